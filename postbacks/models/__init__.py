@@ -1,0 +1,40 @@
+"""What happens."""
+
+from postbacks.models.events import (
+    DecisionFailure,
+    Event,
+    EventKey,
+    EventSource,
+    UndecidedEvent,
+)
+from postbacks.models.heartbeats import WorkerHeartbeat
+from postbacks.models.installs import Install
+from postbacks.models.postbacks import (
+    AttemptKind,
+    DeliveryAttempt,
+    DuePostback,
+    Postback,
+    PostbackStatus,
+    SkipReason,
+)
+from postbacks.models.rules import CallbackRule, CallbackRuleVersion, RuleDevice, RuleStatus
+
+__all__ = [
+    "AttemptKind",
+    "CallbackRule",
+    "CallbackRuleVersion",
+    "DecisionFailure",
+    "DeliveryAttempt",
+    "DuePostback",
+    "Event",
+    "EventKey",
+    "EventSource",
+    "Install",
+    "Postback",
+    "PostbackStatus",
+    "RuleDevice",
+    "RuleStatus",
+    "SkipReason",
+    "UndecidedEvent",
+    "WorkerHeartbeat",
+]

@@ -1,0 +1,145 @@
+"""Apps, the names that stores know them by, and the keys their SDKs report with."""
+
+import uuid
+from decimal import Decimal
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from apps_registry.models.organizations import valid_time_zone
+from apps_registry.tenancy import Lifecycle, TenantModel
+
+BUNDLE_ID = RegexValidator(
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$",
+    "Write it as the store does: letters, digits, dots, dashes, for example com.example.game.",
+)
+
+
+class Platform(models.TextChoices):
+    """Where an app runs."""
+
+    IOS = "ios", "iOS"
+    ANDROID = "android", "Android"
+    AMAZON = "amazon", "Amazon"
+    WINDOWS = "windows", "Windows"
+    WEB = "web", "Web"
+    TV = "tv", "TV"
+    OTHER = "other", "Other"
+
+
+class App(TenantModel):
+    """A mobile app that reports events."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(
+        max_length=120, help_text="How your team calls the app, for example Gem Harbor iOS."
+    )
+    platform = models.CharField(
+        max_length=16, choices=Platform.choices, help_text="The platform of this app."
+    )
+    store_id = models.CharField(
+        max_length=255,
+        blank=True,
+        help_text="Apple's number or Google's package, for example 1234567890.",
+    )
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        validators=[valid_time_zone],
+        help_text="The zone in which this app's days begin, for example America/New_York.",
+    )
+    store_share = models.DecimalField(
+        max_digits=5,
+        decimal_places=4,
+        default=Decimal("0.3"),
+        validators=[MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(1))],
+        help_text="What the store keeps of a purchase: 0.3 for 30 %. Net revenue leaves it out.",
+    )
+    status = models.CharField(
+        max_length=16, choices=Lifecycle.choices, default=Lifecycle.ACTIVE, editable=False
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "app"
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "id"], name="app_of_organization"),
+            models.UniqueConstraint(
+                fields=["organization", "name"],
+                condition=Q(status="active"),
+                name="one_active_app_per_name",
+                violation_error_message="Another app has this name.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BundleId(TenantModel):
+    """A store identifier of an app: iOS bundle ID or Android package name."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    app = models.ForeignKey(App, models.PROTECT, related_name="bundle_ids", db_constraint=False)
+    identifier = models.CharField(
+        max_length=255,
+        validators=[BUNDLE_ID],
+        help_text="As the store knows the app, for example com.example.gemharbor.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "bundle_id"
+        verbose_name = "bundle ID"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "identifier"],
+                name="one_app_per_bundle_id",
+                violation_error_message="This bundle ID already belongs to one of your apps.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.identifier
+
+
+class SdkKey(TenantModel):
+    """A secret with which an app's SDK reports. Shown once, stored as a hash."""
+
+    class Kind(models.TextChoices):
+        """Where the key lives, and so what it may do."""
+
+        APP = "app", "In the app (public)"
+        SERVER = "server", "On your server (secret)"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    app = models.ForeignKey(App, models.PROTECT, related_name="sdk_keys", db_constraint=False)
+    name = models.CharField(
+        max_length=120, blank=True, help_text="To tell keys apart, for example Unity build 42."
+    )
+    kind = models.CharField(
+        max_length=16,
+        choices=Kind.choices,
+        default=Kind.APP,
+        help_text="A key in an app is public; a server's key must name ip_address and user_agent.",
+    )
+    prefix = models.CharField(max_length=16, editable=False)
+    hash = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta(TenantModel.Meta):
+        db_table = "sdk_key"
+        verbose_name = "SDK key"
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… {self.name}".strip()
+
+    def revoke(self) -> None:
+        """End the key's life; a second time changes nothing."""
+        if self.revoked_at is None:
+            self.revoked_at = timezone.now()
+            self.save(update_fields=["revoked_at"])

@@ -1,0 +1,111 @@
+"""Who we work for and who works there. These rows carry no policy: each is reached through here."""
+
+import uuid
+import zoneinfo
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+
+from apps_registry.roles import Right, Role, allows
+
+
+def valid_time_zone(name: str) -> None:
+    """Refuse a name that is no IANA time zone."""
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(f"“{name}” is not a time zone. Write one like Europe/Berlin or UTC.")
+
+
+class Organization(models.Model):
+    """A tenant: an advertiser or an agency."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=120, help_text="Your company, as your colleagues know it.")
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        validators=[valid_time_zone],
+        help_text="Times are shown in this zone, for example Europe/Berlin.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "organization"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes people, who are known by their e-mail address."""
+
+    def create_user(self, email: str, password: str | None = None, **extra: Any) -> "User":
+        """Create a person who may sign in with this password."""
+        user = self.model(email=self.normalize_email(email).lower(), **extra)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **extra: Any) -> "User":
+        """Create an operator of the installation."""
+        return self.create_user(email, password, is_superuser=True, **extra)
+
+
+class User(AbstractBaseUser):
+    """A person. What somebody may do follows from memberships alone, never from this row."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    email = models.EmailField(unique=True, error_messages={"unique": "This address is taken."})
+    name = models.CharField(max_length=120, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_superuser = models.BooleanField("operator", default=False)
+    date_joined = models.DateTimeField(default=timezone.now)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects = UserManager()
+
+    class Meta:
+        db_table = "user_account"
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def memberships_for_sign_in(self) -> "models.QuerySet[Membership]":
+        """Return the person's memberships, oldest first: the first is where a session starts."""
+        return Membership.objects.filter(user=self).select_related("organization").order_by("id")
+
+
+class Membership(models.Model):
+    """A person's place and role in an organization."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(
+        max_length=16,
+        choices=Role.choices,
+        default=Role.ANALYST,
+        help_text="Owners do everything, marketers set up and resend, analysts read and export.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "membership"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "user"],
+                name="one_membership_per_person_and_organization",
+                violation_error_message="This person is already a member.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.get_role_display()})"
+
+    def allows(self, right: Right) -> bool:
+        """Tell whether this member has a right."""
+        return allows(self.role, right)

@@ -1,0 +1,124 @@
+"""Who is told: partners, the hosts their credentials may reach, and the credentials."""
+
+import uuid
+from collections.abc import Mapping
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+
+from apps_registry import encryption
+from apps_registry.tenancy import Lifecycle, TenantModel
+
+HOST = RegexValidator(
+    r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:\d{1,5})?$",
+    "Write a host without https:// and path, for example ads.example.com or *.example.com.",
+)
+CREDENTIAL_NAME = RegexValidator(
+    r"^[a-z][a-z0-9_]{0,63}$",
+    "Write a name of small letters, digits and underscores, for example api_key.",
+)
+
+
+class Partner(TenantModel):
+    """An ad network, MMP, analytics tool or own server."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=120, help_text="Who is told, for example Unity Ads.")
+    allowed_hosts = ArrayField(
+        models.CharField(max_length=255, validators=[HOST]),
+        default=list,
+        blank=True,
+        help_text=(
+            "Hosts that this partner's credentials may be sent to, separated by commas, "
+            "for example ads.example.com. Only an owner can change them."
+        ),
+    )
+    status = models.CharField(
+        max_length=16, choices=Lifecycle.choices, default=Lifecycle.ACTIVE, editable=False
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "partner"
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "id"], name="partner_of_organization"),
+            models.UniqueConstraint(
+                fields=["organization", "name"],
+                condition=Q(status="active"),
+                name="one_active_partner_per_name",
+                violation_error_message="Another partner has this name.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def set_credentials(self, secrets: Mapping[str, str | None]) -> None:
+        """Store credentials by name; None removes one. What isn't named stays as it is."""
+        for name, secret in secrets.items():
+            if secret is None:
+                self.credentials.filter(name=name).delete()
+                continue
+            credential = self.credentials.filter(name=name).first()
+            credential = credential or PartnerCredential(partner=self, name=name)
+            credential.seal(secret)
+            credential.save()
+
+
+class PartnerCredential(TenantModel):
+    """A secret of a partner, for the macro `{{credential.name}}`. Write-only for people."""
+
+    partner = models.ForeignKey(
+        Partner, models.PROTECT, related_name="credentials", db_constraint=False
+    )
+    name = models.CharField(
+        max_length=64,
+        validators=[CREDENTIAL_NAME],
+        help_text="The name in the macro: api_key is used as {{credential.api_key}}.",
+    )
+    sealed = models.TextField(editable=False)
+    ending = models.CharField(max_length=4, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "partner_credential"
+        verbose_name = "credential"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "partner", "name"],
+                name="one_credential_per_partner_and_name",
+                violation_error_message="This partner already has a credential of this name.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def seal(self, secret: str) -> None:
+        """Encrypt the secret for this row; only long ones show their last characters."""
+        self.sealed = encryption.encrypt(secret, place=self._place)
+        self.ending = secret[-4:] if len(secret) >= 16 else ""
+
+    def reveal(self) -> str:
+        """Return the secret for the wire."""
+        return open_credential(self.partner.organization_id, self.partner_id, self.name, self.sealed)
+
+    @property
+    def masked(self) -> str:
+        """Return what people see of the secret."""
+        return f"•••{self.ending}"
+
+    @property
+    def _place(self) -> str:
+        return _place(self.partner.organization_id, self.partner_id, self.name)
+
+
+def open_credential(organization_id: int, partner_id: int, name: str, sealed: str) -> str:
+    """Decrypt a credential that was read without the ORM."""
+    return encryption.decrypt(sealed, place=_place(organization_id, partner_id, name))
+
+
+def _place(organization_id: int, partner_id: int, name: str) -> str:
+    return f"{organization_id}:partner_credential:{partner_id}:{name}"

@@ -1,0 +1,26 @@
+"""The package of what happens, and the admin as we set it up."""
+
+from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
+from django.db.models.signals import post_migrate
+
+
+class PostbacksConfig(AppConfig):
+    """Registers models, commands and admin pages."""
+
+    name = "postbacks"
+    verbose_name = "Monitor"
+    default = True
+
+    def ready(self) -> None:
+        """Have each `migrate` end with grants and partitions."""
+        from postbacks import database  # models exist only now
+
+        post_migrate.connect(database.finish_migration, sender=self)
+
+
+class PostbacksAdminConfig(admin_apps.AdminConfig):
+    """Django's admin with our site as the default."""
+
+    default_site = "postbacks.admin_site.PostbacksAdminSite"
+    default = False  # type: ignore[assignment]  # Django's own switch between two configurations

@@ -1,0 +1,144 @@
+"""How a value is written into each place of a request.
+
+Each place has a safe way, and a raw way that refuses what would change the request's structure.
+"""
+
+import json
+import re
+from typing import Final, NoReturn
+from urllib.parse import quote
+
+from postbacks.callbacks.macros.problems import RenderError
+from postbacks.callbacks.macros.skeleton import Encoder, Hole
+from postbacks.callbacks.macros.value import MASK, json_of, json_string_content, text_of
+
+RAW_REFUSED: Final = "raw_changed_request"
+
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_BREAKS_QUERY: Final = re.compile(r"[\x00-\x20\x7f\\#&]")
+_BREAKS_PATH: Final = re.compile(r"[\x00-\x20\x7f\\#&/?]")
+_PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
+
+
+def for_path(hole: Hole) -> Encoder:
+    """This writes into one segment of a URL's path."""
+    return _raw_path if hole.raw else _percent
+
+
+def for_parameter(hole: Hole) -> Encoder:
+    """This writes into a parameter's value, of a URL or a form."""
+    return _raw_parameter if hole.raw else _percent
+
+
+def for_header(hole: Hole) -> Encoder:
+    """This writes into a header's value."""
+    return _raw_header if hole.raw else _header
+
+
+def for_json_string(hole: Hole) -> Encoder:
+    """This writes into a string of a JSON body."""
+    return _raw_json_string if hole.raw else _json_string
+
+
+def for_json_value(hole: Hole) -> Encoder:
+    """This writes a whole value of a JSON body, of the value's own type."""
+    return _raw_json_value if hole.raw else _json_value
+
+
+def as_text(_: Hole) -> Encoder:
+    """This writes into a raw body."""
+    return _text
+
+
+def url_literal(text: str) -> str:
+    """This is a template's own text as a URL may hold it; what is encoded already stays."""
+    return quote(text, safe=_PRINTABLE, errors="replace")
+
+
+def _text(value: object) -> str:
+    return "" if value is None else text_of(value)
+
+
+def _percent(value: object) -> str:
+    if value is None:
+        return ""
+    text = text_of(value)
+    if text.isalnum() and text.isascii():
+        return text
+    return text if value is MASK else quote(text, safe="", errors="replace")
+
+
+def _raw_path(value: object) -> str:
+    return _raw_url(value, _BREAKS_PATH, "path")
+
+
+def _raw_parameter(value: object) -> str:
+    return _raw_url(value, _BREAKS_QUERY, "query or form")
+
+
+def _raw_url(value: object, breaking: re.Pattern[str], place: str) -> str:
+    text = _text(value)
+    if value is MASK:
+        return text
+    if breaking.search(text):
+        _refuse(f"a raw value would have changed the {place}")
+    return url_literal(text)
+
+
+def _header(value: object) -> str:
+    text = _text(value)
+    if text.isascii() and text.isprintable():
+        return text
+    if value is MASK:
+        return text
+    text = _CONTROLS.sub("", text)
+    return "".join([it if it <= "\xff" else quote(it, errors="replace") for it in text])
+
+
+def _raw_header(value: object) -> str:
+    text = _text(value)
+    if value is not MASK and (_CONTROLS.search(text) or max(text, default="") > "\xff"):
+        _refuse("a raw value can't stand in a header")
+    return text
+
+
+def _json_string(value: object) -> str:
+    return "" if value is None else json_string_content(text_of(value))
+
+
+def _json_value(value: object) -> str:
+    return json_of(value)
+
+
+def _raw_json_string(value: object) -> str:
+    text = _text(value)
+    if not _is_json(f'"{text}"'):
+        _refuse("a raw value would have changed the JSON body")
+    return text
+
+
+def _raw_json_value(value: object) -> str:
+    if value is None:
+        return "null"
+    if value is MASK:
+        return json_of(value)
+    text = text_of(value)
+    if not _is_json(text):
+        _refuse("a raw value would have changed the JSON body")
+    return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _refuse(detail: str) -> NoReturn:
+    raise RenderError(RAW_REFUSED, f"{detail[0].upper()}{detail[1:]}.")

@@ -1,0 +1,146 @@
+"""From a macro's name to what reads its value.
+
+Three kinds of names: `params.level` and `click.sub1` look into the event, `credential.api_key`
+into the partner's credentials, all others stand in the catalogue, perhaps with endings.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from postbacks.callbacks.macros.catalogue import CATALOGUE, ENDINGS
+from postbacks.callbacks.macros.filters import FILTERS, Step
+from postbacks.callbacks.macros.problems import nearest
+from postbacks.callbacks.macros.value import Scope, Value
+
+Reader = Callable[[Scope], object]
+
+CREDENTIAL: Final = "credential."
+OPEN_NAMES: Final = ("params", "click")
+
+_MOST_ENDINGS: Final = 3
+
+
+class UnknownNameError(ValueError):
+    """This is raised for a name that means nothing; the message is for people."""
+
+    def __init__(self, message: str, suggestion: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.suggestion = suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """This is one name, understood: `name` is canonical, without endings."""
+
+    name: str
+    read: Reader
+    secret: bool = False
+
+
+def understand(name: str, credential_names: Collection[str] = ()) -> Source:
+    """This finds what a name means, or raises UnknownNameError."""
+    root, dot, path = name.partition(".")
+    if not dot:
+        return _from_catalogue(name)
+    if root in OPEN_NAMES:
+        return Source(name, _path_reader(root, path))
+    if f"{root}." == CREDENTIAL:
+        return _credential(path, credential_names)
+    known = (*OPEN_NAMES, "credential")
+    close = nearest(root, known)
+    raise UnknownNameError(
+        f"Unknown macro {name[:80]}.",
+        f"{close}.{path}" if close else None,
+    )
+
+
+def read_macro(values: Mapping[str, Value], name: str) -> object:
+    """This is the value of a macro by its name as a template would write it; None without one.
+
+    Raises UnknownNameError for an unknown name and for credentials, which only requests may hold.
+    """
+    return understand(name).read(Scope(values, {}))
+
+
+def _credential(name: str, known: Collection[str]) -> Source:
+    if name not in known:
+        close = nearest(name, known)
+        raise UnknownNameError(
+            f"Unknown credential {name[:80]}.", f"{CREDENTIAL}{close}" if close else None
+        )
+    return Source(CREDENTIAL + name, lambda scope: scope.credentials.get(name), secret=True)
+
+
+def _from_catalogue(name: str) -> Source:
+    steps: list[Step] = []
+    base = name
+    while base not in CATALOGUE and len(steps) < _MOST_ENDINGS:
+        ending = next((each for each in ENDINGS if base.endswith(each)), None)
+        if ending is None:
+            break
+        base = base[: -len(ending)]
+        steps.insert(0, FILTERS[ENDINGS[ending][0]].build(None))
+    if base not in CATALOGUE:
+        raise UnknownNameError(f"Unknown macro {name[:80]}.", _nearest_macro(name))
+    _check_endings(name, base)
+    return Source(base, _with_steps(_value_reader(base), steps))
+
+
+def _check_endings(name: str, base: str) -> None:
+    kind = CATALOGUE[base].type
+    first = next((it for it in ENDINGS if name.startswith(base + it)), None)
+    if first is not None and kind not in ENDINGS[first][1]:
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise UnknownNameError(f"{first} does not fit {base}, {article} {kind} macro.", base)
+
+
+def _nearest_macro(name: str) -> str | None:
+    ending = next((each for each in ENDINGS if name.endswith(each)), "")
+    close = nearest(name.removesuffix(ending), CATALOGUE)
+    if close is None or (ending and CATALOGUE[close].type not in ENDINGS[ending][1]):
+        return nearest(name, CATALOGUE)
+    return close + ending
+
+
+def _value_reader(name: str) -> Reader:
+    return lambda scope: scope.values.get(name)
+
+
+def _with_steps(read: Reader, steps: Sequence[Step]) -> Reader:
+    if not steps:
+        return read
+
+    def read_changed(scope: Scope) -> object:
+        value = read(scope)
+        for step in steps:
+            if value is None or value == "":
+                return None
+            value = step(value, scope)
+        return value
+
+    return read_changed
+
+
+def _path_reader(root: str, path: str) -> Reader:
+    keys = path.split(".")
+
+    def read(scope: Scope) -> object:
+        found: object = scope.values.get(root)
+        if isinstance(found, Mapping) and path in found:
+            return found[path]
+        for key in keys:
+            found = _member(found, key)
+        return found
+
+    return read
+
+
+def _member(container: object, key: str) -> object:
+    if isinstance(container, Mapping):
+        return container.get(key)
+    if isinstance(container, list | tuple) and key.isascii() and key.isdigit():
+        index = int(key[:6])
+        return container[index] if index < len(container) else None
+    return None

@@ -1,0 +1,172 @@
+"""The values of macros, and their forms as text, JSON, number and time.
+
+A value that has no such form gives None, which is the same as having no value.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Final, Protocol
+
+Value = (
+    str | int | Decimal | bool | datetime | Mapping[str, object] | Sequence[object] | None
+)  # None, "" and an absent key all mean: no value
+
+EXACT: Final = Context(prec=200, rounding=ROUND_HALF_UP)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_FIRST_MILLISECONDS: Final = 100_000_000_000  # as seconds it would be the year 5138
+_MOST_DIGITS: Final = 60  # 1E+999999 is short to send us and long to write out
+_DEEPEST: Final = 64
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?")
+_quoted: Final = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Rates(Protocol):
+    """This knows the exchange rates of the day."""
+
+    def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
+        """This is the amount in the target currency; None without a rate, never 1:1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """This is everything that one rendering may read."""
+
+    values: Mapping[str, Value]
+    credentials: Mapping[str, str]
+    rates: Rates | None = None
+
+
+class JsonText(str):
+    """This is text that is JSON already, so that a JSON body takes it over as it is."""
+
+    __slots__ = ()
+
+
+class Masked(str):
+    """This stands where a credential was, in what people may see."""
+
+    __slots__ = ()
+
+
+MASK: Final = Masked("•••")
+
+
+def present(value: object) -> object | None:
+    """This is the value, or None if it is empty or a number that can't be written out."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, float):
+        value = Decimal(repr(value))
+    if isinstance(value, Decimal):
+        return value if value.is_finite() and _is_writable(value) else None
+    if isinstance(value, int) and value.bit_length() > _MOST_DIGITS * 3:
+        return None
+    return value
+
+
+def text_of(value: object) -> str:
+    """This is a value as text: Unix seconds, true/false, digits without an exponent, JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping | list | tuple):
+        return json_of(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return str(unix_seconds(value))
+    return str(value)
+
+
+def json_of(value: object, depth: int = 0) -> str:
+    """This is a value as JSON of its own type; what has no value is null."""
+    value = present(value) if value != "" else value
+    if value is None or depth > _DEEPEST:
+        return "null"
+    if isinstance(value, JsonText):
+        return str(value)
+    if isinstance(value, bool | int | Decimal | datetime):
+        return text_of(value)
+    if isinstance(value, Mapping):
+        members = (f"{_quoted(str(k))}:{json_of(v, depth + 1)}" for k, v in value.items())
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(json_of(item, depth + 1) for item in value) + "]"
+    return _quoted(str(value))
+
+
+def json_string_content(text: str) -> str:
+    """This is text escaped for the inside of a JSON string."""
+    return _quoted(str(text))[1:-1]
+
+
+def number_of(value: object) -> Decimal | None:
+    """This is a value as an exact number; a boolean counts as 1 or 0."""
+    if isinstance(value, str):
+        text = value.strip()
+        return Decimal(text) if _NUMBER.fullmatch(text) else None
+    value = present(value)
+    if isinstance(value, Decimal):
+        return value
+    return Decimal(value) if isinstance(value, int) else None
+
+
+def trimmed(number: Decimal) -> Decimal:
+    """This is the same number without zeros at its end: 499.00 is 499."""
+    whole = number.to_integral_value(context=EXACT)
+    return whole if whole == number else number.normalize(EXACT)
+
+
+def time_of(value: object) -> datetime | None:
+    """This is a value as a time: a time, Unix seconds or milliseconds, or ISO 8601.
+
+    A time without an offset is taken as UTC.
+    """
+    if isinstance(value, str):
+        value = number_of(value) or _parsed(value.strip())
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    in_milliseconds = abs(value) >= _FIRST_MILLISECONDS
+    milliseconds = int(value) if in_milliseconds else int(value * 1000)
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        return None
+
+
+def unix_seconds(time: datetime) -> int:
+    """This is a time in whole seconds since 1970."""
+    return (_aware(time) - _EPOCH) // _SECOND
+
+
+def unix_milliseconds(time: datetime) -> int:
+    """This is a time in whole milliseconds since 1970."""
+    return (_aware(time) - _EPOCH) // _MILLISECOND
+
+
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _parsed(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _is_writable(number: Decimal) -> bool:
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and -_MOST_DIGITS <= exponent and (
+        number.adjusted() <= _MOST_DIGITS
+    )

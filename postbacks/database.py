@@ -1,0 +1,49 @@
+"""What a database needs besides tables: rights on the tables that belong to no tenant, and days."""
+
+from django.apps import AppConfig, apps
+from django.db import connections, models
+
+from apps_registry.tenancy import TenantModel
+
+DAYS_AHEAD = 8  # today and a week
+
+
+def finish_migration(sender: AppConfig, using: str, **_: object) -> None:
+    """Grant and make days after `migrate`, in which the owner's role is at work."""
+    with connections[using].cursor() as cursor:
+        for table in sorted(_tables_of_no_tenant()):
+            cursor.execute(
+                f'GRANT SELECT, INSERT, UPDATE, DELETE ON "{table}" '
+                "TO postbacks_web, postbacks_worker"
+            )
+    ensure_partitions(using)
+
+
+def ensure_partitions(using: str = "default") -> None:
+    """Make the logs' partitions for yesterday, today and the week ahead."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT ensure_partitions((now() AT TIME ZONE 'UTC')::date - 1, %s)", [DAYS_AHEAD + 1]
+        )
+
+
+def days_ahead() -> int:
+    """Return for how many days after today partitions exist."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*) FROM generate_series(1, 30) AS ahead
+            WHERE to_regclass('event_p' || to_char(
+                (now() AT TIME ZONE 'UTC')::date + ahead::int, 'YYYYMMDD')) IS NOT NULL
+            """
+        )
+        return int(cursor.fetchone()[0])
+
+
+def _tables_of_no_tenant() -> set[str]:
+    models_and_links: list[type[models.Model]] = apps.get_models(include_auto_created=True)
+    return {
+        model._meta.db_table
+        for model in models_and_links
+        if model._meta.managed and not model._meta.proxy and not issubclass(model, TenantModel)
+    }

@@ -1,0 +1,85 @@
+"""Whom a URL names, read strictly: what two parsers could read differently is no URL to us."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+_SCHEME_AND_AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
+_BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?")
+_PLAIN = re.compile(r"([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+# The WHATWG's rule: a host whose last label is a number is an IPv4 address in one of its
+# spellings (octal, hexadecimal, shortened, one integer).
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """This is the part of a URL that decides where a connection goes."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def address(self) -> IPv4Address | IPv6Address | None:
+        """Return the host as an IP address, None when it is a name."""
+        try:
+            return ip_address(self.host)
+        except ValueError:
+            return None
+
+
+def origin_of(url: str) -> Origin:
+    """Return scheme, host (lower case, no brackets, no trailing dot) and port of `url`.
+
+    Raises ValueError with a sentence for people that repeats nothing but scheme, host and port.
+    """
+    match = _SCHEME_AND_AUTHORITY.match(url)
+    if not match or match[1].lower() not in _DEFAULT_PORTS:
+        raise ValueError("A URL starts with https:// or http://.")
+    scheme, authority = match[1].lower(), match[2]
+    if "@" in authority:
+        raise ValueError("A URL must not hold a user name or password; use a header instead.")
+    if "\\" in authority or "%5c" in authority.lower():
+        raise ValueError("The host must not hold a backslash.")
+    host, port = _host_and_port(authority)
+    number = int(port) if port else _DEFAULT_PORTS[scheme]
+    if not 0 < number < 65_536:
+        raise ValueError(f"{number} is not a port: ports go from 1 to 65535.")
+    return Origin(scheme, host, number)
+
+
+def _host_and_port(authority: str) -> tuple[str, str | None]:
+    bracketed = _BRACKETED.fullmatch(authority)
+    if bracketed:
+        return _ipv6(bracketed[1]), bracketed[2]
+    plain = _PLAIN.fullmatch(authority)
+    if not plain:
+        raise ValueError(
+            "The URL's host must be a name such as partner.example or an IP address;"
+            " international names are written in their xn-- form."
+        )
+    return _name_or_ipv4(plain[1].lower().removesuffix(".")), plain[2]
+
+
+def _ipv6(text: str) -> str:
+    try:
+        return str(IPv6Address(text))
+    except ValueError:
+        raise ValueError(f"[{text}] is not an IPv6 address.") from None
+
+
+def _name_or_ipv4(host: str) -> str:
+    labels = host.split(".")
+    if _NUMBER.fullmatch(labels[-1]):
+        try:
+            return str(IPv4Address(host))
+        except ValueError:
+            raise ValueError(
+                f"{host} is not an IP address of four decimal numbers such as 192.0.2.1."
+            ) from None
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(f"{host[:253]} is not a host name.")
+    return host

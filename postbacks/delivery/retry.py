@@ -1,0 +1,49 @@
+"""When to try again: a schedule, a little spread, and the partner's own wish."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+# Early steps because ad platforms optimize on fresh conversions; together about three days.
+DEFAULT_DELAYS: tuple[int, ...] = (
+    5,
+    30,
+    120,
+    600,
+    1800,
+    3600,
+    7200,
+    18000,
+    36000,
+    50400,
+    72000,
+    72000,
+)
+LONGEST_HINT = 6 * 3600
+_SPREAD = 0.2
+
+
+def next_delay(
+    *,
+    attempts_made: int,
+    delays: Sequence[int],
+    seed: str,
+    retry_after: float | None = None,
+) -> float | None:
+    """Return the seconds until the next try, None when there is none left.
+
+    `attempts_made` counts the one just made. `delays` are the rule's waits in seconds, each spread
+    by ±20 % so that an outage's postbacks don't return as one wave; the spread follows from
+    `seed` (the postback's id) and the attempt, so every process computes the same time.
+    `retry_after` is the partner's hint in seconds: it can lengthen a wait, up to six hours.
+    """
+    if attempts_made < 1:
+        raise ValueError("A delay comes after an attempt.")
+    if attempts_made > len(delays):
+        return None
+    scheduled = delays[attempts_made - 1] * _factor(f"{seed}:{attempts_made}")
+    return max(scheduled, min(retry_after or 0.0, LONGEST_HINT))
+
+
+def _factor(seed: str) -> float:
+    number = int.from_bytes(blake2b(seed.encode(), digest_size=8).digest())
+    return 1 - _SPREAD + 2 * _SPREAD * (number / 2**64)

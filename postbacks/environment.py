@@ -1,0 +1,78 @@
+"""Settings from the environment or a `.env` file; `NAME_FILE` may name a file that holds the value.
+
+A wrong value stops the start with a sentence that names the setting.
+"""
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+_env = environ.FileAwareEnv()
+
+
+def load(env_file: Path) -> None:
+    """Read `.env` where there is one; what the environment already says wins."""
+    if env_file.is_file():
+        environ.Env.read_env(str(env_file))
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the setting as it stands, or the default when unset or empty."""
+    return str(_env.str(name, default="") or default)
+
+
+def parsed(name: str, parse: Callable[[str], T], default: T) -> T:
+    """Return the setting read by `parse`, whose ValueError becomes the sentence at the start."""
+    value = text(name)
+    if not value:
+        return default
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"The setting {name} is wrong: {error}") from None
+
+
+def boolean(value: str) -> bool:
+    """Return True for 1, true, yes, on and False for 0, false, no, off."""
+    words = {"1": True, "true": True, "yes": True, "on": True}
+    words |= {"0": False, "false": False, "no": False, "off": False}
+    if value.strip().lower() not in words:
+        raise ValueError(f"“{value}” is neither true nor false.")
+    return words[value.strip().lower()]
+
+
+def words(value: str) -> list[str]:
+    """Return the comma-separated parts without surrounding space."""
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def natural(value: str) -> int:
+    """Return a whole number of zero or more."""
+    if not value.strip().isdigit():
+        raise ValueError(f"“{value}” is not a whole number of zero or more.")
+    return int(value)
+
+
+def kept_secret(path: Path, make: Callable[[], str]) -> str:
+    """Return the secret kept in a file of the data folder, made on first use.
+
+    Written under another name and linked into place, so that two processes that start at once agree.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(make())
+        try:
+            path.hardlink_to(fresh)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,31 @@
+"""Prepare a PostgreSQL server of your own: `manage.py setup_roles`."""
+
+import psycopg
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from postbacks import environment, roles
+
+
+class Command(BaseCommand):
+    """Creates the three database roles and lets DATABASE_URL's login turn into them."""
+
+    help = (
+        "Creates the database roles owner, web and worker. Run it once per server; it is safe to "
+        "repeat. Set DATABASE_ADMIN_URL to an address that may create roles, if DATABASE_URL's "
+        "login may not."
+    )
+    requires_system_checks = []
+
+    def handle(self, *args: object, **options: object) -> None:
+        """Create what is missing and say so."""
+        login = str(settings.DATABASES["default"]["USER"])
+        admin = environment.text("DATABASE_ADMIN_URL", settings.DATABASE_URL)
+        try:
+            roles.ensure_roles(admin, login=login)
+        except psycopg.Error as error:
+            raise CommandError(
+                f"The roles could not be created: {error}".strip()
+                + "\nSet DATABASE_ADMIN_URL to the address of a superuser and run it again."
+            ) from None
+        self.stdout.write(f"The login “{login}” can turn into {', '.join(roles.ROLES)}.")

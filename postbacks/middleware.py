@@ -1,0 +1,112 @@
+"""What surrounds every request: the tenant's transaction, and a plain answer when PostgreSQL is away."""
+
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import Resolver404, resolve
+
+from apps_registry.models import Membership, User
+from apps_registry.tenancy import tenant
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+V = TypeVar("V")
+
+ORGANIZATION_IN_SESSION = "organization"
+RETRY_AFTER_SECONDS = "5"
+
+
+def own_transactions(view: V) -> V:
+    """Mark a view that opens `tenant(…)` itself: because it takes events, streams, or calls out."""
+    view.own_transactions = True  # type: ignore[attr-defined]  # a mark on a function or class
+    return view
+
+
+class DatabaseOutage:
+    """Answers 503 with Retry-After when the database is away, and says nothing of its address."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer for the database's absence; leave every other error to Django."""
+        if isinstance(error, OperationalError | InterfaceError):
+            return database_is_away()
+        return None
+
+
+def database_is_away() -> HttpResponse:
+    """Return the 503 that every door gives while the database is away."""
+    connection.close()
+    problem = {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "The database can't be reached. Nothing was stored; try again.",
+    }
+    return HttpResponse(
+        json.dumps(problem),
+        status=503,
+        content_type="application/problem+json",
+        headers={"Retry-After": RETRY_AFTER_SECONDS},
+    )
+
+
+class TenantOfRequest:
+    """Opens the signed-in person's organization around the view and its template.
+
+    `ATOMIC_REQUESTS` would end before a TemplateResponse is rendered, so that a form's choices,
+    which are read while rendering, would come up empty.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        try:
+            membership = _membership(request)
+        except (OperationalError, InterfaceError):
+            return database_is_away()
+        request.membership = membership  # type: ignore[attr-defined]  # read by admin and pages
+        if membership is None or _has_own_transactions(request):
+            return self.get_response(request)
+        with tenant(membership.organization_id):
+            response = self.get_response(request)
+            if response.status_code >= 500:
+                transaction.set_rollback(True)
+        return response
+
+
+def _membership(request: HttpRequest) -> Membership | None:
+    """Return the membership that this session acts under, checked anew on each request."""
+    if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        return None
+    user = request.user
+    if not isinstance(user, User):
+        return None
+    memberships = list(user.memberships_for_sign_in())
+    chosen = request.session.get(ORGANIZATION_IN_SESSION)
+    if chosen is None:
+        return memberships[0] if memberships else None
+    for membership in memberships:
+        if str(membership.organization.public_id) == chosen:
+            return membership
+    logout(request)  # the person was removed from the organization that this session acts under
+    return None
+
+
+def _has_own_transactions(request: HttpRequest) -> bool:
+    try:
+        view = resolve(request.path_info).func
+    except Resolver404:
+        return False
+    return getattr(view, "own_transactions", False) or getattr(
+        getattr(view, "view_class", None) or getattr(view, "cls", None), "own_transactions", False
+    )

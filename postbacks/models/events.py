@@ -1,0 +1,84 @@
+"""Facts from SDKs, their deduplication key, and the queue of those not yet decided."""
+
+from django.db import models
+
+from apps_registry.models import App
+from apps_registry.tenancy import TenantModel
+
+
+class EventSource(models.TextChoices):
+    """Who reported an event."""
+
+    SDK = "sdk", "SDK in the app"
+    SERVER = "server", "Advertiser's server"
+    TENJIN = "tenjin", "Tenjin-compatible API"
+    SYSTEM = "system", "Postbacks itself"
+
+
+class Event(TenantModel):
+    """One fact from an SDK. Partitioned by the server's `received_at`, never by a client's time."""
+
+    event_id = models.UUIDField()
+    app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
+    event_name = models.CharField(max_length=64)
+    event_time = models.DateTimeField()
+    received_at = models.DateTimeField()
+    source = models.CharField(max_length=16, choices=EventSource.choices)
+    platform = models.CharField(max_length=16, blank=True)
+    bundle_id = models.CharField("bundle ID", max_length=255, blank=True)
+    device = models.CharField(
+        max_length=320, blank=True, help_text="The device's best id, for “first time per device”."
+    )
+    customer_user_id = models.CharField(max_length=255, blank=True)
+    revenue = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+    currency = models.CharField(max_length=3, blank=True)
+    fields = models.JSONField(default=dict, help_text="Every other field of the SDK API.")
+    params = models.JSONField(default=dict, help_text="Anything else that the app sent.")
+
+    class Meta(TenantModel.Meta):
+        db_table = "event"
+        ordering = ["-received_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.event_name} {self.event_id}"
+
+
+class EventKey(TenantModel):
+    """Holds `event_id` unique per app over all days, which a partitioned table can't."""
+
+    app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
+    event_id = models.UUIDField()
+    received_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        db_table = "event_key"
+
+    def __str__(self) -> str:
+        return str(self.event_id)
+
+
+class UndecidedEvent(TenantModel):
+    """What intake has stored and the pipeline has not decided. Its id is the event's."""
+
+    received_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        db_table = "undecided_event"
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class DecisionFailure(TenantModel):
+    """An event whose decision raised: shown to the operator and tried again. Its id is the event's."""
+
+    received_at = models.DateTimeField()
+    error = models.TextField()
+    tries = models.PositiveIntegerField(default=1)
+    next_try_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        db_table = "decision_failure"
+
+    def __str__(self) -> str:
+        return self.error

@@ -1,0 +1,258 @@
+"""Callback rules: which events send a postback to which partner, and what it says."""
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from apps_registry.models import App, Partner, User
+from apps_registry.tenancy import TenantModel
+from postbacks.delivery_defaults import DEFAULT_DELAYS
+
+
+class RuleStatus(models.TextChoices):
+    """Whether a rule sends."""
+
+    DRAFT = "draft", "Draft"
+    ACTIVE = "active", "Active"
+    PAUSED = "paused", "Paused"
+    SUSPENDED = "suspended", "Suspended by us"
+    ARCHIVED = "archived", "Archived"
+
+
+def any_event() -> list[str]:
+    """Return the trigger of a new rule."""
+    return ["*"]
+
+
+def default_delays() -> list[int]:
+    """Return the contract's retry schedule in seconds."""
+    return list(DEFAULT_DELAYS)
+
+
+def any_success() -> dict[str, object]:
+    """Return the success condition of a new rule: any 2xx."""
+    return {"codes": ["2xx"], "body_contains": None, "json_path": None, "json_equals": None}
+
+
+class CallbackRule(TenantModel):
+    """Which events send a postback to whom, and what it says. Each save makes a version."""
+
+    class Frequency(models.TextChoices):
+        """How often one device's events count."""
+
+        EVERY = "every", "Every time"
+        FIRST = "first", "First time per device"
+
+    class Scope(models.TextChoices):
+        """Whose installs' events are sent."""
+
+        EVERYONE = "everyone", "Everyone"
+        PARTNER = "partner", "Attributed to this partner"
+        PARTNER_AND_ORGANIC = "partner_and_organic", "Attributed to this partner, and organic"
+        ANY_ATTRIBUTED = "any_attributed", "Attributed to any partner"
+
+    class WithoutConsent(models.TextChoices):
+        """What happens when a device said no."""
+
+        SEND = "send", "Send all the same"
+        STRIP = "strip", "Leave personal data out"
+        SKIP = "skip", "Do not send"
+
+    class Method(models.TextChoices):
+        """The HTTP method."""
+
+        GET = "GET"
+        POST = "POST"
+        PUT = "PUT"
+        PATCH = "PATCH"
+
+    class Body(models.TextChoices):
+        """How the body is written."""
+
+        NONE = "none", "No body"
+        FORM = "form", "Form (a=1&b=2)"
+        JSON = "json", "JSON"
+        RAW = "raw", "As it stands"
+
+    class MissingValues(models.TextChoices):
+        """What becomes of a parameter whose macro has no value."""
+
+        EMPTY = "empty", "Send it empty"
+        DROP = "drop", "Leave the parameter out"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(
+        max_length=120, help_text="What the rule is for, for example Purchases to Unity Ads."
+    )
+    app = models.ForeignKey(
+        App, models.PROTECT, null=True, blank=True, db_constraint=False, related_name="rules",
+        help_text="Whose events are sent. Empty: all apps.",
+    )  # fmt: skip
+    partner = models.ForeignKey(
+        Partner, models.PROTECT, null=True, blank=True, db_constraint=False, related_name="rules",
+        help_text="Who is told. Needed for credentials.",
+    )  # fmt: skip
+    status = models.CharField(
+        max_length=16,
+        choices=RuleStatus.choices,
+        default=RuleStatus.DRAFT,
+        help_text="Only an active rule sends.",
+    )
+    triggers = ArrayField(
+        models.CharField(max_length=64),
+        default=any_event,
+        help_text="Event names separated by commas, for example install,purchase. * is any event.",
+    )
+    frequency = models.CharField(
+        max_length=8,
+        choices=Frequency.choices,
+        default=Frequency.EVERY,
+        help_text="Whether a device's second event of the kind is sent too.",
+    )
+    attribution_scope = models.CharField(
+        max_length=24,
+        choices=Scope.choices,
+        default=Scope.EVERYONE,
+        help_text="Send events of all installs, or only of those that this partner earned.",
+    )
+    event_map = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text=(
+            'The partner\'s event names, for example {"purchase": "af_purchase"}; sent as '
+            "{{partner_event_name}}. Events that a map does not name are not sent."
+        ),
+    )
+    window_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Days after the install in which events are sent, for example 30. Empty: always.",
+    )
+    sampling_percent = models.PositiveSmallIntegerField(
+        default=100,
+        validators=[MaxValueValidator(100)],
+        help_text="Share of devices whose events are sent, for example 100.",
+    )
+    delay_seconds = models.PositiveIntegerField(
+        default=0,
+        validators=[MaxValueValidator(7 * 86_400)],
+        help_text="How long to wait before the first try, in seconds. 0: at once.",
+    )
+    send_revenue = models.BooleanField(
+        default=True, help_text="Off: amounts and currency are left out of what is sent."
+    )
+    without_consent = models.CharField(
+        max_length=8,
+        choices=WithoutConsent.choices,
+        default=WithoutConsent.STRIP,
+        help_text="What to do when a person limited tracking or opted out.",
+    )
+    method = models.CharField(
+        max_length=8, choices=Method.choices, default=Method.GET, help_text="Most networks use GET."
+    )
+    url = models.TextField(
+        "URL",
+        help_text="For example https://ads.example.com/postback?id={{advertising_id}}&event={{event_name}}.",
+    )
+    headers = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='Extra headers, for example {"Authorization": "Bearer {{credential.api_key}}"}.',
+    )
+    body_type = models.CharField(
+        max_length=8, choices=Body.choices, default=Body.NONE, help_text="GET has no body."
+    )
+    body = models.TextField(
+        blank=True, help_text='For example {"event": "{{event_name}}", "revenue": {{revenue}}}.'
+    )
+    missing_values = models.CharField(
+        max_length=8,
+        choices=MissingValues.choices,
+        default=MissingValues.EMPTY,
+        help_text="What happens to a parameter whose macro has no value.",
+    )
+    success = models.JSONField(
+        default=any_success,
+        help_text='What counts as received, for example {"codes": ["2xx"], "body_contains": "ok"}.',
+    )
+    timeout_seconds = models.PositiveSmallIntegerField(
+        default=15,
+        validators=[MinValueValidator(1), MaxValueValidator(15)],
+        help_text="How long the partner may take to answer, 1 to 15 seconds.",
+    )
+    retry_delays = ArrayField(
+        models.PositiveIntegerField(validators=[MinValueValidator(1), MaxValueValidator(86_400)]),
+        default=default_delays,
+        blank=True,
+        size=24,
+        help_text="Seconds before each new try, for example 5,30,120. Empty: never again.",
+    )
+    version = models.PositiveIntegerField(default=0, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "callback_rule"
+        verbose_name = "callback rule"
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "id"], name="rule_of_organization"),
+            models.UniqueConstraint(
+                fields=["organization", "name"],
+                condition=~Q(status="archived"),
+                name="one_rule_per_name",
+                violation_error_message="Another rule has this name.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CallbackRuleVersion(TenantModel):
+    """What a rule said when it was saved. Never changed: postbacks remember their version."""
+
+    rule = models.ForeignKey(
+        CallbackRule, models.PROTECT, related_name="versions", db_constraint=False
+    )
+    number = models.PositiveIntegerField()
+    definition = models.JSONField()
+    saved_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, blank=True, db_constraint=False, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "callback_rule_version"
+        verbose_name = "rule version"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "rule", "number"], name="one_version_per_rule_and_number"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule} v{self.number}"
+
+
+class RuleDevice(TenantModel):
+    """Holds “first time per device”: one row per rule and device that was served."""
+
+    rule = models.ForeignKey(
+        CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+    device = models.CharField(max_length=320)
+
+    class Meta(TenantModel.Meta):
+        db_table = "rule_device"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "rule", "device"], name="one_first_time_per_rule_and_device"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.device

@@ -1,0 +1,126 @@
+"""The three database roles: owner makes tables, web serves requests, worker runs the cluster.
+
+None may log in, is a superuser or passes row-level security. The login holds them without
+inheriting, so that before `SET ROLE` and after `RESET ROLE` it may do nothing.
+"""
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+OWNER = "postbacks_owner"
+WEB = "postbacks_web"
+WORKER = "postbacks_worker"
+ROLES = (OWNER, WEB, WORKER)
+
+# Everything else that manage.py runs serves people or asks for them.
+ROLE_OF_COMMAND = {
+    "migrate": OWNER,
+    "makemigrations": OWNER,
+    "sqlmigrate": OWNER,
+    "worker": WORKER,
+    "qcluster": WORKER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleProblem:
+    """One thing about the database roles that would let tenants see each other."""
+
+    message: str
+    hint: str
+
+
+def ensure_roles(conninfo: str, *, login: str, make_login: bool = False) -> None:
+    """Create the roles where they are missing and let `login` turn into them; safe to repeat.
+
+    `conninfo` names somebody who may create roles, in the database that Postbacks will use.
+    """
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        if make_login:
+            _ensure_role(connection, login, "LOGIN")
+        for role in ROLES:
+            _ensure_role(connection, role, "NOLOGIN")
+            _grant(connection, role, login)
+        connection.execute(
+            sql.SQL("GRANT USAGE, CREATE ON SCHEMA public TO {}").format(sql.Identifier(OWNER))
+        )
+        connection.execute(
+            sql.SQL("GRANT USAGE ON SCHEMA public TO {}, {}").format(
+                sql.Identifier(WEB), sql.Identifier(WORKER)
+            )
+        )
+
+
+def ensure_database(conninfo: str, name: str) -> None:
+    """Create a database where it is missing."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+        if not found.fetchone():
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def problems(connection: psycopg.Connection) -> list[RoleProblem]:
+    """Return what is wrong with the roles that this connection's login can turn into."""
+    rows = connection.execute(
+        """
+        SELECT wanted.name, role.rolname IS NOT NULL,
+               coalesce(role.rolsuper OR role.rolbypassrls, false),
+               coalesce(pg_has_role(session_user, role.oid, 'MEMBER'), false)
+        FROM unnest(%s::text[]) AS wanted (name)
+        LEFT JOIN pg_roles AS role ON role.rolname = wanted.name
+        """,
+        [list(ROLES)],
+    ).fetchall()
+    found = [
+        problem
+        for name, exists, mighty, member in rows
+        if (problem := _problem(name, exists=exists, mighty=mighty, member=member))
+    ]
+    (login, login_is_mighty) = connection.execute(
+        "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = session_user"
+    ).fetchone() or ("", False)
+    if login_is_mighty:
+        found.append(
+            RoleProblem(
+                f"The login “{login}” of DATABASE_URL is a superuser or bypasses row-level security.",
+                "Log in as an ordinary user and run `manage.py setup_roles` as the superuser.",
+            )
+        )
+    return found
+
+
+def _problem(name: str, *, exists: bool, mighty: bool, member: bool) -> RoleProblem | None:
+    if not exists:
+        return RoleProblem(f"The role “{name}” is missing.", "Run `manage.py setup_roles`.")
+    if mighty:
+        return RoleProblem(
+            f"The role “{name}” is a superuser or bypasses row-level security.",
+            f"ALTER ROLE {name} NOSUPERUSER NOBYPASSRLS;",
+        )
+    if not member:
+        return RoleProblem(
+            f"The login of DATABASE_URL can't turn into “{name}”.", "Run `manage.py setup_roles`."
+        )
+    return None
+
+
+def _ensure_role(connection: psycopg.Connection, name: str, can_login: str) -> None:
+    exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
+    verb = "ALTER" if exists else "CREATE"
+    attributes = f"{can_login} NOINHERIT NOBYPASSRLS NOCREATEDB NOCREATEROLE"
+    connection.execute(
+        sql.SQL("{} ROLE {} WITH {}").format(
+            sql.SQL(verb), sql.Identifier(name), sql.SQL(attributes)
+        )
+    )
+
+
+def _grant(connection: psycopg.Connection, role: str, login: str) -> None:
+    statement = sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(login))
+    if connection.info.server_version >= 160000:
+        statement += sql.SQL(" WITH INHERIT FALSE, SET TRUE")
+    connection.execute(statement)
+    if connection.info.server_version < 160000:  # there, inheriting belongs to the login itself
+        connection.execute(sql.SQL("ALTER ROLE {} NOINHERIT").format(sql.Identifier(login)))

@@ -1,0 +1,234 @@
+"""Django's settings. Each that an operator may set is explained in README.md."""
+
+import ipaddress
+import secrets
+import sys
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from postbacks import environment, roles
+from postbacks.embedded import EmbeddedServer
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+environment.load(BASE_DIR / ".env")
+
+DATA_DIR = Path(environment.text("DATA_DIR", str(BASE_DIR / ".local")))
+EMBEDDED_URL = EmbeddedServer(DATA_DIR).url
+DATABASE_URL = environment.text("DATABASE_URL", EMBEDDED_URL)
+DEBUG = environment.parsed("DEBUG", environment.boolean, default=False)
+
+# Without a database of their own people try us out on one machine; there we keep secrets for them.
+TRYING_OUT = DEBUG or DATABASE_URL == EMBEDDED_URL
+
+
+def _secret(name: str) -> str:
+    given = environment.text(name)
+    if given or not TRYING_OUT:
+        return given
+    return environment.kept_secret(DATA_DIR / name.lower(), lambda: secrets.token_urlsafe(48))
+
+
+SECRET_KEY = _secret("SECRET_KEY")
+if len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured(
+        "The setting SECRET_KEY must be a secret of at least 32 characters; make one with "
+        "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+    )
+
+
+def _encryption_keys(value: str) -> dict[str, str]:
+    keys = dict(part.split(":", 1) for part in environment.words(value) if ":" in part)
+    if not keys:
+        raise ValueError("write it as id:key[,older-id:older-key], each key 32 bytes in base64.")
+    return keys
+
+
+def _first_encryption_key() -> str:
+    return "k1:" + urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+# The first key encrypts, all decrypt: put a new one in front to rotate.
+FIELD_ENCRYPTION_KEYS = environment.parsed("FIELD_ENCRYPTION_KEYS", _encryption_keys, default={})
+if not FIELD_ENCRYPTION_KEYS and TRYING_OUT:
+    FIELD_ENCRYPTION_KEYS = _encryption_keys(
+        environment.kept_secret(DATA_DIR / "field_encryption_keys", _first_encryption_key)
+    )
+if not FIELD_ENCRYPTION_KEYS:
+    raise ImproperlyConfigured(
+        "The setting FIELD_ENCRYPTION_KEYS must be set, as id:key with a key of 32 bytes in base64."
+    )
+
+PUBLIC_URL = environment.text("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+ALLOWED_HOSTS = environment.parsed(
+    "ALLOWED_HOSTS", environment.words, default=["127.0.0.1", "localhost", "[::1]"]
+)
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+TRUSTED_PROXY_COUNT = environment.parsed("TRUSTED_PROXY_COUNT", environment.natural, default=0)
+
+
+def _networks(value: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    return [ipaddress.ip_network(word) for word in environment.words(value)]
+
+
+ALLOW_PRIVATE_DESTINATIONS = environment.parsed("ALLOW_PRIVATE_DESTINATIONS", _networks, default=[])
+
+INSTALLED_APPS = [
+    "apps_registry",
+    "postbacks",
+    "postbacks.apps.PostbacksAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+]
+
+MIDDLEWARE = [
+    "postbacks.middleware.DatabaseOutage",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "postbacks.middleware.TenantOfRequest",  # innermost: its transaction ends after rendering
+]
+
+ROOT_URLCONF = "postbacks.urls"
+WSGI_APPLICATION = "postbacks.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _database(url: str) -> dict[str, object]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ValueError("it must begin with postgresql://")
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "postbacks",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", parts.hostname or ""),
+        "PORT": options.pop("port", str(parts.port or "")),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            **options,
+            "assume_role": DATABASE_ROLE,
+            "connect_timeout": 5,
+            "application_name": DATABASE_ROLE,
+        },
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+    }
+
+
+DATABASE_ROLE = environment.text(
+    "DATABASE_ROLE", roles.ROLE_OF_COMMAND.get(sys.argv[1] if len(sys.argv) > 1 else "", roles.WEB)
+)
+DATABASES = {
+    "default": environment.parsed("DATABASE_URL", _database, default={}) or _database(EMBEDDED_URL)
+}
+
+AUTH_USER_MODEL = "apps_registry.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]  # fmt: skip
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024  # contract: 5 MB a request
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+if PUBLIC_URL.startswith("https://"):
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
+    if TRUSTED_PROXY_COUNT:
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "postbacks.api.problems.answer_exception",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Postbacks",
+    "DESCRIPTION": "Self-hosted mobile-marketing callbacks: events in, postbacks out.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+}
+
+# Times nest (checks.py holds it): HTTP total < lease / 4 < django-q2 timeout < django-q2 retry.
+HTTP_TOTAL_SECONDS = 15
+LEASE_SECONDS = 64
+PUMPS = environment.parsed("PUMPS", environment.natural, default=2)
+PUMP_SECONDS = 60  # a pump task ends and hands on before django-q2 would end it
+
+Q_CLUSTER = {
+    "name": "postbacks",
+    "orm": "default",
+    "workers": PUMPS + 2,  # the pumps, and two for short tasks
+    "timeout": 120,
+    "retry": 180,
+    "save_limit": -1,  # our own rows are the log
+    "bulk": 1,
+    "queue_limit": PUMPS + 2,
+    "poll": 0.2,
+    "max_attempts": 0,
+    "catch_up": False,
+    "label": "Background tasks",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {"postbacks": {"level": "INFO"}, "django_q": {"level": "WARNING"}},
+}
