@@ -1,6 +1,7 @@
 """The package of what people declare."""
 
 from django.apps import AppConfig
+from django.core import checks
 
 
 class AppsRegistryConfig(AppConfig):
@@ -8,3 +9,9 @@ class AppsRegistryConfig(AppConfig):
 
     name = "apps_registry"
     verbose_name = "Set up"
+
+    def ready(self) -> None:
+        """Have each start check that the admin is scoped."""
+        from apps_registry.checks import check_admin_pages  # models exist only now
+
+        checks.register(check_admin_pages, checks.Tags.admin)

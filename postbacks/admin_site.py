@@ -1,16 +1,24 @@
 """The admin site. It stands outside `postbacks/admin/`: inside, it would be set up twice."""
 
-from django.contrib.admin import AdminSite
+from collections.abc import Iterable
+
+from django.apps import apps
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
+from django.db.models import ForeignKey, ManyToManyField, Model
+from django.http import HttpRequest, HttpResponse
 
 from apps_registry.models import User
 
 
 class SignInForm(AdminAuthenticationForm):
     """Lets in whoever is a member of an organization."""
+
+    def clean_username(self) -> str:
+        """Find people by their address however they write it."""
+        return str(self.cleaned_data["username"]).lower()
 
     def confirm_login_allowed(self, user: AbstractBaseUser | AnonymousUser) -> None:
         """Refuse a person who is inactive or a member of nothing, in words that help."""
@@ -31,8 +39,36 @@ class PostbacksAdminSite(AdminSite):
     index_title = "Overview"
     login_form = SignInForm
     enable_nav_sidebar = True
+    packages = ("apps_registry.", "postbacks.")
+
+    def register(
+        self,
+        model_or_iterable: type[Model] | Iterable[type[Model]],
+        admin_class: type[ModelAdmin] | None = None,
+        **options: object,
+    ) -> None:
+        """Take in our own pages only.
+
+        What libraries register by themselves, such as the queue's tables with the arguments of
+        every organization's tasks, knows nothing of tenants.
+        """
+        given = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
+        ours = [model for model in given if model.__module__.startswith(self.packages)]
+        super().register(ours, admin_class, **options)
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer for fields of forms; on the far end of a relation Django's own view fails."""
+        label, name, field = (
+            request.GET.get(key, "") for key in ("app_label", "model_name", "field_name")
+        )
+        try:
+            asked = apps.get_model(label, name)._meta.get_field(field)
+        except (LookupError, FieldDoesNotExist):
+            raise PermissionDenied from None
+        if not isinstance(asked, ForeignKey | ManyToManyField):
+            raise PermissionDenied
+        return super().autocomplete_view(request)
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in members; what each may do is decided by the role, page by page."""
         return bool(request.user.is_active and getattr(request, "membership", None))
-

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
+from django.core import checks
 from django.db.models.signals import post_migrate
 
 
@@ -13,9 +14,12 @@ class PostbacksConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
-        """Have each `migrate` end with grants and partitions."""
+        """Have each start checked, and each `migrate` end with grants and partitions."""
         from postbacks import database  # models exist only now
+        from postbacks.checks import check_database_roles, check_times_nest
 
+        checks.register(check_times_nest)
+        checks.register(check_database_roles, checks.Tags.database)
         post_migrate.connect(database.finish_migration, sender=self)
 
 
@@ -23,4 +27,4 @@ class PostbacksAdminConfig(admin_apps.AdminConfig):
     """Django's admin with our site as the default."""
 
     default_site = "postbacks.admin_site.PostbacksAdminSite"
-    default = False  # type: ignore[assignment]  # Django's own switch between two configurations
+    default = False  # Django's own switch between two configurations

@@ -47,3 +47,20 @@ def _tables_of_no_tenant() -> set[str]:
         for model in models_and_links
         if model._meta.managed and not model._meta.proxy and not issubclass(model, TenantModel)
     }
+
+
+def forget_old_event_keys(limit: int = 5_000) -> int:
+    """Delete a batch of keys older than any event that is still accepted; return how many.
+
+    Intake takes events up to 58 days old, so a key of 60 days can meet no retry any more.
+    """
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM event_key WHERE ctid IN (
+                SELECT ctid FROM event_key WHERE received_at < now() - interval '60 days' LIMIT %s
+            )
+            """,
+            [limit],
+        )
+        return cursor.rowcount

@@ -25,6 +25,7 @@ from typing import IO
 import psutil
 import psycopg
 
+from postbacks import roles
 from postbacks.processes import die_with_parent
 
 LOGIN = "postbacks_login"
@@ -43,6 +44,7 @@ class EmbeddedServer:
     """One PostgreSQL server below a data folder."""
 
     data_dir: Path
+    durable: bool = True  # tests that never kill the server do without fsync
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _lock: IO[str] | None = field(default=None, init=False)
 
@@ -64,10 +66,9 @@ class EmbeddedServer:
         """Return the address for DATABASE_URL: an ordinary login that holds the three roles."""
         return f"postgresql://{LOGIN}@/{DATABASE}?host={self.socket_folder}"
 
-    @property
-    def admin_conninfo(self) -> str:
-        """Return how the superuser connects; only `setup_roles` needs it."""
-        return f"host={self.socket_folder} user=postgres dbname=postgres"
+    def admin_conninfo(self, database: str) -> str:
+        """Return how the superuser connects; only making roles and databases needs it."""
+        return f"host={self.socket_folder} user=postgres dbname={database}"
 
     @property
     def pid(self) -> int | None:
@@ -75,13 +76,15 @@ class EmbeddedServer:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the server, after a crash too, and wait until it answers."""
-        self._take_ownership()
+        """Start the server, after a crash too, wait until it answers, and make database and roles."""
+        self.claim_folder()
         if not (self.cluster / "PG_VERSION").exists():
             self._create_cluster()
         self._end_leftover()
         self._run()
         self._wait_until_ready()
+        roles.ensure_database(self.admin_conninfo("postgres"), DATABASE)
+        roles.ensure_roles(self.admin_conninfo(DATABASE), login=LOGIN, make_login=True)
 
     def stop(self) -> None:
         """Stop the server if this process started it: fast shutdown, then SIGKILL after 20 s."""
@@ -97,7 +100,8 @@ class EmbeddedServer:
             self._lock.close()
             self._lock = None
 
-    def _take_ownership(self) -> None:
+    def claim_folder(self) -> None:
+        """Make the data folder ours until `stop`. Raises EmbeddedServerError if it can't be."""
         try:
             self.cluster.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = (self.data_dir / "postgres.lock").open("w")
@@ -155,6 +159,7 @@ class EmbeddedServer:
             "log_timezone": "UTC",
             "max_wal_size": "2GB",
             "autovacuum_vacuum_cost_delay": "0",
+            "fsync": "on" if self.durable else "off",
         }
         arguments = [f"-c{name}={value}" for name, value in options.items()]
         with (self.data_dir / "postgres.log").open("ab") as log:
@@ -173,7 +178,7 @@ class EmbeddedServer:
             if self._process.poll() is not None:
                 break
             try:
-                psycopg.connect(self.admin_conninfo, connect_timeout=2).close()
+                psycopg.connect(self.admin_conninfo("postgres"), connect_timeout=2).close()
             except psycopg.OperationalError:
                 time.sleep(0.05)
             else:

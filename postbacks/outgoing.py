@@ -5,6 +5,8 @@ Rendering makes it, delivery sends it; neither needs to know the other.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +30,38 @@ class Rendering:
     wire: OutgoingRequest
     shown: OutgoingRequest
     missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A postback in a worker's hands: what its row says. `id` is ours, `public_id` the world's."""
+
+    organization_id: int
+    id: int
+    public_id: UUID
+    rule_id: int
+    rule_version: int
+    event_id: int
+    event_received_at: datetime
+    installed_at: datetime | None
+    created_at: datetime
+    attempts_made: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """How a postback is to be sent, or why it can't be.
+
+    `held` means not now: its rule is switched off. `refusal` is a sentence for people, with
+    `error` as its code. `secrets` are the credentials in the wire form, to be masked in answers.
+    """
+
+    rendering: Rendering | None = None
+    error: str = ""
+    refusal: str = ""
+    held: bool = False
+    timeout_seconds: float = 15.0
+    success: Mapping[str, object] = field(default_factory=dict)
+    retry_delays: tuple[int, ...] = ()
+    secrets: tuple[str, ...] = ()

@@ -191,6 +191,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
+    "URL_FORMAT_OVERRIDE": None,  # `format` is an unknown parameter like any other
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Postbacks",
@@ -201,6 +202,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "ENUM_NAME_OVERRIDES": {
+        "Lifecycle": "apps_registry.tenancy.Lifecycle",
+        "SdkKeyKind": "apps_registry.models.SdkKey.Kind",
+        "RuleStatus": "postbacks.models.RuleStatus",
+        "PostbackStatus": "postbacks.models.PostbackStatus",
+        "AttemptKind": "postbacks.models.AttemptKind",
+    },
 }
 
 # Times nest (checks.py holds it): HTTP total < lease / 4 < django-q2 timeout < django-q2 retry.
@@ -209,8 +217,13 @@ LEASE_SECONDS = 64
 PUMPS = environment.parsed("PUMPS", environment.natural, default=2)
 PUMP_SECONDS = 60  # a pump task ends and hands on before django-q2 would end it
 
+# Set by `manage.py worker` for the cluster that it starts.
+WORKER_NAME = environment.text("WORKER_NAME", "postbacks")
+SUPERVISOR_PID = environment.parsed("SUPERVISOR_PID", environment.natural, default=0)
+
 Q_CLUSTER = {
-    "name": "postbacks",
+    "name": "postbacks",  # with which tasks are signed
+    "cluster_name": WORKER_NAME,  # each supervisor has a queue of its own
     "orm": "default",
     "workers": PUMPS + 2,  # the pumps, and two for short tasks
     "timeout": 120,

@@ -1,10 +1,18 @@
 """Every address that we answer."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
+
+from postbacks.api.health import healthz, readyz
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
     path("admin/", admin.site.urls),
+    path("api/", include("postbacks.api.routes")),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
 ]
+
+handler400 = "postbacks.api.problems.bad_request"
+handler500 = "postbacks.api.problems.server_error"

@@ -1,0 +1,18 @@
+"""The pages on which people declare what exists."""
+
+from apps_registry.admin.apps import AppAdmin, BundleIdAdmin
+from apps_registry.admin.campaigns import CampaignAdmin
+from apps_registry.admin.keys import ApiTokenAdmin, SdkKeyAdmin
+from apps_registry.admin.organizations import MembershipAdmin, OrganizationAdmin
+from apps_registry.admin.partners import PartnerAdmin
+
+__all__ = [
+    "ApiTokenAdmin",
+    "AppAdmin",
+    "BundleIdAdmin",
+    "CampaignAdmin",
+    "MembershipAdmin",
+    "OrganizationAdmin",
+    "PartnerAdmin",
+    "SdkKeyAdmin",
+]

@@ -103,7 +103,9 @@ class PartnerCredential(TenantModel):
 
     def reveal(self) -> str:
         """Return the secret for the wire."""
-        return open_credential(self.partner.organization_id, self.partner_id, self.name, self.sealed)
+        return open_credential(
+            self.partner.organization_id, self.partner_id, self.name, self.sealed
+        )
 
     @property
     def masked(self) -> str:

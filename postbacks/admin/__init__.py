@@ -1,0 +1,16 @@
+"""The pages on which people say what is sent, and see what was."""
+
+from postbacks.admin.attempts import DeliveryAttemptAdmin
+from postbacks.admin.events import DecisionFailureAdmin, EventAdmin
+from postbacks.admin.installs import InstallAdmin
+from postbacks.admin.postbacks import PostbackAdmin
+from postbacks.admin.rules import CallbackRuleAdmin
+
+__all__ = [
+    "CallbackRuleAdmin",
+    "DecisionFailureAdmin",
+    "DeliveryAttemptAdmin",
+    "EventAdmin",
+    "InstallAdmin",
+    "PostbackAdmin",
+]

@@ -1,2 +1,118 @@
-"""Errors as RFC 9457 `application/problem+json`."""
-def answer_exception(exc, context): return None
+"""Errors as RFC 9457 `application/problem+json`, the same from every address of the API."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+
+import msgspec
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views import defaults
+from rest_framework import exceptions, status
+
+from postbacks.middleware import RETRY_AFTER_SECONDS, database_is_away
+
+CONTENT_TYPE = "application/problem+json"
+_API = "/api/"
+
+
+class Conflict(exceptions.APIException):
+    """The request does not fit the state of things; the detail says what would."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class Invalid(exceptions.APIException):
+    """The request can't be taken; `errors` name each place and what would be right there."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid"
+
+    def __init__(self, errors: Sequence[Mapping[str, object]]) -> None:
+        self.errors = errors
+        super().__init__("The request is not valid.")
+
+
+def pointer(*steps: object) -> str:
+    """Return the JSON pointer (RFC 6901) that leads to a place in a body."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def problem(
+    code: int,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **extra: object,
+) -> HttpResponse:
+    """Return a problem document; `extra` are its further members."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(code).phrase,
+        "status": code,
+        "detail": detail,
+        **extra,
+    }
+    return HttpResponse(
+        msgspec.json.encode(body), status=code, content_type=CONTENT_TYPE, headers=headers
+    )
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request that Django itself refuses, such as one for an unknown host."""
+    if request.path.startswith(_API):
+        return problem(400, "The request is not valid.")
+    return defaults.bad_request(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer for a mistake of ours, and tell nothing of it but that it is in the log."""
+    if request.path.startswith(_API):
+        return problem(500, "Something went wrong on our side; it is in the server's log.")
+    return defaults.server_error(request)
+
+
+def answer_exception(error: Exception, context: Mapping[str, object]) -> HttpResponse | None:
+    """Turn what a view raised into a problem document; None leaves it to Django."""
+    if isinstance(error, OperationalError | InterfaceError):
+        return database_is_away()
+    if isinstance(error, Http404):
+        return problem(404, "There is nothing of yours at this address.")
+    if isinstance(error, PermissionDenied):
+        return problem(403, "Your role does not allow this.")
+    if isinstance(error, ValidationError):
+        error = exceptions.ValidationError(
+            error.message_dict if hasattr(error, "error_dict") else error.messages
+        )
+    if not isinstance(error, exceptions.APIException):
+        return None
+    return _from_api_exception(error)
+
+
+def _from_api_exception(error: exceptions.APIException) -> HttpResponse:
+    headers: dict[str, str] = {}
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    if isinstance(error, exceptions.Throttled):
+        headers["Retry-After"] = str(int(error.wait or float(RETRY_AFTER_SECONDS)))
+    if isinstance(error, Invalid):
+        return problem(error.status_code, str(error.detail), errors=error.errors)
+    if isinstance(error, exceptions.ValidationError):
+        errors = [{"pointer": p, "detail": d} for p, d in _faults(error.detail, "")]
+        return problem(error.status_code, "The request is not valid.", errors=errors)
+    return problem(error.status_code, str(error.detail), headers=headers)
+
+
+def _faults(detail: object, place: str) -> Iterable[tuple[str, str]]:
+    """Walk REST framework's nested details: a name or a place leads deeper, a text is a fault."""
+    if isinstance(detail, Mapping):
+        for name, inner in detail.items():
+            deeper = place if name == "non_field_errors" else place + pointer(name)
+            yield from _faults(inner, deeper)
+    elif isinstance(detail, list):
+        nested = any(isinstance(inner, Mapping | list) for inner in detail)
+        for index, inner in enumerate(detail):
+            yield from _faults(inner, place + pointer(index) if nested else place)
+    else:
+        yield place, str(detail)

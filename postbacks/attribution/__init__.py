@@ -1,0 +1,1 @@
+"""③ Which touchpoint earned the install."""

@@ -1,0 +1,1 @@
+"""④ Rules and conditions, ⑤ macros and rendering."""

@@ -1,0 +1,1 @@
+"""⑥ Owed, ⑦ claimed and sent, ⑧ logged."""

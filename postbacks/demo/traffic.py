@@ -16,7 +16,7 @@ from postbacks.demo.players import make_player
 from postbacks.demo.rules import DemoApp
 from postbacks.demo.story import Moment, live
 
-DEFAULT_DEVICES = 260
+DEFAULT_DEVICES = 320  # makes about 4,000 postbacks under the demo's rules
 
 _IOS_SHARE = 0.5
 _OFFLINE_SHARE = 0.08

@@ -1,0 +1,1 @@
+"""② Parse, check, deduplicate, store."""

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='WorkerHeartbeat',
             fields=[
-                ('name', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('name', models.CharField(max_length=255, primary_key=True, serialize=False)),
                 ('beat_at', models.DateTimeField()),
                 ('stop_requested', models.BooleanField(default=False)),
             ],

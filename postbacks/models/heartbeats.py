@@ -1,12 +1,20 @@
 """Signs of life, by which the supervisor and `/readyz` know that work goes on."""
 
-from django.db import models
+from datetime import datetime, timedelta
+
+from django.db import connection, models
+from django.utils import timezone
+
+CLUSTER = "cluster"
 
 
 class WorkerHeartbeat(models.Model):
-    """A sign of life of one part of the cluster: `cluster` itself or `pump:n`. Not a tenant's."""
+    """A sign of life of one part of a cluster, named `worker:part`. Not a tenant's.
 
-    name = models.CharField(max_length=64, primary_key=True)
+    The row `cluster` is beaten by every cluster: it tells that any is alive.
+    """
+
+    name = models.CharField(max_length=255, primary_key=True)
     beat_at = models.DateTimeField()
     stop_requested = models.BooleanField(default=False)
 
@@ -15,3 +23,34 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def beat(cls, name: str) -> bool:
+        """Give a sign of life; tell whether this part has been asked to stop."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO worker_heartbeat (name, beat_at, stop_requested) "
+                "VALUES (%s, now(), false) "
+                "ON CONFLICT (name) DO UPDATE SET beat_at = now() RETURNING stop_requested",
+                [name],
+            )
+            return bool(cursor.fetchone()[0])
+
+    @classmethod
+    def request_stop(cls, prefix: str) -> None:
+        """Ask all parts whose name begins so to stop, and wake those that wait."""
+        cls.objects.filter(name__startswith=prefix).update(stop_requested=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify('postbacks_work', '')")
+
+    @classmethod
+    def ages(cls, prefix: str) -> dict[str, float]:
+        """Return the seconds since each part's last sign of life."""
+        now: datetime = timezone.now()
+        rows = cls.objects.filter(name__startswith=prefix).values_list("name", "beat_at")
+        return {name: (now - beat_at).total_seconds() for name, beat_at in rows}
+
+    @classmethod
+    def forget(cls, *, older_than: float) -> None:
+        """Remove what clusters left behind that ended so many seconds ago."""
+        cls.objects.filter(beat_at__lt=timezone.now() - timedelta(seconds=older_than)).delete()

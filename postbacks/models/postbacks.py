@@ -38,9 +38,7 @@ class Postback(TenantModel):
     """One request owed for one event under one rule. Partitioned by the event's `received_at`."""
 
     public_id = models.UUIDField()
-    rule = models.ForeignKey(
-        CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+"
-    )
+    rule = models.ForeignKey(CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+")
     rule_version = models.PositiveIntegerField()
     app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
     event = models.ForeignKey(
@@ -49,6 +47,7 @@ class Postback(TenantModel):
     sdk_event_id = models.UUIDField()
     event_received_at = models.DateTimeField()
     attribution_version = models.PositiveIntegerField(default=1)
+    installed_at = models.DateTimeField(null=True)
     status = models.CharField(max_length=16, choices=PostbackStatus.choices)
     reason = models.CharField(max_length=64, blank=True)
     test = models.BooleanField(default=False)
@@ -99,9 +98,7 @@ class DuePostback(TenantModel):
         Postback, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="due"
     )
     event_received_at = models.DateTimeField()
-    rule = models.ForeignKey(
-        CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+"
-    )
+    rule = models.ForeignKey(CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+")
     host = models.CharField(max_length=255)
     kind = models.CharField(max_length=8, choices=AttemptKind.choices, default=AttemptKind.AUTO)
     due_at = models.DateTimeField()

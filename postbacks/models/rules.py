@@ -241,9 +241,7 @@ class CallbackRuleVersion(TenantModel):
 class RuleDevice(TenantModel):
     """Holds “first time per device”: one row per rule and device that was served."""
 
-    rule = models.ForeignKey(
-        CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+"
-    )
+    rule = models.ForeignKey(CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+")
     device = models.CharField(max_length=320)
 
     class Meta(TenantModel.Meta):

@@ -1,0 +1,34 @@
+"""The macro language: `{{revenue|cents}}` in the URL, headers and body of a callback rule.
+
+A template is compiled once and rendered for every postback. Plain Python: no Django, no network.
+"""
+
+from postbacks.callbacks.macros.catalogue import CATALOGUE, Group, Macro, MacroType
+from postbacks.callbacks.macros.compiled import CompiledRequest
+from postbacks.callbacks.macros.compiler import compile_request
+from postbacks.callbacks.macros.filters import FILTERS, Filter
+from postbacks.callbacks.macros.names import UnknownNameError, read_macro
+from postbacks.callbacks.macros.problems import Problem, RenderError, TemplateError
+from postbacks.callbacks.macros.template import BodyType, MissingValues, RequestTemplate
+from postbacks.callbacks.macros.value import Rates, Value
+
+__all__ = [
+    "CATALOGUE",
+    "FILTERS",
+    "BodyType",
+    "CompiledRequest",
+    "Filter",
+    "Group",
+    "Macro",
+    "MacroType",
+    "MissingValues",
+    "Problem",
+    "Rates",
+    "RenderError",
+    "RequestTemplate",
+    "TemplateError",
+    "UnknownNameError",
+    "Value",
+    "compile_request",
+    "read_macro",
+]

@@ -58,6 +58,8 @@ ENTRIES: Final[tuple[Macro, ...]] = (
         ("product_id", _TEXT, "gems_500", "The product that was bought"),
         ("quantity", _INT, "1", "How many were bought"),
         ("transaction_id", _TEXT, "2000000512345678", "The store's number of the purchase"),
+        ("environment", _TEXT, "production", "sandbox or production, if the app reports it"),
+        ("lifetime_session_count", _INT, "40", "Sessions over all installs, if the app reports it"),
         ("session_count", _INT, "12", "Sessions so far, if the app reports them"),
         ("time_spent", _INT, "340", "Seconds in the session, if the app reports them"),
     ),
@@ -75,6 +77,7 @@ ENTRIES: Final[tuple[Macro, ...]] = (
         ("click_time", _TIME, _SECONDS, "When the ad was clicked; none if it was only seen"),
         ("impression_time", _TIME, _SECONDS, "When the ad was seen; none if it was clicked"),
         ("install_begin_time", _TIME, _SECONDS, "When the Play store began the download"),
+        ("install_finish_time", _TIME, _SECONDS, "When the Play store ended the download"),
         ("referrer_click_time", _TIME, _SECONDS, "When the Play store was opened by the click"),
         ("timezone", _TEXT, "Europe/Berlin", "The device's time zone"),
     ),
@@ -100,6 +103,16 @@ ENTRIES: Final[tuple[Macro, ...]] = (
         ("is_view_through", _BOOL, "false", "The ad was seen, not clicked"),
         ("attribution_type", _TEXT, "click", "click, impression or organic"),
         ("match_type", _TEXT, "referrer", "How the install was matched; none for organic installs"),
+        ("adset_id", _TEXT, "as-9", "The ad set's id, if the click URL has it"),
+        ("adset_name", _TEXT, "Lookalike 1 %", "The ad set's name, if the click URL has it"),
+        ("ad_id", _TEXT, "ad-310", "The ad's id, if the click URL has it"),
+        ("ad_name", _TEXT, "Summer 15 s", "The ad's name, if the click URL has it"),
+        ("creative_id", _TEXT, "cr-77", "The creative's id, if the click URL has it"),
+        ("site_name", _TEXT, "Puzzle Box", "The publisher's name, if the click URL has it"),
+        ("sub_site_id", _TEXT, "s-2", "The publisher's own sub-publisher, if the click URL has it"),
+        ("keyword", _TEXT, "merge games", "The search word, if the click URL has it"),
+        ("agency", _TEXT, "Example Media", "The agency, if the click URL has it"),
+        *((f"sub{n}", _TEXT, "a", f"Parameter sub{n} of the click URL") for n in range(1, 11)),
         ("gclid", _TEXT, "Cj0KCQjw", "Google's click id; none unless Google's ad was clicked"),
         ("gbraid", _TEXT, "0AAAAAo", "Google's click group for apps, on iOS"),
         ("wbraid", _TEXT, "CjkKCQ", "Google's click group for the web, on iOS"),
@@ -134,12 +147,16 @@ ENTRIES: Final[tuple[Macro, ...]] = (
         *_ANDROID,
     ),
     *_personal(
-        _id(("amazon_id", _TEXT, "df07c7dc-cea7-4a89-b328-810ff5acb15d", "Fire OS's advertising id")),  # noqa: E501
+        _id(
+            ("amazon_id", _TEXT, "df07c7dc-cea7-4a89-b328-810ff5acb15d", "Fire OS's advertising id"),  # noqa: E501
+            ("fire_adid", _TEXT, "df07c7dc-cea7-4a89-b328-810ff5acb15d", "Another name for amazon_id"),  # noqa: E501
+        ),
         "amazon",
     ),
     *_personal(
         _device(
             ("ip_address", _TEXT, "203.0.113.7", "The device's IP address"),
+            ("ip_anonymized", _TEXT, "203.0.113.0", "The IP address without its last part"),
             ("user_agent", _TEXT, "Mozilla/5.0 (iPhone)", "The device's user agent"),
             ("postal_code", _TEXT, "10115", "Postal code, if the app reports it"),
             ("city", _TEXT, "Berlin", "City, if the app reports it"),
@@ -154,6 +171,7 @@ ENTRIES: Final[tuple[Macro, ...]] = (
         ("device_type", _TEXT, "phone", "phone, tablet, … if the app reports it"),
         ("os_name", _TEXT, "ios", "The operating system, the same as platform unless reported"),
         ("os_version", _TEXT, "18.2", "The operating system's version"),
+        ("api_level", _TEXT, "35", "Android's API level, if the app reports it"),
         ("language", _TEXT, "de", "The device's language"),
         ("locale", _TEXT, "de_DE", "The device's locale, if the app reports it"),
         ("carrier", _TEXT, "Telekom.de", "The mobile operator"),
@@ -170,6 +188,8 @@ ENTRIES: Final[tuple[Macro, ...]] = (
         ("eea", _BOOL, "true", "The user is in the European Economic Area"),
         ("ad_user_data", _BOOL, "true", "Consent to send user data for ads"),
         ("ad_personalization", _BOOL, "true", "Consent to personalized ads"),
+        ("consent_ad_user_data", _BOOL, "true", "Another name for ad_user_data"),
+        ("consent_ad_personalization", _BOOL, "true", "Another name for ad_personalization"),
         ("us_privacy", _TEXT, "1YNN", "The US privacy string"),
     ),
     *(

@@ -60,7 +60,8 @@ class Expression:
     @property
     def is_credential_host(self) -> bool:
         """This tells whether this is {{credential.host}} and nothing more."""
-        return self.names == (f"{CREDENTIAL}host",) and not self.filters and not self.required
+        only_source = [source.name for source in self.sources] == [f"{CREDENTIAL}host"]
+        return only_source and not self.filters and not self.required
 
 
 def compile_expression(
@@ -113,9 +114,7 @@ def _filter(
 ) -> AppliedFilter | None:
     use = call.filters[index]
     if use.name not in FILTERS:
-        problems.add(
-            use.position, f"Unknown filter {use.name[:80]}.", nearest(use.name, FILTERS)
-        )
+        problems.add(use.position, f"Unknown filter {use.name[:80]}.", nearest(use.name, FILTERS))
         return None
     try:
         _check_order(use, call.filters[:index])

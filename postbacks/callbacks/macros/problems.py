@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _LONGEST_COMPARED = 64  # difflib is quadratic
 
@@ -41,12 +41,12 @@ class RenderError(Exception):
         self.detail = detail
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Problems:
     """This collects what is wrong with one field of a template."""
 
     field: str
-    found: list[Problem] = field(default_factory=list)
+    found: list[Problem]
 
     def add(self, position: int, message: str, suggestion: str | None = None) -> None:
         """This notes a problem; a suggestion also becomes part of the sentence."""

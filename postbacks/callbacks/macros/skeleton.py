@@ -4,6 +4,7 @@ The structure of a URL, a form or a JSON body is read from the skeleton, which h
 what a person wrote, so no value can ever take part in it.
 """
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,8 @@ from postbacks.callbacks.macros.problems import Problems
 
 HOLE: Final = "\0"
 MOST_MACROS: Final = 200
+
+_UNSENDABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 Encoder = Callable[[object], str]
 
@@ -63,7 +66,11 @@ class Skeleton:
         return [hole for at, hole in self.holes.items() if start <= at < end]
 
     def chunks(
-        self, start: int, end: int, literal: Callable[[str], str], encoder: Callable[[Hole], Encoder]
+        self,
+        start: int,
+        end: int,
+        literal: Callable[[str], str],
+        encoder: Callable[[Hole], Encoder],
     ) -> tuple[Chunk, ...]:
         """This is a part made ready for rendering: encoded text and slots by turns."""
         found: list[Chunk] = []
@@ -81,9 +88,7 @@ class Skeleton:
 
 def fill(chunks: Sequence[Chunk], results: Sequence[object]) -> str:
     """This writes text and values one after the other."""
-    return "".join(
-        [it if it.__class__ is str else it.encode(results[it.index]) for it in chunks]  # type: ignore[union-attr]  # mypy does not narrow by __class__, which is faster
-    )
+    return "".join([it if isinstance(it, str) else it.encode(results[it.index]) for it in chunks])
 
 
 def read_skeleton(
@@ -119,8 +124,8 @@ def read_skeleton(
 
 
 def _literal(text: str, start: int, problems: Problems) -> str:
-    for at, character in enumerate(text):
-        if character == HOLE or "\ud800" <= character <= "\udfff":
-            problems.add(start + at, "This character can't be sent.")
-            return text.replace(HOLE, " ").encode("utf-8", "replace").decode()
-    return text
+    unsendable = _UNSENDABLE.search(text)
+    if unsendable is None:
+        return text
+    problems.add(start + unsendable.start(), "This character can't be sent.")
+    return _UNSENDABLE.sub("?", text)

@@ -136,8 +136,9 @@ def time_of(value: object) -> datetime | None:
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
-    in_milliseconds = abs(value) >= _FIRST_MILLISECONDS
-    milliseconds = int(value) if in_milliseconds else int(value * 1000)
+    number = Decimal(value)
+    in_milliseconds = abs(number) >= _FIRST_MILLISECONDS
+    milliseconds = int(number) if in_milliseconds else int(number * 1000)
     try:
         return _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:
@@ -167,6 +168,8 @@ def _parsed(text: str) -> datetime | None:
 
 def _is_writable(number: Decimal) -> bool:
     exponent = number.as_tuple().exponent
-    return isinstance(exponent, int) and -_MOST_DIGITS <= exponent and (
-        number.adjusted() <= _MOST_DIGITS
+    return (
+        isinstance(exponent, int)
+        and exponent >= -_MOST_DIGITS
+        and number.adjusted() <= _MOST_DIGITS
     )

@@ -1,0 +1,56 @@
+# Postbacks. `make demo` is the way in; `make test lint` is the way to a commit.
+
+PYTHON ?= $(firstword $(foreach name,python3.14 python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)))
+BIN := .venv/bin
+# sh, not make, reads these: a value given on the command line or in the environment counts.
+export PORT DATA_DIR
+
+.PHONY: demo dev test lint format lock bench clean
+
+demo: .venv/runtime
+	@$(BIN)/python manage.py demo $(if $(ONCE),--once) $(if $(RESET),--reset)
+
+dev: .venv/runtime
+	@$(BIN)/python manage.py dev
+
+test: .venv/development
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: .venv/development
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/djade --check $(shell find templates -name '*.html')
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+format: .venv/development
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Needs uv. The lock files name versions and hashes, never where a package came from.
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --quiet
+lock:
+	$(LOCK) -o requirements.txt
+	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt
+
+.venv/python:
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Postbacks needs Python 3.11 or newer; install it, or name it: make demo PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -m venv .venv
+	@touch $@
+
+.venv/runtime: requirements.txt | .venv/python
+	@echo "Installing the locked dependencies …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/development: requirements-dev.txt | .venv/python
+	@echo "Installing the locked dependencies for development …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@ .venv/runtime
+
+clean:
+	rm -rf .venv .local staticfiles

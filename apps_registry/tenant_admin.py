@@ -1,0 +1,223 @@
+"""The scoped base of every admin page: whose rows a page shows, and what a role may do with them.
+
+A page that forgets this base is the system check's error apps_registry.E001.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar, TypeVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.contrib.admin.options import BaseModelAdmin
+from django.db import models
+from django.forms import ModelChoiceField
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+from apps_registry.models import Membership
+from apps_registry.roles import Right
+from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
+
+M = TypeVar("M", bound=models.Model)
+
+
+def membership_of(request: HttpRequest) -> Membership | None:
+    """Return the membership that the request acts under; the middleware has put it there."""
+    return getattr(request, "membership", None)
+
+
+def allowed(request: HttpRequest, right: Right | None) -> bool:
+    """Tell whether the person of a request has a right; nobody has the right None."""
+    membership = membership_of(request)
+    return right is not None and membership is not None and membership.allows(right)
+
+
+class ByRole(BaseModelAdmin):
+    """Asks the member's role in place of Django's permissions, which our people don't have."""
+
+    right_to_add: ClassVar[Right | None] = Right.SET_UP
+    right_to_change: ClassVar[Right | None] = Right.SET_UP
+    right_to_delete: ClassVar[Right | None] = None  # nothing that history refers to is deleted
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show a package to everybody who may read."""
+        return allowed(request, Right.READ)
+
+    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Let every member read."""
+        return allowed(request, Right.READ)
+
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Let those add who have this page's right to."""
+        return allowed(request, self.right_to_add)
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Let those change who have this page's right to."""
+        return allowed(request, self.right_to_change)
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Let those delete who have this page's right to."""
+        return allowed(request, self.right_to_delete)
+
+    def formfield_for_foreignkey(
+        self, db_field: "models.ForeignKey[object, object]", request: HttpRequest, **kwargs: object
+    ) -> ModelChoiceField | None:
+        """Offer the organization's own rows; a table without a wall of its own offers nothing."""
+        related = db_field.remote_field.model
+        if issubclass(related, TenantModel):
+            kwargs["queryset"] = related.objects.all()
+        else:
+            kwargs.setdefault("queryset", related._default_manager.none())
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def formfield_for_manytomany(
+        self,
+        db_field: "models.ManyToManyField[models.Model, models.Model]",
+        request: HttpRequest,
+        **kwargs: object,
+    ) -> forms.ModelMultipleChoiceField | None:
+        """Offer the organization's own rows, as for a foreign key."""
+        related = db_field.remote_field.model
+        rows = related.objects.all() if issubclass(related, TenantModel) else None
+        kwargs["queryset"] = related._default_manager.none() if rows is None else rows
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
+class ReadOnly(ByRole):
+    """Shows what happened: nobody can write it."""
+
+    right_to_add = None
+    right_to_change = None
+
+
+class TenantForm(forms.ModelForm):
+    """Checks a row as the organization's own, so that its constraints are errors beside the form.
+
+    Django leaves constraints out that name a field which the form doesn't have, and both of these
+    are set by us.
+    """
+
+    def _post_clean(self) -> None:
+        if self.instance.organization_id is None:
+            self.instance.organization_id = current_organization()
+        super()._post_clean()  # type: ignore[misc]  # not in the stubs
+
+    def _get_validation_exclusions(self) -> set[str]:
+        left_out: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]  # likewise
+        return left_out - {"organization", "status"}
+
+
+class ScopedAdmin(ByRole, admin.ModelAdmin):
+    """A page whose rows the subclass must scope by itself, since their table has no wall."""
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
+        """Refuse to show rows that nobody has scoped."""
+        raise NotImplementedError(f"{type(self).__name__} must say whose rows it shows.")
+
+    def ask_first(
+        self,
+        request: HttpRequest,
+        queryset: Iterable[models.Model],
+        *,
+        action: str,
+        question: str,
+    ) -> TemplateResponse | None:
+        """Return the page that asks before an action; None once the person has said yes."""
+        if request.POST.get("confirmed"):
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": question,
+            "opts": self.opts,
+            "objects": queryset,
+            "action": action,
+            "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+            "select_across": request.POST.get("select_across", "0"),
+        }
+        return TemplateResponse(request, "admin/confirm_action.html", context)
+
+
+class TenantAdmin(ScopedAdmin):
+    """A page of an organization's own rows. The manager scopes them, and raises without one."""
+
+    form = TenantForm
+    fixed_fields: ClassVar[tuple[str, ...]] = ()  # chosen once, since history hangs on them
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
+        """Return the organization's rows."""
+        queryset: models.QuerySet[models.Model] = self.model.objects.all()
+        ordering = self.get_ordering(request)
+        return queryset.order_by(*ordering) if ordering else queryset
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: models.Model | None = None
+    ) -> list[str] | tuple[str, ...]:
+        """Keep fixed fields as they were first saved."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return (*fields, *self.fixed_fields) if obj else fields
+
+
+class ArchivingAdmin(TenantAdmin):
+    """A page whose rows are archived instead of deleted: names free up, history stays."""
+
+    actions = ["archive"]
+    archived: ClassVar[str] = Lifecycle.ARCHIVED
+
+    @admin.action(permissions=["change"], description="Archive selected %(verbose_name_plural)s")
+    def archive(
+        self, request: HttpRequest, queryset: models.QuerySet[models.Model]
+    ) -> TemplateResponse | None:
+        """Archive rows after asking."""
+        question = f"Archive these {self.opts.verbose_name_plural}?"
+        if page := self.ask_first(request, queryset, action="archive", question=question):
+            return page
+        changed = queryset.exclude(status=self.archived).update(status=self.archived)
+        self.message_user(request, f"{changed} archived.", messages.SUCCESS)
+        return None
+
+
+class TenantInline(ByRole, admin.TabularInline):
+    """Rows of an organization inside the page of their parent."""
+
+    form = TenantForm
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
+        """Return the organization's rows; the formset keeps those of the parent."""
+        queryset: models.QuerySet[models.Model] = self.model.objects.all()
+        ordering = self.get_ordering(request)
+        queryset = queryset.order_by(*ordering) if ordering else queryset
+        return queryset if self.has_view_permission(request) else queryset.none()
+
+
+class ReadOnlyInline(ReadOnly, TenantInline):
+    """Rows that nobody can write, inside the page of their parent."""
+
+    can_delete = False
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: models.Model | None = None
+    ) -> list[str] | tuple[str, ...]:
+        """Build no form fields at all: their choices would be read for nothing."""
+        return [str(field) for field in self.fields or ()]
+
+
+class TenantRelatedFilter(admin.RelatedFieldListFilter):
+    """Filters a list by rows of the organization; a relation to anybody's rows is refused."""
+
+    def field_choices(  # type: ignore[override]  # a plain text is a label too
+        self,
+        field: "models.Field[object, object]",
+        request: HttpRequest,
+        model_admin: admin.ModelAdmin,
+    ) -> list[tuple[str, str]]:
+        """Return the organization's own rows as choices, by name."""
+        related = field.related_model
+        if not (isinstance(related, type) and issubclass(related, TenantModel)):
+            raise TypeError(f"{field} leads to rows of every organization.")
+        return sorted(((str(row.pk), str(row)) for row in related.objects.all()), key=_by_label)
+
+
+def _by_label(choice: tuple[str, str]) -> str:
+    return choice[1].casefold()

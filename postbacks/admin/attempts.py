@@ -1,0 +1,57 @@
+"""Delivery attempts: the page, and the rows inside a postback's page."""
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from postbacks.admin.json_values import pretty
+from postbacks.admin.log_pages import LogAdmin, LogInline
+from postbacks.models import DeliveryAttempt
+
+
+class ShowsExchange:
+    """Shows what was sent and what came back, indented."""
+
+    @admin.display(description="request")
+    def request_shown(self, attempt: DeliveryAttempt) -> SafeString:
+        """Show the request, in which secrets were masked before it was stored."""
+        return pretty(attempt.request)
+
+    @admin.display(description="response")
+    def response_shown(self, attempt: DeliveryAttempt) -> SafeString:
+        """Show the partner's answer."""
+        return pretty(attempt.response)
+
+
+class DeliveryAttemptInline(ShowsExchange, LogInline):
+    """The tries of one postback."""
+
+    model = DeliveryAttempt
+    fields = [
+        "number", "kind", "started_at", "duration_ms", "outcome", "status_code", "error", "detail",
+        "request_shown", "response_shown",
+    ]  # fmt: skip
+    ordering = ["number"]
+
+
+@admin.register(DeliveryAttempt)
+class DeliveryAttemptAdmin(ShowsExchange, LogAdmin):
+    """All tries, newest first."""
+
+    list_display = [
+        "started_at", "postback_link", "number", "kind", "outcome", "status_code", "duration_ms",
+        "error",
+    ]  # fmt: skip
+    list_filter = ["outcome", "kind"]
+    ordering = ["-event_received_at", "-id"]
+    fields = [
+        "postback_link", "number", "kind", "started_at", "duration_ms", "outcome", "status_code",
+        "error", "detail", "request_shown", "response_shown",
+    ]  # fmt: skip
+
+    @admin.display(description="postback")
+    def postback_link(self, attempt: DeliveryAttempt) -> SafeString:
+        """Lead to the postback without reading it."""
+        url = reverse("admin:postbacks_postback_change", args=[attempt.postback_id])
+        return format_html('<a href="{}">{}</a>', url, attempt.postback_id)

@@ -1,0 +1,148 @@
+"""Apps and their bundle IDs."""
+
+from typing import Any
+
+from rest_framework import mixins, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps_registry.models import App, BundleId
+from apps_registry.models.apps import BUNDLE_ID
+from apps_registry.roles import Right
+from apps_registry.tenancy import Lifecycle
+from postbacks.api.base import OrganizationViewSet, RegistryViewSet
+from postbacks.api.fields import IdFilter, PublicId
+from postbacks.api.query import ArchivePage, Page
+from postbacks.api.strict import RowSerializer
+
+
+class Identifiers(serializers.ListField):
+    """The bundle IDs of an app, as plain texts."""
+
+    child = serializers.CharField(max_length=255, validators=[BUNDLE_ID])
+
+    def to_representation(self, data: Any) -> list[str]:
+        """Return the identifiers in the order of the alphabet."""
+        return sorted(bundle_id.identifier for bundle_id in data.all())
+
+
+class AppSerializer(RowSerializer):
+    """An app."""
+
+    bundle_ids = Identifiers(
+        required=False, help_text="As the stores know the app, for example com.example.game."
+    )
+    store_share = serializers.DecimalField(
+        max_digits=5, decimal_places=4, min_value=0, max_value=1, required=False,
+        normalize_output=True, help_text="What the store keeps of a purchase: 0.3 for 30 %.",
+    )  # fmt: skip
+
+    class Meta:
+        model = App
+        fields = (
+            "id", "name", "platform", "store_id", "bundle_ids", "time_zone", "store_share",
+            "status", "created_at",
+        )  # fmt: skip
+        read_only_fields = ("status",)
+
+    def save(self, **kwargs: object) -> Any:
+        """Write the app and, where they were sent, its bundle IDs."""
+        identifiers = self.validated_data.pop("bundle_ids", None)
+        app = super().save(**kwargs)
+        if identifiers is not None:
+            app.bundle_ids.exclude(identifier__in=identifiers).delete()
+            for place, identifier in enumerate(dict.fromkeys(identifiers)):
+                if not claim(app, identifier):
+                    raise serializers.ValidationError({"bundle_ids": {place: [_TAKEN]}})
+        return app
+
+
+_TAKEN = "This bundle ID already belongs to one of your apps."
+
+
+def claim(app: App, identifier: str) -> BundleId | None:
+    """Give an app a bundle ID, which an archived app hands over; None if another app has it."""
+    held = BundleId.objects.select_related("app").filter(identifier=identifier).first()
+    held = held or BundleId(app=app, identifier=identifier)
+    if held.app_id != app.pk:
+        if held.app.status != Lifecycle.ARCHIVED:
+            return None
+        held.app = app
+    held.save()
+    return held
+
+
+class AppPage(ArchivePage):
+    """Filters of apps."""
+
+    name = serializers.CharField(required=False)
+    platform = serializers.CharField(required=False)
+    store_id = serializers.CharField(required=False)
+
+
+class AppViewSet(RegistryViewSet):
+    """Mobile apps that report events."""
+
+    model = App
+    serializer_class = AppSerializer
+    queries = {"list": AppPage}
+    rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "create": Right.SET_UP,
+        "update": Right.SET_UP,
+        "partial_update": Right.SET_UP,
+        "destroy": Right.SET_UP,
+    }
+
+    def get_queryset(self) -> Any:
+        """Return apps with their bundle IDs."""
+        return super().get_queryset().prefetch_related("bundle_ids")
+
+
+class BundleIdSerializer(RowSerializer):
+    """A bundle ID of an app."""
+
+    app = PublicId(App)
+
+    class Meta:
+        model = BundleId
+        fields = ("id", "app", "identifier", "created_at")
+
+    def save(self, **_: object) -> Any:
+        """Give the bundle ID to its app."""
+        self.instance = claim(**self.validated_data)
+        if self.instance is None:
+            raise serializers.ValidationError({"identifier": [_TAKEN]})
+        return self.instance
+
+
+class BundleIdPage(Page):
+    """Filters of bundle IDs."""
+
+    app = IdFilter(App)
+    identifier = serializers.CharField(required=False)
+    lookups = {"app": "app_id"}
+
+
+class BundleIdViewSet(OrganizationViewSet, mixins.CreateModelMixin):
+    """Store identifiers of apps: iOS bundle IDs and Android package names."""
+
+    model = BundleId
+    serializer_class = BundleIdSerializer
+    queries = {"list": BundleIdPage}
+    rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "create": Right.SET_UP,
+        "destroy": Right.SET_UP,
+    }
+
+    def get_queryset(self) -> Any:
+        """Return bundle IDs with their apps."""
+        return super().get_queryset().select_related("app")
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Take a bundle ID away from its app; what it reported stays."""
+        self.get_object().delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,0 +1,155 @@
+"""Who is calling: an app's SDK with its key, or a program with an API token.
+
+Both come as `Authorization: Bearer …`, or as the user name of Basic authentication. A key where a
+token belongs, or the other way around, is answered 403: it is known, but not here.
+"""
+
+import base64
+import binascii
+import ipaddress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from apps_registry.keys import API_TOKEN, SDK_KEY, hash_key
+from apps_registry.models import ApiToken, SdkKey, User
+from apps_registry.roles import RIGHTS, Right, allows
+from apps_registry.tenancy import Lifecycle, tenant
+from postbacks.intake.checking import Reporter
+
+_NOTED_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is; a write per call would cost more
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The program behind an API token, with the rights that the token has at this moment."""
+
+    organization_id: int
+    role: str
+    user: User | None
+
+    is_authenticated = True  # REST framework asks its user this
+
+    def allows(self, right: Right) -> bool:
+        """Tell whether the caller has a right."""
+        return allows(self.role, right)
+
+
+class SdkKeyAuthentication(BaseAuthentication):
+    """Knows an app by its SDK key; `request.auth` is the Reporter."""
+
+    def authenticate(self, request: Request) -> tuple[None, Reporter]:
+        """Return the reporter, or raise 401 or 403."""
+        secret = _secret(request)
+        if secret.startswith(API_TOKEN):
+            raise exceptions.PermissionDenied("An API token can't report events; use an SDK key.")
+        found = _find("find_sdk_key", secret)
+        if found is None:
+            raise exceptions.AuthenticationFailed("The SDK key is not known.")
+        organization_id, key_id = found
+        with tenant(organization_id):
+            key = SdkKey.objects.select_related("app").get(pk=key_id)
+            if key.revoked_at is not None:
+                raise exceptions.PermissionDenied("The SDK key was revoked; make a new one.")
+            if key.app.status == Lifecycle.ARCHIVED:
+                raise exceptions.PermissionDenied("The app of this SDK key is archived.")
+            _note_use(key)
+            return None, _reporter(key, request)
+
+    def authenticate_header(self, request: Request) -> str:
+        """Name the scheme in the answer 401."""
+        return 'Bearer realm="SDK key"'
+
+
+class TokenAuthentication(BaseAuthentication):
+    """Knows a program by its API token; `request.user` is the Caller."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, ApiToken]:
+        """Return the caller, or raise 401 or 403."""
+        secret = _secret(request)
+        if secret.startswith(SDK_KEY):
+            raise exceptions.PermissionDenied("An SDK key can only report events.")
+        found = _find("find_api_token", secret)
+        if found is None:
+            raise exceptions.AuthenticationFailed("The API token is not known.")
+        organization_id, token_id = found
+        with tenant(organization_id):
+            token = ApiToken.objects.select_related("user").get(pk=token_id)
+            if token.revoked_at is not None:
+                raise exceptions.PermissionDenied("The API token was revoked.")
+            if token.expires_at is not None and token.expires_at <= datetime.now(UTC):
+                raise exceptions.PermissionDenied("The API token has expired.")
+            _note_use(token)
+            return Caller(organization_id, _role(token), token.user), token
+
+    def authenticate_header(self, request: Request) -> str:
+        """Name the scheme in the answer 401."""
+        return 'Bearer realm="API token"'
+
+
+def client_address(request: Request) -> str | None:
+    """Return the caller's address, behind as many proxies as the operator says to trust.
+
+    Each trusted proxy appended the address that it saw; what stands further left anybody can write.
+    """
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    count = settings.TRUSTED_PROXY_COUNT
+    address = hops[-count].strip() if 0 < count <= len(hops) else request.META.get("REMOTE_ADDR")
+    try:
+        return str(ipaddress.ip_address(address or ""))
+    except ValueError:
+        return None
+
+
+def _secret(request: Request) -> str:
+    scheme, _, value = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(value, validate=True).decode().split(":", 1)[0]
+        except (binascii.Error, UnicodeDecodeError):
+            raise exceptions.AuthenticationFailed("The Basic credentials can't be read.") from None
+    raise exceptions.NotAuthenticated("Send the key as “Authorization: Bearer …”.")
+
+
+def _find(function: str, secret: str) -> tuple[int, int] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {function}(%s)", [hash_key(secret)])  # noqa: S608
+        row = cursor.fetchone()
+    return (row[0], row[1]) if row else None
+
+
+def _role(token: ApiToken) -> str:
+    """Return a token's role: a person's token never has more rights than the person has now."""
+    if token.user is None:
+        return token.role
+    memberships = token.user.memberships_for_sign_in() if token.user.is_active else []
+    for membership in memberships:
+        if membership.organization_id == token.organization_id:
+            return min(token.role, membership.role, key=lambda role: len(RIGHTS[role]))
+    raise exceptions.PermissionDenied("The person of this API token is no longer a member.")
+
+
+def _note_use(key: SdkKey | ApiToken) -> None:
+    now = datetime.now(UTC)
+    if key.last_used_at is None or key.last_used_at < now - _NOTED_EVERY:
+        type(key).objects.filter(pk=key.pk).update(last_used_at=now)
+
+
+def _reporter(key: SdkKey, request: Request) -> Reporter:
+    is_server = key.kind == SdkKey.Kind.SERVER  # whose own address says nothing about the device
+    return Reporter(
+        organization_id=key.organization_id,
+        app_id=key.app_id,
+        is_server=is_server,
+        platform=key.app.platform,
+        bundle_ids=tuple(key.app.bundle_ids.values_list("identifier", flat=True)),
+        ip_address=None if is_server else client_address(request),
+        user_agent=None if is_server else request.META.get("HTTP_USER_AGENT"),
+    )

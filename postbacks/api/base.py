@@ -1,0 +1,144 @@
+"""What every address of the management API has in common: caller, rights, tenant, parameters."""
+
+from contextlib import ExitStack
+from typing import Any, ClassVar, cast
+
+from django.db import IntegrityError, connection, transaction
+from django.http import HttpRequest, HttpResponseBase
+from rest_framework import exceptions, status
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from apps_registry.roles import RIGHTS, Right
+from apps_registry.tenancy import Lifecycle, TenantModel, tenant
+from postbacks.api.authentication import Caller, TokenAuthentication
+from postbacks.api.pagination import NewestFirst
+from postbacks.api.problems import Conflict
+from postbacks.api.query import Query, read_query
+from postbacks.api.reading import StrictJsonParser
+from postbacks.api.schema import ProblemSchema
+from postbacks.middleware import own_transactions
+
+
+@own_transactions
+class OrganizationViewSet(GenericViewSet):
+    """Serves one kind of row of the caller's organization, in one transaction per request.
+
+    `rights` names the right that each action needs and `queries` its query parameters; an action
+    without a right is a mistake of ours and can't be called.
+    """
+
+    rights: ClassVar[dict[str, Right]]
+    queries: ClassVar[dict[str, type[Query]]] = {}
+    model: ClassVar[type[TenantModel]]
+    time_key: ClassVar[str | None] = None
+
+    authentication_classes = (TokenAuthentication,)
+    permission_classes: tuple[type[BasePermission], ...] = ()  # `check_permissions` has the table
+    parser_classes = (StrictJsonParser,)
+    pagination_class = NewestFirst
+    metadata_class = None
+    schema = ProblemSchema()
+    lookup_field = "public_id"
+    lookup_url_kwarg = "id"
+    lookup_value_converter = "uuid"
+
+    query: Query
+
+    @property
+    def caller(self) -> Caller:
+        """Return who calls."""
+        return cast(Caller, self.request.user)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, with the tenant's transaction around the handler."""
+        with ExitStack() as self._transaction:
+            return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Let the caller in, then read the query inside the caller's organization."""
+        super().initial(request, *args, **kwargs)
+        self._transaction.enter_context(tenant(self.caller.organization_id))
+        self.query = read_query(request._request.GET, self.queries.get(self.action or "", Query))
+
+    def check_permissions(self, request: Request) -> None:
+        """Refuse a caller whose role lacks the right of this action."""
+        if self.action in {None, "metadata"}:
+            return  # no handler: REST framework answers 405
+        right = self.rights[self.action]
+        if not self.caller.allows(right):
+            raise exceptions.PermissionDenied(missing_right(self.caller.role, right))
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Undo what was written, and answer."""
+        if connection.in_atomic_block:
+            transaction.set_rollback(True)
+        if isinstance(exc, IntegrityError):
+            # Checked before writing, so that only a race with another request comes here.
+            exc = Conflict("Another request changed the same thing at this moment; try again.")
+        return super().handle_exception(exc)
+
+    def get_queryset(self) -> Any:
+        """Return the organization's rows."""
+        return self.model.objects.all()
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer one page of the rows that the filters leave."""
+        page = self.paginate_queryset(self.query.narrow(self.get_queryset()))  # type: ignore[attr-defined]  # a Page
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer one row."""
+        return Response(self.get_serializer(self.get_object()).data)
+
+
+class RegistryViewSet(OrganizationViewSet):
+    """Serves rows that people declare: they are created, changed and archived."""
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Write a new row."""
+        return self._write(None, request, code=status.HTTP_201_CREATED)
+
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Write a row anew; a field that isn't sent stays as it is."""
+        return self._write(self.get_object_in_use(), request)
+
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Change some fields of a row."""
+        return self._write(self.get_object_in_use(), request, partial=True)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Archive a row: it is gone from lists and its name is free; history stays."""
+        row = self.get_object()
+        if row.status != Lifecycle.ARCHIVED:
+            self.archive(row)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def archive(self, row: Any) -> None:
+        """Take a row out of use."""
+        row.status = Lifecycle.ARCHIVED
+        row.save(update_fields=["status"])
+
+    def get_object_in_use(self) -> Any:
+        """Return the row, unless it is archived and so can't be changed."""
+        row = self.get_object()
+        if getattr(row, "status", None) == Lifecycle.ARCHIVED:
+            raise Conflict(f"The {row._meta.verbose_name} is archived and can't be changed.")
+        return row
+
+    def _write(
+        self, row: TenantModel | None, request: Request, *, partial: bool = False, code: int = 200
+    ) -> Response:
+        serializer = self.get_serializer(row, data=request.data, partial=partial)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        written = self.get_queryset().get(pk=serializer.instance.pk)  # as others will read it
+        return Response(self.get_serializer(written).data, status=code)
+
+
+def missing_right(role: str, right: Right) -> str:
+    """Return the sentence that tells a caller who could do this."""
+    able = " or ".join(str(name) for name, rights in RIGHTS.items() if right in rights)
+    return f"The role “{role}” does not allow this ({right}); it takes {able}."

@@ -1,0 +1,105 @@
+"""How an event looks in the OpenAPI document, made from the very fields that intake checks."""
+
+from typing import Any
+
+import msgspec
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
+from rest_framework import serializers
+
+from postbacks.intake.fields import EventFields
+
+_OURS = {
+    "app": {"type": "string", "format": "uuid"},
+    "received_at": {"type": "string", "format": "date-time"},
+    "source": {"type": "string", "enum": ["sdk", "server", "tenjin", "system"]},
+}
+
+
+class PointedSerializer(serializers.Serializer):
+    """One thing wrong with an event."""
+
+    pointer = serializers.CharField(help_text="JSON pointer into the event.")
+    detail = serializers.CharField()
+
+
+class RejectionSerializer(serializers.Serializer):
+    """An event that was not taken."""
+
+    index = serializers.IntegerField(help_text="Its place in the request, counted from 0.")
+    errors = PointedSerializer(many=True)
+
+
+class WarningSerializer(PointedSerializer):
+    """An event that was taken with a remark."""
+
+    index = serializers.IntegerField(help_text="Its place in the request, counted from 0.")
+
+
+class ReceiptSerializer(serializers.Serializer):
+    """What became of a request's events."""
+
+    accepted = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    rejected = RejectionSerializer(many=True)
+    ids = serializers.ListField(
+        child=serializers.UUIDField(allow_null=True),
+        help_text="One per event sent, in order; null where it was rejected.",
+    )
+    warnings = WarningSerializer(many=True)
+
+
+def sent_event() -> dict[str, Any]:
+    """Return the schema of an event as an SDK sends it."""
+    schema = _fields()
+    for name in ("revenue", "price"):
+        schema["properties"][name] = {"type": ["string", "number", "null"]}
+    schema["properties"]["event_time"] = {
+        "type": ["string", "number", "null"],
+        "description": "ISO 8601 with an offset, or Unix seconds or milliseconds.",
+    }
+    schema["description"] = "Unknown fields are kept in `params` and named in `warnings`."
+    return schema
+
+
+def sent_events() -> dict[str, Any]:
+    """Return the schema of the body of `POST /api/v1/events`."""
+    many = {"type": "array", "items": sent_event(), "minItems": 1, "maxItems": 1000}
+    return {
+        "oneOf": [
+            sent_event(),
+            many,
+            {"type": "object", "required": ["events"], "properties": {"events": many}},
+        ]
+    }
+
+
+class EventExtension(OpenApiSerializerExtension):
+    """Describes an event as it is shown."""
+
+    target_class = "postbacks.api.events.EventSerializer"
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        """Return the schema of a row: every field of the SDK API, null where it wasn't sent."""
+        schema = _fields()
+        for name in ("revenue", "price"):
+            schema["properties"][name] = {"type": ["string", "null"], "format": "decimal"}
+        schema["properties"]["event_time"] = _OURS["received_at"]
+        schema["properties"] |= _OURS
+        schema["required"] = sorted(schema["properties"])
+        return schema
+
+
+def _fields() -> dict[str, Any]:
+    schema = msgspec.json.schema(EventFields, schema_hook=_anything)["$defs"]["EventFields"]
+    for described in schema["properties"].values():
+        described.pop("default", None)
+    return {
+        "type": "object",
+        "properties": schema["properties"],
+        "required": schema["required"],
+    }
+
+
+def _anything(kind: type) -> dict[str, Any]:
+    return {"description": "Any JSON value."}  # params are the app's own business

@@ -1,0 +1,113 @@
+"""Events as they were received. A POST to the same address is the SDK's door."""
+
+from typing import Any
+
+from django.db.models.fields.json import KeyTextTransform
+from django.http import Http404, HttpRequest, HttpResponseBase
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps_registry.models import App
+from apps_registry.roles import Right
+from postbacks.api.authentication import SdkKeyAuthentication
+from postbacks.api.base import OrganizationViewSet
+from postbacks.api.fields import IdFilter, Moment, shown_time
+from postbacks.api.intake import EventsFromSdk
+from postbacks.api.problems import Conflict
+from postbacks.api.query import Page, Query
+from postbacks.intake.fields import IN_COLUMNS, EventFields
+from postbacks.models import Event
+
+_BESIDE_COLUMNS = [name for name in EventFields.__struct_fields__ if name not in IN_COLUMNS]
+
+
+class EventSerializer(serializers.BaseSerializer):
+    """One event: every field of the SDK API, null where it wasn't sent."""
+
+    def to_representation(self, instance: Event) -> dict[str, object]:
+        """Return the row as one flat object."""
+        fields = {**dict.fromkeys(_BESIDE_COLUMNS), **instance.fields}
+        return {
+            "event_id": str(instance.event_id),
+            "app": str(instance.app.public_id),
+            "event_name": instance.event_name,
+            "event_time": shown_time(instance.event_time),
+            "received_at": shown_time(instance.received_at),
+            "source": instance.source,
+            "platform": instance.platform or None,
+            "bundle_id": instance.bundle_id or None,
+            "customer_user_id": instance.customer_user_id or None,
+            "revenue": None if instance.revenue is None else f"{instance.revenue:f}",
+            "currency": instance.currency or None,
+            **fields,
+            # As text from the database on: as a number it would pass through a float.
+            "price": instance.exact_price,  # type: ignore[attr-defined]  # see `get_queryset`
+            "params": instance.params,
+        }
+
+
+class EventPage(Page):
+    """Filters of events; `since` is included, `until` is not."""
+
+    app = IdFilter(App)
+    event_id = serializers.UUIDField(required=False)
+    event_name = serializers.CharField(required=False)
+    customer_user_id = serializers.CharField(required=False)
+    since = Moment(required=False, help_text="Received at this time or later.")
+    until = Moment(required=False, help_text="Received before this time.")
+    lookups = {"app": "app_id", "since": "received_at__gte", "until": "received_at__lt"}
+
+
+class OneEvent(Query):
+    """Which app's event is meant, where two have the same id."""
+
+    app = IdFilter(App)
+
+
+class EventViewSet(OrganizationViewSet):
+    """What apps and servers reported."""
+
+    model = Event
+    serializer_class = EventSerializer
+    queries = {"list": EventPage, "retrieve": OneEvent}
+    rights = {"list": Right.READ, "retrieve": Right.READ}
+    time_key = "received_at"
+    lookup_field = "event_id"
+    lookup_url_kwarg = "event_id"
+
+    create = EventsFromSdk.post  # so that routes and the document know it; `dispatch` answers
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Hand a POST to the SDK's door, which has keys and transactions of its own."""
+        if request.method == "POST" and "event_id" not in kwargs:
+            return EventsFromSdk.as_view()(request)
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Return who may call: SDK keys write, API tokens read."""
+        if getattr(self.request, "method", None) == "POST":
+            return [SdkKeyAuthentication()]
+        return super().get_authenticators()
+
+    def get_queryset(self) -> Any:
+        """Return events with their apps."""
+        # The apps in a query of their own: a join might keep PostgreSQL from reading days in order.
+        rows = super().get_queryset().prefetch_related("app")
+        return rows.annotate(exact_price=KeyTextTransform("price", "fields"))
+
+    @extend_schema(parameters=[OneEvent])
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer one event. An event id is unique per app: in two apps, `app` must say which."""
+        chosen = self.query.validated_data
+        rows = self.get_queryset().filter(event_id=kwargs["event_id"])
+        if "app" in chosen:
+            rows = rows.filter(app_id=chosen["app"])
+        found = list(rows[:2])
+        if not found:
+            raise Http404
+        if len(found) > 1:
+            raise Conflict("Several apps have an event with this id; name one with ?app=.")
+        return Response(self.get_serializer(found[0]).data)

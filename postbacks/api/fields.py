@@ -1,0 +1,72 @@
+"""How single values are read and shown: ids, times, things of the registry."""
+
+import uuid
+from datetime import UTC, datetime
+
+from django.db import models
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps_registry.tenancy import Lifecycle, TenantModel
+
+
+class Moment(serializers.DateTimeField):
+    """A time: ISO 8601, shown in UTC with milliseconds and Z."""
+
+    def to_representation(self, value: datetime | None) -> str | None:
+        """Return `2026-05-04T10:00:00.000Z`."""
+        return None if value is None else shown_time(value)
+
+
+def shown_time(moment: datetime) -> str:
+    """Return a time as every answer shows it."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+@extend_schema_field(OpenApiTypes.UUID)
+class PublicId(serializers.RelatedField):
+    """Another row, written and shown by its public id.
+
+    Another organization's row does not exist here, and an archived one takes nothing new on.
+    """
+
+    default_error_messages = {"unknown": "There is no {what} with this id."}
+
+    def __init__(self, model: type[TenantModel] | None = None, **kwargs: object) -> None:
+        if not kwargs.get("read_only"):
+            kwargs["queryset"] = model.objects if model else None
+        super().__init__(**kwargs)  # type: ignore[arg-type]  # REST framework's own arguments
+
+    def to_internal_value(self, data: object) -> models.Model:
+        """Return the row, which is in use in this organization."""
+        rows = self.get_queryset()
+        found = rows.filter(public_id=_uuid(data)).first()
+        if found is None or found.status == Lifecycle.ARCHIVED:
+            self.fail("unknown", what=rows.model._meta.verbose_name)
+        return found
+
+    def to_representation(self, value: models.Model) -> str:
+        """Return the row's public id."""
+        return str(value.public_id)  # type: ignore[attr-defined]  # every row that is shown has one
+
+
+class IdFilter(serializers.UUIDField):
+    """A filter by another row's public id; one that isn't there matches nothing."""
+
+    def __init__(self, model: type[TenantModel], **kwargs: object) -> None:
+        self.model = model
+        super().__init__(required=False, **kwargs)  # type: ignore[arg-type]  # as above
+
+    def to_internal_value(self, data: object) -> int:  # type: ignore[override]  # our own id
+        """Return the row's own id, so that the filtered table needs no join."""
+        public_id = super().to_internal_value(data)  # type: ignore[arg-type]  # it checks
+        ids = self.model.objects.filter(public_id=public_id).values_list("pk", flat=True)
+        return ids.first() or 0
+
+
+def _uuid(data: object) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(str(data))
+    except ValueError:
+        return None

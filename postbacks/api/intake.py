@@ -1,0 +1,71 @@
+"""① The SDK's door: reads the body, calls the intake, answers."""
+
+import msgspec
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from postbacks.api.authentication import SdkKeyAuthentication
+from postbacks.api.event_schema import ReceiptSerializer, sent_events
+from postbacks.api.problems import problem
+from postbacks.intake.body import BodyError
+from postbacks.intake.checking import Fault
+from postbacks.intake.recording import Receipt, record_events
+from postbacks.middleware import own_transactions
+
+
+@own_transactions
+class EventsFromSdk(APIView):
+    """Takes events from an app's SDK or the advertiser's server."""
+
+    authentication_classes = [SdkKeyAuthentication]
+    permission_classes = []
+
+    @extend_schema(
+        summary="Report events",
+        request={"application/json": sent_events()},
+        responses={202: OpenApiResponse(ReceiptSerializer, "The good events are committed.")},
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Answer 202 once the good events are committed, 422 if there is none.
+
+        One event, an array, or `{"events": […]}`; up to 1,000 events and 5 MB, also gzipped. An
+        event that was sent before (same `event_id`) is counted as a duplicate and changes nothing,
+        so that everything can be sent again safely.
+        """
+        try:
+            receipt = record_events(
+                request._request.body,
+                encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
+                reporter=request.auth,
+            )
+        except RequestDataTooBig:
+            return problem(413, "The body is larger than 5 MB; send fewer events at once.")
+        except BodyError as error:
+            return problem(error.status, error.detail)
+        if not any(receipt.ids):
+            return problem(422, "No event of the request is valid.", **_content(receipt))
+        return HttpResponse(
+            msgspec.json.encode(_content(receipt)), status=202, content_type="application/json"
+        )
+
+
+def _content(receipt: Receipt) -> dict[str, object]:
+    return {
+        "accepted": receipt.accepted,
+        "duplicates": receipt.duplicates,
+        "rejected": [
+            {"index": rejection.index, "errors": [_pointed(fault) for fault in rejection.faults]}
+            for rejection in receipt.rejected
+        ],
+        "ids": receipt.ids,
+        "warnings": [
+            {"index": warned.index, **_pointed(warned.fault)} for warned in receipt.warnings
+        ],
+    }
+
+
+def _pointed(fault: Fault) -> dict[str, str]:
+    return {"pointer": fault.pointer, "detail": fault.detail}

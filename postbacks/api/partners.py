@@ -1,0 +1,157 @@
+"""Partners, what their credentials may reach, and their campaigns."""
+
+from typing import Any
+
+from rest_framework import exceptions, serializers
+
+from apps_registry.models import App, Campaign, Partner
+from apps_registry.models.partners import CREDENTIAL_NAME, HOST
+from apps_registry.roles import Right
+from postbacks.api.authentication import Caller
+from postbacks.api.base import RegistryViewSet, missing_right
+from postbacks.api.fields import IdFilter, PublicId
+from postbacks.api.query import ArchivePage
+from postbacks.api.strict import RowSerializer
+
+_SET_UP = {
+    "list": Right.READ,
+    "retrieve": Right.READ,
+    "create": Right.SET_UP,
+    "update": Right.SET_UP,
+    "partial_update": Right.SET_UP,
+    "destroy": Right.SET_UP,
+}
+
+
+class Credentials(serializers.DictField):
+    """Secrets by name: written in full, shown masked, removed by null."""
+
+    child = serializers.CharField(max_length=4096, allow_null=True, trim_whitespace=False)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the secrets by name. Raises where a name can't stand in a macro."""
+        secrets = super().to_internal_value(data)
+        faults = {name: [str(CREDENTIAL_NAME.message)] for name in secrets if not _fits(name)}
+        if faults:
+            raise serializers.ValidationError(faults)
+        return secrets
+
+    def to_representation(self, value: Any) -> dict[str, str]:
+        """Return what people may see."""
+        return {credential.name: credential.masked for credential in value.all()}
+
+
+class PartnerSerializer(RowSerializer):
+    """A partner."""
+
+    allowed_hosts = serializers.ListField(
+        child=serializers.CharField(max_length=255, validators=[HOST]),
+        required=False,
+        help_text="Hosts that the credentials may be sent to. Only an owner can change them.",
+    )
+    credentials = Credentials(
+        required=False,
+        help_text=(
+            "Secrets for {{credential.name}} by name; null removes one, what isn't named stays. "
+            "They are shown masked."
+        ),
+    )
+
+    class Meta:
+        model = Partner
+        fields = ("id", "name", "allowed_hosts", "credentials", "status", "created_at")
+        read_only_fields = ("status",)
+
+    def validate_allowed_hosts(self, hosts: list[str]) -> list[str]:
+        """Let only those change where secrets go who may manage secrets."""
+        caller: Caller = self.context["request"].user
+        before = self.instance.allowed_hosts if isinstance(self.instance, Partner) else []
+        if hosts != before and not caller.allows(Right.MANAGE):
+            raise exceptions.PermissionDenied(missing_right(caller.role, Right.MANAGE))
+        return hosts
+
+    def validate_credentials(self, secrets: dict[str, str | None]) -> dict[str, str | None]:
+        """Leave out masks that come back unchanged, and never take one for a secret."""
+        shown = self._repeatable()
+        fresh = {
+            n: secret for n, secret in secrets.items() if secret is None or secret != shown.get(n)
+        }
+        masks = {n: [_A_MASK] for n, secret in fresh.items() if secret and secret.startswith("•••")}
+        if masks:
+            raise serializers.ValidationError(masks)
+        return fresh
+
+    def save(self, **kwargs: object) -> Any:
+        """Write the partner and the credentials that were sent."""
+        secrets = self.validated_data.pop("credentials", {})
+        partner = super().save(**kwargs)
+        partner.set_credentials(secrets)
+        return partner
+
+    def _repeatable(self) -> dict[str, str]:
+        if not isinstance(self.instance, Partner):
+            return {}
+        return {
+            credential.name: credential.masked for credential in self.instance.credentials.all()
+        }
+
+
+_A_MASK = "This is how a secret is shown, not the secret itself."
+
+
+def _fits(name: str) -> bool:
+    return CREDENTIAL_NAME.regex.fullmatch(name) is not None
+
+
+class PartnerPage(ArchivePage):
+    """Filters of partners."""
+
+    name = serializers.CharField(required=False)
+
+
+class PartnerViewSet(RegistryViewSet):
+    """Ad networks, MMPs, analytics tools and own servers that are told."""
+
+    model = Partner
+    serializer_class = PartnerSerializer
+    queries = {"list": PartnerPage}
+    rights = _SET_UP
+
+    def get_queryset(self) -> Any:
+        """Return partners with the names of their credentials."""
+        return super().get_queryset().prefetch_related("credentials")
+
+
+class CampaignSerializer(RowSerializer):
+    """A campaign."""
+
+    app = PublicId(App)
+    partner = PublicId(Partner)
+
+    class Meta:
+        model = Campaign
+        fields = ("id", "name", "app", "partner", "remote_campaign_id", "status", "created_at")
+        read_only_fields = ("status",)
+
+
+class CampaignPage(ArchivePage):
+    """Filters of campaigns."""
+
+    app = IdFilter(App)
+    partner = IdFilter(Partner)
+    name = serializers.CharField(required=False)
+    remote_campaign_id = serializers.CharField(required=False)
+    lookups = {"app": "app_id", "partner": "partner_id"}
+
+
+class CampaignViewSet(RegistryViewSet):
+    """Partners' promotions of apps."""
+
+    model = Campaign
+    serializer_class = CampaignSerializer
+    queries = {"list": CampaignPage}
+    rights = _SET_UP
+
+    def get_queryset(self) -> Any:
+        """Return campaigns with what they belong to."""
+        return super().get_queryset().select_related("app", "partner")

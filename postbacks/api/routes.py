@@ -1,0 +1,46 @@
+"""The addresses of the management API and of its description."""
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, path
+from django.views.decorators.csrf import csrf_exempt
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularSwaggerView
+from rest_framework.routers import SimpleRouter
+
+from postbacks.api.apps import AppViewSet, BundleIdViewSet
+from postbacks.api.events import EventViewSet
+from postbacks.api.partners import CampaignViewSet, PartnerViewSet
+from postbacks.api.postbacks import PostbackViewSet
+from postbacks.api.problems import problem
+from postbacks.api.rules import RuleViewSet
+from postbacks.api.schema import SchemaView
+from postbacks.api.sdk_keys import SdkKeyViewSet
+from postbacks.middleware import own_transactions
+
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("v1/apps", AppViewSet, "app")
+router.register("v1/bundle-ids", BundleIdViewSet, "bundle-id")
+router.register("v1/sdk-keys", SdkKeyViewSet, "sdk-key")
+router.register("v1/partners", PartnerViewSet, "partner")
+router.register("v1/campaigns", CampaignViewSet, "campaign")
+router.register("v1/callback-rules", RuleViewSet, "callback-rule")
+router.register("v1/events", EventViewSet, "event")
+router.register("v1/postbacks", PostbackViewSet, "postback")
+
+
+@csrf_exempt
+@own_transactions
+def nothing_here(request: HttpRequest, address: str) -> HttpResponse:
+    """Answer for an address that does not exist, as the rest of the API answers."""
+    hint = " Addresses end without a slash." if address.endswith("/") else ""
+    return problem(404, f"There is nothing at this address.{hint}")
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *router.urls,
+    path("schema/", SchemaView.as_view(), name="schema"),
+    path("schema", RedirectView.as_view(pattern_name="schema")),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("docs", RedirectView.as_view(pattern_name="docs")),
+    path("<path:address>", nothing_here),
+]

@@ -1,0 +1,119 @@
+"""The OpenAPI document: who may call, and how errors look."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+)
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework import serializers
+
+from postbacks.api.authentication import SdkKeyAuthentication
+
+_PROBLEM = "application/problem+json"
+_ERRORS = {
+    "400": "The request is not valid; `errors` says where.",
+    "401": "No key or token, or one that we do not know.",
+    "403": "The role, the kind of key or a revoked one does not allow this.",
+    "404": "There is nothing of yours at this address.",
+    "409": "The request does not fit the state of things.",
+    "413": "The body is too large.",
+    "415": "The content type or encoding is not taken.",
+    "422": "No event of the request is valid.",
+    "503": "The database can't be reached; `Retry-After` says when to try again.",
+}
+
+
+class FaultSerializer(serializers.Serializer):
+    """One thing wrong with a request."""
+
+    pointer = serializers.CharField(
+        required=False, help_text="JSON pointer into the body, empty for the whole of it."
+    )
+    parameter = serializers.CharField(required=False, help_text="The query parameter meant.")
+    detail = serializers.CharField(help_text="What is wrong, and what would be right.")
+    position = serializers.IntegerField(
+        required=False, help_text="In a template: the character, counted from 0."
+    )
+    suggestion = serializers.CharField(required=False, help_text="The nearest known name.")
+
+
+class ProblemSerializer(serializers.Serializer):
+    """An error as RFC 9457 describes it."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = FaultSerializer(many=True, required=False)
+
+
+class ProblemSchema(AutoSchema):
+    """Adds the answers that every address can give, and the declared query parameters."""
+
+    def get_override_parameters(self) -> list[Any]:
+        """Return the serializer of this action's query parameters."""
+        queries = getattr(self.view, "queries", {})
+        query = queries.get(getattr(self.view, "action", None))
+        return [query] if query else []
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        responses: dict[str, Any] = super()._get_response_bodies(direction)
+        codes = {"400", "401", "403", "503"} | self._codes_of_action()
+        for code in sorted(codes - responses.keys()):
+            responses[code] = self._problem(code)
+        return responses
+
+    def _codes_of_action(self) -> set[str]:
+        codes: set[str] = set()
+        if "{id}" in self.path or "{event_id}" in self.path:
+            codes.add("404")
+        if self.method in {"POST", "PUT", "PATCH"}:
+            codes |= {"409", "413", "415"}
+        if isinstance(self.view.get_authenticators()[0], SdkKeyAuthentication):
+            codes |= {"422"}
+        return codes
+
+    def _problem(self, code: str) -> dict[str, Any]:
+        reference = self.resolve_serializer(ProblemSerializer, "response").ref
+        return {"description": _ERRORS[code], "content": {_PROBLEM: {"schema": reference}}}
+
+
+class SdkKeyScheme(OpenApiAuthenticationExtension):
+    """Describes the keys of SDKs."""
+
+    target_class = "postbacks.api.authentication.SdkKeyAuthentication"
+    name = "SDK-key"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        """Return the scheme."""
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "SDK key of an app (`pbk_…`), also as user name of Basic.",
+        }
+
+
+class ApiTokenScheme(OpenApiAuthenticationExtension):
+    """Describes the tokens of programs."""
+
+    target_class = "postbacks.api.authentication.TokenAuthentication"
+    name = "API-token"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        """Return the scheme."""
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "API token of a person or an organization (`pbt_…`).",
+        }
+
+
+class SchemaView(SpectacularAPIView):
+    """Serves the document: JSON, or YAML to those who ask for it."""
+
+    renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer]

@@ -1,0 +1,83 @@
+"""The keys with which apps report: shown once, then known by their first characters."""
+
+from typing import Any
+
+from rest_framework import mixins, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps_registry import keys
+from apps_registry.models import App, SdkKey
+from apps_registry.roles import Right
+from postbacks.api.base import OrganizationViewSet
+from postbacks.api.fields import IdFilter, PublicId
+from postbacks.api.query import Page
+from postbacks.api.strict import RowSerializer
+
+
+class SdkKeySerializer(RowSerializer):
+    """An SDK key; `key` itself is in the answer to its creation only."""
+
+    app = PublicId(App)
+
+    class Meta:
+        model = SdkKey
+        fields = (
+            "id", "app", "name", "kind", "prefix", "created_at", "last_used_at", "revoked_at",
+        )  # fmt: skip
+        read_only_fields = ("prefix",)
+
+    def write(self, row: SdkKey) -> None:
+        """Make the secret and store its hash."""
+        fresh = keys.make_key(keys.SDK_KEY)
+        row.prefix, row.hash = fresh.prefix, fresh.hash
+        row.save()
+        self.secret = fresh.secret
+
+
+class FreshSdkKeySerializer(SdkKeySerializer):
+    """An SDK key as its creation answers it."""
+
+    key = serializers.SerializerMethodField(help_text="The secret. It is not shown again.")
+
+    class Meta(SdkKeySerializer.Meta):
+        fields = (*SdkKeySerializer.Meta.fields, "key")
+
+    def get_key(self, row: SdkKey) -> str:
+        """Return the secret that was just made."""
+        return self.secret
+
+
+class SdkKeyPage(Page):
+    """Filters of SDK keys."""
+
+    app = IdFilter(App)
+    kind = serializers.ChoiceField(SdkKey.Kind.choices, required=False)
+    name = serializers.CharField(required=False)
+    lookups = {"app": "app_id"}
+
+
+class SdkKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
+    """Secrets with which apps' SDKs and servers report events."""
+
+    model = SdkKey
+    queries = {"list": SdkKeyPage}
+    rights = {
+        "list": Right.MANAGE,
+        "retrieve": Right.MANAGE,
+        "create": Right.MANAGE,
+        "destroy": Right.MANAGE,
+    }
+
+    def get_serializer_class(self) -> type[SdkKeySerializer]:
+        """Return the serializer: the secret is shown by the creation only."""
+        return FreshSdkKeySerializer if self.action == "create" else SdkKeySerializer
+
+    def get_queryset(self) -> Any:
+        """Return keys with their apps."""
+        return super().get_queryset().select_related("app")
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Revoke a key: it is refused from now on and stays in the list."""
+        self.get_object().revoke()
+        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,0 +1,166 @@
+"""④ Rules as workers use them: the versions that postbacks name, parsed and compiled once."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import msgspec
+from django.db import connection
+
+from apps_registry.models.partners import open_credential
+from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.macros import CompiledRequest, compile_request
+from postbacks.models import RuleStatus
+
+RuleVersion = tuple[int, int]  # rule id, number of the version
+UNSAVED = 0  # the rule id of what is only previewed or checked
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerSecrets:
+    """A partner as rendering needs it: sealed credentials and where they may go."""
+
+    organization_id: int
+    id: int
+    name: str
+    allowed_hosts: frozenset[str]
+    sealed: Mapping[str, str] = field(repr=False)
+
+    def open(self) -> dict[str, str]:
+        """Decrypt the credentials, for the wire."""
+        return {
+            name: open_credential(self.organization_id, self.id, name, sealed)
+            for name, sealed in self.sealed.items()
+        }
+
+
+@dataclass(frozen=True)
+class CompiledRule:
+    """One version of a rule with its partner of now; `status` is the rule's own, also of now."""
+
+    organization_id: int
+    rule_id: int
+    version: int
+    status: str
+    definition: RuleDefinition
+    partner: PartnerSecrets | None
+
+    @property
+    def is_on(self) -> bool:
+        """Tell whether the rule may send."""
+        return self.status == RuleStatus.ACTIVE
+
+    @cached_property
+    def request(self) -> CompiledRequest:
+        """Return the compiled template. Raises TemplateError where it may no longer be sent so."""
+        names = frozenset(self.partner.sealed) if self.partner else frozenset()
+        hosts = self.partner.allowed_hosts if self.partner else frozenset()
+        return _compile(self.rule_id, self.version, self.definition, names, hosts)
+
+    @cached_property
+    def credentials(self) -> Mapping[str, str]:
+        """Return the partner's credentials if the template names any."""
+        if self.partner is None or not self.request.has_secrets:
+            return {}
+        return self.partner.open()
+
+
+def load_active_rules(organizations: Iterable[int]) -> dict[int, list[CompiledRule]]:
+    """Return each organization's active rules as they are now."""
+    rules = _load(
+        "r.organization_id = ANY(%s) AND r.status = %s AND v.number = r.version",
+        [sorted(set(organizations)), RuleStatus.ACTIVE],
+    )
+    found: dict[int, list[CompiledRule]] = {}
+    for rule in rules:
+        found.setdefault(rule.organization_id, []).append(rule)
+    return found
+
+
+def load_rule_versions(wanted: Iterable[RuleVersion]) -> dict[RuleVersion, CompiledRule]:
+    """Return the named versions of rules."""
+    pairs = sorted(set(wanted))
+    rules = _load(
+        "(v.rule_id, v.number) IN (SELECT * FROM unnest(%s::bigint[], %s::integer[]))",
+        [[rule for rule, _ in pairs], [number for _, number in pairs]],
+    )
+    return {(rule.rule_id, rule.version): rule for rule in rules}
+
+
+_LOAD = """
+SELECT r.organization_id, r.id, v.number, r.status, v.definition::text, r.partner_id
+FROM callback_rule AS r
+JOIN callback_rule_version AS v ON v.organization_id = r.organization_id AND v.rule_id = r.id
+WHERE """
+
+_LOAD_PARTNERS = """
+SELECT p.organization_id, p.id, p.name, p.allowed_hosts,
+       coalesce(jsonb_object_agg(c.name, c.sealed) FILTER (WHERE c.name IS NOT NULL), '{}')::text
+FROM partner AS p
+LEFT JOIN partner_credential AS c ON c.organization_id = p.organization_id AND c.partner_id = p.id
+WHERE p.id = ANY(%s)
+GROUP BY p.organization_id, p.id, p.name, p.allowed_hosts
+"""
+
+
+def _load(condition: str, parameters: list[object]) -> list[CompiledRule]:
+    with connection.cursor() as cursor:
+        cursor.execute(_LOAD + condition + " ORDER BY r.id", parameters)
+        rows = cursor.fetchall()
+    definitions = {
+        (rule_id, number): _parse(rule_id, number, definition)
+        for _, rule_id, number, _, definition, _ in rows
+    }
+    partners = _load_partners({d.partner_id for d in definitions.values()} - {None})
+    return [
+        CompiledRule(
+            organization_id=organization_id,
+            rule_id=rule_id,
+            version=number,
+            status=status,
+            definition=(definition := definitions[rule_id, number]),
+            partner=partners.get((organization_id, definition.partner_id)),
+        )
+        for organization_id, rule_id, number, status, _, _ in rows
+    ]
+
+
+def _load_partners(ids: set[int | None]) -> dict[tuple[int, int | None], PartnerSecrets]:
+    if not ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LOAD_PARTNERS, [list(ids)])
+        return {
+            (organization_id, id_): PartnerSecrets(
+                organization_id, id_, name, frozenset(hosts), msgspec.json.decode(sealed)
+            )
+            for organization_id, id_, name, hosts, sealed in cursor.fetchall()
+        }
+
+
+# A version never changes, so what was made of it once serves for good.
+@lru_cache(maxsize=4096)
+def _parse(rule_id: int, number: int, definition: str) -> RuleDefinition:
+    return msgspec.json.decode(definition, type=RuleDefinition)
+
+
+_compiled: dict[tuple[int, int, frozenset[str], frozenset[str]], CompiledRequest] = {}
+_MOST_COMPILED = 4096
+
+
+def _compile(
+    rule_id: int,
+    number: int,
+    definition: RuleDefinition,
+    names: frozenset[str],
+    hosts: frozenset[str],
+) -> CompiledRequest:
+    key = (rule_id, number, names, hosts)
+    if key not in _compiled:
+        compiled = compile_request(definition.template, credential_names=names, allowed_hosts=hosts)
+        if rule_id == UNSAVED:
+            return compiled
+        if len(_compiled) >= _MOST_COMPILED:
+            _compiled.clear()
+        _compiled[key] = compiled
+    return _compiled[key]

@@ -1,0 +1,31 @@
+"""Whether a device's person said no. Consent is missing only on evidence (contract, section 6)."""
+
+from collections.abc import Mapping
+
+_ATT_SAID_NO = {1, 2}  # restricted, denied
+_US_OPT_OUT = 2  # IAB US Privacy string: version, notice, opt-out of sale, …
+
+
+def consent_is_missing(fields: Mapping[str, object], *, partner: str | None) -> bool:
+    """Tell whether the event's privacy fields forbid sending personal data to this partner."""
+    return (
+        fields.get("limit_ad_tracking") is True
+        or fields.get("att_status") in _ATT_SAID_NO
+        or _opted_out_of_sale(fields.get("us_privacy"))
+        or _opted_out_of_sharing(fields.get("sharing_opt_out"), partner)
+        or (
+            (fields.get("eea") is True or fields.get("gdpr_applies") is True)
+            and fields.get("ad_user_data") is not True
+        )
+    )
+
+
+def _opted_out_of_sale(text: object) -> bool:
+    return isinstance(text, str) and text[_US_OPT_OUT : _US_OPT_OUT + 1].upper() == "Y"
+
+
+def _opted_out_of_sharing(partners: object, partner: str | None) -> bool:
+    if not isinstance(partners, list):
+        return False
+    names = {str(name).strip().lower() for name in partners}
+    return "all" in names or (partner is not None and partner.lower() in names)

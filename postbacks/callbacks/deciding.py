@@ -1,0 +1,148 @@
+"""④ Decides what is owed for an event: each rule that wants it gets one postback, sent or skipped."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+from django.db import connection
+
+from postbacks.callbacks.compiled_rules import CompiledRule, load_active_rules
+from postbacks.callbacks.facts import PostbackFacts
+from postbacks.callbacks.known import facts_of, lacks_consent, values_for
+from postbacks.callbacks.macros import TemplateError
+from postbacks.callbacks.matching import Occasion, partner_event_name, wants
+from postbacks.ids import uuid7
+from postbacks.models import SkipReason
+from postbacks.models.stored import StoredEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an event's device stands to the app: since when, and whether this event began it."""
+
+    is_install: bool = False
+    installed_at: datetime | None = None
+    attribution_type: str = "organic"
+    attribution_version: int = 1
+    partner_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One postback to be written: owed at `due_at`, or skipped for `reason`."""
+
+    public_id: str
+    event: StoredEvent
+    rule: CompiledRule
+    standing: Standing
+    due_at: datetime
+    host: str = ""
+    reason: str = ""
+
+
+def decide_postbacks(
+    events: Sequence[StoredEvent], standings: Mapping[int, Standing], *, now: datetime
+) -> list[Decision]:
+    """Return what the active rules want of these events, “first time per device” included."""
+    rules = load_active_rules(event.organization_id for event in events)
+    decisions = [
+        _decide(rule, event, standing, now)
+        for event in events
+        for standing in [standings.get(event.id, Standing())]
+        for rule in rules.get(event.organization_id, [])
+        if wants(rule.definition, _occasion(event, standing))
+    ]
+    return _first_times_only(decisions)
+
+
+def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
+    return Occasion(
+        app_id=event.app.id,
+        event_name=event.event_name,
+        event_time=event.event_time,
+        device=event.device,
+        event_id=str(event.event_id),
+        is_install=standing.is_install,
+        installed_at=standing.installed_at,
+        attribution_type=standing.attribution_type,
+        attributed_partner_id=standing.partner_id,
+    )
+
+
+def _decide(rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime) -> Decision:
+    public_id = uuid7(event.received_at)
+    name = partner_event_name(rule.definition, event.event_name)
+    postback = PostbackFacts(id=public_id, created_at=now, partner_event_name=name)
+    facts = facts_of(event, installed_at=standing.installed_at, postback=postback)
+    reason, host = "", ""
+    if name is None:
+        reason = SkipReason.NOT_MAPPED
+    elif rule.definition.without_consent == "skip" and lacks_consent(rule, facts):
+        reason = SkipReason.NO_CONSENT
+    else:
+        try:
+            host = rule.request.host
+            if rule.request.missing_required(values_for(rule, facts)) is not None:
+                reason = SkipReason.MISSING_MACRO
+        except TemplateError:
+            # The rule was good when it was saved; sending it will say what is wrong by now.
+            host = ""
+    delay = timedelta(seconds=rule.definition.delay_seconds)
+    return Decision(str(public_id), event, rule, standing, now + delay, host, reason)
+
+
+_FIRST_TIMES = """
+INSERT INTO rule_device (organization_id, rule_id, device)
+SELECT organization_id, rule_id, device
+FROM jsonb_to_recordset(%s::jsonb) AS row (organization_id bigint, rule_id bigint, device text)
+ORDER BY organization_id, rule_id, device  -- the same for all workers, so that none waits in a ring
+ON CONFLICT DO NOTHING
+RETURNING rule_id, device
+"""
+
+
+def _first_times_only(decisions: Sequence[Decision]) -> list[Decision]:
+    """Drop what a rule for first times has already sent for the device.
+
+    A skip does not use the first time up, and without a device nothing can be known to be second.
+    """
+    earliest: dict[tuple[int, str], Decision] = {}
+    for decision in decisions:
+        if _is_once(decision):
+            earliest.setdefault(_first_time(decision), decision)
+    won = _claim_first_times(earliest.values())
+    return [
+        decision
+        for decision in decisions
+        if not _is_once(decision)
+        or ((key := _first_time(decision)) in won and earliest[key] is decision)
+    ]
+
+
+def _is_once(decision: Decision) -> bool:
+    return (
+        decision.rule.definition.frequency == "first"
+        and not decision.reason
+        and bool(decision.event.device)
+    )
+
+
+def _first_time(decision: Decision) -> tuple[int, str]:
+    return decision.rule.rule_id, f"{decision.event.app.id}:{decision.event.device}"
+
+
+def _claim_first_times(decisions: Iterable[Decision]) -> set[tuple[int, str]]:
+    rows = [
+        {
+            "organization_id": decision.event.organization_id,
+            "rule_id": decision.rule.rule_id,
+            "device": _first_time(decision)[1],
+        }
+        for decision in decisions
+    ]
+    if not rows:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_FIRST_TIMES, [msgspec.json.encode(rows).decode()])
+        return {(rule_id, device) for rule_id, device in cursor.fetchall()}

@@ -1,0 +1,150 @@
+"""What is known about one event when its postbacks are rendered: plain data, no database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+ORGANIC: Final = "organic"
+
+
+@dataclass(frozen=True, slots=True)
+class EventFacts:
+    """This is the event; `fields` holds every other accepted field under its own name."""
+
+    event_id: UUID
+    event_name: str
+    event_time: datetime
+    received_at: datetime
+    source: str
+    platform: str | None = None
+    bundle_id: str | None = None
+    revenue: Decimal | None = None
+    currency: str | None = None
+    fields: Mapping[str, object] = field(default_factory=dict)
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AppFacts:
+    """This is the app; `store_share` is the store's part of the revenue, 0.30 for 30 %."""
+
+    id: UUID
+    name: str
+    platform: str
+    store_id: str
+    store_share: Decimal = Decimal("0.30")
+
+
+@dataclass(frozen=True, slots=True)
+class InstallFacts:
+    """This is the install that the event belongs to."""
+
+    installed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttributionFacts:
+    """This is what the install is credited to; `click` holds the link's parameters."""
+
+    type: str = ORGANIC
+    method: str | None = None
+    partner: str | None = None
+    partner_name: str | None = None
+    campaign_id: str | None = None
+    campaign_name: str | None = None
+    site_id: str | None = None
+    click_id: str | None = None
+    creative_name: str | None = None
+    touched_at: datetime | None = None
+    click: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PostbackFacts:
+    """This is the postback itself, the same for all of its attempts."""
+
+    id: UUID
+    created_at: datetime
+    partner_event_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """This is everything that macros are made of."""
+
+    event: EventFacts
+    app: AppFacts
+    install: InstallFacts | None = None
+    attribution: AttributionFacts = field(default_factory=AttributionFacts)
+    postback: PostbackFacts | None = None
+
+
+def sample_facts() -> Facts:
+    """This is a believable purchase on iOS, for previews of rules that have seen no event yet."""
+    bought = datetime(2026, 1, 14, 18, 22, 41, 387_000, tzinfo=UTC)
+    return Facts(
+        event=EventFacts(
+            event_id=UUID("3f0d6c1e-98a4-4c57-a1f2-7f5d3b9f6e02"),
+            event_name="purchase",
+            event_time=bought,
+            received_at=bought.replace(second=42, microsecond=15_000),
+            source="sdk",
+            platform="ios",
+            bundle_id="com.example.meadow",
+            revenue=Decimal("4.99"),
+            currency="USD",
+            fields=_SAMPLE_FIELDS,
+            params={"level": 7, "package": {"name": "500 gems", "discount": False}},
+        ),
+        app=AppFacts(
+            id=UUID("0198c1f0-5b7e-7c3a-9d40-2f6a1c8e7b55"),
+            name="Merge Meadow",
+            platform="ios",
+            store_id="1234567890",
+        ),
+        install=InstallFacts(datetime(2026, 1, 12, 9, 3, 10, 120_000, tzinfo=UTC)),
+        attribution=AttributionFacts(
+            type="click",
+            method="advertising_id",
+            partner="sample-network",
+            partner_name="Sample Network",
+            campaign_id="summer-42",
+            campaign_name="Summer US",
+            site_id="pub_8812",
+            click_id="c-7f3a91d2",
+            creative_name="video_15s_b",
+            touched_at=datetime(2026, 1, 12, 9, 1, 2, 55_000, tzinfo=UTC),
+            click={"click_id": "c-7f3a91d2", "site_id": "pub_8812", "sub1": "spring"},
+        ),
+        postback=PostbackFacts(
+            id=UUID("0198c1f0-6a10-7b21-8c44-51d9e0a7f3bb"),
+            created_at=bought.replace(second=42, microsecond=63_000),
+        ),
+    )
+
+
+_SAMPLE_FIELDS: Final[Mapping[str, object]] = {
+    "install_id": "b1b6c1a2-0c5e-4a53-9d0a-6c4f0f1f2a77",
+    "idfa": "6D92078A-8246-4BA4-AE5B-76104861E7DC",
+    "idfv": "599F9C00-92DC-4B5C-9464-7971F01F8370",
+    "customer_user_id": "user-1047",
+    "ip_address": "203.0.113.7",
+    "user_agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_2 like Mac OS X)",
+    "os_version": "18.2",
+    "app_version": "3.2.1",
+    "sdk_version": "1.4.0",
+    "device_model": "iPhone17,1",
+    "device_brand": "Apple",
+    "language": "en",
+    "country": "US",
+    "timezone": "America/New_York",
+    "carrier": "T-Mobile",
+    "quantity": 1,
+    "product_id": "gems_500",
+    "transaction_id": "2000000512345678",
+    "limit_ad_tracking": False,
+    "att_status": 3,
+}

@@ -1,0 +1,58 @@
+"""Brings stored rows into the form that macros read: from our tables to Facts."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from postbacks.callbacks.compiled_rules import CompiledRule
+from postbacks.callbacks.consent import consent_is_missing
+from postbacks.callbacks.facts import AppFacts, EventFacts, Facts, InstallFacts, PostbackFacts
+from postbacks.callbacks.macros import Value
+from postbacks.callbacks.values import macro_values
+from postbacks.models.stored import StoredEvent
+
+
+def facts_of(
+    event: StoredEvent, *, installed_at: datetime | None, postback: PostbackFacts | None
+) -> Facts:
+    """Return all that is known of an event when a postback is rendered."""
+    return Facts(
+        event=EventFacts(
+            event_id=event.event_id,
+            event_name=event.event_name,
+            event_time=event.event_time,
+            received_at=event.received_at,
+            source=event.source,
+            platform=event.platform or None,
+            bundle_id=event.bundle_id or None,
+            revenue=event.revenue,
+            currency=event.currency or None,
+            fields=event.fields,
+            params=event.params,
+        ),
+        app=AppFacts(
+            id=event.app.public_id,
+            name=event.app.name,
+            platform=event.app.platform,
+            store_id=event.app.store_id,
+            store_share=event.app.store_share,
+        ),
+        install=InstallFacts(installed_at) if installed_at else None,
+        postback=postback,
+    )
+
+
+def values_for(rule: CompiledRule, facts: Facts) -> Mapping[str, Value]:
+    """Return the macros' values as far as this rule may disclose them."""
+    return macro_values(
+        facts,
+        withhold_personal=(
+            rule.definition.without_consent != "send" and lacks_consent(rule, facts)
+        ),
+        withhold_revenue=not rule.definition.send_revenue,
+    )
+
+
+def lacks_consent(rule: CompiledRule, facts: Facts) -> bool:
+    """Tell whether the event's person said no to what this rule's partner would get."""
+    partner = rule.partner.name if rule.partner else None
+    return consent_is_missing(facts.event.fields, partner=partner)

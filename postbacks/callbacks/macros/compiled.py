@@ -1,0 +1,124 @@
+"""A request template ready to be rendered, many times and without looking at it again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from postbacks.callbacks.macros.expressions import Expression
+from postbacks.callbacks.macros.headers import CompiledHeaders
+from postbacks.callbacks.macros.problems import RenderError
+from postbacks.callbacks.macros.url import CompiledUrl
+from postbacks.callbacks.macros.value import MASK, Rates, Scope, Value
+from postbacks.outgoing import OutgoingRequest, Rendering
+
+LONGEST_BODY: Final = 1_048_576
+
+_NO_CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Body(Protocol):
+    """This writes the body's text from the values of all macros."""
+
+    def __call__(self, results: Sequence[object]) -> str:
+        """This writes the body's text."""
+
+
+class _AnyRate:
+    """This stands for the rates of a day that has not come yet."""
+
+    def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
+        return amount
+
+
+class _AnyCredential(dict[str, str]):
+    """This stands for credentials that are put in last."""
+
+    def get(self, key: str, default: object = None) -> str:
+        return MASK
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRequest:
+    """This turns values into a request.
+
+    `macros` holds the names of all macros in it without their endings, `host` is the template's
+    host, "" if that is a credential.
+    """
+
+    macros: frozenset[str]
+    host: str
+    method: str
+    expressions: tuple[Expression, ...] = field(repr=False)
+    url: CompiledUrl = field(repr=False)
+    headers: CompiledHeaders = field(repr=False)
+    body: Body | None = field(repr=False)
+    allowed_hosts: frozenset[str] = field(repr=False)
+    has_secrets: bool = field(repr=False)
+
+    def missing_required(
+        self,
+        values: Mapping[str, Value],
+        *,
+        credentials: Mapping[str, str] | None = None,
+        rates: Rates | None = None,
+    ) -> str | None:
+        """This names the first required macro that has no value, None if all have one.
+
+        Credentials and rates that are not given are taken to be there, so that it can be decided
+        before they are known.
+        """
+        scope = Scope(
+            values,
+            _AnyCredential() if credentials is None else credentials,
+            _AnyRate() if rates is None else rates,
+        )
+        for expression in self.expressions:
+            if expression.required and expression.evaluate(scope) is None:
+                return expression.names[0] if expression.names else ""
+        return None
+
+    def render(
+        self,
+        values: Mapping[str, Value],
+        *,
+        credentials: Mapping[str, str] = _NO_CREDENTIALS,
+        rates: Rates | None = None,
+    ) -> Rendering:
+        """This renders the request for the wire and for people.
+
+        Raises RenderError if a value would have changed more than its own place. A required macro
+        without a value is like any other here: previews show such requests.
+        """
+        scope = Scope(values, credentials, rates)
+        results = [it.evaluate(scope) for it in self.expressions]
+        wire = self._request(results, self.url.authority_for(results, self.allowed_hosts))
+        return Rendering(wire, self._shown(wire, results), self._missing(results))
+
+    def _shown(self, wire: OutgoingRequest, results: Sequence[object]) -> OutgoingRequest:
+        if not self.has_secrets:
+            return wire
+        masked = [
+            MASK if expression.secret and result is not None else result
+            for expression, result in zip(self.expressions, results, strict=True)
+        ]
+        return self._request(masked, self.url.authority or MASK)
+
+    def _request(self, results: Sequence[object], authority: str) -> OutgoingRequest:
+        body = None
+        if self.body is not None:
+            body = self.body(results).encode("utf-8", "replace")
+            if len(body) > LONGEST_BODY:
+                raise RenderError("body_too_long", f"The body is over {LONGEST_BODY} bytes.")
+        url = self.url.render(results, authority)
+        return OutgoingRequest(self.method, url, self.headers.render(results), body)
+
+    def _missing(self, results: Sequence[object]) -> tuple[str, ...]:
+        if None not in results:
+            return ()
+        names: dict[str, None] = {}
+        for expression, result in zip(self.expressions, results, strict=True):
+            if result is None:
+                names.update(dict.fromkeys(expression.names))
+        return tuple(names)

@@ -1,0 +1,219 @@
+"""The URL template, compiled so that no value can change where a request goes.
+
+Scheme, host and port are text; what is left are path segments and query values, each encoded on
+its own, so that the structure of the result is that of the template.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
+
+from postbacks.callbacks.macros.encoders import RAW_REFUSED, for_path, url_literal
+from postbacks.callbacks.macros.hosts import is_allowed, split_host
+from postbacks.callbacks.macros.parameters import Parameters, compile_query
+from postbacks.callbacks.macros.problems import Problems, RenderError
+from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Hole, Skeleton, fill
+
+LONGEST_URL: Final = 8_192
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+_BEGINNING: Final = re.compile(r"(https?)://([^/?#]*)", re.IGNORECASE)
+_DOTS: Final = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
+_FIRST_OF_DOTS: Final = ".%"
+_CONTROL: Final = re.compile(r"[\x01-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSegment:
+    """This is a segment of the path that has macros in it."""
+
+    chunks: tuple[Chunk, ...]
+
+    def render(self, results: Sequence[object]) -> str:
+        """This writes the segment, which may not come out as one that leads elsewhere."""
+        text = fill(self.chunks, results)
+        if text[:1] in _FIRST_OF_DOTS and _DOTS.fullmatch(text):
+            raise RenderError("path_changed", "A value would have been a dot segment of the path.")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledUrl:
+    """This is a URL with holes in path and query.
+
+    `host` and `port` are those of the template; with `host_index` the host is a credential and
+    both are known only when it is rendered.
+    """
+
+    scheme: str
+    authority: str
+    host: str
+    port: int
+    host_index: int | None
+    path: tuple[str | OpenSegment, ...]
+    slashes: int
+    query: Parameters | None
+    has_raw: bool
+
+    def render(self, results: Sequence[object], authority: str) -> str:
+        """This writes the URL, or raises RenderError if it would not be the template's any more."""
+        path = [it if isinstance(it, str) else it.render(results) for it in self.path]
+        url = f"{self.scheme}://{authority}{''.join(path)}"
+        query = self.query.render(results) if self.query is not None else ""
+        url = f"{url}?{query}" if query else url
+        if len(url) > LONGEST_URL:
+            raise RenderError("url_too_long", f"The URL is longer than {LONGEST_URL} characters.")
+        if self.has_raw and not self._is_same_place(url, authority):
+            raise RenderError(RAW_REFUSED, "A raw value would have changed where the URL leads.")
+        return url
+
+    def authority_for(self, results: Sequence[object], allowed_hosts: Collection[str]) -> str:
+        """This is host and port for the wire; a host that is a credential is checked here."""
+        if self.host_index is None:
+            return self.authority
+        text = str(results[self.host_index] or "")
+        found = split_host(text)
+        if found is None:
+            raise RenderError("bad_host", "The credential host is not a plain host name.")
+        host, port = found
+        if not is_allowed(host, port or DEFAULT_PORTS[self.scheme], allowed_hosts):
+            raise RenderError(
+                "host_not_allowed", "The credential host is not one of the partner's allowed hosts."
+            )
+        return text.lower()
+
+    def _is_same_place(self, url: str, authority: str) -> bool:
+        parts = urlsplit(url)
+        return (
+            (parts.scheme, parts.netloc) == (self.scheme, authority)
+            and parts.path.count("/") == self.slashes
+            and not parts.fragment
+        )
+
+
+def compile_url(skeleton: Skeleton, problems: Problems, *, drop: bool) -> CompiledUrl | None:
+    """This compiles a URL template; None, with problems noted, if its beginning is unusable."""
+    beginning = _BEGINNING.match(skeleton.text)
+    if beginning is None:
+        _complain_about_beginning(skeleton, problems)
+        return None
+    _check_text(skeleton, problems)
+    scheme, authority = beginning[1].lower(), beginning[2]
+    host_hole = _host_hole(skeleton, beginning.start(2), beginning.end(2))
+    place = _plain_authority(skeleton, beginning, problems) if host_hole is None else ("", None)
+    path_end = skeleton.text.find("?")
+    path_end = len(skeleton.text) if path_end == -1 else path_end
+    query = None
+    if path_end < len(skeleton.text):
+        query = compile_query(skeleton, path_end + 1, problems, drop=drop)
+    if place is None:
+        return None
+    return CompiledUrl(
+        scheme=scheme,
+        authority=authority.lower() if host_hole is None else "",
+        host=place[0],
+        port=place[1] or DEFAULT_PORTS[scheme],
+        host_index=None if host_hole is None else host_hole.index,
+        path=_path(skeleton, beginning.end(), path_end, problems),
+        slashes=skeleton.text.count("/", beginning.end(), path_end),
+        query=query,
+        has_raw=any(hole.raw for hole in skeleton.holes.values()),
+    )
+
+
+def _complain_about_beginning(skeleton: Skeleton, problems: Problems) -> None:
+    if HOLE in skeleton.text.partition("://")[0]:
+        hole = next(iter(skeleton.holes.values()))
+        problems.add(hole.position, "A macro can't stand in the scheme, host or port of a URL.")
+    else:
+        problems.add(0, "A URL must begin with https:// or http://.")
+
+
+def _check_text(skeleton: Skeleton, problems: Problems) -> None:
+    text = skeleton.text
+    if len(text) > LONGEST_URL:
+        problems.add(0, f"A URL has at most {LONGEST_URL} characters.")
+    for character, why in (
+        ("#", "A URL can't have a fragment: it would never reach the server."),
+        ("\\", "A URL can't have a backslash."),
+    ):
+        if character in text:
+            problems.add(skeleton.position(text.index(character)), why)
+    if control := _CONTROL.search(text):
+        problems.add(skeleton.position(control.start()), "A URL can't have control characters.")
+    if text != text.rstrip():
+        problems.add(skeleton.position(len(text.rstrip())), "The URL ends with a space.")
+
+
+def _host_hole(skeleton: Skeleton, start: int, end: int) -> Hole | None:
+    if skeleton.text[start:end] != HOLE:
+        return None
+    hole = skeleton.holes[start]
+    is_host = hole.expression is not None and hole.expression.is_credential_host
+    return hole if is_host else None
+
+
+def _plain_authority(
+    skeleton: Skeleton, beginning: re.Match[str], problems: Problems
+) -> tuple[str, int | None] | None:
+    authority, start = beginning[2], beginning.start(2)
+    holes = skeleton.holes_in(start, beginning.end(2))
+    for hole in holes:
+        problems.add(hole.position, "A macro can't stand in the scheme, host or port of a URL.")
+    if holes:
+        return None
+    if "@" in authority:
+        problems.add(start, "A URL can't have a user name or password: use a header.")
+        return None
+    found = split_host(authority)
+    if found is None or not _is_agreed(beginning[0], found[0]):
+        problems.add(start, "This is not a host name.", _ascii_host(authority))
+        return None
+    return found
+
+
+def _is_agreed(url: str, host: str) -> bool:
+    """This tells whether both parsers that will see the URL find the same host in it.
+
+    Requests that were checked by one and sent by another have gone to the wrong server before.
+    """
+    try:
+        ours, theirs = urlsplit(url).hostname, parse_url(url).host
+        urlsplit(url).port  # noqa: B018  # it raises for a port that is none
+    except (ValueError, LocationParseError):
+        return False
+    return ours == (theirs or "").strip("[]").lower() == host.strip("[]")
+
+
+def _ascii_host(authority: str) -> str | None:
+    if authority.isascii():
+        return None
+    try:
+        encoded = authority.encode("idna").decode()
+    except UnicodeError:
+        return None
+    return encoded if split_host(encoded) else None
+
+
+def _path(
+    skeleton: Skeleton, start: int, end: int, problems: Problems
+) -> tuple[str | OpenSegment, ...]:
+    path: list[str | OpenSegment] = []
+    closed = ""
+    for number, text in enumerate(skeleton.text[start:end].split("/")):
+        closed += "/" if number else ""
+        if HOLE in text:
+            segment = skeleton.chunks(start, start + len(text), url_literal, for_path)
+            path += (closed, OpenSegment(segment))
+            closed = ""
+        else:
+            closed += url_literal(text)
+        if _DOTS.fullmatch(text):
+            problems.add(skeleton.position(start), "A path can't have . or .. as a segment.")
+        start += len(text) + 1
+    return tuple(path) if not closed else (*path, closed)

@@ -1,0 +1,82 @@
+"""④ Which rules want an event: a pure decision over plain data."""
+
+import hashlib
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from postbacks.callbacks.definition import RuleDefinition
+
+ANY_EVENT = "*"
+INSTALL = "install"
+ORGANIC = "organic"
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """An event as rules see it."""
+
+    app_id: int
+    event_name: str
+    event_time: datetime
+    device: str
+    event_id: str
+    is_install: bool  # the first open of a device that was not known
+    installed_at: datetime | None = None
+    attribution_type: str = ORGANIC
+    attributed_partner_id: int | None = None
+
+    @property
+    def triggers(self) -> Set[str]:
+        """Return the triggers that this event fires.
+
+        A first `open` counts as the install; an `install` of a device that was known before is
+        not a second one.
+        """
+        names = {self.event_name, ANY_EVENT}
+        return names | {INSTALL} if self.is_install else names - {INSTALL}
+
+
+def wants(rule: RuleDefinition, occasion: Occasion) -> bool:
+    """Tell whether a rule wants an event."""
+    return (
+        (rule.app_id is None or rule.app_id == occasion.app_id)
+        and not occasion.triggers.isdisjoint(rule.triggers)
+        and _in_scope(rule, occasion)
+        and _in_window(rule, occasion)
+        and _in_sample(rule, occasion)
+    )
+
+
+def partner_event_name(rule: RuleDefinition, event_name: str) -> str | None:
+    """Return what the partner calls the event; None where a map leaves the event out."""
+    return rule.event_map.get(event_name) if rule.event_map else event_name
+
+
+def _in_scope(rule: RuleDefinition, occasion: Occasion) -> bool:
+    organic = occasion.attribution_type == ORGANIC
+    to_partner = rule.partner_id is not None and occasion.attributed_partner_id == rule.partner_id
+    return {
+        "everyone": True,
+        "partner": to_partner,
+        "partner_and_organic": to_partner or organic,
+        "any_attributed": not organic,
+    }[rule.attribution_scope]
+
+
+def _in_window(rule: RuleDefinition, occasion: Occasion) -> bool:
+    if rule.window_days is None:
+        return True
+    if occasion.installed_at is None:
+        return False
+    return occasion.event_time <= occasion.installed_at + timedelta(days=rule.window_days)
+
+
+def _in_sample(rule: RuleDefinition, occasion: Occasion) -> bool:
+    """Decide by the device, so that a device is either always in the sample or never."""
+    if rule.sampling_percent >= 100:
+        return True
+    who = (occasion.device or occasion.event_id).encode()
+    return (
+        int.from_bytes(hashlib.blake2b(who, digest_size=8).digest()) % 100 < rule.sampling_percent
+    )

@@ -1,0 +1,50 @@
+"""⑤ Renders claimed postbacks: a pure function of rule version, event and partner's credentials."""
+
+from collections.abc import Sequence
+
+from apps_registry.encryption import SecretUnreadableError
+from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
+from postbacks.callbacks.facts import PostbackFacts
+from postbacks.callbacks.known import facts_of, values_for
+from postbacks.callbacks.macros import RenderError, TemplateError
+from postbacks.callbacks.matching import partner_event_name
+from postbacks.models.stored import StoredEvent, load_events
+from postbacks.outgoing import Owed, Prepared
+
+
+def prepare(batch: Sequence[Owed]) -> list[Prepared]:
+    """Return how each postback of a batch is to be sent, in the batch's order."""
+    rules = load_rule_versions((owed.rule_id, owed.rule_version) for owed in batch)
+    keys = {(owed.event_id, owed.event_received_at) for owed in batch}
+    events = {event.id: event for event in load_events(keys)}
+    return [
+        _prepare(owed, rules[owed.rule_id, owed.rule_version], events[owed.event_id])
+        for owed in batch
+    ]
+
+
+def _prepare(owed: Owed, rule: CompiledRule, event: StoredEvent) -> Prepared:
+    if not rule.is_on:
+        return Prepared(held=True)
+    definition = rule.definition
+    postback = PostbackFacts(
+        id=owed.public_id,
+        created_at=owed.created_at,
+        partner_event_name=partner_event_name(definition, event.event_name),
+    )
+    facts = facts_of(event, installed_at=owed.installed_at, postback=postback)
+    try:
+        rendering = rule.request.render(values_for(rule, facts), credentials=rule.credentials)
+    except TemplateError as error:
+        return Prepared(error="template", refusal=error.problems[0].message)
+    except RenderError as error:
+        return Prepared(error=error.code, refusal=error.detail)
+    except SecretUnreadableError as error:
+        return Prepared(error="credential", refusal=str(error))
+    return Prepared(
+        rendering=rendering,
+        timeout_seconds=definition.timeout_seconds,
+        success=definition.success,
+        retry_delays=definition.retry_delays,
+        secrets=tuple(rule.credentials.values()),
+    )

@@ -1,0 +1,100 @@
+"""From the facts of an event to the values of macros: a pure mapping, worked out on demand.
+
+Most rules read ten macros out of more than a hundred, so each is computed when it is first asked
+for, and once.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeVar, cast, overload
+from uuid import UUID
+
+from postbacks.callbacks.facts import Facts, sample_facts
+from postbacks.callbacks.macros.catalogue import CATALOGUE
+from postbacks.callbacks.macros.sources import SOURCES
+from postbacks.callbacks.macros.value import Rates, Value, number_of
+
+__all__ = ["MacroValues", "macro_values", "sample_facts"]
+
+_Other = TypeVar("_Other")
+_MAY_HOLD_ANYTHING: Final = frozenset({"params", "event_params_json", "click"})
+_PERSONAL: Final = _MAY_HOLD_ANYTHING | {it.name for it in CATALOGUE.values() if it.personal}
+_MONEY: Final = frozenset({"params", "event_params_json"}) | {
+    it.name for it in CATALOGUE.values() if it.money
+}
+
+
+def macro_values(
+    facts: Facts,
+    *,
+    withhold_personal: bool = False,
+    withhold_revenue: bool = False,
+    rates: Rates | None = None,
+) -> Mapping[str, Value]:
+    """This gives every macro of the catalogue that has a value.
+
+    `withhold_personal` leaves out what identifies a person, `withhold_revenue` what tells money;
+    both leave out the event's own parameters, which may hold anything. Without rates there are
+    no amounts in US dollars but those that were in US dollars.
+    """
+    withheld = (_PERSONAL if withhold_personal else frozenset()) | (
+        _MONEY if withhold_revenue else frozenset()
+    )
+    return MacroValues(facts, withheld, rates)
+
+
+class MacroValues(Mapping[str, Value]):
+    """This is a mapping of macro names to values; a macro without a value is not in it."""
+
+    __slots__ = ("_known", "facts", "params", "rates", "withheld")
+
+    def __init__(self, facts: Facts, withheld: frozenset[str], rates: Rates | None) -> None:
+        self.facts = facts
+        self.rates = rates
+        self.withheld = withheld
+        self.params: Mapping[str, object] = {} if "params" in withheld else facts.event.params
+        self._known: dict[str, Value] = {}
+
+    def __getitem__(self, name: str) -> Value:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    @overload
+    def get(self, name: str, /) -> Value: ...
+
+    @overload
+    def get(self, name: str, default: Value, /) -> Value: ...
+
+    @overload
+    def get(self, name: str, default: _Other, /) -> Value | _Other: ...
+
+    def get(self, name: str, default: object = None, /) -> object:
+        """This is the value of a macro, or the default if it has none."""
+        known = self._known
+        if name not in known:
+            source = SOURCES.get(name)
+            known[name] = None if source is None or name in self.withheld else _value(source(self))
+        value = known[name]
+        return default if value is None else value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in CATALOGUE if self.get(name) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def field(self, name: str) -> object:
+        """This is a field of the event, or else the parameter of that name."""
+        found = self.facts.event.fields.get(name)
+        return self.params.get(name) if found is None or found == "" else found
+
+
+def _value(value: object) -> Value:
+    if value is None or value == "":
+        return None
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, float):
+        return number_of(value)
+    return cast("Value", value)

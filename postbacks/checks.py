@@ -1,0 +1,62 @@
+"""The system checks of the running parts: times that must nest, and roles that must be humble."""
+
+import itertools
+from collections.abc import Sequence
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.db import Error as DatabaseError
+from django.db import connections
+
+from postbacks import roles
+
+
+def check_times_nest(app_configs: Sequence[AppConfig] | None, **_: object) -> list[CheckMessage]:
+    """Report times that do not nest.
+
+    A request must end well within its lease, or a second worker sends it too; a task must outlive
+    its leases; and django-q2 must not start a task again that still runs.
+    """
+    times: dict[str, float] = {
+        "HTTP_TOTAL_SECONDS": settings.HTTP_TOTAL_SECONDS,
+        "LEASE_SECONDS / 4": settings.LEASE_SECONDS / 4,
+        "Q_CLUSTER timeout": float(str(settings.Q_CLUSTER["timeout"])),
+        "Q_CLUSTER retry": float(str(settings.Q_CLUSTER["retry"])),
+    }
+    names = list(times)
+    return [
+        Error(
+            f"{shorter} ({times[shorter]:g} s) must be less than {longer} ({times[longer]:g} s).",
+            id="postbacks.E001",
+        )
+        for shorter, longer in itertools.pairwise(names)
+        if not times[shorter] < times[longer]
+    ]
+
+
+def check_database_roles(
+    app_configs: Sequence[AppConfig] | None,
+    databases: Sequence[str] | None = None,
+    **_: object,
+) -> list[CheckMessage]:
+    """Report database roles under which row-level security would not hold."""
+    return [error for alias in databases or () for error in _role_errors(alias)]
+
+
+def _role_errors(alias: str) -> list[CheckMessage]:
+    connection = connections[alias]
+    try:
+        connection.ensure_connection()
+    except DatabaseError as error:
+        return [
+            Error(
+                f"The database can't be used: {str(error).strip()}",
+                hint="Run `manage.py setup_roles` if a role is missing.",
+                id="postbacks.E002",
+            )
+        ]
+    return [
+        Error(problem.message, hint=problem.hint, id="postbacks.E002")
+        for problem in roles.problems(connection.connection)
+    ]

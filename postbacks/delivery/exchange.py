@@ -1,0 +1,119 @@
+"""One request's budget of time and bytes, held by the sockets themselves.
+
+A timeout given to requests is per socket operation, so a server that trickles one byte a second
+is never late. Here every single read and write gets what is left of the whole request's time.
+That needs no watchdog thread, and nothing can shut down a socket that already serves another.
+"""
+
+import socket
+import ssl
+from contextvars import ContextVar
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from postbacks.delivery.origin import Origin
+from postbacks.delivery.reply import Failure, Undelivered
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+    from postbacks.delivery.dialing import Dialer
+
+# Status line, 64 headers of 8 KiB, and 64 KiB of body in chunks of one byte stay below it.
+# Endless trailers, interim answers and chunk extensions, which no parser counts, don't.
+MOST_WIRE_BYTES = 1024 * 1024
+
+
+@dataclass(slots=True)
+class Exchange:
+    """This is one request and its answer under way: where to, by when, and what happened so far."""
+
+    origin: Origin
+    dialer: "Dialer"
+    deadline: float
+    idle_seconds: float
+    fresh_only: bool = False
+    opened: bool = False
+    received: int = 0
+    peer: str | None = None
+
+    def remaining(self) -> float:
+        """Return the seconds left, or stop the request when there are none."""
+        left = self.deadline - monotonic()
+        if left <= 0:
+            raise out_of_time()
+        return left
+
+    def count(self, received: int) -> None:
+        """Count bytes of the answer, and stop one that never ends."""
+        self.received += received
+        if self.received > MOST_WIRE_BYTES:
+            raise Undelivered(Failure.PROTOCOL, "The partner's answer is far too long.")
+
+
+# Whoever opens, reads or writes outside an exchange gets a LookupError: no way around the guard.
+CURRENT: ContextVar[Exchange] = ContextVar("CURRENT")
+
+
+def out_of_time() -> Undelivered:
+    """Return what stops a request whose time is up."""
+    return Undelivered(Failure.TIMEOUT, "The partner did not answer completely in time.")
+
+
+class TimedSocket(socket.socket):
+    """This is a socket whose reads and writes end with the current exchange's time."""
+
+    def recv_into(
+        self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0
+    ) -> int:
+        """Read at most `nbytes` (None: what fits) into `buffer`."""
+        exchange = CURRENT.get()
+        self.settimeout(exchange.remaining())
+        try:
+            count = super().recv_into(buffer, nbytes or memoryview(buffer).nbytes, flags)
+        except TimeoutError:
+            raise out_of_time() from None
+        exchange.count(count)
+        return count
+
+    def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
+        """Write some of `data`; TLS writes its records one by one through here."""
+        self.settimeout(CURRENT.get().remaining())
+        try:
+            return super().send(data, flags)
+        except TimeoutError:
+            raise out_of_time() from None
+
+    def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
+        """Write all of `data`."""
+        self.settimeout(CURRENT.get().remaining())
+        try:
+            super().sendall(data, flags)
+        except TimeoutError:
+            raise out_of_time() from None
+
+
+class TimedTLSSocket(TimedSocket, ssl.SSLSocket):
+    """This is the same over TLS; the handshake counts as well."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Agree on keys, and fail with a sentence that names what was wrong."""
+        try:
+            self._shake_hands(block)
+        except Undelivered:
+            # ssl closes a half-made socket only when an OSError comes out of here.
+            self.close()
+            raise
+
+    def _shake_hands(self, block: bool) -> None:
+        self.settimeout(CURRENT.get().remaining())
+        try:
+            super().do_handshake(block)
+        except TimeoutError:
+            raise out_of_time() from None
+        except ssl.SSLCertVerificationError as error:
+            detail = f"The partner's TLS certificate was refused: {error.verify_message}."
+            raise Undelivered(Failure.TLS, detail) from None
+        except OSError:
+            raise Undelivered(Failure.TLS, "No TLS connection could be agreed on.") from None

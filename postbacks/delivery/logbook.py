@@ -1,0 +1,125 @@
+"""⑧ Logs attempts and finishes postbacks, a batch in one statement.
+
+A row leaves the queue, or gets its next time, only with the claim under which it was taken; what
+was changed there drives everything else. So a worker whose lease has ended writes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from postbacks.models import PostbackStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What one attempt came to. `next_attempt_at` is None once the postback has ended."""
+
+    organization_id: int
+    postback_id: int
+    event_received_at: datetime
+    rule_id: int
+    claim_id: UUID
+    number: int
+    kind: str
+    started_at: datetime
+    duration_ms: int
+    outcome: str
+    status: str
+    status_code: int | None
+    error: str
+    detail: str
+    request: Mapping[str, object]
+    response: Mapping[str, object]
+    fingerprint: str
+    next_attempt_at: datetime | None
+    suspend_rule: bool = False
+
+
+_FINISH = f"""
+WITH input AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
+        organization_id bigint, postback_id bigint, event_received_at timestamptz, rule_id bigint,
+        claim_id uuid, number smallint, kind text, started_at timestamptz, duration_ms integer,
+        outcome text, status text, status_code smallint, error text, detail text, request jsonb,
+        response jsonb, fingerprint text, next_attempt_at timestamptz, suspend_rule boolean
+    )
+), ended AS (
+    DELETE FROM due_postback USING input
+    WHERE due_postback.postback_id = input.postback_id
+      AND due_postback.claim_id = input.claim_id AND input.next_attempt_at IS NULL
+    RETURNING due_postback.postback_id
+), again AS (
+    UPDATE due_postback SET due_at = input.next_attempt_at, tries = tries + 1, claim_id = NULL
+    FROM input
+    WHERE due_postback.postback_id = input.postback_id
+      AND due_postback.claim_id = input.claim_id AND input.next_attempt_at IS NOT NULL
+    RETURNING due_postback.postback_id
+), ours AS (
+    SELECT input.* FROM input
+    JOIN (SELECT * FROM ended UNION ALL SELECT * FROM again) AS changed USING (postback_id)
+), logged AS (
+    INSERT INTO delivery_attempt (
+        organization_id, postback_id, event_received_at, number, kind, started_at, duration_ms,
+        outcome, status_code, error, detail, request, response
+    )
+    SELECT organization_id, postback_id, event_received_at, number, kind, started_at, duration_ms,
+           outcome, status_code, error, detail, request, response
+    FROM ours
+), suspended AS (
+    UPDATE callback_rule SET status = 'suspended'
+    FROM ours
+    WHERE ours.suspend_rule AND callback_rule.organization_id = ours.organization_id
+      AND callback_rule.id = ours.rule_id AND callback_rule.status = 'active'
+)
+UPDATE postback SET
+    -- What was delivered once stays delivered, whatever becomes of a resend.
+    status = CASE WHEN delivered_at IS NULL THEN ours.status ELSE postback.status END,
+    reason = CASE WHEN ours.status = '{PostbackStatus.FAILED}' AND delivered_at IS NULL
+                  THEN ours.error ELSE '' END,
+    attempts_made = ours.number,
+    fingerprint = ours.fingerprint,
+    next_attempt_at = ours.next_attempt_at,
+    delivered_at = CASE WHEN ours.status = '{PostbackStatus.DELIVERED}'
+                        THEN coalesce(delivered_at, now()) ELSE delivered_at END
+FROM ours
+WHERE postback.organization_id = ours.organization_id AND postback.id = ours.postback_id
+  AND postback.event_received_at = ours.event_received_at
+  AND postback.event_received_at BETWEEN %(first)s AND %(last)s
+"""  # noqa: S608  # only our own words are put in
+
+_HOLD = """
+UPDATE due_postback
+SET due_at = now() + make_interval(secs => %(seconds)s), claim_id = NULL
+WHERE postback_id = ANY(%(ids)s) AND claim_id = ANY(%(claims)s)
+"""
+
+
+def finish(attempts: Sequence[Finished]) -> None:
+    """Log attempts and write what they mean for their postbacks."""
+    if not attempts:
+        return
+    moments = [attempt.event_received_at for attempt in attempts]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FINISH,
+            {
+                "rows": msgspec.json.encode(attempts).decode(),
+                "first": min(moments),
+                "last": max(moments),
+            },
+        )
+
+
+def put_back(postback_ids: Sequence[int], claim_ids: Sequence[UUID], *, seconds: float) -> None:
+    """Give claimed postbacks back untried, to be due again after so many seconds."""
+    if not postback_ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _HOLD, {"seconds": seconds, "ids": list(postback_ids), "claims": list(claim_ids)}
+        )

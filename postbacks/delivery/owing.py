@@ -1,0 +1,70 @@
+"""⑥ Writes down what is owed: the postback and, if it is to be sent, its place in the queue."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from django.db import connection
+
+from postbacks.models import PostbackStatus
+
+
+@dataclass(frozen=True, slots=True)
+class NewPostback:
+    """One postback to be written. With a `reason` it is skipped, otherwise due at `due_at`."""
+
+    public_id: str
+    organization_id: int
+    rule_id: int
+    rule_version: int
+    app_id: int
+    event_id: int
+    sdk_event_id: str
+    event_received_at: datetime
+    attribution_version: int
+    installed_at: datetime | None
+    due_at: datetime
+    host: str
+    reason: str
+
+
+_OWE = f"""
+WITH input AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
+        public_id uuid, organization_id bigint, rule_id bigint, rule_version integer,
+        app_id bigint, event_id bigint, sdk_event_id uuid, event_received_at timestamptz,
+        attribution_version integer, installed_at timestamptz, due_at timestamptz, host text,
+        reason text
+    )
+), owed AS (
+    INSERT INTO postback (
+        public_id, organization_id, rule_id, rule_version, app_id, event_id, sdk_event_id,
+        event_received_at, attribution_version, installed_at, status, reason, created_at,
+        next_attempt_at
+    )
+    SELECT public_id, organization_id, rule_id, rule_version, app_id, event_id, sdk_event_id,
+           event_received_at, attribution_version, installed_at,
+           CASE reason WHEN '' THEN '{PostbackStatus.PENDING}'
+                       ELSE '{PostbackStatus.SKIPPED}' END,
+           reason, %(now)s, CASE reason WHEN '' THEN due_at END
+    FROM input
+    ON CONFLICT ON CONSTRAINT one_postback_per_rule_event_and_attribution DO NOTHING
+    RETURNING id, public_id, status
+), queued AS (
+    INSERT INTO due_postback (postback_id, organization_id, event_received_at, rule_id, host, due_at)
+    SELECT owed.id, organization_id, event_received_at, rule_id, host, due_at
+    FROM owed JOIN input USING (public_id)
+    WHERE owed.status = '{PostbackStatus.PENDING}'
+)
+SELECT count(*) FROM owed
+"""  # noqa: S608  # only our own words are put in
+
+
+def owe(postbacks: Sequence[NewPostback], *, now: datetime) -> int:
+    """Write postbacks and return how many were new: an event decided twice owes nothing twice."""
+    if not postbacks:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_OWE, {"rows": msgspec.json.encode(postbacks).decode(), "now": now})
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,58 @@
+"""Puts a postback back into the queue because a person asks for it."""
+
+from django.db import connection
+
+from postbacks.models import AttemptKind, Postback, PostbackStatus
+
+
+class NotResendableError(Exception):
+    """The postback can't be sent again; the message says why."""
+
+
+def resend(postback: Postback) -> None:
+    """Have a postback sent now, with a fresh retry schedule.
+
+    A pending one goes out at once instead of at its next try, unless a worker has it right now.
+    One that was delivered stays delivered, whatever becomes of the new attempt.
+    """
+    if postback.status == PostbackStatus.SKIPPED:
+        raise NotResendableError(
+            "The postback was skipped by its rule, so there is nothing to send again."
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(_OWE_AGAIN, _parameters(postback))
+        if cursor.fetchone() is None:
+            raise NotResendableError("The postback is being sent at this moment.")
+        cursor.execute("SELECT pg_notify('postbacks_work', '')")
+    postback.refresh_from_db()
+
+
+# A row with a claim is in a worker's hands: stealing it would send twice.
+_OWE_AGAIN = f"""
+WITH owed AS (
+    INSERT INTO due_postback AS due
+        (postback_id, organization_id, event_received_at, rule_id, host, kind, due_at)
+    VALUES (%(id)s, %(organization)s, %(received)s, %(rule)s, '', '{AttemptKind.RESEND}', now())
+    ON CONFLICT (postback_id) DO UPDATE
+        SET due_at = now(), tries = 0, kind = '{AttemptKind.RESEND}'
+        WHERE due.claim_id IS NULL OR due.due_at <= now()
+    RETURNING postback_id, due_at
+)
+UPDATE postback SET
+    status = CASE WHEN status = '{PostbackStatus.DELIVERED}' THEN status
+                  ELSE '{PostbackStatus.PENDING}' END,
+    reason = '', next_attempt_at = owed.due_at
+FROM owed
+WHERE postback.id = owed.postback_id AND organization_id = %(organization)s
+  AND event_received_at = %(received)s
+RETURNING id
+"""  # noqa: S608  # only our own words are put in
+
+
+def _parameters(postback: Postback) -> dict[str, object]:
+    return {
+        "id": postback.pk,
+        "organization": postback.organization_id,
+        "received": postback.event_received_at,
+        "rule": postback.rule_id,
+    }

@@ -1,0 +1,141 @@
+"""⑦ Makes one attempt: puts our headers on, sends, judges the answer, says what comes next."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, quote_plus
+
+from django.conf import settings
+
+from postbacks import __version__
+from postbacks.delivery.claiming import Claim
+from postbacks.delivery.http import Reply, Sender
+from postbacks.delivery.logbook import Finished
+from postbacks.delivery.outcome import Outcome, Verdict, judge, parse_success
+from postbacks.delivery.retry import next_delay
+from postbacks.models import PostbackStatus
+from postbacks.outgoing import OutgoingRequest, Prepared
+
+USER_AGENT = f"Postbacks/{__version__}"
+KEPT_OF_BODY = 4096
+MASK = "•••"
+_SHORTEST_SECRET = 4  # masking “1” everywhere would hide the answer, not the secret
+
+_STATUS_AFTER = {
+    Outcome.DELIVERED: PostbackStatus.DELIVERED,
+    Outcome.RETRY: PostbackStatus.PENDING,
+    Outcome.FAILED: PostbackStatus.FAILED,
+}
+
+
+def attempt(claim: Claim, prepared: Prepared, sender: Sender) -> Finished:
+    """Send a claimed postback once and return what is to be logged; writes nothing itself."""
+    started_at = datetime.now(UTC)
+    if prepared.rendering is None:
+        verdict = Verdict(Outcome.FAILED, prepared.error, prepared.refusal)
+        return _finished(claim, prepared, started_at, Reply(), verdict)
+    wire = replace(
+        prepared.rendering.wire,
+        headers={**prepared.rendering.wire.headers, **_our_headers(claim)},
+    )
+    reply = sender.send(
+        wire, timeout=min(prepared.timeout_seconds, float(settings.HTTP_TOTAL_SECONDS))
+    )
+    verdict = judge(
+        status_code=reply.status_code,
+        body=reply.body,
+        failure=reply.error,
+        detail=reply.detail,
+        success=parse_success(prepared.success),
+    )
+    return _finished(claim, prepared, started_at, reply, verdict)
+
+
+def _our_headers(claim: Claim) -> dict[str, str]:
+    return {"User-Agent": USER_AGENT, "Idempotency-Key": str(claim.owed.public_id)}
+
+
+def _finished(
+    claim: Claim, prepared: Prepared, started_at: datetime, reply: Reply, verdict: Verdict
+) -> Finished:
+    owed = claim.owed
+    number = owed.attempts_made + 1
+    wait = None
+    if verdict.outcome is Outcome.RETRY:
+        wait = next_delay(
+            attempts_made=claim.tries + 1,
+            delays=prepared.retry_delays,
+            seed=str(owed.public_id),
+            retry_after=reply.retry_after,
+        )
+    gave_up = verdict.outcome is Outcome.RETRY and wait is None
+    shown = prepared.rendering.shown if prepared.rendering else None
+    fingerprint = _fingerprint(shown) if shown else ""
+    return Finished(
+        organization_id=owed.organization_id,
+        postback_id=owed.id,
+        event_received_at=owed.event_received_at,
+        rule_id=owed.rule_id,
+        claim_id=claim.claim_id,
+        number=number,
+        kind=claim.kind,
+        started_at=started_at,
+        duration_ms=reply.duration_ms,
+        outcome=verdict.outcome,
+        status=PostbackStatus.FAILED if gave_up else _STATUS_AFTER[verdict.outcome],
+        status_code=reply.status_code,
+        error=verdict.error or "",
+        detail=_detail(verdict, owed.fingerprint, fingerprint),
+        request=_shown_request(shown, _our_headers(claim)) if shown else {},
+        response=_shown_response(reply, prepared.secrets),
+        fingerprint=owed.fingerprint or fingerprint,
+        next_attempt_at=None if wait is None else datetime.now(UTC) + timedelta(seconds=wait),
+        suspend_rule=verdict.suspend_rule,
+    )
+
+
+def _detail(verdict: Verdict, first: str, now: str) -> str:
+    if first and now and first != now:
+        return f"{verdict.detail} The request differs from the first attempt's.".strip()
+    return verdict.detail
+
+
+def _fingerprint(shown: OutgoingRequest) -> str:
+    """Return a keyed hash of the credential-free request, by which attempts can be compared."""
+    parts = [shown.method, shown.url, repr(sorted(shown.headers.items()))]
+    text = "\n".join(parts).encode() + b"\n" + (shown.body or b"")
+    return hmac.new(settings.SECRET_KEY.encode(), text, hashlib.sha256).hexdigest()
+
+
+def _shown_request(shown: OutgoingRequest, ours: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "method": shown.method,
+        "url": shown.url,
+        "headers": {**shown.headers, **ours},
+        "body": None if shown.body is None else _text(shown.body),
+    }
+
+
+def _shown_response(reply: Reply, secrets: tuple[str, ...]) -> dict[str, object]:
+    if reply.status_code is None:
+        return {}
+    return {
+        "headers": {name: _masked(value, secrets) for name, value in reply.headers.items()},
+        "body": _masked(_text(reply.body)[:KEPT_OF_BODY], secrets),
+    }
+
+
+def _masked(text: str, secrets: tuple[str, ...]) -> str:
+    """Hide credentials that a partner sends back to us, as it stands or percent-encoded."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            for form in {secret, quote(secret, safe=""), quote_plus(secret)}:
+                text = text.replace(form, MASK)
+    return text
+
+
+def _text(data: bytes) -> str:
+    # PostgreSQL's JSON can't hold a NUL character.
+    return data.decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -1,0 +1,112 @@
+"""The demo's processes: started in order, ended in the opposite order, none left behind."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from postbacks.processes import die_with_parent
+
+_GRACE_SECONDS = 25.0
+
+
+class DemoError(Exception):
+    """The demo can't go on; the message is one line that says why and what helps."""
+
+
+@dataclass(slots=True)
+class Children:
+    """The processes that the demo runs, each with a log file in the data folder."""
+
+    folder: Path
+    cwd: Path
+    _running: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        first_line: bool = False,
+    ) -> str:
+        """Start a process; return its first line of output if that is waited for."""
+        log = (self.folder / f"{name}.log").open("ab")
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            cwd=self.cwd,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if first_line else log,
+            stderr=log,
+            process_group=0,  # Ctrl-C is for the demo, which ends its children in order
+            preexec_fn=die_with_parent(),  # noqa: PLW1509
+        )
+        log.close()
+        self._running.append((name, process))
+        return _first_line(process.stdout) if process.stdout else ""
+
+    def run(self, command: Sequence[str], *, name: str) -> None:
+        """Run a short command to its end. Raises DemoError with its last words if it fails."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            done = subprocess.run(  # noqa: S603
+                command, cwd=self.cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+            )
+        if done.returncode:
+            raise DemoError(f"“{name}” failed: {self.last_words(name)}")
+
+    def check(self) -> None:
+        """Raise DemoError if a process has ended by itself."""
+        for name, process in self._running:
+            if process.poll() is not None:
+                raise DemoError(f"The process “{name}” has ended: {self.last_words(name)}")
+
+    def stop(self) -> None:
+        """End the processes, the last started first."""
+        while self._running:
+            _name, process = self._running.pop()
+            process.terminate()
+            try:
+                process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def last_words(self, name: str) -> str:
+        """Return the last line that a process wrote."""
+        lines = (self.folder / f"{name}.log").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing."
+
+
+def free_port() -> int:
+    """Return a port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def require_free(port: int) -> None:
+    """Raise DemoError if somebody listens on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise DemoError(
+                f"Port {port} can't be used ({error.strerror}). "
+                f"Choose another one: make demo PORT={port + 1}"
+            ) from None
+
+
+def stop_on_signals() -> None:
+    """Have SIGTERM and a closed terminal end the demo in order, as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
+def _first_line(stream: IO[bytes]) -> str:
+    return stream.readline().decode().strip()

@@ -1,0 +1,55 @@
+"""The simulated day that a data folder is filled with, kept so that it can be gone on with."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from postbacks.demo.calls import SdkCall
+from postbacks.demo.organization import BUNDLE_IDS
+from postbacks.demo.rules import DemoApp
+from postbacks.demo.traffic import simulate_day
+
+_FILE = "day.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One simulated day: sent again from its seed after a crash, it brings the same events."""
+
+    seed: int
+    now: datetime
+    devices: int
+    sent: bool = False
+
+    def calls(self) -> list[SdkCall]:
+        """Return the day's SDK calls."""
+        return simulate_day(
+            seed=self.seed,
+            devices=self.devices,
+            now=self.now,
+            ios_bundle=BUNDLE_IDS[DemoApp.IOS],
+            android_bundle=BUNDLE_IDS[DemoApp.ANDROID],
+        )
+
+
+def fresh_day(devices: int) -> Day:
+    """Return a day that was never sent."""
+    return Day(secrets.randbits(48), datetime.now(UTC), devices)
+
+
+def kept_day(folder: Path) -> Day | None:
+    """Return the day that a data folder is being filled with, or None."""
+    try:
+        data = json.loads((folder / _FILE).read_text())
+    except FileNotFoundError:
+        return None
+    return Day(**{**data, "now": datetime.fromisoformat(data["now"])})
+
+
+def keep_day(folder: Path, day: Day) -> None:
+    """Note the day and how far it has come; a crash leaves the old note or the new one."""
+    fresh = folder / f"{_FILE}.new"
+    fresh.write_text(json.dumps({**asdict(day), "now": day.now.isoformat()}))
+    fresh.replace(folder / _FILE)

@@ -1,0 +1,149 @@
+"""The demo's organization: Gem Harbor Studios, its people, apps, partner and rules."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from apps_registry import keys
+from apps_registry.models import (
+    ApiToken,
+    App,
+    BundleId,
+    Campaign,
+    Membership,
+    Organization,
+    Partner,
+    SdkKey,
+    User,
+)
+from apps_registry.roles import Role
+from apps_registry.tenancy import tenant
+from postbacks import environment, rulebook
+from postbacks.demo.rules import DEMO_RULES, DemoApp, DemoRule
+from postbacks.models import CallbackRule, RuleStatus
+
+NAME = "Gem Harbor Studios"
+DOMAIN = "gemharbor.example"
+BUNDLE_IDS = {DemoApp.IOS: "com.gemharbor.puzzle", DemoApp.ANDROID: "com.gemharbor.puzzle.android"}
+_DEMO_KEY = "demo"  # the name of the keys that each start of the demo makes anew
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who can sign in."""
+
+    email: str
+    password: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOrganization:
+    """What the demo needs to know of its organization; keys exist here in clear, and only here."""
+
+    organization: Organization
+    apps: Mapping[DemoApp, App]
+    sdk_keys: Mapping[DemoApp, str]
+    api_token: str
+    people: tuple[Person, ...]
+
+
+def set_up(partner_url: str) -> DemoOrganization:
+    """Find the demo's organization or make it; keys are made anew and the demo's old ones revoked."""
+    organization, is_new = Organization.objects.get_or_create(
+        name=NAME, defaults={"time_zone": "Europe/Berlin"}
+    )
+    people = tuple(
+        _person(organization, role) for role in (Role.OWNER, Role.MARKETER, Role.ANALYST)
+    )
+    with tenant(organization.pk):
+        if is_new:
+            _declare(partner_url)
+        apps = {
+            DemoApp(app.platform): app for app in App.objects.filter(name__startswith="Gem Har")
+        }
+        return DemoOrganization(
+            organization=organization,
+            apps=apps,
+            sdk_keys={name: _fresh_sdk_key(app) for name, app in apps.items()},
+            api_token=_fresh_api_token(),
+            people=people,
+        )
+
+
+def _person(organization: Organization, role: str) -> Person:
+    email = f"{role}@{DOMAIN}"
+    password = environment.kept_secret(
+        settings.DATA_DIR / "demo_password", lambda: secrets.token_urlsafe(12)
+    )
+    user = User.objects.filter(email=email).first()
+    if user is None:
+        user = User.objects.create_user(email, password, name=f"Demo {role}")
+    Membership.objects.get_or_create(organization=organization, user=user, defaults={"role": role})
+    return Person(email, password, role)
+
+
+def _declare(partner_url: str) -> None:
+    apps = {
+        DemoApp.IOS: App.objects.create(
+            name="Gem Harbor iOS", platform="ios", store_id="1536748291", time_zone="Europe/Berlin"
+        ),
+        DemoApp.ANDROID: App.objects.create(
+            name="Gem Harbor Android",
+            platform="android",
+            store_id=BUNDLE_IDS[DemoApp.ANDROID],
+            time_zone="Europe/Berlin",
+        ),
+    }
+    for name, app in apps.items():
+        BundleId.objects.create(app=app, identifier=BUNDLE_IDS[name])
+    partner = Partner.objects.create(
+        name="Lumen Ads", allowed_hosts=[partner_url.removeprefix("http://")]
+    )
+    partner.set_credentials({"api_key": keys.make_key("lumen-").secret})
+    for app in apps.values():
+        Campaign.objects.create(
+            name=f"Summer {app.platform}", app=app, partner=partner, remote_campaign_id="238471"
+        )
+    for rule in DEMO_RULES:
+        rulebook.save(_rule(rule, apps, partner, partner_url), by=None)
+
+
+def _rule(
+    rule: DemoRule, apps: Mapping[DemoApp, App], partner: Partner, partner_url: str
+) -> CallbackRule:
+    return CallbackRule(
+        name=rule.name,
+        status=RuleStatus.ACTIVE,
+        app=apps[rule.app] if rule.app else None,
+        partner=partner,
+        triggers=list(rule.triggers),
+        frequency=rule.frequency.value,
+        method=rule.method,
+        url=partner_url + rule.path,
+        headers=dict(rule.headers),
+        body_type=rule.body_type.value,
+        body=rule.body,
+        missing_values=rule.missing_values.value,
+        retry_delays=list(rule.retry_delays),
+    )
+
+
+def _fresh_sdk_key(app: App) -> str:
+    for old in SdkKey.objects.filter(app=app, name=_DEMO_KEY, revoked_at=None):
+        old.revoke()
+    fresh = keys.make_key(keys.SDK_KEY)
+    SdkKey.objects.create(
+        app=app, name=_DEMO_KEY, kind=SdkKey.Kind.SERVER, prefix=fresh.prefix, hash=fresh.hash
+    )
+    return fresh.secret
+
+
+def _fresh_api_token() -> str:
+    for old in ApiToken.objects.filter(name=_DEMO_KEY, revoked_at=None):
+        old.revoke()
+    fresh = keys.make_key(keys.API_TOKEN)
+    ApiToken.objects.create(name=_DEMO_KEY, role=Role.OWNER, prefix=fresh.prefix, hash=fresh.hash)
+    return fresh.secret

@@ -1,0 +1,279 @@
+"""Checks one event and brings it into the form in which it is stored."""
+
+import ipaddress
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from postbacks.intake.currencies import CURRENCIES
+from postbacks.intake.fields import (
+    ADVERTISING_IDS,
+    DEVICE_IDS,
+    IN_COLUMNS,
+    KNOWN,
+    EventFields,
+)
+
+MAX_PARAMS_BYTES = 32 * 1024
+OLDEST = timedelta(days=58)
+FUTURE = timedelta(minutes=5)
+_MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
+_COUNTRY = re.compile(r"[A-Za-z]{2}")
+_ONLY_ZEROS = re.compile(r"[0-]*")
+_POINTER = re.compile(r" - at `\$(.*)`$")
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Whose key a request carries, and what may be assumed about its events."""
+
+    organization_id: int
+    app_id: int
+    is_server: bool
+    platform: str
+    bundle_ids: tuple[str, ...]
+    ip_address: str | None = None  # of the request; None where it says nothing about the device
+    user_agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one field: a JSON pointer into the event, and what helps."""
+
+    pointer: str
+    detail: str
+
+
+@dataclass(slots=True)
+class CheckedEvent:
+    """An event ready to be stored, or what is wrong with it."""
+
+    row: dict[str, object] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEvent:
+    """Check one event of a body and fill in what its reporter may leave out."""
+    checked = CheckedEvent()
+    if not isinstance(item, dict):
+        checked.faults.append(Fault("", "An event must be a JSON object."))
+        return checked
+    event, checked.faults = _convert(item)
+    if event is None:
+        return checked
+    checked.unknown = [name for name in item if name not in KNOWN]
+    params = {**{name: item[name] for name in checked.unknown}, **(event.params or {})}
+    row: dict[str, object] = {
+        "event_id": _event_id(event, checked.faults),
+        "event_name": _event_name(event, checked.faults),
+        "event_time": _event_time(event, now, checked.faults),
+        "bundle_id": _bundle_id(event, reporter, checked.faults),
+        "platform": event.platform or reporter.platform,
+        "device": _device(event),
+        "customer_user_id": event.customer_user_id or "",
+        "revenue": _amount("revenue", event.revenue, checked.faults),
+        "currency": _currency(event, checked.faults),
+        "fields": _fields(event, reporter, checked.faults),
+        "params": params,
+    }
+    _check_storable(row, params, checked.faults)
+    checked.row = row
+    return checked
+
+
+def _convert(item: dict[str, object]) -> tuple[EventFields | None, list[Fault]]:
+    try:
+        return msgspec.convert(item, EventFields), []
+    except msgspec.ValidationError as error:
+        return None, _every_fault(item, error)
+
+
+def _every_fault(item: dict[str, object], first: msgspec.ValidationError) -> list[Fault]:
+    """Look at each field alone: msgspec stops at the first fault, people want to see all."""
+    faults: list[Fault] = []
+    if "event_name" not in item:
+        faults.append(Fault("/event_name", "The field is required, for example “purchase”."))
+    for name in item.keys() & KNOWN:
+        try:
+            msgspec.convert({"event_name": "x", name: item[name]}, EventFields)
+        except msgspec.ValidationError as error:
+            faults.append(_fault(error))
+    return faults or [_fault(first)]
+
+
+def _fault(error: msgspec.ValidationError) -> Fault:
+    message = str(error)
+    place = _POINTER.search(message)
+    pointer = place[1].replace(".", "/").replace("[", "/").replace("]", "") if place else ""
+    return Fault(pointer, _POINTER.sub("", message).replace("`", "") + ".")
+
+
+def _event_id(event: EventFields, faults: list[Fault]) -> str:
+    if event.event_id is None:
+        return str(uuid.uuid4())
+    try:
+        return str(uuid.UUID(event.event_id))
+    except ValueError:
+        faults.append(
+            Fault(
+                "/event_id",
+                "The id must be a UUID such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, "
+                "made once by the client.",
+            )
+        )
+        return ""
+
+
+def _event_name(event: EventFields, faults: list[Fault]) -> str:
+    name = event.event_name.strip()
+    if not name or not name.isprintable():
+        faults.append(
+            Fault("/event_name", "The name must be 1 to 64 visible characters, such as “purchase”.")
+        )
+    return name
+
+
+def _event_time(event: EventFields, now: datetime, faults: list[Fault]) -> str:
+    try:
+        moment = now if event.event_time is None else _moment(event.event_time)
+    except (TypeError, ValueError, OverflowError, OSError):
+        faults.append(
+            Fault(
+                "/event_time",
+                "The time must be ISO 8601 with an offset, such as 2026-05-04T10:00:00Z, "
+                "or Unix seconds or milliseconds.",
+            )
+        )
+        return ""
+    if moment > now + FUTURE:
+        faults.append(Fault("/event_time", "The time is more than 5 minutes in the future."))
+    elif moment < now - OLDEST:
+        faults.append(Fault("/event_time", "The time is more than 58 days ago."))
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _moment(value: object) -> datetime:
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment.astimezone(UTC)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise TypeError
+    seconds = value / Decimal(1000) if abs(value) >= _MILLISECONDS_FROM else Decimal(value)
+    return datetime.fromtimestamp(float(seconds), UTC)
+
+
+def _bundle_id(event: EventFields, reporter: Reporter, faults: list[Fault]) -> str:
+    if event.bundle_id is None:
+        if len(reporter.bundle_ids) > 1:
+            faults.append(Fault("/bundle_id", "The app has several bundle IDs; name one."))
+        return reporter.bundle_ids[0] if reporter.bundle_ids else ""
+    if event.bundle_id not in reporter.bundle_ids:
+        faults.append(
+            Fault("/bundle_id", "The bundle ID does not belong to the app of this SDK key.")
+        )
+    return event.bundle_id
+
+
+def _device(event: EventFields) -> str:
+    for name in DEVICE_IDS:
+        value = getattr(event, name)
+        if value and not _ONLY_ZEROS.fullmatch(value):
+            kind = "advertising" if name in ADVERTISING_IDS else name
+            return f"{kind}:{value.lower() if name in ADVERTISING_IDS else value}"
+    return ""
+
+
+def _amount(name: str, amount: Decimal | None, faults: list[Fault]) -> Decimal | None:
+    if amount is None:
+        return None
+    _sign, _digits, exponent = amount.as_tuple()
+    if not isinstance(exponent, int) or exponent < -12 or amount.adjusted() > 20:
+        faults.append(
+            Fault(
+                f"/{name}", "The amount must be a decimal with at most 12 digits after the point."
+            )
+        )
+        return None
+    return amount
+
+
+def _currency(event: EventFields, faults: list[Fault]) -> str:
+    if event.currency is None:
+        return ""
+    code = event.currency.upper()
+    if code not in CURRENCIES:
+        faults.append(Fault("/currency", "The currency must be an ISO 4217 code such as EUR."))
+    return code
+
+
+def _fields(event: EventFields, reporter: Reporter, faults: list[Fault]) -> dict[str, object]:
+    fields = {
+        name: value
+        for name in EventFields.__struct_fields__
+        if name not in IN_COLUMNS and (value := getattr(event, name)) is not None
+    }
+    if event.ip_address is None and reporter.ip_address:
+        fields["ip_address"] = reporter.ip_address
+    if event.user_agent is None and reporter.user_agent:
+        fields["user_agent"] = reporter.user_agent
+    if event.ip_address is not None and not _is_address(event.ip_address):
+        faults.append(
+            Fault("/ip_address", "The address must be IPv4 or IPv6, such as 203.0.113.7.")
+        )
+    if event.country is not None:
+        if not _COUNTRY.fullmatch(event.country):
+            faults.append(Fault("/country", "The country must be an ISO 3166 code such as DE."))
+        fields["country"] = event.country.upper()
+    if event.price is not None:
+        fields["price"] = _amount("price", event.price, faults)
+    return fields
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_storable(row: dict[str, object], params: object, faults: list[Fault]) -> None:
+    """Refuse what PostgreSQL can't hold, so that one event never spoils its neighbors."""
+    if _anywhere(params, _is_huge_number):
+        faults.append(Fault("/params", "A number is too large or too small; send it as a string."))
+        return
+    if len(msgspec.json.encode(params)) > MAX_PARAMS_BYTES:
+        faults.append(Fault("/params", "The parameters are larger than 32 KB; send fewer."))
+    if b"\\u0000" in msgspec.json.encode(row):  # nearly never, and then worth a closer look
+        fields = row["fields"] if isinstance(row["fields"], dict) else {}
+        faults.extend(
+            Fault(f"/{name}", "The text holds a NUL character; remove it.")
+            for name, value in {**row, **fields}.items()
+            if name != "fields" and _anywhere(value, _holds_nul)
+        )
+
+
+def _anywhere(value: object, test: Callable[[object], bool]) -> bool:
+    if isinstance(value, dict):
+        return any(_anywhere(part, test) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(_anywhere(part, test) for part in value)
+    return test(value)
+
+
+def _is_huge_number(value: object) -> bool:
+    if isinstance(value, Decimal):
+        return abs(value.adjusted()) > 300
+    return isinstance(value, int) and abs(value) >= 2**63
+
+
+def _holds_nul(value: object) -> bool:
+    return isinstance(value, str) and "\x00" in value

@@ -1,0 +1,106 @@
+"""The fields of an event as the SDK API takes them (contract, section 3)."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Text = Annotated[str, Meta(max_length=4096)] | None
+Id = Annotated[str, Meta(max_length=255)] | None
+Platform = Literal["ios", "android", "amazon", "windows", "web", "tv", "other"]
+
+
+class EventFields(Struct, kw_only=True, omit_defaults=True):
+    """Every field that has a meaning to us. Anything else is kept in `params`."""
+
+    event_id: str | None = None
+    event_name: Annotated[str, Meta(min_length=1, max_length=64)]
+    event_time: object = None  # a text or a number; checked by hand
+    bundle_id: Id = None
+    platform: Platform | None = None
+
+    # device
+    install_id: Id = None
+    advertising_id: Id = None
+    idfa: Id = None
+    idfv: Id = None
+    gaid: Id = None
+    oaid: Id = None
+    amazon_id: Id = None
+    android_id: Id = None
+    app_set_id: Id = None
+    web_id: Id = None
+    customer_user_id: Id = None
+    ip_address: Id = None
+    user_agent: Text = None
+    os_name: Text = None
+    os_version: Text = None
+    api_level: Text = None
+    app_version: Text = None
+    sdk_version: Text = None
+    device: Text = None
+    device_name: Text = None
+    device_model: Text = None
+    device_brand: Text = None
+    device_type: Text = None
+    language: Text = None
+    locale: Text = None
+    country: Text = None
+    region: Text = None
+    city: Text = None
+    postal_code: Text = None
+    timezone: Text = None
+    carrier: Text = None
+    mcc: Text = None
+    mnc: Text = None
+    connection_type: Text = None
+
+    # money
+    revenue: Decimal | None = None
+    currency: str | None = None
+    quantity: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
+    price: Decimal | None = None
+    product_id: Text = None
+    transaction_id: Text = None
+
+    # what may have earned the install
+    click_id: Text = None
+    install_referrer: Text = None
+    install_begin_time: Text = None
+    install_finish_time: Text = None
+    referrer_click_time: Text = None
+    adservices_token: Text = None
+    gclid: Text = None
+    gbraid: Text = None
+    wbraid: Text = None
+
+    # privacy
+    limit_ad_tracking: bool | None = None
+    att_status: Annotated[int, Meta(ge=0, le=3)] | None = None
+    gdpr_applies: bool | None = None
+    tcf_string: Text = None
+    eea: bool | None = None
+    ad_user_data: bool | None = None
+    ad_personalization: bool | None = None
+    us_privacy: Text = None
+    sharing_opt_out: list[Annotated[str, Meta(max_length=255)]] | None = None
+
+    params: dict[str, object] | None = None
+
+
+KNOWN = frozenset(EventFields.__struct_fields__)
+
+# Stored in columns of their own; all others go together into `fields`.
+IN_COLUMNS = frozenset(
+    {
+        "event_id", "event_name", "event_time", "bundle_id", "platform", "customer_user_id",
+        "revenue", "currency", "params",
+    }
+)  # fmt: skip
+
+# The best id of a device first: what an SDK makes at the install outlives a reset advertising id.
+DEVICE_IDS = (
+    "install_id", "advertising_id", "idfa", "gaid", "amazon_id", "oaid", "idfv", "app_set_id",
+    "android_id", "web_id", "customer_user_id",
+)  # fmt: skip
+ADVERTISING_IDS = frozenset({"advertising_id", "idfa", "gaid", "amazon_id"})

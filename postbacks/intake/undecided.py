@@ -1,0 +1,90 @@
+"""The queue between intake and the pipeline: events that are stored and not decided."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+# A failed decision is tried again after 10 s, 20 s, 40 s … at most an hour.
+_TAKE = """
+WITH taken AS (
+    SELECT id FROM undecided_event ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+)
+DELETE FROM undecided_event USING taken WHERE undecided_event.id = taken.id
+RETURNING undecided_event.id, organization_id, received_at
+"""
+
+_SET_ASIDE = """
+INSERT INTO decision_failure (id, organization_id, received_at, error, next_try_at)
+VALUES (%(id)s, %(organization)s, %(received)s, %(error)s, now() + interval '10 seconds')
+ON CONFLICT (id) DO UPDATE SET
+    error = excluded.error, tries = decision_failure.tries + 1,
+    next_try_at = now() + least(3600, 10 * 2 ^ least(decision_failure.tries, 9)) * interval '1 s'
+"""
+
+_BRING_BACK = """
+INSERT INTO undecided_event (id, organization_id, received_at)
+SELECT id, organization_id, received_at FROM decision_failure
+WHERE next_try_at <= now() ORDER BY next_try_at LIMIT %s
+ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The place of one undecided event: our id and its partition's time."""
+
+    id: int
+    organization_id: int
+    received_at: datetime
+
+
+def take_undecided(limit: int) -> list[Undecided]:
+    """Take the oldest undecided events out of the queue, within the caller's transaction.
+
+    A rollback, or the death of this process, puts them back.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, [limit])
+        return sorted((Undecided(*row) for row in cursor.fetchall()), key=lambda event: event.id)
+
+
+def take_one(event: Undecided) -> bool:
+    """Take one event out of the queue; False if another worker has it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM undecided_event WHERE id = ("
+            "SELECT id FROM undecided_event WHERE id = %s FOR UPDATE SKIP LOCKED)",
+            [event.id],
+        )
+        return cursor.rowcount == 1
+
+
+def set_aside(event: Undecided, error: str) -> None:
+    """Note why an event could not be decided, for the operator and for another try."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SET_ASIDE,
+            {
+                "id": event.id,
+                "organization": event.organization_id,
+                "received": event.received_at,
+                "error": error.replace("\x00", " ")[:2000],
+            },
+        )
+
+
+def forget_failures(events: Sequence[Undecided]) -> None:
+    """Remove the notes on events that have been decided after all."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM decision_failure WHERE id = ANY(%s)", [[event.id for event in events]]
+        )
+
+
+def bring_back(limit: int = 100) -> int:
+    """Queue events again whose decision failed and whose time has come."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BRING_BACK, [limit])
+        return cursor.rowcount

@@ -1,0 +1,73 @@
+"""Run the demo: `manage.py demo`, or `make demo`."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from postbacks import environment
+from postbacks.demo import run
+from postbacks.demo.children import DemoError, stop_on_signals
+from postbacks.demo.traffic import DEFAULT_DEVICES
+from postbacks.embedded import EmbeddedServerError
+
+_PREPARED = "POSTBACKS_DEMO"
+
+
+class Command(BaseCommand):
+    """Shows the product at work, with a simulated day of a mobile game and a stand-in network."""
+
+    help = "Starts everything on this machine, sends sample traffic, and stays up until Ctrl-C."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take what `make demo` passes on."""
+        parser.add_argument("--once", action="store_true", help="End when everything is delivered.")
+        parser.add_argument("--reset", action="store_true", help="Remove earlier data first.")
+        parser.add_argument("--devices", type=int, default=DEFAULT_DEVICES)
+
+    def handle(self, *args: object, **options: object) -> None:
+        """Run the demo and turn every expected trouble into one line and exit code 1."""
+        once = bool(options["once"])
+        if _PREPARED not in os.environ:
+            _start_again_prepared(once=once)
+        stop_on_signals()
+        try:
+            port = run.default_port(given=environment.text("PORT"), once=once)
+            if options["reset"]:
+                run.reset(settings.DATA_DIR)
+            demo = run.Demo(
+                port=port, once=once, devices=int(str(options["devices"])), say=self._say
+            )
+            good = demo.run()
+        except (DemoError, EmbeddedServerError) as error:
+            raise CommandError(str(error)) from None
+        except KeyboardInterrupt:
+            self._say("Stopped.")
+            return
+        finally:
+            if once:
+                shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
+        if once and demo.report:
+            self._say(demo.report.as_json)
+        if not good:
+            raise CommandError("What came out is not what had to come out; see above.")
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def _start_again_prepared(*, once: bool) -> None:
+    """Start this command again with the demo's settings, which Django has read by now.
+
+    A finite run gets a fresh data folder; both may reach partners on loopback.
+    """
+    prepared = {**os.environ, _PREPARED: "1", "ALLOW_PRIVATE_DESTINATIONS": "127.0.0.0/8"}
+    folder = Path(tempfile.mkdtemp(prefix="postbacks-")) if once else settings.DATA_DIR.resolve()
+    prepared["DATA_DIR"] = str(folder)
+    os.execve(sys.executable, [sys.executable, *sys.argv], prepared)  # noqa: S606

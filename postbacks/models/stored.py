@@ -1,0 +1,134 @@
+"""An event as the hot path reads it: one query for a batch, no model instances."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Self
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from apps_registry.models import App
+
+# Numbers in JSON keep all their digits; psycopg's own loader would make floats of them.
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+_LOAD = """
+SELECT e.organization_id, e.id, e.received_at, e.event_id, e.event_name, e.event_time, e.source,
+       e.platform, e.bundle_id, e.device, e.revenue, e.currency,
+       e.customer_user_id, e.fields::text, e.params::text,
+       e.app_id, a.public_id, a.name, a.platform, a.store_id, a.store_share
+FROM event AS e
+JOIN app AS a ON a.organization_id = e.organization_id AND a.id = e.app_id
+WHERE e.id = ANY(%(ids)s)
+  AND e.received_at BETWEEN %(first)s AND %(last)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredApp:
+    """The app of an event, as far as macros speak of it."""
+
+    id: int
+    public_id: UUID
+    name: str
+    platform: str
+    store_id: str
+    store_share: Decimal
+
+    @classmethod
+    def of(cls, app: App) -> Self:
+        """Return an app of the registry in this form."""
+        return cls(app.pk, app.public_id, app.name, app.platform, app.store_id, app.store_share)
+
+    @classmethod
+    def unknown(cls) -> Self:
+        """Return what stands for the app in a preview for all apps."""
+        return cls(0, UUID(int=0), "", "", "", Decimal("0.3"))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One event row with its app. `id` is ours, `event_id` the SDK's."""
+
+    organization_id: int
+    id: int
+    received_at: datetime
+    event_id: UUID
+    event_name: str
+    event_time: datetime
+    source: str
+    platform: str
+    bundle_id: str
+    device: str
+    revenue: Decimal | None
+    currency: str
+    fields: Mapping[str, object]
+    params: Mapping[str, object]
+    app: StoredApp
+
+    @classmethod
+    def from_checked(cls, row: Mapping[str, Any], *, app: StoredApp, received_at: datetime) -> Self:
+        """Return a checked event as it would be read once stored; for previews."""
+        return cls(
+            organization_id=0,
+            id=0,
+            received_at=received_at,
+            event_id=UUID(row["event_id"]),
+            event_name=row["event_name"],
+            event_time=datetime.fromisoformat(row["event_time"]),
+            source="sdk",
+            platform=row["platform"],
+            bundle_id=row["bundle_id"],
+            device=row["device"],
+            revenue=row["revenue"],
+            currency=row["currency"],
+            fields={**row["fields"], "customer_user_id": row["customer_user_id"] or None},
+            params=row["params"],
+            app=app,
+        )
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        """Return what identifies the event's device: organization, app and device."""
+        return self.organization_id, self.app.id, self.device
+
+
+def load_events(keys: Iterable[tuple[int, datetime]]) -> list[StoredEvent]:
+    """Return events by (id, received_at), in the order of their ids.
+
+    The times bound the partitions that are looked at: without them, each of them is opened.
+    """
+    pairs = list(keys)
+    if not pairs:
+        return []
+    moments = [received_at for _, received_at in pairs]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LOAD,
+            {"ids": [id_ for id_, _ in pairs], "first": min(moments), "last": max(moments)},
+        )
+        return sorted((_event(row) for row in cursor.fetchall()), key=lambda event: event.id)
+
+
+def _event(row: Sequence[Any]) -> StoredEvent:
+    (
+        *event,
+        customer_user_id,
+        fields,
+        params,
+        app_id,
+        public_id,
+        name,
+        platform,
+        store_id,
+        store_share,
+    ) = row
+    return StoredEvent(
+        *event,
+        fields={**_decoder.decode(fields), "customer_user_id": customer_user_id or None},
+        params=_decoder.decode(params),
+        app=StoredApp(app_id, public_id, name, platform, store_id, store_share),
+    )

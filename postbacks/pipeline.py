@@ -1,0 +1,106 @@
+"""The whole way of an event, ② → ⑧, on one page.
+
+    intake stores     → decide_events: installs, attribution, rules, what is owed
+    a pump claims due → send_due: rendered, sent, judged
+                      → logged, finished or due again
+
+Each step may run twice and each may die at any point: what was stored is the truth, and the next
+worker goes on from there.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from django.db import OperationalError, transaction
+
+from postbacks.attribution.installs import KnownInstall, recognize_installs
+from postbacks.callbacks.deciding import Decision, Standing, decide_postbacks
+from postbacks.delivery.owing import NewPostback, owe
+from postbacks.intake.undecided import (
+    Undecided,
+    forget_failures,
+    set_aside,
+    take_one,
+    take_undecided,
+)
+from postbacks.models.stored import StoredEvent, load_events
+
+logger = logging.getLogger(__name__)
+
+
+def decide_events(limit: int = 500) -> int:
+    """Decide the oldest undecided events and return how many there were.
+
+    All of a batch are decided in one transaction. If one raises, each is decided alone, and the
+    one that raises is set aside with its error: it never blocks the others.
+    """
+    taken: list[Undecided] = []
+    try:
+        with transaction.atomic():
+            taken = take_undecided(limit)
+            _decide(taken)
+    except OperationalError:
+        raise  # the database's trouble, not an event's
+    except Exception:
+        logger.exception("A batch of %d events could not be decided together", len(taken))
+        for event in taken:
+            _decide_alone(event)
+    return len(taken)
+
+
+def _decide_alone(event: Undecided) -> None:
+    try:
+        with transaction.atomic():
+            if take_one(event):
+                _decide([event])
+    except OperationalError:
+        raise
+    except Exception as error:
+        logger.exception("Event %d could not be decided", event.id)
+        with transaction.atomic():
+            if take_one(event):
+                set_aside(event, f"{type(error).__name__}: {error}")
+
+
+def _decide(taken: Sequence[Undecided]) -> None:
+    if not taken:
+        return
+    now = datetime.now(UTC)
+    events = load_events((event.id, event.received_at) for event in taken)
+    installs = recognize_installs(events)
+    standings = {event.id: _standing(event, installs.get(event.id)) for event in events}
+    decisions = decide_postbacks(events, standings, now=now)
+    owe([_new_postback(decision) for decision in decisions], now=now)
+    forget_failures(taken)
+
+
+def _standing(event: StoredEvent, install: KnownInstall | None) -> Standing:
+    if install is None:  # a device without an id can't be known from before
+        return Standing(is_install=event.event_name == "install" and not event.device)
+    return Standing(
+        is_install=install.event_ref == event.id,
+        installed_at=install.installed_at,
+        attribution_type=install.credit.type,
+        attribution_version=install.credit.version,
+        partner_id=install.credit.partner_id,
+    )
+
+
+def _new_postback(decision: Decision) -> NewPostback:
+    event, rule = decision.event, decision.rule
+    return NewPostback(
+        public_id=decision.public_id,
+        organization_id=event.organization_id,
+        rule_id=rule.rule_id,
+        rule_version=rule.version,
+        app_id=event.app.id,
+        event_id=event.id,
+        sdk_event_id=str(event.event_id),
+        event_received_at=event.received_at,
+        attribution_version=decision.standing.attribution_version,
+        installed_at=decision.standing.installed_at,
+        due_at=decision.due_at,
+        host=decision.host,
+        reason=decision.reason,
+    )

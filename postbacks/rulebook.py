@@ -1,0 +1,195 @@
+"""Checks, previews and saves rules, for the API and for people alike.
+
+A rule touches both rendering and delivery: its macros must compile, and its address must be one
+that may be reached. Neither step knows the other, so they meet here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.conf import settings
+
+from apps_registry.models import App, Partner, User
+from postbacks.callbacks import rules
+from postbacks.callbacks.compiled_rules import UNSAVED, CompiledRule, PartnerSecrets
+from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
+from postbacks.callbacks.known import facts_of, values_for
+from postbacks.callbacks.macros import Problem, RenderError, TemplateError
+from postbacks.callbacks.matching import partner_event_name
+from postbacks.delivery.addresses import Destinations, problem_with_url
+from postbacks.delivery.success import parse_success
+from postbacks.intake.checking import Reporter, check_event
+from postbacks.models import CallbackRule, Event, RuleStatus
+from postbacks.models.stored import StoredApp, StoredEvent, load_events
+
+_SAMPLE_ID = UUID("01890000-0000-7000-8000-000000000000")
+
+
+class RuleProblemsError(Exception):
+    """A rule can't be saved; `problems` names every reason."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
+
+
+class SampleEventError(Exception):
+    """The event that a preview was asked for is not valid; `faults` are its pointers and reasons."""
+
+    def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
+        super().__init__("; ".join(detail for _, detail in faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a rule would send, credentials masked, and what is wrong with it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str | None
+    problems: tuple[Problem, ...]
+    missing: tuple[str, ...]
+
+
+def check(definition: RuleDefinition) -> tuple[Problem, ...]:
+    """Return every reason why a rule can't be saved."""
+    problems = list(_template_problems(definition))
+    destinations = Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)
+    if not any(problem.field == "url" for problem in problems):
+        sentence = _problem_with_destination(definition, destinations)
+        problems += [Problem("url", 0, sentence)] if sentence else []
+    try:
+        parse_success(definition.success)
+    except ValueError as error:
+        problems.append(Problem("success", 0, str(error)))
+    return (*problems, *_trigger_problems(definition))
+
+
+def save(rule: CallbackRule, *, by: User | None) -> None:
+    """Save a rule and its version. Raises RuleProblemsError and then saves nothing."""
+    problems = check(rules.define(rule))
+    if problems:
+        raise RuleProblemsError(problems)
+    rules.save_rule(rule, by=by)
+
+
+def preview(
+    definition: RuleDefinition,
+    *,
+    event: Event | None = None,
+    sdk_event: Mapping[str, object] | None = None,
+    app: App | None = None,
+) -> Preview:
+    """Render a rule with the code that sends, for a stored event, a given one, or a sample.
+
+    Saves and sends nothing. Raises SampleEventError where a given event is not valid.
+    """
+    problems = check(definition)
+    rule = _compiled(definition)
+    try:
+        facts = _facts(definition, event=event, sdk_event=sdk_event, app=app)
+        rendering = rule.request.render(values_for(rule, facts), credentials=rule.credentials)
+    except TemplateError:
+        return Preview(definition.method, definition.url, {}, None, problems, ())
+    except RenderError as error:
+        problems = (*problems, Problem("url", 0, error.detail))
+        return Preview(definition.method, definition.url, {}, None, problems, ())
+    shown = rendering.shown
+    body = None if shown.body is None else shown.body.decode("utf-8", "replace")
+    return Preview(shown.method, shown.url, shown.headers, body, problems, rendering.missing)
+
+
+def _template_problems(definition: RuleDefinition) -> tuple[Problem, ...]:
+    try:
+        _ = _compiled(definition).request
+    except TemplateError as error:
+        return error.problems
+    return ()
+
+
+def _problem_with_destination(definition: RuleDefinition, destinations: Destinations) -> str | None:
+    host_is_credential = definition.url.partition("://")[2].lstrip().startswith("{{")
+    return None if host_is_credential else problem_with_url(definition.url, destinations)
+
+
+def _trigger_problems(definition: RuleDefinition) -> list[Problem]:
+    if not definition.triggers:
+        return [Problem("triggers", 0, "Name at least one event, or * for any event.")]
+    return [
+        Problem("triggers", 0, f"“{name}” is not an event name of 1 to 64 visible characters.")
+        for name in definition.triggers
+        if not 1 <= len(name) <= 64 or not name.isprintable() or name != name.strip()
+    ]
+
+
+def _compiled(definition: RuleDefinition) -> CompiledRule:
+    return CompiledRule(
+        organization_id=0,
+        rule_id=UNSAVED,
+        version=0,
+        status=RuleStatus.DRAFT,
+        definition=definition,
+        partner=_partner(definition.partner_id),
+    )
+
+
+def _partner(partner_id: int | None) -> PartnerSecrets | None:
+    partner = Partner.objects.filter(pk=partner_id).first() if partner_id else None
+    if partner is None:
+        return None
+    return PartnerSecrets(
+        organization_id=partner.organization_id,
+        id=partner.pk,
+        name=partner.name,
+        allowed_hosts=frozenset(partner.allowed_hosts),
+        sealed=dict(partner.credentials.values_list("name", "sealed")),
+    )
+
+
+def _facts(
+    definition: RuleDefinition,
+    *,
+    event: Event | None,
+    sdk_event: Mapping[str, object] | None,
+    app: App | None,
+) -> Facts:
+    if event is None and sdk_event is None:
+        return sample_facts()
+    stored = _stored(event) if event is not None else _given(sdk_event or {}, app)
+    name = partner_event_name(definition, stored.event_name) or stored.event_name
+    postback = PostbackFacts(id=_SAMPLE_ID, created_at=stored.received_at, partner_event_name=name)
+    return facts_of(stored, installed_at=None, postback=postback)
+
+
+def _stored(event: Event) -> StoredEvent:
+    (stored,) = load_events([(event.pk, event.received_at)])
+    return stored
+
+
+def _given(sdk_event: Mapping[str, object], app: App | None) -> StoredEvent:
+    now = datetime.now(UTC)
+    reporter = Reporter(
+        organization_id=app.organization_id if app else 0,
+        app_id=app.pk if app else 0,
+        is_server=True,
+        platform=app.platform if app else "",
+        bundle_ids=_bundle_ids(sdk_event, app),
+    )
+    checked = check_event(dict(sdk_event), reporter=reporter, now=now)
+    if checked.faults:
+        raise SampleEventError(tuple((fault.pointer, fault.detail) for fault in checked.faults))
+    return StoredEvent.from_checked(
+        checked.row, app=StoredApp.of(app) if app else StoredApp.unknown(), received_at=now
+    )
+
+
+def _bundle_ids(sdk_event: Mapping[str, object], app: App | None) -> tuple[str, ...]:
+    if app is not None:
+        return tuple(app.bundle_ids.values_list("identifier", flat=True))
+    named = sdk_event.get("bundle_id")
+    return (named,) if isinstance(named, str) else ()

@@ -1,0 +1,120 @@
+"""What django-q2 runs. Doors like the API's: each opens onto a function of ours."""
+
+import os
+import time
+from contextlib import contextmanager
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.db import connection, transaction
+from django_q.models import OrmQ
+from django_q.tasks import async_task
+
+from postbacks import database, pipeline
+from postbacks.callbacks import rendering
+from postbacks.delivery.addresses import Destinations
+from postbacks.delivery.http import Sender
+from postbacks.delivery.pump import Pump
+from postbacks.intake.undecided import bring_back
+from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
+
+_BRING_BACK_SECONDS = 5.0
+
+
+def pump(slot: int) -> None:
+    """Decide and deliver until the task's time is over, then hand on to the next task.
+
+    The advisory lock keeps a slot to one pump: a task may come back after its worker was killed
+    although another one has taken its place.
+    """
+    with _slot(slot) as ours:
+        if not ours:
+            return
+        with Sender(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)) as sender:
+            Pump(
+                sender=sender,
+                decide=pipeline.decide_events,
+                prepare=rendering.prepare,
+                beat=_Beat(_name(f"pump:{slot}")),
+            ).run(settings.PUMP_SECONDS)
+    if not _supervisor_is_gone() and not WorkerHeartbeat.beat(_name(f"pump:{slot}")):
+        start_pump(slot, cluster=settings.WORKER_NAME)
+
+
+def beat() -> None:
+    """Show that the cluster takes and finishes tasks."""
+    WorkerHeartbeat.beat(_name(CLUSTER))
+    WorkerHeartbeat.beat(CLUSTER)
+
+
+def housekeeping() -> None:
+    """Make the coming days' partitions and forget keys that no client may use any more."""
+    database.ensure_partitions()
+    while database.forget_old_event_keys():
+        pass
+
+
+def start_pump(slot: int, *, cluster: str) -> None:
+    """Have a worker of the cluster run a pump."""
+    async_task("postbacks.tasks.pump", slot, cluster=cluster)
+
+
+def ask_for_beat(*, cluster: str) -> None:
+    """Have a worker show that its cluster works."""
+    async_task("postbacks.tasks.beat", cluster=cluster)
+
+
+def start_housekeeping(*, cluster: str) -> None:
+    """Have a worker tidy up."""
+    async_task("postbacks.tasks.housekeeping", cluster=cluster)
+
+
+def forget_waiting_tasks(*, cluster: str) -> None:
+    """Empty a cluster's queue of tasks: when it starts anew they are all asked for anew."""
+    OrmQ.objects.filter(key=cluster).delete()
+
+
+class _Beat:
+    """Gives a pump's sign of life, and brings events back whose decision had failed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.next_bring_back = 0.0
+
+    def __call__(self) -> bool:
+        if time.monotonic() >= self.next_bring_back:
+            self.next_bring_back = time.monotonic() + _BRING_BACK_SECONDS
+            with transaction.atomic():
+                bring_back()
+        return not WorkerHeartbeat.beat(self.name) and not _supervisor_is_gone()
+
+
+def _name(part: str) -> str:
+    return f"{settings.WORKER_NAME}:{part}"
+
+
+def _supervisor_is_gone() -> bool:
+    """Tell whether the supervisor was killed: its cluster must not go on without it."""
+    if not settings.SUPERVISOR_PID:
+        return False
+    try:
+        os.kill(settings.SUPERVISOR_PID, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+@contextmanager
+def _slot(slot: int) -> Iterator[bool]:
+    key = [settings.WORKER_NAME, slot]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", key)
+        ours = bool(cursor.fetchone()[0])
+    try:
+        yield ours
+    finally:
+        if ours and connection.connection is not None:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", key)

@@ -1,0 +1,73 @@
+"""A browser of the admin for tests: signed in, and quick at filling forms in."""
+
+from collections.abc import Mapping
+from html.parser import HTMLParser
+
+from django.test import Client
+
+from apps_registry.models import User
+
+
+def sign_in(user: User) -> Client:
+    """Return a client whose session is this person's."""
+    client = Client(raise_request_exception=False)
+    client.force_login(user)
+    return client
+
+
+def filled_form(html: str) -> dict[str, str]:
+    """Return what the page's main form would send as it stands."""
+    reader = _FormReader()
+    reader.feed(html)
+    return reader.values
+
+
+def submit(client: Client, path: str, changes: Mapping[str, object]) -> object:
+    """Open a page, change some of its fields and send it."""
+    form = filled_form(client.get(path).content.decode())
+    return client.post(path, {**form, **changes})
+
+
+class _FormReader(HTMLParser):
+    """Reads the inputs, selects and textareas of the form that ends in `_form`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, str] = {}
+        self._inside = False
+        self._select = ""
+        self._text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._inside = given.get("id", "").endswith("_form") and "logout" not in given["id"]
+        if not self._inside or "__prefix__" in given.get("name", ""):
+            return
+        if tag == "input" and given.get("name"):
+            self._read_input(given, attrs)
+        elif tag == "select":
+            self._select = given.get("name", "")
+        elif tag == "option" and self._select and ("selected", "") in given.items():
+            self.values[self._select] = given.get("value", "")
+        elif tag == "textarea":
+            self._text = given["name"]
+            self.values[self._text] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._inside = False
+        elif tag == "select":
+            self._select = ""
+        elif tag == "textarea":
+            self._text = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._text:
+            self.values[self._text] += data.removeprefix("\n")
+
+    def _read_input(self, given: dict[str, str], attrs: list[tuple[str, str | None]]) -> None:
+        kind = given.get("type", "text")
+        if kind == "submit" or (kind == "checkbox" and "checked" not in given):
+            return
+        self.values[given["name"]] = given.get("value", "on" if kind == "checkbox" else "")

@@ -1,0 +1,199 @@
+"""Apps and bundle IDs over the API."""
+
+import re
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests import make
+from tests.api.calling import owner_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_an_app_is_shown_with_every_field_of_the_contract():
+    tenant = make.make_tenant()
+
+    answer = owner_of(tenant).get(f"apps/{tenant.app.public_id}")
+
+    assert answer.status == 200
+    created_at = answer.data.pop("created_at")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", created_at)
+    assert answer.data == {
+        "id": str(tenant.app.public_id),
+        "name": "Gem Harbor iOS",
+        "platform": "ios",
+        "store_id": "1234567890",
+        "bundle_ids": [tenant.bundle_id.identifier],
+        "time_zone": "UTC",
+        "store_share": "0.3",
+        "status": "active",
+    }
+
+
+def test_an_app_is_created_with_its_bundle_ids():
+    api = owner_of(make.make_tenant())
+
+    answer = api.post(
+        "apps",
+        {
+            "name": "Idle Farm",
+            "platform": "android",
+            "bundle_ids": ["com.example.farm", "com.example.farm.beta"],
+            "store_share": 0.15,
+        },
+    )
+
+    assert answer.status == 201
+    assert UUID(answer.data["id"])
+    assert answer.data["bundle_ids"] == ["com.example.farm", "com.example.farm.beta"]
+    assert answer.data["store_share"] == "0.15"
+    assert api.get(f"apps/{answer.data['id']}").data == answer.data
+
+
+def test_writing_bundle_ids_adds_and_removes_them():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    kept = tenant.bundle_id.identifier
+    api.patch(f"apps/{tenant.app.public_id}", {"bundle_ids": [kept, "com.example.old"]})
+
+    answer = api.patch(f"apps/{tenant.app.public_id}", {"bundle_ids": [kept, "com.example.new"]})
+
+    assert answer.data["bundle_ids"] == sorted([kept, "com.example.new"])
+    assert {row["identifier"] for row in api.rows("bundle-ids")} == {kept, "com.example.new"}
+
+
+def test_a_bundle_id_of_another_app_is_refused_and_nothing_is_written():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+
+    answer = api.post(
+        "apps",
+        {
+            "name": "Copy",
+            "platform": "ios",
+            "bundle_ids": ["com.example.copy", tenant.bundle_id.identifier],
+        },
+    )
+
+    assert answer.status == 400
+    assert answer.pointers() == ["/bundle_ids/1"]
+    assert [row["name"] for row in api.rows("apps")] == ["Gem Harbor iOS"]
+    assert api.rows("bundle-ids", identifier="com.example.copy") == []
+
+
+def test_two_apps_of_one_name_are_refused_at_the_name():
+    tenant = make.make_tenant()
+
+    answer = owner_of(tenant).post("apps", {"name": tenant.app.name, "platform": "ios"})
+
+    assert answer.status == 400
+    assert answer.data["errors"] == [{"pointer": "/name", "detail": "Another app has this name."}]
+
+
+def test_an_archived_app_is_gone_from_the_list_and_its_name_and_bundle_id_are_free():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+
+    first = api.delete(f"apps/{tenant.app.public_id}")
+    again = api.delete(f"apps/{tenant.app.public_id}")
+    successor = api.post(
+        "apps",
+        {"name": tenant.app.name, "platform": "ios", "bundle_ids": [tenant.bundle_id.identifier]},
+    )
+
+    assert (first.status, again.status, successor.status) == (204, 204, 201)
+    assert [row["id"] for row in api.rows("apps")] == [successor.data["id"]]
+    assert [row["id"] for row in api.rows("apps", status="archived")] == [str(tenant.app.public_id)]
+    assert api.get(f"apps/{tenant.app.public_id}").data["status"] == "archived"
+
+
+def test_an_archived_app_cannot_be_changed_nor_take_anything_new():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    api.delete(f"apps/{tenant.app.public_id}")
+
+    changed = api.patch(f"apps/{tenant.app.public_id}", {"name": "New"})
+    key = api.post("sdk-keys", {"app": str(tenant.app.public_id)})
+
+    assert changed.status == 409
+    assert (key.status, key.pointers()) == (400, ["/app"])
+
+
+def test_what_was_read_can_be_written_back():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    app = api.get(f"apps/{tenant.app.public_id}").data
+
+    answer = api.put(f"apps/{tenant.app.public_id}", {**app, "name": "Renamed"})
+
+    assert answer.status == 200
+    assert answer.data == {**app, "name": "Renamed"}
+
+
+@pytest.mark.parametrize("field", ["id", "status", "created_at"])
+def test_what_we_set_cannot_be_changed(field):
+    tenant = make.make_tenant()
+
+    answer = owner_of(tenant).patch(f"apps/{tenant.app.public_id}", {field: "archived"})
+
+    assert (answer.status, answer.pointers()) == (400, [f"/{field}"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("platform", "symbian"),
+        ("time_zone", "Mars/Olympus"),
+        ("store_share", 1.5),
+        ("store_share", "much"),
+        ("name", ""),
+        ("name", None),
+        ("bundle_ids", "com.example.app"),
+    ],
+)
+def test_a_wrong_value_is_refused_at_its_field(field, value):
+    answer = owner_of(make.make_tenant()).post(
+        "apps", {"name": "App", "platform": "ios", field: value}
+    )
+
+    assert (answer.status, answer.pointers()) == (400, [f"/{field}"])
+
+
+@pytest.mark.parametrize(
+    "query", [{"name": "Idle Farm"}, {"platform": "android"}, {"store_id": "com.example.farm"}]
+)
+def test_apps_are_filtered_by_their_fields(query):
+    api = owner_of(make.make_tenant())
+    farm = {"name": "Idle Farm", "platform": "android", "store_id": "com.example.farm"}
+    api.post("apps", farm)
+
+    assert [row["name"] for row in api.rows("apps", **query)] == ["Idle Farm"]
+
+
+def test_a_bundle_id_is_created_shown_filtered_and_deleted():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+
+    made = api.post(
+        "bundle-ids", {"app": str(tenant.app.public_id), "identifier": "com.example.second"}
+    )
+    found = api.rows("bundle-ids", app=tenant.app.public_id, identifier="com.example.second")
+    gone = api.delete(f"bundle-ids/{made.data['id']}")
+
+    assert made.status == 201
+    assert made.data["app"] == str(tenant.app.public_id)
+    assert found == [made.data]
+    assert gone.status == 204
+    assert api.get(f"bundle-ids/{made.data['id']}").status == 404
+    assert api.rows("bundle-ids", app=uuid4()) == []
+
+
+def test_a_bundle_id_that_an_app_has_is_refused():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    other = api.post("apps", {"name": "Other", "platform": "ios"}).data["id"]
+
+    answer = api.post("bundle-ids", {"app": other, "identifier": tenant.bundle_id.identifier})
+
+    assert (answer.status, answer.pointers()) == (400, ["/identifier"])

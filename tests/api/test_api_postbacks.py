@@ -1,0 +1,163 @@
+"""Postbacks with their attempts over the API."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from apps_registry.tenancy import tenant as tenant_of
+from postbacks.models import DuePostback, Postback
+from tests import make
+from tests.api.calling import make_postback, owner_of, report
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def tenant():
+    return make.make_tenant()
+
+
+def rule_of(tenant):
+    with tenant_of(tenant.organization.pk):
+        return make.make_rule()
+
+
+def test_a_postback_has_the_contracts_shape(tenant):
+    rule, event_id = rule_of(tenant), report(tenant.sdk_key)
+    delivered_at = datetime(2026, 5, 4, 10, 0, 0, 123000, tzinfo=UTC)
+    postback = make_postback(
+        rule, event_id, attempts=1, status="delivered", delivered_at=delivered_at
+    )
+
+    answer = owner_of(tenant).get(f"postbacks/{postback.public_id}")
+
+    assert answer.status == 200
+    assert answer.data.pop("created_at").endswith("Z")
+    assert answer.data == {
+        "id": str(postback.public_id),
+        "rule": str(rule.public_id),
+        "rule_version": 1,
+        "event_id": event_id,
+        "status": "delivered",
+        "reason": None,
+        "next_attempt_at": None,
+        "delivered_at": "2026-05-04T10:00:00.123Z",
+        "attempts": [
+            {
+                "number": 1,
+                "kind": "auto",
+                "started_at": "2026-05-04T10:00:01.000Z",
+                "duration_ms": 12,
+                "outcome": "failed",
+                "status_code": 500,
+                "error": "server_error",
+                "request": {
+                    "method": "GET",
+                    "url": "https://ads.example.com/",
+                    "headers": {"A": "b"},
+                    "body": None,
+                },
+                "response": {"headers": {"Content-Type": "text/plain"}, "body": "oops"},
+            }
+        ],
+    }
+
+
+def test_the_list_shows_the_same_postbacks_with_their_own_attempts(tenant):
+    rule = rule_of(tenant)
+    one = make_postback(rule, report(tenant.sdk_key), attempts=3, status="failed", reason="x")
+    two = make_postback(rule, report(tenant.sdk_key))
+    api = owner_of(tenant)
+
+    rows = api.rows("postbacks")
+
+    assert rows == [api.get(f"postbacks/{it.public_id}").data for it in (two, one)]
+    assert [attempt["number"] for attempt in rows[1]["attempts"]] == [1, 2, 3]
+    assert (rows[0]["attempts"], rows[1]["reason"]) == ([], "x")
+
+
+def test_a_page_takes_a_fixed_number_of_statements(tenant, django_assert_max_num_queries):
+    rule = rule_of(tenant)
+    for _ in range(5):
+        make_postback(rule, report(tenant.sdk_key), attempts=2)
+
+    with django_assert_max_num_queries(20):
+        assert len(owner_of(tenant).rows("postbacks")) == 5
+
+
+def test_a_postback_whose_id_carries_no_time_is_found_too(tenant):
+    postback = make_postback(rule_of(tenant), report(tenant.sdk_key), public_id=uuid4())
+
+    assert owner_of(tenant).get(f"postbacks/{postback.public_id}").status == 200
+
+
+@pytest.mark.parametrize(
+    "unknown", ["ffffffff-ffff-7fff-bfff-ffffffffffff", "00000000-0000-7000-8000-000000000000"]
+)
+def test_a_postback_that_is_not_there_is_404(tenant, unknown):
+    assert owner_of(tenant).get(f"postbacks/{unknown}").status == 404
+
+
+def test_postbacks_are_filtered_by_their_fields(tenant):
+    api = owner_of(tenant)
+    event_id, rule = report(tenant.sdk_key), rule_of(tenant)
+    wanted = make_postback(rule, event_id, status="failed")
+    make_postback(rule_of(tenant), report(tenant.sdk_key), status="delivered")
+
+    def found(**query):
+        return [row["id"] for row in api.rows("postbacks", **query)]
+
+    assert found(event_id=event_id) == [str(wanted.public_id)]
+    assert found(rule=rule.public_id) == [str(wanted.public_id)]
+    assert found(status="failed") == [str(wanted.public_id)]
+    assert len(found(app=tenant.app.public_id)) == 2
+    assert found(app=uuid4()) == []
+    assert found(rule=uuid4()) == []
+
+
+def test_postbacks_are_filtered_by_when_the_event_was_received(tenant):
+    api = owner_of(tenant)
+    postback = make_postback(rule_of(tenant), report(tenant.sdk_key))
+    moment = postback.event_received_at
+    after = (moment + timedelta(milliseconds=1)).isoformat()
+
+    assert len(api.rows("postbacks", since=moment.isoformat(), until=after)) == 1
+    assert api.rows("postbacks", since=after) == []
+    assert api.rows("postbacks", until=moment.isoformat()) == []
+
+
+def test_an_unknown_status_is_refused(tenant):
+    answer = owner_of(tenant).get("postbacks", status="sent")
+
+    assert answer.status == 400
+    assert "“status”" in answer.data["detail"]
+
+
+def test_a_failed_postback_is_sent_again(tenant):
+    postback = make_postback(rule_of(tenant), report(tenant.sdk_key), status="failed", attempts=1)
+
+    answer = owner_of(tenant).post(f"postbacks/{postback.public_id}/resend")
+
+    assert answer.status == 202
+    assert (answer.data["status"], answer.data["id"]) == ("pending", str(postback.public_id))
+    assert answer.data["next_attempt_at"] is not None
+    assert len(answer.data["attempts"]) == 1
+    with tenant_of(tenant.organization.pk):
+        assert DuePostback.objects.get().kind == "resend"
+
+
+def test_a_skipped_postback_is_not_sent_again(tenant):
+    postback = make_postback(rule_of(tenant), report(tenant.sdk_key), status="skipped")
+
+    answer = owner_of(tenant).post(f"postbacks/{postback.public_id}/resend")
+
+    assert answer.status == 409
+    assert "skipped" in answer.data["detail"]
+    with tenant_of(tenant.organization.pk):
+        assert not DuePostback.objects.exists()
+        assert Postback.objects.get().status == "skipped"
+
+
+def test_resending_what_is_not_there_is_404(tenant):
+    assert owner_of(tenant).post(f"postbacks/{uuid4()}/resend").status == 404

@@ -1,0 +1,164 @@
+"""Previews: what a rule would send, without saving or sending anything."""
+
+from uuid import uuid4
+
+import pytest
+
+from apps_registry.tenancy import tenant as tenant_of
+from postbacks.models import CallbackRule, Event, Postback
+from tests import make
+from tests.api.calling import owner_of, report
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+URL = "https://ads.example.com/?event={{event_name}}&idfa={{idfa}}&revenue={{revenue}}"
+
+
+def test_a_preview_needs_only_a_url_and_has_the_contracts_shape():
+    answer = owner_of(make.make_tenant()).post("callback-rules/preview", {"url": URL})
+
+    assert answer.status == 200
+    assert answer.data.keys() == {"method", "url", "headers", "body", "problems", "missing"}
+    assert answer.data["method"] == "GET"
+    assert answer.data["url"].startswith("https://ads.example.com/?event=")
+    assert answer.data["body"] is None
+    assert answer.data["problems"] == []
+
+
+def test_a_preview_renders_a_given_event():
+    tenant = make.make_tenant()
+
+    answer = owner_of(tenant).post(
+        "callback-rules/preview",
+        {
+            "url": URL,
+            "method": "POST",
+            "headers": {"X-Event": "{{event_name}}"},
+            "body_type": "json",
+            "body": '{"revenue": {{revenue}}}',
+            "event": {
+                "event_name": "purchase",
+                "revenue": 4.10,
+                "currency": "EUR",
+                "bundle_id": tenant.bundle_id.identifier,
+            },
+        },
+    )
+
+    assert answer.status == 200, answer.data
+    assert answer.data["method"] == "POST"
+    assert answer.data["url"] == "https://ads.example.com/?event=purchase&idfa=&revenue=4.1"
+    assert answer.data["headers"]["X-Event"] == "purchase"
+    assert answer.data["body"] == '{"revenue":4.1}'
+    assert answer.data["missing"] == ["idfa"]
+
+
+def test_a_preview_renders_an_event_that_was_received():
+    tenant = make.make_tenant()
+    event_id = report(tenant.sdk_key, event_name="level_up", idfa="ABC")
+
+    answer = owner_of(tenant).post("callback-rules/preview", {"url": URL, "event_id": event_id})
+
+    assert answer.status == 200
+    assert "event=level_up&idfa=ABC" in answer.data["url"]
+
+
+def test_every_problem_of_a_rule_is_listed_with_its_place():
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules/preview",
+        {
+            "url": "https://ads.example.com/?id={{advertisng_id}}",
+            "headers": {"X-A": "{{revenue|centz}}"},
+        },
+    )
+
+    assert answer.status == 200
+    assert {problem["field"] for problem in answer.data["problems"]} == {"url", "headers.X-A"}
+    for problem in answer.data["problems"]:
+        assert problem.keys() == {"field", "position", "message", "suggestion"}
+    suggestions = [problem["suggestion"] for problem in answer.data["problems"]]
+    assert set(suggestions) == {"advertising_id", "cents"}
+
+
+def test_an_address_that_may_not_be_reached_is_a_problem():
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules/preview", {"url": "http://169.254.169.254/"}
+    )
+
+    assert answer.status == 200
+    assert [problem["field"] for problem in answer.data["problems"]] == ["url"]
+
+
+def test_credentials_are_masked():
+    api = owner_of(make.make_tenant())
+    partner = api.post(
+        "partners",
+        {"name": "A", "allowed_hosts": ["ads.example.com"], "credentials": {"key": "hush-hush"}},
+    ).data["id"]
+
+    answer = api.post(
+        "callback-rules/preview",
+        {"url": "https://ads.example.com/?k={{credential.key}}", "partner": partner},
+    )
+
+    assert answer.data["problems"] == []
+    assert "hush" not in str(answer.data)
+
+
+def test_a_wrong_event_is_refused_below_event():
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules/preview", {"url": URL, "event": {"event_name": "x", "revenue": "much"}}
+    )
+
+    assert (answer.status, answer.pointers()) == (400, ["/event/revenue"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"event": {}}, "/event/event_name"),
+        ({"event": "purchase"}, "/event"),
+        ({"event_id": str(uuid4())}, "/event_id"),
+        ({"event_id": "x"}, "/event_id"),
+        ({"event_id": str(uuid4()), "event": {"event_name": "x"}}, "/event_id"),
+        ({"app": str(uuid4())}, "/app"),
+        ({"unknown": 1}, "/unknown"),
+        ({"method": "BREW"}, "/method"),
+    ],
+)
+def test_a_preview_of_nothing_sensible_is_refused(fields, pointer):
+    answer = owner_of(make.make_tenant()).post("callback-rules/preview", {"url": URL, **fields})
+
+    assert (answer.status, answer.pointers()) == (400, [pointer])
+
+
+def test_a_preview_without_url_is_refused():
+    answer = owner_of(make.make_tenant()).post("callback-rules/preview", {})
+
+    assert (answer.status, answer.pointers()) == (400, ["/url"])
+
+
+def test_an_event_id_in_two_apps_needs_the_app():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    event_id = report(tenant.sdk_key, event_name="first")
+    other = api.post("apps", {"name": "Other", "platform": "ios"}).data["id"]
+    key = api.post("sdk-keys", {"app": other, "kind": "server"}).data["key"]
+    report(key, event_id=event_id, event_name="second")
+
+    unclear = api.post("callback-rules/preview", {"url": URL, "event_id": event_id})
+    named = api.post("callback-rules/preview", {"url": URL, "event_id": event_id, "app": other})
+
+    assert (unclear.status, unclear.pointers()) == (400, ["/event_id"])
+    assert "event=second" in named.data["url"]
+
+
+def test_a_preview_saves_nothing():
+    tenant = make.make_tenant()
+
+    owner_of(tenant).post("callback-rules/preview", {"url": URL, "event": {"event_name": "x"}})
+
+    with tenant_of(tenant.organization.pk):
+        assert not CallbackRule.objects.exists()
+        assert not Event.objects.exists()
+        assert not Postback.objects.exists()

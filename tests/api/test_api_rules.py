@@ -1,0 +1,280 @@
+"""Callback rules over the API."""
+
+import pytest
+
+from apps_registry.tenancy import tenant as tenant_of
+from postbacks.models import CallbackRule, RuleStatus
+from tests import make
+from tests.api.calling import DRAFT, owner_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract():
+    answer = owner_of(make.make_tenant()).post("callback-rules", DRAFT)
+
+    assert answer.status == 201
+    set_by_us = {name: answer.data.pop(name) for name in ("id", "created_at", "updated_at")}
+    assert all(set_by_us.values())
+    assert answer.data == {
+        **DRAFT,
+        "app": None,
+        "partner": None,
+        "status": "draft",
+        "triggers": ["*"],
+        "frequency": "every",
+        "attribution_scope": "everyone",
+        "event_map": {},
+        "window_days": None,
+        "sampling_percent": 100,
+        "delay_seconds": 0,
+        "send_revenue": True,
+        "without_consent": "strip",
+        "method": "GET",
+        "headers": {},
+        "body_type": "none",
+        "body": "",
+        "missing_values": "empty",
+        "success": {
+            "codes": ["2xx"], "body_contains": None, "json_path": None, "json_equals": None,
+        },
+        "timeout_seconds": 15,
+        "retry_delays": [
+            5, 30, 120, 600, 1800, 3600, 7200, 18000, 36000, 50400, 72000, 72000,
+        ],
+        "version": 1,
+    }  # fmt: skip
+
+
+def test_every_field_of_a_rule_is_kept_as_it_was_written():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    partner = api.post("partners", {"name": "A"}).data["id"]
+    wanted = {
+        "name": "Purchases",
+        "app": str(tenant.app.public_id),
+        "partner": partner,
+        "status": "active",
+        "triggers": ["purchase", "install"],
+        "frequency": "first",
+        "attribution_scope": "partner_and_organic",
+        "event_map": {"purchase": "af_purchase"},
+        "window_days": 30,
+        "sampling_percent": 50,
+        "delay_seconds": 60,
+        "send_revenue": False,
+        "without_consent": "skip",
+        "method": "POST",
+        "url": "https://ads.example.com/{{event_name}}",
+        "headers": {"X-Event": "{{event_name}}"},
+        "body_type": "json",
+        "body": ' {"event": "{{event_name}}"}\n',
+        "missing_values": "drop",
+        "success": {
+            "codes": ["200"], "body_contains": "ok", "json_path": "data.0", "json_equals": 1.5,
+        },
+        "timeout_seconds": 5,
+        "retry_delays": [1, 2],
+    }  # fmt: skip
+
+    made = api.post("callback-rules", wanted)
+    shown = api.get(f"callback-rules/{made.data['id']}")
+
+    assert made.status == 201, made.data
+    assert {name: shown.data[name] for name in wanted} == wanted
+
+
+def test_a_mistaken_macro_is_refused_with_its_place_and_the_nearest_name():
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules", {"name": "A", "url": "https://ads.example.com/?id={{advertisng_id}}"}
+    )
+
+    assert answer.status == 400
+    (error,) = answer.data["errors"]
+    assert error["pointer"] == "/url"
+    assert error["suggestion"] == "advertising_id"
+    assert error["detail"].endswith(f"(position {error['position']}). Did you mean advertising_id?")
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"headers": {"X~A": "{{nothing_like_it}}"}}, "/headers/X~0A"),
+        ({"method": "POST", "body_type": "json", "body": "{"}, "/body"),
+        ({"url": "https://127.1.1.1.example.com:99999/"}, "/url"),
+        ({"url": "http://169.254.169.254/latest"}, "/url"),
+        ({"url": "https://ads.example.com/?k={{credential.api_key}}"}, "/url"),
+        ({"triggers": []}, "/triggers"),
+        ({"triggers": ["x" * 65]}, "/triggers/0"),
+        ({"triggers": ["  "]}, "/triggers/0"),
+        ({"triggers": "purchase"}, "/triggers"),
+        ({"event_map": {"purchase": {}}}, "/event_map/purchase"),
+        ({"window_days": 0}, "/window_days"),
+        ({"sampling_percent": 101}, "/sampling_percent"),
+        ({"delay_seconds": -1}, "/delay_seconds"),
+        ({"timeout_seconds": 16}, "/timeout_seconds"),
+        ({"retry_delays": [0]}, "/retry_delays/0"),
+        ({"retry_delays": [1] * 25}, "/retry_delays"),
+        ({"success": {"codes": ["9xx"]}}, "/success"),
+        ({"success": {"code": ["2xx"]}}, "/success/code"),
+        ({"success": {"json_path": "data"}}, "/success/json_equals"),
+        ({"success": {"json_path": "$..x", "json_equals": 1}}, "/success"),
+        ({"frequency": "sometimes"}, "/frequency"),
+        ({"method": "DELETE"}, "/method"),
+        ({"status": "suspended"}, "/status"),
+        ({"status": "archived"}, "/status"),
+        ({"urll": "x"}, "/urll"),
+        ({"version": 7}, "/version"),
+    ],
+)
+def test_a_mistake_is_refused_at_its_place_and_nothing_is_saved(fields, pointer):
+    api = owner_of(make.make_tenant())
+
+    answer = api.post("callback-rules", {**DRAFT, **fields})
+
+    assert (answer.status, answer.pointers()) == (400, [pointer]), answer.data
+    assert api.rows("callback-rules") == []
+
+
+@pytest.mark.parametrize("missing", ["name", "url"])
+def test_name_and_url_are_required(missing):
+    fields = {name: value for name, value in DRAFT.items() if name != missing}
+
+    answer = owner_of(make.make_tenant()).post("callback-rules", fields)
+
+    assert (answer.status, answer.pointers()) == (400, [f"/{missing}"])
+
+
+_DEFAULTS_OF_LATER = {
+    "conditions": {"all": []},
+    "authentication": {"type": "none"},
+    "sign": False,
+    "rate_limit_per_second": None,
+    "max_in_flight": None,
+}
+
+
+def test_fields_of_later_versions_are_taken_with_their_default():
+    answer = owner_of(make.make_tenant()).post("callback-rules", {**DRAFT, **_DEFAULTS_OF_LATER})
+
+    assert answer.status == 201
+    assert not answer.data.keys() & _DEFAULTS_OF_LATER.keys()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("conditions", {"all": [{"field": "country", "operator": "=", "value": "DE"}]}),
+        ("authentication", {"type": "bearer"}),
+        ("sign", True),
+        ("sign", 0),
+        ("rate_limit_per_second", 5),
+        ("max_in_flight", 5),
+    ],
+)
+def test_what_this_version_cannot_do_is_refused_instead_of_ignored(field, value):
+    answer = owner_of(make.make_tenant()).post("callback-rules", {**DRAFT, field: value})
+
+    assert (answer.status, answer.pointers()) == (400, [f"/{field}"])
+    assert "This version" in answer.details()
+
+
+def test_a_change_makes_a_version_and_switching_on_does_not():
+    api = owner_of(make.make_tenant())
+    rule = api.post("callback-rules", DRAFT).data
+
+    active = api.patch(f"callback-rules/{rule['id']}", {"status": "active"})
+    changed = api.patch(f"callback-rules/{rule['id']}", {"method": "POST"})
+
+    assert (active.data["version"], active.data["status"]) == (1, "active")
+    assert (changed.data["version"], changed.data["status"]) == (2, "active")
+
+
+def test_a_refused_change_changes_nothing():
+    api = owner_of(make.make_tenant())
+    rule = api.post("callback-rules", DRAFT).data
+
+    answer = api.patch(f"callback-rules/{rule['id']}", {"url": "https://ads.example.com/{{x}}"})
+
+    assert answer.status == 400
+    assert api.get(f"callback-rules/{rule['id']}").data == rule
+
+
+def test_a_suspended_rule_can_be_changed_and_switched_on_again():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    rule = api.post("callback-rules", DRAFT).data
+    with tenant_of(tenant.organization.pk):
+        CallbackRule.objects.update(status=RuleStatus.SUSPENDED)
+
+    changed = api.patch(f"callback-rules/{rule['id']}", {"status": "suspended", "method": "POST"})
+    on = api.patch(f"callback-rules/{rule['id']}", {"status": "active"})
+
+    assert (changed.status, changed.data["status"]) == (200, "suspended")
+    assert (on.status, on.data["status"]) == (200, "active")
+
+
+def test_an_archived_rule_frees_its_name_and_stays_as_it_was():
+    api = owner_of(make.make_tenant())
+    rule = api.post("callback-rules", DRAFT).data
+
+    gone = api.delete(f"callback-rules/{rule['id']}")
+    changed = api.patch(f"callback-rules/{rule['id']}", {"status": "active"})
+    second = api.post("callback-rules", DRAFT)
+
+    assert (gone.status, changed.status, second.status) == (204, 409, 201)
+    assert [row["id"] for row in api.rows("callback-rules")] == [second.data["id"]]
+    assert [row["id"] for row in api.rows("callback-rules", status="archived")] == [rule["id"]]
+
+
+def test_what_is_left_out_of_success_has_its_default():
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules", {**DRAFT, "success": {"body_contains": "ok"}}
+    )
+
+    assert answer.data["success"] == {
+        "codes": ["2xx"], "body_contains": "ok", "json_path": None, "json_equals": None,
+    }  # fmt: skip
+
+
+def test_two_rules_of_one_name_are_refused_at_the_name():
+    api = owner_of(make.make_tenant())
+    api.post("callback-rules", DRAFT)
+
+    answer = api.post("callback-rules", DRAFT)
+
+    assert (answer.status, answer.pointers()) == (400, ["/name"])
+
+
+def test_rules_are_filtered_by_their_fields():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    partner = api.post("partners", {"name": "A"}).data["id"]
+    app = str(tenant.app.public_id)
+    wanted = api.post(
+        "callback-rules", {**DRAFT, "app": app, "partner": partner, "status": "paused"}
+    ).data["id"]
+    api.post("callback-rules", {**DRAFT, "name": "Other"})
+
+    for query in ({"app": app}, {"partner": partner}, {"status": "paused"}, {"name": "Purchases"}):
+        assert [row["id"] for row in api.rows("callback-rules", **query)] == [wanted], query
+
+
+def test_a_credential_is_sent_to_allowed_hosts_only():
+    api = owner_of(make.make_tenant())
+    partner = api.post(
+        "partners",
+        {"name": "A", "allowed_hosts": ["ads.example.com"], "credentials": {"api_key": "secret"}},
+    ).data["id"]
+    rule = {"name": "A", "partner": partner}
+
+    allowed = api.post(
+        "callback-rules", {**rule, "url": "https://ads.example.com/?k={{credential.api_key}}"}
+    )
+    elsewhere = api.patch(
+        f"callback-rules/{allowed.data['id']}",
+        {"url": "https://evil.example.com/?k={{credential.api_key}}"},
+    )
+
+    assert allowed.status == 201
+    assert (elsewhere.status, elsewhere.pointers()) == (400, ["/url"])

@@ -1,0 +1,224 @@
+"""Credentials go to their partner's hosts and are seen by nobody."""
+
+import hashlib
+import hmac
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from postbacks.callbacks.macros import (
+    FILTERS,
+    BodyType,
+    CompiledRequest,
+    RenderError,
+    RequestTemplate,
+    TemplateError,
+    compile_request,
+)
+
+NAMES = ("api_key", "secret", "host")
+
+
+def compiled(
+    url: str,
+    *,
+    allowed: tuple[str, ...] = ("ads.example.com",),
+    headers: dict[str, str] | None = None,
+    body: str = "",
+) -> CompiledRequest:
+    template = RequestTemplate(
+        method="POST" if body else "GET",
+        url=url,
+        headers=headers or {},
+        body_type=BodyType.JSON if body else BodyType.NONE,
+        body=body,
+    )
+    return compile_request(template, credential_names=NAMES, allowed_hosts=allowed)
+
+
+def test_a_credential_is_on_the_wire_and_masked_in_what_is_shown() -> None:
+    request = compiled(
+        "https://ads.example.com/{{credential.api_key}}?k={{credential.api_key}}&e={{event_name}}",
+        headers={"Authorization": "Bearer {{credential.api_key}}"},
+        body='{"k": {{credential.api_key}}, "s": "{{credential.api_key}}"}',
+    )
+
+    rendering = request.render({"event_name": "open"}, credentials={"api_key": "p4ss/w"})
+
+    assert rendering.wire.url == "https://ads.example.com/p4ss%2Fw?k=p4ss%2Fw&e=open"
+    assert rendering.wire.headers["Authorization"] == "Bearer p4ss/w"
+    assert rendering.wire.body == b'{"k":"p4ss/w","s":"p4ss/w"}'
+    assert rendering.shown.url == "https://ads.example.com/•••?k=•••&e=open"
+    assert rendering.shown.headers["Authorization"] == "Bearer •••"
+    assert rendering.shown.body == '{"k":"•••","s":"•••"}'.encode()
+    assert request.macros == {"credential.api_key", "event_name"}
+
+
+def test_a_signature_made_with_a_credential_is_masked_too() -> None:
+    request = compiled('https://ads.example.com/?s={{idfa|hmac_sha256:"secret"}}')
+    expected = hmac.new(b"k", b"ID", hashlib.sha256).hexdigest()
+
+    rendering = request.render({"idfa": "ID"}, credentials={"secret": "k"})
+
+    assert rendering.wire.url == f"https://ads.example.com/?s={expected}"
+    assert rendering.shown.url == "https://ads.example.com/?s=•••"
+    assert request.macros == {"idfa", "credential.secret"}
+
+
+def test_a_credential_without_a_value_is_missing() -> None:
+    rendering = compiled("https://ads.example.com/?k={{credential.api_key}}").render({})
+
+    assert rendering.wire.url == rendering.shown.url == "https://ads.example.com/?k="
+    assert rendering.missing == ("credential.api_key",)
+
+
+def test_a_required_credential_is_taken_to_be_there_until_credentials_are_given() -> None:
+    request = compiled("https://ads.example.com/?k={{credential.api_key!}}")
+
+    assert request.missing_required({}) is None
+    assert request.missing_required({}, credentials={}) == "credential.api_key"
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://ads.example.com/", "ads.example.com"),
+        ("https://ADS.example.com/", "Ads.Example.com"),
+        ("https://ads.example.com/", "*.example.com"),
+        ("https://a.b.example.com/", "*.example.com"),
+        ("https://ads.example.com/", "ads.example.com:443"),
+        ("http://127.0.0.1:9000/", "127.0.0.1"),
+        ("http://127.0.0.1:9000/", "127.0.0.1:9000"),
+        ("http://[::1]:9000/", "[::1]:9000"),
+    ],
+)
+def test_an_allowed_host_gets_credentials(url: str, allowed: str) -> None:
+    assert compiled(url + "?k={{credential.api_key}}", allowed=(allowed,)).macros
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://evil.example.com/", "ads.example.com"),
+        ("https://example.com/", "*.example.com"),
+        ("https://adsXexample.com/", "ads.example.com"),
+        ("https://ads.example.com.evil.com/", "ads.example.com"),
+        ("https://evilexample.com/", "*.example.com"),
+        ("https://ads.example.com:8443/", "ads.example.com:443"),
+        ("https://ads.example.com/", "*"),
+        ("https://ads.example.com/", ""),
+    ],
+)
+def test_another_host_can_not_be_saved(url: str, allowed: str) -> None:
+    with pytest.raises(TemplateError, match="ask an owner to add"):
+        compiled(url + "?k={{credential.api_key}}", allowed=(allowed,))
+
+
+def test_a_signature_counts_as_a_credential_for_the_allowed_hosts() -> None:
+    with pytest.raises(TemplateError, match=r"ask an owner to add evil\.example\.com"):
+        compiled('https://evil.example.com/?s={{idfa|hmac_sha256:"secret"}}')
+
+
+def test_a_mistyped_credential_is_suggested() -> None:
+    with pytest.raises(TemplateError) as error:
+        compiled("https://ads.example.com/?k={{credential.api_kye}}")
+
+    assert error.value.problems[0].suggestion == "credential.api_key"
+
+
+def test_a_host_can_be_a_credential() -> None:
+    request = compiled("https://{{credential.host}}/p?e={{event_name}}", allowed=("*.example.com",))
+
+    rendering = request.render({"event_name": "e"}, credentials={"host": "eu.example.com:8443"})
+
+    assert request.host == ""
+    assert rendering.wire.url == "https://eu.example.com:8443/p?e=e"
+    assert rendering.shown.url == "https://•••/p?e=e"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.com/x",
+        "a@b.com",
+        "a.com?x",
+        "a.com#",
+        "a.com\\",
+        "a.com:99999",
+        "a.com:x",
+        "a b",
+        "é",
+    ],
+)
+def test_a_credential_that_is_no_plain_host_is_not_sent(host: str) -> None:
+    request = compiled("https://{{credential.host}}/p", allowed=("*.com",))
+
+    with pytest.raises(RenderError) as error:
+        request.render({}, credentials={"host": host})
+
+    assert error.value.code == "bad_host"
+    assert "evil" not in str(error.value)
+
+
+def test_a_credential_host_must_be_allowed_when_it_is_rendered() -> None:
+    request = compiled("https://{{credential.host}}/p")
+
+    with pytest.raises(RenderError, match="host_not_allowed"):
+        request.render({}, credentials={"host": "evil.example.com"})
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "{{credential.host|lower}}",
+        "{{credential.host}}.example.com",
+        "x.{{credential.host}}",
+        "{{credential.host}}:80",
+        "{{credential.api_key}}",
+        "{{credential.host||'x.com'}}",
+    ],
+)
+def test_only_the_bare_credential_host_may_be_a_host(authority: str) -> None:
+    with pytest.raises(TemplateError, match="can't stand in the scheme, host or port"):
+        compiled(f"https://{authority}/")
+
+
+def test_a_host_credential_needs_allowed_hosts() -> None:
+    with pytest.raises(TemplateError, match="Ask an owner"):
+        compiled("https://{{credential.host}}/", allowed=())
+
+
+def test_an_error_of_rendering_never_holds_the_credential() -> None:
+    request = compiled("https://ads.example.com/{{credential.api_key|raw}}")
+
+    with pytest.raises(RenderError) as error:
+        request.render({}, credentials={"api_key": "s3cr3t/../x"})
+
+    assert "s3cr3t" not in str(error.value) + error.value.detail
+
+
+CHAINS = st.lists(
+    st.sampled_from([it.example for it in FILTERS.values() if it.name != "raw"]), max_size=4
+)
+
+
+@given(chain=CHAINS, key=st.text("0123456789abcdef", min_size=24, max_size=40))
+def test_no_chain_of_filters_shows_a_credential(chain: list[str], key: str) -> None:
+    assume(not {'date:"%Y-%m-%d"', 'convert:"EUR"'} & set(chain))  # these refuse some orders
+    macro = "{{" + "|".join(["credential.api_key", *chain]) + "}}"
+    request = compiled(
+        f"https://ads.example.com/{macro}?q={macro}&r={{{{credential.api_key|raw}}}}",
+        headers={"X-Key": macro},
+        body=f'{{"a": {macro}, "b": "{macro}"}}',
+    )
+
+    rendering = request.render({}, credentials={"api_key": key, "secret": key[::-1]})
+
+    shown = rendering.shown
+    text = f"{shown.url} {shown.headers} {(shown.body or b'').decode()}"
+    assert not any(key[at : at + 8] in text for at in range(len(key) - 8))
+    expected = "" if rendering.missing else "•••"
+    assert shown.url == f"https://ads.example.com/{expected}?q={expected}&r=•••"
+    assert shown.headers["X-Key"] == expected

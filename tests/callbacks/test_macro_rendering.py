@@ -1,0 +1,328 @@
+"""What a template becomes: one place of the request after the other."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from postbacks.callbacks.macros import (
+    BodyType,
+    MissingValues,
+    RenderError,
+    RequestTemplate,
+    Value,
+    compile_request,
+)
+from postbacks.outgoing import Rendering
+
+HOST = "https://ads.example.com"
+
+
+def render(
+    url: str = f"{HOST}/",
+    *,
+    body: str = "",
+    body_type: BodyType = BodyType.NONE,
+    headers: dict[str, str] | None = None,
+    missing: MissingValues = MissingValues.EMPTY,
+    **values: Value,
+) -> Rendering:
+    method = "GET" if body_type is BodyType.NONE else "POST"
+    template = RequestTemplate(method, url, headers or {}, body_type, body, missing)
+    return compile_request(template).render(values)
+
+
+def rendered_json(body: str, **values: Value) -> object:
+    wire = render(body=body, body_type=BodyType.JSON, **values).wire
+    assert wire.body is not None
+    return json.loads(wire.body, parse_float=Decimal)
+
+
+def test_a_value_is_percent_encoded_in_path_and_query() -> None:
+    wire = render(f"{HOST}/e/{{{{event_name}}}}?n={{{{event_name}}}}", event_name="a b/c&d=é").wire
+
+    assert wire.url == f"{HOST}/e/a%20b%2Fc%26d%3D%C3%A9?n=a%20b%2Fc%26d%3D%C3%A9"
+
+
+def test_a_value_that_looks_like_a_macro_is_sent_as_it_is() -> None:
+    wire = render(f"{HOST}/?n={{{{event_name}}}}", event_name="{{idfa}}", idfa="secret").wire
+
+    assert wire.url == f"{HOST}/?n=%7B%7Bidfa%7D%7D"
+
+
+def test_single_braces_belong_to_the_network_and_stay() -> None:
+    assert render(f"{HOST}/?a={{idfa}}&b=__IP__").wire.url == f"{HOST}/?a={{idfa}}&b=__IP__"
+
+
+def test_the_template_s_own_text_keeps_its_encoding_and_gains_what_it_lacks() -> None:
+    assert render(f"{HOST}/a%20b?q=x y&t=é+1").wire.url == f"{HOST}/a%20b?q=x%20y&t=%C3%A9+1"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"idfa": "A", "gaid": "B"}, "A"),
+        ({"idfa": "", "gaid": "B"}, "B"),
+        ({"idfa": None}, "none"),
+        ({}, "none"),
+    ],
+)
+def test_the_first_source_with_a_value_is_sent(values: dict[str, Value], expected: str) -> None:
+    wire = render(HOST + "/?id={{idfa||gaid||'none'}}", **values).wire
+
+    assert wire.url == f"{HOST}/?id={expected}"
+
+
+def test_zero_and_false_are_values() -> None:
+    url = HOST + "/?q={{quantity||'none'}}&l={{limit_ad_tracking||'none'}}"
+
+    assert render(url, quantity=0, limit_ad_tracking=False).wire.url == f"{HOST}/?q=0&l=false"
+
+
+def test_spaces_within_a_macro_mean_nothing() -> None:
+    url = HOST + "/?id={{ idfa || 'x' | upper | truncate : 3 ! }}"
+
+    assert render(url, idfa="abcdef").wire.url == f"{HOST}/?id=ABC"
+
+
+def test_dots_lead_into_objects_and_lists() -> None:
+    url = HOST + "/?a={{params.items.1.sku}}&b={{params.a.b}}&c={{params.items.9.sku||'no'}}"
+    params = {"items": [{"sku": "x"}, {"sku": "y"}], "a.b": "dotted"}
+
+    assert render(url, params=params).wire.url == f"{HOST}/?a=y&b=dotted&c=no"
+
+
+def test_a_parameter_of_the_click_url_is_a_macro() -> None:
+    assert render(HOST + "/?s={{click.sub1}}", click={"sub1": "s"}).wire.url == f"{HOST}/?s=s"
+
+
+def test_times_are_unix_seconds_and_money_never_has_an_exponent() -> None:
+    url = HOST + "/?t={{event_time}}&m={{event_time_ms}}&r={{revenue}}&v={{value}}"
+    time = datetime(2026, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)
+
+    wire = render(url, event_time=time, revenue=Decimal("1E+3"), value=Decimal("1E-9")).wire
+
+    assert wire.url == f"{HOST}/?t=1767225600&m=1767225600250&r=1000&v=0.000000001"
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1E+999999", "1E-999999"])
+def test_a_number_that_cannot_be_written_out_is_no_value(number: str) -> None:
+    rendering = render(HOST + "/?r={{revenue||'none'}}", revenue=Decimal(number))
+
+    assert rendering.wire.url == f"{HOST}/?r=none"
+
+
+def test_a_missing_value_leaves_its_parameter_empty() -> None:
+    rendering = render(HOST + "/?a={{idfa}}&b={{gaid}}&c=1", gaid="g")
+
+    assert rendering.wire.url == f"{HOST}/?a=&b=g&c=1"
+    assert rendering.missing == ("idfa",)
+
+
+def test_a_parameter_of_nothing_but_missing_values_can_be_dropped() -> None:
+    url = HOST + "/p?a={{idfa}}&b={{idfa}}{{gaid}}&c=x{{idfa}}&d={{idfa}}{{country}}&e="
+
+    wire = render(url, missing=MissingValues.DROP, country="DE").wire
+
+    assert wire.url == f"{HOST}/p?c=x&d=DE&e="
+
+
+def test_without_any_parameter_left_there_is_no_question_mark() -> None:
+    assert render(HOST + "/p?a={{idfa}}", missing=MissingValues.DROP).wire.url == f"{HOST}/p"
+
+
+def test_a_form_may_be_written_on_lines() -> None:
+    body = "a={{event_name}}\nb=x y&c={{idfa}}\n"
+
+    wire = render(body=body, body_type=BodyType.FORM, event_name="a&b=c +").wire
+
+    assert wire.body == b"a=a%26b%3Dc%20%2B&b=x%20y&c="
+    assert wire.headers == {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def test_an_unquoted_macro_is_json_of_its_own_type() -> None:
+    body = """{"r": {{revenue}}, "b": {{is_organic}}, "n": {{event_name}}, "m": {{idfa}},
+               "p": {{params}}, "t": {{event_time}}, "l": [{{quantity}}, 1.50, "x"]}"""
+
+    sent = rendered_json(
+        body,
+        revenue=Decimal("4.990"),
+        is_organic=False,
+        event_name='say "hi"',
+        params={"a": [Decimal("0.10"), None, {"b": True}]},
+        event_time=datetime(2026, 1, 1, tzinfo=UTC),
+        quantity=3,
+    )
+
+    assert sent == {
+        "r": Decimal("4.990"),
+        "b": False,
+        "n": 'say "hi"',
+        "m": None,
+        "p": {"a": [Decimal("0.10"), None, {"b": True}]},
+        "t": 1767225600,
+        "l": [3, Decimal("1.50"), "x"],
+    }
+
+
+def test_a_macro_in_a_json_string_is_escaped() -> None:
+    sent = rendered_json('{"n": "<{{event_name}}>"}', event_name='","x":"\\\n')
+
+    assert sent == {"n": '<","x":"\\\n>'}
+
+
+def test_a_json_member_of_nothing_but_missing_values_can_be_dropped() -> None:
+    body = (
+        '{"a": {{idfa}}, "b": "{{idfa}}{{gaid}}", "c": "x{{idfa}}", "d": {"e": {{idfa}}}, '
+        '"f": [{{idfa}}], "g": "", "h": {"i": {{country}}, "j": "{{idfa}}"}}'
+    )
+
+    wire = render(body=body, body_type=BodyType.JSON, missing=MissingValues.DROP, country="DE").wire
+
+    assert wire.body == b'{"c":"x","d":{},"f":[null],"g":"","h":{"i":"DE"}}'
+
+
+def test_the_json_filter_puts_an_object_into_a_string() -> None:
+    sent = rendered_json('{"s": "{{params|json}}", "o": {{params|json}}}', params={"a": 1})
+
+    assert sent == {"s": '{"a":1}', "o": {"a": 1}}
+
+
+def test_a_raw_body_is_sent_as_it_is() -> None:
+    wire = render(body="<e n='{{event_name}}'/>", body_type=BodyType.RAW, event_name="é&").wire
+
+    assert wire.body == "<e n='é&'/>".encode()
+    assert wire.headers == {}
+
+
+def test_a_content_type_of_the_rule_is_kept() -> None:
+    headers = {"content-type": "application/vnd.api+json"}
+
+    assert render(body="{}", body_type=BodyType.JSON, headers=headers).wire.headers == headers
+
+
+def test_a_header_loses_line_breaks_and_keeps_to_latin_1() -> None:
+    wire = render(headers={"X-Name": "n={{app_name}}"}, app_name="a\r\nX-Evil: 1é Ї\x85").wire
+
+    assert wire.headers == {"X-Name": "n=aX-Evil: 1é %D0%87"}
+
+
+def test_a_header_of_nothing_but_missing_values_can_be_dropped() -> None:
+    headers = {"X-A": "{{idfa}}", "X-B": "v {{idfa}}", "X-C": "{{country}}"}
+
+    wire = render(headers=headers, missing=MissingValues.DROP, country="DE").wire
+
+    assert wire.headers == {"X-B": "v", "X-C": "DE"}
+
+
+@pytest.mark.parametrize("segment", [".", ".."])
+def test_a_value_can_not_climb_in_the_path(segment: str) -> None:
+    with pytest.raises(RenderError, match="path_changed"):
+        render(HOST + "/a/{{event_name}}/b", event_name=segment)
+
+
+@pytest.mark.parametrize(
+    ("segment", "sent"), [("%2e%2E", "%252e%252E"), ("/../", "%2F..%2F"), ("..%2f", "..%252f")]
+)
+def test_a_value_that_only_resembles_a_dot_segment_is_encoded(segment: str, sent: str) -> None:
+    wire = render(HOST + "/a/{{event_name}}/b", event_name=segment).wire
+
+    assert wire.url == f"{HOST}/a/{sent}/b"
+
+
+def test_dots_around_a_value_can_not_become_a_dot_segment() -> None:
+    with pytest.raises(RenderError, match="path_changed"):
+        render(HOST + "/a/.{{event_name}}/b", event_name=".")
+
+
+def test_a_url_that_grows_too_long_is_not_sent() -> None:
+    with pytest.raises(RenderError, match="url_too_long"):
+        render(HOST + "/?n={{event_name}}", event_name="x" * 8_192)
+
+
+def test_a_header_that_grows_too_long_is_not_sent() -> None:
+    with pytest.raises(RenderError, match="header_too_long"):
+        render(headers={"X-A": "{{event_name}}"}, event_name="x" * 4_097)
+
+
+def test_a_body_that_grows_too_long_is_not_sent() -> None:
+    with pytest.raises(RenderError, match="body_too_long"):
+        render(body="{{event_name}}" * 40, body_type=BodyType.RAW, event_name="x" * 30_000)
+
+
+def test_raw_leaves_the_encoding_out() -> None:
+    url = HOST + "/?q={{params.q|raw}}"
+
+    assert render(url, params={"q": "a%20b:c,é"}).wire.url == f"{HOST}/?q=a%20b:c,%C3%A9"
+
+
+@pytest.mark.parametrize("value", ["a&b=1", "a#b", "a b", "a\r\nb", "a\\b", "a\x00"])
+def test_raw_can_not_change_the_query(value: str) -> None:
+    with pytest.raises(RenderError, match="raw_changed_request"):
+        render(HOST + "/?q={{params.q|raw}}", params={"q": value})
+
+
+@pytest.mark.parametrize("value", ["a/b", "a?b", "a#b", "//x", "a&b"])
+def test_raw_can_not_change_the_path(value: str) -> None:
+    with pytest.raises(RenderError, match="raw_changed_request"):
+        render(HOST + "/{{params.q|raw}}", params={"q": value})
+
+
+@pytest.mark.parametrize("segment", ["..", "%2e%2E", "."])
+def test_raw_can_not_climb_in_the_path(segment: str) -> None:
+    with pytest.raises(RenderError, match="path_changed"):
+        render(HOST + "/a/{{params.q|raw}}", params={"q": segment})
+
+
+@pytest.mark.parametrize("value", ["a\r\nX: 1", "\u0407", "\x7f"])
+def test_raw_can_not_break_out_of_a_header(value: str) -> None:
+    with pytest.raises(RenderError, match="raw_changed_request"):
+        render(headers={"X-A": "{{params.q|raw}}"}, params={"q": value})
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        ('{"a": "{{params.q|raw}}"}', '","b":"'),
+        ('{"a": {{params.q|raw}}}', '1,"b":2'),
+        ('{"a": {{params.q|raw}}}', "NaN"),
+        ('{"a": {{params.q|raw}}}', "[" * 100_000),
+    ],
+)
+def test_raw_can_not_change_a_json_body(body: str, value: str) -> None:
+    with pytest.raises(RenderError, match="raw_changed_request"):
+        rendered_json(body, params={"q": value})
+
+
+def test_raw_json_is_taken_over() -> None:
+    body = '{"a": {{params.q|raw}}, "b": "{{params.s|raw}}", "c": {{params.none|raw}}}'
+
+    sent = rendered_json(body, params={"q": '{"x": [1]}', "s": "a\\nb"})
+
+    assert sent == {"a": {"x": [1]}, "b": "a\nb", "c": None}
+
+
+def test_the_first_required_macro_without_a_value_is_named() -> None:
+    url = HOST + "/?a={{event_name!}}&b={{idfa|lower!}}&c={{gaid!}}&d={{country}}"
+    request = compile_request(RequestTemplate("GET", url))
+
+    assert request.missing_required({"event_name": "e", "gaid": "g"}) == "idfa"
+    assert request.missing_required({"event_name": "e", "idfa": "i", "gaid": "g"}) is None
+
+
+def test_a_default_fills_a_required_macro() -> None:
+    url = HOST + "/?a={{idfa||'x'!}}&b={{idfa|default:\"x\"!}}"
+
+    assert compile_request(RequestTemplate("GET", url)).missing_required({}) is None
+
+
+def test_a_compiled_request_names_its_macros_without_their_endings() -> None:
+    url = (
+        HOST + "/{{idfa_sha256||gaid|md5}}?l={{params.level}}&t={{time_in_ms}}&u={{country_lower}}"
+    )
+
+    request = compile_request(RequestTemplate("GET", url))
+
+    assert request.macros == {"idfa", "gaid", "params.level", "time_in_ms", "country"}
+    assert request.host == "ads.example.com"

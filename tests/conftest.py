@@ -1,0 +1,27 @@
+"""What every test may use. Rows come from tests/make.py."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import TransactionTestCase
+from pytest_django import DjangoDbBlocker
+
+from postbacks import roles
+from tests import database
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Make the test database once."""
+    with django_db_blocker.unblock():
+        database.create()
+    # Django would empty tables as the role web, which may not.
+    TransactionTestCase._fixture_teardown = lambda _self: database.empty()  # type: ignore[method-assign]
+    yield
+
+
+@pytest.fixture
+def as_worker(transactional_db: None) -> Iterator[None]:
+    """Run the test with the rights of the cluster."""
+    with database.as_role(roles.WORKER):
+        yield

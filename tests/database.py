@@ -1,0 +1,68 @@
+"""The tests' database: made as owner, used as web, emptied as owner."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from django.apps import apps
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from psycopg import sql
+
+from postbacks import roles
+
+NAME = "test_postbacks"
+_KEPT = {"django_migrations", "django_content_type", "auth_permission"}
+
+
+def create() -> None:
+    """Make a fresh database and migrate it as owner, then turn this connection to web."""
+    admin = os.environ.get("DATABASE_ADMIN_URL") or _superuser_conninfo()
+    with psycopg.connect(admin, autocommit=True) as superuser:
+        superuser.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
+        superuser.execute(f"CREATE DATABASE {NAME}")
+    roles.ensure_roles(
+        psycopg.conninfo.make_conninfo(admin, dbname=NAME), login=connection.settings_dict["USER"]
+    )
+    connection.close()
+    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = NAME
+    connection.settings_dict["OPTIONS"]["assume_role"] = roles.OWNER
+    call_command("migrate", verbosity=0)
+    connection.close()
+    connection.settings_dict["OPTIONS"]["assume_role"] = roles.WEB
+
+
+def empty() -> None:
+    """Remove every row that a test wrote."""
+    tables = [
+        sql.Identifier(model._meta.db_table)
+        for model in apps.get_models(include_auto_created=True)
+        if model._meta.managed and not model._meta.proxy and model._meta.db_table not in _KEPT
+    ]
+    with as_role(roles.OWNER), connection.cursor() as cursor:
+        cursor.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(tables)))
+
+
+@contextmanager
+def as_role(role: str) -> Iterator[None]:
+    """Let this connection be another role, as another process of ours would be."""
+    before = connection.settings_dict["OPTIONS"]["assume_role"]
+    _set_role(role)
+    connection.settings_dict["OPTIONS"]["assume_role"] = role
+    try:
+        yield
+    finally:
+        connection.settings_dict["OPTIONS"]["assume_role"] = before
+        _set_role(before)
+
+
+def _set_role(role: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+
+
+def _superuser_conninfo() -> str:
+    host = connection.settings_dict["HOST"]
+    return f"host={host} user=postgres dbname=postgres"

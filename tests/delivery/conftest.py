@@ -1,0 +1,58 @@
+"""Partners on loopback, and a sender that may reach them."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from postbacks.delivery.addresses import Destinations, parse_networks
+from postbacks.delivery.http import Sender
+from tests.delivery.partner_server import Partners
+
+
+@pytest.fixture
+def delivery_partners() -> Iterator[Partners]:
+    partners = Partners()
+    yield partners
+    partners.stop()
+
+
+@pytest.fixture
+def delivery_loopback() -> Destinations:
+    return Destinations(parse_networks("127.0.0.0/8"))
+
+
+@pytest.fixture
+def delivery_sender(delivery_loopback: Destinations) -> Iterator[Sender]:
+    with Sender(delivery_loopback, resolve_timeout=0.5, connect_timeout=0.5) as sender:
+        yield sender
+
+
+@pytest.fixture
+def delivery_public_sender() -> Iterator[Sender]:
+    with Sender(Destinations(), resolve_timeout=0.5, connect_timeout=0.5) as sender:
+        yield sender
+
+
+@pytest.fixture(scope="session")
+def delivery_authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def delivery_ca_file(
+    delivery_authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    path: Path = tmp_path_factory.mktemp("authority") / "ca.pem"
+    delivery_authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def delivery_tls(delivery_authority: trustme.CA) -> ssl.SSLContext:
+    """A server's TLS context with a certificate for partner.example and nothing else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    delivery_authority.issue_cert("partner.example").configure_cert(context)
+    return context

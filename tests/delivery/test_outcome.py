@@ -1,0 +1,211 @@
+import json
+
+import pytest
+
+from postbacks.delivery.outcome import Outcome, SuccessRule, Verdict, judge, parse_success
+from postbacks.delivery.reply import Failure
+
+
+def verdict(
+    status_code: int | None = 200,
+    body: bytes = b"",
+    *,
+    failure: Failure | None = None,
+    success: SuccessRule | None = None,
+) -> Verdict:
+    return judge(
+        status_code=status_code,
+        body=body,
+        failure=failure,
+        detail="What happened.",
+        success=success or SuccessRule(),
+    )
+
+
+@pytest.mark.parametrize("status_code", [200, 201, 202, 204, 299])
+def test_any_2xx_is_delivered(status_code: int) -> None:
+    assert verdict(status_code) == Verdict(Outcome.DELIVERED)
+
+
+@pytest.mark.parametrize("status_code", [408, 425, 429, 500, 502, 503, 504, 599])
+def test_a_passing_trouble_is_tried_again(status_code: int) -> None:
+    judged = verdict(status_code)
+
+    assert (judged.outcome, judged.error) == (Outcome.RETRY, f"http_{status_code}")
+    assert str(status_code) in judged.detail
+
+
+@pytest.mark.parametrize("status_code", [400, 401, 403, 404, 405, 409, 418, 422, 451])
+def test_a_mistake_of_ours_fails_at_once(status_code: int) -> None:
+    judged = verdict(status_code)
+
+    assert (judged.outcome, judged.error) == (Outcome.FAILED, f"http_{status_code}")
+    assert not judged.suspend_rule
+
+
+@pytest.mark.parametrize("status_code", [300, 301, 302, 303, 304, 307, 308])
+def test_a_redirect_fails_at_once(status_code: int) -> None:
+    judged = verdict(status_code)
+
+    assert (judged.outcome, judged.error) == (Outcome.FAILED, "redirect")
+
+
+def test_gone_fails_and_suspends_the_rule() -> None:
+    judged = verdict(410)
+
+    assert (judged.outcome, judged.error, judged.suspend_rule) == (Outcome.FAILED, "http_410", True)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure.DNS,
+        Failure.CONNECT,
+        Failure.TLS,
+        Failure.TIMEOUT,
+        Failure.RESET,
+        Failure.PROTOCOL,
+    ],
+)
+def test_without_an_answer_it_is_tried_again(failure: Failure) -> None:
+    judged = verdict(None, failure=failure)
+
+    assert judged == Verdict(Outcome.RETRY, failure.value, "What happened.")
+
+
+@pytest.mark.parametrize("failure", [Failure.BLOCKED, Failure.INVALID_REQUEST])
+def test_what_waiting_cannot_change_fails_at_once(failure: Failure) -> None:
+    judged = verdict(None, failure=failure)
+
+    assert judged == Verdict(Outcome.FAILED, failure.value, "What happened.")
+
+
+def test_a_2xx_whose_body_never_ended_is_tried_again() -> None:
+    judged = verdict(200, b"o", failure=Failure.TIMEOUT)
+
+    assert judged == Verdict(Outcome.RETRY, "timeout", "What happened.")
+
+
+@pytest.mark.parametrize(("status_code", "error"), [(302, "redirect"), (404, "http_404")])
+def test_a_final_status_stays_final_when_its_body_breaks_off(status_code: int, error: str) -> None:
+    judged = verdict(status_code, failure=Failure.RESET)
+
+    assert (judged.outcome, judged.error) == (Outcome.FAILED, error)
+
+
+def test_listed_codes_replace_2xx() -> None:
+    success = parse_success({"codes": ["204", 409]})
+
+    assert verdict(204, success=success).outcome is Outcome.DELIVERED
+    assert verdict(409, success=success).outcome is Outcome.DELIVERED
+    assert verdict(404, success=success).outcome is Outcome.FAILED
+
+
+def test_a_2xx_that_the_rule_does_not_list_is_tried_again() -> None:
+    judged = verdict(200, success=parse_success({"codes": ["204"]}))
+
+    assert (judged.outcome, judged.error) == (Outcome.RETRY, "http_200")
+
+
+def test_a_body_without_the_text_is_a_no() -> None:
+    success = parse_success({"body_contains": "прийнято"})
+
+    assert verdict(200, "уже прийнято".encode(), success=success).outcome is Outcome.DELIVERED
+    judged = verdict(200, b"error", success=success)
+    assert (judged.outcome, judged.error) == (Outcome.RETRY, "body_says_no")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected", "document"),
+    [
+        ("status", "ok", {"status": "ok"}),
+        ("data.0.status", "ok", {"data": [{"status": "ok"}]}),
+        ("code", 0, {"code": 0}),
+        ("code", 1, {"code": 1.0}),
+        ("ok", True, {"ok": True}),
+        ("error", None, {"error": None}),
+        ("0", "x", {"0": "x"}),
+    ],
+)
+def test_a_json_path_that_equals_is_a_yes(path: str, expected: object, document: object) -> None:
+    success = parse_success({"json_path": path, "json_equals": expected})
+
+    judged = verdict(200, json.dumps(document).encode(), success=success)
+
+    assert judged.outcome is Outcome.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("path", "expected", "body"),
+    [
+        ("status", "ok", b'{"status": "error"}'),
+        ("status", "ok", b"{}"),
+        ("status", "ok", b""),
+        ("status", "ok", b"<html>"),
+        ("status", "ok", b'{"status": "ok"'),
+        ("status", "ok", b"\xff\xfe\xfd"),
+        ("code", 1, b'{"code": true}'),
+        ("code", 1, b'{"code": "1"}'),
+        ("ok", False, b'{"ok": 0}'),
+        ("data.3", "x", b'{"data": ["x"]}'),
+        ("data.-1", "x", b'{"data": ["x"]}'),
+        ("status.ok", "x", b'{"status": "ok"}'),
+        ("error", None, b"{}"),
+        ("a", 1, b"[" * 65_536),
+        ("a", 1, b'{"a": ' + b"9" * 5_000 + b"}"),
+    ],
+)
+def test_any_other_json_is_a_no(path: str, expected: object, body: bytes) -> None:
+    success = parse_success({"json_path": path, "json_equals": expected})
+
+    judged = verdict(200, body, success=success)
+
+    assert (judged.outcome, judged.error) == (Outcome.RETRY, "body_says_no")
+
+
+def test_text_and_path_must_both_hold() -> None:
+    success = parse_success({"body_contains": "ok", "json_path": "n", "json_equals": 1})
+
+    assert verdict(200, b'{"n": 1, "s": "ok"}', success=success).outcome is Outcome.DELIVERED
+    assert verdict(200, b'{"n": 1}', success=success).outcome is Outcome.RETRY
+    assert verdict(200, b'{"s": "ok"}', success=success).outcome is Outcome.RETRY
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"codes": ["2xx"]},
+        {"codes": None, "body_contains": "", "json_path": "", "json_equals": None},
+        {"codes": ["2XX"], "body_contains": None, "json_path": None, "json_equals": None},
+    ],
+)
+def test_what_is_left_empty_means_the_default(data: dict[str, object]) -> None:
+    assert parse_success(data) == SuccessRule()
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"code": ["2xx"]}, "code"),
+        ({"codes": "2xx"}, "codes"),
+        ({"codes": []}, "codes"),
+        ({"codes": {"2xx": 1}}, "codes"),
+        ({"codes": ["ok"]}, "codes"),
+        ({"codes": ["1xx"]}, "codes"),
+        ({"codes": [20]}, "codes"),
+        ({"body_contains": 7}, "body_contains"),
+        ({"body_contains": "x" * 1025}, "body_contains"),
+        ({"json_path": "$..status", "json_equals": 1}, "json_path"),
+        ({"json_path": "data[0]", "json_equals": 1}, "json_path"),
+        ({"json_path": "a..b", "json_equals": 1}, "json_path"),
+        ({"json_path": "a b", "json_equals": 1}, "json_path"),
+        ({"json_path": ".".join("a" * 17), "json_equals": 1}, "json_path"),
+        ({"json_path": "status"}, "json_equals"),
+        ({"json_equals": "ok"}, "json_equals"),
+        ({"json_path": "a", "json_equals": ["ok"]}, "json_equals"),
+    ],
+)
+def test_a_wrong_rule_names_the_field(data: dict[str, object], field: str) -> None:
+    with pytest.raises(ValueError, match=field):
+        parse_success(data)

@@ -1,0 +1,199 @@
+"""The SDK client against a real server on loopback, which answers as the test says."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from postbacks.demo.calls import SdkCall, SentEvent
+from postbacks.demo.rules import DemoApp
+from postbacks.demo.sdk import Answer, RefusedError, SdkClient, UnreachableError, send_day
+
+_TAKEN = {"accepted": 1, "duplicates": 0, "rejected": [], "ids": ["e1"], "warnings": []}
+_HANG_UP = 0
+
+
+@dataclass(frozen=True)
+class Script:
+    """This is one answer: a status, or to hang up without one."""
+
+    status: int
+    body: object = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """This is one request as the server got it."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    client: tuple[str, int]
+
+
+class Api:
+    """This plays the event API: it answers by the script and keeps what it was sent."""
+
+    def __init__(self, *answers: Script) -> None:
+        self.seen: list[Seen] = []
+        script = iter(answers)
+        seen = self.seen
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                seen.append(Seen(self.path, dict(self.headers), body, self.client_address))
+                answer = next(script)
+                if answer.status == _HANG_UP:
+                    self.close_connection = True
+                    return
+                payload = json.dumps(answer.body).encode()
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_port
+
+
+@contextmanager
+def serving(*answers: Script) -> Iterator[Api]:
+    api = Api(*answers)
+    thread = threading.Thread(target=api.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield api
+    finally:
+        api.server.shutdown()
+        thread.join()
+        api.server.server_close()
+
+
+def _client(port: int, *, patience: float = 10) -> SdkClient:
+    return SdkClient("127.0.0.1", port, "sdk-key", patience=patience)
+
+
+def _call(*, events: int = 1, gzip: bool = False, app: DemoApp = DemoApp.IOS) -> SdkCall:
+    sent = tuple(SentEvent({"event_id": f"e{number}"}) for number in range(1, events + 1))
+    return SdkCall(app=app, body=b'{"event_id": "e1"}', gzip=gzip, events=sent)
+
+
+def test_a_call_is_posted_with_its_key_and_the_answer_is_read() -> None:
+    rejected = [{"index": 1, "errors": []}]
+    body = {"accepted": 1, "duplicates": 1, "rejected": rejected, "ids": ["e1", None, "e3"]}
+
+    with serving(Script(202, body)) as api, _client(api.port) as client:
+        answer = client.send(_call(events=3))
+
+    assert answer == Answer(202, accepted=1, duplicates=1, rejected=1, ids=("e1", None, "e3"))
+    [request] = api.seen
+    assert request.path == "/api/v1/events"
+    assert request.headers["Authorization"] == "Bearer sdk-key"
+    assert request.headers["Content-Type"] == "application/json"
+    assert "Content-Encoding" not in request.headers
+    assert request.body == b'{"event_id": "e1"}'
+
+
+def test_a_compressed_call_says_so() -> None:
+    with serving(Script(202, _TAKEN)) as api, _client(api.port) as client:
+        client.send(_call(gzip=True))
+
+    assert api.seen[0].headers["Content-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("status", [503, 429, _HANG_UP])
+def test_a_call_that_failed_is_sent_again_with_the_same_bytes(status: int) -> None:
+    failure = Script(status, headers={"Retry-After": "0"})
+
+    with serving(failure, failure, Script(202, _TAKEN)) as api, _client(api.port) as client:
+        answer = client.send(_call())
+
+    assert answer.accepted == 1
+    assert [request.body for request in api.seen] == [b'{"event_id": "e1"}'] * 3
+
+
+def test_the_connection_is_kept_from_call_to_call() -> None:
+    with serving(*[Script(202, _TAKEN)] * 3) as api, _client(api.port) as client:
+        for _ in range(3):
+            client.send(_call())
+
+    assert len({request.client for request in api.seen}) == 1
+
+
+def test_a_call_with_no_good_event_is_answered_with_all_rejected() -> None:
+    with serving(Script(422, {"title": "No event"})) as api, _client(api.port) as client:
+        answer = client.send(_call(events=2))
+
+    assert answer == Answer(422, accepted=0, duplicates=0, rejected=2, ids=(None, None))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 413, 500])
+def test_what_no_retry_can_change_is_raised_with_the_reason(status: int) -> None:
+    refusal = Script(status, {"detail": "The key was revoked."})
+
+    with (
+        serving(refusal) as api,
+        _client(api.port) as client,
+        pytest.raises(RefusedError, match=rf"{status}.*The key was revoked"),
+    ):
+        client.send(_call())
+
+    assert len(api.seen) == 1
+
+
+def test_a_server_that_is_not_there_is_given_up_after_the_patience() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free_port = taken.getsockname()[1]
+
+    with (
+        _client(free_port, patience=0.5) as client,
+        pytest.raises(UnreachableError, match="could not be reached"),
+    ):
+        client.send(_call())
+
+
+def test_a_server_that_asks_for_more_time_than_there_is_is_given_up_at_once() -> None:
+    busy = Script(503, {"detail": "Busy"}, headers={"Retry-After": "3600"})
+
+    with (
+        serving(busy) as api,
+        _client(api.port, patience=1) as client,
+        pytest.raises(UnreachableError, match=r"503.*Busy"),
+    ):
+        client.send(_call())
+
+    assert len(api.seen) == 1
+
+
+def test_a_day_is_sent_in_order_by_each_apps_client_and_every_answer_is_reported() -> None:
+    calls = [_call(app=app) for app in (DemoApp.IOS, DemoApp.ANDROID, DemoApp.IOS)]
+    told: list[tuple[DemoApp, int]] = []
+
+    with (
+        serving(*[Script(202, _TAKEN)] * 2) as ios,
+        serving(Script(202, _TAKEN)) as android,
+        _client(ios.port) as for_ios,
+        _client(android.port) as for_android,
+    ):
+        send_day(
+            {DemoApp.IOS: for_ios, DemoApp.ANDROID: for_android},
+            calls,
+            progress=lambda call, answer: told.append((call.app, answer.accepted)),
+        )
+
+    assert told == [(DemoApp.IOS, 1), (DemoApp.ANDROID, 1), (DemoApp.IOS, 1)]
+    assert (len(ios.seen), len(android.seen)) == (2, 1)

@@ -1,0 +1,31 @@
+"""A pytest plugin that gives the tests a PostgreSQL of their own, unless DATABASE_URL names one.
+
+It is loaded before pytest-django reads the settings (see `addopts` in pyproject.toml).
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parent.parent
+os.environ["DATA_DIR"] = os.environ.get("TEST_DATA_DIR", str(_ROOT / ".local" / "test"))
+os.environ["ALLOW_PRIVATE_DESTINATIONS"] = "127.0.0.0/8"  # the partners of the tests
+
+from postbacks.embedded import EmbeddedServer  # noqa: E402  # reads nothing, but belongs below
+
+_server: EmbeddedServer | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server."""
+    global _server
+    if not os.environ.get("DATABASE_URL"):
+        _server = EmbeddedServer(Path(os.environ["DATA_DIR"]), durable=False)
+        _server.start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the server."""
+    if _server:
+        _server.stop()

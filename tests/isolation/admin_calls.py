@@ -1,0 +1,148 @@
+"""What a stranger can try in the admin with the ids of somebody else's rows."""
+
+from collections.abc import Iterator, Mapping
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.contenttypes.models import ContentType
+from django.db import models
+from django.test import Client
+
+from tests.admin.pages import filled_form
+from tests.isolation.calls import Call
+from tests.isolation.routes import Route
+from tests.isolation.story import MARKER, Story
+
+_PART_OF_MARKER = MARKER[:-1]  # a page repeats what was searched for, so never the whole of it
+
+
+def admin_calls(route: Route, victim: Story, stranger: Story, browser: Client) -> Iterator[Call]:
+    """Yield calls of one route, with every id of the victim that fits into it."""
+    model = _model_of(route)
+    for path in _paths(route, model, victim):
+        yield Call("GET", path)
+        yield Call("POST", path, form={"post": "yes", **_form(model, victim, {})})
+    if model is None:
+        yield from _autocomplete(route)
+    elif not route.parameters:
+        is_list = not route.template.endswith("/add/")
+        yield from _list(route, model, victim) if is_list else _add(route, model, victim, browser)
+    elif route.template.endswith("/change/"):
+        yield from _change_own(route, model, victim, stranger, browser)
+
+
+def _model_of(route: Route) -> type[models.Model] | None:
+    """Return the model whose page this is, as the address says: /admin/package/model/…"""
+    for model in admin.site._registry:
+        if route.template.startswith(f"/admin/{model._meta.label_lower.replace('.', '/')}/"):
+            return model
+    return None
+
+
+def _paths(route: Route, model: type[models.Model] | None, victim: Story) -> Iterator[str]:
+    if "content_type_id" in route.parameters:
+        for kind, keys in victim.keys.items():
+            place = ContentType.objects.get_for_model(kind).pk
+            for key in keys:
+                yield route.template % {"content_type_id": place, "object_id": key}
+        return
+    if not route.parameters:
+        yield route.template
+        return
+    (parameter,) = route.parameters
+    names = {"app_label": ["apps_registry", "postbacks", "auth", "django_q"], "url": ["nothing"]}
+    every_key = [key for keys in victim.keys.values() for key in keys]
+    known = victim.keys[model] if model else every_key
+    for value in names.get(parameter, known):
+        yield route.template % {parameter: value}
+
+
+def _list(route: Route, model: type[models.Model], victim: Story) -> Iterator[Call]:
+    questions: list[dict[str, object]] = [{"id__exact": key} for key in victim.keys[model]]
+    questions += [{f"{name}__exact": key} for name, key in _foreign_keys(model, victim).items()]
+    questions += [{"q": word} for word in (_PART_OF_MARKER, *victim.uuids.get(model, []))]
+    questions += [{"q": key} for ids in victim.uuids.values() for key in ids]
+    questions += [{"_facets": "True"}, {"all": ""}, {"_popup": "1"}, {"e": "1"}]
+    for field in model._meta.concrete_fields:
+        questions.append({f"{field.name}__isnull": "0"})
+        if isinstance(field, models.CharField | models.TextField):
+            questions.append({f"{field.name}__startswith": _PART_OF_MARKER})
+    yield from (Call("GET", route.template, query=question) for question in questions)
+    for action in _actions(model):
+        chosen = {"action": action, "_selected_action": victim.keys[model]}
+        sure = {"post": "yes", "confirmed": "yes"}
+        yield Call("POST", route.template, form={**chosen, "index": "0"})
+        yield Call("POST", route.template, form={**chosen, **sure})
+
+
+def _add(route: Route, model: type[models.Model], victim: Story, browser: Client) -> Iterator[Call]:
+    page = browser.get(route.template)
+    if page.status_code == 200:
+        blank = filled_form(page.content.decode())
+        yield Call("POST", route.template, form=_form(model, victim, blank))
+
+
+def _change_own(
+    route: Route, model: type[models.Model], victim: Story, stranger: Story, browser: Client
+) -> Iterator[Call]:
+    """Point the stranger's own rows, and the rows inside their pages, at the victim's."""
+    for key in stranger.keys[model]:
+        path = route.template % {"object_id": key}
+        shown = filled_form(browser.get(path).content.decode())
+        yield Call("POST", path, form=_form(model, victim, shown))
+        yield Call("POST", path, form={**shown, **_foreign_rows_inside(model, victim)})
+
+
+def _autocomplete(route: Route) -> Iterator[Call]:
+    if not route.template.endswith("/autocomplete/"):
+        return
+    for model in apps.get_models():
+        for field in model._meta.get_fields():
+            if field.is_relation:
+                names = {"app_label": model._meta.app_label, "model_name": model._meta.model_name}
+                asked = {**names, "field_name": field.name, "term": _PART_OF_MARKER}
+                yield Call("GET", route.template, query=asked)
+
+
+def _form(
+    model: type[models.Model] | None, victim: Story, shown: Mapping[str, str]
+) -> dict[str, object]:
+    """Return a page's form as it stands, pointed at the victim's rows, with nothing left empty."""
+    form: dict[str, object] = dict(shown)
+    if model is None:
+        return form
+    for field in model._meta.concrete_fields:
+        if isinstance(field, models.CharField | models.TextField) and not form.get(field.name):
+            sample = _SAMPLES.get(field.name, "probe1")
+            form[field.name] = field.choices[0][0] if field.choices else sample
+    return {**form, **_foreign_keys(model, victim)}
+
+
+_SAMPLES = {"url": "https://ads.example.com/{{event_name}}?k={{credential.api_key}}", "body": ""}
+
+
+def _foreign_keys(model: type[models.Model], victim: Story) -> dict[str, int]:
+    return {
+        field.name: victim.keys[field.related_model][0]
+        for field in model._meta.concrete_fields
+        if field.related_model in victim.keys
+    }
+
+
+def _foreign_rows_inside(model: type[models.Model], victim: Story) -> dict[str, object]:
+    """Return inline forms which claim that the victim's rows belong to this page."""
+    form: dict[str, object] = {}
+    for inline in admin.site._registry[model].inlines:
+        relation = next(
+            field for field in inline.model._meta.concrete_fields if field.related_model is model
+        )
+        prefix = relation.remote_field.get_accessor_name()
+        form |= {f"{prefix}-TOTAL_FORMS": 1, f"{prefix}-INITIAL_FORMS": 1}
+        form |= {f"{prefix}-0-id": victim.keys[inline.model][0]}
+        form |= {f"{prefix}-0-{relation.name}": victim.keys[model][0]}
+        form |= {f"{prefix}-0-{name}": "probe_1" for name in ("identifier", "name", "secret")}
+    return form
+
+
+def _actions(model: type[models.Model]) -> list[str]:
+    return [*(str(action) for action in admin.site._registry[model].actions), "delete_selected"]

@@ -1,0 +1,172 @@
+"""A tenant in whose every table there is a row, and in whose every text there is a marker."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.apps import apps
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.postgres.fields import ArrayField
+from django.db import connection, models
+from psycopg import sql
+
+from apps_registry.models import App, Membership, Organization, User
+from apps_registry.tenancy import TenantModel, tenant
+from postbacks import roles
+from postbacks.models import (
+    AttemptKind,
+    DecisionFailure,
+    DeliveryAttempt,
+    DuePostback,
+    Event,
+    EventKey,
+    EventSource,
+    Install,
+    Postback,
+    PostbackStatus,
+    RuleDevice,
+    UndecidedEvent,
+)
+from tests import make
+from tests.database import as_role
+
+MARKER = "ZQXMARK"
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A tenant, and the ids of all its rows: by model the primary keys, and every public UUID."""
+
+    tenant: make.Tenant
+    keys: dict[type[models.Model], list[int]]
+    uuids: dict[type[models.Model], list[uuid.UUID]]
+
+    @property
+    def organization_id(self) -> int:
+        """Return the id of the organization that lived through it."""
+        return self.tenant.organization.pk
+
+
+def tenant_models() -> list[type[TenantModel]]:
+    """Return every model whose rows belong to one organization."""
+    return [model for model in apps.get_models() if issubclass(model, TenantModel)]
+
+
+def live_through(name: str) -> Story:
+    """Make a tenant with a row in each table, as people, SDKs and workers would have left them."""
+    made = make.make_tenant(name)
+    with as_role(roles.WORKER):
+        with tenant(made.organization.pk):
+            partner = make.make_partner(
+                credentials={"api_key": "a-secret-of-some-length"},
+                allowed_hosts=("ads.example.com",),
+            )
+            make.make_campaign(made.app, partner)
+            rule = make.make_rule(app=made.app, partner=partner)
+            _live(made.app, rule)
+        LogEntry.objects.create(
+            user=made.owner, content_type=ContentType.objects.get_for_model(App),
+            object_id=str(made.app.pk), object_repr=made.app.name, action_flag=CHANGE,
+        )  # fmt: skip
+        return Story(made, _keys(made), _uuids(made))
+
+
+def mark(story: Story) -> None:
+    """Put the marker into every text, list and JSON of the story's rows."""
+    people = models.Q(memberships__organization=story.tenant.organization)
+    users = [user.pk for user in User.objects.filter(people)]
+    with as_role(roles.WORKER):
+        for model in tenant_models():
+            _mark(model, "organization_id", [story.organization_id])
+        _mark(Organization, "id", [story.organization_id])
+        _mark(User, "id", users)
+        _mark(LogEntry, "user_id", users)
+
+
+def _live(app: App, rule: models.Model) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    sdk_id = uuid.uuid4()
+    key = EventKey.objects.create(app=app, event_id=sdk_id, received_at=now)
+    event = Event.objects.create(
+        id=key.pk, app=app, event_id=sdk_id, event_name="purchase", event_time=now,
+        received_at=now, source=EventSource.SDK, device="device-1", customer_user_id="customer-1",
+        fields={"idfa": "1"}, params={"level": 3},
+    )  # fmt: skip
+    postback = Postback.objects.create(
+        public_id=uuid.uuid4(), rule=rule, rule_version=1, app=app, event=event,
+        sdk_event_id=sdk_id, event_received_at=now, status=PostbackStatus.FAILED, created_at=now,
+    )  # fmt: skip
+    DeliveryAttempt.objects.create(
+        postback=postback, event_received_at=now, number=1, kind=AttemptKind.AUTO, started_at=now,
+        duration_ms=12, outcome="failed", status_code=500,
+        request={"url": "https://ads.example.com"}, response={"body": "no"},
+    )  # fmt: skip
+    DuePostback.objects.create(
+        postback=postback, event_received_at=now, rule=rule, host="ads.example.com", due_at=now
+    )
+    UndecidedEvent.objects.create(id=event.pk, received_at=now)
+    DecisionFailure.objects.create(id=event.pk, received_at=now, error="broken", next_try_at=now)
+    Install.objects.create(
+        app=app, device="device-1", installed_at=now, event_ref=event.pk, event_received_at=now
+    )
+    RuleDevice.objects.create(rule=rule, device="device-1")
+
+
+def _keys(made: make.Tenant) -> dict[type[models.Model], list[int]]:
+    keys: dict[type[models.Model], list[int]] = {
+        Organization: [made.organization.pk],
+        User: [made.owner.pk],
+        Membership: [made.owner.memberships.get().pk],
+    }
+    with tenant(made.organization.pk):
+        for model in tenant_models():
+            keys[model] = list(model.objects.values_list("pk", flat=True))
+    return keys
+
+
+def _uuids(made: make.Tenant) -> dict[type[models.Model], list[uuid.UUID]]:
+    uuids: dict[type[models.Model], list[uuid.UUID]] = {
+        Organization: [made.organization.public_id],
+        Membership: [made.owner.memberships.get().public_id],
+    }
+    with tenant(made.organization.pk):
+        for model in tenant_models():
+            for name in ("public_id", "event_id"):
+                if name in {field.name for field in _fields_of(model, models.UUIDField)}:
+                    uuids[model] = list(model.objects.values_list(name, flat=True))
+    return uuids
+
+
+def _fields_of(
+    model: type[models.Model], kind: type[models.Field]
+) -> Iterator["models.Field[object, object]"]:
+    return (field for field in model._meta.concrete_fields if isinstance(field, kind))
+
+
+def _mark(model: type[models.Model], owner: str, owners: list[int]) -> None:
+    changes = [change for field in model._meta.concrete_fields if (change := _marked(field))]
+    if not changes:
+        return
+    statement = sql.SQL("UPDATE {} SET {} WHERE {} = ANY(%s)").format(
+        sql.Identifier(model._meta.db_table), sql.SQL(", ").join(changes), sql.Identifier(owner)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [owners])
+
+
+def _marked(field: "models.Field[object, object]") -> sql.Composable | None:
+    column = sql.Identifier(field.column)
+    marker = sql.Literal(MARKER)
+    if isinstance(field, models.JSONField):
+        return sql.SQL("{} = jsonb_build_object({}::text, {}::text)").format(column, marker, marker)
+    if isinstance(field, ArrayField):
+        is_text = isinstance(field.base_field, models.CharField)
+        return sql.SQL("{} = ARRAY[{}]").format(column, marker) if is_text else None
+    if not isinstance(field, models.CharField | models.TextField) or field.choices:
+        return None
+    longest = field.max_length or 1_000
+    if longest < len(MARKER) or field.name == "password":
+        return None
+    return sql.SQL("{} = left({} || {}, {})").format(column, marker, column, sql.Literal(longest))

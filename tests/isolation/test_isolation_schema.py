@@ -1,0 +1,225 @@
+"""Every tenant's table stands behind PostgreSQL's wall, also the one that is added tomorrow."""
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from apps_registry.tenancy import NoTenantError, TenantModel, tenant
+from postbacks import roles
+from postbacks.models import Event
+from tests import make
+from tests.database import as_role
+from tests.isolation.story import live_through, tenant_models
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# These hold no tenant's data, or are reached through one module that filters by membership.
+WITHOUT_POLICY = {
+    "auth_group", "auth_group_permissions", "auth_permission", "django_admin_log",
+    "django_content_type", "django_migrations", "django_q_ormq", "django_q_schedule",
+    "django_q_task", "django_session", "membership", "organization", "user_account",
+    "worker_heartbeat",
+}  # fmt: skip
+
+# A foreign key to a partitioned table would keep its days from being dropped; the queues are
+# emptied within seconds and must take rows as fast as the logs do.
+WITHOUT_COMPOSITE_KEY = {
+    "postback.event_id", "delivery_attempt.postback_id", "due_postback.postback_id",
+    "due_postback.rule_id", "event_key.app_id",
+}  # fmt: skip
+
+
+def _rows(statement: str, *parameters: object) -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def test_every_table_of_a_tenant_is_protected_even_from_its_owner() -> None:
+    protected = {
+        str(table)
+        for table, is_on, is_forced in _rows(
+            "SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class "
+            "WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+        )
+        if is_on and is_forced
+    }
+
+    assert {model._meta.db_table for model in tenant_models()} == protected
+
+
+def test_every_table_of_a_tenant_shows_web_one_organization_and_worker_all() -> None:
+    policies = {
+        (str(table), str(role), str(seen), str(written))
+        for table, role, seen, written in _rows(
+            "SELECT tablename, unnest(roles), qual, with_check FROM pg_policies "
+            "WHERE schemaname = 'public' AND cmd = 'ALL'"
+        )
+    }
+
+    own = "(organization_id = ( SELECT current_organization() AS current_organization))"
+    tables = [model._meta.db_table for model in tenant_models()]
+    assert policies == {
+        *((table, roles.WEB, own, own) for table in tables),
+        *((table, roles.WORKER, "true", "true") for table in tables),
+    }
+
+
+def test_only_keys_can_be_looked_up_before_their_tenant_is_known() -> None:
+    exceptions = _rows(
+        "SELECT tablename, cmd, roles::text FROM pg_policies "
+        "WHERE schemaname = 'public' AND cmd <> 'ALL' ORDER BY tablename"
+    )
+    ways_across = _rows(
+        "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace "
+        "ORDER BY proname"
+    )
+
+    owner = f"{{{roles.OWNER}}}"
+    assert exceptions == [("api_token", "SELECT", owner), ("sdk_key", "SELECT", owner)]
+    assert ways_across == [("ensure_partitions",), ("find_api_token",), ("find_sdk_key",)]
+
+
+def test_the_tables_without_a_policy_are_the_ones_we_know() -> None:
+    tables = {
+        str(table)
+        for (table,) in _rows(
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition "
+            "AND relnamespace = 'public'::regnamespace AND NOT relrowsecurity"
+        )
+    }
+
+    assert tables == WITHOUT_POLICY
+
+
+def test_every_model_with_an_organization_is_a_tenants() -> None:
+    owned = {
+        model._meta.db_table
+        for model in apps.get_models()
+        if any(field.name == "organization" for field in model._meta.fields)
+        and not issubclass(model, TenantModel)
+    }
+
+    assert owned == {"membership"}
+
+
+def test_a_relation_between_rows_of_tenants_holds_the_organization_too() -> None:
+    wanted = {
+        f"{model._meta.db_table}.{field.column}"
+        for model in tenant_models()
+        for field in model._meta.concrete_fields
+        if isinstance(field.related_model, type) and issubclass(field.related_model, TenantModel)
+    }
+    held = {
+        f"{table}.{columns[1]}"
+        for table, columns, referred in _rows(
+            """
+            SELECT conrelid::regclass::text,
+                   (SELECT array_agg(attname::text ORDER BY place) FROM unnest(conkey)
+                        WITH ORDINALITY AS key (number, place)
+                    JOIN pg_attribute ON attrelid = conrelid AND attnum = number),
+                   (SELECT array_agg(attname::text ORDER BY place) FROM unnest(confkey)
+                        WITH ORDINALITY AS key (number, place)
+                    JOIN pg_attribute ON attrelid = confrelid AND attnum = number)
+            FROM pg_constraint WHERE contype = 'f'
+            """
+        )
+        if columns[0] == "organization_id" and referred == ["organization_id", "id"]
+    }
+
+    assert wanted - held == WITHOUT_COMPOSITE_KEY
+
+
+def test_no_role_of_ours_passes_row_level_security() -> None:
+    ours = _rows(
+        "SELECT rolname, rolsuper, rolbypassrls, rolcanlogin FROM pg_roles "
+        "WHERE rolname = ANY(%s) ORDER BY rolname",
+        list(roles.ROLES),
+    )
+
+    assert ours == [(name, False, False, False) for name in sorted(roles.ROLES)]
+
+
+def test_nothing_is_granted_on_partitions_where_no_policy_holds() -> None:
+    grants = _rows(
+        """
+        SELECT grants.table_name, grants.grantee FROM information_schema.role_table_grants AS grants
+        JOIN pg_class ON relname = grants.table_name AND relispartition
+        WHERE grants.grantee <> %s
+        """,
+        roles.OWNER,
+    )
+    partitions = _rows("SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r'")
+
+    assert grants == []
+    assert partitions[0][0] > 0
+
+
+def test_the_worker_sees_every_organization() -> None:
+    live_through("Gem Harbor")
+    live_through("Moss Valley")
+
+    with as_role(roles.WORKER):
+        counts = {model: _count(model) for model in tenant_models()}
+
+    assert {model.__name__ for model, count in counts.items() if count < 2} == set()
+
+
+def test_web_sees_nothing_outside_of_an_organization() -> None:
+    live_through("Gem Harbor")
+
+    counts = {model: _count(model) for model in tenant_models()}
+
+    assert {model.__name__ for model, count in counts.items() if count} == set()
+
+
+def test_python_refuses_to_look_outside_of_an_organization() -> None:
+    for model in tenant_models():
+        with pytest.raises(NoTenantError, match=model.__name__):
+            model.objects.all()
+
+
+def test_a_forged_reference_to_another_organizations_row_is_refused_by_postgresql() -> None:
+    ours, theirs = make.make_tenant("Ours"), make.make_tenant("Theirs")
+
+    with (
+        pytest.raises(Exception, match="bundle_id_of_own_app"),
+        tenant(ours.organization.pk),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "INSERT INTO bundle_id (organization_id, public_id, app_id, identifier, created_at) "
+            "VALUES (%s, gen_random_uuid(), %s, 'com.example.stolen', now())",
+            [ours.organization.pk, theirs.app.pk],
+        )
+
+
+def test_web_can_not_write_a_row_for_another_organization() -> None:
+    ours, theirs = make.make_tenant("Ours"), make.make_tenant("Theirs")
+
+    with (
+        pytest.raises(Exception, match="row-level security policy"),
+        tenant(ours.organization.pk),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "UPDATE app SET organization_id = %s WHERE id = %s",
+            [theirs.organization.pk, ours.app.pk],
+        )
+
+
+def test_a_partition_can_not_be_read_around_its_parent() -> None:
+    live_through("Gem Harbor")
+    ((partition,),) = _rows(
+        "SELECT inhrelid::regclass::text FROM pg_inherits "
+        "WHERE inhparent = %s::regclass ORDER BY 1 LIMIT 1",
+        Event._meta.db_table,
+    )
+
+    with pytest.raises(Exception, match="permission denied"):
+        _rows(f"SELECT * FROM {partition}")
+
+
+def _count(model: type[TenantModel]) -> int:
+    ((count,),) = _rows(f"SELECT count(*) FROM {model._meta.db_table}")
+    return int(str(count))

@@ -1,0 +1,59 @@
+"""Tenants are kept apart twice: each wall holds without the other, and without both it shows."""
+
+import logging
+
+import pytest
+
+from tests.isolation.evidence import fingerprint
+from tests.isolation.layers import without_policies, without_python
+from tests.isolation.story import Story, live_through, mark
+from tests.isolation.sweep import sweep
+
+# Inside a test's own transaction the organization would stay set and hide a leak.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def victim(transactional_db: None) -> Story:
+    story = live_through("Victim")
+    mark(story)
+    return story
+
+
+@pytest.fixture
+def stranger(transactional_db: None) -> Story:
+    logging.disable(logging.ERROR)  # thousands of refusals are what we want here
+    return live_through("Stranger")
+
+
+def test_another_owner_sees_and_changes_nothing(victim: Story, stranger: Story) -> None:
+    found = sweep(victim, stranger)
+
+    assert not found, "\n".join(found)
+
+
+def test_the_policies_alone_keep_tenants_apart(victim: Story, stranger: Story) -> None:
+    with without_python():
+        found = sweep(victim, stranger)
+
+    assert not found, "\n".join(found)
+
+
+def test_python_alone_keeps_tenants_apart(victim: Story, stranger: Story) -> None:
+    with without_policies():
+        found = sweep(victim, stranger)
+
+    assert not found, "\n".join(found)
+
+
+def test_without_both_walls_the_sweep_finds_leaks(victim: Story, stranger: Story) -> None:
+    before = fingerprint(victim)
+
+    with without_python(), without_policies():
+        found = sweep(victim, stranger)
+
+    shown = {line.split("?")[0] for line in found if "showed the marker" in line}
+    assert len(shown) > 40
+    assert any(line.startswith("GET /api/v1/") for line in shown)
+    assert any(line.startswith("GET /admin/") for line in shown)
+    assert fingerprint(victim) != before

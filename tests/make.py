@@ -1,0 +1,96 @@
+"""Rows for tests: each function takes only what matters to the test."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from apps_registry import keys
+from apps_registry.models import (
+    ApiToken,
+    App,
+    BundleId,
+    Campaign,
+    Membership,
+    Organization,
+    Partner,
+    SdkKey,
+    User,
+)
+from apps_registry.roles import Role
+from apps_registry.tenancy import tenant
+from postbacks.callbacks.rules import save_rule
+from postbacks.models import CallbackRule, RuleStatus
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An organization with an app that reports, and an owner who may do everything."""
+
+    organization: Organization
+    owner: User
+    app: App
+    bundle_id: BundleId
+    sdk_key: str
+    api_token: str
+
+
+def make_user(role: str = Role.OWNER, *, organization: Organization) -> User:
+    user = User.objects.create_user(f"{role}{next(_numbers)}@example.com", "correct horse battery")
+    Membership.objects.create(organization=organization, user=user, role=role)
+    return user
+
+
+def make_organization(name: str = "Gem Harbor") -> Organization:
+    return Organization.objects.create(name=f"{name} {next(_numbers)}")
+
+
+def make_tenant(name: str = "Gem Harbor", *, key_kind: str = SdkKey.Kind.SERVER) -> Tenant:
+    organization = make_organization(name)
+    owner = make_user(organization=organization)
+    with tenant(organization.pk):
+        app = App.objects.create(name=f"{name} iOS", platform="ios", store_id="1234567890")
+        bundle_id = BundleId.objects.create(app=app, identifier=f"com.example.app{app.pk}")
+        sdk_key = make_sdk_key(app, kind=key_kind)
+        api_token = make_api_token(Role.OWNER)
+    return Tenant(organization, owner, app, bundle_id, sdk_key, api_token)
+
+
+def make_sdk_key(app: App, *, kind: str = SdkKey.Kind.SERVER) -> str:
+    fresh = keys.make_key(keys.SDK_KEY)
+    SdkKey.objects.create(app=app, kind=kind, prefix=fresh.prefix, hash=fresh.hash)
+    return fresh.secret
+
+
+def make_api_token(role: str = Role.OWNER, *, user: User | None = None) -> str:
+    fresh = keys.make_key(keys.API_TOKEN)
+    ApiToken.objects.create(
+        name="tests", role=role, user=user, prefix=fresh.prefix, hash=fresh.hash
+    )
+    return fresh.secret
+
+
+def make_partner(
+    name: str = "Ad Network",
+    *,
+    credentials: Mapping[str, str] | None = None,
+    allowed_hosts: tuple[str, ...] = (),
+) -> Partner:
+    partner = Partner.objects.create(
+        name=f"{name} {next(_numbers)}", allowed_hosts=list(allowed_hosts)
+    )
+    partner.set_credentials(credentials or {})
+    return partner
+
+
+def make_campaign(app: App, partner: Partner) -> Campaign:
+    return Campaign.objects.create(name=f"Summer {next(_numbers)}", app=app, partner=partner)
+
+
+def make_rule(url: str = "https://ads.example.com/postback", **fields: object) -> CallbackRule:
+    rule = CallbackRule(
+        **{"name": f"Rule {next(_numbers)}", "status": RuleStatus.ACTIVE, "url": url, **fields}
+    )
+    save_rule(rule, by=None)
+    return rule
