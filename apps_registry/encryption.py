@@ -31,10 +31,10 @@ def decrypt(stored: str, *, place: str) -> str:
     key_id, _, sealed = stored.partition(":")
     if key_id not in settings.FIELD_ENCRYPTION_KEYS:
         raise SecretUnreadableError(f"The key “{key_id}” is not in FIELD_ENCRYPTION_KEYS.")
-    data = bytes.fromhex(sealed)
     try:
+        data = bytes.fromhex(sealed)
         text = _cipher(key_id).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], place.encode())
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: damaged, so not even hexadecimal
         raise SecretUnreadableError("The secret does not belong here or its key differs.") from None
     return text.decode()
 

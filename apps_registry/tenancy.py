@@ -1,6 +1,7 @@
 """Who may see which rows: the first of two walls, in Python. The second is row-level security.
 
-Each wall holds without the other. Both learn the organization from `tenant(…)`, for one transaction.
+Each wall holds without the other. Both learn the organization from `tenant(…)`, for the length of
+one transaction.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ _current: ContextVar[int | None] = ContextVar("organization", default=None)
 
 
 class NoTenantError(RuntimeError):
-    """A tenant's rows were asked for outside `tenant(…)`: a mistake in our code, never of a user."""
+    """A tenant's rows were asked for outside `tenant(…)`: our mistake, never a user's."""
 
 
 class WrongTenantError(RuntimeError):
@@ -30,7 +31,7 @@ def current_organization() -> int | None:
 
 @contextmanager
 def tenant(organization_id: int) -> Iterator[None]:
-    """Open a transaction in which only this organization's rows exist, for Python and PostgreSQL."""
+    """Open a transaction in which only this organization's rows exist, held twice."""
     nested = connection.in_atomic_block
     with transaction.atomic():
         before = _current.get()
@@ -77,9 +78,10 @@ class TenantModel(models.Model):
 
     def save(self, *args: object, **kwargs: object) -> None:
         """Write the row, which belongs to the current organization or is refused."""
-        if self.organization_id is None and _current.get() is not None:
-            self.organization_id = _current.get()  # type: ignore[assignment]  # just checked
-        if self.organization_id is None or self.organization_id != _current.get():
+        current = _current.get()
+        if current is not None and not self.organization_id:
+            self.organization_id = current
+        if current is None or self.organization_id != current:
             raise WrongTenantError(f"{type(self).__name__} belongs to another organization.")
         super().save(*args, **kwargs)  # type: ignore[arg-type]  # Django's own arguments
 

@@ -63,4 +63,4 @@ def forget_old_event_keys(limit: int = 5_000) -> int:
             """,
             [limit],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

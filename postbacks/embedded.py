@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, TypedDict
 
 import psutil
 import psycopg
@@ -55,7 +55,7 @@ class EmbeddedServer:
 
     @property
     def socket_folder(self) -> Path:
-        """Return where the socket lies: the cluster's folder, or a temporary one if that is long."""
+        """Return where the socket lies: in the cluster's folder, unless its path is too long."""
         if len(str(self.cluster)) <= _LONGEST_SOCKET_FOLDER:
             return self.cluster
         digest = hashlib.sha256(str(self.cluster).encode()).hexdigest()[:16]
@@ -76,7 +76,7 @@ class EmbeddedServer:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the server, after a crash too, wait until it answers, and make database and roles."""
+        """Start the server, after a crash too, until it answers and has database and roles."""
         self.claim_folder()
         if not (self.cluster / "PG_VERSION").exists():
             self._create_cluster()
@@ -167,15 +167,14 @@ class EmbeddedServer:
                 [str(_binaries() / "postgres"), "-D", str(self.cluster), *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
                 process_group=0,  # Ctrl-C is for the owner, who then stops us in order
-                preexec_fn=die_with_parent(signal.SIGINT),  # noqa: PLW1509
+                preexec_fn=die_with_parent(signal.SIGINT),
                 **_as_server_user(),
             )  # fmt: skip
 
     def _wait_until_ready(self) -> None:
-        assert self._process
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
+            if self._process is None or self._process.poll() is not None:
                 break
             try:
                 psycopg.connect(self.admin_conninfo("postgres"), connect_timeout=2).close()
@@ -202,6 +201,14 @@ class EmbeddedServer:
             _open_the_way_to(path)
 
 
+class _Identity(TypedDict, total=False):
+    """The part of a child's arguments that says as whom it runs."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
 @cache
 def _binaries() -> Path:
     """Return the folder of PostgreSQL's programs, found without importing the package.
@@ -223,7 +230,7 @@ def _server_user() -> pwd.struct_passwd:
         return pwd.getpwnam(_SERVER_USER)
 
 
-def _as_server_user() -> dict[str, int | list[int]]:
+def _as_server_user() -> _Identity:
     """Return the arguments that make a child of root run as an ordinary user.
 
     PostgreSQL refuses to run as root, so that a hole in it is not a hole in the machine.

@@ -12,6 +12,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 _env = environ.FileAwareEnv()
 
@@ -27,7 +28,7 @@ def text(name: str, default: str = "") -> str:
     return str(_env.str(name, default="") or default)
 
 
-def parsed(name: str, parse: Callable[[str], T], default: T) -> T:
+def parsed(name: str, parse: Callable[[str], T], default: D) -> T | D:
     """Return the setting read by `parse`, whose ValueError becomes the sentence at the start."""
     value = text(name)
     if not value:
@@ -62,7 +63,7 @@ def natural(value: str) -> int:
 def kept_secret(path: Path, make: Callable[[], str]) -> str:
     """Return the secret kept in a file of the data folder, made on first use.
 
-    Written under another name and linked into place, so that two processes that start at once agree.
+    Written under another name and linked into place: two processes that start at once agree.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What surrounds every request: the tenant's transaction, and a plain answer when PostgreSQL is away."""
+"""Surrounds every request: the tenant's transaction, and an answer when PostgreSQL is away."""
 
 import json
 from collections.abc import Callable

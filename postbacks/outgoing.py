@@ -23,7 +23,7 @@ class OutgoingRequest:
 class Rendering:
     """A request rendered twice from the same values.
 
-    `wire` holds credentials and is never stored; `shown` has `•••` in their place and may be logged.
+    `wire` holds credentials and is never stored; `shown` has `•••` in their place and is logged.
     `missing` names the macros that had no value, in order of first appearance.
     """
 

@@ -84,7 +84,7 @@ def problems(connection: psycopg.Connection) -> list[RoleProblem]:
     if login_is_mighty:
         found.append(
             RoleProblem(
-                f"The login “{login}” of DATABASE_URL is a superuser or bypasses row-level security.",
+                f"DATABASE_URL's login “{login}” is a superuser or bypasses row-level security.",
                 "Log in as an ordinary user and run `manage.py setup_roles` as the superuser.",
             )
         )

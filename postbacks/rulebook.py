@@ -37,7 +37,7 @@ class RuleProblemsError(Exception):
 
 
 class SampleEventError(Exception):
-    """The event that a preview was asked for is not valid; `faults` are its pointers and reasons."""
+    """The event to preview is not valid; `faults` are pointers and reasons."""
 
     def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
         super().__init__("; ".join(detail for _, detail in faults))

@@ -1,6 +1,5 @@
 """Django's settings. Each that an operator may set is explained in README.md."""
 
-import ipaddress
 import secrets
 import sys
 from base64 import urlsafe_b64encode
@@ -10,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from postbacks import environment, roles
+from postbacks.delivery.addresses import parse_networks
 from postbacks.embedded import EmbeddedServer
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -69,11 +69,9 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 TRUSTED_PROXY_COUNT = environment.parsed("TRUSTED_PROXY_COUNT", environment.natural, default=0)
 
 
-def _networks(value: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    return [ipaddress.ip_network(word) for word in environment.words(value)]
-
-
-ALLOW_PRIVATE_DESTINATIONS = environment.parsed("ALLOW_PRIVATE_DESTINATIONS", _networks, default=[])
+ALLOW_PRIVATE_DESTINATIONS = environment.parsed(
+    "ALLOW_PRIVATE_DESTINATIONS", parse_networks, default=()
+)
 
 INSTALLED_APPS = [
     "apps_registry",
@@ -150,15 +148,19 @@ DATABASE_ROLE = environment.text(
     "DATABASE_ROLE", roles.ROLE_OF_COMMAND.get(sys.argv[1] if len(sys.argv) > 1 else "", roles.WEB)
 )
 DATABASES = {
-    "default": environment.parsed("DATABASE_URL", _database, default={}) or _database(EMBEDDED_URL)
+    "default": environment.parsed("DATABASE_URL", _database, default=None)
+    or _database(EMBEDDED_URL)
 }
 
 AUTH_USER_MODEL = "apps_registry.User"
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-]  # fmt: skip
+]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en-us"

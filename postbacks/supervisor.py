@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -68,12 +69,12 @@ class Supervisor:
         tasks.forget_waiting_tasks(cluster=self.name)
         self._asked_at = {}
         self._counts_from = time.monotonic()
-        self._cluster = subprocess.Popen(  # noqa: S603
+        self._cluster = subprocess.Popen(
             [sys.executable, "manage.py", "qcluster"],
             cwd=settings.BASE_DIR,
             env={**os.environ, "WORKER_NAME": self.name, "SUPERVISOR_PID": str(os.getpid())},
             start_new_session=True,
-            preexec_fn=die_with_parent(),  # noqa: PLW1509
+            preexec_fn=die_with_parent(),
         )
         for slot in range(settings.PUMPS):
             self._start_pump(slot)
@@ -137,9 +138,7 @@ class Supervisor:
     def _end_group(self) -> None:
         if self._cluster is None:
             return
-        try:
+        with suppress(ProcessLookupError):  # all of them may have ended already
             os.killpg(self._cluster.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # all of them have ended already
         self._cluster.wait()
         self._cluster = None

@@ -2,8 +2,8 @@
 
 import os
 import time
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -108,7 +108,7 @@ def _supervisor_is_gone() -> bool:
 
 @contextmanager
 def _slot(slot: int) -> Iterator[bool]:
-    key = [settings.WORKER_NAME, slot]
+    key: tuple[str, int] = (settings.WORKER_NAME, slot)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", key)
         ours = bool(cursor.fetchone()[0])

@@ -11,13 +11,12 @@ from tests import database
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def django_db_setup(django_db_blocker: DjangoDbBlocker) -> None:
     """Make the test database once."""
     with django_db_blocker.unblock():
         database.create()
     # Django would empty tables as the role web, which may not.
     TransactionTestCase._fixture_teardown = lambda _self: database.empty()  # type: ignore[method-assign]
-    yield
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class OrganizationViewSet(GenericViewSet):
     permission_classes: tuple[type[BasePermission], ...] = ()  # `check_permissions` has the table
     parser_classes = (StrictJsonParser,)
     pagination_class = NewestFirst
-    metadata_class = None
+    http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     schema = ProblemSchema()
     lookup_field = "public_id"
     lookup_url_kwarg = "id"

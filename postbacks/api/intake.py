@@ -1,7 +1,6 @@
 """① The SDK's door: reads the body, calls the intake, answers."""
 
 import msgspec
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -41,8 +40,6 @@ class EventsFromSdk(APIView):
                 encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
                 reporter=request.auth,
             )
-        except RequestDataTooBig:
-            return problem(413, "The body is larger than 5 MB; send fewer events at once.")
         except BodyError as error:
             return problem(error.status, error.detail)
         if not any(receipt.ids):

@@ -15,7 +15,7 @@ from django.db.models import Model, Q, QuerySet
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
+from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
 from postbacks.api.query import BadParameters
@@ -25,7 +25,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     """A row's place in a list: the row itself is not on the page that begins here."""
 
     backward: bool
-    id: Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+    id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     moment: datetime | None = None
 
 
@@ -93,7 +93,7 @@ class NewestFirst(BasePagination):
 
     def _link(self, page: Sequence[Model], index: int, *, backward: bool) -> str:
         if not page:  # nothing is newer than what we came from: on with the first page
-            return replace_query_param(self.address, "cursor", "")
+            return remove_query_param(self.address, "cursor")
         row = page[index]
         moment = getattr(row, self.time_key) if self.time_key else None
         cursor = _encode(Place(backward, row.pk, moment))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 
 import msgspec
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, ValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
@@ -77,6 +77,8 @@ def answer_exception(error: Exception, context: Mapping[str, object]) -> HttpRes
     """Turn what a view raised into a problem document; None leaves it to Django."""
     if isinstance(error, OperationalError | InterfaceError):
         return database_is_away()
+    if isinstance(error, RequestDataTooBig):
+        return problem(413, "The body is larger than 5 MB; send less at once.")
     if isinstance(error, Http404):
         return problem(404, "There is nothing of yours at this address.")
     if isinstance(error, PermissionDenied):

@@ -1,20 +1,14 @@
 """Reads JSON bodies of the management API as strictly as the SDK's door does."""
 
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-from django.core.exceptions import RequestDataTooBig
-from rest_framework import exceptions, status
+from rest_framework import exceptions
 from rest_framework.parsers import JSONParser
 
-
-class BodyTooLarge(exceptions.APIException):
-    """The body is larger than any that makes sense."""
-
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The body is larger than 5 MB."
-    default_code = "too_large"
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # serializers see to values, nobody to keys
 
 
 class StrictJsonParser(JSONParser):
@@ -26,15 +20,13 @@ class StrictJsonParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, object] | None = None,
     ) -> dict[str, object]:
-        """Return the body's data. Raises 400 or 413."""
+        """Return the body's data. Raises 400."""
         request = (parser_context or {})["request"]
         try:
             text = request._request.body.decode()  # type: ignore[attr-defined]  # REST framework's
             return json.loads(  # type: ignore[no-any-return]  # serializers look closer
                 text, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_unique
             )
-        except RequestDataTooBig:
-            raise BodyTooLarge from None
         except UnicodeDecodeError:
             raise exceptions.ParseError("The body is not valid UTF-8.") from None
         except RecursionError:
@@ -49,6 +41,8 @@ def _refuse(constant: str) -> object:
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
+    if _UNSTORABLE.search("".join(found)):
+        raise ValueError("a key holds a character that is no text")
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)

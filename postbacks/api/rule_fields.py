@@ -31,8 +31,10 @@ class PlainJson(serializers.JSONField):
     """A JSON value; a decimal is the number that a partner's answer is compared with."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the value as `json.loads` would."""
-        return super().to_internal_value(float(data) if isinstance(data, Decimal) else data)
+        """Return the value as `json.loads` would. Raises for what can't be compared or stored."""
+        if isinstance(data, dict | list) or (isinstance(data, str) and not data.isprintable()):
+            raise serializers.ValidationError("Write a plain text, a number, true, false or null.")
+        return float(data) if isinstance(data, Decimal) else data
 
 
 class SuccessSerializer(StrictSerializer):

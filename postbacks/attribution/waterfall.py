@@ -24,5 +24,5 @@ class InstallEvidence:
 
 
 def attribute(install: InstallEvidence) -> Credit:
-    """Return the credit for an install: of the touchpoints it could be due to, there are none yet."""
+    """Return the credit for an install; no touchpoints are recorded that could earn it."""
     return Credit()

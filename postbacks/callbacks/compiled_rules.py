@@ -103,7 +103,7 @@ GROUP BY p.organization_id, p.id, p.name, p.allowed_hosts
 """
 
 
-def _load(condition: str, parameters: list[object]) -> list[CompiledRule]:
+def _load(condition: str, parameters: list[str | list[int]]) -> list[CompiledRule]:
     with connection.cursor() as cursor:
         cursor.execute(_LOAD + condition + " ORDER BY r.id", parameters)
         rows = cursor.fetchall()

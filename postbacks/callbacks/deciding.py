@@ -1,4 +1,4 @@
-"""④ Decides what is owed for an event: each rule that wants it gets one postback, sent or skipped."""
+"""④ Decides what is owed for an event: one postback for each rule that wants it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -52,7 +52,8 @@ WITH input AS MATERIALIZED (
     ON CONFLICT ON CONSTRAINT one_postback_per_rule_event_and_attribution DO NOTHING
     RETURNING id, public_id, status
 ), queued AS (
-    INSERT INTO due_postback (postback_id, organization_id, event_received_at, rule_id, host, due_at)
+    INSERT INTO due_postback
+        (postback_id, organization_id, event_received_at, rule_id, host, due_at)
     SELECT owed.id, organization_id, event_received_at, rule_id, host, due_at
     FROM owed JOIN input USING (public_id)
     WHERE owed.status = '{PostbackStatus.PENDING}'

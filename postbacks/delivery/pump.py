@@ -10,6 +10,7 @@ import select
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
@@ -28,7 +29,7 @@ CHANNEL = "postbacks_work"
 THREADS = 16
 MOST_IN_FLIGHT = 2 * THREADS  # as many wait as are sent, so that no thread does
 HELD_SECONDS = 30.0  # how soon a switched-off rule's postbacks are looked at again
-_BEAT_SECONDS = 1.0
+BEAT_SECONDS = 1.0
 _DATABASE_IS_AWAY = (OperationalError, InterfaceError)
 
 Prepare = Callable[[Sequence[Owed]], list[Prepared]]
@@ -42,6 +43,7 @@ class Pump:
     decide: Callable[[], int]
     prepare: Prepare
     beat: Callable[[], bool]
+    beat_seconds: float = BEAT_SECONDS
     _done: SimpleQueue[tuple[Claim, Finished | None]] = field(default_factory=SimpleQueue)
     _unwritten: list[tuple[Claim, Finished | None]] = field(default_factory=list)
     _in_flight: int = 0
@@ -74,7 +76,7 @@ class Pump:
     def _goes_on(self) -> bool:
         if time.monotonic() < self._next_beat:
             return True
-        self._next_beat = time.monotonic() + _BEAT_SECONDS
+        self._next_beat = time.monotonic() + self.beat_seconds
         return self.beat()
 
     def _turn(self, threads: ThreadPoolExecutor) -> bool:
@@ -122,10 +124,8 @@ class Pump:
         except Exception:  # the lease will end and another try be made
             logger.exception("The attempt of postback %s broke", claim.owed.public_id)
         self._done.put((claim, finished))
-        try:
+        with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
             os.write(self._wake[1], b"\0")
-        except BlockingIOError:
-            pass  # the pipe is full of wake-ups already
 
     def _write(self) -> int:
         """Log what has come back. What can't be written now is kept for the next turn."""
@@ -152,14 +152,14 @@ class Pump:
         if self._notified or not self._done.empty():
             return True
         due_in = seconds_until_due() if self._in_flight < MOST_IN_FLIGHT else None
-        limits = [_BEAT_SECONDS, ends_at - time.monotonic(), *([due_in] if due_in else [])]
+        limits = [self.beat_seconds, ends_at - time.monotonic(), *([due_in] if due_in else [])]
         self._sleep(max(0.0, min(limits)))
         return True
 
     def _drain(self) -> bool:
         self.beat()
         if not self._write():
-            self._sleep(_BEAT_SECONDS)
+            self._sleep(self.beat_seconds)
         return True
 
     def _sleep(self, seconds: float) -> None:

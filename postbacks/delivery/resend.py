@@ -1,5 +1,7 @@
 """Puts a postback back into the queue because a person asks for it."""
 
+from datetime import datetime
+
 from django.db import connection
 
 from postbacks.models import AttemptKind, Postback, PostbackStatus
@@ -49,7 +51,7 @@ RETURNING id
 """  # noqa: S608  # only our own words are put in
 
 
-def _parameters(postback: Postback) -> dict[str, object]:
+def _parameters(postback: Postback) -> dict[str, int | datetime]:
     return {
         "id": postback.pk,
         "organization": postback.organization_id,

@@ -44,7 +44,7 @@ class Children:
             stdout=subprocess.PIPE if first_line else log,
             stderr=log,
             process_group=0,  # Ctrl-C is for the demo, which ends its children in order
-            preexec_fn=die_with_parent(),  # noqa: PLW1509
+            preexec_fn=die_with_parent(),
         )
         log.close()
         self._running.append((name, process))

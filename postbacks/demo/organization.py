@@ -51,7 +51,7 @@ class DemoOrganization:
 
 
 def set_up(partner_url: str) -> DemoOrganization:
-    """Find the demo's organization or make it; keys are made anew and the demo's old ones revoked."""
+    """Find the demo's organization or make it; its keys are made anew, the old ones revoked."""
     organization, is_new = Organization.objects.get_or_create(
         name=NAME, defaults={"time_zone": "Europe/Berlin"}
     )

@@ -60,7 +60,7 @@ def outcome(organization_id: int) -> Outcome:
     """Return what the database says."""
     with tenant(organization_id), connection.cursor() as cursor:
         cursor.execute(_COUNTS, {"o": organization_id})
-        counts = cursor.fetchone()
+        installs, attributed, postbacks, delivered, failed, skipped = cursor.fetchone()
         cursor.execute(_LATENCY, [organization_id])
         (latencies,) = cursor.fetchone()
         cursor.execute(
@@ -69,7 +69,9 @@ def outcome(organization_id: int) -> Outcome:
         )
         ids = frozenset(str(public_id) for (public_id,) in cursor.fetchall())
     p50, p99 = (round(value, 1) for value in latencies or (0, 0))
-    return Outcome(*counts, p50, p99, ids)
+    return Outcome(
+        installs, attributed, postbacks, delivered, failed, skipped, p50, p99, delivered_ids=ids
+    )
 
 
 def accepted_by_partner(host: str, port: int) -> Mapping[str, int]:

@@ -85,7 +85,7 @@ def _refuse_duplicate_keys(body: bytes, data: object) -> None:
     """Refuse an object that names a key twice, where parsers disagree on which one counts.
 
     The fast parser keeps the last silently. Each key is one `":` in the text, so that as many as
-    the data holds means none was lost; a text may hold more of them, and then a slow parser decides.
+    the data holds means none was lost; a text may hold more of them: then a slow parser decides.
     """
     if len(_A_KEY.findall(body)) != _count_keys(data):
         json.loads(body, object_pairs_hook=_unique)

@@ -166,8 +166,10 @@ def _moment(value: object) -> datetime:
         return moment.astimezone(UTC)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise TypeError
-    seconds = value / Decimal(1000) if abs(value) >= _MILLISECONDS_FROM else Decimal(value)
-    return datetime.fromtimestamp(float(seconds), UTC)
+    number = Decimal(value)
+    if abs(number) >= _MILLISECONDS_FROM:
+        number /= 1000
+    return datetime.fromtimestamp(float(number), UTC)
 
 
 def _bundle_id(event: EventFields, reporter: Reporter, faults: list[Fault]) -> str:

@@ -58,7 +58,7 @@ def take_one(event: Undecided) -> bool:
             "SELECT id FROM undecided_event WHERE id = %s FOR UPDATE SKIP LOCKED)",
             [event.id],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def set_aside(event: Undecided, error: str) -> None:
@@ -87,4 +87,4 @@ def bring_back(limit: int = 100) -> int:
     """Queue events again whose decision failed and whose time has come."""
     with connection.cursor() as cursor:
         cursor.execute(_BRING_BACK, [limit])
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -70,7 +70,7 @@ class UndecidedEvent(TenantModel):
 
 
 class DecisionFailure(TenantModel):
-    """An event whose decision raised: shown to the operator and tried again. Its id is the event's."""
+    """An event whose decision raised, to be tried again. Its id is the event's."""
 
     received_at = models.DateTimeField()
     error = models.TextField()

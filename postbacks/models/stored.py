@@ -15,11 +15,17 @@ from apps_registry.models import App
 # Numbers in JSON keep all their digits; psycopg's own loader would make floats of them.
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
+_COLUMNS = (
+    "organization_id", "id", "received_at", "event_id", "event_name", "event_time", "source",
+    "platform", "bundle_id", "device", "revenue", "currency", "customer_user_id", "fields", "params",
+    "app_id", "app_public_id", "app_name", "app_platform", "app_store_id", "app_store_share",
+)  # fmt: skip
+
 _LOAD = """
 SELECT e.organization_id, e.id, e.received_at, e.event_id, e.event_name, e.event_time, e.source,
-       e.platform, e.bundle_id, e.device, e.revenue, e.currency,
-       e.customer_user_id, e.fields::text, e.params::text,
-       e.app_id, a.public_id, a.name, a.platform, a.store_id, a.store_share
+       e.platform, e.bundle_id, e.device, e.revenue, e.currency, e.customer_user_id,
+       e.fields::text, e.params::text,
+       a.id, a.public_id, a.name, a.platform, a.store_id, a.store_share
 FROM event AS e
 JOIN app AS a ON a.organization_id = e.organization_id AND a.id = e.app_id
 WHERE e.id = ANY(%(ids)s)
@@ -114,21 +120,11 @@ def load_events(keys: Iterable[tuple[int, datetime]]) -> list[StoredEvent]:
 
 
 def _event(row: Sequence[Any]) -> StoredEvent:
-    (
-        *event,
-        customer_user_id,
-        fields,
-        params,
-        app_id,
-        public_id,
-        name,
-        platform,
-        store_id,
-        store_share,
-    ) = row
-    return StoredEvent(
-        *event,
-        fields={**_decoder.decode(fields), "customer_user_id": customer_user_id or None},
-        params=_decoder.decode(params),
-        app=StoredApp(app_id, public_id, name, platform, store_id, store_share),
-    )
+    values = dict(zip(_COLUMNS, row, strict=True))
+    fields = {
+        **_decoder.decode(values.pop("fields")),
+        "customer_user_id": values.pop("customer_user_id") or None,
+    }
+    app = StoredApp(**{name: values.pop(f"app_{name}") for name in StoredApp.__slots__})
+    params = _decoder.decode(values.pop("params"))
+    return StoredEvent(**values, fields=fields, params=params, app=app)

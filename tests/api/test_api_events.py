@@ -49,10 +49,10 @@ def test_an_event_is_shown_with_every_field_of_the_sdk_api():
 def test_money_is_exact_to_the_last_digit():
     tenant = make.make_tenant()
     event_id = str(uuid4())
-    body = (
-        '{"event_id": "%s", "event_name": "purchase",'
-        ' "revenue": 12345678901234567.123456789012, "price": "0.123456789012"}' % event_id
-    )
+    body = f"""{{
+        "event_id": "{event_id}", "event_name": "purchase",
+        "revenue": 12345678901234567.123456789012, "price": "0.123456789012"
+    }}"""
 
     assert Program(tenant.sdk_key).post("events", body.encode()).status == 202
 

@@ -1,6 +1,7 @@
 """Pages: newest first, forward and back, however many rows come in between."""
 
 import base64
+from itertools import chain
 from urllib.parse import urlsplit
 
 import pytest
@@ -55,9 +56,9 @@ def test_a_list_is_read_forward_and_back(path, make_seven):
 
     pages = [_ids(answer) for answer in (first, second, third)]
     assert [len(page) for page in pages] == [3, 3, 1]
-    assert sorted(sum(pages, [])) == sorted(made)
+    assert sorted(chain(*pages)) == sorted(made)
     if make_seven is not _seven_events_of_one_moment:
-        assert sum(pages, []) == made[::-1]
+        assert list(chain(*pages)) == made[::-1]
     assert first.data["previous"] is None
     assert third.data["next"] is None
     assert _ids(back) == pages[1]
@@ -101,9 +102,6 @@ def test_nothing_newer_leads_on_to_the_first_page():
     tenant = make.make_tenant()
     api = owner_of(tenant)
     ids = [report(tenant.sdk_key) for _ in range(2)]
-    second = api.get(api.get("events", limit=1).data["next"])
-    apps = api.get(second.data["previous"])
-    assert _ids(apps) == [ids[1]]
 
     beyond = api.get(_previous_of_first(api))
 

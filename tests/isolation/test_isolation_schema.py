@@ -21,8 +21,8 @@ WITHOUT_POLICY = {
     "worker_heartbeat",
 }  # fmt: skip
 
-# A foreign key to a partitioned table would keep its days from being dropped; the queues are
-# emptied within seconds and must take rows as fast as the logs do.
+# A foreign key to a partitioned table would keep its days from being dropped; the deduplication key
+# and the queues are written by the statements that write the logs, from the same values.
 WITHOUT_COMPOSITE_KEY = {
     "postback.event_id", "delivery_attempt.postback_id", "due_postback.postback_id",
     "due_postback.rule_id", "event_key.app_id",

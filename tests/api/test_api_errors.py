@@ -1,0 +1,172 @@
+"""Errors of the management API: always problem+json, always with the place."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from tests import make
+from tests.api.calling import DRAFT, PROBLEM, owner_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LISTS = [
+    "apps", "bundle-ids", "sdk-keys", "partners", "campaigns", "callback-rules", "events",
+    "postbacks",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_an_unknown_parameter_is_refused_by_name(path):
+    answer = owner_of(make.make_tenant()).get(path, colour="red")
+
+    assert (answer.status, answer.content_type) == (400, PROBLEM)
+    assert "“colour”" in answer.data["detail"]
+    assert [error["parameter"] for error in answer.data["errors"]] == ["colour"]
+
+
+@pytest.mark.parametrize("name", ["limit", "format", "app"])
+def test_a_single_row_takes_no_parameters(name):
+    tenant = make.make_tenant()
+
+    answer = owner_of(tenant).get(f"apps/{tenant.app.public_id}", **{name: "1"})
+
+    assert (answer.status, answer.data["errors"][0]["parameter"]) == (400, name)
+
+
+def test_a_parameter_that_stands_twice_is_refused():
+    answer = owner_of(make.make_tenant()).get("/api/v1/events?limit=1&limit=2")
+
+    assert (answer.status, answer.data["errors"][0]["parameter"]) == (400, "limit")
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("events", {"app": "x"}),
+        ("events", {"event_id": "1"}),
+        ("events", {"since": "yesterday"}),
+        ("events", {"event_name": ""}),
+        ("events", {"event_name": "a\0b"}),
+        ("postbacks", {"rule": "x"}),
+        ("apps", {"status": "sleeping"}),
+        ("sdk-keys", {"kind": "x"}),
+    ],
+)
+def test_a_wrong_value_of_a_parameter_is_refused(path, query):
+    answer = owner_of(make.make_tenant()).get(path, **query)
+
+    assert (answer.status, answer.content_type) == (400, PROBLEM)
+    assert [error["parameter"] for error in answer.data["errors"]] == list(query)
+
+
+@pytest.mark.parametrize("path", ["apps", "bundle-ids", "sdk-keys", "partners", "campaigns"])
+def test_an_unknown_field_is_refused_by_name(path):
+    answer = owner_of(make.make_tenant()).post(path, {"colour": "red"})
+
+    assert (answer.status, answer.content_type) == (400, PROBLEM)
+    assert "/colour" in answer.pointers()
+    assert "“colour”" in answer.details()
+
+
+def test_a_mistyped_field_is_answered_with_the_nearest_one():
+    answer = owner_of(make.make_tenant()).post("callback-rules", {**DRAFT, "trigger": ["x"]})
+
+    assert answer.pointers() == ["/trigger"]
+    assert "Did you mean triggers?" in answer.details()
+
+
+def test_all_mistakes_are_named_at_once():
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules", {"url": 7, "colour": "red", "triggers": [1, ""], "method": "X"}
+    )
+
+    assert {"/name", "/colour", "/triggers/1", "/method"} <= set(answer.pointers())
+
+
+@pytest.mark.parametrize("data", [[], "text", 7, None])
+def test_a_body_that_is_no_object_is_refused(data):
+    answer = owner_of(make.make_tenant()).post("apps", json.dumps(data).encode())
+
+    assert (answer.status, answer.content_type) == (400, PROBLEM)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"name": NaN}',
+        b'{"name": "A", "name": "B", "platform": "ios"}',
+        b"[" * 100_000,
+        b'{"name": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    ],
+)
+def test_bad_json_is_refused(body):
+    tenant = make.make_tenant()
+
+    answer = owner_of(tenant).post("apps", body)
+
+    assert (answer.status, answer.content_type) == (400, PROBLEM)
+    assert len(owner_of(tenant).rows("apps")) == 1
+
+
+def test_a_nul_character_is_refused_at_its_field():
+    answer = owner_of(make.make_tenant()).post("apps", {"name": "a\0b", "platform": "ios"})
+
+    assert (answer.status, answer.pointers()) == (400, ["/name"])
+
+
+@pytest.mark.parametrize("key", ["a\0", "a\ud800"])
+@pytest.mark.parametrize("field", ["headers", "event_map"])
+def test_a_key_that_is_no_text_is_refused(field, key):
+    answer = owner_of(make.make_tenant()).post("callback-rules", {**DRAFT, field: {key: "b"}})
+
+    assert (answer.status, answer.content_type) == (400, PROBLEM)
+
+
+def test_a_body_over_five_megabytes_is_refused():
+    answer = owner_of(make.make_tenant()).post("apps", b'"' + b"x" * 5 * 1024 * 1024 + b'"')
+
+    assert (answer.status, answer.content_type) == (413, PROBLEM)
+
+
+def test_a_body_that_is_not_called_json_is_refused():
+    tenant = make.make_tenant()
+    client = Client(headers={"Authorization": f"Bearer {tenant.api_token}"})
+
+    answer = client.post("/api/v1/apps", {"name": "A"})
+
+    assert (answer.status_code, answer["Content-Type"]) == (415, PROBLEM)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/nothing", "/api/nothing", "/api/v1/apps/", "/api/v1/apps/7", "/api/v2/apps"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_an_unknown_address_is_404(path, method):
+    answer = owner_of(make.make_tenant()).send(method, path)
+
+    assert (answer.status, answer.content_type) == (404, PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("DELETE", "apps"), ("PUT", "events"), ("POST", "postbacks"), ("OPTIONS", "apps"),
+     ("PUT", "callback-rules/preview")],
+)  # fmt: skip
+def test_a_method_that_an_address_does_not_have_is_405(method, path):
+    answer = owner_of(make.make_tenant()).send(method, path)
+
+    assert (answer.status, answer.content_type) == (405, PROBLEM)
+    assert method not in answer.headers["Allow"]
+
+
+def test_head_is_answered_like_get_without_a_body():
+    tenant = make.make_tenant()
+    client = Client(headers={"Authorization": f"Bearer {tenant.api_token}"})
+
+    answer = client.head("/api/v1/apps")
+
+    assert (answer.status_code, answer.content) == (200, b"")

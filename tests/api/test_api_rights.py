@@ -1,0 +1,115 @@
+"""Which role may do what: each action of each address, against the one table of rights."""
+
+from uuid import uuid4
+
+import pytest
+
+from apps_registry.roles import Right, Role, allows
+from apps_registry.tenancy import tenant as tenant_of
+from postbacks.api.routes import router
+from tests import make
+from tests.api.calling import DRAFT, PROBLEM, make_postback, owner_of, program_of, report
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+READ, SET_UP, RESEND, MANAGE = Right.READ, Right.SET_UP, Right.RESEND, Right.MANAGE
+_SET_UP_ROWS = {
+    "list": READ, "retrieve": READ, "create": SET_UP, "update": SET_UP,
+    "partial_update": SET_UP, "destroy": SET_UP,
+}  # fmt: skip
+
+# Written out once more, so that no change of rights goes unseen.
+RIGHTS = {
+    "v1/apps": _SET_UP_ROWS,
+    "v1/partners": _SET_UP_ROWS,
+    "v1/campaigns": _SET_UP_ROWS,
+    "v1/callback-rules": {**_SET_UP_ROWS, "preview": READ},
+    "v1/bundle-ids": {"list": READ, "retrieve": READ, "create": SET_UP, "destroy": SET_UP},
+    "v1/sdk-keys": {"list": MANAGE, "retrieve": MANAGE, "create": MANAGE, "destroy": MANAGE},
+    "v1/events": {"list": READ, "retrieve": READ},
+    "v1/postbacks": {"list": READ, "retrieve": READ, "resend": RESEND},
+}
+REQUESTS = {
+    "list": ("GET", ""),
+    "retrieve": ("GET", "/{id}"),
+    "create": ("POST", ""),
+    "update": ("PUT", "/{id}"),
+    "partial_update": ("PATCH", "/{id}"),
+    "destroy": ("DELETE", "/{id}"),
+    "preview": ("POST", "/preview"),
+    "resend": ("POST", "/{id}/resend"),
+}
+ACTIONS = [(path, action) for path, actions in RIGHTS.items() for action in actions]
+
+
+def test_the_table_above_is_the_one_of_the_views():
+    assert {path: view.rights for path, view, _ in router.registry} == RIGHTS
+
+
+def test_every_address_needs_a_right():
+    for path, view, _ in router.registry:
+        actions = {
+            action
+            for route in router.get_routes(view)
+            for method, action in route.mapping.items()
+            if hasattr(view, action) and not (path == "v1/events" and method == "post")
+        }
+        assert actions == view.rights.keys(), path
+
+
+@pytest.mark.parametrize("role", Role.values)
+@pytest.mark.parametrize(("path", "action"), ACTIONS)
+def test_a_role_may_do_what_its_rights_say(role, path, action):
+    tenant = make.make_tenant()
+    method, suffix = REQUESTS[action]
+    address = f"/api/{path}{suffix.format(id=_row(tenant, path))}"
+    right = RIGHTS[path][action]
+
+    answer = program_of(Role(role), tenant).send(method, address, {})
+
+    if allows(role, right):
+        assert answer.status in {200, 202, 204, 400}, answer.data
+    else:
+        assert (answer.status, answer.content_type) == (403, PROBLEM)
+        assert f"“{role}”" in answer.data["detail"]
+
+
+def test_what_a_role_may_not_do_is_not_done():
+    tenant = make.make_tenant()
+    api, analyst = owner_of(tenant), program_of(Role.ANALYST, tenant)
+    rule = api.post("callback-rules", DRAFT).data
+
+    analyst.post("callback-rules", {**DRAFT, "name": "Mine"})
+    analyst.patch(f"callback-rules/{rule['id']}", {"name": "Mine"})
+    analyst.delete(f"callback-rules/{rule['id']}")
+
+    assert api.rows("callback-rules") == [rule]
+
+
+def _row(tenant, path):
+    """Return the id of a row of that kind."""
+    api = owner_of(tenant)
+    app = str(tenant.app.public_id)
+    makers = {
+        "v1/apps": lambda: app,
+        "v1/bundle-ids": lambda: str(tenant.bundle_id.public_id),
+        "v1/sdk-keys": lambda: api.rows("sdk-keys")[0]["id"],
+        "v1/partners": lambda: api.post("partners", {"name": "A"}).data["id"],
+        "v1/campaigns": lambda: _campaign(tenant),
+        "v1/callback-rules": lambda: api.post("callback-rules", DRAFT).data["id"],
+        "v1/events": lambda: report(tenant.sdk_key),
+        "v1/postbacks": lambda: _postback(tenant),
+    }
+    return makers[path]()
+
+
+def _campaign(tenant):
+    with tenant_of(tenant.organization.pk):
+        return str(make.make_campaign(tenant.app, make.make_partner()).public_id)
+
+
+def _postback(tenant):
+    with tenant_of(tenant.organization.pk):
+        rule = make.make_rule()
+    event_id = report(tenant.sdk_key, event_id=str(uuid4()))
+    return str(make_postback(rule, event_id, status="failed").public_id)

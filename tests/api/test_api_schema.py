@@ -1,0 +1,100 @@
+"""The API's description: complete, valid, and readable without a key or a CDN."""
+
+import re
+from io import StringIO
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.core.management import call_command
+from django.test import Client
+
+from postbacks.intake.fields import EventFields
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_document_is_valid_and_made_without_a_warning():
+    call_command("spectacular", validate=True, fail_on_warn=True, stdout=StringIO())
+
+
+def test_the_document_is_served_without_a_key():
+    answer = Client().get("/api/schema/")
+
+    assert answer.status_code == 200
+    assert answer.json()["openapi"] == "3.1.0"
+
+
+def test_the_document_is_yaml_for_those_who_ask():
+    answer = Client(headers={"Accept": "application/yaml"}).get("/api/schema/")
+
+    assert answer.content.startswith(b"openapi: 3.1.0")
+
+
+def test_every_address_of_the_contract_is_described():
+    paths = Client().get("/api/schema/").json()["paths"]
+
+    assert {path.removeprefix("/api/v1/"): set(methods) for path, methods in paths.items()} == {
+        "apps": {"get", "post"},
+        "apps/{id}": {"get", "put", "patch", "delete"},
+        "bundle-ids": {"get", "post"},
+        "bundle-ids/{id}": {"get", "delete"},
+        "callback-rules": {"get", "post"},
+        "callback-rules/preview": {"post"},
+        "callback-rules/{id}": {"get", "put", "patch", "delete"},
+        "campaigns": {"get", "post"},
+        "campaigns/{id}": {"get", "put", "patch", "delete"},
+        "events": {"get", "post"},
+        "events/{event_id}": {"get"},
+        "partners": {"get", "post"},
+        "partners/{id}": {"get", "put", "patch", "delete"},
+        "postbacks": {"get"},
+        "postbacks/{id}": {"get"},
+        "postbacks/{id}/resend": {"post"},
+        "sdk-keys": {"get", "post"},
+        "sdk-keys/{id}": {"get", "delete"},
+    }
+
+
+def test_reporting_is_described_from_the_fields_that_are_checked():
+    post = Client().get("/api/schema/").json()["paths"]["/api/v1/events"]["post"]
+
+    forms = post["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
+    assert set(forms[0]["properties"]) == set(EventFields.__struct_fields__)
+    assert forms[0]["required"] == ["event_name"]
+    assert post["security"] == [{"SDK-key": []}]
+    assert {"202", "400", "401", "403", "413", "415", "422", "503"} <= post["responses"].keys()
+
+
+def test_everything_else_takes_an_api_token_and_answers_problems():
+    paths = Client().get("/api/schema/").json()["paths"]
+
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            if (path, method) != ("/api/v1/events", "post"):
+                assert operation["security"] == [{"API-token": []}], (path, method)
+            assert {"400", "401", "403"} <= operation["responses"].keys()
+            assert list(operation["responses"]["400"]["content"]) == ["application/problem+json"]
+
+
+def test_filters_are_described():
+    listing = Client().get("/api/schema/").json()["paths"]["/api/v1/events"]["get"]
+
+    assert {parameter["name"] for parameter in listing["parameters"]} == {
+        "app", "event_id", "event_name", "customer_user_id", "since", "until", "limit", "cursor",
+    }  # fmt: skip
+
+
+def test_the_pages_load_nothing_from_elsewhere():
+    answer = Client().get("/api/docs/")
+
+    addresses = re.findall(r"(?:src|href)=\"([^\"]+)\"", answer.text)
+    assert answer.status_code == 200
+    assert addresses
+    for address in addresses:
+        assert address.startswith("/static/"), address
+        assert finders.find(address.removeprefix("/static/")), address
+
+
+@pytest.mark.parametrize("path", ["/api/docs", "/api/schema"])
+def test_a_forgotten_slash_leads_on(path):
+    assert Client().get(path)["Location"] == f"{path}/"

@@ -1,0 +1,319 @@
+"""From an owed postback to a logged attempt, with a real partner on loopback."""
+
+import time
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from django.db import connection
+
+from apps_registry.tenancy import tenant
+from postbacks import pipeline, roles
+from postbacks.callbacks import rendering
+from postbacks.delivery.addresses import Destinations, parse_networks
+from postbacks.delivery.claiming import claim_due
+from postbacks.delivery.http import Sender
+from postbacks.delivery.logbook import finish
+from postbacks.delivery.resend import NotResendableError, resend
+from postbacks.delivery.sending import attempt
+from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RuleStatus
+from tests import database
+from tests.events import attempts_of, event, postbacks_of, record
+from tests.make import Tenant, make_partner, make_rule, make_tenant
+from tests.pipeline.conftest import Answer, RecordingPartner, Run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PartnerAnswering = Callable[[Answer], RecordingPartner]
+
+
+def rule(of: Tenant, **fields: object) -> CallbackRule:
+    with tenant(of.organization.pk):
+        return make_rule(**fields)
+
+
+def all_ended(of: Tenant, count: int = 1) -> Callable[[], bool]:
+    def ended() -> bool:
+        postbacks = postbacks_of(of)
+        return len(postbacks) == count and all(
+            postback.status != PostbackStatus.PENDING for postback in postbacks
+        )
+
+    return ended
+
+
+def test_a_purchase_reaches_the_partner_and_its_attempt_the_log(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    rule(
+        gem,
+        url=ok_partner.url + "/p?id={{advertising_id}}&ip={{ip_address}}&app={{bundle_id}}"
+        "&campaign={{campaign_id}}&event={{event_name}}",
+    )
+    record(gem, event(idfa="6D92078A-8246-4BA4-AE5B-76104861E7DC", ip_address="203.0.113.7"))
+
+    run_pump(until=all_ended(gem))
+
+    (postback,) = postbacks_of(gem)
+    (logged,) = attempts_of(gem)
+    ((method, path, headers, _body),) = ok_partner.requests
+    assert (method, headers["idempotency-key"]) == ("GET", str(postback.public_id))
+    assert headers["user-agent"].startswith("Postbacks/")
+    assert path == (
+        "/p?id=6D92078A-8246-4BA4-AE5B-76104861E7DC&ip=203.0.113.7"
+        f"&app={gem.bundle_id.identifier}&campaign=&event=purchase"
+    )
+    assert (postback.status, postback.attempts_made) == (PostbackStatus.DELIVERED, 1)
+    assert postback.delivered_at is not None
+    assert postback.next_attempt_at is None
+    assert (logged.outcome, logged.status_code, logged.kind) == ("delivered", 200, "auto")
+    assert logged.request["url"] == ok_partner.url + path
+    assert logged.response["body"] == "ok"
+    with tenant(gem.organization.pk):
+        assert not DuePostback.objects.exists()
+
+
+def test_a_server_error_is_tried_again_until_it_is_taken(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    answers = iter([500, 503, 200])
+    partner = partner_answering(lambda *_: (next(answers), {}, b""))
+    gem = make_tenant()
+    rule(gem, url=partner.url, retry_delays=[1, 1, 1])
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    attempts = attempts_of(gem)
+    assert [attempt.outcome for attempt in attempts] == ["retry", "retry", "delivered"]
+    assert [attempt.error for attempt in attempts] == ["http_500", "http_503", ""]
+    assert [attempt.number for attempt in attempts] == [1, 2, 3]
+    keys = {headers["idempotency-key"] for _, _, headers, _ in partner.requests}
+    assert len(keys) == 1
+
+
+def test_retry_after_makes_the_next_try_wait_longer(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    partner = partner_answering(lambda *_: (429, {"Retry-After": "600"}, b""))
+    gem = make_tenant()
+    rule(gem, url=partner.url, retry_delays=[1])
+    record(gem, event())
+
+    run_pump(until=lambda: len(attempts_of(gem)) == 1)
+
+    (postback,) = postbacks_of(gem)
+    assert postback.status == PostbackStatus.PENDING
+    assert postback.next_attempt_at is not None
+    assert postback.next_attempt_at.timestamp() - time.time() > 550
+
+
+def test_a_postback_fails_when_its_schedule_is_over(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    partner = partner_answering(lambda *_: (500, {}, b""))
+    gem = make_tenant()
+    rule(gem, url=partner.url, retry_delays=[1])
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    (postback,) = postbacks_of(gem)
+    assert (postback.status, postback.reason) == (PostbackStatus.FAILED, "http_500")
+    assert len(partner.requests) == 2
+
+
+def test_gone_fails_at_once_and_suspends_the_rule(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    partner = partner_answering(lambda *_: (410, {}, b""))
+    gem = make_tenant()
+    sending = rule(gem, url=partner.url)
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    (postback,) = postbacks_of(gem)
+    assert (postback.status, postback.reason) == (PostbackStatus.FAILED, "http_410")
+    with tenant(gem.organization.pk):
+        sending.refresh_from_db()
+    assert sending.status == RuleStatus.SUSPENDED
+
+
+def test_credentials_go_over_the_wire_and_never_into_the_log(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    secret = "s3cret/with+odd=characters"
+    partner = partner_answering(lambda path, headers: (200, {"X-Echo": path}, repr(headers).encode()))
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        network = make_partner(credentials={"api_key": secret}, allowed_hosts=(partner.host,))
+    rule(
+        gem,
+        partner=network,
+        url=partner.url + "/?key={{credential.api_key}}",
+        headers={"Authorization": "Bearer {{credential.api_key}}"},
+    )
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    ((_, path, headers, _),) = partner.requests
+    assert headers["authorization"] == f"Bearer {secret}"
+    assert "s3cret%2Fwith%2Bodd%3Dcharacters" in path
+    (logged,) = attempts_of(gem)
+    text = f"{logged.request} {logged.response} {logged.detail}"
+    assert "s3cret" not in text
+    assert "•••" in text
+
+
+def test_a_destination_that_is_not_allowed_fails_without_a_connection(run_pump: Run) -> None:
+    gem = make_tenant()
+    rule(gem, url="http://10.0.0.1/")
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    (logged,) = attempts_of(gem)
+    assert (logged.outcome, logged.error) == ("failed", "blocked")
+
+
+def test_a_switched_off_rule_holds_its_postbacks_without_an_attempt(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    sending = rule(gem, url=ok_partner.url)
+    record(gem, event())
+    with tenant(gem.organization.pk):
+        CallbackRule.objects.filter(pk=sending.pk).update(status=RuleStatus.ACTIVE)
+    run_pump(until=all_ended(gem))
+    with tenant(gem.organization.pk):
+        CallbackRule.objects.filter(pk=sending.pk).update(status=RuleStatus.PAUSED)
+        resend(postbacks_of(gem)[0])
+
+    run_pump(until=lambda: _is_put_back(gem))
+
+    assert len(attempts_of(gem)) == 1
+
+
+def _is_put_back(of: Tenant) -> bool:
+    with tenant(of.organization.pk), connection.cursor() as cursor:
+        cursor.execute("SELECT bool_and(claim_id IS NULL AND due_at > now()) FROM due_postback")
+        return bool(cursor.fetchone()[0])
+
+
+def test_a_resend_of_something_delivered_leaves_it_delivered(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    answers = iter([200, 404])
+    partner = partner_answering(lambda *_: (next(answers), {}, b""))
+    gem = make_tenant()
+    rule(gem, url=partner.url)
+    record(gem, event())
+    run_pump(until=all_ended(gem))
+
+    with tenant(gem.organization.pk):
+        resend(postbacks_of(gem)[0])
+    run_pump(until=lambda: len(attempts_of(gem)) == 2)
+
+    (postback,) = postbacks_of(gem)
+    assert postback.status == PostbackStatus.DELIVERED
+    assert [attempt.kind for attempt in attempts_of(gem)] == ["auto", "resend"]
+
+
+def test_a_postback_in_a_workers_hands_is_not_resent(ok_partner: RecordingPartner) -> None:
+    gem = make_tenant()
+    rule(gem, url=ok_partner.url)
+    record(gem, event())
+    with database.as_role(roles.WORKER):
+        pipeline.decide_events()
+        assert len(claim_due(10)) == 1
+
+    with tenant(gem.organization.pk), pytest.raises(NotResendableError, match="being sent"):
+        resend(postbacks_of(gem)[0])
+
+
+def test_a_worker_whose_lease_has_ended_writes_nothing(ok_partner: RecordingPartner) -> None:
+    gem = make_tenant()
+    rule(gem, url=ok_partner.url)
+    record(gem, event())
+    with (
+        database.as_role(roles.WORKER),
+        Sender(Destinations(parse_networks("127.0.0.0/8"))) as sender,
+    ):
+        pipeline.decide_events()
+        (stale,) = claim_due(10)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE due_postback SET due_at = now()")
+        (fresh,) = claim_due(10)
+        (prepared,) = rendering.prepare([stale.owed])
+        late = attempt(stale, prepared, sender)
+
+        finish([late])
+
+        assert attempts_of(gem) == []
+        finish([attempt(fresh, prepared, sender)])
+
+    assert len(attempts_of(gem)) == 1
+    assert postbacks_of(gem)[0].status == PostbackStatus.DELIVERED
+
+
+def test_no_transaction_is_open_while_a_request_goes_out(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    open_transactions: list[int] = []
+
+    def answer(_path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        time.sleep(0.3)  # the pump has time to do whatever it does meanwhile
+        open_transactions.append(_idle_in_transaction())
+        return 200, {}, b""
+
+    partner = partner_answering(answer)
+    gem = make_tenant()
+    rule(gem, url=partner.url)
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    assert open_transactions == [0]
+
+
+def _idle_in_transaction() -> int:
+    settings = connection.settings_dict
+    with psycopg.connect(
+        host=settings["HOST"], user=settings["USER"], dbname=settings["NAME"], autocommit=True
+    ) as other:
+        row = other.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%%'"
+            " AND datname = current_database()"
+        ).fetchone()
+    return int(row[0]) if row else -1
+
+
+def test_nul_characters_in_an_answer_do_not_keep_it_from_the_log(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    partner = partner_answering(lambda *_: (200, {}, b"a\x00b\xff"))
+    gem = make_tenant()
+    rule(gem, url=partner.url)
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    (logged,) = attempts_of(gem)
+    assert logged.response["body"] == "a\ufffdb\ufffd"
+
+
+def test_hundreds_of_postbacks_are_each_sent_once(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    rule(gem, url=ok_partner.url)
+    record(gem, *(event(install_id=f"device-{n}") for n in range(300)))
+
+    run_pump(until=all_ended(gem, 300), seconds=40)
+
+    keys = [headers["idempotency-key"] for _, _, headers, _ in ok_partner.requests]
+    assert len(keys) == len(set(keys)) == 300
+    assert len(attempts_of(gem)) == 300
