@@ -172,8 +172,11 @@ class ArchivingAdmin(TenantAdmin):
         question = f"Archive these {self.opts.verbose_name_plural}?"
         if page := self.ask_first(request, queryset, action="archive", question=question):
             return page
-        changed = queryset.exclude(status=self.archived).update(status=self.archived)
-        self.message_user(request, f"{changed} archived.", messages.SUCCESS)
+        for row in queryset.exclude(status=self.archived):
+            row.status = self.archived  # type: ignore[attr-defined]  # the subclass's model has it
+            row.save(update_fields=["status"])
+            self.log_change(request, row, "Archived.")
+        self.message_user(request, "Archived.", messages.SUCCESS)
         return None
 
 
@@ -195,6 +198,11 @@ class ReadOnlyInline(ReadOnly, TenantInline):
     """Rows that nobody can write, inside the page of their parent."""
 
     can_delete = False
+    related: ClassVar[tuple[str, ...]] = ()  # what its columns show of other tables
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
+        """Return the rows with what their columns show, in one query."""
+        return super().get_queryset(request).select_related(*self.related)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: models.Model | None = None

@@ -5,6 +5,7 @@ A wrong value stops the start with a sentence that names the setting.
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,15 +66,22 @@ def kept_secret(path: Path, make: Callable[[], str]) -> str:
 
     Written under another name and linked into place: two processes that start at once agree.
     """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(make())
-        try:
-            path.hardlink_to(fresh)
-        except FileExistsError:
-            pass
-        finally:
-            fresh.unlink()
-    return path.read_text().strip()
+    try:
+        if not path.exists():
+            _keep(path, make())
+        return path.read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The data folder {path.parent} can't be written ({error.strerror}). "
+            "Set DATA_DIR to a folder of yours."
+        ) from None
+
+
+def _keep(path: Path, secret: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    fresh.touch(mode=0o600)
+    fresh.write_text(secret)
+    with suppress(FileExistsError):
+        path.hardlink_to(fresh)
+    fresh.unlink()

@@ -24,6 +24,39 @@ DEBUG = environment.parsed("DEBUG", environment.boolean, default=False)
 TRYING_OUT = DEBUG or DATABASE_URL == EMBEDDED_URL
 
 
+def _database(url: str) -> dict[str, object]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise ValueError("it must begin with postgresql://")
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "postbacks",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", parts.hostname or ""),
+        "PORT": options.pop("port", str(parts.port or "")),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            **options,
+            "assume_role": DATABASE_ROLE,
+            "connect_timeout": 5,
+            "application_name": DATABASE_ROLE,
+        },
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+    }
+
+
+DATABASE_ROLE = environment.text(
+    "DATABASE_ROLE", roles.ROLE_OF_COMMAND.get(sys.argv[1] if len(sys.argv) > 1 else "", roles.WEB)
+)
+DATABASES = {
+    "default": environment.parsed("DATABASE_URL", _database, default=None)
+    or _database(EMBEDDED_URL)
+}
+
+
 def _secret(name: str) -> str:
     given = environment.text(name)
     if given or not TRYING_OUT:
@@ -118,39 +151,6 @@ TEMPLATES = [
         },
     }
 ]
-
-
-def _database(url: str) -> dict[str, object]:
-    parts = urlsplit(url)
-    if parts.scheme not in {"postgres", "postgresql"}:
-        raise ValueError("it must begin with postgresql://")
-    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    return {
-        "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")) or "postbacks",
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": options.pop("host", parts.hostname or ""),
-        "PORT": options.pop("port", str(parts.port or "")),
-        "CONN_MAX_AGE": None,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            **options,
-            "assume_role": DATABASE_ROLE,
-            "connect_timeout": 5,
-            "application_name": DATABASE_ROLE,
-        },
-        "DISABLE_SERVER_SIDE_CURSORS": True,
-    }
-
-
-DATABASE_ROLE = environment.text(
-    "DATABASE_ROLE", roles.ROLE_OF_COMMAND.get(sys.argv[1] if len(sys.argv) > 1 else "", roles.WEB)
-)
-DATABASES = {
-    "default": environment.parsed("DATABASE_URL", _database, default=None)
-    or _database(EMBEDDED_URL)
-}
 
 AUTH_USER_MODEL = "apps_registry.User"
 AUTH_PASSWORD_VALIDATORS = [

@@ -65,6 +65,7 @@ class KeyAdmin(TenantAdmin):
             return page
         for key in queryset:
             key.revoke()
+            self.log_change(request, key, "Revoked.")
         self.message_user(request, "Revoked.", messages.SUCCESS)
         return None
 

@@ -17,7 +17,7 @@ class PostbackInline(LogInline):
         "public_id", "rule", "rule_version", "status", "reason", "test", "attempts_made",
         "created_at", "next_attempt_at", "delivered_at",
     ]  # fmt: skip
-    related = ["rule"]
+    related = ("rule",)
     ordering = ["id"]
     show_change_link = True
 

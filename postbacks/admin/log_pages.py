@@ -1,7 +1,6 @@
 """What the pages of large logs share: read-only, newest first, never counted to the end."""
 
 import uuid
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.admin import ShowFacets
@@ -81,8 +80,3 @@ class LogInline(ReadOnlyInline):
     """What followed from a row of a log."""
 
     formset = _RowsOfOneStory
-    related: ClassVar[Iterable[str]] = ()
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        """Return the rows with what their columns show."""
-        return super().get_queryset(request).select_related(*self.related)

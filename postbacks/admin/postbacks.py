@@ -83,4 +83,5 @@ class PostbackAdmin(LogAdmin):
         except NotResendableError as refusal:
             self.message_user(request, f"{postback}: {refusal}", messages.WARNING)
             return False
+        self.log_change(request, postback, "Resent.")
         return True

@@ -23,6 +23,7 @@ class VersionInline(ReadOnlyInline):
 
     model = CallbackRuleVersion
     fields = ["number", "created_at", "saved_by", "definition_shown"]
+    related = ("saved_by",)
     ordering = ["-number"]
 
     @admin.display(description="definition")

@@ -53,7 +53,7 @@ class AppSerializer(RowSerializer):
             app.bundle_ids.exclude(identifier__in=identifiers).delete()
             for place, identifier in enumerate(dict.fromkeys(identifiers)):
                 if not claim(app, identifier):
-                    raise serializers.ValidationError({"bundle_ids": {place: [_TAKEN]}})
+                    raise serializers.ValidationError({"bundle_ids": {str(place): [_TAKEN]}})
         return app
 
 

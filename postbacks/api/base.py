@@ -133,8 +133,7 @@ class RegistryViewSet(OrganizationViewSet):
     ) -> Response:
         serializer = self.get_serializer(row, data=request.data, partial=partial)
         serializer.is_valid(raise_exception=True)
-        serializer.save()
-        written = self.get_queryset().get(pk=serializer.instance.pk)  # as others will read it
+        written = self.get_queryset().get(pk=serializer.save().pk)  # as others will read it
         return Response(self.get_serializer(written).data, status=code)
 
 

@@ -27,7 +27,7 @@ class RejectionSerializer(serializers.Serializer):
     """An event that was not taken."""
 
     index = serializers.IntegerField(help_text="Its place in the request, counted from 0.")
-    errors = PointedSerializer(many=True)
+    errors = PointedSerializer(many=True)  # type: ignore[assignment]  # a field, no property
 
 
 class WarningSerializer(PointedSerializer):
@@ -74,7 +74,7 @@ def sent_events() -> dict[str, Any]:
     }
 
 
-class EventExtension(OpenApiSerializerExtension):
+class EventExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # untyped there
     """Describes an event as it is shown."""
 
     target_class = "postbacks.api.events.EventSerializer"

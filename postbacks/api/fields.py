@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import models
 from drf_spectacular.types import OpenApiTypes
@@ -14,9 +15,9 @@ from apps_registry.tenancy import Lifecycle, TenantModel
 class Moment(serializers.DateTimeField):
     """A time: ISO 8601, shown in UTC with milliseconds and Z."""
 
-    def to_representation(self, value: datetime | None) -> str | None:
+    def to_representation(self, value: datetime) -> str:
         """Return `2026-05-04T10:00:00.000Z`."""
-        return None if value is None else shown_time(value)
+        return shown_time(value)
 
 
 def shown_time(moment: datetime) -> str:
@@ -38,30 +39,30 @@ class PublicId(serializers.RelatedField):
             kwargs["queryset"] = model.objects if model else None
         super().__init__(**kwargs)  # type: ignore[arg-type]  # REST framework's own arguments
 
-    def to_internal_value(self, data: object) -> models.Model:
+    def to_internal_value(self, data: object) -> Any:
         """Return the row, which is in use in this organization."""
-        rows = self.get_queryset()
+        rows: Any = self.get_queryset()
         found = rows.filter(public_id=_uuid(data)).first()
         if found is None or found.status == Lifecycle.ARCHIVED:
             self.fail("unknown", what=rows.model._meta.verbose_name)
         return found
 
-    def to_representation(self, value: models.Model) -> str:
+    def to_representation(self, value: Any) -> str:
         """Return the row's public id."""
-        return str(value.public_id)  # type: ignore[attr-defined]  # every row that is shown has one
+        return str(value.public_id)
 
 
 class IdFilter(serializers.UUIDField):
     """A filter by another row's public id; one that isn't there matches nothing."""
 
     def __init__(self, model: type[TenantModel], **kwargs: object) -> None:
-        self.model = model
+        self.rows: models.Manager[Any] = model.objects
         super().__init__(required=False, **kwargs)  # type: ignore[arg-type]  # as above
 
     def to_internal_value(self, data: object) -> int:  # type: ignore[override]  # our own id
         """Return the row's own id, so that the filtered table needs no join."""
         public_id = super().to_internal_value(data)  # type: ignore[arg-type]  # it checks
-        ids = self.model.objects.filter(public_id=public_id).values_list("pk", flat=True)
+        ids = self.rows.filter(public_id=public_id).values_list("pk", flat=True)
         return ids.first() or 0
 
 

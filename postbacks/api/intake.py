@@ -1,5 +1,7 @@
 """① The SDK's door: reads the body, calls the intake, answers."""
 
+from typing import cast
+
 import msgspec
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -10,7 +12,7 @@ from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.event_schema import ReceiptSerializer, sent_events
 from postbacks.api.problems import problem
 from postbacks.intake.body import BodyError
-from postbacks.intake.checking import Fault
+from postbacks.intake.checking import Fault, Reporter
 from postbacks.intake.recording import Receipt, record_events
 from postbacks.middleware import own_transactions
 
@@ -38,12 +40,12 @@ class EventsFromSdk(APIView):
             receipt = record_events(
                 request._request.body,
                 encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
-                reporter=request.auth,
+                reporter=cast(Reporter, request.auth),
             )
         except BodyError as error:
             return problem(error.status, error.detail)
         if not any(receipt.ids):
-            return problem(422, "No event of the request is valid.", **_content(receipt))
+            return problem(422, "No event of the request is valid.", members=_content(receipt))
         return HttpResponse(
             msgspec.json.encode(_content(receipt)), status=202, content_type="application/json"
         )

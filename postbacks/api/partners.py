@@ -1,5 +1,6 @@
 """Partners, what their credentials may reach, and their campaigns."""
 
+import re
 from typing import Any
 
 from rest_framework import exceptions, serializers
@@ -100,7 +101,7 @@ _A_MASK = "This is how a secret is shown, not the secret itself."
 
 
 def _fits(name: str) -> bool:
-    return CREDENTIAL_NAME.regex.fullmatch(name) is not None
+    return re.fullmatch(CREDENTIAL_NAME.regex, name) is not None
 
 
 class PartnerPage(ArchivePage):

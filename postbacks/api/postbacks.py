@@ -119,7 +119,7 @@ class PostbackViewSet(OrganizationViewSet):
 
     def paginate_queryset(self, queryset: Any) -> Any:
         """Return one page, its attempts read from no more days than the page has."""
-        page = super().paginate_queryset(queryset)
+        page = super().paginate_queryset(queryset) or []
         _read_attempts(page)
         return page
 

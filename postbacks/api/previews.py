@@ -23,7 +23,9 @@ class PreviewSerializer(RuleSerializer):
     )
     event_id = serializers.UUIDField(required=False, help_text="An event that was received.")
 
-    class Meta(RuleSerializer.Meta):
+    class Meta:
+        model = CallbackRule
+        read_only_fields = RuleSerializer.Meta.read_only_fields
         fields = (*RuleSerializer.Meta.fields, "event", "event_id")
         extra_kwargs = {"url": {"required": True}}
 

@@ -44,15 +44,15 @@ def problem(
     detail: str,
     *,
     headers: Mapping[str, str] | None = None,
-    **extra: object,
+    members: Mapping[str, object] | None = None,
 ) -> HttpResponse:
-    """Return a problem document; `extra` are its further members."""
+    """Return a problem document; `members` are further ones of its kind."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(code).phrase,
         "status": code,
         "detail": detail,
-        **extra,
+        **(members or {}),
     }
     return HttpResponse(
         msgspec.json.encode(body), status=code, content_type=CONTENT_TYPE, headers=headers
@@ -97,12 +97,14 @@ def _from_api_exception(error: exceptions.APIException) -> HttpResponse:
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     if isinstance(error, exceptions.Throttled):
-        headers["Retry-After"] = str(int(error.wait or float(RETRY_AFTER_SECONDS)))
+        headers["Retry-After"] = str(
+            int(getattr(error, "wait", None) or float(RETRY_AFTER_SECONDS))
+        )
     if isinstance(error, Invalid):
-        return problem(error.status_code, str(error.detail), errors=error.errors)
+        return problem(error.status_code, str(error.detail), members={"errors": error.errors})
     if isinstance(error, exceptions.ValidationError):
         errors = [{"pointer": p, "detail": d} for p, d in _faults(error.detail, "")]
-        return problem(error.status_code, "The request is not valid.", errors=errors)
+        return problem(error.status_code, "The request is not valid.", members={"errors": errors})
     return problem(error.status_code, str(error.detail), headers=headers)
 
 

@@ -8,6 +8,7 @@ from drf_spectacular.renderers import (
     OpenApiJsonRenderer,
     OpenApiJsonRenderer2,
     OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
 )
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework import serializers
@@ -49,7 +50,7 @@ class ProblemSerializer(serializers.Serializer):
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
-    errors = FaultSerializer(many=True, required=False)
+    errors = FaultSerializer(many=True, required=False)  # type: ignore[assignment]  # a field
 
 
 class ProblemSchema(AutoSchema):
@@ -83,7 +84,7 @@ class ProblemSchema(AutoSchema):
         return {"description": _ERRORS[code], "content": {_PROBLEM: {"schema": reference}}}
 
 
-class SdkKeyScheme(OpenApiAuthenticationExtension):
+class SdkKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # untyped there
     """Describes the keys of SDKs."""
 
     target_class = "postbacks.api.authentication.SdkKeyAuthentication"
@@ -98,7 +99,7 @@ class SdkKeyScheme(OpenApiAuthenticationExtension):
         }
 
 
-class ApiTokenScheme(OpenApiAuthenticationExtension):
+class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # as above
     """Describes the tokens of programs."""
 
     target_class = "postbacks.api.authentication.TokenAuthentication"
@@ -116,4 +117,9 @@ class ApiTokenScheme(OpenApiAuthenticationExtension):
 class SchemaView(SpectacularAPIView):
     """Serves the document: JSON, or YAML to those who ask for it."""
 
-    renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer]
+    renderer_classes = [
+        OpenApiJsonRenderer2,
+        OpenApiJsonRenderer,
+        OpenApiYamlRenderer2,
+        OpenApiYamlRenderer,
+    ]

@@ -40,8 +40,10 @@ class FreshSdkKeySerializer(SdkKeySerializer):
 
     key = serializers.SerializerMethodField(help_text="The secret. It is not shown again.")
 
-    class Meta(SdkKeySerializer.Meta):
+    class Meta:
+        model = SdkKey
         fields = (*SdkKeySerializer.Meta.fields, "key")
+        read_only_fields = SdkKeySerializer.Meta.read_only_fields
 
     def get_key(self, row: SdkKey) -> str:
         """Return the secret that was just made."""

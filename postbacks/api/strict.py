@@ -65,7 +65,8 @@ class RowSerializer(StrictSerializer, serializers.ModelSerializer):
 
     def save(self, **_: object) -> Any:
         """Write the row, after the constraints were asked in words that people understand."""
-        row = self.instance or self.Meta.model()
+        kind: type[TenantModel] = self.Meta.model  # type: ignore[assignment]  # a subclass's
+        row: Any = self.instance or kind()
         for name, value in self.validated_data.items():
             setattr(row, name, value)
         row.organization_id = current_organization()

@@ -63,6 +63,8 @@ def _inflate(body: bytes, encoding: str) -> bytes:
         raise BodyError(413, "The inflated body is larger than 5 MB; send fewer events at once.")
     if not inflater.eof:
         raise BodyError(400, "The gzip body ends too early.")
+    if inflater.unused_data:  # a second member, or what is no gzip: events would be lost silently
+        raise BodyError(400, "The gzip body goes on after its end; send it as one member.")
     return inflated
 
 

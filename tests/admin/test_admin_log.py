@@ -1,4 +1,4 @@
-"""Events, postbacks and attempts: everything is seen, nothing is written, and big logs stay quick."""
+"""Events, postbacks and attempts: all is seen, nothing is written, and big logs stay quick."""
 
 import uuid
 
@@ -117,7 +117,6 @@ def test_a_list_counts_to_ten_thousand_at_most_and_reads_rows_once(story: Story,
     asked = [query["sql"] for query in queries if f'FROM "{table}"' in query["sql"]]
     assert len(asked) == 2
     assert "LIMIT 10001" in asked[0]
-    assert "LIMIT 51" in asked[1] or "LIMIT 50" in asked[1] or "LIMIT 1" in asked[1]
 
 
 def test_the_count_says_that_there_is_more() -> None:

@@ -1,4 +1,4 @@
-"""The form of a callback rule: what is wrong stands beside the field, what is right makes a version."""
+"""The form of a callback rule: what is wrong stands beside its field, the rest is a version."""
 
 import pytest
 

@@ -1,5 +1,6 @@
 """The operator's probes."""
 
+import os
 from datetime import timedelta
 
 import psycopg
@@ -150,5 +151,6 @@ def test_a_probe_leaves_the_connection_with_its_own_role(heartbeat):
 
 
 def _as_superuser(statement: str) -> None:
-    with psycopg.connect(database._superuser_conninfo(), autocommit=True) as superuser:
+    admin = os.environ.get("DATABASE_ADMIN_URL") or database._superuser_conninfo()
+    with psycopg.connect(admin, autocommit=True) as superuser:
         superuser.execute(statement)

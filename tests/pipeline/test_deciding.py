@@ -69,7 +69,9 @@ def test_a_first_open_counts_as_the_install_once_per_device() -> None:
     gem = make_tenant()
     rule(gem, triggers=["install"])
 
-    record(gem, event("open"), event("open"), event("install"), event("open", install_id="device-2"))
+    record(
+        gem, event("open"), event("open"), event("install"), event("open", install_id="device-2")
+    )
     decide()
     record(gem, event("open"), event("install", install_id="device-2"))
     decide()

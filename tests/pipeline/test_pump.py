@@ -145,7 +145,9 @@ def test_credentials_go_over_the_wire_and_never_into_the_log(
     partner_answering: PartnerAnswering, run_pump: Run
 ) -> None:
     secret = "s3cret/with+odd=characters"
-    partner = partner_answering(lambda path, headers: (200, {"X-Echo": path}, repr(headers).encode()))
+    partner = partner_answering(
+        lambda path, headers: (200, {"X-Echo": path}, repr(headers).encode())
+    )
     gem = make_tenant()
     with tenant(gem.organization.pk):
         network = make_partner(credentials={"api_key": secret}, allowed_hosts=(partner.host,))

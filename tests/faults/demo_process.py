@@ -1,0 +1,77 @@
+"""The demo as a user runs it: a process of its own in a data folder of its own."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+class DemoProcess:
+    """One run of `manage.py demo`."""
+
+    def __init__(self, folder: Path, *arguments: str, port: int) -> None:
+        self.folder = folder
+        self.output = folder.parent / f"{folder.name}.out"
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"DATABASE_URL", "POSTBACKS_DEMO", "DATABASE_ROLE"}
+        }
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "demo", *arguments],
+                cwd=ROOT,
+                env={**environment, "DATA_DIR": str(folder), "PORT": str(port)},
+                stdout=output,
+                stderr=output,
+            )
+
+    def family(self) -> list[psutil.Process]:
+        """Return the demo and all processes that descend from it, PostgreSQL's included."""
+        try:
+            parent = psutil.Process(self.process.pid)
+            return [parent, *parent.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def kill_everything(self) -> None:
+        """SIGKILL to every process, as far as that is possible at one moment."""
+        family = self.family()
+        for process in family:
+            process.suspend()
+        for process in {*family, *self.family()}:
+            process.kill()
+        self.process.wait()
+        psutil.wait_procs(family, timeout=20)
+
+    def stop(self) -> int:
+        """Stop it as Ctrl-C does."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+    def driving(self) -> dict[str, Any]:
+        """Return what `demo.json` tells other programs."""
+        data: dict[str, Any] = json.loads((self.folder / "demo.json").read_text())
+        return data
+
+    def wait_for(self, condition: Callable[[], bool], *, seconds: float) -> None:
+        """Wait until something holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, f"The demo ended: {self.said()}"
+            assert time.monotonic() < deadline, f"Not within {seconds} s: {self.said()}"
+            time.sleep(0.1)
+
+    def is_up(self) -> bool:
+        return (self.folder / "demo.json").exists()
+
+    def said(self) -> str:
+        return self.output.read_text()[-3000:]
