@@ -98,6 +98,13 @@ class TenantForm(forms.ModelForm):
     are set by us.
     """
 
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # Django's own arguments
+        for name, field in self.fields.items():
+            if isinstance(field, ModelChoiceField) and field.queryset is not None:
+                chosen = getattr(self.instance, f"{name}_id", None)
+                field.queryset = _in_use(field.queryset, chosen)
+
     def _post_clean(self) -> None:
         if self.instance.organization_id is None:
             self.instance.organization_id = current_organization()
@@ -164,6 +171,11 @@ class ArchivingAdmin(TenantAdmin):
     actions = ["archive"]
     archived: ClassVar[str] = Lifecycle.ARCHIVED
 
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Leave archived rows as history knows them."""
+        is_archived = getattr(obj, "status", None) == self.archived
+        return not is_archived and super().has_change_permission(request, obj)
+
     @admin.action(permissions=["change"], description="Archive selected %(verbose_name_plural)s")
     def archive(
         self, request: HttpRequest, queryset: models.QuerySet[models.Model]
@@ -225,6 +237,13 @@ class TenantRelatedFilter(admin.RelatedFieldListFilter):
         if not (isinstance(related, type) and issubclass(related, TenantModel)):
             raise TypeError(f"{field} leads to rows of every organization.")
         return sorted(((str(row.pk), str(row)) for row in related.objects.all()), key=_by_label)
+
+
+def _in_use(rows: "models.QuerySet[M]", chosen: int | None) -> "models.QuerySet[M]":
+    """Return rows without archived ones, except for the one that is chosen already."""
+    if not any(field.name == "status" for field in rows.model._meta.fields):
+        return rows
+    return rows.filter(~models.Q(status=Lifecycle.ARCHIVED) | models.Q(pk=chosen))
 
 
 def _by_label(choice: tuple[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 import secrets
 import sys
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -73,9 +73,10 @@ if len(SECRET_KEY) < 32:
 
 
 def _encryption_keys(value: str) -> dict[str, str]:
+    form = "write it as id:key[,older-id:older-key], each key 32 bytes in URL-safe base64."
     keys = dict(part.split(":", 1) for part in environment.words(value) if ":" in part)
-    if not keys:
-        raise ValueError("write it as id:key[,older-id:older-key], each key 32 bytes in base64.")
+    if not keys or any(len(urlsafe_b64decode(key)) != 32 for key in keys.values()):
+        raise ValueError(form)
     return keys
 
 

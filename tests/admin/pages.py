@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from html.parser import HTMLParser
 
+from django.http import HttpResponse
 from django.test import Client
 
 from apps_registry.models import User
@@ -22,7 +23,7 @@ def filled_form(html: str) -> dict[str, str]:
     return reader.values
 
 
-def submit(client: Client, path: str, changes: Mapping[str, object]) -> object:
+def submit(client: Client, path: str, changes: Mapping[str, object]) -> HttpResponse:
     """Open a page, change some of its fields and send it."""
     form = filled_form(client.get(path).content.decode())
     return client.post(path, {**form, **changes})
@@ -45,7 +46,7 @@ class _FormReader(HTMLParser):
         if not self._inside or "__prefix__" in given.get("name", ""):
             return
         if tag == "input" and given.get("name"):
-            self._read_input(given, attrs)
+            self._read_input(given)
         elif tag == "select":
             self._select = given.get("name", "")
         elif tag == "option" and self._select and ("selected", "") in given.items():
@@ -66,7 +67,7 @@ class _FormReader(HTMLParser):
         if self._text:
             self.values[self._text] += data.removeprefix("\n")
 
-    def _read_input(self, given: dict[str, str], attrs: list[tuple[str, str | None]]) -> None:
+    def _read_input(self, given: dict[str, str]) -> None:
         kind = given.get("type", "text")
         if kind == "submit" or (kind == "checkbox" and "checked" not in given):
             return

@@ -121,6 +121,33 @@ def test_what_is_no_longer_used_is_archived_after_a_question(story: Story) -> No
         assert App.objects.get().status == Lifecycle.ARCHIVED
 
 
+def test_what_is_archived_can_be_read_but_not_changed(story: Story) -> None:
+    browser = sign_in(story.tenant.owner)
+    page = f"/admin/apps_registry/app/{story.tenant.app.pk}/change/"
+    with tenant(story.organization_id):
+        App.objects.update(status=Lifecycle.ARCHIVED)
+
+    seen, refused = browser.get(page), browser.post(page, {"name": "Renamed"})
+
+    assert (seen.status_code, refused.status_code) == (200, 403)
+
+
+def test_what_is_archived_takes_nothing_new_on(story: Story) -> None:
+    browser = sign_in(story.tenant.owner)
+    with tenant(story.organization_id):
+        App.objects.update(status=Lifecycle.ARCHIVED)
+
+    new_key = browser.get("/admin/apps_registry/sdkkey/add/").content.decode()
+    same_rule = filled_form(
+        browser.get(
+            f"/admin/postbacks/callbackrule/{story.keys[CallbackRule][0]}/change/"
+        ).content.decode()
+    )
+
+    assert story.tenant.app.name not in new_key
+    assert same_rule["app"] == str(story.tenant.app.pk)
+
+
 def test_a_rule_is_archived_too(story: Story) -> None:
     browser = sign_in(story.tenant.owner)
 

@@ -284,7 +284,11 @@ def test_no_transaction_is_open_while_a_request_goes_out(
 def _idle_in_transaction() -> int:
     settings = connection.settings_dict
     with psycopg.connect(
-        host=settings["HOST"], user=settings["USER"], dbname=settings["NAME"], autocommit=True
+        host=settings["HOST"],
+        port=settings["PORT"] or None,
+        user=settings["USER"],
+        dbname=settings["NAME"],
+        autocommit=True,
     ) as other:
         row = other.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%%'"
