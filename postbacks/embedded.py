@@ -84,7 +84,7 @@ class EmbeddedServer:
         self._run()
         self._wait_until_ready()
         roles.ensure_database(self.admin_conninfo("postgres"), DATABASE)
-        roles.ensure_roles(self.admin_conninfo(DATABASE), login=LOGIN, make_login=True)
+        roles.ensure_roles(self.admin_conninfo(DATABASE), login=LOGIN)
 
     def stop(self) -> None:
         """Stop the server if this process started it: fast shutdown, then SIGKILL after 20 s."""
@@ -113,6 +113,8 @@ class EmbeddedServer:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self._lock.close()
+            self._lock = None
             raise EmbeddedServerError(
                 f"Another run already uses the data folder {self.data_dir}. "
                 "Stop it, or set DATA_DIR to another folder."

@@ -32,25 +32,20 @@ class RoleProblem:
     hint: str
 
 
-def ensure_roles(conninfo: str, *, login: str, make_login: bool = False) -> None:
-    """Create the roles where they are missing and let `login` turn into them; safe to repeat.
+def ensure_roles(conninfo: str, *, login: str, password: str = "") -> None:
+    """Create roles and login where they are missing, and let the login turn into the roles.
 
-    `conninfo` names somebody who may create roles, in the database that Postbacks will use.
+    `conninfo` names somebody who may create roles, in the database that Postbacks will use. What
+    exists is left as it is (`problems` judges it), so that this may be repeated.
     """
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        if make_login:
-            _ensure_role(connection, login, "LOGIN")
+        _create_if_missing(connection, login, "LOGIN", password)
         for role in ROLES:
-            _ensure_role(connection, role, "NOLOGIN")
+            _create_if_missing(connection, role, "NOLOGIN")
             _grant(connection, role, login)
-        connection.execute(
-            sql.SQL("GRANT USAGE, CREATE ON SCHEMA public TO {}").format(sql.Identifier(OWNER))
-        )
-        connection.execute(
-            sql.SQL("GRANT USAGE ON SCHEMA public TO {}, {}").format(
-                sql.Identifier(WEB), sql.Identifier(WORKER)
-            )
-        )
+        owner, web, worker = map(sql.Identifier, ROLES)
+        connection.execute(sql.SQL("GRANT USAGE, CREATE ON SCHEMA public TO {}").format(owner))
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}, {}").format(web, worker))
 
 
 def ensure_database(conninfo: str, name: str) -> None:
@@ -106,15 +101,17 @@ def _problem(name: str, *, exists: bool, mighty: bool, member: bool) -> RoleProb
     return None
 
 
-def _ensure_role(connection: psycopg.Connection, name: str, can_login: str) -> None:
-    exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
-    verb = "ALTER" if exists else "CREATE"
-    attributes = f"{can_login} NOINHERIT NOBYPASSRLS NOCREATEDB NOCREATEROLE"
-    connection.execute(
-        sql.SQL("{} ROLE {} WITH {}").format(
-            sql.SQL(verb), sql.Identifier(name), sql.SQL(attributes)
-        )
+def _create_if_missing(
+    connection: psycopg.Connection, name: str, can_login: str, password: str = ""
+) -> None:
+    if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None:
+        return
+    statement = sql.SQL("CREATE ROLE {} {} NOINHERIT").format(
+        sql.Identifier(name), sql.SQL(can_login)
     )
+    if password:
+        statement += sql.SQL(" PASSWORD {}").format(sql.Literal(password))
+    connection.execute(statement)
 
 
 def _grant(connection: psycopg.Connection, role: str, login: str) -> None:

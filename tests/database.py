@@ -19,7 +19,7 @@ _KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
 def create() -> None:
     """Make a fresh database and migrate it as owner, then turn this connection to web."""
-    admin = os.environ.get("DATABASE_ADMIN_URL") or _superuser_conninfo()
+    admin = superuser_conninfo("postgres")
     with psycopg.connect(admin, autocommit=True) as superuser:
         superuser.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
         superuser.execute(f"CREATE DATABASE {NAME}")
@@ -63,6 +63,8 @@ def _set_role(role: str) -> None:
         cursor.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
 
 
-def _superuser_conninfo() -> str:
+def superuser_conninfo(name: str = NAME) -> str:
+    """Return how the tests' superuser connects to a database."""
+    given = os.environ.get("DATABASE_ADMIN_URL")
     host = connection.settings_dict["HOST"]
-    return f"host={host} user=postgres dbname=postgres"
+    return psycopg.conninfo.make_conninfo(given or f"host={host} user=postgres", dbname=name)

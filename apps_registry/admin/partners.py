@@ -25,7 +25,7 @@ class CredentialForm(TenantForm):
         fields = ["name"]
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # Django's own arguments
+        super().__init__(*args, **kwargs)
         is_saved = self.instance.pk is not None
         self.fields["secret"].required = not is_saved
         if "name" in self.fields:

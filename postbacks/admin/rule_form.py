@@ -15,7 +15,7 @@ class CallbackRuleForm(TenantForm):
     """Checks a rule as the rulebook does before it is saved."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # Django's own arguments
+        super().__init__(*args, **kwargs)
         if "status" in self.fields:
             offered = {*_CHOSEN_BY_PEOPLE, RuleStatus(self.instance.status)}
             self.fields["status"].choices = [  # type: ignore[attr-defined]  # a choice field

@@ -65,7 +65,7 @@ class RowSerializer(StrictSerializer, serializers.ModelSerializer):
 
     def save(self, **_: object) -> Any:
         """Write the row, after the constraints were asked in words that people understand."""
-        kind: type[TenantModel] = self.Meta.model  # type: ignore[assignment]  # a subclass's
+        kind: type[TenantModel] = self.Meta.model
         row: Any = self.instance or kind()
         for name, value in self.validated_data.items():
             setattr(row, name, value)

@@ -1,10 +1,16 @@
 """Errors of the management API: always problem+json, always with the place."""
 
 import json
+import threading
+import time
 
 import pytest
-from django.test import Client
+from django.db import connection
+from django.test import Client, RequestFactory
 
+from apps_registry.models import Partner
+from apps_registry.tenancy import tenant as tenant_of
+from postbacks.api import problems
 from tests import make
 from tests.api.calling import DRAFT, PROBLEM, owner_of
 
@@ -170,3 +176,64 @@ def test_head_is_answered_like_get_without_a_body():
     answer = client.head("/api/v1/apps")
 
     assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_who_loses_a_race_for_a_name_is_told_to_try_again():
+    tenant = make.make_tenant()
+    answers = []
+
+    def lose():
+        answers.append(owner_of(tenant).post("partners", {"name": "Unity Ads"}))
+        connection.close()
+
+    with tenant_of(tenant.organization.pk):
+        Partner.objects.create(name="Unity Ads")  # not committed yet: the other sees no rival
+        rival = threading.Thread(target=lose)
+        rival.start()
+        _wait_for_a_lock()
+    rival.join(timeout=10)
+
+    assert (answers[0].status, answers[0].content_type) == (409, PROBLEM)
+    assert len(owner_of(tenant).rows("partners")) == 1
+
+
+def _wait_for_a_lock() -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)
+    raise AssertionError("Nobody waits for a lock.")
+
+
+def test_a_host_that_is_not_ours_is_answered_with_a_problem():
+    answer = Client(headers={"Host": "evil.example.com"}).get("/api/v1/apps")
+
+    assert (answer.status_code, answer["Content-Type"]) == (400, PROBLEM)
+
+
+def test_a_mistake_of_ours_is_answered_with_a_problem_that_tells_nothing():
+    request = RequestFactory().get("/api/v1/apps")
+
+    answer = problems.server_error(request)
+
+    assert (answer.status_code, answer["Content-Type"]) == (500, PROBLEM)
+    assert "Traceback" not in answer.text
+
+
+def test_without_a_database_the_answer_says_when_to_come_again():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    host = connection.settings_dict["HOST"]
+    connection.close()
+    connection.settings_dict["HOST"] = "/nonexistent"
+    try:
+        answer = api.get("apps")
+    finally:
+        connection.close()
+        connection.settings_dict["HOST"] = host
+
+    assert (answer.status, answer.content_type) == (503, PROBLEM)
+    assert int(answer.headers["Retry-After"]) > 0

@@ -92,8 +92,6 @@ def test_one_event_is_stored_with_its_key_and_its_place_in_the_queue(tenant):
 
 
 def test_event_key_and_queue_are_committed_together_or_not_at_all(tenant):
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT max(xmin::text) FROM organization")
     post(tenant, [event(), event()])
 
     with tenant_of(tenant.organization.pk), connection.cursor() as cursor:
@@ -462,7 +460,7 @@ def test_a_time_that_is_none_is_rejected(tenant, value):
         ("-3.50", "-3.50"),
         ("1e2", "100"),
         ("0.123456789012", "0.123456789012"),
-        ("123456789012345678901.123456789012", None),
+        ("123456789012345678901.123456789012", "123456789012345678901.123456789012"),
         ("12345678901234567890.123456789012", "12345678901234567890.123456789012"),
         ('"12345678901234567890.123456789012"', "12345678901234567890.123456789012"),
     ],
@@ -472,8 +470,6 @@ def test_revenue_is_exact_to_the_last_digit(tenant, written, stored):
 
     answer = post(tenant, body)
 
-    if stored is None:
-        stored = "123456789012345678901.123456789012"
     assert answer.status_code == 202, answer.text
     assert only_event_of(tenant).revenue == Decimal(stored)
 

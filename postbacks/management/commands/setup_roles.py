@@ -11,18 +11,19 @@ class Command(BaseCommand):
     """Creates the three database roles and lets DATABASE_URL's login turn into them."""
 
     help = (
-        "Creates the database roles owner, web and worker. Run it once per server; it is safe to "
-        "repeat. Set DATABASE_ADMIN_URL to an address that may create roles, if DATABASE_URL's "
+        "Creates the database roles owner, web and worker, and DATABASE_URL's login if there is "
+        "none. Run it once per server; it is safe to repeat. Set DATABASE_ADMIN_URL to an address that may create roles, if DATABASE_URL's "
         "login may not."
     )
     requires_system_checks = []
 
     def handle(self, *args: object, **options: object) -> None:
         """Create what is missing and say so."""
-        login = str(settings.DATABASES["default"]["USER"])
+        database = settings.DATABASES["default"]
+        login = str(database["USER"])
         admin = environment.text("DATABASE_ADMIN_URL", settings.DATABASE_URL)
         try:
-            roles.ensure_roles(admin, login=login)
+            roles.ensure_roles(admin, login=login, password=str(database["PASSWORD"]))
         except psycopg.Error as error:
             raise CommandError(
                 f"The roles could not be created: {error}".strip()
