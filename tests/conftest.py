@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
@@ -17,6 +18,12 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> None:
         database.create()
     # Django would empty tables as the role web, which may not.
     TransactionTestCase._fixture_teardown = lambda _self: database.empty()  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> None:
+    """Hash the tests' passwords quickly; the slowness of real ones is the point of them."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -132,7 +132,8 @@ def _role(token: ApiToken) -> str:
     memberships = token.user.memberships_for_sign_in() if token.user.is_active else []
     for membership in memberships:
         if membership.organization_id == token.organization_id:
-            return min(token.role, membership.role, key=lambda role: len(RIGHTS[role]))
+            roles: list[str] = [token.role, membership.role]
+            return min(roles, key=lambda role: len(RIGHTS[role]))
     raise exceptions.PermissionDenied("The person of this API token is no longer a member.")
 
 

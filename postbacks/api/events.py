@@ -88,7 +88,7 @@ class EventViewSet(OrganizationViewSet):
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         """Return who may call: SDK keys write, API tokens read."""
-        if getattr(self.request, "method", None) == "POST":
+        if getattr(self.request, "method", None) == "POST" and "event_id" not in self.kwargs:
             return [SdkKeyAuthentication()]
         return super().get_authenticators()
 

@@ -65,8 +65,8 @@ class SdkKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     model = SdkKey
     queries = {"list": SdkKeyPage}
     rights = {
-        "list": Right.MANAGE,
-        "retrieve": Right.MANAGE,
+        "list": Right.READ,
+        "retrieve": Right.READ,
         "create": Right.MANAGE,
         "destroy": Right.MANAGE,
     }

@@ -17,7 +17,8 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 _COLUMNS = (
     "organization_id", "id", "received_at", "event_id", "event_name", "event_time", "source",
-    "platform", "bundle_id", "device", "revenue", "currency", "customer_user_id", "fields", "params",
+    "platform", "bundle_id", "device", "revenue", "currency", "customer_user_id",
+    "fields", "params",
     "app_id", "app_public_id", "app_name", "app_platform", "app_store_id", "app_store_share",
 )  # fmt: skip
 

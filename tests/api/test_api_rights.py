@@ -25,7 +25,7 @@ RIGHTS = {
     "v1/campaigns": _SET_UP_ROWS,
     "v1/callback-rules": {**_SET_UP_ROWS, "preview": READ},
     "v1/bundle-ids": {"list": READ, "retrieve": READ, "create": SET_UP, "destroy": SET_UP},
-    "v1/sdk-keys": {"list": MANAGE, "retrieve": MANAGE, "create": MANAGE, "destroy": MANAGE},
+    "v1/sdk-keys": {"list": READ, "retrieve": READ, "create": MANAGE, "destroy": MANAGE},
     "v1/events": {"list": READ, "retrieve": READ},
     "v1/postbacks": {"list": READ, "retrieve": READ, "resend": RESEND},
 }

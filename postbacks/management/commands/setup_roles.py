@@ -12,8 +12,8 @@ class Command(BaseCommand):
 
     help = (
         "Creates the database roles owner, web and worker, and DATABASE_URL's login if there is "
-        "none. Run it once per server; it is safe to repeat. Set DATABASE_ADMIN_URL to an address that may create roles, if DATABASE_URL's "
-        "login may not."
+        "none. Run it once per server; it is safe to repeat. Set DATABASE_ADMIN_URL to an address "
+        "that may create roles, if DATABASE_URL's login may not."
     )
     requires_system_checks = []
 
