@@ -5,7 +5,7 @@ BIN := .venv/bin
 # sh, not make, reads these: a value given on the command line or in the environment counts.
 export PORT DATA_DIR
 
-.PHONY: demo dev test lint format lock bench clean
+.PHONY: demo dev test lint format lock clean
 
 demo: .venv/runtime
 	@$(BIN)/python manage.py demo $(if $(ONCE),--once) $(if $(RESET),--reset)

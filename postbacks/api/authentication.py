@@ -107,12 +107,13 @@ def client_address(request: Request) -> str | None:
 
 
 def _secret(request: Request) -> str:
-    scheme, _, value = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    header: str = request.META.get("HTTP_AUTHORIZATION", "")
+    scheme, _, value = header.partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
     if scheme.lower() == "basic":
         try:
-            return base64.b64decode(value, validate=True).decode().split(":", 1)[0]
+            return base64.b64decode(value, validate=True).decode().partition(":")[0]
         except (binascii.Error, UnicodeDecodeError):
             raise exceptions.AuthenticationFailed("The Basic credentials can't be read.") from None
     raise exceptions.NotAuthenticated("Send the key as “Authorization: Bearer …”.")

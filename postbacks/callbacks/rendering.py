@@ -1,5 +1,6 @@
 """⑤ Renders claimed postbacks: a pure function of rule version, event and partner's credentials."""
 
+import logging
 from collections.abc import Sequence
 
 from apps_registry.encryption import SecretUnreadableError
@@ -11,6 +12,8 @@ from postbacks.callbacks.matching import partner_event_name
 from postbacks.models.stored import StoredEvent, load_events
 from postbacks.outgoing import Owed, Prepared
 
+logger = logging.getLogger(__name__)
+
 
 def prepare(batch: Sequence[Owed]) -> list[Prepared]:
     """Return how each postback of a batch is to be sent, in the batch's order."""
@@ -18,9 +21,22 @@ def prepare(batch: Sequence[Owed]) -> list[Prepared]:
     keys = {(owed.event_id, owed.event_received_at) for owed in batch}
     events = {event.id: event for event in load_events(keys)}
     return [
-        _prepare(owed, rules[owed.rule_id, owed.rule_version], events[owed.event_id])
+        _prepare_or_hold(
+            owed, rules.get((owed.rule_id, owed.rule_version)), events.get(owed.event_id)
+        )
         for owed in batch
     ]
+
+
+def _prepare_or_hold(owed: Owed, rule: CompiledRule | None, event: StoredEvent | None) -> Prepared:
+    """Prepare one postback; a surprise holds this one back and never its neighbors."""
+    if rule is None or event is None:
+        return Prepared(error="event_gone", refusal="The event or its rule is no longer stored.")
+    try:
+        return _prepare(owed, rule, event)
+    except Exception:
+        logger.exception("Postback %s could not be rendered", owed.public_id)
+        return Prepared(held=True)
 
 
 def _prepare(owed: Owed, rule: CompiledRule, event: StoredEvent) -> Prepared:

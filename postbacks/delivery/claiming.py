@@ -1,7 +1,7 @@
 """⑦ Claims due postbacks for this worker: a lease that ends by itself if the worker dies."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,7 +48,8 @@ def claim_due(limit: int) -> list[Claim]:
         cursor.execute(_CLAIM, {"lease": settings.LEASE_SECONDS, "claim": claim_id, "limit": limit})
         rows = cursor.fetchall()
         owed = _load([(id_, received_at) for id_, received_at, _, _ in rows])
-    return [Claim(claim_id, kind, tries, owed[id_]) for id_, _, kind, tries in rows]
+        _forget(id_ for id_, _, _, _ in rows if id_ not in owed)
+    return [Claim(claim_id, kind, tries, owed[id_]) for id_, _, kind, tries in rows if id_ in owed]
 
 
 def seconds_until_due() -> float | None:
@@ -57,6 +58,14 @@ def seconds_until_due() -> float | None:
         cursor.execute(_NEXT_DUE)
         (seconds,) = cursor.fetchone()
     return None if seconds is None else float(seconds)
+
+
+def _forget(ids: Iterable[int]) -> None:
+    """Take postbacks out of the queue whose rows have left with their day's partition."""
+    gone = list(ids)
+    if gone:
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM due_postback WHERE postback_id = ANY(%s)", [gone])
 
 
 def _load(keys: Sequence[tuple[int, datetime]]) -> dict[int, Owed]:

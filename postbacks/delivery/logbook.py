@@ -4,15 +4,18 @@ A row leaves the queue, or gets its next time, only with the claim under which i
 was changed there drives everything else. So a worker whose lease has ended writes nothing.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from django.db import connection
+from django.db import DataError, connection
 
 from postbacks.models import PostbackStatus
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,29 @@ WHERE postback_id = ANY(%(ids)s) AND claim_id = ANY(%(claims)s)
 """
 
 
-def finish(attempts: Sequence[Finished]) -> None:
-    """Log attempts and write what they mean for their postbacks."""
+def log_attempts(attempts: Sequence[Finished]) -> None:
+    """Log attempts and write what they mean for their postbacks.
+
+    If PostgreSQL refuses the batch for what one of them holds, each is written alone, and the one
+    that is refused again without what partner and rule put into it: its outcome must not be lost.
+    """
+    try:
+        _finish(attempts)
+    except DataError:
+        logger.exception("A batch of %d attempts was refused; each is written alone", len(attempts))
+        for attempt in attempts:
+            _log_alone(attempt)
+
+
+def _log_alone(attempt: Finished) -> None:
+    try:
+        _finish([attempt])
+    except DataError:
+        detail = "The request and the answer could not be stored."
+        _finish([replace(attempt, request={}, response={}, detail=detail)])
+
+
+def _finish(attempts: Sequence[Finished]) -> None:
     if not attempts:
         return
     moments = [attempt.event_received_at for attempt in attempts]

@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from postbacks.delivery.claiming import Claim, claim_due, seconds_until_due
 from postbacks.delivery.http import Sender
-from postbacks.delivery.logbook import Finished, finish, put_back
+from postbacks.delivery.logbook import Finished, log_attempts, put_back
 from postbacks.delivery.sending import attempt
 from postbacks.outgoing import Owed, Prepared
 
@@ -50,28 +50,38 @@ class Pump:
     _notified: bool = False
     _listening: object = None
     _next_beat: float = 0.0
-    _wake: tuple[int, int] = field(default_factory=os.pipe)
+    _wake: tuple[int, int] = (-1, -1)
 
     def run(self, seconds: float) -> None:
         """Work for so many seconds or until asked to stop, then finish what is in flight."""
+        self._wake = os.pipe()
         os.set_blocking(self._wake[1], False)
         ends_at = time.monotonic() + seconds
-        with ThreadPoolExecutor(THREADS) as threads:
-            while self._survives(self._goes_on) and time.monotonic() < ends_at:
-                if not self._survives(lambda: self._turn(threads)):
-                    self._survives(lambda: self._wait(ends_at))
-            while self._in_flight or self._unwritten:
-                self._survives(self._drain)
+        try:
+            with ThreadPoolExecutor(THREADS) as threads:
+                while self._survives(self._goes_on) and time.monotonic() < ends_at:
+                    if not self._survives(lambda: self._turn(threads)):
+                        self._survives(lambda: self._wait(ends_at))
+                while self._in_flight or self._unwritten:
+                    self._survives(self._drain)
+        finally:
+            for end in self._wake:
+                os.close(end)
 
     def _survives(self, step: Callable[[], bool]) -> bool:
-        """Run a step; while the database is away, wait a moment and call that work."""
+        """Run a step; whatever goes wrong, wait a moment and call that work.
+
+        Requests in flight would otherwise be lost to the log, and so be sent again.
+        """
         try:
             return step()
         except _DATABASE_IS_AWAY as error:
             logger.warning("The database can't be reached; the pump tries again: %s", error)
             connection.close()
-            time.sleep(1.0)
-            return True
+        except Exception:
+            logger.exception("A step of the pump failed; it tries again")
+        time.sleep(1.0)
+        return True
 
     def _goes_on(self) -> bool:
         if time.monotonic() < self._next_beat:
@@ -137,7 +147,7 @@ class Pump:
             pass
         if not self._unwritten:
             return 0
-        finish([finished for _, finished in self._unwritten if finished])
+        log_attempts([finished for _, finished in self._unwritten if finished])
         held = [claim for claim, finished in self._unwritten if not finished]
         put_back(
             [claim.owed.id for claim in held],

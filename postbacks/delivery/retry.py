@@ -3,21 +3,10 @@
 from collections.abc import Sequence
 from hashlib import blake2b
 
-# Early steps because ad platforms optimize on fresh conversions; together about three days.
-DEFAULT_DELAYS: tuple[int, ...] = (
-    5,
-    30,
-    120,
-    600,
-    1800,
-    3600,
-    7200,
-    18000,
-    36000,
-    50400,
-    72000,
-    72000,
-)
+from postbacks.delivery_defaults import DEFAULT_DELAYS
+
+__all__ = ["DEFAULT_DELAYS", "LONGEST_HINT", "next_delay"]
+
 LONGEST_HINT = 6 * 3600
 _SPREAD = 0.2
 

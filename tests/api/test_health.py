@@ -151,6 +151,6 @@ def test_a_probe_leaves_the_connection_with_its_own_role(heartbeat):
 
 
 def _as_superuser(statement: str) -> None:
-    admin = os.environ.get("DATABASE_ADMIN_URL") or database._superuser_conninfo()
+    admin = os.environ.get("DATABASE_ADMIN_URL") or database.superuser_conninfo("postgres")
     with psycopg.connect(admin, autocommit=True) as superuser:
         superuser.execute(statement)

@@ -13,7 +13,7 @@ from postbacks.callbacks import rendering
 from postbacks.delivery.addresses import Destinations, parse_networks
 from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.http import Sender
-from postbacks.delivery.logbook import finish
+from postbacks.delivery.logbook import log_attempts
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.delivery.sending import attempt
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RuleStatus
@@ -252,10 +252,10 @@ def test_a_worker_whose_lease_has_ended_writes_nothing(ok_partner: RecordingPart
         (prepared,) = rendering.prepare([stale.owed])
         late = attempt(stale, prepared, sender)
 
-        finish([late])
+        log_attempts([late])
 
         assert attempts_of(gem) == []
-        finish([attempt(fresh, prepared, sender)])
+        log_attempts([attempt(fresh, prepared, sender)])
 
     assert len(attempts_of(gem)) == 1
     assert postbacks_of(gem)[0].status == PostbackStatus.DELIVERED
