@@ -1,0 +1,151 @@
+"""Which rules want an event, and whether a person said no."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from postbacks.callbacks.consent import consent_is_missing
+from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.matching import Occasion, partner_event_name, wants
+
+NOW = datetime(2026, 5, 4, 10, tzinfo=UTC)
+
+RULE = msgspec.convert(
+    {
+        "name": "A rule", "app_id": None, "partner_id": None, "triggers": ["*"],
+        "frequency": "every", "attribution_scope": "everyone", "event_map": {},
+        "window_days": None, "sampling_percent": 100, "delay_seconds": 0, "send_revenue": True,
+        "without_consent": "strip", "method": "GET", "url": "https://ads.example.com/",
+        "headers": {}, "body_type": "none", "body": "", "missing_values": "empty",
+        "success": {"codes": ["2xx"]}, "timeout_seconds": 15, "retry_delays": [],
+    },
+    RuleDefinition,
+)  # fmt: skip
+
+PURCHASE = Occasion(
+    app_id=1,
+    event_name="purchase",
+    event_time=NOW,
+    device="device-1",
+    event_id="event-1",
+    is_install=False,
+    installed_at=NOW - timedelta(days=3),
+)
+
+
+def rule(**changes: object) -> RuleDefinition:
+    return msgspec.structs.replace(RULE, **changes)
+
+
+def occasion(**changes: object) -> Occasion:
+    return replace(PURCHASE, **changes)  # type: ignore[arg-type]  # a test's shorthand
+
+
+@pytest.mark.parametrize(
+    ("triggers", "name", "is_install", "wanted"),
+    [
+        (("*",), "purchase", False, True),
+        (("purchase", "open"), "purchase", False, True),
+        (("open",), "purchase", False, False),
+        (("install",), "open", True, True),
+        (("open",), "open", True, True),
+        (("install",), "install", True, True),
+        (("install",), "install", False, False),
+        (("install",), "open", False, False),
+        (("*",), "install", False, True),
+    ],
+)
+def test_a_trigger_is_an_event_name_or_any_and_an_install_happens_once(
+    triggers: tuple[str, ...], name: str, is_install: bool, wanted: bool
+) -> None:
+    happened = occasion(event_name=name, is_install=is_install)
+
+    assert wants(rule(triggers=triggers), happened) is wanted
+
+
+@pytest.mark.parametrize(("app_id", "wanted"), [(None, True), (1, True), (2, False)])
+def test_a_rule_with_an_app_sees_only_its_events(app_id: int | None, wanted: bool) -> None:
+    assert wants(rule(app_id=app_id), PURCHASE) is wanted
+
+
+@pytest.mark.parametrize(
+    ("scope", "to_us", "to_others", "organic"),
+    [
+        ("everyone", True, True, True),
+        ("partner", True, False, False),
+        ("partner_and_organic", True, False, True),
+        ("any_attributed", True, True, False),
+    ],
+)
+def test_the_scope_looks_at_who_earned_the_install(
+    scope: str, to_us: bool, to_others: bool, organic: bool
+) -> None:
+    ours = rule(attribution_scope=scope, partner_id=7)
+
+    assert (
+        wants(ours, occasion(attribution_type="click", attributed_partner_id=7)),
+        wants(ours, occasion(attribution_type="click", attributed_partner_id=8)),
+        wants(ours, PURCHASE),
+    ) == (to_us, to_others, organic)
+
+
+@pytest.mark.parametrize(
+    ("days", "installed_at", "wanted"),
+    [
+        (3, NOW - timedelta(days=3), True),
+        (3, NOW - timedelta(days=3, milliseconds=1), False),
+        (3, None, False),
+        (None, None, True),
+    ],
+)
+def test_the_window_counts_from_the_install(
+    days: int | None, installed_at: datetime | None, wanted: bool
+) -> None:
+    assert wants(rule(window_days=days), occasion(installed_at=installed_at)) is wanted
+
+
+def test_a_sample_takes_about_its_share_of_devices_and_always_the_same() -> None:
+    tenth = rule(sampling_percent=10)
+    devices = [occasion(device=f"device-{n}") for n in range(2_000)]
+
+    chosen = [wants(tenth, device) for device in devices]
+
+    assert 140 < sum(chosen) < 260
+    assert chosen == [wants(tenth, device) for device in devices]
+    assert not any(wants(rule(sampling_percent=0), device) for device in devices)
+
+
+def test_a_map_names_the_partners_event_or_leaves_it_out() -> None:
+    mapped = rule(event_map={"purchase": "af_purchase"})
+
+    assert partner_event_name(mapped, "purchase") == "af_purchase"
+    assert partner_event_name(mapped, "open") is None
+    assert partner_event_name(RULE, "open") == "open"
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({}, False),
+        ({"limit_ad_tracking": True}, True),
+        ({"limit_ad_tracking": False}, False),
+        ({"att_status": 0}, False),
+        ({"att_status": 1}, True),
+        ({"att_status": 2}, True),
+        ({"att_status": 3}, False),
+        ({"us_privacy": "1YYN"}, True),
+        ({"us_privacy": "1YNN"}, False),
+        ({"us_privacy": "1-"}, False),
+        ({"sharing_opt_out": ["lumen ads"]}, True),
+        ({"sharing_opt_out": ["all"]}, True),
+        ({"sharing_opt_out": ["Other"]}, False),
+        ({"eea": True}, True),
+        ({"gdpr_applies": True, "ad_user_data": False}, True),
+        ({"eea": True, "ad_user_data": True}, False),
+        ({"ad_user_data": False}, False),
+    ],
+)
+def test_consent_is_missing_only_on_evidence(fields: dict[str, object], missing: bool) -> None:
+    assert consent_is_missing(fields, partner="Lumen Ads") is missing

@@ -1,0 +1,141 @@
+"""One bad postback, rule or answer holds itself back and never its neighbors."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import connection
+
+from apps_registry.tenancy import tenant
+from postbacks import roles
+from postbacks.models import DuePostback, PostbackStatus
+from tests import database
+from tests.events import attempts_of, event, postbacks_of, record
+from tests.make import make_partner, make_rule, make_tenant
+from tests.pipeline.conftest import Answer, RecordingPartner, Run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def as_worker(statement: str) -> None:
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_a_credential_whose_host_is_no_longer_allowed_is_not_sent(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        network = make_partner(
+            credentials={"api_key": "s3cret-key"}, allowed_hosts=(ok_partner.host,)
+        )
+        good = make_rule(url=ok_partner.url + "/good", delay_seconds=1)
+        bad = make_rule(
+            url=ok_partner.url + "/bad?key={{credential.api_key}}", partner=network, delay_seconds=1
+        )
+    record(gem, event())
+
+    def are_both_over() -> bool:
+        owed = postbacks_of(gem)
+        if owed and not removed:
+            removed.append(True)
+            as_worker("UPDATE partner SET allowed_hosts = '{}'")
+        return bool(owed) and all(it.status != PostbackStatus.PENDING for it in owed)
+
+    removed: list[bool] = []
+    run_pump(until=are_both_over)
+
+    outcomes = {it.rule_id: (it.status, it.reason) for it in postbacks_of(gem)}
+    assert outcomes == {
+        good.pk: (PostbackStatus.DELIVERED, ""),
+        bad.pk: (PostbackStatus.FAILED, "template"),
+    }
+    assert [path for _, path, _, _ in ok_partner.requests] == ["/good"]
+
+
+def test_a_postback_whose_event_is_gone_fails_with_a_reason(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        make_rule(url=ok_partner.url, delay_seconds=1)
+    record(gem, event())
+
+    def is_over() -> bool:
+        owed = postbacks_of(gem)
+        if owed and not removed:
+            removed.append(True)
+            as_worker("DELETE FROM event")
+        return bool(owed) and owed[0].status == PostbackStatus.FAILED
+
+    removed: list[bool] = []
+    run_pump(until=is_over)
+
+    assert postbacks_of(gem)[0].reason == "event_gone"
+    assert ok_partner.requests == []
+
+
+def test_a_queue_row_without_a_postback_is_forgotten(run_pump: Run) -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        rule = make_rule()
+    as_worker(
+        "INSERT INTO due_postback"
+        " (postback_id, organization_id, event_received_at, rule_id, host, due_at)"
+        f" VALUES (1, {gem.organization.pk}, now(), {rule.pk}, '', now())"
+    )
+
+    run_pump(until=lambda: _queue_is_empty(gem.organization.pk))
+
+    assert postbacks_of(gem) == []
+
+
+def _queue_is_empty(organization_id: int) -> bool:
+    with tenant(organization_id):
+        return not DuePostback.objects.exists()
+
+
+# Stands for anything in an answer that PostgreSQL can't store.
+_REFUSE_ANSWERS = """
+CREATE FUNCTION refuse_answer() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.response ->> 'body' = 'unstorable' THEN
+        RAISE EXCEPTION USING ERRCODE = '22021';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse_answer BEFORE INSERT ON delivery_attempt
+    FOR EACH ROW EXECUTE FUNCTION refuse_answer();
+"""
+
+
+@pytest.fixture
+def some_answers_cannot_be_stored() -> Iterator[None]:
+    with database.as_role(roles.OWNER), connection.cursor() as cursor:
+        cursor.execute(_REFUSE_ANSWERS)
+    yield
+    with database.as_role(roles.OWNER), connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER refuse_answer ON delivery_attempt")
+        cursor.execute("DROP FUNCTION refuse_answer")
+
+
+def test_an_answer_that_cannot_be_stored_does_not_lose_the_outcome(
+    some_answers_cannot_be_stored: None,
+    partner_answering: Callable[[Answer], RecordingPartner],
+    run_pump: Run,
+) -> None:
+    partner = partner_answering(
+        lambda path, _: (200, {}, b"unstorable" if path == "/bad" else b"ok")
+    )
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        make_rule(url=partner.url + "/bad")
+        make_rule(url=partner.url + "/good")
+    record(gem, event())
+
+    run_pump(until=lambda: len(attempts_of(gem)) == 2)
+
+    assert {postback.status for postback in postbacks_of(gem)} == {PostbackStatus.DELIVERED}
+    assert len(partner.requests) == 2
+    details = {attempt.detail for attempt in attempts_of(gem)}
+    assert details == {"", "The request and the answer could not be stored."}
