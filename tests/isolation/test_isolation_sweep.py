@@ -1,6 +1,7 @@
 """Tenants are kept apart twice: each wall holds without the other, and without both it shows."""
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 from django.contrib import admin
@@ -23,9 +24,10 @@ def victim(transactional_db: None) -> Story:
 
 
 @pytest.fixture
-def stranger(transactional_db: None) -> Story:
+def stranger(transactional_db: None) -> Iterator[Story]:
     logging.disable(logging.ERROR)  # thousands of refusals are what we want here
-    return live_through("Stranger")
+    yield live_through("Stranger")
+    logging.disable(logging.NOTSET)
 
 
 def test_another_owner_sees_and_changes_nothing(victim: Story, stranger: Story) -> None:
