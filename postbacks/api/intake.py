@@ -12,7 +12,8 @@ from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.event_schema import ReceiptSerializer, sent_events
 from postbacks.api.problems import problem
 from postbacks.intake.body import BodyError
-from postbacks.intake.checking import Fault, Reporter
+from postbacks.intake.checking import Reporter
+from postbacks.intake.faults import Fault
 from postbacks.intake.recording import Receipt, record_events
 from postbacks.middleware import own_transactions
 

@@ -3,7 +3,6 @@
 import ipaddress
 import re
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from postbacks.intake.currencies import CURRENCIES
+from postbacks.intake.faults import Fault
 from postbacks.intake.fields import (
     ADVERTISING_IDS,
     DEVICE_IDS,
@@ -18,8 +18,8 @@ from postbacks.intake.fields import (
     KNOWN,
     EventFields,
 )
+from postbacks.intake.storable import storage_faults
 
-MAX_PARAMS_BYTES = 32 * 1024
 OLDEST = timedelta(days=58)
 FUTURE = timedelta(minutes=5)
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
@@ -39,14 +39,6 @@ class Reporter:
     bundle_ids: tuple[str, ...]
     ip_address: str | None = None  # of the request; None where it says nothing about the device
     user_agent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with one field: a JSON pointer into the event, and what helps."""
-
-    pointer: str
-    detail: str
 
 
 @dataclass(slots=True)
@@ -82,7 +74,7 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
         "fields": _fields(event, reporter, checked.faults),
         "params": params,
     }
-    _check_storable(row, params, checked.faults)
+    checked.faults.extend(storage_faults(row, params))
     checked.row = row
     return checked
 
@@ -245,37 +237,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _check_storable(row: dict[str, object], params: object, faults: list[Fault]) -> None:
-    """Refuse what PostgreSQL can't hold, so that one event never spoils its neighbors."""
-    if _anywhere(params, _is_huge_number):
-        faults.append(Fault("/params", "A number is too large or too small; send it as a string."))
-        return
-    if len(msgspec.json.encode(params)) > MAX_PARAMS_BYTES:
-        faults.append(Fault("/params", "The parameters are larger than 32 KB; send fewer."))
-    if b"\\u0000" in msgspec.json.encode(row):  # nearly never, and then worth a closer look
-        fields = row["fields"] if isinstance(row["fields"], dict) else {}
-        faults.extend(
-            Fault(f"/{name}", "The text holds a NUL character; remove it.")
-            for name, value in {**row, **fields}.items()
-            if name != "fields" and _anywhere(value, _holds_nul)
-        )
-
-
-def _anywhere(value: object, test: Callable[[object], bool]) -> bool:
-    if isinstance(value, dict):
-        return any(_anywhere(part, test) for pair in value.items() for part in pair)
-    if isinstance(value, list):
-        return any(_anywhere(part, test) for part in value)
-    return test(value)
-
-
-def _is_huge_number(value: object) -> bool:
-    if isinstance(value, Decimal):
-        return abs(value.adjusted()) > 300
-    return isinstance(value, int) and abs(value) >= 2**63
-
-
-def _holds_nul(value: object) -> bool:
-    return isinstance(value, str) and "\x00" in value

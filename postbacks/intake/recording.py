@@ -13,7 +13,8 @@ from django.db import connection
 
 from apps_registry.tenancy import tenant
 from postbacks.intake.body import read_events
-from postbacks.intake.checking import CheckedEvent, Fault, Reporter, check_event
+from postbacks.intake.checking import CheckedEvent, Reporter, check_event
+from postbacks.intake.faults import Fault
 from postbacks.models import EventSource
 
 # A number stays a number with all its digits, also in `params`.
@@ -100,12 +101,17 @@ def record_events(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
         ),
         ids=tuple(None if event.faults else str(event.row["event_id"]) for event in checked),
         warnings=tuple(
-            Warned(index, Fault(f"/{name}", "Unknown field; it was kept in params."))
+            Warned(index, Fault(_pointer(name), "Unknown field; it was kept in params."))
             for index, event in enumerate(checked)
             if not event.faults
             for name in event.unknown
         ),
     )
+
+
+def _pointer(name: str) -> str:
+    """Return the JSON pointer of a field whose name the client chose (RFC 6901)."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def _first_of_each_id(checked: list[CheckedEvent]) -> list[dict[str, object]]:

@@ -1,0 +1,115 @@
+"""The processes of the demo: PostgreSQL, the stand-in ad network, the web server, the worker."""
+
+import http.client
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.conf import settings
+
+from postbacks.demo import organization
+from postbacks.demo.children import Children, DemoError
+from postbacks.demo.organization import DemoOrganization
+from postbacks.embedded import EmbeddedServer
+
+HOST = "127.0.0.1"
+_READY_SECONDS = 90.0
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything that runs on one data folder, reachable on one port."""
+
+    folder: Path
+    port: int
+    say: Callable[[str], object]
+    partner_port: int = 0
+    children: Children = field(init=False)
+    _server: EmbeddedServer | None = None
+
+    def __post_init__(self) -> None:
+        self.children = Children(self.folder, settings.BASE_DIR)
+
+    @property
+    def url(self) -> str:
+        """Return the address of the web UI and the API."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def partner_url(self) -> str:
+        """Return the address of the stand-in."""
+        return f"http://{HOST}:{self.partner_port}"
+
+    def start_database(self) -> None:
+        """Start PostgreSQL unless DATABASE_URL names one, and bring its tables up to date."""
+        if settings.DATABASE_URL == settings.EMBEDDED_URL:
+            self.say("Starting PostgreSQL …")
+            server = EmbeddedServer(self.folder)
+            server.start()
+            self._server = server
+        self.say("Preparing the database …")
+        migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
+        self.children.run(migrate, name="migrate")
+
+    def start_the_rest(self) -> DemoOrganization:
+        """Start the other processes and return the organization once everything answers."""
+        self.say("Starting the stand-in ad network, the web server and the worker …")
+        self._start_partner()
+        demo = organization.set_up(self.partner_url)
+        environment = {"PUBLIC_URL": self.url}
+        web = [
+            sys.executable, "-m", "gunicorn", "postbacks.wsgi:application",
+            f"--bind={HOST}:{self.port}", "--worker-class=gthread", "--workers=2", "--threads=8",
+            "--no-control-socket",
+        ]  # fmt: skip
+        self.children.start("web", web, environment=environment)
+        worker = [sys.executable, "manage.py", "worker"]
+        self.children.start("worker", worker, environment=environment)
+        self._wait_until_ready()
+        return demo
+
+    def stop(self) -> None:
+        """End every process, PostgreSQL last."""
+        self.children.stop()
+        if self._server:
+            self._server.stop()
+
+    def _start_partner(self) -> None:
+        """Start the stand-in, on the port that it had before: rules name it."""
+        kept = self.folder / "partner_port"
+        port = kept.read_text().strip() if kept.exists() else "0"
+        folder = self.folder / "partner"
+        folder.mkdir(parents=True, exist_ok=True)
+        answer = self.children.start(
+            "partner",
+            [sys.executable, "-m", "postbacks.demo.partner", f"--port={port}", f"--data={folder}"],
+            environment={},
+            first_line=True,
+        )
+        if not answer.isdigit():
+            raise DemoError(f"The stand-in did not start: {self.children.last_words('partner')}")
+        kept.write_text(answer)
+        self.partner_port = int(answer)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            self.children.check()
+            if self._is_ready():
+                return
+            time.sleep(0.1)
+        raise DemoError(
+            f"Not everything answered within {_READY_SECONDS:.0f} s; see {self.folder}."
+        )
+
+    def _is_ready(self) -> bool:
+        request = http.client.HTTPConnection(HOST, self.port, timeout=5)
+        try:
+            request.request("GET", "/readyz")
+            return request.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            request.close()

@@ -1,0 +1,11 @@
+"""What can be wrong with one field of an event."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with one field: a JSON pointer into the event, and what helps."""
+
+    pointer: str
+    detail: str
