@@ -22,9 +22,10 @@ def finish_migration(sender: AppConfig, using: str, **_: object) -> None:
 def ensure_partitions(using: str = "default") -> None:
     """Make the logs' partitions for yesterday, today and the week ahead."""
     with connections[using].cursor() as cursor:
-        cursor.execute(
-            "SELECT ensure_partitions((now() AT TIME ZONE 'UTC')::date - 1, %s)", [DAYS_AHEAD + 1]
-        )
+        for day in range(-1, DAYS_AHEAD):  # each by itself, so that no lock is held for long
+            cursor.execute(
+                "SELECT ensure_partitions((now() AT TIME ZONE 'UTC')::date + %s, 1)", [day]
+            )
 
 
 def days_ahead() -> int:

@@ -24,12 +24,14 @@ class Rendering:
     """A request rendered twice from the same values.
 
     `wire` holds credentials and is never stored; `shown` has `•••` in their place and is logged.
-    `missing` names the macros that had no value, in order of first appearance.
+    `missing` names the macros that had no value, in order of first appearance; `secrets` are the
+    texts that credentials became in the wire form, to be masked where a partner sends them back.
     """
 
     wire: OutgoingRequest
     shown: OutgoingRequest
     missing: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

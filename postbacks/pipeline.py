@@ -29,7 +29,7 @@ from postbacks.models.stored import StoredEvent, load_events
 logger = logging.getLogger(__name__)
 
 
-def decide_events(limit: int = 500) -> int:
+def decide_events(limit: int = 100) -> int:
     """Decide the oldest undecided events and return how many there were.
 
     All of a batch are decided in one transaction. If one raises, each is decided alone, and the
@@ -71,7 +71,7 @@ def _decide(taken: Sequence[Undecided]) -> None:
     installs = recognize_installs(events)
     standings = {event.id: _standing(event, installs.get(event.id)) for event in events}
     decisions = decide_postbacks(events, standings, now=now)
-    owe([_new_postback(decision) for decision in decisions], now=now)
+    owe([_new_postback(decision) for decision in decisions])
     forget_failures(taken)
 
 
@@ -100,7 +100,7 @@ def _new_postback(decision: Decision) -> NewPostback:
         event_received_at=event.received_at,
         attribution_version=decision.standing.attribution_version,
         installed_at=decision.standing.installed_at,
-        due_at=decision.due_at,
+        delay_seconds=rule.definition.delay_seconds,
         host=decision.host,
         reason=decision.reason,
     )

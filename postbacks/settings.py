@@ -42,6 +42,7 @@ def _database(url: str) -> dict[str, object]:
             **options,
             "assume_role": DATABASE_ROLE,
             "connect_timeout": 5,
+            "tcp_user_timeout": 15_000,  # a server that vanished is noticed, not waited for
             "application_name": DATABASE_ROLE,
         },
         "DISABLE_SERVER_SIDE_CURSORS": True,

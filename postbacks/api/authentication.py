@@ -5,7 +5,6 @@ token belongs, or the other way around, is answered 403: it is known, but not he
 """
 
 import base64
-import binascii
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -114,7 +113,7 @@ def _secret(request: Request) -> str:
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(value, validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # not base64, or not UTF-8
             raise exceptions.AuthenticationFailed("The Basic credentials can't be read.") from None
     raise exceptions.NotAuthenticated("Send the key as “Authorization: Bearer …”.")
 

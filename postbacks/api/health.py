@@ -9,7 +9,6 @@ import psycopg
 from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 from psycopg import sql
 
@@ -99,10 +98,9 @@ def _partitions() -> Check:
 
 
 def _worker() -> Check:
-    beat_at = WorkerHeartbeat.objects.filter(name=CLUSTER).values_list("beat_at", flat=True).first()
-    if beat_at is None:
+    seconds = WorkerHeartbeat.ages(CLUSTER).get(CLUSTER)
+    if seconds is None:
         return Check(ok=False, detail="No worker has run yet; start `manage.py worker`.")
-    seconds = max((timezone.now() - beat_at).total_seconds(), 0)
     return Check(
         ok=seconds <= HEARTBEAT_SECONDS,
         detail=f"The last sign of life of a worker is {seconds:.0f} s old.",

@@ -1,5 +1,6 @@
 """A callback rule as the API writes and shows it."""
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -34,6 +35,8 @@ class PlainJson(serializers.JSONField):
         """Return the value as `json.loads` would. Raises for what can't be compared or stored."""
         if isinstance(data, dict | list) or (isinstance(data, str) and not data.isprintable()):
             raise serializers.ValidationError("Write a plain text, a number, true, false or null.")
+        if isinstance(data, Decimal) and not math.isfinite(float(data)):
+            raise serializers.ValidationError("The number is too large.")
         return float(data) if isinstance(data, Decimal) else data
 
 

@@ -1,5 +1,6 @@
 """④ Rules as workers use them: the versions that postbacks name, parsed and compiled once."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -11,6 +12,8 @@ from apps_registry.models.partners import open_credential
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.macros import CompiledRequest, compile_request
 from postbacks.models import RuleStatus
+
+logger = logging.getLogger(__name__)
 
 RuleVersion = tuple[int, int]  # rule id, number of the version
 UNSAVED = 0  # the rule id of what is only previewed or checked
@@ -108,8 +111,9 @@ def _load(condition: str, parameters: list[str | list[int]]) -> list[CompiledRul
         cursor.execute(_LOAD + condition + " ORDER BY r.id", parameters)
         rows = cursor.fetchall()
     definitions = {
-        (rule_id, number): _parse(rule_id, number, definition)
+        (rule_id, number): parsed
         for _, rule_id, number, _, definition, _ in rows
+        if (parsed := _parse_or_note(rule_id, number, definition))
     }
     partners = _load_partners({d.partner_id for d in definitions.values()} - {None})
     return [
@@ -118,10 +122,11 @@ def _load(condition: str, parameters: list[str | list[int]]) -> list[CompiledRul
             rule_id=rule_id,
             version=number,
             status=status,
-            definition=(definition := definitions[rule_id, number]),
+            definition=definition,
             partner=partners.get((organization_id, definition.partner_id)),
         )
         for organization_id, rule_id, number, status, _, _ in rows
+        if (definition := definitions.get((rule_id, number)))
     ]
 
 
@@ -136,6 +141,15 @@ def _load_partners(ids: set[int | None]) -> dict[tuple[int, int | None], Partner
             )
             for organization_id, id_, name, hosts, sealed in cursor.fetchall()
         }
+
+
+def _parse_or_note(rule_id: int, number: int, definition: str) -> RuleDefinition | None:
+    """Read a version; one that can't be read is left out and never takes others with it."""
+    try:
+        return _parse(rule_id, number, definition)
+    except msgspec.MsgspecError:
+        logger.exception("Version %d of rule %d can't be read", number, rule_id)
+        return None
 
 
 # A version never changes, so what was made of it once serves for good.

@@ -1,8 +1,9 @@
 """④ Decides what is owed for an event: one postback for each rule that wants it."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from django.db import connection
@@ -15,6 +16,8 @@ from postbacks.callbacks.matching import Occasion, partner_event_name, wants
 from postbacks.ids import uuid7
 from postbacks.models import SkipReason
 from postbacks.models.stored import StoredEvent
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,12 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One postback to be written: owed at `due_at`, or skipped for `reason`."""
+    """One postback to be written: owed after its rule's delay, or skipped for `reason`."""
 
     public_id: str
     event: StoredEvent
     rule: CompiledRule
     standing: Standing
-    due_at: datetime
     host: str = ""
     reason: str = ""
 
@@ -46,14 +48,27 @@ def decide_postbacks(
 ) -> list[Decision]:
     """Return what the active rules want of these events, “first time per device” included."""
     rules = load_active_rules(event.organization_id for event in events)
-    decisions = [
-        _decide(rule, event, standing, now)
-        for event in events
-        for standing in [standings.get(event.id, Standing())]
-        for rule in rules.get(event.organization_id, [])
-        if wants(rule.definition, _occasion(event, standing))
-    ]
+    decisions = []
+    for event in events:
+        standing = standings.get(event.id, Standing())
+        occasion = _occasion(event, standing)
+        for rule in rules.get(event.organization_id, []):
+            decision = _decide_or_note(rule, event, standing, occasion, now)
+            if decision is not None:
+                decisions.append(decision)
     return _first_times_only(decisions)
+
+
+def _decide_or_note(
+    rule: CompiledRule, event: StoredEvent, standing: Standing, occasion: Occasion, now: datetime
+) -> Decision | None:
+    """Decide for one rule; a surprise is noted as a skip and never keeps other rules from it."""
+    try:
+        return _decide(rule, event, standing, now) if wants(rule.definition, occasion) else None
+    except Exception:
+        logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
+        public_id = str(uuid7(event.received_at))
+        return Decision(public_id, event, rule, standing, reason=SkipReason.RULE_ERROR)
 
 
 def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
@@ -88,8 +103,7 @@ def _decide(rule: CompiledRule, event: StoredEvent, standing: Standing, now: dat
         except TemplateError:
             # The rule was good when it was saved; sending it will say what is wrong by now.
             host = ""
-    delay = timedelta(seconds=rule.definition.delay_seconds)
-    return Decision(str(public_id), event, rule, standing, now + delay, host, reason)
+    return Decision(str(public_id), event, rule, standing, host, reason)
 
 
 _FIRST_TIMES = """

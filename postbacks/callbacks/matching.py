@@ -69,7 +69,7 @@ def _in_window(rule: RuleDefinition, occasion: Occasion) -> bool:
         return True
     if occasion.installed_at is None:
         return False
-    return occasion.event_time <= occasion.installed_at + timedelta(days=rule.window_days)
+    return occasion.event_time - occasion.installed_at <= timedelta(days=rule.window_days)
 
 
 def _in_sample(rule: RuleDefinition, occasion: Occasion) -> bool:

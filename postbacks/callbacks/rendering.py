@@ -9,6 +9,7 @@ from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.known import facts_of, values_for
 from postbacks.callbacks.macros import RenderError, TemplateError
 from postbacks.callbacks.matching import partner_event_name
+from postbacks.models import RuleStatus
 from postbacks.models.stored import StoredEvent, load_events
 from postbacks.outgoing import Owed, Prepared
 
@@ -30,8 +31,10 @@ def prepare(batch: Sequence[Owed]) -> list[Prepared]:
 
 def _prepare_or_hold(owed: Owed, rule: CompiledRule | None, event: StoredEvent | None) -> Prepared:
     """Prepare one postback; a surprise holds this one back and never its neighbors."""
-    if rule is None or event is None:
-        return Prepared(error="event_gone", refusal="The event or its rule is no longer stored.")
+    if event is None:
+        return Prepared(error="event_gone", refusal="The event's data are no longer stored.")
+    if rule is None:  # its version can't be read, which the operator's log says
+        return Prepared(held=True)
     try:
         return _prepare(owed, rule, event)
     except Exception:
@@ -40,6 +43,8 @@ def _prepare_or_hold(owed: Owed, rule: CompiledRule | None, event: StoredEvent |
 
 
 def _prepare(owed: Owed, rule: CompiledRule, event: StoredEvent) -> Prepared:
+    if rule.status == RuleStatus.ARCHIVED:
+        return Prepared(error="rule_archived", refusal="The rule was archived.")
     if not rule.is_on:
         return Prepared(held=True)
     definition = rule.definition
@@ -62,5 +67,5 @@ def _prepare(owed: Owed, rule: CompiledRule, event: StoredEvent) -> Prepared:
         timeout_seconds=definition.timeout_seconds,
         success=definition.success,
         retry_delays=definition.retry_delays,
-        secrets=tuple(rule.credentials.values()),
+        secrets=(*rule.credentials.values(), *rendering.secrets),
     )

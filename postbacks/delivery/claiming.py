@@ -12,13 +12,23 @@ from postbacks.outgoing import Owed
 
 # Due rows and rows whose lease has ended look the same: `due_at` is when somebody may take them.
 _CLAIM = """
+WITH candidates AS (
+    SELECT postback_id, organization_id, host, due_at FROM due_postback
+    WHERE due_at <= now() AND (organization_id, host) NOT IN (
+        SELECT * FROM unnest(%(busy_organizations)s::bigint[], %(busy_hosts)s::text[])
+    )
+    ORDER BY due_at LIMIT 4 * %(limit)s FOR UPDATE SKIP LOCKED
+), fair AS (
+    SELECT postback_id, due_at,
+           row_number() OVER (PARTITION BY organization_id, host ORDER BY due_at) AS place
+    FROM candidates
+), chosen AS (
+    SELECT postback_id FROM fair WHERE place <= %(per_host)s ORDER BY due_at LIMIT %(limit)s
+)
 UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
-FROM (
-    SELECT postback_id FROM due_postback WHERE due_at <= now()
-    ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-) AS due
-WHERE due_postback.postback_id = due.postback_id
-RETURNING due_postback.postback_id, event_received_at, kind, tries
+FROM chosen
+WHERE due_postback.postback_id = chosen.postback_id
+RETURNING due_postback.postback_id, event_received_at, host, kind, tries
 """
 
 _LOAD = """
@@ -31,25 +41,53 @@ WHERE id = ANY(%(ids)s) AND event_received_at BETWEEN %(first)s AND %(last)s
 _NEXT_DUE = "SELECT extract(epoch FROM min(due_at) - now()) FROM due_postback"
 
 
+Lane = tuple[int, str]  # an organization and a host
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One postback that is ours until the lease ends. `tries` counts those of this schedule."""
 
     claim_id: uuid.UUID
+    host: str
     kind: str
     tries: int
     owed: Owed
 
+    @property
+    def lane(self) -> Lane:
+        """Return whose share of a worker this postback takes."""
+        return self.owed.organization_id, self.host
 
-def claim_due(limit: int) -> list[Claim]:
-    """Claim up to `limit` due postbacks, the longest due first."""
+
+def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] = ()) -> list[Claim]:
+    """Claim up to `limit` due postbacks, the longest due first.
+
+    Of one organization and host at most `per_host`, and none where they are `busy`: a partner that
+    hangs holds its own share of a worker and no more.
+    """
+    lanes = list(busy)
     claim_id = uuid.uuid4()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"lease": settings.LEASE_SECONDS, "claim": claim_id, "limit": limit})
+        cursor.execute(
+            _CLAIM,
+            {
+                "lease": settings.LEASE_SECONDS,
+                "claim": claim_id,
+                "limit": limit,
+                "per_host": limit if per_host is None else per_host,
+                "busy_organizations": [organization_id for organization_id, _ in lanes],
+                "busy_hosts": [host for _, host in lanes],
+            },
+        )
         rows = cursor.fetchall()
-        owed = _load([(id_, received_at) for id_, received_at, _, _ in rows])
-        _forget(id_ for id_, _, _, _ in rows if id_ not in owed)
-    return [Claim(claim_id, kind, tries, owed[id_]) for id_, _, kind, tries in rows if id_ in owed]
+        owed = _load([(id_, received_at) for id_, received_at, *_ in rows])
+        _forget(id_ for id_, *_ in rows if id_ not in owed)
+    return [
+        Claim(claim_id, host, kind, tries, owed[id_])
+        for id_, _, host, kind, tries in rows
+        if id_ in owed
+    ]
 
 
 def seconds_until_due() -> float | None:

@@ -11,16 +11,18 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from django.db import DataError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from postbacks.models import PostbackStatus
 
 logger = logging.getLogger(__name__)
 
+OUTAGES = (OperationalError, InterfaceError)  # the database's trouble, not a row's
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What one attempt came to. `next_attempt_at` is None once the postback has ended."""
+    """What one attempt came to. `wait_seconds` is None once the postback has ended."""
 
     organization_id: int
     postback_id: int
@@ -39,7 +41,7 @@ class Finished:
     request: Mapping[str, object]
     response: Mapping[str, object]
     fingerprint: str
-    next_attempt_at: datetime | None
+    wait_seconds: float | None
     suspend_rule: bool = False
 
 
@@ -47,20 +49,22 @@ _FINISH = f"""
 WITH input AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
         organization_id bigint, postback_id bigint, event_received_at timestamptz, rule_id bigint,
-        claim_id uuid, number smallint, kind text, started_at timestamptz, duration_ms integer,
+        claim_id uuid, number integer, kind text, started_at timestamptz, duration_ms integer,
         outcome text, status text, status_code smallint, error text, detail text, request jsonb,
-        response jsonb, fingerprint text, next_attempt_at timestamptz, suspend_rule boolean
+        response jsonb, fingerprint text, wait_seconds float8, suspend_rule boolean
     )
 ), ended AS (
     DELETE FROM due_postback USING input
     WHERE due_postback.postback_id = input.postback_id
-      AND due_postback.claim_id = input.claim_id AND input.next_attempt_at IS NULL
+      AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NULL
     RETURNING due_postback.postback_id
 ), again AS (
-    UPDATE due_postback SET due_at = input.next_attempt_at, tries = tries + 1, claim_id = NULL
+    UPDATE due_postback SET
+        due_at = now() + make_interval(secs => input.wait_seconds), tries = tries + 1,
+        claim_id = NULL
     FROM input
     WHERE due_postback.postback_id = input.postback_id
-      AND due_postback.claim_id = input.claim_id AND input.next_attempt_at IS NOT NULL
+      AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NOT NULL
     RETURNING due_postback.postback_id
 ), ours AS (
     SELECT input.* FROM input
@@ -86,7 +90,7 @@ UPDATE postback SET
                   THEN ours.error ELSE '' END,
     attempts_made = ours.number,
     fingerprint = ours.fingerprint,
-    next_attempt_at = ours.next_attempt_at,
+    next_attempt_at = now() + make_interval(secs => ours.wait_seconds),
     delivered_at = CASE WHEN ours.status = '{PostbackStatus.DELIVERED}'
                         THEN coalesce(delivered_at, now()) ELSE delivered_at END
 FROM ours
@@ -110,18 +114,24 @@ def log_attempts(attempts: Sequence[Finished]) -> None:
     """
     try:
         _finish(attempts)
-    except DataError:
+    except OUTAGES:
+        raise
+    except DatabaseError:
         logger.exception("A batch of %d attempts was refused; each is written alone", len(attempts))
         for attempt in attempts:
             _log_alone(attempt)
 
 
 def _log_alone(attempt: Finished) -> None:
-    try:
-        _finish([attempt])
-    except DataError:
-        detail = "The request and the answer could not be stored."
-        _finish([replace(attempt, request={}, response={}, detail=detail)])
+    detail = "The request and the answer could not be stored."
+    for form in (attempt, replace(attempt, request={}, response={}, detail=detail)):
+        try:
+            return _finish([form])
+        except OUTAGES:
+            raise
+        except DatabaseError:
+            logger.exception("An attempt of postback %d was refused", attempt.postback_id)
+    return None  # its lease will end and it is tried again; the others are safe
 
 
 def _finish(attempts: Sequence[Finished]) -> None:

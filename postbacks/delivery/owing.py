@@ -12,7 +12,7 @@ from postbacks.models import PostbackStatus
 
 @dataclass(frozen=True, slots=True)
 class NewPostback:
-    """One postback to be written. With a `reason` it is skipped, otherwise due at `due_at`."""
+    """One postback to be written. With a `reason` it is skipped, otherwise due after a delay."""
 
     public_id: str
     organization_id: int
@@ -24,7 +24,7 @@ class NewPostback:
     event_received_at: datetime
     attribution_version: int
     installed_at: datetime | None
-    due_at: datetime
+    delay_seconds: int
     host: str
     reason: str
 
@@ -34,7 +34,7 @@ WITH input AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
         public_id uuid, organization_id bigint, rule_id bigint, rule_version integer,
         app_id bigint, event_id bigint, sdk_event_id uuid, event_received_at timestamptz,
-        attribution_version integer, installed_at timestamptz, due_at timestamptz, host text,
+        attribution_version integer, installed_at timestamptz, delay_seconds integer, host text,
         reason text
     )
 ), owed AS (
@@ -47,14 +47,16 @@ WITH input AS MATERIALIZED (
            event_received_at, attribution_version, installed_at,
            CASE reason WHEN '' THEN '{PostbackStatus.PENDING}'
                        ELSE '{PostbackStatus.SKIPPED}' END,
-           reason, %(now)s, CASE reason WHEN '' THEN due_at END
+           reason, now(),
+           CASE reason WHEN '' THEN now() + make_interval(secs => delay_seconds) END
     FROM input
     ON CONFLICT ON CONSTRAINT one_postback_per_rule_event_and_attribution DO NOTHING
     RETURNING id, public_id, status
 ), queued AS (
     INSERT INTO due_postback
         (postback_id, organization_id, event_received_at, rule_id, host, due_at)
-    SELECT owed.id, organization_id, event_received_at, rule_id, host, due_at
+    SELECT owed.id, organization_id, event_received_at, rule_id, host,
+           now() + make_interval(secs => delay_seconds)
     FROM owed JOIN input USING (public_id)
     WHERE owed.status = '{PostbackStatus.PENDING}'
 )
@@ -62,10 +64,10 @@ SELECT count(*) FROM owed
 """  # noqa: S608  # only our own words are put in
 
 
-def owe(postbacks: Sequence[NewPostback], *, now: datetime) -> int:
+def owe(postbacks: Sequence[NewPostback]) -> int:
     """Write postbacks and return how many were new: an event decided twice owes nothing twice."""
     if not postbacks:
         return 0
     with connection.cursor() as cursor:
-        cursor.execute(_OWE, {"rows": msgspec.json.encode(postbacks).decode(), "now": now})
+        cursor.execute(_OWE, {"rows": msgspec.json.encode(postbacks).decode()})
         return int(cursor.fetchone()[0])

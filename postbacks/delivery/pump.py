@@ -8,6 +8,7 @@ import logging
 import os
 import select
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,12 +16,12 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
-from postbacks.delivery.claiming import Claim, claim_due, seconds_until_due
+from postbacks.delivery.claiming import Claim, Lane, claim_due, seconds_until_due
 from postbacks.delivery.http import Sender
-from postbacks.delivery.logbook import Finished, log_attempts, put_back
-from postbacks.delivery.sending import attempt
+from postbacks.delivery.logbook import OUTAGES, Finished, log_attempts, put_back
+from postbacks.delivery.sending import attempt, broken
 from postbacks.outgoing import Owed, Prepared
 
 logger = logging.getLogger(__name__)
@@ -28,9 +29,10 @@ logger = logging.getLogger(__name__)
 CHANNEL = "postbacks_work"
 THREADS = 16
 MOST_IN_FLIGHT = 2 * THREADS  # as many wait as are sent, so that no thread does
-HELD_SECONDS = 30.0  # how soon a switched-off rule's postbacks are looked at again
+PER_LANE = THREADS // 2  # of one organization and host: one that hangs leaves the rest to others
+HELD_SECONDS = 60.0  # how soon a switched-off rule's postbacks are looked at again
 BEAT_SECONDS = 1.0
-_DATABASE_IS_AWAY = (OperationalError, InterfaceError)
+_TAKEN_SECONDS = 0.05  # until a look at rows that are due but in another pump's hands
 
 Prepare = Callable[[Sequence[Owed]], list[Prepared]]
 
@@ -46,7 +48,8 @@ class Pump:
     beat_seconds: float = BEAT_SECONDS
     _done: SimpleQueue[tuple[Claim, Finished | None]] = field(default_factory=SimpleQueue)
     _unwritten: list[tuple[Claim, Finished | None]] = field(default_factory=list)
-    _in_flight: int = 0
+    _lanes: Counter[Lane] = field(default_factory=Counter)
+    _stopping: bool = False
     _notified: bool = False
     _listening: object = None
     _next_beat: float = 0.0
@@ -62,6 +65,7 @@ class Pump:
                 while self._survives(self._goes_on) and time.monotonic() < ends_at:
                     if not self._survives(lambda: self._turn(threads)):
                         self._survives(lambda: self._wait(ends_at))
+                self._stopping = True  # what waits for a thread goes back untried
                 while self._in_flight or self._unwritten:
                     self._survives(self._drain)
         finally:
@@ -75,7 +79,7 @@ class Pump:
         """
         try:
             return step()
-        except _DATABASE_IS_AWAY as error:
+        except OUTAGES as error:
             logger.warning("The database can't be reached; the pump tries again: %s", error)
             connection.close()
         except Exception:
@@ -89,13 +93,18 @@ class Pump:
         self._next_beat = time.monotonic() + self.beat_seconds
         return self.beat()
 
+    @property
+    def _in_flight(self) -> int:
+        return self._lanes.total()
+
     def _turn(self, threads: ThreadPoolExecutor) -> bool:
         """Do what there is to do now; tell whether there was anything."""
         self._listen()
         self._notified = False
+        written = self._write()
+        claimed = self._claim(threads)
         decided = self.decide()
-        claims = self._claim(threads)
-        return bool(self._write() or decided or claims)
+        return bool(written or claimed or decided)
 
     def _listen(self) -> None:
         connection.ensure_connection()
@@ -115,10 +124,11 @@ class Pump:
         if room <= 0:
             return 0
         claimed_at = time.monotonic()
-        claims = claim_due(room)
+        busy = [lane for lane, count in self._lanes.items() if count >= PER_LANE]
+        claims = claim_due(room, per_host=PER_LANE, busy=busy)
         prepared = self.prepare([claim.owed for claim in claims]) if claims else []
         for claim, ready in zip(claims, prepared, strict=True):
-            self._in_flight += 1
+            self._lanes[claim.lane] += 1
             if ready.held:
                 self._done.put((claim, None))
             else:
@@ -126,13 +136,14 @@ class Pump:
         return len(claims)
 
     def _send(self, claim: Claim, prepared: Prepared, claimed_at: float) -> None:
-        """Make an attempt in a thread. Late in its lease a postback is given back, not sent."""
+        """Make an attempt in a thread, unless it is too late for the lease or for the pump."""
         finished = None
         try:
-            if time.monotonic() - claimed_at < settings.LEASE_SECONDS / 2:
+            if not self._stopping and time.monotonic() - claimed_at < settings.LEASE_SECONDS / 2:
                 finished = attempt(claim, prepared, self.sender)
-        except Exception:  # the lease will end and another try be made
+        except Exception:
             logger.exception("The attempt of postback %s broke", claim.owed.public_id)
+            finished = broken(claim, prepared)
         self._done.put((claim, finished))
         with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
             os.write(self._wake[1], b"\0")
@@ -141,8 +152,9 @@ class Pump:
         """Log what has come back. What can't be written now is kept for the next turn."""
         try:
             while True:
-                self._unwritten.append(self._done.get_nowait())
-                self._in_flight -= 1
+                claim, finished = self._done.get_nowait()
+                self._unwritten.append((claim, finished))
+                self._leave(claim.lane)
         except Empty:
             pass
         if not self._unwritten:
@@ -152,18 +164,23 @@ class Pump:
         put_back(
             [claim.owed.id for claim in held],
             [claim.claim_id for claim in held],
-            seconds=HELD_SECONDS,
+            seconds=0.0 if self._stopping else HELD_SECONDS,
         )
         count = len(self._unwritten)
         self._unwritten.clear()
         return count
 
+    def _leave(self, lane: Lane) -> None:
+        self._lanes[lane] -= 1
+        if not self._lanes[lane]:
+            del self._lanes[lane]
+
     def _wait(self, ends_at: float) -> bool:
-        if self._notified or not self._done.empty():
-            return True
-        due_in = seconds_until_due() if self._in_flight < MOST_IN_FLIGHT else None
-        limits = [self.beat_seconds, ends_at - time.monotonic(), *([due_in] if due_in else [])]
-        self._sleep(max(0.0, min(limits)))
+        limits = [self.beat_seconds, ends_at - time.monotonic()]
+        if self._in_flight < MOST_IN_FLIGHT and (due_in := seconds_until_due()) is not None:
+            limits.append(max(due_in, _TAKEN_SECONDS))
+        if not self._notified and self._done.empty():  # both may have changed by the query
+            self._sleep(max(0.0, min(limits)))
         return True
 
     def _drain(self) -> bool:

@@ -6,6 +6,8 @@ from django.db import connection
 
 from postbacks.models import AttemptKind, Postback, PostbackStatus
 
+MOST_ATTEMPTS = 1_000
+
 
 class NotResendableError(Exception):
     """The postback can't be sent again; the message says why."""
@@ -21,6 +23,8 @@ def resend(postback: Postback) -> None:
         raise NotResendableError(
             "The postback was skipped by its rule, so there is nothing to send again."
         )
+    if postback.attempts_made >= MOST_ATTEMPTS:
+        raise NotResendableError(f"The postback was tried {MOST_ATTEMPTS} times; that is enough.")
     with connection.cursor() as cursor:
         cursor.execute(_OWE_AGAIN, _parameters(postback))
         if cursor.fetchone() is None:
@@ -34,9 +38,13 @@ _OWE_AGAIN = f"""
 WITH owed AS (
     INSERT INTO due_postback AS due
         (postback_id, organization_id, event_received_at, rule_id, host, kind, due_at)
-    VALUES (%(id)s, %(organization)s, %(received)s, %(rule)s, '', '{AttemptKind.RESEND}', now())
+    SELECT %(id)s, organization_id, %(received)s, rule_id,
+           coalesce(substring(definition ->> 'url' FROM '^[a-z]+://([^/?#]{{1,255}})'), ''),
+           '{AttemptKind.RESEND}', now()
+    FROM callback_rule_version
+    WHERE organization_id = %(organization)s AND rule_id = %(rule)s AND number = %(version)s
     ON CONFLICT (postback_id) DO UPDATE
-        SET due_at = now(), tries = 0, kind = '{AttemptKind.RESEND}'
+        SET due_at = now(), tries = 0, kind = '{AttemptKind.RESEND}', claim_id = NULL
         WHERE due.claim_id IS NULL OR due.due_at <= now()
     RETURNING postback_id, due_at
 )
@@ -57,4 +65,5 @@ def _parameters(postback: Postback) -> dict[str, int | datetime]:
         "organization": postback.organization_id,
         "received": postback.event_received_at,
         "rule": postback.rule_id,
+        "version": postback.rule_version,
     }

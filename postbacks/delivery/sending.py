@@ -1,10 +1,12 @@
 """⑦ Makes one attempt: puts our headers on, sends, judges the answer, says what comes next."""
 
+import base64
 import hashlib
 import hmac
+import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from urllib.parse import quote, quote_plus
 
 from django.conf import settings
@@ -14,6 +16,7 @@ from postbacks.delivery.claiming import Claim
 from postbacks.delivery.http import Reply, Sender
 from postbacks.delivery.logbook import Finished
 from postbacks.delivery.outcome import Outcome, Verdict, judge, parse_success
+from postbacks.delivery.reply import LONGEST_HEADER
 from postbacks.delivery.retry import next_delay
 from postbacks.models import PostbackStatus
 from postbacks.outgoing import OutgoingRequest, Prepared
@@ -36,6 +39,11 @@ def attempt(claim: Claim, prepared: Prepared, sender: Sender) -> Finished:
     if prepared.rendering is None:
         verdict = Verdict(Outcome.FAILED, prepared.error, prepared.refusal)
         return _finished(claim, prepared, started_at, Reply(), verdict)
+    try:
+        success = parse_success(prepared.success)
+    except ValueError as error:
+        verdict = Verdict(Outcome.FAILED, "success_rule", str(error))
+        return _finished(claim, prepared, started_at, Reply(), verdict)
     wire = replace(
         prepared.rendering.wire,
         headers={**prepared.rendering.wire.headers, **_our_headers(claim)},
@@ -48,9 +56,16 @@ def attempt(claim: Claim, prepared: Prepared, sender: Sender) -> Finished:
         body=reply.body,
         failure=reply.error,
         detail=reply.detail,
-        success=parse_success(prepared.success),
+        success=success,
     )
     return _finished(claim, prepared, started_at, reply, verdict)
+
+
+def broken(claim: Claim, prepared: Prepared) -> Finished:
+    """Return what is logged of an attempt that a mistake of ours broke: it is tried again."""
+    verdict = Verdict(Outcome.RETRY, "internal", "Something went wrong on our side.")
+    bare = replace(prepared, rendering=None)
+    return _finished(claim, bare, datetime.now(UTC), Reply(), verdict)
 
 
 def _our_headers(claim: Claim) -> dict[str, str]:
@@ -91,7 +106,7 @@ def _finished(
         request=_shown_request(shown, _our_headers(claim)) if shown else {},
         response=_shown_response(reply, prepared.secrets),
         fingerprint=owed.fingerprint or fingerprint,
-        next_attempt_at=None if wait is None else datetime.now(UTC) + timedelta(seconds=wait),
+        wait_seconds=wait,
         suspend_rule=verdict.suspend_rule,
     )
 
@@ -121,19 +136,41 @@ def _shown_request(shown: OutgoingRequest, ours: Mapping[str, str]) -> dict[str,
 def _shown_response(reply: Reply, secrets: tuple[str, ...]) -> dict[str, object]:
     if reply.status_code is None:
         return {}
+    mask = _Mask(secrets)
     return {
-        "headers": {name: _masked(value, secrets) for name, value in reply.headers.items()},
-        "body": _masked(_text(reply.body)[:KEPT_OF_BODY], secrets),
+        "headers": {name: mask.over(value) for name, value in reply.headers.items()},
+        # Masked before it is cut: a cut through a secret would leave half of it.
+        "body": mask.over(_text(reply.body))[:KEPT_OF_BODY],
     }
 
 
-def _masked(text: str, secrets: tuple[str, ...]) -> str:
-    """Hide credentials that a partner sends back to us, as it stands or percent-encoded."""
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            for form in {secret, quote(secret, safe=""), quote_plus(secret)}:
-                text = text.replace(form, MASK)
-    return text
+class _Mask:
+    """Hides credentials that a partner sends back to us, in every form that we know of."""
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        long_enough = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
+        forms = {form for secret in long_enough for form in _forms(secret)}
+        self.forms = sorted(forms, key=len, reverse=True)  # the longer may hold the shorter
+        self.longest = len(self.forms[0]) if forms else 0
+
+    def over(self, text: str) -> str:
+        """Return the text with `•••` in place of secrets."""
+        for form in self.forms:
+            text = text.replace(form, MASK)
+        # An answer is read up to a limit, which may lie in the middle of a secret.
+        return text[: -self.longest] if self.longest and len(text) >= LONGEST_HEADER else text
+
+
+def _forms(secret: str) -> set[str]:
+    data = secret.encode()
+    return {
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        base64.b64encode(data).decode(),
+        base64.urlsafe_b64encode(data).decode().rstrip("="),
+    }
 
 
 def _text(data: bytes) -> str:

@@ -25,7 +25,7 @@ from postbacks.embedded import EmbeddedServer
 
 DRIVING_FILE = "demo.json"
 _DRAIN_SECONDS = 600.0
-_KEPT_BY_RESET = {"test", "bench", "postgres.lock"}
+_OURS = ("postgres", "partner", "partner_port", "day.json", "demo.json", "demo_password")
 
 
 class Demo:
@@ -161,16 +161,12 @@ class Demo:
 
 
 def reset(folder: Path) -> None:
-    """Remove the data of earlier runs, which must have ended."""
+    """Remove the data of earlier runs, which must have ended, and nothing else."""
     server = EmbeddedServer(folder)
     server.claim_folder()
-    for entry in folder.iterdir():
-        if entry.name in _KEPT_BY_RESET:
-            continue
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+    for name in _OURS:
+        for entry in folder.glob(name):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     server.stop()
 
 

@@ -134,7 +134,7 @@ def _event_name(event: EventFields, faults: list[Fault]) -> str:
 def _event_time(event: EventFields, now: datetime, faults: list[Fault]) -> str:
     try:
         moment = now if event.event_time is None else _moment(event.event_time)
-    except (TypeError, ValueError, OverflowError, OSError):
+    except (TypeError, ValueError, ArithmeticError, OSError):
         faults.append(
             Fault(
                 "/event_time",

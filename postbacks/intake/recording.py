@@ -4,7 +4,6 @@ Nothing is answered before the commit, and a commit holds the event, its key and
 queue of undecided events together.
 """
 
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,15 +21,18 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 _STORE = """
 WITH input AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(%(events)s::jsonb) AS row (
-        n integer, event_id uuid, event_name text, event_time timestamptz, bundle_id text,
+    -- Ids in the order of the request; keys below in the order of event ids, the same for all
+    -- requests, so that two that retry the same events never wait for each other in a ring.
+    SELECT nextval('event_key_id_seq') AS id, row.*
+    FROM jsonb_to_recordset(%(events)s::jsonb) AS row (
+        event_id uuid, event_name text, event_time timestamptz, bundle_id text,
         platform text, device text, customer_user_id text, revenue numeric, currency text,
         fields jsonb, params jsonb
     )
 ), fresh AS (
-    INSERT INTO event_key (organization_id, app_id, event_id, received_at)
-    SELECT %(organization)s, %(app)s, event_id, date_trunc('milliseconds', now())
-    FROM input ORDER BY n
+    INSERT INTO event_key (id, organization_id, app_id, event_id, received_at)
+    SELECT id, %(organization)s, %(app)s, event_id, date_trunc('milliseconds', now())
+    FROM input ORDER BY event_id
     ON CONFLICT DO NOTHING
     RETURNING id, event_id, received_at
 ), stored AS (
@@ -41,7 +43,7 @@ WITH input AS MATERIALIZED (
     SELECT fresh.id, %(organization)s, %(app)s, fresh.event_id, event_name, event_time,
            fresh.received_at, %(source)s, platform, bundle_id, device, customer_user_id, revenue,
            currency, fields, params
-    FROM fresh JOIN input USING (event_id)
+    FROM fresh JOIN input USING (id, event_id)
 ), queued AS (
     INSERT INTO undecided_event (id, organization_id, received_at)
     SELECT id, %(organization)s, received_at FROM fresh
@@ -116,9 +118,9 @@ def _pointer(name: str) -> str:
 
 def _first_of_each_id(checked: list[CheckedEvent]) -> list[dict[str, object]]:
     rows: dict[object, dict[str, object]] = {}
-    for n, event in enumerate(checked):
+    for event in checked:
         if not event.faults:
-            rows.setdefault(uuid.UUID(str(event.row["event_id"])), {"n": n, **event.row})
+            rows.setdefault(event.row["event_id"], event.row)
     return list(rows.values())
 
 

@@ -37,7 +37,8 @@ def _anywhere(value: object, test: Callable[[object], bool]) -> bool:
 
 def _is_huge_number(value: object) -> bool:
     if isinstance(value, Decimal):
-        return abs(value.adjusted()) > 300
+        _sign, digits, exponent = value.as_tuple()
+        return len(digits) > 300 or not isinstance(exponent, int) or abs(exponent) > 300
     return isinstance(value, int) and abs(value) >= 2**63
 
 

@@ -71,7 +71,7 @@ CREATE TABLE postback (
     status varchar(16) NOT NULL,
     reason varchar(64) NOT NULL DEFAULT '',
     test boolean NOT NULL DEFAULT false,
-    attempts_made smallint NOT NULL DEFAULT 0,
+    attempts_made integer NOT NULL DEFAULT 0,
     fingerprint varchar(64) NOT NULL DEFAULT '',
     created_at timestamptz(3) NOT NULL,
     next_attempt_at timestamptz(3),
@@ -94,7 +94,7 @@ CREATE TABLE delivery_attempt (
     organization_id bigint NOT NULL,
     postback_id bigint NOT NULL,
     event_received_at timestamptz(3) NOT NULL,
-    number smallint NOT NULL,
+    number integer NOT NULL,
     kind varchar(8) NOT NULL,
     started_at timestamptz(3) NOT NULL,
     duration_ms integer NOT NULL,
@@ -116,7 +116,7 @@ CREATE TABLE due_postback (
     host varchar(255) NOT NULL,
     kind varchar(8) NOT NULL DEFAULT 'auto',
     due_at timestamptz NOT NULL,
-    tries smallint NOT NULL DEFAULT 0,
+    tries integer NOT NULL DEFAULT 0,
     claim_id uuid
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
 CREATE INDEX due_postback_by_time ON due_postback (due_at);
@@ -129,10 +129,14 @@ SELECT protect_tenant_table('postback', 'SELECT, UPDATE');
 SELECT protect_tenant_table('delivery_attempt', 'SELECT');
 SELECT protect_tenant_table('due_postback', 'SELECT, INSERT, UPDATE');
 
+-- The intake takes its ids in the order of a request's events.
+GRANT USAGE ON SEQUENCE event_key_id_seq TO postbacks_web, postbacks_worker;
+
 -- Days are made ahead, never on demand: there is no default partition that would have to be split.
+-- Attaching a table, unlike creating it as a partition, waits for no reader and stops no writer.
 -- It runs with its owner's rights because creating a table is nobody else's business.
 CREATE FUNCTION ensure_partitions(first_day date, days integer) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     log text;
     day date;
@@ -144,9 +148,10 @@ BEGIN
             day := first_day + offset_days;
             name := log || '_p' || to_char(day, 'YYYYMMDD');
             IF to_regclass(name) IS NULL THEN
+                EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', name, log);
                 EXECUTE format(
-                    'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
-                    name, log,
+                    'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                    log, name,
                     day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC'
                 );
             END IF;
@@ -186,7 +191,7 @@ class Migration(migrations.Migration):
                         ('status', models.CharField(choices=[('pending', 'Pending'), ('delivered', 'Delivered'), ('failed', 'Failed'), ('skipped', 'Skipped')], max_length=16)),
                         ('reason', models.CharField(blank=True, max_length=64)),
                         ('test', models.BooleanField(default=False)),
-                        ('attempts_made', models.PositiveSmallIntegerField(default=0)),
+                        ('attempts_made', models.PositiveIntegerField(default=0)),
                         ('fingerprint', models.CharField(blank=True, max_length=64)),
                         ('created_at', models.DateTimeField()),
                         ('next_attempt_at', models.DateTimeField(null=True)),
@@ -253,7 +258,7 @@ class Migration(migrations.Migration):
                     fields=[
                         ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                         ('event_received_at', models.DateTimeField()),
-                        ('number', models.PositiveSmallIntegerField()),
+                        ('number', models.PositiveIntegerField()),
                         ('kind', models.CharField(choices=[('auto', 'Automatic'), ('test', 'Test send'), ('resend', 'Resend'), ('replay', 'Replay')], max_length=8)),
                         ('started_at', models.DateTimeField()),
                         ('duration_ms', models.PositiveIntegerField()),
@@ -317,7 +322,7 @@ class Migration(migrations.Migration):
                         ('host', models.CharField(max_length=255)),
                         ('kind', models.CharField(choices=[('auto', 'Automatic'), ('test', 'Test send'), ('resend', 'Resend'), ('replay', 'Replay')], default='auto', max_length=8)),
                         ('due_at', models.DateTimeField()),
-                        ('tries', models.PositiveSmallIntegerField(default=0)),
+                        ('tries', models.PositiveIntegerField(default=0)),
                         ('claim_id', models.UUIDField(null=True)),
                         ('organization', models.ForeignKey(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='apps_registry.organization')),
                         ('rule', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='postbacks.callbackrule')),

@@ -23,6 +23,7 @@ class SkipReason(models.TextChoices):
     MISSING_MACRO = "missing_macro", "A required macro has no value"
     NOT_MAPPED = "not_mapped", "The rule's event map does not name this event"
     NO_CONSENT = "no_consent", "The person did not consent"
+    RULE_ERROR = "rule_error", "The rule could not be applied; the operator's log says why"
 
 
 class AttemptKind(models.TextChoices):
@@ -51,7 +52,7 @@ class Postback(TenantModel):
     status = models.CharField(max_length=16, choices=PostbackStatus.choices)
     reason = models.CharField(max_length=64, blank=True)
     test = models.BooleanField(default=False)
-    attempts_made = models.PositiveSmallIntegerField(default=0)
+    attempts_made = models.PositiveIntegerField(default=0)
     fingerprint = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
     next_attempt_at = models.DateTimeField(null=True)
@@ -72,7 +73,7 @@ class DeliveryAttempt(TenantModel):
         Postback, models.DO_NOTHING, db_constraint=False, related_name="attempts"
     )
     event_received_at = models.DateTimeField()
-    number = models.PositiveSmallIntegerField()
+    number = models.PositiveIntegerField()
     kind = models.CharField(max_length=8, choices=AttemptKind.choices)
     started_at = models.DateTimeField()
     duration_ms = models.PositiveIntegerField()
@@ -102,7 +103,7 @@ class DuePostback(TenantModel):
     host = models.CharField(max_length=255)
     kind = models.CharField(max_length=8, choices=AttemptKind.choices, default=AttemptKind.AUTO)
     due_at = models.DateTimeField()
-    tries = models.PositiveSmallIntegerField(default=0)
+    tries = models.PositiveIntegerField(default=0)
     claim_id = models.UUIDField(null=True)
 
     class Meta(TenantModel.Meta):

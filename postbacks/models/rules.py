@@ -129,7 +129,7 @@ class CallbackRule(TenantModel):
     window_days = models.PositiveIntegerField(
         null=True,
         blank=True,
-        validators=[MinValueValidator(1)],
+        validators=[MinValueValidator(1), MaxValueValidator(3650)],
         help_text="Days after the install in which events are sent, for example 30. Empty: always.",
     )
     sampling_percent = models.PositiveSmallIntegerField(

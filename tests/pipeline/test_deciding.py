@@ -163,6 +163,26 @@ def test_an_event_decided_twice_owes_nothing_twice() -> None:
     assert len(postbacks_of(gem)) == 1
 
 
+def test_a_rule_that_raises_is_noted_and_keeps_no_other_rule_from_the_event() -> None:
+    gem = make_tenant()
+    good, bad = rule(gem), rule(gem)
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE callback_rule_version SET definition = definition || "
+            "'{\"window_days\": 99999999999}' WHERE rule_id = %s",
+            [bad.pk],
+        )
+    record(gem, event("open"))
+
+    decide()
+
+    outcomes = {it.rule_id: (it.status, it.reason) for it in postbacks_of(gem)}
+    assert outcomes == {
+        good.pk: (PostbackStatus.PENDING, ""),
+        bad.pk: (PostbackStatus.SKIPPED, "rule_error"),
+    }
+
+
 def test_an_event_that_cannot_be_decided_is_set_aside_and_blocks_nobody() -> None:
     gem = make_tenant()
     rule(gem)

@@ -236,6 +236,30 @@ def test_a_postback_in_a_workers_hands_is_not_resent(ok_partner: RecordingPartne
         resend(postbacks_of(gem)[0])
 
 
+def test_a_resend_after_the_end_of_a_lease_is_not_swallowed_by_the_late_worker(
+    ok_partner: RecordingPartner,
+) -> None:
+    gem = make_tenant()
+    rule(gem, url=ok_partner.url)
+    record(gem, event())
+    with (
+        database.as_role(roles.WORKER),
+        Sender(Destinations(parse_networks("127.0.0.0/8"))) as sender,
+    ):
+        pipeline.decide_events()
+        (late,) = claim_due(10)
+        (prepared,) = rendering.prepare([late.owed])
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE due_postback SET due_at = now()")
+        with database.as_role(roles.WEB), tenant(gem.organization.pk):
+            resend(postbacks_of(gem)[0])
+
+        log_attempts([attempt(late, prepared, sender)])
+
+    with tenant(gem.organization.pk):
+        assert DuePostback.objects.filter(kind="resend").count() == 1
+
+
 def test_a_worker_whose_lease_has_ended_writes_nothing(ok_partner: RecordingPartner) -> None:
     gem = make_tenant()
     rule(gem, url=ok_partner.url)

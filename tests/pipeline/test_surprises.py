@@ -1,5 +1,6 @@
 """One bad postback, rule or answer holds itself back and never its neighbors."""
 
+import base64
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -7,7 +8,8 @@ from django.db import connection
 
 from apps_registry.tenancy import tenant
 from postbacks import roles
-from postbacks.models import DuePostback, PostbackStatus
+from postbacks.delivery.sending import KEPT_OF_BODY
+from postbacks.models import DuePostback, PostbackStatus, RuleStatus
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import make_partner, make_rule, make_tenant
@@ -139,3 +141,126 @@ def test_an_answer_that_cannot_be_stored_does_not_lose_the_outcome(
     assert len(partner.requests) == 2
     details = {attempt.detail for attempt in attempts_of(gem)}
     assert details == {"", "The request and the answer could not be stored."}
+
+
+# Stands for an attempt that PostgreSQL refuses whatever is left out of it.
+_REFUSE_STATUS = """
+CREATE FUNCTION refuse_status() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.status_code = 207 THEN
+        RAISE EXCEPTION USING ERRCODE = '22003';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER refuse_status BEFORE INSERT ON delivery_attempt
+    FOR EACH ROW EXECUTE FUNCTION refuse_status();
+"""
+
+
+@pytest.fixture
+def some_attempts_cannot_be_stored() -> Iterator[None]:
+    with database.as_role(roles.OWNER), connection.cursor() as cursor:
+        cursor.execute(_REFUSE_STATUS)
+    yield
+    with database.as_role(roles.OWNER), connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER refuse_status ON delivery_attempt")
+        cursor.execute("DROP FUNCTION refuse_status")
+
+
+def test_an_attempt_that_cannot_be_stored_at_all_stops_no_other(
+    some_attempts_cannot_be_stored: None,
+    partner_answering: Callable[[Answer], RecordingPartner],
+    run_pump: Run,
+) -> None:
+    partner = partner_answering(lambda path, _: (207 if path == "/bad" else 200, {}, b""))
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        bad = make_rule(url=partner.url + "/bad")
+        make_rule(url=partner.url + "/good")
+    record(gem, *(event(install_id=f"device-{n}") for n in range(5)))
+
+    run_pump(until=lambda: len(attempts_of(gem)) == 5)
+
+    statuses = {(it.rule_id == bad.pk, it.status) for it in postbacks_of(gem)}
+    assert statuses == {(True, PostbackStatus.PENDING), (False, PostbackStatus.DELIVERED)}
+
+
+def test_a_rule_version_that_cannot_be_read_is_left_out_alone(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        good = make_rule(url=ok_partner.url + "/good", delay_seconds=1)
+        bad = make_rule(url=ok_partner.url + "/bad", delay_seconds=1)
+    record(gem, event())
+    spoiled: list[bool] = []
+
+    def good_is_over() -> bool:
+        owed = postbacks_of(gem)
+        if owed and not spoiled:
+            spoiled.append(True)
+            as_worker(
+                "UPDATE callback_rule_version SET definition = definition - 'triggers'"
+                f" WHERE rule_id = {bad.pk}"
+            )
+        return any(it.status == PostbackStatus.DELIVERED for it in owed)
+
+    run_pump(until=good_is_over)
+
+    statuses = {it.rule_id: it.status for it in postbacks_of(gem)}
+    assert statuses == {good.pk: PostbackStatus.DELIVERED, bad.pk: PostbackStatus.PENDING}
+    assert [path for _, path, _, _ in ok_partner.requests] == ["/good"]
+
+
+def test_a_success_condition_that_cannot_be_read_fails_before_anything_is_sent(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        make_rule(url=ok_partner.url, success={"codes": ["maybe"]})
+    record(gem, event())
+
+    run_pump(until=lambda: len(attempts_of(gem)) == 1)
+
+    assert postbacks_of(gem)[0].reason == "success_rule"
+    assert ok_partner.requests == []
+
+
+def test_an_archived_rules_postbacks_end(ok_partner: RecordingPartner, run_pump: Run) -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        rule = make_rule(url=ok_partner.url, delay_seconds=1)
+    record(gem, event())
+
+    def is_over() -> bool:
+        owed = postbacks_of(gem)
+        if owed:
+            with tenant(gem.organization.pk):
+                type(rule).objects.filter(pk=rule.pk).update(status=RuleStatus.ARCHIVED)
+        return bool(owed) and owed[0].status == PostbackStatus.FAILED
+
+    run_pump(until=is_over)
+
+    assert postbacks_of(gem)[0].reason == "rule_archived"
+    assert ok_partner.requests == []
+
+
+def test_a_secret_at_the_cut_of_a_long_answer_is_masked(
+    partner_answering: Callable[[Answer], RecordingPartner], run_pump: Run
+) -> None:
+    secret = "S3CRET-" + "abcdefghijklmnopqrstuvwxyz"
+    encoded = base64.b64encode(secret.encode()).decode()
+    echo = ("x" * (KEPT_OF_BODY - 20) + secret).encode()
+    partner = partner_answering(lambda *_: (200, {"X-Echo": encoded}, echo))
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        network = make_partner(credentials={"key": secret}, allowed_hosts=(partner.host,))
+        make_rule(url=partner.url, partner=network, headers={"X-Key": "{{credential.key|base64}}"})
+    record(gem, event())
+
+    run_pump(until=lambda: len(attempts_of(gem)) == 1)
+
+    (attempt,) = attempts_of(gem)
+    assert "S3CRET" not in str(attempt.response)
+    assert encoded not in str(attempt.response)
+    assert len(partner.requests) == 1

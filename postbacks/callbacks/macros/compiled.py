@@ -94,7 +94,18 @@ class CompiledRequest:
         scope = Scope(values, credentials, rates)
         results = [it.evaluate(scope) for it in self.expressions]
         wire = self._request(results, self.url.authority_for(results, self.allowed_hosts))
-        return Rendering(wire, self._shown(wire, results), self._missing(results))
+        return Rendering(
+            wire, self._shown(wire, results), self._missing(results), self._secrets(results)
+        )
+
+    def _secrets(self, results: Sequence[object]) -> tuple[str, ...]:
+        if not self.has_secrets:
+            return ()
+        return tuple(
+            str(result)
+            for expression, result in zip(self.expressions, results, strict=True)
+            if expression.secret and result is not None
+        )
 
     def _shown(self, wire: OutgoingRequest, results: Sequence[object]) -> OutgoingRequest:
         if not self.has_secrets:

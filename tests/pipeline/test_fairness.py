@@ -1,0 +1,80 @@
+"""A partner that hangs holds its own share of a pump; a pump that stops starts nothing new."""
+
+from collections.abc import Callable
+from threading import Event, Timer
+
+import pytest
+
+from apps_registry.tenancy import tenant
+from postbacks.delivery.pump import PER_LANE, THREADS
+from postbacks.models import DuePostback, PostbackStatus
+from tests.events import attempts_of, event, postbacks_of, record
+from tests.make import make_rule, make_tenant
+from tests.pipeline.conftest import Answer, RecordingPartner, Run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PartnerAnswering = Callable[[Answer], RecordingPartner]
+
+
+def test_a_partner_that_hangs_delays_nobody_else(
+    partner_answering: PartnerAnswering, ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    released = Event()
+    asked: list[str] = []
+
+    def hang(path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        asked.append(path)
+        released.wait(10)
+        return 200, {}, b""
+
+    hanging = partner_answering(hang)
+    slow, quick = make_tenant("Slow"), make_tenant("Quick")
+    for of, url in ((slow, hanging.url), (quick, ok_partner.url)):
+        with tenant(of.organization.pk):
+            make_rule(url=url)
+    record(slow, *(event(install_id=f"device-{n}") for n in range(2 * THREADS)))
+    record(quick, event())
+
+    def quick_is_over() -> bool:
+        if not attempts_of(quick):
+            return False
+        released.set()
+        return True
+
+    run_pump(until=quick_is_over)
+
+    assert len(asked) <= PER_LANE
+    assert postbacks_of(quick)[0].status == PostbackStatus.DELIVERED
+
+
+def test_a_pump_that_stops_gives_back_what_it_has_not_begun(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    stop = Event()
+
+    def answer_after_the_stop(*_: object) -> tuple[int, dict[str, str], bytes]:
+        stop.set()
+        released.wait(10)
+        return 200, {}, b""
+
+    released = Event()
+    partner = partner_answering(answer_after_the_stop)
+    tenants = [make_tenant(f"Tenant {n}") for n in range(4)]
+    for of in tenants:
+        with tenant(of.organization.pk):
+            make_rule(url=partner.url)
+        record(of, *(event(install_id=f"device-{n}") for n in range(10)))
+
+    def stop_soon() -> bool:
+        if stop.is_set() and not released.is_set():
+            Timer(0.5, released.set).start()
+        return stop.is_set()
+
+    run_pump(until=stop_soon)
+
+    assert len(partner.requests) <= THREADS
+    for of in tenants:
+        with tenant(of.organization.pk):
+            assert not DuePostback.objects.filter(claim_id__isnull=False).exists()
+            assert DuePostback.objects.count() == len(postbacks_of(of)) - len(attempts_of(of))
