@@ -27,8 +27,8 @@ from postbacks.outgoing import Owed, Prepared
 logger = logging.getLogger(__name__)
 
 CHANNEL = "postbacks_work"
-THREADS = 16
-MOST_IN_FLIGHT = 2 * THREADS  # as many wait as are sent, so that no thread does
+THREADS = 48  # they wait for partners nearly all the time
+MOST_IN_FLIGHT = THREADS + 16  # a few wait for a thread, so that no thread waits for one of them
 PER_LANE = THREADS // 2  # of one organization and host: one that hangs leaves the rest to others
 HELD_SECONDS = 60.0  # how soon a switched-off rule's postbacks are looked at again
 BEAT_SECONDS = 1.0

@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=255, primary_key=True, serialize=False)),
                 ('beat_at', models.DateTimeField()),
                 ('stop_requested', models.BooleanField(default=False)),
+                ('pid', models.IntegerField(default=0)),
             ],
             options={
                 'db_table': 'worker_heartbeat',
@@ -41,7 +42,7 @@ class Migration(migrations.Migration):
                 ('frequency', models.CharField(choices=[('every', 'Every time'), ('first', 'First time per device')], default='every', help_text="Whether a device's second event of the kind is sent too.", max_length=8)),
                 ('attribution_scope', models.CharField(choices=[('everyone', 'Everyone'), ('partner', 'Attributed to this partner'), ('partner_and_organic', 'Attributed to this partner, and organic'), ('any_attributed', 'Attributed to any partner')], default='everyone', help_text='Send events of all installs, or only of those that this partner earned.', max_length=24)),
                 ('event_map', models.JSONField(blank=True, default=dict, help_text='The partner\'s event names, for example {"purchase": "af_purchase"}; sent as {{partner_event_name}}. Events that a map does not name are not sent.')),
-                ('window_days', models.PositiveIntegerField(blank=True, help_text='Days after the install in which events are sent, for example 30. Empty: always.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
+                ('window_days', models.PositiveIntegerField(blank=True, help_text='Days after the install in which events are sent, for example 30. Empty: always.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3650)])),
                 ('sampling_percent', models.PositiveSmallIntegerField(default=100, help_text='Share of devices whose events are sent, for example 100.', validators=[django.core.validators.MaxValueValidator(100)])),
                 ('delay_seconds', models.PositiveIntegerField(default=0, help_text='How long to wait before the first try, in seconds. 0: at once.', validators=[django.core.validators.MaxValueValidator(604800)])),
                 ('send_revenue', models.BooleanField(default=True, help_text='Off: amounts and currency are left out of what is sent.')),

@@ -1,5 +1,7 @@
 """Signs of life, by which the supervisor and `/readyz` know that work goes on."""
 
+import os
+
 from django.db import connection, models
 
 CLUSTER = "cluster"
@@ -14,6 +16,7 @@ class WorkerHeartbeat(models.Model):
     name = models.CharField(max_length=255, primary_key=True)
     beat_at = models.DateTimeField()
     stop_requested = models.BooleanField(default=False)
+    pid = models.IntegerField(default=0)
 
     class Meta:
         db_table = "worker_heartbeat"
@@ -26,10 +29,11 @@ class WorkerHeartbeat(models.Model):
         """Give a sign of life; tell whether this part has been asked to stop."""
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO worker_heartbeat (name, beat_at, stop_requested) "
-                "VALUES (%s, now(), false) "
-                "ON CONFLICT (name) DO UPDATE SET beat_at = now() RETURNING stop_requested",
-                [name],
+                "INSERT INTO worker_heartbeat (name, beat_at, stop_requested, pid) "
+                "VALUES (%s, now(), false, %s) "
+                "ON CONFLICT (name) DO UPDATE SET beat_at = now(), pid = excluded.pid "
+                "RETURNING stop_requested",
+                [name, os.getpid()],
             )
             return bool(cursor.fetchone()[0])
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from postbacks.delivery.pump import THREADS
 from postbacks.demo.day import kept_day
 from postbacks.demo.expected import expect
 from postbacks.demo.rules import DEMO_RULES
@@ -108,14 +107,15 @@ def beats(demo: DemoProcess) -> float:
 
 
 def idle_workers(demo: DemoProcess) -> list[psutil.Process]:
-    """Return the workers of django-q2 that wait for a task: a pump has many threads.
+    """Return the workers of django-q2 that wait for a task: all but those in which a pump runs.
 
     The sentinel is the process with the most children; it starts its four workers first.
     """
+    pumps = query(demo.folder, "SELECT pid FROM worker_heartbeat WHERE name LIKE '%pump:%'")
     cluster = [process for process in demo.family() if "qcluster" in process.cmdline()]
     sentinel = max(cluster, key=lambda process: len(process.children()))
     workers = sorted(sentinel.children(), key=lambda process: process.create_time())[:4]
-    return [process for process in workers if process.num_threads() < THREADS]
+    return [process for process in workers if (process.pid,) not in pumps]
 
 
 def report_purchase(demo: DemoProcess) -> None:

@@ -64,7 +64,7 @@ def test_a_pump_that_stops_gives_back_what_it_has_not_begun(
     for of in tenants:
         with tenant(of.organization.pk):
             make_rule(url=partner.url)
-        record(of, *(event(install_id=f"device-{n}") for n in range(10)))
+        record(of, *(event(install_id=f"device-{n}") for n in range(20)))
 
     def stop_soon() -> bool:
         if stop.is_set() and not released.is_set():
@@ -73,7 +73,7 @@ def test_a_pump_that_stops_gives_back_what_it_has_not_begun(
 
     run_pump(until=stop_soon)
 
-    assert len(partner.requests) <= THREADS
+    assert 0 < len(partner.requests) <= THREADS
     for of in tenants:
         with tenant(of.organization.pk):
             assert not DuePostback.objects.filter(claim_id__isnull=False).exists()
