@@ -1,6 +1,8 @@
 # Postbacks. `make demo` is the way in; `make test lint` is the way to a commit.
 
-PYTHON ?= $(firstword $(foreach name,python3.14 python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)))
+# The first that runs and is new enough: a name on PATH may be a shim for a version that isn't there.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$name; break; }; done)
 BIN := .venv/bin
 # sh, not make, reads these: a value given on the command line or in the environment counts.
 export PORT DATA_DIR

@@ -75,6 +75,10 @@ class EmbeddedServer:
         """Return the server's process id if this process started it."""
         return self._process.pid if self._process else None
 
+    def is_running(self) -> bool:
+        """Tell whether the server that this process started still runs."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start the server, after a crash too, until it answers and has database and roles."""
         self.claim_folder()

@@ -20,6 +20,7 @@ from postbacks.callbacks.known import facts_of, values_for
 from postbacks.callbacks.macros import Problem, RenderError, TemplateError
 from postbacks.callbacks.matching import partner_event_name
 from postbacks.delivery.addresses import Destinations, problem_with_url
+from postbacks.delivery.resend import release
 from postbacks.delivery.success import parse_success
 from postbacks.intake.checking import Reporter, check_event
 from postbacks.models import CallbackRule, Event, RuleStatus
@@ -75,7 +76,10 @@ def save(rule: CallbackRule, *, by: User | None) -> None:
     problems = check(rules.define(rule))
     if problems:
         raise RuleProblemsError(problems)
+    before = CallbackRule.objects.filter(pk=rule.pk).values_list("status", flat=True).first()
     rules.save_rule(rule, by=by)
+    if rule.status == RuleStatus.ACTIVE and before not in {None, RuleStatus.ACTIVE}:
+        release(rule)
 
 
 def preview(
@@ -145,7 +149,9 @@ def _partner(partner_id: int | None) -> PartnerSecrets | None:
     return PartnerSecrets(
         organization_id=partner.organization_id,
         id=partner.pk,
+        public_id=str(partner.public_id),
         name=partner.name,
+        status=partner.status,
         allowed_hosts=frozenset(partner.allowed_hosts),
         sealed=dict(partner.credentials.values_list("name", "sealed")),
     )

@@ -140,4 +140,4 @@ class RegistryViewSet(OrganizationViewSet):
 def missing_right(role: str, right: Right) -> str:
     """Return the sentence that tells a caller who could do this."""
     able = " or ".join(str(name) for name, rights in RIGHTS.items() if right in rights)
-    return f"The role “{role}” does not allow this ({right}); it takes {able}."
+    return f"The role “{role}” does not allow this; it takes {able}."

@@ -54,6 +54,7 @@ class AttemptSerializer(serializers.ModelSerializer):
 
     started_at = Moment()
     error = TextOrNull(allow_null=True)
+    detail = TextOrNull(allow_null=True)
     request = LoggedRequestSerializer()
     response = LoggedResponseSerializer()
 
@@ -61,7 +62,7 @@ class AttemptSerializer(serializers.ModelSerializer):
         model = DeliveryAttempt
         fields = (
             "number", "kind", "started_at", "duration_ms", "outcome", "status_code", "error",
-            "request", "response",
+            "detail", "request", "response",
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import msgspec
 from django.db import connection
 
 from apps_registry.models.partners import open_credential
+from apps_registry.tenancy import Lifecycle
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.macros import CompiledRequest, compile_request
 from postbacks.models import RuleStatus
@@ -25,7 +26,9 @@ class PartnerSecrets:
 
     organization_id: int
     id: int
+    public_id: str
     name: str
+    status: str
     allowed_hosts: frozenset[str]
     sealed: Mapping[str, str] = field(repr=False)
 
@@ -51,7 +54,14 @@ class CompiledRule:
     @property
     def is_on(self) -> bool:
         """Tell whether the rule may send."""
-        return self.status == RuleStatus.ACTIVE
+        return self.status == RuleStatus.ACTIVE and not self.is_archived
+
+    @property
+    def is_archived(self) -> bool:
+        """Tell whether the rule, or the partner whom it tells, is gone for good."""
+        return self.status == RuleStatus.ARCHIVED or (
+            self.partner is not None and self.partner.status == Lifecycle.ARCHIVED
+        )
 
     @cached_property
     def request(self) -> CompiledRequest:
@@ -75,7 +85,7 @@ def load_active_rules(organizations: Iterable[int]) -> dict[int, list[CompiledRu
         [sorted(set(organizations)), RuleStatus.ACTIVE],
     )
     found: dict[int, list[CompiledRule]] = {}
-    for rule in rules:
+    for rule in filter(lambda rule: rule.is_on, rules):
         found.setdefault(rule.organization_id, []).append(rule)
     return found
 
@@ -97,12 +107,12 @@ JOIN callback_rule_version AS v ON v.organization_id = r.organization_id AND v.r
 WHERE """
 
 _LOAD_PARTNERS = """
-SELECT p.organization_id, p.id, p.name, p.allowed_hosts,
+SELECT p.organization_id, p.id, p.public_id::text, p.name, p.status, p.allowed_hosts,
        coalesce(jsonb_object_agg(c.name, c.sealed) FILTER (WHERE c.name IS NOT NULL), '{}')::text
 FROM partner AS p
 LEFT JOIN partner_credential AS c ON c.organization_id = p.organization_id AND c.partner_id = p.id
 WHERE p.id = ANY(%s)
-GROUP BY p.organization_id, p.id, p.name, p.allowed_hosts
+GROUP BY p.organization_id, p.id
 """
 
 
@@ -137,9 +147,15 @@ def _load_partners(ids: set[int | None]) -> dict[tuple[int, int | None], Partner
         cursor.execute(_LOAD_PARTNERS, [list(ids)])
         return {
             (organization_id, id_): PartnerSecrets(
-                organization_id, id_, name, frozenset(hosts), msgspec.json.decode(sealed)
+                organization_id,
+                id_,
+                public_id,
+                name,
+                status,
+                frozenset(hosts),
+                msgspec.json.decode(sealed),
             )
-            for organization_id, id_, name, hosts, sealed in cursor.fetchall()
+            for organization_id, id_, public_id, name, status, hosts, sealed in cursor.fetchall()
         }
 
 

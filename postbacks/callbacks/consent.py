@@ -1,13 +1,16 @@
 """Whether a device's person said no. Consent is missing only on evidence (contract, section 6)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 _ATT_SAID_NO = {1, 2}  # restricted, denied
 _US_OPT_OUT = 2  # IAB US Privacy string: version, notice, opt-out of sale, …
 
 
-def consent_is_missing(fields: Mapping[str, object], *, partner: str | None) -> bool:
-    """Tell whether the event's privacy fields forbid sending personal data to this partner."""
+def consent_is_missing(fields: Mapping[str, object], *, partner: Collection[str]) -> bool:
+    """Tell whether the event's privacy fields forbid sending personal data to this partner.
+
+    `partner` holds whatever may name it: its name and its id.
+    """
     return (
         fields.get("limit_ad_tracking") is True
         or fields.get("att_status") in _ATT_SAID_NO
@@ -24,8 +27,8 @@ def _opted_out_of_sale(text: object) -> bool:
     return isinstance(text, str) and text[_US_OPT_OUT : _US_OPT_OUT + 1].upper() == "Y"
 
 
-def _opted_out_of_sharing(partners: object, partner: str | None) -> bool:
+def _opted_out_of_sharing(partners: object, partner: Collection[str]) -> bool:
     if not isinstance(partners, list):
         return False
     names = {str(name).strip().lower() for name in partners}
-    return "all" in names or (partner is not None and partner.lower() in names)
+    return "all" in names or not names.isdisjoint(name.lower() for name in partner)

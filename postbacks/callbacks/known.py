@@ -54,5 +54,5 @@ def values_for(rule: CompiledRule, facts: Facts) -> Mapping[str, Value]:
 
 def lacks_consent(rule: CompiledRule, facts: Facts) -> bool:
     """Tell whether the event's person said no to what this rule's partner would get."""
-    partner = rule.partner.name if rule.partner else None
-    return consent_is_missing(facts.event.fields, partner=partner)
+    names = (rule.partner.name, rule.partner.public_id) if rule.partner else ()
+    return consent_is_missing(facts.event.fields, partner=names)

@@ -9,7 +9,6 @@ from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.known import facts_of, values_for
 from postbacks.callbacks.macros import RenderError, TemplateError
 from postbacks.callbacks.matching import partner_event_name
-from postbacks.models import RuleStatus
 from postbacks.models.stored import StoredEvent, load_events
 from postbacks.outgoing import Owed, Prepared
 
@@ -43,8 +42,8 @@ def _prepare_or_hold(owed: Owed, rule: CompiledRule | None, event: StoredEvent |
 
 
 def _prepare(owed: Owed, rule: CompiledRule, event: StoredEvent) -> Prepared:
-    if rule.status == RuleStatus.ARCHIVED:
-        return Prepared(error="rule_archived", refusal="The rule was archived.")
+    if rule.is_archived:
+        return Prepared(error="rule_archived", refusal="The rule or its partner was archived.")
     if not rule.is_on:
         return Prepared(held=True)
     definition = rule.definition

@@ -18,9 +18,7 @@ __all__ = ["MacroValues", "macro_values", "sample_facts"]
 _Other = TypeVar("_Other")
 _MAY_HOLD_ANYTHING: Final = frozenset({"params", "event_params_json", "click"})
 _PERSONAL: Final = _MAY_HOLD_ANYTHING | {it.name for it in CATALOGUE.values() if it.personal}
-_MONEY: Final = frozenset({"params", "event_params_json"}) | {
-    it.name for it in CATALOGUE.values() if it.money
-}
+_MONEY: Final = frozenset(it.name for it in CATALOGUE.values() if it.money)
 
 
 def macro_values(
@@ -32,14 +30,20 @@ def macro_values(
 ) -> Mapping[str, Value]:
     """This gives every macro of the catalogue that has a value.
 
-    `withhold_personal` leaves out what identifies a person, `withhold_revenue` what tells money;
-    both leave out the event's own parameters, which may hold anything. Without rates there are
-    no amounts in US dollars but those that were in US dollars.
+    `withhold_personal` leaves out what identifies a person, and the event's own parameters, which
+    may hold anything; `withhold_revenue` what tells money, also in parameters. Without rates there
+    are no amounts in US dollars but those that were in US dollars.
     """
     withheld = (_PERSONAL if withhold_personal else frozenset()) | (
         _MONEY if withhold_revenue else frozenset()
     )
     return MacroValues(facts, withheld, rates)
+
+
+def _without(params: Mapping[str, object], withheld: frozenset[str]) -> Mapping[str, object]:
+    if "params" in withheld:
+        return {}
+    return {name: value for name, value in params.items() if name not in withheld}
 
 
 class MacroValues(Mapping[str, Value]):
@@ -51,7 +55,7 @@ class MacroValues(Mapping[str, Value]):
         self.facts = facts
         self.rates = rates
         self.withheld = withheld
-        self.params: Mapping[str, object] = {} if "params" in withheld else facts.event.params
+        self.params: Mapping[str, object] = _without(facts.event.params, withheld)
         self._known: dict[str, Value] = {}
 
     def __getitem__(self, name: str) -> Value:

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
+from postbacks.delivery.claiming import Claim
 from postbacks.models import PostbackStatus
 
 logger = logging.getLogger(__name__)
@@ -99,11 +100,19 @@ WHERE postback.organization_id = ours.organization_id AND postback.id = ours.pos
   AND postback.event_received_at BETWEEN %(first)s AND %(last)s
 """  # noqa: S608  # only our own words are put in
 
-_HOLD = """
-UPDATE due_postback
-SET due_at = now() + make_interval(secs => %(seconds)s), claim_id = NULL
-WHERE postback_id = ANY(%(ids)s) AND claim_id = ANY(%(claims)s)
+_PUT_BACK = """
+WITH back AS (
+    UPDATE due_postback
+    SET due_at = now() + make_interval(secs => %(seconds)s), claim_id = NULL
+    WHERE postback_id = ANY(%(ids)s) AND claim_id = ANY(%(claims)s)
+    RETURNING postback_id
+)
+UPDATE postback SET reason = %(reason)s FROM back
+WHERE postback.id = back.postback_id AND status = 'pending' AND reason <> %(reason)s
+  AND event_received_at BETWEEN %(first)s AND %(last)s
 """
+
+RULE_OFF = "rule_off"  # pending, but not before its rule is switched on again
 
 
 def log_attempts(attempts: Sequence[Finished]) -> None:
@@ -149,11 +158,20 @@ def _finish(attempts: Sequence[Finished]) -> None:
         )
 
 
-def put_back(postback_ids: Sequence[int], claim_ids: Sequence[UUID], *, seconds: float) -> None:
+def put_back(claims: Sequence[Claim], *, seconds: float, reason: str = "") -> None:
     """Give claimed postbacks back untried, to be due again after so many seconds."""
-    if not postback_ids:
+    if not claims:
         return
+    moments = [claim.owed.event_received_at for claim in claims]
     with connection.cursor() as cursor:
         cursor.execute(
-            _HOLD, {"seconds": seconds, "ids": list(postback_ids), "claims": list(claim_ids)}
+            _PUT_BACK,
+            {
+                "seconds": seconds,
+                "reason": reason,
+                "ids": [claim.owed.id for claim in claims],
+                "claims": [claim.claim_id for claim in claims],
+                "first": min(moments),
+                "last": max(moments),
+            },
         )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import Enum
 from queue import Empty, SimpleQueue
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from django.db import connection
 
 from postbacks.delivery.claiming import Claim, Lane, claim_due, seconds_until_due
 from postbacks.delivery.http import Sender
-from postbacks.delivery.logbook import OUTAGES, Finished, log_attempts, put_back
+from postbacks.delivery.logbook import OUTAGES, RULE_OFF, Finished, log_attempts, put_back
 from postbacks.delivery.sending import attempt, broken
 from postbacks.outgoing import Owed, Prepared
 
@@ -37,6 +38,16 @@ _TAKEN_SECONDS = 0.05  # until a look at rows that are due but in another pump's
 Prepare = Callable[[Sequence[Owed]], list[Prepared]]
 
 
+class Untried(Enum):
+    """Why a claimed postback comes back without an attempt."""
+
+    HELD = "its rule is switched off"
+    LATE = "its lease or the pump's time is nearly over"
+
+
+Result = tuple[Claim, Finished | Untried]
+
+
 @dataclass(slots=True)
 class Pump:
     """One pump. `decide` decides waiting events; `beat` gives a sign of life, False means stop."""
@@ -46,8 +57,8 @@ class Pump:
     prepare: Prepare
     beat: Callable[[], bool]
     beat_seconds: float = BEAT_SECONDS
-    _done: SimpleQueue[tuple[Claim, Finished | None]] = field(default_factory=SimpleQueue)
-    _unwritten: list[tuple[Claim, Finished | None]] = field(default_factory=list)
+    _done: SimpleQueue[Result] = field(default_factory=SimpleQueue)
+    _unwritten: list[Result] = field(default_factory=list)
     _lanes: Counter[Lane] = field(default_factory=Counter)
     _stopping: bool = False
     _notified: bool = False
@@ -130,21 +141,21 @@ class Pump:
         for claim, ready in zip(claims, prepared, strict=True):
             self._lanes[claim.lane] += 1
             if ready.held:
-                self._done.put((claim, None))
+                self._done.put((claim, Untried.HELD))
             else:
                 threads.submit(self._send, claim, ready, claimed_at)
         return len(claims)
 
     def _send(self, claim: Claim, prepared: Prepared, claimed_at: float) -> None:
         """Make an attempt in a thread, unless it is too late for the lease or for the pump."""
-        finished = None
+        result: Finished | Untried = Untried.LATE
         try:
             if not self._stopping and time.monotonic() - claimed_at < settings.LEASE_SECONDS / 2:
-                finished = attempt(claim, prepared, self.sender)
+                result = attempt(claim, prepared, self.sender)
         except Exception:
             logger.exception("The attempt of postback %s broke", claim.owed.public_id)
-            finished = broken(claim, prepared)
-        self._done.put((claim, finished))
+            result = broken(claim, prepared)
+        self._done.put((claim, result))
         with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
             os.write(self._wake[1], b"\0")
 
@@ -152,20 +163,18 @@ class Pump:
         """Log what has come back. What can't be written now is kept for the next turn."""
         try:
             while True:
-                claim, finished = self._done.get_nowait()
-                self._unwritten.append((claim, finished))
+                claim, result = self._done.get_nowait()
+                self._unwritten.append((claim, result))
                 self._leave(claim.lane)
         except Empty:
             pass
         if not self._unwritten:
             return 0
-        log_attempts([finished for _, finished in self._unwritten if finished])
-        held = [claim for claim, finished in self._unwritten if not finished]
-        put_back(
-            [claim.owed.id for claim in held],
-            [claim.claim_id for claim in held],
-            seconds=0.0 if self._stopping else HELD_SECONDS,
-        )
+        log_attempts([result for _, result in self._unwritten if isinstance(result, Finished)])
+        held = [claim for claim, result in self._unwritten if result is Untried.HELD]
+        put_back(held, seconds=HELD_SECONDS, reason=RULE_OFF)
+        late = [claim for claim, result in self._unwritten if result is Untried.LATE]
+        put_back(late, seconds=0.0)
         count = len(self._unwritten)
         self._unwritten.clear()
         return count

@@ -1,10 +1,10 @@
-"""Puts a postback back into the queue because a person asks for it."""
+"""Puts postbacks back into the queue because a person asks for it."""
 
 from datetime import datetime
 
 from django.db import connection
 
-from postbacks.models import AttemptKind, Postback, PostbackStatus
+from postbacks.models import AttemptKind, CallbackRule, Postback, PostbackStatus, RuleStatus
 
 MOST_ATTEMPTS = 1_000
 
@@ -23,6 +23,8 @@ def resend(postback: Postback) -> None:
         raise NotResendableError(
             "The postback was skipped by its rule, so there is nothing to send again."
         )
+    if postback.rule.status != RuleStatus.ACTIVE:
+        raise NotResendableError("The rule is not active; switch it on first.")
     if postback.attempts_made >= MOST_ATTEMPTS:
         raise NotResendableError(f"The postback was tried {MOST_ATTEMPTS} times; that is enough.")
     with connection.cursor() as cursor:
@@ -32,6 +34,24 @@ def resend(postback: Postback) -> None:
         cursor.execute("SELECT pg_notify('postbacks_work', '')")
     postback.refresh_from_db()
 
+
+def release(rule: CallbackRule) -> None:
+    """Have the postbacks sent now that waited for their rule to be switched on.
+
+    They are the ones whose own time has come; the others keep to their retry schedule.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_RELEASE, {"rule": rule.pk, "organization": rule.organization_id})
+        cursor.execute("SELECT pg_notify('postbacks_work', '')")
+
+
+_RELEASE = """
+UPDATE due_postback AS due SET due_at = now()
+FROM postback
+WHERE due.organization_id = %(organization)s AND due.rule_id = %(rule)s AND due.claim_id IS NULL
+  AND postback.organization_id = due.organization_id AND postback.id = due.postback_id
+  AND postback.event_received_at = due.event_received_at AND postback.next_attempt_at <= now()
+"""
 
 # A row with a claim is in a worker's hands: stealing it would send twice.
 _OWE_AGAIN = f"""

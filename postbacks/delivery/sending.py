@@ -98,7 +98,7 @@ def _finished(
         kind=claim.kind,
         started_at=started_at,
         duration_ms=reply.duration_ms,
-        outcome=verdict.outcome,
+        outcome=Outcome.FAILED if gave_up else verdict.outcome,
         status=PostbackStatus.FAILED if gave_up else _STATUS_AFTER[verdict.outcome],
         status_code=reply.status_code,
         error=verdict.error or "",
@@ -168,6 +168,7 @@ def _forms(secret: str) -> set[str]:
         quote(secret, safe=""),
         quote_plus(secret),
         json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
         base64.b64encode(data).decode(),
         base64.urlsafe_b64encode(data).decode().rstrip("="),
     }

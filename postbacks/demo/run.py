@@ -111,7 +111,7 @@ class Demo:
                 bar.refresh()
                 if not undecided and not due:
                     return
-                self.services.children.check()
+                self.services.check()
                 time.sleep(0.2)
         raise DemoError(f"Not every postback had ended after {_DRAIN_SECONDS:.0f} s.")
 
@@ -155,7 +155,7 @@ class Demo:
         try:
             while True:
                 time.sleep(0.5)
-                self.services.children.check()
+                self.services.check()
         finally:
             self._forget_driving()
 

@@ -70,6 +70,12 @@ class Services:
         self._wait_until_ready()
         return demo
 
+    def check(self) -> None:
+        """Raise DemoError if a process has ended by itself."""
+        if self._server and not self._server.is_running():
+            raise DemoError(f"PostgreSQL has ended; see {self.folder / 'postgres.log'}.")
+        self.children.check()
+
     def stop(self) -> None:
         """End every process, PostgreSQL last."""
         self.children.stop()

@@ -14,12 +14,16 @@ from postbacks.intake.faults import Fault
 from postbacks.intake.fields import (
     ADVERTISING_IDS,
     DEVICE_IDS,
+    FLAGS,
     IN_COLUMNS,
     KNOWN,
+    MOMENTS,
     EventFields,
 )
 from postbacks.intake.storable import storage_faults
 
+KEPT = "Unknown field; it was kept in params."
+LEFT_OUT = "Unknown field; it was left out, because params has one of this name."
 OLDEST = timedelta(days=58)
 FUTURE = timedelta(minutes=5)
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
@@ -47,7 +51,7 @@ class CheckedEvent:
 
     row: dict[str, object] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
+    remarks: dict[str, str] = field(default_factory=dict)  # by unknown field
 
 
 def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEvent:
@@ -59,8 +63,10 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
     event, checked.faults = _convert(item)
     if event is None:
         return checked
-    checked.unknown = [name for name in item if name not in KNOWN]
-    params = {**{name: item[name] for name in checked.unknown}, **(event.params or {})}
+    sent = event.params or {}
+    unknown = {name: value for name, value in item.items() if name not in KNOWN}
+    checked.remarks = {name: LEFT_OUT if name in sent else KEPT for name in unknown}
+    params = {**unknown, **sent}
     row: dict[str, object] = {
         "event_id": _event_id(event, checked.faults),
         "event_name": _event_name(event, checked.faults),
@@ -151,6 +157,8 @@ def _event_time(event: EventFields, now: datetime, faults: list[Fault]) -> str:
 
 
 def _moment(value: object) -> datetime:
+    if isinstance(value, str) and value.strip().isdigit():
+        value = int(value)
     if isinstance(value, str):
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
@@ -214,6 +222,8 @@ def _fields(event: EventFields, reporter: Reporter, faults: list[Fault]) -> dict
         for name in EventFields.__struct_fields__
         if name not in IN_COLUMNS and (value := getattr(event, name)) is not None
     }
+    fields.update({name: bool(fields[name]) for name in fields.keys() & FLAGS})
+    fields.update({name: str(fields[name]) for name in fields.keys() & MOMENTS})
     if event.ip_address is None and reporter.ip_address:
         fields["ip_address"] = reporter.ip_address
     if event.user_agent is None and reporter.user_agent:

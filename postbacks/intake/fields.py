@@ -7,6 +7,8 @@ from msgspec import Meta, Struct
 
 Text = Annotated[str, Meta(max_length=4096)] | None
 Id = Annotated[str, Meta(max_length=255)] | None
+Flag = bool | Literal[0, 1] | None  # consent frameworks write 0 and 1
+Moment = Annotated[str, Meta(max_length=64)] | int | None  # stores write texts or Unix times
 Platform = Literal["ios", "android", "amazon", "windows", "web", "tv", "other"]
 
 
@@ -66,22 +68,22 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     # what may have earned the install
     click_id: Text = None
     install_referrer: Text = None
-    install_begin_time: Text = None
-    install_finish_time: Text = None
-    referrer_click_time: Text = None
+    install_begin_time: Moment = None
+    install_finish_time: Moment = None
+    referrer_click_time: Moment = None
     adservices_token: Text = None
     gclid: Text = None
     gbraid: Text = None
     wbraid: Text = None
 
     # privacy
-    limit_ad_tracking: bool | None = None
+    limit_ad_tracking: Flag = None
     att_status: Annotated[int, Meta(ge=0, le=3)] | None = None
-    gdpr_applies: bool | None = None
+    gdpr_applies: Flag = None
     tcf_string: Text = None
-    eea: bool | None = None
-    ad_user_data: bool | None = None
-    ad_personalization: bool | None = None
+    eea: Flag = None
+    ad_user_data: Flag = None
+    ad_personalization: Flag = None
     us_privacy: Text = None
     sharing_opt_out: list[Annotated[str, Meta(max_length=255)]] | None = None
 
@@ -89,6 +91,11 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
 
 
 KNOWN = frozenset(EventFields.__struct_fields__)
+
+FLAGS = frozenset(
+    {"limit_ad_tracking", "gdpr_applies", "eea", "ad_user_data", "ad_personalization"}
+)
+MOMENTS = frozenset({"install_begin_time", "install_finish_time", "referrer_click_time"})
 
 # Stored in columns of their own; all others go together into `fields`.
 IN_COLUMNS = frozenset(

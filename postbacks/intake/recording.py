@@ -103,10 +103,10 @@ def record_events(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
         ),
         ids=tuple(None if event.faults else str(event.row["event_id"]) for event in checked),
         warnings=tuple(
-            Warned(index, Fault(_pointer(name), "Unknown field; it was kept in params."))
+            Warned(index, Fault(_pointer(name), remark))
             for index, event in enumerate(checked)
             if not event.faults
-            for name in event.unknown
+            for name, remark in event.remarks.items()
         ),
     )
 

@@ -21,7 +21,7 @@ def storage_faults(row: Mapping[str, object], params: object) -> list[Fault]:
         fields = row["fields"] if isinstance(row["fields"], dict) else {}
         faults.extend(
             Fault(f"/{name}", "The text holds a NUL character; remove it.")
-            for name, value in {**row, **fields}.items()
+            for name, value in {**row, "device": "", **fields}.items()
             if name != "fields" and _anywhere(value, _holds_nul)
         )
     return faults

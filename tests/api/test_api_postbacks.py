@@ -52,6 +52,7 @@ def test_a_postback_has_the_contracts_shape(tenant):
                 "outcome": "failed",
                 "status_code": 500,
                 "error": "server_error",
+                "detail": "The partner answered 500.",
                 "request": {
                     "method": "GET",
                     "url": "https://ads.example.com/",

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from postbacks.callbacks.macros import (
@@ -16,6 +16,7 @@ from postbacks.callbacks.macros import (
     TemplateError,
     compile_request,
 )
+from postbacks.callbacks.macros.filters import FOR_SECRETS
 
 NAMES = ("api_key", "secret", "host")
 
@@ -66,11 +67,31 @@ def test_a_signature_made_with_a_credential_is_masked_too() -> None:
     assert request.macros == {"idfa", "credential.secret"}
 
 
-def test_a_credential_without_a_value_is_missing() -> None:
-    rendering = compiled("https://ads.example.com/?k={{credential.api_key}}").render({})
+def test_people_cannot_tell_whether_a_credential_has_a_value() -> None:
+    request = compiled("https://ads.example.com/?k={{credential.api_key|truncate:3}}")
 
-    assert rendering.wire.url == rendering.shown.url == "https://ads.example.com/?k="
-    assert rendering.missing == ("credential.api_key",)
+    without, with_one = request.render({}), request.render({}, credentials={"api_key": "s3cr3t"})
+
+    assert without.wire.url == "https://ads.example.com/?k="
+    assert with_one.wire.url == "https://ads.example.com/?k=s3c"
+    assert without.shown == with_one.shown
+    assert without.missing == with_one.missing == ()
+
+
+@pytest.mark.parametrize(
+    "filter_use", ['map:"S=1"', 'bool:"1,0"', "int", "round:2", "unix", "raw", 'date:"%Y"']
+)
+def test_a_filter_that_would_tell_a_credential_bit_by_bit_is_refused(filter_use: str) -> None:
+    with pytest.raises(TemplateError, match="can't be used on a credential"):
+        compiled(f"https://ads.example.com/?k={{{{credential.api_key|truncate:1|{filter_use}}}}}")
+
+
+def test_what_a_credential_became_is_known_so_that_answers_can_be_masked() -> None:
+    request = compiled("https://ads.example.com/?k={{credential.api_key|md5}}&i={{idfa}}")
+
+    rendering = request.render({"idfa": "an-id"}, credentials={"api_key": "s3cr3t"})
+
+    assert rendering.secrets == (hashlib.md5(b"s3cr3t").hexdigest(),)  # noqa: S324  # as asked for
 
 
 def test_a_required_credential_is_taken_to_be_there_until_credentials_are_given() -> None:
@@ -191,25 +212,24 @@ def test_a_host_credential_needs_allowed_hosts() -> None:
 
 
 def test_an_error_of_rendering_never_holds_the_credential() -> None:
-    request = compiled("https://ads.example.com/{{credential.api_key|raw}}")
+    request = compiled("https://ads.example.com/", headers={"X-Key": "{{credential.api_key}}"})
 
     with pytest.raises(RenderError) as error:
-        request.render({}, credentials={"api_key": "s3cr3t/../x"})
+        request.render({}, credentials={"api_key": "s3cr3t" * 1_000})
 
     assert "s3cr3t" not in str(error.value) + error.value.detail
 
 
 CHAINS = st.lists(
-    st.sampled_from([it.example for it in FILTERS.values() if it.name != "raw"]), max_size=4
+    st.sampled_from([it.example for it in FILTERS.values() if it.name in FOR_SECRETS]), max_size=4
 )
 
 
 @given(chain=CHAINS, key=st.text("0123456789abcdef", min_size=24, max_size=40))
 def test_no_chain_of_filters_shows_a_credential(chain: list[str], key: str) -> None:
-    assume(not {'date:"%Y-%m-%d"', 'convert:"EUR"'} & set(chain))  # these refuse some orders
     macro = "{{" + "|".join(["credential.api_key", *chain]) + "}}"
     request = compiled(
-        f"https://ads.example.com/{macro}?q={macro}&r={{{{credential.api_key|raw}}}}",
+        f"https://ads.example.com/{macro}?q={macro}",
         headers={"X-Key": macro},
         body=f'{{"a": {macro}, "b": "{macro}"}}',
     )
@@ -219,6 +239,5 @@ def test_no_chain_of_filters_shows_a_credential(chain: list[str], key: str) -> N
     shown = rendering.shown
     text = f"{shown.url} {shown.headers} {(shown.body or b'').decode()}"
     assert not any(key[at : at + 8] in text for at in range(len(key) - 8))
-    expected = "" if rendering.missing else "•••"
-    assert shown.url == f"https://ads.example.com/{expected}?q={expected}&r=•••"
-    assert shown.headers["X-Key"] == expected
+    assert shown.url == "https://ads.example.com/•••?q=•••"
+    assert shown.headers["X-Key"] == "•••"

@@ -140,6 +140,7 @@ def test_a_map_names_the_partners_event_or_leaves_it_out() -> None:
         ({"us_privacy": "1-"}, False),
         ({"sharing_opt_out": ["lumen ads"]}, True),
         ({"sharing_opt_out": ["all"]}, True),
+        ({"sharing_opt_out": ["39DB5AFA-0000-4000-8000-000000000000"]}, True),
         ({"sharing_opt_out": ["Other"]}, False),
         ({"eea": True}, True),
         ({"gdpr_applies": True, "ad_user_data": False}, True),
@@ -148,4 +149,6 @@ def test_a_map_names_the_partners_event_or_leaves_it_out() -> None:
     ],
 )
 def test_consent_is_missing_only_on_evidence(fields: dict[str, object], missing: bool) -> None:
-    assert consent_is_missing(fields, partner="Lumen Ads") is missing
+    names = ("Lumen Ads", "39db5afa-0000-4000-8000-000000000000")
+
+    assert consent_is_missing(fields, partner=names) is missing

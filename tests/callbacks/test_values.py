@@ -152,8 +152,17 @@ def test_a_rule_that_sends_no_revenue_sends_no_money_at_all() -> None:
     values = macro_values(sample_facts(), withhold_revenue=True)
 
     assert not {name for name in values if CATALOGUE[name].money}
-    assert not {"params", "event_params_json"} & set(values)
     assert values["idfa"]
+
+
+def test_parameters_are_sent_without_the_money_among_them() -> None:
+    facts = sample_facts()
+    params = {"level": 7, "revenue": "4.99", "price": 1}
+    facts = replace(facts, event=replace(facts.event, params=params))
+
+    values = macro_values(facts, withhold_revenue=True)
+
+    assert values["params"] == {"level": 7}
 
 
 def test_a_field_that_we_do_not_know_is_found_among_the_parameters() -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline, roles, rulebook
 from postbacks.callbacks import rendering
 from postbacks.delivery.addresses import Destinations, parse_networks
 from postbacks.delivery.claiming import claim_due
@@ -187,16 +187,27 @@ def test_a_switched_off_rule_holds_its_postbacks_without_an_attempt(
     gem = make_tenant()
     sending = rule(gem, url=ok_partner.url)
     record(gem, event())
+    with database.as_role(roles.WORKER):
+        pipeline.decide_events()
     with tenant(gem.organization.pk):
-        CallbackRule.objects.filter(pk=sending.pk).update(status=RuleStatus.ACTIVE)
-    run_pump(until=all_ended(gem))
-    with tenant(gem.organization.pk):
-        CallbackRule.objects.filter(pk=sending.pk).update(status=RuleStatus.PAUSED)
-        resend(postbacks_of(gem)[0])
+        sending.status = RuleStatus.PAUSED
+        rulebook.save(sending, by=None)
 
     run_pump(until=lambda: _is_put_back(gem))
 
-    assert len(attempts_of(gem)) == 1
+    (postback,) = postbacks_of(gem)
+    assert (postback.status, postback.reason) == (PostbackStatus.PENDING, "rule_off")
+    assert attempts_of(gem) == []
+
+    with tenant(gem.organization.pk), pytest.raises(NotResendableError, match="switch it on"):
+        resend(postback)
+    with tenant(gem.organization.pk):
+        sending.status = RuleStatus.ACTIVE
+        rulebook.save(sending, by=None)
+    run_pump(until=all_ended(gem))
+
+    (postback,) = postbacks_of(gem)
+    assert (postback.status, postback.reason) == (PostbackStatus.DELIVERED, "")
 
 
 def _is_put_back(of: Tenant) -> bool:

@@ -111,7 +111,9 @@ class CompiledRequest:
         if not self.has_secrets:
             return wire
         masked = [
-            MASK if expression.secret and result is not None else result
+            MASK
+            if expression.secret and (result is not None or expression.hides_absence)
+            else result
             for expression, result in zip(self.expressions, results, strict=True)
         ]
         return self._request(masked, self.url.authority or MASK)
@@ -130,6 +132,6 @@ class CompiledRequest:
             return ()
         names: dict[str, None] = {}
         for expression, result in zip(self.expressions, results, strict=True):
-            if result is None:
+            if result is None and not expression.hides_absence:
                 names.update(dict.fromkeys(expression.names))
         return tuple(names)

@@ -58,6 +58,11 @@ class Expression:
         return None
 
     @property
+    def hides_absence(self) -> bool:
+        """This tells whether even the lack of a value would say something about a credential."""
+        return any(source.secret for source in self.sources)
+
+    @property
     def is_credential_host(self) -> bool:
         """This tells whether this is {{credential.host}} and nothing more."""
         only_source = [source.name for source in self.sources] == [f"{CREDENTIAL}host"]
@@ -118,6 +123,7 @@ def _filter(
         return None
     try:
         _check_order(use, call.filters[:index])
+        _check_secrecy(use, sources)
         _check_key(use, credential_names)
         step = _step(use, sources)
     except ArgumentError as error:
@@ -141,6 +147,12 @@ def _check_order(use: FilterCall, earlier: tuple[FilterCall, ...]) -> None:
         raise ArgumentError("It must stand before date, which gives text.")
     if use.name == filters.CONVERT and filters.CONVERT in names:
         raise ArgumentError("A macro can be converted once.")
+
+
+def _check_secrecy(use: FilterCall, sources: tuple[Source, ...]) -> None:
+    if use.name not in filters.FOR_SECRETS and any(source.secret for source in sources):
+        # Its result would tell people bit by bit what the credential is.
+        raise ArgumentError("It can't be used on a credential.")
 
 
 def _check_key(use: FilterCall, credential_names: Collection[str]) -> None:

@@ -37,6 +37,13 @@ CONVERT: Final = "convert"
 HMAC: Final = "hmac_sha256"
 TIME_FILTERS: Final = frozenset({"date", "tz", "iso", "unix", "unix_ms"})
 
+FOR_SECRETS: Final = frozenset(
+    {
+        "upper", "lower", "trim", "nohyphen", "md5", "sha1", "sha256", HMAC, "base64", "urlencode",
+        "json", "truncate", DEFAULT,
+    }
+)  # fmt: skip
+
 _LONGEST_TEXT: Final = 10_000
 _MOST_DECIMALS: Final = 12
 _TRUE: Final = frozenset({"1", "true", "yes", "y", "on", "t"})
