@@ -16,6 +16,8 @@ def finish_migration(sender: AppConfig, using: str, **_: object) -> None:
                 f'GRANT SELECT, INSERT, UPDATE, DELETE ON "{table}" '
                 "TO postbacks_web, postbacks_worker"
             )
+        # `/readyz` and Django's own server look whether migrations are missing.
+        cursor.execute("GRANT SELECT ON django_migrations TO postbacks_web, postbacks_worker")
     ensure_partitions(using)
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -33,16 +34,20 @@ class Children:
         *,
         environment: Mapping[str, str],
         first_line: bool = False,
+        to_terminal: bool = False,
     ) -> str:
-        """Start a process; return its first line of output if that is waited for."""
+        """Start a process; return its first line of output if that is waited for.
+
+        Its output goes into `<name>.log`, or to the terminal.
+        """
         log = (self.folder / f"{name}.log").open("ab")
         process = subprocess.Popen(  # noqa: S603
             command,
             cwd=self.cwd,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if first_line else log,
-            stderr=log,
+            stdout=subprocess.PIPE if first_line else None if to_terminal else log,
+            stderr=None if to_terminal else log,
             process_group=0,  # Ctrl-C is for the demo, which ends its children in order
             preexec_fn=die_with_parent(),
         )
@@ -69,17 +74,23 @@ class Children:
         """End the processes, the last started first."""
         while self._running:
             _name, process = self._running.pop()
-            process.terminate()
+            _signal_group(process, signal.SIGTERM)
             try:
                 process.wait(_GRACE_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
+                _signal_group(process, signal.SIGKILL)
                 process.wait()
 
     def last_words(self, name: str) -> str:
         """Return the last line that a process wrote."""
         lines = (self.folder / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing."
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal a process and its own children: an autoreloader has one that it would forget."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def free_port() -> int:

@@ -5,10 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
+from postbacks.demo.children import free_port
 from tests.faults.demo_process import ROOT
 
 
@@ -101,3 +105,37 @@ def test_a_finite_demo_counts_right_and_leaves_nothing_behind(tmp_path: Path) ->
     assert figures["received_by_partner"] == figures["delivered"]
     assert figures["received_twice"] == 0
     assert "Done in" in run.stdout
+
+
+def test_the_development_server_answers_and_leaves_nothing_behind(data_folder: Path) -> None:
+    port = free_port()
+    kept = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "dev"],
+        cwd=ROOT,
+        env={**kept, "DATA_DIR": str(data_folder), "PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as development:
+        family = [psutil.Process(development.pid)]
+        try:
+            assert answers(f"http://127.0.0.1:{port}/readyz", within=60)
+            family += family[0].children(recursive=True)
+        finally:
+            development.terminate()
+            development.wait(60)
+
+    _gone, alive = psutil.wait_procs(family, timeout=30)
+    assert len(family) > 8
+    assert alive == []
+
+
+def answers(url: str, *, within: float) -> bool:
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            time.sleep(0.2)
+    return False

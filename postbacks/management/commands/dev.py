@@ -1,8 +1,7 @@
 """Develop: `manage.py dev`, or `make dev`."""
 
-import os
-import subprocess
 import sys
+import time
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -32,11 +31,15 @@ class Command(BaseCommand):
             manage = [sys.executable, "manage.py"]
             children.run([*manage, "migrate", "--verbosity=0"], name="migrate")
             children.start("worker", [*manage, "worker"], environment={"DEBUG": "1"})
-            subprocess.run(  # noqa: S603
+            children.start(
+                "server",
                 [*manage, "runserver", f"127.0.0.1:{port}"],
-                env={**os.environ, "DEBUG": "1"},
-                check=False,
+                environment={"DEBUG": "1", "PYTHONUNBUFFERED": "1"},
+                to_terminal=True,
             )
+            while True:
+                time.sleep(0.5)
+                children.check()
         except (DemoError, EmbeddedServerError) as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
