@@ -30,6 +30,7 @@ ASK_SECONDS = 4.0  # how often the cluster must show that it takes tasks
 REPLACE_SECONDS = 8.0  # a pump silent so long gets a successor
 WEDGED_SECONDS = 18.0  # a part silent so long means the cluster is ended and started anew
 GRACE_SECONDS = 18.0  # longer than one request may take
+LAST_SECONDS = 3.0  # for django-q2 to end by itself once no pump runs any more
 HOUSEKEEPING_SECONDS = 3600.0
 _FORGET_SECONDS = 600.0
 
@@ -129,11 +130,23 @@ class Supervisor:
             connection.close()  # the pumps will find out by themselves
         if self._cluster is not None and self._cluster.poll() is None:
             self._cluster.terminate()
-            try:
-                self._cluster.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                logger.warning("The cluster did not stop in %.0f s; it is killed", GRACE_SECONDS)
+            self._wait_for_pumps()
         self._end_group()
+
+    def _wait_for_pumps(self) -> None:
+        """Give the pumps their time, and the rest of the cluster, which may be wedged, a moment."""
+        ends_at = time.monotonic() + GRACE_SECONDS
+        while self._cluster and self._cluster.poll() is None and time.monotonic() < ends_at:
+            if not self._a_pump_runs():
+                ends_at = min(ends_at, time.monotonic() + LAST_SECONDS)
+            time.sleep(0.1)
+
+    def _a_pump_runs(self) -> bool:
+        try:
+            return bool(WorkerHeartbeat.ages(f"{self.name}:pump"))
+        except (OperationalError, InterfaceError):
+            connection.close()
+            return True
 
     def _end_group(self) -> None:
         if self._cluster is None:

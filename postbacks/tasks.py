@@ -37,7 +37,9 @@ def pump(slot: int) -> None:
                 prepare=rendering.prepare,
                 beat=_Beat(_name(f"pump:{slot}")),
             ).run(settings.PUMP_SECONDS)
-    if not _supervisor_is_gone() and not WorkerHeartbeat.beat(_name(f"pump:{slot}")):
+    if _supervisor_is_gone() or WorkerHeartbeat.beat(_name(f"pump:{slot}")):
+        WorkerHeartbeat.objects.filter(name=_name(f"pump:{slot}")).delete()  # it has stopped
+    else:
         start_pump(slot, cluster=settings.WORKER_NAME)
 
 
