@@ -1,11 +1,17 @@
 """The whole way of an event, ② → ⑧, on one page.
 
-    intake stores     → decide_events: installs, attribution, rules, what is owed
-    a pump claims due → send_due: rendered, sent, judged
-                      → logged, finished or due again
+    intake.recording       ② stores the event and its place in the queue, then answers 202
+    here, decide_events       takes events out of that queue, in one transaction:
+      attribution.installs ③ is it an install, and thanks to whom
+      callbacks.deciding   ④ which rules want it
+      delivery.owing       ⑥ what is owed, with its place in the queue of what is due
+    delivery.pump          ⑦ calls us, claims what is due, and
+      callbacks.rendering  ⑤ has it rendered,
+      delivery.sending     ⑦ sends many at once,
+      delivery.logbook     ⑧ logs each attempt and finishes the postback or makes it due again
 
 Each step may run twice and each may die at any point: what was stored is the truth, and the next
-worker goes on from there.
+worker goes on from there. A pump runs inside a task of django-q2 (tasks.py).
 """
 
 import logging
