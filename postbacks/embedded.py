@@ -56,10 +56,12 @@ class EmbeddedServer:
     @property
     def socket_folder(self) -> Path:
         """Return where the socket lies: in the cluster's folder, unless its path is too long."""
-        if len(str(self.cluster)) <= _LONGEST_SOCKET_FOLDER:
-            return self.cluster
         digest = hashlib.sha256(str(self.cluster).encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"postbacks-{os.geteuid()}-{digest}"
+        name = f"postbacks-{os.geteuid()}-{digest}"
+        # The temporary folder that the environment names may be deep as well.
+        candidates = [self.cluster, Path(tempfile.gettempdir()) / name, Path("/tmp") / name]  # noqa: S108
+        short = [folder for folder in candidates if len(str(folder)) <= _LONGEST_SOCKET_FOLDER]
+        return short[0]
 
     @property
     def url(self) -> str:

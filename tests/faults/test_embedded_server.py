@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,6 +116,18 @@ def test_a_deep_folder_gets_its_socket_elsewhere(data_folder: Path) -> None:
         assert server.cluster not in server.socket_folder.parents
     finally:
         server.stop()
+
+
+def test_a_deep_temporary_folder_is_not_used_either(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = data_folder / ("deep-" * 20)
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+
+    folder = EmbeddedServer(deep).socket_folder
+
+    assert len(str(folder)) < 80
+    assert deep not in folder.parents
 
 
 def test_only_the_login_without_rights_is_given_to_the_application(
