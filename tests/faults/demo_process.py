@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,19 @@ class DemoProcess:
         except psutil.NoSuchProcess:
             return []
 
+    def cluster(self) -> list[psutil.Process]:
+        """Return the processes of the django-q2 cluster."""
+        return [process for process in self.family() if "qcluster" in _command(process)]
+
     def kill_everything(self) -> None:
         """SIGKILL to every process, as far as that is possible at one moment."""
         family = self.family()
         for process in family:
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):  # PostgreSQL's own come and go
+                process.suspend()
         for process in {*family, *self.family()}:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
         psutil.wait_procs(family, timeout=20)
 
@@ -75,3 +82,12 @@ class DemoProcess:
 
     def said(self) -> str:
         return self.output.read_text()[-3000:]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Return a process's command line; nothing for one that has ended since it was listed."""
+    try:
+        command: list[str] = process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+    return command

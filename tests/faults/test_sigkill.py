@@ -112,8 +112,7 @@ def idle_workers(demo: DemoProcess) -> list[psutil.Process]:
     The sentinel is the process with the most children; it starts its four workers first.
     """
     pumps = query(demo.folder, "SELECT pid FROM worker_heartbeat WHERE name LIKE '%pump:%'")
-    cluster = [process for process in demo.family() if "qcluster" in process.cmdline()]
-    sentinel = max(cluster, key=lambda process: len(process.children()))
+    sentinel = max(demo.cluster(), key=lambda process: len(process.children()))
     workers = sorted(sentinel.children(), key=lambda process: process.create_time())[:4]
     return [process for process in workers if (process.pid,) not in pumps]
 
