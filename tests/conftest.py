@@ -1,13 +1,10 @@
 """What every test may use. Rows come from tests/make.py."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.conf import settings
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
-from postbacks import roles
 from tests import database
 
 
@@ -24,10 +21,3 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> None:
 def _quick_passwords() -> None:
     """Hash the tests' passwords quickly; the slowness of real ones is the point of them."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture
-def as_worker(transactional_db: None) -> Iterator[None]:
-    """Run the test with the rights of the cluster."""
-    with database.as_role(roles.WORKER):
-        yield
