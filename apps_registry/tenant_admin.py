@@ -15,6 +15,7 @@ from django.forms import ModelChoiceField
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
+from apps_registry import theme
 from apps_registry.models import Membership
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
@@ -115,7 +116,7 @@ class TenantForm(forms.ModelForm):
         return left_out - {"organization", "status"}
 
 
-class ScopedAdmin(ByRole, admin.ModelAdmin):
+class ScopedAdmin(ByRole, theme.ModelAdmin):
     """A page whose rows the subclass must scope by itself, since their table has no wall."""
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
@@ -192,7 +193,7 @@ class ArchivingAdmin(TenantAdmin):
         return None
 
 
-class TenantInline(ByRole, admin.TabularInline):
+class TenantInline(ByRole, theme.TabularInline):
     """Rows of an organization inside the page of their parent."""
 
     form = TenantForm

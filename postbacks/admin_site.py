@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from django.apps import apps
-from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.admin import ModelAdmin
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
@@ -11,6 +11,7 @@ from django.db.models import ForeignKey, ManyToManyField, Model
 from django.http import HttpRequest, HttpResponse
 
 from apps_registry.models import User
+from apps_registry.theme import AdminSite
 
 
 class SignInForm(AdminAuthenticationForm):

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.auth import logout
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404, resolve
+from django.utils import timezone
 
 from apps_registry.models import Membership, User
 from apps_registry.tenancy import tenant
@@ -60,7 +62,7 @@ def database_is_away() -> HttpResponse:
 
 
 class TenantOfRequest:
-    """Opens the signed-in person's organization around the view and its template.
+    """Opens the signed-in person's organization, in its time zone, around view and template.
 
     `ATOMIC_REQUESTS` would end before a TemplateResponse is rendered, so that a form's choices,
     which are read while rendering, would come up empty.
@@ -77,7 +79,8 @@ class TenantOfRequest:
         request.membership = membership  # type: ignore[attr-defined]  # read by admin and pages
         if membership is None or _has_own_transactions(request):
             return self.get_response(request)
-        with tenant(membership.organization_id):
+        zone = ZoneInfo(membership.organization.time_zone)
+        with tenant(membership.organization_id), timezone.override(zone):
             response = self.get_response(request)
             if response.status_code >= 500:
                 transaction.set_rollback(True)

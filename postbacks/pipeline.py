@@ -103,6 +103,7 @@ def _new_postback(decision: Decision) -> NewPostback:
         app_id=event.app.id,
         event_id=event.id,
         sdk_event_id=str(event.event_id),
+        event_name=event.event_name,
         event_received_at=event.received_at,
         attribution_version=decision.standing.attribution_version,
         installed_at=decision.standing.installed_at,

@@ -111,6 +111,7 @@ ALLOW_PRIVATE_DESTINATIONS = environment.parsed(
 INSTALLED_APPS = [
     "apps_registry",
     "postbacks",
+    "unfold.apps.BasicAppConfig",  # its templates come before Django's own
     "postbacks.apps.PostbacksAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",

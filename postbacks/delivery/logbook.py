@@ -90,6 +90,7 @@ UPDATE postback SET
     reason = CASE WHEN ours.status = '{PostbackStatus.FAILED}' AND delivered_at IS NULL
                   THEN ours.error ELSE '' END,
     attempts_made = ours.number,
+    last_status_code = ours.status_code,
     fingerprint = ours.fingerprint,
     next_attempt_at = now() + make_interval(secs => ours.wait_seconds),
     delivered_at = CASE WHEN ours.status = '{PostbackStatus.DELIVERED}'

@@ -46,6 +46,7 @@ class Postback(TenantModel):
         Event, models.DO_NOTHING, db_constraint=False, related_name="postbacks"
     )
     sdk_event_id = models.UUIDField()
+    event_name = models.CharField(max_length=64, blank=True)
     event_received_at = models.DateTimeField()
     attribution_version = models.PositiveIntegerField(default=1)
     installed_at = models.DateTimeField(null=True)
@@ -53,6 +54,7 @@ class Postback(TenantModel):
     reason = models.CharField(max_length=64, blank=True)
     test = models.BooleanField(default=False)
     attempts_made = models.PositiveIntegerField(default=0)
+    last_status_code = models.PositiveSmallIntegerField(null=True)
     fingerprint = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
     next_attempt_at = models.DateTimeField(null=True)
