@@ -4,7 +4,11 @@ Our own widgets, styles and scripts use none of its classes, so that Django's pl
 way back.
 """
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 if TYPE_CHECKING:  # the theme has no types; it keeps to Django's
     from django.contrib.admin import AdminSite, ModelAdmin, TabularInline
@@ -12,4 +16,19 @@ else:
     from unfold.admin import ModelAdmin, TabularInline
     from unfold.sites import UnfoldAdminSite as AdminSite
 
-__all__ = ["AdminSite", "ModelAdmin", "TabularInline"]
+__all__ = ["AdminSite", "ModelAdmin", "TabularInline", "Tone", "badge"]
+
+
+class Tone(StrEnum):
+    """How a badge looks. Its text says the same: no meaning hangs on a color."""
+
+    GOOD = "good"
+    BAD = "bad"
+    BUSY = "busy"
+    INFO = "info"
+    STILL = "still"
+
+
+def badge(text: str, tone: Tone) -> SafeString:
+    """Return a small colored label, its text escaped. Styled by static/postbacks/kit.css."""
+    return format_html('<span class="pb-badge pb-badge--{}">{}</span>', tone.value, text)
