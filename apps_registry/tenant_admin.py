@@ -4,7 +4,7 @@ A page that forgets this base is the system check's error apps_registry.E001.
 """
 
 from collections.abc import Iterable
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -12,8 +12,9 @@ from django.contrib.admin import helpers
 from django.contrib.admin.options import BaseModelAdmin
 from django.db import models
 from django.forms import ModelChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.text import capfirst
 
 from apps_registry import theme
 from apps_registry.models import Membership
@@ -21,6 +22,8 @@ from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 
 M = TypeVar("M", bound=models.Model)
+_OTHER_WAYS_TO_SAVE = ("show_save_and_add_another", "show_save_and_continue")
+Fieldsets = Any  # Django's own type for them can't be named outside of the stubs
 
 
 def membership_of(request: HttpRequest) -> Membership | None:
@@ -119,6 +122,42 @@ class TenantForm(forms.ModelForm):
 class ScopedAdmin(ByRole, theme.ModelAdmin):
     """A page whose rows the subclass must scope by itself, since their table has no wall."""
 
+    nothing_yet: ClassVar[str] = ""  # what an empty list says: one sentence on what to do next
+    facts: ClassVar[tuple[str, ...]] = ()  # read-only fields below the form of a saved row
+    facts_explained: ClassVar[str] = ""
+    only_save: ClassVar[bool] = False  # leave out “and add another” and “and continue editing”
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        """Title the list by what it shows."""
+        title = capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, object] | None = None,
+    ) -> HttpResponse:
+        """Offer as many ways to save as the page has use for."""
+        shown = {} if not self.only_save else dict.fromkeys(_OTHER_WAYS_TO_SAVE, False)
+        context = {**shown, **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def get_fieldsets(self, request: HttpRequest, obj: models.Model | None = None) -> Fieldsets:
+        """Show facts below the form once there are any."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or not self.facts:
+            return fieldsets
+        details = {
+            "fields": self.facts,
+            "description": self.facts_explained,
+            "classes": ["collapse"],
+        }
+        return [*fieldsets, ("Details", details)]
+
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
         """Refuse to show rows that nobody has scoped."""
         raise NotImplementedError(f"{type(self).__name__} must say whose rows it shows.")
@@ -130,6 +169,7 @@ class ScopedAdmin(ByRole, theme.ModelAdmin):
         *,
         action: str,
         question: str,
+        description: str = "",
     ) -> TemplateResponse | None:
         """Return the page that asks before an action; None once the person has said yes."""
         if request.POST.get("confirmed"):
@@ -137,6 +177,7 @@ class ScopedAdmin(ByRole, theme.ModelAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": question,
+            "description": description,
             "opts": self.opts,
             "objects": queryset,
             "action": action,
@@ -170,6 +211,10 @@ class ArchivingAdmin(TenantAdmin):
     """A page whose rows are archived instead of deleted: names free up, history stays."""
 
     actions = ["archive"]
+    facts_explained = (
+        "Archiving is an action of the list. Archived rows leave lists and choices; their history "
+        "stays."
+    )
     archived: ClassVar[str] = Lifecycle.ARCHIVED
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
@@ -182,8 +227,15 @@ class ArchivingAdmin(TenantAdmin):
         self, request: HttpRequest, queryset: models.QuerySet[models.Model]
     ) -> TemplateResponse | None:
         """Archive rows after asking."""
-        question = f"Archive these {self.opts.verbose_name_plural}?"
-        if page := self.ask_first(request, queryset, action="archive", question=question):
+        plural = self.opts.verbose_name_plural
+        page = self.ask_first(
+            request,
+            queryset,
+            action="archive",
+            question=f"Archive these {plural}?",
+            description="They leave lists and choices. Their history stays, their names free up.",
+        )
+        if page:
             return page
         for row in queryset.exclude(status=self.archived):
             row.status = self.archived  # type: ignore[attr-defined]  # the subclass's model has it
@@ -198,6 +250,8 @@ class TenantInline(ByRole, theme.TabularInline):
 
     form = TenantForm
     extra = 0
+    explained: ClassVar[str] = ""  # the sentence above the rows
+    template_before = "unfold/helpers/inline_explained.html"
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
         """Return the organization's rows; the formset keeps those of the parent."""

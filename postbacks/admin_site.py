@@ -8,14 +8,27 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import ForeignKey, ManyToManyField, Model
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_POST
 
 from apps_registry.models import User
 from apps_registry.theme import AdminSite
+from postbacks.insights.overview_context import overview_context
+from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of
 
 
 class SignInForm(AdminAuthenticationForm):
     """Lets in whoever is a member of an organization."""
+
+    error_messages = {
+        **AdminAuthenticationForm.error_messages,
+        "invalid_login": (
+            "This address and password do not belong together. Capital letters count."
+        ),
+    }
 
     def clean_username(self) -> str:
         """Find people by their address however they write it."""
@@ -41,6 +54,14 @@ class PostbacksAdminSite(AdminSite):
     login_form = SignInForm
     enable_nav_sidebar = True
     packages = ("apps_registry.", "postbacks.")
+    left_out = frozenset({"search"})  # the theme's search keeps results across organizations
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        """Add our own addresses, and leave the theme's search out."""
+        urls = super().get_urls()
+        theirs = [url for url in urls if getattr(url, "name", "") not in self.left_out]
+        switch = self.admin_view(self.switch_organization)
+        return [path("switch-organization/", switch, name="switch_organization"), *theirs]
 
     def register(
         self,
@@ -56,6 +77,12 @@ class PostbacksAdminSite(AdminSite):
         given = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         ours = [model for model in given if model.__module__.startswith(self.packages)]
         super().register(ours, admin_class, **options)
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
+    ) -> TemplateResponse:
+        """Show the overview of the organization's last 24 hours."""
+        return super().index(request, {**overview_context(request), **(extra_context or {})})
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """Answer for fields of forms; on the far end of a relation Django's own view fails."""
@@ -73,3 +100,12 @@ class PostbacksAdminSite(AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in members; what each may do is decided by the role, page by page."""
         return bool(request.user.is_active and getattr(request, "membership", None))
+
+    @method_decorator(require_POST)
+    def switch_organization(self, request: HttpRequest) -> HttpResponse:
+        """Go on in another organization of which the person is a member."""
+        asked = request.POST.get("organization", "")
+        if asked not in {str(one.organization.public_id) for one in memberships_of(request)}:
+            raise PermissionDenied
+        request.session[ORGANIZATION_IN_SESSION] = asked
+        return HttpResponseRedirect(reverse("admin:index"))

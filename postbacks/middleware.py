@@ -73,10 +73,12 @@ class TenantOfRequest:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         try:
-            membership = _membership(request)
+            memberships = _memberships(request)
+            membership = _chosen(request, memberships)
         except (OperationalError, InterfaceError):
             return database_is_away()
         request.membership = membership  # type: ignore[attr-defined]  # read by admin and pages
+        request.memberships = memberships  # type: ignore[attr-defined]  # likewise
         if membership is None or _has_own_transactions(request):
             return self.get_response(request)
         zone = ZoneInfo(membership.organization.time_zone)
@@ -87,17 +89,25 @@ class TenantOfRequest:
         return response
 
 
-def _membership(request: HttpRequest) -> Membership | None:
-    """Return the membership that this session acts under, checked anew on each request."""
+def memberships_of(request: HttpRequest) -> tuple[Membership, ...]:
+    """Return the memberships of the person of a request, oldest first."""
+    return getattr(request, "memberships", ())
+
+
+def _memberships(request: HttpRequest) -> tuple[Membership, ...]:
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
-        return None
+        return ()
     user = request.user
-    if not isinstance(user, User):
+    return tuple(user.memberships_for_sign_in()) if isinstance(user, User) else ()
+
+
+def _chosen(request: HttpRequest, memberships: tuple[Membership, ...]) -> Membership | None:
+    """Return the membership that this session acts under, checked anew on each request."""
+    if not memberships:
         return None
-    memberships = list(user.memberships_for_sign_in())
     chosen = request.session.get(ORGANIZATION_IN_SESSION)
     if chosen is None:
-        return memberships[0] if memberships else None
+        return memberships[0]
     for membership in memberships:
         if str(membership.organization.public_id) == chosen:
             return membership

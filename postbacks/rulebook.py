@@ -5,12 +5,13 @@ that may be reached. Neither step knows the other, so they meet here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from django.conf import settings
 
+from apps_registry.encryption import SecretUnreadableError
 from apps_registry.models import App, Partner, User
 from postbacks.callbacks import rules
 from postbacks.callbacks.compiled_rules import UNSAVED, CompiledRule, PartnerSecrets
@@ -18,7 +19,7 @@ from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
 from postbacks.callbacks.known import facts_of, values_for
 from postbacks.callbacks.macros import Problem, RenderError, TemplateError
-from postbacks.callbacks.matching import partner_event_name
+from postbacks.callbacks.matching import ANY_EVENT, partner_event_name
 from postbacks.delivery.addresses import Destinations, problem_with_url
 from postbacks.delivery.resend import release
 from postbacks.delivery.success import parse_success
@@ -55,6 +56,11 @@ class Preview:
     body: str | None
     problems: tuple[Problem, ...]
     missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unrendered(Preview):
+    """The template as it was written: its problems say why it could not be filled in."""
 
 
 def check(definition: RuleDefinition) -> tuple[Problem, ...]:
@@ -99,10 +105,11 @@ def preview(
         facts = _facts(definition, event=event, sdk_event=sdk_event, app=app)
         rendering = rule.request.render(values_for(rule, facts), credentials=rule.credentials)
     except TemplateError:
-        return Preview(definition.method, definition.url, {}, None, problems, ())
-    except RenderError as error:
-        problems = (*problems, Problem("url", 0, error.detail))
-        return Preview(definition.method, definition.url, {}, None, problems, ())
+        return Unrendered(definition.method, definition.url, {}, None, problems, ())
+    except (RenderError, SecretUnreadableError) as error:
+        detail = error.detail if isinstance(error, RenderError) else str(error)
+        problems = (*problems, Problem("url", 0, detail))
+        return Unrendered(definition.method, definition.url, {}, None, problems, ())
     shown = rendering.shown
     body = None if shown.body is None else shown.body.decode("utf-8", "replace")
     return Preview(shown.method, shown.url, shown.headers, body, problems, rendering.missing)
@@ -165,11 +172,24 @@ def _facts(
     app: App | None,
 ) -> Facts:
     if event is None and sdk_event is None:
-        return sample_facts()
+        return _sample(definition)
     stored = _stored(event) if event is not None else _given(sdk_event or {}, app)
     name = partner_event_name(definition, stored.event_name) or stored.event_name
     postback = PostbackFacts(id=_SAMPLE_ID, created_at=stored.received_at, partner_event_name=name)
     return facts_of(stored, installed_at=None, postback=postback)
+
+
+def _sample(definition: RuleDefinition) -> Facts:
+    """Return the sample as an event that the rule wants, by the name that its partner knows."""
+    sample = sample_facts()
+    wanted = next((name for name in definition.triggers if name != ANY_EVENT), None)
+    event = replace(sample.event, event_name=wanted or sample.event.event_name)
+    postback = PostbackFacts(
+        id=_SAMPLE_ID,
+        created_at=event.received_at,
+        partner_event_name=partner_event_name(definition, event.event_name),
+    )
+    return replace(sample, event=event, postback=postback)
 
 
 def _stored(event: Event) -> StoredEvent:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from postbacks import environment, roles
+from postbacks import environment, roles, theme_settings
 from postbacks.delivery.addresses import parse_networks
 from postbacks.embedded import EmbeddedServer
 
@@ -154,6 +154,8 @@ TEMPLATES = [
         },
     }
 ]
+
+UNFOLD = theme_settings.UNFOLD
 
 AUTH_USER_MODEL = "apps_registry.User"
 AUTH_PASSWORD_VALIDATORS = [

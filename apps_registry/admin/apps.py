@@ -1,15 +1,26 @@
 """The pages of apps and their bundle IDs."""
 
-from django.contrib import admin
+from typing import Any
 
-from apps_registry.models import App, BundleId
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.db import models
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from apps_registry.admin.first_calls import first_event
+from apps_registry.listing import CreatedColumn, HideArchived, LifecycleColumns
+from apps_registry.models import App, BundleId, SdkKey
 from apps_registry.roles import Right
 from apps_registry.tenant_admin import (
     ArchivingAdmin,
     TenantAdmin,
     TenantInline,
     TenantRelatedFilter,
+    allowed,
 )
+from apps_registry.time_zones import TimeZoneInput
 
 
 class BundleIdInline(TenantInline):
@@ -17,30 +28,91 @@ class BundleIdInline(TenantInline):
 
     model = BundleId
     fields = ["identifier"]
+    hide_title = True
+    explained = "The names by which stores know the app. Events that name one belong to this app."
     right_to_delete = Right.SET_UP
 
 
 @admin.register(App)
-class AppAdmin(ArchivingAdmin):
+class AppAdmin(LifecycleColumns, ArchivingAdmin):
     """Apps that report events."""
 
-    list_display = ["name", "platform", "store_id", "status", "created_at"]
-    list_filter = ["platform", "status"]
+    nothing_yet = "Add the mobile app whose events you want to report, for example Gem Harbor iOS."
+    list_display = ["name", "platform", "store_id", "state", "created"]
+    list_filter = [HideArchived, "platform"]
     search_fields = ["name", "store_id", "bundle_ids__identifier"]
-    search_help_text = "Search by name, store id or bundle ID."
+    search_help_text = "Name, store ID or bundle ID"
     ordering = ["name"]
-    readonly_fields = ["public_id", "status", "created_at"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["name", "platform", "store_id"],
+                "description": "An app reports its events with an SDK key of its own.",
+            },
+        ),
+        (
+            "Reporting",
+            {
+                "fields": ["time_zone", "store_share"],
+                "description": "How days and net revenue of this app are counted.",
+            },
+        ),
+    ]
+    facts = ("public_id", "state", "created")
+    readonly_fields = facts
     inlines = [BundleIdInline]
+
+    def formfield_for_dbfield(
+        self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> forms.Field | None:
+        """Offer the zones of the world."""
+        if db_field.name == "time_zone":
+            kwargs["widget"] = TimeZoneInput()
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Say what comes next: a key, and the first event."""
+        app = kwargs.get("obj")
+        if isinstance(app, App):
+            context["has_key"] = SdkKey.objects.filter(app=app, revoked_at=None).exists()
+            context["may_add_key"] = allowed(request, Right.MANAGE)
+            context["first_event"] = first_event(settings.PUBLIC_URL, "YOUR_SDK_KEY")
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def response_add(
+        self, request: HttpRequest, obj: App, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Go on at the app's own page, which says what comes next."""
+        if "_addanother" in request.POST or "_popup" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        self.message_user(request, f"{obj} is added.", messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:apps_registry_app_change", args=[str(obj.pk)]))
 
 
 @admin.register(BundleId)
-class BundleIdAdmin(TenantAdmin):
+class BundleIdAdmin(CreatedColumn, TenantAdmin):
     """Bundle IDs of all apps. One that was mistyped is deleted: no history hangs on it."""
 
-    list_display = ["identifier", "app", "created_at"]
+    nothing_yet = "Add the name under which a store knows your app, for example com.example.game."
+    list_display = ["identifier", "app", "created"]
     list_select_related = ["app"]
     list_filter = [("app", TenantRelatedFilter)]
     search_fields = ["identifier"]
+    search_help_text = "Bundle ID"
     ordering = ["identifier"]
     fixed_fields = ("app",)
+    facts = ("public_id", "created")
+    readonly_fields = facts
     right_to_delete = Right.SET_UP
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["app", "identifier"],
+                "description": "Events that name this bundle ID belong to this app.",
+            },
+        )
+    ]

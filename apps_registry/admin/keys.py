@@ -1,27 +1,42 @@
 """The pages of SDK keys and API tokens: a secret is shown once, afterwards only its beginning."""
 
+from typing import ClassVar
+
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
+from django.utils.safestring import SafeString
 
 from apps_registry import keys
+from apps_registry.admin.first_calls import first_event, first_list
+from apps_registry.listing import CreatedColumn, day
 from apps_registry.models import ApiToken, SdkKey
 from apps_registry.roles import Right
 from apps_registry.tenant_admin import TenantAdmin, TenantRelatedFilter
+from apps_registry.theme import Tone, badge
 
 
-class KeyAdmin(TenantAdmin):
+class KeyAdmin(CreatedColumn, TenantAdmin):
     """What the two kinds of keys share. Only owners make, name and revoke them."""
 
+    only_save = True
     kind_of_key: str
+    what_now: ClassVar[str]  # the sentence above the first command to run with a new key
     right_to_add = Right.MANAGE
     right_to_change = Right.MANAGE
     actions = ["revoke"]
     ordering = ["-created_at"]
-    readonly_fields = ["prefix", "created_at", "last_used_at", "revoked_at"]
+    facts = ("prefix", "state", "created", "last_used")
+    readonly_fields = facts
+
+    def first_call(self, secret: str) -> str:
+        """Return the command that tries a new key out."""
+        raise NotImplementedError
 
     def save_model(
         self,
@@ -41,11 +56,14 @@ class KeyAdmin(TenantAdmin):
         self, request: HttpRequest, obj: ApiToken | SdkKey, post_url_continue: str | None = None
     ) -> HttpResponse:
         """Show the secret in the answer itself: a message would lie in a cookie or the database."""
+        secret: str = request.fresh_secret  # type: ignore[attr-defined]  # set by save_model
         context = {
             **self.admin_site.each_context(request),
             "title": f"Copy the new {self.opts.verbose_name} now",
             "opts": self.opts,
-            "secret": request.fresh_secret,  # type: ignore[attr-defined]  # set by save_model
+            "secret": secret,
+            "what_now": self.what_now,
+            "first_call": self.first_call(secret),
         }
         response = TemplateResponse(request, "admin/secret_once.html", context)
         add_never_cache_headers(response)
@@ -60,8 +78,14 @@ class KeyAdmin(TenantAdmin):
         self, request: HttpRequest, queryset: "QuerySet[ApiToken] | QuerySet[SdkKey]"
     ) -> TemplateResponse | None:
         """End keys' lives after asking."""
-        question = "Revoke these keys? Whatever uses them stops working at once."
-        if page := self.ask_first(request, queryset, action="revoke", question=question):
+        page = self.ask_first(
+            request,
+            queryset,
+            action="revoke",
+            question=f"Revoke these {self.opts.verbose_name_plural}?",
+            description="Whatever uses them stops working at once. This can't be undone.",
+        )
+        if page:
             return page
         for key in queryset:
             key.revoke()
@@ -69,17 +93,54 @@ class KeyAdmin(TenantAdmin):
         self.message_user(request, "Revoked.", messages.SUCCESS)
         return None
 
+    @admin.display(description="status", ordering="revoked_at")
+    def state(self, key: ApiToken | SdkKey) -> SafeString:
+        """Show whether the key works."""
+        if key.revoked_at is not None:
+            return badge("Revoked", Tone.STILL)
+        expires_at = getattr(key, "expires_at", None)
+        if expires_at is not None and expires_at <= timezone.now():
+            return badge("Expired", Tone.BUSY)
+        return badge("Active", Tone.GOOD)
+
+    @admin.display(description="last used", ordering="last_used_at")
+    def last_used(self, key: ApiToken | SdkKey) -> SafeString | str:
+        """Show the day of the latest use."""
+        return day(key.last_used_at, otherwise="never")
+
 
 @admin.register(SdkKey)
 class SdkKeyAdmin(KeyAdmin):
     """Keys with which apps report events."""
 
     kind_of_key = keys.SDK_KEY
-    list_display = ["__str__", "app", "kind", "created_at", "last_used_at", "revoked_at"]
+    nothing_yet = "Add a key for an app, then report its first event with it."
+    what_now = "Report a first event with it; seconds later it is listed under Events."
+    list_display = ["label", "app", "kind", "state", "created", "last_used"]
     list_select_related = ["app"]
     list_filter = [("app", TenantRelatedFilter), "kind"]
     search_fields = ["name", "prefix"]
+    search_help_text = "Name or first characters"
     fixed_fields = ("app", "kind")
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["app", "name", "kind"],
+                "description": "The SDK or your server sends the key with each event. It is shown "
+                "once, right after you save.",
+            },
+        )
+    ]
+
+    def first_call(self, secret: str) -> str:
+        """Return the command that reports an event."""
+        return first_event(settings.PUBLIC_URL, secret)
+
+    @admin.display(description="key", ordering="name")
+    def label(self, key: SdkKey) -> str:
+        """Show the name and the first characters."""
+        return str(key)
 
 
 @admin.register(ApiToken)
@@ -87,7 +148,34 @@ class ApiTokenAdmin(KeyAdmin):
     """Tokens with which programs use the management API."""
 
     kind_of_key = keys.API_TOKEN
-    list_display = ["__str__", "role", "created_at", "last_used_at", "expires_at", "revoked_at"]
+    nothing_yet = "Add a token for a program that sets things up or reads the log by the API."
+    what_now = "Try it: list your apps."
+    list_display = ["label", "role", "state", "created", "last_used", "expires"]
     list_filter = ["role"]
     search_fields = ["name", "prefix"]
+    search_help_text = "Name or first characters"
     fixed_fields = ("role",)
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["name", "role", "expires_at"],
+                "description": "A program sends the token with each call of the management API. "
+                "It is shown once, right after you save.",
+            },
+        )
+    ]
+
+    def first_call(self, secret: str) -> str:
+        """Return the command that lists apps."""
+        return first_list(settings.PUBLIC_URL, secret)
+
+    @admin.display(description="token", ordering="name")
+    def label(self, token: ApiToken) -> str:
+        """Show the name and the first characters."""
+        return str(token)
+
+    @admin.display(description="expires", ordering="expires_at")
+    def expires(self, token: ApiToken) -> SafeString | str:
+        """Show the day on which the token stops working."""
+        return day(token.expires_at, otherwise="never")

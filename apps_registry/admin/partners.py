@@ -1,23 +1,28 @@
 """The page of partners and their credentials, which can be set and replaced but never read."""
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Field, Model
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
+from apps_registry.listing import HideArchived, LifecycleColumns, day
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.roles import Right
 from apps_registry.tenant_admin import ArchivingAdmin, TenantForm, TenantInline, allowed
+from apps_registry.theme import TextInput
 
 
 class CredentialForm(TenantForm):
     """Takes a secret in; it never comes out again. The name is fixed: rules use it in macros."""
 
     secret = forms.CharField(
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "pb-input"}),
         strip=False,
         max_length=4096,
-        help_text="Empty: the secret stays as it is.",
+        help_text="As the partner gave it to you. Empty: the secret stays as it is.",
     )
 
     class Meta:
@@ -44,9 +49,24 @@ class CredentialInline(TenantInline):
 
     model = PartnerCredential
     form = CredentialForm
-    fields = ["name", "masked", "secret", "updated_at"]
-    readonly_fields = ["masked", "updated_at"]
+    fields = ["name", "secret", "stored", "last_set"]
+    readonly_fields = ["stored", "last_set"]
+    hide_title = True
+    explained = (
+        "Secrets that rules use as {{credential.name}}, for example an API key. They are sent to "
+        "allowed hosts only, and never shown again."
+    )
     right_to_delete = Right.SET_UP
+
+    @admin.display(description="stored")
+    def stored(self, credential: PartnerCredential) -> str:
+        """Show the end of a long secret."""
+        return credential.masked if credential.pk else ""
+
+    @admin.display(description="last set")
+    def last_set(self, credential: PartnerCredential) -> SafeString | str:
+        """Show the day."""
+        return day(credential.updated_at)
 
     def get_fields(
         self, request: HttpRequest, obj: Model | None = None
@@ -57,15 +77,36 @@ class CredentialInline(TenantInline):
 
 
 @admin.register(Partner)
-class PartnerAdmin(ArchivingAdmin):
+class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
     """Who is told. Where credentials may be sent to is for owners to say."""
 
-    list_display = ["name", "allowed_hosts", "status", "created_at"]
-    list_filter = ["status"]
+    nothing_yet = "Add whom to tell about events: an ad network, an analytics tool or your server."
+    list_display = ["name", "hosts", "state", "created"]
+    list_filter = [HideArchived]
     search_fields = ["name"]
+    search_help_text = "Name"
     ordering = ["name"]
-    readonly_fields = ["public_id", "status", "created_at"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["name", "allowed_hosts"],
+                "description": "Callback rules send their postbacks to a partner, and may use its "
+                "credentials.",
+            },
+        )
+    ]
+    facts = ("public_id", "state", "created")
+    readonly_fields = facts
     inlines = [CredentialInline]
+
+    def formfield_for_dbfield(
+        self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> forms.Field | None:
+        """Take the hosts in one line."""
+        if db_field.name == "allowed_hosts":
+            kwargs["widget"] = TextInput(attrs={"placeholder": "ads.example.com, *.example.net"})
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
@@ -73,3 +114,8 @@ class PartnerAdmin(ArchivingAdmin):
         """Let only owners say which hosts may receive credentials."""
         fields = tuple(super().get_readonly_fields(request, obj))
         return fields if allowed(request, Right.MANAGE) else (*fields, "allowed_hosts")
+
+    @admin.display(description="credentials may go to", empty_value="nowhere")
+    def hosts(self, partner: Partner) -> str:
+        """Show the hosts in one line."""
+        return ", ".join(partner.allowed_hosts)

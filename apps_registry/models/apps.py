@@ -32,17 +32,26 @@ class Platform(models.TextChoices):
 class App(TenantModel):
     """A mobile app that reports events."""
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    public_id = models.UUIDField(
+        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        help_text="How the management API names this app.",
+    )  # fmt: skip
     name = models.CharField(
-        max_length=120, help_text="How your team calls the app, for example Gem Harbor iOS."
+        max_length=120, help_text="What your team calls the app, for example Gem Harbor iOS."
     )
     platform = models.CharField(
-        max_length=16, choices=Platform.choices, help_text="The platform of this app."
+        max_length=16,
+        choices=Platform.choices,
+        help_text="Where the app runs, for example iOS. An app for two platforms is entered twice.",
     )
     store_id = models.CharField(
+        "store ID",
         max_length=255,
         blank=True,
-        help_text="Apple's number or Google's package, for example 1234567890.",
+        help_text=(
+            "Apple's number, for example 1234567890, or Google's package, for example "
+            "com.example.gemharbor. Can stay empty."
+        ),
     )
     time_zone = models.CharField(
         max_length=64,
@@ -55,12 +64,15 @@ class App(TenantModel):
         decimal_places=4,
         default=Decimal("0.3"),
         validators=[MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(1))],
-        help_text="What the store keeps of a purchase: 0.3 for 30 %. Net revenue leaves it out.",
+        help_text=(
+            "What the store keeps of a purchase, from 0 to 1, for example 0.3 for 30 %. "
+            "Net revenue leaves it out."
+        ),
     )
     status = models.CharField(
         max_length=16, choices=Lifecycle.choices, default=Lifecycle.ACTIVE, editable=False
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
 
     class Meta(TenantModel.Meta):
         db_table = "app"
@@ -81,14 +93,21 @@ class App(TenantModel):
 class BundleId(TenantModel):
     """A store identifier of an app: iOS bundle ID or Android package name."""
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    app = models.ForeignKey(App, models.PROTECT, related_name="bundle_ids", db_constraint=False)
+    public_id = models.UUIDField(
+        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        help_text="How the management API names this bundle ID.",
+    )  # fmt: skip
+    app = models.ForeignKey(
+        App, models.PROTECT, related_name="bundle_ids", db_constraint=False,
+        help_text="The app that the store knows by this name, for example Gem Harbor iOS.",
+    )  # fmt: skip
     identifier = models.CharField(
+        "bundle ID",
         max_length=255,
         validators=[BUNDLE_ID],
         help_text="As the store knows the app, for example com.example.gemharbor.",
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
 
     class Meta(TenantModel.Meta):
         db_table = "bundle_id"
@@ -114,8 +133,14 @@ class SdkKey(TenantModel):
         APP = "app", "In the app (public)"
         SERVER = "server", "On your server (secret)"
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    app = models.ForeignKey(App, models.PROTECT, related_name="sdk_keys", db_constraint=False)
+    public_id = models.UUIDField(
+        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        help_text="How the management API names this key.",
+    )  # fmt: skip
+    app = models.ForeignKey(
+        App, models.PROTECT, related_name="sdk_keys", db_constraint=False,
+        help_text="The app that reports with this key, for example Gem Harbor iOS.",
+    )  # fmt: skip
     name = models.CharField(
         max_length=120, blank=True, help_text="To tell keys apart, for example Unity build 42."
     )
@@ -123,13 +148,19 @@ class SdkKey(TenantModel):
         max_length=16,
         choices=Kind.choices,
         default=Kind.APP,
-        help_text="A key in an app is public; a server's key must name ip_address and user_agent.",
+        help_text=(
+            "In the app: the SDK on players' devices, for example in a Unity build. On your "
+            "server: your backend, whose events must name ip_address and user_agent."
+        ),
     )
-    prefix = models.CharField(max_length=16, editable=False)
+    prefix = models.CharField(
+        "begins with", max_length=16, editable=False,
+        help_text="The start of the key, for example pbk_a1B2c3, to recognize it by.",
+    )  # fmt: skip
     hash = models.CharField(max_length=64, unique=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
-    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
     class Meta(TenantModel.Meta):
         db_table = "sdk_key"

@@ -13,28 +13,31 @@ from apps_registry.tenancy import Lifecycle, TenantModel
 class Campaign(TenantModel):
     """A partner's promotion of an app, to which installs are credited."""
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    public_id = models.UUIDField(
+        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        help_text="How the management API names this campaign.",
+    )  # fmt: skip
     name = models.CharField(
         max_length=120, help_text="As the network names it, for example US iOS Summer 2026."
     )
     app = models.ForeignKey(
         App, models.PROTECT, related_name="campaigns", db_constraint=False,
-        help_text="The app that is promoted.",
+        help_text="The app that is promoted, for example Gem Harbor iOS.",
     )  # fmt: skip
     partner = models.ForeignKey(
         Partner, models.PROTECT, related_name="campaigns", db_constraint=False,
-        help_text="The network that shows the ads.",
+        help_text="The network that shows the ads, for example Unity Ads.",
     )  # fmt: skip
     remote_campaign_id = models.CharField(
-        "campaign ID of the network",
+        "network's campaign ID",
         max_length=255,
         blank=True,
-        help_text="The campaign's id on the network's side, for example 238471.",
+        help_text="The campaign's ID on the network's side, for example 238471. Can stay empty.",
     )
     status = models.CharField(
         max_length=16, choices=Lifecycle.choices, default=Lifecycle.ACTIVE, editable=False
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
 
     class Meta(TenantModel.Meta):
         db_table = "campaign"

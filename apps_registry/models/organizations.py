@@ -21,15 +21,21 @@ def valid_time_zone(name: str) -> None:
 class Organization(models.Model):
     """A tenant: an advertiser or an agency."""
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    name = models.CharField(max_length=120, help_text="Your company, as your colleagues know it.")
+    public_id = models.UUIDField(
+        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        help_text="How exports and support name this organization.",
+    )  # fmt: skip
+    name = models.CharField(
+        max_length=120,
+        help_text="Your company as your colleagues know it, for example Gem Harbor Studios.",
+    )
     time_zone = models.CharField(
         max_length=64,
         default="UTC",
         validators=[valid_time_zone],
         help_text="Times are shown in this zone, for example Europe/Berlin.",
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
 
     class Meta:
         db_table = "organization"
@@ -91,10 +97,11 @@ class Membership(models.Model):
         default=Role.ANALYST,
         help_text="Owners do everything, marketers set up and resend, analysts read and export.",
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField("member since", auto_now_add=True)
 
     class Meta:
         db_table = "membership"
+        verbose_name = "member"
         constraints = [
             models.UniqueConstraint(
                 fields=["organization", "user"],

@@ -24,8 +24,13 @@ CREDENTIAL_NAME = RegexValidator(
 class Partner(TenantModel):
     """An ad network, MMP, analytics tool or own server."""
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    name = models.CharField(max_length=120, help_text="Who is told, for example Unity Ads.")
+    public_id = models.UUIDField(
+        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        help_text="How the management API names this partner.",
+    )  # fmt: skip
+    name = models.CharField(
+        max_length=120, help_text="Who is told of events, for example Unity Ads."
+    )
     allowed_hosts = ArrayField(
         models.CharField(max_length=255, validators=[HOST]),
         default=list,
@@ -38,7 +43,7 @@ class Partner(TenantModel):
     status = models.CharField(
         max_length=16, choices=Lifecycle.choices, default=Lifecycle.ACTIVE, editable=False
     )
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField("created", auto_now_add=True)
 
     class Meta(TenantModel.Meta):
         db_table = "partner"
@@ -76,11 +81,11 @@ class PartnerCredential(TenantModel):
     name = models.CharField(
         max_length=64,
         validators=[CREDENTIAL_NAME],
-        help_text="The name in the macro: api_key is used as {{credential.api_key}}.",
+        help_text="The name in the macro, for example api_key for {{credential.api_key}}.",
     )
     sealed = models.TextField(editable=False)
     ending = models.CharField(max_length=4, editable=False)
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = models.DateTimeField("last set", auto_now=True)
 
     class Meta(TenantModel.Meta):
         db_table = "partner_credential"

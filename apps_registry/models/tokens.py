@@ -16,7 +16,10 @@ class ApiToken(TenantModel):
     A personal token never has more rights than its person's membership has at that moment.
     """
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    public_id = models.UUIDField(
+        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        help_text="How the management API names this token.",
+    )  # fmt: skip
     name = models.CharField(
         max_length=120, help_text="What uses the token, for example nightly export."
     )
@@ -27,16 +30,25 @@ class ApiToken(TenantModel):
         max_length=16,
         choices=Role.choices,
         default=Role.ANALYST,
-        help_text="What the token may do at most.",
+        help_text=(
+            "What the token may do at most, for example Analyst for a program that only reads."
+        ),
     )
-    prefix = models.CharField(max_length=16, editable=False)
+    prefix = models.CharField(
+        "begins with", max_length=16, editable=False,
+        help_text="The start of the token, for example pbt_a1B2c3, to recognize it by.",
+    )  # fmt: skip
     hash = models.CharField(max_length=64, unique=True, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the token stops working. Empty: never."
-    )
-    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+        "expires", null=True, blank=True,
+        help_text=(
+            "When the token stops working, in the organization's time zone, for example "
+            "2027-01-31 00:00:00. Empty: never."
+        ),
+    )  # fmt: skip
+    revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
     class Meta(TenantModel.Meta):
         db_table = "api_token"

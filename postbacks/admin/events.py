@@ -1,60 +1,49 @@
 """Events and what became of them; and events whose decision failed."""
 
+from collections.abc import Sequence
+
 from django.contrib import admin
-from django.utils.safestring import SafeString
+from django.http import HttpRequest
 
-from apps_registry.tenant_admin import TenantRelatedFilter
-from postbacks.admin.json_values import pretty
-from postbacks.admin.log_pages import LogAdmin, LogInline
-from postbacks.models import DecisionFailure, Event, Postback
-
-
-class PostbackInline(LogInline):
-    """What an event led to, rule by rule."""
-
-    model = Postback
-    fields = [
-        "public_id", "rule", "rule_version", "status", "reason", "test", "attempts_made",
-        "created_at", "next_attempt_at", "delivered_at",
-    ]  # fmt: skip
-    related = ("rule",)
-    ordering = ["id"]
-    show_change_link = True
+from postbacks.admin.event_story import EventLine, story_of
+from postbacks.admin.log_filters import EventFilter, LogFilter
+from postbacks.admin.log_pages import LogAdmin
+from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.logs import event_log, failure_log
+from postbacks.models import DecisionFailure, Event
 
 
 @admin.register(Event)
 class EventAdmin(LogAdmin):
     """What apps reported."""
 
-    list_display = [
-        "received_at", "event_name", "app", "platform", "customer_user_id", "revenue", "currency",
-        "source",
-    ]  # fmt: skip
-    list_select_related = ["app"]
-    list_filter = [("app", TenantRelatedFilter), "source"]
-    found_by = ("event_id",)
-    ordering = ["-received_at", "-id"]
-    fields = [
-        "event_id", "event_name", "app", "bundle_id", "platform", "event_time", "received_at",
-        "source", "device", "customer_user_id", "revenue", "currency", "fields_shown",
-        "params_shown",
-    ]  # fmt: skip
-    inlines = [PostbackInline]
+    list_title = "Events"
+    nothing_yet = "Events appear here as soon as an app or a server reports one."
+    filter_form = EventFilter
+    page_template = "admin/postbacks/event/page.html"
 
-    @admin.display(description="fields")
-    def fields_shown(self, event: Event) -> SafeString:
-        """Show every other field of the SDK API."""
-        return pretty(event.fields)
+    def read_page(self, filters: EventFilter, cursor: Cursor) -> Page[Event]:
+        """Return the events that a valid form asks for."""
+        return event_log(filters.wanted, cursor)
 
-    @admin.display(description="params")
-    def params_shown(self, event: Event) -> SafeString:
-        """Show what the app sent besides."""
-        return pretty(event.params)
+    def lines(self, rows: Sequence[Event]) -> Sequence[EventLine]:
+        """Return the rows with their revenues as people write them."""
+        return [EventLine.of(event) for event in rows]
+
+    def details(self, request: HttpRequest, row: Event) -> dict[str, object]:
+        """Return the event's story; what is opened on its page leads back to it."""
+        return {"story": story_of(row), "here": request.get_full_path()}
 
 
 @admin.register(DecisionFailure)
 class DecisionFailureAdmin(LogAdmin):
     """Events that we could not decide on yet. They are tried again by themselves."""
 
-    list_display = ["received_at", "error", "tries", "next_try_at"]
-    ordering = ["-received_at", "-id"]
+    list_title = "Undecided events"
+    nothing_yet = "All is well: every event was decided on."
+    filter_form = LogFilter
+    page_template = "admin/postbacks/decisionfailure/page.html"
+
+    def read_page(self, filters: LogFilter, cursor: Cursor) -> Page[DecisionFailure]:
+        """Return the failures, newest event first."""
+        return failure_log(cursor)

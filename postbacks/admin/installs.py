@@ -1,9 +1,12 @@
 """Who has the app, since when, and thanks to whom."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 
-from apps_registry.tenant_admin import TenantRelatedFilter
+from postbacks.admin.log_filters import InstallFilter
 from postbacks.admin.log_pages import LogAdmin
+from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.logs import install_log
 from postbacks.models import Install
 
 
@@ -11,7 +14,16 @@ from postbacks.models import Install
 class InstallAdmin(LogAdmin):
     """Installs, newest first."""
 
-    list_display = ["installed_at", "app", "device", "attribution_type"]
-    list_select_related = ["app"]
-    list_filter = [("app", TenantRelatedFilter)]
-    ordering = ["-id"]
+    list_title = "Installs"
+    nothing_yet = "An install appears here with the first open of your app on a device."
+    filter_form = InstallFilter
+    by_time = False
+    page_template = "admin/postbacks/install/page.html"
+
+    def read_page(self, filters: InstallFilter, cursor: Cursor) -> Page[Install]:
+        """Return the installs that a valid form asks for."""
+        return install_log(filters.app_id, cursor)
+
+    def details(self, request: HttpRequest, row: Install) -> dict[str, object]:
+        """Return the attribution in words."""
+        return {"attribution": row.attribution_type.replace("_", " ").capitalize()}

@@ -1,82 +1,130 @@
-"""What the pages of large logs share: read-only, newest first, never counted to the end."""
+"""What the pages of logs share: read-only, newest first, paged by key and never counted."""
 
-import uuid
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from django.contrib.admin import ShowFacets
-from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
-from django.forms.models import BaseInlineFormSet
-from django.http import HttpRequest
-from django.utils.functional import cached_property
+from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
-from apps_registry.tenant_admin import ReadOnly, ReadOnlyInline, TenantAdmin
-from postbacks.models import Event
+from apps_registry.tenant_admin import ReadOnly, TenantAdmin
+from postbacks.admin.log_filters import LogFilter
+from postbacks.admin.log_list import LogList
+from postbacks.insights.keyset import Cursor, Page
 
-COUNTED_TO = 10_000
-
-
-class CappedPaginator(Paginator):
-    """Counts to 10,000 and then says “or more”: an exact count reads the whole log."""
-
-    @cached_property
-    def _counted(self) -> int:
-        rows = self.object_list
-        if isinstance(rows, QuerySet):
-            return rows.order_by()[: COUNTED_TO + 1].count()
-        return len(rows)
-
-    @cached_property
-    def count(self) -> int:
-        """Return the number of rows, at most 10,000."""
-        return min(self._counted, COUNTED_TO)
-
-    @property
-    def is_capped(self) -> bool:
-        """Tell whether there are more rows than were counted."""
-        return self._counted > COUNTED_TO
+_BIGGEST_ID = 2**63 - 1
 
 
 class LogAdmin(ReadOnly, TenantAdmin):
-    """A list of what happened. It is sorted by time alone, which every partition has indexed."""
+    """A list of what happened, and a page for each row of it."""
 
-    paginator = CappedPaginator
-    show_full_result_count = False
-    show_facets = ShowFacets.NEVER
+    list_title: ClassVar[str]
+    filter_form: ClassVar[type[LogFilter]] = LogFilter
+    page_template: ClassVar[str]
+    by_time: ClassVar[bool] = True  # in the order of arrival, else of ids
+    list_fullwidth = True
+    list_filter = ()
+    search_fields = ()
     sortable_by = ()
-    list_per_page = 50
-    search_help_text = "Search by the exact id (UUID)."
-    found_by: ClassVar[tuple[str, ...]] = ()
+    show_full_result_count = False
 
-    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """Show the search box where something can be found."""
-        return self.found_by
+    class Media:
+        css = {"all": ["postbacks/log.css"]}
+        js = ["postbacks/log.js"]
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Model], search_term: str
-    ) -> tuple[QuerySet[Model], bool]:
-        """Find rows by one exact id; a text that is none finds nothing and scans nothing."""
-        if not search_term:
-            return queryset, False
-        try:
-            wanted = uuid.UUID(search_term.strip())
-        except ValueError:
-            return queryset.none(), False
-        conditions = ((name, wanted) for name in self.found_by)
-        return queryset.filter(Q.create(list(conditions), connector=Q.OR)), False
+    def read_page(self, filters: Any, cursor: Cursor) -> Page[Any]:
+        """Return the rows that a valid form asks for."""
+        raise NotImplementedError(f"{type(self).__name__} must say how its rows are read.")
+
+    def details(self, request: HttpRequest, row: Any) -> dict[str, object]:
+        """Return what the template of a row's page shows besides the row."""
+        return {}
+
+    def lines(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Return the rows of a page as its template reads them."""
+        return rows
+
+    def more_of_list(self, request: HttpRequest) -> dict[str, object]:
+        """Return what the list's template shows besides the rows."""
+        return {}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LogList]:
+        """Page by key."""
+        return LogList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the list, or do what was chosen for some of its rows."""
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        if not all(is_id(one) for one in chosen):
+            return HttpResponseRedirect(request.get_full_path())
+        more = {"title": self.list_title, **self.more_of_list(request), **(extra_context or {})}
+        answer: HttpResponse = super().changelist_view(request, more)
+        if isinstance(answer, TemplateResponse) and "cl" in (answer.context_data or {}):
+            self._add_lines(request, answer)
+        return answer
+
+    def _add_lines(self, request: HttpRequest, answer: TemplateResponse) -> None:
+        context = answer.context_data or {}
+        context["rows"] = self.lines(context["cl"].page.rows)
+        context["back"] = request.get_full_path()
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show one row, which nobody can write."""
+        if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, object_id)
+        if row is None:
+            words = "That row does not exist, or no longer: logs are kept for a limited time."
+            self.message_user(request, words, messages.WARNING)
+            return HttpResponseRedirect(self.way_back(request))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": str(row),
+            "original": row,
+            "media": self.media,
+            "back": self.way_back(request),
+            **self.details(request, row),
+        }
+        return TemplateResponse(request, self.page_template, context)
+
+    def way_back(self, request: HttpRequest) -> str:
+        """Return the list from which a person came, filters and all; never an address outside."""
+        listed = reverse(self.admin_site_name("changelist"))
+        asked = request.POST.get("next") or request.GET.get("next") or ""
+        inside = asked.startswith(reverse("admin:app_list", args=[self.opts.app_label]))
+        if (
+            inside
+            and asked.isprintable()
+            and url_has_allowed_host_and_scheme(asked, allowed_hosts=None)
+        ):
+            return asked
+        return listed
+
+    def admin_site_name(self, page: str) -> str:
+        """Return the name of one of this model's addresses."""
+        return f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
 
 
-class _RowsOfOneStory(BaseInlineFormSet):
-    """Looks into one partition: whatever follows an event lies where its `received_at` says."""
-
-    def __init__(self, **given: Any) -> None:
-        parent = given["instance"]
-        received_at = parent.received_at if isinstance(parent, Event) else parent.event_received_at
-        given["queryset"] = given["queryset"].filter(event_received_at=received_at)
-        super().__init__(**given)
+def is_id(text: str) -> bool:
+    """Tell whether a text can be the id of a row."""
+    return text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _BIGGEST_ID
 
 
-class LogInline(ReadOnlyInline):
-    """What followed from a row of a log."""
-
-    formset = _RowsOfOneStory
+def address_of(row: Model) -> str:
+    """Return the address of a row's page."""
+    name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
+    return reverse(name, args=[row.pk])

@@ -1,87 +1,153 @@
-"""Postbacks: what was owed, what became of it, and sending it again."""
+"""The delivery log: what was owed, what became of it, and sending it again."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.urls import URLPattern, path
 
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import TenantRelatedFilter, allowed
-from postbacks.admin.attempts import DeliveryAttemptInline
+from apps_registry.tenant_admin import allowed
+from postbacks.admin.log_filters import PostbackFilter
 from postbacks.admin.log_pages import LogAdmin
+from postbacks.admin.postback_story import PostbackRow, story_of, why_not_resend
 from postbacks.delivery.resend import NotResendableError, resend
+from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.logs import delivery_log
 from postbacks.models import Postback
 
 RESENT_AT_ONCE = 200
+_REFUSAL = "Analysts look and export. Ask an owner or a marketer of your organization to resend."
 
 
 @admin.register(Postback)
 class PostbackAdmin(LogAdmin):
     """The delivery log."""
 
-    list_display = [
-        "created_at", "public_id", "rule", "app", "status", "reason", "attempts_made",
-        "next_attempt_at", "delivered_at", "test",
-    ]  # fmt: skip
-    list_select_related = ["rule", "app"]
-    list_filter = ["status", ("rule", TenantRelatedFilter), ("app", TenantRelatedFilter), "test"]
-    found_by = ("public_id", "sdk_event_id")
-    search_help_text = "Search by the exact id of a postback or an event (UUID)."
-    ordering = ["-event_received_at", "-id"]
-    fields = [
-        "public_id", "rule", "rule_version", "app", "event_link", "event_received_at", "status",
-        "reason", "test", "attempts_made", "created_at", "next_attempt_at", "delivered_at",
-    ]  # fmt: skip
-    inlines = [DeliveryAttemptInline]
+    list_title = "Delivery log"
+    nothing_yet = "A postback appears here once an event arrives that an active rule waits for."
+    filter_form = PostbackFilter
+    page_template = "admin/postbacks/postback/page.html"
     actions = ["resend_selected"]
 
-    @admin.display(description="event")
-    def event_link(self, postback: Postback) -> SafeString:
-        """Lead to the event without reading it."""
-        url = reverse("admin:postbacks_event_change", args=[postback.event_id])
-        return format_html('<a href="{}">{}</a>', url, postback.sdk_event_id)
+    def get_urls(self) -> list[URLPattern]:
+        """Add what a row opens to, and the question before it is sent again."""
+        details = self.admin_site.admin_view(self.details_view)
+        question = self.admin_site.admin_view(self.resend_view)
+        return [
+            path("<path:object_id>/details/", details, name="postbacks_postback_details"),
+            path("<path:object_id>/resend/", question, name="postbacks_postback_resend"),
+            *super().get_urls(),
+        ]
+
+    def read_page(self, filters: PostbackFilter, cursor: Cursor) -> Page[Postback]:
+        """Return the postbacks that a valid form asks for."""
+        return delivery_log(filters.wanted, cursor)
+
+    def lines(self, rows: Sequence[Postback]) -> Sequence[Any]:
+        """Return the rows with their states in words."""
+        return [PostbackRow.of(postback) for postback in rows]
+
+    def more_of_list(self, request: HttpRequest) -> dict[str, object]:
+        """Tell the template who may resend."""
+        return {"may_resend": self.has_resend_permission(request)}
+
+    def details(self, request: HttpRequest, row: Postback) -> dict[str, object]:
+        """Return the postback's story, and whether the person may resend it."""
+        return {"story": story_of(row), "may_resend": self.has_resend_permission(request)}
 
     def has_resend_permission(self, request: HttpRequest) -> bool:
         """Let those resend whose role may."""
         return allowed(request, Right.RESEND)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, object] | None = None,
-    ) -> HttpResponse:
-        """Show one postback with a button to resend it."""
-        context = {**(extra_context or {}), "may_resend": self.has_resend_permission(request)}
-        return super().change_view(request, object_id, form_url, context)
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """Return the organization's postbacks with what each page of them names."""
+        return super().get_queryset(request).prefetch_related("rule__partner", "app")
+
+    def details_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Answer what a row opens to: a piece of a page, made by the server."""
+        postback = self._one(request, object_id)
+        context = {
+            **self.details(request, postback),
+            "back": self.way_back(request),
+            "in_place": True,
+        }
+        return TemplateResponse(request, "postbacks/postback_details.html", context)
+
+    def resend_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask whether to send one postback again, and do it."""
+        postback = self._one(request, object_id)
+        if not self.has_resend_permission(request):
+            return self._refuse(request)
+        if request.method != "POST":
+            return self._question(request, [postback])
+        self._resend_all(request, [postback])
+        return HttpResponseRedirect(self.way_back(request))
 
     @admin.action(permissions=["resend"], description="Resend selected postbacks")
     def resend_selected(
-        self, request: HttpRequest, queryset: QuerySet[Postback]
-    ) -> TemplateResponse | None:
-        """Have postbacks sent now, after asking."""
+        self, request: HttpRequest, queryset: "QuerySet[Postback]"
+    ) -> HttpResponse | None:
+        """Have postbacks sent now, after asking. The address keeps the filters."""
         chosen = list(queryset[: RESENT_AT_ONCE + 1])
         if len(chosen) > RESENT_AT_ONCE:
             words = f"Choose at most {RESENT_AT_ONCE} postbacks at once."
             self.message_user(request, words, messages.ERROR)
             return None
-        question = "Send these postbacks again?"
-        if page := self.ask_first(request, chosen, action="resend_selected", question=question):
-            return page
+        if not request.POST.get("confirmed"):
+            return self._question(request, chosen)
+        self._resend_all(request, chosen)
+        return None
+
+    def _one(self, request: HttpRequest, object_id: str) -> Postback:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        postback = self.get_object(request, object_id)
+        if not isinstance(postback, Postback):
+            raise Http404("There is no such postback.")
+        return postback
+
+    def _question(self, request: HttpRequest, chosen: Sequence[Postback]) -> TemplateResponse:
+        asked = "" if "/resend/" in request.path else request.get_full_path()
+        rows = [PostbackRow.of(postback) for postback in chosen]
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Resend",
+            "media": self.media,
+            "rows": rows,
+            "any_sendable": any(not why_not_resend(postback) for postback in chosen),
+            "back": asked or self.way_back(request),
+        }
+        return TemplateResponse(request, "admin/postbacks/postback/resend.html", context)
+
+    def _refuse(self, request: HttpRequest) -> TemplateResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "You can't resend postbacks",
+            "media": self.media,
+            "refusal": _REFUSAL,
+            "back": self.way_back(request),
+        }
+        return TemplateResponse(request, "postbacks/refused.html", context, status=403)
+
+    def _resend_all(self, request: HttpRequest, chosen: Sequence[Postback]) -> None:
         sent = sum(self._resend(request, postback) for postback in chosen)
         if sent:
-            self.message_user(request, f"{sent} on the way.", messages.SUCCESS)
-        return None
+            words = "The postback is" if sent == 1 else f"{sent} postbacks are"
+            self.message_user(request, f"{words} on the way.", messages.SUCCESS)
 
     def _resend(self, request: HttpRequest, postback: Postback) -> bool:
         try:
             resend(postback)
         except NotResendableError as refusal:
-            self.message_user(request, f"{postback}: {refusal}", messages.WARNING)
+            words = f"{postback.event_name or postback.public_id}: {refusal}"
+            self.message_user(request, words, messages.WARNING)
             return False
         self.log_change(request, postback, "Resent.")
         return True

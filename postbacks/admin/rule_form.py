@@ -1,12 +1,30 @@
-"""The form of a callback rule. What the rulebook finds wrong stands beside the field."""
+"""The form of a callback rule: plain inputs, and what the rulebook finds wrong beside the field."""
+
+from collections.abc import Mapping
 
 import msgspec
+from django import forms
 
 from apps_registry.tenant_admin import TenantForm
 from postbacks import rulebook
+from postbacks.admin.rule_fields import (
+    CodesField,
+    EventNamesField,
+    ExpectedValueField,
+    PairLinesField,
+    WaitsField,
+    read_value,
+    show_value,
+)
+from postbacks.admin.rule_problems import ShownProblem, shown, template_error
+from postbacks.admin.rule_texts import HELP, LABELS, SCOPES, STATUSES
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.rules import define
-from postbacks.models import RuleStatus
+from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models.rules import any_event, any_success, default_delays
+
+PREVIEW = "_preview"
+LIVE = "_live"
 
 _CHOSEN_BY_PEOPLE = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
 
@@ -14,39 +32,123 @@ _CHOSEN_BY_PEOPLE = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
 class CallbackRuleForm(TenantForm):
     """Checks a rule as the rulebook does before it is saved."""
 
+    triggers = EventNamesField(initial=any_event)
+    event_map = PairLinesField(
+        separator="=", example="purchase = af_purchase", longest_value=255, initial=dict
+    )
+    headers = PairLinesField(
+        separator=":", example="X-Api-Key: {{credential.api_key}}", longest_value=8192, initial=dict
+    )
+    success_codes = CodesField(max_length=200)
+    body_contains = forms.CharField(required=False, max_length=1024, strip=False)
+    json_path = forms.CharField(required=False, max_length=1024)
+    json_equals = ExpectedValueField(required=False, max_length=1024)
+    retry_delays = WaitsField(required=False, initial=default_delays)
+
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        if "status" in self.fields:
-            offered = {*_CHOSEN_BY_PEOPLE, RuleStatus(self.instance.status)}
-            self.fields["status"].choices = [  # type: ignore[attr-defined]  # a choice field
-                (status.value, status.label) for status in RuleStatus if status in offered
-            ]
+        self.initial = {**_success_inputs(self.instance.success), **self.initial}
+        for name, field in self.fields.items():
+            field.label = LABELS.get(name, field.label)
+            field.help_text = HELP.get(name, field.help_text)
+            _dress(name, field)
+        self._word_choices()
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Tell whether the form was sent for a look at it, with more to come."""
+        return PREVIEW in self.data or LIVE in self.data
+
+    def is_valid(self) -> bool:
+        """Tell whether the rule can be saved; one that is only looked at never is."""
+        return super().is_valid() and not self.is_unfinished
+
+    def problems_of(self, name: str) -> tuple[ShownProblem, ...]:
+        """Return what stands beside a field."""
+        errors = self.errors.as_data().get(name, []) if self.is_bound else []
+        return shown(errors, unfinished=self.is_unfinished)
+
+    def clean(self) -> dict[str, object] | None:
+        """Hold that a JSON path and what it leads to are written together."""
+        cleaned = super().clean() or self.cleaned_data
+        path, expected = cleaned.get("json_path"), cleaned.get("json_equals")
+        if path and expected == "":
+            self.add_error("json_equals", "Write what the path must lead to, for example ok.")
+        if expected and path == "":
+            self.add_error("json_path", "Write where in the answer to look, for example status.")
+        return cleaned
 
     def _post_clean(self) -> None:
         super()._post_clean()
-        if self.errors:
-            return
+        if "success_codes" in self.fields:
+            self.instance.success = _success(self.cleaned_data)
         try:
             problems = rulebook.check(define(self.instance))
-        except msgspec.ValidationError as error:
-            self._add_shape_error(str(error))
-            return
+        except msgspec.ValidationError:
+            return  # what has the wrong shape has its error already
+        told = set(self.errors)
         for problem in problems:
-            self.add_error(self._field_of(problem), _sentence(problem))
-
-    def _add_shape_error(self, message: str) -> None:
-        """Put “Expected `str`, got `int` - at `$.headers[...]`” beside the field that it names."""
-        complaint, _, path = message.partition(" - at `$.")
-        field = path.rstrip("`").split("[")[0].split(".")[0]
-        self.add_error(field if field in self.fields else None, f"{complaint}.")
+            field = self._field_of(problem)
+            if field not in told:
+                self.add_error(field, template_error(problem, self._text_of(problem)))
 
     def _field_of(self, problem: Problem) -> str | None:
-        field = problem.field.split(".")[0]
+        field = problem.field.partition(".")[0]
+        if field == "success":
+            field = "json_path" if problem.message.startswith("json_path") else "success_codes"
         return field if field in self.fields else None
 
+    def _text_of(self, problem: Problem) -> str:
+        field, _, header = problem.field.partition(".")
+        if header:
+            return str(self.instance.headers.get(header, ""))
+        return str(getattr(self.instance, field, ""))
 
-def _sentence(problem: Problem) -> str:
-    """Say where and what; the message itself ends with what was probably meant."""
-    _, _, header = problem.field.partition(".")
-    place = f"{header}, position {problem.position}" if header else f"Position {problem.position}"
-    return f"{place}: {problem.message}"
+    def _word_choices(self) -> None:
+        offered = {*_CHOSEN_BY_PEOPLE, RuleStatus(self.instance.status or RuleStatus.DRAFT)}
+        self._offer("status", [(it.value, STATUSES[it]) for it in RuleStatus if it in offered])
+        self._offer("attribution_scope", list(SCOPES.items()))
+        self._offer("method", [(it.value, it.value) for it in CallbackRule.Method])
+        for name, empty in (("app", "All apps"), ("partner", "No partner")):
+            field = self.fields.get(name)
+            if isinstance(field, forms.ModelChoiceField):
+                field.empty_label = empty
+
+    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
+        field = self.fields.get(name)
+        if isinstance(field, forms.ChoiceField):
+            field.choices = choices
+
+
+def _dress(name: str, field: forms.Field) -> None:
+    attrs = field.widget.attrs
+    is_checkbox = isinstance(field.widget, forms.CheckboxInput)
+    attrs["class"] = "rule-check" if is_checkbox else "rule-input"
+    attrs["aria-describedby"] = f"id_{name}_helptext problems-{name}"
+    attrs["autocomplete"] = "off"
+    if isinstance(field.widget, forms.Textarea):
+        attrs.update({"rows": 5 if name == "body" else 3, "spellcheck": "false"})
+        attrs.pop("cols", None)
+    if name in {"url", "headers", "body"}:
+        attrs["data-template"] = ""
+
+
+def _success_inputs(success: Mapping[str, object]) -> dict[str, object]:
+    known = {**any_success(), **success}
+    path = known["json_path"]
+    return {
+        "success_codes": known["codes"] or ["2xx"],
+        "body_contains": known["body_contains"] or "",
+        "json_path": path or "",
+        "json_equals": show_value(known["json_equals"]) if path else "",
+    }
+
+
+def _success(cleaned: Mapping[str, object]) -> dict[str, object]:
+    path = cleaned.get("json_path") or None
+    return {
+        "codes": cleaned.get("success_codes") or ["2xx"],
+        "body_contains": cleaned.get("body_contains") or None,
+        "json_path": path,
+        "json_equals": read_value(str(cleaned.get("json_equals", ""))) if path else None,
+    }

@@ -1,88 +1,144 @@
-"""Callback rules: the form that marketers fill in, and what each saved version said."""
+"""Callback rules: the list, and the form that marketers fill in with its preview."""
+
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
-from django.db.models import JSONField
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.db.models import Field, ForeignKey, Model
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps_registry.models import User
-from apps_registry.tenant_admin import (
-    ArchivingAdmin,
-    ReadOnlyInline,
-    TenantRelatedFilter,
-)
+from apps_registry.roles import Right
+from apps_registry.tenant_admin import TenantRelatedFilter, allowed
+from apps_registry.theme import Tone, badge
 from postbacks import rulebook
-from postbacks.admin.json_values import JSONObjectField, pretty
-from postbacks.admin.rule_form import CallbackRuleForm
-from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
+from postbacks.admin.rule_actions import SwitchingAdmin
+from postbacks.admin.rule_form import PREVIEW, CallbackRuleForm
+from postbacks.admin.rule_layout import FIELDS
+from postbacks.admin.rule_page import live_page_of, page_of
+from postbacks.admin.rule_preview import SAMPLE
+from postbacks.models import CallbackRule, RuleStatus
 
-
-class VersionInline(ReadOnlyInline):
-    """What the rule said when it was saved, newest first."""
-
-    model = CallbackRuleVersion
-    fields = ["number", "created_at", "saved_by", "definition_shown"]
-    related = ("saved_by",)
-    ordering = ["-number"]
-
-    @admin.display(description="definition")
-    def definition_shown(self, version: CallbackRuleVersion) -> SafeString:
-        """Show the whole rule of this version."""
-        return pretty(version.definition)
+_TONES = {
+    RuleStatus.DRAFT: Tone.STILL,
+    RuleStatus.ACTIVE: Tone.GOOD,
+    RuleStatus.PAUSED: Tone.BUSY,
+    RuleStatus.SUSPENDED: Tone.BAD,
+    RuleStatus.ARCHIVED: Tone.STILL,
+}
+_MOST_BADGES = 4
 
 
 @admin.register(CallbackRule)
-class CallbackRuleAdmin(ArchivingAdmin):
+class CallbackRuleAdmin(SwitchingAdmin):
     """Which events send a postback to whom, and what it says."""
 
     form = CallbackRuleForm
-    archived = RuleStatus.ARCHIVED
-    formfield_overrides = {JSONField: {"form_class": JSONObjectField}}
-    list_display = ["name", "status", "app", "partner", "triggers", "version", "updated_at"]
+    nothing_yet = (
+        "A callback rule says which events are told to a partner, and how. "
+        "Add one, look at its preview, and switch it on."
+    )
+    list_display = ["name", "state", "app_shown", "partner_shown", "events", "updated_at"]
     list_select_related = ["app", "partner"]
     list_filter = ["status", ("app", TenantRelatedFilter), ("partner", TenantRelatedFilter)]
     search_fields = ["name", "url"]
+    search_help_text = "Search by name or URL."
     ordering = ["name"]
-    readonly_fields = ["public_id", "version", "created_at", "updated_at"]
-    fieldsets = [
-        (None, {"fields": ["name", "status", "app", "partner"]}),
-        (
-            "When it sends",
-            {
-                "fields": [
-                    "triggers",
-                    "frequency",
-                    "attribution_scope",
-                    "event_map",
-                    "window_days",
-                    "sampling_percent",
-                    "delay_seconds",
-                ]
-            },
-        ),
-        (
-            "What it sends",
-            {
-                "fields": [
-                    "method",
-                    "url",
-                    "headers",
-                    "body_type",
-                    "body",
-                    "missing_values",
-                    "send_revenue",
-                    "without_consent",
-                ]
-            },
-        ),
-        ("How it is delivered", {"fields": ["success", "timeout_seconds", "retry_delays"]}),
-        ("History", {"fields": ["public_id", "version", "created_at", "updated_at"]}),
-    ]
-    inlines = [VersionInline]
+
+    @admin.display(description="status", ordering="status")
+    def state(self, rule: CallbackRule) -> SafeString:
+        """Show the status as a badge."""
+        status = RuleStatus(rule.status)
+        return badge(str(status.label), _TONES[status])
+
+    @admin.display(description="app", ordering="app__name")
+    def app_shown(self, rule: CallbackRule) -> str:
+        """Say whose events are sent."""
+        return str(rule.app or "All apps")
+
+    @admin.display(description="partner", ordering="partner__name", empty_value="—")
+    def partner_shown(self, rule: CallbackRule) -> str | None:
+        """Say who is told."""
+        return str(rule.partner) if rule.partner else None
+
+    @admin.display(description="events")
+    def events(self, rule: CallbackRule) -> SafeString:
+        """Show the events as badges, the first few of many."""
+        names = ["any event" if name == "*" else name for name in rule.triggers]
+        more = [f"{len(names) - _MOST_BADGES} more"] if len(names) > _MOST_BADGES else []
+        badges = ((badge(name, Tone.INFO),) for name in (*names[:_MOST_BADGES], *more))
+        return format_html(
+            '<span class="rule-badges">{}</span>', format_html_join(" ", "{}", badges)
+        )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Name all fields to those who may write them; readers get a page of words."""
+        may_write = self.has_change_permission(request, obj) if obj else True
+        return [(None, {"fields": list(FIELDS) if may_write else ["name"]})]
+
+    def formfield_for_dbfield(
+        self, db_field: Field, request: HttpRequest, **kwargs: Any
+    ) -> forms.Field | None:
+        """Offer plain inputs, which the page draws itself."""
+        if isinstance(db_field, ForeignKey):
+            return self.formfield_for_foreignkey(db_field, request, widget=forms.Select, **kwargs)
+        return db_field.formfield(**kwargs)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, object],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: CallbackRule | None = None,
+    ) -> HttpResponse:
+        """Draw the form with its preview."""
+        form: CallbackRuleForm = context["adminform"].form  # type: ignore[attr-defined]  # its own
+        may_write = self.has_change_permission(request, obj) if obj else True
+        context["rule"] = page_of(
+            form, saved=obj, may_write=may_write, chosen=request.POST.get("preview_event", SAMPLE)
+        )
+        if PREVIEW in request.POST:
+            context["errors"] = None  # nothing was to be saved, so nothing has failed
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the preview of a form that is being written."""
+        view = self.admin_site.admin_view(self.preview_view)
+        address = path("preview/", view, name="postbacks_callbackrule_preview")
+        return [address, *super().get_urls()]
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer with the page's live parts: preview, problems, the event's own macros."""
+        if not allowed(request, Right.SET_UP):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        rule = self._rule_of(request)
+        form_class = cast(
+            type[CallbackRuleForm], self.get_form(request, rule, change=rule is not None)
+        )
+        form = form_class(request.POST, instance=rule)
+        page = live_page_of(form, may_write=True, chosen=request.POST.get("preview_event", SAMPLE))
+        return TemplateResponse(request, "admin/postbacks/callbackrule/live.html", {"rule": page})
 
     def save_model(
         self, request: HttpRequest, obj: CallbackRule, form: forms.ModelForm, change: bool
     ) -> None:
         """Save a rule that the form has found to be right, with its version."""
         rulebook.save(obj, by=request.user if isinstance(request.user, User) else None)
+
+    def _rule_of(self, request: HttpRequest) -> CallbackRule | None:
+        """Return the saved rule that is being changed; None for a new one."""
+        if not (key := request.GET.get("rule")):
+            return None
+        rule = self.get_object(request, key)
+        if rule is None or not self.has_change_permission(request, rule):
+            raise Http404
+        return rule  # type: ignore[no-any-return]  # the admin's own model

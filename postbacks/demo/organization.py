@@ -25,6 +25,7 @@ from postbacks.demo.rules import DEMO_RULES, DemoApp, DemoRule
 from postbacks.models import CallbackRule, RuleStatus
 
 NAME = "Gem Harbor Studios"
+EMPTY_NAME = "Blank Canvas Games"  # where nothing is set up yet, to see how somebody begins
 DOMAIN = "gemharbor.example"
 BUNDLE_IDS = {DemoApp.IOS: "com.gemharbor.puzzle", DemoApp.ANDROID: "com.gemharbor.puzzle.android"}
 _DEMO_KEY = "demo"  # the name of the keys that each start of the demo makes anew
@@ -58,6 +59,7 @@ def set_up(partner_url: str) -> DemoOrganization:
     people = tuple(
         _person(organization, role) for role in (Role.OWNER, Role.MARKETER, Role.ANALYST)
     )
+    _open_empty_organization(f"{Role.OWNER}@{DOMAIN}")
     with tenant(organization.pk):
         if is_new:
             _declare(partner_url)
@@ -83,6 +85,12 @@ def _person(organization: Organization, role: str) -> Person:
         user = User.objects.create_user(email, password, name=f"Demo {role}")
     Membership.objects.get_or_create(organization=organization, user=user, defaults={"role": role})
     return Person(email, password, role)
+
+
+def _open_empty_organization(owner_email: str) -> None:
+    empty, _ = Organization.objects.get_or_create(name=EMPTY_NAME)
+    owner = User.objects.get(email=owner_email)
+    Membership.objects.get_or_create(organization=empty, user=owner, defaults={"role": Role.OWNER})
 
 
 def _declare(partner_url: str) -> None:

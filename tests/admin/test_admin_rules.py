@@ -1,7 +1,8 @@
-"""The form of a callback rule: what is wrong stands beside its field, the rest is a version."""
+"""The form of a callback rule: plain inputs, mistakes told beside them, a version a save."""
 
 import pytest
 
+from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 from tests import make
@@ -9,13 +10,18 @@ from tests.admin.pages import filled_form, sign_in, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ADD = "/admin/postbacks/callbackrule/add/"
+LIST = "/admin/postbacks/callbackrule/"
+ADD = f"{LIST}add/"
 RULE = {"name": "Purchases to Unity Ads", "url": "https://ads.example.com/?e={{event_name}}"}
 
 
 def _only_rule(made: make.Tenant) -> CallbackRule:
     with tenant(made.organization.pk):
         return CallbackRule.objects.get()
+
+
+def _page(rule: CallbackRule) -> str:
+    return f"{LIST}{rule.pk}/change/"
 
 
 def test_a_rule_is_saved_with_its_first_version_and_who_wrote_it() -> None:
@@ -31,18 +37,73 @@ def test_a_rule_is_saved_with_its_first_version_and_who_wrote_it() -> None:
         assert version.definition["url"] == RULE["url"]
 
 
-def test_a_change_makes_a_version_and_the_page_shows_both() -> None:
+def test_plain_inputs_become_what_the_rule_keeps() -> None:
+    made = make.make_tenant()
+
+    submit(
+        sign_in(made.owner),
+        ADD,
+        {
+            **RULE,
+            "triggers": " purchase ,registration, purchase",
+            "event_map": "purchase = af_purchase\n\nregistration=af_reg",
+            "headers": "X-Event: {{event_name}}\nX-Empty:",
+            "success_codes": "200, 3XX",
+            "body_contains": "ok",
+            "json_path": "data.0.status",
+            "json_equals": "0",
+            "retry_delays": "5, 30s, 2m, 1h",
+        },
+    )
+
+    rule = _only_rule(made)
+    assert rule.triggers == ["purchase", "registration"]
+    assert rule.event_map == {"purchase": "af_purchase", "registration": "af_reg"}
+    assert rule.headers == {"X-Event": "{{event_name}}", "X-Empty": ""}
+    assert rule.success == {
+        "codes": ["200", "3xx"],
+        "body_contains": "ok",
+        "json_path": "data.0.status",
+        "json_equals": 0,
+    }
+    assert rule.retry_delays == [5, 30, 120, 3600]
+
+
+@pytest.mark.parametrize("value", [7, 1.5, True, None, "ok", "0", "true", 'a "b"', "", " a"])
+def test_opening_and_saving_a_rule_changes_nothing(value: object) -> None:
+    made = make.make_tenant()
+    success = {"codes": ["2xx"], "body_contains": " ok", "json_path": "a", "json_equals": value}
+    with tenant(made.organization.pk):
+        rule = make.make_rule(
+            triggers=["install", "*"],
+            event_map={"a b": "c = d"},
+            headers={"X-Time": "12:30"},
+            success=success,
+            retry_delays=[1, 90, 5400, 86_400],
+        )
+
+    answer = submit(sign_in(made.owner), _page(rule), {})
+
+    assert answer.status_code == 302
+    saved = _only_rule(made)
+    assert saved.version == 1
+    assert saved.success == success
+
+
+def test_a_change_makes_a_version_and_the_page_tells_what_changed() -> None:
     made = make.make_tenant()
     browser = sign_in(made.owner)
     submit(browser, ADD, RULE)
-    page = f"/admin/postbacks/callbackrule/{_only_rule(made).pk}/change/"
+    page = _page(_only_rule(made))
 
-    submit(browser, page, {"url": "https://ads.example.com/second"})
+    submit(browser, page, {"url": "https://ads.example.com/second", "retry_delays": "90"})
 
-    shown = browser.get(page).content.decode()
-    assert _only_rule(made).version == 2
-    assert "https://ads.example.com/second" in shown
-    assert "https://ads.example.com/?e={{event_name}}" in shown
+    newest, oldest = browser.get(page).context["rule"].history
+    changes = {change.title: (change.before, change.after) for change in newest.changes}
+    assert (newest.number, newest.saved_by, oldest.changes) == (2, str(made.owner), ())
+    assert changes["URL"] == (RULE["url"], "https://ads.example.com/second")
+    assert changes["Try again after"][1] == "90s"
+    assert changes.keys() == {"URL", "Try again after"}
 
 
 def test_a_new_rule_is_a_draft_with_the_retry_schedule_filled_in() -> None:
@@ -52,33 +113,43 @@ def test_a_new_rule_is_a_draft_with_the_retry_schedule_filled_in() -> None:
 
     assert form["status"] == RuleStatus.DRAFT
     assert form["triggers"] == "*"
-    assert form["retry_delays"].startswith("5,30,120,600")
+    assert form["retry_delays"].startswith("5s, 30s, 2m, 10m, 30m, 1h")
+    assert form["success_codes"] == "2xx"
 
 
 @pytest.mark.parametrize(
     ("field", "changes", "words"),
     [
         ("url", {"url": "https://ads.example.com/?id={{advertisng_id}}"}, "advertising_id"),
-        ("url", {"url": "https://ads.example.com/?id={{idfa"}, "Position"),
+        ("url", {"url": "https://ads.example.com/?id={{idfa"}, "never closed"),
         ("url", {"url": "http://169.254.169.254/latest/"}, "169.254.169.254"),
-        ("headers", {"headers": '{"X-Key": "{{idfaa}}"}'}, "X-Key, position 0"),
-        (
-            "body",
-            {"method": "POST", "body_type": "json", "body": '{"a": {{revenu}}}'},
-            "revenue",
-        ),
-        ("headers", {"headers": '{"X-Key": 5}'}, "Expected `str`"),
-        ("headers", {"headers": '["X-Key"]'}, "Write a JSON object, in braces."),
-        ("headers", {"headers": '{"X-Key": NaN}'}, "This is not JSON."),
-        ("headers", {"headers": '{"X-Key": "\\u0000"}'}, "This is not JSON."),
-        ("headers", {"headers": '{"X-Key": "\\ud800"}'}, "This is not JSON."),
-        ("headers", {"headers": "[" * 100_000}, "This is not JSON."),
-        ("event_map", {"event_map": "{purchase: 1}"}, "This is not JSON."),
-        ("event_map", {"event_map": '{"purchase": ["a"]}'}, "Expected `str`"),
-        ("success", {"success": '{"codes": "all"}'}, ""),
+        ("url", {"url": ""}, "This field is required."),
+        ("headers", {"headers": "X-Key: {{idfaa}}"}, "X-Key: Unknown macro idfaa."),
+        ("headers", {"headers": "X-Key: a\nno colon"}, "Line 2: write it as X-"),
+        ("headers", {"headers": "X-Key: a\nX-Key: b"}, "Line 2: X-Key is there twice."),
+        ("headers", {"headers": "X-Key: \x00"}, "Null characters are not allowed."),
+        ("headers", {"headers": f"X-Key: {'a' * 9000}"}, "Line 1 is longer than 8192"),
+        ("headers", {"headers": "Host: elsewhere"}, "Host is set by the connection"),
+        ("body", {"method": "POST", "body_type": "json", "body": '{"a": {{revenu}}}'}, "revenue"),
+        ("body", {"body_type": "raw", "body": "a"}, "GET requests carry no body."),
+        ("event_map", {"event_map": "purchase"}, "Line 1: write it as purchase = af_purchase"),
+        ("event_map", {"event_map": "purchase ="}, "Line 1: write it as"),
         ("triggers", {"triggers": ""}, "This field is required."),
-        ("retry_delays", {"retry_delays": "5,soon"}, "Enter a whole number."),
+        ("triggers", {"triggers": "a" * 65}, "is not a name of 1 to 64"),
+        ("success_codes", {"success_codes": "all"}, "“all” is not a status"),
+        ("success_codes", {"success_codes": "600"}, "“600” is not a status"),
+        ("json_path", {"json_path": "$.a[*]", "json_equals": "1"}, "joined by dots"),
+        ("json_path", {"json_equals": "1"}, "Write where in the answer to look"),
+        ("json_equals", {"json_path": "a"}, "Write what the path must lead to"),
+        ("json_equals", {"json_path": "a", "json_equals": "[1]"}, "Write a plain text"),
+        ("json_equals", {"json_path": "a", "json_equals": "1e999"}, "The number is too large."),
+        ("json_equals", {"json_path": "a", "json_equals": "9" * 30}, "The number is too large."),
+        ("json_equals", {"json_path": "a", "json_equals": '"\\ud800"'}, "visible characters"),
+        ("retry_delays", {"retry_delays": "5,soon"}, "“soon” is not a wait"),
+        ("retry_delays", {"retry_delays": "2d"}, "between 1 second and 24 hours"),
+        ("retry_delays", {"retry_delays": "1," * 25}, "at most 24 waits; these are 25"),
         ("timeout_seconds", {"timeout_seconds": "16"}, "less than or equal to 15"),
+        ("app", {"app": "987654321"}, "Select a valid choice"),
     ],
 )
 def test_what_is_wrong_is_said_beside_its_field(
@@ -88,11 +159,49 @@ def test_what_is_wrong_is_said_beside_its_field(
 
     answer = submit(sign_in(made.owner), ADD, {**RULE, **changes})
 
-    errors = answer.context["adminform"].form.errors
-    assert list(errors) == [field]
-    assert words in str(errors[field].as_text())
+    form = answer.context["adminform"].form
+    assert list(form.errors) == [field]
+    assert words in form.problems_of(field)[0].message
     with tenant(made.organization.pk):
         assert not CallbackRule.objects.exists()
+
+
+def test_everything_that_is_wrong_is_said_at_once_and_all_that_was_typed_stays() -> None:
+    made = make.make_tenant()
+    typed = {"name": "", "url": "https://a.example/?x={{idfaa}}", "headers": "none", "status": "x"}
+
+    answer = submit(sign_in(made.owner), ADD, typed)
+
+    assert set(answer.context["adminform"].form.errors) == {"name", "url", "headers", "status"}
+    again = filled_form(answer.content.decode())
+    assert (again["url"], again["headers"]) == (typed["url"], typed["headers"])
+
+
+def test_the_piece_that_is_wrong_is_marked() -> None:
+    made = make.make_tenant()
+
+    answer = submit(sign_in(made.owner), ADD, {**RULE, "url": "https://a.example/?i={{idfaa}}&b=1"})
+
+    page = answer.content.decode()
+    assert "https://a.example/?i={{<mark>idfaa</mark>}}&amp;b=1" in page.replace(
+        "<mark>{{idfaa}}</mark>", "{{<mark>idfaa</mark>}}"
+    )
+
+
+def test_what_is_folded_away_opens_when_it_is_set_or_wrong() -> None:
+    made = make.make_tenant()
+    browser = sign_in(made.owner)
+
+    fresh = browser.get(ADD).context["rule"]
+    wrong = submit(browser, ADD, {**RULE, "headers": "none"}).context["rule"]
+    given = submit(browser, ADD, {**RULE, "sampling_percent": "10", "name": ""}).context["rule"]
+
+    def opened(page):
+        return [it.title for s in page.sections for it in s.groups if it.title and it.is_open]
+
+    assert opened(fresh) == []
+    assert opened(wrong) == ["Headers and body"]
+    assert opened(given) == ["More: whose installs, event map, window, sampling, delay"]
 
 
 def test_an_emptied_map_is_an_empty_object() -> None:
@@ -132,3 +241,78 @@ def test_people_choose_draft_active_or_paused_only() -> None:
     answer = submit(sign_in(made.owner), ADD, {**RULE, "status": RuleStatus.SUSPENDED})
 
     assert list(answer.context["adminform"].form.errors) == ["status"]
+
+
+def test_a_suspended_rule_shows_its_state_and_can_be_switched_on() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule(status=RuleStatus.SUSPENDED)
+    browser = sign_in(made.owner)
+
+    shown = filled_form(browser.get(_page(rule)).content.decode())
+    submit(browser, _page(rule), {"status": RuleStatus.ACTIVE})
+
+    assert shown["status"] == RuleStatus.SUSPENDED
+    assert _only_rule(made).status == RuleStatus.ACTIVE
+
+
+def test_rules_are_paused_and_switched_on_from_the_list_after_asking() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule()
+    browser = sign_in(made.owner)
+
+    asked = browser.post(LIST, {"action": "pause", "_selected_action": rule.pk})
+    before = _only_rule(made).status
+    sure = {"_selected_action": rule.pk, "confirmed": "yes"}
+    browser.post(LIST, {"action": "pause", **sure})
+    paused = _only_rule(made).status
+    browser.post(LIST, {"action": "switch_on", **sure})
+
+    assert "Pause these callback rules?" in asked.content.decode()
+    assert (before, paused) == (RuleStatus.ACTIVE, RuleStatus.PAUSED)
+    assert _only_rule(made).status == RuleStatus.ACTIVE
+
+
+def test_a_rule_that_may_not_be_sent_is_not_switched_on() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule("http://169.254.169.254/", status=RuleStatus.PAUSED)
+
+    answer = sign_in(made.owner).post(
+        LIST,
+        {"action": "switch_on", "_selected_action": rule.pk, "confirmed": "yes"},
+        follow=True,
+    )
+
+    assert "169.254.169.254" in answer.content.decode()
+    assert _only_rule(made).status == RuleStatus.PAUSED
+
+
+def test_the_list_says_in_words_whose_events_are_sent() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        make.make_rule(triggers=["*"])
+        make.make_rule(triggers=["a", "b", "c", "d", "<e>", "f"], app=made.app)
+
+    page = sign_in(made.owner).get(LIST).content.decode()
+
+    assert "any event" in page
+    assert "All apps" in page
+    assert "2 more" in page
+
+
+def test_an_analyst_reads_a_rule_in_words_and_writes_nothing() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule("https://ads.example.com/?e={{event_name}}", retry_delays=[5, 120])
+    analyst = sign_in(make.make_user(Role.ANALYST, organization=made.organization))
+
+    page = analyst.get(_page(rule))
+    refused = analyst.post(_page(rule), {"name": "Mine", "_preview": "1"})
+
+    lines = {line.title: line.text for line in page.context["rule"].lines}
+    assert (lines["Status"], lines["Try again after"]) == ("Active", "5s, 2m")
+    assert page.context["rule"].preview.request.url == "https://ads.example.com/?e=purchase"
+    assert 'name="url"' not in page.content.decode()
+    assert refused.status_code == 403

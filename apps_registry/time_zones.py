@@ -1,0 +1,39 @@
+"""The field for a time zone: free text with every zone to choose from, found by typing."""
+
+import zoneinfo
+from functools import cache
+from typing import Any
+
+from django.forms.renderers import BaseRenderer
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from apps_registry.theme import TextInput
+
+# Names that only old systems need, such as US/Pacific and Etc/GMT+5, are accepted but not offered.
+_REGIONS = (
+    "Africa/", "America/", "Antarctica/", "Arctic/", "Asia/", "Atlantic/",
+    "Australia/", "Europe/", "Indian/", "Pacific/",
+)  # fmt: skip
+
+
+class TimeZoneInput(TextInput):
+    """Offers the zones of the world while somebody types."""
+
+    def render(
+        self,
+        name: str,
+        value: Any,
+        attrs: dict[str, Any] | None = None,
+        renderer: BaseRenderer | None = None,
+    ) -> SafeString:
+        """Return the input and its list of zones."""
+        listed = f"{name}-zones"
+        field = super().render(name, value, {**(attrs or {}), "list": listed}, renderer)
+        return format_html('{}<datalist id="{}">{}</datalist>', field, listed, _options())
+
+
+@cache
+def _options() -> SafeString:
+    zones = sorted(zone for zone in zoneinfo.available_timezones() if zone.startswith(_REGIONS))
+    return format_html_join("", '<option value="{}">', ((zone,) for zone in ["UTC", *zones]))

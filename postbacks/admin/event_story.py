@@ -1,0 +1,115 @@
+"""Everything about one event: its fields in words, what was stored, and what it led to."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.db.models import TextField
+from django.db.models.functions import Cast
+
+from postbacks.admin.exchange import Pair
+from postbacks.admin.postback_story import PostbackRow
+from postbacks.models import Event, Install, Postback
+
+_NAMES = {
+    "idfa": "IDFA", "idfv": "IDFV", "gaid": "Google advertising id", "oaid": "OAID",
+    "ip_address": "IP address", "os_name": "OS name", "os_version": "OS version",
+    "api_level": "API level", "sdk_version": "SDK version", "mcc": "MCC", "mnc": "MNC",
+    "att_status": "ATT status", "gdpr_applies": "GDPR applies", "tcf_string": "TCF string",
+    "eea": "EEA", "us_privacy": "US privacy", "gclid": "GCLID", "gbraid": "GBRAID",
+    "wbraid": "WBRAID", "adservices_token": "AdServices token",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EventStory:
+    """An event with its fields by name, its JSON as stored, its postbacks and its install."""
+
+    revenue: str
+    fields: tuple[Pair, ...]
+    params: tuple[Pair, ...]
+    stored: str
+    postbacks: tuple[PostbackRow, ...]
+    install: Install | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """An event as one line of a list."""
+
+    event: Event
+    revenue: str
+
+    @classmethod
+    def of(cls, event: Event) -> "EventLine":
+        """Return the line of an event."""
+        return cls(event, revenue_of(event))
+
+
+def revenue_of(event: Event) -> str:
+    """Return the event's revenue with every digit that was sent, empty without one."""
+    if event.revenue is None:
+        return ""
+    return f"{event.revenue.normalize():f} {event.currency}".strip()
+
+
+def story_of(event: Event) -> EventStory:
+    """Read what belongs to an event. Its postbacks lie in the day of its arrival."""
+    fields, params = _exact(event)
+    postbacks = Postback.objects.filter(event_received_at=event.received_at, event_id=event.pk)
+    rows = postbacks.prefetch_related("rule__partner", "app").order_by("id")
+    installs = Install.objects.filter(app_id=event.app_id, device=event.device)
+    return EventStory(
+        revenue=revenue_of(event),
+        fields=tuple(_pairs(fields, by_label=True)),
+        params=tuple(_pairs(params, by_label=False)),
+        stored=_stored(event, fields, params),
+        postbacks=tuple(PostbackRow.of(postback) for postback in rows),
+        install=installs.first() if event.device else None,
+    )
+
+
+def _exact(event: Event) -> tuple[Mapping[str, msgspec.Raw], Mapping[str, msgspec.Raw]]:
+    """Return the event's JSON as text, value by value: as floats, numbers would lose digits."""
+    texts = Event.objects.filter(pk=event.pk, received_at=event.received_at).values_list(
+        Cast("fields", TextField()), Cast("params", TextField())
+    )[0]
+    fields, params = (msgspec.json.decode(text, type=dict[str, msgspec.Raw]) for text in texts)
+    return fields, params
+
+
+def _pairs(values: Mapping[str, msgspec.Raw], *, by_label: bool) -> Iterator[Pair]:
+    for name, raw in values.items():
+        label = _NAMES.get(name, name.replace("_", " ").capitalize()) if by_label else name
+        yield Pair(label, _value(raw))
+
+
+def _value(raw: msgspec.Raw) -> str:
+    value: Any = msgspec.json.decode(raw)
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    return value if isinstance(value, str) else bytes(raw).decode()
+
+
+def _stored(
+    event: Event, fields: Mapping[str, msgspec.Raw], params: Mapping[str, msgspec.Raw]
+) -> str:
+    columns: dict[str, object] = {
+        "event_id": str(event.event_id),
+        "event_name": event.event_name,
+        "event_time": _iso(event.event_time),
+        "bundle_id": event.bundle_id,
+        "platform": event.platform,
+        "customer_user_id": event.customer_user_id,
+        "revenue": None if event.revenue is None else msgspec.Raw(f"{event.revenue:f}".encode()),
+        "currency": event.currency,
+    }
+    given = {name: value for name, value in columns.items() if value not in ("", None)}
+    text = msgspec.json.encode({**given, **fields, **({"params": params} if params else {})})
+    return msgspec.json.format(text, indent=2).decode()
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,158 @@
+"""What a rule would send, as people read it: for a sample or for an event that was received."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from postbacks import rulebook
+from postbacks.admin.request_parts import Part, form_parts, query_parts, without_wrong_parameters
+from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.macros import BodyType, Problem
+from postbacks.callbacks.rules import define
+from postbacks.insights.recent_events import RecentEvent, as_choice, event_by_id, recent_events
+from postbacks.models import CallbackRule, Event
+
+SAMPLE = "sample"
+_INSTALL_EVENTS = {"install", "open"}  # a first open is an install
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One event to look at the rule with."""
+
+    value: str
+    event: RecentEvent | None
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """The request, taken apart."""
+
+    method: str
+    address: str
+    url: str
+    parameters: tuple[Part, ...]
+    headers: tuple[tuple[str, str], ...]
+    body: str | None
+    body_parameters: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPreview:
+    """What stands beside the form. Without `request` the problems say why there is none."""
+
+    choices: tuple[Choice, ...]
+    request: SentRequest | None = None
+    missing: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()  # of the event's own, as macros
+
+
+def preview_of(rule: CallbackRule, *, chosen: str = SAMPLE) -> ShownPreview:
+    """Return what a rule, saved or not, would send for the chosen event.
+
+    An event that is not the organization's, or not the rule's app's, is not there: the sample is
+    shown instead, and a note says so.
+    """
+    event = event_by_id(chosen) if chosen != SAMPLE else None
+    if event is not None and rule.app_id is not None and event.app_id != rule.app_id:
+        event = None
+    choices = _choices(rule.app_id, event)
+    notes = _notes(rule, event, is_gone=event is None and chosen not in {"", SAMPLE})
+    own = _own_parameters(event)
+    if not rule.url.strip():
+        return ShownPreview(choices, notes=notes, parameters=own)
+    try:
+        definition = define(rule)
+    except msgspec.ValidationError:
+        return ShownPreview(choices, notes=notes, parameters=own)
+    seen = rulebook.preview(definition, event=event)
+    filled = _filled_in(definition, seen, event)
+    return ShownPreview(
+        choices=choices,
+        request=_request(definition, filled, _places(seen)) if filled else None,
+        missing=filled.missing if filled else (),
+        problems=seen.problems,
+        notes=notes,
+        parameters=own,
+    )
+
+
+def _filled_in(
+    definition: RuleDefinition, seen: rulebook.Preview, event: Event | None
+) -> rulebook.Preview | None:
+    """Return the request; without its wrong parameters if it can be sent only so."""
+    if not isinstance(seen, rulebook.Unrendered):
+        return seen
+    if any(problem.field != "url" for problem in seen.problems):
+        return None
+    url = without_wrong_parameters(definition.url, _places(seen))
+    if url is None or url == definition.url:
+        return None
+    rest = rulebook.preview(msgspec.structs.replace(definition, url=url), event=event)
+    return None if isinstance(rest, rulebook.Unrendered) else rest
+
+
+def _places(seen: rulebook.Preview) -> tuple[int, ...]:
+    """Return where in the URL nothing could be filled in."""
+    return tuple(it.position for it in seen.problems if isinstance(seen, rulebook.Unrendered))
+
+
+def _choices(app_id: int | None, chosen: Event | None) -> tuple[Choice, ...]:
+    recent = recent_events(app_id=app_id)
+    if chosen is not None and chosen.pk not in {event.id for event in recent}:
+        recent = (*recent, as_choice(chosen))
+    id_ = chosen.pk if chosen is not None else None
+    sample = Choice(SAMPLE, None, is_chosen=chosen is None)
+    return (sample, *(Choice(str(event.id), event, event.id == id_) for event in recent))
+
+
+def _notes(rule: CallbackRule, event: Event | None, *, is_gone: bool) -> tuple[str, ...]:
+    if is_gone:
+        return ("The chosen event is not there. This is the sample event.",)
+    if event is None:
+        return ()
+    return tuple(_reasons_not_to_send(rule, event.event_name))
+
+
+def _reasons_not_to_send(rule: CallbackRule, name: str) -> Iterable[str]:
+    names = set(rule.triggers)
+    is_install = "install" in names and name in _INSTALL_EVENTS
+    if not (names & {"*", name} or is_install):
+        yield f"This rule would not be asked: {name} is not among its events."
+    if rule.event_map and name not in rule.event_map:
+        yield f"This event would not be sent: the event map does not name {name}."
+
+
+def _own_parameters(event: Event | None) -> tuple[str, ...]:
+    if event is None or not isinstance(event.params, dict):
+        return ()
+    return tuple(f"params.{name}" for name in sorted(event.params))
+
+
+def _request(
+    definition: RuleDefinition, seen: rulebook.Preview, wrong: tuple[int, ...]
+) -> SentRequest:
+    is_form = definition.body_type == BodyType.FORM and seen.body is not None
+    return SentRequest(
+        method=seen.method,
+        address=seen.url.partition("?")[0],
+        url=seen.url,
+        parameters=query_parts(definition.url, seen.url, wrong=wrong),
+        headers=tuple(seen.headers.items()),
+        body=_pretty(seen.body),
+        body_parameters=form_parts(definition.body, seen.body or "") if is_form else (),
+    )
+
+
+def _pretty(body: str | None) -> str | None:
+    """Indent JSON; numbers keep the digits that are sent."""
+    if body is None or not body.lstrip().startswith(("{", "[")):
+        return body
+    try:
+        return msgspec.json.format(body.encode(), indent=2).decode()
+    except (msgspec.DecodeError, ValueError):
+        return body

@@ -1,0 +1,77 @@
+"""What the form of a callback rule says: labels, one sentence of help for each field, choices."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from postbacks.models import CallbackRule, RuleStatus
+
+LABELS: Final[Mapping[str, str]] = {
+    "triggers": "Events",
+    "frequency": "How often",
+    "attribution_scope": "Whose installs",
+    "event_map": "Event map",
+    "window_days": "Window in days",
+    "sampling_percent": "Sampling in percent",
+    "delay_seconds": "Delay in seconds",
+    "body_type": "Kind of body",
+    "missing_values": "Missing values",
+    "send_revenue": "Send revenue",
+    "without_consent": "Without consent",
+    "success_codes": "Statuses",
+    "body_contains": "The answer contains",
+    "json_path": "A value in the JSON answer",
+    "json_equals": "equals",
+    "timeout_seconds": "Timeout in seconds",
+    "retry_delays": "Try again after",
+}
+
+HELP: Final[Mapping[str, str]] = {
+    "name": "What the rule is for, for example Purchases to Unity Ads.",
+    "status": "Only an active rule sends. Start with a draft while you write.",
+    "app": "Whose events are sent, for example Gem Harbor iOS.",
+    "partner": "Who is told, for example Unity Ads. A partner is needed for its credentials.",
+    "triggers": "Event names with commas between them, for example install, purchase; * is any.",
+    "frequency": "Whether a device's second purchase, for example, is sent too.",
+    "attribution_scope": "All installs' events, or for example only of those the partner earned.",
+    "event_map": (
+        "The partner's names, one to a line, for example purchase = af_purchase. It is sent as "
+        "{{partner_event_name}}; an event that the map does not name is not sent."
+    ),
+    "window_days": "Days after the install in which events count, for example 30. Empty: always.",
+    "sampling_percent": "Share of devices whose events are sent, for example 10. 100: all.",
+    "delay_seconds": "How long to wait before the first try, for example 60. 0: at once.",
+    "method": "How the partner wants to be called; most ad networks use GET.",
+    "url": (
+        "For example https://ads.example.com/postback?id={{advertising_id}}&event={{event_name}}. "
+        "What stands in double braces is filled in from the event."
+    ),
+    "headers": "One to a line, for example X-Api-Key: {{credential.api_key}}.",
+    "body_type": "What the partner reads, for example JSON. GET has no body.",
+    "body": 'For example {"event": "{{event_name}}", "revenue": {{revenue}}}.',
+    "missing_values": "What becomes of a parameter without a value, for example idfa on Android.",
+    "send_revenue": "Off: amounts and currency, for example 4.99 USD, are left out.",
+    "without_consent": "What to do when a person opted out, for example of tracking on iOS.",
+    "success_codes": "Answers that count as received, for example 2xx, or 200, 204.",
+    "body_contains": "For networks that answer 200 to everything: a text such as ok. Empty: any.",
+    "json_path": "Names and numbers joined by dots, for example data.0.status. Empty: any.",
+    "json_equals": 'For example ok, 0 or true; in quotes, "0" is text.',
+    "timeout_seconds": "How long the partner may take to answer, 1 to 15 seconds.",
+    "retry_delays": (
+        "The wait before each new try, for example 5s, 30s, 2m, 10m, 1h. Empty: never again."
+    ),
+}
+
+STATUSES: Final[Mapping[RuleStatus, str]] = {
+    RuleStatus.DRAFT: "Draft: sends nothing yet",
+    RuleStatus.ACTIVE: "Active: sends from now on",
+    RuleStatus.PAUSED: "Paused: sends nothing; what is owed waits",
+    RuleStatus.SUSPENDED: "Suspended by us after lasting failure",
+    RuleStatus.ARCHIVED: "Archived",
+}
+
+SCOPES: Final[Mapping[str, str]] = {
+    CallbackRule.Scope.EVERYONE: "All installs, organic ones too",
+    CallbackRule.Scope.PARTNER: "Installs that this partner earned",
+    CallbackRule.Scope.PARTNER_AND_ORGANIC: "Installs that this partner earned, and organic ones",
+    CallbackRule.Scope.ANY_ATTRIBUTED: "Installs that any partner earned",
+}

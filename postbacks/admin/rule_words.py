@@ -1,0 +1,158 @@
+"""What a version of a rule says, line by line in words, and what changed from one to the next."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from apps_registry.models import App, Partner
+from postbacks.admin.rule_fields import show_value
+from postbacks.admin.rule_texts import LABELS, SCOPES
+from postbacks.admin.waits import show_waits
+from postbacks.callbacks.definition import FIELDS
+from postbacks.callbacks.rules import define
+from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
+
+MOST_VERSIONS = 50
+
+_NONE = "—"
+_TITLES = {"app_id": "App", "partner_id": "Partner", "url": "URL", "success": "Success", **LABELS}
+_CODE = {"url", "headers", "body", "event_map"}
+_UNSET = {"window_days": "Always", "delay_seconds": "At once", "retry_delays": "Never again"}
+_CHOICES: Mapping[str, Mapping[str, str]] = {
+    "frequency": dict(CallbackRule.Frequency.choices),
+    "attribution_scope": {str(key): words for key, words in SCOPES.items()},
+    "without_consent": dict(CallbackRule.WithoutConsent.choices),
+    "body_type": dict(CallbackRule.Body.choices),
+    "missing_values": dict(CallbackRule.MissingValues.choices),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One field in words."""
+
+    title: str
+    text: str
+    is_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field that was written anew."""
+
+    title: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedVersion:
+    """One version as the history shows it; the oldest one shown has no changes."""
+
+    number: int
+    saved_at: datetime
+    saved_by: str
+    changes: tuple[Change, ...]
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the ids in definitions are called."""
+
+    apps: Mapping[int, str]
+    partners: Mapping[int, str]
+
+
+def history_of(rule: CallbackRule) -> tuple[SavedVersion, ...]:
+    """Return the latest versions of a rule, newest first."""
+    versions = list(rule.versions.select_related("saved_by").order_by("-number")[:MOST_VERSIONS])
+    names = _names(version.definition for version in versions)
+    said = [lines_of(version.definition, names) for version in versions]
+    return tuple(
+        _saved(version, lines, said[place + 1] if place + 1 < len(said) else None)
+        for place, (version, lines) in enumerate(zip(versions, said, strict=True))
+    )
+
+
+def words_of(rule: CallbackRule) -> tuple[Line, ...]:
+    """Return what a rule says now, and whether it sends."""
+    definition = msgspec.to_builtins(define(rule))
+    status = Line("Status", str(RuleStatus(rule.status).label))
+    return (status, *lines_of(definition, _names([definition])))
+
+
+def lines_of(definition: Mapping[str, object], names: Names) -> tuple[Line, ...]:
+    """Return a definition, as a version keeps it, in words."""
+    return tuple(
+        Line(
+            _TITLES.get(name, name.capitalize()),
+            _words(name, definition[name], names),
+            is_code=name in _CODE,
+        )
+        for name in FIELDS
+        if name in definition
+    )
+
+
+def _saved(
+    version: CallbackRuleVersion, lines: Sequence[Line], before: Sequence[Line] | None
+) -> SavedVersion:
+    texts = {line.title: line.text for line in before or ()}
+    changes = tuple(
+        Change(line.title, texts.get(line.title, ""), line.text)
+        for line in lines
+        if before is not None and texts.get(line.title) != line.text
+    )
+    by = str(version.saved_by) if version.saved_by else ""
+    return SavedVersion(version.number, version.created_at, by, changes, tuple(lines))
+
+
+def _names(definitions: Iterable[Mapping[str, object]]) -> Names:
+    ids = [(each.get("app_id"), each.get("partner_id")) for each in definitions]
+    return Names(
+        apps=dict(App.objects.filter(pk__in={a for a, _ in ids if a}).values_list("pk", "name")),
+        partners=dict(
+            Partner.objects.filter(pk__in={p for _, p in ids if p}).values_list("pk", "name")
+        ),
+    )
+
+
+def _words(name: str, value: object, names: Names) -> str:
+    if name in _CHOICES:
+        return _CHOICES[name].get(str(value), str(value))
+    if name == "app_id":
+        return names.apps.get(value, _NONE) if isinstance(value, int) else "All apps"
+    if name == "partner_id":
+        return names.partners.get(value, _NONE) if isinstance(value, int) else "No partner"
+    if name in _UNSET and not value:
+        return _UNSET[name]
+    if name == "retry_delays" and isinstance(value, list | tuple):
+        return show_waits(value)
+    if name == "success" and isinstance(value, dict):
+        return _success_words(value)
+    return _plain_words(value)
+
+
+def _plain_words(value: object) -> str:
+    if value is None or value in ("", {}, []):
+        return _NONE
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {text}" for key, text in value.items())
+    return str(value)
+
+
+def _success_words(success: Mapping[str, object]) -> str:
+    codes = success.get("codes") or ["2xx"]
+    words = [", ".join(map(str, codes)) if isinstance(codes, list) else str(codes)]
+    if success.get("body_contains"):
+        words.append(f"the answer contains “{success['body_contains']}”")
+    if success.get("json_path"):
+        words.append(f"{success['json_path']} is {show_value(success.get('json_equals'))}")
+    return "; ".join(words)

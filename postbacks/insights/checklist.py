@@ -1,0 +1,84 @@
+"""The way to the first postback as a list that a new organization ticks off."""
+
+import json
+import uuid
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from apps_registry.roles import Right
+from apps_registry.tenant_admin import allowed
+from postbacks.insights.first_steps import FirstSteps
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """This is one thing to do. `url` is empty for whom may not do it, or where no page does it."""
+
+    title: str
+    text: str
+    done: bool
+    url: str = ""
+    action: str = ""
+    command: str = ""
+
+
+def checklist(steps: FirstSteps, request: HttpRequest) -> list[Step]:
+    """Return the steps in order, with links for those whose role may take them."""
+    sets_up, manages = allowed(request, Right.SET_UP), allowed(request, Right.MANAGE)
+    return [
+        Step(
+            "Add an app",
+            "Your mobile app, with its bundle ID as the store knows it.",
+            steps.app,
+            _add("apps_registry_app") if sets_up else "",
+            "Add an app",
+        ),
+        Step(
+            "Create an SDK key",
+            "Your app or your server reports with it. It is shown once, when it is made."
+            + ("" if manages else " An owner of your organization can create it."),
+            steps.sdk_key,
+            _add("apps_registry_sdkkey") if manages else "",
+            "Create an SDK key",
+        ),
+        Step(
+            "Send an event",
+            "Put your key into this command and run it in a terminal.",
+            steps.event,
+            command="" if steps.event else _curl(request.build_absolute_uri("/api/v1/events")),
+        ),
+        Step(
+            "Add a partner",
+            "Who is told: an ad network, an MMP, an analytics tool or your own server.",
+            steps.partner,
+            _add("apps_registry_partner") if sets_up else "",
+            "Add a partner",
+        ),
+        Step(
+            "Write a callback rule",
+            "Which events send a postback to the partner, and what it says.",
+            steps.rule,
+            _add("postbacks_callbackrule") if sets_up else "",
+            "Write a rule",
+        ),
+    ]
+
+
+def _add(page: str) -> str:
+    return reverse(f"admin:{page}_add")
+
+
+def _curl(address: str) -> str:
+    event = {
+        "event_id": str(uuid.uuid4()),
+        "event_name": "install",
+        "install_id": "my-first-device",
+        "ip_address": "203.0.113.7",
+        "user_agent": "curl",
+    }
+    return (
+        f"curl {address} \\\n  -H 'Authorization: Bearer YOUR_SDK_KEY' \\\n"
+        f"  -H 'Content-Type: application/json' \\\n  -d '{json.dumps(event, indent=2)}'"
+    )

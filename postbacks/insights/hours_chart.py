@@ -1,0 +1,150 @@
+"""The chart of postbacks by hour: what to draw where. A template makes SVG of it.
+
+Places along the time are percent of the width and heights are pixels, so that bars grow with the
+page while labels keep the size in which they can be read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from postbacks.insights.last_day import HourTally, Tally
+from postbacks.insights.wording import number
+
+PLOT_HEIGHT = 200
+TOP = 10  # room for the topmost label
+BOTTOM = TOP + PLOT_HEIGHT
+_MOST_TICKS = 5
+_GAP = 0.12  # of an hour's width
+_THINNEST = 1.5  # one failure among thousands is seen
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """This is one state's part of a bar."""
+
+    state: str
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """This is one hour, and in words for its row of the table. A part of an hour is narrower.
+
+    `left` and `width` are the hour's whole room, `bar_left` and `bar_width` what is drawn in it.
+    """
+
+    left: float
+    width: float
+    bar_left: float
+    bar_width: float
+    pieces: list[Piece]
+    label: str
+    delivered: str
+    failed: str
+    pending: str
+    skipped: str
+
+
+@dataclass(frozen=True, slots=True)
+class HourLabel:
+    """This is a full hour on the axis. `every` is 1, 3 or 6: the wider the page, the more fit."""
+
+    left: float
+    text: str
+    day: str
+    every: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """This is a line across with its label."""
+
+    y: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoursChart:
+    """This is the whole drawing."""
+
+    bars: list[Bar]
+    hours: list[HourLabel]
+    lines: list[Line]
+
+
+def draw(hours: Sequence[HourTally], zone: ZoneInfo) -> HoursChart:
+    """Return the drawing of consecutive hours, with times as a clock in the zone shows them."""
+    since, until = hours[0].hour.start, hours[-1].hour.end
+    ticks = round_ticks(max(hour.tally.total for hour in hours))
+    seconds = (until - since).total_seconds()
+
+    def left(moment: datetime) -> float:
+        return 100 * (moment - since).total_seconds() / seconds
+
+    return HoursChart(
+        bars=[
+            _bar(hour, left(hour.hour.start), left(hour.hour.end), ticks[-1], zone)
+            for hour in hours
+        ],
+        hours=[
+            _hour_label(left(hour.hour.start), hour.hour.start.astimezone(zone))
+            for hour in hours
+            if hour.hour.start.astimezone(zone).minute == 0
+        ],
+        lines=[Line(BOTTOM - PLOT_HEIGHT * tick / ticks[-1], number(tick)) for tick in ticks],
+    )
+
+
+def round_ticks(most: int) -> list[int]:
+    """Return round numbers from 0 to one that is not below the largest value."""
+    step = 1
+    while step * _MOST_TICKS < most:
+        # 1, 2, 5, 10, 20, 50, …
+        step = step * 5 // 2 if str(step).startswith("2") else step * 2
+    return list(range(0, max(-(-most // step), 1) * step + 1, step))
+
+
+def hour_name(start: datetime, end: datetime, zone: ZoneInfo) -> str:
+    """Return an hour as people write it. An hour that the clock shows twice names its offset."""
+    first = start.astimezone(zone)
+    last = first + (end - start)  # on the wall: as if the hour's end changed no clock
+    repeated = first.utcoffset() != first.replace(fold=1 - first.fold).utcoffset()
+    return f"{first:%H:%M}\N{EN DASH}{last:%H:%M}" + (f" ({first:%Z})" if repeated else "")
+
+
+def _bar(hour: HourTally, left: float, right: float, top: int, zone: ZoneInfo) -> Bar:
+    width = right - left
+    gap = _GAP * width
+    return Bar(
+        left=left,
+        width=width,
+        bar_left=left + gap / 2,
+        bar_width=width - gap,
+        pieces=_pieces(hour.tally, top),
+        label=hour_name(hour.hour.start, hour.hour.end, zone),
+        delivered=number(hour.tally.delivered),
+        failed=number(hour.tally.failed),
+        pending=number(hour.tally.pending),
+        skipped=number(hour.tally.skipped),
+    )
+
+
+def _pieces(tally: Tally, top: int) -> list[Piece]:
+    pieces: list[Piece] = []
+    y = float(BOTTOM)
+    for state in ("delivered", "skipped", "pending", "failed"):
+        count: int = getattr(tally, state)
+        if count:
+            height = max(PLOT_HEIGHT * count / top, _THINNEST)
+            y -= height
+            pieces.append(Piece(state, y, height))
+    return pieces
+
+
+def _hour_label(left: float, local: datetime) -> HourLabel:
+    every = next(step for step in (6, 3, 1) if local.hour % step == 0)
+    day = f"{local:%a, %b} {local.day}" if local.hour == 0 else ""
+    return HourLabel(left, f"{local:%H:%M}", day, every)

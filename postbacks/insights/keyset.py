@@ -1,0 +1,171 @@
+"""Pages of a log by key: each begins where the last one ended, however many rows came in between.
+
+A page costs the same at the end of a log as at its beginning: nothing is counted and nothing is
+skipped. A search whose matches are rare stops after `MOST_LOOKED_AT` rows and says how far it got.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, Self, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+
+M = TypeVar("M", bound=Model)
+
+PAGE_SIZE = 50
+# The first step is as long as most searches need, the second bounds what one page may cost.
+_STEPS = (20_000, 230_000)
+MOST_LOOKED_AT = sum(_STEPS)
+_BIGGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A row's place in a log; `moment` is None where rows are ordered by id alone."""
+
+    id: int
+    moment: datetime | None = None
+
+    def encode(self) -> str:
+        """Return the place as it stands in an address."""
+        moment = "" if self.moment is None else self.moment.astimezone(UTC).isoformat()
+        return base64.urlsafe_b64encode(f"{self.id} {moment}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, text: str, *, timed: bool = True) -> Self:
+        """Return the place that an address names in a log of this kind, or raise ValueError."""
+        try:
+            data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+            number, _, moment = data.decode("ascii").partition(" ")
+            place = cls(int(number), datetime.fromisoformat(moment) if moment else None)
+        except (binascii.Error, UnicodeError, OverflowError):
+            raise ValueError("This is no place in a log.") from None
+        is_aware = place.moment is not None and place.moment.tzinfo is not None
+        if is_aware != timed or not 0 <= place.id <= _BIGGEST_ID:
+            raise ValueError("This is no place in a log.")
+        return place
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page begins: after a place (older rows), before one (newer rows), or at the top."""
+
+    after: Place | None = None
+    before: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[M]):
+    """One page, newest first, and the places from which its neighbors go on.
+
+    `looked_to` is set when a search stopped before the page was full: it is where it stopped.
+    """
+
+    rows: Sequence[M] = ()
+    newer: Place | None = None
+    older: Place | None = None
+    looked_to: Place | None = None
+    is_first: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Log(Generic[M]):
+    """What is paged through: `rows` are wanted, and lie within `span`, which is what is searched.
+
+    Both are of one table. Without a `span`, matches are found through an index or are all rows,
+    and nothing needs a bound. `time_key` names the column of time, None orders by id alone.
+    """
+
+    rows: "QuerySet[M]"
+    time_key: str | None
+    span: "QuerySet[M] | None" = None
+
+    def page(self, cursor: Cursor) -> Page[M]:
+        """Return the page at a cursor."""
+        if cursor.before is not None:
+            return self._page_before(cursor.before)
+        return self._page_after(cursor.after)
+
+    def _page_after(self, start: Place | None) -> Page[M]:
+        rows, stopped = self._look(start, backward=False)
+        more = len(rows) > PAGE_SIZE
+        rows = rows[:PAGE_SIZE]
+        return Page(
+            rows=rows,
+            newer=self._place(rows[0]) if rows and start is not None else None,
+            older=self._place(rows[-1]) if more else stopped,
+            looked_to=None if more else stopped,
+            is_first=start is None,
+        )
+
+    def _page_before(self, start: Place) -> Page[M]:
+        rows, stopped = self._look(start, backward=True)
+        more = len(rows) > PAGE_SIZE
+        if not more and stopped is None:
+            return self._page_after(None)  # the newest rows, in a page that is full
+        rows = rows[:PAGE_SIZE][::-1]
+        return Page(
+            rows=rows,
+            newer=self._place(rows[0]) if more else stopped,
+            older=self._place(rows[-1]) if rows else start,
+            looked_to=None if more else stopped,
+            is_first=False,
+        )
+
+    def _look(self, start: Place | None, *, backward: bool) -> tuple[list[M], Place | None]:
+        """Return at most one row more than a page has, and where the search was stopped."""
+        found: list[M] = []
+        for step in _STEPS if self.span is not None else (None,):
+            end = self._end_of_step(start, step, backward=backward) if step else None
+            wanted = PAGE_SIZE + 1 - len(found)
+            found += self._between(start, end, backward=backward)[:wanted]
+            if end is None or len(found) > PAGE_SIZE:
+                return found, None
+            start = end
+        return found, start
+
+    def _end_of_step(self, start: Place | None, step: int, *, backward: bool) -> Place | None:
+        """Return the place of the last row that a step looks at, None if it sees all that is left.
+
+        It reads the index alone, and at most as many entries as the step is long.
+        """
+        span = self._ordered(self.span, backward=backward)
+        if start is not None:
+            span = span.filter(self._side("gt" if backward else "lt", start))
+        for key in span.values_list(*self._keys)[step - 1 : step]:
+            return Place(key[-1], key[0] if self.time_key else None)
+        return None
+
+    def _between(self, start: Place | None, end: Place | None, *, backward: bool) -> "QuerySet[M]":
+        """Return the wanted rows beyond a place and up to another, nearest first."""
+        rows = self._ordered(self.rows, backward=backward)
+        if start is not None:
+            rows = rows.filter(self._side("gt" if backward else "lt", start))
+        if end is not None:
+            rows = rows.filter(self._side("lte" if backward else "gte", end))
+        return rows
+
+    def _ordered(self, rows: Any, *, backward: bool) -> "QuerySet[M]":
+        ordered: QuerySet[M] = rows.order_by(*(k if backward else f"-{k}" for k in self._keys))
+        return ordered
+
+    def _side(self, side: str, place: Place) -> Q:
+        if self.time_key is None:
+            return Q(**{f"id__{side}": place.id})
+        strictly = side.removesuffix("e")
+        # The first condition looks superfluous; it is what partitions are chosen by.
+        return Q(**{f"{self.time_key}__{strictly}e": place.moment}) & (
+            Q(**{f"{self.time_key}__{strictly}": place.moment})
+            | Q(**{self.time_key: place.moment, f"id__{side}": place.id})
+        )
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return (self.time_key, "id") if self.time_key else ("id",)
+
+    def _place(self, row: M) -> Place:
+        moment = getattr(row, self.time_key) if self.time_key else None
+        return Place(row.pk, moment)

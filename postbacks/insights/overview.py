@@ -1,0 +1,58 @@
+"""The last 24 hours of an organization: figures, hours, failures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from postbacks.insights.clock_hours import clock_hours
+from postbacks.insights.first_steps import FirstSteps, read_first_steps
+from postbacks.insights.last_day import LastDay, read_last_day
+from postbacks.insights.newest_failures import Failure, read_newest_failures
+from postbacks.insights.volume import Volume, read_volume
+from postbacks.models import CallbackRule
+
+_DAY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """This is all that the first page says. `rules` has each rule that is spoken of, by id."""
+
+    now: datetime
+    zone: ZoneInfo
+    steps: FirstSteps
+    volume: Volume
+    day: LastDay
+    failures: list[Failure]
+    rules: Mapping[int, CallbackRule]
+
+
+def read_overview(*, now: datetime, zone: ZoneInfo) -> Overview:
+    """Read the 24 hours before `now` in five statements, for the current organization.
+
+    Each statement names the days that it wants, so that PostgreSQL reads their partitions alone.
+    """
+    since = now - _DAY
+    day = read_last_day(clock_hours(since, now, zone))
+    failures = read_newest_failures(now)
+    spoken_of = {it.rule_id for it in day.troubles} | {it.rule_id for it in failures}
+    return Overview(
+        now=now,
+        zone=zone,
+        steps=read_first_steps(),
+        volume=read_volume(since, now),
+        day=day,
+        failures=failures,
+        rules={rule.pk: rule for rule in _rules(spoken_of)},
+    )
+
+
+def _rules(ids: set[int]) -> list[CallbackRule]:
+    if not ids:
+        return []
+    return list(
+        CallbackRule.objects.filter(pk__in=ids)
+        .select_related("partner")
+        .only("name", "status", "partner__name")
+    )

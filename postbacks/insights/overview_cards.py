@@ -1,0 +1,98 @@
+"""The figures of the overview, each leading to the rows that it counts."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from postbacks.insights import wording
+from postbacks.insights.overview import Overview
+from postbacks.models import PostbackStatus
+
+_LATE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """This is one figure. `tone` is "bad", "busy" or empty; `url` is empty where no list has it."""
+
+    label: str
+    figure: str
+    note: str
+    url: str = ""
+    tone: str = ""
+
+
+def cards(overview: Overview) -> list[Card]:
+    """Return the figures in the order in which things happen."""
+    volume, total = overview.volume, overview.day.total
+    success = total.success_percent
+    return [
+        Card(
+            "Events received",
+            wording.number(volume.events),
+            wording.change(volume.events, volume.events_before),
+            _list("event", time="24h"),
+        ),
+        Card(
+            "Installs",
+            wording.number(volume.installs),
+            wording.change(volume.installs, volume.installs_before),
+            _list("install"),
+        ),
+        Card(
+            "Postbacks created",
+            wording.number(total.total),
+            "by your callback rules",
+            _list("postback", time="24h"),
+        ),
+        Card(
+            "Delivered",
+            wording.number(total.delivered),
+            "" if success is None else f"{wording.percent(success)} success rate",
+            _list("postback", status=PostbackStatus.DELIVERED, time="24h"),
+        ),
+        _pending(overview),
+        Card(
+            "Failed",
+            wording.number(total.failed),
+            "given up" if total.failed else "none given up",
+            _list("postback", status=PostbackStatus.FAILED, time="24h"),
+            tone="bad" if total.failed else "",
+        ),
+        Card(
+            "Skipped",
+            wording.number(total.skipped),
+            "decided not to send" if total.skipped else "",
+            _list("postback", status=PostbackStatus.SKIPPED, time="24h"),
+        ),
+        _delivery_time(overview),
+    ]
+
+
+def _pending(overview: Overview) -> Card:
+    volume = overview.volume
+    note, tone = "nothing in the queue", ""
+    if volume.oldest_due_at:
+        late = overview.now - volume.oldest_due_at
+        note = "right now"
+        if late > _LATE:
+            note, tone = f"the first is {wording.span(late)} late", "busy"
+        elif late < -_LATE:
+            note = f"next try in {wording.span(-late)}"
+    url = _list("postback", status=PostbackStatus.PENDING, time="30d")
+    return Card("Pending", wording.number(volume.waiting), note, url, tone)
+
+
+def _delivery_time(overview: Overview) -> Card:
+    taken = overview.day.delivery_time
+    if taken is None:
+        return Card("Delivery time", "\N{EN DASH}", "nothing delivered yet")
+    most = f"95 % within {wording.seconds(taken.most)}"
+    return Card("Delivery time", wording.seconds(taken.median), f"median · {most}")
+
+
+def _list(model: str, **filters: str) -> str:
+    query = f"?{urlencode(filters)}" if filters else ""
+    return reverse(f"admin:postbacks_{model}_changelist") + query

@@ -1,0 +1,55 @@
+"""The latest events, for people who choose one to look at."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from postbacks.models import Event
+
+MOST = 20
+_LOOKED_AT = 500
+_MOST_NAMES = 12
+_LARGEST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class RecentEvent:
+    """One event as a list of choices shows it."""
+
+    id: int
+    name: str
+    app: str
+    received_at: datetime
+
+
+def recent_events(*, app_id: int | None = None) -> tuple[RecentEvent, ...]:
+    """Return the latest events of one app or of all, newest first."""
+    latest = Event.objects.order_by("-received_at", "-id").values_list(
+        "id", "event_name", "app__name", "received_at", "app_id"
+    )
+    # The log is ordered by time alone: for an app without events it would be read to its end.
+    looked_at = latest[: MOST if app_id is None else _LOOKED_AT]
+    found = (
+        RecentEvent(id_, name, app, received_at)
+        for id_, name, app, received_at, of_app in looked_at
+        if app_id in {None, of_app}
+    )
+    return tuple(islice(found, MOST))
+
+
+def recent_event_names() -> tuple[str, ...]:
+    """Return the names that the organization's latest events have, the newest name first."""
+    latest = Event.objects.order_by("-received_at", "-id").values_list("event_name", flat=True)
+    return tuple(dict.fromkeys(latest[:_LOOKED_AT]))[:_MOST_NAMES]
+
+
+def event_by_id(text: str) -> Event | None:
+    """Return an event of the organization by our own id; None for whatever else the text is."""
+    if not (text.isascii() and text.isdecimal()) or int(text[:20]) > _LARGEST_ID:
+        return None
+    return Event.objects.select_related("app").filter(pk=int(text[:20])).first()
+
+
+def as_choice(event: Event) -> RecentEvent:
+    """Return an event as the list shows it."""
+    return RecentEvent(event.pk, event.event_name, event.app.name, event.received_at)

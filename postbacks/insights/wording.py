@@ -1,0 +1,88 @@
+"""Figures, times and answers as people say them."""
+
+from datetime import datetime, timedelta
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+_WITHOUT_ANSWER = {
+    "no_answer": "No answer",
+    "timeout": "Timed out",
+    "dns": "Host not found",
+    "connect": "Could not connect",
+    "tls": "TLS failed",
+    "reset": "Connection broke off",
+    "protocol": "Answer was not HTTP",
+    "blocked": "Address not allowed",
+    "invalid_request": "Request not valid",
+    "redirect": "Redirected",
+    "body_says_no": "Body says no",
+}
+
+
+def number(count: int) -> str:
+    """Return a count with its thousands parted: 1,234."""
+    return f"{count:,}"
+
+
+def percent(share: float) -> str:
+    """Return a percentage with one digit, which never rounds up to a false 100 or down to a 0."""
+    if 99.9 < share < 100:
+        return "> 99.9 %"
+    if 0 < share < 0.1:
+        return "< 0.1 %"
+    return f"{share:.1f}".removesuffix(".0") + " %"
+
+
+def change(count: int, before: int) -> str:
+    """Return how much more or less there is than before; empty where that says nothing.
+
+    Of a handful every percentage is noise, and of nothing there is none.
+    """
+    if before < 20:
+        return ""
+    percents = round(100 * (count - before) / before)
+    if percents == 0:
+        return "as many as the day before"
+    if percents >= 1_000:
+        return f"{round(count / before):,} times the day before"
+    return f"{percents:+d} % to the day before".replace("-", "\N{MINUS SIGN}")
+
+
+def seconds(length: float) -> str:
+    """Return a time span in the unit that suits it: 40 ms, 1.4 s, 3 min, 2 h, 3 days."""
+    if length < 1:
+        return f"{max(round(length * 1_000), 1)} ms"
+    if length < 10:
+        return f"{length:.1f}".removesuffix(".0") + " s"
+    if length < _MINUTE:
+        return f"{round(length)} s"
+    return span(timedelta(seconds=length))
+
+
+def span(length: timedelta) -> str:
+    """Return a time span of a minute or more, cut down to whole units: 3 min, 2 h, 1 day."""
+    total = int(length.total_seconds())
+    if total < _HOUR:
+        return f"{max(total // _MINUTE, 1)} min"
+    if total < _DAY:
+        return f"{total // _HOUR} h"
+    days = total // _DAY
+    return "1 day" if days == 1 else f"{days} days"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return how long ago a moment was."""
+    passed = now - moment
+    return "just now" if passed < timedelta(minutes=1) else f"{span(passed)} ago"
+
+
+def answer(code: str, status_code: int | None = None) -> str:
+    """Return an attempt's error code in words, with the HTTP status where there was one."""
+    if code.startswith("http_2"):
+        return f"HTTP {code.removeprefix('http_')}, but not a success"
+    if code.startswith("http_"):
+        return f"HTTP {code.removeprefix('http_')}"
+    words = _WITHOUT_ANSWER.get(code, code.replace("_", " ").capitalize())
+    if status_code is None:
+        return words
+    return f"HTTP {status_code}: {words.lower()}" if words else f"HTTP {status_code}"

@@ -1,0 +1,118 @@
+"""The look and the sidebar of the web UI, as settings of the theme."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse, reverse_lazy
+
+INDIGO = {
+    "50": "oklch(96.2% .018 272.314)",
+    "100": "oklch(93% .034 272.788)",
+    "200": "oklch(87% .065 274.039)",
+    "300": "oklch(78.5% .115 274.713)",
+    "400": "oklch(67.3% .182 276.935)",
+    "500": "oklch(58.5% .233 277.117)",
+    "600": "oklch(51.1% .262 276.966)",
+    "700": "oklch(45.7% .24 277.023)",
+    "800": "oklch(39.8% .195 277.366)",
+    "900": "oklch(35.9% .144 278.697)",
+    "950": "oklch(25.7% .09 281.288)",
+}
+
+
+def _file(name: str) -> Callable[[HttpRequest], str]:
+    """Return a callable: where static files lie is known only once the settings are."""
+
+    def address(request: HttpRequest) -> str:
+        return static(f"postbacks/{name}")
+
+    return address
+
+
+def _own_organization(request: HttpRequest) -> str:
+    membership = getattr(request, "membership", None)
+    if membership is None:
+        return reverse("admin:index")
+    return reverse(
+        "admin:apps_registry_organization_change", args=[str(membership.organization_id)]
+    )
+
+
+def _shows(*models: str) -> Callable[[HttpRequest], bool]:
+    """Return a callable that tells whether a page is one of these models'."""
+    places = tuple(f"/admin/{model.replace('.', '/')}/" for model in models)
+
+    def is_active(request: HttpRequest) -> bool:
+        return request.path.startswith(places)
+
+    return is_active
+
+
+def _page(title: str, icon: str, model: str, *also: str) -> dict[str, object]:
+    """Return the sidebar's entry for the list of a model; `also` are pages found from there."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{model.replace('.', '_')}_changelist"),
+        "active": _shows(model, *also),
+    }
+
+
+UNFOLD = {
+    "SITE_TITLE": "Postbacks",
+    "SITE_HEADER": "Postbacks",
+    "SITE_URL": None,
+    "SITE_SYMBOL": "send",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _file("icon.svg")}],
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "6px",
+    "COLORS": {"primary": INDIGO},
+    "STYLES": [_file("kit.css"), _file("shell.css")],
+    "SCRIPTS": [_file("shell.js")],
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Monitor",
+                "items": [
+                    {
+                        "title": "Overview",
+                        "icon": "monitoring",
+                        "link": reverse_lazy("admin:index"),
+                    },
+                    _page(
+                        "Delivery log",
+                        "outgoing_mail",
+                        "postbacks.postback",
+                        "postbacks.deliveryattempt",
+                    ),
+                    _page("Events", "bolt", "postbacks.event", "postbacks.decisionfailure"),
+                    _page("Installs", "install_mobile", "postbacks.install"),
+                ],
+            },
+            {
+                "title": "Set up",
+                "items": [
+                    _page("Apps", "smartphone", "apps_registry.app", "apps_registry.bundleid"),
+                    _page("Partners", "handshake", "apps_registry.partner"),
+                    _page("Campaigns", "campaign", "apps_registry.campaign"),
+                    _page("Callback rules", "rule_settings", "postbacks.callbackrule"),
+                ],
+            },
+            {
+                "title": "Organization",
+                "items": [
+                    _page("Members", "group", "apps_registry.membership"),
+                    _page("SDK keys", "key", "apps_registry.sdkkey"),
+                    _page("API tokens", "token", "apps_registry.apitoken"),
+                    {
+                        "title": "Settings",
+                        "icon": "settings",
+                        "link": _own_organization,
+                        "active": _shows("apps_registry.organization"),
+                    },
+                ],
+            },
+        ],
+    },
+}

@@ -1,0 +1,118 @@
+// Opens rows in place and copies texts. Without it, the same controls are links to pages.
+"use strict";
+
+(() => {
+  const failed = "The details can't be loaded. ";
+
+  function openable(link) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = link.className;
+    button.title = link.title;
+    button.dataset.page = link.getAttribute("href");
+    button.dataset.details = link.dataset.details;
+    button.dataset.row = link.dataset.row;
+    button.setAttribute("aria-expanded", "false");
+    button.append(...link.childNodes);
+    link.replaceWith(button);
+    button.addEventListener("click", () => toggle(button));
+    button.closest("tr").addEventListener("click", (event) => {
+      const isText = String(window.getSelection()) !== "";
+      if (!isText && !event.target.closest("a, button, input, label, td.pl-check")) toggle(button);
+    });
+  }
+
+  function toggle(button) {
+    const row = button.closest("tr");
+    const open = button.getAttribute("aria-expanded") !== "true";
+    button.setAttribute("aria-expanded", String(open));
+    row.classList.toggle("pl-row--open", open);
+    const opened = document.getElementById(`opened-${button.dataset.row}`);
+    if (opened) {
+      opened.hidden = !open;
+    } else if (open) {
+      load(button, insertRow(button, row));
+    }
+  }
+
+  function insertRow(button, row) {
+    const opened = document.createElement("tr");
+    opened.className = "pl-opened";
+    opened.id = `opened-${button.dataset.row}`;
+    const cell = opened.insertCell();
+    cell.colSpan = row.cells.length;
+    cell.setAttribute("aria-live", "polite");
+    cell.textContent = "Loading …";
+    row.after(opened);
+    button.setAttribute("aria-controls", opened.id);
+    return cell;
+  }
+
+  async function load(button, cell) {
+    const back = encodeURIComponent(location.pathname + location.search);
+    try {
+      const answer = await fetch(`${button.dataset.details}?next=${back}`, { redirect: "manual" });
+      if (answer.type === "opaqueredirect") {
+        location.reload(); // signed out: the sign-in page leads back here
+        return;
+      }
+      if (!answer.ok) throw new Error(String(answer.status));
+      cell.innerHTML = await answer.text(); // rendered by our server, every value escaped
+      copyable(cell);
+    } catch {
+      const page = document.createElement("a");
+      page.className = "pb-link";
+      page.href = button.dataset.page;
+      page.textContent = "Open them as a page";
+      cell.replaceChildren(failed, page);
+    }
+  }
+
+  function copyable(within) {
+    for (const text of within.querySelectorAll("[data-copies]")) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "pb-button pl-copy";
+      button.textContent = "Copy";
+      button.addEventListener("click", () => copy(text, button));
+      text.after(button);
+    }
+  }
+
+  async function copy(text, button) {
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      button.textContent = "Copied";
+    } catch {
+      window.getSelection().selectAllChildren(text);
+      button.textContent = "Selected: copy it with your keyboard";
+    }
+    window.setTimeout(() => { button.textContent = "Copy"; }, 2500);
+  }
+
+  function leaveOutEmpty(form) {
+    form.addEventListener("formdata", (event) => {
+      for (const [name, value] of [...event.formData]) {
+        if (value === "") event.formData.delete(name);
+      }
+    });
+  }
+
+  // Where there is little room, the list comes first; what is on stands in the labels above it.
+  function foldFilters() {
+    if (!window.matchMedia("(max-width: 760px)").matches) return;
+    for (const more of document.querySelectorAll(".pl-more[open]")) {
+      more.open = more.querySelector(".pl-field--wrong") !== null;
+    }
+  }
+
+  function start() {
+    foldFilters();
+    document.querySelectorAll("[data-opens-in-place] a[data-details]").forEach(openable);
+    document.querySelectorAll("form.pl-filters").forEach(leaveOutEmpty);
+    copyable(document);
+  }
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();

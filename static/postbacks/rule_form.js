@@ -1,0 +1,200 @@
+// Makes the form of a callback rule quicker: the preview follows what is typed, names and macros
+// are put in by a press. Everything here can be done without it, by the Preview button and by hand.
+"use strict";
+
+(() => {
+  const WAIT = 300; // milliseconds after the last key
+  const rule = document.getElementById("rule");
+  const form = rule.closest("form");
+  const state = document.getElementById("rule-state");
+  let timer = 0;
+  let asked = null;
+  let written = document.getElementById("id_url"); // where a macro goes
+
+  // The preview
+
+  function ask() {
+    clearTimeout(timer);
+    if (asked) asked.abort();
+    asked = new AbortController();
+    const mine = asked;
+    const given = new FormData(form);
+    given.set("_live", "1");
+    state.textContent = "Updating…";
+    fetch(rule.dataset.previewUrl, { method: "POST", body: given, signal: mine.signal })
+      .then((answer) => {
+        if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+        return answer.text();
+      })
+      .then((text) => show(new DOMParser().parseFromString(text, "text/html")))
+      .catch((error) => {
+        if (error.name !== "AbortError") state.textContent = "The preview could not be updated. Press Preview to try again.";
+      });
+  }
+
+  function show(page) {
+    for (const part of page.querySelectorAll("body > [id]")) replace(part);
+    markInvalid();
+    makeMacrosPressable();
+    find();
+    const problems = document.querySelectorAll("#rule-preview .rule-list li").length;
+    state.textContent = problems === 0 ? "Up to date" : problems === 1 ? "1 problem" : `${problems} problems`;
+  }
+
+  function replace(part) {
+    const old = document.getElementById(part.id);
+    if (!old || old.dataset.shown === part.innerHTML) return;
+    const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
+    const open = [...old.querySelectorAll("details")].map((each) => each.open);
+    old.dataset.shown = part.innerHTML;
+    old.replaceChildren(...part.childNodes);
+    old.querySelectorAll("details").forEach((each, place) => { each.open = Boolean(open[place]); });
+    if (focused) document.getElementById(focused)?.focus();
+  }
+
+  function markInvalid() {
+    for (const region of rule.querySelectorAll(".rule-problems")) {
+      const field = document.getElementById(region.id.replace("problems-", "id_"));
+      const isWrong = region.querySelector(".rule-problem") !== null;
+      if (isWrong) field.setAttribute("aria-invalid", "true");
+      else field.removeAttribute("aria-invalid");
+    }
+  }
+
+  form.addEventListener("input", (event) => {
+    if (event.target.id === "find-macro") return;
+    clearTimeout(timer);
+    timer = setTimeout(ask, WAIT);
+  });
+  form.addEventListener("click", (event) => {
+    if (event.target.closest("button[name=_preview]")) {
+      event.preventDefault();
+      ask();
+    }
+  });
+  rule.addEventListener("click", (event) => {
+    const link = event.target.closest(".rule-list a");
+    const field = link && document.getElementById(link.hash.slice(1));
+    if (!field) return;
+    event.preventDefault();
+    for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    field.focus();
+  });
+
+  // Names of events
+
+  const names = rule.querySelector("[data-names-for]");
+  const triggers = names && document.getElementById(names.dataset.namesFor);
+  const chosen = () => triggers.value.split(",").map((name) => name.trim()).filter(Boolean);
+
+  function choose(name) {
+    const before = chosen();
+    if (before.includes(name)) return before.filter((each) => each !== name);
+    return name === "*" ? ["*"] : [...before.filter((each) => each !== "*"), name];
+  }
+
+  function showChosen() {
+    for (const button of names.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(chosen().includes(button.dataset.name)));
+    }
+  }
+
+  if (names) {
+    for (const label of names.querySelectorAll(".rule-name")) label.replaceWith(pressable(label, label.textContent));
+    names.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      triggers.value = choose(button.dataset.name).join(", ");
+      triggers.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+    triggers.addEventListener("input", showChosen);
+    showChosen();
+  }
+
+  // Macros
+
+  function pressable(label, text) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = label.className;
+    button.textContent = text;
+    if (label.dataset.name) button.dataset.name = label.dataset.name;
+    return button;
+  }
+
+  function makeMacrosPressable() {
+    for (const entry of rule.querySelectorAll("[data-macro]")) {
+      const name = entry.querySelector("dt");
+      if (name.querySelector("button")) continue;
+      const button = pressable(name, name.textContent);
+      button.className = "rule-macro";
+      name.replaceChildren(button);
+    }
+  }
+
+  const visited = new Set(); // elsewhere the caret stands at the beginning, where nobody wants it
+
+  function insert(text) {
+    const isClosed = !written.closest("details")?.open && written.closest("details") !== null;
+    const field = isClosed || written.offsetParent === null ? document.getElementById("id_url") : written;
+    if (!visited.has(field)) field.setSelectionRange(field.value.length, field.value.length);
+    field.focus();
+    field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
+  form.addEventListener("focusin", (event) => {
+    if (!("template" in event.target.dataset)) return;
+    written = event.target;
+    visited.add(written);
+  });
+  rule.addEventListener("click", (event) => {
+    const entry = event.target.closest(".rule-macro")?.closest("[data-macro]");
+    if (entry) insert(entry.dataset.macro);
+  });
+
+  const search = document.getElementById("find-macro");
+
+  function find() {
+    const wanted = search.value.trim().toLowerCase();
+    let count = 0;
+    for (const group of document.querySelectorAll("#macros [data-macros]")) {
+      let inGroup = 0;
+      for (const entry of group.querySelectorAll("[data-macro]")) {
+        entry.hidden = !entry.textContent.toLowerCase().includes(wanted);
+        if (!entry.hidden) inGroup += 1;
+      }
+      group.hidden = inGroup === 0;
+      if (wanted) group.open = true;
+      count += inGroup;
+    }
+    document.getElementById("found-macros").textContent = wanted ? (count === 1 ? "1 macro" : `${count} macros`) : "";
+  }
+
+  search.addEventListener("input", () => {
+    find();
+    if (!search.value.trim()) {
+      for (const group of document.querySelectorAll("#macros [data-macros]")) group.open = false;
+    }
+  });
+  search.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    const first = document.querySelector("#macros [data-macros]:not([hidden]) [data-macro]:not([hidden])");
+    if (first) insert(first.dataset.macro);
+  });
+
+  // A body where there can be one
+
+  const bodyKind = document.getElementById("id_body_type");
+  const bodyField = rule.querySelector("[data-field=body]");
+  const showBody = () => {
+    const isWritten = document.getElementById("id_body").value !== "";
+    bodyField.hidden = bodyKind.value === "none" && !isWritten;
+  };
+  bodyKind.addEventListener("change", showBody);
+
+  rule.querySelector(".rule-find").hidden = false;
+  makeMacrosPressable();
+  showBody();
+})();

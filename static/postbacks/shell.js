@@ -1,0 +1,105 @@
+/* The frame around every page: colors, the menu on small screens, menus that close, copying.
+   It runs in the head, before the page is drawn, so that a dark page never flashes light. */
+
+(() => {
+  const root = document.documentElement;
+  const KEPT = "_x_adminTheme"; // the theme's own name for it, written as JSON
+  const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
+
+  const chosen = () => {
+    try {
+      return JSON.parse(localStorage.getItem(KEPT)) || "auto";
+    } catch {
+      return "auto";
+    }
+  };
+
+  const showColors = () => {
+    const dark = chosen() === "dark" || (chosen() === "auto" && prefersDark.matches);
+    root.classList.toggle("dark", dark);
+    for (const button of document.querySelectorAll("[data-theme]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.theme === chosen()));
+    }
+  };
+
+  const chooseColors = (theme) => {
+    localStorage.setItem(KEPT, JSON.stringify(theme));
+    showColors();
+  };
+
+  const isNarrow = () => window.matchMedia("(max-width: 1023px)").matches;
+
+  const showSidebar = () => {
+    const open = isNarrow()
+      ? root.dataset.sidebar === "open"
+      : localStorage.getItem("sidebar") !== "closed";
+    if (!isNarrow()) root.dataset.sidebar = open ? "" : "closed";
+    document.querySelector("[data-sidebar=toggle]")?.setAttribute("aria-expanded", String(open));
+  };
+
+  const toggleSidebar = () => {
+    if (isNarrow()) {
+      root.dataset.sidebar = root.dataset.sidebar === "open" ? "" : "open";
+      if (root.dataset.sidebar) document.querySelector("#nav-sidebar a")?.focus();
+    } else {
+      const closed = localStorage.getItem("sidebar") === "closed";
+      localStorage.setItem("sidebar", closed ? "open" : "closed");
+    }
+    showSidebar();
+  };
+
+  const closeSidebar = () => {
+    if (root.dataset.sidebar !== "open") return;
+    root.dataset.sidebar = "";
+    showSidebar();
+    document.querySelector("[data-sidebar=toggle]")?.focus();
+  };
+
+  const closeMenus = (except) => {
+    for (const menu of document.querySelectorAll("details.pb-menu[open]")) {
+      if (menu.contains(except)) continue;
+      menu.open = false;
+    }
+  };
+
+  const copy = async (button) => {
+    const source = document.getElementById(button.dataset.copy);
+    const told = button.parentElement.querySelector("[aria-live]");
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      told.textContent = "Copied";
+    } catch {
+      window.getSelection().selectAllChildren(source); // without https browsers refuse
+      told.textContent = document.execCommand("copy") ? "Copied" : "Selected: copy it now";
+    }
+    window.setTimeout(() => { told.textContent = ""; }, 4000);
+  };
+
+  document.addEventListener("click", (event) => {
+    closeMenus(event.target);
+    const control = event.target.closest("[data-theme], [data-sidebar], [data-copy]");
+    if (!control || control === root) return;
+    if (control.dataset.theme) chooseColors(control.dataset.theme);
+    if (control.dataset.sidebar === "toggle") toggleSidebar();
+    if (control.dataset.sidebar === "close") closeSidebar();
+    if (control.dataset.copy) copy(control);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const menu = event.target.closest?.("details.pb-menu[open]");
+    closeMenus(null);
+    menu?.querySelector("summary").focus();
+    closeSidebar();
+  });
+
+  window.addEventListener("storage", showColors);
+  window.addEventListener("resize", showSidebar);
+  prefersDark.addEventListener("change", showColors);
+  document.addEventListener("DOMContentLoaded", () => {
+    showColors();
+    showSidebar();
+  });
+  showColors();
+  showSidebar();
+})();

@@ -1,0 +1,135 @@
+"""The first page after signing in: figures with links, and the way in for a new organization."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from apps_registry.models import SdkKey
+from apps_registry.roles import Role
+from apps_registry.tenancy import tenant
+from tests import make
+from tests.admin.pages import sign_in
+from tests.insights.logs import make_attempt, make_postback
+from tests.isolation.story import Story, live_through
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOSTILE = '"><script>alert(1)</script>'
+
+
+@pytest.fixture
+def story(transactional_db: None) -> Story:
+    return live_through("Gem Harbor")
+
+
+def _new_organization(role: str) -> str:
+    owner = make.make_user(role, organization=make.make_organization())
+    return sign_in(owner).get("/admin/").content.decode()
+
+
+def test_everybody_who_may_read_sees_the_overview(story: Story) -> None:
+    pages = [
+        sign_in(make.make_user(role, organization=story.tenant.organization)).get("/admin/")
+        for role in Role.values
+    ]
+
+    assert [page.status_code for page in pages] == [200, 200, 200]
+    assert all("Postbacks by hour" in page.content.decode() for page in pages)
+
+
+def test_the_page_names_the_organizations_time_zone(story: Story) -> None:
+    story.tenant.organization.time_zone = "Asia/Kolkata"
+    story.tenant.organization.save()
+
+    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+
+    assert "(Asia/Kolkata)" in shown
+
+
+def test_figures_lead_to_the_rows_that_they_count(story: Story) -> None:
+    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+
+    assert "/admin/postbacks/postback/?status=failed&amp;time=24h" in shown
+    assert "/admin/postbacks/postback/?status=pending&amp;time=30d" in shown
+
+
+def test_a_failure_shows_the_answer_and_leads_to_its_postback(story: Story) -> None:
+    with tenant(story.organization_id):
+        rule = make.make_rule(partner=make.make_partner("Lumen Ads"))
+    postback = make_postback(
+        story.tenant, rule, at=datetime.now(UTC) - timedelta(minutes=5), status="failed",
+        attempts_made=1, event_name="registration", reason="http_404",
+    )  # fmt: skip
+    make_attempt(
+        story.tenant, postback, status_code=404, error="http_404", response={"body": "x" * 300}
+    )
+
+    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+
+    assert f"/admin/postbacks/postback/{postback.pk}/change/" in shown
+    assert "registration to Lumen Ads" in shown
+    assert "HTTP 404" in shown
+    assert "x" * 200 + "…" in shown
+    assert f"/admin/postbacks/postback/?rule={rule.pk}&amp;time=24h" in shown
+
+
+def test_hostile_names_and_answers_are_shown_as_text(story: Story) -> None:
+    with tenant(story.organization_id):
+        rule = make.make_rule(name=HOSTILE, partner=make.make_partner(HOSTILE))
+    postback = make_postback(
+        story.tenant, rule, at=datetime.now(UTC) - timedelta(minutes=5), status="failed",
+        attempts_made=1, event_name=HOSTILE, reason=HOSTILE,
+    )  # fmt: skip
+    make_attempt(story.tenant, postback, error=HOSTILE, detail=HOSTILE, response={"body": HOSTILE})
+
+    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+
+    assert "<script>alert(1)" not in shown
+    assert shown.count("&lt;script&gt;alert(1)") >= 6
+
+
+def test_a_new_organization_is_shown_the_way_to_its_first_postback() -> None:
+    shown = _new_organization(Role.OWNER)
+
+    assert "Five steps to your first postback" in shown
+    assert "0 of 5 done" in shown
+    assert "http://testserver/api/v1/events" in shown
+    assert "Postbacks by hour" not in shown
+
+
+@pytest.mark.parametrize(
+    ("role", "pages"),
+    [
+        (Role.OWNER, ["app", "sdkkey", "partner", "callbackrule"]),
+        (Role.MARKETER, ["app", "partner", "callbackrule"]),
+        (Role.ANALYST, []),
+    ],
+)
+def test_steps_have_links_for_those_who_may_take_them(
+    transactional_db: None, role: str, pages: list[str]
+) -> None:
+    content = _new_organization(role).split('id="ov-steps-title"')[1]
+
+    linked = [
+        page for page in ("app", "sdkkey", "partner", "callbackrule") if f"/{page}/add/" in content
+    ]
+    assert linked == pages
+
+
+def test_a_step_is_ticked_off_by_what_exists(transactional_db: None) -> None:
+    of = make.make_tenant()
+    browser = sign_in(of.owner)
+
+    with_key = browser.get("/admin/").content.decode()
+    with tenant(of.organization.pk):
+        SdkKey.objects.get().revoke()
+    without_key = browser.get("/admin/").content.decode()
+
+    assert "2 of 5 done" in with_key
+    assert "1 of 5 done" in without_key
+
+
+def test_who_has_taken_every_step_sees_no_list_of_steps(story: Story) -> None:
+    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+
+    assert "to your first postback" not in shown

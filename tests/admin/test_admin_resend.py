@@ -1,0 +1,159 @@
+"""Sending postbacks again: by those who may, after a question, and back to where one came from."""
+
+import pytest
+
+from apps_registry.roles import Role
+from apps_registry.tenancy import tenant
+from postbacks.models import AttemptKind, DuePostback, Postback, PostbackStatus
+from postbacks.roles import WORKER
+from tests import make
+from tests.admin.logs import LOG
+from tests.admin.pages import sign_in
+from tests.database import as_role
+from tests.isolation.story import Story, live_through
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def story(transactional_db: None) -> Story:
+    return live_through("Gem Harbor")
+
+
+def _set_status(story: Story, status: str) -> None:
+    with as_role(WORKER), tenant(story.organization_id):
+        Postback.objects.update(status=status)
+        DuePostback.objects.all().delete()
+
+
+def _status(story: Story) -> str:
+    with tenant(story.organization_id):
+        return Postback.objects.get().status
+
+
+def _question(story: Story) -> str:
+    return f"{LOG}{story.keys[Postback][0]}/resend/"
+
+
+def test_a_failed_postback_is_resent_after_a_question(story: Story) -> None:
+    _set_status(story, PostbackStatus.FAILED)
+    browser = sign_in(make.make_user(Role.MARKETER, organization=story.tenant.organization))
+
+    question = browser.get(_question(story)).content.decode()
+    before = _status(story)
+    answer = browser.post(_question(story), {"confirmed": "yes"}, follow=True)
+
+    assert "Resend this postback?" in question
+    assert before == PostbackStatus.FAILED
+    assert "The postback is on the way." in answer.content.decode()
+    assert _status(story) == PostbackStatus.PENDING
+    with tenant(story.organization_id):
+        assert DuePostback.objects.get().kind == AttemptKind.RESEND
+
+
+def test_chosen_postbacks_are_resent_after_a_question_under_the_same_filters(story: Story) -> None:
+    _set_status(story, PostbackStatus.FAILED)
+    browser = sign_in(story.tenant.owner)
+    address = f"{LOG}?status=failed&event=nothing"
+    chosen = {"action": "resend_selected", "_selected_action": story.keys[Postback]}
+
+    question = browser.post(address, chosen)
+    answer = browser.post(address, {**chosen, "confirmed": "yes"})
+
+    assert "Resend this postback?" in question.content.decode()
+    assert answer["Location"] == address
+    assert _status(story) == PostbackStatus.PENDING
+
+
+def test_a_resend_leads_back_to_the_list_with_its_filters(story: Story) -> None:
+    _set_status(story, PostbackStatus.FAILED)
+    back = f"{LOG}?status=failed&after=MQ"
+
+    answer = sign_in(story.tenant.owner).post(_question(story), {"confirmed": "yes", "next": back})
+
+    assert answer["Location"] == back
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/admin/postbacks/\x00",
+        "/admin/postbacks/\r\nX: 1",
+    ],
+)
+def test_a_resend_leads_nowhere_else(story: Story, elsewhere: str) -> None:
+    answer = sign_in(story.tenant.owner).post(
+        _question(story), {"confirmed": "yes", "next": elsewhere}
+    )
+
+    assert answer["Location"] == LOG
+
+
+def test_a_skipped_postback_is_not_resent_and_the_page_says_why(story: Story) -> None:
+    _set_status(story, PostbackStatus.SKIPPED)
+    browser = sign_in(story.tenant.owner)
+
+    question = browser.get(_question(story)).content.decode()
+    answer = browser.post(_question(story), {"confirmed": "yes"}, follow=True)
+
+    assert "nothing to send again" in question
+    assert "Yes, resend it" not in question
+    assert "nothing to send again" in answer.content.decode()
+    with tenant(story.organization_id):
+        assert not DuePostback.objects.exists()
+
+
+@pytest.mark.parametrize("page", ["change", "details"])
+def test_a_postback_has_a_button_for_those_who_may_resend(story: Story, page: str) -> None:
+    address = f"{LOG}{story.keys[Postback][0]}/{page}/"
+    analyst = make.make_user(Role.ANALYST, organization=story.tenant.organization)
+
+    owners = sign_in(story.tenant.owner).get(address).content.decode()
+    analysts = sign_in(analyst).get(address).content.decode()
+
+    assert _question(story) in owners
+    assert "esend" not in analysts
+
+
+def test_an_analysts_list_has_nothing_to_choose(story: Story) -> None:
+    analyst = make.make_user(Role.ANALYST, organization=story.tenant.organization)
+
+    html = sign_in(analyst).get(LOG).content.decode()
+
+    assert "_selected_action" not in html
+    assert "Resend" not in html
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_an_analyst_is_told_who_may_resend(story: Story, method: str) -> None:
+    _set_status(story, PostbackStatus.FAILED)
+    analyst = make.make_user(Role.ANALYST, organization=story.tenant.organization)
+
+    answer = getattr(sign_in(analyst), method)(_question(story), {"confirmed": "yes"})
+
+    assert answer.status_code == 403
+    assert "Ask an owner or a marketer" in answer.content.decode()
+    assert _status(story) == PostbackStatus.FAILED
+
+
+def test_an_analyst_who_sends_the_lists_form_all_the_same_resends_nothing(story: Story) -> None:
+    _set_status(story, PostbackStatus.FAILED)
+    analyst = make.make_user(Role.ANALYST, organization=story.tenant.organization)
+    chosen = {"action": "resend_selected", "_selected_action": story.keys[Postback]}
+
+    sign_in(analyst).post(LOG, {**chosen, "confirmed": "yes"})
+
+    assert _status(story) == PostbackStatus.FAILED
+
+
+@pytest.mark.parametrize("chosen", ["x", "\0", "9" * 30, "-1", "1.5", "²"])
+def test_a_choice_that_is_no_id_resends_nothing(story: Story, chosen: str) -> None:
+    answer = sign_in(story.tenant.owner).post(
+        LOG, {"action": "resend_selected", "_selected_action": chosen, "confirmed": "yes"}
+    )
+
+    assert answer.status_code == 302

@@ -1,0 +1,219 @@
+"""The frame around the pages: sidebar, organizations to switch between, empty lists, archives."""
+
+import re
+
+import pytest
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+
+from apps_registry.models import App, Membership
+from apps_registry.roles import Role
+from apps_registry.tenancy import Lifecycle, tenant
+from tests import make
+from tests.admin.pages import sign_in, submit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+APPS = "/admin/apps_registry/app/"
+SWITCH = "/admin/switch-organization/"
+
+
+def _page(browser: Client, path: str) -> str:
+    return browser.get(path).content.decode()
+
+
+def _shown_organization(page: str) -> str:
+    found = re.search(r'class="pb-organization__name">([^<]*)<', page)
+    return found.group(1) if found else ""
+
+
+@pytest.mark.parametrize(
+    ("path", "current"),
+    [
+        ("/admin/", "Overview"),
+        ("/admin/postbacks/event/", "Events"),
+        ("/admin/apps_registry/bundleid/", "Apps"),
+        ("/admin/apps_registry/app/add/", "Apps"),
+        ("/admin/apps_registry/apitoken/", "API tokens"),
+        ("/admin/apps_registry/organization/{}/change/", "Settings"),
+    ],
+)
+def test_the_sidebar_marks_the_one_entry_to_which_a_page_belongs(path: str, current: str) -> None:
+    made = make.make_tenant()
+
+    page = _page(sign_in(made.owner), path.format(made.organization.pk))
+
+    marked = re.findall(r'aria-current="page">.*?</span>\s*([\w ]+?)\s*</a>', page, re.DOTALL)
+    assert marked == [current]
+
+
+def test_a_page_is_titled_by_what_it_shows() -> None:
+    made = make.make_tenant()
+    browser = sign_in(made.owner)
+
+    titles = [
+        re.search(r"<title>(.*)</title>", _page(browser, path))
+        for path in (APPS, f"{APPS}{made.app.pk}/change/")
+    ]
+
+    assert [title.group(1) for title in titles if title] == [
+        "Apps | Postbacks",
+        f"{made.app.name} | Postbacks",
+    ]
+
+
+def test_a_person_with_two_organizations_switches_between_them() -> None:
+    first, second = make.make_tenant("First"), make.make_tenant("Second")
+    Membership.objects.create(organization=second.organization, user=first.owner, role=Role.ANALYST)
+    browser = sign_in(first.owner)
+
+    before = _page(browser, APPS)
+    answer = browser.post(SWITCH, {"organization": str(second.organization.public_id)})
+    after = _page(browser, APPS)
+
+    assert answer.url == "/admin/"
+    assert _shown_organization(before) == first.organization.name
+    assert _shown_organization(after) == second.organization.name
+    assert second.app.name in after
+    assert first.app.name not in after
+
+
+def test_nobody_switches_to_an_organization_without_being_a_member() -> None:
+    ours, theirs = make.make_tenant("Ours"), make.make_tenant("Theirs")
+    browser = sign_in(ours.owner)
+
+    refused = [
+        browser.post(SWITCH, {"organization": asked}).status_code
+        for asked in (str(theirs.organization.public_id), "nonsense\x00", "")
+    ]
+
+    assert refused == [403, 403, 403]
+    assert _shown_organization(_page(browser, APPS)) == ours.organization.name
+
+
+def test_an_address_alone_switches_nothing() -> None:
+    made = make.make_tenant()
+
+    answer = sign_in(made.owner).get(SWITCH)
+
+    assert answer.status_code == 405
+
+
+def test_switching_needs_the_token_of_the_form() -> None:
+    made = make.make_tenant()
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(made.owner)
+
+    answer = browser.post(SWITCH, {"organization": str(made.organization.public_id)})
+
+    assert answer.status_code == 403
+
+
+def test_with_one_organization_there_is_nothing_to_switch() -> None:
+    made = make.make_tenant()
+
+    page = _page(sign_in(made.owner), APPS)
+
+    assert _shown_organization(page) == made.organization.name
+    assert SWITCH not in page
+
+
+def test_the_search_of_the_theme_which_remembers_across_organizations_is_gone() -> None:
+    made = make.make_tenant()
+    browser = sign_in(made.owner)
+
+    answer = browser.get("/admin/search/?s=app")
+
+    assert answer.status_code == 404
+    assert "/admin/search/" not in _page(browser, "/admin/")
+    with pytest.raises(NoReverseMatch):
+        reverse("admin:search")
+
+
+def test_an_empty_list_says_what_to_do_next_to_whom_may_do_it() -> None:
+    made = make.make_tenant()
+    analyst = make.make_user(Role.ANALYST, organization=made.organization)
+    campaigns = "/admin/apps_registry/campaign/"
+
+    for_owner = _page(sign_in(made.owner), campaigns)
+    for_analyst = _page(sign_in(analyst), campaigns)
+
+    assert "No campaigns yet" in for_owner
+    assert "Add a campaign once you have an app and a partner" in for_owner
+    assert f'href="{campaigns}add/"' in for_owner
+    assert "No campaigns yet" in for_analyst
+    assert f"{campaigns}add/" not in for_analyst
+
+
+def test_a_search_without_result_offers_to_clear_it() -> None:
+    made = make.make_tenant()
+
+    page = _page(sign_in(made.owner), f"{APPS}?q=no-such-app")
+
+    assert "Nothing matches" in page
+    assert "Clear search and filters" in page
+
+
+def test_archived_rows_are_left_out_until_somebody_asks_for_them() -> None:
+    made = make.make_tenant()
+    browser = sign_in(made.owner)
+    with tenant(made.organization.pk):
+        App.objects.create(name="Old Game", platform="ios", status=Lifecycle.ARCHIVED)
+
+    shown = {
+        asked: "Old Game" in _page(browser, f"{APPS}?{asked}")
+        for asked in ("", "status__exact=archived", "status__exact=all", "status__exact=active")
+    }
+
+    assert shown == {
+        "": False,
+        "status__exact=archived": True,
+        "status__exact=all": True,
+        "status__exact=active": False,
+    }
+
+
+def test_a_list_whose_rows_are_all_archived_says_so() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        App.objects.update(status=Lifecycle.ARCHIVED)
+
+    page = _page(sign_in(made.owner), APPS)
+
+    assert "All apps are archived" in page
+    assert 'href="?status__exact=all"' in page
+
+
+def test_a_new_app_leads_to_its_first_key() -> None:
+    made = make.make_tenant()
+    browser = sign_in(made.owner)
+
+    answer = submit(browser, f"{APPS}add/", {"name": "Moss Valley", "platform": "android"})
+
+    with tenant(made.organization.pk):
+        app = App.objects.get(name="Moss Valley")
+    assert answer.url == f"{APPS}{app.pk}/change/"
+    page = _page(browser, answer.url)
+    assert f"/admin/apps_registry/sdkkey/add/?app={app.pk}" in page
+    assert "Bearer YOUR_SDK_KEY" in page
+
+
+def test_a_marketer_is_told_whom_to_ask_for_the_first_key() -> None:
+    made = make.make_tenant()
+    marketer = make.make_user(Role.MARKETER, organization=made.organization)
+    with tenant(made.organization.pk):
+        app = App.objects.create(name="Moss Valley", platform="android")
+
+    page = _page(sign_in(marketer), f"{APPS}{app.pk}/change/")
+
+    assert "Ask an owner of" in page
+    assert "sdkkey/add/" not in page
+
+
+def test_a_time_zone_is_chosen_from_those_of_the_world() -> None:
+    made = make.make_tenant()
+
+    page = _page(sign_in(made.owner), f"{APPS}add/")
+
+    assert 'list="time_zone-zones"' in page
+    assert '<option value="America/New_York">' in page

@@ -1,0 +1,68 @@
+"""Rows of the logs at given moments, as the pipeline would have left them."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection
+
+from apps_registry.tenancy import tenant
+from postbacks import roles
+from postbacks.models import (
+    AttemptKind,
+    CallbackRule,
+    DeliveryAttempt,
+    Event,
+    EventKey,
+    EventSource,
+    Postback,
+    PostbackStatus,
+)
+from tests import make
+from tests.database import as_role
+
+
+def make_postback(
+    of: make.Tenant,
+    rule: CallbackRule,
+    *,
+    at: datetime,
+    status: str = PostbackStatus.DELIVERED,
+    seconds: float = 1,
+    **fields: object,
+) -> Postback:
+    """Write an event and its postback; a delivered one took so many seconds."""
+    delivered_at = at + timedelta(seconds=seconds) if status == PostbackStatus.DELIVERED else None
+    make_day(at)
+    with as_role(roles.WORKER), tenant(of.organization.pk):
+        event = _make_event(of, at)
+        given = {"created_at": at, "delivered_at": delivered_at, "event_name": "purchase", **fields}
+        return Postback.objects.create(
+            public_id=uuid.uuid4(), rule=rule, rule_version=1, app=of.app, event=event,
+            sdk_event_id=event.event_id, event_received_at=at, status=status, **given,
+        )  # fmt: skip
+
+
+def make_attempt(
+    of: make.Tenant, postback: Postback, *, outcome: str = "failed", **fields: object
+) -> DeliveryAttempt:
+    """Write the last try of a postback."""
+    given = {"number": postback.attempts_made, "started_at": postback.event_received_at, **fields}
+    with as_role(roles.WORKER), tenant(of.organization.pk):
+        return DeliveryAttempt.objects.create(
+            postback=postback, event_received_at=postback.event_received_at,
+            kind=AttemptKind.AUTO, duration_ms=12, outcome=outcome, **given,
+        )  # fmt: skip
+
+
+def make_day(moment: datetime) -> None:
+    """Make the partitions of a day that lies outside of those which always exist."""
+    with as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute("SELECT ensure_partitions(%s, 1)", [moment.astimezone(UTC).date()])
+
+
+def _make_event(of: make.Tenant, at: datetime) -> Event:
+    key = EventKey.objects.create(app=of.app, event_id=uuid.uuid4(), received_at=at)
+    return Event.objects.create(
+        id=key.pk, app=of.app, event_id=key.event_id, event_name="purchase", event_time=at,
+        received_at=at, source=EventSource.SDK,
+    )  # fmt: skip

@@ -1,0 +1,286 @@
+"""The overview's figures: what is counted, in which hour, and for whom."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps_registry.tenancy import tenant
+from postbacks.insights.clock_hours import clock_hours
+from postbacks.insights.hours_chart import draw, hour_name, round_ticks
+from postbacks.insights.overview import Overview, read_overview
+from postbacks.insights.overview_page import overview_page
+from postbacks.models import CallbackRule, PostbackStatus
+from tests import make
+from tests.insights.logs import make_attempt, make_postback
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BERLIN = ZoneInfo("Europe/Berlin")
+KOLKATA = ZoneInfo("Asia/Kolkata")
+NOW = datetime(2026, 8, 20, 15, 20, tzinfo=UTC)  # 17:20 in Berlin, 20:50 in Kolkata
+
+
+@pytest.fixture
+def of(transactional_db: None) -> make.Tenant:
+    return make.make_tenant()
+
+
+@pytest.fixture
+def rule(of: make.Tenant) -> CallbackRule:
+    return _rule(of)
+
+
+def _rule(of: make.Tenant, **fields: object) -> CallbackRule:
+    with tenant(of.organization.pk):
+        return make.make_rule(partner=make.make_partner(), **fields)
+
+
+def _read(of: make.Tenant, now: datetime = NOW, zone: ZoneInfo = BERLIN) -> Overview:
+    with tenant(of.organization.pk):
+        return read_overview(now=now, zone=zone)
+
+
+def _hours(overview: Overview) -> dict[str, int]:
+    return {
+        hour_name(it.hour.start, it.hour.end, overview.zone): it.tally.total
+        for it in overview.day.hours
+        if it.tally.total
+    }
+
+
+def test_hours_begin_where_the_organizations_clock_shows_a_full_hour() -> None:
+    berlin = clock_hours(NOW - timedelta(hours=24), NOW, BERLIN)
+    kolkata = clock_hours(NOW - timedelta(hours=24), NOW, KOLKATA)
+
+    assert len(berlin) == 25
+    assert [hour_name(it.start, it.end, BERLIN) for it in (*berlin[:2], berlin[-1])] == [
+        "17:20\N{EN DASH}18:00", "18:00\N{EN DASH}19:00", "17:00\N{EN DASH}17:20",
+    ]  # fmt: skip
+    assert [hour_name(it.start, it.end, KOLKATA) for it in (*kolkata[:2], kolkata[-1])] == [
+        "20:50\N{EN DASH}21:00", "21:00\N{EN DASH}22:00", "20:00\N{EN DASH}20:50",
+    ]  # fmt: skip
+    assert kolkata[1].start.minute == 30
+
+
+def test_on_the_hour_there_are_twenty_four_whole_hours() -> None:
+    now = NOW.replace(minute=0)
+
+    hours = clock_hours(now - timedelta(hours=24), now, BERLIN)
+
+    assert {hour.end - hour.start for hour in hours} == {timedelta(hours=1)}
+    assert len(hours) == 24
+
+
+def test_an_hour_that_the_clock_shows_twice_is_there_twice() -> None:
+    now = datetime(2026, 10, 25, 10, 0, tzinfo=UTC)  # clocks went back at 01:00 UTC
+
+    hours = clock_hours(now - timedelta(hours=24), now, BERLIN)
+
+    names = [hour_name(it.start, it.end, BERLIN) for it in hours]
+    assert len(hours) == 24
+    assert names[13:17] == [
+        "01:00\N{EN DASH}02:00", "02:00\N{EN DASH}03:00 (CEST)", "02:00\N{EN DASH}03:00 (CET)",
+        "03:00\N{EN DASH}04:00",
+    ]  # fmt: skip
+
+
+def test_an_hour_that_the_clock_leaves_out_is_not_there() -> None:
+    now = datetime(2026, 3, 29, 10, 0, tzinfo=UTC)  # clocks went forward at 01:00 UTC
+
+    hours = clock_hours(now - timedelta(hours=24), now, BERLIN)
+
+    starts = [it.start.astimezone(BERLIN).hour for it in hours]
+    assert len(hours) == 24
+    assert starts[13:17] == [0, 1, 3, 4]
+
+
+def test_a_clock_change_of_half_an_hour_leaves_no_gap() -> None:
+    now = datetime(2026, 4, 5, 4, 10, tzinfo=UTC)  # Lord Howe went back by half an hour
+
+    hours = clock_hours(now - timedelta(hours=24), now, ZoneInfo("Australia/Lord_Howe"))
+
+    assert all(one.end == other.start for one, other in itertools.pairwise(hours))
+    assert hours[0].start == now - timedelta(hours=24)
+    assert hours[-1].end == now
+
+
+@pytest.mark.parametrize(
+    ("zone", "names"),
+    [(BERLIN, ["16:00\N{EN DASH}17:00", "17:00\N{EN DASH}17:20"]),
+     (KOLKATA, ["19:00\N{EN DASH}20:00", "20:00\N{EN DASH}20:50"])],
+)  # fmt: skip
+def test_a_postback_counts_in_the_hour_in_which_its_event_came(
+    of: make.Tenant, rule: CallbackRule, zone: ZoneInfo, names: list[str]
+) -> None:
+    full_hour = datetime(2026, 8, 20, 15, 0, tzinfo=UTC)
+    if zone is KOLKATA:
+        full_hour -= timedelta(minutes=30)
+    make_postback(of, rule, at=full_hour - timedelta(milliseconds=1))
+    make_postback(of, rule, at=full_hour)
+
+    overview = _read(of, zone=zone)
+
+    assert _hours(overview) == dict.fromkeys(names, 1)
+
+
+def test_the_day_begins_twenty_four_hours_ago_to_the_moment(
+    of: make.Tenant, rule: CallbackRule
+) -> None:
+    start = NOW - timedelta(hours=24)
+    make_postback(of, rule, at=start)
+    make_postback(of, rule, at=start + timedelta(milliseconds=1))
+    make_postback(of, rule, at=NOW)
+
+    overview = _read(of)
+
+    assert overview.day.total.total == 2
+    assert (overview.volume.events, overview.volume.events_before) == (2, 1)
+
+
+def test_states_are_counted_and_test_sends_are_not(of: make.Tenant, rule: CallbackRule) -> None:
+    at = NOW - timedelta(hours=2)
+    for status in (*PostbackStatus.values, PostbackStatus.DELIVERED, PostbackStatus.DELIVERED):
+        make_postback(of, rule, at=at, status=status)
+    make_postback(of, rule, at=at, status=PostbackStatus.FAILED, test=True)
+
+    total = _read(of).day.total
+
+    assert (total.delivered, total.failed, total.pending, total.skipped) == (3, 1, 1, 1)
+    assert total.success_percent == 75
+
+
+def test_delivery_time_is_told_to_a_few_percent(of: make.Tenant, rule: CallbackRule) -> None:
+    for seconds in (*[2.0] * 18, 40.0, 40.0):
+        make_postback(of, rule, at=NOW - timedelta(hours=1), seconds=seconds)
+
+    taken = _read(of).day.delivery_time
+
+    assert taken is not None
+    assert taken.median == pytest.approx(2, rel=0.03)
+    assert taken.most == pytest.approx(40, rel=0.03)
+
+
+def test_rules_are_ordered_by_failures_and_tries_that_go_on_count(of: make.Tenant) -> None:
+    at = NOW - timedelta(hours=1)
+    fine, some, most = _rule(of), _rule(of), _rule(of)
+    make_postback(of, fine, at=at)
+    make_postback(of, some, at=at, status=PostbackStatus.FAILED, reason="http_404")
+    for code in (503, 503, None):
+        make_postback(
+            of, most, at=at, status=PostbackStatus.PENDING, attempts_made=1, last_status_code=code
+        )
+    make_postback(of, most, at=at)
+
+    first, second = _read(of).day.troubles
+
+    assert (first.rule_id, first.failed, first.retrying, first.delivered) == (most.pk, 0, 3, 1)
+    assert (first.answer, first.success_percent) == ("http_503", 25)
+    assert (second.rule_id, second.failed, second.answer) == (some.pk, 1, "http_404")
+
+
+def test_newest_failures_are_those_whose_last_try_failed(
+    of: make.Tenant, rule: CallbackRule
+) -> None:
+    at = NOW - timedelta(minutes=30)
+    given_up = make_postback(of, rule, at=at, status=PostbackStatus.FAILED, attempts_made=1)
+    recovered = make_postback(of, rule, at=at, attempts_made=2)
+    retrying = make_postback(of, rule, at=at, status=PostbackStatus.PENDING, attempts_made=2)
+    make_attempt(of, given_up, response={"body": "no"}, error="http_404", status_code=404)
+    make_attempt(of, recovered, outcome="retry", number=1)
+    make_attempt(of, retrying, outcome="retry", number=1)
+    make_attempt(of, retrying, outcome="retry", number=2)
+
+    failures = _read(of).failures
+
+    assert [failure.postback_id for failure in failures] == [retrying.pk, given_up.pk]
+    assert [failure.number for failure in failures] == [2, 1]
+    assert failures[1].body == "no"
+
+
+def test_what_comes_of_a_failure_is_said(of: make.Tenant, rule: CallbackRule) -> None:
+    at = NOW - timedelta(minutes=30)
+    waits = [NOW + timedelta(hours=1), NOW + timedelta(hours=12), None]
+    for wait in waits:
+        make_attempt(
+            of,
+            make_postback(
+                of, rule, at=at, status=PostbackStatus.PENDING, attempts_made=1,
+                next_attempt_at=wait,
+            ),
+            outcome="retry",
+        )  # fmt: skip
+    make_attempt(of, make_postback(of, rule, at=at, status="failed", attempts_made=3))
+
+    page = overview_page(_read(of))
+
+    assert [line.outlook for line in page.failures] == [
+        "Given up after 3 tries", "Trying again now", "Trying again at 05:20 on Friday",
+        "Trying again at 18:20",
+    ]  # fmt: skip
+
+
+def test_another_organizations_rows_are_never_counted(of: make.Tenant, rule: CallbackRule) -> None:
+    other = make.make_tenant("Other")
+    foreign = make_postback(
+        other, _rule(other), at=NOW - timedelta(hours=1), status="failed", attempts_made=1,
+        reason="http_500",
+    )  # fmt: skip
+    make_attempt(other, foreign)
+
+    overview = _read(of)
+
+    assert overview.day.total.total == 0
+    assert overview.volume.events == 0
+    assert (overview.day.troubles, overview.failures, overview.rules) == ([], [], {})
+    assert _read(other).day.total.failed == 1
+
+
+def test_it_takes_five_statements_that_read_no_other_days(
+    of: make.Tenant, rule: CallbackRule
+) -> None:
+    make_postback(of, rule, at=NOW - timedelta(days=9))
+    make_attempt(
+        of, make_postback(of, rule, at=NOW - timedelta(hours=1), status="failed", attempts_made=1)
+    )
+
+    with tenant(of.organization.pk), CaptureQueriesContext(connection) as queries:
+        read_overview(now=NOW, zone=BERLIN)
+        plans = [_plan(query["sql"]) for query in queries.captured_queries]
+
+    assert len(plans) == 5
+    assert any("postback_p20260820" in plan for plan in plans)
+    assert not any("p20260811" in plan for plan in plans)
+
+
+def _plan(statement: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {statement}")
+        return "\n".join(row[0] for row in cursor.fetchall())
+
+
+@pytest.mark.parametrize(
+    ("most", "ticks"),
+    [(0, [0, 1]), (3, [0, 1, 2, 3]), (7, [0, 2, 4, 6, 8]), (23, [0, 5, 10, 15, 20, 25]),
+     (99, [0, 20, 40, 60, 80, 100]), (4_047, [0, 1_000, 2_000, 3_000, 4_000, 5_000])],
+)  # fmt: skip
+def test_the_scale_has_a_few_round_numbers(most: int, ticks: list[int]) -> None:
+    assert round_ticks(most) == ticks
+
+
+def test_a_bar_is_as_wide_as_its_part_of_the_day_and_as_high_as_its_count(
+    of: make.Tenant, rule: CallbackRule
+) -> None:
+    for status in ("delivered", "delivered", "delivered", "failed"):
+        make_postback(of, rule, at=NOW - timedelta(minutes=5), status=status)
+
+    chart = draw(_read(of).day.hours, BERLIN)
+
+    assert sum(bar.width for bar in chart.bars) == pytest.approx(100)
+    assert chart.bars[-1].width == pytest.approx(100 / 24 / 3)  # 17:00 to 17:20
+    assert [(it.state, it.height) for it in chart.bars[-1].pieces] == [
+        ("delivered", 150), ("failed", 50),
+    ]  # fmt: skip
