@@ -7,7 +7,7 @@ BIN := .venv/bin
 # sh, not make, reads these: a value given on the command line or in the environment counts.
 export PORT DATA_DIR
 
-.PHONY: demo dev test lint format lock clean
+.PHONY: demo dev test lint format screenshots bench lock clean
 
 demo: .venv/runtime
 	@$(BIN)/python manage.py demo $(if $(ONCE),--once) $(if $(RESET),--reset)
@@ -30,6 +30,13 @@ lint: .venv/development
 format: .venv/development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Needs Chromium. Starts a demo of its own, and takes README.md's pictures of it.
+screenshots: .venv/development
+	@$(BIN)/python -m tests.browser.screenshots $(ARGS)
+
+bench: .venv/development
+	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
 # Needs uv. The lock files name versions and hashes, never where a package came from.
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \

@@ -1,0 +1,22 @@
+"""How a page is shown: light or dark, on a desk or on a phone."""
+
+from typing import Literal
+
+from playwright.sync_api import Page, ViewportSize
+
+DESK = ViewportSize(width=1440, height=900)
+PHONE = ViewportSize(width=390, height=844)
+
+Scheme = Literal["light", "dark"]
+
+_STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
+
+
+def switch_to(page: Page, scheme: Scheme) -> None:
+    """Change the colors that the computer asks for, at once and without moving ones."""
+    page.add_style_tag(content=_STILL)
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(
+        "dark => document.documentElement.classList.contains('dark') === dark",
+        arg=scheme == "dark",
+    )

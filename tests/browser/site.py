@@ -1,0 +1,103 @@
+"""A web server in this process, and an organization that has lived through it all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from django.conf import settings
+from pytest_django.live_server_helper import LiveServer
+
+from apps_registry.models import User
+from apps_registry.roles import Role
+from apps_registry.tenancy import tenant
+from postbacks import roles
+from postbacks.models import (
+    AttemptKind,
+    CallbackRule,
+    DeliveryAttempt,
+    Event,
+    Postback,
+    PostbackStatus,
+    RuleStatus,
+    SkipReason,
+)
+from tests import database, make
+from tests.admin.pages import sign_in
+from tests.isolation.story import Story, live_through
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the pages are, and whose."""
+
+    url: str
+    story: Story
+    analyst: User
+    newcomer: User  # the owner of an organization in which nothing has happened yet
+
+    @property
+    def owner(self) -> User:
+        """Return who may see and do everything."""
+        return self.story.tenant.owner
+
+
+@contextmanager
+def served() -> Iterator[Site]:
+    """Fill the database, serve it, and empty it again."""
+    story = live_through("Gem Harbor")
+    _have_every_state(story)
+    analyst = make.make_user(Role.ANALYST, organization=story.tenant.organization)
+    newcomer = make.make_user(organization=make.make_organization("Fresh Start"))
+    server = LiveServer("127.0.0.1")
+    try:
+        yield Site(server.url, story, analyst, newcomer)
+    finally:
+        server.stop()
+        database.empty()
+
+
+def session_of(person: User) -> str:
+    """Return the session cookie of somebody who has signed in."""
+    return sign_in(person).cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def _have_every_state(story: Story) -> None:
+    """Add what the story lacks, so that every badge and every wording is on some page."""
+    with database.as_role(roles.WORKER), tenant(story.organization_id):
+        event = Event.objects.get()
+        active, paused, _draft = (
+            make.make_rule(name=f"A rule that is {status}", status=status, app=event.app)
+            for status in (RuleStatus.ACTIVE, RuleStatus.PAUSED, RuleStatus.DRAFT)
+        )
+        delivered = _postback(active, event, PostbackStatus.DELIVERED, last_status_code=200)
+        _attempt(delivered, "timeout", error="read_timeout")
+        _attempt(delivered, "delivered", number=2, status_code=200)
+        _postback(paused, event, PostbackStatus.SKIPPED, reason=SkipReason.MISSING_MACRO)
+        _postback(
+            make.make_rule(), event, PostbackStatus.PENDING,
+            last_status_code=503, next_attempt_at=event.received_at + timedelta(hours=1),
+        )  # fmt: skip
+
+
+def _postback(rule: CallbackRule, event: Event, status: str, **fields: object) -> Postback:
+    return Postback.objects.create(
+        public_id=uuid4(), rule=rule, rule_version=1, app=event.app, event=event, status=status,
+        sdk_event_id=event.event_id, event_name=event.event_name, created_at=event.received_at,
+        event_received_at=event.received_at, attempts_made=2, **fields,
+    )  # fmt: skip
+
+
+def _attempt(postback: Postback, outcome: str, **fields: object) -> None:
+    given: dict[str, object] = {"number": 1, "kind": AttemptKind.AUTO, "duration_ms": 40, **fields}
+    DeliveryAttempt.objects.create(
+        postback=postback, event_received_at=postback.event_received_at, outcome=outcome,
+        started_at=datetime.now(UTC),
+        request={
+            "method": "GET", "url": "https://ads.example.com/postback?a-long-one=" + "x" * 90,
+            "headers": {"User-Agent": "Postbacks"},
+        },
+        response={"headers": {"Content-Type": "application/json"}, "body": '{"status": "ok"}'},
+        **given,
+    )  # fmt: skip

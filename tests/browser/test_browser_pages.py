@@ -1,0 +1,73 @@
+"""Every page, for everybody: WCAG 2 A and AA in light and in dark, and on a phone."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext
+
+from tests.admin.pages import sign_in
+from tests.browser.admin_pages import address, admin_routes, is_page, shows_rows
+from tests.browser.faults import faults, faults_in_light
+from tests.browser.people import browser_of, page_of
+from tests.browser.site import Site
+from tests.browser.visit import open_page
+from tests.isolation.routes import Route
+
+_ROUTES = admin_routes()
+
+
+@pytest.fixture(scope="module")
+def owners_browser(browser: Browser, site: Site) -> Iterator[BrowserContext]:
+    """One browser for all pages: what it keeps of one makes the next one quick."""
+    with browser_of(site.owner, browser, site) as context:
+        yield context
+
+
+@pytest.fixture(scope="module")
+def owners_program(site: Site) -> Client:
+    """A client without a browser, to tell quickly whether an address is a page at all."""
+    return sign_in(site.owner)
+
+
+@pytest.mark.parametrize("route", _ROUTES, ids=lambda route: route.template)
+def test_a_page_is_for_everybody(
+    route: Route, site: Site, owners_browser: BrowserContext, owners_program: Client
+) -> None:
+    path = address(route, site.story)
+    answer = owners_program.get(path)
+    if not is_page(answer):
+        assert answer.status_code < 500
+        assert not shows_rows(route), f"{path} answered {answer.status_code}"
+        return
+
+    with open_page(owners_browser, home=site.url) as page:
+        page.goto(path)
+        found = faults(page)
+
+        assert not found, "\n".join(found)
+
+
+def test_what_an_analyst_can_only_read_is_for_everybody(browser: Browser, site: Site) -> None:
+    forms = [address(route, site.story) for route in _ROUTES if route.template.endswith("/change/")]
+    found = []
+
+    with page_of(site.analyst, browser, site) as page:
+        for path in forms:
+            page.goto(path)
+            found += [f"{path} {fault}" for fault in faults_in_light(page)]
+
+        assert not found, "\n".join(found)
+
+
+def test_lists_in_which_nothing_is_yet_are_for_everybody(browser: Browser, site: Site) -> None:
+    lists = [route.template for route in _ROUTES if shows_rows(route) and not route.parameters]
+    found = []
+
+    with page_of(site.newcomer, browser, site) as page:
+        for path in ["/admin/", *lists]:
+            page.goto(path)
+            found += [f"{path} {fault}" for fault in faults_in_light(page)]
+
+        assert len(lists) > 10
+        assert not found, "\n".join(found)

@@ -1,0 +1,51 @@
+"""A page that is watched: what it complains about, and whom it asks, is held against it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+from tests.browser import looks
+
+_PATIENCE = 10_000  # milliseconds
+_OPENS_NO_CONNECTION = ("data:", "blob:", "about:")
+
+
+@contextmanager
+def new_context(browser: Browser, home: str, *, scripts: bool = True) -> Iterator[BrowserContext]:
+    """Open a browser window without a past, on a desk, in light colors."""
+    with browser.new_context(
+        base_url=home, viewport=looks.DESK, java_script_enabled=scripts
+    ) as context:
+        context.set_default_timeout(_PATIENCE)
+        yield context
+
+
+@contextmanager
+def open_page(context: BrowserContext, *, home: str) -> Iterator[Page]:
+    """Open a page of the server at `home`; when it is closed, nothing may have gone wrong."""
+    page = context.new_page()
+    complaints: list[str] = []
+    _listen(page, home, complaints)
+    try:
+        yield page
+    except BaseException as error:
+        error.add_note("\n".join(["What the browser said:", *complaints]))
+        raise
+    finally:
+        page.close()
+    assert not complaints, "\n".join(dict.fromkeys(complaints))
+
+
+def _listen(page: Page, home: str, complaints: list[str]) -> None:
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            complaints.append(f"{page.url}: {message.text} ({message.location['url']})")
+
+    def follow(request: Request) -> None:
+        if not request.url.startswith((f"{home}/", *_OPENS_NO_CONNECTION)):
+            complaints.append(f"{page.url} asks another server: {request.url}")
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(f"{page.url}: a script failed: {error}"))
+    page.on("request", follow)
