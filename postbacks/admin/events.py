@@ -6,7 +6,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from postbacks.admin.event_story import EventLine, story_of
-from postbacks.admin.log_filters import EventFilter, LogFilter
+from postbacks.admin.log_filter import LogFilter
+from postbacks.admin.log_filters import EventFilter
 from postbacks.admin.log_pages import LogAdmin
 from postbacks.insights.keyset import Cursor, Page
 from postbacks.insights.logs import event_log, failure_log

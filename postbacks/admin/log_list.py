@@ -8,7 +8,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from postbacks.admin.log_filters import LogFilter
+from postbacks.admin.log_filter import LogFilter
 from postbacks.insights.keyset import Cursor, Page, Place
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps_registry.tenant_admin import ReadOnly, TenantAdmin
-from postbacks.admin.log_filters import LogFilter
+from postbacks.admin.log_filter import LogFilter
 from postbacks.admin.log_list import LogList
 from postbacks.insights.keyset import Cursor, Page
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import connection, transaction
 
+from postbacks.models.days import whole_days
 from postbacks.outgoing import Owed
 
 # Due rows and rows whose lease has ended look the same: `due_at` is when somebody may take them.
@@ -109,9 +110,7 @@ def _forget(ids: Iterable[int]) -> None:
 def _load(keys: Sequence[tuple[int, datetime]]) -> dict[int, Owed]:
     if not keys:
         return {}
-    moments = [received_at for _, received_at in keys]
+    first, last = whole_days(received_at for _, received_at in keys)
     with connection.cursor() as cursor:
-        cursor.execute(
-            _LOAD, {"ids": [id_ for id_, _ in keys], "first": min(moments), "last": max(moments)}
-        )
+        cursor.execute(_LOAD, {"ids": [id_ for id_, _ in keys], "first": first, "last": last})
         return {owed.id: owed for owed in (Owed(*row) for row in cursor.fetchall())}

@@ -9,6 +9,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from postbacks.delivery.exchange import CURRENT, TimedSocket, TimedTLSSocket
+from postbacks.delivery.origin import Origin
 
 
 class GuardedConnection(HTTPConnection):
@@ -65,6 +66,20 @@ class GuardedPools(PoolManager):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+
+    def pool_for(self, origin: Origin) -> HTTPConnectionPool:
+        """Return the connections of an origin.
+
+        It is the whole key: everything else is the same for all of ours, and urllib3's own key of
+        26 parts is dear to make for each request.
+        """
+        context = {
+            **self.connection_pool_kw,
+            "scheme": origin.scheme,
+            "host": origin.host,
+            "port": origin.port,
+        }
+        return self.connection_from_pool_key(origin, context)  # type: ignore[arg-type]  # any key
 
 
 def tls_context(ca_file: str | None, roots: str) -> ssl.SSLContext:

@@ -104,7 +104,7 @@ def _connect(address: SocketAddress, seconds: float) -> TimedSocket | None:
     except OSError:  # this machine has no IPv6
         return None
     try:
-        opened.settimeout(seconds)
+        opened.limit(seconds)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opened.connect(address.sockaddr)
     except OSError:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Status line, 64 headers of 8 KiB, and 64 KiB of body in chunks of one byte stay below it.
 # Endless trailers, interim answers and chunk extensions, which no parser counts, don't.
 MOST_WIRE_BYTES = 1024 * 1024
+# Each change of a socket's timeout is a call into the system, in which all threads take turns.
+_LATE_BY_AT_MOST = 0.02
 
 
 @dataclass(slots=True)
@@ -64,12 +66,21 @@ def out_of_time() -> Undelivered:
 class TimedSocket(socket.socket):
     """This is a socket whose reads and writes end with the current exchange's time."""
 
+    def settimeout(self, value: float | None) -> None:
+        """Keep our own limit: urllib3 sets an endless one before each step of a request."""
+
+    def limit(self, seconds: float) -> None:
+        """Let the next operation take so many seconds."""
+        now = self.gettimeout()
+        if now is None or not seconds <= now <= seconds + _LATE_BY_AT_MOST:
+            super().settimeout(seconds)
+
     def recv_into(
         self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0
     ) -> int:
         """Read at most `nbytes` (None: what fits) into `buffer`."""
         exchange = CURRENT.get()
-        self.settimeout(exchange.remaining())
+        self.limit(exchange.remaining())
         try:
             count = super().recv_into(buffer, nbytes or memoryview(buffer).nbytes, flags)
         except TimeoutError:
@@ -79,7 +90,7 @@ class TimedSocket(socket.socket):
 
     def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
         """Write some of `data`; TLS writes its records one by one through here."""
-        self.settimeout(CURRENT.get().remaining())
+        self.limit(CURRENT.get().remaining())
         try:
             return super().send(data, flags)
         except TimeoutError:
@@ -87,7 +98,7 @@ class TimedSocket(socket.socket):
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
         """Write all of `data`."""
-        self.settimeout(CURRENT.get().remaining())
+        self.limit(CURRENT.get().remaining())
         try:
             super().sendall(data, flags)
         except TimeoutError:
@@ -107,7 +118,7 @@ class TimedTLSSocket(TimedSocket, ssl.SSLSocket):
             raise
 
     def _shake_hands(self, block: bool) -> None:
-        self.settimeout(CURRENT.get().remaining())
+        self.limit(CURRENT.get().remaining())
         try:
             super().do_handshake(block)
         except TimeoutError:

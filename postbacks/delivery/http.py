@@ -20,6 +20,7 @@ from postbacks.delivery.connections import GuardedPools, tls_context
 from postbacks.delivery.dialing import Dialer
 from postbacks.delivery.exchange import CURRENT, Exchange
 from postbacks.delivery.lookup import Lookup
+from postbacks.delivery.origin import target_of
 from postbacks.delivery.reading import TROUBLE, failed, failure_of, read
 from postbacks.delivery.reply import Failure, Reply, Undelivered
 from postbacks.delivery.wire import checked_origin
@@ -127,15 +128,14 @@ class _Adapter(HTTPAdapter):
         return raw
 
     def get_connection_with_tls_context(self, *_: object, **__: object) -> HTTPConnectionPool:
-        origin = CURRENT.get().origin
         pools: GuardedPools = self.poolmanager
-        return pools.connection_from_host(origin.host, origin.port, origin.scheme)
+        return pools.pool_for(CURRENT.get().origin)
 
     def cert_verify(self, *_: object) -> None:
         """Leave verification to the TLS context, which always verifies."""
 
     def request_url(self, request: PreparedRequest, _proxies: object) -> str:
-        return request.path_url
+        return target_of(request.url or "")
 
     def build_response(self, _request: PreparedRequest, answer: BaseHTTPResponse) -> Response:
         response = Response()

@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from postbacks.delivery.claiming import Claim
 from postbacks.models import PostbackStatus
+from postbacks.models.days import whole_days
 
 logger = logging.getLogger(__name__)
 
@@ -147,23 +148,17 @@ def _log_alone(attempt: Finished) -> None:
 def _finish(attempts: Sequence[Finished]) -> None:
     if not attempts:
         return
-    moments = [attempt.event_received_at for attempt in attempts]
+    first, last = whole_days(attempt.event_received_at for attempt in attempts)
+    rows = msgspec.json.encode(attempts).decode()
     with connection.cursor() as cursor:
-        cursor.execute(
-            _FINISH,
-            {
-                "rows": msgspec.json.encode(attempts).decode(),
-                "first": min(moments),
-                "last": max(moments),
-            },
-        )
+        cursor.execute(_FINISH, {"rows": rows, "first": first, "last": last})
 
 
 def put_back(claims: Sequence[Claim], *, seconds: float, reason: str = "") -> None:
     """Give claimed postbacks back untried, to be due again after so many seconds."""
     if not claims:
         return
-    moments = [claim.owed.event_received_at for claim in claims]
+    first, last = whole_days(claim.owed.event_received_at for claim in claims)
     with connection.cursor() as cursor:
         cursor.execute(
             _PUT_BACK,
@@ -172,7 +167,7 @@ def put_back(claims: Sequence[Claim], *, seconds: float, reason: str = "") -> No
                 "reason": reason,
                 "ids": [claim.owed.id for claim in claims],
                 "claims": [claim.claim_id for claim in claims],
-                "first": min(moments),
-                "last": max(moments),
+                "first": first,
+                "last": last,
             },
         )

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 _SCHEME_AND_AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
@@ -39,7 +40,18 @@ def origin_of(url: str) -> Origin:
     match = _SCHEME_AND_AUTHORITY.match(url)
     if not match or match[1].lower() not in _DEFAULT_PORTS:
         raise ValueError("A URL starts with https:// or http://.")
-    scheme, authority = match[1].lower(), match[2]
+    return _origin(match[1].lower(), match[2])
+
+
+def target_of(url: str) -> str:
+    """Return what a URL asks of its origin: path and query as they stand, without a fragment."""
+    target = _SCHEME_AND_AUTHORITY.sub("", url, count=1).partition("#")[0]
+    return target if target.startswith("/") else f"/{target}"
+
+
+# Rules name the same few partners again and again.
+@lru_cache(maxsize=4096)
+def _origin(scheme: str, authority: str) -> Origin:
     if "@" in authority:
         raise ValueError("A URL must not hold a user name or password; use a header instead.")
     if "\\" in authority or "%5c" in authority.lower():

@@ -1,7 +1,8 @@
 """⑦ The pump: decides, claims, sends many at once and logs, for as long as its task runs.
 
-One thread talks to the database, many talk to partners. A NOTIFY from the intake, a finished
-request and the next due time wake it; a look once a second is the net below.
+One thread talks to the database, many talk to partners. A NOTIFY from the intake, finished requests
+and the next due time wake it; a look once a second is the net below. What has been sent is logged
+at once while little goes on, and many together while there is more to send.
 """
 
 import logging
@@ -10,7 +11,6 @@ import select
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -21,6 +21,7 @@ from django.db import connection
 
 from postbacks.delivery.claiming import Claim, Lane, claim_due, seconds_until_due
 from postbacks.delivery.http import Sender
+from postbacks.delivery.lanes import Job, Lanes
 from postbacks.delivery.logbook import OUTAGES, RULE_OFF, Finished, log_attempts, put_back
 from postbacks.delivery.sending import attempt, broken
 from postbacks.outgoing import Owed, Prepared
@@ -28,9 +29,9 @@ from postbacks.outgoing import Owed, Prepared
 logger = logging.getLogger(__name__)
 
 CHANNEL = "postbacks_work"
-THREADS = 48  # they wait for partners nearly all the time
-MOST_IN_FLIGHT = THREADS + 16  # a few wait for a thread, so that no thread waits for one of them
-PER_LANE = THREADS // 2  # of one organization and host: one that hangs leaves the rest to others
+MANY = 64  # what is claimed of one lane, or logged, together
+MOST_IN_FLIGHT = 4 * MANY  # of which one lane has at most half
+LINGER_SECONDS = 0.05  # the longest that a finished request waits for others to be logged with it
 HELD_SECONDS = 60.0  # how soon a switched-off rule's postbacks are looked at again
 BEAT_SECONDS = 1.0
 _TAKEN_SECONDS = 0.05  # until a look at rows that are due but in another pump's hands
@@ -59,12 +60,19 @@ class Pump:
     beat_seconds: float = BEAT_SECONDS
     _done: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     _unwritten: list[Result] = field(default_factory=list)
-    _lanes: Counter[Lane] = field(default_factory=Counter)
+    _lanes: Lanes = field(init=False)
+    _in_flight: Counter[Lane] = field(default_factory=Counter)
     _stopping: bool = False
     _notified: bool = False
+    _asleep: bool = False
+    _urgent: bool = False  # something is finished and nothing more will come soon
     _listening: object = None
     _next_beat: float = 0.0
+    _logged_at: float = 0.0
     _wake: tuple[int, int] = (-1, -1)
+
+    def __post_init__(self) -> None:
+        self._lanes = Lanes(self._send)
 
     def run(self, seconds: float) -> None:
         """Work for so many seconds or until asked to stop, then finish what is in flight."""
@@ -72,11 +80,11 @@ class Pump:
         os.set_blocking(self._wake[1], False)
         ends_at = time.monotonic() + seconds
         try:
-            with ThreadPoolExecutor(THREADS) as threads:
+            with self._lanes:
                 while self._survives(self._goes_on) and time.monotonic() < ends_at:
-                    if not self._survives(lambda: self._turn(threads)):
+                    if not self._survives(self._turn):
                         self._survives(lambda: self._wait(ends_at))
-                self._stopping = True  # what waits for a thread goes back untried
+                self._stop()
                 while self._in_flight or self._unwritten:
                     self._survives(self._drain)
         finally:
@@ -104,18 +112,15 @@ class Pump:
         self._next_beat = time.monotonic() + self.beat_seconds
         return self.beat()
 
-    @property
-    def _in_flight(self) -> int:
-        return self._lanes.total()
-
-    def _turn(self, threads: ThreadPoolExecutor) -> bool:
-        """Do what there is to do now; tell whether there was anything."""
+    def _turn(self) -> bool:
+        """Do what there is to do now; tell whether there may be more."""
         self._listen()
         self._notified = False
-        written = self._write()
-        claimed = self._claim(threads)
+        if self._is_time_to_log():
+            self._write()
         decided = self.decide()
-        return bool(written or claimed or decided)
+        self._claim()
+        return bool(decided)
 
     def _listen(self) -> None:
         connection.ensure_connection()
@@ -130,37 +135,51 @@ class Pump:
         # Called while any statement runs: what came then no longer shows on the socket.
         self._notified = True
 
-    def _claim(self, threads: ThreadPoolExecutor) -> int:
-        room = MOST_IN_FLIGHT - self._in_flight
+    def _claim(self) -> None:
+        room = MOST_IN_FLIGHT - self._in_flight.total()
         if room <= 0:
-            return 0
+            return
         claimed_at = time.monotonic()
-        busy = [lane for lane, count in self._lanes.items() if count >= PER_LANE]
-        claims = claim_due(room, per_host=PER_LANE, busy=busy)
+        busy = [lane for lane, count in self._in_flight.items() if count > MANY]
+        claims = claim_due(min(room, MANY), busy=busy)
         prepared = self.prepare([claim.owed for claim in claims]) if claims else []
         for claim, ready in zip(claims, prepared, strict=True):
-            self._lanes[claim.lane] += 1
+            self._in_flight[claim.lane] += 1
             if ready.held:
                 self._done.put((claim, Untried.HELD))
             else:
-                threads.submit(self._send, claim, ready, claimed_at)
-        return len(claims)
+                self._lanes.add(Job(claim, ready, claimed_at))
 
-    def _send(self, claim: Claim, prepared: Prepared, claimed_at: float) -> None:
+    def _send(self, job: Job) -> None:
         """Make an attempt in a thread, unless it is too late for the lease or for the pump."""
         result: Finished | Untried = Untried.LATE
         try:
-            if not self._stopping and time.monotonic() - claimed_at < settings.LEASE_SECONDS / 2:
-                result = attempt(claim, prepared, self.sender)
+            age = time.monotonic() - job.claimed_at
+            if not self._stopping and age < settings.LEASE_SECONDS / 2:
+                result = attempt(job.claim, job.prepared, self.sender)
         except Exception:
-            logger.exception("The attempt of postback %s broke", claim.owed.public_id)
-            result = broken(claim, prepared)
-        self._done.put((claim, result))
-        with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
-            os.write(self._wake[1], b"\0")
+            logger.exception("The attempt of postback %s broke", job.claim.owed.public_id)
+            result = broken(job.claim, job.prepared)
+        self._done.put((job.claim, result))
+        self._urgent |= not self._lanes.is_behind(job.claim.lane)
+        if self._asleep and (self._urgent or self._done.qsize() >= MANY):
+            with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
+                os.write(self._wake[1], b"\0")
+
+    def _is_time_to_log(self) -> bool:
+        lingered = time.monotonic() - self._logged_at >= LINGER_SECONDS
+        return self._urgent or self._done.qsize() >= (1 if lingered else MANY)
+
+    def _stop(self) -> None:
+        """Begin nothing more: what no thread has begun goes back untried."""
+        self._stopping = True
+        for job in self._lanes.take_back():
+            self._done.put((job.claim, Untried.LATE))
 
     def _write(self) -> int:
         """Log what has come back. What can't be written now is kept for the next turn."""
+        self._urgent = False
+        self._logged_at = time.monotonic()
         try:
             while True:
                 claim, result = self._done.get_nowait()
@@ -180,15 +199,15 @@ class Pump:
         return count
 
     def _leave(self, lane: Lane) -> None:
-        self._lanes[lane] -= 1
-        if not self._lanes[lane]:
-            del self._lanes[lane]
+        self._in_flight[lane] -= 1
+        if not self._in_flight[lane]:
+            del self._in_flight[lane]
 
     def _wait(self, ends_at: float) -> bool:
         limits = [self.beat_seconds, ends_at - time.monotonic()]
-        if self._in_flight < MOST_IN_FLIGHT and (due_in := seconds_until_due()) is not None:
+        if (due_in := seconds_until_due()) is not None:
             limits.append(max(due_in, _TAKEN_SECONDS))
-        if not self._notified and self._done.empty():  # both may have changed by the query
+        if not self._notified:  # that may have changed by the query
             self._sleep(max(0.0, min(limits)))
         return True
 
@@ -199,9 +218,19 @@ class Pump:
         return True
 
     def _sleep(self, seconds: float) -> None:
+        """Sleep until something calls, or until what is finished has lingered long enough."""
+        ends_at = time.monotonic() + seconds
+        self._asleep = True  # what is urgent from here on wakes us; what was before shows here
+        while (left := ends_at - time.monotonic()) > 0 and not self._is_time_to_log():
+            if self._is_called_within(min(left, LINGER_SECONDS) if self._in_flight else left):
+                break
+        self._asleep = False
+
+    def _is_called_within(self, seconds: float) -> bool:
         sockets = [self._wake[0]]
         if connection.connection is not None:
             sockets.append(connection.connection.fileno())
         readable, _, _ = select.select(sockets, [], [], seconds)
         if self._wake[0] in readable:
             os.read(self._wake[0], 65_536)
+        return bool(readable)

@@ -1,21 +1,22 @@
 """⑦ Makes one attempt: puts our headers on, sends, judges the answer, says what comes next."""
 
 import base64
-import hashlib
 import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
+import msgspec
 from django.conf import settings
 
 from postbacks import __version__
 from postbacks.delivery.claiming import Claim
 from postbacks.delivery.http import Reply, Sender
 from postbacks.delivery.logbook import Finished
-from postbacks.delivery.outcome import Outcome, Verdict, judge, parse_success
+from postbacks.delivery.outcome import Outcome, SuccessRule, Verdict, judge, parse_success
 from postbacks.delivery.reply import LONGEST_HEADER
 from postbacks.delivery.retry import next_delay
 from postbacks.models import PostbackStatus
@@ -40,7 +41,7 @@ def attempt(claim: Claim, prepared: Prepared, sender: Sender) -> Finished:
         verdict = Verdict(Outcome.FAILED, prepared.error, prepared.refusal)
         return _finished(claim, prepared, started_at, Reply(), verdict)
     try:
-        success = parse_success(prepared.success)
+        success = _success_rule(msgspec.json.encode(prepared.success))
     except ValueError as error:
         verdict = Verdict(Outcome.FAILED, "success_rule", str(error))
         return _finished(claim, prepared, started_at, Reply(), verdict)
@@ -59,6 +60,11 @@ def attempt(claim: Claim, prepared: Prepared, sender: Sender) -> Finished:
         success=success,
     )
     return _finished(claim, prepared, started_at, reply, verdict)
+
+
+@lru_cache(maxsize=4096)
+def _success_rule(text: bytes) -> SuccessRule:
+    return parse_success(msgspec.json.decode(text))
 
 
 def broken(claim: Claim, prepared: Prepared) -> Finished:
@@ -121,7 +127,7 @@ def _fingerprint(shown: OutgoingRequest) -> str:
     """Return a keyed hash of the credential-free request, by which attempts can be compared."""
     parts = [shown.method, shown.url, repr(sorted(shown.headers.items()))]
     text = "\n".join(parts).encode() + b"\n" + (shown.body or b"")
-    return hmac.new(settings.SECRET_KEY.encode(), text, hashlib.sha256).hexdigest()
+    return hmac.digest(settings.SECRET_KEY.encode(), text, "sha256").hex()
 
 
 def _shown_request(shown: OutgoingRequest, ours: Mapping[str, str]) -> dict[str, object]:
@@ -161,9 +167,10 @@ class _Mask:
         return text[: -self.longest] if self.longest and len(text) >= LONGEST_HEADER else text
 
 
-def _forms(secret: str) -> set[str]:
+@lru_cache(maxsize=1024)
+def _forms(secret: str) -> frozenset[str]:
     data = secret.encode()
-    return {
+    forms = {
         secret,
         quote(secret, safe=""),
         quote_plus(secret),
@@ -172,6 +179,7 @@ def _forms(secret: str) -> set[str]:
         base64.b64encode(data).decode(),
         base64.urlsafe_b64encode(data).decode().rstrip("="),
     }
+    return frozenset(forms)
 
 
 def _text(data: bytes) -> str:

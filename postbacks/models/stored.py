@@ -11,6 +11,7 @@ import msgspec
 from django.db import connection
 
 from apps_registry.models import App
+from postbacks.models.days import whole_days
 
 # Numbers in JSON keep all their digits; psycopg's own loader would make floats of them.
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -111,12 +112,9 @@ def load_events(keys: Iterable[tuple[int, datetime]]) -> list[StoredEvent]:
     pairs = list(keys)
     if not pairs:
         return []
-    moments = [received_at for _, received_at in pairs]
+    first, last = whole_days(received_at for _, received_at in pairs)
     with connection.cursor() as cursor:
-        cursor.execute(
-            _LOAD,
-            {"ids": [id_ for id_, _ in pairs], "first": min(moments), "last": max(moments)},
-        )
+        cursor.execute(_LOAD, {"ids": [id_ for id_, _ in pairs], "first": first, "last": last})
         return sorted((_event(row) for row in cursor.fetchall()), key=lambda event: event.id)
 
 

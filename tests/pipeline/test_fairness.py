@@ -1,12 +1,13 @@
 """A partner that hangs holds its own share of a pump; a pump that stops starts nothing new."""
 
+import itertools
 from collections.abc import Callable
 from threading import Event, Timer
 
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks.delivery.pump import PER_LANE, THREADS
+from postbacks.delivery.lanes import PER_LANE, THREADS
 from postbacks.models import DuePostback, PostbackStatus
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import make_rule, make_tenant
@@ -36,15 +37,18 @@ def test_a_partner_that_hangs_delays_nobody_else(
     record(slow, *(event(install_id=f"device-{n}") for n in range(2 * THREADS)))
     record(quick, event())
 
+    asked_while_hanging: list[int] = []
+
     def quick_is_over() -> bool:
         if not attempts_of(quick):
             return False
-        released.set()
+        asked_while_hanging.append(len(asked))
+        released.set()  # what is claimed of the slow one may go on from here
         return True
 
     run_pump(until=quick_is_over)
 
-    assert len(asked) <= PER_LANE
+    assert 0 < asked_while_hanging[0] <= PER_LANE
     assert postbacks_of(quick)[0].status == PostbackStatus.DELIVERED
 
 
@@ -78,3 +82,64 @@ def test_a_pump_that_stops_gives_back_what_it_has_not_begun(
         with tenant(of.organization.pk):
             assert not DuePostback.objects.filter(claim_id__isnull=False).exists()
             assert DuePostback.objects.count() == len(postbacks_of(of)) - len(attempts_of(of))
+
+
+def test_what_is_finished_is_logged_soon_although_its_lane_has_more_to_send(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    released = Event()
+    numbers = itertools.count()
+
+    def answer_only_the_first(*_: object) -> tuple[int, dict[str, str], bytes]:
+        if next(numbers):
+            released.wait(10)
+        return 200, {}, b""
+
+    partner = partner_answering(answer_only_the_first)
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        make_rule(url=partner.url)
+    record(gem, *(event(install_id=f"device-{n}") for n in range(2 * PER_LANE)))
+    logged: list[int] = []
+
+    def first_is_logged() -> bool:
+        logged.append(len(attempts_of(gem)))
+        if logged[-1]:
+            released.set()
+        return logged[-1] > 0
+
+    run_pump(until=first_is_logged)
+
+    assert logged[-1] == 1
+
+
+def test_a_pump_that_stops_gives_back_what_waits_for_its_lane(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    released = Event()
+    asked = itertools.count(1)
+    full = Event()
+
+    def hang(*_: object) -> tuple[int, dict[str, str], bytes]:
+        if next(asked) == PER_LANE:
+            full.set()
+        released.wait(10)
+        return 200, {}, b""
+
+    partner = partner_answering(hang)
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        make_rule(url=partner.url)
+    record(gem, *(event(install_id=f"device-{n}") for n in range(2 * PER_LANE)))
+
+    def stop_when_full() -> bool:
+        if full.is_set():
+            Timer(0.5, released.set).start()
+        return full.is_set()
+
+    run_pump(until=stop_when_full)
+
+    assert len(partner.requests) == len(attempts_of(gem)) == PER_LANE
+    with tenant(gem.organization.pk):
+        assert not DuePostback.objects.filter(claim_id__isnull=False).exists()
+        assert DuePostback.objects.count() == PER_LANE

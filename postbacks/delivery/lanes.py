@@ -1,0 +1,92 @@
+"""⑦ Who is sent next: a partner's postbacks in their order, a few of them at once.
+
+More is claimed of a lane than is sent at once, because claiming and logging many together is
+cheap; what hangs takes its share of threads all the same.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Self
+
+from postbacks.delivery.claiming import Claim, Lane
+from postbacks.outgoing import Prepared
+
+THREADS = 48  # they wait for partners nearly all the time
+PER_LANE = THREADS // 2  # of one organization and host: one that hangs leaves the rest to others
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed postback on its way into a thread."""
+
+    claim: Claim
+    prepared: Prepared
+    claimed_at: float
+
+
+@dataclass(slots=True)
+class Lanes:
+    """This has claimed postbacks sent by threads, at most `PER_LANE` of one lane at a time.
+
+    A thread that is done with one goes to the end of the line, so that a lane with much to send
+    does not keep others waiting.
+    """
+
+    send: Callable[[Job], None]
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS))
+    _waiting: defaultdict[Lane, deque[Job]] = field(default_factory=lambda: defaultdict(deque))
+    _served: Counter[Lane] = field(default_factory=Counter)  # by so many threads, or soon
+    _in_line: int = 0  # turns that wait for a thread
+    _lock: Lock = field(default_factory=Lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._threads.shutdown()
+
+    def add(self, job: Job) -> None:
+        """Have a postback sent as soon as its lane and a thread are free."""
+        lane = job.claim.lane
+        with self._lock:
+            self._waiting[lane].append(job)
+            if self._served[lane] >= PER_LANE:
+                return
+            self._served[lane] += 1
+            self._in_line += 1
+        self._threads.submit(self._serve, lane)
+
+    def take_back(self) -> list[Job]:
+        """Return what no thread has begun; it will not be sent."""
+        with self._lock:
+            jobs = [job for waiting in self._waiting.values() for job in waiting]
+            self._waiting.clear()
+        return jobs
+
+    def is_behind(self, lane: Lane) -> bool:
+        """Tell whether threads still have something to begin, in this lane or in line."""
+        return self._in_line > 0 or bool(self._waiting.get(lane))
+
+    def _serve(self, lane: Lane) -> None:
+        with self._lock:
+            self._in_line -= 1
+            waiting = self._waiting.get(lane)
+            job = waiting.popleft() if waiting else None
+        if job is not None:
+            self.send(job)
+        if self._goes_on(lane):
+            self._threads.submit(self._serve, lane)
+
+    def _goes_on(self, lane: Lane) -> bool:
+        with self._lock:
+            if self._waiting.get(lane):
+                self._in_line += 1
+                return True
+            self._waiting.pop(lane, None)
+            self._served[lane] -= 1
+            if not self._served[lane]:
+                del self._served[lane]
+            return False

@@ -1,0 +1,18 @@
+"""Which days' partitions hold given rows."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, time, timedelta
+
+_LAST_MOMENT = timedelta(days=1) - timedelta(milliseconds=1)  # the columns keep milliseconds
+
+
+def whole_days(moments: Iterable[datetime]) -> tuple[datetime, datetime]:
+    """Return the first and the last moment of the UTC days that `moments` span.
+
+    Statements name them so that PostgreSQL opens only these days' partitions. Narrower bounds
+    would tempt it, where its statistics lag behind, to read everything between them instead of
+    looking each row up by its key.
+    """
+    days = [moment.astimezone(UTC).date() for moment in moments]
+    first, last = (datetime.combine(day, time(), UTC) for day in (min(days), max(days)))
+    return first, last + _LAST_MOMENT
