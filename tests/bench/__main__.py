@@ -1,0 +1,79 @@
+"""Measure Postbacks beside what a team would write: `python -m tests.bench --help`."""
+
+import argparse
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import django
+
+from postbacks.demo.children import stop_on_signals
+from postbacks.embedded import EmbeddedServer, EmbeddedServerError
+from tests.bench import settings
+from tests.bench.children import BenchError
+
+ROWS = ("delivery", "whole", "latency", "log")
+
+
+def main() -> int:
+    """Measure, print, keep; return the exit code, which slow figures do not change."""
+    wanted, quick = _arguments()
+    folder = settings.folder()
+    stop_on_signals()
+    try:
+        with _alone(folder):
+            server = EmbeddedServer(folder / "run")
+            given = bool(os.environ.get("DATABASE_URL"))
+            settings.apply(server)
+            django.setup()
+
+            from tests.bench.session import Session  # what it imports needs Django set up
+
+            session = Session(folder, server, quick=quick, wanted=wanted, own_database=given)
+            session.run()
+    except (BenchError, EmbeddedServerError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped.\n")
+        return 130
+    return 0
+
+
+def _arguments() -> tuple[list[str], bool]:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less of everything, in a minute")
+    parser.add_argument(
+        "--only", default=",".join(ROWS), metavar="ROWS", help=f"some of {','.join(ROWS)}"
+    )
+    given = parser.parse_args()
+    asked = given.only.split(",")
+    if unknown := set(asked) - set(ROWS):
+        parser.error(f"there is no row “{unknown.pop()}”; the rows are {', '.join(ROWS)}")
+    return [row for row in ROWS if row in asked], given.quick
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder for this run. Its data goes, but for an error, which its logs explain."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BenchError(f"Another benchmark runs in {folder}.") from None
+        shutil.rmtree(folder / "run", ignore_errors=True)
+        try:
+            yield
+        except KeyboardInterrupt:
+            shutil.rmtree(folder / "run", ignore_errors=True)
+            raise
+        shutil.rmtree(folder / "run", ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

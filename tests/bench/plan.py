@@ -1,0 +1,48 @@
+"""How much is measured: enough for figures that hold still, or what fits into a minute."""
+
+from dataclasses import dataclass
+
+SIDES = ("naive", "tuned", "Postbacks")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The sizes of one run; counts are per round, in the order of SIDES."""
+
+    quick: bool
+    rounds: int
+    door_processes: int
+    delivery: tuple[int, int, int]
+    whole: tuple[int, int, int]
+    latency_seconds: float
+    log_rows: int
+    log_depth: int
+    log_looks: int
+    ends_after: float  # no further round is begun that would end later than this, in seconds
+
+
+FULL = Plan(
+    quick=False,
+    rounds=3,
+    door_processes=4,  # as README.md says
+    delivery=(1_500, 1_500, 15_000),
+    whole=(1_500, 1_500, 10_000),
+    latency_seconds=4.0,
+    log_rows=500_000,
+    log_depth=400_000,
+    log_looks=7,
+    ends_after=1_200.0,  # three rounds on any machine that is not far too slow
+)
+QUICK = Plan(
+    quick=True,
+    rounds=3,
+    door_processes=2,
+    delivery=(150, 300, 2_000),
+    whole=(100, 200, 1_500),
+    latency_seconds=1.0,
+    log_rows=50_000,
+    log_depth=40_000,
+    log_looks=5,
+    ends_after=49.0,
+)
+RATES = (50, 50, 200)  # events per second of the latency row; the references bear no more

@@ -1,0 +1,140 @@
+"""The product as a side: an organization with an app, a key and a rule, as people make them."""
+
+import json
+import os
+import sys
+import time
+import uuid
+from datetime import datetime
+
+import psycopg
+from django.db import connection, transaction
+
+from apps_registry import keys
+from apps_registry.models import App, BundleId, Membership, Organization, SdkKey, User
+from apps_registry.roles import Role
+from apps_registry.tenancy import tenant
+from postbacks import roles, rulebook
+from postbacks.delivery.owing import NewPostback, owe
+from postbacks.delivery.pump import CHANNEL
+from postbacks.demo.children import free_port
+from postbacks.embedded import DATABASE, EmbeddedServer
+from postbacks.intake.checking import Reporter
+from postbacks.intake.recording import record_events
+from postbacks.models import CallbackRule, RuleStatus
+from tests import database
+from tests.bench import sample
+from tests.bench.children import Children
+from tests.bench.plan import SIDES
+from tests.bench.sides import Side
+
+_BUSY = "SELECT EXISTS (SELECT FROM undecided_event) OR EXISTS (SELECT FROM due_postback)"
+_LOGGED = """
+    SELECT count(DISTINCT postback.id) FROM delivery_attempt AS attempt JOIN postback
+    ON postback.id = attempt.postback_id WHERE postback.status = 'delivered'
+"""
+_LATENCIES = """
+    SELECT 1000 * extract(epoch FROM
+        pg_xact_commit_timestamp(attempt.xmin) - pg_xact_commit_timestamp(event.xmin))
+    FROM delivery_attempt AS attempt JOIN postback ON postback.id = attempt.postback_id
+    JOIN event ON event.id = postback.event_id WHERE event.received_at >= %(since)s
+"""
+# Events that are decided already, each a copy of one that came in through the intake.
+_COPY_EVENTS = """
+    INSERT INTO event SELECT copy.*
+    FROM event, (SELECT nextval('event_key_id_seq') AS id FROM generate_series(1, %s)) AS fresh,
+        jsonb_populate_record(event, jsonb_build_object(
+            'id', fresh.id, 'event_id', gen_random_uuid(), 'received_at', now()
+        )) AS copy
+    WHERE event.id = (SELECT min(id) FROM event)
+    RETURNING id, event_id, received_at
+"""
+_OWED_AT_ONCE = 1_000
+
+
+def set_up(server: EmbeddedServer, sink_url: str) -> tuple[Side, "Account"]:
+    """Make the organization of the benchmark; the tables are there."""
+    account = Account(server, sink_url)
+    side = Side(
+        name=SIDES[-1],
+        conninfo=server.admin_conninfo(DATABASE),
+        port=free_port(),
+        key=account.key,
+        owe=account.owe,
+        busy=_BUSY,
+        logged=_LOGGED,
+        latencies=_LATENCIES,
+    )
+    return side, account
+
+
+def start_worker(children: Children) -> None:
+    """Start `manage.py worker` with its defaults."""
+    children.start("worker", [sys.executable, "manage.py", "worker"], os.environ)
+
+
+class Account:
+    """The organization, its owner, its app and the rule that sends every purchase to the sink."""
+
+    def __init__(self, server: EmbeddedServer, sink_url: str) -> None:
+        self._superuser = server.admin_conninfo(DATABASE)
+        self._host = sink_url.removeprefix("http://")
+        self.organization = Organization.objects.create(name="Gem Harbor")
+        self.owner = User.objects.create_user("owner@gemharbor.example", "correct horse battery")
+        Membership.objects.create(organization=self.organization, user=self.owner, role=Role.OWNER)
+        fresh = keys.make_key(keys.SDK_KEY)
+        self.key = fresh.secret
+        with tenant(self.organization.pk):
+            self.app = App.objects.create(name="Gem Harbor iOS", platform="ios")
+            BundleId.objects.create(app=self.app, identifier="com.gemharbor.puzzle")
+            SdkKey.objects.create(
+                app=self.app, kind=SdkKey.Kind.SERVER, prefix=fresh.prefix, hash=fresh.hash
+            )
+            self.rule = CallbackRule(
+                name="Purchases", status=RuleStatus.ACTIVE, triggers=["purchase"],
+                url=sink_url + sample.PATH,
+            )  # fmt: skip
+            rulebook.save(self.rule, by=None)
+
+    def record(self, count: int) -> None:
+        """Take events in: the worker shows that it works, and there is one to be copied."""
+        reporter = Reporter(
+            organization_id=self.organization.pk,
+            app_id=self.app.pk,
+            is_server=True,
+            platform=self.app.platform,
+            bundle_ids=("com.gemharbor.puzzle",),
+        )
+        events = [sample.event(number) for number in range(count)]
+        record_events(json.dumps(events).encode(), encoding="", reporter=reporter)
+
+    def owe(self, count: int) -> float:
+        """Owe so many postbacks as the pipeline does; the moment is that of the commit."""
+        with psycopg.connect(self._superuser) as superuser, superuser.cursor() as cursor:
+            cursor.execute(_COPY_EVENTS, [count])
+            events = cursor.fetchall()
+        owed = [self._owed(*event) for event in events]
+        with database.as_role(roles.WORKER), transaction.atomic():
+            for first in range(0, count, _OWED_AT_ONCE):
+                owe(owed[first : first + _OWED_AT_ONCE])
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+            return time.time()  # the commit comes last of all
+
+    def _owed(self, id_: int, event_id: uuid.UUID, received_at: datetime) -> NewPostback:
+        return NewPostback(
+            public_id=str(uuid.uuid4()),
+            organization_id=self.organization.pk,
+            rule_id=self.rule.pk,
+            rule_version=self.rule.version,
+            app_id=self.app.pk,
+            event_id=id_,
+            sdk_event_id=str(event_id),
+            event_name="purchase",
+            event_received_at=received_at,
+            attribution_version=1,
+            installed_at=None,
+            delay_seconds=0,
+            host=self._host,
+            reason="",
+        )

@@ -1,0 +1,106 @@
+"""Takes turns: every side of every row once per round, as long as there is time."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tests.bench import delivery, latency, whole_way
+from tests.bench.plan import RATES, SIDES, Plan
+from tests.bench.stage import Stage
+from tests.bench.sums import AtLeast, AtMost, Figures, Row, Spread, percentile
+
+ROWS = ("delivery", "whole", "latency")
+_NAIVE, _TUNED, _OURS = SIDES
+_P50, _P99 = "p50", "p99"
+
+
+@dataclass(slots=True)
+class Rounds:
+    """This measures the rows that were asked for and keeps what each round gave."""
+
+    stage: Stage
+    plan: Plan
+    wanted: Sequence[str]
+    say: Callable[[str], None]
+    started_at: float
+    done: int = 0
+    _kept: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Measure round after round; after the first, none is begun that would end too late."""
+        took = 0.0
+        while self.done < self.plan.rounds and (not self.done or self._has_time(took)):
+            began_at = time.monotonic()
+            for row in self.wanted:
+                for place, side in enumerate(SIDES):
+                    self._measure(row, place, side)
+            took = time.monotonic() - began_at
+            self.done += 1
+
+    def rows(self) -> list[Row]:
+        """Return what was measured."""
+        makers = {"delivery": self._delivery, "whole": self._whole, "latency": self._latencies}
+        return [row for name in self.wanted for row in makers[name]()]
+
+    def _has_time(self, seconds: float) -> bool:
+        return time.monotonic() - self.started_at + seconds < self.plan.ends_after
+
+    def _measure(self, row: str, place: int, side: str) -> None:
+        if row == "latency":
+            rate, seconds = RATES[place], self.plan.latency_seconds
+            values = latency.measure(self.stage, place, rate, seconds)
+            p50, p99 = percentile(values, 0.5), percentile(values, 0.99)
+            self._keep(row + _P50, side, p50)
+            self._keep(row + _P99, side, p99)
+            got = f"p50 {p50:,.1f} ms, p99 {p99:,.1f} ms"
+        else:
+            measure, counts = {
+                "delivery": (delivery.measure, self.plan.delivery),
+                "whole": (whole_way.measure, self.plan.whole),
+            }[row]
+            rate = measure(self.stage, place, counts[place])
+            self._keep(row, side, rate)
+            got = f"{rate:,.0f}/s"
+        self.say(f"Round {self.done + 1} of {self.plan.rounds}, {row}, {side}: {got}")
+
+    def _keep(self, figure: str, side: str, value: float) -> None:
+        self._kept.setdefault((figure, side), []).append(value)
+
+    def _figures(self, figure: str) -> Figures:
+        return {side: Spread(tuple(self._kept[figure, side])) for side in SIDES}
+
+    def _delivery(self) -> list[Row]:
+        goals = (AtLeast(15, _OURS, _NAIVE), AtLeast(4, _OURS, _TUNED))
+        return [self._rate("Delivery: claim → send → log", "delivery", self.plan.delivery, goals)]
+
+    def _whole(self) -> list[Row]:
+        name = "The whole way: HTTP batches of 100 in → decided → delivered → logged"
+        goals = (AtLeast(10, _OURS, _NAIVE),)
+        return [self._rate(name, "whole", self.plan.whole, goals)]
+
+    def _rate(self, name: str, row: str, counts: Sequence[int], goals: tuple[AtLeast, ...]) -> Row:
+        sizes = ", ".join(f"{side} {count:,}" for side, count in zip(SIDES, counts, strict=True))
+        return Row(
+            name=name,
+            unit="acknowledged/s",
+            figures=self._figures(row),
+            compared_with=(_NAIVE, _TUNED),
+            goals=goals,
+            notes=(f"Postbacks per round: {sizes}.",),
+        )
+
+    def _latencies(self) -> list[Row]:
+        rates = ", ".join(f"{side} {rate}" for side, rate in zip(SIDES, RATES, strict=True))
+        note = f"Events per second: {rates}; the references bear no more."
+        limits = ((_P50, 20), (_P99, 100))
+        return [
+            Row(
+                name=f"Latency {name}: event committed → attempt committed, one event per request",
+                unit="ms",
+                figures=self._figures("latency" + name),
+                compared_with=(_NAIVE, _TUNED),
+                goals=(AtMost(limit, _OURS, "ms"),),
+                notes=(note,),
+            )
+            for name, limit in limits
+        ]

@@ -1,0 +1,115 @@
+"""One run from start to end: what is said, measured, printed and kept."""
+
+import json
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from postbacks.embedded import EmbeddedServer
+from tests.bench import log_pages, sink, table
+from tests.bench.plan import FULL, QUICK
+from tests.bench.rounds import ROWS, Rounds
+from tests.bench.stage import Stage
+from tests.bench.sums import Row
+
+_QUIET = 0.7
+
+
+class Session:
+    """This runs the benchmark once and leaves a file of results and nothing else."""
+
+    def __init__(
+        self,
+        folder: Path,
+        server: EmbeddedServer,
+        *,
+        quick: bool,
+        wanted: Sequence[str],
+        own_database: bool,
+    ) -> None:
+        self.folder = folder
+        self.plan = QUICK if quick else FULL
+        self.wanted = wanted
+        self.notes = sink.missing_programs()
+        if own_database:
+            self.notes.append("DATABASE_URL is not used: a benchmark has a PostgreSQL of its own.")
+        if quick:
+            self.notes.append("QUICK: small counts and two processes a web server, to be quick.")
+        if (load := os.getloadavg()[0]) > _QUIET:
+            self.notes.append(f"Other programs are at work (load {load:.1f}): figures will suffer.")
+        self.started_at = time.monotonic()
+        self.stage = Stage(server, self._say)
+
+    def run(self) -> None:
+        """Start everything, measure, end everything, then print and keep what was found."""
+        for note in self.notes:
+            self._say(note)
+        try:
+            self.stage.open()
+            rows = self._measure()
+        finally:
+            self._close()
+        self._report(rows)
+
+    def _measure(self) -> list[Row]:
+        self.stage.start_workers()
+        in_rounds = [row for row in self.wanted if row in ROWS]
+        if set(in_rounds) - {"delivery"}:
+            self.stage.start_doors(self.plan.door_processes)
+        rounds = Rounds(self.stage, self.plan, in_rounds, self._say, self.started_at)
+        if in_rounds:
+            rounds.run()
+            self.notes.append(self._said_of_rounds(rounds.done))
+        rows = rounds.rows()
+        if "log" in self.wanted:
+            self._say(f"Writing a delivery log of {self.plan.log_rows:,} postbacks …")
+            rows.append(log_pages.measure(self.stage, self.plan))
+        return rows
+
+    def _said_of_rounds(self, done: int) -> str:
+        if done == self.plan.rounds:
+            return f"{done} interleaved rounds."
+        return f"Only {done} of {self.plan.rounds} rounds: there was no time for more."
+
+    def _close(self) -> None:
+        """End everything; a second Ctrl-C does not leave half of it behind."""
+        self._say("Stopping …")
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            self.stage.close()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _report(self, rows: Sequence[Row]) -> None:
+        now = datetime.now(UTC)
+        kept = self.folder / f"{now:%Y-%m-%dT%H-%M-%S}.json"
+        result = {
+            "at": now.isoformat(timespec="seconds"),
+            "machine": self._machine(),
+            "sink_requests_per_second": self.stage.sink.bound,
+            "rows": [table.as_json(row) for row in rows],
+            "notes": self.notes,
+        }
+        kept.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        bound = self.stage.sink.bound
+        lines = [self._machine()]
+        if bound:
+            lines.append(f"For comparison: wrk against the same sink, {bound:,.0f} requests/s.")
+        sys.stdout.write("\n".join(["", *lines, "", table.table(rows), "", *self.notes, ""]))
+        sys.stdout.write(f"All figures: {kept}\n")
+
+    def _machine(self) -> str:
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+        return (
+            f"{cores} cores, {platform.machine()}, Python {platform.python_version()}, "
+            f"PostgreSQL {self.stage.version}, sink: {self.stage.sink.kind}"
+        )
+
+    def _say(self, text: str) -> None:
+        sys.stdout.write(f"{time.monotonic() - self.started_at:6.1f} s  {text}\n")
+        sys.stdout.flush()

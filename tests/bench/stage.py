@@ -1,0 +1,118 @@
+"""Everything that runs during the benchmark: PostgreSQL, the sink, three clusters, three doors."""
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import psycopg
+
+from postbacks.embedded import EmbeddedServer
+from tests.bench import product, references, sample, sink
+from tests.bench.children import Children, finish
+from tests.bench.client import send_one
+from tests.bench.plan import SIDES
+from tests.bench.product import Account
+from tests.bench.sides import Side
+from tests.bench.sink import HOST, Sink
+
+_READY_SECONDS = 60.0
+_WARM_UPS = 24
+
+
+@dataclass(slots=True)
+class Stage:
+    """What has been started; `close` ends it all."""
+
+    server: EmbeddedServer
+    say: Callable[[str], None]
+    children: Children = field(init=False)
+    sink: Sink = field(init=False)
+    account: Account = field(init=False)
+    sides: list[Side] = field(default_factory=list)
+    version: str = ""
+    _environments: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.children = Children(self.server.data_dir)
+
+    def open(self) -> None:
+        """Start PostgreSQL and the sink, and set up every side."""
+        self.say("Starting PostgreSQL and the sink …")
+        self._start_server()
+        self.sink = sink.start(self.children, self.server.data_dir / "nginx")
+        self.say("Making the tables of Postbacks, naive and tuned …")
+        for name in SIDES[:-1]:
+            side, environment = references.set_up(name, self.server, self.sink.url, self.children)
+            self._environments[name] = environment
+            self.sides.append(side)
+        finish([sys.executable, "manage.py", "migrate", "--verbosity=0"], os.environ)
+        ours, self.account = product.set_up(self.server, self.sink.url)
+        for side in self.sides:
+            references.wait_for_tables(side, self.children)
+        self.sides.append(ours)
+
+    def start_workers(self) -> None:
+        """Start the three clusters and have each deliver something."""
+        self.say("Starting the workers …")
+        product.start_worker(self.children)
+        for side in self.sides[:-1]:
+            references.start_cluster(side, self.children, self._environments[side.name])
+        self.account.record(sample.FIRST_ONES)
+        for side in self.sides:
+            self.settle(side, expected=sample.FIRST_ONES)
+
+    def settle(self, side: Side, *, expected: int, seconds: float = _READY_SECONDS) -> None:
+        """Wait until a side has acknowledged all and has logged so many since its start."""
+        what = f"{side.name} has delivered"
+        self.children.wait_until(side.is_idle, what, seconds=seconds)
+        self.children.wait_until(
+            lambda: side.count_logged() >= expected, what, seconds=10, pause=0.2
+        )
+
+    def start_doors(self, processes: int) -> None:
+        """Start the three web servers in the shape that README.md gives for production."""
+        self.say("Starting the web servers …")
+        for side in self.sides:
+            environment = self._environments.get(side.name)
+            application = "django.core.wsgi:get_wsgi_application()"
+            if environment is None:
+                application = "postbacks.wsgi:application"
+            command = [
+                sys.executable, "-m", "gunicorn", application, f"--bind={HOST}:{side.port}",
+                "--worker-class=gthread", f"--workers={processes}", "--threads=8",
+                "--no-control-socket",
+            ]  # fmt: skip
+            self.children.start(f"{side.name} web", command, environment or os.environ)
+        for side in self.sides:
+            self._warm_up(side)
+
+    def _warm_up(self, side: Side) -> None:
+        """Have each process of a web server answer: what it loads late is not what we measure."""
+        self.children.wait_until(
+            lambda: sink.listens(side.port), f"{side.name} listens", seconds=_READY_SECONDS
+        )
+        before = side.count_logged()
+        with ThreadPoolExecutor(_WARM_UPS) as threads:
+            for answered in [threads.submit(send_one, side) for _ in range(_WARM_UPS)]:
+                answered.result()
+        self.settle(side, expected=before + _WARM_UPS)
+
+    def close(self) -> None:
+        """End every process, PostgreSQL last."""
+        for side in self.sides:
+            side.close()
+        self.children.stop()
+        self.server.stop()
+
+    def _start_server(self) -> None:
+        self.server.start()
+        # The latency row reads when each row was committed; every side pays the same for it.
+        with psycopg.connect(self.server.admin_conninfo("postgres"), autocommit=True) as admin:
+            admin.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+            for name in SIDES[:-1]:
+                admin.execute(f"CREATE DATABASE bench_{name} OWNER {references.LOGIN}")
+            self.version = admin.info.parameter_status("server_version") or "?"
+        self.server.stop()
+        self.server.start()
