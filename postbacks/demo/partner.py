@@ -30,6 +30,12 @@ _KEPT_BODY = 64 * 1024
 _CHUNK = 64 * 1024
 _OK = b'{"status":"ok"}'
 _REFUSED = b'{"status":"error"}'
+_ANSWERS = {
+    HTTPStatus.OK: _OK,
+    HTTPStatus.NOT_FOUND: b'{"status":"error","message":"This transaction is not known here."}',
+    HTTPStatus.TOO_MANY_REQUESTS: b'{"status":"error","message":"Too fast, try again later."}',
+    HTTPStatus.INTERNAL_SERVER_ERROR: b'{"status":"error","message":"Something broke here."}',
+}
 
 
 class Partner(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -115,7 +121,7 @@ class _Conversation(BaseHTTPRequestHandler):
             headers = dict(self.headers.items())
             ledger.accept(Request(key, self.command, path, query, headers, text))
         self.server.count(status)
-        self._answer(status, _OK if status is HTTPStatus.OK else _REFUSED)
+        self._answer(status, _ANSWERS[status])
 
     def _show(self, path: str, query: str) -> None:
         """Show what was accepted, to people and to whoever compares."""

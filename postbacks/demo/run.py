@@ -128,6 +128,8 @@ class Demo:
             self.say(f"  {person.role:<9} {person.email:<28} {person.password}")
         if not self.once:
             self._write_driving(demo)
+            url = self.services.partner_url
+            self.say(f"  stand-in ad network: {url}  (lists what it received at {url}/received)")
             self.say(f"  for programs: {self.folder / DRIVING_FILE}\n")
 
     def _write_driving(self, demo: DemoOrganization) -> None:

@@ -13,7 +13,7 @@ from postbacks.demo import moods
         ("/ok", HTTPStatus.OK, 1.0),
         ("/flaky", HTTPStatus.INTERNAL_SERVER_ERROR, 0.04),
         ("/limited", HTTPStatus.TOO_MANY_REQUESTS, 0.03),
-        ("/picky", HTTPStatus.NOT_FOUND, 0.01),
+        ("/picky", HTTPStatus.NOT_FOUND, 0.12),
         ("/moody", HTTPStatus.INTERNAL_SERVER_ERROR, 0.04),
         ("/moody", HTTPStatus.TOO_MANY_REQUESTS, 0.03),
         ("/anything/else", HTTPStatus.OK, 1.0),
