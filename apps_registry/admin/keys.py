@@ -1,10 +1,12 @@
 """The pages of SDK keys and API tokens: a secret is shown once, afterwards only its beginning."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -18,7 +20,17 @@ from apps_registry.listing import CreatedColumn, day
 from apps_registry.models import ApiToken, SdkKey
 from apps_registry.roles import Right
 from apps_registry.tenant_admin import TenantAdmin, TenantRelatedFilter
-from apps_registry.theme import Tone, badge
+from apps_registry.theme import TextInput, Tone, badge
+
+
+class _MomentInput(TextInput):
+    """A browser's own picker of date and time, in the organization's zone."""
+
+    input_type = "datetime-local"
+
+    def format_value(self, value: object) -> str:
+        """Write a moment as the picker takes it."""
+        return value.strftime("%Y-%m-%dT%H:%M") if isinstance(value, datetime) else str(value or "")
 
 
 class KeyAdmin(CreatedColumn, TenantAdmin):
@@ -165,6 +177,20 @@ class ApiTokenAdmin(KeyAdmin):
             },
         )
     ]
+
+    def formfield_for_dbfield(
+        self, db_field: "models.Field[object, object]", request: HttpRequest, **kwargs: object
+    ) -> forms.Field | None:
+        """Ask for the moment of expiry in one input, which browsers know how to fill in."""
+        if db_field.name == "expires_at":
+            return forms.DateTimeField(
+                label="Expires",
+                required=False,
+                help_text=db_field.help_text,
+                widget=_MomentInput(),
+            )
+        field: forms.Field | None = super().formfield_for_dbfield(db_field, request, **kwargs)
+        return field
 
     def first_call(self, secret: str) -> str:
         """Return the command that lists apps."""

@@ -12,6 +12,7 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from apps_registry.listing import day
 from apps_registry.models import User
 from apps_registry.roles import Right
 from apps_registry.tenant_admin import TenantRelatedFilter, allowed
@@ -43,7 +44,7 @@ class CallbackRuleAdmin(SwitchingAdmin):
         "A callback rule says which events are told to a partner, and how. "
         "Add one, look at its preview, and switch it on."
     )
-    list_display = ["name", "state", "app_shown", "partner_shown", "events", "updated_at"]
+    list_display = ["name", "state", "app_shown", "partner_shown", "events", "updated"]
     list_select_related = ["app", "partner"]
     list_filter = ["status", ("app", TenantRelatedFilter), ("partner", TenantRelatedFilter)]
     search_fields = ["name", "url"]
@@ -65,6 +66,11 @@ class CallbackRuleAdmin(SwitchingAdmin):
     def partner_shown(self, rule: CallbackRule) -> str | None:
         """Say who is told."""
         return str(rule.partner) if rule.partner else None
+
+    @admin.display(description="updated", ordering="updated_at")
+    def updated(self, rule: CallbackRule) -> SafeString | str:
+        """Show the day of the last change."""
+        return day(rule.updated_at)
 
     @admin.display(description="events")
     def events(self, rule: CallbackRule) -> SafeString:

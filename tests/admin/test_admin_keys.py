@@ -1,12 +1,13 @@
 """Secrets in the admin: shown once or never."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
 
 from apps_registry import keys
-from apps_registry.models import ApiToken, App, PartnerCredential, SdkKey
+from apps_registry.models import ApiToken, App, Organization, PartnerCredential, SdkKey
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from tests import make
@@ -178,3 +179,21 @@ def test_an_analyst_sees_that_there_is_a_credential_and_no_input_for_it() -> Non
 
     assert "•••ngth" in page.content.decode()
     assert 'type="password"' not in page.content.decode()
+
+
+def test_a_tokens_expiry_is_written_and_shown_in_the_organizations_zone() -> None:
+    made = make.make_tenant()
+    Organization.objects.filter(pk=made.organization.pk).update(time_zone="Europe/Berlin")
+    browser = sign_in(made.owner)
+
+    submit(
+        browser,
+        "/admin/apps_registry/apitoken/add/",
+        {"name": "until spring", "role": Role.ANALYST, "expires_at": "2027-01-31T10:00"},
+    )
+
+    with tenant(made.organization.pk):
+        token = ApiToken.objects.get(name="until spring")
+    assert token.expires_at == datetime(2027, 1, 31, 9, tzinfo=UTC)
+    page = browser.get(f"/admin/apps_registry/apitoken/{token.pk}/change/").content.decode()
+    assert 'value="2027-01-31T10:00"' in page
