@@ -158,6 +158,10 @@ class ScopedAdmin(ByRole, theme.ModelAdmin):
         }
         return [*fieldsets, ("Details", details)]
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Refuse a filter that PostgreSQL can't be asked for: it knows no NUL characters."""
+        return "\x00" not in str(value) and super().lookup_allowed(lookup, value, request)
+
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
         """Refuse to show rows that nobody has scoped."""
         raise NotImplementedError(f"{type(self).__name__} must say whose rows it shows.")

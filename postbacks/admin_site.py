@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import ForeignKey, ManyToManyField, Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import rotate_token
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.decorators import method_decorator
@@ -103,9 +104,13 @@ class PostbacksAdminSite(AdminSite):
 
     @method_decorator(require_POST)
     def switch_organization(self, request: HttpRequest) -> HttpResponse:
-        """Go on in another organization of which the person is a member."""
+        """Go on in another organization of which the person is a member.
+
+        Forms that are open in other tabs end with this: sent, they would write into the wrong one.
+        """
         asked = request.POST.get("organization", "")
         if asked not in {str(one.organization.public_id) for one in memberships_of(request)}:
             raise PermissionDenied
         request.session[ORGANIZATION_IN_SESSION] = asked
+        rotate_token(request)
         return HttpResponseRedirect(reverse("admin:index"))

@@ -79,7 +79,7 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
         if isinstance(app, App):
             context["has_key"] = SdkKey.objects.filter(app=app, revoked_at=None).exists()
             context["may_add_key"] = allowed(request, Right.MANAGE)
-            context["first_event"] = first_event(settings.PUBLIC_URL, "YOUR_SDK_KEY")
+            context["first_event"] = first_event(settings.PUBLIC_URL, "YOUR_SDK_KEY", app.platform)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def response_add(

@@ -3,15 +3,23 @@
 import json
 import uuid
 
+_ADVERTISING_IDS = {
+    "ios": {"idfa": "6D92078A-8246-4BA4-AE5B-76104861E7DC"},
+    "android": {"gaid": "38400000-8cf0-11bd-b23e-10b96e40000d"},
+}
 
-def first_event(public_url: str, key: str) -> str:
-    """Return the command that reports an event; each page has an event of its own."""
+
+def first_event(public_url: str, key: str, platform: str) -> str:
+    """Return the command that reports a purchase; each page has an event of its own."""
     event = {
         "event_id": str(uuid.uuid4()),
-        "event_name": "registration",
+        "event_name": "purchase",
         "install_id": "my-test-device",
+        **_ADVERTISING_IDS.get(platform, {}),
         "ip_address": "203.0.113.7",
         "user_agent": "curl",
+        "revenue": "4.99",
+        "currency": "EUR",
     }
     return (
         f"curl {public_url}/api/v1/events \\\n"

@@ -1,15 +1,17 @@
 """The pages of SDK keys and API tokens: a secret is shown once, afterwards only its beginning."""
 
+import uuid
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db import models
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import add_never_cache_headers
 from django.utils.safestring import SafeString
@@ -33,6 +35,15 @@ class _MomentInput(TextInput):
         return value.strftime("%Y-%m-%dT%H:%M") if isinstance(value, datetime) else str(value or "")
 
 
+_SENT = "keys_made"  # in the session: the forms whose keys have been shown
+_REMEMBERED = 20
+
+
+def _form_of(request: HttpRequest) -> str:
+    """Return what tells one showing of a form from all others: its CSRF token is masked anew."""
+    return keys.hash_key(request.POST.get("csrfmiddlewaretoken") or str(uuid.uuid4()))
+
+
 class KeyAdmin(CreatedColumn, TenantAdmin):
     """What the two kinds of keys share. Only owners make, name and revoke them."""
 
@@ -46,9 +57,25 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
     facts = ("prefix", "state", "created", "last_used")
     readonly_fields = facts
 
-    def first_call(self, secret: str) -> str:
+    def first_call(self, key: Any, secret: str) -> str:
         """Return the command that tries a new key out."""
         raise NotImplementedError
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, object] | None = None,
+    ) -> HttpResponse:
+        """Make one key of one form: a reload of the page that shows it must not make another."""
+        if request.method != "POST" or _form_of(request) not in request.session.get(_SENT, []):
+            return super().add_view(request, form_url, extra_context)
+        kind = self.opts.verbose_name
+        words = f"This {kind} was made before and shown then. If it got lost, revoke it."
+        self.message_user(request, words, messages.WARNING)
+        return HttpResponseRedirect(
+            reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        )
 
     def save_model(
         self,
@@ -69,13 +96,15 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
     ) -> HttpResponse:
         """Show the secret in the answer itself: a message would lie in a cookie or the database."""
         secret: str = request.fresh_secret  # type: ignore[attr-defined]  # set by save_model
+        sent = [*request.session.get(_SENT, []), _form_of(request)]
+        request.session[_SENT] = sent[-_REMEMBERED:]
         context = {
             **self.admin_site.each_context(request),
             "title": f"Copy the new {self.opts.verbose_name} now",
             "opts": self.opts,
             "secret": secret,
             "what_now": self.what_now,
-            "first_call": self.first_call(secret),
+            "first_call": self.first_call(obj, secret),
         }
         response = TemplateResponse(request, "admin/secret_once.html", context)
         add_never_cache_headers(response)
@@ -145,9 +174,9 @@ class SdkKeyAdmin(KeyAdmin):
         )
     ]
 
-    def first_call(self, secret: str) -> str:
+    def first_call(self, key: SdkKey, secret: str) -> str:
         """Return the command that reports an event."""
-        return first_event(settings.PUBLIC_URL, secret)
+        return first_event(settings.PUBLIC_URL, secret, key.app.platform)
 
     @admin.display(description="key", ordering="name")
     def label(self, key: SdkKey) -> str:
@@ -192,7 +221,7 @@ class ApiTokenAdmin(KeyAdmin):
         field: forms.Field | None = super().formfield_for_dbfield(db_field, request, **kwargs)
         return field
 
-    def first_call(self, secret: str) -> str:
+    def first_call(self, key: ApiToken, secret: str) -> str:
         """Return the command that lists apps."""
         return first_list(settings.PUBLIC_URL, secret)
 

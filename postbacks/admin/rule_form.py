@@ -27,6 +27,7 @@ PREVIEW = "_preview"
 LIVE = "_live"
 
 _CHOSEN_BY_PEOPLE = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
+_WRITTEN_AS_TEXT = ("triggers", "event_map", "headers", "body", "body_contains")
 
 
 class CallbackRuleForm(TenantForm):
@@ -52,6 +53,10 @@ class CallbackRuleForm(TenantForm):
             field.label = LABELS.get(name, field.label)
             field.help_text = HELP.get(name, field.help_text)
             _dress(name, field)
+        if "body" in self.fields:
+            self.fields["body"].strip = False  # type: ignore[attr-defined]  # a text, to the byte
+        if "status" in self.fields:
+            self.fields["status"].show_hidden_initial = True
         self._word_choices()
 
     @property
@@ -78,8 +83,39 @@ class CallbackRuleForm(TenantForm):
             self.add_error("json_path", "Write where in the answer to look, for example status.")
         return cleaned
 
+    def clean_status(self) -> str:
+        """Return the status as it is now, unless the person has chosen another one.
+
+        While the page was open, the rule may have been suspended, or paused by a colleague.
+        """
+        chosen = str(self.cleaned_data["status"])
+        return chosen if "status" in self.changed_data else str(self.instance.status)
+
+    def clean_body(self) -> str:
+        """Return the body with the line ends of the API; a browser sends others."""
+        return str(self.cleaned_data["body"]).replace("\r\n", "\n")
+
+    def _clean_fields(self) -> None:
+        super()._clean_fields()  # type: ignore[misc]  # not in the stubs
+        for name in _WRITTEN_AS_TEXT if self.instance.pk else ():
+            if name in self.cleaned_data and self._is_untouched(name):
+                self.cleaned_data[name] = self[name].initial
+
+    def _is_untouched(self, name: str) -> bool:
+        """Tell whether a field came back as it was shown.
+
+        Then the rule keeps what it has: the API takes names with commas and texts with line ends
+        that can't be read again from what a browser shows of them.
+        """
+        bound = self[name]
+        shown = bound.field.prepare_value(bound.initial)
+        is_area = isinstance(bound.field.widget, forms.Textarea)
+        return _as_sent(shown, is_area=is_area) == _as_sent(bound.data, is_area=is_area)
+
     def _post_clean(self) -> None:
         super()._post_clean()
+        if "url" in self.fields and "url" not in self.cleaned_data:
+            self.instance.url = ""  # or a preview would show the address that was erased
         if "success_codes" in self.fields:
             self.instance.success = _success(self.cleaned_data)
         try:
@@ -118,6 +154,12 @@ class CallbackRuleForm(TenantForm):
         field = self.fields.get(name)
         if isinstance(field, forms.ChoiceField):
             field.choices = choices
+
+
+def _as_sent(value: object, *, is_area: bool) -> str:
+    """Return a text as a browser sends it from an area of lines, or from a single line."""
+    text = str(value or "").replace("\r\n", "\n").replace("\r", "\n")
+    return text if is_area else text.replace("\n", "")
 
 
 def _dress(name: str, field: forms.Field) -> None:

@@ -154,5 +154,5 @@ def _pretty(body: str | None) -> str | None:
         return body
     try:
         return msgspec.json.format(body.encode(), indent=2).decode()
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return body

@@ -24,27 +24,26 @@ _BIGGEST_ID = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A row's place in a log; `moment` is None where rows are ordered by id alone."""
+    """A row's place in a log."""
 
     id: int
-    moment: datetime | None = None
+    moment: datetime
 
     def encode(self) -> str:
         """Return the place as it stands in an address."""
-        moment = "" if self.moment is None else self.moment.astimezone(UTC).isoformat()
+        moment = self.moment.astimezone(UTC).isoformat()
         return base64.urlsafe_b64encode(f"{self.id} {moment}".encode()).decode().rstrip("=")
 
     @classmethod
-    def decode(cls, text: str, *, timed: bool = True) -> Self:
-        """Return the place that an address names in a log of this kind, or raise ValueError."""
+    def decode(cls, text: str) -> Self:
+        """Return the place that an address names, or raise ValueError."""
         try:
             data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
             number, _, moment = data.decode("ascii").partition(" ")
-            place = cls(int(number), datetime.fromisoformat(moment) if moment else None)
+            place = cls(int(number), datetime.fromisoformat(moment))
         except (binascii.Error, UnicodeError, OverflowError):
             raise ValueError("This is no place in a log.") from None
-        is_aware = place.moment is not None and place.moment.tzinfo is not None
-        if is_aware != timed or not 0 <= place.id <= _BIGGEST_ID:
+        if place.moment.tzinfo is None or not 0 <= place.id <= _BIGGEST_ID:
             raise ValueError("This is no place in a log.")
         return place
 
@@ -61,13 +60,15 @@ class Cursor:
 class Page(Generic[M]):
     """One page, newest first, and the places from which its neighbors go on.
 
-    `looked_to` is set when a search stopped before the page was full: it is where it stopped.
+    `looked_to` is set when a search stopped before the page was full: it is where it stopped, on
+    the way to older rows or, with `looked_ahead`, to newer ones.
     """
 
     rows: Sequence[M] = ()
     newer: Place | None = None
     older: Place | None = None
     looked_to: Place | None = None
+    looked_ahead: bool = False
     is_first: bool = True
 
 
@@ -76,11 +77,11 @@ class Log(Generic[M]):
     """What is paged through: `rows` are wanted, and lie within `span`, which is what is searched.
 
     Both are of one table. Without a `span`, matches are found through an index or are all rows,
-    and nothing needs a bound. `time_key` names the column of time, None orders by id alone.
+    and nothing needs a bound. `time_key` names the column of time.
     """
 
     rows: "QuerySet[M]"
-    time_key: str | None
+    time_key: str
     span: "QuerySet[M] | None" = None
 
     def page(self, cursor: Cursor) -> Page[M]:
@@ -112,6 +113,7 @@ class Log(Generic[M]):
             newer=self._place(rows[0]) if more else stopped,
             older=self._place(rows[-1]) if rows else start,
             looked_to=None if more else stopped,
+            looked_ahead=not more,
             is_first=False,
         )
 
@@ -136,7 +138,7 @@ class Log(Generic[M]):
         if start is not None:
             span = span.filter(self._side("gt" if backward else "lt", start))
         for key in span.values_list(*self._keys)[step - 1 : step]:
-            return Place(key[-1], key[0] if self.time_key else None)
+            return Place(key[1], key[0])
         return None
 
     def _between(self, start: Place | None, end: Place | None, *, backward: bool) -> "QuerySet[M]":
@@ -153,8 +155,6 @@ class Log(Generic[M]):
         return ordered
 
     def _side(self, side: str, place: Place) -> Q:
-        if self.time_key is None:
-            return Q(**{f"id__{side}": place.id})
         strictly = side.removesuffix("e")
         # The first condition looks superfluous; it is what partitions are chosen by.
         return Q(**{f"{self.time_key}__{strictly}e": place.moment}) & (
@@ -164,8 +164,7 @@ class Log(Generic[M]):
 
     @property
     def _keys(self) -> tuple[str, ...]:
-        return (self.time_key, "id") if self.time_key else ("id",)
+        return (self.time_key, "id")
 
     def _place(self, row: M) -> Place:
-        moment = getattr(row, self.time_key) if self.time_key else None
-        return Place(row.pk, moment)
+        return Place(row.pk, getattr(row, self.time_key))

@@ -26,8 +26,9 @@ FROM (
                 WHEN status = '{PostbackStatus.PENDING}' AND attempts_made > 0
                 THEN coalesce('http_' || last_status_code, 'no_answer')
                 ELSE '' END AS answer,
-           floor({_STEPS} * ln(greatest({_SHORTEST},
-               date_part('epoch', delivered_at - event_received_at))))::integer AS quickness
+           -- `greatest` passes over NULL: what was not delivered would have taken no time.
+           CASE WHEN delivered_at IS NOT NULL THEN floor({_STEPS} * ln(greatest({_SHORTEST},
+               date_part('epoch', delivered_at - event_received_at))))::integer END AS quickness
     FROM postback
     WHERE organization_id = %(organization)s
       AND event_received_at > %(since)s AND event_received_at <= %(until)s

@@ -118,3 +118,21 @@ def test_a_rare_search_stops_and_goes_on_where_it_stopped(
     assert "Nothing found so far" in first
     assert "Look further back" in first
     assert [row.pk for row in second.context["cl"].page.rows] == [rare.pk]
+
+
+def test_a_rare_search_for_newer_rows_goes_on_ahead(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyset, "_STEPS", (10, 20))
+    (rare,) = add_postbacks(story, seconds_ago(3_000), last_status_code=503)
+    add_postbacks(story, seconds_ago(*range(60, 100)))
+    (newest,) = add_postbacks(story, seconds_ago(1), last_status_code=503)
+    browser = sign_in(story.tenant.owner)
+    oldest = Place(rare.pk, rare.event_received_at).encode()
+
+    page = browser.get(f"{LOG}?code=503&before={oldest}").content.decode()
+
+    assert "Look further ahead" in page
+    assert "Look further back" not in page
+    assert shown_ids(browser, LOG + (link(page, "next") or "")) == []
+    assert shown_ids(browser, LOG + (link(page, "prev") or "")) == [newest.pk]

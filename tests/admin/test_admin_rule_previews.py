@@ -270,3 +270,23 @@ def test_the_preview_needs_the_forms_token() -> None:
     answer = browser.post(LIVE, {"url": URL})
 
     assert answer.status_code == 403
+
+
+def test_an_erased_address_is_not_previewed_any_more() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule(url="https://ads.example.com/old")
+
+    answer = _ask(sign_in(made.owner), f"{LIVE}?rule={rule.pk}", url="")
+
+    assert answer.context["rule"].preview.request is None
+    assert "/old" not in answer.content.decode()
+
+
+def test_a_body_nested_too_deep_to_be_indented_is_shown_as_it_is() -> None:
+    body = "[" * 3_000 + "]" * 3_000
+
+    answer = _ask(sign_in(make.make_tenant().owner), method="POST", body_type="raw", body=body)
+
+    assert answer.status_code == 200
+    assert answer.context["rule"].preview.request.body == body

@@ -90,6 +90,51 @@ def test_opening_and_saving_a_rule_changes_nothing(value: object) -> None:
     assert saved.success == success
 
 
+def test_what_the_api_wrote_and_nobody_touched_stays_as_it_is() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule(
+            triggers=["a,b", "c"], event_map={"a,b": "x", "c=d": "y"},
+            method="POST", body_type="raw", body="\n a\nb \n",
+        )  # fmt: skip
+    browser = sign_in(made.owner)
+    form = filled_form(browser.get(_page(rule)).content.decode())
+
+    browser.post(_page(rule), {**form, "name": "Renamed", "body": "\r\n a\r\nb \r\n"})
+
+    saved = _only_rule(made)
+    assert saved.name == "Renamed"
+    assert saved.triggers == ["a,b", "c"]
+    assert saved.event_map == {"a,b": "x", "c=d": "y"}
+    assert saved.body == "\n a\nb \n"
+
+
+def test_a_rule_that_was_suspended_meanwhile_stays_so_unless_its_status_is_chosen() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule(status=RuleStatus.ACTIVE)
+    browser = sign_in(made.owner)
+    form = filled_form(browser.get(_page(rule)).content.decode())
+    with tenant(made.organization.pk):
+        CallbackRule.objects.update(status=RuleStatus.SUSPENDED)
+
+    browser.post(_page(rule), {**form, "name": "Renamed"})
+    untouched = _only_rule(made)
+    submit(browser, _page(rule), {"status": RuleStatus.ACTIVE})
+
+    assert (untouched.name, untouched.status) == ("Renamed", RuleStatus.SUSPENDED)
+    assert _only_rule(made).status == RuleStatus.ACTIVE
+
+
+def test_a_body_is_saved_with_the_line_ends_of_the_api() -> None:
+    made = make.make_tenant()
+    body = {"method": "POST", "body_type": "raw", "body": "a\r\nb\r\n"}
+
+    submit(sign_in(made.owner), ADD, {**RULE, **body})
+
+    assert _only_rule(made).body == "a\nb\n"
+
+
 def test_a_change_makes_a_version_and_the_page_tells_what_changed() -> None:
     made = make.make_tenant()
     browser = sign_in(made.owner)

@@ -217,3 +217,47 @@ def test_a_time_zone_is_chosen_from_those_of_the_world() -> None:
 
     assert 'list="time_zone-zones"' in page
     assert '<option value="America/New_York">' in page
+
+
+@pytest.mark.parametrize("path", [APPS, "/admin/postbacks/callbackrule/"])
+def test_a_filter_that_no_row_can_match_is_refused(path: str) -> None:
+    answer = sign_in(make.make_tenant().owner).get(f"{path}?status__exact=%00")
+
+    assert answer.status_code == 400
+
+
+def test_a_form_that_is_not_saved_says_so_to_those_who_listen() -> None:
+    answer = submit(sign_in(make.make_tenant().owner), f"{APPS}add/", {"name": ""})
+
+    page = answer.content.decode()
+    assert re.search(r'role="alert">Nothing was saved\.', page)
+
+
+def test_hosts_that_are_none_are_named_each() -> None:
+    entered = {"name": "Lumen Ads", "allowed_hosts": "ads.example.com, http://x/, a b"}
+    answer = submit(sign_in(make.make_tenant().owner), "/admin/apps_registry/partner/add/", entered)
+
+    page = answer.content.decode()
+    assert "“http://x/” is not a host." in page
+    assert "“a b” is not a host." in page
+    assert "“ads.example.com” is not a host." not in page
+    assert "ads.example.com, http://x/, a b" in page
+
+
+def test_a_page_that_is_not_for_a_role_says_so_in_the_interface() -> None:
+    made = make.make_tenant()
+    analyst = make.make_user(Role.ANALYST, organization=made.organization)
+
+    answer = sign_in(analyst).get("/admin/apps_registry/membership/add/")
+
+    assert answer.status_code == 403
+    assert "Your role in this organization" in answer.content.decode()
+
+
+@pytest.mark.parametrize("zone", ["localtime", "Factory", "Mars/Olympus"])
+def test_a_name_that_is_no_zone_everywhere_is_refused(zone: str) -> None:
+    entered = {"name": "Gem Harbor", "time_zone": zone}
+
+    answer = submit(sign_in(make.make_tenant().owner), f"{APPS}add/", entered)
+
+    assert "is not a time zone" in answer.content.decode()

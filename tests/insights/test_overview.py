@@ -164,6 +164,26 @@ def test_delivery_time_is_told_to_a_few_percent(of: make.Tenant, rule: CallbackR
     assert taken.most == pytest.approx(40, rel=0.03)
 
 
+def test_delivery_time_is_that_of_delivered_postbacks_alone(
+    of: make.Tenant, rule: CallbackRule
+) -> None:
+    at = NOW - timedelta(hours=1)
+    make_postback(of, rule, at=at, seconds=2)
+    for status in (PostbackStatus.FAILED, PostbackStatus.PENDING, PostbackStatus.SKIPPED):
+        make_postback(of, rule, at=at, status=status)
+
+    taken = _read(of).day.delivery_time
+
+    assert taken is not None
+    assert taken.median == pytest.approx(2, rel=0.03)
+
+
+def test_without_a_delivery_there_is_no_delivery_time(of: make.Tenant, rule: CallbackRule) -> None:
+    make_postback(of, rule, at=NOW - timedelta(hours=1), status=PostbackStatus.FAILED)
+
+    assert _read(of).day.delivery_time is None
+
+
 def test_rules_are_ordered_by_failures_and_tries_that_go_on_count(of: make.Tenant) -> None:
     at = NOW - timedelta(hours=1)
     fine, some, most = _rule(of), _rule(of), _rule(of)
