@@ -25,7 +25,8 @@ from postbacks.callbacks.deciding import Decision, Standing, decide_postbacks
 from postbacks.delivery.owing import NewPostback, owe
 from postbacks.intake.undecided import (
     Undecided,
-    forget_failures,
+    forget_failure,
+    is_any_undecided,
     set_aside,
     take_one,
     take_undecided,
@@ -41,6 +42,8 @@ def decide_events(limit: int = 100) -> int:
     All of a batch are decided in one transaction. If one raises, each is decided alone, and the
     one that raises is set aside with its error: it never blocks the others.
     """
+    if not is_any_undecided():
+        return 0
     taken: list[Undecided] = []
     try:
         with transaction.atomic():
@@ -60,6 +63,7 @@ def _decide_alone(event: Undecided) -> None:
         with transaction.atomic():
             if take_one(event):
                 _decide([event])
+                forget_failure(event)
     except OperationalError:
         raise
     except Exception as error:
@@ -78,7 +82,6 @@ def _decide(taken: Sequence[Undecided]) -> None:
     standings = {event.id: _standing(event, installs.get(event.id)) for event in events}
     decisions = decide_postbacks(events, standings, now=now)
     owe([_new_postback(decision) for decision in decisions])
-    forget_failures(taken)
 
 
 def _standing(event: StoredEvent, install: KnownInstall | None) -> Standing:

@@ -24,11 +24,20 @@ DEBUG = environment.parsed("DEBUG", environment.boolean, default=False)
 TRYING_OUT = DEBUG or DATABASE_URL == EMBEDDED_URL
 
 
+# Workers keep the plans of their statements (statements.py) for all values. Without values, a
+# table looks shorter to PostgreSQL than it is, and it would read all of it to find a few rows.
+_KEPT_PLANS = (
+    "-c plan_cache_mode=force_generic_plan -c jit=off"
+    " -c enable_hashjoin=off -c enable_mergejoin=off -c enable_material=off"
+)
+
+
 def _database(url: str) -> dict[str, object]:
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ValueError("it must begin with postgresql://")
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    given = options.get("options", "")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "postbacks",
@@ -40,7 +49,9 @@ def _database(url: str) -> dict[str, object]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             **options,
+            **({"options": f"{given} {_KEPT_PLANS}"} if DATABASE_ROLE == roles.WORKER else {}),
             "assume_role": DATABASE_ROLE,
+            "prepare_threshold": 0,  # on for our own cursors (statements.py); Django's never do
             "connect_timeout": 5,
             "tcp_user_timeout": 15_000,  # a server that vanished is noticed, not waited for
             "application_name": DATABASE_ROLE,

@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from apps_registry.roles import Right, Role, allows
 
-
 _NO_ZONES = {"Factory", "localtime", "posixrules"}  # names that mean something else on each machine
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 from django.db.models import TextField
 from django.db.models.functions import Cast
+from django.utils import timezone
 
+from apps_registry.models.apps import Platform
 from postbacks.admin.exchange import Pair
 from postbacks.admin.postback_story import PostbackRow
 from postbacks.models import Event, Install, Postback
@@ -28,6 +30,7 @@ class EventStory:
     """An event with its fields by name, its JSON as stored, its postbacks and its install."""
 
     revenue: str
+    platform: str
     fields: tuple[Pair, ...]
     params: tuple[Pair, ...]
     stored: str
@@ -41,11 +44,12 @@ class EventLine:
 
     event: Event
     revenue: str
+    platform: str
 
     @classmethod
     def of(cls, event: Event) -> "EventLine":
         """Return the line of an event."""
-        return cls(event, revenue_of(event))
+        return cls(event, revenue_of(event), platform_of(event))
 
 
 def revenue_of(event: Event) -> str:
@@ -53,6 +57,17 @@ def revenue_of(event: Event) -> str:
     if event.revenue is None:
         return ""
     return f"{event.revenue.normalize():f} {event.currency}".strip()
+
+
+def platform_of(event: Event) -> str:
+    """Return the platform as its makers write it, empty where none was named."""
+    return dict(Platform.choices).get(event.platform, event.platform)
+
+
+def title_of(event: Event) -> str:
+    """Return what tells an event from others: its name, its app and when it arrived."""
+    arrived = timezone.localtime(event.received_at).strftime("%H:%M:%S")
+    return f"{event.event_name} · {event.app} · {arrived}"
 
 
 def story_of(event: Event) -> EventStory:
@@ -63,6 +78,7 @@ def story_of(event: Event) -> EventStory:
     installs = Install.objects.filter(app_id=event.app_id, device=event.device)
     return EventStory(
         revenue=revenue_of(event),
+        platform=platform_of(event),
         fields=tuple(_pairs(fields, by_label=True)),
         params=tuple(_pairs(params, by_label=False)),
         stored=_stored(event, fields, params),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.contrib import admin
 from django.http import HttpRequest
 
-from postbacks.admin.event_story import EventLine, story_of
+from postbacks.admin.event_story import EventLine, story_of, title_of
 from postbacks.admin.log_filter import LogFilter
 from postbacks.admin.log_filters import EventFilter
 from postbacks.admin.log_pages import LogAdmin
@@ -33,7 +33,11 @@ class EventAdmin(LogAdmin):
 
     def details(self, request: HttpRequest, row: Event) -> dict[str, object]:
         """Return the event's story; what is opened on its page leads back to it."""
-        return {"story": story_of(row), "here": request.get_full_path()}
+        return {
+            "title": title_of(row),
+            "story": story_of(row),
+            "here": request.get_full_path(),
+        }
 
 
 @admin.register(DecisionFailure)

@@ -17,12 +17,11 @@ class InstallAdmin(LogAdmin):
     list_title = "Installs"
     nothing_yet = "An install appears here with the first open of your app on a device."
     filter_form = InstallFilter
-    by_time = False
     page_template = "admin/postbacks/install/page.html"
 
     def read_page(self, filters: InstallFilter, cursor: Cursor) -> Page[Install]:
         """Return the installs that a valid form asks for."""
-        return install_log(filters.app_id, cursor)
+        return install_log(filters.span, filters.app_id, cursor)
 
     def details(self, request: HttpRequest, row: Install) -> dict[str, object]:
         """Return the attribution in words."""

@@ -13,6 +13,7 @@ from postbacks.insights.logs import Codes
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _CLASS = re.compile(r"([1-5])xx", re.IGNORECASE)
+_NOUNS = {"Time": "stretch of time", "Reported by": "way to report"}
 _CODE = re.compile(r"[1-5][0-9]{2}")
 
 
@@ -98,6 +99,21 @@ class CodesField(SuggestingField):
         if _CODE.fullmatch(text):
             return Codes(int(text), int(text))
         raise ValidationError("Write a code like 503, a class like 5xx, or none for no answer.")
+
+
+def refusals(field: forms.Field) -> dict[str, str]:
+    """Return what is said of an answer that a field can't take, instead of Django's words."""
+    label = str(field.label)
+    if isinstance(field, forms.ModelChoiceField):
+        return {"invalid_choice": f"There is no such {label.lower()}. Choose one of the list."}
+    if isinstance(field, forms.ChoiceField):
+        names = ", ".join(str(name) for value, name in field.choices if value)  # type: ignore[misc,union-attr]  # a list of pairs
+        noun = _NOUNS.get(label, label.lower())
+        return {"invalid_choice": f"“%(value)s” is no {noun}. Choose one of: {names}."}
+    return {
+        "max_length": "Write at most %(limit_value)d characters.",
+        "null_characters_not_allowed": "This has a character that no text has.",
+    }
 
 
 def _moment(text: str) -> datetime:

@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from postbacks.admin.log_fields import MomentField
+from postbacks.admin.log_fields import MomentField, refusals
 from postbacks.insights.logs import Span
 from postbacks.models import CallbackRule
 
@@ -39,6 +39,7 @@ class LogFilter(forms.Form):
         super().__init__(data, auto_id="filter-%s", use_required_attribute=False)
         for field in self.fields.values():
             field.required = False
+            field.error_messages |= refusals(field)
 
     @property
     def in_sight(self) -> list[forms.BoundField]:

@@ -26,7 +26,9 @@ class PostbackFilter(TimedFilter):
     app = NamedRow(queryset=None, label="App", empty_label="All apps")
     rule = NamedRow(queryset=None, label="Rule", empty_label="All rules")
     partner = NamedRow(queryset=None, label="Partner", empty_label="All partners")
-    event = SuggestingField(label="Event", max_length=64)
+    event = SuggestingField(
+        label="Event", max_length=64, widget=forms.TextInput({"placeholder": "purchase"})
+    )
     code = CodesField(
         label="HTTP code",
         max_length=8,
@@ -65,7 +67,9 @@ class EventFilter(TimedFilter):
         label="Event id",
         widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole id"}),
     )
-    event = SuggestingField(label="Event", max_length=64)
+    event = SuggestingField(
+        label="Event", max_length=64, widget=forms.TextInput({"placeholder": "purchase"})
+    )
     app = NamedRow(queryset=None, label="App", empty_label="All apps")
     platform = forms.ChoiceField(label="Platform", choices=[("", "Any"), *Platform.choices])
     source = forms.ChoiceField(label="Reported by", choices=[("", "Any"), *EventSource.choices])
@@ -90,11 +94,12 @@ class EventFilter(TimedFilter):
         )
 
 
-class InstallFilter(LogFilter):
-    """The filter of the installs."""
+class InstallFilter(TimedFilter):
+    """The filters of the installs."""
 
-    basic = ("app",)
+    basic = ("app", "time")
     app = NamedRow(queryset=None, label="App", empty_label="All apps")
+    field_order = ("app", "time", "since")
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)

@@ -49,7 +49,7 @@ class LogList(ChangeList):
         try:
             return Cursor(
                 **{
-                    name: Place.decode(request.GET[name], timed=self.model_admin.by_time)
+                    name: Place.decode(request.GET[name])
                     for name in ("after", "before")
                     if request.GET.get(name)
                 }

@@ -26,7 +26,6 @@ class LogAdmin(ReadOnly, TenantAdmin):
     list_title: ClassVar[str]
     filter_form: ClassVar[type[LogFilter]] = LogFilter
     page_template: ClassVar[str]
-    by_time: ClassVar[bool] = True  # in the order of arrival, else of ids
     list_fullwidth = True
     list_filter = ()
     search_fields = ()
@@ -104,7 +103,7 @@ class LogAdmin(ReadOnly, TenantAdmin):
     def way_back(self, request: HttpRequest) -> str:
         """Return the list from which a person came, filters and all; never an address outside."""
         listed = reverse(self.admin_site_name("changelist"))
-        asked = request.POST.get("next") or request.GET.get("next") or ""
+        asked, _, _ = (request.POST.get("next") or request.GET.get("next") or "").partition("#")
         inside = asked.startswith(reverse("admin:app_list", args=[self.opts.app_label]))
         if (
             inside

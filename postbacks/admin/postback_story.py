@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.urls import reverse
+from django.utils import timezone
 
 from postbacks.admin.exchange import ShownAnswer, ShownRequest, shown_answer, shown_request
+from postbacks.admin.postback_missing import missing_words
 from postbacks.admin.postback_words import (
     Standing,
     delivered_after,
@@ -25,9 +27,11 @@ from postbacks.models import (
     Postback,
     PostbackStatus,
     RuleStatus,
+    SkipReason,
 )
 
 _USUAL_TIMEOUT = 15
+_SOON = timedelta(seconds=30)
 _SHOWN_ATTEMPTS = 50
 
 
@@ -63,17 +67,29 @@ class AttemptShown:
 
 @dataclass(frozen=True, slots=True)
 class PostbackStory:
-    """A postback with its tries, newest first."""
+    """A postback with its tries, newest first.
 
-    postback: Postback
-    standing: Standing
+    `missing` says for lack of which macros it was skipped, empty if it was not.
+    """
+
+    row: PostbackRow
     sentence: str
+    missing: str
     next_try: str
     next_at: datetime | None
     timeout_seconds: int
     attempts: Sequence[AttemptShown]
     hidden_attempts: int
-    why_not_resend: str
+
+    @property
+    def postback(self) -> Postback:
+        """Return the postback itself."""
+        return self.row.postback
+
+    @property
+    def is_moving(self) -> bool:
+        """Tell whether something is about to happen that is worth waiting for."""
+        return self.next_at is not None and self.next_at <= timezone.now() + _SOON
 
     @property
     def resend_address(self) -> str:
@@ -84,6 +100,7 @@ class PostbackStory:
 def story_of(postback: Postback) -> PostbackStory:
     """Read a postback's tries; they lie in the day that its event says."""
     timeout = _timeout_of(postback)
+    is_incomplete = postback.reason == SkipReason.MISSING_MACRO
     attempts = list(
         postback.attempts.filter(event_received_at=postback.event_received_at).order_by("-number")[
             :_SHOWN_ATTEMPTS
@@ -91,15 +108,14 @@ def story_of(postback: Postback) -> PostbackStory:
     )
     delivered = [it.number for it in attempts if it.outcome == Outcome.DELIVERED]
     return PostbackStory(
-        postback=postback,
-        standing=standing_of(postback),
+        row=PostbackRow.of(postback),
         sentence=sentence_of(postback, min(delivered, default=None)),
+        missing=missing_words(postback) if is_incomplete else "",
         next_try=next_try(postback),
         next_at=postback.next_attempt_at,
         timeout_seconds=timeout,
         attempts=[shown_attempt(attempt, timeout) for attempt in attempts],
         hidden_attempts=max(postback.attempts_made - len(attempts), 0),
-        why_not_resend=why_not_resend(postback),
     )
 
 
@@ -110,6 +126,10 @@ def why_not_resend(postback: Postback) -> str:
     """
     if postback.status == PostbackStatus.SKIPPED:
         return "It was skipped by its rule, so there is nothing to send again."
+    if postback.rule.status == RuleStatus.SUSPENDED:
+        return (
+            "Its rule was suspended after the partner answered 410 Gone; switch the rule on first."
+        )
     if postback.rule.status != RuleStatus.ACTIVE:
         return "Its rule is not active; switch the rule on first."
     if postback.attempts_made >= MOST_ATTEMPTS:

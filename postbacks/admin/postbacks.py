@@ -9,11 +9,12 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.html import format_html
 
 from apps_registry.roles import Right
 from apps_registry.tenant_admin import allowed
 from postbacks.admin.log_filters import PostbackFilter
-from postbacks.admin.log_pages import LogAdmin
+from postbacks.admin.log_pages import LogAdmin, address_of
 from postbacks.admin.postback_story import PostbackRow, story_of, why_not_resend
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.insights.keyset import Cursor, Page
@@ -58,7 +59,11 @@ class PostbackAdmin(LogAdmin):
 
     def details(self, request: HttpRequest, row: Postback) -> dict[str, object]:
         """Return the postback's story, and whether the person may resend it."""
-        return {"story": story_of(row), "may_resend": self.has_resend_permission(request)}
+        return {
+            "title": f"{row.event_name} \N{RIGHTWARDS ARROW} {row.rule}",
+            "story": story_of(row),
+            "may_resend": self.has_resend_permission(request),
+        }
 
     def has_resend_permission(self, request: HttpRequest) -> bool:
         """Let those resend whose role may."""
@@ -86,7 +91,8 @@ class PostbackAdmin(LogAdmin):
         if request.method != "POST":
             return self._question(request, [postback])
         self._resend_all(request, [postback])
-        return HttpResponseRedirect(self.way_back(request))
+        # The list is scrolled to the row, which its script opens.
+        return HttpResponseRedirect(f"{self.way_back(request)}#postback-{postback.pk}")
 
     @admin.action(permissions=["resend"], description="Resend selected postbacks")
     def resend_selected(
@@ -139,8 +145,7 @@ class PostbackAdmin(LogAdmin):
     def _resend_all(self, request: HttpRequest, chosen: Sequence[Postback]) -> None:
         sent = sum(self._resend(request, postback) for postback in chosen)
         if sent:
-            words = "The postback is" if sent == 1 else f"{sent} postbacks are"
-            self.message_user(request, f"{words} on the way.", messages.SUCCESS)
+            self.message_user(request, _on_the_way(sent, chosen), messages.SUCCESS)
 
     def _resend(self, request: HttpRequest, postback: Postback) -> bool:
         try:
@@ -151,3 +156,12 @@ class PostbackAdmin(LogAdmin):
             return False
         self.log_change(request, postback, "Resent.")
         return True
+
+
+def _on_the_way(sent: int, chosen: Sequence[Postback]) -> str:
+    if len(chosen) > 1:
+        words = "1 postback is" if sent == 1 else f"{sent} postbacks are"
+        return f"{words} on the way."
+    # Under a filter such as “Failed” the list no longer has it.
+    page = address_of(chosen[0])
+    return format_html('The postback is on the way. <a class="pb-link" href="{}">See it</a>', page)

@@ -21,7 +21,7 @@ from postbacks.admin.rule_texts import HELP, LABELS, SCOPES, STATUSES
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.rules import define
 from postbacks.models import CallbackRule, RuleStatus
-from postbacks.models.rules import any_event, any_success, default_delays
+from postbacks.models.rules import any_success, default_delays
 
 PREVIEW = "_preview"
 LIVE = "_live"
@@ -33,7 +33,7 @@ _WRITTEN_AS_TEXT = ("triggers", "event_map", "headers", "body", "body_contains")
 class CallbackRuleForm(TenantForm):
     """Checks a rule as the rulebook does before it is saved."""
 
-    triggers = EventNamesField(initial=any_event)
+    triggers = EventNamesField()
     event_map = PairLinesField(
         separator="=", example="purchase = af_purchase", longest_value=255, initial=dict
     )
@@ -49,6 +49,8 @@ class CallbackRuleForm(TenantForm):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.initial = {**_success_inputs(self.instance.success), **self.initial}
+        if not self.instance.pk:
+            self.initial["triggers"] = []  # people say which; the API's default is any event
         for name, field in self.fields.items():
             field.label = LABELS.get(name, field.label)
             field.help_text = HELP.get(name, field.help_text)

@@ -7,6 +7,7 @@ from django.forms import BoundField
 
 from postbacks.admin.rule_form import CallbackRuleForm
 from postbacks.admin.rule_problems import ShownProblem
+from postbacks.admin.rule_remarks import remarks_on
 from postbacks.models import CallbackRule
 
 
@@ -33,6 +34,7 @@ class ShownField:
 
     bound: BoundField
     problems: tuple[ShownProblem, ...]
+    remarks: tuple[str, ...]
     is_wide: bool
     is_checkbox: bool
 
@@ -95,6 +97,7 @@ LAYOUT = (
 )  # fmt: skip
 
 FIELDS = tuple(name for section in LAYOUT for group in section.groups for name in group.fields)
+_TEMPLATES = {"url", "body"}
 _WIDE = {"triggers", "event_map", "url", "headers", "body", "retry_delays"}
 
 
@@ -118,9 +121,17 @@ def _field(form: CallbackRuleForm, name: str) -> ShownField:
     return ShownField(
         bound=form[name],
         problems=form.problems_of(name),
+        remarks=_remarks(form.instance, name),
         is_wide=name in _WIDE,
         is_checkbox=name == "send_revenue",
     )
+
+
+def _remarks(rule: CallbackRule, name: str) -> tuple[str, ...]:
+    if name == "headers":
+        headers = rule.headers if isinstance(rule.headers, dict) else {}
+        return remarks_on("\n".join(str(value) for value in headers.values()))
+    return remarks_on(str(getattr(rule, name))) if name in _TEMPLATES else ()
 
 
 def _differs(rule: CallbackRule, untouched: CallbackRule, name: str) -> bool:

@@ -7,6 +7,7 @@ from postbacks.admin.macro_palette import MacroGroup, ShownMacro, filters, macro
 from postbacks.admin.rule_form import PREVIEW, CallbackRuleForm
 from postbacks.admin.rule_layout import ShownField, ShownSection, sections_of
 from postbacks.admin.rule_preview import ShownPreview, preview_of
+from postbacks.admin.rule_suspension import Suspension, suspension_of
 from postbacks.admin.rule_texts import LABELS
 from postbacks.admin.rule_words import Line, SavedVersion, history_of, words_of
 from postbacks.insights.recent_events import recent_event_names
@@ -31,6 +32,7 @@ class RulePage:
     preview: ShownPreview
     problems: tuple[FieldProblem, ...]
     is_looked_at: bool  # sent for a look without JavaScript
+    is_refused: bool = False  # was to be saved, and could not
     sections: tuple[ShownSection, ...] = ()
     lines: tuple[Line, ...] = ()
     history: tuple[SavedVersion, ...] = ()
@@ -39,6 +41,12 @@ class RulePage:
     macros: tuple[MacroGroup, ...] = ()
     filters: tuple[ShownMacro, ...] = ()
     saved: CallbackRule | None = None
+    suspension: Suspension | None = None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return what is remarked on any field, each remark once."""
+        return tuple(dict.fromkeys(it for field in self.fields for it in field.remarks))
 
     @property
     def fields(self) -> Iterable[ShownField]:
@@ -53,7 +61,11 @@ def page_of(
 ) -> RulePage:
     """Return what the page of a rule shows; `chosen` is the event to look at it with."""
     page = live_page_of(form, may_write=may_write, chosen=chosen)
-    page = replace(page, saved=saved, history=history_of(saved) if saved is not None else ())
+    page = replace(page, is_refused=form.is_bound and not page.is_looked_at)
+    if saved is not None:
+        page = replace(page, saved=saved, history=history_of(saved))
+        # The form has put what was chosen into the rule: the row says what it is.
+        page = replace(page, suspension=suspension_of(saved.pk))
     if not may_write:
         return replace(page, lines=words_of(saved) if saved is not None else ())
     names = dict.fromkeys((*_STANDARD_NAMES, *recent_event_names()))

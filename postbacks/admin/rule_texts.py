@@ -30,7 +30,7 @@ HELP: Final[Mapping[str, str]] = {
     "status": "Only an active rule sends. Start with a draft while you write.",
     "app": "Whose events are sent, for example Gem Harbor iOS.",
     "partner": "Who is told, for example Unity Ads. A partner is needed for its credentials.",
-    "triggers": "Event names with commas between them, for example install, purchase; * is any.",
+    "triggers": "One name or more, with commas, for example install, purchase; * is any event.",
     "frequency": "Whether a device's second purchase, for example, is sent too.",
     "attribution_scope": "All installs' events, or for example only of those the partner earned.",
     "event_map": (
@@ -65,7 +65,7 @@ STATUSES: Final[Mapping[RuleStatus, str]] = {
     RuleStatus.DRAFT: "Draft: sends nothing yet",
     RuleStatus.ACTIVE: "Active: sends from now on",
     RuleStatus.PAUSED: "Paused: sends nothing; what is owed waits",
-    RuleStatus.SUSPENDED: "Suspended by us after lasting failure",
+    RuleStatus.SUSPENDED: "Suspended",
     RuleStatus.ARCHIVED: "Archived",
 }
 

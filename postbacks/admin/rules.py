@@ -19,7 +19,7 @@ from apps_registry.tenant_admin import TenantRelatedFilter, allowed
 from apps_registry.theme import Tone, badge
 from postbacks import rulebook
 from postbacks.admin.rule_actions import SwitchingAdmin
-from postbacks.admin.rule_form import PREVIEW, CallbackRuleForm
+from postbacks.admin.rule_form import CallbackRuleForm
 from postbacks.admin.rule_layout import FIELDS
 from postbacks.admin.rule_page import live_page_of, page_of
 from postbacks.admin.rule_preview import SAMPLE
@@ -110,8 +110,7 @@ class CallbackRuleAdmin(SwitchingAdmin):
         context["rule"] = page_of(
             form, saved=obj, may_write=may_write, chosen=request.POST.get("preview_event", SAMPLE)
         )
-        if PREVIEW in request.POST:
-            context["errors"] = None  # nothing was to be saved, so nothing has failed
+        context["errors"] = None  # the page has a banner of its own, which leads to the fields
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def get_urls(self) -> list[URLPattern]:

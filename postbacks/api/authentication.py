@@ -18,8 +18,9 @@ from rest_framework.request import Request
 from apps_registry.keys import API_TOKEN, SDK_KEY, hash_key
 from apps_registry.models import ApiToken, SdkKey, User
 from apps_registry.roles import RIGHTS, Right, allows
-from apps_registry.tenancy import Lifecycle, tenant
+from apps_registry.tenancy import tenant
 from postbacks.intake.checking import Reporter
+from postbacks.intake.known_keys import KnownKey, find_key
 
 _NOTED_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is; a write per call would cost more
 
@@ -47,18 +48,18 @@ class SdkKeyAuthentication(BaseAuthentication):
         secret = _secret(request)
         if secret.startswith(API_TOKEN):
             raise exceptions.PermissionDenied("An API token can't report events; use an SDK key.")
-        found = _find("find_sdk_key", secret)
+        found = find_key(secret)
         if found is None:
             raise exceptions.AuthenticationFailed("The SDK key is not known.")
         organization_id, key_id = found
         with tenant(organization_id):
-            key = SdkKey.objects.select_related("app").get(pk=key_id)
-            if key.revoked_at is not None:
+            key = KnownKey.load(organization_id, key_id)
+            if key.is_revoked:
                 raise exceptions.PermissionDenied("The SDK key was revoked; make a new one.")
-            if key.app.status == Lifecycle.ARCHIVED:
+            if key.is_of_archived_app:
                 raise exceptions.PermissionDenied("The app of this SDK key is archived.")
-            _note_use(key)
-            return None, _reporter(key, request)
+            _note_use(SdkKey, key.id, key.last_used_at)
+        return None, _reporter(key, request)
 
     def authenticate_header(self, request: Request) -> str:
         """Name the scheme in the answer 401."""
@@ -73,7 +74,7 @@ class TokenAuthentication(BaseAuthentication):
         secret = _secret(request)
         if secret.startswith(SDK_KEY):
             raise exceptions.PermissionDenied("An SDK key can only report events.")
-        found = _find("find_api_token", secret)
+        found = _find_token(secret)
         if found is None:
             raise exceptions.AuthenticationFailed("The API token is not known.")
         organization_id, token_id = found
@@ -83,7 +84,7 @@ class TokenAuthentication(BaseAuthentication):
                 raise exceptions.PermissionDenied("The API token was revoked.")
             if token.expires_at is not None and token.expires_at <= datetime.now(UTC):
                 raise exceptions.PermissionDenied("The API token has expired.")
-            _note_use(token)
+            _note_use(ApiToken, token.pk, token.last_used_at)
             return Caller(organization_id, _role(token), token.user), token
 
     def authenticate_header(self, request: Request) -> str:
@@ -118,9 +119,9 @@ def _secret(request: Request) -> str:
     raise exceptions.NotAuthenticated("Send the key as “Authorization: Bearer …”.")
 
 
-def _find(function: str, secret: str) -> tuple[int, int] | None:
+def _find_token(secret: str) -> tuple[int, int] | None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {function}(%s)", [hash_key(secret)])  # noqa: S608
+        cursor.execute("SELECT organization_id, id FROM find_api_token(%s)", [hash_key(secret)])
         row = cursor.fetchone()
     return (row[0], row[1]) if row else None
 
@@ -137,20 +138,20 @@ def _role(token: ApiToken) -> str:
     raise exceptions.PermissionDenied("The person of this API token is no longer a member.")
 
 
-def _note_use(key: SdkKey | ApiToken) -> None:
+def _note_use(model: type[SdkKey | ApiToken], pk: int, last_used_at: datetime | None) -> None:
     now = datetime.now(UTC)
-    if key.last_used_at is None or key.last_used_at < now - _NOTED_EVERY:
-        type(key).objects.filter(pk=key.pk).update(last_used_at=now)
+    if last_used_at is None or last_used_at < now - _NOTED_EVERY:
+        model.objects.filter(pk=pk).update(last_used_at=now)
 
 
-def _reporter(key: SdkKey, request: Request) -> Reporter:
-    is_server = key.kind == SdkKey.Kind.SERVER  # whose own address says nothing about the device
+def _reporter(key: KnownKey, request: Request) -> Reporter:
+    # A server's own address says nothing about the device.
     return Reporter(
         organization_id=key.organization_id,
         app_id=key.app_id,
-        is_server=is_server,
-        platform=key.app.platform,
-        bundle_ids=tuple(key.app.bundle_ids.values_list("identifier", flat=True)),
-        ip_address=None if is_server else client_address(request),
-        user_agent=None if is_server else request.META.get("HTTP_USER_AGENT"),
+        is_server=key.is_server,
+        platform=key.platform,
+        bundle_ids=tuple(key.bundle_ids),
+        ip_address=None if key.is_server else client_address(request),
+        user_agent=None if key.is_server else request.META.get("HTTP_USER_AGENT"),
     )

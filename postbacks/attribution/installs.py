@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from django.db import connection
 
+from postbacks import statements
 from postbacks.attribution.waterfall import Credit, InstallEvidence, attribute
 from postbacks.models.stored import StoredEvent
 
@@ -44,7 +44,7 @@ INSERT INTO install (
 )
 SELECT organization_id, app_id, device, install_id, installed_at, event_ref, event_received_at,
        attribution_type, attribution_version
-FROM jsonb_to_recordset(%s::jsonb) AS row (
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
     organization_id bigint, app_id bigint, device text, install_id text, installed_at timestamptz,
     event_ref bigint, event_received_at timestamptz, attribution_type text,
     attribution_version integer
@@ -57,7 +57,7 @@ _LOAD = """
 SELECT organization_id, app_id, device, installed_at, event_ref, attribution_type,
        attribution_version
 FROM install
-JOIN jsonb_to_recordset(%s::jsonb) AS wanted (o bigint, a bigint, d text)
+JOIN jsonb_to_recordset(%(wanted)s::jsonb) AS wanted (o bigint, a bigint, d text)
   ON organization_id = o AND app_id = a AND device = d
 """
 
@@ -65,8 +65,7 @@ JOIN jsonb_to_recordset(%s::jsonb) AS wanted (o bigint, a bigint, d text)
 def _record(firsts: Iterable[StoredEvent]) -> None:
     rows = [_row(event) for event in firsts]
     if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(_RECORD, [msgspec.json.encode(rows).decode()])
+        statements.run(_RECORD, {"rows": msgspec.json.encode(rows).decode()})
 
 
 def _row(event: StoredEvent) -> dict[str, object]:
@@ -88,12 +87,10 @@ def _load(keys: set[tuple[int, int, str]]) -> dict[tuple[int, int, str], KnownIn
     if not keys:
         return {}
     wanted = [{"o": o, "a": a, "d": d} for o, a, d in keys]
-    with connection.cursor() as cursor:
-        cursor.execute(_LOAD, [msgspec.json.encode(wanted).decode()])
-        return {
-            (organization_id, app_id, device): KnownInstall(
-                installed_at, event_ref, Credit(type=type_, version=version)
-            )
-            for organization_id, app_id, device, installed_at, event_ref, type_, version
-            in cursor.fetchall()
-        }  # fmt: skip
+    rows = statements.run(_LOAD, {"wanted": msgspec.json.encode(wanted).decode()})
+    return {
+        (organization_id, app_id, device): KnownInstall(
+            installed_at, event_ref, Credit(type=type_, version=version)
+        )
+        for organization_id, app_id, device, installed_at, event_ref, type_, version in rows
+    }

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import msgspec
-from django.db import connection
 
 from apps_registry.models.partners import open_credential
 from apps_registry.tenancy import Lifecycle
+from postbacks import statements
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.macros import CompiledRequest, compile_request
 from postbacks.models import RuleStatus
@@ -81,8 +81,8 @@ class CompiledRule:
 def load_active_rules(organizations: Iterable[int]) -> dict[int, list[CompiledRule]]:
     """Return each organization's active rules as they are now."""
     rules = _load(
-        "r.organization_id = ANY(%s) AND r.status = %s AND v.number = r.version",
-        [sorted(set(organizations)), RuleStatus.ACTIVE],
+        _LOAD_ACTIVE,
+        {"organizations": sorted(set(organizations)), "active": RuleStatus.ACTIVE.value},
     )
     found: dict[int, list[CompiledRule]] = {}
     for rule in filter(lambda rule: rule.is_on, rules):
@@ -94,32 +94,41 @@ def load_rule_versions(wanted: Iterable[RuleVersion]) -> dict[RuleVersion, Compi
     """Return the named versions of rules."""
     pairs = sorted(set(wanted))
     rules = _load(
-        "(v.rule_id, v.number) IN (SELECT * FROM unnest(%s::bigint[], %s::integer[]))",
-        [[rule for rule, _ in pairs], [number for _, number in pairs]],
+        _LOAD_VERSIONS,
+        {"rules": [rule for rule, _ in pairs], "numbers": [number for _, number in pairs]},
     )
     return {(rule.rule_id, rule.version): rule for rule in rules}
 
 
-_LOAD = """
+_RULES = """
 SELECT r.organization_id, r.id, v.number, r.status, v.definition::text, r.partner_id
 FROM callback_rule AS r
-JOIN callback_rule_version AS v ON v.organization_id = r.organization_id AND v.rule_id = r.id
-WHERE """
+JOIN callback_rule_version AS v ON v.organization_id = r.organization_id AND v.rule_id = r.id"""
+
+_LOAD_ACTIVE = f"""{_RULES}
+WHERE r.organization_id = ANY(%(organizations)s::bigint[]) AND r.status = %(active)s
+  AND v.number = r.version
+ORDER BY r.id
+"""
+
+_LOAD_VERSIONS = f"""{_RULES}
+JOIN unnest(%(rules)s::bigint[], %(numbers)s::integer[]) AS wanted (rule_id, number)
+  ON wanted.rule_id = v.rule_id AND wanted.number = v.number
+ORDER BY r.id
+"""
 
 _LOAD_PARTNERS = """
 SELECT p.organization_id, p.id, p.public_id::text, p.name, p.status, p.allowed_hosts,
        coalesce(jsonb_object_agg(c.name, c.sealed) FILTER (WHERE c.name IS NOT NULL), '{}')::text
 FROM partner AS p
 LEFT JOIN partner_credential AS c ON c.organization_id = p.organization_id AND c.partner_id = p.id
-WHERE p.id = ANY(%s)
+WHERE p.id = ANY(%(ids)s::bigint[])
 GROUP BY p.organization_id, p.id
 """
 
 
-def _load(condition: str, parameters: list[str | list[int]]) -> list[CompiledRule]:
-    with connection.cursor() as cursor:
-        cursor.execute(_LOAD + condition + " ORDER BY r.id", parameters)
-        rows = cursor.fetchall()
+def _load(statement: str, parameters: Mapping[str, object]) -> list[CompiledRule]:
+    rows = statements.run(statement, parameters)
     definitions = {
         (rule_id, number): parsed
         for _, rule_id, number, _, definition, _ in rows
@@ -143,20 +152,19 @@ def _load(condition: str, parameters: list[str | list[int]]) -> list[CompiledRul
 def _load_partners(ids: set[int | None]) -> dict[tuple[int, int | None], PartnerSecrets]:
     if not ids:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(_LOAD_PARTNERS, [list(ids)])
-        return {
-            (organization_id, id_): PartnerSecrets(
-                organization_id,
-                id_,
-                public_id,
-                name,
-                status,
-                frozenset(hosts),
-                msgspec.json.decode(sealed),
-            )
-            for organization_id, id_, public_id, name, status, hosts, sealed in cursor.fetchall()
-        }
+    rows = statements.run(_LOAD_PARTNERS, {"ids": list(ids)})
+    return {
+        (organization_id, id_): PartnerSecrets(
+            organization_id,
+            id_,
+            public_id,
+            name,
+            status,
+            frozenset(hosts),
+            msgspec.json.decode(sealed),
+        )
+        for organization_id, id_, public_id, name, status, hosts, sealed in rows
+    }
 
 
 def _parse_or_note(rule_id: int, number: int, definition: str) -> RuleDefinition | None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from django.db import connection
 
+from postbacks import statements
 from postbacks.callbacks.compiled_rules import CompiledRule, load_active_rules
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.known import facts_of, lacks_consent, values_for
@@ -109,7 +109,9 @@ def _decide(rule: CompiledRule, event: StoredEvent, standing: Standing, now: dat
 _FIRST_TIMES = """
 INSERT INTO rule_device (organization_id, rule_id, device)
 SELECT organization_id, rule_id, device
-FROM jsonb_to_recordset(%s::jsonb) AS row (organization_id bigint, rule_id bigint, device text)
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
+    organization_id bigint, rule_id bigint, device text
+)
 ORDER BY organization_id, rule_id, device  -- the same for all workers, so that none waits in a ring
 ON CONFLICT DO NOTHING
 RETURNING rule_id, device
@@ -157,6 +159,5 @@ def _claim_first_times(decisions: Iterable[Decision]) -> set[tuple[int, str]]:
     ]
     if not rows:
         return set()
-    with connection.cursor() as cursor:
-        cursor.execute(_FIRST_TIMES, [msgspec.json.encode(rows).decode()])
-        return {(rule_id, device) for rule_id, device in cursor.fetchall()}
+    won = statements.run(_FIRST_TIMES, {"rows": msgspec.json.encode(rows).decode()})
+    return {(rule_id, device) for rule_id, device in won}

@@ -8,6 +8,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import connection, transaction
 
+from postbacks import statements
 from postbacks.models.days import whole_days
 from postbacks.outgoing import Owed
 
@@ -35,8 +36,13 @@ RETURNING due_postback.postback_id, event_received_at, host, kind, tries
 _LOAD = """
 SELECT organization_id, id, public_id, rule_id, rule_version, event_id, event_received_at,
        installed_at, created_at, attempts_made, fingerprint
-FROM postback
-WHERE id = ANY(%(ids)s) AND event_received_at BETWEEN %(first)s AND %(last)s
+FROM unnest(%(ids)s::bigint[], %(moments)s::timestamptz[]) AS wanted (wanted_id, received_at)
+CROSS JOIN LATERAL (  -- one by one: each is found by its key, whatever the statistics say
+    SELECT * FROM postback
+    WHERE id = wanted_id AND event_received_at = received_at
+      AND event_received_at BETWEEN %(first)s AND %(last)s
+    LIMIT 1
+) AS claimed
 """
 
 _NEXT_DUE = "SELECT extract(epoch FROM min(due_at) - now()) FROM due_postback"
@@ -69,8 +75,8 @@ def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] =
     """
     lanes = list(busy)
     claim_id = uuid.uuid4()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
+    with transaction.atomic():
+        rows = statements.run(
             _CLAIM,
             {
                 "lease": settings.LEASE_SECONDS,
@@ -81,7 +87,6 @@ def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] =
                 "busy_hosts": [host for _, host in lanes],
             },
         )
-        rows = cursor.fetchall()
         owed = _load([(id_, received_at) for id_, received_at, *_ in rows])
         _forget(id_ for id_, *_ in rows if id_ not in owed)
     return [
@@ -93,9 +98,7 @@ def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] =
 
 def seconds_until_due() -> float | None:
     """Return how long until the next postback is due; None if nothing is waiting."""
-    with connection.cursor() as cursor:
-        cursor.execute(_NEXT_DUE)
-        (seconds,) = cursor.fetchone()
+    ((seconds,),) = statements.run(_NEXT_DUE, {})
     return None if seconds is None else float(seconds)
 
 
@@ -110,7 +113,9 @@ def _forget(ids: Iterable[int]) -> None:
 def _load(keys: Sequence[tuple[int, datetime]]) -> dict[int, Owed]:
     if not keys:
         return {}
-    first, last = whole_days(received_at for _, received_at in keys)
-    with connection.cursor() as cursor:
-        cursor.execute(_LOAD, {"ids": [id_ for id_, _ in keys], "first": first, "last": last})
-        return {owed.id: owed for owed in (Owed(*row) for row in cursor.fetchall())}
+    ids, moments = zip(*keys, strict=True)
+    first, last = whole_days(moments)
+    rows = statements.run(
+        _LOAD, {"ids": list(ids), "moments": list(moments), "first": first, "last": last}
+    )
+    return {owed.id: owed for owed in (Owed(*row) for row in rows)}

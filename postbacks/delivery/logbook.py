@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
+from postbacks import statements
 from postbacks.delivery.claiming import Claim
 from postbacks.models import PostbackStatus
 from postbacks.models.days import whole_days
@@ -99,7 +100,8 @@ UPDATE postback SET
 FROM ours
 WHERE postback.organization_id = ours.organization_id AND postback.id = ours.postback_id
   AND postback.event_received_at = ours.event_received_at
-  AND postback.event_received_at BETWEEN %(first)s AND %(last)s
+  -- The days stand in the text: with parameters PostgreSQL would plan for days that look short.
+  AND postback.event_received_at BETWEEN '{{first}}' AND '{{last}}'
 """  # noqa: S608  # only our own words are put in
 
 _PUT_BACK = """
@@ -150,8 +152,7 @@ def _finish(attempts: Sequence[Finished]) -> None:
         return
     first, last = whole_days(attempt.event_received_at for attempt in attempts)
     rows = msgspec.json.encode(attempts).decode()
-    with connection.cursor() as cursor:
-        cursor.execute(_FINISH, {"rows": rows, "first": first, "last": last})
+    statements.run(_FINISH.format(first=first, last=last), {"rows": rows})
 
 
 def put_back(claims: Sequence[Claim], *, seconds: float, reason: str = "") -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from django.db import connection
 
+from postbacks import statements
 from postbacks.models import PostbackStatus
 
 
@@ -69,6 +69,5 @@ def owe(postbacks: Sequence[NewPostback]) -> int:
     """Write postbacks and return how many were new: an event decided twice owes nothing twice."""
     if not postbacks:
         return 0
-    with connection.cursor() as cursor:
-        cursor.execute(_OWE, {"rows": msgspec.json.encode(postbacks).decode()})
-        return int(cursor.fetchone()[0])
+    ((owed,),) = statements.run(_OWE, {"rows": msgspec.json.encode(postbacks).decode()})
+    return int(owed)

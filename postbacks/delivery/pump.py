@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from django.conf import settings
 from django.db import connection
 
+from postbacks import statements
 from postbacks.delivery.claiming import Claim, Lane, claim_due, seconds_until_due
 from postbacks.delivery.http import Sender
 from postbacks.delivery.lanes import Job, Lanes
@@ -70,6 +71,7 @@ class Pump:
     _next_beat: float = 0.0
     _logged_at: float = 0.0
     _wake: tuple[int, int] = (-1, -1)
+    _due_in: float | None = None  # seconds, as last seen
 
     def __post_init__(self) -> None:
         self._lanes = Lanes(self._send)
@@ -110,6 +112,7 @@ class Pump:
         if time.monotonic() < self._next_beat:
             return True
         self._next_beat = time.monotonic() + self.beat_seconds
+        statements.plan_anew()
         return self.beat()
 
     def _turn(self) -> bool:
@@ -119,8 +122,10 @@ class Pump:
         if self._is_time_to_log():
             self._write()
         decided = self.decide()
-        self._claim()
-        return bool(decided)
+        # Most turns find nothing: to look takes far less than to begin a claim.
+        self._due_in = seconds_until_due()
+        claimed = self._claim() if self._due_in is not None and self._due_in <= 0 else 0
+        return bool(decided or claimed)
 
     def _listen(self) -> None:
         connection.ensure_connection()
@@ -135,10 +140,10 @@ class Pump:
         # Called while any statement runs: what came then no longer shows on the socket.
         self._notified = True
 
-    def _claim(self) -> None:
+    def _claim(self) -> int:
         room = MOST_IN_FLIGHT - self._in_flight.total()
         if room <= 0:
-            return
+            return 0
         claimed_at = time.monotonic()
         busy = [lane for lane, count in self._in_flight.items() if count > MANY]
         claims = claim_due(min(room, MANY), busy=busy)
@@ -149,6 +154,7 @@ class Pump:
                 self._done.put((claim, Untried.HELD))
             else:
                 self._lanes.add(Job(claim, ready, claimed_at))
+        return len(claims)
 
     def _send(self, job: Job) -> None:
         """Make an attempt in a thread, unless it is too late for the lease or for the pump."""
@@ -205,9 +211,9 @@ class Pump:
 
     def _wait(self, ends_at: float) -> bool:
         limits = [self.beat_seconds, ends_at - time.monotonic()]
-        if (due_in := seconds_until_due()) is not None:
-            limits.append(max(due_in, _TAKEN_SECONDS))
-        if not self._notified:  # that may have changed by the query
+        if self._due_in is not None:
+            limits.append(max(self._due_in, _TAKEN_SECONDS))
+        if not self._notified:  # that may have changed by the last query
             self._sleep(max(0.0, min(limits)))
         return True
 

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps_registry.models.apps import Platform
 from apps_registry.roles import Right
 from apps_registry.tenant_admin import allowed
 from postbacks.insights.first_steps import FirstSteps
+
+_ADVERTISING_ID = "6d92078a-8246-4ba4-ae5b-76104861e7dc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,21 @@ def checklist(steps: FirstSteps, request: HttpRequest) -> list[Step]:
             "Add an app",
         ),
         Step(
+            "Add a partner",
+            "Who is told: an ad network, an MMP, an analytics tool or your own server.",
+            steps.partner,
+            _add("apps_registry_partner") if sets_up else "",
+            "Add a partner",
+        ),
+        Step(
+            "Write a callback rule",
+            "Which events send a postback to the partner, and what it says. "
+            "Have it send purchases, and set its status to Active.",
+            steps.rule,
+            _add("postbacks_callbackrule") if sets_up else "",
+            "Write a rule",
+        ),
+        Step(
             "Create an SDK key",
             "Your app or your server reports with it. It is shown once, when it is made."
             + ("" if manages else " An owner of your organization can create it."),
@@ -45,23 +63,11 @@ def checklist(steps: FirstSteps, request: HttpRequest) -> list[Step]:
         ),
         Step(
             "Send an event",
-            "Put your key into this command and run it in a terminal.",
+            "A purchase: put your key into this command and run it in a terminal.",
             steps.event,
-            command="" if steps.event else _curl(request.build_absolute_uri("/api/v1/events")),
-        ),
-        Step(
-            "Add a partner",
-            "Who is told: an ad network, an MMP, an analytics tool or your own server.",
-            steps.partner,
-            _add("apps_registry_partner") if sets_up else "",
-            "Add a partner",
-        ),
-        Step(
-            "Write a callback rule",
-            "Which events send a postback to the partner, and what it says.",
-            steps.rule,
-            _add("postbacks_callbackrule") if sets_up else "",
-            "Write a rule",
+            command=""
+            if steps.event
+            else _curl(request.build_absolute_uri("/api/v1/events"), steps.platform),
         ),
     ]
 
@@ -70,11 +76,15 @@ def _add(page: str) -> str:
     return reverse(f"admin:{page}_add")
 
 
-def _curl(address: str) -> str:
+def _curl(address: str, platform: str) -> str:
+    id_name = "idfa" if platform == Platform.IOS else "gaid"
     event = {
         "event_id": str(uuid.uuid4()),
-        "event_name": "install",
+        "event_name": "purchase",
         "install_id": "my-first-device",
+        id_name: _ADVERTISING_ID,
+        "revenue": "4.99",
+        "currency": "USD",
         "ip_address": "203.0.113.7",
         "user_agent": "curl",
     }

@@ -1,6 +1,6 @@
 """How far a new organization has come on the way to its first postback."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from django.db import connection
 
@@ -12,29 +12,32 @@ _READ = f"""
 SELECT
     EXISTS (SELECT FROM app WHERE organization_id = %(organization)s
         AND status = '{Lifecycle.ACTIVE}'),
-    EXISTS (SELECT FROM sdk_key WHERE organization_id = %(organization)s AND revoked_at IS NULL),
-    EXISTS (SELECT FROM event_key WHERE organization_id = %(organization)s),
     EXISTS (SELECT FROM partner WHERE organization_id = %(organization)s
         AND status = '{Lifecycle.ACTIVE}'),
     EXISTS (SELECT FROM callback_rule WHERE organization_id = %(organization)s
-        AND status <> '{RuleStatus.ARCHIVED}')
+        AND status <> '{RuleStatus.ARCHIVED}'),
+    EXISTS (SELECT FROM sdk_key WHERE organization_id = %(organization)s AND revoked_at IS NULL),
+    EXISTS (SELECT FROM event_key WHERE organization_id = %(organization)s),
+    coalesce((SELECT platform FROM app WHERE organization_id = %(organization)s
+        AND status = '{Lifecycle.ACTIVE}' ORDER BY id DESC LIMIT 1), '')
 """  # noqa: S608  # only our own words are put in
 
 
 @dataclass(frozen=True, slots=True)
 class FirstSteps:
-    """This is what an organization has already."""
+    """This is what an organization has already. `platform` is that of its newest app, or empty."""
 
     app: bool
-    sdk_key: bool
-    event: bool
     partner: bool
     rule: bool
+    sdk_key: bool
+    event: bool
+    platform: str
 
     @property
     def done(self) -> int:
         """Return how many steps are behind."""
-        return sum(bool(getattr(self, step.name)) for step in fields(self))
+        return sum((self.app, self.partner, self.rule, self.sdk_key, self.event))
 
     @property
     def complete(self) -> bool:

@@ -107,9 +107,10 @@ def attempt_log(outcome: str, cursor: Cursor) -> Page[DeliveryAttempt]:
     return _page(rows, _equal(outcome=outcome), None, "event_received_at", (), cursor)
 
 
-def install_log(app_id: int | None, cursor: Cursor) -> Page[Install]:
-    """Return a page of installs, newest first, with their apps."""
-    return _page(Install.objects.all(), _equal(app_id=app_id), None, None, ("app",), cursor)
+def install_log(span: Span, app_id: int | None, cursor: Cursor) -> Page[Install]:
+    """Return a page of installs in the order of their arrival, newest first, with their apps."""
+    rows = span.within(Install.objects.all(), "event_received_at")
+    return _page(rows, _equal(app_id=app_id), None, "event_received_at", ("app",), cursor)
 
 
 def failure_log(cursor: Cursor) -> Page[DecisionFailure]:
@@ -121,7 +122,7 @@ def _page(
     span: "QuerySet[Any]",
     conditions: Sequence[Q],
     by_id: Q | None,
-    time_key: str | None,
+    time_key: str,
     related: tuple[str, ...],
     cursor: Cursor,
 ) -> Page[Any]:

@@ -5,19 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
+
 from postbacks.insights.clock_hours import clock_hours
 from postbacks.insights.first_steps import FirstSteps, read_first_steps
 from postbacks.insights.last_day import LastDay, read_last_day
 from postbacks.insights.newest_failures import Failure, read_newest_failures
 from postbacks.insights.volume import Volume, read_volume
-from postbacks.models import CallbackRule
+from postbacks.models import CallbackRule, RuleStatus
 
 _DAY = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """This is all that the first page says. `rules` has each rule that is spoken of, by id."""
+    """This is all that the first page says.
+
+    `rules` has each rule that is spoken of, by id; suspended ones always are.
+    """
 
     now: datetime
     zone: ZoneInfo
@@ -26,6 +31,12 @@ class Overview:
     day: LastDay
     failures: list[Failure]
     rules: Mapping[int, CallbackRule]
+
+    @property
+    def suspended(self) -> list[CallbackRule]:
+        """Return the rules that no longer send because their partner says it is gone."""
+        found = [rule for rule in self.rules.values() if rule.status == RuleStatus.SUSPENDED]
+        return sorted(found, key=lambda rule: rule.name)
 
 
 def read_overview(*, now: datetime, zone: ZoneInfo) -> Overview:
@@ -49,10 +60,8 @@ def read_overview(*, now: datetime, zone: ZoneInfo) -> Overview:
 
 
 def _rules(ids: set[int]) -> list[CallbackRule]:
-    if not ids:
-        return []
     return list(
-        CallbackRule.objects.filter(pk__in=ids)
+        CallbackRule.objects.filter(Q(pk__in=ids) | Q(status=RuleStatus.SUSPENDED))
         .select_related("partner")
         .only("name", "status", "partner__name")
     )

@@ -39,7 +39,7 @@ def cards(overview: Overview) -> list[Card]:
             "Installs",
             wording.number(volume.installs),
             wording.change(volume.installs, volume.installs_before),
-            _list("install"),
+            _list("install", time="24h"),
         ),
         Card(
             "Postbacks created",
@@ -89,7 +89,7 @@ def _delivery_time(overview: Overview) -> Card:
     taken = overview.day.delivery_time
     if taken is None:
         return Card("Delivery time", "\N{EN DASH}", "nothing delivered yet")
-    most = f"95 % within {wording.seconds(taken.most)}"
+    most = f"{wording.percent(95)} within {wording.seconds(taken.most)}"
     return Card("Delivery time", wording.seconds(taken.median), f"median · {most}")
 
 

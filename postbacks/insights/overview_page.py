@@ -18,9 +18,10 @@ from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
 
 @dataclass(frozen=True, slots=True)
 class FailureLine:
-    """This is one of the newest failures, as people read it."""
+    """This is a failure, or a group of like ones, as people read it. `subject` is what failed."""
 
-    event_name: str
+    subject: str
+    is_group: bool
     rule: str
     partner: str
     tried: str
@@ -46,12 +47,21 @@ class TroubleLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspendedLine:
+    """This is a rule that no longer sends, and where its page is."""
+
+    rule: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class OverviewPage:
     """This is what the template shows of an overview."""
 
     clock: str
     zone: str
     is_new: bool
+    suspended: list[SuspendedLine]
     cards: list[Card]
     chart: HoursChart
     summary: str
@@ -65,9 +75,10 @@ def overview_page(overview: Overview) -> OverviewPage:
     local = overview.now.astimezone(overview.zone)
     day = overview.day.total
     return OverviewPage(
-        clock=f"{local:%B} {local.day}, {local:%H:%M}",
+        clock=wording.moment(local),
         zone=overview.zone.key,
         is_new=not overview.steps.event,
+        suspended=[SuspendedLine(it.name, _rule_url(it)) for it in overview.suspended],
         cards=cards(overview),
         chart=hours_chart.draw(overview.day.hours, overview.zone),
         summary=(
@@ -90,27 +101,48 @@ def log_url(**filters: str) -> str:
 def _failure(failure: Failure, overview: Overview) -> FailureLine:
     rule = overview.rules[failure.rule_id]
     body = " ".join((failure.body or "").split())
+    answer = wording.answer(failure.error, failure.status_code)
+    is_group = failure.count > 1
     return FailureLine(
-        event_name=failure.event_name,
+        subject=f"{wording.number(failure.count)} postbacks"
+        if is_group
+        else failure.event_name or "Postback",
+        is_group=is_group,
         rule=rule.name,
         partner=rule.partner.name if rule.partner else "",
         tried=wording.ago(failure.tried_at, overview.now),
         tried_at=failure.tried_at,
-        tried_exactly=f"{failure.tried_at.astimezone(overview.zone):%Y-%m-%d %H:%M:%S %Z}",
-        answer=wording.answer(failure.error, failure.status_code),
+        tried_exactly=wording.moment(failure.tried_at.astimezone(overview.zone), to_seconds=True),
+        answer=f"{wording.number(failure.count)} \N{MULTIPLICATION SIGN} {answer}"
+        if is_group
+        else answer,
         detail=failure.detail,
         body=body if len(body) <= SHOWN_OF_BODY else f"{body[:SHOWN_OF_BODY]}…",
         outlook=_outlook(failure, rule, overview),
         given_up=failure.status == PostbackStatus.FAILED,
-        url=reverse("admin:postbacks_postback_change", args=[failure.postback_id]),
+        url=_group_url(failure)
+        if is_group
+        else reverse("admin:postbacks_postback_change", args=[failure.postback_id]),
     )
+
+
+def _group_url(failure: Failure) -> str:
+    code = "none" if failure.status_code is None else str(failure.status_code)
+    return log_url(rule=str(failure.rule_id), status=failure.status, code=code, time="7d")
+
+
+def _rule_url(rule: CallbackRule) -> str:
+    return reverse("admin:postbacks_callbackrule_change", args=[rule.pk])
 
 
 def _outlook(failure: Failure, rule: CallbackRule, overview: Overview) -> str:
     if failure.status == PostbackStatus.FAILED:
-        return "Given up" if failure.number == 1 else f"Given up after {failure.number} tries"
+        is_first = failure.number == 1 or failure.count > 1
+        return "Given up" if is_first else f"Given up after {failure.number} tries"
     if rule.status != RuleStatus.ACTIVE:
         return "On hold: the rule is switched off"
+    if failure.count > 1:
+        return "Trying again"
     if failure.next_attempt_at is None or failure.next_attempt_at <= overview.now:
         return "Trying again now"
     then = failure.next_attempt_at.astimezone(overview.zone)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_NBSP = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 
 _WITHOUT_ANSWER = {
     "no_answer": "No answer",
@@ -27,10 +28,10 @@ def number(count: int) -> str:
 def percent(share: float) -> str:
     """Return a percentage with one digit, which never rounds up to a false 100 or down to a 0."""
     if 99.9 < share < 100:
-        return "> 99.9 %"
+        return f"> 99.9{_NBSP}%"
     if 0 < share < 0.1:
-        return "< 0.1 %"
-    return f"{share:.1f}".removesuffix(".0") + " %"
+        return f"< 0.1{_NBSP}%"
+    return f"{share:.1f}".removesuffix(".0") + f"{_NBSP}%"
 
 
 def change(count: int, before: int) -> str:
@@ -45,17 +46,17 @@ def change(count: int, before: int) -> str:
         return "as many as the day before"
     if percents >= 1_000:
         return f"{round(count / before):,} times the day before"
-    return f"{percents:+d} % to the day before".replace("-", "\N{MINUS SIGN}")
+    return f"{percents:+d}{_NBSP}% to the day before".replace("-", "\N{MINUS SIGN}")
 
 
 def seconds(length: float) -> str:
     """Return a time span in the unit that suits it: 40 ms, 1.4 s, 3 min, 2 h, 3 days."""
     if length < 1:
-        return f"{max(round(length * 1_000), 1)} ms"
+        return f"{max(round(length * 1_000), 1)}{_NBSP}ms"
     if length < 10:
-        return f"{length:.1f}".removesuffix(".0") + " s"
+        return f"{length:.1f}".removesuffix(".0") + f"{_NBSP}s"
     if length < _MINUTE:
-        return f"{round(length)} s"
+        return f"{round(length)}{_NBSP}s"
     return span(timedelta(seconds=length))
 
 
@@ -63,11 +64,17 @@ def span(length: timedelta) -> str:
     """Return a time span of a minute or more, cut down to whole units: 3 min, 2 h, 1 day."""
     total = int(length.total_seconds())
     if total < _HOUR:
-        return f"{max(total // _MINUTE, 1)} min"
+        return f"{max(total // _MINUTE, 1)}{_NBSP}min"
     if total < _DAY:
-        return f"{total // _HOUR} h"
+        return f"{total // _HOUR}{_NBSP}h"
     days = total // _DAY
-    return "1 day" if days == 1 else f"{days} days"
+    return f"1{_NBSP}day" if days == 1 else f"{days}{_NBSP}days"
+
+
+def moment(local: datetime, *, to_seconds: bool = False) -> str:
+    """Return a moment as all pages write it, in its own zone: Nov 23, 2026, 00:43."""
+    clock = f"{local:%H:%M:%S %Z}" if to_seconds else f"{local:%H:%M}"
+    return f"{local:%b} {local.day}, {local.year}, {clock}"
 
 
 def ago(moment: datetime, now: datetime) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
-from django.db import connection
 
 from apps_registry.tenancy import tenant
+from postbacks import statements
 from postbacks.intake.body import read_events
 from postbacks.intake.checking import CheckedEvent, Reporter, check_event
 from postbacks.intake.faults import Fault
@@ -125,8 +125,8 @@ def _first_of_each_id(checked: list[CheckedEvent]) -> list[dict[str, object]]:
 
 
 def _store(rows: list[dict[str, object]], reporter: Reporter) -> int:
-    with tenant(reporter.organization_id), connection.cursor() as cursor:
-        cursor.execute(
+    with tenant(reporter.organization_id):
+        ((accepted, _notified),) = statements.run(
             _STORE,
             {
                 "events": _encoder.encode(rows).decode(),
@@ -135,4 +135,4 @@ def _store(rows: list[dict[str, object]], reporter: Reporter) -> int:
                 "source": EventSource.SERVER if reporter.is_server else EventSource.SDK,
             },
         )
-        return int(cursor.fetchone()[0])
+    return int(accepted)

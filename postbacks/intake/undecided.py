@@ -1,20 +1,26 @@
 """The queue between intake and the pipeline: events that are stored and not decided."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
 
-# A failed decision is tried again after 10 s, 20 s, 40 s … at most an hour.
+from postbacks import statements
+
+# By the index, which remembers what is gone; the table's beginning is full of it.
+_IS_ANY = "SELECT min(id) IS NOT NULL FROM undecided_event"
+
 _TAKE = """
 WITH taken AS (
-    SELECT id FROM undecided_event ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+    SELECT id FROM undecided_event ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), forgotten AS (
+    DELETE FROM decision_failure USING taken WHERE decision_failure.id = taken.id
 )
 DELETE FROM undecided_event USING taken WHERE undecided_event.id = taken.id
 RETURNING undecided_event.id, organization_id, received_at
 """
 
+# A failed decision is tried again after 10 s, 20 s, 40 s … at most an hour.
 _SET_ASIDE = """
 INSERT INTO decision_failure (id, organization_id, received_at, error, next_try_at)
 VALUES (%(id)s, %(organization)s, %(received)s, %(error)s, now() + interval '10 seconds')
@@ -40,14 +46,19 @@ class Undecided:
     received_at: datetime
 
 
+def is_any_undecided() -> bool:
+    """Tell whether events wait, of which another worker may be deciding some."""
+    ((waits,),) = statements.run(_IS_ANY, {})
+    return bool(waits)
+
+
 def take_undecided(limit: int) -> list[Undecided]:
     """Take the oldest undecided events out of the queue, within the caller's transaction.
 
-    A rollback, or the death of this process, puts them back.
+    A rollback, or the death of this process, puts them back, and the notes on earlier failures.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_TAKE, [limit])
-        return sorted((Undecided(*row) for row in cursor.fetchall()), key=lambda event: event.id)
+    rows = statements.run(_TAKE, {"limit": limit})
+    return sorted((Undecided(*row) for row in rows), key=lambda event: event.id)
 
 
 def take_one(event: Undecided) -> bool:
@@ -75,12 +86,10 @@ def set_aside(event: Undecided, error: str) -> None:
         )
 
 
-def forget_failures(events: Sequence[Undecided]) -> None:
-    """Remove the notes on events that have been decided after all."""
+def forget_failure(event: Undecided) -> None:
+    """Remove the note on an event that has been decided after all."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM decision_failure WHERE id = ANY(%s)", [[event.id for event in events]]
-        )
+        cursor.execute("DELETE FROM decision_failure WHERE id = %s", [event.id])
 
 
 def bring_back(limit: int = 100) -> int:

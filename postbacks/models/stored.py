@@ -8,9 +8,9 @@ from typing import Any, Self
 from uuid import UUID
 
 import msgspec
-from django.db import connection
 
 from apps_registry.models import App
+from postbacks import statements
 from postbacks.models.days import whole_days
 
 # Numbers in JSON keep all their digits; psycopg's own loader would make floats of them.
@@ -28,10 +28,14 @@ SELECT e.organization_id, e.id, e.received_at, e.event_id, e.event_name, e.event
        e.platform, e.bundle_id, e.device, e.revenue, e.currency, e.customer_user_id,
        e.fields::text, e.params::text,
        a.id, a.public_id, a.name, a.platform, a.store_id, a.store_share
-FROM event AS e
+FROM unnest(%(ids)s::bigint[], %(moments)s::timestamptz[]) AS wanted (id, received_at)
+CROSS JOIN LATERAL (  -- one by one: each is found by its key, whatever the statistics say
+    SELECT * FROM event
+    WHERE id = wanted.id AND received_at = wanted.received_at
+      AND received_at BETWEEN %(first)s AND %(last)s
+    LIMIT 1
+) AS e
 JOIN app AS a ON a.organization_id = e.organization_id AND a.id = e.app_id
-WHERE e.id = ANY(%(ids)s)
-  AND e.received_at BETWEEN %(first)s AND %(last)s
 """
 
 
@@ -112,10 +116,12 @@ def load_events(keys: Iterable[tuple[int, datetime]]) -> list[StoredEvent]:
     pairs = list(keys)
     if not pairs:
         return []
-    first, last = whole_days(received_at for _, received_at in pairs)
-    with connection.cursor() as cursor:
-        cursor.execute(_LOAD, {"ids": [id_ for id_, _ in pairs], "first": first, "last": last})
-        return sorted((_event(row) for row in cursor.fetchall()), key=lambda event: event.id)
+    ids, moments = zip(*pairs, strict=True)
+    first, last = whole_days(moments)
+    rows = statements.run(
+        _LOAD, {"ids": list(ids), "moments": list(moments), "first": first, "last": last}
+    )
+    return sorted((_event(row) for row in rows), key=lambda event: event.id)
 
 
 def _event(row: Sequence[Any]) -> StoredEvent:

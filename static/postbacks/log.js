@@ -1,8 +1,10 @@
-// Opens rows in place and copies texts. Without it, the same controls are links to pages.
+// Opens rows in place, watches those that are about to be sent, and copies texts. Without it, the same controls are links to pages.
 "use strict";
 
 (() => {
   const failed = "The details can't be loaded. ";
+  const pause = 2000;
+  const mostLooks = 15; // half a minute
 
   function openable(link) {
     const button = document.createElement("button");
@@ -30,6 +32,7 @@
     const opened = document.getElementById(`opened-${button.dataset.row}`);
     if (opened) {
       opened.hidden = !open;
+      if (open) watch(button, opened.cells[0], mostLooks);
     } else if (open) {
       load(button, insertRow(button, row));
     }
@@ -49,16 +52,9 @@
   }
 
   async function load(button, cell) {
-    const back = encodeURIComponent(location.pathname + location.search);
     try {
-      const answer = await fetch(`${button.dataset.details}?next=${back}`, { redirect: "manual" });
-      if (answer.type === "opaqueredirect") {
-        location.reload(); // signed out: the sign-in page leads back here
-        return;
-      }
-      if (!answer.ok) throw new Error(String(answer.status));
-      cell.innerHTML = await answer.text(); // rendered by our server, every value escaped
-      copyable(cell);
+      show(await fetched(button), cell);
+      watch(button, cell, mostLooks);
     } catch {
       const page = document.createElement("a");
       page.className = "pb-link";
@@ -66,6 +62,47 @@
       page.textContent = "Open them as a page";
       cell.replaceChildren(failed, page);
     }
+  }
+
+  async function fetched(button) {
+    const back = encodeURIComponent(location.pathname + location.search);
+    const answer = await fetch(`${button.dataset.details}?next=${back}`, { redirect: "manual" });
+    if (answer.type === "opaqueredirect") location.reload(); // signed out: sign-in leads back here
+    if (!answer.ok) throw new Error(String(answer.status));
+    return answer.text();
+  }
+
+  function show(details, cell) {
+    cell.innerHTML = details; // rendered by our server, every value escaped
+    copyable(cell);
+    const row = cell.parentElement.previousElementSibling;
+    for (const fresh of cell.querySelectorAll("template[data-cell]")) {
+      const stale = row.querySelector(`td[data-cell="${fresh.dataset.cell}"]`);
+      if (stale) stale.replaceChildren(fresh.content);
+      fresh.remove();
+    }
+  }
+
+  // Looks again and again at a postback that is about to be sent, as long as somebody can see it.
+  function watch(button, cell, looks) {
+    if (looks === 0 || !cell.querySelector("[data-moving]")) return;
+    window.setTimeout(async () => {
+      if (cell.parentElement.hidden || document.hidden) return;
+      const isInUse = cell.contains(document.activeElement) || String(window.getSelection()) !== "";
+      try {
+        if (!isInUse) show(await fetched(button), cell);
+        watch(button, cell, looks - 1);
+      } catch {
+        // What was shown last stays; the next click on the row's page reads it anew.
+      }
+    }, pause);
+  }
+
+  // A page that led back here names the row from which a person came.
+  function openNamed() {
+    const named = document.getElementById(location.hash.slice(1));
+    const button = named?.querySelector("button.pl-toggle");
+    if (button?.getAttribute("aria-expanded") === "false") toggle(button);
   }
 
   function copyable(within) {
@@ -111,6 +148,7 @@
     document.querySelectorAll("[data-opens-in-place] a[data-details]").forEach(openable);
     document.querySelectorAll("form.pl-filters").forEach(leaveOutEmpty);
     copyable(document);
+    openNamed();
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

@@ -72,14 +72,17 @@
       ask();
     }
   });
-  rule.addEventListener("click", (event) => {
-    const link = event.target.closest(".rule-list a");
+  form.addEventListener("click", (event) => {
+    const link = event.target.closest(".rule-list a, #rule-errors a");
     const field = link && document.getElementById(link.hash.slice(1));
     if (!field) return;
     event.preventDefault();
     for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
     field.focus();
   });
+
+  // After the page's own scripts: one of them puts the cursor into a new rule's first input.
+  window.addEventListener("load", () => document.getElementById("rule-errors")?.focus());
 
   // Names of events
 

@@ -1,6 +1,7 @@
 """Events, postbacks and attempts: all is seen, nothing is written, and big logs stay quick."""
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.admin import site
@@ -9,8 +10,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import tenant
-from postbacks.models import DeliveryAttempt, Event, Postback
+from postbacks.models import DeliveryAttempt, Event, Postback, PostbackStatus, SkipReason
 from postbacks.roles import WORKER
+from tests import make
 from tests.admin.pages import sign_in
 from tests.database import as_role
 from tests.isolation.story import Story, live_through
@@ -39,7 +41,7 @@ def test_a_postback_shows_its_attempts_with_request_and_answer(story: Story) -> 
     shown = page.content.decode()
     assert "https://ads.example.com" in shown
     assert '<pre class="pb-code" tabindex="0">no</pre>' in shown
-    assert "12 ms" in shown
+    assert "12\N{NO-BREAK SPACE}ms" in shown
 
 
 def test_what_a_partner_answered_is_shown_as_text(story: Story) -> None:
@@ -152,6 +154,70 @@ def test_a_row_opens_to_a_piece_of_a_page(story: Story) -> None:
     shown = piece.content.decode()
     assert "<html" not in shown
     assert "curl --request GET https://ads.example.com" in shown
+
+
+def _skip_for(story: Story, url: str) -> str:
+    """Have the story's postback skipped by a rule with this URL; return what its row opens to."""
+    with as_role(WORKER), tenant(story.organization_id):
+        rule = make.make_rule(url=url, app=story.tenant.app)
+        Postback.objects.update(
+            status=PostbackStatus.SKIPPED,
+            reason=SkipReason.MISSING_MACRO,
+            rule_id=rule.pk,
+            rule_version=rule.version,
+        )
+    address = f"/admin/postbacks/postback/{story.keys[Postback][0]}/details/"
+    return sign_in(story.tenant.owner).get(address).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("a={{idfa!}}&b={{gaid!}}", "{{gaid}} has no value in this event."),
+        ("a={{gaid!}}&b={{oaid!}}", "{{gaid}} and {{oaid}} have no value in this event."),
+        ("a={{idfa!}}", "The rule requires {{idfa}}."),
+    ],
+)
+def test_a_skipped_postback_names_the_macros_without_a_value(
+    story: Story, query: str, words: str
+) -> None:
+    shown = _skip_for(story, f"https://ads.example.com/?{query}")
+
+    assert words in shown
+
+
+def test_a_skipped_postback_whose_event_is_gone_names_what_its_rule_requires(story: Story) -> None:
+    with as_role(WORKER), tenant(story.organization_id):
+        Postback.objects.update(event_id=story.keys[Event][0] + 1_000)
+
+    shown = _skip_for(story, "https://ads.example.com/?a={{idfa!}}&b={{gaid!}}")
+
+    assert "The rule requires {{idfa}} and {{gaid}}." in shown
+
+
+def test_a_long_header_is_shown_on_demand(story: Story) -> None:
+    with as_role(WORKER), tenant(story.organization_id):
+        DeliveryAttempt.objects.update(response={"headers": {"X-Long": "x" * 5_000}, "body": "no"})
+
+    piece = sign_in(story.tenant.owner).get(
+        f"/admin/postbacks/postback/{story.keys[Postback][0]}/details/"
+    )
+
+    assert "Show all 5000 characters" in piece.content.decode()
+
+
+def test_an_events_page_is_named_for_the_event_and_tells_each_time_once(story: Story) -> None:
+    moment = datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=UTC)
+    with as_role(WORKER), tenant(story.organization_id):
+        Event.objects.update(event_time=moment, platform="ios")
+
+    page = sign_in(story.tenant.owner).get(f"/admin/postbacks/event/{story.keys[Event][0]}/change/")
+
+    shown = page.content.decode()
+    assert page.context["title"].startswith(f"purchase · {story.tenant.app} · ")
+    assert ">Mar 1, 2026, 12:30:15</time>" in shown
+    assert 'title="2026-03-01T12:30:15.250+00:00"' in shown
+    assert "<td>iOS</td>" in shown
 
 
 def test_what_a_row_opens_to_needs_a_sign_in(story: Story) -> None:

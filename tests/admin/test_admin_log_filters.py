@@ -7,13 +7,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks.models import CallbackRule, Postback, PostbackStatus
+from postbacks.models import CallbackRule, Install, Postback, PostbackStatus
 from postbacks.roles import WORKER
 from tests import make
 from tests.admin.logs import LOG, add_postbacks, link, seconds_ago, shown_ids
 from tests.admin.pages import sign_in
 from tests.database import as_role
 from tests.isolation.story import Story, live_through
+
+INSTALLS = "/admin/postbacks/install/"
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -109,6 +111,53 @@ def test_what_can_not_be_read_is_said_beside_the_field(
     assert page.status_code == 200
     assert 'class="pl-error"' in page.content.decode()
     assert page.context["cl"].result_count == 0
+
+
+@pytest.mark.parametrize(
+    ("page", "question", "words"),
+    [
+        ("postback", {"status": "gone"}, "“gone” is no status. Choose one of: Pending, Delivered,"),
+        ("postback", {"time": "1y"}, "“1y” is no stretch of time. Choose one of: Last hour,"),
+        ("postback", {"rule": "0"}, "There is no such rule. Choose one of the list."),
+        ("postback", {"event": "x" * 65}, "Write at most 64 characters."),
+        ("event", {"platform": "ps5"}, "“ps5” is no platform. Choose one of: iOS, Android,"),
+        ("deliveryattempt", {"outcome": "x"}, "“x” is no outcome. Choose one of: Delivered,"),
+    ],
+)
+def test_a_refusal_says_what_can_be_chosen(
+    story: Story, page: str, question: dict[str, str], words: str
+) -> None:
+    answer = sign_in(story.tenant.owner).get(f"/admin/postbacks/{page}/", question)
+
+    assert words in answer.content.decode()
+
+
+def test_installs_are_listed_by_arrival_and_found_by_time(story: Story) -> None:
+    arrived = seconds_ago(7_200, 90_000)
+    with as_role(WORKER), tenant(story.organization_id):
+        first = Install.objects.get()
+        older, oldest = (
+            Install.objects.create(
+                app_id=first.app_id, device=f"device-of-{moment}", installed_at=moment,
+                event_ref=first.event_ref, event_received_at=moment,
+            )
+            for moment in arrived
+        )  # fmt: skip
+    browser = sign_in(story.tenant.owner)
+
+    found = {
+        time: [
+            row.pk
+            for row in browser.get(INSTALLS, {"time": time, "app": app}).context["cl"].page.rows
+        ]
+        for time, app in (("", ""), ("24h", ""), ("1h", first.app_id))
+    }
+
+    assert found == {
+        "": [first.pk, older.pk, oldest.pk],
+        "24h": [first.pk, older.pk],
+        "1h": [first.pk],
+    }
 
 
 @pytest.mark.parametrize("name", ["id__exact", "organization", "o", "p", "all", "_facets", "e"])

@@ -1,12 +1,15 @@
 """The first page after signing in: figures with links, and the way in for a new organization."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 
 from apps_registry.models import SdkKey
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
+from postbacks.models import RuleStatus
 from tests import make
 from tests.admin.pages import sign_in
 from tests.insights.logs import make_attempt, make_postback
@@ -73,6 +76,38 @@ def test_a_failure_shows_the_answer_and_leads_to_its_postback(story: Story) -> N
     assert f"/admin/postbacks/postback/?rule={rule.pk}&amp;time=24h" in shown
 
 
+def test_like_failures_are_one_line_that_leads_to_the_log(story: Story) -> None:
+    with tenant(story.organization_id):
+        rule = make.make_rule(partner=make.make_partner("Lumen Ads"))
+    for minutes in (9, 6, 3):
+        postback = make_postback(
+            story.tenant, rule, at=datetime.now(UTC) - timedelta(minutes=minutes),
+            status="failed", attempts_made=1, reason="http_404",
+        )  # fmt: skip
+        make_attempt(
+            story.tenant, postback, status_code=404, error="http_404", response={"body": "no route"}
+        )
+
+    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+
+    assert "3 postbacks to Lumen Ads" in shown
+    assert "3 \N{MULTIPLICATION SIGN} HTTP 404" in shown
+    assert shown.count("no route") == 1
+    log = f"/admin/postbacks/postback/?rule={rule.pk}&amp;status=failed&amp;code=404&amp;time=7d"
+    assert log in shown
+
+
+def test_suspended_rules_are_named_at_the_top_with_links(story: Story) -> None:
+    with tenant(story.organization_id):
+        rule = make.make_rule(name="Gone for good", status=RuleStatus.SUSPENDED)
+
+    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+
+    notice = shown.split('aria-label="Suspended rules"')[1].split("</section>")[0]
+    assert "1 callback rule is suspended and sends nothing" in notice
+    assert f'href="/admin/postbacks/callbackrule/{rule.pk}/change/">Gone for good</a>' in notice
+
+
 def test_hostile_names_and_answers_are_shown_as_text(story: Story) -> None:
     with tenant(story.organization_id):
         rule = make.make_rule(name=HOSTILE, partner=make.make_partner(HOSTILE))
@@ -95,6 +130,25 @@ def test_a_new_organization_is_shown_the_way_to_its_first_postback() -> None:
     assert "0 of 5 done" in shown
     assert "http://testserver/api/v1/events" in shown
     assert "Postbacks by hour" not in shown
+    steps = ["Add an app", "Add a partner", "Write a callback rule", "Create an SDK key",
+             "Send an event", "Then look at the"]  # fmt: skip
+    places = [shown.index(f"<strong>{step}" if step != steps[-1] else step) for step in steps]
+    assert places == sorted(places)
+
+
+def test_the_command_reports_a_purchase_that_the_newest_apps_platform_has_ids_for() -> None:
+    of = make.make_tenant()
+
+    shown = unescape(sign_in(of.owner).get("/admin/").content.decode())
+
+    command = shown.split('id="first-event" tabindex="0">')[1].split("</pre>")[0]
+    event = json.loads(command.split("-d '")[1].removesuffix("'"))
+    assert (event["event_name"], event["revenue"], event["currency"]) == ("purchase", "4.99", "USD")
+    assert ("idfa" in event, "gaid" in event) == (
+        of.app.platform == "ios",
+        of.app.platform != "ios",
+    )
+    assert 'data-copy="first-event"' in shown
 
 
 @pytest.mark.parametrize(

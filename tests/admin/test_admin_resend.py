@@ -1,10 +1,20 @@
 """Sending postbacks again: by those who may, after a question, and back to where one came from."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks.models import AttemptKind, DuePostback, Postback, PostbackStatus
+from postbacks.models import (
+    AttemptKind,
+    CallbackRule,
+    DuePostback,
+    Postback,
+    PostbackStatus,
+    RuleStatus,
+)
 from postbacks.roles import WORKER
 from tests import make
 from tests.admin.logs import LOG
@@ -71,7 +81,17 @@ def test_a_resend_leads_back_to_the_list_with_its_filters(story: Story) -> None:
 
     answer = sign_in(story.tenant.owner).post(_question(story), {"confirmed": "yes", "next": back})
 
-    assert answer["Location"] == back
+    assert answer["Location"] == f"{back}#postback-{story.keys[Postback][0]}"
+
+
+def test_a_resend_leads_to_the_row_in_the_list(story: Story) -> None:
+    _set_status(story, PostbackStatus.FAILED)
+
+    page = sign_in(story.tenant.owner).post(_question(story), {"confirmed": "yes"}, follow=True)
+
+    html = page.content.decode()
+    assert f'id="postback-{story.keys[Postback][0]}"' in html
+    assert f'href="{LOG}{story.keys[Postback][0]}/change/">See it</a>' in html
 
 
 @pytest.mark.parametrize(
@@ -90,7 +110,7 @@ def test_a_resend_leads_nowhere_else(story: Story, elsewhere: str) -> None:
         _question(story), {"confirmed": "yes", "next": elsewhere}
     )
 
-    assert answer["Location"] == LOG
+    assert answer["Location"] == f"{LOG}#postback-{story.keys[Postback][0]}"
 
 
 def test_a_skipped_postback_is_not_resent_and_the_page_says_why(story: Story) -> None:
@@ -105,6 +125,30 @@ def test_a_skipped_postback_is_not_resent_and_the_page_says_why(story: Story) ->
     assert "nothing to send again" in answer.content.decode()
     with tenant(story.organization_id):
         assert not DuePostback.objects.exists()
+
+
+def test_a_rule_that_a_partner_ended_is_said_to_be_suspended(story: Story) -> None:
+    _set_status(story, PostbackStatus.FAILED)
+    with as_role(WORKER), tenant(story.organization_id):
+        CallbackRule.objects.update(status=RuleStatus.SUSPENDED)
+
+    page = sign_in(story.tenant.owner).get(f"{LOG}{story.keys[Postback][0]}/details/")
+
+    assert "suspended after the partner answered 410 Gone" in page.content.decode()
+
+
+@pytest.mark.parametrize(("minutes", "is_watched"), [(0, True), (60, False)])
+def test_only_what_is_about_to_be_sent_is_watched(
+    story: Story, minutes: int, is_watched: bool
+) -> None:
+    _set_status(story, PostbackStatus.PENDING)
+    due = timezone.now() + timedelta(minutes=minutes)
+    with as_role(WORKER), tenant(story.organization_id):
+        Postback.objects.update(next_attempt_at=due)
+
+    page = sign_in(story.tenant.owner).get(f"{LOG}{story.keys[Postback][0]}/details/")
+
+    assert ("data-moving" in page.content.decode()) is is_watched
 
 
 @pytest.mark.parametrize("page", ["change", "details"])

@@ -1,18 +1,34 @@
 """The form of a callback rule: plain inputs, mistakes told beside them, a version a save."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
+from postbacks import roles
+from postbacks.admin.rule_remarks import remarks_on
+from postbacks.models import (
+    CallbackRule,
+    CallbackRuleVersion,
+    DuePostback,
+    PostbackStatus,
+    RuleStatus,
+)
 from tests import make
 from tests.admin.pages import filled_form, sign_in, submit
+from tests.database import as_role
+from tests.insights.logs import make_attempt, make_postback
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LIST = "/admin/postbacks/callbackrule/"
 ADD = f"{LIST}add/"
-RULE = {"name": "Purchases to Unity Ads", "url": "https://ads.example.com/?e={{event_name}}"}
+RULE = {
+    "name": "Purchases to Unity Ads",
+    "triggers": "purchase",
+    "url": "https://ads.example.com/?e={{event_name}}",
+}
 
 
 def _only_rule(made: make.Tenant) -> CallbackRule:
@@ -157,7 +173,7 @@ def test_a_new_rule_is_a_draft_with_the_retry_schedule_filled_in() -> None:
     form = filled_form(sign_in(made.owner).get(ADD).content.decode())
 
     assert form["status"] == RuleStatus.DRAFT
-    assert form["triggers"] == "*"
+    assert form["triggers"] == ""
     assert form["retry_delays"].startswith("5s, 30s, 2m, 10m, 30m, 1h")
     assert form["success_codes"] == "2xx"
 
@@ -213,13 +229,68 @@ def test_what_is_wrong_is_said_beside_its_field(
 
 def test_everything_that_is_wrong_is_said_at_once_and_all_that_was_typed_stays() -> None:
     made = make.make_tenant()
-    typed = {"name": "", "url": "https://a.example/?x={{idfaa}}", "headers": "none", "status": "x"}
+    typed = {
+        "name": "", "triggers": "*", "url": "https://a.example/?x={{idfaa}}", "headers": "none",
+        "status": "x",
+    }  # fmt: skip
 
     answer = submit(sign_in(made.owner), ADD, typed)
 
     assert set(answer.context["adminform"].form.errors) == {"name", "url", "headers", "status"}
     again = filled_form(answer.content.decode())
     assert (again["url"], again["headers"]) == (typed["url"], typed["headers"])
+
+
+def test_what_keeps_a_rule_from_being_saved_is_listed_with_links_to_the_fields() -> None:
+    made = make.make_tenant()
+
+    answer = submit(sign_in(made.owner), ADD, {**RULE, "triggers": "", "headers": "none"})
+
+    banner = answer.content.decode().split('id="rule-errors"')[1].split("</div>")[0]
+    assert 'tabindex="-1"' in banner
+    assert "Nothing was saved." in banner
+    assert '<a class="pb-link" href="#id_triggers">Events</a>: This field is required.' in banner
+    assert '<a class="pb-link" href="#id_headers">Headers</a>: Line 1' in banner
+
+
+def test_a_look_at_a_rule_is_no_failure_to_save() -> None:
+    made = make.make_tenant()
+
+    answer = submit(sign_in(made.owner), ADD, {**RULE, "headers": "none", "_preview": "1"})
+
+    assert 'id="rule-errors"' not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "foreign", ["{gaid}", "${gaid}", "%gaid%", "%GAID%", "[GAID]", "(gaid)", "{GAID}"]
+)
+def test_a_macro_of_another_tool_is_remarked_on(foreign: str) -> None:
+    assert remarks_on(f"https://a.example/?x={foreign}&y={foreign}&z={{{{gaid}}}}") == (
+        f"{foreign} is sent as it stands; a macro has two braces: {{{{gaid}}}}",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{gaid}}", "%20%", "[0]", "{level}", "(c)", '{"gaid": "{{gaid}}"}', "{{gaid||(idfa)}}"],
+)
+def test_other_texts_in_brackets_are_left_alone(text: str) -> None:
+    assert remarks_on(text) == ()
+
+
+def test_a_remark_stands_beside_the_field_and_keeps_nothing_from_being_saved() -> None:
+    made = make.make_tenant()
+    browser = sign_in(made.owner)
+
+    submit(browser, ADD, {**RULE, "url": "https://a.example/?x=[CLICK_ID]", "headers": "X: %idfa%"})
+
+    shown = browser.get(_page(_only_rule(made))).content.decode()
+    beside = (
+        '<p class="rule-remark">{} is sent as it stands; a macro has two braces: {{{{{}}}}}</p>'
+    )
+    assert beside.format("[CLICK_ID]", "click_id") in shown
+    assert beside.format("%idfa%", "idfa") in shown
+    assert shown.count("is sent as it stands") == 4
 
 
 def test_the_piece_that_is_wrong_is_marked() -> None:
@@ -299,6 +370,38 @@ def test_a_suspended_rule_shows_its_state_and_can_be_switched_on() -> None:
 
     assert shown["status"] == RuleStatus.SUSPENDED
     assert _only_rule(made).status == RuleStatus.ACTIVE
+
+
+def test_a_suspended_rule_says_why_since_when_and_what_waits() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule(status=RuleStatus.SUSPENDED)
+    at = datetime.now(UTC) - timedelta(hours=2)
+    gone = make_postback(made, rule, at=at, status=PostbackStatus.FAILED, attempts_made=1)
+    make_attempt(made, gone, status_code=410, error="http_410")
+    with as_role(roles.WORKER), tenant(made.organization.pk):
+        DuePostback.objects.create(
+            postback=gone, event_received_at=at, rule=rule, host="a.example", due_at=at
+        )
+
+    shown = sign_in(made.owner).get(_page(rule)).content.decode()
+
+    words = " ".join(shown.split())
+    assert "This rule is suspended: it sends nothing." in words
+    assert f"gone for good, on {at:%b} {at.day}, {at:%Y, %H:%M}." in words
+    assert "1 postback waits to be sent." in words
+    assert f"/admin/postbacks/postback/?rule={rule.pk}&amp;time=7d" in words
+    assert "set the status to <strong>Active</strong> and save" in words
+
+
+def test_a_rule_that_sends_has_no_such_banner() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule(status=RuleStatus.ACTIVE)
+
+    shown = sign_in(made.owner).get(_page(rule)).content.decode()
+
+    assert "This rule is suspended" not in shown
 
 
 def test_rules_are_paused_and_switched_on_from_the_list_after_asking() -> None:

@@ -84,7 +84,7 @@ def see_it_delivered(page: Page, event_id: str) -> None:
     expect(sent).to_contain_text("6D92078A-8246-4BA4-AE5B-76104861E7DC")
     expect(sent).to_contain_text("com.example.journey")
     expect(page.get_by_role("heading", name="Answer: HTTP 200")).to_be_visible()
-    expect(page.get_by_text(re.compile(r"^\s*\d+ ms\s*$")).last).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^\s*\d+\s+ms\s*$")).last).to_be_visible()
 
 
 def resend_it(page: Page) -> None:

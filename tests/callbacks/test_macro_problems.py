@@ -120,6 +120,8 @@ def test_all_problems_are_told_at_once_in_order() -> None:
         ("ftp://ads.example.com/", "must begin with"),
         ("//ads.example.com/", "must begin with"),
         ("ads.example.com", "must begin with"),
+        ("ads.example.com/p?x={{idfa}}", "must begin with"),
+        ("ads.example.com/{{idfa}}?u=https://a.example/", "must begin with"),
         ("{{idfa}}://ads.example.com/", "scheme, host or port"),
         ("https://{{idfa}}/", "scheme, host or port"),
         ("https://{{idfa}}.example.com/", "scheme, host or port"),

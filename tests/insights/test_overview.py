@@ -224,7 +224,7 @@ def test_newest_failures_are_those_whose_last_try_failed(
 def test_what_comes_of_a_failure_is_said(of: make.Tenant, rule: CallbackRule) -> None:
     at = NOW - timedelta(minutes=30)
     waits = [NOW + timedelta(hours=1), NOW + timedelta(hours=12), None]
-    for wait in waits:
+    for number, wait in enumerate(waits):
         make_attempt(
             of,
             make_postback(
@@ -232,6 +232,7 @@ def test_what_comes_of_a_failure_is_said(of: make.Tenant, rule: CallbackRule) ->
                 next_attempt_at=wait,
             ),
             outcome="retry",
+            status_code=500 + number,
         )  # fmt: skip
     make_attempt(of, make_postback(of, rule, at=at, status="failed", attempts_made=3))
 
@@ -241,6 +242,31 @@ def test_what_comes_of_a_failure_is_said(of: make.Tenant, rule: CallbackRule) ->
         "Given up after 3 tries", "Trying again now", "Trying again at 05:20 on Friday",
         "Trying again at 18:20",
     ]  # fmt: skip
+
+
+def test_like_failures_are_one_group_with_the_newest_in_front(
+    of: make.Tenant, rule: CallbackRule
+) -> None:
+    other_rule = _rule(of)
+    for rule_of_it, minutes, code in [
+        (rule, 9, 404), (rule, 8, 404), (rule, 7, 500), (other_rule, 6, 404), (rule, 5, 404),
+    ]:  # fmt: skip
+        failed = make_postback(
+            of, rule_of_it, at=NOW - timedelta(minutes=minutes), status="failed", attempts_made=2
+        )
+        make_attempt(
+            of, failed, status_code=code, error=f"http_{code}", response={"body": f"{minutes}"}
+        )
+
+    overview = _read(of)
+
+    assert [(it.rule_id, it.status_code, it.count, it.body) for it in overview.failures] == [
+        (rule.pk, 404, 3, "5"), (other_rule.pk, 404, 1, "6"), (rule.pk, 500, 1, "7"),
+    ]  # fmt: skip
+    first = overview_page(overview).failures[0]
+    assert (first.subject, first.answer, first.outlook) == (
+        "3 postbacks", "3 \N{MULTIPLICATION SIGN} HTTP 404", "Given up",
+    )  # fmt: skip
 
 
 def test_another_organizations_rows_are_never_counted(of: make.Tenant, rule: CallbackRule) -> None:

@@ -110,7 +110,7 @@ def test_what_is_finished_is_logged_soon_although_its_lane_has_more_to_send(
 
     run_pump(until=first_is_logged)
 
-    assert logged[-1] == 1
+    assert next(filter(None, logged)) == 1  # a pump beats on while it drains
 
 
 def test_a_pump_that_stops_gives_back_what_waits_for_its_lane(

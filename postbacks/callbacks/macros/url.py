@@ -23,6 +23,7 @@ LONGEST_URL: Final = 8_192
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _BEGINNING: Final = re.compile(r"(https?)://([^/?#]*)", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"[^:/?#]*://")
 _DOTS: Final = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
 _FIRST_OF_DOTS: Final = ".%"
 _CONTROL: Final = re.compile(r"[\x01-\x1f\x7f]")
@@ -127,7 +128,8 @@ def compile_url(skeleton: Skeleton, problems: Problems, *, drop: bool) -> Compil
 
 
 def _complain_about_beginning(skeleton: Skeleton, problems: Problems) -> None:
-    if HOLE in skeleton.text.partition("://")[0]:
+    scheme = _SCHEME.match(skeleton.text)
+    if scheme is not None and HOLE in scheme[0]:
         hole = next(iter(skeleton.holes.values()))
         problems.add(hole.position, "A macro can't stand in the scheme, host or port of a URL.")
     else:

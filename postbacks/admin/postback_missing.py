@@ -1,0 +1,58 @@
+"""Which macros a postback was skipped for: worked out again, as only the reason is stored."""
+
+from collections.abc import Mapping, Sequence
+
+from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
+from postbacks.callbacks.facts import PostbackFacts
+from postbacks.callbacks.known import facts_of, values_for
+from postbacks.callbacks.macros import TemplateError, Value
+from postbacks.callbacks.macros.compiled import CompiledRequest
+from postbacks.callbacks.matching import partner_event_name
+from postbacks.models import Postback
+from postbacks.models.stored import StoredEvent, load_events
+
+
+def missing_words(postback: Postback) -> str:
+    """Return which required macros have no value in the postback's event.
+
+    Where that can't be known any more, all that its rule requires are named; empty if even its
+    rule can't be read.
+    """
+    version = (postback.rule_id, postback.rule_version)
+    rule = load_rule_versions([version]).get(version)
+    events = load_events([(postback.event_id, postback.event_received_at)])
+    if rule is None:
+        return ""
+    try:
+        missing = _missing(rule.request, _values(rule, events[0], postback)) if events else []
+        required = [it.names[0] for it in rule.request.expressions if it.required and it.names]
+    except TemplateError:
+        return ""
+    if missing:
+        verb = "has" if len(missing) == 1 else "have"
+        return f"{_listed(missing)} {verb} no value in this event."
+    return f"The rule requires {_listed(list(dict.fromkeys(required)))}." if required else ""
+
+
+def _values(rule: CompiledRule, event: StoredEvent, postback: Postback) -> Mapping[str, Value]:
+    facts = PostbackFacts(
+        id=postback.public_id,
+        created_at=postback.created_at,
+        partner_event_name=partner_event_name(rule.definition, event.event_name),
+    )
+    known = facts_of(event, installed_at=postback.installed_at, postback=facts)
+    return values_for(rule, known)
+
+
+def _missing(request: CompiledRequest, values: Mapping[str, Value]) -> list[str]:
+    """Ask for one missing macro after the other, each time as if those found had a value."""
+    known, found = dict(values), dict[str, Value]()
+    while (name := request.missing_required({**known, **found})) and name not in found:
+        found[name] = "1"
+    return list(found)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return macros as a list in a sentence, in the spelling in which rules write them."""
+    *others, last = ("{{" + name + "}}" for name in names)
+    return f"{', '.join(others)} and {last}" if others else last
