@@ -3,6 +3,7 @@
 
 (() => {
   const failed = "The details can't be loaded. ";
+  const narrow = window.matchMedia("(max-width: 760px)");
   const pause = 2000;
   const mostLooks = 15; // half a minute
 
@@ -43,12 +44,23 @@
     opened.className = "pl-opened";
     opened.id = `opened-${button.dataset.row}`;
     const cell = opened.insertCell();
-    cell.colSpan = row.cells.length;
+    cell.colSpan = shownCells(row);
     cell.setAttribute("aria-live", "polite");
     cell.textContent = "Loading …";
     row.after(opened);
     button.setAttribute("aria-controls", opened.id);
     return cell;
+  }
+
+  // Where there is little room some columns are gone; spanning them too would make new ones.
+  function shownCells(row) {
+    return [...row.cells].filter((cell) => getComputedStyle(cell).display !== "none").length;
+  }
+
+  function spanAnew() {
+    for (const opened of document.querySelectorAll(".pl-opened")) {
+      opened.cells[0].colSpan = shownCells(opened.previousElementSibling);
+    }
   }
 
   async function load(button, cell) {
@@ -137,7 +149,7 @@
 
   // Where there is little room, the list comes first; what is on stands in the labels above it.
   function foldFilters() {
-    if (!window.matchMedia("(max-width: 760px)").matches) return;
+    if (!narrow.matches) return;
     for (const more of document.querySelectorAll(".pl-more[open]")) {
       more.open = more.querySelector(".pl-field--wrong") !== null;
     }
@@ -145,6 +157,7 @@
 
   function start() {
     foldFilters();
+    narrow.addEventListener("change", spanAnew);
     document.querySelectorAll("[data-opens-in-place] a[data-details]").forEach(openable);
     document.querySelectorAll("form.pl-filters").forEach(leaveOutEmpty);
     copyable(document);
