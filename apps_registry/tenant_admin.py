@@ -1,4 +1,4 @@
-"""The scoped base of every admin page: whose rows a page shows, and what a role may do with them.
+"""The scoped base of every admin page: whose rows a page shows.
 
 A page that forgets this base is the system check's error apps_registry.E001.
 """
@@ -9,7 +9,6 @@ from typing import Any, ClassVar, TypeVar
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
-from django.contrib.admin.options import BaseModelAdmin
 from django.db import models
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
@@ -17,82 +16,12 @@ from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
 from apps_registry import theme
-from apps_registry.models import Membership
-from apps_registry.roles import Right
+from apps_registry.by_role import ByRole
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 
 M = TypeVar("M", bound=models.Model)
 _OTHER_WAYS_TO_SAVE = ("show_save_and_add_another", "show_save_and_continue")
 Fieldsets = Any  # Django's own type for them can't be named outside of the stubs
-
-
-def membership_of(request: HttpRequest) -> Membership | None:
-    """Return the membership that the request acts under; the middleware has put it there."""
-    return getattr(request, "membership", None)
-
-
-def allowed(request: HttpRequest, right: Right | None) -> bool:
-    """Tell whether the person of a request has a right; nobody has the right None."""
-    membership = membership_of(request)
-    return right is not None and membership is not None and membership.allows(right)
-
-
-class ByRole(BaseModelAdmin):
-    """Asks the member's role in place of Django's permissions, which our people don't have."""
-
-    right_to_add: ClassVar[Right | None] = Right.SET_UP
-    right_to_change: ClassVar[Right | None] = Right.SET_UP
-    right_to_delete: ClassVar[Right | None] = None  # nothing that history refers to is deleted
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Show a package to everybody who may read."""
-        return allowed(request, Right.READ)
-
-    def has_view_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Let every member read."""
-        return allowed(request, Right.READ)
-
-    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Let those add who have this page's right to."""
-        return allowed(request, self.right_to_add)
-
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Let those change who have this page's right to."""
-        return allowed(request, self.right_to_change)
-
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Let those delete who have this page's right to."""
-        return allowed(request, self.right_to_delete)
-
-    def formfield_for_foreignkey(
-        self, db_field: "models.ForeignKey[object, object]", request: HttpRequest, **kwargs: object
-    ) -> ModelChoiceField | None:
-        """Offer the organization's own rows; a table without a wall of its own offers nothing."""
-        related = db_field.remote_field.model
-        if issubclass(related, TenantModel):
-            kwargs["queryset"] = related.objects.all()
-        else:
-            kwargs.setdefault("queryset", related._default_manager.none())
-        return super().formfield_for_foreignkey(db_field, request, **kwargs)
-
-    def formfield_for_manytomany(
-        self,
-        db_field: "models.ManyToManyField[models.Model, models.Model]",
-        request: HttpRequest,
-        **kwargs: object,
-    ) -> forms.ModelMultipleChoiceField | None:
-        """Offer the organization's own rows, as for a foreign key."""
-        related = db_field.remote_field.model
-        rows = related.objects.all() if issubclass(related, TenantModel) else None
-        kwargs["queryset"] = related._default_manager.none() if rows is None else rows
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
-
-
-class ReadOnly(ByRole):
-    """Shows what happened: nobody can write it."""
-
-    right_to_add = None
-    right_to_change = None
 
 
 class TenantForm(forms.ModelForm):
@@ -263,23 +192,6 @@ class TenantInline(ByRole, theme.TabularInline):
         ordering = self.get_ordering(request)
         queryset = queryset.order_by(*ordering) if ordering else queryset
         return queryset if self.has_view_permission(request) else queryset.none()
-
-
-class ReadOnlyInline(ReadOnly, TenantInline):
-    """Rows that nobody can write, inside the page of their parent."""
-
-    can_delete = False
-    related: ClassVar[tuple[str, ...]] = ()  # what its columns show of other tables
-
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
-        """Return the rows with what their columns show, in one query."""
-        return super().get_queryset(request).select_related(*self.related)
-
-    def get_readonly_fields(
-        self, request: HttpRequest, obj: models.Model | None = None
-    ) -> list[str] | tuple[str, ...]:
-        """Build no form fields at all: their choices would be read for nothing."""
-        return [str(field) for field in self.fields or ()]
 
 
 class TenantRelatedFilter(admin.RelatedFieldListFilter):

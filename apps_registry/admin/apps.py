@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from apps_registry.admin.first_calls import first_event
+from apps_registry.by_role import allowed
 from apps_registry.listing import CreatedColumn, HideArchived, LifecycleColumns
 from apps_registry.models import App, BundleId, SdkKey
 from apps_registry.roles import Right
@@ -18,7 +19,6 @@ from apps_registry.tenant_admin import (
     TenantAdmin,
     TenantInline,
     TenantRelatedFilter,
-    allowed,
 )
 from apps_registry.time_zones import TimeZoneInput
 

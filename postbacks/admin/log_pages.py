@@ -12,7 +12,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from apps_registry.tenant_admin import ReadOnly, TenantAdmin
+from apps_registry.by_role import ReadOnly
+from apps_registry.tenant_admin import TenantAdmin
 from postbacks.admin.log_filter import LogFilter
 from postbacks.admin.log_list import LogList
 from postbacks.insights.keyset import Cursor, Page

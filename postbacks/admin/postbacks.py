@@ -11,8 +11,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 
+from apps_registry.by_role import allowed
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import allowed
 from postbacks.admin.log_filters import PostbackFilter
 from postbacks.admin.log_pages import LogAdmin, address_of
 from postbacks.admin.postback_story import PostbackRow, story_of, why_not_resend

@@ -12,10 +12,11 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from apps_registry.by_role import allowed
 from apps_registry.listing import day
 from apps_registry.models import User
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import TenantRelatedFilter, allowed
+from apps_registry.tenant_admin import TenantRelatedFilter
 from apps_registry.theme import Tone, badge
 from postbacks import rulebook
 from postbacks.admin.rule_actions import SwitchingAdmin

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps_registry.by_role import allowed
 from apps_registry.models.apps import Platform
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import allowed
 from postbacks.insights.first_steps import FirstSteps
 
 _ADVERTISING_ID = "6d92078a-8246-4ba4-ae5b-76104861e7dc"
