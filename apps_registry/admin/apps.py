@@ -9,8 +9,8 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from apps_registry.admin.first_calls import first_event
 from apps_registry.by_role import allowed
+from apps_registry.first_calls import first_event
 from apps_registry.listing import CreatedColumn, HideArchived, LifecycleColumns
 from apps_registry.models import App, BundleId, SdkKey
 from apps_registry.roles import Right

@@ -17,7 +17,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.safestring import SafeString
 
 from apps_registry import keys
-from apps_registry.admin.first_calls import first_event, first_list
+from apps_registry.first_calls import first_event, first_list
 from apps_registry.listing import CreatedColumn, day
 from apps_registry.models import ApiToken, SdkKey
 from apps_registry.roles import Right

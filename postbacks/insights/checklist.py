@@ -1,18 +1,14 @@
 """The way to the first postback as a list that a new organization ticks off."""
 
-import json
-import uuid
 from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.urls import reverse
 
 from apps_registry.by_role import allowed
-from apps_registry.models.apps import Platform
+from apps_registry.first_calls import first_event
 from apps_registry.roles import Right
 from postbacks.insights.first_steps import FirstSteps
-
-_ADVERTISING_ID = "6d92078a-8246-4ba4-ae5b-76104861e7dc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +63,12 @@ def checklist(steps: FirstSteps, request: HttpRequest) -> list[Step]:
             steps.event,
             command=""
             if steps.event
-            else _curl(request.build_absolute_uri("/api/v1/events"), steps.platform),
+            else first_event(
+                request.build_absolute_uri("/").rstrip("/"), "YOUR_SDK_KEY", steps.platform
+            ),
         ),
     ]
 
 
 def _add(page: str) -> str:
     return reverse(f"admin:{page}_add")
-
-
-def _curl(address: str, platform: str) -> str:
-    id_name = "idfa" if platform == Platform.IOS else "gaid"
-    event = {
-        "event_id": str(uuid.uuid4()),
-        "event_name": "purchase",
-        "install_id": "my-first-device",
-        id_name: _ADVERTISING_ID,
-        "revenue": "4.99",
-        "currency": "USD",
-        "ip_address": "203.0.113.7",
-        "user_agent": "curl",
-    }
-    return (
-        f"curl {address} \\\n  -H 'Authorization: Bearer YOUR_SDK_KEY' \\\n"
-        f"  -H 'Content-Type: application/json' \\\n  -d '{json.dumps(event, indent=2)}'"
-    )

@@ -19,7 +19,7 @@ def first_event(public_url: str, key: str, platform: str) -> str:
         "ip_address": "203.0.113.7",
         "user_agent": "curl",
         "revenue": "4.99",
-        "currency": "EUR",
+        "currency": "USD",
     }
     return (
         f"curl {public_url}/api/v1/events \\\n"
