@@ -1,7 +1,7 @@
 FROM python:3.13-slim AS build
 WORKDIR /app
 COPY requirements.txt .
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements.txt
 COPY . .
 RUN DATA_DIR=/tmp/build /venv/bin/python manage.py collectstatic --noinput
 

@@ -38,7 +38,8 @@ screenshots: .venv/development
 bench: .venv/development
 	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
-# Needs uv. The lock files name versions and hashes, never where a package came from.
+# Needs uv. The lock files are complete, so nothing is resolved when they are installed (`--no-deps`): an older pip asks for
+# `coverage[toml]` beside its lock and takes a release of today. They name versions and hashes, never where a package came from.
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --quiet
 lock:
@@ -53,12 +54,12 @@ lock:
 
 .venv/runtime: requirements.txt | .venv/python
 	@echo "Installing the locked dependencies …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
 	@touch $@
 
 .venv/development: requirements-dev.txt | .venv/python
 	@echo "Installing the locked dependencies for development …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@ .venv/runtime
 
 clean:
