@@ -17,6 +17,7 @@ class Right(StrEnum):
     """One kind of action."""
 
     READ = "read"  # see everything but secrets
+    EXPORT = "export"  # take lists away as CSV, and the configuration as JSON
     SET_UP = "set_up"  # apps, partners, campaigns, rules
     RESEND = "resend"  # resend, replay and test send
     MANAGE = "manage"  # members, keys and tokens, what a partner's credentials may reach
@@ -24,8 +25,8 @@ class Right(StrEnum):
 
 RIGHTS: dict[str, frozenset[Right]] = {
     Role.OWNER: frozenset(Right),
-    Role.MARKETER: frozenset({Right.READ, Right.SET_UP, Right.RESEND}),
-    Role.ANALYST: frozenset({Right.READ}),
+    Role.MARKETER: frozenset({Right.READ, Right.EXPORT, Right.SET_UP, Right.RESEND}),
+    Role.ANALYST: frozenset({Right.READ, Right.EXPORT}),
 }
 
 
