@@ -57,6 +57,7 @@ class Prepared:
 
     `held` means not now: its rule is switched off. `refusal` is a sentence for people, with
     `error` as its code. `secrets` are the credentials in the wire form, to be masked in answers.
+    `varies` means that the request says which attempt it is, and so differs from the first.
     """
 
     rendering: Rendering | None = None
@@ -67,3 +68,4 @@ class Prepared:
     success: Mapping[str, object] = field(default_factory=dict)
     retry_delays: tuple[int, ...] = ()
     secrets: tuple[str, ...] = ()
+    varies: bool = False

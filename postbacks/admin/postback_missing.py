@@ -39,6 +39,7 @@ def _values(rule: CompiledRule, event: StoredEvent, postback: Postback) -> Mappi
         id=postback.public_id,
         created_at=postback.created_at,
         partner_event_name=partner_event_name(rule.definition, event.event_name),
+        partner=rule.partner.public_id if rule.partner else None,
     )
     known = facts_of(event, installed_at=postback.installed_at, postback=facts)
     return values_for(rule, known)

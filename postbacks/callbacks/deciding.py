@@ -88,7 +88,8 @@ def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
 def _decide(rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime) -> Decision:
     public_id = uuid7(event.received_at)
     name = partner_event_name(rule.definition, event.event_name)
-    postback = PostbackFacts(id=public_id, created_at=now, partner_event_name=name)
+    partner = rule.partner.public_id if rule.partner else None
+    postback = PostbackFacts(id=public_id, created_at=now, partner_event_name=name, partner=partner)
     facts = facts_of(event, installed_at=standing.installed_at, postback=postback)
     reason, host = "", ""
     if name is None:

@@ -64,11 +64,16 @@ class AttributionFacts:
 
 @dataclass(frozen=True, slots=True)
 class PostbackFacts:
-    """This is the postback itself, the same for all of its attempts."""
+    """This is the postback itself. All but `attempt` is the same for all of its attempts.
+
+    `partner` is the id of the partner who is told.
+    """
 
     id: UUID
     created_at: datetime
     partner_event_name: str | None = None
+    partner: str | None = None
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)

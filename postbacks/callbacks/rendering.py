@@ -51,6 +51,8 @@ def _prepare(owed: Owed, rule: CompiledRule, event: StoredEvent) -> Prepared:
         id=owed.public_id,
         created_at=owed.created_at,
         partner_event_name=partner_event_name(definition, event.event_name),
+        partner=rule.partner.public_id if rule.partner else None,
+        attempt=owed.attempts_made + 1,
     )
     facts = facts_of(event, installed_at=owed.installed_at, postback=postback)
     try:
@@ -67,4 +69,5 @@ def _prepare(owed: Owed, rule: CompiledRule, event: StoredEvent) -> Prepared:
         success=definition.success,
         retry_delays=definition.retry_delays,
         secrets=(*rule.credentials.values(), *rendering.secrets),
+        varies="attempt" in rule.request.macros,
     )

@@ -16,7 +16,9 @@ from postbacks.callbacks.macros.value import Rates, Value, number_of
 __all__ = ["MacroValues", "macro_values", "sample_facts"]
 
 _Other = TypeVar("_Other")
-_MAY_HOLD_ANYTHING: Final = frozenset({"params", "event_params_json", "click"})
+_MAY_HOLD_ANYTHING: Final = frozenset(
+    {"params", "event_params_json", "partner_params_json", "click"}
+)
 _PERSONAL: Final = _MAY_HOLD_ANYTHING | {it.name for it in CATALOGUE.values() if it.personal}
 _MONEY: Final = frozenset(it.name for it in CATALOGUE.values() if it.money)
 

@@ -93,7 +93,7 @@ def _finished(
         )
     gave_up = verdict.outcome is Outcome.RETRY and wait is None
     shown = prepared.rendering.shown if prepared.rendering else None
-    fingerprint = _fingerprint(shown) if shown else ""
+    fingerprint = _fingerprint(shown) if shown and not prepared.varies else ""
     return Finished(
         organization_id=owed.organization_id,
         postback_id=owed.id,

@@ -229,3 +229,45 @@ def test_a_parameter_of_the_click_has_a_name_of_its_own() -> None:
 )
 def test_an_anonymized_address_lacks_its_last_part(address: str, expected: str | None) -> None:
     assert macro_values(facts(ip_address=address)).get("ip_anonymized") == expected
+
+
+@pytest.mark.parametrize(
+    ("event_name", "name"),
+    [
+        ("reinstall", "reinstalled_time"),
+        ("reattribution", "reattributed_time"),
+        ("uninstall", "uninstalled_time"),
+    ],
+)
+def test_an_event_of_its_own_tells_its_time(event_name: str, name: str) -> None:
+    sample = sample_facts()
+    own = replace(sample, event=replace(sample.event, event_name=event_name))
+
+    assert macro_values(own)[name] == sample.event.event_time
+    assert name not in macro_values(sample)
+
+
+def test_an_install_is_attributed_to_the_partner_who_is_told_or_to_another() -> None:
+    sample = sample_facts()
+    when = datetime(2026, 1, 15, tzinfo=UTC)
+    to_it = replace(sample, postback=PostbackFacts(UUID(int=1), when, partner="sample-network"))
+    to_another = replace(sample, postback=PostbackFacts(UUID(int=1), when, partner="another"))
+
+    assert macro_values(to_it)["is_attributed_to_destination"] is True
+    assert macro_values(to_another)["is_attributed_to_destination"] is False
+
+
+def test_sharing_with_third_parties_is_off_when_all_are_opted_out_of() -> None:
+    assert macro_values(facts(sharing_opt_out=["all"]))["third_party_sharing"] is False
+    assert macro_values(facts(sharing_opt_out=["X"]))["third_party_sharing"] is True
+    assert "third_party_sharing" not in macro_values(facts())
+
+
+def test_a_number_of_the_click_is_a_number() -> None:
+    sample = sample_facts()
+    attribution = replace(sample.attribution, click={"payout": "1.50", "cost_amount": "free"})
+
+    values = macro_values(replace(sample, attribution=attribution))
+
+    assert values["payout"] == Decimal("1.50")
+    assert "cost_amount" not in values

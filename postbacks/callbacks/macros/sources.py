@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from ipaddress import ip_address, ip_network
 from typing import Final, Protocol
 from uuid import UUID
@@ -30,7 +30,8 @@ _ADVERTISING_IDS: Final[Mapping[str, tuple[str, ...]]] = {
 _ANY_PLATFORM: Final = ("idfa", "gaid", "amazon_id", "oaid")
 _CLICK_PARAMETERS: Final = (
     *("adset_id", "adset_name", "ad_id", "ad_name", "creative_id", "site_name", "sub_site_id"),
-    *("keyword", "agency", "gclid", "gbraid", "wbraid"),
+    *("keyword", "agency", "gclid", "gbraid", "wbraid", "tracker_id", "tracker_name"),
+    *("cost_type", "cost_amount", "cost_currency", "conversion_type", "payout", "payout_pct"),
     *(f"sub{number}" for number in range(1, 11)),
 )
 _KEPT_BITS: Final = {4: 24, 6: 48}
@@ -67,10 +68,17 @@ class Reading(Protocol):
 Source = Callable[[Reading], object]
 
 
+_READERS: Final[Mapping[MacroType, Callable[[object], object]]] = {
+    MacroType.TIME: time_of,
+    MacroType.DECIMAL: number_of,
+}
+
+
 def _field(name: str) -> Source:
-    if CATALOGUE[name].type == MacroType.TIME:
-        return lambda values: time_of(values.field(name))
-    return lambda values: values.field(name)
+    read = _READERS.get(CATALOGUE[name].type)
+    if read is None:
+        return lambda values: values.field(name)
+    return lambda values: read(values.field(name))
 
 
 def _same_as(name: str) -> Source:
@@ -121,6 +129,21 @@ def _id_of(platform: str, name: str) -> Source:
     return source
 
 
+def _is_event(name: str) -> Source:
+    return lambda values: values.facts.event.event_name == name
+
+
+def _time_of_event(event_name: str, name: str) -> Source:
+    """This reads a time that an event of its own tells, and others may report."""
+
+    def source(values: Reading) -> datetime | None:
+        reported = time_of(values.field(name))
+        is_own = values.facts.event.event_name == event_name
+        return values.facts.event.event_time if reported is None and is_own else reported
+
+    return source
+
+
 def _event_type(values: Reading) -> str:
     name = values.facts.event.event_name
     return name if name in _LIFE_CYCLE else "event"
@@ -140,6 +163,12 @@ def _touched(*types: str) -> Source:
     return source
 
 
+def _is_attributed_to_destination(values: Reading) -> bool:
+    attribution, postback = values.facts.attribution, values.facts.postback
+    partner = postback.partner if postback is not None else None
+    return attribution.type != ORGANIC and partner is not None and attribution.partner == partner
+
+
 def _ad_network(values: Reading) -> str | None:
     attribution = values.facts.attribution
     if attribution.type == ORGANIC:
@@ -149,11 +178,12 @@ def _ad_network(values: Reading) -> str | None:
 
 def _of_click(name: str) -> Source:
     """This reads a parameter of the click, unless those are withheld."""
+    read = _READERS.get(CATALOGUE[name].type)
 
     def source(values: Reading) -> object:
         click = values.get("click")
-        found = click.get(name) if isinstance(click, Mapping) else None
-        return found or values.field(name)
+        found = (click.get(name) if isinstance(click, Mapping) else None) or values.field(name)
+        return found if read is None else read(found)
 
     return source
 
@@ -190,6 +220,19 @@ def _revenue_usd_net(values: Reading) -> Decimal | None:
     return trimmed(EXACT.multiply(gross, EXACT.subtract(1, values.facts.app.store_share)))
 
 
+def _revenue_usd_cents(values: Reading) -> int | None:
+    gross = _revenue_usd_gross(values)
+    return None if gross is None else int(gross.scaleb(2, EXACT).to_integral_value(ROUND_HALF_UP))
+
+
+def _third_party_sharing(values: Reading) -> object:
+    reported = values.field("third_party_sharing")
+    partners = values.field("sharing_opt_out")
+    if reported is not None or not isinstance(partners, list):
+        return reported
+    return "all" not in {str(name).strip().lower() for name in partners}
+
+
 def _limit_ad_tracking_integer(values: Reading) -> int | None:
     limited = values.field("limit_ad_tracking")
     return None if limited is None else int(bool(number_of(limited)) or limited == "true")
@@ -223,6 +266,7 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "event_type": _event_type,
     "event_params_json": lambda it: it.params or None,
     "params": lambda it: it.params or None,
+    "partner_params_json": lambda it: it.params.get("partner_params"),
     "source": lambda it: it.facts.event.source,
     # Time
     "event_time": lambda it: it.facts.event.event_time,
@@ -237,6 +281,9 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "engagement_time": _same_as("engaged_at"),
     "click_time": _touched("click"),
     "impression_time": _touched("impression"),
+    "reattributed_time": _time_of_event("reattribution", "reattributed_time"),
+    "reinstalled_time": _time_of_event("reinstall", "reinstalled_time"),
+    "uninstalled_time": _time_of_event("uninstall", "uninstalled_time"),
     # App
     "app_id": lambda it: it.facts.app.id,
     "app_name": lambda it: it.facts.app.name,
@@ -253,6 +300,9 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "click": lambda it: it.facts.attribution.click or None,
     "is_organic": lambda it: it.facts.attribution.type == ORGANIC,
     "is_attributed": lambda it: it.facts.attribution.type != ORGANIC,
+    "is_attributed_to_destination": _is_attributed_to_destination,
+    "is_reattribution": _is_event("reattribution"),
+    "is_reengagement": _is_event("reengagement"),
     "is_view_through": lambda it: it.facts.attribution.type == "impression",
     "attribution_type": lambda it: it.facts.attribution.type,
     "match_type": lambda it: it.facts.attribution.method,
@@ -263,7 +313,7 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "gaid": _id_of("android", "gaid"),
     "amazon_id": _id_of("amazon", "amazon_id"),
     **{name: _device_id(name) for name in ("install_id", "idfv", "oaid")},
-    **{name: _device_id(name) for name in ("android_id", "app_set_id")},
+    **{name: _device_id(name) for name in ("android_id", "app_set_id", "imei", "web_id")},
     "fire_adid": _same_as("amazon_id"),
     "ip_anonymized": _ip_anonymized,
     "consent_ad_user_data": _same_as("ad_user_data"),
@@ -272,6 +322,7 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "referrer": _same_as("install_referrer"),
     "device": lambda it: it.field("device_model") or it.field("device"),
     "os_name": lambda it: it.field("os_name") or it.get("platform"),
+    "third_party_sharing": _third_party_sharing,
     "limit_ad_tracking_integer": _limit_ad_tracking_integer,
     # Money
     "revenue": lambda it: it.facts.event.revenue,
@@ -283,9 +334,13 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "revenue_usd_net": _revenue_usd_net,
     "revenue_usd": _revenue_usd_gross,
     "revenue_net_usd": _revenue_usd_net,
+    "revenue_usd_cents": _revenue_usd_cents,
+    "revenue_reporting": _revenue_usd_gross,
+    "reporting_currency": lambda it: "USD",
     # Postback
     "postback_id": lambda it: it.facts.postback.id if it.facts.postback else None,
     "callback_id": _same_as("postback_id"),
+    "attempt": lambda it: it.facts.postback.attempt if it.facts.postback else None,
     "now": lambda it: it.facts.postback.created_at if it.facts.postback else None,
     "uuid": _uuid,
     "random": _random,
