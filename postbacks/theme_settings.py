@@ -6,20 +6,6 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse, reverse_lazy
 
-INDIGO = {
-    "50": "oklch(96.2% .018 272.314)",
-    "100": "oklch(93% .034 272.788)",
-    "200": "oklch(87% .065 274.039)",
-    "300": "oklch(78.5% .115 274.713)",
-    "400": "oklch(67.3% .182 276.935)",
-    "500": "oklch(58.5% .233 277.117)",
-    "600": "oklch(51.1% .262 276.966)",
-    "700": "oklch(45.7% .24 277.023)",
-    "800": "oklch(39.8% .195 277.366)",
-    "900": "oklch(35.9% .144 278.697)",
-    "950": "oklch(25.7% .09 281.288)",
-}
-
 
 def _file(name: str) -> Callable[[HttpRequest], str]:
     """Return a callable: where static files lie is known only once the settings are."""
@@ -66,9 +52,7 @@ UNFOLD = {
     "SITE_SYMBOL": "send",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _file("icon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
-    "BORDER_RADIUS": "6px",
-    "COLORS": {"primary": INDIGO},
-    "STYLES": [_file("kit.css"), _file("shell.css")],
+    "STYLES": [_file("colors.css"), _file("kit.css"), _file("shell.css")],
     "SCRIPTS": [_file("shell.js")],
     "SIDEBAR": {
         "navigation": [

@@ -4,7 +4,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from postbacks.api.apps import AppViewSet, BundleIdViewSet
@@ -13,7 +12,7 @@ from postbacks.api.partners import CampaignViewSet, PartnerViewSet
 from postbacks.api.postbacks import PostbackViewSet
 from postbacks.api.problems import problem
 from postbacks.api.rules import RuleViewSet
-from postbacks.api.schema import SchemaView
+from postbacks.api.schema import DocsView, SchemaView
 from postbacks.api.sdk_keys import SdkKeyViewSet
 from postbacks.middleware import own_transactions
 
@@ -40,7 +39,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
     path("schema/", SchemaView.as_view(), name="schema"),
     path("schema", RedirectView.as_view(pattern_name="schema")),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("docs/", DocsView.as_view(url_name="schema"), name="docs"),
     path("docs", RedirectView.as_view(pattern_name="docs")),
     path("<path:address>", nothing_here),
 ]

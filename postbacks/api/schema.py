@@ -10,8 +10,11 @@ from drf_spectacular.renderers import (
     OpenApiYamlRenderer,
     OpenApiYamlRenderer2,
 )
-from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from postbacks.api.authentication import SdkKeyAuthentication
 
@@ -21,12 +24,18 @@ _ERRORS = {
     "401": "No key or token, or one that we do not know.",
     "403": "The role, the kind of key or a revoked one does not allow this.",
     "404": "There is nothing of yours at this address.",
+    "406": "The list comes as JSON or CSV.",
     "409": "The request does not fit the state of things.",
     "413": "The body is too large.",
     "415": "The content type or encoding is not taken.",
     "422": "No event of the request is valid.",
     "503": "The database can't be reached; `Retry-After` says when to try again.",
 }
+
+_CSV = (
+    "All rows that the filters leave, whatever `limit` says, newest first: one line of names, then "
+    "one per row. At most 100,000; where there are more, the header `Link` (`rel=next`) leads on."
+)
 
 
 class FaultSerializer(serializers.Serializer):
@@ -67,7 +76,15 @@ class ProblemSchema(AutoSchema):
         codes = {"400", "401", "403", "503"} | self._codes_of_action()
         for code in sorted(codes - responses.keys()):
             responses[code] = self._problem(code)
+        self._describe_csv(responses)
         return responses
+
+    def _describe_csv(self, responses: dict[str, Any]) -> None:
+        """Say that CSV is a text, and which headers it comes with."""
+        content = responses.get("200", {}).get("content", {})
+        if "text/csv" in content:
+            content["text/csv"] = {"schema": {"type": "string", "description": _CSV}}
+            responses["406"] = responses.get("406") or self._problem("406")
 
     def _codes_of_action(self) -> set[str]:
         codes: set[str] = set()
@@ -123,3 +140,18 @@ class SchemaView(SpectacularAPIView):
         OpenApiYamlRenderer2,
         OpenApiYamlRenderer,
     ]
+
+
+class DocsView(SpectacularSwaggerView):
+    """Shows the document as pages. The library's own template has a script inside, and opens a
+    door to other sites' windows, which only its sign-in with OAuth would need.
+    """
+
+    template_name = "postbacks/api_docs.html"
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the page, as closed to other windows as all of ours."""
+        answer: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]  # as above
+        del answer.headers["Cross-Origin-Opener-Policy"]
+        return answer
