@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps_registry import encryption
+from apps_registry.models.sealed import SealedSecret
 from apps_registry.tenancy import Lifecycle, TenantModel
 
 HOST = RegexValidator(
@@ -72,7 +73,7 @@ class Partner(TenantModel):
             credential.save()
 
 
-class PartnerCredential(TenantModel):
+class PartnerCredential(SealedSecret):
     """A secret of a partner, for the macro `{{credential.name}}`. Write-only for people."""
 
     partner = models.ForeignKey(
@@ -83,8 +84,6 @@ class PartnerCredential(TenantModel):
         validators=[CREDENTIAL_NAME],
         help_text="The name in the macro, for example api_key for {{credential.api_key}}.",
     )
-    sealed = models.TextField(editable=False)
-    ending = models.CharField(max_length=4, editable=False)
     updated_at = models.DateTimeField("last set", auto_now=True)
 
     class Meta(TenantModel.Meta):
@@ -101,25 +100,15 @@ class PartnerCredential(TenantModel):
     def __str__(self) -> str:
         return self.name
 
-    def seal(self, secret: str) -> None:
-        """Encrypt the secret for this row; only long ones show their last characters."""
-        self.sealed = encryption.encrypt(secret, place=self._place)
-        self.ending = secret[-4:] if len(secret) >= 16 else ""
-
-    def reveal(self) -> str:
-        """Return the secret for the wire."""
-        return open_credential(
-            self.partner.organization_id, self.partner_id, self.name, self.sealed
-        )
-
     @property
-    def masked(self) -> str:
-        """Return what people see of the secret."""
-        return f"•••{self.ending}"
-
-    @property
-    def _place(self) -> str:
+    def place(self) -> str:
+        """Return organization, table, partner and name: the secret opens nowhere else."""
         return _place(self.partner.organization_id, self.partner_id, self.name)
+
+    @property
+    def described(self) -> str:
+        """Return which credential of which partner this is."""
+        return f"partner “{self.partner}”, credential “{self.name}”"
 
 
 def open_credential(organization_id: int, partner_id: int, name: str, sealed: str) -> str:

@@ -1,0 +1,43 @@
+"""Seal all secrets with the newest key: `manage.py rotate_encryption_keys`."""
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from apps_registry.encryption import first_key
+from apps_registry.rotation import Rotation, rotate
+
+
+class Command(BaseCommand):
+    """Seals every secret anew whose key is not the first in FIELD_ENCRYPTION_KEYS."""
+
+    help = (
+        "Seals every secret anew whose key is not the first in FIELD_ENCRYPTION_KEYS. Put the new "
+        "key in front, restart all web and worker processes, then run this. It may be interrupted "
+        "and started again. It says which older keys may be removed."
+    )
+
+    def handle(self, *args: object, **options: object) -> None:
+        """Rotate, and fail if a secret could not be read."""
+        rotation = rotate()
+        self.stdout.write(
+            f"Sealed {rotation.resealed} secrets anew; {rotation.by_key[first_key()]} in all are "
+            f"sealed with the key “{first_key()}”."
+        )
+        for key in self._older_keys():
+            self.stdout.write(_about(key, rotation))
+        if rotation.unreadable:
+            raise CommandError(
+                f"{len(rotation.unreadable)} secrets can't be read. Bring their key back into "
+                "FIELD_ENCRYPTION_KEYS and run this again, or enter them anew:\n"
+                + "\n".join(rotation.unreadable)
+            )
+
+    def _older_keys(self) -> list[str]:
+        return [key for key in settings.FIELD_ENCRYPTION_KEYS if key != first_key()]
+
+
+def _about(key: str, rotation: Rotation) -> str:
+    left = rotation.by_key[key]
+    if left:
+        return f"The key “{key}” must stay: {left} secrets are still sealed with it."
+    return f"The key “{key}” seals nothing any more: you may remove it from FIELD_ENCRYPTION_KEYS."
