@@ -21,6 +21,7 @@ ROLE_OF_COMMAND = {
     "sqlmigrate": OWNER,
     "worker": WORKER,
     "qcluster": WORKER,
+    "remove_organization": WORKER,
 }
 
 

@@ -38,6 +38,7 @@ class Organization(models.Model):
         help_text="Times are shown in this zone, for example Europe/Berlin.",
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
+    removed_at = models.DateTimeField("being removed since", null=True, editable=False)
 
     class Meta:
         db_table = "organization"
@@ -84,7 +85,11 @@ class User(AbstractBaseUser):
 
     def memberships_for_sign_in(self) -> "models.QuerySet[Membership]":
         """Return the person's memberships, oldest first: the first is where a session starts."""
-        return Membership.objects.filter(user=self).select_related("organization").order_by("id")
+        return (
+            Membership.objects.filter(user=self, organization__removed_at=None)
+            .select_related("organization")
+            .order_by("id")
+        )
 
 
 class Membership(models.Model):

@@ -1,0 +1,74 @@
+"""Remove an organization with everything it has: `manage.py remove_organization`."""
+
+import uuid
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps_registry.models import Organization
+from postbacks import removal
+
+
+class Command(BaseCommand):
+    """Deletes an organization in batches, while everybody else goes on."""
+
+    help = (
+        "Deletes an organization: its logs, set-up, keys, members and at last itself. Its keys "
+        "and members are refused and its postbacks stop from the first moment. It can't be taken "
+        "back. Interrupted, it goes on from there when it is run again. People stay: those who "
+        "are members of nothing any more can't sign in until somebody invites them."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the organization, and how sure the operator is."""
+        parser.add_argument("organization", help="Its id or its exact name.")
+        parser.add_argument("--dry-run", action="store_true", help="Only count what would go.")
+        parser.add_argument("--yes", action="store_true", help="Do not ask for the name again.")
+
+    def handle(self, *args: object, **options: object) -> None:
+        """Find it, ask, remove it."""
+        organization = _find(str(options["organization"]))
+        counts = removal.count_rows(organization)
+        for table, count in counts.items():
+            self.stdout.write(f"{count:>12,} {table}")
+        alone = removal.people_left_alone(organization)
+        self.stdout.write(
+            f"{sum(counts.values()):,} rows of “{organization}” ({organization.public_id}). "
+            f"{alone} people are members of nothing else."
+        )
+        if options["dry_run"]:
+            return
+        if not options["yes"]:
+            _ask(organization)
+        removal.remove(organization, note=self._note)
+        self.stdout.write(f"“{organization}” is gone.")
+
+    def _note(self, table: str, deleted: int) -> None:
+        self.stdout.write(f"{table}: {deleted:,} deleted")
+
+
+def _find(text: str) -> Organization:
+    found = list(Organization.objects.filter(name=text).order_by("pk"))
+    if not found and (public_id := _uuid(text)):
+        found = list(Organization.objects.filter(public_id=public_id))
+    if not found:
+        raise CommandError(f"There is no organization “{text}”.")
+    if len(found) > 1:
+        ids = ", ".join(str(organization.public_id) for organization in found)
+        raise CommandError(f"{len(found)} organizations are called “{text}”; name one of {ids}.")
+    return found[0]
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _ask(organization: Organization) -> None:
+    try:
+        answer = input("Write its name again to delete all of this: ")
+    except EOFError:
+        answer = ""
+    if answer.strip() != organization.name:
+        raise CommandError("That is not its name. Nothing was deleted.")
