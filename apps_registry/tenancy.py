@@ -7,9 +7,11 @@ one transaction.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
+
+from apps_registry.recording import Recorded, RecordedQuerySet
 
 M = TypeVar("M", bound=models.Model)
 
@@ -55,6 +57,8 @@ def _tell_postgres(organization_id: int | None) -> None:
 class TenantManager(models.Manager[M]):
     """Shows the current organization's rows, and nothing at all when there is none."""
 
+    _queryset_class = RecordedQuerySet
+
     def get_queryset(self) -> models.QuerySet[M]:
         organization_id = _current.get()
         if organization_id is None:
@@ -62,7 +66,7 @@ class TenantManager(models.Manager[M]):
         return super().get_queryset().filter(organization_id=organization_id)
 
 
-class TenantModel(models.Model):
+class TenantModel(Recorded):
     """A row that belongs to one organization for good."""
 
     organization = models.ForeignKey(
@@ -76,14 +80,14 @@ class TenantModel(models.Model):
         base_manager_name = "objects"
         default_manager_name = "objects"
 
-    def save(self, *args: object, **kwargs: object) -> None:
+    def save(self, *args: Any, **kwargs: Any) -> None:
         """Write the row, which belongs to the current organization or is refused."""
         current = _current.get()
         if current is not None and not self.organization_id:
             self.organization_id = current
         if current is None or self.organization_id != current:
             raise WrongTenantError(f"{type(self).__name__} belongs to another organization.")
-        super().save(*args, **kwargs)  # type: ignore[arg-type]  # Django's own arguments
+        super().save(*args, **kwargs)
 
 
 class Lifecycle(models.TextChoices):

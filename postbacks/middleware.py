@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils import timezone
 
+from apps_registry.acting import Actor, ActorKind, Door, acting
+from apps_registry.client_address import client_address
 from apps_registry.models import Membership, User
 from apps_registry.tenancy import tenant
 
@@ -79,7 +81,13 @@ class TenantOfRequest:
             return database_is_away()
         request.membership = membership  # type: ignore[attr-defined]  # read by admin and pages
         request.memberships = memberships  # type: ignore[attr-defined]  # likewise
-        if membership is None or _has_own_transactions(request):
+        if membership is None:
+            return self.get_response(request)
+        with acting(_person(request, membership.user)):
+            return self._answer(request, membership)
+
+    def _answer(self, request: HttpRequest, membership: Membership) -> HttpResponseBase:
+        if _has_own_transactions(request):
             return self.get_response(request)
         zone = ZoneInfo(membership.organization.time_zone)
         with tenant(membership.organization_id), timezone.override(zone):
@@ -113,6 +121,12 @@ def _chosen(request: HttpRequest, memberships: tuple[Membership, ...]) -> Member
             return membership
     logout(request)  # the person was removed from the organization that this session acts under
     return None
+
+
+def _person(request: HttpRequest, user: User) -> Actor:
+    return Actor(
+        ActorKind.PERSON, user.email, Door.WEB, user_id=user.pk, address=client_address(request)
+    )
 
 
 def _has_own_transactions(request: HttpRequest) -> bool:

@@ -130,7 +130,6 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
             return page
         for key in queryset:
             key.revoke()
-            self.log_change(request, key, "Revoked.")
         self.message_user(request, "Revoked.", messages.SUCCESS)
         return None
 

@@ -1,6 +1,7 @@
 """What people declare."""
 
 from apps_registry.models.apps import App, BundleId, Platform, SdkKey
+from apps_registry.models.audit import AuditEntry
 from apps_registry.models.campaigns import Campaign
 from apps_registry.models.organizations import Membership, Organization, User
 from apps_registry.models.partners import Partner, PartnerCredential
@@ -9,6 +10,7 @@ from apps_registry.models.tokens import ApiToken
 __all__ = [
     "ApiToken",
     "App",
+    "AuditEntry",
     "BundleId",
     "Campaign",
     "Membership",

@@ -74,6 +74,8 @@ class App(TenantModel):
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
 
+    audited = ("name", "platform", "store_id", "time_zone", "store_share", "status")
+
     class Meta(TenantModel.Meta):
         db_table = "app"
         constraints = [
@@ -108,6 +110,8 @@ class BundleId(TenantModel):
         help_text="As the store knows the app, for example com.example.gemharbor.",
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
+
+    audited = ("app", "identifier")
 
     class Meta(TenantModel.Meta):
         db_table = "bundle_id"
@@ -161,6 +165,8 @@ class SdkKey(TenantModel):
     created_at = models.DateTimeField("created", auto_now_add=True)
     last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
+
+    audited = ("app", "name", "kind", "revoked_at")
 
     class Meta(TenantModel.Meta):
         db_table = "sdk_key"

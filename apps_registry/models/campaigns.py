@@ -39,6 +39,8 @@ class Campaign(TenantModel):
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
 
+    audited = ("name", "app", "partner", "remote_campaign_id", "status")
+
     class Meta(TenantModel.Meta):
         db_table = "campaign"
         constraints = [

@@ -2,6 +2,7 @@
 
 import uuid
 import zoneinfo
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
@@ -9,7 +10,9 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
+from apps_registry.recording import Recorded, RecordedQuerySet
 from apps_registry.roles import Right, Role, allows
+from apps_registry.tenancy import tenant
 
 _NO_ZONES = {"Factory", "localtime", "posixrules"}  # names that mean something else on each machine
 
@@ -20,7 +23,7 @@ def valid_time_zone(name: str) -> None:
         raise ValidationError(f"“{name}” is not a time zone. Write one like Europe/Berlin or UTC.")
 
 
-class Organization(models.Model):
+class Organization(Recorded):
     """A tenant: an advertiser or an agency."""
 
     public_id = models.UUIDField(
@@ -38,13 +41,21 @@ class Organization(models.Model):
         help_text="Times are shown in this zone, for example Europe/Berlin.",
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
-    removed_at = models.DateTimeField("being removed since", null=True, editable=False)
+    removed_at = models.DateTimeField("removed", null=True, editable=False)
+
+    audited = ("name", "time_zone", "removed_at")
+
+    objects = models.Manager.from_queryset(RecordedQuerySet)()
 
     class Meta:
         db_table = "organization"
 
     def __str__(self) -> str:
         return self.name
+
+    def in_its_organization(self) -> AbstractContextManager[None]:
+        """Write entries as the organization itself, from wherever it is changed."""
+        return tenant(self.pk)
 
 
 class UserManager(BaseUserManager["User"]):
@@ -92,7 +103,7 @@ class User(AbstractBaseUser):
         )
 
 
-class Membership(models.Model):
+class Membership(Recorded):
     """A person's place and role in an organization."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -105,6 +116,10 @@ class Membership(models.Model):
         help_text="Owners do everything, marketers set up and resend, analysts read and export.",
     )
     created_at = models.DateTimeField("member since", auto_now_add=True)
+
+    audited = ("user", "role")
+
+    objects = models.Manager.from_queryset(RecordedQuerySet)()
 
     class Meta:
         db_table = "membership"
@@ -119,6 +134,15 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} ({self.get_role_display()})"
+
+    @property
+    def audit_name(self) -> str:
+        """Return the person's address: a name alone could be anybody's."""
+        return self.user.email
+
+    def in_its_organization(self) -> AbstractContextManager[None]:
+        """Write entries into the organization that the person belongs to."""
+        return tenant(self.organization_id)
 
     def allows(self, right: Right) -> bool:
         """Tell whether this member has a right."""

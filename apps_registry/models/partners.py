@@ -46,6 +46,8 @@ class Partner(TenantModel):
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
 
+    audited = ("name", "allowed_hosts", "status")
+
     class Meta(TenantModel.Meta):
         db_table = "partner"
         constraints = [
@@ -86,6 +88,9 @@ class PartnerCredential(SealedSecret):
     )
     updated_at = models.DateTimeField("last set", auto_now=True)
 
+    audited = ("name",)
+    audited_secrets = ("sealed",)
+
     class Meta(TenantModel.Meta):
         db_table = "partner_credential"
         verbose_name = "credential"
@@ -99,6 +104,16 @@ class PartnerCredential(SealedSecret):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def audit_id(self) -> str:
+        """Return the partner's id: its page tells of its credentials too."""
+        return str(self.partner.public_id)
+
+    @property
+    def audit_name(self) -> str:
+        """Return the name with the partner's."""
+        return f"{self.partner}: {self.name}"
 
     @property
     def place(self) -> str:

@@ -154,7 +154,6 @@ class PostbackAdmin(LogAdmin):
             words = f"{postback.event_name or postback.public_id}: {refusal}"
             self.message_user(request, words, messages.WARNING)
             return False
-        self.log_change(request, postback, "Resent.")
         return True
 
 

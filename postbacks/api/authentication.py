@@ -5,16 +5,15 @@ token belongs, or the other way around, is answered 403: it is known, but not he
 """
 
 import base64
-import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.conf import settings
 from django.db import connection
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from apps_registry.client_address import client_address
 from apps_registry.keys import API_TOKEN, SDK_KEY, hash_key
 from apps_registry.models import ApiToken, SdkKey, User
 from apps_registry.roles import RIGHTS, Right, allows
@@ -90,20 +89,6 @@ class TokenAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Name the scheme in the answer 401."""
         return 'Bearer realm="API token"'
-
-
-def client_address(request: Request) -> str | None:
-    """Return the caller's address, behind as many proxies as the operator says to trust.
-
-    Each trusted proxy appended the address that it saw; what stands further left anybody can write.
-    """
-    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
-    count = settings.TRUSTED_PROXY_COUNT
-    address = hops[-count].strip() if 0 < count <= len(hops) else request.META.get("REMOTE_ADDR")
-    try:
-        return str(ipaddress.ip_address(address or ""))
-    except ValueError:
-        return None
 
 
 def _secret(request: Request) -> str:

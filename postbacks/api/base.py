@@ -11,6 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from apps_registry.acting import Actor, ActorKind, Door, acting
+from apps_registry.client_address import client_address
+from apps_registry.models import ApiToken
 from apps_registry.roles import RIGHTS, Right
 from apps_registry.tenancy import Lifecycle, TenantModel, tenant
 from postbacks.api.authentication import Caller, TokenAuthentication
@@ -61,6 +64,7 @@ class OrganizationViewSet(GenericViewSet):
         """Let the caller in, then read the query inside the caller's organization."""
         super().initial(request, *args, **kwargs)
         self._transaction.enter_context(tenant(self.caller.organization_id))
+        self._transaction.enter_context(acting(_program(request)))
         self.query = read_query(request._request.GET, self.queries.get(self.action or "", Query))
 
     def check_permissions(self, request: Request) -> None:
@@ -135,6 +139,18 @@ class RegistryViewSet(OrganizationViewSet):
         serializer.is_valid(raise_exception=True)
         written = self.get_queryset().get(pk=serializer.save().pk)  # as others will read it
         return Response(self.get_serializer(written).data, status=code)
+
+
+def _program(request: Request) -> Actor:
+    """Return the token as the audit log names it: a person's token with its person."""
+    token = cast(ApiToken, request.auth)
+    return Actor(
+        ActorKind.TOKEN,
+        f"{token.user.email} with token {token}" if token.user else str(token),
+        Door.API,
+        user_id=token.user_id,
+        address=client_address(request._request),
+    )
 
 
 def missing_right(role: str, right: Right) -> str:

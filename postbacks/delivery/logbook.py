@@ -13,6 +13,8 @@ from uuid import UUID
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
+from apps_registry.acting import SYSTEM
+from apps_registry.actions import Action
 from postbacks import statements
 from postbacks.delivery.claiming import Claim
 from postbacks.models import PostbackStatus
@@ -85,6 +87,16 @@ WITH input AS MATERIALIZED (
     FROM ours
     WHERE ours.suspend_rule AND callback_rule.organization_id = ours.organization_id
       AND callback_rule.id = ours.rule_id AND callback_rule.status = 'active'
+    RETURNING callback_rule.organization_id, callback_rule.public_id, callback_rule.name
+), audited AS (
+    INSERT INTO audit_entry (
+        organization_id, public_id, at, actor_kind, actor_name, door, action, object_type,
+        object_id, object_name, changes
+    )
+    SELECT organization_id, gen_random_uuid(), now(), '{SYSTEM.kind}', '{SYSTEM.name}',
+           '{SYSTEM.door}', '{Action.SUSPENDED}', 'callback_rule', public_id::text, name,
+           '{{{{"status": ["active", "suspended"]}}}}'
+    FROM suspended
 )
 UPDATE postback SET
     -- What was delivered once stays delivered, whatever becomes of a resend.

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import connection
 
+from apps_registry import audit
 from postbacks.models import AttemptKind, CallbackRule, Postback, PostbackStatus, RuleStatus
 
 MOST_ATTEMPTS = 1_000
@@ -33,6 +34,7 @@ def resend(postback: Postback) -> None:
             raise NotResendableError("The postback is being sent at this moment.")
         cursor.execute("SELECT pg_notify('postbacks_work', '')")
     postback.refresh_from_db()
+    audit.record(audit.Action.RESENT, postback)
 
 
 def release(rule: CallbackRule) -> None:

@@ -1,12 +1,15 @@
 """Callback rules: which events send a postback to which partner, and what it says."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from apps_registry.actions import Action
 from apps_registry.models import App, Partner, User
 from apps_registry.tenancy import TenantModel
 from postbacks.delivery_defaults import DEFAULT_DELAYS
@@ -195,6 +198,13 @@ class CallbackRule(TenantModel):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    audited = (
+        "name", "status", "app", "partner", "triggers", "frequency", "attribution_scope",
+        "event_map", "window_days", "sampling_percent", "delay_seconds", "send_revenue",
+        "without_consent", "method", "url", "headers", "body_type", "body", "missing_values",
+        "success", "timeout_seconds", "retry_delays",
+    )  # fmt: skip
+
     class Meta(TenantModel.Meta):
         db_table = "callback_rule"
         verbose_name = "callback rule"
@@ -210,6 +220,17 @@ class CallbackRule(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def audit_action(self, changes: Mapping[str, list[Any]]) -> Action:
+        """Name a change of status by what it means for sending."""
+        before, now = changes.get("status", ("", ""))
+        if now == RuleStatus.ACTIVE:
+            return Action.SWITCHED_ON
+        if now == RuleStatus.SUSPENDED:
+            return Action.SUSPENDED
+        if before == RuleStatus.ACTIVE and now != RuleStatus.ARCHIVED:
+            return Action.SWITCHED_OFF
+        return super().audit_action(changes)
 
 
 class CallbackRuleVersion(TenantModel):

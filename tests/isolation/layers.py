@@ -7,6 +7,7 @@ import pytest
 from django.db import connection, models
 from psycopg import sql
 
+from apps_registry.recording import Recorded
 from apps_registry.tenancy import TenantManager, TenantModel, current_organization
 from postbacks import roles
 from tests.database import as_role
@@ -22,7 +23,7 @@ def without_python() -> Iterator[None]:
 
     def save_any(row: TenantModel, *args: object, **kwargs: object) -> None:
         row.organization_id = row.organization_id or current_organization()
-        models.Model.save(row, *args, **kwargs)
+        Recorded.save(row, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TenantManager, "get_queryset", show_all)

@@ -5,15 +5,16 @@ import os
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.core.validators import validate_email
 from django.db import transaction
 
 from apps_registry.models import Membership, Organization, User
 from apps_registry.roles import Role
+from postbacks.management.base import RecordedCommand
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Creates an organization with an owner who can sign in."""
 
     help = (

@@ -1,0 +1,20 @@
+"""Where a request comes from, behind as many proxies as the operator says to trust."""
+
+import ipaddress
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """Return the caller's address, or None where there is none that can be read.
+
+    Each trusted proxy appended the address that it saw; what stands further left anybody can write.
+    """
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    count = settings.TRUSTED_PROXY_COUNT
+    address = hops[-count].strip() if 0 < count <= len(hops) else request.META.get("REMOTE_ADDR")
+    try:
+        return str(ipaddress.ip_address(address or ""))
+    except ValueError:
+        return None
