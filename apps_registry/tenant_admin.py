@@ -16,7 +16,9 @@ from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
 from apps_registry import theme
-from apps_registry.by_role import ByRole
+from apps_registry.by_role import ByRole, allowed
+from apps_registry.exporting import Exporting
+from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 
 M = TypeVar("M", bound=models.Model)
@@ -48,7 +50,7 @@ class TenantForm(forms.ModelForm):
         return left_out - {"organization", "status"}
 
 
-class ScopedAdmin(ByRole, theme.ModelAdmin):
+class ScopedAdmin(ByRole, Exporting):
     """A page whose rows the subclass must scope by itself, since their table has no wall."""
 
     nothing_yet: ClassVar[str] = ""  # what an empty list says: one sentence on what to do next
@@ -61,7 +63,8 @@ class ScopedAdmin(ByRole, theme.ModelAdmin):
     ) -> HttpResponse:
         """Title the list by what it shows."""
         title = capfirst(str(self.opts.verbose_name_plural))
-        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+        shown = {"title": title, "may_export": allowed(request, Right.EXPORT)}
+        return super().changelist_view(request, {**shown, **(extra_context or {})})
 
     def changeform_view(
         self,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.contrib import admin
 from django.http import HttpRequest
 
+from postbacks.admin import log_columns
 from postbacks.admin.log_filters import AttemptFilter
 from postbacks.admin.log_pages import LogAdmin
 from postbacks.admin.postback_story import shown_attempt
@@ -32,6 +33,7 @@ class DeliveryAttemptAdmin(LogAdmin):
     nothing_yet = "Each try to deliver a postback appears here."
     filter_form = AttemptFilter
     page_template = "admin/postbacks/deliveryattempt/page.html"
+    columns = log_columns.ATTEMPTS
 
     def read_page(self, filters: AttemptFilter, cursor: Cursor) -> Page[DeliveryAttempt]:
         """Return the attempts that a valid form asks for."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from django.contrib import admin
 from django.http import HttpRequest
 
+from postbacks.admin import log_columns
 from postbacks.admin.event_story import EventLine, story_of, title_of
 from postbacks.admin.log_filter import LogFilter
 from postbacks.admin.log_filters import EventFilter
@@ -22,6 +23,7 @@ class EventAdmin(LogAdmin):
     nothing_yet = "Events appear here as soon as an app or a server reports one."
     filter_form = EventFilter
     page_template = "admin/postbacks/event/page.html"
+    columns = log_columns.EVENTS
 
     def read_page(self, filters: EventFilter, cursor: Cursor) -> Page[Event]:
         """Return the events that a valid form asks for."""
@@ -48,6 +50,7 @@ class DecisionFailureAdmin(LogAdmin):
     nothing_yet = "All is well: every event was decided on."
     filter_form = LogFilter
     page_template = "admin/postbacks/decisionfailure/page.html"
+    columns = log_columns.FAILURES
 
     def read_page(self, filters: LogFilter, cursor: Cursor) -> Page[DecisionFailure]:
         """Return the failures, newest event first."""

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
+from postbacks.admin import log_columns
 from postbacks.admin.log_filters import InstallFilter
 from postbacks.admin.log_pages import LogAdmin
 from postbacks.insights.keyset import Cursor, Page
@@ -18,6 +19,7 @@ class InstallAdmin(LogAdmin):
     nothing_yet = "An install appears here with the first open of your app on a device."
     filter_form = InstallFilter
     page_template = "admin/postbacks/install/page.html"
+    columns = log_columns.INSTALLS
 
     def read_page(self, filters: InstallFilter, cursor: Cursor) -> Page[Install]:
         """Return the installs that a valid form asks for."""

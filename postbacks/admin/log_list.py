@@ -47,13 +47,12 @@ class LogList(ChangeList):
 
     def _cursor(self, request: HttpRequest) -> Cursor:
         try:
-            return Cursor(
-                **{
-                    name: Place.decode(request.GET[name])
-                    for name in ("after", "before")
-                    if request.GET.get(name)
-                }
-            )
+            places = {
+                name: Place.decode(request.GET[name])
+                for name in ("after", "before")
+                if request.GET.get(name)
+            }
+            return Cursor(places.get("after"), places.get("before"))
         except ValueError:
             words = "That page can't be found any more, so this is the newest one."
             messages.warning(request, words)

@@ -1,10 +1,11 @@
 """What the pages of logs share: read-only, newest first, paged by key and never counted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,8 +13,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from apps_registry import csv_text
 from apps_registry.by_role import ReadOnly
+from apps_registry.exporting import CUT
+from apps_registry.tenancy import tenant
 from apps_registry.tenant_admin import TenantAdmin
+from postbacks.admin.log_columns import Columns
 from postbacks.admin.log_filter import LogFilter
 from postbacks.admin.log_list import LogList
 from postbacks.insights.keyset import Cursor, Page
@@ -27,6 +32,7 @@ class LogAdmin(ReadOnly, TenantAdmin):
     list_title: ClassVar[str]
     filter_form: ClassVar[type[LogFilter]] = LogFilter
     page_template: ClassVar[str]
+    columns: ClassVar[Columns]  # of the file that people export
     list_fullwidth = True
     list_filter = ()
     search_fields = ()
@@ -52,6 +58,30 @@ class LogAdmin(ReadOnly, TenantAdmin):
     def more_of_list(self, request: HttpRequest) -> dict[str, object]:
         """Return what the list's template shows besides the rows."""
         return {}
+
+    def exported(
+        self, request: HttpRequest, organization_id: int
+    ) -> tuple[Sequence[str], Iterator[Sequence[Sequence[object]]]]:
+        """Return the headings, and what the filters leave, read page by page as it is sent."""
+        filters = self.filter_form(request.GET)
+        if not filters.is_valid():
+            raise IncorrectLookupParameters
+        return list(self.columns), self._portions_of_log(filters, organization_id)
+
+    def _portions_of_log(
+        self, filters: LogFilter, organization_id: int
+    ) -> Iterator[Sequence[Sequence[object]]]:
+        place, left = None, csv_text.MOST_ROWS
+        while left:
+            with tenant(organization_id):
+                cursor = Cursor(after=place, size=min(left, csv_text.ROWS_AT_ONCE))
+                page = self.read_page(filters, cursor)
+                portion = [[of(row) for of in self.columns.values()] for row in page.rows]
+            yield portion
+            place, left = page.older, left - len(portion)
+            if place is None:
+                return
+        yield [[CUT]]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LogList]:
         """Page by key."""

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 
 from apps_registry.by_role import allowed
 from apps_registry.roles import Right
+from postbacks.admin import log_columns
 from postbacks.admin.log_filters import PostbackFilter
 from postbacks.admin.log_pages import LogAdmin, address_of
 from postbacks.admin.postback_story import PostbackRow, story_of, why_not_resend
@@ -33,6 +34,7 @@ class PostbackAdmin(LogAdmin):
     nothing_yet = "A postback appears here once an event arrives that an active rule waits for."
     filter_form = PostbackFilter
     page_template = "admin/postbacks/postback/page.html"
+    columns = log_columns.POSTBACKS
     actions = ["resend_selected"]
 
     def get_urls(self) -> list[URLPattern]:

@@ -1,5 +1,6 @@
 """What every address of the management API has in common: caller, rights, tenant, parameters."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar, cast
 
@@ -7,6 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework import exceptions, status
 from rest_framework.permissions import BasePermission
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -17,6 +19,7 @@ from apps_registry.models import ApiToken
 from apps_registry.roles import RIGHTS, Right
 from apps_registry.tenancy import Lifecycle, TenantModel, tenant
 from postbacks.api.authentication import Caller, TokenAuthentication
+from postbacks.api.csv_lists import CsvRenderer, csv_list
 from postbacks.api.pagination import NewestFirst
 from postbacks.api.problems import Conflict
 from postbacks.api.query import Query, read_query
@@ -88,9 +91,32 @@ class OrganizationViewSet(GenericViewSet):
         """Return the organization's rows."""
         return self.model.objects.all()
 
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer one page of the rows that the filters leave."""
-        page = self.paginate_queryset(self.query.narrow(self.get_queryset()))  # type: ignore[attr-defined]  # a Page
+    def get_renderers(self) -> list[BaseRenderer]:
+        """Offer lists as CSV too."""
+        renderers = super().get_renderers()
+        return [*renderers, CsvRenderer()] if self.action == "list" else renderers
+
+    def csv_serializer(self, rows: Any = None) -> Any:
+        """Return what shows rows in CSV: as in JSON, unless a subclass shows less of them."""
+        return self.get_serializer(rows, many=rows is not None)
+
+    def csv_columns(self) -> Sequence[str]:
+        """Return the names of the columns, which are the fields."""
+        return [n for n, field in self.csv_serializer().fields.items() if not field.write_only]
+
+    def csv_rows(self, rows: Sequence[Any]) -> Iterable[Mapping[str, object]]:
+        """Return rows by column."""
+        shown: Iterable[Mapping[str, object]] = self.csv_serializer(rows).data
+        return shown
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer one page of the rows that the filters leave; all of them as CSV."""
+        rows = self.query.narrow(self.get_queryset())  # type: ignore[attr-defined]  # a Page
+        if request.accepted_renderer.format == CsvRenderer.format:
+            if not self.caller.allows(Right.EXPORT):
+                raise exceptions.PermissionDenied(missing_right(self.caller.role, Right.EXPORT))
+            return csv_list(self, rows)
+        page = self.paginate_queryset(rows)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -1,5 +1,6 @@
 """Events as they were received. A POST to the same address is the SDK's door."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db.models.fields.json import KeyTextTransform
@@ -22,6 +23,11 @@ from postbacks.intake.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
 
 _BESIDE_COLUMNS = [name for name in EventFields.__struct_fields__ if name not in IN_COLUMNS]
+_FIRST = (
+    "event_id", "app", "event_name", "event_time", "received_at", "source", "platform", "bundle_id",
+    "customer_user_id", "revenue", "currency",
+)  # fmt: skip
+COLUMNS = (*_FIRST, *(n for n in _BESIDE_COLUMNS if n not in {*_FIRST, "params"}), "params")
 
 
 class EventSerializer(serializers.BaseSerializer):
@@ -97,6 +103,15 @@ class EventViewSet(OrganizationViewSet):
         # The apps in a query of their own: a join might keep PostgreSQL from reading days in order.
         rows = super().get_queryset().prefetch_related("app")
         return rows.annotate(exact_price=KeyTextTransform("price", "fields"))
+
+    def csv_columns(self) -> Sequence[str]:
+        """Return the names of an event's fields."""
+        return COLUMNS
+
+    def csv_rows(self, rows: Sequence[Event]) -> Iterator[Mapping[str, object]]:
+        """Return events by column, the revenue as the number that it is."""
+        for row in rows:
+            yield {**EventSerializer(row).data, "revenue": row.revenue}
 
     @extend_schema(parameters=[OneEvent])
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:

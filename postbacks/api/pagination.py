@@ -39,10 +39,8 @@ class NewestFirst(BasePagination):
         self, queryset: QuerySet, request: Request, view: APIView | None = None
     ) -> list[Any]:
         """Return one page; `get_paginated_response` then knows its neighbors."""
+        place = self.begin(request, view)
         query = view.query.validated_data  # type: ignore[union-attr]  # the base viewset's
-        self.address = request.build_absolute_uri()
-        self.time_key: str | None = view.time_key  # type: ignore[union-attr]  # as above
-        place = _decode(query.get("cursor"), timed=self.time_key is not None)
         backward = place is not None and place.backward
         rows = list(self._ordered(queryset, place, backward=backward)[: query["limit"] + 1])
         more = len(rows) > query["limit"]
@@ -52,6 +50,28 @@ class NewestFirst(BasePagination):
         self.has_next = more if not backward else True
         self.has_previous = more if backward else place is not None
         return self.page
+
+    def begin(self, request: Request, view: APIView | None) -> Place | None:
+        """Return the place that the query's cursor names, None at the top."""
+        self.address = request.build_absolute_uri()
+        self.time_key: str | None = view.time_key  # type: ignore[union-attr]  # the base viewset's
+        cursor = view.query.validated_data.get("cursor")  # type: ignore[union-attr]  # as above
+        return _decode(cursor, timed=self.time_key is not None)
+
+    def rows_after(self, rows: QuerySet, place: Place | None, size: int) -> list[Any]:
+        """Return the next rows beyond a place, newest first."""
+        return list(self._ordered(rows, place, backward=False)[:size])
+
+    def place_of(self, row: Model) -> Place:
+        """Return a row's place."""
+        return Place(False, row.pk, getattr(row, self.time_key) if self.time_key else None)
+
+    def cursor_after(self, rows: QuerySet, place: Place | None, count: int) -> str | None:
+        """Return the cursor behind so many rows, None if there are no more. It reads keys alone."""
+        keys = ["id", *([self.time_key] if self.time_key else [])]
+        ordered = self._ordered(rows, place, backward=False).values_list(*keys)
+        found = list(ordered[count - 1 : count + 1])
+        return _encode(Place(False, *found[0])) if len(found) == 2 else None
 
     def get_paginated_response(self, data: object) -> Response:
         """Return the page with the addresses of its neighbors."""

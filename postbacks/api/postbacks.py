@@ -87,6 +87,12 @@ class PostbackSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+class PostbackLineSerializer(PostbackSerializer):
+    """A postback as one line of CSV: `attempts` is their number."""
+
+    attempts = serializers.IntegerField(source="attempts_made")  # type: ignore[assignment]  # in JSON a list
+
+
 class PostbackPage(Page):
     """Filters of postbacks; `since` and `until` are about when the event was received."""
 
@@ -117,6 +123,10 @@ class PostbackViewSet(OrganizationViewSet):
     def get_queryset(self) -> Any:
         """Return postbacks with their rules."""
         return super().get_queryset().prefetch_related("rule")
+
+    def csv_serializer(self, rows: Any = None) -> Any:
+        """Return what shows postbacks without the requests and answers of their attempts."""
+        return PostbackLineSerializer(rows, many=rows is not None)
 
     def paginate_queryset(self, queryset: Any) -> Any:
         """Return one page, its attempts read from no more days than the page has."""

@@ -50,10 +50,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page begins: after a place (older rows), before one (newer rows), or at the top."""
+    """Where a page begins: after a place (older rows), before one (newer rows), or at the top.
+
+    `size` is how many rows it has at most.
+    """
 
     after: Place | None = None
     before: Place | None = None
+    size: int = PAGE_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +91,13 @@ class Log(Generic[M]):
     def page(self, cursor: Cursor) -> Page[M]:
         """Return the page at a cursor."""
         if cursor.before is not None:
-            return self._page_before(cursor.before)
-        return self._page_after(cursor.after)
+            return self._page_before(cursor.before, cursor.size)
+        return self._page_after(cursor.after, cursor.size)
 
-    def _page_after(self, start: Place | None) -> Page[M]:
-        rows, stopped = self._look(start, backward=False)
-        more = len(rows) > PAGE_SIZE
-        rows = rows[:PAGE_SIZE]
+    def _page_after(self, start: Place | None, size: int) -> Page[M]:
+        rows, stopped = self._look(start, size, backward=False)
+        more = len(rows) > size
+        rows = rows[:size]
         return Page(
             rows=rows,
             newer=self._place(rows[0]) if rows and start is not None else None,
@@ -102,12 +106,12 @@ class Log(Generic[M]):
             is_first=start is None,
         )
 
-    def _page_before(self, start: Place) -> Page[M]:
-        rows, stopped = self._look(start, backward=True)
-        more = len(rows) > PAGE_SIZE
+    def _page_before(self, start: Place, size: int) -> Page[M]:
+        rows, stopped = self._look(start, size, backward=True)
+        more = len(rows) > size
         if not more and stopped is None:
-            return self._page_after(None)  # the newest rows, in a page that is full
-        rows = rows[:PAGE_SIZE][::-1]
+            return self._page_after(None, size)  # the newest rows, in a page that is full
+        rows = rows[:size][::-1]
         return Page(
             rows=rows,
             newer=self._place(rows[0]) if more else stopped,
@@ -117,14 +121,16 @@ class Log(Generic[M]):
             is_first=False,
         )
 
-    def _look(self, start: Place | None, *, backward: bool) -> tuple[list[M], Place | None]:
+    def _look(
+        self, start: Place | None, size: int, *, backward: bool
+    ) -> tuple[list[M], Place | None]:
         """Return at most one row more than a page has, and where the search was stopped."""
         found: list[M] = []
         for step in _STEPS if self.span is not None else (None,):
             end = self._end_of_step(start, step, backward=backward) if step else None
-            wanted = PAGE_SIZE + 1 - len(found)
+            wanted = size + 1 - len(found)
             found += self._between(start, end, backward=backward)[:wanted]
-            if end is None or len(found) > PAGE_SIZE:
+            if end is None or len(found) > size:
                 return found, None
             start = end
         return found, start

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
 
 from postbacks.insights.keyset import Cursor, Log, Page
 from postbacks.models import (
@@ -17,6 +17,8 @@ from postbacks.models import (
     Install,
     Postback,
 )
+
+_MOMENT = timedelta(milliseconds=1)  # the least by which two times in a log differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,13 @@ def event_log(wanted: EventsWanted, cursor: Cursor) -> Page[Event]:
 def attempt_log(outcome: str, cursor: Cursor) -> Page[DeliveryAttempt]:
     """Return a page of attempts, newest event first."""
     rows = DeliveryAttempt.objects.defer("request", "response")
-    return _page(rows, _equal(outcome=outcome), None, "event_received_at", (), cursor)
+    page = _page(rows, _equal(outcome=outcome), None, "event_received_at", (), cursor)
+    moments = [attempt.event_received_at for attempt in page.rows]
+    if moments:  # of no more days than the page has
+        span = Span(min(moments), max(moments) + _MOMENT)
+        of_days = span.within(Postback.objects.all(), "event_received_at")
+        prefetch_related_objects(page.rows, Prefetch("postback", queryset=of_days))
+    return page
 
 
 def install_log(span: Span, app_id: int | None, cursor: Cursor) -> Page[Install]:

@@ -1,0 +1,71 @@
+"""What the files hold that people export from the logs. Times are UTC, ids are public ones."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from postbacks.admin.event_story import platform_of
+from postbacks.admin.postback_words import error_of, outcome_of
+from postbacks.models import DecisionFailure, DeliveryAttempt, Event, Postback
+
+Columns = Mapping[str, Callable[[Any], object]]
+
+
+def _partner(postback: Postback) -> str:
+    return str(postback.rule.partner or "")
+
+
+def _received(row: Event | DecisionFailure) -> object:
+    return row.received_at
+
+
+POSTBACKS: Columns = {
+    "ID": lambda row: row.public_id,
+    "Event received": lambda row: row.event_received_at,
+    "Status": Postback.get_status_display,
+    "Reason": lambda row: row.reason,
+    "HTTP": lambda row: row.last_status_code,
+    "Event": lambda row: row.event_name,
+    "Event ID": lambda row: row.sdk_event_id,
+    "Rule": lambda row: row.rule,
+    "Partner": _partner,
+    "App": lambda row: row.app,
+    "Tries": lambda row: row.attempts_made,
+    "Delivered": lambda row: row.delivered_at,
+    "Next try": lambda row: row.next_attempt_at,
+}
+EVENTS: Columns = {
+    "Event ID": lambda row: row.event_id,
+    "Received": _received,
+    "Happened": lambda row: row.event_time,
+    "Event": lambda row: row.event_name,
+    "App": lambda row: row.app,
+    "Platform": platform_of,
+    "Customer": lambda row: row.customer_user_id,
+    "Revenue": lambda row: None if row.revenue is None else row.revenue.normalize(),
+    "Currency": lambda row: row.currency,
+    "Reported by": Event.get_source_display,
+}
+ATTEMPTS: Columns = {
+    "Started": lambda row: row.started_at,
+    "Event received": lambda row: row.event_received_at,
+    "Outcome": lambda row: outcome_of(row).text,
+    "Error": error_of,
+    "HTTP": lambda row: row.status_code,
+    "Try": lambda row: row.number,
+    "Kind": DeliveryAttempt.get_kind_display,
+    "Took (ms)": lambda row: row.duration_ms,
+    "Postback ID": lambda row: row.postback.public_id,
+}
+INSTALLS: Columns = {
+    "Received": lambda row: row.event_received_at,
+    "Installed": lambda row: row.installed_at,
+    "App": lambda row: row.app,
+    "Device": lambda row: row.device,
+    "Attribution": lambda row: row.attribution_type.replace("_", " ").capitalize(),
+}
+FAILURES: Columns = {
+    "Event received": _received,
+    "What went wrong": lambda row: row.error,
+    "Tries": lambda row: row.tries,
+    "Next try": lambda row: row.next_try_at,
+}

@@ -1,0 +1,167 @@
+"""Lists as CSV: all rows, under the same filters, for those who may take them away."""
+
+import csv
+import io
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from apps_registry import csv_text
+from apps_registry.models import Organization
+from apps_registry.roles import Right, Role
+from apps_registry.tenancy import tenant as tenant_of
+from postbacks.api.routes import router
+from tests import make
+from tests.api.calling import PROBLEM, Program, make_postback, owner_of, report
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LISTS = [path for path, view, _ in router.registry if "list" in view.rights]
+
+
+def _get(token: str, path: str, **query: str):
+    client = Client(headers={"Authorization": f"Bearer {token}", "Accept": "text/csv"})
+    return client.get(path if path.startswith("http") else f"/api/{path}", query)
+
+
+def _rows(answer) -> list[dict[str, str]]:
+    text = b"".join(answer.streaming_content).decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
+    tenant = make.make_tenant()
+    with tenant_of(tenant.organization.pk):
+        make.make_campaign(tenant.app, make.make_partner(credentials={"api_key": "hidden-1234567"}))
+        rule = make.make_rule()
+    make_postback(rule, report(tenant.sdk_key), attempts=1)
+
+    answer = _get(tenant.api_token, path)
+    rows = _rows(answer)
+
+    listed = Program(tenant.api_token).get(f"/api/{path}").data["results"]
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert set(rows[0]) == set(listed[0])
+    assert len(rows) == len(listed)
+    key = "event_id" if path == "v1/events" else "id"
+    assert [row[key] for row in rows] == [row[key] for row in listed]
+    assert "hidden-1234567" not in str(rows)
+    assert not any("hash" in name for name in rows[0])
+
+
+def test_all_rows_come_and_not_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_text, "ROWS_AT_ONCE", 2)
+    tenant = make.make_tenant()
+    ids = Program(tenant.sdk_key).post("events", [{"event_name": "open"}] * 7).data["ids"]
+
+    rows = _rows(_get(tenant.api_token, "v1/events", limit="1"))
+
+    assert sorted(row["event_id"] for row in rows) == sorted(ids)
+
+
+def test_filters_count_and_a_wrong_one_is_refused() -> None:
+    tenant = make.make_tenant()
+    report(tenant.sdk_key, event_name="open")
+    bought = report(tenant.sdk_key, event_name="purchase")
+
+    rows = _rows(_get(tenant.api_token, "v1/events", event_name="purchase"))
+    refused = _get(tenant.api_token, "v1/events", nonsense="1")
+
+    assert [row["event_id"] for row in rows] == [bought]
+    assert (refused.status_code, refused["Content-Type"]) == (400, PROBLEM)
+
+
+def test_what_is_beyond_the_limit_is_led_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_text, "MOST_ROWS", 3)
+    monkeypatch.setattr(csv_text, "ROWS_AT_ONCE", 2)
+    tenant = make.make_tenant()
+    ids = Program(tenant.sdk_key).post("events", [{"event_name": "open"}] * 5).data["ids"]
+
+    first = _get(tenant.api_token, "v1/events")
+    address, rel = first["Link"].split("; ")
+    rest = _get(tenant.api_token, address.strip("<>"))
+
+    assert rel == 'rel="next"'
+    assert "Link" not in rest
+    both = [row["event_id"] for answer in (first, rest) for row in _rows(answer)]
+    assert (len(both), set(both)) == (5, set(ids))
+
+
+def test_a_cursor_that_looks_back_is_refused() -> None:
+    tenant = make.make_tenant()
+    Program(tenant.sdk_key).post("events", [{"event_name": "open"}] * 3)
+    api = owner_of(tenant)
+    second = api.get(api.get("events", limit=1).data["next"])
+
+    answer = _get(tenant.api_token, second.data["previous"])
+
+    assert answer.status_code == 400
+    assert "next" in answer.json()["errors"][0]["detail"]
+
+
+def test_texts_are_harmless_and_numbers_stay_numbers() -> None:
+    tenant = make.make_tenant()
+    params = {"=cmd": 1}
+    report(
+        tenant.sdk_key, event_name="=1+1", customer_user_id="@SUM(A1)", revenue="-4.99",
+        currency="USD", params=params,
+    )  # fmt: skip
+
+    (row,) = _rows(_get(tenant.api_token, "v1/events"))
+
+    assert (row["event_name"], row["customer_user_id"]) == ("'=1+1", "'@SUM(A1)")
+    assert row["revenue"].startswith("-4.99")
+    assert row["received_at"].endswith("Z")
+    assert row["params"] == '{"=cmd": 1}'
+
+
+def test_the_file_is_named_safely() -> None:
+    tenant = make.make_tenant()
+    Organization.objects.update(name='"\r\nSet-Cookie: a=b')
+
+    answer = _get(tenant.api_token, "v1/apps")
+
+    assert answer["Content-Disposition"].startswith('attachment; filename="apps-set-cookie-ab-20')
+    assert "Set-Cookie" not in answer
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_every_role_that_may_export_may(role: str) -> None:
+    tenant = make.make_tenant()
+    with tenant_of(tenant.organization.pk):
+        token = make.make_api_token(role)
+
+    assert _get(token, "v1/apps").status_code == 200
+
+
+def test_a_role_that_may_only_read_takes_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant = make.make_tenant()
+    only_reads = {Role.OWNER: frozenset({Right.READ})}
+    monkeypatch.setattr("apps_registry.roles.RIGHTS", only_reads)
+
+    answer = _get(tenant.api_token, "v1/apps")
+
+    assert (answer.status_code, answer["Content-Type"]) == (403, PROBLEM)
+    assert owner_of(tenant).get("apps").status == 200
+
+
+def test_one_row_does_not_come_as_csv() -> None:
+    tenant = make.make_tenant()
+
+    assert _get(tenant.api_token, f"v1/apps/{tenant.app.public_id}").status_code == 406
+
+
+def test_no_transaction_stays_open_while_somebody_reads_slowly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(csv_text, "ROWS_AT_ONCE", 1)
+    tenant = make.make_tenant()
+    Program(tenant.sdk_key).post("events", [{"event_name": "open"}] * 3)
+
+    answer = _get(tenant.api_token, "v1/events")
+    open_between = [connection.in_atomic_block for _ in answer.streaming_content]
+
+    assert open_between == [False] * len(open_between)
+    assert len(open_between) == 5  # the names, three rows, and the look beyond

@@ -1,0 +1,55 @@
+"""Cells as spreadsheets read them: never a formula."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+
+from apps_registry import csv_text
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(first: str) -> None:
+    assert csv_text.cell(f"{first}HYPERLINK(1)") == f"'{first}HYPERLINK(1)"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        (True, "true"),
+        (-5, "-5"),
+        (Decimal("-4.990"), "-4.990"),
+        (Decimal("1E+2"), "100"),
+        (datetime(2026, 5, 4, 12, tzinfo=timezone(timedelta(hours=2))), "2026-05-04T10:00:00.000Z"),
+        (["a", {"b": "ü"}], '["a", {"b": "ü"}]'),
+        ("2 + 2 = 4", "2 + 2 = 4"),
+    ],
+)
+def test_a_value_keeps_its_meaning(value: object, shown: str) -> None:
+    assert csv_text.cell(value) == shown
+
+
+def test_quotes_commas_and_line_ends_stay_in_their_cell() -> None:
+    row = ['say "hi", you', "two\nlines", "\N{RIGHT-TO-LEFT OVERRIDE}gnp", "\ud800"]
+
+    (read,) = csv.reader(io.StringIO(csv_text.lines([row]).decode(), newline=""))
+
+    assert read == ['say "hi", you', "two\nlines", "\N{RIGHT-TO-LEFT OVERRIDE}gnp", "?"]
+
+
+@pytest.mark.parametrize(
+    ("organization", "name"),
+    [
+        ("Gem Harbor", "events-gem-harbor-2026-05-04.csv"),
+        ('"; filename="evil.exe', "events-filenameevilexe-2026-05-04.csv"),
+        ("Gem\r\nSet-Cookie: a=b", "events-gem-set-cookie-ab-2026-05-04.csv"),
+        ("../../etc/passwd", "events-etcpasswd-2026-05-04.csv"),
+        ("宝石", "events-organization-2026-05-04.csv"),
+        ("x" * 10_000, f"events-{'x' * 60}-2026-05-04.csv"),
+    ],
+)
+def test_a_file_is_named_by_what_it_holds_whose_and_when(organization: str, name: str) -> None:
+    assert csv_text.file_name("events", organization, datetime(2026, 5, 4, tzinfo=UTC)) == name
