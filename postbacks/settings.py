@@ -7,10 +7,12 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from redis import Redis
 
 from postbacks import environment, roles, theme_settings
 from postbacks.delivery.addresses import parse_networks
 from postbacks.embedded import EmbeddedServer
+from postbacks.limits.rates import REDIS_PATIENCE, Rate, parse_rate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.load(BASE_DIR / ".env")
@@ -74,6 +76,37 @@ def _secret(name: str) -> str:
     if given or not TRYING_OUT:
         return given
     return environment.kept_secret(DATA_DIR / name.lower(), lambda: secrets.token_urlsafe(48))
+
+
+def _redis(url: str) -> str:
+    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
+    Redis.from_url(url)  # raises for what can't be a port or a number of a database
+    return url
+
+
+# Unset: PostgreSQL carries the tasks, the cache and the rate limits.
+REDIS_URL = environment.parsed("REDIS_URL", _redis, default="")
+CACHES: dict[str, dict[str, object]] = {
+    "default": {
+        "BACKEND": "postbacks.limits.caches.PatientRedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "postbacks:cache",
+        "OPTIONS": {"serializer": "postbacks.limits.caches.JsonSerializer", **REDIS_PATIENCE},
+    }
+    if REDIS_URL
+    else {"BACKEND": "postbacks.limits.caches.PostgresCache"},
+    # Where django-q2 notes its statistics, which nobody reads: the heartbeats are rows of ours.
+    "queue": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
+}
+
+# So many calls, on average over ten seconds or the unit given; None is no limit.
+RATE_LIMIT_SDK_APP = environment.parsed("RATE_LIMIT_SDK_APP", parse_rate, default=Rate(100, 1))
+RATE_LIMIT_SDK_SERVER = environment.parsed(
+    "RATE_LIMIT_SDK_SERVER", parse_rate, default=Rate(5_000, 1)
+)
+RATE_LIMIT_API = environment.parsed("RATE_LIMIT_API", parse_rate, default=Rate(300, 1))
+RATE_LIMIT_UNKNOWN = environment.parsed("RATE_LIMIT_UNKNOWN", parse_rate, default=Rate(50, 1))
 
 
 SECRET_KEY = _secret("SECRET_KEY")
@@ -246,7 +279,8 @@ SUPERVISOR_PID = environment.parsed("SUPERVISOR_PID", environment.natural, defau
 Q_CLUSTER = {
     "name": "postbacks",  # with which tasks are signed
     "cluster_name": WORKER_NAME,  # each supervisor has a queue of its own
-    "orm": "default",
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
+    "cache": "queue",
     "workers": PUMPS + 2,  # the pumps, and two for short tasks
     "timeout": 120,
     "retry": 180,

@@ -16,6 +16,7 @@ from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.http import Sender
 from postbacks.delivery.pump import Pump
 from postbacks.intake.undecided import bring_back
+from postbacks.limits import caches, stores
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 
 _BRING_BACK_SECONDS = 5.0
@@ -50,10 +51,15 @@ def beat() -> None:
 
 
 def housekeeping() -> None:
-    """Make the coming days' partitions and forget keys that no client may use any more."""
+    """Make the coming days' partitions, and forget what nobody asks for any more."""
     database.ensure_partitions()
-    while database.forget_old_event_keys():
-        pass
+    for forget in (
+        database.forget_old_event_keys,
+        stores.forget_old_counts,
+        caches.forget_old_entries,
+    ):
+        while forget():
+            pass
 
 
 def start_pump(slot: int, *, cluster: str) -> None:

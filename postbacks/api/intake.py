@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.event_schema import ReceiptSerializer, sent_events
 from postbacks.api.problems import problem
+from postbacks.api.throttling import count_events
 from postbacks.intake.body import BodyError
 from postbacks.intake.checking import Reporter
 from postbacks.intake.faults import Fault
@@ -37,14 +38,16 @@ class EventsFromSdk(APIView):
         event that was sent before (same `event_id`) is counted as a duplicate and changes nothing,
         so that everything can be sent again safely.
         """
+        reporter = cast(Reporter, request.auth)
         try:
             receipt = record_events(
                 request._request.body,
                 encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
-                reporter=cast(Reporter, request.auth),
+                reporter=reporter,
             )
         except BodyError as error:
             return problem(error.status, error.detail)
+        count_events(reporter, len(receipt.ids))
         if not any(receipt.ids):
             return problem(422, "No event of the request is valid.", members=_content(receipt))
         return HttpResponse(

@@ -43,6 +43,7 @@ class Reporter:
     bundle_ids: tuple[str, ...]
     ip_address: str | None = None  # of the request; None where it says nothing about the device
     user_agent: str | None = None
+    key_id: int = 0  # of the SDK key; 0 where a person tries an event out
 
 
 @dataclass(slots=True)

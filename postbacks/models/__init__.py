@@ -17,10 +17,12 @@ from postbacks.models.postbacks import (
     PostbackStatus,
     SkipReason,
 )
+from postbacks.models.rates import CacheEntry, RateCount
 from postbacks.models.rules import CallbackRule, CallbackRuleVersion, RuleDevice, RuleStatus
 
 __all__ = [
     "AttemptKind",
+    "CacheEntry",
     "CallbackRule",
     "CallbackRuleVersion",
     "DecisionFailure",
@@ -32,6 +34,7 @@ __all__ = [
     "Install",
     "Postback",
     "PostbackStatus",
+    "RateCount",
     "RuleDevice",
     "RuleStatus",
     "SkipReason",

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # These hold no tenant's data, or are reached through one module that filters by membership.
 WITHOUT_POLICY = {
-    "auth_group", "auth_group_permissions", "auth_permission", "django_admin_log",
+    "auth_group", "auth_group_permissions", "auth_permission", "cache_entry", "django_admin_log",
     "django_content_type", "django_migrations", "django_q_ormq", "django_q_schedule",
-    "django_q_task", "django_session", "membership", "organization", "user_account",
+    "django_q_task", "django_session", "membership", "organization", "rate_count", "user_account",
     "worker_heartbeat",
 }  # fmt: skip
 

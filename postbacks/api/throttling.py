@@ -1,0 +1,73 @@
+"""Who calls too fast is answered 429 with Retry-After."""
+
+import ipaddress
+
+from django.conf import settings
+from rest_framework import exceptions
+
+from postbacks.intake.checking import Reporter
+from postbacks.intake.known_keys import KnownKey
+from postbacks.limits import limiter
+from postbacks.limits.counting import Verdict
+
+
+class TooFast(exceptions.Throttled):
+    """More calls than the operator allows; `wait` are the seconds until the next may come."""
+
+    def __init__(self, what: str, wait: int) -> None:
+        unit = "second" if wait == 1 else "seconds"
+        exceptions.APIException.__init__(self, f"{what}; try again in {wait} {unit}.")
+        self.wait = wait
+
+
+def hold_key(key: KnownKey, address: str | None) -> None:
+    """Raise TooFast for an SDK key that reports too much.
+
+    A key inside an app is public, so each address that uses it is held by itself, and by requests,
+    of which a device makes few. A server's key is held by its events.
+    """
+    if key.is_server:
+        rate = settings.RATE_LIMIT_SDK_SERVER
+        verdict = limiter.limit(_server(key.organization_id, key.id), rate)
+    else:
+        name = f"app-key:{key.organization_id}:{key.id}:{_network(address)}"
+        verdict = limiter.limit(name, settings.RATE_LIMIT_SDK_APP)
+    _let_pass(verdict, "This SDK key reports too much")
+
+
+def count_events(reporter: Reporter, count: int) -> None:
+    """Count the events of a server's request, which has been counted once already."""
+    if reporter.is_server:
+        name = _server(reporter.organization_id, reporter.key_id)
+        limiter.add(name, settings.RATE_LIMIT_SDK_SERVER, count=count - 1)
+
+
+def hold_token(organization_id: int, token_id: int) -> None:
+    """Raise TooFast for an API token that calls too often."""
+    verdict = limiter.limit(f"token:{organization_id}:{token_id}", settings.RATE_LIMIT_API)
+    _let_pass(verdict, "This API token calls too often")
+
+
+def hold_unknown(address: str | None) -> None:
+    """Raise TooFast for an address from which too many unknown keys come.
+
+    Known keys from there go on working: many people may share an address.
+    """
+    verdict = limiter.limit(f"unknown:{_network(address)}", settings.RATE_LIMIT_UNKNOWN)
+    _let_pass(verdict, "Too many calls from your address had no key that we know")
+
+
+def _let_pass(verdict: Verdict, what: str) -> None:
+    if not verdict.allowed:
+        raise TooFast(what, verdict.retry_after)
+
+
+def _server(organization_id: int, key_id: int) -> str:
+    return f"server-key:{organization_id}:{key_id}"
+
+
+def _network(address: str | None) -> str:
+    """Return what one caller has: an IPv4 address, or the /64 from which IPv6 takes its own."""
+    if address is None or ":" not in address:
+        return address or ""
+    return str(ipaddress.ip_network((address, 64), strict=False))

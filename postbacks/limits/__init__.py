@@ -1,0 +1,1 @@
+"""How often somebody may call: `limiter.limit(key, rate)` says whether, and when again if not."""

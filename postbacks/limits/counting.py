@@ -1,0 +1,164 @@
+"""Counts calls in the memory of this process, and now and then together with the others.
+
+A call costs a look into a dictionary. What was counted here is brought to the shared store at most
+once a second for each key, or as soon as a twentieth of the limit is used up, and what all
+processes counted comes back. Several processes together therefore hold a limit to within about one
+second's traffic: each may let through what it has not told the others yet.
+
+The count slides: of the window before, as much still counts as lies within the length of a window.
+
+While the store is away each process goes by its own count, and nobody is refused because of it.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Protocol
+
+from postbacks.limits.rates import Rate
+
+logger = logging.getLogger(__name__)
+
+SHARE_SECONDS = 1.0  # how often a key's count is shared at least, while there are calls
+SHARES = 20  # … and as soon as this part of its limit is used up
+AWAY_SECONDS = 5.0  # how long a store that failed is left alone
+MOST_KEYS = 20_000  # kept in memory; the longest unused half goes
+
+
+class StoreAwayError(Exception):
+    """The shared store can't be reached now."""
+
+
+class Store(Protocol):
+    """Where processes count together."""
+
+    def add(self, key: str, *, window: int, seconds: int, count: int) -> tuple[int, int]:
+        """Count, and return the counts of this window and of the one before.
+
+        Windows are numbered from 1970 and last so many seconds. Raises StoreAwayError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a call may pass; `retry_after` are the seconds until the next may, 0 if this may."""
+
+    allowed: bool
+    retry_after: int = 0
+
+
+ALLOWED = Verdict(allowed=True)
+
+
+@dataclass(slots=True)
+class _Count:
+    window: int
+    before: int = 0  # in the window before
+    shared: int = 0  # in this one, as far as the store has said or been told
+    own: int = 0  # in this one, not told yet
+    shared_at: float = -math.inf
+
+    def roll(self, window: int) -> None:
+        """Go on to a later window."""
+        if window != self.window:
+            self.before = self.shared + self.own if window == self.window + 1 else 0
+            self.window, self.shared, self.own = window, 0, 0
+
+
+@dataclass(slots=True)
+class Limiter:
+    """Holds rates, for all threads of this process and with all processes that share its store."""
+
+    store: Store
+    clock: Callable[[], float] = time.time
+    _counts: dict[tuple[str, Rate], _Count] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+    _away_until: float = -math.inf
+
+    def limit(self, key: str, rate: Rate | None, *, count: int = 1) -> Verdict:
+        """Count a call, or as many as `count`, and say whether it may pass.
+
+        Whoever has room for one call may make it, however much it counts: the next ones wait the
+        longer. What is refused is not counted.
+        """
+        if rate is None:
+            return ALLOWED
+        now = self.clock()
+        with self._lock:
+            counted = self._counted(key, rate, now)
+            wait = _wait(rate, counted, now)
+            if wait:
+                return Verdict(allowed=False, retry_after=wait)
+            counted.own += count
+            told = self._take(counted, rate, now)
+        if told:
+            self._share(key, rate, counted, told)
+        return ALLOWED
+
+    def add(self, key: str, rate: Rate | None, *, count: int) -> None:
+        """Count what a call turned out to hold, after it has passed."""
+        if rate is None or count < 1:
+            return
+        now = self.clock()
+        with self._lock:
+            counted = self._counted(key, rate, now)
+            counted.own += count
+            told = self._take(counted, rate, now)
+        if told:
+            self._share(key, rate, counted, told)
+
+    def _counted(self, key: str, rate: Rate, now: float) -> _Count:
+        window = int(now // rate.window)
+        counted = self._counts.pop((key, rate), None)
+        if counted is None:
+            self._make_room()
+            counted = _Count(window)
+        counted.roll(window)
+        self._counts[(key, rate)] = counted  # at the end: the dictionary is in order of use
+        return counted
+
+    def _make_room(self) -> None:
+        if len(self._counts) >= MOST_KEYS:
+            for key in list(self._counts)[: MOST_KEYS // 2]:
+                del self._counts[key]
+
+    def _take(self, counted: _Count, rate: Rate, now: float) -> int:
+        """Return how many calls to tell the store now; they count as told from here on."""
+        is_due = now - counted.shared_at >= SHARE_SECONDS or counted.own >= rate.most / SHARES
+        if not is_due or now < self._away_until:
+            return 0
+        told, counted.own = counted.own, 0
+        counted.shared += told
+        counted.shared_at = now
+        return told
+
+    def _share(self, key: str, rate: Rate, counted: _Count, told: int) -> None:
+        """Tell the store, without holding up other threads, and take over what it knows."""
+        window = counted.window
+        try:
+            shared, before = self.store.add(key, window=window, seconds=rate.window, count=told)
+        except StoreAwayError as error:
+            logger.warning("Rate limits are held by each process alone: %s", error)
+            self._away_until = self.clock() + AWAY_SECONDS
+            return
+        with self._lock:
+            if counted.window == window:
+                # Another thread may have asked in between and know more.
+                counted.shared = max(counted.shared, shared)
+                counted.before = max(counted.before, before)
+
+
+def _wait(rate: Rate, counted: _Count, now: float) -> int:
+    """Return the whole seconds until one more call fits in; 0 if it does now."""
+    passed = now / rate.window % 1
+    count = counted.shared + counted.own
+    if counted.before * (1 - passed) + count + 1 <= rate.most:
+        return 0
+    if count + 1 <= rate.most:
+        fits_at = 1 - (rate.most - 1 - count) / counted.before
+    else:  # not in this window: this one has to slide out in turn
+        fits_at = 2 - (rate.most - 1) / count
+    return max(1, math.ceil((fits_at - passed) * rate.window))

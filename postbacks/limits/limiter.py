@@ -1,0 +1,25 @@
+"""The one limiter of this process, with the store that the settings name."""
+
+import functools
+
+from django.conf import settings
+
+from postbacks.limits.counting import Limiter, Verdict
+from postbacks.limits.rates import Rate
+from postbacks.limits.stores import PostgresStore, RedisStore
+
+
+def limit(key: str, rate: Rate | None, *, count: int = 1) -> Verdict:
+    """Count a call and say whether it may pass. The key of a tenant's caller names the tenant."""
+    return _limiter().limit(key, rate, count=count)
+
+
+def add(key: str, rate: Rate | None, *, count: int) -> None:
+    """Count what a call turned out to hold, after it has passed."""
+    _limiter().add(key, rate, count=count)
+
+
+@functools.cache
+def _limiter() -> Limiter:
+    url: str = settings.REDIS_URL
+    return Limiter(RedisStore(url) if url else PostgresStore())

@@ -1,0 +1,40 @@
+"""Rates as an operator writes them, and the windows in which they are counted. Plain Python."""
+
+from dataclasses import dataclass
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_OFF = {"off", "none", "0"}
+# Short: a call waits for Redis, and goes on without it.
+REDIS_PATIENCE = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
+SHORTEST_WINDOW = 10  # seconds: a burst passes, and the shared count needs no answer at every call
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many calls in so many seconds, on average over `window` seconds."""
+
+    amount: int
+    seconds: int
+
+    @property
+    def window(self) -> int:
+        """Return the seconds over which calls are counted."""
+        return max(self.seconds, SHORTEST_WINDOW)
+
+    @property
+    def most(self) -> int:
+        """Return how many calls a window holds."""
+        return self.amount * self.window // self.seconds
+
+    def __str__(self) -> str:
+        return f"{self.amount}/{self.seconds}s"
+
+
+def parse_rate(value: str) -> Rate | None:
+    """Return the rate that `60/s`, `600/m` or `5000/h` says; None for `off`. Raises ValueError."""
+    if value.strip().lower() in _OFF:
+        return None
+    amount, _, unit = value.strip().partition("/")
+    if not amount.isdigit() or int(amount) < 1 or unit not in _SECONDS:
+        raise ValueError(f"“{value}” is no rate; write one like 60/s, 600/m, 5000/h, or off.")
+    return Rate(int(amount), _SECONDS[unit])

@@ -1,0 +1,77 @@
+"""Where processes count together: Redis where there is one, else a table of PostgreSQL."""
+
+import hashlib
+
+import redis
+from django.db import Error as DatabaseError
+
+from postbacks import statements
+from postbacks.limits.counting import StoreAwayError
+from postbacks.limits.rates import REDIS_PATIENCE
+
+_ADD = """
+WITH counted AS (
+    INSERT INTO rate_count AS known (name, count, ends_at)
+    VALUES (%(name)s, %(count)s, to_timestamp(%(ends_at)s))
+    ON CONFLICT (name) DO UPDATE SET count = known.count + excluded.count
+    RETURNING count
+)
+SELECT (SELECT count FROM counted),
+       coalesce((SELECT count FROM rate_count WHERE name = %(before)s), 0)
+"""
+
+_FORGET = """
+DELETE FROM rate_count WHERE name IN (
+    SELECT name FROM rate_count WHERE ends_at < now() LIMIT %(limit)s
+) RETURNING 1
+"""
+
+
+class PostgresStore:
+    """Counts in an unlogged table: what a crash of the server forgets is a few seconds' calls."""
+
+    def add(self, key: str, *, window: int, seconds: int, count: int) -> tuple[int, int]:
+        """Count, and return the counts of this window and of the one before."""
+        given = {
+            "name": _name(key, window, seconds),
+            "before": _name(key, window - 1, seconds),
+            "count": count,
+            "ends_at": (window + 2) * seconds,
+        }
+        try:
+            ((shared, before),) = statements.run(_ADD, given)
+        except DatabaseError as error:
+            raise StoreAwayError(type(error).__name__) from error
+        return shared, before
+
+
+class RedisStore:
+    """Counts in Redis, in keys that end by themselves."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.Redis.from_url(url, **REDIS_PATIENCE)
+
+    def add(self, key: str, *, window: int, seconds: int, count: int) -> tuple[int, int]:
+        """Count, and return the counts of this window and of the one before."""
+        name = f"postbacks:rate:{_name(key, window, seconds)}"
+        before = f"postbacks:rate:{_name(key, window - 1, seconds)}"
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.incrby(name, count)
+            pipeline.expire(name, 2 * seconds)
+            pipeline.get(before)
+            shared, _, counted_before = pipeline.execute()
+        except redis.RedisError as error:
+            raise StoreAwayError(type(error).__name__) from error
+        return int(shared), int(counted_before or 0)
+
+
+def forget_old_counts(limit: int = 5_000) -> int:
+    """Delete a batch of counts whose windows are over; return how many."""
+    return len(statements.run(_FORGET, {"limit": limit}))
+
+
+def _name(key: str, window: int, seconds: int) -> str:
+    """Return a count's name. Keys hold addresses of people, so only a hash is stored."""
+    hashed = hashlib.blake2b(f"{key}|{seconds}".encode(), digest_size=16).hexdigest()
+    return f"{hashed}:{window}"
