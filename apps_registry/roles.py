@@ -30,6 +30,11 @@ RIGHTS: dict[str, frozenset[Right]] = {
 }
 
 
+def common_rights(*roles: str) -> frozenset[Right]:
+    """Return the rights that every one of some roles has."""
+    return frozenset(Right).intersection(*(RIGHTS.get(role, frozenset()) for role in roles))
+
+
 def allows(role: str, right: Right) -> bool:
     """Tell whether a role has a right; an unknown role has none."""
     return right in RIGHTS.get(role, frozenset())

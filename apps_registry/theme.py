@@ -13,12 +13,25 @@ from django.utils.safestring import SafeString
 if TYPE_CHECKING:  # the theme has no types; it keeps to Django's
     from django.contrib.admin import AdminSite, ModelAdmin, TabularInline
     from django.contrib.admin.widgets import AdminTextInputWidget as TextInput
+    from django.forms import CheckboxSelectMultiple as Checkboxes
+    from django.forms import Select
 else:
     from unfold.admin import ModelAdmin, TabularInline
     from unfold.sites import UnfoldAdminSite as AdminSite
+    from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget as Checkboxes
+    from unfold.widgets import UnfoldAdminSelectWidget as Select
     from unfold.widgets import UnfoldAdminTextInputWidget as TextInput
 
-__all__ = ["AdminSite", "ModelAdmin", "TabularInline", "TextInput", "Tone", "badge"]
+__all__ = [
+    "AdminSite",
+    "Checkboxes",
+    "ModelAdmin",
+    "Select",
+    "TabularInline",
+    "TextInput",
+    "Tone",
+    "badge",
+]
 
 
 class Tone(StrEnum):

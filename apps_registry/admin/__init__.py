@@ -1,10 +1,11 @@
 """The pages on which people declare what exists."""
 
+from apps_registry.admin.api_tokens import ApiTokenAdmin
 from apps_registry.admin.apps import AppAdmin, BundleIdAdmin
 from apps_registry.admin.campaigns import CampaignAdmin
-from apps_registry.admin.keys import ApiTokenAdmin, SdkKeyAdmin
 from apps_registry.admin.organizations import MembershipAdmin, OrganizationAdmin
 from apps_registry.admin.partners import PartnerAdmin
+from apps_registry.admin.sdk_keys import SdkKeyAdmin
 
 __all__ = [
     "ApiTokenAdmin",

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 
 from apps_registry.by_role import allowed
 from apps_registry.first_calls import first_event
@@ -77,7 +78,11 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
         """Say what comes next: a key, and the first event."""
         app = kwargs.get("obj")
         if isinstance(app, App):
-            context["has_key"] = SdkKey.objects.filter(app=app, revoked_at=None).exists()
+            context["has_key"] = SdkKey.objects.filter(
+                models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now()),
+                app=app,
+                revoked_at=None,
+            ).exists()
             context["may_add_key"] = allowed(request, Right.MANAGE)
             context["first_event"] = first_event(settings.PUBLIC_URL, "YOUR_SDK_KEY", app.platform)
         return super().render_change_form(request, context, *args, **kwargs)

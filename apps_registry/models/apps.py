@@ -1,13 +1,16 @@
 """Apps, the names that stores know them by, and the keys their SDKs report with."""
 
 import uuid
+from datetime import timedelta
 from decimal import Decimal
+from typing import ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps_registry import keys
 from apps_registry.models.organizations import valid_time_zone
 from apps_registry.tenancy import Lifecycle, TenantModel
 
@@ -128,8 +131,15 @@ class BundleId(TenantModel):
         return self.identifier
 
 
+class KeyEndedError(ValueError):
+    """A key that has ended, or whose end is set, was to be replaced: make a new one instead."""
+
+
 class SdkKey(TenantModel):
     """A secret with which an app's SDK reports. Shown once, stored as a hash."""
+
+    audited: ClassVar[tuple[str, ...]] = ("app", "name", "kind", "expires_at", "revoked_at")
+    longest_overlap: ClassVar[timedelta] = timedelta(days=30)
 
     class Kind(models.TextChoices):
         """Where the key lives, and so what it may do."""
@@ -164,6 +174,10 @@ class SdkKey(TenantModel):
     hash = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField("created", auto_now_add=True)
     last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(
+        "ends", null=True, blank=True, editable=False,
+        help_text="When a key that was rotated stops working, for example 2027-01-31 00:00:00.",
+    )  # fmt: skip
     revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
     audited = ("app", "name", "kind", "revoked_at")
@@ -180,3 +194,22 @@ class SdkKey(TenantModel):
         if self.revoked_at is None:
             self.revoked_at = timezone.now()
             self.save(update_fields=["revoked_at"])
+
+    def rotate(self, *, overlap: timedelta) -> tuple["SdkKey", str]:
+        """Make a successor and let this key end after the overlap; return it and its secret.
+
+        Raises KeyEndedError for a key that was rotated or revoked: it has, or had, its successor.
+        """
+        old = SdkKey.objects.select_for_update().get(pk=self.pk)  # two at once make one successor
+        if old.revoked_at is not None:
+            raise KeyEndedError("The SDK key was revoked; make a new one.")
+        if old.expires_at is not None:
+            raise KeyEndedError("The SDK key was rotated before; rotate the newer key.")
+        fresh = keys.make_key(keys.SDK_KEY)
+        successor = SdkKey(
+            app=self.app, name=self.name, kind=self.kind, prefix=fresh.prefix, hash=fresh.hash
+        )
+        successor.save()
+        self.expires_at = timezone.now() + min(overlap, self.longest_overlap)
+        self.save(update_fields=["expires_at"])
+        return successor, fresh.secret

@@ -1,20 +1,41 @@
 """Tokens with which programs use the management API."""
 
 import uuid
+from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from apps_registry.models.organizations import User
-from apps_registry.roles import Role
+from apps_registry.roles import RIGHTS, Right, Role, common_rights
 from apps_registry.tenancy import TenantModel
+
+SCOPES = (
+    (Right.READ.value, "Read: apps, rules, events and the delivery log"),
+    (Right.EXPORT.value, "Export: take lists away as CSV"),
+    (Right.SET_UP.value, "Set up: apps, partners, campaigns and rules"),
+    (Right.RESEND.value, "Resend: postbacks, and test sends"),
+    (Right.MANAGE.value, "Manage: members, keys and tokens, where credentials may go"),
+)
+
+
+def every_scope() -> list[str]:
+    """Return all scopes: the role alone says what the token may do."""
+    return [scope for scope, _ in SCOPES]
 
 
 class ApiToken(TenantModel):
     """A person's or the organization's token. Shown once, stored as a hash.
 
-    A personal token never has more rights than its person's membership has at that moment.
+    It may do what its role and its scopes both allow. A personal token never has more rights than
+    its person's membership has at that moment.
     """
+
+    audited: ClassVar[tuple[str, ...]] = (
+        "name", "user", "role", "scopes", "expires_at", "revoked_at",
+    )  # fmt: skip
 
     public_id = models.UUIDField(
         "ID in the API", default=uuid.uuid4, unique=True, editable=False,
@@ -32,6 +53,14 @@ class ApiToken(TenantModel):
         default=Role.ANALYST,
         help_text=(
             "What the token may do at most, for example Analyst for a program that only reads."
+        ),
+    )
+    scopes = ArrayField(
+        models.CharField(max_length=16, choices=SCOPES),
+        default=every_scope,
+        help_text=(
+            "What of that it may do, for example only Read. What its role does not allow is left "
+            "out."
         ),
     )
     prefix = models.CharField(
@@ -58,6 +87,32 @@ class ApiToken(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.prefix}… {self.name}"
+
+    @property
+    def is_personal(self) -> bool:
+        """Tell whether the token is a person's own and ends when the person leaves."""
+        return self.user_id is not None
+
+    def rights(self, member_role: str | None = None) -> frozenset[Right]:
+        """Return what the token may do; a personal one is given its person's role of now."""
+        roles = [self.role] if member_role is None else [self.role, member_role]
+        return common_rights(*roles) & {right for right in Right if right.value in self.scopes}
+
+    @staticmethod
+    def scopes_of(rights: "frozenset[Right]") -> list[str]:
+        """Return rights as scopes, in the order in which they are shown."""
+        return [scope for scope, _ in SCOPES if scope in rights]
+
+    @staticmethod
+    def roles_within(role: str) -> list[str]:
+        """Return the roles that may do no more than this one."""
+        return [name for name in Role.values if RIGHTS[name] <= RIGHTS[role]]
+
+    @staticmethod
+    def seen_by(user: User | None, *, manages: bool) -> Q:
+        """Return which tokens somebody sees: their own, and who manages also the organization's."""
+        own = Q(user=user) if user is not None else Q(pk=None)
+        return own | Q(user=None) if manages else own
 
     def revoke(self) -> None:
         """End the token's life; a second time changes nothing."""

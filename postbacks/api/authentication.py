@@ -7,6 +7,7 @@ token belongs, or the other way around, is answered 403: it is known, but not he
 import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from rest_framework import exceptions
@@ -16,8 +17,9 @@ from rest_framework.request import Request
 from apps_registry.client_address import client_address
 from apps_registry.keys import API_TOKEN, SDK_KEY, hash_key
 from apps_registry.models import ApiToken, SdkKey, User
-from apps_registry.roles import RIGHTS, Right, allows
+from apps_registry.roles import RIGHTS, Right
 from apps_registry.tenancy import tenant
+from postbacks.api import throttling
 from postbacks.intake.checking import Reporter
 from postbacks.intake.known_keys import KnownKey, find_key
 
@@ -31,20 +33,36 @@ class Caller:
     organization_id: int
     role: str
     user: User | None
+    rights: frozenset[Right]  # those of the role that the scopes leave
 
     is_authenticated = True  # REST framework asks its user this
 
     def allows(self, right: Right) -> bool:
         """Tell whether the caller has a right."""
-        return allows(self.role, right)
+        return right in self.rights
 
 
-class SdkKeyAuthentication(BaseAuthentication):
+class _ByKey(BaseAuthentication):
+    """Knows a caller by what stands in `Authorization`."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Any]:
+        """Return who calls and with what, or raise 401, 403 or 429."""
+        try:
+            return self.known(request, _secret(request))
+        except (exceptions.NotAuthenticated, exceptions.AuthenticationFailed):
+            throttling.hold_unknown(client_address(request))
+            raise
+
+    def known(self, request: Request, secret: str) -> tuple[Any, Any]:
+        """Return who calls with a secret."""
+        raise NotImplementedError
+
+
+class SdkKeyAuthentication(_ByKey):
     """Knows an app by its SDK key; `request.auth` is the Reporter."""
 
-    def authenticate(self, request: Request) -> tuple[None, Reporter]:
-        """Return the reporter, or raise 401 or 403."""
-        secret = _secret(request)
+    def known(self, request: Request, secret: str) -> tuple[None, Reporter]:
+        """Return the reporter."""
         if secret.startswith(API_TOKEN):
             raise exceptions.PermissionDenied("An API token can't report events; use an SDK key.")
         found = find_key(secret)
@@ -55,9 +73,14 @@ class SdkKeyAuthentication(BaseAuthentication):
             key = KnownKey.load(organization_id, key_id)
             if key.is_revoked:
                 raise exceptions.PermissionDenied("The SDK key was revoked; make a new one.")
+            if key.has_ended:
+                raise exceptions.PermissionDenied(
+                    "The SDK key was rotated and has ended; use the key that took its place."
+                )
             if key.is_of_archived_app:
                 raise exceptions.PermissionDenied("The app of this SDK key is archived.")
             _note_use(SdkKey, key.id, key.last_used_at)
+        throttling.hold_key(key, client_address(request))
         return None, _reporter(key, request)
 
     def authenticate_header(self, request: Request) -> str:
@@ -65,12 +88,11 @@ class SdkKeyAuthentication(BaseAuthentication):
         return 'Bearer realm="SDK key"'
 
 
-class TokenAuthentication(BaseAuthentication):
+class TokenAuthentication(_ByKey):
     """Knows a program by its API token; `request.user` is the Caller."""
 
-    def authenticate(self, request: Request) -> tuple[Caller, ApiToken]:
-        """Return the caller, or raise 401 or 403."""
-        secret = _secret(request)
+    def known(self, request: Request, secret: str) -> tuple[Caller, ApiToken]:
+        """Return the caller."""
         if secret.startswith(SDK_KEY):
             raise exceptions.PermissionDenied("An SDK key can only report events.")
         found = _find_token(secret)
@@ -84,7 +106,9 @@ class TokenAuthentication(BaseAuthentication):
             if token.expires_at is not None and token.expires_at <= datetime.now(UTC):
                 raise exceptions.PermissionDenied("The API token has expired.")
             _note_use(ApiToken, token.pk, token.last_used_at)
-            return Caller(organization_id, _role(token), token.user), token
+            caller = _caller(token)
+        throttling.hold_token(organization_id, token_id)
+        return caller, token
 
     def authenticate_header(self, request: Request) -> str:
         """Name the scheme in the answer 401."""
@@ -111,15 +135,16 @@ def _find_token(secret: str) -> tuple[int, int] | None:
     return (row[0], row[1]) if row else None
 
 
-def _role(token: ApiToken) -> str:
-    """Return a token's role: a person's token never has more rights than the person has now."""
+def _caller(token: ApiToken) -> Caller:
+    """Return who calls: a person's token never has more rights than the person has now."""
     if token.user is None:
-        return token.role
+        return Caller(token.organization_id, token.role, None, token.rights())
     memberships = token.user.memberships_for_sign_in() if token.user.is_active else []
     for membership in memberships:
         if membership.organization_id == token.organization_id:
             roles: list[str] = [token.role, membership.role]
-            return min(roles, key=lambda role: len(RIGHTS[role]))
+            role = min(roles, key=lambda role: len(RIGHTS[role]))
+            return Caller(token.organization_id, role, token.user, token.rights(membership.role))
     raise exceptions.PermissionDenied("The person of this API token is no longer a member.")
 
 
@@ -139,4 +164,5 @@ def _reporter(key: KnownKey, request: Request) -> Reporter:
         bundle_ids=tuple(key.bundle_ids),
         ip_address=None if key.is_server else client_address(request),
         user_agent=None if key.is_server else request.META.get("HTTP_USER_AGENT"),
+        key_id=key.id,
     )

@@ -16,7 +16,7 @@ from rest_framework.viewsets import GenericViewSet
 from apps_registry.acting import Actor, ActorKind, Door, acting
 from apps_registry.client_address import client_address
 from apps_registry.models import ApiToken
-from apps_registry.roles import RIGHTS, Right
+from apps_registry.roles import RIGHTS, Right, allows
 from apps_registry.tenancy import Lifecycle, TenantModel, tenant
 from postbacks.api.authentication import Caller, TokenAuthentication
 from postbacks.api.csv_lists import CsvRenderer, csv_list
@@ -71,12 +71,12 @@ class OrganizationViewSet(GenericViewSet):
         self.query = read_query(request._request.GET, self.queries.get(self.action or "", Query))
 
     def check_permissions(self, request: Request) -> None:
-        """Refuse a caller whose role lacks the right of this action."""
+        """Refuse a caller who lacks the right of this action."""
         if self.action in {None, "metadata"}:
             return  # no handler: REST framework answers 405
         right = self.rights[self.action]
         if not self.caller.allows(right):
-            raise exceptions.PermissionDenied(missing_right(self.caller.role, right))
+            raise exceptions.PermissionDenied(missing_right(self.caller, right))
 
     def handle_exception(self, exc: Exception) -> Response:
         """Undo what was written, and answer."""
@@ -179,7 +179,9 @@ def _program(request: Request) -> Actor:
     )
 
 
-def missing_right(role: str, right: Right) -> str:
-    """Return the sentence that tells a caller who could do this."""
+def missing_right(caller: Caller, right: Right) -> str:
+    """Return the sentence that tells a caller what is missing, and who could do this."""
+    if allows(caller.role, right):
+        return f"The token lacks the scope “{right}”; make one that has it."
     able = " or ".join(str(name) for name, rights in RIGHTS.items() if right in rights)
-    return f"The role “{role}” does not allow this; it takes {able}."
+    return f"The role “{caller.role}” does not allow this (scope “{right}”); it takes {able}."

@@ -68,7 +68,7 @@ class PartnerSerializer(RowSerializer):
         caller: Caller = self.context["request"].user
         before = self.instance.allowed_hosts if isinstance(self.instance, Partner) else []
         if hosts != before and not caller.allows(Right.MANAGE):
-            raise exceptions.PermissionDenied(missing_right(caller.role, Right.MANAGE))
+            raise exceptions.PermissionDenied(missing_right(caller, Right.MANAGE))
         return hosts
 
     def validate_credentials(self, secrets: dict[str, str | None]) -> dict[str, str | None]:

@@ -6,6 +6,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from rest_framework.routers import SimpleRouter
 
+from postbacks.api.api_tokens import ApiTokenViewSet
 from postbacks.api.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.events import EventViewSet
 from postbacks.api.partners import CampaignViewSet, PartnerViewSet
@@ -20,6 +21,7 @@ router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("v1/apps", AppViewSet, "app")
 router.register("v1/bundle-ids", BundleIdViewSet, "bundle-id")
 router.register("v1/sdk-keys", SdkKeyViewSet, "sdk-key")
+router.register("v1/api-tokens", ApiTokenViewSet, "api-token")
 router.register("v1/partners", PartnerViewSet, "partner")
 router.register("v1/campaigns", CampaignViewSet, "campaign")
 router.register("v1/callback-rules", RuleViewSet, "callback-rule")

@@ -28,6 +28,7 @@ _ERRORS = {
     "409": "The request does not fit the state of things.",
     "413": "The body is too large.",
     "415": "The content type or encoding is not taken.",
+    "429": "Too fast; `Retry-After` says when to try again.",
     "422": "No event of the request is valid.",
     "503": "The database can't be reached; `Retry-After` says when to try again.",
 }
@@ -73,7 +74,7 @@ class ProblemSchema(AutoSchema):
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         responses: dict[str, Any] = super()._get_response_bodies(direction)
-        codes = {"400", "401", "403", "503"} | self._codes_of_action()
+        codes = {"400", "401", "403", "429", "503"} | self._codes_of_action()
         for code in sorted(codes - responses.keys()):
             responses[code] = self._problem(code)
         self._describe_csv(responses)

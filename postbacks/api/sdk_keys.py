@@ -1,18 +1,23 @@
 """The keys with which apps report: shown once, then known by their first characters."""
 
+from datetime import timedelta
 from typing import Any
 
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_registry import keys
 from apps_registry.models import App, SdkKey
+from apps_registry.models.apps import KeyEndedError
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, PublicId
+from postbacks.api.problems import Conflict
 from postbacks.api.query import Page
-from postbacks.api.strict import RowSerializer
+from postbacks.api.strict import RowSerializer, StrictSerializer
 
 
 class SdkKeySerializer(RowSerializer):
@@ -23,7 +28,8 @@ class SdkKeySerializer(RowSerializer):
     class Meta:
         model = SdkKey
         fields = (
-            "id", "app", "name", "kind", "prefix", "created_at", "last_used_at", "revoked_at",
+            "id", "app", "name", "kind", "prefix", "created_at", "last_used_at", "expires_at",
+            "revoked_at",
         )  # fmt: skip
         read_only_fields = ("prefix",)
 
@@ -50,6 +56,17 @@ class FreshSdkKeySerializer(SdkKeySerializer):
         return self.secret
 
 
+class RotationSerializer(StrictSerializer):
+    """How an SDK key is rotated."""
+
+    overlap_hours = serializers.IntegerField(
+        min_value=0,
+        max_value=int(SdkKey.longest_overlap / timedelta(hours=1)),
+        default=24,
+        help_text="How long the old key goes on working, so that every app and server can follow.",
+    )
+
+
 class SdkKeyPage(Page):
     """Filters of SDK keys."""
 
@@ -69,11 +86,12 @@ class SdkKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
         "retrieve": Right.READ,
         "create": Right.MANAGE,
         "destroy": Right.MANAGE,
+        "rotate": Right.MANAGE,
     }
 
     def get_serializer_class(self) -> type[SdkKeySerializer]:
         """Return the serializer: the secret is shown by the creation only."""
-        return FreshSdkKeySerializer if self.action == "create" else SdkKeySerializer
+        return FreshSdkKeySerializer if self.action in {"create", "rotate"} else SdkKeySerializer
 
     def get_queryset(self) -> Any:
         """Return keys with their apps."""
@@ -83,3 +101,22 @@ class SdkKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
         """Revoke a key: it is refused from now on and stays in the list."""
         self.get_object().revoke()
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(
+        summary="Rotate an SDK key",
+        request=RotationSerializer,
+        responses={201: FreshSdkKeySerializer},
+    )
+    @action(detail=True, methods=["post"])
+    def rotate(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Make a key that takes this one's place; this one works on for the hours of overlap."""
+        wish = RotationSerializer(data=request.data)
+        wish.is_valid(raise_exception=True)
+        overlap = timedelta(hours=wish.validated_data["overlap_hours"])
+        try:
+            successor, secret = self.get_object().rotate(overlap=overlap)
+        except KeyEndedError as error:
+            raise Conflict(str(error)) from None
+        serializer = FreshSdkKeySerializer(successor)
+        serializer.secret = secret
+        return Response(serializer.data, status=status.HTTP_201_CREATED)

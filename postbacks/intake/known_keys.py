@@ -1,7 +1,7 @@
 """What the intake has to know of an SDK key, read anew for each request: a revoked one is over."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 
 from apps_registry.keys import hash_key
@@ -12,8 +12,8 @@ from postbacks import statements
 _FIND = "SELECT organization_id, id FROM find_sdk_key(%(hash)s)"
 
 _LOAD = """
-SELECT key.id, key.organization_id, key.app_id, key.kind, key.last_used_at, key.revoked_at,
-       app.status, app.platform,
+SELECT key.id, key.organization_id, key.app_id, key.kind, key.last_used_at, key.expires_at,
+       key.revoked_at, app.status, app.platform,
        ARRAY(SELECT identifier FROM bundle_id
              WHERE organization_id = key.organization_id AND app_id = key.app_id ORDER BY id)
 FROM sdk_key AS key
@@ -31,6 +31,7 @@ class KnownKey:
     app_id: int
     kind: str
     last_used_at: datetime | None
+    expires_at: datetime | None
     revoked_at: datetime | None
     app_status: str
     platform: str
@@ -43,8 +44,13 @@ class KnownKey:
 
     @property
     def is_revoked(self) -> bool:
-        """Tell whether the key's life has ended."""
+        """Tell whether somebody ended the key's life."""
         return self.revoked_at is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether the key was rotated and its overlap with the new one is over."""
+        return self.expires_at is not None and self.expires_at <= datetime.now(UTC)
 
     @property
     def is_of_archived_app(self) -> bool:

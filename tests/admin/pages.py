@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from html.parser import HTMLParser
+from typing import Any
 
 from django.http import HttpResponse
 from django.test import Client
@@ -16,7 +17,7 @@ def sign_in(user: User) -> Client:
     return client
 
 
-def filled_form(html: str) -> dict[str, str]:
+def filled_form(html: str) -> dict[str, Any]:
     """Return what the page's main form would send as it stands."""
     reader = _FormReader()
     reader.feed(html)
@@ -34,7 +35,7 @@ class _FormReader(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.values: dict[str, str] = {}
+        self.values: dict[str, Any] = {}
         self._inside = False
         self._select = ""
         self._text = ""
@@ -71,4 +72,11 @@ class _FormReader(HTMLParser):
         kind = given.get("type", "text")
         if kind == "submit" or (kind == "checkbox" and "checked" not in given):
             return
-        self.values[given["name"]] = given.get("value", "on" if kind == "checkbox" else "")
+        value = given.get("value", "on" if kind == "checkbox" else "")
+        if kind == "checkbox" and given["name"] in self.values:  # one of several of this name
+            value = [*_as_list(self.values[given["name"]]), value]
+        self.values[given["name"]] = value
+
+
+def _as_list(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]

@@ -25,7 +25,14 @@ RIGHTS = {
     "v1/campaigns": _SET_UP_ROWS,
     "v1/callback-rules": {**_SET_UP_ROWS, "preview": READ},
     "v1/bundle-ids": {"list": READ, "retrieve": READ, "create": SET_UP, "destroy": SET_UP},
-    "v1/sdk-keys": {"list": READ, "retrieve": READ, "create": MANAGE, "destroy": MANAGE},
+    "v1/sdk-keys": {
+        "list": READ,
+        "retrieve": READ,
+        "create": MANAGE,
+        "destroy": MANAGE,
+        "rotate": MANAGE,
+    },
+    "v1/api-tokens": {"list": READ, "retrieve": READ, "create": READ, "destroy": READ},
     "v1/events": {"list": READ, "retrieve": READ},
     "v1/postbacks": {"list": READ, "retrieve": READ, "resend": RESEND},
 }
@@ -38,6 +45,7 @@ REQUESTS = {
     "destroy": ("DELETE", "/{id}"),
     "preview": ("POST", "/preview"),
     "resend": ("POST", "/{id}/resend"),
+    "rotate": ("POST", "/{id}/rotate"),
 }
 ACTIONS = [(path, action) for path, actions in RIGHTS.items() for action in actions]
 
@@ -62,13 +70,14 @@ def test_every_address_needs_a_right():
 def test_a_role_may_do_what_its_rights_say(role, path, action):
     tenant = make.make_tenant()
     method, suffix = REQUESTS[action]
-    address = f"/api/{path}{suffix.format(id=_row(tenant, path))}"
+    program = program_of(Role(role), tenant)
+    address = f"/api/{path}{suffix.format(id=_row(tenant, path, program))}"
     right = RIGHTS[path][action]
 
-    answer = program_of(Role(role), tenant).send(method, address, {})
+    answer = program.send(method, address, {})
 
     if allows(role, right):
-        assert answer.status in {200, 202, 204, 400}, answer.data
+        assert answer.status in {200, 201, 202, 204, 400}, answer.data
     else:
         assert (answer.status, answer.content_type) == (403, PROBLEM)
         assert f"“{role}”" in answer.data["detail"]
@@ -86,14 +95,15 @@ def test_what_a_role_may_not_do_is_not_done():
     assert api.rows("callback-rules") == [rule]
 
 
-def _row(tenant, path):
-    """Return the id of a row of that kind."""
+def _row(tenant, path, program):
+    """Return the id of a row of that kind, which the program may see."""
     api = owner_of(tenant)
     app = str(tenant.app.public_id)
     makers = {
         "v1/apps": lambda: app,
         "v1/bundle-ids": lambda: str(tenant.bundle_id.public_id),
         "v1/sdk-keys": lambda: api.rows("sdk-keys")[0]["id"],
+        "v1/api-tokens": lambda: program.rows("api-tokens")[0]["id"],
         "v1/partners": lambda: api.post("partners", {"name": "A"}).data["id"],
         "v1/campaigns": lambda: _campaign(tenant),
         "v1/callback-rules": lambda: api.post("callback-rules", DRAFT).data["id"],

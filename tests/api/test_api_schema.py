@@ -34,6 +34,8 @@ def test_every_address_of_the_contract_is_described():
     paths = Client().get("/api/schema/").json()["paths"]
 
     assert {path.removeprefix("/api/v1/"): set(methods) for path, methods in paths.items()} == {
+        "api-tokens": {"get", "post"},
+        "api-tokens/{id}": {"get", "delete"},
         "apps": {"get", "post"},
         "apps/{id}": {"get", "put", "patch", "delete"},
         "bundle-ids": {"get", "post"},
@@ -52,6 +54,7 @@ def test_every_address_of_the_contract_is_described():
         "postbacks/{id}/resend": {"post"},
         "sdk-keys": {"get", "post"},
         "sdk-keys/{id}": {"get", "delete"},
+        "sdk-keys/{id}/rotate": {"post"},
     }
 
 

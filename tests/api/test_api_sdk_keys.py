@@ -56,6 +56,71 @@ def test_a_revoked_key_is_refused_and_stays_in_the_list():
     assert Program(key["key"]).post("events", {"event_name": "open"}).status == 403
 
 
+def test_a_rotated_key_works_on_beside_its_successor():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    old = api.post("sdk-keys", {"app": str(tenant.app.public_id), "name": "Unity"}).data
+
+    new = api.post(f"sdk-keys/{old['id']}/rotate", {"overlap_hours": 24})
+
+    assert new.status == 201
+    assert {n: new.data[n] for n in ("app", "name", "kind")} == {
+        n: old[n] for n in ("app", "name", "kind")
+    }
+    assert new.data["expires_at"] is None
+    assert api.get(f"sdk-keys/{old['id']}").data["expires_at"] is not None
+    assert report(old["key"])
+    assert report(new.data["key"])
+
+
+def test_a_rotated_key_is_refused_after_the_overlap():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    old = api.post("sdk-keys", {"app": str(tenant.app.public_id)}).data
+    api.post(f"sdk-keys/{old['id']}/rotate", {"overlap_hours": 0})
+
+    answer = Program(old["key"]).post("events", {"event_name": "open"})
+
+    assert answer.status == 403
+    assert answer.data["detail"].startswith("The SDK key was rotated")
+
+
+def test_revoking_ends_a_rotated_key_at_once():
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    old = api.post("sdk-keys", {"app": str(tenant.app.public_id)}).data
+    api.post(f"sdk-keys/{old['id']}/rotate", {})
+
+    api.delete(f"sdk-keys/{old['id']}")
+
+    assert Program(old["key"]).post("events", {"event_name": "open"}).status == 403
+
+
+@pytest.mark.parametrize("hours", [-1, 721, "soon", None])
+def test_an_overlap_is_between_nothing_and_thirty_days(hours):
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    key = api.rows("sdk-keys")[0]["id"]
+
+    answer = api.post(f"sdk-keys/{key}/rotate", {"overlap_hours": hours})
+
+    assert (answer.status, answer.pointers()) == (400, ["/overlap_hours"])
+    assert len(api.rows("sdk-keys")) == 1
+
+
+@pytest.mark.parametrize("ended_by", ["rotate", "revoke"])
+def test_a_key_that_has_its_end_is_not_rotated(ended_by):
+    tenant = make.make_tenant()
+    api = owner_of(tenant)
+    key = api.rows("sdk-keys")[0]["id"]
+    if ended_by == "rotate":
+        api.post(f"sdk-keys/{key}/rotate", {})
+    else:
+        api.delete(f"sdk-keys/{key}")
+
+    assert api.post(f"sdk-keys/{key}/rotate", {}).status == 409
+
+
 def test_keys_are_filtered_by_their_fields():
     tenant = make.make_tenant()
     api = owner_of(tenant)

@@ -164,7 +164,7 @@ def _marked(field: "models.Field[object, object]") -> sql.Composable | None:
     if isinstance(field, models.JSONField):
         return sql.SQL("{} = jsonb_build_object({}::text, {}::text)").format(column, marker, marker)
     if isinstance(field, ArrayField):
-        is_text = isinstance(field.base_field, models.CharField)
+        is_text = isinstance(field.base_field, models.CharField) and not field.base_field.choices
         return sql.SQL("{} = ARRAY[{}]").format(column, marker) if is_text else None
     if not isinstance(field, models.CharField | models.TextField) or field.choices:
         return None

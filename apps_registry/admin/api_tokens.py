@@ -1,0 +1,186 @@
+"""The pages of API tokens: everybody has their own, owners also the organization's."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from apps_registry import keys
+from apps_registry.admin.keys import KeyAdmin
+from apps_registry.by_role import allowed, membership_of
+from apps_registry.first_calls import first_list
+from apps_registry.listing import day
+from apps_registry.models import ApiToken, SdkKey, User
+from apps_registry.models.tokens import SCOPES, every_scope
+from apps_registry.roles import RIGHTS, Right, Role
+from apps_registry.tenant_admin import Fieldsets, TenantForm
+from apps_registry.theme import Checkboxes, Select, TextInput
+
+PERSONAL, ORGANIZATION = "personal", "organization"
+
+
+class _MomentInput(TextInput):
+    """A browser's own picker of date and time, in the organization's zone."""
+
+    input_type = "datetime-local"
+
+    def format_value(self, value: object) -> str:
+        """Write a moment as the picker takes it."""
+        return value.strftime("%Y-%m-%dT%H:%M") if isinstance(value, datetime) else str(value or "")
+
+
+class ApiTokenForm(TenantForm):
+    """Asks what a token may do, which is never more than its role allows."""
+
+    owner = forms.ChoiceField(
+        label="Belongs to",
+        choices=[(ORGANIZATION, "The organization"), (PERSONAL, "You")],
+        initial=ORGANIZATION,
+        widget=Select,
+        help_text=(
+            "Yours stops working when you leave and never does more than you may, for example for "
+            "a script of your own. The organization's works on, for example for a nightly export."
+        ),
+    )
+    scopes = forms.MultipleChoiceField(
+        label="May",
+        choices=SCOPES,
+        initial=every_scope,
+        widget=Checkboxes,
+        help_text=(
+            "What of that the token may do, for example only Read. What its role does not allow "
+            "is left out."
+        ),
+    )
+
+    def clean_expires_at(self) -> datetime | None:
+        """Refuse an end in the past; one that was reached may stand."""
+        at: datetime | None = self.cleaned_data["expires_at"]
+        if at is not None and "expires_at" in self.changed_data and at <= timezone.now():
+            raise ValidationError("Choose a moment in the future.")
+        return at
+
+    def clean(self) -> dict[str, Any]:
+        """Leave out what the role does not allow."""
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if "scopes" in given and "role" in given:
+            rights = RIGHTS[given["role"]]
+            given["scopes"] = [scope for scope in given["scopes"] if scope in rights]
+            if not given["scopes"]:
+                self.add_error("scopes", "The role allows none of these; choose others.")
+        return given
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(KeyAdmin):
+    """Tokens with which programs use the management API."""
+
+    kind_of_key = keys.API_TOKEN
+    form = ApiTokenForm
+    right_to_add = Right.READ
+    right_to_change = Right.READ  # of what `get_queryset` leaves
+    nothing_yet = "Add a token for a program that sets things up or reads the log by the API."
+    what_now = "Try it: list your apps."
+    list_display = ["label", "owner", "role", "state", "created", "last_used", "expires"]
+    list_filter = ["role"]
+    search_fields = ["name", "prefix"]
+    search_help_text = "Name or first characters"
+    description = (
+        "A program sends the token with each call of the management API. It is shown once, right "
+        "after you save."
+    )
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
+        """Return the person's own tokens; who manages keys sees the organization's too."""
+        manages = allowed(request, Right.MANAGE)
+        return (
+            super()
+            .get_queryset(request)
+            .filter(ApiToken.seen_by(_person(request), manages=manages))
+        )
+
+    def get_fieldsets(self, request: HttpRequest, obj: models.Model | None = None) -> Fieldsets:
+        """Ask for what the token may do once, and show it from then on."""
+        whose = ["owner"] if obj or allowed(request, Right.MANAGE) else []
+        fields = ["name", *whose, "role", "may" if obj else "scopes", "expires_at"]
+        _, *facts = super().get_fieldsets(request, obj)
+        return [(None, {"fields": fields, "description": self.description}), *facts]
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: models.Model | None = None
+    ) -> list[str] | tuple[str, ...]:
+        """Leave the choice of whose token it is to those who may make the organization's."""
+        fields = tuple(super().get_readonly_fields(request, obj))
+        if obj:
+            return (*fields, "owner", "role", "scopes", "may")
+        return fields if allowed(request, Right.MANAGE) else (*fields, "owner")
+
+    def formfield_for_choice_field(
+        self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> forms.TypedChoiceField | None:
+        """Offer no role that may do more than the person."""
+        membership = membership_of(request)
+        if db_field.name == "role" and membership is not None:
+            within = ApiToken.roles_within(membership.role)
+            kwargs["choices"] = [choice for choice in Role.choices if choice[0] in within]
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
+    def save_model(
+        self, request: HttpRequest, obj: ApiToken | SdkKey, form: forms.ModelForm, change: bool
+    ) -> None:
+        """Make a token the person's own, unless it was chosen to be the organization's."""
+        if isinstance(obj, ApiToken) and not change:
+            is_own = form.cleaned_data.get("owner", PERSONAL) == PERSONAL
+            obj.user = _person(request) if is_own else None
+        super().save_model(request, obj, form, change)
+
+    def formfield_for_dbfield(
+        self, db_field: "models.Field[object, object]", request: HttpRequest, **kwargs: object
+    ) -> forms.Field | None:
+        """Ask for the moment of expiry in one input, which browsers know how to fill in."""
+        if db_field.name == "expires_at":
+            return forms.DateTimeField(
+                label="Expires",
+                required=False,
+                help_text=db_field.help_text,
+                widget=_MomentInput(),
+            )
+        field: forms.Field | None = super().formfield_for_dbfield(db_field, request, **kwargs)
+        return field
+
+    def first_call(self, key: ApiToken, secret: str) -> str:
+        """Return the command that lists apps."""
+        return first_list(settings.PUBLIC_URL, secret)
+
+    @admin.display(description="token", ordering="name")
+    def label(self, token: ApiToken) -> str:
+        """Show the name and the first characters."""
+        return str(token)
+
+    @admin.display(description="expires", ordering="expires_at")
+    def expires(self, token: ApiToken) -> SafeString | str:
+        """Show the day on which the token stops working."""
+        return day(token.expires_at, otherwise="never")
+
+    @admin.display(description="belongs to", ordering="user")
+    def owner(self, token: ApiToken) -> str:
+        """Show whose the token is; other people's are not listed."""
+        return "You" if token.is_personal else "The organization"
+
+    @admin.display(description="may")
+    def may(self, token: ApiToken) -> SafeString:
+        """Show what the token may do."""
+        labels = [label for scope, label in SCOPES if scope in token.scopes]
+        return format_html_join("", "<div>{}</div>", ((label,) for label in labels))
+
+
+def _person(request: HttpRequest) -> User | None:
+    return request.user if isinstance(request.user, User) else None

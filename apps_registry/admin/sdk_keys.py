@@ -1,0 +1,123 @@
+"""The pages of SDK keys: made, rotated with overlap, revoked."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from apps_registry import keys
+from apps_registry.admin.keys import KeyAdmin
+from apps_registry.first_calls import first_event
+from apps_registry.models import SdkKey
+from apps_registry.models.apps import KeyEndedError
+from apps_registry.tenant_admin import TenantRelatedFilter
+
+
+class RotationForm(forms.Form):
+    """How long the old key goes on working."""
+
+    overlap = forms.ChoiceField(
+        label="The old key ends",
+        choices=[
+            ("0", "at once"),
+            ("1", "in 1 hour"),
+            ("24", "in 24 hours"),
+            ("168", "in 7 days"),
+            ("720", "in 30 days"),
+        ],
+        initial="24",
+        widget=forms.Select(attrs={"class": "pb-input"}),
+        help_text=(
+            "Long enough for everything that uses it to get the new one, for example 24 hours for "
+            "your server. Apps on devices take longer: people update when they like."
+        ),
+    )
+
+
+@admin.register(SdkKey)
+class SdkKeyAdmin(KeyAdmin):
+    """Keys with which apps report events."""
+
+    kind_of_key = keys.SDK_KEY
+    nothing_yet = "Add a key for an app, then report its first event with it."
+    what_now = "Report a first event with it; seconds later it is listed under Events."
+    list_display = ["label", "app", "kind", "state", "created", "last_used"]
+    list_select_related = ["app"]
+    list_filter = [("app", TenantRelatedFilter), "kind"]
+    search_fields = ["name", "prefix"]
+    search_help_text = "Name or first characters"
+    fixed_fields = ("app", "kind")
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["app", "name", "kind"],
+                "description": "The SDK or your server sends the key with each event. It is shown "
+                "once, right after you save.",
+            },
+        )
+    ]
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the page that rotates a key."""
+        page = self.admin_site.admin_view(self.rotate_view)
+        own = path("<path:object_id>/rotate/", page, name="apps_registry_sdkkey_rotate")
+        return [own, *super().get_urls()]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Tell the template whether the key has no successor yet."""
+        key = kwargs.get("obj")
+        if isinstance(key, SdkKey):
+            is_whole = key.revoked_at is None and key.expires_at is None
+            context["may_rotate"] = is_whole and self.has_change_permission(request, key)
+            context["ends_at"] = key.expires_at if key.revoked_at is None else None
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask how long both keys shall work, then make the new one and show it."""
+        key = self.get_object(request, object_id)
+        if not isinstance(key, SdkKey):
+            raise Http404
+        if not self.has_change_permission(request, key):
+            raise PermissionDenied
+        if answer := self.sent_before(request):
+            return answer
+        form = RotationForm(request.POST or None)
+        if form.is_valid():
+            return self._rotated(request, key, timedelta(hours=int(form.cleaned_data["overlap"])))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Rotate {key}",
+            "opts": self.opts,
+            "key": key,
+            "form": form,
+        }
+        return TemplateResponse(request, "admin/apps_registry/sdkkey/rotate.html", context)
+
+    def _rotated(self, request: HttpRequest, key: SdkKey, overlap: timedelta) -> HttpResponse:
+        try:
+            successor, secret = key.rotate(overlap=overlap)
+        except KeyEndedError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(
+                reverse("admin:apps_registry_sdkkey_change", args=[str(key.pk)])
+            )
+        self.log_change(request, key, "Rotated.")
+        return self.show_once(request, successor, secret)
+
+    def first_call(self, key: SdkKey, secret: str) -> str:
+        """Return the command that reports an event."""
+        return first_event(settings.PUBLIC_URL, secret, key.app.platform)
+
+    @admin.display(description="key", ordering="name")
+    def label(self, key: SdkKey) -> str:
+        """Show the name and the first characters."""
+        return str(key)

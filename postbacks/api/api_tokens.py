@@ -1,0 +1,185 @@
+"""The tokens with which programs use this API: shown once, never more than their maker may do."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from django.db.models import Q
+from rest_framework import exceptions, mixins, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps_registry import keys
+from apps_registry.models import ApiToken
+from apps_registry.models.tokens import SCOPES
+from apps_registry.roles import RIGHTS, Right, Role
+from postbacks.api.authentication import Caller
+from postbacks.api.base import OrganizationViewSet, missing_right
+from postbacks.api.query import Page
+from postbacks.api.strict import RowSerializer
+
+PERSONAL, ORGANIZATION = "personal", "organization"
+
+
+class OwnerField(serializers.ChoiceField):
+    """Whose a token is."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__([PERSONAL, ORGANIZATION], source="*", **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the choice, under a name that is no field of the row."""
+        return {"owned_by": super().to_internal_value(data)}
+
+    def to_representation(self, value: Any) -> str:
+        """Return whose the token is."""
+        return PERSONAL if value.is_personal else ORGANIZATION
+
+
+class ApiTokenSerializer(RowSerializer):
+    """An API token; `token` itself is in the answer to its creation only."""
+
+    owner = OwnerField(
+        required=False,
+        help_text=(
+            "personal: yours, and never more than you may do; organization: works on when you "
+            "leave, and takes the scope manage. Default: as the token that you call with."
+        ),
+    )
+    role = serializers.ChoiceField(
+        Role.choices, required=False, help_text="The most that it may do. Default: as yours."
+    )
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField([scope for scope, _ in SCOPES]),
+        required=False,
+        allow_empty=False,
+        help_text="What of that it may do. Default: everything that you may and its role allows.",
+    )
+
+    class Meta:
+        model = ApiToken
+        fields = (
+            "id", "name", "owner", "role", "scopes", "prefix", "created_at", "last_used_at",
+            "expires_at", "revoked_at",
+        )  # fmt: skip
+        read_only_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Fill in what was left out, and refuse what the caller could not do itself."""
+        caller: Caller = self.context["request"].user
+        parent: ApiToken = self.context["request"].auth
+        by_default = PERSONAL if parent.is_personal else ORGANIZATION
+        owner = attrs.pop("owned_by", by_default)
+        attrs["role"] = _role(attrs.get("role", caller.role), caller)
+        attrs["scopes"] = _scopes(attrs.get("scopes"), attrs["role"], caller)
+        attrs["expires_at"] = _end(attrs.get("expires_at"), parent)
+        attrs["user"] = _user(owner, caller)
+        return attrs
+
+    def write(self, row: ApiToken) -> None:
+        """Make the secret and store its hash."""
+        fresh = keys.make_key(keys.API_TOKEN)
+        row.prefix, row.hash = fresh.prefix, fresh.hash
+        row.save()
+        self.secret = fresh.secret
+
+
+class FreshApiTokenSerializer(ApiTokenSerializer):
+    """An API token as its creation answers it."""
+
+    token = serializers.SerializerMethodField(help_text="The secret. It is not shown again.")
+
+    class Meta:
+        model = ApiToken
+        fields = (*ApiTokenSerializer.Meta.fields, "token")
+        read_only_fields = ApiTokenSerializer.Meta.read_only_fields
+
+    def get_token(self, row: ApiToken) -> str:
+        """Return the secret that was just made."""
+        return self.secret
+
+
+class ApiTokenPage(Page):
+    """Filters of API tokens."""
+
+    name = serializers.CharField(required=False)
+    role = serializers.ChoiceField(Role.choices, required=False)
+
+
+class ApiTokenViewSet(OrganizationViewSet, mixins.CreateModelMixin):
+    """Tokens with which programs use this API.
+
+    You see your own; who may manage sees the organization's too. A program with an organization's
+    token that may not manage sees that token alone.
+    """
+
+    model = ApiToken
+    queries = {"list": ApiTokenPage}
+    rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "create": Right.READ,
+        "destroy": Right.READ,
+    }
+
+    def get_serializer_class(self) -> type[ApiTokenSerializer]:
+        """Return the serializer: the secret is shown by the creation only."""
+        return FreshApiTokenSerializer if self.action == "create" else ApiTokenSerializer
+
+    def get_queryset(self) -> Any:
+        """Return the tokens that the caller may see, among them the one it calls with."""
+        manages = self.caller.allows(Right.MANAGE)
+        seen = ApiToken.seen_by(self.caller.user, manages=manages)
+        return super().get_queryset().filter(seen | Q(pk=cast(ApiToken, self.request.auth).pk))
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Revoke a token: it is refused from now on and stays in the list."""
+        self.get_object().revoke()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _user(owner: str, caller: Caller) -> Any:
+    if owner == ORGANIZATION:
+        if not caller.allows(Right.MANAGE):
+            raise exceptions.PermissionDenied(missing_right(caller, Right.MANAGE))
+        return None
+    if caller.user is None:
+        raise serializers.ValidationError(
+            {"owner": ["An organization's token belongs to nobody who could own another one."]}
+        )
+    return caller.user
+
+
+def _role(role: str, caller: Caller) -> str:
+    if role not in ApiToken.roles_within(caller.role):
+        raise serializers.ValidationError(
+            {"role": [f"You call as {caller.role} and can't make a token for {role}."]}
+        )
+    return role
+
+
+def _scopes(asked: list[str] | None, role: str, caller: Caller) -> list[str]:
+    if asked is None:
+        return ApiToken.scopes_of(RIGHTS[role] & caller.rights)
+    for scope in asked:
+        if scope not in caller.rights:
+            raise serializers.ValidationError(
+                {"scopes": [f"You don't have the scope “{scope}” and can't give it on."]}
+            )
+        if scope not in RIGHTS[role]:
+            raise serializers.ValidationError(
+                {"scopes": [f"The role {role} has no scope “{scope}”."]}
+            )
+    return ApiToken.scopes_of(frozenset(Right(scope) for scope in asked))
+
+
+def _end(asked: datetime | None, parent: ApiToken) -> datetime | None:
+    """Return when a token ends: a token must not outlive itself by making others."""
+    if asked is not None and asked <= datetime.now(UTC):
+        raise serializers.ValidationError({"expires_at": ["Choose a moment in the future."]})
+    if parent.expires_at is None:
+        return asked
+    if asked is not None and asked > parent.expires_at:
+        raise serializers.ValidationError(
+            {"expires_at": ["The token that you call with ends before that."]}
+        )
+    return asked or parent.expires_at
