@@ -56,7 +56,8 @@ class Prepared:
     """How a postback is to be sent, or why it can't be.
 
     `held` means not now: its rule is switched off. `refusal` is a sentence for people, with
-    `error` as its code. `secrets` are the credentials in the wire form, to be masked in answers.
+    `error` as its code. `secrets` are the credentials in the wire form, to be masked in answers;
+    `signing` are the secrets that each attempt is signed with, the current one first.
     `varies` means that the request says which attempt it is, and so differs from the first.
     """
 
@@ -69,3 +70,4 @@ class Prepared:
     retry_delays: tuple[int, ...] = ()
     secrets: tuple[str, ...] = ()
     varies: bool = False
+    signing: tuple[str, ...] = field(default=(), repr=False)

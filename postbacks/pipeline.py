@@ -113,4 +113,5 @@ def _new_postback(decision: Decision) -> NewPostback:
         delay_seconds=rule.definition.delay_seconds,
         host=decision.host,
         reason=decision.reason,
+        paced=rule.definition.is_paced,
     )

@@ -13,8 +13,10 @@ from django.conf import settings
 
 from apps_registry.encryption import SecretUnreadableError
 from apps_registry.models import App, Partner, User
+from apps_registry.models.signing import ensure_signing_secret
 from postbacks.callbacks import rules
 from postbacks.callbacks.compiled_rules import UNSAVED, CompiledRule, PartnerSecrets
+from postbacks.callbacks.conditions import compile_conditions
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
 from postbacks.callbacks.known import facts_of, values_for
@@ -65,7 +67,7 @@ class Unrendered(Preview):
 
 def check(definition: RuleDefinition) -> tuple[Problem, ...]:
     """Return every reason why a rule can't be saved."""
-    problems = list(_template_problems(definition))
+    problems = [*_template_problems(definition), *_condition_problems(definition)]
     destinations = Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)
     if not any(problem.field == "url" for problem in problems):
         sentence = _problem_with_destination(definition, destinations)
@@ -82,6 +84,8 @@ def save(rule: CallbackRule, *, by: User | None) -> None:
     problems = check(rules.define(rule))
     if problems:
         raise RuleProblemsError(problems)
+    if rule.sign:
+        ensure_signing_secret()
     before = CallbackRule.objects.filter(pk=rule.pk).values_list("status", flat=True).first()
     rules.save_rule(rule, by=by)
     if rule.status == RuleStatus.ACTIVE and before not in {None, RuleStatus.ACTIVE}:
@@ -118,6 +122,14 @@ def preview(
 def _template_problems(definition: RuleDefinition) -> tuple[Problem, ...]:
     try:
         _ = _compiled(definition).request
+    except TemplateError as error:
+        return error.problems
+    return ()
+
+
+def _condition_problems(definition: RuleDefinition) -> tuple[Problem, ...]:
+    try:
+        compile_conditions(definition.conditions)
     except TemplateError as error:
         return error.problems
     return ()

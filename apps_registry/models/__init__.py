@@ -5,6 +5,7 @@ from apps_registry.models.audit import AuditEntry
 from apps_registry.models.campaigns import Campaign
 from apps_registry.models.organizations import Membership, Organization, User
 from apps_registry.models.partners import Partner, PartnerCredential
+from apps_registry.models.signing import SigningSecret
 from apps_registry.models.tokens import ApiToken
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "PartnerCredential",
     "Platform",
     "SdkKey",
+    "SigningSecret",
     "User",
 ]

@@ -11,7 +11,7 @@ from postbacks.admin.rule_fields import show_value
 from postbacks.admin.rule_texts import LABELS, SCOPES
 from postbacks.admin.waits import show_waits
 from postbacks.callbacks.definition import FIELDS
-from postbacks.callbacks.rules import define
+from postbacks.callbacks.rules import as_written_now, define
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 
 MOST_VERSIONS = 50
@@ -70,7 +70,7 @@ def history_of(rule: CallbackRule) -> tuple[SavedVersion, ...]:
     """Return the latest versions of a rule, newest first."""
     versions = list(rule.versions.select_related("saved_by").order_by("-number")[:MOST_VERSIONS])
     names = _names(version.definition for version in versions)
-    said = [lines_of(version.definition, names) for version in versions]
+    said = [lines_of(as_written_now(version.definition), names) for version in versions]
     return tuple(
         _saved(version, lines, said[place + 1] if place + 1 < len(said) else None)
         for place, (version, lines) in enumerate(zip(versions, said, strict=True))

@@ -10,6 +10,7 @@ import msgspec
 from apps_registry.models.partners import open_credential
 from apps_registry.tenancy import Lifecycle
 from postbacks import statements
+from postbacks.callbacks.conditions import Conditions, compile_conditions
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.macros import CompiledRequest, compile_request
 from postbacks.models import RuleStatus
@@ -69,6 +70,15 @@ class CompiledRule:
         names = frozenset(self.partner.sealed) if self.partner else frozenset()
         hosts = self.partner.allowed_hosts if self.partner else frozenset()
         return _compile(self.rule_id, self.version, self.definition, names, hosts)
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """Return the compiled conditions. Raises TemplateError where one means nothing any more."""
+        if self.rule_id == UNSAVED:
+            return compile_conditions(self.definition.conditions)
+        return _conditions(
+            self.rule_id, self.version, msgspec.json.encode(self.definition.conditions)
+        )
 
     @cached_property
     def credentials(self) -> Mapping[str, str]:
@@ -180,6 +190,11 @@ def _parse_or_note(rule_id: int, number: int, definition: str) -> RuleDefinition
 @lru_cache(maxsize=4096)
 def _parse(rule_id: int, number: int, definition: str) -> RuleDefinition:
     return msgspec.json.decode(definition, type=RuleDefinition)
+
+
+@lru_cache(maxsize=4096)
+def _conditions(rule_id: int, number: int, conditions: bytes) -> Conditions:
+    return compile_conditions(msgspec.json.decode(conditions))
 
 
 _compiled: dict[tuple[int, int, frozenset[str], frozenset[str]], CompiledRequest] = {}

@@ -10,7 +10,7 @@ import msgspec
 from postbacks import statements
 from postbacks.callbacks.compiled_rules import CompiledRule, load_active_rules
 from postbacks.callbacks.facts import PostbackFacts
-from postbacks.callbacks.known import facts_of, lacks_consent, values_for
+from postbacks.callbacks.known import every_value, facts_of, lacks_consent, values_for
 from postbacks.callbacks.macros import TemplateError
 from postbacks.callbacks.matching import Occasion, partner_event_name, wants
 from postbacks.ids import uuid7
@@ -85,12 +85,16 @@ def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
     )
 
 
-def _decide(rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime) -> Decision:
+def _decide(
+    rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime
+) -> Decision | None:
     public_id = uuid7(event.received_at)
     name = partner_event_name(rule.definition, event.event_name)
     partner = rule.partner.public_id if rule.partner else None
     postback = PostbackFacts(id=public_id, created_at=now, partner_event_name=name, partner=partner)
     facts = facts_of(event, installed_at=standing.installed_at, postback=postback)
+    if rule.conditions.lines and rule.conditions.refusal(every_value(facts)) is not None:
+        return None
     reason, host = "", ""
     if name is None:
         reason = SkipReason.NOT_MAPPED

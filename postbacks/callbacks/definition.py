@@ -1,14 +1,17 @@
 """What a rule says, as its versions keep it: plain data that matching and rendering read."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from postbacks.callbacks.macros import BodyType, MissingValues, RequestTemplate
 
 
 class RuleDefinition(Struct, frozen=True, kw_only=True):
-    """One version of a rule. Ids are the registry's own; `partner_id` names the credentials."""
+    """One version of a rule. Ids are the registry's own; `partner_id` names the credentials.
+
+    What has a default here is missing in versions from before there was such a field.
+    """
 
     name: str
     app_id: int | None
@@ -16,6 +19,7 @@ class RuleDefinition(Struct, frozen=True, kw_only=True):
     triggers: tuple[str, ...]
     frequency: Literal["every", "first"]
     attribution_scope: Literal["everyone", "partner", "partner_and_organic", "any_attributed"]
+    conditions: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"all": []})
     event_map: dict[str, str]
     window_days: int | None
     sampling_percent: int
@@ -28,9 +32,18 @@ class RuleDefinition(Struct, frozen=True, kw_only=True):
     body_type: BodyType
     body: str
     missing_values: MissingValues
+    authentication: dict[str, str] = field(default_factory=lambda: {"type": "none"})
+    sign: bool = False
     success: dict[str, object]
     timeout_seconds: int
     retry_delays: tuple[int, ...]
+    rate_limit_per_second: int | None = None
+    max_in_flight: int | None = None
+
+    @property
+    def is_paced(self) -> bool:
+        """Tell whether the rule limits how fast it sends."""
+        return self.rate_limit_per_second is not None or self.max_in_flight is not None
 
     @property
     def template(self) -> RequestTemplate:
@@ -42,6 +55,7 @@ class RuleDefinition(Struct, frozen=True, kw_only=True):
             body_type=self.body_type,
             body=self.body,
             missing_values=self.missing_values,
+            authentication=self.authentication,
         )
 
 

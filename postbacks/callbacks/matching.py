@@ -5,6 +5,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from postbacks.callbacks.conditions import Refusal
 from postbacks.callbacks.definition import RuleDefinition
 
 ANY_EVENT = "*"
@@ -46,6 +47,27 @@ def wants(rule: RuleDefinition, occasion: Occasion) -> bool:
         and _in_window(rule, occasion)
         and _in_sample(rule, occasion)
     )
+
+
+def why_not(rule: RuleDefinition, occasion: Occasion) -> Refusal | None:
+    """Say what keeps an event from a rule, before its conditions are asked; None if nothing does.
+
+    It asks what `wants` asks, in the same order: the first refusal is the reason.
+    """
+    if not (rule.app_id is None or rule.app_id == occasion.app_id):
+        return Refusal("app", "The rule is for another app.")
+    if occasion.triggers.isdisjoint(rule.triggers):
+        names = ", ".join(rule.triggers)
+        return Refusal("trigger", f"The rule is for {names}; the event is {occasion.event_name}.")
+    if not _in_scope(rule, occasion):
+        scope = rule.attribution_scope.replace("_", " ")
+        return Refusal("attribution_scope", f"The install is outside of the scope “{scope}”.")
+    if not _in_window(rule, occasion):
+        return Refusal("window", f"The install is not within the last {rule.window_days} days.")
+    if not _in_sample(rule, occasion):
+        percent = rule.sampling_percent
+        return Refusal("sampling", f"The device is not among the {percent} % that are sent.")
+    return None
 
 
 def partner_event_name(rule: RuleDefinition, event_name: str) -> str | None:

@@ -9,10 +9,13 @@ from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.known import facts_of, values_for
 from postbacks.callbacks.macros import RenderError, TemplateError
 from postbacks.callbacks.matching import partner_event_name
+from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.models.stored import StoredEvent, load_events
 from postbacks.outgoing import Owed, Prepared
 
 logger = logging.getLogger(__name__)
+
+_NO_SIGNING_SECRET = "The organization has no signing secret that can be read; rotate it."  # noqa: S105  # a sentence
 
 
 def prepare(batch: Sequence[Owed]) -> list[Prepared]:
@@ -20,33 +23,45 @@ def prepare(batch: Sequence[Owed]) -> list[Prepared]:
     rules = load_rule_versions((owed.rule_id, owed.rule_version) for owed in batch)
     keys = {(owed.event_id, owed.event_received_at) for owed in batch}
     events = {event.id: event for event in load_events(keys)}
+    signing = load_signing_secrets(
+        rule.organization_id for rule in rules.values() if rule.definition.sign
+    )
     return [
         _prepare_or_hold(
-            owed, rules.get((owed.rule_id, owed.rule_version)), events.get(owed.event_id)
+            owed,
+            rules.get((owed.rule_id, owed.rule_version)),
+            events.get(owed.event_id),
+            signing.get(owed.organization_id, ()),
         )
         for owed in batch
     ]
 
 
-def _prepare_or_hold(owed: Owed, rule: CompiledRule | None, event: StoredEvent | None) -> Prepared:
+def _prepare_or_hold(
+    owed: Owed, rule: CompiledRule | None, event: StoredEvent | None, signing: tuple[str, ...]
+) -> Prepared:
     """Prepare one postback; a surprise holds this one back and never its neighbors."""
     if event is None:
         return Prepared(error="event_gone", refusal="The event's data are no longer stored.")
     if rule is None:  # its version can't be read, which the operator's log says
         return Prepared(held=True)
     try:
-        return _prepare(owed, rule, event)
+        return _prepare(owed, rule, event, signing)
     except Exception:
         logger.exception("Postback %s could not be rendered", owed.public_id)
         return Prepared(held=True)
 
 
-def _prepare(owed: Owed, rule: CompiledRule, event: StoredEvent) -> Prepared:
+def _prepare(
+    owed: Owed, rule: CompiledRule, event: StoredEvent, signing: tuple[str, ...]
+) -> Prepared:
     if rule.is_archived:
         return Prepared(error="rule_archived", refusal="The rule or its partner was archived.")
     if not rule.is_on:
         return Prepared(held=True)
     definition = rule.definition
+    if definition.sign and not signing:
+        return Prepared(error="signing_secret", refusal=_NO_SIGNING_SECRET)
     postback = PostbackFacts(
         id=owed.public_id,
         created_at=owed.created_at,
@@ -68,6 +83,7 @@ def _prepare(owed: Owed, rule: CompiledRule, event: StoredEvent) -> Prepared:
         timeout_seconds=definition.timeout_seconds,
         success=definition.success,
         retry_delays=definition.retry_delays,
-        secrets=(*rule.credentials.values(), *rendering.secrets),
         varies="attempt" in rule.request.macros,
+        secrets=(*rule.credentials.values(), *rendering.secrets, *signing),
+        signing=signing if definition.sign else (),
     )

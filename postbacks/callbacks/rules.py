@@ -1,11 +1,15 @@
 """④ Keeps rules and their versions."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 from django.db import transaction
 
 from apps_registry.models import User
 from postbacks.callbacks.definition import FIELDS, RuleDefinition
 from postbacks.models import CallbackRule, CallbackRuleVersion
+from postbacks.models.pacing import keep_pace
 
 
 def define(rule: CallbackRule) -> RuleDefinition:
@@ -18,14 +22,13 @@ def save_rule(rule: CallbackRule, *, by: User | None) -> None:
 
     Switching a rule on or off is no new version: it says the same.
     """
-    # As JSON gives it back: a tuple would never equal the list that was stored.
-    definition = msgspec.json.decode(msgspec.json.encode(define(rule)))
+    definition = _as_json(define(rule))
     with transaction.atomic():
         if rule.pk is not None:
             # Two people who save at once get two versions, one after the other.
             rule.version = CallbackRule.objects.select_for_update().get(pk=rule.pk).version
         latest = rule.versions.filter(number=rule.version).first() if rule.pk else None
-        changed = latest is None or latest.definition != definition
+        changed = latest is None or as_written_now(latest.definition) != definition
         if changed:
             rule.version += 1
         rule.save()
@@ -33,3 +36,31 @@ def save_rule(rule: CallbackRule, *, by: User | None) -> None:
             CallbackRuleVersion.objects.create(
                 rule=rule, number=rule.version, definition=definition, saved_by=by
             )
+        keep_pace(rule)
+
+
+def definition_of(version: CallbackRuleVersion) -> RuleDefinition:
+    """Return what a version says, in the fields of today.
+
+    Raises msgspec.ValidationError for one that can't be read any more.
+    """
+    return msgspec.convert(version.definition, RuleDefinition)
+
+
+def put_into(rule: CallbackRule, definition: RuleDefinition) -> None:
+    """Have a rule say what a definition says; it is not saved by this."""
+    for name, value in _as_json(definition).items():
+        setattr(rule, name, value)
+
+
+def as_written_now(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a stored definition with the fields that came later: they change nothing."""
+    try:
+        return _as_json(msgspec.convert(definition, RuleDefinition))
+    except msgspec.ValidationError:
+        return definition
+
+
+def _as_json(definition: RuleDefinition) -> dict[str, Any]:
+    """Return a definition as JSON gives it back: a tuple would never equal a stored list."""
+    return msgspec.json.decode(msgspec.json.encode(definition))  # type: ignore[no-any-return]  # an object

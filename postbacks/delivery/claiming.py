@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -16,7 +17,7 @@ from postbacks.outgoing import Owed
 _CLAIM = """
 WITH candidates AS (
     SELECT postback_id, organization_id, host, due_at FROM due_postback
-    WHERE due_at <= now() AND (organization_id, host) NOT IN (
+    WHERE due_at <= now() AND NOT paced AND (organization_id, host) NOT IN (
         SELECT * FROM unnest(%(busy_organizations)s::bigint[], %(busy_hosts)s::text[])
     )
     ORDER BY due_at LIMIT 4 * %(limit)s FOR UPDATE SKIP LOCKED
@@ -45,10 +46,9 @@ CROSS JOIN LATERAL (  -- one by one: each is found by its key, whatever the stat
 ) AS claimed
 """
 
-_NEXT_DUE = "SELECT extract(epoch FROM min(due_at) - now()) FROM due_postback"
-
 
 Lane = tuple[int, str]  # an organization and a host
+ClaimedRow = tuple[Any, ...]  # postback's id, its event's received_at, host, kind, tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ class Claim:
 
 
 def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] = ()) -> list[Claim]:
-    """Claim up to `limit` due postbacks, the longest due first.
+    """Claim up to `limit` due postbacks, the longest due first; `pacing` claims those of rules
+    that limit how fast they send.
 
     Of one organization and host at most `per_host`, and none where they are `busy`: a partner that
     hangs holds its own share of a worker and no more.
@@ -87,19 +88,18 @@ def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] =
                 "busy_hosts": [host for _, host in lanes],
             },
         )
-        owed = _load([(id_, received_at) for id_, received_at, *_ in rows])
-        _forget(id_ for id_, *_ in rows if id_ not in owed)
+        return claims_of(claim_id, rows)
+
+
+def claims_of(claim_id: uuid.UUID, rows: Sequence[ClaimedRow]) -> list[Claim]:
+    """Return what was claimed together with what its postbacks say, in the same transaction."""
+    owed = _load([(id_, received_at) for id_, received_at, *_ in rows])
+    _forget(id_ for id_, *_ in rows if id_ not in owed)
     return [
         Claim(claim_id, host, kind, tries, owed[id_])
         for id_, _, host, kind, tries in rows
         if id_ in owed
     ]
-
-
-def seconds_until_due() -> float | None:
-    """Return how long until the next postback is due; None if nothing is waiting."""
-    ((seconds,),) = statements.run(_NEXT_DUE, {})
-    return None if seconds is None else float(seconds)
 
 
 def _forget(ids: Iterable[int]) -> None:

@@ -28,6 +28,7 @@ class NewPostback:
     delay_seconds: int
     host: str
     reason: str
+    paced: bool  # the rule limits how fast it sends
 
 
 _OWE = f"""
@@ -36,7 +37,7 @@ WITH input AS MATERIALIZED (
         public_id uuid, organization_id bigint, rule_id bigint, rule_version integer,
         app_id bigint, event_id bigint, sdk_event_id uuid, event_name text,
         event_received_at timestamptz, attribution_version integer, installed_at timestamptz,
-        delay_seconds integer, host text, reason text
+        delay_seconds integer, host text, reason text, paced boolean
     )
 ), owed AS (
     INSERT INTO postback (
@@ -55,9 +56,9 @@ WITH input AS MATERIALIZED (
     RETURNING id, public_id, status
 ), queued AS (
     INSERT INTO due_postback
-        (postback_id, organization_id, event_received_at, rule_id, host, due_at)
+        (postback_id, organization_id, event_received_at, rule_id, host, due_at, paced)
     SELECT owed.id, organization_id, event_received_at, rule_id, host,
-           now() + make_interval(secs => delay_seconds)
+           now() + make_interval(secs => delay_seconds), paced
     FROM owed JOIN input USING (public_id)
     WHERE owed.status = '{PostbackStatus.PENDING}'
 )

@@ -20,10 +20,11 @@ from django.conf import settings
 from django.db import connection
 
 from postbacks import statements
-from postbacks.delivery.claiming import Claim, Lane, claim_due, seconds_until_due
+from postbacks.delivery.claiming import Claim, Lane, claim_due
 from postbacks.delivery.http import Sender
-from postbacks.delivery.lanes import Job, Lanes
+from postbacks.delivery.lanes import PER_LANE, Job, Lanes
 from postbacks.delivery.logbook import OUTAGES, RULE_OFF, Finished, log_attempts, put_back
+from postbacks.delivery.pacing import Due, claim_paced, next_due
 from postbacks.delivery.sending import attempt, broken
 from postbacks.outgoing import Owed, Prepared
 
@@ -123,8 +124,9 @@ class Pump:
             self._write()
         decided = self.decide()
         # Most turns find nothing: to look takes far less than to begin a claim.
-        self._due_in = seconds_until_due()
-        claimed = self._claim() if self._due_in is not None and self._due_in <= 0 else 0
+        due = next_due()
+        self._due_in = due.soonest
+        claimed = self._claim(due) if self._due_in is not None and self._due_in <= 0 else 0
         return bool(decided or claimed)
 
     def _listen(self) -> None:
@@ -140,13 +142,16 @@ class Pump:
         # Called while any statement runs: what came then no longer shows on the socket.
         self._notified = True
 
-    def _claim(self) -> int:
+    def _claim(self, due: Due) -> int:
         room = MOST_IN_FLIGHT - self._in_flight.total()
         if room <= 0:
             return 0
         claimed_at = time.monotonic()
-        busy = [lane for lane, count in self._in_flight.items() if count > MANY]
-        claims = claim_due(min(room, MANY), busy=busy)
+        claims = []
+        if due.is_now(due.plain):
+            claims += claim_due(min(room, MANY), busy=self._lanes_with(MANY + 1))
+        if due.is_now(due.paced):  # what would wait in its lane would be sent in one gust later
+            claims += claim_paced(min(room, MANY), busy=self._lanes_with(PER_LANE))
         prepared = self.prepare([claim.owed for claim in claims]) if claims else []
         for claim, ready in zip(claims, prepared, strict=True):
             self._in_flight[claim.lane] += 1
@@ -155,6 +160,9 @@ class Pump:
             else:
                 self._lanes.add(Job(claim, ready, claimed_at))
         return len(claims)
+
+    def _lanes_with(self, count: int) -> list[Lane]:
+        return [lane for lane, taken in self._in_flight.items() if taken >= count]
 
     def _send(self, job: Job) -> None:
         """Make an attempt in a thread, unless it is too late for the lease or for the pump."""

@@ -59,10 +59,11 @@ WHERE due.organization_id = %(organization)s AND due.rule_id = %(rule)s AND due.
 _OWE_AGAIN = f"""
 WITH owed AS (
     INSERT INTO due_postback AS due
-        (postback_id, organization_id, event_received_at, rule_id, host, kind, due_at)
+        (postback_id, organization_id, event_received_at, rule_id, host, kind, due_at, paced)
     SELECT %(id)s, organization_id, %(received)s, rule_id,
            coalesce(substring(definition ->> 'url' FROM '^[a-z]+://([^/?#]{{1,255}})'), ''),
-           '{AttemptKind.RESEND}', now()
+           '{AttemptKind.RESEND}', now(),
+           EXISTS (SELECT FROM rule_pace WHERE rule_pace.rule_id = %(rule)s)
     FROM callback_rule_version
     WHERE organization_id = %(organization)s AND rule_id = %(rule)s AND number = %(version)s
     ON CONFLICT (postback_id) DO UPDATE

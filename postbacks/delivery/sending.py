@@ -19,6 +19,7 @@ from postbacks.delivery.logbook import Finished
 from postbacks.delivery.outcome import Outcome, SuccessRule, Verdict, judge, parse_success
 from postbacks.delivery.reply import LONGEST_HEADER
 from postbacks.delivery.retry import next_delay
+from postbacks.delivery.signing import shown_signature, signature_headers
 from postbacks.models import PostbackStatus
 from postbacks.outgoing import OutgoingRequest, Prepared
 
@@ -45,10 +46,11 @@ def attempt(claim: Claim, prepared: Prepared, sender: Sender) -> Finished:
     except ValueError as error:
         verdict = Verdict(Outcome.FAILED, "success_rule", str(error))
         return _finished(claim, prepared, started_at, Reply(), verdict)
-    wire = replace(
-        prepared.rendering.wire,
-        headers={**prepared.rendering.wire.headers, **_our_headers(claim)},
+    wire = prepared.rendering.wire
+    signature = signature_headers(
+        prepared.signing, message_id=str(claim.owed.public_id), at=started_at, body=wire.body
     )
+    wire = replace(wire, headers={**wire.headers, **_our_headers(claim), **signature})
     reply = sender.send(
         wire, timeout=min(prepared.timeout_seconds, float(settings.HTTP_TOTAL_SECONDS))
     )
@@ -76,6 +78,14 @@ def broken(claim: Claim, prepared: Prepared) -> Finished:
 
 def _our_headers(claim: Claim) -> dict[str, str]:
     return {"User-Agent": USER_AGENT, "Idempotency-Key": str(claim.owed.public_id)}
+
+
+def _shown_headers(claim: Claim, prepared: Prepared, started_at: datetime) -> dict[str, str]:
+    """Return what people see of our headers: all but the signature, which is never stored."""
+    ours = _our_headers(claim)
+    if not prepared.signing:
+        return ours
+    return {**ours, **shown_signature(str(claim.owed.public_id), at=started_at)}
 
 
 def _finished(
@@ -109,7 +119,7 @@ def _finished(
         status_code=reply.status_code,
         error=verdict.error or "",
         detail=_detail(verdict, owed.fingerprint, fingerprint),
-        request=_shown_request(shown, _our_headers(claim)) if shown else {},
+        request=_shown_request(shown, _shown_headers(claim, prepared, started_at)) if shown else {},
         response=_shown_response(reply, prepared.secrets),
         fingerprint=owed.fingerprint or fingerprint,
         wait_seconds=wait,

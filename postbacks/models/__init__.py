@@ -18,7 +18,13 @@ from postbacks.models.postbacks import (
     SkipReason,
 )
 from postbacks.models.rates import CacheEntry, RateCount
-from postbacks.models.rules import CallbackRule, CallbackRuleVersion, RuleDevice, RuleStatus
+from postbacks.models.rules import (
+    CallbackRule,
+    CallbackRuleVersion,
+    RuleDevice,
+    RulePace,
+    RuleStatus,
+)
 
 __all__ = [
     "AttemptKind",
@@ -36,6 +42,7 @@ __all__ = [
     "PostbackStatus",
     "RateCount",
     "RuleDevice",
+    "RulePace",
     "RuleStatus",
     "SkipReason",
     "UndecidedEvent",

@@ -107,6 +107,7 @@ class DuePostback(TenantModel):
     due_at = models.DateTimeField()
     tries = models.PositiveIntegerField(default=0)
     claim_id = models.UUIDField(null=True)
+    paced = models.BooleanField(default=False)  # its rule has a limit: it is claimed apart
 
     class Meta(TenantModel.Meta):
         db_table = "due_postback"

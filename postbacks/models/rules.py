@@ -40,6 +40,16 @@ def any_success() -> dict[str, object]:
     return {"codes": ["2xx"], "body_contains": None, "json_path": None, "json_equals": None}
 
 
+def every_event() -> dict[str, object]:
+    """Return the conditions of a new rule: none."""
+    return {"all": []}
+
+
+def no_authentication() -> dict[str, str]:
+    """Return how a new rule's requests prove who sends them: not at all."""
+    return {"type": "none"}
+
+
 class CallbackRule(TenantModel):
     """Which events send a postback to whom, and what it says. Each save makes a version."""
 
@@ -121,6 +131,13 @@ class CallbackRule(TenantModel):
         default=Scope.EVERYONE,
         help_text="Send events of all installs, or only of those that this partner earned.",
     )
+    conditions = models.JSONField(
+        default=every_event,
+        help_text=(
+            'What an event must fulfil, for example {"all": [{"field": "country", "operator": '
+            '"in", "value": ["DE", "AT"]}]}; "any" in place of "all": one of them is enough.'
+        ),
+    )
     event_map = models.JSONField(
         default=dict,
         blank=True,
@@ -178,6 +195,17 @@ class CallbackRule(TenantModel):
         default=MissingValues.EMPTY,
         help_text="What happens to a parameter whose macro has no value.",
     )
+    authentication = models.JSONField(
+        default=no_authentication,
+        help_text=(
+            'How the partner knows that it is us, for example {"type": "bearer", "credential": '
+            '"api_key"}.'
+        ),
+    )
+    sign = models.BooleanField(
+        default=False,
+        help_text="On: requests carry a signature as Standard Webhooks describes it.",
+    )
     success = models.JSONField(
         default=any_success,
         help_text='What counts as received, for example {"codes": ["2xx"], "body_contains": "ok"}.',
@@ -193,6 +221,18 @@ class CallbackRule(TenantModel):
         blank=True,
         size=24,
         help_text="Seconds before each new try, for example 5,30,120. Empty: never again.",
+    )
+    rate_limit_per_second = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="The most requests that start in one second, for example 20. Empty: no limit.",
+    )
+    max_in_flight = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="The most requests that run at the same time, for example 4. Empty: no limit.",
     )
     version = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -275,3 +315,23 @@ class RuleDevice(TenantModel):
 
     def __str__(self) -> str:
         return self.device
+
+
+class RulePace(TenantModel):
+    """How fast a rule may send, and when it may next: kept for rules that ever had a limit.
+
+    A row stays when its rule's limits are lifted, since queued postbacks still look here.
+    """
+
+    rule = models.OneToOneField(
+        CallbackRule, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="+"
+    )
+    rate_limit_per_second = models.PositiveSmallIntegerField(null=True)
+    max_in_flight = models.PositiveSmallIntegerField(null=True)
+    next_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        db_table = "rule_pace"
+
+    def __str__(self) -> str:
+        return f"{self.rule_id}: {self.rate_limit_per_second}/s, {self.max_in_flight} at once"

@@ -24,6 +24,7 @@ def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract():
         "triggers": ["*"],
         "frequency": "every",
         "attribution_scope": "everyone",
+        "conditions": {"all": []},
         "event_map": {},
         "window_days": None,
         "sampling_percent": 100,
@@ -35,6 +36,8 @@ def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract():
         "body_type": "none",
         "body": "",
         "missing_values": "empty",
+        "authentication": {"type": "none"},
+        "sign": False,
         "success": {
             "codes": ["2xx"], "body_contains": None, "json_path": None, "json_equals": None,
         },
@@ -42,6 +45,8 @@ def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract():
         "retry_delays": [
             5, 30, 120, 600, 1800, 3600, 7200, 18000, 36000, 50400, 72000, 72000,
         ],
+        "rate_limit_per_second": None,
+        "max_in_flight": None,
         "version": 1,
     }  # fmt: skip
 
@@ -49,7 +54,14 @@ def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract():
 def test_every_field_of_a_rule_is_kept_as_it_was_written():
     tenant = make.make_tenant()
     api = owner_of(tenant)
-    partner = api.post("partners", {"name": "A"}).data["id"]
+    partner = api.post(
+        "partners",
+        {
+            "name": "A",
+            "credentials": {"key": "a-key"},
+            "allowed_hosts": ["ads.example.com"],
+        },
+    ).data["id"]
     wanted = {
         "name": "Purchases",
         "app": str(tenant.app.public_id),
@@ -58,6 +70,13 @@ def test_every_field_of_a_rule_is_kept_as_it_was_written():
         "triggers": ["purchase", "install"],
         "frequency": "first",
         "attribution_scope": "partner_and_organic",
+        "conditions": {
+            "any": [
+                {"field": "country", "operator": "in", "value": ["DE", "AT"]},
+                {"field": "revenue", "operator": "≥", "value": 5.5},
+                {"field": "params.level", "operator": "exists", "value": True},
+            ]
+        },
         "event_map": {"purchase": "af_purchase"},
         "window_days": 30,
         "sampling_percent": 50,
@@ -70,11 +89,17 @@ def test_every_field_of_a_rule_is_kept_as_it_was_written():
         "body_type": "json",
         "body": ' {"event": "{{event_name}}"}\n',
         "missing_values": "drop",
+        "authentication": {
+            "type": "hmac", "header": "X-Signature", "credential": "key", "algorithm": "sha1",
+        },
+        "sign": True,
         "success": {
             "codes": ["200"], "body_contains": "ok", "json_path": "data.0", "json_equals": 1.5,
         },
         "timeout_seconds": 5,
         "retry_delays": [1, 2],
+        "rate_limit_per_second": 20,
+        "max_in_flight": 4,
     }  # fmt: skip
 
     made = api.post("callback-rules", wanted)
@@ -96,6 +121,11 @@ def test_a_mistaken_macro_is_refused_with_its_place_and_the_nearest_name():
     assert error["detail"].endswith(f"(position {error['position']}). Did you mean advertising_id?")
 
 
+def _condition(field: str, operator: str, value: object) -> dict[str, object]:
+    line = {"field": field, "operator": operator, "value": value}
+    return {"conditions": {"all": [line]}}
+
+
 @pytest.mark.parametrize(
     ("fields", "pointer"),
     [
@@ -104,6 +134,20 @@ def test_a_mistaken_macro_is_refused_with_its_place_and_the_nearest_name():
         ({"url": "https://127.1.1.1.example.com:99999/"}, "/url"),
         ({"url": "http://169.254.169.254/latest"}, "/url"),
         ({"url": "https://ads.example.com/?k={{credential.api_key}}"}, "/url"),
+        (_condition("contry", "=", "DE"), "/conditions/all/0/field"),
+        (_condition("country", "~", "DE"), "/conditions/all/0/operator"),
+        (_condition("revenue", "≥", "much"), "/conditions/all/0/value"),
+        (_condition("country", "=", {"a": 1}), "/conditions/all/0/value"),
+        (_condition("credential.api_key", "=", "a"), "/conditions/all/0/field"),
+        ({"conditions": {"all": [], "any": []}}, "/conditions/any"),
+        ({"conditions": {"some": []}}, "/conditions/some"),
+        ({"conditions": {"all": [{"field": "country"}]}}, "/conditions/all/0/operator"),
+        ({"conditions": []}, "/conditions"),
+        ({"authentication": {"type": "bearer"}}, "/authentication/credential"),
+        ({"authentication": {"type": "digest"}}, "/authentication/type"),
+        ({"sign": "perhaps"}, "/sign"),
+        ({"rate_limit_per_second": 0}, "/rate_limit_per_second"),
+        ({"max_in_flight": -1}, "/max_in_flight"),
         ({"triggers": []}, "/triggers"),
         ({"triggers": ["x" * 65]}, "/triggers/0"),
         ({"triggers": ["  "]}, "/triggers/0"),
@@ -145,38 +189,22 @@ def test_name_and_url_are_required(missing):
     assert (answer.status, answer.pointers()) == (400, [f"/{missing}"])
 
 
-_DEFAULTS_OF_LATER = {
-    "conditions": {"all": []},
-    "authentication": {"type": "none"},
-    "sign": False,
-    "rate_limit_per_second": None,
-    "max_in_flight": None,
-}
+def test_operators_may_be_written_in_plain_characters():
+    fields = {**DRAFT, **_condition("revenue", ">=", "5")}
+
+    answer = owner_of(make.make_tenant()).post("callback-rules", fields)
+
+    assert answer.data["conditions"] == _condition("revenue", "≥", "5")["conditions"]
 
 
-def test_fields_of_later_versions_are_taken_with_their_default():
-    answer = owner_of(make.make_tenant()).post("callback-rules", {**DRAFT, **_DEFAULTS_OF_LATER})
+def test_a_mistaken_condition_is_refused_with_the_nearest_name():
+    fields = {**DRAFT, **_condition("contry", "=", "DE")}
 
-    assert answer.status == 201
-    assert not answer.data.keys() & _DEFAULTS_OF_LATER.keys()
+    answer = owner_of(make.make_tenant()).post("callback-rules", fields)
 
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("conditions", {"all": [{"field": "country", "operator": "=", "value": "DE"}]}),
-        ("authentication", {"type": "bearer"}),
-        ("sign", True),
-        ("sign", 0),
-        ("rate_limit_per_second", 5),
-        ("max_in_flight", 5),
-    ],
-)
-def test_what_this_version_cannot_do_is_refused_instead_of_ignored(field, value):
-    answer = owner_of(make.make_tenant()).post("callback-rules", {**DRAFT, field: value})
-
-    assert (answer.status, answer.pointers()) == (400, [f"/{field}"])
-    assert "This version" in answer.details()
+    (error,) = answer.data["errors"]
+    assert (error["suggestion"], error["position"]) == ("country", 0)
+    assert error["detail"].endswith("Did you mean country?")
 
 
 def test_a_change_makes_a_version_and_switching_on_does_not():

@@ -13,6 +13,7 @@ from psycopg import sql
 from apps_registry.acting import Actor, ActorKind, Door, acting
 from apps_registry.audit import Action, record
 from apps_registry.models import App, AuditEntry, Membership, Organization, User
+from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks import roles
 from postbacks.models import (
@@ -27,6 +28,7 @@ from postbacks.models import (
     Postback,
     PostbackStatus,
     RuleDevice,
+    RulePace,
     UndecidedEvent,
 )
 from tests import make
@@ -114,6 +116,8 @@ def _live(app: App, rule: models.Model) -> None:
         app=app, device="device-1", installed_at=now, event_ref=event.pk, event_received_at=now
     )
     RuleDevice.objects.create(rule=rule, device="device-1")
+    RulePace.objects.create(rule=rule, rate_limit_per_second=20, next_at=now)
+    ensure_signing_secret()
 
 
 def _keys(made: make.Tenant) -> dict[type[models.Model], list[int]]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from postbacks.callbacks.macros.authentication import Authentication
 from postbacks.callbacks.macros.expressions import Expression
 from postbacks.callbacks.macros.headers import CompiledHeaders
 from postbacks.callbacks.macros.problems import RenderError
@@ -56,6 +57,7 @@ class CompiledRequest:
     body: Body | None = field(repr=False)
     allowed_hosts: frozenset[str] = field(repr=False)
     has_secrets: bool = field(repr=False)
+    authentication: Authentication | None = field(default=None, repr=False)
 
     def missing_required(
         self,
@@ -94,13 +96,14 @@ class CompiledRequest:
         scope = Scope(values, credentials, rates)
         results = [it.evaluate(scope) for it in self.expressions]
         wire = self._request(results, self.url.authority_for(results, self.allowed_hosts))
-        return Rendering(
-            wire, self._shown(wire, results), self._missing(results), self._secrets(results)
-        )
+        shown, missing = self._shown(wire, results), self._missing(results)
+        secrets = self._secrets(results) if self.has_secrets else ()
+        if self.authentication is None:
+            return Rendering(wire, shown, missing, secrets)
+        wire, proof = self.authentication.prove(wire, credentials)
+        return Rendering(wire, self.authentication.show(shown), missing, (*secrets, proof))
 
     def _secrets(self, results: Sequence[object]) -> tuple[str, ...]:
-        if not self.has_secrets:
-            return ()
         return tuple(
             str(result)
             for expression, result in zip(self.expressions, results, strict=True)

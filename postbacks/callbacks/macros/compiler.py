@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from postbacks.callbacks.macros.authentication import Authentication, compile_authentication
 from postbacks.callbacks.macros.compiled import Body, CompiledRequest
 from postbacks.callbacks.macros.encoders import as_text
 from postbacks.callbacks.macros.expressions import Expression
@@ -55,8 +56,9 @@ class _Compiler:
         url = self._url()
         headers = self._headers()
         body = self._body()
+        authentication = self._authentication(headers)
         if url is not None:
-            self._check_credentials(url)
+            self._check_credentials(url, authentication)
         expressions = tuple(it for it in self.expressions if it is not None)
         if self.problems or url is None or len(expressions) < len(self.expressions):
             raise TemplateError(self._in_order())
@@ -69,7 +71,8 @@ class _Compiler:
             headers=headers,
             body=body,
             allowed_hosts=self.allowed_hosts,
-            has_secrets=any(it.secret for it in expressions),
+            authentication=authentication,
+            has_secrets=authentication is not None or any(it.secret for it in expressions),
         )
 
     def _in_order(self) -> list[Problem]:
@@ -128,7 +131,15 @@ class _Compiler:
             return partial(render_json, compile_json(skeleton, problems, drop=self._drop))
         return partial(fill, skeleton.chunks(0, len(skeleton.text), str, as_text))
 
-    def _check_credentials(self, url: CompiledUrl) -> None:
+    def _authentication(self, headers: CompiledHeaders) -> Authentication | None:
+        return compile_authentication(
+            self.template.authentication,
+            credential_names=self.credential_names,
+            headers={header.name.lower() for header in headers.headers},
+            found=self.problems,
+        )
+
+    def _check_credentials(self, url: CompiledUrl, authentication: Authentication | None) -> None:
         if url.host_index is not None:
             if self.allowed_hosts:
                 return  # the host is known and checked when it is rendered
@@ -140,6 +151,8 @@ class _Compiler:
                 f"Credentials may not be sent to {url.host}: "
                 f"ask an owner to add {url.host} to the partner's allowed hosts."
             )
+        if authentication is not None:
+            self._problems("authentication").add(0, message)
         for skeleton, problems in self.skeletons:
             for hole in skeleton.holes.values():
                 if hole.expression is not None and hole.expression.secret:

@@ -31,3 +31,4 @@ class RequestTemplate:
     body_type: BodyType = BodyType.NONE
     body: str = ""
     missing_values: MissingValues = MissingValues.EMPTY
+    authentication: Mapping[str, str] = field(default_factory=dict)

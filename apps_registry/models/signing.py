@@ -1,0 +1,96 @@
+"""The secrets with which postbacks are signed, as Standard Webhooks describes it."""
+
+import base64
+import secrets
+import uuid
+from datetime import timedelta
+
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from apps_registry import encryption
+from apps_registry.tenancy import TenantModel, current_organization
+
+PREFIX = "whsec_"
+OVERLAP = timedelta(hours=24)  # how long the secret before stays valid, unless somebody says else
+LONGEST_OVERLAP = timedelta(days=30)
+_BYTES = 32
+
+
+class SigningSecret(TenantModel):
+    """A secret of the organization that receivers check signatures with.
+
+    One is current. While secrets are changed the one before stays valid until `expires_at`, and
+    postbacks carry the signatures of both.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    sealed = models.TextField(editable=False)
+    ending = models.CharField(max_length=4, editable=False)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    expires_at = models.DateTimeField("valid until", null=True, blank=True, editable=False)
+
+    class Meta(TenantModel.Meta):
+        db_table = "signing_secret"
+        verbose_name = "signing secret"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization"],
+                condition=Q(expires_at=None),
+                name="one_current_signing_secret",
+                violation_error_message="The organization has a current signing secret.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{PREFIX}•••{self.ending}"
+
+    @property
+    def is_valid(self) -> bool:
+        """Tell whether postbacks are signed with it."""
+        return self.expires_at is None or self.expires_at > timezone.now()
+
+    def reveal(self) -> str:
+        """Return the secret, `whsec_…`."""
+        return open_signing_secret(self.organization_id, str(self.public_id), self.sealed)
+
+
+def ensure_signing_secret() -> SigningSecret:
+    """Return the current organization's secret, making its first if there is none."""
+    return SigningSecret.objects.filter(expires_at=None).first() or _make()
+
+
+@transaction.atomic
+def rotate_signing_secret(overlap: timedelta = OVERLAP) -> SigningSecret:
+    """Make a new secret; the one before stays valid for a while, and no third.
+
+    Two at once are as many as receivers are asked to try.
+    """
+    now = timezone.now()
+    known = SigningSecret.objects.select_for_update()
+    known.filter(expires_at__gt=now).update(expires_at=now)
+    known.filter(expires_at=None).update(expires_at=now + overlap)
+    return _make()
+
+
+def open_signing_secret(organization_id: int, public_id: str, sealed: str) -> str:
+    """Decrypt a secret that was read without the ORM."""
+    return encryption.decrypt(sealed, place=_place(organization_id, public_id))
+
+
+def _make() -> SigningSecret:
+    text = PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
+    # Of base64 the last characters are few and padding: the end without it tells secrets apart.
+    fresh = SigningSecret(ending=text.rstrip("=")[-4:])
+    fresh.organization_id = current_organization() or 0
+    fresh.sealed = encryption.encrypt(
+        text, place=_place(fresh.organization_id, str(fresh.public_id))
+    )
+    fresh.save()
+    return fresh
+
+
+def _place(organization_id: int, public_id: str) -> str:
+    return f"{organization_id}:signing_secret:{public_id}"

@@ -1,0 +1,151 @@
+"""Parts of a callback rule that are objects themselves: conditions, authentication, success."""
+
+import math
+from decimal import Decimal
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from postbacks.api.strict import StrictSerializer
+from postbacks.callbacks.comparisons import ALIASES, LONGEST_PATTERN, OPERATORS
+from postbacks.callbacks.conditions import MOST_CONDITIONS, canonical_operator
+from postbacks.callbacks.macros.authentication import ALGORITHMS, ENCODINGS, SIGNED_PARTS
+from postbacks.models.rules import any_success, every_event
+
+
+class PlainJson(serializers.JSONField):
+    """A JSON value; a decimal is the number that a partner's answer is compared with."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the value as `json.loads` would. Raises for what can't be compared or stored."""
+        if isinstance(data, dict | list) or (isinstance(data, str) and not data.isprintable()):
+            raise serializers.ValidationError("Write a plain text, a number, true, false or null.")
+        if isinstance(data, Decimal) and not math.isfinite(float(data)):
+            raise serializers.ValidationError("The number is too large.")
+        return float(data) if isinstance(data, Decimal) else data
+
+
+class SuccessSerializer(StrictSerializer):
+    """Which answers mean that the partner took the postback."""
+
+    codes = serializers.ListField(
+        child=serializers.CharField(max_length=3), required=False, allow_empty=False,
+        help_text="Statuses such as 200, or classes such as 2xx.",
+    )  # fmt: skip
+    body_contains = serializers.CharField(
+        required=False, allow_null=True, max_length=1024, help_text="A text that the answer holds."
+    )
+    json_path = serializers.CharField(
+        required=False, allow_null=True, max_length=1024,
+        help_text="Names and indexes joined by dots, as in data.0.status.",
+    )  # fmt: skip
+    json_equals = PlainJson(
+        required=False, allow_null=True, help_text="What the path must lead to."
+    )
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return all four conditions, those that weren't sent with their default."""
+        if values.get("json_path") and "json_equals" not in values:
+            raise serializers.ValidationError({"json_equals": ["json_path needs a json_equals."]})
+        return {**any_success(), **values}
+
+
+_PLAIN = {"type": ["string", "number", "boolean", "null"]}
+
+
+@extend_schema_field({"oneOf": [_PLAIN, {"type": "array", "items": _PLAIN}]})
+class ConditionValue(serializers.JSONField):
+    """What a field is compared with: text, a number, true, false, or several of these."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the value as rules keep it: a number that a float can't hold stays a text."""
+        if isinstance(data, list):
+            return [self._plain(value) for value in data]
+        return self._plain(data)
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, dict | list) or (isinstance(value, str) and "\x00" in value):
+            raise serializers.ValidationError("Write a text, a number, true, false or a list.")
+        if isinstance(value, Decimal):
+            as_float = float(value)
+            return as_float if Decimal(repr(as_float)) == value else str(value)
+        return value
+
+
+class ConditionSerializer(StrictSerializer):
+    """One condition, such as `country in DE,AT`."""
+
+    field = serializers.CharField(
+        max_length=256,
+        help_text="A macro of the catalogue, or params.<name>.<index>: names and indexes only.",
+    )
+    operator = serializers.ChoiceField(
+        [*OPERATORS, *ALIASES],
+        help_text=(
+            "`!=`, `>=` and `<=` are kept as `≠`, `≥` and `≤`. Texts are compared letter for "
+            "letter, and put in order as versions: 4.10 comes after 4.9. Without a value only "
+            "`≠`, `not-in` and `exists` false hold. `matches` is an RE2 pattern of at most "
+            f"{LONGEST_PATTERN} characters that may match anywhere in a value of at most 4 KiB."
+        ),
+    )
+    value = ConditionValue(
+        required=False, allow_null=True,
+        help_text="For `in` and `not-in` a list, or text with commas; for `exists` true or false.",
+    )  # fmt: skip
+
+    def validate_operator(self, operator: str) -> str:
+        """Return the operator as rules keep it."""
+        return canonical_operator(operator)
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return all three parts: `exists` alone means that it does."""
+        if values["operator"] == "exists" and values.get("value") is None:
+            return {**values, "value": True}
+        return {"value": None, **values}
+
+
+class ConditionsSerializer(StrictSerializer):
+    """What an event must fulfil: all of a list, or any of it. An empty list: nothing."""
+
+    all = ConditionSerializer(many=True, required=False, max_length=MOST_CONDITIONS)
+    any = ConditionSerializer(many=True, required=False, max_length=MOST_CONDITIONS)
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return one of the two lists."""
+        if "all" in values and "any" in values:
+            raise serializers.ValidationError({"any": ["Write either all or any, not both."]})
+        return {join: [dict(line) for line in lines] for join, lines in values.items()} or (
+            every_event()
+        )
+
+
+class AuthenticationSerializer(StrictSerializer):
+    """How the partner knows that it is us. Credentials are named and never shown.
+
+    bearer: `credential`. basic: `user` and `password`, both names of credentials. header: `header`
+    and `credential`. hmac: `header`, and `credential` as the key.
+    """
+
+    type = serializers.ChoiceField(["none", "bearer", "basic", "header", "hmac"])
+    credential = serializers.CharField(
+        required=False, max_length=64, help_text="The name of a credential of the rule's partner."
+    )
+    user = serializers.CharField(
+        required=False, max_length=64, help_text="The credential that is the user's name."
+    )
+    password = serializers.CharField(
+        required=False, max_length=64, help_text="The credential that is the password."
+    )
+    header = serializers.CharField(
+        required=False, max_length=64, help_text="The header's name, for example X-Signature."
+    )
+    algorithm = serializers.ChoiceField(
+        ALGORITHMS, required=False, help_text="Of the signature; sha256 unless you say."
+    )
+    encoding = serializers.ChoiceField(
+        ENCODINGS, required=False, help_text="How the signature is written; hex unless you say."
+    )
+    over = serializers.ChoiceField(
+        SIGNED_PARTS, required=False, help_text="What is signed; the body unless you say."
+    )

@@ -1,0 +1,164 @@
+"""④ Conditions of a rule: `country in DE,AT`, `revenue ≥ 5`, checked once and asked of each event.
+
+Plain rather than SQL's logic for what has no value: it is not equal to anything and in no list, so
+`≠` and `not-in` hold, as does `exists` false, and nothing else does. Whoever writes “country is not
+US” means to leave the US out, not everybody whose country is unknown; for those there is `exists`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from postbacks.callbacks.comparisons import ALIASES, OPERATORS, Test, test_of
+from postbacks.callbacks.macros import (
+    CATALOGUE,
+    MacroType,
+    Problem,
+    Rates,
+    TemplateError,
+    UnknownNameError,
+    Value,
+)
+from postbacks.callbacks.macros.names import CREDENTIAL, Reader, understand
+from postbacks.callbacks.macros.problems import Problems, nearest
+from postbacks.callbacks.macros.value import Scope, present, text_of
+
+MOST_CONDITIONS: Final = 50
+_JOINS: Final = ("all", "any")
+_PARTS: Final = ("field", "operator", "value")
+_LONGEST_SHOWN: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """This is why a rule leaves an event out; `code` is stable, `detail` is for people."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """This is one line, ready to be asked; `words` is how a person would read it."""
+
+    words: str
+    read: Reader
+    holds: Test
+
+    def refusal(self, value: object) -> str:
+        """This says why the condition does not hold for a value."""
+        shown = "no value" if value is None else text_of(value)[:_LONGEST_SHOWN]
+        return f"{self.words}: the event has {shown}."
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """This is all conditions of a rule, of which all or any must hold; none let every event by."""
+
+    lines: tuple[Condition, ...] = ()
+    any_is_enough: bool = False
+
+    def refusal(self, values: Mapping[str, Value], *, rates: Rates | None = None) -> Refusal | None:
+        """This names the condition that keeps an event from being sent; None if nothing does."""
+        if not self.lines:
+            return None
+        scope = Scope(values, {}, rates)
+        failed = []
+        for condition in self.lines:
+            value = present(condition.read(scope))
+            if condition.holds(value):
+                if self.any_is_enough:
+                    return None
+            elif self.any_is_enough:
+                failed.append(condition.refusal(value))
+            else:
+                return Refusal("condition", condition.refusal(value))
+        return Refusal("condition", " ".join(failed)) if failed else None
+
+
+def compile_conditions(data: Mapping[str, object]) -> Conditions:
+    """This checks `{"all": [{"field", "operator", "value"}]}` (or "any") and makes it ready.
+
+    Raises TemplateError, which names all that is wrong by its place: `conditions.all.0.value`.
+    """
+    found: list[Problem] = []
+    strange = sorted(set(data) - set(_JOINS))
+    joins = [join for join in _JOINS if join in data]
+    if strange or len(joins) > 1:
+        Problems("conditions", found).add(0, "Write either all or any, and a list of conditions.")
+        raise TemplateError(found)
+    join = joins[0] if joins else "all"
+    lines = data.get(join, [])
+    if not isinstance(lines, list | tuple) or len(lines) > MOST_CONDITIONS:
+        Problems(f"conditions.{join}", found).add(
+            0, f"Write a list of at most {MOST_CONDITIONS} conditions."
+        )
+        raise TemplateError(found)
+    compiled = [_condition(line, f"conditions.{join}.{at}", found) for at, line in enumerate(lines)]
+    if found:
+        raise TemplateError(found)
+    return Conditions(tuple(it for it in compiled if it is not None), join == "any")
+
+
+def canonical_operator(operator: str) -> str:
+    """This is an operator as rules keep it: `>=` is written as `≥`."""
+    return ALIASES.get(operator, operator)
+
+
+def words_of(field: str, operator: str, value: object) -> str:
+    """This is a condition as people write it: `country in DE,AT`."""
+    if operator == "exists":
+        return f"{field} exists" if value in (None, True, "true") else f"{field} exists false"
+    shown = ",".join(map(text_of, value)) if isinstance(value, list | tuple) else text_of(value)
+    return f"{field} {operator} {shown}"
+
+
+def _condition(line: object, place: str, found: list[Problem]) -> Condition | None:
+    if not isinstance(line, Mapping) or not set(line) <= set(_PARTS):
+        Problems(place, found).add(0, "A condition has a field, an operator and a value.")
+        return None
+    known = len(found)
+    field, operator = line.get("field"), canonical_operator(str(line.get("operator", "")))
+    source = _source(field, Problems(f"{place}.field", found))
+    if operator not in OPERATORS:
+        Problems(f"{place}.operator", found).add(
+            0,
+            f"“{operator[:20]}” is not an operator; operators are {', '.join(OPERATORS)}.",
+            nearest(operator, OPERATORS),
+        )
+    if source is None or len(found) > known:
+        return None
+    read, kind = source
+    try:
+        holds = test_of(str(field), kind, operator, line.get("value"))
+    except ValueError as error:
+        Problems(f"{place}.value", found).add(0, str(error))
+        return None
+    return Condition(words_of(str(field), operator, line.get("value")), read, holds)
+
+
+def _source(field: object, problems: Problems) -> tuple[Reader, MacroType | None] | None:
+    if not isinstance(field, str) or not field:
+        problems.add(0, "Name a macro, for example country or params.level.")
+        return None
+    if field.startswith(CREDENTIAL):
+        problems.add(0, "A credential can't be used in a condition.")
+        return None
+    if "." in field and not all(field.split(".")):
+        problems.add(0, "Write names and indexes joined by dots, for example params.items.0.sku.")
+        return None
+    try:
+        source = understand(field)
+    except UnknownNameError as error:
+        problems.add(0, error.message, error.suggestion)
+        return None
+    return source.read, _kind_of(field, source.name)
+
+
+def _kind_of(field: str, base: str) -> MacroType | None:
+    """This is the type of a field's values; None for what an event's own parameters hold."""
+    if base not in CATALOGUE:
+        return None
+    if field == base:
+        return CATALOGUE[base].type
+    return MacroType.INTEGER if field.endswith(("_ms", "_integer")) else MacroType.TEXT

@@ -1,0 +1,159 @@
+"""How a request proves who sends it: a header made of the partner's credentials, put in last.
+
+`{"type": "bearer", "credential": "api_key"}` and its kin name credentials, never hold them. They
+obey what credential macros obey: they exist, and go to the partner's allowed hosts only.
+"""
+
+import base64
+import hmac
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from postbacks.callbacks.macros.headers import check_name
+from postbacks.callbacks.macros.problems import Problem, Problems, RenderError, nearest
+from postbacks.callbacks.macros.value import MASK
+from postbacks.outgoing import OutgoingRequest
+
+ALGORITHMS: Final = ("sha256", "sha1", "md5")
+ENCODINGS: Final = ("hex", "base64")
+SIGNED_PARTS: Final = ("body", "url")
+
+# What each kind must name, and what it may say besides; the first choice is the default.
+_CREDENTIALS: Final[Mapping[str, tuple[str, ...]]] = {
+    "none": (),
+    "bearer": ("credential",),
+    "basic": ("user", "password"),
+    "header": ("credential",),
+    "hmac": ("credential",),
+}
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "algorithm": ALGORITHMS,
+    "encoding": ENCODINGS,
+    "over": SIGNED_PARTS,
+}
+_TYPES: Final = tuple(_CREDENTIALS)
+_AUTHORIZATION: Final = "Authorization"
+
+Proof = Callable[[OutgoingRequest, Mapping[str, str]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """This puts one header on a request; `scheme` is the part of it that is no secret."""
+
+    header: str
+    scheme: str
+    make: Proof
+
+    def prove(
+        self, request: OutgoingRequest, credentials: Mapping[str, str]
+    ) -> tuple[OutgoingRequest, str]:
+        """This is the request with the proof, and the proof itself, to be masked in answers.
+
+        Raises RenderError where a credential is empty or can't stand in a header.
+        """
+        proof = self.make(request, credentials)
+        if not proof.isprintable() or not proof.isascii():
+            raise RenderError(
+                "bad_credential", "A credential holds a character that can't stand in a header."
+            )
+        return self._with(request, proof), proof
+
+    def show(self, request: OutgoingRequest) -> OutgoingRequest:
+        """This is the request as people may see it."""
+        return self._with(request, MASK)
+
+    def _with(self, request: OutgoingRequest, text: str) -> OutgoingRequest:
+        return replace(request, headers={**request.headers, self.header: self.scheme + text})
+
+
+def compile_authentication(
+    data: Mapping[str, str],
+    *,
+    credential_names: Collection[str],
+    headers: Collection[str],
+    found: list[Problem],
+) -> Authentication | None:
+    """This makes ready what a rule says about authentication; None if it says none, or wrongly.
+
+    `headers` are the names that the rule has written already, in small letters; what is wrong is
+    added to `found`.
+    """
+    known = len(found)
+    kind = data.get("type", "none")
+    if kind not in _CREDENTIALS:
+        _note(found, "type", f"Write one of {', '.join(_TYPES)}.", nearest(str(kind), _TYPES))
+        return None
+    _check_members(kind, data, found)
+    _check_credentials(kind, data, credential_names, found)
+    for name, choices in _CHOICES.items() if kind == "hmac" else ():
+        if data.get(name, choices[0]) not in choices:
+            _note(found, name, f"Write one of {', '.join(choices)}.")
+    header = data.get("header", "") if kind in {"header", "hmac"} else _AUTHORIZATION
+    if kind != "none":
+        check_name(header, set(headers), Problems("authentication.header", found))
+    return None if kind == "none" or len(found) > known else _made(kind, header, data)
+
+
+def _check_members(kind: str, data: Mapping[str, str], found: list[Problem]) -> None:
+    members = {"type", *_CREDENTIALS[kind]}
+    members |= {"header"} if kind in {"header", "hmac"} else set()
+    members |= set(_CHOICES) if kind == "hmac" else set()
+    for name in sorted(set(data) - members):
+        _note(found, name, f"Authentication {kind} has no {name[:40]}.", nearest(name, members))
+
+
+def _check_credentials(
+    kind: str, data: Mapping[str, str], credential_names: Collection[str], found: list[Problem]
+) -> None:
+    for member in _CREDENTIALS[kind]:
+        name = data.get(member)
+        if not name:
+            _note(found, member, "Name a credential of the rule's partner, for example api_key.")
+        elif name not in credential_names:
+            _note(
+                found,
+                member,
+                f"The rule's partner has no credential {name[:80]}.",
+                nearest(name, credential_names),
+            )
+
+
+def _note(found: list[Problem], member: str, message: str, suggestion: str | None = None) -> None:
+    Problems(f"authentication.{member}", found).add(0, message, suggestion)
+
+
+def _made(kind: str, header: str, data: Mapping[str, str]) -> Authentication:
+    if kind == "basic":
+        return Authentication(header, "Basic ", _basic(data["user"], data["password"]))
+    name = data["credential"]
+    if kind == "hmac":
+        chosen = {option: data.get(option, choices[0]) for option, choices in _CHOICES.items()}
+        return Authentication(header, "", _hmac(name, **chosen))
+    scheme = "Bearer " if kind == "bearer" else ""
+    return Authentication(header, scheme, lambda _, credentials: _opened(name, credentials))
+
+
+def _basic(user: str, password: str) -> Proof:
+    def make(_: OutgoingRequest, credentials: Mapping[str, str]) -> str:
+        pair = f"{_opened(user, credentials)}:{_opened(password, credentials)}"
+        return base64.b64encode(pair.encode()).decode()
+
+    return make
+
+
+def _hmac(name: str, *, algorithm: str, encoding: str, over: str) -> Proof:
+    def make(request: OutgoingRequest, credentials: Mapping[str, str]) -> str:
+        signed = request.url.encode() if over == "url" else request.body or b""
+        digest = hmac.digest(_opened(name, credentials).encode(), signed, algorithm)
+        return digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
+
+    return make
+
+
+def _opened(name: str, credentials: Mapping[str, str]) -> str:
+    secret = credentials.get(name, "")
+    if not secret:
+        raise RenderError("no_credential", f"The credential {name} is empty.")
+    return secret

@@ -1,0 +1,33 @@
+"""⑤ The secrets that postbacks are signed with, by organization."""
+
+import logging
+from collections.abc import Iterable
+
+from apps_registry.encryption import SecretUnreadableError
+from apps_registry.models.signing import open_signing_secret
+from postbacks import statements
+
+logger = logging.getLogger(__name__)
+
+_LOAD = """
+SELECT organization_id, public_id::text, sealed FROM signing_secret
+WHERE organization_id = ANY(%(organizations)s::bigint[])
+  AND (expires_at IS NULL OR expires_at > now())
+ORDER BY expires_at DESC NULLS FIRST
+"""
+
+
+def load_signing_secrets(organizations: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """Return the valid secrets of organizations, each one's current secret first."""
+    wanted = sorted(set(organizations))
+    if not wanted:
+        return {}
+    found: dict[int, tuple[str, ...]] = {}
+    for organization_id, public_id, sealed in statements.run(_LOAD, {"organizations": wanted}):
+        try:
+            secret = open_signing_secret(organization_id, public_id, sealed)
+        except SecretUnreadableError as error:
+            logger.error("A signing secret of organization %d: %s", organization_id, error)  # noqa: TRY400  # no trace: the sentence is all
+            continue
+        found[organization_id] = (*found.get(organization_id, ()), secret)
+    return found

@@ -1,0 +1,43 @@
+"""Signs what is sent, as Standard Webhooks 1.0 describes it, so that receivers can tell it is ours.
+
+Signed is `id.timestamp.body` with HMAC-SHA256. The id is the postback's, the same over all
+attempts; the time is the attempt's own, so that a receiver can refuse what is old.
+"""
+
+import base64
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+
+_PREFIX = "whsec_"
+_MASK = "•••"
+
+
+def signature_headers(
+    secrets: Sequence[str], *, message_id: str, at: datetime, body: bytes | None
+) -> dict[str, str]:
+    """Return the three headers, with one signature for each secret; none without a secret."""
+    if not secrets:
+        return {}
+    timestamp = str(int(at.timestamp()))
+    signed = f"{message_id}.{timestamp}.".encode() + (body or b"")
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(_signature(secret, signed) for secret in secrets),
+    }
+
+
+def shown_signature(message_id: str, *, at: datetime) -> dict[str, str]:
+    """Return the headers as they are logged."""
+    timestamp = str(int(at.timestamp()))
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{_MASK}",
+    }
+
+
+def _signature(secret: str, signed: bytes) -> str:
+    key = base64.b64decode(secret.removeprefix(_PREFIX))
+    return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()

@@ -1,0 +1,161 @@
+"""Signed postbacks, judged by Standard Webhooks' own library."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from apps_registry.models import SigningSecret
+from apps_registry.models.signing import ensure_signing_secret, rotate_signing_secret
+from apps_registry.tenancy import tenant
+from postbacks import rulebook
+from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
+from tests.events import attempts_of, event, postbacks_of, record
+from tests.make import Tenant, make_tenant
+from tests.pipeline.conftest import Answer, RecordingPartner, Run
+from tests.pipeline.test_pump import all_ended
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PartnerAnswering = Callable[[Answer], RecordingPartner]
+
+
+def signing_rule(of: Tenant, url: str, **fields: object) -> str:
+    """Make a rule that signs and return the organization's secret."""
+    wanted = {
+        "name": "Signed", "status": RuleStatus.ACTIVE, "method": "POST", "body_type": "json",
+        "body": '{"event": "{{event_name}}"}', "sign": True, **fields,
+    }  # fmt: skip
+    with tenant(of.organization.pk):
+        rulebook.save(CallbackRule(url=url, **wanted), by=None)
+        return ensure_signing_secret().reveal()
+
+
+def verifies(secret: str, headers: dict[str, str], body: bytes) -> bool:
+    try:
+        Webhook(secret).verify(body, headers)
+    except WebhookVerificationError:
+        return False
+    return True
+
+
+def test_a_signed_postback_is_verified_by_standard_webhooks(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    secret = signing_rule(gem, ok_partner.url)
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    (postback,) = postbacks_of(gem)
+    ((_, _, headers, body),) = ok_partner.requests
+    assert secret.startswith("whsec_")
+    assert verifies(secret, headers, body)
+    assert not verifies(secret, headers, body + b" ")
+    assert headers["webhook-id"] == str(postback.public_id) == headers["idempotency-key"]
+
+
+def test_a_request_without_a_body_is_signed_too(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    partner = partner_answering(lambda *_: (200, {}, b""))
+    gem = make_tenant()
+    secret = signing_rule(gem, partner.url, method="GET", body_type="none", body="")
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    # The library reads a body as JSON after its signature was found to be right.
+    ((_, _, headers, _),) = partner.requests
+    signed = Webhook(secret).sign(headers["webhook-id"], _moment(headers), "")
+    assert headers["webhook-signature"] == signed
+
+
+def test_while_secrets_change_either_one_verifies(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    old = signing_rule(gem, ok_partner.url)
+    with tenant(gem.organization.pk):
+        new = rotate_signing_secret().reveal()
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    ((_, _, headers, body),) = ok_partner.requests
+    assert old != new
+    assert verifies(old, headers, body)
+    assert verifies(new, headers, body)
+
+
+def test_two_secrets_are_valid_at_most_and_an_expired_one_is_not(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    first = signing_rule(gem, ok_partner.url)
+    with tenant(gem.organization.pk):
+        second = rotate_signing_secret().reveal()
+        third = rotate_signing_secret(timedelta(0)).reveal()
+        assert [it.is_valid for it in SigningSecret.objects.all()] == [True, False, False]
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    ((_, _, headers, body),) = ok_partner.requests
+    assert [verifies(it, headers, body) for it in (first, second, third)] == [False, False, True]
+
+
+def test_each_attempt_is_signed_anew_and_the_log_holds_no_signature(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    answers = iter([500, 200])
+    partner = partner_answering(lambda *_: (next(answers), {}, b""))
+    gem = make_tenant()
+    secret = signing_rule(gem, partner.url, retry_delays=[1])
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    first, second = (headers for _, _, headers, _ in partner.requests)
+    assert int(second["webhook-timestamp"]) > int(first["webhook-timestamp"])
+    assert first["webhook-id"] == second["webhook-id"]
+    assert all(verifies(secret, headers, body) for _, _, headers, body in partner.requests)
+    logged = attempts_of(gem)
+    assert [it.request["headers"]["webhook-signature"] for it in logged] == ["v1,•••"] * 2
+    assert [it.detail for it in logged][1] == ""  # to people both requests are the same
+
+
+def test_a_partner_that_answers_with_the_secret_does_not_bring_it_into_the_log(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    said: list[bytes] = []
+    partner = partner_answering(lambda *_: (200, {}, said[0]))
+    gem = make_tenant()
+    said.append(signing_rule(gem, partner.url).encode())
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    assert attempts_of(gem)[0].response["body"] == "•••"
+
+
+def test_without_a_secret_that_can_be_read_nothing_unsigned_is_sent(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    signing_rule(gem, ok_partner.url)
+    with tenant(gem.organization.pk):
+        SigningSecret.objects.update(sealed="gone:00")
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    (postback,) = postbacks_of(gem)
+    assert (postback.status, postback.reason) == (PostbackStatus.FAILED, "signing_secret")
+    assert ok_partner.requests == []
+
+
+def _moment(headers: dict[str, str]) -> datetime:
+    return datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
