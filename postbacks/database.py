@@ -5,6 +5,10 @@ from django.db import connections, models
 
 from apps_registry.tenancy import TenantModel
 
+# Rates are everybody's to read; only the command that loads them adds some.
+_EVERY_RIGHT = "SELECT, INSERT, UPDATE, DELETE"
+_RIGHTS = {"exchange_rate": ("SELECT", "SELECT, INSERT")}
+
 DAYS_AHEAD = 8  # today and a week
 
 
@@ -12,10 +16,9 @@ def finish_migration(sender: AppConfig, using: str, **_: object) -> None:
     """Grant and make days after `migrate`, in which the owner's role is at work."""
     with connections[using].cursor() as cursor:
         for table in sorted(_tables_of_no_tenant()):
-            cursor.execute(
-                f'GRANT SELECT, INSERT, UPDATE, DELETE ON "{table}" '
-                "TO postbacks_web, postbacks_worker"
-            )
+            web, worker = _RIGHTS.get(table, (_EVERY_RIGHT, _EVERY_RIGHT))
+            cursor.execute(f'GRANT {web} ON "{table}" TO postbacks_web')
+            cursor.execute(f'GRANT {worker} ON "{table}" TO postbacks_worker')
         # `/readyz` and Django's own server look whether migrations are missing.
         cursor.execute("GRANT SELECT ON django_migrations TO postbacks_web, postbacks_worker")
     ensure_partitions(using)

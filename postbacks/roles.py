@@ -22,6 +22,7 @@ ROLE_OF_COMMAND = {
     "worker": WORKER,
     "qcluster": WORKER,
     "remove_organization": WORKER,
+    "load_rates": WORKER,
 }
 
 

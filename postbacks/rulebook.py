@@ -20,8 +20,9 @@ from postbacks.callbacks.conditions import compile_conditions
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
 from postbacks.callbacks.known import facts_of, values_for
-from postbacks.callbacks.macros import Problem, RenderError, TemplateError
+from postbacks.callbacks.macros import Problem, Rates, RenderError, TemplateError
 from postbacks.callbacks.matching import ANY_EVENT, partner_event_name
+from postbacks.callbacks.stored_rates import load_rates
 from postbacks.delivery.addresses import Destinations, problem_with_url
 from postbacks.delivery.resend import release
 from postbacks.delivery.success import parse_success
@@ -107,7 +108,9 @@ def preview(
     rule = _compiled(definition)
     try:
         facts = _facts(definition, event=event, sdk_event=sdk_event, app=app)
-        rendering = rule.request.render(values_for(rule, facts), credentials=rule.credentials)
+        rates = _rates(facts, is_sample=event is None and sdk_event is None)
+        values = values_for(rule, facts, rates)
+        rendering = rule.request.render(values, credentials=rule.credentials, rates=rates)
     except TemplateError:
         return Unrendered(definition.method, definition.url, {}, None, problems, ())
     except (RenderError, SecretUnreadableError) as error:
@@ -117,6 +120,13 @@ def preview(
     shown = rendering.shown
     body = None if shown.body is None else shown.body.decode("utf-8", "replace")
     return Preview(shown.method, shown.url, shown.headers, body, problems, rendering.missing)
+
+
+def _rates(facts: Facts, *, is_sample: bool) -> Rates:
+    """Return the rates that would count if the postback were decided now."""
+    now = datetime.now(UTC)
+    moment = now if is_sample else facts.event.event_time
+    return load_rates([moment]).of(moment, known_at=now)
 
 
 def _template_problems(definition: RuleDefinition) -> tuple[Problem, ...]:

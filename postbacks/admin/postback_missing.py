@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.known import facts_of, values_for
-from postbacks.callbacks.macros import TemplateError, Value
-from postbacks.callbacks.macros.compiled import CompiledRequest
+from postbacks.callbacks.macros import Rates, TemplateError, Value
 from postbacks.callbacks.matching import partner_event_name
+from postbacks.callbacks.stored_rates import load_rates
 from postbacks.models import Postback
 from postbacks.models.stored import StoredEvent, load_events
 
@@ -24,7 +24,7 @@ def missing_words(postback: Postback) -> str:
     if rule is None:
         return ""
     try:
-        missing = _missing(rule.request, _values(rule, events[0], postback)) if events else []
+        missing = _missing(rule, events[0], postback) if events else []
         required = [it.names[0] for it in rule.request.expressions if it.required and it.names]
     except TemplateError:
         return ""
@@ -34,7 +34,9 @@ def missing_words(postback: Postback) -> str:
     return f"The rule requires {_listed(list(dict.fromkeys(required)))}." if required else ""
 
 
-def _values(rule: CompiledRule, event: StoredEvent, postback: Postback) -> Mapping[str, Value]:
+def _values(
+    rule: CompiledRule, event: StoredEvent, postback: Postback, rates: Rates
+) -> Mapping[str, Value]:
     facts = PostbackFacts(
         id=postback.public_id,
         created_at=postback.created_at,
@@ -42,13 +44,16 @@ def _values(rule: CompiledRule, event: StoredEvent, postback: Postback) -> Mappi
         partner=rule.partner.public_id if rule.partner else None,
     )
     known = facts_of(event, installed_at=postback.installed_at, postback=facts)
-    return values_for(rule, known)
+    return values_for(rule, known, rates)
 
 
-def _missing(request: CompiledRequest, values: Mapping[str, Value]) -> list[str]:
+def _missing(rule: CompiledRule, event: StoredEvent, postback: Postback) -> list[str]:
     """Ask for one missing macro after the other, each time as if those found had a value."""
-    known, found = dict(values), dict[str, Value]()
-    while (name := request.missing_required({**known, **found})) and name not in found:
+    moment = event.event_time
+    rates = load_rates([moment]).of(moment, known_at=postback.created_at)
+    known, found = dict(_values(rule, event, postback, rates)), dict[str, Value]()
+    ask = rule.request.missing_required
+    while (name := ask({**known, **found}, rates=rates)) and name not in found:
         found[name] = "1"
     return list(found)
 

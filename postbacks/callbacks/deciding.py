@@ -11,8 +11,9 @@ from postbacks import statements
 from postbacks.callbacks.compiled_rules import CompiledRule, load_active_rules
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.known import every_value, facts_of, lacks_consent, values_for
-from postbacks.callbacks.macros import TemplateError
+from postbacks.callbacks.macros import Rates, TemplateError
 from postbacks.callbacks.matching import Occasion, partner_event_name, wants
+from postbacks.callbacks.stored_rates import load_rates
 from postbacks.ids import uuid7
 from postbacks.models import SkipReason
 from postbacks.models.stored import StoredEvent
@@ -48,23 +49,32 @@ def decide_postbacks(
 ) -> list[Decision]:
     """Return what the active rules want of these events, “first time per device” included."""
     rules = load_active_rules(event.organization_id for event in events)
+    rates = load_rates(event.event_time for event in events if event.has_money)
     decisions = []
     for event in events:
         standing = standings.get(event.id, Standing())
         occasion = _occasion(event, standing)
+        known_rates = rates.of(event.event_time, known_at=now)
         for rule in rules.get(event.organization_id, []):
-            decision = _decide_or_note(rule, event, standing, occasion, now)
+            decision = _decide_or_note(rule, event, standing, occasion, now, known_rates)
             if decision is not None:
                 decisions.append(decision)
     return _first_times_only(decisions)
 
 
 def _decide_or_note(
-    rule: CompiledRule, event: StoredEvent, standing: Standing, occasion: Occasion, now: datetime
+    rule: CompiledRule,
+    event: StoredEvent,
+    standing: Standing,
+    occasion: Occasion,
+    now: datetime,
+    rates: Rates,
 ) -> Decision | None:
     """Decide for one rule; a surprise is noted as a skip and never keeps other rules from it."""
     try:
-        return _decide(rule, event, standing, now) if wants(rule.definition, occasion) else None
+        if not wants(rule.definition, occasion):
+            return None
+        return _decide(rule, event, standing, now, rates)
     except Exception:
         logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
         public_id = str(uuid7(event.received_at))
@@ -86,7 +96,7 @@ def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
 
 
 def _decide(
-    rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime
+    rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime, rates: Rates
 ) -> Decision | None:
     public_id = uuid7(event.received_at)
     name = partner_event_name(rule.definition, event.event_name)
@@ -103,7 +113,8 @@ def _decide(
     else:
         try:
             host = rule.request.host
-            if rule.request.missing_required(values_for(rule, facts)) is not None:
+            values = values_for(rule, facts, rates)
+            if rule.request.missing_required(values, rates=rates) is not None:
                 reason = SkipReason.MISSING_MACRO
         except TemplateError:
             # The rule was good when it was saved; sending it will say what is wrong by now.

@@ -6,7 +6,7 @@ from datetime import datetime
 from postbacks.callbacks.compiled_rules import CompiledRule
 from postbacks.callbacks.consent import consent_is_missing
 from postbacks.callbacks.facts import AppFacts, EventFacts, Facts, InstallFacts, PostbackFacts
-from postbacks.callbacks.macros import Value
+from postbacks.callbacks.macros import Rates, Value
 from postbacks.callbacks.values import macro_values
 from postbacks.models.stored import StoredEvent
 
@@ -41,10 +41,11 @@ def facts_of(
     )
 
 
-def values_for(rule: CompiledRule, facts: Facts) -> Mapping[str, Value]:
+def values_for(rule: CompiledRule, facts: Facts, rates: Rates | None = None) -> Mapping[str, Value]:
     """Return the macros' values as far as this rule may disclose them."""
     return macro_values(
         facts,
+        rates=rates,
         withhold_personal=(
             rule.definition.without_consent != "send" and lacks_consent(rule, facts)
         ),

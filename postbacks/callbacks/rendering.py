@@ -1,4 +1,7 @@
-"""⑤ Renders claimed postbacks: a pure function of rule version, event and partner's credentials."""
+"""⑤ Renders claimed postbacks: a pure function of rule version, event, rates and credentials.
+
+The rates are those of the event's day as they were known when the postback was decided.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -10,6 +13,7 @@ from postbacks.callbacks.known import facts_of, values_for
 from postbacks.callbacks.macros import RenderError, TemplateError
 from postbacks.callbacks.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
+from postbacks.callbacks.stored_rates import RatesOfDays, load_rates
 from postbacks.models.stored import StoredEvent, load_events
 from postbacks.outgoing import Owed, Prepared
 
@@ -26,11 +30,13 @@ def prepare(batch: Sequence[Owed]) -> list[Prepared]:
     signing = load_signing_secrets(
         rule.organization_id for rule in rules.values() if rule.definition.sign
     )
+    rates = load_rates(event.event_time for event in events.values() if event.has_money)
     return [
         _prepare_or_hold(
             owed,
             rules.get((owed.rule_id, owed.rule_version)),
             events.get(owed.event_id),
+            rates,
             signing.get(owed.organization_id, ()),
         )
         for owed in batch
@@ -38,7 +44,11 @@ def prepare(batch: Sequence[Owed]) -> list[Prepared]:
 
 
 def _prepare_or_hold(
-    owed: Owed, rule: CompiledRule | None, event: StoredEvent | None, signing: tuple[str, ...]
+    owed: Owed,
+    rule: CompiledRule | None,
+    event: StoredEvent | None,
+    rates: RatesOfDays,
+    signing: tuple[str, ...],
 ) -> Prepared:
     """Prepare one postback; a surprise holds this one back and never its neighbors."""
     if event is None:
@@ -46,14 +56,18 @@ def _prepare_or_hold(
     if rule is None:  # its version can't be read, which the operator's log says
         return Prepared(held=True)
     try:
-        return _prepare(owed, rule, event, signing)
+        return _prepare(owed, rule, event, rates, signing)
     except Exception:
         logger.exception("Postback %s could not be rendered", owed.public_id)
         return Prepared(held=True)
 
 
 def _prepare(
-    owed: Owed, rule: CompiledRule, event: StoredEvent, signing: tuple[str, ...]
+    owed: Owed,
+    rule: CompiledRule,
+    event: StoredEvent,
+    rates_of_days: RatesOfDays,
+    signing: tuple[str, ...],
 ) -> Prepared:
     if rule.is_archived:
         return Prepared(error="rule_archived", refusal="The rule or its partner was archived.")
@@ -70,8 +84,10 @@ def _prepare(
         attempt=owed.attempts_made + 1,
     )
     facts = facts_of(event, installed_at=owed.installed_at, postback=postback)
+    rates = rates_of_days.of(event.event_time, known_at=owed.created_at)
     try:
-        rendering = rule.request.render(values_for(rule, facts), credentials=rule.credentials)
+        values = values_for(rule, facts, rates)
+        rendering = rule.request.render(values, credentials=rule.credentials, rates=rates)
     except TemplateError as error:
         return Prepared(error="template", refusal=error.problems[0].message)
     except RenderError as error:

@@ -85,6 +85,7 @@ DEMO_RULES: tuple[DemoRule, ...] = (
         body=(
             '{"app": "{{bundle_id}}", "device": "{{advertising_id}}", '
             '"revenue": {{revenue}}, "currency": "{{currency}}", '
+            '"revenue_usd": {{revenue_usd_gross}}, '
             '"product": "{{product_id}}", "transaction_id": "{{transaction_id}}"}'
         ),
     ),

@@ -52,6 +52,10 @@ class Services:
         self.say("Preparing the database …")
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
         self.children.run(migrate, name="migrate")
+        # The bank's rates of one day, taken for each of the days that the demo's events may be of.
+        rates = str(Path(__file__).with_name("rates-2024-04-26.csv"))
+        load_rates = [sys.executable, "manage.py", "load_rates", rates, "--repeat=60"]
+        self.children.run(load_rates, name="load_rates")
 
     def start_the_rest(self) -> DemoOrganization:
         """Start the other processes and return the organization once everything answers."""

@@ -1,5 +1,6 @@
 """What happens."""
 
+from postbacks.models.counters import CacheEntry, RateCount
 from postbacks.models.events import (
     DecisionFailure,
     Event,
@@ -17,7 +18,7 @@ from postbacks.models.postbacks import (
     PostbackStatus,
     SkipReason,
 )
-from postbacks.models.rates import CacheEntry, RateCount
+from postbacks.models.rates import ExchangeRate
 from postbacks.models.rules import (
     CallbackRule,
     CallbackRuleVersion,
@@ -37,6 +38,7 @@ __all__ = [
     "Event",
     "EventKey",
     "EventSource",
+    "ExchangeRate",
     "Install",
     "Postback",
     "PostbackStatus",

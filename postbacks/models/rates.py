@@ -1,31 +1,29 @@
-"""What processes count and remember together. Not a tenant's; unlogged, for it may be forgotten."""
+"""Exchange rates by day. They belong to no tenant: everybody's euro is worth the same."""
 
 from django.db import models
+from django.db.models.functions import Now
 
 
-class RateCount(models.Model):
-    """How often something was called in one window; the name is a hash and the window's number."""
+class ExchangeRate(models.Model):
+    """What one piece of a currency was worth in US dollars on a day, from `known_from` on.
 
-    name = models.CharField(max_length=64, primary_key=True)
-    count = models.BigIntegerField()
-    ends_at = models.DateTimeField(db_index=True)
+    A row is never changed: a postback that was decided before it was known renders without it for
+    good, so that all of its attempts are alike.
+    """
 
-    class Meta:
-        db_table = "rate_count"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class CacheEntry(models.Model):
-    """A value of Django's cache, where no Redis keeps it."""
-
-    key = models.CharField(max_length=255, primary_key=True)
-    value = models.TextField()
-    ends_at = models.DateTimeField(db_index=True)
+    day = models.DateField()
+    currency = models.CharField(max_length=3)
+    usd = models.DecimalField(max_digits=36, decimal_places=18)
+    known_from = models.DateTimeField(db_default=Now())
 
     class Meta:
-        db_table = "cache_entry"
+        db_table = "exchange_rate"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["day", "currency"], name="one_rate_per_day_and_currency"
+            ),
+            models.CheckConstraint(condition=models.Q(usd__gt=0), name="a_rate_is_positive"),
+        ]
 
     def __str__(self) -> str:
-        return self.key
+        return f"{self.currency} {self.day}"

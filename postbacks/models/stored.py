@@ -103,6 +103,11 @@ class StoredEvent:
         )
 
     @property
+    def has_money(self) -> bool:
+        """Tell whether the event speaks of money, which may have to be converted."""
+        return bool(self.currency)
+
+    @property
     def key(self) -> tuple[int, int, str]:
         """Return what identifies the event's device: organization, app and device."""
         return self.organization_id, self.app.id, self.device

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 WITHOUT_POLICY = {
     "auth_group", "auth_group_permissions", "auth_permission", "cache_entry", "django_admin_log",
     "django_content_type", "django_migrations", "django_q_ormq", "django_q_schedule",
-    "django_q_task", "django_session", "membership", "organization", "rate_count", "user_account",
+    "django_q_task", "django_session", "exchange_rate", "membership", "organization", "rate_count",
+    "user_account",
     "worker_heartbeat",
 }  # fmt: skip
 
