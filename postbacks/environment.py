@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import environ
+import maxminddb
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
@@ -59,6 +60,21 @@ def natural(value: str) -> int:
     if not value.strip().isdigit():
         raise ValueError(f"“{value}” is not a whole number of zero or more.")
     return int(value)
+
+
+def geoip_database(value: str) -> Path:
+    """Return the path of a MaxMind database that can be opened and knows countries."""
+    path = Path(value)
+    try:
+        with maxminddb.open_database(path) as database:
+            kind = database.metadata().database_type
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror or error}.") from None
+    except maxminddb.InvalidDatabaseError:
+        raise ValueError(f"{path} is not a MaxMind database (.mmdb).") from None
+    if not any(word in kind for word in ("Country", "City", "Enterprise", "country", "location")):
+        raise ValueError(f"{path} knows no countries: it is of the type {kind}.")
+    return path
 
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:

@@ -148,6 +148,8 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 TRUSTED_PROXY_COUNT = environment.parsed("TRUSTED_PROXY_COUNT", environment.natural, default=0)
 
 
+GEOIP_DATABASE = environment.parsed("GEOIP_DATABASE", environment.geoip_database, default=None)
+
 ALLOW_PRIVATE_DESTINATIONS = environment.parsed(
     "ALLOW_PRIVATE_DESTINATIONS", parse_networks, default=()
 )

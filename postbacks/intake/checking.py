@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
+from postbacks.intake.countries import country_of
 from postbacks.intake.currencies import CURRENCIES
 from postbacks.intake.faults import Fault
 from postbacks.intake.fields import (
@@ -237,9 +238,16 @@ def _fields(event: EventFields, reporter: Reporter, faults: list[Fault]) -> dict
         if not _COUNTRY.fullmatch(event.country):
             faults.append(Fault("/country", "The country must be an ISO 3166 code such as DE."))
         fields["country"] = event.country.upper()
+    elif known := _country(fields):
+        fields["country"] = known
     if event.price is not None:
         fields["price"] = _amount("price", event.price, faults)
     return fields
+
+
+def _country(fields: dict[str, object]) -> str | None:
+    address = fields.get("ip_address")
+    return country_of(address) if isinstance(address, str) else None
 
 
 def _is_address(text: str) -> bool:
