@@ -16,9 +16,14 @@ class PostbacksConfig(AppConfig):
     def ready(self) -> None:
         """Have each start checked, and each `migrate` end with grants and partitions."""
         from postbacks import database  # models exist only now
-        from postbacks.checks import check_database_roles, check_times_nest
+        from postbacks.checks import (
+            check_database_roles,
+            check_partner_templates,
+            check_times_nest,
+        )
 
         checks.register(check_times_nest)
+        checks.register(check_partner_templates)
         checks.register(check_database_roles, checks.Tags.database)
         post_migrate.connect(database.finish_migration, sender=self)
 

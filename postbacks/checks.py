@@ -1,7 +1,7 @@
 """The system checks of the running parts: times that must nest, and roles that must be humble."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -10,6 +10,8 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from postbacks import roles
+from postbacks.callbacks.partner_templates import TemplateFileError, all_templates
+from postbacks.delivery.success import parse_success
 
 
 def check_times_nest(app_configs: Sequence[AppConfig] | None, **_: object) -> list[CheckMessage]:
@@ -42,6 +44,30 @@ def check_database_roles(
 ) -> list[CheckMessage]:
     """Report database roles under which row-level security would not hold."""
     return [error for alias in databases or () for error in _role_errors(alias)]
+
+
+def check_partner_templates(
+    app_configs: Sequence[AppConfig] | None, **_: object
+) -> list[CheckMessage]:
+    """Report a shipped partner template that can't be used, by file and key."""
+    try:
+        templates = all_templates()
+    except TemplateFileError as error:
+        return [Error(str(error), id="postbacks.E003")]
+    return [
+        Error(f"{template.name}.toml, rules[{number}].success: {sentence}", id="postbacks.E003")
+        for template in templates.values()
+        for number, rule in enumerate(template.rules)
+        if (sentence := _problem_with_success(rule.success))
+    ]
+
+
+def _problem_with_success(success: Mapping[str, object]) -> str:
+    try:
+        parse_success(success)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _role_errors(alias: str) -> list[CheckMessage]:

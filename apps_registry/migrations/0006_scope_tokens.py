@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apps_registry', '0003_explain_fields'),
+        ('apps_registry', '0004_keep_an_audit_log'),
     ]
 
     operations = [

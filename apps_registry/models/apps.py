@@ -180,8 +180,6 @@ class SdkKey(TenantModel):
     )  # fmt: skip
     revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
-    audited = ("app", "name", "kind", "revoked_at")
-
     class Meta(TenantModel.Meta):
         db_table = "sdk_key"
         verbose_name = "SDK key"

@@ -41,6 +41,13 @@ class Partner(TenantModel):
             "for example ads.example.com. Only an owner can change them."
         ),
     )
+    template = models.CharField(
+        "made from",
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="The partner template that this partner was made from, for example tiktok.",
+    )
     status = models.CharField(
         max_length=16, choices=Lifecycle.choices, default=Lifecycle.ACTIVE, editable=False
     )

@@ -79,8 +79,6 @@ class ApiToken(TenantModel):
     )  # fmt: skip
     revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
-    audited = ("name", "user", "role", "expires_at", "revoked_at")
-
     class Meta(TenantModel.Meta):
         db_table = "api_token"
         verbose_name = "API token"

@@ -13,6 +13,12 @@ from postbacks.api.base import RegistryViewSet, missing_right
 from postbacks.api.fields import IdFilter, PublicId
 from postbacks.api.query import ArchivePage
 from postbacks.api.strict import RowSerializer
+from postbacks.callbacks.macros.problems import nearest
+from postbacks.callbacks.partner_templates import (
+    all_templates,
+    missing_credentials,
+    template_named,
+)
 
 _SET_UP = {
     "list": Right.READ,
@@ -58,10 +64,49 @@ class PartnerSerializer(RowSerializer):
         ),
     )
 
+    template = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=64,
+        help_text=(
+            "The partner template that this partner is made from; it sets the allowed hosts. "
+            "Chosen once. Empty: none."
+        ),
+    )
+    missing_credentials = serializers.SerializerMethodField(
+        help_text="Credentials that the template asks for and this partner does not have."
+    )
+
     class Meta:
         model = Partner
-        fields = ("id", "name", "allowed_hosts", "credentials", "status", "created_at")
+        fields = (
+            "id", "name", "template", "allowed_hosts", "credentials", "missing_credentials",
+            "status", "created_at",
+        )  # fmt: skip
         read_only_fields = ("status",)
+
+    def get_missing_credentials(self, partner: Partner) -> list[str]:
+        """Return their names."""
+        template = template_named(partner.template)
+        given = [credential.name for credential in partner.credentials.all()]
+        return [it.name for it in missing_credentials(template, given)] if template else []
+
+    def validate_template(self, name: str) -> str:
+        """Take a known template, once: rules were written after it."""
+        if isinstance(self.instance, Partner) and name != self.instance.template:
+            raise serializers.ValidationError("A partner's template is chosen when it is created.")
+        if name and template_named(name) is None:
+            meant = nearest(name, all_templates())
+            hint = f" Did you mean {meant}?" if meant else ""
+            raise serializers.ValidationError(f"There is no partner template “{name}”.{hint}")
+        return name
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Let a template say where its credentials may go; an owner can say otherwise."""
+        template = template_named(values.get("template", ""))
+        if self.instance is None and template is not None:
+            values.setdefault("allowed_hosts", list(template.allowed_hosts))
+        return values
 
     def validate_allowed_hosts(self, hosts: list[str]) -> list[str]:
         """Let only those change where secrets go who may manage secrets."""

@@ -9,6 +9,7 @@ from rest_framework.routers import SimpleRouter
 from postbacks.api.api_tokens import ApiTokenViewSet
 from postbacks.api.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.events import EventViewSet
+from postbacks.api.partner_templates import PartnerTemplateViewSet
 from postbacks.api.partners import CampaignViewSet, PartnerViewSet
 from postbacks.api.postbacks import PostbackViewSet
 from postbacks.api.problems import problem
@@ -23,6 +24,7 @@ router.register("v1/bundle-ids", BundleIdViewSet, "bundle-id")
 router.register("v1/sdk-keys", SdkKeyViewSet, "sdk-key")
 router.register("v1/api-tokens", ApiTokenViewSet, "api-token")
 router.register("v1/partners", PartnerViewSet, "partner")
+router.register("v1/partner-templates", PartnerTemplateViewSet, "partner-template")
 router.register("v1/campaigns", CampaignViewSet, "campaign")
 router.register("v1/callback-rules", RuleViewSet, "callback-rule")
 router.register("v1/events", EventViewSet, "event")

@@ -1,0 +1,151 @@
+"""The shipped partner templates, read only: what a partner wants to be sent, and its rules."""
+
+from typing import Any
+
+import msgspec
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps_registry.models import Partner
+from apps_registry.roles import Right
+from postbacks.api.base import OrganizationViewSet
+from postbacks.api.query import Query
+from postbacks.callbacks.partner_templates import (
+    Group,
+    PartnerTemplate,
+    RuleTemplate,
+    State,
+    all_templates,
+    definition_from_template,
+    template_named,
+)
+
+
+class VerificationSerializer(serializers.Serializer):
+    """How far the template was checked against the partner."""
+
+    state = serializers.ChoiceField([(it.value, it.value) for it in State])
+    note = serializers.CharField()
+    sources = serializers.ListField(child=serializers.CharField())
+
+
+class AskedCredentialSerializer(serializers.Serializer):
+    """A value that the partner gave out."""
+
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field, not the base's own label
+    help = serializers.CharField()
+    example = serializers.CharField()
+    secret = serializers.BooleanField()
+
+
+class ClickMacroSerializer(serializers.Serializer):
+    """What the network puts into a tracking link; an empty macro is not known."""
+
+    parameter = serializers.CharField()
+    macro = serializers.CharField()
+    note = serializers.CharField()
+
+
+class ParameterRowSerializer(serializers.Serializer):
+    """One row of a request."""
+
+    name = serializers.CharField()
+    meaning = serializers.CharField()
+    value = serializers.JSONField()
+    required = serializers.BooleanField()  # type: ignore[assignment]  # a field, likewise
+    note = serializers.CharField()
+
+
+class EventNameSerializer(serializers.Serializer):
+    """An event by our name and by the partner's."""
+
+    ours = serializers.CharField()
+    theirs = serializers.CharField()
+
+
+class RuleTemplateSerializer(serializers.Serializer):
+    """A request that the partner takes; `definition` can be posted as a callback rule."""
+
+    title = serializers.CharField()
+    asks_names = serializers.CharField()
+    events = EventNameSerializer(many=True)
+    parameters = ParameterRowSerializer(many=True)
+    definition = serializers.DictField()
+
+
+class PartnerTemplateSerializer(serializers.Serializer):
+    """A partner template."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    group = serializers.ChoiceField([(it.value, it.value) for it in Group])
+    about = serializers.CharField()
+    verification = VerificationSerializer()
+    allowed_hosts = serializers.ListField(child=serializers.CharField())
+    asks_address = serializers.BooleanField()
+    credentials = AskedCredentialSerializer(many=True)
+    click_macros = ClickMacroSerializer(many=True)
+    rules = RuleTemplateSerializer(many=True)
+
+
+class PartnerTemplateListSerializer(serializers.Serializer):
+    """All partner templates on one page."""
+
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = PartnerTemplateSerializer(many=True)
+
+
+class PartnerTemplateViewSet(OrganizationViewSet):
+    """What networks, MMPs and own systems want to be sent."""
+
+    model = Partner  # nothing of it is read: templates are files
+    serializer_class = PartnerTemplateSerializer
+    queries = {"list": Query}
+    rights = {"list": Right.READ, "retrieve": Right.READ}
+    lookup_field = "name"
+    lookup_url_kwarg = "name"
+    lookup_value_converter = "slug"
+    http_method_names = ["get", "head"]
+    pagination_class = None  # type: ignore[assignment]  # one page holds them all
+
+    @extend_schema(responses={200: PartnerTemplateListSerializer})
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer all templates: there are few."""
+        rows = [_shown(template) for template in all_templates().values()]
+        return Response({"next": None, "previous": None, "results": rows})
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer one template."""
+        template = template_named(kwargs["name"])
+        if template is None:
+            raise exceptions.NotFound
+        return Response(_shown(template))
+
+
+def _shown(template: PartnerTemplate) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(template)
+    return {**shown, "rules": [_shown_rule(rule) for rule in template.rules]}
+
+
+def _shown_rule(rule: RuleTemplate) -> dict[str, Any]:
+    events = [event.ours for event in rule.events]
+    return {
+        "title": rule.title,
+        "asks_names": rule.asks_names,
+        "events": msgspec.to_builtins(rule.events),
+        "parameters": [
+            {
+                "name": row.name,
+                "meaning": row.meaning,
+                "value": msgspec.to_builtins(row.value),
+                "required": row.required,
+                "note": row.note,
+            }
+            for row in rule.parameters
+        ],
+        "definition": definition_from_template(rule, events),
+    }

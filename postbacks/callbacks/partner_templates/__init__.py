@@ -1,0 +1,57 @@
+"""④ Partner templates: what networks, MMPs and own systems want to be sent, as data files.
+
+The files lie in `postbacks/callbacks/templates/`, one to a partner. CONTRIBUTING.md tells how to
+add one. Plain Python: no Django, no database.
+"""
+
+from postbacks.callbacks.partner_templates.defining import (
+    definition_from_template,
+    first_choice,
+)
+from postbacks.callbacks.partner_templates.files import (
+    FOLDER,
+    TemplateFileError,
+    all_templates,
+    read_folder,
+    template_named,
+)
+from postbacks.callbacks.partner_templates.missing import (
+    Missing,
+    absent_parameters,
+    missing_answers,
+    missing_credentials,
+)
+from postbacks.callbacks.partner_templates.shape import (
+    ClickMacro,
+    CredentialAsked,
+    EventName,
+    Group,
+    Parameter,
+    PartnerTemplate,
+    RuleTemplate,
+    State,
+    Verification,
+)
+
+__all__ = [
+    "FOLDER",
+    "ClickMacro",
+    "CredentialAsked",
+    "EventName",
+    "Group",
+    "Missing",
+    "Parameter",
+    "PartnerTemplate",
+    "RuleTemplate",
+    "State",
+    "TemplateFileError",
+    "Verification",
+    "absent_parameters",
+    "all_templates",
+    "definition_from_template",
+    "first_choice",
+    "missing_answers",
+    "missing_credentials",
+    "read_folder",
+    "template_named",
+]

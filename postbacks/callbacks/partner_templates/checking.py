@@ -1,0 +1,98 @@
+"""What a template file must hold to, beyond its shape: it compiles, and its words are complete."""
+
+from collections.abc import Iterator
+
+from postbacks.callbacks.macros import BodyType, RequestTemplate, TemplateError, compile_request
+from postbacks.callbacks.macros.filters import DEFAULT
+from postbacks.callbacks.macros.parser import Literal, MacroCall, macros_in
+from postbacks.callbacks.partner_templates.defining import definition_from_template
+from postbacks.callbacks.partner_templates.shape import (
+    Parameter,
+    PartnerTemplate,
+    RuleTemplate,
+    State,
+)
+
+_SOMEWHERE = "https://server.example.com/postbacks"
+
+Problem = tuple[str, str]  # the key in the file, and what is wrong with it
+
+
+def problems_of(template: PartnerTemplate) -> Iterator[Problem]:
+    """These are the keys that are wrong, and why."""
+    yield from _words(template)
+    used: set[str] = set()
+    for number, rule in enumerate(template.rules):
+        key = f"rules[{number}]"
+        yield from _rows(rule, key)
+        yield from _request(template, rule, key, used)
+    for number, asked in enumerate(template.credentials):
+        if f"credential.{asked.name}" not in used:
+            yield f"credentials[{number}].name", "No rule uses this credential."
+
+
+def _words(template: PartnerTemplate) -> Iterator[Problem]:
+    if not template.rules:
+        yield "rules", "A template needs at least one rule."
+    verification = template.verification
+    if verification.state != State.OWN and not verification.sources:
+        yield "verification.sources", "Say where the shape was read."
+    if verification.state in {State.PARTLY, State.OLD} and not verification.note:
+        yield "verification.note", "Say what is not verified."
+    if template.asks_address != (not all(rule.url for rule in template.rules)):
+        yield "asks_address", "A rule without url needs asks_address, and only such a rule."
+
+
+def _rows(rule: RuleTemplate, key: str) -> Iterator[Problem]:
+    if not rule.events:
+        yield f"{key}.events", "A rule needs at least one event."
+    for row in rule.parameters:
+        calls = list(_calls(row))
+        ends = any(call.required for call in calls)
+        if ends and not row.required:
+            yield f"{key}.parameters.{row.name}", "Its macro ends in !, so it is required."
+        if row.required and not ends and _needs_value(calls):
+            yield f"{key}.parameters.{row.name}", "It is required: end its macro with !."
+
+
+def _needs_value(calls: list[MacroCall]) -> bool:
+    """This tells whether a row may stay empty: credentials, constants and defaults never do."""
+    return any(
+        not isinstance(source, Literal) and not source.text.startswith("credential.")
+        for call in calls
+        for source in call.sources[-1:]
+        if not any(used.name == DEFAULT for used in call.filters)
+    )
+
+
+def _calls(row: Parameter) -> Iterator[MacroCall]:
+    texts = row.value if isinstance(row.value, tuple) else (str(row.value),)
+    return (it for text in texts for it in macros_in(text) if isinstance(it, MacroCall))
+
+
+def _request(
+    template: PartnerTemplate, rule: RuleTemplate, key: str, used: set[str]
+) -> Iterator[Problem]:
+    address = _SOMEWHERE if template.asks_address else ""
+    try:
+        definition = definition_from_template(rule, ["install"], address=address)
+    except ValueError as error:
+        yield f"{key}.parameters", str(error)
+        return
+    request = RequestTemplate(
+        method=rule.method,
+        url=str(definition["url"]),
+        headers=rule.headers,
+        body_type=BodyType(rule.body),
+        body=str(definition["body"]),
+        missing_values=rule.missing_values,
+    )
+    names = {asked.name for asked in template.credentials}
+    hosts = ("server.example.com",) if template.asks_address else template.allowed_hosts
+    try:
+        compiled = compile_request(request, credential_names=names, allowed_hosts=hosts)
+    except TemplateError as error:
+        for problem in error.problems:
+            yield f"{key}.{problem.field}", f"{problem.message} (position {problem.position})"
+        return
+    used |= compiled.macros

@@ -1,0 +1,127 @@
+"""What a partner template says; the keys of a template file are these names."""
+
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+
+from postbacks.callbacks.macros import BodyType, MissingValues
+
+Constant = str | int | float | bool
+
+
+class Group(StrEnum):
+    """This is the heading under which people find a template."""
+
+    AD_NETWORK = "ad network"
+    MMP = "MMP"
+    OWN_SYSTEM = "own system"
+
+
+class State(StrEnum):
+    """This is how far the shape of the requests was checked against the partner.
+
+    `read`: in the partner's own pages, or in code of others that works with it. `old`: likewise,
+    but dated 2017 and 2018 and not verified since. `partly`: some of it is not confirmed; the note
+    says what. `own`: the receiver is yours, so there is nothing to verify.
+    """
+
+    READ = "read"
+    PARTLY = "partly"
+    OLD = "old"
+    OWN = "own"
+
+
+class Verification(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """This is where a template comes from and how far it can be trusted."""
+
+    state: State
+    note: str = ""
+    sources: tuple[str, ...] = ()
+
+    @property
+    def is_verified(self) -> bool:
+        """This tells whether nothing of the template is unconfirmed."""
+        return self.state in {State.READ, State.OWN}
+
+
+class CredentialAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """This is a value that the partner gave out, sent as `{{credential.name}}`."""
+
+    name: str
+    label: str
+    help: str
+    example: str
+    secret: bool = True
+
+
+class Parameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """This is one row of a request.
+
+    `name` is a query or form parameter, or a path such as `data[0].user.idfa` in a JSON body.
+    `value` is text with macros, a constant, or a list of texts; in JSON a text that is one macro
+    keeps the macro's own type unless `as_text` is set. A required parameter's macro ends in `!`.
+    """
+
+    name: str
+    meaning: str
+    value: Constant | tuple[str, ...]
+    required: bool = False
+    as_text: bool = False
+    note: str = ""
+
+
+class EventName(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """This is an event by our name and by the partner's."""
+
+    ours: str
+    theirs: str
+
+
+class RuleTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """This is one request that the partner takes: it becomes a callback rule.
+
+    `asks_names` is set where each account has names of its own for events, and says what they are
+    and where people find them; the partner's names in `events` are examples then.
+    """
+
+    title: str
+    url: str
+    events: tuple[EventName, ...]
+    method: Literal["GET", "POST", "PUT", "PATCH"] = "GET"
+    body: BodyType = BodyType.NONE
+    headers: dict[str, str] = {}
+    missing_values: MissingValues = MissingValues.DROP
+    attribution_scope: Literal["everyone", "partner", "partner_and_organic", "any_attributed"] = (
+        "everyone"
+    )
+    without_consent: Literal["send", "strip", "skip"] = "strip"
+    success: dict[str, object] = {}
+    asks_names: str = ""
+    parameters: tuple[Parameter, ...] = ()
+
+
+class ClickMacro(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """This is what the network puts into a tracking link when its ad is clicked.
+
+    `parameter` is ours; `macro` is the network's placeholder, empty where it is not known.
+    """
+
+    parameter: str
+    macro: str = ""
+    note: str = ""
+
+
+class PartnerTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """This is all that is known of a partner. `asks_address`: people say where it is sent."""
+
+    title: str
+    group: Group
+    about: str
+    verification: Verification
+    rules: tuple[RuleTemplate, ...]
+    name: str = ""  # of the file; set when it is read
+    allowed_hosts: tuple[str, ...] = ()
+    asks_address: bool = False
+    credentials: tuple[CredentialAsked, ...] = ()
+    click_macros: tuple[ClickMacro, ...] = ()
