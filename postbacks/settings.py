@@ -12,7 +12,8 @@ from redis import Redis
 from postbacks import environment, roles, theme_settings
 from postbacks.delivery.addresses import parse_networks
 from postbacks.embedded import EmbeddedServer
-from postbacks.limits.rates import REDIS_PATIENCE, Rate, parse_rate
+from postbacks.limits.patience import REDIS_PATIENCE
+from postbacks.limits.rates import Rate, parse_rate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.load(BASE_DIR / ".env")

@@ -18,6 +18,7 @@ from types import FrameType
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
+from redis import RedisError
 
 from postbacks import database, tasks
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
@@ -51,15 +52,17 @@ class Supervisor:
         signal.signal(signal.SIGINT, self._on_signal)
         database.ensure_partitions()
         WorkerHeartbeat.forget(older_than=_FORGET_SECONDS)
-        self._start()
         while not self._stopping:
-            time.sleep(LOOK_SECONDS)
             try:
                 self._look()
             except (OperationalError, InterfaceError) as error:
                 logger.warning("The database can't be reached; the cluster waits: %s", error)
                 self._counts_from = time.monotonic()
                 connection.close()
+            except RedisError as error:
+                logger.warning("Redis can't be reached; the cluster waits: %s", error)
+                self._counts_from = time.monotonic()
+            time.sleep(LOOK_SECONDS)
         self._stop()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
@@ -82,7 +85,10 @@ class Supervisor:
 
     def _look(self) -> None:
         """Do what the signs of life call for."""
-        if self._cluster is None or self._cluster.poll() is not None:
+        if self._cluster is None:
+            self._start()
+            return
+        if self._cluster.poll() is not None:
             logger.error("The cluster has ended by itself; it is started anew")
             self._end_group()
             self._start()

@@ -1,4 +1,8 @@
-"""What django-q2 runs. Doors like the API's: each opens onto a function of ours."""
+"""What django-q2 runs. Doors like the API's: each opens onto a function of ours.
+
+The queue may lose tasks: in Redis a killed worker's are gone. Rows are the truth, and the
+supervisor asks again for what gives no sign of life.
+"""
 
 import os
 import time
@@ -7,7 +11,7 @@ from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import connection, transaction
-from django_q.models import OrmQ
+from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
 from postbacks import database, pipeline
@@ -79,7 +83,7 @@ def start_housekeeping(*, cluster: str) -> None:
 
 def forget_waiting_tasks(*, cluster: str) -> None:
     """Empty a cluster's queue of tasks: when it starts anew they are all asked for anew."""
-    OrmQ.objects.filter(key=cluster).delete()
+    get_broker(cluster).purge_queue()
 
 
 class _Beat:

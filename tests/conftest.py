@@ -5,7 +5,7 @@ from django.conf import settings
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
-from tests import database
+from tests import database, redis_server
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +21,11 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> None:
 def _quick_passwords() -> None:
     """Hash the tests' passwords quickly; the slowness of real ones is the point of them."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was left out, and what would help."""
+    if redis_server.MISSING:
+        count = len(terminalreporter.stats.get("skipped", []))
+        words = f"Tests that need Redis were left out ({count} in all): {redis_server.MISSING}"
+        terminalreporter.write_line(words, yellow=True)

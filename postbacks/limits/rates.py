@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _OFF = {"off", "none", "0"}
-# Short: a call waits for Redis, and goes on without it.
-REDIS_PATIENCE = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
 SHORTEST_WINDOW = 10  # seconds: a burst passes, and the shared count needs no answer at every call
 
 

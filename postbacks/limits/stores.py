@@ -7,7 +7,7 @@ from django.db import Error as DatabaseError
 
 from postbacks import statements
 from postbacks.limits.counting import StoreAwayError
-from postbacks.limits.rates import REDIS_PATIENCE
+from postbacks.limits.patience import REDIS_PATIENCE
 
 _ADD = """
 WITH counted AS (

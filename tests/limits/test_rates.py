@@ -1,0 +1,30 @@
+"""Rates as operators write them."""
+
+import pytest
+
+from postbacks.limits.rates import Rate, parse_rate
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("60/s", Rate(60, 1)),
+        (" 600/m ", Rate(600, 60)),
+        ("5000/h", Rate(5000, 3600)),
+        ("off", None),
+        ("0", None),
+    ],
+)
+def test_a_rate_is_read(text: str, rate: Rate | None) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["60", "60/d", "/s", "-1/s", "0/s", "six/s", "60/s/ip"])
+def test_what_is_no_rate_is_told_what_one_looks_like(text: str) -> None:
+    with pytest.raises(ValueError, match="60/s, 600/m, 5000/h, or off"):
+        parse_rate(text)
+
+
+def test_a_rate_per_second_is_held_over_ten_so_that_a_burst_passes() -> None:
+    assert (Rate(60, 1).window, Rate(60, 1).most) == (10, 600)
+    assert (Rate(60, 60).window, Rate(60, 60).most) == (60, 60)
