@@ -114,7 +114,7 @@ class OrganizationViewSet(GenericViewSet):
         rows = self.query.narrow(self.get_queryset())  # type: ignore[attr-defined]  # a Page
         if request.accepted_renderer.format == CsvRenderer.format:
             if not self.caller.allows(Right.EXPORT):
-                raise exceptions.PermissionDenied(missing_right(self.caller.role, Right.EXPORT))
+                raise exceptions.PermissionDenied(missing_right(self.caller, Right.EXPORT))
             return csv_list(self, rows)
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)

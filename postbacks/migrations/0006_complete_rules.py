@@ -35,7 +35,7 @@ SELECT protect_tenant_table('rule_pace', 'SELECT, INSERT, UPDATE');
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apps_registry', '0003_explain_fields'),
+        ('apps_registry', '0007_remember_template'),
         ('postbacks', '0005_find_installs_by_time'),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apps_registry', '0003_explain_fields'),
+        ('apps_registry', '0006_keep_signing_secrets'),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apps_registry', '0003_explain_fields'),
+        ('apps_registry', '0005_scope_tokens'),
     ]
 
     operations = [

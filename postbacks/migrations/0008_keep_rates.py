@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('postbacks', '0005_find_installs_by_time'),
+        ('postbacks', '0007_count_rates'),
     ]
 
     operations = [

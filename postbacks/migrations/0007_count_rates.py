@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("postbacks", "0005_find_installs_by_time")]
+    dependencies = [("postbacks", "0006_complete_rules")]
 
     operations = [
         migrations.CreateModel(
