@@ -20,7 +20,7 @@ from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from apps_registry import csv_text, theme
+from apps_registry import audit, csv_text, theme
 from apps_registry.by_role import allowed, membership_of
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
@@ -53,6 +53,9 @@ class Exporting(theme.ModelAdmin):
             name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
             return HttpResponseRedirect(reverse(name))
         kind = str(self.opts.verbose_name_plural)
+        if request.method == "GET":
+            asked = {"filters": [None, request.GET.urlencode()]} if request.GET else {}
+            audit.record(audit.Action.EXPORTED, name=kind, changes=asked)
         name = csv_text.file_name(kind, membership.organization.name, datetime.now(UTC))
         return csv_answer(headings, portions, name)
 

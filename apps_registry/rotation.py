@@ -6,6 +6,7 @@ at any moment and started again.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import cast
 
 from django.apps import apps
 from django.db import transaction
@@ -14,6 +15,7 @@ from apps_registry import encryption
 from apps_registry.encryption import SecretUnreadableError
 from apps_registry.models import Organization
 from apps_registry.models.sealed import SealedSecret
+from apps_registry.recording import RecordedQuerySet
 from apps_registry.tenancy import tenant
 
 _BATCH = 200
@@ -77,8 +79,9 @@ def _rotate_batch(
     for row in rows:
         described = f"organization “{organization}”, {row.described}"
         fresh = rotation.reseal(row.sealed, place=row.place, described=described)
-        if fresh is not None:  # past `save`: nobody set the secret
-            model.objects.filter(pk=row.pk).update(sealed=fresh)
+        if fresh is not None:
+            rows_of_it = cast(RecordedQuerySet, model.objects.filter(pk=row.pk))
+            rows_of_it.update_unrecorded(sealed=fresh)  # nobody set the secret
     return rows[-1].pk if rows else None
 
 

@@ -19,6 +19,7 @@ from apps_registry import theme
 from apps_registry.by_role import ByRole, allowed
 from apps_registry.exporting import Exporting
 from apps_registry.roles import Right
+from apps_registry.row_history import WithHistory
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 
 M = TypeVar("M", bound=models.Model)
@@ -50,7 +51,7 @@ class TenantForm(forms.ModelForm):
         return left_out - {"organization", "status"}
 
 
-class ScopedAdmin(ByRole, Exporting):
+class ScopedAdmin(ByRole, WithHistory, Exporting):
     """A page whose rows the subclass must scope by itself, since their table has no wall."""
 
     nothing_yet: ClassVar[str] = ""  # what an empty list says: one sentence on what to do next
@@ -93,15 +94,6 @@ class ScopedAdmin(ByRole, Exporting):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Refuse a filter that PostgreSQL can't be asked for: it knows no NUL characters."""
         return "\x00" not in str(value) and super().lookup_allowed(lookup, value, request)
-
-    def log_addition(self, request: HttpRequest, obj: models.Model, message: object) -> Any:
-        """Leave it to the audit log, which belongs to the organization; Django's to the person."""
-
-    def log_change(self, request: HttpRequest, obj: models.Model, message: object) -> Any:
-        """Leave it to the audit log."""
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """Leave it to the audit log."""
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
         """Refuse to show rows that nobody has scoped."""

@@ -31,6 +31,9 @@ class SigningSecret(TenantModel):
     created_at = models.DateTimeField("created", auto_now_add=True)
     expires_at = models.DateTimeField("valid until", null=True, blank=True, editable=False)
 
+    audited = ("expires_at",)
+    audited_secrets = ("sealed",)
+
     class Meta(TenantModel.Meta):
         db_table = "signing_secret"
         verbose_name = "signing secret"

@@ -1,12 +1,14 @@
 """The pages on which people say what is sent, and see what was."""
 
 from postbacks.admin.attempts import DeliveryAttemptAdmin
+from postbacks.admin.audit_log import AuditEntryAdmin
 from postbacks.admin.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.installs import InstallAdmin
 from postbacks.admin.postbacks import PostbackAdmin
 from postbacks.admin.rules import CallbackRuleAdmin
 
 __all__ = [
+    "AuditEntryAdmin",
     "CallbackRuleAdmin",
     "DecisionFailureAdmin",
     "DeliveryAttemptAdmin",

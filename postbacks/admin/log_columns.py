@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from apps_registry import audit_words
+from apps_registry.models import AuditEntry
 from postbacks.admin.event_story import platform_of
 from postbacks.admin.postback_words import error_of, outcome_of
 from postbacks.models import DecisionFailure, DeliveryAttempt, Event, Postback
@@ -68,4 +70,16 @@ FAILURES: Columns = {
     "What went wrong": lambda row: row.error,
     "Tries": lambda row: row.tries,
     "Next try": lambda row: row.next_try_at,
+}
+AUDIT_LOG: Columns = {
+    "ID": lambda row: row.public_id,
+    "When": lambda row: row.at,
+    "Who": lambda row: row.actor_name,
+    "Through": AuditEntry.get_door_display,
+    "IP address": lambda row: row.ip_address,
+    "What": lambda row: row.action_label,
+    "Of what": lambda row: row.object_name,
+    "Kind": lambda row: audit_words.kind_of(row.object_type),
+    "Its ID": lambda row: row.object_id,
+    "From → to": audit_words.in_one_text,
 }

@@ -13,7 +13,7 @@ from django.http import StreamingHttpResponse
 from rest_framework.renderers import BaseRenderer
 from rest_framework.utils.urls import replace_query_param
 
-from apps_registry import csv_text
+from apps_registry import audit, csv_text
 from apps_registry.models import Organization
 from apps_registry.tenancy import tenant
 from postbacks.api.pagination import NewestFirst
@@ -57,9 +57,13 @@ def csv_list(view: "OrganizationViewSet", rows: "QuerySet[Any]") -> StreamingHtt
                 return
             place, left = pages.place_of(page[-1]), left - size
 
+    kind = str(view.model._meta.verbose_name_plural)
+    if request.method == "GET":
+        address = request._request.GET
+        asked = {"filters": [None, address.urlencode()]} if address else {}
+        audit.record(audit.Action.EXPORTED, name=kind, changes=asked)
     answer = StreamingHttpResponse(written(), content_type="text/csv; charset=utf-8")
     name = Organization.objects.values_list("name", flat=True).get(pk=organization_id)
-    kind = str(view.model._meta.verbose_name_plural)
     file_name = csv_text.file_name(kind, name, datetime.now(UTC))
     answer["Content-Disposition"] = f'attachment; filename="{file_name}"'
     if rest := pages.cursor_after(rows, start, csv_text.MOST_ROWS):

@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 
 from postbacks.api.api_tokens import ApiTokenViewSet
 from postbacks.api.apps import AppViewSet, BundleIdViewSet
+from postbacks.api.audit_log import AuditLogViewSet
 from postbacks.api.events import EventViewSet
 from postbacks.api.partner_templates import PartnerTemplateViewSet
 from postbacks.api.partners import CampaignViewSet, PartnerViewSet
@@ -29,6 +30,7 @@ router.register("v1/campaigns", CampaignViewSet, "campaign")
 router.register("v1/callback-rules", RuleViewSet, "callback-rule")
 router.register("v1/events", EventViewSet, "event")
 router.register("v1/postbacks", PostbackViewSet, "postback")
+router.register("v1/audit-log", AuditLogViewSet, "audit-entry")
 
 
 @csrf_exempt

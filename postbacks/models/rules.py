@@ -242,7 +242,8 @@ class CallbackRule(TenantModel):
         "name", "status", "app", "partner", "triggers", "frequency", "attribution_scope",
         "event_map", "window_days", "sampling_percent", "delay_seconds", "send_revenue",
         "without_consent", "method", "url", "headers", "body_type", "body", "missing_values",
-        "success", "timeout_seconds", "retry_delays",
+        "conditions", "authentication", "sign", "success", "timeout_seconds", "retry_delays",
+        "rate_limit_per_second", "max_in_flight",
     )  # fmt: skip
 
     class Meta(TenantModel.Meta):

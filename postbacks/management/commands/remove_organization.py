@@ -2,13 +2,14 @@
 
 import uuid
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from apps_registry.models import Organization
 from postbacks import removal
+from postbacks.management.base import RecordedCommand
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Deletes an organization in batches, while everybody else goes on."""
 
     help = (

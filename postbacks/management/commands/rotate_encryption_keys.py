@@ -1,13 +1,14 @@
 """Seal all secrets with the newest key: `manage.py rotate_encryption_keys`."""
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from apps_registry.encryption import first_key
 from apps_registry.rotation import Rotation, rotate
+from postbacks.management.base import RecordedCommand
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Seals every secret anew whose key is not the first in FIELD_ENCRYPTION_KEYS."""
 
     help = (

@@ -1,0 +1,105 @@
+"""The audit log: who changed what, and whether a rule was on at a moment."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from apps_registry import audit_words
+from apps_registry.actions import Action
+from apps_registry.models import AuditEntry
+from postbacks.admin.log_columns import AUDIT_LOG
+from postbacks.admin.log_fields import IdField, MomentField
+from postbacks.admin.log_filter import LogFilter, NamedRow, TimedFilter
+from postbacks.admin.log_pages import LogAdmin
+from postbacks.insights.audit_log import EntriesWanted, audit_log
+from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.rule_at import RuleAt, rule_at
+from postbacks.models import CallbackRule
+
+
+class AuditFilter(TimedFilter):
+    """The filters of the audit log."""
+
+    basic = ("q", "action", "time")
+    q = forms.CharField(
+        label="Name of what was changed",
+        max_length=120,
+        widget=forms.TextInput({"type": "search", "placeholder": "Purchases to Unity Ads"}),
+    )
+    action = forms.ChoiceField(label="What", choices=[("", "Anything"), *Action.choices])
+    who = forms.CharField(
+        label="Who", max_length=120, widget=forms.TextInput({"placeholder": "ada@example.com"})
+    )
+    kind = forms.ChoiceField(label="Kind")
+    object = IdField(label="ID in the API", widget=forms.TextInput({"placeholder": "A whole id"}))
+    field_order = ("q", "action", "time", "who", "kind", "object", "since")
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        choices = [("", "All kinds"), *audit_words.kinds()]
+        self.fields["kind"].choices = choices  # type: ignore[attr-defined]  # a choice field
+
+    @property
+    def wanted(self) -> EntriesWanted:
+        """Return what is asked for, once the form is valid."""
+        given = self.cleaned_data
+        return EntriesWanted(
+            span=self.span,
+            text=given["q"],
+            who=given["who"],
+            action=given["action"],
+            object_type=given["kind"],
+            object_id=given["object"],
+        )
+
+
+class RuleQuestion(LogFilter):
+    """Asks whether a rule was on at a moment."""
+
+    rule = NamedRow(queryset=None, label="Rule", empty_label="Choose a rule")
+    moment = MomentField(label="Was on at")
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self.offer("rule", CallbackRule.objects.all())
+        for name, field in self.fields.items():
+            field.required = bool(self.given)
+            field.error_messages["required"] = f"Choose a {name}."
+
+    @property
+    def answer(self) -> RuleAt | None:
+        """Return what the log knows, None while nothing that can be read was asked."""
+        if not self.given or not self.is_valid():
+            return None
+        return rule_at(self.cleaned_data["rule"], self.cleaned_data["moment"])
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(LogAdmin):
+    """Who changed what, newest first. Nobody can write it."""
+
+    list_title = "Audit log"
+    nothing_yet = "Whatever people and programs change from now on stands here."
+    filter_form = AuditFilter
+    page_template = "admin/apps_registry/auditentry/page.html"
+    columns = AUDIT_LOG
+
+    def read_page(self, filters: AuditFilter, cursor: Cursor) -> Page[AuditEntry]:
+        """Return the entries that a valid form asks for."""
+        return audit_log(filters.wanted, cursor)
+
+    def lines(self, rows: Sequence[AuditEntry]) -> Sequence[audit_words.Line]:
+        """Return entries in words."""
+        return audit_words.lines(rows)
+
+    def more_of_list(self, request: HttpRequest) -> dict[str, object]:
+        """Return the question about a rule, with its answer."""
+        return {"question": RuleQuestion(request.GET)}
+
+    def details(self, request: HttpRequest, row: AuditEntry) -> dict[str, object]:
+        """Return the entry in words."""
+        (line,) = audit_words.lines([row])
+        return {"line": line, "title": str(row)}

@@ -1,0 +1,81 @@
+"""The audit log: who changed what, from what to what, from where. It can only be read."""
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps_registry.acting import ActorKind, Door
+from apps_registry.actions import Action
+from apps_registry.models import AuditEntry
+from apps_registry.roles import Right
+from postbacks.api.base import OrganizationViewSet
+from postbacks.api.fields import Moment
+from postbacks.api.query import Page
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "array", "items": {}}})
+class ChangesField(serializers.JSONField):
+    """What changed: `{"field": [from, to]}`; of a secret only that it did."""
+
+
+class ActorSerializer(serializers.Serializer):
+    """Who it was."""
+
+    kind = serializers.ChoiceField(ActorKind.choices, source="actor_kind")
+    name = serializers.CharField(source="actor_name", help_text="E-mail address or token.")
+    door = serializers.ChoiceField(Door.choices, help_text="Through what it came.")
+    ip_address = serializers.IPAddressField(allow_null=True)
+
+
+class ObjectSerializer(serializers.Serializer):
+    """What it was done to, by the name that it had."""
+
+    type = serializers.CharField(source="object_type", help_text="For example callback_rule.")
+    id = serializers.CharField(source="object_id", help_text="Its id in this API.")
+    name = serializers.CharField(source="object_name")
+
+
+class AuditEntrySerializer(serializers.ModelSerializer):
+    """One thing that somebody did."""
+
+    id = serializers.UUIDField(source="public_id")
+    at = Moment()
+    actor = ActorSerializer(source="*")
+    object = ObjectSerializer(source="*")
+    action = serializers.ChoiceField(Action.choices)
+    changes = ChangesField()
+
+    class Meta:
+        model = AuditEntry
+        fields = ("id", "at", "actor", "action", "object", "changes")
+        read_only_fields = fields
+
+
+class AuditPage(Page):
+    """Filters of the audit log; `since` is included, `until` is not."""
+
+    action = serializers.ChoiceField(Action.choices, required=False)
+    object_type = serializers.CharField(
+        required=False, max_length=64, help_text="For example callback_rule, partner_credential."
+    )
+    object = serializers.UUIDField(required=False, help_text="The id of what was changed.")
+    actor = serializers.CharField(
+        required=False, max_length=255, help_text="Part of an e-mail address or a token's name."
+    )
+    since = Moment(required=False, help_text="At this time or later.")
+    until = Moment(required=False, help_text="Before this time.")
+    lookups = {
+        "object": "object_id",
+        "actor": "actor_name__icontains",
+        "since": "at__gte",
+        "until": "at__lt",
+    }
+
+
+class AuditLogViewSet(OrganizationViewSet):
+    """Who changed what, newest first. Nobody can write or delete an entry."""
+
+    model = AuditEntry
+    serializer_class = AuditEntrySerializer
+    queries = {"list": AuditPage}
+    rights = {"list": Right.READ, "retrieve": Right.READ}
+    time_key = "at"

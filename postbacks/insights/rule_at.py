@@ -1,0 +1,94 @@
+"""Answers “was this rule on at 14:05 yesterday?” from the audit log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps_registry.actions import Action
+from apps_registry.models import AuditEntry
+from postbacks.models import CallbackRule, RuleStatus
+
+_KIND = CallbackRule._meta.db_table
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A change of a rule's status. `before` is None where the rule was made."""
+
+    at: datetime
+    by: str
+    before: str | None
+    after: str
+
+    @property
+    def words(self) -> str:
+        """Return what was done, as the sentence goes on."""
+        if self.before is None:
+            return "created"
+        if self.after == RuleStatus.ACTIVE:
+            return "switched on"
+        return {
+            RuleStatus.SUSPENDED: "suspended",
+            RuleStatus.ARCHIVED: "archived",
+        }.get(RuleStatus(self.after), f"set to {RuleStatus(self.after).label.lower()}")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleAt:
+    """What is known of a rule at a moment. `status` is empty where the log can't tell.
+
+    `last` is the change that made it so, `following` the one that ended it.
+    """
+
+    rule: CallbackRule
+    moment: datetime
+    status: str
+    last: Switch | None = None
+    following: Switch | None = None
+    log_begins_at: datetime | None = None
+
+    @property
+    def existed(self) -> bool:
+        """Tell whether the rule was there already."""
+        return self.rule.created_at <= self.moment
+
+    @property
+    def was_on(self) -> bool:
+        """Tell whether the rule was sending."""
+        return self.status == RuleStatus.ACTIVE
+
+    @property
+    def status_label(self) -> str:
+        """Return the status as pages name it."""
+        return str(RuleStatus(self.status).label).lower() if self.status else ""
+
+
+def rule_at(rule: CallbackRule, moment: datetime) -> RuleAt:
+    """Return what a rule's status was at a moment, as far as the log goes back."""
+    switches = _switches(rule)
+    last = next((it for it in reversed(switches) if it.at <= moment), None)
+    following = next((it for it in switches if it.at > moment), None)
+    begins_at = AuditEntry.objects.order_by("at", "id").values_list("at", flat=True).first()
+    status = last.after if last else ""
+    if last is None and begins_at is not None and begins_at <= moment:
+        # Nothing was switched between then and the next change, or until now.
+        status = (following.before or "") if following else rule.status
+    if rule.created_at > moment and last is None:
+        status = ""
+    return RuleAt(rule, moment, status, last, following, begins_at)
+
+
+def _switches(rule: CallbackRule) -> Sequence[Switch]:
+    """Return a rule's changes of status, oldest first."""
+    entries = AuditEntry.objects.filter(
+        object_type=_KIND, object_id=str(rule.public_id), changes__has_key="status"
+    ).order_by("at", "id")
+    return [
+        Switch(
+            at=entry.at,
+            by=entry.actor_name,
+            before=None if entry.action == Action.CREATED else entry.changes["status"][0],
+            after=entry.changes["status"][1],
+        )
+        for entry in entries
+    ]
