@@ -59,8 +59,8 @@ def csv_list(view: "OrganizationViewSet", rows: "QuerySet[Any]") -> StreamingHtt
 
     kind = str(view.model._meta.verbose_name_plural)
     if request.method == "GET":
-        address = request._request.GET
-        asked = {"filters": [None, address.urlencode()]} if address else {}
+        filters = request._request.GET
+        asked = {"filters": [None, filters.urlencode()]} if filters else {}
         audit.record(audit.Action.EXPORTED, name=kind, changes=asked)
     answer = StreamingHttpResponse(written(), content_type="text/csv; charset=utf-8")
     name = Organization.objects.values_list("name", flat=True).get(pk=organization_id)

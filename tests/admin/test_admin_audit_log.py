@@ -296,3 +296,24 @@ def test_another_organizations_rule_can_not_be_asked_about() -> None:
 
     assert "Theirs alone" not in page
     assert "There is no such rule." in page
+
+
+def test_a_list_that_is_taken_away_is_kept_with_its_filters() -> None:
+    made = make.make_tenant()
+
+    answer = sign_in(made.owner).get("/admin/apps_registry/app/export/?platform=ios")
+
+    entry = newest(made)
+    assert answer.status_code == 200
+    assert (entry.action, entry.object_name) == (Action.EXPORTED, "apps")
+    assert entry.changes == {"filters": [None, "platform=ios"]}
+
+
+def test_the_log_itself_can_be_taken_away() -> None:
+    made = make.make_tenant()
+
+    answer = sign_in(made.owner).get(f"{LOG}export/?action=created&kind=app")
+
+    file = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]  # it streams
+    assert "Gem Harbor iOS" in file
+    assert "Name: — → Gem Harbor iOS; Platform: — → iOS" in file
