@@ -22,7 +22,7 @@ from django.db.models import Min
 from django.utils import timezone
 from psycopg import sql
 
-from apps_registry.models import ApiToken, Membership, Organization, SdkKey, User
+from apps_registry.models import ApiToken, AuditEntry, Membership, Organization, SdkKey, User
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks.models import CallbackRule, DuePostback, RuleStatus, UndecidedEvent
 
@@ -65,12 +65,17 @@ def people_left_alone(organization: Organization) -> int:
 
 def switch_off(organization: Organization) -> None:
     """Have keys, tokens, members and rules of an organization stop at once."""
-    now = timezone.now()
     with tenant(organization.pk):
-        Organization.objects.filter(pk=organization.pk, removed_at=None).update(removed_at=now)
-        SdkKey.objects.filter(revoked_at=None).update(revoked_at=now)
-        ApiToken.objects.filter(revoked_at=None).update(revoked_at=now)
-        CallbackRule.objects.update(status=RuleStatus.ARCHIVED)
+        if organization.removed_at is None:
+            organization.removed_at = timezone.now()
+            organization.save(update_fields=["removed_at"])
+        for key in SdkKey.objects.filter(revoked_at=None):
+            key.revoke()
+        for token in ApiToken.objects.filter(revoked_at=None):
+            token.revoke()
+        for rule in CallbackRule.objects.exclude(status=RuleStatus.ARCHIVED):
+            rule.status = RuleStatus.ARCHIVED
+            rule.save(update_fields=["status"])
 
 
 def remove(organization: Organization, *, note: Note, batch: int = BATCH) -> None:
@@ -156,8 +161,8 @@ def _children_first() -> list[type[models.Model]]:
         for referred in _referred_to(model):
             if referred in owned and referred is not model:
                 sorter.add(referred, model)
-    rest = [model for model in sorter.static_order() if model not in _QUEUES]
-    return [*_QUEUES, *rest]
+    rest = [model for model in sorter.static_order() if model not in {*_QUEUES, AuditEntry}]
+    return [*_QUEUES, *rest, AuditEntry]  # until the end it says who removes all this
 
 
 def _is_owned(model: type[models.Model]) -> bool:

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps_registry import encryption
+from apps_registry.models.sealed import SealedSecret
 from apps_registry.tenancy import TenantModel, current_organization
 
 PREFIX = "whsec_"
@@ -18,7 +19,7 @@ LONGEST_OVERLAP = timedelta(days=30)
 _BYTES = 32
 
 
-class SigningSecret(TenantModel):
+class SigningSecret(SealedSecret):
     """A secret of the organization that receivers check signatures with.
 
     One is current. While secrets are changed the one before stays valid until `expires_at`, and
@@ -26,8 +27,6 @@ class SigningSecret(TenantModel):
     """
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    sealed = models.TextField(editable=False)
-    ending = models.CharField(max_length=4, editable=False)
     created_at = models.DateTimeField("created", auto_now_add=True)
     expires_at = models.DateTimeField("valid until", null=True, blank=True, editable=False)
 
@@ -55,9 +54,15 @@ class SigningSecret(TenantModel):
         """Tell whether postbacks are signed with it."""
         return self.expires_at is None or self.expires_at > timezone.now()
 
-    def reveal(self) -> str:
-        """Return the secret, `whsec_…`."""
-        return open_signing_secret(self.organization_id, str(self.public_id), self.sealed)
+    @property
+    def place(self) -> str:
+        """Return organization, table and id: the secret opens nowhere else."""
+        return _place(self.organization_id, str(self.public_id))
+
+    @property
+    def described(self) -> str:
+        """Return which of the organization's secrets this is."""
+        return f"signing secret “{self}”"
 
 
 def ensure_signing_secret() -> SigningSecret:
@@ -85,12 +90,10 @@ def open_signing_secret(organization_id: int, public_id: str, sealed: str) -> st
 
 def _make() -> SigningSecret:
     text = PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
+    fresh = SigningSecret(organization_id=current_organization() or 0)
+    fresh.seal(text)
     # Of base64 the last characters are few and padding: the end without it tells secrets apart.
-    fresh = SigningSecret(ending=text.rstrip("=")[-4:])
-    fresh.organization_id = current_organization() or 0
-    fresh.sealed = encryption.encrypt(
-        text, place=_place(fresh.organization_id, str(fresh.public_id))
-    )
+    fresh.ending = text.rstrip("=")[-4:]
     fresh.save()
     return fresh
 

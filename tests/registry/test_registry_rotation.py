@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from apps_registry.models import Partner, PartnerCredential
+from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.rotation import rotate, sealed_models
 from apps_registry.tenancy import tenant
 from tests import make
@@ -56,6 +57,20 @@ def test_every_organizations_secrets_are_sealed_with_the_new_key(settings: Setti
     assert "The key “old” seals nothing any more" in output.getvalue()
     settings.FIELD_ENCRYPTION_KEYS = {"new": NEW}
     assert [revealed(partner) for partner in partners] == [[SECRET, "0000"]] * 2
+
+
+def test_signing_secrets_are_sealed_anew_as_well(settings: Settings) -> None:
+    settings.FIELD_ENCRYPTION_KEYS = {"old": OLD}
+    organization = make.make_organization()
+    with tenant(organization.pk):
+        before = ensure_signing_secret().reveal()
+    settings.FIELD_ENCRYPTION_KEYS = {"new": NEW, "old": OLD}
+
+    rotate()
+
+    settings.FIELD_ENCRYPTION_KEYS = {"new": NEW}
+    with tenant(organization.pk):
+        assert ensure_signing_secret().reveal() == before
 
 
 def test_a_second_time_changes_nothing(settings: Settings) -> None:
