@@ -1,6 +1,8 @@
 """The admin site. It stands outside `postbacks/admin/`: inside, it would be set up twice."""
 
+import functools
 from collections.abc import Iterable
+from typing import Any
 
 from django.apps import apps
 from django.contrib.admin import ModelAdmin
@@ -17,12 +19,14 @@ from django.views.decorators.http import require_POST
 
 from apps_registry.models import User
 from apps_registry.theme import AdminSite
+from postbacks import visits
 from postbacks.insights.overview_context import overview_context
 from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of
+from postbacks.operating import pages as operating
 
 
 class SignInForm(AdminAuthenticationForm):
-    """Lets in whoever is a member of an organization."""
+    """Lets in members of organizations, and operators."""
 
     error_messages = {
         **AdminAuthenticationForm.error_messages,
@@ -39,7 +43,7 @@ class SignInForm(AdminAuthenticationForm):
         """Refuse a person who is inactive or a member of nothing, in words that help."""
         if not user.is_active:
             raise self.get_invalid_login_error()
-        if not isinstance(user, User) or not user.memberships_for_sign_in().exists():
+        if not isinstance(user, User) or not user.may_sign_in():
             raise ValidationError(
                 "You are not a member of an organization yet. Ask an owner to add you.",
                 code="no_membership",
@@ -62,7 +66,27 @@ class PostbacksAdminSite(AdminSite):
         urls = super().get_urls()
         theirs = [url for url in urls if getattr(url, "name", "") not in self.left_out]
         switch = self.admin_view(self.switch_organization)
-        return [path("switch-organization/", switch, name="switch_organization"), *theirs]
+        return [
+            path("switch-organization/", switch, name="switch_organization"),
+            *operating.addresses(),
+            *theirs,
+        ]
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Lead an operator who is in no organization to the operator's own pages."""
+        inner = super().admin_view(view, cacheable)
+        for_everybody = view in {self.logout, self.password_change, self.password_change_done}
+
+        @functools.wraps(inner)
+        def led(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if self.has_permission(request) or visits.operator_of(request) is None:
+                answer: HttpResponse = inner(request, *args, **kwargs)
+                return answer
+            if for_everybody:
+                return view(request, *args, **kwargs)  # type: ignore[no-any-return]
+            return HttpResponseRedirect(reverse("admin:installation"))
+
+        return led
 
     def register(
         self,
@@ -111,6 +135,7 @@ class PostbacksAdminSite(AdminSite):
         asked = request.POST.get("organization", "")
         if asked not in {str(one.organization.public_id) for one in memberships_of(request)}:
             raise PermissionDenied
+        visits.end(request)
         request.session[ORGANIZATION_IN_SESSION] = asked
         rotate_token(request)
         return HttpResponseRedirect(reverse("admin:index"))

@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
+from django.contrib.auth.signals import user_logged_out
 from django.core import checks
 from django.db.models.signals import post_migrate
 
@@ -15,7 +16,7 @@ class PostbacksConfig(AppConfig):
 
     def ready(self) -> None:
         """Have each start checked, and each `migrate` end with grants and partitions."""
-        from postbacks import database  # models exist only now
+        from postbacks import database, visits  # models exist only now
         from postbacks.checks import (
             check_database_roles,
             check_partner_templates,
@@ -25,6 +26,7 @@ class PostbacksConfig(AppConfig):
         checks.register(check_times_nest)
         checks.register(check_partner_templates)
         checks.register(check_database_roles, checks.Tags.database)
+        user_logged_out.connect(visits.end_with_session)
         post_migrate.connect(database.finish_migration, sender=self)
 
 

@@ -16,6 +16,7 @@ from apps_registry.acting import Actor, ActorKind, Door, acting
 from apps_registry.client_address import client_address
 from apps_registry.models import Membership, User
 from apps_registry.tenancy import tenant
+from postbacks import visits
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 V = TypeVar("V")
@@ -76,14 +77,17 @@ class TenantOfRequest:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         try:
             memberships = _memberships(request)
-            membership = _chosen(request, memberships)
+            visit = _visit(request, memberships)
+            membership = visit.membership if visit else _chosen(request, memberships)
         except (OperationalError, InterfaceError):
             return database_is_away()
         request.membership = membership  # type: ignore[attr-defined]  # read by admin and pages
         request.memberships = memberships  # type: ignore[attr-defined]  # likewise
+        request.visit = visit  # type: ignore[attr-defined]  # read by templates
         if membership is None:
             return self.get_response(request)
-        with acting(_person(request, membership.user)):
+        person = visits.actor if visit else _person
+        with acting(person(request, membership.user)):
             return self._answer(request, membership)
 
     def _answer(self, request: HttpRequest, membership: Membership) -> HttpResponseBase:
@@ -107,6 +111,15 @@ def _memberships(request: HttpRequest) -> tuple[Membership, ...]:
         return ()
     user = request.user
     return tuple(user.memberships_for_sign_in()) if isinstance(user, User) else ()
+
+
+def _visit(request: HttpRequest, memberships: tuple[Membership, ...]) -> visits.Visit | None:
+    """Return an operator's visit; whoever is a member of the organization needs none."""
+    if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+        return None
+    visit = visits.current(request)
+    own = {membership.organization_id for membership in memberships}
+    return None if visit is None or visit.organization.pk in own else visit
 
 
 def _chosen(request: HttpRequest, memberships: tuple[Membership, ...]) -> Membership | None:

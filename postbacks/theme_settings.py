@@ -98,6 +98,24 @@ UNFOLD = {
                     },
                 ],
             },
+            {
+                "title": "Operator",
+                "for_operators": True,  # templates/admin/nav_sidebar.html shows it to them alone
+                "items": [
+                    {
+                        "title": "Installation",
+                        "icon": "dns",
+                        "link": reverse_lazy("admin:installation"),
+                        "active": _shows("installation"),
+                    },
+                    {
+                        "title": "Organizations",
+                        "icon": "domain",
+                        "link": reverse_lazy("admin:organizations"),
+                        "active": _shows("organizations"),
+                    },
+                ],
+            },
         ],
     },
 }

@@ -94,6 +94,10 @@ class User(AbstractBaseUser):
     def __str__(self) -> str:
         return self.name or self.email
 
+    def may_sign_in(self) -> bool:
+        """Tell whether there is anything for this person here: an organization, or all of it."""
+        return self.is_superuser or self.memberships_for_sign_in().exists()
+
     def memberships_for_sign_in(self) -> "models.QuerySet[Membership]":
         """Return the person's memberships, oldest first: the first is where a session starts."""
         return (

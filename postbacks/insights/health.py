@@ -1,0 +1,115 @@
+"""Whether everything is there that work needs: for the operator's probes and page alike."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import psycopg
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from psycopg import sql
+
+from postbacks import database, roles
+from postbacks.models import DuePostback, WorkerHeartbeat
+from postbacks.models.heartbeats import CLUSTER
+
+MIN_DAYS_AHEAD = 2
+HEARTBEAT_SECONDS = 30
+# Well above what a burst takes, well below what a partner would notice as missing.
+LONGEST_WAIT = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of one check: a sentence for the operator, and whether all is well."""
+
+    ok: bool
+    detail: str
+
+
+def run(check: Callable[[], Check]) -> Check:
+    """Run a check; a database that is away or not ready is a result too."""
+    try:
+        return check()
+    except (OperationalError, InterfaceError, psycopg.OperationalError):
+        connection.close()
+        return Check(ok=False, detail="The database can't be reached.")
+    except ProgrammingError:
+        return Check(
+            ok=False, detail="The database lacks a table or a right; run `manage.py migrate`."
+        )
+
+
+def _database() -> Check:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return Check(ok=True, detail="The database answers.")
+
+
+def _migrations() -> Check:
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        return Check(
+            ok=False, detail=f"{len(missing)} migrations are not applied; run `manage.py migrate`."
+        )
+    return Check(ok=True, detail="All migrations are applied.")
+
+
+def _roles() -> Check:
+    connection.ensure_connection()
+    found = roles.problems(connection.connection)
+    if found:
+        return Check(ok=False, detail=" ".join(f"{it.message} {it.hint}" for it in found))
+    return Check(ok=True, detail="No role passes row-level security.")
+
+
+def _partitions() -> Check:
+    days = database.days_ahead()
+    return Check(
+        ok=days >= MIN_DAYS_AHEAD, detail=f"The logs have partitions for {days} days after today."
+    )
+
+
+def _worker() -> Check:
+    seconds = WorkerHeartbeat.ages(CLUSTER).get(CLUSTER)
+    if seconds is None:
+        return Check(ok=False, detail="No worker has run yet; start `manage.py worker`.")
+    return Check(
+        ok=seconds <= HEARTBEAT_SECONDS,
+        detail=f"The last sign of life of a worker is {seconds:.0f} s old.",
+    )
+
+
+def _oldest_due() -> Check:
+    with as_role(roles.WORKER), connection.cursor() as cursor:  # who sees every organization's
+        # A rule with a limit makes its own postbacks wait: that is not a worker's fault.
+        cursor.execute(
+            f"SELECT now() - min(due_at) FROM {DuePostback._meta.db_table} WHERE NOT paced"  # noqa: S608
+        )
+        (waited,) = cursor.fetchone()
+    waited = max(waited or timedelta(0), timedelta(0))
+    return Check(
+        ok=waited <= LONGEST_WAIT,
+        detail=f"The oldest due postback has waited for {waited.total_seconds():.0f} s.",
+    )
+
+
+@contextmanager
+def as_role(role: str) -> Iterator[None]:
+    """Have another role for one transaction; the login holds all three."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
+        yield
+
+
+CHECKS: dict[str, Callable[[], Check]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "roles": _roles,
+    "partitions": _partitions,
+    "worker": _worker,
+    "oldest_due_postback": _oldest_due,
+}

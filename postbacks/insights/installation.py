@@ -1,0 +1,152 @@
+"""How the installation is, for whoever runs it: each fact with what to do when it is bad."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import django
+from django.db import connection
+
+from postbacks import __version__, roles
+from postbacks.insights.health import CHECKS, Check, as_role, run
+from postbacks.models import WorkerHeartbeat
+from postbacks.models.heartbeats import CLUSTER
+
+MOST_COUNTED = 100_000  # a longer queue is counted no further: it is long
+_UNDECIDED_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing about the installation: how it is, and what to do if that is bad."""
+
+    title: str
+    ok: bool
+    detail: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPart:
+    """A part of a worker, and the seconds since its last sign of life."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """All facts, the parts of the workers that are known, and what runs here."""
+
+    facts: tuple[Fact, ...]
+    parts: tuple[WorkerPart, ...]
+    versions: Mapping[str, str]
+
+    @property
+    def is_well(self) -> bool:
+        """Tell whether there is nothing to do."""
+        return all(fact.ok for fact in self.facts)
+
+
+def installation() -> Installation:
+    """Return how the installation is now. Counts only, over all organizations."""
+    facts = [_fact(title, run(check), remedy) for title, check, remedy in _READY]
+    facts += [_fact(title, run(check), remedy) for title, check, remedy in _QUEUES]
+    ages = WorkerHeartbeat.ages("")
+    parts = sorted(
+        (WorkerPart(name, age) for name, age in ages.items() if name != CLUSTER),
+        key=lambda part: part.name,
+    )
+    return Installation(tuple(facts), tuple(parts), _versions())
+
+
+def _fact(title: str, check: Check, remedy: str) -> Fact:
+    return Fact(title, check.ok, check.detail, remedy)
+
+
+def _due() -> Check:
+    waiting, due = _counts(
+        "SELECT count(*), count(*) FILTER (WHERE due_at <= now() AND claim_id IS NULL) FROM "
+        "(SELECT due_at, claim_id FROM due_postback LIMIT %s) AS counted"
+    )
+    detail = f"In the queue: {_number(waiting)}. Due now: {_number(due)}."
+    return Check(ok=due < MOST_COUNTED, detail=detail)
+
+
+def _undecided() -> Check:
+    count, seconds = _counts(
+        "SELECT count(*), coalesce(extract(epoch FROM now() - min(received_at)), 0)::int FROM "
+        "(SELECT received_at FROM undecided_event ORDER BY id LIMIT %s) AS counted"
+    )
+    if not count:
+        return Check(ok=True, detail="No event waits for a decision.")
+    return Check(
+        ok=seconds <= _UNDECIDED_SECONDS,
+        detail=f"Waiting for a decision: {_number(count)}, the oldest for {seconds:,} s.",
+    )
+
+
+def _failures() -> Check:
+    (count,) = _counts("SELECT count(*) FROM (SELECT FROM decision_failure LIMIT %s) AS counted")
+    if not count:
+        return Check(ok=True, detail="Every event could be decided.")
+    return Check(ok=False, detail=f"Could not be decided and are tried again: {_number(count)}.")
+
+
+def _counts(statement: str) -> tuple[int, ...]:
+    with as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute(statement, [MOST_COUNTED])
+        row: tuple[int, ...] = cursor.fetchone()
+    return row
+
+
+def _number(count: int) -> str:
+    return f"{count:,}" + (" or more" if count == MOST_COUNTED else "")
+
+
+def _versions() -> dict[str, str]:
+    connection.ensure_connection()
+    server = connection.connection.info.server_version
+    return {
+        "Postbacks": __version__,
+        "Django": django.get_version(),
+        "Python": platform.python_version(),
+        "PostgreSQL": f"{server // 10_000}.{server % 10_000}",
+    }
+
+
+_READY = [
+    (
+        "Database",
+        CHECKS["database"],
+        "Is PostgreSQL up, and does DATABASE_URL lead to it?",
+    ),
+    ("Migrations", CHECKS["migrations"], "Run manage.py migrate, then restart web and workers."),
+    ("Database roles", CHECKS["roles"], "Run manage.py setup_roles as a superuser."),
+    (
+        "Days ahead",
+        CHECKS["partitions"],
+        "A worker makes a day's tables each day. Start one with manage.py worker, or run "
+        "manage.py migrate once.",
+    ),
+    ("Workers", CHECKS["worker"], "Start manage.py worker; its log says why it ended."),
+    (
+        "Oldest due postback",
+        CHECKS["oldest_due_postback"],
+        "Start more workers, or raise PUMPS. If only one partner hangs, nobody else waits.",
+    ),
+]
+_QUEUES = [
+    (
+        "Postbacks in the queue",
+        _due,
+        "Start more workers, or raise PUMPS to one per core.",
+    ),
+    ("Events to decide", _undecided, "Is a worker running? Its log says what it does."),
+    (
+        "Decisions that failed",
+        _failures,
+        "The workers' log has the error. Each event is tried again, at the latest every hour; "
+        "update Postbacks if it is a known mistake.",
+    ),
+]

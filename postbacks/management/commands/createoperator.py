@@ -1,0 +1,54 @@
+"""Make somebody an operator of this installation: `manage.py createoperator`."""
+
+import getpass
+import os
+import secrets
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError, CommandParser
+from django.core.validators import validate_email
+
+from apps_registry.models import User
+from postbacks.management.base import RecordedCommand
+
+
+class Command(RecordedCommand):
+    """Makes an operator, who sees the installation's health and its organizations."""
+
+    help = (
+        "Makes somebody an operator, who sees the installation's health and the list of "
+        "organizations, and may visit one. The password is asked for, read from the environment "
+        "variable OPERATOR_PASSWORD, or made and shown once with --generate-password. A person "
+        "who is known already keeps the password."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the operator's address."""
+        parser.add_argument("email", help="The operator's e-mail address.")
+        parser.add_argument(
+            "--generate-password", action="store_true", help="Make a password and show it once."
+        )
+
+    def handle(self, *args: object, **options: object) -> None:
+        """Make or promote the person."""
+        email = str(options["email"]).strip().lower()
+        try:
+            validate_email(email)
+            known = User.objects.filter(email=email).first()
+            if known is None:
+                self._create(email, generate=bool(options["generate_password"]))
+            else:
+                User.objects.filter(pk=known.pk).update(is_superuser=True)
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from None
+        self.stdout.write(f"{email} is an operator of this installation.")
+
+    def _create(self, email: str, *, generate: bool) -> None:
+        if generate:
+            password = secrets.token_urlsafe(18)
+            self.stdout.write(f"The password, shown only now: {password}")
+        else:
+            password = os.environ.get("OPERATOR_PASSWORD") or getpass.getpass("Password: ")
+        validate_password(password, User(email=email))
+        User.objects.create_superuser(email, password)

@@ -1,0 +1,130 @@
+"""The operator's pages, inside the shell of the admin. Nobody else is let in."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps_registry.models import Organization
+from postbacks import visits
+from postbacks.insights.installation import installation
+from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of, own_transactions
+from postbacks.operating import organizations
+
+PAGE_SIZE = 25
+View = Callable[..., HttpResponse]
+
+
+def addresses() -> list[URLPattern]:
+    """Return the addresses of these pages, for the admin's site."""
+    return [
+        path("installation/", show_installation, name="installation"),
+        path("organizations/", list_organizations, name="organizations"),
+        path("organizations/<uuid:organization>/enter/", enter, name="enter_organization"),
+        path("leave-organization/", leave, name="leave_organization"),
+    ]
+
+
+def for_operators(view: View) -> View:
+    """Let only operators in: whoever isn't signed in is asked to, everybody else is refused."""
+
+    @functools.wraps(view)
+    @never_cache
+    @csrf_protect
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return HttpResponseRedirect(f"{reverse('admin:login')}?next={request.path}")
+        if visits.operator_of(request) is None:
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return own_transactions(guarded)
+
+
+class EntryForm(forms.Form):
+    """Asks an operator why, and how."""
+
+    reason = forms.CharField(
+        max_length=500,
+        widget=forms.Textarea(attrs={"class": "pb-input", "rows": 3}),
+        help_text="For example: ticket 4711, postbacks to Unity Ads fail. Owners can read it.",
+    )
+    purpose = forms.ChoiceField(
+        label="How",
+        choices=[
+            ("look", "To look: you see what an analyst sees and change nothing."),
+            ("help", "To help: you may do what an owner may."),
+        ],
+        initial="look",
+        widget=forms.RadioSelect,
+    )
+
+
+@for_operators
+@require_http_methods(["GET", "HEAD"])
+def show_installation(request: HttpRequest) -> HttpResponse:
+    """Show how the installation is."""
+    return _page(request, "installation", "Installation", {"installation": installation()})
+
+
+@for_operators
+@require_http_methods(["GET", "HEAD"])
+def list_organizations(request: HttpRequest) -> HttpResponse:
+    """Show a page of the organizations, with counts."""
+    words = request.GET.get("q", "").strip()[:200]
+    pages = Paginator(organizations.found(words), PAGE_SIZE)
+    page = pages.get_page(request.GET.get("page"))
+    lines = organizations.lines(page.object_list)
+    context: dict[str, object] = {"words": words, "page": page, "lines": lines}
+    return _page(request, "organizations", "Organizations", context)
+
+
+@for_operators
+@require_http_methods(["GET", "HEAD", "POST"])
+def enter(request: HttpRequest, organization: object) -> HttpResponse:
+    """Ask for a reason, write it into the organization's audit log, and go in."""
+    entered = get_object_or_404(Organization, public_id=organization, removed_at=None)
+    form = EntryForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        if entered.pk in {own.organization_id for own in memberships_of(request)}:
+            visits.end(request)
+            request.session[ORGANIZATION_IN_SESSION] = str(entered.public_id)
+        else:
+            visits.begin(request, entered, **form.cleaned_data)
+        return HttpResponseRedirect(reverse("admin:index"))
+    context = {"form": form, "organization": entered}
+    return _page(request, "enter", f"Enter {entered}", context)
+
+
+@for_operators
+@require_POST
+def leave(request: HttpRequest) -> HttpResponse:
+    """End the visit."""
+    visits.end(request)
+    messages.success(request, "You have left the organization.")
+    return HttpResponseRedirect(reverse("admin:organizations"))
+
+
+def _page(
+    request: HttpRequest, template: str, title: str, context: dict[str, object]
+) -> TemplateResponse:
+    site: Any = admin.site  # the theme's: it has a sidebar
+    shell = {
+        **site.each_context(request),
+        # As a member would have them: an operator may be in no organization.
+        "has_permission": True,
+        "sidebar_navigation": site.get_sidebar_list(request),
+        "title": title,
+    }
+    return TemplateResponse(request, f"admin/operating/{template}.html", {**shell, **context})

@@ -1,0 +1,119 @@
+"""An operator's visit to an organization: entered explicitly, for an hour, and told to its owners.
+
+While it lasts the operator acts under a membership that is never saved. Beginning and end stand in
+the organization's audit log, with the reason.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
+
+from apps_registry.acting import Actor, ActorKind, Door, acting
+from apps_registry.audit import Action, record
+from apps_registry.client_address import client_address
+from apps_registry.models import Membership, Organization, User
+from apps_registry.roles import Role
+from apps_registry.tenancy import tenant
+
+LENGTH = timedelta(hours=1)
+PURPOSES = {
+    "look": Role.ANALYST,
+    "help": Role.OWNER,
+}
+_IN_SESSION = "visit"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A visit that goes on: where, with whose rights, and until when."""
+
+    organization: Organization
+    role: str
+    until: datetime
+    membership: Membership
+
+
+def operator_of(request: HttpRequest) -> User | None:
+    """Return the operator who asks, None if anybody else does."""
+    user = request.user
+    return user if isinstance(user, User) and user.is_active and user.is_superuser else None
+
+
+def begin(request: HttpRequest, organization: Organization, *, purpose: str, reason: str) -> None:
+    """Enter an organization: to `look` with an analyst's rights, to `help` with an owner's.
+
+    Forms that are open in other tabs end with this, as when somebody switches organizations.
+    """
+    end(request)
+    role = PURPOSES[purpose]
+    request.session[_IN_SESSION] = {
+        "organization": str(organization.public_id),
+        "role": role.value,
+        "until": (datetime.now(UTC) + LENGTH).isoformat(),
+    }
+    rotate_token(request)
+    with _in_the_log_of(organization, request):
+        record(
+            Action.VISITED,
+            organization,
+            changes={"reason": [None, reason], "role": [None, role.value]},
+        )
+
+
+def end(request: HttpRequest, *, why: str = "left") -> None:
+    """Leave the organization that is visited, if there is one."""
+    stored = request.session.pop(_IN_SESSION, None)
+    organization = _organization(stored)
+    if organization is None:
+        return
+    rotate_token(request)
+    with _in_the_log_of(organization, request):
+        record(Action.LEFT, organization, changes={"reason": [None, why]})
+
+
+def end_with_session(sender: object, request: HttpRequest | None, **_: object) -> None:
+    """Leave when the operator signs out."""
+    if request is not None and hasattr(request, "session"):
+        end(request, why="signed out")
+
+
+def current(request: HttpRequest) -> Visit | None:
+    """Return the visit that this session is on. One whose time is over ends here."""
+    stored = request.session.get(_IN_SESSION)
+    if not stored:
+        return None
+    operator, organization = operator_of(request), _organization(stored)
+    until = datetime.fromisoformat(stored["until"])
+    if operator is None or organization is None or until <= datetime.now(UTC):
+        end(request, why="the hour was over" if operator else "no operator any more")
+        return None
+    membership = Membership(organization=organization, user=operator, role=stored["role"])
+    return Visit(organization, stored["role"], until, membership)
+
+
+def actor(request: HttpRequest, user: User) -> Actor:
+    """Return an operator as the audit log names them."""
+    return Actor(
+        ActorKind.OPERATOR, user.email, Door.WEB, user_id=user.pk, address=client_address(request)
+    )
+
+
+@contextmanager
+def _in_the_log_of(organization: Organization, request: HttpRequest) -> Iterator[None]:
+    user = request.user
+    if not isinstance(user, User):
+        raise TypeError("Only a person who is signed in can visit.")
+    with acting(actor(request, user)), tenant(organization.pk):
+        yield
+
+
+def _organization(stored: object) -> Organization | None:
+    if not isinstance(stored, dict):
+        return None
+    public_id = UUID(str(stored["organization"]))
+    return Organization.objects.filter(public_id=public_id, removed_at=None).first()

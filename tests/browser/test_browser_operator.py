@@ -1,0 +1,32 @@
+"""The operator's pages, and an organization's with the banner of a visit, are for everybody."""
+
+from playwright.sync_api import Browser
+
+from apps_registry.models import User
+from tests.browser.faults import faults
+from tests.browser.people import page_of
+from tests.browser.site import Site
+
+
+def test_an_operator_looks_around_visits_and_leaves(browser: Browser, site: Site) -> None:
+    operator = User.objects.create_superuser("operator@example.com", "correct horse battery")
+    organization = site.story.tenant.organization
+
+    with page_of(operator, browser, site) as page:
+        assert page.url.endswith("/admin/installation/")
+        found = faults(page)
+        page.goto("/admin/organizations/")
+        page.get_by_role("link", name=f"Enter… {organization.name}").click()
+        page.get_by_label("Reason").fill("Ticket 4711")
+        page.get_by_role("button", name="Enter").click()
+        found += faults(page)
+        banner = page.get_by_text("You are visiting")
+        assert organization.name in banner.inner_text()
+        page.get_by_role("button", name="Leave").click()
+        found += faults(page)
+        page.goto(f"/admin/organizations/{organization.public_id}/enter/")
+        found += faults(page)
+        page.goto("/admin/organizations/")
+
+        assert page.url.endswith("/admin/organizations/")
+        assert not found, "\n".join(found)
