@@ -79,15 +79,9 @@ def _rotate_batch(
     for row in rows:
         described = f"organization “{organization}”, {row.described}"
         fresh = rotation.reseal(row.sealed, place=row.place, described=described)
-<<<<<<< HEAD
         if fresh is not None:
             rows_of_it = cast(RecordedQuerySet, model.objects.filter(pk=row.pk))
             rows_of_it.update_unrecorded(sealed=fresh)  # nobody set the secret
-=======
-        if fresh is not None:  # past the audit log: nobody has set the secret
-            rows_of_all: models.QuerySet[SealedSecret] = models.QuerySet(model)
-            rows_of_all.filter(organization=organization, pk=row.pk).update(sealed=fresh)
->>>>>>> 67ede04 (Rotate signing secrets too, and let removal and rotation live with the audit log)
     return rows[-1].pk if rows else None
 
 

@@ -15,4 +15,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 
 handler400 = "postbacks.api.problems.bad_request"
+handler404 = "postbacks.api.problems.not_found"
 handler500 = "postbacks.api.problems.server_error"

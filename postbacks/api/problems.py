@@ -66,6 +66,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return defaults.bad_request(request, exception)
 
 
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer for an address that no pattern of ours fits, such as one with a line end inside."""
+    if request.path.startswith(_API):
+        return problem(404, "There is nothing at this address.")
+    return defaults.page_not_found(request, exception)
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer for a mistake of ours, and tell nothing of it but that it is in the log."""
     if request.path.startswith(_API):

@@ -1,0 +1,90 @@
+"""schemathesis attacks every operation of the OpenAPI document, with a real key and a real token.
+
+The runs are the same each time (`derandomize`), so that a finding can be gone after.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.wsgi import get_wsgi_application
+from drf_spectacular.generators import SchemaGenerator
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.isolation.story import Story, live_through
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+_DOCUMENT = SchemaGenerator().get_schema(request=None, public=True)
+OPERATIONS = sorted(
+    f"{method.upper()} {path}" for path, methods in _DOCUMENT["paths"].items() for method in methods
+)
+_REPORTING = "POST /api/v1/events"
+_CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+_bounded = settings(
+    max_examples=30,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def story(transactional_db: None) -> Iterator[Story]:
+    logging.disable(logging.ERROR)  # refusals are what we want here
+    yield live_through("Gem Harbor")
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    return schemathesis.openapi.from_wsgi("/api/schema/", get_wsgi_application())
+
+
+@pytest.mark.parametrize("label", OPERATIONS)
+def test_nothing_that_is_sent_breaks_an_operation(label: str, schema: Any, story: Story) -> None:
+    operation = schema.find_operation_by_label(label)
+    key = story.tenant.sdk_key if label == _REPORTING else story.tenant.api_token
+    ids = _ids(label, story)
+    sent = 0
+
+    right, wrong = (operation.as_strategy(generation_mode=mode) for mode in GenerationMode)
+
+    @_bounded
+    @given(case=right | wrong)
+    def attack(case: Any) -> None:
+        nonlocal sent
+        sent += 1
+        if ids and sent % 2:  # what exists breaks in more ways than what does not
+            case.path_parameters = {name: str(ids[0]) for name in case.path_parameters}
+        response = case.call(headers={"Authorization": f"Bearer {key}"})
+        case.validate_response(response, checks=_CHECKS)
+
+    attack()
+
+    assert sent >= 20
+
+
+def _ids(label: str, story: Story) -> list[Any]:
+    """Return ids of the resource that an operation is about."""
+    parts = label.split("/api/v1/")[1].split("/")
+    for model, ids in story.uuids.items():
+        if parts[0] == str(model._meta.verbose_name_plural).replace(" ", "-").lower():
+            return ids
+    return []
