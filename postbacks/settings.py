@@ -111,9 +111,14 @@ RATE_LIMIT_UNKNOWN = environment.parsed("RATE_LIMIT_UNKNOWN", parse_rate, defaul
 
 
 SECRET_KEY = _secret("SECRET_KEY")
-if len(SECRET_KEY) < 32:
+_IN_EXAMPLES = ("django-insecure", "changeme", "change-me", "change_me")
+if (
+    len(SECRET_KEY) < 32
+    or len(set(SECRET_KEY)) < 10
+    or any(words in SECRET_KEY.lower() for words in _IN_EXAMPLES)
+):
     raise ImproperlyConfigured(
-        "The setting SECRET_KEY must be a secret of at least 32 characters; make one with "
+        "The setting SECRET_KEY must be a secret of at least 32 random characters; make one with "
         "python -c 'import secrets; print(secrets.token_urlsafe(48))'"
     )
 

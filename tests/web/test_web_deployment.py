@@ -1,0 +1,122 @@
+"""How a production starts: checked by Django, refused with a weak secret, closed by headers."""
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+_KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def production(transactional_db: None, tmp_path: Path) -> dict[str, str]:
+    """The environment of a production with the tests' database."""
+    database = connection.settings_dict
+    return {
+        "PATH": os.environ["PATH"],
+        "DATA_DIR": str(tmp_path),
+        "DATABASE_URL": f"postgresql://{database['USER']}@/{database['NAME']}"
+        f"?host={database['HOST']}&port={database['PORT']}",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "FIELD_ENCRYPTION_KEYS": f"k1:{_KEY}",
+        "PUBLIC_URL": "https://postbacks.example.com",
+        "ALLOWED_HOSTS": "postbacks.example.com",
+        "TRUSTED_PROXY_COUNT": "1",
+    }
+
+
+def _run(production: dict[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT, env=production, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_a_production_passes_djangos_check_of_deployments(production: dict[str, str]) -> None:
+    ran = _run(
+        production,
+        "manage.py", "check", "--deploy", "--fail-level", "WARNING", "--database", "default",
+    )  # fmt: skip
+
+    assert ran.returncode == 0, ran.stderr
+    assert "no issues (0 silenced)" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "too-short"),
+        ("SECRET_KEY", "changeme-0123456789abcdefghijklmnopqrstuvwxyz"),
+        ("SECRET_KEY", "a" * 64),
+        ("SECRET_KEY", "django-insecure-0123456789abcdefghijklmnopqrstuvwxyz"),
+        ("FIELD_ENCRYPTION_KEYS", ""),
+        ("FIELD_ENCRYPTION_KEYS", "k1:c2hvcnQ="),
+    ],
+)
+def test_a_weak_secret_stops_the_start_with_a_sentence(
+    production: dict[str, str], name: str, value: str
+) -> None:
+    ran = _run({**production, name: value}, "manage.py", "check")
+
+    assert ran.returncode != 0
+    assert name in ran.stderr
+    assert not value or value not in ran.stderr
+
+
+_ASK = """
+import json
+from django.core.wsgi import get_wsgi_application
+get_wsgi_application()
+from django.test import Client
+answers = {
+    "plain": Client(headers={"host": "postbacks.example.com"}).get("/admin/login/"),
+    "proxied": Client(headers={"host": "postbacks.example.com", "x-forwarded-proto": "https"})
+        .get("/admin/login/"),
+    "alive": Client(headers={"host": "postbacks.example.com"}).get("/healthz"),
+    "stranger": Client(headers={"host": "evil.example.com", "x-forwarded-proto": "https"})
+        .get("/admin/login/"),
+}
+print(json.dumps({
+    name: [answer.status_code, dict(answer.headers), answer.cookies.output()]
+    for name, answer in answers.items()
+}))
+"""
+
+
+def test_a_production_is_closed_by_its_headers(production: dict[str, str]) -> None:
+    settings = {**production, "DJANGO_SETTINGS_MODULE": "postbacks.settings"}
+    ran = _run(settings, "-W", "ignore", "-c", _ASK)
+    assert ran.returncode == 0, ran.stderr
+    answers = json.loads(ran.stdout)
+
+    status, headers, _ = answers["plain"]
+    assert (status, headers["Location"]) == (301, "https://postbacks.example.com/admin/login/")
+    status, headers, cookies = answers["proxied"]
+    assert status == 200
+    assert headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"
+    assert headers["X-Frame-Options"] == "DENY"
+    for word in ("__Host-csrftoken=", "HttpOnly", "Secure", "SameSite=Lax", "Path=/"):
+        assert word in cookies
+    assert "Domain" not in cookies
+    assert answers["alive"][0] == 200
+    assert answers["stranger"][0] == 400
+
+
+def test_the_cookie_of_a_session_is_bound_to_the_host(production: dict[str, str]) -> None:
+    settings = {**production, "DJANGO_SETTINGS_MODULE": "postbacks.settings"}
+    names = ("SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY")
+    asked = ", ".join(f"settings.{name}" for name in (*names, "SESSION_COOKIE_SAMESITE"))
+
+    ran = _run(settings, "-c", f"from django.conf import settings; print({asked})")
+
+    assert ran.stdout.split() == ["__Host-sessionid", "True", "True", "Lax"]
