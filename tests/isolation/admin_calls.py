@@ -12,12 +12,16 @@ from tests.admin.pages import filled_form
 from tests.isolation.calls import Call
 from tests.isolation.routes import Route
 from tests.isolation.story import MARKER, Story
+from tests.isolation.visitors import Visitor
 
 _PART_OF_MARKER = MARKER[:-1]  # a page repeats what was searched for, so never the whole of it
 
 
-def admin_calls(route: Route, victim: Story, stranger: Story, browser: Client) -> Iterator[Call]:
-    """Yield calls of one route, with every id of the victim that fits into it."""
+def admin_calls(route: Route, victim: Story, visitor: Visitor, browser: Client) -> Iterator[Call]:
+    """Yield calls of one route, with every id of the victim that fits into it.
+
+    Whether a column can be asked about is no matter of roles, so only the owner asks about all.
+    """
     model = _model_of(route)
     for path in _paths(route, model, victim):
         yield Call("GET", path)
@@ -26,9 +30,14 @@ def admin_calls(route: Route, victim: Story, stranger: Story, browser: Client) -
         yield from _autocomplete(route)
     elif not route.parameters:
         is_list = not route.template.endswith("/add/")
-        yield from _list(route, model, victim) if is_list else _add(route, model, victim, browser)
+        if not is_list:
+            yield from _add(route, model, victim, browser)
+            return
+        yield from _list(route, model, victim)
+        if visitor.is_owner:
+            yield from _columns(route, model)
     elif route.template.endswith("/change/"):
-        yield from _change_own(route, model, victim, stranger, browser)
+        yield from _change_own(route, model, victim, visitor.story, browser)
 
 
 def _model_of(route: Route) -> type[models.Model] | None:
@@ -49,12 +58,11 @@ def _paths(route: Route, model: type[models.Model] | None, victim: Story) -> Ite
     if not route.parameters:
         yield route.template
         return
-    (parameter,) = route.parameters
     names = {"app_label": ["apps_registry", "postbacks", "auth", "django_q"], "url": ["nothing"]}
     every_key = [key for keys in victim.keys.values() for key in keys]
     known = victim.keys[model] if model else every_key
-    for value in names.get(parameter, known):
-        yield route.template % {parameter: value}
+    for value in names.get(route.parameters[0], known):
+        yield route.template % dict.fromkeys(route.parameters, value)
 
 
 def _list(route: Route, model: type[models.Model], victim: Story) -> Iterator[Call]:
@@ -63,16 +71,20 @@ def _list(route: Route, model: type[models.Model], victim: Story) -> Iterator[Ca
     questions += [{"q": word} for word in (_PART_OF_MARKER, *victim.uuids.get(model, []))]
     questions += [{"q": key} for ids in victim.uuids.values() for key in ids]
     questions += [{"_facets": "True"}, {"all": ""}, {"_popup": "1"}, {"e": "1"}]
-    for field in model._meta.concrete_fields:
-        questions.append({f"{field.name}__isnull": "0"})
-        if isinstance(field, models.CharField | models.TextField):
-            questions.append({f"{field.name}__startswith": _PART_OF_MARKER})
     yield from (Call("GET", route.template, query=question) for question in questions)
     for action in _actions(model):
         chosen = {"action": action, "_selected_action": victim.keys[model]}
         sure = {"post": "yes", "confirmed": "yes"}
         yield Call("POST", route.template, form={**chosen, "index": "0"})
         yield Call("POST", route.template, form={**chosen, **sure})
+
+
+def _columns(route: Route, model: type[models.Model]) -> Iterator[Call]:
+    for field in model._meta.concrete_fields:
+        yield Call("GET", route.template, query={f"{field.name}__isnull": "0"})
+        if isinstance(field, models.CharField | models.TextField):
+            asked = {f"{field.name}__startswith": _PART_OF_MARKER}
+            yield Call("GET", route.template, query=asked)
 
 
 def _add(route: Route, model: type[models.Model], victim: Story, browser: Client) -> Iterator[Call]:

@@ -67,10 +67,11 @@ def api_calls(
     for path in _paths(route, stranger) if route.parameters else ():
         for method in ("PUT", "PATCH"):
             yield Call(method, path, json=_body(method, documented, victim, description))
+    paths = {*_paths(route, victim), *_paths(route, stranger)}
     for name in description.questions(documented):
-        for value in _answers(name, victim):
-            for path in {*_paths(route, victim), *_paths(route, stranger)}:
-                yield Call("GET", path, query={name: value})
+        for path, value in itertools.product(paths, _answers(name, victim)):
+            for accept in ("application/json", "text/csv"):
+                yield Call("GET", path, query={name: value}, accept=accept)
 
 
 def _paths(route: Route, story: Story) -> list[str]:

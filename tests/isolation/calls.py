@@ -18,6 +18,7 @@ class Call:
     query: Mapping[str, object] = field(default_factory=dict)
     form: Mapping[str, object] | None = None
     json: object = None
+    accept: str = "*/*"
 
     def __str__(self) -> str:
         asked = "&".join(f"{name}={value}" for name, value in self.query.items())
@@ -37,7 +38,8 @@ class Leak:
 
 def make(client: Client, call: Call, headers: Mapping[str, str]) -> HttpResponseBase:
     """Make a call as a browser would if it has a form, else as a program would."""
-    given: dict[str, object] = {"query_params": call.query, "headers": dict(headers)}
+    sent = {"Accept": call.accept, **headers}
+    given: dict[str, object] = {"query_params": call.query, "headers": sent}
     if call.form is not None:
         return client.post(call.path, call.form, **given)
     if call.method == "GET":

@@ -1,8 +1,10 @@
-"""The sweep: another organization's owner tries everything that the doors offer."""
+"""The sweep: people of another organization try everything that the doors offer."""
 
 import functools
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
+from django.contrib.auth import SESSION_KEY
 from django.test import Client
 
 from tests.admin.pages import sign_in
@@ -13,38 +15,46 @@ from tests.isolation.calls import Call, Leak
 from tests.isolation.evidence import fingerprint, rows_that_lead_across
 from tests.isolation.routes import Route, swept_routes
 from tests.isolation.story import Story
+from tests.isolation.visitors import Visitor
+
+requests_made: Counter[str] = Counter()  # by role; conftest.py reports them
 
 
-def sweep(victim: Story, stranger: Story) -> list[str]:
-    """Return everything that another organization's owner could see, change or break."""
+def sweep(victim: Story, visitors: Iterable[Visitor]) -> list[str]:
+    """Return everything that people of another organization could see, change or break."""
     before = fingerprint(victim)
-    found = [str(leak) for route in swept_routes() for leak in _leaks(route, victim, stranger)]
+    found = [
+        f"{leak} as {visitor.role}"
+        for visitor in visitors
+        for route in swept_routes()
+        for leak in _leaks(route, victim, visitor)
+    ]
     after = fingerprint(victim)
     found += [f"{table} was changed" for table in before if before[table] != after[table]]
     found += [f"{relation} leads across" for relation in rows_that_lead_across(victim)]
     return found
 
 
-def _leaks(route: Route, victim: Story, stranger: Story) -> Iterator[Leak]:
-    by_session = route.template.startswith("/admin/")
-    visit = _with_session if by_session else _with_keys
-    yield from visit(route, victim, stranger)
+def _leaks(route: Route, victim: Story, visitor: Visitor) -> Iterator[Leak]:
+    by_key = route.template.startswith("/api/")
+    visit = _with_keys if by_key else _with_session
+    yield from visit(route, victim, visitor)
 
 
-def _with_session(route: Route, victim: Story, stranger: Story) -> Iterator[Leak]:
-    browser = sign_in(stranger.tenant.owner)
-    for call in admin_calls(route, victim, stranger, browser):
-        yield from _tried(browser, call, {})
-        if route.template == "/admin/logout/":
-            browser = sign_in(stranger.tenant.owner)
+def _with_session(route: Route, victim: Story, visitor: Visitor) -> Iterator[Leak]:
+    browser = sign_in(visitor.person)
+    for call in admin_calls(route, victim, visitor, browser):
+        yield from _tried(browser, call, {}, visitor)
+        if call.method == "POST" and SESSION_KEY not in browser.session:
+            browser = sign_in(visitor.person)
 
 
-def _with_keys(route: Route, victim: Story, stranger: Story) -> Iterator[Leak]:
+def _with_keys(route: Route, victim: Story, visitor: Visitor) -> Iterator[Leak]:
     program = Client(raise_request_exception=False)
     description = _description()
-    for key in (stranger.tenant.api_token, stranger.tenant.sdk_key):
-        for call in api_calls(route, victim, stranger, description):
-            yield from _tried(program, call, {"Authorization": f"Bearer {key}"})
+    for key in visitor.keys:
+        for call in api_calls(route, victim, visitor.story, description):
+            yield from _tried(program, call, {"Authorization": f"Bearer {key}"}, visitor)
 
 
 @functools.cache
@@ -52,7 +62,8 @@ def _description() -> Description:
     return Description()
 
 
-def _tried(client: Client, call: Call, headers: dict[str, str]) -> Iterator[Leak]:
+def _tried(client: Client, call: Call, headers: dict[str, str], visitor: Visitor) -> Iterator[Leak]:
+    requests_made[visitor.role] += 1
     answer = calls.make(client, call, headers)
     if leak := calls.leak_in(call, answer):
         yield leak

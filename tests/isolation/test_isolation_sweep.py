@@ -6,11 +6,13 @@ from collections.abc import Iterator
 import pytest
 from django.contrib import admin
 
+from apps_registry.roles import Role
 from apps_registry.tenancy import TenantModel
 from tests.isolation.evidence import fingerprint
 from tests.isolation.layers import without_policies, without_python
 from tests.isolation.story import Story, live_through, mark
-from tests.isolation.sweep import sweep
+from tests.isolation.sweep import requests_made, sweep
+from tests.isolation.visitors import owner_of, visitors_from
 
 # Inside a test's own transaction the organization would stay set and hide a leak.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,22 +32,28 @@ def stranger(transactional_db: None) -> Iterator[Story]:
     logging.disable(logging.NOTSET)
 
 
-def test_another_owner_sees_and_changes_nothing(victim: Story, stranger: Story) -> None:
-    found = sweep(victim, stranger)
+def test_nobody_of_another_organization_sees_or_changes_anything(
+    victim: Story, stranger: Story
+) -> None:
+    before = requests_made.copy()
+
+    found = sweep(victim, visitors_from(stranger))
 
     assert not found, "\n".join(found)
+    assert all(count > 500 for count in (requests_made - before).values())
+    assert requests_made.keys() == set(Role.values)
 
 
 def test_the_policies_alone_keep_tenants_apart(victim: Story, stranger: Story) -> None:
     with without_python():
-        found = sweep(victim, stranger)
+        found = sweep(victim, [owner_of(stranger)])
 
     assert not found, "\n".join(found)
 
 
 def test_python_alone_keeps_tenants_apart(victim: Story, stranger: Story) -> None:
     with without_policies():
-        found = sweep(victim, stranger)
+        found = sweep(victim, [owner_of(stranger)])
 
     assert not found, "\n".join(found)
 
@@ -54,7 +62,7 @@ def test_without_both_walls_the_sweep_finds_leaks(victim: Story, stranger: Story
     before = fingerprint(victim)
 
     with without_python(), without_policies():
-        found = sweep(victim, stranger)
+        found = sweep(victim, [owner_of(stranger)])
 
     shown = {line.split(": showed")[0].split("?")[0] for line in found if "showed" in line}
     lists = {
