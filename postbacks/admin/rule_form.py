@@ -16,6 +16,16 @@ from postbacks.admin.rule_fields import (
     read_value,
     show_value,
 )
+from postbacks.admin.rule_parts import (
+    JOINS,
+    AuthenticationInputs,
+    ConditionLinesField,
+    as_line_problem,
+    authentication_inputs,
+    authentication_of,
+    condition_inputs,
+    conditions_of,
+)
 from postbacks.admin.rule_problems import ShownProblem, shown, template_error
 from postbacks.admin.rule_texts import HELP, LABELS, SCOPES, STATUSES
 from postbacks.callbacks.macros import Problem
@@ -27,13 +37,17 @@ PREVIEW = "_preview"
 LIVE = "_live"
 
 _CHOSEN_BY_PEOPLE = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
-_WRITTEN_AS_TEXT = ("triggers", "event_map", "headers", "body", "body_contains")
+_WRITTEN_AS_TEXT = (
+    "triggers", "condition_lines", "event_map", "headers", "body", "body_contains",
+)  # fmt: skip
 
 
-class CallbackRuleForm(TenantForm):
+class CallbackRuleForm(TenantForm, AuthenticationInputs):
     """Checks a rule as the rulebook does before it is saved."""
 
     triggers = EventNamesField()
+    conditions_join = forms.ChoiceField(choices=JOINS, required=False)
+    condition_lines = ConditionLinesField(required=False, initial=list)
     event_map = PairLinesField(
         separator="=", example="purchase = af_purchase", longest_value=255, initial=dict
     )
@@ -48,7 +62,12 @@ class CallbackRuleForm(TenantForm):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.initial = {**_success_inputs(self.instance.success), **self.initial}
+        self.initial = {
+            **_success_inputs(self.instance.success),
+            **condition_inputs(self.instance.conditions),
+            **authentication_inputs(self.instance.authentication),
+            **self.initial,
+        }
         if not self.instance.pk:
             self.initial["triggers"] = []  # people say which; the API's default is any event
         for name, field in self.fields.items():
@@ -120,25 +139,30 @@ class CallbackRuleForm(TenantForm):
             self.instance.url = ""  # or a preview would show the address that was erased
         if "success_codes" in self.fields:
             self.instance.success = _success(self.cleaned_data)
+            self.instance.conditions = conditions_of(self.cleaned_data)
+            self.instance.authentication = authentication_of(self.cleaned_data)
         try:
             problems = rulebook.check(define(self.instance))
         except msgspec.ValidationError:
             return  # what has the wrong shape has its error already
         told = set(self.errors)
-        for problem in problems:
+        for found in problems:
+            problem = as_line_problem(found) if found.field.startswith("conditions") else found
             field = self._field_of(problem)
             if field not in told:
                 self.add_error(field, template_error(problem, self._text_of(problem)))
 
     def _field_of(self, problem: Problem) -> str | None:
-        field = problem.field.partition(".")[0]
+        field, _, member = problem.field.partition(".")
+        if field == "authentication":
+            field = f"auth_{member or 'type'}"
         if field == "success":
             field = "json_path" if problem.message.startswith("json_path") else "success_codes"
         return field if field in self.fields else None
 
     def _text_of(self, problem: Problem) -> str:
         field, _, header = problem.field.partition(".")
-        if header:
+        if header and field == "headers":
             return str(self.instance.headers.get(header, ""))
         return str(getattr(self.instance, field, ""))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.forms import BoundField
 
 from postbacks.admin.rule_form import CallbackRuleForm
+from postbacks.admin.rule_parts import AUTHENTICATION_FIELDS
 from postbacks.admin.rule_problems import ShownProblem
 from postbacks.admin.rule_remarks import remarks_on
 from postbacks.models import CallbackRule
@@ -63,6 +64,7 @@ LAYOUT = (
         "Which events send a postback.",
         (
             Group(("name", "status", "app", "partner", "triggers", "frequency")),
+            Group(("condition_lines", "conditions_join"), "Conditions"),
             Group(
                 (
                     "attribution_scope", "event_map", "window_days", "sampling_percent",
@@ -78,6 +80,7 @@ LAYOUT = (
         (
             Group(("method", "url")),
             Group(("headers", "body_type", "body"), "Headers and body"),
+            Group((*AUTHENTICATION_FIELDS, "sign"), "Authentication and signature"),
             Group(
                 ("missing_values", "without_consent", "send_revenue"),
                 "More: missing values, consent, revenue",
@@ -91,14 +94,20 @@ LAYOUT = (
     ),
     Section(
         "Delivery",
-        "How long we try.",
-        (Group(("timeout_seconds", "retry_delays")),),
+        "How long we try, and how fast.",
+        (
+            Group(("timeout_seconds", "retry_delays")),
+            Group(("rate_limit_per_second", "max_in_flight"), "More: limits"),
+        ),
     ),
 )  # fmt: skip
 
 FIELDS = tuple(name for section in LAYOUT for group in section.groups for name in group.fields)
 _TEMPLATES = {"url", "body"}
-_WIDE = {"triggers", "event_map", "url", "headers", "body", "retry_delays"}
+_WIDE = {"triggers", "condition_lines", "event_map", "url", "headers", "body", "retry_delays"}
+_CHECKBOXES = {"send_revenue", "sign"}
+# What a group of inputs is made of where they are not fields of the rule themselves.
+_KEPT_IN = {"condition_lines": "conditions", "auth_type": "authentication"}
 
 
 def sections_of(form: CallbackRuleForm) -> tuple[ShownSection, ...]:
@@ -123,7 +132,7 @@ def _field(form: CallbackRuleForm, name: str) -> ShownField:
         problems=form.problems_of(name),
         remarks=_remarks(form.instance, name),
         is_wide=name in _WIDE,
-        is_checkbox=name == "send_revenue",
+        is_checkbox=name in _CHECKBOXES,
     )
 
 
@@ -135,4 +144,5 @@ def _remarks(rule: CallbackRule, name: str) -> tuple[str, ...]:
 
 
 def _differs(rule: CallbackRule, untouched: CallbackRule, name: str) -> bool:
-    return bool(getattr(rule, name, None) != getattr(untouched, name, None))
+    kept_in = _KEPT_IN.get(name, name)
+    return bool(getattr(rule, kept_in, None) != getattr(untouched, kept_in, None))

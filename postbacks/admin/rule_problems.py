@@ -40,8 +40,8 @@ class TemplateProblemError(ValidationError):
 
 def template_error(problem: Problem, text: str) -> TemplateProblemError:
     """Return a problem as an error of a form; `text` is the template that it speaks of."""
-    _, _, header = problem.field.partition(".")
-    message = f"{header}: {problem.message}" if header else problem.message
+    field, _, header = problem.field.partition(".")
+    message = f"{header}: {problem.message}" if field == "headers" and header else problem.message
     return TemplateProblemError(message, excerpt_at(text, problem.position))
 
 

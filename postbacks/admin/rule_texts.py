@@ -7,6 +7,19 @@ from postbacks.models import CallbackRule, RuleStatus
 
 LABELS: Final[Mapping[str, str]] = {
     "triggers": "Events",
+    "condition_lines": "Conditions",
+    "conditions_join": "Which must hold",
+    "auth_type": "Authentication",
+    "auth_credential": "Credential",
+    "auth_user": "Credential with the user's name",
+    "auth_password": "Credential with the password",
+    "auth_header": "Header",
+    "auth_algorithm": "Algorithm",
+    "auth_encoding": "Written as",
+    "auth_over": "What is signed",
+    "sign": "Sign as Standard Webhooks",
+    "rate_limit_per_second": "Requests per second",
+    "max_in_flight": "Requests at the same time",
     "frequency": "How often",
     "attribution_scope": "Whose installs",
     "event_map": "Event map",
@@ -31,6 +44,22 @@ HELP: Final[Mapping[str, str]] = {
     "app": "Whose events are sent, for example Gem Harbor iOS.",
     "partner": "Who is told, for example Unity Ads. A partner is needed for its credentials.",
     "triggers": "One name or more, with commas, for example install, purchase; * is any event.",
+    "condition_lines": (
+        "One to a line, for example country in DE,AT or revenue ≥ 5 or params.level exists. Write "
+        "= ≠ in not-in > ≥ < ≤ contains starts-with matches exists; != >= <= are understood too."
+    ),
+    "conditions_join": "With any, an event is sent if one line holds, for example a country.",
+    "auth_type": "How the partner knows that it is us, for example by a bearer token.",
+    "auth_credential": "The name of a credential of the partner, for example api_key.",
+    "auth_user": "For Basic only: the name of a credential, for example user.",
+    "auth_password": "For Basic only: the name of a credential, for example password.",
+    "auth_header": "For a secret or a signature in a header, for example X-Signature.",
+    "auth_algorithm": "For HMAC only: what the partner expects, for example sha256.",
+    "auth_encoding": "For HMAC only: how the signature is written, for example hex.",
+    "auth_over": "For HMAC only: the request's body or its URL, for example body.",
+    "sign": "For your own server, for example: it can check that requests come from us.",
+    "rate_limit_per_second": "The most requests in one second, for example 20. Empty: no limit.",
+    "max_in_flight": "The most requests that wait for answers, for example 4. Empty: no limit.",
     "frequency": "Whether a device's second purchase, for example, is sent too.",
     "attribution_scope": "All installs' events, or for example only of those the partner earned.",
     "event_map": (

@@ -1,13 +1,15 @@
 """What a version of a rule says, line by line in words, and what changed from one to the next."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from apps_registry.models import App, Partner
 from postbacks.admin.rule_fields import show_value
+from postbacks.admin.rule_parts import words_of_authentication, words_of_conditions
 from postbacks.admin.rule_texts import LABELS, SCOPES
 from postbacks.admin.waits import show_waits
 from postbacks.callbacks.definition import FIELDS
@@ -19,7 +21,9 @@ MOST_VERSIONS = 50
 _NONE = "—"
 _TITLES = {"app_id": "App", "partner_id": "Partner", "url": "URL", "success": "Success", **LABELS}
 _CODE = {"url", "headers", "body", "event_map"}
-_UNSET = {"window_days": "Always", "delay_seconds": "At once", "retry_delays": "Never again"}
+_UNSET = {"window_days": "Always", "delay_seconds": "At once", "retry_delays": "Never again",
+    "rate_limit_per_second": "No limit", "max_in_flight": "No limit",
+}  # fmt: skip
 _CHOICES: Mapping[str, Mapping[str, str]] = {
     "frequency": dict(CallbackRule.Frequency.choices),
     "attribution_scope": {str(key): words for key, words in SCOPES.items()},
@@ -131,8 +135,8 @@ def _words(name: str, value: object, names: Names) -> str:
         return _UNSET[name]
     if name == "retry_delays" and isinstance(value, list | tuple):
         return show_waits(value)
-    if name == "success" and isinstance(value, dict):
-        return _success_words(value)
+    if name in _OBJECTS and isinstance(value, dict):
+        return _OBJECTS[name](value)
     return _plain_words(value)
 
 
@@ -156,3 +160,10 @@ def _success_words(success: Mapping[str, object]) -> str:
     if success.get("json_path"):
         words.append(f"{success['json_path']} is {show_value(success.get('json_equals'))}")
     return "; ".join(words)
+
+
+_OBJECTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "conditions": words_of_conditions,
+    "authentication": words_of_authentication,
+    "success": _success_words,
+}

@@ -1,5 +1,8 @@
 """A callback rule as the API writes and shows it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rest_framework import serializers
 
 from apps_registry.models import App, Partner
@@ -61,10 +64,17 @@ class RuleSerializer(RowSerializer):
 
     def write(self, row: CallbackRule) -> None:
         """Save the rule as a new version, if nothing is wrong with it."""
-        try:
+        with refusing_problems():
             rulebook.save(row, by=self.context["request"].user.user)
-        except rulebook.RuleProblemsError as error:
-            raise Invalid([_shown(problem) for problem in error.problems]) from None
+
+
+@contextmanager
+def refusing_problems() -> Iterator[None]:
+    """Answer what the rulebook finds wrong with a rule as faults of the request."""
+    try:
+        yield
+    except rulebook.RuleProblemsError as error:
+        raise Invalid([_shown(problem) for problem in error.problems]) from None
 
 
 def _shown(problem: Problem) -> dict[str, object]:

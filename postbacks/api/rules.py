@@ -2,20 +2,31 @@
 
 from typing import Any
 
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_registry.models import App, Partner
 from apps_registry.roles import Right
+from postbacks import rule_history
+from postbacks.api import rule_versions
 from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import IdFilter
 from postbacks.api.previews import PreviewAnswerSerializer, PreviewSerializer, preview
+from postbacks.api.problems import Conflict
 from postbacks.api.query import Page
-from postbacks.api.rule_fields import RuleSerializer
-from postbacks.models import CallbackRule, RuleStatus
+from postbacks.api.rule_fields import RuleSerializer, refusing_problems
+from postbacks.api.rule_versions import (
+    ComparedVersionSerializer,
+    CopiesSerializer,
+    CopySerializer,
+    VersionQuery,
+    VersionSerializer,
+)
+from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 
 
 class RulePage(Page):
@@ -39,7 +50,7 @@ class RuleViewSet(RegistryViewSet):
 
     model = CallbackRule
     serializer_class = RuleSerializer
-    queries = {"list": RulePage}
+    queries = {"list": RulePage, "versions": Page, "version": VersionQuery}
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,
@@ -48,6 +59,10 @@ class RuleViewSet(RegistryViewSet):
         "update": Right.SET_UP,
         "partial_update": Right.SET_UP,
         "destroy": Right.SET_UP,
+        "versions": Right.READ,
+        "version": Right.READ,
+        "restore": Right.SET_UP,
+        "copy": Right.SET_UP,
     }
 
     def get_queryset(self) -> Any:
@@ -61,3 +76,55 @@ class RuleViewSet(RegistryViewSet):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         return Response(preview(serializer.validated_data))
+
+    @extend_schema(responses={200: VersionSerializer(many=True)})
+    @action(detail=True, serializer_class=VersionSerializer)
+    def versions(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer what a rule said each time it was saved, the newest first."""
+        versions = self.get_object().versions.select_related("saved_by")
+        page = self.paginate_queryset(versions)
+        return self.get_paginated_response(rule_versions.shown(page or []))
+
+    @extend_schema(responses={200: ComparedVersionSerializer})
+    @action(detail=True, url_path="versions/<int:number>")
+    def version(self, request: Request, number: int, *args: Any, **kwargs: Any) -> Response:
+        """Answer one version, and what changed from another one to it."""
+        version = self._version(number)
+        other = self.query.validated_data.get("compare_to")
+        if other is None:
+            before = version.rule.versions.filter(number=number - 1).first()
+        else:
+            before = self._version(other)
+        return Response(rule_versions.compared(version, before))
+
+    @extend_schema(request=None, responses={200: RuleSerializer})
+    @action(detail=True, methods=["post"], url_path="versions/<int:number>/restore")
+    def restore(self, request: Request, number: int, *args: Any, **kwargs: Any) -> Response:
+        """Have the rule say again what a version said; that makes a new version."""
+        self.get_object_in_use()
+        version = self._version(number)
+        try:
+            with refusing_problems():
+                rule = rule_history.restore(version, by=self.caller.user)
+        except rule_history.NotRestorableError as error:
+            raise Conflict(str(error)) from None
+        return Response(self.get_serializer(self.get_queryset().get(pk=rule.pk)).data)
+
+    @extend_schema(request=CopySerializer, responses={201: CopiesSerializer})
+    @action(detail=True, methods=["post"])
+    def copy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Make a draft of the rule for each app."""
+        rule = self.get_object_in_use()
+        serializer = CopySerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        with refusing_problems():
+            copies = rule_history.copy_to(
+                rule, serializer.validated_data["apps"], by=self.caller.user
+            )
+        rows = self.get_queryset().in_bulk([copy.pk for copy in copies])
+        shown = self.get_serializer([rows[copy.pk] for copy in copies], many=True).data
+        return Response({"results": shown}, status=status.HTTP_201_CREATED)
+
+    def _version(self, number: int) -> CallbackRuleVersion:
+        versions = self.get_object().versions.select_related("saved_by", "rule")
+        return get_object_or_404(versions, number=number)

@@ -1,0 +1,103 @@
+"""What a rule said when it was saved, and what changed since, in the words of the API."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rest_framework import serializers
+
+from apps_registry.models import App
+from postbacks import rule_history
+from postbacks.api.fields import Moment, PublicId
+from postbacks.api.query import Query
+from postbacks.api.rule_fields import RuleSerializer
+from postbacks.api.strict import StrictSerializer
+from postbacks.models import CallbackRule, CallbackRuleVersion
+
+_NOT_SAID = {"id", "status", "version", "created_at", "updated_at"}
+
+
+class DefinitionSerializer(RuleSerializer):
+    """What one version of a rule says."""
+
+    class Meta:
+        model = CallbackRule
+        fields = tuple(name for name in RuleSerializer.Meta.fields if name not in _NOT_SAID)
+
+
+class ChangeSerializer(serializers.Serializer):
+    """One field that was written anew."""
+
+    field = serializers.CharField()  # type: ignore[assignment]  # the API's name for it
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+
+
+class VersionSerializer(serializers.Serializer):
+    """One version of a rule; `definition` is null where it can't be read any more."""
+
+    number = serializers.IntegerField()
+    saved_by = serializers.CharField(
+        allow_null=True, help_text="Who saved it; null for programs without a person."
+    )
+    created_at = Moment()
+    definition = DefinitionSerializer(allow_null=True)
+
+
+class ComparedVersionSerializer(VersionSerializer):
+    """One version, and what changed from another one to it."""
+
+    compared_to = serializers.IntegerField(allow_null=True)
+    changes = ChangeSerializer(many=True)
+
+
+class VersionQuery(Query):
+    """Parameters of one version."""
+
+    compare_to = serializers.IntegerField(
+        required=False, min_value=1, max_value=2**31 - 1,
+        help_text="The number of another version; without it the one before.",
+    )  # fmt: skip
+
+
+class CopySerializer(StrictSerializer):
+    """The apps that get a copy of a rule."""
+
+    apps = serializers.ListField(
+        child=PublicId(App), min_length=1, max_length=100, help_text="Ids of apps."
+    )
+
+
+class CopiesSerializer(serializers.Serializer):
+    """The copies, all of them drafts."""
+
+    results = RuleSerializer(many=True)
+
+
+def shown(versions: Sequence[CallbackRuleVersion]) -> list[dict[str, Any]]:
+    """Return versions as the API shows them."""
+    return [
+        {
+            "number": version.number,
+            "saved_by": str(version.saved_by) if version.saved_by else None,
+            "created_at": Moment().to_representation(version.created_at),
+            "definition": None if rule is None else dict(DefinitionSerializer(rule).data),
+        }
+        for version, rule in zip(versions, rule_history.rules_saying(versions), strict=True)
+    ]
+
+
+def compared(version: CallbackRuleVersion, other: CallbackRuleVersion | None) -> dict[str, Any]:
+    """Return a version with what changed from another one to it."""
+    if other is None:
+        return {**shown([version])[0], "compared_to": None, "changes": []}
+    before, after = shown([other, version])
+    return {**after, "compared_to": other.number, "changes": _changes(before, after)}
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
+    said, says = before["definition"] or {}, after["definition"] or {}
+    return [
+        {"field": name, "before": said.get(name), "after": says.get(name)}
+        for name in DefinitionSerializer.Meta.fields
+        if said.get(name) != says.get(name)
+    ]
