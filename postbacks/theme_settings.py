@@ -89,6 +89,7 @@ UNFOLD = {
                     _page("Members", "group", "apps_registry.membership"),
                     _page("SDK keys", "key", "apps_registry.sdkkey"),
                     _page("API tokens", "token", "apps_registry.apitoken"),
+                    _page("Signing secrets", "signature", "apps_registry.signingsecret"),
                     _page("Audit log", "history", "apps_registry.auditentry"),
                     {
                         "title": "Settings",

@@ -6,6 +6,7 @@ from apps_registry.admin.campaigns import CampaignAdmin
 from apps_registry.admin.organizations import MembershipAdmin, OrganizationAdmin
 from apps_registry.admin.partners import PartnerAdmin
 from apps_registry.admin.sdk_keys import SdkKeyAdmin
+from apps_registry.admin.signing import SigningSecretAdmin
 
 __all__ = [
     "ApiTokenAdmin",
@@ -16,4 +17,5 @@ __all__ = [
     "OrganizationAdmin",
     "PartnerAdmin",
     "SdkKeyAdmin",
+    "SigningSecretAdmin",
 ]

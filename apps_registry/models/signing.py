@@ -4,6 +4,7 @@ import base64
 import secrets
 import uuid
 from datetime import timedelta
+from typing import ClassVar
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -25,6 +26,8 @@ class SigningSecret(SealedSecret):
     One is current. While secrets are changed the one before stays valid until `expires_at`, and
     postbacks carry the signatures of both.
     """
+
+    audited: ClassVar[tuple[str, ...]] = ("expires_at",)
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     created_at = models.DateTimeField("created", auto_now_add=True)
@@ -67,20 +70,23 @@ class SigningSecret(SealedSecret):
 
 def ensure_signing_secret() -> SigningSecret:
     """Return the current organization's secret, making its first if there is none."""
-    return SigningSecret.objects.filter(expires_at=None).first() or _make()
+    return SigningSecret.objects.filter(expires_at=None).first() or _make(SigningSecret())
 
 
 @transaction.atomic
-def rotate_signing_secret(overlap: timedelta = OVERLAP) -> SigningSecret:
-    """Make a new secret; the one before stays valid for a while, and no third.
+def rotate_signing_secret(
+    overlap: timedelta = OVERLAP, *, fresh: SigningSecret | None = None
+) -> SigningSecret:
+    """Make a new secret, in the unsaved row `fresh` if one is given.
 
-    Two at once are as many as receivers are asked to try.
+    The one before stays valid for a while, and no third: two at once are as many as receivers are
+    asked to try.
     """
     now = timezone.now()
     known = SigningSecret.objects.select_for_update()
     known.filter(expires_at__gt=now).update(expires_at=now)
     known.filter(expires_at=None).update(expires_at=now + overlap)
-    return _make()
+    return _make(fresh or SigningSecret())
 
 
 def open_signing_secret(organization_id: int, public_id: str, sealed: str) -> str:
@@ -88,9 +94,9 @@ def open_signing_secret(organization_id: int, public_id: str, sealed: str) -> st
     return encryption.decrypt(sealed, place=_place(organization_id, public_id))
 
 
-def _make() -> SigningSecret:
+def _make(fresh: SigningSecret) -> SigningSecret:
     text = PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
-    fresh = SigningSecret(organization_id=current_organization() or 0)
+    fresh.organization_id = current_organization() or 0
     fresh.seal(text)
     # Of base64 the last characters are few and padding: the end without it tells secrets apart.
     fresh.ending = text.rstrip("=")[-4:]

@@ -17,6 +17,7 @@ from postbacks.api.problems import problem
 from postbacks.api.rules import RuleViewSet
 from postbacks.api.schema import DocsView, SchemaView
 from postbacks.api.sdk_keys import SdkKeyViewSet
+from postbacks.api.signing_secrets import SigningSecretViewSet
 from postbacks.middleware import own_transactions
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -28,6 +29,7 @@ router.register("v1/partners", PartnerViewSet, "partner")
 router.register("v1/partner-templates", PartnerTemplateViewSet, "partner-template")
 router.register("v1/campaigns", CampaignViewSet, "campaign")
 router.register("v1/callback-rules", RuleViewSet, "callback-rule")
+router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signing-secret")
 router.register("v1/events", EventViewSet, "event")
 router.register("v1/postbacks", PostbackViewSet, "postback")
 router.register("v1/audit-log", AuditLogViewSet, "audit-entry")

@@ -20,6 +20,7 @@ _SAMPLES: Mapping[str, object] = {
     "identifier": "com.example.probe",
     "event_name": "purchase",
 }
+_NUMBERS: Mapping[str, object] = {"number": 1}  # of a rule's version: every rule has a first
 _numbers = itertools.count(1)
 
 
@@ -77,8 +78,8 @@ def api_calls(
 def _paths(route: Route, story: Story) -> list[str]:
     if not route.parameters:
         return [route.template]
-    (parameter,) = route.parameters
-    return [route.template % {parameter: value} for value in _ids_for(route, story)]
+    (parameter,) = set(route.parameters) - _NUMBERS.keys()
+    return [route.template % {**_NUMBERS, parameter: it} for it in _ids_for(route, story)]
 
 
 def _ids_for(route: Route, story: Story) -> list[uuid.UUID]:

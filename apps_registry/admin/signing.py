@@ -1,0 +1,127 @@
+"""The page of signing secrets: owners make a new one and show those that are valid."""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.cache import add_never_cache_headers
+from django.utils.safestring import SafeString
+
+from apps_registry.encryption import SecretUnreadableError
+from apps_registry.listing import CreatedColumn, day
+from apps_registry.models import SigningSecret
+from apps_registry.models.signing import rotate_signing_secret
+from apps_registry.roles import Right
+from apps_registry.tenant_admin import TenantAdmin, TenantForm
+from apps_registry.theme import Tone, badge
+
+_OVERLAPS = (
+    ("24", "One day"),
+    ("168", "One week"),
+    ("1", "One hour"),
+    ("0", "Not at all: it is known to somebody who must not know it"),
+)
+
+
+class NewSecretForm(TenantForm):
+    """Asks how long receivers have to learn the new secret."""
+
+    overlap = forms.ChoiceField(
+        label="The secret before stays valid for",
+        choices=_OVERLAPS,
+        widget=forms.Select(attrs={"class": "pb-input"}),
+        help_text="So long postbacks carry both signatures, for example one day, and receivers "
+        "that know either secret take them.",
+    )
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # That there is one current secret is what saving sees to.
+        return super()._get_validation_exclusions() | {"organization"}
+
+
+@admin.register(SigningSecret)
+class SigningSecretAdmin(CreatedColumn, TenantAdmin):
+    """Secrets with which receivers check that postbacks are ours. Only owners make and see them."""
+
+    form = NewSecretForm
+    only_save = True
+    nothing_yet = "The first secret is made with the first callback rule that signs, or added here."
+    list_display = ["label", "state", "created", "valid_until"]
+    actions = ["show"]
+    ordering = ["-id"]
+    right_to_add = Right.MANAGE
+    right_to_change = Right.MANAGE
+    facts: ClassVar[tuple[str, ...]] = ("label", "state", "created", "valid_until")
+    readonly_fields = facts
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Ask for the overlap once; afterwards there is nothing to change."""
+        if obj is not None:
+            return [(None, {"fields": self.facts})]
+        explained = "A new secret signs from now on. Show it afterwards, and give it to receivers."
+        return [(None, {"fields": ["overlap"], "description": explained})]
+
+    def save_model(
+        self, request: HttpRequest, obj: SigningSecret, form: forms.ModelForm, change: bool
+    ) -> None:
+        """Make a new secret; there is nothing else that could be saved."""
+        if not change:
+            overlap = timedelta(hours=int(form.cleaned_data["overlap"]))
+            rotate_signing_secret(overlap, fresh=obj)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Answer no questions about a sealed text from the address bar."""
+        return not lookup.startswith("sealed") and super().lookup_allowed(lookup, value, request)
+
+    @admin.action(permissions=["change"], description="Show selected signing secrets")
+    def show(
+        self, request: HttpRequest, queryset: "QuerySet[SigningSecret]"
+    ) -> TemplateResponse | None:
+        """Show secrets in the answer itself, which nobody keeps."""
+        valid = [secret for secret in queryset if secret.is_valid]
+        if not valid:
+            self.message_user(request, "These are no longer valid.", messages.WARNING)
+            return None
+        try:
+            secrets = [
+                {
+                    "public_id": it.public_id,
+                    "expires_at": it.expires_at,
+                    "text": it.reveal(),
+                }
+                for it in valid
+            ]
+        except SecretUnreadableError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Signing secrets",
+            "opts": self.opts,
+            "secrets": secrets,
+        }
+        template = "admin/apps_registry/signingsecret/shown.html"
+        response = TemplateResponse(request, template, context)
+        add_never_cache_headers(response)
+        return response
+
+    @admin.display(description="secret")
+    def label(self, secret: SigningSecret) -> str:
+        """Show the last characters."""
+        return str(secret)
+
+    @admin.display(description="status")
+    def state(self, secret: SigningSecret) -> SafeString:
+        """Show whether postbacks are signed with it."""
+        if not secret.is_valid:
+            return badge("Expired", Tone.STILL)
+        return badge("Current", Tone.GOOD) if not secret.expires_at else badge("Ending", Tone.BUSY)
+
+    @admin.display(description="valid until", ordering="expires_at")
+    def valid_until(self, secret: SigningSecret) -> SafeString | str:
+        """Show the day on which it stops being used."""
+        return day(secret.expires_at, otherwise="until a new one is made")

@@ -1,0 +1,72 @@
+"""The secrets with which postbacks are signed: listed masked, changed with an overlap."""
+
+from datetime import timedelta
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps_registry.models import SigningSecret
+from apps_registry.models.signing import LONGEST_OVERLAP, OVERLAP, rotate_signing_secret
+from apps_registry.roles import Right
+from postbacks.api.base import OrganizationViewSet
+from postbacks.api.query import Page
+from postbacks.api.strict import RowSerializer, StrictSerializer
+
+_HOUR = timedelta(hours=1)
+
+
+class SigningSecretSerializer(RowSerializer):
+    """A signing secret; the secret itself is in the answer to its making only."""
+
+    ending = serializers.CharField(read_only=True, help_text="Its last characters.")
+    expires_at = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="Null: the current one."
+    )
+
+    class Meta:
+        model = SigningSecret
+        fields = ("id", "ending", "created_at", "expires_at")
+
+
+class FreshSigningSecretSerializer(SigningSecretSerializer):
+    """A signing secret as its making answers it."""
+
+    secret = serializers.CharField(
+        source="reveal", read_only=True, help_text="`whsec_…`, for the libraries of receivers."
+    )
+
+    class Meta:
+        model = SigningSecret
+        fields = (*SigningSecretSerializer.Meta.fields, "secret")
+
+
+class RotationSerializer(StrictSerializer):
+    """How a signing secret is changed."""
+
+    overlap_hours = serializers.IntegerField(
+        required=False, min_value=0, max_value=LONGEST_OVERLAP // _HOUR,
+        default=OVERLAP // _HOUR, help_text="How long the secret before stays valid.",
+    )  # fmt: skip
+
+
+class SigningSecretViewSet(OrganizationViewSet):
+    """The organization's secrets for Standard Webhooks' signatures, two valid at most."""
+
+    model = SigningSecret
+    serializer_class = SigningSecretSerializer
+    queries = {"list": Page}
+    rights = {"list": Right.READ, "retrieve": Right.READ, "rotate": Right.MANAGE}
+
+    @extend_schema(request=RotationSerializer, responses={201: FreshSigningSecretSerializer})
+    @action(detail=False, methods=["post"], serializer_class=FreshSigningSecretSerializer)
+    def rotate(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Make a new secret and answer it; the one before stays valid for the overlap."""
+        rotation = RotationSerializer(data=request.data)
+        rotation.is_valid(raise_exception=True)
+        overlap = timedelta(hours=rotation.validated_data["overlap_hours"])
+        fresh = rotate_signing_secret(overlap)
+        return Response(self.get_serializer(fresh).data, status=status.HTTP_201_CREATED)
