@@ -45,19 +45,37 @@ def macro_values(
 def _without(params: Mapping[str, object], withheld: frozenset[str]) -> Mapping[str, object]:
     if "params" in withheld:
         return {}
-    return {name: value for name, value in params.items() if name not in withheld}
+    return _stripped(params, withheld) if withheld else params
+
+
+def _stripped(container: Mapping[str, object], names: frozenset[str]) -> dict[str, object]:
+    """This is the same without members of these names, at any depth and in any letter case."""
+    return {
+        name: _stripped_value(value, names)
+        for name, value in container.items()
+        if name.lower().rpartition(".")[2] not in names
+    }
+
+
+def _stripped_value(value: object, names: frozenset[str]) -> object:
+    if isinstance(value, Mapping):
+        return _stripped(value, names)
+    if isinstance(value, list):
+        return [_stripped_value(item, names) for item in value]
+    return value
 
 
 class MacroValues(Mapping[str, Value]):
     """This is a mapping of macro names to values; a macro without a value is not in it."""
 
-    __slots__ = ("_known", "facts", "params", "rates", "withheld")
+    __slots__ = ("_known", "click", "facts", "params", "rates", "withheld")
 
     def __init__(self, facts: Facts, withheld: frozenset[str], rates: Rates | None) -> None:
         self.facts = facts
         self.rates = rates
         self.withheld = withheld
         self.params: Mapping[str, object] = _without(facts.event.params, withheld)
+        self.click = _without(facts.attribution.click, withheld)
         self._known: dict[str, Value] = {}
 
     def __getitem__(self, name: str) -> Value:

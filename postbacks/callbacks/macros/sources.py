@@ -55,6 +55,10 @@ class Reading(Protocol):
         """This is the event's own parameters, none if they are withheld."""
 
     @property
+    def click(self) -> Mapping[str, object]:
+        """This is the click URL's parameters, none if they are withheld."""
+
+    @property
     def rates(self) -> Rates | None:
         """This is the day's exchange rates."""
 
@@ -297,7 +301,7 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "creative_name": lambda it: it.facts.attribution.creative_name,
     "site_id": lambda it: it.facts.attribution.site_id,
     "click_id": lambda it: it.facts.attribution.click_id,
-    "click": lambda it: it.facts.attribution.click or None,
+    "click": lambda it: it.click or None,
     "is_organic": lambda it: it.facts.attribution.type == ORGANIC,
     "is_attributed": lambda it: it.facts.attribution.type != ORGANIC,
     "is_attributed_to_destination": _is_attributed_to_destination,
