@@ -30,5 +30,10 @@ def _opted_out_of_sale(text: object) -> bool:
 def _opted_out_of_sharing(partners: object, partner: Collection[str]) -> bool:
     if not isinstance(partners, list):
         return False
-    names = {str(name).strip().lower() for name in partners}
-    return "all" in names or not names.isdisjoint(name.lower() for name in partner)
+    names = {_plain(str(name)) for name in partners}
+    return "all" in names or not names.isdisjoint(_plain(name) for name in partner)
+
+
+def _plain(name: str) -> str:
+    """Return a name as people mean it: Lumen Ads is lumen_ads and LumenAds."""
+    return "".join(it for it in name.lower() if it.isalnum())
