@@ -33,7 +33,6 @@ class SigningSecret(SealedSecret):
     created_at = models.DateTimeField("created", auto_now_add=True)
     expires_at = models.DateTimeField("valid until", null=True, blank=True, editable=False)
 
-    audited = ("expires_at",)
     audited_secrets = ("sealed",)
 
     class Meta(TenantModel.Meta):

@@ -24,6 +24,8 @@ from postbacks.admin.rule_form import CallbackRuleForm
 from postbacks.admin.rule_layout import FIELDS
 from postbacks.admin.rule_page import live_page_of, page_of
 from postbacks.admin.rule_preview import SAMPLE
+from postbacks.admin.template_pages import TemplatePages
+from postbacks.admin.translate_page import TranslatePage, translated_url
 from postbacks.models import CallbackRule, RuleStatus
 
 _TONES = {
@@ -109,6 +111,8 @@ class CallbackRuleAdmin(SwitchingAdmin):
         """Draw the form with its preview."""
         form: CallbackRuleForm = context["adminform"].form  # type: ignore[attr-defined]  # its own
         may_write = self.has_change_permission(request, obj) if obj else True
+        if add and not form.is_bound:
+            form.instance.url = form.initial.get("url", "")  # so that the preview shows it
         context["rule"] = page_of(
             form, saved=obj, may_write=may_write, chosen=request.POST.get("preview_event", SAMPLE)
         )
@@ -116,10 +120,17 @@ class CallbackRuleAdmin(SwitchingAdmin):
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the preview of a form that is being written."""
+        """Add the preview of a form that is being written, and the ways to a new rule."""
         view = self.admin_site.admin_view(self.preview_view)
         address = path("preview/", view, name="postbacks_callbackrule_preview")
-        return [address, *super().get_urls()]
+        pages = (*TemplatePages(self).urls, *TranslatePage(self).urls)
+        return [address, *pages, *super().get_urls()]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Begin with the URL that was translated, where one was."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
+        url = translated_url(request)
+        return {"url": url} if url else initial
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """Answer with the page's live parts: preview, problems, the event's own macros."""

@@ -26,6 +26,7 @@ from postbacks.api.rule_versions import (
     VersionQuery,
     VersionSerializer,
 )
+from postbacks.api.translations import TranslateSerializer, TranslationSerializer, translation_of
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 
 
@@ -55,6 +56,7 @@ class RuleViewSet(RegistryViewSet):
         "list": Right.READ,
         "retrieve": Right.READ,
         "preview": Right.READ,
+        "translate": Right.READ,
         "create": Right.SET_UP,
         "update": Right.SET_UP,
         "partial_update": Right.SET_UP,
@@ -76,6 +78,14 @@ class RuleViewSet(RegistryViewSet):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         return Response(preview(serializer.validated_data))
+
+    @extend_schema(request=TranslateSerializer, responses={200: TranslationSerializer})
+    @action(detail=False, methods=["post"], serializer_class=TranslateSerializer)
+    def translate(self, request: Request) -> Response:
+        """Turn a callback URL made for another vendor into one of ours; saves nothing."""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return Response(translation_of(**serializer.validated_data))
 
     @extend_schema(responses={200: VersionSerializer(many=True)})
     @action(detail=True, serializer_class=VersionSerializer)

@@ -70,6 +70,13 @@ class Parameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     as_text: bool = False
     note: str = ""
 
+    @property
+    def shown(self) -> str:
+        """This is the value as people read it."""
+        if isinstance(self.value, tuple):
+            return ", ".join(it or "(empty)" for it in self.value)
+        return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
+
 
 class EventName(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """This is an event by our name and by the partner's."""

@@ -1,0 +1,91 @@
+"""The page on which a URL from another tool becomes one of ours."""
+
+from django import forms
+from django.contrib.admin import ModelAdmin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from apps_registry.by_role import allowed
+from apps_registry.roles import Right
+from postbacks.callbacks.macros.elsewhere import VENDORS
+from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
+
+URL_IN_SESSION = "translated_url"
+USE = "translated"  # in the address of a new rule: its URL is the one that was translated
+
+_SURE = {
+    Certainty.CERTAIN: "Only {name} writes it like this.",
+    Certainty.LIKELY: "Most of its macros are {name}'s. If it is another tool's, choose that.",
+    Certainty.GUESS: "It could also be another tool's: choose whose it is if you know.",
+    Certainty.GIVEN: "",
+}
+
+
+class PastedUrlForm(forms.Form):
+    """Takes a URL and the tool that it was written for."""
+
+    url = forms.CharField(
+        label="URL from another tool",
+        max_length=LONGEST_URL,
+        widget=forms.Textarea(
+            attrs={
+                "class": "rule-input", "rows": 4, "spellcheck": "false", "autocomplete": "off",
+                "aria-describedby": "id_url_help",
+            }
+        ),
+        help_text="The callback or postback URL, for example "
+        "https://ads.example.com/?id={idfa||gps_adid}&event={event_name}",
+    )  # fmt: skip
+    vendor = forms.ChoiceField(
+        label="Written for",
+        choices=[(AUTO, "Find out"), *((it.key, it.name) for it in VENDORS.values())],
+        initial=AUTO,
+        required=False,
+        widget=forms.Select(attrs={"class": "rule-input", "aria-describedby": "id_vendor_help"}),
+        help_text="Each tool writes its macros in its own way.",
+    )
+
+
+class TranslatePage:
+    """Serves the page below the list of callback rules."""
+
+    def __init__(self, model_admin: ModelAdmin) -> None:
+        self.model_admin = model_admin
+        self.site = model_admin.admin_site
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        """Return the page's address."""
+        view = self.site.admin_view(self.view)
+        return [path("translate/", view, name="postbacks_callbackrule_translate")]
+
+    def view(self, request: HttpRequest) -> HttpResponse:
+        """Translate what was pasted; “Use it” goes on to a new rule with the URL filled in."""
+        form = PastedUrlForm(request.POST or None)
+        translation = None
+        if form.is_bound and form.is_valid():
+            translation = translate(form.cleaned_data["url"], form.cleaned_data["vendor"] or AUTO)
+        may_use = allowed(request, Right.SET_UP)
+        if translation is not None and "_use" in request.POST and may_use:
+            # In the session: it may be longer than an address may be.
+            request.session[URL_IN_SESSION] = translation.url
+            return HttpResponseRedirect(f"{reverse('admin:postbacks_callbackrule_add')}?{USE}=1")
+        context = {
+            **self.site.each_context(request),
+            "opts": self.model_admin.opts,
+            "title": "Paste a URL from another tool",
+            "back": reverse("admin:postbacks_callbackrule_changelist"),
+            "form": form,
+            "done": translation,
+            "sure": _SURE[translation.certainty].format(name=translation.vendor_name)
+            if translation and translation.vendor
+            else "",
+            "may_use": may_use,
+        }
+        return TemplateResponse(request, "admin/postbacks/callbackrule/translate.html", context)
+
+
+def translated_url(request: HttpRequest) -> str:
+    """Return the URL that a new rule begins with, "" for none."""
+    return str(request.session.get(URL_IN_SESSION, "")) if USE in request.GET else ""

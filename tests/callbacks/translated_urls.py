@@ -1,0 +1,213 @@
+"""URLs as people have them in other tools, and what each must become here."""
+
+ADJUST = [
+    (
+        "https://net.example.com/postback?idfa={idfa}&gaid={gps_adid}&adid={adid}&ip={ip_address}",
+        "https://net.example.com/postback?idfa={{idfa}}&gaid={{gaid}}&adid={{mmp_device_id}}"
+        "&ip={{ip_address}}",
+    ),
+    (
+        "https://net.example.com/cb?device={idfa||gps_adid||fire_adid}&vendor={idfv||google_app_set_id}"
+        "&kind={activity_kind}",
+        "https://net.example.com/cb?device={{idfa||gaid||fire_adid}}&vendor={{idfv||app_set_id}}"
+        "&kind={{event_type}}",
+    ),
+    (
+        "https://net.example.com/cb?m={gps_adid_md5}&i={idfa_md5}&u={idfa_upper}"
+        "&a={android_id_md5}&t={created_at}&tm={created_at_milli}",
+        "https://net.example.com/cb?m={{gaid_md5}}&i={{idfa_md5}}&u={{idfa_upper}}"
+        "&a={{android_id_md5}}&t={{event_time}}&tm={{event_time_ms}}",
+    ),
+    (
+        "https://net.example.com/cb?organic={is_organic}&tracking={tracking_enabled}"
+        "&lat={tracking_limited}&net={network_name}&adg={adgroup_name}&tok={event}",
+        "https://net.example.com/cb?organic={{is_organic|int}}"
+        '&tracking={{limit_ad_tracking|bool:"0,1"}}&lat={{limit_ad_tracking_integer}}'
+        "&net={{ad_network}}&adg={{adset_name}}&tok={{event_token}}",
+    ),
+    (
+        "https://net.example.com/cb?usd={revenue_usd}&rev={revenue_float}&cur={currency}"
+        "&inst={installed_at}&clicked={click_time}&label={label}",
+        "https://net.example.com/cb?usd={{revenue_usd_gross}}&rev={{revenue}}&cur={{currency}}"
+        "&inst={{install_time}}&clicked={{click_time}}&label=",
+    ),
+    (
+        "https://app.adjust.com/abc1234?campaign=summer&idfa={network_idfa}"
+        "&install_callback=https%3A%2F%2Fnet.example.com%2Fcb%3Fcountry%3D%7Bcountry%7D"
+        "%26adid%3D%7Badid%7D%26click_id%3D{click_id}",
+        "https://net.example.com/cb?country={{country}}&adid={{mmp_device_id}}"
+        "&click_id={{click_id}}",
+    ),
+]
+APPSFLYER = [
+    (
+        "https://net.example.com/af?ip_address=(ip)&IDFA=(idfa)&app=(app-id)",
+        "https://net.example.com/af?ip_address={{ip_address}}&IDFA={{idfa}}&app={{store_id}}",
+    ),
+    (
+        "https://net.example.com/af?s=(sha1-idfa)&g=(sha1-advertiserId)&a=(sha1-android-id)",
+        "https://net.example.com/af?s={{idfa_sha1}}&g={{gaid_sha1}}&a={{android_id_sha1}}",
+    ),
+    (
+        "https://net.example.com/af?clickid=(clickid)&site=(af_siteid)&sub=(af_sub1)"
+        "&inst=(install-unix-ts)&click=(click-ts)",
+        "https://net.example.com/af?clickid={{click_id}}&site={{site_id}}&sub={{sub1}}"
+        "&inst={{install_time}}&click={{click_time}}",
+    ),
+    (
+        "https://net.example.com/af?e=(partner_event_id)&n=(event-name)&rev=(event_revenue)"
+        "&cur=(event_revenue_currency)&usd=(event_revenue_USD)",
+        "https://net.example.com/af?e={{event_token}}&n={{event_name}}&rev={{revenue}}"
+        "&cur={{currency}}&usd={{revenue_usd_gross}}",
+    ),
+    (
+        "https://net.example.com/af?media=(media_source)&c=(campaign)&cid=(af_c_id)&ad=(af_ad)"
+        "&country=(country_code)&uid=(customer_user_id)",
+        "https://net.example.com/af?media={{ad_network}}&c={{campaign_name}}&cid={{campaign_id}}"
+        "&ad={{ad_name}}&country={{country}}&uid={{customer_user_id}}",
+    ),
+    (
+        "https://net.example.com/af?own=(tt_adv_id)&value=(encode)&sha=(sha256-advertiserId)",
+        "https://net.example.com/af?own={{click.tt_adv_id}}&value=&sha={{gaid|sha256}}",
+    ),
+]
+BRANCH = [
+    (
+        "https://net.example.com/br?event=${(name)!}&idfa=${(user_data.idfa)!}"
+        "&aaid=${(user_data.aaid)!}",
+        "https://net.example.com/br?event={{event_name}}&idfa={{idfa}}&aaid={{gaid}}",
+    ),
+    (
+        'https://net.example.com/br?idfv=${(user_data.idfv)!"none"}'
+        "&os=${(user_data.os)!'unknown'}&v=${(user_data.os_version)!}",
+        "https://net.example.com/br?idfv={{idfv||'none'}}&os={{os_name||'unknown'}}"
+        "&v={{os_version}}",
+    ),
+    (
+        "https://net.example.com/br?camp=${(last_attributed_touch_data.~campaign)!}"
+        "&cid=${(last_attributed_touch_data.~campaign_id)!}"
+        "&net=${(last_attributed_touch_data.~advertising_partner_name)!}",
+        "https://net.example.com/br?camp={{campaign_name}}&cid={{campaign_id}}&net={{ad_network}}",
+    ),
+    (
+        "https://net.example.com/br?ts=${(event_timestamp)!}&lat="
+        "<#if user_data.limit_ad_tracking>1<#else>0</#if>&att=<#if attributed>1<#else>0</#if>",
+        "https://net.example.com/br?ts={{event_time_ms}}"
+        '&lat={{limit_ad_tracking|bool:"1,0"|default:"0"}}'
+        '&att={{is_attributed|bool:"1,0"|default:"0"}}',
+    ),
+    (
+        "https://net.example.com/br?rev=${(event_data.revenue)!}&cur=${(event_data.currency)!}"
+        "&uid=${(user_data.developer_identity)!}&ip=${user_data.ip}&ua=${user_data.user_agent!}",
+        "https://net.example.com/br?rev={{revenue}}&cur={{currency}}&uid={{customer_user_id}}"
+        "&ip={{ip_address}}&ua={{user_agent}}",
+    ),
+    (
+        "https://net.example.com/br?id=${(user_data.idfa)?lower_case!}"
+        "&own=${(last_attributed_touch_data.promo)!}&j=${(last_attributed_touch_data.~journey_id)!}",
+        "https://net.example.com/br?id={{idfa|lower}}&own={{click.promo}}&j=",
+    ),
+]
+KOCHAVA = [
+    (
+        "https://net.example.com/ko?event={event_name}&device={kochava_device_id}&ip={device_ip}",
+        "https://net.example.com/ko?event={{event_name}}&device={{mmp_device_id}}"
+        "&ip={{ip_address}}",
+    ),
+    (
+        "https://net.example.com/ko?idfa={idfa}&adid={adid}&android={android_id}&ua={device_ua}",
+        "https://net.example.com/ko?idfa={{idfa}}&adid={{gaid}}&android={{android_id}}"
+        "&ua={{user_agent}}",
+    ),
+    (
+        "https://net.example.com/ko?click={click_id}&site={site_id}&campaign={campaign_id}"
+        "&creative={creative_id}",
+        "https://net.example.com/ko?click={{click_id}}&site={{site_id}}"
+        "&campaign={{campaign_id}}&creative={{creative_id}}",
+    ),
+    (
+        "https://net.example.com/ko?value={event_value}&usd={usd_event_value}&cur={currency}"
+        "&when={usertime}",
+        "https://net.example.com/ko?value={{event_value}}&usd={{revenue_usd_gross}}"
+        "&cur={{currency}}&when={{event_time}}",
+    ),
+    (
+        "https://net.example.com/ko?net={network_name}&inst={install_date}&clicked={click_date}"
+        "&att={app_tracking_transparency}",
+        "https://net.example.com/ko?net={{ad_network}}&inst={{install_time}}"
+        "&clicked={{click_time}}&att={{att_status}}",
+    ),
+    (
+        "https://net.example.com/ko/%7Bkochava_device_id%7D?ip={origination_ip}&matched={matched_by}",
+        "https://net.example.com/ko/{{mmp_device_id}}?ip={{ip_address}}&matched=",
+    ),
+]
+SINGULAR = [
+    (
+        "https://net.example.com/si?idfa={IDFA}&aifa={AIFA}&idfv={IDFV}&event={EVTNAME}",
+        "https://net.example.com/si?idfa={{idfa}}&aifa={{gaid}}&idfv={{idfv}}&event={{event_name}}",
+    ),
+    (
+        "https://net.example.com/si?t={UTC}&tm={UTCM}&clicked={CLICK_UTC}&inst={INSTALL_UTC}",
+        "https://net.example.com/si?t={{event_time}}&tm={{event_time_ms}}"
+        "&clicked={{click_time}}&inst={{install_time}}",
+    ),
+    (
+        "https://net.example.com/si?amount={AMOUNT}&cur={CURRENCY}&attrs={EVTATTRS}",
+        "https://net.example.com/si?amount={{revenue}}&cur={{currency}}"
+        "&attrs={{event_params_json}}",
+    ),
+    (
+        "https://net.example.com/si?click={cl?ExampleNet}&creative={pcrn?ExampleNet}"
+        "&site={psid?ExampleNet}",
+        "https://net.example.com/si?click={{click_id}}&creative={{creative_name}}&site={{site_id}}",
+    ),
+    (
+        "https://net.example.com/si?mine={NETWORK=ExampleNet}&view={IS_VIEWTHROUGH}"
+        "&key={{partner_key}}",
+        'https://net.example.com/si?mine={{ad_network|map:"ExampleNet=1"|default:"0"}}'
+        "&view={{is_view_through|int}}&key=",
+    ),
+    (
+        "https://net.example.com/si?app={LONGNAME}&v={APP_VERSION}&os={PLATFORM}"
+        "&country={ATTRIBUTION_COUNTRY}&ip={EVENT_IP}&when={TIME}",
+        "https://net.example.com/si?app={{bundle_id}}&v={{app_version}}&os={{platform}}"
+        '&country={{country}}&ip={{ip_address}}&when={{event_time|date:"%Y-%m-%d %H:%M:%S"}}',
+    ),
+]
+TENJIN = [
+    (
+        "https://net.example.com/te?id={{advertising_id}}&ip={{ip_address}}&b={{bundle_id}}",
+        "https://net.example.com/te?id={{advertising_id}}&ip={{ip_address}}&b={{bundle_id}}",
+    ),
+    (
+        "https://net.example.com/te?vendor={{developer_device_id}}"
+        "&install={{analytics_installation_id}}&t={{time_in_ms}}",
+        "https://net.example.com/te?vendor={{idfv}}&install={{mmp_device_id}}&t={{time_in_ms}}",
+    ),
+    (
+        "https://net.example.com/te?gross={{revenue_usd_gross}}&net={{revenue_usd_net}}"
+        "&lat={{limit_ad_tracking_integer}}&v={{value}}",
+        "https://net.example.com/te?gross={{revenue_usd_gross}}&net={{revenue_usd_net}}"
+        "&lat={{limit_ad_tracking_integer}}&v={{value}}",
+    ),
+    (
+        "https://net.example.com/te?c={{ campaign_name }}&cid={{remote_campaign_id}}"
+        "&clicked={{engaged_at_ms}}",
+        "https://net.example.com/te?c={{campaign_name}}&cid={{campaign_id}}"
+        "&clicked={{engaged_at_ms}}",
+    ),
+    (
+        "https://net.example.com/te?site={{site_id}}&click={{click_id}}&net={{ad_network}}"
+        "&x={{somebody_elses}}",
+        "https://net.example.com/te?site={{site_id}}&click={{click_id}}&net={{ad_network}}&x=",
+    ),
+]
+BY_VENDOR = {
+    "adjust": ADJUST,
+    "appsflyer": APPSFLYER,
+    "branch": BRANCH,
+    "kochava": KOCHAVA,
+    "singular": SINGULAR,
+    "tenjin": TENJIN,
+}
