@@ -27,7 +27,7 @@ class DefinitionSerializer(RuleSerializer):
 class ChangeSerializer(serializers.Serializer):
     """One field that was written anew."""
 
-    field = serializers.CharField()  # type: ignore[assignment]  # the API's name for it
+    field = serializers.CharField()
     before = serializers.JSONField(allow_null=True)
     after = serializers.JSONField(allow_null=True)
 

@@ -137,4 +137,5 @@ class RuleViewSet(RegistryViewSet):
 
     def _version(self, number: int) -> CallbackRuleVersion:
         versions = self.get_object().versions.select_related("saved_by", "rule")
-        return get_object_or_404(versions, number=number)
+        version: CallbackRuleVersion = get_object_or_404(versions, number=number)
+        return version
