@@ -11,7 +11,6 @@ from rest_framework.response import Response
 from apps_registry.models import Partner
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.query import Query
 from postbacks.callbacks.partner_templates import (
     Group,
     PartnerTemplate,
@@ -104,7 +103,6 @@ class PartnerTemplateViewSet(OrganizationViewSet):
 
     model = Partner  # nothing of it is read: templates are files
     serializer_class = PartnerTemplateSerializer
-    queries = {"list": Query}
     rights = {"list": Right.READ, "retrieve": Right.READ}
     lookup_field = "name"
     lookup_url_kwarg = "name"
