@@ -68,7 +68,6 @@ def live_through(name: str) -> Story:
             make.make_campaign(made.app, partner)
             rule = make.make_rule(app=made.app, partner=partner)
             _live(made.app, rule)
-            _keep_marked_entry()
         return Story(made, _keys(made), _uuids(made))
 
 
@@ -81,12 +80,17 @@ def mark(story: Story) -> None:
             _mark(model, "organization_id", [story.organization_id])
         _mark(Organization, "id", [story.organization_id])
         _mark(User, "id", users)
+        _keep_marked_entry(story)
 
 
-def _keep_marked_entry() -> None:
-    """Keep an entry of the audit log that holds the marker from the start."""
-    with acting(Actor(ActorKind.PERSON, f"{MARKER}@example.com", Door.WEB, address="192.0.2.1")):
-        record(Action.EXPORTED, name=MARKER, changes={MARKER: [None, MARKER]})
+def _keep_marked_entry(story: Story) -> None:
+    """Add an entry of the audit log that holds the marker from the start, and lead to it alone."""
+    person = Actor(ActorKind.PERSON, f"{MARKER}@example.com", Door.WEB, address="192.0.2.1")
+    with tenant(story.organization_id):
+        with acting(person):
+            record(Action.EXPORTED, name=MARKER, changes={MARKER: [None, MARKER]})
+        entry = AuditEntry.objects.get(object_name=MARKER)
+    story.keys[AuditEntry], story.uuids[AuditEntry] = [entry.pk], [entry.public_id]
 
 
 def _live(app: App, rule: models.Model) -> None:

@@ -7,18 +7,19 @@ import tempfile
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from postbacks import environment
 from postbacks.demo import run
 from postbacks.demo.children import DemoError, stop_on_signals
 from postbacks.demo.traffic import DEFAULT_DEVICES
 from postbacks.embedded import EmbeddedServerError
+from postbacks.management.base import RecordedCommand
 
 _PREPARED = "POSTBACKS_DEMO"
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     """Shows the product at work, with a simulated day of a mobile game and a stand-in network."""
 
     help = "Starts everything on this machine, sends sample traffic, and stays up until Ctrl-C."
