@@ -22,7 +22,7 @@ from apps_registry.models import ApiToken, SdkKey, User
 from apps_registry.models.tokens import SCOPES, every_scope
 from apps_registry.roles import RIGHTS, Right, Role
 from apps_registry.tenant_admin import Fieldsets, TenantForm
-from apps_registry.theme import Checkboxes, Select, TextInput
+from apps_registry.theme import Checkboxes, Select, TextInput, Tone, badge
 
 PERSONAL, ORGANIZATION = "personal", "organization"
 
@@ -164,6 +164,10 @@ class ApiTokenAdmin(KeyAdmin):
     def label(self, token: ApiToken) -> str:
         """Show the name and the first characters."""
         return str(token)
+
+    def ending(self, at: datetime) -> SafeString:
+        """Show that a token works; a column of its own says until when."""
+        return badge("Active", Tone.GOOD)
 
     @admin.display(description="expires", ordering="expires_at")
     def expires(self, token: ApiToken) -> SafeString | str:
