@@ -4,7 +4,7 @@ A rule touches both rendering and delivery: its macros must compile, and its add
 that may be reached. Neither step knows the other, so they meet here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -66,9 +66,15 @@ class Unrendered(Preview):
     """The template as it was written: its problems say why it could not be filled in."""
 
 
-def check(definition: RuleDefinition) -> tuple[Problem, ...]:
-    """Return every reason why a rule can't be saved."""
-    problems = [*_template_problems(definition), *_condition_problems(definition)]
+def check(definition: RuleDefinition, *, promised: Collection[str] = ()) -> tuple[Problem, ...]:
+    """Return every reason why a rule can't be saved.
+
+    Its partner's credentials may be `promised`: an imported draft waits for them.
+    """
+    problems = [
+        *_template_problems(definition, promised),
+        *_condition_problems(definition),
+    ]
     destinations = Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)
     if not any(problem.field == "url" for problem in problems):
         sentence = _problem_with_destination(definition, destinations)
@@ -80,9 +86,9 @@ def check(definition: RuleDefinition) -> tuple[Problem, ...]:
     return (*problems, *_trigger_problems(definition))
 
 
-def save(rule: CallbackRule, *, by: User | None) -> None:
+def save(rule: CallbackRule, *, by: User | None, promised: Collection[str] = ()) -> None:
     """Save a rule and its version. Raises RuleProblemsError and then saves nothing."""
-    problems = check(rules.define(rule))
+    problems = check(rules.define(rule), promised=promised)
     if problems:
         raise RuleProblemsError(problems)
     if rule.sign:
@@ -129,9 +135,11 @@ def _rates(facts: Facts, *, is_sample: bool) -> Rates:
     return load_rates([moment]).of(moment, known_at=now)
 
 
-def _template_problems(definition: RuleDefinition) -> tuple[Problem, ...]:
+def _template_problems(
+    definition: RuleDefinition, promised: Collection[str]
+) -> tuple[Problem, ...]:
     try:
-        _ = _compiled(definition).request
+        _ = _compiled(definition, promised).request
     except TemplateError as error:
         return error.problems
     return ()
@@ -160,18 +168,18 @@ def _trigger_problems(definition: RuleDefinition) -> list[Problem]:
     ]
 
 
-def _compiled(definition: RuleDefinition) -> CompiledRule:
+def _compiled(definition: RuleDefinition, promised: Collection[str] = ()) -> CompiledRule:
     return CompiledRule(
         organization_id=0,
         rule_id=UNSAVED,
         version=0,
         status=RuleStatus.DRAFT,
         definition=definition,
-        partner=_partner(definition.partner_id),
+        partner=_partner(definition.partner_id, promised),
     )
 
 
-def _partner(partner_id: int | None) -> PartnerSecrets | None:
+def _partner(partner_id: int | None, promised: Collection[str]) -> PartnerSecrets | None:
     partner = Partner.objects.filter(pk=partner_id).first() if partner_id else None
     if partner is None:
         return None
@@ -182,7 +190,10 @@ def _partner(partner_id: int | None) -> PartnerSecrets | None:
         name=partner.name,
         status=partner.status,
         allowed_hosts=frozenset(partner.allowed_hosts),
-        sealed=dict(partner.credentials.values_list("name", "sealed")),
+        sealed={
+            **dict.fromkeys(promised, ""),
+            **dict(partner.credentials.values_list("name", "sealed")),
+        },
     )
 
 

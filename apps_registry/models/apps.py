@@ -94,6 +94,17 @@ class App(TenantModel):
     def __str__(self) -> str:
         return self.name
 
+    def claim(self, identifier: str) -> "BundleId | None":
+        """Take a bundle ID, which an archived app hands over; None if another app has it."""
+        held = BundleId.objects.select_related("app").filter(identifier=identifier).first()
+        held = held or BundleId(app=self, identifier=identifier)
+        if held.app_id != self.pk:
+            if held.app.status != Lifecycle.ARCHIVED:
+                return None
+            held.app = self
+        held.save()
+        return held
+
 
 class BundleId(TenantModel):
     """A store identifier of an app: iOS bundle ID or Android package name."""

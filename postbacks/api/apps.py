@@ -9,7 +9,6 @@ from rest_framework.response import Response
 from apps_registry.models import App, BundleId
 from apps_registry.models.apps import BUNDLE_ID
 from apps_registry.roles import Right
-from apps_registry.tenancy import Lifecycle
 from postbacks.api.base import OrganizationViewSet, RegistryViewSet
 from postbacks.api.fields import IdFilter, PublicId
 from postbacks.api.query import ArchivePage, Page
@@ -52,24 +51,12 @@ class AppSerializer(RowSerializer):
         if identifiers is not None:
             app.bundle_ids.exclude(identifier__in=identifiers).delete()
             for place, identifier in enumerate(dict.fromkeys(identifiers)):
-                if not claim(app, identifier):
+                if not app.claim(identifier):
                     raise serializers.ValidationError({"bundle_ids": {str(place): [_TAKEN]}})
         return app
 
 
 _TAKEN = "This bundle ID already belongs to one of your apps."
-
-
-def claim(app: App, identifier: str) -> BundleId | None:
-    """Give an app a bundle ID, which an archived app hands over; None if another app has it."""
-    held = BundleId.objects.select_related("app").filter(identifier=identifier).first()
-    held = held or BundleId(app=app, identifier=identifier)
-    if held.app_id != app.pk:
-        if held.app.status != Lifecycle.ARCHIVED:
-            return None
-        held.app = app
-    held.save()
-    return held
 
 
 class AppPage(ArchivePage):
@@ -111,7 +98,7 @@ class BundleIdSerializer(RowSerializer):
 
     def save(self, **_: object) -> Any:
         """Give the bundle ID to its app."""
-        self.instance = claim(**self.validated_data)
+        self.instance = self.validated_data["app"].claim(self.validated_data["identifier"])
         if self.instance is None:
             raise serializers.ValidationError({"identifier": [_TAKEN]})
         return self.instance

@@ -10,6 +10,7 @@ from postbacks.api.api_tokens import ApiTokenViewSet
 from postbacks.api.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.audit_log import AuditLogViewSet
 from postbacks.api.events import EventViewSet
+from postbacks.api.organization import OwnOrganizationViewSet
 from postbacks.api.partner_templates import PartnerTemplateViewSet
 from postbacks.api.partners import CampaignViewSet, PartnerViewSet
 from postbacks.api.postbacks import PostbackViewSet
@@ -45,6 +46,21 @@ def nothing_here(request: HttpRequest, address: str) -> HttpResponse:
 
 urlpatterns: list[URLPattern | URLResolver] = [
     *router.urls,
+    path(
+        "v1/organization",
+        OwnOrganizationViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
+        name="organization",
+    ),
+    path(
+        "v1/organization/export",
+        OwnOrganizationViewSet.as_view({"get": "export"}),
+        name="organization-export",
+    ),
+    path(
+        "v1/organization/import",
+        OwnOrganizationViewSet.as_view({"post": "import_configuration"}),
+        name="organization-import",
+    ),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("schema", RedirectView.as_view(pattern_name="schema")),
     path("docs/", DocsView.as_view(url_name="schema"), name="docs"),

@@ -1,0 +1,90 @@
+"""What a configuration document holds. Things are known by their names: ids mean nothing elsewhere.
+
+Only what is in use is written: archived rows are history, and secrets are named and never shown.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+FORMAT = "postbacks/organization"
+VERSION = 1
+MOST_ROWS = 2_000  # of a kind
+
+Names = Annotated[list[str], Meta(max_length=200)]
+
+
+class OrganizationPart(Struct, forbid_unknown_fields=True):
+    """Settings of the organization itself. Its name stays its own."""
+
+    time_zone: str
+
+
+class AppPart(Struct, forbid_unknown_fields=True):
+    """An app and the names by which stores know it."""
+
+    name: str
+    platform: str
+    store_id: str = ""
+    time_zone: str = "UTC"
+    store_share: str = "0.3"
+    bundle_ids: Names = []
+
+
+class PartnerPart(Struct, forbid_unknown_fields=True):
+    """A partner, where its credentials may go, and what they are called."""
+
+    name: str
+    allowed_hosts: Names = []
+    credentials: Names = []
+    template: str = ""
+
+
+class CampaignPart(Struct, forbid_unknown_fields=True):
+    """A campaign of an app at a partner."""
+
+    name: str
+    app: str
+    partner: str
+    remote_campaign_id: str = ""
+
+
+class Document(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The whole of it. A rule is its fields by name, `app` and `partner` by theirs."""
+
+    format: str
+    version: int
+    organization: OrganizationPart
+    apps: Annotated[list[AppPart], Meta(max_length=MOST_ROWS)] = []
+    partners: Annotated[list[PartnerPart], Meta(max_length=MOST_ROWS)] = []
+    campaigns: Annotated[list[CampaignPart], Meta(max_length=MOST_ROWS)] = []
+    callback_rules: Annotated[list[dict[str, Any]], Meta(max_length=MOST_ROWS)] = []
+
+
+class Unreadable(Exception):  # noqa: N818  # it is a state of the file
+    """The document is none; the message says where and why."""
+
+
+def read(data: object) -> Document:
+    """Return the document that parsed JSON is. Raises Unreadable."""
+    try:
+        document = msgspec.convert(data, Document)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise Unreadable(str(error)) from None
+    if document.format != FORMAT or document.version != VERSION:
+        raise Unreadable(
+            f"This is {document.format} {document.version}; here {FORMAT} {VERSION} is read."
+        )
+    return document
+
+
+def parse(text: bytes) -> Document:
+    """Return the document of a file. Raises Unreadable."""
+    try:
+        data = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"This is not JSON: {error}") from None
+    if b"\\u0000" in msgspec.json.encode(data):  # as JSON writes it; PostgreSQL can't hold it
+        raise Unreadable("A text holds the character NUL.")
+    return read(data)

@@ -1,0 +1,107 @@
+"""Writes the current organization's configuration down, in an order that never changes."""
+
+from decimal import Decimal
+
+import msgspec
+from django.db import models
+
+from apps_registry.audit import Action, record
+from apps_registry.models import App, Campaign, Organization, Partner
+from apps_registry.tenancy import Lifecycle, current_organization
+from postbacks.configuration.document import (
+    FORMAT,
+    VERSION,
+    AppPart,
+    CampaignPart,
+    Document,
+    OrganizationPart,
+    PartnerPart,
+)
+from postbacks.models import CallbackRule, RuleStatus
+
+RULE_REFERENCES = ("app", "partner")
+
+
+def export() -> dict[str, object]:
+    """Return the configuration as JSON's own types, and have the audit log know of it."""
+    record(Action.EXPORTED, name="configuration")
+    organization = Organization.objects.get(pk=current_organization() or 0)
+    document = Document(
+        format=FORMAT,
+        version=VERSION,
+        organization=OrganizationPart(time_zone=organization.time_zone),
+        apps=[_app(app) for app in _in_use(App).prefetch_related("bundle_ids")],
+        partners=[_partner(one) for one in _in_use(Partner).prefetch_related("credentials")],
+        campaigns=_campaigns(),
+        callback_rules=[rule_part(rule) for rule in _rules()],
+    )
+    exported: dict[str, object] = msgspec.to_builtins(document)
+    return exported
+
+
+def rule_fields() -> list[str]:
+    """Return the fields of a rule that people write; a new one is exported by itself."""
+    return [
+        field.name
+        for field in CallbackRule._meta.concrete_fields
+        if field.editable and not field.is_relation and not field.primary_key
+    ]
+
+
+def rule_part(rule: CallbackRule) -> dict[str, object]:
+    """Return a rule by its fields' names."""
+    values = {name: getattr(rule, name) for name in rule_fields()}
+    if rule.status == RuleStatus.SUSPENDED:
+        values["status"] = RuleStatus.PAUSED  # we suspended it here; elsewhere it is just not on
+    references = {name: _name(getattr(rule, name)) for name in RULE_REFERENCES}
+    part: dict[str, object] = msgspec.to_builtins({**values, **references})
+    return part
+
+
+def plain(share: Decimal) -> str:
+    """Return a decimal without the zeros that its column adds."""
+    return f"{share.normalize():f}"
+
+
+def _app(app: App) -> AppPart:
+    return AppPart(
+        name=app.name,
+        platform=app.platform,
+        store_id=app.store_id,
+        time_zone=app.time_zone,
+        store_share=plain(app.store_share),
+        bundle_ids=sorted(bundle_id.identifier for bundle_id in app.bundle_ids.all()),
+    )
+
+
+def _partner(partner: Partner) -> PartnerPart:
+    return PartnerPart(
+        name=partner.name,
+        allowed_hosts=list(partner.allowed_hosts),
+        credentials=sorted(credential.name for credential in partner.credentials.all()),
+        template=partner.template,
+    )
+
+
+def _campaigns() -> list[CampaignPart]:
+    """Return the campaigns whose app and partner are in use as well."""
+    rows = _in_use(Campaign).filter(app__status=Lifecycle.ACTIVE, partner__status=Lifecycle.ACTIVE)
+    return [
+        CampaignPart(row.name, row.app.name, row.partner.name, row.remote_campaign_id)
+        for row in rows.select_related("app", "partner").order_by("app__name", "name")
+    ]
+
+
+def _rules() -> "models.QuerySet[CallbackRule]":
+    """Return the rules that can still send: of nothing that is archived."""
+    gone = models.Q(app__status=Lifecycle.ARCHIVED) | models.Q(partner__status=Lifecycle.ARCHIVED)
+    rows = CallbackRule.objects.select_related("app", "partner").order_by("name")
+    return rows.exclude(status=RuleStatus.ARCHIVED).exclude(gone)
+
+
+def _in_use(model: type[models.Model]) -> "models.QuerySet":
+    return model._default_manager.filter(status=Lifecycle.ACTIVE).order_by("name")
+
+
+def _name(row: App | Partner | None) -> str | None:
+    return row.name if row else None
