@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 
 from apps_registry.models import User
 from apps_registry.theme import AdminSite
-from postbacks import visits
+from postbacks import configuration_pages, visits
 from postbacks.insights.overview_context import overview_context
 from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of
 from postbacks.operating import pages as operating
@@ -68,6 +68,16 @@ class PostbacksAdminSite(AdminSite):
         switch = self.admin_view(self.switch_organization)
         return [
             path("switch-organization/", switch, name="switch_organization"),
+            path(
+                "configuration/export/",
+                self.admin_view(configuration_pages.export_page),
+                name="export_configuration",
+            ),
+            path(
+                "configuration/import/",
+                self.admin_view(configuration_pages.import_page),
+                name="import_configuration",
+            ),
             *operating.addresses(),
             *theirs,
         ]
