@@ -12,11 +12,12 @@ from postbacks.callbacks.conditions import canonical_operator, words_of
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.macros.authentication import ALGORITHMS, ENCODINGS, SIGNED_PARTS
 
-# Longest first: “≥5” must not be read as another operator with a strange value.
-_OPERATORS: Final = sorted((*OPERATORS, *ALIASES), key=len, reverse=True)
-_LINE: Final = re.compile(
-    rf"(\S+?)\s*({'|'.join(map(re.escape, _OPERATORS))})(?:\s+|$|(?<=\W))(.*)"
+# A word stands between blanks, a sign may touch its neighbors; ≥ is tried before >.
+_WORDS: Final = "|".join(it for it in OPERATORS if it.isascii() and it[0].isalpha())
+_SIGNS: Final = "|".join(
+    sorted((it for it in (*OPERATORS, *ALIASES) if not it[0].isalpha()), key=len, reverse=True)
 )
+_LINE: Final = re.compile(rf"(\S+?)(?:\s+({_WORDS})(?:\s+|$)|\s*({_SIGNS})\s*)(.*)")
 _EXAMPLE: Final = "country in DE,AT"
 _AUTHENTICATION: Final = (
     "type", "credential", "user", "password", "header", "algorithm", "encoding", "over",
@@ -132,7 +133,8 @@ def _condition(line: str, number: int) -> dict[str, object]:
     found = _LINE.fullmatch(line)
     if found is None:
         raise ValidationError(f"Line {number}: write it as {_EXAMPLE}")
-    field, operator, text = found[1], canonical_operator(found[2]), found[3].strip()
+    field, operator = found[1], canonical_operator(found[2] or found[3])
+    text = found[4].strip()
     return {"field": field, "operator": operator, "value": _value(operator, text)}
 
 

@@ -101,15 +101,20 @@ def lines_of(definition: Mapping[str, object], names: Names) -> tuple[Line, ...]
     )
 
 
+def changes_between(before: Sequence[Line], after: Sequence[Line]) -> tuple[Change, ...]:
+    """Return what is said differently, line by line."""
+    texts = {line.title: line.text for line in before}
+    return tuple(
+        Change(line.title, texts.get(line.title, ""), line.text)
+        for line in after
+        if texts.get(line.title) != line.text
+    )
+
+
 def _saved(
     version: CallbackRuleVersion, lines: Sequence[Line], before: Sequence[Line] | None
 ) -> SavedVersion:
-    texts = {line.title: line.text for line in before or ()}
-    changes = tuple(
-        Change(line.title, texts.get(line.title, ""), line.text)
-        for line in lines
-        if before is not None and texts.get(line.title) != line.text
-    )
+    changes = () if before is None else changes_between(before, lines)
     by = str(version.saved_by) if version.saved_by else ""
     return SavedVersion(version.number, version.created_at, by, changes, tuple(lines))
 

@@ -19,11 +19,11 @@ from apps_registry.roles import Right
 from apps_registry.tenant_admin import TenantRelatedFilter
 from apps_registry.theme import Tone, badge
 from postbacks import rulebook
-from postbacks.admin.rule_actions import SwitchingAdmin
 from postbacks.admin.rule_form import CallbackRuleForm
 from postbacks.admin.rule_layout import FIELDS
 from postbacks.admin.rule_page import live_page_of, page_of
 from postbacks.admin.rule_preview import SAMPLE
+from postbacks.admin.rule_versions import VersionedAdmin
 from postbacks.admin.template_pages import TemplatePages
 from postbacks.admin.translate_page import TranslatePage, translated_url
 from postbacks.models import CallbackRule, RuleStatus
@@ -39,7 +39,7 @@ _MOST_BADGES = 4
 
 
 @admin.register(CallbackRule)
-class CallbackRuleAdmin(SwitchingAdmin):
+class CallbackRuleAdmin(VersionedAdmin):
     """Which events send a postback to whom, and what it says."""
 
     form = CallbackRuleForm

@@ -108,8 +108,12 @@ class ConditionSerializer(StrictSerializer):
 class ConditionsSerializer(StrictSerializer):
     """What an event must fulfil: all of a list, or any of it. An empty list: nothing."""
 
-    all = ConditionSerializer(many=True, required=False, max_length=MOST_CONDITIONS)  # type: ignore[call-arg]  # for its list
-    any = ConditionSerializer(many=True, required=False, max_length=MOST_CONDITIONS)  # type: ignore[call-arg]  # for its list
+    all = serializers.ListField(
+        child=ConditionSerializer(), required=False, max_length=MOST_CONDITIONS
+    )
+    any = serializers.ListField(
+        child=ConditionSerializer(), required=False, max_length=MOST_CONDITIONS
+    )
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return one of the two lists."""

@@ -1,0 +1,146 @@
+"""Beside the page of a rule: its versions, compared and restored, and copies for other apps."""
+
+from dataclasses import dataclass
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from apps_registry.models import App, User
+from apps_registry.tenancy import Lifecycle
+from postbacks import rule_history, rulebook
+from postbacks.admin.rule_actions import SwitchingAdmin
+from postbacks.admin.rule_words import Change, SavedVersion, changes_between, history_of
+from postbacks.models import CallbackRule, CallbackRuleVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two versions and what changed from the older to the newer one."""
+
+    older: int
+    newer: int
+    changes: tuple[Change, ...]
+
+
+class CopyForm(forms.Form):
+    """Asks which apps get a copy of a rule."""
+
+    apps: "forms.ModelMultipleChoiceField[App]" = forms.ModelMultipleChoiceField(
+        label="Apps",
+        queryset=None,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": "Choose at least one app."},
+    )
+
+    def __init__(self, data: QueryDict | None, rule: CallbackRule) -> None:
+        super().__init__(data)
+        apps = App.objects.exclude(status=Lifecycle.ARCHIVED).exclude(pk=rule.app_id or 0)
+        self.fields["apps"].queryset = apps.order_by("name")  # type: ignore[attr-defined]  # it has
+
+
+class VersionedAdmin(SwitchingAdmin):
+    """A rule whose versions and copies have pages of their own."""
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the two pages."""
+        views = (("versions", self.versions_view), ("copy", self.copy_view))
+        pages = [
+            path(
+                f"<path:object_id>/{name}/",
+                self.admin_site.admin_view(view),
+                name=f"postbacks_callbackrule_{name}",
+            )
+            for name, view in views
+        ]
+        return [*pages, *super().get_urls()]
+
+    def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """List versions, compare two of them, and restore one after asking."""
+        rule = self._rule(request, object_id)
+        history = history_of(rule)
+        asked = _chosen(history, request.POST.get("number"))
+        if request.method == "POST":
+            if not self.has_change_permission(request, rule):
+                raise PermissionDenied
+            if asked is None:
+                raise Http404
+            if request.POST.get("confirmed"):
+                return self._restore(request, rule, asked.number)
+        context = {
+            **self._context(request, rule, f"Versions of {rule}"),
+            "history": history,
+            "may_restore": self.has_change_permission(request, rule),
+            "asked": asked and Comparison(rule.version, asked.number, _between(
+                history, rule.version, asked.number)),
+            "comparison": _comparison(history, request.GET),
+        }  # fmt: skip
+        template = "admin/postbacks/callbackrule/versions.html"
+        return TemplateResponse(request, template, context)
+
+    def copy_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for apps and make a draft of the rule for each."""
+        rule = self._rule(request, object_id)
+        if not self.has_change_permission(request, rule):
+            raise PermissionDenied
+        form = CopyForm(request.POST if request.method == "POST" else None, rule)
+        if form.is_valid():
+            try:
+                copies = rule_history.copy_to(rule, form.cleaned_data["apps"], by=_person(request))
+            except rulebook.RuleProblemsError as refusal:
+                form.add_error(None, str(refusal))
+            else:
+                for copy in copies:
+                    self.log_addition(request, copy, f"Copied from {rule}.")
+                names = ", ".join(copy.name for copy in copies)
+                self.message_user(request, f"Drafts made: {names}.", messages.SUCCESS)
+                return HttpResponseRedirect(reverse("admin:postbacks_callbackrule_changelist"))
+        context = {**self._context(request, rule, f"Copy {rule} to other apps"), "form": form}
+        return TemplateResponse(request, "admin/postbacks/callbackrule/copy.html", context)
+
+    def _restore(self, request: HttpRequest, rule: CallbackRule, number: int) -> HttpResponse:
+        version = CallbackRuleVersion.objects.select_related("rule").get(rule=rule, number=number)
+        try:
+            restored = rule_history.restore(version, by=_person(request))
+        except ValidationError as refusal:
+            self.message_user(request, " ".join(refusal.messages), messages.ERROR)
+        except (rule_history.NotRestorableError, rulebook.RuleProblemsError) as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+        else:
+            done = f"Says again what version {number} said."
+            self.log_change(request, restored, done)
+            self.message_user(request, f"{restored}: {done}", messages.SUCCESS)
+        return HttpResponseRedirect(request.path)
+
+    def _rule(self, request: HttpRequest, object_id: str) -> CallbackRule:
+        rule = self.get_object(request, object_id)
+        if not isinstance(rule, CallbackRule) or not self.has_view_permission(request, rule):
+            raise Http404
+        return rule
+
+    def _context(self, request: HttpRequest, rule: CallbackRule, title: str) -> dict[str, object]:
+        context = self.admin_site.each_context(request)
+        return {**context, "title": title, "opts": self.opts, "rule": rule}
+
+
+def _chosen(history: tuple[SavedVersion, ...], number: str | None) -> SavedVersion | None:
+    return next((version for version in history if str(version.number) == number), None)
+
+
+def _comparison(history: tuple[SavedVersion, ...], asked: QueryDict) -> Comparison | None:
+    older, newer = _chosen(history, asked.get("older")), _chosen(history, asked.get("newer"))
+    if older is None or newer is None:
+        return None
+    return Comparison(older.number, newer.number, _between(history, older.number, newer.number))
+
+
+def _between(history: tuple[SavedVersion, ...], older: int, newer: int) -> tuple[Change, ...]:
+    lines = {version.number: version.lines for version in history}
+    return changes_between(lines.get(older, ()), lines.get(newer, ()))
+
+
+def _person(request: HttpRequest) -> User | None:
+    return request.user if isinstance(request.user, User) else None
