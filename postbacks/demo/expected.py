@@ -98,11 +98,22 @@ def _owed(rule: DemoRule, accepted: Iterable[_Accepted]) -> list[SentEvent]:
     wanted = [
         one.event
         for one in accepted
-        if rule.app in (None, one.app) and not one.triggers.isdisjoint(rule.triggers)
+        if rule.app in (None, one.app)
+        and not one.triggers.isdisjoint(rule.triggers)
+        and _fulfils(rule, one.event)
     ]
     if rule.frequency is Frequency.FIRST:
         return list({event.install_id: event for event in wanted}.values())
     return wanted
+
+
+def _fulfils(rule: DemoRule, event: SentEvent) -> bool:
+    """Return whether the event comes from where the rule wants it, and from far enough."""
+    if rule.countries and event.fields.get("country") not in rule.countries:
+        return False
+    params = event.fields.get("params")
+    level = params.get("level", 0) if isinstance(params, Mapping) else 0
+    return bool(level >= rule.least_level)
 
 
 def _skipped(rule: DemoRule, owed: Iterable[SentEvent]) -> int:

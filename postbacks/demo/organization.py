@@ -129,12 +129,14 @@ def _rule(
         partner=partner,
         triggers=list(rule.triggers),
         frequency=rule.frequency.value,
+        conditions=rule.conditions,
         method=rule.method,
         url=partner_url + rule.path,
         headers=dict(rule.headers),
         body_type=rule.body_type.value,
         body=rule.body,
         missing_values=rule.missing_values.value,
+        sign=rule.sign,
         retry_delays=list(rule.retry_delays),
     )
 

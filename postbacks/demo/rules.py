@@ -44,7 +44,10 @@ class MissingValues(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DemoRule:
-    """This is one callback rule: no app means both apps; the path is the stand-in's."""
+    """This is one callback rule: no app means both apps; the path is the stand-in's.
+
+    Events outside of `countries` or below `least_level`, where they are given, are not sent.
+    """
 
     name: str
     triggers: tuple[str, ...]
@@ -57,6 +60,19 @@ class DemoRule:
     body: str = ""
     missing_values: MissingValues = MissingValues.EMPTY
     retry_delays: tuple[int, ...] = _SHORT_WAITS
+    countries: tuple[str, ...] = ()
+    least_level: int = 0
+    sign: bool = False
+
+    @property
+    def conditions(self) -> dict[str, object]:
+        """The conditions as a rule keeps them."""
+        lines: list[dict[str, object]] = []
+        if self.countries:
+            lines.append({"field": "country", "operator": "in", "value": list(self.countries)})
+        if self.least_level:
+            lines.append({"field": "params.level", "operator": "≥", "value": self.least_level})
+        return {"all": lines}
 
     @property
     def required_macros(self) -> frozenset[str]:
@@ -120,12 +136,20 @@ DEMO_RULES: tuple[DemoRule, ...] = (
         triggers=("*",),
         method="POST",
         path="/ok/events",
+        sign=True,
         body_type=BodyType.JSON,
         body=(
             '{"id": "{{postback_id}}", "event_id": "{{event_id}}", "name": "{{event_name}}", '
             '"at": {{time_in_ms}}, "platform": "{{platform}}", "country": "{{country}}", '
             '"revenue": {{revenue}}, "level": {{params.level}}}'
         ),
+    ),
+    DemoRule(
+        name="Keen players in Europe",
+        triggers=("level_up",),
+        path="/ok/keen?install={{install_id}}&level={{params.level}}&country={{country}}",
+        countries=("DE", "FR", "GB"),
+        least_level=3,
     ),
     DemoRule(
         name="Opens on iOS for re-engagement",

@@ -164,3 +164,19 @@ def test_a_postback_without_a_required_id_is_owed_but_skipped(
 def test_a_rule_that_cannot_be_counted_from_outside_is_refused(rule: DemoRule) -> None:
     with pytest.raises(ValueError, match=rule.name):
         expect([], [rule])
+
+
+def test_conditions_leave_out_other_countries_and_lower_levels() -> None:
+    def level_up(number: int, country: str, level: int) -> SentEvent:
+        fields = _event(number, "level_up").fields
+        return SentEvent({**fields, "country": country, "params": {"level": level}})
+
+    rule = DemoRule(
+        name="keen", triggers=("level_up",), path="/ok", countries=("DE", "FR"), least_level=3
+    )
+    events = [
+        level_up(1, "DE", 3), level_up(2, "FR", 4), level_up(3, "US", 9), level_up(4, "DE", 2),
+        _event(5, "level_up"),
+    ]  # fmt: skip
+
+    assert expect([_call(*events)], [rule]).by_rule == {"keen": 2}
