@@ -28,7 +28,7 @@ class NewPostback:
     delay_seconds: int
     host: str
     reason: str
-    paced: bool  # the rule limits how fast it sends
+    paced: bool = False  # the rule limits how fast it sends
 
 
 _OWE = f"""
