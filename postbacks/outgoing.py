@@ -9,7 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would be a tenth of a postback's rendering
 class OutgoingRequest:
     """One HTTP request, complete but for the headers that every postback carries."""
 
@@ -19,7 +19,7 @@ class OutgoingRequest:
     body: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, likewise
 class Rendering:
     """A request rendered twice from the same values.
 

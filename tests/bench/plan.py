@@ -18,6 +18,7 @@ class Plan:
     log_rows: int
     log_depth: int
     log_looks: int
+    rendering_batches: int
     ends_after: float  # no further round is begun that would end later than this, in seconds
 
 
@@ -31,6 +32,7 @@ FULL = Plan(
     log_rows=500_000,
     log_depth=400_000,
     log_looks=7,
+    rendering_batches=200,
     ends_after=1_200.0,  # three rounds on any machine that is not far too slow
 )
 QUICK = Plan(
@@ -43,6 +45,7 @@ QUICK = Plan(
     log_rows=50_000,
     log_depth=40_000,
     log_looks=5,
+    rendering_batches=40,
     ends_after=49.0,
 )
 RATES = (50, 50, 200)  # events per second of the latency row; the references bear no more

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from postbacks.embedded import EmbeddedServer
-from tests.bench import log_pages, sink, table
+from tests.bench import log_pages, rendering, sink, table
 from tests.bench.plan import FULL, QUICK
 from tests.bench.rounds import ROWS, Rounds
 from tests.bench.stage import Stage
@@ -69,6 +69,9 @@ class Session:
         if "log" in self.wanted:
             self._say(f"Writing a delivery log of {self.plan.log_rows:,} postbacks …")
             rows.append(log_pages.measure(self.stage, self.plan))
+        if "rendering" in self.wanted:
+            self._say("Rendering …")
+            rows.append(rendering.measure(self.plan))
         return rows
 
     def _said_of_rounds(self, done: int) -> str:

@@ -11,7 +11,7 @@ from postbacks.callbacks.macros.expressions import Expression
 from postbacks.callbacks.macros.headers import CompiledHeaders
 from postbacks.callbacks.macros.problems import RenderError
 from postbacks.callbacks.macros.url import CompiledUrl
-from postbacks.callbacks.macros.value import MASK, Rates, Scope, Value
+from postbacks.callbacks.macros.value import MASK, Rates, Scope, Value, present
 from postbacks.outgoing import OutgoingRequest, Rendering
 
 LONGEST_BODY: Final = 1_048_576
@@ -57,6 +57,8 @@ class CompiledRequest:
     body: Body | None = field(repr=False)
     allowed_hosts: frozenset[str] = field(repr=False)
     has_secrets: bool = field(repr=False)
+    plain_names: tuple[str, ...] = field(repr=False)  # "" where there is more to a macro
+    others: tuple[tuple[int, Expression], ...] = field(repr=False)
     authentication: Authentication | None = field(default=None, repr=False)
 
     def missing_required(
@@ -93,15 +95,31 @@ class CompiledRequest:
         Raises RenderError if a value would have changed more than its own place. A required macro
         without a value is like any other here: previews show such requests.
         """
-        scope = Scope(values, credentials, rates)
-        results = [it.evaluate(scope) for it in self.expressions]
+        results = self._results(values, credentials, rates)
         wire = self._request(results, self.url.authority_for(results, self.allowed_hosts))
-        shown, missing = self._shown(wire, results), self._missing(results)
-        secrets = self._secrets(results) if self.has_secrets else ()
+        missing = self._missing(results) if None in results else ()
+        if not self.has_secrets:
+            return Rendering(wire, wire, missing)
+        shown, secrets = self._shown(results), self._secrets(results)
         if self.authentication is None:
             return Rendering(wire, shown, missing, secrets)
         wire, proof = self.authentication.prove(wire, credentials)
         return Rendering(wire, self.authentication.show(shown), missing, (*secrets, proof))
+
+    def _results(
+        self, values: Mapping[str, Value], credentials: Mapping[str, str], rates: Rates | None
+    ) -> list[object]:
+        """These are the values of all macros in order. Most are looked up and nothing more."""
+        find = values.get
+        results: list[object] = [
+            value if type(value := find(name)) is str and value else present(value)
+            for name in self.plain_names
+        ]
+        if self.others:
+            scope = Scope(values, credentials, rates)
+            for place, expression in self.others:
+                results[place] = expression.evaluate(scope)
+        return results
 
     def _secrets(self, results: Sequence[object]) -> tuple[str, ...]:
         return tuple(
@@ -110,9 +128,7 @@ class CompiledRequest:
             if expression.secret and result is not None
         )
 
-    def _shown(self, wire: OutgoingRequest, results: Sequence[object]) -> OutgoingRequest:
-        if not self.has_secrets:
-            return wire
+    def _shown(self, results: Sequence[object]) -> OutgoingRequest:
         masked = [
             MASK
             if expression.secret and (result is not None or expression.hides_absence)
@@ -131,8 +147,6 @@ class CompiledRequest:
         return OutgoingRequest(self.method, url, self.headers.render(results), body)
 
     def _missing(self, results: Sequence[object]) -> tuple[str, ...]:
-        if None not in results:
-            return ()
         names: dict[str, None] = {}
         for expression, result in zip(self.expressions, results, strict=True):
             if result is None and not expression.hides_absence:

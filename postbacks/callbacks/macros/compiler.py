@@ -73,6 +73,10 @@ class _Compiler:
             allowed_hosts=self.allowed_hosts,
             authentication=authentication,
             has_secrets=authentication is not None or any(it.secret for it in expressions),
+            plain_names=tuple(it.plain_name or "" for it in expressions),
+            others=tuple(
+                (place, it) for place, it in enumerate(expressions) if it.plain_name is None
+            ),
         )
 
     def _in_order(self) -> list[Problem]:

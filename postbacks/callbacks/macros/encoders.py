@@ -5,11 +5,12 @@ Each place has a safe way, and a raw way that refuses what would change the requ
 
 import json
 import re
+from functools import lru_cache
 from typing import Final, NoReturn
 from urllib.parse import quote
 
 from postbacks.callbacks.macros.problems import RenderError
-from postbacks.callbacks.macros.skeleton import Encoder, Hole
+from postbacks.callbacks.macros.skeleton import UNRESERVED, Encoder, Hole
 from postbacks.callbacks.macros.value import MASK, json_of, json_string_content, text_of
 
 RAW_REFUSED: Final = "raw_changed_request"
@@ -62,10 +63,21 @@ def _text(value: object) -> str:
 def _percent(value: object) -> str:
     if value is None:
         return ""
-    text = text_of(value)
-    if text.isalnum() and text.isascii():
+    text = value if isinstance(value, str) else text_of(value)
+    if not text.strip(UNRESERVED):  # nothing is left of it: most values need no encoding
         return text
-    return text if value is MASK else quote(text, safe="", errors="replace")
+    if value is MASK:
+        return text
+    return _quoted_short(text) if len(text) <= _SHORT else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="", errors="replace")
+
+
+# What needs encoding comes again and again: campaign names, user agents, models.
+_SHORT: Final = 256
+_quoted_short = lru_cache(maxsize=4_096)(_quoted)
 
 
 def _raw_path(value: object) -> str:

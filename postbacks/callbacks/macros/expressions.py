@@ -58,6 +58,12 @@ class Expression:
         return None
 
     @property
+    def plain_name(self) -> str | None:
+        """This is the name of the macro if its value is sent as it is, as most are."""
+        is_plain = len(self.sources) == 1 and self.sources[0].is_plain and not self.filters
+        return self.sources[0].name if is_plain else None
+
+    @property
     def hides_absence(self) -> bool:
         """This tells whether even the lack of a value would say something about a credential."""
         return any(source.secret for source in self.sources)

@@ -32,11 +32,15 @@ class UnknownNameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """This is one name, understood: `name` is canonical, without endings."""
+    """This is one name, understood: `name` is canonical, without endings.
+
+    `is_plain` tells that reading it is looking up `name` and nothing more.
+    """
 
     name: str
     read: Reader
     secret: bool = False
+    is_plain: bool = False
 
 
 def understand(name: str, credential_names: Collection[str] = ()) -> Source:
@@ -85,7 +89,7 @@ def _from_catalogue(name: str) -> Source:
     if base not in CATALOGUE:
         raise UnknownNameError(f"Unknown macro {name[:80]}.", _nearest_macro(name))
     _check_endings(name, base)
-    return Source(base, _with_steps(_value_reader(base), steps))
+    return Source(base, _with_steps(_value_reader(base), steps), is_plain=not steps)
 
 
 def _check_endings(name: str, base: str) -> None:

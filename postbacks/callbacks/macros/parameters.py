@@ -7,7 +7,7 @@ from typing import Final
 
 from postbacks.callbacks.macros.encoders import for_parameter, url_literal
 from postbacks.callbacks.macros.problems import Problems
-from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Skeleton, Slot, fill
+from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Line, Skeleton, Slot, fill, laid_out
 
 _BETWEEN_QUERY: Final = re.compile("&")
 _BETWEEN_FORM: Final = re.compile(r"[&\r\n]")
@@ -30,13 +30,13 @@ class Parameters:
     """This is a list of parameters."""
 
     parameters: tuple[Parameter, ...]
-    chunks: tuple[Chunk, ...]
+    line: Line
     drop: bool
 
     def render(self, results: Sequence[object]) -> str:
         """This writes the parameters, without those that are dropped."""
         if not self.drop:
-            return fill(self.chunks, results)
+            return self.line.fill(results)
         kept = (it for it in self.parameters if not it.is_dropped(results))
         return "&".join([fill(it.chunks, results) for it in kept])
 
@@ -60,7 +60,7 @@ def _compile(
             compiled.append(_parameter(skeleton, start, end, problems))
         start = end + 1
     return Parameters(
-        tuple(compiled), _joined(compiled), drop and any(it.droppable for it in compiled)
+        tuple(compiled), laid_out(_joined(compiled)), drop and any(it.droppable for it in compiled)
     )
 
 

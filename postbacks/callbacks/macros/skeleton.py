@@ -5,6 +5,7 @@ what a person wrote, so no value can ever take part in it.
 """
 
 import re
+import string
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from postbacks.callbacks.macros.parser import MacroCall, macros_in
 from postbacks.callbacks.macros.problems import Problems
 
 HOLE: Final = "\0"
+UNRESERVED: Final = string.ascii_letters + string.digits + "-._~"
 MOST_MACROS: Final = 200
 
 _UNSENDABLE: Final = re.compile("[\0\ud800-\udfff]")
@@ -47,6 +49,37 @@ class Slot:
 
 
 Chunk = str | Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """This is chunks laid out to be filled often: texts with gaps, and what goes into each gap.
+
+    Only for places that write text as text: a whole JSON value has quotes around it.
+    """
+
+    texts: tuple[str, ...]
+    slots: tuple[tuple[int, int, Encoder], ...]
+
+    def fill(self, results: Sequence[object]) -> str:
+        """This writes text and values one after the other."""
+        pieces = list(self.texts)
+        for place, index, encode in self.slots:
+            value = results[index]
+            # Most values are of characters that every place writes as they are.
+            is_safe = type(value) is str and not value.strip(UNRESERVED)
+            pieces[place] = value if is_safe else encode(value)  # type: ignore[call-overload]  # str
+        return "".join(pieces)
+
+
+def laid_out(chunks: Sequence[Chunk]) -> Line:
+    """These are the same chunks, quicker to fill."""
+    return Line(
+        tuple(it if isinstance(it, str) else "" for it in chunks),
+        tuple(
+            (place, it.index, it.encode) for place, it in enumerate(chunks) if isinstance(it, Slot)
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

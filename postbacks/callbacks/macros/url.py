@@ -60,11 +60,11 @@ class CompiledUrl:
     slashes: int
     query: Parameters | None
     has_raw: bool
+    plain: str | None  # everything before the query, if no macro stands in it
 
     def render(self, results: Sequence[object], authority: str) -> str:
         """This writes the URL, or raises RenderError if it would not be the template's any more."""
-        path = [it if isinstance(it, str) else it.render(results) for it in self.path]
-        url = f"{self.scheme}://{authority}{''.join(path)}"
+        url = self._before_query(results, authority) if self.plain is None else self.plain
         query = self.query.render(results) if self.query is not None else ""
         url = f"{url}?{query}" if query else url
         if len(url) > LONGEST_URL:
@@ -72,6 +72,10 @@ class CompiledUrl:
         if self.has_raw and not self._is_same_place(url, authority):
             raise RenderError(RAW_REFUSED, "A raw value would have changed where the URL leads.")
         return url
+
+    def _before_query(self, results: Sequence[object], authority: str) -> str:
+        path = [it if isinstance(it, str) else it.render(results) for it in self.path]
+        return f"{self.scheme}://{authority}{''.join(path)}"
 
     def authority_for(self, results: Sequence[object], allowed_hosts: Collection[str]) -> str:
         """This is host and port for the wire; a host that is a credential is checked here."""
@@ -114,16 +118,19 @@ def compile_url(skeleton: Skeleton, problems: Problems, *, drop: bool) -> Compil
         query = compile_query(skeleton, path_end + 1, problems, drop=drop)
     if place is None:
         return None
+    path = _path(skeleton, beginning.end(), path_end, problems)
+    is_plain = host_hole is None and all(isinstance(it, str) for it in path)
     return CompiledUrl(
         scheme=scheme,
         authority=authority.lower() if host_hole is None else "",
         host=place[0],
         port=place[1] or DEFAULT_PORTS[scheme],
         host_index=None if host_hole is None else host_hole.index,
-        path=_path(skeleton, beginning.end(), path_end, problems),
+        path=path,
         slashes=skeleton.text.count("/", beginning.end(), path_end),
         query=query,
         has_raw=any(hole.raw for hole in skeleton.holes.values()),
+        plain=f"{scheme}://{authority.lower()}{''.join(map(str, path))}" if is_plain else None,
     )
 
 

@@ -22,6 +22,7 @@ _SECOND: Final = timedelta(seconds=1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _FIRST_MILLISECONDS: Final = 100_000_000_000  # as seconds it would be the year 5138
 _MOST_DIGITS: Final = 60  # 1E+999999 is short to send us and long to write out
+_MOST_BITS: Final = _MOST_DIGITS * 3
 _DEEPEST: Final = 64
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{1,40})?")
 _quoted: Final = json.JSONEncoder(ensure_ascii=False).encode
@@ -62,12 +63,12 @@ def present(value: object) -> object | None:
     """This is the value, or None if it is empty or a number that can't be written out."""
     if isinstance(value, str):
         return value or None
+    if type(value) is int:
+        return value if value.bit_length() <= _MOST_BITS else None
     if isinstance(value, float):
         value = Decimal(repr(value))
     if isinstance(value, Decimal):
         return value if value.is_finite() and _is_writable(value) else None
-    if isinstance(value, int) and value.bit_length() > _MOST_DIGITS * 3:
-        return None
     return value
 
 
@@ -75,12 +76,15 @@ def text_of(value: object) -> str:
     """This is a value as text: Unix seconds, true/false, digits without an exponent, JSON."""
     if isinstance(value, str):
         return value
-    if isinstance(value, Mapping | list | tuple):
-        return json_of(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return format(value, "f")
+        text = str(value)
+        return text if "E" not in text else format(value, "f")
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, Mapping | list | tuple):
+        return json_of(value)
     if isinstance(value, datetime):
         return str(unix_seconds(value))
     return str(value)
@@ -167,9 +171,7 @@ def _parsed(text: str) -> datetime | None:
 
 
 def _is_writable(number: Decimal) -> bool:
+    if number.adjusted() > _MOST_DIGITS:
+        return False
     exponent = number.as_tuple().exponent
-    return (
-        isinstance(exponent, int)
-        and exponent >= -_MOST_DIGITS
-        and number.adjusted() <= _MOST_DIGITS
-    )
+    return isinstance(exponent, int) and exponent >= -_MOST_DIGITS
