@@ -81,6 +81,11 @@ UNFOLD = {
                     _page("Partners", "handshake", "apps_registry.partner"),
                     _page("Campaigns", "campaign", "apps_registry.campaign"),
                     _page("Callback rules", "rule_settings", "postbacks.callbackrule"),
+                    {
+                        "title": "Macros",
+                        "icon": "data_object",
+                        "link": reverse_lazy("admin:postbacks_callbackrule_macros"),
+                    },
                 ],
             },
             {

@@ -19,6 +19,7 @@ from apps_registry.roles import Right
 from apps_registry.tenant_admin import TenantRelatedFilter
 from apps_registry.theme import Tone, badge
 from postbacks import rulebook
+from postbacks.admin.macro_page import CataloguePage
 from postbacks.admin.rule_form import CallbackRuleForm
 from postbacks.admin.rule_layout import FIELDS
 from postbacks.admin.rule_page import live_page_of, page_of
@@ -123,7 +124,7 @@ class CallbackRuleAdmin(VersionedAdmin):
         """Add the preview of a form that is being written, and the ways to a new rule."""
         view = self.admin_site.admin_view(self.preview_view)
         address = path("preview/", view, name="postbacks_callbackrule_preview")
-        pages = (*TemplatePages(self).urls, *TranslatePage(self).urls)
+        pages = (*TemplatePages(self).urls, *TranslatePage(self).urls, *CataloguePage(self).urls)
         return [address, *pages, *super().get_urls()]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from postbacks.api.api_tokens import ApiTokenViewSet
 from postbacks.api.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.audit_log import AuditLogViewSet
 from postbacks.api.events import EventViewSet
+from postbacks.api.macros import MacroViewSet
 from postbacks.api.organization import OwnOrganizationViewSet
 from postbacks.api.partner_templates import PartnerTemplateViewSet
 from postbacks.api.partners import CampaignViewSet, PartnerViewSet
@@ -61,6 +62,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         OwnOrganizationViewSet.as_view({"post": "import_configuration"}),
         name="organization-import",
     ),
+    path("v1/macros", MacroViewSet.as_view({"get": "list"}), name="macro-list"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("schema", RedirectView.as_view(pattern_name="schema")),
     path("docs/", DocsView.as_view(url_name="schema"), name="docs"),

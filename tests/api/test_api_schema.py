@@ -51,6 +51,7 @@ def test_every_address_of_the_contract_is_described():
         "campaigns/{id}": {"get", "put", "patch", "delete"},
         "events": {"get", "post"},
         "events/{event_id}": {"get"},
+        "macros": {"get"},
         "organization/signing-secrets": {"get"},
         "organization/signing-secrets/rotate": {"post"},
         "organization/signing-secrets/{id}": {"get"},

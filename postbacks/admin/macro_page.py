@@ -1,0 +1,131 @@
+"""The page on which people look macros up: all of them, or those that a search finds."""
+
+from dataclasses import dataclass
+
+from django.contrib.admin import ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+
+from postbacks.callbacks.macros import CATALOGUE, FILTERS, Filter, Group, Macro
+from postbacks.callbacks.macros.catalogue import elsewhere
+from postbacks.callbacks.macros.elsewhere import VENDORS
+
+_ADDRESS = "postbacks_callbackrule_macros"
+_PLATFORMS = {"ios": "iOS", "tv": "TV", "android": "Android", "amazon": "Amazon"}
+
+
+@dataclass(frozen=True, slots=True)
+class OthersName:
+    """What one other vendor calls a macro."""
+
+    vendor: str
+    names: str
+
+
+@dataclass(frozen=True, slots=True)
+class MacroLine:
+    """One macro as people read it."""
+
+    name: str
+    text: str
+    description: str
+    example: str
+    platforms: str
+    is_personal: bool
+    is_money: bool
+    others: tuple[OthersName, ...]
+
+    def is_found_by(self, words: list[str]) -> bool:
+        """Tell whether every word of a search occurs in something about the macro."""
+        about = [self.name, self.text, self.description, self.platforms]
+        about += [f"{it.vendor} {it.names}" for it in self.others]
+        everything = " ".join(about).lower()
+        return all(word in everything for word in words)
+
+
+@dataclass(frozen=True, slots=True)
+class MacroSection:
+    """Macros under one heading."""
+
+    title: str
+    anchor: str
+    lines: tuple[MacroLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MacroPage:
+    """Everything that the page shows. `count` is of macros found."""
+
+    search: str
+    sections: tuple[MacroSection, ...]
+    filters: tuple[Filter, ...]
+
+    @property
+    def count(self) -> int:
+        """Return how many macros are shown."""
+        return sum(len(section.lines) for section in self.sections)
+
+
+class CataloguePage:
+    """Serves the page below the list of callback rules."""
+
+    def __init__(self, model_admin: ModelAdmin) -> None:
+        self.model_admin = model_admin
+        self.site = model_admin.admin_site
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        """Return the page's address."""
+        return [path("macros/", self.site.admin_view(self.view), name=_ADDRESS)]
+
+    def view(self, request: HttpRequest) -> HttpResponse:
+        """Show what may be written between two braces."""
+        if not self.model_admin.has_view_permission(request):
+            raise PermissionDenied
+        context = {
+            **self.site.each_context(request),
+            "title": "Macros",
+            "macros": macro_page(request.GET.get("q", "").strip()),
+        }
+        return TemplateResponse(request, "admin/postbacks/callbackrule/catalogue.html", context)
+
+
+def macro_page(search: str) -> MacroPage:
+    """Return the catalogue by group, as far as a search leaves it."""
+    words = search.lower().split()
+    sections = (
+        MacroSection(
+            group.value,
+            group.name.lower().replace("_", "-"),
+            tuple(
+                line
+                for macro in CATALOGUE.values()
+                if macro.group == group and (line := _line(macro)).is_found_by(words)
+            ),
+        )
+        for group in Group
+    )
+    filters = tuple(it for it in FILTERS.values() if _has_all(it, words))
+    return MacroPage(search, tuple(it for it in sections if it.lines), filters)
+
+
+def _has_all(each: Filter, words: list[str]) -> bool:
+    return all(word in f"{each.name} {each.description}".lower() for word in words)
+
+
+def _line(macro: Macro) -> MacroLine:
+    return MacroLine(
+        name=macro.name,
+        text="{{" + macro.name + "}}",
+        description=macro.description,
+        example=macro.example,
+        platforms=", ".join(_PLATFORMS[it] for it in macro.platforms) or "all",
+        is_personal=macro.personal,
+        is_money=macro.money,
+        others=tuple(
+            OthersName(VENDORS[vendor].name, " ".join(names))
+            for vendor, names in elsewhere(macro.name).items()
+        ),
+    )

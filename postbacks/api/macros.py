@@ -1,0 +1,106 @@
+"""The macros that templates may name, for programs that write rules."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps_registry.roles import Right
+from postbacks.api.base import OrganizationViewSet
+from postbacks.api.query import Query
+from postbacks.callbacks.macros import CATALOGUE, FILTERS, Group, Macro, MacroType
+from postbacks.callbacks.macros.catalogue import elsewhere
+from postbacks.models import CallbackRule
+
+
+class MacroSerializer(serializers.Serializer):
+    """One macro."""
+
+    name = serializers.CharField(help_text="Written {{name}} in a template.")
+    group = serializers.ChoiceField([(it.value, it.value) for it in Group])
+    description = serializers.CharField()
+    type = serializers.ChoiceField([(it.value, it.value) for it in MacroType])
+    example = serializers.CharField()
+    platforms = serializers.ListField(
+        child=serializers.CharField(), help_text="Which platforms have it; none means all."
+    )
+    personal = serializers.BooleanField(
+        help_text="It tells who somebody is, and is left out where consent is missing."
+    )
+    money = serializers.BooleanField(
+        help_text="It tells revenue, and is left out by rules that send none."
+    )
+    elsewhere = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        help_text="What other vendors call it, as their URLs spell it.",
+    )
+
+
+class FilterSerializer(serializers.Serializer):
+    """One filter, written after a bar."""
+
+    name = serializers.CharField()
+    description = serializers.CharField()
+    example = serializers.CharField()
+
+
+class CatalogueSerializer(serializers.Serializer):
+    """All macros and filters, on one page."""
+
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+    results = MacroSerializer(many=True)
+    filters = FilterSerializer(many=True)
+
+
+class MacroQuery(Query):
+    """Filters of macros."""
+
+    group = serializers.ChoiceField([(it.value, it.value) for it in Group], required=False)
+    platform = serializers.CharField(
+        required=False, help_text="Only macros that this platform has, for example ios."
+    )
+
+
+class MacroViewSet(OrganizationViewSet):
+    """What may be written between two braces, and what each of it means."""
+
+    model = CallbackRule
+    pagination_class = None  # type: ignore[assignment]  # the catalogue is one page
+    serializer_class = CatalogueSerializer
+    queries = {"list": MacroQuery}
+    rights = {"list": Right.READ}
+
+    @extend_schema(responses={200: OpenApiResponse(CatalogueSerializer(many=False))})
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer the whole catalogue: it is the same for every organization."""
+        asked = self.query.validated_data
+        found = [_row(macro) for macro in CATALOGUE.values() if _is_asked_for(macro, asked)]
+        filters = [
+            {"name": it.name, "description": it.description, "example": it.example}
+            for it in FILTERS.values()
+        ]
+        return Response({"next": None, "previous": None, "results": found, "filters": filters})
+
+
+def _is_asked_for(macro: Macro, asked: dict[str, str]) -> bool:
+    platform = asked.get("platform")
+    return asked.get("group") in {None, macro.group.value} and (
+        platform is None or not macro.platforms or platform in macro.platforms
+    )
+
+
+def _row(macro: Macro) -> dict[str, object]:
+    return {
+        "name": macro.name,
+        "group": macro.group.value,
+        "description": macro.description,
+        "type": macro.type.value,
+        "example": macro.example,
+        "platforms": macro.platforms,
+        "personal": macro.personal,
+        "money": macro.money,
+        "elsewhere": elsewhere(macro.name),
+    }
