@@ -127,7 +127,7 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
             },
         )
     ]
-    facts = ("public_id", "state", "created")
+    facts = ("public_id", "template", "state", "created")
     readonly_fields = facts
     inlines = [CredentialInline]
 

@@ -96,7 +96,10 @@ class TemplateForm(forms.Form):
         name = str(self.cleaned_data["name"])
         partner: Any = Partner(name=name)
         partner.organization_id = current_organization()
-        partner.validate_constraints()
+        try:
+            partner.validate_constraints()
+        except ValidationError as taken:
+            raise ValidationError(taken.messages) from None
         return name
 
     def clean(self) -> dict[str, Any]:
