@@ -22,8 +22,9 @@ _SET_UP_ROWS = {
 RIGHTS = {
     "v1/apps": _SET_UP_ROWS,
     "v1/partners": _SET_UP_ROWS,
+    "v1/partner-templates": {"list": READ, "retrieve": READ},
     "v1/campaigns": _SET_UP_ROWS,
-    "v1/callback-rules": {**_SET_UP_ROWS, "preview": READ},
+    "v1/callback-rules": {**_SET_UP_ROWS, "preview": READ, "translate": READ},
     "v1/bundle-ids": {"list": READ, "retrieve": READ, "create": SET_UP, "destroy": SET_UP},
     "v1/sdk-keys": {
         "list": READ,
@@ -44,6 +45,7 @@ REQUESTS = {
     "partial_update": ("PATCH", "/{id}"),
     "destroy": ("DELETE", "/{id}"),
     "preview": ("POST", "/preview"),
+    "translate": ("POST", "/translate"),
     "resend": ("POST", "/{id}/resend"),
     "rotate": ("POST", "/{id}/rotate"),
 }
@@ -105,6 +107,7 @@ def _row(tenant, path, program):
         "v1/sdk-keys": lambda: api.rows("sdk-keys")[0]["id"],
         "v1/api-tokens": lambda: program.rows("api-tokens")[0]["id"],
         "v1/partners": lambda: api.post("partners", {"name": "A"}).data["id"],
+        "v1/partner-templates": lambda: "slack",
         "v1/campaigns": lambda: _campaign(tenant),
         "v1/callback-rules": lambda: api.post("callback-rules", DRAFT).data["id"],
         "v1/events": lambda: report(tenant.sdk_key),
