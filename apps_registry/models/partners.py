@@ -53,7 +53,7 @@ class Partner(TenantModel):
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
 
-    audited = ("name", "allowed_hosts", "status")
+    audited = ("name", "template", "allowed_hosts", "status")
 
     class Meta(TenantModel.Meta):
         db_table = "partner"
