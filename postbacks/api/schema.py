@@ -70,7 +70,7 @@ class ProblemSchema(AutoSchema):
         """Return the serializer of this action's query parameters."""
         queries = getattr(self.view, "queries", {})
         query = queries.get(getattr(self.view, "action", None))
-        return [query] if query else []
+        return [query] if query and query().fields else []  # none has nothing to describe
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         responses: dict[str, Any] = super()._get_response_bodies(direction)

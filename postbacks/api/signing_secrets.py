@@ -44,7 +44,7 @@ class FreshSigningSecretSerializer(SigningSecretSerializer):
         fields = (*SigningSecretSerializer.Meta.fields, "secret")
 
 
-class RotationSerializer(StrictSerializer):
+class SigningRotationSerializer(StrictSerializer):
     """How a signing secret is changed."""
 
     overlap_hours = serializers.IntegerField(
@@ -61,11 +61,11 @@ class SigningSecretViewSet(OrganizationViewSet):
     queries = {"list": Page}
     rights = {"list": Right.READ, "retrieve": Right.READ, "rotate": Right.MANAGE}
 
-    @extend_schema(request=RotationSerializer, responses={201: FreshSigningSecretSerializer})
+    @extend_schema(request=SigningRotationSerializer, responses={201: FreshSigningSecretSerializer})
     @action(detail=False, methods=["post"], serializer_class=FreshSigningSecretSerializer)
     def rotate(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Make a new secret and answer it; the one before stays valid for the overlap."""
-        rotation = RotationSerializer(data=request.data)
+        rotation = SigningRotationSerializer(data=request.data)
         rotation.is_valid(raise_exception=True)
         overlap = timedelta(hours=rotation.validated_data["overlap_hours"])
         fresh = rotate_signing_secret(overlap)
