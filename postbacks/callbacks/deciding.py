@@ -103,8 +103,10 @@ def _decide(
     partner = rule.partner.public_id if rule.partner else None
     postback = PostbackFacts(id=public_id, created_at=now, partner_event_name=name, partner=partner)
     facts = facts_of(event, installed_at=standing.installed_at, postback=postback)
-    if rule.conditions.lines and rule.conditions.refusal(every_value(facts)) is not None:
-        return None
+    if rule.conditions.lines:
+        values = every_value(facts, rates)
+        if rule.conditions.refusal(values, rates=rates) is not None:
+            return None
     reason, host = "", ""
     if name is None:
         reason = SkipReason.NOT_MAPPED

@@ -53,9 +53,9 @@ def values_for(rule: CompiledRule, facts: Facts, rates: Rates | None = None) -> 
     )
 
 
-def every_value(facts: Facts) -> Mapping[str, Value]:
+def every_value(facts: Facts, rates: Rates | None = None) -> Mapping[str, Value]:
     """Return the macros' values for conditions, which disclose nothing to anybody."""
-    return macro_values(facts)
+    return macro_values(facts, rates=rates)
 
 
 def lacks_consent(rule: CompiledRule, facts: Facts) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from postbacks.callbacks.consent import consent_is_missing
 from postbacks.callbacks.definition import RuleDefinition
-from postbacks.callbacks.matching import Occasion, partner_event_name, wants
+from postbacks.callbacks.matching import Occasion, partner_event_name, wants, why_not
 
 NOW = datetime(2026, 5, 4, 10, tzinfo=UTC)
 
@@ -152,3 +152,24 @@ def test_consent_is_missing_only_on_evidence(fields: dict[str, object], missing:
     names = ("Lumen Ads", "39db5afa-0000-4000-8000-000000000000")
 
     assert consent_is_missing(fields, partner=names) is missing
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"app_id": 2}, "app"),
+        ({"triggers": ("install",)}, "trigger"),
+        ({"attribution_scope": "any_attributed"}, "attribution_scope"),
+        ({"window_days": 1}, "window"),
+        ({"sampling_percent": 0}, "sampling"),
+        ({"app_id": 2, "sampling_percent": 0}, "app"),
+    ],
+)
+def test_the_reason_is_the_first_thing_that_is_not_wanted(
+    changes: dict[str, object], code: str | None
+) -> None:
+    refusal = why_not(rule(**changes), PURCHASE)
+
+    assert (refusal.code if refusal else None) == code
+    assert wants(rule(**changes), PURCHASE) is (code is None)

@@ -1,0 +1,64 @@
+"""Conditions at work: what they refuse leaves no postback, and uses no first time up."""
+
+import pytest
+
+from apps_registry.tenancy import tenant
+from postbacks import pipeline, roles
+from tests import database
+from tests.events import event, postbacks_of, record
+from tests.make import Tenant, make_rule, make_tenant
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def decided(of: Tenant, *events: dict[str, object], **fields: object) -> list[str]:
+    """Decide events under one rule and return the ids of those that owe a postback."""
+    with tenant(of.organization.pk):
+        make_rule(**fields)
+    record(of, *events)
+    with database.as_role(roles.WORKER):
+        pipeline.decide_events()
+    return [str(postback.sdk_event_id) for postback in postbacks_of(of)]
+
+
+def conditions(field: str, operator: str, value: object) -> dict[str, object]:
+    return {"all": [{"field": field, "operator": operator, "value": value}]}
+
+
+def test_only_events_that_fulfil_the_conditions_owe_a_postback() -> None:
+    wanted = event(revenue="5.00", currency="USD")
+    cheap, free = event(revenue="4.99", currency="USD"), event()
+
+    owed = decided(make_tenant(), wanted, cheap, free, conditions=conditions("revenue", "≥", 5))
+
+    assert owed == [wanted["event_id"]]
+
+
+def test_conditions_read_money_in_us_dollars() -> None:
+    paid = event(revenue="5.00", currency="USD")
+
+    owed = decided(make_tenant(), paid, conditions=conditions("revenue_usd_gross", ">", "4"))
+
+    assert owed == [paid["event_id"]]
+
+
+def test_conditions_read_what_is_withheld_from_the_partner() -> None:
+    private = event(revenue="5.00", currency="USD", idfa="6D92078A-8246-4BA4-AE5B-76104861E7DC",
+                    limit_ad_tracking=True)  # fmt: skip
+
+    owed = decided(
+        make_tenant(), private, send_revenue=False, conditions=conditions("revenue", "=", "5")
+    )
+
+    assert owed == [private["event_id"]]
+
+
+def test_a_refused_event_does_not_use_the_first_time_up() -> None:
+    cheap, wanted = event(params={"level": 1}), event(params={"level": 7})
+
+    owed = decided(
+        make_tenant(), cheap, wanted, frequency="first",
+        conditions=conditions("params.level", ">", 5),
+    )  # fmt: skip
+
+    assert owed == [wanted["event_id"]]
