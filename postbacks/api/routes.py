@@ -62,7 +62,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         OwnOrganizationViewSet.as_view({"post": "import_configuration"}),
         name="organization-import",
     ),
-    path("v1/macros", MacroViewSet.as_view({"get": "list"}), name="macro-list"),
+    path("v1/macros", MacroViewSet.as_view({"get": "catalogue"}), name="macros"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("schema", RedirectView.as_view(pattern_name="schema")),
     path("docs/", DocsView.as_view(url_name="schema"), name="docs"),
