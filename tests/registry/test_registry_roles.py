@@ -8,9 +8,9 @@ from apps_registry.roles import Right, Role, allows
 @pytest.mark.parametrize(
     ("role", "rights"),
     [
-        (Role.OWNER, {Right.READ, Right.SET_UP, Right.RESEND, Right.MANAGE}),
-        (Role.MARKETER, {Right.READ, Right.SET_UP, Right.RESEND}),
-        (Role.ANALYST, {Right.READ}),
+        (Role.OWNER, {Right.READ, Right.EXPORT, Right.SET_UP, Right.RESEND, Right.MANAGE}),
+        (Role.MARKETER, {Right.READ, Right.EXPORT, Right.SET_UP, Right.RESEND}),
+        (Role.ANALYST, {Right.READ, Right.EXPORT}),
     ],
 )
 def test_a_role_has_its_rights_and_no_other(role: Role, rights: set[Right]) -> None:
