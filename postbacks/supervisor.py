@@ -33,6 +33,7 @@ WEDGED_SECONDS = 18.0  # a part silent so long means the cluster is ended and st
 GRACE_SECONDS = 18.0  # longer than one request may take
 LAST_SECONDS = 3.0  # for django-q2 to end by itself once no pump runs any more
 HOUSEKEEPING_SECONDS = 3600.0
+NOTICE_SECONDS = 30.0  # how soon owners are told of a suspended rule
 _FORGET_SECONDS = 600.0
 
 
@@ -99,6 +100,7 @@ class Supervisor:
             HOUSEKEEPING_SECONDS,
             lambda: tasks.start_housekeeping(cluster=self.name),
         )
+        self._ask("notice", NOTICE_SECONDS, lambda: tasks.start_notice(cluster=self.name))
         silences = self._silences()
         for slot in range(settings.PUMPS):
             if silences[f"pump:{slot}"] > REPLACE_SECONDS:

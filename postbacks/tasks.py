@@ -4,9 +4,10 @@ The queue may lose tasks: in Redis a killed worker's are gone. Rows are the trut
 supervisor asks again for what gives no sign of life.
 """
 
+import functools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
@@ -14,7 +15,9 @@ from django.db import connection, transaction
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
-from postbacks import database, pipeline
+from apps_registry.acting import SYSTEM, acting
+from apps_registry.tenancy import tenant
+from postbacks import database, notices, pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.http import Sender
@@ -64,6 +67,42 @@ def housekeeping() -> None:
     ):
         while forget():
             pass
+
+
+def tenant_task(task: Callable[[int], None]) -> Callable[[int, int], None]:
+    """Have a task work for one organization, whose id comes first, and for no other.
+
+    The queue knows nothing of tenants: a payload holds ids, never what they lead to.
+    """
+
+    @functools.wraps(task)
+    def of_organization(organization_id: int, row_id: int) -> None:
+        with acting(SYSTEM), tenant(organization_id):
+            task(row_id)
+
+    return of_organization
+
+
+@tenant_task
+def tell_of_suspension(rule_id: int) -> None:
+    """Tell the owners that a rule was suspended."""
+    notices.tell_of_suspension(rule_id)
+
+
+def notice() -> None:
+    """Have somebody told of whatever happened to their organization."""
+    for organization_id, rule_id in list(notices.untold_suspensions()):
+        async_task(
+            "postbacks.tasks.tell_of_suspension",
+            organization_id,
+            rule_id,
+            cluster=settings.WORKER_NAME,
+        )
+
+
+def start_notice(*, cluster: str) -> None:
+    """Have a worker look whether somebody must be told of something."""
+    async_task("postbacks.tasks.notice", cluster=cluster)
 
 
 def start_pump(slot: int, *, cluster: str) -> None:

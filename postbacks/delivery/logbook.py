@@ -83,7 +83,7 @@ WITH input AS MATERIALIZED (
            outcome, status_code, error, detail, request, response
     FROM ours
 ), suspended AS (
-    UPDATE callback_rule SET status = 'suspended'
+    UPDATE callback_rule SET status = 'suspended', suspension_told_at = NULL
     FROM ours
     WHERE ours.suspend_rule AND callback_rule.organization_id = ours.organization_id
       AND callback_rule.id = ours.rule_id AND callback_rule.status = 'active'

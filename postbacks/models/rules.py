@@ -235,6 +235,7 @@ class CallbackRule(TenantModel):
         help_text="The most requests that run at the same time, for example 4. Empty: no limit.",
     )
     version = models.PositiveIntegerField(default=0, editable=False)
+    suspension_told_at = models.DateTimeField(null=True, editable=False)  # when owners were told
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

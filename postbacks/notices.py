@@ -1,0 +1,87 @@
+"""Tells an organization's owners by e-mail what they would otherwise find out too late."""
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from typing import cast
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import connection, transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from apps_registry.models import Membership
+from apps_registry.recording import RecordedQuerySet
+from apps_registry.roles import Role
+from apps_registry.tenancy import tenant
+from postbacks.models import CallbackRule, RuleStatus
+
+logger = logging.getLogger(__name__)
+
+_MOST_AT_ONCE = 200
+_UNTOLD = f"""
+SELECT organization_id, id FROM callback_rule
+WHERE status = '{RuleStatus.SUSPENDED}' AND suspension_told_at IS NULL ORDER BY id LIMIT %s
+"""  # noqa: S608  # only our own words are put in
+
+
+def untold_suspensions() -> Iterator[tuple[int, int]]:
+    """Yield organization and id of each suspended rule whose owners don't know yet.
+
+    Only the role worker sees every organization's rules; any other finds none.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_UNTOLD, [_MOST_AT_ONCE])
+        yield from cursor.fetchall()
+
+
+def tell_of_suspension(rule_id: int) -> None:
+    """Have the owners told that a rule of the current organization sends no more.
+
+    The mail leaves after the commit, since nothing may wait for a mail server in a transaction.
+    One that can't be sent is tried again with the next look.
+    """
+    rules = CallbackRule.objects.select_for_update(skip_locked=True)
+    rule = rules.filter(
+        pk=rule_id, status=RuleStatus.SUSPENDED, suspension_told_at__isnull=True
+    ).first()
+    if rule is None:
+        return  # told by another worker, or switched on again
+    _note(rule_id, told=True)
+    owners = Membership.objects.filter(
+        organization=rule.organization, role=Role.OWNER, user__is_active=True
+    )
+    addresses = list(owners.order_by("id").values_list("user__email", flat=True))
+    if addresses:
+        transaction.on_commit(partial(_send, _mail(rule, addresses), rule.organization_id, rule_id))
+
+
+def _mail(rule: CallbackRule, addresses: list[str]) -> EmailMessage:
+    page = reverse("admin:postbacks_callbackrule_change", args=[rule.pk])
+    name = " ".join(rule.name.split())  # a subject is one line
+    return EmailMessage(
+        subject=f"Callback rule suspended: {name}",
+        body=(
+            f"The callback rule “{rule.name}” sends nothing any more: its partner answered "
+            "410 Gone, which means that the address is gone for good.\n\n"
+            "Its postbacks wait. Correct the URL and switch the rule on; then they are sent.\n\n"
+            f"{settings.PUBLIC_URL}{page}\n"
+        ),
+        to=addresses[:1],
+        bcc=addresses[1:],  # owners need not learn each other's addresses from a mail
+    )
+
+
+def _send(mail: EmailMessage, organization_id: int, rule_id: int) -> None:
+    try:
+        mail.send()
+    except OSError:  # refused, unreachable, timed out; what smtplib raises is one too
+        logger.warning("A mail about rule %d could not be sent; it is tried again", rule_id)
+        with tenant(organization_id):
+            _note(rule_id, told=False)
+
+
+def _note(rule_id: int, *, told: bool) -> None:
+    rows = cast(RecordedQuerySet, CallbackRule.objects.filter(pk=rule_id))
+    rows.update_unrecorded(suspension_told_at=timezone.now() if told else None)
