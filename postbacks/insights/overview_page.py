@@ -40,6 +40,7 @@ class TroubleLine:
     """This is one of the rules with most failures, as people read it."""
 
     rule: str
+    partner: str
     words: str
     percent: str
     percent_drawn: float
@@ -153,7 +154,6 @@ def _outlook(failure: Failure, rule: CallbackRule, overview: Overview) -> str:
 def _trouble(trouble: RuleTrouble, rules: Mapping[int, CallbackRule]) -> TroubleLine:
     rule = rules[trouble.rule_id]
     words = (
-        rule.partner.name if rule.partner else "",
         f"{wording.number(trouble.failed)} failed" if trouble.failed else "",
         f"{wording.number(trouble.retrying)} trying again" if trouble.retrying else "",
         f"{wording.number(trouble.delivered)} delivered",
@@ -161,6 +161,7 @@ def _trouble(trouble: RuleTrouble, rules: Mapping[int, CallbackRule]) -> Trouble
     )
     return TroubleLine(
         rule=rule.name,
+        partner=rule.partner.name if rule.partner else "",
         words=" · ".join(filter(None, words)),
         percent=wording.percent(trouble.success_percent),
         percent_drawn=trouble.success_percent,

@@ -1,7 +1,7 @@
 """A tenant in whose every table there is a row, and in whose every text there is a marker."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -35,6 +35,10 @@ from tests import make
 from tests.database import as_role
 
 MARKER = "ZQXMARK"
+# What is read by code before it is shown, and so was checked when it was written.
+_READ_BY_CODE = {"time_zone", "password", "hash", "currency", "email", "object_id"}
+
+Change = Callable[["models.Field[object, object]"], sql.Composable | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +77,24 @@ def live_through(name: str) -> Story:
 
 def mark(story: Story) -> None:
     """Put the marker into every text, list and JSON of the story's rows."""
+    _write_into(story, _marked)
+    with as_role(roles.WORKER):
+        _keep_marked_entry(story)
+
+
+def fill_texts(story: Story, text: str) -> None:
+    """Put a text into every text, list and JSON of the story's rows, as much of it as fits."""
+    _write_into(story, lambda field: _filled(field, text))
+
+
+def _write_into(story: Story, change: Change) -> None:
     people = models.Q(memberships__organization=story.tenant.organization)
     users = [user.pk for user in User.objects.filter(people)]
     with as_role(roles.WORKER):
         for model in set(tenant_models()) - {AuditEntry}:  # nobody can change an entry
-            _mark(model, "organization_id", [story.organization_id])
-        _mark(Organization, "id", [story.organization_id])
-        _mark(User, "id", users)
-        _keep_marked_entry(story)
+            _write(model, "organization_id", [story.organization_id], change)
+        _write(Organization, "id", [story.organization_id], change)
+        _write(User, "id", users, change)
 
 
 def _keep_marked_entry(story: Story) -> None:
@@ -155,8 +169,8 @@ def _fields_of(
     return (field for field in model._meta.concrete_fields if isinstance(field, kind))
 
 
-def _mark(model: type[models.Model], owner: str, owners: list[int]) -> None:
-    changes = [change for field in model._meta.concrete_fields if (change := _marked(field))]
+def _write(model: type[models.Model], owner: str, owners: list[int], change: Change) -> None:
+    changes = [made for field in model._meta.concrete_fields if (made := change(field))]
     if not changes:
         return
     statement = sql.SQL("UPDATE {} SET {} WHERE {} = ANY(%s)").format(
@@ -180,3 +194,20 @@ def _marked(field: "models.Field[object, object]") -> sql.Composable | None:
     if longest < len(MARKER) or field.name == "password":
         return None
     return sql.SQL("{} = left({} || {}, {})").format(column, marker, column, sql.Literal(longest))
+
+
+def _filled(field: "models.Field[object, object]", text: str) -> sql.Composable | None:
+    column, value = sql.Identifier(field.column), sql.Literal(text)
+    if isinstance(field, models.JSONField):
+        return sql.SQL("{} = jsonb_build_object({}::text, {}::text)").format(column, value, value)
+    if isinstance(field, ArrayField):
+        longest = getattr(field.base_field, "max_length", None)
+        fitting = sql.Literal(text[:longest])
+        return sql.SQL("{} = ARRAY[{}]").format(column, fitting) if longest else None
+    is_text = isinstance(field, models.CharField | models.TextField) and not field.choices
+    if not is_text or field.name in _READ_BY_CODE or (field.max_length or 99) < 16:
+        return None
+    # A number at the end, since names are unique.
+    longest = sql.Literal((field.max_length or 20_000) - 8)
+    key = sql.Identifier(field.model._meta.pk.column)
+    return sql.SQL("{} = left({}, {}) || {}").format(column, value, longest, key)
