@@ -1,8 +1,10 @@
 """Which role may do what: each action of each address, against the one table of rights."""
 
+import re
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 
 from apps_registry.roles import Right, Role, allows
 from apps_registry.tenancy import tenant as tenant_of
@@ -22,9 +24,16 @@ _SET_UP_ROWS = {
 RIGHTS = {
     "v1/apps": _SET_UP_ROWS,
     "v1/partners": _SET_UP_ROWS,
-    "v1/partner-templates": {"list": READ, "retrieve": READ},
     "v1/campaigns": _SET_UP_ROWS,
-    "v1/callback-rules": {**_SET_UP_ROWS, "preview": READ, "translate": READ},
+    "v1/callback-rules": {
+        **_SET_UP_ROWS,
+        "preview": READ,
+        "translate": READ,
+        "versions": READ,
+        "version": READ,
+        "restore": SET_UP,
+        "copy": SET_UP,
+    },
     "v1/bundle-ids": {"list": READ, "retrieve": READ, "create": SET_UP, "destroy": SET_UP},
     "v1/sdk-keys": {
         "list": READ,
@@ -34,6 +43,9 @@ RIGHTS = {
         "rotate": MANAGE,
     },
     "v1/api-tokens": {"list": READ, "retrieve": READ, "create": READ, "destroy": READ},
+    "v1/partner-templates": {"list": READ, "retrieve": READ},
+    "v1/organization/signing-secrets": {"list": READ, "retrieve": READ, "rotate": MANAGE},
+    "v1/audit-log": {"list": READ, "retrieve": READ},
     "v1/events": {"list": READ, "retrieve": READ},
     "v1/postbacks": {"list": READ, "retrieve": READ, "resend": RESEND},
 }
@@ -48,7 +60,13 @@ REQUESTS = {
     "translate": ("POST", "/translate"),
     "resend": ("POST", "/{id}/resend"),
     "rotate": ("POST", "/{id}/rotate"),
+    "versions": ("GET", "/{id}/versions"),
+    "version": ("GET", "/{id}/versions/1"),
+    "restore": ("POST", "/{id}/versions/1/restore"),
+    "copy": ("POST", "/{id}/copy"),
 }
+# Some stand beside the rows.
+ELSEWHERE = {("v1/organization/signing-secrets", "rotate"): ("POST", "/rotate")}
 ACTIONS = [(path, action) for path, actions in RIGHTS.items() for action in actions]
 
 
@@ -71,7 +89,7 @@ def test_every_address_needs_a_right():
 @pytest.mark.parametrize(("path", "action"), ACTIONS)
 def test_a_role_may_do_what_its_rights_say(role, path, action):
     tenant = make.make_tenant()
-    method, suffix = REQUESTS[action]
+    method, suffix = ELSEWHERE.get((path, action), REQUESTS[action])
     program = program_of(Role(role), tenant)
     address = f"/api/{path}{suffix.format(id=_row(tenant, path, program))}"
     right = RIGHTS[path][action]
@@ -83,6 +101,23 @@ def test_a_role_may_do_what_its_rights_say(role, path, action):
     else:
         assert (answer.status, answer.content_type) == (403, PROBLEM)
         assert f"“{role}”" in answer.data["detail"]
+
+
+def test_nobody_does_anything_without_a_key():
+    paths = Client().get("/api/schema/").json()["paths"]
+    operations = [(method, path) for path, methods in paths.items() for method in methods]
+
+    def address(path):
+        return re.sub(r"\{\w+\}", str(uuid4()), path.replace("{number}", "1"))
+
+    answers = {
+        (method, path): Client().generic(method.upper(), address(path))
+        for method, path in operations
+    }
+
+    assert len(answers) > 30
+    assert [asked for asked, answer in answers.items() if answer.status_code != 401] == []
+    assert {answer["Content-Type"] for answer in answers.values()} == {PROBLEM}
 
 
 def test_what_a_role_may_not_do_is_not_done():
@@ -110,6 +145,8 @@ def _row(tenant, path, program):
         "v1/partner-templates": lambda: "slack",
         "v1/campaigns": lambda: _campaign(tenant),
         "v1/callback-rules": lambda: api.post("callback-rules", DRAFT).data["id"],
+        "v1/organization/signing-secrets": lambda: _signing_secret(api),
+        "v1/audit-log": lambda: _audit_entry(api),
         "v1/events": lambda: report(tenant.sdk_key),
         "v1/postbacks": lambda: _postback(tenant),
     }
@@ -119,6 +156,16 @@ def _row(tenant, path, program):
 def _campaign(tenant):
     with tenant_of(tenant.organization.pk):
         return str(make.make_campaign(tenant.app, make.make_partner()).public_id)
+
+
+def _audit_entry(api):
+    api.post("partners", {"name": "A"})
+    return api.rows("audit-log")[0]["id"]
+
+
+def _signing_secret(api):
+    api.post("organization/signing-secrets/rotate", {})
+    return api.rows("organization/signing-secrets")[0]["id"]
 
 
 def _postback(tenant):
