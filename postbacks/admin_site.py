@@ -3,12 +3,12 @@
 import functools
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.apps import apps
 from django.contrib.admin import ModelAdmin
-from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.core.exceptions import FieldDoesNotExist, PermissionDenied, ValidationError
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db.models import ForeignKey, ManyToManyField, Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.middleware.csrf import rotate_token
@@ -17,37 +17,11 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
-from apps_registry.models import User
 from apps_registry.theme import AdminSite
 from postbacks import configuration_pages, visits
 from postbacks.insights.overview_context import overview_context
 from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of
 from postbacks.operating import pages as operating
-
-
-class SignInForm(AdminAuthenticationForm):
-    """Lets in members of organizations, and operators."""
-
-    error_messages = {
-        **AdminAuthenticationForm.error_messages,
-        "invalid_login": (
-            "This address and password do not belong together. Capital letters count."
-        ),
-    }
-
-    def clean_username(self) -> str:
-        """Find people by their address however they write it."""
-        return str(self.cleaned_data["username"]).lower()
-
-    def confirm_login_allowed(self, user: AbstractBaseUser | AnonymousUser) -> None:
-        """Refuse a person who is inactive or a member of nothing, in words that help."""
-        if not user.is_active:
-            raise self.get_invalid_login_error()
-        if not isinstance(user, User) or not user.may_sign_in():
-            raise ValidationError(
-                "You are not a member of an organization yet. Ask an owner to add you.",
-                code="no_membership",
-            )
 
 
 class PostbacksAdminSite(AdminSite):
@@ -56,10 +30,10 @@ class PostbacksAdminSite(AdminSite):
     site_title = "Postbacks"
     site_header = "Postbacks"
     index_title = "Overview"
-    login_form = SignInForm
     enable_nav_sidebar = True
     packages = ("apps_registry.", "postbacks.")
-    left_out = frozenset({"search"})  # the theme's search keeps results across organizations
+    # The theme's search keeps results across organizations; passwords change under /accounts/.
+    left_out = frozenset({"search", "password_change_done"})
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Add our own addresses, and leave the theme's search out."""
@@ -131,6 +105,20 @@ class PostbacksAdminSite(AdminSite):
         if not isinstance(asked, ForeignKey | ManyToManyField):
             raise PermissionDenied
         return super().autocomplete_view(request)
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        """Lead to the sign-in page, and from there to where the person was going."""
+        wanted = request.GET.get(REDIRECT_FIELD_NAME)
+        query = f"?{urlencode({REDIRECT_FIELD_NAME: wanted})}" if wanted else ""
+        return HttpResponseRedirect(reverse("account_login") + query)
+
+    def password_change(  # type: ignore[override]  # a redirect is an answer too
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        """Lead to where people change their passwords."""
+        return HttpResponseRedirect(reverse("account_change_password"))
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Let in members; what each may do is decided by the role, page by page."""

@@ -16,7 +16,10 @@ class PostbacksConfig(AppConfig):
 
     def ready(self) -> None:
         """Have each start checked, and each `migrate` end with grants and partitions."""
-        from postbacks import database, visits  # models exist only now
+        from allauth.account.signals import user_logged_in  # models exist only now
+
+        from postbacks import database, visits
+        from postbacks.accounts import entries
         from postbacks.checks import (
             check_database_roles,
             check_partner_templates,
@@ -27,6 +30,8 @@ class PostbacksConfig(AppConfig):
         checks.register(check_partner_templates)
         checks.register(check_database_roles, checks.Tags.database)
         user_logged_out.connect(visits.end_with_session)
+        user_logged_out.connect(entries.note_sign_out)
+        user_logged_in.connect(entries.note_sign_in)
         post_migrate.connect(database.finish_migration, sender=self)
 
 

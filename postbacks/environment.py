@@ -30,6 +30,13 @@ def text(name: str, default: str = "") -> str:
     return str(_env.str(name, default="") or default)
 
 
+def required(name: str, *, beside: str) -> str:
+    """Return a setting that another one makes no sense without."""
+    if value := text(name):
+        return value
+    raise ImproperlyConfigured(f"The setting {name} must be set, since {beside} is.")
+
+
 def parsed(name: str, parse: Callable[[str], T], default: D) -> T | D:
     """Return the setting read by `parse`, whose ValueError becomes the sentence at the start."""
     value = text(name)
@@ -75,6 +82,15 @@ def geoip_database(value: str) -> Path:
     if not any(word in kind for word in ("Country", "City", "Enterprise", "country", "location")):
         raise ValueError(f"{path} knows no countries: it is of the type {kind}.")
     return path
+
+
+def email(value: str) -> dict[str, object]:
+    """Return Django's settings for a mail server's address, such as smtp+tls://user:pw@host:587."""
+    scheme = value.partition("://")[0]
+    if scheme not in environ.Env.EMAIL_SCHEMES:
+        known = ", ".join(environ.Env.EMAIL_SCHEMES)
+        raise ValueError(f"it must begin with one of {known}, and then “://”.")
+    return dict(environ.Env.email_url_config(value))
 
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:

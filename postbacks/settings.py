@@ -175,6 +175,12 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
 ]
 
 MIDDLEWARE = [
@@ -188,7 +194,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "postbacks.middleware.TenantOfRequest",  # innermost: its transaction ends after rendering
+    "allauth.account.middleware.AccountMiddleware",
+    "postbacks.middleware.TenantOfRequest",  # its transaction ends after rendering
+    "postbacks.accounts.required_factor.RequiredSecondFactor",  # asks the organization just opened
 ]
 
 ROOT_URLCONF = "postbacks.urls"
@@ -203,6 +211,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "postbacks.accounts.context.frame",
             ]
         },
     }
@@ -219,6 +228,48 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "admin:index"
+ACCOUNT_ADAPTER = "postbacks.accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {"login": "postbacks.accounts.forms.SignInForm"}
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"  # who follows an invitation's link has the mailbox
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Postbacks] "
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_RATE_LIMITS = {"login_failed": "20/5m/ip,5/5m/key"}  # per address that tries, and is tried
+MFA_ADAPTER = "postbacks.accounts.second_factor.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Postbacks"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # as above: every address has been proven
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PUBLIC_URL.startswith("https://")
+SOCIALACCOUNT_ADAPTER = "postbacks.accounts.single_sign_on.SingleSignOnAdapter"
+SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, list[dict[str, object]]]] = {}
+if environment.text("OIDC_SERVER_URL"):
+    SOCIALACCOUNT_PROVIDERS["openid_connect"] = {
+        "APPS": [
+            {
+                "provider_id": "sso",
+                "name": environment.text("OIDC_NAME", "single sign-on"),
+                "client_id": environment.required("OIDC_CLIENT_ID", beside="OIDC_SERVER_URL"),
+                "secret": environment.required("OIDC_CLIENT_SECRET", beside="OIDC_SERVER_URL"),
+                "settings": {"server_url": environment.text("OIDC_SERVER_URL")},
+            }
+        ]
+    }
+
+# Without a mail server, mails are printed: whoever tries Postbacks out finds links there.
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+globals().update(environment.parsed("EMAIL_URL", environment.email, default={}))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", "Postbacks <postbacks@localhost>")
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en-us"
@@ -267,6 +318,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1/",
     "ENUM_NAME_OVERRIDES": {
         "Lifecycle": "apps_registry.tenancy.Lifecycle",
+        "Role": "apps_registry.roles.Role",
+        "InvitationState": "apps_registry.models.invitations.InvitationState",
         "SdkKeyKind": "apps_registry.models.SdkKey.Kind",
         "RuleStatus": "postbacks.models.RuleStatus",
         "PostbackStatus": "postbacks.models.PostbackStatus",
@@ -305,7 +358,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"hide_keys": {"()": "postbacks.log_secrets.HideKeysInLinks"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["hide_keys"],
+        }
+    },
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {"postbacks": {"level": "INFO"}, "django_q": {"level": "WARNING"}},
 }

@@ -91,7 +91,9 @@ UNFOLD = {
             {
                 "title": "Organization",
                 "items": [
-                    _page("Members", "group", "apps_registry.membership"),
+                    _page(
+                        "Members", "group", "apps_registry.membership", "apps_registry.invitation"
+                    ),
                     _page("SDK keys", "key", "apps_registry.sdkkey"),
                     _page("API tokens", "token", "apps_registry.apitoken"),
                     _page("Signing secrets", "signature", "apps_registry.signingsecret"),

@@ -9,6 +9,7 @@ from postbacks.api.health import healthz, readyz
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
     path("admin/", admin.site.urls),
+    path("accounts/", include("postbacks.accounts.urls")),
     path("api/", include("postbacks.api.routes")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
@@ -16,4 +17,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 handler400 = "postbacks.api.problems.bad_request"
 handler404 = "postbacks.api.problems.not_found"
+handler429 = "postbacks.accounts.throttling.too_many_tries"  # allauth asks for it
 handler500 = "postbacks.api.problems.server_error"

@@ -4,12 +4,15 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from apps_registry import keys
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+
+from apps_registry import invitations, keys
 from apps_registry.models import (
     ApiToken,
     App,
     BundleId,
     Campaign,
+    Invitation,
     Membership,
     Organization,
     Partner,
@@ -40,6 +43,22 @@ def make_user(role: str = Role.OWNER, *, organization: Organization) -> User:
     user = User.objects.create_user(f"{role}{next(_numbers)}@example.com", "correct horse battery")
     Membership.objects.create(organization=organization, user=user, role=role)
     return user
+
+
+def make_invitation(
+    organization: Organization, email: str = "", role: str = Role.ANALYST
+) -> Invitation:
+    return invitations.invite(
+        organization_id=organization.pk, email=email or f"new{next(_numbers)}@example.com",
+        role=role, by=None,
+    )  # fmt: skip
+
+
+def make_second_factor(user: User) -> str:
+    """Set up an authenticator app; return its key."""
+    secret = generate_totp_secret()
+    TOTP.activate(user, secret)
+    return secret
 
 
 def make_organization(name: str = "Gem Harbor") -> Organization:

@@ -3,6 +3,7 @@
 from apps_registry.models.apps import App, BundleId, Platform, SdkKey
 from apps_registry.models.audit import AuditEntry
 from apps_registry.models.campaigns import Campaign
+from apps_registry.models.invitations import Invitation
 from apps_registry.models.organizations import Membership, Organization, User
 from apps_registry.models.partners import Partner, PartnerCredential
 from apps_registry.models.signing import SigningSecret
@@ -14,6 +15,7 @@ __all__ = [
     "AuditEntry",
     "BundleId",
     "Campaign",
+    "Invitation",
     "Membership",
     "Organization",
     "Partner",

@@ -40,10 +40,18 @@ class Organization(Recorded):
         validators=[valid_time_zone],
         help_text="Times are shown in this zone, for example Europe/Berlin.",
     )
+    require_second_factor = models.BooleanField(
+        "require a second factor",
+        default=False,
+        help_text=(
+            "Members set up an authenticator app or a passkey before they see any page, for "
+            "example to meet a customer's security rules. API tokens are not affected."
+        ),
+    )
     created_at = models.DateTimeField("created", auto_now_add=True)
     removed_at = models.DateTimeField("removed", null=True, editable=False)
 
-    audited = ("name", "time_zone", "removed_at")
+    audited = ("name", "time_zone", "require_second_factor", "removed_at")
 
     objects = models.Manager.from_queryset(RecordedQuerySet)()
 

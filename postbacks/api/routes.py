@@ -14,6 +14,7 @@ from postbacks.api.macros import MacroViewSet
 from postbacks.api.organization import OwnOrganizationViewSet
 from postbacks.api.partner_templates import PartnerTemplateViewSet
 from postbacks.api.partners import CampaignViewSet, PartnerViewSet
+from postbacks.api.people import InvitationViewSet, MemberViewSet
 from postbacks.api.postbacks import PostbackViewSet
 from postbacks.api.problems import problem
 from postbacks.api.rules import RuleViewSet
@@ -35,6 +36,8 @@ router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signin
 router.register("v1/events", EventViewSet, "event")
 router.register("v1/postbacks", PostbackViewSet, "postback")
 router.register("v1/audit-log", AuditLogViewSet, "audit-entry")
+router.register("v1/members", MemberViewSet, "member")
+router.register("v1/invitations", InvitationViewSet, "invitation")
 
 
 @csrf_exempt

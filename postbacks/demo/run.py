@@ -153,6 +153,7 @@ class Demo:
         (self.folder / DRIVING_FILE).unlink(missing_ok=True)
 
     def _stay(self) -> None:
+        self.say(f"Mails, such as invitations, are printed into {self.folder / 'web.log'}.")
         self.say(f"Up at {self.services.url}/admin/ until Ctrl-C.")
         try:
             while True:

@@ -9,7 +9,7 @@ from tests.admin.pages import sign_in, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ADD = "/admin/apps_registry/membership/add/"
+LIST = "/admin/apps_registry/membership/"
 
 
 def test_an_owner_renames_the_own_organization_and_finds_no_other() -> None:
@@ -22,33 +22,6 @@ def test_an_owner_renames_the_own_organization_and_finds_no_other() -> None:
 
     assert Organization.objects.get(pk=ours.organization.pk).name == "Gem Harbor Games"
     assert other.status_code == 302
-
-
-def test_a_person_with_an_account_is_added_by_address() -> None:
-    made = make.make_tenant()
-    person = User.objects.create_user("new@example.com", "correct horse battery")
-
-    submit(sign_in(made.owner), ADD, {"email": "New@Example.com", "role": Role.MARKETER})
-
-    membership = Membership.objects.get(user=person)
-    assert (membership.organization_id, membership.role) == (made.organization.pk, Role.MARKETER)
-
-
-@pytest.mark.parametrize(
-    ("email", "words"),
-    [
-        ("nobody@example.com", "Nobody has an account with this address."),
-        ("member@example.com", "This person is already a member."),
-    ],
-)
-def test_who_can_not_be_added_is_said_beside_the_address(email: str, words: str) -> None:
-    made = make.make_tenant()
-    person = User.objects.create_user("member@example.com", "correct horse battery")
-    Membership.objects.create(organization=made.organization, user=person)
-
-    answer = submit(sign_in(made.owner), ADD, {"email": email, "role": Role.ANALYST})
-
-    assert words in answer.content.decode()
 
 
 def test_the_last_owner_can_not_step_down() -> None:
@@ -71,3 +44,59 @@ def test_one_of_two_owners_can_step_down() -> None:
     submit(sign_in(made.owner), page, {"role": Role.ANALYST})
 
     assert made.owner.memberships.get().role == Role.ANALYST
+
+
+def test_the_last_owner_is_not_removed() -> None:
+    made = make.make_tenant()
+    membership = made.owner.memberships.get()
+    page = f"{LIST}{membership.pk}/delete/"
+
+    answer = sign_in(made.owner).post(page, {"post": "yes"}, follow=True)
+
+    assert "This is the last owner." in answer.content.decode()
+    assert made.owner.memberships.exists()
+
+
+def test_removing_a_member_ends_this_membership_and_nothing_else() -> None:
+    ours, theirs = make.make_tenant("Ours"), make.make_tenant("Theirs")
+    person = make.make_user(Role.ANALYST, organization=ours.organization)
+    Membership.objects.create(organization=theirs.organization, user=person)
+    membership = person.memberships.get(organization=ours.organization)
+
+    sign_in(ours.owner).post(f"{LIST}{membership.pk}/delete/", {"post": "yes"})
+
+    assert person.memberships.get().organization == theirs.organization
+    assert User.objects.filter(pk=person.pk, is_active=True).exists()
+
+
+@pytest.mark.parametrize("role", [Role.MARKETER, Role.ANALYST])
+def test_only_owners_manage_members(role: Role) -> None:
+    made = make.make_tenant()
+    browser = sign_in(make.make_user(role, organization=made.organization))
+    invitation = make.make_invitation(made.organization)
+    membership = made.owner.memberships.get()
+
+    answers = [
+        browser.get(f"{LIST}{membership.pk}/delete/"),
+        browser.post(f"{LIST}{membership.pk}/delete/", {"post": "yes"}),
+        browser.post(f"{LIST}{membership.pk}/change/", {"role": Role.ANALYST}),
+        browser.get("/admin/apps_registry/invitation/add/"),
+        browser.post("/admin/apps_registry/invitation/add/", {"email": "a@b.co", "role": "owner"}),
+        browser.post(f"/admin/apps_registry/invitation/{invitation.pk}/resend/"),
+        browser.post(f"/admin/apps_registry/invitation/{invitation.pk}/revoke/"),
+    ]
+    page = browser.get(LIST).content.decode()
+
+    assert [answer.status_code for answer in answers] == [403] * len(answers)
+    assert "Invite</a>" not in page
+    assert "second factor" not in page.lower()
+
+
+def test_an_owner_sees_who_has_a_second_factor() -> None:
+    made = make.make_tenant()
+    make.make_second_factor(made.owner)
+    make.make_user(Role.ANALYST, organization=made.organization)
+
+    page = sign_in(made.owner).get(LIST).content.decode()
+
+    assert page.count(">On</span>") == page.count(">Off</span>") == 1

@@ -65,8 +65,8 @@ def test_an_operator_without_an_organization_signs_in_and_lands_at_the_installat
     make_operator()
 
     answer = Client().post(
-        "/admin/login/?next=/admin/",
-        {"username": "operator@example.com", "password": "correct horse battery"},
+        "/accounts/login/?next=/admin/",
+        {"login": "operator@example.com", "password": "correct horse battery"},
         follow=True,
     )
 

@@ -11,6 +11,7 @@ from apps_registry.roles import Role
 from tests import make
 from tests.admin.pages import sign_in
 
+SIGN_IN = "/accounts/login/"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -20,9 +21,7 @@ def test_a_member_of_any_role_signs_in_however_the_address_is_written(role: Role
     person = make.make_user(role, organization=made.organization)
 
     answer = Client().post(
-        "/admin/login/?next=/admin/",
-        {"username": person.email.upper(), "password": "correct horse battery"},
-        follow=True,
+        SIGN_IN, {"login": person.email.upper(), "password": "correct horse battery"}, follow=True
     )
 
     assert answer.redirect_chain == [("/admin/", 302)]
@@ -33,11 +32,49 @@ def test_a_person_who_is_no_member_is_told_so() -> None:
     User.objects.create_user("new@example.com", "correct horse battery")
 
     answer = Client().post(
-        "/admin/login/", {"username": "new@example.com", "password": "correct horse battery"}
+        SIGN_IN, {"login": "new@example.com", "password": "correct horse battery"}, follow=True
     )
 
     assert "You are not a member of an organization yet." in answer.content.decode()
+    assert not answer.wsgi_request.user.is_authenticated
+
+
+def test_a_person_who_is_signed_in_but_no_member_any_more_is_told_so() -> None:
+    person = User.objects.create_user("new@example.com", "correct horse battery")
+
+    answer = sign_in(person).get("/admin/", follow=True)
+
+    assert "You are not a member of an organization yet." in answer.content.decode()
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "javascript:x"])
+def test_sign_in_leads_to_no_other_site(wanted: str) -> None:
+    made = make.make_tenant()
+
+    answer = Client().post(
+        SIGN_IN,
+        {"login": made.owner.email, "password": "correct horse battery", "next": wanted},
+    )
+
+    assert answer.url == "/admin/"
+
+
+def test_sign_in_leads_to_the_page_that_was_asked_for() -> None:
+    made = make.make_tenant()
+    browser = Client()
+    page = browser.get("/admin/postbacks/event/", follow=True)
+
+    answer = browser.post(
+        SIGN_IN,
+        {
+            "login": made.owner.email,
+            "password": "correct horse battery",
+            "next": page.wsgi_request.GET["next"],
+        },
+    )
+
+    assert answer.url == "/admin/postbacks/event/"
 
 
 def test_a_person_who_lost_the_membership_is_sent_to_sign_in() -> None:
@@ -54,10 +91,11 @@ def test_a_person_who_lost_the_membership_is_sent_to_sign_in() -> None:
 def test_a_wrong_password_does_not_say_whether_the_address_is_known() -> None:
     made = make.make_tenant()
 
-    known = Client().post("/admin/login/", {"username": made.owner.email, "password": "wrong"})
-    unknown = Client().post("/admin/login/", {"username": "no@example.com", "password": "wrong"})
+    known = Client().post(SIGN_IN, {"login": made.owner.email, "password": "wrong"})
+    unknown = Client().post(SIGN_IN, {"login": "no@example.com", "password": "wrong"})
 
     assert known.context["form"].errors == unknown.context["form"].errors
+    assert "do not belong together" in known.content.decode()
 
 
 def test_only_our_own_pages_exist() -> None:

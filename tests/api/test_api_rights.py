@@ -47,6 +47,13 @@ RIGHTS = {
     "v1/organization/signing-secrets": {"list": READ, "retrieve": READ, "rotate": MANAGE},
     "v1/audit-log": {"list": READ, "retrieve": READ},
     "v1/events": {"list": READ, "retrieve": READ},
+    "v1/members": {
+        "list": READ,
+        "retrieve": READ,
+        "partial_update": MANAGE,
+        "destroy": MANAGE,
+    },
+    "v1/invitations": {"list": READ, "retrieve": READ, "create": MANAGE, "destroy": MANAGE},
     "v1/postbacks": {"list": READ, "retrieve": READ, "resend": RESEND},
 }
 REQUESTS = {
@@ -149,8 +156,15 @@ def _row(tenant, path, program):
         "v1/audit-log": lambda: _audit_entry(api),
         "v1/events": lambda: report(tenant.sdk_key),
         "v1/postbacks": lambda: _postback(tenant),
+        "v1/members": lambda: _member(tenant),
+        "v1/invitations": lambda: str(make.make_invitation(tenant.organization).public_id),
     }
     return makers[path]()
+
+
+def _member(tenant):
+    person = make.make_user(Role.ANALYST, organization=tenant.organization)
+    return str(person.memberships.get().public_id)
 
 
 def _campaign(tenant):

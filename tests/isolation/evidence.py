@@ -1,9 +1,10 @@
 """What would show that a wall has a hole: rows that changed, and rows that lead across."""
 
+from allauth.mfa.models import Authenticator
 from django.db import connection
 from psycopg import sql
 
-from apps_registry.models import Membership, Organization, User
+from apps_registry.models import Invitation, Membership, Organization, User
 from apps_registry.tenancy import TenantModel
 from postbacks import roles
 from tests.database import as_role
@@ -14,8 +15,14 @@ def fingerprint(story: Story) -> dict[str, str]:
     """Return a hash over all rows of a story's organization, table by table."""
     whose = {model._meta.db_table: "organization_id" for model in tenant_models()}
     whose |= {Membership._meta.db_table: "organization_id", Organization._meta.db_table: "id"}
+    whose |= {Invitation._meta.db_table: "organization_id"}
     prints = {table: _hash(table, column, story.organization_id) for table, column in whose.items()}
-    return {**prints, "user": _hash(User._meta.db_table, "id", story.tenant.owner.pk)}
+    owner = story.tenant.owner.pk
+    return {
+        **prints,
+        "user": _hash(User._meta.db_table, "id", owner),
+        "second factors": _hash(Authenticator._meta.db_table, "user_id", owner),
+    }
 
 
 def rows_that_lead_across(story: Story) -> list[str]:

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from apps_registry.acting import Actor, ActorKind, Door, acting
 from apps_registry.audit import Action, record
-from apps_registry.models import App, AuditEntry, Membership, Organization, User
+from apps_registry.models import App, AuditEntry, Invitation, Membership, Organization, User
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks import roles
@@ -72,6 +72,8 @@ def live_through(name: str) -> Story:
             make.make_campaign(made.app, partner)
             rule = make.make_rule(app=made.app, partner=partner)
             _live(made.app, rule)
+        make.make_invitation(made.organization)
+        make.make_second_factor(made.owner)
         return Story(made, _keys(made), _uuids(made))
 
 
@@ -94,6 +96,7 @@ def _write_into(story: Story, change: Change) -> None:
         for model in set(tenant_models()) - {AuditEntry}:  # nobody can change an entry
             _write(model, "organization_id", [story.organization_id], change)
         _write(Organization, "id", [story.organization_id], change)
+        _write(Invitation, "organization_id", [story.organization_id], change)
         _write(User, "id", users, change)
 
 
@@ -143,6 +146,7 @@ def _keys(made: make.Tenant) -> dict[type[models.Model], list[int]]:
         Organization: [made.organization.pk],
         User: [made.owner.pk],
         Membership: [made.owner.memberships.get().pk],
+        Invitation: [made.organization.invitations.get().pk],
     }
     with tenant(made.organization.pk):
         for model in tenant_models():
@@ -154,6 +158,7 @@ def _uuids(made: make.Tenant) -> dict[type[models.Model], list[uuid.UUID]]:
     uuids: dict[type[models.Model], list[uuid.UUID]] = {
         Organization: [made.organization.public_id],
         Membership: [made.owner.memberships.get().public_id],
+        Invitation: [made.organization.invitations.get().public_id],
     }
     with tenant(made.organization.pk):
         for model in tenant_models():

@@ -79,12 +79,12 @@ from django.core.wsgi import get_wsgi_application
 get_wsgi_application()
 from django.test import Client
 answers = {
-    "plain": Client(headers={"host": "postbacks.example.com"}).get("/admin/login/"),
+    "plain": Client(headers={"host": "postbacks.example.com"}).get("/accounts/login/"),
     "proxied": Client(headers={"host": "postbacks.example.com", "x-forwarded-proto": "https"})
-        .get("/admin/login/"),
+        .get("/accounts/login/"),
     "alive": Client(headers={"host": "postbacks.example.com"}).get("/healthz"),
     "stranger": Client(headers={"host": "evil.example.com", "x-forwarded-proto": "https"})
-        .get("/admin/login/"),
+        .get("/accounts/login/"),
 }
 print(json.dumps({
     name: [answer.status_code, dict(answer.headers), answer.cookies.output()]
@@ -100,7 +100,7 @@ def test_a_production_is_closed_by_its_headers(production: dict[str, str]) -> No
     answers = json.loads(ran.stdout)
 
     status, headers, _ = answers["plain"]
-    assert (status, headers["Location"]) == (301, "https://postbacks.example.com/admin/login/")
+    assert (status, headers["Location"]) == (301, "https://postbacks.example.com/accounts/login/")
     status, headers, cookies = answers["proxied"]
     assert status == 200
     assert headers["Strict-Transport-Security"] == "max-age=31536000; includeSubDomains; preload"

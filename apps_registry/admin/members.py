@@ -1,0 +1,133 @@
+"""The organization's people and their roles."""
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from apps_registry import invitations, members
+from apps_registry.admin.organizations import here
+from apps_registry.by_role import allowed
+from apps_registry.listing import day
+from apps_registry.models import Membership
+from apps_registry.roles import Right, Role
+from apps_registry.tenant_admin import ScopedAdmin
+from apps_registry.theme import Tone, badge
+
+_EXPLAINED = "Every member sees everything but secrets; the role says what the person may change."
+
+
+class MemberForm(forms.ModelForm):
+    """Changes a member's role."""
+
+    class Meta:
+        model = Membership
+        fields = ["role"]
+
+    def clean_role(self) -> str:
+        """Keep one owner: an organization that nobody owns can't be repaired from inside."""
+        role = str(self.cleaned_data["role"])
+        if role != Role.OWNER:
+            members.keep_an_owner(self.instance)
+        return role
+
+
+@admin.register(Membership)
+class MembershipAdmin(ScopedAdmin):
+    """Members, and below them the invitations that are still open. Owners invite."""
+
+    form = MemberForm
+    only_save = True
+    nothing_yet = "Invite a colleague."
+    list_display = ["email", "name", "rank", "second_factor", "since"]
+    list_filter = ["role"]
+    search_fields = ["user__email", "user__name"]
+    search_help_text = "Name or address"
+    ordering = ["user__email"]
+    fieldsets = [(None, {"fields": ["name", "email", "role", "since"], "description": _EXPLAINED})]
+    readonly_fields = ["name", "email", "since"]
+    right_to_add = None  # people come by invitation
+    right_to_change = Right.MANAGE
+    right_to_delete = Right.MANAGE
+    list_after_template = "admin/apps_registry/membership/invitations.html"
+    change_list_template = "admin/apps_registry/membership/change_list.html"
+    delete_confirmation_template = "admin/apps_registry/membership/remove.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
+        """Return the memberships of the current organization."""
+        rows = members.of_organization(here()).order_by("user__email")
+        return cast("QuerySet[Model]", rows)
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Show owners, and nobody else, whose account a password alone opens."""
+        shown = super().get_list_display(request)
+        if allowed(request, Right.MANAGE):
+            return list(shown)
+        return [name for name in shown if name != "second_factor"]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Leave removal in bulk out: each person is removed with a thought."""
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        """List members, and the invitations that still may bring some."""
+        open_ones = invitations.open_ones(invitations.of_organization(here()))
+        context = {"open_invitations": open_ones, "may_invite": allowed(request, Right.MANAGE)}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def delete_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, object] | None = None,
+    ) -> HttpResponse:
+        """Remove a member after asking; the last owner stays, with a word why."""
+        try:
+            answer: HttpResponse = super().delete_view(request, object_id, extra_context)
+        except ValidationError as error:
+            self.message_user(request, error.messages[0], messages.ERROR)
+            return HttpResponseRedirect(
+                reverse("admin:apps_registry_membership_change", args=[object_id])
+            )
+        return answer
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        """End the membership and nothing else."""
+        members.remove(obj)
+
+    @admin.display(description="e-mail address", ordering="user__email")
+    def email(self, membership: Membership) -> str:
+        """Show the address."""
+        return membership.user.email
+
+    @admin.display(description="person")
+    def name(self, membership: Membership) -> str:
+        """Show the name, or the address where somebody gave none."""
+        return str(membership.user)
+
+    @admin.display(description="role", ordering="role")
+    def rank(self, membership: Membership) -> SafeString:
+        """Show the role as a badge."""
+        tone = Tone.INFO if membership.role == Role.OWNER else Tone.STILL
+        return badge(membership.get_role_display(), tone)
+
+    @admin.display(description="second factor")
+    def second_factor(self, membership: Any) -> SafeString:
+        """Show whether more than a password protects the account."""
+        if membership.has_second_factor:
+            return badge("On", Tone.GOOD)
+        return badge("Off", Tone.STILL)
+
+    @admin.display(description="member since", ordering="created_at")
+    def since(self, membership: Membership) -> SafeString | str:
+        """Show the day."""
+        return day(membership.created_at)

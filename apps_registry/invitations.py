@@ -1,0 +1,183 @@
+"""How somebody becomes a member: invited by an owner, by a link that works once for seven days.
+
+The link's token exists in the e-mail only. We keep its hash, and sessions hold the hash as well.
+"""
+
+import logging
+import smtplib
+from functools import partial
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.mail import send_mail
+from django.db import models, transaction
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from apps_registry import keys
+from apps_registry.models import Invitation, Membership, User
+from apps_registry.models.invitations import LIFETIME, InvitationState
+
+_KIND = "pbi_"
+
+logger = logging.getLogger("postbacks.invitations")
+
+
+class InvitationClosedError(Exception):
+    """The invitation was accepted, revoked or has expired in the meantime."""
+
+    def __init__(self, state: InvitationState) -> None:
+        super().__init__(state.label)
+        self.state = state
+
+
+def of_organization(organization_id: int) -> "models.QuerySet[Invitation]":
+    """Return an organization's invitations, newest first."""
+    rows = Invitation.objects.filter(organization_id=organization_id)
+    return rows.select_related("invited_by", "organization").order_by("-created_at", "-id")
+
+
+def open_ones(rows: "models.QuerySet[Invitation]") -> "models.QuerySet[Invitation]":
+    """Return those whose link still works."""
+    return rows.filter(
+        accepted_at=None,
+        revoked_at=None,
+        expires_at__gt=timezone.now(),
+        organization__removed_at=None,
+    )
+
+
+def is_invited(email: str) -> bool:
+    """Tell whether anybody has invited an address."""
+    return open_ones(Invitation.objects.filter(email=email.lower())).exists()
+
+
+def find(token_hash: str) -> Invitation | None:
+    """Return the invitation of a link, whatever has become of it."""
+    rows = Invitation.objects.select_related("organization", "invited_by")
+    return rows.filter(token_hash=token_hash, organization__removed_at=None).first()
+
+
+@transaction.atomic
+def invite(*, organization_id: int, email: str, role: str, by: User | None) -> Invitation:
+    """Invite an address, which is mailed a link after the commit.
+
+    Raises ValidationError, at the field `email`, for a member and for a second invitation.
+    """
+    email = email.strip().lower()
+    if Membership.objects.filter(organization_id=organization_id, user__email=email).exists():
+        raise ValidationError({"email": "This person is already a member."})
+    earlier = of_organization(organization_id).filter(
+        email=email, accepted_at=None, revoked_at=None, expires_at__lte=timezone.now()
+    )
+    for expired in earlier:  # what nobody took in time makes room
+        revoke(expired)
+    fresh = keys.make_key(_KIND)
+    invitation = Invitation(
+        organization_id=organization_id, email=email, role=role, token_hash=fresh.hash,
+        invited_by=by,
+    )  # fmt: skip
+    try:
+        invitation.full_clean()
+    except ValidationError as error:
+        raise _at_the_field(error) from None
+    invitation.save()
+    _mail_after_commit(invitation, fresh.secret)
+    return invitation
+
+
+@transaction.atomic
+def resend(invitation: Invitation) -> None:
+    """Mail a new link for seven more days; the earlier link ends.
+
+    Raises InvitationClosedError for one that was accepted or revoked.
+    """
+    row = Invitation.objects.select_for_update().get(pk=invitation.pk)
+    if row.state not in {InvitationState.OPEN, InvitationState.EXPIRED}:
+        raise InvitationClosedError(row.state)
+    fresh = keys.make_key(_KIND)
+    row.token_hash = fresh.hash
+    row.expires_at = timezone.now() + LIFETIME
+    row.mailed_at = None
+    row.save(update_fields=["token_hash", "expires_at", "mailed_at"])
+    _mail_after_commit(row, fresh.secret)
+
+
+@transaction.atomic
+def revoke(invitation: Invitation) -> None:
+    """End an invitation; one that has ended stays as it is."""
+    row = Invitation.objects.select_for_update().get(pk=invitation.pk)
+    if row.accepted_at is None and row.revoked_at is None:
+        row.revoked_at = timezone.now()
+        row.save(update_fields=["revoked_at"])
+
+
+@transaction.atomic
+def accept(token_hash: str, person: User) -> Membership:
+    """Make the invited person a member. Who is one already keeps the role.
+
+    Raises InvitationClosedError; a ValidationError if the address is somebody else's.
+    """
+    invitation = _locked(token_hash)
+    if person.email != invitation.email or not person.is_active:
+        raise ValidationError("This invitation is for another address.")
+    membership, _ = Membership.objects.get_or_create(
+        organization_id=invitation.organization_id, user=person, defaults={"role": invitation.role}
+    )
+    invitation.accepted_at = timezone.now()
+    invitation.save(update_fields=["accepted_at"])
+    return membership
+
+
+@transaction.atomic
+def join(token_hash: str, *, name: str, password: str | None) -> Membership:
+    """Make an account for an invited address and accept: whoever has the link has the mailbox.
+
+    Without a password the person signs in by single sign-on. Raises as `accept` does.
+    """
+    invitation = _locked(token_hash)
+    if User.objects.filter(email=invitation.email).exists():
+        raise ValidationError("There is an account with this address by now. Sign in to accept.")
+    return accept(token_hash, User.objects.create_user(invitation.email, password, name=name))
+
+
+def _locked(token_hash: str) -> Invitation:
+    """Return the invitation, kept from everybody else: of two who accept at once, one does."""
+    invitation = Invitation.objects.select_for_update().get(token_hash=token_hash)
+    if invitation.state is not InvitationState.OPEN:
+        raise InvitationClosedError(invitation.state)
+    return invitation
+
+
+def _at_the_field(error: ValidationError) -> ValidationError:
+    """Return the error with a broken constraint beside the address, where people can mend it."""
+    messages = dict(error.message_dict)
+    if general := messages.pop("__all__", None):
+        messages["email"] = [*messages.get("email", []), *general]
+    return ValidationError(messages)
+
+
+def _mail_after_commit(invitation: Invitation, token: str) -> None:
+    transaction.on_commit(partial(_mail, invitation.pk, token))
+
+
+def _mail(invitation_id: int, token: str) -> None:
+    """Send the link, outside of the transaction that made it, and note that it went out."""
+    invitation = Invitation.objects.select_related("organization", "invited_by").get(
+        pk=invitation_id
+    )
+    link = settings.PUBLIC_URL + reverse("invitation_link", args=[token])
+    text = render_to_string("accounts/mail/invitation.txt", {"row": invitation, "link": link})
+    try:
+        send_mail(_subject(invitation), text, None, [invitation.email])
+    except (OSError, smtplib.SMTPException) as error:
+        # Said without the message, which holds the link. The list shows that it wasn't mailed.
+        logger.error("An invitation could not be mailed: %s", type(error).__name__)  # noqa: TRY400
+        return
+    Invitation.objects.filter(pk=invitation_id).update(mailed_at=timezone.now())
+
+
+def _subject(invitation: Invitation) -> str:
+    # A header is one line, whatever an organization is called.
+    return f"Join {' '.join(invitation.organization.name.split())} on Postbacks"

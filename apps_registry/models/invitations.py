@@ -1,0 +1,91 @@
+"""Invitations to an organization. Their rows carry no policy: `apps_registry/invitations.py` is
+their wall, since a link must be found before anybody knows whose it is.
+"""
+
+import uuid
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.utils import timezone
+
+from apps_registry.models.organizations import Organization, User
+from apps_registry.recording import Recorded, RecordedQuerySet
+from apps_registry.roles import Role
+from apps_registry.tenancy import tenant
+
+LIFETIME = timedelta(days=7)
+
+
+class InvitationState(models.TextChoices):
+    """What has become of an invitation."""
+
+    OPEN = "open", "Open"
+    ACCEPTED = "accepted", "Accepted"
+    REVOKED = "revoked", "Revoked"
+    EXPIRED = "expired", "Expired"
+
+
+def _end_of_life() -> datetime:
+    return timezone.now() + LIFETIME
+
+
+class Invitation(Recorded):
+    """A place in an organization that is offered to an address. The link is stored as a hash."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    organization = models.ForeignKey(
+        Organization, models.CASCADE, editable=False, related_name="invitations"
+    )
+    email = models.EmailField(
+        "e-mail address",
+        help_text="Where the link is sent, for example ada@example.com.",
+    )
+    role = models.CharField(
+        max_length=16,
+        choices=Role.choices,
+        default=Role.ANALYST,
+        help_text="Owners do everything, marketers set up and resend, analysts read and export.",
+    )
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(
+        User, models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+    created_at = models.DateTimeField("invited", auto_now_add=True)
+    expires_at = models.DateTimeField("valid until", default=_end_of_life, editable=False)
+    mailed_at = models.DateTimeField("mailed", null=True, blank=True, editable=False)
+    accepted_at = models.DateTimeField("accepted", null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
+
+    audited = ("email", "role", "expires_at", "accepted_at", "revoked_at")
+
+    objects = models.Manager.from_queryset(RecordedQuerySet)()
+
+    class Meta:
+        db_table = "invitation"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "email"],
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="one_open_invitation_per_organization_and_address",
+                violation_error_message="This address is invited already.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} ({self.get_role_display()})"
+
+    def in_its_organization(self) -> AbstractContextManager[None]:
+        """Write entries into the organization that invites."""
+        return tenant(self.organization_id)
+
+    @property
+    def state(self) -> InvitationState:
+        """Return what has become of the invitation by now."""
+        if self.accepted_at is not None:
+            return InvitationState.ACCEPTED
+        if self.revoked_at is not None:
+            return InvitationState.REVOKED
+        if self.expires_at <= timezone.now():
+            return InvitationState.EXPIRED
+        return InvitationState.OPEN

@@ -1,0 +1,1 @@
+"""The door for people: sign-in, second factors, sessions, passwords and invitations."""

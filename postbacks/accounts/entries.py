@@ -1,0 +1,40 @@
+"""What the audit log keeps of people coming and going, in each organization that they belong to."""
+
+from contextlib import AbstractContextManager
+
+from django.http import HttpRequest
+
+from apps_registry.acting import Actor, ActorKind, Door, acting
+from apps_registry.audit import Action, record
+from apps_registry.client_address import client_address
+from apps_registry.models import User
+from apps_registry.tenancy import tenant
+
+
+def as_person(
+    request: HttpRequest, email: str, *, user_id: int | None = None
+) -> AbstractContextManager[None]:
+    """Have changes be a person's, who may not be signed in yet."""
+    return acting(
+        Actor(ActorKind.PERSON, email, Door.WEB, user_id=user_id, address=client_address(request))
+    )
+
+
+def note_sign_in(sender: object, request: HttpRequest, user: User, **_: object) -> None:
+    """Keep that somebody has signed in."""
+    _note(Action.SIGNED_IN, request, user)
+
+
+def note_sign_out(
+    sender: object, request: HttpRequest | None, user: User | None, **_: object
+) -> None:
+    """Keep that somebody has signed out."""
+    if request is not None and user is not None:
+        _note(Action.SIGNED_OUT, request, user)
+
+
+def _note(action: Action, request: HttpRequest, user: User) -> None:
+    with as_person(request, user.email, user_id=user.pk):
+        for membership in user.memberships_for_sign_in():
+            with tenant(membership.organization_id):
+                record(action, name=user.email)

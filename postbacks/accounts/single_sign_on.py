@@ -1,0 +1,76 @@
+"""Sign-in by the organization's own identity provider (OpenID Connect), where OIDC_* is set.
+
+The operator chose the provider, so an address that it has verified is the person's: it signs an
+account with that address in, and makes one for an invited address. It never makes any other.
+"""
+
+import logging
+from typing import NoReturn
+
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialLogin
+from allauth.socialaccount.providers.base import AuthError
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
+
+from apps_registry import invitations
+from apps_registry.models import Invitation, User
+from apps_registry.sign_in import NOT_A_MEMBER
+from postbacks.accounts.entries import as_person
+
+_FAILED = "The single sign-on did not work. Try again, or sign in with your password."
+_UNPROVEN = "Your identity provider did not confirm your e-mail address, so we don't know you."
+
+
+logger = logging.getLogger("postbacks.accounts")
+
+
+class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth has no types
+    """Finds the person behind an identity."""
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        """Connect an identity that comes for the first time, or send it away with a reason."""
+        if sociallogin.is_existing:
+            return
+        email = _verified_address(sociallogin)
+        if email is None:
+            _refuse(request, _UNPROVEN)
+        person = User.objects.filter(email=email).first()
+        if person is None:
+            with as_person(request, email):
+                person = _account_of_invited(email, sociallogin)
+        if person is None:
+            _refuse(request, NOT_A_MEMBER)
+        sociallogin.connect(request, person)
+
+    def on_authentication_error(
+        self, request: HttpRequest, provider: object, error: object = None,
+        exception: Exception | None = None, extra_context: object = None,
+    ) -> None:  # fmt: skip
+        """Lead back to the sign-in page; a person who left by choice is told that instead."""
+        if error == AuthError.CANCELLED:
+            return
+        logger.warning("A single sign-on failed: %s", type(exception).__name__)
+        _refuse(request, _FAILED)
+
+
+def _verified_address(sociallogin: SocialLogin) -> str | None:
+    return next(
+        (one.email.lower() for one in sociallogin.email_addresses if one.verified is True), None
+    )
+
+
+def _account_of_invited(email: str, sociallogin: SocialLogin) -> User | None:
+    invitation = invitations.open_ones(Invitation.objects.filter(email=email)).first()
+    if invitation is None:
+        return None
+    claims = sociallogin.account.extra_data
+    name = str((claims.get("userinfo") or claims.get("id_token") or {}).get("name") or "")[:120]
+    return invitations.join(invitation.token_hash, name=name, password=None).user
+
+
+def _refuse(request: HttpRequest, words: str) -> NoReturn:
+    messages.error(request, words)
+    raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login")))

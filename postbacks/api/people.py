@@ -1,0 +1,147 @@
+"""Members of the organization, and invitations to it."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from rest_framework import mixins, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps_registry import invitations, members
+from apps_registry.models import Invitation, Membership
+from apps_registry.models.invitations import InvitationState
+from apps_registry.roles import Right, Role
+from postbacks.api.authentication import Caller
+from postbacks.api.base import OrganizationViewSet
+from postbacks.api.fields import Moment
+from postbacks.api.problems import Conflict
+from postbacks.api.query import Page
+from postbacks.api.strict import StrictSerializer
+
+
+class MemberSerializer(StrictSerializer):
+    """A member. Only the role can be changed."""
+
+    id = serializers.UUIDField(source="public_id", read_only=True)
+    email = serializers.EmailField(source="user.email", read_only=True)
+    name = serializers.CharField(source="user.name", read_only=True)
+    role = serializers.ChoiceField(Role.choices)
+    has_second_factor = serializers.SerializerMethodField(
+        help_text="Whether an authenticator app or a passkey is set up; null unless an owner asks."
+    )
+    created_at = Moment(read_only=True)
+
+    def get_has_second_factor(self, row: Any) -> bool | None:
+        """Return it to owners: nobody else needs to know whose account is easy prey."""
+        caller: Caller = self.context["request"].user
+        return bool(row.has_second_factor) if caller.allows(Right.MANAGE) else None
+
+    def update(self, instance: Membership, validated_data: dict[str, Any]) -> Membership:
+        """Give the member another role."""
+        if "role" in validated_data:
+            _as_conflict(members.change_role, instance, validated_data["role"])
+        return instance
+
+
+class MemberPage(Page):
+    """Filters of members."""
+
+    role = serializers.ChoiceField(Role.choices, required=False)
+    email = serializers.CharField(required=False)
+
+    lookups = {"email": "user__email"}
+
+
+class MemberViewSet(OrganizationViewSet):
+    """People of the organization. They come by invitation."""
+
+    model = Membership  # type: ignore[assignment]  # reached through apps_registry/members.py alone
+    serializer_class = MemberSerializer
+    queries = {"list": MemberPage}
+    rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "partial_update": Right.MANAGE,
+        "destroy": Right.MANAGE,
+    }
+
+    def get_queryset(self) -> Any:
+        """Return the organization's members."""
+        return members.of_organization(self.caller.organization_id)
+
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Change a member's role; the last owner keeps it."""
+        serializer = self.get_serializer(self.get_object(), data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        serializer.save()
+        return Response(serializer.data)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Remove a member: sign-in and personal tokens end here at once; the last owner stays."""
+        _as_conflict(members.remove, self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class InvitationSerializer(StrictSerializer):
+    """An invitation. The link is in the mail and nowhere else."""
+
+    id = serializers.UUIDField(source="public_id", read_only=True)
+    email = serializers.EmailField(max_length=254)
+    role = serializers.ChoiceField(Role.choices)
+    status = serializers.ChoiceField(InvitationState.choices, source="state", read_only=True)
+    invited_by = serializers.EmailField(source="invited_by.email", read_only=True, default=None)
+    created_at = Moment(read_only=True)
+    mailed_at = Moment(
+        read_only=True, allow_null=True, help_text="When the mail went out; null if it could not."
+    )
+    expires_at = Moment(read_only=True)
+    accepted_at = Moment(read_only=True, allow_null=True)
+    revoked_at = Moment(read_only=True, allow_null=True)
+
+    def create(self, validated_data: dict[str, Any]) -> Invitation:
+        """Invite; the mail follows once the answer is certain."""
+        caller: Caller = self.context["request"].user
+        try:
+            return invitations.invite(
+                organization_id=caller.organization_id, by=caller.user, **validated_data
+            )
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.message_dict) from None
+
+
+class InvitationPage(Page):
+    """Filters of invitations."""
+
+    email = serializers.CharField(required=False)
+    role = serializers.ChoiceField(Role.choices, required=False)
+
+
+class InvitationViewSet(OrganizationViewSet, mixins.CreateModelMixin):
+    """Places that are offered to an address for seven days."""
+
+    model = Invitation  # type: ignore[assignment]  # reached through apps_registry/invitations.py
+    serializer_class = InvitationSerializer
+    queries = {"list": InvitationPage}
+    rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "create": Right.MANAGE,
+        "destroy": Right.MANAGE,
+    }
+
+    def get_queryset(self) -> Any:
+        """Return the organization's invitations."""
+        return invitations.of_organization(self.caller.organization_id)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Revoke an invitation: its link ends, and it stays in the list."""
+        invitations.revoke(self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _as_conflict(change: Any, *arguments: Any) -> None:
+    """Make a change; what the state of things forbids is answered 409."""
+    try:
+        change(*arguments)
+    except DjangoValidationError as error:
+        raise Conflict(" ".join(error.messages)) from None

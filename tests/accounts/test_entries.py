@@ -1,0 +1,69 @@
+"""What owners find in the audit log about people."""
+
+import pytest
+from django.test import Client
+
+from apps_registry.models import AuditEntry
+from apps_registry.roles import Role
+from apps_registry.tenancy import tenant
+from tests import make
+from tests.accounts.people import PASSWORD, link_in_mail, sign_in_by_form
+from tests.admin.pages import sign_in, submit
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _entries(made: make.Tenant) -> list[tuple[str, str, str, str]]:
+    with tenant(made.organization.pk):
+        return list(
+            AuditEntry.objects.order_by("id").values_list(
+                "action", "object_type", "object_name", "actor_name"
+            )
+        )
+
+
+def test_sign_in_and_sign_out_are_kept_in_each_organization_of_a_person() -> None:
+    made, other = make.make_tenant("Ours"), make.make_tenant("Theirs")
+    person = made.owner.email
+    before = len(_entries(made))
+    browser = Client()
+
+    sign_in_by_form(made.owner, browser)
+    browser.post("/admin/logout/")
+
+    assert _entries(made)[before:] == [
+        ("signed_in", "", person, person),
+        ("signed_out", "", person, person),
+    ]
+    assert not [entry for entry in _entries(other) if entry[3] == person]
+
+
+def test_inviting_joining_and_taking_back_are_kept_with_who_did_it() -> None:
+    made = make.make_tenant()
+    owner = sign_in(made.owner)
+    before = len(_entries(made))
+
+    submit(
+        owner, "/admin/apps_registry/invitation/add/",
+        {"email": "ada@example.com", "role": Role.ANALYST},
+    )  # fmt: skip
+    browser = Client()
+    browser.get(link_in_mail())
+    browser.post("/accounts/invitation/", {"name": "Ada", "password": PASSWORD})
+
+    kept = _entries(made)[before:]
+    assert ("created", "invitation", "ada@example.com (Analyst)", made.owner.email) in kept
+    assert ("created", "membership", "ada@example.com", "ada@example.com") in kept
+    assert ("signed_in", "", "ada@example.com", "ada@example.com") in kept
+
+
+def test_no_entry_holds_a_key_of_a_link() -> None:
+    made = make.make_tenant()
+
+    invitation = make.make_invitation(made.organization)
+
+    token = link_in_mail().rpartition("/")[2]
+    with tenant(made.organization.pk):
+        entries = str(list(AuditEntry.objects.values()))
+    assert token not in entries
+    assert invitation.token_hash not in entries
