@@ -9,6 +9,7 @@ from django.test import Client
 
 from tests.admin.pages import sign_in
 from tests.isolation import calls
+from tests.isolation.account_calls import account_calls
 from tests.isolation.admin_calls import admin_calls
 from tests.isolation.api_calls import Description, api_calls
 from tests.isolation.calls import Call, Leak
@@ -36,9 +37,17 @@ def sweep(victim: Story, visitors: Iterable[Visitor]) -> list[str]:
 
 
 def _leaks(route: Route, victim: Story, visitor: Visitor) -> Iterator[Leak]:
-    by_key = route.template.startswith("/api/")
-    visit = _with_keys if by_key else _with_session
-    yield from visit(route, victim, visitor)
+    if route.template.startswith("/accounts/"):
+        yield from _with_account(route, victim, visitor)
+    elif route.template.startswith("/admin/"):
+        yield from _with_session(route, victim, visitor)
+    else:
+        yield from _with_keys(route, victim, visitor)
+
+
+def _with_account(route: Route, victim: Story, visitor: Visitor) -> Iterator[Leak]:
+    for call in account_calls(route, victim):
+        yield from _tried(sign_in(visitor.person), call, {}, visitor)
 
 
 def _with_session(route: Route, victim: Story, visitor: Visitor) -> Iterator[Leak]:
