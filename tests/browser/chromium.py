@@ -25,7 +25,7 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing leaves this machine
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",  # we stay here
     "--enable-blink-features=ComputedAccessibilityInfo",  # names as a screen reader says them
     "--force-color-profile=srgb",  # pictures come out the same everywhere
     "--hide-scrollbars",
