@@ -19,6 +19,7 @@ from postbacks.models import WorkerHeartbeat
 from tests import make
 from tests.admin.pages import sign_in
 from tests.database import as_role
+from tests.isolation.account_calls import account_calls
 from tests.isolation.admin_calls import admin_calls
 from tests.isolation.api_calls import Description, api_calls
 from tests.isolation.calls import leak_in
@@ -285,15 +286,17 @@ def test_an_operator_without_a_visit_sees_and_changes_nothing_of_an_organization
     as_owner = replace(owner_of(victim), person=operator)
     before, found, tried = fingerprint(victim), [], 0
     entry = f"/admin/organizations/{victim.tenant.organization.public_id}/enter/"
+    sign_out = {"/admin/logout/", "/accounts/logout/"}
 
     for route in swept_routes():
-        calls = (
-            admin_calls(route, victim, as_owner, browser)
-            if route.template.startswith("/admin/")
-            else api_calls(route, victim, victim, description)
-        )
+        if route.template.startswith("/admin/"):
+            calls = admin_calls(route, victim, as_owner, browser)
+        elif route.template.startswith("/accounts/"):
+            calls = account_calls(route, victim)
+        else:
+            calls = api_calls(route, victim, victim, description)
         for one in calls:
-            if one.method == "POST" and one.path in {entry, "/admin/logout/"}:
+            if one.method == "POST" and one.path in {entry, *sign_out}:
                 continue
             tried += 1
             if leak := leak_in(one, call(browser, one, {})):

@@ -70,6 +70,7 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     [
         ("DEBUG", "perhaps"),
         ("TRUSTED_PROXY_COUNT", "-1"),
+        ("EMAIL_URL", "mail.example.com"),
         ("ALLOW_PRIVATE_DESTINATIONS", "127.0.0.0/8, everything"),
         ("DATABASE_URL", "mysql://db/postbacks"),
         ("FIELD_ENCRYPTION_KEYS", "only-a-key"),
