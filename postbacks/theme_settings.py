@@ -26,11 +26,14 @@ def _own_organization(request: HttpRequest) -> str:
 
 
 def _shows(*models: str) -> Callable[[HttpRequest], bool]:
-    """Return a callable that tells whether a page is one of these models'."""
+    """Return a callable that tells whether a page is one of these models'.
+
+    The catalogue of macros lies below the rules, and has an entry of its own.
+    """
     places = tuple(f"/admin/{model.replace('.', '/')}/" for model in models)
 
     def is_active(request: HttpRequest) -> bool:
-        return request.path.startswith(places)
+        return request.path.startswith(places) and not request.path.endswith("/macros/")
 
     return is_active
 
