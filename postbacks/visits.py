@@ -13,7 +13,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
-from apps_registry.acting import Actor, ActorKind, Door, acting
+from apps_registry.acting import SYSTEM, Actor, ActorKind, Door, acting
 from apps_registry.audit import Action, record
 from apps_registry.client_address import client_address
 from apps_registry.models import Membership, Organization, User
@@ -106,9 +106,9 @@ def actor(request: HttpRequest, user: User) -> Actor:
 @contextmanager
 def _in_the_log_of(organization: Organization, request: HttpRequest) -> Iterator[None]:
     user = request.user
-    if not isinstance(user, User):
-        raise TypeError("Only a person who is signed in can visit.")
-    with acting(actor(request, user)), tenant(organization.pk):
+    # Who was deactivated on a visit is nobody any more, and the visit ends without them.
+    by = actor(request, user) if isinstance(user, User) else SYSTEM
+    with acting(by), tenant(organization.pk):
         yield
 
 

@@ -98,6 +98,13 @@ class ApiTokenAdmin(KeyAdmin):
         "after you save."
     )
 
+    def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        """Let everybody have tokens who is here to stay: an operator's visit leaves none behind."""
+        is_member = _person(request) is not None
+        return super().has_add_permission(request, obj) and (
+            is_member or allowed(request, Right.MANAGE)
+        )
+
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
         """Return the person's own tokens; who manages keys sees the organization's too."""
         manages = allowed(request, Right.MANAGE)
@@ -109,7 +116,7 @@ class ApiTokenAdmin(KeyAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: models.Model | None = None) -> Fieldsets:
         """Ask for what the token may do once, and show it from then on."""
-        whose = ["owner"] if obj or allowed(request, Right.MANAGE) else []
+        whose = ["owner"] if obj or _may_choose_owner(request) else []
         fields = ["name", *whose, "role", "may" if obj else "scopes", "expires_at"]
         _, *facts = super().get_fieldsets(request, obj)
         return [(None, {"fields": fields, "description": self.description}), *facts]
@@ -121,7 +128,7 @@ class ApiTokenAdmin(KeyAdmin):
         fields = tuple(super().get_readonly_fields(request, obj))
         if obj:
             return (*fields, "owner", "role", "scopes", "may")
-        return fields if allowed(request, Right.MANAGE) else (*fields, "owner")
+        return fields if _may_choose_owner(request) else (*fields, "owner")
 
     def formfield_for_choice_field(
         self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any
@@ -187,4 +194,10 @@ class ApiTokenAdmin(KeyAdmin):
 
 
 def _person(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None
+    """Return the member who asks; None for an operator on a visit, whose membership isn't saved."""
+    membership = membership_of(request)
+    return None if membership is None or membership.pk is None else membership.user
+
+
+def _may_choose_owner(request: HttpRequest) -> bool:
+    return _person(request) is not None and allowed(request, Right.MANAGE)

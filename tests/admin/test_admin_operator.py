@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from apps_registry.models import App, AuditEntry, Membership, Organization, User
+from apps_registry.models import ApiToken, App, AuditEntry, Membership, Organization, User
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks import roles
@@ -349,3 +349,34 @@ def test_a_wrong_operator_is_not_made(
         call_command("createoperator", email, stdout=StringIO())
 
     assert not User.objects.exists()
+
+
+def test_whoever_is_deactivated_on_a_visit_is_out_and_the_visit_ends(operator: User) -> None:
+    made = make.make_tenant()
+    browser = sign_in(operator)
+    enter(browser, made.organization)
+    User.objects.filter(pk=operator.pk).update(is_active=False)
+
+    answers = [browser.get(path) for path in ("/admin/", "/accounts/login/")]
+
+    assert [answer.status_code for answer in answers] == [302, 200]
+    left = log_of(made.organization)[-1]
+    assert (left.action, left.actor_kind) == ("left", "system")
+
+
+@pytest.mark.parametrize(("purpose", "made_for"), [("look", []), ("help", [None])])
+def test_no_token_of_an_operators_own_is_left_of_a_visit(
+    operator: User, purpose: str, made_for: list[None]
+) -> None:
+    made = make.make_tenant()
+    browser = sign_in(operator)
+    enter(browser, made.organization, purpose=purpose)
+
+    browser.post(
+        "/admin/apps_registry/apitoken/add/",
+        {"name": "mine", "owner": "personal", "role": "analyst", "scopes": ["read"]},
+    )
+
+    with tenant(made.organization.pk):
+        tokens = ApiToken.objects.filter(name="mine")
+        assert list(tokens.values_list("user_id", flat=True)) == made_for
