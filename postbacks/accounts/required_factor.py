@@ -34,8 +34,9 @@ def _must_show_factor(request: HttpRequest) -> bool:
     membership: Membership | None = getattr(request, "membership", None)
     if membership is None or not membership.organization.require_second_factor:
         return False
-    page = request.path.removeprefix(_GUARDED)
-    is_guarded = page != request.path and not page.startswith(_LEFT_OPEN)
+    # Not `request.path`: a prefix stands before it that some servers let a header name.
+    page = request.path_info.removeprefix(_GUARDED)
+    is_guarded = page != request.path_info and not page.startswith(_LEFT_OPEN)
     return is_guarded and not (
         has_shown_second_factor(request) and has_second_factor(membership.user)
     )

@@ -244,3 +244,13 @@ def test_only_owners_require_a_second_factor() -> None:
     )
 
     assert answer.status_code == 403
+
+
+def test_a_prefix_of_the_address_is_no_way_around_a_required_factor() -> None:
+    made = make.make_tenant()
+    Organization.objects.filter(pk=made.organization.pk).update(require_second_factor=True)
+    browser = sign_in(made.owner)
+
+    answer = browser.get("/admin/", SCRIPT_NAME="/x")  # as a proxy names it in a header
+
+    assert answer.status_code == 302
