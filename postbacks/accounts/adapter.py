@@ -50,6 +50,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         """Return where a request comes from, as everywhere in Postbacks."""
         return client_address(request) or _NOWHERE
 
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # Without the host, which allauth puts in: whoever calls chooses its port freely.
+        return str(credentials.get("email", "")).lower()
+
     def get_reset_password_from_key_url(self, key: str) -> str:
         """Lead to the address that the operator has set, not to a host that a request names."""
         link = reverse(

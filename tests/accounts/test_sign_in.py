@@ -167,3 +167,19 @@ def test_what_nobody_needs_has_no_address(path: str) -> None:
     answer = sign_in(made.owner).get(path)
 
     assert answer.status_code == 404
+
+
+def test_naming_another_port_of_the_server_gives_no_more_tries(settings) -> None:
+    settings.TRUSTED_PROXY_COUNT = 1
+    made = make.make_tenant()
+
+    answers = [
+        sign_in_by_form(
+            made.owner,
+            Client(headers={"X-Forwarded-For": f"198.51.100.{port}", "host": f"localhost:{port}"}),
+            "wrong",
+        )
+        for port in range(1, 7)
+    ]
+
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
