@@ -15,6 +15,9 @@ def client_address(request: HttpRequest) -> str | None:
     count = settings.TRUSTED_PROXY_COUNT
     address = hops[-count].strip() if 0 < count <= len(hops) else request.META.get("REMOTE_ADDR")
     try:
-        return str(ipaddress.ip_address(address or ""))
+        read = ipaddress.ip_address(address or "")
     except ValueError:
         return None
+    # A socket that takes both kinds shows all of IPv4 inside one network of IPv6, so that everybody
+    # would share what rate limits leave to one caller.
+    return str(getattr(read, "ipv4_mapped", None) or read)
