@@ -228,9 +228,12 @@ def _check_shape(rule: CallbackRule) -> None:
 
 def _decimal(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        number = Decimal(text)
     except InvalidOperation:
-        raise ValidationError({"store_share": f"“{text}” is not a number."}) from None
+        number = Decimal("NaN")
+    if not number.is_finite():  # one of the NaNs can't even be compared
+        raise ValidationError({"store_share": f"“{text}” is not a number."})
+    return number
 
 
 def _faults(error: ValidationError, place: Pointer) -> list[Fault]:

@@ -282,3 +282,13 @@ def test_a_bundle_id_of_another_app_is_not_taken_away() -> None:
 
     assert answer.status == 400
     assert "belongs to another app" in answer.details()
+
+
+@pytest.mark.parametrize("share", ["sNaN", "NaN", "-Infinity", "1e999999", "\ud800"])
+def test_a_number_that_is_none_is_refused_in_its_place(share: str) -> None:
+    _, api = empty()
+    document = {**exported(api), "apps": [{"name": "A", "platform": "ios", "store_share": share}]}
+
+    answer = api.post("organization/import", document)
+
+    assert answer.status == 400, answer.data
