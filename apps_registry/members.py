@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef
 
-from apps_registry.models import Membership
+from apps_registry.models import ApiToken, Membership
 from apps_registry.roles import Role
 from apps_registry.second_factors import factors
 
@@ -31,8 +31,14 @@ def change_role(membership: Membership, role: str) -> None:
 
 @transaction.atomic
 def remove(membership: Membership) -> None:
-    """End a membership and nothing else. Raises ValidationError for the last owner."""
+    """End a membership, and the person's tokens here. Raises ValidationError for the last owner.
+
+    A token is refused without a membership anyway; revoked, it does not come back with the person.
+    """
     keep_an_owner(membership)
+    with membership.in_its_organization():
+        for token in ApiToken.objects.filter(user=membership.user):
+            token.revoke()
     membership.delete()
 
 

@@ -101,7 +101,7 @@ class MembershipAdmin(ScopedAdmin):
         return answer
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """End the membership and nothing else."""
+        """End the membership."""
         members.remove(obj)
 
     @admin.display(description="e-mail address", ordering="user__email")

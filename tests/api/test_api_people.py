@@ -4,7 +4,7 @@ import pytest
 from django.core import mail
 from django.test import Client
 
-from apps_registry import invitations
+from apps_registry import invitations, members
 from apps_registry.models import Invitation, Membership
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant as tenant_of
@@ -171,3 +171,15 @@ def test_a_session_of_the_web_is_no_way_into_the_api():
     browser.force_login(tenant.owner)
 
     assert browser.get("/api/v1/members").status_code == 401
+
+
+def test_whoever_comes_back_does_not_find_old_tokens_working() -> None:
+    tenant = make.make_tenant()
+    person = make.make_user(Role.MARKETER, organization=tenant.organization)
+    with tenant_of(tenant.organization.pk):
+        old = Program(make.make_api_token(Role.MARKETER, user=person))
+        members.remove(Membership.objects.get(user=person))
+
+    Membership.objects.create(organization=tenant.organization, user=person, role=Role.MARKETER)
+
+    assert old.get("apps").status == 403
