@@ -1,0 +1,35 @@
+"""Refuses files that are too large before they are written to a disk.
+
+Django's own limit leaves files out, and anybody may send some to the sign-in page.
+"""
+
+from typing import IO
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+
+
+class HoldToLimit(FileUploadHandler):
+    """Holds a form with files to what every other request is held to; others keep the files."""
+
+    def handle_raw_input(
+        self,
+        input_data: IO[bytes],
+        META: dict[str, str],  # noqa: N803  # Django's name
+        content_length: int,
+        boundary: str,
+        encoding: str | None = None,
+    ) -> None:
+        """Look at the length, beyond which nothing is read of the request."""
+        if content_length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise RequestDataTooBig("A form with files is larger than 5 MB.")
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        """Leave the data to the next handler."""
+        return raw_data
+
+    def file_complete(self, file_size: int) -> UploadedFile | None:
+        """Leave the file to the next handler."""
+        return None
