@@ -19,6 +19,7 @@ class Action(TextChoices):
     CANCELED = "canceled", "Canceled"
     EXPORTED = "exported", "Exported"
     IMPORTED = "imported", "Imported"
+    SHOWN = "shown", "Shown"  # a secret, to whoever may see it
     SIGNED_IN = "signed_in", "Signed in"
     SIGNED_OUT = "signed_out", "Signed out"
     VISITED = "visited", "Visited"

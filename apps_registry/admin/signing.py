@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
 from django.utils.safestring import SafeString
 
+from apps_registry.audit import Action, record
 from apps_registry.encryption import SecretUnreadableError
 from apps_registry.listing import CreatedColumn, day
 from apps_registry.models import SigningSecret
@@ -98,6 +99,8 @@ class SigningSecretAdmin(CreatedColumn, TenantAdmin):
         except SecretUnreadableError as error:
             self.message_user(request, str(error), messages.ERROR)
             return None
+        for secret in valid:
+            record(Action.SHOWN, secret)
         context = {
             **self.admin_site.each_context(request),
             "title": "Signing secrets",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps_registry.models import SigningSecret
+from apps_registry.models import AuditEntry, SigningSecret
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
@@ -46,6 +46,19 @@ def test_owners_show_a_secret_and_nobody_else() -> None:
     assert text not in hidden.content.decode()
     assert [page.status_code for page in pages] == [200, 200]
     assert not any(text in page.content.decode() for page in pages)
+
+
+def test_the_audit_log_knows_who_was_shown_a_secret() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        secret = ensure_signing_secret()
+
+    sign_in(made.owner).post(LIST, {"action": "show", "_selected_action": [secret.pk]})
+
+    with tenant(made.organization.pk):
+        entry = AuditEntry.objects.get(action="shown")
+    assert (entry.actor_name, entry.object_id) == (made.owner.email, str(secret.public_id))
+    assert entry.changes == {}
 
 
 def test_marketers_see_that_there_is_a_secret_and_make_none() -> None:
