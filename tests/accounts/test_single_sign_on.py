@@ -3,6 +3,7 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from allauth.socialaccount.models import SocialToken
 from django.http import HttpResponse
 from django.test import Client
 
@@ -50,6 +51,7 @@ def test_a_member_is_known_by_the_verified_address(come_back) -> None:
 
     assert first.redirect_chain[-1] == ("/admin/", 302)
     assert first.wsgi_request.user == again.wsgi_request.user == made.owner
+    assert not SocialToken.objects.exists(), "the provider's tokens are not kept"
 
 
 def test_an_invited_person_gets_an_account_and_the_place(come_back) -> None:
