@@ -71,12 +71,15 @@ class OrganizationViewSet(GenericViewSet):
         self.query = read_query(request._request.GET, self.queries.get(self.action or "", Query))
 
     def check_permissions(self, request: Request) -> None:
-        """Refuse a caller who lacks the right of this action."""
+        """Refuse a caller who lacks the right of this action, or that to take rows away as CSV."""
         if self.action in {None, "metadata"}:
             return  # no handler: REST framework answers 405
-        right = self.rights[self.action]
-        if not self.caller.allows(right):
-            raise exceptions.PermissionDenied(missing_right(self.caller, right))
+        needed = [self.rights[self.action]]
+        if request.accepted_renderer.format == CsvRenderer.format:
+            needed.append(Right.EXPORT)
+        for right in needed:
+            if not self.caller.allows(right):
+                raise exceptions.PermissionDenied(missing_right(self.caller, right))
 
     def handle_exception(self, exc: Exception) -> Response:
         """Undo what was written, and answer."""
@@ -113,8 +116,6 @@ class OrganizationViewSet(GenericViewSet):
         """Answer one page of the rows that the filters leave; all of them as CSV."""
         rows = self.query.narrow(self.get_queryset())  # type: ignore[attr-defined]  # a Page
         if request.accepted_renderer.format == CsvRenderer.format:
-            if not self.caller.allows(Right.EXPORT):
-                raise exceptions.PermissionDenied(missing_right(self.caller, Right.EXPORT))
             return csv_list(self, rows)
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
