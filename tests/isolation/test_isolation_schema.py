@@ -1,5 +1,7 @@
 """Every tenant's table stands behind PostgreSQL's wall, also the one that is added tomorrow."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.apps import apps
 from django.db import connection
@@ -9,7 +11,9 @@ from postbacks import roles
 from postbacks.models import Event
 from tests import make
 from tests.database import as_role
+from tests.isolation import walls
 from tests.isolation.story import live_through, tenant_models
+from tests.isolation.walls import rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,48 +37,21 @@ WITHOUT_COMPOSITE_KEY = {
 }  # fmt: skip
 
 
-def _rows(statement: str, *parameters: object) -> list[tuple[object, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+def test_every_table_of_a_tenant_stands_behind_the_whole_wall() -> None:
+    """It holds for the owner too, shows web one organization, and the worker all."""
+    tables = {model._meta.db_table for model in tenant_models()}
 
-
-def test_every_table_of_a_tenant_is_protected_even_from_its_owner() -> None:
-    protected = {
-        str(table)
-        for table, is_on, is_forced in _rows(
-            "SELECT relname, relrowsecurity, relforcerowsecurity FROM pg_class "
-            "WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
-        )
-        if is_on and is_forced
-    }
-
-    assert {model._meta.db_table for model in tenant_models()} == protected
-
-
-def test_every_table_of_a_tenant_shows_web_one_organization_and_worker_all() -> None:
-    policies = {
-        (str(table), str(role), str(seen), str(written))
-        for table, role, seen, written in _rows(
-            "SELECT tablename, unnest(roles), qual, with_check FROM pg_policies "
-            "WHERE schemaname = 'public' AND cmd = 'ALL'"
-        )
-    }
-
-    own = "(organization_id = ( SELECT current_organization() AS current_organization))"
-    tables = [model._meta.db_table for model in tenant_models()]
-    assert policies == {
-        *((table, roles.WEB, own, own) for table in tables),
-        *((table, roles.WORKER, "true", "true") for table in tables),
-    }
+    assert walls.half_open_tables() == set()
+    assert walls.open_tables() & tables == set()
+    assert walls.owned_tables() - tables == {"invitation", "membership"}
 
 
 def test_only_keys_can_be_looked_up_before_their_tenant_is_known() -> None:
-    exceptions = _rows(
+    exceptions = rows(
         "SELECT tablename, cmd, roles::text FROM pg_policies "
         "WHERE schemaname = 'public' AND cmd <> 'ALL' ORDER BY tablename"
     )
-    ways_across = _rows(
+    ways_across = rows(
         "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace "
         "ORDER BY proname"
     )
@@ -85,15 +62,7 @@ def test_only_keys_can_be_looked_up_before_their_tenant_is_known() -> None:
 
 
 def test_the_tables_without_a_policy_are_the_ones_we_know() -> None:
-    tables = {
-        str(table)
-        for (table,) in _rows(
-            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition "
-            "AND relnamespace = 'public'::regnamespace AND NOT relrowsecurity"
-        )
-    }
-
-    assert tables == WITHOUT_POLICY
+    assert walls.open_tables() == WITHOUT_POLICY
 
 
 def test_every_model_with_an_organization_is_a_tenants() -> None:
@@ -108,34 +77,60 @@ def test_every_model_with_an_organization_is_a_tenants() -> None:
 
 
 def test_a_relation_between_rows_of_tenants_holds_the_organization_too() -> None:
-    wanted = {
-        f"{model._meta.db_table}.{field.column}"
-        for model in tenant_models()
-        for field in model._meta.concrete_fields
-        if isinstance(field.related_model, type) and issubclass(field.related_model, TenantModel)
-    }
-    held = {
-        f"{table}.{columns[1]}"
-        for table, columns, referred in _rows(
-            """
-            SELECT conrelid::regclass::text,
-                   (SELECT array_agg(attname::text ORDER BY place) FROM unnest(conkey)
-                        WITH ORDINALITY AS key (number, place)
-                    JOIN pg_attribute ON attrelid = conrelid AND attnum = number),
-                   (SELECT array_agg(attname::text ORDER BY place) FROM unnest(confkey)
-                        WITH ORDINALITY AS key (number, place)
-                    JOIN pg_attribute ON attrelid = confrelid AND attnum = number)
-            FROM pg_constraint WHERE contype = 'f'
-            """
-        )
-        if columns[0] == "organization_id" and referred == ["organization_id", "id"]
-    }
+    assert walls.plain_references() == WITHOUT_COMPOSITE_KEY
 
-    assert wanted - held == WITHOUT_COMPOSITE_KEY
+
+@pytest.fixture
+def forgetful_table() -> Iterator[str]:
+    """A tenant's table as it is when somebody thought of nothing."""
+    _as_owner(
+        "CREATE TABLE forgetful (id bigint PRIMARY KEY, "
+        "organization_id bigint NOT NULL REFERENCES organization (id), "
+        "app_id bigint NOT NULL REFERENCES app (id))"
+    )
+    yield "forgetful"
+    _as_owner("DROP TABLE forgetful")
+
+
+def test_a_table_without_a_policy_does_not_go_unseen(forgetful_table: str) -> None:
+    assert walls.open_tables() == {*WITHOUT_POLICY, forgetful_table}
+    assert forgetful_table in walls.owned_tables()
+
+
+@pytest.mark.parametrize(
+    "forgotten",
+    [
+        "ALTER TABLE forgetful NO FORCE ROW LEVEL SECURITY",
+        "DROP POLICY tenant ON forgetful",
+        "ALTER POLICY tenant ON forgetful USING (true)",
+        "ALTER POLICY tenant ON forgetful WITH CHECK (true)",
+        "CREATE POLICY more ON forgetful TO postbacks_web USING (id > 0)",
+    ],
+)
+def test_a_wall_with_a_hole_does_not_go_unseen(forgetful_table: str, forgotten: str) -> None:
+    _as_owner("SELECT protect_tenant_table('forgetful', 'SELECT')")
+    whole = walls.half_open_tables()
+
+    _as_owner(forgotten)
+
+    assert whole == set()
+    assert walls.half_open_tables() == {forgetful_table}
+
+
+def test_a_relation_without_a_composite_key_does_not_go_unseen(forgetful_table: str) -> None:
+    before = walls.plain_references()
+
+    _as_owner(
+        "ALTER TABLE forgetful ADD FOREIGN KEY (organization_id, app_id) "
+        "REFERENCES app (organization_id, id)"
+    )
+
+    assert before == {*WITHOUT_COMPOSITE_KEY, f"{forgetful_table}.app_id"}
+    assert walls.plain_references() == WITHOUT_COMPOSITE_KEY
 
 
 def test_no_role_of_ours_passes_row_level_security() -> None:
-    ours = _rows(
+    ours = rows(
         "SELECT rolname, rolsuper, rolbypassrls, rolcanlogin FROM pg_roles "
         "WHERE rolname = ANY(%s) ORDER BY rolname",
         list(roles.ROLES),
@@ -145,7 +140,7 @@ def test_no_role_of_ours_passes_row_level_security() -> None:
 
 
 def test_nothing_is_granted_on_partitions_where_no_policy_holds() -> None:
-    grants = _rows(
+    grants = rows(
         """
         SELECT grants.table_name, grants.grantee FROM information_schema.role_table_grants AS grants
         JOIN pg_class ON relname = grants.table_name AND relispartition
@@ -153,7 +148,7 @@ def test_nothing_is_granted_on_partitions_where_no_policy_holds() -> None:
         """,
         roles.OWNER,
     )
-    partitions = _rows("SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r'")
+    partitions = rows("SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r'")
 
     assert grants == []
     assert partitions[0][0] > 0
@@ -214,16 +209,21 @@ def test_web_can_not_write_a_row_for_another_organization() -> None:
 
 def test_a_partition_can_not_be_read_around_its_parent() -> None:
     live_through("Gem Harbor")
-    ((partition,),) = _rows(
+    ((partition,),) = rows(
         "SELECT inhrelid::regclass::text FROM pg_inherits "
         "WHERE inhparent = %s::regclass ORDER BY 1 LIMIT 1",
         Event._meta.db_table,
     )
 
     with pytest.raises(Exception, match="permission denied"):
-        _rows(f"SELECT * FROM {partition}")
+        rows(f"SELECT * FROM {partition}")
 
 
 def _count(model: type[TenantModel]) -> int:
-    ((count,),) = _rows(f"SELECT count(*) FROM {model._meta.db_table}")
+    ((count,),) = rows(f"SELECT count(*) FROM {model._meta.db_table}")
     return int(str(count))
+
+
+def _as_owner(statement: str) -> None:
+    with as_role(roles.OWNER), connection.cursor() as cursor:
+        cursor.execute(statement)
