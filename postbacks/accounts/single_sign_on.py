@@ -12,7 +12,8 @@ from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from allauth.socialaccount.providers.base import AuthError
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 
 from apps_registry import invitations
@@ -52,8 +53,26 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  #
         """Lead back to the sign-in page; a person who left by choice is told that instead."""
         if error == AuthError.CANCELLED:
             return
-        logger.warning("A single sign-on failed: %s", type(exception).__name__)
-        _refuse(request, _FAILED)
+        note_failure(request, exception)
+        raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login")))
+
+
+def note_failure(request: HttpRequest, error: BaseException | None) -> None:
+    """Tell the person that it did not work, and the log why."""
+    logger.warning("A single sign-on failed: %s", type(error).__name__)
+    messages.error(request, _FAILED)
+
+
+def leave_for(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+    """Return a page that goes on to the provider by itself, in place of a redirect there.
+
+    Pages may send forms to us alone (page_policy.py), and browsers hold redirects to that as well:
+    also those from the provider to wherever it asks for passwords, which nobody can list here.
+    """
+    address = answer.headers.get("Location", "")
+    if not address.startswith(("https://", "http://")):
+        return answer
+    return render(request, "accounts/single_sign_on.html", {"address": address})
 
 
 def _verified_address(sociallogin: SocialLogin) -> str | None:

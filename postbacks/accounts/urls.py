@@ -11,10 +11,14 @@ from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as passkeys
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from django.urls import URLPattern, URLResolver, path, re_path
-from django.views.decorators.http import require_POST
 
 from postbacks.accounts import invitations
-from postbacks.accounts.views import sessions, sign_in, single_sign_on_cancelled
+from postbacks.accounts.views import (
+    sessions,
+    sign_in,
+    single_sign_on,
+    single_sign_on_cancelled,
+)
 from postbacks.middleware import own_transactions
 
 _SIGN_IN = [
@@ -23,7 +27,7 @@ _SIGN_IN = [
     path("inactive/", account.account_inactive, name="account_inactive"),
     path(
         "oidc/<slug:provider_id>/login/",
-        require_POST(openid_connect.login),  # a mere link must not begin a sign-in
+        single_sign_on,
         name="openid_connect_login",
     ),
     path(

@@ -3,15 +3,18 @@
 from typing import Any
 
 from allauth.account.views import LoginView
+from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions.views import ListUserSessionsView
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
 from apps_registry.models import User
 from postbacks.accounts.browsers import browser_name
+from postbacks.accounts.single_sign_on import leave_for, note_failure
 from postbacks.accounts.throttling import too_many_tries
 
 _THROTTLED = "too_many_login_attempts"
@@ -48,6 +51,18 @@ class SessionsView(ListUserSessionsView):  # type: ignore[misc]  # likewise
 
 sign_in = SignInView.as_view()
 sessions = SessionsView.as_view()
+
+
+@never_cache
+@require_POST  # a mere link must not begin a sign-in
+def single_sign_on(request: HttpRequest, provider_id: str) -> HttpResponse:
+    """Send a person on to the identity provider."""
+    try:
+        answer = openid_connect.login(request, provider_id)
+    except OSError as error:  # it can't be reached; what requests raises is one too
+        note_failure(request, error)
+        return HttpResponseRedirect(reverse("account_login"))
+    return leave_for(request, answer)
 
 
 @never_cache

@@ -1,10 +1,23 @@
-"""A stand-in identity provider: OpenID Connect's discovery, token and user info on loopback."""
+"""A stand-in identity provider: OpenID Connect's discovery, sign-in, token and user info.
+
+As many do, it leads to another host to ask for a password, and from there back.
+"""
 
 import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlencode
+
+
+def settings_of(address: str) -> dict[str, object]:
+    """Return what SOCIALACCOUNT_PROVIDERS is where the provider of this address is set."""
+    app = {
+        "provider_id": "sso", "name": "Example SSO", "client_id": "postbacks",
+        "secret": "a-secret", "settings": {"server_url": address},
+    }  # fmt: skip
+    return {"openid_connect": {"APPS": [app]}}
 
 
 @contextmanager
@@ -14,6 +27,15 @@ def identity_provider(claims: Mapping[str, object]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             home = f"http://127.0.0.1:{server.server_port}"
+            path, _, query = self.path.partition("?")
+            asked = {name: values[0] for name, values in parse_qs(query).items()}
+            if path == "/authorize":
+                self._lead(f"http://localhost:{server.server_port}/sign-in?{query}")
+                return
+            if path == "/sign-in":
+                given = {"code": "a-code", "state": asked["state"]}
+                self._lead(f"{asked['redirect_uri']}?{urlencode(given)}")
+                return
             documents = {
                 "/.well-known/openid-configuration": {
                     "issuer": home,
@@ -30,6 +52,12 @@ def identity_provider(claims: Mapping[str, object]) -> Iterator[str]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self._answer({"access_token": "a-token", "token_type": "Bearer"})
+
+        def _lead(self, address: str) -> None:
+            self.send_response(302)
+            self.send_header("Location", address)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
         def _answer(self, document: object) -> None:
             body = json.dumps(document).encode()

@@ -1,5 +1,7 @@
 """Sign-in by an identity provider: whom it lets in, and that it makes nobody up."""
 
+import html
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -10,19 +12,18 @@ from django.test import Client
 from apps_registry.models import User
 from apps_registry.roles import Role
 from tests import make
-from tests.accounts.identity_provider import identity_provider
+from tests.accounts.identity_provider import identity_provider, settings_of
 from tests.accounts.people import code_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BEGIN = "/accounts/oidc/sso/login/"
 
 
-def _provider(address: str) -> dict[str, object]:
-    app = {
-        "provider_id": "sso", "name": "Example SSO", "client_id": "postbacks",
-        "secret": "a-secret", "settings": {"server_url": address},
-    }  # fmt: skip
-    return {"openid_connect": {"APPS": [app]}}
+def _where_it_leads(page: HttpResponse) -> str:
+    """Return the address that the page between us and the provider goes on to."""
+    found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.content.decode())
+    assert found
+    return html.unescape(found.group(1))
 
 
 @pytest.fixture
@@ -33,9 +34,10 @@ def come_back(settings):
         browser: Client, answer: dict[str, str] | None = None, **claims: object
     ) -> HttpResponse:
         with identity_provider({"sub": "1", "name": "Ada Lovelace", **claims}) as address:
-            settings.SOCIALACCOUNT_PROVIDERS = _provider(address)
-            there = browser.post(BEGIN)
-            state = parse_qs(urlsplit(there.url).query)["state"][0]
+            settings.SOCIALACCOUNT_PROVIDERS = settings_of(address)
+            there = _where_it_leads(browser.post(BEGIN))
+            assert there.startswith(f"{address}/authorize?")
+            state = parse_qs(urlsplit(there).query)["state"][0]
             given = {"state": state, **(answer or {"code": "a-code"})}
             return browser.get(f"{BEGIN}callback/", given, follow=True)
 
@@ -103,6 +105,15 @@ def test_who_leaves_the_provider_again_is_told_so(come_back) -> None:
 
 def test_a_provider_that_fails_leads_back_with_a_word(come_back) -> None:
     answer = come_back(Client(), {"error": "server_error"})
+
+    assert "The single sign-on did not work." in answer.content.decode()
+
+
+def test_a_provider_that_is_away_leads_back_with_a_word(settings) -> None:
+    with identity_provider({}) as address:
+        settings.SOCIALACCOUNT_PROVIDERS = settings_of(address)
+
+    answer = Client().post(BEGIN, follow=True)
 
     assert "The single sign-on did not work." in answer.content.decode()
 
