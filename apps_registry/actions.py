@@ -14,6 +14,7 @@ class Action(TextChoices):
     SWITCHED_ON = "switched_on", "Switched on"
     SWITCHED_OFF = "switched_off", "Switched off"
     SUSPENDED = "suspended", "Suspended"
+    TESTED = "tested", "Tested"
     RESENT = "resent", "Resent"
     REPLAYED = "replayed", "Replayed"
     CANCELED = "canceled", "Canceled"

@@ -79,12 +79,13 @@ def _decide(taken: Sequence[Undecided]) -> None:
     now = datetime.now(UTC)
     events = load_events((event.id, event.received_at) for event in taken)
     installs = recognize_installs(events)
-    standings = {event.id: _standing(event, installs.get(event.id)) for event in events}
+    standings = {event.id: standing_of(event, installs.get(event.id)) for event in events}
     decisions = decide_postbacks(events, standings, now=now)
     owe([_new_postback(decision) for decision in decisions])
 
 
-def _standing(event: StoredEvent, install: KnownInstall | None) -> Standing:
+def standing_of(event: StoredEvent, install: KnownInstall | None) -> Standing:
+    """Return how an event's device stands to the app, by its install."""
     if install is None:  # a device without an id can't be known from before
         return Standing(is_install=event.event_name == "install" and not event.device)
     return Standing(

@@ -30,7 +30,7 @@ from postbacks.intake.checking import Reporter, check_event
 from postbacks.models import CallbackRule, Event, RuleStatus
 from postbacks.models.stored import StoredApp, StoredEvent, load_events
 
-_SAMPLE_ID = UUID("01890000-0000-7000-8000-000000000000")
+SAMPLE_ID = UUID("01890000-0000-7000-8000-000000000000")
 
 
 class RuleProblemsError(Exception):
@@ -111,10 +111,10 @@ def preview(
     Saves and sends nothing. Raises SampleEventError where a given event is not valid.
     """
     problems = check(definition)
-    rule = _compiled(definition)
+    rule = compiled(definition)
     try:
-        facts = _facts(definition, event=event, sdk_event=sdk_event, app=app)
-        rates = _rates(facts, is_sample=event is None and sdk_event is None)
+        facts = facts_for(definition, event=event, sdk_event=sdk_event, app=app)
+        rates = rates_for(facts, is_sample=event is None and sdk_event is None)
         values = values_for(rule, facts, rates)
         rendering = rule.request.render(values, credentials=rule.credentials, rates=rates)
     except TemplateError:
@@ -128,7 +128,7 @@ def preview(
     return Preview(shown.method, shown.url, shown.headers, body, problems, rendering.missing)
 
 
-def _rates(facts: Facts, *, is_sample: bool) -> Rates:
+def rates_for(facts: Facts, *, is_sample: bool) -> Rates:
     """Return the rates that would count if the postback were decided now."""
     now = datetime.now(UTC)
     moment = now if is_sample else facts.event.event_time
@@ -139,7 +139,7 @@ def _template_problems(
     definition: RuleDefinition, promised: Collection[str]
 ) -> tuple[Problem, ...]:
     try:
-        _ = _compiled(definition, promised).request
+        _ = compiled(definition, promised).request
     except TemplateError as error:
         return error.problems
     return ()
@@ -168,7 +168,8 @@ def _trigger_problems(definition: RuleDefinition) -> list[Problem]:
     ]
 
 
-def _compiled(definition: RuleDefinition, promised: Collection[str] = ()) -> CompiledRule:
+def compiled(definition: RuleDefinition, promised: Collection[str] = ()) -> CompiledRule:
+    """Return a rule, saved or not, ready to be asked; it is not cached."""
     return CompiledRule(
         organization_id=0,
         rule_id=UNSAVED,
@@ -197,18 +198,22 @@ def _partner(partner_id: int | None, promised: Collection[str]) -> PartnerSecret
     )
 
 
-def _facts(
+def facts_for(
     definition: RuleDefinition,
     *,
     event: Event | None,
     sdk_event: Mapping[str, object] | None,
     app: App | None,
 ) -> Facts:
+    """Return what is known of a stored event, a given one, or the sample.
+
+    Raises SampleEventError where a given event is not valid.
+    """
     if event is None and sdk_event is None:
         return _sample(definition)
     stored = _stored(event) if event is not None else _given(sdk_event or {}, app)
     name = partner_event_name(definition, stored.event_name) or stored.event_name
-    postback = PostbackFacts(id=_SAMPLE_ID, created_at=stored.received_at, partner_event_name=name)
+    postback = PostbackFacts(id=SAMPLE_ID, created_at=stored.received_at, partner_event_name=name)
     return facts_of(stored, installed_at=None, postback=postback)
 
 
@@ -218,7 +223,7 @@ def _sample(definition: RuleDefinition) -> Facts:
     wanted = next((name for name in definition.triggers if name != ANY_EVENT), None)
     event = replace(sample.event, event_name=wanted or sample.event.event_name)
     postback = PostbackFacts(
-        id=_SAMPLE_ID,
+        id=SAMPLE_ID,
         created_at=event.received_at,
         partner_event_name=partner_event_name(definition, event.event_name),
     )

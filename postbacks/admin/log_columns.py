@@ -32,6 +32,7 @@ POSTBACKS: Columns = {
     "Partner": _partner,
     "App": lambda row: row.app,
     "Tries": lambda row: row.attempts_made,
+    "Test": lambda row: "yes" if row.test else "no",
     "Delivered": lambda row: row.delivered_at,
     "Next try": lambda row: row.next_attempt_at,
 }

@@ -34,7 +34,13 @@ class PostbackFilter(TimedFilter):
         max_length=8,
         widget=forms.TextInput({"placeholder": "503, 5xx or none"}),
     )
-    field_order = ("q", "status", "time", "app", "rule", "partner", "event", "code", "since")
+    test = forms.ChoiceField(
+        label="Test sends",
+        choices=[("", "With them"), ("no", "Without them"), ("only", "Only them")],
+    )
+    field_order = (
+        "q", "status", "time", "app", "rule", "partner", "event", "code", "test", "since",
+    )  # fmt: skip
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
@@ -56,6 +62,7 @@ class PostbackFilter(TimedFilter):
             partner_id=_key(given["partner"]),
             event_name=given["event"],
             codes=given["code"],
+            test={"only": True, "no": False}.get(given["test"]),
         )
 
 

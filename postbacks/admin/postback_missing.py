@@ -20,7 +20,8 @@ def missing_words(postback: Postback) -> str:
     """
     version = (postback.rule_id, postback.rule_version)
     rule = load_rule_versions([version]).get(version)
-    events = load_events([(postback.event_id, postback.event_received_at)])
+    key = postback.event_id
+    events = load_events([(key, postback.event_received_at)] if key is not None else [])
     if rule is None:
         return ""
     try:

@@ -124,6 +124,8 @@ def why_not_resend(postback: Postback) -> str:
 
     It only spares people a click: `resend` decides.
     """
+    if postback.test:
+        return "It was a test send; send a new test from its rule."
     if postback.status == PostbackStatus.SKIPPED:
         return "It was skipped by its rule, so there is nothing to send again."
     if postback.rule.status == RuleStatus.SUSPENDED:

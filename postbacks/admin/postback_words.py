@@ -89,6 +89,8 @@ def error_of(attempt: DeliveryAttempt) -> str:
 def sentence_of(postback: Postback, delivered_by: int | None) -> str:
     """Return what happened in a sentence; `delivered_by` is the number of the try that did it."""
     tries = postback.attempts_made
+    if postback.test:
+        return _test_sentence(postback)
     if postback.status == PostbackStatus.SKIPPED:
         return "Decided not to send it: " + _lower(_note(postback) or "its rule says so") + "."
     if postback.status == PostbackStatus.DELIVERED:
@@ -101,6 +103,13 @@ def sentence_of(postback: Postback, delivered_by: int | None) -> str:
     if postback.reason == RULE_OFF:
         return "Waiting: its rule is off. It is sent as soon as the rule is switched on."
     return f"Not delivered yet after {_times(tries)}." if tries else "Not sent yet."
+
+
+def _test_sentence(postback: Postback) -> str:
+    if postback.status == PostbackStatus.DELIVERED:
+        return "A test send, which counts nowhere. The partner took it."
+    reason = _lower(wording.answer(postback.reason)) if postback.reason else "no delivery"
+    return f"A test send, which counts nowhere. The partner did not take it: {reason}."
 
 
 def _ordinal(number: int) -> str:

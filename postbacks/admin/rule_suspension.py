@@ -28,7 +28,7 @@ JOIN postback
  AND postback.event_received_at = attempt.event_received_at
  AND postback.id = attempt.postback_id
  AND postback.event_received_at > %(since)s AND postback.event_received_at <= %(until)s
-WHERE attempt.status_code = 410 AND postback.rule_id = %(rule)s
+WHERE attempt.status_code = 410 AND postback.rule_id = %(rule)s AND NOT postback.test
 """  # noqa: S608  # only our own words are put in
 
 

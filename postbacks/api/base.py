@@ -1,7 +1,7 @@
 """What every address of the management API has in common: caller, rights, tenant, parameters."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar, cast
 
 from django.db import IntegrityError, connection, transaction
@@ -66,9 +66,21 @@ class OrganizationViewSet(GenericViewSet):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let the caller in, then read the query inside the caller's organization."""
         super().initial(request, *args, **kwargs)
+        self._enter(request)
+        self.query = read_query(request._request.GET, self.queries.get(self.action or "", Query))
+
+    @contextmanager
+    def outside_transaction(self, request: Request) -> Iterator[None]:
+        """Commit what was written, and go on in a new transaction: the network is asked within."""
+        self._transaction.close()
+        try:
+            yield
+        finally:
+            self._enter(request)
+
+    def _enter(self, request: Request) -> None:
         self._transaction.enter_context(tenant(self.caller.organization_id))
         self._transaction.enter_context(acting(_program(request)))
-        self.query = read_query(request._request.GET, self.queries.get(self.action or "", Query))
 
     def check_permissions(self, request: Request) -> None:
         """Refuse a caller who lacks the right of this action, or that to take rows away as CSV."""

@@ -81,7 +81,7 @@ class PostbackSerializer(serializers.ModelSerializer):
     class Meta:
         model = Postback
         fields = (
-            "id", "rule", "rule_version", "event_id", "status", "reason", "created_at",
+            "id", "rule", "rule_version", "event_id", "status", "reason", "test", "created_at",
             "next_attempt_at", "delivered_at", "attempts",
         )  # fmt: skip
         read_only_fields = fields
@@ -100,6 +100,9 @@ class PostbackPage(Page):
     event_id = serializers.UUIDField(required=False)
     rule = IdFilter(CallbackRule)
     status = serializers.ChoiceField(PostbackStatus.choices, required=False)
+    test = serializers.ChoiceField(
+        [("true", "Only test sends"), ("false", "No test sends")], required=False
+    )
     since = Moment(required=False, help_text="Event received at this time or later.")
     until = Moment(required=False, help_text="Event received before this time.")
     lookups = {
@@ -109,6 +112,10 @@ class PostbackPage(Page):
         "since": "event_received_at__gte",
         "until": "event_received_at__lt",
     }
+
+    def validate_test(self, value: str) -> bool:
+        """Return the filter as the column has it."""
+        return value == "true"
 
 
 class PostbackViewSet(OrganizationViewSet):

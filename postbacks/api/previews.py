@@ -1,5 +1,7 @@
 """What a rule would send, before it is saved."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -63,19 +65,27 @@ def preview(values: dict[str, Any]) -> dict[str, Any]:
     sdk_event = values.pop("event", None)
     event_id = values.pop("event_id", None)
     rule = CallbackRule(**{"name": "Preview", **values})
-    event = _event(event_id, rule.app) if event_id else None
-    try:
+    event = event_of(event_id, rule.app) if event_id else None
+    with refusing_event():
         seen = rulebook.preview(
-            rules.define(rule), event=event, sdk_event=sdk_event, app=_app(rule.app, sdk_event)
+            rules.define(rule), event=event, sdk_event=sdk_event, app=app_of(rule.app, sdk_event)
         )
+    return msgspec.to_builtins(seen)  # type: ignore[no-any-return]  # a dataclass gives a dict
+
+
+@contextmanager
+def refusing_event() -> Iterator[None]:
+    """Answer what is wrong with a given event as faults of the request."""
+    try:
+        yield
     except rulebook.SampleEventError as error:
         raise Invalid(
             [{"pointer": f"/event{place}", "detail": detail} for place, detail in error.faults]
         ) from None
-    return msgspec.to_builtins(seen)  # type: ignore[no-any-return]  # a dataclass gives a dict
 
 
-def _event(event_id: UUID, app: App | None) -> Event:
+def event_of(event_id: UUID, app: App | None) -> Event:
+    """Return an event of the organization. Raises Invalid where there is not exactly one."""
     events = Event.objects.filter(event_id=event_id)
     found = list(events.filter(app=app) if app else events)
     if len(found) == 1:
@@ -88,7 +98,7 @@ def _event(event_id: UUID, app: App | None) -> Event:
     raise Invalid([{"pointer": "/event_id", "detail": detail}])
 
 
-def _app(app: App | None, sdk_event: dict[str, Any] | None) -> App | None:
+def app_of(app: App | None, sdk_event: dict[str, Any] | None) -> App | None:
     """Return the app that an event belongs to: the rule's, else the one that has its bundle ID."""
     if app is not None or sdk_event is None:
         return app

@@ -40,6 +40,9 @@ class VersionSerializer(serializers.Serializer):
         allow_null=True, help_text="Who saved it; null for programs without a person."
     )
     created_at = Moment()
+    tested_at = Moment(
+        allow_null=True, help_text="When a test of what it sends last succeeded; null: never."
+    )
     definition = DefinitionSerializer(allow_null=True)
 
 
@@ -80,6 +83,9 @@ def shown(versions: Sequence[CallbackRuleVersion]) -> list[dict[str, Any]]:
             "number": version.number,
             "saved_by": str(version.saved_by) if version.saved_by else None,
             "created_at": Moment().to_representation(version.created_at),
+            "tested_at": (
+                Moment().to_representation(version.tested_at) if version.tested_at else None
+            ),
             "definition": None if rule is None else dict(DefinitionSerializer(rule).data),
         }
         for version, rule in zip(versions, rule_history.rules_saying(versions), strict=True)

@@ -19,6 +19,7 @@ from postbacks.api.previews import PreviewAnswerSerializer, PreviewSerializer, p
 from postbacks.api.problems import Conflict
 from postbacks.api.query import Page
 from postbacks.api.rule_fields import RuleSerializer, refusing_problems
+from postbacks.api.rule_trials import RuleTrials
 from postbacks.api.rule_versions import (
     ComparedVersionSerializer,
     CopiesSerializer,
@@ -46,7 +47,7 @@ class RulePage(Page):
         return super().narrow(rows)
 
 
-class RuleViewSet(RegistryViewSet):
+class RuleViewSet(RuleTrials, RegistryViewSet):
     """Which events send a postback to whom, and what it says."""
 
     model = CallbackRule
@@ -65,6 +66,8 @@ class RuleViewSet(RegistryViewSet):
         "version": Right.READ,
         "restore": Right.SET_UP,
         "copy": Right.SET_UP,
+        "test_send": Right.RESEND,
+        "dry_run": Right.READ,
     }
 
     def get_queryset(self) -> Any:

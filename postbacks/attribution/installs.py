@@ -12,6 +12,8 @@ from postbacks.models.stored import StoredEvent
 
 LIFE_CYCLE = frozenset({"install", "open"})
 
+DeviceKey = tuple[int, int, str]  # organization, app, device
+
 
 @dataclass(frozen=True, slots=True)
 class KnownInstall:
@@ -28,12 +30,28 @@ def recognize_installs(events: Sequence[StoredEvent]) -> Mapping[int, KnownInsta
     An event of a device that never opened the app has none. Two workers may see the same device
     at once: the unique key lets one of them win, and both then read who it was.
     """
-    firsts: dict[tuple[int, int, str], StoredEvent] = {}
+    firsts: dict[DeviceKey, StoredEvent] = {}
     for event in events:
         if event.device and event.event_name in LIFE_CYCLE:
             firsts.setdefault(event.key, event)
     _record(firsts.values())
     known = _load({event.key for event in events if event.device})
+    return {event.id: known[event.key] for event in events if event.key in known}
+
+
+def foresee_installs(
+    events: Sequence[StoredEvent], seen: dict[DeviceKey, KnownInstall]
+) -> Mapping[int, KnownInstall]:
+    """Return each event's install as `recognize_installs` would, and record none.
+
+    `seen` keeps from one batch to the next what would have been recorded.
+    """
+    known = _load({event.key for event in events if event.device})
+    for event in events:
+        if event.device and event.event_name in LIFE_CYCLE and event.key not in known:
+            credit = attribute(InstallEvidence(installed_at=event.event_time, device=event.device))
+            seen.setdefault(event.key, KnownInstall(event.event_time, event.id, credit))
+    known = {**seen, **known}
     return {event.id: known[event.key] for event in events if event.key in known}
 
 
@@ -83,7 +101,7 @@ def _row(event: StoredEvent) -> dict[str, object]:
     }
 
 
-def _load(keys: set[tuple[int, int, str]]) -> dict[tuple[int, int, str], KnownInstall]:
+def _load(keys: set[DeviceKey]) -> dict[DeviceKey, KnownInstall]:
     if not keys:
         return {}
     wanted = [{"o": o, "a": a, "d": d} for o, a, d in keys]

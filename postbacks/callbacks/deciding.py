@@ -9,10 +9,11 @@ import msgspec
 
 from postbacks import statements
 from postbacks.callbacks.compiled_rules import CompiledRule, load_active_rules
+from postbacks.callbacks.conditions import Refusal
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.known import every_value, facts_of, lacks_consent, values_for
 from postbacks.callbacks.macros import Rates, TemplateError
-from postbacks.callbacks.matching import Occasion, partner_event_name, wants
+from postbacks.callbacks.matching import Occasion, partner_event_name, wants, why_not
 from postbacks.callbacks.stored_rates import load_rates
 from postbacks.ids import uuid7
 from postbacks.models import SkipReason
@@ -74,11 +75,23 @@ def _decide_or_note(
     try:
         if not wants(rule.definition, occasion):
             return None
-        return _decide(rule, event, standing, now, rates)
+        decided = _decide(rule, event, standing, now, rates)
+        return decided if isinstance(decided, Decision) else None
     except Exception:
         logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
         public_id = str(uuid7(event.received_at))
         return Decision(public_id, event, rule, standing, reason=SkipReason.RULE_ERROR)
+
+
+def decide_or_refuse(
+    rule: CompiledRule, event: StoredEvent, standing: Standing, *, now: datetime, rates: Rates
+) -> Decision | Refusal:
+    """Decide for one rule, or say what keeps the event from it; asks and writes nothing.
+
+    “First time per device” is left to `is_once` and `first_time`, since others decide as well.
+    """
+    refusal = why_not(rule.definition, _occasion(event, standing))
+    return refusal or _decide(rule, event, standing, now, rates)
 
 
 def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
@@ -97,16 +110,16 @@ def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
 
 def _decide(
     rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime, rates: Rates
-) -> Decision | None:
+) -> Decision | Refusal:
     public_id = uuid7(event.received_at)
     name = partner_event_name(rule.definition, event.event_name)
     partner = rule.partner.public_id if rule.partner else None
     postback = PostbackFacts(id=public_id, created_at=now, partner_event_name=name, partner=partner)
     facts = facts_of(event, installed_at=standing.installed_at, postback=postback)
     if rule.conditions.lines:
-        values = every_value(facts, rates)
-        if rule.conditions.refusal(values, rates=rates) is not None:
-            return None
+        refusal = rule.conditions.refusal(every_value(facts, rates), rates=rates)
+        if refusal is not None:
+            return refusal
     reason, host = "", ""
     if name is None:
         reason = SkipReason.NOT_MAPPED
@@ -143,18 +156,19 @@ def _first_times_only(decisions: Sequence[Decision]) -> list[Decision]:
     """
     earliest: dict[tuple[int, str], Decision] = {}
     for decision in decisions:
-        if _is_once(decision):
-            earliest.setdefault(_first_time(decision), decision)
+        if is_once(decision):
+            earliest.setdefault(first_time(decision), decision)
     won = _claim_first_times(earliest.values())
     return [
         decision
         for decision in decisions
-        if not _is_once(decision)
-        or ((key := _first_time(decision)) in won and earliest[key] is decision)
+        if not is_once(decision)
+        or ((key := first_time(decision)) in won and earliest[key] is decision)
     ]
 
 
-def _is_once(decision: Decision) -> bool:
+def is_once(decision: Decision) -> bool:
+    """Tell whether the decision uses up the device's first time."""
     return (
         decision.rule.definition.frequency == "first"
         and not decision.reason
@@ -162,7 +176,8 @@ def _is_once(decision: Decision) -> bool:
     )
 
 
-def _first_time(decision: Decision) -> tuple[int, str]:
+def first_time(decision: Decision) -> tuple[int, str]:
+    """Return the rule, and the device as `rule_device` names it."""
     return decision.rule.rule_id, f"{decision.event.app.id}:{decision.event.device}"
 
 
@@ -171,7 +186,7 @@ def _claim_first_times(decisions: Iterable[Decision]) -> set[tuple[int, str]]:
         {
             "organization_id": decision.event.organization_id,
             "rule_id": decision.rule.rule_id,
-            "device": _first_time(decision)[1],
+            "device": first_time(decision)[1],
         }
         for decision in decisions
     ]

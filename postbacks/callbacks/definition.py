@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct, field
 
 from postbacks.callbacks.macros import BodyType, MissingValues, RequestTemplate
@@ -46,6 +47,14 @@ class RuleDefinition(Struct, frozen=True, kw_only=True):
         return self.rate_limit_per_second is not None or self.max_in_flight is not None
 
     @property
+    def request_text(self) -> bytes:
+        """Return all that makes the request and judges its answer, as one text.
+
+        Where two definitions have the same, a successful test of one proves the other.
+        """
+        return msgspec.json.encode([getattr(self, name) for name in _MAKES_THE_REQUEST])
+
+    @property
     def template(self) -> RequestTemplate:
         """Return the part that is rendered."""
         return RequestTemplate(
@@ -60,3 +69,7 @@ class RuleDefinition(Struct, frozen=True, kw_only=True):
 
 
 FIELDS = RuleDefinition.__struct_fields__
+_MAKES_THE_REQUEST = (
+    "partner_id", "event_map", "send_revenue", "without_consent", "method", "url", "headers",
+    "body_type", "body", "missing_values", "authentication", "sign", "success", "timeout_seconds",
+)  # fmt: skip

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from apps_registry.encryption import SecretUnreadableError
 from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
-from postbacks.callbacks.facts import PostbackFacts
+from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.known import facts_of, values_for
-from postbacks.callbacks.macros import RenderError, TemplateError
+from postbacks.callbacks.macros import Rates, RenderError, TemplateError
 from postbacks.callbacks.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.callbacks.stored_rates import RatesOfDays, load_rates
@@ -73,18 +73,28 @@ def _prepare(
         return Prepared(error="rule_archived", refusal="The rule or its partner was archived.")
     if not rule.is_on:
         return Prepared(held=True)
-    definition = rule.definition
-    if definition.sign and not signing:
-        return Prepared(error="signing_secret", refusal=_NO_SIGNING_SECRET)
     postback = PostbackFacts(
         id=owed.public_id,
         created_at=owed.created_at,
-        partner_event_name=partner_event_name(definition, event.event_name),
+        partner_event_name=partner_event_name(rule.definition, event.event_name),
         partner=rule.partner.public_id if rule.partner else None,
         attempt=owed.attempts_made + 1,
     )
     facts = facts_of(event, installed_at=owed.installed_at, postback=postback)
     rates = rates_of_days.of(event.event_time, known_at=owed.created_at)
+    return prepare_for(rule, facts, rates, signing)
+
+
+def prepare_for(
+    rule: CompiledRule, facts: Facts, rates: Rates, signing: tuple[str, ...]
+) -> Prepared:
+    """Return how a rule's request for these facts is to be sent, or why it can't be.
+
+    It asks nobody whether the rule is switched on.
+    """
+    definition = rule.definition
+    if definition.sign and not signing:
+        return Prepared(error="signing_secret", refusal=_NO_SIGNING_SECRET)
     try:
         values = values_for(rule, facts, rates)
         rendering = rule.request.render(values, credentials=rule.credentials, rates=rates)

@@ -1,6 +1,7 @@
 """④ Keeps rules and their versions."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -22,7 +23,8 @@ def save_rule(rule: CallbackRule, *, by: User | None) -> None:
 
     Switching a rule on or off is no new version: it says the same.
     """
-    definition = _as_json(define(rule))
+    defined = define(rule)
+    definition = _as_json(defined)
     with transaction.atomic():
         if rule.pk is not None:
             # Two people who save at once get two versions, one after the other.
@@ -34,9 +36,23 @@ def save_rule(rule: CallbackRule, *, by: User | None) -> None:
         rule.save()
         if changed:
             CallbackRuleVersion.objects.create(
-                rule=rule, number=rule.version, definition=definition, saved_by=by
+                rule=rule,
+                number=rule.version,
+                definition=definition,
+                saved_by=by,
+                tested_at=_still_tested(latest, defined),
             )
         keep_pace(rule)
+
+
+def _still_tested(latest: CallbackRuleVersion | None, now: RuleDefinition) -> datetime | None:
+    """Return when the version before was tested, if its test proves this one as well."""
+    if latest is None or latest.tested_at is None:
+        return None
+    try:
+        return latest.tested_at if definition_of(latest).request_text == now.request_text else None
+    except msgspec.ValidationError:
+        return None
 
 
 def definition_of(version: CallbackRuleVersion) -> RuleDefinition:

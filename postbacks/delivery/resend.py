@@ -20,6 +20,8 @@ def resend(postback: Postback) -> None:
     A pending one goes out at once instead of at its next try, unless a worker has it right now.
     One that was delivered stays delivered, whatever becomes of the new attempt.
     """
+    if postback.test:
+        raise NotResendableError("It was a test send; send a new test from its rule.")
     if postback.status == PostbackStatus.SKIPPED:
         raise NotResendableError(
             "The postback was skipped by its rule, so there is nothing to send again."

@@ -36,6 +36,16 @@ class SuccessRule:
             return False
         return self.json_path is None or self._json_agrees(self.json_path, body)
 
+    @property
+    def words(self) -> str:
+        """Return what counts as received, for the end of a sentence."""
+        parts = [f"a status of {' or '.join(self.codes)}"]
+        if self.body_contains is not None:
+            parts.append(f"a body that contains “{self.body_contains}”")
+        if self.json_path is not None:
+            parts.append(f"{json.dumps(self.json_equals, ensure_ascii=False)} at {self.json_path}")
+        return " and ".join(parts)
+
     def _json_agrees(self, path: str, body: bytes) -> bool:
         try:
             found = _value_at(path, json.loads(body))

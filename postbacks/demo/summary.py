@@ -24,7 +24,7 @@ FROM postback WHERE organization_id = %(o)s AND NOT test
 _LATENCY = """
 SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY
     extract(epoch FROM started_at - event_received_at) * 1000 + duration_ms)
-FROM delivery_attempt WHERE organization_id = %s AND number = 1
+FROM delivery_attempt WHERE organization_id = %s AND number = 1 AND kind <> 'test'
 """
 
 _WAITING = """
@@ -64,7 +64,8 @@ def outcome(organization_id: int) -> Outcome:
         cursor.execute(_LATENCY, [organization_id])
         (latencies,) = cursor.fetchone()
         cursor.execute(
-            "SELECT public_id FROM postback WHERE organization_id = %s AND status = 'delivered'",
+            "SELECT public_id FROM postback"
+            " WHERE organization_id = %s AND status = 'delivered' AND NOT test",
             [organization_id],
         )
         ids = frozenset(str(public_id) for (public_id,) in cursor.fetchall())

@@ -61,6 +61,7 @@ class PostbacksWanted:
     partner_id: int | None = None
     event_name: str = ""
     codes: Codes | None = None
+    test: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ def delivery_log(wanted: PostbacksWanted, cursor: Cursor) -> Page[Postback]:
         *_equal(app_id=wanted.app_id, rule_id=wanted.rule_id, status=wanted.status),
         *_equal(event_name=wanted.event_name),
         *([wanted.codes.condition] if wanted.codes else []),
+        *([] if wanted.test is None else [Q(test=wanted.test)]),
         *([Q(rule_id__in=_rules_of(wanted.partner_id))] if wanted.partner_id else []),
     ]
     by_id = Q(public_id=wanted.id) | Q(sdk_event_id=wanted.id) if wanted.id else None

@@ -39,7 +39,7 @@ FROM (
      AND postback.event_received_at = newest.event_received_at AND postback.id = attempt.postback_id
      AND postback.event_received_at > %(since)s AND postback.event_received_at <= %(until)s
     WHERE postback.status IN ('{PostbackStatus.PENDING}', '{PostbackStatus.FAILED}')
-      AND postback.attempts_made = attempt.number
+      AND postback.attempts_made = attempt.number AND NOT postback.test
     WINDOW alike AS (
         PARTITION BY postback.rule_id, postback.status, attempt.status_code, attempt.error
     )

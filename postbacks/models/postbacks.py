@@ -36,14 +36,20 @@ class AttemptKind(models.TextChoices):
 
 
 class Postback(TenantModel):
-    """One request owed for one event under one rule. Partitioned by the event's `received_at`."""
+    """One request owed for one event under one rule. Partitioned by the event's `received_at`.
+
+    A test send is owed to nobody: it names no event row, its `event_received_at` is when it was
+    made, and it is left out of every count.
+    """
 
     public_id = models.UUIDField()
     rule = models.ForeignKey(CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+")
     rule_version = models.PositiveIntegerField()
-    app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
+    app = models.ForeignKey(
+        App, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
     event = models.ForeignKey(
-        Event, models.DO_NOTHING, db_constraint=False, related_name="postbacks"
+        Event, models.DO_NOTHING, null=True, db_constraint=False, related_name="postbacks"
     )
     sdk_event_id = models.UUIDField()
     event_name = models.CharField(max_length=64, blank=True)

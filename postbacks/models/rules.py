@@ -276,7 +276,10 @@ class CallbackRule(TenantModel):
 
 
 class CallbackRuleVersion(TenantModel):
-    """What a rule said when it was saved. Never changed: postbacks remember their version."""
+    """What a rule said when it was saved. Never changed: postbacks remember their version.
+
+    `tested_at` is when a test send of what it sends last succeeded, None if none did.
+    """
 
     rule = models.ForeignKey(
         CallbackRule, models.PROTECT, related_name="versions", db_constraint=False
@@ -287,6 +290,7 @@ class CallbackRuleVersion(TenantModel):
         User, models.SET_NULL, null=True, blank=True, db_constraint=False, related_name="+"
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    tested_at = models.DateTimeField(null=True, editable=False)
 
     class Meta(TenantModel.Meta):
         db_table = "callback_rule_version"

@@ -41,6 +41,7 @@ def test_a_postback_has_the_contracts_shape(tenant):
         "event_id": event_id,
         "status": "delivered",
         "reason": None,
+        "test": False,
         "next_attempt_at": None,
         "delivered_at": "2026-05-04T10:00:00.123Z",
         "attempts": [

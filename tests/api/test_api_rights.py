@@ -33,6 +33,8 @@ RIGHTS = {
         "version": READ,
         "restore": SET_UP,
         "copy": SET_UP,
+        "test_send": RESEND,
+        "dry_run": READ,
     },
     "v1/bundle-ids": {"list": READ, "retrieve": READ, "create": SET_UP, "destroy": SET_UP},
     "v1/sdk-keys": {
@@ -71,6 +73,8 @@ REQUESTS = {
     "version": ("GET", "/{id}/versions/1"),
     "restore": ("POST", "/{id}/versions/1/restore"),
     "copy": ("POST", "/{id}/copy"),
+    "test_send": ("POST", "/{id}/test-send"),
+    "dry_run": ("POST", "/{id}/dry-run"),
 }
 # Some stand beside the rows.
 ELSEWHERE = {("v1/organization/signing-secrets", "rotate"): ("POST", "/rotate")}

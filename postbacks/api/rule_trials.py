@@ -1,0 +1,160 @@
+"""Trying a rule before it goes live: one real request, and what it would have sent until now."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from postbacks.api.base import RegistryViewSet
+from postbacks.api.fields import Moment
+from postbacks.api.postbacks import AttemptSerializer
+from postbacks.api.previews import app_of, event_of, refusing_event
+from postbacks.api.problems import Conflict
+from postbacks.api.strict import StrictSerializer
+from postbacks.api.throttling import TooFast
+from postbacks.callbacks import rules
+from postbacks.models import AttemptKind, CallbackRule, DeliveryAttempt
+from postbacks.trials import sending
+from postbacks.trials.dry_run import dry_run
+from postbacks.trials.sending import NotTestableError, TooManyTestsError, Trial
+
+_MOST_HOURS = 24 * 90
+_USUAL_HOURS = 24
+
+
+class TestSendSerializer(StrictSerializer):
+    """The event to send; without one a sample."""
+
+    __test__ = False  # no test of pytest's
+
+    event = serializers.DictField(required=False, help_text="An event as an SDK sends it.")
+    event_id = serializers.UUIDField(required=False, help_text="An event that was received.")
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Refuse two events at once."""
+        if len(values) > 1:
+            raise serializers.ValidationError(
+                {"event_id": ["Send “event” or “event_id”, not both."]}
+            )
+        return values
+
+
+class JudgementSerializer(serializers.Serializer):
+    """Whether the partner took it; `reason` says what would count."""
+
+    ok = serializers.BooleanField()
+    reason = serializers.CharField()
+
+
+class TestSendAnswerSerializer(AttemptSerializer):
+    """The one attempt, secrets masked; `postback` is its id in the log, marked as a test."""
+
+    __test__ = False
+
+    postback = serializers.UUIDField(source="postback.public_id")
+    success = JudgementSerializer()
+
+    class Meta:
+        model = DeliveryAttempt
+        fields = ("postback", *AttemptSerializer.Meta.fields, "success")
+
+
+class DryRunSerializer(StrictSerializer):
+    """Since when; without it, for the last 24 hours."""
+
+    since = Moment(required=False, help_text="Events received at this time or later.")
+    hours = serializers.IntegerField(
+        required=False, min_value=1, max_value=_MOST_HOURS, help_text="In place of `since`."
+    )
+
+    def validate(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return one time, which has passed."""
+        if len(values) > 1:
+            raise serializers.ValidationError({"hours": ["Send “since” or “hours”, not both."]})
+        now = datetime.now(UTC)
+        since = values.get("since") or now - timedelta(hours=values.get("hours", _USUAL_HOURS))
+        if not now - timedelta(hours=_MOST_HOURS) <= since <= now:
+            raise serializers.ValidationError({"since": ["Send a time of the last 90 days."]})
+        return {"since": since}
+
+
+class ExampleSerializer(serializers.Serializer):
+    """One request as it would have been, credentials masked."""
+
+    event_id = serializers.UUIDField()
+    event_name = serializers.CharField()
+    received_at = Moment()
+    method = serializers.CharField()
+    url = serializers.CharField()
+    headers = serializers.DictField(child=serializers.CharField())
+    body = serializers.CharField(allow_null=True)
+    error = serializers.CharField(allow_blank=True, help_text="Why it could not be made, or empty.")
+
+
+class DryRunAnswerSerializer(serializers.Serializer):
+    """What would have become of the events; counts are by the code of the reason."""
+
+    since = Moment()
+    events = serializers.IntegerField(help_text="How many were asked about, at most 10,000.")
+    is_complete = serializers.BooleanField(help_text="False: the older ones were left out.")
+    owed = serializers.IntegerField(help_text="How many postbacks would have been sent.")
+    skipped = serializers.DictField(child=serializers.IntegerField())
+    not_matched = serializers.DictField(child=serializers.IntegerField())
+    examples = ExampleSerializer(many=True)
+
+
+class RuleTrials(RegistryViewSet):
+    """The two addresses of a rule that is tried."""
+
+    @extend_schema(request=TestSendSerializer, responses={200: TestSendAnswerSerializer})
+    @action(detail=True, methods=["post"], url_path="test-send")
+    def test_send(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Make one real request and answer with what came back; it counts nowhere."""
+        rule = self.get_object_in_use()
+        serializer = TestSendSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        with _refusing(), refusing_event():
+            trial = _trial(rule, **serializer.validated_data)
+        with self.outside_transaction(request):
+            finished = sending.send(trial)
+        postback = sending.write_down(trial, finished, rule)
+        attempt = DeliveryAttempt.objects.select_related("postback").get(
+            postback=postback, event_received_at=trial.made_at, kind=AttemptKind.TEST
+        )
+        attempt.success = sending.judge_test(trial, finished)  # type: ignore[attr-defined]  # shown
+        return Response(TestSendAnswerSerializer(attempt).data)
+
+    @extend_schema(request=DryRunSerializer, responses={200: DryRunAnswerSerializer})
+    @action(detail=True, methods=["post"], url_path="dry-run")
+    def dry_run(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer what the rule would have sent since a time; sends and saves nothing."""
+        rule = self.get_object_in_use()
+        serializer = DryRunSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        run = dry_run(rules.define(rule), serializer.validated_data["since"], rule_id=rule.pk)
+        return Response(DryRunAnswerSerializer(run).data)
+
+
+def _trial(rule: CallbackRule, *, event: Any = None, event_id: Any = None) -> Trial:
+    return sending.draw_up(
+        rules.define(rule),
+        event=event_of(event_id, rule.app) if event_id else None,
+        sdk_event=event,
+        app=app_of(rule.app, event),
+    )
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except NotTestableError as refusal:
+        raise Conflict(str(refusal)) from None
+    except TooManyTestsError as refusal:
+        raise TooFast("Too many tests in a short time", refusal.wait) from None

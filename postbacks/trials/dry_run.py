@@ -1,0 +1,183 @@
+"""What a rule would have sent for the events of a time, had it been on: asked of the very functions
+that decide, and nothing is written.
+
+Two things are seen as the rule would see them if it began now: devices that a rule for first times
+has served are served, and the versions and credentials of today are what is rendered.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from postbacks import rulebook
+from postbacks.attribution.installs import DeviceKey, KnownInstall, foresee_installs
+from postbacks.callbacks.compiled_rules import CompiledRule
+from postbacks.callbacks.conditions import Refusal
+from postbacks.callbacks.deciding import Decision, decide_or_refuse, first_time, is_once
+from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.facts import PostbackFacts
+from postbacks.callbacks.known import facts_of
+from postbacks.callbacks.matching import partner_event_name
+from postbacks.callbacks.rendering import prepare_for
+from postbacks.callbacks.stored_rates import RatesOfDays, load_rates
+from postbacks.models import Event, RuleDevice, SkipReason
+from postbacks.models.stored import StoredEvent, load_events
+from postbacks.pipeline import standing_of
+
+logger = logging.getLogger(__name__)
+
+MOST_EVENTS = 10_000
+EXAMPLES = 10
+BATCH = 100  # as the pipeline decides
+NOT_THE_FIRST = "first_time"  # the code for a device that was served before
+_ANY_SIGNATURE = ("whsec_",)  # an example shows no signature
+
+_Key = tuple[int, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One request as it would have been, credentials masked; or why there would be none."""
+
+    event_id: str
+    event_name: str
+    received_at: datetime
+    method: str = ""
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What would have become of the events since a time. If not `is_complete`, the older ones of
+    them were left out; `not_matched` counts by the code of what kept an event from the rule.
+    """
+
+    since: datetime
+    events: int
+    is_complete: bool
+    owed: int
+    skipped: Mapping[str, int]
+    not_matched: Mapping[str, int]
+    examples: Sequence[Example]
+
+
+def dry_run(
+    definition: RuleDefinition,
+    since: datetime,
+    *,
+    rule_id: int | None = None,
+    most: int = MOST_EVENTS,
+) -> DryRun:
+    """Return what a rule would have sent; `rule_id` is the saved rule's, whose devices count."""
+    now = datetime.now(UTC)
+    newest = Event.objects.filter(received_at__gte=since).order_by("-received_at", "-id")
+    found = list(newest.values_list("id", "received_at", "app_id")[: most + 1])
+    asked = found[most - 1 :: -1] if len(found) > most else found[::-1]  # the oldest first
+    run = _Run(rulebook.compiled(definition), now, rule_id)
+    for place in range(0, len(asked), BATCH):
+        run.decide(asked[place : place + BATCH])
+    return DryRun(
+        since=since,
+        events=len(asked),
+        is_complete=len(found) <= most,
+        owed=len(run.owed),
+        skipped=run.skipped,
+        not_matched=run.not_matched,
+        examples=tuple(run.examples()),
+    )
+
+
+@dataclass(slots=True)
+class _Run:
+    """One rule over batch after batch, the oldest events first, as they came."""
+
+    rule: CompiledRule
+    now: datetime
+    rule_id: int | None
+    owed: list[_Key] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
+    not_matched: Counter[str] = field(default_factory=Counter)
+    _installs: dict[DeviceKey, KnownInstall] = field(default_factory=dict)
+    _served: set[str] = field(default_factory=set)
+
+    def decide(self, batch: Sequence[tuple[int, datetime, int]]) -> None:
+        """Decide a batch of events and count; other apps' need not be read for that."""
+        wanted = self.rule.definition.app_id
+        ours = [(id_, at) for id_, at, app_id in batch if wanted in {None, app_id}]
+        if len(ours) < len(batch):
+            self.not_matched["app"] += len(batch) - len(ours)
+        events = load_events(ours)
+        installs = foresee_installs(events, self._installs)
+        rates = load_rates(event.event_time for event in events if event.has_money)
+        decided = [self._decide(event, installs.get(event.id), rates) for event in events]
+        served = self._served_before(decided)
+        for outcome in decided:
+            self._count(outcome, served)
+
+    def examples(self) -> Iterator[Example]:
+        """Return the newest requests."""
+        events = load_events(self.owed[-EXAMPLES:])
+        rates = load_rates(event.event_time for event in events if event.has_money)
+        installs = foresee_installs(events, self._installs)
+        for event in reversed(events):
+            yield self._example(event, installs.get(event.id), rates)
+
+    def _decide(
+        self, event: StoredEvent, install: KnownInstall | None, rates: RatesOfDays
+    ) -> Decision | Refusal:
+        known = rates.of(event.event_time, known_at=self.now)
+        standing = standing_of(event, install)
+        try:
+            return decide_or_refuse(self.rule, event, standing, now=self.now, rates=known)
+        except Exception:
+            logger.exception("A dry run could not ask about event %s", event.event_id)
+            return Decision("", event, self.rule, standing, reason=SkipReason.RULE_ERROR)
+
+    def _served_before(self, decided: Sequence[Decision | Refusal]) -> set[str]:
+        if self.rule_id is None:
+            return set()
+        devices = [first_time(it)[1] for it in decided if isinstance(it, Decision) and is_once(it)]
+        known = RuleDevice.objects.filter(rule_id=self.rule_id, device__in=devices)
+        return set(known.values_list("device", flat=True)) if devices else set()
+
+    def _count(self, outcome: Decision | Refusal, served: set[str]) -> None:
+        if isinstance(outcome, Refusal):
+            self.not_matched[outcome.code] += 1
+        elif outcome.reason:
+            self.skipped[outcome.reason] += 1
+        elif is_once(outcome) and self._is_served(first_time(outcome)[1], served):
+            self.not_matched[NOT_THE_FIRST] += 1
+        else:
+            self.owed.append((outcome.event.id, outcome.event.received_at))
+
+    def _is_served(self, device: str, before: set[str]) -> bool:
+        """Tell whether a device has had its first time; from here on it has."""
+        is_served = device in before or device in self._served
+        self._served.add(device)
+        return is_served
+
+    def _example(
+        self, event: StoredEvent, install: KnownInstall | None, rates: RatesOfDays
+    ) -> Example:
+        postback = PostbackFacts(
+            id=rulebook.SAMPLE_ID,
+            created_at=self.now,
+            partner_event_name=partner_event_name(self.rule.definition, event.event_name),
+            partner=self.rule.partner.public_id if self.rule.partner else None,
+        )
+        facts = facts_of(
+            event, installed_at=install.installed_at if install else None, postback=postback
+        )
+        known = rates.of(event.event_time, known_at=self.now)
+        prepared = prepare_for(self.rule, facts, known, _ANY_SIGNATURE)
+        named = (str(event.event_id), event.event_name, event.received_at)
+        if prepared.rendering is None:
+            return Example(*named, error=prepared.refusal)
+        shown = prepared.rendering.shown
+        body = None if shown.body is None else shown.body.decode("utf-8", "replace")
+        return Example(*named, shown.method, shown.url, shown.headers, body)
