@@ -9,6 +9,9 @@ from apps_registry.models import User
 from apps_registry.tenant_admin import ArchivingAdmin
 from postbacks import rulebook
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.trials.sending import is_proven
+
+_TRY_FIRST = "Open a rule to send a test first, or switch on anyway."
 
 
 class SwitchingAdmin(ArchivingAdmin):
@@ -23,7 +26,11 @@ class SwitchingAdmin(ArchivingAdmin):
     ) -> TemplateResponse | None:
         """Have rules send from now on, after asking."""
         question = "Switch on these callback rules? They send from now on."
-        if page := self.ask_first(request, queryset, action="switch_on", question=question):
+        untested = [str(rule) for rule in queryset if not is_proven(rule)]
+        note = f"Not tested yet: {', '.join(untested)}. {_TRY_FIRST}" if untested else ""
+        if page := self.ask_first(
+            request, queryset, action="switch_on", question=question, description=note
+        ):
             return page
         self._set_status(request, queryset, RuleStatus.ACTIVE, "Switched on.")
         return None

@@ -1,5 +1,6 @@
 """Callback rules: the list, and the form that marketers fill in with its preview."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from django import forms
@@ -20,10 +21,13 @@ from apps_registry.tenant_admin import TenantRelatedFilter
 from apps_registry.theme import Tone, badge
 from postbacks import rulebook
 from postbacks.admin.macro_page import CataloguePage
+from postbacks.admin.rule_dry_run import PERIODS, DryRunPage
 from postbacks.admin.rule_form import CallbackRuleForm
 from postbacks.admin.rule_layout import FIELDS
 from postbacks.admin.rule_page import live_page_of, page_of
 from postbacks.admin.rule_preview import SAMPLE
+from postbacks.admin.rule_switch import SwitchedRuleForm
+from postbacks.admin.rule_test import TestSendPage, remember_tests, tests_of
 from postbacks.admin.rule_versions import VersionedAdmin
 from postbacks.admin.template_pages import TemplatePages
 from postbacks.admin.translate_page import TranslatePage, translated_url
@@ -43,7 +47,7 @@ _MOST_BADGES = 4
 class CallbackRuleAdmin(VersionedAdmin):
     """Which events send a postback to whom, and what it says."""
 
-    form = CallbackRuleForm
+    form = SwitchedRuleForm
     nothing_yet = (
         "A callback rule says which events are told to a partner, and how. "
         "Add one, look at its preview, and switch it on."
@@ -110,13 +114,17 @@ class CallbackRuleAdmin(VersionedAdmin):
         obj: CallbackRule | None = None,
     ) -> HttpResponse:
         """Draw the form with its preview."""
-        form: CallbackRuleForm = context["adminform"].form  # type: ignore[attr-defined]  # its own
+        form: SwitchedRuleForm = context["adminform"].form  # type: ignore[attr-defined]  # its own
         may_write = self.has_change_permission(request, obj) if obj else True
         if add and not form.is_bound:
             form.instance.url = form.initial.get("url", "")  # so that the preview shows it
-        context["rule"] = page_of(
+        page = page_of(
             form, saved=obj, may_write=may_write, chosen=request.POST.get("preview_event", SAMPLE)
         )
+        # The question whether it works is no refusal.
+        context["rule"] = replace(page, is_refused=page.is_refused and not form.asks_for_test)
+        context["asks_for_test"] = form.asks_for_test
+        context["dry_run_periods"] = PERIODS
         context["errors"] = None  # the page has a banner of its own, which leads to the fields
         return super().render_change_form(request, context, add, change, form_url, obj)
 
@@ -125,6 +133,7 @@ class CallbackRuleAdmin(VersionedAdmin):
         view = self.admin_site.admin_view(self.preview_view)
         address = path("preview/", view, name="postbacks_callbackrule_preview")
         pages = (*TemplatePages(self).urls, *TranslatePage(self).urls, *CataloguePage(self).urls)
+        pages = (*pages, *TestSendPage(self).urls, *DryRunPage(self).urls)
         return [address, *pages, *super().get_urls()]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -139,11 +148,7 @@ class CallbackRuleAdmin(VersionedAdmin):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        rule = self._rule_of(request)
-        form_class = cast(
-            type[CallbackRuleForm], self.get_form(request, rule, change=rule is not None)
-        )
-        form = form_class(request.POST, instance=rule)
+        _, form = self.form_as_sent(request)
         page = live_page_of(form, may_write=True, chosen=request.POST.get("preview_event", SAMPLE))
         return TemplateResponse(request, "admin/postbacks/callbackrule/live.html", {"rule": page})
 
@@ -152,6 +157,26 @@ class CallbackRuleAdmin(VersionedAdmin):
     ) -> None:
         """Save a rule that the form has found to be right, with its version."""
         rulebook.save(obj, by=request.user if isinstance(request.user, User) else None)
+        remember_tests(request, obj)
+
+    def get_form(
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        """Let the form know which requests this person has just seen to work."""
+        form_class = super().get_form(request, obj, change=change, **kwargs)
+        form_class.tested = tests_of(request).keys()  # type: ignore[attr-defined]  # made for this request
+        return form_class
+
+    def form_as_sent(self, request: HttpRequest) -> tuple[CallbackRule | None, CallbackRuleForm]:
+        """Return the form that is being written, and the saved rule that it changes, if any.
+
+        The form has put what was written into the rule.
+        """
+        rule = self._rule_of(request)
+        form_class = cast(
+            type[CallbackRuleForm], self.get_form(request, rule, change=rule is not None)
+        )
+        return rule, form_class(request.POST, instance=rule)
 
     def _rule_of(self, request: HttpRequest) -> CallbackRule | None:
         """Return the saved rule that is being changed; None for a new one."""

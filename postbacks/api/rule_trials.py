@@ -31,8 +31,6 @@ _USUAL_HOURS = 24
 class TestSendSerializer(StrictSerializer):
     """The event to send; without one a sample."""
 
-    __test__ = False  # no test of pytest's
-
     event = serializers.DictField(required=False, help_text="An event as an SDK sends it.")
     event_id = serializers.UUIDField(required=False, help_text="An event that was received.")
 
@@ -54,8 +52,6 @@ class JudgementSerializer(serializers.Serializer):
 
 class TestSendAnswerSerializer(AttemptSerializer):
     """The one attempt, secrets masked; `postback` is its id in the log, marked as a test."""
-
-    __test__ = False
 
     postback = serializers.UUIDField(source="postback.public_id")
     success = JudgementSerializer()

@@ -5,10 +5,12 @@ nobody waits for the network inside one. It is rendered, signed, sent, judged an
 that sends postbacks, and is tried once.
 """
 
+import hashlib
 import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 from django.conf import settings
 
 from apps_registry import audit
@@ -20,6 +22,7 @@ from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.known import lacks_consent
 from postbacks.callbacks.rendering import prepare_for
+from postbacks.callbacks.rules import define, definition_of
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.claiming import Claim
@@ -39,6 +42,7 @@ from postbacks.models import (
 )
 from postbacks.outgoing import Owed, Prepared
 
+_REMEMBERED = timedelta(days=30)  # how far back a delivery counts as proof
 _NO_CONSENT = (
     "The person of this event did not consent, so the rule would not send it. Choose another event."
 )
@@ -214,6 +218,31 @@ def remember(rule: CallbackRule, version: int, *, at: datetime) -> None:
     rule.versions.filter(number=version).update(tested_at=at)
 
 
-def is_tested(rule: CallbackRule) -> bool:
-    """Tell whether a test of what the saved rule sends has succeeded."""
-    return rule.versions.filter(number=rule.version, tested_at__isnull=False).exists()
+def proof_of(definition: RuleDefinition) -> str:
+    """Return what a successful test of a rule proves, saved or not, as a short text."""
+    text = str(current_organization()).encode() + definition.request_text
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def is_proven(rule: CallbackRule) -> bool:
+    """Tell whether what a rule says now was seen to work: by a test, or by what it delivered.
+
+    The rule may be about to be saved; then its version is the one that was saved before.
+    """
+    version = rule.versions.filter(number=rule.version).first() if rule.pk else None
+    try:
+        if version is None or definition_of(version).request_text != define(rule).request_text:
+            return False
+    except msgspec.ValidationError:
+        return False
+    return version.tested_at is not None or _has_delivered(rule)
+
+
+def _has_delivered(rule: CallbackRule) -> bool:
+    return Postback.objects.filter(
+        rule_id=rule.pk,
+        rule_version=rule.version,
+        status=PostbackStatus.DELIVERED,
+        test=False,
+        event_received_at__gte=datetime.now(UTC) - _REMEMBERED,
+    ).exists()

@@ -43,7 +43,8 @@ def _page(rule: CallbackRule) -> str:
 def test_a_rule_is_saved_with_its_first_version_and_who_wrote_it() -> None:
     made = make.make_tenant()
 
-    submit(sign_in(made.owner), ADD, {**RULE, "triggers": "install, purchase", "status": "active"})
+    on = {"status": "active", "_anyway": "1"}
+    submit(sign_in(made.owner), ADD, {**RULE, "triggers": "install, purchase", **on})
 
     rule = _only_rule(made)
     assert (rule.triggers, rule.status, rule.version) == (["install", "purchase"], "active", 1)
@@ -136,7 +137,7 @@ def test_a_rule_that_was_suspended_meanwhile_stays_so_unless_its_status_is_chose
 
     browser.post(_page(rule), {**form, "name": "Renamed"})
     untouched = _only_rule(made)
-    submit(browser, _page(rule), {"status": RuleStatus.ACTIVE})
+    submit(browser, _page(rule), {"status": RuleStatus.ACTIVE, "_anyway": "1"})
 
     assert (untouched.name, untouched.status) == ("Renamed", RuleStatus.SUSPENDED)
     assert _only_rule(made).status == RuleStatus.ACTIVE
@@ -366,7 +367,7 @@ def test_a_suspended_rule_shows_its_state_and_can_be_switched_on() -> None:
     browser = sign_in(made.owner)
 
     shown = filled_form(browser.get(_page(rule)).content.decode())
-    submit(browser, _page(rule), {"status": RuleStatus.ACTIVE})
+    submit(browser, _page(rule), {"status": RuleStatus.ACTIVE, "_anyway": "1"})
 
     assert shown["status"] == RuleStatus.SUSPENDED
     assert _only_rule(made).status == RuleStatus.ACTIVE

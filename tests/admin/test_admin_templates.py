@@ -78,7 +78,8 @@ def test_a_rule_that_a_template_made_can_be_opened_and_saved() -> None:
     browser.post(TIKTOK, ANSWERS)
     (rule,) = _rules(made)
 
-    answer = submit(browser, f"{RULES}{rule.pk}/change/", {"status": "active"})
+    on = {"status": "active", "_anyway": "1"}
+    answer = submit(browser, f"{RULES}{rule.pk}/change/", on)
 
     assert answer.status_code == 302
     assert _rules(made)[0].status == RuleStatus.ACTIVE

@@ -25,7 +25,9 @@ def test_a_rule_is_made_and_its_postback_resent_without_scripts(
         resend_it(page)
         wait_for(page, row_of(page, "Made without").get_by_role("cell", name="2", exact=True))
 
-    assert [one.query for one in received(partner_url, "/ok/plain")] == ["id=plain-idfa"] * 2
+    tested, *sent = [one.query for one in received(partner_url, "/ok/plain")]
+    assert tested.startswith("id=")
+    assert sent == ["id=plain-idfa"] * 2
 
 
 def make_rule(page: Page, url: str) -> None:
@@ -38,6 +40,10 @@ def make_rule(page: Page, url: str) -> None:
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("Nothing has been saved yet.")).to_be_visible()
     expect(page.get_by_role("row", name="id {{idfa}}")).to_be_visible()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("alert").filter(has_text="Not tested yet.")).to_be_visible()
+    page.get_by_role("button", name="Send a test first").click()
+    expect(page.get_by_text("HTTP 200")).to_be_visible()
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("status").filter(has_text="Made without scripts")).to_be_visible()
 

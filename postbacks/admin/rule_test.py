@@ -1,0 +1,150 @@
+"""A real request of a rule as its form stands, and what came back, beside the preview."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.urls import URLPattern, path
+from django.utils import timezone
+
+from apps_registry.by_role import allowed, membership_of
+from apps_registry.roles import Right
+from apps_registry.tenancy import tenant
+from postbacks.admin.log_pages import address_of
+from postbacks.admin.postback_story import AttemptShown, shown_attempt
+from postbacks.admin.rule_form import CallbackRuleForm
+from postbacks.admin.rule_try import TryingPage, to_correct
+from postbacks.callbacks.rules import define
+from postbacks.delivery.logbook import Finished
+from postbacks.insights.recent_events import event_by_id
+from postbacks.middleware import own_transactions
+from postbacks.models import AttemptKind, CallbackRule, DeliveryAttempt
+from postbacks.trials import sending
+from postbacks.trials.sending import Judgement, NotTestableError, TooManyTestsError, Trial
+
+_IN_SESSION = "tested_requests"
+_MOST_REMEMBERED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTest:
+    """What came of a test, or why none was made. Without `log_address` it stands in no log."""
+
+    refusal: str = ""
+    judgement: Judgement | None = None
+    tried: AttemptShown | None = None
+    log_address: str = ""
+
+
+class TestSendPage(TryingPage):
+    """Serves the button “Send a test”."""
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        """Return where the button sends the form."""
+        view = own_transactions(self.site.admin_view(self.view))
+        return [path("test/", view, name="postbacks_callbackrule_test")]
+
+    def view(self, request: HttpRequest) -> HttpResponse:
+        """Send the request that the form makes, between two transactions, and show the answer."""
+        if not allowed(request, Right.RESEND):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        with _organization_of(request):
+            made = self._draw_up(request)
+        finished = sending.send(made) if isinstance(made, Trial) else None
+        with _organization_of(request):
+            if isinstance(made, Trial) and finished is not None:
+                shown = _written_down(request, made, finished)
+            else:
+                shown = ShownTest(refusal=str(made))
+            return self.answer(request, "test_answer.html", test=shown).render()
+
+    def _draw_up(self, request: HttpRequest) -> Trial | str:
+        """Return what is to be sent, or a sentence that says why nothing is."""
+        form = self.form_as_sent(request)
+        if sentence := to_correct(form):
+            return sentence
+        try:
+            return _trial_of(form, request.POST.get("preview_event", ""))
+        except (NotTestableError, TooManyTestsError) as refusal:
+            return str(refusal)
+        except msgspec.ValidationError:
+            return "Correct the rule first."
+
+
+def _trial_of(form: CallbackRuleForm, chosen: str) -> Trial:
+    event = event_by_id(chosen)
+    app_id = form.instance.app_id
+    if event is not None and app_id is not None and event.app_id != app_id:
+        event = None  # the preview shows the sample then, too
+    return sending.draw_up(define(form.instance), event=event)
+
+
+def _written_down(request: HttpRequest, trial: Trial, finished: Finished) -> ShownTest:
+    """Log the test of a rule that is saved as it was tried; remember any that succeeded."""
+    rule = _saved(request.GET.get("rule"), trial)
+    address = ""
+    if rule is not None:
+        address = address_of(sending.write_down(trial, finished, rule))
+    else:
+        sending.note_unsaved(trial)
+    if sending.is_received(finished):
+        known = [*tests_of(request).items(), (_proof(trial), datetime.now(UTC).isoformat())]
+        request.session[_IN_SESSION] = dict(known[-_MOST_REMEMBERED:])
+    attempt = DeliveryAttempt(
+        number=1,
+        kind=AttemptKind.TEST,
+        started_at=finished.started_at,
+        duration_ms=finished.duration_ms,
+        outcome=finished.outcome,
+        status_code=finished.status_code,
+        error=finished.error,
+        detail=finished.detail,
+        request=finished.request,
+        response=finished.response,
+    )
+    return ShownTest(
+        judgement=sending.judge_test(trial, finished),
+        tried=shown_attempt(attempt, trial.definition.timeout_seconds),
+        log_address=address,
+    )
+
+
+def _saved(key: str | None, trial: Trial) -> CallbackRule | None:
+    """Return the rule if what it says in the database is what was tried."""
+    rule = CallbackRule.objects.filter(pk=key).first() if key else None
+    return rule if rule is not None and define(rule) == trial.definition else None
+
+
+def _proof(trial: Trial) -> str:
+    return sending.proof_of(trial.definition)
+
+
+def tests_of(request: HttpRequest) -> Mapping[str, str]:
+    """Return the requests that this person has seen to work in this session, and when."""
+    known = request.session.get(_IN_SESSION)
+    return known if isinstance(known, dict) else {}
+
+
+def remember_tests(request: HttpRequest, rule: CallbackRule) -> None:
+    """Remember with a rule that was just saved that what it sends was tested before."""
+    at = tests_of(request).get(sending.proof_of(define(rule)))
+    if at is not None:
+        sending.remember(rule, rule.version, at=datetime.fromisoformat(at))
+
+
+@contextmanager
+def _organization_of(request: HttpRequest) -> Iterator[None]:
+    membership = membership_of(request)
+    if membership is None:
+        raise PermissionDenied
+    zone = ZoneInfo(membership.organization.time_zone)
+    with tenant(membership.organization_id), timezone.override(zone):
+        yield
