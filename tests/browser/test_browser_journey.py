@@ -65,7 +65,7 @@ def make_sdk_key(page: Page) -> str:
 def make_rule(page: Page, url: str) -> None:
     go_to(page, "Callback rules")
     page.get_by_role("link", name="Add callback rule").first.click()
-    page.get_by_label("Name").fill(RULE)
+    page.get_by_role("textbox", name="Name (required)").fill(RULE)
     page.get_by_label("Status", exact=True).select_option("Active: sends from now on")
     page.get_by_label("App", exact=True).select_option("Journey iOS")
     page.get_by_label("Events", exact=True).fill("purchase")

@@ -20,7 +20,7 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
 
 
 def test_a_mistake_is_one_press_away_also_where_it_was_folded(page: Page) -> None:
-    page.get_by_label("Name").fill("A rule")
+    page.get_by_role("textbox", name="Name (required)").fill("A rule")
     page.get_by_text("Headers and body", exact=True).click()
     page.get_by_label("Headers").fill("no colon")
     page.get_by_role("button", name="Save", exact=True).click()

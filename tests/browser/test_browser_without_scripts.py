@@ -33,7 +33,7 @@ def test_a_rule_is_made_and_its_postback_resent_without_scripts(
 def make_rule(page: Page, url: str) -> None:
     go_to(page, "Callback rules")
     page.get_by_role("link", name="Add callback rule").first.click()
-    page.get_by_label("Name").fill("Made without scripts")
+    page.get_by_role("textbox", name="Name (required)").fill("Made without scripts")
     page.get_by_label("Status", exact=True).select_option("Active: sends from now on")
     page.get_by_label("Events", exact=True).fill("plain_event")
     page.get_by_label("URL").fill(url)
