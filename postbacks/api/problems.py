@@ -7,6 +7,7 @@ import msgspec
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, ValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions, status
 
@@ -14,6 +15,7 @@ from postbacks.middleware import RETRY_AFTER_SECONDS, database_is_away
 
 CONTENT_TYPE = "application/problem+json"
 _API = "/api/"
+_TOO_LARGE = "The body is larger than 5 MB; send less at once."
 
 
 class Conflict(exceptions.APIException):
@@ -60,10 +62,13 @@ def problem(
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a request that Django itself refuses, such as one for an unknown host."""
+    """Answer what Django itself refuses: too much, too many fields, or an unknown host."""
+    too_large = isinstance(exception, RequestDataTooBig)
     if request.path.startswith(_API):
-        return problem(400, "The request is not valid.")
-    return defaults.bad_request(request, exception)
+        return problem(413, _TOO_LARGE) if too_large else problem(400, "The request is not valid.")
+    # Without the request: it may have been refused before anybody asked whose it is.
+    code = 413 if too_large else 400
+    return HttpResponse(render_to_string(f"{code}.html"), status=code)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -85,7 +90,7 @@ def answer_exception(error: Exception, context: Mapping[str, object]) -> HttpRes
     if isinstance(error, OperationalError | InterfaceError):
         return database_is_away()
     if isinstance(error, RequestDataTooBig):
-        return problem(413, "The body is larger than 5 MB; send less at once.")
+        return problem(413, _TOO_LARGE)
     if isinstance(error, Http404):
         return problem(404, "There is nothing of yours at this address.")
     if isinstance(error, PermissionDenied):

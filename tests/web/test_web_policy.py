@@ -57,6 +57,7 @@ def test_a_mistake_of_ours_has_a_policy_too(monkeypatch: pytest.MonkeyPatch) -> 
     answer = browser.get("/admin/")
 
     assert answer.status_code == 500
+    assert "Something went wrong" in answer.content.decode()
     assert _policy(answer)["default-src"] == "'none'"
 
 
