@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps_registry import keys
+from apps_registry.mail_text import one_line
 from apps_registry.models import Invitation, Membership, User
 from apps_registry.models.invitations import LIFETIME, InvitationState
 
@@ -168,7 +169,13 @@ def _mail(invitation_id: int, token: str) -> None:
         pk=invitation_id
     )
     link = settings.PUBLIC_URL + reverse("invitation_link", args=[token])
-    text = render_to_string("accounts/mail/invitation.txt", {"row": invitation, "link": link})
+    names = {
+        "by": one_line(str(invitation.invited_by or "")),
+        "organization": one_line(invitation.organization.name),
+    }
+    text = render_to_string(
+        "accounts/mail/invitation.txt", {"row": invitation, "link": link, **names}
+    )
     try:
         send_mail(_subject(invitation), text, None, [invitation.email])
     except (OSError, smtplib.SMTPException) as error:
@@ -179,5 +186,4 @@ def _mail(invitation_id: int, token: str) -> None:
 
 
 def _subject(invitation: Invitation) -> str:
-    # A header is one line, whatever an organization is called.
-    return f"Join {' '.join(invitation.organization.name.split())} on Postbacks"
+    return f"Join {one_line(invitation.organization.name)} on Postbacks"

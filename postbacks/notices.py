@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from apps_registry.mail_text import one_line
 from apps_registry.models import Membership
 from apps_registry.recording import RecordedQuerySet
 from apps_registry.roles import Role
@@ -59,11 +60,11 @@ def tell_of_suspension(rule_id: int) -> None:
 
 def _mail(rule: CallbackRule, addresses: list[str]) -> EmailMessage:
     page = reverse("admin:postbacks_callbackrule_change", args=[rule.pk])
-    name = " ".join(rule.name.split())  # a subject is one line
+    name = one_line(rule.name)
     return EmailMessage(
         subject=f"Callback rule suspended: {name}",
         body=(
-            f"The callback rule “{rule.name}” sends nothing any more: its partner answered "
+            f"The callback rule “{name}” sends nothing any more: its partner answered "
             "410 Gone, which means that the address is gone for good.\n\n"
             "Its postbacks wait. Correct the URL and switch the rule on; then they are sent.\n\n"
             f"{settings.PUBLIC_URL}{page}\n"

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from apps_registry.client_address import client_address
+from apps_registry.mail_text import one_line
 from apps_registry.models import User
 from apps_registry.sign_in import NOT_A_MEMBER, may_sign_in
 
@@ -63,8 +64,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send, or say in the log that it failed: no page may break for want of a mail server."""
+        browser = one_line(context.get("user_agent", ""))
         try:
-            super().send_mail(template_prefix, email, context)
+            super().send_mail(template_prefix, email, {**context, "user_agent": browser})
         except (OSError, smtplib.SMTPException) as error:
             # Without the message, since some hold a link that is a key.
             logger.error("A mail could not be sent: %s", type(error).__name__)  # noqa: TRY400
