@@ -20,6 +20,7 @@ from postbacks.callbacks.conditions import compile_conditions
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
 from postbacks.callbacks.known import facts_of, values_for
+from postbacks.callbacks.lint import Remark
 from postbacks.callbacks.macros import Problem, Rates, RenderError, TemplateError
 from postbacks.callbacks.matching import ANY_EVENT, partner_event_name
 from postbacks.callbacks.stored_rates import load_rates
@@ -29,6 +30,7 @@ from postbacks.delivery.success import parse_success
 from postbacks.intake.checking import Reporter, check_event
 from postbacks.models import CallbackRule, Event, RuleStatus
 from postbacks.models.stored import StoredApp, StoredEvent, load_events
+from postbacks.rule_remarks import remarks_on
 
 SAMPLE_ID = UUID("01890000-0000-7000-8000-000000000000")
 
@@ -59,6 +61,7 @@ class Preview:
     body: str | None
     problems: tuple[Problem, ...]
     missing: tuple[str, ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,17 @@ def preview(
 
     Saves and sends nothing. Raises SampleEventError where a given event is not valid.
     """
+    seen = _rendered(definition, event=event, sdk_event=sdk_event, app=app)
+    return replace(seen, remarks=remarks_on(definition))
+
+
+def _rendered(
+    definition: RuleDefinition,
+    *,
+    event: Event | None,
+    sdk_event: Mapping[str, object] | None,
+    app: App | None,
+) -> Preview:
     problems = check(definition)
     rule = compiled(definition)
     try:

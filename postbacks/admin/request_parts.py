@@ -18,6 +18,7 @@ class Part:
     written: str
     sent: str | None
     is_wrong: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
 """The form of a callback rule: plain inputs, and what the rulebook finds wrong beside the field."""
 
-from collections.abc import Mapping
-
 import msgspec
 from django import forms
+from django.http import QueryDict
 
 from apps_registry.tenant_admin import TenantForm
 from postbacks import rulebook
@@ -13,9 +12,9 @@ from postbacks.admin.rule_fields import (
     ExpectedValueField,
     PairLinesField,
     WaitsField,
-    read_value,
-    show_value,
 )
+from postbacks.admin.rule_filling import FILL, filled_in
+from postbacks.admin.rule_fixes import FIX, with_fix
 from postbacks.admin.rule_parts import (
     JOINS,
     AuthenticationInputs,
@@ -25,13 +24,16 @@ from postbacks.admin.rule_parts import (
     authentication_of,
     condition_inputs,
     conditions_of,
+    success_inputs,
+    success_of,
 )
+from postbacks.admin.rule_places import fix_of_problem
 from postbacks.admin.rule_problems import ShownProblem, shown, template_error
 from postbacks.admin.rule_texts import HELP, LABELS, SCOPES, STATUSES
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.rules import define
 from postbacks.models import CallbackRule, RuleStatus
-from postbacks.models.rules import any_success, default_delays
+from postbacks.models.rules import default_delays
 
 PREVIEW = "_preview"
 LIVE = "_live"
@@ -61,9 +63,12 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
     retry_delays = WaitsField(required=False, initial=default_delays)
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
+        given, *rest = args or (kwargs.pop("data", None),)
+        sent = with_fix(filled_in(given)) if isinstance(given, QueryDict) else given
+        super().__init__(sent, *rest, **kwargs)
+        self.found: tuple[Problem, ...] = ()  # by the rulebook
         self.initial = {
-            **_success_inputs(self.instance.success),
+            **success_inputs(self.instance.success),
             **condition_inputs(self.instance.conditions),
             **authentication_inputs(self.instance.authentication),
             **self.initial,
@@ -83,7 +88,12 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
     @property
     def is_unfinished(self) -> bool:
         """Tell whether the form was sent for a look at it, with more to come."""
-        return PREVIEW in self.data or LIVE in self.data
+        return self.is_looked_at or LIVE in self.data
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Tell whether a button without scripts was pressed that saves nothing."""
+        return any(name in self.data for name in (PREVIEW, FIX, FILL))
 
     def is_valid(self) -> bool:
         """Tell whether the rule can be saved; one that is only looked at never is."""
@@ -138,19 +148,22 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         if "url" in self.fields and "url" not in self.cleaned_data:
             self.instance.url = ""  # or a preview would show the address that was erased
         if "success_codes" in self.fields:
-            self.instance.success = _success(self.cleaned_data)
+            self.instance.success = success_of(self.cleaned_data)
             self.instance.conditions = conditions_of(self.cleaned_data)
             self.instance.authentication = authentication_of(self.cleaned_data)
         try:
             problems = rulebook.check(define(self.instance))
         except msgspec.ValidationError:
             return  # what has the wrong shape has its error already
+        self.found = problems
         told = set(self.errors)
         for found in problems:
             problem = as_line_problem(found) if found.field.startswith("conditions") else found
             field = self._field_of(problem)
             if field not in told:
-                self.add_error(field, template_error(problem, self._text_of(problem)))
+                text = self._text_of(problem)
+                fix = fix_of_problem(found, self[field], self.instance, text) if field else None
+                self.add_error(field, template_error(problem, text, fix))
 
     def _field_of(self, problem: Problem) -> str | None:
         field, _, member = problem.field.partition(".")
@@ -199,24 +212,3 @@ def _dress(name: str, field: forms.Field) -> None:
         attrs.pop("cols", None)
     if name in {"url", "headers", "body"}:
         attrs["data-template"] = ""
-
-
-def _success_inputs(success: Mapping[str, object]) -> dict[str, object]:
-    known = {**any_success(), **success}
-    path = known["json_path"]
-    return {
-        "success_codes": known["codes"] or ["2xx"],
-        "body_contains": known["body_contains"] or "",
-        "json_path": path or "",
-        "json_equals": show_value(known["json_equals"]) if path else "",
-    }
-
-
-def _success(cleaned: Mapping[str, object]) -> dict[str, object]:
-    path = cleaned.get("json_path") or None
-    return {
-        "codes": cleaned.get("success_codes") or ["2xx"],
-        "body_contains": cleaned.get("body_contains") or None,
-        "json_path": path,
-        "json_equals": read_value(str(cleaned.get("json_equals", ""))) if path else None,
-    }

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 from django.forms import BoundField
 
+from postbacks.admin.json_parts import laid_out
+from postbacks.admin.rule_fixes import ShownFix
 from postbacks.admin.rule_form import CallbackRuleForm
+from postbacks.admin.rule_marks import as_words, marks_in
 from postbacks.admin.rule_parts import AUTHENTICATION_FIELDS
+from postbacks.admin.rule_places import fix_of_remark, typed
 from postbacks.admin.rule_problems import ShownProblem
-from postbacks.admin.rule_remarks import remarks_on
+from postbacks.callbacks.lint import Fix, Remark
+from postbacks.callbacks.macros import BodyType, Problem
 from postbacks.models import CallbackRule
 
 
@@ -30,14 +35,32 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownRemark:
+    """A remark beside a field, with the button that does something about it."""
+
+    message: str
+    fix: ShownFix | None
+
+
+@dataclass(frozen=True, slots=True)
 class ShownField:
-    """A field as the page draws it."""
+    """A field as the page draws it; `marks` are None where nothing is marked in its text."""
 
     bound: BoundField
     problems: tuple[ShownProblem, ...]
-    remarks: tuple[str, ...]
+    remarks: tuple[ShownRemark, ...]
+    marks: str | None
+    layout: ShownFix | None  # of a JSON body: with one member to a line
     is_wide: bool
     is_checkbox: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What is wrong with a rule, and what is odd about it."""
+
+    problems: tuple[Problem, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,44 +126,78 @@ LAYOUT = (
 )  # fmt: skip
 
 FIELDS = tuple(name for section in LAYOUT for group in section.groups for name in group.fields)
-_TEMPLATES = {"url", "body"}
+TEMPLATES = ("url", "headers", "body")
 _WIDE = {"triggers", "condition_lines", "event_map", "url", "headers", "body", "retry_delays"}
 _CHECKBOXES = {"send_revenue", "sign"}
 # What a group of inputs is made of where they are not fields of the rule themselves.
 _KEPT_IN = {"condition_lines": "conditions", "auth_type": "authentication"}
 
 
-def sections_of(form: CallbackRuleForm) -> tuple[ShownSection, ...]:
+def sections_of(form: CallbackRuleForm, found: Findings) -> tuple[ShownSection, ...]:
     """Return the form in the order in which the page draws it."""
     return tuple(
-        ShownSection(section.title, section.sentence, tuple(_groups(section, form)))
+        ShownSection(section.title, section.sentence, tuple(_groups(section, form, found)))
         for section in LAYOUT
     )
 
 
-def _groups(section: Section, form: CallbackRuleForm) -> Iterator[ShownGroup]:
+def _groups(section: Section, form: CallbackRuleForm, found: Findings) -> Iterator[ShownGroup]:
     untouched = CallbackRule()
     for group in section.groups:
-        fields = tuple(_field(form, name) for name in group.fields)
+        fields = tuple(_field(form, name, found) for name in group.fields)
         is_set = any(_differs(form.instance, untouched, name) for name in group.fields)
         yield ShownGroup(group.title, fields, is_set or any(it.problems for it in fields))
 
 
-def _field(form: CallbackRuleForm, name: str) -> ShownField:
+def _field(form: CallbackRuleForm, name: str, found: Findings) -> ShownField:
+    bound = form[name]
+    remarks = (
+        ShownRemark(_sentence(it), fix_of_remark(it, bound, form.instance))
+        for it in found.remarks
+        if it.field.partition(".")[0] == name
+    )
     return ShownField(
-        bound=form[name],
+        bound=bound,
         problems=form.problems_of(name),
-        remarks=_remarks(form.instance, name),
+        remarks=tuple(remarks),
+        marks=_marks(form, bound, found) if name in TEMPLATES else None,
+        layout=_layout(bound, form.instance) if name == "body" else None,
         is_wide=name in _WIDE,
         is_checkbox=name in _CHECKBOXES,
     )
 
 
-def _remarks(rule: CallbackRule, name: str) -> tuple[str, ...]:
-    if name == "headers":
-        headers = rule.headers if isinstance(rule.headers, dict) else {}
-        return remarks_on("\n".join(str(value) for value in headers.values()))
-    return remarks_on(str(getattr(rule, name))) if name in _TEMPLATES else ()
+def _layout(bound: BoundField, rule: CallbackRule) -> ShownFix | None:
+    text = laid_out(rule.body) if rule.body_type == BodyType.JSON else None
+    place = typed(bound, rule, "body") if text is not None else None
+    return place.shown(Fix(0, len(rule.body), text)) if place and text is not None else None
+
+
+def _sentence(remark: Remark) -> str:
+    header = remark.field.partition(".")[2]
+    return f"{header}: {remark.message}" if header else remark.message
+
+
+def _marks(form: CallbackRuleForm, bound: BoundField, found: Findings) -> str:
+    rule, name = form.instance, bound.name
+    texts = {name: str(getattr(rule, name) or "")} if name != "headers" else _headers(rule)
+    places = ((typed(bound, rule, field), field, text) for field, text in texts.items())
+    return as_words(
+        mark
+        for place, field, text in places
+        if place is not None
+        for mark in marks_in(
+            place,
+            text,
+            [it for it in found.problems if it.field == field],
+            [it for it in found.remarks if it.field == field],
+        )
+    )
+
+
+def _headers(rule: CallbackRule) -> dict[str, str]:
+    headers = rule.headers if isinstance(rule.headers, dict) else {}
+    return {f"headers.{name}": str(value) for name, value in headers.items()}
 
 
 def _differs(rule: CallbackRule, untouched: CallbackRule, name: str) -> bool:

@@ -1,15 +1,20 @@
 """All that the page of one callback rule shows, for its template."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from postbacks.admin.macro_palette import MacroGroup, ShownMacro, filters, macro_groups, own_groups
-from postbacks.admin.rule_form import PREVIEW, CallbackRuleForm
-from postbacks.admin.rule_layout import ShownField, ShownSection, sections_of
+from postbacks.admin.rule_filling import Offers, offers_of
+from postbacks.admin.rule_fixes import ShownFix
+from postbacks.admin.rule_form import CallbackRuleForm
+from postbacks.admin.rule_layout import Findings, ShownField, ShownSection, sections_of
+from postbacks.admin.rule_places import fix_of_remark
 from postbacks.admin.rule_preview import ShownPreview, preview_of
 from postbacks.admin.rule_suspension import Suspension, suspension_of
 from postbacks.admin.rule_texts import LABELS
 from postbacks.admin.rule_words import Line, SavedVersion, history_of, words_of
+from postbacks.callbacks.lint import Code
+from postbacks.callbacks.partner_templates import Parameter
 from postbacks.insights.recent_events import recent_event_names
 from postbacks.models import CallbackRule
 
@@ -26,6 +31,14 @@ class FieldProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class AbsentRow:
+    """A parameter that the partner requires and the rule lacks, with the button that adds it."""
+
+    row: Parameter
+    fix: ShownFix | None
+
+
+@dataclass(frozen=True, slots=True)
 class RulePage:
     """What the template draws. Readers get `lines` in place of `sections`."""
 
@@ -37,6 +50,8 @@ class RulePage:
     lines: tuple[Line, ...] = ()
     history: tuple[SavedVersion, ...] = ()
     event_names: tuple[str, ...] = ()
+    offers: Offers = field(default_factory=Offers)
+    absent: tuple[AbsentRow, ...] = ()
     own_macros: tuple[MacroGroup, ...] = ()
     macros: tuple[MacroGroup, ...] = ()
     filters: tuple[ShownMacro, ...] = ()
@@ -44,16 +59,19 @@ class RulePage:
     suspension: Suspension | None = None
 
     @property
-    def remarks(self) -> tuple[str, ...]:
+    def remarks(self) -> tuple[FieldProblem, ...]:
         """Return what is remarked on any field, each remark once."""
-        return tuple(dict.fromkeys(it for field in self.fields for it in field.remarks))
+        found = (
+            FieldProblem(it.bound.name, str(it.bound.label), remark.message)
+            for it in self.fields
+            for remark in it.remarks
+        )
+        return tuple(dict.fromkeys(found))
 
     @property
     def fields(self) -> Iterable[ShownField]:
         """Return the fields of all sections."""
-        return (
-            field for section in self.sections for group in section.groups for field in group.fields
-        )
+        return (it for section in self.sections for group in section.groups for it in group.fields)
 
 
 def page_of(
@@ -74,24 +92,36 @@ def page_of(
 
 def live_page_of(form: CallbackRuleForm, *, may_write: bool, chosen: str) -> RulePage:
     """Return the part of the page that changes while a person writes."""
-    sections = sections_of(form) if may_write else ()
+    _ = form.errors  # puts what was sent into the rule
     preview = preview_of(form.instance, chosen=chosen)
+    found = Findings(form.found if form.is_bound else preview.problems, preview.remarks)
+    sections = sections_of(form, found) if may_write else ()
     return RulePage(
         preview=preview,
         problems=_listed(sections, preview),
-        is_looked_at=PREVIEW in form.data,
+        is_looked_at=form.is_looked_at,
         sections=sections,
+        offers=offers_of(form.instance.partner, preview.template),
+        absent=_absent(form, preview) if may_write else (),
         own_macros=own_groups(form.instance.partner, preview.parameters),
+    )
+
+
+def _absent(form: CallbackRuleForm, preview: ShownPreview) -> tuple[AbsentRow, ...]:
+    remarks = (it for it in preview.remarks if it.code == Code.REQUIRED_MISSING)
+    return tuple(
+        AbsentRow(row, fix_of_remark(remark, form[remark.field], form.instance))
+        for row, remark in zip(preview.absent, remarks, strict=True)
     )
 
 
 def _listed(sections: Iterable[ShownSection], preview: ShownPreview) -> tuple[FieldProblem, ...]:
     """Return the fields' problems, and after them those that only rendering found."""
-    fields = [field for section in sections for group in section.groups for field in group.fields]
+    fields = [it for section in sections for group in section.groups for it in group.fields]
     beside = tuple(
-        FieldProblem(field.bound.name, str(field.bound.label), problem.message)
-        for field in fields
-        for problem in field.problems
+        FieldProblem(it.bound.name, str(it.bound.label), problem.message)
+        for it in fields
+        for problem in it.problems
     )
     told = {problem.field for problem in beside}
     found = tuple(

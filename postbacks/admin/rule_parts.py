@@ -1,4 +1,4 @@
-"""How the form of a rule writes conditions and authentication: plain lines and inputs."""
+"""How the form of a rule writes conditions, authentication and success: lines and inputs."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,10 +7,12 @@ from typing import Final
 from django import forms
 from django.core.exceptions import ValidationError
 
+from postbacks.admin.rule_fields import read_value, show_value
 from postbacks.callbacks.comparisons import ALIASES, OPERATORS
 from postbacks.callbacks.conditions import canonical_operator, words_of
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.macros.authentication import ALGORITHMS, ENCODINGS, SIGNED_PARTS
+from postbacks.models.rules import any_success
 
 # A word stands between blanks, a sign may touch its neighbors; ≥ is tried before >.
 _WORDS: Final = "|".join(it for it in OPERATORS if it.isascii() and it[0].isalpha())
@@ -127,6 +129,29 @@ def words_of_authentication(authentication: Mapping[str, str]) -> str:
     kind = authentication.get("type", "none")
     named = [f"{name} {text}" for name, text in authentication.items() if name != "type"]
     return ", ".join((dict(TYPES).get(kind, kind), *named))
+
+
+def success_inputs(success: Mapping[str, object]) -> dict[str, object]:
+    """Return what the form shows of the answers that count as received."""
+    known = {**any_success(), **success}
+    path = known["json_path"]
+    return {
+        "success_codes": known["codes"] or ["2xx"],
+        "body_contains": known["body_contains"] or "",
+        "json_path": path or "",
+        "json_equals": show_value(known["json_equals"]) if path else "",
+    }
+
+
+def success_of(cleaned: Mapping[str, object]) -> dict[str, object]:
+    """Return the answers that count as received, as the form has them."""
+    path = cleaned.get("json_path") or None
+    return {
+        "codes": cleaned.get("success_codes") or ["2xx"],
+        "body_contains": cleaned.get("body_contains") or None,
+        "json_path": path,
+        "json_equals": read_value(str(cleaned.get("json_equals", ""))) if path else None,
+    }
 
 
 def _condition(line: str, number: int) -> dict[str, object]:

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 import msgspec
 
 from postbacks import rulebook
+from postbacks.admin.json_parts import json_parts
 from postbacks.admin.request_parts import Part, form_parts, query_parts, without_wrong_parameters
+from postbacks.admin.rule_notes import Noting
 from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.lint import Remark, missing_rows
 from postbacks.callbacks.macros import BodyType, Problem
+from postbacks.callbacks.partner_templates import Parameter, RuleTemplate
 from postbacks.callbacks.rules import define
 from postbacks.insights.recent_events import RecentEvent, as_choice, event_by_id, recent_events
 from postbacks.models import CallbackRule, Event
+from postbacks.rule_remarks import platform_of, template_in_use
 
 SAMPLE = "sample"
 _INSTALL_EVENTS = {"install", "open"}  # a first open is an install
@@ -37,6 +42,7 @@ class SentRequest:
     headers: tuple[tuple[str, str], ...]
     body: str | None
     body_parameters: tuple[Part, ...]
+    is_form: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,9 @@ class ShownPreview:
     request: SentRequest | None = None
     missing: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    template: RuleTemplate | None = None  # of the partner's, that the rule still is
+    absent: tuple[Parameter, ...] = ()  # what the template requires and the rule lacks
     notes: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()  # of the event's own, as macros
 
@@ -71,11 +80,16 @@ def preview_of(rule: CallbackRule, *, chosen: str = SAMPLE) -> ShownPreview:
         return ShownPreview(choices, notes=notes, parameters=own)
     seen = rulebook.preview(definition, event=event)
     filled = _filled_in(definition, seen, event)
+    template = template_in_use(definition)
+    noting = Noting(definition, platform_of(definition), template)
     return ShownPreview(
         choices=choices,
-        request=_request(definition, filled, _places(seen)) if filled else None,
+        request=_request(definition, filled, _places(seen), noting) if filled else None,
         missing=filled.missing if filled else (),
         problems=seen.problems,
+        remarks=seen.remarks,
+        template=template,
+        absent=missing_rows(definition, template) if template else (),
         notes=notes,
         parameters=own,
     )
@@ -134,18 +148,24 @@ def _own_parameters(event: Event | None) -> tuple[str, ...]:
 
 
 def _request(
-    definition: RuleDefinition, seen: rulebook.Preview, wrong: tuple[int, ...]
+    definition: RuleDefinition, seen: rulebook.Preview, wrong: tuple[int, ...], noting: Noting
 ) -> SentRequest:
-    is_form = definition.body_type == BodyType.FORM and seen.body is not None
     return SentRequest(
         method=seen.method,
         address=seen.url.partition("?")[0],
         url=seen.url,
-        parameters=query_parts(definition.url, seen.url, wrong=wrong),
+        parameters=noting.noted(query_parts(definition.url, seen.url, wrong=wrong)),
         headers=tuple(seen.headers.items()),
         body=_pretty(seen.body),
-        body_parameters=form_parts(definition.body, seen.body or "") if is_form else (),
+        is_form=definition.body_type == BodyType.FORM,
+        body_parameters=noting.noted(_body_parts(definition, seen.body or "")),
     )
+
+
+def _body_parts(definition: RuleDefinition, sent: str) -> tuple[Part, ...]:
+    if definition.body_type == BodyType.FORM and sent:
+        return form_parts(definition.body, sent)
+    return json_parts(definition.body, sent) if definition.body_type == BodyType.JSON else ()
 
 
 def _pretty(body: str | None) -> str | None:

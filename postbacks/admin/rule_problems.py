@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
 
+from postbacks.admin.rule_fixes import ShownFix
 from postbacks.callbacks.macros import Problem
 
 _AROUND = 28
@@ -28,21 +29,33 @@ class ShownProblem:
 
     message: str
     excerpt: Excerpt | None = None
+    fix: ShownFix | None = None
 
 
 class TemplateProblemError(ValidationError):
     """An error of a field that knows its place in the text."""
 
-    def __init__(self, message: str, excerpt: Excerpt | None) -> None:
+    def __init__(self, message: str, excerpt: Excerpt | None, fix: ShownFix | None = None) -> None:
         super().__init__(message, code="template")
         self.excerpt = excerpt
+        self.fix = fix
 
 
-def template_error(problem: Problem, text: str) -> TemplateProblemError:
+def template_error(
+    problem: Problem, text: str, fix: ShownFix | None = None
+) -> TemplateProblemError:
     """Return a problem as an error of a form; `text` is the template that it speaks of."""
+    error = f"{_place(problem, text)}{problem.message}"
+    return TemplateProblemError(error, excerpt_at(text, problem.position), fix)
+
+
+def _place(problem: Problem, text: str) -> str:
+    """Return where in a field of several texts or lines the problem lies."""
     field, _, header = problem.field.partition(".")
-    message = f"{header}: {problem.message}" if field == "headers" and header else problem.message
-    return TemplateProblemError(message, excerpt_at(text, problem.position))
+    if field == "headers" and header:
+        return f"{header}: "
+    has_lines = field == "body" and "\n" in text
+    return f"Line {text.count(chr(10), 0, problem.position) + 1}: " if has_lines else ""
 
 
 def excerpt_at(text: str, position: int) -> Excerpt | None:
@@ -61,7 +74,7 @@ def excerpt_at(text: str, position: int) -> Excerpt | None:
 def shown(errors: Iterable[ValidationError], *, unfinished: bool) -> tuple[ShownProblem, ...]:
     """Return a field's errors as the page shows them; while writing, nothing is missing yet."""
     return tuple(
-        ShownProblem(message, getattr(error, "excerpt", None))
+        ShownProblem(message, getattr(error, "excerpt", None), getattr(error, "fix", None))
         for error in errors
         if not (unfinished and error.code == _REQUIRED)
         for message in error.messages

@@ -11,7 +11,7 @@ LABELS: Final[Mapping[str, str]] = {
     "conditions_join": "Which must hold",
     "auth_type": "Authentication",
     "auth_credential": "Credential",
-    "auth_user": "Credential with the user's name",
+    "auth_user": "Credential with the user",
     "auth_password": "Credential with the password",
     "auth_header": "Header",
     "auth_algorithm": "Algorithm",

@@ -13,6 +13,7 @@ from postbacks import rulebook
 from postbacks.api.problems import Invalid
 from postbacks.api.rule_fields import RuleSerializer
 from postbacks.callbacks import rules
+from postbacks.callbacks.lint import Code
 from postbacks.models import CallbackRule, Event
 
 
@@ -49,6 +50,19 @@ class ProblemOfRuleSerializer(serializers.Serializer):
     suggestion = serializers.CharField(allow_null=True)
 
 
+class RemarkOnRuleSerializer(serializers.Serializer):
+    """One thing that is odd about the rule; it can be saved all the same."""
+
+    field = serializers.CharField()
+    position = serializers.IntegerField()
+    length = serializers.IntegerField(help_text="How many characters are meant; 0: a place.")
+    code = serializers.ChoiceField(choices=[it.value for it in Code])
+    message = serializers.CharField()
+    fix = serializers.CharField(
+        allow_null=True, help_text="What to write in place of these characters."
+    )
+
+
 class PreviewAnswerSerializer(serializers.Serializer):
     """The request as it would be sent, credentials masked."""
 
@@ -58,6 +72,7 @@ class PreviewAnswerSerializer(serializers.Serializer):
     body = serializers.CharField(allow_null=True)
     problems = ProblemOfRuleSerializer(many=True)
     missing = serializers.ListField(child=serializers.CharField())
+    remarks = RemarkOnRuleSerializer(many=True)
 
 
 def preview(values: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@
     asked = new AbortController();
     const mine = asked;
     const given = new FormData(form);
+    const texts = textsNow();
     given.set("_live", "1");
     state.textContent = "Updating…";
     fetch(rule.dataset.previewUrl, { method: "POST", body: given, signal: mine.signal })
@@ -26,14 +27,20 @@
         if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
         return answer.text();
       })
-      .then((text) => show(new DOMParser().parseFromString(text, "text/html")))
+      .then((text) => show(new DOMParser().parseFromString(text, "text/html"), texts))
       .catch((error) => {
         if (error.name !== "AbortError") state.textContent = "The preview could not be updated. Press Preview to try again.";
       });
   }
 
-  function show(page) {
+  // What the server has seen: places in its answers are places in these texts.
+  function textsNow() {
+    return new Map([...form.querySelectorAll(".rule-input[name]")].map((each) => [each.name, each.value]));
+  }
+
+  function show(page, texts) {
     for (const part of page.querySelectorAll("body > [id]")) replace(part);
+    rule.dispatchEvent(new CustomEvent("rule:shown", { detail: texts }));
     markInvalid();
     makeMacrosPressable();
     find();

@@ -7,7 +7,6 @@ import pytest
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks import roles
-from postbacks.admin.rule_remarks import remarks_on
 from postbacks.models import (
     CallbackRule,
     CallbackRuleVersion,
@@ -262,23 +261,6 @@ def test_a_look_at_a_rule_is_no_failure_to_save() -> None:
     assert 'id="rule-errors"' not in answer.content.decode()
 
 
-@pytest.mark.parametrize(
-    "foreign", ["{gaid}", "${gaid}", "%gaid%", "%GAID%", "[GAID]", "(gaid)", "{GAID}"]
-)
-def test_a_macro_of_another_tool_is_remarked_on(foreign: str) -> None:
-    assert remarks_on(f"https://a.example/?x={foreign}&y={foreign}&z={{{{gaid}}}}") == (
-        f"{foreign} is sent as it stands; a macro has two braces: {{{{gaid}}}}",
-    )
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["{{gaid}}", "%20%", "[0]", "{level}", "(c)", '{"gaid": "{{gaid}}"}', "{{gaid||(idfa)}}"],
-)
-def test_other_texts_in_brackets_are_left_alone(text: str) -> None:
-    assert remarks_on(text) == ()
-
-
 def test_a_remark_stands_beside_the_field_and_keeps_nothing_from_being_saved() -> None:
     made = make.make_tenant()
     browser = sign_in(made.owner)
@@ -286,11 +268,8 @@ def test_a_remark_stands_beside_the_field_and_keeps_nothing_from_being_saved() -
     submit(browser, ADD, {**RULE, "url": "https://a.example/?x=[CLICK_ID]", "headers": "X: %idfa%"})
 
     shown = browser.get(_page(_only_rule(made))).content.decode()
-    beside = (
-        '<p class="rule-remark">{} is sent as it stands; a macro has two braces: {{{{{}}}}}</p>'
-    )
-    assert beside.format("[CLICK_ID]", "click_id") in shown
-    assert beside.format("%idfa%", "idfa") in shown
+    assert "<p>[CLICK_ID] is sent as it stands. Use {{click_id}}.</p>" in shown
+    assert "<p>X: %idfa% is sent as it stands. Use {{idfa}}.</p>" in shown
     assert shown.count("is sent as it stands") == 4
 
 

@@ -18,11 +18,53 @@ def test_a_preview_needs_only_a_url_and_has_the_contracts_shape():
     answer = owner_of(make.make_tenant()).post("callback-rules/preview", {"url": URL})
 
     assert answer.status == 200
-    assert answer.data.keys() == {"method", "url", "headers", "body", "problems", "missing"}
+    shape = {"method", "url", "headers", "body", "problems", "missing", "remarks"}
+    assert answer.data.keys() == shape
     assert answer.data["method"] == "GET"
     assert answer.data["url"].startswith("https://ads.example.com/?event=")
     assert answer.data["body"] is None
     assert answer.data["problems"] == []
+
+
+def test_a_preview_remarks_on_what_was_hardly_meant():
+    url = "https://ads.example.com/?id={idfa}"
+
+    answer = owner_of(make.make_tenant()).post("callback-rules/preview", {"url": url})
+
+    assert answer.data["problems"] == []
+    assert answer.data["remarks"] == [
+        {
+            "field": "url",
+            "position": url.index("{"),
+            "length": len("{idfa}"),
+            "code": "single_braces",
+            "message": "{idfa} is sent as it stands. A macro has two braces. Use {{idfa}}.",
+            "fix": "{{idfa}}",
+        }
+    ]
+
+
+def test_a_preview_misses_what_the_partners_template_requires():
+    made = make.make_tenant()
+    with tenant_of(made.organization.pk):
+        partner = make.make_partner()
+        partner.template = "adjust"
+        partner.save()
+
+    answer = owner_of(made).post(
+        "callback-rules/preview",
+        {
+            "url": "https://s2s.adjust.com/event",
+            "method": "POST",
+            "body_type": "form",
+            "body": "app_token=1",
+            "partner": str(partner.public_id),
+        },
+    )
+
+    assert [(it["code"], it["position"], it["fix"]) for it in answer.data["remarks"]] == [
+        ("required_missing", len("app_token=1"), "\nevent_token={{partner_event_name!}}")
+    ]
 
 
 def test_a_preview_renders_a_given_event():

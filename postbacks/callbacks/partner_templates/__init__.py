@@ -21,6 +21,7 @@ from postbacks.callbacks.partner_templates.missing import (
     missing_answers,
     missing_credentials,
 )
+from postbacks.callbacks.partner_templates.recognizing import rule_in_use
 from postbacks.callbacks.partner_templates.shape import (
     ClickMacro,
     CredentialAsked,
@@ -53,5 +54,6 @@ __all__ = [
     "missing_answers",
     "missing_credentials",
     "read_folder",
+    "rule_in_use",
     "template_named",
 ]

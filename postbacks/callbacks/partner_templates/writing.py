@@ -38,6 +38,15 @@ def is_one_macro(text: str) -> bool:
     return isinstance(found, MacroCall) and (found.start, found.end) == (0, len(text))
 
 
+def leaf_of(row: Parameter) -> str:
+    """This is a row's value as it stands in a JSON body."""
+    if isinstance(row.value, tuple):
+        return f"[{', '.join(_quoted(text) for text in row.value)}]"
+    if not isinstance(row.value, str):
+        return json.dumps(row.value)
+    return row.value if is_one_macro(row.value) and not row.as_text else _quoted(row.value)
+
+
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -50,7 +59,7 @@ def _put(tree: dict[str, Node], row: Parameter) -> None:
     steps = _STEP.findall(row.name)
     here: Node = tree
     for step, following in zip(steps, [*steps[1:], None], strict=True):
-        inner: Node = _leaf(row) if following is None else [] if following[0] == "[" else {}
+        inner: Node = leaf_of(row) if following is None else [] if following[0] == "[" else {}
         here = _enter(here, step, inner, is_leaf=following is None, row=row)
 
 
@@ -65,14 +74,6 @@ def _enter(here: Node, step: str, inner: Node, *, is_leaf: bool, row: Parameter)
     elif not step.startswith("[") and isinstance(here, dict) and not (is_leaf and step in here):
         return here.setdefault(step, inner)
     raise ValueError(f"{row.name} does not fit to the rows before it.")
-
-
-def _leaf(row: Parameter) -> str:
-    if isinstance(row.value, tuple):
-        return f"[{', '.join(_quoted(text) for text in row.value)}]"
-    if not isinstance(row.value, str):
-        return json.dumps(row.value)
-    return row.value if is_one_macro(row.value) and not row.as_text else _quoted(row.value)
 
 
 def _quoted(text: str) -> str:

@@ -1,0 +1,50 @@
+"""All remarks on a rule."""
+
+from collections.abc import Iterator
+
+from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.lint import addresses, meaning
+from postbacks.callbacks.lint.placeholders import placeholders_in
+from postbacks.callbacks.lint.remark import Remark
+from postbacks.callbacks.lint.texts import Text, texts_of
+from postbacks.callbacks.macros import BodyType
+from postbacks.callbacks.partner_templates.shape import Parameter, RuleTemplate
+
+
+def lint(
+    definition: RuleDefinition, *, platform: str = "", template: RuleTemplate | None = None
+) -> tuple[Remark, ...]:
+    """These are the remarks on a rule, field by field.
+
+    `platform` is that of the rule's app, empty if it is for all apps. `template` is the request of
+    a partner template that the rule was made from.
+    """
+    texts = texts_of(definition)
+    found = [remark for text in texts for remark in _on_text(text, definition, template)]
+    found += meaning.personal(definition, texts)
+    if platform:
+        found += meaning.absent_on(platform, texts)
+    if template is not None:
+        found += meaning.required(definition, texts, template)
+    return tuple(found)
+
+
+def missing_rows(definition: RuleDefinition, template: RuleTemplate) -> tuple[Parameter, ...]:
+    """These are the rows of the template that `required_missing` speaks of, in the same order."""
+    return meaning.missing_rows(texts_of(definition), template)
+
+
+def _on_text(
+    text: Text, definition: RuleDefinition, template: RuleTemplate | None
+) -> Iterator[Remark]:
+    placeholders = placeholders_in(text)
+    yield from placeholders
+    is_form = text.field == "body" and definition.body_type == BodyType.FORM
+    if text.field == "url" and not (template and template.url.startswith("http://")):
+        yield from addresses.unencrypted(text)
+    if text.field == "url" or is_form:
+        spans = [(it.position, it.position + it.length) for it in placeholders]
+        yield from addresses.unencoded(text, spans)
+        yield from addresses.duplicates(text)
+    if text.field == "body" and definition.body_type == BodyType.JSON:
+        yield from addresses.duplicate_members(text)

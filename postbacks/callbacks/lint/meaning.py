@@ -1,0 +1,141 @@
+"""What a rule's macros come to: whose data they are, where they exist, what a partner needs."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.lint.remark import Code, Remark
+from postbacks.callbacks.lint.texts import Text, names_in
+from postbacks.callbacks.macros import CATALOGUE, BodyType
+from postbacks.callbacks.macros.parser import Literal, MacroCall
+from postbacks.callbacks.partner_templates.missing import absent_parameters
+from postbacks.callbacks.partner_templates.shape import Parameter, RuleTemplate
+from postbacks.callbacks.partner_templates.writing import leaf_of, query_of
+
+_PLATFORM_NAMES: Final = {
+    "ios": "iOS", "android": "Android", "amazon": "Amazon devices", "windows": "Windows",
+    "web": "the web", "tv": "TV", "other": "other platforms",
+}  # fmt: skip
+_MOST_NAMED: Final = 4
+# Of each platform's own ids, the one that has the right one everywhere.
+_ANYWHERE: Final = "advertising_id"
+_ONLY_SOMEWHERE: Final = frozenset({"idfa", "gaid", "oaid", "amazon_id"})
+
+
+def personal(definition: RuleDefinition, texts: Sequence[Text]) -> Iterator[Remark]:
+    """This is personal data that is sent of people who opted out, too."""
+    if definition.without_consent != "send":
+        return
+    named = (name for text in texts for call in text.calls for name in names_in(call))
+    names = dict.fromkeys(name for name in named if is_personal(name))
+    if names:
+        told = ", ".join(list(names)[:_MOST_NAMED])
+        more = " and others" if len(names) > _MOST_NAMED else ""
+        yield Remark(
+            "without_consent",
+            0,
+            len(definition.without_consent),
+            Code.PERSONAL_WITHOUT_CONSENT,
+            f"Personal data ({told}{more}) is sent of people who opted out, too.",
+            "strip",
+        )
+
+
+def platform_names(platforms: Iterable[str]) -> str:
+    """These are platforms as people call them."""
+    return ", ".join(_PLATFORM_NAMES.get(it, it) for it in platforms)
+
+
+def is_personal(name: str) -> bool:
+    """This tells whether a macro says who somebody is; an event's own parameters may always."""
+    macro = CATALOGUE.get(name)
+    return name.startswith("params.") if macro is None else macro.personal
+
+
+def absent_on(platform: str, texts: Sequence[Text]) -> Iterator[Remark]:
+    """These are macros that never have a value on the platform of the rule's app."""
+    for text in texts:
+        for call in text.calls:
+            names = list(names_in(call))
+            if not names or not all(_never_has(platform, name) for name in names):
+                continue
+            if any(isinstance(source, Literal) for source in call.sources):
+                continue  # a default was thought of
+            yield _absent(platform, text, call, names)
+
+
+def _absent(platform: str, text: Text, call: MacroCall, names: list[str]) -> Remark:
+    written = text.written[call.start : call.end]
+    usable = len(names) == 1 and names[0] in _ONLY_SOMEWHERE
+    fix = re.sub(rf"\b{names[0]}(?=_|\b)", _ANYWHERE, written, count=1) if usable else None
+    where = platform_names([platform])
+    return Remark(
+        text.field,
+        call.start,
+        call.end - call.start,
+        Code.NOT_ON_PLATFORM,
+        f"{written[:80]} never has a value on {where}, where this rule's app runs.",
+        fix,
+    )
+
+
+def _never_has(platform: str, name: str) -> bool:
+    macro = CATALOGUE.get(name)
+    return macro is not None and bool(macro.platforms) and platform not in macro.platforms
+
+
+def missing_rows(texts: Sequence[Text], template: RuleTemplate) -> tuple[Parameter, ...]:
+    """These are the rows that the template calls required and the rule does not have."""
+    macros = {name for text in texts for call in text.calls for name in names_in(call)}
+    return tuple(
+        row
+        for row in absent_parameters(template, macros)
+        if not any(_is_written(row.name, text) for text in texts)
+    )
+
+
+def required(
+    definition: RuleDefinition, texts: Sequence[Text], template: RuleTemplate
+) -> Iterator[Remark]:
+    """These are parameters without which the partner refuses the request."""
+    for row in missing_rows(texts, template):
+        field, position, fix = _addition(definition, row)
+        yield Remark(
+            field,
+            position,
+            0,
+            Code.REQUIRED_MISSING,
+            f"The partner requires {row.name} ({row.meaning}), for example {row.shown}.",
+            fix,
+        )
+
+
+def _addition(definition: RuleDefinition, row: Parameter) -> tuple[str, int, str | None]:
+    """This is where a row is to be put, and how; None where its place is inside something."""
+    pair = query_of([row])
+    match definition.body_type:
+        case BodyType.FORM:
+            before = "\n" if definition.body.strip() else ""
+            return "body", len(definition.body.rstrip()), before + pair
+        case BodyType.JSON:
+            opening = definition.body.find("{")
+            if opening == -1 or not re.fullmatch(r"[\w-]+", row.name):
+                return "body", 0, None
+            is_empty = definition.body[opening + 1 :].lstrip().startswith("}")
+            member = f'\n  "{row.name}": {leaf_of(row)}'
+            return "body", opening + 1, member + ("\n" if is_empty else ",")
+        case _:
+            url = definition.url
+            before = "" if url.endswith(("?", "&")) else "&" if "?" in url else "?"
+            return "url", len(url), before + pair
+
+
+def _is_written(name: str, text: Text) -> bool:
+    """This tells whether a text has the parameter, with some other value."""
+    if text.field == "url":
+        return re.search(rf"[?&]{re.escape(name)}=", text.plain) is not None
+    if text.field != "body":
+        return False
+    last = re.escape(name.rpartition(".")[2])
+    return re.search(rf'(^|[&\r\n]){last}=|"{last}"\s*:', text.plain) is not None

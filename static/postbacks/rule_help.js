@@ -1,0 +1,113 @@
+// Help while a callback rule is written: fixes in place, a partner's names of events, and only those
+// inputs that the chosen authentication needs. Without scripts the same buttons ask the server.
+"use strict";
+
+(() => {
+  const rule = document.getElementById("rule");
+  const form = rule.closest("form");
+  let seen = new Map(); // the texts that fixes speak of
+  for (const field of form.querySelectorAll(".rule-input[name]")) seen.set(field.name, field.value);
+
+  function changed(field) {
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  function reveal(field) {
+    for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    field.focus();
+  }
+
+  // Fixes
+
+  // As if it had been typed, so that it can be undone by the keyboard.
+  function type(field, start, end, text) {
+    const before = field.selectionStart;
+    field.setSelectionRange(start, end);
+    const isTyped = text ? document.execCommand("insertText", false, text) : document.execCommand("delete");
+    if (!isTyped) {
+      field.setRangeText(text, start, end, "end");
+      changed(field);
+    }
+    const by = text.length - (end - start);
+    const caret = before > end ? before + by : start + text.length;
+    field.setSelectionRange(caret, caret);
+  }
+
+  function place(text, count) {
+    return [...text].slice(0, count).join("").length;
+  }
+
+  form.addEventListener("click", (event) => {
+    const button = event.target.closest("button[name=_fix]");
+    if (!button) return;
+    event.preventDefault();
+    const [, name, start, end, text] = /^(\w+):(\d+):(\d+):([^]*)$/.exec(button.value);
+    const field = form.elements[name];
+    reveal(field);
+    if (field.value !== seen.get(name)) return changed(field); // the answer to it is on the way
+    if (field.tagName === "SELECT") {
+      field.value = text;
+      return changed(field);
+    }
+    type(field, place(field.value, Number(start)), place(field.value, Number(end)), text);
+  });
+  rule.addEventListener("rule:shown", ({ detail: texts }) => { seen = texts; });
+
+  // A partner's names of events, one to a line
+
+  function makePressable() {
+    for (const label of rule.querySelectorAll("[data-lines-for] span.rule-name")) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "rule-name";
+      button.dataset.name = label.dataset.name;
+      button.textContent = label.textContent;
+      label.replaceWith(button);
+    }
+    showPressed();
+  }
+
+  const lines = document.getElementById("id_event_map");
+  const written = () => lines.value.split("\n").map((line) => line.trim()).filter(Boolean);
+  const ourName = (line) => line.split("=")[0].trim();
+
+  function showPressed() {
+    for (const button of rule.querySelectorAll("[data-lines-for] button")) {
+      button.setAttribute("aria-pressed", String(written().some((line) => ourName(line) === ourName(button.dataset.name))));
+    }
+  }
+
+  rule.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-lines-for] button");
+    if (!button) return;
+    const others = written().filter((line) => ourName(line) !== ourName(button.dataset.name));
+    const isThere = others.length < written().length;
+    lines.value = (isThere ? others : [...others, button.dataset.name]).join("\n");
+    changed(lines);
+  });
+  lines.addEventListener("input", showPressed);
+  rule.addEventListener("rule:shown", makePressable);
+  makePressable();
+
+  // Authentication
+
+  const NEEDED = {
+    none: [],
+    bearer: ["credential"],
+    basic: ["user", "password"],
+    header: ["header", "credential"],
+    hmac: ["header", "credential", "algorithm", "encoding", "over"],
+  };
+  const kind = document.getElementById("id_auth_type");
+
+  function showNeeded() {
+    for (const part of rule.querySelectorAll('[data-field^="auth_"]')) {
+      const name = part.dataset.field.replace("auth_", "");
+      part.hidden = name !== "type" && !NEEDED[kind.value].includes(name);
+    }
+  }
+
+  kind.addEventListener("change", showNeeded);
+  showNeeded();
+})();

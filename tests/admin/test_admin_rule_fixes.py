@@ -1,0 +1,207 @@
+"""Fixes, marks, the parameter table and templates in the form of a rule, without scripts."""
+
+import re
+from html import unescape
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from apps_registry.tenancy import tenant
+from postbacks.admin.json_parts import json_parts, laid_out
+from postbacks.admin.request_parts import Part
+from postbacks.models import CallbackRule
+from tests import make
+from tests.admin.pages import filled_form, sign_in
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ADD = "/admin/postbacks/callbackrule/add/"
+AT = "https://ads.example.com/?"
+
+
+def _look(browser: Client, path: str = ADD, **changes: object) -> HttpResponse:
+    form = filled_form(browser.get(ADD).content.decode())
+    return browser.post(path, {**form, "_preview": "1", **changes})
+
+
+def _fixes(answer: HttpResponse) -> list[tuple[str, str]]:
+    """Return the buttons of a page: what stands on them, and what they send."""
+    found = re.findall(
+        r'name="_fix" value="([^"]*)"[^>]*>(.*?)</button>', answer.content.decode(), re.DOTALL
+    )
+    return [(re.sub(r"<[^>]*>", "", text), unescape(value)) for value, text in found]
+
+
+def _press(browser: Client, answer: HttpResponse, text: str) -> dict[str, object]:
+    form = filled_form(answer.content.decode())
+    answer = browser.post(ADD, {**form, "_fix": dict(_fixes(answer))[text]})
+    assert answer.status_code == 200
+    assert "Nothing has been saved yet." in answer.content.decode()
+    return filled_form(answer.content.decode())
+
+
+def test_what_was_meant_is_put_in_by_a_press() -> None:
+    browser = sign_in(make.make_tenant().owner)
+
+    answer = _look(browser, url=f"  {AT}a={{{{advertisng_id}}}}&n=x y")
+    form = _press(browser, answer, "Use advertising_id")
+
+    assert form["url"].strip() == f"{AT}a={{{{advertising_id}}}}&n=x y"
+    assert [text for text, _ in _fixes(answer)] == ["Use advertising_id", "Use %20"]
+
+
+def test_fixes_reach_headers_body_conditions_credentials_and_choices() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        partner = make.make_partner(
+            credentials={"api_key": "AAA"}, allowed_hosts=("ads.example.com",)
+        )
+    browser = sign_in(made.owner)
+
+    answer = _look(
+        browser, url=f"{AT}a={{{{idfa}}}}", headers="A: b\r\nX-Id:  {idfa}", method="POST",
+        body_type="json", body='{\r\n  "c": {{contry}}\r\n}', partner=partner.pk,
+        condition_lines="platform = ios\r\n contry in DE", auth_type="bearer",
+        auth_credential="apikey", without_consent="send",
+    )  # fmt: skip
+    fixes = {value for _, value in _fixes(answer)}
+
+    for fix, (field, wanted) in {
+        "headers:12:18:{{idfa}}": ("headers", "A: b\nX-Id:  {{idfa}}"),
+        "body:11:17:country": ("body", '{\n  "c": {{country}}\n}'),
+        "condition_lines:16:22:country": ("condition_lines", "platform = ios\n country in DE"),
+        "auth_credential:0:6:api_key": ("auth_credential", "api_key"),
+        "without_consent:0:4:strip": ("without_consent", "strip"),
+    }.items():
+        assert fix in fixes
+        form = filled_form(answer.content.decode())
+        fixed = browser.post(ADD, {**form, "_fix": fix})
+        assert filled_form(fixed.content.decode())[field].replace("\r\n", "\n") == wanted
+    assert "Line 2: Unknown macro contry." in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "fix", ["", "url", "url:1", "url:-1:2:x", "url:5:2:x", "url:0:9999:x", "nothing:0:0:x", "::::"]
+)
+def test_a_damaged_fix_changes_nothing(fix: str) -> None:
+    browser = sign_in(make.make_tenant().owner)
+
+    answer = _look(browser, url=f"{AT}a=b", _fix=fix)
+
+    assert filled_form(answer.content.decode())["url"] == f"{AT}a=b"
+    assert "Nothing has been saved yet." in answer.content.decode()
+
+
+def test_macros_are_marked_as_the_server_sees_them() -> None:
+    browser = sign_in(make.make_tenant().owner)
+    url = f"{AT}é={{{{idfa}}}}&b={{{{idfaa}}}}&c={{{{idfa|uper}}}}&d={{idfa}}&e={{{{idfa"
+
+    answer = _look(browser, url=url)
+
+    words = re.findall(r'id="problems-url".*?data-marks="([^"]*)"', answer.content.decode(), re.S)
+    kinds = [word.rpartition("-") for word in words[0].split()]
+    marked = {url[slice(*map(int, place.split("-")))]: kind for place, _, kind in kinds}
+    assert marked == {
+        "é": "odd", "{{idfa}}": "known", "{{idfaa}}": "unknown", "{{idfa|uper}}": "filter",
+        "{idfa}": "odd", "{{idfa": "unknown",
+    }  # fmt: skip
+
+
+def test_the_table_notes_where_a_parameter_is_empty_and_what_it_is_for() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        ios = make.App.objects.create(name="Harbor", platform="ios")
+    browser = sign_in(made.owner)
+
+    answer = _look(browser, url=f"{AT}a={{{{idfa}}}}&b={{{{country}}}}", app=ios.pk)
+    for_all = _look(browser, url=f"{AT}a={{{{att_status}}}}", without_consent="skip")
+
+    notes = [it.note for it in answer.context["rule"].preview.request.parameters]
+    assert notes == ["Empty for people on iOS who opted out.", ""]
+    (note,) = [it.note for it in for_all.context["rule"].preview.request.parameters]
+    assert note == "Only on iOS, TV."
+
+
+def test_a_json_body_is_taken_apart_like_a_query() -> None:
+    template = '{"a": {"b": [{{revenue}}, "x {{idfa}} \\" y"]}, "c": 1.50, "d": {{country}}}'
+
+    parts = json_parts(template, '{"a":{"b":[4.10,"x 7 \\" y"]},"c":1.50}')
+
+    assert parts == (
+        Part("a.b[0]", "{{revenue}}", "4.10"),
+        Part("a.b[1]", 'x {{idfa}} " y', 'x 7 " y'),
+        Part("c", "1.50", "1.50"),
+        Part("d", "{{country}}", None),
+    )
+
+
+def test_json_is_laid_out_with_its_macros_and_numbers_as_they_were() -> None:
+    text = laid_out('{"a":{{revenue|round:2}},"b":["x{{idfa||\'n\'}}", 1.50],"{{x}}": "{{y}}"}')
+
+    assert text == (
+        '{\n  "a": {{revenue|round:2}},\n  "b": [\n    "x{{idfa||\'n\'}}",\n    1.50\n  ],\n'
+        '  "{{x}}": "{{y}}"\n}'
+    )
+    assert laid_out(text) is None
+    assert laid_out("{") is None
+
+
+def test_a_partners_template_fills_the_form_in() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        partner = make.make_partner(
+            credentials={"s2s_token": "AAA", "app_token": "BBB"}, allowed_hosts=("s2s.adjust.com",)
+        )
+        partner.template = "adjust"
+        partner.save()
+    browser = sign_in(made.owner)
+
+    offered = _look(browser, partner=partner.pk)
+    form = filled_form(offered.content.decode())
+    answer = browser.post(ADD, {**form, "triggers": "purchase", "_fill": "0"})
+
+    assert "Fill in from the template: events" in offered.content.decode()
+    filled = filled_form(answer.content.decode())
+    assert filled["url"] == "https://s2s.adjust.com/event"
+    assert (filled["method"], filled["body_type"]) == ("POST", "form")
+    assert filled["triggers"] == "purchase"
+    assert filled["event_map"] == "purchase = def456"
+    assert filled["headers"] == "Authorization: Bearer {{credential.s2s_token}}"
+    assert "event_token={{partner_event_name!}}" in filled["body"]
+    assert answer.context["rule"].problems == ()
+    assert answer.context["rule"].absent == ()
+    with tenant(made.organization.pk):
+        assert not CallbackRule.objects.exists()
+
+
+def test_what_the_partner_requires_is_a_row_with_a_button() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        partner = make.make_partner()
+        partner.template = "adjust"
+        partner.save()
+    browser = sign_in(made.owner)
+
+    answer = _look(
+        browser, partner=partner.pk, url="https://s2s.adjust.com/event", method="POST",
+        body_type="form", body="app_token=1",
+    )  # fmt: skip
+    form = _press(browser, answer, "Add event_token")
+
+    assert form["body"] == "app_token=1\nevent_token={{partner_event_name!}}"
+    assert "purchase = def456" in answer.content.decode()
+
+
+def test_another_organizations_partner_fills_nothing_in() -> None:
+    made, foreign = make.make_tenant(), make.make_tenant("Foreign")
+    with tenant(foreign.organization.pk):
+        partner = make.make_partner()
+        partner.template = "adjust"
+        partner.save()
+    browser = sign_in(made.owner)
+
+    answer = _look(browser, partner=partner.pk, url=AT, _fill="0")
+
+    assert "adjust" not in answer.content.decode().lower().replace("adjust's", "")
+    assert filled_form(answer.content.decode())["url"] == AT

@@ -1,0 +1,218 @@
+"""Each kind of remark is made where it should be, and nowhere else; its fix silences it."""
+
+import msgspec
+import pytest
+
+from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.lint import Code, Fix, Remark, fix_of, lint
+from postbacks.callbacks.macros import (
+    BodyType,
+    MissingValues,
+    RequestTemplate,
+    TemplateError,
+    compile_request,
+)
+from postbacks.callbacks.partner_templates import (
+    PartnerTemplate,
+    all_templates,
+    definition_from_template,
+    rule_in_use,
+    template_named,
+)
+
+AT = "https://ads.example.com/p"
+
+
+def _rule(url: str = AT, **fields: object) -> RuleDefinition:
+    plain: dict[str, object] = {
+        "name": "A rule", "app_id": None, "partner_id": None, "triggers": ("purchase",),
+        "frequency": "every", "attribution_scope": "everyone", "event_map": {},
+        "window_days": None, "sampling_percent": 100, "delay_seconds": 0, "send_revenue": True,
+        "without_consent": "strip", "method": "GET", "url": url, "headers": {},
+        "body_type": BodyType.NONE, "body": "", "missing_values": MissingValues.EMPTY,
+        "success": {}, "timeout_seconds": 15, "retry_delays": (),
+    }  # fmt: skip
+    return RuleDefinition(**{**plain, **fields})  # type: ignore[arg-type]  # a table's fields
+
+
+def _json(body: str, **fields: object) -> RuleDefinition:
+    return _rule(method="POST", body_type=BodyType.JSON, body=body, **fields)
+
+
+def _form(body: str) -> RuleDefinition:
+    return _rule(method="POST", body_type=BodyType.FORM, body=body)
+
+
+def _found(remarks: tuple[Remark, ...]) -> list[tuple[str, str | None]]:
+    return [(it.code.value, it.fix) for it in remarks]
+
+
+@pytest.mark.parametrize(
+    ("definition", "code", "fix"),
+    [
+        (_rule(f"{AT}?a={{idfa}}"), Code.SINGLE_BRACES, "{{idfa}}"),
+        (_rule(f"{AT}?a={{advertising_idd}}"), Code.SINGLE_BRACES, "{{advertising_id}}"),
+        (_rule(f"{AT}?a={{qqqqqq}}"), Code.SINGLE_BRACES, None),
+        (_rule(f"{AT}?a={{gps_adid}}"), Code.VENDOR_PLACEHOLDER, "{{gaid}}"),
+        (_rule(f"{AT}?a=(event-name)"), Code.VENDOR_PLACEHOLDER, "{{event_name}}"),
+        (_rule(f"{AT}?a=$%7Bx%7D&b=[country]"), Code.VENDOR_PLACEHOLDER, "{{country}}"),
+        (_rule(f"{AT}?a=%country%"), Code.VENDOR_PLACEHOLDER, "{{country}}"),
+        (_rule(f"{AT}?a=__CLICK_ID__"), Code.VENDOR_PLACEHOLDER, None),
+        (_rule(headers={"X-Id": "{idfa}"}), Code.SINGLE_BRACES, "{{idfa}}"),
+        (_json('{"id": "{idfa}"}'), Code.SINGLE_BRACES, "{{idfa}}"),
+        (_rule("http://ads.example.com/p"), Code.NOT_ENCRYPTED, "https://"),
+        (_rule(f"{AT}?a=Gem Harbor"), Code.NOT_ENCODED, "%20"),
+        (_rule(f"{AT}/ä?a=b"), Code.NOT_ENCODED, "%C3%A4"),
+        (_rule(f"{AT}?a=100%"), Code.NOT_ENCODED, "%25"),
+        (_rule(f"{AT}?a=b|c"), Code.NOT_ENCODED, "%7C"),
+        (_form("a=x y\nb={{country}}"), Code.NOT_ENCODED, "%20"),
+        (_rule(f"{AT}?a=1&b=2&a=3"), Code.DUPLICATE_PARAMETER, ""),
+        (_form("a=1\nb=2\na={{country}}"), Code.DUPLICATE_PARAMETER, ""),
+        (_json('{"a": 1, "b": {"a": 2}, "a": {{country}}}'), Code.DUPLICATE_PARAMETER, None),
+        (
+            _rule(f"{AT}?a={{{{idfa}}}}", without_consent="send"),
+            Code.PERSONAL_WITHOUT_CONSENT, "strip",
+        ),
+        (
+            _rule(f"{AT}?a={{{{params.mail}}}}", without_consent="send"),
+            Code.PERSONAL_WITHOUT_CONSENT, "strip",
+        ),
+        (_rule(f"{AT}?a={{{{gaid_md5}}}}"), Code.NOT_ON_PLATFORM, "{{advertising_id_md5}}"),
+        (_rule(f"{AT}?a={{{{install_referrer!}}}}"), Code.NOT_ON_PLATFORM, None),
+    ],
+)  # fmt: skip
+def test_what_was_hardly_meant_is_remarked(
+    definition: RuleDefinition, code: Code, fix: str | None
+) -> None:
+    remarks = lint(definition, platform="ios")
+
+    assert _found(remarks) == [(code, fix)]
+    text = _text(definition, remarks[0].field)
+    assert 0 <= remarks[0].position <= remarks[0].position + remarks[0].length <= len(text)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        _rule(f"{AT}?a={{{{idfa||gaid||'none'}}}}&b={{{{country|lower}}}}&c=100%25"),
+        _rule(f"{AT}?ids[]=1&ids[]=2&n=Gem%20Harbor&t=(new)&u=[x]"),
+        _rule(f"{AT}?a={{{{gaid||'none'}}}}"),
+        _rule(f"{AT}?a={{{{country}}}}", without_consent="send"),
+        _json('{"a": {"b": [1, {"c": "x y ä | (hello)"}]}, "n": {{revenue}}, "b": 1}'),
+        _rule(method="POST", body_type=BodyType.RAW, body="<p>100% a b (see you) a=1&a=2</p>"),
+        _rule(headers={"Accept": "text/html; q=0.5", "X": "a b"}),
+        _form("a=1\nb={{country}}\n"),
+    ],
+)
+def test_what_is_right_is_left_alone(definition: RuleDefinition) -> None:
+    assert lint(definition, platform="ios") == ()
+
+
+def test_a_rule_for_all_apps_may_name_what_some_platforms_have() -> None:
+    assert lint(_rule(f"{AT}?a={{{{gaid}}}}")) == ()
+
+
+def test_a_fix_silences_its_remark() -> None:
+    url = "http://ads.example.com/ö?a={idfa}&b=(country)&c=x y&a=2"
+    for _ in range(10):
+        fixable = [it for it in lint(_rule(url)) if it.fix is not None]
+        if not fixable:
+            break
+        url = Fix(fixable[0].position, fixable[0].length, fixable[0].fix or "").applied_to(url)
+
+    assert url == "https://ads.example.com/%C3%B6?a={{idfa}}&b={{country}}&c=x%20y"
+    assert lint(_rule(url)) == ()
+
+
+def test_what_the_partner_requires_is_missed_and_can_be_added() -> None:
+    template = template_named("unity-ads")
+    assert template is not None
+    url = "https://ads-secondary-conversion.unityads.unity3d.com/v1/events"
+    rule = rule_in_use(template, url=url, method="GET", body_type=BodyType.NONE)
+    assert rule is not None
+
+    first, *others = lint(_rule(url), template=rule)
+
+    assert {it.code for it in (first, *others)} == {Code.REQUIRED_MISSING}
+    assert "event" in first.message
+    fixed = Fix(first.position, first.length, first.fix or "").applied_to(url)
+    assert fixed.endswith("/v1/events?event={{partner_event_name!}}")
+    rest = lint(_rule(fixed), template=rule)
+    assert [it.message for it in rest] == [it.message for it in others]
+
+
+def test_what_a_json_body_lacks_is_put_at_its_beginning() -> None:
+    template = template_named("kochava")
+    assert template is not None
+    rule = template.rules[0]
+
+    remarks = lint(_json("{}", url=rule.url), template=rule)
+
+    addable = [it for it in remarks if it.fix is not None]
+    assert {it.code for it in remarks} == {Code.REQUIRED_MISSING}
+    for remark in addable:
+        body = Fix(remark.position, 0, remark.fix or "").applied_to("{}")
+        assert lint(_json(body, url=rule.url), template=rule) != remarks
+
+
+@pytest.mark.parametrize("template", all_templates().values(), ids=lambda it: it.name)
+def test_shipped_templates_give_no_reason_for_remarks(template: PartnerTemplate) -> None:
+    for rule in template.rules:
+        made = definition_from_template(rule, ["install"], address="" if rule.url else AT)
+        shape = {k: made[k] for k in ("url", "method", "headers", "body_type", "body")}
+        definition = _rule(**{**shape, "body_type": BodyType(str(shape["body_type"]))})  # type: ignore[arg-type]  # a table's fields
+
+        assert lint(definition, template=rule) == ()
+
+
+@pytest.mark.parametrize(
+    ("url", "fixed"),
+    [
+        ("?a={{advertisng_id}}", "?a={{advertising_id}}"),
+        ("?a={{ advertisng_id | lower }}", "?a={{ advertising_id | lower }}"),
+        ("?a={{idfa||gaidd|upper}}", "?a={{idfa||gaid|upper}}"),
+        ("?a={{revenue|centss}}", "?a={{revenue|cents}}"),
+        ("?a={{event_time|tz:'Europe/Kyv'}}", "?a={{event_time|tz:'Europe/Kyiv'}}"),
+        ("?a={{parms.level}}", "?a={{params.level}}"),
+    ],
+)
+def test_a_suggestion_goes_where_the_mistake_is(url: str, fixed: str) -> None:
+    url = AT + url
+    with pytest.raises(TemplateError) as raised:
+        compile_request(RequestTemplate(url=url))
+
+    fix = fix_of(raised.value.problems[0], url)
+
+    assert fix is not None
+    assert fix.applied_to(url) == AT + fixed
+    compile_request(RequestTemplate(url=fix.applied_to(url)))
+
+
+def test_the_host_that_was_meant_takes_the_place_of_the_host() -> None:
+    with pytest.raises(TemplateError) as raised:
+        compile_request(RequestTemplate(url="https://bücher.example/x"))
+
+    fix = fix_of(raised.value.problems[0], "https://bücher.example/x")
+
+    assert fix is not None
+    assert fix.applied_to("https://bücher.example/x") == "https://xn--bcher-kva.example/x"
+
+
+def _text(definition: RuleDefinition, field: str) -> str:
+    name, _, header = field.partition(".")
+    return definition.headers[header] if header else str(msgspec.structs.asdict(definition)[name])
+
+
+@pytest.mark.parametrize(
+    "foreign", ["{gaid}", "${gaid}", "%gaid%", "%GAID%", "[GAID]", "(gaid)", "{GAID}"]
+)
+def test_a_macro_is_known_in_the_spelling_of_other_tools(foreign: str) -> None:
+    (remark,) = lint(_rule(f"{AT}?x={foreign}&z={{{{gaid}}}}"))
+
+    assert remark.message.startswith(f"{foreign} is sent as it stands.")
+    assert remark.fix == "{{gaid}}"
+
+
+@pytest.mark.parametrize("text", ["%20%25", "[0]", "(c)", "{{gaid||(idfa)}}", "{}", "{1}"])
+def test_other_texts_in_brackets_are_left_alone(text: str) -> None:
+    assert [it.code for it in lint(_rule(headers={"X": text}))] == []
