@@ -104,6 +104,15 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         errors = self.errors.as_data().get(name, []) if self.is_bound else []
         return shown(errors, unfinished=self.is_unfinished)
 
+    def field_of(self, problem: Problem) -> str | None:
+        """Return the input that a problem stands beside; None if there is none."""
+        field, _, member = problem.field.partition(".")
+        if field == "authentication":
+            field = f"auth_{member or 'type'}"
+        if field == "success":
+            field = "json_path" if problem.message.startswith("json_path") else "success_codes"
+        return field if field in self.fields else None
+
     def clean(self) -> dict[str, object] | None:
         """Hold that a JSON path and what it leads to are written together."""
         cleaned = super().clean() or self.cleaned_data
@@ -159,19 +168,11 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         told = set(self.errors)
         for found in problems:
             problem = as_line_problem(found) if found.field.startswith("conditions") else found
-            field = self._field_of(problem)
+            field = self.field_of(problem)
             if field not in told:
                 text = self._text_of(problem)
                 fix = fix_of_problem(found, self[field], self.instance, text) if field else None
                 self.add_error(field, template_error(problem, text, fix))
-
-    def _field_of(self, problem: Problem) -> str | None:
-        field, _, member = problem.field.partition(".")
-        if field == "authentication":
-            field = f"auth_{member or 'type'}"
-        if field == "success":
-            field = "json_path" if problem.message.startswith("json_path") else "success_codes"
-        return field if field in self.fields else None
 
     def _text_of(self, problem: Problem) -> str:
         field, _, header = problem.field.partition(".")

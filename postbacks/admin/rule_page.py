@@ -14,6 +14,7 @@ from postbacks.admin.rule_suspension import Suspension, suspension_of
 from postbacks.admin.rule_texts import LABELS
 from postbacks.admin.rule_words import Line, SavedVersion, history_of, words_of
 from postbacks.callbacks.lint import Code
+from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.partner_templates import Parameter
 from postbacks.insights.recent_events import recent_event_names
 from postbacks.models import CallbackRule
@@ -98,7 +99,7 @@ def live_page_of(form: CallbackRuleForm, *, may_write: bool, chosen: str) -> Rul
     sections = sections_of(form, found) if may_write else ()
     return RulePage(
         preview=preview,
-        problems=_listed(sections, preview),
+        problems=_listed(sections, [it for it in preview.problems if not _is_told(form, it)]),
         is_looked_at=form.is_looked_at,
         sections=sections,
         offers=offers_of(form.instance.partner, preview.template),
@@ -115,7 +116,13 @@ def _absent(form: CallbackRuleForm, preview: ShownPreview) -> tuple[AbsentRow, .
     )
 
 
-def _listed(sections: Iterable[ShownSection], preview: ShownPreview) -> tuple[FieldProblem, ...]:
+def _is_told(form: CallbackRuleForm, problem: Problem) -> bool:
+    return problem in form.found and form.field_of(problem) is not None
+
+
+def _listed(
+    sections: Iterable[ShownSection], rendering: Iterable[Problem]
+) -> tuple[FieldProblem, ...]:
     """Return the fields' problems, and after them those that only rendering found."""
     fields = [it for section in sections for group in section.groups for it in group.fields]
     beside = tuple(
@@ -126,7 +133,7 @@ def _listed(sections: Iterable[ShownSection], preview: ShownPreview) -> tuple[Fi
     told = {problem.field for problem in beside}
     found = tuple(
         FieldProblem(name, LABELS.get(name, name.capitalize()), problem.message)
-        for problem in preview.problems
+        for problem in rendering
         if (name := problem.field.partition(".")[0]) not in told
     )
     return (*beside, *found)

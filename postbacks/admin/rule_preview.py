@@ -16,7 +16,7 @@ from postbacks.callbacks.partner_templates import Parameter, RuleTemplate
 from postbacks.callbacks.rules import define
 from postbacks.insights.recent_events import RecentEvent, as_choice, event_by_id, recent_events
 from postbacks.models import CallbackRule, Event
-from postbacks.rule_remarks import platform_of, template_in_use
+from postbacks.rule_remarks import platform_of, remarks_on, template_in_use
 
 SAMPLE = "sample"
 _INSTALL_EVENTS = {"install", "open"}  # a first open is an install
@@ -72,12 +72,13 @@ def preview_of(rule: CallbackRule, *, chosen: str = SAMPLE) -> ShownPreview:
     choices = _choices(rule.app_id, event)
     notes = _notes(rule, event, is_gone=event is None and chosen not in {"", SAMPLE})
     own = _own_parameters(event)
-    if not rule.url.strip():
-        return ShownPreview(choices, notes=notes, parameters=own)
     try:
         definition = define(rule)
     except msgspec.ValidationError:
         return ShownPreview(choices, notes=notes, parameters=own)
+    if not rule.url.strip():
+        remarks = remarks_on(definition)
+        return ShownPreview(choices, notes=notes, parameters=own, remarks=remarks)
     seen = rulebook.preview(definition, event=event)
     filled = _filled_in(definition, seen, event)
     template = template_in_use(definition)
