@@ -15,6 +15,7 @@ class ShownMacro:
     description: str
     example: str = ""
     is_personal: bool = False
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def macro_groups() -> tuple[MacroGroup, ...]:
         MacroGroup(
             group.value,
             tuple(
-                ShownMacro(_braced(it.name), it.description, it.example, it.personal)
+                ShownMacro(_braced(it.name), it.description, it.example, it.personal, it.type)
                 for it in CATALOGUE.values()
                 if it.group == group
             ),

@@ -41,9 +41,20 @@ def _choices(values: Iterable[str]) -> list[tuple[str, str]]:
 
 
 class ConditionLinesField(forms.CharField):
-    """One condition to a line, such as `country in DE,AT`; kept as a list of objects."""
+    """One condition to a line, such as `country in DE,AT`; kept as a list of objects.
+
+    Scripts show the lines as rows of inputs: they read them by the same pattern.
+    """
 
     widget = forms.Textarea
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, str]:
+        """Give scripts the grammar of a line."""
+        return {
+            **super().widget_attrs(widget),
+            "data-line": _LINE.pattern,
+            "data-operators": " ".join(OPERATORS),
+        }
 
     def prepare_value(self, value: object) -> object:
         """Show conditions as lines, and a mistake as it was typed."""

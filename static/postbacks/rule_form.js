@@ -69,7 +69,7 @@
   }
 
   form.addEventListener("input", (event) => {
-    if (event.target.id === "find-macro") return;
+    if (event.target.id === "find-macro" || event.target.closest(".rule-conditions")) return;
     clearTimeout(timer);
     timer = setTimeout(ask, WAIT);
   });
@@ -85,7 +85,7 @@
     if (!field) return;
     event.preventDefault();
     for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
-    field.focus();
+    (field.hidden ? field.closest(".rule-field").querySelector("input, button") : field).focus();
   });
 
   // After the page's own scripts: one of them puts the cursor into a new rule's first input.

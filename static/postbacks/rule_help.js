@@ -15,13 +15,18 @@
 
   function reveal(field) {
     for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
-    field.focus();
+    const row = field.closest(".rule-field").querySelector(".rule-condition input"); // where lines are rows
+    (field.hidden && row ? row : field).focus();
   }
 
   // Fixes
 
   // As if it had been typed, so that it can be undone by the keyboard.
   function type(field, start, end, text) {
+    if (field.hidden) {
+      field.setRangeText(text, start, end, "end");
+      return changed(field);
+    }
     const before = field.selectionStart;
     field.setSelectionRange(start, end);
     const isTyped = text ? document.execCommand("insertText", false, text) : document.execCommand("delete");
@@ -50,7 +55,7 @@
       field.value = text;
       return changed(field);
     }
-    type(field, place(field.value, Number(start)), place(field.value, Number(end)), text);
+    return type(field, place(field.value, Number(start)), place(field.value, Number(end)), text);
   });
   rule.addEventListener("rule:shown", ({ detail: texts }) => { seen = texts; });
 

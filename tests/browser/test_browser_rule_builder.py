@@ -156,8 +156,45 @@ def test_only_what_the_authentication_needs_is_asked(page: Page) -> None:
     expect(page.get_by_label("Algorithm")).to_be_hidden()
 
 
+def test_conditions_are_rows_with_inputs_that_fit_their_fields(page: Page) -> None:
+    page.get_by_text("Conditions", exact=True).first.click()
+    page.get_by_role("button", name="Add a condition").click()
+    page.get_by_label("Field of condition 1").fill("country")
+    page.get_by_label("Comparison of condition 1").select_option("is one of")
+    page.get_by_label("Value of condition 1").fill("DE, AT")
+    page.get_by_role("button", name="Add a condition").click()
+    page.get_by_label("Field of condition 2").fill("limit_ad_tracking")
+    page.get_by_label("Value of condition 2").select_option("no")
+    page.get_by_role("button", name="Add a condition").click()
+    page.get_by_label("Field of condition 3").fill("revenu")
+    page.get_by_label("Comparison of condition 3").select_option("is at least")
+    page.get_by_label("Value of condition 3").fill("5")
+
+    page.get_by_role("button", name="Use revenue").click()
+
+    expect(page.get_by_label("Field of condition 3")).to_have_value("revenue")
+    page.get_by_role("button", name="Remove condition 2").click()
+    page.get_by_role("button", name="Write as text").click()
+    expect(page.get_by_label("Conditions")).to_have_value("country in DE, AT\nrevenue ≥ 5")
+
+
+def test_lines_that_are_no_conditions_stay_a_text(page: Page) -> None:
+    page.get_by_text("Conditions", exact=True).first.click()
+    page.get_by_role("button", name="Write as text").click()
+    page.get_by_label("Conditions").fill("country")
+
+    page.get_by_role("button", name="Write in rows").click()
+
+    expect(page.get_by_label("Conditions")).to_have_value("country")
+    page.get_by_label("Conditions").fill("country exists")
+    page.get_by_role("button", name="Write in rows").click()
+    expect(page.get_by_label("Value of condition 1")).to_have_value("")
+
+
 def test_nothing_is_wrong_with_the_page_while_it_is_full_of_mistakes(page: Page) -> None:
     _url(page).fill("http://ads.example.com/?a={idfa}&b={{idfaa}}&a={{idfa|uper}}")
     expect(page.get_by_role("button", name="Use {{idfa}}")).to_be_visible()
+    page.get_by_text("Conditions", exact=True).first.click()
+    page.get_by_role("button", name="Add a condition").click()
 
     assert faults(page) == []
