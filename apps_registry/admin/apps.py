@@ -84,6 +84,7 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
                 revoked_at=None,
             ).exists()
             context["may_add_key"] = allowed(request, Right.MANAGE)
+            context["may_set_up"] = allowed(request, Right.SET_UP)
             context["first_event"] = first_event(settings.PUBLIC_URL, "YOUR_SDK_KEY", app.platform)
         return super().render_change_form(request, context, *args, **kwargs)
 

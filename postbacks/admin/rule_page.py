@@ -17,7 +17,7 @@ from postbacks.callbacks.lint import Code
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.partner_templates import Parameter
 from postbacks.insights.recent_events import recent_event_names
-from postbacks.models import CallbackRule
+from postbacks.models import CallbackRule, RuleStatus
 
 _STANDARD_NAMES = ("install", "open", "registration", "purchase")
 
@@ -57,6 +57,7 @@ class RulePage:
     macros: tuple[MacroGroup, ...] = ()
     filters: tuple[ShownMacro, ...] = ()
     saved: CallbackRule | None = None
+    may_switch_on: bool = False
     suspension: Suspension | None = None
 
     @property
@@ -80,7 +81,12 @@ def page_of(
 ) -> RulePage:
     """Return what the page of a rule shows; `chosen` is the event to look at it with."""
     page = live_page_of(form, may_write=may_write, chosen=chosen)
-    page = replace(page, is_refused=form.is_bound and not page.is_looked_at)
+    is_on = form.initial.get("status") == RuleStatus.ACTIVE
+    page = replace(
+        page,
+        is_refused=form.is_bound and not page.is_looked_at,
+        may_switch_on=may_write and not is_on,
+    )
     if saved is not None:
         page = replace(page, saved=saved, history=history_of(saved))
         # The form has put what was chosen into the rule: the row says what it is.

@@ -1,16 +1,20 @@
-"""Asks for a successful test, or an explicit “anyway”, before a rule is switched on."""
+"""Switches a rule on by a button, once a test has succeeded or somebody says “anyway”."""
 
 from collections.abc import Collection
 from typing import ClassVar
 
 import msgspec
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseRedirect, QueryDict
+from django.urls import reverse
 
 from postbacks.admin.rule_form import CallbackRuleForm
 from postbacks.callbacks.rules import define
-from postbacks.models import RuleStatus
+from postbacks.models import CallbackRule, RuleStatus
 from postbacks.trials.sending import is_proven, proof_of
 
 ANYWAY = "_anyway"
+SWITCH_ON = "_switch_on"
 
 
 class SwitchedRuleForm(CallbackRuleForm):
@@ -19,6 +23,10 @@ class SwitchedRuleForm(CallbackRuleForm):
     tested: ClassVar[Collection[str]] = ()
 
     asks_for_test = False
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        given, *rest = args or (kwargs.pop("data", None),)
+        super().__init__(_switched_on(given), *rest, **kwargs)
 
     def is_valid(self) -> bool:
         """Tell whether the rule can be saved: not while the question stands whether it works."""
@@ -37,3 +45,21 @@ class SwitchedRuleForm(CallbackRuleForm):
             )
         except msgspec.ValidationError:
             return False  # what has the wrong shape is refused elsewhere
+
+
+def _switched_on(data: object) -> object:
+    """Return what was sent; with the button that switches on, the status follows it."""
+    if not isinstance(data, QueryDict) or not {SWITCH_ON, ANYWAY} & data.keys():
+        return data
+    changed = data.copy()
+    changed["status"] = RuleStatus.ACTIVE.value
+    return changed
+
+
+def to_its_log(request: HttpRequest, rule: CallbackRule) -> HttpResponseRedirect | None:
+    """Return the way to the log of a rule that was just switched on: there the proof appears."""
+    if not {SWITCH_ON, ANYWAY} & request.POST.keys():
+        return None
+    messages.info(request, "From now on, each postback of this rule appears here.")
+    address = reverse("admin:postbacks_postback_changelist")
+    return HttpResponseRedirect(f"{address}?rule={rule.pk}")

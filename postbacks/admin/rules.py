@@ -7,7 +7,13 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Field, ForeignKey, Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
@@ -26,7 +32,7 @@ from postbacks.admin.rule_form import CallbackRuleForm
 from postbacks.admin.rule_layout import FIELDS
 from postbacks.admin.rule_page import live_page_of, page_of
 from postbacks.admin.rule_preview import SAMPLE
-from postbacks.admin.rule_switch import SwitchedRuleForm
+from postbacks.admin.rule_switch import SwitchedRuleForm, to_its_log
 from postbacks.admin.rule_test import TestSendPage, remember_tests, tests_of
 from postbacks.admin.rule_versions import VersionedAdmin
 from postbacks.admin.template_pages import TemplatePages
@@ -158,6 +164,18 @@ class CallbackRuleAdmin(VersionedAdmin):
         """Save a rule that the form has found to be right, with its version."""
         rulebook.save(obj, by=request.user if isinstance(request.user, User) else None)
         remember_tests(request, obj)
+
+    def response_post_save_add(
+        self, request: HttpRequest, obj: CallbackRule
+    ) -> HttpResponseRedirect:
+        """Go on to the log of a rule that was switched on."""
+        return to_its_log(request, obj) or super().response_post_save_add(request, obj)
+
+    def response_post_save_change(
+        self, request: HttpRequest, obj: CallbackRule
+    ) -> HttpResponseRedirect:
+        """Go on to the log of a rule that was switched on."""
+        return to_its_log(request, obj) or super().response_post_save_change(request, obj)
 
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any

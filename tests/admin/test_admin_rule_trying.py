@@ -296,3 +296,22 @@ def test_a_test_is_marked_in_the_delivery_log_and_can_be_left_out(partners: Part
     assert 'class="pb-badge">Test' in browser.get(log, {"test": "only"}).content.decode()
     assert 'class="pb-badge">Test' not in browser.get(log, {"test": "no"}).content.decode()
     assert "A test send, which counts nowhere. The partner took it." in page
+
+
+def test_a_rule_is_switched_on_by_a_button_which_leads_to_its_log(partners: Partners) -> None:
+    made = make.make_tenant()
+    rule = _rule(made, partners.answering(OK).url("/"))
+    browser = sign_in(made.owner)
+    page = f"{LIST}{rule.pk}/change/"
+    form = filled_form(browser.get(page).content.decode())
+
+    asked = browser.post(page, {**form, "_switch_on": "1"})
+    browser.post(f"{TEST}?rule={rule.pk}", {**form, "_live": "1"})
+    done = browser.post(page, {**form, "_switch_on": "1"})
+
+    assert "Not tested yet." in asked.content.decode()
+    assert done.headers["Location"] == f"/admin/postbacks/postback/?rule={rule.pk}"
+    with tenant(made.organization.pk):
+        rule.refresh_from_db()
+    assert rule.status == RuleStatus.ACTIVE
+    assert "Save and switch on" not in browser.get(page).content.decode()
