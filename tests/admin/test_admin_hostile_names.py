@@ -1,39 +1,43 @@
-"""Names that are markup or script: on every page they are text."""
-
-from html.parser import HTMLParser
+"""Names that are script, turn lines around or have no end: on every page they are text."""
 
 import pytest
 from django.contrib import admin
 from django.db import models
+from django.test import Client
+from django.utils.html import escape
 
-from apps_registry.models import App, Campaign, Membership, Organization, Partner, SdkKey, User
+from apps_registry.acting import Actor, ActorKind, Door, acting
+from apps_registry.audit import Action, record
+from apps_registry.models import (
+    App,
+    Campaign,
+    Invitation,
+    Membership,
+    Organization,
+    Partner,
+    SdkKey,
+    User,
+)
 from apps_registry.tenancy import tenant
+from postbacks.callbacks.partner_templates import all_templates
 from postbacks.models import CallbackRule
-from tests.admin.pages import sign_in
-from tests.isolation.story import Story, live_through
+from tests import make
+from tests.accounts.people import link_in_mail
+from tests.admin.hostile import ENDLESS, HOSTILE, code_in
+from tests.admin.pages import filled_form, sign_in
+from tests.browser.admin_pages import address, admin_routes
+from tests.isolation.story import Story, fill_texts, live_through
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-HOSTILE = """"><div x-data="alert(1)" x-init='alert(2)'>{{ 7*7 }}</script><b title="'+alert(3)+'"""
 PAGES = sorted(admin.site._registry, key=lambda model: model._meta.label)
+RULES = "/admin/postbacks/callbackrule/"
+INVITATIONS = "/admin/apps_registry/invitation/"
+MEMBERS = "/admin/apps_registry/membership/"
 
 
-class _Finder(HTMLParser):
-    """Collects what a hostile name would become if it were markup or Alpine's code."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            is_code = name.startswith(("x-", "@", ":", "on", "hx-"))
-            if is_code and "alert(" in (value or ""):
-                self.found.append(f"<{tag} {name}={value}>")
-
-
-@pytest.fixture
-def story(transactional_db: None) -> Story:
+def _with_names() -> Story:
+    """Give people and what they have set up a name that is markup."""
     story = live_through("Hostile")
     with tenant(story.organization_id):
         for model in (App, Partner, Campaign, SdkKey, CallbackRule):
@@ -46,37 +50,129 @@ def story(transactional_db: None) -> Story:
     return story
 
 
-@pytest.mark.parametrize("model", PAGES, ids=lambda model: model._meta.label)
-def test_a_hostile_name_is_text_on_every_page(story: Story, model: type[models.Model]) -> None:
-    browser = sign_in(story.tenant.owner)
-    pages = f"/admin/{model._meta.app_label}/{model._meta.model_name}"
-    one = f"{pages}/{story.keys[model][0]}"
-    paths = (f"{pages}/", f"{pages}/?q=x", f"{pages}/add/", f"{one}/change/", f"{one}/history/")
+def _with_texts() -> Story:
+    """Fill every text of every table, and an entry of the audit log, to its end."""
+    story = live_through("Endless")
+    fill_texts(story, ENDLESS)
+    person = Actor(ActorKind.PERSON, ENDLESS[:255], Door.WEB)
+    with tenant(story.organization_id), acting(person):
+        changes = {ENDLESS: [ENDLESS, HOSTILE]}
+        record(Action.EXPORTED, name=ENDLESS[:255], changes=changes)
+    return story
 
-    for path in (*paths, f"{one}/delete/", "/admin/", "/admin/password_change/"):
-        page = browser.get(path).content.decode()
-        finder = _Finder()
-        finder.feed(page)
-        assert finder.found == [], path
-        assert 'x-data="alert(1)"' not in page, path
+
+@pytest.fixture(params=[_with_names, _with_texts], ids=["names", "texts"])
+def story(request: pytest.FixtureRequest, transactional_db: None) -> Story:
+    return request.param()
+
+
+def test_a_hostile_text_is_text_on_every_page_of_a_member(story: Story) -> None:
+    browser = sign_in(story.tenant.owner)
+    gallery = [f"{RULES}templates/{name}/" for name in all_templates()]
+    pages = [address(route, story) for route in admin_routes()]
+    asked = [f"{path}?q=x" for path in pages if path.count("/") == 4]
+
+    found = _code_on(browser, [*pages, *asked, *gallery, "/accounts/second-factor/"])
+    shown = [path for path in pages if _shows(browser, path)]
+
+    assert found == []
+    assert len(shown) > 50, "a hostile text that is not shown proves nothing"
+
+
+def test_a_hostile_text_is_text_on_every_page_of_an_operator(story: Story) -> None:
+    operator = User.objects.create_superuser("operator@example.com", "correct horse battery")
+    make.make_second_factor(operator)
+    browser = sign_in(operator)
+    outside = _code_on(browser, ["/admin/installation/", "/admin/organizations/"])
+    enter = f"/admin/organizations/{story.tenant.organization.public_id}/enter/"
+
+    found = _code_on(browser, [enter])
+    browser.post(enter, {"reason": HOSTILE, "purpose": "help"})
+    inside = _code_on(browser, ["/admin/", RULES, MEMBERS, "/admin/apps_registry/auditentry/"])
+
+    assert outside + found + inside == []
+    assert _shows(browser, "/admin/organizations/")
+    assert _shows(browser, enter)
+    assert _shows(browser, "/admin/apps_registry/auditentry/")
 
 
 def test_a_hostile_search_is_text(story: Story) -> None:
     browser = sign_in(story.tenant.owner)
 
-    page = browser.get("/admin/apps_registry/app/", {"q": HOSTILE}).content.decode()
-
-    finder = _Finder()
-    finder.feed(page)
-    assert finder.found == []
-    assert 'x-data="alert(1)"' not in page
+    for model in PAGES:
+        path = f"/admin/{model._meta.label_lower.replace('.', '/')}/"
+        page = browser.get(path, {"q": ENDLESS}, follow=True).content.decode()
+        assert code_in(page) == [], path
 
 
-def test_a_hostile_name_is_text_in_the_question_before_an_action(story: Story) -> None:
+@pytest.mark.parametrize(
+    ("model", "action"),
+    [(App, "archive"), (Partner, "archive"), (CallbackRule, "archive"), (SdkKey, "revoke")],
+)
+def test_a_hostile_text_is_text_before_and_after_an_action(
+    story: Story, model: type[models.Model], action: str
+) -> None:
     browser = sign_in(story.tenant.owner)
-    chosen = {"action": "archive", "_selected_action": story.keys[App][0]}
+    path = f"/admin/{model._meta.label_lower.replace('.', '/')}/"
+    chosen = {"action": action, "_selected_action": story.keys[model][0]}
 
-    page = browser.post("/admin/apps_registry/app/", chosen).content.decode()
+    question = browser.post(path, chosen, follow=True).content.decode()
+    sure = {**chosen, "post": "yes", "confirmed": "yes"}
+    answer = browser.post(path, sure, follow=True).content.decode()
 
-    assert "Archive these apps?" in page
-    assert 'x-data="alert(1)"' not in page
+    assert code_in(question) + code_in(answer) == []
+
+
+@pytest.mark.parametrize("model", [App, Partner, Campaign, CallbackRule])
+def test_a_hostile_text_is_text_on_the_page_after_a_form(
+    story: Story, model: type[models.Model]
+) -> None:
+    browser = sign_in(story.tenant.owner)
+    path = f"/admin/{model._meta.label_lower.replace('.', '/')}/{story.keys[model][0]}/change/"
+    form = filled_form(browser.get(path).content.decode())
+
+    saved = browser.post(path, form, follow=True)
+    named = browser.post(path, {**form, "name": HOSTILE}, follow=True)
+    refused = browser.post(path, {**form, "name": ENDLESS}, follow=True)
+
+    for answer in (saved, named, refused):
+        assert answer.status_code == 200
+        assert code_in(answer.content.decode()) == []
+    assert "at most 120 characters" in refused.content.decode()
+
+
+def test_a_hostile_address_is_text_where_somebody_is_invited(story: Story) -> None:
+    browser = sign_in(story.tenant.owner)
+    again = f"{INVITATIONS}{story.keys[Invitation][0]}/resend/"
+
+    refused = browser.post(f"{INVITATIONS}add/", {"email": ENDLESS, "role": HOSTILE}, follow=True)
+    sent = browser.post(again, follow=True)
+
+    assert code_in(refused.content.decode()) + code_in(sent.content.decode()) == []
+    visitor = Client()
+    visitor.get(link_in_mail())
+    assert code_in(visitor.get("/accounts/invitation/").content.decode()) == []
+
+
+def test_the_eye_for_code_is_no_blind_one() -> None:
+    assert code_in(f'<input value="{HOSTILE}">')
+    assert code_in(f"<p>{HOSTILE}</p>")
+    assert code_in("<p>49</p>")
+    assert code_in(f"<p>{escape(HOSTILE)}</p>") == []
+
+
+def _shows(browser: Client, path: str) -> bool:
+    answer = browser.get(path)
+    return not answer.streaming and b"alert(" in answer.content
+
+
+def _code_on(browser: Client, paths: list[str]) -> list[str]:
+    """Return what came onto pages as code, and pages that broke."""
+    found = []
+    for path in dict.fromkeys(paths):
+        answer = browser.get(path)
+        if answer.status_code >= 500:
+            found.append(f"{path}: {answer.status_code}")
+        elif not answer.streaming and answer["Content-Type"].startswith("text/html"):
+            found += [f"{path}: {one}" for one in code_in(answer.content.decode())]
+    return found
