@@ -73,16 +73,6 @@ def test_a_form_of_too_many_parts_is_refused_by_a_page(path: str) -> None:
         assert "postbacks/plain.css" in answer.content.decode()
 
 
-def test_a_file_that_is_too_large_is_refused_beside_the_field() -> None:
-    browser = sign_in(make.make_tenant().owner)
-    file = SimpleUploadedFile("a.json", MUCH.encode())
-
-    answer = browser.post(IMPORT, {"file": file})
-
-    assert answer.status_code == 200
-    assert "The file is larger than 1 MB" in answer.content.decode()
-
-
 @pytest.mark.parametrize("path", ["organization/import", "apps", "callback-rules/preview"])
 def test_a_body_that_is_too_large_is_refused_by_a_problem(path: str) -> None:
     answer = owner_of(make.make_tenant()).post(path, {"name": MUCH})

@@ -22,7 +22,7 @@ def test_a_large_file_is_refused_before_it_is_stored(path: str) -> None:
 
     answer = browser.post(path, {"file": large()})
 
-    assert answer.status_code == 400
+    assert answer.status_code == 413
 
 
 def test_a_file_of_some_size_is_read() -> None:
