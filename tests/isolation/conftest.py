@@ -4,9 +4,11 @@ import pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Report the number of requests, by the role of who made them."""
-    from tests.isolation.sweep import requests_made  # not before Django is set up
+    """Report the number of requests of each run, by the role of who made them."""
+    from tests.isolation.sweep import runs  # not before Django is set up
 
-    if total := requests_made.total():
-        shares = ", ".join(f"{count:,} as {role}" for role, count in requests_made.items())
-        terminalreporter.write_line(f"The isolation sweep made {total:,} requests: {shares}.")
+    for number, made in enumerate(runs, 1):
+        shares = ", ".join(f"{count:,} as {role}" for role, count in made.items())
+        terminalreporter.write_line(
+            f"Isolation sweep {number}: {made.total():,} requests: {shares}."
+        )
