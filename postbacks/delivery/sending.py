@@ -50,7 +50,8 @@ def attempt(claim: Claim, prepared: Prepared, sender: Sender) -> Finished:
     signature = signature_headers(
         prepared.signing, message_id=str(claim.owed.public_id), at=started_at, body=wire.body
     )
-    wire = replace(wire, headers={**wire.headers, **_our_headers(claim), **signature})
+    ours = _our_headers(claim, wire)
+    wire = replace(wire, headers={**wire.headers, **ours, **signature})
     reply = sender.send(
         wire, timeout=min(prepared.timeout_seconds, float(settings.HTTP_TOTAL_SECONDS))
     )
@@ -76,13 +77,22 @@ def broken(claim: Claim, prepared: Prepared) -> Finished:
     return _finished(claim, bare, datetime.now(UTC), Reply(), verdict)
 
 
-def _our_headers(claim: Claim) -> dict[str, str]:
-    return {"User-Agent": USER_AGENT, "Idempotency-Key": str(claim.owed.public_id)}
+def _our_headers(claim: Claim, request: OutgoingRequest) -> dict[str, str]:
+    """Return our headers. A rule's own User-Agent, such as the device's, stands in place of ours.
+
+    It is the only one that a rule may replace: partners tell postbacks apart by the others.
+    """
+    ours = {"Idempotency-Key": str(claim.owed.public_id)}
+    if any(name.lower() == "user-agent" for name in request.headers):
+        return ours
+    return {"User-Agent": USER_AGENT, **ours}
 
 
-def _shown_headers(claim: Claim, prepared: Prepared, started_at: datetime) -> dict[str, str]:
+def _shown_headers(
+    claim: Claim, prepared: Prepared, shown: OutgoingRequest, started_at: datetime
+) -> dict[str, str]:
     """Return what people see of our headers: all but the signature, which is never stored."""
-    ours = _our_headers(claim)
+    ours = _our_headers(claim, shown)
     if not prepared.signing:
         return ours
     return {**ours, **shown_signature(str(claim.owed.public_id), at=started_at)}
@@ -104,6 +114,7 @@ def _finished(
     gave_up = verdict.outcome is Outcome.RETRY and wait is None
     shown = prepared.rendering.shown if prepared.rendering else None
     fingerprint = _fingerprint(shown) if shown and not prepared.varies else ""
+    ours = _shown_headers(claim, prepared, shown, started_at) if shown else {}
     return Finished(
         organization_id=owed.organization_id,
         postback_id=owed.id,
@@ -119,7 +130,7 @@ def _finished(
         status_code=reply.status_code,
         error=verdict.error or "",
         detail=_detail(verdict, owed.fingerprint, fingerprint),
-        request=_shown_request(shown, _shown_headers(claim, prepared, started_at)) if shown else {},
+        request=_shown_request(shown, ours) if shown else {},
         response=_shown_response(reply, prepared.secrets),
         fingerprint=owed.fingerprint or fingerprint,
         wait_seconds=wait,

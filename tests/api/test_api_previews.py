@@ -95,6 +95,23 @@ def test_a_preview_renders_a_given_event():
     assert answer.data["missing"] == ["idfa"]
 
 
+def test_a_preview_shows_headers_of_the_device_only_where_they_may_be_sent():
+    tenant = make.make_tenant()
+    headers = {"User-Agent": "{{user_agent}}", "X-Forwarded-For": "{{ip_address}}"}
+    device = {"event_name": "open", "user_agent": "Gem/4", "ip_address": "203.0.113.7"}
+
+    asked, refused = (
+        owner_of(tenant).post(
+            "callback-rules/preview", {"url": URL, "headers": headers, "event": {**device, **more}}
+        )
+        for more in ({}, {"limit_ad_tracking": True})
+    )
+
+    assert asked.data["headers"] == {"User-Agent": "Gem/4", "X-Forwarded-For": "203.0.113.7"}
+    assert refused.data["headers"] == {}
+    assert {"user_agent", "ip_address"} <= set(refused.data["missing"])
+
+
 def test_a_preview_renders_an_event_that_was_received():
     tenant = make.make_tenant()
     event_id = report(tenant.sdk_key, event_name="level_up", idfa="ABC")

@@ -101,6 +101,8 @@ def test_a_signature_is_that_of_the_body_or_of_the_url(
         ({"type": "basic", "user": "login"}, "password"),
         ({"type": "header", "credential": "api_key"}, "header"),
         ({"type": "header", "header": "Host", "credential": "api_key"}, "header"),
+        ({"type": "header", "header": "user-agent", "credential": "api_key"}, "header"),
+        ({"type": "hmac", "header": "X-Forwarded-For", "credential": "api_key"}, "header"),
         ({"type": "header", "header": "Webhook-Signature", "credential": "key"}, "header"),
         ({"type": "hmac", "header": "X-S", "credential": "key", "over": "all"}, "over"),
         ({"type": "hmac", "header": "X-S", "credential": "key", "algorithm": "crc"}, "algorithm"),

@@ -56,6 +56,17 @@ def test_a_credential_is_on_the_wire_and_masked_in_what_is_shown() -> None:
     assert request.macros == {"credential.api_key", "event_name"}
 
 
+def test_a_credential_is_masked_in_a_user_agent_too() -> None:
+    request = compiled(
+        "https://ads.example.com/", headers={"User-Agent": "{{credential.api_key}} {{user_agent}}"}
+    )
+
+    rendering = request.render({"user_agent": "Gem/4"}, credentials={"api_key": "p4ssword"})
+
+    assert rendering.wire.headers == {"User-Agent": "p4ssword Gem/4"}
+    assert rendering.shown.headers == {"User-Agent": "••• Gem/4"}
+
+
 def test_a_signature_made_with_a_credential_is_masked_too() -> None:
     request = compiled('https://ads.example.com/?s={{idfa|hmac_sha256:"secret"}}')
     expected = hmac.new(b"k", b"ID", hashlib.sha256).hexdigest()

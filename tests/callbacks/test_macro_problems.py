@@ -165,14 +165,19 @@ def test_a_host_in_another_script_gets_its_ascii_form_as_suggestion() -> None:
     "name",
     [
         *("Host", "content-length", "Transfer-Encoding", "Connection", "TE", "Upgrade", "Expect"),
-        *("Cookie", "Proxy-Authorization", "Forwarded", "X-Forwarded-For", "Idempotency-Key"),
-        *("User-Agent", "webhook-id", "Webhook-Timestamp", "webhook-signature"),
+        *("Cookie", "Proxy-Authorization", "Forwarded", "X-Forwarded-Host", "Idempotency-Key"),
+        *("X-Forwarded-Proto", "webhook-id", "Webhook-Timestamp", "webhook-signature"),
     ],
 )
 def test_a_header_of_the_connection_or_of_ours_is_refused(name: str) -> None:
     found = problems(headers={name: "x"})
 
     assert [it.field for it in found] == [f"headers.{name}"]
+
+
+@pytest.mark.parametrize("name", ["User-Agent", "user-agent", "X-Forwarded-For"])
+def test_a_header_that_tells_of_the_device_is_taken(name: str) -> None:
+    assert problems(headers={name: "{{user_agent}}"}) == ()
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "é", "a\r\nb", "{{idfa}}", "x" * 65])

@@ -241,6 +241,38 @@ def test_a_url_that_grows_too_long_is_not_sent() -> None:
         render(HOST + "/?n={{event_name}}", event_name="x" * 8_192)
 
 
+DEVICE = {"User-Agent": "{{user_agent}}", "X-Forwarded-For": "{{ip_address}}"}
+
+
+def test_headers_can_tell_of_the_device() -> None:
+    wire = render(
+        headers=DEVICE, user_agent="GemHarbor/4.2 (iPhone)", ip_address="203.0.113.7"
+    ).wire
+
+    assert wire.headers == {
+        "User-Agent": "GemHarbor/4.2 (iPhone)",
+        "X-Forwarded-For": "203.0.113.7",
+    }
+
+
+@pytest.mark.parametrize("missing", MissingValues)
+@pytest.mark.parametrize("nothing", [None, "", " \r\n "])
+def test_a_header_of_the_device_is_left_out_rather_than_empty(
+    missing: MissingValues, nothing: str | None
+) -> None:
+    rendering = render(headers=DEVICE, missing=missing, user_agent=nothing, ip_address=nothing)
+
+    assert rendering.wire.headers == rendering.shown.headers == {}
+
+
+def test_a_device_can_write_no_header_of_its_own() -> None:
+    evil = "x\r\nIdempotency-Key: 1\r\nHost: 10.0.0.1"
+
+    wire = render(headers=DEVICE, user_agent=evil, ip_address=evil).wire
+
+    assert set(wire.headers.values()) == {"xIdempotency-Key: 1Host: 10.0.0.1"}
+
+
 def test_a_header_that_grows_too_long_is_not_sent() -> None:
     with pytest.raises(RenderError, match="header_too_long"):
         render(headers={"X-A": "{{event_name}}"}, event_name="x" * 4_097)

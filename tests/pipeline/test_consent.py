@@ -1,6 +1,7 @@
 """A person who said no: skipped, stripped or sent as the rule says, for each kind of evidence."""
 
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from apps_registry.models import Partner
 from apps_registry.tenancy import tenant
 from postbacks import pipeline, roles
+from postbacks.delivery.sending import USER_AGENT
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_rule, make_tenant
@@ -131,3 +133,38 @@ def test_a_rule_that_sends_all_the_same_sends_all(
     ((_method, path, _headers, _body),) = ok_partner.requests
     assert parse_qs(urlsplit(path).query)["id"] == [IDFA]
     assert parse_qs(urlsplit(path).query)["mail"] == ["anna@example.com"]
+
+
+def test_a_person_who_said_no_leaves_no_device_in_the_headers(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        make_rule(
+            url=ok_partner.url,
+            method="POST",
+            headers={"user-agent": "{{user_agent}}", "X-Forwarded-For": "{{ip_address}}"},
+        )
+    device = {"ip_address": "203.0.113.77", "user_agent": "Mozilla/5.0 (Anna)"}
+    record(gem, event(**device, install_id="yes"))
+    record(gem, event(**device, install_id="no", limit_ad_tracking=True))
+
+    run_pump(until=all_ended(gem, 2))
+
+    sent = [
+        (headers["user-agent"], headers.get("x-forwarded-for"), headers["content-length"])
+        for _method, _path, headers, _body in ok_partner.requests
+    ]
+    logged = [it.request["headers"] for it in attempts_of(gem)]
+    assert sorted(sent) == [
+        ("Mozilla/5.0 (Anna)", "203.0.113.77", "0"),
+        (USER_AGENT, None, "0"),
+    ]
+    assert sorted(logged, key=len) == [
+        {"User-Agent": USER_AGENT, "Idempotency-Key": ANY},
+        {
+            "user-agent": "Mozilla/5.0 (Anna)",
+            "X-Forwarded-For": "203.0.113.77",
+            "Idempotency-Key": ANY,
+        },
+    ]

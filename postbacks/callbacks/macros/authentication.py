@@ -92,7 +92,8 @@ def compile_authentication(
             _note(found, name, f"Write one of {', '.join(choices)}.")
     header = data.get("header", "") if kind in {"header", "hmac"} else _AUTHORIZATION
     if kind != "none":
-        check_name(header, set(headers), Problems("authentication.header", found))
+        problems = Problems("authentication.header", found)
+        check_name(header, set(headers), problems, proves_us=True)
     return None if kind == "none" or len(found) > known else _made(kind, header, data)
 
 

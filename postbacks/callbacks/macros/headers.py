@@ -20,20 +20,28 @@ _FORBIDDEN: Final = frozenset(
     {
         *("host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade"),
         *("expect", "keep-alive", "cookie", "cookie2", "forwarded", "via"),
-        *("user-agent", "idempotency-key"),
-        *("webhook-id", "webhook-timestamp", "webhook-signature"),
+        *("idempotency-key", "webhook-id", "webhook-timestamp", "webhook-signature"),
     }
 )
 _FORBIDDEN_BEGINNINGS: Final = ("proxy-", "x-forwarded-")
 
+# Some networks want to be told by these which device an event comes from, as if it called itself:
+# Google Ads requires both. Without a value they are left out, whatever a rule says of missing
+# values: our own User-Agent goes in its place, and an empty X-Forwarded-For would name nobody.
+_OF_THE_DEVICE: Final = frozenset({"user-agent", "x-forwarded-for"})
+
 
 @dataclass(frozen=True, slots=True)
 class CompiledHeader:
-    """This is one header; `droppable` numbers the macros that make up its whole value."""
+    """This is one header; `droppable` numbers the macros that make up its whole value.
+
+    `needs_value` is set for those that say nothing while they are empty.
+    """
 
     name: str
     chunks: tuple[Chunk, ...]
     droppable: tuple[int, ...]
+    needs_value: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,8 @@ class CompiledHeaders:
             if dropped and all(results[it] is None for it in header.droppable):
                 continue
             value = fill(header.chunks, results).strip()
+            if header.needs_value and not value:
+                continue
             if len(value) > LONGEST_VALUE:
                 raise RenderError(
                     "header_too_long", f"{header.name} is longer than {LONGEST_VALUE} characters."
@@ -59,12 +69,19 @@ class CompiledHeaders:
         return written
 
 
-def check_name(name: str, earlier: set[str], problems: Problems) -> None:
-    """This notes what is wrong with a header's name."""
+def check_name(
+    name: str, earlier: set[str], problems: Problems, *, proves_us: bool = False
+) -> None:
+    """This notes what is wrong with a header's name.
+
+    A header that `proves_us` says who sends, so it can't be one that tells of the device.
+    """
     lowered = name.lower()
     if not _NAME.fullmatch(name):
         problems.add(0, "This is not the name of a header.")
-    elif lowered in _FORBIDDEN or lowered.startswith(_FORBIDDEN_BEGINNINGS):
+    elif proves_us and lowered in _OF_THE_DEVICE:
+        problems.add(0, f"{name} tells of the device and can't prove who sends.")
+    elif _is_forbidden(lowered):
         problems.add(0, f"{name} is set by the connection or by us and can't be changed.")
     elif lowered in earlier:
         problems.add(0, f"{name} is there twice.")
@@ -84,4 +101,11 @@ def compile_header(name: str, skeleton: Skeleton, problems: Problems) -> Compile
         name=name,
         chunks=skeleton.chunks(0, len(text), str, for_header),
         droppable=tuple(it.index for it in skeleton.holes.values()) if only_macros else (),
+        needs_value=name.lower() in _OF_THE_DEVICE,
     )
+
+
+def _is_forbidden(name: str) -> bool:
+    if name in _OF_THE_DEVICE:
+        return False
+    return name in _FORBIDDEN or name.startswith(_FORBIDDEN_BEGINNINGS)
