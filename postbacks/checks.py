@@ -10,7 +10,11 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from postbacks import roles
-from postbacks.callbacks.partner_templates import TemplateFileError, all_templates
+from postbacks.callbacks.partner_templates import (
+    TemplateFileError,
+    all_templates,
+    unavailable_partners,
+)
 from postbacks.delivery.success import parse_success
 
 
@@ -52,6 +56,7 @@ def check_partner_templates(
     """Report a shipped partner template that can't be used, by file and key."""
     try:
         templates = all_templates()
+        unavailable_partners()
     except TemplateFileError as error:
         return [Error(str(error), id="postbacks.E003")]
     return [

@@ -21,6 +21,7 @@ from postbacks.callbacks.partner_templates import (
     State,
     all_templates,
     template_named,
+    unavailable_partners,
 )
 from postbacks.models import CallbackRule
 from postbacks.rulebook import RuleProblemsError
@@ -62,9 +63,13 @@ class TemplatePages:
         ]
 
     def gallery(self, request: HttpRequest) -> HttpResponse:
-        """Show the templates by group, those that a search leaves."""
+        """Show the templates by group, those that a search leaves, and what has none yet."""
         asked = request.GET.get("q", "").strip()
-        found = [it for it in all_templates().values() if _matches(it, asked)]
+        found = [
+            it
+            for it in all_templates().values()
+            if _matches(asked, it.title, it.name, it.about, it.group)
+        ]
         groups = [
             (title, [(it, *STATES[it.verification.state]) for it in found if it.group == group])
             for group, title in _TITLES.items()
@@ -72,6 +77,9 @@ class TemplatePages:
         context = {
             "title": "Add a partner from a template",
             "groups": [(title, rows) for title, rows in groups if rows],
+            "unavailable": [
+                it for it in unavailable_partners() if _matches(asked, it.title, it.also)
+            ],
             "asked": asked,
             "back": reverse("admin:apps_registry_partner_changelist"),
         }
@@ -150,6 +158,6 @@ def _may_use(request: HttpRequest, template: PartnerTemplate) -> bool:
     return allowed(request, Right.MANAGE if names_a_host else Right.SET_UP)
 
 
-def _matches(template: PartnerTemplate, asked: str) -> bool:
-    text = f"{template.title} {template.name} {template.about} {template.group}".lower()
+def _matches(asked: str, *texts: str) -> bool:
+    text = " ".join(texts).lower()
     return all(word in text for word in asked.lower().split())

@@ -56,6 +56,28 @@ def test_the_gallery_can_be_searched() -> None:
     assert "<script>alert(1)" not in nothing
 
 
+def test_who_looks_for_a_network_without_a_template_is_told_why() -> None:
+    browser = sign_in(make.make_tenant().owner)
+
+    everything = browser.get(GALLERY).content.decode()
+    found = browser.get(GALLERY, {"q": "twitter"}).content.decode()
+    other = browser.get(GALLERY, {"q": "slack"}).content.decode()
+
+    assert "Not available yet, and why" in everything
+    assert "OAuth 1.0a" in found
+    assert "Chartboost" not in found
+    assert "No template has" not in found
+    assert "Not available yet" not in other
+
+
+def test_what_is_sent_names_headers_too() -> None:
+    page = sign_in(make.make_tenant().owner).get(f"{GALLERY}google-ads/").content.decode()
+
+    assert "Partly verified" in page
+    assert "X-Forwarded-For" in page
+    assert "{{ip_address!}}" in page
+
+
 def test_answers_become_a_partner_and_a_draft_rule() -> None:
     made = make.make_tenant()
 

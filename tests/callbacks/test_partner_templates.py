@@ -21,6 +21,7 @@ from postbacks.callbacks.partner_templates import (
     missing_credentials,
     read_folder,
     template_named,
+    unavailable_partners,
 )
 from postbacks.callbacks.values import macro_values
 from postbacks.delivery.success import parse_success
@@ -273,4 +274,26 @@ value = "x"
 
 
 def test_files_are_shipped_where_they_are_looked_for() -> None:
-    assert len(list(FOLDER.glob("*.toml"))) == len(TEMPLATES) >= 20
+    assert {it.stem for it in FOLDER.glob("*.toml")} == {*TEMPLATES, "unavailable"}
+    assert len(TEMPLATES) >= 20
+
+
+def test_what_has_no_template_says_why_in_a_sentence() -> None:
+    titles = {template.title for template in TEMPLATES.values()}
+
+    listed = unavailable_partners()
+
+    assert {"X", "Liftoff", "Chartboost"} <= {it.title for it in listed}
+    assert titles.isdisjoint(it.title for it in listed)
+    assert all(it.why.endswith(".") for it in listed)
+
+
+def test_google_ads_is_told_by_the_device_itself() -> None:
+    rule = TEMPLATES["google-ads"].rules[0]
+    definition = definition_of(TEMPLATES["google-ads"], rule, "install")
+    facts = facts_for(definition, "install", user_agent=None)
+
+    missing = compiled(TEMPLATES["google-ads"], definition).missing_required(macro_values(facts))
+
+    assert missing == "user_agent"
+    assert definition["event_map"] == {"install": "first_open"}

@@ -33,6 +33,7 @@ from postbacks.callbacks.partner_templates.shape import (
     State,
     Verification,
 )
+from postbacks.callbacks.partner_templates.unavailable import Unavailable, unavailable_partners
 
 __all__ = [
     "FOLDER",
@@ -46,6 +47,7 @@ __all__ = [
     "RuleTemplate",
     "State",
     "TemplateFileError",
+    "Unavailable",
     "Verification",
     "absent_parameters",
     "all_templates",
@@ -56,4 +58,5 @@ __all__ = [
     "read_folder",
     "rule_in_use",
     "template_named",
+    "unavailable_partners",
 ]

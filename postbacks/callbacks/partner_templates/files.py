@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -13,7 +13,10 @@ from postbacks.callbacks.partner_templates.checking import problems_of
 from postbacks.callbacks.partner_templates.shape import Group, PartnerTemplate
 
 FOLDER: Final = Path(__file__).parent.parent / "templates"
+UNAVAILABLE: Final = "unavailable.toml"  # the one file there that is no template
 _ORDER: Final = list(Group)
+
+Shape = TypeVar("Shape")
 
 
 class TemplateFileError(ValueError):
@@ -39,26 +42,39 @@ def template_named(name: str) -> PartnerTemplate | None:
 
 def read_folder(folder: Path) -> Mapping[str, PartnerTemplate]:
     """These are the templates of a folder. Raises TemplateFileError."""
-    found = [_read(path) for path in sorted(folder.glob("*.toml"))]
+    found = [_read(it) for it in sorted(folder.glob("*.toml")) if it.name != UNAVAILABLE]
     found.sort(key=lambda it: (_ORDER.index(it.group), it.title.lower()))
     return {it.name: it for it in found}
 
 
+def read_as(shape: type[Shape], path: Path) -> Shape:
+    """This is a file in the shape that it must have. Raises TemplateFileError."""
+    return _shaped(shape, path, _toml(path))
+
+
 def _read(path: Path) -> PartnerTemplate:
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TemplateFileError(path, "the file", f"This is not TOML: {error}") from None
+    data = _toml(path)
     data = {**data, "name": path.stem, "rules": list(_with_shared_rows(data))}
     data.pop("parameters", None)
-    try:
-        template = msgspec.convert(data, PartnerTemplate)
-    except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        raise TemplateFileError(path, place.strip("`.") or "the file", message) from None
+    template = _shaped(PartnerTemplate, path, data)
     for key, message in problems_of(template):
         raise TemplateFileError(path, key, message)
     return replace(template, name=path.stem)
+
+
+def _toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TemplateFileError(path, "the file", f"This is not TOML: {error}") from None
+
+
+def _shaped(shape: type[Shape], path: Path, data: Mapping[str, object]) -> Shape:
+    try:
+        return msgspec.convert(data, shape)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        raise TemplateFileError(path, place.strip("`.") or "the file", message) from None
 
 
 def _with_shared_rows(data: Mapping[str, object]) -> Iterator[object]:
