@@ -297,3 +297,35 @@ def test_google_ads_is_told_by_the_device_itself() -> None:
 
     assert missing == "user_agent"
     assert definition["event_map"] == {"install": "first_open"}
+
+
+def test_tenjin_counts_the_whole_amount_once_however_many_were_bought() -> None:
+    template = TEMPLATES["tenjin"]
+    purchases = template.rules[2]
+    definition = definition_of(template, purchases, "purchase")
+    facts = facts_for(definition, "purchase", quantity=3)
+
+    body = compiled(template, definition).render(macro_values(facts)).wire.body
+
+    assert b"price=4.99&quantity=1&" in (body or b"")
+
+
+@pytest.mark.parametrize(
+    ("platform", "att_status", "told"),
+    [
+        ("ios", 2, "DENIED"),
+        ("ios", None, "NOT_DETERMINED"),
+        ("android", None, "NOT_APPLICABLE"),
+    ],
+)
+def test_tiktok_is_always_told_about_apple_s_permission(
+    platform: str, att_status: int | None, told: str
+) -> None:
+    template = TEMPLATES["tiktok"]
+    definition = definition_of(template, template.rules[0], "install")
+    facts = facts_for(definition, "install", att_status=att_status)
+    facts = replace(facts, event=replace(facts.event, platform=platform))
+
+    body = compiled(template, definition).render(macro_values(facts)).wire.body
+
+    assert json.loads(body or b"")["data"][0]["user"]["att_status"] == told
