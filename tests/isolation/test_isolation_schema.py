@@ -46,10 +46,23 @@ def test_every_table_of_a_tenant_stands_behind_the_whole_wall() -> None:
     assert walls.owned_tables() - tables == {"invitation", "membership"}
 
 
+def test_web_writes_tests_into_the_log_and_nothing_else() -> None:
+    narrowed = rows(
+        "SELECT tablename, cmd, with_check FROM pg_policies "
+        "WHERE schemaname = 'public' AND permissive = 'RESTRICTIVE' ORDER BY tablename"
+    )
+
+    assert narrowed == [
+        ("delivery_attempt", "INSERT", "((kind)::text = 'test'::text)"),
+        ("postback", "INSERT", "test"),
+    ]
+
+
 def test_only_keys_can_be_looked_up_before_their_tenant_is_known() -> None:
     exceptions = rows(
         "SELECT tablename, cmd, roles::text FROM pg_policies "
-        "WHERE schemaname = 'public' AND cmd <> 'ALL' ORDER BY tablename"
+        "WHERE schemaname = 'public' AND cmd <> 'ALL' AND permissive = 'PERMISSIVE' "
+        "ORDER BY tablename"
     )
     ways_across = rows(
         "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace "
