@@ -29,7 +29,9 @@ class TemplateForm(forms.Form):
     def __init__(self, template: PartnerTemplate, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.template = template
-        self.fields["name"] = _text("Name", template.title, "Who is told, for example Unity Ads.")
+        self.fields["name"] = _text(
+            "Name", _free_name(template.title), "Who is told, for example Unity Ads."
+        )
         self.fields["app"] = forms.ModelChoiceField(
             App.objects.filter(status=Lifecycle.ACTIVE).order_by("name"),
             required=False,
@@ -118,6 +120,14 @@ class TemplateForm(forms.Form):
 
     def _given(self, name: str) -> str:
         return str(self[name].value() or "") if name in self.fields else ""
+
+
+def _free_name(wanted: str) -> str:
+    """Return the name, with a number behind it where a partner in use has it."""
+    in_use = Partner.objects.exclude(status=Lifecycle.ARCHIVED).filter(name__startswith=wanted)
+    taken = set(in_use.values_list("name", flat=True))
+    numbered = (f"{wanted} {number}" for number in range(2, len(taken) + 3))
+    return wanted if wanted not in taken else next(it for it in numbered if it not in taken)
 
 
 def _text(label: str, initial: str, help_text: str, *, longest: int = 120) -> forms.CharField:

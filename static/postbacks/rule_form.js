@@ -51,6 +51,8 @@
   function replace(part) {
     const old = document.getElementById(part.id);
     if (!old || old.dataset.shown === part.innerHTML) return;
+    // A list that somebody is choosing from by typing stays as it is.
+    if (document.activeElement.tagName === "SELECT" && old.contains(document.activeElement)) return;
     const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
     const open = [...old.querySelectorAll("details")].map((each) => each.open);
     old.dataset.shown = part.innerHTML;

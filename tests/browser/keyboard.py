@@ -4,11 +4,11 @@ from playwright.sync_api import Page
 
 _NAME = "document.activeElement.computedName"  # as a screen reader says it; see chromium.py
 _IS_SEEN = """
-() => {
-  const style = getComputedStyle(document.activeElement);
+() => ["", "::after"].some((part) => {
+  const style = getComputedStyle(document.activeElement, part);
   return (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0)
     || style.boxShadow !== "none";
-}
+})
 """
 
 
