@@ -10,7 +10,7 @@ from functools import partial
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -81,9 +81,12 @@ def invite(*, organization_id: int, email: str, role: str, by: User | None) -> I
     )  # fmt: skip
     try:
         invitation.full_clean()
+        with transaction.atomic():
+            invitation.save()
     except ValidationError as error:
         raise _at_the_field(error) from None
-    invitation.save()
+    except IntegrityError:  # somebody else invited at the same moment
+        raise ValidationError({"email": "This address is invited already."}) from None
     _mail_after_commit(invitation, fresh.secret)
     return invitation
 

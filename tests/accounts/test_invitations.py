@@ -231,6 +231,26 @@ def test_an_open_invitation_is_made_once() -> None:
     assert len(mail.outbox) == 1
 
 
+def test_of_two_who_invite_an_address_at_once_one_does() -> None:
+    made = make.make_tenant()
+    start, codes = threading.Barrier(4), []
+
+    def invite(browser: Client) -> None:
+        start.wait()
+        answer = browser.post(INVITE, {"email": "x@example.com", "role": "analyst"})
+        codes.append(answer.status_code)
+        connection.close()
+
+    threads = [threading.Thread(target=invite, args=[sign_in(made.owner)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(codes) == [200, 200, 200, 302]
+    assert Invitation.objects.filter(email="x@example.com").count() == 1
+
+
 def test_an_expired_invitation_makes_room_for_another() -> None:
     made = make.make_tenant()
     first = make.make_invitation(made.organization, "ada@example.com")
