@@ -18,6 +18,7 @@ from django.utils.text import capfirst
 from apps_registry import theme
 from apps_registry.by_role import ByRole, allowed
 from apps_registry.exporting import Exporting
+from apps_registry.list_questions import is_asked
 from apps_registry.roles import Right
 from apps_registry.row_history import WithHistory
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
@@ -92,8 +93,16 @@ class ScopedAdmin(ByRole, WithHistory, Exporting):
         return [*fieldsets, ("Details", details)]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Refuse a filter that PostgreSQL can't be asked for: it knows no NUL characters."""
-        return "\x00" not in str(value) and super().lookup_allowed(lookup, value, request)
+        """Answer what the page's filters ask, and no other question from the address bar.
+
+        Django lets every field be asked in every way, much of which PostgreSQL refuses, as a
+        pattern that is none, or a NUL character.
+        """
+        return (
+            "\x00" not in str(value)
+            and is_asked(lookup, self.opts, self.list_filter)
+            and super().lookup_allowed(lookup, value, request)
+        )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
         """Refuse to show rows that nobody has scoped."""

@@ -261,3 +261,24 @@ def test_a_name_that_is_no_zone_everywhere_is_refused(zone: str) -> None:
     answer = submit(sign_in(make.make_tenant().owner), f"{APPS}add/", entered)
 
     assert "is not a time zone" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["name__regex=%28%5B", "pk__regex=%28%5B", "status__regex=%28%5B", "allowed_hosts=%5B1",
+     "allowed_hosts__0_1=x", "organization_id__regex=%28%5B", "created_at__year=99999999999"],
+)  # fmt: skip
+def test_a_list_answers_only_what_its_filters_ask(asked: str) -> None:
+    browser = sign_in(make.make_tenant().owner)
+
+    answers = [browser.get(f"/admin/apps_registry/partner/{at}?{asked}") for at in ("", "export/")]
+
+    assert [answer.status_code for answer in answers] == [400, 400]
+
+
+def test_an_address_with_a_foreign_parameter_still_shows_the_list() -> None:
+    browser = sign_in(make.make_tenant().owner)
+
+    answer = browser.get("/admin/apps_registry/partner/?utm_source=mail", follow=True)
+
+    assert answer.status_code == 200
