@@ -120,3 +120,11 @@ def test_the_cookie_of_a_session_is_bound_to_the_host(production: dict[str, str]
     ran = _run(settings, "-c", f"from django.conf import settings; print({asked})")
 
     assert ran.stdout.split() == ["__Host-sessionid", "True", "True", "Lax"]
+
+
+def test_the_image_holds_no_secrets_and_its_containers_get_every_setting() -> None:
+    left_out = (ROOT / ".dockerignore").read_text().split()
+    compose = (ROOT / "compose.yaml").read_text()
+
+    assert {".env", ".local"} <= set(left_out)
+    assert "env_file: .env" in compose
