@@ -17,6 +17,7 @@ class PostbacksConfig(AppConfig):
     def ready(self) -> None:
         """Have each start checked, and each `migrate` end with grants and partitions."""
         from allauth.account.signals import user_logged_in  # models exist only now
+        from allauth.mfa.signals import authenticator_added, authenticator_removed
 
         from postbacks import database, visits
         from postbacks.accounts import entries
@@ -32,6 +33,8 @@ class PostbacksConfig(AppConfig):
         user_logged_out.connect(visits.end_with_session)
         user_logged_out.connect(entries.note_sign_out)
         user_logged_in.connect(entries.note_sign_in)
+        authenticator_added.connect(entries.note_factor_added)
+        authenticator_removed.connect(entries.note_factor_removed)
         post_migrate.connect(database.finish_migration, sender=self)
 
 

@@ -2,12 +2,14 @@
 
 from contextlib import AbstractContextManager
 
+from allauth.mfa.models import Authenticator
 from django.http import HttpRequest
 
 from apps_registry.acting import Actor, ActorKind, Door, acting
 from apps_registry.audit import Action, record
 from apps_registry.client_address import client_address
 from apps_registry.models import User
+from apps_registry.recording import Changes
 from apps_registry.tenancy import tenant
 
 
@@ -33,8 +35,31 @@ def note_sign_out(
         _note(Action.SIGNED_OUT, request, user)
 
 
-def _note(action: Action, request: HttpRequest, user: User) -> None:
+def note_factor_added(
+    sender: object, request: HttpRequest, user: User, authenticator: Authenticator, **_: object
+) -> None:
+    """Keep that somebody has set a second factor up."""
+    if name := _FACTORS.get(authenticator.type):
+        _note(Action.CHANGED, request, user, {"second_factor": [None, name]})
+
+
+def note_factor_removed(
+    sender: object, request: HttpRequest, user: User, authenticator: Authenticator, **_: object
+) -> None:
+    """Keep that somebody has taken a second factor away: from then on the account is weaker."""
+    if name := _FACTORS.get(authenticator.type):
+        _note(Action.CHANGED, request, user, {"second_factor": [name, None]})
+
+
+# Recovery codes come and go with them.
+_FACTORS = {
+    Authenticator.Type.TOTP: "Authenticator app",
+    Authenticator.Type.WEBAUTHN: "Passkey",
+}
+
+
+def _note(action: Action, request: HttpRequest, user: User, changes: Changes | None = None) -> None:
     with as_person(request, user.email, user_id=user.pk):
         for membership in user.memberships_for_sign_in():
             with tenant(membership.organization_id):
-                record(action, name=user.email)
+                record(action, name=user.email, changes=changes)

@@ -15,6 +15,7 @@ from django.test import Client
 from apps_registry.models import User
 
 SIGN_IN = "/accounts/login/"
+ADD_APP = "/accounts/second-factor/app/add/"
 PASSWORD = "correct horse battery"
 
 
@@ -31,6 +32,16 @@ def confirm(client: Client, password: str = PASSWORD) -> None:
 def code_of(secret: str) -> str:
     """Return what an authenticator app shows now."""
     return format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time())))
+
+
+def set_up_app(browser: Client) -> str:
+    """Set an authenticator app up by its page; return its key."""
+    confirm(browser)
+    page = browser.get(ADD_APP).content.decode()
+    found = re.search(r'id="totp-secret"[^>]*>(\w+)<', page)
+    assert found
+    browser.post(ADD_APP, {"code": code_of(found.group(1))})
+    return found.group(1)
 
 
 def link_in_mail() -> str:

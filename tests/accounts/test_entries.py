@@ -7,7 +7,7 @@ from apps_registry.models import AuditEntry
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from tests import make
-from tests.accounts.people import PASSWORD, link_in_mail, sign_in_by_form
+from tests.accounts.people import PASSWORD, link_in_mail, set_up_app, sign_in_by_form
 from tests.admin.pages import sign_in, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,3 +67,22 @@ def test_no_entry_holds_a_key_of_a_link() -> None:
         entries = str(list(AuditEntry.objects.values()))
     assert token not in entries
     assert invitation.token_hash not in entries
+
+
+def test_owners_find_when_somebody_sets_a_second_factor_up_or_takes_it_away() -> None:
+    made = make.make_tenant()
+    person = make.make_user(Role.ANALYST, organization=made.organization)
+    browser = Client()
+    sign_in_by_form(person, browser)
+    before = len(_entries(made))
+
+    set_up_app(browser)
+    browser.post("/accounts/second-factor/app/remove/")
+
+    with tenant(made.organization.pk):
+        kept = list(AuditEntry.objects.order_by("id")[before:])
+    assert [entry.actor_name for entry in kept] == [person.email] * 2
+    assert [entry.changes for entry in kept] == [
+        {"second_factor": [None, "Authenticator app"]},
+        {"second_factor": ["Authenticator app", None]},
+    ]

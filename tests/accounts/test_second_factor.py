@@ -10,23 +10,12 @@ from django.test import Client
 from apps_registry.models import Membership, Organization
 from apps_registry.roles import Role
 from tests import make
-from tests.accounts.people import code_of, confirm, sign_in_by_form
+from tests.accounts.people import ADD_APP, code_of, set_up_app, sign_in_by_form
 from tests.admin.pages import filled_form, sign_in, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ENTER = "/accounts/second-factor/enter/"
-ADD_APP = "/accounts/second-factor/app/add/"
 CODES = "/accounts/second-factor/recovery-codes/"
-
-
-def _set_up(browser: Client) -> str:
-    """Set an authenticator app up by its page; return its key."""
-    confirm(browser)
-    page = browser.get(ADD_APP).content.decode()
-    found = re.search(r'id="totp-secret"[^>]*>(\w+)<', page)
-    assert found
-    browser.post(ADD_APP, {"code": code_of(found.group(1))})
-    return found.group(1)
 
 
 def _codes(browser: Client) -> list[str]:
@@ -40,7 +29,7 @@ def test_an_app_is_set_up_and_its_code_asked_for_at_the_next_sign_in() -> None:
     made = make.make_tenant()
     browser, later = Client(), Client()
     sign_in_by_form(made.owner, browser)
-    secret = _set_up(browser)
+    secret = set_up_app(browser)
 
     after_password = sign_in_by_form(made.owner, later)
     before_code = later.get("/admin/")
@@ -82,7 +71,7 @@ def test_a_recovery_code_signs_in_once() -> None:
     made = make.make_tenant()
     browser, first, second = Client(), Client(), Client()
     sign_in_by_form(made.owner, browser)
-    _set_up(browser)
+    set_up_app(browser)
     code = _codes(browser)[0]
     for later in (first, second):
         sign_in_by_form(made.owner, later)
@@ -99,7 +88,7 @@ def test_the_secrets_of_second_factors_are_sealed() -> None:
     browser = Client()
     sign_in_by_form(made.owner, browser)
 
-    secret = _set_up(browser)
+    secret = set_up_app(browser)
 
     kept = [str(row.data) for row in Authenticator.objects.filter(user=made.owner)]
     assert len(kept) == 2
@@ -112,7 +101,7 @@ def test_setting_up_needs_the_password_once_more_and_is_told_by_mail() -> None:
     sign_in_by_form(made.owner, browser)
 
     before = browser.get(ADD_APP)
-    _set_up(browser)
+    set_up_app(browser)
 
     assert before.url.startswith("/accounts/confirm/")
     assert "It wasn't you?" in str(mail.outbox[-1].body)
@@ -122,7 +111,7 @@ def test_an_app_is_turned_off_with_its_recovery_codes() -> None:
     made = make.make_tenant()
     browser = Client()
     sign_in_by_form(made.owner, browser)
-    _set_up(browser)
+    set_up_app(browser)
 
     browser.post("/accounts/second-factor/app/remove/")
 
@@ -142,7 +131,7 @@ def test_where_it_is_required_pages_wait_for_a_second_factor(page: str) -> None:
     sign_in_by_form(made.owner, browser)
 
     before = browser.get(page)
-    _set_up(browser)
+    set_up_app(browser)
     after = browser.get(page)
 
     assert before.url == "/accounts/second-factor/"
@@ -182,7 +171,7 @@ def test_who_turns_the_second_factor_off_again_stands_outside() -> None:
     _require(made.organization)
     browser = Client()
     sign_in_by_form(made.owner, browser)
-    _set_up(browser)
+    set_up_app(browser)
 
     browser.post("/accounts/second-factor/app/remove/")
 
