@@ -189,7 +189,7 @@ def _marked(field: "models.Field[object, object]") -> sql.Composable | None:
     column = sql.Identifier(field.column)
     marker = sql.Literal(MARKER)
     if isinstance(field, models.JSONField):
-        return sql.SQL("{} = jsonb_build_object({}::text, {}::text)").format(column, marker, marker)
+        return _json_with(column, marker)
     if isinstance(field, ArrayField):
         is_text = isinstance(field.base_field, models.CharField) and not field.base_field.choices
         return sql.SQL("{} = ARRAY[{}]").format(column, marker) if is_text else None
@@ -204,7 +204,7 @@ def _marked(field: "models.Field[object, object]") -> sql.Composable | None:
 def _filled(field: "models.Field[object, object]", text: str) -> sql.Composable | None:
     column, value = sql.Identifier(field.column), sql.Literal(text)
     if isinstance(field, models.JSONField):
-        return sql.SQL("{} = jsonb_build_object({}::text, {}::text)").format(column, value, value)
+        return _json_with(column, value)
     if isinstance(field, ArrayField):
         longest = getattr(field.base_field, "max_length", None)
         fitting = sql.Literal(text[:longest])
@@ -216,3 +216,12 @@ def _filled(field: "models.Field[object, object]", text: str) -> sql.Composable 
     longest = sql.Literal((field.max_length or 20_000) - 8)
     key = sql.Identifier(field.model._meta.pk.column)
     return sql.SQL("{} = left({}, {}) || {}").format(column, value, longest, key)
+
+
+def _json_with(column: sql.Identifier, text: sql.Literal) -> sql.Composable:
+    """Put a text into a JSON value beside what it has: serializers rely on its own names."""
+    added = sql.SQL("jsonb_build_object({}::text, {}::text)").format(text, text)
+    return sql.SQL(
+        "{column} = CASE jsonb_typeof({column}) WHEN 'object' THEN {column} || {added} "
+        "ELSE {added} END"
+    ).format(column=column, added=added)
