@@ -66,7 +66,7 @@
       parts.push(known.text.slice(end, mark.start), part);
       end = mark.end;
     }
-    known.layer.replaceChildren(...parts, `${known.text.slice(end)}\n`);
+    known.layer.replaceChildren(...parts, known.text.slice(end), known.text.endsWith("\n") ? "\n" : "");
     fit(known);
   }
 
