@@ -16,8 +16,6 @@ class Action(TextChoices):
     SUSPENDED = "suspended", "Suspended"
     TESTED = "tested", "Tested"
     RESENT = "resent", "Resent"
-    REPLAYED = "replayed", "Replayed"
-    CANCELED = "canceled", "Canceled"
     EXPORTED = "exported", "Exported"
     IMPORTED = "imported", "Imported"
     SHOWN = "shown", "Shown"  # a secret, to whoever may see it

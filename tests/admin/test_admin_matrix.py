@@ -25,7 +25,8 @@ PAGES: dict[str, tuple[Right | None, Right | None, Right | None, dict[str, Right
     "apps_registry.AuditEntry": (None, None, None, {}),
     "apps_registry.BundleId": (SET_UP, SET_UP, SET_UP, {}),
     "apps_registry.Campaign": (SET_UP, SET_UP, None, {"archive": SET_UP}),
-    "apps_registry.Membership": (MANAGE, MANAGE, None, {}),
+    "apps_registry.Invitation": (MANAGE, None, None, {"send_again": MANAGE, "take_back": MANAGE}),
+    "apps_registry.Membership": (None, MANAGE, MANAGE, {}),
     "apps_registry.Organization": (None, MANAGE, None, {}),
     "apps_registry.Partner": (SET_UP, SET_UP, None, {"archive": SET_UP}),
     "apps_registry.SdkKey": (MANAGE, MANAGE, None, {"revoke": MANAGE}),
@@ -47,10 +48,14 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
     "installation/": ("GET", None),
     "organizations/": ("GET", None),
     "organizations/%(organization)s/enter/": ("POST", None),
+    "apps_registry/invitation/%(pk)s/resend/": ("POST", MANAGE),
+    "apps_registry/invitation/%(pk)s/revoke/": ("POST", MANAGE),
     "apps_registry/sdkkey/%(object_id)s/rotate/": ("GET", MANAGE),
     "postbacks/postback/%(object_id)s/details/": ("GET", READ),
     "postbacks/postback/%(object_id)s/resend/": ("GET", RESEND),
     "postbacks/callbackrule/preview/": ("POST", SET_UP),
+    "postbacks/callbackrule/test/": ("POST", RESEND),
+    "postbacks/callbackrule/dry-run/": ("POST", SET_UP),
     "postbacks/callbackrule/templates/": ("GET", READ),
     "postbacks/callbackrule/templates/%(name)s/": ("GET", SET_UP),
     "postbacks/callbackrule/macros/": ("GET", READ),
@@ -113,7 +118,7 @@ def _pages() -> list[Route]:
 def _address(route: Route, story: Story) -> str:
     for model, keys in story.keys.items():
         if route.template.startswith(f"/admin/{model._meta.label_lower.replace('.', '/')}/"):
-            return route.template % {"object_id": keys[0], "name": "adjust"}
+            return route.template % {"object_id": keys[0], "pk": keys[0], "name": "adjust"}
     return route.template % {"organization": story.tenant.organization.public_id}
 
 

@@ -70,7 +70,7 @@ def test_a_failure_shows_the_answer_and_leads_to_its_postback(story: Story) -> N
     shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
 
     assert f"/admin/postbacks/postback/{postback.pk}/change/" in shown
-    assert "registration to Lumen Ads" in shown
+    assert "<bdi>registration</bdi> to <bdi>Lumen Ads " in shown
     assert "HTTP 404" in shown
     assert "x" * 200 + "…" in shown
     assert f"/admin/postbacks/postback/?rule={rule.pk}&amp;time=24h" in shown
@@ -90,7 +90,7 @@ def test_like_failures_are_one_line_that_leads_to_the_log(story: Story) -> None:
 
     shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
 
-    assert "3 postbacks to Lumen Ads" in shown
+    assert "<bdi>3 postbacks</bdi> to <bdi>Lumen Ads " in shown
     assert "3 \N{MULTIPLICATION SIGN} HTTP 404" in shown
     assert shown.count("no route") == 1
     log = f"/admin/postbacks/postback/?rule={rule.pk}&amp;status=failed&amp;code=404&amp;time=7d"
