@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_serializer
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -90,6 +90,7 @@ class PartnerTemplateSerializer(serializers.Serializer):
     rules = RuleTemplateSerializer(many=True)
 
 
+@extend_schema_serializer(many=False)
 class PartnerTemplateListSerializer(serializers.Serializer):
     """All partner templates on one page."""
 

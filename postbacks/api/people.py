@@ -89,7 +89,9 @@ class InvitationSerializer(StrictSerializer):
     email = serializers.EmailField(max_length=254)
     role = serializers.ChoiceField(Role.choices)
     status = serializers.ChoiceField(InvitationState.choices, source="state", read_only=True)
-    invited_by = serializers.EmailField(source="invited_by.email", read_only=True, default=None)
+    invited_by = serializers.EmailField(
+        source="invited_by.email", read_only=True, allow_null=True, default=None
+    )
     created_at = Moment(read_only=True)
     mailed_at = Moment(
         read_only=True, allow_null=True, help_text="When the mail went out; null if it could not."

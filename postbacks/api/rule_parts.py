@@ -14,6 +14,7 @@ from postbacks.callbacks.macros.authentication import ALGORITHMS, ENCODINGS, SIG
 from postbacks.models.rules import any_success, every_event
 
 
+@extend_schema_field({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]})
 class PlainJson(serializers.JSONField):
     """A JSON value; a decimal is the number that a partner's answer is compared with."""
 

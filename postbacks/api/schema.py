@@ -89,10 +89,12 @@ class ProblemSchema(AutoSchema):
 
     def _codes_of_action(self) -> set[str]:
         codes: set[str] = set()
-        if "{id}" in self.path or "{event_id}" in self.path:
+        if "{" in self.path:
             codes.add("404")
         if self.method in {"POST", "PUT", "PATCH"}:
-            codes |= {"409", "413", "415"}
+            codes |= {"413", "415"}
+        if self.method != "GET":
+            codes.add("409")
         if isinstance(self.view.get_authenticators()[0], SdkKeyAuthentication):
             codes |= {"422"}
         return codes
