@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connection
+from django.http import HttpResponseBase
 from django.test import Client
 
 from apps_registry.encryption import SecretUnreadableError
@@ -69,19 +70,24 @@ def shows_secret(text: str) -> list[str]:
     return [form for form in FORMS if form in text]
 
 
+def _text(answer: HttpResponseBase) -> str:
+    """Return what was answered, also where it is a file that is streamed."""
+    return (b"".join(answer) if answer.streaming else answer.content).decode()
+
+
 def answers(story: Story) -> Iterator[tuple[str, str]]:
     """Get every page of the admin, as its form stands and not filled, and every API address."""
     browser = sign_in(story.tenant.owner)
     for route in admin_routes():
         path = address(route, story)
-        yield path, browser.get(path).content.decode()
+        yield path, _text(browser.get(path))
     program = Client(headers={"Authorization": f"Bearer {story.tenant.api_token}"})
     ids = [str(key) for keys in story.uuids.values() for key in keys]
     for route in swept_routes():
         if route.template.startswith("/api/v1/"):
             for key in ids if route.parameters else [""]:
                 path = route.template % dict.fromkeys(route.parameters, key)
-                yield path, program.get(path).content.decode()
+                yield path, _text(program.get(path))
 
 
 def test_no_page_answer_or_row_shows_what_a_failing_send_sent(
