@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from django.contrib import admin
 
-from apps_registry.roles import Role
 from apps_registry.models.signing import SigningSecret
+from apps_registry.roles import Role
 from apps_registry.tenancy import TenantModel
 from tests.isolation.evidence import fingerprint
 from tests.isolation.layers import without_policies, without_python
