@@ -32,6 +32,7 @@ _SPILLS = """
       spills.push(`not isolated: ${parent.outerHTML.slice(0, 160)}`);
     const after = (text.data.split(/W{3,}/, 2)[1] || "").replace(/^\\d+/, "");
     if (parent.matches("h1, a, pre")) continue; // one value's own text turns only itself around
+    if (parent.closest(".rule-layer")) continue; // lies behind an input, and must read as it does
     if (after.trim() && !/^["\\u201d\\u2019]?[.,:)\\u2026\\u00b7]?$/.test(after.trim()))
       spills.push(`beside it stands “${after.trim()}”: ${parent.outerHTML.slice(0, 90)}`);
   }
