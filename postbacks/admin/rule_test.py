@@ -23,7 +23,7 @@ from postbacks.callbacks.rules import define
 from postbacks.delivery.logbook import Finished
 from postbacks.insights.recent_events import event_by_id
 from postbacks.middleware import own_transactions
-from postbacks.models import AttemptKind, CallbackRule, DeliveryAttempt
+from postbacks.models import CallbackRule
 from postbacks.trials import sending
 from postbacks.trials.sending import Judgement, NotTestableError, TooManyTestsError, Trial
 
@@ -98,21 +98,9 @@ def _written_down(request: HttpRequest, trial: Trial, finished: Finished) -> Sho
     if sending.is_received(finished):
         known = [*tests_of(request).items(), (_proof(trial), datetime.now(UTC).isoformat())]
         request.session[_IN_SESSION] = dict(known[-_MOST_REMEMBERED:])
-    attempt = DeliveryAttempt(
-        number=1,
-        kind=AttemptKind.TEST,
-        started_at=finished.started_at,
-        duration_ms=finished.duration_ms,
-        outcome=finished.outcome,
-        status_code=finished.status_code,
-        error=finished.error,
-        detail=finished.detail,
-        request=finished.request,
-        response=finished.response,
-    )
     return ShownTest(
         judgement=sending.judge_test(trial, finished),
-        tried=shown_attempt(attempt, trial.definition.timeout_seconds),
+        tried=shown_attempt(sending.attempt_of(finished), trial.definition.timeout_seconds),
         log_address=address,
     )
 

@@ -167,6 +167,22 @@ def is_received(finished: Finished) -> bool:
     return finished.status == PostbackStatus.DELIVERED
 
 
+def attempt_of(finished: Finished) -> DeliveryAttempt:
+    """Return a test as the delivery log shows attempts; not saved, and of no postback yet."""
+    return DeliveryAttempt(
+        number=finished.number,
+        kind=AttemptKind.TEST,
+        started_at=finished.started_at,
+        duration_ms=finished.duration_ms,
+        outcome=finished.outcome,
+        status_code=finished.status_code,
+        error=finished.error,
+        detail=finished.detail,
+        request=finished.request,
+        response=finished.response,
+    )
+
+
 def write_down(trial: Trial, finished: Finished, rule: CallbackRule) -> Postback:
     """Log a test of a saved rule; a success is remembered with the version that it proves."""
     received_at = datetime.now(UTC) if is_received(finished) else None
@@ -187,20 +203,9 @@ def write_down(trial: Trial, finished: Finished, rule: CallbackRule) -> Postback
         created_at=trial.made_at,
         delivered_at=received_at,
     )
-    DeliveryAttempt.objects.create(
-        postback=postback,
-        event_received_at=trial.made_at,
-        number=finished.number,
-        kind=AttemptKind.TEST,
-        started_at=finished.started_at,
-        duration_ms=finished.duration_ms,
-        outcome=finished.outcome,
-        status_code=finished.status_code,
-        error=finished.error,
-        detail=finished.detail,
-        request=finished.request,
-        response=finished.response,
-    )
+    logged = attempt_of(finished)
+    logged.postback, logged.event_received_at = postback, trial.made_at
+    logged.save()
     if received_at:
         remember(rule, rule.version, at=received_at)
     audit.record(audit.Action.TESTED, rule)
