@@ -11,7 +11,16 @@ from apps_registry.second_factors import factors, has_second_factor
 from postbacks.accounts.second_factor import has_shown_second_factor
 
 _GUARDED = "/admin/"
-_LEFT_OPEN = ("login/", "logout/", "switch-organization/", "jsi18n/")
+_LEFT_OPEN = (
+    "login/",
+    "logout/",
+    "switch-organization/",
+    "jsi18n/",
+    # An operator's own pages show nothing of the organization, and a visit can always be ended.
+    "leave-organization/",
+    "installation/",
+    "organizations/",
+)
 
 
 class RequiredSecondFactor:

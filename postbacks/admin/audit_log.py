@@ -1,11 +1,14 @@
 """The audit log: who changed what, and whether a rule was on at a moment."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils import timezone
 
 from apps_registry import audit_words
 from apps_registry.actions import Action
@@ -68,6 +71,13 @@ class RuleQuestion(LogFilter):
         for name, field in self.fields.items():
             field.required = bool(self.given)
             field.error_messages["required"] = f"Choose a {name}."
+
+    def clean_moment(self) -> datetime | None:
+        """Return the moment, which must be over: the log knows nothing of what is to come."""
+        moment: datetime | None = self.cleaned_data["moment"]
+        if moment is not None and moment > timezone.now():
+            raise ValidationError("This moment is still to come.")
+        return moment
 
     @property
     def answer(self) -> RuleAt | None:

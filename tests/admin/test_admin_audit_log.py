@@ -287,6 +287,17 @@ def test_a_question_that_names_no_moment_is_asked_back() -> None:
     assert "Choose a moment." in page
 
 
+def test_nobody_is_told_what_a_rule_will_be() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule()
+
+    page = asked(made, rule, timezone.now() + timedelta(days=1))
+
+    assert "This moment is still to come." in page
+    assert "was on" not in page
+
+
 def test_another_organizations_rule_can_not_be_asked_about() -> None:
     ours, theirs = make.make_tenant("Ours"), make.make_tenant("Theirs")
     with tenant(theirs.organization.pk):

@@ -197,6 +197,24 @@ def test_leaving_ends_the_visit_and_is_written_down(operator: User) -> None:
     assert browser.get("/admin/").headers["Location"] == "/admin/installation/"
 
 
+def test_a_visit_can_be_left_where_the_organization_requires_a_second_factor(
+    operator: User,
+) -> None:
+    organization = make.make_tenant().organization
+    Organization.objects.filter(pk=organization.pk).update(require_second_factor=True)
+    browser = sign_in(operator)
+    enter(browser, organization)
+
+    inside = browser.get("/admin/")
+    health = browser.get("/admin/installation/")
+    left = browser.post("/admin/leave-organization/")
+
+    assert inside["Location"] == "/accounts/second-factor/"
+    assert health.status_code == 200
+    assert left["Location"] == "/admin/organizations/"
+    assert [entry.action for entry in log_of(organization)] == ["visited", "left"]
+
+
 def test_signing_out_ends_the_visit_too(operator: User) -> None:
     organization = make.make_organization()
     browser = sign_in(operator)

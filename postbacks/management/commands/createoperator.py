@@ -49,6 +49,16 @@ class Command(RecordedCommand):
             password = secrets.token_urlsafe(18)
             self.stdout.write(f"The password, shown only now: {password}")
         else:
-            password = os.environ.get("OPERATOR_PASSWORD") or getpass.getpass("Password: ")
+            password = os.environ.get("OPERATOR_PASSWORD") or _asked_password()
         validate_password(password, User(email=email))
         User.objects.create_superuser(email, password)
+
+
+def _asked_password() -> str:
+    try:
+        return getpass.getpass("Password: ")
+    except EOFError:
+        raise CommandError(
+            "There is no terminal to ask for a password. Set OPERATOR_PASSWORD, or add "
+            "--generate-password."
+        ) from None

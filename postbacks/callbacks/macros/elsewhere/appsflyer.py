@@ -7,7 +7,7 @@ from postbacks.callbacks.macros.elsewhere.vendor import Vendor, same
 
 _MACROS: Final = {
     **same(
-        "advertising_id idfa idfv oaid event_name event_time event_type event_value "
+        "idfa idfv oaid event_name event_time event_type event_value "
         "install_time app_name app_version bundle_id platform region city postal_code device_model "
         "os_version language user_agent carrier customer_user_id keyword reject_reason app_id "
         "sdk_version is_rejected"
@@ -16,6 +16,7 @@ _MACROS: Final = {
     "app-name": "app_name",
     "app-version-name": "app_version",
     "advertiserId": "gaid",
+    "advertising_id": "gaid",  # Android's; Apple's is idfa
     "android-id": "android_id",
     "amazon_aid": "amazon_id",
     "appsflyer_id": "mmp_device_id",
