@@ -10,6 +10,7 @@ from postbacks.callbacks.definition import RuleDefinition
 
 ANY_EVENT = "*"
 INSTALL = "install"
+OPEN = "open"
 ORGANIC = "organic"
 
 
@@ -71,8 +72,18 @@ def why_not(rule: RuleDefinition, occasion: Occasion) -> Refusal | None:
 
 
 def partner_event_name(rule: RuleDefinition, event_name: str) -> str | None:
-    """Return what the partner calls the event; None where a map leaves the event out."""
+    """Return what the partner calls the event; None where a map leaves the event out.
+
+    A first `open` counts as the install. A rule that asks for installs and not for opens hears of
+    no other open, and its partner is told of an install.
+    """
+    if event_name == OPEN and INSTALL in rule.triggers and not _wants_opens(rule):
+        event_name = INSTALL
     return rule.event_map.get(event_name) if rule.event_map else event_name
+
+
+def _wants_opens(rule: RuleDefinition) -> bool:
+    return OPEN in rule.triggers or ANY_EVENT in rule.triggers
 
 
 def _in_scope(rule: RuleDefinition, occasion: Occasion) -> bool:

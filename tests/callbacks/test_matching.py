@@ -173,3 +173,14 @@ def test_the_reason_is_the_first_thing_that_is_not_wanted(
 
     assert (refusal.code if refusal else None) == code
     assert wants(rule(**changes), PURCHASE) is (code is None)
+
+
+def test_a_first_open_is_told_as_the_install_that_its_rule_asks_for() -> None:
+    mapped = rule(triggers=("install",), event_map={"install": "af_install"})
+    unmapped = rule(triggers=("install", "purchase"))
+    of_opens = rule(triggers=("install", "open"), event_map={"open": "launch"})
+    of_all = rule(triggers=("*",))
+
+    names = [partner_event_name(it, "open") for it in (mapped, unmapped, of_opens, of_all)]
+
+    assert names == ["af_install", "install", "launch", "open"]
