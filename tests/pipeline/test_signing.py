@@ -113,7 +113,7 @@ def test_each_attempt_is_signed_anew_and_the_log_holds_no_signature(
     answers = iter([500, 200])
     partner = partner_answering(lambda *_: (next(answers), {}, b""))
     gem = make_tenant()
-    secret = signing_rule(gem, partner.url, retry_delays=[1])
+    secret = signing_rule(gem, partner.url, retry_delays=[2])
     record(gem, event())
 
     run_pump(until=all_ended(gem))
