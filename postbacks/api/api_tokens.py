@@ -14,8 +14,8 @@ from apps_registry.models.tokens import SCOPES
 from apps_registry.roles import RIGHTS, Right, Role
 from postbacks.api.authentication import Caller
 from postbacks.api.base import OrganizationViewSet, missing_right
+from postbacks.api.key_rows import KeySerializer
 from postbacks.api.query import Page
-from postbacks.api.strict import RowSerializer
 
 PERSONAL, ORGANIZATION = "personal", "organization"
 
@@ -35,8 +35,10 @@ class OwnerField(serializers.ChoiceField):
         return PERSONAL if value.is_personal else ORGANIZATION
 
 
-class ApiTokenSerializer(RowSerializer):
+class ApiTokenSerializer(KeySerializer):
     """An API token; `token` itself is in the answer to its creation only."""
+
+    kind_of_key = keys.API_TOKEN
 
     owner = OwnerField(
         required=False,
@@ -74,13 +76,6 @@ class ApiTokenSerializer(RowSerializer):
         attrs["expires_at"] = _end(attrs.get("expires_at"), parent)
         attrs["user"] = _user(owner, caller)
         return attrs
-
-    def write(self, row: ApiToken) -> None:
-        """Make the secret and store its hash."""
-        fresh = keys.make_key(keys.API_TOKEN)
-        row.prefix, row.hash = fresh.prefix, fresh.hash
-        row.save()
-        self.secret = fresh.secret
 
 
 class FreshApiTokenSerializer(ApiTokenSerializer):

@@ -15,13 +15,16 @@ from apps_registry.models.apps import KeyEndedError
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, PublicId
+from postbacks.api.key_rows import KeySerializer
 from postbacks.api.problems import Conflict
 from postbacks.api.query import Page
-from postbacks.api.strict import RowSerializer, StrictSerializer
+from postbacks.api.strict import StrictSerializer
 
 
-class SdkKeySerializer(RowSerializer):
+class SdkKeySerializer(KeySerializer):
     """An SDK key; `key` itself is in the answer to its creation only."""
+
+    kind_of_key = keys.SDK_KEY
 
     app = PublicId(App)
 
@@ -32,13 +35,6 @@ class SdkKeySerializer(RowSerializer):
             "revoked_at",
         )  # fmt: skip
         read_only_fields = ("prefix",)
-
-    def write(self, row: SdkKey) -> None:
-        """Make the secret and store its hash."""
-        fresh = keys.make_key(keys.SDK_KEY)
-        row.prefix, row.hash = fresh.prefix, fresh.hash
-        row.save()
-        self.secret = fresh.secret
 
 
 class FreshSdkKeySerializer(SdkKeySerializer):
