@@ -16,7 +16,7 @@ dev: .venv/runtime
 	@$(BIN)/python manage.py dev
 
 test: .venv/development
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(BIN)/python -m pytest --cov --cov-report=term --numprocesses=$(or $(JOBS),logical) --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/development
 	$(BIN)/ruff format --check .

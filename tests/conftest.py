@@ -23,6 +23,15 @@ def _quick_passwords() -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
+# What takes minutes is begun first: at the end one process would still be at it, alone.
+_SLOW = ("isolation/test_isolation_sweep.py", "faults/", "browser/", "api/test_api_attacked.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order what several processes share out among themselves."""
+    items.sort(key=lambda item: not any(name in str(item.path) for name in _SLOW))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line what was left out, and what would help."""
     if redis_server.MISSING:

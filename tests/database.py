@@ -12,7 +12,9 @@ from psycopg import sql
 
 from postbacks import roles
 
-NAME = "test_postbacks"
+# Each process of a run that is shared out has a database of its own.
+NAME = f"test_postbacks{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+_TAKING_TURNS = 0x7E57  # roles are the whole server's
 _KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 _WRITTEN_TO = """
 SELECT relname, pg_relation_size(oid) > 1000000
@@ -26,11 +28,13 @@ def create() -> None:
     """Make a fresh database and migrate it as owner, then turn this connection to web."""
     admin = superuser_conninfo("postgres")
     with psycopg.connect(admin, autocommit=True) as superuser:
+        superuser.execute("SELECT pg_advisory_lock(%s)", [_TAKING_TURNS])
         superuser.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
         superuser.execute(f"CREATE DATABASE {NAME}")
-    roles.ensure_roles(
-        psycopg.conninfo.make_conninfo(admin, dbname=NAME), login=connection.settings_dict["USER"]
-    )
+        roles.ensure_roles(
+            psycopg.conninfo.make_conninfo(admin, dbname=NAME),
+            login=connection.settings_dict["USER"],
+        )
     connection.close()
     settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = NAME
     connection.settings_dict["OPTIONS"]["assume_role"] = roles.OWNER

@@ -20,9 +20,9 @@ _server: EmbeddedServer | None = None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the server."""
+    """Start the server, which all processes of a run share."""
     global _server
-    if not os.environ.get("DATABASE_URL"):
+    if not os.environ.get("DATABASE_URL") and not os.environ.get("PYTEST_XDIST_WORKER"):
         _server = EmbeddedServer(Path(os.environ["DATA_DIR"]), durable=False)
         _server.start()
 

@@ -12,6 +12,7 @@ import schemathesis
 from django.core.wsgi import get_wsgi_application
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
+from pytest_django import DjangoDbBlocker
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -53,8 +54,9 @@ def story(transactional_db: None) -> Iterator[Story]:
 
 
 @pytest.fixture(scope="module")
-def schema() -> Any:
-    return schemathesis.openapi.from_wsgi("/api/schema/", get_wsgi_application())
+def schema(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Any:
+    with django_db_blocker.unblock():  # a request looks after the connection that is open
+        return schemathesis.openapi.from_wsgi("/api/schema/", get_wsgi_application())
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
