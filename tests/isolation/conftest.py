@@ -11,7 +11,9 @@ _SHARED_OUT = "isolation_sweeps"
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hand over what this process has tried, where a run is shared out to several."""
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput[_SHARED_OUT] = [dict(made) for made in _runs()]
+        session.config.workeroutput[_SHARED_OUT] = [
+            {str(role): count for role, count in made.items()} for made in _runs()
+        ]
 
 
 @pytest.hookimpl(optionalhook=True)
