@@ -92,7 +92,7 @@ def standing_of(event: StoredEvent, install: KnownInstall | None) -> Standing:
         is_install=install.event_ref == event.id,
         installed_at=install.installed_at,
         attribution_type=install.credit.type,
-        attribution_version=install.credit.version,
+        attribution_version=install.version,
         partner_id=install.credit.partner_id,
     )
 

@@ -17,6 +17,7 @@ from apps_registry.models import (
     Organization,
     Partner,
     SdkKey,
+    TrackingLink,
     User,
 )
 from apps_registry.roles import Role
@@ -105,6 +106,12 @@ def make_partner(
 
 def make_campaign(app: App, partner: Partner) -> Campaign:
     return Campaign.objects.create(name=f"Summer {next(_numbers)}", app=app, partner=partner)
+
+
+def make_link(campaign: Campaign, **fields: object) -> TrackingLink:
+    return TrackingLink.objects.create(
+        **{"name": f"Link {next(_numbers)}", "campaign": campaign, **fields}
+    )
 
 
 def make_rule(url: str = "https://ads.example.com/postback", **fields: object) -> CallbackRule:

@@ -1,6 +1,7 @@
 """What people declare."""
 
 from apps_registry.models.apps import App, BundleId, Platform, SdkKey
+from apps_registry.models.attribution_settings import AttributionSettings, ReinstallEvents
 from apps_registry.models.audit import AuditEntry
 from apps_registry.models.campaigns import Campaign
 from apps_registry.models.invitations import Invitation
@@ -8,10 +9,12 @@ from apps_registry.models.organizations import Membership, Organization, User
 from apps_registry.models.partners import Partner, PartnerCredential
 from apps_registry.models.signing import SigningSecret
 from apps_registry.models.tokens import ApiToken
+from apps_registry.models.tracking_links import TrackingLink
 
 __all__ = [
     "ApiToken",
     "App",
+    "AttributionSettings",
     "AuditEntry",
     "BundleId",
     "Campaign",
@@ -21,7 +24,9 @@ __all__ = [
     "Partner",
     "PartnerCredential",
     "Platform",
+    "ReinstallEvents",
     "SdkKey",
     "SigningSecret",
+    "TrackingLink",
     "User",
 ]

@@ -7,7 +7,8 @@ from datetime import datetime
 import msgspec
 
 from postbacks import statements
-from postbacks.attribution.waterfall import Credit, InstallEvidence, attribute
+from postbacks.attribution.evidence import Credit, InstallEvidence, SettingsLadder
+from postbacks.attribution.waterfall import attribute
 from postbacks.models.stored import StoredEvent
 
 LIFE_CYCLE = frozenset({"install", "open"})
@@ -22,6 +23,7 @@ class KnownInstall:
     installed_at: datetime
     event_ref: int
     credit: Credit
+    version: int = 1
 
 
 def recognize_installs(events: Sequence[StoredEvent]) -> Mapping[int, KnownInstall]:
@@ -49,7 +51,7 @@ def foresee_installs(
     known = _load({event.key for event in events if event.device})
     for event in events:
         if event.device and event.event_name in LIFE_CYCLE and event.key not in known:
-            credit = attribute(InstallEvidence(installed_at=event.event_time, device=event.device))
+            credit = _credit(event)
             seen.setdefault(event.key, KnownInstall(event.event_time, event.id, credit))
     known = {**seen, **known}
     return {event.id: known[event.key] for event in events if event.key in known}
@@ -87,7 +89,7 @@ def _record(firsts: Iterable[StoredEvent]) -> None:
 
 
 def _row(event: StoredEvent) -> dict[str, object]:
-    credit = attribute(InstallEvidence(installed_at=event.event_time, device=event.device))
+    credit = _credit(event)
     return {
         "organization_id": event.organization_id,
         "app_id": event.app.id,
@@ -97,8 +99,13 @@ def _row(event: StoredEvent) -> dict[str, object]:
         "event_ref": event.id,
         "event_received_at": event.received_at,
         "attribution_type": credit.type,
-        "attribution_version": credit.version,
+        "attribution_version": 1,
     }
+
+
+def _credit(event: StoredEvent) -> Credit:
+    evidence = InstallEvidence(installed_at=event.event_time, device=event.device)
+    return attribute(evidence, (), SettingsLadder()).credit
 
 
 def _load(keys: set[DeviceKey]) -> dict[DeviceKey, KnownInstall]:
@@ -108,7 +115,7 @@ def _load(keys: set[DeviceKey]) -> dict[DeviceKey, KnownInstall]:
     rows = statements.run(_LOAD, {"wanted": msgspec.json.encode(wanted).decode()})
     return {
         (organization_id, app_id, device): KnownInstall(
-            installed_at, event_ref, Credit(type=type_, version=version)
+            installed_at, event_ref, Credit(type=type_), version
         )
         for organization_id, app_id, device, installed_at, event_ref, type_, version in rows
     }

@@ -9,7 +9,14 @@ from postbacks.models.events import (
     UndecidedEvent,
 )
 from postbacks.models.heartbeats import WorkerHeartbeat
-from postbacks.models.installs import Install
+from postbacks.models.installs import (
+    Attribution,
+    Install,
+    InstallKey,
+    InstallKind,
+    InstallState,
+    UnsettledInstall,
+)
 from postbacks.models.postbacks import (
     AttemptKind,
     DeliveryAttempt,
@@ -26,9 +33,17 @@ from postbacks.models.rules import (
     RulePace,
     RuleStatus,
 )
+from postbacks.models.touchpoints import (
+    Touchpoint,
+    TouchpointKey,
+    TouchpointKind,
+    TouchpointSeen,
+    TouchpointSource,
+)
 
 __all__ = [
     "AttemptKind",
+    "Attribution",
     "CacheEntry",
     "CallbackRule",
     "CallbackRuleVersion",
@@ -40,6 +55,9 @@ __all__ = [
     "EventSource",
     "ExchangeRate",
     "Install",
+    "InstallKey",
+    "InstallKind",
+    "InstallState",
     "Postback",
     "PostbackStatus",
     "RateCount",
@@ -47,6 +65,12 @@ __all__ = [
     "RulePace",
     "RuleStatus",
     "SkipReason",
+    "Touchpoint",
+    "TouchpointKey",
+    "TouchpointKind",
+    "TouchpointSeen",
+    "TouchpointSource",
     "UndecidedEvent",
+    "UnsettledInstall",
     "WorkerHeartbeat",
 ]

@@ -1,30 +1,148 @@
 """Who has the app, since when, and thanks to whom."""
 
+import uuid
+
 from django.db import models
 
-from apps_registry.models import App
+from apps_registry.models import App, Campaign, Partner, TrackingLink
 from apps_registry.tenancy import TenantModel
 
 
-class Install(TenantModel):
-    """The first time that a device opened an app, and what earned it."""
+class InstallKind(models.TextChoices):
+    """Whether a device is new, has come back by itself, or was won back."""
 
+    INSTALL = "install", "Install"
+    REINSTALL = "reinstall", "Reinstall"
+    REATTRIBUTION = "reattribution", "Reattribution"
+
+
+class InstallState(models.TextChoices):
+    """Whether a touchpoint that arrives late can still change the credit."""
+
+    PROVISIONAL = "provisional", "Provisional"
+    FINAL = "final", "Final"
+
+
+class Install(TenantModel):
+    """A time that a device opened an app anew, and what earned it now.
+
+    A device that comes back has another row with the next `number`; what was decided before, and
+    why, is in `Attribution`.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4)
     app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
     device = models.CharField(max_length=320)
+    number = models.PositiveIntegerField(default=1)
+    kind = models.CharField(max_length=16, choices=InstallKind.choices, default=InstallKind.INSTALL)
+    state = models.CharField(
+        max_length=16, choices=InstallState.choices, default=InstallState.PROVISIONAL
+    )
     install_id = models.CharField(max_length=255, blank=True)
+    platform = models.CharField(max_length=16, blank=True)
     installed_at = models.DateTimeField()
+    install_begin_at = models.DateTimeField(null=True)
+    last_open_at = models.DateTimeField(null=True)
     event_ref = models.BigIntegerField()
     event_received_at = models.DateTimeField()
     attribution_type = models.CharField(max_length=16, default="organic")
     attribution_version = models.PositiveIntegerField(default=1)
+    method = models.CharField(max_length=32, blank=True)
+    partner = models.ForeignKey(
+        Partner, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    campaign = models.ForeignKey(
+        Campaign, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    link = models.ForeignKey(
+        TrackingLink, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    touchpoint = models.UUIDField(null=True)
+    touched_at = models.DateTimeField(null=True)
+    consent = models.JSONField(default=dict, help_text="What the person allowed at the install.")
 
     class Meta(TenantModel.Meta):
         db_table = "install"
         constraints = [
             models.UniqueConstraint(
-                fields=["organization", "app", "device"], name="one_install_per_app_and_device"
-            )
+                fields=["organization", "app", "device", "number"],
+                name="one_install_per_app_device_and_number",
+            ),
+            models.UniqueConstraint(fields=["organization", "id"], name="install_of_organization"),
         ]
 
     def __str__(self) -> str:
         return self.device
+
+
+class Attribution(TenantModel):
+    """One decision about an install. A later one has the next `version`; none is changed."""
+
+    install = models.ForeignKey(
+        Install, models.DO_NOTHING, db_constraint=False, related_name="attributions"
+    )
+    version = models.PositiveIntegerField()
+    decided_at = models.DateTimeField()
+    cause = models.CharField(max_length=32, blank=True, help_text="What made us decide anew.")
+    type = models.CharField(max_length=16)
+    method = models.CharField(max_length=32, blank=True)
+    partner = models.ForeignKey(
+        Partner, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    campaign = models.ForeignKey(
+        Campaign, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    link = models.ForeignKey(
+        TrackingLink, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    touchpoint = models.UUIDField(null=True)
+    touched_at = models.DateTimeField(null=True)
+    window_seconds = models.PositiveIntegerField(null=True)
+    facts = models.JSONField(
+        default=dict, help_text="What macros say of it, with the names of that time."
+    )
+    candidates = models.JSONField(default=list, help_text="Every touchpoint, and why it lost.")
+    rejections = models.JSONField(default=list, help_text="Touchpoints that were fraud.")
+
+    class Meta(TenantModel.Meta):
+        db_table = "attribution"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "install", "version"],
+                name="one_attribution_per_install_and_version",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.version}"
+
+
+class InstallKey(TenantModel):
+    """One name of a device that has the app. Those that are not `lasting` find late touchpoints."""
+
+    app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
+    key = models.UUIDField()
+    install = models.ForeignKey(Install, models.DO_NOTHING, db_constraint=False, related_name="+")
+    lasting = models.BooleanField()
+
+    class Meta(TenantModel.Meta):
+        db_table = "install_key"
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+
+class UnsettledInstall(TenantModel):
+    """The queue of installs whose credit is looked at again. Its id is the install's."""
+
+    install = models.OneToOneField(
+        Install, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="unsettled"
+    )
+    due_at = models.DateTimeField()
+    final_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        db_table = "unsettled_install"
+
+    def __str__(self) -> str:
+        return str(self.install_id)

@@ -5,6 +5,7 @@ from django.db import models
 from apps_registry.models import App
 from apps_registry.tenancy import TenantModel
 from postbacks.models.events import Event
+from postbacks.models.installs import Install
 from postbacks.models.rules import CallbackRule
 
 
@@ -54,6 +55,9 @@ class Postback(TenantModel):
     sdk_event_id = models.UUIDField()
     event_name = models.CharField(max_length=64, blank=True)
     event_received_at = models.DateTimeField()
+    install = models.ForeignKey(
+        Install, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
     attribution_version = models.PositiveIntegerField(default=1)
     installed_at = models.DateTimeField(null=True)
     status = models.CharField(max_length=16, choices=PostbackStatus.choices)

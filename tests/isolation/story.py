@@ -12,12 +12,22 @@ from psycopg import sql
 
 from apps_registry.acting import Actor, ActorKind, Door, acting
 from apps_registry.audit import Action, record
-from apps_registry.models import App, AuditEntry, Invitation, Membership, Organization, User
+from apps_registry.models import (
+    App,
+    AttributionSettings,
+    AuditEntry,
+    Invitation,
+    Membership,
+    Organization,
+    TrackingLink,
+    User,
+)
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks import roles
 from postbacks.models import (
     AttemptKind,
+    Attribution,
     DecisionFailure,
     DeliveryAttempt,
     DuePostback,
@@ -25,11 +35,16 @@ from postbacks.models import (
     EventKey,
     EventSource,
     Install,
+    InstallKey,
     Postback,
     PostbackStatus,
     RuleDevice,
     RulePace,
+    Touchpoint,
+    TouchpointKey,
+    TouchpointSeen,
     UndecidedEvent,
+    UnsettledInstall,
 )
 from tests import make
 from tests.database import as_role
@@ -69,9 +84,10 @@ def live_through(name: str) -> Story:
                 credentials={"api_key": "a-secret-of-some-length"},
                 allowed_hosts=("ads.example.com",),
             )
-            make.make_campaign(made.app, partner)
+            link = make.make_link(make.make_campaign(made.app, partner))
             rule = make.make_rule(app=made.app, partner=partner)
             _live(made.app, rule)
+            _advertise(made.app, link)
         make.make_invitation(made.organization)
         make.make_second_factor(made.owner)
         return Story(made, _keys(made), _uuids(made))
@@ -139,6 +155,29 @@ def _live(app: App, rule: models.Model) -> None:
     RuleDevice.objects.create(rule=rule, device="device-1")
     RulePace.objects.create(rule=rule, rate_limit_per_second=20, next_at=now)
     ensure_signing_secret()
+
+
+def _advertise(app: App, link: TrackingLink) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    AttributionSettings.objects.create(link=link, click_window_hours=24)
+    campaign, partner = link.campaign, link.campaign.partner
+    touch = Touchpoint.objects.create(
+        public_id=uuid.uuid4(), app=app, partner=partner, campaign=campaign, link=link,
+        kind="click", source="link", occurred_at=now, received_at=now, click_id="network-click-1",
+        site_id="site-1", names=["click_id:network-click-1"], params={"sub1": "spring"},
+    )  # fmt: skip
+    TouchpointSeen.objects.create(digest=uuid.uuid4(), public_id=touch.public_id, received_at=now)
+    TouchpointKey.objects.create(
+        app=app, key=uuid.uuid4(), kind="click", occurred_at=now, received_at=now, touchpoint=touch
+    )
+    install = Install.objects.get(app=app)
+    Attribution.objects.create(
+        install=install, version=1, decided_at=now, type="click", method="click_id",
+        partner=partner, campaign=campaign, link=link, touchpoint=touch.public_id, touched_at=now,
+        facts={"partner_name": "Network"}, candidates=[{"reason": "won"}],
+    )  # fmt: skip
+    InstallKey.objects.create(app=app, key=uuid.uuid4(), install=install, lasting=True)
+    UnsettledInstall.objects.create(install=install, due_at=now, final_at=now)
 
 
 def _keys(made: make.Tenant) -> dict[type[models.Model], list[int]]:

@@ -33,7 +33,8 @@ WITHOUT_POLICY = {
 # and the queues are written by the statements that write the logs, from the same values.
 WITHOUT_COMPOSITE_KEY = {
     "postback.event_id", "delivery_attempt.postback_id", "due_postback.postback_id",
-    "due_postback.rule_id", "event_key.app_id",
+    "due_postback.rule_id", "event_key.app_id", "postback.install_id", "touchpoint_key.app_id",
+    "touchpoint_key.touchpoint_id", "install_key.app_id",
 }  # fmt: skip
 
 
@@ -70,8 +71,17 @@ def test_only_keys_can_be_looked_up_before_their_tenant_is_known() -> None:
     )
 
     owner = f"{{{roles.OWNER}}}"
-    assert exceptions == [("api_token", "SELECT", owner), ("sdk_key", "SELECT", owner)]
-    assert ways_across == [("ensure_partitions",), ("find_api_token",), ("find_sdk_key",)]
+    assert exceptions == [
+        ("api_token", "SELECT", owner),
+        ("sdk_key", "SELECT", owner),
+        ("tracking_link", "SELECT", owner),
+    ]
+    assert ways_across == [
+        ("ensure_partitions",),
+        ("find_api_token",),
+        ("find_sdk_key",),
+        ("find_tracking_link",),
+    ]
 
 
 def test_the_tables_without_a_policy_are_the_ones_we_know() -> None:

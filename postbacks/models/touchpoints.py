@@ -1,0 +1,96 @@
+"""Clicks, impressions and claims, and the names by which installs find them."""
+
+from django.db import models
+
+from apps_registry.models import App, Campaign, Partner, TrackingLink
+from apps_registry.tenancy import TenantModel
+
+
+class TouchpointKind(models.TextChoices):
+    """What a person did with an ad."""
+
+    CLICK = "click", "Click"
+    IMPRESSION = "impression", "Impression"
+
+
+class TouchpointSource(models.TextChoices):
+    """Who told us of a touchpoint."""
+
+    LINK = "link", "Tracking link"
+    SERVER = "server", "Partner's server"
+    CLAIM = "claim", "Claim of a self-attributing network"
+
+
+class Touchpoint(TenantModel):
+    """A click, an impression, or a claim. Partitioned by kind, then by the server's time."""
+
+    public_id = models.UUIDField()
+    app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
+    partner = models.ForeignKey(Partner, models.DO_NOTHING, db_constraint=False, related_name="+")
+    campaign = models.ForeignKey(
+        Campaign, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    link = models.ForeignKey(
+        TrackingLink, models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    kind = models.CharField(max_length=16, choices=TouchpointKind.choices)
+    source = models.CharField(max_length=16, choices=TouchpointSource.choices)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    click_id = models.CharField("network's click ID", max_length=255, blank=True)
+    site_id = models.CharField("site", max_length=255, blank=True)
+    ip_address = models.CharField(max_length=64, blank=True)
+    user_agent = models.TextField(blank=True)
+    os_name = models.CharField(max_length=32, blank=True)
+    os_version = models.CharField(max_length=32, blank=True)
+    device_model = models.CharField(max_length=64, blank=True)
+    language = models.CharField(max_length=32, blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    names = models.JSONField(
+        default=list, help_text="What an install is recognized by; see postbacks.recognition."
+    )
+    params = models.JSONField(default=dict, help_text="Every parameter, for {{click.name}}.")
+    signature = models.CharField(max_length=32, blank=True)
+    refused = models.CharField(
+        max_length=64, blank=True, help_text="Why it can earn nothing, known when it came."
+    )
+
+    class Meta(TenantModel.Meta):
+        db_table = "touchpoint"
+        ordering = ["-received_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.public_id}"
+
+
+class TouchpointSeen(TenantModel):
+    """Holds a touchpoint to one: the same click of a network counts once in seven days."""
+
+    digest = models.UUIDField()
+    public_id = models.UUIDField(help_text="The touchpoint that was the first of its kind.")
+    received_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        db_table = "touchpoint_seen"
+
+    def __str__(self) -> str:
+        return str(self.digest)
+
+
+class TouchpointKey(TenantModel):
+    """One name of a touchpoint as installs look it up, without opening a day's partition."""
+
+    app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
+    key = models.UUIDField()
+    kind = models.CharField(max_length=16, choices=TouchpointKind.choices)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    touchpoint = models.ForeignKey(
+        Touchpoint, models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+
+    class Meta(TenantModel.Meta):
+        db_table = "touchpoint_key"
+
+    def __str__(self) -> str:
+        return str(self.key)

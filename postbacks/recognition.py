@@ -1,0 +1,110 @@
+"""The names by which touchpoints and installs recognize each other.
+
+A name is a kind and a value, such as `gaid:38400000-8cf0-11bd-b23e-10b96e40000d`. A touchpoint and
+an install that share one may be the same person; how much that proves says the waterfall. In the
+database a name is a key of 16 bytes, one index for all kinds.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
+from uuid import UUID
+
+# Ids of a device that ads and apps both may know, by the names of the SDK API.
+ADVERTISING_IDS = ("idfa", "gaid", "oaid", "amazon_id", "advertising_id")
+VENDOR_IDS = ("idfv", "app_set_id", "android_id")
+# What an app's SDK made at the install: only the app itself knows it.
+OWN_IDS = ("install_id", "web_id")
+
+TOUCH = "touch"  # our own id of a touchpoint
+CLICK_ID = "click_id"  # the network's id of a click
+ADDRESS = "ip"
+HASHES = ("sha1", "md5")
+
+_ONLY_ZEROS = re.compile(r"[0-]*")
+_UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
+_HASH = {"sha1": re.compile(r"[0-9a-f]{40}"), "md5": re.compile(r"[0-9a-f]{32}")}
+
+
+def is_no_id(value: str) -> bool:
+    """Tell whether an id is the zeros that devices send instead of one."""
+    return not _ONLY_ZEROS.sub("", value.strip())
+
+
+def is_malformed(kind: str, value: str) -> bool:
+    """Tell whether an advertising id is not what its platform makes; zeros are no id at all."""
+    if kind not in {"idfa", "gaid", "amazon_id"} or is_no_id(value):
+        return False
+    return _UUID.fullmatch(value.strip().lower()) is None
+
+
+def names_of_ids(ids: Mapping[str, object]) -> Iterator[str]:
+    """Yield the name of each id in `ids`, by the SDK API's field names.
+
+    All advertising ids share one kind: what a link calls `advertising_id` is the SDK's `gaid`.
+    """
+    for kind in (*ADVERTISING_IDS, *VENDOR_IDS, *OWN_IDS):
+        value = ids.get(kind)
+        if isinstance(value, str) and not is_no_id(value) and not is_malformed(kind, value):
+            yield name(_shared(kind), value)
+
+
+def hashes_of_ids(ids: Mapping[str, object]) -> Iterator[str]:
+    """Yield the names of the hashes that networks send instead of ids: of either case."""
+    for kind in (*ADVERTISING_IDS, *VENDOR_IDS):
+        value = ids.get(kind)
+        if isinstance(value, str) and not is_no_id(value) and not is_malformed(kind, value):
+            for form in {value.strip().lower(), value.strip().upper()}:
+                for hash_name in HASHES:
+                    digest = hashlib.new(hash_name, form.encode(), usedforsecurity=False)
+                    yield f"{hash_name}:{digest.hexdigest()}"
+
+
+def hash_name(value: str) -> str | None:
+    """Return the name of a hash that somebody sent instead of an id; None if it is none."""
+    text = value.strip().lower()
+    for kind, form in _HASH.items():
+        if form.fullmatch(text):
+            return f"{kind}:{text}"
+    return None
+
+
+def name(kind: str, value: str) -> str:
+    """Return a name in the form in which it is compared."""
+    text = value.strip()
+    return f"{kind}:{text if kind in {CLICK_ID, *OWN_IDS} else text.lower()}"
+
+
+def address_name(address: str) -> str | None:
+    """Return the name of an IP address: of a whole IPv4 address, of an IPv6 network of 64 bits."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    if parsed.version == 6:
+        mapped = parsed.ipv4_mapped
+        if mapped is None:
+            return f"{ADDRESS}:{int(parsed) >> 64:x}"
+        parsed = mapped
+    return f"{ADDRESS}:{parsed}"
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of a name, for example `sha1`."""
+    return name.partition(":")[0]
+
+
+def key(app_id: int, name: str) -> UUID:
+    """Return a name of an app's touchpoints and installs as the database keeps it."""
+    digest = hashlib.blake2b(f"{app_id}:{name}".encode(), digest_size=16)
+    return UUID(bytes=digest.digest())
+
+
+def keys(app_id: int, names: Iterable[str]) -> dict[UUID, str]:
+    """Return names by their keys."""
+    return {key(app_id, one): one for one in names}
+
+
+def _shared(kind: str) -> str:
+    return "advertising" if kind in ADVERTISING_IDS else kind
