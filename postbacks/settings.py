@@ -157,6 +157,11 @@ TRUSTED_PROXY_COUNT = environment.parsed("TRUSTED_PROXY_COUNT", environment.natu
 
 GEOIP_DATABASE = environment.parsed("GEOIP_DATABASE", environment.geoip_database, default=None)
 
+# A comma or a new line after each, so that a list from elsewhere can be used as it is.
+ANONYMOUS_NETWORKS = environment.parsed(
+    "ANONYMOUS_NETWORKS", lambda text: parse_networks(text.replace("\n", ",")), default=()
+)
+
 ALLOW_PRIVATE_DESTINATIONS = environment.parsed(
     "ALLOW_PRIVATE_DESTINATIONS", parse_networks, default=()
 )
