@@ -5,9 +5,14 @@ from django.db import connections, models
 
 from apps_registry.tenancy import TenantModel
 
-# Rates are everybody's to read; only the command that loads them adds some.
 _EVERY_RIGHT = "SELECT, INSERT, UPDATE, DELETE"
-_RIGHTS = {"exchange_rate": ("SELECT", "SELECT, INSERT")}
+# Of web and of worker.
+_RIGHTS = {
+    # Rates are everybody's to read; only the command that loads them adds some.
+    "exchange_rate": ("SELECT", "SELECT, INSERT"),
+    # The door keeps them and the operator reads; workers hand them over and forget them.
+    "unclaimed_copy": ("SELECT, INSERT", "SELECT, DELETE"),
+}
 
 DAYS_AHEAD = 8  # today and a week
 

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from postbacks.api.apples_copies import COPY_PATHS, CopiesFromDevices
 from postbacks.api.health import healthz, readyz
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -13,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("postbacks.api.routes")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    *(path(address, CopiesFromDevices.as_view()) for address in COPY_PATHS),
 ]
 
 handler400 = "postbacks.api.problems.bad_request"

@@ -4,10 +4,12 @@ from apps_registry.models.apps import App, BundleId, Platform, SdkKey
 from apps_registry.models.attribution_settings import AttributionSettings, ReinstallEvents
 from apps_registry.models.audit import AuditEntry
 from apps_registry.models.campaigns import Campaign
+from apps_registry.models.conversions import ConversionMeaning
 from apps_registry.models.invitations import Invitation
 from apps_registry.models.organizations import Membership, Organization, User
 from apps_registry.models.partners import Partner, PartnerCredential
 from apps_registry.models.signing import SigningSecret
+from apps_registry.models.store_claims import ClaimState, StoreClaim
 from apps_registry.models.tokens import ApiToken
 from apps_registry.models.tracking_links import TrackingLink
 
@@ -18,6 +20,8 @@ __all__ = [
     "AuditEntry",
     "BundleId",
     "Campaign",
+    "ClaimState",
+    "ConversionMeaning",
     "Invitation",
     "Membership",
     "Organization",
@@ -27,6 +31,7 @@ __all__ = [
     "ReinstallEvents",
     "SdkKey",
     "SigningSecret",
+    "StoreClaim",
     "TrackingLink",
     "User",
 ]

@@ -3,15 +3,16 @@
 import uuid
 from datetime import timedelta
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from apps_registry import keys
 from apps_registry.models.organizations import valid_time_zone
+from apps_registry.models.store_claims import settle_claims
 from apps_registry.tenancy import Lifecycle, TenantModel
 
 BUNDLE_ID = RegexValidator(
@@ -93,6 +94,12 @@ class App(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write the app, and claim its number in Apple's store for the organization."""
+        with transaction.atomic(savepoint=False):
+            super().save(*args, **kwargs)
+            settle_claims(self)
 
     def claim(self, identifier: str) -> "BundleId | None":
         """Take a bundle ID, which an archived app hands over; None if another app has it."""

@@ -16,6 +16,10 @@ HOST = RegexValidator(
     r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:\d{1,5})?$",
     "Write a host without https:// and path, for example ads.example.com or *.example.com.",
 )
+NETWORK_ID = RegexValidator(
+    r"^[A-Za-z0-9.-]{1,200}\.(skadnetwork|adattributionkit)$",
+    "Write it as the network does, for example 4fzdc2evr5.skadnetwork.",
+)
 CREDENTIAL_NAME = RegexValidator(
     r"^[a-z][a-z0-9_]{0,63}$",
     "Write a name of small letters, digits and underscores, for example api_key.",
@@ -41,6 +45,16 @@ class Partner(TenantModel):
             "for example ads.example.com. Only an owner can change them."
         ),
     )
+    skadnetwork_ids = ArrayField(
+        models.CharField(max_length=255, validators=[NETWORK_ID]),
+        verbose_name="SKAdNetwork IDs",
+        default=list,
+        blank=True,
+        help_text=(
+            "By what Apple's postbacks name this network, separated by commas, for example "
+            "4fzdc2evr5.skadnetwork. The ending .adattributionkit means the same."
+        ),
+    )
     template = models.CharField(
         "made from",
         max_length=64,
@@ -53,7 +67,7 @@ class Partner(TenantModel):
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
 
-    audited = ("name", "template", "allowed_hosts", "status")
+    audited = ("name", "template", "allowed_hosts", "skadnetwork_ids", "status")
 
     class Meta(TenantModel.Meta):
         db_table = "partner"

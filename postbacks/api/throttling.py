@@ -57,6 +57,18 @@ def hold_unknown(address: str | None) -> None:
     _let_pass(verdict, "Too many calls from your address had no key that we know")
 
 
+def hold_device(address: str | None) -> None:
+    """Raise TooFast for an address from which too many of Apple's copies come."""
+    verdict = limiter.limit(f"copies:{_network(address)}", settings.RATE_LIMIT_SDK_APP)
+    _let_pass(verdict, "Too many copies came from your address")
+
+
+def hold_stranger(address: str | None) -> None:
+    """Raise TooFast for an address from which too many copies of apps come that nobody has."""
+    verdict = limiter.limit(f"strange-copies:{_network(address)}", settings.RATE_LIMIT_UNKNOWN)
+    _let_pass(verdict, "Too many copies from your address were of apps that nobody has")
+
+
 def _let_pass(verdict: Verdict, what: str) -> None:
     if not verdict.allowed:
         raise TooFast(what, verdict.retry_after)

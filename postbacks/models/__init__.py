@@ -33,6 +33,12 @@ from postbacks.models.rules import (
     RulePace,
     RuleStatus,
 )
+from postbacks.models.skadnetwork import (
+    SignatureState,
+    SkanPostback,
+    SkanProtocol,
+    UnclaimedCopy,
+)
 from postbacks.models.touchpoints import (
     Touchpoint,
     TouchpointKey,
@@ -64,12 +70,16 @@ __all__ = [
     "RuleDevice",
     "RulePace",
     "RuleStatus",
+    "SignatureState",
+    "SkanPostback",
+    "SkanProtocol",
     "SkipReason",
     "Touchpoint",
     "TouchpointKey",
     "TouchpointKind",
     "TouchpointSeen",
     "TouchpointSource",
+    "UnclaimedCopy",
     "UndecidedEvent",
     "UnsettledInstall",
     "WorkerHeartbeat",

@@ -16,9 +16,11 @@ from apps_registry.models import (
     App,
     AttributionSettings,
     AuditEntry,
+    ConversionMeaning,
     Invitation,
     Membership,
     Organization,
+    Partner,
     TrackingLink,
     User,
 )
@@ -40,6 +42,7 @@ from postbacks.models import (
     PostbackStatus,
     RuleDevice,
     RulePace,
+    SkanPostback,
     Touchpoint,
     TouchpointKey,
     TouchpointSeen,
@@ -88,6 +91,7 @@ def live_through(name: str) -> Story:
             rule = make.make_rule(app=made.app, partner=partner)
             _live(made.app, rule)
             _advertise(made.app, link)
+            _hear_of_apple(made.app, partner)
         make.make_invitation(made.organization)
         make.make_second_factor(made.owner)
         return Story(made, _keys(made), _uuids(made))
@@ -178,6 +182,18 @@ def _advertise(app: App, link: TrackingLink) -> None:
     )  # fmt: skip
     InstallKey.objects.create(app=app, key=uuid.uuid4(), install=install, lasting=True)
     UnsettledInstall.objects.create(install=install, due_at=now, final_at=now)
+
+
+def _hear_of_apple(app: App, partner: Partner) -> None:
+    ConversionMeaning.objects.create(
+        app=app, first_value=10, last_value=19, event_name="purchase", least_revenue=5
+    )
+    SkanPostback.objects.create(
+        app=app, partner=partner, protocol="skadnetwork", version="4.0", network_id="com.example",
+        transaction_id="transaction-1", signature_state="valid", digest=uuid.uuid4(),
+        received_at=datetime.now(UTC), source_identifier="5239", did_win=True, conversion_value=12,
+        event_name="purchase", least_revenue=5, currency="USD", body='{"version": "4.0"}',
+    )  # fmt: skip
 
 
 def _keys(made: make.Tenant) -> dict[type[models.Model], list[int]]:

@@ -25,7 +25,7 @@ WITHOUT_POLICY = {
     "auth_group", "auth_group_permissions", "auth_permission", "cache_entry", "django_admin_log",
     "django_content_type", "django_migrations", "django_q_ormq", "django_q_schedule",
     "django_q_task", "django_session", "exchange_rate", "membership", "organization", "rate_count",
-    "user_account",
+    "unclaimed_copy", "user_account",
     "worker_heartbeat",
 }  # fmt: skip
 
@@ -74,13 +74,17 @@ def test_only_keys_can_be_looked_up_before_their_tenant_is_known() -> None:
     assert exceptions == [
         ("api_token", "SELECT", owner),
         ("sdk_key", "SELECT", owner),
+        ("store_claim", "SELECT", owner),
         ("tracking_link", "SELECT", owner),
     ]
     assert ways_across == [
         ("ensure_partitions",),
         ("find_api_token",),
+        ("find_disputed_claims",),
         ("find_sdk_key",),
+        ("find_store_owner",),
         ("find_tracking_link",),
+        ("is_store_id_claimed",),
     ]
 
 

@@ -49,7 +49,7 @@ def read_aak(body: Mapping[str, object], *, keys: Keys = APPLE) -> Copy:
         conversion_value=fine_value(body),
         coarse_value=coarse_value(body),
         country=country(body),
-        signature=jws if isinstance(jws, str) else "",
+        signature=wild.clean(wild.text(jws)),
     )
 
 

@@ -64,7 +64,7 @@ def read_skan(body: Mapping[str, object], *, keys: Keys = APPLE) -> Copy:
         conversion_value=fine_value(body),
         coarse_value=coarse_value(body),
         country=country(body),
-        signature=wild.text(body.get("attribution-signature")),
+        signature=wild.clean(wild.text(body.get("attribution-signature"))),
     )
 
 

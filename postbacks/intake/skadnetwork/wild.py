@@ -18,8 +18,12 @@ def text(value: object) -> str:
 
 def stored_text(value: object) -> str:
     """Return a value as it is kept: as long as a column, without what PostgreSQL can't hold."""
-    kept = text(value).replace("\x00", "")[:LONGEST_TEXT]
-    return kept.encode(errors="replace").decode()
+    return clean(text(value))[:LONGEST_TEXT]
+
+
+def clean(value: str) -> str:
+    """Return a text without what PostgreSQL can't hold."""
+    return value.replace("\x00", "").encode(errors="replace").decode()
 
 
 def whole(value: object, *, most: int) -> int | None:

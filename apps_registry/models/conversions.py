@@ -1,0 +1,162 @@
+"""What an app means by the conversion values that it gives to Apple."""
+
+import uuid
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from apps_registry.models.apps import App
+from apps_registry.tenancy import TenantModel
+
+HIGHEST = 63
+CURRENCY = RegexValidator(r"^[A-Z]{3}$", "Write three capital letters, for example USD.")
+
+
+class CoarseValue(models.TextChoices):
+    """Apple's coarse conversion values."""
+
+    LOW = "low", "Low"
+    MEDIUM = "medium", "Medium"
+    HIGH = "high", "High"
+
+
+class Sequence(models.IntegerChoices):
+    """Which of the three postbacks of a download."""
+
+    FIRST = 0, "First (days 0 to 2)"
+    SECOND = 1, "Second (days 3 to 7)"
+    THIRD = 2, "Third (days 8 to 35)"
+
+
+class ConversionMeaning(TenantModel):
+    """What a range of fine values means, or a coarse value: an event, and what it earned."""
+
+    public_id = models.UUIDField("ID in the API", default=uuid.uuid4, unique=True, editable=False)
+    app = models.ForeignKey(
+        App, models.PROTECT, related_name="conversion_meanings", db_constraint=False
+    )
+    first_value = models.PositiveSmallIntegerField(
+        "from value",
+        null=True,
+        validators=[MaxValueValidator(HIGHEST)],
+        help_text="The least conversion value that means this, from 0 to 63, for example 10.",
+    )
+    last_value = models.PositiveSmallIntegerField(
+        "to value",
+        null=True,
+        validators=[MaxValueValidator(HIGHEST)],
+        help_text="The greatest one, for example 19; the same as the first for a single value.",
+    )
+    coarse_value = models.CharField(
+        max_length=8,
+        blank=True,
+        choices=CoarseValue.choices,
+        help_text="What Apple says where there are few installs, for example Medium.",
+    )
+    sequence = models.PositiveSmallIntegerField(
+        "postback",
+        null=True,
+        blank=True,
+        choices=Sequence.choices,
+        help_text="In which postback it means this; empty: in each.",
+    )
+    event_name = models.CharField(
+        "event",
+        max_length=64,
+        blank=True,
+        help_text="What the person did, for example purchase.",
+    )
+    least_revenue = models.DecimalField(
+        max_digits=18,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="What it earned at least, for example 4.99. Can stay empty.",
+    )
+    most_revenue = models.DecimalField(
+        max_digits=18,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="What it earned at most, for example 9.99. Can stay empty.",
+    )
+    currency = models.CharField(
+        max_length=3,
+        default="USD",
+        validators=[CURRENCY],
+        help_text="The currency of both, for example USD.",
+    )
+
+    audited = (
+        "app", "first_value", "last_value", "coarse_value", "sequence", "event_name",
+        "least_revenue", "most_revenue", "currency",
+    )  # fmt: skip
+
+    class Meta(TenantModel.Meta):
+        db_table = "conversion_meaning"
+        verbose_name = "conversion value"
+        ordering = ["first_value", "coarse_value", "sequence"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    first_value__isnull=False, last_value__isnull=False, coarse_value="",
+                    sequence__isnull=True,
+                )
+                | (Q(first_value=None, last_value=None) & ~Q(coarse_value="")),
+                name="either_fine_values_or_a_coarse_one",
+                violation_error_message="Say either a range of values or a coarse value.",
+            ),
+            models.CheckConstraint(
+                condition=Q(last_value__gte=F("first_value"), last_value__lte=HIGHEST)
+                | Q(first_value=None),
+                name="a_range_of_values_from_0_to_63",
+                violation_error_message="The greatest value is below the least.",
+            ),
+            models.CheckConstraint(
+                condition=Q(least_revenue=None)
+                | Q(most_revenue=None)
+                | Q(most_revenue__gte=F("least_revenue")),
+                name="least_revenue_before_most",
+                violation_error_message="The greatest revenue is below the least.",
+            ),
+            models.UniqueConstraint(
+                fields=["organization", "app", "coarse_value", "sequence"],
+                condition=~Q(coarse_value=""),
+                nulls_distinct=False,
+                name="one_meaning_per_coarse_value_and_postback",
+                violation_error_message="This coarse value has a meaning in this postback already.",
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.values}: {self.event_name}" if self.event_name else self.values
+
+    @property
+    def values(self) -> str:
+        """Return which values these are."""
+        if self.coarse_value:
+            return str(self.get_coarse_value_display())
+        if self.first_value == self.last_value:
+            return str(self.first_value)
+        return f"{self.first_value} to {self.last_value}"
+
+    def overlaps(self, other: "ConversionMeaning") -> bool:
+        """Tell whether a fine value would mean two things."""
+        if None in (self.first_value, self.last_value, other.first_value, other.last_value):
+            return False
+        return self.first_value <= other.last_value and other.first_value <= self.last_value  # type: ignore[operator]  # none is None
+
+
+def check_ranges(meanings: list[ConversionMeaning]) -> None:
+    """Raise ValidationError where a fine value would mean two things."""
+    for place, meaning in enumerate(meanings):
+        for other in meanings[place + 1 :]:
+            if meaning.overlaps(other):
+                raise ValidationError(
+                    f"The values {meaning.values} and {other.values} overlap; each may mean one "
+                    "thing."
+                )

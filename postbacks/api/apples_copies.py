@@ -1,0 +1,51 @@
+"""② The door for devices that send copies of Apple's postbacks. They carry no key of ours.
+
+Apple fixes the addresses, and takes any answer but 200 for a reason to try again for nine days.
+"""
+
+from typing import Final
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpResponse, UnreadablePostError
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from apps_registry.client_address import client_address
+from postbacks.api import throttling
+from postbacks.api.problems import problem
+from postbacks.intake.body import BodyError
+from postbacks.intake.skadnetwork.recording import record_copy
+from postbacks.middleware import own_transactions
+
+# Apple's own end with a slash; a redirect to it would lose the body.
+COPY_PATHS: Final = tuple(
+    f".well-known/{framework}/report-attribution{slash}"
+    for framework in ("skadnetwork", "appattribution")
+    for slash in ("/", "")
+)
+
+
+@own_transactions
+class CopiesFromDevices(APIView):
+    """Takes copies of the postbacks of SKAdNetwork and AdAttributionKit."""
+
+    authentication_classes = []
+    permission_classes = []
+
+    @extend_schema(exclude=True)
+    def post(self, request: Request) -> HttpResponse:
+        """Answer 200 once a copy is committed, whatever its signature says."""
+        address = client_address(request._request)
+        throttling.hold_device(address)
+        try:
+            record_copy(
+                request._request.body, before_keeping=lambda: throttling.hold_stranger(address)
+            )
+        except BodyError as error:
+            return problem(error.status, error.detail)
+        except RequestDataTooBig:
+            return problem(413, "The copy is larger than 16 KB.")
+        except UnreadablePostError:
+            return problem(400, "The body ended too early.")
+        return HttpResponse(status=200)

@@ -1,0 +1,85 @@
+"""Announces a copy that counts as an event of ours, by which rules tell others of it."""
+
+from uuid import UUID, uuid5
+
+from apps_registry.models import Campaign, Partner
+from postbacks.models import SkanPostback, SkanProtocol
+from postbacks.models.system_events import NewSystemEvent, add_system_events
+
+EVENT_NAME = "skan_postback"
+
+_OURS = UUID("5d2f0c5e-8e0b-5c5e-9d4a-2b8f3f0c6a11")
+
+
+def announce(row: SkanPostback, *, partner: Partner | None, campaign: Campaign | None) -> None:
+    """Store the event of a copy in the current transaction, to be decided."""
+    fields = {name: value for name, value in _told(row).items() if value not in (None, "")}
+    event = NewSystemEvent(
+        organization_id=row.organization_id,
+        app_id=row.app_id,
+        event_id=uuid5(_OURS, str(row.public_id)),
+        event_name=EVENT_NAME,
+        event_time=row.received_at,
+        platform="ios",
+        fields={**fields, "attribution": _attribution(row, partner, campaign)},
+    )
+    add_system_events([event])
+
+
+def _told(row: SkanPostback) -> dict[str, object]:
+    """Return what macros say of a copy, by their names."""
+    return {
+        "skan_protocol": row.protocol,
+        "skan_version": row.version,
+        "skan_network_id": row.network_id,
+        "skan_campaign_id": row.campaign_id,
+        "skan_source_identifier": row.source_identifier,
+        "skan_transaction_id": row.transaction_id,
+        "skan_sequence": row.sequence,
+        "skan_did_win": row.did_win,
+        "skan_redownload": row.redownload,
+        "skan_conversion_type": row.conversion_type,
+        "skan_ad_type": row.ad_type,
+        "skan_fidelity": _fidelity(row),
+        "skan_source_app_id": row.source_app_id,
+        "skan_source_domain": row.source_domain,
+        "skan_conversion_value": row.conversion_value,
+        "skan_coarse_value": row.coarse_value,
+        "skan_event": row.event_name,
+        "skan_least_revenue": row.least_revenue,
+        "skan_most_revenue": row.most_revenue,
+        "skan_currency": row.currency,
+        "skan_signature": row.signature,
+        "skan_signature_state": row.signature_state,
+        "skan_payload": row.body,
+        "country": row.country,
+    }
+
+
+def _fidelity(row: SkanPostback) -> int | None:
+    if row.protocol != SkanProtocol.SKADNETWORK:
+        return None
+    return {"view": 0, "click": 1}.get(row.ad_type)
+
+
+def _attribution(
+    row: SkanPostback, partner: Partner | None, campaign: Campaign | None
+) -> dict[str, object]:
+    """Return the credit that Apple gives, in the form in which installs keep theirs."""
+    credit: dict[str, object] = {
+        "type": "impression" if row.ad_type == "view" else "click",
+        "method": row.protocol,
+        "partner_name": row.network_id,
+    }
+    if partner is not None:
+        credit |= {
+            "partner": str(partner.public_id),
+            "partner_id": partner.pk,
+            "partner_name": partner.name,
+        }
+    if campaign is not None:
+        credit |= {
+            "campaign_id": campaign.remote_campaign_id or str(campaign.public_id),
+            "campaign_name": campaign.name,
+        }
+    return credit

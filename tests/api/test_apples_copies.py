@@ -1,0 +1,232 @@
+"""Apple's copies over HTTP: devices bring them, without a key, for whoever has the app."""
+
+import json
+import threading
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.test import Client, override_settings
+
+from apps_registry.models import ConversionMeaning
+from apps_registry.tenancy import tenant
+from postbacks.limits.rates import Rate
+from postbacks.models import Event, SkanPostback, UnclaimedCopy
+from tests import make
+from tests.api.calling import PROBLEM
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SKADNETWORK = "/.well-known/skadnetwork/report-attribution/"
+ADATTRIBUTIONKIT = "/.well-known/appattribution/report-attribution/"
+VECTORS = json.loads((Path(__file__).parents[1] / "intake/skadnetwork/vectors.json").read_text())[
+    "vectors"
+]
+GENUINE = VECTORS[0]["body"]
+STORE_ID = str(GENUINE["app-id"])
+
+
+@pytest.fixture
+def owner():
+    """An organization with the app of the published postbacks."""
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        made.app.store_id = STORE_ID
+        made.app.save()
+    return made
+
+
+def send(body, path=SKADNETWORK, **headers):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Client(enforce_csrf_checks=True).post(
+        path, data, content_type="application/json", headers=headers
+    )
+
+
+def copies_of(made):
+    with tenant(made.organization.pk):
+        return list(SkanPostback.objects.order_by("id"))
+
+
+def events_of(made):
+    with tenant(made.organization.pk):
+        return list(Event.objects.filter(event_name="skan_postback"))
+
+
+@pytest.mark.parametrize("path", [SKADNETWORK, SKADNETWORK[:-1]])
+def test_a_copy_belongs_to_the_organization_that_has_the_app(owner, path) -> None:
+    other = make.make_tenant("Moss Valley")
+
+    answer = send(GENUINE, path)
+
+    assert answer.status_code == 200
+    (copy,) = copies_of(owner)
+    assert copies_of(other) == []
+    assert (copy.app_id, copy.signature_state, copy.duplicate_of) == (owner.app.pk, "valid", None)
+    assert (copy.protocol, copy.version, copy.network_id) == ("skadnetwork", "4.0", "com.example")
+    assert (copy.conversion_value, copy.did_win, copy.redownload) == (63, True, False)
+    assert json.loads(copy.body) == GENUINE
+
+
+@pytest.mark.parametrize("path", [ADATTRIBUTIONKIT, ADATTRIBUTIONKIT[:-1]])
+def test_a_copy_that_names_no_app_is_kept_for_the_operator(owner, path) -> None:
+    answer = send({"jws-string": "a.b.c", "conversion-value": 3}, path)
+
+    assert answer.status_code == 200
+    assert copies_of(owner) == []
+    assert UnclaimedCopy.objects.get().store_id == ""
+
+
+def test_a_copy_of_an_unknown_app_is_kept_for_the_operator(owner) -> None:
+    answer = send({**GENUINE, "app-id": 99})
+
+    assert answer.status_code == 200
+    kept = UnclaimedCopy.objects.get()
+    assert (kept.store_id, json.loads(kept.body)["app-id"]) == ("99", 99)
+
+
+def test_a_copy_that_comes_again_is_a_duplicate_and_counts_once(owner) -> None:
+    send(GENUINE)
+    send({**GENUINE, "conversion-value": 1})  # unsigned: what came first stays
+
+    first, second = copies_of(owner)
+    assert (first.duplicate_of, second.duplicate_of) == (None, first.public_id)
+    assert len(events_of(owner)) == 1
+
+
+def test_a_forged_copy_never_makes_a_genuine_one_a_duplicate(owner) -> None:
+    send({**GENUINE, "did-win": False})
+    send({**GENUINE, "did-win": False})
+    send({**GENUINE, "attribution-signature": None})
+    send(GENUINE)
+
+    forged, again, unsigned, genuine = copies_of(owner)
+    assert (forged.signature_state, again.duplicate_of) == ("invalid", forged.public_id)
+    assert (unsigned.signature_state, unsigned.duplicate_of) == ("unverifiable", None)
+    assert (genuine.signature_state, genuine.duplicate_of) == ("valid", None)
+    assert len(events_of(owner)) == 1
+
+
+def test_of_copies_that_come_at_once_one_alone_counts(owner) -> None:
+    def run() -> None:
+        send(GENUINE)
+        connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    copies = copies_of(owner)
+    firsts = {copy.public_id for copy in copies if copy.duplicate_of is None}
+    assert len(copies) == 6
+    assert len(firsts) == 1
+    assert {copy.duplicate_of for copy in copies} == {None, *firsts}
+    assert len(events_of(owner)) == 1
+
+
+def test_a_genuine_copy_tells_what_its_conversion_value_meant(owner) -> None:
+    with tenant(owner.organization.pk):
+        meaning = ConversionMeaning.objects.create(
+            app=owner.app, first_value=60, last_value=63, event_name="purchase",
+            least_revenue="49.99", most_revenue="99.99",
+        )  # fmt: skip
+
+    send(GENUINE)
+
+    with tenant(owner.organization.pk):
+        meaning.delete()
+    (copy,) = copies_of(owner)
+    (event,) = events_of(owner)
+    assert (copy.event_name, str(copy.most_revenue), copy.currency) == (
+        "purchase", "99.990000", "USD",
+    )  # fmt: skip
+    assert event.source == "system"
+    assert event.fields["skan_event"] == "purchase"
+    assert event.fields["skan_source_identifier"] == "5239"
+    assert event.fields["skan_did_win"] is True
+
+
+def test_the_network_is_the_partner_that_has_its_id_at_apple(owner) -> None:
+    with tenant(owner.organization.pk):
+        partner = make.make_partner()
+        partner.skadnetwork_ids = ["com.example.adattributionkit"]
+        partner.save()
+        campaign = make.make_campaign(owner.app, partner)
+        campaign.remote_campaign_id = "5239"
+        campaign.save()
+
+    send(GENUINE)
+
+    (copy,) = copies_of(owner)
+    (event,) = events_of(owner)
+    assert copy.partner_id == partner.pk
+    assert event.fields["attribution"] == {
+        "type": "click", "method": "skadnetwork", "partner": str(partner.public_id),
+        "partner_id": partner.pk, "partner_name": partner.name, "campaign_id": "5239",
+        "campaign_name": campaign.name,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"no", b"[]", b'"text"', b"null", b"{", b"\xff\xfe", b'{"a": NaN}', b"[" * 9000]
+)
+@pytest.mark.parametrize("path", [SKADNETWORK, ADATTRIBUTIONKIT])
+def test_what_is_no_json_object_is_refused(path, body) -> None:
+    answer = send(body, path)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, PROBLEM)
+
+
+def test_a_body_that_is_too_large_is_refused() -> None:
+    assert send({"app-id": "1" * 20_000}).status_code == 413
+    assert send(b"x" * (6 * 1024 * 1024)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ad-network-id": "\u0000"},
+        {"attribution-signature": "\u0000\u2063"},
+        {"transaction-id": "\U0001f600" * 1_000},
+        {"version": {"a": [1]}},
+        {"version": "\u0000" * 300},
+        {"app-id": GENUINE["app-id"], "redownload": [], "fidelity-type": 1.5},
+    ],
+)
+def test_garbage_in_a_copy_is_stored_as_what_it_is(owner, change) -> None:
+    answer = send({**GENUINE, **change})
+
+    assert answer.status_code == 200
+    (copy,) = copies_of(owner)
+    assert copy.signature_state in {"invalid", "unverifiable"}
+
+
+def test_garbage_beside_what_is_signed_is_left_out(owner) -> None:
+    answer = send({**GENUINE, "conversion-value": 10**400, "country-code": "\u0000\u0000"})
+
+    assert answer.status_code == 200
+    (copy,) = copies_of(owner)
+    assert (copy.signature_state, copy.conversion_value, copy.country) == ("valid", None, "")
+
+
+def test_a_device_that_sends_too_much_is_told_to_wait() -> None:
+    with override_settings(RATE_LIMIT_SDK_APP=Rate(1, 60)):
+        codes = [send(GENUINE).status_code for _ in range(3)]
+
+    assert codes == [200, 429, 429]
+
+
+def test_nobody_else_can_fill_the_place_for_unknown_apps() -> None:
+    with override_settings(RATE_LIMIT_UNKNOWN=Rate(1, 60)):
+        codes = [send(deepcopy(GENUINE)).status_code for _ in range(2)]
+
+    assert codes == [200, 429]
+
+
+def test_other_methods_are_refused() -> None:
+    answer = Client().get(SKADNETWORK)
+
+    assert answer.status_code == 405
