@@ -1,8 +1,10 @@
 """Rows for tests: each function takes only what matters to the test."""
 
 import itertools
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
@@ -23,7 +25,7 @@ from apps_registry.models import (
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules import save_rule
-from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models import CallbackRule, RuleStatus, SkanPostback
 
 _numbers = itertools.count(1)
 
@@ -120,3 +122,24 @@ def make_rule(url: str = "https://ads.example.com/postback", **fields: object) -
     )
     save_rule(rule, by=None)
     return rule
+
+
+def make_skan_postback(app: App, **fields: object) -> SkanPostback:
+    """Write a copy as the door would; each is of a transaction of its own."""
+    return SkanPostback.objects.create(
+        **{
+            "app": app,
+            "protocol": "skadnetwork",
+            "version": "4.0",
+            "network_id": "com.example",
+            "transaction_id": str(uuid.uuid4()),
+            "source_identifier": "5239",
+            "signature_state": "valid",
+            "digest": uuid.uuid4(),
+            "received_at": datetime.now(UTC),
+            "did_win": True,
+            "redownload": False,
+            "body": '{"version": "4.0"}',
+            **fields,
+        }
+    )

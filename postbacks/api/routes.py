@@ -21,6 +21,7 @@ from postbacks.api.rules import RuleViewSet
 from postbacks.api.schema import DocsView, SchemaView
 from postbacks.api.sdk_keys import SdkKeyViewSet
 from postbacks.api.signing_secrets import SigningSecretViewSet
+from postbacks.api.skan_postbacks import SkanPostbackViewSet
 from postbacks.middleware import own_transactions
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -35,6 +36,7 @@ router.register("v1/callback-rules", RuleViewSet, "callback-rule")
 router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signing-secret")
 router.register("v1/events", EventViewSet, "event")
 router.register("v1/postbacks", PostbackViewSet, "postback")
+router.register("v1/skan-postbacks", SkanPostbackViewSet, "skan-postback")
 router.register("v1/audit-log", AuditLogViewSet, "audit-entry")
 router.register("v1/members", MemberViewSet, "member")
 router.register("v1/invitations", InvitationViewSet, "invitation")

@@ -36,6 +36,7 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
     tenant = make.make_tenant()
     with tenant_of(tenant.organization.pk):
         make.make_campaign(tenant.app, make.make_partner(credentials={"api_key": "hidden-1234567"}))
+        make.make_skan_postback(tenant.app)
         rule = make.make_rule()
     make_postback(rule, report(tenant.sdk_key), attempts=1)
     make.make_invitation(tenant.organization)

@@ -56,6 +56,7 @@ RIGHTS = {
         "destroy": MANAGE,
     },
     "v1/invitations": {"list": READ, "retrieve": READ, "create": MANAGE, "destroy": MANAGE},
+    "v1/skan-postbacks": {"list": READ, "retrieve": READ},
     "v1/postbacks": {"list": READ, "retrieve": READ, "resend": RESEND},
 }
 REQUESTS = {
@@ -160,10 +161,16 @@ def _row(tenant, path, program):
         "v1/audit-log": lambda: _audit_entry(api),
         "v1/events": lambda: report(tenant.sdk_key),
         "v1/postbacks": lambda: _postback(tenant),
+        "v1/skan-postbacks": lambda: _skan_postback(tenant),
         "v1/members": lambda: _member(tenant),
         "v1/invitations": lambda: str(make.make_invitation(tenant.organization).public_id),
     }
     return makers[path]()
+
+
+def _skan_postback(tenant):
+    with tenant_of(tenant.organization.pk):
+        return str(make.make_skan_postback(tenant.app).public_id)
 
 
 def _member(tenant):

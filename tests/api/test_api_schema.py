@@ -74,6 +74,8 @@ def test_every_address_of_the_contract_is_described():
         "postbacks": {"get"},
         "postbacks/{id}": {"get"},
         "postbacks/{id}/resend": {"post"},
+        "skan-postbacks": {"get"},
+        "skan-postbacks/{id}": {"get"},
         "sdk-keys": {"get", "post"},
         "sdk-keys/{id}": {"get", "delete"},
         "sdk-keys/{id}/rotate": {"post"},

@@ -42,7 +42,6 @@ from postbacks.models import (
     PostbackStatus,
     RuleDevice,
     RulePace,
-    SkanPostback,
     Touchpoint,
     TouchpointKey,
     TouchpointSeen,
@@ -188,11 +187,9 @@ def _hear_of_apple(app: App, partner: Partner) -> None:
     ConversionMeaning.objects.create(
         app=app, first_value=10, last_value=19, event_name="purchase", least_revenue=5
     )
-    SkanPostback.objects.create(
-        app=app, partner=partner, protocol="skadnetwork", version="4.0", network_id="com.example",
-        transaction_id="transaction-1", signature_state="valid", digest=uuid.uuid4(),
-        received_at=datetime.now(UTC), source_identifier="5239", did_win=True, conversion_value=12,
-        event_name="purchase", least_revenue=5, currency="USD", body='{"version": "4.0"}',
+    make.make_skan_postback(
+        app, partner=partner, conversion_value=12, event_name="purchase", least_revenue=5,
+        currency="USD",
     )  # fmt: skip
 
 

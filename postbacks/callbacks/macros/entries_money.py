@@ -60,6 +60,21 @@ MONEY: Final[tuple[Macro, ...]] = (
         ("skan_transaction_id", TEXT, UUID, "Apple's id of the postback"),
         ("skan_signature", TEXT, "MEUCIQD", "Apple's signature"),
         ("skan_fidelity", INT, "1", "1 for a click, 0 for a view"),
+        ("skan_ad_type", TEXT, "click", "click or view, in both of Apple's frameworks"),
+        ("skan_protocol", TEXT, "skadnetwork", "skadnetwork or adattributionkit"),
+        ("skan_conversion_type", TEXT, "download", "download, redownload or re-engagement"),
+        ("skan_source_app_id", TEXT, "1234567891", "Apple's number of the app with the ad"),
+        ("skan_source_domain", TEXT, "example.com", "The site with the ad, since version 4"),
+        ("skan_event", TEXT, "purchase", "What the conversion value means to your app"),
+        ("skan_currency", TEXT, "USD", "The currency of what the conversion value means"),
+        ("skan_signature_state", TEXT, "valid", "What Apple's signature says of the copy"),
+        ("skan_payload", TEXT, '{"version":"4.0"}', "The copy as it came, to be verified"),
+    ),
+    *as_money(
+        skan_(
+            ("skan_least_revenue", DEC, "4.99", "What the conversion value earned at least"),
+            ("skan_most_revenue", DEC, "9.99", "What the conversion value earned at most"),
+        )
     ),
     *postback_(
         ("postback_id", TEXT, UUID, "This postback's id, the same over all attempts"),

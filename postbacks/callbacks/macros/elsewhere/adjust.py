@@ -80,6 +80,9 @@ _MACROS: Final = {
     "sk_transaction_id": "skan_transaction_id",
     "sk_attribution_signature": "skan_signature",
     "sk_fidelity_type": "skan_fidelity",
+    "sk_source_app_id": "skan_source_app_id",
+    "sk_source_domain": "skan_source_domain",
+    "sk_payload": "skan_payload",
 }
 
 ADJUST: Final = Vendor("adjust", "Adjust", "{", "}", MappingProxyType(_MACROS))

@@ -1,0 +1,97 @@
+"""Copies of Apple's postbacks, as they were verified and decoded when they came."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps_registry.models import App, Partner
+from apps_registry.roles import Right
+from postbacks.api.base import OrganizationViewSet
+from postbacks.api.fields import IdFilter, Moment, PublicId
+from postbacks.api.postbacks import TextOrNull
+from postbacks.api.query import Page
+from postbacks.models import SignatureState, SkanPostback, SkanProtocol
+
+_TRUTH = [("true", "Yes"), ("false", "No")]
+
+
+class SkanPostbackSerializer(serializers.ModelSerializer):
+    """A copy; `event_name` and revenue are what its conversion value meant when it came."""
+
+    id = serializers.UUIDField(source="public_id")
+    app = PublicId(read_only=True)
+    partner = PublicId(read_only=True, allow_null=True)
+    version = TextOrNull(allow_null=True)
+    campaign_id = TextOrNull(allow_null=True)
+    source_identifier = TextOrNull(allow_null=True)
+    source_app_id = TextOrNull(allow_null=True)
+    source_domain = TextOrNull(allow_null=True)
+    conversion_type = TextOrNull(allow_null=True)
+    ad_type = TextOrNull(allow_null=True)
+    coarse_value = TextOrNull(allow_null=True)
+    country = TextOrNull(allow_null=True)
+    event_name = TextOrNull(allow_null=True)
+    currency = TextOrNull(allow_null=True)
+    signature_remark = TextOrNull(source="remark", allow_null=True)
+    received_at = Moment()
+
+    class Meta:
+        model = SkanPostback
+        fields = (
+            "id", "app", "partner", "protocol", "version", "network_id", "transaction_id",
+            "sequence", "signature_state", "signature_remark", "duplicate_of", "received_at",
+            "campaign_id", "source_identifier", "source_app_id", "source_domain",
+            "conversion_type", "ad_type", "redownload", "did_win", "conversion_value",
+            "coarse_value", "country", "event_name", "least_revenue", "most_revenue", "currency",
+            "body",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class SkanPostbackPage(Page):
+    """Filters of copies; `since` is included, `until` is not."""
+
+    app = IdFilter(App)
+    partner = IdFilter(Partner)
+    protocol = serializers.ChoiceField(SkanProtocol.choices, required=False)
+    version = serializers.CharField(required=False)
+    network_id = serializers.CharField(required=False)
+    transaction_id = serializers.CharField(required=False)
+    source_identifier = serializers.CharField(required=False)
+    sequence = serializers.IntegerField(required=False, min_value=0, max_value=2)
+    signature_state = serializers.ChoiceField(SignatureState.choices, required=False)
+    did_win = serializers.ChoiceField(_TRUTH, required=False)
+    duplicate = serializers.ChoiceField(
+        _TRUTH, required=False, help_text="Whether another copy of the transaction came before."
+    )
+    since = Moment(required=False, help_text="Received at this time or later.")
+    until = Moment(required=False, help_text="Received before this time.")
+    lookups = {
+        "app": "app_id",
+        "partner": "partner_id",
+        "duplicate": "duplicate_of__isnull",
+        "since": "received_at__gte",
+        "until": "received_at__lt",
+    }
+
+    def validate_did_win(self, value: str) -> bool:
+        """Return the filter as the column has it."""
+        return value == "true"
+
+    def validate_duplicate(self, value: str) -> bool:
+        """Return whether the column is to be null."""
+        return value == "false"
+
+
+class SkanPostbackViewSet(OrganizationViewSet):
+    """Copies that devices brought of the postbacks that Apple sends to ad networks."""
+
+    model = SkanPostback
+    serializer_class = SkanPostbackSerializer
+    queries = {"list": SkanPostbackPage}
+    rights = {"list": Right.READ, "retrieve": Right.READ}
+    time_key = "received_at"
+
+    def get_queryset(self) -> Any:
+        """Return copies with their apps and partners."""
+        return super().get_queryset().prefetch_related("app", "partner")
