@@ -82,7 +82,12 @@ UNFOLD = {
                 "items": [
                     _page("Apps", "smartphone", "apps_registry.app", "apps_registry.bundleid"),
                     _page("Partners", "handshake", "apps_registry.partner"),
-                    _page("Campaigns", "campaign", "apps_registry.campaign"),
+                    _page(
+                        "Campaigns & links",
+                        "campaign",
+                        "apps_registry.campaign",
+                        "apps_registry.trackinglink",
+                    ),
                     _page("Callback rules", "rule_settings", "postbacks.callbackrule"),
                     {
                         "title": "Macros",

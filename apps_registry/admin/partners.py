@@ -4,12 +4,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.db.models import Field, Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from apps_registry.by_role import allowed
+from apps_registry.comma_list import CommaList
 from apps_registry.listing import HideArchived, LifecycleColumns, day
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.models.partners import HOST
@@ -18,32 +18,11 @@ from apps_registry.tenant_admin import ArchivingAdmin, TenantForm, TenantInline
 from apps_registry.theme import TextInput
 
 
-class HostsField(forms.CharField):
+class HostsField(CommaList):
     """Takes hosts with commas between them."""
 
-    def prepare_value(self, value: Any) -> str:
-        """Write the hosts in one line, and a mistake as it was typed."""
-        return ", ".join(value) if isinstance(value, list) else str(value or "")
-
-    def to_python(self, value: Any) -> Any:
-        """Return the hosts. Every text that is none is named."""
-        hosts = [host for part in str(value or "").split(",") if (host := part.strip())]
-        wrong = [host for host in hosts if not _is_host(host)]
-        if wrong:
-            raise ValidationError([f"“{host}” is not a host. {HOST.message}" for host in wrong])
-        return hosts
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        """Compare what would be stored."""
-        return self.prepare_value(initial) != str(data or "").strip()
-
-
-def _is_host(text: str) -> bool:
-    try:
-        HOST(text)
-    except ValidationError:
-        return False
-    return True
+    each = HOST
+    what = "a host"
 
 
 class CredentialForm(TenantForm):

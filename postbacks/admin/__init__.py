@@ -6,6 +6,7 @@ from postbacks.admin.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.installs import InstallAdmin
 from postbacks.admin.postbacks import PostbackAdmin
 from postbacks.admin.rules import CallbackRuleAdmin
+from postbacks.admin.tracking_links import TrackingLinkAdmin
 
 __all__ = [
     "AuditEntryAdmin",
@@ -15,4 +16,5 @@ __all__ = [
     "EventAdmin",
     "InstallAdmin",
     "PostbackAdmin",
+    "TrackingLinkAdmin",
 ]

@@ -16,6 +16,7 @@ from apps_registry.models import (
     Organization,
     Partner,
     SdkKey,
+    TrackingLink,
     User,
 )
 from apps_registry.tenancy import tenant
@@ -40,7 +41,7 @@ def _with_names() -> Story:
     """Give people and what they have set up a name that is markup."""
     story = live_through("Hostile")
     with tenant(story.organization_id):
-        for model in (App, Partner, Campaign, SdkKey, CallbackRule):
+        for model in (App, Partner, Campaign, TrackingLink, SdkKey, CallbackRule):
             for number, row in enumerate(model.objects.all()):
                 model.objects.filter(pk=row.pk).update(name=f"{HOSTILE}{number}")
     Organization.objects.filter(pk=story.organization_id).update(name=HOSTILE)
@@ -123,7 +124,7 @@ def test_a_hostile_text_is_text_before_and_after_an_action(
     assert code_in(question) + code_in(answer) == []
 
 
-@pytest.mark.parametrize("model", [App, Partner, Campaign, CallbackRule])
+@pytest.mark.parametrize("model", [App, Partner, Campaign, TrackingLink, CallbackRule])
 def test_a_hostile_text_is_text_on_the_page_after_a_form(
     story: Story, model: type[models.Model]
 ) -> None:

@@ -31,6 +31,7 @@ PAGES: dict[str, tuple[Right | None, Right | None, Right | None, dict[str, Right
     "apps_registry.Partner": (SET_UP, SET_UP, None, {"archive": SET_UP}),
     "apps_registry.SdkKey": (MANAGE, MANAGE, None, {"revoke": MANAGE}),
     "apps_registry.SigningSecret": (MANAGE, MANAGE, None, {"show": MANAGE}),
+    "apps_registry.TrackingLink": (SET_UP, SET_UP, None, {"archive": SET_UP}),
     "postbacks.CallbackRule": (
         SET_UP, SET_UP, None, {"switch_on": SET_UP, "pause": SET_UP, "archive": SET_UP},
     ),
@@ -51,6 +52,8 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
     "apps_registry/invitation/%(pk)s/resend/": ("POST", MANAGE),
     "apps_registry/invitation/%(pk)s/revoke/": ("POST", MANAGE),
     "apps_registry/sdkkey/%(object_id)s/rotate/": ("GET", MANAGE),
+    "apps_registry/trackinglink/%(object_id)s/qr.svg": ("GET", READ),
+    "apps_registry/trackinglink/%(object_id)s/qr.png": ("GET", READ),
     "postbacks/postback/%(object_id)s/details/": ("GET", READ),
     "postbacks/postback/%(object_id)s/resend/": ("GET", RESEND),
     "postbacks/callbackrule/preview/": ("POST", SET_UP),

@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db import connection, models
 from django.utils.text import slugify
 
+from apps_registry.models.tracking_links import new_token
 from apps_registry.tenancy import TenantModel, tenant
 from apps_registry.tenant_admin import ArchivingAdmin
 from postbacks import roles
@@ -80,6 +81,8 @@ def test_its_name_is_free_again(model: type[TenantModel]) -> None:
     with tenant(story.organization_id):
         successor = model.objects.get(pk=story.keys[model][0])
         successor.pk, successor.public_id, successor.status = None, uuid.uuid4(), "active"  # type: ignore[attr-defined]
+        if hasattr(successor, "token"):
+            successor.token = new_token()
         successor.save(force_insert=True)
 
         assert model.objects.count() == 2

@@ -1,0 +1,118 @@
+"""The parameters that a network adds to a link: read, checked, and explained one by one."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from postbacks.callbacks.partner_templates import template_named
+
+LONGEST = 2_000
+_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_DEVICE = "An install on a device with the same ID is credited to this click."
+_CLICK = (
+    "The network's own ID of the click. It goes back to the network with the install, so that it "
+    "knows which click earned it."
+)
+
+# What we read ourselves, by the names of other vendors too; the macro is empty where the
+# parameter is kept under its own name alone.
+_KNOWN: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("click_id", "clickid", "cl", "external_click_id", "transaction_id", "af_click_id"),
+        ("click_id", _CLICK),
+    ),
+    **dict.fromkeys(
+        (
+            "advertising_id", "gaid", "gps_adid", "aifa", "google_aid", "gaid_raw", "idfa",
+            "ios_ifa", "ifa_raw", "oaid", "fire_adid", "idfv",
+        ),
+        ("", _DEVICE),
+    ),
+    **dict.fromkeys(
+        ("site_id", "af_siteid", "siteid"),
+        ("site_id", "Where the ad was shown: the network's ID of the app or site."),
+    ),
+    **dict.fromkeys(
+        ("creative", "creative_name", "ad", "af_ad"),
+        ("creative_name", "Which ad was clicked."),
+    ),
+    **dict.fromkeys(
+        ("ip", "ip_address", "af_ip", "device_ip"),
+        ("", "The device's address, where the network's server reports the click."),
+    ),
+    **dict.fromkeys(
+        ("ua", "user_agent", "af_ua", "device_ua"),
+        ("", "The device's browser, where the network's server reports the click."),
+    ),
+    "deep_link": ("", "What the app opens instead of the link's own deep link."),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LinkParameter:
+    """One parameter: its name, what the network puts there, and what becomes of it."""
+
+    name: str
+    value: str
+    macros: tuple[str, ...]
+    meaning: str
+
+
+def tidied(text: str) -> str:
+    """Return parameters without what belongs to the address around them."""
+    return text.strip().lstrip("?&").rstrip("&")
+
+
+def problems(text: str) -> Iterator[str]:
+    """Yield what is wrong with parameters, one sentence each."""
+    if len(text) > LONGEST:
+        yield f"These are {len(text):,} characters; browsers and networks take {LONGEST:,}."
+    if re.search(r"[\s#]", text) or not text.isprintable():
+        yield "Leave out spaces, line breaks and “#”; write %20 for a space."
+        return
+    seen: set[str] = set()
+    for piece in text.split("&") if text else ():
+        name, _, value = piece.partition("=")
+        yield from _problems_of(name, value, is_repeated=name in seen)
+        seen.add(name)
+
+
+def _problems_of(name: str, value: str, *, is_repeated: bool) -> Iterator[str]:
+    if not _NAME.fullmatch(name):
+        yield f"“{name[:80]}” is no name of a parameter. Write name=value, with & between pairs."
+    elif is_repeated:
+        yield f"“{name}” is there twice; which of them should count?"
+    elif not value:
+        yield f"“{name}” has no value. Write the network's macro there, as in {name}={{macro}}."
+    elif "{{" in value:
+        yield (
+            f"“{value[:80]}” is a macro of callback rules. The network knows only its own, for "
+            "example {clickid}."
+        )
+
+
+def explained(text: str) -> tuple[LinkParameter, ...]:
+    """Return each parameter with what rules get of it."""
+    pairs = (piece.partition("=") for piece in tidied(text).split("&") if piece)
+    return tuple(_explained(name, value) for name, _, value in pairs)
+
+
+def _explained(name: str, value: str) -> LinkParameter:
+    macro, meaning = _KNOWN.get(name.lower(), ("", "Kept as it comes, for your callback rules."))
+    own = f"click.{name}"
+    macros = tuple("{{" + it + "}}" for it in (macro, own) if it)
+    return LinkParameter(name, value, macros, meaning)
+
+
+def has_click_id(text: str) -> bool:
+    """Tell whether the network says which click it is."""
+    return any("{{click_id}}" in it.macros for it in explained(text))
+
+
+def parameters_of_template(name: str) -> str:
+    """Return the parameters that a partner template knows; empty where it knows none."""
+    template = template_named(name) if name else None
+    if template is None:
+        return ""
+    known = [it for it in template.click_macros if it.macro]
+    return "&".join(f"{it.parameter}={it.macro}" for it in known)
