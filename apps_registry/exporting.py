@@ -6,6 +6,7 @@ memory does not grow with the list.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from html import unescape
 from typing import Any, ClassVar
 
@@ -69,8 +70,15 @@ class Exporting(theme.ModelAdmin):
         has_id = any(field.name == "public_id" for field in self.opts.fields)
         headings = [self._heading(name) for name in columns]
         return ["ID", *headings] if has_id else headings, self._portions(
-            rows, keys, ["public_id", *columns] if has_id else columns, organization_id
+            rows,
+            keys,
+            ["public_id", *columns] if has_id else columns,
+            organization_id,
+            partial(self.prepare_rows, request),
         )
+
+    def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Read for some rows at once what their columns show beside the table's own."""
 
     def _portions(
         self,
@@ -78,10 +86,12 @@ class Exporting(theme.ModelAdmin):
         keys: Sequence[int],
         columns: Sequence[str],
         organization_id: int,
+        prepare: Callable[[Sequence[Any]], None],
     ) -> Iterator[Sequence[Sequence[object]]]:
         for some in csv_text.chunks(keys[: csv_text.MOST_ROWS]):
             with tenant(organization_id):
                 found = {row.pk: row for row in rows.filter(pk__in=some)}
+                prepare(list(found.values()))
                 portion = [
                     [self._value(found[key], name) for name in columns]
                     for key in some

@@ -2,7 +2,6 @@
 
 from apps_registry.admin.api_tokens import ApiTokenAdmin
 from apps_registry.admin.apps import AppAdmin, BundleIdAdmin
-from apps_registry.admin.campaigns import CampaignAdmin
 from apps_registry.admin.invitations import InvitationAdmin
 from apps_registry.admin.members import MembershipAdmin
 from apps_registry.admin.organizations import OrganizationAdmin
@@ -14,7 +13,6 @@ __all__ = [
     "ApiTokenAdmin",
     "AppAdmin",
     "BundleIdAdmin",
-    "CampaignAdmin",
     "InvitationAdmin",
     "MembershipAdmin",
     "OrganizationAdmin",

@@ -2,6 +2,7 @@
 
 from postbacks.admin.attempts import DeliveryAttemptAdmin
 from postbacks.admin.audit_log import AuditEntryAdmin
+from postbacks.admin.campaigns import CampaignAdmin
 from postbacks.admin.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.installs import InstallAdmin
 from postbacks.admin.postbacks import PostbackAdmin
@@ -11,6 +12,7 @@ from postbacks.admin.tracking_links import TrackingLinkAdmin
 __all__ = [
     "AuditEntryAdmin",
     "CallbackRuleAdmin",
+    "CampaignAdmin",
     "DecisionFailureAdmin",
     "DeliveryAttemptAdmin",
     "EventAdmin",

@@ -1,0 +1,138 @@
+"""What the page of a campaign shows: its figures, its links, and who is told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from django.db.models import Q
+
+from apps_registry.models import Campaign, TrackingLink
+from apps_registry.tenancy import Lifecycle
+from postbacks.insights import days_chart, wording
+from postbacks.insights.campaign_figures import By, Figures, read_figures, total
+from postbacks.insights.days_chart import DaysChart
+from postbacks.insights.periods import PERIODS, Period
+from postbacks.models import CallbackRule, RuleStatus
+
+NONE = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure with its name, and what more there is to say."""
+
+    label: str
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A day's or a link's figures as people read them."""
+
+    name: str
+    clicks: str
+    impressions: str
+    installs: str
+    rate: str
+    events: str
+    revenue: str
+    link: TrackingLink | None = None
+
+    @classmethod
+    def of(cls, name: str, figures: Figures, link: TrackingLink | None = None) -> "Row":
+        """Return figures in words."""
+        percent = figures.rate_percent
+        return cls(
+            name=name,
+            clicks=wording.number(figures.clicks),
+            impressions=wording.number(figures.impressions),
+            installs=wording.number(figures.installs),
+            rate=NONE if percent is None else wording.percent(percent),
+            events=wording.number(figures.events),
+            revenue=str(figures.revenue),
+            link=link,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPage:
+    """All that the template needs to know of a campaign."""
+
+    campaign: Campaign
+    period: Period
+    periods: tuple[tuple[str, str], ...]
+    figures: tuple[Figure, ...]
+    charts: tuple[DaysChart, ...]
+    days: tuple[Row, ...]
+    links: tuple[Row, ...]
+    rules: tuple[CallbackRule, ...]
+
+    @property
+    def is_archived(self) -> bool:
+        """Tell whether the campaign is out of use."""
+        return self.campaign.status == Lifecycle.ARCHIVED
+
+
+def campaign_page(campaign: Campaign, period: Period) -> CampaignPage:
+    """Return the page of a campaign that is saved."""
+    by_day = read_figures([campaign.pk], period, by=By.DAY)
+    by_link = read_figures([campaign.pk], period, by=By.LINK)
+    whole = total(list(by_day.values()))
+    return CampaignPage(
+        campaign=campaign,
+        period=period,
+        periods=tuple((key, label) for key, (_, label) in PERIODS.items()),
+        figures=_figures(whole),
+        charts=_charts(by_day, period.days) if by_day and len(period.days) > 1 else (),
+        days=tuple(_day_row(day, by_day) for day in reversed(period.days)) if by_day else (),
+        links=_link_rows(campaign, by_link),
+        rules=_rules(campaign),
+    )
+
+
+def _figures(whole: Figures) -> tuple[Figure, ...]:
+    row = Row.of("", whole)
+    refused = f"{wording.number(whole.refused)} more refused" if whole.refused else ""
+    returns = f"{wording.number(whole.returns)} more came back" if whole.returns else ""
+    return (
+        Figure("Clicks", row.clicks, refused),
+        Figure("Impressions", row.impressions),
+        Figure("Installs", row.installs, returns),
+        Figure("Rate", row.rate, "installs of 100 clicks"),
+        Figure("Events", row.events, "after the install"),
+        Figure("Revenue", row.revenue, "US dollars by each day's rate"),
+    )
+
+
+def _charts(by_day: Mapping[date, Figures], days: Sequence[date]) -> tuple[DaysChart, ...]:
+    of = [by_day.get(day, Figures()) for day in days]
+    return (
+        days_chart.draw("Clicks", days, [it.clicks for it in of]),
+        days_chart.draw("Installs", days, [it.installs for it in of]),
+    )
+
+
+def _day_row(day: date, by_day: Mapping[date, Figures]) -> Row:
+    return Row.of(days_chart.day_name(day), by_day.get(day, Figures()))
+
+
+def _link_rows(campaign: Campaign, by_link: Mapping[int | None, Figures]) -> tuple[Row, ...]:
+    """Return links in use, and archived ones that still bring something."""
+    links = TrackingLink.objects.filter(campaign=campaign).order_by("status", "name", "pk")
+    rows = [
+        Row.of(link.name, by_link.get(link.pk, Figures()), link)
+        for link in links
+        if link.status == Lifecycle.ACTIVE or link.pk in by_link
+    ]
+    if None in by_link:
+        rows.append(Row.of("Without a link", by_link[None]))
+    return tuple(rows)
+
+
+def _rules(campaign: Campaign) -> tuple[CallbackRule, ...]:
+    """Return the rules that tell the campaign's partner of this app."""
+    rules = CallbackRule.objects.filter(
+        Q(app=None) | Q(app=campaign.app_id), partner=campaign.partner_id
+    )
+    return tuple(rules.exclude(status=RuleStatus.ARCHIVED).order_by("name", "pk"))

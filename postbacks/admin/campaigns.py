@@ -1,0 +1,185 @@
+"""The pages of campaigns: what each brought, and what it is made of."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from apps_registry.by_role import allowed, membership_of
+from apps_registry.listing import HideArchived, LifecycleColumns
+from apps_registry.models import Campaign, TrackingLink
+from apps_registry.roles import Right
+from apps_registry.tenancy import Lifecycle
+from apps_registry.tenant_admin import ArchivingAdmin, TenantRelatedFilter
+from postbacks.admin.campaign_page import NONE, campaign_page
+from postbacks.insights import wording
+from postbacks.insights.campaign_figures import By, Figures, read_figures
+from postbacks.insights.periods import PERIODS, USUAL, Period, period_of
+
+_PERIOD = "period"
+
+
+class PeriodFilter(admin.SimpleListFilter):
+    """Says over which days figures are counted; all campaigns stay in the list."""
+
+    title = "period"
+    parameter_name = _PERIOD
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        """Offer the periods."""
+        return [(key, label) for key, (_, label) in PERIODS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        """Return all rows."""
+        return queryset
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        """Yield the periods; the usual one is what an address without a choice shows."""
+        asked = self.value() if self.value() in PERIODS else USUAL
+        for key, label in self.lookup_choices:
+            yield {
+                "selected": key == asked,
+                "query_string": changelist.get_query_string({_PERIOD: str(key)}),
+                "display": label,
+            }
+
+
+class FiguredList(ChangeList):
+    """A list whose rows get their figures a page at a time."""
+
+    model_admin: "CampaignAdmin"
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the rows of the page, and what they brought."""
+        super().get_results(request)
+        self.model_admin.prepare_rows(request, list(self.result_list))
+
+
+if TYPE_CHECKING:
+
+    class _Figured(Campaign):
+        figures: Figures
+        links: int
+
+
+@admin.register(Campaign)
+class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
+    """Partners' promotions of apps."""
+
+    nothing_yet = (
+        "Add a campaign once you have an app and a partner, so that installs can be credited to it."
+    )
+    list_display = [
+        "name", "app", "partner", "links", "clicks", "impressions", "installs", "rate", "events",
+        "revenue", "state",
+    ]  # fmt: skip
+    list_select_related = ["app", "partner"]
+    list_filter = [
+        PeriodFilter,
+        HideArchived,
+        ("app", TenantRelatedFilter),
+        ("partner", TenantRelatedFilter),
+    ]
+    list_fullwidth = True
+    search_fields = ["name", "remote_campaign_id"]
+    search_help_text = "Name or the network's campaign ID"
+    ordering = ["name"]
+    fixed_fields = ("app", "partner")
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["name", "app", "partner", "remote_campaign_id"],
+                "description": "A partner's promotion of one app. App and partner stay as they are "
+                "once the campaign is saved, since installs are credited to it.",
+            },
+        )
+    ]
+    facts = ("public_id", "state", "created")
+    readonly_fields = facts
+
+    class Media:
+        css = {"all": ["postbacks/overview.css", "postbacks/campaigns.css"]}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """List rows with their figures."""
+        return FiguredList
+
+    def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Read what some campaigns brought, and how many links they have."""
+        keys = [row.pk for row in rows]
+        figures = read_figures(keys, _period(request), by=By.CAMPAIGN)
+        in_use = TrackingLink.objects.filter(campaign__in=keys, status=Lifecycle.ACTIVE)
+        links = dict(in_use.values_list("campaign").annotate(Count("pk")).order_by())
+        for row in rows:
+            row.figures = figures.get(row.pk, Figures())
+            row.links = links.get(row.pk, 0)
+
+    @admin.display(description="links")
+    def links(self, row: "_Figured") -> int:
+        """Show how many links are in use."""
+        return row.links
+
+    @admin.display(description="clicks")
+    def clicks(self, row: "_Figured") -> str:
+        """Show clicks without those that were refused."""
+        return wording.number(row.figures.clicks)
+
+    @admin.display(description="impressions")
+    def impressions(self, row: "_Figured") -> str:
+        """Show impressions."""
+        return wording.number(row.figures.impressions)
+
+    @admin.display(description="installs")
+    def installs(self, row: "_Figured") -> str:
+        """Show new installs."""
+        return wording.number(row.figures.installs)
+
+    @admin.display(description="rate")
+    def rate(self, row: "_Figured") -> str:
+        """Show how many of a hundred clicks became installs."""
+        percent = row.figures.rate_percent
+        return NONE if percent is None else wording.percent(percent)
+
+    @admin.display(description="events")
+    def events(self, row: "_Figured") -> str:
+        """Show what people did in the app."""
+        return wording.number(row.figures.events)
+
+    @admin.display(description="revenue")
+    def revenue(self, row: "_Figured") -> str:
+        """Show what they paid."""
+        return str(row.figures.revenue)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Show what the campaign brought above the form that it is made of."""
+        campaign = kwargs.get("obj")
+        if isinstance(campaign, Campaign):
+            saved = Campaign.objects.select_related("app", "partner").get(pk=campaign.pk)
+            context["page"] = campaign_page(saved, _period(request))
+            context["may_set_up"] = allowed(request, Right.SET_UP)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def response_add(
+        self, request: HttpRequest, obj: Campaign, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Go on at the campaign's page, which says what comes next."""
+        if "_addanother" in request.POST or "_popup" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        self.message_user(request, f"{obj} is added. Now it needs a tracking link.")
+        address = reverse("admin:apps_registry_campaign_change", args=[str(obj.pk)])
+        return HttpResponseRedirect(address)
+
+
+def _period(request: HttpRequest) -> Period:
+    membership = membership_of(request)
+    zone = membership.organization.time_zone if membership else "UTC"
+    return period_of(request.GET.get(_PERIOD, ""), now=datetime.now(UTC), zone=ZoneInfo(zone))

@@ -1,0 +1,68 @@
+"""Touchpoints, installs and events at given moments, as intake and pipeline would leave them."""
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+
+from apps_registry.models import TrackingLink
+from apps_registry.tenancy import tenant
+from postbacks import roles
+from postbacks.models import Event, EventKey, Install, Touchpoint
+from tests.database import as_role
+from tests.insights.logs import make_day
+
+
+def make_touches(
+    link: TrackingLink, *moments: datetime, kind: str = "click", **fields: object
+) -> list[Touchpoint]:
+    """Write a touchpoint of a link for each moment."""
+    for moment in moments:
+        make_day(moment)
+    with as_role(roles.WORKER), tenant(link.organization_id):
+        campaign = link.campaign
+        return [
+            Touchpoint.objects.create(
+                **{
+                    "public_id": uuid.uuid4(), "app_id": campaign.app_id,
+                    "partner_id": campaign.partner_id, "campaign": campaign, "link": link,
+                    "kind": kind, "source": "link", "occurred_at": moment, "received_at": moment,
+                    **fields,
+                }
+            )
+            for moment in moments
+        ]  # fmt: skip
+
+
+def make_install(
+    link: TrackingLink, at: datetime, *, device: str = "", **fields: object
+) -> Install:
+    """Write an install that is credited to a link."""
+    make_day(at)
+    with as_role(roles.WORKER), tenant(link.organization_id):
+        return Install.objects.create(
+            **{
+                "app_id": link.campaign.app_id, "device": device or str(uuid.uuid4()),
+                "installed_at": at, "event_received_at": at, "event_ref": 1,
+                "attribution_type": "click", "method": "click_id",
+                "partner_id": link.campaign.partner_id, "campaign": link.campaign, "link": link,
+                **fields,
+            }
+        )  # fmt: skip
+
+
+def make_event(
+    link: TrackingLink, at: datetime, *, device: str, name: str = "purchase",
+    revenue: str | None = None, currency: str = "", **fields: object,
+) -> Event:  # fmt: skip
+    """Write an event of a device, as its app would report it."""
+    make_day(at)
+    with as_role(roles.WORKER), tenant(link.organization_id):
+        app_id = link.campaign.app_id
+        key = EventKey.objects.create(app_id=app_id, event_id=uuid.uuid4(), received_at=at)
+        return Event.objects.create(
+            **{
+                "id": key.pk, "app_id": app_id, "event_id": key.event_id, "event_name": name,
+                "event_time": at, "received_at": at, "source": "sdk", "device": device,
+                "revenue": Decimal(revenue) if revenue else None, "currency": currency, **fields,
+            }
+        )  # fmt: skip
