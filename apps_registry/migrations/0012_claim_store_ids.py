@@ -56,9 +56,7 @@ DROP FUNCTION find_store_owner(text), is_store_id_claimed(text), find_disputed_c
 
 class Migration(migrations.Migration):
 
-    dependencies = [
-        ('apps_registry', '0009_create_tracking_links'),
-    ]
+    dependencies = [("apps_registry", "0009_create_tracking_links")]
 
     operations = [
         migrations.AddField(

@@ -19,8 +19,8 @@ SELECT protect_tenant_table('skan_postback', 'SELECT, INSERT');
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apps_registry', '0012_claim_store_ids'),
-        ('postbacks', '0011_create_touchpoints'),
+        ("apps_registry", "0012_claim_store_ids"),
+        ("postbacks", "0011_create_touchpoints"),
     ]
 
     operations = [
