@@ -11,7 +11,7 @@ _RIGHTS = {
     # Rates are everybody's to read; only the command that loads them adds some.
     "exchange_rate": ("SELECT", "SELECT, INSERT"),
     # The door keeps them and the operator reads; workers hand them over and forget them.
-    "unclaimed_copy": ("SELECT, INSERT", "SELECT, DELETE"),
+    "unclaimed_copy": ("SELECT, INSERT", "SELECT, INSERT, DELETE"),
 }
 
 DAYS_AHEAD = 8  # today and a week

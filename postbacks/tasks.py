@@ -22,6 +22,8 @@ from postbacks.callbacks import rendering
 from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.http import Sender
 from postbacks.delivery.pump import Pump
+from postbacks.intake.skadnetwork.handing_over import hand_over_copies
+from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
 from postbacks.intake.undecided import bring_back
 from postbacks.limits import caches, stores
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
@@ -64,6 +66,7 @@ def housekeeping() -> None:
         database.forget_old_event_keys,
         stores.forget_old_counts,
         caches.forget_old_entries,
+        forget_old_copies,
     ):
         while forget():
             pass
@@ -126,7 +129,9 @@ def forget_waiting_tasks(*, cluster: str) -> None:
 
 
 class _Beat:
-    """Gives a pump's sign of life, and brings events back whose decision had failed."""
+    """Gives a pump's sign of life, and brings back what waits: events whose decision had failed,
+    and copies of Apple's whose app was nobody's.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -137,6 +142,7 @@ class _Beat:
             self.next_bring_back = time.monotonic() + _BRING_BACK_SECONDS
             with transaction.atomic():
                 bring_back()
+            hand_over_copies()
         return not WorkerHeartbeat.beat(self.name) and not _supervisor_is_gone()
 
 

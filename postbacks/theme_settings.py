@@ -130,6 +130,12 @@ UNFOLD = {
                         "link": reverse_lazy("admin:organizations"),
                         "active": _shows("organizations"),
                     },
+                    {
+                        "title": "Store IDs",
+                        "icon": "storefront",
+                        "link": reverse_lazy("admin:store_ids"),
+                        "active": _shows("store-ids"),
+                    },
                 ],
             },
         ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.db import connection, models
 from django.db.models import Q
+from django.utils import timezone
 
 from apps_registry.tenancy import Lifecycle, TenantModel
 
@@ -58,6 +59,11 @@ class StoreClaim(TenantModel):
     def __str__(self) -> str:
         return self.store_id
 
+    def decide(self, state: "ClaimState", *, by: str) -> None:
+        """Write down what an operator has decided about the claim."""
+        self.state, self.decided_by, self.decided_at = state, by, timezone.now()
+        self.save()
+
 
 def store_number(app: "App") -> str:
     """Return the number under which Apple reports an app; nothing for one that it can't report."""
@@ -76,7 +82,7 @@ def settle_claims(app: "App") -> None:
 
 
 def _claim(app: "App", number: str) -> None:
-    _lock(number)
+    lock_number(number)
     held = StoreClaim.objects.filter(store_id=number).first()
     if held is None:
         state = ClaimState.WAITING if _is_claimed(number) else ClaimState.STANDING
@@ -88,7 +94,7 @@ def _claim(app: "App", number: str) -> None:
 
 def _let_go(claim: StoreClaim) -> None:
     """Hand a claim to another app of the organization, or end it; a refusal is remembered."""
-    _lock(claim.store_id)
+    lock_number(claim.store_id)
     apps = type(claim.app).objects.filter(status=Lifecycle.ACTIVE).order_by("pk")
     heir = next((app for app in apps if store_number(app) == claim.store_id), None)
     if heir is not None:
@@ -98,7 +104,7 @@ def _let_go(claim: StoreClaim) -> None:
         claim.delete()
 
 
-def _lock(number: str) -> None:
+def lock_number(number: str) -> None:
     """Have everybody who claims this number wait for the end of our transaction."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -16,11 +16,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
 
+from apps_registry.acting import acting
 from apps_registry.models import Organization
 from postbacks import visits
 from postbacks.insights.installation import installation
+from postbacks.intake.skadnetwork import unclaimed
 from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of, own_transactions
-from postbacks.operating import organizations
+from postbacks.operating import organizations, store_ids
 
 PAGE_SIZE = 25
 View = Callable[..., HttpResponse]
@@ -33,6 +35,8 @@ def addresses() -> list[URLPattern]:
         path("organizations/", list_organizations, name="organizations"),
         path("organizations/<uuid:organization>/enter/", enter, name="enter_organization"),
         path("leave-organization/", leave, name="leave_organization"),
+        path("store-ids/", list_store_ids, name="store_ids"),
+        path("store-ids/decide/", decide_store_id, name="decide_store_id"),
     ]
 
 
@@ -69,6 +73,14 @@ class EntryForm(forms.Form):
         initial="look",
         widget=forms.RadioSelect,
     )
+
+
+class DecisionForm(forms.Form):
+    """What an operator decides about a claim."""
+
+    organization = forms.UUIDField()
+    store_id = forms.CharField(max_length=19)
+    decision = forms.ChoiceField(choices=[("approve", "Approve"), ("refuse", "Refuse")])
 
 
 @for_operators
@@ -114,6 +126,40 @@ def leave(request: HttpRequest) -> HttpResponse:
     visits.end(request)
     messages.success(request, "You have left the organization.")
     return HttpResponseRedirect(reverse("admin:organizations"))
+
+
+@for_operators
+@require_http_methods(["GET", "HEAD"])
+def list_store_ids(request: HttpRequest) -> HttpResponse:
+    """Show which claims wait, and of which unknown apps copies came."""
+    context: dict[str, object] = {
+        "disputes": store_ids.disputes(),
+        "unknown": store_ids.unknown_apps(),
+        "days": unclaimed.KEPT.days,
+    }
+    return _page(request, "store_ids", "Store IDs", context)
+
+
+@for_operators
+@require_POST
+def decide_store_id(request: HttpRequest) -> HttpResponse:
+    """Give an app to an organization, or refuse its claim."""
+    form = DecisionForm(request.POST)
+    user = visits.operator_of(request)
+    if user is None or not form.is_valid():
+        raise SuspiciousOperation("The decision can't be read.")
+    said = form.cleaned_data
+    organization = get_object_or_404(Organization, public_id=said["organization"])
+    approve = said["decision"] == "approve"
+    try:
+        with acting(visits.actor(request, user)):
+            store_ids.decide(organization, said["store_id"], approve=approve, by=user.email)
+    except store_ids.NothingToDecideError:
+        messages.warning(request, "This claim is gone or stands by now.")
+    else:
+        done = f"has {said['store_id']} now." if approve else f"is refused {said['store_id']}."
+        messages.success(request, f"{organization} {done}")
+    return HttpResponseRedirect(reverse("admin:store_ids"))
 
 
 def _page(

@@ -48,6 +48,8 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
     "configuration/import/": ("GET", MANAGE),
     "installation/": ("GET", None),
     "organizations/": ("GET", None),
+    "store-ids/": ("GET", None),
+    "store-ids/decide/": ("POST", None),
     "organizations/%(organization)s/enter/": ("POST", None),
     "apps_registry/invitation/%(pk)s/resend/": ("POST", MANAGE),
     "apps_registry/invitation/%(pk)s/revoke/": ("POST", MANAGE),

@@ -15,13 +15,11 @@ from apps_registry.models import App, Campaign, ConversionMeaning, Partner
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks import statements
 from postbacks.ids import uuid7
-from postbacks.intake.skadnetwork import announcing
+from postbacks.intake.skadnetwork import announcing, unclaimed
 from postbacks.intake.skadnetwork.copies import Copy
 from postbacks.intake.skadnetwork.meaning import Line, Meaning, meaning_of
 from postbacks.intake.skadnetwork.reading import read_body, read_copy
-from postbacks.models import SignatureState, SkanPostback, UnclaimedCopy
-
-MOST_KEPT = 1_000  # of an app that nobody has: anybody could send as many
+from postbacks.models import SignatureState, SkanPostback
 
 _OWNER = "SELECT organization_id, app_id FROM find_store_owner(%(number)s)"
 _ENDINGS = (".skadnetwork", ".adattributionkit")
@@ -39,17 +37,11 @@ def record_copy(body: bytes, *, before_keeping: Callable[[], None] = lambda: Non
     owner = find_owner(copy.store_id)
     if owner is None:
         before_keeping()
-        _keep(copy, body=body.decode(), received_at=now)
+        unclaimed.keep(copy.store_id, body=body.decode(), received_at=now)
         return
     organization_id, app_id = owner
     with tenant(organization_id):
         store_copy(copy, app_id=app_id, body=body.decode(), received_at=now)
-
-
-def _keep(copy: Copy, *, body: str, received_at: datetime) -> None:
-    kept = UnclaimedCopy.objects.filter(store_id=copy.store_id)
-    if kept[:MOST_KEPT].count() < MOST_KEPT:
-        UnclaimedCopy.objects.create(store_id=copy.store_id, received_at=received_at, body=body)
 
 
 def find_owner(store_id: str) -> tuple[int, int] | None:
