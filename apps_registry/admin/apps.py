@@ -10,10 +10,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
+from apps_registry.admin.conversions import CoarseInline, FineInline
 from apps_registry.by_role import allowed
 from apps_registry.first_calls import first_event
 from apps_registry.listing import CreatedColumn, HideArchived, LifecycleColumns
-from apps_registry.models import App, BundleId, SdkKey
+from apps_registry.models import App, BundleId, ClaimState, Platform, SdkKey
+from apps_registry.models.store_claims import store_number
 from apps_registry.roles import Right
 from apps_registry.tenant_admin import (
     ArchivingAdmin,
@@ -32,6 +34,15 @@ class BundleIdInline(TenantInline):
     hide_title = True
     explained = "The names by which stores know the app. Events that name one belong to this app."
     right_to_delete = Right.SET_UP
+
+
+_COPIES = {
+    ClaimState.STANDING: "Copies of Apple's postbacks with this store ID come to this app.",
+    ClaimState.WAITING: (
+        "Another organization has this store ID. No copies come until the operator has decided."
+    ),
+    ClaimState.REFUSED: "The operator has decided that this store ID is another organization's.",
+}
 
 
 @admin.register(App)
@@ -60,9 +71,25 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
             },
         ),
     ]
-    facts = ("public_id", "state", "created")
+    facts = ("public_id", "apples_copies", "state", "created")
     readonly_fields = facts
     inlines = [BundleIdInline]
+
+    def get_inlines(self, request: HttpRequest, obj: models.Model | None) -> list[Any]:
+        """Ask for the meaning of conversion values where Apple has them."""
+        has_values = isinstance(obj, App) and obj.platform == Platform.IOS
+        return [*self.inlines, *([FineInline, CoarseInline] if has_values else [])]
+
+    @admin.display(description="Apple's copies")
+    def apples_copies(self, app: App) -> str:
+        """Say whether copies of Apple's postbacks come to this app."""
+        claim = app.store_claims.first()
+        if claim is not None:
+            return _COPIES[ClaimState(claim.state)]
+        number = store_number(app)
+        if number:
+            return "They go to another app of yours with the same store ID."
+        return "They come to an iOS app with the number that Apple gave it as its store ID."
 
     def formfield_for_dbfield(
         self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any

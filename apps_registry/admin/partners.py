@@ -12,7 +12,7 @@ from apps_registry.by_role import allowed
 from apps_registry.comma_list import CommaList
 from apps_registry.listing import HideArchived, LifecycleColumns, day
 from apps_registry.models import Partner, PartnerCredential
-from apps_registry.models.partners import HOST
+from apps_registry.models.partners import HOST, NETWORK_ID
 from apps_registry.roles import Right
 from apps_registry.tenant_admin import ArchivingAdmin, TenantForm, TenantInline
 from apps_registry.theme import TextInput
@@ -23,6 +23,13 @@ class HostsField(CommaList):
 
     each = HOST
     what = "a host"
+
+
+class NetworkIdsField(CommaList):
+    """Takes the names that Apple has for a network."""
+
+    each = NETWORK_ID
+    what = "an ID of a network"
 
 
 class CredentialForm(TenantForm):
@@ -100,7 +107,7 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
         (
             None,
             {
-                "fields": ["name", "allowed_hosts"],
+                "fields": ["name", "allowed_hosts", "skadnetwork_ids"],
                 "description": "Callback rules send their postbacks to a partner, and may use its "
                 "credentials.",
             },
@@ -113,13 +120,20 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
     def formfield_for_dbfield(
         self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> forms.Field | None:
-        """Take the hosts in one line."""
+        """Take lists in one line."""
         if db_field.name == "allowed_hosts":
             return HostsField(
                 label="Allowed hosts",
                 required=False,
                 help_text=db_field.help_text,
                 widget=TextInput(attrs={"placeholder": "ads.example.com, *.example.net"}),
+            )
+        if db_field.name == "skadnetwork_ids":
+            return NetworkIdsField(
+                label="SKAdNetwork IDs",
+                required=False,
+                help_text=db_field.help_text,
+                widget=TextInput(attrs={"placeholder": "4fzdc2evr5.skadnetwork"}),
             )
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 

@@ -62,17 +62,17 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='partner',
             name='skadnetwork_ids',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=255, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9.-]{1,200}\\.(skadnetwork|adattributionkit)$', 'Write it as the network does, for example 4fzdc2evr5.skadnetwork.')]), blank=True, default=list, help_text="By what Apple's postbacks name this network, separated by commas, for example 4fzdc2evr5.skadnetwork. The ending .adattributionkit means the same.", size=None, verbose_name='SKAdNetwork IDs'),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=255, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9.-]{0,254}$', 'Write it as the network does, for example 4fzdc2evr5.skadnetwork.')]), blank=True, default=list, help_text="By what Apple's postbacks name this network, separated by commas, for example 4fzdc2evr5.skadnetwork. The ending .adattributionkit means the same.", size=None, verbose_name='SKAdNetwork IDs'),
         ),
         migrations.CreateModel(
             name='ConversionMeaning',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('public_id', models.UUIDField(default=uuid.uuid4, editable=False, unique=True, verbose_name='ID in the API')),
-                ('first_value', models.PositiveSmallIntegerField(help_text='The least conversion value that means this, from 0 to 63, for example 10.', null=True, validators=[django.core.validators.MaxValueValidator(63)], verbose_name='from value')),
-                ('last_value', models.PositiveSmallIntegerField(help_text='The greatest one, for example 19; the same as the first for a single value.', null=True, validators=[django.core.validators.MaxValueValidator(63)], verbose_name='to value')),
+                ('first_value', models.PositiveSmallIntegerField(blank=True, help_text='The least conversion value that means this, from 0 to 63, for example 10.', null=True, validators=[django.core.validators.MaxValueValidator(63)], verbose_name='from value')),
+                ('last_value', models.PositiveSmallIntegerField(blank=True, help_text='The greatest one, for example 19; the same as the first for a single value.', null=True, validators=[django.core.validators.MaxValueValidator(63)], verbose_name='to value')),
                 ('coarse_value', models.CharField(blank=True, choices=[('low', 'Low'), ('medium', 'Medium'), ('high', 'High')], help_text='What Apple says where there are few installs, for example Medium.', max_length=8)),
-                ('sequence', models.PositiveSmallIntegerField(blank=True, choices=[(0, 'First (days 0 to 2)'), (1, 'Second (days 3–7)'), (2, 'Third (days 8–35)')], help_text='In which postback it means this; empty: in each.', null=True, verbose_name='postback')),
+                ('sequence', models.PositiveSmallIntegerField(blank=True, choices=[(0, 'First (days 0 to 2)'), (1, 'Second (days 3 to 7)'), (2, 'Third (days 8 to 35)')], help_text='In which postback it means this; empty: in each.', null=True, verbose_name='postback')),
                 ('event_name', models.CharField(blank=True, help_text='What the person did, for example purchase.', max_length=64, verbose_name='event')),
                 ('least_revenue', models.DecimalField(blank=True, decimal_places=6, help_text='What it earned at least, for example 4.99. Can stay empty.', max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)])),
                 ('most_revenue', models.DecimalField(blank=True, decimal_places=6, help_text='What it earned at most, for example 9.99. Can stay empty.', max_digits=18, null=True, validators=[django.core.validators.MinValueValidator(0)])),

@@ -22,7 +22,7 @@ class CoarseValue(models.TextChoices):
     HIGH = "high", "High"
 
 
-class Sequence(models.IntegerChoices):
+class Turn(models.IntegerChoices):
     """Which of the three postbacks of a download."""
 
     FIRST = 0, "First (days 0 to 2)"
@@ -40,12 +40,14 @@ class ConversionMeaning(TenantModel):
     first_value = models.PositiveSmallIntegerField(
         "from value",
         null=True,
+        blank=True,
         validators=[MaxValueValidator(HIGHEST)],
         help_text="The least conversion value that means this, from 0 to 63, for example 10.",
     )
     last_value = models.PositiveSmallIntegerField(
         "to value",
         null=True,
+        blank=True,
         validators=[MaxValueValidator(HIGHEST)],
         help_text="The greatest one, for example 19; the same as the first for a single value.",
     )
@@ -59,7 +61,7 @@ class ConversionMeaning(TenantModel):
         "postback",
         null=True,
         blank=True,
-        choices=Sequence.choices,
+        choices=Turn.choices,
         help_text="In which postback it means this; empty: in each.",
     )
     event_name = models.CharField(
@@ -132,6 +134,15 @@ class ConversionMeaning(TenantModel):
             ),
         ]  # fmt: skip
 
+    def clean(self) -> None:
+        """Refuse a range that ends before it begins, in words."""
+        first, last = self.first_value, self.last_value
+        if first is not None and last is not None and first > last:
+            raise ValidationError({"last_value": "It is below the value that the range begins at."})
+        least, most = self.least_revenue, self.most_revenue
+        if least is not None and most is not None and least > most:
+            raise ValidationError({"most_revenue": "It is below the least revenue."})
+
     def __str__(self) -> str:
         return f"{self.values}: {self.event_name}" if self.event_name else self.values
 
@@ -144,19 +155,22 @@ class ConversionMeaning(TenantModel):
             return str(self.first_value)
         return f"{self.first_value} to {self.last_value}"
 
-    def overlaps(self, other: "ConversionMeaning") -> bool:
-        """Tell whether a fine value would mean two things."""
-        if None in (self.first_value, self.last_value, other.first_value, other.last_value):
-            return False
-        return self.first_value <= other.last_value and other.first_value <= self.last_value  # type: ignore[operator]  # none is None
+    def said(self) -> tuple[object, ...]:
+        """Return all that it says, by which two of an app are the same."""
+        return (
+            self.first_value, self.last_value, self.coarse_value, self.sequence, self.event_name,
+            self.least_revenue, self.most_revenue, self.currency,
+        )  # fmt: skip
 
+    def meets(self, other: "ConversionMeaning") -> bool:
+        """Tell whether there is a value that would mean both."""
+        if self.coarse_value or other.coarse_value:
+            key, others = (self.coarse_value, self.sequence), (other.coarse_value, other.sequence)
+            return key == others
+        ours, theirs = self._range(), other._range()
+        return bool(ours and theirs and ours[0] <= theirs[-1] and theirs[0] <= ours[-1])
 
-def check_ranges(meanings: list[ConversionMeaning]) -> None:
-    """Raise ValidationError where a fine value would mean two things."""
-    for place, meaning in enumerate(meanings):
-        for other in meanings[place + 1 :]:
-            if meaning.overlaps(other):
-                raise ValidationError(
-                    f"The values {meaning.values} and {other.values} overlap; each may mean one "
-                    "thing."
-                )
+    def _range(self) -> range:
+        if self.first_value is None or self.last_value is None:
+            return range(0)
+        return range(self.first_value, self.last_value + 1)

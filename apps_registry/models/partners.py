@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
@@ -17,7 +18,7 @@ HOST = RegexValidator(
     "Write a host without https:// and path, for example ads.example.com or *.example.com.",
 )
 NETWORK_ID = RegexValidator(
-    r"^[A-Za-z0-9.-]{1,200}\.(skadnetwork|adattributionkit)$",
+    r"^[A-Za-z0-9][A-Za-z0-9.-]{0,254}$",
     "Write it as the network does, for example 4fzdc2evr5.skadnetwork.",
 )
 CREDENTIAL_NAME = RegexValidator(
@@ -83,6 +84,11 @@ class Partner(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Write the partner; Apple's names of it know no capital letters."""
+        self.skadnetwork_ids = [name.lower() for name in self.skadnetwork_ids]
+        super().save(*args, **kwargs)
 
     def set_credentials(self, secrets: Mapping[str, str | None]) -> None:
         """Store credentials by name; None removes one. What isn't named stays as it is."""

@@ -1,18 +1,21 @@
 """Apps and their bundle IDs."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from rest_framework import mixins, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps_registry.models import App, BundleId
+from apps_registry.models import App, BundleId, ConversionMeaning
 from apps_registry.models.apps import BUNDLE_ID
+from apps_registry.models.conversion_schemas import replace_meanings
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet, RegistryViewSet
 from postbacks.api.fields import IdFilter, PublicId
 from postbacks.api.query import ArchivePage, Page
-from postbacks.api.strict import RowSerializer
+from postbacks.api.strict import RowSerializer, StrictSerializer
 
 
 class Identifiers(serializers.ListField):
@@ -23,6 +26,23 @@ class Identifiers(serializers.ListField):
     def to_representation(self, data: Any) -> list[str]:
         """Return the identifiers in the order of the alphabet."""
         return sorted(bundle_id.identifier for bundle_id in data.all())
+
+
+class ConversionSerializer(StrictSerializer, serializers.ModelSerializer):
+    """What a range of fine conversion values means, or a coarse value."""
+
+    class Meta:
+        model = ConversionMeaning
+        fields = (
+            "first_value", "last_value", "coarse_value", "sequence", "event_name",
+            "least_revenue", "most_revenue", "currency",
+        )  # fmt: skip
+        # The constraints are asked of all rows together, before any is written.
+        validators: ClassVar[list[Any]] = []
+        extra_kwargs: ClassVar[dict[str, Any]] = {
+            **{name: {"required": False} for name in ("first_value", "last_value")},
+            **{name: {"normalize_output": True} for name in ("least_revenue", "most_revenue")},
+        }
 
 
 class AppSerializer(RowSerializer):
@@ -36,24 +56,39 @@ class AppSerializer(RowSerializer):
         normalize_output=True, help_text="What the store keeps of a purchase: 0.3 for 30 %.",
     )  # fmt: skip
 
+    conversion_values = ConversionSerializer(
+        source="conversion_meanings", many=True, required=False,
+        help_text="What the app means by the values that it gives to Apple; all of them at once.",
+    )  # fmt: skip
+
     class Meta:
         model = App
         fields = (
-            "id", "name", "platform", "store_id", "bundle_ids", "time_zone", "store_share",
-            "status", "created_at",
+            "id", "name", "platform", "store_id", "bundle_ids", "conversion_values", "time_zone",
+            "store_share", "status", "created_at",
         )  # fmt: skip
         read_only_fields = ("status",)
 
     def save(self, **kwargs: object) -> Any:
-        """Write the app and, where they were sent, its bundle IDs."""
+        """Write the app and, where they were sent, its bundle IDs and conversion values."""
         identifiers = self.validated_data.pop("bundle_ids", None)
+        conversions = self.validated_data.pop("conversion_meanings", None)
         app = super().save(**kwargs)
+        if conversions is not None:
+            _replace(app, conversions)
         if identifiers is not None:
             app.bundle_ids.exclude(identifier__in=identifiers).delete()
             for place, identifier in enumerate(dict.fromkeys(identifiers)):
                 if not app.claim(identifier):
                     raise serializers.ValidationError({"bundle_ids": {str(place): [_TAKEN]}})
         return app
+
+
+def _replace(app: App, conversions: Sequence[Mapping[str, Any]]) -> None:
+    try:
+        replace_meanings(app, [ConversionMeaning(**said) for said in conversions])
+    except ValidationError as error:
+        raise serializers.ValidationError({"conversion_values": error.messages}) from None
 
 
 _TAKEN = "This bundle ID already belongs to one of your apps."
@@ -83,8 +118,8 @@ class AppViewSet(RegistryViewSet):
     }
 
     def get_queryset(self) -> Any:
-        """Return apps with their bundle IDs."""
-        return super().get_queryset().prefetch_related("bundle_ids")
+        """Return apps with what belongs to them."""
+        return super().get_queryset().prefetch_related("bundle_ids", "conversion_meanings")
 
 
 class BundleIdSerializer(RowSerializer):

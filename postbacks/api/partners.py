@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import exceptions, serializers
 
 from apps_registry.models import App, Campaign, Partner
-from apps_registry.models.partners import CREDENTIAL_NAME, HOST
+from apps_registry.models.partners import CREDENTIAL_NAME, HOST, NETWORK_ID
 from apps_registry.roles import Right
 from postbacks.api.authentication import Caller
 from postbacks.api.base import RegistryViewSet, missing_right
@@ -56,6 +56,14 @@ class PartnerSerializer(RowSerializer):
         required=False,
         help_text="Hosts that the credentials may be sent to. Only an owner can change them.",
     )
+    skadnetwork_ids = serializers.ListField(
+        child=serializers.CharField(max_length=255, validators=[NETWORK_ID]),
+        required=False,
+        help_text=(
+            "By what Apple's postbacks name this network, for example 4fzdc2evr5.skadnetwork. The "
+            "ending .adattributionkit means the same."
+        ),
+    )
     credentials = Credentials(
         required=False,
         help_text=(
@@ -80,8 +88,8 @@ class PartnerSerializer(RowSerializer):
     class Meta:
         model = Partner
         fields = (
-            "id", "name", "template", "allowed_hosts", "credentials", "missing_credentials",
-            "status", "created_at",
+            "id", "name", "template", "allowed_hosts", "skadnetwork_ids", "credentials",
+            "missing_credentials", "status", "created_at",
         )  # fmt: skip
         read_only_fields = ("status",)
 

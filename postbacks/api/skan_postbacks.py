@@ -1,6 +1,6 @@
 """Copies of Apple's postbacks, as they were verified and decoded when they came."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
@@ -46,6 +46,9 @@ class SkanPostbackSerializer(serializers.ModelSerializer):
             "body",
         )  # fmt: skip
         read_only_fields = fields
+        extra_kwargs: ClassVar[dict[str, Any]] = {
+            name: {"normalize_output": True} for name in ("least_revenue", "most_revenue")
+        }
 
 
 class SkanPostbackPage(Page):

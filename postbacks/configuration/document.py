@@ -21,6 +21,19 @@ class OrganizationPart(Struct, forbid_unknown_fields=True):
     time_zone: str
 
 
+class ConversionPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What a range of fine conversion values means, or a coarse one."""
+
+    first_value: int | None = None
+    last_value: int | None = None
+    coarse_value: str = ""
+    sequence: int | None = None
+    event_name: str = ""
+    least_revenue: str | None = None
+    most_revenue: str | None = None
+    currency: str = "USD"
+
+
 class AppPart(Struct, forbid_unknown_fields=True):
     """An app and the names by which stores know it."""
 
@@ -30,6 +43,7 @@ class AppPart(Struct, forbid_unknown_fields=True):
     time_zone: str = "UTC"
     store_share: str = "0.3"
     bundle_ids: Names = []
+    conversion_values: Annotated[list[ConversionPart], Meta(max_length=100)] = []
 
 
 class PartnerPart(Struct, forbid_unknown_fields=True):
@@ -39,6 +53,7 @@ class PartnerPart(Struct, forbid_unknown_fields=True):
     allowed_hosts: Names = []
     credentials: Names = []
     template: str = ""
+    skadnetwork_ids: Names = []
 
 
 class CampaignPart(Struct, forbid_unknown_fields=True):

@@ -6,19 +6,21 @@ import msgspec
 from django.db import models
 
 from apps_registry.audit import Action, record
-from apps_registry.models import App, Campaign, Organization, Partner
+from apps_registry.models import App, Campaign, ConversionMeaning, Organization, Partner
 from apps_registry.tenancy import Lifecycle, current_organization
 from postbacks.configuration.document import (
     FORMAT,
     VERSION,
     AppPart,
     CampaignPart,
+    ConversionPart,
     Document,
     OrganizationPart,
     PartnerPart,
 )
 from postbacks.models import CallbackRule, RuleStatus
 
+_OF_APPS = ("bundle_ids", "conversion_meanings")
 RULE_REFERENCES = ("app", "partner")
 
 
@@ -30,7 +32,7 @@ def export() -> dict[str, object]:
         format=FORMAT,
         version=VERSION,
         organization=OrganizationPart(time_zone=organization.time_zone),
-        apps=[_app(app) for app in _in_use(App).prefetch_related("bundle_ids")],
+        apps=[_app(app) for app in _in_use(App).prefetch_related(*_OF_APPS)],
         partners=[_partner(one) for one in _in_use(Partner).prefetch_related("credentials")],
         campaigns=_campaigns(),
         callback_rules=[rule_part(rule) for rule in _rules()],
@@ -71,6 +73,21 @@ def _app(app: App) -> AppPart:
         time_zone=app.time_zone,
         store_share=plain(app.store_share),
         bundle_ids=sorted(bundle_id.identifier for bundle_id in app.bundle_ids.all()),
+        conversion_values=[_conversion(meaning) for meaning in app.conversion_meanings.all()],
+    )
+
+
+def _conversion(meaning: ConversionMeaning) -> ConversionPart:
+    least, most = meaning.least_revenue, meaning.most_revenue
+    return ConversionPart(
+        first_value=meaning.first_value,
+        last_value=meaning.last_value,
+        coarse_value=meaning.coarse_value,
+        sequence=meaning.sequence,
+        event_name=meaning.event_name,
+        least_revenue=None if least is None else plain(least),
+        most_revenue=None if most is None else plain(most),
+        currency=meaning.currency,
     )
 
 
@@ -80,6 +97,7 @@ def _partner(partner: Partner) -> PartnerPart:
         allowed_hosts=list(partner.allowed_hosts),
         credentials=sorted(credential.name for credential in partner.credentials.all()),
         template=partner.template,
+        skadnetwork_ids=list(partner.skadnetwork_ids),
     )
 
 

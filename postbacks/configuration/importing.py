@@ -16,7 +16,16 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
 from apps_registry.audit import Action, record
-from apps_registry.models import App, BundleId, Campaign, Organization, Partner, User
+from apps_registry.models import (
+    App,
+    BundleId,
+    Campaign,
+    ConversionMeaning,
+    Organization,
+    Partner,
+    User,
+)
+from apps_registry.models.conversion_schemas import replace_meanings
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 from postbacks import rulebook
 from postbacks.callbacks import rules
@@ -133,11 +142,28 @@ class _Import:
                 raise ValidationError(
                     {"bundle_ids": f"The bundle ID {identifier} belongs to another app."}
                 )
+        self._conversions(app, part)
+
+    def _conversions(self, app: App, part: AppPart) -> None:
+        """Have an app mean by conversion values what the document says, if it says anything."""
+        said = [msgspec.structs.asdict(line) for line in part.conversion_values]
+        rows = [
+            ConversionMeaning(**{**line, **{name: _amount(line[name]) for name in _AMOUNTS}})
+            for line in said
+        ]
+        if rows and replace_meanings(app, rows) and str(app) in self.outcome.left.get("apps", []):
+            self.outcome.left["apps"].remove(str(app))
+            self._note(self.outcome.changed, app)
 
     def _partner(self, part: PartnerPart) -> None:
         partner = Partner.objects.filter(name=part.name, status=Lifecycle.ACTIVE).first()
         partner = partner or Partner(name=part.name)
-        self._store(partner, {"allowed_hosts": part.allowed_hosts, "template": part.template})
+        values = {
+            "allowed_hosts": part.allowed_hosts,
+            "template": part.template,
+            "skadnetwork_ids": [name.lower() for name in part.skadnetwork_ids],
+        }
+        self._store(partner, values)
         known = set(partner.credentials.values_list("name", flat=True))
         lacking = sorted(set(part.credentials) - known)
         if lacking:
@@ -202,6 +228,7 @@ class _Import:
         where.setdefault(_KINDS[type(row)], []).append(str(row))
 
 
+_AMOUNTS = ("least_revenue", "most_revenue")
 _KINDS: dict[type[models.Model], str] = {
     Organization: "organization",
     App: "apps",
@@ -224,6 +251,13 @@ def _check_shape(rule: CallbackRule) -> None:
         rules.define(rule)
     except msgspec.ValidationError as error:
         raise ValidationError(str(error)) from None
+
+
+def _amount(text: str | None) -> Decimal | None:
+    try:
+        return None if text is None else Decimal(text)
+    except InvalidOperation:
+        raise ValidationError({"conversion_values": f"“{text}” is not an amount."}) from None
 
 
 def _decimal(text: str) -> Decimal:

@@ -25,6 +25,7 @@ def test_an_app_is_shown_with_every_field_of_the_contract():
         "platform": "ios",
         "store_id": "1234567890",
         "bundle_ids": [tenant.bundle_id.identifier],
+        "conversion_values": [],
         "time_zone": "UTC",
         "store_share": "0.3",
         "status": "active",
@@ -197,3 +198,55 @@ def test_a_bundle_id_that_an_app_has_is_refused():
     answer = api.post("bundle-ids", {"app": other, "identifier": tenant.bundle_id.identifier})
 
     assert (answer.status, answer.pointers()) == (400, ["/identifier"])
+
+
+FINE = {
+    "first_value": 10, "last_value": 19, "coarse_value": "", "sequence": None,
+    "event_name": "purchase", "least_revenue": "4.99", "most_revenue": "9.99", "currency": "EUR",
+}  # fmt: skip
+COARSE = {
+    "first_value": None, "last_value": None, "coarse_value": "high", "sequence": 1,
+    "event_name": "subscribed", "least_revenue": None, "most_revenue": None, "currency": "USD",
+}  # fmt: skip
+
+
+def test_conversion_values_are_written_all_at_once():
+    tenant = make.make_tenant()
+    api, path = owner_of(tenant), f"apps/{tenant.app.public_id}"
+    api.patch(path, {"conversion_values": [{"first_value": 0, "last_value": 9}, FINE]})
+
+    answer = api.patch(path, {"conversion_values": [COARSE, FINE]})
+
+    assert answer.status == 200, answer.data
+    assert answer.data["conversion_values"] == [FINE, COARSE]
+    assert api.patch(path, {"name": "Other"}).data["conversion_values"] == [FINE, COARSE]
+    assert api.patch(path, {"conversion_values": []}).data["conversion_values"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [FINE, {"first_value": 19, "last_value": 30}],
+        [COARSE, COARSE],
+        [{"first_value": 5}],
+        [{"first_value": 9, "last_value": 5}],
+        [{"first_value": 60, "last_value": 64}],
+        [{"event_name": "purchase"}],
+        [{**FINE, "coarse_value": "low"}],
+        [{**FINE, "sequence": 1}],
+        [{**FINE, "least_revenue": "10"}],
+        [{**FINE, "currency": "euro"}],
+        [{**FINE, "least_revenue": "-1"}],
+    ],
+)
+def test_conversion_values_that_mean_two_things_or_nothing_are_refused(wrong):
+    tenant = make.make_tenant()
+    api, path = owner_of(tenant), f"apps/{tenant.app.public_id}"
+    api.patch(path, {"conversion_values": [COARSE]})
+
+    answer = api.patch(path, {"name": "Changed", "conversion_values": wrong})
+
+    assert answer.status == 400
+    assert all(pointer.startswith("/conversion_values") for pointer in answer.pointers())
+    assert api.get(path).data["conversion_values"] == [COARSE]
+    assert api.get(path).data["name"] != "Changed"

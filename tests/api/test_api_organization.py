@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps_registry.models import App, AuditEntry, Campaign, Partner
+from apps_registry.models import App, AuditEntry, Campaign, ConversionMeaning, Partner
 from apps_registry.roles import Role
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.models import CallbackRule, RuleStatus
@@ -25,6 +25,12 @@ def set_up(name: str = "Gem Harbor") -> make.Tenant:
         partner = make.make_partner(
             credentials={"api_key": SECRET}, allowed_hosts=("ads.example.com",)
         )
+        partner.skadnetwork_ids = ["4fzdc2evr5.skadnetwork"]
+        partner.save()
+        ConversionMeaning.objects.create(
+            app=made.app, first_value=10, last_value=19, event_name="purchase", least_revenue="4.99"
+        )
+        ConversionMeaning.objects.create(app=made.app, coarse_value="high", event_name="subscribed")
         make.make_campaign(made.app, partner)
         make.make_rule(KEYED, app=made.app, partner=partner, window_days=30, delay_seconds=5)
         make.make_rule(name="Suspended", status=RuleStatus.SUSPENDED)
@@ -164,6 +170,19 @@ def test_what_differs_is_changed_and_what_is_not_named_stays() -> None:
     assert app["store_share"] == "0.15"
     assert app["bundle_ids"] == sorted([made.bundle_id.identifier, "com.example.second"])
     assert rule in exported(api)["callback_rules"]
+
+
+def test_what_conversion_values_mean_is_replaced_as_a_whole() -> None:
+    api = owner_of(set_up())
+    document = exported(api)
+    (app,) = document["apps"]
+    app["conversion_values"] = [{"first_value": 0, "last_value": 63, "event_name": "open"}]
+
+    outcome = brought_in(api, document)
+
+    assert outcome["changed"] == {"apps": [app["name"]]}
+    (meaning,) = exported(api)["apps"][0]["conversion_values"]
+    assert (meaning["first_value"], meaning["last_value"], meaning["event_name"]) == (0, 63, "open")
 
 
 def test_a_dry_run_answers_the_same_and_changes_nothing() -> None:

@@ -44,7 +44,7 @@ def test_a_copy_is_shown_with_what_it_says_and_meant(tenant) -> None:
         "valid", None, True,
     )  # fmt: skip
     assert (shown["conversion_value"], shown["coarse_value"]) == (12, None)
-    assert (shown["event_name"], shown["least_revenue"]) == ("purchase", "4.990000")
+    assert (shown["event_name"], shown["least_revenue"]) == ("purchase", "4.99")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,108 @@
+"""The rows of an app's page that say what its conversion values mean."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.db import models
+from django.http import HttpRequest
+
+from apps_registry.models import ConversionMeaning
+from apps_registry.models.conversion_schemas import check_meanings
+from apps_registry.roles import Right
+from apps_registry.tenant_admin import TenantForm, TenantInline
+
+_MEANING = ["event_name", "least_revenue", "most_revenue", "currency"]
+
+
+class MeaningFormSet(forms.BaseInlineFormSet):
+    """Rows of which each value may mean one thing."""
+
+    def clean(self) -> None:
+        """Compare the rows that will be there with each other."""
+        super().clean()
+        if any(self.errors):
+            return
+        check_meanings(
+            form.instance
+            for form in self.forms
+            if form not in self.deleted_forms and (form.instance.pk or form.has_changed())
+        )
+
+
+class MeaningForm(TenantForm):
+    """Asks for what this kind of row must have."""
+
+    needed: ClassVar[tuple[str, ...]]
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self.needed:
+            if name in self.fields:  # people who only read have no fields
+                self.fields[name].required = True
+
+
+class FineForm(MeaningForm):
+    """Asks for a range."""
+
+    needed = ("first_value", "last_value")
+
+
+class CoarseForm(MeaningForm):
+    """Asks for a coarse value."""
+
+    needed = ("coarse_value",)
+
+
+class MeaningInline(TenantInline):
+    """Rows of one kind; a free one stands ready for those without JavaScript."""
+
+    model = ConversionMeaning
+    formset = MeaningFormSet
+    extra = 1
+    hide_title = True
+    right_to_delete = Right.SET_UP
+
+    def rows(self) -> "models.QuerySet[Any]":
+        """Return the organization's rows of this kind."""
+        raise NotImplementedError
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
+        """Return the rows of this kind; the formset keeps those of the app."""
+        rows = self.rows()
+        return rows if self.has_view_permission(request) else rows.none()
+
+
+class FineInline(MeaningInline):
+    """What fine values mean, by ranges."""
+
+    form = FineForm
+    verbose_name = "conversion value"
+    verbose_name_plural = "What conversion values mean"
+    fields = ["first_value", "last_value", *_MEANING]
+    explained = (
+        "What your app means by the conversion value that it gives to Apple, from 0 to 63: one row "
+        "for a range of values, for example from 10 to 19: purchase, 4.99 to 9.99. Copies keep "
+        "what their value meant when they came."
+    )
+
+    def rows(self) -> "models.QuerySet[Any]":
+        """Return fine rows, the least value first."""
+        return ConversionMeaning.objects.filter(coarse_value="").order_by("first_value")
+
+
+class CoarseInline(MeaningInline):
+    """What coarse values mean, in each postback or in one."""
+
+    form = CoarseForm
+    verbose_name = "coarse value"
+    verbose_name_plural = "What coarse conversion values mean"
+    fields = ["coarse_value", "sequence", *_MEANING]
+    explained = (
+        "Where few people installed the app, and in the second and third postback, Apple says only "
+        "low, medium or high: what each means, for example High in the second postback: subscribed."
+    )
+
+    def rows(self) -> "models.QuerySet[Any]":
+        """Return coarse rows."""
+        rows = ConversionMeaning.objects.exclude(coarse_value="")
+        return rows.order_by("coarse_value", "sequence")
