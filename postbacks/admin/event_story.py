@@ -75,7 +75,9 @@ def story_of(event: Event) -> EventStory:
     fields, params = _exact(event)
     postbacks = Postback.objects.filter(event_received_at=event.received_at, event_id=event.pk)
     rows = postbacks.prefetch_related("rule__partner", "app").order_by("id")
-    installs = Install.objects.filter(app_id=event.app_id, device=event.device)
+    installs = Install.objects.filter(
+        app_id=event.app_id, device=event.device, event_received_at__lte=event.received_at
+    ).order_by("-number")  # of a device that came back the install that this event followed
     return EventStory(
         revenue=revenue_of(event),
         platform=platform_of(event),

@@ -6,8 +6,9 @@ from typing import Any
 from apps_registry import audit_words
 from apps_registry.models import AuditEntry
 from postbacks.admin.event_story import platform_of
+from postbacks.admin.install_lines import type_of
 from postbacks.admin.postback_words import error_of, outcome_of
-from postbacks.models import DecisionFailure, DeliveryAttempt, Event, Postback
+from postbacks.models import DecisionFailure, DeliveryAttempt, Event, Install, Postback
 
 Columns = Mapping[str, Callable[[Any], object]]
 
@@ -60,11 +61,21 @@ ATTEMPTS: Columns = {
     "Postback ID": lambda row: row.postback.public_id,
 }
 INSTALLS: Columns = {
+    "ID": lambda row: row.public_id,
     "Received": lambda row: row.event_received_at,
     "Installed": lambda row: row.installed_at,
     "App": lambda row: row.app,
+    "Kind": Install.get_kind_display,
     "Device": lambda row: row.device,
-    "Attribution": lambda row: row.attribution_type.replace("_", " ").capitalize(),
+    "Install ID": lambda row: row.install_id,
+    "Attribution": type_of,
+    "Method": lambda row: row.method,
+    "Partner": lambda row: row.partner,
+    "Campaign": lambda row: row.campaign,
+    "Link": lambda row: row.link,
+    "Touchpoint": lambda row: row.touchpoint,
+    "Touched": lambda row: row.touched_at,
+    "State": Install.get_state_display,
 }
 FAILURES: Columns = {
     "Event received": _received,

@@ -57,9 +57,9 @@ class PostbackFilter(TimedFilter):
             span=self.span,
             id=given["q"],
             status=given["status"],
-            app_id=_key(given["app"]),
-            rule_id=_key(given["rule"]),
-            partner_id=_key(given["partner"]),
+            app_id=key_of(given["app"]),
+            rule_id=key_of(given["rule"]),
+            partner_id=key_of(given["partner"]),
             event_name=given["event"],
             codes=given["code"],
             test={"only": True, "no": False}.get(given["test"]),
@@ -94,28 +94,11 @@ class EventFilter(TimedFilter):
         return EventsWanted(
             span=self.span,
             id=given["q"],
-            app_id=_key(given["app"]),
+            app_id=key_of(given["app"]),
             event_name=given["event"],
             source=given["source"],
             platform=given["platform"],
         )
-
-
-class InstallFilter(TimedFilter):
-    """The filters of the installs."""
-
-    basic = ("app", "time")
-    app = NamedRow(queryset=None, label="App", empty_label="All apps")
-    field_order = ("app", "time", "since")
-
-    def __init__(self, data: Any) -> None:
-        super().__init__(data)
-        self.offer("app", App.objects.all())
-
-    @property
-    def app_id(self) -> int | None:
-        """Return the app that is asked for, once the form is valid."""
-        return _key(self.cleaned_data["app"])
 
 
 class AttemptFilter(LogFilter):
@@ -128,5 +111,5 @@ class AttemptFilter(LogFilter):
     )
 
 
-def _key(row: Model | None) -> int | None:
+def key_of(row: Model | None) -> int | None:
     return row.pk if row else None

@@ -14,7 +14,6 @@ from postbacks.models import (
     DecisionFailure,
     DeliveryAttempt,
     Event,
-    Install,
     Postback,
 )
 
@@ -80,8 +79,8 @@ def delivery_log(wanted: PostbacksWanted, cursor: Cursor) -> Page[Postback]:
     """Return a page of postbacks, newest event first, with their rules, partners and apps."""
     span = wanted.span.within(Postback.objects.all(), "event_received_at")
     conditions = [
-        *_equal(app_id=wanted.app_id, rule_id=wanted.rule_id, status=wanted.status),
-        *_equal(event_name=wanted.event_name),
+        *equal(app_id=wanted.app_id, rule_id=wanted.rule_id, status=wanted.status),
+        *equal(event_name=wanted.event_name),
         *([wanted.codes.condition] if wanted.codes else []),
         *([] if wanted.test is None else [Q(test=wanted.test)]),
         *([Q(rule_id__in=_rules_of(wanted.partner_id))] if wanted.partner_id else []),
@@ -89,26 +88,26 @@ def delivery_log(wanted: PostbacksWanted, cursor: Cursor) -> Page[Postback]:
     by_id = Q(public_id=wanted.id) | Q(sdk_event_id=wanted.id) if wanted.id else None
     # In queries of their own: a join might keep PostgreSQL from reading days in order.
     related = ("rule__partner", "app")
-    return _page(span, conditions, by_id, "event_received_at", related, cursor)
+    return page_of(span, conditions, by_id, "event_received_at", related, cursor)
 
 
 def event_log(wanted: EventsWanted, cursor: Cursor) -> Page[Event]:
     """Return a page of events, newest first, with their apps."""
     span = wanted.span.within(Event.objects.all(), "received_at")
-    conditions = _equal(
+    conditions = equal(
         app_id=wanted.app_id,
         event_name=wanted.event_name,
         source=wanted.source,
         platform=wanted.platform,
     )
     by_id = Q(event_id=wanted.id) if wanted.id else None
-    return _page(span, conditions, by_id, "received_at", ("app",), cursor)
+    return page_of(span, conditions, by_id, "received_at", ("app",), cursor)
 
 
 def attempt_log(outcome: str, cursor: Cursor) -> Page[DeliveryAttempt]:
     """Return a page of attempts, newest event first."""
     rows = DeliveryAttempt.objects.defer("request", "response")
-    page = _page(rows, _equal(outcome=outcome), None, "event_received_at", (), cursor)
+    page = page_of(rows, equal(outcome=outcome), None, "event_received_at", (), cursor)
     moments = [attempt.event_received_at for attempt in page.rows]
     if moments:  # of no more days than the page has
         span = Span(min(moments), max(moments) + _MOMENT)
@@ -117,18 +116,12 @@ def attempt_log(outcome: str, cursor: Cursor) -> Page[DeliveryAttempt]:
     return page
 
 
-def install_log(span: Span, app_id: int | None, cursor: Cursor) -> Page[Install]:
-    """Return a page of installs in the order of their arrival, newest first, with their apps."""
-    rows = span.within(Install.objects.all(), "event_received_at")
-    return _page(rows, _equal(app_id=app_id), None, "event_received_at", ("app",), cursor)
-
-
 def failure_log(cursor: Cursor) -> Page[DecisionFailure]:
     """Return a page of events that could not be decided on, newest first."""
-    return _page(DecisionFailure.objects.all(), [], None, "received_at", (), cursor)
+    return page_of(DecisionFailure.objects.all(), [], None, "received_at", (), cursor)
 
 
-def _page(
+def page_of(
     span: "QuerySet[Any]",
     conditions: Sequence[Q],
     by_id: Q | None,
@@ -136,6 +129,7 @@ def _page(
     related: tuple[str, ...],
     cursor: Cursor,
 ) -> Page[Any]:
+    """Return a page of the rows in a span that fit; those with an id are found by an index."""
     rows = span.filter(*conditions)
     if by_id is not None:
         rows = rows.filter(by_id)
@@ -145,7 +139,8 @@ def _page(
     ).page(cursor)
 
 
-def _equal(**conditions: object) -> list[Q]:
+def equal(**conditions: object) -> list[Q]:
+    """Return conditions on columns, without those that ask for nothing."""
     return [Q(**{name: value}) for name, value in conditions.items() if value]
 
 

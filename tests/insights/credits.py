@@ -42,7 +42,7 @@ def make_install(
         return Install.objects.create(
             **{
                 "app_id": link.campaign.app_id, "device": device or str(uuid.uuid4()),
-                "installed_at": at, "event_received_at": at, "event_ref": 1,
+                "installed_at": at, "event_received_at": at, "event_ref": 10**12,
                 "attribution_type": "click", "method": "click_id",
                 "partner_id": link.campaign.partner_id, "campaign": link.campaign, "link": link,
                 **fields,

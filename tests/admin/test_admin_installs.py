@@ -1,0 +1,205 @@
+"""Installs in the admin: how they are found, and the story of each."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+
+from apps_registry.models import TrackingLink
+from apps_registry.tenancy import tenant
+from postbacks import recognition, roles
+from postbacks.models import Attribution, Install, InstallKey, Postback, PostbackStatus
+from tests import make
+from tests.admin.pages import sign_in
+from tests.database import as_role
+from tests.insights.credits import make_event, make_install, make_touches
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+INSTALLS = "/admin/postbacks/install/"
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture
+def owner(transactional_db: None) -> make.Tenant:
+    return make.make_tenant()
+
+
+@pytest.fixture
+def browser(owner: make.Tenant) -> Client:
+    return sign_in(owner.owner)
+
+
+@pytest.fixture
+def link(owner: make.Tenant) -> TrackingLink:
+    with tenant(owner.organization.pk):
+        return make.make_link(make.make_campaign(owner.app, make.make_partner()))
+
+
+def _decide(install: Install, version: int = 1, **fields: object) -> None:
+    with as_role(roles.WORKER), tenant(install.organization_id):
+        Attribution.objects.create(
+            **{
+                "install": install, "version": version, "type": install.attribution_type,
+                "cause": "install" if version == 1 else "upgrade",
+                "decided_at": install.installed_at + timedelta(seconds=version),
+                "partner_id": install.partner_id, "campaign_id": install.campaign_id, **fields,
+            }
+        )  # fmt: skip
+
+
+def _told(link: TrackingLink, reason: str, **fields: object) -> dict[str, object]:
+    return {
+        "touchpoint": str(uuid.uuid4()),
+        "kind": "click",
+        "partner": "Lumen Ads",
+        "campaign": "Summer",
+        "occurred_at": (NOW - timedelta(hours=2)).isoformat(),
+        "method": "click_id",
+        "reason": reason,
+        "sentence": f"Because of {reason}.",
+        **fields,
+    }
+
+
+def _story(browser: Client, install: Install) -> str:
+    answer = browser.get(f"{INSTALLS}{install.pk}/change/")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_the_story_says_who_won_who_lost_and_why(browser: Client, link: TrackingLink) -> None:
+    install = make_install(link, NOW, touched_at=NOW - timedelta(hours=2))
+    older = (NOW - timedelta(hours=5)).isoformat()
+    lost = _told(link, "older", partner="Slow Ads", occurred_at=older)
+    fraud = _told(link, "engagement_injection", partner="Fraud Ads")
+    _decide(install, candidates=[_told(link, "won"), lost], rejections=[fraud])
+
+    page = _story(browser, install)
+
+    assert "Its click came 2\N{NO-BREAK SPACE}h before the install and won." in page
+    for words in ("Because of won.", "Because of older.", "Because of engagement_injection."):
+        assert words in page
+    assert page.index("Slow Ads") < page.index("Lumen Ads")
+    for verdict in (">Won<", ">Lost<", ">Rejected<"):
+        assert verdict in page
+
+
+def test_a_touchpoint_that_is_kept_leads_to_its_link(browser: Client, link: TrackingLink) -> None:
+    at = NOW - timedelta(hours=2)
+    public_id = uuid.UUID(int=int(at.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | 1)
+    (touch,) = make_touches(link, at, public_id=public_id, click_id="network-click-9")
+    install = make_install(link, NOW)
+    _decide(install, candidates=[_told(link, "won", touchpoint=str(touch.public_id))])
+
+    page = _story(browser, install)
+
+    assert "network-click-9" in page
+    assert f"/admin/apps_registry/trackinglink/{link.pk}/change/" in page
+
+
+def test_a_late_click_that_changed_the_credit_is_told(browser: Client, link: TrackingLink) -> None:
+    install = make_install(link, NOW, attribution_version=2)
+    _decide(install, type="organic", partner_id=None, campaign_id=None)
+    _decide(install, 2, candidates=[_told(link, "won")])
+
+    page = _story(browser, install)
+
+    assert "A touchpoint that was not known before counts more." in page
+    assert "Before, it was organic." in page
+    assert f"Credited to {link.campaign.partner}, {link.campaign}" in page
+
+
+def test_events_and_their_postbacks_belong_to_the_story(
+    owner: make.Tenant, browser: Client, link: TrackingLink
+) -> None:
+    install = make_install(link, NOW - timedelta(hours=1), device="d")
+    event = make_event(link, NOW, device="d", revenue="4.99", currency="EUR")
+    make_event(link, NOW, device="another", name="registration")
+    with as_role(roles.WORKER), tenant(owner.organization.pk):
+        rule = make.make_rule(name="Tell them", partner=link.campaign.partner)
+        Postback.objects.create(
+            public_id=uuid.uuid4(), rule=rule, rule_version=1, app=owner.app, event=event,
+            sdk_event_id=event.event_id, event_received_at=event.received_at,
+            status=PostbackStatus.DELIVERED, created_at=NOW, delivered_at=NOW,
+        )  # fmt: skip
+
+    page = _story(browser, install)
+
+    assert f"/admin/postbacks/event/{event.pk}/change/" in page
+    assert "4.99 EUR" in page
+    assert "Tell them" in page
+    assert ">Delivered<" in page
+    assert "registration" not in page
+
+
+def test_a_device_that_came_back_has_a_story_for_each_time(
+    browser: Client, link: TrackingLink
+) -> None:
+    first = make_install(link, NOW - timedelta(days=3), device="d")
+    again = make_install(link, NOW - timedelta(days=1), device="d", number=2, kind="reattribution")
+    make_event(link, NOW - timedelta(days=2), device="d", name="level_up")
+    make_event(link, NOW, device="d", name="registration")
+
+    before, after = _story(browser, first), _story(browser, again)
+
+    assert ("level_up" in before, "registration" in before) == (True, False)
+    assert ("level_up" in after, "registration" in after) == (False, True)
+    assert f"{INSTALLS}{again.pk}/change/" in before
+
+
+@pytest.mark.parametrize(
+    "stored", [None, {}, [], "gone", ["gone"], [{}], [{"occurred_at": None, "partner": 7}]]
+)
+def test_what_was_erased_is_left_out(browser: Client, link: TrackingLink, stored: object) -> None:
+    install = make_install(link, NOW, device="", attribution_type="organic", partner_id=None)
+    _decide(install, candidates=stored or {}, rejections=stored or {})
+
+    page = _story(browser, install)
+
+    assert "Nobody earned it" in page
+
+
+def test_an_install_is_found_by_any_of_its_ids(browser: Client, link: TrackingLink) -> None:
+    install = make_install(link, NOW, device="install_id:mine", install_id="mine")
+    make_install(link, NOW)
+    gaid = "38400000-8cf0-11bd-b23e-10b96e40000d"
+    with as_role(roles.WORKER), tenant(link.organization_id):
+        app_id = link.campaign.app_id
+        key = recognition.key(app_id, f"advertising:{gaid}")
+        InstallKey.objects.create(app_id=app_id, key=key, install=install, lasting=True)
+
+    found = [
+        [row.pk for row in browser.get(INSTALLS, {"q": text}).context["cl"].page.rows]
+        for text in ("mine", "install_id:mine", gaid.upper(), str(install.public_id), "no")
+    ]
+
+    assert found == [[install.pk]] * 4 + [[]]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"type": "click"}, {"kind": "install"}, {"state": "final"}, {"partner": "own"},
+        {"campaign": "own"}, {"app": "own"}, {"time": "24h"},
+    ],
+)  # fmt: skip
+def test_installs_are_filtered_in_the_address(
+    browser: Client, link: TrackingLink, asked: dict[str, str]
+) -> None:
+    wanted = make_install(link, NOW, state="final")
+    other = make_install(
+        link, NOW - timedelta(days=9), kind="reinstall", attribution_type="organic",
+        partner_id=None, campaign=None,
+    )  # fmt: skip
+    keys = {"partner": link.campaign.partner_id, "campaign": link.campaign_id,
+            "app": link.campaign.app_id}  # fmt: skip
+    query = {name: keys.get(name, value) for name, value in asked.items()}
+
+    rows = browser.get(INSTALLS, query).context["cl"].page.rows
+    lines = browser.get(f"{INSTALLS}export/", query).getvalue().decode()
+
+    expected = {wanted.pk, other.pk} if asked.keys() == {"app"} else {wanted.pk}
+    assert {row.pk for row in rows} == expected
+    assert str(wanted.public_id) in lines
