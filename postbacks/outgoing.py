@@ -49,6 +49,13 @@ class Owed:
     created_at: datetime
     attempts_made: int
     fingerprint: str
+    install_id: int | None = None
+    attribution_version: int = 1
+
+    @property
+    def credit_version(self) -> tuple[int, int]:
+        """Return which version of which install's credit it tells; 0 where there is no install."""
+        return self.install_id or 0, self.attribution_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,10 @@
       delivery.sending     ⑦ sends many at once,
       delivery.logbook     ⑧ logs each attempt and finishes the postback or makes it due again
 
+    here, settle_installs     looks again at installs whose credit a late touchpoint may change:
+      attribution.settling ③ after a minute, for each such touchpoint, and a last time after a day;
+                              a new credit goes through ④ and ⑥ for those who were not told yet
+
 Each step may run twice and each may die at any point: what was stored is the truth, and the next
 worker goes on from there. A pump runs inside a task of django-q2 (tasks.py).
 """
@@ -20,9 +24,11 @@ from datetime import UTC, datetime
 
 from django.db import OperationalError, transaction
 
+from postbacks.attribution import settling, unsettled
 from postbacks.attribution.installs import KnownInstall, recognize_installs
-from postbacks.callbacks.deciding import Decision, Standing, decide_postbacks
+from postbacks.callbacks.deciding import Decision, decide_postbacks
 from postbacks.delivery.owing import NewPostback, owe
+from postbacks.delivery.told import rules_that_told, told_of
 from postbacks.intake.undecided import (
     Undecided,
     forget_failure,
@@ -32,8 +38,14 @@ from postbacks.intake.undecided import (
     take_undecided,
 )
 from postbacks.models.stored import StoredEvent, load_events
+from postbacks.standings import standing_of
 
 logger = logging.getLogger(__name__)
+
+
+def work(limit: int = 100) -> int:
+    """Decide events and settle installs; return how many there were."""
+    return decide_events(limit) + settle_installs()
 
 
 def decide_events(limit: int = 100) -> int:
@@ -84,19 +96,6 @@ def _decide(taken: Sequence[Undecided]) -> None:
     owe([_new_postback(decision) for decision in decisions])
 
 
-def standing_of(event: StoredEvent, install: KnownInstall | None) -> Standing:
-    """Return how an event's device stands to the app, by its install."""
-    if install is None:  # a device without an id can't be known from before
-        return Standing(is_install=event.event_name == "install" and not event.device)
-    return Standing(
-        is_install=install.event_ref == event.id,
-        installed_at=install.installed_at,
-        attribution_type=install.credit.type,
-        attribution_version=install.version,
-        partner_id=install.credit.partner_id,
-    )
-
-
 def _new_postback(decision: Decision) -> NewPostback:
     event, rule = decision.event, decision.rule
     return NewPostback(
@@ -109,6 +108,7 @@ def _new_postback(decision: Decision) -> NewPostback:
         sdk_event_id=str(event.event_id),
         event_name=event.event_name,
         event_received_at=event.received_at,
+        install_id=decision.standing.install_id,
         attribution_version=decision.standing.attribution_version,
         installed_at=decision.standing.installed_at,
         delay_seconds=rule.definition.delay_seconds,
@@ -116,3 +116,55 @@ def _new_postback(decision: Decision) -> NewPostback:
         reason=decision.reason,
         paced=rule.definition.is_paced,
     )
+
+
+def settle_installs(limit: int = 50) -> int:
+    """Look again at the installs that are due for it, and return how many there were.
+
+    All of a batch are settled in one transaction. If one raises, each is settled alone, and the one
+    that raises is put off: it never blocks the others.
+    """
+    if not unsettled.is_any_due():
+        return 0
+    taken: list[unsettled.Unsettled] = []
+    try:
+        with transaction.atomic():
+            taken = unsettled.take_unsettled(limit)
+            _settle(taken)
+    except OperationalError:
+        raise
+    except Exception:
+        logger.exception("A batch of %d installs could not be settled together", len(taken))
+        for install in taken:
+            _settle_alone(install.install_id)
+    return len(taken)
+
+
+def _settle_alone(install_id: int) -> None:
+    try:
+        with transaction.atomic():
+            _settle(unsettled.take_one(install_id))
+    except OperationalError:
+        raise
+    except Exception:
+        logger.exception("Install %d could not be settled", install_id)
+        unsettled.put_off(install_id)
+
+
+def _settle(taken: Sequence[unsettled.Unsettled]) -> None:
+    if not taken:
+        return
+    now = datetime.now(UTC)
+    looks = settling.look_again(taken)
+    told = told_of([(it.event, it.loser) for it in looks if it.loser is not None])
+    changes = settling.write(looks, told, taken, now=now)
+    _decide_again([(change.event, change.install) for change in changes], now)
+
+
+def _decide_again(credited: Sequence[tuple[StoredEvent, KnownInstall]], now: datetime) -> None:
+    """Tell of an install's new credit those who have not been told of the install yet."""
+    events = [event for event, _ in credited]
+    standings = {event.id: standing_of(event, install) for event, install in credited}
+    known = rules_that_told(events)
+    decisions = decide_postbacks(events, standings, now=now, told=known)
+    owe([_new_postback(decision) for decision in decisions])

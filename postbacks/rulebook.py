@@ -14,6 +14,7 @@ from django.conf import settings
 from apps_registry.encryption import SecretUnreadableError
 from apps_registry.models import App, Partner, User
 from apps_registry.models.signing import ensure_signing_secret
+from postbacks.attribution.known import load_known
 from postbacks.callbacks import rules
 from postbacks.callbacks.compiled_rules import UNSAVED, CompiledRule, PartnerSecrets
 from postbacks.callbacks.conditions import compile_conditions
@@ -31,6 +32,7 @@ from postbacks.intake.checking import Reporter, check_event
 from postbacks.models import CallbackRule, Event, RuleStatus
 from postbacks.models.stored import StoredApp, StoredEvent, load_events
 from postbacks.rule_remarks import remarks_on
+from postbacks.standings import standing_of
 
 SAMPLE_ID = UUID("01890000-0000-7000-8000-000000000000")
 
@@ -226,9 +228,18 @@ def facts_for(
     if event is None and sdk_event is None:
         return _sample(definition)
     stored = _stored(event) if event is not None else _given(sdk_event or {}, app)
-    name = partner_event_name(definition, stored.event_name) or stored.event_name
+    known = load_known([stored]).of(stored) if event is not None else None
+    standing = standing_of(stored, known)
+    called = partner_event_name(definition, stored.event_name, standing.began)
+    name = called or stored.event_name
     postback = PostbackFacts(id=SAMPLE_ID, created_at=stored.received_at, partner_event_name=name)
-    return facts_of(stored, installed_at=None, postback=postback)
+    return facts_of(
+        stored,
+        installed_at=standing.installed_at,
+        postback=postback,
+        attribution=standing.attribution,
+        is_begun=bool(standing.began),
+    )
 
 
 def _sample(definition: RuleDefinition) -> Facts:

@@ -43,7 +43,7 @@ def pump(slot: int) -> None:
         with Sender(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)) as sender:
             Pump(
                 sender=sender,
-                decide=pipeline.decide_events,
+                decide=pipeline.work,
                 prepare=rendering.prepare,
                 beat=_Beat(_name(f"pump:{slot}")),
             ).run(settings.PUMP_SECONDS)

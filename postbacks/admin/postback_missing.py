@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from postbacks.callbacks.attributions import KnownCredit, load_credits, told_by
 from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.known import facts_of, values_for
@@ -38,13 +39,23 @@ def missing_words(postback: Postback) -> str:
 def _values(
     rule: CompiledRule, event: StoredEvent, postback: Postback, rates: Rates
 ) -> Mapping[str, Value]:
+    version = (postback.install_id or 0, postback.attribution_version)
+    credit = load_credits([version]).get(version, KnownCredit())
+    is_begun = credit.event_ref == event.id
+    began = credit.facts.install_kind if is_begun else ""
     facts = PostbackFacts(
         id=postback.public_id,
         created_at=postback.created_at,
-        partner_event_name=partner_event_name(rule.definition, event.event_name),
+        partner_event_name=partner_event_name(rule.definition, event.event_name, began),
         partner=rule.partner.public_id if rule.partner else None,
     )
-    known = facts_of(event, installed_at=postback.installed_at, postback=facts)
+    known = facts_of(
+        event,
+        installed_at=postback.installed_at,
+        postback=facts,
+        attribution=told_by(event) or credit.facts,
+        is_begun=is_begun,
+    )
     return values_for(rule, known, rates)
 
 

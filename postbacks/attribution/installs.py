@@ -1,29 +1,24 @@
-"""③ Recognizes installs: the first open of an app on a device that was not known before."""
+"""③ Recognizes installs and credits them: new devices, those that come back, people won back.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+A device is known by the id that its events name, else by any lasting id that they share with an
+earlier install. The steps are files of their own: `known` loads what is known, `planning` tells
+what events change, `crediting` finds the touchpoints that led there, `recording` writes it down,
+and `announcing` tells rules what no SDK can: who was won back, and which touchpoints were fraud.
+"""
 
-import msgspec
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
 
-from postbacks import statements
-from postbacks.attribution.evidence import Credit, InstallEvidence, SettingsLadder
-from postbacks.attribution.waterfall import attribute
+from postbacks.attribution import announcing, recording
+from postbacks.attribution.crediting import Credited, credit
+from postbacks.attribution.known import KnownInstall, KnownInstalls, load_known
+from postbacks.attribution.ladder import load_ladders
+from postbacks.attribution.planning import LIFE_CYCLE, Occasion, Plan, plan
 from postbacks.models.stored import StoredEvent
 
-LIFE_CYCLE = frozenset({"install", "open"})
-
-DeviceKey = tuple[int, int, str]  # organization, app, device
-
-
-@dataclass(frozen=True, slots=True)
-class KnownInstall:
-    """A device's install of an app: since when, by which of our events, and thanks to whom."""
-
-    installed_at: datetime
-    event_ref: int
-    credit: Credit
-    version: int = 1
+__all__ = ["KnownInstall", "KnownInstalls", "foresee_installs", "recognize_installs"]
 
 
 def recognize_installs(events: Sequence[StoredEvent]) -> Mapping[int, KnownInstall]:
@@ -32,90 +27,74 @@ def recognize_installs(events: Sequence[StoredEvent]) -> Mapping[int, KnownInsta
     An event of a device that never opened the app has none. Two workers may see the same device
     at once: the unique key lets one of them win, and both then read who it was.
     """
-    firsts: dict[DeviceKey, StoredEvent] = {}
-    for event in events:
-        if event.device and event.event_name in LIFE_CYCLE:
-            firsts.setdefault(event.key, event)
-    _record(firsts.values())
-    known = _load({event.key for event in events if event.device})
-    return {event.id: known[event.key] for event in events if event.key in known}
+    known = load_known(events)
+    planned, new, won_back = _weigh(events, known)
+    ids = recording.record(new, planned.last_opens, now=datetime.now(UTC))
+    recording.note_opens(_opens(events, known, planned))
+    begun = [it for it in new if it.opening.install.public_id in ids]
+    announcing.announce(begun, won_back)
+    if len(begun) < len(new):  # another worker was first: what is left is seen with other eyes
+        return recognize_installs(events)
+    known.put({it.opening.install.public_id: _as_known(it, ids) for it in begun})
+    return _installs_of(events, known)
 
 
 def foresee_installs(
-    events: Sequence[StoredEvent], seen: dict[DeviceKey, KnownInstall]
+    events: Sequence[StoredEvent], seen: KnownInstalls
 ) -> Mapping[int, KnownInstall]:
     """Return each event's install as `recognize_installs` would, and record none.
 
     `seen` keeps from one batch to the next what would have been recorded.
     """
-    known = _load({event.key for event in events if event.device})
-    for event in events:
-        if event.device and event.event_name in LIFE_CYCLE and event.key not in known:
-            credit = _credit(event)
-            seen.setdefault(event.key, KnownInstall(event.event_time, event.id, credit))
-    known = {**seen, **known}
-    return {event.id: known[event.key] for event in events if event.key in known}
+    known = load_known(events)
+    known.take_over(seen)
+    _, new, _ = _weigh(events, known)
+    known.put({it.opening.install.public_id: _as_known(it, {}) for it in new})
+    for it in new:
+        seen.add(it.opening.event, _as_known(it, {}))
+    return _installs_of(events, known)
 
 
-_RECORD = """
-INSERT INTO install (
-    organization_id, app_id, device, install_id, installed_at, event_ref, event_received_at,
-    attribution_type, attribution_version
-)
-SELECT organization_id, app_id, device, install_id, installed_at, event_ref, event_received_at,
-       attribution_type, attribution_version
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
-    organization_id bigint, app_id bigint, device text, install_id text, installed_at timestamptz,
-    event_ref bigint, event_received_at timestamptz, attribution_type text,
-    attribution_version integer
-)
-ORDER BY organization_id, app_id, device  -- the same for all workers, so that none waits in a ring
-ON CONFLICT DO NOTHING
-"""
-
-_LOAD = """
-SELECT organization_id, app_id, device, installed_at, event_ref, attribution_type,
-       attribution_version
-FROM install
-JOIN jsonb_to_recordset(%(wanted)s::jsonb) AS wanted (o bigint, a bigint, d text)
-  ON organization_id = o AND app_id = a AND device = d
-"""
-
-
-def _record(firsts: Iterable[StoredEvent]) -> None:
-    rows = [_row(event) for event in firsts]
-    if rows:
-        statements.run(_RECORD, {"rows": msgspec.json.encode(rows).decode()})
-
-
-def _row(event: StoredEvent) -> dict[str, object]:
-    credit = _credit(event)
-    return {
-        "organization_id": event.organization_id,
-        "app_id": event.app.id,
-        "device": event.device,
-        "install_id": event.fields.get("install_id", ""),
-        "installed_at": event.event_time,
-        "event_ref": event.id,
-        "event_received_at": event.received_at,
-        "attribution_type": credit.type,
-        "attribution_version": 1,
+def _weigh(
+    events: Sequence[StoredEvent], known: KnownInstalls
+) -> tuple[Plan, list[Credited], list[Credited]]:
+    """Return what events change: the plan, the installs that begin, and the people won back."""
+    apps = {
+        (event.organization_id, event.app.id)
+        for event in events
+        if event.device and event.event_name in LIFE_CYCLE
     }
+    ladders = load_ladders(apps)
+    planned = plan(events, known, ladders)
+    credited = credit(planned.openings, ladders)
+    returns = [it for it in credited if it.opening.occasion is Occasion.REENGAGEMENT]
+    new = [it for it in credited if it.opening.occasion is not Occasion.REENGAGEMENT]
+    return planned, new, [it for it in returns if it.winner is not None]
 
 
-def _credit(event: StoredEvent) -> Credit:
-    evidence = InstallEvidence(installed_at=event.event_time, device=event.device)
-    return attribute(evidence, (), SettingsLadder()).credit
+def _opens(
+    events: Sequence[StoredEvent], known: KnownInstalls, planned: Plan
+) -> list[tuple[int, UUID, datetime]]:
+    organizations = {
+        install.public_id: event.organization_id
+        for event in events
+        if (install := known.of(event)) and install.id and install.public_id in planned.last_opens
+    }
+    return [
+        (organizations[install], install, moment)
+        for install, moment in planned.last_opens.items()
+        if install in organizations
+    ]
 
 
-def _load(keys: set[DeviceKey]) -> dict[DeviceKey, KnownInstall]:
-    if not keys:
-        return {}
-    wanted = [{"o": o, "a": a, "d": d} for o, a, d in keys]
-    rows = statements.run(_LOAD, {"wanted": msgspec.json.encode(wanted).decode()})
+def _as_known(it: Credited, ids: Mapping[UUID, int]) -> KnownInstall:
+    install = it.opening.install
+    return replace(install, id=ids.get(install.public_id, 0), kind=it.kind, facts=it.facts())
+
+
+def _installs_of(events: Sequence[StoredEvent], known: KnownInstalls) -> dict[int, KnownInstall]:
     return {
-        (organization_id, app_id, device): KnownInstall(
-            installed_at, event_ref, Credit(type=type_), version
-        )
-        for organization_id, app_id, device, installed_at, event_ref, type_, version in rows
+        event.id: install
+        for event in events
+        if event.device and (install := known.of(event)) is not None
     }

@@ -8,6 +8,8 @@ from datetime import datetime
 import msgspec
 
 from postbacks import statements
+from postbacks.attributed import AttributionFacts
+from postbacks.callbacks.attributions import NOT_CREDITED
 from postbacks.callbacks.compiled_rules import CompiledRule, load_active_rules
 from postbacks.callbacks.conditions import Refusal
 from postbacks.callbacks.facts import PostbackFacts
@@ -21,16 +23,20 @@ from postbacks.models.stored import StoredEvent
 
 logger = logging.getLogger(__name__)
 
+NOBODY: Mapping[tuple[int, int], bool] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How an event's device stands to the app: since when, and whether this event began it."""
+    """How an event's device stands to the app: since when, thanks to whom, and whether it `began`
+    with this event: as an install, a reinstall or a reattribution.
+    """
 
-    is_install: bool = False
+    began: str = ""
     installed_at: datetime | None = None
-    attribution_type: str = "organic"
+    install_id: int | None = None
     attribution_version: int = 1
-    partner_id: int | None = None
+    attribution: AttributionFacts = NOT_CREDITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,17 @@ class Decision:
 
 
 def decide_postbacks(
-    events: Sequence[StoredEvent], standings: Mapping[int, Standing], *, now: datetime
+    events: Sequence[StoredEvent],
+    standings: Mapping[int, Standing],
+    *,
+    now: datetime,
+    told: Mapping[tuple[int, int], bool] = NOBODY,
 ) -> list[Decision]:
-    """Return what the active rules want of these events, “first time per device” included."""
+    """Return what the active rules want of these events, “first time per device” included.
+
+    `told` are the event and the rule of postbacks that there are from an earlier decision; False
+    of those that were skipped, which another skip would only repeat.
+    """
     rules = load_active_rules(event.organization_id for event in events)
     rates = load_rates(event.event_time for event in events if event.has_money)
     decisions = []
@@ -58,9 +72,14 @@ def decide_postbacks(
         known_rates = rates.of(event.event_time, known_at=now)
         for rule in rules.get(event.organization_id, []):
             decision = _decide_or_note(rule, event, standing, occasion, now, known_rates)
-            if decision is not None:
+            if decision is not None and not _is_repeated(decision, told):
                 decisions.append(decision)
     return _first_times_only(decisions)
+
+
+def _is_repeated(decision: Decision, told: Mapping[tuple[int, int], bool]) -> bool:
+    is_told = told.get((decision.event.id, decision.rule.rule_id))
+    return is_told is not None and (is_told or bool(decision.reason))
 
 
 def _decide_or_note(
@@ -101,10 +120,10 @@ def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
         event_time=event.event_time,
         device=event.device,
         event_id=str(event.event_id),
-        is_install=standing.is_install,
+        began=standing.began,
         installed_at=standing.installed_at,
-        attribution_type=standing.attribution_type,
-        attributed_partner_id=standing.partner_id,
+        attribution_type=standing.attribution.type,
+        attributed_partner_id=standing.attribution.partner_id,
     )
 
 
@@ -112,10 +131,16 @@ def _decide(
     rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime, rates: Rates
 ) -> Decision | Refusal:
     public_id = uuid7(event.received_at)
-    name = partner_event_name(rule.definition, event.event_name)
+    name = partner_event_name(rule.definition, event.event_name, standing.began)
     partner = rule.partner.public_id if rule.partner else None
     postback = PostbackFacts(id=public_id, created_at=now, partner_event_name=name, partner=partner)
-    facts = facts_of(event, installed_at=standing.installed_at, postback=postback)
+    facts = facts_of(
+        event,
+        installed_at=standing.installed_at,
+        postback=postback,
+        attribution=standing.attribution,
+        is_begun=bool(standing.began),
+    )
     if rule.conditions.lines:
         refusal = rule.conditions.refusal(every_value(facts, rates), rates=rates)
         if refusal is not None:

@@ -7,7 +7,12 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-ORGANIC: Final = "organic"
+from postbacks.attributed import ORGANIC, AttributionFacts
+
+__all__ = [
+    "ORGANIC", "AppFacts", "AttributionFacts", "EventFacts", "Facts", "InstallFacts",
+    "PostbackFacts", "sample_facts",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +45,10 @@ class AppFacts:
 
 @dataclass(frozen=True, slots=True)
 class InstallFacts:
-    """This is the install that the event belongs to."""
+    """This is the install that the event belongs to; `is_begun` tells that the event began it."""
 
     installed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AttributionFacts:
-    """This is what the install is credited to; `click` holds the link's parameters."""
-
-    type: str = ORGANIC
-    method: str | None = None
-    partner: str | None = None
-    partner_name: str | None = None
-    campaign_id: str | None = None
-    campaign_name: str | None = None
-    site_id: str | None = None
-    click_id: str | None = None
-    creative_name: str | None = None
-    touched_at: datetime | None = None
-    click: Mapping[str, str] = field(default_factory=dict)
+    is_begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from postbacks.attributed import AttributionFacts
+from postbacks.callbacks.attributions import NOT_CREDITED
 from postbacks.callbacks.compiled_rules import CompiledRule
 from postbacks.callbacks.consent import consent_is_missing
 from postbacks.callbacks.facts import AppFacts, EventFacts, Facts, InstallFacts, PostbackFacts
@@ -12,9 +14,17 @@ from postbacks.models.stored import StoredEvent
 
 
 def facts_of(
-    event: StoredEvent, *, installed_at: datetime | None, postback: PostbackFacts | None
+    event: StoredEvent,
+    *,
+    installed_at: datetime | None,
+    postback: PostbackFacts | None,
+    attribution: AttributionFacts = NOT_CREDITED,
+    is_begun: bool = False,
 ) -> Facts:
-    """Return all that is known of an event when a postback is rendered."""
+    """Return all that is known of an event when a postback is rendered.
+
+    `is_begun` tells that the event began its install, whose `attribution` it is.
+    """
     return Facts(
         event=EventFacts(
             event_id=event.event_id,
@@ -36,7 +46,8 @@ def facts_of(
             store_id=event.app.store_id,
             store_share=event.app.store_share,
         ),
-        install=InstallFacts(installed_at) if installed_at else None,
+        install=InstallFacts(installed_at, is_begun) if installed_at else None,
+        attribution=attribution,
         postback=postback,
     )
 

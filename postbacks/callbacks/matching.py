@@ -23,7 +23,7 @@ class Occasion:
     event_time: datetime
     device: str
     event_id: str
-    is_install: bool  # the first open of a device that was not known
+    began: str = ""  # install, reinstall or reattribution, if the event began one
     installed_at: datetime | None = None
     attribution_type: str = ORGANIC
     attributed_partner_id: int | None = None
@@ -33,10 +33,10 @@ class Occasion:
         """Return the triggers that this event fires.
 
         A first `open` counts as the install; an `install` of a device that was known before is
-        not a second one.
+        not a second one, but the reinstall or the reattribution that it began.
         """
-        names = {self.event_name, ANY_EVENT}
-        return names | {INSTALL} if self.is_install else names - {INSTALL}
+        names = {self.event_name, ANY_EVENT} - {INSTALL}
+        return names | {self.began} if self.began else names
 
 
 def wants(rule: RuleDefinition, occasion: Occasion) -> bool:
@@ -71,14 +71,18 @@ def why_not(rule: RuleDefinition, occasion: Occasion) -> Refusal | None:
     return None
 
 
-def partner_event_name(rule: RuleDefinition, event_name: str) -> str | None:
+def partner_event_name(rule: RuleDefinition, event_name: str, began: str = "") -> str | None:
     """Return what the partner calls the event; None where a map leaves the event out.
 
     A first `open` counts as the install. A rule that asks for installs and not for opens hears of
-    no other open, and its partner is told of an install.
+    no other open, and its partner is told of an install; likewise of the reinstall or the
+    reattribution that `began`.
     """
-    if event_name == OPEN and INSTALL in rule.triggers and not _wants_opens(rule):
-        event_name = INSTALL
+    if event_name in {OPEN, INSTALL} and not _wants_opens(rule):
+        if began in rule.triggers:
+            event_name = began
+        elif event_name == OPEN and INSTALL in rule.triggers:
+            event_name = INSTALL
     return rule.event_map.get(event_name) if rule.event_map else event_name
 
 

@@ -1,12 +1,14 @@
-"""⑤ Renders claimed postbacks: a pure function of rule version, event, rates and credentials.
+"""⑤ Renders claimed postbacks: a pure function of rule version, event, credit, rates, credentials.
 
-The rates are those of the event's day as they were known when the postback was decided.
+The credit of the install is the version that the postback remembers; the rates are those of the
+event's day as they were known when the postback was decided.
 """
 
 import logging
 from collections.abc import Sequence
 
 from apps_registry.encryption import SecretUnreadableError
+from postbacks.callbacks.attributions import KnownCredit, load_credits, told_by
 from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.known import facts_of, values_for
@@ -19,6 +21,8 @@ from postbacks.outgoing import Owed, Prepared
 
 logger = logging.getLogger(__name__)
 
+_NOT_CREDITED = KnownCredit()
+
 _NO_SIGNING_SECRET = "The organization has no signing secret that can be read; rotate it."  # noqa: S105  # a sentence
 
 
@@ -27,6 +31,7 @@ def prepare(batch: Sequence[Owed]) -> list[Prepared]:
     rules = load_rule_versions((owed.rule_id, owed.rule_version) for owed in batch)
     keys = {(owed.event_id, owed.event_received_at) for owed in batch}
     events = {event.id: event for event in load_events(keys)}
+    told = load_credits(owed.credit_version for owed in batch if owed.install_id is not None)
     signing = load_signing_secrets(
         rule.organization_id for rule in rules.values() if rule.definition.sign
     )
@@ -36,6 +41,7 @@ def prepare(batch: Sequence[Owed]) -> list[Prepared]:
             owed,
             rules.get((owed.rule_id, owed.rule_version)),
             events.get(owed.event_id),
+            told.get(owed.credit_version, _NOT_CREDITED),
             rates,
             signing.get(owed.organization_id, ()),
         )
@@ -47,6 +53,7 @@ def _prepare_or_hold(
     owed: Owed,
     rule: CompiledRule | None,
     event: StoredEvent | None,
+    credit: KnownCredit,
     rates: RatesOfDays,
     signing: tuple[str, ...],
 ) -> Prepared:
@@ -56,7 +63,7 @@ def _prepare_or_hold(
     if rule is None:  # its version can't be read, which the operator's log says
         return Prepared(held=True)
     try:
-        return _prepare(owed, rule, event, rates, signing)
+        return _prepare(owed, rule, event, credit, rates, signing)
     except Exception:
         logger.exception("Postback %s could not be rendered", owed.public_id)
         return Prepared(held=True)
@@ -66,6 +73,7 @@ def _prepare(
     owed: Owed,
     rule: CompiledRule,
     event: StoredEvent,
+    credit: KnownCredit,
     rates_of_days: RatesOfDays,
     signing: tuple[str, ...],
 ) -> Prepared:
@@ -73,14 +81,22 @@ def _prepare(
         return Prepared(error="rule_archived", refusal="The rule or its partner was archived.")
     if not rule.is_on:
         return Prepared(held=True)
+    is_begun = credit.event_ref == event.id
+    began = credit.facts.install_kind if is_begun else ""
     postback = PostbackFacts(
         id=owed.public_id,
         created_at=owed.created_at,
-        partner_event_name=partner_event_name(rule.definition, event.event_name),
+        partner_event_name=partner_event_name(rule.definition, event.event_name, began),
         partner=rule.partner.public_id if rule.partner else None,
         attempt=owed.attempts_made + 1,
     )
-    facts = facts_of(event, installed_at=owed.installed_at, postback=postback)
+    facts = facts_of(
+        event,
+        installed_at=owed.installed_at,
+        postback=postback,
+        attribution=told_by(event) or credit.facts,
+        is_begun=is_begun,
+    )
     rates = rates_of_days.of(event.event_time, known_at=owed.created_at)
     return prepare_for(rule, facts, rates, signing)
 

@@ -36,7 +36,7 @@ RETURNING due_postback.postback_id, event_received_at, host, kind, tries
 
 _LOAD = """
 SELECT organization_id, id, public_id, rule_id, rule_version, event_id, event_received_at,
-       installed_at, created_at, attempts_made, fingerprint
+       installed_at, created_at, attempts_made, fingerprint, install_id, attribution_version
 FROM unnest(%(ids)s::bigint[], %(moments)s::timestamptz[]) AS wanted (wanted_id, received_at)
 CROSS JOIN LATERAL (  -- one by one: each is found by its key, whatever the statistics say
     SELECT * FROM postback

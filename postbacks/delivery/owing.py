@@ -23,6 +23,7 @@ class NewPostback:
     sdk_event_id: str
     event_name: str
     event_received_at: datetime
+    install_id: int | None
     attribution_version: int
     installed_at: datetime | None
     delay_seconds: int
@@ -36,17 +37,18 @@ WITH input AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
         public_id uuid, organization_id bigint, rule_id bigint, rule_version integer,
         app_id bigint, event_id bigint, sdk_event_id uuid, event_name text,
-        event_received_at timestamptz, attribution_version integer, installed_at timestamptz,
+        event_received_at timestamptz, install_id bigint, attribution_version integer,
+        installed_at timestamptz,
         delay_seconds integer, host text, reason text, paced boolean
     )
 ), owed AS (
     INSERT INTO postback (
         public_id, organization_id, rule_id, rule_version, app_id, event_id, sdk_event_id,
-        event_name, event_received_at, attribution_version, installed_at, status, reason,
-        created_at, next_attempt_at
+        event_name, event_received_at, install_id, attribution_version, installed_at, status,
+        reason, created_at, next_attempt_at
     )
     SELECT public_id, organization_id, rule_id, rule_version, app_id, event_id, sdk_event_id,
-           event_name, event_received_at, attribution_version, installed_at,
+           event_name, event_received_at, install_id, attribution_version, installed_at,
            CASE reason WHEN '' THEN '{PostbackStatus.PENDING}'
                        ELSE '{PostbackStatus.SKIPPED}' END,
            reason, now(),

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("apps_registry", "0012_claim_store_ids"),
-        ("postbacks", "0011_create_touchpoints"),
+        ("postbacks", "0013_remember_installs_before"),
     ]
 
     operations = [

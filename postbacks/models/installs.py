@@ -34,6 +34,10 @@ class Install(TenantModel):
     app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
     device = models.CharField(max_length=320)
     number = models.PositiveIntegerField(default=1)
+    before = models.ForeignKey(
+        "self", models.DO_NOTHING, null=True, db_constraint=False, related_name="+",
+        help_text="The install that the device had before.",
+    )  # fmt: skip
     kind = models.CharField(max_length=16, choices=InstallKind.choices, default=InstallKind.INSTALL)
     state = models.CharField(
         max_length=16, choices=InstallState.choices, default=InstallState.PROVISIONAL
@@ -76,7 +80,9 @@ class Install(TenantModel):
 
 
 class Attribution(TenantModel):
-    """One decision about an install. A later one has the next `version`; none is changed."""
+    """One credit of an install. A later one has the next `version`; none is changed, but for the
+    touchpoints that come late and lose: they are added to its `candidates`.
+    """
 
     install = models.ForeignKey(
         Install, models.DO_NOTHING, db_constraint=False, related_name="attributions"

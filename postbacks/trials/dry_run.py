@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from postbacks import rulebook
-from postbacks.attribution.installs import DeviceKey, KnownInstall, foresee_installs
+from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
 from postbacks.callbacks.compiled_rules import CompiledRule
 from postbacks.callbacks.conditions import Refusal
 from postbacks.callbacks.deciding import Decision, decide_or_refuse, first_time, is_once
@@ -24,7 +24,7 @@ from postbacks.callbacks.rendering import prepare_for
 from postbacks.callbacks.stored_rates import RatesOfDays, load_rates
 from postbacks.models import Event, RuleDevice, SkipReason
 from postbacks.models.stored import StoredEvent, load_events
-from postbacks.pipeline import standing_of
+from postbacks.standings import standing_of
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class _Run:
     owed: list[_Key] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     not_matched: Counter[str] = field(default_factory=Counter)
-    _installs: dict[DeviceKey, KnownInstall] = field(default_factory=dict)
+    _installs: KnownInstalls = field(default_factory=KnownInstalls)
     _served: set[str] = field(default_factory=set)
 
     def decide(self, batch: Sequence[tuple[int, datetime, int]]) -> None:
@@ -164,14 +164,20 @@ class _Run:
     def _example(
         self, event: StoredEvent, install: KnownInstall | None, rates: RatesOfDays
     ) -> Example:
+        standing = standing_of(event, install)
+        name = partner_event_name(self.rule.definition, event.event_name, standing.began)
         postback = PostbackFacts(
             id=rulebook.SAMPLE_ID,
             created_at=self.now,
-            partner_event_name=partner_event_name(self.rule.definition, event.event_name),
+            partner_event_name=name,
             partner=self.rule.partner.public_id if self.rule.partner else None,
         )
         facts = facts_of(
-            event, installed_at=install.installed_at if install else None, postback=postback
+            event,
+            installed_at=standing.installed_at,
+            postback=postback,
+            attribution=standing.attribution,
+            is_begun=bool(standing.began),
         )
         known = rates.of(event.event_time, known_at=self.now)
         prepared = prepare_for(self.rule, facts, known, _ANY_SIGNATURE)

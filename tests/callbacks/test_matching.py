@@ -30,7 +30,6 @@ PURCHASE = Occasion(
     event_time=NOW,
     device="device-1",
     event_id="event-1",
-    is_install=False,
     installed_at=NOW - timedelta(days=3),
 )
 
@@ -44,23 +43,27 @@ def occasion(**changes: object) -> Occasion:
 
 
 @pytest.mark.parametrize(
-    ("triggers", "name", "is_install", "wanted"),
+    ("triggers", "name", "began", "wanted"),
     [
-        (("*",), "purchase", False, True),
-        (("purchase", "open"), "purchase", False, True),
-        (("open",), "purchase", False, False),
-        (("install",), "open", True, True),
-        (("open",), "open", True, True),
-        (("install",), "install", True, True),
-        (("install",), "install", False, False),
-        (("install",), "open", False, False),
-        (("*",), "install", False, True),
+        (("*",), "purchase", "", True),
+        (("purchase", "open"), "purchase", "", True),
+        (("open",), "purchase", "", False),
+        (("install",), "open", "install", True),
+        (("open",), "open", "install", True),
+        (("install",), "install", "install", True),
+        (("install",), "install", "", False),
+        (("install",), "open", "", False),
+        (("*",), "install", "", True),
+        (("install",), "install", "reinstall", False),
+        (("reinstall",), "open", "reinstall", True),
+        (("reattribution",), "install", "reattribution", True),
+        (("reinstall",), "open", "reattribution", False),
     ],
 )
 def test_a_trigger_is_an_event_name_or_any_and_an_install_happens_once(
-    triggers: tuple[str, ...], name: str, is_install: bool, wanted: bool
+    triggers: tuple[str, ...], name: str, began: str, wanted: bool
 ) -> None:
-    happened = occasion(event_name=name, is_install=is_install)
+    happened = occasion(event_name=name, began=began)
 
     assert wants(rule(triggers=triggers), happened) is wanted
 

@@ -106,7 +106,7 @@ def run_pump() -> Run:
         ):
             Pump(
                 sender=sender,
-                decide=pipeline.decide_events,
+                decide=pipeline.work,
                 prepare=rendering.prepare,
                 beat=beat,
                 beat_seconds=0.05,

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final, Protocol
 from uuid import UUID
 
-from postbacks.callbacks.facts import ORGANIC, Facts
+from postbacks.callbacks.facts import ORGANIC, AttributionFacts, Facts
 from postbacks.callbacks.macros.catalogue import CATALOGUE, MacroType
 from postbacks.callbacks.macros.value import (
     EXACT,
@@ -137,19 +137,39 @@ def _is_event(name: str) -> Source:
     return lambda values: values.facts.event.event_name == name
 
 
-def _time_of_event(event_name: str, name: str) -> Source:
-    """This reads a time that an event of its own tells, and others may report."""
+def _began(kind: str) -> Source:
+    """This tells whether the event began such an install, or is called so."""
+
+    def source(values: Reading) -> bool:
+        return _beginning(values) == kind or values.facts.event.event_name == kind
+
+    return source
+
+
+def _beginning(values: Reading) -> str | None:
+    install = values.facts.install
+    is_begun = install is not None and install.is_begun
+    return values.facts.attribution.install_kind if is_begun else None
+
+
+def _time_of_event(
+    event_name: str, name: str, known: Callable[[AttributionFacts], datetime | None] | None = None
+) -> Source:
+    """This reads a time that an event of its own tells, that others may report, or that we know."""
 
     def source(values: Reading) -> datetime | None:
         reported = time_of(values.field(name))
-        is_own = values.facts.event.event_name == event_name
-        return values.facts.event.event_time if reported is None and is_own else reported
+        if reported is not None:
+            return reported
+        if values.facts.event.event_name == event_name:
+            return values.facts.event.event_time
+        return known(values.facts.attribution) if known else None
 
     return source
 
 
 def _event_type(values: Reading) -> str:
-    name = values.facts.event.event_name
+    name = _beginning(values) or values.facts.event.event_name
     return name if name in _LIFE_CYCLE else "event"
 
 
@@ -285,8 +305,12 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "engagement_time": _same_as("engaged_at"),
     "click_time": _touched("click"),
     "impression_time": _touched("impression"),
-    "reattributed_time": _time_of_event("reattribution", "reattributed_time"),
-    "reinstalled_time": _time_of_event("reinstall", "reinstalled_time"),
+    "reattributed_time": _time_of_event(
+        "reattribution", "reattributed_time", lambda it: it.reattributed_at
+    ),
+    "reinstalled_time": _time_of_event(
+        "reinstall", "reinstalled_time", lambda it: it.reinstalled_at
+    ),
     "uninstalled_time": _time_of_event("uninstall", "uninstalled_time"),
     # App
     "app_id": lambda it: it.facts.app.id,
@@ -305,7 +329,7 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "is_organic": lambda it: it.facts.attribution.type == ORGANIC,
     "is_attributed": lambda it: it.facts.attribution.type != ORGANIC,
     "is_attributed_to_destination": _is_attributed_to_destination,
-    "is_reattribution": _is_event("reattribution"),
+    "is_reattribution": _began("reattribution"),
     "is_reengagement": _is_event("reengagement"),
     "is_view_through": lambda it: it.facts.attribution.type == "impression",
     "attribution_type": lambda it: it.facts.attribution.type,

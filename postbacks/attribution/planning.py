@@ -1,0 +1,130 @@
+"""③ Which events open an app anew: first installs, devices that come back, people won back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+from postbacks.attributed import AttributionFacts
+from postbacks.attribution.evidence import SettingsLadder
+from postbacks.attribution.known import KnownInstall, KnownInstalls
+from postbacks.attribution.ladder import AppKey, every_rung
+from postbacks.models import InstallKind
+from postbacks.models.stored import StoredEvent
+
+INSTALL = "install"
+OPEN = "open"
+LIFE_CYCLE = frozenset({INSTALL, OPEN})
+
+# A second `install` of the same SDK id within this time is the first one told twice: so long is a
+# credit not final. Later it is a device that was emptied and set up again with its old id.
+TOLD_TWICE = timedelta(hours=24)
+# How far the last open must move to be noted: not every open is worth a write.
+OPEN_MOVES = timedelta(hours=1)
+
+
+class Occasion(StrEnum):
+    """What an opening of the app may be."""
+
+    INSTALL = InstallKind.INSTALL.value
+    RETURN = "return"
+    REENGAGEMENT = "reengagement"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An event that begins an install, or that may have won a person back."""
+
+    event: StoredEvent
+    occasion: Occasion
+    install: KnownInstall  # the one that it begins, or after which the person was away
+    before: KnownInstall | None = None
+
+    @property
+    def not_before(self) -> datetime | None:
+        """Return from when on a touchpoint may have led to it: older ones led to what was."""
+        if self.before is None:
+            return None
+        if self.occasion is Occasion.REENGAGEMENT:
+            return self.before.last_seen_at
+        return self.before.installed_at
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch of events changes: what they open anew, and when apps were opened last."""
+
+    openings: list[Opening] = field(default_factory=list)
+    last_opens: dict[UUID, datetime] = field(default_factory=dict)
+
+
+def plan(
+    events: Sequence[StoredEvent],
+    known: KnownInstalls,
+    ladders: Mapping[AppKey, SettingsLadder],
+) -> Plan:
+    """Return what events in the order of their arrival change; notes it in `known` as it goes."""
+    found = Plan()
+    for event in events:
+        if event.device and event.event_name in LIFE_CYCLE:
+            ladder = ladders[event.organization_id, event.app.id]
+            _consider(event, known, ladder, found)
+    return found
+
+
+def _consider(
+    event: StoredEvent, known: KnownInstalls, ladder: SettingsLadder, found: Plan
+) -> None:
+    install = known.of(event)
+    if install is None:
+        occasion = Occasion.INSTALL
+    elif event.id <= install.event_ref:
+        return  # it is the one that began the install, or was overtaken by it
+    elif _comes_back(event, install):
+        age = event.event_time - install.first_installed_at
+        within = age <= ladder.app.reattribution_window
+        occasion = Occasion.RETURN if within else Occasion.INSTALL
+    else:
+        _note_open(event, install, ladder, found)
+        return
+    begun = _begun(event, install)
+    found.openings.append(Opening(event, occasion, begun, install))
+    known.add(event, begun)
+
+
+def _comes_back(event: StoredEvent, install: KnownInstall) -> bool:
+    """Tell whether a device that is known by its ids has the app anew."""
+    new_id = event.fields.get("install_id")
+    if new_id and install.install_id and new_id != install.install_id:
+        return True
+    return event.event_name == INSTALL and event.event_time - install.installed_at > TOLD_TWICE
+
+
+def _note_open(
+    event: StoredEvent, install: KnownInstall, ladder: SettingsLadder, found: Plan
+) -> None:
+    last = found.last_opens.get(install.public_id, install.last_seen_at)
+    away = event.event_time - last
+    if away < OPEN_MOVES:
+        return
+    found.last_opens[install.public_id] = event.event_time
+    if away >= min(rung.inactivity for rung in every_rung(ladder)):
+        seen = replace(install, last_open_at=last)
+        found.openings.append(Opening(event, Occasion.REENGAGEMENT, seen, seen))
+
+
+def _begun(event: StoredEvent, before: KnownInstall | None) -> KnownInstall:
+    install_id = event.fields.get("install_id")
+    return KnownInstall(
+        id=0,
+        device=event.device,
+        number=before.number + 1 if before else 1,
+        kind=InstallKind.INSTALL,
+        install_id=install_id if isinstance(install_id, str) else "",
+        installed_at=event.event_time,
+        last_open_at=event.event_time,
+        event_ref=event.id,
+        public_id=uuid4(),
+        facts=AttributionFacts(),
+    )

@@ -1,0 +1,58 @@
+"""What installs are credited to, as their postbacks tell it: by the version that each remembers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from postbacks import statements
+from postbacks.attributed import AttributionFacts
+from postbacks.models import EventSource
+from postbacks.models.stored import StoredEvent
+
+CreditVersion = tuple[int, int]  # our number of an install, and the version of its credit
+
+NOT_CREDITED: Final = AttributionFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCredit:
+    """One version of an install's credit, and the event that began the install."""
+
+    facts: AttributionFacts = NOT_CREDITED
+    event_ref: int | None = None
+
+
+_LOAD = """
+SELECT i.id, wanted.version, i.event_ref, a.facts::text
+FROM unnest(%(installs)s::bigint[], %(versions)s::integer[]) AS wanted (install_id, version)
+JOIN install AS i ON i.id = wanted.install_id
+LEFT JOIN attribution AS a ON a.organization_id = i.organization_id AND a.install_id = i.id
+    AND a.version = wanted.version
+"""
+
+_facts = msgspec.json.Decoder(AttributionFacts)
+
+
+def load_credits(wanted: Iterable[CreditVersion]) -> dict[CreditVersion, KnownCredit]:
+    """Return the named versions of credits."""
+    pairs = sorted(set(wanted))
+    if not pairs:
+        return {}
+    installs, versions = zip(*pairs, strict=True)
+    rows = statements.run(_LOAD, {"installs": list(installs), "versions": list(versions)})
+    return {
+        (install_id, version): KnownCredit(
+            _facts.decode(facts) if facts else NOT_CREDITED, event_ref
+        )
+        for install_id, version, event_ref, facts in rows
+    }
+
+
+def told_by(event: StoredEvent) -> AttributionFacts | None:
+    """Return the credit that an event of ours speaks of; None of all other events."""
+    told = event.fields.get("attribution")
+    if event.source != EventSource.SYSTEM or not isinstance(told, dict):
+        return None
+    return msgspec.convert(told, AttributionFacts)

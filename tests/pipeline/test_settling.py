@@ -1,0 +1,218 @@
+"""Installs are looked at again: late touchpoints upgrade a credit until its network was told."""
+
+import pytest
+from django.db import connection
+
+from apps_registry.tenancy import tenant
+from postbacks import pipeline, roles
+from postbacks.models import Attribution, CallbackRule, Event, Install, InstallKey, UnsettledInstall
+from tests import database
+from tests.events import event, postbacks_of, record
+from tests.make import Tenant, make_rule, make_tenant
+from tests.touches import GAID, make_network, touch
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def work() -> None:
+    with database.as_role(roles.WORKER):
+        while pipeline.work():
+            pass
+
+
+def a_minute_later() -> None:
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute("UPDATE unsettled_install SET due_at = now() - interval '1 second'")
+
+
+def a_day_later() -> None:
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute("UPDATE unsettled_install SET due_at = now(), final_at = now()")
+
+
+def rule(of: Tenant, **fields: object) -> CallbackRule:
+    with tenant(of.organization.pk):
+        return make_rule(**fields)
+
+
+def install_of(of: Tenant) -> Install:
+    with tenant(of.organization.pk):
+        return Install.objects.get()
+
+
+def credits_of(of: Tenant) -> list[Attribution]:
+    with tenant(of.organization.pk):
+        return list(Attribution.objects.order_by("version"))
+
+
+def reported_by_us(of: Tenant) -> list[Event]:
+    with tenant(of.organization.pk):
+        return list(Event.objects.filter(source="system").order_by("id"))
+
+
+def test_a_late_click_earns_an_organic_install_and_its_network_is_told_once() -> None:
+    gem = make_tenant()
+    partner, link = make_network(gem)
+    ours = rule(gem, partner=partner, attribution_scope="partner", triggers=["install"])
+    everyones = rule(gem, triggers=["install"])
+    record(gem, event("open", gaid=GAID))
+    work()
+    click = touch(gem, link, click_id="late")
+
+    work()
+    a_minute_later()
+    work()
+
+    install = install_of(gem)
+    assert (install.touchpoint, install.attribution_version) == (click, 2)
+    assert [(it.type, it.cause) for it in credits_of(gem)] == [
+        ("organic", "install"),
+        ("click", "upgrade"),
+    ]
+    told = [(it.rule_id, it.attribution_version) for it in postbacks_of(gem)]
+    assert sorted(told) == sorted([(everyones.pk, 1), (ours.pk, 2)])
+    (updated,) = reported_by_us(gem)
+    assert updated.event_name == "attribution_updated"
+    assert updated.fields["attribution"]["click_id"] == "late"
+    assert updated.fields["previous_ad_network"] == "organic"
+
+
+def test_the_later_click_wins_in_whichever_order_both_arrive() -> None:
+    gem = make_tenant()
+    _, first_link = make_network(gem)
+    _, last_link = make_network(gem)
+    touch(gem, first_link, ago=600)
+    record(gem, event("open", gaid=GAID))
+    work()
+    last = touch(gem, last_link, ago=60)
+
+    work()
+
+    install = install_of(gem)
+    assert install.touchpoint == last
+    assert [
+        (it["touchpoint"] == str(last), it["reason"]) for it in credits_of(gem)[1].candidates
+    ] == [
+        (True, "won"),
+        (False, "older"),
+    ]
+
+
+def test_a_late_click_changes_nothing_once_another_network_was_told() -> None:
+    gem = make_tenant()
+    told, told_link = make_network(gem)
+    late, late_link = make_network(gem)
+    for partner in (told, late):
+        rule(gem, partner=partner, attribution_scope="partner", triggers=["install"])
+    winner = touch(gem, told_link, ago=600)
+    record(gem, event("open", gaid=GAID))
+    work()
+    click = touch(gem, late_link, ago=60)
+
+    work()
+
+    install = install_of(gem)
+    (credit,) = credits_of(gem)
+    assert (install.touchpoint, install.attribution_version) == (winner, 1)
+    assert [(it["touchpoint"], it["reason"]) for it in credit.candidates] == [
+        (str(winner), "won"),
+        (str(click), "late_touch"),
+    ]
+    assert len(postbacks_of(gem)) == 1
+    assert reported_by_us(gem) == []
+
+
+def test_a_look_that_finds_nothing_new_changes_only_when_the_next_one_is() -> None:
+    gem = make_tenant()
+    _, link = make_network(gem)
+    touch(gem, link)
+    record(gem, event("open", gaid=GAID))
+    work()
+    before = (install_of(gem), credits_of(gem)[0])
+    a_minute_later()
+
+    work()
+
+    after = (install_of(gem), credits_of(gem)[0])
+    for old, new in zip(before, after, strict=True):
+        assert {k: v for k, v in vars(old).items() if k != "_state"} == {
+            k: v for k, v in vars(new).items() if k != "_state"
+        }
+    with tenant(gem.organization.pk):
+        waiting = UnsettledInstall.objects.get()
+    assert waiting.due_at == waiting.final_at
+
+
+def test_after_a_day_a_credit_is_final_and_later_clicks_change_nothing() -> None:
+    gem = make_tenant()
+    _, link = make_network(gem)
+    record(gem, event("open", gaid=GAID))
+    work()
+    a_day_later()
+
+    work()
+    touch(gem, link)
+    work()
+
+    install = install_of(gem)
+    assert (install.state, install.attribution_type) == ("final", "organic")
+    with tenant(gem.organization.pk):
+        assert not UnsettledInstall.objects.exists()
+        assert set(InstallKey.objects.values_list("lasting", flat=True)) == {True}
+
+
+def test_events_follow_the_credit_of_the_time_at_which_they_are_decided() -> None:
+    gem = make_tenant()
+    partner, link = make_network(gem)
+    rule(gem, partner=partner, attribution_scope="partner", triggers=["purchase"])
+    record(gem, event("open", gaid=GAID), event("purchase"))
+    work()
+    touch(gem, link)
+    work()
+    record(gem, event("purchase"))
+
+    work()
+
+    (told,) = postbacks_of(gem)
+    assert told.attribution_version == 2
+    assert told.install_id == install_of(gem).pk
+
+
+def test_rules_on_our_own_events_get_the_credit_that_these_speak_of() -> None:
+    gem = make_tenant()
+    partner, link = make_network(gem)
+    updated = rule(
+        gem, partner=partner, attribution_scope="partner", triggers=["attribution_updated"]
+    )
+    record(gem, event("open", gaid=GAID))
+    work()
+    touch(gem, link)
+
+    work()
+
+    (told,) = postbacks_of(gem)
+    assert (told.rule_id, told.event_name) == (updated.pk, "attribution_updated")
+
+
+def test_a_failing_install_is_put_off_and_keeps_no_other_from_being_settled() -> None:
+    gem = make_tenant()
+    _, link = make_network(gem)
+    record(gem, event("open", gaid=GAID))
+    record(gem, event("open", install_id="device-2"))
+    work()
+    with database.as_role(roles.OWNER), connection.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE install ADD CONSTRAINT no_clicks CHECK (attribution_type <> 'click')"
+        )
+    touch(gem, link)
+    a_minute_later()
+
+    with database.as_role(roles.WORKER):
+        pipeline.settle_installs()
+
+    with database.as_role(roles.OWNER), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE install DROP CONSTRAINT no_clicks")
+    with tenant(gem.organization.pk):
+        first, second = UnsettledInstall.objects.order_by("install_id")
+    assert first.due_at < first.final_at
+    assert second.due_at == second.final_at

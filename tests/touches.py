@@ -1,0 +1,46 @@
+"""Touchpoints for tests, recorded as the doors for clicks record them."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from apps_registry.models import Partner, TrackingLink
+from apps_registry.tenancy import tenant
+from postbacks import recognition
+from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from tests.make import Tenant, make_campaign, make_link, make_partner
+
+GAID = "38400000-8cf0-11bd-b23e-10b96e40000d"
+
+
+def make_network(of: Tenant, name: str = "Network") -> tuple[Partner, TrackingLink]:
+    """Make a partner with a campaign for the tenant's app and a tracking link."""
+    with tenant(of.organization.pk):
+        partner = make_partner(name)
+        return partner, make_link(make_campaign(of.app, partner))
+
+
+def touch(of: Tenant, link: TrackingLink, *, ago: float = 60, **fields: object) -> UUID:
+    """Record a click of the device with GAID on a link, so many seconds ago; return its id."""
+    at = fields.pop("at", datetime.now(UTC))
+    gaid = fields.pop("gaid", GAID)
+    with tenant(of.organization.pk):
+        campaign = link.campaign
+        (recorded,) = record_touchpoints(
+            [
+                NewTouchpoint(
+                    **{
+                        "organization_id": of.organization.pk,
+                        "app_id": of.app.pk,
+                        "partner_id": campaign.partner_id,
+                        "campaign_id": campaign.pk,
+                        "link_id": link.pk,
+                        "kind": "click",
+                        "source": "link",
+                        "occurred_at": at - timedelta(seconds=ago),
+                        "names": frozenset(recognition.names_of_ids({"gaid": gaid})),
+                        **fields,
+                    }
+                )
+            ]
+        )
+    return recorded.id
