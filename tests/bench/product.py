@@ -132,6 +132,7 @@ class Account:
             sdk_event_id=str(event_id),
             event_name="purchase",
             event_received_at=received_at,
+            install_id=None,
             attribution_version=1,
             installed_at=None,
             delay_seconds=0,

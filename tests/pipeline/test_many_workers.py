@@ -1,0 +1,144 @@
+"""Two workers at once, and workers that are killed: each install is begun and credited once."""
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection
+
+from apps_registry.tenancy import tenant
+from postbacks import pipeline, roles
+from postbacks.models import Attribution, Event, Install, UndecidedEvent
+from tests import database
+from tests.events import event, postbacks_of, record
+from tests.make import Tenant, make_rule, make_tenant
+from tests.touches import make_network, touch
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DEVICES = 120
+
+
+def gaid(number: int) -> str:
+    return f"38400000-8cf0-41bd-b23e-{number:012x}"
+
+
+def record_installs(of: Tenant, count: int = DEVICES) -> None:
+    for first in range(0, count, 20):
+        record(
+            of,
+            *(
+                event(name, install_id=f"device-{number}", gaid=gaid(number))
+                for number in range(first, first + 20)
+                for name in ("open", "purchase", "open")
+            ),
+        )
+
+
+def look_at_all_again() -> None:
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute("UPDATE unsettled_install SET due_at = now() - interval '1 second'")
+
+
+def is_idle(of: Tenant) -> bool:
+    with tenant(of.organization.pk), connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM unsettled_install WHERE due_at <= now())")
+        (is_due,) = cursor.fetchone()
+        return not is_due and not UndecidedEvent.objects.exists()
+
+
+def assert_each_install_is_credited_once(of: Tenant, *, versions: int) -> None:
+    with tenant(of.organization.pk):
+        installs = list(Install.objects.order_by("id"))
+        credited = set(Attribution.objects.values_list("install_id", "version"))
+        updates = Event.objects.filter(event_name="attribution_updated").count()
+    assert len({it.device for it in installs}) == len(installs) == DEVICES
+    assert {it.attribution_version for it in installs} == {versions}
+    assert credited == {(it.pk, n) for it in installs for n in range(1, versions + 1)}
+    assert updates == DEVICES * (versions - 1)
+
+
+def test_two_workers_begin_and_settle_each_install_once() -> None:
+    gem = make_tenant()
+    partner, link = make_network(gem)
+    with tenant(gem.organization.pk):
+        make_rule(partner=partner, attribution_scope="partner", triggers=["install"])
+    record_installs(gem)
+    finished: list[bool] = []
+
+    def work() -> None:
+        try:
+            with database.as_role(roles.WORKER):
+                while pipeline.work(10):
+                    pass
+            finished.append(True)
+        finally:
+            connection.close()
+
+    def work_together() -> None:
+        workers = [threading.Thread(target=work) for _ in range(3)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    work_together()
+    for number in range(DEVICES):
+        touch(gem, link, gaid=gaid(number))
+    work_together()
+
+    assert len(finished) == 6
+    assert_each_install_is_credited_once(gem, versions=2)
+    assert len(postbacks_of(gem)) == DEVICES
+
+
+def test_killed_workers_leave_a_state_from_which_work_goes_on() -> None:
+    gem = make_tenant()
+    partner, link = make_network(gem)
+    with tenant(gem.organization.pk):
+        make_rule(partner=partner, attribution_scope="partner", triggers=["install"])
+    chance = random.Random(6)  # noqa: S311  # moments, not secrets
+
+    def work_and_be_killed() -> None:
+        kills = 0
+        while kills < 4 or not is_idle(gem):
+            with worker() as process:
+                time.sleep(chance.uniform(0.02, 0.25) if kills < 4 else 0.5)
+                process.kill()
+            kills += 1
+            assert kills < 60
+
+    record_installs(gem)
+    work_and_be_killed()
+    for number in range(DEVICES):
+        touch(gem, link, gaid=gaid(number))
+    work_and_be_killed()
+    look_at_all_again()
+    work_and_be_killed()
+
+    assert_each_install_is_credited_once(gem, versions=2)
+    assert len(postbacks_of(gem)) == DEVICES
+
+
+@contextmanager
+def worker() -> Iterator[subprocess.Popen[str]]:
+    at = connection.settings_dict
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.pipeline.worker_process", at["HOST"], at["USER"], at["NAME"]],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()

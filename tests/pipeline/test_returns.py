@@ -1,0 +1,229 @@
+"""Devices that come back, people won back, and one device under several ids."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from apps_registry.models import AttributionSettings
+from apps_registry.tenancy import tenant
+from postbacks import pipeline, roles
+from postbacks.models import CallbackRule, Event, Install
+from tests import database
+from tests.events import event, postbacks_of, record
+from tests.make import Tenant, make_rule, make_tenant
+from tests.touches import GAID, make_network, touch
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BACK = {"install_id": "device-2", "gaid": GAID}
+
+
+def work() -> None:
+    with database.as_role(roles.WORKER):
+        while pipeline.work():
+            pass
+
+
+def days_ago(days: float) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).isoformat()
+
+
+def rule(of: Tenant, **fields: object) -> CallbackRule:
+    with tenant(of.organization.pk):
+        return make_rule(**fields)
+
+
+def set_up(of: Tenant, **fields: object) -> None:
+    with tenant(of.organization.pk):
+        AttributionSettings.objects.create(app=of.app, **fields)
+
+
+def installs_of(of: Tenant) -> list[Install]:
+    with tenant(of.organization.pk):
+        return list(Install.objects.order_by("id"))
+
+
+def kinds_of(of: Tenant) -> list[tuple[str, int]]:
+    return [(it.kind, it.number) for it in installs_of(of)]
+
+
+def reported_by_us(of: Tenant) -> list[Event]:
+    with tenant(of.organization.pk):
+        return list(Event.objects.filter(source="system").order_by("id"))
+
+
+def test_a_new_install_id_with_a_known_advertising_id_is_a_reinstall() -> None:
+    gem = make_tenant()
+    rules = {name: rule(gem, triggers=[name]).pk for name in ("install", "reinstall")}
+    record(gem, event("open", gaid=GAID, event_time=days_ago(3)))
+    work()
+    record(gem, event("open", **BACK))
+
+    work()
+
+    first, second = installs_of(gem)
+    assert kinds_of(gem) == [("install", 1), ("reinstall", 2)]
+    assert second.before_id == first.pk
+    assert [it.rule_id for it in postbacks_of(gem)] == [rules["install"], rules["reinstall"]]
+
+
+def test_a_reinstall_after_a_new_click_is_a_reattribution_of_its_network() -> None:
+    gem = make_tenant()
+    first_partner, first_link = make_network(gem)
+    partner, link = make_network(gem)
+    touch(gem, first_link, at=datetime.now(UTC) - timedelta(days=3))
+    record(gem, event("open", gaid=GAID, event_time=days_ago(3)))
+    won_back = rule(gem, partner=partner, attribution_scope="partner", triggers=["reattribution"])
+    rule(gem, partner=first_partner, attribution_scope="partner", triggers=["reattribution"])
+    work()
+    click = touch(gem, link)
+    record(gem, event("install", **BACK), event("purchase", install_id="device-2"))
+
+    work()
+
+    _, second = installs_of(gem)
+    assert (second.kind, second.partner_id, second.touchpoint) == (
+        "reattribution", partner.pk, click,
+    )  # fmt: skip
+    assert [it.rule_id for it in postbacks_of(gem)] == [won_back.pk]
+
+
+def test_the_click_that_won_the_install_does_not_win_the_reinstall_as_well() -> None:
+    gem = make_tenant()
+    _, link = make_network(gem)
+    touch(gem, link, at=datetime.now(UTC) - timedelta(days=3))
+    record(gem, event("open", gaid=GAID, event_time=days_ago(3)))
+    work()
+    record(gem, event("open", **BACK))
+
+    work()
+
+    assert [it.kind for it in installs_of(gem)] == ["install", "reinstall"]
+
+
+@pytest.mark.parametrize(("setting", "told"), [("original", 1), ("organic", 0)])
+def test_events_after_a_reinstall_go_to_whom_the_setting_says(setting: str, told: int) -> None:
+    gem = make_tenant()
+    set_up(gem, reinstall_events=setting)
+    partner, link = make_network(gem)
+    touch(gem, link, at=datetime.now(UTC) - timedelta(days=3), click_id="first")
+    record(gem, event("open", gaid=GAID, event_time=days_ago(3)))
+    work()
+    rule(gem, partner=partner, attribution_scope="partner", triggers=["purchase"])
+    record(gem, event("open", **BACK), event("purchase", install_id="device-2"))
+
+    work()
+
+    owed = postbacks_of(gem)
+    assert len(owed) == told
+    first, second = installs_of(gem)
+    assert second.partner_id == (partner.pk if told else None)
+    if told:
+        assert owed[0].installed_at == first.installed_at
+
+
+def test_a_device_that_comes_back_after_the_window_is_a_new_install() -> None:
+    gem = make_tenant()
+    set_up(gem, reattribution_window_days=10)
+    record(gem, event("open", gaid=GAID, event_time=days_ago(11)))
+    work()
+    record(gem, event("open", **BACK))
+
+    work()
+
+    assert kinds_of(gem) == [("install", 1), ("install", 2)]
+
+
+@pytest.mark.parametrize(("days", "kinds"), [(0.9, ["install"]), (1.1, ["install", "reinstall"])])
+def test_a_second_install_event_is_told_twice_for_a_day_and_then_a_reinstall(
+    days: float, kinds: list[str]
+) -> None:
+    gem = make_tenant()
+    record(gem, event("install", event_time=days_ago(days)))
+    work()
+    record(gem, event("install"))
+
+    work()
+
+    assert [it.kind for it in installs_of(gem)] == kinds
+
+
+def test_an_install_and_its_reinstall_may_come_in_one_batch() -> None:
+    gem = make_tenant()
+    record(gem, event("open", gaid=GAID, event_time=days_ago(3)), event("open", **BACK))
+
+    work()
+
+    first, second = installs_of(gem)
+    assert kinds_of(gem) == [("install", 1), ("reinstall", 2)]
+    assert second.before_id == first.pk
+
+
+def test_an_event_without_the_install_id_belongs_to_the_device_with_its_advertising_id() -> None:
+    gem = make_tenant()
+    partner, link = make_network(gem)
+    rule(gem, partner=partner, attribution_scope="partner", triggers=["purchase"])
+    touch(gem, link)
+    record(gem, event("open", gaid=GAID))
+    work()
+    record(gem, event("purchase", install_id=None, gaid=GAID))
+
+    work()
+
+    assert len(postbacks_of(gem)) == 1
+    assert len(installs_of(gem)) == 1
+
+
+def test_a_click_wins_back_a_person_who_was_away() -> None:
+    gem = make_tenant()
+    partner, link = make_network(gem)
+    won_back = rule(gem, partner=partner, attribution_scope="partner", triggers=["reengagement"])
+    record(gem, event("open", gaid=GAID, event_time=days_ago(20)))
+    work()
+    touch(gem, link, click_id="back")
+    record(gem, event("open", gaid=GAID), event("open", gaid=GAID))
+
+    work()
+
+    (reported,) = reported_by_us(gem)
+    assert reported.event_name == "reengagement"
+    assert reported.fields["attribution"]["click_id"] == "back"
+    assert [it.rule_id for it in postbacks_of(gem)] == [won_back.pk]
+    (install,) = installs_of(gem)
+    assert install.attribution_type == "organic"
+    assert install.last_open_at is not None
+    assert datetime.now(UTC) - install.last_open_at < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("last_open", "clicked_before"), [(3.0, 60.0), (20.0, 21 * 86_400.0), (20.0, 8 * 86_400.0)]
+)
+def test_nobody_is_won_back_who_was_not_away_or_whose_click_is_old(
+    last_open: float, clicked_before: float
+) -> None:
+    gem = make_tenant()
+    _, link = make_network(gem)
+    record(gem, event("open", gaid=GAID, event_time=days_ago(last_open)))
+    work()
+    touch(gem, link, ago=clicked_before)
+    record(gem, event("open", gaid=GAID))
+
+    work()
+
+    assert "reengagement" not in {it.event_name for it in reported_by_us(gem)}
+
+
+def test_a_late_click_makes_a_reinstall_a_reattribution() -> None:
+    gem = make_tenant()
+    partner, link = make_network(gem)
+    won_back = rule(gem, partner=partner, attribution_scope="partner", triggers=["reattribution"])
+    record(gem, event("open", gaid=GAID, event_time=days_ago(3)))
+    work()
+    record(gem, event("open", **BACK))
+    work()
+    touch(gem, link)
+
+    work()
+
+    assert [it.kind for it in installs_of(gem)] == ["install", "reattribution"]
+    assert [(it.rule_id, it.attribution_version) for it in postbacks_of(gem)] == [(won_back.pk, 2)]
