@@ -43,7 +43,12 @@ HELP: Final[Mapping[str, str]] = {
     "status": "Only an active rule sends. Start with a draft while you write.",
     "app": "Whose events are sent, for example Gem Harbor iOS.",
     "partner": "Who is told, for example Unity Ads. A partner is needed for its credentials.",
-    "triggers": "One name or more, with commas, for example install, purchase; * is any event.",
+    "triggers": (
+        "One name or more, with commas, for example install, purchase; * is any event. We report "
+        "reinstall (a device came back by itself), reattribution (it came back through an ad), "
+        "reengagement (somebody who was away opened the app through an ad), attribution_updated "
+        "(an ad earned the install after all) and rejected_install (a fraud would have earned it)."
+    ),
     "condition_lines": (
         "One to a line, for example country in DE,AT or revenue ≥ 5 or params.level exists. Write "
         "= ≠ in not-in > ≥ < ≤ contains starts-with matches exists; != >= <= are understood too."

@@ -11,7 +11,10 @@ FORWARD = """
 ALTER TABLE install
     ADD COLUMN before_id bigint,
     ADD CONSTRAINT install_before_own FOREIGN KEY (organization_id, before_id)
-        REFERENCES install (organization_id, id);
+        REFERENCES install (organization_id, id) ON DELETE SET NULL (before_id);
+-- Whoever removes an install asks which came after it; most came after none.
+CREATE INDEX install_by_before ON install (organization_id, before_id)
+    WHERE before_id IS NOT NULL;
 ALTER TABLE install SET (fillfactor = 85);
 """
 BACKWARD = """

@@ -61,8 +61,10 @@ STORY: Final[tuple[Macro, ...]] = (
         ("install_begin_time", TIME, SECONDS, "When the Play store began the download"),
         ("install_finish_time", TIME, SECONDS, "When the Play store ended the download"),
         ("referrer_click_time", TIME, SECONDS, "When the Play store was opened by the click"),
-        ("reattributed_time", TIME, SECONDS, "When the install was credited to a new ad; none for other events unless reported"),  # noqa: E501
-        ("reinstalled_time", TIME, SECONDS, "When the app was installed again; none for other events unless reported"),  # noqa: E501
+        ("reattributed_time", TIME, SECONDS, "When a device came back through an ad; none if it never did"),  # noqa: E501
+        ("reattributed_at", TIME, SECONDS, "Another name for reattributed_time"),
+        ("reinstalled_time", TIME, SECONDS, "When a device came back by itself; none if it never did"),  # noqa: E501
+        ("reinstalled_at", TIME, SECONDS, "Another name for reinstalled_time"),
         ("uninstalled_time", TIME, SECONDS, "When the app was removed; none for other events unless reported"),  # noqa: E501
         ("timezone", TEXT, "Europe/Berlin", "The device's time zone"),
     ),
@@ -86,7 +88,7 @@ STORY: Final[tuple[Macro, ...]] = (
         ("is_organic", BOOL, "false", "No ad brought this install"),
         ("is_attributed", BOOL, "true", "An ad brought this install"),
         ("is_attributed_to_destination", BOOL, "true", "This partner's ad brought this install"),
-        ("is_reattribution", BOOL, "false", "The event credits an old install to a new ad"),
+        ("is_reattribution", BOOL, "false", "A device comes back through an ad by this event"),
         ("is_reengagement", BOOL, "false", "The event is a return to the app through an ad"),
         ("is_view_through", BOOL, "false", "The ad was seen, not clicked"),
         ("attribution_type", TEXT, "click", "click, impression or organic"),
@@ -98,10 +100,12 @@ STORY: Final[tuple[Macro, ...]] = (
         ("creative_id", TEXT, "cr-77", "The creative's id, if the click URL has it"),
         ("site_name", TEXT, "Puzzle Box", "The publisher's name, if the click URL has it"),
         ("sub_site_id", TEXT, "s-2", "The publisher's own sub-publisher, if the click URL has it"),
-        ("tracker_id", TEXT, "tr-5", "The tracking link's id, if the click URL has it"),
-        ("tracker_name", TEXT, "Summer::US", "The tracking link's name, if the click URL has it"),
-        ("previous_tracker_id", TEXT, "tr-4", "The link credited before, if the event reports it"),
-        ("previous_tracker_name", TEXT, "Spring::US", "The name of the link credited before, if the event reports it"),  # noqa: E501
+        ("tracker_id", TEXT, "tr-5", "The tracking link's id, or what the click URL says"),
+        ("tracker_name", TEXT, "Summer::US", "The tracking link's name, or what the click URL says"),  # noqa: E501
+        ("previous_ad_network", TEXT, "Unity Ads", "Who was credited before, on attribution_updated"),  # noqa: E501
+        ("previous_campaign_name", TEXT, "Spring US", "The campaign credited before, on attribution_updated"),  # noqa: E501
+        ("previous_tracker_id", TEXT, "tr-4", "The link credited before, on attribution_updated"),
+        ("previous_tracker_name", TEXT, "Spring::US", "The name of the link credited before, on attribution_updated"),  # noqa: E501
         *CONTRIBUTORS,
         ("cost_type", TEXT, "cpi", "How the ad is paid, if the click URL has it"),
         ("cost_amount", DEC, "1.20", "What the ad cost, if the click URL has it"),
@@ -113,8 +117,9 @@ STORY: Final[tuple[Macro, ...]] = (
         ("gclid", TEXT, "Cj0KCQjw", "Google's click id; none unless Google's ad was clicked"),
         ("gbraid", TEXT, "0AAAAAo", "Google's click group for apps, on iOS"),
         ("wbraid", TEXT, "CjkKCQ", "Google's click group for the web, on iOS"),
-        ("is_rejected", BOOL, "false", "The install was rejected as fraud"),
-        ("reject_reason", TEXT, "click_flooding", "Why the install was rejected"),
+        ("is_rejected", BOOL, "true", "An ad was rejected as fraud, on rejected_install"),
+        ("reject_reason", TEXT, "engagement_injection", "Why the ad was rejected, on rejected_install"),  # noqa: E501
+        ("rejection_reason", TEXT, "engagement_injection", "Another name for reject_reason"),
         ("reject_value", TEXT, "3s", "The figure behind the rejection, if the event has it"),
     ),
 )

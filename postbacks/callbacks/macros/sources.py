@@ -212,6 +212,12 @@ def _of_click(name: str) -> Source:
     return source
 
 
+def _of_link(name: str, known: Callable[[AttributionFacts], str | None]) -> Source:
+    """This reads what the click says of its link, else what we know of ours."""
+    said = _of_click(name)
+    return lambda values: said(values) or known(values.facts.attribution)
+
+
 def _ip_anonymized(values: Reading) -> str | None:
     try:
         address = ip_address(str(values.field("ip_address")))
@@ -311,6 +317,8 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "reinstalled_time": _time_of_event(
         "reinstall", "reinstalled_time", lambda it: it.reinstalled_at
     ),
+    "reattributed_at": _same_as("reattributed_time"),
+    "reinstalled_at": _same_as("reinstalled_time"),
     "uninstalled_time": _time_of_event("uninstall", "uninstalled_time"),
     # App
     "app_id": lambda it: it.facts.app.id,
@@ -335,6 +343,9 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "attribution_type": lambda it: it.facts.attribution.type,
     "match_type": lambda it: it.facts.attribution.method,
     **{name: _of_click(name) for name in _CLICK_PARAMETERS},
+    "tracker_id": _of_link("tracker_id", lambda it: it.tracker_id),
+    "tracker_name": _of_link("tracker_name", lambda it: it.tracker_name),
+    "rejection_reason": _same_as("reject_reason"),
     # Device
     "advertising_id": _advertising_id,
     "idfa": _id_of("ios", "idfa"),
