@@ -75,6 +75,7 @@ UNFOLD = {
                     ),
                     _page("Events", "bolt", "postbacks.event", "postbacks.decisionfailure"),
                     _page("Installs", "install_mobile", "postbacks.install"),
+                    _page("SKAdNetwork", "verified", "postbacks.skanpostback"),
                 ],
             },
             {

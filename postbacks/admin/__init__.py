@@ -7,6 +7,7 @@ from postbacks.admin.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.installs import InstallAdmin
 from postbacks.admin.postbacks import PostbackAdmin
 from postbacks.admin.rules import CallbackRuleAdmin
+from postbacks.admin.skan_postbacks import SkanPostbackAdmin
 from postbacks.admin.tracking_links import TrackingLinkAdmin
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "EventAdmin",
     "InstallAdmin",
     "PostbackAdmin",
+    "SkanPostbackAdmin",
     "TrackingLinkAdmin",
 ]

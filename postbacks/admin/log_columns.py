@@ -8,7 +8,14 @@ from apps_registry.models import AuditEntry
 from postbacks.admin.event_story import platform_of
 from postbacks.admin.install_lines import type_of
 from postbacks.admin.postback_words import error_of, outcome_of
-from postbacks.models import DecisionFailure, DeliveryAttempt, Event, Install, Postback
+from postbacks.models import (
+    DecisionFailure,
+    DeliveryAttempt,
+    Event,
+    Install,
+    Postback,
+    SkanPostback,
+)
 
 Columns = Mapping[str, Callable[[Any], object]]
 
@@ -17,7 +24,7 @@ def _partner(postback: Postback) -> str:
     return str(postback.rule.partner or "")
 
 
-def _received(row: Event | DecisionFailure) -> object:
+def _received(row: Event | DecisionFailure | SkanPostback) -> object:
     return row.received_at
 
 
@@ -76,6 +83,30 @@ INSTALLS: Columns = {
     "Touchpoint": lambda row: row.touchpoint,
     "Touched": lambda row: row.touched_at,
     "State": Install.get_state_display,
+}
+COPIES: Columns = {
+    "ID": lambda row: row.public_id,
+    "Received": _received,
+    "App": lambda row: row.app,
+    "Framework": SkanPostback.get_protocol_display,
+    "Version": lambda row: row.version,
+    "Network": lambda row: row.network_id,
+    "Partner": lambda row: str(row.partner or ""),
+    "Transaction": lambda row: row.transaction_id,
+    "Postback": lambda row: row.sequence,
+    "Signature": SkanPostback.get_signature_state_display,
+    "Duplicate of": lambda row: row.duplicate_of,
+    "Source identifier": lambda row: row.source_identifier,
+    "Campaign ID": lambda row: row.campaign_id,
+    "Won": lambda row: row.did_win,
+    "Redownload": lambda row: row.redownload,
+    "Conversion value": lambda row: row.conversion_value,
+    "Coarse value": lambda row: row.coarse_value,
+    "Country": lambda row: row.country,
+    "Event": lambda row: row.event_name,
+    "Least revenue": lambda row: row.least_revenue,
+    "Most revenue": lambda row: row.most_revenue,
+    "Currency": lambda row: row.currency,
 }
 FAILURES: Columns = {
     "Event received": _received,

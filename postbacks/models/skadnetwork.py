@@ -84,6 +84,11 @@ class SkanPostback(TenantModel):
     def __str__(self) -> str:
         return self.transaction_id or str(self.public_id)
 
+    @property
+    def counts(self) -> bool:
+        """Tell whether the copy is genuine and the first of its transaction."""
+        return self.signature_state == SignatureState.VALID and self.duplicate_of is None
+
 
 class UnclaimedCopy(models.Model):
     """A copy of an app that no organization has, kept until somebody claims it."""

@@ -39,6 +39,7 @@ PAGES: dict[str, tuple[Right | None, Right | None, Right | None, dict[str, Right
     "postbacks.DeliveryAttempt": (None, None, None, {}),
     "postbacks.Event": (None, None, None, {}),
     "postbacks.Install": (None, None, None, {}),
+    "postbacks.SkanPostback": (None, None, None, {}),
     "postbacks.Postback": (None, None, None, {"resend_selected": RESEND}),
 }  # fmt: skip
 # Pages beside those that every table has, by method; None is for operators alone.

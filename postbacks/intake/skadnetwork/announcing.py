@@ -17,13 +17,18 @@ def announce(row: SkanPostback, *, partner: Partner | None, campaign: Campaign |
     event = NewSystemEvent(
         organization_id=row.organization_id,
         app_id=row.app_id,
-        event_id=uuid5(_OURS, str(row.public_id)),
+        event_id=event_id_of(row),
         event_name=EVENT_NAME,
         event_time=row.received_at,
         platform="ios",
         fields={**fields, "attribution": _attribution(row, partner, campaign)},
     )
     add_system_events([event])
+
+
+def event_id_of(row: SkanPostback) -> UUID:
+    """Return the id of the event that tells of a copy."""
+    return uuid5(_OURS, str(row.public_id))
 
 
 def _told(row: SkanPostback) -> dict[str, object]:

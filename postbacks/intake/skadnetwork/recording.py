@@ -19,7 +19,7 @@ from postbacks.intake.skadnetwork import announcing, unclaimed
 from postbacks.intake.skadnetwork.copies import Copy
 from postbacks.intake.skadnetwork.meaning import Line, Meaning, meaning_of
 from postbacks.intake.skadnetwork.reading import read_body, read_copy
-from postbacks.models import SignatureState, SkanPostback
+from postbacks.models import SkanPostback
 
 _OWNER = "SELECT organization_id, app_id FROM find_store_owner(%(number)s)"
 _ENDINGS = (".skadnetwork", ".adattributionkit")
@@ -58,7 +58,7 @@ def store_copy(copy: Copy, *, app_id: int, body: str, received_at: datetime) -> 
     row.body, row.received_at = body, received_at
     row.public_id = uuid7(received_at)
     _save(row)
-    if row.duplicate_of is None and row.signature_state == SignatureState.VALID:
+    if row.counts:
         announcing.announce(row, partner=partner, campaign=_campaign(row, partner))
     return row
 

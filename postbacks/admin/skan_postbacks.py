@@ -1,0 +1,146 @@
+"""The report of SKAdNetwork and AdAttributionKit, and each copy behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from apps_registry.models.conversions import Turn
+from apps_registry.theme import Tone
+from postbacks.admin import log_columns
+from postbacks.admin.exchange import Pair
+from postbacks.admin.log_pages import LogAdmin
+from postbacks.admin.skan_filter import SkanFilter
+from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.skan_log import copy_log
+from postbacks.insights.skan_report import Amounts, read_report
+from postbacks.insights.skan_setup import skan_setup
+from postbacks.intake.skadnetwork.announcing import event_id_of
+from postbacks.models import SignatureState, SkanPostback
+
+_TONES = {
+    SignatureState.VALID: Tone.GOOD,
+    SignatureState.INVALID: Tone.BAD,
+    SignatureState.UNVERIFIABLE: Tone.BUSY,
+    SignatureState.DEVELOPMENT: Tone.STILL,
+}
+_YES_OR_NO = {True: "Yes", False: "No", None: ""}
+
+
+@dataclass(frozen=True, slots=True)
+class CopyLine:
+    """A copy as one line of a list."""
+
+    copy: SkanPostback
+    tone: str
+    network: str
+    campaign: str
+    value: str
+    meaning: str
+
+    @classmethod
+    def of(cls, copy: SkanPostback) -> "CopyLine":
+        """Return the line of a copy."""
+        return cls(
+            copy=copy,
+            tone=str(_TONES[SignatureState(copy.signature_state)]),
+            network=str(copy.partner or copy.network_id),
+            campaign=copy.source_identifier or copy.campaign_id,
+            value=value_of(copy),
+            meaning=" · ".join(filter(None, (copy.event_name, revenue_of(copy)))),
+        )
+
+
+def value_of(copy: SkanPostback) -> str:
+    """Return a copy's conversion value, fine or coarse."""
+    if copy.conversion_value is not None:
+        return str(copy.conversion_value)
+    return copy.coarse_value.capitalize()
+
+
+def revenue_of(copy: SkanPostback) -> str:
+    """Return what a copy's value earned, at least and at most."""
+    amounts = Amounts()
+    most = copy.least_revenue if copy.most_revenue is None else copy.most_revenue
+    amounts.add(copy.currency, copy.least_revenue, most)
+    return str(amounts)
+
+
+@admin.register(SkanPostback)
+class SkanPostbackAdmin(LogAdmin):
+    """What Apple's copies add up to, and the copies, newest first."""
+
+    list_title = "SKAdNetwork"
+    nothing_yet = "Copies of Apple's postbacks appear here once your app names this installation."
+    filter_form = SkanFilter
+    page_template = "admin/postbacks/skanpostback/page.html"
+    columns = log_columns.COPIES
+
+    class Media:
+        css = {"all": ["postbacks/overview.css", "postbacks/campaigns.css"]}
+
+    def read_page(self, filters: SkanFilter, cursor: Cursor) -> Page[SkanPostback]:
+        """Return the copies that a valid form asks for."""
+        return copy_log(filters.wanted, cursor)
+
+    def lines(self, rows: Sequence[SkanPostback]) -> Sequence[CopyLine]:
+        """Return the rows in words."""
+        return [CopyLine.of(copy) for copy in rows]
+
+    def more_of_list(self, request: HttpRequest) -> dict[str, object]:
+        """Say what goes into an app."""
+        return {"setup": skan_setup(settings.PUBLIC_URL)}
+
+    def _add_lines(self, request: HttpRequest, answer: TemplateResponse) -> None:
+        super()._add_lines(request, answer)
+        context = answer.context_data or {}
+        filters = context["cl"].filters
+        if filters.is_valid():
+            context["report"] = read_report(
+                filters.wanted, now=timezone.now(), zone=timezone.get_current_timezone()
+            )
+
+    def details(self, request: HttpRequest, row: SkanPostback) -> dict[str, object]:
+        """Return the copy in words, and the event that told rules of it."""
+        return {
+            "title": f"Copy of {row}",
+            "line": CopyLine.of(row),
+            "pairs": [pair for pair in _pairs(row) if pair.value],
+            "first": _first_of(row),
+            "event_id": event_id_of(row) if row.counts else None,
+        }
+
+
+def _first_of(row: SkanPostback) -> SkanPostback | None:
+    if row.duplicate_of is None:
+        return None
+    return SkanPostback.objects.filter(public_id=row.duplicate_of).first()
+
+
+def _pairs(row: SkanPostback) -> list[Pair]:
+    return [
+        Pair("App", str(row.app)),
+        Pair("Partner", str(row.partner or "")),
+        Pair("Network at Apple", row.network_id),
+        Pair("Framework", f"{row.get_protocol_display()} {row.version}".strip()),
+        Pair("Transaction", row.transaction_id),
+        Pair("Postback", Turn(row.sequence).label),
+        Pair("Source identifier", row.source_identifier),
+        Pair("Campaign ID", row.campaign_id),
+        Pair("Source app", row.source_app_id),
+        Pair("Source domain", row.source_domain),
+        Pair("Won", _YES_OR_NO[row.did_win]),
+        Pair("Redownload", _YES_OR_NO[row.redownload]),
+        Pair("Conversion", row.conversion_type),
+        Pair("Kind of ad", row.ad_type),
+        Pair("Country", row.country),
+        Pair("Conversion value", value_of(row)),
+        Pair("It meant", row.event_name),
+        Pair("It earned", revenue_of(row)),
+        Pair("About the signature", row.remark),
+        Pair("ID", str(row.public_id)),
+    ]
