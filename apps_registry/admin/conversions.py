@@ -39,6 +39,9 @@ class MeaningForm(TenantForm):
         for name in self.needed:
             if name in self.fields:  # people who only read have no fields
                 self.fields[name].required = True
+        for name in ("least_revenue", "most_revenue"):
+            if (amount := self.initial.get(name)) is not None:
+                self.initial[name] = f"{amount.normalize():f}"  # without the column's zeros
 
 
 class FineForm(MeaningForm):

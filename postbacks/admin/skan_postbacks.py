@@ -81,7 +81,7 @@ class SkanPostbackAdmin(LogAdmin):
     columns = log_columns.COPIES
 
     class Media:
-        css = {"all": ["postbacks/overview.css", "postbacks/campaigns.css"]}
+        css = {"all": ["postbacks/overview.css", "postbacks/campaigns.css", "postbacks/skan.css"]}
 
     def read_page(self, filters: SkanFilter, cursor: Cursor) -> Page[SkanPostback]:
         """Return the copies that a valid form asks for."""

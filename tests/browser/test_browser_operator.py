@@ -1,8 +1,13 @@
 """The operator's pages, and an organization's with the banner of a visit, are for everybody."""
 
+from datetime import UTC, datetime
+
 from playwright.sync_api import Browser
 
-from apps_registry.models import User
+from apps_registry.models import App, User
+from apps_registry.tenancy import tenant
+from postbacks.models import UnclaimedCopy
+from tests import make
 from tests.browser.faults import faults
 from tests.browser.people import page_of
 from tests.browser.site import Site
@@ -26,7 +31,21 @@ def test_an_operator_looks_around_visits_and_leaves(browser: Browser, site: Site
         found += faults(page)
         page.goto(f"/admin/organizations/{organization.public_id}/enter/")
         found += faults(page)
+        _dispute(site)
+        page.goto("/admin/store-ids/")
+        found += faults(page)
+        page.get_by_role("button", name="Approve").click()
+        found += faults(page)
         page.goto("/admin/organizations/")
 
         assert page.url.endswith("/admin/organizations/")
         assert not found, "\n".join(found)
+
+
+def _dispute(site: Site) -> None:
+    """Have a second organization claim an app, and a copy come of an app that nobody has."""
+    other = make.make_organization("Second To Claim")
+    with tenant(other.pk):
+        number = site.story.tenant.app.store_id
+        App.objects.create(name="The same game", platform="ios", store_id=number)
+    UnclaimedCopy.objects.create(store_id="99", received_at=datetime.now(UTC), body="{}")
