@@ -10,6 +10,7 @@ from postbacks.api.api_tokens import ApiTokenViewSet
 from postbacks.api.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.audit_log import AuditLogViewSet
 from postbacks.api.events import EventViewSet
+from postbacks.api.installs import InstallViewSet
 from postbacks.api.macros import MacroViewSet
 from postbacks.api.organization import OwnOrganizationViewSet
 from postbacks.api.partner_templates import PartnerTemplateViewSet
@@ -35,6 +36,7 @@ router.register("v1/campaigns", CampaignViewSet, "campaign")
 router.register("v1/callback-rules", RuleViewSet, "callback-rule")
 router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signing-secret")
 router.register("v1/events", EventViewSet, "event")
+router.register("v1/installs", InstallViewSet, "install")
 router.register("v1/postbacks", PostbackViewSet, "postback")
 router.register("v1/skan-postbacks", SkanPostbackViewSet, "skan-postback")
 router.register("v1/audit-log", AuditLogViewSet, "audit-entry")

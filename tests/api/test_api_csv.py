@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
@@ -14,6 +15,7 @@ from apps_registry.tenancy import tenant as tenant_of
 from postbacks.api.routes import router
 from tests import make
 from tests.api.calling import PROBLEM, Program, make_postback, owner_of, report
+from tests.insights.credits import make_install
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,10 +37,12 @@ def _rows(answer) -> list[dict[str, str]]:
 def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
     tenant = make.make_tenant()
     with tenant_of(tenant.organization.pk):
-        make.make_campaign(tenant.app, make.make_partner(credentials={"api_key": "hidden-1234567"}))
+        partner = make.make_partner(credentials={"api_key": "hidden-1234567"})
+        link = make.make_link(make.make_campaign(tenant.app, partner))
         make.make_skan_postback(tenant.app)
         rule = make.make_rule()
     make_postback(rule, report(tenant.sdk_key), attempts=1)
+    make_install(link, datetime.now(UTC))
     make.make_invitation(tenant.organization)
     owner_of(tenant).post("organization/signing-secrets/rotate", {})
 

@@ -1,6 +1,7 @@
 """Which role may do what: each action of each address, against the one table of rights."""
 
 import re
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from apps_registry.tenancy import tenant as tenant_of
 from postbacks.api.routes import router
 from tests import make
 from tests.api.calling import DRAFT, PROBLEM, make_postback, owner_of, program_of, report
+from tests.insights.credits import make_install
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,6 +51,7 @@ RIGHTS = {
     "v1/organization/signing-secrets": {"list": READ, "retrieve": READ, "rotate": MANAGE},
     "v1/audit-log": {"list": READ, "retrieve": READ},
     "v1/events": {"list": READ, "retrieve": READ},
+    "v1/installs": {"list": READ, "retrieve": READ},
     "v1/members": {
         "list": READ,
         "retrieve": READ,
@@ -160,6 +163,7 @@ def _row(tenant, path, program):
         "v1/organization/signing-secrets": lambda: _signing_secret(api),
         "v1/audit-log": lambda: _audit_entry(api),
         "v1/events": lambda: report(tenant.sdk_key),
+        "v1/installs": lambda: _install(tenant),
         "v1/postbacks": lambda: _postback(tenant),
         "v1/skan-postbacks": lambda: _skan_postback(tenant),
         "v1/members": lambda: _member(tenant),
@@ -181,6 +185,12 @@ def _member(tenant):
 def _campaign(tenant):
     with tenant_of(tenant.organization.pk):
         return str(make.make_campaign(tenant.app, make.make_partner()).public_id)
+
+
+def _install(tenant):
+    with tenant_of(tenant.organization.pk):
+        link = make.make_link(make.make_campaign(tenant.app, make.make_partner()))
+    return str(make_install(link, datetime.now(UTC)).public_id)
 
 
 def _audit_entry(api):

@@ -65,6 +65,8 @@ def test_every_address_of_the_contract_is_described():
         "organization/signing-secrets/{id}": {"get"},
         "partner-templates": {"get"},
         "partner-templates/{name}": {"get"},
+        "installs": {"get"},
+        "installs/{id}": {"get"},
         "invitations": {"get", "post"},
         "invitations/{id}": {"get", "delete"},
         "members": {"get"},

@@ -1,0 +1,182 @@
+"""Installs with their credit: who earned them, who did not, and why."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from django.db.models import F, Prefetch
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps_registry.models import App, Campaign, Partner, TrackingLink
+from apps_registry.roles import Right
+from postbacks.api.base import OrganizationViewSet
+from postbacks.api.fields import IdFilter, Moment, PublicId
+from postbacks.api.query import Page
+from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
+
+ORGANIC = "organic"
+TYPES = (*TouchpointKind.choices, (ORGANIC, "Organic"))
+
+
+class CreditSerializer(serializers.Serializer):
+    """Whom an install is credited to; an organic one to nobody."""
+
+    type = serializers.ChoiceField(TYPES, source="attribution_type")
+    method = serializers.SerializerMethodField(help_text="How it was recognized.")
+    partner = PublicId(read_only=True, allow_null=True)
+    campaign = PublicId(read_only=True, allow_null=True)
+    touchpoint = serializers.UUIDField(allow_null=True)
+    touched_at = Moment(allow_null=True)
+    window_seconds = serializers.SerializerMethodField(
+        help_text="How old the touchpoint was allowed to be."
+    )
+
+    def get_method(self, install: Install) -> str | None:
+        """Return the method, null for an organic install."""
+        return install.method or None
+
+    def get_window_seconds(self, install: Install) -> int | None:
+        """Return the window that held when the decision was made."""
+        decision = _decision(install)
+        return decision.window_seconds if decision else None
+
+
+class ConsideredSerializer(serializers.Serializer):
+    """A touchpoint that was looked at; names are those of the time of the decision."""
+
+    touchpoint = serializers.CharField(allow_null=True)
+    reason = serializers.CharField(help_text="`won`, or why it lost, for example `out_of_window`.")
+    sentence = serializers.CharField(allow_null=True, help_text="The reason in words.")
+    kind = serializers.CharField(allow_null=True)
+    method = serializers.CharField(allow_null=True)
+    partner_name = serializers.CharField(allow_null=True)
+    campaign_name = serializers.CharField(allow_null=True)
+    occurred_at = serializers.CharField(allow_null=True)
+
+
+class InstallSerializer(serializers.ModelSerializer):
+    """An install with its credit."""
+
+    id = serializers.UUIDField(source="public_id")
+    app = PublicId(read_only=True)
+    install_id = serializers.SerializerMethodField(help_text="The id that the app's SDK made.")
+    kind = serializers.ChoiceField(InstallKind.choices)
+    state = serializers.ChoiceField(
+        InstallState.choices, help_text="A provisional credit can still change."
+    )
+    platform = serializers.SerializerMethodField()
+    installed_at = Moment()
+    received_at = Moment(source="event_received_at")
+    attribution_version = serializers.IntegerField()
+    attribution = CreditSerializer(source="*")
+    candidates = serializers.SerializerMethodField()
+    rejections = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Install
+        fields = (
+            "id", "app", "install_id", "kind", "state", "platform", "installed_at", "received_at",
+            "attribution_version", "attribution", "candidates", "rejections",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_install_id(self, install: Install) -> str | None:
+        """Return the id; null where the SDK made none, or it was erased."""
+        return install.install_id or None
+
+    def get_platform(self, install: Install) -> str | None:
+        """Return the platform, null where it is unknown."""
+        return install.platform or None
+
+    @extend_schema_field(ConsideredSerializer(many=True))
+    def get_candidates(self, install: Install) -> list[dict[str, str | None]]:
+        """Return every touchpoint that was looked at, with what became of it."""
+        decision = _decision(install)
+        return list(_considered(decision.candidates)) if decision else []
+
+    @extend_schema_field(ConsideredSerializer(many=True))
+    def get_rejections(self, install: Install) -> list[dict[str, str | None]]:
+        """Return the touchpoints that were fraud."""
+        decision = _decision(install)
+        return list(_considered(decision.rejections)) if decision else []
+
+
+class InstallLineSerializer(InstallSerializer):
+    """An install as one line of CSV: of the touchpoints that were looked at their number."""
+
+    def to_representation(self, instance: Install) -> dict[str, Any]:
+        """Return the install with numbers in place of lists."""
+        shown = super().to_representation(instance)
+        counted = {name: len(shown[name]) for name in ("candidates", "rejections")}
+        return {**shown, **counted}
+
+
+class InstallPage(Page):
+    """Filters of installs; `since` and `until` are about when the install was received."""
+
+    app = IdFilter(App)
+    install_id = serializers.CharField(required=False, max_length=255)
+    partner = IdFilter(Partner)
+    campaign = IdFilter(Campaign)
+    link = IdFilter(TrackingLink)
+    type = serializers.ChoiceField(TYPES, required=False)
+    kind = serializers.ChoiceField(InstallKind.choices, required=False)
+    state = serializers.ChoiceField(InstallState.choices, required=False)
+    since = Moment(required=False, help_text="Received at this time or later.")
+    until = Moment(required=False, help_text="Received before this time.")
+    lookups = {
+        "app": "app_id",
+        "partner": "partner_id",
+        "campaign": "campaign_id",
+        "link": "link_id",
+        "type": "attribution_type",
+        "since": "event_received_at__gte",
+        "until": "event_received_at__lt",
+    }
+
+
+class InstallViewSet(OrganizationViewSet):
+    """Who has an app, since when, and thanks to whom."""
+
+    model = Install
+    serializer_class = InstallSerializer
+    queries = {"list": InstallPage}
+    rights = {"list": Right.READ, "retrieve": Right.READ}
+    time_key = "event_received_at"
+
+    def get_queryset(self) -> Any:
+        """Return installs with their current decision."""
+        now = Attribution.objects.filter(version=F("install__attribution_version"))
+        rows = super().get_queryset().prefetch_related("app", "partner", "campaign")
+        return rows.prefetch_related(Prefetch("attributions", queryset=now))
+
+    def csv_serializer(self, rows: Any = None) -> Any:
+        """Return what shows installs without the touchpoints that were looked at."""
+        return InstallLineSerializer(rows, many=rows is not None)
+
+
+def _decision(install: Install) -> Attribution | None:
+    """Return the decision that holds; None for installs from before decisions were kept."""
+    return next(iter(install.attributions.all()), None)
+
+
+def _considered(stored: object) -> Iterator[dict[str, str | None]]:
+    """Yield touchpoints as they were stored; what was erased since is null."""
+    rows: Sequence[object] = stored if isinstance(stored, list) else ()
+    for row in rows:
+        if isinstance(row, Mapping):
+            yield {
+                "touchpoint": _text(row, "touchpoint"),
+                "reason": _text(row, "reason") or "",
+                "sentence": _text(row, "sentence"),
+                "kind": _text(row, "kind"),
+                "method": _text(row, "method"),
+                "partner_name": _text(row, "partner"),
+                "campaign_name": _text(row, "campaign"),
+                "occurred_at": _text(row, "occurred_at"),
+            }
+
+
+def _text(row: Mapping[str, Any], name: str) -> str | None:
+    value = row.get(name)
+    return value if isinstance(value, str) and value else None
