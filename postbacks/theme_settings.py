@@ -89,6 +89,7 @@ UNFOLD = {
                         "apps_registry.campaign",
                         "apps_registry.trackinglink",
                     ),
+                    _page("Attribution", "conversion_path", "apps_registry.attributionsettings"),
                     _page("Callback rules", "rule_settings", "postbacks.callbackrule"),
                     {
                         "title": "Macros",

@@ -1,5 +1,6 @@
 """How installs are credited, where that differs from what holds everywhere."""
 
+import uuid
 from typing import ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -37,6 +38,10 @@ class AttributionSettings(TenantModel):
         "reinstall_events", "least_seconds_to_install", "most_touchpoints_per_hour",
     )  # fmt: skip
 
+    public_id = models.UUIDField(
+        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        help_text="How the management API names these settings.",
+    )  # fmt: skip
     app = models.ForeignKey(
         App, models.PROTECT, null=True, blank=True, related_name="+", db_constraint=False,
         help_text="The app that these settings are for, for example Gem Harbor iOS.",

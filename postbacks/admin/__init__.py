@@ -1,6 +1,7 @@
 """The pages on which people say what is sent, and see what was."""
 
 from postbacks.admin.attempts import DeliveryAttemptAdmin
+from postbacks.admin.attribution_settings import AttributionSettingsAdmin
 from postbacks.admin.audit_log import AuditEntryAdmin
 from postbacks.admin.campaigns import CampaignAdmin
 from postbacks.admin.events import DecisionFailureAdmin, EventAdmin
@@ -11,6 +12,7 @@ from postbacks.admin.skan_postbacks import SkanPostbackAdmin
 from postbacks.admin.tracking_links import TrackingLinkAdmin
 
 __all__ = [
+    "AttributionSettingsAdmin",
     "AuditEntryAdmin",
     "CallbackRuleAdmin",
     "CampaignAdmin",

@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 
 from postbacks.api.api_tokens import ApiTokenViewSet
 from postbacks.api.apps import AppViewSet, BundleIdViewSet
+from postbacks.api.attribution_settings import AttributionSettingsViewSet
 from postbacks.api.audit_log import AuditLogViewSet
 from postbacks.api.events import EventViewSet
 from postbacks.api.installs import InstallViewSet
@@ -33,6 +34,7 @@ router.register("v1/api-tokens", ApiTokenViewSet, "api-token")
 router.register("v1/partners", PartnerViewSet, "partner")
 router.register("v1/partner-templates", PartnerTemplateViewSet, "partner-template")
 router.register("v1/campaigns", CampaignViewSet, "campaign")
+router.register("v1/attribution-settings", AttributionSettingsViewSet, "attribution-settings")
 router.register("v1/callback-rules", RuleViewSet, "callback-rule")
 router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signing-secret")
 router.register("v1/events", EventViewSet, "event")

@@ -22,6 +22,7 @@ NOBODY = "nobody"
 PAGES: dict[str, tuple[Right | None, Right | None, Right | None, dict[str, Right]]] = {
     "apps_registry.ApiToken": (READ, READ, None, {"revoke": READ}),  # each person's own
     "apps_registry.App": (SET_UP, SET_UP, None, {"archive": SET_UP}),
+    "apps_registry.AttributionSettings": (SET_UP, SET_UP, SET_UP, {}),
     "apps_registry.AuditEntry": (None, None, None, {}),
     "apps_registry.BundleId": (SET_UP, SET_UP, SET_UP, {}),
     "apps_registry.Campaign": (SET_UP, SET_UP, None, {"archive": SET_UP}),

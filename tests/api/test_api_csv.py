@@ -45,6 +45,7 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
     make_install(link, datetime.now(UTC))
     make.make_invitation(tenant.organization)
     owner_of(tenant).post("organization/signing-secrets/rotate", {})
+    owner_of(tenant).post("attribution-settings", {"click_window_hours": 24})
 
     answer = _get(tenant.api_token, path)
     rows = _rows(answer)

@@ -27,6 +27,7 @@ RIGHTS = {
     "v1/apps": _SET_UP_ROWS,
     "v1/partners": _SET_UP_ROWS,
     "v1/campaigns": _SET_UP_ROWS,
+    "v1/attribution-settings": _SET_UP_ROWS,
     "v1/callback-rules": {
         **_SET_UP_ROWS,
         "preview": READ,
@@ -159,6 +160,9 @@ def _row(tenant, path, program):
         "v1/partners": lambda: api.post("partners", {"name": "A"}).data["id"],
         "v1/partner-templates": lambda: "slack",
         "v1/campaigns": lambda: _campaign(tenant),
+        "v1/attribution-settings": lambda: api.post("attribution-settings", {"app": app}).data[
+            "id"
+        ],
         "v1/callback-rules": lambda: api.post("callback-rules", DRAFT).data["id"],
         "v1/organization/signing-secrets": lambda: _signing_secret(api),
         "v1/audit-log": lambda: _audit_entry(api),

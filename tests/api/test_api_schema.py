@@ -65,6 +65,8 @@ def test_every_address_of_the_contract_is_described():
         "organization/signing-secrets/{id}": {"get"},
         "partner-templates": {"get"},
         "partner-templates/{name}": {"get"},
+        "attribution-settings": {"get", "post"},
+        "attribution-settings/{id}": {"get", "put", "patch", "delete"},
         "installs": {"get"},
         "installs/{id}": {"get"},
         "invitations": {"get", "post"},

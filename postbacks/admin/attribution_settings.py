@@ -1,0 +1,161 @@
+"""The pages of attribution settings: what holds everywhere, and where it differs."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import BooleanField, Field, Manager, Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from apps_registry.models import App, AttributionSettings, Partner, TrackingLink
+from apps_registry.roles import Right
+from apps_registry.tenant_admin import TenantAdmin, TenantRelatedFilter
+from postbacks.admin.log_pages import is_id
+from postbacks.admin.settings_form import AttributionSettingsForm, SwitchField
+from postbacks.admin.settings_words import Whose, inherited, set_in_words, whose
+from postbacks.admin.waterfall_tiers import waterfall
+
+_OWNERS = ("app", "partner", "link")
+
+
+@admin.register(AttributionSettings)
+class AttributionSettingsAdmin(TenantAdmin):
+    """How installs are credited, where that differs from what holds everywhere."""
+
+    form = AttributionSettingsForm
+    nothing_yet = (
+        "The windows above hold everywhere. Add settings where an app, a partner or a link needs "
+        "others, for example a shorter window for impressions."
+    )
+    list_display = ["whose", "sets"]
+    list_select_related = ["app", "partner", "link"]
+    list_filter = [("app", TenantRelatedFilter), ("partner", TenantRelatedFilter)]
+    search_fields = ["app__name", "partner__name", "link__name"]
+    search_help_text = "App, partner or link"
+    in_full = {"sets": lambda row: "; ".join(f"{it}: {text}" for it, text in set_in_words(row))}
+    ordering = ["pk"]
+    fixed_fields = _OWNERS
+    right_to_delete = Right.SET_UP
+    facts = ("public_id",)
+    readonly_fields = facts
+    fieldsets = [
+        (
+            "For whom",
+            {
+                "fields": _OWNERS,
+                "description": "A link's settings hold before a partner's, those before an app's, "
+                "and those before what is set for all apps (all three empty). App and partner "
+                "together: for this partner in this app.",
+            },
+        ),
+        (
+            "Windows",
+            {
+                "fields": ("click_window_hours", "impression_window_hours"),
+                "description": "How long before the install a touchpoint may have been and still "
+                "win.",
+            },
+        ),
+        (
+            "Guesses",
+            {
+                "fields": (
+                    "probabilistic_clicks",
+                    "probabilistic_click_window_minutes",
+                    "probabilistic_impressions",
+                    "probabilistic_impression_window_minutes",
+                    "probabilistic_on_ios",
+                ),
+                "description": "Where ad and app share no ID, address and kind of device can still "
+                "fit. That is a guess, and two people behind one address can be taken for one. In "
+                "many countries it needs the person's consent, and Apple's rules forbid it on iOS.",
+            },
+        ),
+        (
+            "People who come back",
+            {
+                "fields": (
+                    "reattribution_window_days",
+                    "reinstall_events",
+                    "inactivity_days",
+                    "reengagement_window_days",
+                ),
+                "description": "When a device is new again, and when a click wins somebody back.",
+            },
+        ),
+        (
+            "Fraud",
+            {
+                "fields": ("least_seconds_to_install", "most_touchpoints_per_hour"),
+                "description": "What is too quick, or too much, to be a person.",
+            },
+        ),
+    ]
+
+    class Media:
+        css = {"all": ["postbacks/attribution.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
+        """Return settings with whom they are for."""
+        rows = super().get_queryset(request)
+        return rows.select_related(
+            "app", "partner", "link__campaign__app", "link__campaign__partner"
+        )
+
+    @admin.display(description="for")
+    def whose(self, row: AttributionSettings) -> str:
+        """Say whom the settings are for."""
+        words = str(whose(row))
+        return words[:1].upper() + words[1:]
+
+    @admin.display(description="sets")
+    def sets(self, row: AttributionSettings) -> SafeString | str:
+        """Show what is set, each on a line."""
+        lines = set_in_words(row)
+        rows = format_html_join("", "<li>{}: <strong>{}</strong></li>", lines)
+        return format_html('<ul class="at-sets">{}</ul>', rows) if lines else "Nothing"
+
+    def formfield_for_dbfield(
+        self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> forms.Field | None:
+        """Offer three states of a switch."""
+        if isinstance(db_field, BooleanField):
+            label = str(db_field.verbose_name)
+            label = label[:1].upper() + label[1:]
+            return SwitchField(label=label, help_text=db_field.help_text)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_form(
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:
+        """Say below each field what holds where it stays empty."""
+        form_class = super().get_form(request, obj, change=change, **kwargs)
+        of = whose(obj) if isinstance(obj, AttributionSettings) else _whose_in_address(request)
+        for column, words in inherited(of).items():
+            if field := form_class.base_fields.get(column):
+                field.help_text = f"{field.help_text} Empty: {words}."
+        return form_class
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Explain above the list how installs are credited."""
+        more = {"title": "Attribution", "waterfall": waterfall(), **(extra_context or {})}
+        return super().changelist_view(request, more)
+
+
+def _whose_in_address(request: HttpRequest) -> Whose:
+    """Return whom new settings are for, as far as the address of their form says it."""
+    rows: dict[str, Manager[Any]] = {
+        "app": App.objects,
+        "partner": Partner.objects,
+        "link": TrackingLink.objects,
+    }
+    found: dict[str, Any] = {
+        name: rows[name].filter(pk=key).first()
+        for name in _OWNERS
+        if is_id(key := request.GET.get(name, ""))
+    }
+    return Whose(**found)

@@ -1,0 +1,80 @@
+"""Attribution settings: what an app, a partner or a link sets; null is left to the next."""
+
+from typing import Any
+
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps_registry.models import App, AttributionSettings, Partner, TrackingLink
+from apps_registry.roles import Right
+from postbacks.api.base import RegistryViewSet
+from postbacks.api.fields import IdFilter, PublicId
+from postbacks.api.query import Page
+from postbacks.api.strict import RowSerializer
+
+_OWNERS = ("app", "partner", "link")
+
+
+class AttributionSettingsSerializer(RowSerializer):
+    """Settings of an app, a partner, both, or a link; without any of them, of all apps."""
+
+    app = PublicId(App, required=False, allow_null=True, default=None)
+    partner = PublicId(Partner, required=False, allow_null=True, default=None)
+    link = PublicId(TrackingLink, required=False, allow_null=True, default=None)
+
+    constraint_field = "link"
+
+    class Meta:
+        model = AttributionSettings
+        fields = ("id", *AttributionSettings.audited)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Keep whom settings are for, and let a link stand alone."""
+        faults: dict[str, str] = {}
+        for name in _OWNERS:
+            is_sent = isinstance(self.initial_data, dict) and name in self.initial_data
+            if self.instance is None:
+                continue
+            if is_sent and attrs.get(name) != getattr(self.instance, name):
+                faults[name] = "Whom settings are for stays as it is; make new ones."
+            attrs.pop(name, None)
+        if attrs.get("link") and (attrs.get("app") or attrs.get("partner")):
+            faults["link"] = "A link has its own app and partner; leave those null."
+        if faults:
+            raise serializers.ValidationError(faults)
+        return attrs
+
+
+class AttributionSettingsPage(Page):
+    """Filters of attribution settings."""
+
+    app = IdFilter(App)
+    partner = IdFilter(Partner)
+    link = IdFilter(TrackingLink)
+    lookups = {"app": "app_id", "partner": "partner_id", "link": "link_id"}
+
+
+class AttributionSettingsViewSet(RegistryViewSet):
+    """How installs are credited, where that differs from what holds everywhere."""
+
+    model = AttributionSettings
+    serializer_class = AttributionSettingsSerializer
+    queries = {"list": AttributionSettingsPage}
+    rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "create": Right.SET_UP,
+        "update": Right.SET_UP,
+        "partial_update": Right.SET_UP,
+        "destroy": Right.SET_UP,
+    }
+
+    def get_queryset(self) -> Any:
+        """Return settings with whom they are for."""
+        return super().get_queryset().select_related(*_OWNERS)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Delete settings: what is above them holds again."""
+        self.get_object().delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
