@@ -29,6 +29,7 @@ from postbacks.attribution.installs import KnownInstall, recognize_installs
 from postbacks.callbacks.deciding import Decision, decide_postbacks
 from postbacks.delivery.owing import NewPostback, owe
 from postbacks.delivery.told import rules_that_told, told_of
+from postbacks.intake.overtaking import put_back_overtaking
 from postbacks.intake.undecided import (
     Undecided,
     forget_failure,
@@ -52,7 +53,8 @@ def decide_events(limit: int = 100) -> int:
     """Decide the oldest undecided events and return how many there were.
 
     All of a batch are decided in one transaction. If one raises, each is decided alone, and the
-    one that raises is set aside with its error: it never blocks the others.
+    one that raises is set aside with its error: it never blocks the others. Those are not counted
+    that have to wait for what another worker is deciding: it will look for them.
     """
     if not is_any_undecided():
         return 0
@@ -60,7 +62,7 @@ def decide_events(limit: int = 100) -> int:
     try:
         with transaction.atomic():
             taken = take_undecided(limit)
-            _decide(taken)
+            return _decide(taken)
     except OperationalError:
         raise  # the database's trouble, not an event's
     except Exception:
@@ -85,15 +87,17 @@ def _decide_alone(event: Undecided) -> None:
                 set_aside(event, f"{type(error).__name__}: {error}")
 
 
-def _decide(taken: Sequence[Undecided]) -> None:
+def _decide(taken: Sequence[Undecided]) -> int:
     if not taken:
-        return
+        return 0
     now = datetime.now(UTC)
     events = load_events((event.id, event.received_at) for event in taken)
+    events = put_back_overtaking(taken, events)
     installs = recognize_installs(events)
     standings = {event.id: standing_of(event, installs.get(event.id)) for event in events}
     decisions = decide_postbacks(events, standings, now=now)
     owe([_new_postback(decision) for decision in decisions])
+    return len(events)
 
 
 def _new_postback(decision: Decision) -> NewPostback:
