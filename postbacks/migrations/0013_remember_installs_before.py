@@ -25,9 +25,7 @@ ALTER TABLE install DROP COLUMN before_id;
 
 class Migration(migrations.Migration):
 
-    dependencies = [
-        ('postbacks', '0011_create_touchpoints'),
-    ]
+    dependencies = [("postbacks", "0011_create_touchpoints")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
