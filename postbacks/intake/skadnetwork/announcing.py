@@ -1,5 +1,6 @@
 """Announces a copy that counts as an event of ours, by which rules tell others of it."""
 
+from decimal import Decimal
 from uuid import UUID, uuid5
 
 from apps_registry.models import Campaign, Partner
@@ -51,14 +52,19 @@ def _told(row: SkanPostback) -> dict[str, object]:
         "skan_conversion_value": row.conversion_value,
         "skan_coarse_value": row.coarse_value,
         "skan_event": row.event_name,
-        "skan_least_revenue": row.least_revenue,
-        "skan_most_revenue": row.most_revenue,
+        "skan_least_revenue": _amount(row.least_revenue),
+        "skan_most_revenue": _amount(row.most_revenue),
         "skan_currency": row.currency,
         "skan_signature": row.signature,
         "skan_signature_state": row.signature_state,
         "skan_payload": row.body,
         "country": row.country,
     }
+
+
+def _amount(amount: Decimal | None) -> Decimal | None:
+    """Return an amount without the zeros that its column adds."""
+    return None if amount is None else Decimal(f"{amount.normalize():f}")
 
 
 def _fidelity(row: SkanPostback) -> int | None:
