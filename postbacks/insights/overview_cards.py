@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from postbacks.insights import wording
 from postbacks.insights.overview import Overview
+from postbacks.insights.volume import Volume
 from postbacks.models import PostbackStatus
 
 _LATE = timedelta(minutes=1)
@@ -38,7 +39,7 @@ def cards(overview: Overview) -> list[Card]:
         Card(
             "Installs",
             wording.number(volume.installs),
-            wording.change(volume.installs, volume.installs_before),
+            _credit(volume),
             _list("install", time="24h"),
         ),
         Card(
@@ -69,6 +70,18 @@ def cards(overview: Overview) -> list[Card]:
         ),
         _delivery_time(overview),
     ]
+
+
+def _credit(volume: Volume) -> str:
+    """Return how many of the installs somebody earned, beside how many there were before."""
+    organic = volume.installs - volume.attributed
+    earned = (
+        f"{wording.number(volume.attributed)} attributed, {wording.number(organic)} organic"
+        if volume.attributed
+        else ""
+    )
+    change = wording.change(volume.installs, volume.installs_before)
+    return " · ".join(filter(None, (earned, change)))
 
 
 def _pending(overview: Overview) -> Card:

@@ -13,15 +13,19 @@ SELECT
         AND received_at > %(since)s AND received_at <= %(until)s),
     (SELECT count(*) FROM event WHERE organization_id = %(organization)s
         AND received_at > %(before)s AND received_at <= %(since)s),
-    (SELECT count(*) FROM install WHERE organization_id = %(organization)s
-        AND event_received_at > %(since)s AND event_received_at <= %(until)s),
+    recent.installs, recent.attributed,
     (SELECT count(*) FROM install WHERE organization_id = %(organization)s
         AND event_received_at > %(before)s AND event_received_at <= %(since)s),
     waiting.count, waiting.due_at
 FROM (
     SELECT count(*), min(due_at) AS due_at FROM due_postback
     WHERE organization_id = %(organization)s
-) AS waiting
+) AS waiting, (
+    SELECT count(*) AS installs,
+           count(*) FILTER (WHERE attribution_type <> 'organic') AS attributed
+    FROM install WHERE organization_id = %(organization)s
+        AND event_received_at > %(since)s AND event_received_at <= %(until)s
+) AS recent
 """
 
 
@@ -35,6 +39,7 @@ class Volume:
     events: int
     events_before: int
     installs: int
+    attributed: int
     installs_before: int
     waiting: int
     oldest_due_at: datetime | None

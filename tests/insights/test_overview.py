@@ -15,6 +15,7 @@ from postbacks.insights.overview import Overview, read_overview
 from postbacks.insights.overview_page import overview_page
 from postbacks.models import CallbackRule, PostbackStatus
 from tests import make
+from tests.insights.credits import make_install
 from tests.insights.logs import make_attempt, make_postback
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -330,3 +331,17 @@ def test_a_bar_is_as_wide_as_its_part_of_the_day_and_as_high_as_its_count(
     assert [(it.state, it.height) for it in chart.bars[-1].pieces] == [
         ("delivered", 150), ("failed", 50),
     ]  # fmt: skip
+
+
+def test_the_installs_say_how_many_somebody_earned(of: make.Tenant) -> None:
+    with tenant(of.organization.pk):
+        link = make.make_link(make.make_campaign(of.app, make.make_partner()))
+    make_install(link, NOW - timedelta(hours=1))
+    make_install(link, NOW - timedelta(hours=2))
+    make_install(link, NOW - timedelta(hours=3), attribution_type="organic")
+    make_install(link, NOW - timedelta(hours=30))
+
+    overview = _read(of)
+
+    (card,) = (it for it in overview_page(overview).cards if it.label == "Installs")
+    assert (card.figure, card.note) == ("3", "2 attributed, 1 organic")
