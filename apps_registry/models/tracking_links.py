@@ -5,15 +5,21 @@ import uuid
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from apps_registry import destinations, link_parameters
 from apps_registry.models.campaigns import Campaign
 from apps_registry.tenancy import Lifecycle, TenantModel
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that looks like something else
 _TOKEN_LENGTH = 12
+_PAGES = {
+    "store_url": "https://apps.apple.com/app/id1234567890",
+    "fallback_url": "https://example.com/game",
+}
 DESTINATION = RegexValidator(
     r"^[a-z][a-z0-9+.-]*://[^\s/?#]*$",
     "Write the scheme and, for a web address, the host: gemharbor:// or https://go.example.com.",
@@ -110,3 +116,34 @@ class TrackingLink(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Check where the link leads and what the network adds. Raises ValidationError."""
+        faults = {**self._wrong_pages(), **self._wrong_destinations()}
+        self.parameters = link_parameters.tidied(self.parameters)
+        if found := list(link_parameters.problems(self.parameters)):
+            faults["parameters"] = found
+        if faults:
+            raise ValidationError(faults)
+
+    def _wrong_pages(self) -> dict[str, list[str]]:
+        return {
+            name: [f"Begin with https:// or http://, for example {example}."]
+            for name, example in _PAGES.items()
+            if (page := getattr(self, name)) and not destinations.is_web_page(page)
+        }
+
+    def _wrong_destinations(self) -> dict[str, list[str]]:
+        allowed, faults = self.allowed_destinations, {}
+        if wrong := [one for one in allowed if not destinations.is_destination(one)]:
+            faults["allowed_destinations"] = [
+                f"“{one}” can't be allowed: it does not open an app or a page." for one in wrong
+            ]
+        if self.deep_link and not destinations.is_destination(self.deep_link):
+            words = "Write the app's scheme and what it opens, for example gemharbor://shop/summer."
+            faults["deep_link"] = [words]
+        elif self.deep_link and allowed and not destinations.fits(self.deep_link, allowed):
+            listed = ", ".join(allowed)
+            words = f"This does not fit the allowed destinations ({listed}). Add it there."
+            faults["deep_link"] = [words]
+        return faults
