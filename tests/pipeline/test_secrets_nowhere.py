@@ -71,8 +71,8 @@ def shows_secret(text: str) -> list[str]:
 
 
 def _text(answer: HttpResponseBase) -> str:
-    """Return what was answered, also where it is a file that is streamed."""
-    return (b"".join(answer) if answer.streaming else answer.content).decode()
+    """Return what was answered, also where it is a file that is streamed, or a picture."""
+    return (b"".join(answer) if answer.streaming else answer.content).decode(errors="replace")
 
 
 def answers(story: Story) -> Iterator[tuple[str, str]]:
