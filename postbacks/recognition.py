@@ -20,6 +20,7 @@ OWN_IDS = ("install_id", "web_id")
 TOUCH = "touch"  # our own id of a touchpoint
 CLICK_ID = "click_id"  # the network's id of a click
 ADDRESS = "ip"
+ADVERTISING = "advertising"  # what all advertising ids are called in a name
 HASHES = ("sha1", "md5")
 
 _ONLY_ZEROS = re.compile(r"[0-]*")
@@ -107,4 +108,4 @@ def keys(app_id: int, names: Iterable[str]) -> dict[UUID, str]:
 
 
 def _shared(kind: str) -> str:
-    return "advertising" if kind in ADVERTISING_IDS else kind
+    return ADVERTISING if kind in ADVERTISING_IDS else kind

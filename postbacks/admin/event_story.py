@@ -22,6 +22,9 @@ _NAMES = {
     "att_status": "ATT status", "gdpr_applies": "GDPR applies", "tcf_string": "TCF string",
     "eea": "EEA", "us_privacy": "US privacy", "gclid": "GCLID", "gbraid": "GBRAID",
     "wbraid": "WBRAID", "adservices_token": "AdServices token",
+    "google_play_instant": "Google Play Instant",
+    "install_begin_time_server": "Install begin time (server)",
+    "referrer_click_time_server": "Referrer click time (server)",
 }  # fmt: skip
 
 

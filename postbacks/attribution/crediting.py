@@ -8,7 +8,7 @@ from uuid import UUID
 
 from postbacks import recognition
 from postbacks.attributed import AttributionFacts
-from postbacks.attribution import clues
+from postbacks.attribution import words
 from postbacks.attribution.candidates import MOST_PER_NAME, Found, Search, find_candidates
 from postbacks.attribution.evidence import (
     Candidate,
@@ -21,6 +21,7 @@ from postbacks.attribution.evidence import (
 from postbacks.attribution.known import KnownInstall
 from postbacks.attribution.ladder import AppKey, every_rung
 from postbacks.attribution.planning import Occasion, Opening
+from postbacks.attribution.reading import read_install
 from postbacks.attribution.waterfall import attribute
 from postbacks.models import InstallKind
 
@@ -68,12 +69,12 @@ class Credited:
 
     def candidates(self) -> list[dict[str, object]]:
         """Return every touchpoint that was looked at, and why it lost, for people."""
-        return [self._row(it, clues.of_reason(it.reason)) for it in self.verdict.candidates]
+        return [self._row(it, words.of_reason(it.reason)) for it in self.verdict.candidates]
 
     def rejections(self) -> list[dict[str, object]]:
         """Return the touchpoints that were fraud and would have won, for people."""
         return [
-            self._row(it, clues.of_reason(f"rejected:{it.reason}"))
+            self._row(it, words.of_reason(f"rejected:{it.reason}"))
             for it in self.verdict.rejections
         ]
 
@@ -155,8 +156,11 @@ def _first(values: Mapping[str, str], names: Iterable[str]) -> str | None:
 
 
 def _evidence(opening: Opening) -> InstallEvidence:
-    is_return = opening.occasion is not Occasion.INSTALL
-    return clues.read_install(opening.event, is_return=is_return)
+    return read_install(
+        opening.event,
+        is_return=opening.occasion is not Occasion.INSTALL,
+        was_downloaded=opening.occasion is not Occasion.REENGAGEMENT,
+    )
 
 
 def _search(opening: Opening, evidence: InstallEvidence, ladder: SettingsLadder) -> Search:

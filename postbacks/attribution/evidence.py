@@ -8,7 +8,14 @@ from uuid import UUID
 CLICK = "click"
 IMPRESSION = "impression"
 ORGANIC = "organic"
+LINK = "link"
+SERVER = "server"
 CLAIM = "claim"
+
+# What a claim's `params` say: whose it is, and that the network didn't tell when the ad was seen.
+CLAIMED_BY = "claimed_by"
+TIME_IS_UNKNOWN = "time_is_unknown"
+ADSERVICES = "adservices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +46,19 @@ class Touch:
     refused: str = ""
     params: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def time_is_unknown(self) -> bool:
+        """Tell whether a network claimed the install without saying when its ad was seen."""
+        return self.source == CLAIM and bool(self.params.get(TIME_IS_UNKNOWN))
+
 
 @dataclass(frozen=True, slots=True)
 class InstallEvidence:
     """What is known of an install when its touchpoint is looked for.
 
-    `names` hold its ids raw and hashed, the click ids of its referrer, and its address. Times of
-    the store are the server's where it told them; `referrer` is the Play referrer's parameters.
+    `names` hold its ids raw and hashed, the click ids of its referrer, and its address; those of
+    the referrer are in `referrer_names` too. Times of the store are the server's where it told
+    them; `referrer` is the Play referrer's parameters.
     """
 
     installed_at: datetime
@@ -61,6 +74,11 @@ class InstallEvidence:
     language: str = ""
     user_agent: str = ""
     is_return: bool = False  # a reinstall or an open after a long time: only proven touches count
+    referrer_names: frozenset[str] = frozenset()
+    install_begin_is_of_server: bool = False
+    is_anonymous: bool = False  # from a data center, a VPN or Tor: no touchpoint can earn it
+    adservices_token: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

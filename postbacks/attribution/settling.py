@@ -13,7 +13,7 @@ import msgspec
 
 from postbacks import statements
 from postbacks.attributed import slim
-from postbacks.attribution import announcing, clues, unsettled
+from postbacks.attribution import announcing, unsettled, words
 from postbacks.attribution.crediting import Credited, credit
 from postbacks.attribution.known import KnownInstall
 from postbacks.attribution.ladder import load_ladders
@@ -197,7 +197,7 @@ def _losers(it: Look) -> list[dict[str, object]]:
     touch = it.credited.verdict.credit.touch
     if touch is None or touch.id == it.now.install.touchpoint:
         return rows
-    late = {"reason": LATE_TOUCH, "sentence": clues.of_reason(LATE_TOUCH)}
+    late = {"reason": LATE_TOUCH, "sentence": words.of_reason(LATE_TOUCH)}
     return [{**row, **late} if row["touchpoint"] == str(touch.id) else row for row in rows]
 
 

@@ -1,8 +1,16 @@
-"""③ Which touchpoint earned an install: a pure decision over plain data."""
+"""③ Which touchpoint earned an install: a pure decision over plain data.
 
-from collections.abc import Sequence
-from datetime import timedelta
+A proven click beats a guessed click, that beats a proven impression, that a guessed one; without
+any the install is organic. In one tier the latest wins, by the time at which it happened.
+"""
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import IntEnum
+from uuid import UUID
+
+from postbacks.attribution import devices, fraud, matching, times
 from postbacks.attribution.evidence import (
     CLICK,
     Candidate,
@@ -12,33 +20,122 @@ from postbacks.attribution.evidence import (
     Touch,
     Verdict,
 )
-from postbacks.recognition import ADDRESS, kind_of
+from postbacks.attribution.matching import Match
+
+WON = "won"
+REJECTED = "rejected:"
+
+_AT_ONE_MOMENT = {matching.REFERRER: 3, matching.STORE_CLAIM: 2, matching.ADVERTISING_ID: 1}
+
+Rank = tuple["Tier", datetime, int, UUID]
+
+
+class Tier(IntEnum):
+    """How much a touchpoint counts, the most last."""
+
+    GUESSED_IMPRESSION = 1
+    IMPRESSION = 2
+    GUESSED_CLICK = 3
+    CLICK = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A touchpoint that was looked at; with a reason it can't earn the install."""
+
+    touch: Touch
+    match: Match
+    window: timedelta
+    reason: str
+    fraud: str = ""
+
+    @property
+    def tier(self) -> Tier:
+        if self.touch.kind == CLICK:
+            return Tier.CLICK if self.match.is_proof else Tier.GUESSED_CLICK
+        return Tier.IMPRESSION if self.match.is_proof else Tier.GUESSED_IMPRESSION
+
+    @property
+    def rank(self) -> Rank:
+        """This is total, so that the order in which touchpoints came decides nothing."""
+        strength = _AT_ONE_MOMENT.get(self.match.method, 0)
+        return self.tier, self.touch.occurred_at, strength, self.touch.id
+
+    def candidate(self, reason: str) -> Candidate:
+        return Candidate(self.touch, reason, self.match.method)
 
 
 def attribute(
     install: InstallEvidence, touches: Sequence[Touch], settings: SettingsLadder
 ) -> Verdict:
-    """Return what earned an install, and why everything else did not."""
-    best: tuple[object, ...] | None = None
-    winner: Touch | None = None
-    for touch in touches:
-        shared = {kind_of(one) for one in touch.names & install.names} - {ADDRESS}
-        holds = settings.of(touch)
-        window = holds.click_window if touch.kind == CLICK else holds.impression_window
-        if not shared or not _is_inside(install, touch, window):
-            continue
-        rank = (touch.kind == CLICK, touch.occurred_at, touch.id)
-        if best is None or rank > best:
-            best, winner = rank, touch
-    if winner is None:
-        return Verdict(candidates=tuple(Candidate(touch, "no_match") for touch in touches))
-    credit = Credit(winner.kind, "id", winner, settings.of(winner).click_window)
+    """Return what earned an install, and why everything else did not.
+
+    The verdict's rejections are the frauds that would have won, the first of them first. Its
+    candidates come with the winner first, then the latest; their order, as the winner, does not
+    depend on the order of `touches`.
+    """
+    dated = {touch.id: times.at_known_time(install, touch) for touch in touches}
+    frauds = fraud.reasons(install, list(dated.values()), settings)
+    trials = _without_crowds([_try(install, touch, settings, frauds) for touch in dated.values()])
+    able = sorted((one for one in trials if not one.reason), key=_rank, reverse=True)
+    winner = next((one for one in able if not one.fraud), None)
+    ahead = [one for one in able if one.fraud and (winner is None or one.rank > winner.rank)]
     return Verdict(
-        credit,
-        tuple(Candidate(touch, "won" if touch is winner else "older") for touch in touches),
+        credit=_credit(winner),
+        candidates=_candidates(trials, winner),
+        rejections=tuple(one.candidate(one.fraud) for one in ahead),
+        remarks=fraud.remarks(install, winner.touch if winner else None),
     )
 
 
-def _is_inside(install: InstallEvidence, touch: Touch, window: timedelta) -> bool:
-    bound = install.install_begin_at or install.installed_at
-    return bound - window <= touch.occurred_at <= bound
+def _rank(trial: _Trial) -> Rank:
+    return trial.rank
+
+
+def _try(
+    install: InstallEvidence, touch: Touch, settings: SettingsLadder, frauds: Mapping[UUID, str]
+) -> _Trial:
+    holds = settings.of(touch)
+    found = matching.match(install, touch, holds)
+    allowed = times.window(install, touch, found, holds)
+    reason = found.reason or times.fault(install, touch, allowed)
+    return _Trial(touch, found, allowed, reason, frauds.get(touch.id, ""))
+
+
+def _without_crowds(trials: Sequence[_Trial]) -> list[_Trial]:
+    """Take guesses back where the address could be that of another device just as well."""
+    guesses = [one for one in trials if one.match.method == matching.GUESS and not one.reason]
+    sound = {devices.profile(one.touch) for one in guesses if not one.fraud}
+    crowd = {one.touch.id for one in guesses if not _is_only_device(one.touch, sound)}
+    if any(not devices.may_be_one(one, other) for one in sound for other in sound):
+        crowd = {one.touch.id for one in guesses}
+    return [replace(one, reason="not_alone") if one.touch.id in crowd else one for one in trials]
+
+
+def _is_only_device(touch: Touch, sound: Iterable[devices.Profile]) -> bool:
+    return all(devices.may_be_one(devices.profile(touch), other) for other in sound)
+
+
+def _credit(winner: _Trial | None) -> Credit:
+    if winner is None:
+        return Credit()
+    return Credit(winner.touch.kind, winner.match.method, winner.touch, winner.window)
+
+
+def _candidates(trials: Sequence[_Trial], winner: _Trial | None) -> tuple[Candidate, ...]:
+    latest_first = sorted(
+        trials, key=lambda one: (one is winner, one.touch.occurred_at, one.touch.id), reverse=True
+    )
+    return tuple(one.candidate(_outcome(one, winner)) for one in latest_first)
+
+
+def _outcome(trial: _Trial, winner: _Trial | None) -> str:
+    if trial is winner:
+        return WON
+    if trial.reason:
+        return trial.reason
+    if trial.fraud or winner is None:
+        return f"{REJECTED}{trial.fraud}"
+    if trial.tier < winner.tier:
+        return "lower_tier"
+    return "older" if trial.touch.occurred_at < winner.touch.occurred_at else "tie"

@@ -69,8 +69,12 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     click_id: Text = None
     install_referrer: Text = None
     install_begin_time: Moment = None
+    install_begin_time_server: Moment = None
     install_finish_time: Moment = None
     referrer_click_time: Moment = None
+    referrer_click_time_server: Moment = None
+    install_version: Text = None
+    google_play_instant: Flag = None
     adservices_token: Text = None
     gclid: Text = None
     gbraid: Text = None
@@ -93,9 +97,17 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
 KNOWN = frozenset(EventFields.__struct_fields__)
 
 FLAGS = frozenset(
-    {"limit_ad_tracking", "gdpr_applies", "eea", "ad_user_data", "ad_personalization"}
-)
-MOMENTS = frozenset({"install_begin_time", "install_finish_time", "referrer_click_time"})
+    {
+        "limit_ad_tracking", "gdpr_applies", "eea", "ad_user_data", "ad_personalization",
+        "google_play_instant",
+    }
+)  # fmt: skip
+MOMENTS = frozenset(
+    {
+        "install_begin_time", "install_begin_time_server", "install_finish_time",
+        "referrer_click_time", "referrer_click_time_server",
+    }
+)  # fmt: skip
 
 # Stored in columns of their own; all others go together into `fields`.
 IN_COLUMNS = frozenset(

@@ -211,6 +211,8 @@ def test_every_field_of_the_contract_is_known(tenant):
         device_brand="b", language="de", country="de", timezone="Europe/Berlin", carrier="c",
         revenue="1", currency="EUR", quantity=1, product_id="p", transaction_id="t",
         click_id="k", install_referrer="r", install_begin_time="1", referrer_click_time="1",
+        install_begin_time_server=1, referrer_click_time_server="1", install_version="3.2.1",
+        google_play_instant=False,
         adservices_token="t", limit_ad_tracking=True, att_status=3, gdpr_applies=False,
         tcf_string="s", eea=True, ad_user_data=True, ad_personalization=False,
         us_privacy="1YNN", sharing_opt_out=["Unity Ads"], params={},

@@ -1,0 +1,61 @@
+"""The referrer that Google's Play store hands to an app: what led to its page, as a query string.
+
+The store keeps it for 90 days and returns it with six more fields: when the page was opened and the
+download began, each by the device's clock and by Google's, the version, and whether it was an
+instant app (developer.android.com, Install Referrer library). Times are 0 where there are none.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import parse_qsl, unquote
+from uuid import UUID
+
+from postbacks.recognition import CLICK_ID, TOUCH, name
+
+OWN_CLICK = "postbacks_click"  # our own id of a click, put there by our redirect
+_MOST_PARAMETERS = 100
+_LONGEST_ID = 255  # as long as a touchpoint keeps it
+# gclid and fbclid, click_id and clickid, adjust_external_click_id, …
+_A_CLICK_ID = re.compile(r"(.*[_-])?click_?id|[a-z]{1,3}clk?id|gbraid|wbraid")
+# What stands there where nobody filled it in, for every install the same: {click_id}, %%CLICKID%%.
+_NOT_FILLED_IN = re.compile(r"[{\[<%$(].*|[0-]*|null|nil|none|undefined|unknown|n/?a", re.I | re.S)
+
+
+def parse(referrer: object) -> dict[str, str]:
+    """Return a referrer's parameters, the first of each name; none of a broken one."""
+    if not isinstance(referrer, str):
+        return {}
+    text = referrer.strip().removeprefix("?")
+    if "=" not in text and "%3d" in text.lower():  # an SDK or a link has encoded it once more
+        text = unquote(text)
+    try:
+        pairs = parse_qsl(text, max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        return {}
+    return dict(reversed(pairs))
+
+
+def names(parameters: Mapping[str, object]) -> Iterator[str]:
+    """Yield the names of the clicks that parameters speak of: ours, or those of networks."""
+    for key, value in parameters.items():
+        if not isinstance(value, str):
+            continue
+        if key.lower() == OWN_CLICK:
+            yield from own_click(value)
+        elif _A_CLICK_ID.fullmatch(key.lower()):
+            yield from network_click(value)
+
+
+def network_click(value: str) -> Iterator[str]:
+    """Yield the name of a network's click, if the value can be one's id."""
+    text = value.strip()
+    if len(text) <= _LONGEST_ID and not _NOT_FILLED_IN.fullmatch(text):
+        yield name(CLICK_ID, text)
+
+
+def own_click(value: str) -> Iterator[str]:
+    """Yield the name of a touchpoint of ours, if the value can be one's id."""
+    try:
+        yield name(TOUCH, str(UUID(value.strip())))
+    except ValueError:
+        return

@@ -1,0 +1,76 @@
+"""Reads what an event tells of the install that it opens."""
+
+from collections.abc import Iterator, Mapping
+
+from postbacks.anonymous import is_anonymous
+from postbacks.attribution import fraud, play_referrer
+from postbacks.attribution.evidence import InstallEvidence
+from postbacks.attribution.moments import moment
+from postbacks.models.stored import StoredEvent
+from postbacks.recognition import (
+    ADVERTISING_IDS,
+    CLICK_ID,
+    address_name,
+    hashes_of_ids,
+    is_malformed,
+    names_of_ids,
+)
+
+_GOOGLE_CLICKS = ("gclid", "gbraid", "wbraid")
+
+
+def read_install(
+    event: StoredEvent, *, is_return: bool = False, was_downloaded: bool = True
+) -> InstallEvidence:
+    """Return the evidence of an install, a reinstall, or an open after a long time.
+
+    What the Play store says is about the last download: it is no evidence where the app stayed on
+    the device and is only opened again (`was_downloaded=False`). Nothing that an SDK sends raises.
+    """
+    fields = event.fields
+    store = fields if was_downloaded else {}
+    referrer = play_referrer.parse(store.get("install_referrer"))
+    from_referrer = frozenset(play_referrer.names(referrer))
+    begin_of_server = moment(store.get("install_begin_time_server"))
+    address = _text(fields, "ip_address")
+    return InstallEvidence(
+        installed_at=event.event_time,
+        device=event.device,
+        platform=event.platform or event.app.platform,
+        names=frozenset(_names(fields)) | from_referrer,
+        referrer=referrer,
+        referrer_names=from_referrer,
+        install_begin_at=begin_of_server or moment(store.get("install_begin_time")),
+        install_begin_is_of_server=begin_of_server is not None,
+        referrer_click_at=moment(store.get("referrer_click_time_server"))
+        or moment(store.get("referrer_click_time")),
+        os_name=_text(fields, "os_name"),
+        os_version=_text(fields, "os_version"),
+        device_model=_text(fields, "device_model"),
+        language=_text(fields, "locale") or _text(fields, "language"),
+        user_agent=_text(fields, "user_agent"),
+        is_return=is_return,
+        is_anonymous=is_anonymous(address),
+        adservices_token=_text(fields, "adservices_token"),
+        remarks=tuple(_remarks(fields)),
+    )
+
+
+def _names(fields: Mapping[str, object]) -> Iterator[str]:
+    yield from names_of_ids(fields)
+    yield from hashes_of_ids(fields)
+    if address := address_name(_text(fields, "ip_address")):
+        yield address
+    for kind in (CLICK_ID, *_GOOGLE_CLICKS):
+        yield from play_referrer.network_click(_text(fields, kind))
+    yield from play_referrer.own_click(_text(fields, CLICK_ID))
+
+
+def _remarks(fields: Mapping[str, object]) -> Iterator[str]:
+    if any(is_malformed(kind, _text(fields, kind)) for kind in ADVERTISING_IDS):
+        yield fraud.MALFORMED_ADVERTISING_ID
+
+
+def _text(fields: Mapping[str, object], field: str) -> str:
+    value = fields.get(field)
+    return value if isinstance(value, str) else ""

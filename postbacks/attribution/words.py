@@ -1,0 +1,70 @@
+"""What we say to people about credits: one sentence for each code."""
+
+from collections.abc import Mapping
+
+METHODS: Mapping[str, str] = {
+    "referrer": "The Play store handed the app the referrer of this very click.",
+    "claim": "The ad network itself says that its ad led to this install.",
+    "advertising_id": "The ad and the app saw the same advertising ID.",
+    "click_id": "The app was opened by a link that carries this click's ID.",
+    "vendor_id": "The ad was shown in another app of yours on the same device (vendor ID).",
+    "own_id": "The touchpoint names the ID that the app's SDK made on this device.",
+    "probabilistic": "Guessed: the same address and kind of device, and no other fits.",
+}
+
+REASONS: Mapping[str, str] = {
+    "won": "It earned the install.",
+    "lower_tier": (
+        "Another touchpoint counts more: a click before an impression, a proof before a guess."
+    ),
+    "older": "Another touchpoint of the same worth happened later, and the last one wins.",
+    "tie": "Another touchpoint happened at the same moment and has the stronger proof.",
+    "out_of_window": "It happened longer before the install than its attribution window allows.",
+    "after_install": "It happened after the app was opened for the first time.",
+    "after_download": "It happened when the download had begun, so it can't have led to it.",
+    "future": "Its time lies in the future of the moment at which it was reported.",
+    "stale": "The partner reported it more than 12 hours after it happened.",
+    "late_touch": "It came after another network had been told of the install already.",
+    "no_match": "Nothing shows that it was this device.",
+    "switched_off": "Only the address fits, and guessing is switched off for it.",
+    "switched_off_on_ios": "Only the address fits, and guessing is switched off on iOS.",
+    "has_id": "Only the address fits, although its IDs would have shown if it were this device.",
+    "other_device": "The address fits, but it was another kind of device.",
+    "not_alone": "The address fits several devices, so it can't be told whose touchpoint it was.",
+    "only_proven": "Only the address fits; a device that comes back needs a proof.",
+}
+
+FRAUD: Mapping[str, str] = {
+    "anonymous_traffic": (
+        "It came from an address behind which anybody may hide, such as a data center's or a VPN's."
+    ),
+    "distribution_outlier": (
+        "Too few installs of this site follow soon after their click, as when clicks are invented."
+    ),
+    "engagement_injection": (
+        "The click came when the app was already being installed, or a moment before its first "
+        "open: somebody saw the install and claims it."
+    ),
+    "incorrect_signature": "Its signature is missing, wrong or too old.",
+    "malformed_advertising_id": "Its advertising ID is not one that a device makes.",
+    "too_many_engagements": (
+        "The partner reported too many touchpoints of this device within one hour."
+    ),
+}
+
+REMARKS: Mapping[str, str] = {
+    "short_time_to_install": "Less than 10 seconds passed from the click to the first open.",
+    "malformed_advertising_id": (
+        "An advertising ID of the app is not one that a device makes; it was ignored."
+    ),
+}
+
+_UNKNOWN = "For a reason that this version does not know."
+
+
+def of_reason(code: str) -> str:
+    """Return a sentence for a candidate's reason, for example `older` or `rejected:…`."""
+    before, _, fraud = code.partition(":")
+    if before == "rejected":
+        return f"Rejected as fraud. {FRAUD.get(fraud, _UNKNOWN)}"
+    return REASONS.get(code, _UNKNOWN)
