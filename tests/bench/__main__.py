@@ -16,7 +16,7 @@ from postbacks.embedded import EmbeddedServer, EmbeddedServerError
 from tests.bench import settings
 from tests.bench.children import BenchError
 
-ROWS = ("delivery", "whole", "latency", "log", "rendering")
+ROWS = ("delivery", "whole", "latency", "crediting", "log", "candidates", "rendering")
 
 
 def main() -> int:

@@ -19,6 +19,10 @@ class Plan:
     log_depth: int
     log_looks: int
     rendering_batches: int
+    crediting_rounds: int
+    crediting_events: int
+    touchpoints: tuple[int, int]
+    candidate_looks: int
     ends_after: float  # no further round is begun that would end later than this, in seconds
 
 
@@ -33,6 +37,10 @@ FULL = Plan(
     log_depth=400_000,
     log_looks=7,
     rendering_batches=200,
+    crediting_rounds=5,
+    crediting_events=10_000,
+    touchpoints=(100_000, 10_000_000),
+    candidate_looks=41,
     ends_after=1_200.0,  # three rounds on any machine that is not far too slow
 )
 QUICK = Plan(
@@ -46,6 +54,10 @@ QUICK = Plan(
     log_depth=40_000,
     log_looks=5,
     rendering_batches=40,
-    ends_after=49.0,
+    crediting_rounds=3,
+    crediting_events=1_000,
+    touchpoints=(10_000, 1_000_000),
+    candidate_looks=21,
+    ends_after=28.0,  # crediting, candidates and rendering come after the rounds
 )
 RATES = (50, 50, 200)  # events per second of the latency row; the references bear no more

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from postbacks.embedded import EmbeddedServer
-from tests.bench import log_pages, rendering, sink, table
+from tests.bench import candidates, crediting, log_pages, rendering, sink, table
 from tests.bench.plan import FULL, QUICK
 from tests.bench.rounds import ROWS, Rounds
 from tests.bench.stage import Stage
@@ -59,16 +59,22 @@ class Session:
     def _measure(self) -> list[Row]:
         self.stage.start_workers()
         in_rounds = [row for row in self.wanted if row in ROWS]
-        if set(in_rounds) - {"delivery"}:
+        if set(self.wanted) & {"whole", "latency", "crediting"}:
             self.stage.start_doors(self.plan.door_processes)
         rounds = Rounds(self.stage, self.plan, in_rounds, self._say, self.started_at)
         if in_rounds:
             rounds.run()
             self.notes.append(self._said_of_rounds(rounds.done))
         rows = rounds.rows()
+        if "crediting" in self.wanted:
+            self._say("Installs with and without attribution …")
+            rows.append(crediting.measure(self.stage, self.plan))
         if "log" in self.wanted:
             self._say(f"Writing a delivery log of {self.plan.log_rows:,} postbacks …")
             rows.append(log_pages.measure(self.stage, self.plan))
+        if "candidates" in self.wanted:
+            self._say(f"Writing {self.plan.touchpoints[-1]:,} touchpoints …")
+            rows.append(candidates.measure(self.stage, self.plan))
         if "rendering" in self.wanted:
             self._say("Rendering …")
             rows.append(rendering.measure(self.plan))
