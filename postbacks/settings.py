@@ -378,5 +378,9 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {"postbacks": {"level": "INFO"}, "django_q": {"level": "WARNING"}},
+    "loggers": {
+        "postbacks": {"level": "INFO"},
+        "django_q": {"level": "WARNING"},
+        "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
+    },
 }

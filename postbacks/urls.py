@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("accounts/", include("postbacks.accounts.urls")),
     path("api/", include("postbacks.api.routes")),
+    path("v0/", include("postbacks.api.tenjin_routes")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     *(path(address, CopiesFromDevices.as_view()) for address in COPY_PATHS),

@@ -4,5 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from postbacks.log_secrets import hide_keys_of_web_server
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "postbacks.settings")
 application = get_wsgi_application()
+hide_keys_of_web_server()

@@ -48,10 +48,14 @@ class _ByKey(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, Any]:
         """Return who calls and with what, or raise 401, 403 or 429."""
         try:
-            return self.known(request, _secret(request))
+            return self.known(request, self.secret(request))
         except (exceptions.NotAuthenticated, exceptions.AuthenticationFailed):
             throttling.hold_unknown(client_address(request))
             raise
+
+    def secret(self, request: Request) -> str:
+        """Return the key or token that the request carries."""
+        return in_header(request)
 
     def known(self, request: Request, secret: str) -> tuple[Any, Any]:
         """Return who calls with a secret."""
@@ -115,7 +119,8 @@ class TokenAuthentication(_ByKey):
         return 'Bearer realm="API token"'
 
 
-def _secret(request: Request) -> str:
+def in_header(request: Request) -> str:
+    """Return what `Authorization` says, as Bearer or as Basic's user name; else raise 401."""
     header: str = request.META.get("HTTP_AUTHORIZATION", "")
     scheme, _, value = header.partition(" ")
     if scheme.lower() == "bearer" and value.strip():

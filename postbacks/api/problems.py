@@ -14,7 +14,7 @@ from rest_framework import exceptions, status
 from postbacks.middleware import RETRY_AFTER_SECONDS, database_is_away
 
 CONTENT_TYPE = "application/problem+json"
-_API = "/api/"
+_API = ("/api/", "/v0/")
 _TOO_LARGE = "The body is larger than 5 MB; send less at once."
 
 

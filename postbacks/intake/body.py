@@ -31,7 +31,7 @@ def read_events(body: bytes, *, encoding: str = "") -> list[object]:
 
     Raises BodyError (400, 413, 415 or 422).
     """
-    data = _parse(_inflate(body, encoding.strip().lower()))
+    data = parse_json(inflate(body, encoding.strip().lower()))
     if isinstance(data, dict) and "events" in data:
         strange = sorted(data.keys() - {"events"})
         if strange:
@@ -49,7 +49,8 @@ def read_events(body: bytes, *, encoding: str = "") -> list[object]:
     return events
 
 
-def _inflate(body: bytes, encoding: str) -> bytes:
+def inflate(body: bytes, encoding: str) -> bytes:
+    """Return a body as it was before it was compressed. Raises BodyError (400, 413 or 415)."""
     if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "x-gzip"}:
@@ -68,7 +69,8 @@ def _inflate(body: bytes, encoding: str) -> bytes:
     return inflated
 
 
-def _parse(body: bytes) -> object:
+def parse_json(body: bytes) -> object:
+    """Return what a text of JSON says, fractions as Decimal. Raises BodyError (400)."""
     if not body.strip():
         raise BodyError(400, "The body is empty; send one event or an array of events as JSON.")
     try:

@@ -4,6 +4,7 @@ Nothing is answered before the commit, and a commit holds the event, its key and
 queue of undecided events together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -85,13 +86,19 @@ def record_events(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
     Raises BodyError when nothing of it can be taken, and Django's OperationalError when the
     database is away, in which case nothing was stored.
     """
+    source = EventSource.SERVER if reporter.is_server else EventSource.SDK
+    return record_read(read_events(body, encoding=encoding), reporter=reporter, source=source)
+
+
+def record_read(events: Sequence[object], *, reporter: Reporter, source: EventSource) -> Receipt:
+    """Record events that were read already, by whichever door they came.
+
+    Raises Django's OperationalError when the database is away; then nothing was stored.
+    """
     now = datetime.now(UTC)
-    checked = [
-        check_event(item, reporter=reporter, now=now)
-        for item in read_events(body, encoding=encoding)
-    ]
+    checked = [check_event(event, reporter=reporter, now=now) for event in events]
     good = _first_of_each_id(checked)
-    accepted = _store(good, reporter) if good else 0
+    accepted = _store(good, reporter, source) if good else 0
     taken = sum(not event.faults for event in checked)
     return Receipt(
         accepted=accepted,
@@ -124,7 +131,7 @@ def _first_of_each_id(checked: list[CheckedEvent]) -> list[dict[str, object]]:
     return list(rows.values())
 
 
-def _store(rows: list[dict[str, object]], reporter: Reporter) -> int:
+def _store(rows: list[dict[str, object]], reporter: Reporter, source: EventSource) -> int:
     with tenant(reporter.organization_id):
         ((accepted, _notified),) = statements.run(
             _STORE,
@@ -132,7 +139,7 @@ def _store(rows: list[dict[str, object]], reporter: Reporter) -> int:
                 "events": _encoder.encode(rows).decode(),
                 "organization": reporter.organization_id,
                 "app": reporter.app_id,
-                "source": EventSource.SERVER if reporter.is_server else EventSource.SDK,
+                "source": source,
             },
         )
     return int(accepted)

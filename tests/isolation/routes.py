@@ -8,7 +8,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern
 from django.utils.regex_helper import normalize
 
-SWEPT = ("/admin/", "/accounts/", "/api/")
+SWEPT = ("/admin/", "/accounts/", "/api/", "/v0/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Route:
 
 
 def swept_routes() -> list[Route]:
-    """Return the routes of admin, accounts and API, each once."""
+    """Return the routes of admin, accounts, API and Tenjin's API, each once."""
     templates = dict.fromkeys(_walk(get_resolver().url_patterns, "/"))
     return [
         Route(template, tuple(re.findall(r"%\((\w+)\)s", template)))

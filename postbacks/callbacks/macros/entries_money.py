@@ -23,7 +23,7 @@ MONEY: Final[tuple[Macro, ...]] = (
     *as_money(
         money_(
             ("revenue", DEC, "4.99", "Revenue in the event's currency"),
-            ("value", DEC, "4.99", "Another name for revenue"),
+            ("value", DEC, "4.99", "Another name for revenue; else a Tenjin event's own value"),
             ("event_value", DEC, "4.99", "Another name for revenue"),
             ("price", DEC, "4.99", "Price of one piece"),
             ("currency", TEXT, "USD", "Currency of the revenue"),

@@ -89,6 +89,14 @@ def _same_as(name: str) -> Source:
     return lambda values: values.get(name)
 
 
+def _value(values: Reading) -> Value:
+    """Return the revenue, or the number that a custom event in Tenjin's words calls its value."""
+    revenue = values.get("revenue")
+    if revenue is None and values.facts.event.source == "tenjin":
+        return number_of(values.params.get("value"))
+    return revenue
+
+
 def _milliseconds(name: str) -> Source:
     def source(values: Reading) -> int | None:
         time = time_of(values.get(name))
@@ -365,7 +373,7 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "limit_ad_tracking_integer": _limit_ad_tracking_integer,
     # Money
     "revenue": lambda it: it.facts.event.revenue,
-    "value": _same_as("revenue"),
+    "value": _value,
     "event_value": _same_as("revenue"),
     "price": _price,
     "currency": lambda it: it.facts.event.currency,

@@ -1,0 +1,163 @@
+"""① Tenjin's doors: they read the parameters, call the intake, and answer as Tenjin does."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import cast
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from apps_registry.tenancy import tenant
+from postbacks.api.authentication import SdkKeyAuthentication, in_header
+from postbacks.api.problems import answer_exception
+from postbacks.insights.device_attribution import attribution_of_installation
+from postbacks.intake.body import BodyError
+from postbacks.intake.checking import Reporter
+from postbacks.intake.recording import Receipt, record_read
+from postbacks.intake.tenjin.device import installation_of
+from postbacks.intake.tenjin.mapping import SERVER, Call, sdk_event, their_name
+from postbacks.intake.tenjin.parameters import read_body, read_query
+from postbacks.middleware import own_transactions
+from postbacks.models import EventSource
+
+_KEY = "api_key"
+
+
+class TenjinKeyAuthentication(SdkKeyAuthentication):
+    """Knows an app by its SDK key, which may stand among the parameters as well."""
+
+    def secret(self, request: Request) -> str:
+        """Return the key: of the header, else of the query, else of the body."""
+        if request.META.get("HTTP_AUTHORIZATION"):
+            return in_header(request)
+        key = _query(request).get(_KEY) or _parameters(request).get(_KEY)
+        if not isinstance(key, str) or not key:
+            raise exceptions.NotAuthenticated(
+                "Send the SDK key as api_key, or as the user name of Basic authentication."
+            )
+        return key
+
+    def authenticate_header(self, request: Request) -> str:
+        """Name the scheme in the answer 401."""
+        return 'Basic realm="SDK key"'
+
+
+class TenjinView(APIView):
+    """A door of Tenjin's API; each takes GET and POST alike."""
+
+    schema = None  # Tenjin's documentation describes it
+    authentication_classes = [TenjinKeyAuthentication]
+    permission_classes = []
+    http_method_names = ["get", "post"]  # a HEAD must not report anything
+
+    def get(self, request: Request, **kwargs: str) -> HttpResponse:
+        """Answer a call whose parameters stand in the address."""
+        return self.answer(cast(Reporter, request.auth), _parameters(request))
+
+    def post(self, request: Request, **kwargs: str) -> HttpResponse:
+        """Answer a call whose parameters stand in a form or in JSON."""
+        return self.answer(cast(Reporter, request.auth), _parameters(request))
+
+    def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:
+        """Do what the call asks for."""
+        raise NotImplementedError
+
+    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
+        """Say what went wrong in Tenjin's shape; a mistake of ours is Django's to answer."""
+        if isinstance(exc, BodyError):
+            return _answer(exc.status, str(exc))
+        if isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+            exc.auth_header = self.get_authenticate_header(self.request)  # type: ignore[union-attr]
+        problem = answer_exception(exc, {})
+        if problem is None:
+            raise exc
+        detail = msgspec.json.decode(problem.content)["detail"]
+        kept = {name: problem[name] for name in _HEADERS if name in problem}
+        return _answer(problem.status_code, detail, headers=kept)
+
+
+_HEADERS = ("Retry-After", "WWW-Authenticate")
+
+
+@own_transactions
+class TenjinEvents(TenjinView):
+    """Takes an event, a purchase, an ad impression or a conversion value."""
+
+    call = Call.EVENT
+
+    def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:
+        """Answer 200 once the event is committed, 400 with a sentence if it can't be taken."""
+        event = sdk_event(
+            self.call,
+            parameters,
+            app_id=reporter.app_id,
+            platform=reporter.platform,
+            now=datetime.now(UTC),
+        )
+        if parameters.get("sdk_version") == SERVER:  # whose address says nothing of the device
+            reporter = replace(reporter, ip_address=None, user_agent=None)
+        receipt = record_read([event], reporter=reporter, source=EventSource.TENJIN)
+        return _answer(400, _why(receipt)) if receipt.rejected else _answer(200)
+
+
+@own_transactions
+class TenjinUser(TenjinView):
+    """Tells an app what its own installation is credited to."""
+
+    def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:
+        """Answer Tenjin's names of an attribution, 404 as long as no open has been reported."""
+        with tenant(reporter.organization_id):
+            found = attribution_of_installation(reporter.app_id, installation_of(parameters))
+        if found is None:
+            return _answer(404, "No open of this installation is known yet; ask again later.")
+        return _json(200, found)
+
+
+@csrf_exempt
+@own_transactions
+def nothing_here(request: HttpRequest, address: str) -> HttpResponse:
+    """Answer for an address that Tenjin's API does not have, or we don't."""
+    return _answer(404, "There is nothing at this address.")
+
+
+def _query(request: Request) -> dict[str, object]:
+    return read_query(request.META.get("QUERY_STRING", ""))
+
+
+def _parameters(request: Request) -> Mapping[str, object]:
+    """Return what query and body say; the body counts where both speak."""
+    if request.method == "GET":
+        return _query(request)
+    body = read_body(
+        request._request.body,
+        content_type=request.META.get("CONTENT_TYPE", ""),
+        encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
+    )
+    return {**_query(request), **body}
+
+
+def _why(receipt: Receipt) -> str:
+    faults = [fault for rejection in receipt.rejected for fault in rejection.faults]
+    return " ".join(f"{their_name(fault.pointer)}: {fault.detail}" for fault in faults)
+
+
+def _answer(
+    code: int, message: str = "", *, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    content: dict[str, object] = {"code": code}
+    if message:
+        content["message"] = message
+    return _json(code, content, headers=headers)
+
+
+def _json(
+    code: int, content: Mapping[str, object], *, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    return HttpResponse(
+        msgspec.json.encode(content), status=code, content_type="application/json", headers=headers
+    )

@@ -1,0 +1,31 @@
+"""The addresses of Tenjin's API, each with and without a slash at its end."""
+
+from collections.abc import Iterator
+
+from django.urls import URLPattern, path
+
+from postbacks.api.tenjin import TenjinEvents, TenjinUser, nothing_here
+from postbacks.intake.tenjin.mapping import Call
+
+_IMPRESSION = TenjinEvents.as_view(call=Call.AD_IMPRESSION)
+_VIEWS = {
+    "event": TenjinEvents.as_view(),
+    "purchase": TenjinEvents.as_view(call=Call.PURCHASE),
+    "user": TenjinUser.as_view(),
+    "ad_impression": _IMPRESSION,
+    "ad_impressions": _IMPRESSION,
+    "conversion-values": TenjinEvents.as_view(call=Call.CONVERSION_VALUE),
+}
+_MEDIATIONS = ("admob", "max", "ironsource", "hyperbid", "topon", "cas", "tradplus")
+
+
+def _routes() -> Iterator[URLPattern]:
+    for address, view in _VIEWS.items():
+        yield path(address, view)
+        yield path(f"{address}/", view)
+    for mediation in _MEDIATIONS:
+        yield path(f"ad_impressions/{mediation}", _IMPRESSION, {"mediation": mediation})
+        yield path(f"ad_impressions/{mediation}/", _IMPRESSION, {"mediation": mediation})
+
+
+urlpatterns = [*_routes(), path("<path:address>", nothing_here)]

@@ -1,0 +1,67 @@
+"""What an app may know of its own installation: whom it is credited to, by Tenjin's names."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from postbacks.models import Attribution, Install
+
+ORGANIC = "organic"
+FIRST_SESSION = timedelta(hours=1)  # later, a person has long seen what the link promised
+
+_FACTS = {
+    "ad_network": "partner_name",
+    "campaign_name": "campaign_name",
+    "site_id": "site_id",
+    "creative_name": "creative_name",
+}
+_NETWORKS_CAMPAIGN = "campaign_id"  # as the network's click named it
+_DEEP_LINK = "deep_link"
+
+
+def attribution_of_installation(app_id: int, installation: str) -> Mapping[str, str] | None:
+    """Return the credit of an installation of an app; None if it never opened the app.
+
+    Nothing but the installation's own id finds it: anybody may have the key inside an app.
+    """
+    install = _latest_install(app_id, installation) if installation else None
+    if install is None:
+        return None
+    if install.attribution_type == ORGANIC:
+        return {"ad_network": ORGANIC}
+    facts = _facts(install)
+    told = {theirs: facts.get(ours) for theirs, ours in _FACTS.items()}
+    if install.campaign is not None:
+        told["campaign_id"] = str(install.campaign.public_id)
+    click = facts.get("click")
+    click = click if isinstance(click, dict) else {}
+    told["remote_campaign_id"] = click.get(_NETWORKS_CAMPAIGN)
+    told["deferred_deeplink_url"] = _deep_link(install, click)
+    return {name: str(value) for name, value in told.items() if value}
+
+
+def _latest_install(app_id: int, installation: str) -> Install | None:
+    return (
+        Install.objects.filter(app_id=app_id, device=f"install_id:{installation}")
+        .select_related("campaign", "partner", "link")
+        .order_by("-number")
+        .first()
+    )
+
+
+def _facts(install: Install) -> Mapping[str, Any]:
+    found = Attribution.objects.filter(install=install, version=install.attribution_version)
+    facts: Mapping[str, Any] | None = found.values_list("facts", flat=True).first()
+    return facts or {}
+
+
+def _deep_link(install: Install, click: Mapping[str, Any]) -> str | None:
+    """Return what the app shall open, soon after the install and only where nothing was guessed.
+
+    A guess may be somebody else's click, and what her link opened is nobody else's business.
+    """
+    is_soon = datetime.now(UTC) - install.installed_at < FIRST_SESSION
+    if not is_soon or "probabilistic" in install.method:
+        return None
+    given = click.get(_DEEP_LINK) or (install.link.deep_link if install.link else "")
+    return str(given) or None

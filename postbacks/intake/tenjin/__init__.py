@@ -1,0 +1,1 @@
+"""② Tenjin's API: what its SDKs and its customers' servers send, in the SDK API's words."""

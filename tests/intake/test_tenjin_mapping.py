@@ -1,0 +1,185 @@
+"""What calls of Tenjin's API become."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from postbacks.intake.tenjin.mapping import LONGEST_TEXT, Call, sdk_event, their_name
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+INSTALLATION = "91d1c313-dd94-4bd3-bbbb-16c8b7afa054"
+ZEROS = "00000000-0000-0000-0000-000000000000"
+
+
+def mapped(call: Call = Call.EVENT, **parameters: object):
+    return sdk_event(call, parameters, app_id=7, platform="ios", now=NOW)
+
+
+def test_a_call_without_a_name_is_an_open_and_one_with_a_name_that_event():
+    assert mapped()["event_name"] == "open"
+    assert mapped(event="")["event_name"] == "open"
+    assert mapped(event="level_up")["event_name"] == "level_up"
+
+
+@pytest.mark.parametrize("written", [INSTALLATION, INSTALLATION.upper().replace("-", "")])
+def test_an_installation_has_one_id_however_it_is_written(written):
+    event = mapped(analytics_installation_id=written)
+
+    assert event["install_id"] == "91d1c313dd944bd3bbbb16c8b7afa054"
+
+
+@pytest.mark.parametrize(
+    ("told", "platform", "field"),
+    [
+        ("ios", "ios", "idfa"),
+        ("android", "android", "gaid"),
+        ("amazon", "amazon", "amazon_id"),
+        ("android_other", "android", "advertising_id"),
+        ("windows", "windows", "advertising_id"),
+    ],
+)
+def test_the_platform_says_what_the_advertising_id_is(told, platform, field):
+    event = sdk_event(
+        Call.EVENT, {"platform": told, "advertising_id": "ab-1"}, app_id=7, platform="ios", now=NOW
+    )
+
+    assert (event["platform"], event[field]) == (platform, "ab-1")
+
+
+def test_zeros_are_no_ids():
+    event = mapped(advertising_id=ZEROS, analytics_installation_id=ZEROS, developer_device_id=ZEROS)
+
+    assert not event.keys() & {"idfa", "idfv", "install_id", "advertising_id"}
+
+
+def test_every_documented_parameter_of_the_device_finds_its_field():
+    event = mapped(
+        developer_device_id="5f4dcc3b", customer_user_id="u-7", app_version="1.5", country="de",
+        ip_address="203.0.113.7", locale="de_DE", device_model="iPhone17,1", os_version="18.2",
+        limit_ad_tracking="1", tracking_status="2", ad_user_data="1", ad_personalization="0",
+        referrer="utm_source=x", attribution_token="abc", bundle_id="com.example.app",
+    )  # fmt: skip
+
+    assert event.items() >= {
+        "idfv": "5f4dcc3b", "customer_user_id": "u-7", "app_version": "1.5", "country": "de",
+        "ip_address": "203.0.113.7", "locale": "de_DE", "device_model": "iPhone17,1",
+        "os_version": "18.2", "limit_ad_tracking": True, "att_status": 2, "ad_user_data": True,
+        "ad_personalization": False, "install_referrer": "utm_source=x", "adservices_token": "abc",
+        "bundle_id": "com.example.app", "params": {},
+    }.items()  # fmt: skip
+
+
+def test_androids_version_is_its_api_level():
+    event = mapped(platform="android", os_version="34", os_version_release="14")
+
+    assert (event["os_version"], event["api_level"]) == ("14", "34")
+
+
+def test_a_purchase_earns_its_price_times_its_quantity():
+    event = mapped(Call.PURCHASE, price="0.10", quantity="3", currency="EUR", product_id="gems")
+
+    assert (event["event_name"], event["revenue"]) == ("purchase", Decimal("0.30"))
+    assert (event["price"], event["quantity"], event["currency"]) == (Decimal("0.10"), 3, "EUR")
+    assert event["product_id"] == "gems"
+
+
+def test_a_price_that_is_no_number_is_left_to_be_refused():
+    event = mapped(Call.PURCHASE, price="much", quantity="1")
+
+    assert event["price"] == "much"
+    assert "revenue" not in event
+
+
+def test_what_has_no_place_is_kept_and_the_key_is_not():
+    event = mapped(api_key="secret", event="buy", value="7", build_id="22C150", receipt="r")
+
+    assert event["params"] == {"value": 7, "build_id": "22C150", "receipt": "r"}
+
+
+def test_a_huge_receipt_does_not_cost_the_purchase():
+    event = mapped(Call.PURCHASE, price="1", receipt="r" * (LONGEST_TEXT + 1))
+
+    assert event["params"] == {}
+
+
+def test_a_country_that_is_none_is_kept_aside():
+    event = mapped(country="419", ip_address="somewhere")
+
+    assert event["params"] == {"country": "419", "ip_address": "somewhere"}
+    assert not event.keys() & {"country", "ip_address"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "revenue", "currency"),
+    [
+        ({"revenue": "0.0021", "ad_revenue_currency": "EUR"}, "0.0021", "EUR"),
+        ({"publisher_revenue_micro": "2100", "publisher_revenue_decimal": "0"}, "0.0021", "USD"),
+        ({"publisher_revenue_decimal": "N/A", "revenue": "0.5"}, "0.5", "USD"),
+        ({"revenue_decimal": "0.01", "currency": "JPY"}, "0.01", "JPY"),
+        ({"revenue_cpm": "2.5", "currency": "USD"}, "0.0025", "USD"),
+        ({"ilrd": {"publisher_revenue": "0.3", "currency": "GBP"}}, "0.3", "GBP"),
+        ({"revenue": "0"}, "0", "USD"),
+    ],
+)
+def test_an_impression_earns_what_its_mediation_says(sent, revenue, currency):
+    event = mapped(Call.AD_IMPRESSION, **sent)
+
+    assert event["event_name"] == "ad_impression"
+    assert (event["revenue"], event["currency"]) == (Decimal(revenue), currency)
+    assert event["params"] == sent
+
+
+def test_an_impression_without_an_amount_earns_nothing():
+    assert not mapped(Call.AD_IMPRESSION, format="banner").keys() & {"revenue", "currency"}
+
+
+def test_a_conversion_value_is_kept_for_skadnetwork():
+    event = mapped(
+        Call.CONVERSION_VALUE, conversion_value="12", coarse_conversion_value="high",
+        lock_window="true",
+    )  # fmt: skip
+
+    assert event["event_name"] == "conversion_value"
+    assert event["params"] == {
+        "conversion_value": 12, "coarse_conversion_value": "high", "lock_window": "true",
+    }  # fmt: skip
+
+
+def test_a_retry_with_its_time_has_the_same_id_and_another_event_has_not():
+    sent = {"analytics_installation_id": INSTALLATION, "sent_at": "1795608000123", "event": "buy"}
+
+    first, retry = mapped(**sent), mapped(**sent, country="DE", advertising_id="late-known")
+
+    assert first["event_id"] == retry["event_id"]
+    assert mapped(**{**sent, "event": "win"})["event_id"] != first["event_id"]
+    assert mapped(**sent, value="2")["event_id"] != first["event_id"]
+    assert mapped(Call.PURCHASE, **sent)["event_id"] != first["event_id"]
+    assert "event_id" not in mapped(analytics_installation_id=INSTALLATION, event="buy")
+
+
+def test_a_caller_may_name_the_event_itself():
+    assert mapped(event_id="0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55")["event_id"].startswith(
+        "0d6e1b3c"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sent_at", "taken"),
+    [
+        (str(int((NOW - timedelta(hours=3)).timestamp() * 1000)), "2026-11-25T09:00:00.000+00:00"),
+        (str(int((NOW - timedelta(hours=3)).timestamp())), "2026-11-25T09:00:00.000+00:00"),
+        ("2026-11-25T11:00:00+02:00", "2026-11-25T09:00:00.000+00:00"),
+        (str(int((NOW + timedelta(days=3)).timestamp())), "2026-11-25T12:00:00.000+00:00"),
+        (str(int((NOW - timedelta(days=80)).timestamp())), None),
+        ("yesterday", None),
+        ("9" * 400, None),
+    ],
+)
+def test_the_time_is_when_it_was_sent_if_a_clock_can_be_so_wrong(sent_at, taken):
+    assert mapped(sent_at=sent_at).get("event_time") == taken
+
+
+def test_a_fault_is_named_as_the_caller_names_the_field():
+    assert their_name("/att_status") == "tracking_status"
+    assert their_name("/bundle_id") == "bundle_id"

@@ -1,0 +1,298 @@
+"""A server-to-server integration made for Tenjin, of which only the host was changed.
+
+The requests are those of Tenjin's documentation, sent by a plain HTTP client to a real server.
+"""
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from pytest_django.live_server_helper import LiveServer
+
+from apps_registry.models import SdkKey
+from apps_registry.tenancy import tenant
+from postbacks.models import Event, EventSource, Install
+from tests import make
+from tests.make import Tenant, make_rule, make_tenant
+from tests.pipeline.conftest import RecordingPartner, Run
+from tests.touches import make_network, touch
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+INSTALLATION = "91d1c313dd944bd3bbbb16c8b7afa054"
+GAID = "be277924-d076-456d-9a20-3c8dee5663d3"
+PLATFORM = {"platform": "android", "os_version": "34", "sdk_version": "server"}
+TENJINS_MACROS = (
+    "advertising_id", "ip_address", "bundle_id", "campaign_id", "event_name", "campaign_name",
+    "site_id", "click_id", "store_id", "os_version", "country", "engaged_at_ms", "acquired_at_ms",
+    "time_in_ms", "device", "creative_name", "ad_network", "platform", "limit_ad_tracking_integer",
+    "value", "revenue_usd_gross", "revenue_usd_net",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answered:
+    status: int
+    headers: Mapping[str, str]
+    data: dict[str, object]
+
+
+@pytest.fixture
+def server() -> Iterator[LiveServer]:
+    started = LiveServer("127.0.0.1")
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def gem() -> Tenant:
+    return make_tenant()
+
+
+def device(of: Tenant, **more: object) -> dict[str, object]:
+    return {
+        "analytics_installation_id": INSTALLATION,
+        "advertising_id": GAID,
+        "bundle_id": of.bundle_id.identifier,
+        **PLATFORM,
+        **more,
+    }
+
+
+def ask(url: str, *, method: str = "GET", body: bytes | None = None, **headers: str) -> Answered:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(url, data=body, method=method, headers=sent)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return _answered(answer)
+    except urllib.error.HTTPError as answer:
+        return _answered(answer)
+
+
+def _answered(answer) -> Answered:
+    content = answer.read()
+    return Answered(answer.status, answer.headers, json.loads(content) if content else {})
+
+
+def basic(key: str) -> str:
+    return "Basic " + base64.b64encode(f"{key}:".encode()).decode()
+
+
+def send(server: LiveServer, way: str, call: str, of: Tenant, **parameters: object) -> Answered:
+    """Send a call in one of the ways that Tenjin takes."""
+    method, where, encoding = way.split()
+    headers: dict[str, str] = {}
+    if where == "parameter":
+        parameters["api_key"] = of.sdk_key
+    else:
+        headers["Authorization"] = basic(of.sdk_key)
+    url = f"{server.url}/v0/{call}"
+    if method == "GET":
+        return ask(f"{url}?{urlencode(parameters)}", **headers)
+    if encoding == "json":
+        headers["Content_Type"] = "application/json"
+        return ask(url, method="POST", body=json.dumps(parameters).encode(), **headers)
+    headers["Content_Type"] = "application/x-www-form-urlencoded"
+    return ask(url, method="POST", body=urlencode(parameters).encode(), **headers)
+
+
+WAYS = [
+    "GET parameter query", "GET basic query", "POST parameter form", "POST basic form",
+    "POST parameter json", "POST basic json",
+]  # fmt: skip
+
+
+def events_of(of: Tenant) -> list[Event]:
+    with tenant(of.organization.pk):
+        return list(Event.objects.order_by("id"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_of_calling_stores_the_purchase(server: LiveServer, gem: Tenant, way: str) -> None:
+    parameters = device(
+        gem, product_id="gems_500", price="4.99", quantity="2", currency="EUR",
+        ip_address="203.0.113.7", country="DE", limit_ad_tracking="0",
+    )  # fmt: skip
+
+    answer = send(server, way, "purchase", gem, **parameters)
+
+    assert (answer.status, answer.data) == (200, {"code": 200})
+    assert answer.headers["Content-Type"] == "application/json"
+    (event,) = events_of(gem)
+    assert (event.event_name, event.source) == ("purchase", EventSource.TENJIN)
+    assert (event.revenue, event.currency, event.platform) == (Decimal("9.98"), "EUR", "android")
+    assert event.device == f"install_id:{INSTALLATION}"
+    assert event.fields == {
+        "install_id": INSTALLATION, "gaid": GAID, "ip_address": "203.0.113.7", "os_version": "34",
+        "api_level": "34", "sdk_version": "server", "country": "DE", "quantity": 2, "price": 4.99,
+        "product_id": "gems_500", "limit_ad_tracking": False,
+    }  # fmt: skip
+    assert event.params == {}
+
+
+def test_an_install_is_credited_and_its_network_told_with_tenjins_own_macros(
+    server: LiveServer, gem: Tenant, ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    _partner, link = make_network(gem)
+    touch(gem, link, gaid=GAID, click_id="c-1", site_id="s-9")
+    query = "&".join(f"{name}={{{{{name}}}}}" for name in TENJINS_MACROS)
+    with tenant(gem.organization.pk):
+        make_rule(f"{ok_partner.url}/told?{query}", triggers=["install", "level_up"])
+
+    opened = send(server, "POST basic form", "event", gem, **device(gem, ip_address="203.0.113.7"))
+    leveled = send(
+        server, "GET parameter query", "event", gem, **device(gem, event="level_up", value="7")
+    )
+    run_pump(lambda: len(ok_partner.requests) == 2)
+
+    assert (opened.data, leveled.data) == ({"code": 200}, {"code": 200})
+    asked = [parse_qs(urlsplit(path).query) for _, path, *_ in ok_partner.requests]
+    install, level = sorted(asked, key=lambda told: "value" in told)
+    assert install["click_id"] == level["click_id"] == ["c-1"]
+    assert install["site_id"] == ["s-9"]
+    assert install["advertising_id"] == [GAID]
+    assert install["ip_address"] == ["203.0.113.7"]
+    assert install["campaign_name"] == [link.campaign.name]
+    assert (level["event_name"], level["value"]) == (["level_up"], ["7"])
+    with tenant(gem.organization.pk):
+        installed = Install.objects.get()
+    assert (installed.attribution_type, installed.link_id) == ("click", link.pk)
+
+
+def test_an_app_learns_what_its_own_installation_is_credited_to(
+    server: LiveServer, gem: Tenant, ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    partner, link = make_network(gem)
+    with tenant(gem.organization.pk):
+        link.deep_link = "gemharbor://shop/summer"
+        link.save()
+        make_rule(ok_partner.url, triggers=["install"])
+    touch(gem, link, gaid=GAID, site_id="s-9", params={"campaign_id": "net-7"})
+    early = send(server, "GET basic query", "user", gem, **device(gem))
+    send(server, "POST basic form", "event", gem, **device(gem))
+    organic = device(gem, analytics_installation_id="a" * 32, advertising_id="")
+    send(server, "POST basic form", "event", gem, **organic)
+    run_pump(lambda: len(ok_partner.requests) == 2)
+
+    credited = send(server, "GET basic query", "user", gem, **device(gem))
+    nobody = send(server, "POST parameter form", "user", gem, **organic)
+    stranger = send(server, "GET basic query", "user", make_tenant("Other"), **device(gem))
+
+    assert (early.status, early.data["code"]) == (404, 404)
+    assert (credited.status, credited.data) == (200, {
+        "ad_network": partner.name,
+        "campaign_id": str(link.campaign.public_id),
+        "campaign_name": link.campaign.name,
+        "site_id": "s-9",
+        "remote_campaign_id": "net-7",
+        "deferred_deeplink_url": "gemharbor://shop/summer",
+    })  # fmt: skip
+    assert (nobody.status, nobody.data) == (200, {"ad_network": "organic"})
+    assert stranger.status == 404
+
+
+def test_a_deep_link_is_told_in_the_first_session_only(
+    server: LiveServer, gem: Tenant, ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    _partner, link = make_network(gem)
+    with tenant(gem.organization.pk):
+        link.deep_link = "gemharbor://shop/summer"
+        link.save()
+        make_rule(ok_partner.url, triggers=["open"])
+    touch(gem, link, gaid=GAID, ago=3 * 3600)
+    before = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    send(server, "POST basic form", "event", gem, **device(gem, sent_at=before))
+    run_pump(lambda: len(ok_partner.requests) == 1)
+
+    answer = send(server, "GET basic query", "user", gem, **device(gem))
+
+    assert answer.data["ad_network"] != "organic"
+    assert "deferred_deeplink_url" not in answer.data
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["ad_impression", "ad_impressions/", "ad_impressions/max", "ad_impressions/tradplus"],
+)
+def test_every_mediation_has_its_door(server: LiveServer, gem: Tenant, address: str) -> None:
+    sent = device(gem, revenue="0.0021", ad_revenue_currency="USD", network_name="AppLovin")
+
+    answer = send(server, "POST basic json", address, gem, **sent)
+
+    assert answer.data == {"code": 200}
+    (event,) = events_of(gem)
+    assert (event.event_name, event.revenue) == ("ad_impression", Decimal("0.0021"))
+    assert event.params["network_name"] == "AppLovin"
+
+
+def test_a_retry_of_the_sdk_is_taken_once(server: LiveServer, gem: Tenant) -> None:
+    sent = device(gem, event="level_up", sent_at=datetime.now(UTC).isoformat())
+
+    answers = [send(server, "POST basic form", "event", gem, **sent) for _ in range(2)]
+
+    assert [answer.data for answer in answers] == [{"code": 200}] * 2
+    assert len(events_of(gem)) == 1
+
+
+def test_what_is_wrong_is_said_in_the_callers_words(server: LiveServer, gem: Tenant) -> None:
+    sent = device(gem, bundle_id="com.stranger", price="much", product_id="p", currency="USD")
+
+    answer = send(server, "POST basic form", "purchase", gem, **sent)
+
+    assert (answer.status, answer.data["code"]) == (400, 400)
+    assert str(answer.data["message"]).startswith("price: ")
+    assert events_of(gem) == []
+
+
+def test_a_key_that_is_none_is_refused(server: LiveServer, gem: Tenant) -> None:
+    url = f"{server.url}/v0/event"
+
+    without = ask(url)
+    unknown = ask(f"{url}?api_key=pb_nobody")
+    token = ask(url, Authorization=basic(gem.api_token))
+    elsewhere = ask(f"{server.url}/api/v1/events?api_key={gem.sdk_key}", method="POST", body=b"{}")
+
+    assert [answer.status for answer in (without, unknown, token, elsewhere)] == [
+        401,
+        401,
+        403,
+        401,
+    ]
+    assert "api_key" in str(without.data["message"])
+    assert without.headers["WWW-Authenticate"].startswith("Basic")
+    assert events_of(gem) == []
+
+
+def test_other_methods_and_addresses_report_nothing(server: LiveServer, gem: Tenant) -> None:
+    sent = urlencode({**device(gem), "api_key": gem.sdk_key})
+
+    head = ask(f"{server.url}/v0/event?{sent}", method="HEAD")
+    unknown = ask(f"{server.url}/v0/nothing?{sent}")
+    image = ask(f"{server.url}/v0/event?{sent}", method="POST", body=b"x", Content_Type="image/png")
+
+    assert (head.status, unknown.status, image.status) == (405, 404, 415)
+    assert unknown.data == {"code": 404, "message": "There is nothing at this address."}
+    assert events_of(gem) == []
+
+
+def test_a_public_key_gives_the_devices_own_address_and_a_servers_call_none(
+    server: LiveServer, gem: Tenant
+) -> None:
+    with tenant(gem.organization.pk):
+        public = make.make_sdk_key(gem.app, kind=SdkKey.Kind.APP)
+    url = f"{server.url}/v0/event"
+
+    for version in ("1.16.0", "server"):
+        sent = urlencode({**device(gem), "sdk_version": version, "api_key": public})
+        ask(f"{url}?{sent}")
+
+    phone, server_call = events_of(gem)
+    assert phone.fields["ip_address"] == "127.0.0.1"
+    assert "ip_address" not in server_call.fields
