@@ -30,6 +30,8 @@ _KINDS = {
     "apps": "App",
     "partners": "Partner",
     "campaigns": "Campaign",
+    "tracking_links": "Tracking link",
+    "attribution_settings": "Attribution settings",
     "callback_rules": "Callback rule",
 }
 

@@ -65,6 +65,36 @@ class CampaignPart(Struct, forbid_unknown_fields=True):
     remote_campaign_id: str = ""
 
 
+class LinkPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A tracking link of a campaign. Its address is made anew where it is imported."""
+
+    name: str
+    app: str
+    campaign: str
+    store_url: str = ""
+    fallback_url: str = ""
+    deep_link: str = ""
+    allowed_destinations: Names = []
+    parameters: str = ""
+
+
+class LinkName(Struct, forbid_unknown_fields=True):
+    """Which tracking link is meant."""
+
+    name: str
+    app: str
+    campaign: str
+
+
+class CreditPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Attribution settings by their fields' names, and whom they are for: nobody is everybody."""
+
+    app: str | None = None
+    partner: str | None = None
+    link: LinkName | None = None
+    settings: dict[str, int | bool | str] = {}
+
+
 class Document(Struct, forbid_unknown_fields=True, kw_only=True):
     """The whole of it. A rule is its fields by name, `app` and `partner` by theirs."""
 
@@ -74,6 +104,8 @@ class Document(Struct, forbid_unknown_fields=True, kw_only=True):
     apps: Annotated[list[AppPart], Meta(max_length=MOST_ROWS)] = []
     partners: Annotated[list[PartnerPart], Meta(max_length=MOST_ROWS)] = []
     campaigns: Annotated[list[CampaignPart], Meta(max_length=MOST_ROWS)] = []
+    tracking_links: Annotated[list[LinkPart], Meta(max_length=MOST_ROWS)] = []
+    attribution_settings: Annotated[list[CreditPart], Meta(max_length=MOST_ROWS)] = []
     callback_rules: Annotated[list[dict[str, Any]], Meta(max_length=MOST_ROWS)] = []
 
 

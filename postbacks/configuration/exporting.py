@@ -8,6 +8,7 @@ from django.db import models
 from apps_registry.audit import Action, record
 from apps_registry.models import App, Campaign, ConversionMeaning, Organization, Partner
 from apps_registry.tenancy import Lifecycle, current_organization
+from postbacks.configuration.crediting import credit_parts, link_parts
 from postbacks.configuration.document import (
     FORMAT,
     VERSION,
@@ -35,6 +36,8 @@ def export() -> dict[str, object]:
         apps=[_app(app) for app in _in_use(App).prefetch_related(*_OF_APPS)],
         partners=[_partner(one) for one in _in_use(Partner).prefetch_related("credentials")],
         campaigns=_campaigns(),
+        tracking_links=link_parts(),
+        attribution_settings=credit_parts(),
         callback_rules=[rule_part(rule) for rule in _rules()],
     )
     exported: dict[str, object] = msgspec.to_builtins(document)

@@ -18,18 +18,28 @@ from django.db import models, transaction
 from apps_registry.audit import Action, record
 from apps_registry.models import (
     App,
+    AttributionSettings,
     BundleId,
     Campaign,
     ConversionMeaning,
     Organization,
     Partner,
+    TrackingLink,
     User,
 )
 from apps_registry.models.conversion_schemas import replace_meanings
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 from postbacks import rulebook
 from postbacks.callbacks import rules
-from postbacks.configuration.document import AppPart, CampaignPart, Document, PartnerPart
+from postbacks.configuration.crediting import link_of, settings_of
+from postbacks.configuration.document import (
+    AppPart,
+    CampaignPart,
+    CreditPart,
+    Document,
+    LinkPart,
+    PartnerPart,
+)
 from postbacks.configuration.exporting import RULE_REFERENCES, rule_fields
 from postbacks.models import CallbackRule, RuleStatus
 
@@ -96,6 +106,8 @@ class _Import:
             ("apps", document.apps, self._app),
             ("partners", document.partners, self._partner),
             ("campaigns", document.campaigns, self._campaign),
+            ("tracking_links", document.tracking_links, self._link),
+            ("attribution_settings", document.attribution_settings, self._settings),
             ("callback_rules", document.callback_rules, self._rule),
         ]
         for kind, parts, step in steps:
@@ -176,6 +188,12 @@ class _Import:
         values = {"partner": partner, "remote_campaign_id": part.remote_campaign_id}
         self._store(campaign, values)
 
+    def _link(self, part: LinkPart) -> None:
+        self._store(*link_of(part))
+
+    def _settings(self, part: CreditPart) -> None:
+        self._store(*settings_of(part))
+
     def _rule(self, part: dict[str, Any]) -> None:
         unknown = part.keys() - {*rule_fields(), *RULE_REFERENCES}
         if unknown or not isinstance(part.get("name"), str):
@@ -234,6 +252,8 @@ _KINDS: dict[type[models.Model], str] = {
     App: "apps",
     Partner: "partners",
     Campaign: "campaigns",
+    TrackingLink: "tracking_links",
+    AttributionSettings: "attribution_settings",
     CallbackRule: "callback_rules",
 }
 

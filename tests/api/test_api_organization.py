@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from apps_registry.models import App, AuditEntry, Campaign, ConversionMeaning, Partner
+from apps_registry.models import (
+    App,
+    AttributionSettings,
+    AuditEntry,
+    Campaign,
+    ConversionMeaning,
+    Partner,
+    TrackingLink,
+)
 from apps_registry.roles import Role
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.models import CallbackRule, RuleStatus
@@ -31,7 +39,13 @@ def set_up(name: str = "Gem Harbor") -> make.Tenant:
             app=made.app, first_value=10, last_value=19, event_name="purchase", least_revenue="4.99"
         )
         ConversionMeaning.objects.create(app=made.app, coarse_value="high", event_name="subscribed")
-        make.make_campaign(made.app, partner)
+        link = make.make_link(
+            make.make_campaign(made.app, partner), parameters="click_id={clickid}",
+            deep_link="gemharbor://shop", allowed_destinations=["gemharbor://"],
+        )  # fmt: skip
+        AttributionSettings.objects.create(link=link, click_window_hours=24)
+        AttributionSettings.objects.create(app=made.app, partner=partner, probabilistic_clicks=True)
+        AttributionSettings.objects.create(reinstall_events="organic", inactivity_days=0)
         make.make_rule(KEYED, app=made.app, partner=partner, window_days=30, delay_seconds=5)
         make.make_rule(name="Suspended", status=RuleStatus.SUSPENDED)
         make.make_rule(name="Old", status=RuleStatus.ARCHIVED)
@@ -131,7 +145,8 @@ def test_an_import_says_what_it_did_and_which_secrets_are_missing() -> None:
     outcome = brought_in(api, document)
 
     assert {kind: len(names) for kind, names in outcome["created"].items()} == {
-        "apps": 1, "partners": 1, "campaigns": 1, "callback_rules": 2,
+        "apps": 1, "partners": 1, "campaigns": 1, "tracking_links": 1, "attribution_settings": 3,
+        "callback_rules": 2,
     }  # fmt: skip
     assert outcome["credentials_to_enter"] == {partner["name"]: ["api_key"]}
     assert outcome["drafts"] == [keyed["name"]]
@@ -139,6 +154,19 @@ def test_an_import_says_what_it_did_and_which_secrets_are_missing() -> None:
         assert CallbackRule.objects.get(name=keyed["name"]).status == RuleStatus.DRAFT
         assert Campaign.objects.get().app.name == document["apps"][0]["name"]
         assert AuditEntry.objects.filter(action="imported").count() == 1
+
+
+def test_an_imported_link_has_an_address_of_its_own() -> None:
+    made = set_up()
+    organization, api = empty()
+
+    brought_in(api, exported(owner_of(made)))
+
+    tokens = set()
+    for owner in (made.organization, organization):
+        with tenant(owner.pk):
+            tokens.add(TrackingLink.objects.get().token)
+    assert len(tokens) == 2
 
 
 def test_a_second_import_changes_nothing() -> None:
@@ -212,6 +240,21 @@ FAULTS: list[tuple[str, Any, str]] = [
     ("partners", {"allowed_hosts": ["https://x"]}, "/partners/0/allowed_hosts"),
     ("campaigns", {"app": "Nobody"}, "/campaigns/0/app"),
     ("campaigns", {"partner": "Nobody"}, "/campaigns/0/partner"),
+    ("tracking_links", {"campaign": "Nothing"}, "/tracking_links/0/campaign"),
+    ("tracking_links", {"deep_link": "javascript://x"}, "/tracking_links/0/deep_link"),
+    ("tracking_links", {"parameters": "a={{b}}"}, "/tracking_links/0/parameters"),
+    ("attribution_settings", {"app": "Nobody"}, "/attribution_settings/0/app"),
+    ("attribution_settings", {"settings": {"nothing": 1}}, "/attribution_settings/0/settings"),
+    (
+        "attribution_settings",
+        {"settings": {"inactivity_days": 999}},
+        "/attribution_settings/0/inactivity_days",
+    ),
+    (
+        "attribution_settings",
+        {"settings": {"click_window_hours": "a week"}},
+        "/attribution_settings/0/click_window_hours",
+    ),
     ("callback_rules", {"url": "https://10.0.0.1/"}, "/callback_rules/0/url"),
     ("callback_rules", {"url": "https://x.example/{{nothing}}"}, "/callback_rules/0/url"),
     ("callback_rules", {"status": "suspended"}, "/callback_rules/0/status"),
