@@ -9,7 +9,7 @@ from django.db.models import Q
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.tenancy import Lifecycle
 from postbacks.insights import days_chart, wording
-from postbacks.insights.campaign_figures import By, Figures, read_figures, total
+from postbacks.insights.campaign_figures import By, Figures, read_figures, rejected_installs, total
 from postbacks.insights.days_chart import DaysChart
 from postbacks.insights.periods import PERIODS, Period
 from postbacks.models import CallbackRule, RuleStatus
@@ -83,7 +83,7 @@ def campaign_page(campaign: Campaign, period: Period) -> CampaignPage:
         campaign=campaign,
         period=period,
         periods=tuple((key, label) for key, (_, label) in PERIODS.items()),
-        figures=_figures(whole),
+        figures=_figures(whole, rejected_installs(campaign, period)),
         charts=_charts(by_day, period.days) if by_day and len(period.days) > 1 else (),
         days=tuple(_day_row(day, by_day) for day in reversed(period.days)) if by_day else (),
         links=_link_rows(campaign, by_link),
@@ -91,14 +91,15 @@ def campaign_page(campaign: Campaign, period: Period) -> CampaignPage:
     )
 
 
-def _figures(whole: Figures) -> tuple[Figure, ...]:
+def _figures(whole: Figures, rejected: int) -> tuple[Figure, ...]:
     row = Row.of("", whole)
-    refused = f"{wording.number(whole.refused)} more refused" if whole.refused else ""
-    returns = f"{wording.number(whole.returns)} more came back" if whole.returns else ""
+    refused = f"{wording.number(whole.refused)} refused" if whole.refused else ""
+    apart = ((whole.returns, "came back"), (rejected, "rejected as fraud"))
+    more = ", ".join(f"{wording.number(count)} {what}" for count, what in apart if count)
     return (
         Figure("Clicks", row.clicks, refused),
         Figure("Impressions", row.impressions),
-        Figure("Installs", row.installs, returns),
+        Figure("Installs", row.installs, more),
         Figure("Rate", row.rate, "installs of 100 clicks"),
         Figure("Events", row.events, "after the install"),
         Figure("Revenue", row.revenue, "US dollars by each day's rate"),

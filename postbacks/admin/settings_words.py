@@ -6,26 +6,16 @@ from datetime import timedelta
 
 from apps_registry.models import App, AttributionSettings, Partner, ReinstallEvents, TrackingLink
 from postbacks.attribution.evidence import Settings
+from postbacks.attribution.ladder import COLUMNS
 
-_HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
-_DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 # For each column the setting of the waterfall that it says, and what its number counts.
-SETTINGS: dict[str, tuple[str, timedelta | None]] = {
-    "click_window_hours": ("click_window", _HOUR),
-    "impression_window_hours": ("impression_window", _HOUR),
-    "probabilistic_clicks": ("probabilistic_clicks", None),
-    "probabilistic_click_window_minutes": ("probabilistic_click_window", _MINUTE),
-    "probabilistic_impressions": ("probabilistic_impressions", None),
-    "probabilistic_impression_window_minutes": ("probabilistic_impression_window", _MINUTE),
-    "probabilistic_on_ios": ("probabilistic_on_ios", None),
-    "reattribution_window_days": ("reattribution_window", _DAY),
-    "inactivity_days": ("inactivity", _DAY),
-    "reengagement_window_days": ("reengagement_window", _DAY),
-    "reinstall_events": ("reinstall_events", None),
-    "least_seconds_to_install": ("least_time_to_install", _SECOND),
-    "most_touchpoints_per_hour": ("most_touches_per_hour", None),
-}
-_UNITS = ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute"), (_SECOND, "second"))
+SETTINGS = {column: (name, unit) for name, (column, unit) in COLUMNS.items()}
+_UNITS = (
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
+    (timedelta(seconds=1), "second"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from postbacks.attribution.evidence import Settings, SettingsLadder
 AppKey = tuple[int, int]  # organization, app
 
 # The column of `attribution_settings` for each setting, and what its number counts.
-_COLUMNS: Final[Mapping[str, tuple[str, timedelta | None]]] = {
+COLUMNS: Final[Mapping[str, tuple[str, timedelta | None]]] = {
     "click_window": ("click_window_hours", timedelta(hours=1)),
     "impression_window": ("impression_window_hours", timedelta(hours=1)),
     "probabilistic_clicks": ("probabilistic_clicks", None),
@@ -109,7 +109,7 @@ def _with(settings: Settings, row: _Row | None) -> Settings:
     if row is None:
         return settings
     changes = {}
-    for name, (column, unit) in _COLUMNS.items():
+    for name, (column, unit) in COLUMNS.items():
         value = row[column]
         if value is not None and value != "":
             changes[name] = value if unit is None else value * unit

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connection
 
+from apps_registry.models import Campaign
 from apps_registry.tenancy import current_organization
 from postbacks.insights.periods import Period
 from postbacks.insights.revenue import Revenue, Takings, in_dollars
@@ -79,6 +80,14 @@ WHERE event.organization_id = %(organization)s AND event.device <> ''
   AND event.source <> 'system' AND event.event_name NOT IN ('install', 'open')
 GROUP BY 1, 2, 3
 """
+# We ourselves report them, each with the credit that it would have had.
+_REJECTED = """
+SELECT count(*) FROM event
+WHERE organization_id = %(organization)s AND app_id = %(app)s AND source = 'system'
+  AND received_at >= %(since)s AND received_at < %(until)s AND event_name = 'rejected_install'
+  AND fields -> 'attribution' ->> 'partner_id' = %(partner)s
+  AND fields -> 'attribution' ->> 'campaign_name' = %(name)s
+"""
 _DAYS = {
     _TOUCHPOINTS: "(received_at AT TIME ZONE %(zone)s)::date",
     _INSTALLS: "(event_received_at AT TIME ZONE %(zone)s)::date",
@@ -112,6 +121,24 @@ def read_figures(campaigns: Collection[int], period: Period, *, by: By) -> dict[
     for key, revenue in in_dollars(takings, now=period.until).items():
         of(key).revenue = revenue
     return found
+
+
+def rejected_installs(campaign: Campaign, period: Period) -> int:
+    """Return how many installs a campaign would have earned by touchpoints that were fraud."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _REJECTED,
+            {
+                "organization": current_organization(),
+                "app": campaign.app_id,
+                "partner": str(campaign.partner_id),
+                "name": campaign.name,
+                "since": period.since,
+                "until": period.until,
+            },
+        )
+        (count,) = cursor.fetchone()
+    return int(count)
 
 
 def total(figures: Sequence[Figures]) -> Figures:

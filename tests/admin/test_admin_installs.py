@@ -8,12 +8,14 @@ from django.test import Client
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import recognition, roles
+from postbacks import pipeline, recognition, roles
 from postbacks.models import Attribution, Install, InstallKey, Postback, PostbackStatus
 from tests import make
 from tests.admin.pages import sign_in
 from tests.database import as_role
+from tests.events import event, record
 from tests.insights.credits import make_event, make_install, make_touches
+from tests.touches import GAID, make_network, touch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -115,19 +117,19 @@ def test_events_and_their_postbacks_belong_to_the_story(
     owner: make.Tenant, browser: Client, link: TrackingLink
 ) -> None:
     install = make_install(link, NOW - timedelta(hours=1), device="d")
-    event = make_event(link, NOW, device="d", revenue="4.99", currency="EUR")
+    bought = make_event(link, NOW, device="d", revenue="4.99", currency="EUR")
     make_event(link, NOW, device="another", name="registration")
     with as_role(roles.WORKER), tenant(owner.organization.pk):
         rule = make.make_rule(name="Tell them", partner=link.campaign.partner)
         Postback.objects.create(
-            public_id=uuid.uuid4(), rule=rule, rule_version=1, app=owner.app, event=event,
-            sdk_event_id=event.event_id, event_received_at=event.received_at,
+            public_id=uuid.uuid4(), rule=rule, rule_version=1, app=owner.app, event=bought,
+            sdk_event_id=bought.event_id, event_received_at=bought.received_at,
             status=PostbackStatus.DELIVERED, created_at=NOW, delivered_at=NOW,
         )  # fmt: skip
 
     page = _story(browser, install)
 
-    assert f"/admin/postbacks/event/{event.pk}/change/" in page
+    assert f"/admin/postbacks/event/{bought.pk}/change/" in page
     assert "4.99 EUR" in page
     assert "Tell them" in page
     assert ">Delivered<" in page
@@ -203,3 +205,21 @@ def test_installs_are_filtered_in_the_address(
     expected = {wanted.pk, other.pk} if asked.keys() == {"app"} else {wanted.pk}
     assert {row.pk for row in rows} == expected
     assert str(wanted.public_id) in lines
+
+
+def test_what_the_pipeline_decided_is_told_as_it_happened(owner: make.Tenant) -> None:
+    partner, link = make_network(owner)
+    touch(owner, link, ago=3600)
+    touch(owner, link, click_id="click-of-the-network")
+    record(owner, event("open", gaid=GAID))
+    with as_role(roles.WORKER):
+        pipeline.decide_events()
+    with tenant(owner.organization.pk):
+        install = Install.objects.get()
+
+    page = _story(sign_in(owner.owner), install)
+
+    for words in (">Won<", ">Lost<", partner.name, "click-of-the-network", "Provisional until"):
+        assert words in page
+    assert "It was recognized by " in page
+    assert f"Credited to {partner}" in page

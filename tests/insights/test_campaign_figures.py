@@ -11,7 +11,7 @@ from apps_registry.tenancy import tenant
 from postbacks import roles
 from postbacks.callbacks.ecb import DayOfRates
 from postbacks.callbacks.stored_rates import keep_rates
-from postbacks.insights.campaign_figures import By, Figures, read_figures
+from postbacks.insights.campaign_figures import By, Figures, read_figures, rejected_installs
 from postbacks.insights.periods import Period, period_of
 from tests import make
 from tests.database import as_role
@@ -114,6 +114,19 @@ def test_revenue_is_in_dollars_and_what_has_no_rate_stands_beside(link: Tracking
     revenue = _figures(link)[link.campaign_id].revenue
 
     assert str(revenue) == "$12.50 + 3.00\N{NO-BREAK SPACE}XTS"
+
+
+def test_installs_that_were_rejected_as_fraud_stand_apart(link: TrackingLink) -> None:
+    credit = {"partner_id": link.campaign.partner_id, "campaign_name": link.campaign.name}
+    for fields in ({"attribution": credit}, {"attribution": {**credit, "campaign_name": "Other"}}):
+        make_event(
+            link, _ago(hours=1), device="d", name="rejected_install", source="system", fields=fields
+        )
+
+    with tenant(link.organization_id):
+        counts = [rejected_installs(link.campaign, _period(key)) for key in ("7d", "30d")]
+
+    assert counts == [1, 1]
 
 
 def test_figures_are_told_apart_by_link_and_by_day(link: TrackingLink) -> None:
