@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from postbacks.api import tracking
 from postbacks.api.apples_copies import COPY_PATHS, CopiesFromDevices
 from postbacks.api.health import healthz, readyz
 
@@ -13,6 +14,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("postbacks.accounts.urls")),
     path("api/", include("postbacks.api.routes")),
     path("v0/", include("postbacks.api.tenjin_routes")),
+    path("c/<slug:token>", tracking.click, name="click"),
+    path("i/<slug:token>", tracking.impression, name="impression"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     *(path(address, CopiesFromDevices.as_view()) for address in COPY_PATHS),

@@ -49,13 +49,18 @@ class EventsFromSdk(APIView):
             return problem(error.status, error.detail)
         count_events(reporter, len(receipt.ids))
         if not any(receipt.ids):
-            return problem(422, "No event of the request is valid.", members=_content(receipt))
+            return problem(
+                422, "No event of the request is valid.", members=receipt_content(receipt)
+            )
         return HttpResponse(
-            msgspec.json.encode(_content(receipt)), status=202, content_type="application/json"
+            msgspec.json.encode(receipt_content(receipt)),
+            status=202,
+            content_type="application/json",
         )
 
 
-def _content(receipt: Receipt) -> dict[str, object]:
+def receipt_content(receipt: Receipt) -> dict[str, object]:
+    """Return a receipt as it is answered."""
     return {
         "accepted": receipt.accepted,
         "duplicates": receipt.duplicates,

@@ -24,6 +24,7 @@ from postbacks.api.schema import DocsView, SchemaView
 from postbacks.api.sdk_keys import SdkKeyViewSet
 from postbacks.api.signing_secrets import SigningSecretViewSet
 from postbacks.api.skan_postbacks import SkanPostbackViewSet
+from postbacks.api.touchpoints import ReportedTouchpoints
 from postbacks.middleware import own_transactions
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -72,6 +73,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="organization-import",
     ),
     path("v1/macros", MacroViewSet.as_view({"get": "catalogue"}), name="macros"),
+    path("v1/touchpoints", ReportedTouchpoints.as_view(), name="touchpoints"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("schema", RedirectView.as_view(pattern_name="schema")),
     path("docs/", DocsView.as_view(url_name="schema"), name="docs"),

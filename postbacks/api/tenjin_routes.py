@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from django.urls import URLPattern, path
 
 from postbacks.api.tenjin import TenjinEvents, TenjinUser, nothing_here
+from postbacks.api.tracking import click
 from postbacks.intake.tenjin.mapping import Call
 
 _IMPRESSION = TenjinEvents.as_view(call=Call.AD_IMPRESSION)
@@ -28,4 +29,4 @@ def _routes() -> Iterator[URLPattern]:
         yield path(f"ad_impressions/{mediation}/", _IMPRESSION, {"mediation": mediation})
 
 
-urlpatterns = [*_routes(), path("<path:address>", nothing_here)]
+urlpatterns = [*_routes(), path("click/<slug:token>", click), path("<path:address>", nothing_here)]

@@ -14,7 +14,7 @@ from postbacks.recognition import CLICK_ID, TOUCH, name
 
 OWN_CLICK = "postbacks_click"  # our own id of a click, put there by our redirect
 _MOST_PARAMETERS = 100
-_LONGEST_ID = 255  # as long as a touchpoint keeps it
+_LONGEST_ID = 1024  # as long as a touchpoint keeps it
 # gclid and fbclid, click_id and clickid, adjust_external_click_id, …
 _A_CLICK_ID = re.compile(r"(.*[_-])?click_?id|[a-z]{1,3}clk?id|gbraid|wbraid")
 # What stands there where nobody filled it in, for every install the same: {click_id}, %%CLICKID%%.

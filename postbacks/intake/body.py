@@ -26,25 +26,26 @@ class BodyError(Exception):
         self.detail = detail
 
 
-def read_events(body: bytes, *, encoding: str = "") -> list[object]:
+def read_events(body: bytes, *, encoding: str = "", of: str = "event") -> list[object]:
     """Return the events of a body: one object, an array, or `{"events": […]}`.
 
-    Raises BodyError (400, 413, 415 or 422).
+    `of` names what is reported, where it is not events. Raises BodyError (400, 413, 415 or 422).
     """
+    many = f"{of}s"
     data = parse_json(inflate(body, encoding.strip().lower()))
-    if isinstance(data, dict) and "events" in data:
-        strange = sorted(data.keys() - {"events"})
+    if isinstance(data, dict) and many in data:
+        strange = sorted(data.keys() - {many})
         if strange:
-            raise BodyError(400, f"Beside “events” the object holds “{strange[0]}”; remove it.")
-        data = data["events"]
+            raise BodyError(400, f"Beside “{many}” the object holds “{strange[0]}”; remove it.")
+        data = data[many]
         if not isinstance(data, list):
-            raise BodyError(400, "“events” must be an array of events.")
+            raise BodyError(400, f"“{many}” must be an array of {many}.")
     events = data if isinstance(data, list) else [data]
     if not events:
-        raise BodyError(422, "The request holds no event.")
+        raise BodyError(422, f"The request holds no {of}.")
     if len(events) > MAX_EVENTS:
         raise BodyError(
-            413, f"{len(events)} events are too many for one request; send at most {MAX_EVENTS}."
+            413, f"{len(events)} {many} are too many for one request; send at most {MAX_EVENTS}."
         )
     return events
 

@@ -25,7 +25,7 @@ ALTER TABLE install DROP COLUMN before_id;
 
 class Migration(migrations.Migration):
 
-    dependencies = [("postbacks", "0011_create_touchpoints")]
+    dependencies = [("postbacks", "0012_take_long_click_ids")]
 
     operations = [
         migrations.SeparateDatabaseAndState(

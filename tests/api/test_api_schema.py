@@ -10,6 +10,8 @@ from django.test import Client
 
 from postbacks.intake.fields import EventFields
 
+_BY_SDK_KEY = {("/api/v1/events", "post"), ("/api/v1/touchpoints", "post")}
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -83,6 +85,7 @@ def test_every_address_of_the_contract_is_described():
         "sdk-keys": {"get", "post"},
         "sdk-keys/{id}": {"get", "delete"},
         "sdk-keys/{id}/rotate": {"post"},
+        "touchpoints": {"post"},
     }
 
 
@@ -101,7 +104,7 @@ def test_everything_else_takes_an_api_token_and_answers_problems():
 
     for path, methods in paths.items():
         for method, operation in methods.items():
-            if (path, method) != ("/api/v1/events", "post"):
+            if (path, method) not in _BY_SDK_KEY:
                 assert operation["security"] == [{"API-token": []}], (path, method)
             assert {"400", "401", "403"} <= operation["responses"].keys()
             assert list(operation["responses"]["400"]["content"]) == ["application/problem+json"]

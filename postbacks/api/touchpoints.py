@@ -1,0 +1,107 @@
+"""① The door for touchpoints that servers and apps report: reads the body, calls, answers."""
+
+from typing import Any, cast
+
+import msgspec
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from postbacks.api.authentication import SdkKeyAuthentication
+from postbacks.api.event_schema import ReceiptSerializer
+from postbacks.api.intake import receipt_content
+from postbacks.api.problems import problem
+from postbacks.api.schema import ProblemSchema
+from postbacks.api.throttling import count_events
+from postbacks.intake.body import BodyError
+from postbacks.intake.checking import Reporter
+from postbacks.intake.reported_touchpoints import record_reported
+from postbacks.middleware import own_transactions
+
+_ID = {"type": ["string", "null"], "maxLength": 255}
+_TOUCHPOINT: dict[str, Any] = {
+    "type": "object",
+    "description": (
+        "A click or an impression. Further fields, such as hashed ids (`sha1_idfa`, `gaid_md5`), "
+        "`os_version`, `campaign_id` or `creative_name`, are kept as parameters of the click."
+    ),
+    "properties": {
+        "touchpoint_id": {
+            "type": ["string", "null"],
+            "format": "uuid",
+            "description": "Made once by the client: what is sent again counts once in seven days.",
+        },
+        "kind": {"type": "string", "enum": ["click", "impression"], "default": "click"},
+        "link": {
+            "type": "string",
+            "description": "Token or id of a tracking link; this or `campaign` is required.",
+        },
+        "campaign": {"type": "string", "format": "uuid", "description": "Id of a campaign."},
+        "occurred_at": {
+            "type": ["string", "number", "null"],
+            "description": (
+                "ISO 8601 with an offset, or Unix seconds or milliseconds; default now. At most 30 "
+                "days old; after 12 hours a touchpoint is kept but can earn no install."
+            ),
+        },
+        "click_id": {
+            "type": ["string", "null"],
+            "maxLength": 1024,
+            "description": "The network's own id. The same one counts once in seven days.",
+        },
+        **dict.fromkeys(("idfa", "gaid", "oaid", "amazon_id", "advertising_id", "idfv"), _ID),
+        "ip_address": _ID,
+        "user_agent": {"type": ["string", "null"]},
+        "site_id": _ID,
+        "params": {
+            "type": ["object", "null"],
+            "description": "For `{{click.<name>}}`: texts, numbers, true or false.",
+        },
+    },
+}
+_MANY = {"type": "array", "items": _TOUCHPOINT, "minItems": 1, "maxItems": 1000}
+_BODY = {
+    "oneOf": [
+        _TOUCHPOINT,
+        _MANY,
+        {"type": "object", "required": ["touchpoints"], "properties": {"touchpoints": _MANY}},
+    ]
+}
+
+
+@own_transactions
+class ReportedTouchpoints(APIView):
+    """Takes clicks and impressions from a network's or the advertiser's server, or from an app."""
+
+    authentication_classes = [SdkKeyAuthentication]
+    permission_classes = []
+    schema = ProblemSchema()
+
+    @extend_schema(
+        summary="Report touchpoints",
+        request={"application/json": _BODY},
+        responses={202: OpenApiResponse(ReceiptSerializer, "The good touchpoints are committed.")},
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Answer 202 once the good touchpoints are committed, 422 if there is none.
+
+        One touchpoint, an array, or `{"touchpoints": […]}`; up to 1,000 and 5 MB, also gzipped. One
+        that was sent before is counted as a duplicate and answered with the id of the first.
+        """
+        reporter = cast(Reporter, request.auth)
+        try:
+            receipt = record_reported(
+                request._request.body,
+                encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
+                reporter=reporter,
+            )
+        except BodyError as error:
+            return problem(error.status, error.detail)
+        count_events(reporter, len(receipt.ids))
+        content = receipt_content(receipt)
+        if not any(receipt.ids):
+            return problem(422, "No touchpoint of the request is valid.", members=content)
+        return HttpResponse(
+            msgspec.json.encode(content), status=202, content_type="application/json"
+        )

@@ -1,0 +1,133 @@
+"""① The doors of ads: `/c/{token}` records a click and leads on, `/i/{token}` an impression."""
+
+import base64
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from apps_registry.client_address import client_address
+from apps_registry.tenancy import tenant
+from postbacks.api.problems import problem
+from postbacks.api.throttling import TooFast, hold_unknown
+from postbacks.intake.links import known_links, recording
+from postbacks.intake.links.destinations import destination
+from postbacks.intake.links.devices import read_device
+from postbacks.intake.links.known_links import KnownLink
+from postbacks.intake.links.reading import LinkParameters, read_query
+from postbacks.intake.links.recording import TouchpointRefusedError, Visitor
+from postbacks.intake.links.visitors import is_bot, is_preview
+from postbacks.intake.touchpoints import Recorded
+from postbacks.middleware import own_transactions
+from postbacks.models import TouchpointKind
+
+_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+_SAFE_IN_LOCATION = "!#$%&'()*+,/:;=?@[]~"  # as it was written; everything else is encoded
+
+Lead = Callable[[KnownLink, LinkParameters, Visitor, str], HttpResponse]
+
+
+@csrf_exempt
+@own_transactions
+def click(request: HttpRequest, token: str) -> HttpResponse:
+    """Record a click and lead to the store; to a network's server answer our id of it."""
+    return _answer(request, token, TouchpointKind.CLICK, _redirect)
+
+
+@csrf_exempt
+@own_transactions
+def impression(request: HttpRequest, token: str) -> HttpResponse:
+    """Record an impression and answer a pixel; to a network's server our id of it."""
+    return _answer(request, token, TouchpointKind.IMPRESSION, _pixel)
+
+
+def _answer(request: HttpRequest, token: str, kind: str, lead: Lead) -> HttpResponse:
+    if request.method not in {"GET", "HEAD"}:
+        return problem(405, "A tracking link is opened with GET.", headers={"Allow": "GET, HEAD"})
+    address = client_address(request)
+    try:
+        organization_id, link_id = known_links.owner_of(token)
+    except known_links.UnknownTokenError:
+        return _unknown(address)
+    parameters = read_query(_query(request))
+    with tenant(organization_id):
+        link = KnownLink.load(organization_id, link_id)
+        if link is None:
+            return _not_in_use()
+        if is_preview(request.method, request.META):
+            return lead(link, parameters, _visitor(request, address), "")
+        if parameters.from_server:
+            return _answer_server(link, kind, parameters)
+        visitor = _visitor(request, address)
+        if is_bot(visitor.user_agent):
+            return lead(link, parameters, visitor, "")
+        recorded = recording.record_visit(link, kind, parameters, visitor)
+    return lead(link, parameters, visitor, str(recorded.id))
+
+
+def _redirect(
+    link: KnownLink, parameters: LinkParameters, visitor: Visitor, click_id: str
+) -> HttpResponse:
+    device = read_device(visitor.user_agent)
+    given = {**parameters.raw, **parameters.known}
+    url = destination(recording.places_of(link), device, given, click=click_id)
+    if url is None:
+        return _page(404, "This link leads nowhere yet: its app has no store page.")
+    location = quote(url, safe=_SAFE_IN_LOCATION)
+    return HttpResponse(status=302, headers={**_HEADERS, "Location": location})
+
+
+def _pixel(_: KnownLink, __: LinkParameters, ___: Visitor, ____: str) -> HttpResponse:
+    return HttpResponse(_PIXEL, content_type="image/gif", headers=_HEADERS)
+
+
+def _answer_server(link: KnownLink, kind: str, parameters: LinkParameters) -> HttpResponse:
+    try:
+        recorded = recording.record_report(link, kind, parameters)
+    except TouchpointRefusedError as error:
+        return problem(400, str(error), headers=_HEADERS)
+    return _json(kind, recorded)
+
+
+def _json(kind: str, recorded: Recorded) -> HttpResponse:
+    content = {
+        "touchpoint_id": str(recorded.id),
+        f"{kind}_id": str(recorded.id),
+        "duplicate": not recorded.is_new,
+    }
+    return HttpResponse(
+        msgspec.json.encode(content), content_type="application/json", headers=_HEADERS
+    )
+
+
+def _query(request: HttpRequest) -> str:
+    """Return the query; WSGI reads its bytes as Latin-1, browsers write UTF-8."""
+    text: str = request.META.get("QUERY_STRING", "")
+    return text.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _visitor(request: HttpRequest, address: str | None) -> Visitor:
+    meta: Mapping[str, str] = request.META
+    return Visitor(address, meta.get("HTTP_USER_AGENT", ""), meta.get("HTTP_ACCEPT_LANGUAGE", ""))
+
+
+def _unknown(address: str | None) -> HttpResponse:
+    """Answer for a token that nobody has; who tries many has to wait."""
+    try:
+        hold_unknown(address)
+    except TooFast as error:
+        return problem(429, str(error.detail), headers={"Retry-After": str(error.wait)})
+    return _not_in_use()
+
+
+def _not_in_use() -> HttpResponse:
+    return _page(404, "This link is not in use.")
+
+
+def _page(code: int, words: str) -> HttpResponse:
+    return HttpResponse(
+        words, status=code, content_type="text/plain; charset=utf-8", headers=_HEADERS
+    )

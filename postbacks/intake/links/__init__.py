@@ -1,0 +1,1 @@
+"""② What a tracking link's address says, and where its click leads."""

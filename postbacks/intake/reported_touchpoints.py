@@ -1,0 +1,231 @@
+"""② Reads touchpoints that a server or an app reports, and records the good ones."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from apps_registry.tenancy import tenant
+from postbacks.intake.body import read_events
+from postbacks.intake.checking import Reporter
+from postbacks.intake.faults import Fault
+from postbacks.intake.links.known_links import KnownLink, named_campaigns, named_links
+from postbacks.intake.links.reading import (
+    LONGEST_NAME,
+    LONGEST_VALUE,
+    MOST_PARAMETERS,
+    LinkParameters,
+    read_parameters,
+)
+from postbacks.intake.links.recording import (
+    TouchpointRefusedError,
+    Visitor,
+    checked_moment,
+    new_touchpoint,
+)
+from postbacks.intake.recording import Receipt, Rejection
+from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from postbacks.models import TouchpointKind, TouchpointSource
+
+OWN_FIELDS = ("touchpoint_id", "kind", "link", "campaign", "occurred_at", "params")
+
+
+@dataclass(slots=True)
+class CheckedTouchpoint:
+    """A touchpoint that is ready to be recorded, or what is wrong with it."""
+
+    faults: list[Fault] = field(default_factory=list)
+    kind: str = TouchpointKind.CLICK
+    link: str = ""
+    campaign: str = ""
+    once: str = ""
+    occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    parameters: LinkParameters = field(default_factory=lambda: read_parameters({}))
+
+
+def record_reported(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
+    """Record the touchpoints of a request's body durably.
+
+    Raises BodyError when nothing of it can be taken, and Django's OperationalError when the
+    database is away, in which case nothing was stored.
+    """
+    items = read_events(body, encoding=encoding, of="touchpoint")
+    checked = [check_touchpoint(item) for item in items]
+    with tenant(reporter.organization_id):
+        found = _find(checked, reporter)
+        good = [
+            _new(it, found[index], reporter) for index, it in enumerate(checked) if not it.faults
+        ]
+        recorded = record_touchpoints(good)
+    ids = iter(str(one.id) for one in recorded)
+    accepted = sum(one.is_new for one in recorded)
+    return Receipt(
+        accepted=accepted,
+        duplicates=len(recorded) - accepted,
+        rejected=tuple(
+            Rejection(index, tuple(it.faults)) for index, it in enumerate(checked) if it.faults
+        ),
+        ids=tuple(None if it.faults else next(ids) for it in checked),
+        warnings=(),
+    )
+
+
+def check_touchpoint(item: object) -> CheckedTouchpoint:
+    """Check what can be checked of a touchpoint without the database."""
+    it = CheckedTouchpoint()
+    if not isinstance(item, dict):
+        it.faults.append(Fault("", "A touchpoint must be a JSON object."))
+        return it
+    it.parameters = _parameters(item, it.faults)
+    it.kind = _kind(item.get("kind"), it.faults)
+    it.once = _own_id(item.get("touchpoint_id"), it.faults)
+    it.link, it.campaign = _whose(item, it.faults)
+    it.occurred_at = _moment(item, it.parameters, it.faults)
+    _check_address(it.parameters, it.faults)
+    return it
+
+
+def _parameters(item: Mapping[str, object], faults: list[Fault]) -> LinkParameters:
+    params = item.get("params")
+    if params is None:
+        params = {}
+    if not isinstance(params, dict):
+        faults.append(Fault("/params", "The parameters must be a JSON object."))
+        params = {}
+    own = {name: value for name, value in item.items() if name not in OWN_FIELDS}
+    given = [
+        *((f"/params/{_escaped(name)}", name, value) for name, value in params.items()),
+        *((f"/{_escaped(name)}", name, value) for name, value in own.items()),
+    ]
+    if len(given) > MOST_PARAMETERS:
+        faults.append(Fault("/params", f"Send at most {MOST_PARAMETERS} fields and parameters."))
+    raw = {}
+    for pointer, name, value in given[:MOST_PARAMETERS]:
+        text = _text(value)
+        if fault := _fault(pointer, name, text):
+            faults.append(fault)
+        elif text:
+            raw[name] = text
+    return read_parameters(raw)
+
+
+def _text(value: object) -> str | None:
+    """Return a value as a link would hold it; None for what a link can't hold."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return f"{value:f}" if abs(value.adjusted()) < 100 else None
+    return str(value) if isinstance(value, str | int) else None
+
+
+def _fault(pointer: str, name: str, text: str | None) -> Fault | None:
+    if text is None:
+        return Fault(pointer, "The value must be a text, a number, true or false.")
+    if "\x00" in text or "\x00" in name:
+        return Fault(pointer, "The text holds a NUL character; remove it.")
+    if len(text) > LONGEST_VALUE:
+        return Fault(pointer, f"The text is longer than {LONGEST_VALUE} characters.")
+    if len(name) > LONGEST_NAME:
+        return Fault(pointer, f"The name is longer than {LONGEST_NAME} characters.")
+    return None
+
+
+def _kind(value: object, faults: list[Fault]) -> str:
+    if value is None:
+        return TouchpointKind.CLICK
+    if value in TouchpointKind.values:
+        return str(value)
+    faults.append(Fault("/kind", "The kind must be “click” or “impression”."))
+    return ""
+
+
+def _own_id(value: object, faults: list[Fault]) -> str:
+    if value is None:
+        return ""
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        faults.append(
+            Fault(
+                "/touchpoint_id",
+                "The id must be a UUID such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, "
+                "made once by the client.",
+            )
+        )
+        return ""
+
+
+def _whose(item: Mapping[str, object], faults: list[Fault]) -> tuple[str, str]:
+    link, campaign = item.get("link"), item.get("campaign")
+    if link is None and campaign is None:
+        faults.append(Fault("/link", "Name a tracking link by token or id, or a campaign by id."))
+    elif link is not None and campaign is not None:
+        faults.append(Fault("/campaign", "Name a link or a campaign, not both."))
+    for pointer, value in (("/link", link), ("/campaign", campaign)):
+        if value is not None and (not isinstance(value, str) or not _is_name(value)):
+            faults.append(Fault(pointer, "The app of this SDK key has none with this id."))
+    return (str(link or ""), str(campaign or ""))
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_NAME and text.isascii() and text.isprintable()
+
+
+def _moment(
+    item: Mapping[str, object], parameters: LinkParameters, faults: list[Fault]
+) -> datetime:
+    told = item.get("occurred_at")
+    text = parameters.get("click_time") if told is None else _text(told)
+    if text == "":
+        return datetime.now(UTC)
+    try:
+        return checked_moment(text or "?")
+    except TouchpointRefusedError as error:
+        faults.append(Fault("/occurred_at", str(error)))
+        return datetime.now(UTC)
+
+
+def _check_address(parameters: LinkParameters, faults: list[Fault]) -> None:
+    text = parameters.get("ip_address")
+    try:
+        ipaddress.ip_address(text or "::")
+    except ValueError:
+        faults.append(
+            Fault("/ip_address", "The address must be IPv4 or IPv6, such as 203.0.113.7.")
+        )
+
+
+def _find(checked: list[CheckedTouchpoint], reporter: Reporter) -> list[KnownLink | None]:
+    """Return what each touchpoint is of, and note where it is nothing of the reporter's app."""
+    owner = (reporter.organization_id, reporter.app_id)
+    good = [it for it in checked if not it.faults]
+    links = named_links(*owner, {it.link for it in good if it.link})
+    campaigns = named_campaigns(*owner, {it.campaign for it in good if it.campaign})
+    found = [links.get(it.link) if it.link else campaigns.get(it.campaign) for it in checked]
+    for it, known in zip(checked, found, strict=True):
+        if known is None and not it.faults:
+            pointer = "/link" if it.link else "/campaign"
+            it.faults.append(Fault(pointer, "The app of this SDK key has none with this id."))
+    return found
+
+
+def _new(it: CheckedTouchpoint, link: KnownLink | None, reporter: Reporter) -> NewTouchpoint:
+    assert link is not None  # what is of nothing has a fault  # noqa: S101
+    visitor = Visitor(
+        address=it.parameters.get("ip_address") or reporter.ip_address,
+        user_agent=it.parameters.get("user_agent") or reporter.user_agent or "",
+        accept_language=it.parameters.get("language"),
+    )
+    return new_touchpoint(
+        link, it.kind, it.parameters, visitor, TouchpointSource.SERVER,
+        occurred_at=it.occurred_at, once=it.once,
+    )  # fmt: skip
+
+
+def _escaped(name: str) -> str:
+    """Return a name as a JSON pointer writes it (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")

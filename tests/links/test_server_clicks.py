@@ -1,0 +1,122 @@
+"""A network's server reports a click by the same link and is answered with our id of it."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+
+import pytest
+from django.conf import LazySettings
+
+from postbacks import recognition
+from tests.links.opening import PHONE, advertise
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+GAID = "38400000-8cf0-11bd-b23e-10b96e40000d"
+
+
+@pytest.mark.parametrize(
+    "flag", ["redirect=false", "s2s=1", "noredirect=1", "S2S=true", "%24s2s=true"]
+)
+def test_a_server_gets_the_id_of_the_click(flag: str) -> None:
+    ad = advertise()
+
+    answer = ad.click(f"{flag}&gaid={GAID}&click_id=n-1&ip=203.0.113.9", agent="python-requests/2")
+
+    touch = ad.touchpoint()
+    assert answer.status_code == 200
+    assert answer["Cache-Control"] == "no-store"
+    assert answer.json() == {
+        "touchpoint_id": str(touch.public_id),
+        "click_id": str(touch.public_id),
+        "duplicate": False,
+    }
+    assert (touch.source, touch.ip_address, touch.user_agent) == ("server", "203.0.113.9", "")
+    assert f"advertising:{GAID}" in touch.names
+
+
+def test_an_address_of_the_server_is_not_the_devices() -> None:
+    ad = advertise()
+
+    ad.click(f"s2s=1&gaid={GAID}&ip=not-an-address")
+
+    touch = ad.touchpoint()
+    assert (touch.ip_address, touch.user_agent, touch.os_name) == ("", "", "")
+    assert all(recognition.kind_of(name) != "ip" for name in touch.names)
+
+
+def test_a_repeated_click_is_answered_with_the_first_id() -> None:
+    ad = advertise()
+
+    first, again = (ad.click(f"s2s=1&gaid={GAID}&click_id=n-1").json() for _ in range(2))
+
+    assert first["click_id"] == again["click_id"]
+    assert again["duplicate"]
+
+
+def test_an_impression_is_reported_the_same_way() -> None:
+    ad = advertise()
+
+    answer = ad.see(f"s2s=1&gaid={GAID}")
+
+    assert answer.json()["impression_id"] == str(ad.touchpoint().public_id)
+
+
+@pytest.mark.parametrize("query", ["", "click_id=n-1", "ip=203.0.113.9", "ua=x", "gaid=0000-00"])
+def test_a_click_of_nobody_is_refused_with_what_helps(query: str) -> None:
+    ad = advertise()
+
+    answer = ad.click(f"s2s=1&{query}")
+
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == "application/problem+json"
+    assert "gaid" in answer.json()["detail"]
+    assert ad.touchpoints() == []
+
+
+@pytest.mark.parametrize("query", ["click_time={}", "gaid=" + GAID, "ip=203.0.113.9&ua=Mozilla"])
+def test_a_time_an_id_or_an_address_with_an_agent_is_enough(query: str) -> None:
+    ad = advertise()
+
+    answer = ad.click("s2s=1&" + query.format(int(datetime.now(UTC).timestamp())))
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("age", "refused"), [(timedelta(hours=1), ""), (timedelta(hours=13), "stale_touchpoint")]
+)
+def test_a_late_click_is_kept_but_earns_nothing(age: timedelta, refused: str) -> None:
+    ad = advertise()
+    clicked = datetime.now(UTC) - age
+
+    answer = ad.click(f"s2s=1&gaid={GAID}&click_timestamp={int(clicked.timestamp())}")
+
+    touch = ad.touchpoint()
+    assert answer.status_code == 200
+    assert touch.refused == refused
+    assert abs(touch.occurred_at - clicked) < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("told", ["yesterday", "9e99", "nan", "2026-05-04T10:00:00", "-1", "1"])
+def test_an_impossible_time_is_refused(told: str) -> None:
+    ad = advertise()
+
+    assert ad.click(f"s2s=1&gaid={GAID}&click_time={told}").status_code == 400
+
+
+def test_a_click_of_the_future_is_refused() -> None:
+    ad = advertise()
+    soon = datetime.now(UTC) + timedelta(minutes=6)
+
+    answer = ad.click(f"s2s=1&gaid={GAID}&click_time={int(soon.timestamp() * 1000)}")
+
+    assert answer.status_code == 400
+    assert "future" in answer.json()["detail"]
+
+
+def test_a_click_from_an_anonymous_network_earns_nothing(settings: LazySettings) -> None:
+    settings.ANONYMOUS_NETWORKS = (ip_network("127.0.0.0/8"),)
+    ad = advertise()
+
+    assert ad.click(agent=PHONE).status_code == 302
+    assert ad.touchpoint().refused == "anonymous_traffic"
