@@ -32,3 +32,19 @@ def first_event(public_url: str, key: str, platform: str) -> str:
 def first_list(public_url: str, token: str) -> str:
     """Return the command that lists the organization's apps."""
     return f'curl {public_url}/api/v1/apps \\\n  -H "Authorization: Bearer {token}"'
+
+
+def first_tenjin_call(public_url: str, bundle_id: str, platform: str) -> str:
+    """Return the command that reports an open as a server does that was made for Tenjin."""
+    parameters = {
+        "bundle_id": bundle_id,
+        "platform": platform,
+        "os_version": "18.2" if platform == "ios" else "34",
+        "sdk_version": "server",
+        "analytics_installation_id": uuid.uuid4().hex,
+        "advertising_id": "00000000-0000-0000-0000-000000000000",
+        "ip_address": "203.0.113.7",
+    }
+    lines = [f"curl {public_url}/v0/event -u YOUR_SDK_KEY:"]
+    lines += [f"-d {name}={value}" for name, value in parameters.items()]
+    return " \\\n  ".join(lines)

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from apps_registry import keys
+from apps_registry.admin.from_tenjin import FromTenjinPage
 from apps_registry.admin.keys import KeyAdmin
 from apps_registry.first_calls import first_event
 from apps_registry.models import SdkKey
@@ -65,10 +66,10 @@ class SdkKeyAdmin(KeyAdmin):
     ]
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that rotates a key."""
+        """Add the page that rotates a key, and the one for those who come from Tenjin."""
         page = self.admin_site.admin_view(self.rotate_view)
         own = path("<path:object_id>/rotate/", page, name="apps_registry_sdkkey_rotate")
-        return [own, *super().get_urls()]
+        return [own, *FromTenjinPage(self).urls, *super().get_urls()]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
