@@ -18,6 +18,7 @@ from postbacks.models import Attribution, Install, Touchpoint
 WON = "won"
 _REJECTED = "rejected"
 _NEAR = timedelta(hours=1)  # between the id of a touchpoint, which is a time, and its arrival
+_LATEST = 4_102_444_800_000  # the year 2100; a later one is no id of ours
 METHODS = {
     "referrer": "the Play Store's install referrer",
     "claim": "the network's own claim",
@@ -125,12 +126,10 @@ def _kept(ids: Iterable[str]) -> list[Touchpoint]:
 
 
 def _moment_of(public_id: UUID) -> datetime | None:
-    if public_id.version != 7:
+    milliseconds = public_id.int >> 80
+    if public_id.version != 7 or milliseconds > _LATEST:
         return None
-    try:
-        return datetime.fromtimestamp((public_id.int >> 80) / 1000, UTC)
-    except (OverflowError, ValueError):
-        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _uuid(text: str) -> UUID | None:

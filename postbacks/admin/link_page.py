@@ -10,8 +10,13 @@ from django.utils.safestring import SafeString, mark_safe
 from apps_registry.models import TrackingLink
 from apps_registry.models.apps import Platform
 from apps_registry.tenancy import Lifecycle
-from postbacks.admin.link_parameters import LinkParameter, explained, has_click_id
-from postbacks.callbacks.partner_templates import template_named
+from postbacks.admin.link_parameters import (
+    LinkParameter,
+    explained,
+    has_click_id,
+    unused_macros,
+)
+from postbacks.callbacks.partner_templates import ClickMacro
 from postbacks.models import CallbackRule, RuleStatus
 
 _QUIET_ZONE = 4  # modules of white around the code, which readers need
@@ -29,7 +34,7 @@ class LinkPage:
     qr: SafeString
     parameters: tuple[LinkParameter, ...]
     has_click_id: bool
-    knows_template: bool
+    unused: tuple[ClickMacro, ...]
     rules: tuple[CallbackRule, ...]
     goes_nowhere: bool
 
@@ -61,7 +66,7 @@ def link_page(link: TrackingLink) -> LinkPage:
         qr=qr_inline(link),
         parameters=explained(link.parameters),
         has_click_id=has_click_id(link.parameters),
-        knows_template=bool(partner.template and template_named(partner.template)),
+        unused=unused_macros(partner.template, link.parameters),
         rules=tuple(rules.order_by("name", "pk")),
         goes_nowhere=not (link.store_url or link.fallback_url or link.campaign.app.store_id),
     )

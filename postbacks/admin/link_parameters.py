@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from apps_registry.link_parameters import tidied
-from postbacks.callbacks.partner_templates import template_named
+from postbacks.callbacks.partner_templates import ClickMacro, template_named
 
 _DEVICE = "An install on a device with the same ID is credited to this click."
 _CLICK = (
@@ -80,3 +80,11 @@ def parameters_of_template(name: str) -> str:
         return ""
     known = [it for it in template.click_macros if it.macro]
     return "&".join(f"{it.parameter}={it.macro}" for it in known)
+
+
+def unused_macros(name: str, text: str) -> tuple[ClickMacro, ...]:
+    """Return what a partner template's rules use of a click, and a link does not ask for."""
+    template = template_named(name) if name else None
+    asked = {it.name for it in explained(text)}
+    macros = template.click_macros if template else ()
+    return tuple(it for it in macros if it.parameter not in asked)

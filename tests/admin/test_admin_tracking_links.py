@@ -157,6 +157,17 @@ def test_parameters_are_saved_without_the_question_mark(
     assert saved.allowed_destinations == ["gemharbor://", "https://go.example.com"]
 
 
+def test_what_the_partners_rules_could_use_is_named(owner: make.Tenant, browser: Client) -> None:
+    campaign = _campaign(owner, template="unity-ads")
+    with tenant(owner.organization.pk):
+        link = make.make_link(campaign, parameters="campaign_id={campaign}")
+
+    page = browser.get(f"{LINKS}{link.pk}/change/")
+
+    assert [it.parameter for it in page.context["page"].unused] == ["gamer_id"]
+    assert "Unity&#x27;s id of the player" in page.content.decode()
+
+
 def test_a_link_that_leads_nowhere_says_so(owner: make.Tenant, browser: Client) -> None:
     link = _link(owner)
     with tenant(owner.organization.pk):
