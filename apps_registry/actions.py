@@ -16,6 +16,7 @@ class Action(TextChoices):
     SUSPENDED = "suspended", "Suspended"
     TESTED = "tested", "Tested"
     RESENT = "resent", "Resent"
+    REPEATED = "repeated", "Repeated"
     EXPORTED = "exported", "Exported"
     IMPORTED = "imported", "Imported"
     SHOWN = "shown", "Shown"  # a secret, to whoever may see it

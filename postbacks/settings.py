@@ -109,6 +109,7 @@ RATE_LIMIT_SDK_SERVER = environment.parsed(
 RATE_LIMIT_API = environment.parsed("RATE_LIMIT_API", parse_rate, default=Rate(300, 1))
 RATE_LIMIT_UNKNOWN = environment.parsed("RATE_LIMIT_UNKNOWN", parse_rate, default=Rate(50, 1))
 RATE_LIMIT_TESTS = environment.parsed("RATE_LIMIT_TESTS", parse_rate, default=Rate(30, 60))
+RATE_LIMIT_ERASURES = environment.parsed("RATE_LIMIT_ERASURES", parse_rate, default=Rate(60, 60))
 
 
 SECRET_KEY = _secret("SECRET_KEY")

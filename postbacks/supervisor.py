@@ -34,6 +34,7 @@ GRACE_SECONDS = 18.0  # longer than one request may take
 LAST_SECONDS = 3.0  # for django-q2 to end by itself once no pump runs any more
 HOUSEKEEPING_SECONDS = 3600.0
 NOTICE_SECONDS = 30.0  # how soon owners are told of a suspended rule
+FORGETTING_SECONDS = 10.0  # how soon a device is forgotten that somebody asked to forget
 _FORGET_SECONDS = 600.0
 
 
@@ -101,6 +102,11 @@ class Supervisor:
             lambda: tasks.start_housekeeping(cluster=self.name),
         )
         self._ask("notice", NOTICE_SECONDS, lambda: tasks.start_notice(cluster=self.name))
+        self._ask(
+            "forgetting",
+            FORGETTING_SECONDS,
+            lambda: tasks.start_forgetting(cluster=self.name),
+        )
         silences = self._silences()
         for slot in range(settings.PUMPS):
             if silences[f"pump:{slot}"] > REPLACE_SECONDS:

@@ -22,6 +22,7 @@ from postbacks.callbacks import rendering
 from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.http import Sender
 from postbacks.delivery.pump import Pump
+from postbacks.erasure import work
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
 from postbacks.intake.undecided import bring_back
@@ -29,6 +30,7 @@ from postbacks.limits import caches, stores
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 
 _BRING_BACK_SECONDS = 5.0
+_ERASE_SECONDS = 30.0  # far less than the time after which django-q2 ends a task
 
 
 def pump(slot: int) -> None:
@@ -101,6 +103,16 @@ def notice() -> None:
             rule_id,
             cluster=settings.WORKER_NAME,
         )
+
+
+def forget_devices() -> None:
+    """Work off requests to forget a device for a while; what is left waits for the next time."""
+    work.work(_ERASE_SECONDS)
+
+
+def start_forgetting(*, cluster: str) -> None:
+    """Have a worker forget the devices that somebody asked to forget."""
+    async_task("postbacks.tasks.forget_devices", cluster=cluster)
 
 
 def start_notice(*, cluster: str) -> None:

@@ -11,6 +11,7 @@ from postbacks.api.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.attribution_settings import AttributionSettingsViewSet
 from postbacks.api.audit_log import AuditLogViewSet
 from postbacks.api.events import EventViewSet
+from postbacks.api.forgetting import ForgetDevice
 from postbacks.api.installs import InstallViewSet
 from postbacks.api.macros import MacroViewSet
 from postbacks.api.organization import OwnOrganizationViewSet
@@ -72,6 +73,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         OwnOrganizationViewSet.as_view({"post": "import_configuration"}),
         name="organization-import",
     ),
+    path("v1/forget-device", ForgetDevice.as_view(), name="forget-device"),
     path("v1/macros", MacroViewSet.as_view({"get": "catalogue"}), name="macros"),
     path("v1/touchpoints", ReportedTouchpoints.as_view(), name="touchpoints"),
     path("schema/", SchemaView.as_view(), name="schema"),

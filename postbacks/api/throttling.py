@@ -42,6 +42,14 @@ def count_events(reporter: Reporter, count: int) -> None:
         limiter.add(name, settings.RATE_LIMIT_SDK_SERVER, count=count - 1)
 
 
+def hold_forgetting(reporter: Reporter, address: str | None) -> None:
+    """Raise TooFast for a key that asks to forget devices too often: each of them is much work."""
+    place = "" if reporter.is_server else f":{_network(address)}"
+    name = f"forget:{reporter.organization_id}:{reporter.key_id}{place}"
+    verdict = limiter.limit(name, settings.RATE_LIMIT_ERASURES)
+    _let_pass(verdict, "This SDK key asks too often to forget devices")
+
+
 def hold_token(organization_id: int, token_id: int) -> None:
     """Raise TooFast for an API token that calls too often."""
     verdict = limiter.limit(f"token:{organization_id}:{token_id}", settings.RATE_LIMIT_API)

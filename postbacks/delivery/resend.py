@@ -5,7 +5,15 @@ from datetime import datetime
 from django.db import connection
 
 from apps_registry import audit
-from postbacks.models import AttemptKind, CallbackRule, Postback, PostbackStatus, RuleStatus
+from postbacks.models import (
+    AttemptKind,
+    CallbackRule,
+    Event,
+    Postback,
+    PostbackStatus,
+    RuleStatus,
+)
+from postbacks.models.events import ERASED
 
 MOST_ATTEMPTS = 1_000
 
@@ -26,6 +34,8 @@ def resend(postback: Postback) -> None:
         raise NotResendableError(
             "The postback was skipped by its rule, so there is nothing to send again."
         )
+    if _is_forgotten(postback):
+        raise NotResendableError("The device was forgotten, so there are no data left to send.")
     if postback.rule.status != RuleStatus.ACTIVE:
         raise NotResendableError("The rule is not active; switch it on first.")
     if postback.attempts_made >= MOST_ATTEMPTS:
@@ -37,6 +47,13 @@ def resend(postback: Postback) -> None:
         cursor.execute("SELECT pg_notify('postbacks_work', '')")
     postback.refresh_from_db()
     audit.record(audit.Action.RESENT, postback)
+
+
+def _is_forgotten(postback: Postback) -> bool:
+    event = Event.objects.filter(
+        id=postback.event_id or 0, received_at=postback.event_received_at, device__startswith=ERASED
+    )
+    return event.exists()
 
 
 def release(rule: CallbackRule) -> None:

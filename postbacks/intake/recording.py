@@ -15,6 +15,7 @@ from postbacks import statements
 from postbacks.intake.body import read_events
 from postbacks.intake.checking import CheckedEvent, Reporter, check_event
 from postbacks.intake.faults import Fault
+from postbacks.intake.forgotten import refuse_forgotten
 from postbacks.models import EventSource
 
 # A number stays a number with all its digits, also in `params`.
@@ -97,6 +98,7 @@ def record_read(events: Sequence[object], *, reporter: Reporter, source: EventSo
     """
     now = datetime.now(UTC)
     checked = [check_event(event, reporter=reporter, now=now) for event in events]
+    refuse_forgotten(checked, reporter)
     good = _first_of_each_id(checked)
     accepted = _store(good, reporter, source) if good else 0
     taken = sum(not event.faults for event in checked)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks import recognition, statements
+from postbacks import recognition, statements, tombstones
 from postbacks.ids import uuid7
 
 _RECORD = """
@@ -119,17 +119,32 @@ class Recorded:
 def record_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[Recorded]:
     """Record touchpoints in the current transaction, and return what became of each, in order.
 
-    All that web may write are those of the current organization. Raises Django's database errors,
-    and then nothing was stored.
+    Of one whose device was forgotten nothing is kept; it is answered like any other. All that web
+    may write are those of the current organization. Raises Django's database errors, and then
+    nothing was stored.
     """
     if not touchpoints:
         return []
-    rows = msgspec.json.encode([_row(touchpoint) for touchpoint in touchpoints]).decode()
+    kept = _without_forgotten(touchpoints)
+    rows = msgspec.json.encode([_row(touchpoint) for touchpoint in kept]).decode()
     found = {
         public_id: Recorded(known, is_new)
-        for public_id, known, is_new, _ in statements.run(_RECORD, {"rows": rows})
+        for public_id, known, is_new, _ in (statements.run(_RECORD, {"rows": rows}) if kept else ())
     }
-    return [found[touchpoint.public_id] for touchpoint in touchpoints]
+    return [
+        found.get(touchpoint.public_id, Recorded(touchpoint.public_id, is_new=False))
+        for touchpoint in touchpoints
+    ]
+
+
+def _without_forgotten(touchpoints: Sequence[NewTouchpoint]) -> Sequence[NewTouchpoint]:
+    by_app: dict[tuple[int, int], set[str]] = {}
+    for one in touchpoints:
+        by_app.setdefault((one.organization_id, one.app_id), set()).update(one.names)
+    gone = {key: tombstones.forgotten(*key, names) for key, names in by_app.items()}
+    if not any(gone.values()):
+        return touchpoints
+    return [one for one in touchpoints if not one.names & gone[one.organization_id, one.app_id]]
 
 
 def _row(it: NewTouchpoint) -> dict[str, object]:

@@ -1,6 +1,15 @@
 """What happens."""
 
 from postbacks.models.counters import CacheEntry, RateCount
+from postbacks.models.erasures import (
+    ErasureMode,
+    ErasureReach,
+    ErasureRequest,
+    ErasureState,
+    ErasureTombstone,
+    ErasureTrace,
+    TombstoneKey,
+)
 from postbacks.models.events import (
     DecisionFailure,
     Event,
@@ -39,6 +48,7 @@ from postbacks.models.skadnetwork import (
     SkanProtocol,
     UnclaimedCopy,
 )
+from postbacks.models.tidying import Tidying
 from postbacks.models.touchpoints import (
     Touchpoint,
     TouchpointKey,
@@ -56,6 +66,12 @@ __all__ = [
     "DecisionFailure",
     "DeliveryAttempt",
     "DuePostback",
+    "ErasureMode",
+    "ErasureReach",
+    "ErasureRequest",
+    "ErasureState",
+    "ErasureTombstone",
+    "ErasureTrace",
     "Event",
     "EventKey",
     "EventSource",
@@ -74,6 +90,8 @@ __all__ = [
     "SkanPostback",
     "SkanProtocol",
     "SkipReason",
+    "Tidying",
+    "TombstoneKey",
     "Touchpoint",
     "TouchpointKey",
     "TouchpointKind",

@@ -5,6 +5,8 @@ from django.db import models
 from apps_registry.models import App
 from apps_registry.tenancy import TenantModel
 
+ERASED = "erased:"  # how the stand-in for a forgotten device begins
+
 
 class EventSource(models.TextChoices):
     """Who reported an event."""

@@ -24,6 +24,7 @@ class SkipReason(models.TextChoices):
     MISSING_MACRO = "missing_macro", "A required macro has no value"
     NOT_MAPPED = "not_mapped", "The rule's event map does not name this event"
     NO_CONSENT = "no_consent", "The person did not consent"
+    ERASED = "erased", "The device was forgotten, so there are no data to send"
     RULE_ERROR = "rule_error", "The rule could not be applied; the operator's log says why"
 
 

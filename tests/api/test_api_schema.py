@@ -58,6 +58,7 @@ def test_every_address_of_the_contract_is_described():
         "campaigns/{id}": {"get", "put", "patch", "delete"},
         "events": {"get", "post"},
         "events/{event_id}": {"get"},
+        "forget-device": {"post"},
         "macros": {"get"},
         "organization": {"get", "patch"},
         "organization/export": {"get"},

@@ -27,6 +27,7 @@ from apps_registry.models import (
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks import roles
+from postbacks.erasure.requests import Asked, ask
 from postbacks.models import (
     AttemptKind,
     Attribution,
@@ -158,6 +159,7 @@ def _live(app: App, rule: models.Model) -> None:
     RuleDevice.objects.create(rule=rule, device="device-1")
     RulePace.objects.create(rule=rule, rate_limit_per_second=20, next_at=now)
     ensure_signing_secret()
+    ask(Asked(app.organization_id, app.pk, {"install_id": "forgotten-device"}))
 
 
 def _advertise(app: App, link: TrackingLink) -> None:

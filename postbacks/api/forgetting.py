@@ -1,0 +1,159 @@
+"""① The door for devices that are to be forgotten: reads the id, calls the erasure, answers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps_registry.acting import Actor, ActorKind, Door, acting
+from apps_registry.client_address import client_address
+from apps_registry.models import SdkKey
+from apps_registry.tenancy import tenant
+from postbacks import recognition
+from postbacks.api.authentication import SdkKeyAuthentication
+from postbacks.api.problems import Invalid
+from postbacks.api.reading import StrictJsonParser
+from postbacks.api.throttling import hold_forgetting
+from postbacks.erasure.requests import Asked, ask
+from postbacks.intake.checking import Reporter
+from postbacks.middleware import own_transactions
+from postbacks.models import ErasureMode, ErasureReach
+from postbacks.tombstones import ID_KINDS
+
+_LONGEST = 255
+_WHAT = {
+    ErasureMode.FORGET: (
+        "What the device sends is refused from now on. A worker empties what there is of it, which "
+        "takes from seconds to minutes; counts, times and revenue stay."
+    ),
+    ErasureMode.RESET: (
+        "A worker empties what there is of the device, which takes from seconds to minutes. Its "
+        "next open is an install again."
+    ),
+}
+
+
+class DeviceSerializer(serializers.Serializer):
+    """The device to forget: at least one of its ids."""
+
+    mode = serializers.ChoiceField(
+        ErasureMode.choices,
+        required=False,
+        help_text="forget: for good, later data are refused. reset: for tests, with a server key.",
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Add a field for each kind of id."""
+        return {
+            **super().get_fields(),
+            **{kind: serializers.CharField(required=False) for kind in ID_KINDS},
+        }
+
+
+class ForgettingSerializer(serializers.Serializer):
+    """What becomes of a request to forget a device."""
+
+    id = serializers.UUIDField(help_text="The same for each request for the same device.")
+    state = serializers.CharField()
+    detail = serializers.CharField()
+
+
+@own_transactions
+class ForgetDevice(APIView):
+    """Takes requests to forget a device."""
+
+    authentication_classes = [SdkKeyAuthentication]
+    permission_classes = []
+    parser_classes = [StrictJsonParser]
+
+    @extend_schema(
+        summary="Forget a device",
+        request=DeviceSerializer,
+        responses={202: ForgettingSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Answer 202 once later data of the device are refused; a worker empties the rest.
+
+        A server key names the device by any of its ids. An app key is public, so it can forget only
+        what carries the `install_id` that it names, and the touchpoints behind it. Asking again is
+        harmless.
+        """
+        reporter = cast(Reporter, request.auth)
+        hold_forgetting(reporter, client_address(request))
+        ids, mode = _device(request.data, reporter)
+        asked = Asked(
+            reporter.organization_id,
+            reporter.app_id,
+            ids,
+            mode,
+            ErasureReach.DEVICE if reporter.is_server else ErasureReach.INSTALL,
+        )
+        with tenant(reporter.organization_id), acting(_key(reporter, request)):
+            kept = ask(asked)
+        return Response(
+            {"id": kept.public_id, "state": kept.state, "detail": _WHAT[ErasureMode(mode)]},
+            status=status.HTTP_202_ACCEPTED,
+        )
+
+
+def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:
+    """Return the ids and what is to be done. Raises Invalid (400) or PermissionDenied (403)."""
+    if not isinstance(data, Mapping):
+        raise Invalid([_fault("", "The body must be an object such as {“install_id”: “…”}.")])
+    mode = data.get("mode", ErasureMode.FORGET)
+    ids = {kind: data[kind] for kind in ID_KINDS if data.get(kind) is not None}
+    faults = [*_strange(data), *_faults_of_ids(ids)]
+    if mode not in ErasureMode.values:
+        faults.append(_fault("/mode", "The mode is “forget” or “reset”."))
+    if not ids and not faults:
+        faults.append(_fault("", f"Name the device by one of: {', '.join(ID_KINDS)}."))
+    if faults:
+        raise Invalid(faults)
+    if not reporter.is_server:
+        _hold_to_app_key(ids, mode)
+    return ids, mode
+
+
+def _hold_to_app_key(ids: Mapping[str, str], mode: str) -> None:
+    if mode == ErasureMode.RESET:
+        raise exceptions.PermissionDenied("An app key can't reset devices; use a server key.")
+    if set(ids) != {"install_id"}:
+        raise exceptions.PermissionDenied(
+            "An app key may name a device by “install_id” only; for any other id use a server key."
+        )
+
+
+def _strange(data: Mapping[str, object]) -> Iterator[dict[str, str]]:
+    for name in data.keys() - {*ID_KINDS, "mode"}:
+        yield _fault(
+            "/" + name.replace("~", "~0").replace("/", "~1"),
+            f"This is no id of a device; send one of: {', '.join(ID_KINDS)}.",
+        )
+
+
+def _faults_of_ids(ids: Mapping[str, object]) -> Sequence[dict[str, str]]:
+    return [_fault(f"/{kind}", fault) for kind, id_ in ids.items() if (fault := _wrong(id_))]
+
+
+def _wrong(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST:
+        return f"The id must be a text of 1 to {_LONGEST} characters."
+    if "\x00" in value or not value.isprintable():
+        return "The id must be visible characters."
+    if recognition.is_no_id(value):
+        return "This is what devices send instead of an id; name the device by another one."
+    return ""
+
+
+def _fault(pointer: str, detail: str) -> dict[str, str]:
+    return {"pointer": pointer, "detail": detail}
+
+
+def _key(reporter: Reporter, request: Request) -> Actor:
+    """Return the key as the audit log names it."""
+    key = SdkKey.objects.get(pk=reporter.key_id)
+    return Actor(ActorKind.SDK_KEY, str(key), Door.API, address=client_address(request))

@@ -1,0 +1,164 @@
+"""Requests to forget a device, their progress, and what refuses the device's later data."""
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from apps_registry.models import App
+from apps_registry.models.sealed import SealedSecret
+from apps_registry.tenancy import TenantModel
+
+
+class ErasureMode(models.TextChoices):
+    """What is to become of a device."""
+
+    FORGET = "forget", "Forget for good"
+    RESET = "reset", "Reset for tests"
+
+
+class ErasureReach(models.TextChoices):
+    """How far a request may follow a device's ids: an app's key is public, so not far."""
+
+    INSTALL = "install", "What carries this install ID"
+    DEVICE = "device", "All that the device's IDs lead to"
+
+
+class ErasureState(models.TextChoices):
+    """How far the background work is."""
+
+    WAITING = "waiting", "Waiting"
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+
+
+class ErasureRequest(TenantModel):
+    """A device to be forgotten. It names no id: `digest` is keyed, `ending` four characters."""
+
+    audited: ClassVar[tuple[str, ...]] = ("app", "mode", "kind", "ending")
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
+    mode = models.CharField(
+        max_length=8, choices=ErasureMode.choices, default=ErasureMode.FORGET, verbose_name="what"
+    )
+    reach = models.CharField(max_length=8, choices=ErasureReach.choices)
+    kind = models.CharField("kind of ID", max_length=32)
+    digest = models.UUIDField()
+    ending = models.CharField("ID's ending", max_length=4, blank=True)
+    state = models.CharField(
+        max_length=8, choices=ErasureState.choices, default=ErasureState.WAITING
+    )
+    asked_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(default=timezone.now)
+    swept_to = models.DateField(null=True, help_text="Events from this day on were looked through.")
+    counts = models.JSONField(default=dict, help_text="Rows that were emptied, by table.")
+    runs = models.PositiveIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "erasure_request"
+        verbose_name = "request to forget a device"
+        verbose_name_plural = "requests to forget a device"
+        ordering = ["-asked_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "id"], name="erasure_of_organization"),
+            models.UniqueConstraint(
+                fields=["organization", "app", "mode", "kind", "digest"],
+                name="one_erasure_per_app_mode_and_id",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"],
+                condition=~models.Q(state="done"),
+                name="erasure_request_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.masked}"
+
+    @property
+    def masked(self) -> str:
+        """Return what people see of the id."""
+        return f"•••{self.ending}"
+
+
+class ErasureTrace(SealedSecret):
+    """What an unfinished erasure knows of its device, encrypted; gone once it is done."""
+
+    request = models.OneToOneField(
+        ErasureRequest, models.DO_NOTHING, db_constraint=False, related_name="trace"
+    )
+
+    class Meta(TenantModel.Meta):
+        db_table = "erasure_trace"
+
+    def __str__(self) -> str:
+        return self.described
+
+    @property
+    def place(self) -> str:
+        """Return organization, table and request: the trace opens nowhere else."""
+        return f"{self.organization_id}:erasure_trace:{self.request_id}"
+
+    @property
+    def described(self) -> str:
+        """Return which erasure this belongs to."""
+        return f"unfinished erasure {self.request_id}"
+
+    def seal(self, secret: str) -> None:
+        """Encrypt the trace; of what it holds nobody sees an ending."""
+        super().seal(secret)
+        self.ending = ""
+
+
+class ErasureTombstone(TenantModel):
+    """A name of a forgotten device as a keyed digest: data that carry it are refused."""
+
+    app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
+    digest = models.UUIDField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "erasure_tombstone"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "app", "digest"], name="one_tombstone_per_app_and_digest"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.digest)
+
+
+class TombstoneKey(SealedSecret):
+    """The organization's key for digests of forgotten devices.
+
+    It is random and never changes, or tombstones would refuse nobody any more. Being encrypted like
+    every secret, it is sealed anew when FIELD_ENCRYPTION_KEYS are rotated and survives that.
+    """
+
+    class Meta(TenantModel.Meta):
+        db_table = "tombstone_key"
+        constraints = [models.UniqueConstraint(fields=["organization"], name="one_tombstone_key")]
+
+    def __str__(self) -> str:
+        return self.described
+
+    @property
+    def place(self) -> str:
+        """Return organization and table: the key opens nowhere else."""
+        return tombstone_key_place(self.organization_id)
+
+    @property
+    def described(self) -> str:
+        """Return what this is."""
+        return "key of forgotten devices"
+
+
+def tombstone_key_place(organization_id: int) -> str:
+    """Return where an organization's key belongs, for whoever reads it without the ORM."""
+    return f"{organization_id}:tombstone_key"

@@ -1,0 +1,283 @@
+"""A forgotten device is found nowhere any more; everybody else's rows stay byte by byte."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.apps import apps
+
+from apps_registry.tenancy import TenantModel, tenant
+from postbacks import roles
+from postbacks.erasure import emptying
+from postbacks.erasure.requests import Asked, ask, preview
+from postbacks.erasure.work import work
+from postbacks.models import (
+    ErasureMode,
+    ErasureReach,
+    ErasureRequest,
+    ErasureState,
+    ErasureTombstone,
+    ErasureTrace,
+    Event,
+    Install,
+    Postback,
+    PostbackStatus,
+    RuleDevice,
+    SkipReason,
+)
+from tests.database import as_role
+from tests.erasure import life
+from tests.erasure.life import Person, Scene
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DECLARED = {
+    "api_token", "app", "attribution_settings", "audit_entry", "bundle_id", "callback_rule",
+    "callback_rule_version", "campaign", "partner", "partner_credential", "rule_pace", "sdk_key",
+    "signing_secret", "tracking_link",
+}  # fmt: skip
+OWN = {"erasure_request", "erasure_trace", "erasure_tombstone", "tombstone_key"}
+
+
+def _forget(scene: Scene, *, seconds: float = 20.0, **ids: str) -> ErasureRequest:
+    with tenant(scene.organization_id):
+        request = ask(Asked(scene.organization_id, scene.app.pk, ids))
+    _work(seconds)
+    with tenant(scene.organization_id):
+        request.refresh_from_db()
+    return request
+
+
+def _work(seconds: float = 20.0, settle: timedelta = timedelta(0)) -> int:
+    with as_role(roles.WORKER):
+        return work(seconds, settle=settle)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return life.make_scene()
+
+
+@pytest.fixture
+def gone(scene: Scene) -> Person:
+    person = life.make_person("ZQXGONE", 1)
+    life.live(scene, person)
+    return person
+
+
+@pytest.fixture
+def stays(scene: Scene) -> Person:
+    person = life.make_person("ZQXSTAYS", 2)
+    life.live(scene, person)
+    return person
+
+
+def test_every_table_with_rows_of_devices_is_part_of_the_story() -> None:
+    tables = {m._meta.db_table for m in apps.get_models() if issubclass(m, TenantModel)}
+
+    assert tables - DECLARED - OWN == {model._meta.db_table for model in life.LOGS}
+
+
+@pytest.mark.parametrize("kind", ["install_id", "gaid", "idfv", "customer_user_id"])
+def test_nothing_of_a_forgotten_device_is_left(
+    scene: Scene, gone: Person, stays: Person, kind: str
+) -> None:
+    ids = {**gone.ids, "customer_user_id": gone.customer_user_id}
+    everywhere = life.rows_with(gone.mark)
+    other_before, counts_before = life.image(scene, stays), life.counts(scene)
+
+    request = _forget(scene, **{kind: ids[kind]})
+
+    assert request.state == ErasureState.DONE
+    assert everywhere >= {"event", "install", "attribution", "touchpoint", "delivery_attempt"}
+    assert life.rows_with(gone.mark) == set()
+    assert life.rows_with(gone.gaid) == set()
+    assert life.image(scene, stays) == other_before
+    queues = {"undecided_event", "decision_failure", "due_postback", "unsettled_install"}
+    for table, count in life.counts(scene).items():
+        keys = {"install_key", "touchpoint_key"}
+        assert (count < counts_before[table]) == (table in queues | keys), table
+
+
+def test_rows_times_outcomes_and_money_stay(scene: Scene, gone: Person) -> None:
+    _forget(scene, gaid=gone.gaid)
+
+    with tenant(scene.organization_id):
+        event = Event.objects.filter(event_name="purchase").get()
+        install = Install.objects.get()
+        postbacks = Postback.objects.exclude(status=PostbackStatus.SKIPPED)
+        assert (str(event.revenue), event.currency) == ("4.99", "USD")
+        assert event.fields == {"country": "DE", "price": 4.99}
+        assert install.campaign == scene.link.campaign
+        assert set(postbacks.values_list("status", flat=True)) == {"delivered", "failed"}
+        assert {a.facts["partner_name"] for a in install.attributions.all()} == {"Network"}
+        assert {a.candidates[0]["reason"] for a in install.attributions.all()} == {"won"}
+
+
+def test_what_was_still_owed_is_skipped_and_says_why(scene: Scene, gone: Person) -> None:
+    request = _forget(scene, gaid=gone.gaid)
+
+    with tenant(scene.organization_id):
+        skipped = Postback.objects.filter(status=PostbackStatus.SKIPPED)
+        assert set(skipped.values_list("reason", flat=True)) == {SkipReason.ERASED}
+        assert not Postback.objects.filter(status=PostbackStatus.PENDING).exists()
+    assert request.counts["skipped"] == skipped_count(scene) == 2
+
+
+def skipped_count(scene: Scene) -> int:
+    with tenant(scene.organization_id):
+        return Postback.objects.filter(status=PostbackStatus.SKIPPED).count()
+
+
+def test_a_forgotten_device_stays_one_device(scene: Scene, gone: Person, stays: Person) -> None:
+    _forget(scene, install_id=gone.install_id)
+
+    with tenant(scene.organization_id):
+        install = Install.objects.get(install_id="")
+        events = Event.objects.filter(device=install.device)
+        served = RuleDevice.objects.filter(device=f"{scene.app.pk}:{install.device}")
+        assert install.device.startswith("erased:")
+        assert events.get().event_name == "install"
+        assert served.count() == 1
+
+
+def test_a_preview_says_what_will_be_emptied(scene: Scene, gone: Person, stays: Person) -> None:
+    with tenant(scene.organization_id):
+        foreseen = preview(Asked(scene.organization_id, scene.app.pk, {"gaid": gone.gaid}))
+
+    request = _forget(scene, gaid=gone.gaid)
+
+    assert foreseen == {
+        "install": 1, "touchpoint": 3, "event": 2, "postback": 6, "skipped": 2,
+        "delivery_attempt": 6,
+    }  # fmt: skip
+    assert {table: request.counts[table] for table in foreseen} == foreseen
+
+
+def test_work_that_is_cut_short_goes_on_where_it_was(
+    scene: Scene, gone: Person, stays: Person
+) -> None:
+    other_before = life.image(scene, stays)
+    request = _forget(scene, seconds=0.0, gaid=gone.gaid)
+    turns = 1
+
+    while request.state != ErasureState.DONE and turns < 99:
+        _work(0.0)  # each turn is over after its first batch
+        with tenant(scene.organization_id):
+            request.refresh_from_db()
+        turns += 1
+
+    assert turns > 3
+    assert life.rows_with(gone.mark) == life.rows_with(gone.gaid) == set()
+    assert life.image(scene, stays) == other_before
+
+
+@pytest.mark.parametrize("step", ["empty_touchpoints", "empty_installs", "empty_events"])
+def test_a_worker_that_dies_leaves_work_that_another_ends(
+    scene: Scene, gone: Person, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_arguments: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    with tenant(scene.organization_id):
+        ask(Asked(scene.organization_id, scene.app.pk, {"idfv": gone.ids["idfv"]}))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(emptying, step, die)
+        _work()
+
+    assert _work() == 1
+
+    assert life.rows_with(gone.mark) == life.rows_with(gone.gaid) == set()
+
+
+def test_what_came_in_at_the_last_moment_is_emptied_too(scene: Scene, gone: Person) -> None:
+    with tenant(scene.organization_id):
+        ask(Asked(scene.organization_id, scene.app.pk, {"gaid": gone.gaid}))
+    assert _work(settle=timedelta(seconds=1)) == 0
+    life.live(scene, gone)  # as if requests that began before had been slow
+
+    time.sleep(1.1)
+    assert _work(settle=timedelta(seconds=1)) == 1
+
+    assert life.rows_with(gone.mark) == life.rows_with(gone.gaid) == set()
+
+
+def test_once_done_nothing_tells_who_was_forgotten(scene: Scene, gone: Person) -> None:
+    request = _forget(scene, gaid=gone.gaid)
+
+    with tenant(scene.organization_id):
+        assert not ErasureTrace.objects.exists()
+        assert ErasureTombstone.objects.count() > 5
+    assert request.masked == "•••000d"
+    assert gone.gaid not in str(request.__dict__)
+
+
+def test_asking_again_is_the_same_request_done_once_more(scene: Scene, gone: Person) -> None:
+    first = _forget(scene, gaid=gone.gaid)
+    life.live(scene, gone)
+
+    again = _forget(scene, gaid=gone.gaid.upper())
+
+    assert (again.pk, again.runs) == (first.pk, 2)
+    assert life.rows_with(gone.mark) == set()
+    with tenant(scene.organization_id):
+        assert sorted(Install.objects.values_list("number", flat=True)) == [1, 2]
+
+
+def test_another_app_of_the_organization_keeps_the_device(scene: Scene, gone: Person) -> None:
+    elsewhere = life.make_scene("Moss Valley")
+    life.live(elsewhere, gone)
+    before = life.image(elsewhere, gone)
+
+    _forget(scene, gaid=gone.gaid)
+
+    assert life.image(elsewhere, gone) == before
+
+
+def test_an_id_that_many_installs_share_is_not_followed(
+    scene: Scene, gone: Person, stays: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postbacks.erasure.device.MOST_INSTALLS", 0)
+    other_before = life.image(scene, stays)
+
+    request = _forget(scene, install_id=gone.install_id)
+
+    assert request.counts["install"] == 1
+    assert life.image(scene, stays) == other_before
+
+
+def test_an_apps_own_key_reaches_what_carries_its_install_id(scene: Scene, gone: Person) -> None:
+    with tenant(scene.organization_id):
+        request = ask(
+            Asked(
+                scene.organization_id,
+                scene.app.pk,
+                {"install_id": gone.install_id},
+                reach=ErasureReach.INSTALL,
+            )
+        )
+    _work()
+
+    with tenant(scene.organization_id):
+        request.refresh_from_db()
+        left = Event.objects.exclude(device__startswith="erased:").get()
+    assert request.state == ErasureState.DONE
+    assert left.device == f"advertising:{gone.gaid}"
+    assert life.rows_with(gone.install_id) == set()
+    assert "touchpoint" not in life.rows_with(gone.mark)
+
+
+def test_a_device_that_is_reset_installs_again(scene: Scene, gone: Person) -> None:
+    for _time in range(2):
+        with tenant(scene.organization_id):
+            ids = {"install_id": gone.install_id}
+            ask(Asked(scene.organization_id, scene.app.pk, ids, ErasureMode.RESET))
+        _work()
+        life.live(scene, gone)
+
+    with tenant(scene.organization_id):
+        devices = set(Install.objects.values_list("device", "number"))
+        assert len(devices) == 3
+        assert {number for _, number in devices} == {1}
+        assert not ErasureTombstone.objects.exists()
+        assert RuleDevice.objects.count() == 1
