@@ -53,8 +53,8 @@ REMOVE = "DROP FUNCTION drop_oldest_partition(text, date);"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apps_registry', '0009_create_tracking_links'),
-        ('postbacks', '0011_create_touchpoints'),
+        ("apps_registry", "0009_create_tracking_links"),
+        ("postbacks", "0015_keep_apples_copies"),
     ]
 
     operations = [

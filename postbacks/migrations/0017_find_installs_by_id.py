@@ -10,6 +10,6 @@ BACKWARD = "DROP INDEX install_by_install_id;"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("postbacks", "0015_keep_apples_copies")]
+    dependencies = [("postbacks", "0016_forget_devices")]
 
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]
