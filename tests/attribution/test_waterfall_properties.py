@@ -1,0 +1,120 @@
+"""What holds of every verdict, whatever touchpoints there are."""
+
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from postbacks.attribution import times, words
+from postbacks.attribution.evidence import InstallEvidence, Settings, SettingsLadder, Touch
+from postbacks.attribution.waterfall import attribute
+from tests.attribution.touches import ADDRESS, GAID, INSTALLED, install, touch
+
+_NAMES = ("click_id:c", "sha1:" + "0" * 40, GAID, ADDRESS, "advertising:someone-else")
+_SECONDS = st.one_of(
+    st.integers(-120, 120), st.integers(-120, 9 * 86_400), st.sampled_from([86_400, 604_800])
+)
+
+
+@st.composite
+def _touches(draw: st.DrawFn, number: int) -> Touch:
+    before = timedelta(seconds=draw(_SECONDS))
+    told_after = timedelta(minutes=draw(st.sampled_from([0, 0, 0, 1, 719, 721])))
+    return touch(
+        number,
+        *draw(st.lists(st.sampled_from(_NAMES), max_size=2)),
+        before=before,
+        kind=draw(st.sampled_from(["click", "click", "impression"])),
+        received_at=INSTALLED - before + told_after,
+        partner_id=draw(st.integers(1, 3)),
+        device_model=draw(st.sampled_from(["", "Pixel 8", "Pixel 9"])),
+        refused=draw(st.sampled_from(["", "", "", "anonymous_traffic"])),
+    )
+
+
+@st.composite
+def _stories(draw: st.DrawFn) -> list[Touch]:
+    count = draw(st.integers(0, 14))
+    return [draw(_touches(number)) for number in range(1, count + 1)]
+
+
+_installs = st.builds(
+    lambda begin, guesses, of_server: install(
+        "click_id:c", "sha1:" + "0" * 40, GAID, ADDRESS,
+        install_begin_at=None if begin is None else INSTALLED - timedelta(seconds=begin),
+        install_begin_is_of_server=of_server and begin is not None,
+        is_return=guesses,
+    ),
+    st.one_of(st.none(), st.integers(0, 7_200)),
+    st.booleans(),
+    st.booleans(),
+)  # fmt: skip
+_ladders = st.builds(
+    lambda guesses, hours: SettingsLadder(
+        Settings(
+            probabilistic_clicks=guesses,
+            probabilistic_impressions=guesses,
+            click_window=timedelta(hours=hours),
+        )
+    ),
+    st.booleans(),
+    st.sampled_from([1, 24, 168, 720]),
+)
+_bounded = settings(max_examples=150, deadline=None)
+
+
+@_bounded
+@given(_stories(), _installs, _ladders, st.randoms())
+def test_the_order_of_arrival_changes_nothing(
+    story: list[Touch], evidence: InstallEvidence, ladder: SettingsLadder, random: object
+) -> None:
+    shuffled = list(story)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]  # a Random
+
+    assert attribute(evidence, shuffled, ladder) == attribute(evidence, story, ladder)
+
+
+@_bounded
+@given(_stories(), _installs, _ladders)
+def test_the_winner_is_inside_its_window_and_before_the_bound(
+    story: list[Touch], evidence: InstallEvidence, ladder: SettingsLadder
+) -> None:
+    credit = attribute(evidence, story, ladder).credit
+
+    if credit.touch is not None:
+        assert credit.window is not None
+        assert evidence.installed_at - credit.touch.occurred_at <= credit.window
+        assert credit.touch.occurred_at <= times.bound(evidence)
+        assert not credit.touch.refused
+
+
+@_bounded
+@given(_stories(), _installs, _ladders)
+def test_every_touchpoint_has_a_reason_that_people_can_read(
+    story: list[Touch], evidence: InstallEvidence, ladder: SettingsLadder
+) -> None:
+    verdict = attribute(evidence, story, ladder)
+
+    assert {it.touch.id for it in verdict.candidates} == {it.id for it in story}
+    assert [it.reason for it in verdict.candidates].count("won") == (
+        verdict.credit.touch is not None
+    )
+    assert all("does not know" not in words.of_reason(it.reason) for it in verdict.candidates)
+
+
+@_bounded
+@given(_stories(), _installs, _ladders, st.data())
+def test_a_touchpoint_that_loses_alone_against_the_winner_changes_nothing_beside_others(
+    story: list[Touch], evidence: InstallEvidence, ladder: SettingsLadder, data: st.DataObject
+) -> None:
+    """A touchpoint of a partner of its own, that is no guess, is in nobody's way."""
+    winner = attribute(evidence, story, ladder).credit.touch
+    names = data.draw(st.lists(st.sampled_from([_NAMES[0], GAID, _NAMES[4]]), max_size=1))
+    before = timedelta(seconds=data.draw(_SECONDS))
+    added = touch(99, *names, before=before, partner_id=99)
+    duel = [added] if winner is None else [added, winner]
+    loses = attribute(evidence, duel, ladder).credit.touch != added
+
+    together = attribute(evidence, [*story, added], ladder).credit.touch
+
+    assert together == (winner if loses else added)
