@@ -3,10 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import psycopg
+
 from apps_registry.models import Partner, TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks import recognition
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from tests import database
 from tests.make import Tenant, make_campaign, make_link, make_partner
 
 GAID = "38400000-8cf0-11bd-b23e-10b96e40000d"
@@ -43,4 +46,22 @@ def touch(of: Tenant, link: TrackingLink, *, ago: float = 60, **fields: object) 
                 )
             ]
         )
+    if datetime.now(UTC) - at > timedelta(minutes=1):
+        _backdate(recorded.id)
     return recorded.id
+
+
+def _backdate(touchpoint: UUID) -> None:
+    """Let a touchpoint have come when it happened: what is told late earns nothing."""
+    with psycopg.connect(database.superuser_conninfo()) as superuser:
+        row = superuser.execute(
+            "SELECT id, occurred_at FROM touchpoint WHERE public_id = %s", [touchpoint]
+        ).fetchone()
+        assert row is not None
+        superuser.execute("SELECT ensure_partitions((%s AT TIME ZONE 'UTC')::date, 1)", [row[1]])
+        superuser.execute(
+            "UPDATE touchpoint SET received_at = occurred_at WHERE public_id = %s", [touchpoint]
+        )
+        superuser.execute(
+            "UPDATE touchpoint_key SET received_at = occurred_at WHERE touchpoint_id = %s", [row[0]]
+        )

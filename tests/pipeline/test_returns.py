@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 
 from apps_registry.models import AttributionSettings
 from apps_registry.tenancy import tenant
@@ -227,3 +228,18 @@ def test_a_late_click_makes_a_reinstall_a_reattribution() -> None:
 
     assert [it.kind for it in installs_of(gem)] == ["install", "reattribution"]
     assert [(it.rule_id, it.attribution_version) for it in postbacks_of(gem)] == [(won_back.pk, 2)]
+
+
+def test_an_install_may_be_removed_before_the_one_that_came_after_it() -> None:
+    gem = make_tenant()
+    record(gem, event("open", gaid=GAID, event_time=days_ago(3)), event("open", **BACK))
+    work()
+    first, _ = installs_of(gem)
+
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        for table in ("unsettled_install", "install_key", "attribution"):
+            cursor.execute(f"DELETE FROM {table} WHERE install_id = %s", [first.pk])
+        cursor.execute("DELETE FROM install WHERE id = %s", [first.pk])
+
+    (left,) = installs_of(gem)
+    assert left.before_id is None

@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection
 
+from apps_registry.models import AttributionSettings
 from apps_registry.tenancy import tenant
 from postbacks import pipeline, roles
 from postbacks.models import Attribution, CallbackRule, Event, Install, InstallKey, UnsettledInstall
@@ -192,6 +193,49 @@ def test_rules_on_our_own_events_get_the_credit_that_these_speak_of() -> None:
 
     (told,) = postbacks_of(gem)
     assert (told.rule_id, told.event_name) == (updated.pk, "attribution_updated")
+
+
+def test_a_fraud_is_reported_to_rules_of_its_network_and_the_next_click_wins() -> None:
+    gem = make_tenant()
+    honest, honest_link = make_network(gem)
+    cheat, cheat_link = make_network(gem)
+    rejected = rule(gem, partner=cheat, attribution_scope="partner", triggers=["rejected_install"])
+    installed = rule(gem, partner=honest, attribution_scope="partner", triggers=["install"])
+    rule(gem, partner=cheat, attribution_scope="partner", triggers=["install"])
+    touch(gem, honest_link, ago=600)
+    fraud = touch(gem, cheat_link, refused="incorrect_signature")
+    record(gem, event("open", gaid=GAID))
+
+    work()
+    a_minute_later()
+    work()
+
+    assert install_of(gem).partner_id == honest.pk
+    told = {(it.rule_id, it.event_name) for it in postbacks_of(gem)}
+    assert told == {(installed.pk, "open"), (rejected.pk, "rejected_install")}
+    (reported,) = reported_by_us(gem)
+    assert reported.fields["reject_reason"] == "incorrect_signature"
+    assert credits_of(gem)[0].rejections[0]["touchpoint"] == str(fraud)
+
+
+def test_a_winner_that_turns_out_to_be_fraud_loses_the_install() -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        AttributionSettings.objects.create(app=gem.app, most_touchpoints_per_hour=2)
+    honest, honest_link = make_network(gem)
+    cheat, cheat_link = make_network(gem)
+    touch(gem, honest_link, ago=900)
+    touch(gem, cheat_link, ago=60)
+    record(gem, event("open", gaid=GAID))
+    work()
+    first = install_of(gem).partner_id
+    for seconds in (120, 180):
+        touch(gem, cheat_link, ago=seconds)
+
+    work()
+
+    assert (first, install_of(gem).partner_id) == (cheat.pk, honest.pk)
+    assert credits_of(gem)[1].cause == "fraud"
 
 
 def test_a_failing_install_is_put_off_and_keeps_no_other_from_being_settled() -> None:
