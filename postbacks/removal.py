@@ -140,8 +140,11 @@ def _first_day(table: _Table, organization: Organization) -> datetime | None:
 def _day_column(model: type[models.Model]) -> str | None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT attname FROM pg_partitioned_table JOIN pg_attribute "
-            "ON attrelid = partrelid AND attnum = partattrs[0] WHERE partrelid = %s::regclass",
+            # Touchpoints are partitioned by their kind first, and only then by the day.
+            "SELECT attname FROM pg_partition_tree(%s::regclass) "
+            "JOIN pg_partitioned_table ON partrelid = relid "
+            "JOIN pg_attribute ON attrelid = partrelid AND attnum = partattrs[0] "
+            "WHERE atttypid = 'timestamptz'::regtype LIMIT 1",
             [model._meta.db_table],
         )
         row = cursor.fetchone()
