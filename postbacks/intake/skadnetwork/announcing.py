@@ -4,6 +4,7 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from apps_registry.models import Campaign, Partner
+from postbacks.intake.skadnetwork import wild
 from postbacks.models import SkanPostback, SkanProtocol
 from postbacks.models.system_events import NewSystemEvent, add_system_events
 
@@ -38,7 +39,7 @@ def _told(row: SkanPostback) -> dict[str, object]:
         "skan_protocol": row.protocol,
         "skan_version": row.version,
         "skan_network_id": row.network_id,
-        "skan_campaign_id": row.campaign_id,
+        "skan_campaign_id": wild.whole(row.campaign_id, most=100),
         "skan_source_identifier": row.source_identifier,
         "skan_transaction_id": row.transaction_id,
         "skan_sequence": row.sequence,
