@@ -75,3 +75,30 @@ def test_a_rule_that_withholds_revenue_does_not_tell_what_a_value_earned(
 
     ((_, path, _, _),) = ok_partner.requests
     assert path == "/skan?least=&event=purchase"
+
+
+@pytest.mark.parametrize("ending", [".skadnetwork", ".adattributionkit", ""])
+def test_a_copy_is_the_partners_whom_apple_calls_so(
+    owner: make.Tenant,
+    ok_partner: RecordingPartner,
+    run_pump: Callable[..., None],
+    ending: str,
+) -> None:
+    with tenant(owner.organization.pk):
+        partner, other = make.make_partner("Unity Ads"), make.make_partner()
+        partner.skadnetwork_ids = [f"com.example{ending}"]
+        partner.save()
+        for of in (partner, other):
+            make.make_rule(
+                f"{ok_partner.url}/{of.pk}?network={{{{ad_network}}}}",
+                triggers=["skan_postback"], partner=of, attribution_scope="partner",
+            )  # fmt: skip
+
+    send(GENUINE)
+    run_pump(lambda: bool(ok_partner.requests))
+
+    ((_, path, _, _),) = ok_partner.requests
+    network = parse_qs(urlsplit(path).query)["network"]
+    assert path.startswith(f"/{partner.pk}?")
+    assert network == [partner.name]
+    assert len(postbacks_of(owner)) == 1
