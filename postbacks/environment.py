@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import environ
 import maxminddb
@@ -82,6 +83,14 @@ def geoip_database(value: str) -> Path:
     if not any(word in kind for word in ("Country", "City", "Enterprise", "country", "location")):
         raise ValueError(f"{path} knows no countries: it is of the type {kind}.")
     return path
+
+
+def web_address(value: str) -> str:
+    """Return an address to which requests are sent."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("write it as https://host/path.")
+    return value
 
 
 def email(value: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
     intake.recording       ② stores the event and its place in the queue, then answers 202
     here, decide_events       takes events out of that queue, in one transaction:
       attribution.installs ③ is it an install, and thanks to whom
+      claims                  what Apple is asked about, which answers later
       callbacks.deciding   ④ which rules want it
       delivery.owing       ⑥ what is owed, with its place in the queue of what is due
     delivery.pump          ⑦ calls us, claims what is due, and
@@ -27,6 +28,7 @@ from django.db import OperationalError, transaction
 from postbacks.attribution import settling, unsettled
 from postbacks.attribution.installs import KnownInstall, recognize_installs
 from postbacks.callbacks.deciding import Decision, decide_postbacks
+from postbacks.claims import await_claims
 from postbacks.delivery.owing import NewPostback, owe
 from postbacks.delivery.told import rules_that_told, told_of
 from postbacks.intake.overtaking import put_back_overtaking
@@ -94,6 +96,7 @@ def _decide(taken: Sequence[Undecided]) -> int:
     events = load_events((event.id, event.received_at) for event in taken)
     events = put_back_overtaking(taken, events)
     installs = recognize_installs(events)
+    await_claims([(event, installs.get(event.id)) for event in events])
     standings = {event.id: standing_of(event, installs.get(event.id)) for event in events}
     decisions = decide_postbacks(events, standings, now=now)
     owe([_new_postback(decision) for decision in decisions])

@@ -163,6 +163,9 @@ ANONYMOUS_NETWORKS = environment.parsed(
     "ANONYMOUS_NETWORKS", lambda text: parse_networks(text.replace("\n", ",")), default=()
 )
 
+# Empty: Apple is asked nothing, and tokens of AdServices are only kept.
+ADSERVICES_URL = environment.parsed("ADSERVICES_URL", environment.web_address, default="")
+
 ALLOW_PRIVATE_DESTINATIONS = environment.parsed(
     "ALLOW_PRIVATE_DESTINATIONS", parse_networks, default=()
 )

@@ -35,6 +35,7 @@ LAST_SECONDS = 3.0  # for django-q2 to end by itself once no pump runs any more
 HOUSEKEEPING_SECONDS = 3600.0
 NOTICE_SECONDS = 30.0  # how soon owners are told of a suspended rule
 FORGETTING_SECONDS = 10.0  # how soon a device is forgotten that somebody asked to forget
+CLAIMS_SECONDS = 2.0  # how soon Apple is asked about an install
 _FORGET_SECONDS = 600.0
 
 
@@ -107,6 +108,7 @@ class Supervisor:
             FORGETTING_SECONDS,
             lambda: tasks.start_forgetting(cluster=self.name),
         )
+        self._ask("claims", CLAIMS_SECONDS, lambda: tasks.start_claims(cluster=self.name))
         silences = self._silences()
         for slot in range(settings.PUMPS):
             if silences[f"pump:{slot}"] > REPLACE_SECONDS:

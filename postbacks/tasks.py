@@ -17,6 +17,7 @@ from django_q.tasks import async_task
 
 from apps_registry.acting import SYSTEM, acting
 from apps_registry.tenancy import tenant
+from postbacks import claims as asking
 from postbacks import database, notices, pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery.addresses import Destinations
@@ -31,6 +32,7 @@ from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 
 _BRING_BACK_SECONDS = 5.0
 _ERASE_SECONDS = 30.0  # far less than the time after which django-q2 ends a task
+_CLAIMS_SECONDS = 20.0
 
 
 def pump(slot: int) -> None:
@@ -113,6 +115,20 @@ def forget_devices() -> None:
 def start_forgetting(*, cluster: str) -> None:
     """Have a worker forget the devices that somebody asked to forget."""
     async_task("postbacks.tasks.forget_devices", cluster=cluster)
+
+
+def claims() -> None:
+    """Ask Apple about the installs that are due, for at most as long as a short task may take."""
+    until = time.monotonic() + _CLAIMS_SECONDS
+    with Sender(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)) as sender:
+        while time.monotonic() < until and asking.ask_about_one(sender, settings.ADSERVICES_URL):
+            pass
+
+
+def start_claims(*, cluster: str) -> None:
+    """Have a worker ask Apple, if there is anything to ask."""
+    if settings.ADSERVICES_URL and asking.is_any_due():
+        async_task("postbacks.tasks.claims", cluster=cluster)
 
 
 def start_notice(*, cluster: str) -> None:

@@ -1,5 +1,6 @@
 """What happens."""
 
+from postbacks.models.claims import AdServicesClaim
 from postbacks.models.counters import CacheEntry, RateCount
 from postbacks.models.erasures import (
     ErasureMode,
@@ -58,6 +59,7 @@ from postbacks.models.touchpoints import (
 )
 
 __all__ = [
+    "AdServicesClaim",
     "AttemptKind",
     "Attribution",
     "CacheEntry",

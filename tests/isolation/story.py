@@ -29,6 +29,7 @@ from apps_registry.tenancy import TenantModel, tenant
 from postbacks import roles
 from postbacks.erasure.requests import Asked, ask
 from postbacks.models import (
+    AdServicesClaim,
     AttemptKind,
     Attribution,
     DecisionFailure,
@@ -183,6 +184,7 @@ def _advertise(app: App, link: TrackingLink) -> None:
     )  # fmt: skip
     InstallKey.objects.create(app=app, key=uuid.uuid4(), install=install, lasting=True)
     UnsettledInstall.objects.create(install=install, due_at=now, final_at=now)
+    AdServicesClaim.objects.create(install=install, due_at=now, ends_at=now)
 
 
 def _hear_of_apple(app: App, partner: Partner) -> None:

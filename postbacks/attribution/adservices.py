@@ -1,0 +1,93 @@
+"""③ What Apple answers to a token of AdServices, and when to ask again. Plain data.
+
+Source: Apple's documentation of AAAttribution.attributionToken(): a token lives 24 hours; 404 means
+that Apple has nothing yet, and is asked again after 5 seconds, three times in all.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from postbacks.attribution.evidence import (
+    ADSERVICES,
+    CLAIMED_BY,
+    CLICK,
+    IMPRESSION,
+    TIME_IS_UNKNOWN,
+)
+
+TOKEN_LIVES = timedelta(hours=24)
+_SOON = timedelta(seconds=5)
+_SOON_TRIES = 3
+_TROUBLE = timedelta(minutes=5)
+_LATER = timedelta(hours=1)
+
+# Apple's names of what was advertised, beside the link parameters of the same meaning.
+_PARAMETERS = {
+    "campaignId": "campaign_id",
+    "adGroupId": "adset_id",
+    "adId": "ad_id",
+    "keywordId": "keyword",
+    "orgId": "org_id",
+    "conversionType": "conversion_type",
+    "countryOrRegion": "country",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An ad of Apple's that led to an install; without `at` Apple keeps the time to itself."""
+
+    kind: str
+    at: datetime | None
+    params: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NoClaim:
+    """Apple's word that none of its ads led to the install, or that the token is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """Apple can't say yet."""
+
+    wait: timedelta
+
+
+def read_answer(status: int | None, body: bytes, *, tries: int) -> Claim | NoClaim | AskAgain:
+    """Return what an answer means; `status` is None if there was none, `tries` counts from 1."""
+    if status == 404:
+        return AskAgain(_SOON if tries < _SOON_TRIES else _LATER)
+    if status is None or status == 429 or status >= 500:
+        return AskAgain(_TROUBLE if tries < _SOON_TRIES else _LATER)
+    if status != 200:
+        return NoClaim()
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return AskAgain(_LATER)
+    if not isinstance(said, dict) or said.get("attribution") is not True:
+        return NoClaim()
+    return _claim(said)
+
+
+def _claim(said: Mapping[str, object]) -> Claim:
+    kind = IMPRESSION if said.get("claimType") == "Impression" else CLICK
+    at = _moment(said.get("impressionDate" if kind == IMPRESSION else "clickDate"))
+    params: dict[str, object] = {
+        ours: str(said[theirs]) for theirs, ours in _PARAMETERS.items() if said.get(theirs)
+    }
+    params[CLAIMED_BY] = ADSERVICES
+    if at is None:
+        params[TIME_IS_UNKNOWN] = True
+    return Claim(kind, at, params)
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None
