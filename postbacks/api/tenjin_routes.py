@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from django.urls import URLPattern, path
 
+from postbacks.api import tracking
 from postbacks.api.tenjin import TenjinEvents, TenjinUser, nothing_here
 from postbacks.api.tracking import click
 from postbacks.intake.tenjin.mapping import Call
@@ -29,4 +30,9 @@ def _routes() -> Iterator[URLPattern]:
         yield path(f"ad_impressions/{mediation}/", _IMPRESSION, {"mediation": mediation})
 
 
-urlpatterns = [*_routes(), path("click/<slug:token>", click), path("<path:address>", nothing_here)]
+urlpatterns = [
+    *_routes(),
+    path("click/<slug:token>", tracking.click),
+    path("click/<slug:token>", click),
+    path("<path:address>", nothing_here),
+]

@@ -232,6 +232,31 @@ def test_every_mediation_has_its_door(server: LiveServer, gem: Tenant, address: 
     assert event.params["network_name"] == "AppLovin"
 
 
+def test_a_click_by_tenjins_address_earns_the_install_and_opens_what_it_named(
+    server: LiveServer, gem: Tenant, ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    partner, link = make_network(gem)
+    with tenant(gem.organization.pk):
+        link.allowed_destinations = ["gemharbor://"]
+        link.save()
+        make_rule(f"{ok_partner.url}/?id={{{{click_id}}}}", triggers=["install"])
+    minute_ago = int((datetime.now(UTC) - timedelta(minutes=1)).timestamp())
+    asked = urlencode({
+        "advertising_id": GAID, "click_id": "c-9", "deeplink_url": "gemharbor://shop", "s2s": "1",
+        "click_time": minute_ago,
+    })  # fmt: skip
+    clicked = ask(f"{server.url}/v0/click/{link.token}?{asked}", User_Agent="Network/1.0")
+    send(server, "POST basic form", "event", gem, **device(gem))
+    run_pump(lambda: len(ok_partner.requests) == 1)
+
+    answer = send(server, "GET basic query", "user", gem, **device(gem))
+
+    assert clicked.status == 200
+    assert ok_partner.requests[0][1] == "/?id=c-9"
+    assert answer.data["ad_network"] == partner.name
+    assert answer.data["deferred_deeplink_url"] == "gemharbor://shop"
+
+
 def test_a_retry_of_the_sdk_is_taken_once(server: LiveServer, gem: Tenant) -> None:
     sent = device(gem, event="level_up", sent_at=datetime.now(UTC).isoformat())
 
