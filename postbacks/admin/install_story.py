@@ -14,7 +14,8 @@ from postbacks.admin.install_items import (
     postbacks_of,
     touch_item,
 )
-from postbacks.admin.install_touches import METHODS, SeenTouch, time_between, touches_of
+from postbacks.admin.install_touches import SeenTouch, time_between, touches_of
+from postbacks.attribution import words
 from postbacks.insights import wording
 from postbacks.models import (
     Attribution,
@@ -100,9 +101,7 @@ def _why(install: Install, touches: Sequence[SeenTouch]) -> str:
     kind = install.attribution_type
     touched = install.touched_at
     when = f" {time_between(touched, install.installed_at)}" if touched else ""
-    method = METHODS.get(install.method, install.method.replace("_", " "))
-    known = f" It was recognized by {method}." if method else ""
-    return f"Its {kind} came{when} and won.{known}"
+    return f"Its {kind} came{when} and won. {words.METHODS.get(install.method, '')}".strip()
 
 
 def _outlook(install: Install) -> str:

@@ -19,7 +19,7 @@ WON = "won"
 _REJECTED = "rejected"
 _NEAR = timedelta(hours=1)  # between the id of a touchpoint, which is a time, and its arrival
 _LATEST = 4_102_444_800_000  # the year 2100; a later one is no id of ours
-METHODS = {
+_METHODS = {
     "referrer": "the Play Store's install referrer",
     "claim": "the network's own claim",
     "advertising_id": "the same advertising ID",
@@ -107,7 +107,7 @@ def _seen(
         campaign=_text(row, "campaign"),
         reason=reason,
         sentence=_text(row, "sentence"),
-        method=METHODS.get(method, method.replace("_", " ")),
+        method=_METHODS.get(method, method.replace("_", " ")),
         before=time_between(at, install.installed_at) if at else "",
         is_rejected=is_rejected or reason.startswith(_REJECTED),
         row=kept,

@@ -11,7 +11,7 @@ from postbacks.insights.keyset import Cursor, Page
 from postbacks.insights.logs import Span, equal, page_of
 from postbacks.models import Install, InstallKey
 
-_ID_KINDS = ("advertising", *recognition.VENDOR_IDS, *recognition.OWN_IDS)
+_ID_KINDS = (recognition.ADVERTISING, *recognition.VENDOR_IDS, *recognition.OWN_IDS)
 
 
 @dataclass(frozen=True, slots=True)

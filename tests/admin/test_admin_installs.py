@@ -221,5 +221,5 @@ def test_what_the_pipeline_decided_is_told_as_it_happened(owner: make.Tenant) ->
 
     for words in (">Won<", ">Lost<", partner.name, "click-of-the-network", "Provisional until"):
         assert words in page
-    assert "It was recognized by " in page
+    assert "The ad and the app saw the same advertising ID." in page
     assert f"Credited to {partner}" in page
