@@ -135,7 +135,7 @@ class AttributionSettingsAdmin(TenantAdmin):
         of = whose(obj) if isinstance(obj, AttributionSettings) else _whose_in_address(request)
         for column, words in inherited(of).items():
             if field := form_class.base_fields.get(column):
-                field.help_text = f"{field.help_text} Empty: {words}."
+                field.help_text = format_html("{} Empty: {}.", field.help_text, words)
         return form_class
 
     def changelist_view(

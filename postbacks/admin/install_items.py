@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.urls import reverse
+from django.utils.html import format_html
 
 from apps_registry.theme import Tone
 from postbacks.admin.event_story import revenue_of
+from postbacks.admin.install_lines import named
 from postbacks.admin.install_touches import SeenTouch
 from postbacks.admin.postback_words import Standing, standing_of
 from postbacks.models import Attribution, Event, Install, InstallKind, Postback
@@ -88,13 +90,13 @@ def install_items(install: Install, postbacks: "Postbacks") -> Iterator[Item]:
 
 def decision_items(decisions: Sequence[Attribution]) -> Iterator[Item]:
     """Yield the decisions, and what each changed."""
-    before = ""
+    before: str = ""
     for decision in decisions:
         whose = _whose(decision)
         is_change = decision.version > 1
-        title = f"Credited to {whose}" if whose else "Organic"
+        title = format_html("Credited to {}", whose) if whose else "Organic"
         cause = _CAUSES.get(decision.cause, decision.cause.replace("_", " ").capitalize())
-        was = f"Before, it was {before}." if is_change and before else ""
+        was = format_html("Before, it was {}.", before) if is_change and before else ""
         yield Item(
             decision.decided_at,
             3,
@@ -103,12 +105,12 @@ def decision_items(decisions: Sequence[Attribution]) -> Iterator[Item]:
             Tone.BUSY if is_change else Tone.GOOD if whose else Tone.STILL,
             notes=tuple(filter(None, (cause, was))),
         )
-        before = f"credited to {whose}" if whose else "organic"
+        before = format_html("credited to {}", whose) if whose else "organic"
 
 
 def _whose(decision: Attribution) -> str:
-    names = [str(it) for it in (decision.partner, decision.campaign) if it]
-    return ", ".join(names) if decision.type != ORGANIC else ""
+    names = (decision.partner, decision.campaign) if decision.type != ORGANIC else ()
+    return named(*names, between=", ")
 
 
 def event_items(events: Sequence[Event], postbacks: "Postbacks") -> Iterator[Item]:

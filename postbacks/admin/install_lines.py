@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
 from apps_registry.theme import Tone
 from postbacks.models import Install, InstallState
 
@@ -16,7 +19,7 @@ class InstallLine:
     install: Install
     type: str
     tone: Tone
-    whose: str
+    whose: SafeString
     is_provisional: bool
 
     @classmethod
@@ -27,9 +30,14 @@ class InstallLine:
             install=install,
             type=type_of(install),
             tone=Tone.STILL if is_organic else Tone.GOOD,
-            whose=" · ".join(str(it) for it in (install.partner, install.campaign) if it),
+            whose=named(install.partner, install.campaign),
             is_provisional=install.state == InstallState.PROVISIONAL,
         )
+
+
+def named(*names: object, between: str = " · ") -> SafeString:
+    """Return names beside each other, none of which turns its neighbors around."""
+    return format_html_join(between, "<bdi>{}</bdi>", ((name,) for name in names if name))
 
 
 def type_of(install: Install) -> str:

@@ -14,6 +14,7 @@ from postbacks.admin.install_items import (
     postbacks_of,
     touch_item,
 )
+from postbacks.admin.install_lines import named
 from postbacks.admin.install_touches import SeenTouch, time_between, touches_of
 from postbacks.attribution import words
 from postbacks.insights import wording
@@ -84,8 +85,7 @@ def headline_of(install: Install) -> str:
     """Return whom the install is credited to."""
     if install.attribution_type == ORGANIC or install.partner is None:
         return "Organic"
-    whose = [str(install.partner), *([str(install.campaign)] if install.campaign else [])]
-    return " · ".join(whose)
+    return named(install.partner, install.campaign)
 
 
 def _why(install: Install, touches: Sequence[SeenTouch]) -> str:

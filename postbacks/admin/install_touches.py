@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from apps_registry.theme import Tone
+from postbacks.admin.install_lines import named
 from postbacks.insights import wording
 from postbacks.models import Attribution, Install, Touchpoint
 
@@ -60,7 +61,7 @@ class SeenTouch:
     @property
     def whose(self) -> str:
         """Return partner and campaign by the names of that time."""
-        return " · ".join(filter(None, (self.partner, self.campaign))) or "A partner since erased"
+        return named(self.partner, self.campaign) or "A partner since erased"
 
 
 def touches_of(install: Install, decisions: Sequence[Attribution]) -> list[SeenTouch]:

@@ -9,6 +9,8 @@ from apps_registry.tenant_admin import TenantForm
 from apps_registry.theme import Select
 from postbacks.admin.settings_words import SETTINGS, is_set
 
+_FIRST = next(iter(SETTINGS))
+
 
 class SwitchField(forms.NullBooleanField):
     """On, off, or left to whoever is above."""
@@ -38,7 +40,7 @@ class AttributionSettingsForm(TenantForm):
         has_errors = any(column in self.errors for column in SETTINGS)
         if not has_errors and not any(is_set(cleaned.get(column)) for column in SETTINGS):
             words = "Fill in at least one setting. What stays empty is inherited."
-            self.add_error(None, words)
+            self.add_error(_FIRST, words)
         return cleaned
 
 

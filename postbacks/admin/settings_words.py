@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.utils.html import format_html
+
 from apps_registry.models import App, AttributionSettings, Partner, ReinstallEvents, TrackingLink
+from postbacks.admin.install_lines import named
 from postbacks.attribution.evidence import Settings
 from postbacks.attribution.ladder import COLUMNS
 
@@ -34,6 +37,11 @@ class Whose:
         return " with ".join(names) or "all apps"
 
     @property
+    def isolated(self) -> str:
+        """Return it for the middle of a sentence in which names turn nothing around."""
+        return named(self.app, self.partner, between=" with ") or "all apps"
+
+    @property
     def wider(self) -> "Iterator[Whose]":
         """Yield whose settings hold where these are empty, nearest first."""
         app, partner = self.app, self.partner
@@ -60,7 +68,8 @@ def inherited(of: Whose) -> dict[str, str]:
         row = rows.get((_key(wider.app), _key(wider.partner)))
         for column in SETTINGS:
             if row is not None and column not in found and is_set(value := getattr(row, column)):
-                found[column] = f"{in_words(column, value)}, as set for {wider}"
+                words = in_words(column, value)
+                found[column] = format_html("{}, as set for {}", words, wider.isolated)
     return {
         column: found.get(column, f"{usual(column)}, from the installation") for column in SETTINGS
     }

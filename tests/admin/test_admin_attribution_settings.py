@@ -66,9 +66,9 @@ def test_each_field_says_what_holds_where_it_stays_empty(
     assert [it.partition("Empty: ")[2] for it in found] == [
         "7 days, from the installation.",
         "1 day, as set for all apps.",
-        f"2 days, as set for {app}.",
-        f"3 days, as set for {partner}.",
-        f"4 days, as set for {app} with {partner}.",
+        f"2 days, as set for <bdi>{app}</bdi>.",
+        f"3 days, as set for <bdi>{partner}</bdi>.",
+        f"4 days, as set for <bdi>{app}</bdi> with <bdi>{partner}</bdi>.",
     ]
 
 

@@ -110,7 +110,8 @@ def test_a_late_click_that_changed_the_credit_is_told(browser: Client, link: Tra
 
     assert "A touchpoint that was not known before counts more." in page
     assert "Before, it was organic." in page
-    assert f"Credited to {link.campaign.partner}, {link.campaign}" in page
+    names = f"<bdi>{link.campaign.partner}</bdi>, <bdi>{link.campaign}</bdi>"
+    assert f"Credited to {names}" in page
 
 
 def test_events_and_their_postbacks_belong_to_the_story(
@@ -222,4 +223,4 @@ def test_what_the_pipeline_decided_is_told_as_it_happened(owner: make.Tenant) ->
     for words in (">Won<", ">Lost<", partner.name, "click-of-the-network", "Provisional until"):
         assert words in page
     assert "The ad and the app saw the same advertising ID." in page
-    assert f"Credited to {partner}" in page
+    assert f"Credited to <bdi>{partner}</bdi>" in page
