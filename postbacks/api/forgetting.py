@@ -17,6 +17,7 @@ from postbacks import recognition
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.problems import Invalid
 from postbacks.api.reading import StrictJsonParser
+from postbacks.api.schema import ProblemSchema
 from postbacks.api.throttling import hold_forgetting
 from postbacks.erasure.requests import Asked, ask
 from postbacks.intake.checking import Reporter
@@ -69,6 +70,7 @@ class ForgetDevice(APIView):
     authentication_classes = [SdkKeyAuthentication]
     permission_classes = []
     parser_classes = [StrictJsonParser]
+    schema = ProblemSchema()
 
     @extend_schema(
         summary="Forget a device",

@@ -18,11 +18,12 @@ BATCH = 500
 
 _KEPT_OF_FIELDS = ("price", "quantity", "country")
 _KEPT_OF_FACTS = (
-    "type", "method", "partner", "partner_name", "campaign_id", "campaign_name", "creative_name",
-    "site_id", "touched_at",
+    "type", "method", "partner", "partner_id", "partner_name", "campaign_id", "campaign_name",
+    "creative_name", "tracker_id", "tracker_name", "site_id", "touched_at", "install_kind",
+    "first_installed_at", "acquired_at", "reinstalled_at", "reattributed_at",
 )  # fmt: skip
 _KEPT_OF_CANDIDATES = (
-    "reason", "kind", "source", "method", "partner", "partner_name", "campaign", "campaign_name",
+    "reason", "sentence", "kind", "source", "method", "partner", "partner_name", "campaign", "campaign_name",
     "occurred_at", "touched_at",
 )  # fmt: skip
 
