@@ -70,6 +70,18 @@ def natural(value: str) -> int:
     return int(value)
 
 
+def days(*, at_least: int) -> Callable[[str], int]:
+    """Return what reads how many days something is kept: 0 for ever, else no fewer than needed."""
+
+    def parse(value: str) -> int:
+        number = natural(value)
+        if 0 < number < at_least:
+            raise ValueError(f"{number} days are too few; at least {at_least}, or 0 for ever.")
+        return number
+
+    return parse
+
+
 def geoip_database(value: str) -> Path:
     """Return the path of a MaxMind database that can be opened and knows countries."""
     path = Path(value)

@@ -156,6 +156,26 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 TRUSTED_PROXY_COUNT = environment.parsed("TRUSTED_PROXY_COUNT", environment.natural, default=0)
 
 
+# How many days each kind of data is kept; 0: until somebody erases it.
+RETENTION_DAYS_EVENTS = environment.parsed(
+    "RETENTION_DAYS_EVENTS", environment.days(at_least=60), default=0
+)
+# Unless said otherwise a story leaves together.
+RETENTION_DAYS_POSTBACKS = environment.parsed(
+    "RETENTION_DAYS_POSTBACKS", environment.days(at_least=30), default=RETENTION_DAYS_EVENTS
+)
+RETENTION_DAYS_CLICKS = environment.parsed(
+    "RETENTION_DAYS_CLICKS", environment.days(at_least=31), default=35
+)
+RETENTION_DAYS_IMPRESSIONS = environment.parsed(
+    "RETENTION_DAYS_IMPRESSIONS", environment.days(at_least=7), default=7
+)
+if RETENTION_DAYS_EVENTS and not 0 < RETENTION_DAYS_POSTBACKS <= RETENTION_DAYS_EVENTS:
+    raise ImproperlyConfigured(
+        "The setting RETENTION_DAYS_POSTBACKS must not be longer than RETENTION_DAYS_EVENTS: "
+        "a postback is explained by its event."
+    )
+
 GEOIP_DATABASE = environment.parsed("GEOIP_DATABASE", environment.geoip_database, default=None)
 
 # A comma or a new line after each, so that a list from elsewhere can be used as it is.

@@ -18,7 +18,7 @@ from django_q.tasks import async_task
 from apps_registry.acting import SYSTEM, acting
 from apps_registry.tenancy import tenant
 from postbacks import claims as asking
-from postbacks import database, notices, pipeline
+from postbacks import database, notices, pipeline, retention
 from postbacks.callbacks import rendering
 from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.http import Sender
@@ -66,7 +66,11 @@ def beat() -> None:
 def housekeeping() -> None:
     """Make the coming days' partitions, and forget what nobody asks for any more."""
     database.ensure_partitions()
+    retention.drop_old_days()
     for forget in (
+        retention.shorten_addresses,
+        retention.forget_old_touchpoint_keys,
+        retention.forget_old_repeats,
         database.forget_old_event_keys,
         stores.forget_old_counts,
         caches.forget_old_entries,

@@ -6,7 +6,6 @@ from django.urls import URLPattern, path
 
 from postbacks.api import tracking
 from postbacks.api.tenjin import TenjinEvents, TenjinUser, nothing_here
-from postbacks.api.tracking import click
 from postbacks.intake.tenjin.mapping import Call
 
 _IMPRESSION = TenjinEvents.as_view(call=Call.AD_IMPRESSION)
@@ -33,6 +32,5 @@ def _routes() -> Iterator[URLPattern]:
 urlpatterns = [
     *_routes(),
     path("click/<slug:token>", tracking.click),
-    path("click/<slug:token>", click),
     path("<path:address>", nothing_here),
 ]

@@ -23,7 +23,8 @@ _KEPT_OF_FACTS = (
     "first_installed_at", "acquired_at", "reinstalled_at", "reattributed_at",
 )  # fmt: skip
 _KEPT_OF_CANDIDATES = (
-    "reason", "sentence", "kind", "source", "method", "partner", "partner_name", "campaign", "campaign_name",
+    "reason", "sentence", "kind", "source", "method", "partner", "partner_name", "campaign",
+    "campaign_name",
     "occurred_at", "touched_at",
 )  # fmt: skip
 

@@ -52,6 +52,23 @@ def test_a_production_passes_djangos_check_of_deployments(production: dict[str, 
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("RETENTION_DAYS_CLICKS", "30", "at least 31, or 0 for ever"),
+        ("RETENTION_DAYS_EVENTS", "forever", "not a whole number"),
+    ],
+)
+def test_data_that_would_leave_too_early_stop_the_start_with_a_sentence(
+    production: dict[str, str], name: str, value: str, sentence: str
+) -> None:
+    ran = _run({**production, name: value}, "manage.py", "check")
+
+    assert ran.returncode != 0
+    assert name in ran.stderr
+    assert sentence in ran.stderr
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("SECRET_KEY", ""),
