@@ -10,7 +10,11 @@ from django.test import Client
 
 from postbacks.intake.fields import EventFields
 
-_BY_SDK_KEY = {("/api/v1/events", "post"), ("/api/v1/touchpoints", "post")}
+_BY_SDK_KEY = {
+    ("/api/v1/events", "post"),
+    ("/api/v1/forget-device", "post"),
+    ("/api/v1/touchpoints", "post"),
+}
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
