@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from postbacks.demo.rules import DemoApp
+from postbacks.demo.networks import DemoApp
+
+Device = tuple[DemoApp, str]  # the app, and the id that its SDK made at the install
 
 
 @dataclass(frozen=True, slots=True)

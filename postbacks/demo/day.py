@@ -6,25 +6,24 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from postbacks.demo.calls import SdkCall
-from postbacks.demo.organization import BUNDLE_IDS
-from postbacks.demo.rules import DemoApp
-from postbacks.demo.traffic import simulate_day
+from postbacks.demo.declaring import BUNDLE_IDS
+from postbacks.demo.networks import DemoApp
+from postbacks.demo.traffic import SimulatedDay, simulate_day
 
 _FILE = "day.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One simulated day: sent again from its seed after a crash, it brings the same events."""
+    """A day to be simulated: sent again from its seed after a crash, it brings the same events."""
 
     seed: int
     now: datetime
     devices: int
     sent: bool = False
 
-    def calls(self) -> list[SdkCall]:
-        """Return the day's SDK calls."""
+    def simulated(self) -> SimulatedDay:
+        """Return what is sent for it."""
         return simulate_day(
             seed=self.seed,
             devices=self.devices,

@@ -1,15 +1,19 @@
 """What must come of a simulated day, counted from what was sent and without asking the product.
 
 Nothing here depends on the order in which the product takes the events: which of a device's events
-counts as its install is open, how many installs there are is not.
+counts as its install is open, how many installs there are is not. Who earned an install says the
+story that the simulator told (`truths`), not the rules by which the product finds it out.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from postbacks.demo.calls import SdkCall, SentEvent
-from postbacks.demo.rules import DemoApp, DemoRule, Frequency
+from postbacks.demo.calls import Device, SdkCall, SentEvent
+from postbacks.demo.copies import AppleCopy
+from postbacks.demo.networks import NETWORKS, DemoApp, Network
+from postbacks.demo.rule import DemoRule, Frequency
+from postbacks.demo.touches import Began, Touch, Truth
 
 _INSTALL = "install"
 _FIRST_SIGNS = (_INSTALL, "open")
@@ -30,19 +34,29 @@ class Expectation:
     postbacks: int
     skipped: int
     by_rule: Mapping[str, int]
+    attributed: int = 0
+    refused: int = 0
+    skan_postbacks: int = 0
+    earned: Mapping[str, frozenset[str]] = field(default_factory=dict)  # click ids by network
 
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
-    """This is one stored event with the trigger names that it stands for."""
+    """This is one stored event with the trigger names that it stands for, and to whose credit."""
 
     app: DemoApp
     event: SentEvent
     triggers: frozenset[str]
+    network: Network | None = None
 
 
-def expect(calls: Iterable[SdkCall], rules: Collection[DemoRule]) -> Expectation:
-    """Count what the calls must lead to under the rules.
+def expect(
+    calls: Iterable[SdkCall],
+    rules: Collection[DemoRule],
+    truths: Mapping[Device, Truth] = MappingProxyType({}),
+    copies: Iterable[AppleCopy] = (),
+) -> Expectation:
+    """Count what the calls must lead to under the rules; `truths` say who earned an install.
 
     Raises ValueError for a rule whose postbacks can't be counted from the outside.
     """
@@ -51,8 +65,10 @@ def expect(calls: Iterable[SdkCall], rules: Collection[DemoRule]) -> Expectation
     sent = [(call.app, event) for call in calls for event in call.events]
     well_formed = [(app, event) for app, event in sent if event.well_formed]
     stored = {(app, event.event_id): event for app, event in well_formed}
-    accepted = _with_triggers((app, event) for (app, _), event in stored.items())
-    owed = {rule.name: _owed(rule, accepted) for rule in rules}
+    accepted = _with_triggers(((app, event) for (app, _), event in stored.items()), truths)
+    told = [_of_apple(copy) for copy in copies if copy.counts]
+    occasions = [*accepted, *_our_own(truths), *told]
+    owed = {rule.name: _owed(rule, occasions) for rule in rules}
     return Expectation(
         sent_events=len(sent),
         events=len(accepted),
@@ -62,7 +78,22 @@ def expect(calls: Iterable[SdkCall], rules: Collection[DemoRule]) -> Expectation
         postbacks=sum(len(events) for events in owed.values()),
         skipped=sum(_skipped(rule, owed[rule.name]) for rule in rules),
         by_rule=MappingProxyType({name: len(events) for name, events in owed.items()}),
+        attributed=sum(1 for truth in _installs(truths) if truth.earned),
+        refused=sum(len(truth.refused) for truth in truths.values()),
+        skan_postbacks=len(told),
+        earned=MappingProxyType({network.name: _earned(network, truths) for network in NETWORKS}),
     )
+
+
+def _installs(truths: Mapping[Device, Truth]) -> Iterator[Truth]:
+    """Yield the truths of those who had not had the game before."""
+    return (truth for truth in truths.values() if truth.began is Began.INSTALL)
+
+
+def _earned(network: Network, truths: Mapping[Device, Truth]) -> frozenset[str]:
+    """Return the network's ids of the clicks and impressions that earned it an install."""
+    touches = (truth.earned for truth in _installs(truths))
+    return frozenset(touch.click_id for touch in touches if touch and touch.network is network)
 
 
 def _check_countable(rule: DemoRule) -> None:
@@ -79,18 +110,51 @@ def _check_countable(rule: DemoRule) -> None:
         )
 
 
-def _with_triggers(stored: Iterable[tuple[DemoApp, SentEvent]]) -> list[_Accepted]:
-    """Name the triggers of each event: the first sign of a device is its install, once."""
-    known: set[tuple[DemoApp, str]] = set()
+def _with_triggers(
+    stored: Iterable[tuple[DemoApp, SentEvent]], truths: Mapping[Device, Truth]
+) -> list[_Accepted]:
+    """Name the triggers of each event: the first sign of a device is its install, once.
+
+    A network is told of the install that it earned even if its report came late; what the player
+    did before that report stays nobody's.
+    """
+    known: set[Device] = set()
     accepted = []
     for app, event in stored:
         triggers = {event.name, _ANY_EVENT} - {_INSTALL}
         device = (app, event.install_id)
+        truth = truths.get(device, Truth())
+        touch = truth.at_first
         if event.name in _FIRST_SIGNS and device not in known:
             known.add(device)
-            triggers.add(_INSTALL)
-        accepted.append(_Accepted(app, event, frozenset(triggers)))
+            triggers.add(truth.began)
+            touch = truth.earned
+        accepted.append(_Accepted(app, event, frozenset(triggers), _network(touch)))
     return accepted
+
+
+def _our_own(truths: Mapping[Device, Truth]) -> Iterator[_Accepted]:
+    """Yield the events that the product itself reports, of what it finds out."""
+    for (app, install_id), truth in truths.items():
+        for touch in truth.refused:
+            yield _reported(app, install_id, "rejected_install", touch)
+        if truth.earned is not truth.at_first:
+            yield _reported(app, install_id, "attribution_updated", truth.earned)
+
+
+def _reported(app: DemoApp, install_id: str, name: str, touch: Touch | None) -> _Accepted:
+    event = SentEvent({"event_name": name, "install_id": install_id})
+    return _Accepted(app, event, frozenset({name, _ANY_EVENT}), _network(touch))
+
+
+def _of_apple(copy: AppleCopy) -> _Accepted:
+    """Return the event of a copy: of no device, and to the credit of the network that it names."""
+    event = SentEvent({"event_name": "skan_postback", "install_id": ""})
+    return _Accepted(DemoApp.IOS, event, frozenset({event.name, _ANY_EVENT}), copy.network)
+
+
+def _network(touch: Touch | None) -> Network | None:
+    return touch.network if touch else None
 
 
 def _owed(rule: DemoRule, accepted: Iterable[_Accepted]) -> list[SentEvent]:
@@ -100,6 +164,7 @@ def _owed(rule: DemoRule, accepted: Iterable[_Accepted]) -> list[SentEvent]:
         for one in accepted
         if rule.app in (None, one.app)
         and not one.triggers.isdisjoint(rule.triggers)
+        and (not rule.only_earned or one.network is rule.network)
         and _fulfils(rule, one.event)
     ]
     if rule.frequency is Frequency.FIRST:

@@ -1,4 +1,4 @@
-"""The demo's organization: Gem Harbor Studios, its people, apps, partner and rules."""
+"""The demo's organization: Gem Harbor Studios, its people, and the keys to it."""
 
 import secrets
 from collections.abc import Mapping
@@ -10,24 +10,21 @@ from apps_registry import keys
 from apps_registry.models import (
     ApiToken,
     App,
-    BundleId,
-    Campaign,
     Membership,
     Organization,
-    Partner,
     SdkKey,
+    TrackingLink,
     User,
 )
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import environment, rulebook
-from postbacks.demo.rules import DEMO_RULES, DemoApp, DemoRule
-from postbacks.models import CallbackRule, RuleStatus
+from postbacks import environment
+from postbacks.demo.declaring import LINK_NAME, declare
+from postbacks.demo.networks import DemoApp
 
 NAME = "Gem Harbor Studios"
 EMPTY_NAME = "Blank Canvas Games"  # where nothing is set up yet, to see how somebody begins
 DOMAIN = "gemharbor.example"
-BUNDLE_IDS = {DemoApp.IOS: "com.gemharbor.puzzle", DemoApp.ANDROID: "com.gemharbor.puzzle.android"}
 _DEMO_KEY = "demo"  # the name of the keys that each start of the demo makes anew
 
 
@@ -47,6 +44,7 @@ class DemoOrganization:
     organization: Organization
     apps: Mapping[DemoApp, App]
     sdk_keys: Mapping[DemoApp, str]
+    links: Mapping[tuple[str, DemoApp], str]  # tokens, by the partner's name
     api_token: str
     people: tuple[Person, ...]
 
@@ -62,7 +60,7 @@ def set_up(partner_url: str) -> DemoOrganization:
     _open_empty_organization(f"{Role.OWNER}@{DOMAIN}")
     with tenant(organization.pk):
         if is_new:
-            _declare(partner_url)
+            declare(partner_url)
         apps = {
             DemoApp(app.platform): app for app in App.objects.filter(name__startswith="Gem Har")
         }
@@ -70,6 +68,12 @@ def set_up(partner_url: str) -> DemoOrganization:
             organization=organization,
             apps=apps,
             sdk_keys={name: _fresh_sdk_key(app) for name, app in apps.items()},
+            links={
+                (link.campaign.partner.name, DemoApp(link.campaign.app.platform)): link.token
+                for link in TrackingLink.objects.filter(name=LINK_NAME).select_related(
+                    "campaign__partner", "campaign__app"
+                )
+            },
             api_token=_fresh_api_token(),
             people=people,
         )
@@ -91,54 +95,6 @@ def _open_empty_organization(owner_email: str) -> None:
     empty, _ = Organization.objects.get_or_create(name=EMPTY_NAME)
     owner = User.objects.get(email=owner_email)
     Membership.objects.get_or_create(organization=empty, user=owner, defaults={"role": Role.OWNER})
-
-
-def _declare(partner_url: str) -> None:
-    apps = {
-        DemoApp.IOS: App.objects.create(
-            name="Gem Harbor iOS", platform="ios", store_id="1536748291", time_zone="Europe/Berlin"
-        ),
-        DemoApp.ANDROID: App.objects.create(
-            name="Gem Harbor Android",
-            platform="android",
-            store_id=BUNDLE_IDS[DemoApp.ANDROID],
-            time_zone="Europe/Berlin",
-        ),
-    }
-    for name, app in apps.items():
-        BundleId.objects.create(app=app, identifier=BUNDLE_IDS[name])
-    partner = Partner.objects.create(
-        name="Lumen Ads", allowed_hosts=[partner_url.removeprefix("http://")]
-    )
-    partner.set_credentials({"api_key": keys.make_key("lumen-").secret})
-    for app in apps.values():
-        Campaign.objects.create(
-            name=f"Summer {app.platform}", app=app, partner=partner, remote_campaign_id="238471"
-        )
-    for rule in DEMO_RULES:
-        rulebook.save(_rule(rule, apps, partner, partner_url), by=None)
-
-
-def _rule(
-    rule: DemoRule, apps: Mapping[DemoApp, App], partner: Partner, partner_url: str
-) -> CallbackRule:
-    return CallbackRule(
-        name=rule.name,
-        status=RuleStatus.ACTIVE,
-        app=apps[rule.app] if rule.app else None,
-        partner=partner,
-        triggers=list(rule.triggers),
-        frequency=rule.frequency.value,
-        conditions=rule.conditions,
-        method=rule.method,
-        url=partner_url + rule.path,
-        headers=dict(rule.headers),
-        body_type=rule.body_type.value,
-        body=rule.body,
-        missing_values=rule.missing_values.value,
-        sign=rule.sign,
-        retry_delays=list(rule.retry_delays),
-    )
 
 
 def _fresh_sdk_key(app: App) -> str:

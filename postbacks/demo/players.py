@@ -2,12 +2,12 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
-from postbacks.demo.rules import DemoApp
+from postbacks.demo.networks import DemoApp
 
-_NO_ID = "00000000-0000-0000-0000-000000000000"
+NO_ID = "00000000-0000-0000-0000-000000000000"
 _DOCUMENTATION_NETWORKS = ("192.0.2", "198.51.100", "203.0.113")  # RFC 5737: nobody's addresses
 
 
@@ -47,12 +47,16 @@ _APP_VERSIONS = ("3.2.0", "3.2.1", "3.3.0")
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """This is one person with one device; `facts` is what the SDK says of it in every event."""
+    """This is one person with one device; `facts` is what the SDK says of it in every event.
+
+    At each start it also shows its `evidence` of what led to the install.
+    """
 
     app: DemoApp
     market: Market
     customer_user_id: str
     facts: Mapping[str, object]
+    evidence: Mapping[str, object] = field(default_factory=dict)
 
 
 def make_player(rng: Random, app: DemoApp, bundle_id: str) -> Player:
@@ -88,7 +92,7 @@ def _ios_device(rng: Random) -> dict[str, object]:
     # App Tracking Transparency: 0 not asked yet, 1 restricted, 2 denied, 3 allowed.
     [att_status] = rng.choices((0, 1, 2, 3), weights=(12, 3, 35, 50))
     return {
-        "idfa": new_id(rng).upper() if att_status == 3 else _NO_ID,
+        "idfa": new_id(rng).upper() if att_status == 3 else NO_ID,
         "idfv": new_id(rng).upper(),
         "att_status": att_status,
         "limit_ad_tracking": att_status in (1, 2),
@@ -104,7 +108,7 @@ def _android_device(rng: Random) -> dict[str, object]:
     version = rng.choice(_ANDROID_VERSIONS)
     opted_out = rng.random() < 0.2
     return {
-        "gaid": _NO_ID if opted_out else new_id(rng),
+        "gaid": NO_ID if opted_out else new_id(rng),
         "app_set_id": new_id(rng),
         "limit_ad_tracking": opted_out,
         "device_brand": brand,

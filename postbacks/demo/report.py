@@ -1,21 +1,30 @@
 """The figures of a finite run, and whether they are right."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Self
 
 from postbacks.demo.expected import Expectation
 from postbacks.demo.sdk import Answer
-from postbacks.demo.summary import Outcome
+from postbacks.demo.summary import Outcome, Received
+
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run came to: figures by name (contract, section 1) and claims that must hold."""
+    """What a run came to: figures by name (contract, section 1) and claims that must hold.
+
+    `by_network` tells how many installs each network earned, and of how many it was told;
+    `differences` name what is not as it had to be.
+    """
 
     figures: Mapping[str, int | float]
+    by_network: Mapping[str, Mapping[str, int]]
     claims: Mapping[str, bool]
+    differences: tuple[str, ...]
 
     @classmethod
     def of(
@@ -23,23 +32,33 @@ class Report:
         expectation: Expectation,
         answers: Sequence[Answer],
         outcome: Outcome,
-        accepted: Mapping[str, int],
+        received: Received,
+        ways: Mapping[str, str] = MappingProxyType({}),
     ) -> Self:
-        """Put together what the simulator, the API, the database and the stand-in each counted."""
+        """Put together what the simulator, the API, the database and the stand-in each counted.
+
+        `ways` tell what happened to the players by click id, to say where something went wrong.
+        """
         figures: dict[str, int | float] = {
             "sent_events": expectation.sent_events,
             "expected_postbacks": expectation.postbacks,
             "events": sum(answer.accepted for answer in answers),
             "duplicates": sum(answer.duplicates for answer in answers),
             "rejected": sum(answer.rejected for answer in answers),
+            "clicks": outcome.clicks,
+            "impressions": outcome.impressions,
             "installs": outcome.installs,
             "attributed": outcome.attributed,
+            "attributed_truth": expectation.attributed,
+            "comebacks": outcome.comebacks,
+            "rejected_installs": outcome.rejected_installs,
+            "skan_postbacks": outcome.skan_postbacks,
             "postbacks": outcome.postbacks,
             "delivered": outcome.delivered,
             "failed": outcome.failed,
             "skipped": outcome.skipped,
-            "received_by_partner": len(accepted),
-            "received_twice": sum(times > 1 for times in accepted.values()),
+            "received_by_partner": len(received.times),
+            "received_twice": sum(times > 1 for times in received.times.values()),
             "p50_ms": outcome.p50_ms,
             "p99_ms": outcome.p99_ms,
         }
@@ -48,12 +67,30 @@ class Report:
             "The number of postbacks is the expected one": (
                 outcome.postbacks == expectation.postbacks
             ),
+            "Each rule sent as much as it had to": not any(_of_rules(expectation, outcome)),
             "Every event is accounted for": expectation.sent_events == accounted,
             "What we call delivered is what the stand-in accepted": (
-                outcome.delivered_ids == frozenset(accepted)
+                outcome.delivered_ids == frozenset(received.times)
+            ),
+            "As many installs are attributed as ads really brought": (
+                outcome.attributed == expectation.attributed
+            ),
+            "Every fraud that would have won is refused and told": (
+                outcome.rejected_installs == expectation.refused
+            ),
+            "Each copy that Apple signed counts once, and no other": (
+                outcome.skan_postbacks == expectation.skan_postbacks
+            ),
+            "Each network was told of exactly what it earned, by its own click ids": (
+                received.told == expectation.earned
             ),
         }
-        return cls(figures, claims)
+        by_network = {
+            name: {"earned": len(earned), "told": len(received.told[name])}
+            for name, earned in expectation.earned.items()
+        }
+        differences = (*_of_rules(expectation, outcome), *_of_networks(expectation, received, ways))
+        return cls(figures, by_network, claims, differences)
 
     @property
     def is_right(self) -> bool:
@@ -62,13 +99,38 @@ class Report:
 
     @property
     def table(self) -> str:
-        """Return the figures and claims for people."""
-        width = max(map(len, self.figures))
+        """Return the figures and claims for people, and where they differ."""
+        width = max(map(len, (*self.figures, *self.by_network)))
         lines = [f"  {name:<{width}}  {figure:>10,}" for name, figure in self.figures.items()]
+        lines += [
+            f"  {name:<{width}}  {it['earned']:>10,} installs earned, {it['told']:,} told"
+            for name, it in self.by_network.items()
+        ]
         lines += [f"  {'✓' if holds else '✗'} {claim}." for claim, holds in self.claims.items()]
+        lines += [f"    {difference}" for difference in self.differences]
         return "\n".join(lines)
 
     @property
     def as_json(self) -> str:
         """Return the figures for programs, in one line."""
-        return json.dumps(self.figures)
+        return json.dumps({**self.figures, "by_network": self.by_network})
+
+
+def _of_rules(expectation: Expectation, outcome: Outcome) -> Iterator[str]:
+    for name, expected in expectation.by_rule.items():
+        if (count := outcome.by_rule.get(name, 0)) != expected:
+            yield f"{name}: {count:,} postbacks, expected {expected:,}"
+
+
+def _of_networks(
+    expectation: Expectation, received: Received, ways: Mapping[str, str]
+) -> Iterator[str]:
+    for name, earned in expectation.earned.items():
+        for what, ids in (
+            ("was not told of", earned - received.told[name]),
+            ("was told by mistake of", received.told[name] - earned),
+        ):
+            if ids:
+                first = sorted(ids)[:_MOST_NAMED]
+                named = ", ".join(f"{one} ({ways.get(one, 'unknown')})" for one in first)
+                yield f"{name} {what} {len(ids):,} installs: {named}"

@@ -12,15 +12,20 @@ from django.db import OperationalError
 from tqdm import tqdm
 
 from postbacks.demo import summary
-from postbacks.demo.calls import SdkCall
 from postbacks.demo.children import DemoError, free_port, require_free
-from postbacks.demo.day import Day, fresh_day, keep_day, kept_day
+from postbacks.demo.client import RefusedError, UnreachableError
+from postbacks.demo.copies import COPIES
+from postbacks.demo.day import fresh_day, keep_day, kept_day
+from postbacks.demo.declaring import BUNDLE_IDS
 from postbacks.demo.expected import Expectation, expect
-from postbacks.demo.organization import BUNDLE_IDS, DemoOrganization
+from postbacks.demo.networks import LUMEN, DemoApp
+from postbacks.demo.organization import DemoOrganization
+from postbacks.demo.playing import DayTraffic
 from postbacks.demo.report import Report
-from postbacks.demo.rules import DEMO_RULES, DemoApp
-from postbacks.demo.sdk import Answer, SdkClient, send_day
+from postbacks.demo.rules import DEMO_RULES
+from postbacks.demo.sdk import Answer
 from postbacks.demo.services import HOST, Services
+from postbacks.demo.traffic import SimulatedDay
 from postbacks.embedded import EmbeddedServer
 
 DRIVING_FILE = "demo.json"
@@ -60,12 +65,14 @@ class Demo:
         return True
 
     def _run_once(self, demo: DemoOrganization, started: float) -> bool:
-        expectation, answers = self._send_day(demo, fresh_day(self.devices))
+        day = fresh_day(self.devices).simulated()
+        expectation, answers = self._send_day(demo, day)
         self.report = Report.of(
             expectation,
             answers,
             summary.outcome(demo.organization.pk),
-            summary.accepted_by_partner(HOST, self.services.partner_port),
+            summary.received_by_partner(HOST, self.services.partner_port),
+            day.ways,
         )
         self.say(f"{self.report.table}\nDone in {time.monotonic() - started:.1f} s.")
         return self.report.is_right
@@ -77,36 +84,27 @@ class Demo:
             self.say("Going on from the data of an earlier run (RESET=1 starts afresh).")
             return
         keep_day(self.folder, day)
-        self._send_day(demo, day)
+        self._send_day(demo, day.simulated())
         keep_day(self.folder, replace(day, sent=True))
 
-    def _send_day(self, demo: DemoOrganization, day: Day) -> tuple[Expectation, list[Answer]]:
-        calls = day.calls()
-        expectation = expect(calls, DEMO_RULES)
-        answers: list[Answer] = []
-        clients = {
-            app: SdkClient(HOST, self.services.port, key) for app, key in demo.sdk_keys.items()
-        }
-        with tqdm(
-            total=expectation.sent_events, unit=" events", desc="SDK traffic", disable=None
-        ) as bar:
-
-            def note(call: SdkCall, answer: Answer) -> None:
-                answers.append(answer)
-                bar.update(len(call.events))
-
-            send_day(clients, calls, progress=note)
-        for client in clients.values():
-            client.close()
-        self._drain(demo.organization.pk, expectation.postbacks)
+    def _send_day(
+        self, demo: DemoOrganization, day: SimulatedDay
+    ) -> tuple[Expectation, list[Answer]]:
+        expectation = expect(day.all_calls, DEMO_RULES, day.truths, COPIES)
+        traffic = DayTraffic(HOST, self.services.port, demo)
+        try:
+            answers = traffic.send(day, wait=lambda: self._drain(demo, expectation.postbacks))
+        except (RefusedError, UnreachableError) as error:
+            raise DemoError(str(error)) from None
+        self._drain(demo, expectation.postbacks)
         return expectation, answers
 
-    def _drain(self, organization_id: int, expected: int) -> None:
-        """Wait until every postback has ended."""
+    def _drain(self, demo: DemoOrganization, expected: int) -> None:
+        """Wait until everything is decided and every postback has ended."""
         deadline = time.monotonic() + _DRAIN_SECONDS
-        with tqdm(total=expected, unit=" postbacks", desc="Delivering ", disable=None) as bar:
+        with tqdm(total=expected, unit=" postbacks", desc="Delivering   ", disable=None) as bar:
             while time.monotonic() < deadline:
-                undecided, due = self._waiting(organization_id)
+                undecided, due = self._waiting(demo.organization.pk)
                 bar.n = max(bar.n, expected - due if not undecided else bar.n)
                 bar.refresh()
                 if not undecided and not due:
@@ -130,6 +128,7 @@ class Demo:
             self._write_driving(demo)
             url = self.services.partner_url
             self.say(f"  stand-in ad network: {url}  (lists what it received at {url}/received)")
+            self.say(f"  a tracking link: {self._tracking_link(demo)}")
             self.say(f"  for programs: {self.folder / DRIVING_FILE}\n")
 
     def _write_driving(self, demo: DemoOrganization) -> None:
@@ -143,11 +142,16 @@ class Demo:
             "organization": str(demo.organization.public_id),
             "app": str(demo.apps[DemoApp.IOS].public_id),
             "bundle_id": BUNDLE_IDS[DemoApp.IOS],
+            "tracking_link": self._tracking_link(demo),
         }
         fresh = self.folder / f"{DRIVING_FILE}.new"
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(driving, indent=2) + "\n")
         fresh.replace(self.folder / DRIVING_FILE)
+
+    def _tracking_link(self, demo: DemoOrganization) -> str:
+        """Return the address behind one network's ads for the iOS app."""
+        return f"{self.services.url}/c/{demo.links[LUMEN.name, DemoApp.IOS]}"
 
     def _forget_driving(self) -> None:
         (self.folder / DRIVING_FILE).unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from postbacks.demo import organization
 from postbacks.demo.children import Children, DemoError
+from postbacks.demo.frauds import ANONYMOUS_NETWORK
 from postbacks.demo.organization import DemoOrganization
 from postbacks.embedded import EmbeddedServer
 
@@ -62,7 +63,7 @@ class Services:
         self.say("Starting the stand-in ad network, the web server and the worker …")
         self._start_partner()
         demo = organization.set_up(self.partner_url)
-        environment = {"PUBLIC_URL": self.url}
+        environment = {"PUBLIC_URL": self.url, "ANONYMOUS_NETWORKS": ANONYMOUS_NETWORK}
         web = [
             sys.executable, "-m", "gunicorn", "postbacks.wsgi:application",
             f"--bind={HOST}:{self.port}", "--worker-class=gthread", "--workers=2", "--threads=8",

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from random import Random
 
 from postbacks.demo.calls import SentEvent
+from postbacks.demo.networks import DemoApp
 from postbacks.demo.players import Player, new_id
-from postbacks.demo.rules import DemoApp
+
+LIFE_CYCLE = frozenset({"install", "open"})
 
 _PRICES: Mapping[str, Mapping[str, str]] = {
     "gems_pouch": {"USD": "1.99", "EUR": "2.29", "GBP": "1.99", "JPY": "300", "BRL": "9.90"},
@@ -53,7 +55,8 @@ def live(rng: Random, player: Player, start: datetime, *, offline: timedelta) ->
             "event_name": deed.name,
             "event_time": _written(moment - offline, player),
         }
-        yield Moment(moment, SentEvent({**fields, **facts, **deed.details}))
+        evidence = player.evidence if deed.name in LIFE_CYCLE else {}
+        yield Moment(moment, SentEvent({**fields, **facts, **evidence, **deed.details}))
 
 
 def _deeds(rng: Random, player: Player) -> Iterator[_Deed]:
@@ -61,6 +64,8 @@ def _deeds(rng: Random, player: Player) -> Iterator[_Deed]:
     if rng.random() < 0.7:
         yield _Deed("install", timedelta())
     yield _Deed("open", timedelta(seconds=rng.uniform(1, 4)))
+    if rng.random() < 0.04:  # an SDK that forgot that it had said so; it is no second install
+        yield _Deed("install", timedelta(seconds=rng.uniform(5, 300)))
     yield from _first_steps(rng)
     level = 1
     for session in range(rng.choices((1, 2, 3), weights=(45, 35, 20))[0]):
@@ -96,10 +101,11 @@ def _money(rng: Random, player: Player) -> Iterator[_Deed]:
         params = {"ad_unit": "rewarded_gems", "placement": "out_of_moves"}
         yield _Deed("ad_impression", pause, {**earned, "params": params})
     if rng.random() < 0.22:
-        yield _Deed("purchase", pause, _purchase(rng, player))
+        yield _Deed("purchase", pause, purchase(rng, player))
 
 
-def _purchase(rng: Random, player: Player) -> dict[str, object]:
+def purchase(rng: Random, player: Player) -> dict[str, object]:
+    """Return the details of a purchase in the player's own money."""
     product_id, prices = rng.choice(list(_PRICES.items()))
     price = prices[player.market.currency]
     return {

@@ -2,21 +2,36 @@
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qs
 
 from django.db import connection
 
 from apps_registry.tenancy import tenant
+from postbacks.demo.network_rules import install_path
+from postbacks.demo.networks import NETWORKS, Network
 
 _COUNTS = """
 SELECT
-    (SELECT count(*) FROM install WHERE organization_id = %(o)s),
-    (SELECT count(*) FROM install WHERE organization_id = %(o)s AND attribution_type <> 'organic'),
-    count(*),
-    count(*) FILTER (WHERE status = 'delivered'),
-    count(*) FILTER (WHERE status = 'failed'),
-    count(*) FILTER (WHERE status = 'skipped')
+    (SELECT count(*) FROM install
+        WHERE organization_id = %(o)s AND kind = 'install') AS installs,
+    (SELECT count(*) FROM install WHERE organization_id = %(o)s AND kind = 'install'
+        AND attribution_type <> 'organic') AS attributed,
+    (SELECT count(*) FROM install
+        WHERE organization_id = %(o)s AND kind <> 'install') AS comebacks,
+    (SELECT count(*) FROM touchpoint
+        WHERE organization_id = %(o)s AND kind = 'click') AS clicks,
+    (SELECT count(*) FROM touchpoint
+        WHERE organization_id = %(o)s AND kind = 'impression') AS impressions,
+    (SELECT count(*) FROM event WHERE organization_id = %(o)s AND source = 'system'
+        AND event_name = 'rejected_install') AS rejected_installs,
+    (SELECT count(*) FROM event WHERE organization_id = %(o)s AND source = 'system'
+        AND event_name = 'skan_postback') AS skan_postbacks,
+    count(*) AS postbacks,
+    count(*) FILTER (WHERE status = 'delivered') AS delivered,
+    count(*) FILTER (WHERE status = 'failed') AS failed,
+    count(*) FILTER (WHERE status = 'skipped') AS skipped
 FROM postback WHERE organization_id = %(o)s AND NOT test
 """
 
@@ -27,8 +42,17 @@ SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY
 FROM delivery_attempt WHERE organization_id = %s AND number = 1 AND kind <> 'test'
 """
 
+_BY_RULE = """
+SELECT rule.name, count(*) FROM postback
+JOIN callback_rule AS rule ON rule.id = postback.rule_id
+WHERE postback.organization_id = %s AND NOT test GROUP BY rule.name
+"""
+
+# A touchpoint that came late has its install looked at again; others are only when they get final.
 _WAITING = """
-SELECT (SELECT count(*) FROM undecided_event WHERE organization_id = %(o)s),
+SELECT (SELECT count(*) FROM undecided_event WHERE organization_id = %(o)s)
+       + (SELECT count(*) FROM unsettled_install
+          WHERE organization_id = %(o)s AND due_at <= now()),
        (SELECT count(*) FROM due_postback WHERE organization_id = %(o)s)
 """
 
@@ -39,6 +63,11 @@ class Outcome:
 
     installs: int
     attributed: int
+    comebacks: int
+    clicks: int
+    impressions: int
+    rejected_installs: int
+    skan_postbacks: int
     postbacks: int
     delivered: int
     failed: int
@@ -46,10 +75,22 @@ class Outcome:
     p50_ms: float
     p99_ms: float
     delivered_ids: frozenset[str]
+    by_rule: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What the stand-in accepted: how often by Idempotency-Key, and what each network was told.
+
+    A network's set holds the click ids on the path of the installs that it earned.
+    """
+
+    times: Mapping[str, int]
+    told: Mapping[str, frozenset[str]]
 
 
 def waiting(organization_id: int) -> tuple[int, int]:
-    """Return how many events are undecided and how many postbacks have not ended."""
+    """Return how many events and installs are undecided and how many postbacks have not ended."""
     with tenant(organization_id), connection.cursor() as cursor:
         cursor.execute(_WAITING, {"o": organization_id})
         undecided, due = cursor.fetchone()
@@ -60,9 +101,12 @@ def outcome(organization_id: int) -> Outcome:
     """Return what the database says."""
     with tenant(organization_id), connection.cursor() as cursor:
         cursor.execute(_COUNTS, {"o": organization_id})
-        installs, attributed, postbacks, delivered, failed, skipped = cursor.fetchone()
+        names = [column.name for column in cursor.description]
+        counts = dict(zip(names, cursor.fetchone(), strict=True))
         cursor.execute(_LATENCY, [organization_id])
         (latencies,) = cursor.fetchone()
+        cursor.execute(_BY_RULE, [organization_id])
+        by_rule = dict(cursor.fetchall())
         cursor.execute(
             "SELECT public_id FROM postback"
             " WHERE organization_id = %s AND status = 'delivered' AND NOT test",
@@ -70,17 +114,26 @@ def outcome(organization_id: int) -> Outcome:
         )
         ids = frozenset(str(public_id) for (public_id,) in cursor.fetchall())
     p50, p99 = (round(value, 1) for value in latencies or (0, 0))
-    return Outcome(
-        installs, attributed, postbacks, delivered, failed, skipped, p50, p99, delivered_ids=ids
-    )
+    return Outcome(**counts, p50_ms=p50, p99_ms=p99, delivered_ids=ids, by_rule=by_rule)
 
 
-def accepted_by_partner(host: str, port: int) -> Mapping[str, int]:
-    """Return how often the stand-in accepted each Idempotency-Key, by its own book."""
+def received_by_partner(host: str, port: int) -> Received:
+    """Return what the stand-in accepted, by its own book."""
     request = http.client.HTTPConnection(host, port, timeout=30)
     try:
         request.request("GET", "/received/keys")
-        keys: dict[str, int] = json.loads(request.getresponse().read())["keys"]
+        times: dict[str, int] = json.loads(request.getresponse().read())["keys"]
+        request.request("GET", f"/received?limit={sum(times.values())}")
+        requests = json.loads(request.getresponse().read())["requests"]
     finally:
         request.close()
-    return keys
+    return Received(times, {network.name: _told(network, requests) for network in NETWORKS})
+
+
+def _told(network: Network, requests: Iterable[Mapping[str, str]]) -> frozenset[str]:
+    """Return the click ids that a network was sent, with those that came back wrong."""
+    path = install_path(network)
+    queries = [
+        parse_qs(one["query"], keep_blank_values=True) for one in requests if one["path"] == path
+    ]
+    return frozenset(click_id for query in queries for click_id in query["click_id"])

@@ -6,62 +6,90 @@ through many days, and one seed can be lived again.
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 
-from postbacks.demo.calls import SdkCall, SentEvent
+from postbacks.demo.calls import Device, SdkCall, SentEvent
 from postbacks.demo.mishaps import Mishaps
-from postbacks.demo.players import make_player
-from postbacks.demo.rules import DemoApp
-from postbacks.demo.story import Moment, live
+from postbacks.demo.networks import DemoApp
+from postbacks.demo.newcomers import Newcomers
+from postbacks.demo.story import Moment
+from postbacks.demo.touches import Touch, Truth
+from postbacks.demo.visits import Visit
 
 DEFAULT_DEVICES = 320  # makes about 4,000 postbacks under the demo's rules
 
-_IOS_SHARE = 0.5
-_OFFLINE_SHARE = 0.08
-_LONGEST_OFFLINE_DAYS = 50.0  # events may be 58 days old
+_VISITOR_SHARE = 0.05
+_COMEBACK_SHARE = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedDay:
+    """This is what is sent for a day, in this order, and what is true of it.
+
+    First come the `touches` that networks report and the taps of `visits`, then the apps' `calls`
+    and those of the visits. When all these are dealt with come the `late` reports and the
+    `comebacks` of people who had removed the game.
+    """
+
+    touches: tuple[Touch, ...]
+    visits: tuple[Visit, ...]
+    calls: tuple[SdkCall, ...]
+    late: tuple[Touch, ...]
+    comebacks: tuple[Visit, ...]
+    truths: Mapping[Device, Truth]
+    ways: Mapping[str, str]  # what happened, by click id
+
+    @property
+    def all_calls(self) -> tuple[SdkCall, ...]:
+        """The calls of all players; a visitor's has its body only when it is sent."""
+        visits = (*self.visits, *self.comebacks)
+        return (*self.calls, *(visit.call_without_time for visit in visits))
 
 
 def simulate_day(
     *, seed: int, devices: int, now: datetime, ios_bundle: str, android_bundle: str
-) -> list[SdkCall]:
-    """Return the calls of the 24 hours before `now`, in the order in which they are sent.
+) -> SimulatedDay:
+    """Return the 24 hours before `now`, each kind in the order in which it is sent.
 
     A device's events are in the order in which it lived them, the install first; see mishaps for
     what is sent twice or wrongly. `now` must be aware.
     """
     rng = Random(seed)  # noqa: S311  # a game's day, not a secret
     bundles = {DemoApp.IOS: ios_bundle, DemoApp.ANDROID: android_bundle}
-    moments = [
-        moment
-        for _ in range(devices)
-        for moment in _one_device(rng, bundles, now)
-        if moment.sent_at <= now
-    ]
+    visitors = round(devices * _VISITOR_SHARE)
+    people = Newcomers(rng, bundles, now)
+    visits = tuple(people.visit() for _ in range(visitors))
+    lives = [people.live() for _ in range(devices - visitors)]
+    moments = [moment for life in lives for moment in life.moments if moment.sent_at <= now]
+    comebacks = tuple(people.comebacks(lives, _COMEBACK_SHARE))
     moments.sort(key=lambda moment: moment.sent_at)
     mishaps = {app: Mishaps(rng, now) for app in DemoApp}
-    return [
-        _call(rng, app, sent)
-        for app, batch in _batches(rng, moments)
-        for sent in mishaps[app].strike(batch)
-    ]
+    return SimulatedDay(
+        touches=_in_order(touch for life in lives for touch in life.journey.touches),
+        visits=visits,
+        calls=tuple(
+            _call(rng, app, sent)
+            for app, batch in _batches(rng, moments)
+            for sent in mishaps[app].strike(batch)
+        ),
+        late=_in_order(touch for life in lives for touch in life.journey.late),
+        comebacks=comebacks,
+        truths={
+            **{life.device: life.journey.truth for life in lives},
+            **{visit.device: visit.truth for visit in (*visits, *comebacks)},
+        },
+        ways={
+            **{touch.click_id: life.way for life in lives for touch in life.journey.all_touches},
+            **{visit.click.click_id: "visited" for visit in visits if visit.click},
+        },
+    )
 
 
-def _one_device(rng: Random, bundles: dict[DemoApp, str], now: datetime) -> Iterator[Moment]:
-    app = DemoApp.IOS if rng.random() < _IOS_SHARE else DemoApp.ANDROID
-    player = make_player(rng, app, bundles[app])
-    start = now - timedelta(hours=rng.triangular(0.1, 24, 6))
-    return live(rng, player, start, offline=_time_offline(rng))
-
-
-def _time_offline(rng: Random) -> timedelta:
-    """Return how late a device reports: most at once, some after a flight, some after weeks."""
-    if rng.random() >= _OFFLINE_SHARE:
-        return timedelta()
-    if rng.random() < 0.6:
-        return timedelta(hours=rng.uniform(2, 36))
-    return timedelta(days=rng.uniform(2, _LONGEST_OFFLINE_DAYS))
+def _in_order(touches: Iterable[Touch]) -> tuple[Touch, ...]:
+    return tuple(sorted(touches, key=lambda touch: touch.at))
 
 
 def _batches(rng: Random, moments: Sequence[Moment]) -> Iterator[tuple[DemoApp, list[SentEvent]]]:

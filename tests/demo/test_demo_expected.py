@@ -6,9 +6,12 @@ from random import Random
 import pytest
 
 from postbacks.demo.calls import SdkCall, SentEvent
+from postbacks.demo.copies import COPIES
 from postbacks.demo.expected import Expectation, expect
-from postbacks.demo.rules import DEMO_RULES, DemoApp, DemoRule, Frequency
-from postbacks.demo.traffic import DEFAULT_DEVICES, simulate_day
+from postbacks.demo.networks import DemoApp
+from postbacks.demo.rule import DemoRule, Frequency
+from postbacks.demo.rules import DEMO_RULES
+from postbacks.demo.traffic import DEFAULT_DEVICES, SimulatedDay, simulate_day
 
 _ID = "6D92078A-8246-4BA4-AE5B-76104861E7DC"
 _ZEROS = "00000000-0000-0000-0000-000000000000"
@@ -29,7 +32,7 @@ def _call(*events: SentEvent, app: DemoApp = DemoApp.IOS) -> SdkCall:
     return SdkCall(app=app, body=b"", gzip=False, events=events)
 
 
-def _day(seed: int) -> list[SdkCall]:
+def _day(seed: int) -> SimulatedDay:
     return simulate_day(
         seed=seed,
         devices=DEFAULT_DEVICES,
@@ -41,7 +44,9 @@ def _day(seed: int) -> list[SdkCall]:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_every_day_adds_up_and_owes_between_3000_and_5000_postbacks(seed: int) -> None:
-    expected = expect(_day(seed), DEMO_RULES)
+    day = _day(seed)
+
+    expected = expect(day.all_calls, DEMO_RULES, day.truths, COPIES)
 
     assert expected.sent_events == expected.events + expected.duplicates + expected.rejected
     assert expected.installs == DEFAULT_DEVICES
@@ -49,21 +54,29 @@ def test_every_day_adds_up_and_owes_between_3000_and_5000_postbacks(seed: int) -
     assert 3000 < expected.postbacks < 5000
     assert min(expected.duplicates, expected.rejected, expected.skipped) > 0
     assert min(expected.by_rule.values()) > 0
-    assert expected.by_rule["Every event to the data warehouse"] == expected.events
+    updated = sum(truth.earned is not truth.at_first for truth in day.truths.values())
+    assert expected.by_rule["Every event to the data warehouse"] == (
+        expected.events + expected.refused + updated + expected.skan_postbacks
+    )
+    assert expected.attributed == sum(map(len, expected.earned.values()))
+    for name, click_ids in expected.earned.items():
+        assert expected.by_rule[f"Installs that {name} earned"] == len(click_ids)
     assert expected.by_rule["Install to Lumen Ads"] == expected.installs
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_order_of_processing_changes_nothing(seed: int) -> None:
-    calls = _day(seed)
+    day = _day(seed)
     shuffled = [
         SdkCall(call.app, b"", gzip=False, events=(event,))
-        for call in calls
+        for call in day.all_calls
         for event in call.events
     ]
     Random(seed).shuffle(shuffled)  # noqa: S311  # an order, not a secret
 
-    assert expect(shuffled, DEMO_RULES) == expect(calls, DEMO_RULES)
+    expected = expect(shuffled, DEMO_RULES, day.truths, COPIES)
+
+    assert expected == expect(day.all_calls, DEMO_RULES, day.truths, COPIES)
 
 
 def test_a_repetition_and_a_malformed_event_owe_nothing() -> None:
@@ -84,6 +97,7 @@ def test_a_repetition_and_a_malformed_event_owe_nothing() -> None:
         postbacks=2,
         skipped=0,
         by_rule={"all": 2},
+        earned={"Lumen Ads": frozenset(), "Tidal Reach": frozenset(), "Kitebird": frozenset()},
     )
 
 

@@ -11,8 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from postbacks.demo.calls import SdkCall, SentEvent
-from postbacks.demo.rules import DemoApp
-from postbacks.demo.sdk import Answer, RefusedError, SdkClient, UnreachableError, send_day
+from postbacks.demo.client import PatientClient, RefusedError, UnreachableError
+from postbacks.demo.networks import DemoApp
+from postbacks.demo.sdk import Answer, SdkClient, send_day
 
 _TAKEN = {"accepted": 1, "duplicates": 0, "rejected": [], "ids": ["e1"], "warnings": []}
 _HANG_UP = 0
@@ -84,7 +85,7 @@ def serving(*answers: Script) -> Iterator[Api]:
 
 
 def _client(port: int, *, patience: float = 10) -> SdkClient:
-    return SdkClient("127.0.0.1", port, "sdk-key", patience=patience)
+    return SdkClient(PatientClient("127.0.0.1", port, patience=patience), "sdk-key")
 
 
 def _call(*, events: int = 1, gzip: bool = False, app: DemoApp = DemoApp.IOS) -> SdkCall:

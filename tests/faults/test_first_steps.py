@@ -105,6 +105,10 @@ def test_a_finite_demo_counts_right_and_leaves_nothing_behind(tmp_path: Path) ->
     )
     assert figures["received_by_partner"] == figures["delivered"]
     assert figures["received_twice"] == 0
+    assert figures["attributed"] == figures["attributed_truth"] > 20
+    told = figures["by_network"].values()
+    assert sum(one["earned"] for one in told) == figures["attributed"]
+    assert all(one["earned"] == one["told"] for one in told)
     assert "Done in" in run.stdout
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from postbacks.demo.copies import COPIES
 from postbacks.demo.day import kept_day
 from postbacks.demo.expected import expect
 from postbacks.demo.rules import DEMO_RULES
@@ -54,13 +55,19 @@ def test_everything_is_delivered_after_every_process_was_killed(
     second.wait_for(lambda: "until Ctrl-C" in second.said(), seconds=240)
     day = kept_day(data_folder)
     assert day is not None
-    expected = expect(day.calls(), DEMO_RULES)
+    simulated = day.simulated()
+    expected = expect(simulated.all_calls, DEMO_RULES, simulated.truths, COPIES)
     counts = dict(query(data_folder, "SELECT status, count(*) FROM postback GROUP BY 1"))
     delivered = query(data_folder, "SELECT public_id::text FROM postback WHERE status='delivered'")
     received = accepted_keys(second)
     assert expected.postbacks > 4_000
     assert sum(int(str(count)) for count in counts.values()) == expected.postbacks
     assert "pending" not in counts
+    credited = query(
+        data_folder,
+        "SELECT count(*) FROM install WHERE kind = 'install' AND attribution_type <> 'organic'",
+    )
+    assert credited == [(expected.attributed,)]
     assert {str(public_id) for (public_id,) in delivered} == set(received)
     assert sum(times - 1 for times in received.values()) <= claimed
     assert second.stop() == 0

@@ -1,0 +1,184 @@
+"""How players come to the game: is each story possible, and is none left out?"""
+
+import hashlib
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+from itertools import chain
+from random import Random
+from urllib.parse import parse_qs
+
+import pytest
+
+from postbacks.demo import frauds, journeys
+from postbacks.demo.frauds import ANONYMOUS_NETWORK
+from postbacks.demo.networks import KITEBIRD, LUMEN, NETWORKS, TIDAL, DemoApp
+from postbacks.demo.players import NO_ID, make_player
+from postbacks.demo.scenes import Scene
+from postbacks.demo.touches import Began, Journey, TouchKind
+from postbacks.demo.traffic import SimulatedDay, simulate_day
+
+_NOW = datetime(2026, 7, 14, 18, 30, tzinfo=UTC)
+_SEEDS = (1, 7, 2026)
+
+
+def _day(seed: int) -> SimulatedDay:
+    return simulate_day(
+        seed=seed, devices=320, now=_NOW, ios_bundle="com.ios", android_bundle="com.android"
+    )
+
+
+def _scene(app: DemoApp, *, with_id: bool, seed: int = 1) -> Scene:
+    rng = Random(seed)  # noqa: S311  # a player, not a secret
+    while True:
+        player = make_player(rng, app, f"com.example.{app}")
+        scene = Scene(rng, player, _NOW - timedelta(hours=3), _NOW)
+        if with_id is (scene.advertising_id is not None):
+            return scene
+
+
+@pytest.mark.parametrize("seed", _SEEDS)
+def test_every_network_earns_installs_and_loses_others(seed: int) -> None:
+    day = _day(seed)
+
+    earned = [truth.earned for truth in day.truths.values() if truth.earned]
+    touched = Counter(touch.network for touch in chain(day.touches, day.late))
+    for network in NETWORKS:
+        assert 20 < sum(touch.network is network for touch in earned) < touched[network]
+    assert {touch.kind for touch in earned} == set(TouchKind)
+    assert sum(truth.earned is None for truth in day.truths.values()) > 80
+    assert {touch.network for truth in day.truths.values() for touch in truth.refused} == set(
+        NETWORKS
+    )
+    assert day.visits
+    assert day.late
+
+
+@pytest.mark.parametrize("seed", _SEEDS)
+def test_no_report_is_older_than_twelve_hours_or_of_the_future(seed: int) -> None:
+    day = _day(seed)
+
+    moments = [touch.at for touch in chain(day.touches, day.late)]
+    assert _NOW - timedelta(hours=11, minutes=40) < min(moments)
+    assert max(moments) <= _NOW
+
+
+@pytest.mark.parametrize("seed", _SEEDS)
+def test_click_ids_are_unique_and_only_a_repeated_report_shares_one(seed: int) -> None:
+    day = _day(seed)
+
+    reports = Counter(touch.click_id for touch in chain(day.touches, day.late))
+    assert set(reports.values()) == {1, 2}
+    ids = {touch.network: touch.click_id for touch in day.touches}
+    assert ids[LUMEN].startswith("LA.")
+    assert len(ids[TIDAL]) == 36
+    assert set("+/=") < set(ids[KITEBIRD])
+
+
+@pytest.mark.parametrize("app", list(DemoApp))
+@pytest.mark.parametrize("with_id", [True, False])
+def test_what_earns_an_install_can_be_recognized(app: DemoApp, *, with_id: bool) -> None:
+    ways = [
+        journeys.tapped, journeys.tapped_and_reported_twice, journeys.tapped_two_networks,
+        journeys.tapped_twice, journeys.tapped_then_saw_others, journeys.tapped_and_reported_late,
+        journeys.rival_reported_late,
+    ]  # fmt: skip
+    for seed in range(30):
+        scene = _scene(app, with_id=with_id, seed=seed)
+        for way in ways:
+            journey = way(scene)
+            assert _is_recognizable(journey, scene), way.__name__
+
+
+def _is_recognizable(journey: Journey, scene: Scene) -> bool:
+    """Tell whether the touch names the device's id, or the device the touch's."""
+    earned = journey.truth.earned
+    assert earned is not None
+    referrer = parse_qs(str(journey.evidence.get("install_referrer", "")))
+    shown = {journey.evidence.get("click_id"), *referrer.get("click_id", [])}
+    if earned.click_id in shown:
+        return True
+    _, value = scene.advertising_id or ("", NO_ID)
+    forms = {value.lower(), value.upper()}
+    hashes = {
+        hashlib.new(name, form.encode(), usedforsecurity=False).hexdigest()
+        for name in ("md5", "sha1")
+        for form in forms
+    }
+    return value != NO_ID and set(earned.ids.values()) <= forms | hashes
+
+
+def test_an_honest_click_comes_before_the_download_and_an_injected_one_during_it() -> None:
+    scene = _scene(DemoApp.ANDROID, with_id=True)
+
+    honest, fraud = journeys.tapped(scene), frauds.injected(scene)
+
+    begins = datetime.fromtimestamp(float(str(fraud.evidence["install_begin_time_server"])), UTC)
+    assert honest.truth.earned is not None
+    assert honest.truth.earned.at < begins
+    [refused] = fraud.truth.refused
+    assert begins < refused.at < scene.start
+
+
+def test_a_flood_is_of_one_network_and_one_id_within_an_hour() -> None:
+    refused = frauds.flooded(_scene(DemoApp.IOS, with_id=True)).truth.refused
+
+    moments = [touch.at for touch in refused]
+    assert len(refused) > 10
+    assert max(moments) - min(moments) < timedelta(hours=1)
+    assert len({(touch.network.name, *touch.ids.items()) for touch in refused}) == 1
+
+
+def test_a_data_center_has_other_addresses_than_people() -> None:
+    scene = _scene(DemoApp.IOS, with_id=True)
+
+    [refused] = frauds.from_a_data_center(scene).truth.refused
+
+    anonymous = ip_network(ANONYMOUS_NETWORK)
+    assert ip_address(refused.ip_address) in anonymous
+    assert ip_address(str(scene.player.facts["ip_address"])) not in anonymous
+
+
+def test_the_game_credits_kitebird_for_an_hour_only() -> None:
+    scene = _scene(DemoApp.IOS, with_id=True)
+
+    journey = journeys.tapped_long_ago_elsewhere(scene)
+
+    lumen, kitebird = journey.touches
+    assert journey.truth.earned is lumen
+    assert lumen.at < kitebird.at < scene.start - timedelta(hours=1)
+    assert KITEBIRD.click_window_hours == 1
+
+
+@pytest.mark.parametrize("seed", _SEEDS)
+def test_a_visitor_can_be_recognized_by_the_referrer_or_an_id(seed: int) -> None:
+    visits = _day(seed).visits
+
+    for visit in visits:
+        assert visit.click
+        assert visit.app is DemoApp.ANDROID or visit.click.ids
+        call = visit.call(_NOW, "postbacks_click=1")
+        assert [event.event_id for event in call.events] == [e.event_id for e in visit.events]
+    assert any(visit.click and not visit.click.ids for visit in visits)
+    assert any(visit.preview_id for visit in visits)
+
+
+@pytest.mark.parametrize("seed", _SEEDS)
+def test_who_comes_back_has_the_same_advertising_id_and_another_install_id(seed: int) -> None:
+    day = _day(seed)
+
+    ids: dict[object, set[str]] = {}
+    for event in (event for call in day.calls for event in call.events):
+        ids.setdefault(event.fields.get("idfa") or event.fields["gaid"], set()).add(
+            event.install_id
+        )
+    assert {visit.truth.began for visit in day.comebacks} == {
+        Began.REINSTALL,
+        Began.REATTRIBUTION,
+    }
+    for visit in day.comebacks:
+        fields = visit.events[0].fields
+        before = ids[fields.get("idfa") or fields["gaid"]]
+        assert len(before) == 1
+        assert fields["install_id"] not in before
+        assert (visit.truth.began is Began.REATTRIBUTION) is (visit.click is not None)
