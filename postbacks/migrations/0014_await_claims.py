@@ -20,7 +20,7 @@ SELECT protect_tenant_table('adservices_claim', 'SELECT');
 
 class Migration(migrations.Migration):
 
-    dependencies = [("postbacks", "0017_find_installs_by_id")]
+    dependencies = [("postbacks", "0013_remember_installs_before")]
 
     operations = [
         migrations.SeparateDatabaseAndState(

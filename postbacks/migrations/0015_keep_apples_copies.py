@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("apps_registry", "0012_claim_store_ids"),
-        ("postbacks", "0013_remember_installs_before"),
+        ("postbacks", "0014_await_claims"),
     ]
 
     operations = [
