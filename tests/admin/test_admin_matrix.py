@@ -55,6 +55,7 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
     "organizations/%(organization)s/enter/": ("POST", None),
     "apps_registry/invitation/%(pk)s/resend/": ("POST", MANAGE),
     "apps_registry/invitation/%(pk)s/revoke/": ("POST", MANAGE),
+    "apps_registry/sdkkey/from-tenjin/": ("GET", READ),
     "apps_registry/sdkkey/%(object_id)s/rotate/": ("GET", MANAGE),
     "apps_registry/trackinglink/%(object_id)s/qr.svg": ("GET", READ),
     "apps_registry/trackinglink/%(object_id)s/qr.png": ("GET", READ),
