@@ -4,6 +4,7 @@ import secrets
 import uuid
 from typing import ClassVar
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -116,6 +117,24 @@ class TrackingLink(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def plain_url(self) -> str:
+        """Return the click address without parameters: for people, posters and QR codes."""
+        return f"{settings.PUBLIC_URL}/c/{self.token}"
+
+    @property
+    def click_url(self) -> str:
+        """Return the click address as the network takes it."""
+        return self._with_parameters(self.plain_url)
+
+    @property
+    def impression_url(self) -> str:
+        """Return the impression address as the network takes it."""
+        return self._with_parameters(f"{settings.PUBLIC_URL}/i/{self.token}")
+
+    def _with_parameters(self, address: str) -> str:
+        return f"{address}?{self.parameters}" if self.parameters else address
 
     def clean(self) -> None:
         """Check where the link leads and what the network adds. Raises ValidationError."""

@@ -4,7 +4,6 @@ import io
 from dataclasses import dataclass
 
 import segno
-from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
 
 from apps_registry.models import TrackingLink
@@ -60,9 +59,9 @@ def link_page(link: TrackingLink) -> LinkPage:
     rules = CallbackRule.objects.filter(partner=partner).exclude(status=RuleStatus.ARCHIVED)
     return LinkPage(
         link=link,
-        click_url=click_url(link),
-        impression_url=impression_url(link),
-        plain_url=plain_url(link),
+        click_url=link.click_url,
+        impression_url=link.impression_url,
+        plain_url=link.plain_url,
         qr=qr_inline(link),
         parameters=explained(link.parameters),
         has_click_id=has_click_id(link.parameters),
@@ -70,21 +69,6 @@ def link_page(link: TrackingLink) -> LinkPage:
         rules=tuple(rules.order_by("name", "pk")),
         goes_nowhere=not (link.store_url or link.fallback_url or link.campaign.app.store_id),
     )
-
-
-def plain_url(link: TrackingLink) -> str:
-    """Return the click address without parameters: for people, posters and QR codes."""
-    return f"{settings.PUBLIC_URL}/c/{link.token}"
-
-
-def click_url(link: TrackingLink) -> str:
-    """Return the click address as the network takes it."""
-    return _with_parameters(plain_url(link), link)
-
-
-def impression_url(link: TrackingLink) -> str:
-    """Return the impression address as the network takes it."""
-    return _with_parameters(f"{settings.PUBLIC_URL}/i/{link.token}", link)
 
 
 def qr_inline(link: TrackingLink) -> SafeString:
@@ -103,8 +87,4 @@ def qr_file(link: TrackingLink, kind: str) -> bytes:
 
 
 def _qr(link: TrackingLink) -> segno.QRCode:
-    return segno.make_qr(plain_url(link), error="m")
-
-
-def _with_parameters(address: str, link: TrackingLink) -> str:
-    return f"{address}?{link.parameters}" if link.parameters else address
+    return segno.make_qr(link.plain_url, error="m")

@@ -18,7 +18,7 @@ from apps_registry.roles import Right
 from apps_registry.tenant_admin import ArchivingAdmin, TenantRelatedFilter
 from apps_registry.theme import TextInput
 from postbacks.admin.link_form import DestinationsField, TrackingLinkForm
-from postbacks.admin.link_page import link_page, plain_url, qr_file
+from postbacks.admin.link_page import link_page, qr_file
 from postbacks.admin.link_parameters import parameters_of_template
 from postbacks.admin.log_pages import is_id
 
@@ -39,7 +39,7 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
     list_filter = [HideArchived, ("campaign", TenantRelatedFilter)]
     search_fields = ["name", "token", "campaign__name"]
     search_help_text = "Name, campaign, or the end of the link's address"
-    in_full = {"address": plain_url}
+    in_full = {"address": lambda link: link.plain_url}
     ordering = ["campaign__name", "name"]
     fixed_fields = ("campaign",)
     fieldsets = [

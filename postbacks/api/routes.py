@@ -26,6 +26,7 @@ from postbacks.api.sdk_keys import SdkKeyViewSet
 from postbacks.api.signing_secrets import SigningSecretViewSet
 from postbacks.api.skan_postbacks import SkanPostbackViewSet
 from postbacks.api.touchpoints import ReportedTouchpoints
+from postbacks.api.tracking_links import TrackingLinkViewSet
 from postbacks.middleware import own_transactions
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -37,6 +38,7 @@ router.register("v1/partners", PartnerViewSet, "partner")
 router.register("v1/partner-templates", PartnerTemplateViewSet, "partner-template")
 router.register("v1/campaigns", CampaignViewSet, "campaign")
 router.register("v1/attribution-settings", AttributionSettingsViewSet, "attribution-settings")
+router.register("v1/tracking-links", TrackingLinkViewSet, "tracking-link")
 router.register("v1/callback-rules", RuleViewSet, "callback-rule")
 router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signing-secret")
 router.register("v1/events", EventViewSet, "event")

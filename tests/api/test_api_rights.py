@@ -28,6 +28,7 @@ RIGHTS = {
     "v1/partners": _SET_UP_ROWS,
     "v1/campaigns": _SET_UP_ROWS,
     "v1/attribution-settings": _SET_UP_ROWS,
+    "v1/tracking-links": _SET_UP_ROWS,
     "v1/callback-rules": {
         **_SET_UP_ROWS,
         "preview": READ,
@@ -163,6 +164,9 @@ def _row(tenant, path, program):
         "v1/attribution-settings": lambda: api.post("attribution-settings", {"app": app}).data[
             "id"
         ],
+        "v1/tracking-links": lambda: api.post(
+            "tracking-links", {"name": "A", "campaign": _campaign(tenant)}
+        ).data["id"],
         "v1/callback-rules": lambda: api.post("callback-rules", DRAFT).data["id"],
         "v1/organization/signing-secrets": lambda: _signing_secret(api),
         "v1/audit-log": lambda: _audit_entry(api),

@@ -91,6 +91,8 @@ def test_every_address_of_the_contract_is_described():
         "sdk-keys/{id}": {"get", "delete"},
         "sdk-keys/{id}/rotate": {"post"},
         "touchpoints": {"post"},
+        "tracking-links": {"get", "post"},
+        "tracking-links/{id}": {"get", "put", "patch", "delete"},
     }
 
 

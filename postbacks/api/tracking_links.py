@@ -1,0 +1,87 @@
+"""Tracking links: the addresses behind a campaign's ads."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
+
+from apps_registry.models import App, Campaign, Partner, TrackingLink
+from apps_registry.models.tracking_links import DESTINATION
+from apps_registry.roles import Right
+from postbacks.api.base import RegistryViewSet
+from postbacks.api.fields import IdFilter, PublicId
+from postbacks.api.query import ArchivePage
+from postbacks.api.strict import RowSerializer
+
+
+class TrackingLinkSerializer(RowSerializer):
+    """A tracking link with the two addresses that the network gets."""
+
+    campaign = PublicId(Campaign)
+    allowed_destinations = serializers.ListField(
+        child=serializers.CharField(max_length=255, validators=[DESTINATION]),
+        required=False,
+        help_text="Schemes and hosts that deep_link and fallback in the address may lead to.",
+    )
+    click_url = serializers.CharField(
+        read_only=True, help_text="The click address with the network's parameters."
+    )
+    impression_url = serializers.CharField(read_only=True, help_text="The same for impressions.")
+
+    class Meta:
+        model = TrackingLink
+        fields = (
+            "id", "name", "campaign", "token", "click_url", "impression_url", "parameters",
+            "store_url", "fallback_url", "deep_link", "allowed_destinations", "status",
+            "created_at",
+        )  # fmt: skip
+        read_only_fields = ("token", "status")
+
+    def validate_campaign(self, campaign: Campaign) -> Campaign:
+        """Keep the campaign of a link that is saved: installs are credited to it."""
+        if isinstance(self.instance, TrackingLink) and campaign != self.instance.campaign:
+            raise serializers.ValidationError("A link's campaign stays as it is; make a new link.")
+        return campaign
+
+    def write(self, row: Any) -> None:
+        """Store the link if it leads where a link may lead."""
+        try:
+            row.clean()
+        except ValidationError as error:
+            raise serializers.ValidationError(error.message_dict) from None
+        row.save()
+
+
+class TrackingLinkPage(ArchivePage):
+    """Filters of tracking links."""
+
+    app = IdFilter(App)
+    partner = IdFilter(Partner)
+    campaign = IdFilter(Campaign)
+    name = serializers.CharField(required=False)
+    token = serializers.CharField(required=False)
+    lookups = {
+        "app": "campaign__app_id",
+        "partner": "campaign__partner_id",
+        "campaign": "campaign_id",
+    }
+
+
+class TrackingLinkViewSet(RegistryViewSet):
+    """The click and impression addresses of campaigns."""
+
+    model = TrackingLink
+    serializer_class = TrackingLinkSerializer
+    queries = {"list": TrackingLinkPage}
+    rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "create": Right.SET_UP,
+        "update": Right.SET_UP,
+        "partial_update": Right.SET_UP,
+        "destroy": Right.SET_UP,
+    }
+
+    def get_queryset(self) -> Any:
+        """Return links with their campaigns."""
+        return super().get_queryset().select_related("campaign")

@@ -1,0 +1,73 @@
+"""Tracking links: made, read, changed and archived by programs."""
+
+import pytest
+
+from apps_registry.tenancy import tenant
+from tests import make
+from tests.api.calling import owner_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _campaign(of: make.Tenant) -> str:
+    with tenant(of.organization.pk):
+        return str(make.make_campaign(of.app, make.make_partner()).public_id)
+
+
+def test_a_link_goes_through_its_life(settings) -> None:
+    settings.PUBLIC_URL = "https://go.example.com"
+    gem = make.make_tenant()
+    api = owner_of(gem)
+    wanted = {"name": "Video", "campaign": _campaign(gem), "parameters": "click_id={clickid}"}
+
+    made = api.post("tracking-links", wanted)
+    twice = api.post("tracking-links", wanted)
+    address = f"tracking-links/{made.data['id']}"
+    moved = api.patch(address, {"campaign": _campaign(gem)})
+    renamed = api.patch(address, {"name": "Video 15 s", "deep_link": "gem://shop"})
+    gone = api.delete(address)
+
+    assert made.status == 201
+    token = made.data["token"]
+    assert made.data["click_url"] == f"https://go.example.com/c/{token}?click_id={{clickid}}"
+    assert made.data["impression_url"] == f"https://go.example.com/i/{token}?click_id={{clickid}}"
+    assert (twice.status, twice.pointers()) == (400, ["/name"])
+    assert (moved.status, moved.pointers()) == (400, ["/campaign"])
+    assert (renamed.status, renamed.data["deep_link"]) == (200, "gem://shop")
+    assert renamed.data["token"] == token
+    assert gone.status == 204
+    assert api.rows("tracking-links") == []
+    assert [row["id"] for row in api.rows("tracking-links", status="archived")] == [made.data["id"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"deep_link": "javascript:alert(1)"}, "/deep_link"),
+        ({"allowed_destinations": ["data://x"]}, "/allowed_destinations"),
+        ({"store_url": "ftp://example.com/app"}, "/store_url"),
+        ({"parameters": "a={{idfa}}"}, "/parameters"),
+        ({"token": "chosen-by-me"}, "/token"),
+    ],
+)
+def test_a_link_that_leads_astray_is_refused(fields: dict[str, object], pointer: str) -> None:
+    gem = make.make_tenant()
+
+    answer = owner_of(gem).post(
+        "tracking-links", {"name": "A", "campaign": _campaign(gem), **fields}
+    )
+
+    assert answer.status == 400
+    assert answer.pointers() == [pointer]
+
+
+def test_links_are_filtered_by_what_they_belong_to() -> None:
+    gem = make.make_tenant()
+    api = owner_of(gem)
+    one, other = _campaign(gem), _campaign(gem)
+    first = api.post("tracking-links", {"name": "A", "campaign": one}).data
+    api.post("tracking-links", {"name": "B", "campaign": other})
+
+    assert [row["id"] for row in api.rows("tracking-links", campaign=one)] == [first["id"]]
+    assert [row["id"] for row in api.rows("tracking-links", token=first["token"])] == [first["id"]]
+    assert len(api.rows("tracking-links", app=str(gem.app.public_id))) == 2
