@@ -48,3 +48,17 @@ def first_tenjin_call(public_url: str, bundle_id: str, platform: str) -> str:
     lines = [f"curl {public_url}/v0/event -u YOUR_SDK_KEY:"]
     lines += [f"-d {name}={value}" for name, value in parameters.items()]
     return " \\\n  ".join(lines)
+
+
+def signed_click(public_url: str, kid: str, secret: str) -> str:
+    """Return the program that signs a link; it needs nothing but Python."""
+    return (
+        "import hashlib, hmac, time\n"
+        "from urllib.parse import quote\n"
+        f'secret, host, path = "{secret}", "{public_url}", "/c/YOUR_TOKEN"\n'
+        f'params = {{"click_id": "abc", "kid": "{kid}", "exp": str(int(time.time()) + 86400)}}\n'
+        "query = \"&\".join(f\"{quote(n, safe='')}={quote(v, safe='')}\" "
+        "for n, v in sorted(params.items()))\n"
+        'sig = hmac.new(secret.encode(), f"{path}?{query}".encode(), hashlib.sha256).hexdigest()\n'
+        'print(f"{host}{path}?{query}&sig={sig}")'
+    )

@@ -136,9 +136,10 @@ def ask_about_one(sender: Sender, url: str) -> bool:
 
 def _finish(asked: _Asked, event: StoredEvent | None = None, claim: Claim | None = None) -> None:
     with transaction.atomic():
-        if event is not None and claim is not None and asked.partner_id is not None:
+        # Gone is what was forgotten meanwhile: then Apple's answer is nobody's any more.
+        is_ours = bool(statements.run(_FINISH, {"install": asked.install_id}))
+        if is_ours and event is not None and claim is not None and asked.partner_id is not None:
             record_touchpoints([_touchpoint(asked, asked.partner_id, event, claim)])
-        statements.run(_FINISH, {"install": asked.install_id})
 
 
 def _touchpoint(asked: _Asked, partner_id: int, event: StoredEvent, claim: Claim) -> NewTouchpoint:

@@ -107,6 +107,7 @@ UNFOLD = {
                     _page("SDK keys", "key", "apps_registry.sdkkey"),
                     _page("API tokens", "token", "apps_registry.apitoken"),
                     _page("Signing secrets", "signature", "apps_registry.signingsecret"),
+                    _page("Click signing keys", "ads_click", "apps_registry.clicksigningkey"),
                     _page("Audit log", "history", "apps_registry.auditentry"),
                     {
                         "title": "Settings",

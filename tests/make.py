@@ -14,6 +14,7 @@ from apps_registry.models import (
     App,
     BundleId,
     Campaign,
+    ClickSigningKey,
     Invitation,
     Membership,
     Organization,
@@ -22,6 +23,7 @@ from apps_registry.models import (
     TrackingLink,
     User,
 )
+from apps_registry.models.click_signing import new_secret
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules import save_rule
@@ -114,6 +116,13 @@ def make_link(campaign: Campaign, **fields: object) -> TrackingLink:
     return TrackingLink.objects.create(
         **{"name": f"Link {next(_numbers)}", "campaign": campaign, **fields}
     )
+
+
+def make_click_key(partner: Partner, secret: str = "") -> ClickSigningKey:
+    key = ClickSigningKey(partner=partner)
+    key.seal(secret or new_secret())
+    key.save()
+    return key
 
 
 def make_rule(url: str = "https://ads.example.com/postback", **fields: object) -> CallbackRule:

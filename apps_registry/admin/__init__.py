@@ -2,6 +2,7 @@
 
 from apps_registry.admin.api_tokens import ApiTokenAdmin
 from apps_registry.admin.apps import AppAdmin, BundleIdAdmin
+from apps_registry.admin.click_signing import ClickSigningKeyAdmin
 from apps_registry.admin.invitations import InvitationAdmin
 from apps_registry.admin.members import MembershipAdmin
 from apps_registry.admin.organizations import OrganizationAdmin
@@ -13,6 +14,7 @@ __all__ = [
     "ApiTokenAdmin",
     "AppAdmin",
     "BundleIdAdmin",
+    "ClickSigningKeyAdmin",
     "InvitationAdmin",
     "MembershipAdmin",
     "OrganizationAdmin",

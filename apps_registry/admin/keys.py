@@ -36,13 +36,14 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
 
     only_save = True
     kind_of_key: str
+    kept: ClassVar[str] = "we keep a hash, not the secret itself"
     what_now: ClassVar[str]  # the sentence above the first command to run with a new key
     right_to_add = Right.MANAGE
     right_to_change = Right.MANAGE
     actions = ["revoke"]
     ordering = ["-created_at"]
-    facts = ("prefix", "state", "created", "last_used")
-    readonly_fields = facts
+    facts: ClassVar[tuple[str, ...]] = ("prefix", "state", "created", "last_used")
+    readonly_fields: ClassVar[tuple[str, ...]] = facts
 
     def first_call(self, key: Any, secret: str) -> str:
         """Return the command that tries a new key out."""
@@ -100,6 +101,7 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
             "title": f"Copy the new {self.opts.verbose_name} now",
             "opts": self.opts,
             "secret": secret,
+            "kept": self.kept,
             "what_now": self.what_now,
             "first_call": self.first_call(key, secret),
         }

@@ -107,7 +107,7 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
         (
             None,
             {
-                "fields": ["name", "allowed_hosts", "skadnetwork_ids"],
+                "fields": ["name", "allowed_hosts", "skadnetwork_ids", "click_signing"],
                 "description": "Callback rules send their postbacks to a partner, and may use its "
                 "credentials.",
             },

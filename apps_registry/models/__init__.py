@@ -4,6 +4,7 @@ from apps_registry.models.apps import App, BundleId, Platform, SdkKey
 from apps_registry.models.attribution_settings import AttributionSettings, ReinstallEvents
 from apps_registry.models.audit import AuditEntry
 from apps_registry.models.campaigns import Campaign
+from apps_registry.models.click_signing import ClickSigningKey
 from apps_registry.models.conversions import ConversionMeaning
 from apps_registry.models.invitations import Invitation
 from apps_registry.models.organizations import Membership, Organization, User
@@ -21,6 +22,7 @@ __all__ = [
     "BundleId",
     "Campaign",
     "ClaimState",
+    "ClickSigningKey",
     "ConversionMeaning",
     "Invitation",
     "Membership",

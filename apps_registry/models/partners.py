@@ -27,6 +27,14 @@ CREDENTIAL_NAME = RegexValidator(
 )
 
 
+class ClickSigning(models.TextChoices):
+    """What becomes of a partner's clicks that are not signed, or wrongly."""
+
+    OFF = "off", "Off: signatures are not looked at"
+    REPORT = "report", "Report: each click says whether its signature holds"
+    ENFORCE = "enforce", "Enforce: without a valid signature a click earns nothing"
+
+
 class Partner(TenantModel):
     """An ad network, MMP, analytics tool or own server."""
 
@@ -56,6 +64,16 @@ class Partner(TenantModel):
             "4fzdc2evr5.skadnetwork. The ending .adattributionkit means the same."
         ),
     )
+    click_signing = models.CharField(
+        "signed clicks",
+        max_length=16,
+        choices=ClickSigning.choices,
+        default=ClickSigning.OFF,
+        help_text=(
+            "Whether this partner's clicks must be signed with one of its click signing keys, for "
+            "example Report for the first week, then Enforce."
+        ),
+    )
     template = models.CharField(
         "made from",
         max_length=64,
@@ -68,7 +86,7 @@ class Partner(TenantModel):
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
 
-    audited = ("name", "template", "allowed_hosts", "skadnetwork_ids", "status")
+    audited = ("name", "template", "allowed_hosts", "skadnetwork_ids", "click_signing", "status")
 
     class Meta(TenantModel.Meta):
         db_table = "partner"

@@ -88,8 +88,8 @@ class PartnerSerializer(RowSerializer):
     class Meta:
         model = Partner
         fields = (
-            "id", "name", "template", "allowed_hosts", "skadnetwork_ids", "credentials",
-            "missing_credentials", "status", "created_at",
+            "id", "name", "template", "allowed_hosts", "skadnetwork_ids", "click_signing",
+            "credentials", "missing_credentials", "status", "created_at",
         )  # fmt: skip
         read_only_fields = ("status",)
 

@@ -10,6 +10,7 @@ from postbacks.api.api_tokens import ApiTokenViewSet
 from postbacks.api.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.attribution_settings import AttributionSettingsViewSet
 from postbacks.api.audit_log import AuditLogViewSet
+from postbacks.api.click_signing_keys import ClickSigningKeyViewSet
 from postbacks.api.events import EventViewSet
 from postbacks.api.forgetting import ForgetDevice
 from postbacks.api.installs import InstallViewSet
@@ -38,6 +39,7 @@ router.register("v1/partners", PartnerViewSet, "partner")
 router.register("v1/partner-templates", PartnerTemplateViewSet, "partner-template")
 router.register("v1/campaigns", CampaignViewSet, "campaign")
 router.register("v1/attribution-settings", AttributionSettingsViewSet, "attribution-settings")
+router.register("v1/click-signing-keys", ClickSigningKeyViewSet, "click-signing-key")
 router.register("v1/tracking-links", TrackingLinkViewSet, "tracking-link")
 router.register("v1/callback-rules", RuleViewSet, "callback-rule")
 router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signing-secret")

@@ -12,7 +12,7 @@ from apps_registry.client_address import client_address
 from apps_registry.tenancy import tenant
 from postbacks.api.problems import problem
 from postbacks.api.throttling import TooFast, hold_unknown
-from postbacks.intake.links import known_links, recording
+from postbacks.intake.links import click_keys, known_links, recording
 from postbacks.intake.links.destinations import destination
 from postbacks.intake.links.devices import read_device
 from postbacks.intake.links.known_links import KnownLink
@@ -52,19 +52,21 @@ def _answer(request: HttpRequest, token: str, kind: str, lead: Lead) -> HttpResp
         organization_id, link_id = known_links.owner_of(token)
     except known_links.UnknownTokenError:
         return _unknown(address)
-    parameters = read_query(_query(request))
+    query = _query(request)
+    parameters = read_query(query)
     with tenant(organization_id):
         link = KnownLink.load(organization_id, link_id)
         if link is None:
             return _not_in_use()
         if is_preview(request.method, request.META):
             return lead(link, parameters, _visitor(request, address), "")
+        signature = click_keys.check(link, request.path, query)
         if parameters.from_server:
-            return _answer_server(link, kind, parameters)
+            return _answer_server(link, kind, parameters, signature)
         visitor = _visitor(request, address)
         if is_bot(visitor.user_agent):
             return lead(link, parameters, visitor, "")
-        recorded = recording.record_visit(link, kind, parameters, visitor)
+        recorded = recording.record_visit(link, kind, parameters, visitor, signature)
     return lead(link, parameters, visitor, str(recorded.id))
 
 
@@ -84,19 +86,22 @@ def _pixel(_: KnownLink, __: LinkParameters, ___: Visitor, ____: str) -> HttpRes
     return HttpResponse(_PIXEL, content_type="image/gif", headers=_HEADERS)
 
 
-def _answer_server(link: KnownLink, kind: str, parameters: LinkParameters) -> HttpResponse:
+def _answer_server(
+    link: KnownLink, kind: str, parameters: LinkParameters, signature: str
+) -> HttpResponse:
     try:
-        recorded = recording.record_report(link, kind, parameters)
+        recorded = recording.record_report(link, kind, parameters, signature)
     except TouchpointRefusedError as error:
         return problem(400, str(error), headers=_HEADERS)
-    return _json(kind, recorded)
+    return _json(kind, recorded, signature)
 
 
-def _json(kind: str, recorded: Recorded) -> HttpResponse:
+def _json(kind: str, recorded: Recorded, signature: str) -> HttpResponse:
     content = {
         "touchpoint_id": str(recorded.id),
         f"{kind}_id": str(recorded.id),
         "duplicate": not recorded.is_new,
+        **({"signature": signature} if signature else {}),
     }
     return HttpResponse(
         msgspec.json.encode(content), content_type="application/json", headers=_HEADERS

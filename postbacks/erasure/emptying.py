@@ -176,6 +176,7 @@ def empty_installs(device: Device, name: str, stand_in: str) -> Counts:
             return Counter()
         values = {**device.place, "ids": installs, "stand_in": stand_in}
         run("DELETE FROM unsettled_install WHERE install_id = ANY(%(ids)s)", values)
+        run("DELETE FROM adservices_claim WHERE install_id = ANY(%(ids)s)", values)
         run("DELETE FROM install_key WHERE install_id = ANY(%(ids)s)", values)
         kept = {"facts": list(_KEPT_OF_FACTS), "candidates": list(_KEPT_OF_CANDIDATES)}
         attributions = run(_EMPTY_ATTRIBUTIONS, {**values, **kept})

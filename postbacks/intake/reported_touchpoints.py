@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from apps_registry.models.partners import ClickSigning
 from apps_registry.tenancy import tenant
 from postbacks.intake.body import read_events
 from postbacks.intake.checking import Reporter
 from postbacks.intake.faults import Fault
+from postbacks.intake.links import signatures
 from postbacks.intake.links.known_links import KnownLink, named_campaigns, named_links
 from postbacks.intake.links.reading import (
     LONGEST_NAME,
@@ -222,8 +224,15 @@ def _new(it: CheckedTouchpoint, link: KnownLink | None, reporter: Reporter) -> N
     )
     return new_touchpoint(
         link, it.kind, it.parameters, visitor, TouchpointSource.SERVER,
-        occurred_at=it.occurred_at, once=it.once,
+        occurred_at=it.occurred_at, once=it.once, signature=_signature(link, reporter),
     )  # fmt: skip
+
+
+def _signature(link: KnownLink, reporter: Reporter) -> str:
+    """Say who reports: a server's key is a proof, a key inside an app is public."""
+    if link.click_signing == ClickSigning.OFF:
+        return ""
+    return signatures.VALID if reporter.is_server else signatures.MISSING
 
 
 def _escaped(name: str) -> str:

@@ -26,6 +26,7 @@ PAGES: dict[str, tuple[Right | None, Right | None, Right | None, dict[str, Right
     "apps_registry.AuditEntry": (None, None, None, {}),
     "apps_registry.BundleId": (SET_UP, SET_UP, SET_UP, {}),
     "apps_registry.Campaign": (SET_UP, SET_UP, None, {"archive": SET_UP}),
+    "apps_registry.ClickSigningKey": (MANAGE, MANAGE, None, {"revoke": MANAGE}),
     "apps_registry.Invitation": (MANAGE, None, None, {"send_again": MANAGE, "take_back": MANAGE}),
     "apps_registry.Membership": (None, MANAGE, MANAGE, {}),
     "apps_registry.Organization": (None, MANAGE, None, {}),

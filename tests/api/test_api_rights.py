@@ -48,6 +48,12 @@ RIGHTS = {
         "destroy": MANAGE,
         "rotate": MANAGE,
     },
+    "v1/click-signing-keys": {
+        "list": READ,
+        "retrieve": READ,
+        "create": MANAGE,
+        "destroy": MANAGE,
+    },
     "v1/api-tokens": {"list": READ, "retrieve": READ, "create": READ, "destroy": READ},
     "v1/partner-templates": {"list": READ, "retrieve": READ},
     "v1/organization/signing-secrets": {"list": READ, "retrieve": READ, "rotate": MANAGE},
@@ -164,6 +170,7 @@ def _row(tenant, path, program):
         "v1/attribution-settings": lambda: api.post("attribution-settings", {"app": app}).data[
             "id"
         ],
+        "v1/click-signing-keys": lambda: _click_key(tenant),
         "v1/tracking-links": lambda: api.post(
             "tracking-links", {"name": "A", "campaign": _campaign(tenant)}
         ).data["id"],
@@ -193,6 +200,11 @@ def _member(tenant):
 def _campaign(tenant):
     with tenant_of(tenant.organization.pk):
         return str(make.make_campaign(tenant.app, make.make_partner()).public_id)
+
+
+def _click_key(tenant):
+    with tenant_of(tenant.organization.pk):
+        return str(make.make_click_key(make.make_partner()).public_id)
 
 
 def _install(tenant):

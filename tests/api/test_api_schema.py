@@ -59,6 +59,8 @@ def test_every_address_of_the_contract_is_described():
         "callback-rules/{id}/versions/{number}": {"get"},
         "callback-rules/{id}/versions/{number}/restore": {"post"},
         "campaigns": {"get", "post"},
+        "click-signing-keys": {"get", "post"},
+        "click-signing-keys/{id}": {"get", "delete"},
         "campaigns/{id}": {"get", "put", "patch", "delete"},
         "events": {"get", "post"},
         "events/{event_id}": {"get"},

@@ -13,6 +13,7 @@ from apps_registry.tenancy import TenantModel, tenant
 from postbacks import recognition, roles
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.models import (
+    AdServicesClaim,
     AttemptKind,
     Attribution,
     CallbackRule,
@@ -54,7 +55,7 @@ _BY_WHICH_IT_IS_FOUND = {
 LOGS: tuple[type[TenantModel], ...] = (
     Event, EventKey, UndecidedEvent, DecisionFailure, Install, InstallKey, UnsettledInstall,
     Attribution, Touchpoint, TouchpointKey, TouchpointSeen, RuleDevice, Postback, DeliveryAttempt,
-    DuePostback,
+    DuePostback, AdServicesClaim,
 )  # fmt: skip
 
 
@@ -195,6 +196,7 @@ def _install(scene: Scene, person: Person, touch: object) -> Install:
         key = recognition.key(scene.app.pk, name)
         InstallKey.objects.create(app=scene.app, key=key, install=install, lasting=True)
     UnsettledInstall.objects.create(install=install, due_at=now, final_at=now)
+    AdServicesClaim.objects.create(install=install, due_at=now, ends_at=now)
     RuleDevice.objects.create(rule=scene.rule, device=f"{scene.app.pk}:{install.device}")
     return install
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 DECLARED = {
     "api_token", "app", "attribution_settings", "audit_entry", "bundle_id", "callback_rule",
     "callback_rule_version", "campaign", "conversion_meaning", "partner", "partner_credential",
-    "rule_pace", "sdk_key", "signing_secret", "store_claim", "tracking_link",
+    "rule_pace", "sdk_key", "signing_secret", "store_claim", "tracking_link", "click_signing_key",
     "skan_postback",  # of Apple's copies nobody knows whose device they tell of
 }  # fmt: skip
 OWN = {"erasure_request", "erasure_trace", "erasure_tombstone", "tombstone_key"}
@@ -94,7 +94,10 @@ def test_nothing_of_a_forgotten_device_is_left(
     assert life.rows_with(gone.mark) == set()
     assert life.rows_with(gone.gaid) == set()
     assert life.image(scene, stays) == other_before
-    queues = {"undecided_event", "decision_failure", "due_postback", "unsettled_install"}
+    queues = {
+        "undecided_event", "decision_failure", "due_postback", "unsettled_install",
+        "adservices_claim",
+    }  # fmt: skip
     for table, count in life.counts(scene).items():
         keys = {"install_key", "touchpoint_key"}
         assert (count < counts_before[table]) == (table in queues | keys), table

@@ -92,6 +92,7 @@ def live_through(name: str) -> Story:
             rule = make.make_rule(app=made.app, partner=partner)
             _live(made.app, rule)
             _advertise(made.app, link)
+            make.make_click_key(partner)
             _hear_of_apple(made.app, partner)
         make.make_invitation(made.organization)
         make.make_second_factor(made.owner)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Self
 from uuid import UUID
 
+from apps_registry.models.partners import ClickSigning
 from postbacks import statements
 
 _FIND = "SELECT organization_id, id FROM find_tracking_link(%(token)s)"
@@ -19,7 +20,8 @@ SELECT campaign.organization_id, link.id, link.public_id, coalesce(link.token, '
        campaign.id, campaign.public_id, campaign.name, partner.id, partner.name,
        app.id, app.platform, app.store_id,
        coalesce((SELECT min(identifier) FROM bundle_id
-                 WHERE organization_id = app.organization_id AND app_id = app.id), '')
+                 WHERE organization_id = app.organization_id AND app_id = app.id), ''),
+       partner.click_signing
 """
 _PROMOTED = """
 JOIN organization ON organization.id = campaign.organization_id AND organization.removed_at IS NULL
@@ -68,6 +70,7 @@ class KnownLink:
     platform: str
     store_id: str
     bundle_id: str
+    click_signing: str = ClickSigning.OFF
 
     @property
     def package(self) -> str:

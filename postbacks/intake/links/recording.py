@@ -4,9 +4,11 @@ import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from apps_registry.models.partners import ClickSigning
 from postbacks import recognition
 from postbacks.anonymous import is_anonymous
 from postbacks.intake.countries import country_of
+from postbacks.intake.links import signatures
 from postbacks.intake.links.destinations import Places, deep_link
 from postbacks.intake.links.devices import read_device
 from postbacks.intake.links.known_links import KnownLink
@@ -19,6 +21,7 @@ OLDEST = timedelta(days=30)
 STALE = timedelta(hours=12)
 STALE_TOUCHPOINT = "stale_touchpoint"
 ANONYMOUS = "anonymous_traffic"
+INCORRECT_SIGNATURE = "incorrect_signature"
 MAX_USER_AGENT = 1_024
 MAX_CLICK_ID = 1_024
 
@@ -51,16 +54,19 @@ def places_of(link: KnownLink) -> Places:
 
 
 def record_visit(
-    link: KnownLink, kind: str, parameters: LinkParameters, visitor: Visitor
+    link: KnownLink, kind: str, parameters: LinkParameters, visitor: Visitor, signature: str = ""
 ) -> Recorded:
     """Record a person's click or impression, in the transaction of the link's organization."""
     touchpoint = new_touchpoint(
-        link, kind, parameters, visitor, TouchpointSource.LINK, occurred_at=datetime.now(UTC)
-    )
+        link, kind, parameters, visitor, TouchpointSource.LINK, occurred_at=datetime.now(UTC),
+        signature=signature,
+    )  # fmt: skip
     return record_touchpoints([touchpoint])[0]
 
 
-def record_report(link: KnownLink, kind: str, parameters: LinkParameters) -> Recorded:
+def record_report(
+    link: KnownLink, kind: str, parameters: LinkParameters, signature: str = ""
+) -> Recorded:
     """Record what a network's server reports: nothing of its own request is the device's.
 
     Raises TouchpointRefusedError.
@@ -76,8 +82,9 @@ def record_report(link: KnownLink, kind: str, parameters: LinkParameters) -> Rec
     visitor = Visitor(address, agent, parameters.get("language"))
     occurred_at = checked_moment(told) if told else datetime.now(UTC)
     touchpoint = new_touchpoint(
-        link, kind, parameters, visitor, TouchpointSource.SERVER, occurred_at=occurred_at
-    )
+        link, kind, parameters, visitor, TouchpointSource.SERVER, occurred_at=occurred_at,
+        signature=signature,
+    )  # fmt: skip
     return record_touchpoints([touchpoint])[0]
 
 
@@ -107,6 +114,7 @@ def new_touchpoint(
     *,
     occurred_at: datetime,
     once: str = "",
+    signature: str = "",
 ) -> NewTouchpoint:
     """Return a touchpoint as it is recorded; `once` is the id of one without a click id."""
     agent = clean(visitor.user_agent)[:MAX_USER_AGENT]
@@ -134,7 +142,8 @@ def new_touchpoint(
         language=device.language or parameters.get("language", most=32),
         country=country_of(address) or "",
         params=_params(link, parameters),
-        refused=_refusal(address, occurred_at),
+        signature=signature,
+        refused=_refusal(link, signature, address, occurred_at),
     )
 
 
@@ -145,8 +154,10 @@ def _address(text: str | None) -> str:
         return ""
 
 
-def _refusal(address: str, occurred_at: datetime) -> str:
+def _refusal(link: KnownLink, signature: str, address: str, occurred_at: datetime) -> str:
     """Return why a touchpoint can earn nothing; empty if nothing speaks against it."""
+    if link.click_signing == ClickSigning.ENFORCE and signature not in {"", signatures.VALID}:
+        return INCORRECT_SIGNATURE
     if is_anonymous(address):
         return ANONYMOUS
     return STALE_TOUCHPOINT if datetime.now(UTC) - occurred_at > STALE else ""

@@ -1,0 +1,71 @@
+"""The pages of the keys with which partners sign clicks: made, shown once, revoked."""
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from apps_registry.admin.keys import KeyAdmin
+from apps_registry.first_calls import signed_click
+from apps_registry.models import ClickSigningKey
+from apps_registry.models.click_signing import new_secret
+from apps_registry.tenant_admin import TenantRelatedFilter
+from apps_registry.theme import Tone, badge
+
+
+@admin.register(ClickSigningKey)
+class ClickSigningKeyAdmin(KeyAdmin):
+    """Keys with which partners sign clicks."""
+
+    nothing_yet = (
+        "Add a key for a partner that can sign its clicks, give it both, then set the partner's "
+        "signed clicks to Report."
+    )
+    kept = "we keep it encrypted, to check signatures with"
+    what_now = "Give the network the key, its ID and this example, which signs a link of yours."
+    list_display = ["kid", "partner", "state", "created"]
+    list_select_related = ["partner"]
+    list_filter = [("partner", TenantRelatedFilter)]
+    fixed_fields = ("partner",)
+    search_fields = ["kid", "partner__name"]
+    search_help_text = "Key ID or partner"
+    facts = ("kid", "state", "created")
+    readonly_fields = facts
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["partner"],
+                "description": "A network that signs its clicks can't be impersonated. The key is "
+                "shown once, right after you save. Two can be in use while they are changed.",
+            },
+        )
+    ]
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool
+    ) -> None:
+        """Seal a new key's secret, which exists until the answer is sent and nowhere else."""
+        if not change:
+            secret = new_secret()
+            obj.seal(secret)
+            request.fresh_secret = secret  # type: ignore[attr-defined]  # for response_add
+        super(KeyAdmin, self).save_model(request, obj, form, change)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Answer no questions about a secret from the address bar."""
+        return not lookup.startswith("sealed") and super().lookup_allowed(lookup, value, request)
+
+    def first_call(self, key: Any, secret: str) -> str:
+        """Return the program that signs a click."""
+        return signed_click(settings.PUBLIC_URL, key.kid, secret)
+
+    @admin.display(description="status", ordering="revoked_at")
+    def state(self, key: Any) -> SafeString:
+        """Show whether the key works."""
+        if key.revoked_at is not None:
+            return badge("Revoked", Tone.STILL)
+        return badge("Active", Tone.GOOD)

@@ -1,0 +1,87 @@
+"""The keys with which partners sign the clicks that they send."""
+
+import secrets
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from apps_registry import encryption
+from apps_registry.models.partners import Partner
+from apps_registry.models.sealed import SealedSecret
+from apps_registry.tenancy import TenantModel
+
+_BYTES = 32
+
+
+def new_kid() -> str:
+    """Return what tells a partner's keys apart in a link."""
+    return secrets.token_hex(4)
+
+
+def new_secret() -> str:
+    """Return a secret for HMAC-SHA256."""
+    return secrets.token_hex(_BYTES)
+
+
+class ClickSigningKey(SealedSecret):
+    """A secret that a partner signs clicks with, named by `kid` in the link.
+
+    A partner may have several at once, so that a new one is in use before the old one is revoked.
+    """
+
+    audited: ClassVar[tuple[str, ...]] = ("partner", "kid", "revoked_at")
+    audited_secrets: ClassVar[tuple[str, ...]] = ("sealed",)
+
+    public_id = models.UUIDField(
+        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        help_text="How the management API names this key.",
+    )  # fmt: skip
+    partner = models.ForeignKey(
+        Partner, models.PROTECT, related_name="click_signing_keys", db_constraint=False,
+        help_text="Who signs clicks with it, for example Unity Ads.",
+    )  # fmt: skip
+    kid = models.CharField(
+        "key ID", max_length=16, default=new_kid, editable=False,
+        help_text="What the link names as kid, for example 3f9a01bc.",
+    )  # fmt: skip
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
+
+    class Meta(TenantModel.Meta):
+        db_table = "click_signing_key"
+        verbose_name = "click signing key"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "partner", "kid"], name="one_click_key_per_partner_and_kid"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.partner} {self.kid}"
+
+    @property
+    def place(self) -> str:
+        """Return organization, table, partner and kid: the secret opens nowhere else."""
+        return _place(self.partner.organization_id, self.partner_id, self.kid)
+
+    @property
+    def described(self) -> str:
+        """Return which key of which partner this is."""
+        return f"partner “{self.partner}”, click signing key {self.kid}"
+
+    def revoke(self) -> None:
+        """End the key's life; a second time changes nothing."""
+        if self.revoked_at is None:
+            self.revoked_at = timezone.now()
+            self.save(update_fields=["revoked_at"])
+
+
+def open_click_key(organization_id: int, partner_id: int, kid: str, sealed: str) -> str:
+    """Decrypt a key that was read without the ORM."""
+    return encryption.decrypt(sealed, place=_place(organization_id, partner_id, kid))
+
+
+def _place(organization_id: int, partner_id: int, kid: str) -> str:
+    return f"{organization_id}:click_signing_key:{partner_id}:{kid}"

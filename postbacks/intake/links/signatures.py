@@ -1,0 +1,58 @@
+"""Checks the signatures of clicks. Plain Python.
+
+    sig = hex(HMAC-SHA256(secret, path + "?" + canonical))
+
+`canonical` is every parameter but `sig`, decoded, sorted by name, and encoded again as RFC 3986 has
+it. `exp` (Unix seconds) and `kid` are required: a signature ends by itself, a key can be changed.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from urllib.parse import parse_qsl, quote
+
+VALID: Final = "valid"
+MISSING: Final = "missing_signature"
+NO_KEY: Final = "no_active_key"
+EXPIRED: Final = "click_expired"
+INVALID: Final = "invalid_signature"
+
+SIG, EXP, KID = "sig", "exp", "kid"
+_MOST_PARAMETERS = 100
+_MOST_DIGITS = 12
+
+
+def sign(secret: str, path: str, parameters: Mapping[str, str]) -> str:
+    """Return the signature of a link's path and decoded parameters, among them `exp` and `kid`."""
+    message = f"{path}?{canonical(parameters)}"
+    return hmac.new(secret.encode(), message.encode(), hashlib.sha256).hexdigest()
+
+
+def canonical(parameters: Mapping[str, str]) -> str:
+    """Return parameters in the one form in which they are signed."""
+    pairs = sorted((name, value) for name, value in parameters.items() if name != SIG)
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+
+
+def check(path: str, query: str, keys: Mapping[str, str], *, now: datetime) -> str:
+    """Return what a click's signature is worth; `keys` are the partner's active ones by kid."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        return INVALID
+    parameters = dict(pairs)
+    if not parameters.get(SIG):
+        return MISSING
+    if len(parameters) < len(pairs):  # which of two with one name counts, nobody has signed
+        return INVALID
+    if not keys.get(parameters.get(KID, "")):
+        return NO_KEY
+    expected = sign(keys[parameters[KID]], path, parameters)
+    if not hmac.compare_digest(expected.encode(), parameters[SIG].lower().encode()):
+        return INVALID
+    expires = parameters.get(EXP, "")
+    if not (expires.isascii() and expires.isdigit() and len(expires) <= _MOST_DIGITS):
+        return INVALID
+    return VALID if int(expires) >= now.timestamp() else EXPIRED
