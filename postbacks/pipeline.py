@@ -2,6 +2,7 @@
 
     intake.recording       ② stores the event and its place in the queue, then answers 202
     here, decide_events       takes events out of that queue, in one transaction:
+      meta_claims          ② what Meta's part of a store's referrer claims, as a touchpoint
       attribution.installs ③ is it an install, and thanks to whom
       claims                  what Apple is asked about, which answers later
       callbacks.deciding   ④ which rules want it
@@ -25,6 +26,7 @@ from datetime import UTC, datetime
 
 from django.db import OperationalError, transaction
 
+from postbacks import meta_claims
 from postbacks.attribution import settling, unsettled
 from postbacks.attribution.installs import KnownInstall, recognize_installs
 from postbacks.callbacks.deciding import Decision, decide_postbacks
@@ -95,6 +97,7 @@ def _decide(taken: Sequence[Undecided]) -> int:
     now = datetime.now(UTC)
     events = load_events((event.id, event.received_at) for event in taken)
     events = put_back_overtaking(taken, events)
+    meta_claims.claim_installs(events)
     installs = recognize_installs(events)
     await_claims([(event, installs.get(event.id)) for event in events])
     standings = {event.id: standing_of(event, installs.get(event.id)) for event in events}

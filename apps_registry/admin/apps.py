@@ -1,6 +1,7 @@
 """The pages of apps and their bundle IDs."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
@@ -14,12 +15,14 @@ from apps_registry.admin.conversions import CoarseInline, FineInline
 from apps_registry.by_role import allowed
 from apps_registry.first_calls import first_event
 from apps_registry.listing import CreatedColumn, HideArchived, LifecycleColumns
-from apps_registry.models import App, BundleId, ClaimState, Platform, SdkKey
+from apps_registry.models import App, BundleId, ClaimState, Platform, ReferrerKey, SdkKey
+from apps_registry.models.referrer_keys import REFERRER_KEY
 from apps_registry.models.store_claims import store_number
 from apps_registry.roles import Right
 from apps_registry.tenant_admin import (
     ArchivingAdmin,
     TenantAdmin,
+    TenantForm,
     TenantInline,
     TenantRelatedFilter,
 )
@@ -36,12 +39,75 @@ class BundleIdInline(TenantInline):
     right_to_delete = Right.SET_UP
 
 
+class ReferrerKeyForm(TenantForm):
+    """Takes the key in; it never comes out again."""
+
+    secret = forms.CharField(
+        label="Key",
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "class": "pb-input"}),
+        validators=[REFERRER_KEY],
+        help_text=(
+            "In Meta's app dashboard under Settings → Basic → Android: 64 characters, for example "
+            "0f3a…c41d. Empty: the key stays as it is."
+        ),
+    )
+
+    class Meta:
+        model = ReferrerKey
+        fields: ClassVar[list[str]] = []
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["secret"].required = self.instance.pk is None
+
+    def save(self, commit: bool = True) -> ReferrerKey:
+        """Seal the key for its row, which by now knows its app."""
+        if secret := self.cleaned_data["secret"]:
+            self.instance.seal(secret.lower())
+        key: ReferrerKey = super().save(commit)
+        return key
+
+
+class ReferrerKeyInline(TenantInline):
+    """The key that opens Meta's part of the Play store's referrer."""
+
+    model = ReferrerKey
+    form = ReferrerKeyForm
+    fields = ["secret", "stored"]
+    readonly_fields = ["stored"]
+    max_num = 1
+    hide_title = True
+    explained = (
+        "Meta encrypts which of its ads led to Google Play. With this key, and a partner named "
+        "Meta, installs from Meta are credited to it with their campaign."
+    )
+    right_to_delete = Right.SET_UP
+
+    @admin.display(description="stored")
+    def stored(self, key: ReferrerKey) -> str:
+        """Show the end of the key."""
+        return key.masked if key.pk else ""
+
+    def get_fields(
+        self, request: HttpRequest, obj: models.Model | None = None
+    ) -> list[str | list[str] | tuple[str, ...] | tuple[()]]:
+        """Leave the input out for people who can only read."""
+        may_set = self.has_change_permission(request, obj)
+        return [name for name in super().get_fields(request, obj) if may_set or name != "secret"]
+
+
 _COPIES = {
     ClaimState.STANDING: "Copies of Apple's postbacks with this store ID come to this app.",
     ClaimState.WAITING: (
         "Another organization has this store ID. No copies come until the operator has decided."
     ),
     ClaimState.REFUSED: "The operator has decided that this store ID is another organization's.",
+}
+
+
+_OF_PLATFORM: Mapping[str, Sequence[Any]] = {
+    Platform.IOS: (FineInline, CoarseInline),
+    Platform.ANDROID: (ReferrerKeyInline,),
 }
 
 
@@ -76,9 +142,9 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
     inlines = [BundleIdInline]
 
     def get_inlines(self, request: HttpRequest, obj: models.Model | None) -> list[Any]:
-        """Ask for the meaning of conversion values where Apple has them."""
-        has_values = isinstance(obj, App) and obj.platform == Platform.IOS
-        return [*self.inlines, *([FineInline, CoarseInline] if has_values else [])]
+        """Ask for what only one store has: conversion values, or the key to a referrer."""
+        platform = obj.platform if isinstance(obj, App) else ""
+        return [*self.inlines, *_OF_PLATFORM.get(platform, ())]
 
     @admin.display(description="Apple's copies")
     def apples_copies(self, app: App) -> str:

@@ -9,6 +9,7 @@ from apps_registry.models.conversions import ConversionMeaning
 from apps_registry.models.invitations import Invitation
 from apps_registry.models.organizations import Membership, Organization, User
 from apps_registry.models.partners import Partner, PartnerCredential
+from apps_registry.models.referrer_keys import ReferrerKey
 from apps_registry.models.signing import SigningSecret
 from apps_registry.models.store_claims import ClaimState, StoreClaim
 from apps_registry.models.tokens import ApiToken
@@ -30,6 +31,7 @@ __all__ = [
     "Partner",
     "PartnerCredential",
     "Platform",
+    "ReferrerKey",
     "ReinstallEvents",
     "SdkKey",
     "SigningSecret",

@@ -5,12 +5,14 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from rest_framework import mixins, serializers, status
+from rest_framework.fields import SkipField, empty
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_registry.models import App, BundleId, ConversionMeaning
 from apps_registry.models.apps import BUNDLE_ID
 from apps_registry.models.conversion_schemas import replace_meanings
+from apps_registry.models.referrer_keys import REFERRER_KEY, set_referrer_key
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet, RegistryViewSet
 from postbacks.api.fields import IdFilter, PublicId
@@ -26,6 +28,29 @@ class Identifiers(serializers.ListField):
     def to_representation(self, data: Any) -> list[str]:
         """Return the identifiers in the order of the alphabet."""
         return sorted(bundle_id.identifier for bundle_id in data.all())
+
+
+UNCHANGED = object()
+
+
+class ReferrerKeyField(serializers.CharField):
+    """A key that is written in full and shown masked; its mask may be sent back unchanged."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validators=[REFERRER_KEY], **kwargs)
+
+    def get_attribute(self, instance: App) -> str | None:
+        """Return the mask, as no key leaves."""
+        held = next(iter(instance.referrer_keys.all()), None)
+        return held.masked if held else None
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """Leave out a mask that comes back."""
+        parent: Any = self.parent
+        is_saved = isinstance(parent.instance, App)
+        if isinstance(data, str) and is_saved and data == self.get_attribute(parent.instance):
+            raise SkipField
+        return super().run_validation(data)
 
 
 class ConversionSerializer(StrictSerializer, serializers.ModelSerializer):
@@ -61,11 +86,16 @@ class AppSerializer(RowSerializer):
         help_text="What the app means by the values that it gives to Apple; all of them at once.",
     )  # fmt: skip
 
+    meta_decryption_key = ReferrerKeyField(
+        source="referrer_keys", required=False, allow_null=True,
+        help_text="Meta's install referrer key: 64 characters, shown masked; null removes it.",
+    )  # fmt: skip
+
     class Meta:
         model = App
         fields = (
-            "id", "name", "platform", "store_id", "bundle_ids", "conversion_values", "time_zone",
-            "store_share", "status", "created_at",
+            "id", "name", "platform", "store_id", "bundle_ids", "conversion_values",
+            "meta_decryption_key", "time_zone", "store_share", "status", "created_at",
         )  # fmt: skip
         read_only_fields = ("status",)
 
@@ -73,7 +103,10 @@ class AppSerializer(RowSerializer):
         """Write the app and, where they were sent, its bundle IDs and conversion values."""
         identifiers = self.validated_data.pop("bundle_ids", None)
         conversions = self.validated_data.pop("conversion_meanings", None)
+        key = self.validated_data.pop("referrer_keys", UNCHANGED)
         app = super().save(**kwargs)
+        if key is not UNCHANGED:
+            set_referrer_key(app, key)
         if conversions is not None:
             _replace(app, conversions)
         if identifiers is not None:
@@ -119,7 +152,11 @@ class AppViewSet(RegistryViewSet):
 
     def get_queryset(self) -> Any:
         """Return apps with what belongs to them."""
-        return super().get_queryset().prefetch_related("bundle_ids", "conversion_meanings")
+        return (
+            super()
+            .get_queryset()
+            .prefetch_related("bundle_ids", "conversion_meanings", "referrer_keys")
+        )
 
 
 class BundleIdSerializer(RowSerializer):

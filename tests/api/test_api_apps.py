@@ -26,6 +26,7 @@ def test_an_app_is_shown_with_every_field_of_the_contract():
         "store_id": "1234567890",
         "bundle_ids": [tenant.bundle_id.identifier],
         "conversion_values": [],
+        "meta_decryption_key": None,
         "time_zone": "UTC",
         "store_share": "0.3",
         "status": "active",

@@ -24,6 +24,7 @@ from apps_registry.models import (
     TrackingLink,
     User,
 )
+from apps_registry.models.referrer_keys import set_referrer_key
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks import roles
@@ -93,6 +94,7 @@ def live_through(name: str) -> Story:
             _live(made.app, rule)
             _advertise(made.app, link)
             make.make_click_key(partner)
+            set_referrer_key(made.app, "ab" * 32)
             _hear_of_apple(made.app, partner)
         make.make_invitation(made.organization)
         make.make_second_factor(made.owner)
