@@ -18,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
 from apps_registry.theme import AdminSite
-from postbacks import configuration_pages, visits
+from postbacks import configuration_pages, erasure_pages, visits
 from postbacks.insights.overview_context import overview_context
 from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of
 from postbacks.operating import pages as operating
@@ -51,6 +51,11 @@ class PostbacksAdminSite(AdminSite):
                 "configuration/import/",
                 self.admin_view(configuration_pages.import_page),
                 name="import_configuration",
+            ),
+            path(
+                "forget-device/",
+                self.admin_view(erasure_pages.forget_page),
+                name="forget_device",
             ),
             *operating.addresses(),
             *theirs,

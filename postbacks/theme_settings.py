@@ -110,6 +110,11 @@ UNFOLD = {
                     _page("Click signing keys", "ads_click", "apps_registry.clicksigningkey"),
                     _page("Audit log", "history", "apps_registry.auditentry"),
                     {
+                        "title": "Forget a device",
+                        "icon": "person_off",
+                        "link": reverse_lazy("admin:forget_device"),
+                    },
+                    {
                         "title": "Settings",
                         "icon": "settings",
                         "link": _own_organization,

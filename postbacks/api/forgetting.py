@@ -13,19 +13,17 @@ from apps_registry.acting import Actor, ActorKind, Door, acting
 from apps_registry.client_address import client_address
 from apps_registry.models import SdkKey
 from apps_registry.tenancy import tenant
-from postbacks import recognition
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.problems import Invalid
 from postbacks.api.reading import StrictJsonParser
 from postbacks.api.schema import ProblemSchema
 from postbacks.api.throttling import hold_forgetting
-from postbacks.erasure.requests import Asked, ask
+from postbacks.erasure.requests import Asked, ask, what_is_wrong
 from postbacks.intake.checking import Reporter
 from postbacks.middleware import own_transactions
 from postbacks.models import ErasureMode, ErasureReach
 from postbacks.tombstones import ID_KINDS
 
-_LONGEST = 255
 _WHAT = {
     ErasureMode.FORGET: (
         "What the device sends is refused from now on. A worker empties what there is of it, which "
@@ -138,17 +136,7 @@ def _strange(data: Mapping[str, object]) -> Iterator[dict[str, str]]:
 
 
 def _faults_of_ids(ids: Mapping[str, object]) -> Sequence[dict[str, str]]:
-    return [_fault(f"/{kind}", fault) for kind, id_ in ids.items() if (fault := _wrong(id_))]
-
-
-def _wrong(value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST:
-        return f"The id must be a text of 1 to {_LONGEST} characters."
-    if "\x00" in value or not value.isprintable():
-        return "The id must be visible characters."
-    if recognition.is_no_id(value):
-        return "This is what devices send instead of an id; name the device by another one."
-    return ""
+    return [_fault(f"/{kind}", fault) for kind, id_ in ids.items() if (fault := what_is_wrong(id_))]
 
 
 def _fault(pointer: str, detail: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps_registry.audit import Action, record
-from postbacks import tombstones
+from postbacks import recognition, tombstones
 from postbacks.erasure.device import Device, Id, look_up
 from postbacks.erasure.sql import rows
 from postbacks.models import (
@@ -19,6 +19,7 @@ from postbacks.models import (
     ErasureTrace,
 )
 
+_LONGEST = 255
 _SHOWN_FROM = 12  # characters; of a shorter id four would tell too much
 
 
@@ -36,6 +37,17 @@ class Asked:
     def pairs(self) -> list[Id]:
         """Return the ids, the best first."""
         return [(kind, self.ids[kind]) for kind in tombstones.ID_KINDS if kind in self.ids]
+
+
+def what_is_wrong(value: object) -> str:
+    """Say why a value can be no id of a device; "" if it can."""
+    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST:
+        return f"The id must be a text of 1 to {_LONGEST} characters."
+    if "\x00" in value or not value.isprintable():
+        return "The id must be visible characters."
+    if recognition.is_no_id(value):
+        return "This is what devices send instead of an id; name the device by another one."
+    return ""
 
 
 @transaction.atomic

@@ -49,6 +49,7 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
     "": ("GET", READ),
     "configuration/export/": ("GET", EXPORT),
     "configuration/import/": ("GET", MANAGE),
+    "forget-device/": ("GET", READ),
     "installation/": ("GET", None),
     "organizations/": ("GET", None),
     "store-ids/": ("GET", None),

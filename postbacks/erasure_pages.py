@@ -1,0 +1,146 @@
+"""Forget a device: say which, look at what would be emptied, and follow the work."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from apps_registry.by_role import allowed
+from apps_registry.models import App
+from apps_registry.roles import Right
+from apps_registry.tenancy import current_organization
+from postbacks.erasure.requests import Asked, ask, preview, what_is_wrong
+from postbacks.models import ErasureMode, ErasureRequest, ErasureState
+from postbacks.tombstones import ID_KINDS
+
+NEWEST = 50  # requests that the page shows
+_KINDS = {
+    "install_id": "Install ID (made by the SDK)", "web_id": "Web ID", "idfa": "IDFA (iOS)",
+    "gaid": "Google advertising ID (Android)", "oaid": "OAID (Android without Google)",
+    "amazon_id": "Fire advertising ID (Amazon)", "advertising_id": "Advertising ID",
+    "idfv": "IDFV (iOS)", "app_set_id": "App set ID (Android)", "android_id": "Android ID",
+    "customer_user_id": "Your own user ID",
+}  # fmt: skip
+_TABLES = {
+    "install": ("install", "installs"),
+    "touchpoint": ("click or impression", "clicks and impressions"),
+    "event": ("event", "events"),
+    "postback": ("postback", "postbacks"),
+    "delivery_attempt": ("delivery attempt", "delivery attempts"),
+    "skipped": ("postback that is not sent any more", "postbacks that are not sent any more"),
+}  # fmt: skip
+_TONES = {
+    ErasureState.WAITING: "busy", ErasureState.RUNNING: "busy", ErasureState.DONE: "good",
+}  # fmt: skip
+
+
+class DeviceForm(forms.Form):
+    """Takes a device by one of its ids."""
+
+    app: forms.ModelChoiceField = forms.ModelChoiceField(
+        queryset=None,
+        empty_label=None,
+        label="App",
+        help_text="The app on the device. A person who uses several of your apps is forgotten in "
+        "each by itself.",
+    )
+    kind = forms.ChoiceField(
+        choices=[(kind, _KINDS[kind]) for kind in ID_KINDS],
+        label="Which ID you have",
+        help_text="The person finds it in your app or its settings; support often has your own "
+        "user ID.",
+    )
+    value = forms.CharField(
+        label="The ID",
+        max_length=255,
+        help_text="For example 38400000-8cf0-11bd-b23e-10b96e40000d. It is not kept.",
+    )
+    mode = forms.ChoiceField(
+        choices=ErasureMode.choices,
+        label="What for",
+        help_text="For good: whatever the device sends later is refused. For tests: it may install "
+        "again, as if it were new.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        app = self.fields["app"]
+        assert isinstance(app, forms.ModelChoiceField)  # as declared above  # noqa: S101
+        app.queryset = App.objects.order_by("name")
+        for name, field in self.fields.items():
+            field.widget.attrs.update(
+                {"class": "rule-input", "aria-describedby": f"id_{name}_help"}
+            )
+
+    def clean_value(self) -> str:
+        """Refuse what is no id of a device."""
+        value: str = self.cleaned_data["value"]
+        if fault := what_is_wrong(value):
+            raise forms.ValidationError(fault)
+        return value
+
+    @property
+    def asked(self) -> Asked:
+        """Return who is to be forgotten."""
+        given: Mapping[str, Any] = self.cleaned_data
+        organization_id = current_organization()
+        assert organization_id is not None  # the middleware has opened it  # noqa: S101
+        ids = {given["kind"]: given["value"]}
+        return Asked(organization_id, given["app"].pk, ids, given["mode"])
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def forget_page(request: HttpRequest) -> HttpResponse:
+    """Show the form and earlier requests; a look first, and the work once a person said yes."""
+    may_forget = allowed(request, Right.MANAGE)
+    if request.method != "POST":
+        return _page(request, DeviceForm() if may_forget else None)
+    if not may_forget:
+        raise PermissionDenied
+    form = DeviceForm(request.POST)
+    if not form.is_valid():
+        return _page(request, form)
+    if not request.POST.get("confirmed"):
+        return _page(request, form, found=_found(preview(form.asked)))
+    ask(form.asked)
+    words = "The device is being forgotten; this page shows how far it is."
+    messages.success(request, words)
+    return HttpResponseRedirect(reverse("admin:forget_device"))
+
+
+def _found(counts: Mapping[str, int]) -> list[str]:
+    return [
+        f"{count:,} {one if count == 1 else many}"
+        for table, (one, many) in _TABLES.items()
+        if (count := counts.get(table, 0))
+    ]
+
+
+def _page(
+    request: HttpRequest, form: DeviceForm | None, found: list[str] | None = None
+) -> TemplateResponse:
+    rows = ErasureRequest.objects.select_related("app")[:NEWEST]
+    context = {
+        **admin.site.each_context(request),
+        "title": "Forget a device",
+        "form": form,
+        "found": found,
+        "is_look": found is not None,
+        "requests": [
+            {
+                "row": row,
+                "kind": _KINDS.get(row.kind, row.kind),
+                "emptied": ", ".join(_found(row.counts)),
+                "tone": _TONES[ErasureState(row.state)],
+            }
+            for row in rows
+        ],
+        "is_at_work": any(row.state != ErasureState.DONE for row in rows),
+    }
+    return TemplateResponse(request, "admin/erasure/forget.html", context)
