@@ -18,7 +18,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
 from apps_registry.theme import AdminSite
-from postbacks import configuration_pages, erasure_pages, visits
+from postbacks import configuration_pages, erasure_pages, fraud_page, visits
 from postbacks.insights.overview_context import overview_context
 from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of
 from postbacks.operating import pages as operating
@@ -52,6 +52,7 @@ class PostbacksAdminSite(AdminSite):
                 self.admin_view(configuration_pages.import_page),
                 name="import_configuration",
             ),
+            path("fraud-report/", self.admin_view(fraud_page.fraud_page), name="fraud_report"),
             path(
                 "forget-device/",
                 self.admin_view(erasure_pages.forget_page),

@@ -18,7 +18,7 @@ from django_q.tasks import async_task
 from apps_registry.acting import SYSTEM, acting
 from apps_registry.tenancy import tenant
 from postbacks import claims as asking
-from postbacks import database, notices, pipeline, retention
+from postbacks import database, notices, pipeline, retention, site_times
 from postbacks.callbacks import rendering
 from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.http import Sender
@@ -67,6 +67,7 @@ def housekeeping() -> None:
     """Make the coming days' partitions, and forget what nobody asks for any more."""
     database.ensure_partitions()
     retention.drop_old_days()
+    site_times.look_for_outliers()
     for forget in (
         retention.shorten_addresses,
         retention.forget_old_touchpoint_keys,

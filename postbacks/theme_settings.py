@@ -75,6 +75,11 @@ UNFOLD = {
                     ),
                     _page("Events", "bolt", "postbacks.event", "postbacks.decisionfailure"),
                     _page("Installs", "install_mobile", "postbacks.install"),
+                    {
+                        "title": "Fraud report",
+                        "icon": "gpp_bad",
+                        "link": reverse_lazy("admin:fraud_report"),
+                    },
                     _page("SKAdNetwork", "verified", "postbacks.skanpostback"),
                 ],
             },

@@ -68,3 +68,8 @@ def of_reason(code: str) -> str:
     if before == "rejected":
         return f"Rejected as fraud. {FRAUD.get(fraud, _UNKNOWN)}"
     return REASONS.get(code, _UNKNOWN)
+
+
+def of_fraud(code: str) -> str:
+    """Return a sentence for a fraud's reason, for example `too_many_engagements`."""
+    return FRAUD.get(code, _UNKNOWN)

@@ -43,6 +43,7 @@ from postbacks.models.rules import (
     RulePace,
     RuleStatus,
 )
+from postbacks.models.site_times import SiteTimes
 from postbacks.models.skadnetwork import (
     SignatureState,
     SkanPostback,
@@ -89,6 +90,7 @@ __all__ = [
     "RulePace",
     "RuleStatus",
     "SignatureState",
+    "SiteTimes",
     "SkanPostback",
     "SkanProtocol",
     "SkipReason",

@@ -50,6 +50,7 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
     "configuration/export/": ("GET", EXPORT),
     "configuration/import/": ("GET", MANAGE),
     "forget-device/": ("GET", READ),
+    "fraud-report/": ("GET", READ),
     "installation/": ("GET", None),
     "organizations/": ("GET", None),
     "store-ids/": ("GET", None),

@@ -35,7 +35,7 @@ DECLARED = {
     "api_token", "app", "attribution_settings", "audit_entry", "bundle_id", "callback_rule",
     "callback_rule_version", "campaign", "conversion_meaning", "partner", "partner_credential",
     "rule_pace", "sdk_key", "signing_secret", "store_claim", "tracking_link", "click_signing_key",
-    "referrer_key",
+    "referrer_key", "site_times",
     "skan_postback",  # of Apple's copies nobody knows whose device they tell of
 }  # fmt: skip
 OWN = {"erasure_request", "erasure_trace", "erasure_tombstone", "tombstone_key"}

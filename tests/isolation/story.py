@@ -45,6 +45,7 @@ from postbacks.models import (
     PostbackStatus,
     RuleDevice,
     RulePace,
+    SiteTimes,
     Touchpoint,
     TouchpointKey,
     TouchpointSeen,
@@ -185,6 +186,9 @@ def _advertise(app: App, link: TrackingLink) -> None:
         partner=partner, campaign=campaign, link=link, touchpoint=touch.public_id, touched_at=now,
         facts={"partner_name": "Network"}, candidates=[{"reason": "won"}],
     )  # fmt: skip
+    SiteTimes.objects.create(
+        app=app, partner=partner, site_id="site-1", day=now.date(), times=[0, 1, 2, 3, 4, 5, 6, 60]
+    )
     InstallKey.objects.create(app=app, key=uuid.uuid4(), install=install, lasting=True)
     UnsettledInstall.objects.create(install=install, due_at=now, final_at=now)
     AdServicesClaim.objects.create(install=install, due_at=now, ends_at=now)
