@@ -19,7 +19,7 @@ SELECT protect_tenant_table('skan_postback', 'SELECT, INSERT');
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("apps_registry", "0012_claim_store_ids"),
+        ("apps_registry", "0010_claim_store_ids"),
         ("postbacks", "0014_await_claims"),
     ]
 

@@ -18,7 +18,7 @@ SELECT protect_tenant_table('site_times', 'SELECT');
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apps_registry', '0016_keep_referrer_keys'),
+        ('apps_registry', '0013_keep_referrer_keys'),
         ('postbacks', '0017_find_installs_by_id'),
     ]
 

@@ -16,7 +16,7 @@ SELECT protect_tenant_table('click_signing_key', 'SELECT, INSERT, UPDATE');
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apps_registry', '0014_name_attribution_settings'),
+        ('apps_registry', '0011_name_attribution_settings'),
     ]
 
     operations = [

@@ -14,7 +14,7 @@ SELECT protect_tenant_table('referrer_key', 'SELECT, INSERT, UPDATE, DELETE');
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('apps_registry', '0015_sign_clicks'),
+        ('apps_registry', '0012_sign_clicks'),
     ]
 
     operations = [

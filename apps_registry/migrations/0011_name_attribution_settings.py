@@ -14,7 +14,7 @@ BACKWARD = "ALTER TABLE attribution_settings DROP COLUMN public_id;"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("apps_registry", "0012_claim_store_ids")]
+    dependencies = [("apps_registry", "0010_claim_store_ids")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
