@@ -39,3 +39,17 @@ def sdk_key(page: Page) -> None:
     page.get_by_label("Name").fill("Unity build 42")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("heading", name="Copy the new SDK key now")).to_be_visible()
+
+
+def campaign(page: Page) -> None:
+    """Show a campaign: what its links brought, by day."""
+    page.goto("/admin/apps_registry/campaign/")
+    page.get_by_role("main").get_by_role("link", name="Summer android").click()
+    expect(page.get_by_role("heading", name="Tracking links")).to_be_visible()
+
+
+def install(page: Page) -> None:
+    """Show an install's story: which touchpoint won, and why others did not."""
+    page.goto("/admin/postbacks/install/?type=click")
+    row_of(page, "Summer android").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="What happened")).to_be_visible()

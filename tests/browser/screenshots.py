@@ -18,8 +18,10 @@ from tests.browser.crawl import each_kind_of_page
 from tests.browser.demo import running_demo
 from tests.browser.scenes import (
     callback_rule,
+    campaign,
     delivery_log,
     event,
+    install,
     overview,
     sdk_key,
 )
@@ -50,6 +52,8 @@ OF_README = (
     Picture("callback-rule", callback_rule),
     Picture("event", event),
     Picture("sdk-key", sdk_key),
+    Picture("campaign", campaign),
+    Picture("install", install),
 )
 
 
