@@ -1,9 +1,11 @@
 """Apps and their bundle IDs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import mixins, serializers, status
 from rest_framework.fields import SkipField, empty
 from rest_framework.request import Request
@@ -33,16 +35,21 @@ class Identifiers(serializers.ListField):
 UNCHANGED = object()
 
 
+@extend_schema_field({"type": "string", "maxLength": 64})
 class ReferrerKeyField(serializers.CharField):
     """A key that is written in full and shown masked; its mask may be sent back unchanged."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(validators=[REFERRER_KEY], **kwargs)
 
     def get_attribute(self, instance: App) -> str | None:
         """Return the mask, as no key leaves."""
         held = next(iter(instance.referrer_keys.all()), None)
         return held.masked if held else None
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the key. As a validator its form would be told of the mask as well."""
+        key: str = super().to_internal_value(data)
+        if not re.fullmatch(REFERRER_KEY.regex, key):
+            raise serializers.ValidationError(str(REFERRER_KEY.message))
+        return key
 
     def run_validation(self, data: Any = empty) -> Any:
         """Leave out a mask that comes back."""
