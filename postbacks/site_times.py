@@ -14,20 +14,32 @@ from postbacks.attribution.outliers import BOUNDS, LEAST_INSTALLS, is_outlier
 from postbacks.models import Tidying
 
 SPAN = timedelta(days=7)
-_NAME = "site times"
+NAME = "site times"
 
+# By organization, as the index of installs by time has it. A time on a bound is within it.
 _COUNT = """
-SELECT i.organization_id, i.app_id, i.partner_id, left(coalesce(a.facts ->> 'site_id', ''), 255),
-       width_bucket(
-           extract(epoch FROM i.installed_at - i.touched_at)::float8, %(bounds)s::float8[]
-       ), count(*)
-FROM install AS i
-JOIN attribution AS a ON a.organization_id = i.organization_id AND a.install_id = i.id
-    AND a.version = i.attribution_version
-WHERE i.event_received_at >= %(since)s AND i.event_received_at < %(until)s
-  AND i.kind = 'install' AND i.attribution_type = 'click' AND i.partner_id IS NOT NULL
-  AND i.touched_at IS NOT NULL
-GROUP BY 1, 2, 3, 4, 5
+WITH timed AS (
+    SELECT i.organization_id, i.app_id, i.partner_id,
+           left(coalesce(a.facts ->> 'site_id', ''), 255) AS site_id,
+           width_bucket(
+               extract(epoch FROM i.installed_at - i.touched_at)::float8 - 0.0005,
+               %(bounds)s::float8[]
+           ) AS bar
+    FROM organization AS o
+    JOIN install AS i ON i.organization_id = o.id
+        AND i.event_received_at >= %(since)s AND i.event_received_at < %(until)s
+    JOIN attribution AS a ON a.organization_id = i.organization_id AND a.install_id = i.id
+        AND a.version = i.attribution_version
+    WHERE i.kind = 'install' AND i.attribution_type = 'click' AND i.partner_id IS NOT NULL
+      AND i.touched_at IS NOT NULL
+)
+SELECT organization_id, app_id, partner_id, site_id, ARRAY[
+    count(*) FILTER (WHERE bar = 0), count(*) FILTER (WHERE bar = 1),
+    count(*) FILTER (WHERE bar = 2), count(*) FILTER (WHERE bar = 3),
+    count(*) FILTER (WHERE bar = 4), count(*) FILTER (WHERE bar = 5),
+    count(*) FILTER (WHERE bar = 6), count(*) FILTER (WHERE bar = 7)
+]
+FROM timed GROUP BY 1, 2, 3, 4 HAVING count(*) >= %(least)s
 """
 _KEEP = """
 INSERT INTO site_times (organization_id, app_id, partner_id, site_id, day, times)
@@ -45,23 +57,22 @@ def look_for_outliers(now: datetime | None = None) -> int:
     """Keep tonight's outliers, once per UTC day; return how many there are."""
     until = (now or datetime.now(UTC)).replace(hour=0, minute=0, second=0, microsecond=0)
     with transaction.atomic():
-        done = Tidying.objects.select_for_update().filter(name=_NAME).first()
+        done = Tidying.objects.select_for_update().filter(name=NAME).first()
         if done is not None and done.through >= until:
             return 0
         found = {site: times for site, times in _times(until).items() if is_outlier(times)}
         _keep(found, until)
-        Tidying.objects.update_or_create(name=_NAME, defaults={"through": until})
+        Tidying.objects.update_or_create(name=NAME, defaults={"through": until})
     return len(found)
 
 
 def _times(until: datetime) -> dict[Site, tuple[int, ...]]:
     bounds = [bound.total_seconds() for bound in BOUNDS]
-    values = {"bounds": bounds, "since": until - SPAN, "until": until}
-    counts: dict[Site, list[int]] = {}
-    for organization, app, partner, site, bar, count in statements.run(_COUNT, values):
-        bars = counts.setdefault((organization, app, partner, site), [0] * (len(BOUNDS) + 1))
-        bars[bar] += count
-    return {site: tuple(bars) for site, bars in counts.items() if sum(bars) >= LEAST_INSTALLS}
+    values = {"bounds": bounds, "since": until - SPAN, "until": until, "least": LEAST_INSTALLS}
+    return {
+        (organization, app, partner, site): tuple(times)
+        for organization, app, partner, site, times in statements.run(_COUNT, values)
+    }
 
 
 def _keep(found: dict[Site, tuple[int, ...]], night: datetime) -> None:

@@ -64,10 +64,9 @@ def beat() -> None:
 
 
 def housekeeping() -> None:
-    """Make the coming days' partitions, and forget what nobody asks for any more."""
+    """Make the coming days' partitions, forget what nobody asks for any more, look for fraud."""
     database.ensure_partitions()
     retention.drop_old_days()
-    site_times.look_for_outliers()
     for forget in (
         retention.shorten_addresses,
         retention.forget_old_touchpoint_keys,
@@ -79,6 +78,7 @@ def housekeeping() -> None:
     ):
         while forget():
             pass
+    site_times.look_for_outliers()
 
 
 def tenant_task(task: Callable[[int], None]) -> Callable[[int, int], None]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from django.db import connection
-from django.db.models import Max
 
 from apps_registry.tenancy import current_organization
 from postbacks.attribution import words
 from postbacks.attribution.outliers import LABELS, share_within_hour
 from postbacks.insights.periods import Period
-from postbacks.models import SiteTimes
+from postbacks.models import SiteTimes, Tidying
+from postbacks.site_times import NAME
 
 MOST_LINES = 200
 
@@ -88,8 +88,11 @@ def rejected(period: Period) -> list[Rejected]:
 
 
 def newest_outliers() -> tuple[date | None, list[Outlier]]:
-    """Return the newest night with outliers, and these, the largest first."""
-    night = SiteTimes.objects.aggregate(night=Max("day"))["night"]
+    """Return the night that was looked at last, and its outliers, the largest first."""
+    looked = Tidying.objects.filter(name=NAME).first()
+    if looked is None:
+        return None, []
+    night = looked.through.date()
     rows = SiteTimes.objects.filter(day=night).select_related("app", "partner")
     found = [
         Outlier(

@@ -8,8 +8,8 @@ from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks import roles
 from postbacks.attribution.outliers import is_outlier, share_within_hour
-from postbacks.models import Attribution, Install, SiteTimes
-from postbacks.site_times import look_for_outliers
+from postbacks.models import Attribution, Install, SiteTimes, Tidying
+from postbacks.site_times import NAME, look_for_outliers
 from tests import make
 from tests.admin.pages import sign_in
 from tests.database import as_role
@@ -88,6 +88,7 @@ def test_the_page_shows_the_site_and_what_was_rejected() -> None:
 
     gem, link = _gem()
     with as_role(roles.WORKER), tenant(gem.organization.pk):
+        Tidying.objects.create(name=NAME, through=NIGHT)
         SiteTimes.objects.create(
             app=gem.app, partner=link.campaign.partner, site_id="pub_7", day=NIGHT.date(),
             times=[0, 0, 0, 5, 10, 10, 10, 25],
@@ -103,4 +104,21 @@ def test_the_page_shows_the_site_and_what_was_rejected() -> None:
     assert "60 installs · 8 % within an hour" in page
     assert "engagement_injection" in page
     assert "Nothing was rejected" in empty
-    assert "No site looks like that" in empty
+    assert "No site looked like that in the night to Nov 20, 2026" in empty
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_clean_night_the_page_shows_no_site() -> None:
+    gem, link = _gem()
+    with as_role(roles.WORKER):
+        with tenant(gem.organization.pk):
+            _installs(link, "invented", [30.0] * 55)
+        look_for_outliers(NIGHT)
+    flagged = sign_in(gem.owner).get(PAGE).content.decode()
+    with as_role(roles.WORKER):
+        look_for_outliers(NIGHT + timedelta(days=20))
+
+    page = sign_in(gem.owner).get(PAGE).content.decode()
+
+    assert ("55 installs" in flagged, "55 installs" in page) == (True, False)
+    assert "No site looked like that" in page
