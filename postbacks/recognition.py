@@ -25,6 +25,8 @@ HASHES = ("sha1", "md5")
 
 _ONLY_ZEROS = re.compile(r"[0-]*")
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
+# What stands there for everybody alike: {click_id}, %%CLICKID%%, null.
+_PLACEHOLDER = re.compile(r"[{\[<%$(].*|[0-]*|null|nil|none|undefined|unknown|n/?a", re.I | re.S)
 _HASH = {"sha1": re.compile(r"[0-9a-f]{40}"), "md5": re.compile(r"[0-9a-f]{32}")}
 
 
@@ -38,6 +40,11 @@ def is_malformed(kind: str, value: str) -> bool:
     if kind not in {"idfa", "gaid", "amazon_id"} or is_no_id(value):
         return False
     return _UUID.fullmatch(value.strip().lower()) is None
+
+
+def is_placeholder(value: str) -> bool:
+    """Tell whether somebody wrote a word or an unfilled macro in place of an id."""
+    return _PLACEHOLDER.fullmatch(value.strip()) is not None
 
 
 def names_of_ids(ids: Mapping[str, object]) -> Iterator[str]:

@@ -18,23 +18,29 @@ from postbacks.attribution.ladder import load_ladders
 from postbacks.attribution.planning import LIFE_CYCLE, Occasion, Plan, plan
 from postbacks.models.stored import StoredEvent
 
+_ROUNDS = 3  # how often a batch is looked at while other workers begin the same installs
+
 __all__ = ["KnownInstall", "KnownInstalls", "foresee_installs", "recognize_installs"]
 
 
-def recognize_installs(events: Sequence[StoredEvent]) -> Mapping[int, KnownInstall]:
+def recognize_installs(
+    events: Sequence[StoredEvent], *, rounds: int = _ROUNDS
+) -> Mapping[int, KnownInstall]:
     """Record the installs among the events and return each event's install, by the event's id.
 
     An event of a device that never opened the app has none. Two workers may see the same device
     at once: the unique key lets one of them win, and both then read who it was.
     """
     known = load_known(events)
+    if not rounds:  # what still seems to begin has begun by an event that came later
+        return _installs_of(events, known)
     planned, new, won_back = _weigh(events, known)
     ids = recording.record(new, planned.last_opens, now=datetime.now(UTC))
     recording.note_opens(_opens(events, known, planned))
     begun = [it for it in new if it.opening.install.public_id in ids]
     announcing.announce(begun, won_back)
     if len(begun) < len(new):  # another worker was first: what is left is seen with other eyes
-        return recognize_installs(events)
+        return recognize_installs(events, rounds=rounds - 1)
     known.put({it.opening.install.public_id: _as_known(it, ids) for it in begun})
     return _installs_of(events, known)
 

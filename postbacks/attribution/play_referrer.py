@@ -10,15 +10,13 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, unquote
 from uuid import UUID
 
-from postbacks.recognition import CLICK_ID, TOUCH, name
+from postbacks.recognition import CLICK_ID, TOUCH, is_placeholder, name
 
 OWN_CLICK = "postbacks_click"  # our own id of a click, put there by our redirect
 _MOST_PARAMETERS = 100
 _LONGEST_ID = 1024  # as long as a touchpoint keeps it
 # gclid and fbclid, click_id and clickid, adjust_external_click_id, …
 _A_CLICK_ID = re.compile(r"(.*[_-])?click_?id|[a-z]{1,3}clk?id|gbraid|wbraid")
-# What stands there where nobody filled it in, for every install the same: {click_id}, %%CLICKID%%.
-_NOT_FILLED_IN = re.compile(r"[{\[<%$(].*|[0-]*|null|nil|none|undefined|unknown|n/?a", re.I | re.S)
 
 
 def parse(referrer: object) -> dict[str, str]:
@@ -49,7 +47,7 @@ def names(parameters: Mapping[str, object]) -> Iterator[str]:
 def network_click(value: str) -> Iterator[str]:
     """Yield the name of a network's click, if the value can be one's id."""
     text = value.strip()
-    if len(text) <= _LONGEST_ID and not _NOT_FILLED_IN.fullmatch(text):
+    if len(text) <= _LONGEST_ID and not is_placeholder(text):
         yield name(CLICK_ID, text)
 
 

@@ -139,10 +139,17 @@ def _add_events(device: Device, condition: str, values: Mapping[str, object]) ->
         device.ids |= {
             (kind, value)
             for kind, value in zip((*_IN_FIELDS, CUSTOMER), ids, strict=True)
-            if value and not recognition.is_no_id(value)
+            if value and _is_somebodys(kind, value)
         }
-        device.clicks |= {click_id} if click_id else set()
+        if click_id and not recognition.is_placeholder(click_id):
+            device.clicks.add(click_id)
     return {row[0] for row in found}
+
+
+def _is_somebodys(kind: str, value: str) -> bool:
+    """Tell whether an id can be one device's: what everybody sends would lead to everybody."""
+    is_one = not recognition.is_placeholder(value)
+    return is_one and not recognition.is_malformed(kind, value)
 
 
 def _add_installs(device: Device) -> None:

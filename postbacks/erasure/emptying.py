@@ -171,19 +171,27 @@ WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
 def empty_installs(device: Device, name: str, stand_in: str) -> Counts:
     """Empty the installs that a name of the device is on; their decisions are final."""
     with transaction.atomic():
-        installs = [one for (one,) in rows(_INSTALLS, {**device.place, "name": name})]
+        wanted = {**device.place, "name": name}
+        run(_FORGET_CLAIMS, wanted)
+        run(_SETTLE, wanted)
+        installs = [one for (one,) in rows(_INSTALLS, wanted)]
         if not installs:
             return Counter()
-        values = {**device.place, "ids": installs, "stand_in": stand_in}
-        run("DELETE FROM unsettled_install WHERE install_id = ANY(%(ids)s)", values)
-        run("DELETE FROM adservices_claim WHERE install_id = ANY(%(ids)s)", values)
+        values = {**wanted, "ids": installs, "stand_in": stand_in}
         run("DELETE FROM install_key WHERE install_id = ANY(%(ids)s)", values)
         kept = {"facts": list(_KEPT_OF_FACTS), "candidates": list(_KEPT_OF_CANDIDATES)}
         attributions = run(_EMPTY_ATTRIBUTIONS, {**values, **kept})
         return Counter(install=run(_EMPTY_INSTALLS, values), attribution=attributions)
 
 
-# Its installs are locked, so that none is looked at again while it is being emptied.
+# The queues first, as those who work on them do: so nobody waits for the other in a ring. Then its
+# installs are locked, so that none is looked at again while it is being emptied.
+_OWN = """
+    SELECT id FROM install
+    WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(name)s
+"""
+_FORGET_CLAIMS = f"DELETE FROM adservices_claim WHERE install_id IN ({_OWN})"  # noqa: S608  # ours
+_SETTLE = f"DELETE FROM unsettled_install WHERE install_id IN ({_OWN})"  # noqa: S608  # ours
 _INSTALLS = """
 SELECT id FROM install
 WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(name)s

@@ -4,13 +4,14 @@ An event whose request began before the device was forgotten may be stored a mom
 that everything is looked at once more, a while after it was asked for, before it counts as done.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 from apps_registry.tenancy import tenant
 from postbacks import tombstones
@@ -26,6 +27,8 @@ from postbacks.models import (
 )
 from postbacks.models.events import ERASED
 
+logger = logging.getLogger(__name__)
+
 SETTLE = timedelta(seconds=30)  # longer than the intake's longest transaction
 _TURN_SECONDS = 5.0  # how long one request has the worker before the next has its turn
 
@@ -40,10 +43,25 @@ def work(seconds: float, *, settle: timedelta = SETTLE) -> int:
     with _alone() as ours:
         while ours and (found := _next()) is not None:
             turn_ends_at = min(ends_at, time.monotonic() + _TURN_SECONDS)
-            finished += _Erasure(*found, settle=settle).run(turn_ends_at)
+            try:
+                finished += _Erasure(*found, settle=settle).run(turn_ends_at)
+            except OperationalError:
+                raise  # the database's trouble, not a request's
+            except Exception:
+                logger.exception("Request %d to forget a device could not be worked off", found[1])
+                _put_off(found[1])
             if time.monotonic() >= ends_at:
                 break
     return finished
+
+
+def _put_off(request_id: int) -> None:
+    """Let the others have their turn before a request that can't be worked off."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE erasure_request SET due_at = now() + interval '5 minutes' WHERE id = %s",
+            [request_id],
+        )
 
 
 def _next() -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ WITH input AS MATERIALIZED (
         campaign_id bigint, link_id bigint, kind text, source text, occurred_at timestamptz,
         click_id text, site_id text, ip_address text, user_agent text, os_name text,
         os_version text, device_model text, language text, country text, names jsonb,
-        params jsonb, signature text, refused text, digest uuid, keys uuid[]
+        params jsonb, signature text, refused text, digest uuid, keys uuid[], proofs uuid[]
     )
 ), fresh AS (
     -- In one order for all, so that two that report the same never wait for each other in a ring.
@@ -55,7 +55,7 @@ WITH input AS MATERIALIZED (
     SELECT install_id FROM unsettled_install
     WHERE install_id IN (
         SELECT install_key.install_id
-        FROM stored JOIN input USING (public_id) CROSS JOIN LATERAL unnest(input.keys) AS key
+        FROM stored JOIN input USING (public_id) CROSS JOIN LATERAL unnest(input.proofs) AS key
         JOIN install_key ON install_key.organization_id = input.organization_id
             AND install_key.app_id = input.app_id AND install_key.key = key.key
     )
@@ -71,6 +71,12 @@ FROM input
 LEFT JOIN fresh USING (organization_id, digest)
 LEFT JOIN touchpoint_seen AS seen USING (organization_id, digest)
 LEFT JOIN stored ON stored.public_id = input.public_id
+"""
+
+_FIRST = """
+SELECT seen.organization_id, seen.digest, seen.public_id FROM touchpoint_seen AS seen
+JOIN unnest(%(organizations)s::bigint[], %(digests)s::uuid[]) AS wanted (o, d)
+  ON seen.organization_id = wanted.o AND seen.digest = wanted.d
 """
 
 
@@ -131,10 +137,31 @@ def record_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[Recorded]:
         public_id: Recorded(known, is_new)
         for public_id, known, is_new, _ in (statements.run(_RECORD, {"rows": rows}) if kept else ())
     }
+    found |= _first_of([it for it in kept if _has_lost_a_race(found[it.public_id], it)])
     return [
         found.get(touchpoint.public_id, Recorded(touchpoint.public_id, is_new=False))
         for touchpoint in touchpoints
     ]
+
+
+def _has_lost_a_race(recorded: Recorded, it: NewTouchpoint) -> bool:
+    """Tell whether the same was recorded by others while our statement waited for them."""
+    return not recorded.is_new and recorded.id == it.public_id
+
+
+def _first_of(repeats: Sequence[NewTouchpoint]) -> dict[UUID, Recorded]:
+    """Return what was recorded in place of repeats; a new statement sees it."""
+    if not repeats:
+        return {}
+    wanted = {
+        "organizations": [it.organization_id for it in repeats],
+        "digests": [str(_digest(it)) for it in repeats],
+    }
+    known = {(o, digest): id_ for o, digest, id_ in statements.run(_FIRST, wanted)}
+    return {
+        it.public_id: Recorded(known.get((it.organization_id, _digest(it)), it.public_id), False)
+        for it in repeats
+    }
 
 
 def _without_forgotten(touchpoints: Sequence[NewTouchpoint]) -> Sequence[NewTouchpoint]:
@@ -152,6 +179,9 @@ def _row(it: NewTouchpoint) -> dict[str, object]:
     row = {name: getattr(it, name) for name in NewTouchpoint.__slots__ if name != "once"}
     row["names"] = names
     row["keys"] = [str(recognition.key(it.app_id, name)) for name in names]
+    # Only a proof changes a credit later: an address would reopen everybody's behind a router.
+    proofs = [name for name in names if recognition.kind_of(name) != recognition.ADDRESS]
+    row["proofs"] = [str(recognition.key(it.app_id, name)) for name in proofs]
     row["digest"] = str(_digest(it))
     return row
 

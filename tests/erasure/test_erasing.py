@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 
 from apps_registry.tenancy import TenantModel, tenant
-from postbacks import roles
+from postbacks import pipeline, roles
 from postbacks.erasure import emptying
 from postbacks.erasure.requests import Asked, ask, preview
 from postbacks.erasure.work import work
@@ -25,9 +25,11 @@ from postbacks.models import (
     RuleDevice,
     SkipReason,
 )
+from tests import make
 from tests.database import as_role
 from tests.erasure import life
 from tests.erasure.life import Person, Scene
+from tests.events import event, record
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -289,3 +291,42 @@ def test_a_device_that_is_reset_installs_again(scene: Scene, gone: Person) -> No
         assert {number for _, number in devices} == {1}
         assert not ErasureTombstone.objects.exists()
         assert RuleDevice.objects.count() == 1
+
+
+@pytest.mark.parametrize("gaid", ["unknown", "null", "{gaid}", "not-an-id"])
+def test_what_everybody_sends_in_place_of_an_id_leads_to_nobody(gaid: str) -> None:
+    gem = make.make_tenant()
+    for number in range(3):
+        record(gem, event("install", install_id=f"device-{number}", gaid=gaid))
+    with as_role(roles.WORKER):
+        while pipeline.work():
+            pass
+    with tenant(gem.organization.pk):
+        ask(Asked(gem.organization.pk, gem.app.pk, {"install_id": "device-1"}))
+
+    _work()
+    record(gem, event("purchase", install_id="device-0", gaid=gaid))
+
+    with tenant(gem.organization.pk):
+        kept = Event.objects.exclude(device="").values_list("device", flat=True)
+        assert sorted(set(kept) & {"install_id:device-0", "install_id:device-2"}) == [
+            "install_id:device-0", "install_id:device-2",
+        ]  # fmt: skip
+        assert Event.objects.filter(event_name="purchase").exists()
+        assert "install_id:device-1" not in kept
+
+
+def test_a_request_that_can_not_be_read_keeps_nobody_elses_from_being_done() -> None:
+    broken, other = life.make_scene("Broken"), life.make_scene("Other")
+    for scene in (broken, other):
+        with tenant(scene.organization_id):
+            ask(Asked(scene.organization_id, scene.app.pk, {"install_id": "a-device-of-theirs"}))
+    with as_role(roles.WORKER), tenant(broken.organization_id):
+        ErasureTrace.objects.update(sealed="nonsense")
+
+    _work()
+
+    with tenant(other.organization_id):
+        assert ErasureRequest.objects.get().state == ErasureState.DONE
+    with tenant(broken.organization_id):
+        assert ErasureRequest.objects.get().state != ErasureState.DONE

@@ -1,6 +1,7 @@
 """A touchpoint is recorded once, with every name by which an install may find it."""
 
 from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
 
 import pytest
 from django.db import connection
@@ -69,6 +70,53 @@ def test_a_late_touchpoint_has_its_install_looked_at_again() -> None:
     _record(link, _click(link, names=frozenset({"advertising:a-b"})))
 
     assert _due(link) < datetime.now(UTC)
+
+
+def test_an_address_alone_has_nobodys_install_looked_at_again() -> None:
+    link = _link()
+    later = datetime.now(UTC) + timedelta(hours=20)
+    with as_role(roles.WORKER), tenant(link.organization_id):
+        install = Install.objects.create(
+            app=link.campaign.app, device="d", installed_at=datetime.now(UTC), event_ref=1,
+            event_received_at=datetime.now(UTC),
+        )  # fmt: skip
+        key = recognition.key(link.campaign.app_id, "ip:203.0.113.7")
+        InstallKey.objects.create(app=link.campaign.app, key=key, install=install, lasting=False)
+        UnsettledInstall.objects.create(install=install, due_at=later, final_at=later)
+
+    _record(link, _click(link, names=frozenset({"ip:203.0.113.7"})))
+
+    assert _due(link) == later
+
+
+def test_two_that_report_the_same_click_at_once_are_told_of_the_same_one() -> None:
+    link = _link()
+    begun, go_on = Event(), Event()
+    answers: list[Recorded] = []
+
+    def slow() -> None:
+        with tenant(link.organization_id):
+            answers.extend(record_touchpoints([_click(link, once="net-1")]))
+            begun.set()
+            go_on.wait(10)
+        connection.close()
+
+    def quick() -> None:
+        with tenant(link.organization_id):
+            answers.extend(record_touchpoints([_click(link, once="net-1")]))
+        connection.close()
+
+    first, second = Thread(target=slow), Thread(target=quick)
+    first.start()
+    assert begun.wait(10)
+    second.start()
+    second.join(0.5)  # it waits for the first
+    go_on.set()
+    first.join()
+    second.join()
+
+    assert [one.is_new for one in answers] == [True, False]
+    assert answers[0].id == answers[1].id
 
 
 def _due(link: TrackingLink) -> datetime:

@@ -97,7 +97,19 @@ def test_a_late_click_is_kept_but_earns_nothing(age: timedelta, refused: str) ->
     assert abs(touch.occurred_at - clicked) < timedelta(seconds=1)
 
 
-@pytest.mark.parametrize("told", ["yesterday", "9e99", "nan", "2026-05-04T10:00:00", "-1", "1"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        "0001-01-01T00:00:00%2B14:00",
+        "9999-12-31T23:59:59-14:00",
+        "yesterday",
+        "9e99",
+        "nan",
+        "2026-05-04T10:00:00",
+        "-1",
+        "1",
+    ],
+)
 def test_an_impossible_time_is_refused(told: str) -> None:
     ad = advertise()
 

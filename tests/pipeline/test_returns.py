@@ -8,7 +8,7 @@ from django.db import connection
 from apps_registry.models import AttributionSettings
 from apps_registry.tenancy import tenant
 from postbacks import pipeline, roles
-from postbacks.models import CallbackRule, Event, Install
+from postbacks.models import CallbackRule, DecisionFailure, Event, Install, UndecidedEvent
 from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_rule, make_tenant
@@ -243,3 +243,27 @@ def test_an_install_may_be_removed_before_the_one_that_came_after_it() -> None:
 
     (left,) = installs_of(gem)
     assert left.before_id is None
+
+
+def test_an_install_that_a_later_one_has_overtaken_is_decided() -> None:
+    gem = make_tenant()
+    now = datetime.now(UTC)
+    record(gem, event("install", event_time=(now - timedelta(days=9)).isoformat()))
+    work()
+    for days in (5, 3):
+        record(gem, event("install", event_time=(now - timedelta(days=days)).isoformat()))
+    with database.as_role(roles.WORKER), tenant(gem.organization.pk):
+        earlier = UndecidedEvent.objects.order_by("id").first()
+        assert earlier is not None
+        held = {"id": earlier.pk, "received_at": earlier.received_at}
+        UndecidedEvent.objects.filter(pk=earlier.pk).delete()
+    work()
+    with database.as_role(roles.WORKER), tenant(gem.organization.pk):
+        UndecidedEvent.objects.create(**held)
+
+    work()
+
+    with tenant(gem.organization.pk):
+        assert not DecisionFailure.objects.exists()
+        assert not UndecidedEvent.objects.exists()
+        assert Install.objects.count() == 2

@@ -72,7 +72,10 @@ def read_moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise ValueError("The time has no offset.") from None
-        return moment.astimezone(UTC)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError as error:
+            raise ValueError("The time is out of range.") from error
     if abs(number) >= _MILLISECONDS_FROM:
         number /= 1000
     try:
