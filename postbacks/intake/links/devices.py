@@ -11,16 +11,19 @@ ANDROID: Final = "android"
 WINDOWS: Final = "windows"
 
 _IOS: Final = re.compile(r"\b(iPhone|iPad|iPod)\b(?:.*?\bOS (\d+(?:_\d+)*))?")
-_ANDROID: Final = re.compile(r"\bAndroid(?: (\d+(?:\.\d+)*))?([^)]*)")
+_ANDROID: Final = re.compile(r"\bAndroid\b(?: (\d+(?:\.\d+)*))?([^)]*)")
 _OTHERS: Final = (
-    ("chromeos", re.compile(r"\bCrOS\b[^)]*?(\d+(?:\.\d+)+)?")),
-    (WINDOWS, re.compile(r"\bWindows (?:NT |Phone )?(\d+(?:\.\d+)*)?")),
+    ("chromeos", re.compile(r"\bCrOS\b(?: \w+ (\d+(?:\.\d+)+))?")),
+    (WINDOWS, re.compile(r"\bWindows\b(?: (?:NT |Phone )?(\d+(?:\.\d+)*))?")),
     ("macos", re.compile(r"\bMac(?:intosh|OS)?\b(?:.*?OS X (\d+(?:[._]\d+)*))?")),
     ("linux", re.compile(r"\bLinux\b()")),
 )
 _BUILD: Final = re.compile(r"\s+Build/.*$")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})?")
 _NO_MODEL: Final = {"", "K", "Mobile", "Tablet", "wv", "U"}  # K: what Chrome says since 2023
+
+# A language, or the version of Firefox, which names no model.
+_IS_NO_MODEL: Final = re.compile(r"[a-z]{2}[-_][A-Za-z]{2}|rv:[\d.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,10 @@ def read_device(user_agent: str, accept_language: str = "") -> Device:
 
 
 def _model(rest: str) -> str:
-    """Return the model in `; SM-G991B Build/TP1A`, which an old language may stand before."""
+    """Return the model in `; SM-G991B Build/TP1A`, which a language may stand before."""
     for part in rest.split(";"):
         text = _BUILD.sub("", part.strip())
-        if text not in _NO_MODEL and not re.fullmatch(r"[a-z]{2}[-_][A-Za-z]{2}", text):
+        if text not in _NO_MODEL and not _IS_NO_MODEL.fullmatch(text):
             return text[:64]
     return ""
 
