@@ -22,6 +22,7 @@ _CAUSES = {
     "reattribution": "The device came back, and a touchpoint led it there.",
     "upgrade": "A touchpoint that was not known before counts more.",
     "fraud": "What had won turned out to be fraud.",
+    "doubt": "What had won was a guess, and another device has shown up behind its address.",
     "original": "The first install of this device is credited to somebody else now.",
 }
 

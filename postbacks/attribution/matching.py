@@ -24,6 +24,8 @@ VENDOR_ID = "vendor_id"
 OWN_ID = "own_id"
 GUESS = "probabilistic"
 
+NOT_ALONE = "not_alone"  # what a guess loses by when several devices fit
+
 _METHODS = {
     ADVERTISING: ADVERTISING_ID,
     **dict.fromkeys(HASHES, ADVERTISING_ID),

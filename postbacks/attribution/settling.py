@@ -1,8 +1,9 @@
 """③ Looks at credits again, with all touchpoints that are known by now.
 
 A credit changes only for the better: a touchpoint that came late outranks its winner, or its winner
-has turned out to be fraud. It never changes once the winner's network was told of the install: then
-the touchpoint is noted as `late_touch`. What the touchpoint's time decides, its arrival does not.
+has turned out to be fraud or only one of several guesses. It never changes once the winner's
+network was told of the install: then the touchpoint is noted as `late_touch`. What the touchpoint's
+time decides, its arrival does not.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -14,6 +15,7 @@ import msgspec
 from postbacks import statements
 from postbacks.attributed import slim
 from postbacks.attribution import announcing, unsettled, words
+from postbacks.attribution.causes import ORIGINAL, UPGRADE, cause_of_change
 from postbacks.attribution.crediting import Credited, credit
 from postbacks.attribution.known import KnownInstall
 from postbacks.attribution.ladder import load_ladders
@@ -24,9 +26,6 @@ from postbacks.models import InstallKind
 from postbacks.models.stored import StoredEvent
 from postbacks.models.system_events import add_system_events
 
-UPGRADE = "upgrade"  # a touchpoint that came late outranks the winner
-FRAUD = "fraud"  # the winner turned out to be one
-ORIGINAL = "original"  # the install changed whose credit a reinstall goes on with
 LATE_TOUCH = "late_touch"
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -138,17 +137,11 @@ def _occasion(install: KnownInstall) -> Occasion:
 def _cause(now: Standing, credited: Credited) -> str:
     """Return why the credit changes; empty if it stays."""
     held, touch = now.install.touchpoint, credited.verdict.credit.touch
-    if now.install.kind == InstallKind.REINSTALL and touch is None:
+    if now.install.kind != InstallKind.REINSTALL:
+        return cause_of_change(held, credited.verdict)
+    if touch is None:
         return ORIGINAL if credit_columns(credited, credited.facts())["touchpoint"] != held else ""
-    if touch is not None and touch.id == held:
-        return ""
-    if held is None or now.install.kind == InstallKind.REINSTALL:
-        return UPGRADE if touch is not None else ""
-    reasons = {it.touch.id: it.reason for it in credited.verdict.candidates}
-    if reasons.get(held, "").startswith("rejected:"):
-        return FRAUD
-    # Where the winner is gone, by retention or because a device was forgotten, nothing outranks it.
-    return UPGRADE if touch is not None and held in reasons else ""
+    return UPGRADE if touch.id != held else ""
 
 
 def _change(looks: Iterable[Look]) -> None:

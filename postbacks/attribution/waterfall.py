@@ -109,7 +109,9 @@ def _without_crowds(trials: Sequence[_Trial]) -> list[_Trial]:
     crowd = {one.touch.id for one in guesses if not _is_only_device(one.touch, sound)}
     if any(not devices.may_be_one(one, other) for one in sound for other in sound):
         crowd = {one.touch.id for one in guesses}
-    return [replace(one, reason="not_alone") if one.touch.id in crowd else one for one in trials]
+    return [
+        replace(one, reason=matching.NOT_ALONE) if one.touch.id in crowd else one for one in trials
+    ]
 
 
 def _is_only_device(touch: Touch, sound: Iterable[devices.Profile]) -> bool:

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postbacks.attribution import times, words
+from postbacks.attribution.causes import cause_of_change
 from postbacks.attribution.evidence import InstallEvidence, Settings, SettingsLadder, Touch
 from postbacks.attribution.waterfall import attribute
-from tests.attribution.touches import ADDRESS, GAID, INSTALLED, install, touch
+from tests.attribution.touches import ADDRESS, GAID, GUESSING, INSTALLED, install, touch
 
 _NAMES = ("click_id:c", "sha1:" + "0" * 40, GAID, ADDRESS, "advertising:someone-else")
 _SECONDS = st.one_of(
@@ -60,14 +61,34 @@ _ladders = st.builds(
     st.booleans(),
     st.sampled_from([1, 24, 168, 720]),
 )
+# What is decided by guesses, which whatever chance brings above seldom is.
+_guesses = st.lists(
+    st.tuples(
+        st.sampled_from([ADDRESS, ADDRESS, ADDRESS, GAID]),
+        st.integers(60, 7_200),
+        st.sampled_from(["click", "impression"]),
+        st.sampled_from(["", "Pixel 8", "Pixel 9"]),
+    ),
+    max_size=5,
+).map(
+    lambda rows: [
+        touch(number, name, before=timedelta(seconds=before), kind=kind, device_model=model)
+        for number, (name, before, kind, model) in enumerate(rows, start=1)
+    ]
+)
+_played = st.one_of(
+    st.tuples(_stories(), _installs, _ladders),
+    st.tuples(_guesses, st.just(install(GAID, ADDRESS)), st.just(GUESSING)),
+)
 _bounded = settings(max_examples=150, deadline=None)
 
 
 @_bounded
-@given(_stories(), _installs, _ladders, st.randoms())
+@given(_played, st.randoms())
 def test_the_order_of_arrival_changes_nothing(
-    story: list[Touch], evidence: InstallEvidence, ladder: SettingsLadder, random: object
+    played: tuple[list[Touch], InstallEvidence, SettingsLadder], random: object
 ) -> None:
+    story, evidence, ladder = played
     shuffled = list(story)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # a Random
 
@@ -75,10 +96,30 @@ def test_the_order_of_arrival_changes_nothing(
 
 
 @_bounded
-@given(_stories(), _installs, _ladders)
-def test_the_winner_is_inside_its_window_and_before_the_bound(
-    story: list[Touch], evidence: InstallEvidence, ladder: SettingsLadder
+@given(_played, st.randoms(), st.integers(0, 14))
+def test_an_install_that_comes_among_its_touchpoints_ends_with_the_same_winner(
+    played: tuple[list[Touch], InstallEvidence, SettingsLadder], random: object, before: int
 ) -> None:
+    """The install is credited to what was there, and looked at again for each that comes later."""
+    story, evidence, ladder = played
+    arriving = list(story)
+    random.shuffle(arriving)  # type: ignore[attr-defined]  # a Random
+    held = attribute(evidence, arriving[:before], ladder).credit.touch
+
+    for known in range(before + 1, len(arriving) + 1):
+        verdict = attribute(evidence, arriving[:known], ladder)
+        if cause_of_change(held.id if held else None, verdict):
+            held = verdict.credit.touch
+
+    assert held == attribute(evidence, story, ladder).credit.touch
+
+
+@_bounded
+@given(_played)
+def test_the_winner_is_inside_its_window_and_before_the_bound(
+    played: tuple[list[Touch], InstallEvidence, SettingsLadder],
+) -> None:
+    story, evidence, ladder = played
     credit = attribute(evidence, story, ladder).credit
 
     if credit.touch is not None:
@@ -89,10 +130,11 @@ def test_the_winner_is_inside_its_window_and_before_the_bound(
 
 
 @_bounded
-@given(_stories(), _installs, _ladders)
+@given(_played)
 def test_every_touchpoint_has_a_reason_that_people_can_read(
-    story: list[Touch], evidence: InstallEvidence, ladder: SettingsLadder
+    played: tuple[list[Touch], InstallEvidence, SettingsLadder],
 ) -> None:
+    story, evidence, ladder = played
     verdict = attribute(evidence, story, ladder)
 
     assert {it.touch.id for it in verdict.candidates} == {it.id for it in story}

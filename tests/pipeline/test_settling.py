@@ -238,6 +238,31 @@ def test_a_winner_that_turns_out_to_be_fraud_loses_the_install() -> None:
     assert credits_of(gem)[1].cause == "fraud"
 
 
+def test_a_guess_is_taken_back_when_another_device_turns_out_to_share_its_address() -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        AttributionSettings.objects.create(
+            app=gem.app, probabilistic_clicks=True, probabilistic_on_ios=True
+        )
+    _, link = make_network(gem)
+    at_home = {"names": frozenset({"ip:203.0.113.7"}), "os_name": "ios"}
+    touch(gem, link, ago=600, **at_home, device_model="iPhone17,1")
+    record(gem, event("open", ip_address="203.0.113.7", os_name="ios"))
+    work()
+    guessed = install_of(gem).attribution_type
+    touch(gem, link, ago=300, **at_home, device_model="iPhone16,2")
+    a_minute_later()
+
+    work()
+
+    assert (guessed, install_of(gem).attribution_type) == ("click", "organic")
+    credit = credits_of(gem)[1]
+    assert (credit.cause, [it["reason"] for it in credit.candidates]) == (
+        "doubt",
+        ["not_alone", "not_alone"],
+    )
+
+
 def test_a_failing_install_is_put_off_and_keeps_no_other_from_being_settled() -> None:
     gem = make_tenant()
     _, link = make_network(gem)
