@@ -24,7 +24,7 @@ REASONS: Mapping[str, str] = {
     "after_download": "It happened when the download had begun, so it can't have led to it.",
     "future": "Its time lies in the future of the moment at which it was reported.",
     "stale": "The partner reported it more than 12 hours after it happened.",
-    "late_touch": "It came after another network had been told of the install already.",
+    "late_touch": "It came after the network that the install is credited to had been told of it.",
     "no_match": "Nothing shows that it was this device.",
     "switched_off": "Only the address fits, and guessing is switched off for it.",
     "switched_off_on_ios": "Only the address fits, and guessing is switched off on iOS.",

@@ -73,8 +73,15 @@ def ask(asked: Asked) -> ErasureRequest:
         record(Action.REPEATED, request)
     _begin(request, asked)
     if asked.mode == ErasureMode.FORGET:
-        tombstones.bury(asked.app_id, asked.pairs)
+        tombstones.bury(asked.app_id, [*asked.pairs, *_known_ids(asked)])
     return request
+
+
+def _known_ids(asked: Asked) -> set[Id]:
+    """Return the other ids by which the device may report; the worker finds what no index knows."""
+    device = Device.named_by(asked.organization_id, asked.app_id, asked.reach, asked.pairs)
+    look_up(device)
+    return device.own_ids
 
 
 def _begin(request: ErasureRequest, asked: Asked) -> None:

@@ -82,7 +82,7 @@ GROUP BY 1, 2, 3
 """
 # We ourselves report them, each with the credit that it would have had.
 _REJECTED = """
-SELECT count(*) FROM event
+SELECT count(DISTINCT device) FROM event
 WHERE organization_id = %(organization)s AND app_id = %(app)s AND source = 'system'
   AND received_at >= %(since)s AND received_at < %(until)s AND event_name = 'rejected_install'
   AND fields -> 'attribution' ->> 'partner_id' = %(partner)s

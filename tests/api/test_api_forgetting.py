@@ -10,7 +10,7 @@ from apps_registry import encryption
 from apps_registry.models import AuditEntry, SdkKey, TrackingLink
 from apps_registry.rotation import rotate
 from apps_registry.tenancy import tenant
-from postbacks import recognition, roles, tombstones
+from postbacks import pipeline, recognition, roles, tombstones
 from postbacks.erasure.work import work
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.limits.rates import Rate
@@ -77,6 +77,20 @@ def test_the_ids_that_a_device_had_before_are_refused_too() -> None:
     with tenant(made.organization.pk):
         (event,) = Event.objects.all()
         assert (event.device.partition(":")[0], event.fields) == ("erased", {})
+
+
+def test_the_other_ids_of_a_known_device_are_refused_at_once() -> None:
+    made = make.make_tenant()
+    server = Program(made.sdk_key)
+    server.post("events", _event(event_name="install", install_id="i-1", gaid=GAID))
+    with as_role(roles.WORKER):
+        while pipeline.work():
+            pass
+
+    server.post("forget-device", {"gaid": GAID})
+    later = server.post("events", _event(install_id="i-1"))
+
+    assert later.status == 422
 
 
 def test_an_app_key_forgets_by_install_id_only() -> None:
