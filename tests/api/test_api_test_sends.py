@@ -167,7 +167,7 @@ def test_a_partner_that_trickles_is_cut_off_in_time(partners: Partners) -> None:
     answer = _tested(made, rule)
 
     assert answer.data["error"] == "timeout"
-    assert 900 <= answer.data["duration_ms"] < 5000
+    assert 900 <= answer.data["duration_ms"] < 20_000
 
 
 def test_a_private_address_is_refused_in_one_sentence(partners: Partners, settings: Any) -> None:

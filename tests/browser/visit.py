@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 from tests.browser import looks
 
-_PATIENCE = 10_000  # milliseconds
+_PATIENCE = 30_000  # milliseconds
 _OPENS_NO_CONNECTION = ("data:", "blob:", "about:")
+expect.set_options(timeout=_PATIENCE)
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def test_a_cluster_that_is_wedged_works_again_within_one_lease(start_demo: Start
     demo.wait_for(lambda: beats(demo) > tasks_done + 30, seconds=64)
     before = len(accepted_keys(demo))
     report_purchase(demo)
-    demo.wait_for(lambda: len(accepted_keys(demo)) > before, seconds=10)
+    demo.wait_for(lambda: len(accepted_keys(demo)) > before, seconds=60)
     assert demo.stop() == 0
 
 

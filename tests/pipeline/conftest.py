@@ -93,7 +93,7 @@ Run = Callable[..., None]
 def run_pump() -> Run:
     """Return a function that pumps until a condition holds, for at most some seconds."""
 
-    def run(until: Callable[[], bool], *, seconds: float = 15.0) -> None:
+    def run(until: Callable[[], bool], *, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
 
         def beat() -> bool:
