@@ -55,11 +55,11 @@ class TenjinView(APIView):
     permission_classes = []
     http_method_names = ["get", "post"]  # a HEAD must not report anything
 
-    def get(self, request: Request, **kwargs: str) -> HttpResponse:
+    def get(self, request: Request) -> HttpResponse:
         """Answer a call whose parameters stand in the address."""
         return self.answer(cast(Reporter, request.auth), _parameters(request))
 
-    def post(self, request: Request, **kwargs: str) -> HttpResponse:
+    def post(self, request: Request) -> HttpResponse:
         """Answer a call whose parameters stand in a form or in JSON."""
         return self.answer(cast(Reporter, request.auth), _parameters(request))
 
@@ -89,9 +89,12 @@ class TenjinEvents(TenjinView):
     """Takes an event, a purchase, an ad impression or a conversion value."""
 
     call = Call.EVENT
+    mediation = ""  # whose impressions come by an address of their own
 
     def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:
         """Answer 200 once the event is committed, 400 with a sentence if it can't be taken."""
+        if self.mediation:
+            parameters = {"mediation": self.mediation, **parameters}
         event = sdk_event(
             self.call,
             parameters,

@@ -25,8 +25,9 @@ def _routes() -> Iterator[URLPattern]:
         yield path(address, view)
         yield path(f"{address}/", view)
     for mediation in _MEDIATIONS:
-        yield path(f"ad_impressions/{mediation}", _IMPRESSION, {"mediation": mediation})
-        yield path(f"ad_impressions/{mediation}/", _IMPRESSION, {"mediation": mediation})
+        view = TenjinEvents.as_view(call=Call.AD_IMPRESSION, mediation=mediation)
+        yield path(f"ad_impressions/{mediation}", view)
+        yield path(f"ad_impressions/{mediation}/", view)
 
 
 urlpatterns = [

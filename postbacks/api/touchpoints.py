@@ -32,7 +32,12 @@ _TOUCHPOINT: dict[str, Any] = {
             "format": "uuid",
             "description": "Made once by the client: what is sent again counts once in seven days.",
         },
-        "kind": {"type": "string", "enum": ["click", "impression"], "default": "click"},
+        "kind": {
+            "type": "string",
+            "enum": ["click", "impression"],
+            "default": "click",
+            "description": "Also understood under the name `type`.",
+        },
         "link": {
             "type": "string",
             "description": "Token or id of a tracking link; this or `campaign` is required.",
@@ -87,7 +92,8 @@ class ReportedTouchpoints(APIView):
         """Answer 202 once the good touchpoints are committed, 422 if there is none.
 
         One touchpoint, an array, or `{"touchpoints": […]}`; up to 1,000 and 5 MB, also gzipped. One
-        that was sent before is counted as a duplicate and answered with the id of the first.
+        that was sent before is counted as a duplicate and answered with the id of the first; one of
+        a forgotten device is rejected.
         """
         reporter = cast(Reporter, request.auth)
         try:

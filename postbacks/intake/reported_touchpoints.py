@@ -12,6 +12,7 @@ from apps_registry.tenancy import tenant
 from postbacks.intake.body import read_events
 from postbacks.intake.checking import Reporter
 from postbacks.intake.faults import Fault
+from postbacks.intake.forgotten import REFUSED
 from postbacks.intake.links import signatures
 from postbacks.intake.links.known_links import KnownLink, named_campaigns, named_links
 from postbacks.intake.links.reading import (
@@ -27,10 +28,12 @@ from postbacks.intake.links.recording import (
     checked_moment,
     new_touchpoint,
 )
-from postbacks.intake.recording import Receipt, Rejection
+from postbacks.intake.links.vocabulary import hashed_kind, our_name
+from postbacks.intake.recording import Receipt, Rejection, Warned
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointKind, TouchpointSource
 
+KEPT = "Unknown field; it is kept as a parameter of the touchpoint: {{click.<name>}}."
 OWN_FIELDS = ("touchpoint_id", "kind", "link", "campaign", "occurred_at", "params")
 
 
@@ -39,6 +42,7 @@ class CheckedTouchpoint:
     """A touchpoint that is ready to be recorded, or what is wrong with it."""
 
     faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
     kind: str = TouchpointKind.CLICK
     link: str = ""
     campaign: str = ""
@@ -60,17 +64,29 @@ def record_reported(body: bytes, *, encoding: str, reporter: Reporter) -> Receip
         good = [
             _new(it, found[index], reporter) for index, it in enumerate(checked) if not it.faults
         ]
-        recorded = record_touchpoints(good)
-    ids = iter(str(one.id) for one in recorded)
-    accepted = sum(one.is_new for one in recorded)
+        recorded = iter(record_touchpoints(good))
+    became = [None if it.faults else next(recorded) for it in checked]
+    for it, one in zip(checked, became, strict=True):
+        if one is not None and one.forgotten:
+            it.faults.append(Fault("", REFUSED))
+    taken = [one for it, one in zip(checked, became, strict=True) if one and not it.faults]
+    accepted = sum(one.is_new for one in taken)
     return Receipt(
         accepted=accepted,
-        duplicates=len(recorded) - accepted,
+        duplicates=len(taken) - accepted,
         rejected=tuple(
             Rejection(index, tuple(it.faults)) for index, it in enumerate(checked) if it.faults
         ),
-        ids=tuple(None if it.faults else next(ids) for it in checked),
-        warnings=(),
+        ids=tuple(
+            str(one.id) if one and not it.faults else None
+            for it, one in zip(checked, became, strict=True)
+        ),
+        warnings=tuple(
+            Warned(index, warning)
+            for index, it in enumerate(checked)
+            if not it.faults
+            for warning in it.warnings
+        ),
     )
 
 
@@ -80,13 +96,26 @@ def check_touchpoint(item: object) -> CheckedTouchpoint:
     if not isinstance(item, dict):
         it.faults.append(Fault("", "A touchpoint must be a JSON object."))
         return it
+    item = _with_kind(item)
     it.parameters = _parameters(item, it.faults)
+    it.warnings = [
+        Fault(f"/{_escaped(name)}", KEPT)
+        for name in item
+        if name not in OWN_FIELDS and not (our_name(name) or hashed_kind(name))
+    ]
     it.kind = _kind(item.get("kind"), it.faults)
     it.once = _own_id(item.get("touchpoint_id"), it.faults)
     it.link, it.campaign = _whose(item, it.faults)
     it.occurred_at = _moment(item, it.parameters, it.faults)
     _check_address(it.parameters, it.faults)
     return it
+
+
+def _with_kind(item: Mapping[str, object]) -> Mapping[str, object]:
+    """Take `type` for the kind where it says one, as in the answers of `installs`."""
+    if "kind" in item or item.get("type") not in TouchpointKind.values:
+        return item
+    return {**{name: value for name, value in item.items() if name != "type"}, "kind": item["type"]}
 
 
 def _parameters(item: Mapping[str, object], faults: list[Fault]) -> LinkParameters:

@@ -116,18 +116,21 @@ class NewTouchpoint:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of a touchpoint: its id, or the id of the one that it repeats."""
+    """What became of a touchpoint: its id, or the id of the one that it repeats.
+
+    Of one that is `forgotten` nothing is kept, as its device was.
+    """
 
     id: UUID
     is_new: bool
+    forgotten: bool = False
 
 
 def record_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[Recorded]:
     """Record touchpoints in the current transaction, and return what became of each, in order.
 
-    Of one whose device was forgotten nothing is kept; it is answered like any other. All that web
-    may write are those of the current organization. Raises Django's database errors, and then
-    nothing was stored.
+    Of one whose device was forgotten nothing is kept. All that web may write are those of the
+    current organization. Raises Django's database errors, and then nothing was stored.
     """
     if not touchpoints:
         return []
@@ -139,7 +142,9 @@ def record_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[Recorded]:
     }
     found |= _first_of([it for it in kept if _has_lost_a_race(found[it.public_id], it)])
     return [
-        found.get(touchpoint.public_id, Recorded(touchpoint.public_id, is_new=False))
+        found.get(
+            touchpoint.public_id, Recorded(touchpoint.public_id, is_new=False, forgotten=True)
+        )
         for touchpoint in touchpoints
     ]
 

@@ -11,6 +11,8 @@ from django.test import Client
 
 from apps_registry.models import App, SdkKey
 from apps_registry.tenancy import tenant
+from postbacks.intake.forgotten import REFUSED
+from postbacks.intake.reported_touchpoints import KEPT
 from postbacks.models import Touchpoint
 from tests import make
 from tests.api.calling import PROBLEM, Answer, Program
@@ -164,6 +166,51 @@ def test_a_bad_touchpoint_is_rejected_by_itself(
     assert rejected["index"] == 1
     assert [error["pointer"] for error in rejected["errors"]] == [pointer]
     assert len(network.touchpoints()) == 1
+
+
+def test_a_kind_may_be_called_type_as_in_our_answers(network: Network) -> None:
+    answer = network.report(
+        [
+            {"link": network.link.token, "type": "impression"},
+            {"link": network.link.token, "type": "banner"},
+            {"link": network.link.token, "type": "click", "kind": "impression"},
+        ]
+    )
+
+    touches = network.touchpoints()
+    assert [touch.kind for touch in touches] == ["impression", "click", "impression"]
+    assert [touch.params.get("type") for touch in touches] == [None, "banner", "click"]
+    assert [warned["index"] for warned in answer.data["warnings"]] == [1, 2]
+
+
+def test_a_field_that_means_nothing_to_us_is_kept_and_named(network: Network) -> None:
+    answer = network.report(
+        {"link": network.link.token, "clickid": "n-1", "sha1_gaid": "00", "colour": "red"}
+    )
+
+    (touch,) = network.touchpoints()
+    assert touch.params["colour"] == "red"
+    assert answer.data["warnings"] == [
+        {"index": 0, "pointer": "/colour", "detail": KEPT}
+    ]  # fmt: skip
+
+
+def test_a_touchpoint_of_a_forgotten_device_is_rejected_and_not_kept(network: Network) -> None:
+    network.program.post("forget-device", {"gaid": GAID})
+
+    answer = network.report(
+        [
+            {"link": network.link.token, "gaid": GAID.upper()},
+            {"link": network.link.token, "click_id": "n-2"},
+        ]
+    )
+
+    (touch,) = network.touchpoints()
+    assert touch.click_id == "n-2"
+    assert answer.data == {
+        "accepted": 1, "duplicates": 0, "warnings": [], "ids": [None, str(touch.public_id)],
+        "rejected": [{"index": 0, "errors": [{"pointer": "", "detail": REFUSED}]}],
+    }  # fmt: skip
 
 
 def test_if_all_are_bad_nothing_is_accepted(network: Network) -> None:

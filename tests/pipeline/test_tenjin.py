@@ -230,6 +230,8 @@ def test_every_mediation_has_its_door(server: LiveServer, gem: Tenant, address: 
     (event,) = events_of(gem)
     assert (event.event_name, event.revenue) == ("ad_impression", Decimal("0.0021"))
     assert event.params["network_name"] == "AppLovin"
+    mediation = address.partition("/")[2]
+    assert event.params.get("mediation", "") == mediation
 
 
 def test_a_click_by_tenjins_address_earns_the_install_and_opens_what_it_named(
