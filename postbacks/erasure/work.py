@@ -7,11 +7,11 @@ that everything is looked at once more, a while after it was asked for, before i
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
 from apps_registry.tenancy import tenant
 from postbacks import tombstones
@@ -114,20 +114,18 @@ class _Erasure:
         """Find and empty all that indexes lead to; False if time was too short."""
         look_up(self.device)
         self._note()  # before anything is emptied by which it is found
-        while counts := emptying.empty_touchpoints(self.device):
-            self._count(counts)
+        while self._counted(lambda: emptying.empty_touchpoints(self.device)):
             if time.monotonic() >= ends_at:
                 return False
         return all(self._empty_name(name, ends_at) for name in sorted(self.device.devices))
 
     def _empty_name(self, name: str, ends_at: float) -> bool:
         stand_in = self._stand_in(name)
-        self._count(emptying.empty_installs(self.device, name, stand_in))
+        self._counted(lambda: emptying.empty_installs(self.device, name, stand_in))
         emptying.replace_in_rules(
             self.device, name, stand_in, count_again=self.request.mode == ErasureMode.RESET
         )
-        while counts := emptying.empty_events(self.device, name, stand_in):
-            self._count(counts)
+        while self._counted(lambda: emptying.empty_events(self.device, name, stand_in)):
             if time.monotonic() >= ends_at:
                 return False
         return True
@@ -183,11 +181,16 @@ class _Erasure:
             if self.request.mode == ErasureMode.FORGET:
                 tombstones.bury(self.device.app_id, self.device.own_ids)
 
-    def _count(self, counts: Counter[str]) -> None:
-        total = Counter(self.request.counts)
-        total.update(counts)
-        with tenant(self.organization_id):
-            self._store(counts=dict(total))
+    def _counted(self, empty: Callable[[], Counter[str]]) -> bool:
+        """Empty a batch, and count it in the same transaction; tell whether there was any."""
+        with transaction.atomic():
+            counts = empty()
+            if counts:
+                total = Counter(self.request.counts)
+                total.update(counts)
+                with tenant(self.organization_id):
+                    self._store(counts=dict(total))
+        return bool(counts)
 
     def _store(self, **values: object) -> None:
         run = ErasureRequest.objects.filter(pk=self.request_id, runs=self.request.runs)

@@ -1,9 +1,12 @@
 """A forgotten device is found nowhere any more; everybody else's rows stay byte by byte."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.apps import apps
+from django.db import connection
 
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks import pipeline, roles
@@ -176,6 +179,34 @@ def test_work_that_is_cut_short_goes_on_where_it_was(
     assert turns > 3
     assert life.rows_with(gone.mark) == life.rows_with(gone.gaid) == set()
     assert life.image(scene, stays) == other_before
+
+
+def test_workers_killed_at_every_statement_leave_a_state_from_which_work_goes_on(
+    scene: Scene, gone: Person, stays: Person
+) -> None:
+    other_before, counts_before = life.image(scene, stays), life.counts(scene)
+    with tenant(scene.organization_id):
+        foreseen = preview(Asked(scene.organization_id, scene.app.pk, {"gaid": gone.gaid}))
+        request = ask(Asked(scene.organization_id, scene.app.pk, {"gaid": gone.gaid}))
+
+    at = connection.settings_dict
+    finished = subprocess.run(
+        [sys.executable, "-m", "tests.erasure.dying_workers", at["HOST"], at["USER"], at["NAME"]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    with tenant(scene.organization_id):
+        request.refresh_from_db()
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert int(finished.stdout) > 100
+    assert request.state == ErasureState.DONE
+    assert {table: request.counts[table] for table in foreseen} == foreseen
+    assert life.rows_with(gone.mark) == life.rows_with(gone.gaid) == set()
+    assert life.image(scene, stays) == other_before
+    for table in ("event", "install", "touchpoint", "postback", "delivery_attempt"):
+        assert life.counts(scene)[table] == counts_before[table]
 
 
 @pytest.mark.parametrize("step", ["empty_touchpoints", "empty_installs", "empty_events"])

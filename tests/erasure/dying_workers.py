@@ -1,0 +1,71 @@
+"""Workers that forget devices and are killed, each a statement later than the one before.
+
+`python -m tests.erasure.dying_workers HOST USER DATABASE` goes on until one has nothing left to do,
+and then prints how many were killed.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import django
+
+DONE, NOTHING_DONE = 0, 3
+_PATIENCE = 2_000  # workers
+
+
+def _killed_at(turn: int) -> Callable[..., Any]:
+    """Return what kills this process: in odd turns before a statement, in even ones after it."""
+    left = (turn + 1) // 2
+
+    def count(execute: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0 and turn % 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = execute(*arguments)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    return count
+
+
+def _work(turn: int) -> int:
+    from django.db import connection
+
+    from postbacks.erasure.work import work
+
+    with connection.execute_wrapper(_killed_at(turn)):
+        return DONE if work(60.0, settle=timedelta(0)) else NOTHING_DONE
+
+
+def _main(host: str, user: str, name: str) -> None:
+    from django.db import connection
+
+    from postbacks import roles
+
+    connection.settings_dict.update(HOST=host, USER=user, NAME=name)
+    connection.settings_dict["OPTIONS"]["assume_role"] = roles.WORKER
+    turn = killed = 0
+    for _ in range(_PATIENCE):
+        pid = os.fork()
+        if not pid:
+            os._exit(_work(turn + 1))
+        _, status = os.waitpid(pid, 0)
+        if os.WIFSIGNALED(status):
+            turn, killed = turn + 1, killed + 1
+        elif os.WEXITSTATUS(status) == DONE:
+            sys.stdout.write(f"{killed}\n")
+            return
+        elif os.WEXITSTATUS(status) != NOTHING_DONE:  # the dead one may still hold the lock
+            raise SystemExit(f"A worker failed with {status}.")
+    raise SystemExit("The work never ends.")
+
+
+if __name__ == "__main__":
+    django.setup()
+    _main(*sys.argv[1:])
