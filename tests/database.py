@@ -1,6 +1,7 @@
 """The tests' database: made as owner, used as web, emptied as superuser."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -72,6 +73,21 @@ def as_role(role: str) -> Iterator[None]:
 def _set_role(role: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+
+
+def wait_for_a_lock() -> None:
+    """Wait until somebody waits for a lock."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks LEFT JOIN pg_database ON pg_database.oid = database"
+                " WHERE NOT granted AND coalesce(datname, current_database()) = current_database()"
+            )
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)
+    raise AssertionError("Nobody waits for a lock.")
 
 
 def superuser_conninfo(name: str = NAME) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 import msgspec
 from django.db import transaction
@@ -59,12 +60,9 @@ def ask(asked: Asked) -> ErasureRequest:
     """
     kind, value = asked.pairs[0]
     name = tombstones.id_name(kind, value)
-    known = {
-        "app_id": asked.app_id,
-        "mode": asked.mode,
-        "kind": kind,
-        "digest": tombstones.digest(tombstones.ensure_key(), asked.app_id, name),
-    }
+    digest = tombstones.digest(tombstones.ensure_key(), asked.app_id, name)
+    known = {"app_id": asked.app_id, "mode": asked.mode, "kind": kind, "digest": digest}
+    _take_turns(digest)
     request = ErasureRequest.objects.select_for_update().filter(**known).first()
     if request is None:
         ending = value[-4:] if len(value) >= _SHOWN_FROM else ""
@@ -75,6 +73,11 @@ def ask(asked: Asked) -> ErasureRequest:
     if asked.mode == ErasureMode.FORGET:
         tombstones.bury(asked.app_id, [*asked.pairs, *_known_ids(asked)])
     return request
+
+
+def _take_turns(digest: UUID) -> None:
+    """Have two who ask for the same device at once ask one after the other."""
+    rows("SELECT pg_advisory_xact_lock(hashtextextended(%(digest)s, 0))", {"digest": str(digest)})
 
 
 def _known_ids(asked: Asked) -> set[Id]:

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 
 import pytest
 from django.db import connection
@@ -13,6 +12,7 @@ from apps_registry.tenancy import tenant as tenant_of
 from postbacks.api import problems
 from tests import make
 from tests.api.calling import DRAFT, PROBLEM, owner_of
+from tests.database import wait_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -190,22 +190,11 @@ def test_who_loses_a_race_for_a_name_is_told_to_try_again():
         Partner.objects.create(name="Unity Ads")  # not committed yet: the other sees no rival
         rival = threading.Thread(target=lose)
         rival.start()
-        _wait_for_a_lock()
+        wait_for_a_lock()
     rival.join(timeout=10)
 
     assert (answers[0].status, answers[0].content_type) == (409, PROBLEM)
     assert len(owner_of(tenant).rows("partners")) == 1
-
-
-def _wait_for_a_lock() -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.01)
-    raise AssertionError("Nobody waits for a lock.")
 
 
 def test_a_host_that_is_not_ours_is_answered_with_a_problem():

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,7 +29,7 @@ from postbacks.models import (
     SkipReason,
 )
 from tests import make
-from tests.database import as_role
+from tests.database import as_role, wait_for_a_lock
 from tests.erasure import life
 from tests.erasure.life import Person, Scene
 from tests.events import event, record
@@ -251,6 +252,28 @@ def test_once_done_nothing_tells_who_was_forgotten(scene: Scene, gone: Person) -
         assert ErasureTombstone.objects.count() > 5
     assert request.masked == "•••000d"
     assert gone.gaid not in str(request.__dict__)
+
+
+def test_two_who_ask_at_once_ask_for_the_same(scene: Scene, gone: Person) -> None:
+    asked = Asked(scene.organization_id, scene.app.pk, {"gaid": gone.gaid})
+    second: list[ErasureRequest] = []
+
+    def ask_too() -> None:
+        try:
+            with tenant(scene.organization_id):
+                second.append(ask(asked))
+        finally:
+            connection.close()
+
+    _forget(scene, gaid="38400000-8cf0-11bd-b23e-10b96e40000d")  # the key is there already
+    rival = threading.Thread(target=ask_too)
+    with tenant(scene.organization_id):
+        first = ask(asked)  # not committed yet: the other can't see it
+        rival.start()
+        wait_for_a_lock()
+    rival.join(timeout=60)
+
+    assert [(request.pk, request.runs) for request in second] == [(first.pk, 2)]
 
 
 def test_asking_again_is_the_same_request_done_once_more(scene: Scene, gone: Person) -> None:
