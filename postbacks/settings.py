@@ -170,6 +170,10 @@ RETENTION_DAYS_CLICKS = environment.parsed(
 RETENTION_DAYS_IMPRESSIONS = environment.parsed(
     "RETENTION_DAYS_IMPRESSIONS", environment.days(at_least=7), default=7
 )
+# A postback may be tried again for three days and held for seven, with the address that it tells.
+RETENTION_DAYS_ADDRESSES = environment.parsed(
+    "RETENTION_DAYS_ADDRESSES", environment.days(at_least=8), default=14
+)
 if RETENTION_DAYS_EVENTS and not 0 < RETENTION_DAYS_POSTBACKS <= RETENTION_DAYS_EVENTS:
     raise ImproperlyConfigured(
         "The setting RETENTION_DAYS_POSTBACKS must not be longer than RETENTION_DAYS_EVENTS: "

@@ -18,7 +18,7 @@ from django_q.tasks import async_task
 from apps_registry.acting import SYSTEM, acting
 from apps_registry.tenancy import tenant
 from postbacks import claims as asking
-from postbacks import database, notices, pipeline, retention, site_times
+from postbacks import database, notices, pipeline, retention, shortening, site_times
 from postbacks.callbacks import rendering
 from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.http import Sender
@@ -70,7 +70,8 @@ def housekeeping() -> None:
     database.ensure_partitions()
     retention.drop_old_days()
     for forget in (
-        retention.shorten_addresses,
+        shortening.shorten_touchpoints,
+        shortening.shorten_events,
         retention.forget_old_touchpoint_keys,
         retention.forget_old_repeats,
         database.forget_old_event_keys,

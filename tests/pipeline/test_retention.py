@@ -1,4 +1,4 @@
-"""Data leave in their time: days of logs as a whole, addresses once nobody is matched by them."""
+"""Data leave in their time: days of logs as a whole, and the names of touchpoints that left."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,13 +6,9 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from apps_registry.models import TrackingLink
-from apps_registry.tenancy import tenant
-from postbacks import recognition, retention, roles
-from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
-from postbacks.models import Touchpoint, TouchpointKey, TouchpointSeen
-from tests import make
+from postbacks import retention, roles
 from tests.database import as_role
+from tests.pipeline.aged import touched, touched_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,86 +44,14 @@ def test_nobody_can_drop_a_day_that_is_not_over_or_another_table() -> None:
             cursor.execute(f"SELECT drop_oldest_partition('{log}', {before})")
 
 
-def test_an_address_is_shortened_once_nobody_is_matched_by_it() -> None:
-    link = _touched("203.0.113.77")
-    _touched_at(link, datetime.now(UTC) - timedelta(days=2, hours=3))
-
-    with as_role(roles.WORKER):
-        while retention.shorten_addresses(batch=1):
-            pass
-
-    with tenant(link.organization_id):
-        touch = Touchpoint.objects.get()
-        assert touch.ip_address == "203.0.113.0"
-        assert touch.params == {"sub1": "spring"}
-        assert touch.names == ["advertising:a-b", f"touch:{touch.public_id}"]
-        assert set(TouchpointKey.objects.values_list("key", flat=True)) == {
-            recognition.key(link.campaign.app_id, name) for name in touch.names
-        }
-
-
-def test_a_fresh_address_stays_whole() -> None:
-    link = _touched("203.0.113.77")
-
-    with as_role(roles.WORKER):
-        assert not retention.shorten_addresses()
-
-    with tenant(link.organization_id):
-        assert Touchpoint.objects.get().ip_address == "203.0.113.77"
-        assert TouchpointKey.objects.count() == 3
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("203.0.113.77", "203.0.113.0"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
-        ("not an address", ""),
-    ],
-)
-def test_of_an_address_its_network_is_kept(address: str, expected: str) -> None:
-    assert retention.shortened(address) == expected
-
-
 def test_names_leave_with_their_touchpoints() -> None:
-    link = _touched("203.0.113.77")
-    _touched_at(link, datetime.now(UTC) - timedelta(days=36))
+    link = touched("203.0.113.77")
+    touched_at(link, datetime.now(UTC) - timedelta(days=36))
 
     with as_role(roles.WORKER):
         names, repeats = retention.forget_old_touchpoint_keys(), retention.forget_old_repeats()
 
     assert (names, repeats) == (3, 1)
-
-
-def _touched(address: str) -> TrackingLink:
-    made = make.make_tenant()
-    with tenant(made.organization.pk):
-        link = make.make_link(make.make_campaign(made.app, make.make_partner()))
-        record_touchpoints(
-            [
-                NewTouchpoint(
-                    organization_id=made.organization.pk,
-                    app_id=made.app.pk,
-                    partner_id=link.campaign.partner_id,
-                    link_id=link.pk,
-                    kind="click",
-                    source="link",
-                    occurred_at=datetime.now(UTC),
-                    ip_address=address,
-                    names=frozenset({"advertising:a-b", f"ip:{address}"}),
-                    params={"ip": address, "sub1": "spring"},
-                )
-            ]
-        )
-    return link
-
-
-def _touched_at(link: TrackingLink, moment: datetime) -> None:
-    with as_role(roles.OWNER), connection.cursor() as cursor:
-        cursor.execute("SELECT ensure_partitions(%s::date, 1)", [moment])
-    with as_role(roles.WORKER), tenant(link.organization_id):
-        for model in (Touchpoint, TouchpointKey, TouchpointSeen):
-            model.objects.update(received_at=moment)
 
 
 def _days_left(log: str) -> set[int]:
