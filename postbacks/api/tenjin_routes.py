@@ -33,5 +33,6 @@ def _routes() -> Iterator[URLPattern]:
 urlpatterns = [
     *_routes(),
     path("click/<slug:token>", tracking.click),
+    path("click/<slug:token>/", tracking.click),
     path("<path:address>", nothing_here),
 ]

@@ -295,3 +295,14 @@ def test_a_link_written_for_tenjin_works_under_its_own_address() -> None:
 
     assert answer.status_code == 302
     assert "advertising:38400000-8cf0-11bd-b23e-10b96e40000d" in ad.touchpoint().names
+
+
+@pytest.mark.parametrize("form", ["/c/{}", "/i/{}", "/v0/click/{}"])
+def test_a_slash_at_the_end_is_no_other_link(form: str) -> None:
+    ad = advertise()
+    address = form.format(ad.link.token)
+
+    answers = [Client().get(it, headers={"User-Agent": PHONE}) for it in (address, f"{address}/")]
+
+    assert answers[0].status_code == answers[1].status_code
+    assert len(ad.touchpoints()) == 2
