@@ -90,6 +90,27 @@ def wait_for_a_lock() -> None:
     raise AssertionError("Nobody waits for a lock.")
 
 
+def has_open_transaction(seconds: float = 10.0) -> bool:
+    """Tell whether one of the transactions that are open now stays open for so long.
+
+    A moment between two statements looks the same as a transaction that waits for something.
+    """
+    with psycopg.connect(superuser_conninfo(), autocommit=True) as superuser:
+        row = superuser.execute("SELECT now()").fetchone()
+        deadline = time.monotonic() + seconds
+        while superuser.execute(_STILL_OPEN, row).fetchone() != (0,):
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(0.05)
+    return False
+
+
+_STILL_OPEN = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < %s
+"""
+
+
 def superuser_conninfo(name: str = NAME) -> str:
     """Return how the tests' superuser connects to a database."""
     given = os.environ.get("DATABASE_ADMIN_URL")

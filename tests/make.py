@@ -108,8 +108,9 @@ def make_partner(
     return partner
 
 
-def make_campaign(app: App, partner: Partner) -> Campaign:
-    return Campaign.objects.create(name=f"Summer {next(_numbers)}", app=app, partner=partner)
+def make_campaign(app: App, partner: Partner, name: str = "") -> Campaign:
+    name = name or f"Summer {next(_numbers)}"
+    return Campaign.objects.create(name=name, app=app, partner=partner)
 
 
 def make_link(campaign: Campaign, **fields: object) -> TrackingLink:

@@ -93,14 +93,18 @@ def campaign_page(campaign: Campaign, period: Period) -> CampaignPage:
 
 def _figures(whole: Figures, rejected: int) -> tuple[Figure, ...]:
     row = Row.of("", whole)
-    refused = f"{wording.number(whole.refused)} refused" if whole.refused else ""
+    refused = (
+        f"{wording.number(whole.refused)} more were refused as fraud or too old"
+        if whole.refused
+        else ""
+    )
     apart = ((whole.returns, "came back"), (rejected, "rejected as fraud"))
     more = ", ".join(f"{wording.number(count)} {what}" for count, what in apart if count)
     return (
         Figure("Clicks", row.clicks, refused),
         Figure("Impressions", row.impressions),
         Figure("Installs", row.installs, more),
-        Figure("Rate", row.rate, "installs of 100 clicks"),
+        Figure("Installs per click", row.rate, "of 100 clicks, so many installed"),
         Figure("Events", row.events, "after the install"),
         Figure("Revenue", row.revenue, "US dollars by each day's rate"),
     )

@@ -1,13 +1,14 @@
 """The pages of campaigns: what each brought, and what it is made of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Count, QuerySet
+from django.db.models import Case, Count, DecimalField, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -50,10 +51,38 @@ class PeriodFilter(admin.SimpleListFilter):
             }
 
 
+_FIGURE = "figure_"
+_SORTED: dict[str, Callable[[Figures], float | Decimal]] = {
+    "clicks": lambda figures: figures.clicks,
+    "impressions": lambda figures: figures.impressions,
+    "installs": lambda figures: figures.installs,
+    "rate": lambda figures: figures.rate_percent or 0,
+    "events": lambda figures: figures.events,
+    "revenue": lambda figures: figures.revenue.usd,  # what has no rate can't be compared
+}
+
+
+def _as_column(of: Callable[[Figures], float | Decimal], figures: Mapping[int, Figures]) -> Case:
+    """Return a figure as a column that the database can sort by."""
+    whens = [When(pk=key, then=Value(Decimal(of(it)))) for key, it in figures.items()]
+    return Case(*whens, default=Value(Decimal(0)), output_field=DecimalField())
+
+
 class FiguredList(ChangeList):
     """A list whose rows get their figures a page at a time."""
 
     model_admin: "CampaignAdmin"
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> "QuerySet[Any]":
+        """Return the rows; sorted by a figure if that is asked for, which is read of all."""
+        asked = {str(it).lstrip("-") for it in self.get_ordering(request, self.root_queryset)}
+        if names := [name for name in _SORTED if f"{_FIGURE}{name}" in asked]:
+            keys = list(self.root_queryset.values_list("pk", flat=True))
+            figures = read_figures(keys, _period(request), by=By.CAMPAIGN)
+            self.root_queryset = self.root_queryset.annotate(
+                **{f"{_FIGURE}{name}": _as_column(_SORTED[name], figures) for name in names}
+            )
+        return super().get_queryset(request, exclude_parameters)
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the rows of the page, and what they brought."""
@@ -126,33 +155,33 @@ class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
         """Show how many links are in use."""
         return row.links
 
-    @admin.display(description="clicks")
+    @admin.display(description="clicks", ordering="figure_clicks")
     def clicks(self, row: "_Figured") -> str:
         """Show clicks without those that were refused."""
         return wording.number(row.figures.clicks)
 
-    @admin.display(description="impressions")
+    @admin.display(description="impressions", ordering="figure_impressions")
     def impressions(self, row: "_Figured") -> str:
         """Show impressions."""
         return wording.number(row.figures.impressions)
 
-    @admin.display(description="installs")
+    @admin.display(description="installs", ordering="figure_installs")
     def installs(self, row: "_Figured") -> str:
         """Show new installs."""
         return wording.number(row.figures.installs)
 
-    @admin.display(description="rate")
+    @admin.display(description="installs per click", ordering="figure_rate")
     def rate(self, row: "_Figured") -> str:
         """Show how many of a hundred clicks became installs."""
         percent = row.figures.rate_percent
         return NONE if percent is None else wording.percent(percent)
 
-    @admin.display(description="events")
+    @admin.display(description="events", ordering="figure_events")
     def events(self, row: "_Figured") -> str:
         """Show what people did in the app."""
         return wording.number(row.figures.events)
 
-    @admin.display(description="revenue")
+    @admin.display(description="revenue", ordering="figure_revenue")
     def revenue(self, row: "_Figured") -> str:
         """Show what they paid."""
         return str(row.figures.revenue)

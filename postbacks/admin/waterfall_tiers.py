@@ -8,9 +8,13 @@ from postbacks.admin.settings_words import SETTINGS, in_words, is_set, usual
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One tier: what it takes to win in it, and how long before the install it may have been."""
+    """One tier: what it takes to win in it, and how long before the install it may have been.
+
+    `term` is what others call it.
+    """
 
     title: str
+    term: str
     text: str
     window: str
     is_off: bool = False
@@ -37,12 +41,14 @@ def waterfall() -> Waterfall:
         tiers=(
             Tier(
                 "A click that proves itself",
+                "Deterministic click",
                 "Google Play's install referrer or Apple's AdServices names it, or ad and app saw "
                 "the same advertising ID or click ID.",
                 holds["click_window_hours"],
             ),
             Tier(
                 "A click that fits",
+                "Probabilistic click",
                 "The same address and the same kind of device, and no other device fits. Such a "
                 "guess can be wrong.",
                 holds["probabilistic_click_window_minutes"],
@@ -50,16 +56,18 @@ def waterfall() -> Waterfall:
             ),
             Tier(
                 "An impression that proves itself",
+                "Deterministic view-through",
                 "The ad was only seen, and ad and app saw the same advertising ID.",
                 holds["impression_window_hours"],
             ),
             Tier(
                 "An impression that fits",
+                "Probabilistic view-through",
                 "The ad was only seen, and the device is a guess.",
                 holds["probabilistic_impression_window_minutes"],
                 is_off=holds["probabilistic_impressions"] == "off",
             ),
-            Tier("Nobody", "The install is organic.", ""),
+            Tier("Nobody", "Organic", "The install is organic.", ""),
         ),
         row=row,
     )

@@ -18,6 +18,7 @@ from postbacks.insights.days_chart import DaysChart, day_name
 from postbacks.insights.logs import Span
 from postbacks.insights.skan_log import CopiesWanted
 from postbacks.models import SignatureState
+from postbacks.models.skadnetwork import SkanProtocol
 
 USUAL_DAYS, MOST_DAYS = 30, 92
 MOST_LINES = 100
@@ -128,6 +129,10 @@ def read_report(wanted: CopiesWanted, *, now: datetime, zone: ZoneInfo) -> SkanR
     )
 
 
+# Before SKAdNetwork 3.0 nobody but the winner was told.
+_WON = Q(did_win=True) | Q(
+    did_win=None, protocol=SkanProtocol.SKADNETWORK, version__regex=r"^[12]\."
+)
 _NUMBERS = ("source_identifier", "campaign_id")
 _VALUES = ("event_name",)
 
@@ -153,7 +158,7 @@ def _lines(
         .values(*groups, "currency", **more)
         .annotate(
             copies=Count("pk"),
-            wins=Count("pk", filter=Q(did_win=True)),
+            wins=Count("pk", filter=_WON),
             redownloads=Count("pk", filter=Q(redownload=True)),
             decoded=Count("pk", filter=~Q(event_name="")),
             least=Sum("least_revenue"),

@@ -1,5 +1,6 @@
 """Campaigns in the admin: their figures, their links, and what to do next."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -51,6 +52,36 @@ def test_the_list_shows_what_each_campaign_brought(browser: Client, link: Tracki
 
 
 MONTH = {"period": "30d"}
+
+
+@pytest.mark.parametrize(
+    "column", ["Clicks", "Installs", "Installs per click", "Events", "Revenue"]
+)
+def test_the_list_is_sorted_by_a_figure_of_its_period(
+    owner: make.Tenant, browser: Client, link: TrackingLink, column: str
+) -> None:
+    _live(link)
+    with tenant(owner.organization.pk):
+        partner = link.campaign.partner
+        idle = [make.make_campaign(owner.app, partner, name=name) for name in ("Aa", "Zz")]
+        names = [campaign.name for campaign in (*idle, link.campaign)]
+    place = _place(browser, column)
+
+    up, down = (_names(browser, names, f"{sign}{place}") for sign in ("", "-"))
+
+    assert up[-1] == down[0] == link.campaign.name
+
+
+def _place(browser: Client, column: str) -> str:
+    """Return the number by which the list's own heading sorts a column."""
+    heading = browser.get(CAMPAIGNS).content.decode().partition("</thead>")[0]
+    links = re.findall(r'<a href="\?o=(\d+)[^"]*"[^>]*>\s*([^<]+?)\s*</a>', heading)
+    return {name: number for number, name in links}[column]
+
+
+def _names(browser: Client, names: list[str], order: str) -> list[str]:
+    page = browser.get(CAMPAIGNS, {"o": order}).content.decode()
+    return sorted(names, key=lambda name: page.index(f">{name}<"))
 
 
 def test_the_export_holds_the_figures_of_its_period(browser: Client, link: TrackingLink) -> None:

@@ -5,9 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import psycopg
 import pytest
-from django.db import connection
 
 from apps_registry.models import AuditEntry
 from apps_registry.roles import Role
@@ -21,6 +19,7 @@ from postbacks.limits.rates import Rate
 from postbacks.models import CallbackRule, DuePostback, Postback, RuleStatus
 from tests import make
 from tests.api.calling import PROBLEM, Program, owner_of, report
+from tests.database import has_open_transaction
 from tests.delivery.partner_server import Partners
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -217,11 +216,11 @@ def test_it_is_counted_nowhere_and_suspends_nothing(partners: Partners, reply: b
 
 
 def test_no_transaction_is_open_while_the_request_goes_out(partners: Partners) -> None:
-    open_transactions: list[int] = []
+    open_transactions: list[bool] = []
 
     def behave(stranger: Any) -> None:
         partner.next_request(stranger)
-        open_transactions.append(_idle_in_transaction())
+        open_transactions.append(has_open_transaction())
         stranger.sendall(OK)
 
     made = make.make_tenant()
@@ -231,7 +230,7 @@ def test_no_transaction_is_open_while_the_request_goes_out(partners: Partners) -
     answer = _tested(made, rule)
 
     assert answer.data["success"]["ok"] is True
-    assert open_transactions == [0]
+    assert open_transactions == [False]
 
 
 def test_only_those_may_who_may_resend(partners: Partners) -> None:
@@ -333,20 +332,3 @@ def test_a_test_can_not_be_resent(partners: Partners) -> None:
 
     assert answer.status == 409
     assert len(partner.requests) == 1
-
-
-def _idle_in_transaction() -> int:
-    known = connection.settings_dict
-    with psycopg.connect(
-        host=known["HOST"],
-        port=known["PORT"] or None,
-        user=known["USER"],
-        dbname=known["NAME"],
-        autocommit=True,
-    ) as other:
-        row = other.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%%'"
-            " AND datname = current_database()"
-        ).fetchone()
-    assert row
-    return int(row[0])

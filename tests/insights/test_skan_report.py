@@ -52,6 +52,16 @@ def test_only_valid_copies_count_and_each_once(made: make.Tenant) -> None:
     }  # fmt: skip
 
 
+def test_before_version_3_every_copy_is_the_winners(made: make.Tenant) -> None:
+    unsaid = {"did_win": None}
+    store(
+        made, {**unsaid, "version": "2.2"}, {**unsaid, "version": "3.0"},
+        {**unsaid, "protocol": "adattributionkit", "version": "1.0"},
+    )  # fmt: skip
+
+    assert report(made).whole.wins == 1
+
+
 def test_revenue_is_added_up_as_a_range_and_by_currency(made: make.Tenant) -> None:
     earned = {"event_name": "purchase", "currency": "USD"}
     store(
