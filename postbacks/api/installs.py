@@ -15,6 +15,7 @@ from postbacks.api.query import Page
 from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
 
 ORGANIC = "organic"
+_LONG = ("attribution", "candidates", "rejections")
 TYPES = (*TouchpointKind.choices, (ORGANIC, "Organic"))
 
 
@@ -102,13 +103,28 @@ class InstallSerializer(serializers.ModelSerializer):
 
 
 class InstallLineSerializer(InstallSerializer):
-    """An install as one line of CSV: of the touchpoints that were looked at their number."""
+    """An install as one line of CSV: its credit in columns of their own, with names.
+
+    Of the touchpoints that were looked at it has the number.
+    """
+
+    columns = (
+        *(it for it in InstallSerializer.Meta.fields if it not in _LONG),
+        *(f"attribution_{name}" for name in CreditSerializer().fields),
+        "attribution_partner_name", "attribution_campaign_name", "candidates", "rejections",
+    )  # fmt: skip
 
     def to_representation(self, instance: Install) -> dict[str, Any]:
         """Return the install with numbers in place of lists."""
         shown = super().to_representation(instance)
-        counted = {name: len(shown[name]) for name in ("candidates", "rejections")}
-        return {**shown, **counted}
+        credit = {
+            **shown["attribution"],
+            "partner_name": instance.partner.name if instance.partner else None,
+            "campaign_name": instance.campaign.name if instance.campaign else None,
+        }
+        line = {**shown, **{f"attribution_{name}": value for name, value in credit.items()}}
+        line |= {name: len(shown[name]) for name in ("candidates", "rejections")}
+        return {name: line[name] for name in self.columns}
 
 
 class InstallPage(Page):
@@ -149,6 +165,10 @@ class InstallViewSet(OrganizationViewSet):
         now = Attribution.objects.filter(version=F("install__attribution_version"))
         rows = super().get_queryset().prefetch_related("app", "partner", "campaign")
         return rows.prefetch_related(Prefetch("attributions", queryset=now))
+
+    def csv_columns(self) -> Sequence[str]:
+        """Return the names of the columns."""
+        return InstallLineSerializer.columns
 
     def csv_serializer(self, rows: Any = None) -> Any:
         """Return what shows installs without the touchpoints that were looked at."""

@@ -33,6 +33,29 @@ def _rows(answer) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
+_INSTALL_COLUMNS = {
+    "id", "app", "install_id", "kind", "state", "platform", "installed_at", "received_at",
+    "attribution_version", "attribution_type", "attribution_method", "attribution_partner",
+    "attribution_partner_name", "attribution_campaign", "attribution_campaign_name",
+    "attribution_touchpoint", "attribution_touched_at", "attribution_window_seconds",
+    "candidates", "rejections",
+}  # fmt: skip
+
+
+def test_an_installs_credit_has_columns_of_its_own() -> None:
+    made = make.make_tenant()
+    with tenant_of(made.organization.pk):
+        link = make.make_link(make.make_campaign(made.app, make.make_partner(), "Summer sale"))
+    make_install(link, datetime.now(UTC))
+
+    (row,) = _rows(_get(made.api_token, "v1/installs"))
+
+    assert (row["attribution_type"], row["attribution_campaign_name"]) == ("click", "Summer sale")
+    assert row["attribution_partner_name"] == link.campaign.partner.name
+    assert row["attribution_campaign"] == str(link.campaign.public_id)
+    assert row["candidates"] == "0"
+
+
 @pytest.mark.parametrize("path", LISTS)
 def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
     tenant = make.make_tenant()
@@ -53,7 +76,7 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
     listed = owner_of(tenant).rows(f"/api/{path}")
 
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
-    assert set(rows[0]) == set(listed[0])
+    assert set(rows[0]) == (_INSTALL_COLUMNS if path == "v1/installs" else set(listed[0]))
     assert len(rows) == len(listed)
     key = _KEYS.get(path, "id")
     assert [row[key] for row in rows] == [row[key] for row in listed]
