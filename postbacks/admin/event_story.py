@@ -14,6 +14,7 @@ from apps_registry.models.apps import Platform
 from postbacks.admin.exchange import Pair
 from postbacks.admin.postback_story import PostbackRow
 from postbacks.models import Event, Install, Postback
+from postbacks.trials.explaining import Explained, explain
 
 _NAMES = {
     "idfa": "IDFA", "idfv": "IDFV", "gaid": "Google advertising id", "oaid": "OAID",
@@ -30,7 +31,10 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class EventStory:
-    """An event with its fields by name, its JSON as stored, its postbacks and its install."""
+    """An event with its fields by name, its JSON as stored, its postbacks and its install.
+
+    `silent` are the rules for its app that sent nothing, and why.
+    """
 
     revenue: str
     platform: str
@@ -39,6 +43,7 @@ class EventStory:
     stored: str
     postbacks: tuple[PostbackRow, ...]
     install: Install | None
+    silent: tuple[Explained, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,12 @@ def story_of(event: Event) -> EventStory:
         stored=_stored(event, fields, params),
         postbacks=tuple(PostbackRow.of(postback) for postback in rows),
         install=installs.first() if event.device else None,
+        silent=tuple(it for it in explain(event) if it.postback is None and _is_for(it, event)),
     )
+
+
+def _is_for(it: Explained, event: Event) -> bool:
+    return it.rule.app_id in {None, event.app_id}
 
 
 def _exact(event: Event) -> tuple[Mapping[str, msgspec.Raw], Mapping[str, msgspec.Raw]]:

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,12 +16,13 @@ from apps_registry.models import App
 from apps_registry.roles import Right
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, Moment, shown_time
+from postbacks.api.fields import IdFilter, Moment, PublicId, shown_time
 from postbacks.api.intake import EventsFromSdk
 from postbacks.api.problems import Conflict
 from postbacks.api.query import Page, Query
 from postbacks.intake.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
+from postbacks.trials.explaining import DECISIONS, explain
 
 _BESIDE_COLUMNS = [name for name in EventFields.__struct_fields__ if name not in IN_COLUMNS]
 _FIRST = (
@@ -73,13 +75,30 @@ class OneEvent(Query):
     app = IdFilter(App)
 
 
+class ReasonSerializer(serializers.Serializer):
+    """Why a rule did what it did; `code` is stable, `detail` is for people."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ExplainedSerializer(serializers.Serializer):
+    """What one rule made of an event."""
+
+    rule = PublicId(read_only=True)
+    rule_name = serializers.CharField(source="rule.name")
+    decision = serializers.ChoiceField(DECISIONS)
+    reasons = ReasonSerializer(many=True)
+    postback = PublicId(read_only=True, allow_null=True, help_text="What came of it, if anything.")
+
+
 class EventViewSet(OrganizationViewSet):
     """What apps and servers reported."""
 
     model = Event
     serializer_class = EventSerializer
-    queries = {"list": EventPage, "retrieve": OneEvent}
-    rights = {"list": Right.READ, "retrieve": Right.READ}
+    queries = {"list": EventPage, "retrieve": OneEvent, "explain": OneEvent}
+    rights = {"list": Right.READ, "retrieve": Right.READ, "explain": Right.READ}
     time_key = "received_at"
     lookup_field = "event_id"
     lookup_url_kwarg = "event_id"
@@ -116,8 +135,21 @@ class EventViewSet(OrganizationViewSet):
     @extend_schema(parameters=[OneEvent])
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer one event. An event id is unique per app: in two apps, `app` must say which."""
+        return Response(self.get_serializer(self._the_one()).data)
+
+    @extend_schema(parameters=[OneEvent], responses={200: ExplainedSerializer(many=True)})
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def explain(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer for each rule what it made of the event, and why.
+
+        A rule that sent nothing is asked as it is today, with today's credit of the install.
+        """
+        return Response(ExplainedSerializer(explain(self._the_one()), many=True).data)
+
+    def _the_one(self) -> Event:
+        """Return the event that is meant. Raises Http404 and Conflict."""
         chosen = self.query.validated_data
-        rows = self.get_queryset().filter(event_id=kwargs["event_id"])
+        rows = self.get_queryset().filter(event_id=self.kwargs["event_id"])
         if "app" in chosen:
             rows = rows.filter(app_id=chosen["app"])
         found = list(rows[:2])
@@ -125,4 +157,5 @@ class EventViewSet(OrganizationViewSet):
             raise Http404
         if len(found) > 1:
             raise Conflict("Several apps have an event with this id; name one with ?app=.")
-        return Response(self.get_serializer(found[0]).data)
+        event: Event = found[0]
+        return event

@@ -105,12 +105,23 @@ def _decide_or_note(
 def decide_or_refuse(
     rule: CompiledRule, event: StoredEvent, standing: Standing, *, now: datetime, rates: Rates
 ) -> Decision | Refusal:
-    """Decide for one rule, or say what keeps the event from it; asks and writes nothing.
+    """Decide for one rule, or say what keeps the event from it first; asks and writes nothing.
 
     “First time per device” is left to `is_once` and `first_time`, since others decide as well.
     """
-    refusal = why_not(rule.definition, _occasion(event, standing))
+    refusal = next(why_not(rule.definition, _occasion(event, standing)), None)
     return refusal or _decide(rule, event, standing, now, rates)
+
+
+def weigh(
+    rule: CompiledRule, event: StoredEvent, standing: Standing, *, now: datetime, rates: Rates
+) -> tuple[list[Refusal], Decision | None]:
+    """Say everything that keeps the event from one rule, and what would be decided otherwise."""
+    refusals = list(why_not(rule.definition, _occasion(event, standing)))
+    decided = _decide(rule, event, standing, now, rates)
+    if isinstance(decided, Refusal):
+        return [*refusals, decided], None
+    return refusals, decided
 
 
 def _occasion(event: StoredEvent, standing: Standing) -> Occasion:

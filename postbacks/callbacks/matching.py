@@ -1,7 +1,7 @@
 """④ Which rules want an event: a pure decision over plain data."""
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,6 +12,12 @@ ANY_EVENT = "*"
 INSTALL = "install"
 OPEN = "open"
 ORGANIC = "organic"
+_OUT_OF_SCOPE = {
+    "partner": "The rule is for what its partner earned; it did not earn this install.",
+    "partner_and_organic": "The rule is for organic installs and what its partner earned; somebody "
+    "else earned this install.",
+    "any_attributed": "The rule is for installs that somebody earned; this one is organic.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +56,23 @@ def wants(rule: RuleDefinition, occasion: Occasion) -> bool:
     )
 
 
-def why_not(rule: RuleDefinition, occasion: Occasion) -> Refusal | None:
-    """Say what keeps an event from a rule, before its conditions are asked; None if nothing does.
+def why_not(rule: RuleDefinition, occasion: Occasion) -> Iterator[Refusal]:
+    """Yield what keeps an event from a rule, before its conditions are asked; nothing if all fits.
 
-    It asks what `wants` asks, in the same order: the first refusal is the reason.
+    It asks what `wants` asks, in the same order.
     """
     if not (rule.app_id is None or rule.app_id == occasion.app_id):
-        return Refusal("app", "The rule is for another app.")
+        yield Refusal("app", "The rule is for another app.")
     if occasion.triggers.isdisjoint(rule.triggers):
         names = ", ".join(rule.triggers)
-        return Refusal("trigger", f"The rule is for {names}; the event is {occasion.event_name}.")
+        yield Refusal("trigger", f"The rule is for {names}; the event is {occasion.event_name}.")
     if not _in_scope(rule, occasion):
-        scope = rule.attribution_scope.replace("_", " ")
-        return Refusal("attribution_scope", f"The install is outside of the scope “{scope}”.")
+        yield Refusal("attribution_scope", _OUT_OF_SCOPE[rule.attribution_scope])
     if not _in_window(rule, occasion):
-        return Refusal("window", f"The install is not within the last {rule.window_days} days.")
+        yield Refusal("window", f"The install is not within the last {rule.window_days} days.")
     if not _in_sample(rule, occasion):
         percent = rule.sampling_percent
-        return Refusal("sampling", f"The device is not among the {percent} % that are sent.")
-    return None
+        yield Refusal("sampling", f"The device is not among the {percent} % that are sent.")
 
 
 def partner_event_name(rule: RuleDefinition, event_name: str, began: str = "") -> str | None:

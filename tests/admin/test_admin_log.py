@@ -10,7 +10,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import tenant
-from postbacks.models import DeliveryAttempt, Event, Postback, PostbackStatus, SkipReason
+from postbacks.models import (
+    DeliveryAttempt,
+    Event,
+    Postback,
+    PostbackStatus,
+    SkipReason,
+    UndecidedEvent,
+)
 from postbacks.roles import WORKER
 from tests import make
 from tests.admin.pages import sign_in
@@ -80,6 +87,21 @@ def test_a_row_is_found_by_its_id(story: Story, page: str, model: type) -> None:
     counts = [answer.context["cl"].result_count for answer in (found, other, text)]
 
     assert counts == [1, 0, 0]
+
+
+def test_an_event_says_which_rules_sent_nothing_and_why(story: Story) -> None:
+    with tenant(story.tenant.organization.pk):
+        make.make_rule(name="Tutorials only", app=story.tenant.app, triggers=["tutorial"])
+        make.make_rule(name="Half a draft", status="draft")
+    with as_role(WORKER), tenant(story.organization_id):
+        UndecidedEvent.objects.all().delete()
+
+    page = sign_in(story.tenant.owner).get(f"/admin/postbacks/event/{story.keys[Event][0]}/change/")
+
+    text = page.content.decode()
+    assert "2 rules sent nothing: why" in text
+    assert text.index("Half a draft") < text.index("The rule is a draft; only active rules send.")
+    assert "The rule is for tutorial; the event is purchase." in text
 
 
 def test_a_postback_is_found_by_its_events_id(story: Story) -> None:

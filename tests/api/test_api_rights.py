@@ -58,7 +58,7 @@ RIGHTS = {
     "v1/partner-templates": {"list": READ, "retrieve": READ},
     "v1/organization/signing-secrets": {"list": READ, "retrieve": READ, "rotate": MANAGE},
     "v1/audit-log": {"list": READ, "retrieve": READ},
-    "v1/events": {"list": READ, "retrieve": READ},
+    "v1/events": {"list": READ, "retrieve": READ, "explain": READ},
     "v1/installs": {"list": READ, "retrieve": READ},
     "v1/members": {
         "list": READ,
@@ -73,6 +73,7 @@ RIGHTS = {
 REQUESTS = {
     "list": ("GET", ""),
     "retrieve": ("GET", "/{id}"),
+    "explain": ("GET", "/{id}/explain"),
     "create": ("POST", ""),
     "update": ("PUT", "/{id}"),
     "partial_update": ("PATCH", "/{id}"),

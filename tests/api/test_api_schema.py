@@ -64,6 +64,7 @@ def test_every_address_of_the_contract_is_described():
         "campaigns/{id}": {"get", "put", "patch", "delete"},
         "events": {"get", "post"},
         "events/{event_id}": {"get"},
+        "events/{event_id}/explain": {"get"},
         "forget-device": {"post"},
         "macros": {"get"},
         "organization": {"get", "patch"},

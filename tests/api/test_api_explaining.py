@@ -1,0 +1,232 @@
+"""Why each rule told of an event or did not, by the code that decides."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from django.apps import apps
+
+from apps_registry.tenancy import tenant
+from postbacks import pipeline, rulebook
+from postbacks.models import CallbackRule, Postback, RuleStatus
+from tests import database, make
+from tests.api.calling import owner_of, report
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+URL = "https://ads.example.com/?e={{event_name}}&id={{idfa}}"
+
+
+@pytest.fixture
+def made() -> make.Tenant:
+    return make.make_tenant()
+
+
+def _rule(made: make.Tenant, url: str = URL, **fields: object) -> CallbackRule:
+    with tenant(made.organization.pk):
+        return make.make_rule(url, **fields)
+
+
+def _report(made: make.Tenant, device: str = "d-1", name: str = "purchase", **more: object) -> str:
+    return report(made.sdk_key, event_name=name, install_id=device, **more)
+
+
+def _decide() -> None:
+    with database.as_role("postbacks_worker"):
+        while pipeline.decide_events():
+            pass
+
+
+def _explained(made: make.Tenant, event_id: str) -> dict[str, Mapping[str, Any]]:
+    answer = owner_of(made).get(f"events/{event_id}/explain")
+    assert answer.status == 200
+    return {it["rule"]: it for it in answer.data}
+
+
+def _codes(explained: Mapping[str, Any]) -> list[str]:
+    return [reason["code"] for reason in explained["reasons"]]
+
+
+def _end(made: make.Tenant, **fields: object) -> None:
+    with database.as_role("postbacks_worker"), tenant(made.organization.pk):
+        Postback.objects.update(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "codes"),
+    [
+        ({"triggers": ["install"]}, ["trigger"]),
+        ({"attribution_scope": "any_attributed"}, ["attribution_scope"]),
+        ({"window_days": 3}, ["window"]),
+        ({"sampling_percent": 0}, ["sampling"]),
+        ({"conditions": {"all": [{"field": "country", "operator": "=", "value": "DE"}]}},
+         ["condition"]),
+        ({"status": "draft"}, ["draft"]),
+        ({"status": "paused", "triggers": ["install"], "sampling_percent": 0},
+         ["paused", "trigger", "sampling"]),
+    ],
+)  # fmt: skip
+def test_a_rule_that_sent_nothing_names_everything_that_kept_it(
+    made: make.Tenant, fields: dict[str, object], codes: list[str]
+) -> None:
+    rule = _rule(made, **fields)
+    event_id = _report(made, country="AT")
+    _decide()
+
+    explained = _explained(made, event_id)[str(rule.public_id)]
+
+    assert explained["decision"] == "not_matched"
+    assert explained["postback"] is None
+    assert _codes(explained) == codes
+    assert explained["rule_name"] == rule.name
+
+
+def test_a_condition_says_what_the_event_has(made: make.Tenant) -> None:
+    rule = _rule(
+        made, conditions={"all": [{"field": "country", "operator": "in", "value": "DE,CH"}]}
+    )
+    event_id = _report(made, country="AT")
+    _decide()
+
+    (reason,) = _explained(made, event_id)[str(rule.public_id)]["reasons"]
+
+    assert reason == {"code": "condition", "detail": "country in DE,CH: the event has AT."}
+
+
+@pytest.mark.parametrize(
+    ("fields", "decision", "codes"),
+    [
+        ({}, "owed", ["due"]),
+        ({"attempts_made": 2}, "owed", ["due"]),
+        ({"reason": "rule_off"}, "held", ["rule_off"]),
+        ({"status": "delivered"}, "sent", ["delivered"]),
+        ({"status": "failed", "reason": "http_404"}, "failed", ["http_404"]),
+    ],
+)
+def test_a_postback_tells_by_its_state(
+    made: make.Tenant, fields: dict[str, object], decision: str, codes: list[str]
+) -> None:
+    rule = _rule(made)
+    event_id = _report(made, idfa="A")
+    _decide()
+    _end(made, **fields)
+
+    explained = _explained(made, event_id)[str(rule.public_id)]
+
+    with tenant(made.organization.pk):
+        assert explained["postback"] == str(Postback.objects.get().public_id)
+    assert (explained["decision"], _codes(explained)) == (decision, codes)
+
+
+def test_a_rule_that_was_paused_holds_what_it_owes(made: make.Tenant) -> None:
+    rule = _rule(made)
+    event_id = _report(made, idfa="A")
+    _decide()
+    with tenant(made.organization.pk):
+        rule.status = RuleStatus.PAUSED
+        rulebook.save(rule, by=None)
+
+    assert _explained(made, event_id)[str(rule.public_id)]["decision"] == "held"
+
+
+def test_a_skip_says_why(made: make.Tenant) -> None:
+    rule = _rule(made, f"{URL}&d={{{{idfv!}}}}")
+    event_id = _report(made)
+    _decide()
+
+    explained = _explained(made, event_id)[str(rule.public_id)]
+
+    assert (explained["decision"], _codes(explained)) == ("skipped", ["missing_macro"])
+    assert explained["reasons"][0]["detail"] == "A required macro has no value."
+
+
+def test_the_second_time_of_a_device_is_not_the_first(made: make.Tenant) -> None:
+    rule = _rule(made, frequency="first")
+    first, second = _report(made), _report(made)
+    _decide()
+
+    told = [_explained(made, it)[str(rule.public_id)] for it in (first, second)]
+
+    assert [it["decision"] for it in told] == ["owed", "not_matched"]
+    assert _codes(told[1]) == ["first_time"]
+
+
+def test_a_rule_that_was_made_or_changed_later_says_so(made: make.Tenant) -> None:
+    changed = _rule(made, triggers=["install"])
+    event_id = _report(made)
+    _decide()
+    newer = _rule(made)
+    with tenant(made.organization.pk):
+        changed.triggers = ["purchase"]
+        rulebook.save(changed, by=None)
+
+    explained = _explained(made, event_id)
+
+    assert _codes(explained[str(newer.public_id)]) == ["rule_is_newer"]
+    assert _codes(explained[str(changed.public_id)]) == ["changed_since"]
+
+
+def test_an_event_that_is_not_decided_yet_says_so(made: make.Tenant) -> None:
+    rule = _rule(made)
+    event_id = _report(made)
+
+    explained = _explained(made, event_id)[str(rule.public_id)]
+
+    assert (explained["decision"], _codes(explained)) == ("held", ["undecided"])
+
+
+def test_archived_rules_are_left_out_unless_they_told_of_it(made: make.Tenant) -> None:
+    told, silent = _rule(made), _rule(made, triggers=["install"])
+    event_id = _report(made, idfa="A")
+    _decide()
+    _end(made, status="delivered")
+    with tenant(made.organization.pk):
+        CallbackRule.objects.update(status=RuleStatus.ARCHIVED)
+
+    explained = _explained(made, event_id)
+
+    assert set(explained) == {str(told.public_id)}
+    assert str(silent.public_id) not in explained
+
+
+def test_asking_writes_nothing(made: make.Tenant) -> None:
+    _rule(made, frequency="first")
+    _rule(made, triggers=["install"])
+    event_id = _report(made, name="open")
+    before = _counts(made)
+
+    _explained(made, event_id)
+
+    assert _counts(made) == before
+
+
+def _counts(made: make.Tenant) -> dict[str, int]:
+    with tenant(made.organization.pk):
+        return {
+            model._meta.db_table: model.objects.count()  # type: ignore[attr-defined]
+            for model in apps.get_app_config("postbacks").get_models()
+        }
+
+
+def test_of_two_apps_with_the_same_event_one_is_named(made: make.Tenant) -> None:
+    api = owner_of(made)
+    other = api.post("apps", {"name": "Other", "platform": "ios"}).data["id"]
+    key = api.post("sdk-keys", {"app": other, "kind": "server"}).data["key"]
+    event_id = _report(made)
+    report(key, event_name="open", event_id=event_id)
+
+    unclear = owner_of(made).get(f"events/{event_id}/explain")
+    clear = owner_of(made).get(f"events/{event_id}/explain", app=other)
+
+    assert (unclear.status, clear.status) == (409, 200)
+
+
+def test_an_unknown_event_and_another_organizations_do_not_exist(made: make.Tenant) -> None:
+    event_id = _report(make.make_tenant())
+
+    answers = [
+        owner_of(made).get(f"events/{it}/explain")
+        for it in (event_id, "0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55")
+    ]
+
+    assert [answer.status for answer in answers] == [404, 404]
