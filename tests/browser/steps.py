@@ -70,7 +70,7 @@ def received(partner_url: str, path: str) -> list[Received]:
     ]
 
 
-def wait_for(page: Page, wanted: Locator, *, seconds: float = 20) -> None:
+def wait_for(page: Page, wanted: Locator, *, seconds: float = 60) -> None:
     """Reload a page, as an impatient person does, until it shows something."""
     deadline = time.monotonic() + seconds
     while not wanted.is_visible():
