@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status
@@ -14,6 +15,7 @@ from apps_registry.client_address import client_address
 from apps_registry.models import SdkKey
 from apps_registry.tenancy import tenant
 from postbacks.api.authentication import SdkKeyAuthentication
+from postbacks.api.fields import Moment
 from postbacks.api.problems import Invalid
 from postbacks.api.reading import StrictJsonParser
 from postbacks.api.schema import ProblemSchema
@@ -21,7 +23,7 @@ from postbacks.api.throttling import hold_forgetting
 from postbacks.erasure.requests import Asked, ask, what_is_wrong
 from postbacks.intake.checking import Reporter
 from postbacks.middleware import own_transactions
-from postbacks.models import ErasureMode, ErasureReach
+from postbacks.models import ErasureMode, ErasureReach, ErasureRequest
 from postbacks.tombstones import ID_KINDS
 
 _WHAT = {
@@ -80,7 +82,7 @@ class ForgetDevice(APIView):
 
         A server key names the device by any of its ids. An app key is public, so it can forget only
         what carries the `install_id` that it names, and the touchpoints behind it. Asking again is
-        harmless.
+        harmless. `forget-device/{id}` tells a server key how far the work is.
         """
         reporter = cast(Reporter, request.auth)
         hold_forgetting(reporter, client_address(request))
@@ -98,6 +100,44 @@ class ForgetDevice(APIView):
             {"id": kept.public_id, "state": kept.state, "detail": _WHAT[ErasureMode(mode)]},
             status=status.HTTP_202_ACCEPTED,
         )
+
+
+class ProgressSerializer(serializers.ModelSerializer):
+    """How far the work is; `counts` are the rows emptied so far, by kind."""
+
+    id = serializers.UUIDField(source="public_id")
+    asked_at = Moment()
+    finished_at = Moment(allow_null=True, help_text="Null until everything is emptied.")
+    counts = serializers.DictField(child=serializers.IntegerField())
+
+    class Meta:
+        model = ErasureRequest
+        fields = ("id", "mode", "state", "asked_at", "finished_at", "counts")
+        read_only_fields = fields
+
+
+@own_transactions
+class ForgettingProgress(APIView):
+    """Tells how far the forgetting of a device is."""
+
+    authentication_classes = [SdkKeyAuthentication]
+    permission_classes = []
+    schema = ProblemSchema()
+
+    @extend_schema(
+        summary="Follow the forgetting of a device",
+        responses={200: ProgressSerializer},
+    )
+    def get(self, request: Request, id: UUID) -> Response:  # noqa: A002  # the address' word
+        """Answer the progress of a request of this key's app, to a server key."""
+        reporter = cast(Reporter, request.auth)
+        if not reporter.is_server:
+            raise exceptions.PermissionDenied("An app key can't ask for this; use a server key.")
+        with tenant(reporter.organization_id):
+            found = ErasureRequest.objects.filter(app_id=reporter.app_id, public_id=id).first()
+            if found is None:
+                raise exceptions.NotFound("This key's app has no such request.")
+            return Response(ProgressSerializer(found).data)
 
 
 def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:

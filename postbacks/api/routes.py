@@ -12,7 +12,7 @@ from postbacks.api.attribution_settings import AttributionSettingsViewSet
 from postbacks.api.audit_log import AuditLogViewSet
 from postbacks.api.click_signing_keys import ClickSigningKeyViewSet
 from postbacks.api.events import EventViewSet
-from postbacks.api.forgetting import ForgetDevice
+from postbacks.api.forgetting import ForgetDevice, ForgettingProgress
 from postbacks.api.installs import InstallViewSet
 from postbacks.api.macros import MacroViewSet
 from postbacks.api.organization import OwnOrganizationViewSet
@@ -78,6 +78,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="organization-import",
     ),
     path("v1/forget-device", ForgetDevice.as_view(), name="forget-device"),
+    path("v1/forget-device/<uuid:id>", ForgettingProgress.as_view(), name="forgetting"),
     path("v1/macros", MacroViewSet.as_view({"get": "catalogue"}), name="macros"),
     path("v1/touchpoints", ReportedTouchpoints.as_view(), name="touchpoints"),
     path("schema/", SchemaView.as_view(), name="schema"),

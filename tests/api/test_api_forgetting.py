@@ -1,6 +1,6 @@
 """An app or its server has a device forgotten, and what the device sends later is refused."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -61,6 +61,38 @@ def test_a_server_key_forgets_a_device_by_any_of_its_ids(kind: str) -> None:
     assert asked.status == 202
     assert later.status == 422
     assert later.data["rejected"][0]["errors"][0]["pointer"] == f"/{kind}"
+
+
+def test_a_server_key_follows_the_work() -> None:
+    made = make.make_tenant()
+    server = Program(made.sdk_key)
+    server.post("events", _event(install_id="i-1", gaid=GAID))
+    id_ = server.post("forget-device", {"gaid": GAID}).data["id"]
+
+    before = server.get(f"forget-device/{id_}")
+    with as_role(roles.WORKER):
+        work(60.0, settle=timedelta(0))
+    after = server.get(f"forget-device/{id_}")
+
+    assert set(before.data) == {"id", "mode", "state", "asked_at", "finished_at", "counts"}
+    assert (before.status, before.data["state"], before.data["finished_at"]) == (
+        200, "waiting", None,
+    )  # fmt: skip
+    assert (after.data["id"], after.data["state"]) == (id_, "done")
+    assert after.data["finished_at"] > after.data["asked_at"]
+    assert after.data["counts"]["event"] == 1
+
+
+def test_only_a_server_key_of_the_app_follows_the_work() -> None:
+    made = make.make_tenant()
+    id_ = Program(made.sdk_key).post("forget-device", {"gaid": GAID}).data["id"]
+
+    answers = [
+        program.get(f"forget-device/{id_}")
+        for program in (_app_key(made), Program(make.make_tenant().sdk_key), Program("pbk_x"))
+    ]
+
+    assert [answer.status for answer in answers] == [403, 404, 401]
 
 
 def test_the_ids_that_a_device_had_before_are_refused_too() -> None:

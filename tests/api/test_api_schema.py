@@ -13,6 +13,7 @@ from postbacks.intake.fields import EventFields
 _BY_SDK_KEY = {
     ("/api/v1/events", "post"),
     ("/api/v1/forget-device", "post"),
+    ("/api/v1/forget-device/{id}", "get"),
     ("/api/v1/touchpoints", "post"),
 }
 
@@ -66,6 +67,7 @@ def test_every_address_of_the_contract_is_described():
         "events/{event_id}": {"get"},
         "events/{event_id}/explain": {"get"},
         "forget-device": {"post"},
+        "forget-device/{id}": {"get"},
         "macros": {"get"},
         "organization": {"get", "patch"},
         "organization/export": {"get"},
