@@ -73,15 +73,6 @@ def has_click_id(text: str) -> bool:
     return any("{{click_id}}" in it.macros for it in explained(text))
 
 
-def parameters_of_template(name: str) -> str:
-    """Return the parameters that a partner template knows; empty where it knows none."""
-    template = template_named(name) if name else None
-    if template is None:
-        return ""
-    known = [it for it in template.click_macros if it.macro]
-    return "&".join(f"{it.parameter}={it.macro}" for it in known)
-
-
 def unused_macros(name: str, text: str) -> tuple[ClickMacro, ...]:
     """Return what a partner template's rules use of a click, and a link does not ask for."""
     template = template_named(name) if name else None

@@ -19,8 +19,8 @@ from apps_registry.tenant_admin import ArchivingAdmin, TenantRelatedFilter
 from apps_registry.theme import TextInput
 from postbacks.admin.link_form import DestinationsField, TrackingLinkForm
 from postbacks.admin.link_page import link_page, qr_file
-from postbacks.admin.link_parameters import parameters_of_template
 from postbacks.admin.log_pages import is_id
+from postbacks.callbacks.partner_templates import click_parameters
 
 _FILES = {"svg": "image/svg+xml", "png": "image/png"}
 
@@ -181,4 +181,4 @@ def _campaign_in_address(request: HttpRequest) -> Campaign | None:
 
 
 def _known_parameters(campaign: Campaign) -> str:
-    return parameters_of_template(campaign.partner.template)
+    return click_parameters(campaign.partner.template)

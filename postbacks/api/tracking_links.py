@@ -12,6 +12,7 @@ from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import IdFilter, PublicId
 from postbacks.api.query import ArchivePage
 from postbacks.api.strict import RowSerializer
+from postbacks.callbacks.partner_templates import click_parameters
 
 
 class TrackingLinkSerializer(RowSerializer):
@@ -27,6 +28,13 @@ class TrackingLinkSerializer(RowSerializer):
         read_only=True, help_text="The click address with the network's parameters."
     )
     impression_url = serializers.CharField(read_only=True, help_text="The same for impressions.")
+
+    parameters = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        help_text="What the network fills in, such as click_id={clickid}. A new link without them "
+        "has those of its partner's template.",
+    )
 
     class Meta:
         model = TrackingLink
@@ -44,7 +52,9 @@ class TrackingLinkSerializer(RowSerializer):
         return campaign
 
     def write(self, row: Any) -> None:
-        """Store the link if it leads where a link may lead."""
+        """Store the link if it leads where a link may lead; a new one with the usual parameters."""
+        if row.pk is None and "parameters" not in self.validated_data:
+            row.parameters = click_parameters(row.campaign.partner.template)
         try:
             row.clean()
         except ValidationError as error:

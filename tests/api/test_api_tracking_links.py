@@ -3,6 +3,7 @@
 import pytest
 
 from apps_registry.tenancy import tenant
+from postbacks.callbacks.partner_templates import click_parameters
 from tests import make
 from tests.api.calling import owner_of
 
@@ -38,6 +39,32 @@ def test_a_link_goes_through_its_life(settings) -> None:
     assert gone.status == 204
     assert api.rows("tracking-links") == []
     assert [row["id"] for row in api.rows("tracking-links", status="archived")] == [made.data["id"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, click_parameters("applovin")),
+        ({"parameters": ""}, ""),
+        ({"parameters": "sub1=a"}, "sub1=a"),
+    ],
+)
+def test_a_new_link_has_the_parameters_of_its_partners_template(
+    given: dict[str, str], expected: str
+) -> None:
+    gem = make.make_tenant()
+    with tenant(gem.organization.pk):
+        partner = make.make_partner()
+        partner.template = "applovin"
+        partner.save()
+        campaign = make.make_campaign(gem.app, partner)
+    wanted = {"name": "Video", "campaign": str(campaign.public_id), **given}
+
+    made = owner_of(gem).post("tracking-links", wanted).data
+
+    assert "click_id={DID}" in click_parameters("applovin")
+    assert made["parameters"] == expected
+    assert made["click_url"].endswith(made["parameters"])
 
 
 @pytest.mark.parametrize(

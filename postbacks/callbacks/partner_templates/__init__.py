@@ -12,6 +12,7 @@ from postbacks.callbacks.partner_templates.files import (
     FOLDER,
     TemplateFileError,
     all_templates,
+    click_parameters,
     read_folder,
     template_named,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "Verification",
     "absent_parameters",
     "all_templates",
+    "click_parameters",
     "definition_from_template",
     "first_choice",
     "missing_answers",

@@ -40,6 +40,13 @@ def template_named(name: str) -> PartnerTemplate | None:
     return all_templates().get(name)
 
 
+def click_parameters(name: str) -> str:
+    """Return the parameters that a template's network fills into links; empty if none is known."""
+    template = template_named(name) if name else None
+    macros = template.click_macros if template else ()
+    return "&".join(f"{it.parameter}={it.macro}" for it in macros if it.macro)
+
+
 def read_folder(folder: Path) -> Mapping[str, PartnerTemplate]:
     """These are the templates of a folder. Raises TemplateFileError."""
     found = [_read(it) for it in sorted(folder.glob("*.toml")) if it.name != UNAVAILABLE]
