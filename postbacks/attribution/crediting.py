@@ -1,6 +1,6 @@
 """③ Credits openings of apps: looks up their touchpoints and asks the waterfall."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from postbacks import recognition
 from postbacks.attributed import AttributionFacts
-from postbacks.attribution import words
+from postbacks.attribution import guesses, matching, words
 from postbacks.attribution.candidates import MOST_PER_NAME, Found, Search, find_candidates
 from postbacks.attribution.evidence import (
     Candidate,
@@ -100,16 +100,61 @@ def credit(openings: Sequence[Opening], ladders: Mapping[AppKey, SettingsLadder]
         _search(opening, evidence, ladder)
         for opening, evidence, ladder in zip(openings, evidences, holding, strict=True)
     ]
-    credited = []
-    for opening, evidence, ladder, candidates in zip(
-        openings, evidences, holding, find_candidates(searches), strict=True
-    ):
-        verdict = attribute(evidence, [it.touch for it in candidates], ladder)
-        if opening.occasion is Occasion.REENGAGEMENT:
-            verdict = _if_away_long_enough(opening, verdict, ladder)
-        found = {it.touch.id: it for it in candidates}
-        credited.append(Credited(opening, evidence, ladder.app, verdict, found))
-    return credited
+    asked = [
+        _Asked(opening, evidence, ladder, candidates)
+        for opening, evidence, ladder, candidates in zip(
+            openings, evidences, holding, find_candidates(searches), strict=True
+        )
+    ]
+    return _each_guess_once(asked, [it.credited() for it in asked])
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An opening with all that the waterfall is asked about it."""
+
+    opening: Opening
+    evidence: InstallEvidence
+    ladder: SettingsLadder
+    candidates: Sequence[Found]
+
+    @property
+    def device(self) -> guesses.Holder:
+        return self.opening.event.app.id, self.opening.event.device
+
+    def credited(self, taken: Collection[UUID] = ()) -> Credited:
+        touches = [it.touch for it in self.candidates]
+        verdict = attribute(self.evidence, touches, self.ladder, taken)
+        if self.opening.occasion is Occasion.REENGAGEMENT:
+            verdict = _if_away_long_enough(self.opening, verdict, self.ladder)
+        found = {it.touch.id: it for it in self.candidates}
+        return Credited(self.opening, self.evidence, self.ladder.app, verdict, found)
+
+
+def _each_guess_once(asked: Sequence[_Asked], credited: Sequence[Credited]) -> list[Credited]:
+    """Take back guesses at touchpoints that another device has, here or from before."""
+    doubtful = [one for one, it in zip(asked, credited, strict=True) if _guessed(it)]
+    holders = dict(
+        guesses.holders_of(
+            {one.opening.event.organization_id for one in doubtful},
+            {it.touch.id for one in doubtful for it in one.candidates},
+        )
+    )
+    settled = []
+    for one, it in zip(asked, credited, strict=True):
+        fair = it
+        if _guessed(it) in holders:
+            fair = one.credited({id_ for id_, who in holders.items() if who != one.device})
+        if (touch := _guessed(fair)) is not None:
+            holders[touch] = one.device
+        settled.append(fair)
+    return settled
+
+
+def _guessed(it: Credited) -> UUID | None:
+    """Return the touchpoint that the opening is credited to by a guess, if it is."""
+    given = it.verdict.credit
+    return given.touch.id if given.touch and given.method == matching.GUESS else None
 
 
 def facts_of(credit: Credit, found: Found | None, **more: Any) -> AttributionFacts:

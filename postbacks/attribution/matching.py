@@ -25,6 +25,7 @@ OWN_ID = "own_id"
 GUESS = "probabilistic"
 
 NOT_ALONE = "not_alone"  # what a guess loses by when several devices fit
+TAKEN = "taken"  # … and when another device has it
 
 _METHODS = {
     ADVERTISING: ADVERTISING_ID,

@@ -4,7 +4,7 @@ A proven click beats a guessed click, that beats a proven impression, that a gue
 any the install is organic. In one tier the latest wins, by the time at which it happened.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -66,17 +66,23 @@ class _Trial:
 
 
 def attribute(
-    install: InstallEvidence, touches: Sequence[Touch], settings: SettingsLadder
+    install: InstallEvidence,
+    touches: Sequence[Touch],
+    settings: SettingsLadder,
+    taken: Collection[UUID] = (),
 ) -> Verdict:
     """Return what earned an install, and why everything else did not.
 
     The verdict's rejections are the frauds that would have won, the first of them first. Its
     candidates come with the winner first, then the latest; their order, as the winner, does not
-    depend on the order of `touches`.
+    depend on the order of `touches`. Those that are `taken` earned another device by a guess: only
+    a proof can make them earn this one.
     """
     dated = {touch.id: times.at_known_time(install, touch) for touch in touches}
     frauds = fraud.reasons(install, list(dated.values()), settings)
-    trials = _without_crowds([_try(install, touch, settings, frauds) for touch in dated.values()])
+    trials = _without_crowds(
+        [_try(install, touch, settings, frauds, taken) for touch in dated.values()]
+    )
     able = sorted((one for one in trials if not one.reason), key=_rank, reverse=True)
     winner = next((one for one in able if not one.fraud), None)
     ahead = [one for one in able if one.fraud and (winner is None or one.rank > winner.rank)]
@@ -93,12 +99,18 @@ def _rank(trial: _Trial) -> Rank:
 
 
 def _try(
-    install: InstallEvidence, touch: Touch, settings: SettingsLadder, frauds: Mapping[UUID, str]
+    install: InstallEvidence,
+    touch: Touch,
+    settings: SettingsLadder,
+    frauds: Mapping[UUID, str],
+    taken: Collection[UUID],
 ) -> _Trial:
     holds = settings.of(touch)
     found = matching.match(install, touch, holds)
     allowed = times.window(install, touch, found, holds)
     reason = found.reason or times.fault(install, touch, allowed)
+    if not reason and found.method == matching.GUESS and touch.id in taken:
+        reason = matching.TAKEN
     return _Trial(touch, found, allowed, reason, frauds.get(touch.id, ""))
 
 

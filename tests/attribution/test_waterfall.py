@@ -81,6 +81,16 @@ def test_an_address_alone_earns_nothing_unless_guessing_is_switched_on() -> None
     assert (guessed.credit.touch, guessed.credit.method) == (click, "probabilistic")
 
 
+def test_a_guess_that_another_device_has_is_lost_and_a_proof_is_not() -> None:
+    guessed, proven = touch(1, ADDRESS), touch(2, GAID, before=DAY)
+
+    verdict = attribute(install(ADDRESS, GAID), [guessed, proven], GUESSING, {guessed.id})
+    certain = attribute(install(ADDRESS, GAID), [proven], GUESSING, {proven.id})
+
+    assert _reasons(verdict) == {1: "taken", 2: "won"}
+    assert _reasons(certain) == {2: "won"}
+
+
 def test_nobody_guesses_between_two_devices_behind_one_address() -> None:
     one = touch(1, ADDRESS, device_model="Pixel 8")
     other = touch(2, ADDRESS, device_model="Pixel 9")
