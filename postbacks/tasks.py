@@ -34,6 +34,7 @@ _BRING_BACK_SECONDS = 5.0
 # Short, for the cluster shows that it lives by short tasks of the same workers.
 _ERASE_SECONDS = 5.0
 _CLAIMS_SECONDS = 5.0
+_TIDY_SECONDS = 60.0  # each hour
 _CLAIMS_SLOT = -1  # no pump's
 
 
@@ -66,22 +67,26 @@ def beat() -> None:
 
 
 def housekeeping() -> None:
-    """Make the coming days' partitions, forget what nobody asks for any more, look for fraud."""
+    """Make the coming days' partitions, look for fraud, forget what nobody asks for any more.
+
+    What there is too much of for one time is gone on with the next time.
+    """
     database.ensure_partitions()
     retention.drop_old_days()
+    site_times.look_for_outliers()
+    until = time.monotonic() + _TIDY_SECONDS
     for forget in (
-        shortening.shorten_touchpoints,
-        shortening.shorten_events,
         retention.forget_old_touchpoint_keys,
         retention.forget_old_repeats,
         database.forget_old_event_keys,
         stores.forget_old_counts,
         caches.forget_old_entries,
         forget_old_copies,
+        shortening.shorten_touchpoints,
+        shortening.shorten_events,
     ):
-        while forget():
+        while time.monotonic() < until and forget():
             pass
-    site_times.look_for_outliers()
 
 
 def tenant_task(task: Callable[[int], None]) -> Callable[[int, int], None]:
