@@ -44,6 +44,7 @@ class InstallStory:
     has_more_events: bool
     others: tuple[Install, ...]
     decision: Attribution | None
+    remarks: tuple[str, ...]
 
 
 def install_story(install: Install) -> InstallStory:
@@ -78,6 +79,7 @@ def install_story(install: Install) -> InstallStory:
         has_more_events=len(events) > MOST_EVENTS,
         others=tuple(others),
         decision=decisions[-1] if decisions else None,
+        remarks=tuple(words.of_remark(it) for it in (decisions[-1].remarks if decisions else ())),
     )
 
 

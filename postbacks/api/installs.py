@@ -12,10 +12,11 @@ from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, Moment, PublicId
 from postbacks.api.query import Page
+from postbacks.attribution import words
 from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
 
 ORGANIC = "organic"
-_LONG = ("attribution", "candidates", "rejections")
+_LONG = ("attribution", "candidates", "rejections", "remarks")
 TYPES = (*TouchpointKind.choices, (ORGANIC, "Organic"))
 
 
@@ -55,6 +56,13 @@ class ConsideredSerializer(serializers.Serializer):
     occurred_at = serializers.CharField(allow_null=True)
 
 
+class RemarkSerializer(serializers.Serializer):
+    """What was odd about the credit and decided nothing."""
+
+    code = serializers.CharField(help_text="For example `short_time_to_install`.")
+    sentence = serializers.CharField()
+
+
 class InstallSerializer(serializers.ModelSerializer):
     """An install with its credit."""
 
@@ -72,12 +80,13 @@ class InstallSerializer(serializers.ModelSerializer):
     attribution = CreditSerializer(source="*")
     candidates = serializers.SerializerMethodField()
     rejections = serializers.SerializerMethodField()
+    remarks = serializers.SerializerMethodField()
 
     class Meta:
         model = Install
         fields = (
             "id", "app", "install_id", "kind", "state", "platform", "installed_at", "received_at",
-            "attribution_version", "attribution", "candidates", "rejections",
+            "attribution_version", "attribution", "candidates", "rejections", "remarks",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -101,6 +110,13 @@ class InstallSerializer(serializers.ModelSerializer):
         decision = _decision(install)
         return list(_considered(decision.rejections)) if decision else []
 
+    @extend_schema_field(RemarkSerializer(many=True))
+    def get_remarks(self, install: Install) -> list[dict[str, str]]:
+        """Return what was odd, in words too."""
+        decision = _decision(install)
+        codes: Sequence[str] = decision.remarks if decision else ()
+        return [{"code": code, "sentence": words.of_remark(code)} for code in codes]
+
 
 class InstallLineSerializer(InstallSerializer):
     """An install as one line of CSV: its credit in columns of their own, with names.
@@ -112,6 +128,7 @@ class InstallLineSerializer(InstallSerializer):
         *(it for it in InstallSerializer.Meta.fields if it not in _LONG),
         *(f"attribution_{name}" for name in CreditSerializer().fields),
         "attribution_partner_name", "attribution_campaign_name", "candidates", "rejections",
+        "remarks",
     )  # fmt: skip
 
     def to_representation(self, instance: Install) -> dict[str, Any]:
@@ -124,6 +141,7 @@ class InstallLineSerializer(InstallSerializer):
         }
         line = {**shown, **{f"attribution_{name}": value for name, value in credit.items()}}
         line |= {name: len(shown[name]) for name in ("candidates", "rejections")}
+        line["remarks"] = " ".join(remark["code"] for remark in shown["remarks"])
         return {name: line[name] for name in self.columns}
 
 

@@ -34,7 +34,7 @@ WITH input AS MATERIALIZED (
         event_received_at timestamptz, attribution_type text, method text, partner_id bigint,
         campaign_id bigint, link_id bigint, touchpoint uuid, touched_at timestamptz,
         window_seconds integer, consent jsonb, facts jsonb, candidates jsonb, rejections jsonb,
-        lasting uuid[], late uuid[], due_at timestamptz, final_at timestamptz
+        remarks jsonb, lasting uuid[], late uuid[], due_at timestamptz, final_at timestamptz
     )
 ), begun AS (
     INSERT INTO install (
@@ -55,11 +55,12 @@ WITH input AS MATERIALIZED (
 ), credited AS (
     INSERT INTO attribution (
         organization_id, install_id, version, decided_at, cause, type, method, partner_id,
-        campaign_id, link_id, touchpoint, touched_at, window_seconds, facts, candidates, rejections
+        campaign_id, link_id, touchpoint, touched_at, window_seconds, facts, candidates,
+        rejections, remarks
     )
     SELECT organization_id, begun.id, 1, now(), kind, attribution_type, method, partner_id,
            campaign_id, link_id, touchpoint, touched_at, window_seconds, facts, candidates,
-           rejections
+           rejections, remarks
     FROM begun JOIN input USING (public_id)
 ), named AS (
     INSERT INTO install_key (organization_id, app_id, key, install_id, lasting)
@@ -176,6 +177,7 @@ def _row(
         "facts": slim(facts),
         "candidates": it.candidates(),
         "rejections": it.rejections(),
+        "remarks": it.verdict.remarks,
         **_keys(it),
         "due_at": now + SOON,
         # After the look in between, also where the install was told late.

@@ -36,7 +36,7 @@ WITH input AS MATERIALIZED (
         install_id bigint, organization_id bigint, version integer, kind text, cause text,
         attribution_type text, method text, partner_id bigint, campaign_id bigint, link_id bigint,
         touchpoint uuid, touched_at timestamptz, window_seconds integer, facts jsonb,
-        candidates jsonb, rejections jsonb
+        candidates jsonb, rejections jsonb, remarks jsonb
     )
 ), changed AS (
     UPDATE install SET
@@ -48,10 +48,12 @@ WITH input AS MATERIALIZED (
 )
 INSERT INTO attribution (
     organization_id, install_id, version, decided_at, cause, type, method, partner_id,
-    campaign_id, link_id, touchpoint, touched_at, window_seconds, facts, candidates, rejections
+    campaign_id, link_id, touchpoint, touched_at, window_seconds, facts, candidates, rejections,
+    remarks
 )
 SELECT organization_id, install_id, version, now(), cause, attribution_type, method, partner_id,
-       campaign_id, link_id, touchpoint, touched_at, window_seconds, facts, candidates, rejections
+       campaign_id, link_id, touchpoint, touched_at, window_seconds, facts, candidates, rejections,
+       remarks
 FROM input
 """
 
@@ -156,6 +158,7 @@ def _change(looks: Iterable[Look]) -> None:
             "facts": slim(facts),
             "candidates": it.credited.candidates(),
             "rejections": it.credited.rejections(),
+            "remarks": it.credited.verdict.remarks,
         }
         for it in looks
     ]

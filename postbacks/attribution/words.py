@@ -63,6 +63,11 @@ REMARKS: Mapping[str, str] = {
 _UNKNOWN = "For a reason that this version does not know."
 
 
+def of_remark(code: str) -> str:
+    """Return a sentence for what was odd about a credit."""
+    return REMARKS.get(code, _UNKNOWN)
+
+
 def of_reason(code: str) -> str:
     """Return a sentence for a candidate's reason, for example `older` or `rejected:…`."""
     before, _, fraud = code.partition(":")

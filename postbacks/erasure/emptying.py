@@ -219,7 +219,7 @@ def _of_each(column: str) -> str:
 
 
 _EMPTY_ATTRIBUTIONS = f"""
-UPDATE attribution SET touchpoint = NULL,
+UPDATE attribution SET touchpoint = NULL, remarks = '[]',
     facts = (SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each(facts)
              WHERE key = ANY(%(facts)s)),
     candidates = {_of_each("candidates")},

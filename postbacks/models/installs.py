@@ -109,6 +109,7 @@ class Attribution(TenantModel):
     )
     candidates = models.JSONField(default=list, help_text="Every touchpoint, and why it lost.")
     rejections = models.JSONField(default=list, help_text="Touchpoints that were fraud.")
+    remarks = models.JSONField(default=list, help_text="What was odd and decided nothing.")
 
     class Meta(TenantModel.Meta):
         db_table = "attribution"

@@ -12,6 +12,7 @@ from postbacks import pipeline, recognition, roles
 from postbacks.models import Attribution, Install, InstallKey, Postback, PostbackStatus
 from tests import make
 from tests.admin.pages import sign_in
+from tests.api.calling import owner_of
 from tests.database import as_role
 from tests.events import event, record
 from tests.insights.credits import make_event, make_install, make_touches
@@ -224,3 +225,25 @@ def test_what_the_pipeline_decided_is_told_as_it_happened(owner: make.Tenant) ->
         assert words in page
     assert "The ad and the app saw the same advertising ID." in page
     assert f"Credited to <bdi>{partner}</bdi>" in page
+
+
+def test_what_was_odd_about_a_credit_is_said_at_each_version(owner: make.Tenant) -> None:
+    _, link = make_network(owner)
+    touch(owner, link, ago=5)
+    record(owner, event("open", gaid=GAID))
+    with as_role(roles.WORKER):
+        pipeline.decide_events()
+        touch(owner, link, ago=4)
+        pipeline.settle_installs()
+    with tenant(owner.organization.pk):
+        install = Install.objects.get()
+        decisions = install.attributions.order_by("version")
+        remarks = [decision.remarks for decision in decisions]
+    sentence = "Less than 10 seconds passed from the click to the first open."
+
+    page = _story(sign_in(owner.owner), install)
+    (row,) = owner_of(owner).rows("installs")
+
+    assert remarks == [["short_time_to_install"]] * 2
+    assert sentence in page
+    assert row["remarks"] == [{"code": "short_time_to_install", "sentence": sentence}]

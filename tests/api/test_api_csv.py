@@ -38,7 +38,7 @@ _INSTALL_COLUMNS = {
     "attribution_version", "attribution_type", "attribution_method", "attribution_partner",
     "attribution_partner_name", "attribution_campaign", "attribution_campaign_name",
     "attribution_touchpoint", "attribution_touched_at", "attribution_window_seconds",
-    "candidates", "rejections",
+    "candidates", "rejections", "remarks",
 }  # fmt: skip
 
 
