@@ -104,7 +104,7 @@ def _figures(whole: Figures, rejected: int) -> tuple[Figure, ...]:
         Figure("Clicks", row.clicks, refused),
         Figure("Impressions", row.impressions),
         Figure("Installs", row.installs, more),
-        Figure("Installs per click", row.rate, "of 100 clicks, so many installed"),
+        Figure("Installs per click", row.rate, "installs of 100 clicks"),
         Figure("Events", row.events, "after the install"),
         Figure("Revenue", row.revenue, "US dollars by each day's rate"),
     )
