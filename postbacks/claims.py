@@ -143,11 +143,6 @@ def _finish(asked: _Asked, event: StoredEvent | None = None, claim: Claim | None
 
 
 def _touchpoint(asked: _Asked, partner_id: int, event: StoredEvent, claim: Claim) -> NewTouchpoint:
-    # What only this installation is called, so that the claim fits no other where that is known.
-    own = {name: event.fields.get(name) for name in recognition.OWN_IDS}
-    names = frozenset(recognition.names_of_ids(own)) or frozenset(
-        recognition.names_of_ids(event.fields)
-    )
     return NewTouchpoint(
         organization_id=event.organization_id,
         app_id=event.app.id,
@@ -155,7 +150,7 @@ def _touchpoint(asked: _Asked, partner_id: int, event: StoredEvent, claim: Claim
         kind=claim.kind,
         source=TouchpointSource.CLAIM,
         occurred_at=claim.at or asked.installed_at,
-        names=names,
+        names=recognition.names_of_installation(event.fields),  # so that it fits no other
         once=f"adservices:{asked.public_id}",
         country=str(claim.params.get("country", ""))[:2],
         params=claim.params,

@@ -78,8 +78,6 @@ def _claim(event: StoredEvent, sealed: Sealed, key: str, partner_id: int) -> New
     told = event.fields.get("referrer_click_time_server"), event.fields.get("referrer_click_time")
     just_before = event.event_time - timedelta(milliseconds=1)
     clicked_at = moment(told[0]) or moment(told[1]) or sealed.clicked_at or just_before
-    own = {name: event.fields.get(name) for name in recognition.OWN_IDS}
-    names = set(recognition.names_of_ids(own)) or set(recognition.names_of_ids(event.fields))
     return NewTouchpoint(
         organization_id=event.organization_id,
         app_id=event.app.id,
@@ -87,7 +85,7 @@ def _claim(event: StoredEvent, sealed: Sealed, key: str, partner_id: int) -> New
         kind=TouchpointKind.CLICK,
         source=TouchpointSource.CLAIM,
         occurred_at=clicked_at,
-        names=frozenset(names),
+        names=recognition.names_of_installation(event.fields),
         once=f"{CLAIMED_BY}:{event.device}:{sealed.nonce.hex()}",
         params={**ad, "claimed_by": CLAIMED_BY},
     )

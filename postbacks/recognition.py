@@ -58,6 +58,12 @@ def names_of_ids(ids: Mapping[str, object]) -> Iterator[str]:
             yield name(_shared(kind), value)
 
 
+def names_of_installation(ids: Mapping[str, object]) -> frozenset[str]:
+    """Return what only this installation is called, or where that is not known its device."""
+    own = {kind: ids.get(kind) for kind in OWN_IDS}
+    return frozenset(names_of_ids(own)) or frozenset(names_of_ids(ids))
+
+
 def hashes_of_ids(ids: Mapping[str, object]) -> Iterator[str]:
     """Yield the names of the hashes that networks send instead of ids: of either case."""
     for kind in (*ADVERTISING_IDS, *VENDOR_IDS):

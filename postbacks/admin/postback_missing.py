@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from postbacks.callbacks.attributions import KnownCredit, load_credits, told_by
+from postbacks.callbacks.attributions import KnownCredit, load_credits
 from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
-from postbacks.callbacks.facts import PostbackFacts
-from postbacks.callbacks.known import facts_of, values_for
+from postbacks.callbacks.known import values_for
 from postbacks.callbacks.macros import Rates, TemplateError, Value
-from postbacks.callbacks.matching import partner_event_name
+from postbacks.callbacks.rendering import facts_by_credit
 from postbacks.callbacks.stored_rates import load_rates
 from postbacks.models import Postback
 from postbacks.models.stored import StoredEvent, load_events
@@ -41,22 +40,7 @@ def _values(
 ) -> Mapping[str, Value]:
     version = (postback.install_id or 0, postback.attribution_version)
     credit = load_credits([version]).get(version, KnownCredit())
-    is_begun = credit.event_ref == event.id
-    began = credit.facts.install_kind if is_begun else ""
-    facts = PostbackFacts(
-        id=postback.public_id,
-        created_at=postback.created_at,
-        partner_event_name=partner_event_name(rule.definition, event.event_name, began),
-        partner=rule.partner.public_id if rule.partner else None,
-    )
-    known = facts_of(
-        event,
-        installed_at=postback.installed_at,
-        postback=facts,
-        attribution=told_by(event) or credit.facts,
-        is_begun=is_begun,
-    )
-    return values_for(rule, known, rates)
+    return values_for(rule, facts_by_credit(rule, event, credit, postback), rates)
 
 
 def _missing(rule: CompiledRule, event: StoredEvent, postback: Postback) -> list[str]:

@@ -148,14 +148,6 @@ class AppViewSet(RegistryViewSet):
     model = App
     serializer_class = AppSerializer
     queries = {"list": AppPage}
-    rights = {
-        "list": Right.READ,
-        "retrieve": Right.READ,
-        "create": Right.SET_UP,
-        "update": Right.SET_UP,
-        "partial_update": Right.SET_UP,
-        "destroy": Right.SET_UP,
-    }
 
     def get_queryset(self) -> Any:
         """Return apps with what belongs to them."""

@@ -7,7 +7,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_registry.models import App, AttributionSettings, Partner, TrackingLink
-from apps_registry.roles import Right
 from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import IdFilter, PublicId
 from postbacks.api.query import Page
@@ -61,14 +60,6 @@ class AttributionSettingsViewSet(RegistryViewSet):
     model = AttributionSettings
     serializer_class = AttributionSettingsSerializer
     queries = {"list": AttributionSettingsPage}
-    rights = {
-        "list": Right.READ,
-        "retrieve": Right.READ,
-        "create": Right.SET_UP,
-        "update": Right.SET_UP,
-        "partial_update": Right.SET_UP,
-        "destroy": Right.SET_UP,
-    }
 
     def get_queryset(self) -> Any:
         """Return settings with whom they are for."""

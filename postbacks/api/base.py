@@ -138,7 +138,19 @@ class OrganizationViewSet(GenericViewSet):
 
 
 class RegistryViewSet(OrganizationViewSet):
-    """Serves rows that people declare: they are created, changed and archived."""
+    """Serves rows that people declare: they are created, changed and archived.
+
+    Whoever sets things up may do so, unless a subclass says otherwise.
+    """
+
+    rights = {
+        "list": Right.READ,
+        "retrieve": Right.READ,
+        "create": Right.SET_UP,
+        "update": Right.SET_UP,
+        "partial_update": Right.SET_UP,
+        "destroy": Right.SET_UP,
+    }
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Write a new row."""

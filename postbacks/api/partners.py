@@ -20,15 +20,6 @@ from postbacks.callbacks.partner_templates import (
     template_named,
 )
 
-_SET_UP = {
-    "list": Right.READ,
-    "retrieve": Right.READ,
-    "create": Right.SET_UP,
-    "update": Right.SET_UP,
-    "partial_update": Right.SET_UP,
-    "destroy": Right.SET_UP,
-}
-
 
 class Credentials(serializers.DictField):
     """Secrets by name: written in full, shown masked, removed by null."""
@@ -169,7 +160,6 @@ class PartnerViewSet(RegistryViewSet):
     model = Partner
     serializer_class = PartnerSerializer
     queries = {"list": PartnerPage}
-    rights = _SET_UP
 
     def get_queryset(self) -> Any:
         """Return partners with the names of their credentials."""
@@ -204,7 +194,6 @@ class CampaignViewSet(RegistryViewSet):
     model = Campaign
     serializer_class = CampaignSerializer
     queries = {"list": CampaignPage}
-    rights = _SET_UP
 
     def get_queryset(self) -> Any:
         """Return campaigns with what they belong to."""

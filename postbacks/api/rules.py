@@ -54,14 +54,9 @@ class RuleViewSet(RuleTrials, RegistryViewSet):
     serializer_class = RuleSerializer
     queries = {"list": RulePage, "versions": Page, "version": VersionQuery}
     rights = {
-        "list": Right.READ,
-        "retrieve": Right.READ,
+        **RegistryViewSet.rights,
         "preview": Right.READ,
         "translate": Right.READ,
-        "create": Right.SET_UP,
-        "update": Right.SET_UP,
-        "partial_update": Right.SET_UP,
-        "destroy": Right.SET_UP,
         "versions": Right.READ,
         "version": Right.READ,
         "restore": Right.SET_UP,

@@ -7,7 +7,6 @@ from rest_framework import serializers
 
 from apps_registry.models import App, Campaign, Partner, TrackingLink
 from apps_registry.models.tracking_links import DESTINATION
-from apps_registry.roles import Right
 from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import IdFilter, PublicId
 from postbacks.api.query import ArchivePage
@@ -83,14 +82,6 @@ class TrackingLinkViewSet(RegistryViewSet):
     model = TrackingLink
     serializer_class = TrackingLinkSerializer
     queries = {"list": TrackingLinkPage}
-    rights = {
-        "list": Right.READ,
-        "retrieve": Right.READ,
-        "create": Right.SET_UP,
-        "update": Right.SET_UP,
-        "partial_update": Right.SET_UP,
-        "destroy": Right.SET_UP,
-    }
 
     def get_queryset(self) -> Any:
         """Return links with their campaigns."""

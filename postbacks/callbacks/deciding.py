@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
@@ -12,7 +13,7 @@ from postbacks.attributed import AttributionFacts
 from postbacks.callbacks.attributions import NOT_CREDITED
 from postbacks.callbacks.compiled_rules import CompiledRule, load_active_rules
 from postbacks.callbacks.conditions import Refusal
-from postbacks.callbacks.facts import PostbackFacts
+from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.known import every_value, facts_of, lacks_consent, values_for
 from postbacks.callbacks.macros import Rates, TemplateError
 from postbacks.callbacks.matching import Occasion, partner_event_name, wants, why_not
@@ -138,26 +139,37 @@ def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
     )
 
 
+def facts_by_standing(
+    rule: CompiledRule, event: StoredEvent, standing: Standing, *, postback: UUID, now: datetime
+) -> Facts:
+    """Return what a postback of this id would be made of if it were decided now."""
+    return facts_of(
+        event,
+        installed_at=standing.installed_at,
+        postback=PostbackFacts(
+            id=postback,
+            created_at=now,
+            partner_event_name=partner_event_name(
+                rule.definition, event.event_name, standing.began
+            ),
+            partner=rule.partner.public_id if rule.partner else None,
+        ),
+        attribution=standing.attribution,
+        is_begun=bool(standing.began),
+    )
+
+
 def _decide(
     rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime, rates: Rates
 ) -> Decision | Refusal:
     public_id = uuid7(event.received_at)
-    name = partner_event_name(rule.definition, event.event_name, standing.began)
-    partner = rule.partner.public_id if rule.partner else None
-    postback = PostbackFacts(id=public_id, created_at=now, partner_event_name=name, partner=partner)
-    facts = facts_of(
-        event,
-        installed_at=standing.installed_at,
-        postback=postback,
-        attribution=standing.attribution,
-        is_begun=bool(standing.began),
-    )
+    facts = facts_by_standing(rule, event, standing, postback=public_id, now=now)
     if rule.conditions.lines:
         refusal = rule.conditions.refusal(every_value(facts, rates), rates=rates)
         if refusal is not None:
             return refusal
     reason, host = "", ""
-    if name is None:
+    if facts.postback is not None and facts.postback.partner_event_name is None:
         reason = SkipReason.NOT_MAPPED
     elif rule.definition.without_consent == "skip" and lacks_consent(rule, facts):
         reason = SkipReason.NO_CONSENT

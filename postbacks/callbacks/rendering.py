@@ -16,6 +16,7 @@ from postbacks.callbacks.macros import Rates, RenderError, TemplateError
 from postbacks.callbacks.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.callbacks.stored_rates import RatesOfDays, load_rates
+from postbacks.models import Postback
 from postbacks.models.stored import StoredEvent, load_events
 from postbacks.outgoing import Owed, Prepared
 
@@ -81,24 +82,35 @@ def _prepare(
         return Prepared(error="rule_archived", refusal="The rule or its partner was archived.")
     if not rule.is_on:
         return Prepared(held=True)
+    facts = facts_by_credit(rule, event, credit, owed, attempt=owed.attempts_made + 1)
+    rates = rates_of_days.of(event.event_time, known_at=owed.created_at)
+    return prepare_for(rule, facts, rates, signing)
+
+
+def facts_by_credit(
+    rule: CompiledRule,
+    event: StoredEvent,
+    credit: KnownCredit,
+    postback: Owed | Postback,
+    *,
+    attempt: int = 1,
+) -> Facts:
+    """Return what a postback is made of, with the version of the credit that it remembers."""
     is_begun = credit.event_ref == event.id
     began = credit.facts.install_kind if is_begun else ""
-    postback = PostbackFacts(
-        id=owed.public_id,
-        created_at=owed.created_at,
-        partner_event_name=partner_event_name(rule.definition, event.event_name, began),
-        partner=rule.partner.public_id if rule.partner else None,
-        attempt=owed.attempts_made + 1,
-    )
-    facts = facts_of(
+    return facts_of(
         event,
-        installed_at=owed.installed_at,
-        postback=postback,
+        installed_at=postback.installed_at,
+        postback=PostbackFacts(
+            id=postback.public_id,
+            created_at=postback.created_at,
+            partner_event_name=partner_event_name(rule.definition, event.event_name, began),
+            partner=rule.partner.public_id if rule.partner else None,
+            attempt=attempt,
+        ),
         attribution=told_by(event) or credit.facts,
         is_begun=is_begun,
     )
-    rates = rates_of_days.of(event.event_time, known_at=owed.created_at)
-    return prepare_for(rule, facts, rates, signing)
 
 
 def prepare_for(

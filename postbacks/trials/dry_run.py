@@ -15,11 +15,14 @@ from postbacks import rulebook
 from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
 from postbacks.callbacks.compiled_rules import CompiledRule
 from postbacks.callbacks.conditions import Refusal
-from postbacks.callbacks.deciding import Decision, decide_or_refuse, first_time, is_once
+from postbacks.callbacks.deciding import (
+    Decision,
+    decide_or_refuse,
+    facts_by_standing,
+    first_time,
+    is_once,
+)
 from postbacks.callbacks.definition import RuleDefinition
-from postbacks.callbacks.facts import PostbackFacts
-from postbacks.callbacks.known import facts_of
-from postbacks.callbacks.matching import partner_event_name
 from postbacks.callbacks.rendering import prepare_for
 from postbacks.callbacks.stored_rates import RatesOfDays, load_rates
 from postbacks.models import Event, RuleDevice, SkipReason
@@ -165,19 +168,8 @@ class _Run:
         self, event: StoredEvent, install: KnownInstall | None, rates: RatesOfDays
     ) -> Example:
         standing = standing_of(event, install)
-        name = partner_event_name(self.rule.definition, event.event_name, standing.began)
-        postback = PostbackFacts(
-            id=rulebook.SAMPLE_ID,
-            created_at=self.now,
-            partner_event_name=name,
-            partner=self.rule.partner.public_id if self.rule.partner else None,
-        )
-        facts = facts_of(
-            event,
-            installed_at=standing.installed_at,
-            postback=postback,
-            attribution=standing.attribution,
-            is_begun=bool(standing.began),
+        facts = facts_by_standing(
+            self.rule, event, standing, postback=rulebook.SAMPLE_ID, now=self.now
         )
         known = rates.of(event.event_time, known_at=self.now)
         prepared = prepare_for(self.rule, facts, known, _ANY_SIGNATURE)

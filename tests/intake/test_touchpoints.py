@@ -55,15 +55,7 @@ def test_clicks_without_an_id_of_the_network_all_count() -> None:
 
 def test_a_late_touchpoint_has_its_install_looked_at_again() -> None:
     link = _link()
-    later = datetime.now(UTC) + timedelta(hours=20)
-    with as_role(roles.WORKER), tenant(link.organization_id):
-        install = Install.objects.create(
-            app=link.campaign.app, device="d", installed_at=datetime.now(UTC), event_ref=1,
-            event_received_at=datetime.now(UTC),
-        )  # fmt: skip
-        key = recognition.key(link.campaign.app_id, "advertising:a-b")
-        InstallKey.objects.create(app=link.campaign.app, key=key, install=install, lasting=True)
-        UnsettledInstall.objects.create(install=install, due_at=later, final_at=later)
+    later = _unsettled_install(link, "advertising:a-b", lasting=True)
 
     _record(link, _click(link, names=frozenset({"advertising:someone-else"})))
     assert _due(link) == later
@@ -74,15 +66,7 @@ def test_a_late_touchpoint_has_its_install_looked_at_again() -> None:
 
 def test_an_address_alone_has_nobodys_install_looked_at_again() -> None:
     link = _link()
-    later = datetime.now(UTC) + timedelta(hours=20)
-    with as_role(roles.WORKER), tenant(link.organization_id):
-        install = Install.objects.create(
-            app=link.campaign.app, device="d", installed_at=datetime.now(UTC), event_ref=1,
-            event_received_at=datetime.now(UTC),
-        )  # fmt: skip
-        key = recognition.key(link.campaign.app_id, "ip:203.0.113.7")
-        InstallKey.objects.create(app=link.campaign.app, key=key, install=install, lasting=False)
-        UnsettledInstall.objects.create(install=install, due_at=later, final_at=later)
+    later = _unsettled_install(link, "ip:203.0.113.7", lasting=False)
 
     _record(link, _click(link, names=frozenset({"ip:203.0.113.7"})))
 
@@ -122,6 +106,20 @@ def test_two_that_report_the_same_click_at_once_are_told_of_the_same_one() -> No
 def _due(link: TrackingLink) -> datetime:
     with tenant(link.organization_id):
         return UnsettledInstall.objects.get().due_at
+
+
+def _unsettled_install(link: TrackingLink, name: str, *, lasting: bool) -> datetime:
+    """Make an install with a name, and return when it is looked at again."""
+    later = datetime.now(UTC) + timedelta(hours=20)
+    with as_role(roles.WORKER), tenant(link.organization_id):
+        install = Install.objects.create(
+            app=link.campaign.app, device="d", installed_at=datetime.now(UTC), event_ref=1,
+            event_received_at=datetime.now(UTC),
+        )  # fmt: skip
+        key = recognition.key(link.campaign.app_id, name)
+        InstallKey.objects.create(app=link.campaign.app, key=key, install=install, lasting=lasting)
+        UnsettledInstall.objects.create(install=install, due_at=later, final_at=later)
+    return later
 
 
 def _link() -> TrackingLink:
