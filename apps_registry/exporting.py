@@ -21,12 +21,14 @@ from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from apps_registry import audit, csv_text, theme
+from apps_registry import audit, csv_format, theme
 from apps_registry.by_role import allowed, membership_of
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 
-CUT = f"Only the first {csv_text.MOST_ROWS:,} rows are in this file. Filter the list for the rest."
+CUT = (
+    f"Only the first {csv_format.MOST_ROWS:,} rows are in this file. Filter the list for the rest."
+)
 
 
 class Exporting(theme.ModelAdmin):
@@ -57,7 +59,7 @@ class Exporting(theme.ModelAdmin):
         if request.method == "GET":
             asked = {"filters": [None, request.GET.urlencode()]} if request.GET else {}
             audit.record(audit.Action.EXPORTED, name=kind, changes=asked)
-        name = csv_text.file_name(kind, membership.organization.name, datetime.now(UTC))
+        name = csv_format.file_name(kind, membership.organization.name, datetime.now(UTC))
         return csv_answer(headings, portions, name)
 
     def exported(
@@ -66,7 +68,7 @@ class Exporting(theme.ModelAdmin):
         """Return the headings, and the rows in portions that are read when they are sent."""
         columns = [str(name) for name in self.get_list_display(request)]
         rows = self.get_changelist_instance(request).get_queryset(request)
-        keys = list(rows.values_list("pk", flat=True)[: csv_text.MOST_ROWS + 1])
+        keys = list(rows.values_list("pk", flat=True)[: csv_format.MOST_ROWS + 1])
         has_id = any(field.name == "public_id" for field in self.opts.fields)
         headings = [self._heading(name) for name in columns]
         return ["ID", *headings] if has_id else headings, self._portions(
@@ -88,7 +90,7 @@ class Exporting(theme.ModelAdmin):
         organization_id: int,
         prepare: Callable[[Sequence[Any]], None],
     ) -> Iterator[Sequence[Sequence[object]]]:
-        for some in csv_text.chunks(keys[: csv_text.MOST_ROWS]):
+        for some in csv_format.chunks(keys[: csv_format.MOST_ROWS]):
             with tenant(organization_id):
                 found = {row.pk: row for row in rows.filter(pk__in=some)}
                 prepare(list(found.values()))
@@ -98,7 +100,7 @@ class Exporting(theme.ModelAdmin):
                     if key in found
                 ]
             yield portion
-        if len(keys) > csv_text.MOST_ROWS:
+        if len(keys) > csv_format.MOST_ROWS:
             yield [[CUT]]
 
     def _heading(self, name: str) -> str:
@@ -124,9 +126,9 @@ def csv_answer(
     """Return the file as it is written."""
 
     def written() -> Iterator[bytes]:
-        yield csv_text.BYTE_ORDER_MARK + csv_text.lines([headings])
+        yield csv_format.BYTE_ORDER_MARK + csv_format.lines([headings])
         for portion in portions:
-            yield csv_text.lines(portion)
+            yield csv_format.lines(portion)
 
     answer = StreamingHttpResponse(
         written(),

@@ -13,7 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from apps_registry import csv_text
+from apps_registry import csv_format
 from apps_registry.by_role import ReadOnly
 from apps_registry.exporting import CUT
 from apps_registry.tenancy import tenant
@@ -71,10 +71,10 @@ class LogAdmin(ReadOnly, TenantAdmin):
     def _portions_of_log(
         self, filters: LogFilter, organization_id: int
     ) -> Iterator[Sequence[Sequence[object]]]:
-        place, left = None, csv_text.MOST_ROWS
+        place, left = None, csv_format.MOST_ROWS
         while left:
             with tenant(organization_id):
-                cursor = Cursor(after=place, size=min(left, csv_text.ROWS_AT_ONCE))
+                cursor = Cursor(after=place, size=min(left, csv_format.ROWS_AT_ONCE))
                 page = self.read_page(filters, cursor)
                 portion = [[of(row) for of in self.columns.values()] for row in page.rows]
             yield portion

@@ -13,7 +13,7 @@ from django.http import StreamingHttpResponse
 from rest_framework.renderers import BaseRenderer
 from rest_framework.utils.urls import replace_query_param
 
-from apps_registry import audit, csv_text
+from apps_registry import audit, csv_format
 from apps_registry.models import Organization
 from apps_registry.tenancy import tenant
 from postbacks.api.pagination import NewestFirst
@@ -33,7 +33,7 @@ class CsvRenderer(BaseRenderer):
         """Return a page that holds all there is."""
         rows = data.get("results", []) if isinstance(data, dict) else []
         columns = list(rows[0]) if rows else []
-        return csv_text.lines([columns, *([row[name] for name in columns] for row in rows)])
+        return csv_format.lines([columns, *([row[name] for name in columns] for row in rows)])
 
 
 def csv_list(view: "OrganizationViewSet", rows: "QuerySet[Any]") -> StreamingHttpResponse:
@@ -47,13 +47,13 @@ def csv_list(view: "OrganizationViewSet", rows: "QuerySet[Any]") -> StreamingHtt
     organization_id = view.caller.organization_id
 
     def written() -> Iterator[bytes]:
-        yield csv_text.lines([columns])
-        place, left = start, csv_text.MOST_ROWS
+        yield csv_format.lines([columns])
+        place, left = start, csv_format.MOST_ROWS
         while left:
-            size = min(left, csv_text.ROWS_AT_ONCE)
+            size = min(left, csv_format.ROWS_AT_ONCE)
             with tenant(organization_id):
                 page = pages.rows_after(rows, place, size)
-                portion = csv_text.lines(_cells(view, page, columns))
+                portion = csv_format.lines(_cells(view, page, columns))
             yield portion
             if len(page) < size:
                 return
@@ -66,9 +66,9 @@ def csv_list(view: "OrganizationViewSet", rows: "QuerySet[Any]") -> StreamingHtt
         audit.record(audit.Action.EXPORTED, name=kind, changes=asked)
     answer = StreamingHttpResponse(written(), content_type="text/csv; charset=utf-8")
     name = Organization.objects.values_list("name", flat=True).get(pk=organization_id)
-    file_name = csv_text.file_name(kind, name, datetime.now(UTC))
+    file_name = csv_format.file_name(kind, name, datetime.now(UTC))
     answer["Content-Disposition"] = f'attachment; filename="{file_name}"'
-    if rest := pages.cursor_after(rows, start, csv_text.MOST_ROWS):
+    if rest := pages.cursor_after(rows, start, csv_format.MOST_ROWS):
         address = replace_query_param(request.build_absolute_uri(), "cursor", rest)
         answer["Link"] = f'<{address}>; rel="next"'
     return answer

@@ -10,7 +10,7 @@ from django.db import connection, models
 from django.test import Client
 from django.utils import timezone
 
-from apps_registry import csv_text
+from apps_registry import csv_format
 from apps_registry.models import App, Organization, Partner
 from apps_registry.roles import Right, Role
 from apps_registry.tenancy import tenant
@@ -102,7 +102,7 @@ def test_a_rule_is_exported_with_all_its_events_and_times_in_utc(story: Story) -
     assert row["ID"] == str(rule.public_id)
     assert row["Events"] == ", ".join(names)
     assert row["Status"] == "Active"
-    assert row["Updated"] == csv_text.cell(rule.updated_at)
+    assert row["Updated"] == csv_format.cell(rule.updated_at)
 
 
 def test_names_that_are_formulas_or_markup_are_texts(story: Story) -> None:
@@ -172,8 +172,8 @@ def test_the_file_is_named_by_organization_and_day(story: Story) -> None:
 
 @pytest.mark.parametrize("page", [LOG, "/admin/apps_registry/app/"])
 def test_a_cut_file_says_so(story: Story, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_text, "MOST_ROWS", 2)
-    monkeypatch.setattr(csv_text, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(csv_format, "MOST_ROWS", 2)
+    monkeypatch.setattr(csv_format, "ROWS_AT_ONCE", 1)
     add_postbacks(story, seconds_ago(1, 2, 3))
     with tenant(story.organization_id):
         for number in range(3):
@@ -198,7 +198,7 @@ def test_fifty_thousand_rows_are_read_and_sent_in_portions(story: Story) -> None
 
     assert sent == 50_002  # with the one of the story, and the names of the columns
     assert len(in_memory) == 6
-    assert max(in_memory) <= 2 * csv_text.ROWS_AT_ONCE
+    assert max(in_memory) <= 2 * csv_format.ROWS_AT_ONCE
 
 
 def _postbacks_in_memory() -> int:
