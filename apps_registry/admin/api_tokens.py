@@ -14,9 +14,9 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from apps_registry import keys
+from apps_registry.admin.first_calls import first_list
 from apps_registry.admin.keys import KeyAdmin
 from apps_registry.by_role import allowed, membership_of
-from apps_registry.first_calls import first_list
 from apps_registry.listing import day
 from apps_registry.models import ApiToken, SdkKey, User
 from apps_registry.models.tokens import SCOPES, every_scope

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps_registry.admin.conversions import CoarseInline, FineInline
+from apps_registry.admin.first_calls import first_event
 from apps_registry.by_role import allowed
-from apps_registry.first_calls import first_event
 from apps_registry.listing import CreatedColumn, HideArchived, LifecycleColumns
 from apps_registry.models import App, BundleId, ClaimState, Platform, ReferrerKey, SdkKey
 from apps_registry.models.referrer_keys import REFERRER_KEY

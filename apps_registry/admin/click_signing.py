@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from apps_registry.admin.first_calls import signed_click
 from apps_registry.admin.keys import KeyAdmin
-from apps_registry.first_calls import signed_click
 from apps_registry.models import ClickSigningKey
 from apps_registry.models.click_signing import new_secret
 from apps_registry.tenant_admin import TenantRelatedFilter

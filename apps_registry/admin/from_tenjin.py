@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from apps_registry.admin.first_calls import first_tenjin_call
 from apps_registry.by_role import allowed
-from apps_registry.first_calls import first_tenjin_call
 from apps_registry.models import BundleId
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.urls import reverse
 
+from apps_registry.admin.first_calls import first_event
 from apps_registry.by_role import allowed
-from apps_registry.first_calls import first_event
 from apps_registry.roles import Right
 from postbacks.insights.first_steps import FirstSteps
 
