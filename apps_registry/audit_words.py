@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.utils.text import capfirst
 
 from apps_registry.actions import Action
+from apps_registry.admin_base.theme import Tone
 from apps_registry.models import AuditEntry
 from apps_registry.recording import SECRET, Recorded
-from apps_registry.theme import Tone
 
 _NOTHING = "—"
 _TONES: dict[str, Tone] = {

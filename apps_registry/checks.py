@@ -10,8 +10,13 @@ from django.core.checks import CheckMessage, Error
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
+from apps_registry.admin_base.tenant_admin import (
+    ScopedAdmin,
+    TenantAdmin,
+    TenantInline,
+    TenantRelatedFilter,
+)
 from apps_registry.tenancy import TenantManager, TenantModel
-from apps_registry.tenant_admin import ScopedAdmin, TenantAdmin, TenantInline, TenantRelatedFilter
 
 _ID = "apps_registry.E001"
 

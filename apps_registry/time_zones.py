@@ -8,7 +8,7 @@ from django.forms.renderers import BaseRenderer
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps_registry.theme import TextInput
+from apps_registry.admin_base.theme import TextInput
 
 # Names that only old systems need, such as US/Pacific and Etc/GMT+5, are accepted but not offered.
 _REGIONS = (

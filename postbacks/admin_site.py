@@ -17,7 +17,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
-from apps_registry.theme import AdminSite
+from apps_registry.admin_base.theme import AdminSite
 from postbacks import configuration_pages, erasure_pages, fraud_page, visits
 from postbacks.insights.overview_context import overview_context
 from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of

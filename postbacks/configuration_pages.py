@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.text import slugify
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps_registry.by_role import allowed, membership_of
+from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.models import User
 from apps_registry.roles import Right
 from postbacks.configuration.document import Document, Unreadable, parse

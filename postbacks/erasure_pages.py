@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from apps_registry.by_role import allowed
+from apps_registry.admin_base.permissions import allowed
 from apps_registry.models import App
 from apps_registry.roles import Right
 from apps_registry.tenancy import current_organization

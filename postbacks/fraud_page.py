@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from apps_registry.by_role import allowed
+from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.attribution.outliers import LEAST_INSTALLS, LEAST_PERCENT
 from postbacks.insights import fraud_report

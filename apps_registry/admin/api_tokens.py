@@ -16,13 +16,13 @@ from django.utils.safestring import SafeString
 from apps_registry import keys
 from apps_registry.admin.first_calls import first_list
 from apps_registry.admin.keys import KeyAdmin
-from apps_registry.by_role import allowed, membership_of
-from apps_registry.listing import day
+from apps_registry.admin_base.list_cells import day
+from apps_registry.admin_base.permissions import allowed, membership_of
+from apps_registry.admin_base.tenant_admin import Fieldsets, TenantForm
+from apps_registry.admin_base.theme import Checkboxes, Select, TextInput, Tone, badge
 from apps_registry.models import ApiToken, SdkKey, User
 from apps_registry.models.tokens import SCOPES, every_scope
 from apps_registry.roles import RIGHTS, Right, Role
-from apps_registry.tenant_admin import Fieldsets, TenantForm
-from apps_registry.theme import Checkboxes, Select, TextInput, Tone, badge
 
 PERSONAL, ORGANIZATION = "personal", "organization"
 

@@ -13,19 +13,19 @@ from django.utils import timezone
 
 from apps_registry.admin.conversions import CoarseInline, FineInline
 from apps_registry.admin.first_calls import first_event
-from apps_registry.by_role import allowed
-from apps_registry.listing import CreatedColumn, HideArchived, LifecycleColumns
-from apps_registry.models import App, BundleId, ClaimState, Platform, ReferrerKey, SdkKey
-from apps_registry.models.referrer_keys import REFERRER_KEY
-from apps_registry.models.store_claims import store_number
-from apps_registry.roles import Right
-from apps_registry.tenant_admin import (
+from apps_registry.admin_base.list_cells import CreatedColumn, HideArchived, LifecycleColumns
+from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.tenant_admin import (
     ArchivingAdmin,
     TenantAdmin,
     TenantForm,
     TenantInline,
     TenantRelatedFilter,
 )
+from apps_registry.models import App, BundleId, ClaimState, Platform, ReferrerKey, SdkKey
+from apps_registry.models.referrer_keys import REFERRER_KEY
+from apps_registry.models.store_claims import store_number
+from apps_registry.roles import Right
 from apps_registry.time_zones import TimeZoneInput
 
 

@@ -10,10 +10,10 @@ from django.utils.safestring import SafeString
 
 from apps_registry.admin.first_calls import signed_click
 from apps_registry.admin.keys import KeyAdmin
+from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
+from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import ClickSigningKey
 from apps_registry.models.click_signing import new_secret
-from apps_registry.tenant_admin import TenantRelatedFilter
-from apps_registry.theme import Tone, badge
 
 
 @admin.register(ClickSigningKey)

@@ -7,7 +7,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from apps_registry.admin.first_calls import first_tenjin_call
-from apps_registry.by_role import allowed
+from apps_registry.admin_base.permissions import allowed
 from apps_registry.models import BundleId
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle

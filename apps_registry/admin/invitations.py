@@ -14,13 +14,13 @@ from django.views.decorators.http import require_POST
 
 from apps_registry import invitations
 from apps_registry.admin.organizations import here
-from apps_registry.by_role import allowed
-from apps_registry.listing import day
+from apps_registry.admin_base.list_cells import day
+from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.tenant_admin import ScopedAdmin
+from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import Invitation, User
 from apps_registry.models.invitations import InvitationState
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import ScopedAdmin
-from apps_registry.theme import Tone, badge
 
 _EXPLAINED = (
     "The person gets a mail with a link that works once, for seven days. Whoever has an account "

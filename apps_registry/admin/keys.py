@@ -16,11 +16,11 @@ from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 
 from apps_registry import keys
-from apps_registry.listing import CreatedColumn, day
+from apps_registry.admin_base.list_cells import CreatedColumn, day
+from apps_registry.admin_base.tenant_admin import TenantAdmin
+from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import ApiToken, SdkKey
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import TenantAdmin
-from apps_registry.theme import Tone, badge
 
 _SENT = "keys_made"  # in the session: the forms whose keys have been shown
 _REMEMBERED = 20

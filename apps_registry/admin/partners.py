@@ -8,14 +8,14 @@ from django.db.models import Field, Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from apps_registry.by_role import allowed
+from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns, day
+from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantForm, TenantInline
+from apps_registry.admin_base.theme import TextInput
 from apps_registry.comma_list import CommaList
-from apps_registry.listing import HideArchived, LifecycleColumns, day
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.models.partners import HOST, NETWORK_ID
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import ArchivingAdmin, TenantForm, TenantInline
-from apps_registry.theme import TextInput
 
 
 class HostsField(CommaList):

@@ -15,9 +15,9 @@ from apps_registry import keys
 from apps_registry.admin.first_calls import first_event
 from apps_registry.admin.from_tenjin import FromTenjinPage
 from apps_registry.admin.keys import KeyAdmin
+from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.models import SdkKey
 from apps_registry.models.apps import KeyEndedError
-from apps_registry.tenant_admin import TenantRelatedFilter
 
 
 class RotationForm(forms.Form):

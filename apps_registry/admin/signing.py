@@ -11,14 +11,14 @@ from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
 from django.utils.safestring import SafeString
 
+from apps_registry.admin_base.list_cells import CreatedColumn, day
+from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantForm
+from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.audit import Action, record
 from apps_registry.encryption import SecretUnreadableError
-from apps_registry.listing import CreatedColumn, day
 from apps_registry.models import SigningSecret
 from apps_registry.models.signing import rotate_signing_secret
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import TenantAdmin, TenantForm
-from apps_registry.theme import Tone, badge
 
 _OVERLAPS = (
     ("24", "One day"),

@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantRelatedFilter
 from apps_registry.models import App, AttributionSettings, Partner, TrackingLink
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import TenantAdmin, TenantRelatedFilter
 from postbacks.admin.log_pages import is_id
 from postbacks.admin.settings_form import AttributionSettingsForm, SwitchField
 from postbacks.admin.settings_words import Whose, inherited, set_in_words, whose

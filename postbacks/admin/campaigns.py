@@ -12,12 +12,12 @@ from django.db.models import Case, Count, DecimalField, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from apps_registry.by_role import allowed, membership_of
-from apps_registry.listing import HideArchived, LifecycleColumns
+from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns
+from apps_registry.admin_base.permissions import allowed, membership_of
+from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantRelatedFilter
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
-from apps_registry.tenant_admin import ArchivingAdmin, TenantRelatedFilter
 from postbacks.admin.campaign_page import NONE, campaign_page
 from postbacks.insights import wording
 from postbacks.insights.campaign_figures import By, Figures, read_figures

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.urls import reverse
 from django.utils.html import format_html
 
-from apps_registry.theme import Tone
+from apps_registry.admin_base.theme import Tone
 from postbacks.admin.event_story import revenue_of
 from postbacks.admin.install_lines import named
 from postbacks.admin.install_touches import SeenTouch

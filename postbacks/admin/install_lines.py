@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from apps_registry.theme import Tone
+from apps_registry.admin_base.theme import Tone
 from postbacks.models import Install, InstallState
 
 ORGANIC = "organic"

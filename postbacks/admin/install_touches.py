@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from apps_registry.theme import Tone
+from apps_registry.admin_base.theme import Tone
 from postbacks.admin.install_lines import named
 from postbacks.insights import wording
 from postbacks.models import Attribution, Install, Touchpoint

@@ -1,9 +1,9 @@
 """The form of tracking links. What is wrong with a link, its model knows."""
 
 from apps_registry import link_parameters
+from apps_registry.admin_base.tenant_admin import TenantForm
 from apps_registry.comma_list import CommaList
 from apps_registry.models.tracking_links import DESTINATION
-from apps_registry.tenant_admin import TenantForm
 
 
 class DestinationsField(CommaList):

@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps_registry import csv_format
-from apps_registry.by_role import ReadOnly
-from apps_registry.exporting import CUT
+from apps_registry.admin_base.csv_export import CUT
+from apps_registry.admin_base.permissions import ReadOnly
+from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.tenancy import tenant
-from apps_registry.tenant_admin import TenantAdmin
 from postbacks.admin.log_columns import Columns
 from postbacks.admin.log_filter import LogFilter
 from postbacks.admin.log_list import LogList

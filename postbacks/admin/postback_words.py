@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from apps_registry.theme import Tone
+from apps_registry.admin_base.theme import Tone
 from postbacks.delivery.logbook import RULE_OFF
 from postbacks.insights import wording
 from postbacks.models import DeliveryAttempt, Postback, PostbackStatus, SkipReason

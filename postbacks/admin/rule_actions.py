@@ -5,8 +5,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
+from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models import User
-from apps_registry.tenant_admin import ArchivingAdmin
 from postbacks import rulebook
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.trials.sending import is_proven

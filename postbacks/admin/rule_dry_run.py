@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path
 
-from apps_registry.by_role import allowed
+from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.admin.rule_try import TryingPage, to_correct
 from postbacks.callbacks.rules import define

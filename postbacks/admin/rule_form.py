@@ -4,7 +4,7 @@ import msgspec
 from django import forms
 from django.http import QueryDict
 
-from apps_registry.tenant_admin import TenantForm
+from apps_registry.admin_base.tenant_admin import TenantForm
 from postbacks import rulebook
 from postbacks.admin.rule_fields import (
     CodesField,

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from apps_registry.by_role import allowed, membership_of
+from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 from postbacks.admin.log_pages import address_of

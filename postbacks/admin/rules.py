@@ -19,12 +19,12 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from apps_registry.by_role import allowed
-from apps_registry.listing import day
+from apps_registry.admin_base.list_cells import day
+from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
+from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import User
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import TenantRelatedFilter
-from apps_registry.theme import Tone, badge
 from postbacks import rulebook
 from postbacks.admin.macro_page import CataloguePage
 from postbacks.admin.rule_dry_run import PERIODS, DryRunPage

@@ -4,9 +4,9 @@ from typing import Any
 
 from django import forms
 
+from apps_registry.admin_base.tenant_admin import TenantForm
+from apps_registry.admin_base.theme import Select
 from apps_registry.models import TrackingLink
-from apps_registry.tenant_admin import TenantForm
-from apps_registry.theme import Select
 from postbacks.admin.settings_words import SETTINGS, is_set
 
 _FIRST = next(iter(SETTINGS))

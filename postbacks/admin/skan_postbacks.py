@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from apps_registry.admin_base.theme import Tone
 from apps_registry.models.conversions import Turn
-from apps_registry.theme import Tone
 from postbacks.admin import log_columns
 from postbacks.admin.exchange import Pair
 from postbacks.admin.log_pages import LogAdmin

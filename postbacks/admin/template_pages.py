@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from apps_registry.by_role import allowed
+from apps_registry.admin_base.permissions import allowed
 from apps_registry.models import User
 from apps_registry.roles import Right
 from postbacks import partner_setup

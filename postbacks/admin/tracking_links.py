@@ -11,12 +11,12 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from apps_registry.by_role import allowed
-from apps_registry.listing import HideArchived, LifecycleColumns
+from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns
+from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantRelatedFilter
+from apps_registry.admin_base.theme import TextInput
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.roles import Right
-from apps_registry.tenant_admin import ArchivingAdmin, TenantRelatedFilter
-from apps_registry.theme import TextInput
 from postbacks.admin.link_form import DestinationsField, TrackingLinkForm
 from postbacks.admin.link_page import link_page, qr_file
 from postbacks.admin.log_pages import is_id

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from apps_registry.by_role import allowed
+from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.callbacks.macros.elsewhere import VENDORS
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate

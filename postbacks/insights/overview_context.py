@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 
-from apps_registry.by_role import membership_of
+from apps_registry.admin_base.permissions import membership_of
 from postbacks.insights.checklist import checklist
 from postbacks.insights.overview import read_overview
 from postbacks.insights.overview_page import overview_page

@@ -9,9 +9,9 @@ from django.db import connection
 from pytest_django import Settings
 
 from apps_registry.admin.apps import AppAdmin
+from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.checks import check_admin_pages, unscoped_pages
 from apps_registry.models import App, BundleId, Campaign, Organization
-from apps_registry.tenant_admin import TenantAdmin
 from postbacks import roles
 from postbacks.checks import check_database_roles, check_times_nest
 from tests.database import as_role

@@ -7,9 +7,9 @@ from django.contrib import admin
 from django.db import connection, models
 from django.utils.text import slugify
 
+from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models.tracking_links import new_token
 from apps_registry.tenancy import TenantModel, tenant
-from apps_registry.tenant_admin import ArchivingAdmin
 from postbacks import roles
 from tests.admin.pages import sign_in
 from tests.api.calling import owner_of

@@ -15,12 +15,12 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
-from apps_registry import theme
-from apps_registry.by_role import ByRole, allowed
-from apps_registry.exporting import Exporting
-from apps_registry.list_questions import is_asked
+from apps_registry.admin_base import theme
+from apps_registry.admin_base.csv_export import Exporting
+from apps_registry.admin_base.lookups import is_asked
+from apps_registry.admin_base.permissions import ByRole, allowed
+from apps_registry.admin_base.row_history import WithHistory
 from apps_registry.roles import Right
-from apps_registry.row_history import WithHistory
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 
 M = TypeVar("M", bound=models.Model)

@@ -13,8 +13,8 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.tenancy import Lifecycle
-from apps_registry.theme import Tone, badge
 
 ALL = "all"
 

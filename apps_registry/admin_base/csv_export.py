@@ -21,8 +21,9 @@ from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from apps_registry import audit, csv_format, theme
-from apps_registry.by_role import allowed, membership_of
+from apps_registry import audit, csv_format
+from apps_registry.admin_base import theme
+from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 
