@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
 
-from apps_registry.recording import Recorded, RecordedQuerySet
+from apps_registry.audit.recorded_model import Recorded, RecordedQuerySet
 
 M = TypeVar("M", bound=models.Model)
 

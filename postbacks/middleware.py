@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils import timezone
 
-from apps_registry.acting import Actor, ActorKind, Door, acting
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting
 from apps_registry.client_address import client_address
 from apps_registry.models import Membership, User
 from apps_registry.tenancy import tenant

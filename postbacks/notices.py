@@ -11,9 +11,9 @@ from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from apps_registry.audit.recorded_model import RecordedQuerySet
 from apps_registry.mail_text import one_line
 from apps_registry.models import Membership
-from apps_registry.recording import RecordedQuerySet
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.models import CallbackRule, RuleStatus

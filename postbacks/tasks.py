@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
-from apps_registry.acting import SYSTEM, acting
+from apps_registry.audit.actors import SYSTEM, acting
 from apps_registry.tenancy import tenant
 from postbacks import claims as asking
 from postbacks import database, notices, pipeline, retention, shortening, site_times

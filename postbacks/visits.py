@@ -13,8 +13,8 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
-from apps_registry.acting import SYSTEM, Actor, ActorKind, Door, acting
-from apps_registry.audit import Action, record
+from apps_registry.audit.actors import SYSTEM, Actor, ActorKind, Door, acting
+from apps_registry.audit.log import Action, record
 from apps_registry.client_address import client_address
 from apps_registry.models import Membership, Organization, User
 from apps_registry.roles import Role

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from apps_registry.admin_base.list_cells import CreatedColumn, day
 from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantForm
 from apps_registry.admin_base.theme import Tone, badge
-from apps_registry.audit import Action, record
+from apps_registry.audit.log import Action, record
 from apps_registry.encryption import SecretUnreadableError
 from apps_registry.models import SigningSecret
 from apps_registry.models.signing import rotate_signing_secret

@@ -21,9 +21,10 @@ from django.utils.html import strip_tags
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from apps_registry import audit, csv_format
+from apps_registry import csv_format
 from apps_registry.admin_base import theme
 from apps_registry.admin_base.permissions import allowed, membership_of
+from apps_registry.audit import log
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 
@@ -59,7 +60,7 @@ class Exporting(theme.ModelAdmin):
         kind = str(self.opts.verbose_name_plural)
         if request.method == "GET":
             asked = {"filters": [None, request.GET.urlencode()]} if request.GET else {}
-            audit.record(audit.Action.EXPORTED, name=kind, changes=asked)
+            log.record(log.Action.EXPORTED, name=kind, changes=asked)
         name = csv_format.file_name(kind, membership.organization.name, datetime.now(UTC))
         return csv_answer(headings, portions, name)
 

@@ -11,7 +11,7 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from apps_registry import audit_words
+from apps_registry.admin_base import audit_wording
 from apps_registry.models import AuditEntry
 
 _NEWEST = 100  # the audit log itself has them all
@@ -40,7 +40,7 @@ class WithHistory(ModelAdmin):
             "opts": self.opts,
             "object": row,
             "object_id": key,
-            "lines": audit_words.lines(entries.order_by("-at", "-id")[:_NEWEST]),
+            "lines": audit_wording.lines(entries.order_by("-at", "-id")[:_NEWEST]),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/object_history.html", context)

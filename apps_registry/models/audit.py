@@ -6,8 +6,8 @@ from typing import Any, NoReturn
 from django.db import models
 from django.utils import timezone
 
-from apps_registry.acting import ActorKind, Door
-from apps_registry.actions import Action
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import ActorKind, Door
 from apps_registry.tenancy import TenantModel
 
 

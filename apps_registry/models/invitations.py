@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from django.db import models
 from django.utils import timezone
 
+from apps_registry.audit.recorded_model import Recorded, RecordedQuerySet
 from apps_registry.models.organizations import Organization, User
-from apps_registry.recording import Recorded, RecordedQuerySet
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 

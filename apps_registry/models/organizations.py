@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
-from apps_registry.recording import Recorded, RecordedQuerySet
+from apps_registry.audit.recorded_model import Recorded, RecordedQuerySet
 from apps_registry.roles import Right, Role, allows
 from apps_registry.tenancy import tenant
 

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from allauth.mfa.models import Authenticator
 from django.http import HttpRequest
 
-from apps_registry.acting import Actor, ActorKind, Door, acting
-from apps_registry.audit import Action, record
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting
+from apps_registry.audit.log import Action, record
+from apps_registry.audit.recorded_model import Changes
 from apps_registry.client_address import client_address
 from apps_registry.models import User
-from apps_registry.recording import Changes
 from apps_registry.tenancy import tenant
 
 

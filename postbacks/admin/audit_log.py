@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 
-from apps_registry import audit_words
-from apps_registry.actions import Action
+from apps_registry.admin_base import audit_wording
+from apps_registry.audit.actions import Action
 from apps_registry.models import AuditEntry
 from postbacks.admin.log_columns import AUDIT_LOG
 from postbacks.admin.log_fields import IdField, MomentField
@@ -42,7 +42,7 @@ class AuditFilter(TimedFilter):
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
-        choices = [("", "All kinds"), *audit_words.kinds()]
+        choices = [("", "All kinds"), *audit_wording.kinds()]
         self.fields["kind"].choices = choices  # type: ignore[attr-defined]  # a choice field
 
     @property
@@ -101,9 +101,9 @@ class AuditEntryAdmin(LogAdmin):
         """Return the entries that a valid form asks for."""
         return audit_log(filters.wanted, cursor)
 
-    def lines(self, rows: Sequence[AuditEntry]) -> Sequence[audit_words.Line]:
+    def lines(self, rows: Sequence[AuditEntry]) -> Sequence[audit_wording.Line]:
         """Return entries in words."""
-        return audit_words.lines(rows)
+        return audit_wording.lines(rows)
 
     def more_of_list(self, request: HttpRequest) -> dict[str, object]:
         """Return the question about a rule, with its answer."""
@@ -111,5 +111,5 @@ class AuditEntryAdmin(LogAdmin):
 
     def details(self, request: HttpRequest, row: AuditEntry) -> dict[str, object]:
         """Return the entry in words."""
-        (line,) = audit_words.lines([row])
+        (line,) = audit_wording.lines([row])
         return {"line": line, "title": str(row)}

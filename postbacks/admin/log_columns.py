@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from apps_registry import audit_words
+from apps_registry.admin_base import audit_wording
 from apps_registry.models import AuditEntry
 from postbacks.admin.event_story import platform_of
 from postbacks.admin.install_lines import type_of
@@ -122,7 +122,7 @@ AUDIT_LOG: Columns = {
     "IP address": lambda row: row.ip_address,
     "What": lambda row: row.action_label,
     "Of what": lambda row: row.object_name,
-    "Kind": lambda row: audit_words.kind_of(row.object_type),
+    "Kind": lambda row: audit_wording.kind_of(row.object_type),
     "Its ID": lambda row: row.object_id,
-    "From → to": audit_words.in_one_text,
+    "From → to": audit_wording.in_one_text,
 }

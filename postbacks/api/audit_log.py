@@ -3,8 +3,8 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps_registry.acting import ActorKind, Door
-from apps_registry.actions import Action
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import ActorKind, Door
 from apps_registry.models import AuditEntry
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from apps_registry.acting import Actor, ActorKind, Door, acting
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting
 from apps_registry.client_address import client_address
 from apps_registry.models import ApiToken
 from apps_registry.roles import RIGHTS, Right, allows

@@ -13,7 +13,8 @@ from django.http import StreamingHttpResponse
 from rest_framework.renderers import BaseRenderer
 from rest_framework.utils.urls import replace_query_param
 
-from apps_registry import audit, csv_format
+from apps_registry import csv_format
+from apps_registry.audit import log
 from apps_registry.models import Organization
 from apps_registry.tenancy import tenant
 from postbacks.api.pagination import NewestFirst
@@ -63,7 +64,7 @@ def csv_list(view: "OrganizationViewSet", rows: "QuerySet[Any]") -> StreamingHtt
     if request.method == "GET":
         filters = request._request.GET
         asked = {"filters": [None, filters.urlencode()]} if filters else {}
-        audit.record(audit.Action.EXPORTED, name=kind, changes=asked)
+        log.record(log.Action.EXPORTED, name=kind, changes=asked)
     answer = StreamingHttpResponse(written(), content_type="text/csv; charset=utf-8")
     name = Organization.objects.values_list("name", flat=True).get(pk=organization_id)
     file_name = csv_format.file_name(kind, name, datetime.now(UTC))

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps_registry.acting import Actor, ActorKind, Door, acting
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting
 from apps_registry.client_address import client_address
 from apps_registry.models import SdkKey
 from apps_registry.tenancy import tenant

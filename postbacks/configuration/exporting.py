@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 from django.db import models
 
-from apps_registry.audit import Action, record
+from apps_registry.audit.log import Action, record
 from apps_registry.models import App, Campaign, ConversionMeaning, Organization, Partner
 from apps_registry.tenancy import Lifecycle, current_organization
 from postbacks.configuration.crediting import credit_parts, link_parts

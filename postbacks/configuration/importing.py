@@ -15,7 +15,7 @@ import msgspec
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
-from apps_registry.audit import Action, record
+from apps_registry.audit.log import Action, record
 from apps_registry.models import (
     App,
     AttributionSettings,

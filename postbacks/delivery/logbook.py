@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from apps_registry.acting import SYSTEM
-from apps_registry.actions import Action
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import SYSTEM
 from postbacks import statements
 from postbacks.delivery.claiming import Claim
 from postbacks.models import PostbackStatus

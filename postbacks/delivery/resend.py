@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from apps_registry import audit
+from apps_registry.audit import log
 from postbacks.models import (
     AttemptKind,
     CallbackRule,
@@ -46,7 +46,7 @@ def resend(postback: Postback) -> None:
             raise NotResendableError("The postback is being sent at this moment.")
         cursor.execute("SELECT pg_notify('postbacks_work', '')")
     postback.refresh_from_db()
-    audit.record(audit.Action.RESENT, postback)
+    log.record(log.Action.RESENT, postback)
 
 
 def _is_forgotten(postback: Postback) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 from django.db import transaction
 from django.utils import timezone
 
-from apps_registry.audit import Action, record
+from apps_registry.audit.log import Action, record
 from postbacks import recognition, tombstones
 from postbacks.erasure.device import Device, Id, look_up
 from postbacks.erasure.sql import rows

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from apps_registry.actions import Action
+from apps_registry.audit.actions import Action
 from apps_registry.models import AuditEntry
 from postbacks.models import CallbackRule, RuleStatus
 

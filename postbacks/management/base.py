@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps_registry.acting import acting, command
+from apps_registry.audit.actors import acting, command
 
 
 class RecordedCommand(BaseCommand):

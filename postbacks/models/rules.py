@@ -9,7 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from apps_registry.actions import Action
+from apps_registry.audit.actions import Action
 from apps_registry.models import App, Partner, User
 from apps_registry.tenancy import TenantModel
 from postbacks.delivery_defaults import DEFAULT_DELAYS

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps_registry.acting import acting
+from apps_registry.audit.actors import acting
 from apps_registry.models import Organization
 from postbacks import visits
 from postbacks.insights.installation import installation

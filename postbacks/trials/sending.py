@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from django.conf import settings
 
-from apps_registry import audit
+from apps_registry.audit import log
 from apps_registry.models import App
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import NoTenantError, current_organization
@@ -208,14 +208,14 @@ def write_down(trial: Trial, finished: Finished, rule: CallbackRule) -> Postback
     logged.save()
     if received_at:
         remember(rule, rule.version, at=received_at)
-    audit.record(audit.Action.TESTED, rule)
+    log.record(log.Action.TESTED, rule)
     return postback
 
 
 def note_unsaved(trial: Trial) -> None:
     """Write into the audit log that a rule was tried which is not saved: there is nothing else."""
     host = trial.definition.url.partition("://")[2].partition("/")[0].partition("?")[0]
-    audit.record(audit.Action.TESTED, name=f"unsaved callback rule to {host}"[:120])
+    log.record(log.Action.TESTED, name=f"unsaved callback rule to {host}"[:120])
 
 
 def remember(rule: CallbackRule, version: int, *, at: datetime) -> None:

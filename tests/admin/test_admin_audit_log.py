@@ -10,8 +10,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from apps_registry.acting import Actor, ActorKind, Door, acting
-from apps_registry.actions import Action
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting
 from apps_registry.models import AuditEntry, Membership
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant

@@ -6,8 +6,8 @@ from django.db import models
 from django.test import Client
 from django.utils.html import escape
 
-from apps_registry.acting import Actor, ActorKind, Door, acting
-from apps_registry.audit import Action, record
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting
+from apps_registry.audit.log import Action, record
 from apps_registry.models import (
     App,
     Campaign,

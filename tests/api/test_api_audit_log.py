@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps_registry.actions import Action
+from apps_registry.audit.actions import Action
 from apps_registry.models import AuditEntry
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, models
 from psycopg import sql
 
-from apps_registry.recording import Recorded
+from apps_registry.audit.recorded_model import Recorded
 from apps_registry.tenancy import TenantManager, TenantModel, current_organization
 from postbacks import roles
 from tests.database import as_role

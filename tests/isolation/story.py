@@ -10,8 +10,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 from psycopg import sql
 
-from apps_registry.acting import Actor, ActorKind, Door, acting
-from apps_registry.audit import Action, record
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting
+from apps_registry.audit.log import Action, record
 from apps_registry.models import (
     App,
     AttributionSettings,

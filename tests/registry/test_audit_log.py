@@ -8,9 +8,9 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from apps_registry.acting import Actor, ActorKind, Door, acting
-from apps_registry.actions import Action
-from apps_registry.audit import record
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting
+from apps_registry.audit.log import record
 from apps_registry.models import (
     App,
     AuditEntry,

@@ -1,7 +1,7 @@
 """Records what people do besides changing rows: exports, visits, resends."""
 
-from apps_registry.actions import Action
-from apps_registry.recording import Changes, Recorded, write_entry
+from apps_registry.audit.actions import Action
+from apps_registry.audit.recorded_model import Changes, Recorded, write_entry
 
 __all__ = ["Action", "record"]
 

@@ -11,10 +11,10 @@ from django.db import models
 from django.utils import timezone
 from django.utils.text import capfirst
 
-from apps_registry.actions import Action
 from apps_registry.admin_base.theme import Tone
+from apps_registry.audit.actions import Action
+from apps_registry.audit.recorded_model import SECRET, Recorded
 from apps_registry.models import AuditEntry
-from apps_registry.recording import SECRET, Recorded
 
 _NOTHING = "—"
 _TONES: dict[str, Tone] = {

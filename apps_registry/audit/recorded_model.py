@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Self
 from django.apps import apps
 from django.db import models, transaction
 
-from apps_registry.acting import current_actor
-from apps_registry.actions import Action
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import current_actor
 
 MASKED = "•••"
 SECRET = "secret"  # noqa: S105  # the name under which a changed secret is recorded
