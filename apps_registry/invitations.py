@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from apps_registry import keys
+from apps_registry.crypto import keys
 from apps_registry.mail_text import one_line
 from apps_registry.models import Invitation, Membership, User
 from apps_registry.models.invitations import LIFETIME, InvitationState

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from apps_registry.encryption import SecretUnreadableError
+from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.referrer_keys import open_referrer_key
 from postbacks import recognition, statements
 from postbacks.attribution import play_referrer

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from apps_registry.encryption import SecretUnreadableError
+from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import App, Partner, User
 from apps_registry.models.signing import ensure_signing_secret
 from postbacks.attribution.known import load_known

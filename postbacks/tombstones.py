@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
-from apps_registry import encryption
+from apps_registry.crypto import encryption
 from apps_registry.tenancy import current_organization
 from postbacks import recognition, statements
 from postbacks.models import ErasureTombstone, TombstoneKey

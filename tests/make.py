@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
-from apps_registry import invitations, keys
+from apps_registry import invitations
+from apps_registry.crypto import keys
 from apps_registry.models import (
     ApiToken,
     App,

@@ -15,10 +15,10 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 
-from apps_registry import keys
 from apps_registry.admin_base.list_cells import CreatedColumn, day
 from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.admin_base.theme import Tone, badge
+from apps_registry.crypto import keys
 from apps_registry.models import ApiToken, SdkKey
 from apps_registry.roles import Right
 

@@ -15,7 +15,7 @@ from apps_registry.admin_base.list_cells import CreatedColumn, day
 from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantForm
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.audit.log import Action, record
-from apps_registry.encryption import SecretUnreadableError
+from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import SigningSecret
 from apps_registry.models.signing import rotate_signing_secret
 from apps_registry.roles import Right

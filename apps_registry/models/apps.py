@@ -10,7 +10,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from apps_registry import keys
+from apps_registry.crypto import keys
 from apps_registry.models.organizations import valid_time_zone
 from apps_registry.models.store_claims import settle_claims
 from apps_registry.tenancy import Lifecycle, TenantModel

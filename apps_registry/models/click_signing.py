@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
-from apps_registry import encryption
+from apps_registry.crypto import encryption
 from apps_registry.models.partners import Partner
 from apps_registry.models.sealed import SealedSecret
 from apps_registry.tenancy import TenantModel

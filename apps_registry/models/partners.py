@@ -9,7 +9,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from apps_registry import encryption
+from apps_registry.crypto import encryption
 from apps_registry.models.sealed import SealedSecret
 from apps_registry.tenancy import Lifecycle, TenantModel
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.core.validators import RegexValidator
 from django.db import models
 
-from apps_registry import encryption
+from apps_registry.crypto import encryption
 from apps_registry.models.apps import App
 from apps_registry.models.sealed import SealedSecret
 from apps_registry.tenancy import TenantModel

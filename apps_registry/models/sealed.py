@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from apps_registry import encryption
+from apps_registry.crypto import encryption
 from apps_registry.tenancy import TenantModel
 
 

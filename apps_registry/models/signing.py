@@ -10,7 +10,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from apps_registry import encryption
+from apps_registry.crypto import encryption
 from apps_registry.models.sealed import SealedSecret
 from apps_registry.tenancy import TenantModel, current_organization
 

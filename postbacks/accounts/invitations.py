@@ -15,8 +15,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps_registry import invitations
+from apps_registry.crypto.keys import hash_key
 from apps_registry.invitations import InvitationClosedError
-from apps_registry.keys import hash_key
 from apps_registry.models import Invitation, Membership, User
 from apps_registry.models.invitations import InvitationState
 from postbacks.accounts.entries import as_person

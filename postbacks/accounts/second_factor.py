@@ -9,7 +9,7 @@ from allauth.mfa.signals import authenticator_added
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from apps_registry import encryption
+from apps_registry.crypto import encryption
 from apps_registry.models import User
 
 _METHOD = "mfa"

@@ -8,7 +8,7 @@ from rest_framework import exceptions, mixins, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps_registry import keys
+from apps_registry.crypto import keys
 from apps_registry.models import ApiToken
 from apps_registry.models.tokens import SCOPES
 from apps_registry.roles import RIGHTS, Right, Role

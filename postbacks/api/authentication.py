@@ -15,7 +15,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from apps_registry.client_address import client_address
-from apps_registry.keys import API_TOKEN, SDK_KEY, hash_key
+from apps_registry.crypto.keys import API_TOKEN, SDK_KEY, hash_key
 from apps_registry.models import ApiToken, SdkKey, User
 from apps_registry.roles import RIGHTS, Right
 from apps_registry.tenancy import tenant

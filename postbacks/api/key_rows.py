@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from apps_registry import keys
+from apps_registry.crypto import keys
 from postbacks.api.strict import RowSerializer
 
 

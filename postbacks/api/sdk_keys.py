@@ -9,7 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps_registry import keys
+from apps_registry.crypto import keys
 from apps_registry.models import App, SdkKey
 from apps_registry.models.apps import KeyEndedError
 from apps_registry.roles import Right

@@ -7,7 +7,7 @@ event's day as they were known when the postback was decided.
 import logging
 from collections.abc import Sequence
 
-from apps_registry.encryption import SecretUnreadableError
+from apps_registry.crypto.encryption import SecretUnreadableError
 from postbacks.callbacks.attributions import KnownCredit, load_credits, told_by
 from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
 from postbacks.callbacks.facts import Facts, PostbackFacts

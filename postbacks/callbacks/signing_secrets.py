@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable
 
-from apps_registry.encryption import SecretUnreadableError
+from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.signing import open_signing_secret
 from postbacks import statements
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from apps_registry import keys
+from apps_registry.crypto import keys
 from apps_registry.models import (
     App,
     AttributionSettings,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from apps_registry import keys
+from apps_registry.crypto import keys
 from apps_registry.models import (
     ApiToken,
     App,

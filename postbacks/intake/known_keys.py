@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from apps_registry.keys import hash_key
+from apps_registry.crypto.keys import hash_key
 from apps_registry.models import SdkKey
 from apps_registry.tenancy import Lifecycle
 from postbacks import statements

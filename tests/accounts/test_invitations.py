@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps_registry import invitations
-from apps_registry.keys import hash_key
+from apps_registry.crypto.keys import hash_key
 from apps_registry.models import Invitation, Membership, User
 from apps_registry.roles import Role
 from tests import make

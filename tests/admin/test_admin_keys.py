@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from django.test import Client
 
-from apps_registry import keys
+from apps_registry.crypto import keys
 from apps_registry.models import ApiToken, App, Organization, PartnerCredential, SdkKey
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant

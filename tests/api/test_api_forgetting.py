@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 from pytest_django import Settings
 
-from apps_registry import encryption
+from apps_registry.crypto import encryption
+from apps_registry.key_rotation import rotate
 from apps_registry.models import AuditEntry, SdkKey, TrackingLink
-from apps_registry.rotation import rotate
 from apps_registry.tenancy import tenant
 from postbacks import pipeline, recognition, roles, tombstones
 from postbacks.erasure.work import work

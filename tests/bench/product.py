@@ -10,7 +10,7 @@ from datetime import datetime
 import psycopg
 from django.db import connection, transaction
 
-from apps_registry import keys
+from apps_registry.crypto import keys
 from apps_registry.models import App, BundleId, Membership, Organization, SdkKey, User
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant

@@ -10,7 +10,7 @@ from django.db import connection
 from django.http import HttpResponseBase
 from django.test import Client
 
-from apps_registry.encryption import SecretUnreadableError
+from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.tenancy import tenant
 from postbacks import roles

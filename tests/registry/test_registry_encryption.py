@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 import pytest
 from pytest_django import Settings
 
-from apps_registry.encryption import SecretUnreadableError, decrypt, encrypt
+from apps_registry.crypto.encryption import SecretUnreadableError, decrypt, encrypt
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.tenancy import tenant
 from tests import make

@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from apps_registry import keys
+from apps_registry.crypto import keys
 from apps_registry.models import ApiToken, SdkKey
 from apps_registry.tenancy import tenant
 from tests import make

@@ -17,9 +17,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from pytest_django import Settings
 
+from apps_registry.key_rotation import rotate, sealed_models
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.models.signing import ensure_signing_secret
-from apps_registry.rotation import rotate, sealed_models
 from apps_registry.tenancy import tenant
 from tests import make
 from tests.accounts.people import code_of, sign_in_by_form
@@ -192,7 +192,7 @@ def test_only_rows_that_are_rotated_are_sealed() -> None:
         if _seals(path)
     }
 
-    assert named == {"apps_registry/encryption.py", "apps_registry/models/sealed.py"}
+    assert named == {"apps_registry/crypto/encryption.py", "apps_registry/models/sealed.py"}
 
 
 def _for_three_times(random_bytes: Callable[[int], bytes]) -> Callable[[int], bytes]:

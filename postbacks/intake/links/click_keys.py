@@ -3,7 +3,7 @@
 import logging
 from datetime import UTC, datetime
 
-from apps_registry.encryption import SecretUnreadableError
+from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.click_signing import open_click_key
 from apps_registry.models.partners import ClickSigning
 from postbacks import statements

@@ -3,8 +3,8 @@
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from apps_registry.encryption import first_key
-from apps_registry.rotation import Rotation, rotate
+from apps_registry.crypto.encryption import first_key
+from apps_registry.key_rotation import Rotation, rotate
 from postbacks.management.base import RecordedCommand
 
 

@@ -11,9 +11,9 @@ from typing import cast
 from django.apps import apps
 from django.db import transaction
 
-from apps_registry import encryption
 from apps_registry.audit.recorded_model import RecordedQuerySet
-from apps_registry.encryption import SecretUnreadableError
+from apps_registry.crypto import encryption
+from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import Organization
 from apps_registry.models.sealed import SealedSecret
 from apps_registry.tenancy import tenant
