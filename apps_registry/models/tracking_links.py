@@ -11,7 +11,8 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from apps_registry import destinations, link_parameters
+from apps_registry.links import destinations
+from apps_registry.links import parameters as link_parameters
 from apps_registry.models.campaigns import Campaign
 from apps_registry.tenancy import Lifecycle, TenantModel
 

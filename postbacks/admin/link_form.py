@@ -1,8 +1,8 @@
 """The form of tracking links. What is wrong with a link, its model knows."""
 
-from apps_registry import link_parameters
 from apps_registry.admin_base.tenant_admin import TenantForm
 from apps_registry.comma_list import CommaList
+from apps_registry.links import parameters
 from apps_registry.models.tracking_links import DESTINATION
 
 
@@ -18,4 +18,4 @@ class TrackingLinkForm(TenantForm):
 
     def clean_parameters(self) -> str:
         """Return the parameters alone."""
-        return link_parameters.tidied(self.cleaned_data["parameters"])
+        return parameters.tidied(self.cleaned_data["parameters"])

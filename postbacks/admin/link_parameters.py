@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from apps_registry.link_parameters import tidied
+from apps_registry.links.parameters import tidied
 from postbacks.callbacks.partner_templates import ClickMacro, template_named
 
 _DEVICE = "An install on a device with the same ID is credited to this click."

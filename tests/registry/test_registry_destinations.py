@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps_registry import destinations
+from apps_registry.links import destinations
 
 
 @pytest.mark.parametrize(
