@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
-from apps_registry import invitations
 from apps_registry.crypto import keys
 from apps_registry.models import (
     ApiToken,
@@ -25,6 +24,7 @@ from apps_registry.models import (
     User,
 )
 from apps_registry.models.click_signing import new_secret
+from apps_registry.people import invitations
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules import save_rule

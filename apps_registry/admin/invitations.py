@@ -12,7 +12,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from apps_registry import invitations
 from apps_registry.admin.organizations import here
 from apps_registry.admin_base.list_cells import day
 from apps_registry.admin_base.permissions import allowed
@@ -20,6 +19,7 @@ from apps_registry.admin_base.tenant_admin import ScopedAdmin
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import Invitation, User
 from apps_registry.models.invitations import InvitationState
+from apps_registry.people import invitations
 from apps_registry.roles import Right
 
 _EXPLAINED = (

@@ -10,13 +10,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from apps_registry import invitations, members
 from apps_registry.admin.organizations import here
 from apps_registry.admin_base.list_cells import day
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ScopedAdmin
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import Membership
+from apps_registry.people import invitations, members
 from apps_registry.roles import Right, Role
 
 _EXPLAINED = "Every member sees everything but secrets; the role says what the person may change."

@@ -1,4 +1,4 @@
-"""Invitations to an organization. Their rows carry no policy: `apps_registry/invitations.py` is
+"""Invitations to an organization. Their rows carry no policy: `apps_registry/people/invitations.py` is
 their wall, since a link must be found before anybody knows whose it is.
 """
 

@@ -14,11 +14,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps_registry import invitations
 from apps_registry.crypto.keys import hash_key
-from apps_registry.invitations import InvitationClosedError
 from apps_registry.models import Invitation, Membership, User
 from apps_registry.models.invitations import InvitationState
+from apps_registry.people import invitations
+from apps_registry.people.invitations import InvitationClosedError
 from postbacks.accounts.entries import as_person
 from postbacks.accounts.forms import JoinForm
 from postbacks.middleware import ORGANIZATION_IN_SESSION

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
 from apps_registry.models import Membership
-from apps_registry.second_factors import factors, has_second_factor
+from apps_registry.people.second_factors import factors, has_second_factor
 from postbacks.accounts.second_factor import has_shown_second_factor
 
 _GUARDED = "/admin/"

@@ -16,9 +16,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
-from apps_registry import invitations
 from apps_registry.models import Invitation, User
-from apps_registry.sign_in import NOT_A_MEMBER
+from apps_registry.people import invitations
+from apps_registry.people.sign_in import NOT_A_MEMBER
 from postbacks.accounts.entries import as_person
 
 _FAILED = "The single sign-on did not work. Try again, or sign in with your password."

@@ -7,9 +7,9 @@ from rest_framework import mixins, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps_registry import invitations, members
 from apps_registry.models import Invitation, Membership
 from apps_registry.models.invitations import InvitationState
+from apps_registry.people import invitations, members
 from apps_registry.roles import Right, Role
 from postbacks.api.authentication import Caller
 from postbacks.api.base import OrganizationViewSet
@@ -55,7 +55,7 @@ class MemberPage(Page):
 class MemberViewSet(OrganizationViewSet):
     """People of the organization. They come by invitation."""
 
-    model = Membership  # type: ignore[assignment]  # reached through apps_registry/members.py alone
+    model = Membership  # type: ignore[assignment]  # reached through apps_registry/people/members.py alone
     serializer_class = MemberSerializer
     queries = {"list": MemberPage}
     rights = {
@@ -121,7 +121,7 @@ class InvitationPage(Page):
 class InvitationViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     """Places that are offered to an address for seven days."""
 
-    model = Invitation  # type: ignore[assignment]  # reached through apps_registry/invitations.py
+    model = Invitation  # type: ignore[assignment]  # reached through apps_registry/people/invitations.py
     serializer_class = InvitationSerializer
     queries = {"list": InvitationPage}
     rights = {

@@ -10,9 +10,9 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from apps_registry import invitations
 from apps_registry.crypto.keys import hash_key
 from apps_registry.models import Invitation, Membership, User
+from apps_registry.people import invitations
 from apps_registry.roles import Role
 from tests import make
 from tests.accounts.people import PASSWORD, link_in_mail, sign_in_by_form

@@ -8,9 +8,9 @@ import pytest
 from django.core import mail
 from django.test import Client
 
-from apps_registry import invitations
 from apps_registry.mail_text import one_line
 from apps_registry.models import Organization, User
+from apps_registry.people import invitations
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks import notices, roles

@@ -4,8 +4,8 @@ import pytest
 from django.core import mail
 from django.test import Client
 
-from apps_registry import invitations, members
 from apps_registry.models import Invitation, Membership
+from apps_registry.people import invitations, members
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant as tenant_of
 from tests import make

@@ -1,7 +1,7 @@
 """Who may sign in at all: the one place that decides."""
 
-from apps_registry.invitations import is_invited
 from apps_registry.models import User
+from apps_registry.people.invitations import is_invited
 
 NOT_A_MEMBER = "You are not a member of an organization yet. Ask an owner to invite you."
 

@@ -5,8 +5,8 @@ from django.db import models, transaction
 from django.db.models import Exists, OuterRef
 
 from apps_registry.models import ApiToken, Membership
+from apps_registry.people.second_factors import factors
 from apps_registry.roles import Role
-from apps_registry.second_factors import factors
 
 _LAST_OWNER = "This is the last owner. Make somebody else an owner first."
 
