@@ -12,9 +12,9 @@ from django.utils.safestring import SafeString
 from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantRelatedFilter
 from apps_registry.models import App, AttributionSettings, Partner, TrackingLink
 from apps_registry.roles import Right
+from postbacks.admin.attribution_settings_wording import Whose, inherited, set_in_words, whose
 from postbacks.admin.log_pages import is_id
 from postbacks.admin.settings_form import AttributionSettingsForm, SwitchField
-from postbacks.admin.settings_words import Whose, inherited, set_in_words, whose
 from postbacks.admin.waterfall_tiers import waterfall
 
 _OWNERS = ("app", "partner", "link")

@@ -7,7 +7,7 @@ from django import forms
 from apps_registry.admin_base.tenant_admin import TenantForm
 from apps_registry.admin_base.theme import Select
 from apps_registry.models import TrackingLink
-from postbacks.admin.settings_words import SETTINGS, is_set
+from postbacks.admin.attribution_settings_wording import SETTINGS, is_set
 
 _FIRST = next(iter(SETTINGS))
 

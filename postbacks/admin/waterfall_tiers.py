@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from apps_registry.models import AttributionSettings
-from postbacks.admin.settings_words import SETTINGS, in_words, is_set, usual
+from postbacks.admin.attribution_settings_wording import SETTINGS, in_words, is_set, usual
 
 
 @dataclass(frozen=True, slots=True)
