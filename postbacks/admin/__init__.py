@@ -3,13 +3,13 @@
 from postbacks.admin.attempts import DeliveryAttemptAdmin
 from postbacks.admin.attribution_settings import AttributionSettingsAdmin
 from postbacks.admin.audit_log import AuditEntryAdmin
-from postbacks.admin.campaigns import CampaignAdmin
+from postbacks.admin.campaigns.admin import CampaignAdmin
+from postbacks.admin.campaigns.tracking_links import TrackingLinkAdmin
 from postbacks.admin.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.installs import InstallAdmin
 from postbacks.admin.postbacks import PostbackAdmin
 from postbacks.admin.rules import CallbackRuleAdmin
 from postbacks.admin.skan_postbacks import SkanPostbackAdmin
-from postbacks.admin.tracking_links import TrackingLinkAdmin
 
 __all__ = [
     "AttributionSettingsAdmin",

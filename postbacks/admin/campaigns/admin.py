@@ -18,7 +18,7 @@ from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantRelatedF
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
-from postbacks.admin.campaign_page import NONE, campaign_page
+from postbacks.admin.campaigns.figures import NONE, campaign_page
 from postbacks.insights import wording
 from postbacks.insights.campaign_figures import By, Figures, read_figures
 from postbacks.insights.periods import PERIODS, USUAL, Period, period_of
