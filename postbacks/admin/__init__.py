@@ -6,7 +6,7 @@ from postbacks.admin.audit_log import AuditEntryAdmin
 from postbacks.admin.campaigns.admin import CampaignAdmin
 from postbacks.admin.campaigns.tracking_links import TrackingLinkAdmin
 from postbacks.admin.events import DecisionFailureAdmin, EventAdmin
-from postbacks.admin.installs import InstallAdmin
+from postbacks.admin.installs.admin import InstallAdmin
 from postbacks.admin.postbacks import PostbackAdmin
 from postbacks.admin.rules import CallbackRuleAdmin
 from postbacks.admin.skan_postbacks import SkanPostbackAdmin

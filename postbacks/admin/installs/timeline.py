@@ -15,7 +15,7 @@ from postbacks.admin.install_items import (
     touch_item,
 )
 from postbacks.admin.install_lines import named
-from postbacks.admin.install_touches import SeenTouch, time_between, touches_of
+from postbacks.admin.installs.touchpoints import SeenTouch, time_between, touches_of
 from postbacks.attribution import words
 from postbacks.insights import wording
 from postbacks.models import (
