@@ -13,7 +13,7 @@ from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantRelatedFilt
 from apps_registry.models import App, AttributionSettings, Partner, TrackingLink
 from apps_registry.roles import Right
 from postbacks.admin.attribution_settings_wording import Whose, inherited, set_in_words, whose
-from postbacks.admin.log_pages import is_id
+from postbacks.admin.logs.base import is_id
 from postbacks.admin.settings_form import AttributionSettingsForm, SwitchField
 from postbacks.admin.waterfall_tiers import waterfall
 

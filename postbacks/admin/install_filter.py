@@ -5,8 +5,8 @@ from typing import Any
 from django import forms
 
 from apps_registry.models import App, Campaign, Partner
-from postbacks.admin.log_filter import NamedRow, TimedFilter
 from postbacks.admin.log_filters import key_of
+from postbacks.admin.logs.filters import NamedRow, TimedFilter
 from postbacks.insights.install_log import InstallsWanted
 from postbacks.models import InstallKind, InstallState, TouchpointKind
 

@@ -8,9 +8,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from apps_registry.admin_base.theme import Tone
-from postbacks.admin.event_story import revenue_of
 from postbacks.admin.install_lines import named
 from postbacks.admin.installs.touchpoints import SeenTouch
+from postbacks.admin.logs.event_detail import revenue_of
 from postbacks.admin.postback_words import Standing, standing_of
 from postbacks.models import Attribution, Event, Install, InstallKind, Postback
 

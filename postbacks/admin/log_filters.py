@@ -8,7 +8,7 @@ from django.db.models import Model
 from apps_registry.models import App, Partner
 from apps_registry.models.apps import Platform
 from postbacks.admin.log_fields import CodesField, IdField, SuggestingField
-from postbacks.admin.log_filter import LogFilter, NamedRow, TimedFilter
+from postbacks.admin.logs.filters import LogFilter, NamedRow, TimedFilter
 from postbacks.delivery.outcome import Outcome
 from postbacks.insights.logs import EventsWanted, PostbacksWanted
 from postbacks.models import CallbackRule, EventSource, PostbackStatus

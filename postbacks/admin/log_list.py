@@ -8,11 +8,11 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from postbacks.admin.log_filter import LogFilter
+from postbacks.admin.logs.filters import LogFilter
 from postbacks.insights.keyset import Cursor, Page, Place
 
 if TYPE_CHECKING:
-    from postbacks.admin.log_pages import LogAdmin
+    from postbacks.admin.logs.base import LogAdmin
 
 
 class LogList(ChangeList):

@@ -15,8 +15,8 @@ from django.utils import timezone
 from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
-from postbacks.admin.log_pages import address_of
-from postbacks.admin.postback_story import AttemptShown, shown_attempt
+from postbacks.admin.logs.base import address_of
+from postbacks.admin.logs.postback_detail import AttemptShown, shown_attempt
 from postbacks.admin.rule_form import CallbackRuleForm
 from postbacks.admin.rule_try import TryingPage, to_correct
 from postbacks.callbacks.rules import define

@@ -7,7 +7,7 @@ from django import forms
 from apps_registry.models import App, Partner
 from apps_registry.models.conversions import Turn
 from postbacks.admin.log_fields import IdField
-from postbacks.admin.log_filter import NamedRow, TimedFilter
+from postbacks.admin.logs.filters import NamedRow, TimedFilter
 from postbacks.insights.skan_log import CopiesWanted
 from postbacks.models import SignatureState, SkanProtocol
 

@@ -19,7 +19,7 @@ from apps_registry.models import Campaign, TrackingLink
 from apps_registry.roles import Right
 from postbacks.admin.link_form import DestinationsField, TrackingLinkForm
 from postbacks.admin.link_page import link_page, qr_file
-from postbacks.admin.log_pages import is_id
+from postbacks.admin.logs.base import is_id
 from postbacks.callbacks.partner_templates import click_parameters
 
 _FILES = {"svg": "image/svg+xml", "png": "image/png"}

@@ -7,11 +7,11 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from postbacks.admin import log_columns
 from postbacks.admin.install_filter import InstallFilter
 from postbacks.admin.install_lines import InstallLine
 from postbacks.admin.installs.timeline import install_story
-from postbacks.admin.log_pages import LogAdmin
+from postbacks.admin.logs import columns as log_columns
+from postbacks.admin.logs.base import LogAdmin
 from postbacks.insights.install_log import install_log
 from postbacks.insights.keyset import Cursor, Page
 from postbacks.models import Install

@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from apps_registry.admin_base.theme import Tone
 from apps_registry.models.conversions import Turn
-from postbacks.admin import log_columns
-from postbacks.admin.exchange import Pair
-from postbacks.admin.log_pages import LogAdmin
+from postbacks.admin.logs import columns as log_columns
+from postbacks.admin.logs.base import LogAdmin
+from postbacks.admin.logs.http_exchange import Pair
 from postbacks.admin.skan_filter import SkanFilter
 from postbacks.insights.keyset import Cursor, Page
 from postbacks.insights.skan_log import copy_log

@@ -7,7 +7,12 @@ from datetime import datetime, timedelta
 from django.urls import reverse
 from django.utils import timezone
 
-from postbacks.admin.exchange import ShownAnswer, ShownRequest, shown_answer, shown_request
+from postbacks.admin.logs.http_exchange import (
+    ShownAnswer,
+    ShownRequest,
+    shown_answer,
+    shown_request,
+)
 from postbacks.admin.postback_missing import missing_words
 from postbacks.admin.postback_words import (
     Standing,

@@ -11,8 +11,8 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 
 from apps_registry.models.apps import Platform
-from postbacks.admin.exchange import Pair
-from postbacks.admin.postback_story import PostbackRow
+from postbacks.admin.logs.http_exchange import Pair
+from postbacks.admin.logs.postback_detail import PostbackRow
 from postbacks.models import Event, Install, Postback
 from postbacks.trials.explaining import Explained, explain
 

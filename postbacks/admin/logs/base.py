@@ -18,9 +18,9 @@ from apps_registry.admin_base.csv_export import CUT
 from apps_registry.admin_base.permissions import ReadOnly
 from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.tenancy import tenant
-from postbacks.admin.log_columns import Columns
-from postbacks.admin.log_filter import LogFilter
 from postbacks.admin.log_list import LogList
+from postbacks.admin.logs.columns import Columns
+from postbacks.admin.logs.filters import LogFilter
 from postbacks.insights.keyset import Cursor, Page
 
 _BIGGEST_ID = 2**63 - 1
