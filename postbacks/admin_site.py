@@ -19,9 +19,9 @@ from django.views.decorators.http import require_POST
 
 from apps_registry.admin_base.theme import AdminSite
 from postbacks import configuration_pages, erasure_pages, fraud_page, visits
+from postbacks.admin.operator import pages as operating
 from postbacks.insights.overview_context import overview_context
 from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of
-from postbacks.operating import pages as operating
 
 
 class PostbacksAdminSite(AdminSite):
