@@ -18,8 +18,9 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
 from apps_registry.admin_base.theme import AdminSite
-from postbacks import configuration_pages, erasure_pages, fraud_page, visits
+from postbacks import visits
 from postbacks.admin.operator import pages as operating
+from postbacks.admin.pages import configuration, forget_device, fraud_report
 from postbacks.insights.overview_context import overview_context
 from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of
 
@@ -44,18 +45,18 @@ class PostbacksAdminSite(AdminSite):
             path("switch-organization/", switch, name="switch_organization"),
             path(
                 "configuration/export/",
-                self.admin_view(configuration_pages.export_page),
+                self.admin_view(configuration.export_page),
                 name="export_configuration",
             ),
             path(
                 "configuration/import/",
-                self.admin_view(configuration_pages.import_page),
+                self.admin_view(configuration.import_page),
                 name="import_configuration",
             ),
-            path("fraud-report/", self.admin_view(fraud_page.fraud_page), name="fraud_report"),
+            path("fraud-report/", self.admin_view(fraud_report.fraud_page), name="fraud_report"),
             path(
                 "forget-device/",
-                self.admin_view(erasure_pages.forget_page),
+                self.admin_view(forget_device.forget_page),
                 name="forget_device",
             ),
             *operating.addresses(),
