@@ -9,7 +9,7 @@ from postbacks.admin.logs.audit_log import AuditEntryAdmin
 from postbacks.admin.logs.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.logs.postbacks import PostbackAdmin
 from postbacks.admin.logs.skan import SkanPostbackAdmin
-from postbacks.admin.rules import CallbackRuleAdmin
+from postbacks.admin.rules.admin import CallbackRuleAdmin
 
 __all__ = [
     "AttributionSettingsAdmin",

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from postbacks.admin.request_parts import Part
+from postbacks.admin.rules.request_parts import Part
 from postbacks.callbacks.macros.parser import macros_in
 
 # Private characters around a macro's number, while JSON is read that can't hold macros.

@@ -11,7 +11,7 @@ from django.urls import URLPattern, path
 
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
-from postbacks.admin.rule_try import TryingPage, to_correct
+from postbacks.admin.rules.trials import TryingPage, to_correct
 from postbacks.callbacks.rules import define
 from postbacks.models import SkipReason
 from postbacks.trials.dry_run import NOT_THE_FIRST, DryRun, dry_run

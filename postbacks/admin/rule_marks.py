@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from postbacks.admin.rule_places import Typed
+from postbacks.admin.rules.hints import Typed
 from postbacks.callbacks.lint import Remark
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.macros.parser import Flaw, MacroCall, macros_in

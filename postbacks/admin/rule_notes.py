@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from postbacks.admin.request_parts import Part
+from postbacks.admin.rules.request_parts import Part
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.lint import is_personal, names_in, platform_names
 from postbacks.callbacks.macros import CATALOGUE

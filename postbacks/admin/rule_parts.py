@@ -7,7 +7,7 @@ from typing import Final
 from django import forms
 from django.core.exceptions import ValidationError
 
-from postbacks.admin.rule_fields import read_value, show_value
+from postbacks.admin.rules.fields import read_value, show_value
 from postbacks.callbacks.comparisons import ALIASES, OPERATORS
 from postbacks.callbacks.conditions import canonical_operator, words_of
 from postbacks.callbacks.macros import Problem

@@ -17,8 +17,8 @@ from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 from postbacks.admin.logs.base import address_of
 from postbacks.admin.logs.postback_detail import AttemptShown, shown_attempt
-from postbacks.admin.rule_form import CallbackRuleForm
-from postbacks.admin.rule_try import TryingPage, to_correct
+from postbacks.admin.rules.form import CallbackRuleForm
+from postbacks.admin.rules.trials import TryingPage, to_correct
 from postbacks.callbacks.rules import define
 from postbacks.delivery.logbook import Finished
 from postbacks.insights.recent_events import event_by_id

@@ -9,7 +9,7 @@ from django.forms import BoundField
 
 from apps_registry.models import App, Partner
 from apps_registry.tenancy import Lifecycle, current_organization
-from postbacks.admin.rule_fields import PairLinesField
+from postbacks.admin.rules.fields import PairLinesField
 from postbacks.callbacks.partner_templates import (
     CredentialAsked,
     Missing,

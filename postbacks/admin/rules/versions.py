@@ -13,7 +13,7 @@ from apps_registry.models import App, User
 from apps_registry.tenancy import Lifecycle
 from postbacks import rule_history, rulebook
 from postbacks.admin.rule_actions import SwitchingAdmin
-from postbacks.admin.rule_words import Change, SavedVersion, changes_between, history_of
+from postbacks.admin.rules.labels import Change, SavedVersion, changes_between, history_of
 from postbacks.models import CallbackRule, CallbackRuleVersion
 
 

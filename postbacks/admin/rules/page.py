@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from postbacks.admin.macro_palette import MacroGroup, ShownMacro, filters, macro_groups, own_groups
-from postbacks.admin.rule_filling import Offers, offers_of
 from postbacks.admin.rule_fixes import ShownFix
-from postbacks.admin.rule_form import CallbackRuleForm
-from postbacks.admin.rule_layout import Findings, ShownField, ShownSection, sections_of
-from postbacks.admin.rule_places import fix_of_remark
-from postbacks.admin.rule_preview import ShownPreview, preview_of
 from postbacks.admin.rule_suspension import Suspension, suspension_of
-from postbacks.admin.rule_texts import LABELS
-from postbacks.admin.rule_words import Line, SavedVersion, history_of, words_of
+from postbacks.admin.rules.filling import Offers, offers_of
+from postbacks.admin.rules.form import CallbackRuleForm
+from postbacks.admin.rules.help_texts import LABELS
+from postbacks.admin.rules.hints import fix_of_remark
+from postbacks.admin.rules.labels import Line, SavedVersion, history_of, words_of
+from postbacks.admin.rules.layout import Findings, ShownField, ShownSection, sections_of
+from postbacks.admin.rules.preview import ShownPreview, preview_of
 from postbacks.callbacks.lint import Code
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.partner_templates import Parameter

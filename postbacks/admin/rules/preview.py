@@ -7,8 +7,13 @@ import msgspec
 
 from postbacks import rulebook
 from postbacks.admin.json_parts import json_parts
-from postbacks.admin.request_parts import Part, form_parts, query_parts, without_wrong_parameters
 from postbacks.admin.rule_notes import Noting
+from postbacks.admin.rules.request_parts import (
+    Part,
+    form_parts,
+    query_parts,
+    without_wrong_parameters,
+)
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.lint import Remark, missing_rows
 from postbacks.callbacks.macros import BodyType, Problem

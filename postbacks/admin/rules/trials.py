@@ -6,10 +6,10 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from postbacks.admin.rule_form import LIVE, PREVIEW, CallbackRuleForm
+from postbacks.admin.rules.form import LIVE, PREVIEW, CallbackRuleForm
 
 if TYPE_CHECKING:
-    from postbacks.admin.rules import CallbackRuleAdmin
+    from postbacks.admin.rules.admin import CallbackRuleAdmin
 
 _NOT_NEEDED = {"name"}  # what is tried need not have one yet
 

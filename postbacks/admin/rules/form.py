@@ -6,14 +6,6 @@ from django.http import QueryDict
 
 from apps_registry.admin_base.tenant_admin import TenantForm
 from postbacks import rulebook
-from postbacks.admin.rule_fields import (
-    CodesField,
-    EventNamesField,
-    ExpectedValueField,
-    PairLinesField,
-    WaitsField,
-)
-from postbacks.admin.rule_filling import FILL, filled_in
 from postbacks.admin.rule_fixes import FIX, with_fix
 from postbacks.admin.rule_parts import (
     JOINS,
@@ -27,9 +19,17 @@ from postbacks.admin.rule_parts import (
     success_inputs,
     success_of,
 )
-from postbacks.admin.rule_places import fix_of_problem
 from postbacks.admin.rule_problems import ShownProblem, shown, template_error
-from postbacks.admin.rule_texts import HELP, LABELS, SCOPES, STATUSES
+from postbacks.admin.rules.fields import (
+    CodesField,
+    EventNamesField,
+    ExpectedValueField,
+    PairLinesField,
+    WaitsField,
+)
+from postbacks.admin.rules.filling import FILL, filled_in
+from postbacks.admin.rules.help_texts import HELP, LABELS, SCOPES, STATUSES
+from postbacks.admin.rules.hints import fix_of_problem
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.rules import define
 from postbacks.models import CallbackRule, RuleStatus

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from apps_registry.models import App, Partner
-from postbacks.admin.rule_fields import show_value
 from postbacks.admin.rule_parts import words_of_authentication, words_of_conditions
-from postbacks.admin.rule_texts import LABELS, SCOPES
+from postbacks.admin.rules.fields import show_value
+from postbacks.admin.rules.help_texts import LABELS, SCOPES
 from postbacks.admin.waits import show_waits
 from postbacks.callbacks.definition import FIELDS
 from postbacks.callbacks.rules import as_written_now, define
