@@ -77,7 +77,7 @@ def sent_events() -> dict[str, Any]:
 class EventExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # untyped there
     """Describes an event as it is shown."""
 
-    target_class = "postbacks.api.events.EventSerializer"
+    target_class = "postbacks.api.resources.events.EventSerializer"
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         """Return the schema of a row: every field of the SDK API, null where it wasn't sent."""

@@ -6,28 +6,28 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from rest_framework.routers import SimpleRouter
 
-from postbacks.api.api_tokens import ApiTokenViewSet
-from postbacks.api.apps import AppViewSet, BundleIdViewSet
-from postbacks.api.attribution_settings import AttributionSettingsViewSet
-from postbacks.api.audit_log import AuditLogViewSet
-from postbacks.api.click_signing_keys import ClickSigningKeyViewSet
-from postbacks.api.events import EventViewSet
 from postbacks.api.forgetting import ForgetDevice, ForgettingProgress
-from postbacks.api.installs import InstallViewSet
-from postbacks.api.macros import MacroViewSet
-from postbacks.api.organization import OwnOrganizationViewSet
-from postbacks.api.partner_templates import PartnerTemplateViewSet
-from postbacks.api.partners import CampaignViewSet, PartnerViewSet
-from postbacks.api.people import InvitationViewSet, MemberViewSet
-from postbacks.api.postbacks import PostbackViewSet
 from postbacks.api.problems import problem
+from postbacks.api.resources.api_tokens import ApiTokenViewSet
+from postbacks.api.resources.apps import AppViewSet, BundleIdViewSet
+from postbacks.api.resources.attribution_settings import AttributionSettingsViewSet
+from postbacks.api.resources.audit_log import AuditLogViewSet
+from postbacks.api.resources.click_signing_keys import ClickSigningKeyViewSet
+from postbacks.api.resources.events import EventViewSet
+from postbacks.api.resources.installs import InstallViewSet
+from postbacks.api.resources.macros import MacroViewSet
+from postbacks.api.resources.organization import OwnOrganizationViewSet
+from postbacks.api.resources.partner_templates import PartnerTemplateViewSet
+from postbacks.api.resources.partners import CampaignViewSet, PartnerViewSet
+from postbacks.api.resources.people import InvitationViewSet, MemberViewSet
+from postbacks.api.resources.postbacks import PostbackViewSet
+from postbacks.api.resources.sdk_keys import SdkKeyViewSet
+from postbacks.api.resources.signing_secrets import SigningSecretViewSet
+from postbacks.api.resources.skan_postbacks import SkanPostbackViewSet
+from postbacks.api.resources.tracking_links import TrackingLinkViewSet
 from postbacks.api.rules import RuleViewSet
 from postbacks.api.schema import DocsView, SchemaView
-from postbacks.api.sdk_keys import SdkKeyViewSet
-from postbacks.api.signing_secrets import SigningSecretViewSet
-from postbacks.api.skan_postbacks import SkanPostbackViewSet
 from postbacks.api.touchpoints import ReportedTouchpoints
-from postbacks.api.tracking_links import TrackingLinkViewSet
 from postbacks.middleware import own_transactions
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)

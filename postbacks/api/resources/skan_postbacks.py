@@ -8,8 +8,8 @@ from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, Moment, PublicId
-from postbacks.api.postbacks import TextOrNull
 from postbacks.api.query import Page
+from postbacks.api.resources.postbacks import TextOrNull
 from postbacks.models import SignatureState, SkanPostback, SkanProtocol
 
 _TRUTH = [("true", "Yes"), ("false", "No")]
