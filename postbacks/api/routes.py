@@ -21,11 +21,11 @@ from postbacks.api.resources.partner_templates import PartnerTemplateViewSet
 from postbacks.api.resources.partners import CampaignViewSet, PartnerViewSet
 from postbacks.api.resources.people import InvitationViewSet, MemberViewSet
 from postbacks.api.resources.postbacks import PostbackViewSet
+from postbacks.api.resources.rules.viewset import RuleViewSet
 from postbacks.api.resources.sdk_keys import SdkKeyViewSet
 from postbacks.api.resources.signing_secrets import SigningSecretViewSet
 from postbacks.api.resources.skan_postbacks import SkanPostbackViewSet
 from postbacks.api.resources.tracking_links import TrackingLinkViewSet
-from postbacks.api.rules import RuleViewSet
 from postbacks.api.schema import DocsView, SchemaView
 from postbacks.api.touchpoints import ReportedTouchpoints
 from postbacks.middleware import own_transactions

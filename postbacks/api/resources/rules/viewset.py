@@ -12,22 +12,30 @@ from rest_framework.response import Response
 from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from postbacks import rule_history
-from postbacks.api import rule_versions
 from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import IdFilter
-from postbacks.api.previews import PreviewAnswerSerializer, PreviewSerializer, preview
 from postbacks.api.problems import Conflict
 from postbacks.api.query import Page
-from postbacks.api.rule_fields import RuleSerializer, refusing_problems
-from postbacks.api.rule_trials import RuleTrials
-from postbacks.api.rule_versions import (
+from postbacks.api.resources.rules import versions as rule_versions
+from postbacks.api.resources.rules.previews import (
+    PreviewAnswerSerializer,
+    PreviewSerializer,
+    preview,
+)
+from postbacks.api.resources.rules.serializers import RuleSerializer, refusing_problems
+from postbacks.api.resources.rules.translations import (
+    TranslateSerializer,
+    TranslationSerializer,
+    translation_of,
+)
+from postbacks.api.resources.rules.trials import RuleTrials
+from postbacks.api.resources.rules.versions import (
     ComparedVersionSerializer,
     CopiesSerializer,
     CopySerializer,
     VersionQuery,
     VersionSerializer,
 )
-from postbacks.api.translations import TranslateSerializer, TranslationSerializer, translation_of
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 
 

@@ -9,7 +9,7 @@ from apps_registry.models import App
 from postbacks import rule_history
 from postbacks.api.fields import Moment, PublicId
 from postbacks.api.query import Query
-from postbacks.api.rule_fields import RuleSerializer
+from postbacks.api.resources.rules.serializers import RuleSerializer
 from postbacks.api.strict import StrictSerializer
 from postbacks.models import CallbackRule, CallbackRuleVersion
 

@@ -13,9 +13,9 @@ from rest_framework.response import Response
 
 from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import Moment
-from postbacks.api.previews import app_of, event_of, refusing_event
 from postbacks.api.problems import Conflict
 from postbacks.api.resources.postbacks import AttemptSerializer
+from postbacks.api.resources.rules.previews import app_of, event_of, refusing_event
 from postbacks.api.strict import StrictSerializer
 from postbacks.api.throttling import TooFast
 from postbacks.callbacks import rules

@@ -9,7 +9,7 @@ from apps_registry.models import App, Partner
 from postbacks import rulebook
 from postbacks.api.fields import PublicId
 from postbacks.api.problems import Invalid, pointer
-from postbacks.api.rule_parts import (
+from postbacks.api.resources.rules.parts import (
     AuthenticationSerializer,
     ConditionsSerializer,
     SuccessSerializer,

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from apps_registry.models import App, BundleId
 from postbacks import rulebook
 from postbacks.api.problems import Invalid
-from postbacks.api.rule_fields import RuleSerializer
+from postbacks.api.resources.rules.serializers import RuleSerializer
 from postbacks.callbacks import rules
 from postbacks.callbacks.lint import Code
 from postbacks.models import CallbackRule, Event
