@@ -4,20 +4,20 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from postbacks.api import tracking
-from postbacks.api.apples_copies import COPY_PATHS, CopiesFromDevices
 from postbacks.api.health import healthz, readyz
+from postbacks.api.sdk import tracking_links
+from postbacks.api.sdk.skadnetwork import COPY_PATHS, CopiesFromDevices
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
     path("admin/", admin.site.urls),
     path("accounts/", include("postbacks.accounts.urls")),
     path("api/", include("postbacks.api.routes")),
-    path("v0/", include("postbacks.api.tenjin_routes")),
-    path("c/<slug:token>", tracking.click, name="click"),
-    path("c/<slug:token>/", tracking.click),
-    path("i/<slug:token>", tracking.impression, name="impression"),
-    path("i/<slug:token>/", tracking.impression),
+    path("v0/", include("postbacks.api.sdk.tenjin_routes")),
+    path("c/<slug:token>", tracking_links.click, name="click"),
+    path("c/<slug:token>/", tracking_links.click),
+    path("i/<slug:token>", tracking_links.impression, name="impression"),
+    path("i/<slug:token>/", tracking_links.impression),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     *(path(address, CopiesFromDevices.as_view()) for address in COPY_PATHS),

@@ -6,7 +6,6 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from rest_framework.routers import SimpleRouter
 
-from postbacks.api.forgetting import ForgetDevice, ForgettingProgress
 from postbacks.api.problems import problem
 from postbacks.api.resources.api_tokens import ApiTokenViewSet
 from postbacks.api.resources.apps import AppViewSet, BundleIdViewSet
@@ -27,7 +26,8 @@ from postbacks.api.resources.signing_secrets import SigningSecretViewSet
 from postbacks.api.resources.skan_postbacks import SkanPostbackViewSet
 from postbacks.api.resources.tracking_links import TrackingLinkViewSet
 from postbacks.api.schema import DocsView, SchemaView
-from postbacks.api.touchpoints import ReportedTouchpoints
+from postbacks.api.sdk.forget_device import ForgetDevice, ForgettingProgress
+from postbacks.api.sdk.touchpoints import ReportedTouchpoints
 from postbacks.middleware import own_transactions
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)

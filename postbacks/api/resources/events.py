@@ -17,9 +17,9 @@ from apps_registry.roles import Right
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, Moment, PublicId, shown_time
-from postbacks.api.intake import EventsFromSdk
 from postbacks.api.problems import Conflict
 from postbacks.api.query import Page, Query
+from postbacks.api.sdk.events import EventsFromSdk
 from postbacks.intake.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
 from postbacks.trials.explaining import DECISIONS, explain

@@ -9,10 +9,10 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from postbacks.api.authentication import SdkKeyAuthentication
-from postbacks.api.event_schema import ReceiptSerializer
-from postbacks.api.intake import receipt_content
 from postbacks.api.problems import problem
 from postbacks.api.schema import ProblemSchema
+from postbacks.api.sdk.event_schema import ReceiptSerializer
+from postbacks.api.sdk.events import receipt_content
 from postbacks.api.throttling import count_events
 from postbacks.intake.body import BodyError
 from postbacks.intake.checking import Reporter

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from django.urls import URLPattern, path
 
-from postbacks.api import tracking
-from postbacks.api.tenjin import TenjinEvents, TenjinUser, nothing_here
+from postbacks.api.sdk import tracking_links
+from postbacks.api.sdk.tenjin import TenjinEvents, TenjinUser, nothing_here
 from postbacks.intake.tenjin.mapping import Call
 
 _IMPRESSION = TenjinEvents.as_view(call=Call.AD_IMPRESSION)
@@ -32,7 +32,7 @@ def _routes() -> Iterator[URLPattern]:
 
 urlpatterns = [
     *_routes(),
-    path("click/<slug:token>", tracking.click),
-    path("click/<slug:token>/", tracking.click),
+    path("click/<slug:token>", tracking_links.click),
+    path("click/<slug:token>/", tracking_links.click),
     path("<path:address>", nothing_here),
 ]

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from postbacks.api.authentication import SdkKeyAuthentication
-from postbacks.api.event_schema import ReceiptSerializer, sent_events
 from postbacks.api.problems import problem
+from postbacks.api.sdk.event_schema import ReceiptSerializer, sent_events
 from postbacks.api.throttling import count_events
 from postbacks.intake.body import BodyError
 from postbacks.intake.checking import Reporter
