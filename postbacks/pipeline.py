@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from django.db import OperationalError, transaction
 
 from postbacks import meta_claims
-from postbacks.attribution import settling, unsettled
+from postbacks.attribution import reattribution, reattribution_queue
 from postbacks.attribution.installs import KnownInstall, recognize_installs
 from postbacks.callbacks.deciding import Decision, decide_postbacks
 from postbacks.claims import await_claims
@@ -134,12 +134,12 @@ def settle_installs(limit: int = 50) -> int:
     All of a batch are settled in one transaction. If one raises, each is settled alone, and the one
     that raises is put off: it never blocks the others.
     """
-    if not unsettled.is_any_due():
+    if not reattribution_queue.is_any_due():
         return 0
-    taken: list[unsettled.Unsettled] = []
+    taken: list[reattribution_queue.Unsettled] = []
     try:
         with transaction.atomic():
-            taken = unsettled.take_unsettled(limit)
+            taken = reattribution_queue.take_unsettled(limit)
             _settle(taken)
     except OperationalError:
         raise
@@ -153,21 +153,21 @@ def settle_installs(limit: int = 50) -> int:
 def _settle_alone(install_id: int) -> None:
     try:
         with transaction.atomic():
-            _settle(unsettled.take_one(install_id))
+            _settle(reattribution_queue.take_one(install_id))
     except OperationalError:
         raise
     except Exception:
         logger.exception("Install %d could not be settled", install_id)
-        unsettled.put_off(install_id)
+        reattribution_queue.put_off(install_id)
 
 
-def _settle(taken: Sequence[unsettled.Unsettled]) -> None:
+def _settle(taken: Sequence[reattribution_queue.Unsettled]) -> None:
     if not taken:
         return
     now = datetime.now(UTC)
-    looks = settling.look_again(taken)
+    looks = reattribution.look_again(taken)
     told = told_of([(it.event, it.loser) for it in looks if it.loser is not None])
-    changes = settling.write(looks, told, taken, now=now)
+    changes = reattribution.write(looks, told, taken, now=now)
     _decide_again([(change.event, change.install) for change in changes], now)
 
 

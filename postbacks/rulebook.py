@@ -14,7 +14,7 @@ from django.conf import settings
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import App, Partner, User
 from apps_registry.models.signing import ensure_signing_secret
-from postbacks.attribution.known import load_known
+from postbacks.attribution.known_installs import load_known
 from postbacks.callbacks import rules
 from postbacks.callbacks.compiled_rules import UNSAVED, CompiledRule, PartnerSecrets
 from postbacks.callbacks.conditions import compile_conditions

@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from apps_registry.models import App, AttributionSettings, Partner, ReinstallEvents, TrackingLink
 from postbacks.admin.install_lines import named
 from postbacks.attribution.evidence import Settings
-from postbacks.attribution.ladder import COLUMNS
+from postbacks.attribution.settings import COLUMNS
 
 # For each column the setting of the waterfall that it says, and what its number counts.
 SETTINGS = {column: (name, unit) for name, (column, unit) in COLUMNS.items()}

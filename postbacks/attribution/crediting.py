@@ -8,7 +8,7 @@ from uuid import UUID
 
 from postbacks import recognition
 from postbacks.attributed import AttributionFacts
-from postbacks.attribution import guesses, matching, words
+from postbacks.attribution import guess_locks, matching, reasons
 from postbacks.attribution.candidates import MOST_PER_NAME, Found, Search, find_candidates
 from postbacks.attribution.evidence import (
     Candidate,
@@ -18,10 +18,10 @@ from postbacks.attribution.evidence import (
     SettingsLadder,
     Verdict,
 )
-from postbacks.attribution.known import KnownInstall
-from postbacks.attribution.ladder import AppKey, every_rung
-from postbacks.attribution.planning import Occasion, Opening
-from postbacks.attribution.reading import read_install
+from postbacks.attribution.install_evidence import read_install
+from postbacks.attribution.known_installs import KnownInstall
+from postbacks.attribution.openings import Occasion, Opening
+from postbacks.attribution.settings import AppKey, every_rung
 from postbacks.attribution.waterfall import attribute
 from postbacks.models import InstallKind
 
@@ -69,12 +69,12 @@ class Credited:
 
     def candidates(self) -> list[dict[str, object]]:
         """Return every touchpoint that was looked at, and why it lost, for people."""
-        return [self._row(it, words.of_reason(it.reason)) for it in self.verdict.candidates]
+        return [self._row(it, reasons.of_reason(it.reason)) for it in self.verdict.candidates]
 
     def rejections(self) -> list[dict[str, object]]:
         """Return the touchpoints that were fraud and would have won, for people."""
         return [
-            self._row(it, words.of_reason(f"rejected:{it.reason}"))
+            self._row(it, reasons.of_reason(f"rejected:{it.reason}"))
             for it in self.verdict.rejections
         ]
 
@@ -119,7 +119,7 @@ class _Asked:
     candidates: Sequence[Found]
 
     @property
-    def device(self) -> guesses.Holder:
+    def device(self) -> guess_locks.Holder:
         return self.opening.event.app.id, self.opening.event.device
 
     def credited(self, taken: Collection[UUID] = ()) -> Credited:
@@ -135,7 +135,7 @@ def _each_guess_once(asked: Sequence[_Asked], credited: Sequence[Credited]) -> l
     """Take back guesses at touchpoints that another device has, here or from before."""
     doubtful = [one for one, it in zip(asked, credited, strict=True) if _guessed(it)]
     holders = dict(
-        guesses.holders_of(
+        guess_locks.holders_of(
             {one.opening.event.organization_id for one in doubtful},
             {it.touch.id for one in doubtful for it in one.candidates},
         )

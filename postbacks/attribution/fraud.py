@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from postbacks.attribution import times
+from postbacks.attribution import windows
 from postbacks.attribution.evidence import CLAIM, CLICK, InstallEvidence, SettingsLadder, Touch
 from postbacks.recognition import ADDRESS, ADVERTISING, HASHES, VENDOR_IDS, kind_of
 
@@ -48,7 +48,7 @@ def _reason(
     if install.is_anonymous:
         return ANONYMOUS_TRAFFIC
     least = settings.of(touch).least_time_to_install
-    if times.is_injected(install, touch) or _time_to_install(install, touch) < least:
+    if windows.is_injected(install, touch) or _time_to_install(install, touch) < least:
         return ENGAGEMENT_INJECTION
     return TOO_MANY_ENGAGEMENTS if touch.id in crowded else ""
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from postbacks.attribution import announcing, recording
+from postbacks.attribution import recording, system_events
 from postbacks.attribution.crediting import Credited, credit
-from postbacks.attribution.known import KnownInstall, KnownInstalls, load_known
-from postbacks.attribution.ladder import load_ladders
-from postbacks.attribution.planning import LIFE_CYCLE, Occasion, Plan, plan
+from postbacks.attribution.known_installs import KnownInstall, KnownInstalls, load_known
+from postbacks.attribution.openings import LIFE_CYCLE, Occasion, Plan, plan
+from postbacks.attribution.settings import load_ladders
 from postbacks.models.stored import StoredEvent
 
 _ROUNDS = 3  # how often a batch is looked at while other workers begin the same installs
@@ -38,7 +38,7 @@ def recognize_installs(
     ids = recording.record(new, planned.last_opens, now=datetime.now(UTC))
     recording.note_opens(_opens(events, known, planned))
     begun = [it for it in new if it.opening.install.public_id in ids]
-    announcing.announce(begun, won_back)
+    system_events.announce(begun, won_back)
     if len(begun) < len(new):  # another worker was first: what is left is seen with other eyes
         return recognize_installs(events, rounds=rounds - 1)
     known.put({it.opening.install.public_id: _as_known(it, ids) for it in begun})

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from uuid import UUID
 
-from postbacks.attribution import devices, fraud, matching, times
+from postbacks.attribution import devices, fraud, matching, windows
 from postbacks.attribution.evidence import (
     CLICK,
     Candidate,
@@ -78,7 +78,7 @@ def attribute(
     depend on the order of `touches`. Those that are `taken` earned another device by a guess: only
     a proof can make them earn this one.
     """
-    dated = {touch.id: times.at_known_time(install, touch) for touch in touches}
+    dated = {touch.id: windows.at_known_time(install, touch) for touch in touches}
     frauds = fraud.reasons(install, list(dated.values()), settings)
     trials = _without_crowds(
         [_try(install, touch, settings, frauds, taken) for touch in dated.values()]
@@ -107,8 +107,8 @@ def _try(
 ) -> _Trial:
     holds = settings.of(touch)
     found = matching.match(install, touch, holds)
-    allowed = times.window(install, touch, found, holds)
-    reason = found.reason or times.fault(install, touch, allowed)
+    allowed = windows.window(install, touch, found, holds)
+    reason = found.reason or windows.fault(install, touch, allowed)
     if not reason and found.method == matching.GUESS and touch.id in taken:
         reason = matching.TAKEN
     return _Trial(touch, found, allowed, reason, frauds.get(touch.id, ""))

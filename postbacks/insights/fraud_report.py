@@ -7,7 +7,7 @@ from datetime import date
 from django.db import connection
 
 from apps_registry.tenancy import current_organization
-from postbacks.attribution import words
+from postbacks.attribution import reasons
 from postbacks.attribution.outliers import LABELS, share_within_hour
 from postbacks.insights.periods import Period
 from postbacks.models import SiteTimes, Tidying
@@ -82,7 +82,7 @@ def rejected(period: Period) -> list[Rejected]:
             },
         )
         return [
-            Rejected(partner, reason, words.of_fraud(reason), count, earned)
+            Rejected(partner, reason, reasons.of_fraud(reason), count, earned)
             for partner, reason, count, earned in cursor.fetchall()
         ]
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from postbacks.attribution import words
+from postbacks.attribution import reasons as words
 from postbacks.attribution.waterfall import attribute
 from tests.attribution.scenario_table import (
     Scenario,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from postbacks.attribution import words
+from postbacks.attribution import reasons
 from postbacks.attribution.evidence import Settings, SettingsLadder, Verdict
 from postbacks.attribution.waterfall import attribute
 from tests.attribution.touches import ADDRESS, GAID, GUESSING, INSTALLED, install, touch
@@ -194,9 +194,9 @@ def test_a_claim_without_a_time_counts_as_just_before_the_install() -> None:
 
 
 def test_every_reason_has_a_sentence() -> None:
-    codes = [*words.REASONS, *(f"rejected:{fraud}" for fraud in words.FRAUD)]
+    codes = [*reasons.REASONS, *(f"rejected:{fraud}" for fraud in reasons.FRAUD)]
 
-    sentences = {words.of_reason(code) for code in codes}
+    sentences = {reasons.of_reason(code) for code in codes}
 
     assert len(sentences) == len(codes)
     assert all(sentence.endswith(".") for sentence in sentences)

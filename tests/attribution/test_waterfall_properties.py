@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postbacks.attribution import times, words
+from postbacks.attribution import reasons, windows
 from postbacks.attribution.causes import cause_of_change
 from postbacks.attribution.evidence import InstallEvidence, Settings, SettingsLadder, Touch
 from postbacks.attribution.waterfall import attribute
@@ -125,7 +125,7 @@ def test_the_winner_is_inside_its_window_and_before_the_bound(
     if credit.touch is not None:
         assert credit.window is not None
         assert evidence.installed_at - credit.touch.occurred_at <= credit.window
-        assert credit.touch.occurred_at <= times.bound(evidence)
+        assert credit.touch.occurred_at <= windows.bound(evidence)
         assert not credit.touch.refused
 
 
@@ -141,7 +141,7 @@ def test_every_touchpoint_has_a_reason_that_people_can_read(
     assert [it.reason for it in verdict.candidates].count("won") == (
         verdict.credit.touch is not None
     )
-    assert all("does not know" not in words.of_reason(it.reason) for it in verdict.candidates)
+    assert all("does not know" not in reasons.of_reason(it.reason) for it in verdict.candidates)
 
 
 @_bounded

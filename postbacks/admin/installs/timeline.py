@@ -16,7 +16,7 @@ from postbacks.admin.install_items import (
 )
 from postbacks.admin.install_lines import named
 from postbacks.admin.installs.touchpoints import SeenTouch, time_between, touches_of
-from postbacks.attribution import words
+from postbacks.attribution import reasons
 from postbacks.insights import wording
 from postbacks.models import (
     Attribution,
@@ -79,7 +79,7 @@ def install_story(install: Install) -> InstallStory:
         has_more_events=len(events) > MOST_EVENTS,
         others=tuple(others),
         decision=decisions[-1] if decisions else None,
-        remarks=tuple(words.of_remark(it) for it in (decisions[-1].remarks if decisions else ())),
+        remarks=tuple(reasons.of_remark(it) for it in (decisions[-1].remarks if decisions else ())),
     )
 
 
@@ -103,7 +103,7 @@ def _why(install: Install, touches: Sequence[SeenTouch]) -> str:
     kind = install.attribution_type
     touched = install.touched_at
     when = f" {time_between(touched, install.installed_at)}" if touched else ""
-    return f"Its {kind} came{when} and won. {words.METHODS.get(install.method, '')}".strip()
+    return f"Its {kind} came{when} and won. {reasons.METHODS.get(install.method, '')}".strip()
 
 
 def _outlook(install: Install) -> str:

@@ -12,7 +12,7 @@ from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, Moment, PublicId
 from postbacks.api.query import Page
-from postbacks.attribution import words
+from postbacks.attribution import reasons
 from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
 
 ORGANIC = "organic"
@@ -115,7 +115,7 @@ class InstallSerializer(serializers.ModelSerializer):
         """Return what was odd, in words too."""
         decision = _decision(install)
         codes: Sequence[str] = decision.remarks if decision else ()
-        return [{"code": code, "sentence": words.of_remark(code)} for code in codes]
+        return [{"code": code, "sentence": reasons.of_remark(code)} for code in codes]
 
 
 class InstallLineSerializer(InstallSerializer):

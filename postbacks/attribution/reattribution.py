@@ -14,14 +14,14 @@ import msgspec
 
 from postbacks import statements
 from postbacks.attributed import slim
-from postbacks.attribution import announcing, unsettled, words
+from postbacks.attribution import reasons, reattribution_queue, system_events
 from postbacks.attribution.causes import ORIGINAL, UPGRADE, cause_of_change
 from postbacks.attribution.crediting import Credited, credit
-from postbacks.attribution.known import KnownInstall
-from postbacks.attribution.ladder import load_ladders
-from postbacks.attribution.planning import Occasion, Opening
+from postbacks.attribution.known_installs import KnownInstall
+from postbacks.attribution.openings import Occasion, Opening
+from postbacks.attribution.reattribution_queue import Standing, Unsettled
 from postbacks.attribution.recording import credit_columns
-from postbacks.attribution.unsettled import Standing, Unsettled
+from postbacks.attribution.settings import load_ladders
 from postbacks.models import InstallKind
 from postbacks.models.stored import StoredEvent
 from postbacks.models.system_events import add_system_events
@@ -92,7 +92,7 @@ class Change:
 
 def look_again(taken: Sequence[Unsettled]) -> list[Look]:
     """Return a look at each install that something may have come for."""
-    standings = unsettled.load_standings(it.install_id for it in taken if not it.is_quiet)
+    standings = reattribution_queue.load_standings(it.install_id for it in taken if not it.is_quiet)
     openings = [
         (it, Opening(it.event, _occasion(it.install), it.install, it.before))
         for it in standings
@@ -116,19 +116,19 @@ def write(
     changing = [it for it in looks if it.cause and it.event.id not in told]
     _change(changing)
     _note(it for it in looks if not it.cause or it.event.id in told)
-    announcing.announce_rejections([it.credited for it in looks])
+    system_events.announce_rejections([it.credited for it in looks])
     changes = [_as_change(it) for it in changing]
     add_system_events(
         [
-            announcing.attribution_updated(
+            system_events.attribution_updated(
                 change.event, change.install.public_id, change.install.version,
                 now=change.install.facts, before=it.now.install.facts, at=now,
             )
             for it, change in zip(changing, changes, strict=True)
         ]
     )  # fmt: skip
-    unsettled.close(it.install_id for it in taken if it.is_over)
-    unsettled.wait(it.install_id for it in taken if not it.is_over)
+    reattribution_queue.close(it.install_id for it in taken if it.is_over)
+    reattribution_queue.wait(it.install_id for it in taken if not it.is_over)
     return changes
 
 
@@ -193,7 +193,7 @@ def _losers(it: Look) -> list[dict[str, object]]:
     touch = it.credited.verdict.credit.touch
     if touch is None or touch.id == it.now.install.touchpoint:
         return rows
-    late = {"reason": LATE_TOUCH, "sentence": words.of_reason(LATE_TOUCH)}
+    late = {"reason": LATE_TOUCH, "sentence": reasons.of_reason(LATE_TOUCH)}
     return [{**row, **late} if row["touchpoint"] == str(touch.id) else row for row in rows]
 
 

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 from postbacks.attributed import AttributionFacts
 from postbacks.attribution.evidence import SettingsLadder
-from postbacks.attribution.known import KnownInstall, KnownInstalls
-from postbacks.attribution.ladder import AppKey, every_rung
+from postbacks.attribution.known_installs import KnownInstall, KnownInstalls
+from postbacks.attribution.settings import AppKey, every_rung
 from postbacks.models import InstallKind
 from postbacks.models.stored import StoredEvent
 

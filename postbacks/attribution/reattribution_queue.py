@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from postbacks import statements
-from postbacks.attribution.known import KnownInstall, known_install
+from postbacks.attribution.known_installs import KnownInstall, known_install
 from postbacks.models.stored import StoredEvent, load_events
 
 _IS_ANY_DUE = "SELECT EXISTS (SELECT FROM unsettled_install WHERE due_at <= now())"
