@@ -29,7 +29,7 @@ from django.db import OperationalError, transaction
 from postbacks import meta_claims
 from postbacks.attribution import reattribution, reattribution_queue
 from postbacks.attribution.installs import KnownInstall, recognize_installs
-from postbacks.callbacks.deciding import Decision, decide_postbacks
+from postbacks.callbacks.decisions import Decision, decide_postbacks
 from postbacks.claims import await_claims
 from postbacks.delivery.owing import NewPostback, owe
 from postbacks.delivery.told import rules_that_told, told_of

@@ -19,8 +19,8 @@ from postbacks.callbacks import rules
 from postbacks.callbacks.compiled_rules import UNSAVED, CompiledRule, PartnerSecrets
 from postbacks.callbacks.conditions import compile_conditions
 from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.disclosure import facts_of, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
-from postbacks.callbacks.known import facts_of, values_for
 from postbacks.callbacks.lint import Remark
 from postbacks.callbacks.macros import Problem, Rates, RenderError, TemplateError
 from postbacks.callbacks.matching import ANY_EVENT, partner_event_name

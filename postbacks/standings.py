@@ -1,8 +1,8 @@
 """How an event's device stands to the app when rules are asked: its install, and whose it is."""
 
 from postbacks.attribution.known_installs import KnownInstall
-from postbacks.callbacks.attributions import NOT_CREDITED, told_by
-from postbacks.callbacks.deciding import Standing
+from postbacks.callbacks.credits import NOT_CREDITED, told_by
+from postbacks.callbacks.decisions import Standing
 from postbacks.models.stored import StoredEvent
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from postbacks.callbacks.attributions import KnownCredit, load_credits
 from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
-from postbacks.callbacks.known import values_for
+from postbacks.callbacks.credits import KnownCredit, load_credits
+from postbacks.callbacks.disclosure import values_for
 from postbacks.callbacks.macros import Rates, TemplateError, Value
 from postbacks.callbacks.rendering import facts_by_credit
 from postbacks.callbacks.stored_rates import load_rates

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Sequence
 
 from apps_registry.crypto.encryption import SecretUnreadableError
-from postbacks.callbacks.attributions import KnownCredit, load_credits, told_by
 from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
+from postbacks.callbacks.credits import KnownCredit, load_credits, told_by
+from postbacks.callbacks.disclosure import facts_of, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
-from postbacks.callbacks.known import facts_of, values_for
 from postbacks.callbacks.macros import Rates, RenderError, TemplateError
 from postbacks.callbacks.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets

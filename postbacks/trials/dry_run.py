@@ -15,7 +15,7 @@ from postbacks import rulebook
 from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
 from postbacks.callbacks.compiled_rules import CompiledRule
 from postbacks.callbacks.conditions import Refusal
-from postbacks.callbacks.deciding import (
+from postbacks.callbacks.decisions import (
     Decision,
     decide_or_refuse,
     facts_by_standing,

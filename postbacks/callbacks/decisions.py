@@ -10,11 +10,11 @@ import msgspec
 
 from postbacks import statements
 from postbacks.attributed import AttributionFacts
-from postbacks.callbacks.attributions import NOT_CREDITED
 from postbacks.callbacks.compiled_rules import CompiledRule, load_active_rules
 from postbacks.callbacks.conditions import Refusal
+from postbacks.callbacks.credits import NOT_CREDITED
+from postbacks.callbacks.disclosure import every_value, facts_of, lacks_consent, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
-from postbacks.callbacks.known import every_value, facts_of, lacks_consent, values_for
 from postbacks.callbacks.macros import Rates, TemplateError
 from postbacks.callbacks.matching import Occasion, partner_event_name, wants, why_not
 from postbacks.callbacks.stored_rates import load_rates
