@@ -18,13 +18,13 @@ from postbacks.attribution.known_installs import load_known
 from postbacks.callbacks import rules
 from postbacks.callbacks.compiled_rules import UNSAVED, CompiledRule, PartnerSecrets
 from postbacks.callbacks.conditions import compile_conditions
+from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.disclosure import facts_of, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
 from postbacks.callbacks.lint import Remark
 from postbacks.callbacks.macros import Problem, Rates, RenderError, TemplateError
 from postbacks.callbacks.matching import ANY_EVENT, partner_event_name
-from postbacks.callbacks.stored_rates import load_rates
 from postbacks.delivery.addresses import Destinations, problem_with_url
 from postbacks.delivery.resend import release
 from postbacks.delivery.success import parse_success

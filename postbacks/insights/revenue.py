@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
-from postbacks.callbacks.exchange import USD
-from postbacks.callbacks.stored_rates import load_rates
+from postbacks.callbacks.currency.conversion import USD
+from postbacks.callbacks.currency.stored_rates import load_rates
 
 
 @dataclass(frozen=True, slots=True)

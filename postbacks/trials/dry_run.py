@@ -15,6 +15,7 @@ from postbacks import rulebook
 from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
 from postbacks.callbacks.compiled_rules import CompiledRule
 from postbacks.callbacks.conditions import Refusal
+from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.decisions import (
     Decision,
     decide_or_refuse,
@@ -24,7 +25,6 @@ from postbacks.callbacks.decisions import (
 )
 from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.rendering import prepare_for
-from postbacks.callbacks.stored_rates import RatesOfDays, load_rates
 from postbacks.models import Event, RuleDevice, SkipReason
 from postbacks.models.stored import StoredEvent, load_events
 from postbacks.standings import standing_of

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from postbacks.callbacks.exchange import DayRates
+from postbacks.callbacks.currency.conversion import DayRates
 from postbacks.callbacks.facts import Facts, sample_facts
 from postbacks.callbacks.macros import (
     CATALOGUE,

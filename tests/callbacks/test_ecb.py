@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from postbacks.callbacks.ecb import NotRatesError, read_rates
+from postbacks.callbacks.currency.ecb import NotRatesError, read_rates
 
 HISTORY = (
     "Date,USD,JPY,CYP,GBP,\n"

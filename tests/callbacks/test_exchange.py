@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from postbacks.callbacks.exchange import DayRates, Rate, rates_on
+from postbacks.callbacks.currency.conversion import DayRates, Rate, rates_on
 
 FRIDAY = date(2026, 3, 6)
 LONG_KNOWN = datetime(2026, 3, 1, tzinfo=UTC)

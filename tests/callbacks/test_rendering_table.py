@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from postbacks.callbacks.exchange import DayRates
+from postbacks.callbacks.currency.conversion import DayRates
 from postbacks.callbacks.facts import Facts, sample_facts
 from postbacks.callbacks.macros import BodyType, MissingValues, RequestTemplate, compile_request
 from postbacks.callbacks.values import macro_values

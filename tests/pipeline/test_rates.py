@@ -13,8 +13,8 @@ from django.db import ProgrammingError, connection
 
 from apps_registry.tenancy import tenant
 from postbacks import pipeline, roles
-from postbacks.callbacks import stored_rates
-from postbacks.callbacks.ecb import DayOfRates
+from postbacks.callbacks.currency import stored_rates
+from postbacks.callbacks.currency.ecb import DayOfRates
 from postbacks.models import CallbackRule, ExchangeRate, PostbackStatus
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from postbacks.callbacks import ecb, stored_rates
+from postbacks.callbacks.currency import ecb, stored_rates
 
 
 class Command(BaseCommand):

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from postbacks import statements
-from postbacks.callbacks.ecb import DayOfRates
-from postbacks.callbacks.exchange import OLDEST, DayRates, Rate, rates_on
+from postbacks.callbacks.currency.conversion import OLDEST, DayRates, Rate, rates_on
+from postbacks.callbacks.currency.ecb import DayOfRates
 
 # A rate counts a little after it was loaded, when every process has had to look anew: two of them
 # must never disagree about one postback.
