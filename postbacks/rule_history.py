@@ -10,8 +10,8 @@ from django.db import transaction
 from apps_registry.models import App, Partner, User
 from apps_registry.tenancy import Lifecycle
 from postbacks import rulebook
-from postbacks.callbacks.definition import FIELDS, RuleDefinition
-from postbacks.callbacks.rules import define, definition_of, put_into
+from postbacks.callbacks.rules.definition import FIELDS, RuleDefinition
+from postbacks.callbacks.rules.versions import define, definition_of, put_into
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 
 _LONGEST_NAME = 120

@@ -1,9 +1,9 @@
 """Remarks on a rule, with what the registry knows of its app and its partner."""
 
 from apps_registry.models import App, Partner
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.lint import Remark, lint
 from postbacks.callbacks.partner_templates import RuleTemplate, rule_in_use, template_named
+from postbacks.callbacks.rules.definition import RuleDefinition
 
 
 def remarks_on(definition: RuleDefinition) -> tuple[Remark, ...]:

@@ -15,16 +15,16 @@ from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import App, Partner, User
 from apps_registry.models.signing import ensure_signing_secret
 from postbacks.attribution.known_installs import load_known
-from postbacks.callbacks import rules
-from postbacks.callbacks.compiled_rules import UNSAVED, CompiledRule, PartnerSecrets
-from postbacks.callbacks.conditions import compile_conditions
 from postbacks.callbacks.currency.stored_rates import load_rates
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.disclosure import facts_of, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
 from postbacks.callbacks.lint import Remark
 from postbacks.callbacks.macros import Problem, Rates, RenderError, TemplateError
-from postbacks.callbacks.matching import ANY_EVENT, partner_event_name
+from postbacks.callbacks.rules import versions
+from postbacks.callbacks.rules.compiled import UNSAVED, CompiledRule, PartnerSecrets
+from postbacks.callbacks.rules.conditions import compile_conditions
+from postbacks.callbacks.rules.definition import RuleDefinition
+from postbacks.callbacks.rules.matching import ANY_EVENT, partner_event_name
 from postbacks.delivery.addresses import Destinations, problem_with_url
 from postbacks.delivery.resend import release
 from postbacks.delivery.success import parse_success
@@ -93,13 +93,13 @@ def check(definition: RuleDefinition, *, promised: Collection[str] = ()) -> tupl
 
 def save(rule: CallbackRule, *, by: User | None, promised: Collection[str] = ()) -> None:
     """Save a rule and its version. Raises RuleProblemsError and then saves nothing."""
-    problems = check(rules.define(rule), promised=promised)
+    problems = check(versions.define(rule), promised=promised)
     if problems:
         raise RuleProblemsError(problems)
     if rule.sign:
         ensure_signing_secret()
     before = CallbackRule.objects.filter(pk=rule.pk).values_list("status", flat=True).first()
-    rules.save_rule(rule, by=by)
+    versions.save_rule(rule, by=by)
     if rule.status == RuleStatus.ACTIVE and before not in {None, RuleStatus.ACTIVE}:
         release(rule)
 

@@ -27,7 +27,7 @@ from apps_registry.models.click_signing import new_secret
 from apps_registry.people import invitations
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks.callbacks.rules import save_rule
+from postbacks.callbacks.rules.versions import save_rule
 from postbacks.models import CallbackRule, RuleStatus, SkanPostback
 
 _numbers = itertools.count(1)

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
 from postbacks.callbacks.credits import KnownCredit, load_credits
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import values_for
 from postbacks.callbacks.macros import Rates, TemplateError, Value
 from postbacks.callbacks.rendering import facts_by_credit
+from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.models import Postback
 from postbacks.models.stored import StoredEvent, load_events
 

@@ -12,7 +12,7 @@ from django.urls import URLPattern, path
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.admin.rules.trials import TryingPage, to_correct
-from postbacks.callbacks.rules import define
+from postbacks.callbacks.rules.versions import define
 from postbacks.models import SkipReason
 from postbacks.trials.dry_run import NOT_THE_FIRST, DryRun, dry_run
 

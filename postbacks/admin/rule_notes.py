@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from postbacks.admin.rules.request_parts import Part
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.lint import is_personal, names_in, platform_names
 from postbacks.callbacks.macros import CATALOGUE
 from postbacks.callbacks.macros.parser import MacroCall, macros_in
 from postbacks.callbacks.partner_templates import Parameter, RuleTemplate
+from postbacks.callbacks.rules.definition import RuleDefinition
 
 _OPTED_OUT = {
     "strip": "Empty for {who} who opted out.",

@@ -8,10 +8,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from postbacks.admin.rules.fields import read_value, show_value
-from postbacks.callbacks.comparisons import ALIASES, OPERATORS
-from postbacks.callbacks.conditions import canonical_operator, words_of
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.macros.authentication import ALGORITHMS, ENCODINGS, SIGNED_PARTS
+from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS
+from postbacks.callbacks.rules.conditions import canonical_operator, words_of
 from postbacks.models.rules import any_success
 
 # A word stands between blanks, a sign may touch its neighbors; ≥ is tried before >.

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 
 from postbacks.admin.rules.form import CallbackRuleForm
-from postbacks.callbacks.rules import define
+from postbacks.callbacks.rules.versions import define
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.trials.sending import is_proven, proof_of
 

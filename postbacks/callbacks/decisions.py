@@ -10,14 +10,14 @@ import msgspec
 
 from postbacks import statements
 from postbacks.attributed import AttributionFacts
-from postbacks.callbacks.compiled_rules import CompiledRule, load_active_rules
-from postbacks.callbacks.conditions import Refusal
 from postbacks.callbacks.credits import NOT_CREDITED
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import every_value, facts_of, lacks_consent, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, TemplateError
-from postbacks.callbacks.matching import Occasion, partner_event_name, wants, why_not
+from postbacks.callbacks.rules.compiled import CompiledRule, load_active_rules
+from postbacks.callbacks.rules.conditions import Refusal
+from postbacks.callbacks.rules.matching import Occasion, partner_event_name, wants, why_not
 from postbacks.ids import uuid7
 from postbacks.models import SkipReason
 from postbacks.models.stored import StoredEvent

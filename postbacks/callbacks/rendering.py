@@ -8,13 +8,13 @@ import logging
 from collections.abc import Sequence
 
 from apps_registry.crypto.encryption import SecretUnreadableError
-from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
 from postbacks.callbacks.credits import KnownCredit, load_credits, told_by
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.disclosure import facts_of, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, RenderError, TemplateError
-from postbacks.callbacks.matching import partner_event_name
+from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
+from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.models import Postback
 from postbacks.models.stored import StoredEvent, load_events

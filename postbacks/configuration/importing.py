@@ -30,7 +30,7 @@ from apps_registry.models import (
 from apps_registry.models.conversion_schemas import replace_meanings
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 from postbacks import rulebook
-from postbacks.callbacks import rules
+from postbacks.callbacks.rules import versions
 from postbacks.configuration.crediting import link_of, settings_of
 from postbacks.configuration.document import (
     AppPart,
@@ -268,7 +268,7 @@ def _found(model: type[App] | type[Partner], name: object, role: str) -> Any:
 
 def _check_shape(rule: CallbackRule) -> None:
     try:
-        rules.define(rule)
+        versions.define(rule)
     except msgspec.ValidationError as error:
         raise ValidationError(str(error)) from None
 

@@ -13,8 +13,6 @@ from datetime import UTC, datetime
 
 from postbacks import rulebook
 from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
-from postbacks.callbacks.compiled_rules import CompiledRule
-from postbacks.callbacks.conditions import Refusal
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.decisions import (
     Decision,
@@ -23,8 +21,10 @@ from postbacks.callbacks.decisions import (
     first_time,
     is_once,
 )
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.rendering import prepare_for
+from postbacks.callbacks.rules.compiled import CompiledRule
+from postbacks.callbacks.rules.conditions import Refusal
+from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.models import Event, RuleDevice, SkipReason
 from postbacks.models.stored import StoredEvent, load_events
 from postbacks.standings import standing_of

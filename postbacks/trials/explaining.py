@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from postbacks.attribution.installs import KnownInstalls, foresee_installs
-from postbacks.callbacks.compiled_rules import CompiledRule, load_rule_versions
-from postbacks.callbacks.conditions import Refusal
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.decisions import Decision, Standing, first_time, is_once, weigh
 from postbacks.callbacks.macros import Rates
+from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
+from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.delivery.logbook import RULE_OFF
 from postbacks.models import (
     CallbackRule,

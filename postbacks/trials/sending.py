@@ -18,11 +18,11 @@ from apps_registry.models import App
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import NoTenantError, current_organization
 from postbacks import rulebook
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.disclosure import lacks_consent
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.rendering import prepare_for
-from postbacks.callbacks.rules import define, definition_of
+from postbacks.callbacks.rules.definition import RuleDefinition
+from postbacks.callbacks.rules.versions import define, definition_of
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.claiming import Claim

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbacks.callbacks.comparisons import OPERATORS
-from postbacks.callbacks.conditions import compile_conditions
 from postbacks.callbacks.macros import Problem, TemplateError
+from postbacks.callbacks.rules.comparisons import OPERATORS
+from postbacks.callbacks.rules.conditions import compile_conditions
 
 VALUES = {
     "country": "DE",

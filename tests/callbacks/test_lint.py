@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.lint import Code, Fix, Remark, fix_of, lint
 from postbacks.callbacks.macros import (
     BodyType,
@@ -19,6 +18,7 @@ from postbacks.callbacks.partner_templates import (
     rule_in_use,
     template_named,
 )
+from postbacks.callbacks.rules.definition import RuleDefinition
 
 AT = "https://ads.example.com/p"
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from postbacks.callbacks.consent import consent_is_missing
-from postbacks.callbacks.definition import RuleDefinition
-from postbacks.callbacks.matching import Occasion, partner_event_name, wants, why_not
+from postbacks.callbacks.rules.definition import RuleDefinition
+from postbacks.callbacks.rules.matching import Occasion, partner_event_name, wants, why_not
 
 NOW = datetime(2026, 5, 4, 10, tzinfo=UTC)
 

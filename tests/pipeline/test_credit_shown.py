@@ -6,7 +6,7 @@ import pytest
 
 from apps_registry.tenancy import tenant
 from postbacks import pipeline, roles, rulebook
-from postbacks.callbacks.rules import define
+from postbacks.callbacks.rules.versions import define
 from postbacks.models import CallbackRule, Event, Install
 from postbacks.trials.dry_run import dry_run
 from tests import database

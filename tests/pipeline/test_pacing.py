@@ -16,7 +16,7 @@ from django.db import connections
 
 from apps_registry.tenancy import tenant
 from postbacks import pipeline, roles
-from postbacks.callbacks.rules import save_rule
+from postbacks.callbacks.rules.versions import save_rule
 from postbacks.delivery.claiming import Claim, claim_due
 from postbacks.delivery.pacing import claim_paced, next_due
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RulePace

@@ -31,7 +31,7 @@ from postbacks.admin.rules.filling import FILL, filled_in
 from postbacks.admin.rules.help_texts import HELP, LABELS, SCOPES, STATUSES
 from postbacks.admin.rules.hints import fix_of_problem
 from postbacks.callbacks.macros import Problem
-from postbacks.callbacks.rules import define
+from postbacks.callbacks.rules.versions import define
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.models.rules import default_delays
 

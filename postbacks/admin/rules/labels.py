@@ -12,8 +12,8 @@ from postbacks.admin.rule_parts import words_of_authentication, words_of_conditi
 from postbacks.admin.rules.fields import show_value
 from postbacks.admin.rules.help_texts import LABELS, SCOPES
 from postbacks.admin.waits import show_waits
-from postbacks.callbacks.definition import FIELDS
-from postbacks.callbacks.rules import as_written_now, define
+from postbacks.callbacks.rules.definition import FIELDS
+from postbacks.callbacks.rules.versions import as_written_now, define
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 
 MOST_VERSIONS = 50

@@ -14,11 +14,11 @@ from postbacks.admin.rules.request_parts import (
     query_parts,
     without_wrong_parameters,
 )
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.lint import Remark, missing_rows
 from postbacks.callbacks.macros import BodyType, Problem
 from postbacks.callbacks.partner_templates import Parameter, RuleTemplate
-from postbacks.callbacks.rules import define
+from postbacks.callbacks.rules.definition import RuleDefinition
+from postbacks.callbacks.rules.versions import define
 from postbacks.insights.recent_events import RecentEvent, as_choice, event_by_id, recent_events
 from postbacks.models import CallbackRule, Event
 from postbacks.rule_remarks import platform_of, remarks_on, template_in_use

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.lint import addresses, meaning
 from postbacks.callbacks.lint.placeholders import placeholders_in
 from postbacks.callbacks.lint.remark import Remark
 from postbacks.callbacks.lint.texts import Text, texts_of
 from postbacks.callbacks.macros import BodyType
 from postbacks.callbacks.partner_templates.shape import Parameter, RuleTemplate
+from postbacks.callbacks.rules.definition import RuleDefinition
 
 
 def lint(

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.lint.remark import Code, Remark
 from postbacks.callbacks.lint.texts import Text, names_in
 from postbacks.callbacks.macros import CATALOGUE, BodyType
@@ -12,6 +11,7 @@ from postbacks.callbacks.macros.parser import Literal, MacroCall
 from postbacks.callbacks.partner_templates.missing import absent_parameters
 from postbacks.callbacks.partner_templates.shape import Parameter, RuleTemplate
 from postbacks.callbacks.partner_templates.writing import leaf_of, query_of
+from postbacks.callbacks.rules.definition import RuleDefinition
 
 _PLATFORM_NAMES: Final = {
     "ios": "iOS", "android": "Android", "amazon": "Amazon devices", "windows": "Windows",

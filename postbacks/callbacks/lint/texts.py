@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.macros import BodyType
 from postbacks.callbacks.macros.catalogue import base_name
 from postbacks.callbacks.macros.parser import MacroCall, Name, macros_in
+from postbacks.callbacks.rules.definition import RuleDefinition
 
 HIDDEN: Final = "\0"
 

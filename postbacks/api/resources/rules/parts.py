@@ -8,9 +8,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from postbacks.api.strict import StrictSerializer
-from postbacks.callbacks.comparisons import ALIASES, LONGEST_PATTERN, OPERATORS
-from postbacks.callbacks.conditions import MOST_CONDITIONS, canonical_operator
 from postbacks.callbacks.macros.authentication import ALGORITHMS, ENCODINGS, SIGNED_PARTS
+from postbacks.callbacks.rules.comparisons import ALIASES, LONGEST_PATTERN, OPERATORS
+from postbacks.callbacks.rules.conditions import MOST_CONDITIONS, canonical_operator
 from postbacks.models.rules import any_success, every_event
 
 

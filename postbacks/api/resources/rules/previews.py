@@ -12,8 +12,8 @@ from apps_registry.models import App, BundleId
 from postbacks import rulebook
 from postbacks.api.problems import Invalid
 from postbacks.api.resources.rules.serializers import RuleSerializer
-from postbacks.callbacks import rules
 from postbacks.callbacks.lint import Code
+from postbacks.callbacks.rules import versions
 from postbacks.models import CallbackRule, Event
 
 
@@ -83,7 +83,7 @@ def preview(values: dict[str, Any]) -> dict[str, Any]:
     event = event_of(event_id, rule.app) if event_id else None
     with refusing_event():
         seen = rulebook.preview(
-            rules.define(rule), event=event, sdk_event=sdk_event, app=app_of(rule.app, sdk_event)
+            versions.define(rule), event=event, sdk_event=sdk_event, app=app_of(rule.app, sdk_event)
         )
     return msgspec.to_builtins(seen)  # type: ignore[no-any-return]  # a dataclass gives a dict
 

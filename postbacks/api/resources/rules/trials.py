@@ -18,7 +18,7 @@ from postbacks.api.resources.postbacks import AttemptSerializer
 from postbacks.api.resources.rules.previews import app_of, event_of, refusing_event
 from postbacks.api.strict import StrictSerializer
 from postbacks.api.throttling import TooFast
-from postbacks.callbacks import rules
+from postbacks.callbacks.rules import versions
 from postbacks.models import AttemptKind, CallbackRule, DeliveryAttempt
 from postbacks.trials import sending
 from postbacks.trials.dry_run import dry_run
@@ -133,13 +133,13 @@ class RuleTrials(RegistryViewSet):
         rule = self.get_object_in_use()
         serializer = DryRunSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        run = dry_run(rules.define(rule), serializer.validated_data["since"], rule_id=rule.pk)
+        run = dry_run(versions.define(rule), serializer.validated_data["since"], rule_id=rule.pk)
         return Response(DryRunAnswerSerializer(run).data)
 
 
 def _trial(rule: CallbackRule, *, event: Any = None, event_id: Any = None) -> Trial:
     return sending.draw_up(
-        rules.define(rule),
+        versions.define(rule),
         event=event_of(event_id, rule.app) if event_id else None,
         sdk_event=event,
         app=app_of(rule.app, event),

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from postbacks.callbacks.conditions import Refusal
-from postbacks.callbacks.definition import RuleDefinition
+from postbacks.callbacks.rules.conditions import Refusal
+from postbacks.callbacks.rules.definition import RuleDefinition
 
 ANY_EVENT = "*"
 INSTALL = "install"

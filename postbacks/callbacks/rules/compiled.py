@@ -10,9 +10,9 @@ import msgspec
 from apps_registry.models.partners import open_credential
 from apps_registry.tenancy import Lifecycle
 from postbacks import statements
-from postbacks.callbacks.conditions import Conditions, compile_conditions
-from postbacks.callbacks.definition import RuleDefinition
 from postbacks.callbacks.macros import CompiledRequest, compile_request
+from postbacks.callbacks.rules.conditions import Conditions, compile_conditions
+from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.models import RuleStatus
 
 logger = logging.getLogger(__name__)

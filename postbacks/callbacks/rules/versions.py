@@ -8,7 +8,7 @@ import msgspec
 from django.db import transaction
 
 from apps_registry.models import User
-from postbacks.callbacks.definition import FIELDS, RuleDefinition
+from postbacks.callbacks.rules.definition import FIELDS, RuleDefinition
 from postbacks.models import CallbackRule, CallbackRuleVersion
 from postbacks.models.pacing import keep_pace
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from postbacks.callbacks.comparisons import ALIASES, OPERATORS, Test, test_of
 from postbacks.callbacks.macros import (
     CATALOGUE,
     MacroType,
@@ -22,6 +21,7 @@ from postbacks.callbacks.macros import (
 from postbacks.callbacks.macros.names import CREDENTIAL, Reader, understand
 from postbacks.callbacks.macros.problems import Problems, nearest
 from postbacks.callbacks.macros.value import Scope, present, text_of
+from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS, Test, test_of
 
 MOST_CONDITIONS: Final = 50
 _JOINS: Final = ("all", "any")
