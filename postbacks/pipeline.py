@@ -31,8 +31,8 @@ from postbacks.attribution import reattribution, reattribution_queue
 from postbacks.attribution.installs import KnownInstall, recognize_installs
 from postbacks.callbacks.decisions import Decision, decide_postbacks
 from postbacks.claims import await_claims
-from postbacks.delivery.owing import NewPostback, owe
-from postbacks.delivery.told import rules_that_told, told_of
+from postbacks.delivery.already_sent import rules_that_told, told_of
+from postbacks.delivery.enqueue import NewPostback, owe
 from postbacks.intake.overtaking import put_back_overtaking
 from postbacks.intake.undecided import (
     Undecided,

@@ -18,8 +18,9 @@ from django_q.tasks import async_task
 from apps_registry.audit.actors import SYSTEM, acting
 from apps_registry.tenancy import tenant
 from postbacks import claims as asking
-from postbacks import database, notices, pipeline, retention, shortening, site_times
+from postbacks import database, pipeline, retention, shortening, site_times
 from postbacks.callbacks import rendering
+from postbacks.delivery import suspension_notices
 from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.http import Sender
 from postbacks.delivery.pump import Pump
@@ -106,12 +107,12 @@ def tenant_task(task: Callable[[int], None]) -> Callable[[int, int], None]:
 @tenant_task
 def tell_of_suspension(rule_id: int) -> None:
     """Tell the owners that a rule was suspended."""
-    notices.tell_of_suspension(rule_id)
+    suspension_notices.tell_of_suspension(rule_id)
 
 
 def notice() -> None:
     """Have somebody told of whatever happened to their organization."""
-    for organization_id, rule_id in list(notices.untold_suspensions()):
+    for organization_id, rule_id in list(suspension_notices.untold_suspensions()):
         async_task(
             "postbacks.tasks.tell_of_suspension",
             organization_id,

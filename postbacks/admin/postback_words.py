@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from apps_registry.admin_base.theme import Tone
-from postbacks.delivery.logbook import RULE_OFF
+from postbacks.delivery.attempt_log import RULE_OFF
 from postbacks.insights import wording
 from postbacks.models import DeliveryAttempt, Postback, PostbackStatus, SkipReason
 

@@ -20,7 +20,7 @@ from postbacks.admin.logs.postback_detail import AttemptShown, shown_attempt
 from postbacks.admin.rules.form import CallbackRuleForm
 from postbacks.admin.rules.trials import TryingPage, to_correct
 from postbacks.callbacks.rules.versions import define
-from postbacks.delivery.logbook import Finished
+from postbacks.delivery.attempt_log import Finished
 from postbacks.insights.recent_events import event_by_id
 from postbacks.middleware import own_transactions
 from postbacks.models import CallbackRule

@@ -15,7 +15,7 @@ from postbacks.callbacks.decisions import Decision, Standing, first_time, is_onc
 from postbacks.callbacks.macros import Rates
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.callbacks.rules.conditions import Refusal
-from postbacks.delivery.logbook import RULE_OFF
+from postbacks.delivery.attempt_log import RULE_OFF
 from postbacks.models import (
     CallbackRule,
     Event,

@@ -25,10 +25,10 @@ from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.versions import define, definition_of
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.delivery.addresses import Destinations
+from postbacks.delivery.attempt import attempt
+from postbacks.delivery.attempt_log import Finished
 from postbacks.delivery.claiming import Claim
 from postbacks.delivery.http import Sender
-from postbacks.delivery.logbook import Finished
-from postbacks.delivery.sending import attempt
 from postbacks.delivery.success import parse_success
 from postbacks.ids import uuid7
 from postbacks.limits import limiter

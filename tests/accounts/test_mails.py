@@ -13,7 +13,8 @@ from apps_registry.models import Organization, User
 from apps_registry.people import invitations
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import notices, roles
+from postbacks import roles
+from postbacks.delivery import suspension_notices
 from postbacks.models import CallbackRule, RuleStatus
 from tests import make
 from tests.accounts.people import code_of, confirm, link_in_mail, sign_in_by_form
@@ -83,7 +84,7 @@ def test_the_word_of_a_suspended_rule_is_ours_whatever_the_rule_is_called(name: 
         CallbackRule.objects.filter(pk=rule.pk).update(name=name, status=RuleStatus.SUSPENDED)
 
     with as_role(roles.WORKER), tenant(made.organization.pk):
-        notices.tell_of_suspension(rule.pk)
+        suspension_notices.tell_of_suspension(rule.pk)
 
     sent = _sent()
     assert (sent["To"], sent["Subject"]) == (

@@ -15,7 +15,7 @@ from apps_registry.models import App, BundleId, Membership, Organization, SdkKey
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks import roles, rulebook
-from postbacks.delivery.owing import NewPostback, owe
+from postbacks.delivery.enqueue import NewPostback, owe
 from postbacks.delivery.pump import CHANNEL
 from postbacks.demo.children import free_port
 from postbacks.embedded import DATABASE, EmbeddedServer

@@ -7,7 +7,8 @@ from django.core.mail.backends.locmem import EmailBackend
 from apps_registry.models import Organization
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import notices, roles, tasks
+from postbacks import roles, tasks
+from postbacks.delivery import suspension_notices
 from postbacks.models import CallbackRule, RuleStatus
 from tests import make
 from tests.database import as_role
@@ -25,7 +26,7 @@ def suspended_rule(organization: Organization, **fields: object) -> CallbackRule
 def look() -> None:
     """Do what the cluster does: each organization's task after the other."""
     with as_role(roles.WORKER):
-        for organization_id, rule_id in list(notices.untold_suspensions()):
+        for organization_id, rule_id in list(suspension_notices.untold_suspensions()):
             tasks.tell_of_suspension(organization_id, rule_id)
 
 
@@ -98,7 +99,7 @@ def test_a_task_of_one_organization_finds_nothing_of_another() -> None:
 def test_web_finds_nobody_to_tell() -> None:
     suspended_rule(make.make_tenant().organization)
 
-    assert list(notices.untold_suspensions()) == []
+    assert list(suspension_notices.untold_suspensions()) == []
 
 
 def test_a_task_without_an_organization_is_refused() -> None:

@@ -10,11 +10,11 @@ from apps_registry.tenancy import tenant
 from postbacks import pipeline, roles, rulebook
 from postbacks.callbacks import rendering
 from postbacks.delivery.addresses import Destinations, parse_networks
+from postbacks.delivery.attempt import attempt
+from postbacks.delivery.attempt_log import log_attempts
 from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.http import Sender
-from postbacks.delivery.logbook import log_attempts
 from postbacks.delivery.resend import NotResendableError, resend
-from postbacks.delivery.sending import attempt
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RuleStatus
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record

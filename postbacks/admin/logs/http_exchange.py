@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from postbacks.delivery.sending import KEPT_OF_BODY
+from postbacks.delivery.attempt import KEPT_OF_BODY
 
 
 @dataclass(frozen=True, slots=True)

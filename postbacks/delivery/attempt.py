@@ -13,9 +13,9 @@ import msgspec
 from django.conf import settings
 
 from postbacks import __version__
+from postbacks.delivery.attempt_log import Finished
 from postbacks.delivery.claiming import Claim
 from postbacks.delivery.http import Reply, Sender
-from postbacks.delivery.logbook import Finished
 from postbacks.delivery.outcome import Outcome, SuccessRule, Verdict, judge, parse_success
 from postbacks.delivery.reply import LONGEST_HEADER
 from postbacks.delivery.retry import next_delay
