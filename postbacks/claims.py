@@ -16,7 +16,7 @@ from django.db import transaction
 from postbacks import recognition, statements
 from postbacks.attribution.adservices import TOKEN_LIVES, AskAgain, Claim, read_answer
 from postbacks.attribution.known_installs import KnownInstall
-from postbacks.delivery.http import Sender
+from postbacks.delivery.http.sender import Sender
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointSource
 from postbacks.models.stored import StoredEvent, load_events

@@ -25,7 +25,7 @@ from postbacks.callbacks.rules.compiled import UNSAVED, CompiledRule, PartnerSec
 from postbacks.callbacks.rules.conditions import compile_conditions
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.matching import ANY_EVENT, partner_event_name
-from postbacks.delivery.addresses import Destinations, problem_with_url
+from postbacks.delivery.http.destinations import Destinations, problem_with_url
 from postbacks.delivery.resend import release
 from postbacks.delivery.success import parse_success
 from postbacks.intake.checking import Reporter, check_event

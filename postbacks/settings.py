@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from redis import Redis
 
 from postbacks import environment, roles, theme_settings
-from postbacks.delivery.addresses import parse_networks
+from postbacks.delivery.http.destinations import parse_networks
 from postbacks.embedded import EmbeddedServer
 from postbacks.limits.patience import REDIS_PATIENCE
 from postbacks.limits.rates import Rate, parse_rate

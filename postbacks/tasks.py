@@ -21,8 +21,8 @@ from postbacks import claims as asking
 from postbacks import database, pipeline, retention, shortening, site_times
 from postbacks.callbacks import rendering
 from postbacks.delivery import suspension_notices
-from postbacks.delivery.addresses import Destinations
-from postbacks.delivery.http import Sender
+from postbacks.delivery.http.destinations import Destinations
+from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.pump import Pump
 from postbacks.erasure import work
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies

@@ -15,9 +15,9 @@ from django.conf import settings
 from postbacks import __version__
 from postbacks.delivery.attempt_log import Finished
 from postbacks.delivery.claiming import Claim
-from postbacks.delivery.http import Reply, Sender
+from postbacks.delivery.http.response import LONGEST_HEADER
+from postbacks.delivery.http.sender import Reply, Sender
 from postbacks.delivery.outcome import Outcome, SuccessRule, Verdict, judge, parse_success
-from postbacks.delivery.reply import LONGEST_HEADER
 from postbacks.delivery.retry import next_delay
 from postbacks.delivery.signing import shown_signature, signature_headers
 from postbacks.models import PostbackStatus

@@ -8,8 +8,8 @@ from typing import Any
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from postbacks.delivery.exchange import CURRENT, TimedSocket, TimedTLSSocket
-from postbacks.delivery.origin import Origin
+from postbacks.delivery.http.request_guard import Origin
+from postbacks.delivery.http.sockets import CURRENT, TimedSocket, TimedTLSSocket
 
 
 class GuardedConnection(HTTPConnection):

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 
-from postbacks.delivery.addresses import Destinations
-from postbacks.delivery.exchange import Exchange, TimedSocket
-from postbacks.delivery.lookup import Answer, Lookup, SocketAddress
-from postbacks.delivery.origin import Origin
-from postbacks.delivery.reply import Failure, Undelivered
+from postbacks.delivery.http.destinations import Destinations
+from postbacks.delivery.http.dns import Answer, Lookup, SocketAddress
+from postbacks.delivery.http.request_guard import Origin
+from postbacks.delivery.http.response import Failure, Undelivered
+from postbacks.delivery.http.sockets import Exchange, TimedSocket
 
 logger = logging.getLogger(__name__)
 

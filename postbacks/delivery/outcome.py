@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from postbacks.delivery.reply import Failure
+from postbacks.delivery.http.response import Failure
 from postbacks.delivery.success import SuccessRule, parse_success
 
 __all__ = ["Outcome", "SuccessRule", "Verdict", "judge", "parse_success"]

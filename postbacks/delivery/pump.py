@@ -23,7 +23,7 @@ from postbacks import statements
 from postbacks.delivery.attempt import attempt, broken
 from postbacks.delivery.attempt_log import OUTAGES, RULE_OFF, Finished, log_attempts, put_back
 from postbacks.delivery.claiming import Claim, Lane, claim_due
-from postbacks.delivery.http import Sender
+from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.lanes import PER_LANE, Job, Lanes
 from postbacks.delivery.pacing import Due, claim_paced, next_due
 from postbacks.outgoing import Owed, Prepared

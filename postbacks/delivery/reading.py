@@ -8,7 +8,7 @@ from http.client import HTTPException, IncompleteRead
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
-from postbacks.delivery.reply import (
+from postbacks.delivery.http.response import (
     MOST_BODY,
     Failure,
     Reply,

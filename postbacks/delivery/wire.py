@@ -6,8 +6,8 @@ Templates are checked when they are saved; this is the last look, after macros p
 import re
 from collections.abc import Mapping
 
-from postbacks.delivery.origin import Origin, origin_of
-from postbacks.delivery.reply import Failure, Undelivered
+from postbacks.delivery.http.request_guard import Origin, origin_of
+from postbacks.delivery.http.response import Failure, Undelivered
 from postbacks.outgoing import OutgoingRequest
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")

@@ -24,11 +24,11 @@ from postbacks.callbacks.rendering import prepare_for
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.versions import define, definition_of
 from postbacks.callbacks.signing_secrets import load_signing_secrets
-from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import Finished
 from postbacks.delivery.claiming import Claim
-from postbacks.delivery.http import Sender
+from postbacks.delivery.http.destinations import Destinations
+from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.success import parse_success
 from postbacks.ids import uuid7
 from postbacks.limits import limiter

@@ -10,7 +10,7 @@ from django.test import Client
 from apps_registry.models import AuditEntry
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks.delivery.addresses import parse_networks
+from postbacks.delivery.http.destinations import parse_networks
 from postbacks.models import CallbackRule, Event, Postback, RuleStatus
 from tests import make
 from tests.admin.pages import filled_form, sign_in, submit

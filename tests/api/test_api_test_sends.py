@@ -11,7 +11,7 @@ from apps_registry.models import AuditEntry
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.versions import save_rule
-from postbacks.delivery.addresses import parse_networks
+from postbacks.delivery.http.destinations import parse_networks
 from postbacks.insights.clock_hours import clock_hours
 from postbacks.insights.last_day import read_last_day
 from postbacks.insights.newest_failures import read_newest_failures

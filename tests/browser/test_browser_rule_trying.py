@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from postbacks.delivery.addresses import parse_networks
+from postbacks.delivery.http.destinations import parse_networks
 from tests.browser.faults import faults
 from tests.browser.people import page_of
 from tests.browser.site import Site

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from postbacks.delivery.addresses import Destinations, parse_networks
-from postbacks.delivery.http import Sender
+from postbacks.delivery.http.destinations import Destinations, parse_networks
+from postbacks.delivery.http.sender import Sender
 from tests.delivery.partner_server import Partners
 
 

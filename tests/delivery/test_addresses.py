@@ -2,7 +2,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from postbacks.delivery.addresses import Destinations, parse_networks, problem_with_url
+from postbacks.delivery.http.destinations import Destinations, parse_networks, problem_with_url
 
 MUST_BLOCK = [
     "0.0.0.0",  # noqa: S104

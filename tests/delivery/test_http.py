@@ -17,9 +17,14 @@ from time import monotonic
 
 import pytest
 
-from postbacks.delivery.addresses import Destinations
-from postbacks.delivery.http import Failure, Reply, Sender
-from postbacks.delivery.reply import LONGEST_HEADER, MOST_BODY, MOST_HEADERS, seconds_to_wait
+from postbacks.delivery.http.destinations import Destinations
+from postbacks.delivery.http.response import (
+    LONGEST_HEADER,
+    MOST_BODY,
+    MOST_HEADERS,
+    seconds_to_wait,
+)
+from postbacks.delivery.http.sender import Failure, Reply, Sender
 from postbacks.outgoing import OutgoingRequest
 from tests.delivery.partner_server import Partners
 

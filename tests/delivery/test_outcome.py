@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from postbacks.delivery.http.response import Failure
 from postbacks.delivery.outcome import Outcome, SuccessRule, Verdict, judge, parse_success
-from postbacks.delivery.reply import Failure
 
 
 def verdict(

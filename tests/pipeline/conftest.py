@@ -10,8 +10,8 @@ import pytest
 
 from postbacks import pipeline, roles
 from postbacks.callbacks import rendering
-from postbacks.delivery.addresses import Destinations, parse_networks
-from postbacks.delivery.http import Sender
+from postbacks.delivery.http.destinations import Destinations, parse_networks
+from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.pump import Pump
 from tests import database
 

@@ -9,11 +9,11 @@ from django.db import connection
 from apps_registry.tenancy import tenant
 from postbacks import pipeline, roles, rulebook
 from postbacks.callbacks import rendering
-from postbacks.delivery.addresses import Destinations, parse_networks
 from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import log_attempts
 from postbacks.delivery.claiming import claim_due
-from postbacks.delivery.http import Sender
+from postbacks.delivery.http.destinations import Destinations, parse_networks
+from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RuleStatus
 from tests import database

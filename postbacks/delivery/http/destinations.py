@@ -15,7 +15,7 @@ from ipaddress import (
     ip_network,
 )
 
-from postbacks.delivery.origin import Origin, origin_of
+from postbacks.delivery.http.request_guard import Origin, origin_of
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address

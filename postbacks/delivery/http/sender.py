@@ -15,14 +15,14 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPResponse
 
-from postbacks.delivery.addresses import Destinations
 from postbacks.delivery.connections import GuardedPools, tls_context
 from postbacks.delivery.dialing import Dialer
-from postbacks.delivery.exchange import CURRENT, Exchange
-from postbacks.delivery.lookup import Lookup
-from postbacks.delivery.origin import target_of
+from postbacks.delivery.http.destinations import Destinations
+from postbacks.delivery.http.dns import Lookup
+from postbacks.delivery.http.request_guard import target_of
+from postbacks.delivery.http.response import Failure, Reply, Undelivered
+from postbacks.delivery.http.sockets import CURRENT, Exchange
 from postbacks.delivery.reading import TROUBLE, failed, failure_of, read
-from postbacks.delivery.reply import Failure, Reply, Undelivered
 from postbacks.delivery.wire import checked_origin
 from postbacks.outgoing import OutgoingRequest
 

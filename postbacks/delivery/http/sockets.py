@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from postbacks.delivery.origin import Origin
-from postbacks.delivery.reply import Failure, Undelivered
+from postbacks.delivery.http.request_guard import Origin
+from postbacks.delivery.http.response import Failure, Undelivered
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
