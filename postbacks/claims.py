@@ -13,14 +13,15 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from postbacks import recognition, statements
+from postbacks import statements
 from postbacks.attribution.adservices import TOKEN_LIVES, AskAgain, Claim, read_answer
 from postbacks.attribution.known_installs import KnownInstall
 from postbacks.delivery.http.sender import Sender
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointSource
 from postbacks.models.stored import StoredEvent, load_events
-from postbacks.outgoing import OutgoingRequest
+from postbacks.values import identifiers
+from postbacks.values.outgoing_request import OutgoingRequest
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +151,7 @@ def _touchpoint(asked: _Asked, partner_id: int, event: StoredEvent, claim: Claim
         kind=claim.kind,
         source=TouchpointSource.CLAIM,
         occurred_at=claim.at or asked.installed_at,
-        names=recognition.names_of_installation(event.fields),  # so that it fits no other
+        names=identifiers.names_of_installation(event.fields),  # so that it fits no other
         once=f"adservices:{asked.public_id}",
         country=str(claim.params.get("country", ""))[:2],
         params=claim.params,

@@ -10,13 +10,13 @@ from datetime import timedelta
 
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.referrer_keys import open_referrer_key
-from postbacks import recognition, statements
-from postbacks.attribution import play_referrer
+from postbacks import statements
 from postbacks.attribution.meta_referrer import CONTENT, Sealed, opened, sealed_in
-from postbacks.attribution.moments import moment
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointKind, TouchpointSource
 from postbacks.models.stored import StoredEvent
+from postbacks.values import identifiers, play_referrer
+from postbacks.values.timestamps import moment
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def _claim(event: StoredEvent, sealed: Sealed, key: str, partner_id: int) -> New
         kind=TouchpointKind.CLICK,
         source=TouchpointSource.CLAIM,
         occurred_at=clicked_at,
-        names=recognition.names_of_installation(event.fields),
+        names=identifiers.names_of_installation(event.fields),
         once=f"{CLAIMED_BY}:{event.device}:{sealed.nonce.hex()}",
         params={**ad, "claimed_by": CLAIMED_BY},
     )

@@ -32,7 +32,7 @@ from postbacks.intake.checking import Reporter, check_event
 from postbacks.models import CallbackRule, Event, RuleStatus
 from postbacks.models.stored import StoredApp, StoredEvent, load_events
 from postbacks.rule_remarks import remarks_on
-from postbacks.standings import standing_of
+from postbacks.values.install_context import standing_of
 
 SAMPLE_ID = UUID("01890000-0000-7000-8000-000000000000")
 

@@ -16,8 +16,8 @@ import msgspec
 from django.conf import settings
 from django.db import connection, transaction
 
-from postbacks import recognition
 from postbacks.models import Tidying
+from postbacks.values import identifiers
 
 MATCHED = timedelta(days=2)  # the longest window without an id, and a day until installs are final
 BATCH = 1_000
@@ -34,8 +34,8 @@ class _Row:
 
     @property
     def key(self) -> str | None:
-        name = recognition.address_name(self.address)
-        return str(recognition.key(self.app_id, name)) if name else None
+        name = identifiers.address_name(self.address)
+        return str(identifiers.key(self.app_id, name)) if name else None
 
 
 def shorten_touchpoints(batch: int = BATCH) -> bool:

@@ -14,17 +14,18 @@ from uuid import UUID
 
 from apps_registry.crypto import encryption
 from apps_registry.tenancy import current_organization
-from postbacks import recognition, statements
+from postbacks import statements
 from postbacks.models import ErasureTombstone, TombstoneKey
 from postbacks.models.erasures import tombstone_key_place
+from postbacks.values import identifiers
 
 CUSTOMER = "customer_user_id"
 # Every id by which a device may be named, in the order in which we prefer them.
 ID_KINDS = (
-    *recognition.OWN_IDS, *recognition.ADVERTISING_IDS, *recognition.VENDOR_IDS, CUSTOMER,
+    *identifiers.OWN_IDS, *identifiers.ADVERTISING_IDS, *identifiers.VENDOR_IDS, CUSTOMER,
 )  # fmt: skip
-_AS_WRITTEN = frozenset({*recognition.OWN_IDS, CUSTOMER})
-_OF_A_MOMENT = frozenset({recognition.TOUCH, recognition.CLICK_ID, recognition.ADDRESS})
+_AS_WRITTEN = frozenset({*identifiers.OWN_IDS, CUSTOMER})
+_OF_A_MOMENT = frozenset({identifiers.TOUCH, identifiers.CLICK_ID, identifiers.ADDRESS})
 
 _FIND_KEY = "SELECT sealed FROM tombstone_key WHERE organization_id = %(organization)s"
 _FIND = """
@@ -40,14 +41,14 @@ def names_by_kind(ids: Mapping[str, object]) -> dict[str, str]:
     return {
         kind: id_name(kind, value)
         for kind in ID_KINDS
-        if isinstance(value := ids.get(kind), str) and not recognition.is_no_id(value)
+        if isinstance(value := ids.get(kind), str) and not identifiers.is_no_id(value)
     }
 
 
 def id_name(kind: str, value: str) -> str:
     """Return the name of one id; all advertising ids share one kind."""
     text = value.strip()
-    shared = "advertising" if kind in recognition.ADVERTISING_IDS else kind
+    shared = "advertising" if kind in identifiers.ADVERTISING_IDS else kind
     return f"{shared}:{text if kind in _AS_WRITTEN else text.lower()}"
 
 
@@ -56,7 +57,7 @@ def forgotten(organization_id: int, app_id: int, names: Iterable[str]) -> set[st
 
     One indexed query: where nobody was ever forgotten it asks for the key, afterwards for digests.
     """
-    wanted = {name for name in names if recognition.kind_of(name) not in _OF_A_MOMENT}
+    wanted = {name for name in names if identifiers.kind_of(name) not in _OF_A_MOMENT}
     key = _key(organization_id) if wanted else None
     if key is None:
         return set()
@@ -102,7 +103,7 @@ def digest(key: bytes, app_id: int, text: str) -> UUID:
 def _names(kind: str, value: str) -> Iterator[str]:
     yield id_name(kind, value)
     if kind != CUSTOMER:
-        yield from recognition.hashes_of_ids({kind: value})
+        yield from identifiers.hashes_of_ids({kind: value})
 
 
 def _key(organization_id: int, *, remember: bool = True) -> bytes | None:

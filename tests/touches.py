@@ -7,8 +7,8 @@ import psycopg
 
 from apps_registry.models import Partner, TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import recognition
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from postbacks.values import identifiers
 from tests import database
 from tests.make import Tenant, make_campaign, make_link, make_partner
 
@@ -40,7 +40,7 @@ def touch(of: Tenant, link: TrackingLink, *, ago: float = 60, **fields: object) 
                         "kind": "click",
                         "source": "link",
                         "occurred_at": at - timedelta(seconds=ago),
-                        "names": frozenset(recognition.names_of_ids({"gaid": gaid})),
+                        "names": frozenset(identifiers.names_of_ids({"gaid": gaid})),
                         **fields,
                     }
                 )

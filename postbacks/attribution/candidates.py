@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from postbacks import recognition, statements
+from postbacks import statements
 from postbacks.attribution.evidence import Touch
 from postbacks.models.days import whole_days
+from postbacks.values import identifiers
 
 # Nothing older can win, whatever is set; between that and its own window it is shown as too old.
 LONGEST_WINDOW = timedelta(days=30)
@@ -105,8 +106,8 @@ def find_candidates(searches: Sequence[Search]) -> list[list[Found]]:
 def _wanted(place: int, it: Search) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     last = it.installed_at + AFTER
-    for key, name in recognition.keys(it.app_id, it.names).items():
-        is_guess = recognition.kind_of(name) == recognition.ADDRESS
+    for key, name in identifiers.keys(it.app_id, it.names).items():
+        is_guess = identifiers.kind_of(name) == identifiers.ADDRESS
         first = it.installed_at - (LONGEST_GUESS if is_guess else LONGEST_WINDOW)
         if it.not_before is not None:
             first = max(first, it.not_before)

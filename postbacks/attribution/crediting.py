@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from postbacks import recognition
-from postbacks.attributed import AttributionFacts
 from postbacks.attribution import guess_locks, matching, reasons
 from postbacks.attribution.candidates import MOST_PER_NAME, Found, Search, find_candidates
 from postbacks.attribution.evidence import (
@@ -24,6 +22,8 @@ from postbacks.attribution.openings import Occasion, Opening
 from postbacks.attribution.settings import AppKey, every_rung
 from postbacks.attribution.waterfall import attribute
 from postbacks.models import InstallKind
+from postbacks.values import identifiers
+from postbacks.values.attribution import AttributionFacts
 
 # What macros call a parameter of the click, by the names under which links may carry it.
 _CREATIVES = ("creative_name", "creative", "ad_name")
@@ -211,7 +211,7 @@ def _evidence(opening: Opening) -> InstallEvidence:
 def _search(opening: Opening, evidence: InstallEvidence, ladder: SettingsLadder) -> Search:
     names = evidence.names
     if evidence.is_return or not may_guess(ladder):
-        names = frozenset(one for one in names if recognition.kind_of(one) != recognition.ADDRESS)
+        names = frozenset(one for one in names if identifiers.kind_of(one) != identifiers.ADDRESS)
     return Search(
         opening.event.organization_id,
         opening.event.app.id,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from postbacks.attribution import windows
 from postbacks.attribution.evidence import CLAIM, CLICK, InstallEvidence, SettingsLadder, Touch
-from postbacks.recognition import ADDRESS, ADVERTISING, HASHES, VENDOR_IDS, kind_of
+from postbacks.values.identifiers import ADDRESS, ADVERTISING, HASHES, VENDOR_IDS, kind_of
 
 ANONYMOUS_TRAFFIC = "anonymous_traffic"
 DISTRIBUTION_OUTLIER = "distribution_outlier"

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from postbacks.anonymous import is_anonymous
-from postbacks.attribution import fraud, play_referrer
+from postbacks.attribution import fraud
 from postbacks.attribution.evidence import InstallEvidence
-from postbacks.attribution.moments import moment
 from postbacks.models.stored import StoredEvent
-from postbacks.recognition import (
+from postbacks.values import play_referrer
+from postbacks.values.anonymous_networks import is_anonymous
+from postbacks.values.identifiers import (
     ADVERTISING_IDS,
     CLICK_ID,
     address_name,
@@ -15,6 +15,7 @@ from postbacks.recognition import (
     is_malformed,
     names_of_ids,
 )
+from postbacks.values.timestamps import moment
 
 _GOOGLE_CLICKS = ("gclid", "gbraid", "wbraid")
 

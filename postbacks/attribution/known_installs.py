@@ -8,10 +8,11 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks import recognition, statements
-from postbacks.attributed import AttributionFacts
+from postbacks import statements
 from postbacks.models import InstallKind
 from postbacks.models.stored import StoredEvent
+from postbacks.values import identifiers
+from postbacks.values.attribution import AttributionFacts
 
 DeviceKey = tuple[int, int, str]  # organization, app, device
 NameKey = tuple[int, int, UUID]  # organization, app, a lasting name's key
@@ -103,8 +104,8 @@ def load_known(events: Sequence[StoredEvent]) -> KnownInstalls:
 
 def name_keys(event: StoredEvent) -> Iterator[NameKey]:
     """Yield the keys of the names that last as long as the device, or its app, does."""
-    for name in recognition.names_of_ids(event.fields):
-        yield event.organization_id, event.app.id, recognition.key(event.app.id, name)
+    for name in identifiers.names_of_ids(event.fields):
+        yield event.organization_id, event.app.id, identifiers.key(event.app.id, name)
 
 
 _INSTALLS = """

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from postbacks.attribution import devices
 from postbacks.attribution.evidence import CLAIM, CLICK, LINK, InstallEvidence, Settings, Touch
-from postbacks.recognition import (
+from postbacks.values.identifiers import (
     ADDRESS,
     ADVERTISING,
     CLICK_ID,

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from postbacks.attributed import AttributionFacts
 from postbacks.attribution.evidence import SettingsLadder
 from postbacks.attribution.known_installs import KnownInstall, KnownInstalls
 from postbacks.attribution.settings import AppKey, every_rung
 from postbacks.models import InstallKind
 from postbacks.models.stored import StoredEvent
+from postbacks.values.attribution import AttributionFacts
 
 INSTALL = "install"
 OPEN = "open"

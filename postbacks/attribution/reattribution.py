@@ -13,7 +13,6 @@ from datetime import datetime
 import msgspec
 
 from postbacks import statements
-from postbacks.attributed import slim
 from postbacks.attribution import reasons, reattribution_queue, system_events
 from postbacks.attribution.causes import ORIGINAL, UPGRADE, cause_of_change
 from postbacks.attribution.crediting import Credited, credit
@@ -25,6 +24,7 @@ from postbacks.attribution.settings import load_ladders
 from postbacks.models import InstallKind
 from postbacks.models.stored import StoredEvent
 from postbacks.models.system_events import add_system_events
+from postbacks.values.attribution import slim
 
 LATE_TOUCH = "late_touch"
 

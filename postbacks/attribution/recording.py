@@ -6,16 +6,17 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks import recognition, statements
-from postbacks.attributed import AttributionFacts, slim
+from postbacks import statements
 from postbacks.attribution.crediting import Credited
 from postbacks.models.stored import StoredEvent
+from postbacks.values import identifiers
+from postbacks.values.attribution import AttributionFacts, slim
 
 SOON = timedelta(seconds=60)  # until claims of networks are there
 PROVISIONAL = timedelta(hours=24)  # after which a credit is final
 
 # What lasts as long as the device or its app does, and finds the device when it comes back.
-_LASTING = frozenset({"advertising", *recognition.VENDOR_IDS, *recognition.OWN_IDS})
+_LASTING = frozenset({"advertising", *identifiers.VENDOR_IDS, *identifiers.OWN_IDS})
 _PRIVACY = (
     "limit_ad_tracking", "att_status", "gdpr_applies", "tcf_string", "eea", "ad_user_data",
     "ad_personalization", "us_privacy", "sharing_opt_out",
@@ -187,8 +188,8 @@ def _row(
 
 def _keys(it: Credited) -> dict[str, object]:
     """Return the keys that last, and those that only find touchpoints that come late."""
-    names = recognition.keys(it.opening.event.app.id, it.evidence.names)
-    lasting = [key for key, name in names.items() if recognition.kind_of(name) in _LASTING]
+    names = identifiers.keys(it.opening.event.app.id, it.evidence.names)
+    lasting = [key for key, name in names.items() if identifiers.kind_of(name) in _LASTING]
     return {"lasting": lasting, "late": sorted(names.keys() - set(lasting))}
 
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from postbacks.attributed import AttributionFacts, slim
 from postbacks.attribution.crediting import Credited, facts_of
 from postbacks.attribution.evidence import Candidate, Credit
 from postbacks.models.stored import StoredEvent
 from postbacks.models.system_events import NewSystemEvent, add_system_events
+from postbacks.values.attribution import AttributionFacts, slim
 
 REJECTED_INSTALL = "rejected_install"
 REENGAGEMENT = "reengagement"

@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from postbacks import statements
-from postbacks.attributed import AttributionFacts
 from postbacks.models import EventSource
 from postbacks.models.stored import StoredEvent
+from postbacks.values.attribution import AttributionFacts
 
 CreditVersion = tuple[int, int]  # our number of an install, and the version of its credit
 

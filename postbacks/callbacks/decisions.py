@@ -9,7 +9,6 @@ from uuid import UUID
 import msgspec
 
 from postbacks import statements
-from postbacks.attributed import AttributionFacts
 from postbacks.callbacks.credits import NOT_CREDITED
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import every_value, facts_of, lacks_consent, values_for
@@ -18,9 +17,10 @@ from postbacks.callbacks.macros import Rates, TemplateError
 from postbacks.callbacks.rules.compiled import CompiledRule, load_active_rules
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.matching import Occasion, partner_event_name, wants, why_not
-from postbacks.ids import uuid7
 from postbacks.models import SkipReason
 from postbacks.models.stored import StoredEvent
+from postbacks.values.attribution import AttributionFacts
+from postbacks.values.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
 

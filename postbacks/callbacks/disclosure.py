@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from postbacks.attributed import AttributionFacts
 from postbacks.callbacks.consent import consent_is_missing
 from postbacks.callbacks.credits import NOT_CREDITED
 from postbacks.callbacks.facts import AppFacts, EventFacts, Facts, InstallFacts, PostbackFacts
@@ -11,6 +10,7 @@ from postbacks.callbacks.macros import Rates, Value
 from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.values import macro_values
 from postbacks.models.stored import StoredEvent
+from postbacks.values.attribution import AttributionFacts
 
 
 def facts_of(

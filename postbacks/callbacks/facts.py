@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from postbacks.attributed import ORGANIC, AttributionFacts
+from postbacks.values.attribution import ORGANIC, AttributionFacts
 
 __all__ = [
     "ORGANIC", "AppFacts", "AttributionFacts", "EventFacts", "Facts", "InstallFacts",

@@ -18,7 +18,7 @@ from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.models import Postback
 from postbacks.models.stored import StoredEvent, load_events
-from postbacks.outgoing import Owed, Prepared
+from postbacks.values.outgoing_request import Owed, Prepared
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from postbacks.delivery.outcome import Outcome, SuccessRule, Verdict, judge, par
 from postbacks.delivery.retry import next_delay
 from postbacks.delivery.signing import shown_signature, signature_headers
 from postbacks.models import PostbackStatus
-from postbacks.outgoing import OutgoingRequest, Prepared
+from postbacks.values.outgoing_request import OutgoingRequest, Prepared
 
 USER_AGENT = f"Postbacks/{__version__}"
 KEPT_OF_BODY = 4096

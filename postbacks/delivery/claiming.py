@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from postbacks import statements
 from postbacks.models.days import whole_days
-from postbacks.outgoing import Owed
+from postbacks.values.outgoing_request import Owed
 
 # Due rows and rows whose lease has ended look the same: `due_at` is when somebody may take them.
 _CLAIM = """

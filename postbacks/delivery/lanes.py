@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Self
 
 from postbacks.delivery.claiming import Claim, Lane
-from postbacks.outgoing import Prepared
+from postbacks.values.outgoing_request import Prepared
 
 THREADS = 48  # they wait for partners nearly all the time
 PER_LANE = THREADS // 2  # of one organization and host: one that hangs leaves the rest to others

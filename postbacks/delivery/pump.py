@@ -26,7 +26,7 @@ from postbacks.delivery.claiming import Claim, Lane, claim_due
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.lanes import PER_LANE, Job, Lanes
 from postbacks.delivery.pacing import Due, claim_paced, next_due
-from postbacks.outgoing import Owed, Prepared
+from postbacks.values.outgoing_request import Owed, Prepared
 
 logger = logging.getLogger(__name__)
 

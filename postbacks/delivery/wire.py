@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from postbacks.delivery.http.request_guard import Origin, origin_of
 from postbacks.delivery.http.response import Failure, Undelivered
-from postbacks.outgoing import OutgoingRequest
+from postbacks.values.outgoing_request import OutgoingRequest
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -12,12 +12,13 @@ from typing import Self
 
 import msgspec
 
-from postbacks import recognition, tombstones
+from postbacks import tombstones
 from postbacks.erasure.sql import rows
 from postbacks.intake.fields import ADVERTISING_IDS as SHARING_A_KIND
 from postbacks.models import ErasureReach
 from postbacks.models.events import ERASED
 from postbacks.tombstones import CUSTOMER, ID_KINDS
+from postbacks.values import identifiers
 
 MOST_INSTALLS = 20  # of one device; an id that more share is not followed
 Id = tuple[str, str]  # kind and value, as the SDK API has them
@@ -70,13 +71,13 @@ class Device:
         """Return the keys by which its touchpoints are found."""
         every = self.named | (self.ids - self.crowded)
         names = {name for kind, value in every for name in _names(kind, value)}
-        names |= {recognition.name(recognition.CLICK_ID, one) for one in self.clicks}
-        names |= {recognition.name(recognition.TOUCH, one) for one in self.touches}
+        names |= {identifiers.name(identifiers.CLICK_ID, one) for one in self.clicks}
+        names |= {identifiers.name(identifiers.TOUCH, one) for one in self.touches}
         return self.keys_of(names)
 
     def keys_of(self, names: Iterable[str]) -> list[str]:
         """Return names as the database keeps them."""
-        return [str(recognition.key(self.app_id, name)) for name in names]
+        return [str(identifiers.key(self.app_id, name)) for name in names]
 
     @property
     def place(self) -> dict[str, object]:
@@ -113,7 +114,7 @@ def _carrying(ids: Iterable[Id]) -> tuple[str, dict[str, object]]:
     """Return the condition that an event carries one of some ids, and its values."""
     by_kind: dict[str, set[str]] = {}
     for kind, value in ids:
-        alike = recognition.ADVERTISING_IDS if kind in recognition.ADVERTISING_IDS else (kind,)
+        alike = identifiers.ADVERTISING_IDS if kind in identifiers.ADVERTISING_IDS else (kind,)
         for one in alike:
             by_kind.setdefault(one, set()).update({value.strip(), value.strip().lower()})
     conditions = [f"{_column(kind)} = ANY(%(v_{kind})s)" for kind in by_kind]
@@ -124,7 +125,7 @@ def _carrying(ids: Iterable[Id]) -> tuple[str, dict[str, object]]:
 def _column(kind: str) -> str:
     if kind == CUSTOMER:
         return CUSTOMER
-    return f"fields ->> '{kind}'" if kind in recognition.OWN_IDS else f"lower(fields ->> '{kind}')"
+    return f"fields ->> '{kind}'" if kind in identifiers.OWN_IDS else f"lower(fields ->> '{kind}')"
 
 
 def _add_events(device: Device, condition: str, values: Mapping[str, object]) -> set[str]:
@@ -141,15 +142,15 @@ def _add_events(device: Device, condition: str, values: Mapping[str, object]) ->
             for kind, value in zip((*_IN_FIELDS, CUSTOMER), ids, strict=True)
             if value and _is_somebodys(kind, value)
         }
-        if click_id and not recognition.is_placeholder(click_id):
+        if click_id and not identifiers.is_placeholder(click_id):
             device.clicks.add(click_id)
     return {row[0] for row in found}
 
 
 def _is_somebodys(kind: str, value: str) -> bool:
     """Tell whether an id can be one device's: what everybody sends would lead to everybody."""
-    is_one = not recognition.is_placeholder(value)
-    return is_one and not recognition.is_malformed(kind, value)
+    is_one = not identifiers.is_placeholder(value)
+    return is_one and not identifiers.is_malformed(kind, value)
 
 
 def _add_installs(device: Device) -> None:
@@ -180,7 +181,7 @@ WHERE install.organization_id = %(organization)s AND install.app_id = %(app)s
 def _find_crowded(device: Device) -> None:
     """Note the ids that too many installs share to be this device's own."""
     by_key = {
-        recognition.key(device.app_id, name): one
+        identifiers.key(device.app_id, name): one
         for one in device.ids - device.named - device.crowded
         for name in _names(*one)
     }
@@ -196,8 +197,8 @@ def _find_crowded(device: Device) -> None:
 def _names(kind: str, value: str) -> Iterator[str]:
     """Return the names under which touchpoints and installs may know an id."""
     yield tombstones.id_name(kind, value)
-    yield from recognition.names_of_ids({kind: value})
-    yield from recognition.hashes_of_ids({kind: value})
+    yield from identifiers.names_of_ids({kind: value})
+    yield from identifiers.hashes_of_ids({kind: value})
 
 
 def _devices(kind: str, value: str) -> set[str]:
@@ -208,6 +209,6 @@ def _devices(kind: str, value: str) -> set[str]:
 
 def _cases(kind: str, value: str) -> set[str]:
     """Return the spellings of an id that mean the same."""
-    if kind in {*recognition.OWN_IDS, CUSTOMER}:
+    if kind in {*identifiers.OWN_IDS, CUSTOMER}:
         return {value, value.strip()}
     return {value, value.strip(), value.strip().lower(), value.strip().upper()}

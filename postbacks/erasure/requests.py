@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps_registry.audit.log import Action, record
-from postbacks import recognition, tombstones
+from postbacks import tombstones
 from postbacks.erasure.device import Device, Id, look_up
 from postbacks.erasure.sql import rows
 from postbacks.models import (
@@ -19,6 +19,7 @@ from postbacks.models import (
     ErasureState,
     ErasureTrace,
 )
+from postbacks.values import identifiers
 
 _LONGEST = 255
 _SHOWN_FROM = 12  # characters; of a shorter id four would tell too much
@@ -46,7 +47,7 @@ def what_is_wrong(value: object) -> str:
         return f"The id must be a text of 1 to {_LONGEST} characters."
     if "\x00" in value or not value.isprintable():
         return "The id must be visible characters."
-    if recognition.is_no_id(value):
+    if identifiers.is_no_id(value):
         return "This is what devices send instead of an id; name the device by another one."
     return ""
 

@@ -6,12 +6,12 @@ from uuid import UUID
 from django.db.models import Q
 
 from apps_registry.models import App
-from postbacks import recognition
 from postbacks.insights.keyset import Cursor, Page
 from postbacks.insights.logs import Span, equal, page_of
 from postbacks.models import Install, InstallKey
+from postbacks.values import identifiers
 
-_ID_KINDS = (recognition.ADVERTISING, *recognition.VENDOR_IDS, *recognition.OWN_IDS)
+_ID_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ def _known_by(text: str) -> Q:
     An index has each of them: install ids, devices by app, keys by app, and our own ids.
     """
     apps = list(App.objects.values_list("pk", flat=True))
-    names = [recognition.name(kind, text) for kind in _ID_KINDS]
-    keys = [recognition.key(app, name) for app in apps for name in names]
+    names = [identifiers.name(kind, text) for kind in _ID_KINDS]
+    keys = [identifiers.key(app, name) for app in apps for name in names]
     installs = InstallKey.objects.filter(app_id__in=apps, key__in=keys).values("install_id")
     found = Q(install_id=text) | Q(app_id__in=apps, device__in=[text, *names])
     found |= Q(pk__in=list(installs.values_list("install_id", flat=True)[:200]))

@@ -12,8 +12,9 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks import recognition, statements, tombstones
-from postbacks.ids import uuid7
+from postbacks import statements, tombstones
+from postbacks.values import identifiers
+from postbacks.values.uuid7 import uuid7
 
 _RECORD = """
 WITH input AS MATERIALIZED (
@@ -180,13 +181,13 @@ def _without_forgotten(touchpoints: Sequence[NewTouchpoint]) -> Sequence[NewTouc
 
 
 def _row(it: NewTouchpoint) -> dict[str, object]:
-    names = sorted(it.names | {recognition.name(recognition.TOUCH, str(it.public_id))})
+    names = sorted(it.names | {identifiers.name(identifiers.TOUCH, str(it.public_id))})
     row = {name: getattr(it, name) for name in NewTouchpoint.__slots__ if name != "once"}
     row["names"] = names
-    row["keys"] = [str(recognition.key(it.app_id, name)) for name in names]
+    row["keys"] = [str(identifiers.key(it.app_id, name)) for name in names]
     # Only a proof changes a credit later: an address would reopen everybody's behind a router.
-    proofs = [name for name in names if recognition.kind_of(name) != recognition.ADDRESS]
-    row["proofs"] = [str(recognition.key(it.app_id, name)) for name in proofs]
+    proofs = [name for name in names if identifiers.kind_of(name) != identifiers.ADDRESS]
+    row["proofs"] = [str(identifiers.key(it.app_id, name)) for name in proofs]
     row["digest"] = str(_digest(it))
     return row
 

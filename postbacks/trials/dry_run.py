@@ -27,7 +27,7 @@ from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.models import Event, RuleDevice, SkipReason
 from postbacks.models.stored import StoredEvent, load_events
-from postbacks.standings import standing_of
+from postbacks.values.install_context import standing_of
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from postbacks.models import (
     UndecidedEvent,
 )
 from postbacks.models.stored import StoredEvent, load_events
-from postbacks.standings import standing_of
+from postbacks.values.install_context import standing_of
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,6 @@ from postbacks.delivery.claiming import Claim
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.success import parse_success
-from postbacks.ids import uuid7
 from postbacks.limits import limiter
 from postbacks.models import (
     AttemptKind,
@@ -40,7 +39,8 @@ from postbacks.models import (
     Postback,
     PostbackStatus,
 )
-from postbacks.outgoing import Owed, Prepared
+from postbacks.values.outgoing_request import Owed, Prepared
+from postbacks.values.uuid7 import uuid7
 
 _REMEMBERED = timedelta(days=30)  # how far back a delivery counts as proof
 _NO_CONSENT = (

@@ -8,8 +8,9 @@ from django.test import Client
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, recognition, roles
+from postbacks import pipeline, roles
 from postbacks.models import Attribution, Install, InstallKey, Postback, PostbackStatus
+from postbacks.values import identifiers
 from tests import make
 from tests.admin.pages import sign_in
 from tests.api.calling import owner_of
@@ -171,7 +172,7 @@ def test_an_install_is_found_by_any_of_its_ids(browser: Client, link: TrackingLi
     gaid = "38400000-8cf0-11bd-b23e-10b96e40000d"
     with as_role(roles.WORKER), tenant(link.organization_id):
         app_id = link.campaign.app_id
-        key = recognition.key(app_id, f"advertising:{gaid}")
+        key = identifiers.key(app_id, f"advertising:{gaid}")
         InstallKey.objects.create(app_id=app_id, key=key, install=install, lasting=True)
 
     found = [

@@ -12,8 +12,8 @@ from django.test import Client
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks import roles
-from postbacks.ids import uuid7
 from postbacks.models import CallbackRule, DeliveryAttempt, Event, Postback
+from postbacks.values.uuid7 import uuid7
 from tests import database, make
 
 PROBLEM = "application/problem+json"

@@ -10,11 +10,12 @@ from apps_registry.crypto import encryption
 from apps_registry.key_rotation import rotate
 from apps_registry.models import AuditEntry, SdkKey, TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, recognition, roles, tombstones
+from postbacks import pipeline, roles, tombstones
 from postbacks.erasure.work import work
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.limits.rates import Rate
 from postbacks.models import ErasureRequest, Event, Touchpoint
+from postbacks.values import identifiers
 from tests import make
 from tests.api.calling import PROBLEM, Program
 from tests.database import as_role
@@ -217,7 +218,7 @@ def test_touchpoints_of_a_forgotten_device_are_not_kept() -> None:
     Program(made.sdk_key).post("forget-device", {"gaid": GAID})
     with tenant(made.organization.pk):
         link = make.make_link(make.make_campaign(made.app, make.make_partner()))
-        hashed = recognition.hashes_of_ids({"gaid": GAID})
+        hashed = identifiers.hashes_of_ids({"gaid": GAID})
         names = [f"advertising:{GAID}", *hashed, "advertising:somebody-else"]
 
         recorded = record_touchpoints([_click(made, link, name) for name in names])

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from postbacks import recognition
-from postbacks.attribution import play_referrer
 from postbacks.attribution.evidence import InstallEvidence, Settings, SettingsLadder, Touch
+from postbacks.values import identifiers, play_referrer
 
 _FOLDER = Path(__file__).parent / "scenarios"
 ADDRESSES = {"home": "203.0.113.7", "office": "198.51.100.9"}
@@ -147,16 +146,16 @@ def _touch(
 
 
 def _names(row: Mapping[str, Any]) -> Iterator[str]:
-    yield from recognition.names_of_ids(ids_of(row))
+    yield from identifiers.names_of_ids(ids_of(row))
     for kind in ("sha1", "md5"):
         if kind in row:
             yield f"{kind}:{hash_of(row, kind)}"
     if "click_id" in row:
-        yield recognition.name("click_id", row["click_id"])
+        yield identifiers.name("click_id", row["click_id"])
     if "own" in row:
-        yield recognition.name("install_id", row["own"])
+        yield identifiers.name("install_id", row["own"])
     if "address" in row:
-        yield recognition.address_name(ADDRESSES[row["address"]]) or ""
+        yield identifiers.address_name(ADDRESSES[row["address"]]) or ""
 
 
 def evidence(scenario: Scenario) -> InstallEvidence:
@@ -169,12 +168,12 @@ def evidence(scenario: Scenario) -> InstallEvidence:
         text = f"postbacks_click={labels[text.removeprefix('click of ')].id}"
     referrer = play_referrer.parse(text)
     from_referrer = frozenset(play_referrer.names(referrer))
-    names = {*recognition.names_of_ids(ids), *recognition.hashes_of_ids(ids), *from_referrer}
+    names = {*identifiers.names_of_ids(ids), *identifiers.hashes_of_ids(ids), *from_referrer}
     if "address" in row:
-        names.add(recognition.address_name(ADDRESSES[row["address"]]) or "")
+        names.add(identifiers.address_name(ADDRESSES[row["address"]]) or "")
     if "click_id" in row:
-        names.add(recognition.name("click_id", row["click_id"]))
-    malformed = any(recognition.is_malformed(kind, value) for kind, value in ids.items())
+        names.add(identifiers.name("click_id", row["click_id"]))
+    malformed = any(identifiers.is_malformed(kind, value) for kind, value in ids.items())
     return InstallEvidence(
         installed_at=INSTALLED,
         device="device-1",

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 from pytest_django import Settings
 
-from postbacks.anonymous import is_anonymous
+from postbacks.values.anonymous_networks import is_anonymous
 
 _NETWORKS = ("10.0.0.0/8", "10.1.0.0/16", "192.0.2.7/32", "2001:db8::/32")
 

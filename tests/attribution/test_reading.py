@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 from pytest_django import Settings
 
-from postbacks.attribution import play_referrer
 from postbacks.attribution.evidence import InstallEvidence
 from postbacks.attribution.install_evidence import read_install
-from postbacks.attribution.moments import moment
 from postbacks.models.stored import StoredApp, StoredEvent
+from postbacks.values import play_referrer
+from postbacks.values.timestamps import moment
 
 MOMENT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 OWN = UUID("0198c1f0-5b7e-7c3a-9d40-2f6a1c8e7b55")

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from postbacks import recognition, roles, statements
+from postbacks import roles, statements
 from postbacks.attribution.candidates import Search, find_candidates
+from postbacks.values import identifiers
 from tests import database
 from tests.bench import touches
 from tests.bench.children import BenchError
@@ -79,7 +80,7 @@ def measure(stage: Stage, plan: Plan) -> Row:
 
 def _search(account: Account, idfa: str, now: datetime) -> Search:
     ids = {"idfa": idfa, "idfv": idfa, "install_id": f"device-{idfa}"}
-    names = {*recognition.names_of_ids(ids), *recognition.hashes_of_ids(ids)}
+    names = {*identifiers.names_of_ids(ids), *identifiers.hashes_of_ids(ids)}
     return Search(account.organization.pk, account.app.pk, frozenset(names), now)
 
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from apps_registry.models import Campaign, Partner, TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import recognition
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from postbacks.values import identifiers
 from tests.bench.product import Account
 
 _AT_ONCE = 500
@@ -34,7 +34,7 @@ def click(account: Account, link: TrackingLink, idfas: Iterable[str], *, at: dat
             kind="click",
             source="link",
             occurred_at=at - _LEAST_AGO - timedelta(seconds=number % 3600),
-            names=frozenset(recognition.names_of_ids({"idfa": idfa})),
+            names=frozenset(identifiers.names_of_ids({"idfa": idfa})),
             click_id=f"c-{number}",
             params={"sub1": "spring", "creative": "video_15s"},
         )

@@ -26,7 +26,7 @@ from postbacks.callbacks.macros import (
 )
 from postbacks.callbacks.macros.catalogue import ENDINGS
 from postbacks.callbacks.values import macro_values
-from postbacks.outgoing import OutgoingRequest
+from postbacks.values.outgoing_request import OutgoingRequest
 
 RATES = DayRates({"EUR": Decimal("1.10"), "JPY": Decimal("0.0065")})
 

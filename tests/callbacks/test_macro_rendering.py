@@ -14,7 +14,7 @@ from postbacks.callbacks.macros import (
     Value,
     compile_request,
 )
-from postbacks.outgoing import Rendering
+from postbacks.values.outgoing_request import Rendering
 
 HOST = "https://ads.example.com"
 

@@ -13,7 +13,7 @@ from postbacks.callbacks.currency.conversion import DayRates
 from postbacks.callbacks.facts import Facts, sample_facts
 from postbacks.callbacks.macros import BodyType, MissingValues, RequestTemplate, compile_request
 from postbacks.callbacks.values import macro_values
-from postbacks.outgoing import OutgoingRequest
+from postbacks.values.outgoing_request import OutgoingRequest
 
 TABLE = Path(__file__).with_name("renderings.toml")
 RATES = DayRates({"EUR": Decimal("1.10"), "JPY": Decimal("0.0065"), "KWD": Decimal("3.25")})

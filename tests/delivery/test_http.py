@@ -25,7 +25,7 @@ from postbacks.delivery.http.response import (
     seconds_to_wait,
 )
 from postbacks.delivery.http.sender import Failure, Reply, Sender
-from postbacks.outgoing import OutgoingRequest
+from postbacks.values.outgoing_request import OutgoingRequest
 from tests.delivery.partner_server import Partners
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

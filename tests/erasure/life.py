@@ -10,7 +10,7 @@ from psycopg import sql
 
 from apps_registry.models import App, TrackingLink
 from apps_registry.tenancy import TenantModel, tenant
-from postbacks import recognition, roles
+from postbacks import roles
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.models import (
     AdServicesClaim,
@@ -34,6 +34,7 @@ from postbacks.models import (
     UndecidedEvent,
     UnsettledInstall,
 )
+from postbacks.values import identifiers
 from tests import make
 from tests.database import as_role
 
@@ -159,8 +160,8 @@ def counts(scene: Scene) -> dict[str, int]:
 
 
 def _see_ads(scene: Scene, person: Person) -> list[Touchpoint]:
-    hashed = next(recognition.hashes_of_ids({"gaid": person.gaid}))
-    advertising = recognition.name("advertising", person.gaid)
+    hashed = next(identifiers.hashes_of_ids({"gaid": person.gaid}))
+    advertising = identifiers.name("advertising", person.gaid)
     for names in ({advertising}, {hashed}, {"click_id:network-click"}):
         record_touchpoints(
             [
@@ -192,8 +193,8 @@ def _install(scene: Scene, person: Person, touch: object) -> Install:
             candidates=[{"touchpoint": str(touch), "reason": "won"}],
             rejections=[{"touchpoint": str(touch), "reason": "too_many_engagements"}],
         )  # fmt: skip
-    for name in recognition.names_of_ids(person.ids):
-        key = recognition.key(scene.app.pk, name)
+    for name in identifiers.names_of_ids(person.ids):
+        key = identifiers.key(scene.app.pk, name)
         InstallKey.objects.create(app=scene.app, key=key, install=install, lasting=True)
     UnsettledInstall.objects.create(install=install, due_at=now, final_at=now)
     AdServicesClaim.objects.create(install=install, due_at=now, ends_at=now)

@@ -8,9 +8,10 @@ from django.db import connection
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import recognition, roles
+from postbacks import roles
 from postbacks.intake.touchpoints import NewTouchpoint, Recorded, record_touchpoints
 from postbacks.models import Install, InstallKey, Touchpoint, TouchpointKey, UnsettledInstall
+from postbacks.values import identifiers
 from tests import make
 from tests.database import as_role
 
@@ -28,7 +29,7 @@ def test_a_click_is_found_by_each_of_its_names() -> None:
         keys = set(TouchpointKey.objects.filter(touchpoint=touch).values_list("key", flat=True))
     expected = {*names, f"touch:{recorded.id}"}
     assert set(touch.names) == expected
-    assert keys == {recognition.key(touch.app_id, name) for name in expected}
+    assert keys == {identifiers.key(touch.app_id, name) for name in expected}
 
 
 def test_the_same_click_of_a_network_counts_once() -> None:
@@ -116,7 +117,7 @@ def _unsettled_install(link: TrackingLink, name: str, *, lasting: bool) -> datet
             app=link.campaign.app, device="d", installed_at=datetime.now(UTC), event_ref=1,
             event_received_at=datetime.now(UTC),
         )  # fmt: skip
-        key = recognition.key(link.campaign.app_id, name)
+        key = identifiers.key(link.campaign.app_id, name)
         InstallKey.objects.create(app=link.campaign.app, key=key, install=install, lasting=lasting)
         UnsettledInstall.objects.create(install=install, due_at=later, final_at=later)
     return later

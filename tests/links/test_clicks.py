@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 
 from apps_registry.models import App, Campaign, Organization, Partner, TrackingLink
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks import recognition
 from postbacks.limits.rates import Rate
+from postbacks.values import identifiers
 from tests.links.opening import IPHONE, PHONE, advertise, referrer_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,7 +52,7 @@ def test_a_click_remembers_the_device() -> None:
         "android", "14", "SM-G991B", "de-DE",
     )  # fmt: skip
     assert touch.ip_address == "127.0.0.1"
-    assert recognition.address_name("127.0.0.1") in touch.names
+    assert identifiers.address_name("127.0.0.1") in touch.names
     assert touch.user_agent == PHONE
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 from django.conf import LazySettings
 
-from postbacks import recognition
+from postbacks.values import identifiers
 from tests.links.opening import PHONE, advertise
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,7 +41,7 @@ def test_an_address_of_the_server_is_not_the_devices() -> None:
 
     touch = ad.touchpoint()
     assert (touch.ip_address, touch.user_agent, touch.os_name) == ("", "", "")
-    assert all(recognition.kind_of(name) != "ip" for name in touch.names)
+    assert all(identifiers.kind_of(name) != "ip" for name in touch.names)
 
 
 def test_a_repeated_click_is_answered_with_the_first_id() -> None:

@@ -13,8 +13,8 @@ from apps_registry.models.referrer_keys import set_referrer_key
 from apps_registry.tenancy import tenant
 from postbacks import pipeline, roles
 from postbacks.attribution.meta_referrer import opened, sealed_in
-from postbacks.attribution.play_referrer import parse
 from postbacks.models import Install
+from postbacks.values.play_referrer import parse
 from tests import make
 from tests.api.calling import owner_of
 from tests.database import as_role

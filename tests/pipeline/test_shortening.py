@@ -7,8 +7,9 @@ from django.db import connection
 from pytest_django import Settings
 
 from apps_registry.tenancy import tenant
-from postbacks import recognition, roles, shortening
+from postbacks import roles, shortening
 from postbacks.models import Event, Touchpoint, TouchpointKey
+from postbacks.values import identifiers
 from tests.database import as_role
 from tests.events import event, record
 from tests.make import Tenant, make_tenant
@@ -33,7 +34,7 @@ def test_an_address_is_shortened_once_nobody_is_matched_by_it() -> None:
         assert touch.params == {"sub1": "spring"}
         assert touch.names == ["advertising:a-b", f"touch:{touch.public_id}"]
         assert set(TouchpointKey.objects.values_list("key", flat=True)) == {
-            recognition.key(link.campaign.app_id, name) for name in touch.names
+            identifiers.key(link.campaign.app_id, name) for name in touch.names
         }
 
 

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 from postbacks.callbacks.macros.value import EXACT, trimmed
-from postbacks.callbacks.minor_units import minor_digits
+from postbacks.values.currencies import minor_digits
 
 OLDEST: Final = timedelta(days=7)
 USD: Final = "USD"

@@ -13,7 +13,7 @@ from typing import Final
 from postbacks.callbacks.macros.headers import check_name
 from postbacks.callbacks.macros.problems import Problem, Problems, RenderError, nearest
 from postbacks.callbacks.macros.value import MASK
-from postbacks.outgoing import OutgoingRequest
+from postbacks.values.outgoing_request import OutgoingRequest
 
 ALGORITHMS: Final = ("sha256", "sha1", "md5")
 ENCODINGS: Final = ("hex", "base64")

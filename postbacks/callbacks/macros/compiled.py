@@ -12,7 +12,7 @@ from postbacks.callbacks.macros.headers import CompiledHeaders
 from postbacks.callbacks.macros.problems import RenderError
 from postbacks.callbacks.macros.url import CompiledUrl
 from postbacks.callbacks.macros.value import MASK, Rates, Scope, Value, present
-from postbacks.outgoing import OutgoingRequest, Rendering
+from postbacks.values.outgoing_request import OutgoingRequest, Rendering
 
 LONGEST_BODY: Final = 1_048_576
 

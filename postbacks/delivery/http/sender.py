@@ -24,7 +24,7 @@ from postbacks.delivery.http.response import Failure, Reply, Undelivered
 from postbacks.delivery.http.sockets import CURRENT, Exchange
 from postbacks.delivery.reading import TROUBLE, failed, failure_of, read
 from postbacks.delivery.wire import checked_origin
-from postbacks.outgoing import OutgoingRequest
+from postbacks.values.outgoing_request import OutgoingRequest
 
 __all__ = ["Failure", "Reply", "Sender"]
 

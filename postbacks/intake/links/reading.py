@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import unquote_plus
 
-from postbacks import recognition
 from postbacks.intake.links import vocabulary
+from postbacks.values import identifiers
 
 MOST_PARAMETERS: Final = 100
 LONGEST_QUERY: Final = 8_192
@@ -108,13 +108,13 @@ def clean(text: str) -> str:
 
 def _names(read: LinkParameters) -> Iterator[str]:
     if click_id := read.known.get("click_id"):
-        yield recognition.name(recognition.CLICK_ID, click_id)
+        yield identifiers.name(identifiers.CLICK_ID, click_id)
     ids = {kind: read.known[kind] for kind in vocabulary.ID_KINDS if kind in read.known}
-    yield from recognition.names_of_ids({kind: _dashed(value) for kind, value in ids.items()})
+    yield from identifiers.names_of_ids({kind: _dashed(value) for kind, value in ids.items()})
     hashed = [value for _, value in vocabulary.hashes(read.raw)]
     # Networks put a hash where the id belongs, too.
     for value in (*ids.values(), *hashed):
-        if (name := recognition.hash_name(value)) and not recognition.is_no_id(value):
+        if (name := identifiers.hash_name(value)) and not identifiers.is_no_id(value):
             yield name
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from apps_registry.models.partners import ClickSigning
-from postbacks import recognition
-from postbacks.anonymous import is_anonymous
 from postbacks.intake.countries import country_of
 from postbacks.intake.links import signatures
 from postbacks.intake.links.destinations import Places, deep_link
@@ -15,6 +13,8 @@ from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.reading import LinkParameters, clean, read_moment
 from postbacks.intake.touchpoints import NewTouchpoint, Recorded, record_touchpoints
 from postbacks.models import TouchpointSource
+from postbacks.values import identifiers
+from postbacks.values.anonymous_networks import is_anonymous
 
 FUTURE = timedelta(minutes=5)
 OLDEST = timedelta(days=30)
@@ -73,7 +73,7 @@ def record_report(
     """
     address, agent = parameters.get("ip_address"), parameters.get("user_agent")
     told = parameters.get("click_time")
-    has_id = any(recognition.kind_of(n) != recognition.CLICK_ID for n in parameters.names())
+    has_id = any(identifiers.kind_of(n) != identifiers.CLICK_ID for n in parameters.names())
     if not (has_id or told or (address and agent)):
         raise TouchpointRefusedError(
             "A server must say whose touchpoint it is: send a device id such as gaid or idfa, or "
@@ -120,7 +120,7 @@ def new_touchpoint(
     agent = clean(visitor.user_agent)[:MAX_USER_AGENT]
     device = read_device(agent, visitor.accept_language)
     address = _address(visitor.address)
-    by_address = recognition.address_name(address)
+    by_address = identifiers.address_name(address)
     return NewTouchpoint(
         organization_id=link.organization_id,
         app_id=link.app_id,

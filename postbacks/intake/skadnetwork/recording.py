@@ -14,12 +14,12 @@ from django.db import IntegrityError, transaction
 from apps_registry.models import App, Campaign, ConversionMeaning, Partner
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks import statements
-from postbacks.ids import uuid7
 from postbacks.intake.skadnetwork import announcing, unclaimed
 from postbacks.intake.skadnetwork.copies import Copy
 from postbacks.intake.skadnetwork.meaning import Line, Meaning, meaning_of
 from postbacks.intake.skadnetwork.reading import read_body, read_copy
 from postbacks.models import SkanPostback
+from postbacks.values.uuid7 import uuid7
 
 _OWNER = "SELECT organization_id, app_id FROM find_store_owner(%(number)s)"
 _ENDINGS = (".skadnetwork", ".adattributionkit")

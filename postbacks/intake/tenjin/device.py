@@ -12,7 +12,7 @@ from postbacks.intake.tenjin.names import (
     TRACKING_STATUS,
 )
 from postbacks.intake.tenjin.numbers import number
-from postbacks.recognition import is_no_id
+from postbacks.values.identifiers import is_no_id
 
 Fields = dict[str, object]
 

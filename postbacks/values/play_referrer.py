@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, unquote
 from uuid import UUID
 
-from postbacks.recognition import CLICK_ID, TOUCH, is_placeholder, name
+from postbacks.values.identifiers import CLICK_ID, TOUCH, is_placeholder, name
 
 OWN_CLICK = "postbacks_click"  # our own id of a click, put there by our redirect
 _MOST_PARAMETERS = 100
