@@ -26,7 +26,7 @@ import psutil
 import psycopg
 
 from postbacks import roles
-from postbacks.processes import die_with_parent
+from postbacks.infrastructure.processes import die_with_parent
 
 LOGIN = "postbacks_login"
 DATABASE = "postbacks"

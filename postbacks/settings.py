@@ -9,10 +9,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from redis import Redis
 
-from postbacks import environment, roles, theme_settings
+from postbacks import roles
 from postbacks.delivery.http.destinations import parse_networks
 from postbacks.embedded import EmbeddedServer
-from postbacks.limits.patience import REDIS_PATIENCE
+from postbacks.infrastructure import environment, unfold
+from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
 from postbacks.limits.rates import Rate, parse_rate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -90,13 +91,16 @@ def _redis(url: str) -> str:
 REDIS_URL = environment.parsed("REDIS_URL", _redis, default="")
 CACHES: dict[str, dict[str, object]] = {
     "default": {
-        "BACKEND": "postbacks.limits.caches.PatientRedisCache",
+        "BACKEND": "postbacks.infrastructure.caches.PatientRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "postbacks:cache",
-        "OPTIONS": {"serializer": "postbacks.limits.caches.JsonSerializer", **REDIS_PATIENCE},
+        "OPTIONS": {
+            "serializer": "postbacks.infrastructure.caches.JsonSerializer",
+            **REDIS_PATIENCE,
+        },
     }
     if REDIS_URL
-    else {"BACKEND": "postbacks.limits.caches.PostgresCache"},
+    else {"BACKEND": "postbacks.infrastructure.caches.PostgresCache"},
     # Where django-q2 notes its statistics, which nobody reads: the heartbeats are rows of ours.
     "queue": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
 }
@@ -251,7 +255,7 @@ TEMPLATES = [
     }
 ]
 
-UNFOLD = theme_settings.UNFOLD
+UNFOLD = unfold.UNFOLD
 
 AUTH_USER_MODEL = "apps_registry.User"
 AUTH_PASSWORD_VALIDATORS = [

@@ -21,8 +21,8 @@ from django.db import InterfaceError, OperationalError, connection
 from redis import RedisError
 
 from postbacks import database, tasks
+from postbacks.infrastructure.processes import die_with_parent
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
-from postbacks.processes import die_with_parent
 
 logger = logging.getLogger(__name__)
 

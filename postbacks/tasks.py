@@ -25,10 +25,11 @@ from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.pump import Pump
 from postbacks.erasure import work
+from postbacks.infrastructure import caches
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
 from postbacks.intake.undecided import bring_back
-from postbacks.limits import caches, stores
+from postbacks.limits import stores
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 
 _BRING_BACK_SECONDS = 5.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from postbacks.processes import die_with_parent
+from postbacks.infrastructure.processes import die_with_parent
 
 _GRACE_SECONDS = 25.0
 

@@ -18,9 +18,9 @@ from apps_registry.models import (
 )
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import environment
 from postbacks.demo.declaring import LINK_NAME, declare
 from postbacks.demo.networks import DemoApp
+from postbacks.infrastructure import environment
 
 NAME = "Gem Harbor Studios"
 EMPTY_NAME = "Blank Canvas Games"  # where nothing is set up yet, to see how somebody begins

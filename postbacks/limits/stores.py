@@ -6,8 +6,8 @@ import redis
 from django.db import Error as DatabaseError
 
 from postbacks import statements
+from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
 from postbacks.limits.counting import StoreAwayError
-from postbacks.limits.patience import REDIS_PATIENCE
 
 _ADD = """
 WITH counted AS (

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from postbacks.processes import die_with_parent
+from postbacks.infrastructure.processes import die_with_parent
 
 ROOT = Path(__file__).parents[2]
 _GRACE_SECONDS = 20.0

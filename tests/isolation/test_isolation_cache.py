@@ -7,7 +7,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.test import Client
 from pytest_django import Settings
 
-from postbacks.limits.caches import PostgresCache
+from postbacks.infrastructure.caches import PostgresCache
 from tests.accounts.people import sign_in_by_form
 from tests.browser.admin_pages import address, admin_routes
 from tests.isolation.account_calls import account_calls

@@ -13,13 +13,13 @@ from django.core.cache.backends.base import BaseCache
 from django.db import connection
 from django.utils import timezone
 
-from postbacks.limits.caches import (
+from postbacks.infrastructure.caches import (
     JsonSerializer,
     PatientRedisCache,
     PostgresCache,
     forget_old_entries,
 )
-from postbacks.limits.patience import REDIS_PATIENCE
+from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
 from postbacks.models import CacheEntry
 from tests.redis_server import RedisServer, needs_redis
 

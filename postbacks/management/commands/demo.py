@@ -9,11 +9,11 @@ from pathlib import Path
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-from postbacks import environment
 from postbacks.demo import run
 from postbacks.demo.children import DemoError, stop_on_signals
 from postbacks.demo.traffic import DEFAULT_DEVICES
 from postbacks.embedded import EmbeddedServerError
+from postbacks.infrastructure import environment
 from postbacks.management.base import RecordedCommand
 
 _PREPARED = "POSTBACKS_DEMO"

@@ -6,9 +6,9 @@ import time
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from postbacks import environment
 from postbacks.demo.children import Children, DemoError, require_free, stop_on_signals
 from postbacks.embedded import EmbeddedServer, EmbeddedServerError
+from postbacks.infrastructure import environment
 
 
 class Command(BaseCommand):

@@ -4,7 +4,8 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from postbacks import environment, roles
+from postbacks import roles
+from postbacks.infrastructure import environment
 
 
 class Command(BaseCommand):
