@@ -19,13 +19,14 @@ class PostbacksConfig(AppConfig):
         from allauth.account.signals import user_logged_in  # models exist only now
         from allauth.mfa.signals import authenticator_added, authenticator_removed
 
-        from postbacks import database, visits
+        from postbacks import visits
         from postbacks.accounts import entries
         from postbacks.checks import (
             check_database_roles,
             check_partner_templates,
             check_times_nest,
         )
+        from postbacks.infrastructure.database import partitions
 
         checks.register(check_times_nest)
         checks.register(check_partner_templates)
@@ -35,7 +36,7 @@ class PostbacksConfig(AppConfig):
         user_logged_in.connect(entries.note_sign_in)
         authenticator_added.connect(entries.note_factor_added)
         authenticator_removed.connect(entries.note_factor_removed)
-        post_migrate.connect(database.finish_migration, sender=self)
+        post_migrate.connect(partitions.finish_migration, sender=self)
 
 
 class PostbacksAdminConfig(admin_apps.AdminConfig):

@@ -9,13 +9,13 @@ from django.core.checks import CheckMessage, Error
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from postbacks import roles
 from postbacks.callbacks.partner_templates import (
     TemplateFileError,
     all_templates,
     unavailable_partners,
 )
 from postbacks.delivery.success import parse_success
+from postbacks.infrastructure.database import roles
 
 
 def check_times_nest(app_configs: Sequence[AppConfig] | None, **_: object) -> list[CheckMessage]:

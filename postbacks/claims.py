@@ -13,10 +13,10 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from postbacks import statements
 from postbacks.attribution.adservices import TOKEN_LIVES, AskAgain, Claim, read_answer
 from postbacks.attribution.known_installs import KnownInstall
 from postbacks.delivery.http.sender import Sender
+from postbacks.infrastructure.database import prepared
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointSource
 from postbacks.models.stored import StoredEvent, load_events
@@ -92,7 +92,7 @@ def await_claims(credited: Sequence[tuple[StoredEvent, KnownInstall | None]]) ->
     ]
     if new:
         organizations, installs = zip(*new, strict=True)
-        statements.run(
+        prepared.run(
             _AWAIT,
             {
                 "organizations": list(organizations),
@@ -105,14 +105,14 @@ def await_claims(credited: Sequence[tuple[StoredEvent, KnownInstall | None]]) ->
 
 def is_any_due() -> bool:
     """Tell whether there is something to ask Apple."""
-    ((due,),) = statements.run(_IS_ANY_DUE, {})
+    ((due,),) = prepared.run(_IS_ANY_DUE, {})
     return bool(due)
 
 
 def ask_about_one(sender: Sender, url: str) -> bool:
     """Ask Apple about the install that has been due longest; False if none is."""
     with transaction.atomic():
-        taken = statements.run(_TAKE, {"lease": LEASE_SECONDS, "partner": PARTNER})
+        taken = prepared.run(_TAKE, {"lease": LEASE_SECONDS, "partner": PARTNER})
         if not taken:
             return False
         asked = _Asked(*taken[0])
@@ -128,7 +128,7 @@ def ask_about_one(sender: Sender, url: str) -> bool:
     status = reply.status_code if reply.error is None else None
     found = read_answer(status, reply.body, tries=asked.tries)
     if isinstance(found, AskAgain):
-        statements.run(_PUT_OFF, {"install": asked.install_id, "wait": found.wait})
+        prepared.run(_PUT_OFF, {"install": asked.install_id, "wait": found.wait})
     else:
         claim = found if isinstance(found, Claim) else None
         _finish(asked, events[0], claim)
@@ -138,7 +138,7 @@ def ask_about_one(sender: Sender, url: str) -> bool:
 def _finish(asked: _Asked, event: StoredEvent | None = None, claim: Claim | None = None) -> None:
     with transaction.atomic():
         # Gone is what was forgotten meanwhile: then Apple's answer is nobody's any more.
-        is_ours = bool(statements.run(_FINISH, {"install": asked.install_id}))
+        is_ours = bool(prepared.run(_FINISH, {"install": asked.install_id}))
         if is_ours and event is not None and claim is not None and asked.partner_id is not None:
             record_touchpoints([_touchpoint(asked, asked.partner_id, event, claim)])
 

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.referrer_keys import open_referrer_key
-from postbacks import statements
 from postbacks.attribution.meta_referrer import CONTENT, Sealed, opened, sealed_in
+from postbacks.infrastructure.database import prepared
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointKind, TouchpointSource
 from postbacks.models.stored import StoredEvent
@@ -61,7 +61,7 @@ def _keys(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, str, in
     wanted = {
         "organizations": list(organizations), "apps": list(apps), "partners": list(PARTNERS)
     }  # fmt: skip
-    for organization_id, app_id, sealed, partner_id in statements.run(_KEYS, wanted):
+    for organization_id, app_id, sealed, partner_id in prepared.run(_KEYS, wanted):
         try:
             key = open_referrer_key(organization_id, app_id, sealed)
         except SecretUnreadableError as error:

@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from redis import Redis
 
-from postbacks import roles
 from postbacks.delivery.http.destinations import parse_networks
-from postbacks.embedded import EmbeddedServer
 from postbacks.infrastructure import environment, unfold
+from postbacks.infrastructure.database import roles
+from postbacks.infrastructure.database.embedded import EmbeddedServer
 from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
 from postbacks.limits.rates import Rate, parse_rate
 

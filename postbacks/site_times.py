@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from django.db import transaction
 
-from postbacks import statements
 from postbacks.attribution.outliers import BOUNDS, LEAST_INSTALLS, is_outlier
+from postbacks.infrastructure.database import prepared
 from postbacks.models import Tidying
 
 SPAN = timedelta(days=7)
@@ -71,7 +71,7 @@ def _times(until: datetime) -> dict[Site, tuple[int, ...]]:
     values = {"bounds": bounds, "since": until - SPAN, "until": until, "least": LEAST_INSTALLS}
     return {
         (organization, app, partner, site): tuple(times)
-        for organization, app, partner, site, times in statements.run(_COUNT, values)
+        for organization, app, partner, site, times in prepared.run(_COUNT, values)
     }
 
 
@@ -79,4 +79,4 @@ def _keep(found: dict[Site, tuple[int, ...]], night: datetime) -> None:
     names = ("organization_id", "app_id", "partner_id", "site_id")
     rows = [{**dict(zip(names, site, strict=True)), "times": it} for site, it in found.items()]
     if rows:
-        statements.run(_KEEP, {"rows": msgspec.json.encode(rows).decode(), "day": night.date()})
+        prepared.run(_KEEP, {"rows": msgspec.json.encode(rows).decode(), "day": night.date()})

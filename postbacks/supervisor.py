@@ -20,7 +20,8 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from redis import RedisError
 
-from postbacks import database, tasks
+from postbacks import tasks
+from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.processes import die_with_parent
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 
@@ -53,7 +54,7 @@ class Supervisor:
         """Start the cluster and look after it; return once it has stopped."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        database.ensure_partitions()
+        partitions.ensure_partitions()
         WorkerHeartbeat.forget(older_than=_FORGET_SECONDS)
         while not self._stopping:
             try:

@@ -18,7 +18,7 @@ from django_q.tasks import async_task
 from apps_registry.audit.actors import SYSTEM, acting
 from apps_registry.tenancy import tenant
 from postbacks import claims as asking
-from postbacks import database, pipeline, retention, shortening, site_times
+from postbacks import pipeline, retention, shortening, site_times
 from postbacks.callbacks import rendering
 from postbacks.delivery import suspension_notices
 from postbacks.delivery.http.destinations import Destinations
@@ -26,6 +26,7 @@ from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.pump import Pump
 from postbacks.erasure import work
 from postbacks.infrastructure import caches
+from postbacks.infrastructure.database import partitions
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
 from postbacks.intake.undecided import bring_back
@@ -73,14 +74,14 @@ def housekeeping() -> None:
 
     What there is too much of for one time is gone on with the next time.
     """
-    database.ensure_partitions()
+    partitions.ensure_partitions()
     retention.drop_old_days()
     site_times.look_for_outliers()
     until = time.monotonic() + _TIDY_SECONDS
     for forget in (
         retention.forget_old_touchpoint_keys,
         retention.forget_old_repeats,
-        database.forget_old_event_keys,
+        partitions.forget_old_event_keys,
         stores.forget_old_counts,
         caches.forget_old_entries,
         forget_old_copies,

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from apps_registry.crypto import encryption
 from apps_registry.tenancy import current_organization
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.models import ErasureTombstone, TombstoneKey
 from postbacks.models.erasures import tombstone_key_place
 from postbacks.values import identifiers
@@ -62,7 +62,7 @@ def forgotten(organization_id: int, app_id: int, names: Iterable[str]) -> set[st
     if key is None:
         return set()
     by_digest = {digest(key, app_id, name): name for name in wanted}
-    rows = statements.run(
+    rows = prepared.run(
         _FIND, {"organization": organization_id, "app": app_id, "digests": list(by_digest)}
     )
     return {by_digest[found] for (found,) in rows}
@@ -109,7 +109,7 @@ def _names(kind: str, value: str) -> Iterator[str]:
 def _key(organization_id: int, *, remember: bool = True) -> bytes | None:
     if (known := _known_keys.get(organization_id)) is not None:
         return known
-    rows = statements.run(_FIND_KEY, {"organization": organization_id})
+    rows = prepared.run(_FIND_KEY, {"organization": organization_id})
     if not rows:
         return None
     place = tombstone_key_place(organization_id)

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connection
 from psycopg import sql
 
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 
 # Each process of a run that is shared out has a database of its own.
 NAME = f"test_postbacks{os.environ.get('PYTEST_XDIST_WORKER', '')}"

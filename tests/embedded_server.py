@@ -14,7 +14,7 @@ os.environ["REDIS_URL"] = ""  # tests start their own; unset, `.env` would speak
 os.environ["RATE_LIMIT_API"] = os.environ["RATE_LIMIT_UNKNOWN"] = "off"  # the sweep is in a hurry
 os.environ["ALLOW_PRIVATE_DESTINATIONS"] = "127.0.0.0/8"  # the partners of the tests
 
-from postbacks.embedded import EmbeddedServer  # noqa: E402  # reads nothing, but belongs below
+from postbacks.infrastructure.database.embedded import EmbeddedServer  # noqa: E402  # reads nothing, but belongs below
 
 _server: EmbeddedServer | None = None
 

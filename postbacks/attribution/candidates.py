@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from postbacks import statements
 from postbacks.attribution.evidence import Touch
+from postbacks.infrastructure.database import prepared
 from postbacks.models.days import whole_days
 from postbacks.values import identifiers
 
@@ -94,7 +94,7 @@ def find_candidates(searches: Sequence[Search]) -> list[list[Found]]:
         return [[] for _ in searches]
     columns = ("places", "organizations", "apps", "keys", "firsts", "lasts", "mosts")
     lists = map(list, zip(*wanted, strict=True))
-    hits = statements.run(_KEYS, dict(zip(columns, lists, strict=True)))
+    hits = prepared.run(_KEYS, dict(zip(columns, lists, strict=True)))
     known = _load({tuple(hit[1:]) for hit in hits})
     found: list[dict[int, Found]] = [{} for _ in searches]
     for place, id_, *_ in hits:
@@ -120,7 +120,7 @@ def _load(hits: set[tuple[Any, ...]]) -> dict[int, Found]:
         return {}
     ids, moments, kinds, organizations = zip(*hits, strict=True)
     first, last = whole_days(moments)
-    rows = statements.run(
+    rows = prepared.run(
         _TOUCHES,
         {
             "ids": list(ids),

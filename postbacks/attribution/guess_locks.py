@@ -7,8 +7,8 @@ ends with the transaction in which the credit is recorded.
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from postbacks import statements
 from postbacks.attribution import matching
+from postbacks.infrastructure.database import prepared
 
 Holder = tuple[int, str]  # app and device
 
@@ -31,6 +31,6 @@ def holders_of(
     if not touchpoints:
         return {}
     ids = [str(it) for it in touchpoints]
-    statements.run(_LOCK, {"ids": ids})
+    prepared.run(_LOCK, {"ids": ids})
     values = {"organizations": sorted(set(organizations)), "ids": ids, "guess": matching.GUESS}
-    return {id_: (app, device) for id_, app, device in statements.run(_HOLDERS, values)}
+    return {id_: (app, device) for id_, app, device in prepared.run(_HOLDERS, values)}

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.models import InstallKind
 from postbacks.models.stored import StoredEvent
 from postbacks.values import identifiers
@@ -148,7 +148,7 @@ def _by_device(keys: Iterable[DeviceKey]) -> dict[DeviceKey, list[KnownInstall]]
     if not wanted:
         return {}
     found: dict[DeviceKey, list[KnownInstall]] = {}
-    rows = statements.run(_BY_DEVICE, {"wanted": msgspec.json.encode(wanted).decode()})
+    rows = prepared.run(_BY_DEVICE, {"wanted": msgspec.json.encode(wanted).decode()})
     for organization_id, app_id, device, *row in rows:
         found.setdefault((organization_id, app_id, device), []).append(known_install(row))
     return found
@@ -158,7 +158,7 @@ def _by_name(keys: set[NameKey]) -> dict[NameKey, KnownInstall]:
     if not keys:
         return {}
     organizations, apps, names = zip(*keys, strict=True)
-    rows = statements.run(
+    rows = prepared.run(
         _BY_NAME, {"organizations": list(organizations), "apps": list(apps), "keys": list(names)}
     )
     return {(row[0], row[1], row[2]): known_install(row[3:]) for row in rows}

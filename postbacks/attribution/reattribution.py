@@ -12,7 +12,6 @@ from datetime import datetime
 
 import msgspec
 
-from postbacks import statements
 from postbacks.attribution import reasons, reattribution_queue, system_events
 from postbacks.attribution.causes import ORIGINAL, UPGRADE, cause_of_change
 from postbacks.attribution.crediting import Credited, credit
@@ -21,6 +20,7 @@ from postbacks.attribution.openings import Occasion, Opening
 from postbacks.attribution.reattribution_queue import Standing, Unsettled
 from postbacks.attribution.recording import credit_columns
 from postbacks.attribution.settings import load_ladders
+from postbacks.infrastructure.database import prepared
 from postbacks.models import InstallKind
 from postbacks.models.stored import StoredEvent
 from postbacks.models.system_events import add_system_events
@@ -163,14 +163,14 @@ def _change(looks: Iterable[Look]) -> None:
         for it in looks
     ]
     if rows:
-        statements.run(_CHANGE, {"rows": _encoder.encode(rows).decode()})
+        prepared.run(_CHANGE, {"rows": _encoder.encode(rows).decode()})
 
 
 def _note(looks: Iterable[Look]) -> None:
     """Add to the credits that stay what has come for them and lost."""
     rows = [row for it in looks if (row := _news(it))]
     if rows:
-        statements.run(_NOTE, {"rows": _encoder.encode(rows).decode()})
+        prepared.run(_NOTE, {"rows": _encoder.encode(rows).decode()})
 
 
 def _news(it: Look) -> dict[str, object] | None:

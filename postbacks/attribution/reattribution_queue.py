@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from postbacks import statements
 from postbacks.attribution.known_installs import KnownInstall, known_install
+from postbacks.infrastructure.database import prepared
 from postbacks.models.stored import StoredEvent, load_events
 
 _IS_ANY_DUE = "SELECT EXISTS (SELECT FROM unsettled_install WHERE due_at <= now())"
@@ -87,18 +87,18 @@ class Standing:
 
 def is_any_due() -> bool:
     """Tell whether installs are due, of which another worker may be looking at some."""
-    ((is_due,),) = statements.run(_IS_ANY_DUE, {})
+    ((is_due,),) = prepared.run(_IS_ANY_DUE, {})
     return bool(is_due)
 
 
 def take_unsettled(limit: int) -> list[Unsettled]:
     """Take the installs that are longest due, for as long as the caller's transaction."""
-    return [Unsettled(*row) for row in statements.run(_TAKE, {"limit": limit})]
+    return [Unsettled(*row) for row in prepared.run(_TAKE, {"limit": limit})]
 
 
 def take_one(install_id: int) -> list[Unsettled]:
     """Take one install, unless another worker has it."""
-    return [Unsettled(*row) for row in statements.run(_TAKE_ONE, {"install": install_id})]
+    return [Unsettled(*row) for row in prepared.run(_TAKE_ONE, {"install": install_id})]
 
 
 def load_standings(ids: Iterable[int]) -> list[Standing]:
@@ -121,17 +121,17 @@ def close(ids: Iterable[int]) -> None:
 
 def put_off(install_id: int) -> None:
     """Leave an install alone for a while: something about it fails."""
-    statements.run(_PUT_OFF, {"install": install_id})
+    prepared.run(_PUT_OFF, {"install": install_id})
 
 
 def _run(statement: str, ids: Iterable[int]) -> None:
     if these := sorted(ids):
-        statements.run(statement, {"ids": these})
+        prepared.run(statement, {"ids": these})
 
 
 def _rows(ids: Iterable[int | None]) -> list[tuple[Any, ...]]:
     these = sorted(id_ for id_ in set(ids) if id_ is not None)
-    return statements.run(_LOAD, {"ids": these}) if these else []
+    return prepared.run(_LOAD, {"ids": these}) if these else []
 
 
 def _standing(

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks import statements
 from postbacks.attribution.crediting import Credited
+from postbacks.infrastructure.database import prepared
 from postbacks.models.stored import StoredEvent
 from postbacks.values import identifiers
 from postbacks.values.attribution import AttributionFacts, slim
@@ -104,7 +104,7 @@ def record(
         if not ready:  # what they come after is another worker's
             break
         rows = [_row(it, _before(it, ids), last_opens, now) for it in ready]
-        ids.update(statements.run(_RECORD, {"rows": _encoder.encode(rows).decode()}))
+        ids.update(prepared.run(_RECORD, {"rows": _encoder.encode(rows).decode()}))
         waiting = [it for it in waiting if it not in ready]
     return ids
 
@@ -119,7 +119,7 @@ def note_opens(opens: Iterable[tuple[int, UUID, datetime]]) -> None:
     rows = list(opens)
     if rows:
         organizations, installs, moments = map(list, zip(*rows, strict=True))
-        statements.run(
+        prepared.run(
             _NOTE_OPENS,
             {"organizations": organizations, "installs": installs, "moments": moments},
         )

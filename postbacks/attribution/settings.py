@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from postbacks import statements
 from postbacks.attribution.evidence import Settings, SettingsLadder
+from postbacks.infrastructure.database import prepared
 
 AppKey = tuple[int, int]  # organization, app
 
@@ -56,7 +56,7 @@ def load_ladders(apps: Iterable[AppKey]) -> dict[AppKey, SettingsLadder]:
     if not keys:
         return {}
     organizations = sorted({organization_id for organization_id, _ in keys})
-    texts = dict(statements.run(_LOAD, {"organizations": organizations}))
+    texts = dict(prepared.run(_LOAD, {"organizations": organizations}))
     return {
         (organization_id, app_id): _ladder(app_id, texts[organization_id])
         if organization_id in texts

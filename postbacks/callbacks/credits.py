@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.models import EventSource
 from postbacks.models.stored import StoredEvent
 from postbacks.values.attribution import AttributionFacts
@@ -41,7 +41,7 @@ def load_credits(wanted: Iterable[CreditVersion]) -> dict[CreditVersion, KnownCr
     if not pairs:
         return {}
     installs, versions = zip(*pairs, strict=True)
-    rows = statements.run(_LOAD, {"installs": list(installs), "versions": list(versions)})
+    rows = prepared.run(_LOAD, {"installs": list(installs), "versions": list(versions)})
     return {
         (install_id, version): KnownCredit(
             _facts.decode(facts) if facts else NOT_CREDITED, event_ref

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks import statements
 from postbacks.callbacks.credits import NOT_CREDITED
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import every_value, facts_of, lacks_consent, values_for
@@ -17,6 +16,7 @@ from postbacks.callbacks.macros import Rates, TemplateError
 from postbacks.callbacks.rules.compiled import CompiledRule, load_active_rules
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.matching import Occasion, partner_event_name, wants, why_not
+from postbacks.infrastructure.database import prepared
 from postbacks.models import SkipReason
 from postbacks.models.stored import StoredEvent
 from postbacks.values.attribution import AttributionFacts
@@ -240,5 +240,5 @@ def _claim_first_times(decisions: Iterable[Decision]) -> set[tuple[int, str]]:
     ]
     if not rows:
         return set()
-    won = statements.run(_FIRST_TIMES, {"rows": msgspec.json.encode(rows).decode()})
+    won = prepared.run(_FIRST_TIMES, {"rows": msgspec.json.encode(rows).decode()})
     return {(rule_id, device) for rule_id, device in won}

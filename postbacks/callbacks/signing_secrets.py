@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.signing import open_signing_secret
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def load_signing_secrets(organizations: Iterable[int]) -> dict[int, tuple[str, .
     if not wanted:
         return {}
     found: dict[int, tuple[str, ...]] = {}
-    for organization_id, public_id, sealed in statements.run(_LOAD, {"organizations": wanted}):
+    for organization_id, public_id, sealed in prepared.run(_LOAD, {"organizations": wanted}):
         try:
             secret = open_signing_secret(organization_id, public_id, sealed)
         except SecretUnreadableError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.models import PostbackStatus
 from postbacks.models.days import whole_days
 from postbacks.models.stored import StoredEvent
@@ -48,7 +48,7 @@ def told_of(earned: Sequence[tuple[StoredEvent, int]]) -> set[int]:
     if not earned:
         return set()
     partners = {"partners": [partner for _, partner in earned]}
-    rows = statements.run(_OF_PARTNER, {**_named(event for event, _ in earned), **partners})
+    rows = prepared.run(_OF_PARTNER, {**_named(event for event, _ in earned), **partners})
     return {event_id for (event_id,) in rows}
 
 
@@ -56,7 +56,7 @@ def rules_that_told(events: Sequence[StoredEvent]) -> dict[tuple[int, int], bool
     """Return event and rule of each postback there is; False where it was only skipped."""
     if not events:
         return {}
-    rows = statements.run(_RULES, _named(events))
+    rows = prepared.run(_RULES, _named(events))
     return {(event_id, rule_id): is_told for event_id, rule_id, is_told in rows}
 
 

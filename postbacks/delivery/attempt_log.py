@@ -15,8 +15,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import SYSTEM
-from postbacks import statements
 from postbacks.delivery.claiming import Claim
+from postbacks.infrastructure.database import prepared
 from postbacks.models import PostbackStatus
 from postbacks.models.days import whole_days
 
@@ -164,7 +164,7 @@ def _finish(attempts: Sequence[Finished]) -> None:
         return
     first, last = whole_days(attempt.event_received_at for attempt in attempts)
     rows = msgspec.json.encode(attempts).decode()
-    statements.run(_FINISH.format(first=first, last=last), {"rows": rows})
+    prepared.run(_FINISH.format(first=first, last=last), {"rows": rows})
 
 
 def put_back(claims: Sequence[Claim], *, seconds: float, reason: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.models.days import whole_days
 from postbacks.values.outgoing_request import Owed
 
@@ -77,7 +77,7 @@ def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] =
     lanes = list(busy)
     claim_id = uuid.uuid4()
     with transaction.atomic():
-        rows = statements.run(
+        rows = prepared.run(
             _CLAIM,
             {
                 "lease": settings.LEASE_SECONDS,
@@ -115,7 +115,7 @@ def _load(keys: Sequence[tuple[int, datetime]]) -> dict[int, Owed]:
         return {}
     ids, moments = zip(*keys, strict=True)
     first, last = whole_days(moments)
-    rows = statements.run(
+    rows = prepared.run(
         _LOAD, {"ids": list(ids), "moments": list(moments), "first": first, "last": last}
     )
     return {owed.id: owed for owed in (Owed(*row) for row in rows)}

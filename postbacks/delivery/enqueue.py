@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.models import PostbackStatus
 
 
@@ -72,5 +72,5 @@ def owe(postbacks: Sequence[NewPostback]) -> int:
     """Write postbacks and return how many were new: an event decided twice owes nothing twice."""
     if not postbacks:
         return 0
-    ((owed,),) = statements.run(_OWE, {"rows": msgspec.json.encode(postbacks).decode()})
+    ((owed,),) = prepared.run(_OWE, {"rows": msgspec.json.encode(postbacks).decode()})
     return int(owed)

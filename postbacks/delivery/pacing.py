@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
-from postbacks import statements
 from postbacks.delivery.claiming import Claim, Lane, claims_of
+from postbacks.infrastructure.database import prepared
 
 # A worker that wakes late catches up by so much. It bounds what a second can hold above the limit:
 # this share of it, or one request.
@@ -100,7 +100,7 @@ class Due:
 
 def next_due() -> Due:
     """Return when the next postbacks are due, those of rules with limits apart."""
-    ((plain, paced),) = statements.run(_NEXT, {})
+    ((plain, paced),) = prepared.run(_NEXT, {})
     return Due(plain, paced)
 
 
@@ -109,10 +109,10 @@ def claim_paced(limit: int, *, busy: Iterable[Lane] = ()) -> list[Claim]:
     lanes = list(busy)
     claim_id = uuid.uuid4()
     with transaction.atomic():
-        rules = [rule_id for (rule_id,) in statements.run(_LOCK, {})]
+        rules = [rule_id for (rule_id,) in prepared.run(_LOCK, {})]
         if not rules:
             return []
-        rows = statements.run(
+        rows = prepared.run(
             _CLAIM,
             {
                 "rules": rules,

@@ -26,7 +26,7 @@ from postbacks.demo.rules import DEMO_RULES
 from postbacks.demo.sdk import Answer
 from postbacks.demo.services import HOST, Services
 from postbacks.demo.traffic import SimulatedDay
-from postbacks.embedded import EmbeddedServer
+from postbacks.infrastructure.database.embedded import EmbeddedServer
 
 DRIVING_FILE = "demo.json"
 _DRAIN_SECONDS = 600.0

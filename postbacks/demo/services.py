@@ -13,7 +13,7 @@ from postbacks.demo import organization
 from postbacks.demo.children import Children, DemoError
 from postbacks.demo.frauds import ANONYMOUS_NETWORK
 from postbacks.demo.organization import DemoOrganization
-from postbacks.embedded import EmbeddedServer
+from postbacks.infrastructure.database.embedded import EmbeddedServer
 
 HOST = "127.0.0.1"
 _READY_SECONDS = 90.0

@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from django.db.migrations.executor import MigrationExecutor
 from psycopg import sql
 
-from postbacks import database, roles
+from postbacks.infrastructure.database import partitions, roles
 from postbacks.models import DuePostback, WorkerHeartbeat
 from postbacks.models.heartbeats import CLUSTER
 
@@ -66,7 +66,7 @@ def _roles() -> Check:
 
 
 def _partitions() -> Check:
-    days = database.days_ahead()
+    days = partitions.days_ahead()
     return Check(
         ok=days >= MIN_DAYS_AHEAD, detail=f"The logs have partitions for {days} days after today."
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import django
 from django.db import connection
 
-from postbacks import __version__, roles
+from postbacks import __version__
+from postbacks.infrastructure.database import roles
 from postbacks.insights.health import CHECKS, Check, as_role, run
 from postbacks.models import WorkerHeartbeat
 from postbacks.models.heartbeats import CLUSTER

@@ -7,7 +7,7 @@ from typing import Self
 from apps_registry.crypto.keys import hash_key
 from apps_registry.models import SdkKey
 from apps_registry.tenancy import Lifecycle
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 
 _FIND = "SELECT organization_id, id FROM find_sdk_key(%(hash)s)"
 
@@ -60,11 +60,11 @@ class KnownKey:
     @classmethod
     def load(cls, organization_id: int, key_id: int) -> Self:
         """Return a key of the current organization, with which `tenant(…)` was opened."""
-        (row,) = statements.run(_LOAD, {"organization": organization_id, "id": key_id})
+        (row,) = prepared.run(_LOAD, {"organization": organization_id, "id": key_id})
         return cls(*row)
 
 
 def find_key(secret: str) -> tuple[int, int] | None:
     """Return the organization and the id of the key that a secret belongs to, if there is one."""
-    found = statements.run(_FIND, {"hash": hash_key(secret)})
+    found = prepared.run(_FIND, {"hash": hash_key(secret)})
     return found[0][:2] if found else None

@@ -6,7 +6,7 @@ another is still deciding the install would find a device that never opened the 
 
 from collections.abc import Sequence
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.intake.undecided import Undecided
 from postbacks.models.stored import StoredEvent
 
@@ -34,7 +34,7 @@ def put_back_overtaking(
 
     Those wait whose device opened the app by an event that came before them and is not decided yet.
     """
-    rows = statements.run(_BEFORE, {"last": taken[-1].id})
+    rows = prepared.run(_BEFORE, {"last": taken[-1].id})
     first: dict[tuple[int, int, str], int] = {}
     for event_id, organization_id, app_id, device in rows:
         key = (organization_id, app_id, device)
@@ -46,7 +46,7 @@ def put_back_overtaking(
 
 
 def _put_back(events: Sequence[Undecided]) -> None:
-    statements.run(
+    prepared.run(
         _PUT_BACK,
         {
             "ids": [event.id for event in events],

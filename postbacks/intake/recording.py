@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from apps_registry.tenancy import tenant
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.intake.body import read_events
 from postbacks.intake.checking import CheckedEvent, Reporter, check_event
 from postbacks.intake.faults import Fault
@@ -135,7 +135,7 @@ def _first_of_each_id(checked: list[CheckedEvent]) -> list[dict[str, object]]:
 
 def _store(rows: list[dict[str, object]], reporter: Reporter, source: EventSource) -> int:
     with tenant(reporter.organization_id):
-        ((accepted, _notified),) = statements.run(
+        ((accepted, _notified),) = prepared.run(
             _STORE,
             {
                 "events": _encoder.encode(rows).decode(),

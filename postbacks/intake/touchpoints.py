@@ -12,7 +12,8 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks import statements, tombstones
+from postbacks import tombstones
+from postbacks.infrastructure.database import prepared
 from postbacks.values import identifiers
 from postbacks.values.uuid7 import uuid7
 
@@ -139,7 +140,7 @@ def record_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[Recorded]:
     rows = msgspec.json.encode([_row(touchpoint) for touchpoint in kept]).decode()
     found = {
         public_id: Recorded(known, is_new)
-        for public_id, known, is_new, _ in (statements.run(_RECORD, {"rows": rows}) if kept else ())
+        for public_id, known, is_new, _ in (prepared.run(_RECORD, {"rows": rows}) if kept else ())
     }
     found |= _first_of([it for it in kept if _has_lost_a_race(found[it.public_id], it)])
     return [
@@ -163,7 +164,7 @@ def _first_of(repeats: Sequence[NewTouchpoint]) -> dict[UUID, Recorded]:
         "organizations": [it.organization_id for it in repeats],
         "digests": [str(_digest(it)) for it in repeats],
     }
-    known = {(o, digest): id_ for o, digest, id_ in statements.run(_FIRST, wanted)}
+    known = {(o, digest): id_ for o, digest, id_ in prepared.run(_FIRST, wanted)}
     return {
         it.public_id: Recorded(known.get((it.organization_id, _digest(it)), it.public_id), False)
         for it in repeats

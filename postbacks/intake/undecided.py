@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 
 # By the index, which remembers what is gone; the table's beginning is full of it.
 _IS_ANY = "SELECT min(id) IS NOT NULL FROM undecided_event"
@@ -48,7 +48,7 @@ class Undecided:
 
 def is_any_undecided() -> bool:
     """Tell whether events wait, of which another worker may be deciding some."""
-    ((waits,),) = statements.run(_IS_ANY, {})
+    ((waits,),) = prepared.run(_IS_ANY, {})
     return bool(waits)
 
 
@@ -57,7 +57,7 @@ def take_undecided(limit: int) -> list[Undecided]:
 
     A rollback, or the death of this process, puts them back, and the notes on earlier failures.
     """
-    rows = statements.run(_TAKE, {"limit": limit})
+    rows = prepared.run(_TAKE, {"limit": limit})
     return sorted((Undecided(*row) for row in rows), key=lambda event: event.id)
 
 

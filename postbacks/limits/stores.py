@@ -5,7 +5,7 @@ import hashlib
 import redis
 from django.db import Error as DatabaseError
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
 from postbacks.limits.counting import StoreAwayError
 
@@ -39,7 +39,7 @@ class PostgresStore:
             "ends_at": (window + 2) * seconds,
         }
         try:
-            ((shared, before),) = statements.run(_ADD, given)
+            ((shared, before),) = prepared.run(_ADD, given)
         except DatabaseError as error:
             raise StoreAwayError(type(error).__name__) from error
         return shared, before
@@ -68,7 +68,7 @@ class RedisStore:
 
 def forget_old_counts(limit: int = 5_000) -> int:
     """Delete a batch of counts whose windows are over; return how many."""
-    return len(statements.run(_FORGET, {"limit": limit}))
+    return len(prepared.run(_FORGET, {"limit": limit}))
 
 
 def _name(key: str, window: int, seconds: int) -> str:

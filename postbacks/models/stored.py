@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from apps_registry.models import App
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.models.days import whole_days
 
 # Numbers in JSON keep all their digits; psycopg's own loader would make floats of them.
@@ -123,7 +123,7 @@ def load_events(keys: Iterable[tuple[int, datetime]]) -> list[StoredEvent]:
         return []
     ids, moments = zip(*pairs, strict=True)
     first, last = whole_days(moments)
-    rows = statements.run(
+    rows = prepared.run(
         _LOAD, {"ids": list(ids), "moments": list(moments), "first": first, "last": last}
     )
     return sorted((_event(row) for row in rows), key=lambda event: event.id)

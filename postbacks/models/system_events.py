@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 
 # As intake stores an SDK's events; the same facts make the same id, so that nothing counts twice.
 _ADD = """
@@ -66,5 +66,5 @@ def add_system_events(events: Sequence[NewSystemEvent]) -> int:
     """Store events in the current transaction, to be decided; return how many were new."""
     if not events:
         return 0
-    ((added, _notified),) = statements.run(_ADD, {"events": _encoder.encode(events).decode()})
+    ((added, _notified),) = prepared.run(_ADD, {"events": _encoder.encode(events).decode()})
     return int(added)

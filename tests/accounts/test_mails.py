@@ -13,8 +13,8 @@ from apps_registry.models import Organization, User
 from apps_registry.people import invitations
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import roles
 from postbacks.delivery import suspension_notices
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, RuleStatus
 from tests import make
 from tests.accounts.people import code_of, confirm, link_in_mail, sign_in_by_form

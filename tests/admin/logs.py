@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure.database.roles import WORKER
 from postbacks.models import Postback, PostbackStatus
-from postbacks.roles import WORKER
 from tests.database import as_role
 from tests.isolation.story import Story
 

@@ -12,8 +12,8 @@ from apps_registry.admin.apps import AppAdmin
 from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.checks import check_admin_pages, unscoped_pages
 from apps_registry.models import App, BundleId, Campaign, Organization
-from postbacks import roles
 from postbacks.checks import check_database_roles, check_times_nest
+from postbacks.infrastructure.database import roles
 from tests.database import as_role
 
 

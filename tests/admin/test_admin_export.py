@@ -14,7 +14,7 @@ from apps_registry import csv_format
 from apps_registry.models import App, Organization, Partner
 from apps_registry.roles import Right, Role
 from apps_registry.tenancy import tenant
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, Postback
 from tests import make
 from tests.admin.logs import LOG, add_postbacks, seconds_ago

@@ -8,8 +8,9 @@ import pytest
 from apps_registry.models import AuditEntry
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
 from postbacks.erasure.work import work
+from postbacks.infrastructure.database import roles
 from postbacks.models import ErasureRequest, Event, Install
 from tests import make
 from tests.admin.pages import sign_in

@@ -8,7 +8,8 @@ from django.test import Client
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
+from postbacks.infrastructure.database import roles
 from postbacks.models import Attribution, Install, InstallKey, Postback, PostbackStatus
 from postbacks.values import identifiers
 from tests import make

@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure.database.roles import WORKER
 from postbacks.models import (
     DeliveryAttempt,
     Event,
@@ -18,7 +19,6 @@ from postbacks.models import (
     SkipReason,
     UndecidedEvent,
 )
-from postbacks.roles import WORKER
 from tests import make
 from tests.admin.pages import sign_in
 from tests.database import as_role

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure.database.roles import WORKER
 from postbacks.models import CallbackRule, Install, Postback, PostbackStatus
-from postbacks.roles import WORKER
 from tests import make
 from tests.admin.logs import LOG, add_postbacks, link, seconds_ago, shown_ids
 from tests.admin.pages import sign_in

@@ -14,7 +14,7 @@ from django.test import Client
 from apps_registry.models import ApiToken, App, AuditEntry, Membership, Organization, User
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import WorkerHeartbeat
 from tests import make
 from tests.admin.pages import sign_in

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure.database.roles import WORKER
 from postbacks.models import (
     AttemptKind,
     CallbackRule,
@@ -15,7 +16,6 @@ from postbacks.models import (
     PostbackStatus,
     RuleStatus,
 )
-from postbacks.roles import WORKER
 from tests import make
 from tests.admin.logs import LOG
 from tests.admin.pages import sign_in

@@ -6,7 +6,7 @@ import pytest
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import (
     CallbackRule,
     CallbackRuleVersion,

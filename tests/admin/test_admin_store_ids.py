@@ -8,7 +8,8 @@ from django.test import Client
 
 from apps_registry.models import AuditEntry, StoreClaim, User
 from apps_registry.tenancy import tenant
-from postbacks import roles, tasks
+from postbacks import tasks
+from postbacks.infrastructure.database import roles
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import MOST_OF_AN_APP
 from postbacks.models import Event, SkanPostback, UnclaimedCopy

@@ -11,7 +11,7 @@ from django.test import Client
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DeliveryAttempt, Event, Postback
 from postbacks.values.uuid7 import uuid7
 from tests import database, make

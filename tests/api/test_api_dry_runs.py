@@ -10,8 +10,9 @@ from django.db import connection
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
 from postbacks.callbacks.rules.versions import define
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, Postback, RuleDevice
 from postbacks.trials.dry_run import dry_run
 from tests import database, make

@@ -10,8 +10,9 @@ from apps_registry.crypto import encryption
 from apps_registry.key_rotation import rotate
 from apps_registry.models import AuditEntry, SdkKey, TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles, tombstones
+from postbacks import pipeline, tombstones
 from postbacks.erasure.work import work
+from postbacks.infrastructure.database import roles
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.limits.rates import Rate
 from postbacks.models import ErasureRequest, Event, Touchpoint

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from apps_registry.tenancy import tenant as tenant_of
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import Attribution
 from tests import make
 from tests.api.calling import Program, owner_of

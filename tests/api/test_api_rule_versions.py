@@ -5,7 +5,7 @@ import pytest
 from apps_registry.models import App
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant as tenant_of
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, CallbackRuleVersion
 from tests import make
 from tests.api.calling import DRAFT, Program, owner_of

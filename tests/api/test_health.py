@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps_registry.tenancy import tenant as tenant_of
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, WorkerHeartbeat
 from tests import database, make
 from tests.api.calling import make_postback, report, run_as_owner_of_tables

@@ -8,9 +8,9 @@ import pytest
 
 from apps_registry.models import AttributionSettings
 from apps_registry.tenancy import tenant
-from postbacks import roles
 from postbacks.attribution.evidence import Settings, SettingsLadder, Touch
 from postbacks.attribution.settings import load_ladders
+from postbacks.infrastructure.database import roles
 from tests import database
 from tests.make import Tenant, make_link, make_tenant
 from tests.touches import make_network

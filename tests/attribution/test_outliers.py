@@ -6,8 +6,8 @@ import pytest
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import roles
 from postbacks.attribution.outliers import is_outlier, share_within_hour
+from postbacks.infrastructure.database import roles
 from postbacks.models import Attribution, Install, SiteTimes, Tidying
 from postbacks.site_times import NAME, look_for_outliers
 from tests import make

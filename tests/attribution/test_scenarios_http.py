@@ -9,7 +9,8 @@ import pytest
 
 from apps_registry.models import App, AttributionSettings, Partner, TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
+from postbacks.infrastructure.database import roles
 from tests import make
 from tests.api.calling import Program
 from tests.attribution.scenario_table import (

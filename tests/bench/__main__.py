@@ -12,7 +12,7 @@ from pathlib import Path
 import django
 
 from postbacks.demo.children import stop_on_signals
-from postbacks.embedded import EmbeddedServer, EmbeddedServerError
+from postbacks.infrastructure.database.embedded import EmbeddedServer, EmbeddedServerError
 from tests.bench import settings
 from tests.bench.children import BenchError
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from postbacks import roles, statements
 from postbacks.attribution.candidates import Search, find_candidates
+from postbacks.infrastructure.database import prepared, roles
 from postbacks.values import identifiers
 from tests import database
 from tests.bench import touches
@@ -104,7 +104,7 @@ def _fill(conninfo: str, count: int, now: datetime) -> None:
 def _looks(searches: list[Search], count: int) -> tuple[float, ...]:
     taken = []
     with database.as_role(roles.WORKER):
-        statements.plan_anew()
+        prepared.plan_anew()
         for _ in range(count + _WARM_UPS):
             started_at = time.perf_counter()
             found = find_candidates(searches)

@@ -14,11 +14,12 @@ from apps_registry.crypto import keys
 from apps_registry.models import App, BundleId, Membership, Organization, SdkKey, User
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import roles, rulebook
+from postbacks import rulebook
 from postbacks.delivery.enqueue import NewPostback, owe
 from postbacks.delivery.pump import CHANNEL
 from postbacks.demo.children import free_port
-from postbacks.embedded import DATABASE, EmbeddedServer
+from postbacks.infrastructure.database import roles
+from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
 from postbacks.intake.checking import Reporter
 from postbacks.intake.recording import record_events
 from postbacks.models import CallbackRule, RuleStatus

@@ -4,7 +4,7 @@ import os
 import sys
 
 from postbacks.demo.children import free_port
-from postbacks.embedded import LOGIN, EmbeddedServer
+from postbacks.infrastructure.database.embedded import LOGIN, EmbeddedServer
 from tests.bench import sample
 from tests.bench.children import Children
 from tests.bench.sides import Side

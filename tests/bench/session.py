@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from postbacks.embedded import EmbeddedServer
+from postbacks.infrastructure.database.embedded import EmbeddedServer
 from tests.bench import candidates, crediting, log_pages, rendering, sink, table
 from tests.bench.plan import FULL, QUICK
 from tests.bench.rounds import ROWS, Rounds

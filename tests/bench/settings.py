@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from postbacks.embedded import EmbeddedServer
+from postbacks.infrastructure.database.embedded import EmbeddedServer
 
 _DEFAULT = (
     "DATABASE_ROLE", "DEBUG", "ALLOWED_HOSTS", "TRUSTED_PROXY_COUNT", "PUMPS", "PUBLIC_URL",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from postbacks.embedded import EmbeddedServer
+from postbacks.infrastructure.database.embedded import EmbeddedServer
 from tests.bench import product, references, sample, sink
 from tests.bench.children import Children, finish
 from tests.bench.client import send_one

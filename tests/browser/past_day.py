@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from postbacks.embedded import DATABASE, EmbeddedServer
+from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
 
 # As superuser: the day before needs its partitions, and what happened is nobody's to change.
 _SPREAD = """

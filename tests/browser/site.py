@@ -12,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 from apps_registry.models import User
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import (
     AttemptKind,
     CallbackRule,

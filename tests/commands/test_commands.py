@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 from apps_registry.models import Membership, Organization, User
 from apps_registry.roles import Role
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from tests import database
 
 pytestmark = pytest.mark.django_db(transaction=True)

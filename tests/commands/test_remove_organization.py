@@ -11,7 +11,8 @@ from django.test import Client
 
 from apps_registry.models import ApiToken, Membership, Organization, User
 from apps_registry.tenancy import tenant
-from postbacks import removal, roles
+from postbacks import removal
+from postbacks.infrastructure.database import roles
 from postbacks.models import Event
 from tests import make
 from tests.admin.pages import sign_in

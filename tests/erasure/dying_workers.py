@@ -46,7 +46,7 @@ def _work(turn: int) -> int:
 def _main(host: str, user: str, name: str) -> None:
     from django.db import connection
 
-    from postbacks import roles
+    from postbacks.infrastructure.database import roles
 
     connection.settings_dict.update(HOST=host, USER=user, NAME=name)
     connection.settings_dict["OPTIONS"]["assume_role"] = roles.WORKER

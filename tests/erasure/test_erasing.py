@@ -10,10 +10,11 @@ from django.apps import apps
 from django.db import connection
 
 from apps_registry.tenancy import TenantModel, tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
 from postbacks.erasure import emptying
 from postbacks.erasure.requests import Asked, ask, preview
 from postbacks.erasure.work import work
+from postbacks.infrastructure.database import roles
 from postbacks.models import (
     ErasureMode,
     ErasureReach,

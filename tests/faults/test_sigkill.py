@@ -12,7 +12,7 @@ from postbacks.demo.copies import COPIES
 from postbacks.demo.day import kept_day
 from postbacks.demo.expected import expect
 from postbacks.demo.rules import DEMO_RULES
-from postbacks.embedded import DATABASE, EmbeddedServer
+from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
 from tests.faults.demo_process import DemoProcess
 
 StartDemo = Callable[..., DemoProcess]

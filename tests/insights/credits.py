@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import Event, EventKey, Install, Touchpoint
 from tests.database import as_role
 from tests.insights.logs import make_day

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import (
     AttemptKind,
     CallbackRule,

@@ -8,9 +8,9 @@ import pytest
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import roles
 from postbacks.callbacks.currency.ecb import DayOfRates
 from postbacks.callbacks.currency.stored_rates import keep_rates
+from postbacks.infrastructure.database import roles
 from postbacks.insights.campaign_figures import By, Figures, read_figures, rejected_installs
 from postbacks.insights.periods import Period, period_of
 from tests import make

@@ -6,7 +6,7 @@ from psycopg import sql
 
 from apps_registry.models import Invitation, Membership, Organization, User
 from apps_registry.tenancy import TenantModel
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from tests.database import as_role
 from tests.isolation.story import Story, tenant_models
 

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from apps_registry.audit.recorded_model import Recorded
 from apps_registry.tenancy import TenantManager, TenantModel, current_organization
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from tests.database import as_role
 from tests.isolation.story import tenant_models
 

@@ -27,8 +27,8 @@ from apps_registry.models import (
 from apps_registry.models.referrer_keys import set_referrer_key
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import TenantModel, tenant
-from postbacks import roles
 from postbacks.erasure.requests import Asked, ask
+from postbacks.infrastructure.database import roles
 from postbacks.models import (
     AdServicesClaim,
     AttemptKind,

@@ -7,7 +7,7 @@ from django.apps import apps
 from django.db import connection
 
 from apps_registry.tenancy import NoTenantError, TenantModel, tenant
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.models import Event
 from tests import make
 from tests.database import as_role

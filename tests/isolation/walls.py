@@ -3,7 +3,7 @@
 from django.db import connection
 
 from apps_registry.tenancy import TenantModel
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from tests.isolation.story import tenant_models
 
 _OWN = "(organization_id = ( SELECT current_organization() AS current_organization))"

@@ -8,11 +8,12 @@ from threading import Thread
 
 import pytest
 
-from postbacks import pipeline, roles
+from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.pump import Pump
+from postbacks.infrastructure.database import roles
 from tests import database
 
 Answer = Callable[[str, dict[str, str]], tuple[int, dict[str, str], bytes]]

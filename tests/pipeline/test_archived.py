@@ -4,7 +4,8 @@ import pytest
 
 from apps_registry.models import App, Partner
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks import pipeline, removal, roles
+from postbacks import pipeline, removal
+from postbacks.infrastructure.database import roles
 from postbacks.models import PostbackStatus
 from tests import database, make
 from tests.events import event, postbacks_of, record

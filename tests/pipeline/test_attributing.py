@@ -3,7 +3,8 @@
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
+from postbacks.infrastructure.database import roles
 from postbacks.models import Attribution, CallbackRule, Install, InstallKey, UnsettledInstall
 from tests import database
 from tests.events import event, postbacks_of, record

@@ -15,9 +15,10 @@ from django.test import override_settings
 
 from apps_registry.models import Partner
 from apps_registry.tenancy import tenant
-from postbacks import claims, pipeline, roles, tasks
+from postbacks import claims, pipeline, tasks
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.sender import Sender
+from postbacks.infrastructure.database import roles
 from postbacks.models import AdServicesClaim, Install, Touchpoint
 from tests import database
 from tests.events import event, record

@@ -8,8 +8,9 @@ import pytest
 
 from apps_registry.models import Partner
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
 from postbacks.delivery.attempt import USER_AGENT
+from postbacks.infrastructure.database import roles
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_rule, make_tenant

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles, rulebook
+from postbacks import pipeline, rulebook
 from postbacks.callbacks.rules.versions import define
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, Event, Install
 from postbacks.trials.dry_run import dry_run
 from tests import database

@@ -4,7 +4,8 @@ import pytest
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
+from postbacks.infrastructure.database import roles
 from postbacks.intake.undecided import bring_back
 from postbacks.models import (
     CallbackRule,

@@ -13,7 +13,8 @@ import pytest
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
+from postbacks.infrastructure.database import roles
 from postbacks.models import Attribution, Event, Install, UndecidedEvent
 from tests import database
 from tests.events import event, postbacks_of, record

@@ -7,8 +7,9 @@ from django.core.mail.backends.locmem import EmailBackend
 from apps_registry.models import Organization
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import roles, tasks
+from postbacks import tasks
 from postbacks.delivery import suspension_notices
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, RuleStatus
 from tests import make
 from tests.database import as_role

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
+from postbacks.infrastructure.database import roles
 from postbacks.models import Event, Install, UndecidedEvent
 from tests import database
 from tests.events import event, postbacks_of, record

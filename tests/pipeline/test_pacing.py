@@ -15,10 +15,11 @@ import pytest
 from django.db import connections
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
 from postbacks.callbacks.rules.versions import save_rule
 from postbacks.delivery.claiming import Claim, claim_due
 from postbacks.delivery.pacing import claim_paced, next_due
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RulePace
 from tests import database
 from tests.events import event, postbacks_of, record

@@ -4,8 +4,8 @@ import psycopg
 import pytest
 from django.db import connection
 
-from postbacks import roles
-from postbacks.database import ensure_partitions
+from postbacks.infrastructure.database import roles
+from postbacks.infrastructure.database.partitions import ensure_partitions
 from tests import database
 from tests.events import event, record
 from tests.make import make_tenant

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles, rulebook
+from postbacks import pipeline, rulebook
 from postbacks.callbacks import rendering
 from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import log_attempts
@@ -15,6 +15,7 @@ from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.resend import NotResendableError, resend
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RuleStatus
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record

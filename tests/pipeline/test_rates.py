@@ -12,9 +12,10 @@ from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
 from postbacks.callbacks.currency import stored_rates
 from postbacks.callbacks.currency.ecb import DayOfRates
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, ExchangeRate, PostbackStatus
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record

@@ -7,7 +7,8 @@ from django.db import connection
 
 from apps_registry.models import AttributionSettings
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, roles
+from postbacks import pipeline
+from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DecisionFailure, Event, Install, UndecidedEvent
 from tests import database
 from tests.events import event, postbacks_of, record

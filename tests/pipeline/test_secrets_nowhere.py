@@ -13,7 +13,7 @@ from django.test import Client
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.tenancy import tenant
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from tests import make
 from tests.admin.pages import filled_form, sign_in
 from tests.api.calling import Program

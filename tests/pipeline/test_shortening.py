@@ -7,7 +7,8 @@ from django.db import connection
 from pytest_django import Settings
 
 from apps_registry.tenancy import tenant
-from postbacks import roles, shortening
+from postbacks import shortening
+from postbacks.infrastructure.database import roles
 from postbacks.models import Event, Touchpoint, TouchpointKey
 from postbacks.values import identifiers
 from tests.database import as_role

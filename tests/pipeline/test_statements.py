@@ -3,7 +3,7 @@
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 
 _STATEMENT = "SELECT %(value)s::integer + 1"
 _KEPT = """
@@ -15,32 +15,32 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_statement_is_prepared_once_for_all_values():
-    results = [statements.run(_STATEMENT, {"value": value}) for value in (1, 2, 3)]
+    results = [prepared.run(_STATEMENT, {"value": value}) for value in (1, 2, 3)]
 
     assert results == [[(2,)], [(3,)], [(4,)]]
     assert _kept() == [(3,)]
 
 
 def test_a_statement_still_works_after_its_plan_was_forgotten():
-    statements.run(_STATEMENT, {"value": 1})
+    prepared.run(_STATEMENT, {"value": 1})
 
-    statements.plan_anew()
+    prepared.plan_anew()
 
-    assert statements.run(_STATEMENT, {"value": 2}) == [(3,)]
+    assert prepared.run(_STATEMENT, {"value": 2}) == [(3,)]
 
 
 def test_a_refused_statement_raises_djangos_error_and_leaves_the_connection_usable():
     with pytest.raises(DatabaseError), transaction.atomic():
-        statements.run("SELECT %(value)s::integer / 0", {"value": 1})
+        prepared.run("SELECT %(value)s::integer / 0", {"value": 1})
 
-    assert statements.run(_STATEMENT, {"value": 1}) == [(2,)]
+    assert prepared.run(_STATEMENT, {"value": 1}) == [(2,)]
 
 
 def test_a_lost_connection_is_renewed_and_the_statement_prepared_again():
-    statements.run(_STATEMENT, {"value": 1})
+    prepared.run(_STATEMENT, {"value": 1})
     connection.close()
 
-    assert statements.run(_STATEMENT, {"value": 1}) == [(2,)]
+    assert prepared.run(_STATEMENT, {"value": 1}) == [(2,)]
     assert _kept() == [(1,)]
 
 

@@ -7,8 +7,8 @@ import pytest
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks import roles
 from postbacks.delivery.attempt import KEPT_OF_BODY
+from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, PostbackStatus, RuleStatus
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record

@@ -12,7 +12,8 @@ if __name__ == "__main__":
     django.setup()
     from django.db import connection
 
-    from postbacks import pipeline, roles
+    from postbacks import pipeline
+    from postbacks.infrastructure.database import roles
 
     host, user, name = sys.argv[1:]
     connection.settings_dict.update(HOST=host, USER=user, NAME=name)

@@ -23,7 +23,8 @@ from apps_registry.models import (
 from apps_registry.models.audit import AppendOnlyError
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import roles, rulebook
+from postbacks import rulebook
+from postbacks.infrastructure.database import roles
 from postbacks.models import RuleStatus
 from tests import make
 from tests.database import as_role

@@ -10,7 +10,7 @@ from django.utils.text import slugify
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models.tracking_links import new_token
 from apps_registry.tenancy import TenantModel, tenant
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from tests.admin.pages import sign_in
 from tests.api.calling import owner_of
 from tests.isolation.story import Story, live_through, tenant_models

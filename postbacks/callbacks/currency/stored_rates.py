@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from postbacks import statements
 from postbacks.callbacks.currency.conversion import OLDEST, DayRates, Rate, rates_on
 from postbacks.callbacks.currency.ecb import DayOfRates
+from postbacks.infrastructure.database import prepared
 
 # A rate counts a little after it was loaded, when every process has had to look anew: two of them
 # must never disagree about one postback.
@@ -55,7 +55,7 @@ def keep_rates(days: Iterable[DayOfRates], *, known_after: float = KNOWN_AFTER_S
     parameters = {
         "days": dates, "currencies": currencies, "rates": rates, "known_after": known_after
     }  # fmt: skip
-    ((kept,),) = statements.run(_KEEP, parameters)
+    ((kept,),) = prepared.run(_KEEP, parameters)
     look_anew()
     return int(kept)
 
@@ -97,14 +97,14 @@ def _forget_if_outdated() -> None:
         _remembered.clear()
     if time.monotonic() - _look.at < LOOK_ANEW_SECONDS:
         return
-    ((newest,),) = statements.run(_NEWEST, {})
+    ((newest,),) = prepared.run(_NEWEST, {})
     if newest != _look.newest:
         _remembered.clear()
     _look.at, _look.newest = time.monotonic(), newest
 
 
 def _find(day: date) -> tuple[Rate, ...]:
-    rows = statements.run(_FIND, {"first": day - OLDEST, "last": day})
+    rows = prepared.run(_FIND, {"first": day - OLDEST, "last": day})
     return tuple(Rate(*row) for row in rows)
 
 

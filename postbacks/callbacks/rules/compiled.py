@@ -9,10 +9,10 @@ import msgspec
 
 from apps_registry.models.partners import open_credential
 from apps_registry.tenancy import Lifecycle
-from postbacks import statements
 from postbacks.callbacks.macros import CompiledRequest, compile_request
 from postbacks.callbacks.rules.conditions import Conditions, compile_conditions
 from postbacks.callbacks.rules.definition import RuleDefinition
+from postbacks.infrastructure.database import prepared
 from postbacks.models import RuleStatus
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ GROUP BY p.organization_id, p.id
 
 
 def _load(statement: str, parameters: Mapping[str, object]) -> list[CompiledRule]:
-    rows = statements.run(statement, parameters)
+    rows = prepared.run(statement, parameters)
     definitions = {
         (rule_id, number): parsed
         for _, rule_id, number, _, definition, _ in rows
@@ -162,7 +162,7 @@ def _load(statement: str, parameters: Mapping[str, object]) -> list[CompiledRule
 def _load_partners(ids: set[int | None]) -> dict[tuple[int, int | None], PartnerSecrets]:
     if not ids:
         return {}
-    rows = statements.run(_LOAD_PARTNERS, {"ids": list(ids)})
+    rows = prepared.run(_LOAD_PARTNERS, {"ids": list(ids)})
     return {
         (organization_id, id_): PartnerSecrets(
             organization_id,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.click_signing import open_click_key
 from apps_registry.models.partners import ClickSigning
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.intake.links import signatures
 from postbacks.intake.links.known_links import KnownLink
 
@@ -28,7 +28,7 @@ def check(link: KnownLink, path: str, query: str) -> str:
 def _keys(link: KnownLink) -> dict[str, str]:
     wanted = {"organization": link.organization_id, "partner": link.partner_id}
     keys = {}
-    for kid, sealed in statements.run(_LOAD, wanted):
+    for kid, sealed in prepared.run(_LOAD, wanted):
         try:
             keys[kid] = open_click_key(link.organization_id, link.partner_id, kid, sealed)
         except SecretUnreadableError as error:

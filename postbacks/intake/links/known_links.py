@@ -10,7 +10,7 @@ from typing import Self
 from uuid import UUID
 
 from apps_registry.models.partners import ClickSigning
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 
 _FIND = "SELECT organization_id, id FROM find_tracking_link(%(token)s)"
 _COLUMNS = """
@@ -80,7 +80,7 @@ class KnownLink:
     @classmethod
     def load(cls, organization_id: int, link_id: int) -> Self | None:
         """Return a link of the current organization; None if it, or what it promotes, is over."""
-        rows = statements.run(_ONE, {"organization": organization_id, "id": link_id})
+        rows = prepared.run(_ONE, {"organization": organization_id, "id": link_id})
         return cls(*rows[0]) if rows else None
 
 
@@ -91,7 +91,7 @@ class UnknownTokenError(LookupError):
 @lru_cache(maxsize=20_000)  # an unknown token raises, and so is not kept
 def owner_of(token: str) -> tuple[int, int]:
     """Return the organization and the id of a token's link. Raises UnknownTokenError."""
-    found = statements.run(_FIND, {"token": token})
+    found = prepared.run(_FIND, {"token": token})
     if not found:
         raise UnknownTokenError
     return found[0][0], found[0][1]
@@ -100,7 +100,7 @@ def owner_of(token: str) -> tuple[int, int]:
 def named_links(organization_id: int, app_id: int, names: Iterable[str]) -> Mapping[str, KnownLink]:
     """Return an app's links in use by tokens and ids, which may be mixed."""
     wanted = {"organization": organization_id, "app": app_id, **_texts_and_ids(names)}
-    links = [KnownLink(*row) for row in statements.run(_NAMED_LINKS, wanted)]
+    links = [KnownLink(*row) for row in prepared.run(_NAMED_LINKS, wanted)]
     return {it.token: it for it in links} | {str(it.public_id): it for it in links}
 
 
@@ -109,7 +109,7 @@ def named_campaigns(
 ) -> Mapping[str, KnownLink]:
     """Return an app's campaigns in use by their ids."""
     wanted = {"organization": organization_id, "app": app_id, **_texts_and_ids(ids)}
-    campaigns = [KnownLink(*row) for row in statements.run(_NAMED_CAMPAIGNS, wanted)]
+    campaigns = [KnownLink(*row) for row in prepared.run(_NAMED_CAMPAIGNS, wanted)]
     return {str(it.campaign_public_id): it for it in campaigns}
 
 

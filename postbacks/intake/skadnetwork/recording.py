@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 
 from apps_registry.models import App, Campaign, ConversionMeaning, Partner
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.intake.skadnetwork import announcing, unclaimed
 from postbacks.intake.skadnetwork.copies import Copy
 from postbacks.intake.skadnetwork.meaning import Line, Meaning, meaning_of
@@ -46,7 +46,7 @@ def record_copy(body: bytes, *, before_keeping: Callable[[], None] = lambda: Non
 
 def find_owner(store_id: str) -> tuple[int, int] | None:
     """Return organization and app of a number in Apple's store, None if it is nobody's."""
-    found = statements.run(_OWNER, {"number": store_id}) if store_id else []
+    found = prepared.run(_OWNER, {"number": store_id}) if store_id else []
     return found[0][:2] if found else None
 
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from postbacks import statements
+from postbacks.infrastructure.database import prepared
 from postbacks.models import UnclaimedCopy
 
 MOST_OF_AN_APP = 1_000  # anybody could send as many
@@ -34,15 +34,15 @@ def keep(store_id: str, *, body: str, received_at: datetime) -> None:
 
 def claimed_by_now(limit: int) -> list[int]:
     """Return the ids of copies whose app somebody has; a worker sees every organization's."""
-    return [row[0] for row in statements.run(_CLAIMED, {"limit": limit})]
+    return [row[0] for row in prepared.run(_CLAIMED, {"limit": limit})]
 
 
 def take(id_: int) -> tuple[datetime, str] | None:
     """Take a copy out in this transaction: when it came, and its body; None if it is gone."""
-    taken = statements.run(_TAKE, {"id": id_})
+    taken = prepared.run(_TAKE, {"id": id_})
     return taken[0][:2] if taken else None
 
 
 def forget_old_copies(limit: int = 5_000) -> int:
     """Delete a batch of copies that nobody has claimed in time; return how many."""
-    return len(statements.run(_FORGET, {"before": timezone.now() - KEPT, "limit": limit}))
+    return len(prepared.run(_FORGET, {"before": timezone.now() - KEPT, "limit": limit}))

@@ -12,8 +12,8 @@ from django.core.management.base import CommandError, CommandParser
 from postbacks.demo import run
 from postbacks.demo.children import DemoError, stop_on_signals
 from postbacks.demo.traffic import DEFAULT_DEVICES
-from postbacks.embedded import EmbeddedServerError
 from postbacks.infrastructure import environment
+from postbacks.infrastructure.database.embedded import EmbeddedServerError
 from postbacks.management.base import RecordedCommand
 
 _PREPARED = "POSTBACKS_DEMO"

@@ -7,8 +7,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from postbacks.demo.children import Children, DemoError, require_free, stop_on_signals
-from postbacks.embedded import EmbeddedServer, EmbeddedServerError
 from postbacks.infrastructure import environment
+from postbacks.infrastructure.database.embedded import EmbeddedServer, EmbeddedServerError
 
 
 class Command(BaseCommand):

@@ -4,8 +4,8 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from postbacks import roles
 from postbacks.infrastructure import environment
+from postbacks.infrastructure.database import roles
 
 
 class Command(BaseCommand):

@@ -25,7 +25,7 @@ from typing import IO, TypedDict
 import psutil
 import psycopg
 
-from postbacks import roles
+from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.processes import die_with_parent
 
 LOGIN = "postbacks_login"
