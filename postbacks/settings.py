@@ -13,8 +13,8 @@ from postbacks.delivery.http.destinations import parse_networks
 from postbacks.infrastructure import environment, unfold
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import EmbeddedServer
+from postbacks.infrastructure.rate_limits.rates import Rate, parse_rate
 from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
-from postbacks.limits.rates import Rate, parse_rate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.load(BASE_DIR / ".env")

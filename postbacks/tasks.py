@@ -27,10 +27,10 @@ from postbacks.delivery.pump import Pump
 from postbacks.erasure import work
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
+from postbacks.infrastructure.rate_limits import stores
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
 from postbacks.intake.undecided import bring_back
-from postbacks.limits import stores
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 
 _BRING_BACK_SECONDS = 5.0

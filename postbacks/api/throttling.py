@@ -5,10 +5,10 @@ import ipaddress
 from django.conf import settings
 from rest_framework import exceptions
 
+from postbacks.infrastructure.rate_limits import limiter
+from postbacks.infrastructure.rate_limits.counting import Verdict
 from postbacks.intake.checking import Reporter
 from postbacks.intake.known_keys import KnownKey
-from postbacks.limits import limiter
-from postbacks.limits.counting import Verdict
 
 
 class TooFast(exceptions.Throttled):

@@ -30,7 +30,7 @@ from postbacks.delivery.claiming import Claim
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.success import parse_success
-from postbacks.limits import limiter
+from postbacks.infrastructure.rate_limits import limiter
 from postbacks.models import (
     AttemptKind,
     CallbackRule,

@@ -13,8 +13,8 @@ from apps_registry.tenancy import tenant
 from postbacks import pipeline, tombstones
 from postbacks.erasure.work import work
 from postbacks.infrastructure.database import roles
+from postbacks.infrastructure.rate_limits.rates import Rate
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
-from postbacks.limits.rates import Rate
 from postbacks.models import ErasureRequest, Event, Touchpoint
 from postbacks.values import identifiers
 from tests import make

@@ -3,7 +3,7 @@
 import pytest
 
 from apps_registry.models import SdkKey
-from postbacks.limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import Rate
 from tests import make
 from tests.api.calling import PROBLEM, Answer, Program, owner_of
 

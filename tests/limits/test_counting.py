@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbacks.limits import counting
-from postbacks.limits.counting import Limiter, StoreAwayError
-from postbacks.limits.rates import Rate
+from postbacks.infrastructure.rate_limits import counting
+from postbacks.infrastructure.rate_limits.counting import Limiter, StoreAwayError
+from postbacks.infrastructure.rate_limits.rates import Rate
 
 RATE = Rate(10, 1)  # 100 in ten seconds
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postbacks.limits.rates import Rate, parse_rate
+from postbacks.infrastructure.rate_limits.rates import Rate, parse_rate
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps_registry.models import App, Campaign, Organization, Partner, TrackingLink
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks.limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import Rate
 from postbacks.values import identifiers
 from tests.links.opening import IPHONE, PHONE, advertise, referrer_of
 

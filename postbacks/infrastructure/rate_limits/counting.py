@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
-from postbacks.limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import Rate
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import redis
 from django.db import Error as DatabaseError
 
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.rate_limits.counting import StoreAwayError
 from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
-from postbacks.limits.counting import StoreAwayError
 
 _ADD = """
 WITH counted AS (

@@ -4,9 +4,9 @@ import functools
 
 from django.conf import settings
 
-from postbacks.limits.counting import Limiter, Verdict
-from postbacks.limits.rates import Rate
-from postbacks.limits.stores import PostgresStore, RedisStore
+from postbacks.infrastructure.rate_limits.counting import Limiter, Verdict
+from postbacks.infrastructure.rate_limits.rates import Rate
+from postbacks.infrastructure.rate_limits.stores import PostgresStore, RedisStore
 
 
 def limit(key: str, rate: Rate | None, *, count: int = 1) -> Verdict:
