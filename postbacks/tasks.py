@@ -18,7 +18,7 @@ from django_q.tasks import async_task
 from apps_registry.audit.actors import SYSTEM, acting
 from apps_registry.tenancy import tenant
 from postbacks import claims as asking
-from postbacks import pipeline, retention, shortening, site_times
+from postbacks import pipeline, retention, shortening
 from postbacks.callbacks import rendering
 from postbacks.delivery import suspension_notices
 from postbacks.delivery.http.destinations import Destinations
@@ -28,6 +28,7 @@ from postbacks.erasure import work
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.rate_limits import stores
+from postbacks.insights import outlier_sites
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
 from postbacks.intake.undecided import bring_back
@@ -76,7 +77,7 @@ def housekeeping() -> None:
     """
     partitions.ensure_partitions()
     retention.drop_old_days()
-    site_times.look_for_outliers()
+    outlier_sites.look_for_outliers()
     until = time.monotonic() + _TIDY_SECONDS
     for forget in (
         retention.forget_old_touchpoint_keys,

@@ -9,9 +9,9 @@ from django.db import connection
 from apps_registry.tenancy import current_organization
 from postbacks.attribution import reasons
 from postbacks.attribution.outliers import LABELS, share_within_hour
+from postbacks.insights.outlier_sites import NAME
 from postbacks.insights.periods import Period
 from postbacks.models import SiteTimes, Tidying
-from postbacks.site_times import NAME
 
 MOST_LINES = 200
 

@@ -8,8 +8,8 @@ from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks.attribution.outliers import is_outlier, share_within_hour
 from postbacks.infrastructure.database import roles
+from postbacks.insights.outlier_sites import NAME, look_for_outliers
 from postbacks.models import Attribution, Install, SiteTimes, Tidying
-from postbacks.site_times import NAME, look_for_outliers
 from tests import make
 from tests.admin.pages import sign_in
 from tests.database import as_role
