@@ -8,7 +8,7 @@ from rest_framework import exceptions
 from postbacks.infrastructure.rate_limits import limiter
 from postbacks.infrastructure.rate_limits.counting import Verdict
 from postbacks.intake.checking import Reporter
-from postbacks.intake.known_keys import KnownKey
+from postbacks.intake.sdk_keys import KnownKey
 
 
 class TooFast(exceptions.Throttled):
