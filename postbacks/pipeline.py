@@ -26,13 +26,13 @@ from datetime import UTC, datetime
 
 from django.db import OperationalError, transaction
 
-from postbacks import meta_claims
 from postbacks.attribution import reattribution, reattribution_queue
 from postbacks.attribution.installs import KnownInstall, recognize_installs
 from postbacks.callbacks.decisions import Decision, decide_postbacks
-from postbacks.claims import await_claims
 from postbacks.delivery.already_sent import rules_that_told, told_of
 from postbacks.delivery.enqueue import NewPostback, owe
+from postbacks.intake.claims import meta
+from postbacks.intake.claims.apple_ads import await_claims
 from postbacks.intake.overtaking import put_back_overtaking
 from postbacks.intake.undecided import (
     Undecided,
@@ -97,7 +97,7 @@ def _decide(taken: Sequence[Undecided]) -> int:
     now = datetime.now(UTC)
     events = load_events((event.id, event.received_at) for event in taken)
     events = put_back_overtaking(taken, events)
-    meta_claims.claim_installs(events)
+    meta.claim_installs(events)
     installs = recognize_installs(events)
     await_claims([(event, installs.get(event.id)) for event in events])
     standings = {event.id: standing_of(event, installs.get(event.id)) for event in events}

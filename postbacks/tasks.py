@@ -17,7 +17,6 @@ from django_q.tasks import async_task
 
 from apps_registry.audit.actors import SYSTEM, acting
 from apps_registry.tenancy import tenant
-from postbacks import claims as asking
 from postbacks import pipeline, retention, shortening
 from postbacks.callbacks import rendering
 from postbacks.delivery import suspension_notices
@@ -29,6 +28,7 @@ from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.rate_limits import stores
 from postbacks.insights import outlier_sites
+from postbacks.intake.claims import apple_ads as asking
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
 from postbacks.intake.undecided import bring_back

@@ -15,10 +15,11 @@ from django.test import override_settings
 
 from apps_registry.models import Partner
 from apps_registry.tenancy import tenant
-from postbacks import claims, pipeline, tasks
+from postbacks import pipeline, tasks
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.sender import Sender
 from postbacks.infrastructure.database import roles
+from postbacks.intake.claims import apple_ads
 from postbacks.models import AdServicesClaim, Install, Touchpoint
 from tests import database
 from tests.events import event, record
@@ -52,7 +53,7 @@ def ask(url: str) -> bool:
         database.as_role(roles.WORKER),
         Sender(Destinations(parse_networks("127.0.0.0/8"))) as sender,
     ):
-        return claims.ask_about_one(sender, url)
+        return apple_ads.ask_about_one(sender, url)
 
 
 def settle() -> None:
@@ -201,9 +202,9 @@ def test_the_task_asks_about_all_that_are_due(gem, settings, partner_answering) 
         installed(gem, install_id=f"device-{number}")
 
     with database.as_role(roles.WORKER):
-        assert claims.is_any_due()
+        assert apple_ads.is_any_due()
         tasks.claims()
-        assert not claims.is_any_due()
+        assert not apple_ads.is_any_due()
 
     assert len(apple.requests) == 3
     assert waiting(gem) == []
