@@ -33,8 +33,8 @@ from postbacks.delivery.already_sent import rules_that_told, told_of
 from postbacks.delivery.enqueue import NewPostback, owe
 from postbacks.intake.claims import meta
 from postbacks.intake.claims.apple_ads import await_claims
-from postbacks.intake.overtaking import put_back_overtaking
-from postbacks.intake.undecided import (
+from postbacks.intake.events.ordering import put_back_overtaking
+from postbacks.intake.events.queue import (
     Undecided,
     forget_failure,
     is_any_undecided,

@@ -28,7 +28,7 @@ from postbacks.callbacks.rules.matching import ANY_EVENT, partner_event_name
 from postbacks.delivery.http.destinations import Destinations, problem_with_url
 from postbacks.delivery.resend import release
 from postbacks.delivery.success import parse_success
-from postbacks.intake.checking import Reporter, check_event
+from postbacks.intake.events.validation import Reporter, check_event
 from postbacks.models import CallbackRule, Event, RuleStatus
 from postbacks.models.stored import StoredApp, StoredEvent, load_events
 from postbacks.rule_remarks import remarks_on

@@ -29,9 +29,9 @@ from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.rate_limits import stores
 from postbacks.insights import outlier_sites
 from postbacks.intake.claims import apple_ads as asking
+from postbacks.intake.events.queue import bring_back
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
-from postbacks.intake.undecided import bring_back
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 
 _BRING_BACK_SECONDS = 5.0

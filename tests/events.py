@@ -4,8 +4,8 @@ import json
 import uuid
 
 from apps_registry.tenancy import tenant
-from postbacks.intake.checking import Reporter
-from postbacks.intake.recording import Receipt, record_events
+from postbacks.intake.events.recording import Receipt, record_events
+from postbacks.intake.events.validation import Reporter
 from postbacks.models import DeliveryAttempt, Postback
 from tests.make import Tenant
 

@@ -20,7 +20,7 @@ from apps_registry.models import ApiToken, SdkKey, User
 from apps_registry.roles import RIGHTS, Right
 from apps_registry.tenancy import tenant
 from postbacks.api import throttling
-from postbacks.intake.checking import Reporter
+from postbacks.intake.events.validation import Reporter
 from postbacks.intake.sdk_keys import KnownKey, find_key
 
 _NOTED_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is; a write per call would cost more

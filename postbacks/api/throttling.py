@@ -7,7 +7,7 @@ from rest_framework import exceptions
 
 from postbacks.infrastructure.rate_limits import limiter
 from postbacks.infrastructure.rate_limits.counting import Verdict
-from postbacks.intake.checking import Reporter
+from postbacks.intake.events.validation import Reporter
 from postbacks.intake.sdk_keys import KnownKey
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from postbacks import tombstones
 from postbacks.erasure.sql import rows
-from postbacks.intake.fields import ADVERTISING_IDS as SHARING_A_KIND
+from postbacks.intake.events.fields import ADVERTISING_IDS as SHARING_A_KIND
 from postbacks.models import ErasureReach
 from postbacks.models.events import ERASED
 from postbacks.tombstones import CUSTOMER, ID_KINDS

@@ -9,10 +9,11 @@ from uuid import UUID
 
 from apps_registry.models.partners import ClickSigning
 from apps_registry.tenancy import tenant
-from postbacks.intake.body import read_events
-from postbacks.intake.checking import Reporter
-from postbacks.intake.faults import Fault
-from postbacks.intake.forgotten import REFUSED
+from postbacks.intake.events.body import read_events
+from postbacks.intake.events.faults import Fault
+from postbacks.intake.events.forgotten import REFUSED
+from postbacks.intake.events.recording import Receipt, Rejection, Warned
+from postbacks.intake.events.validation import Reporter
 from postbacks.intake.links import signatures
 from postbacks.intake.links.known_links import KnownLink, named_campaigns, named_links
 from postbacks.intake.links.reading import (
@@ -29,7 +30,6 @@ from postbacks.intake.links.recording import (
     new_touchpoint,
 )
 from postbacks.intake.links.vocabulary import hashed_kind, our_name
-from postbacks.intake.recording import Receipt, Rejection, Warned
 from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointKind, TouchpointSource
 

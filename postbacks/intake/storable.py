@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
-from postbacks.intake.faults import Fault
+from postbacks.intake.events.faults import Fault
 
 MAX_PARAMS_BYTES = 32 * 1024
 

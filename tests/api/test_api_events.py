@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from postbacks.intake.fields import EventFields
+from postbacks.intake.events.fields import EventFields
 from tests import make
 from tests.api.calling import Program, owner_of, report
 

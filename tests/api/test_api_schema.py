@@ -8,7 +8,7 @@ from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.test import Client
 
-from postbacks.intake.fields import EventFields
+from postbacks.intake.events.fields import EventFields
 
 _BY_SDK_KEY = {
     ("/api/v1/events", "post"),

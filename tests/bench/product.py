@@ -20,8 +20,8 @@ from postbacks.delivery.pump import CHANNEL
 from postbacks.demo.children import free_port
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
-from postbacks.intake.checking import Reporter
-from postbacks.intake.recording import record_events
+from postbacks.intake.events.recording import record_events
+from postbacks.intake.events.validation import Reporter
 from postbacks.models import CallbackRule, RuleStatus
 from tests import database
 from tests.bench import sample

@@ -10,8 +10,8 @@ import pytest
 from django.conf import settings as project
 from pytest_django import Settings
 
-from postbacks.intake.checking import Reporter, check_event
 from postbacks.intake.countries import country_of
+from postbacks.intake.events.validation import Reporter, check_event
 from tests.mmdb import write_mmdb
 
 NETWORKS = {

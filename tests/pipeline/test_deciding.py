@@ -6,7 +6,7 @@ from django.db import connection
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
-from postbacks.intake.undecided import bring_back
+from postbacks.intake.events.queue import bring_back
 from postbacks.models import (
     CallbackRule,
     DecisionFailure,

@@ -20,7 +20,7 @@ from postbacks.api.fields import IdFilter, Moment, PublicId, shown_time
 from postbacks.api.problems import Conflict
 from postbacks.api.query import Page, Query
 from postbacks.api.sdk.events import EventsFromSdk
-from postbacks.intake.fields import IN_COLUMNS, EventFields
+from postbacks.intake.events.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
 from postbacks.trials.explaining import DECISIONS, explain
 

@@ -7,7 +7,7 @@ from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
-from postbacks.intake.fields import EventFields
+from postbacks.intake.events.fields import EventFields
 
 _OURS = {
     "app": {"type": "string", "format": "uuid"},

@@ -12,10 +12,10 @@ from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.problems import problem
 from postbacks.api.sdk.event_schema import ReceiptSerializer, sent_events
 from postbacks.api.throttling import count_events
-from postbacks.intake.body import BodyError
-from postbacks.intake.checking import Reporter
-from postbacks.intake.faults import Fault
-from postbacks.intake.recording import Receipt, record_events
+from postbacks.intake.events.body import BodyError
+from postbacks.intake.events.faults import Fault
+from postbacks.intake.events.recording import Receipt, record_events
+from postbacks.intake.events.validation import Reporter
 from postbacks.middleware import own_transactions
 
 

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from apps_registry.client_address import client_address
 from postbacks.api import throttling
 from postbacks.api.problems import problem
-from postbacks.intake.body import BodyError
+from postbacks.intake.events.body import BodyError
 from postbacks.intake.skadnetwork.recording import record_copy
 from postbacks.middleware import own_transactions
 

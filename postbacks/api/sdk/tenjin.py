@@ -16,9 +16,9 @@ from apps_registry.tenancy import tenant
 from postbacks.api.authentication import SdkKeyAuthentication, in_header
 from postbacks.api.problems import answer_exception
 from postbacks.insights.device_attribution import attribution_of_installation
-from postbacks.intake.body import BodyError
-from postbacks.intake.checking import Reporter
-from postbacks.intake.recording import Receipt, record_read
+from postbacks.intake.events.body import BodyError
+from postbacks.intake.events.recording import Receipt, record_read
+from postbacks.intake.events.validation import Reporter
 from postbacks.intake.tenjin.device import installation_of
 from postbacks.intake.tenjin.mapping import SERVER, Call, sdk_event, their_name
 from postbacks.intake.tenjin.parameters import read_body, read_query

@@ -14,8 +14,8 @@ from postbacks.api.schema import ProblemSchema
 from postbacks.api.sdk.event_schema import ReceiptSerializer
 from postbacks.api.sdk.events import receipt_content
 from postbacks.api.throttling import count_events
-from postbacks.intake.body import BodyError
-from postbacks.intake.checking import Reporter
+from postbacks.intake.events.body import BodyError
+from postbacks.intake.events.validation import Reporter
 from postbacks.intake.reported_touchpoints import record_reported
 from postbacks.middleware import own_transactions
 

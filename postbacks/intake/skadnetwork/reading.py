@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
-from postbacks.intake.body import BodyError
+from postbacks.intake.events.body import BodyError
 from postbacks.intake.skadnetwork.aak import read_aak
 from postbacks.intake.skadnetwork.copies import Copy
 from postbacks.intake.skadnetwork.skan import read_skan

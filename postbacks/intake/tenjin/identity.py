@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from postbacks.intake.checking import OLDEST
+from postbacks.intake.events.validation import OLDEST
 from postbacks.intake.tenjin.names import DEVICE, FLAGS, SECRETS, TRACKING_STATUS
 from postbacks.intake.tenjin.numbers import number
 

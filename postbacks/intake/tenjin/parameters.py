@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from postbacks.intake.body import BodyError, inflate, parse_json
+from postbacks.intake.events.body import BodyError, inflate, parse_json
 
 _MOST = 500  # parameters; Tenjin's SDKs send about fifty
 _FORM = "application/x-www-form-urlencoded"

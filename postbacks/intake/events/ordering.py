@@ -7,7 +7,7 @@ another is still deciding the install would find a device that never opened the 
 from collections.abc import Sequence
 
 from postbacks.infrastructure.database import prepared
-from postbacks.intake.undecided import Undecided
+from postbacks.intake.events.queue import Undecided
 from postbacks.models.stored import StoredEvent
 
 # Of the older ones all that are left are in other workers' hands, and these are few.

@@ -11,8 +11,8 @@ import msgspec
 
 from postbacks.intake.countries import country_of
 from postbacks.intake.currencies import CURRENCIES
-from postbacks.intake.faults import Fault
-from postbacks.intake.fields import (
+from postbacks.intake.events.faults import Fault
+from postbacks.intake.events.fields import (
     ADVERTISING_IDS,
     DEVICE_IDS,
     FLAGS,

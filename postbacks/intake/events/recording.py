@@ -12,10 +12,10 @@ import msgspec
 
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import prepared
-from postbacks.intake.body import read_events
-from postbacks.intake.checking import CheckedEvent, Reporter, check_event
-from postbacks.intake.faults import Fault
-from postbacks.intake.forgotten import refuse_forgotten
+from postbacks.intake.events.body import read_events
+from postbacks.intake.events.faults import Fault
+from postbacks.intake.events.forgotten import refuse_forgotten
+from postbacks.intake.events.validation import CheckedEvent, Reporter, check_event
 from postbacks.models import EventSource
 
 # A number stays a number with all its digits, also in `params`.
