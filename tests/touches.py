@@ -7,7 +7,7 @@ import psycopg
 
 from apps_registry.models import Partner, TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.values import identifiers
 from tests import database
 from tests.make import Tenant, make_campaign, make_link, make_partner

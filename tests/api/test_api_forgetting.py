@@ -14,7 +14,7 @@ from postbacks import pipeline, tombstones
 from postbacks.erasure.work import work
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.rate_limits.rates import Rate
-from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import ErasureRequest, Event, Touchpoint
 from postbacks.values import identifiers
 from tests import make

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from apps_registry.models import Campaign, Partner, TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.values import identifiers
 from tests.bench.product import Account
 

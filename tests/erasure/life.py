@@ -11,7 +11,7 @@ from psycopg import sql
 from apps_registry.models import App, TrackingLink
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks.infrastructure.database import roles
-from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import (
     AdServicesClaim,
     AttemptKind,

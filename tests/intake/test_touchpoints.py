@@ -9,7 +9,7 @@ from django.db import connection
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
-from postbacks.intake.touchpoints import NewTouchpoint, Recorded, record_touchpoints
+from postbacks.intake.touchpoints.recording import NewTouchpoint, Recorded, record_touchpoints
 from postbacks.models import Install, InstallKey, Touchpoint, TouchpointKey, UnsettledInstall
 from postbacks.values import identifiers
 from tests import make

@@ -7,7 +7,7 @@ from django.db import connection
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
-from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import Touchpoint, TouchpointKey, TouchpointSeen
 from tests import make
 from tests.database import as_role

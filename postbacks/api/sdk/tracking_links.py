@@ -19,7 +19,7 @@ from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.reading import LinkParameters, read_query
 from postbacks.intake.links.recording import TouchpointRefusedError, Visitor
 from postbacks.intake.links.visitors import is_bot, is_preview
-from postbacks.intake.touchpoints import Recorded
+from postbacks.intake.touchpoints.recording import Recorded
 from postbacks.middleware import own_transactions
 from postbacks.models import TouchpointKind
 

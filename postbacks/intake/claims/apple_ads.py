@@ -17,7 +17,7 @@ from postbacks.attribution.adservices import TOKEN_LIVES, AskAgain, Claim, read_
 from postbacks.attribution.known_installs import KnownInstall
 from postbacks.delivery.http.sender import Sender
 from postbacks.infrastructure.database import prepared
-from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointSource
 from postbacks.models.stored import StoredEvent, load_events
 from postbacks.values import identifiers

@@ -11,7 +11,7 @@ from postbacks.intake.links.destinations import Places, deep_link
 from postbacks.intake.links.devices import read_device
 from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.reading import LinkParameters, clean, read_moment
-from postbacks.intake.touchpoints import NewTouchpoint, Recorded, record_touchpoints
+from postbacks.intake.touchpoints.recording import NewTouchpoint, Recorded, record_touchpoints
 from postbacks.models import TouchpointSource
 from postbacks.values import identifiers
 from postbacks.values.anonymous_networks import is_anonymous

@@ -30,7 +30,7 @@ from postbacks.intake.links.recording import (
     new_touchpoint,
 )
 from postbacks.intake.links.vocabulary import hashed_kind, our_name
-from postbacks.intake.touchpoints import NewTouchpoint, record_touchpoints
+from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointKind, TouchpointSource
 
 KEPT = "Unknown field; it is kept as a parameter of the touchpoint: {{click.<name>}}."
