@@ -12,7 +12,7 @@ from django.db.models import Q
 from apps_registry.audit.actions import Action
 from apps_registry.models import App, Partner, User
 from apps_registry.tenancy import TenantModel
-from postbacks.delivery_defaults import DEFAULT_DELAYS
+from postbacks.models.delivery_defaults import DEFAULT_DELAYS
 
 
 class RuleStatus(models.TextChoices):
