@@ -17,13 +17,12 @@ from django_q.tasks import async_task
 
 from apps_registry.audit.actors import SYSTEM, acting
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, retention, shortening
+from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery import suspension_notices
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.pump import Pump
-from postbacks.erasure import work
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.rate_limits import stores
@@ -33,6 +32,7 @@ from postbacks.intake.events.queue import bring_back
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
+from postbacks.privacy import address_shortening, erasure, retention
 
 _BRING_BACK_SECONDS = 5.0
 # Short, for the cluster shows that it lives by short tasks of the same workers.
@@ -86,8 +86,8 @@ def housekeeping() -> None:
         stores.forget_old_counts,
         caches.forget_old_entries,
         forget_old_copies,
-        shortening.shorten_touchpoints,
-        shortening.shorten_events,
+        address_shortening.shorten_touchpoints,
+        address_shortening.shorten_events,
     ):
         while time.monotonic() < until and forget():
             pass
@@ -126,7 +126,7 @@ def notice() -> None:
 
 def forget_devices() -> None:
     """Work off requests to forget a device for a while; what is left waits for the next time."""
-    work.work(_ERASE_SECONDS)
+    erasure.work(_ERASE_SECONDS)
 
 
 def start_forgetting(*, cluster: str) -> None:

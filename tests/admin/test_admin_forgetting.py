@@ -9,9 +9,9 @@ from apps_registry.models import AuditEntry
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
-from postbacks.erasure.work import work
 from postbacks.infrastructure.database import roles
 from postbacks.models import ErasureRequest, Event, Install
+from postbacks.privacy.erasure import work
 from tests import make
 from tests.admin.pages import sign_in
 from tests.database import as_role

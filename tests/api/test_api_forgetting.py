@@ -10,12 +10,13 @@ from apps_registry.crypto import encryption
 from apps_registry.key_rotation import rotate
 from apps_registry.models import AuditEntry, SdkKey, TrackingLink
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, tombstones
-from postbacks.erasure.work import work
+from postbacks import pipeline
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.rate_limits.rates import Rate
 from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import ErasureRequest, Event, Touchpoint
+from postbacks.privacy import tombstones
+from postbacks.privacy.erasure import work
 from postbacks.values import identifiers
 from tests import make
 from tests.api.calling import PROBLEM, Program

@@ -11,9 +11,9 @@ from django.test import Client
 
 from apps_registry.models import ApiToken, Membership, Organization, User
 from apps_registry.tenancy import tenant
-from postbacks import removal
 from postbacks.infrastructure.database import roles
 from postbacks.models import Event
+from postbacks.privacy import organization_removal
 from tests import make
 from tests.admin.pages import sign_in
 from tests.api.calling import Program, report
@@ -129,7 +129,7 @@ def test_a_removal_that_was_interrupted_goes_on(batches: int) -> None:
             raise KeyboardInterrupt
 
     with as_role(roles.WORKER), pytest.raises(KeyboardInterrupt):
-        removal.remove(story.tenant.organization, note=interrupt, batch=1)
+        organization_removal.remove(story.tenant.organization, note=interrupt, batch=1)
     run(story.tenant.organization.name, "--yes")
 
     assert not any(rows_left(story.organization_id).values())
@@ -150,7 +150,9 @@ def test_events_of_many_days_go_day_by_day() -> None:
     batches: list[tuple[str, int]] = []
 
     with as_role(roles.WORKER):
-        removal.remove(made.organization, note=lambda table, n: batches.append((table, n)), batch=2)
+        organization_removal.remove(
+            made.organization, note=lambda table, n: batches.append((table, n)), batch=2
+        )
 
     assert [count for table, count in batches if table == "event"] == [1, 2, 2, 1]
 
@@ -159,7 +161,7 @@ def switched_off() -> Story:
     """Return an organization whose removal has begun, and whose rows are all still there."""
     story = live_through("Gem Harbor")
     with as_role(roles.WORKER):
-        removal.switch_off(story.tenant.organization)
+        organization_removal.switch_off(story.tenant.organization)
     return story
 
 
@@ -194,7 +196,7 @@ def test_members_are_out_at_once() -> None:
     )
 
     with as_role(roles.WORKER):
-        removal.switch_off(story.tenant.organization)
+        organization_removal.switch_off(story.tenant.organization)
 
     assert browser.get("/admin/").status_code == 302, "the session ends"
     page = sign_in(owner).get("/admin/").content.decode()

@@ -37,7 +37,7 @@ def _killed_at(turn: int) -> Callable[..., Any]:
 def _work(turn: int) -> int:
     from django.db import connection
 
-    from postbacks.erasure.work import work
+    from postbacks.privacy.erasure import work
 
     with connection.execute_wrapper(_killed_at(turn)):
         return DONE if work(60.0, settle=timedelta(0)) else NOTHING_DONE

@@ -11,9 +11,6 @@ from django.db import connection
 
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks import pipeline
-from postbacks.erasure import emptying
-from postbacks.erasure.requests import Asked, ask, preview
-from postbacks.erasure.work import work
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     ErasureMode,
@@ -29,6 +26,9 @@ from postbacks.models import (
     RuleDevice,
     SkipReason,
 )
+from postbacks.privacy import emptying
+from postbacks.privacy.erasure import work
+from postbacks.privacy.requests import Asked, ask, preview
 from tests import make
 from tests.database import as_role, wait_for_a_lock
 from tests.erasure import life
@@ -302,7 +302,7 @@ def test_another_app_of_the_organization_keeps_the_device(scene: Scene, gone: Pe
 def test_an_id_that_many_installs_share_is_not_followed(
     scene: Scene, gone: Person, stays: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("postbacks.erasure.device.MOST_INSTALLS", 0)
+    monkeypatch.setattr("postbacks.privacy.device.MOST_INSTALLS", 0)
     other_before = life.image(scene, stays)
 
     request = _forget(scene, install_id=gone.install_id)

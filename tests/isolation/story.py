@@ -27,7 +27,6 @@ from apps_registry.models import (
 from apps_registry.models.referrer_keys import set_referrer_key
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import TenantModel, tenant
-from postbacks.erasure.requests import Asked, ask
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     AdServicesClaim,
@@ -52,6 +51,7 @@ from postbacks.models import (
     UndecidedEvent,
     UnsettledInstall,
 )
+from postbacks.privacy.requests import Asked, ask
 from tests import make
 from tests.database import as_role
 

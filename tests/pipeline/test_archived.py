@@ -4,9 +4,10 @@ import pytest
 
 from apps_registry.models import App, Partner
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks import pipeline, removal
+from postbacks import pipeline
 from postbacks.infrastructure.database import roles
 from postbacks.models import PostbackStatus
+from postbacks.privacy import organization_removal
 from tests import database, make
 from tests.events import event, postbacks_of, record
 from tests.pipeline.conftest import RecordingPartner, Run
@@ -58,7 +59,7 @@ def test_nothing_is_sent_for_an_organization_that_is_being_removed(
     owed(gem, ok_partner)
     record(gem, event())
     with database.as_role(roles.WORKER):
-        removal.switch_off(gem.organization)
+        organization_removal.switch_off(gem.organization)
 
     run_pump(until=lambda: postbacks_of(gem)[0].status == PostbackStatus.FAILED)
 

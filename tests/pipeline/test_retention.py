@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from postbacks import retention
 from postbacks.infrastructure.database import roles
+from postbacks.privacy import retention
 from tests.database import as_role
 from tests.pipeline.aged import touched, touched_at
 

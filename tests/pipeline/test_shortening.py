@@ -7,9 +7,9 @@ from django.db import connection
 from pytest_django import Settings
 
 from apps_registry.tenancy import tenant
-from postbacks import shortening
 from postbacks.infrastructure.database import roles
 from postbacks.models import Event, Touchpoint, TouchpointKey
+from postbacks.privacy import address_shortening
 from postbacks.values import identifiers
 from tests.database import as_role
 from tests.events import event, record
@@ -26,7 +26,7 @@ def test_an_address_is_shortened_once_nobody_is_matched_by_it() -> None:
     touched_at(link, datetime.now(UTC) - timedelta(days=2, hours=3))
 
     with as_role(roles.WORKER):
-        while shortening.shorten_touchpoints(batch=1):
+        while address_shortening.shorten_touchpoints(batch=1):
             pass
 
     with tenant(link.organization_id):
@@ -43,7 +43,7 @@ def test_a_fresh_address_stays_whole() -> None:
     link = touched("203.0.113.77")
 
     with as_role(roles.WORKER):
-        assert not shortening.shorten_touchpoints()
+        assert not address_shortening.shorten_touchpoints()
 
     with tenant(link.organization_id):
         assert Touchpoint.objects.get().ip_address == "203.0.113.77"
@@ -59,7 +59,7 @@ def test_a_fresh_address_stays_whole() -> None:
     ],
 )
 def test_of_an_address_its_network_is_kept(address: str, expected: str) -> None:
-    assert shortening.shortened(address) == expected
+    assert address_shortening.shortened(address) == expected
 
 
 def test_an_events_address_is_shortened_and_its_user_agent_left_out(settings: Settings) -> None:
@@ -78,7 +78,7 @@ def test_an_events_address_is_shortened_and_its_user_agent_left_out(settings: Se
     received_at(datetime.now(UTC) - timedelta(days=8, hours=1), gem)
 
     with as_role(roles.WORKER):
-        while shortening.shorten_events(batch=2):
+        while address_shortening.shorten_events(batch=2):
             pass
 
     after = _fields(gem)
@@ -100,10 +100,10 @@ def test_an_events_address_stays_whole_as_long_as_it_is_sent_and_where_it_is_kep
     received_at(datetime.now(UTC) - timedelta(days=13), gem)
 
     with as_role(roles.WORKER):
-        assert not shortening.shorten_events()
+        assert not address_shortening.shorten_events()
         settings.RETENTION_DAYS_ADDRESSES = 0
         received_at(datetime.now(UTC) - timedelta(days=99), gem)
-        assert not shortening.shorten_events()
+        assert not address_shortening.shorten_events()
 
     assert {fields["ip_address"] for fields, _ in _fields(gem)} == {ADDRESS}
 
@@ -115,7 +115,7 @@ def test_what_came_since_is_shortened_in_its_turn(settings: Settings) -> None:
         record(gem, event(gaid=f"g-{days}", ip_address=ADDRESS))
         received_at(datetime.now(UTC) - timedelta(days=days), gem, f"g-{days}")
         with as_role(roles.WORKER):
-            shortening.shorten_events()
+            address_shortening.shorten_events()
 
     assert {fields["ip_address"] for fields, _ in _fields(gem)} == {"203.0.113.0"}
 

@@ -15,9 +15,9 @@ from apps_registry.admin_base.permissions import allowed
 from apps_registry.models import App
 from apps_registry.roles import Right
 from apps_registry.tenancy import current_organization
-from postbacks.erasure.requests import Asked, ask, preview, what_is_wrong
 from postbacks.models import ErasureMode, ErasureRequest, ErasureState
-from postbacks.tombstones import ID_KINDS
+from postbacks.privacy.requests import Asked, ask, preview, what_is_wrong
+from postbacks.privacy.tombstones import ID_KINDS
 
 NEWEST = 50  # requests that the page shows
 _KINDS = {

@@ -20,11 +20,11 @@ from postbacks.api.problems import Invalid
 from postbacks.api.reading import StrictJsonParser
 from postbacks.api.schema import ProblemSchema
 from postbacks.api.throttling import hold_forgetting
-from postbacks.erasure.requests import Asked, ask, what_is_wrong
 from postbacks.intake.events.validation import Reporter
 from postbacks.middleware import own_transactions
 from postbacks.models import ErasureMode, ErasureReach, ErasureRequest
-from postbacks.tombstones import ID_KINDS
+from postbacks.privacy.requests import Asked, ask, what_is_wrong
+from postbacks.privacy.tombstones import ID_KINDS
 
 _WHAT = {
     ErasureMode.FORGET: (

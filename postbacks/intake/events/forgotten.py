@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from apps_registry.tenancy import tenant
-from postbacks import tombstones
 from postbacks.intake.events.faults import Fault
 from postbacks.intake.events.validation import CheckedEvent, Reporter
+from postbacks.privacy import tombstones
 
 REFUSED = "The device with this ID was forgotten on request; nothing is kept of it any more."
 

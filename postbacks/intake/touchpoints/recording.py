@@ -12,8 +12,8 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks import tombstones
 from postbacks.infrastructure.database import prepared
+from postbacks.privacy import tombstones
 from postbacks.values import identifiers
 from postbacks.values.uuid7 import uuid7
 

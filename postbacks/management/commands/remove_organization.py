@@ -5,8 +5,8 @@ import uuid
 from django.core.management.base import CommandError, CommandParser
 
 from apps_registry.models import Organization
-from postbacks import removal
 from postbacks.management.base import RecordedCommand
+from postbacks.privacy import organization_removal
 
 
 class Command(RecordedCommand):
@@ -28,10 +28,10 @@ class Command(RecordedCommand):
     def handle(self, *args: object, **options: object) -> None:
         """Find it, ask, remove it."""
         organization = _find(str(options["organization"]))
-        counts = removal.count_rows(organization)
+        counts = organization_removal.count_rows(organization)
         for table, count in counts.items():
             self.stdout.write(f"{count:>12,} {table}")
-        alone = removal.people_left_alone(organization)
+        alone = organization_removal.people_left_alone(organization)
         self.stdout.write(
             f"{sum(counts.values()):,} rows of “{organization}” ({organization.public_id}). "
             f"{alone} people are members of nothing else."
@@ -40,7 +40,7 @@ class Command(RecordedCommand):
             return
         if not options["yes"]:
             _ask(organization)
-        removal.remove(organization, note=self._note)
+        organization_removal.remove(organization, note=self._note)
         self.stdout.write(f"“{organization}” is gone.")
 
     def _note(self, table: str, deleted: int) -> None:

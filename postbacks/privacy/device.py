@@ -12,12 +12,12 @@ from typing import Self
 
 import msgspec
 
-from postbacks import tombstones
-from postbacks.erasure.sql import rows
 from postbacks.intake.events.fields import ADVERTISING_IDS as SHARING_A_KIND
 from postbacks.models import ErasureReach
 from postbacks.models.events import ERASED
-from postbacks.tombstones import CUSTOMER, ID_KINDS
+from postbacks.privacy import tombstones
+from postbacks.privacy.statements import rows
+from postbacks.privacy.tombstones import CUSTOMER, ID_KINDS
 from postbacks.values import identifiers
 
 MOST_INSTALLS = 20  # of one device; an id that more share is not followed

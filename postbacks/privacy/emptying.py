@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
-from postbacks.erasure.device import Device
-from postbacks.erasure.sql import rows, run
 from postbacks.models import InstallState, PostbackStatus, SkipReason
+from postbacks.privacy.device import Device
+from postbacks.privacy.statements import rows, run
 
 BATCH = 500
 

@@ -9,9 +9,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps_registry.audit.log import Action, record
-from postbacks import tombstones
-from postbacks.erasure.device import Device, Id, look_up
-from postbacks.erasure.sql import rows
 from postbacks.models import (
     ErasureMode,
     ErasureReach,
@@ -19,6 +16,9 @@ from postbacks.models import (
     ErasureState,
     ErasureTrace,
 )
+from postbacks.privacy import tombstones
+from postbacks.privacy.device import Device, Id, look_up
+from postbacks.privacy.statements import rows
 from postbacks.values import identifiers
 
 _LONGEST = 255

@@ -14,9 +14,6 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import OperationalError, connection, transaction
 
 from apps_registry.tenancy import tenant
-from postbacks import tombstones
-from postbacks.erasure import emptying
-from postbacks.erasure.device import Device, look_through, look_up
 from postbacks.models import (
     ErasureMode,
     ErasureReach,
@@ -26,6 +23,8 @@ from postbacks.models import (
     Event,
 )
 from postbacks.models.events import ERASED
+from postbacks.privacy import emptying, tombstones
+from postbacks.privacy.device import Device, look_through, look_up
 
 logger = logging.getLogger(__name__)
 
