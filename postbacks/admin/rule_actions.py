@@ -7,9 +7,9 @@ from django.template.response import TemplateResponse
 
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models import User
-from postbacks import rulebook
 from postbacks.models import CallbackRule, RuleStatus
-from postbacks.trials.sending import is_proven
+from postbacks.rulebook import saving
+from postbacks.rulebook.test_send import is_proven
 
 _TRY_FIRST = "Open a rule to send a test first, or switch on anyway."
 
@@ -57,8 +57,8 @@ class SwitchingAdmin(ArchivingAdmin):
         for rule in queryset.exclude(status__in=[status, self.archived]):
             rule.status = status
             try:
-                rulebook.save(rule, by=by)
-            except rulebook.RuleProblemsError as refusal:
+                saving.save(rule, by=by)
+            except saving.RuleProblemsError as refusal:
                 self.message_user(request, f"{rule}: {refusal}", messages.ERROR)
                 continue
             self.message_user(request, f"{rule}: {done}", messages.SUCCESS)

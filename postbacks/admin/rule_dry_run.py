@@ -14,7 +14,7 @@ from apps_registry.roles import Right
 from postbacks.admin.rules.trials import TryingPage, to_correct
 from postbacks.callbacks.rules.versions import define
 from postbacks.models import SkipReason
-from postbacks.trials.dry_run import NOT_THE_FIRST, DryRun, dry_run
+from postbacks.rulebook.dry_run import NOT_THE_FIRST, DryRun, dry_run
 
 PERIODS = {"1": "the last hour", "24": "the last 24 hours", "168": "the last 7 days"}
 _USUAL = "24"

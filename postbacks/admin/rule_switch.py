@@ -11,7 +11,7 @@ from django.urls import reverse
 from postbacks.admin.rules.form import CallbackRuleForm
 from postbacks.callbacks.rules.versions import define
 from postbacks.models import CallbackRule, RuleStatus
-from postbacks.trials.sending import is_proven, proof_of
+from postbacks.rulebook.test_send import is_proven, proof_of
 
 ANYWAY = "_anyway"
 SWITCH_ON = "_switch_on"

@@ -24,8 +24,8 @@ from postbacks.delivery.attempt_log import Finished
 from postbacks.insights.recent_events import event_by_id
 from postbacks.middleware import own_transactions
 from postbacks.models import CallbackRule
-from postbacks.trials import sending
-from postbacks.trials.sending import Judgement, NotTestableError, TooManyTestsError, Trial
+from postbacks.rulebook import test_send
+from postbacks.rulebook.test_send import Judgement, NotTestableError, TooManyTestsError, Trial
 
 _IN_SESSION = "tested_requests"
 _MOST_REMEMBERED = 20
@@ -58,7 +58,7 @@ class TestSendPage(TryingPage):
             return HttpResponseNotAllowed(["POST"])
         with _organization_of(request):
             made = self._draw_up(request)
-        finished = sending.send(made) if isinstance(made, Trial) else None
+        finished = test_send.send(made) if isinstance(made, Trial) else None
         with _organization_of(request):
             if isinstance(made, Trial) and finished is not None:
                 shown = _written_down(request, made, finished)
@@ -84,7 +84,7 @@ def _trial_of(form: CallbackRuleForm, chosen: str) -> Trial:
     app_id = form.instance.app_id
     if event is not None and app_id is not None and event.app_id != app_id:
         event = None  # the preview shows the sample then, too
-    return sending.draw_up(define(form.instance), event=event)
+    return test_send.draw_up(define(form.instance), event=event)
 
 
 def _written_down(request: HttpRequest, trial: Trial, finished: Finished) -> ShownTest:
@@ -92,15 +92,15 @@ def _written_down(request: HttpRequest, trial: Trial, finished: Finished) -> Sho
     rule = _saved(request.GET.get("rule"), trial)
     address = ""
     if rule is not None:
-        address = address_of(sending.write_down(trial, finished, rule))
+        address = address_of(test_send.write_down(trial, finished, rule))
     else:
-        sending.note_unsaved(trial)
-    if sending.is_received(finished):
+        test_send.note_unsaved(trial)
+    if test_send.is_received(finished):
         known = [*tests_of(request).items(), (_proof(trial), datetime.now(UTC).isoformat())]
         request.session[_IN_SESSION] = dict(known[-_MOST_REMEMBERED:])
     return ShownTest(
-        judgement=sending.judge_test(trial, finished),
-        tried=shown_attempt(sending.attempt_of(finished), trial.definition.timeout_seconds),
+        judgement=test_send.judge_test(trial, finished),
+        tried=shown_attempt(test_send.attempt_of(finished), trial.definition.timeout_seconds),
         log_address=address,
     )
 
@@ -112,7 +112,7 @@ def _saved(key: str | None, trial: Trial) -> CallbackRule | None:
 
 
 def _proof(trial: Trial) -> str:
-    return sending.proof_of(trial.definition)
+    return test_send.proof_of(trial.definition)
 
 
 def tests_of(request: HttpRequest) -> Mapping[str, str]:
@@ -123,9 +123,9 @@ def tests_of(request: HttpRequest) -> Mapping[str, str]:
 
 def remember_tests(request: HttpRequest, rule: CallbackRule) -> None:
     """Remember with a rule that was just saved that what it sends was tested before."""
-    at = tests_of(request).get(sending.proof_of(define(rule)))
+    at = tests_of(request).get(test_send.proof_of(define(rule)))
     if at is not None:
-        sending.remember(rule, rule.version, at=datetime.fromisoformat(at))
+        test_send.remember(rule, rule.version, at=datetime.fromisoformat(at))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from postbacks.callbacks.partner_templates import (
     first_choice,
     missing_answers,
 )
-from postbacks.partner_setup import Answers, Reported
+from postbacks.rulebook.partner_setup import Answers, Reported
 
 _INPUT = {"class": "rule-input", "autocomplete": "off"}
 

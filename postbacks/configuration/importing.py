@@ -29,7 +29,6 @@ from apps_registry.models import (
 )
 from apps_registry.models.conversion_schemas import replace_meanings
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
-from postbacks import rulebook
 from postbacks.callbacks.rules import versions
 from postbacks.configuration.crediting import link_of, settings_of
 from postbacks.configuration.document import (
@@ -42,6 +41,7 @@ from postbacks.configuration.document import (
 )
 from postbacks.configuration.exporting import RULE_REFERENCES, rule_fields
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.rulebook import saving
 
 Pointer = tuple[str | int, ...]
 
@@ -123,7 +123,7 @@ class _Import:
                 yield
         except ValidationError as error:
             self.faults += _faults(error, place)
-        except rulebook.RuleProblemsError as error:
+        except saving.RuleProblemsError as error:
             self.faults += [
                 Fault((*place, *it.field.split(".", 1)), it.message) for it in error.problems
             ]
@@ -237,7 +237,7 @@ class _Import:
         row.full_clean(exclude=["organization"], validate_constraints=False)
         row.validate_constraints()
         if isinstance(row, CallbackRule):
-            rulebook.save(row, by=self.by, promised=promised or [])
+            saving.save(row, by=self.by, promised=promised or [])
         else:
             row.save()
         self._note(self.outcome.created if is_new else self.outcome.changed, row)

@@ -13,12 +13,12 @@ from apps_registry.models import (
     Partner,
     TrackingLink,
 )
-from postbacks import rulebook
 from postbacks.demo.copies import STORE_ID
 from postbacks.demo.networks import NETWORKS, DemoApp, Network
 from postbacks.demo.rule import DemoRule
 from postbacks.demo.rules import DEMO_RULES
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.rulebook import saving
 
 BUNDLE_IDS = {DemoApp.IOS: "com.gemharbor.puzzle", DemoApp.ANDROID: "com.gemharbor.puzzle.android"}
 LINK_NAME = "Video 15 s"
@@ -50,7 +50,7 @@ def declare(partner_url: str) -> None:
     _give_values_a_meaning(apps[DemoApp.IOS])
     partners = {network: _partner(network, apps, partner_url) for network in NETWORKS}
     for rule in DEMO_RULES:
-        rulebook.save(_rule(rule, apps, partners[rule.network], partner_url), by=None)
+        saving.save(_rule(rule, apps, partners[rule.network], partner_url), by=None)
 
 
 def _partner(network: Network, apps: Mapping[DemoApp, App], partner_url: str) -> Partner:

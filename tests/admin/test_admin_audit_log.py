@@ -15,8 +15,8 @@ from apps_registry.audit.actors import Actor, ActorKind, Door, acting
 from apps_registry.models import AuditEntry, Membership
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import rulebook
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.rulebook import saving
 from tests import make
 from tests.admin.pages import sign_in, submit
 
@@ -50,7 +50,7 @@ def names(client: Client, query: str) -> list[str]:
 def switch(made: make.Tenant, rule: CallbackRule, status: str, *, by: str) -> datetime:
     with acting(Actor(ActorKind.PERSON, by, Door.WEB)), tenant(made.organization.pk):
         rule.status = status
-        rulebook.save(rule, by=None)
+        saving.save(rule, by=None)
     return newest(made).at
 
 

@@ -6,8 +6,8 @@ from django.http import HttpResponse
 from apps_registry.models import App
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import rulebook
 from postbacks.models import CallbackRule
+from postbacks.rulebook import saving
 from tests import make
 from tests.admin.pages import filled_form, sign_in, submit
 
@@ -29,9 +29,9 @@ def rule_of(made: make.Tenant) -> CallbackRule:
 def with_two_versions(made: make.Tenant) -> CallbackRule:
     with tenant(made.organization.pk):
         rule = CallbackRule(name="Purchases", url="https://ads.example.com/first")
-        rulebook.save(rule, by=made.owner)
+        saving.save(rule, by=made.owner)
         rule.url = "https://ads.example.com/second"
-        rulebook.save(rule, by=None)
+        saving.save(rule, by=None)
         return rule
 
 
@@ -71,7 +71,7 @@ def test_a_version_that_can_not_be_restored_says_why() -> None:
     with tenant(made.organization.pk):
         rule = CallbackRule.objects.get()
         rule.name = "Renamed"
-        rulebook.save(rule, by=None)
+        saving.save(rule, by=None)
         make.make_rule(name="Purchases")
 
     path = f"{LIST}{rule.pk}/versions/"

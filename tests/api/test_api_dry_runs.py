@@ -14,7 +14,7 @@ from postbacks import pipeline
 from postbacks.callbacks.rules.versions import define
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, Postback, RuleDevice
-from postbacks.trials.dry_run import dry_run
+from postbacks.rulebook.dry_run import dry_run
 from tests import database, make
 from tests.api.calling import Program, owner_of, report
 

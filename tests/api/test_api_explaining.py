@@ -7,8 +7,9 @@ import pytest
 from django.apps import apps
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, rulebook
+from postbacks import pipeline
 from postbacks.models import CallbackRule, Postback, RuleStatus
+from postbacks.rulebook import saving
 from tests import database, make
 from tests.api.calling import owner_of, report
 
@@ -124,7 +125,7 @@ def test_a_rule_that_was_paused_holds_what_it_owes(made: make.Tenant) -> None:
     _decide()
     with tenant(made.organization.pk):
         rule.status = RuleStatus.PAUSED
-        rulebook.save(rule, by=None)
+        saving.save(rule, by=None)
 
     assert _explained(made, event_id)[str(rule.public_id)]["decision"] == "held"
 
@@ -158,7 +159,7 @@ def test_a_rule_that_was_made_or_changed_later_says_so(made: make.Tenant) -> Non
     newer = _rule(made)
     with tenant(made.organization.pk):
         changed.triggers = ["purchase"]
-        rulebook.save(changed, by=None)
+        saving.save(changed, by=None)
 
     explained = _explained(made, event_id)
 

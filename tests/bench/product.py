@@ -14,7 +14,6 @@ from apps_registry.crypto import keys
 from apps_registry.models import App, BundleId, Membership, Organization, SdkKey, User
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import rulebook
 from postbacks.delivery.enqueue import NewPostback, owe
 from postbacks.delivery.pump import CHANNEL
 from postbacks.demo.children import free_port
@@ -23,6 +22,7 @@ from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
 from postbacks.intake.events.recording import record_events
 from postbacks.intake.events.validation import Reporter
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.rulebook import saving
 from tests import database
 from tests.bench import sample
 from tests.bench.children import Children
@@ -95,7 +95,7 @@ class Account:
                 name="Purchases", status=RuleStatus.ACTIVE, triggers=["purchase"],
                 url=sink_url + sample.PATH,
             )  # fmt: skip
-            rulebook.save(self.rule, by=None)
+            saving.save(self.rule, by=None)
 
     def record(self, count: int) -> None:
         """Take events in: the worker shows that it works, and there is one to be copied."""

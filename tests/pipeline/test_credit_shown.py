@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, rulebook
+from postbacks import pipeline
 from postbacks.callbacks.rules.versions import define
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, Event, Install
-from postbacks.trials.dry_run import dry_run
+from postbacks.rulebook import saving
+from postbacks.rulebook.dry_run import dry_run
 from tests import database
 from tests.events import event, record
 from tests.make import Tenant, make_rule, make_tenant
@@ -66,7 +67,7 @@ def test_a_preview_of_a_stored_event_shows_its_credit() -> None:
 
     with tenant(gem.organization.pk):
         bought = Event.objects.get(event_name="purchase")
-        shown = rulebook.preview(define(scoped), event=bought)
+        shown = saving.preview(define(scoped), event=bought)
         install = Install.objects.get()
 
     seconds = int(install.installed_at.timestamp())

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, rulebook
+from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import log_attempts
@@ -17,6 +17,7 @@ from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RuleStatus
+from postbacks.rulebook import saving
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_partner, make_rule, make_tenant
@@ -191,7 +192,7 @@ def test_a_switched_off_rule_holds_its_postbacks_without_an_attempt(
         pipeline.decide_events()
     with tenant(gem.organization.pk):
         sending.status = RuleStatus.PAUSED
-        rulebook.save(sending, by=None)
+        saving.save(sending, by=None)
 
     run_pump(until=lambda: _is_put_back(gem))
 
@@ -203,7 +204,7 @@ def test_a_switched_off_rule_holds_its_postbacks_without_an_attempt(
         resend(postback)
     with tenant(gem.organization.pk):
         sending.status = RuleStatus.ACTIVE
-        rulebook.save(sending, by=None)
+        saving.save(sending, by=None)
     run_pump(until=all_ended(gem))
 
     (postback,) = postbacks_of(gem)

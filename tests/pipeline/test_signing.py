@@ -9,8 +9,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from apps_registry.models import SigningSecret
 from apps_registry.models.signing import ensure_signing_secret, rotate_signing_secret
 from apps_registry.tenancy import tenant
-from postbacks import rulebook
 from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
+from postbacks.rulebook import saving
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_tenant
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
@@ -28,7 +28,7 @@ def signing_rule(of: Tenant, url: str, **fields: object) -> str:
         "body": '{"event": "{{event_name}}"}', "sign": True, **fields,
     }  # fmt: skip
     with tenant(of.organization.pk):
-        rulebook.save(CallbackRule(url=url, **wanted), by=None)
+        saving.save(CallbackRule(url=url, **wanted), by=None)
         return ensure_signing_secret().reveal()
 
 

@@ -23,9 +23,9 @@ from apps_registry.models import (
 from apps_registry.models.audit import AppendOnlyError
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import rulebook
 from postbacks.infrastructure.database import roles
 from postbacks.models import RuleStatus
+from postbacks.rulebook import saving
 from tests import make
 from tests.database import as_role
 
@@ -162,7 +162,7 @@ def test_a_rules_status_is_kept_as_what_it_means(before: str, after: str, action
 
     with tenant(made.organization.pk):
         rule.status = after
-        rulebook.save(rule, by=None)
+        saving.save(rule, by=None)
 
     entry = newest(made)
     assert (entry.action, entry.object_type) == (action, "callback_rule")
@@ -176,7 +176,7 @@ def test_what_a_rule_says_is_kept_from_old_to_new() -> None:
 
     with tenant(made.organization.pk):
         rule.triggers, rule.app = ["purchase"], None
-        rulebook.save(rule, by=None)
+        saving.save(rule, by=None)
 
     assert newest(made).changes == {
         "app": ["Gem Harbor iOS", None],

@@ -14,7 +14,7 @@ from apps_registry.models.apps import Platform
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.admin.logs.postback_detail import PostbackRow
 from postbacks.models import Event, Install, Postback
-from postbacks.trials.explaining import Explained, explain
+from postbacks.rulebook.explain import Explained, explain
 
 _NAMES = {
     "idfa": "IDFA", "idfv": "IDFV", "gaid": "Google advertising id", "oaid": "OAID",

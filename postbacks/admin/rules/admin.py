@@ -25,7 +25,6 @@ from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import User
 from apps_registry.roles import Right
-from postbacks import rulebook
 from postbacks.admin.rule_dry_run import PERIODS, DryRunPage
 from postbacks.admin.rule_switch import SwitchedRuleForm, to_its_log
 from postbacks.admin.rule_test import TestSendPage, remember_tests, tests_of
@@ -38,6 +37,7 @@ from postbacks.admin.rules.preview import SAMPLE
 from postbacks.admin.rules.translate import TranslatePage, translated_url
 from postbacks.admin.rules.versions import VersionedAdmin
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.rulebook import saving
 
 _TONES = {
     RuleStatus.DRAFT: Tone.STILL,
@@ -162,7 +162,7 @@ class CallbackRuleAdmin(VersionedAdmin):
         self, request: HttpRequest, obj: CallbackRule, form: forms.ModelForm, change: bool
     ) -> None:
         """Save a rule that the form has found to be right, with its version."""
-        rulebook.save(obj, by=request.user if isinstance(request.user, User) else None)
+        saving.save(obj, by=request.user if isinstance(request.user, User) else None)
         remember_tests(request, obj)
 
     def response_post_save_add(

@@ -5,7 +5,6 @@ from django import forms
 from django.http import QueryDict
 
 from apps_registry.admin_base.tenant_admin import TenantForm
-from postbacks import rulebook
 from postbacks.admin.rule_fixes import FIX, with_fix
 from postbacks.admin.rule_parts import (
     JOINS,
@@ -34,6 +33,7 @@ from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.rules.versions import define
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.models.rules import default_delays
+from postbacks.rulebook import saving
 
 PREVIEW = "_preview"
 LIVE = "_live"
@@ -161,7 +161,7 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
             self.instance.conditions = conditions_of(self.cleaned_data)
             self.instance.authentication = authentication_of(self.cleaned_data)
         try:
-            problems = rulebook.check(define(self.instance))
+            problems = saving.check(define(self.instance))
         except msgspec.ValidationError:
             return  # what has the wrong shape has its error already
         self.found = problems

@@ -13,7 +13,6 @@ from django.urls import URLPattern, path, reverse
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.models import User
 from apps_registry.roles import Right
-from postbacks import partner_setup
 from postbacks.admin.template_form import TemplateForm
 from postbacks.callbacks.partner_templates import (
     Group,
@@ -24,7 +23,8 @@ from postbacks.callbacks.partner_templates import (
     unavailable_partners,
 )
 from postbacks.models import CallbackRule
-from postbacks.rulebook import RuleProblemsError
+from postbacks.rulebook import partner_setup
+from postbacks.rulebook.saving import RuleProblemsError
 
 _TITLES = {
     Group.AD_NETWORK: "Ad networks",

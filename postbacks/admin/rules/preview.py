@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from postbacks import rulebook
 from postbacks.admin.json_parts import json_parts
 from postbacks.admin.rule_notes import Noting
 from postbacks.admin.rules.request_parts import (
@@ -22,6 +21,7 @@ from postbacks.callbacks.rules.versions import define
 from postbacks.insights.recent_events import RecentEvent, as_choice, event_by_id, recent_events
 from postbacks.models import CallbackRule, Event
 from postbacks.rule_remarks import platform_of, remarks_on, template_in_use
+from postbacks.rulebook import saving
 
 SAMPLE = "sample"
 _INSTALL_EVENTS = {"install", "open"}  # a first open is an install
@@ -84,7 +84,7 @@ def preview_of(rule: CallbackRule, *, chosen: str = SAMPLE) -> ShownPreview:
     if not rule.url.strip():
         remarks = remarks_on(definition)
         return ShownPreview(choices, notes=notes, parameters=own, remarks=remarks)
-    seen = rulebook.preview(definition, event=event)
+    seen = saving.preview(definition, event=event)
     filled = _filled_in(definition, seen, event)
     template = template_in_use(definition)
     noting = Noting(definition, platform_of(definition), template)
@@ -102,23 +102,23 @@ def preview_of(rule: CallbackRule, *, chosen: str = SAMPLE) -> ShownPreview:
 
 
 def _filled_in(
-    definition: RuleDefinition, seen: rulebook.Preview, event: Event | None
-) -> rulebook.Preview | None:
+    definition: RuleDefinition, seen: saving.Preview, event: Event | None
+) -> saving.Preview | None:
     """Return the request; without its wrong parameters if it can be sent only so."""
-    if not isinstance(seen, rulebook.Unrendered):
+    if not isinstance(seen, saving.Unrendered):
         return seen
     if any(problem.field != "url" for problem in seen.problems):
         return None
     url = without_wrong_parameters(definition.url, _places(seen))
     if url is None or url == definition.url:
         return None
-    rest = rulebook.preview(msgspec.structs.replace(definition, url=url), event=event)
-    return None if isinstance(rest, rulebook.Unrendered) else rest
+    rest = saving.preview(msgspec.structs.replace(definition, url=url), event=event)
+    return None if isinstance(rest, saving.Unrendered) else rest
 
 
-def _places(seen: rulebook.Preview) -> tuple[int, ...]:
+def _places(seen: saving.Preview) -> tuple[int, ...]:
     """Return where in the URL nothing could be filled in."""
-    return tuple(it.position for it in seen.problems if isinstance(seen, rulebook.Unrendered))
+    return tuple(it.position for it in seen.problems if isinstance(seen, saving.Unrendered))
 
 
 def _choices(app_id: int | None, chosen: Event | None) -> tuple[Choice, ...]:
@@ -154,7 +154,7 @@ def _own_parameters(event: Event | None) -> tuple[str, ...]:
 
 
 def _request(
-    definition: RuleDefinition, seen: rulebook.Preview, wrong: tuple[int, ...], noting: Noting
+    definition: RuleDefinition, seen: saving.Preview, wrong: tuple[int, ...], noting: Noting
 ) -> SentRequest:
     return SentRequest(
         method=seen.method,

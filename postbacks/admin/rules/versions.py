@@ -11,10 +11,10 @@ from django.urls import URLPattern, path, reverse
 
 from apps_registry.models import App, User
 from apps_registry.tenancy import Lifecycle
-from postbacks import rule_history, rulebook
 from postbacks.admin.rule_actions import SwitchingAdmin
 from postbacks.admin.rules.labels import Change, SavedVersion, changes_between, history_of
 from postbacks.models import CallbackRule, CallbackRuleVersion
+from postbacks.rulebook import saving, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ class VersionedAdmin(SwitchingAdmin):
         form = CopyForm(request.POST if request.method == "POST" else None, rule)
         if form.is_valid():
             try:
-                copies = rule_history.copy_to(rule, form.cleaned_data["apps"], by=_person(request))
-            except rulebook.RuleProblemsError as refusal:
+                copies = versions.copy_to(rule, form.cleaned_data["apps"], by=_person(request))
+            except saving.RuleProblemsError as refusal:
                 form.add_error(None, str(refusal))
             else:
                 for copy in copies:
@@ -104,10 +104,10 @@ class VersionedAdmin(SwitchingAdmin):
     def _restore(self, request: HttpRequest, rule: CallbackRule, number: int) -> HttpResponse:
         version = CallbackRuleVersion.objects.select_related("rule").get(rule=rule, number=number)
         try:
-            restored = rule_history.restore(version, by=_person(request))
+            restored = versions.restore(version, by=_person(request))
         except ValidationError as refusal:
             self.message_user(request, " ".join(refusal.messages), messages.ERROR)
-        except (rule_history.NotRestorableError, rulebook.RuleProblemsError) as refusal:
+        except (versions.NotRestorableError, saving.RuleProblemsError) as refusal:
             self.message_user(request, str(refusal), messages.ERROR)
         else:
             done = f"Says again what version {number} said."

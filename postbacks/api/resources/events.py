@@ -22,7 +22,7 @@ from postbacks.api.query import Page, Query
 from postbacks.api.sdk.events import EventsFromSdk
 from postbacks.intake.events.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
-from postbacks.trials.explaining import DECISIONS, explain
+from postbacks.rulebook.explain import DECISIONS, explain
 
 _BESIDE_COLUMNS = [name for name in EventFields.__struct_fields__ if name not in IN_COLUMNS]
 _FIRST = (

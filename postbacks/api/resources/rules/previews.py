@@ -9,12 +9,12 @@ import msgspec
 from rest_framework import serializers
 
 from apps_registry.models import App, BundleId
-from postbacks import rulebook
 from postbacks.api.problems import Invalid
 from postbacks.api.resources.rules.serializers import RuleSerializer
 from postbacks.callbacks.lint import Code
 from postbacks.callbacks.rules import versions
 from postbacks.models import CallbackRule, Event
+from postbacks.rulebook import saving
 
 
 class PreviewSerializer(RuleSerializer):
@@ -82,7 +82,7 @@ def preview(values: dict[str, Any]) -> dict[str, Any]:
     rule = CallbackRule(**{"name": "Preview", **values})
     event = event_of(event_id, rule.app) if event_id else None
     with refusing_event():
-        seen = rulebook.preview(
+        seen = saving.preview(
             versions.define(rule), event=event, sdk_event=sdk_event, app=app_of(rule.app, sdk_event)
         )
     return msgspec.to_builtins(seen)  # type: ignore[no-any-return]  # a dataclass gives a dict
@@ -93,7 +93,7 @@ def refusing_event() -> Iterator[None]:
     """Answer what is wrong with a given event as faults of the request."""
     try:
         yield
-    except rulebook.SampleEventError as error:
+    except saving.SampleEventError as error:
         raise Invalid(
             [{"pointer": f"/event{place}", "detail": detail} for place, detail in error.faults]
         ) from None

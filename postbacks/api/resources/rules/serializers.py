@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from rest_framework import serializers
 
 from apps_registry.models import App, Partner
-from postbacks import rulebook
 from postbacks.api.fields import PublicId
 from postbacks.api.problems import Invalid, pointer
 from postbacks.api.resources.rules.parts import (
@@ -17,6 +16,7 @@ from postbacks.api.resources.rules.parts import (
 from postbacks.api.strict import RowSerializer
 from postbacks.callbacks.macros import Problem
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.rulebook import saving
 
 _WRITABLE_STATUS = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
 
@@ -65,7 +65,7 @@ class RuleSerializer(RowSerializer):
     def write(self, row: CallbackRule) -> None:
         """Save the rule as a new version, if nothing is wrong with it."""
         with refusing_problems():
-            rulebook.save(row, by=self.context["request"].user.user)
+            saving.save(row, by=self.context["request"].user.user)
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def refusing_problems() -> Iterator[None]:
     """Answer what the rulebook finds wrong with a rule as faults of the request."""
     try:
         yield
-    except rulebook.RuleProblemsError as error:
+    except saving.RuleProblemsError as error:
         raise Invalid([_shown(problem) for problem in error.problems]) from None
 
 

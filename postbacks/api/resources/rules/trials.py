@@ -20,9 +20,9 @@ from postbacks.api.strict import StrictSerializer
 from postbacks.api.throttling import TooFast
 from postbacks.callbacks.rules import versions
 from postbacks.models import AttemptKind, CallbackRule, DeliveryAttempt
-from postbacks.trials import sending
-from postbacks.trials.dry_run import dry_run
-from postbacks.trials.sending import NotTestableError, TooManyTestsError, Trial
+from postbacks.rulebook import test_send as sending
+from postbacks.rulebook.dry_run import dry_run
+from postbacks.rulebook.test_send import NotTestableError, TooManyTestsError, Trial
 
 _MOST_HOURS = 24 * 90
 _USUAL_HOURS = 24

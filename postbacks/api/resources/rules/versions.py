@@ -6,12 +6,12 @@ from typing import Any
 from rest_framework import serializers
 
 from apps_registry.models import App
-from postbacks import rule_history
 from postbacks.api.fields import Moment, PublicId
 from postbacks.api.query import Query
 from postbacks.api.resources.rules.serializers import RuleSerializer
 from postbacks.api.strict import StrictSerializer
 from postbacks.models import CallbackRule, CallbackRuleVersion
+from postbacks.rulebook import versions as rule_history
 
 _NOT_SAID = {"id", "status", "version", "created_at", "updated_at"}
 

@@ -11,7 +11,6 @@ from rest_framework.response import Response
 
 from apps_registry.models import App, Partner
 from apps_registry.roles import Right
-from postbacks import rule_history
 from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import IdFilter
 from postbacks.api.problems import Conflict
@@ -37,6 +36,7 @@ from postbacks.api.resources.rules.versions import (
     VersionSerializer,
 )
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
+from postbacks.rulebook import versions as rule_history
 
 
 class RulePage(Page):

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from postbacks import rulebook
 from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.decisions import (
@@ -27,6 +26,7 @@ from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.models import Event, RuleDevice, SkipReason
 from postbacks.models.stored import StoredEvent, load_events
+from postbacks.rulebook import saving
 from postbacks.values.install_context import standing_of
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def dry_run(
     newest = Event.objects.filter(received_at__gte=since).order_by("-received_at", "-id")
     found = list(newest.values_list("id", "received_at", "app_id")[: most + 1])
     asked = found[most - 1 :: -1] if len(found) > most else found[::-1]  # the oldest first
-    run = _Run(rulebook.compiled(definition), now, rule_id)
+    run = _Run(saving.compiled(definition), now, rule_id)
     for place in range(0, len(asked), BATCH):
         run.decide(asked[place : place + BATCH])
     return DryRun(
@@ -169,7 +169,7 @@ class _Run:
     ) -> Example:
         standing = standing_of(event, install)
         facts = facts_by_standing(
-            self.rule, event, standing, postback=rulebook.SAMPLE_ID, now=self.now
+            self.rule, event, standing, postback=saving.SAMPLE_ID, now=self.now
         )
         known = rates.of(event.event_time, known_at=self.now)
         prepared = prepare_for(self.rule, facts, known, _ANY_SIGNATURE)

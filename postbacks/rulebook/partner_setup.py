@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from django.db import transaction
 
 from apps_registry.models import App, Partner, User
-from postbacks import rulebook
 from postbacks.callbacks.partner_templates import (
     PartnerTemplate,
     RuleTemplate,
     definition_from_template,
 )
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.rulebook import saving
 
 _LONGEST_NAME = 120
 
@@ -77,7 +77,7 @@ def _draft(partner: Partner, chosen: Reported, answers: Answers, by: User | None
         status=RuleStatus.DRAFT,
         **definition,
     )
-    rulebook.save(rule, by=by)
+    saving.save(rule, by=by)
     return rule
 
 

@@ -9,10 +9,10 @@ from django.db import transaction
 
 from apps_registry.models import App, Partner, User
 from apps_registry.tenancy import Lifecycle
-from postbacks import rulebook
 from postbacks.callbacks.rules.definition import FIELDS, RuleDefinition
 from postbacks.callbacks.rules.versions import define, definition_of, put_into
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
+from postbacks.rulebook import saving
 
 _LONGEST_NAME = 120
 
@@ -53,7 +53,7 @@ def restore(version: CallbackRuleVersion, *, by: User | None) -> CallbackRule:
     _check_in_use(definition)
     put_into(rule, definition)
     rule.validate_constraints()
-    rulebook.save(rule, by=by)
+    saving.save(rule, by=by)
     return rule
 
 
@@ -73,7 +73,7 @@ def copy_to(rule: CallbackRule, apps: Iterable[App], *, by: User | None) -> list
         copy.app = app
         copy.name = _free_name(f"{rule.name} ({app.name})", taken)
         taken.add(copy.name)
-        rulebook.save(copy, by=by)
+        saving.save(copy, by=by)
         copies.append(copy)
     return copies
 

@@ -17,7 +17,6 @@ from apps_registry.audit import log
 from apps_registry.models import App
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import NoTenantError, current_organization
-from postbacks import rulebook
 from postbacks.callbacks.disclosure import lacks_consent
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.rendering import prepare_for
@@ -39,6 +38,7 @@ from postbacks.models import (
     Postback,
     PostbackStatus,
 )
+from postbacks.rulebook import saving
 from postbacks.values.outgoing_request import Owed, Prepared
 from postbacks.values.uuid7 import uuid7
 
@@ -103,10 +103,10 @@ def draw_up(
     now = datetime.now(UTC)
     made_at = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as the log keeps it
     public_id = uuid7(made_at)
-    rule = rulebook.compiled(definition)
+    rule = saving.compiled(definition)
     if rule.is_archived:
         raise NotTestableError("The partner is archived.")
-    facts = rulebook.facts_for(definition, event=event, sdk_event=sdk_event, app=app)
+    facts = saving.facts_for(definition, event=event, sdk_event=sdk_event, app=app)
     name = facts.postback.partner_event_name if facts.postback else None
     partner = rule.partner.public_id if rule.partner else None
     facts = replace(facts, postback=PostbackFacts(public_id, made_at, name, partner))
@@ -115,7 +115,7 @@ def draw_up(
     if definition.sign:
         ensure_signing_secret()
     signing = load_signing_secrets([organization_id] if definition.sign else [])
-    rates = rulebook.rates_for(facts, is_sample=event is None and sdk_event is None)
+    rates = saving.rates_for(facts, is_sample=event is None and sdk_event is None)
     prepared = prepare_for(rule, facts, rates, signing.get(organization_id, ()))
     if prepared.rendering is None:
         raise NotTestableError(prepared.refusal)
