@@ -18,11 +18,11 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
 from apps_registry.admin_base.theme import AdminSite
-from postbacks import visits
 from postbacks.admin.operator import pages as operating
 from postbacks.admin.pages import configuration, forget_device, fraud_report
 from postbacks.insights.overview_context import overview_context
-from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of
+from postbacks.web import visits
+from postbacks.web.middleware import ORGANIZATION_IN_SESSION, memberships_of
 
 
 class PostbacksAdminSite(AdminSite):

@@ -19,7 +19,6 @@ class PostbacksConfig(AppConfig):
         from allauth.account.signals import user_logged_in  # models exist only now
         from allauth.mfa.signals import authenticator_added, authenticator_removed
 
-        from postbacks import visits
         from postbacks.accounts import entries
         from postbacks.checks import (
             check_database_roles,
@@ -27,6 +26,7 @@ class PostbacksConfig(AppConfig):
             check_times_nest,
         )
         from postbacks.infrastructure.database import partitions
+        from postbacks.web import visits
 
         checks.register(check_times_nest)
         checks.register(check_partner_templates)

@@ -222,8 +222,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "postbacks.page_policy.PagePolicy",  # outermost: no answer goes without
-    "postbacks.middleware.DatabaseOutage",
+    "postbacks.web.security_headers.PagePolicy",  # outermost: no answer goes without
+    "postbacks.web.middleware.DatabaseOutage",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -233,7 +233,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "postbacks.middleware.TenantOfRequest",  # its transaction ends after rendering
+    "postbacks.web.middleware.TenantOfRequest",  # its transaction ends after rendering
     "postbacks.accounts.required_factor.RequiredSecondFactor",  # asks the organization just opened
 ]
 
@@ -321,7 +321,7 @@ WHITENOISE_USE_FINDERS = True
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024  # contract: 5 MB a request
 FILE_UPLOAD_HANDLERS = [
-    "postbacks.uploads.HoldToLimit",  # first: the others would already store
+    "postbacks.web.uploads.HoldToLimit",  # first: the others would already store
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
@@ -401,7 +401,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"hide_keys": {"()": "postbacks.log_secrets.HideKeysInLinks"}},
+    "filters": {"hide_keys": {"()": "postbacks.web.log_filter.HideKeysInLinks"}},
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",

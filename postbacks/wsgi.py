@@ -4,7 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from postbacks.log_secrets import hide_keys_of_web_server
+from postbacks.web.log_filter import hide_keys_of_web_server
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "postbacks.settings")
 application = get_wsgi_application()

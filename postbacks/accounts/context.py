@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from postbacks import visits
+from postbacks.web import visits
 
 PREFIX = "/accounts/"
 

@@ -21,7 +21,7 @@ from apps_registry.people import invitations
 from apps_registry.people.invitations import InvitationClosedError
 from postbacks.accounts.entries import as_person
 from postbacks.accounts.forms import JoinForm
-from postbacks.middleware import ORGANIZATION_IN_SESSION
+from postbacks.web.middleware import ORGANIZATION_IN_SESSION
 
 _IN_SESSION = "invitation"
 _GONE = 410

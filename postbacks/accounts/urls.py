@@ -19,7 +19,7 @@ from postbacks.accounts.views import (
     single_sign_on,
     single_sign_on_cancelled,
 )
-from postbacks.middleware import own_transactions
+from postbacks.web.middleware import own_transactions
 
 _SIGN_IN = [
     path("login/", sign_in, name="account_login"),

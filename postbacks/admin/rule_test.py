@@ -22,10 +22,10 @@ from postbacks.admin.rules.trials import TryingPage, to_correct
 from postbacks.callbacks.rules.versions import define
 from postbacks.delivery.attempt_log import Finished
 from postbacks.insights.recent_events import event_by_id
-from postbacks.middleware import own_transactions
 from postbacks.models import CallbackRule
 from postbacks.rulebook import test_send
 from postbacks.rulebook.test_send import Judgement, NotTestableError, TooManyTestsError, Trial
+from postbacks.web.middleware import own_transactions
 
 _IN_SESSION = "tested_requests"
 _MOST_REMEMBERED = 20

@@ -25,7 +25,7 @@ from postbacks.api.problems import Conflict
 from postbacks.api.query import Query, read_query
 from postbacks.api.reading import StrictJsonParser
 from postbacks.api.schema import ProblemSchema
-from postbacks.middleware import own_transactions
+from postbacks.web.middleware import own_transactions
 
 
 @own_transactions

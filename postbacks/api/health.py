@@ -6,7 +6,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from postbacks.insights.health import CHECKS, run
-from postbacks.middleware import own_transactions
+from postbacks.web.middleware import own_transactions
 
 
 @own_transactions

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions, status
 
-from postbacks.middleware import RETRY_AFTER_SECONDS, database_is_away
+from postbacks.web.middleware import RETRY_AFTER_SECONDS, database_is_away
 
 CONTENT_TYPE = "application/problem+json"
 _API = ("/api/", "/v0/")

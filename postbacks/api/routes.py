@@ -28,7 +28,7 @@ from postbacks.api.resources.tracking_links import TrackingLinkViewSet
 from postbacks.api.schema import DocsView, SchemaView
 from postbacks.api.sdk.forget_device import ForgetDevice, ForgettingProgress
 from postbacks.api.sdk.touchpoints import ReportedTouchpoints
-from postbacks.middleware import own_transactions
+from postbacks.web.middleware import own_transactions
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("v1/apps", AppViewSet, "app")

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from postbacks.log_secrets import HideKeysInLinks, hide_keys_of_web_server
+from postbacks.web.log_filter import HideKeysInLinks, hide_keys_of_web_server
 
 
 @pytest.mark.parametrize(

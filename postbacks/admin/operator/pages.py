@@ -18,11 +18,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps_registry.audit.actors import acting
 from apps_registry.models import Organization
-from postbacks import visits
 from postbacks.admin.operator import organizations, store_ids
 from postbacks.insights.installation import installation
 from postbacks.intake.skadnetwork import unclaimed
-from postbacks.middleware import ORGANIZATION_IN_SESSION, memberships_of, own_transactions
+from postbacks.web import visits
+from postbacks.web.middleware import ORGANIZATION_IN_SESSION, memberships_of, own_transactions
 
 PAGE_SIZE = 25
 View = Callable[..., HttpResponse]

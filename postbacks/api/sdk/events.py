@@ -16,7 +16,7 @@ from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.faults import Fault
 from postbacks.intake.events.recording import Receipt, record_events
 from postbacks.intake.events.validation import Reporter
-from postbacks.middleware import own_transactions
+from postbacks.web.middleware import own_transactions
 
 
 @own_transactions

@@ -21,10 +21,10 @@ from postbacks.api.reading import StrictJsonParser
 from postbacks.api.schema import ProblemSchema
 from postbacks.api.throttling import hold_forgetting
 from postbacks.intake.events.validation import Reporter
-from postbacks.middleware import own_transactions
 from postbacks.models import ErasureMode, ErasureReach, ErasureRequest
 from postbacks.privacy.requests import Asked, ask, what_is_wrong
 from postbacks.privacy.tombstones import ID_KINDS
+from postbacks.web.middleware import own_transactions
 
 _WHAT = {
     ErasureMode.FORGET: (

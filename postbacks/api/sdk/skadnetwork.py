@@ -16,7 +16,7 @@ from postbacks.api import throttling
 from postbacks.api.problems import problem
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.skadnetwork.recording import record_copy
-from postbacks.middleware import own_transactions
+from postbacks.web.middleware import own_transactions
 
 # Apple's own end with a slash; a redirect to it would lose the body.
 COPY_PATHS: Final = tuple(

@@ -22,8 +22,8 @@ from postbacks.intake.events.validation import Reporter
 from postbacks.intake.tenjin.device import installation_of
 from postbacks.intake.tenjin.mapping import SERVER, Call, sdk_event, their_name
 from postbacks.intake.tenjin.parameters import read_body, read_query
-from postbacks.middleware import own_transactions
 from postbacks.models import EventSource
+from postbacks.web.middleware import own_transactions
 
 _KEY = "api_key"
 

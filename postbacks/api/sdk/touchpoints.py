@@ -17,7 +17,7 @@ from postbacks.api.throttling import count_events
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.validation import Reporter
 from postbacks.intake.touchpoints.reporting import record_reported
-from postbacks.middleware import own_transactions
+from postbacks.web.middleware import own_transactions
 
 _ID = {"type": ["string", "null"], "maxLength": 255}
 _TOUCHPOINT: dict[str, Any] = {

@@ -20,8 +20,8 @@ from postbacks.intake.links.reading import LinkParameters, read_query
 from postbacks.intake.links.recording import TouchpointRefusedError, Visitor
 from postbacks.intake.links.visitors import is_bot, is_preview
 from postbacks.intake.touchpoints.recording import Recorded
-from postbacks.middleware import own_transactions
 from postbacks.models import TouchpointKind
+from postbacks.web.middleware import own_transactions
 
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")

@@ -16,7 +16,7 @@ from apps_registry.audit.actors import Actor, ActorKind, Door, acting
 from apps_registry.client_address import client_address
 from apps_registry.models import Membership, User
 from apps_registry.tenancy import tenant
-from postbacks import visits
+from postbacks.web import visits
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 V = TypeVar("V")
