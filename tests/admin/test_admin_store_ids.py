@@ -8,11 +8,11 @@ from django.test import Client
 
 from apps_registry.models import AuditEntry, StoreClaim, User
 from apps_registry.tenancy import tenant
-from postbacks import tasks
 from postbacks.infrastructure.database import roles
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import MOST_OF_AN_APP
 from postbacks.models import Event, SkanPostback, UnclaimedCopy
+from postbacks.worker import tasks
 from tests import make
 from tests.admin.pages import sign_in
 from tests.api.test_apples_copies import GENUINE, STORE_ID, send

@@ -15,12 +15,13 @@ from django.test import override_settings
 
 from apps_registry.models import Partner
 from apps_registry.tenancy import tenant
-from postbacks import pipeline, tasks
+from postbacks import pipeline
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.sender import Sender
 from postbacks.infrastructure.database import roles
 from postbacks.intake.claims import apple_ads
 from postbacks.models import AdServicesClaim, Install, Touchpoint
+from postbacks.worker import tasks
 from tests import database
 from tests.events import event, record
 from tests.make import Tenant, make_tenant

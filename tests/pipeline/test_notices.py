@@ -7,10 +7,10 @@ from django.core.mail.backends.locmem import EmailBackend
 from apps_registry.models import Organization
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import tasks
 from postbacks.delivery import suspension_notices
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.worker import tasks
 from tests import make
 from tests.database import as_role
 

@@ -5,7 +5,7 @@ import socket
 
 from django.core.management.base import BaseCommand
 
-from postbacks.supervisor import Supervisor
+from postbacks.worker.supervisor import Supervisor
 
 
 class Command(BaseCommand):

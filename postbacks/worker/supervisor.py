@@ -20,10 +20,10 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from redis import RedisError
 
-from postbacks import tasks
 from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.processes import die_with_parent
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
+from postbacks.worker import tasks
 
 logger = logging.getLogger(__name__)
 

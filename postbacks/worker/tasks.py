@@ -117,7 +117,7 @@ def notice() -> None:
     """Have somebody told of whatever happened to their organization."""
     for organization_id, rule_id in list(suspension_notices.untold_suspensions()):
         async_task(
-            "postbacks.tasks.tell_of_suspension",
+            "postbacks.worker.tasks.tell_of_suspension",
             organization_id,
             rule_id,
             cluster=settings.WORKER_NAME,
@@ -131,7 +131,7 @@ def forget_devices() -> None:
 
 def start_forgetting(*, cluster: str) -> None:
     """Have a worker forget the devices that somebody asked to forget."""
-    async_task("postbacks.tasks.forget_devices", cluster=cluster)
+    async_task("postbacks.worker.tasks.forget_devices", cluster=cluster)
 
 
 def claims() -> None:
@@ -152,27 +152,27 @@ def claims() -> None:
 def start_claims(*, cluster: str) -> None:
     """Have a worker ask Apple, if there is anything to ask."""
     if settings.ADSERVICES_URL and asking.is_any_due():
-        async_task("postbacks.tasks.claims", cluster=cluster)
+        async_task("postbacks.worker.tasks.claims", cluster=cluster)
 
 
 def start_notice(*, cluster: str) -> None:
     """Have a worker look whether somebody must be told of something."""
-    async_task("postbacks.tasks.notice", cluster=cluster)
+    async_task("postbacks.worker.tasks.notice", cluster=cluster)
 
 
 def start_pump(slot: int, *, cluster: str) -> None:
     """Have a worker of the cluster run a pump."""
-    async_task("postbacks.tasks.pump", slot, cluster=cluster)
+    async_task("postbacks.worker.tasks.pump", slot, cluster=cluster)
 
 
 def ask_for_beat(*, cluster: str) -> None:
     """Have a worker show that its cluster works."""
-    async_task("postbacks.tasks.beat", cluster=cluster)
+    async_task("postbacks.worker.tasks.beat", cluster=cluster)
 
 
 def start_housekeeping(*, cluster: str) -> None:
     """Have a worker tidy up."""
-    async_task("postbacks.tasks.housekeeping", cluster=cluster)
+    async_task("postbacks.worker.tasks.housekeeping", cluster=cluster)
 
 
 def forget_waiting_tasks(*, cluster: str) -> None:
