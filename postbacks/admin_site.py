@@ -1,7 +1,11 @@
-"""The admin site. It stands outside `postbacks/admin/`: inside, it would be set up twice."""
+"""The admin site. It stands outside `postbacks/admin/`: inside, it would be set up twice.
+
+It knows no page of `postbacks.admin`: they give it their addresses with `add_page`.
+"""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,11 +22,19 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
 from apps_registry.admin_base.theme import AdminSite
-from postbacks.admin.operator import pages as operating
-from postbacks.admin.pages import configuration, forget_device, fraud_report
 from postbacks.insights.overview_context import overview_context
 from postbacks.web import visits
 from postbacks.web.middleware import ORGANIZATION_IN_SESSION, memberships_of
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that belongs to no model."""
+
+    route: str
+    view: Callable[..., HttpResponse]
+    name: str
+    for_members: bool
 
 
 class PostbacksAdminSite(AdminSite):
@@ -36,32 +48,32 @@ class PostbacksAdminSite(AdminSite):
     # The theme's search keeps results across organizations; passwords change under /accounts/.
     left_out = frozenset({"search", "password_change_done"})
 
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self.pages: list[Page] = []
+
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Add our own addresses, and leave the theme's search out."""
+        """Add our own pages, and leave the theme's search out."""
         urls = super().get_urls()
         theirs = [url for url in urls if getattr(url, "name", "") not in self.left_out]
         switch = self.admin_view(self.switch_organization)
         return [
             path("switch-organization/", switch, name="switch_organization"),
-            path(
-                "configuration/export/",
-                self.admin_view(configuration.export_page),
-                name="export_configuration",
-            ),
-            path(
-                "configuration/import/",
-                self.admin_view(configuration.import_page),
-                name="import_configuration",
-            ),
-            path("fraud-report/", self.admin_view(fraud_report.fraud_page), name="fraud_report"),
-            path(
-                "forget-device/",
-                self.admin_view(forget_device.forget_page),
-                name="forget_device",
-            ),
-            *operating.addresses(),
+            *(path(page.route, self._entrance(page), name=page.name) for page in self.pages),
             *theirs,
         ]
+
+    def add_page(
+        self, route: str, view: Callable[..., HttpResponse], name: str, *, for_members: bool = True
+    ) -> None:
+        """Serve a page that belongs to no model; `postbacks.admin` calls it when it is discovered.
+
+        Members of an organization alone are let in, unless the view itself decides who is.
+        """
+        self.pages.append(Page(route, view, name, for_members))
+
+    def _entrance(self, page: Page) -> Callable[..., HttpResponse]:
+        return self.admin_view(page.view) if page.for_members else page.view
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Lead an operator who is in no organization to the operator's own pages."""

@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from apps_registry.admin.first_calls import first_list
 from apps_registry.admin.keys import KeyAdmin
+from apps_registry.admin_base.first_calls import first_list
 from apps_registry.admin_base.list_cells import day
 from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.admin_base.tenant_admin import Fieldsets, TenantForm

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps_registry.admin.conversions import CoarseInline, FineInline
-from apps_registry.admin.first_calls import first_event
+from apps_registry.admin_base.first_calls import first_event
 from apps_registry.admin_base.list_cells import CreatedColumn, HideArchived, LifecycleColumns
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import (

@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from apps_registry.admin.first_calls import signed_click
 from apps_registry.admin.keys import KeyAdmin
+from apps_registry.admin_base.first_calls import signed_click
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import ClickSigningKey

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from apps_registry.admin.first_calls import first_tenjin_call
+from apps_registry.admin_base.first_calls import first_tenjin_call
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.models import BundleId
 from apps_registry.roles import Right

@@ -11,9 +11,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from apps_registry.admin.first_calls import first_event
 from apps_registry.admin.from_tenjin import FromTenjinPage
 from apps_registry.admin.keys import KeyAdmin
+from apps_registry.admin_base.first_calls import first_event
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.crypto import keys
 from apps_registry.models import SdkKey

@@ -1,5 +1,7 @@
-"""Invitations to an organization. Their rows carry no policy: `apps_registry/people/invitations.py` is
-their wall, since a link must be found before anybody knows whose it is.
+"""Invitations to an organization.
+
+Their rows carry no policy, since a link must be found before its organization is known:
+`apps_registry/people/invitations.py` is their wall.
 """
 
 import uuid

@@ -1,5 +1,9 @@
 """The pages on which people say what is sent, and see what was."""
 
+from typing import cast
+
+from django.contrib import admin
+
 from postbacks.admin.attribution_settings import AttributionSettingsAdmin
 from postbacks.admin.campaigns.admin import CampaignAdmin
 from postbacks.admin.campaigns.tracking_links import TrackingLinkAdmin
@@ -9,7 +13,25 @@ from postbacks.admin.logs.audit_log import AuditEntryAdmin
 from postbacks.admin.logs.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.logs.postbacks import PostbackAdmin
 from postbacks.admin.logs.skan import SkanPostbackAdmin
+from postbacks.admin.operator import pages as operator
+from postbacks.admin.pages import configuration, forget_device, fraud_report
 from postbacks.admin.rules.admin import CallbackRuleAdmin
+from postbacks.admin_site import PostbacksAdminSite
+
+site = cast("PostbacksAdminSite", admin.site)
+site.add_page("configuration/export/", configuration.export_page, "export_configuration")
+site.add_page("configuration/import/", configuration.import_page, "import_configuration")
+site.add_page("fraud-report/", fraud_report.fraud_page, "fraud_report")
+site.add_page("forget-device/", forget_device.forget_page, "forget_device")
+for route, view, name in (
+    ("installation/", operator.show_installation, "installation"),
+    ("organizations/", operator.list_organizations, "organizations"),
+    ("organizations/<uuid:organization>/enter/", operator.enter, "enter_organization"),
+    ("leave-organization/", operator.leave, "leave_organization"),
+    ("store-ids/", operator.list_store_ids, "store_ids"),
+    ("store-ids/decide/", operator.decide_store_id, "decide_store_id"),
+):
+    site.add_page(route, view, name, for_members=False)  # they let operators in, nobody else
 
 __all__ = [
     "AttributionSettingsAdmin",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps_registry.admin.first_calls import first_event
+from apps_registry.admin_base.first_calls import first_event
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.insights.first_steps import FirstSteps

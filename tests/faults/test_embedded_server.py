@@ -77,7 +77,8 @@ def test_a_server_whose_owner_was_killed_is_ended_and_replaced(data_folder: Path
         [
             sys.executable,
             "-c",
-            "import pathlib, signal, sys; from postbacks.infrastructure.database.embedded import EmbeddedServer;"
+            "import pathlib, signal, sys;"
+            " from postbacks.infrastructure.database.embedded import EmbeddedServer;"
             " server = EmbeddedServer(pathlib.Path(sys.argv[1])); server.start();"
             " print(server.pid, flush=True); signal.pause()",
             str(data_folder),

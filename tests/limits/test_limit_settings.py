@@ -63,5 +63,8 @@ def test_redis_carries_cache_and_tasks_where_it_is_named() -> None:
     said = start(REDIS_URL="redis://127.0.0.1:1/3", RATE_LIMIT_SDK_APP="600/m").stdout
 
     assert said.split() == [
-        "postbacks.infrastructure.caches.PatientRedisCache", "redis://127.0.0.1:1/3", "None", "600/60s",
-    ]  # fmt: skip
+        "postbacks.infrastructure.caches.PatientRedisCache",
+        "redis://127.0.0.1:1/3",
+        "None",
+        "600/60s",
+    ]

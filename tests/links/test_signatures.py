@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 import pytest
 from django.test import Client
 
-from apps_registry.admin.first_calls import signed_click
+from apps_registry.admin_base.first_calls import signed_click
 from apps_registry.models import ClickSigningKey, Partner
 from apps_registry.tenancy import tenant
 from postbacks.intake.links import signatures

@@ -11,7 +11,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
@@ -26,18 +26,6 @@ from postbacks.web.middleware import ORGANIZATION_IN_SESSION, memberships_of, ow
 
 PAGE_SIZE = 25
 View = Callable[..., HttpResponse]
-
-
-def addresses() -> list[URLPattern]:
-    """Return the addresses of these pages, for the admin's site."""
-    return [
-        path("installation/", show_installation, name="installation"),
-        path("organizations/", list_organizations, name="organizations"),
-        path("organizations/<uuid:organization>/enter/", enter, name="enter_organization"),
-        path("leave-organization/", leave, name="leave_organization"),
-        path("store-ids/", list_store_ids, name="store_ids"),
-        path("store-ids/decide/", decide_store_id, name="decide_store_id"),
-    ]
 
 
 def for_operators(view: View) -> View:

@@ -1,1 +1,0 @@
-"""How often somebody may call: `limiter.limit(key, rate)` says whether, and when again if not."""

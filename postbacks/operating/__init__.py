@@ -1,1 +1,0 @@
-"""The operator's pages: how the installation is, and the way into an organization."""
