@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from postbacks.callbacks.consent import consent_is_missing
 from postbacks.callbacks.credits import NOT_CREDITED
 from postbacks.callbacks.facts import AppFacts, EventFacts, Facts, InstallFacts, PostbackFacts
 from postbacks.callbacks.macros import Rates, Value
 from postbacks.callbacks.rules.compiled import CompiledRule
-from postbacks.callbacks.values import macro_values
+from postbacks.callbacks.values import consent_is_missing, macro_values
 from postbacks.models.stored import StoredEvent
 from postbacks.values.attribution import AttributionFacts
 

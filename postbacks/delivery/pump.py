@@ -21,10 +21,9 @@ from django.db import connection
 
 from postbacks.delivery.attempt import attempt, broken
 from postbacks.delivery.attempt_log import OUTAGES, RULE_OFF, Finished, log_attempts, put_back
-from postbacks.delivery.claiming import Claim, Lane, claim_due
+from postbacks.delivery.claiming import Claim, Due, Lane, claim_due, claim_paced, next_due
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.lanes import PER_LANE, Job, Lanes
-from postbacks.delivery.pacing import Due, claim_paced, next_due
 from postbacks.infrastructure.database import prepared as statements
 from postbacks.values.outgoing_request import Owed, Prepared
 

@@ -18,8 +18,9 @@ from postbacks.attribution.known_installs import load_known
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import facts_of, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
-from postbacks.callbacks.lint import Remark
+from postbacks.callbacks.lint import Remark, lint
 from postbacks.callbacks.macros import Problem, Rates, RenderError, TemplateError
+from postbacks.callbacks.partner_templates import RuleTemplate, rule_in_use, template_named
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.rules.compiled import UNSAVED, CompiledRule, PartnerSecrets
 from postbacks.callbacks.rules.conditions import compile_conditions
@@ -31,8 +32,34 @@ from postbacks.delivery.success import parse_success
 from postbacks.intake.events.validation import Reporter, check_event
 from postbacks.models import CallbackRule, Event, RuleStatus
 from postbacks.models.stored import StoredApp, StoredEvent, load_events
-from postbacks.rule_remarks import remarks_on
 from postbacks.values.install_context import standing_of
+
+# FOLDED from rule_remarks.py: 'Remarks on a rule, with what the registry knows of its app and its partner.'
+
+
+def remarks_on(definition: RuleDefinition) -> tuple[Remark, ...]:
+    """Return what is odd about a rule and keeps nobody from saving it."""
+    return lint(definition, platform=platform_of(definition), template=template_in_use(definition))
+
+
+def platform_of(definition: RuleDefinition) -> str:
+    """Return where the rule's app runs; nothing if the rule is for all apps."""
+    app = App.objects.filter(pk=definition.app_id).first() if definition.app_id else None
+    return app.platform if app is not None else ""
+
+
+def template_in_use(definition: RuleDefinition) -> RuleTemplate | None:
+    """Return the request of its partner's template that a rule still is, if any."""
+    partner = (
+        Partner.objects.filter(pk=definition.partner_id).first() if definition.partner_id else None
+    )
+    template = template_named(partner.template) if partner and partner.template else None
+    if template is None:
+        return None
+    return rule_in_use(
+        template, url=definition.url, method=definition.method, body_type=definition.body_type
+    )
+
 
 SAMPLE_ID = UUID("01890000-0000-7000-8000-000000000000")
 

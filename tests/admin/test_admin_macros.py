@@ -8,7 +8,7 @@ from django.test import Client
 
 from apps_registry.models import User
 from apps_registry.roles import Role
-from postbacks.admin.macro_palette import macro_groups
+from postbacks.admin.rules.macro_catalogue import macro_groups
 from postbacks.callbacks.macros import CATALOGUE, FILTERS, RequestTemplate, compile_request
 from postbacks.callbacks.macros.catalogue import elsewhere
 from postbacks.callbacks.macros.sources import SOURCES

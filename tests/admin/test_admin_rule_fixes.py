@@ -8,8 +8,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps_registry.tenancy import tenant
-from postbacks.admin.json_parts import json_parts, laid_out
-from postbacks.admin.rules.request_parts import Part
+from postbacks.admin.rules.request_parts import Part, json_parts, laid_out
 from postbacks.models import CallbackRule
 from tests import make
 from tests.admin.pages import filled_form, sign_in

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from postbacks.callbacks.consent import consent_is_missing
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.matching import Occasion, partner_event_name, wants, why_not
+from postbacks.callbacks.values import consent_is_missing
 
 NOW = datetime(2026, 5, 4, 10, tzinfo=UTC)
 

@@ -17,8 +17,7 @@ from django.db import connections
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.callbacks.rules.versions import save_rule
-from postbacks.delivery.claiming import Claim, claim_due
-from postbacks.delivery.pacing import claim_paced, next_due
+from postbacks.delivery.claiming import Claim, claim_due, claim_paced, next_due
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RulePace
 from tests import database

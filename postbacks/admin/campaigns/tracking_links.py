@@ -1,7 +1,10 @@
 """The pages of tracking links: the builder, and what to do with a link that is built."""
 
+import io
+from dataclasses import dataclass
 from typing import Any
 
+import segno
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -9,18 +12,193 @@ from django.db.models import Field, QuerySet, URLField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns
 from apps_registry.admin_base.permissions import allowed
-from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantRelatedFilter
+from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantForm, TenantRelatedFilter
 from apps_registry.admin_base.theme import TextInput
+from apps_registry.comma_list import CommaList
+from apps_registry.links import parameters
+from apps_registry.links.parameters import tidied
 from apps_registry.models import Campaign, TrackingLink
+from apps_registry.models.apps import Platform
+from apps_registry.models.tracking_links import DESTINATION
 from apps_registry.roles import Right
-from postbacks.admin.link_form import DestinationsField, TrackingLinkForm
-from postbacks.admin.link_page import link_page, qr_file
+from apps_registry.tenancy import Lifecycle
 from postbacks.admin.logs.base import is_id
-from postbacks.callbacks.partner_templates import click_parameters
+from postbacks.callbacks.partner_templates import ClickMacro, click_parameters, template_named
+from postbacks.models import CallbackRule, RuleStatus
+
+# FOLDED from link_parameters.py: 'The parameters that a network adds to a link, explained one by one.'
+
+_DEVICE = "An install on a device with the same ID is credited to this click."
+_CLICK = (
+    "The network's own ID of the click. It goes back to the network with the install, so that it "
+    "knows which click earned it."
+)
+
+# What we read ourselves, by the names of other vendors too; the macro is empty where the
+# parameter is kept under its own name alone.
+_KNOWN: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("click_id", "clickid", "cl", "external_click_id", "transaction_id", "af_click_id"),
+        ("click_id", _CLICK),
+    ),
+    **dict.fromkeys(
+        (
+            "advertising_id", "gaid", "gps_adid", "aifa", "google_aid", "gaid_raw", "idfa",
+            "ios_ifa", "ifa_raw", "oaid", "fire_adid", "idfv",
+        ),
+        ("", _DEVICE),
+    ),
+    **dict.fromkeys(
+        ("site_id", "af_siteid", "siteid"),
+        ("site_id", "Where the ad was shown: the network's ID of the app or site."),
+    ),
+    **dict.fromkeys(
+        ("creative", "creative_name", "ad", "af_ad"),
+        ("creative_name", "Which ad was clicked."),
+    ),
+    **dict.fromkeys(
+        ("ip", "ip_address", "af_ip", "device_ip"),
+        ("", "The device's address, where the network's server reports the click."),
+    ),
+    **dict.fromkeys(
+        ("ua", "user_agent", "af_ua", "device_ua"),
+        ("", "The device's browser, where the network's server reports the click."),
+    ),
+    "deep_link": ("", "What the app opens instead of the link's own deep link."),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LinkParameter:
+    """One parameter: its name, what the network puts there, and what becomes of it."""
+
+    name: str
+    value: str
+    macros: tuple[str, ...]
+    meaning: str
+
+
+def explained(text: str) -> tuple[LinkParameter, ...]:
+    """Return each parameter with what rules get of it."""
+    pairs = (piece.partition("=") for piece in tidied(text).split("&") if piece)
+    return tuple(_explained(name, value) for name, _, value in pairs)
+
+
+def _explained(name: str, value: str) -> LinkParameter:
+    macro, meaning = _KNOWN.get(name.lower(), ("", "Kept as it comes, for your callback rules."))
+    own = f"click.{name}"
+    macros = tuple("{{" + it + "}}" for it in (macro, own) if it)
+    return LinkParameter(name, value, macros, meaning)
+
+
+def has_click_id(text: str) -> bool:
+    """Tell whether the network says which click it is."""
+    return any("{{click_id}}" in it.macros for it in explained(text))
+
+
+def unused_macros(name: str, text: str) -> tuple[ClickMacro, ...]:
+    """Return what a partner template's rules use of a click, and a link does not ask for."""
+    template = template_named(name) if name else None
+    asked = {it.name for it in explained(text)}
+    macros = template.click_macros if template else ()
+    return tuple(it for it in macros if it.parameter not in asked)
+
+
+# FOLDED from link_page.py: 'What the page of a tracking link shows: its addresses, its QR code, and what to do with it.'
+
+_QUIET_ZONE = 4  # modules of white around the code, which readers need
+_PNG_SCALE = 12  # pixels to a module: 400 pixels and more, enough for print on a card
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPage:
+    """All that the template needs to know of a link."""
+
+    link: TrackingLink
+    click_url: str
+    impression_url: str
+    plain_url: str
+    qr: SafeString
+    parameters: tuple[LinkParameter, ...]
+    has_click_id: bool
+    unused: tuple[ClickMacro, ...]
+    rules: tuple[CallbackRule, ...]
+    goes_nowhere: bool
+
+    @property
+    def is_archived(self) -> bool:
+        """Tell whether the link is out of use."""
+        return self.link.status == Lifecycle.ARCHIVED
+
+    @property
+    def is_ios(self) -> bool:
+        """Tell whether the App Store lies between click and install."""
+        return self.link.campaign.app.platform == Platform.IOS
+
+    @property
+    def is_android(self) -> bool:
+        """Tell whether Google Play hands the click on to the app."""
+        return self.link.campaign.app.platform == Platform.ANDROID
+
+
+def link_page(link: TrackingLink) -> LinkPage:
+    """Return the page of a link that is saved."""
+    partner = link.campaign.partner
+    rules = CallbackRule.objects.filter(partner=partner).exclude(status=RuleStatus.ARCHIVED)
+    return LinkPage(
+        link=link,
+        click_url=link.click_url,
+        impression_url=link.impression_url,
+        plain_url=link.plain_url,
+        qr=qr_inline(link),
+        parameters=explained(link.parameters),
+        has_click_id=has_click_id(link.parameters),
+        unused=unused_macros(partner.template, link.parameters),
+        rules=tuple(rules.order_by("name", "pk")),
+        goes_nowhere=not (link.store_url or link.fallback_url or link.campaign.app.store_id),
+    )
+
+
+def qr_inline(link: TrackingLink) -> SafeString:
+    """Return the QR code as a part of a page."""
+    drawn = _qr(link).svg_inline(
+        border=_QUIET_ZONE, omitsize=True, dark="#000", light="#fff", svgclass="lk-code"
+    )
+    return mark_safe(drawn)  # noqa: S308  # made of squares; the address is not a text in it
+
+
+def qr_file(link: TrackingLink, kind: str) -> bytes:
+    """Return the QR code as a file of a kind, `svg` or `png`."""
+    file = io.BytesIO()
+    _qr(link).save(file, kind=kind, border=_QUIET_ZONE, scale=_PNG_SCALE, dark="#000", light="#fff")
+    return file.getvalue()
+
+
+def _qr(link: TrackingLink) -> segno.QRCode:
+    return segno.make_qr(link.plain_url, error="m")
+
+
+# FOLDED from link_form.py: 'The form of tracking links. What is wrong with a link, its model knows.'
+
+
+class DestinationsField(CommaList):
+    """Takes schemes and hosts with commas between them."""
+
+    each = DESTINATION
+    what = "a destination"
+
+
+class TrackingLinkForm(TenantForm):
+    """Takes parameters as people copy them, with what belongs to the address around them."""
+
+    def clean_parameters(self) -> str:
+        """Return the parameters alone."""
+        return parameters.tidied(self.cleaned_data["parameters"])
+
 
 _FILES = {"svg": "image/svg+xml", "png": "image/png"}
 

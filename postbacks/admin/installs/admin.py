@@ -3,18 +3,68 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from postbacks.admin.install_filter import InstallFilter
-from postbacks.admin.install_lines import InstallLine
+from apps_registry.models import App, Campaign, Partner
 from postbacks.admin.installs.timeline import install_story
+from postbacks.admin.installs.touchpoints import InstallLine
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
-from postbacks.insights.install_log import install_log
+from postbacks.admin.logs.filters import NamedRow, TimedFilter, key_of
+from postbacks.insights.install_log import InstallsWanted, install_log
 from postbacks.insights.keyset import Cursor, Page
-from postbacks.models import Install
+from postbacks.models import Install, InstallKind, InstallState, TouchpointKind
+
+# FOLDED from install_filter.py: 'What can be asked of the installs.'
+
+
+class InstallFilter(TimedFilter):
+    """The filters of the installs."""
+
+    basic = ("q", "type", "time")
+    q = forms.CharField(
+        label="ID of a device or an install",
+        max_length=320,
+        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole id"}),
+    )
+    type = forms.ChoiceField(
+        label="Earned by",
+        choices=[
+            ("", "Anything"),
+            *TouchpointKind.choices,
+            ("organic", "Nobody (organic)"),
+        ],
+    )
+    app = NamedRow(queryset=None, label="App", empty_label="All apps")
+    partner = NamedRow(queryset=None, label="Partner", empty_label="All partners")
+    campaign = NamedRow(queryset=None, label="Campaign", empty_label="All campaigns")
+    kind = forms.ChoiceField(label="Kind", choices=[("", "Any"), *InstallKind.choices])
+    state = forms.ChoiceField(label="State", choices=[("", "Any"), *InstallState.choices])
+    field_order = ("q", "type", "time", "app", "partner", "campaign", "kind", "state", "since")
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self.offer("app", App.objects.all())
+        self.offer("partner", Partner.objects.all())
+        self.offer("campaign", Campaign.objects.all())
+
+    @property
+    def wanted(self) -> InstallsWanted:
+        """Return what is asked for, once the form is valid."""
+        given = self.cleaned_data
+        return InstallsWanted(
+            span=self.span,
+            id=given["q"],
+            app_id=key_of(given["app"]),
+            partner_id=key_of(given["partner"]),
+            campaign_id=key_of(given["campaign"]),
+            type=given["type"],
+            kind=given["kind"],
+            state=given["state"],
+        )
 
 
 @admin.register(Install)

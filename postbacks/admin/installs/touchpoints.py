@@ -10,11 +10,52 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.theme import Tone
-from postbacks.admin.install_lines import named
 from postbacks.insights import wording
-from postbacks.models import Attribution, Install, Touchpoint
+from postbacks.models import Attribution, Install, InstallState, Touchpoint
+
+# FOLDED from install_lines.py: 'An install as one line of a list, and as a row of the file that people export.'
+
+ORGANIC = "organic"
+_TYPES = {"click": "Click", "impression": "Impression", ORGANIC: "Organic"}
+
+
+@dataclass(frozen=True, slots=True)
+class InstallLine:
+    """An install, and whom it is credited to."""
+
+    install: Install
+    type: str
+    tone: Tone
+    whose: SafeString
+    is_provisional: bool
+
+    @classmethod
+    def of(cls, install: Install) -> "InstallLine":
+        """Return the line of an install."""
+        is_organic = install.attribution_type == ORGANIC
+        return cls(
+            install=install,
+            type=type_of(install),
+            tone=Tone.STILL if is_organic else Tone.GOOD,
+            whose=named(install.partner, install.campaign),
+            is_provisional=install.state == InstallState.PROVISIONAL,
+        )
+
+
+def named(*names: object, between: str = " · ") -> SafeString:
+    """Return names beside each other, none of which turns its neighbors around."""
+    return format_html_join(between, "<bdi>{}</bdi>", ((name,) for name in names if name))
+
+
+def type_of(install: Install) -> str:
+    """Return what earned the install, in a word."""
+    stored = install.attribution_type
+    return _TYPES.get(stored, stored.replace("_", " ").capitalize())
+
 
 WON = "won"
 _REJECTED = "rejected"

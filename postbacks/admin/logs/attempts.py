@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from django.contrib import admin
 from django.http import HttpRequest
 
-from postbacks.admin.log_filters import AttemptFilter
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
-from postbacks.admin.logs.postback_detail import shown_attempt
-from postbacks.admin.postback_words import Standing, error_of, outcome_of
+from postbacks.admin.logs.filters import AttemptFilter
+from postbacks.admin.logs.postback_detail import Standing, error_of, outcome_of, shown_attempt
 from postbacks.insights.keyset import Cursor, Page
 from postbacks.insights.logs import attempt_log
 from postbacks.models import DeliveryAttempt

@@ -13,10 +13,9 @@ from django.utils import timezone
 from apps_registry.admin_base import audit_wording
 from apps_registry.audit.actions import Action
 from apps_registry.models import AuditEntry
-from postbacks.admin.log_fields import IdField, MomentField
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.columns import AUDIT_LOG
-from postbacks.admin.logs.filters import LogFilter, NamedRow, TimedFilter
+from postbacks.admin.logs.filters import IdField, LogFilter, MomentField, NamedRow, TimedFilter
 from postbacks.insights.audit_log import EntriesWanted, audit_log
 from postbacks.insights.keyset import Cursor, Page
 from postbacks.insights.rule_at import RuleAt, rule_at

@@ -5,9 +5,9 @@ from typing import Any
 
 from apps_registry.admin_base import audit_wording
 from apps_registry.models import AuditEntry
-from postbacks.admin.install_lines import type_of
+from postbacks.admin.installs.touchpoints import type_of
 from postbacks.admin.logs.event_detail import platform_of
-from postbacks.admin.postback_words import error_of, outcome_of
+from postbacks.admin.logs.postback_detail import error_of, outcome_of
 from postbacks.models import (
     DecisionFailure,
     DeliveryAttempt,

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from django.contrib import admin
 from django.http import HttpRequest
 
-from postbacks.admin.log_filters import EventFilter
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.event_detail import EventLine, story_of, title_of
-from postbacks.admin.logs.filters import LogFilter
+from postbacks.admin.logs.filters import EventFilter, LogFilter
 from postbacks.insights.keyset import Cursor, Page
 from postbacks.insights.logs import event_log, failure_log
 from postbacks.models import DecisionFailure, Event

@@ -1,25 +1,152 @@
 """What the filters of all logs share: one plain GET form, whose address can be sent to others."""
 
+import re
+import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from postbacks.admin.log_fields import MomentField, refusals
-from postbacks.insights.logs import Span
-from postbacks.models import CallbackRule
+from apps_registry.models import App, Partner
+from apps_registry.models.apps import Platform
+from postbacks.delivery.outcome import Outcome
+from postbacks.insights.logs import Codes, EventsWanted, PostbacksWanted, Span
+from postbacks.models import CallbackRule, EventSource, PostbackStatus
 
-RECENT = {
-    "1h": (timedelta(hours=1), "Last hour"),
-    "24h": (timedelta(hours=24), "Last 24 hours"),
-    "7d": (timedelta(days=7), "Last 7 days"),
-    "30d": (timedelta(days=30), "Last 30 days"),
-}
-_USUAL_EVENTS = ("install", "open", "registration", "login", "purchase", "subscription")
+# FOLDED from log_fields.py: "Fields of the logs' filters: ids, moments and HTTP codes, each refused in words."
+
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+_CLASS = re.compile(r"([1-5])xx", re.IGNORECASE)
+
+_NOUNS = {"Time": "stretch of time", "Reported by": "way to report"}
+
+_CODE = re.compile(r"[1-5][0-9]{2}")
+
+
+class IdField(forms.CharField):
+    """Takes one whole UUID: a part of it could only be found by reading the whole log."""
+
+    def clean(self, value: Any) -> Any:
+        """Return the UUID, None for an empty text."""
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return uuid.UUID(text)
+        except ValueError:
+            raise ValidationError(
+                "This is not a whole id. Copy all of it, "
+                "for example 0198c0de-7e57-7000-8000-000000000001."
+            ) from None
+
+
+class MomentInput(forms.DateTimeInput):
+    """A browser's own picker of date and time, in the organization's zone."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"step": "1"})
+
+    def format_value(self, value: Any) -> str | None:
+        """Show a moment as the picker takes it, whatever zone the address wrote it in."""
+        try:
+            moment = _moment(str(value or ""))
+        except ValueError:
+            return ""
+        return timezone.localtime(moment).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class MomentField(forms.CharField):
+    """Takes a date and time; without a zone it is the organization's."""
+
+    widget = MomentInput
+
+    def clean(self, value: Any) -> Any:
+        """Return the moment, None for an empty text."""
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return _moment(text)
+        except ValueError:
+            raise ValidationError(
+                "This is not a date and time. Write it like 2026-01-31T18:30."
+            ) from None
+
+
+class SuggestingField(forms.CharField):
+    """Takes a text, with suggestions that the browser itself shows."""
+
+    suggestions: tuple[str, ...] = ()
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Name the list of suggestions, which the form's template writes."""
+        return {
+            **super().widget_attrs(widget),
+            "list": f"suggestions-{type(self).__name__.lower()}",
+        }
+
+
+class CodesField(SuggestingField):
+    """Takes an HTTP code, a class of them such as 5xx, or “none”."""
+
+    suggestions = ("2xx", "3xx", "4xx", "5xx", "none")
+
+    def clean(self, value: Any) -> Any:
+        """Return the codes that are meant, None for an empty text."""
+        text = super().clean(value).lower()
+        if not text:
+            return None
+        if text == "none":
+            return Codes()
+        if found := _CLASS.fullmatch(text):
+            return Codes(int(found[1]) * 100, int(found[1]) * 100 + 99)
+        if _CODE.fullmatch(text):
+            return Codes(int(text), int(text))
+        raise ValidationError("Write a code like 503, a class like 5xx, or none for no answer.")
+
+
+def refusals(field: forms.Field) -> dict[str, str]:
+    """Return what is said of an answer that a field can't take, instead of Django's words."""
+    label = str(field.label)
+    if isinstance(field, forms.ModelChoiceField):
+        return {"invalid_choice": f"There is no such {label.lower()}. Choose one of the list."}
+    if isinstance(field, forms.ChoiceField):
+        names = ", ".join(str(name) for value, name in field.choices if value)  # type: ignore[misc,union-attr]  # a list of pairs
+        noun = _NOUNS.get(label, label.lower())
+        return {"invalid_choice": f"“%(value)s” is no {noun}. Choose one of: {names}."}
+    return {
+        "max_length": "Write at most %(limit_value)d characters.",
+        "null_characters_not_allowed": "This has a character that no text has.",
+    }
+
+
+def _moment(text: str) -> datetime:
+    """Return a moment that a database and a calendar both know, or raise ValueError."""
+    moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+    moment = moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+    try:
+        is_sane = _EARLIEST <= moment.astimezone(UTC) <= _LATEST
+    except OverflowError:
+        is_sane = False
+    if not is_sane:
+        raise ValueError("Out of any calendar that matters here.")
+    return moment
+
+
+class NamedRow(forms.ModelChoiceField):
+    """A choice among the organization's rows, of which archived ones are still in the log."""
+
+    def label_from_instance(self, obj: Model) -> str:
+        """Return the row's name, and whether it is still in use."""
+        return f"{obj} (archived)" if getattr(obj, "status", "") == "archived" else str(obj)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +225,14 @@ class LogFilter(forms.Form):
         return str(self[name].value())
 
 
+RECENT = {
+    "1h": (timedelta(hours=1), "Last hour"),
+    "24h": (timedelta(hours=24), "Last 24 hours"),
+    "7d": (timedelta(days=7), "Last 7 days"),
+    "30d": (timedelta(days=30), "Last 30 days"),
+}
+
+
 class TimedFilter(LogFilter):
     """Filters by time: a recent stretch, or from and until a moment; both together narrow."""
 
@@ -125,9 +260,108 @@ class TimedFilter(LogFilter):
         return Span(since, self.cleaned_data["until"])
 
 
-class NamedRow(forms.ModelChoiceField):
-    """A choice among the organization's rows, of which archived ones are still in the log."""
+# FOLDED from log_filters.py: 'What can be asked of each log.'
 
-    def label_from_instance(self, obj: Model) -> str:
-        """Return the row's name, and whether it is still in use."""
-        return f"{obj} (archived)" if getattr(obj, "status", "") == "archived" else str(obj)
+
+class PostbackFilter(TimedFilter):
+    """The filters of the delivery log."""
+
+    basic = ("q", "status", "time")
+    q = IdField(
+        label="Id of a postback or event",
+        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole id"}),
+    )
+    status = forms.ChoiceField(label="Status", choices=[("", "Any"), *PostbackStatus.choices])
+    app = NamedRow(queryset=None, label="App", empty_label="All apps")
+    rule = NamedRow(queryset=None, label="Rule", empty_label="All rules")
+    partner = NamedRow(queryset=None, label="Partner", empty_label="All partners")
+    event = SuggestingField(
+        label="Event", max_length=64, widget=forms.TextInput({"placeholder": "purchase"})
+    )
+    code = CodesField(
+        label="HTTP code",
+        max_length=8,
+        widget=forms.TextInput({"placeholder": "503, 5xx or none"}),
+    )
+    test = forms.ChoiceField(
+        label="Test sends",
+        choices=[("", "With them"), ("no", "Without them"), ("only", "Only them")],
+    )
+    field_order = (
+        "q", "status", "time", "app", "rule", "partner", "event", "code", "test", "since",
+    )  # fmt: skip
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self.offer("app", App.objects.all())
+        self.offer("rule", CallbackRule.objects.all())
+        self.offer("partner", Partner.objects.all())
+        self.suggest_events()
+
+    @property
+    def wanted(self) -> PostbacksWanted:
+        """Return what is asked for, once the form is valid."""
+        given = self.cleaned_data
+        return PostbacksWanted(
+            span=self.span,
+            id=given["q"],
+            status=given["status"],
+            app_id=key_of(given["app"]),
+            rule_id=key_of(given["rule"]),
+            partner_id=key_of(given["partner"]),
+            event_name=given["event"],
+            codes=given["code"],
+            test={"only": True, "no": False}.get(given["test"]),
+        )
+
+
+class EventFilter(TimedFilter):
+    """The filters of the events."""
+
+    basic = ("q", "event", "time")
+    q = IdField(
+        label="Event id",
+        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole id"}),
+    )
+    event = SuggestingField(
+        label="Event", max_length=64, widget=forms.TextInput({"placeholder": "purchase"})
+    )
+    app = NamedRow(queryset=None, label="App", empty_label="All apps")
+    platform = forms.ChoiceField(label="Platform", choices=[("", "Any"), *Platform.choices])
+    source = forms.ChoiceField(label="Reported by", choices=[("", "Any"), *EventSource.choices])
+    field_order = ("q", "event", "time", "app", "platform", "source", "since")
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self.offer("app", App.objects.all())
+        self.suggest_events()
+
+    @property
+    def wanted(self) -> EventsWanted:
+        """Return what is asked for, once the form is valid."""
+        given = self.cleaned_data
+        return EventsWanted(
+            span=self.span,
+            id=given["q"],
+            app_id=key_of(given["app"]),
+            event_name=given["event"],
+            source=given["source"],
+            platform=given["platform"],
+        )
+
+
+class AttemptFilter(LogFilter):
+    """The filter of the delivery attempts."""
+
+    basic = ("outcome",)
+    outcome = forms.ChoiceField(
+        label="Outcome",
+        choices=[("", "Any"), *((it.value, it.value.capitalize()) for it in Outcome)],
+    )
+
+
+def key_of(row: Model | None) -> int | None:
+    return row.pk if row else None
+
+
+_USUAL_EVENTS = ("install", "open", "registration", "login", "purchase", "subscription")

@@ -1,28 +1,26 @@
 """Everything about one postback: what its row opens to and what its page shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.urls import reverse
 from django.utils import timezone
 
+from apps_registry.admin_base.theme import Tone
 from postbacks.admin.logs.http_exchange import (
     ShownAnswer,
     ShownRequest,
     shown_answer,
     shown_request,
 )
-from postbacks.admin.postback_missing import missing_words
-from postbacks.admin.postback_words import (
-    Standing,
-    delivered_after,
-    error_of,
-    next_try,
-    outcome_of,
-    sentence_of,
-    standing_of,
-)
+from postbacks.callbacks.credits import KnownCredit, load_credits
+from postbacks.callbacks.currency.stored_rates import load_rates
+from postbacks.callbacks.disclosure import values_for
+from postbacks.callbacks.macros import Rates, TemplateError, Value
+from postbacks.callbacks.rendering import facts_by_credit
+from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
+from postbacks.delivery.attempt_log import RULE_OFF
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.resend import MOST_ATTEMPTS
 from postbacks.insights import wording
@@ -34,10 +32,205 @@ from postbacks.models import (
     RuleStatus,
     SkipReason,
 )
+from postbacks.models.stored import StoredEvent, load_events
+
+# FOLDED from postback_missing.py: 'Which macros a postback was skipped for: worked out again, as only the reason is stored.'
+
+
+def missing_words(postback: Postback) -> str:
+    """Return which required macros have no value in the postback's event.
+
+    Where that can't be known any more, all that its rule requires are named; empty if even its
+    rule can't be read.
+    """
+    version = (postback.rule_id, postback.rule_version)
+    rule = load_rule_versions([version]).get(version)
+    key = postback.event_id
+    events = load_events([(key, postback.event_received_at)] if key is not None else [])
+    if rule is None:
+        return ""
+    try:
+        missing = _missing(rule, events[0], postback) if events else []
+        required = [it.names[0] for it in rule.request.expressions if it.required and it.names]
+    except TemplateError:
+        return ""
+    if missing:
+        verb = "has" if len(missing) == 1 else "have"
+        return f"{_listed(missing)} {verb} no value in this event."
+    return f"The rule requires {_listed(list(dict.fromkeys(required)))}." if required else ""
+
+
+def _values(
+    rule: CompiledRule, event: StoredEvent, postback: Postback, rates: Rates
+) -> Mapping[str, Value]:
+    version = (postback.install_id or 0, postback.attribution_version)
+    credit = load_credits([version]).get(version, KnownCredit())
+    return values_for(rule, facts_by_credit(rule, event, credit, postback), rates)
+
+
+def _missing(rule: CompiledRule, event: StoredEvent, postback: Postback) -> list[str]:
+    """Ask for one missing macro after the other, each time as if those found had a value."""
+    moment = event.event_time
+    rates = load_rates([moment]).of(moment, known_at=postback.created_at)
+    known, found = dict(_values(rule, event, postback, rates)), dict[str, Value]()
+    ask = rule.request.missing_required
+    while (name := ask({**known, **found}, rates=rates)) and name not in found:
+        found[name] = "1"
+    return list(found)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return macros as a list in a sentence, in the spelling in which rules write them."""
+    *others, last = ("{{" + name + "}}" for name in names)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+# FOLDED from postback_words.py: 'What a postback has come to, in words that a marketer understands.'
+
+_TONES = {
+    PostbackStatus.PENDING.value: Tone.INFO,
+    PostbackStatus.DELIVERED.value: Tone.GOOD,
+    PostbackStatus.FAILED.value: Tone.BAD,
+    PostbackStatus.SKIPPED.value: Tone.STILL,
+}
+
+_OUTCOMES = {
+    "delivered": ("Delivered", Tone.GOOD),
+    "retry": ("Tried again later", Tone.BUSY),
+    "failed": ("Failed", Tone.BAD),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A state in a word or two, how it looks, and why it is so."""
+
+    text: str
+    tone: Tone
+    note: str = ""
+
+
+def standing_of(postback: Postback) -> Standing:
+    """Return where a postback stands."""
+    if postback.status == PostbackStatus.PENDING:
+        return _pending(postback)
+    tone = _TONES.get(postback.status, Tone.STILL)
+    return Standing(postback.get_status_display(), tone, _note(postback))
+
+
+def _pending(postback: Postback) -> Standing:
+    if postback.reason == RULE_OFF:
+        return Standing("Waiting", Tone.BUSY, "Its rule is off")
+    if postback.attempts_made:
+        return Standing("Retrying", Tone.BUSY, next_try(postback))
+    return Standing("Pending", Tone.INFO, next_try(postback))
+
+
+def _note(postback: Postback) -> str:
+    if postback.status == PostbackStatus.SKIPPED:
+        reasons = dict(SkipReason.choices)
+        return (
+            str(reasons.get(SkipReason(postback.reason), "")) if postback.reason in reasons else ""
+        )
+    if postback.next_attempt_at is not None:
+        return "It is being sent again"
+    if postback.status == PostbackStatus.FAILED and not postback.reason.startswith("http_"):
+        return wording.answer(postback.reason) if postback.reason else ""
+    return ""
+
+
+def next_try(postback: Postback) -> str:
+    """Return when the next try is due, empty when there is none."""
+    if postback.next_attempt_at is None:
+        return ""
+    left = (postback.next_attempt_at - timezone.now()).total_seconds()
+    return f"Next try in {wording.seconds(left)}" if left >= 1 else "The next try is due now"
+
+
+def delivered_after(postback: Postback) -> str:
+    """Return how long after the event's arrival a postback was delivered."""
+    if postback.delivered_at is None:
+        return ""
+    return wording.seconds((postback.delivered_at - postback.event_received_at).total_seconds())
+
+
+def outcome_of(attempt: DeliveryAttempt) -> Standing:
+    """Return what an attempt came to."""
+    text, tone = _OUTCOMES.get(attempt.outcome, (attempt.outcome, Tone.STILL))
+    return Standing(text, tone)
+
+
+def error_of(attempt: DeliveryAttempt) -> str:
+    """Return what went wrong with an attempt, empty if nothing did."""
+    return wording.answer(attempt.error, attempt.status_code) if attempt.error else ""
+
+
+def sentence_of(postback: Postback, delivered_by: int | None) -> str:
+    """Return what happened in a sentence; `delivered_by` is the number of the try that did it."""
+    tries = postback.attempts_made
+    if postback.test:
+        return _test_sentence(postback)
+    if postback.status == PostbackStatus.SKIPPED:
+        return "Decided not to send it: " + _lower(_note(postback) or "its rule says so") + "."
+    if postback.status == PostbackStatus.DELIVERED:
+        by = f" at the {_ordinal(delivered_by)} try" if delivered_by else ""
+        again = " It is being sent again." if postback.next_attempt_at else ""
+        return f"Delivered{by}, {delivered_after(postback)} after the event arrived.{again}"
+    if postback.status == PostbackStatus.FAILED:
+        reason = wording.answer(postback.reason) if postback.reason else "no delivery"
+        return f"Given up after {_times(tries)}. The last result: {_lower(reason)}."
+    if postback.reason == RULE_OFF:
+        return "Waiting: its rule is off. It is sent as soon as the rule is switched on."
+    return f"Not delivered yet after {_times(tries)}." if tries else "Not sent yet."
+
+
+def _test_sentence(postback: Postback) -> str:
+    if postback.status == PostbackStatus.DELIVERED:
+        return "A test send, which counts nowhere. The partner took it."
+    reason = _lower(wording.answer(postback.reason)) if postback.reason else "no delivery"
+    return f"A test send, which counts nowhere. The partner did not take it: {reason}."
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in (11, 12, 13):
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
+
+
+def _times(tries: int) -> str:
+    return "1 try" if tries == 1 else f"{tries} tries"
+
+
+def _lower(text: str) -> str:
+    """Return a sentence's words for the middle of another; abbreviations stay as they are."""
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+
 
 _USUAL_TIMEOUT = 15
+
 _SOON = timedelta(seconds=30)
+
 _SHOWN_ATTEMPTS = 50
+
+
+def why_not_resend(postback: Postback) -> str:
+    """Return why a postback can't be sent again, empty if it can.
+
+    It only spares people a click: `resend` decides.
+    """
+    if postback.test:
+        return "It was a test send; send a new test from its rule."
+    if postback.status == PostbackStatus.SKIPPED:
+        return "It was skipped by its rule, so there is nothing to send again."
+    if postback.rule.status == RuleStatus.SUSPENDED:
+        return (
+            "Its rule was suspended after the partner answered 410 Gone; switch the rule on first."
+        )
+    if postback.rule.status != RuleStatus.ACTIVE:
+        return "Its rule is not active; switch the rule on first."
+    if postback.attempts_made >= MOST_ATTEMPTS:
+        return f"It was tried {MOST_ATTEMPTS} times; that is enough."
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +315,6 @@ def story_of(postback: Postback) -> PostbackStory:
         attempts=[shown_attempt(attempt, timeout) for attempt in attempts],
         hidden_attempts=max(postback.attempts_made - len(attempts), 0),
     )
-
-
-def why_not_resend(postback: Postback) -> str:
-    """Return why a postback can't be sent again, empty if it can.
-
-    It only spares people a click: `resend` decides.
-    """
-    if postback.test:
-        return "It was a test send; send a new test from its rule."
-    if postback.status == PostbackStatus.SKIPPED:
-        return "It was skipped by its rule, so there is nothing to send again."
-    if postback.rule.status == RuleStatus.SUSPENDED:
-        return (
-            "Its rule was suspended after the partner answered 410 Gone; switch the rule on first."
-        )
-    if postback.rule.status != RuleStatus.ACTIVE:
-        return "Its rule is not active; switch the rule on first."
-    if postback.attempts_made >= MOST_ATTEMPTS:
-        return f"It was tried {MOST_ATTEMPTS} times; that is enough."
-    return ""
 
 
 def shown_attempt(attempt: DeliveryAttempt, timeout: int = _USUAL_TIMEOUT) -> AttemptShown:

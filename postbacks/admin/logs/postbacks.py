@@ -13,9 +13,9 @@ from django.utils.html import format_html
 
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
-from postbacks.admin.log_filters import PostbackFilter
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin, address_of
+from postbacks.admin.logs.filters import PostbackFilter
 from postbacks.admin.logs.postback_detail import PostbackRow, story_of, why_not_resend
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.insights.keyset import Cursor, Page

@@ -25,16 +25,14 @@ from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import User
 from apps_registry.roles import Right
-from postbacks.admin.rule_dry_run import PERIODS, DryRunPage
-from postbacks.admin.rule_switch import SwitchedRuleForm, to_its_log
-from postbacks.admin.rule_test import TestSendPage, remember_tests, tests_of
-from postbacks.admin.rules.form import CallbackRuleForm
+from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, to_its_log
 from postbacks.admin.rules.layout import FIELDS
 from postbacks.admin.rules.macro_catalogue import CataloguePage
 from postbacks.admin.rules.page import live_page_of, page_of
 from postbacks.admin.rules.partner_templates import TemplatePages
 from postbacks.admin.rules.preview import SAMPLE
 from postbacks.admin.rules.translate import TranslatePage, translated_url
+from postbacks.admin.rules.trials import PERIODS, DryRunPage, TestSendPage, remember_tests, tests_of
 from postbacks.admin.rules.versions import VersionedAdmin
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving

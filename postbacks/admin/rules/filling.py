@@ -7,7 +7,7 @@ from typing import Final
 from django.http import QueryDict
 
 from apps_registry.models import Partner
-from postbacks.admin.rule_parts import success_inputs
+from postbacks.admin.rules.fields import success_inputs
 from postbacks.callbacks.partner_templates import (
     PartnerTemplate,
     RuleTemplate,

@@ -1,15 +1,24 @@
 """The form of a callback rule: plain inputs, and what the rulebook finds wrong beside the field."""
 
+from collections.abc import Collection
+from typing import ClassVar
+
 import msgspec
 from django import forms
-from django.http import QueryDict
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseRedirect, QueryDict
+from django.urls import reverse
 
 from apps_registry.admin_base.tenant_admin import TenantForm
-from postbacks.admin.rule_fixes import FIX, with_fix
-from postbacks.admin.rule_parts import (
+from postbacks.admin.rules.fields import (
     JOINS,
     AuthenticationInputs,
+    CodesField,
     ConditionLinesField,
+    EventNamesField,
+    ExpectedValueField,
+    PairLinesField,
+    WaitsField,
     as_line_problem,
     authentication_inputs,
     authentication_of,
@@ -18,30 +27,28 @@ from postbacks.admin.rule_parts import (
     success_inputs,
     success_of,
 )
-from postbacks.admin.rule_problems import ShownProblem, shown, template_error
-from postbacks.admin.rules.fields import (
-    CodesField,
-    EventNamesField,
-    ExpectedValueField,
-    PairLinesField,
-    WaitsField,
-)
 from postbacks.admin.rules.filling import FILL, filled_in
 from postbacks.admin.rules.help_texts import HELP, LABELS, SCOPES, STATUSES
-from postbacks.admin.rules.hints import fix_of_problem
+from postbacks.admin.rules.hints import (
+    FIX,
+    ShownProblem,
+    fix_of_problem,
+    shown,
+    template_error,
+    with_fix,
+)
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.rules.versions import define
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.models.rules import default_delays
 from postbacks.rulebook import saving
+from postbacks.rulebook.test_send import is_proven, proof_of
 
-PREVIEW = "_preview"
-LIVE = "_live"
+# FOLDED from rule_switch.py: 'Switches a rule on by a button, once a test has succeeded or somebody says “anyway”.'
 
-_CHOSEN_BY_PEOPLE = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
-_WRITTEN_AS_TEXT = (
-    "triggers", "condition_lines", "event_map", "headers", "body", "body_contains",
-)  # fmt: skip
+ANYWAY = "_anyway"
+
+SWITCH_ON = "_switch_on"
 
 
 class CallbackRuleForm(TenantForm, AuthenticationInputs):
@@ -194,6 +201,65 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         field = self.fields.get(name)
         if isinstance(field, forms.ChoiceField):
             field.choices = choices
+
+
+class SwitchedRuleForm(CallbackRuleForm):
+    """A rule's form. `tested` names the requests that this person has just seen to work."""
+
+    tested: ClassVar[Collection[str]] = ()
+
+    asks_for_test = False
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        given, *rest = args or (kwargs.pop("data", None),)
+        super().__init__(_switched_on(given), *rest, **kwargs)
+
+    def is_valid(self) -> bool:
+        """Tell whether the rule can be saved: not while the question stands whether it works."""
+        if not super().is_valid():
+            return False
+        self.asks_for_test = ANYWAY not in self.data and self._is_switched_on_untested()
+        return not self.asks_for_test
+
+    def _is_switched_on_untested(self) -> bool:
+        is_switched_on = self.cleaned_data.get("status") == RuleStatus.ACTIVE
+        if not is_switched_on or self.initial.get("status") == RuleStatus.ACTIVE:
+            return False
+        try:
+            return proof_of(define(self.instance)) not in self.tested and not is_proven(
+                self.instance
+            )
+        except msgspec.ValidationError:
+            return False  # what has the wrong shape is refused elsewhere
+
+
+def _switched_on(data: object) -> object:
+    """Return what was sent; with the button that switches on, the status follows it."""
+    if not isinstance(data, QueryDict) or not {SWITCH_ON, ANYWAY} & data.keys():
+        return data
+    changed = data.copy()
+    changed["status"] = RuleStatus.ACTIVE.value
+    return changed
+
+
+def to_its_log(request: HttpRequest, rule: CallbackRule) -> HttpResponseRedirect | None:
+    """Return the way to the log of a rule that was just switched on: there the proof appears."""
+    if not {SWITCH_ON, ANYWAY} & request.POST.keys():
+        return None
+    messages.info(request, "From now on, each postback of this rule appears here.")
+    address = reverse("admin:postbacks_postback_changelist")
+    return HttpResponseRedirect(f"{address}?rule={rule.pk}")
+
+
+PREVIEW = "_preview"
+
+LIVE = "_live"
+
+_CHOSEN_BY_PEOPLE = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
+
+_WRITTEN_AS_TEXT = (
+    "triggers", "condition_lines", "event_map", "headers", "body", "body_contains",
+)  # fmt: skip
 
 
 def _as_sent(value: object, *, is_area: bool) -> str:

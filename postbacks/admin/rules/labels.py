@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 
 from apps_registry.models import App, Partner
-from postbacks.admin.rule_parts import words_of_authentication, words_of_conditions
-from postbacks.admin.rules.fields import show_value
+from postbacks.admin.rules.fields import (
+    show_value,
+    show_waits,
+    words_of_authentication,
+    words_of_conditions,
+)
 from postbacks.admin.rules.help_texts import LABELS, SCOPES
-from postbacks.admin.waits import show_waits
 from postbacks.callbacks.rules.definition import FIELDS
 from postbacks.callbacks.rules.versions import as_written_now, define
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 
 from django.forms import BoundField
 
-from postbacks.admin.json_parts import laid_out
-from postbacks.admin.rule_fixes import ShownFix
-from postbacks.admin.rule_marks import as_words, marks_in
-from postbacks.admin.rule_parts import AUTHENTICATION_FIELDS
-from postbacks.admin.rule_problems import ShownProblem
+from postbacks.admin.rules.fields import AUTHENTICATION_FIELDS
 from postbacks.admin.rules.form import CallbackRuleForm
-from postbacks.admin.rules.hints import fix_of_remark, typed
+from postbacks.admin.rules.hints import (
+    ShownFix,
+    ShownProblem,
+    as_words,
+    fix_of_remark,
+    marks_in,
+    typed,
+)
+from postbacks.admin.rules.request_parts import laid_out
 from postbacks.callbacks.lint import Fix, Remark
 from postbacks.callbacks.macros import BodyType, Problem
 from postbacks.models import CallbackRule

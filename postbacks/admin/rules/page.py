@@ -2,22 +2,98 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
-from postbacks.admin.macro_palette import MacroGroup, ShownMacro, filters, macro_groups, own_groups
-from postbacks.admin.rule_fixes import ShownFix
-from postbacks.admin.rule_suspension import Suspension, suspension_of
+from django.db import connection
+from django.urls import reverse
+
+from apps_registry.tenancy import current_organization
 from postbacks.admin.rules.filling import Offers, offers_of
 from postbacks.admin.rules.form import CallbackRuleForm
 from postbacks.admin.rules.help_texts import LABELS
-from postbacks.admin.rules.hints import fix_of_remark
+from postbacks.admin.rules.hints import ShownFix, fix_of_remark
 from postbacks.admin.rules.labels import Line, SavedVersion, history_of, words_of
 from postbacks.admin.rules.layout import Findings, ShownField, ShownSection, sections_of
+from postbacks.admin.rules.macro_catalogue import (
+    MacroGroup,
+    ShownMacro,
+    filters,
+    macro_groups,
+    own_groups,
+)
 from postbacks.admin.rules.preview import ShownPreview, preview_of
 from postbacks.callbacks.lint import Code
 from postbacks.callbacks.macros import Problem
 from postbacks.callbacks.partner_templates import Parameter
+from postbacks.delivery.outcome import Outcome
 from postbacks.insights.recent_events import recent_event_names
-from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models import CallbackRule, DuePostback, RuleStatus
+
+# FOLDED from rule_suspension.py: 'Why a rule was suspended, since when, and what waits for it.'
+
+MOST_COUNTED = 10_000
+_LOOKED_BACK = timedelta(days=7)
+_LOOKED_AT = 500  # failed attempts of the organization's newest events
+
+# `outcome <> 'delivered'` stands as in the partial index that serves it.
+_READ = f"""
+SELECT max(attempt.started_at)
+FROM (
+    SELECT postback_id, event_received_at, started_at, status_code FROM delivery_attempt
+    WHERE organization_id = %(organization)s AND outcome <> '{Outcome.DELIVERED}'
+      AND event_received_at > %(since)s AND event_received_at <= %(until)s
+    ORDER BY event_received_at DESC, id DESC LIMIT {_LOOKED_AT}
+) AS attempt
+JOIN postback
+  ON postback.organization_id = %(organization)s
+ AND postback.event_received_at = attempt.event_received_at
+ AND postback.id = attempt.postback_id
+ AND postback.event_received_at > %(since)s AND postback.event_received_at <= %(until)s
+WHERE attempt.status_code = 410 AND postback.rule_id = %(rule)s AND NOT postback.test
+"""  # noqa: S608  # only our own words are put in
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """This is what the banner says. `since` is None where the answer is too long ago to be found;
+    at most MOST_COUNTED postbacks are counted.
+    """
+
+    since: datetime | None
+    waiting: str
+    log_url: str
+
+    @property
+    def is_one(self) -> bool:
+        """Tell whether a single postback waits."""
+        return self.waiting == "1"
+
+
+def suspension_of(rule_id: int) -> Suspension | None:
+    """Return what there is to say of a suspended rule; None for any other."""
+    if not CallbackRule.objects.filter(pk=rule_id, status=RuleStatus.SUSPENDED).exists():
+        return None
+    waiting = DuePostback.objects.filter(rule_id=rule_id)[: MOST_COUNTED + 1].count()
+    return Suspension(
+        since=_gone_at(rule_id),
+        waiting=f"{waiting:,}" if waiting <= MOST_COUNTED else f"more than {MOST_COUNTED:,}",
+        log_url=f"{reverse('admin:postbacks_postback_changelist')}?rule={rule_id}&time=7d",
+    )
+
+
+def _gone_at(rule_id: int) -> datetime | None:
+    now = datetime.now(UTC)
+    given = {
+        "organization": current_organization(),
+        "rule": rule_id,
+        "since": now - _LOOKED_BACK,
+        "until": now,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_READ, given)
+        (moment,) = cursor.fetchone()
+    return moment if isinstance(moment, datetime) else None
+
 
 _STANDARD_NAMES = ("install", "open", "registration", "purchase")
 

@@ -3,18 +3,74 @@
 from dataclasses import dataclass
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models import App, User
 from apps_registry.tenancy import Lifecycle
-from postbacks.admin.rule_actions import SwitchingAdmin
 from postbacks.admin.rules.labels import Change, SavedVersion, changes_between, history_of
-from postbacks.models import CallbackRule, CallbackRuleVersion
+from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 from postbacks.rulebook import saving, versions
+from postbacks.rulebook.test_send import is_proven
+
+# FOLDED from rule_actions.py: 'Switching callback rules on and pausing them from their list.'
+
+_TRY_FIRST = "Open a rule to send a test first, or switch on anyway."
+
+
+class SwitchingAdmin(ArchivingAdmin):
+    """A list of rules that can be switched on and paused."""
+
+    actions = ["switch_on", "pause", "archive"]
+    archived = RuleStatus.ARCHIVED
+
+    @admin.action(permissions=["change"], description="Switch on selected callback rules")
+    def switch_on(
+        self, request: HttpRequest, queryset: QuerySet[CallbackRule]
+    ) -> TemplateResponse | None:
+        """Have rules send from now on, after asking."""
+        question = "Switch on these callback rules? They send from now on."
+        untested = [str(rule) for rule in queryset if not is_proven(rule)]
+        note = f"Not tested yet: {', '.join(untested)}. {_TRY_FIRST}" if untested else ""
+        if page := self.ask_first(
+            request, queryset, action="switch_on", question=question, description=note
+        ):
+            return page
+        self._set_status(request, queryset, RuleStatus.ACTIVE, "Switched on.")
+        return None
+
+    @admin.action(permissions=["change"], description="Pause selected callback rules")
+    def pause(
+        self, request: HttpRequest, queryset: QuerySet[CallbackRule]
+    ) -> TemplateResponse | None:
+        """Have rules send nothing until they are switched on again, after asking."""
+        question = "Pause these callback rules? They send nothing, and what is owed waits."
+        if page := self.ask_first(request, queryset, action="pause", question=question):
+            return page
+        self._set_status(request, queryset, RuleStatus.PAUSED, "Paused.")
+        return None
+
+    def _set_status(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[CallbackRule],
+        status: RuleStatus,
+        done: str,
+    ) -> None:
+        by = request.user if isinstance(request.user, User) else None
+        for rule in queryset.exclude(status__in=[status, self.archived]):
+            rule.status = status
+            try:
+                saving.save(rule, by=by)
+            except saving.RuleProblemsError as refusal:
+                self.message_user(request, f"{rule}: {refusal}", messages.ERROR)
+                continue
+            self.message_user(request, f"{rule}: {done}", messages.SUCCESS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,18 @@
 """What came back, cut to size: a partner's answer is a stranger's data."""
 
 import re
+import ssl
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from http.client import HTTPException, IncompleteRead
 from itertools import islice
 
-MOST_BODY = 64 * 1024
-MOST_HEADERS = 64
-LONGEST_HEADER = 8 * 1024
-
-_LONGEST_HEADER_NAME = 256
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SECONDS = re.compile(r"[0-9]{1,9}")
-_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+from urllib3 import HTTPResponse
+from urllib3.exceptions import HTTPError
 
 
 class Failure(StrEnum):
@@ -45,6 +41,18 @@ class Undelivered(Exception):  # noqa: N818  # an outcome of the network, not a 
         self.detail = detail
 
 
+# FOLDED from reading.py: 'An answer taken off the wire in small portions, or what kept it from coming.'
+
+# All that http.client, urllib3 and requests (an OSError) raise for what a partner does.
+TROUBLE = (Undelivered, HTTPError, HTTPException, OSError)
+
+_DETAILS = {
+    Failure.RESET: "The connection broke before the answer was complete.",
+    Failure.TLS: "The TLS connection broke.",
+    Failure.PROTOCOL: "The partner's answer is not valid HTTP.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """This is what one request led to: an answer, or a failure, or an answer that broke off.
@@ -63,6 +71,74 @@ class Reply:
     duration_ms: int = 0
     peer: str | None = None
     retry_after: float | None = None
+
+
+def read(answer: HTTPResponse) -> Reply:
+    """Return an answer's status, headers and at most 64 KiB of its body."""
+    if answer.status < 200:
+        # The parser takes an interim answer for the final one, and would take that for the
+        # answer to the next request on this connection.
+        answer.close()
+        return failed(Reply(), Undelivered(Failure.PROTOCOL, _DETAILS[Failure.PROTOCOL]))
+    head = Reply(
+        status_code=answer.status,
+        headers=capped_headers(answer.headers.itermerged()),
+        retry_after=seconds_to_wait(answer.headers.get("Retry-After")),
+    )
+    body = bytearray()
+    try:
+        # One byte more than is kept tells whether there is more.
+        while portion := answer.read1(MOST_BODY + 1 - len(body)):
+            body += portion
+    except TROUBLE as error:
+        head = failed(head, error)
+    finally:
+        # What was read to its end is back in the pool; of the rest, this closes the connection.
+        answer.close()
+    text, more = inflated(bytes(body[:MOST_BODY]), answer.headers.get("Content-Encoding", ""))
+    return replace(head, body=text, truncated=more or len(body) > MOST_BODY)
+
+
+def failed(reply: Reply, error: BaseException) -> Reply:
+    """Return the reply with what went wrong, told in our own words."""
+    if isinstance(error, Undelivered):
+        return replace(reply, error=error.failure, detail=error.detail)
+    failure = failure_of(error)
+    return replace(reply, error=failure, detail=_DETAILS[failure])
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return the kind of any of `TROUBLE`."""
+    if isinstance(error, Undelivered):
+        return error.failure
+    causes = tuple(_causes(error))
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return Failure.TLS
+    broken = any(isinstance(cause, ConnectionError | IncompleteRead) for cause in causes)
+    return Failure.RESET if broken else Failure.PROTOCOL
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it wraps: requests and urllib3 carry the cause as an argument."""
+    yield error
+    for argument in error.args:
+        if isinstance(argument, BaseException):
+            yield from _causes(argument)
+
+
+MOST_BODY = 64 * 1024
+
+MOST_HEADERS = 64
+
+LONGEST_HEADER = 8 * 1024
+
+_LONGEST_HEADER_NAME = 256
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
 def capped_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

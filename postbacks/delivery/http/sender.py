@@ -5,26 +5,134 @@ socket connects to, holds one deadline over everything, and reads a stranger's a
 portions. What goes wrong out there comes back as a value.
 """
 
+import logging
+import ssl
 from dataclasses import replace
 from time import monotonic
-from typing import Self
+from typing import Any, Self
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPResponse
+from urllib3 import (
+    BaseHTTPResponse,
+    HTTPConnectionPool,
+    HTTPResponse,
+    HTTPSConnectionPool,
+    PoolManager,
+)
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from postbacks.delivery.connections import GuardedPools, tls_context
-from postbacks.delivery.dialing import Dialer
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.dns import Lookup
-from postbacks.delivery.http.request_guard import target_of
-from postbacks.delivery.http.response import Failure, Reply, Undelivered
-from postbacks.delivery.http.sockets import CURRENT, Exchange
-from postbacks.delivery.reading import TROUBLE, failed, failure_of, read
-from postbacks.delivery.wire import checked_origin
+from postbacks.delivery.http.request_guard import Origin, checked_origin, target_of
+from postbacks.delivery.http.response import (
+    TROUBLE,
+    Failure,
+    Reply,
+    Undelivered,
+    failed,
+    failure_of,
+    read,
+)
+from postbacks.delivery.http.sockets import CURRENT, Dialer, Exchange, TimedSocket, TimedTLSSocket
 from postbacks.values.outgoing_request import OutgoingRequest
+
+# FOLDED from connections.py: "urllib3's connections, with our dialer in place of theirs."
+
+
+class GuardedConnection(HTTPConnection):
+    """This is a kept-alive connection that only the guard can open."""
+
+    _peer: str | None = None
+    _used_at: float = 0.0
+
+    def _new_conn(self) -> TimedSocket:
+        exchange = CURRENT.get()
+        opened = exchange.dialer.open(exchange)
+        self._peer = exchange.peer
+        return opened
+
+    def putrequest(
+        self,
+        method: str,
+        url: str,
+        skip_host: bool = False,
+        skip_accept_encoding: bool = False,
+    ) -> None:
+        """Begin a request, noting who is talked to."""
+        if not self.is_closed:
+            CURRENT.get().peer = self._peer
+        self._used_at = monotonic()
+        super().putrequest(method, url, skip_host, skip_accept_encoding)
+
+    @property
+    def is_connected(self) -> bool:
+        """Return whether to send on it again; when not, urllib3 opens it anew.
+
+        Routers forget idle connections without telling either end: a request on one would hang.
+        """
+        exchange = CURRENT.get()
+        idle = monotonic() - self._used_at
+        return not exchange.fresh_only and idle < exchange.idle_seconds and super().is_connected
+
+
+class GuardedTLSConnection(GuardedConnection, HTTPSConnection):
+    """This is the same over TLS."""
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = GuardedConnection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = GuardedTLSConnection
+
+
+class GuardedPools(PoolManager):
+    """This keeps the connections of many hosts."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+
+    def pool_for(self, origin: Origin) -> HTTPConnectionPool:
+        """Return the connections of an origin.
+
+        It is the whole key: everything else is the same for all of ours, and urllib3's own key of
+        26 parts is dear to make for each request.
+        """
+        context = {
+            **self.connection_pool_kw,
+            "scheme": origin.scheme,
+            "host": origin.host,
+            "port": origin.port,
+        }
+        return self.connection_from_pool_key(origin, context)  # type: ignore[arg-type]  # any key
+
+
+def tls_context(ca_file: str | None, roots: str) -> ssl.SSLContext:
+    """Return a context that trusts `roots` and the operator's own `ca_file`; TLS 1.2 or later.
+
+    One for all connections: reading some 140 certificates for each costs more than its handshake.
+    """
+    context = ssl.create_default_context(cafile=roots)
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = TimedTLSSocket
+    return context
+
+
+def _never(record: logging.LogRecord) -> bool:
+    return False
+
+
+# Both write whole URLs, and so the credentials in them, into the log.
+for _name in ("urllib3.connection", "urllib3.connectionpool"):
+    logging.getLogger(_name).addFilter(_never)
+
 
 __all__ = ["Failure", "Reply", "Sender"]
 

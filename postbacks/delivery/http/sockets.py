@@ -18,13 +18,17 @@ from postbacks.delivery.http.response import Failure, Undelivered
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-    from postbacks.delivery.dialing import Dialer
+import logging
+from collections.abc import Iterator
 
-# Status line, 64 headers of 8 KiB, and 64 KiB of body in chunks of one byte stay below it.
-# Endless trailers, interim answers and chunk extensions, which no parser counts, don't.
-MOST_WIRE_BYTES = 1024 * 1024
-# Each change of a socket's timeout is a call into the system, in which all threads take turns.
-_LATE_BY_AT_MOST = 0.02
+from postbacks.delivery.http.destinations import Destinations
+from postbacks.delivery.http.dns import Answer, Lookup, SocketAddress
+
+# FOLDED from dialing.py: "The guard proper: a name is looked up, every answer judged, and what was judged is connected to.\n\nA check of the URL can't do this: names change their answers between check and connection, and\nthe system decodes more spellings of an address than any parser of ours."
+
+logger = logging.getLogger(__name__)
+
+_MOST_ADDRESSES_TRIED = 6
 
 
 @dataclass(slots=True)
@@ -52,15 +56,6 @@ class Exchange:
         self.received += received
         if self.received > MOST_WIRE_BYTES:
             raise Undelivered(Failure.PROTOCOL, "The partner's answer is far too long.")
-
-
-# Whoever opens, reads or writes outside an exchange gets a LookupError: no way around the guard.
-CURRENT: ContextVar[Exchange] = ContextVar("CURRENT")
-
-
-def out_of_time() -> Undelivered:
-    """Return what stops a request whose time is up."""
-    return Undelivered(Failure.TIMEOUT, "The partner did not answer completely in time.")
 
 
 class TimedSocket(socket.socket):
@@ -103,6 +98,115 @@ class TimedSocket(socket.socket):
             super().sendall(data, flags)
         except TimeoutError:
             raise out_of_time() from None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialer:
+    """This opens connections to allowed destinations, and to nothing else."""
+
+    destinations: Destinations
+    lookup: Lookup
+    resolve_timeout: float
+    connect_timeout: float
+
+    def open(self, exchange: Exchange) -> TimedSocket:
+        """Return a socket connected to the exchange's origin.
+
+        Raises Undelivered: a destination not allowed, a name without address, nobody there.
+        """
+        addresses = self._allowed_addresses(exchange)
+        budget = min(monotonic() + self.connect_timeout, exchange.deadline)
+        for address, seconds in _shares(addresses[:_MOST_ADDRESSES_TRIED], budget):
+            connected = _connect(address, seconds)
+            if connected is not None:
+                exchange.opened = True
+                exchange.peer = address.ip
+                return connected
+        exchange.remaining()
+        raise Undelivered(Failure.CONNECT, "No connection could be made to the partner's server.")
+
+    def _allowed_addresses(self, exchange: Exchange) -> Answer:
+        origin = exchange.origin
+        addresses = _literal(origin) or self._resolved(exchange)
+        refused = next(filter(None, (self._refuse(found) for found in addresses)), None)
+        # One bad answer refuses the name: who mixes them in is testing the guard.
+        if refused is not None:
+            raise _blocked(origin, refused)
+        return addresses
+
+    def _resolved(self, exchange: Exchange) -> Answer:
+        origin = exchange.origin
+        refused = self.destinations.refuse_name(origin.host)
+        if refused is not None:
+            raise _blocked(origin, refused)
+        timeout = min(self.resolve_timeout, exchange.remaining())
+        try:
+            return self.lookup.resolve(origin.host, origin.port, timeout=timeout)
+        except TimeoutError:
+            detail = "The partner's host name could not be looked up in time."
+        except (OSError, UnicodeError):
+            detail = "The partner's host name has no address."
+        raise Undelivered(Failure.DNS, detail)
+
+    def _refuse(self, found: SocketAddress) -> str | None:
+        reason = self.destinations.refuse(found.ip)
+        return reason or self.destinations.refuse_port(found.sockaddr[1], found.ip)
+
+
+def _literal(origin: Origin) -> Answer:
+    address = origin.address
+    if address is None:
+        return ()
+    if address.version == 4:
+        return (SocketAddress(socket.AF_INET, (origin.host, origin.port)),)
+    return (SocketAddress(socket.AF_INET6, (origin.host, origin.port, 0, 0)),)
+
+
+def _blocked(origin: Origin, reason: str) -> Undelivered:
+    # The reason is for the operator. Telling it to whoever wrote the URL would let them map the
+    # network behind us.
+    logger.warning("Refused to connect to %s port %d: %s", origin.host, origin.port, reason)
+    return Undelivered(Failure.BLOCKED, "This destination is not allowed.")
+
+
+def _shares(addresses: Answer, budget: float) -> Iterator[tuple[SocketAddress, float]]:
+    """Yield each address with its fair share of the time left, so that a dead one leaves some."""
+    for tried, address in enumerate(addresses):
+        left = budget - monotonic()
+        if left > 0:
+            yield address, left / (len(addresses) - tried)
+
+
+def _connect(address: SocketAddress, seconds: float) -> TimedSocket | None:
+    try:
+        opened = TimedSocket(address.family, socket.SOCK_STREAM)
+    except OSError:  # this machine has no IPv6
+        return None
+    try:
+        opened.limit(seconds)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.connect(address.sockaddr)
+    except OSError:
+        opened.close()
+        return None
+    return opened
+
+
+# Status line, 64 headers of 8 KiB, and 64 KiB of body in chunks of one byte stay below it.
+# Endless trailers, interim answers and chunk extensions, which no parser counts, don't.
+MOST_WIRE_BYTES = 1024 * 1024
+
+# Each change of a socket's timeout is a call into the system, in which all threads take turns.
+_LATE_BY_AT_MOST = 0.02
+
+
+# Whoever opens, reads or writes outside an exchange gets a LookupError: no way around the guard.
+CURRENT: ContextVar[Exchange] = ContextVar("CURRENT")
+
+
+def out_of_time() -> Undelivered:
+    """Return what stops a request whose time is up."""
+    return Undelivered(Failure.TIMEOUT, "The partner did not answer completely in time.")
 
 
 class TimedTLSSocket(TimedSocket, ssl.SSLSocket):
