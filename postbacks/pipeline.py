@@ -42,7 +42,8 @@ from postbacks.intake.events.queue import (
     take_one,
     take_undecided,
 )
-from postbacks.models.stored import StoredEvent, load_events
+from postbacks.models.stored import load_events
+from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import standing_of
 
 logger = logging.getLogger(__name__)

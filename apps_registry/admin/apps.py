@@ -22,11 +22,11 @@ from apps_registry.admin_base.tenant_admin import (
     TenantInline,
     TenantRelatedFilter,
 )
+from apps_registry.admin_base.time_zones import TimeZoneInput
 from apps_registry.models import App, BundleId, ClaimState, Platform, ReferrerKey, SdkKey
 from apps_registry.models.referrer_keys import REFERRER_KEY
 from apps_registry.models.store_claims import store_number
 from apps_registry.roles import Right
-from apps_registry.time_zones import TimeZoneInput
 
 
 class BundleIdInline(TenantInline):

@@ -12,11 +12,11 @@ from django.utils.html import format_html
 
 from apps_registry.admin_base.list_cells import CreatedColumn
 from apps_registry.admin_base.tenant_admin import ScopedAdmin
+from apps_registry.admin_base.time_zones import TimeZoneInput
 from apps_registry.models import Organization, User
 from apps_registry.people.second_factors import has_second_factor
 from apps_registry.roles import Right
 from apps_registry.tenancy import NoTenantError, current_organization
-from apps_registry.time_zones import TimeZoneInput
 
 _SECURITY_EXPLAINED = (
     "Whoever holds only a password stands outside until a second factor is set up."

@@ -17,13 +17,13 @@ from postbacks.attribution.evidence import (
     Verdict,
 )
 from postbacks.attribution.install_evidence import read_install
-from postbacks.attribution.known_installs import KnownInstall
 from postbacks.attribution.openings import Occasion, Opening
 from postbacks.attribution.settings import AppKey, every_rung
 from postbacks.attribution.waterfall import attribute
 from postbacks.models import InstallKind
 from postbacks.values import identifiers
 from postbacks.values.attribution import AttributionFacts
+from postbacks.values.install_context import KnownInstall
 
 # What macros call a parameter of the click, by the names under which links may carry it.
 _CREATIVES = ("creative_name", "creative", "ad_name")

@@ -5,17 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-CLICK = "click"
-IMPRESSION = "impression"
-ORGANIC = "organic"
-LINK = "link"
-SERVER = "server"
-CLAIM = "claim"
-
-# What a claim's `params` say: whose it is, and that the network didn't tell when the ad was seen.
-CLAIMED_BY = "claimed_by"
-TIME_IS_UNKNOWN = "time_is_unknown"
-ADSERVICES = "adservices"
+from postbacks.values.attribution import ORGANIC
+from postbacks.values.touchpoints import (
+    CLAIM,
+    TIME_IS_UNKNOWN,
+)
 
 
 @dataclass(frozen=True, slots=True)

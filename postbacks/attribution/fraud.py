@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from postbacks.attribution import windows
-from postbacks.attribution.evidence import CLAIM, CLICK, InstallEvidence, SettingsLadder, Touch
+from postbacks.attribution.evidence import InstallEvidence, SettingsLadder, Touch
 from postbacks.values.identifiers import ADDRESS, ADVERTISING, HASHES, VENDOR_IDS, kind_of
+from postbacks.values.touchpoints import CLAIM, CLICK
 
 ANONYMOUS_TRAFFIC = "anonymous_traffic"
 DISTRIBUTION_OUTLIER = "distribution_outlier"

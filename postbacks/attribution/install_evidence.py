@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 
 from postbacks.attribution import fraud
 from postbacks.attribution.evidence import InstallEvidence
-from postbacks.models.stored import StoredEvent
 from postbacks.values import play_referrer
 from postbacks.values.anonymous_networks import is_anonymous
+from postbacks.values.events import StoredEvent
 from postbacks.values.identifiers import (
     ADVERTISING_IDS,
     CLICK_ID,

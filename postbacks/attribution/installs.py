@@ -13,10 +13,11 @@ from uuid import UUID
 
 from postbacks.attribution import recording, system_events
 from postbacks.attribution.crediting import Credited, credit
-from postbacks.attribution.known_installs import KnownInstall, KnownInstalls, load_known
+from postbacks.attribution.known_installs import KnownInstalls, load_known
 from postbacks.attribution.openings import LIFE_CYCLE, Occasion, Plan, plan
 from postbacks.attribution.settings import load_ladders
-from postbacks.models.stored import StoredEvent
+from postbacks.values.events import StoredEvent
+from postbacks.values.install_context import KnownInstall
 
 _ROUNDS = 3  # how often a batch is looked at while other workers begin the same installs
 

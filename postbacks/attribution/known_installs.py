@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,50 +9,15 @@ import msgspec
 
 from postbacks.infrastructure.database import prepared
 from postbacks.models import InstallKind
-from postbacks.models.stored import StoredEvent
 from postbacks.values import identifiers
-from postbacks.values.attribution import AttributionFacts
+from postbacks.values.attribution import NOT_CREDITED, AttributionFacts
+from postbacks.values.events import StoredEvent
+from postbacks.values.install_context import KnownInstall
 
 DeviceKey = tuple[int, int, str]  # organization, app, device
 NameKey = tuple[int, int, UUID]  # organization, app, a lasting name's key
 
 _facts = msgspec.json.Decoder(AttributionFacts)
-_NOT_CREDITED = AttributionFacts()
-
-
-@dataclass(frozen=True, slots=True)
-class KnownInstall:
-    """One install of a device: since when, by which of our events, and thanks to whom now."""
-
-    id: int
-    device: str
-    number: int
-    kind: str
-    install_id: str
-    installed_at: datetime
-    last_open_at: datetime | None
-    event_ref: int
-    public_id: UUID
-    version: int = 1
-    campaign_id: int | None = None
-    link_id: int | None = None
-    touchpoint: UUID | None = None
-    facts: AttributionFacts = _NOT_CREDITED
-
-    @property
-    def since(self) -> datetime:
-        """Return when the app was acquired, as partners are told it."""
-        return self.facts.acquired_at or self.installed_at
-
-    @property
-    def first_installed_at(self) -> datetime:
-        """Return when the device was new."""
-        return self.facts.first_installed_at or self.installed_at
-
-    @property
-    def last_seen_at(self) -> datetime:
-        """Return when the person last opened the app, as far as that was noted."""
-        return self.last_open_at or self.installed_at
 
 
 @dataclass(slots=True)
@@ -168,4 +132,4 @@ def known_install(row: Sequence[Any]) -> KnownInstall:
     """Return an install from its columns, which come in the order of its fields."""
     values = dict(zip(KnownInstall.__slots__, row, strict=True))
     facts = values["facts"]
-    return KnownInstall(**{**values, "facts": _facts.decode(facts) if facts else _NOT_CREDITED})
+    return KnownInstall(**{**values, "facts": _facts.decode(facts) if facts else NOT_CREDITED})

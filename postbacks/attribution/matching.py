@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from postbacks.attribution import devices
-from postbacks.attribution.evidence import CLAIM, CLICK, LINK, InstallEvidence, Settings, Touch
+from postbacks.attribution.evidence import InstallEvidence, Settings, Touch
 from postbacks.values.identifiers import (
     ADDRESS,
     ADVERTISING,
@@ -14,6 +14,7 @@ from postbacks.values.identifiers import (
     VENDOR_IDS,
     kind_of,
 )
+from postbacks.values.touchpoints import CLAIM, CLICK, LINK
 
 # From the strongest to the weakest: the order in which touchpoints of one moment win.
 REFERRER = "referrer"

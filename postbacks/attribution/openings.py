@@ -7,11 +7,12 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from postbacks.attribution.evidence import SettingsLadder
-from postbacks.attribution.known_installs import KnownInstall, KnownInstalls
+from postbacks.attribution.known_installs import KnownInstalls
 from postbacks.attribution.settings import AppKey, every_rung
 from postbacks.models import InstallKind
-from postbacks.models.stored import StoredEvent
 from postbacks.values.attribution import AttributionFacts
+from postbacks.values.events import StoredEvent
+from postbacks.values.install_context import KnownInstall
 
 INSTALL = "install"
 OPEN = "open"

@@ -15,16 +15,16 @@ import msgspec
 from postbacks.attribution import reasons, reattribution_queue, system_events
 from postbacks.attribution.causes import ORIGINAL, UPGRADE, cause_of_change
 from postbacks.attribution.crediting import Credited, credit
-from postbacks.attribution.known_installs import KnownInstall
 from postbacks.attribution.openings import Occasion, Opening
 from postbacks.attribution.reattribution_queue import Standing, Unsettled
 from postbacks.attribution.recording import credit_columns
 from postbacks.attribution.settings import load_ladders
 from postbacks.infrastructure.database import prepared
 from postbacks.models import InstallKind
-from postbacks.models.stored import StoredEvent
 from postbacks.models.system_events import add_system_events
 from postbacks.values.attribution import slim
+from postbacks.values.events import StoredEvent
+from postbacks.values.install_context import KnownInstall
 
 LATE_TOUCH = "late_touch"
 

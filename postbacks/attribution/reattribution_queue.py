@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
-from postbacks.attribution.known_installs import KnownInstall, known_install
+from postbacks.attribution.known_installs import known_install
 from postbacks.infrastructure.database import prepared
-from postbacks.models.stored import StoredEvent, load_events
+from postbacks.models.stored import load_events
+from postbacks.values.events import StoredEvent
+from postbacks.values.install_context import KnownInstall
 
 _IS_ANY_DUE = "SELECT EXISTS (SELECT FROM unsettled_install WHERE due_at <= now())"
 

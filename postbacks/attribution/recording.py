@@ -8,9 +8,9 @@ import msgspec
 
 from postbacks.attribution.crediting import Credited
 from postbacks.infrastructure.database import prepared
-from postbacks.models.stored import StoredEvent
 from postbacks.values import identifiers
 from postbacks.values.attribution import AttributionFacts, slim
+from postbacks.values.events import StoredEvent
 
 SOON = timedelta(seconds=60)  # until claims of networks are there
 PROVISIONAL = timedelta(hours=24)  # after which a credit is final

@@ -11,9 +11,9 @@ from uuid import UUID, uuid5
 
 from postbacks.attribution.crediting import Credited, facts_of
 from postbacks.attribution.evidence import Candidate, Credit
-from postbacks.models.stored import StoredEvent
 from postbacks.models.system_events import NewSystemEvent, add_system_events
 from postbacks.values.attribution import AttributionFacts, slim
+from postbacks.values.events import StoredEvent
 
 REJECTED_INSTALL = "rejected_install"
 REENGAGEMENT = "reengagement"

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from postbacks.attribution import devices, fraud, matching, windows
 from postbacks.attribution.evidence import (
-    CLICK,
     Candidate,
     Credit,
     InstallEvidence,
@@ -21,6 +20,7 @@ from postbacks.attribution.evidence import (
     Verdict,
 )
 from postbacks.attribution.matching import Match
+from postbacks.values.touchpoints import CLICK
 
 WON = "won"
 REJECTED = "rejected:"

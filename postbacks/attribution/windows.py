@@ -3,16 +3,9 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from postbacks.attribution.evidence import (
-    ADSERVICES,
-    CLAIM,
-    CLAIMED_BY,
-    CLICK,
-    InstallEvidence,
-    Settings,
-    Touch,
-)
+from postbacks.attribution.evidence import InstallEvidence, Settings, Touch
 from postbacks.attribution.matching import Match
+from postbacks.values.touchpoints import ADSERVICES, CLAIM, CLAIMED_BY, CLICK
 
 LATE = timedelta(hours=12)  # a touchpoint that is told later than this takes no part
 FUTURE = timedelta(minutes=5)

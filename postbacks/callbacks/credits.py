@@ -2,18 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 
 from postbacks.infrastructure.database import prepared
-from postbacks.models import EventSource
-from postbacks.models.stored import StoredEvent
-from postbacks.values.attribution import AttributionFacts
+from postbacks.values.attribution import NOT_CREDITED, AttributionFacts
 
 CreditVersion = tuple[int, int]  # our number of an install, and the version of its credit
-
-NOT_CREDITED: Final = AttributionFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +43,3 @@ def load_credits(wanted: Iterable[CreditVersion]) -> dict[CreditVersion, KnownCr
         )
         for install_id, version, event_ref, facts in rows
     }
-
-
-def told_by(event: StoredEvent) -> AttributionFacts | None:
-    """Return the credit that an event of ours speaks of; None of all other events."""
-    told = event.fields.get("attribution")
-    if event.source != EventSource.SYSTEM or not isinstance(told, dict):
-        return None
-    return msgspec.convert(told, AttributionFacts)

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks.callbacks.credits import NOT_CREDITED
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import every_value, facts_of, lacks_consent, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
@@ -18,26 +17,13 @@ from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.matching import Occasion, partner_event_name, wants, why_not
 from postbacks.infrastructure.database import prepared
 from postbacks.models import SkipReason
-from postbacks.models.stored import StoredEvent
-from postbacks.values.attribution import AttributionFacts
+from postbacks.values.events import StoredEvent
+from postbacks.values.install_context import Standing
 from postbacks.values.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
 
 NOBODY: Mapping[tuple[int, int], bool] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How an event's device stands to the app: since when, thanks to whom, and whether it `began`
-    with this event: as an install, a reinstall or a reattribution.
-    """
-
-    began: str = ""
-    installed_at: datetime | None = None
-    install_id: int | None = None
-    attribution_version: int = 1
-    attribution: AttributionFacts = NOT_CREDITED
 
 
 @dataclass(frozen=True, slots=True)

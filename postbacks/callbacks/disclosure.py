@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from postbacks.callbacks.credits import NOT_CREDITED
 from postbacks.callbacks.facts import AppFacts, EventFacts, Facts, InstallFacts, PostbackFacts
 from postbacks.callbacks.macros import Rates, Value
 from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.values import consent_is_missing, macro_values
-from postbacks.models.stored import StoredEvent
-from postbacks.values.attribution import AttributionFacts
+from postbacks.values.attribution import NOT_CREDITED, AttributionFacts
+from postbacks.values.events import StoredEvent
 
 
 def facts_of(

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from apps_registry.crypto.encryption import SecretUnreadableError
-from postbacks.callbacks.credits import KnownCredit, load_credits, told_by
+from postbacks.callbacks.credits import KnownCredit, load_credits
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.disclosure import facts_of, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
@@ -17,7 +17,9 @@ from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.models import Postback
-from postbacks.models.stored import StoredEvent, load_events
+from postbacks.models.stored import load_events
+from postbacks.values.events import StoredEvent
+from postbacks.values.install_context import told_by
 from postbacks.values.outgoing_request import Owed, Prepared
 
 logger = logging.getLogger(__name__)

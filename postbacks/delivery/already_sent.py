@@ -6,7 +6,7 @@ from typing import Any
 from postbacks.infrastructure.database import prepared
 from postbacks.models import PostbackStatus
 from postbacks.models.days import whole_days
-from postbacks.models.stored import StoredEvent
+from postbacks.values.events import StoredEvent
 
 # Of the rule as it was: its version says whom it told, and of whose installs.
 _OF_PARTNER = f"""

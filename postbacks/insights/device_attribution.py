@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from postbacks.models import Attribution, Install
+from postbacks.values.attribution import ORGANIC
 
-ORGANIC = "organic"
 FIRST_SESSION = timedelta(hours=1)  # later, a person has long seen what the link promised
 
 _FACTS = {

@@ -4,6 +4,7 @@ from django.db import models
 
 from apps_registry.models import App
 from apps_registry.tenancy import TenantModel
+from postbacks.values.events import SYSTEM
 
 ERASED = "erased:"  # how the stand-in for a forgotten device begins
 
@@ -14,7 +15,7 @@ class EventSource(models.TextChoices):
     SDK = "sdk", "SDK in the app"
     SERVER = "server", "Advertiser's server"
     TENJIN = "tenjin", "Tenjin-compatible API"
-    SYSTEM = "system", "Postbacks itself"
+    SYSTEM = SYSTEM, "Postbacks itself"
 
 
 class Event(TenantModel):

@@ -12,7 +12,6 @@ from typing import Self
 
 import msgspec
 
-from postbacks.intake.events.fields import ADVERTISING_IDS as SHARING_A_KIND
 from postbacks.models import ErasureReach
 from postbacks.models.events import ERASED
 from postbacks.privacy import tombstones
@@ -203,8 +202,12 @@ def _names(kind: str, value: str) -> Iterator[str]:
 
 def _devices(kind: str, value: str) -> set[str]:
     """Return what our logs may call a device of which this is the best id."""
-    shared = "advertising" if kind in SHARING_A_KIND else kind
-    return {f"{shared}:{one}" for one in _cases(kind, value)}
+    # The kind itself too: until 0.1 an OAID had a kind of its own here.
+    return {
+        f"{named}:{spelling}"
+        for named in (identifiers.shared_kind(kind), kind)
+        for spelling in _cases(kind, value)
+    }
 
 
 def _cases(kind: str, value: str) -> set[str]:

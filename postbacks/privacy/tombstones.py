@@ -48,8 +48,7 @@ def names_by_kind(ids: Mapping[str, object]) -> dict[str, str]:
 def id_name(kind: str, value: str) -> str:
     """Return the name of one id; all advertising ids share one kind."""
     text = value.strip()
-    shared = "advertising" if kind in identifiers.ADVERTISING_IDS else kind
-    return f"{shared}:{text if kind in _AS_WRITTEN else text.lower()}"
+    return f"{identifiers.shared_kind(kind)}:{text if kind in _AS_WRITTEN else text.lower()}"
 
 
 def forgotten(organization_id: int, app_id: int, names: Iterable[str]) -> set[str]:

@@ -25,8 +25,9 @@ from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.models import Event, RuleDevice, SkipReason
-from postbacks.models.stored import StoredEvent, load_events
+from postbacks.models.stored import load_events
 from postbacks.rulebook import saving
+from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import standing_of
 
 logger = logging.getLogger(__name__)

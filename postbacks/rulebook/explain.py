@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from postbacks.attribution.installs import KnownInstalls, foresee_installs
 from postbacks.callbacks.currency.stored_rates import load_rates
-from postbacks.callbacks.decisions import Decision, Standing, first_time, is_once, weigh
+from postbacks.callbacks.decisions import Decision, first_time, is_once, weigh
 from postbacks.callbacks.macros import Rates
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.callbacks.rules.conditions import Refusal
@@ -26,8 +26,9 @@ from postbacks.models import (
     SkipReason,
     UndecidedEvent,
 )
-from postbacks.models.stored import StoredEvent, load_events
-from postbacks.values.install_context import standing_of
+from postbacks.models.stored import load_events
+from postbacks.values.events import StoredEvent
+from postbacks.values.install_context import Standing, standing_of
 
 logger = logging.getLogger(__name__)
 

@@ -31,7 +31,8 @@ from postbacks.delivery.resend import release
 from postbacks.delivery.success import parse_success
 from postbacks.intake.events.validation import Reporter, check_event
 from postbacks.models import CallbackRule, Event, RuleStatus
-from postbacks.models.stored import StoredApp, StoredEvent, load_events
+from postbacks.models.stored import load_events, stored_app
+from postbacks.values.events import StoredApp, StoredEvent
 from postbacks.values.install_context import standing_of
 
 # FOLDED from rule_remarks.py: 'Remarks on a rule, with what the registry knows of its app and its partner.'
@@ -300,7 +301,7 @@ def _given(sdk_event: Mapping[str, object], app: App | None) -> StoredEvent:
     if checked.faults:
         raise SampleEventError(tuple((fault.pointer, fault.detail) for fault in checked.faults))
     return StoredEvent.from_checked(
-        checked.row, app=StoredApp.of(app) if app else StoredApp.unknown(), received_at=now
+        checked.row, app=stored_app(app) if app else StoredApp.unknown(), received_at=now
     )
 
 

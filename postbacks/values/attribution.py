@@ -37,6 +37,9 @@ class AttributionFacts:
     reattributed_at: datetime | None = None
 
 
+NOT_CREDITED: Final = AttributionFacts()
+
+
 def slim(facts: AttributionFacts) -> dict[str, object]:
     """Return facts as they are stored: only what is known."""
     return {

@@ -55,7 +55,7 @@ def names_of_ids(ids: Mapping[str, object]) -> Iterator[str]:
     for kind in (*ADVERTISING_IDS, *VENDOR_IDS, *OWN_IDS):
         value = ids.get(kind)
         if isinstance(value, str) and not is_no_id(value) and not is_malformed(kind, value):
-            yield name(_shared(kind), value)
+            yield name(shared_kind(kind), value)
 
 
 def names_of_installation(ids: Mapping[str, object]) -> frozenset[str]:
@@ -120,5 +120,11 @@ def keys(app_id: int, names: Iterable[str]) -> dict[UUID, str]:
     return {key(app_id, one): one for one in names}
 
 
-def _shared(kind: str) -> str:
+def shared_kind(kind: str) -> str:
+    """Return the kind under which an id is compared: all advertising ids share one."""
     return ADVERTISING if kind in ADVERTISING_IDS else kind
+
+
+def device_key(kind: str, value: str) -> str:
+    """Return what an event's device is called when this is its best id."""
+    return f"{shared_kind(kind)}:{value.lower() if kind in ADVERTISING_IDS else value}"

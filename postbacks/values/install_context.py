@@ -1,9 +1,61 @@
 """How an event's device stands to the app when rules are asked: its install, and whose it is."""
 
-from postbacks.attribution.known_installs import KnownInstall
-from postbacks.callbacks.credits import NOT_CREDITED, told_by
-from postbacks.callbacks.decisions import Standing
-from postbacks.models.stored import StoredEvent
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from postbacks.values.attribution import NOT_CREDITED, AttributionFacts
+from postbacks.values.events import SYSTEM, StoredEvent
+
+
+@dataclass(frozen=True, slots=True)
+class KnownInstall:
+    """One install of a device: since when, by which of our events, and thanks to whom now."""
+
+    id: int
+    device: str
+    number: int
+    kind: str
+    install_id: str
+    installed_at: datetime
+    last_open_at: datetime | None
+    event_ref: int
+    public_id: UUID
+    version: int = 1
+    campaign_id: int | None = None
+    link_id: int | None = None
+    touchpoint: UUID | None = None
+    facts: AttributionFacts = NOT_CREDITED
+
+    @property
+    def since(self) -> datetime:
+        """Return when the app was acquired, as partners are told it."""
+        return self.facts.acquired_at or self.installed_at
+
+    @property
+    def first_installed_at(self) -> datetime:
+        """Return when the device was new."""
+        return self.facts.first_installed_at or self.installed_at
+
+    @property
+    def last_seen_at(self) -> datetime:
+        """Return when the person last opened the app, as far as that was noted."""
+        return self.last_open_at or self.installed_at
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an event's device stands to the app: since when, thanks to whom, and whether it `began`
+    with this event: as an install, a reinstall or a reattribution.
+    """
+
+    began: str = ""
+    installed_at: datetime | None = None
+    install_id: int | None = None
+    attribution_version: int = 1
+    attribution: AttributionFacts = NOT_CREDITED
 
 
 def standing_of(event: StoredEvent, install: KnownInstall | None) -> Standing:
@@ -19,3 +71,11 @@ def standing_of(event: StoredEvent, install: KnownInstall | None) -> Standing:
         attribution_version=install.version,
         attribution=told or install.facts,
     )
+
+
+def told_by(event: StoredEvent) -> AttributionFacts | None:
+    """Return the credit that an event of ours speaks of; None of all other events."""
+    told = event.fields.get("attribution")
+    if event.source != SYSTEM or not isinstance(told, dict):
+        return None
+    return msgspec.convert(told, AttributionFacts)

@@ -6,6 +6,7 @@ Rendering makes it, delivery sends it; neither needs to know the other.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 
@@ -78,3 +79,24 @@ class Prepared:
     secrets: tuple[str, ...] = ()
     varies: bool = False
     signing: tuple[str, ...] = field(default=(), repr=False)
+
+
+class ReceivedAnswer(Protocol):
+    """What came back for a request, as far as others than delivery read it."""
+
+    @property
+    def status_code(self) -> int | None:
+        """Return None where nothing came back."""
+
+    @property
+    def body(self) -> bytes: ...
+
+    @property
+    def error(self) -> object | None:
+        """Return why no complete answer came, None where one did."""
+
+
+class RequestSender(Protocol):
+    """What sends requests through the guard: `delivery.http` has the one that does."""
+
+    def send(self, request: OutgoingRequest, *, timeout: float = ...) -> ReceivedAnswer: ...

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from postbacks.attribution.adservices import AskAgain, Claim, NoClaim, read_answer
+from postbacks.intake.claims.adservices import AskAgain, Claim, NoClaim, read_answer
 
 # The four answers of Apple's documentation: with and without the permission to track, each for a
 # tap and for a view.

@@ -9,8 +9,8 @@ from pytest_django import Settings
 
 from postbacks.attribution.evidence import InstallEvidence
 from postbacks.attribution.install_evidence import read_install
-from postbacks.models.stored import StoredApp, StoredEvent
 from postbacks.values import play_referrer
+from postbacks.values.events import StoredApp, StoredEvent
 from postbacks.values.timestamps import moment
 
 MOMENT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)

@@ -12,8 +12,8 @@ from apps_registry.models import App, Partner, ReferrerKey
 from apps_registry.models.referrer_keys import set_referrer_key
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
-from postbacks.attribution.meta_referrer import opened, sealed_in
 from postbacks.infrastructure.database import roles
+from postbacks.intake.claims.meta_referrer import opened, sealed_in
 from postbacks.models import Install
 from postbacks.values.play_referrer import parse
 from tests import make

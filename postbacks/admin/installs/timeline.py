@@ -23,10 +23,10 @@ from postbacks.models import (
     Postback,
     UnsettledInstall,
 )
+from postbacks.values.attribution import ORGANIC
 
 # FOLDED from install_items.py: "The entries of an install's timeline, each made of one row or one touchpoint."
 
-ORGANIC = "organic"
 _MOMENT = timedelta(milliseconds=1)
 _CAUSES = {
     "install": "The first decision, made when the app was opened first.",

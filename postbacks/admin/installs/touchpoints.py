@@ -16,10 +16,10 @@ from django.utils.safestring import SafeString
 from apps_registry.admin_base.theme import Tone
 from postbacks.insights import wording
 from postbacks.models import Attribution, Install, InstallState, Touchpoint
+from postbacks.values.attribution import ORGANIC
 
 # FOLDED from install_lines.py: 'An install as one line of a list, and as a row of the file that people export.'
 
-ORGANIC = "organic"
 _TYPES = {"click": "Click", "impression": "Impression", ORGANIC: "Organic"}
 
 

@@ -32,7 +32,8 @@ from postbacks.models import (
     RuleStatus,
     SkipReason,
 )
-from postbacks.models.stored import StoredEvent, load_events
+from postbacks.models.stored import load_events
+from postbacks.values.events import StoredEvent
 
 # FOLDED from postback_missing.py: 'Which macros a postback was skipped for: worked out again, as only the reason is stored.'
 

@@ -14,8 +14,8 @@ from postbacks.api.fields import IdFilter, Moment, PublicId
 from postbacks.api.query import Page
 from postbacks.attribution import reasons
 from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
+from postbacks.values.attribution import ORGANIC
 
-ORGANIC = "organic"
 _LONG = ("attribution", "candidates", "rejections", "remarks")
 TYPES = (*TouchpointKind.choices, (ORGANIC, "Organic"))
 

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
+from postbacks.values.attribution import ORGANIC
 
 ANY_EVENT = "*"
 INSTALL = "install"
 OPEN = "open"
-ORGANIC = "organic"
 _OUT_OF_SCOPE = {
     "partner": "The rule is for what its partner earned; it did not earn this install.",
     "partner_and_organic": "The rule is for organic installs and what its partner earned; somebody "

@@ -13,15 +13,15 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from postbacks.attribution.adservices import TOKEN_LIVES, AskAgain, Claim, read_answer
-from postbacks.attribution.known_installs import KnownInstall
-from postbacks.delivery.http.sender import Sender
 from postbacks.infrastructure.database import prepared
+from postbacks.intake.claims.adservices import TOKEN_LIVES, AskAgain, Claim, read_answer
 from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointSource
-from postbacks.models.stored import StoredEvent, load_events
+from postbacks.models.stored import load_events
 from postbacks.values import identifiers
-from postbacks.values.outgoing_request import OutgoingRequest
+from postbacks.values.events import StoredEvent
+from postbacks.values.install_context import KnownInstall
+from postbacks.values.outgoing_request import OutgoingRequest, RequestSender
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def is_any_due() -> bool:
     return bool(due)
 
 
-def ask_about_one(sender: Sender, url: str) -> bool:
+def ask_about_one(sender: RequestSender, url: str) -> bool:
     """Ask Apple about the install that has been due longest; False if none is."""
     with transaction.atomic():
         taken = prepared.run(_TAKE, {"lease": LEASE_SECONDS, "partner": PARTNER})

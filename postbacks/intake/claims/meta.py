@@ -10,12 +10,12 @@ from datetime import timedelta
 
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.referrer_keys import open_referrer_key
-from postbacks.attribution.meta_referrer import CONTENT, Sealed, opened, sealed_in
 from postbacks.infrastructure.database import prepared
+from postbacks.intake.claims.meta_referrer import CONTENT, Sealed, opened, sealed_in
 from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointKind, TouchpointSource
-from postbacks.models.stored import StoredEvent
 from postbacks.values import identifiers, play_referrer
+from postbacks.values.events import StoredEvent
 from postbacks.values.timestamps import moment
 
 logger = logging.getLogger(__name__)

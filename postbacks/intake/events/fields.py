@@ -122,4 +122,3 @@ DEVICE_IDS = (
     "install_id", "advertising_id", "idfa", "gaid", "amazon_id", "oaid", "idfv", "app_set_id",
     "android_id", "web_id", "customer_user_id",
 )  # fmt: skip
-ADVERTISING_IDS = frozenset({"advertising_id", "idfa", "gaid", "amazon_id"})

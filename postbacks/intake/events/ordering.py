@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from postbacks.infrastructure.database import prepared
 from postbacks.intake.events.queue import Undecided
-from postbacks.models.stored import StoredEvent
+from postbacks.values.events import StoredEvent
 
 # Of the older ones all that are left are in other workers' hands, and these are few.
 _BEFORE = """

@@ -13,7 +13,6 @@ import msgspec
 from postbacks.intake.countries import country_of
 from postbacks.intake.events.faults import Fault
 from postbacks.intake.events.fields import (
-    ADVERTISING_IDS,
     DEVICE_IDS,
     FLAGS,
     IN_COLUMNS,
@@ -21,6 +20,7 @@ from postbacks.intake.events.fields import (
     MOMENTS,
     EventFields,
 )
+from postbacks.values import identifiers
 from postbacks.values.currencies import CURRENCIES
 
 # FOLDED from storable.py: 'Whether PostgreSQL can hold what an event brings.'
@@ -231,8 +231,7 @@ def _device(event: EventFields) -> str:
     for name in DEVICE_IDS:
         value = getattr(event, name)
         if value and not _ONLY_ZEROS.fullmatch(value):
-            kind = "advertising" if name in ADVERTISING_IDS else name
-            return f"{kind}:{value.lower() if name in ADVERTISING_IDS else value}"
+            return identifiers.device_key(name, value)
     return ""
 
 

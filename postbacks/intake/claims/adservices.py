@@ -9,13 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from postbacks.attribution.evidence import (
-    ADSERVICES,
-    CLAIMED_BY,
-    CLICK,
-    IMPRESSION,
-    TIME_IS_UNKNOWN,
-)
+from postbacks.values.touchpoints import ADSERVICES, CLAIMED_BY, CLICK, IMPRESSION, TIME_IS_UNKNOWN
 
 TOKEN_LIVES = timedelta(hours=24)
 _SOON = timedelta(seconds=5)
