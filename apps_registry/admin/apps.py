@@ -24,8 +24,8 @@ from apps_registry.admin_base.tenant_admin import (
 )
 from apps_registry.admin_base.time_zones import TimeZoneInput
 from apps_registry.models import App, BundleId, ClaimState, Platform, ReferrerKey, SdkKey
+from apps_registry.models.apps import store_number
 from apps_registry.models.referrer_keys import REFERRER_KEY
-from apps_registry.models.store_claims import store_number
 from apps_registry.roles import Right
 
 

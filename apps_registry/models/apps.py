@@ -1,24 +1,27 @@
 """Apps, the names that stores know them by, and the keys their SDKs report with."""
 
+import re
 import uuid
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from apps_registry.crypto import keys
 from apps_registry.models.organizations import valid_time_zone
-from apps_registry.models.store_claims import settle_claims
+from apps_registry.models.store_claims import ClaimState, StoreClaim, lock_number
 from apps_registry.tenancy import Lifecycle, TenantModel
 
 BUNDLE_ID = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$",
     "Write it as the store does: letters, digits, dots, dashes, for example com.example.game.",
 )
+
+_STORE_NUMBER = re.compile(r"(?:id)?0*([1-9]\d{0,17})")
 
 
 class Platform(models.TextChoices):
@@ -229,3 +232,48 @@ class SdkKey(TenantModel):
         self.expires_at = timezone.now() + min(overlap, self.longest_overlap)
         self.save(update_fields=["expires_at"])
         return successor, fresh.secret
+
+
+def store_number(app: App) -> str:
+    """Return the number under which Apple reports an app; nothing for one that it can't report."""
+    found = _STORE_NUMBER.fullmatch(app.store_id.strip())
+    is_reported = app.platform == "ios" and app.status == Lifecycle.ACTIVE
+    return found[1] if found and is_reported else ""
+
+
+def settle_claims(app: App) -> None:
+    """Claim the number that a saved app has now, and let go of the one that it had."""
+    number = store_number(app)
+    for claim in StoreClaim.objects.filter(app=app).exclude(store_id=number):
+        _let_go(claim)
+    if number:
+        _claim(app, number)
+
+
+def _claim(app: App, number: str) -> None:
+    lock_number(number)
+    held = StoreClaim.objects.filter(store_id=number).first()
+    if held is None:
+        state = ClaimState.WAITING if _is_claimed(number) else ClaimState.STANDING
+        StoreClaim(app=app, store_id=number, state=state).save()
+    elif store_number(held.app) != number:  # a refused claim, whose app has long another number
+        held.app = app
+        held.save()
+
+
+def _let_go(claim: StoreClaim) -> None:
+    """Hand a claim to another app of the organization, or end it; a refusal is remembered."""
+    lock_number(claim.store_id)
+    apps = type(claim.app).objects.filter(status=Lifecycle.ACTIVE).order_by("pk")
+    heir = next((app for app in apps if store_number(app) == claim.store_id), None)
+    if heir is not None:
+        claim.app = heir
+        claim.save()
+    elif claim.state != ClaimState.REFUSED:
+        claim.delete()
+
+
+def _is_claimed(number: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT is_store_id_claimed(%s)", [number])
+        return bool(cursor.fetchone()[0])

@@ -4,19 +4,11 @@ The first organization with an iOS app of that number has it by itself. A second
 operator can say whose app it is. Who was refused stays so until an operator decides otherwise.
 """
 
-import re
-from typing import TYPE_CHECKING
-
 from django.db import connection, models
 from django.db.models import Q
 from django.utils import timezone
 
-from apps_registry.tenancy import Lifecycle, TenantModel
-
-if TYPE_CHECKING:
-    from apps_registry.models.apps import App
-
-_NUMBER = re.compile(r"(?:id)?0*([1-9]\d{0,17})")
+from apps_registry.tenancy import TenantModel
 
 
 class ClaimState(models.TextChoices):
@@ -65,54 +57,9 @@ class StoreClaim(TenantModel):
         self.save()
 
 
-def store_number(app: "App") -> str:
-    """Return the number under which Apple reports an app; nothing for one that it can't report."""
-    found = _NUMBER.fullmatch(app.store_id.strip())
-    is_reported = app.platform == "ios" and app.status == Lifecycle.ACTIVE
-    return found[1] if found and is_reported else ""
-
-
-def settle_claims(app: "App") -> None:
-    """Claim the number that a saved app has now, and let go of the one that it had."""
-    number = store_number(app)
-    for claim in StoreClaim.objects.filter(app=app).exclude(store_id=number):
-        _let_go(claim)
-    if number:
-        _claim(app, number)
-
-
-def _claim(app: "App", number: str) -> None:
-    lock_number(number)
-    held = StoreClaim.objects.filter(store_id=number).first()
-    if held is None:
-        state = ClaimState.WAITING if _is_claimed(number) else ClaimState.STANDING
-        StoreClaim(app=app, store_id=number, state=state).save()
-    elif store_number(held.app) != number:  # a refused claim, whose app has long another number
-        held.app = app
-        held.save()
-
-
-def _let_go(claim: StoreClaim) -> None:
-    """Hand a claim to another app of the organization, or end it; a refusal is remembered."""
-    lock_number(claim.store_id)
-    apps = type(claim.app).objects.filter(status=Lifecycle.ACTIVE).order_by("pk")
-    heir = next((app for app in apps if store_number(app) == claim.store_id), None)
-    if heir is not None:
-        claim.app = heir
-        claim.save()
-    elif claim.state != ClaimState.REFUSED:
-        claim.delete()
-
-
 def lock_number(number: str) -> None:
     """Have everybody who claims this number wait for the end of our transaction."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtext('store_claim'), hashtext(%s))", [number]
         )
-
-
-def _is_claimed(number: str) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT is_store_id_claimed(%s)", [number])
-        return bool(cursor.fetchone()[0])

@@ -12,7 +12,7 @@ from django.test import Client
 from apps_registry.models import App, SdkKey
 from apps_registry.tenancy import tenant
 from postbacks.intake.events.forgotten import REFUSED
-from postbacks.intake.touchpoints.reporting import KEPT
+from postbacks.intake.links.server_touchpoints import KEPT
 from postbacks.models import Touchpoint
 from tests import make
 from tests.api.calling import PROBLEM, Answer, Program

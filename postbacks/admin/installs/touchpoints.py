@@ -14,13 +14,12 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.theme import Tone
+from postbacks.admin.logs.columns import type_of
 from postbacks.insights import wording
 from postbacks.models import Attribution, Install, InstallState, Touchpoint
 from postbacks.values.attribution import ORGANIC
 
 # FOLDED from install_lines.py: 'An install as one line of a list, and as a row of the file that people export.'
-
-_TYPES = {"click": "Click", "impression": "Impression", ORGANIC: "Organic"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +48,6 @@ class InstallLine:
 def named(*names: object, between: str = " · ") -> SafeString:
     """Return names beside each other, none of which turns its neighbors around."""
     return format_html_join(between, "<bdi>{}</bdi>", ((name,) for name in names if name))
-
-
-def type_of(install: Install) -> str:
-    """Return what earned the install, in a word."""
-    stored = install.attribution_type
-    return _TYPES.get(stored, stored.replace("_", " ").capitalize())
 
 
 WON = "won"

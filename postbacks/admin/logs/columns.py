@@ -5,7 +5,6 @@ from typing import Any
 
 from apps_registry.admin_base import audit_wording
 from apps_registry.models import AuditEntry
-from postbacks.admin.installs.touchpoints import type_of
 from postbacks.admin.logs.event_detail import platform_of
 from postbacks.admin.logs.postback_detail import error_of, outcome_of
 from postbacks.models import (
@@ -16,6 +15,7 @@ from postbacks.models import (
     Postback,
     SkanPostback,
 )
+from postbacks.values.attribution import ORGANIC
 
 Columns = Mapping[str, Callable[[Any], object]]
 
@@ -44,6 +44,7 @@ POSTBACKS: Columns = {
     "Delivered": lambda row: row.delivered_at,
     "Next try": lambda row: row.next_attempt_at,
 }
+
 EVENTS: Columns = {
     "Event ID": lambda row: row.event_id,
     "Received": _received,
@@ -56,6 +57,7 @@ EVENTS: Columns = {
     "Currency": lambda row: row.currency,
     "Reported by": Event.get_source_display,
 }
+
 ATTEMPTS: Columns = {
     "Started": lambda row: row.started_at,
     "Event received": lambda row: row.event_received_at,
@@ -67,6 +69,14 @@ ATTEMPTS: Columns = {
     "Took (ms)": lambda row: row.duration_ms,
     "Postback ID": lambda row: row.postback.public_id,
 }
+
+
+def type_of(install: Install) -> str:
+    """Return what earned the install, in a word."""
+    stored = install.attribution_type
+    return _TYPES.get(stored, stored.replace("_", " ").capitalize())
+
+
 INSTALLS: Columns = {
     "ID": lambda row: row.public_id,
     "Received": lambda row: row.event_received_at,
@@ -84,6 +94,7 @@ INSTALLS: Columns = {
     "Touched": lambda row: row.touched_at,
     "State": Install.get_state_display,
 }
+
 COPIES: Columns = {
     "ID": lambda row: row.public_id,
     "Received": _received,
@@ -108,12 +119,14 @@ COPIES: Columns = {
     "Most revenue": lambda row: row.most_revenue,
     "Currency": lambda row: row.currency,
 }
+
 FAILURES: Columns = {
     "Event received": _received,
     "What went wrong": lambda row: row.error,
     "Tries": lambda row: row.tries,
     "Next try": lambda row: row.next_try_at,
 }
+
 AUDIT_LOG: Columns = {
     "ID": lambda row: row.public_id,
     "When": lambda row: row.at,
@@ -126,3 +139,6 @@ AUDIT_LOG: Columns = {
     "Its ID": lambda row: row.object_id,
     "From → to": audit_wording.in_one_text,
 }
+
+
+_TYPES = {"click": "Click", "impression": "Impression", ORGANIC: "Organic"}

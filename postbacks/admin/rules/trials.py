@@ -1,26 +1,18 @@
 """What is tried beside a rule's form: asked of the form as it stands, and shown next to it."""
 
-from typing import TYPE_CHECKING
-
-from django.http import HttpRequest
-from django.template.response import TemplateResponse
-from django.urls import reverse
-
-from postbacks.admin.rules.form import LIVE, PREVIEW, CallbackRuleForm
-
-if TYPE_CHECKING:
-    from postbacks.admin.rules.admin import CallbackRuleAdmin
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
+from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
-from django.http import HttpResponse, HttpResponseNotAllowed
-from django.urls import URLPattern, path
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from apps_registry.admin_base.permissions import allowed, membership_of
@@ -28,6 +20,7 @@ from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 from postbacks.admin.logs.base import address_of
 from postbacks.admin.logs.postback_detail import AttemptShown, shown_attempt
+from postbacks.admin.rules.form import LIVE, PREVIEW, CallbackRuleForm
 from postbacks.callbacks.rules.versions import define
 from postbacks.delivery.attempt_log import Finished
 from postbacks.insights.recent_events import event_by_id
@@ -88,10 +81,28 @@ class ShownDryRun:
         return f"for {events} of {self.period}.{more}"
 
 
+class RuleFormPages(Protocol):
+    """The admin of rules, as far as trials need it."""
+
+    admin_site: AdminSite
+
+    def form_as_sent(self, request: HttpRequest) -> tuple[CallbackRule | None, CallbackRuleForm]:
+        """Return the form that is being written, and the saved rule that it changes, if any."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None,
+        form_url: str,
+        extra_context: dict[str, object] | None,
+    ) -> HttpResponse:
+        """Return the page of the form."""
+
+
 class TryingPage:
     """Serves one thing to try. A script gets a piece of a page, everybody else the page itself."""
 
-    def __init__(self, model_admin: "CallbackRuleAdmin") -> None:
+    def __init__(self, model_admin: RuleFormPages) -> None:
         self.model_admin = model_admin
         self.site = model_admin.admin_site
 

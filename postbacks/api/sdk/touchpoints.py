@@ -16,7 +16,7 @@ from postbacks.api.sdk.events import receipt_content
 from postbacks.api.throttling import count_events
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.validation import Reporter
-from postbacks.intake.touchpoints.reporting import record_reported
+from postbacks.intake.links.server_touchpoints import record_reported
 from postbacks.web.middleware import own_transactions
 
 _ID = {"type": ["string", "null"], "maxLength": 255}
