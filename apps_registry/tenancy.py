@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
 
-from apps_registry.audit.recorded_model import Recorded, RecordedQuerySet
+from apps_registry.audit.recorded_model import AuditedModel, RecordedQuerySet
 
 M = TypeVar("M", bound=models.Model)
 
@@ -66,7 +66,7 @@ class TenantManager(models.Manager[M]):
         return super().get_queryset().filter(organization_id=organization_id)
 
 
-class TenantModel(Recorded):
+class TenantModel(AuditedModel):
     """A row that belongs to one organization for good."""
 
     organization = models.ForeignKey(

@@ -28,7 +28,7 @@ from postbacks.web.middleware import ORGANIZATION_IN_SESSION, memberships_of
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class StandalonePage:
     """A page that belongs to no model."""
 
     route: str
@@ -50,7 +50,7 @@ class PostbacksAdminSite(AdminSite):
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
-        self.pages: list[Page] = []
+        self.pages: list[StandalonePage] = []
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         """Add our own pages, and leave the theme's search out."""
@@ -70,9 +70,9 @@ class PostbacksAdminSite(AdminSite):
 
         Members of an organization alone are let in, unless the view itself decides who is.
         """
-        self.pages.append(Page(route, view, name, for_members))
+        self.pages.append(StandalonePage(route, view, name, for_members))
 
-    def _entrance(self, page: Page) -> Callable[..., HttpResponse]:
+    def _entrance(self, page: StandalonePage) -> Callable[..., HttpResponse]:
         return self.admin_view(page.view) if page.for_members else page.view
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:

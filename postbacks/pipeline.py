@@ -29,29 +29,29 @@ from django.db import OperationalError, transaction
 from postbacks.attribution import reattribution, reattribution_queue
 from postbacks.attribution.installs import KnownInstall, recognize_installs
 from postbacks.callbacks.decisions import Decision, decide_postbacks
-from postbacks.delivery.already_sent import rules_that_told, told_of
-from postbacks.delivery.enqueue import NewPostback, owe
+from postbacks.delivery.already_sent import already_notified, rules_already_applied
+from postbacks.delivery.enqueue import NewPostback, enqueue_postbacks
 from postbacks.intake.claims import meta
 from postbacks.intake.claims.apple_ads import await_claims
-from postbacks.intake.events.ordering import put_back_overtaking
+from postbacks.intake.events.ordering import defer_out_of_order
 from postbacks.intake.events.queue import (
-    Undecided,
-    forget_failure,
+    UndecidedRow,
+    clear_failure,
+    dequeue_event,
+    dequeue_events,
     is_any_undecided,
-    set_aside,
-    take_one,
-    take_undecided,
+    record_failure,
 )
 from postbacks.models.stored import load_events
 from postbacks.values.events import StoredEvent
-from postbacks.values.install_context import standing_of
+from postbacks.values.install_context import install_context
 
 logger = logging.getLogger(__name__)
 
 
 def work(limit: int = 100) -> int:
     """Decide events and settle installs; return how many there were."""
-    return decide_events(limit) + settle_installs()
+    return decide_events(limit) + reattribute_installs()
 
 
 def decide_events(limit: int = 100) -> int:
@@ -63,10 +63,10 @@ def decide_events(limit: int = 100) -> int:
     """
     if not is_any_undecided():
         return 0
-    taken: list[Undecided] = []
+    taken: list[UndecidedRow] = []
     try:
         with transaction.atomic():
-            taken = take_undecided(limit)
+            taken = dequeue_events(limit)
             return _decide(taken)
     except OperationalError:
         raise  # the database's trouble, not an event's
@@ -77,33 +77,33 @@ def decide_events(limit: int = 100) -> int:
     return len(taken)
 
 
-def _decide_alone(event: Undecided) -> None:
+def _decide_alone(event: UndecidedRow) -> None:
     try:
         with transaction.atomic():
-            if take_one(event):
+            if dequeue_event(event):
                 _decide([event])
-                forget_failure(event)
+                clear_failure(event)
     except OperationalError:
         raise
     except Exception as error:
         logger.exception("Event %d could not be decided", event.id)
         with transaction.atomic():
-            if take_one(event):
-                set_aside(event, f"{type(error).__name__}: {error}")
+            if dequeue_event(event):
+                record_failure(event, f"{type(error).__name__}: {error}")
 
 
-def _decide(taken: Sequence[Undecided]) -> int:
+def _decide(taken: Sequence[UndecidedRow]) -> int:
     if not taken:
         return 0
     now = datetime.now(UTC)
     events = load_events((event.id, event.received_at) for event in taken)
-    events = put_back_overtaking(taken, events)
+    events = defer_out_of_order(taken, events)
     meta.claim_installs(events)
     installs = recognize_installs(events)
     await_claims([(event, installs.get(event.id)) for event in events])
-    standings = {event.id: standing_of(event, installs.get(event.id)) for event in events}
+    standings = {event.id: install_context(event, installs.get(event.id)) for event in events}
     decisions = decide_postbacks(events, standings, now=now)
-    owe([_new_postback(decision) for decision in decisions])
+    enqueue_postbacks([_new_postback(decision) for decision in decisions])
     return len(events)
 
 
@@ -129,7 +129,7 @@ def _new_postback(decision: Decision) -> NewPostback:
     )
 
 
-def settle_installs(limit: int = 50) -> int:
+def reattribute_installs(limit: int = 50) -> int:
     """Look again at the installs that are due for it, and return how many there were.
 
     All of a batch are settled in one transaction. If one raises, each is settled alone, and the one
@@ -137,24 +137,24 @@ def settle_installs(limit: int = 50) -> int:
     """
     if not reattribution_queue.is_any_due():
         return 0
-    taken: list[reattribution_queue.Unsettled] = []
+    taken: list[reattribution_queue.QueuedInstall] = []
     try:
         with transaction.atomic():
-            taken = reattribution_queue.take_unsettled(limit)
-            _settle(taken)
+            taken = reattribution_queue.dequeue_installs(limit)
+            _reattribute(taken)
     except OperationalError:
         raise
     except Exception:
         logger.exception("A batch of %d installs could not be settled together", len(taken))
         for install in taken:
-            _settle_alone(install.install_id)
+            _reattribute_alone(install.install_id)
     return len(taken)
 
 
-def _settle_alone(install_id: int) -> None:
+def _reattribute_alone(install_id: int) -> None:
     try:
         with transaction.atomic():
-            _settle(reattribution_queue.take_one(install_id))
+            _reattribute(reattribution_queue.dequeue_install(install_id))
     except OperationalError:
         raise
     except Exception:
@@ -162,20 +162,20 @@ def _settle_alone(install_id: int) -> None:
         reattribution_queue.put_off(install_id)
 
 
-def _settle(taken: Sequence[reattribution_queue.Unsettled]) -> None:
+def _reattribute(taken: Sequence[reattribution_queue.QueuedInstall]) -> None:
     if not taken:
         return
     now = datetime.now(UTC)
-    looks = reattribution.look_again(taken)
-    told = told_of([(it.event, it.loser) for it in looks if it.loser is not None])
-    changes = reattribution.write(looks, told, taken, now=now)
+    looks = reattribution.reevaluate(taken)
+    told = already_notified([(it.event, it.loser) for it in looks if it.loser is not None])
+    changes = reattribution.save_changes(looks, told, taken, now=now)
     _decide_again([(change.event, change.install) for change in changes], now)
 
 
 def _decide_again(credited: Sequence[tuple[StoredEvent, KnownInstall]], now: datetime) -> None:
     """Tell of an install's new credit those who have not been told of the install yet."""
     events = [event for event, _ in credited]
-    standings = {event.id: standing_of(event, install) for event, install in credited}
-    known = rules_that_told(events)
+    standings = {event.id: install_context(event, install) for event, install in credited}
+    known = rules_already_applied(events)
     decisions = decide_postbacks(events, standings, now=now, told=known)
-    owe([_new_postback(decision) for decision in decisions])
+    enqueue_postbacks([_new_postback(decision) for decision in decisions])

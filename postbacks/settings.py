@@ -13,7 +13,7 @@ from postbacks.delivery.http.destinations import parse_networks
 from postbacks.infrastructure import environment, unfold
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import EmbeddedServer
-from postbacks.infrastructure.rate_limits.rates import Rate, parse_rate
+from postbacks.infrastructure.rate_limits.rates import RateLimit, parse_rate
 from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -106,14 +106,16 @@ CACHES: dict[str, dict[str, object]] = {
 }
 
 # So many calls, on average over ten seconds or the unit given; None is no limit.
-RATE_LIMIT_SDK_APP = environment.parsed("RATE_LIMIT_SDK_APP", parse_rate, default=Rate(100, 1))
+RATE_LIMIT_SDK_APP = environment.parsed("RATE_LIMIT_SDK_APP", parse_rate, default=RateLimit(100, 1))
 RATE_LIMIT_SDK_SERVER = environment.parsed(
-    "RATE_LIMIT_SDK_SERVER", parse_rate, default=Rate(5_000, 1)
+    "RATE_LIMIT_SDK_SERVER", parse_rate, default=RateLimit(5_000, 1)
 )
-RATE_LIMIT_API = environment.parsed("RATE_LIMIT_API", parse_rate, default=Rate(300, 1))
-RATE_LIMIT_UNKNOWN = environment.parsed("RATE_LIMIT_UNKNOWN", parse_rate, default=Rate(50, 1))
-RATE_LIMIT_TESTS = environment.parsed("RATE_LIMIT_TESTS", parse_rate, default=Rate(30, 60))
-RATE_LIMIT_ERASURES = environment.parsed("RATE_LIMIT_ERASURES", parse_rate, default=Rate(60, 60))
+RATE_LIMIT_API = environment.parsed("RATE_LIMIT_API", parse_rate, default=RateLimit(300, 1))
+RATE_LIMIT_UNKNOWN = environment.parsed("RATE_LIMIT_UNKNOWN", parse_rate, default=RateLimit(50, 1))
+RATE_LIMIT_TESTS = environment.parsed("RATE_LIMIT_TESTS", parse_rate, default=RateLimit(30, 60))
+RATE_LIMIT_ERASURES = environment.parsed(
+    "RATE_LIMIT_ERASURES", parse_rate, default=RateLimit(60, 60)
+)
 
 
 SECRET_KEY = _secret("SECRET_KEY")

@@ -13,7 +13,7 @@ from django.utils.text import capfirst
 
 from apps_registry.admin_base.theme import Tone
 from apps_registry.audit.actions import Action
-from apps_registry.audit.recorded_model import SECRET, Recorded
+from apps_registry.audit.recorded_model import SECRET, AuditedModel
 from apps_registry.models import AuditEntry
 
 _NOTHING = "—"
@@ -29,7 +29,7 @@ _TONES: dict[str, Tone] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class AuditedChange:
     """One field: what it said before and what it says now."""
 
     title: str
@@ -38,7 +38,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AuditRow:
     """One entry as pages show it."""
 
     entry: AuditEntry
@@ -47,10 +47,10 @@ class Line:
     kind: str
     actor: str
     door: str
-    changes: tuple[Change, ...]
+    changes: tuple[AuditedChange, ...]
 
 
-def lines(entries: Iterable[AuditEntry]) -> tuple[Line, ...]:
+def lines(entries: Iterable[AuditEntry]) -> tuple[AuditRow, ...]:
     """Return entries in words."""
     return tuple(_line(entry) for entry in entries)
 
@@ -74,9 +74,9 @@ def kind_of(object_type: str) -> str:
     return capfirst(str(model._meta.verbose_name)) if model else capfirst(object_type)
 
 
-def _line(entry: AuditEntry) -> Line:
+def _line(entry: AuditEntry) -> AuditRow:
     model = _model(entry.object_type)
-    return Line(
+    return AuditRow(
         entry=entry,
         action=entry.action_label,
         tone=str(_TONES.get(entry.action, Tone.INFO)),
@@ -89,18 +89,18 @@ def _line(entry: AuditEntry) -> Line:
     )
 
 
-def _in_order(entry: AuditEntry, model: type[Recorded] | None) -> list[str]:
+def _in_order(entry: AuditEntry, model: type[AuditedModel] | None) -> list[str]:
     """Return the changed fields as the model names them: PostgreSQL keeps them in no order."""
     order = list(model.audited) if model else []
     places = {name: place for place, name in enumerate(order)}
     return sorted(entry.changes, key=lambda name: places.get(name, len(places)))
 
 
-def _change(model: type[Recorded] | None, name: str, pair: Sequence[Any]) -> Change:
+def _change(model: type[AuditedModel] | None, name: str, pair: Sequence[Any]) -> AuditedChange:
     field = _field(model, name)
     title = name.replace("_", " ") if field is None or name == SECRET else field.verbose_name
     before, after = [_value(field, value) for value in (*pair, None, None)[:2]]
-    return Change(capfirst(str(title)), before, after)
+    return AuditedChange(capfirst(str(title)), before, after)
 
 
 def _value(field: "models.Field[Any, Any] | None", value: Any) -> str:
@@ -125,14 +125,14 @@ def _moment(text: str) -> str:
     return timezone.localtime(moment).strftime("%b %-d, %Y, %H:%M:%S")
 
 
-def _field(model: type[Recorded] | None, name: str) -> "models.Field[Any, Any] | None":
+def _field(model: type[AuditedModel] | None, name: str) -> "models.Field[Any, Any] | None":
     fields = {field.name: field for field in model._meta.concrete_fields} if model else {}
     return fields.get(name)
 
 
-def _model(object_type: str) -> type[Recorded] | None:
+def _model(object_type: str) -> type[AuditedModel] | None:
     return {model._meta.db_table: model for model in _recorded()}.get(object_type)
 
 
-def _recorded() -> list[type[Recorded]]:
-    return [model for model in apps.get_models() if issubclass(model, Recorded)]
+def _recorded() -> list[type[AuditedModel]]:
+    return [model for model in apps.get_models() if issubclass(model, AuditedModel)]

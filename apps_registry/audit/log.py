@@ -1,13 +1,17 @@
 """Records what people do besides changing rows: exports, visits, resends."""
 
 from apps_registry.audit.actions import Action
-from apps_registry.audit.recorded_model import Changes, Recorded, write_entry
+from apps_registry.audit.recorded_model import AuditedModel, Changes, write_entry
 
 __all__ = ["Action", "record"]
 
 
 def record(
-    action: Action, row: Recorded | None = None, *, changes: Changes | None = None, name: str = ""
+    action: Action,
+    row: AuditedModel | None = None,
+    *,
+    changes: Changes | None = None,
+    name: str = "",
 ) -> None:
     """Write into the current organization's audit log that the current actor did something.
 

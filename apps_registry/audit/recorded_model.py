@@ -59,7 +59,7 @@ class RecordedQuerySet(models.QuerySet[Any]):
     delete.queryset_only = True  # type: ignore[attr-defined]  # a manager offers no deletion of all
 
 
-class Recorded(models.Model):
+class AuditedModel(models.Model):
     """A row whose audited fields leave an entry in the audit log whenever they change."""
 
     audited: ClassVar[tuple[str, ...]] = ()
@@ -129,7 +129,7 @@ class Recorded(models.Model):
 
 
 def write_entry(
-    action: Action, row: Recorded | None, *, changes: Changes | None = None, name: str = ""
+    action: Action, row: AuditedModel | None, *, changes: Changes | None = None, name: str = ""
 ) -> None:
     """Write an entry of the current organization: the current actor did this to a row."""
     actor = current_actor()
@@ -152,7 +152,7 @@ def _watched(model: type[models.Model]) -> set[str]:
     return fields | {f"{name}_id" for name in fields}
 
 
-def _changes(before: Recorded | None, after: Recorded | None) -> Changes:
+def _changes(before: AuditedModel | None, after: AuditedModel | None) -> Changes:
     row = before or after
     if row is None:
         return {}
@@ -172,7 +172,7 @@ def _is_empty(value: object) -> bool:
     return value is None or value == "" or value == [] or value == {}
 
 
-def _shown(row: Recorded | None, name: str) -> object:
+def _shown(row: AuditedModel | None, name: str) -> object:
     """Return a field's value as JSON and people can read it: of a relation, its name."""
     value = getattr(row, name, None)
     if isinstance(value, models.Model):

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.db import models
 from django.utils import timezone
 
-from apps_registry.audit.recorded_model import Recorded, RecordedQuerySet
+from apps_registry.audit.recorded_model import AuditedModel, RecordedQuerySet
 from apps_registry.models.organizations import Organization, User
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
@@ -32,7 +32,7 @@ def _end_of_life() -> datetime:
     return timezone.now() + LIFETIME
 
 
-class Invitation(Recorded):
+class Invitation(AuditedModel):
     """A place in an organization that is offered to an address. The link is stored as a hash."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
-from apps_registry.audit.recorded_model import Recorded, RecordedQuerySet
+from apps_registry.audit.recorded_model import AuditedModel, RecordedQuerySet
 from apps_registry.roles import Right, Role, allows
 from apps_registry.tenancy import tenant
 
@@ -23,7 +23,7 @@ def valid_time_zone(name: str) -> None:
         raise ValidationError(f"“{name}” is not a time zone. Write one like Europe/Berlin or UTC.")
 
 
-class Organization(Recorded):
+class Organization(AuditedModel):
     """A tenant: an advertiser or an agency."""
 
     public_id = models.UUIDField(
@@ -115,7 +115,7 @@ class User(AbstractBaseUser):
         )
 
 
-class Membership(Recorded):
+class Membership(AuditedModel):
     """A person's place and role in an organization."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

@@ -24,7 +24,7 @@ from postbacks.admin.attribution_settings_wording import (
 )
 from postbacks.admin.logs.base import is_id
 
-# FOLDED from settings_form.py: 'The form of attribution settings: what stays empty is left to whoever is above.'
+# FOLDED from settings_form.py
 
 _FIRST = next(iter(SETTINGS))
 

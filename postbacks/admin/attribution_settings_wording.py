@@ -11,11 +11,11 @@ from postbacks.admin.installs.touchpoints import named
 from postbacks.attribution.evidence import Settings
 from postbacks.attribution.settings import COLUMNS
 
-# FOLDED from waterfall_tiers.py: 'The tiers of the waterfall with what an organization has set for all its apps, for people.'
+# FOLDED from waterfall_tiers.py
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
+class TierLabel:
     """One tier: what it takes to win in it, and how long before the install it may have been.
 
     `term` is what others call it.
@@ -32,7 +32,7 @@ class Tier:
 class Waterfall:
     """All tiers, and the row that holds for all apps, if there is one."""
 
-    tiers: tuple[Tier, ...]
+    tiers: tuple[TierLabel, ...]
     row: AttributionSettings | None
 
 
@@ -47,14 +47,14 @@ def waterfall() -> Waterfall:
     }
     return Waterfall(
         tiers=(
-            Tier(
+            TierLabel(
                 "A click that proves itself",
                 "Deterministic click",
                 "Google Play's install referrer or Apple's AdServices names it, or ad and app saw "
                 "the same advertising ID or click ID.",
                 holds["click_window_hours"],
             ),
-            Tier(
+            TierLabel(
                 "A click that fits",
                 "Probabilistic click",
                 "The same address and the same kind of device, and no other device fits. Such a "
@@ -62,20 +62,20 @@ def waterfall() -> Waterfall:
                 holds["probabilistic_click_window_minutes"],
                 is_off=holds["probabilistic_clicks"] == "off",
             ),
-            Tier(
+            TierLabel(
                 "An impression that proves itself",
                 "Deterministic view-through",
                 "The ad was only seen, and ad and app saw the same advertising ID.",
                 holds["impression_window_hours"],
             ),
-            Tier(
+            TierLabel(
                 "An impression that fits",
                 "Probabilistic view-through",
                 "The ad was only seen, and the device is a guess.",
                 holds["probabilistic_impression_window_minutes"],
                 is_off=holds["probabilistic_impressions"] == "off",
             ),
-            Tier("Nobody", "Organic", "The install is organic.", ""),
+            TierLabel("Nobody", "Organic", "The install is organic.", ""),
         ),
         row=row,
     )

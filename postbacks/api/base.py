@@ -31,7 +31,7 @@ from postbacks.api.reading import StrictJsonParser
 from postbacks.api.schema import ProblemSchema
 from postbacks.web.middleware import own_transactions
 
-# FOLDED from csv_lists.py: 'Lists as CSV, for callers who accept it: every row that the filters leave, not one page.\n\nRows are read in portions, each in a transaction of its own, so that a slow reader holds none open.\nAt most `MOST_ROWS` rows are sent; where there are more, the header `Link` leads to the rest.'
+# FOLDED from csv_lists.py
 
 
 class CsvRenderer(BaseRenderer):

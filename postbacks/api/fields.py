@@ -12,15 +12,15 @@ from rest_framework import serializers
 from apps_registry.tenancy import Lifecycle, TenantModel
 
 
-class Moment(serializers.DateTimeField):
+class MillisecondDateTimeField(serializers.DateTimeField):
     """A time: ISO 8601, shown in UTC with milliseconds and Z."""
 
     def to_representation(self, value: datetime) -> str:
         """Return `2026-05-04T10:00:00.000Z`."""
-        return shown_time(value)
+        return format_time(value)
 
 
-def shown_time(moment: datetime) -> str:
+def format_time(moment: datetime) -> str:
     """Return a time as every answer shows it."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 

@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 from postbacks.api.query import BadParameters
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
     """A row's place in a list: the row itself is not on the page that begins here."""
 
     backward: bool
@@ -51,27 +51,27 @@ class NewestFirst(BasePagination):
         self.has_previous = more if backward else place is not None
         return self.page
 
-    def begin(self, request: Request, view: APIView | None) -> Place | None:
+    def begin(self, request: Request, view: APIView | None) -> CursorPosition | None:
         """Return the place that the query's cursor names, None at the top."""
         self.address = request.build_absolute_uri()
         self.time_key: str | None = view.time_key  # type: ignore[union-attr]  # the base viewset's
         cursor = view.query.validated_data.get("cursor")  # type: ignore[union-attr]  # as above
         return _decode(cursor, timed=self.time_key is not None)
 
-    def rows_after(self, rows: QuerySet, place: Place | None, size: int) -> list[Any]:
+    def rows_after(self, rows: QuerySet, place: CursorPosition | None, size: int) -> list[Any]:
         """Return the next rows beyond a place, newest first."""
         return list(self._ordered(rows, place, backward=False)[:size])
 
-    def place_of(self, row: Model) -> Place:
+    def place_of(self, row: Model) -> CursorPosition:
         """Return a row's place."""
-        return Place(False, row.pk, getattr(row, self.time_key) if self.time_key else None)
+        return CursorPosition(False, row.pk, getattr(row, self.time_key) if self.time_key else None)
 
-    def cursor_after(self, rows: QuerySet, place: Place | None, count: int) -> str | None:
+    def cursor_after(self, rows: QuerySet, place: CursorPosition | None, count: int) -> str | None:
         """Return the cursor behind so many rows, None if there are no more. It reads keys alone."""
         keys = ["id", *([self.time_key] if self.time_key else [])]
         ordered = self._ordered(rows, place, backward=False).values_list(*keys)
         found = list(ordered[count - 1 : count + 1])
-        return _encode(Place(False, *found[0])) if len(found) == 2 else None
+        return _encode(CursorPosition(False, *found[0])) if len(found) == 2 else None
 
     def get_paginated_response(self, data: object) -> Response:
         """Return the page with the addresses of its neighbors."""
@@ -86,7 +86,7 @@ class NewestFirst(BasePagination):
             "properties": {"next": neighbor, "previous": neighbor, "results": schema},
         }
 
-    def _ordered(self, rows: QuerySet, place: Place | None, *, backward: bool) -> QuerySet:
+    def _ordered(self, rows: QuerySet, place: CursorPosition | None, *, backward: bool) -> QuerySet:
         keys = [key for key in (self.time_key, "id") if key]
         ordered = rows.order_by(*(key if backward else f"-{key}" for key in keys))
         if place is None:
@@ -116,24 +116,24 @@ class NewestFirst(BasePagination):
             return remove_query_param(self.address, "cursor")
         row = page[index]
         moment = getattr(row, self.time_key) if self.time_key else None
-        cursor = _encode(Place(backward, row.pk, moment))
+        cursor = _encode(CursorPosition(backward, row.pk, moment))
         return replace_query_param(self.address, "cursor", cursor)
 
 
-def _encode(place: Place) -> str:
+def _encode(place: CursorPosition) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 
 
-def _decode(cursor: str | None, *, timed: bool) -> Place | None:
+def _decode(cursor: str | None, *, timed: bool) -> CursorPosition | None:
     if not cursor:
         return None
     try:
         data = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        place = msgspec.json.decode(data, type=Place)
+        place = msgspec.json.decode(data, type=CursorPosition)
     except (binascii.Error, msgspec.DecodeError, ValueError):
         raise BadParameters({"cursor": "The cursor can't be read; follow “next”."}) from None
     if timed != (place.moment is not None):
         raise BadParameters({"cursor": "The cursor belongs to another list."})
     if place.moment is not None and place.moment.tzinfo is None:
-        return Place(place.backward, place.id, place.moment.replace(tzinfo=UTC))
+        return CursorPosition(place.backward, place.id, place.moment.replace(tzinfo=UTC))
     return place

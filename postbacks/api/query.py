@@ -27,7 +27,7 @@ class Query(StrictSerializer):
         return f"There is no parameter “{name}” here" + (f"; there is {known}." if known else ".")
 
 
-class Page(Query):
+class PageQuery(Query):
     """The parameters of every list; a subclass adds its filters, named like fields."""
 
     limit = serializers.IntegerField(
@@ -50,7 +50,7 @@ class Page(Query):
         return rows.filter(**values)
 
 
-class ArchivePage(Page):
+class ArchivePage(PageQuery):
     """A list from which archived rows are gone unless `status=archived` asks for them."""
 
     status = serializers.ChoiceField(

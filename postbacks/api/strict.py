@@ -8,7 +8,7 @@ from django.db import models
 from rest_framework import serializers
 
 from apps_registry.tenancy import TenantModel, current_organization
-from postbacks.api.fields import Moment
+from postbacks.api.fields import MillisecondDateTimeField
 from postbacks.callbacks.macros.problems import nearest
 
 _SET_BY_US = "This field is set by Postbacks and can't be changed."
@@ -55,7 +55,7 @@ class RowSerializer(StrictSerializer, serializers.ModelSerializer):
 
     serializer_field_mapping = {
         **serializers.ModelSerializer.serializer_field_mapping,
-        models.DateTimeField: Moment,
+        models.DateTimeField: MillisecondDateTimeField,
     }
 
     id = serializers.UUIDField(source="public_id", read_only=True)

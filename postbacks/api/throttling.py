@@ -6,7 +6,7 @@ from django.conf import settings
 from rest_framework import exceptions
 
 from postbacks.infrastructure.rate_limits import limiter
-from postbacks.infrastructure.rate_limits.counting import Verdict
+from postbacks.infrastructure.rate_limits.counting import RateVerdict
 from postbacks.intake.events.validation import Reporter
 from postbacks.intake.sdk_keys import KnownKey
 
@@ -77,7 +77,7 @@ def hold_stranger(address: str | None) -> None:
     _let_pass(verdict, "Too many copies from your address were of apps that nobody has")
 
 
-def _let_pass(verdict: Verdict, what: str) -> None:
+def _let_pass(verdict: RateVerdict, what: str) -> None:
     if not verdict.allowed:
         raise TooFast(what, verdict.retry_after)
 

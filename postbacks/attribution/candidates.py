@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from postbacks.attribution.evidence import Touch
+from postbacks.attribution.evidence import CandidateTouchpoint
 from postbacks.infrastructure.database import prepared
 from postbacks.models.days import whole_days
 from postbacks.values import identifiers
@@ -36,7 +36,7 @@ class Search:
 class Found:
     """A touchpoint with the names that its partner, campaign and link have now."""
 
-    touch: Touch = field(compare=False)
+    touch: CandidateTouchpoint = field(compare=False)
     partner: str = ""
     partner_name: str = ""
     campaign: str = ""
@@ -135,7 +135,7 @@ def _load(hits: set[tuple[Any, ...]]) -> dict[int, Found]:
 
 
 def _found(row: Sequence[Any]) -> Found:
-    values = dict(zip(Touch.__slots__, row, strict=False))
+    values = dict(zip(CandidateTouchpoint.__slots__, row, strict=False))
     values["names"] = frozenset(msgspec.json.decode(values["names"]))
     values["params"] = msgspec.json.decode(values["params"])
-    return Found(Touch(**values), *row[len(values) :])
+    return Found(CandidateTouchpoint(**values), *row[len(values) :])

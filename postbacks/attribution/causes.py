@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from postbacks.attribution.evidence import Verdict
+from postbacks.attribution.evidence import WaterfallVerdict
 from postbacks.attribution.matching import NOT_ALONE
 from postbacks.attribution.waterfall import REJECTED
 
@@ -12,7 +12,7 @@ DOUBT = "doubt"  # the winner was a guess, and another device has shown up behin
 ORIGINAL = "original"  # the install changed whose credit a reinstall goes on with
 
 
-def cause_of_change(held: UUID | None, verdict: Verdict) -> str:
+def cause_of_change(held: UUID | None, verdict: WaterfallVerdict) -> str:
     """Return why an install leaves the touchpoint that it is credited to; empty if it stays.
 
     Whatever order touchpoints come in, the last look ends where one that knew all would have.

@@ -13,12 +13,12 @@ from postbacks.attribution.evidence import (
     Credit,
     InstallEvidence,
     Settings,
-    SettingsLadder,
-    Verdict,
+    SettingsByScope,
+    WaterfallVerdict,
 )
 from postbacks.attribution.install_evidence import read_install
-from postbacks.attribution.openings import Occasion, Opening
-from postbacks.attribution.settings import AppKey, every_rung
+from postbacks.attribution.openings import Opening, OpeningKind
+from postbacks.attribution.settings import AppKey, every_level
 from postbacks.attribution.waterfall import attribute
 from postbacks.models import InstallKind
 from postbacks.values import identifiers
@@ -36,13 +36,13 @@ class Credited:
     opening: Opening
     evidence: InstallEvidence
     settings: Settings
-    verdict: Verdict
+    verdict: WaterfallVerdict
     found: Mapping[UUID, Found] = field(repr=False)
 
     @property
     def kind(self) -> str:
         """Return the kind of the install that began: a touchpoint makes a return a won one."""
-        if self.opening.occasion is not Occasion.RETURN:
+        if self.opening.occasion is not OpeningKind.RETURN:
             return InstallKind.INSTALL
         has_touch = self.verdict.credit.touch is not None
         return InstallKind.REATTRIBUTION if has_touch else InstallKind.REINSTALL
@@ -92,7 +92,9 @@ class Credited:
         }
 
 
-def credit(openings: Sequence[Opening], ladders: Mapping[AppKey, SettingsLadder]) -> list[Credited]:
+def credit(
+    openings: Sequence[Opening], ladders: Mapping[AppKey, SettingsByScope]
+) -> list[Credited]:
     """Return what each opening is credited to; asks the database once for all of them."""
     evidences = [_evidence(opening) for opening in openings]
     holding = [ladders[opening.event.organization_id, opening.event.app.id] for opening in openings]
@@ -101,7 +103,7 @@ def credit(openings: Sequence[Opening], ladders: Mapping[AppKey, SettingsLadder]
         for opening, evidence, ladder in zip(openings, evidences, holding, strict=True)
     ]
     asked = [
-        _Asked(opening, evidence, ladder, candidates)
+        _EvidenceRequest(opening, evidence, ladder, candidates)
         for opening, evidence, ladder, candidates in zip(
             openings, evidences, holding, find_candidates(searches), strict=True
         )
@@ -110,12 +112,12 @@ def credit(openings: Sequence[Opening], ladders: Mapping[AppKey, SettingsLadder]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _EvidenceRequest:
     """An opening with all that the waterfall is asked about it."""
 
     opening: Opening
     evidence: InstallEvidence
-    ladder: SettingsLadder
+    ladder: SettingsByScope
     candidates: Sequence[Found]
 
     @property
@@ -125,13 +127,15 @@ class _Asked:
     def credited(self, taken: Collection[UUID] = ()) -> Credited:
         touches = [it.touch for it in self.candidates]
         verdict = attribute(self.evidence, touches, self.ladder, taken)
-        if self.opening.occasion is Occasion.REENGAGEMENT:
+        if self.opening.occasion is OpeningKind.REENGAGEMENT:
             verdict = _if_away_long_enough(self.opening, verdict, self.ladder)
         found = {it.touch.id: it for it in self.candidates}
         return Credited(self.opening, self.evidence, self.ladder.app, verdict, found)
 
 
-def _each_guess_once(asked: Sequence[_Asked], credited: Sequence[Credited]) -> list[Credited]:
+def _each_guess_once(
+    asked: Sequence[_EvidenceRequest], credited: Sequence[Credited]
+) -> list[Credited]:
     """Take back guesses at touchpoints that another device has, here or from before."""
     doubtful = [one for one, it in zip(asked, credited, strict=True) if _guessed(it)]
     holders = dict(
@@ -203,12 +207,12 @@ def _first(values: Mapping[str, str], names: Iterable[str]) -> str | None:
 def _evidence(opening: Opening) -> InstallEvidence:
     return read_install(
         opening.event,
-        is_return=opening.occasion is not Occasion.INSTALL,
-        was_downloaded=opening.occasion is not Occasion.REENGAGEMENT,
+        is_return=opening.occasion is not OpeningKind.INSTALL,
+        was_downloaded=opening.occasion is not OpeningKind.REENGAGEMENT,
     )
 
 
-def _search(opening: Opening, evidence: InstallEvidence, ladder: SettingsLadder) -> Search:
+def _search(opening: Opening, evidence: InstallEvidence, ladder: SettingsByScope) -> Search:
     names = evidence.names
     if evidence.is_return or not may_guess(ladder):
         names = frozenset(one for one in names if identifiers.kind_of(one) != identifiers.ADDRESS)
@@ -218,21 +222,23 @@ def _search(opening: Opening, evidence: InstallEvidence, ladder: SettingsLadder)
         names,
         evidence.installed_at,
         opening.not_before,
-        max(MOST_PER_NAME, *(rung.most_touches_per_hour + 1 for rung in every_rung(ladder))),
+        max(MOST_PER_NAME, *(rung.most_touches_per_hour + 1 for rung in every_level(ladder))),
     )
 
 
-def may_guess(ladder: SettingsLadder) -> bool:
+def may_guess(ladder: SettingsByScope) -> bool:
     """Tell whether an address alone may credit an install anywhere in the app."""
     return any(
-        rung.probabilistic_clicks or rung.probabilistic_impressions for rung in every_rung(ladder)
+        rung.probabilistic_clicks or rung.probabilistic_impressions for rung in every_level(ladder)
     )
 
 
-def _if_away_long_enough(opening: Opening, verdict: Verdict, ladder: SettingsLadder) -> Verdict:
+def _if_away_long_enough(
+    opening: Opening, verdict: WaterfallVerdict, ladder: SettingsByScope
+) -> WaterfallVerdict:
     """Win back only whom the winner's own settings call away; links and partners may differ."""
     touch = verdict.credit.touch
     away = opening.event.event_time - opening.install.last_seen_at
     if touch is None or away >= ladder.of(touch).inactivity:
         return verdict
-    return Verdict()
+    return WaterfallVerdict()

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from postbacks.attribution.evidence import InstallEvidence, Touch
+from postbacks.attribution.evidence import CandidateTouchpoint, InstallEvidence
 
 _FAMILIES = {
     "ios": ("ios", "ipados", "iphoneos", "iphone", "ipad", "ipod"),
@@ -26,7 +26,7 @@ def os_family(name: str) -> str:
     return _FAMILY.get(letters, letters)
 
 
-def profile(device: Touch | InstallEvidence) -> Profile:
+def profile(device: CandidateTouchpoint | InstallEvidence) -> Profile:
     """Return what is known of a device, in the form in which it is compared."""
     if device.device_model.strip() == _HIDDEN:
         return "", "", _language(device)
@@ -40,7 +40,7 @@ def may_be_one(one: Profile, other: Profile) -> bool:
     return _agree(*version) and _models_agree(*model) and _agree(*language)
 
 
-def _language(device: Touch | InstallEvidence) -> str:
+def _language(device: CandidateTouchpoint | InstallEvidence) -> str:
     return re.split(r"[,;]", device.language)[0].strip().replace("_", "-").lower()
 
 

@@ -13,7 +13,7 @@ from postbacks.values.touchpoints import (
 
 
 @dataclass(frozen=True, slots=True)
-class Touch:
+class CandidateTouchpoint:
     """A touchpoint that may have earned the install; `names` are those of `recognition`.
 
     `refused` is a fraud reason that was known when it came, `signature` what its check found.
@@ -95,14 +95,14 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsLadder:
+class SettingsByScope:
     """The settings of an app, and of its partners and links where they differ."""
 
     app: Settings = Settings()
     partners: Mapping[int, Settings] = field(default_factory=dict)
     links: Mapping[int, Settings] = field(default_factory=dict)
 
-    def of(self, touch: Touch) -> Settings:
+    def of(self, touch: CandidateTouchpoint) -> Settings:
         """Return what holds for a touchpoint."""
         if touch.link_id is not None and touch.link_id in self.links:
             return self.links[touch.link_id]
@@ -115,7 +115,7 @@ class Credit:
 
     type: str = ORGANIC
     method: str = ""
-    touch: Touch | None = None
+    touch: CandidateTouchpoint | None = None
     window: timedelta | None = None
 
     @property
@@ -128,13 +128,13 @@ class Credit:
 class Candidate:
     """One touchpoint that was looked at, and why it lost; the winner's reason is `won`."""
 
-    touch: Touch
+    touch: CandidateTouchpoint
     reason: str
     method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class WaterfallVerdict:
     """The credit, every candidate with its reason, and the touchpoints that were fraud."""
 
     credit: Credit = Credit()

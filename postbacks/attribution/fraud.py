@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from postbacks.attribution import windows
-from postbacks.attribution.evidence import InstallEvidence, SettingsLadder, Touch
+from postbacks.attribution.evidence import CandidateTouchpoint, InstallEvidence, SettingsByScope
 from postbacks.values.identifiers import ADDRESS, ADVERTISING, HASHES, VENDOR_IDS, kind_of
 from postbacks.values.touchpoints import CLAIM, CLICK
 
@@ -27,7 +27,7 @@ Key = tuple[int, str, str]  # partner, kind, and whose the touchpoints are
 
 
 def reasons(
-    install: InstallEvidence, touches: Sequence[Touch], settings: SettingsLadder
+    install: InstallEvidence, touches: Sequence[CandidateTouchpoint], settings: SettingsByScope
 ) -> dict[UUID, str]:
     """Return the touchpoints that are fraud, with the reason of each."""
     crowded = _crowded(touches, settings)
@@ -35,14 +35,17 @@ def reasons(
     return {one: reason for one, reason in found.items() if reason}
 
 
-def remarks(install: InstallEvidence, winner: Touch | None) -> tuple[str, ...]:
+def remarks(install: InstallEvidence, winner: CandidateTouchpoint | None) -> tuple[str, ...]:
     """Return what is odd about a credit and decides nothing."""
     is_short = winner is not None and _time_to_install(install, winner) < SHORT
     return (*install.remarks, *([SHORT_TIME] if is_short else []))
 
 
 def _reason(
-    install: InstallEvidence, touch: Touch, crowded: set[UUID], settings: SettingsLadder
+    install: InstallEvidence,
+    touch: CandidateTouchpoint,
+    crowded: set[UUID],
+    settings: SettingsByScope,
 ) -> str:
     if touch.refused:
         return touch.refused
@@ -54,7 +57,7 @@ def _reason(
     return TOO_MANY_ENGAGEMENTS if touch.id in crowded else ""
 
 
-def _time_to_install(install: InstallEvidence, touch: Touch) -> timedelta:
+def _time_to_install(install: InstallEvidence, touch: CandidateTouchpoint) -> timedelta:
     """Return the time from click to first open; endless where it can't be too short.
 
     Who comes back opens an app that is there already; a network's claim is only to the minute.
@@ -64,9 +67,9 @@ def _time_to_install(install: InstallEvidence, touch: Touch) -> timedelta:
     return install.installed_at - touch.occurred_at
 
 
-def _crowded(touches: Sequence[Touch], settings: SettingsLadder) -> set[UUID]:
+def _crowded(touches: Sequence[CandidateTouchpoint], settings: SettingsByScope) -> set[UUID]:
     """Return the touchpoints of everybody for whom a partner reported too many in an hour."""
-    by_key: dict[Key, list[Touch]] = defaultdict(list)
+    by_key: dict[Key, list[CandidateTouchpoint]] = defaultdict(list)
     for touch in touches:
         if touch.source != CLAIM:
             for key in _keys(touch):
@@ -82,7 +85,7 @@ def _crowded(touches: Sequence[Touch], settings: SettingsLadder) -> set[UUID]:
     }
 
 
-def _keys(touch: Touch) -> Iterable[Key]:
+def _keys(touch: CandidateTouchpoint) -> Iterable[Key]:
     ids = sorted(one for one in touch.names if kind_of(one) in _IDS)
     addresses = [one for one in touch.names if kind_of(one) == ADDRESS]
     if not ids and addresses and touch.user_agent:

@@ -12,10 +12,10 @@ from postbacks.values.identifiers import (
     CLICK_ID,
     address_name,
     hashes_of_ids,
+    identifiers_of,
     is_malformed,
-    names_of_ids,
 )
-from postbacks.values.timestamps import moment
+from postbacks.values.timestamps import parse_timestamp
 
 _GOOGLE_CLICKS = ("gclid", "gbraid", "wbraid")
 
@@ -32,7 +32,7 @@ def read_install(
     store = fields if was_downloaded else {}
     referrer = play_referrer.parse(store.get("install_referrer"))
     from_referrer = frozenset(play_referrer.names(referrer))
-    begin_of_server = moment(store.get("install_begin_time_server"))
+    begin_of_server = parse_timestamp(store.get("install_begin_time_server"))
     address = _text(fields, "ip_address")
     return InstallEvidence(
         installed_at=event.event_time,
@@ -41,10 +41,10 @@ def read_install(
         names=frozenset(_names(fields)) | from_referrer,
         referrer=referrer,
         referrer_names=from_referrer,
-        install_begin_at=begin_of_server or moment(store.get("install_begin_time")),
+        install_begin_at=begin_of_server or parse_timestamp(store.get("install_begin_time")),
         install_begin_is_of_server=begin_of_server is not None,
-        referrer_click_at=moment(store.get("referrer_click_time_server"))
-        or moment(store.get("referrer_click_time")),
+        referrer_click_at=parse_timestamp(store.get("referrer_click_time_server"))
+        or parse_timestamp(store.get("referrer_click_time")),
         os_name=_text(fields, "os_name"),
         os_version=_text(fields, "os_version"),
         device_model=_text(fields, "device_model"),
@@ -58,7 +58,7 @@ def read_install(
 
 
 def _names(fields: Mapping[str, object]) -> Iterator[str]:
-    yield from names_of_ids(fields)
+    yield from identifiers_of(fields)
     yield from hashes_of_ids(fields)
     if address := address_name(_text(fields, "ip_address")):
         yield address

@@ -14,8 +14,8 @@ from uuid import UUID
 from postbacks.attribution import recording, system_events
 from postbacks.attribution.crediting import Credited, credit
 from postbacks.attribution.known_installs import KnownInstalls, load_known
-from postbacks.attribution.openings import LIFE_CYCLE, Occasion, Plan, plan
-from postbacks.attribution.settings import load_ladders
+from postbacks.attribution.openings import LIFE_CYCLE, OpeningKind, Plan, plan
+from postbacks.attribution.settings import load_settings
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import KnownInstall
 
@@ -39,7 +39,7 @@ def recognize_installs(
     ids = recording.record(new, planned.last_opens, now=datetime.now(UTC))
     recording.note_opens(_opens(events, known, planned))
     begun = [it for it in new if it.opening.install.public_id in ids]
-    system_events.announce(begun, won_back)
+    system_events.emit_install_events(begun, won_back)
     if len(begun) < len(new):  # another worker was first: what is left is seen with other eyes
         return recognize_installs(events, rounds=rounds - 1)
     known.put({it.opening.install.public_id: _as_known(it, ids) for it in begun})
@@ -71,11 +71,11 @@ def _weigh(
         for event in events
         if event.device and event.event_name in LIFE_CYCLE
     }
-    ladders = load_ladders(apps)
+    ladders = load_settings(apps)
     planned = plan(events, known, ladders)
     credited = credit(planned.openings, ladders)
-    returns = [it for it in credited if it.opening.occasion is Occasion.REENGAGEMENT]
-    new = [it for it in credited if it.opening.occasion is not Occasion.REENGAGEMENT]
+    returns = [it for it in credited if it.opening.occasion is OpeningKind.REENGAGEMENT]
+    new = [it for it in credited if it.opening.occasion is not OpeningKind.REENGAGEMENT]
     return planned, new, [it for it in returns if it.winner is not None]
 
 

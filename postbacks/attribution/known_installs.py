@@ -35,13 +35,13 @@ class KnownInstalls:
                 return install
         if found:
             return found[-1]
-        same = [self.by_name[key] for key in name_keys(event) if key in self.by_name]
+        same = [self.by_name[key] for key in identifier_keys(event) if key in self.by_name]
         return max(same, key=lambda install: install.event_ref, default=None)
 
     def add(self, event: StoredEvent, install: KnownInstall) -> None:
         """Note an install that an event has begun."""
         self.by_device.setdefault(event.key, []).insert(0, install)
-        for key in name_keys(event):
+        for key in identifier_keys(event):
             self.by_name[key] = install
 
     def put(self, installs: Mapping[UUID, KnownInstall]) -> None:
@@ -62,13 +62,13 @@ def load_known(events: Sequence[StoredEvent]) -> KnownInstalls:
     keys = {event.key for event in events if event.device}
     known = KnownInstalls(by_device=_by_device(keys))
     unknown = [event for event in events if event.device and event.key not in known.by_device]
-    known.by_name = _by_name({key for event in unknown for key in name_keys(event)})
+    known.by_name = _by_name({key for event in unknown for key in identifier_keys(event)})
     return known
 
 
-def name_keys(event: StoredEvent) -> Iterator[NameKey]:
+def identifier_keys(event: StoredEvent) -> Iterator[NameKey]:
     """Yield the keys of the names that last as long as the device, or its app, does."""
-    for name in identifiers.names_of_ids(event.fields):
+    for name in identifiers.identifiers_of(event.fields):
         yield event.organization_id, event.app.id, identifiers.key(event.app.id, name)
 
 

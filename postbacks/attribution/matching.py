@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from postbacks.attribution import devices
-from postbacks.attribution.evidence import InstallEvidence, Settings, Touch
+from postbacks.attribution.evidence import CandidateTouchpoint, InstallEvidence, Settings
 from postbacks.values.identifiers import (
     ADDRESS,
     ADVERTISING,
@@ -52,7 +52,7 @@ class Match:
         return self.method not in {"", GUESS}
 
 
-def match(install: InstallEvidence, touch: Touch, holds: Settings) -> Match:
+def match(install: InstallEvidence, touch: CandidateTouchpoint, holds: Settings) -> Match:
     """Return how an install and a touchpoint recognized each other."""
     shared = touch.names & install.names
     proofs = {_METHODS[kind] for kind in map(kind_of, shared) if kind in _METHODS}
@@ -64,7 +64,7 @@ def match(install: InstallEvidence, touch: Touch, holds: Settings) -> Match:
 
 
 def _strongest(
-    install: InstallEvidence, touch: Touch, shared: frozenset[str], proofs: set[str]
+    install: InstallEvidence, touch: CandidateTouchpoint, shared: frozenset[str], proofs: set[str]
 ) -> str:
     if shared & install.referrer_names:
         return REFERRER
@@ -74,7 +74,9 @@ def _strongest(
     return next(method for method in order if method in proofs)
 
 
-def _keeps_from_guessing(install: InstallEvidence, touch: Touch, holds: Settings) -> str:
+def _keeps_from_guessing(
+    install: InstallEvidence, touch: CandidateTouchpoint, holds: Settings
+) -> str:
     family = devices.os_family(install.os_name or install.platform)
     is_on = holds.probabilistic_clicks if touch.kind == CLICK else holds.probabilistic_impressions
     reasons = {
@@ -87,7 +89,7 @@ def _keeps_from_guessing(install: InstallEvidence, touch: Touch, holds: Settings
     return next((reason for reason, is_so in reasons.items() if is_so), "")
 
 
-def _could_have_proven_itself(install: InstallEvidence, touch: Touch) -> bool:
+def _could_have_proven_itself(install: InstallEvidence, touch: CandidateTouchpoint) -> bool:
     """Tell whether a touchpoint that is this install's would have shown more than an address.
 
     A click that leads to the Play store is in the referrer that the store gives to the app.
@@ -99,6 +101,6 @@ def _could_have_proven_itself(install: InstallEvidence, touch: Touch) -> bool:
     return bool(install.referrer) and is_in_referrer
 
 
-def _may_be_same_device(install: InstallEvidence, touch: Touch, family: str) -> bool:
+def _may_be_same_device(install: InstallEvidence, touch: CandidateTouchpoint, family: str) -> bool:
     is_family = bool(family) and devices.os_family(touch.os_name) == family
     return is_family and devices.may_be_one(devices.profile(install), devices.profile(touch))

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from postbacks.attribution.evidence import SettingsLadder
+from postbacks.attribution.evidence import SettingsByScope
 from postbacks.attribution.known_installs import KnownInstalls
-from postbacks.attribution.settings import AppKey, every_rung
+from postbacks.attribution.settings import AppKey, every_level
 from postbacks.models import InstallKind
 from postbacks.values.attribution import AttributionFacts
 from postbacks.values.events import StoredEvent
@@ -25,7 +25,7 @@ TOLD_TWICE = timedelta(hours=24)
 OPEN_MOVES = timedelta(hours=1)
 
 
-class Occasion(StrEnum):
+class OpeningKind(StrEnum):
     """What an opening of the app may be."""
 
     INSTALL = InstallKind.INSTALL.value
@@ -38,7 +38,7 @@ class Opening:
     """An event that begins an install, or that may have won a person back."""
 
     event: StoredEvent
-    occasion: Occasion
+    occasion: OpeningKind
     install: KnownInstall  # the one that it begins, or after which the person was away
     before: KnownInstall | None = None
 
@@ -47,7 +47,7 @@ class Opening:
         """Return from when on a touchpoint may have led to it: older ones led to what was."""
         if self.before is None:
             return None
-        if self.occasion is Occasion.REENGAGEMENT:
+        if self.occasion is OpeningKind.REENGAGEMENT:
             return self.before.last_seen_at
         return self.before.installed_at
 
@@ -63,7 +63,7 @@ class Plan:
 def plan(
     events: Sequence[StoredEvent],
     known: KnownInstalls,
-    ladders: Mapping[AppKey, SettingsLadder],
+    ladders: Mapping[AppKey, SettingsByScope],
 ) -> Plan:
     """Return what events in the order of their arrival change; notes it in `known` as it goes."""
     found = Plan()
@@ -75,17 +75,17 @@ def plan(
 
 
 def _consider(
-    event: StoredEvent, known: KnownInstalls, ladder: SettingsLadder, found: Plan
+    event: StoredEvent, known: KnownInstalls, ladder: SettingsByScope, found: Plan
 ) -> None:
     install = known.of(event)
     if install is None:
-        occasion = Occasion.INSTALL
+        occasion = OpeningKind.INSTALL
     elif event.id <= install.event_ref:
         return  # it is the one that began the install, or was overtaken by it
     elif _comes_back(event, install):
         age = event.event_time - install.first_installed_at
         within = age <= ladder.app.reattribution_window
-        occasion = Occasion.RETURN if within else Occasion.INSTALL
+        occasion = OpeningKind.RETURN if within else OpeningKind.INSTALL
     else:
         _note_open(event, install, ladder, found)
         return
@@ -103,16 +103,16 @@ def _comes_back(event: StoredEvent, install: KnownInstall) -> bool:
 
 
 def _note_open(
-    event: StoredEvent, install: KnownInstall, ladder: SettingsLadder, found: Plan
+    event: StoredEvent, install: KnownInstall, ladder: SettingsByScope, found: Plan
 ) -> None:
     last = found.last_opens.get(install.public_id, install.last_seen_at)
     away = event.event_time - last
     if away < OPEN_MOVES:
         return
     found.last_opens[install.public_id] = event.event_time
-    if away >= min(rung.inactivity for rung in every_rung(ladder)):
+    if away >= min(rung.inactivity for rung in every_level(ladder)):
         seen = replace(install, last_open_at=last)
-        found.openings.append(Opening(event, Occasion.REENGAGEMENT, seen, seen))
+        found.openings.append(Opening(event, OpeningKind.REENGAGEMENT, seen, seen))
 
 
 def _begun(event: StoredEvent, before: KnownInstall | None) -> KnownInstall:

@@ -15,10 +15,10 @@ import msgspec
 from postbacks.attribution import reasons, reattribution_queue, system_events
 from postbacks.attribution.causes import ORIGINAL, UPGRADE, cause_of_change
 from postbacks.attribution.crediting import Credited, credit
-from postbacks.attribution.openings import Occasion, Opening
-from postbacks.attribution.reattribution_queue import Standing, Unsettled
+from postbacks.attribution.openings import Opening, OpeningKind
+from postbacks.attribution.reattribution_queue import QueuedInstall, StoredCredit
 from postbacks.attribution.recording import credit_columns
-from postbacks.attribution.settings import load_ladders
+from postbacks.attribution.settings import load_settings
 from postbacks.infrastructure.database import prepared
 from postbacks.models import InstallKind
 from postbacks.models.system_events import add_system_events
@@ -68,10 +68,10 @@ WHERE attribution.organization_id = row.organization_id
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Reevaluation:
     """A second look at an install: what it is credited to now, and why that would change it."""
 
-    now: Standing
+    now: StoredCredit
     event: StoredEvent
     credited: Credited
     cause: str
@@ -83,32 +83,36 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CreditChange:
     """An install with its new credit, and the event that began it."""
 
     event: StoredEvent
     install: KnownInstall
 
 
-def look_again(taken: Sequence[Unsettled]) -> list[Look]:
+def reevaluate(taken: Sequence[QueuedInstall]) -> list[Reevaluation]:
     """Return a look at each install that something may have come for."""
-    standings = reattribution_queue.load_standings(it.install_id for it in taken if not it.is_quiet)
+    standings = reattribution_queue.load_credits(it.install_id for it in taken if not it.is_quiet)
     openings = [
         (it, Opening(it.event, _occasion(it.install), it.install, it.before))
         for it in standings
         if it.event is not None  # it may have left with its day
     ]
-    ladders = load_ladders((it.organization_id, it.app_id) for it, _ in openings)
+    ladders = load_settings((it.organization_id, it.app_id) for it, _ in openings)
     credited = credit([opening for _, opening in openings], ladders)
     return [
-        Look(standing, opening.event, it, _cause(standing, it))
+        Reevaluation(standing, opening.event, it, _cause(standing, it))
         for (standing, opening), it in zip(openings, credited, strict=True)
     ]
 
 
-def write(
-    looks: Sequence[Look], told: Container[int], taken: Sequence[Unsettled], *, now: datetime
-) -> list[Change]:
+def save_changes(
+    looks: Sequence[Reevaluation],
+    told: Container[int],
+    taken: Sequence[QueuedInstall],
+    *,
+    now: datetime,
+) -> list[CreditChange]:
     """Write what the looks have changed, and when each install is looked at next.
 
     `told` are our numbers of the events that began installs and of which the winner was told.
@@ -116,7 +120,7 @@ def write(
     changing = [it for it in looks if it.cause and it.event.id not in told]
     _change(changing)
     _note(it for it in looks if not it.cause or it.event.id in told)
-    system_events.announce_rejections([it.credited for it in looks])
+    system_events.emit_rejections([it.credited for it in looks])
     changes = [_as_change(it) for it in changing]
     add_system_events(
         [
@@ -132,11 +136,11 @@ def write(
     return changes
 
 
-def _occasion(install: KnownInstall) -> Occasion:
-    return Occasion.INSTALL if install.kind == InstallKind.INSTALL else Occasion.RETURN
+def _occasion(install: KnownInstall) -> OpeningKind:
+    return OpeningKind.INSTALL if install.kind == InstallKind.INSTALL else OpeningKind.RETURN
 
 
-def _cause(now: Standing, credited: Credited) -> str:
+def _cause(now: StoredCredit, credited: Credited) -> str:
     """Return why the credit changes; empty if it stays."""
     held, touch = now.install.touchpoint, credited.verdict.credit.touch
     if now.install.kind != InstallKind.REINSTALL:
@@ -146,7 +150,7 @@ def _cause(now: Standing, credited: Credited) -> str:
     return UPGRADE if touch.id != held else ""
 
 
-def _change(looks: Iterable[Look]) -> None:
+def _change(looks: Iterable[Reevaluation]) -> None:
     rows = [
         {
             **credit_columns(it.credited, (facts := it.credited.facts())),
@@ -166,14 +170,14 @@ def _change(looks: Iterable[Look]) -> None:
         prepared.run(_CHANGE, {"rows": _encoder.encode(rows).decode()})
 
 
-def _note(looks: Iterable[Look]) -> None:
+def _note(looks: Iterable[Reevaluation]) -> None:
     """Add to the credits that stay what has come for them and lost."""
     rows = [row for it in looks if (row := _news(it))]
     if rows:
         prepared.run(_NOTE, {"rows": _encoder.encode(rows).decode()})
 
 
-def _news(it: Look) -> dict[str, object] | None:
+def _news(it: Reevaluation) -> dict[str, object] | None:
     candidates = _added(it.now.candidates, _losers(it))
     rejections = _added(it.now.rejections, it.credited.rejections())
     if (candidates, rejections) == (it.now.candidates, it.now.rejections):
@@ -187,7 +191,7 @@ def _news(it: Look) -> dict[str, object] | None:
     }
 
 
-def _losers(it: Look) -> list[dict[str, object]]:
+def _losers(it: Reevaluation) -> list[dict[str, object]]:
     """Return the candidates as they are seen where the credit stays: who would win came late."""
     rows = it.credited.candidates()
     touch = it.credited.verdict.credit.touch
@@ -204,9 +208,9 @@ def _added(
     return [*known, *(row for row in found if row["touchpoint"] not in ids)]
 
 
-def _as_change(it: Look) -> Change:
+def _as_change(it: Reevaluation) -> CreditChange:
     install, facts = it.now.install, it.credited.facts()
-    return Change(
+    return CreditChange(
         it.event,
         replace(install, kind=it.credited.kind, version=install.version + 1, facts=facts),
     )

@@ -64,7 +64,7 @@ _KNOWN = len(KnownInstall.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
-class Unsettled:
+class QueuedInstall:
     """An install in a worker's hands. `is_quiet` means that nothing has come since the last look,
     `is_over` that this look is the last one.
     """
@@ -75,7 +75,7 @@ class Unsettled:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StoredCredit:
     """An install as it stands: its credit, what was said of the losers, and the one before it."""
 
     organization_id: int
@@ -93,17 +93,17 @@ def is_any_due() -> bool:
     return bool(is_due)
 
 
-def take_unsettled(limit: int) -> list[Unsettled]:
+def dequeue_installs(limit: int) -> list[QueuedInstall]:
     """Take the installs that are longest due, for as long as the caller's transaction."""
-    return [Unsettled(*row) for row in prepared.run(_TAKE, {"limit": limit})]
+    return [QueuedInstall(*row) for row in prepared.run(_TAKE, {"limit": limit})]
 
 
-def take_one(install_id: int) -> list[Unsettled]:
+def dequeue_install(install_id: int) -> list[QueuedInstall]:
     """Take one install, unless another worker has it."""
-    return [Unsettled(*row) for row in prepared.run(_TAKE_ONE, {"install": install_id})]
+    return [QueuedInstall(*row) for row in prepared.run(_TAKE_ONE, {"install": install_id})]
 
 
-def load_standings(ids: Iterable[int]) -> list[Standing]:
+def load_credits(ids: Iterable[int]) -> list[StoredCredit]:
     """Return how installs stand, in the order of their ids."""
     rows = _rows(ids)
     befores = {row[0]: known_install(row[:_KNOWN]) for row in _rows({row[_KNOWN] for row in rows})}
@@ -138,10 +138,10 @@ def _rows(ids: Iterable[int | None]) -> list[tuple[Any, ...]]:
 
 def _standing(
     row: tuple[Any, ...], befores: dict[int, KnownInstall], events: dict[int, StoredEvent]
-) -> Standing:
+) -> StoredCredit:
     before_id, _, organization_id, app_id, candidates, rejections = row[_KNOWN:]
     install = known_install(row[:_KNOWN])
-    return Standing(
+    return StoredCredit(
         organization_id=organization_id,
         app_id=app_id,
         install=install,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from postbacks.attribution.evidence import Settings, SettingsLadder
+from postbacks.attribution.evidence import Settings, SettingsByScope
 from postbacks.infrastructure.database import prepared
 
 AppKey = tuple[int, int]  # organization, app
@@ -47,10 +47,10 @@ GROUP BY s.organization_id
 
 _Row = dict[str, Any]
 _rows = msgspec.json.Decoder(list[_Row])
-_NOTHING_SET = SettingsLadder()
+_NOTHING_SET = SettingsByScope()
 
 
-def load_ladders(apps: Iterable[AppKey]) -> dict[AppKey, SettingsLadder]:
+def load_settings(apps: Iterable[AppKey]) -> dict[AppKey, SettingsByScope]:
     """Return what holds in each app. What was made of the same rows once serves again."""
     keys = set(apps)
     if not keys:
@@ -65,13 +65,13 @@ def load_ladders(apps: Iterable[AppKey]) -> dict[AppKey, SettingsLadder]:
     }
 
 
-def every_rung(ladder: SettingsLadder) -> Iterable[Settings]:
+def every_level(ladder: SettingsByScope) -> Iterable[Settings]:
     """Return all settings that may hold for a touchpoint of the app."""
     return (ladder.app, *ladder.partners.values(), *ladder.links.values())
 
 
 @lru_cache(maxsize=1024)
-def _ladder(app_id: int, text: str) -> SettingsLadder:
+def _ladder(app_id: int, text: str) -> SettingsByScope:
     rows = _rows.decode(text)
     app = Settings()
     for owner in (None, app_id):
@@ -87,7 +87,7 @@ def _ladder(app_id: int, text: str) -> SettingsLadder:
         for row in rows
         if isinstance(row["link_id"], int) and row["link_app_id"] == app_id
     }
-    return SettingsLadder(app, partners, links)
+    return SettingsByScope(app, partners, links)
 
 
 def _of_partner(rows: list[_Row], app: Settings, app_id: int, partner_id: object) -> Settings:

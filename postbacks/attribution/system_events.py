@@ -22,12 +22,12 @@ ATTRIBUTION_UPDATED = "attribution_updated"
 _OURS = UUID("0d9f5f6e-6d0b-5a57-9f0e-3c1d8a1f7b42")
 
 
-def announce(begun: Iterable[Credited], won_back: Iterable[Credited]) -> None:
+def emit_install_events(begun: Iterable[Credited], won_back: Iterable[Credited]) -> None:
     """Announce the frauds that would have earned new installs, and the people won back."""
     add_system_events([*_rejected(begun), *(_reengagement(it) for it in won_back)])
 
 
-def announce_rejections(credited: Sequence[Credited]) -> None:
+def emit_rejections(credited: Sequence[Credited]) -> None:
     """Announce the frauds that would have earned installs; each once, however often it is asked."""
     add_system_events(list(_rejected(credited)))
 

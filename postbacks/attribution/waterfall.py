@@ -13,11 +13,11 @@ from uuid import UUID
 from postbacks.attribution import devices, fraud, matching, windows
 from postbacks.attribution.evidence import (
     Candidate,
+    CandidateTouchpoint,
     Credit,
     InstallEvidence,
-    SettingsLadder,
-    Touch,
-    Verdict,
+    SettingsByScope,
+    WaterfallVerdict,
 )
 from postbacks.attribution.matching import Match
 from postbacks.values.touchpoints import CLICK
@@ -27,10 +27,10 @@ REJECTED = "rejected:"
 
 _AT_ONE_MOMENT = {matching.REFERRER: 3, matching.STORE_CLAIM: 2, matching.ADVERTISING_ID: 1}
 
-Rank = tuple["Tier", datetime, int, UUID]
+Rank = tuple["EvidenceTier", datetime, int, UUID]
 
 
-class Tier(IntEnum):
+class EvidenceTier(IntEnum):
     """How much a touchpoint counts, the most last."""
 
     GUESSED_IMPRESSION = 1
@@ -43,17 +43,17 @@ class Tier(IntEnum):
 class _Trial:
     """A touchpoint that was looked at; with a reason it can't earn the install."""
 
-    touch: Touch
+    touch: CandidateTouchpoint
     match: Match
     window: timedelta
     reason: str
     fraud: str = ""
 
     @property
-    def tier(self) -> Tier:
+    def tier(self) -> EvidenceTier:
         if self.touch.kind == CLICK:
-            return Tier.CLICK if self.match.is_proof else Tier.GUESSED_CLICK
-        return Tier.IMPRESSION if self.match.is_proof else Tier.GUESSED_IMPRESSION
+            return EvidenceTier.CLICK if self.match.is_proof else EvidenceTier.GUESSED_CLICK
+        return EvidenceTier.IMPRESSION if self.match.is_proof else EvidenceTier.GUESSED_IMPRESSION
 
     @property
     def rank(self) -> Rank:
@@ -67,10 +67,10 @@ class _Trial:
 
 def attribute(
     install: InstallEvidence,
-    touches: Sequence[Touch],
-    settings: SettingsLadder,
+    touches: Sequence[CandidateTouchpoint],
+    settings: SettingsByScope,
     taken: Collection[UUID] = (),
-) -> Verdict:
+) -> WaterfallVerdict:
     """Return what earned an install, and why everything else did not.
 
     The verdict's rejections are the frauds that would have won, the first of them first. Its
@@ -86,7 +86,7 @@ def attribute(
     able = sorted((one for one in trials if not one.reason), key=_rank, reverse=True)
     winner = next((one for one in able if not one.fraud), None)
     ahead = [one for one in able if one.fraud and (winner is None or one.rank > winner.rank)]
-    return Verdict(
+    return WaterfallVerdict(
         credit=_credit(winner),
         candidates=_candidates(trials, winner),
         rejections=tuple(one.candidate(one.fraud) for one in ahead),
@@ -100,8 +100,8 @@ def _rank(trial: _Trial) -> Rank:
 
 def _try(
     install: InstallEvidence,
-    touch: Touch,
-    settings: SettingsLadder,
+    touch: CandidateTouchpoint,
+    settings: SettingsByScope,
     frauds: Mapping[UUID, str],
     taken: Collection[UUID],
 ) -> _Trial:
@@ -126,7 +126,7 @@ def _without_crowds(trials: Sequence[_Trial]) -> list[_Trial]:
     ]
 
 
-def _is_only_device(touch: Touch, sound: Iterable[devices.Profile]) -> bool:
+def _is_only_device(touch: CandidateTouchpoint, sound: Iterable[devices.Profile]) -> bool:
     return all(devices.may_be_one(devices.profile(touch), other) for other in sound)
 
 

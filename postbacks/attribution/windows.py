@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from postbacks.attribution.evidence import InstallEvidence, Settings, Touch
+from postbacks.attribution.evidence import CandidateTouchpoint, InstallEvidence, Settings
 from postbacks.attribution.matching import Match
 from postbacks.values.touchpoints import ADSERVICES, CLAIM, CLAIMED_BY, CLICK
 
@@ -22,7 +22,7 @@ def bound(install: InstallEvidence) -> datetime:
     return install.install_begin_at + tolerance
 
 
-def at_known_time(install: InstallEvidence, touch: Touch) -> Touch:
+def at_known_time(install: InstallEvidence, touch: CandidateTouchpoint) -> CandidateTouchpoint:
     """Return a touchpoint with a time: a claim without one counts as just before the install."""
     if not touch.time_is_unknown:
         return touch
@@ -30,7 +30,9 @@ def at_known_time(install: InstallEvidence, touch: Touch) -> Touch:
     return replace(touch, occurred_at=last - timedelta(milliseconds=1))
 
 
-def window(install: InstallEvidence, touch: Touch, found: Match, holds: Settings) -> timedelta:
+def window(
+    install: InstallEvidence, touch: CandidateTouchpoint, found: Match, holds: Settings
+) -> timedelta:
     """Return how long before the install a touchpoint may have been."""
     is_click = touch.kind == CLICK
     if touch.source == CLAIM and touch.params.get(CLAIMED_BY) == ADSERVICES:
@@ -45,7 +47,7 @@ def window(install: InstallEvidence, touch: Touch, found: Match, holds: Settings
     return holds.reengagement_window if is_click else min(own, holds.reengagement_window)
 
 
-def fault(install: InstallEvidence, touch: Touch, allowed: timedelta) -> str:
+def fault(install: InstallEvidence, touch: CandidateTouchpoint, allowed: timedelta) -> str:
     """Say what is wrong with a touchpoint's time; "" if it may have led to the install.
 
     A click during the download, which the store's server dates, is no fault but fraud.
@@ -61,7 +63,7 @@ def fault(install: InstallEvidence, touch: Touch, allowed: timedelta) -> str:
     return next((name for name, is_so in faults.items() if is_so), "")
 
 
-def is_injected(install: InstallEvidence, touch: Touch) -> bool:
+def is_injected(install: InstallEvidence, touch: CandidateTouchpoint) -> bool:
     """Tell whether a click came while the app was being downloaded already (click injection)."""
     return (
         touch.kind == CLICK

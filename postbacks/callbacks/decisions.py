@@ -14,11 +14,11 @@ from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, TemplateError
 from postbacks.callbacks.rules.compiled import CompiledRule, load_active_rules
 from postbacks.callbacks.rules.conditions import Refusal
-from postbacks.callbacks.rules.matching import Occasion, partner_event_name, wants, why_not
+from postbacks.callbacks.rules.matching import EventContext, partner_event_name, wants, why_not
 from postbacks.infrastructure.database import prepared
 from postbacks.models import SkipReason
 from postbacks.values.events import StoredEvent
-from postbacks.values.install_context import Standing
+from postbacks.values.install_context import InstallContext
 from postbacks.values.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
@@ -33,14 +33,14 @@ class Decision:
     public_id: str
     event: StoredEvent
     rule: CompiledRule
-    standing: Standing
+    standing: InstallContext
     host: str = ""
     reason: str = ""
 
 
 def decide_postbacks(
     events: Sequence[StoredEvent],
-    standings: Mapping[int, Standing],
+    standings: Mapping[int, InstallContext],
     *,
     now: datetime,
     told: Mapping[tuple[int, int], bool] = NOBODY,
@@ -54,7 +54,7 @@ def decide_postbacks(
     rates = load_rates(event.event_time for event in events if event.has_money)
     decisions = []
     for event in events:
-        standing = standings.get(event.id, Standing())
+        standing = standings.get(event.id, InstallContext())
         occasion = _occasion(event, standing)
         known_rates = rates.of(event.event_time, known_at=now)
         for rule in rules.get(event.organization_id, []):
@@ -72,8 +72,8 @@ def _is_repeated(decision: Decision, told: Mapping[tuple[int, int], bool]) -> bo
 def _decide_or_note(
     rule: CompiledRule,
     event: StoredEvent,
-    standing: Standing,
-    occasion: Occasion,
+    standing: InstallContext,
+    occasion: EventContext,
     now: datetime,
     rates: Rates,
 ) -> Decision | None:
@@ -90,7 +90,7 @@ def _decide_or_note(
 
 
 def decide_or_refuse(
-    rule: CompiledRule, event: StoredEvent, standing: Standing, *, now: datetime, rates: Rates
+    rule: CompiledRule, event: StoredEvent, standing: InstallContext, *, now: datetime, rates: Rates
 ) -> Decision | Refusal:
     """Decide for one rule, or say what keeps the event from it first; asks and writes nothing.
 
@@ -101,7 +101,7 @@ def decide_or_refuse(
 
 
 def weigh(
-    rule: CompiledRule, event: StoredEvent, standing: Standing, *, now: datetime, rates: Rates
+    rule: CompiledRule, event: StoredEvent, standing: InstallContext, *, now: datetime, rates: Rates
 ) -> tuple[list[Refusal], Decision | None]:
     """Say everything that keeps the event from one rule, and what would be decided otherwise."""
     refusals = list(why_not(rule.definition, _occasion(event, standing)))
@@ -111,8 +111,8 @@ def weigh(
     return refusals, decided
 
 
-def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
-    return Occasion(
+def _occasion(event: StoredEvent, standing: InstallContext) -> EventContext:
+    return EventContext(
         app_id=event.app.id,
         event_name=event.event_name,
         event_time=event.event_time,
@@ -126,7 +126,12 @@ def _occasion(event: StoredEvent, standing: Standing) -> Occasion:
 
 
 def facts_by_standing(
-    rule: CompiledRule, event: StoredEvent, standing: Standing, *, postback: UUID, now: datetime
+    rule: CompiledRule,
+    event: StoredEvent,
+    standing: InstallContext,
+    *,
+    postback: UUID,
+    now: datetime,
 ) -> Facts:
     """Return what a postback of this id would be made of if it were decided now."""
     return facts_of(
@@ -146,7 +151,7 @@ def facts_by_standing(
 
 
 def _decide(
-    rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime, rates: Rates
+    rule: CompiledRule, event: StoredEvent, standing: InstallContext, now: datetime, rates: Rates
 ) -> Decision | Refusal:
     public_id = uuid7(event.received_at)
     facts = facts_by_standing(rule, event, standing, postback=public_id, now=now)

@@ -19,8 +19,8 @@ from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.models import Postback
 from postbacks.models.stored import load_events
 from postbacks.values.events import StoredEvent
-from postbacks.values.install_context import told_by
-from postbacks.values.outgoing_request import Owed, Prepared
+from postbacks.values.install_context import own_attribution
+from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _NOT_CREDITED = KnownCredit()
 _NO_SIGNING_SECRET = "The organization has no signing secret that can be read; rotate it."  # noqa: S105  # a sentence
 
 
-def prepare(batch: Sequence[Owed]) -> list[Prepared]:
+def prepare(batch: Sequence[ClaimedPostback]) -> list[RenderedPostback]:
     """Return how each postback of a batch is to be sent, in the batch's order."""
     rules = load_rule_versions((owed.rule_id, owed.rule_version) for owed in batch)
     keys = {(owed.event_id, owed.event_received_at) for owed in batch}
@@ -53,37 +53,41 @@ def prepare(batch: Sequence[Owed]) -> list[Prepared]:
 
 
 def _prepare_or_hold(
-    owed: Owed,
+    owed: ClaimedPostback,
     rule: CompiledRule | None,
     event: StoredEvent | None,
     credit: KnownCredit,
     rates: RatesOfDays,
     signing: tuple[str, ...],
-) -> Prepared:
+) -> RenderedPostback:
     """Prepare one postback; a surprise holds this one back and never its neighbors."""
     if event is None:
-        return Prepared(error="event_gone", refusal="The event's data are no longer stored.")
+        return RenderedPostback(
+            error="event_gone", refusal="The event's data are no longer stored."
+        )
     if rule is None:  # its version can't be read, which the operator's log says
-        return Prepared(held=True)
+        return RenderedPostback(held=True)
     try:
         return _prepare(owed, rule, event, credit, rates, signing)
     except Exception:
         logger.exception("Postback %s could not be rendered", owed.public_id)
-        return Prepared(held=True)
+        return RenderedPostback(held=True)
 
 
 def _prepare(
-    owed: Owed,
+    owed: ClaimedPostback,
     rule: CompiledRule,
     event: StoredEvent,
     credit: KnownCredit,
     rates_of_days: RatesOfDays,
     signing: tuple[str, ...],
-) -> Prepared:
+) -> RenderedPostback:
     if rule.is_archived:
-        return Prepared(error="rule_archived", refusal="The rule or its partner was archived.")
+        return RenderedPostback(
+            error="rule_archived", refusal="The rule or its partner was archived."
+        )
     if not rule.is_on:
-        return Prepared(held=True)
+        return RenderedPostback(held=True)
     facts = facts_by_credit(rule, event, credit, owed, attempt=owed.attempts_made + 1)
     rates = rates_of_days.of(event.event_time, known_at=owed.created_at)
     return prepare_for(rule, facts, rates, signing)
@@ -93,7 +97,7 @@ def facts_by_credit(
     rule: CompiledRule,
     event: StoredEvent,
     credit: KnownCredit,
-    postback: Owed | Postback,
+    postback: ClaimedPostback | Postback,
     *,
     attempt: int = 1,
 ) -> Facts:
@@ -110,31 +114,31 @@ def facts_by_credit(
             partner=rule.partner.public_id if rule.partner else None,
             attempt=attempt,
         ),
-        attribution=told_by(event) or credit.facts,
+        attribution=own_attribution(event) or credit.facts,
         is_begun=is_begun,
     )
 
 
 def prepare_for(
     rule: CompiledRule, facts: Facts, rates: Rates, signing: tuple[str, ...]
-) -> Prepared:
+) -> RenderedPostback:
     """Return how a rule's request for these facts is to be sent, or why it can't be.
 
     It asks nobody whether the rule is switched on.
     """
     definition = rule.definition
     if definition.sign and not signing:
-        return Prepared(error="signing_secret", refusal=_NO_SIGNING_SECRET)
+        return RenderedPostback(error="signing_secret", refusal=_NO_SIGNING_SECRET)
     try:
         values = values_for(rule, facts, rates)
         rendering = rule.request.render(values, credentials=rule.credentials, rates=rates)
     except TemplateError as error:
-        return Prepared(error="template", refusal=error.problems[0].message)
+        return RenderedPostback(error="template", refusal=error.problems[0].message)
     except RenderError as error:
-        return Prepared(error=error.code, refusal=error.detail)
+        return RenderedPostback(error=error.code, refusal=error.detail)
     except SecretUnreadableError as error:
-        return Prepared(error="credential", refusal=str(error))
-    return Prepared(
+        return RenderedPostback(error="credential", refusal=str(error))
+    return RenderedPostback(
         rendering=rendering,
         timeout_seconds=definition.timeout_seconds,
         success=definition.success,

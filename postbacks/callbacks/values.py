@@ -13,7 +13,7 @@ from postbacks.callbacks.macros.catalogue import CATALOGUE
 from postbacks.callbacks.macros.sources import SOURCES
 from postbacks.callbacks.macros.value import Rates, Value, number_of
 
-# FOLDED from consent.py: "Whether a device's person said no. Consent is missing only on evidence (contract, section 6)."
+# FOLDED from consent.py
 
 _ATT_SAID_NO = {1, 2}  # restricted, denied
 _US_OPT_OUT = 2  # IAB US Privacy string: version, notice, opt-out of sale, …

@@ -47,7 +47,7 @@ Pointer = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ImportProblem:
     """Why a document can't be imported: a place in it, and what is wrong there."""
 
     pointer: Pointer
@@ -57,13 +57,13 @@ class Fault:
 class ImportFaultsError(Exception):
     """Nothing was imported; `faults` names every reason."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[ImportProblem]) -> None:
         super().__init__("; ".join(fault.detail for fault in faults))
         self.faults = faults
 
 
 @dataclass
-class Outcome:
+class ImportResult:
     """What an import did, or would do: names by kind, and the secrets that are still missing."""
 
     created: dict[str, list[str]] = field(default_factory=dict)
@@ -73,7 +73,9 @@ class Outcome:
     drafts: list[str] = field(default_factory=list)
 
 
-def import_document(document: Document, *, by: User | None, only_plan: bool = False) -> Outcome:
+def import_document(
+    document: Document, *, by: User | None, only_plan: bool = False
+) -> ImportResult:
     """Import a document into the current organization. Raises ImportFaultsError.
 
     With `only_plan` everything is done and undone, so that a plan can't promise what fails.
@@ -94,8 +96,8 @@ class _Import:
 
     def __init__(self, by: User | None) -> None:
         self.by = by
-        self.outcome = Outcome()
-        self.faults: list[Fault] = []
+        self.outcome = ImportResult()
+        self.faults: list[ImportProblem] = []
         self.missing: dict[str, list[str]] = {}  # by partner: credentials that it lacks
 
     def run(self, document: Document) -> None:
@@ -125,7 +127,8 @@ class _Import:
             self.faults += _faults(error, place)
         except saving.RuleProblemsError as error:
             self.faults += [
-                Fault((*place, *it.field.split(".", 1)), it.message) for it in error.problems
+                ImportProblem((*place, *it.field.split(".", 1)), it.message)
+                for it in error.problems
             ]
 
     def _organization(self, time_zone: str) -> None:
@@ -268,7 +271,7 @@ def _found(model: type[App] | type[Partner], name: object, role: str) -> Any:
 
 def _check_shape(rule: CallbackRule) -> None:
     try:
-        versions.define(rule)
+        versions.definition_from(rule)
     except msgspec.ValidationError as error:
         raise ValidationError(str(error)) from None
 
@@ -290,11 +293,11 @@ def _decimal(text: str) -> Decimal:
     return number
 
 
-def _faults(error: ValidationError, place: Pointer) -> list[Fault]:
+def _faults(error: ValidationError, place: Pointer) -> list[ImportProblem]:
     if not hasattr(error, "error_dict"):
-        return [Fault(place, message) for message in error.messages]
+        return [ImportProblem(place, message) for message in error.messages]
     return [
-        Fault(place if name == "__all__" else (*place, name), message)
+        ImportProblem(place if name == "__all__" else (*place, name), message)
         for name, messages in error.message_dict.items()
         for message in messages
     ]

@@ -40,7 +40,7 @@ GROUP BY p.event_id, p.rule_id
 """  # noqa: S608  # only our own words are put in
 
 
-def told_of(earned: Sequence[tuple[StoredEvent, int]]) -> set[int]:
+def already_notified(earned: Sequence[tuple[StoredEvent, int]]) -> set[int]:
     """Return those events, by our numbers, of which the partner beside it was told as its own.
 
     Only rules that are scoped to the partner tell it that; what is pending will be told.
@@ -52,7 +52,7 @@ def told_of(earned: Sequence[tuple[StoredEvent, int]]) -> set[int]:
     return {event_id for (event_id,) in rows}
 
 
-def rules_that_told(events: Sequence[StoredEvent]) -> dict[tuple[int, int], bool]:
+def rules_already_applied(events: Sequence[StoredEvent]) -> dict[tuple[int, int], bool]:
     """Return event and rule of each postback there is; False where it was only skipped."""
     if not events:
         return {}

@@ -13,15 +13,15 @@ import msgspec
 from django.conf import settings
 
 from postbacks import __version__
-from postbacks.delivery.attempt_log import Finished
-from postbacks.delivery.claiming import Claim
+from postbacks.delivery.attempt_log import AttemptResult
+from postbacks.delivery.claiming import Lease
 from postbacks.delivery.http.response import LONGEST_HEADER
 from postbacks.delivery.http.sender import Reply, Sender
-from postbacks.delivery.outcome import Outcome, SuccessRule, Verdict, judge, parse_success
+from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge, parse_success
 from postbacks.delivery.retry import next_delay
-from postbacks.delivery.signing import shown_signature, signature_headers
+from postbacks.delivery.signing import redacted_signature, signature_headers
 from postbacks.models import PostbackStatus
-from postbacks.values.outgoing_request import OutgoingRequest, Prepared
+from postbacks.values.outgoing_request import OutgoingRequest, RenderedPostback
 
 USER_AGENT = f"Postbacks/{__version__}"
 KEPT_OF_BODY = 4096
@@ -35,16 +35,16 @@ _STATUS_AFTER = {
 }
 
 
-def attempt(claim: Claim, prepared: Prepared, sender: Sender) -> Finished:
+def attempt(claim: Lease, prepared: RenderedPostback, sender: Sender) -> AttemptResult:
     """Send a claimed postback once and return what is to be logged; writes nothing itself."""
     started_at = datetime.now(UTC)
     if prepared.rendering is None:
-        verdict = Verdict(Outcome.FAILED, prepared.error, prepared.refusal)
+        verdict = AttemptVerdict(Outcome.FAILED, prepared.error, prepared.refusal)
         return _finished(claim, prepared, started_at, Reply(), verdict)
     try:
         success = _success_rule(msgspec.json.encode(prepared.success))
     except ValueError as error:
-        verdict = Verdict(Outcome.FAILED, "success_rule", str(error))
+        verdict = AttemptVerdict(Outcome.FAILED, "success_rule", str(error))
         return _finished(claim, prepared, started_at, Reply(), verdict)
     wire = prepared.rendering.wire
     signature = signature_headers(
@@ -70,14 +70,14 @@ def _success_rule(text: bytes) -> SuccessRule:
     return parse_success(msgspec.json.decode(text))
 
 
-def broken(claim: Claim, prepared: Prepared) -> Finished:
+def broken(claim: Lease, prepared: RenderedPostback) -> AttemptResult:
     """Return what is logged of an attempt that a mistake of ours broke: it is tried again."""
-    verdict = Verdict(Outcome.RETRY, "internal", "Something went wrong on our side.")
+    verdict = AttemptVerdict(Outcome.RETRY, "internal", "Something went wrong on our side.")
     bare = replace(prepared, rendering=None)
     return _finished(claim, bare, datetime.now(UTC), Reply(), verdict)
 
 
-def _our_headers(claim: Claim, request: OutgoingRequest) -> dict[str, str]:
+def _our_headers(claim: Lease, request: OutgoingRequest) -> dict[str, str]:
     """Return our headers. A rule's own User-Agent, such as the device's, stands in place of ours.
 
     It is the only one that a rule may replace: partners tell postbacks apart by the others.
@@ -89,18 +89,22 @@ def _our_headers(claim: Claim, request: OutgoingRequest) -> dict[str, str]:
 
 
 def _shown_headers(
-    claim: Claim, prepared: Prepared, shown: OutgoingRequest, started_at: datetime
+    claim: Lease, prepared: RenderedPostback, shown: OutgoingRequest, started_at: datetime
 ) -> dict[str, str]:
     """Return what people see of our headers: all but the signature, which is never stored."""
     ours = _our_headers(claim, shown)
     if not prepared.signing:
         return ours
-    return {**ours, **shown_signature(str(claim.owed.public_id), at=started_at)}
+    return {**ours, **redacted_signature(str(claim.owed.public_id), at=started_at)}
 
 
 def _finished(
-    claim: Claim, prepared: Prepared, started_at: datetime, reply: Reply, verdict: Verdict
-) -> Finished:
+    claim: Lease,
+    prepared: RenderedPostback,
+    started_at: datetime,
+    reply: Reply,
+    verdict: AttemptVerdict,
+) -> AttemptResult:
     owed = claim.owed
     number = owed.attempts_made + 1
     wait = None
@@ -115,7 +119,7 @@ def _finished(
     shown = prepared.rendering.shown if prepared.rendering else None
     fingerprint = _fingerprint(shown) if shown and not prepared.varies else ""
     ours = _shown_headers(claim, prepared, shown, started_at) if shown else {}
-    return Finished(
+    return AttemptResult(
         organization_id=owed.organization_id,
         postback_id=owed.id,
         event_received_at=owed.event_received_at,
@@ -138,7 +142,7 @@ def _finished(
     )
 
 
-def _detail(verdict: Verdict, first: str, now: str) -> str:
+def _detail(verdict: AttemptVerdict, first: str, now: str) -> str:
     if first and now and first != now:
         return f"{verdict.detail} The request differs from the first attempt's.".strip()
     return verdict.detail

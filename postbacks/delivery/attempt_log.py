@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import SYSTEM
-from postbacks.delivery.claiming import Claim
+from postbacks.delivery.claiming import Lease
 from postbacks.infrastructure.database import prepared
 from postbacks.models import PostbackStatus
 from postbacks.models.days import whole_days
@@ -26,7 +26,7 @@ OUTAGES = (OperationalError, InterfaceError)  # the database's trouble, not a ro
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class AttemptResult:
     """What one attempt came to. `wait_seconds` is None once the postback has ended."""
 
     organization_id: int
@@ -131,7 +131,7 @@ WHERE postback.id = back.postback_id AND status = 'pending' AND reason <> %(reas
 RULE_OFF = "rule_off"  # pending, but not before its rule is switched on again
 
 
-def log_attempts(attempts: Sequence[Finished]) -> None:
+def log_attempts(attempts: Sequence[AttemptResult]) -> None:
     """Log attempts and write what they mean for their postbacks.
 
     If PostgreSQL refuses the batch for what one of them holds, each is written alone, and the one
@@ -147,7 +147,7 @@ def log_attempts(attempts: Sequence[Finished]) -> None:
             _log_alone(attempt)
 
 
-def _log_alone(attempt: Finished) -> None:
+def _log_alone(attempt: AttemptResult) -> None:
     detail = "The request and the answer could not be stored."
     for form in (attempt, replace(attempt, request={}, response={}, detail=detail)):
         try:
@@ -159,7 +159,7 @@ def _log_alone(attempt: Finished) -> None:
     return None  # its lease will end and it is tried again; the others are safe
 
 
-def _finish(attempts: Sequence[Finished]) -> None:
+def _finish(attempts: Sequence[AttemptResult]) -> None:
     if not attempts:
         return
     first, last = whole_days(attempt.event_received_at for attempt in attempts)
@@ -167,7 +167,7 @@ def _finish(attempts: Sequence[Finished]) -> None:
     prepared.run(_FINISH.format(first=first, last=last), {"rows": rows})
 
 
-def put_back(claims: Sequence[Claim], *, seconds: float, reason: str = "") -> None:
+def return_claims(claims: Sequence[Lease], *, seconds: float, reason: str = "") -> None:
     """Give claimed postbacks back untried, to be due again after so many seconds."""
     if not claims:
         return

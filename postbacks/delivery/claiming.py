@@ -11,9 +11,9 @@ from django.db import connection, transaction
 
 from postbacks.infrastructure.database import prepared
 from postbacks.models.days import whole_days
-from postbacks.values.outgoing_request import Owed
+from postbacks.values.outgoing_request import ClaimedPostback
 
-# FOLDED from pacing.py: "⑦ Claims postbacks of rules that limit how fast they send, apart from all others.\n\nWhat a rule may still send is a fact for all workers together, so it lies in the database: one row\nfor each such rule says when its next request may start. Claiming moves that moment on by one\nrequest's share of a second for each postback taken, so that the rest stays in the queue, costs no\nthread and keeps nobody waiting. Requests at the same time are those under a running claim. The row\nis locked while this is worked out: two workers never give the same place away."
+# FOLDED from pacing.py
 
 # A worker that wakes late catches up by so much. It bounds what a second can hold above the limit:
 # this share of it, or one request.
@@ -128,14 +128,14 @@ Lane = tuple[int, str]  # an organization and a host
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Lease:
     """One postback that is ours until the lease ends. `tries` counts those of this schedule."""
 
     claim_id: uuid.UUID
     host: str
     kind: str
     tries: int
-    owed: Owed
+    owed: ClaimedPostback
 
     @property
     def lane(self) -> Lane:
@@ -143,7 +143,7 @@ class Claim:
         return self.owed.organization_id, self.host
 
 
-def claim_paced(limit: int, *, busy: Iterable[Lane] = ()) -> list[Claim]:
+def claim_paced(limit: int, *, busy: Iterable[Lane] = ()) -> list[Lease]:
     """Claim up to `limit` due postbacks of rules with limits, none where lanes are `busy`."""
     lanes = list(busy)
     claim_id = uuid.uuid4()
@@ -181,7 +181,7 @@ CROSS JOIN LATERAL (  -- one by one: each is found by its key, whatever the stat
 ClaimedRow = tuple[Any, ...]  # postback's id, its event's received_at, host, kind, tries
 
 
-def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] = ()) -> list[Claim]:
+def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] = ()) -> list[Lease]:
     """Claim up to `limit` due postbacks, the longest due first; `pacing` claims those of rules
     that limit how fast they send.
 
@@ -205,12 +205,12 @@ def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] =
         return claims_of(claim_id, rows)
 
 
-def claims_of(claim_id: uuid.UUID, rows: Sequence[ClaimedRow]) -> list[Claim]:
+def claims_of(claim_id: uuid.UUID, rows: Sequence[ClaimedRow]) -> list[Lease]:
     """Return what was claimed together with what its postbacks say, in the same transaction."""
     owed = _load([(id_, received_at) for id_, received_at, *_ in rows])
     _forget(id_ for id_, *_ in rows if id_ not in owed)
     return [
-        Claim(claim_id, host, kind, tries, owed[id_])
+        Lease(claim_id, host, kind, tries, owed[id_])
         for id_, _, host, kind, tries in rows
         if id_ in owed
     ]
@@ -224,7 +224,7 @@ def _forget(ids: Iterable[int]) -> None:
             cursor.execute("DELETE FROM due_postback WHERE postback_id = ANY(%s)", [gone])
 
 
-def _load(keys: Sequence[tuple[int, datetime]]) -> dict[int, Owed]:
+def _load(keys: Sequence[tuple[int, datetime]]) -> dict[int, ClaimedPostback]:
     if not keys:
         return {}
     ids, moments = zip(*keys, strict=True)
@@ -232,4 +232,4 @@ def _load(keys: Sequence[tuple[int, datetime]]) -> dict[int, Owed]:
     rows = prepared.run(
         _LOAD, {"ids": list(ids), "moments": list(moments), "first": first, "last": last}
     )
-    return {owed.id: owed for owed in (Owed(*row) for row in rows)}
+    return {owed.id: owed for owed in (ClaimedPostback(*row) for row in rows)}

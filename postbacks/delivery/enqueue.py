@@ -68,7 +68,7 @@ SELECT count(*) FROM owed
 """  # noqa: S608  # only our own words are put in
 
 
-def owe(postbacks: Sequence[NewPostback]) -> int:
+def enqueue_postbacks(postbacks: Sequence[NewPostback]) -> int:
     """Write postbacks and return how many were new: an event decided twice owes nothing twice."""
     if not postbacks:
         return 0

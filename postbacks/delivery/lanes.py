@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Self
 
-from postbacks.delivery.claiming import Claim, Lane
-from postbacks.values.outgoing_request import Prepared
+from postbacks.delivery.claiming import Lane, Lease
+from postbacks.values.outgoing_request import RenderedPostback
 
 THREADS = 48  # they wait for partners nearly all the time
 PER_LANE = THREADS // 2  # of one organization and host: one that hangs leaves the rest to others
@@ -22,8 +22,8 @@ PER_LANE = THREADS // 2  # of one organization and host: one that hangs leaves t
 class Job:
     """A claimed postback on its way into a thread."""
 
-    claim: Claim
-    prepared: Prepared
+    claim: Lease
+    prepared: RenderedPostback
     claimed_at: float
 
 

@@ -3,15 +3,17 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from postbacks.delivery.http.response import Failure
+from postbacks.delivery.http.response import TransportFailure
 from postbacks.delivery.success import SuccessRule, parse_success
 
-__all__ = ["Outcome", "SuccessRule", "Verdict", "judge", "parse_success"]
+__all__ = ["AttemptVerdict", "Outcome", "SuccessRule", "judge", "parse_success"]
 
 _RETRIED_STATUSES = frozenset({408, 425, 429})
 _GONE = 410
 # Neither the destination's address nor the request itself gets better by waiting.
-_FINAL_FAILURES = frozenset({Failure.BLOCKED.value, Failure.INVALID_REQUEST.value})
+_FINAL_FAILURES = frozenset(
+    {TransportFailure.BLOCKED.value, TransportFailure.INVALID_REQUEST.value}
+)
 
 
 class Outcome(StrEnum):
@@ -23,7 +25,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AttemptVerdict:
     """This is an attempt judged: what comes next, and why, for the log.
 
     `error` is a short code ("http_503", "timeout", "redirect", "body_says_no"), None on delivery;
@@ -43,39 +45,41 @@ def judge(
     failure: str | None,
     detail: str,
     success: SuccessRule,
-) -> Verdict:
+) -> AttemptVerdict:
     """Return what an attempt came to, from the status, body, failure and detail of its reply.
 
     A status that can't mean success says all there is to say; what went wrong after it (a body
     that never ended) matters only where the body might have been a yes.
     """
     if status_code is None:
-        return _without_answer(failure or Failure.PROTOCOL.value, detail)
+        return _without_answer(failure or TransportFailure.PROTOCOL.value, detail)
     if not success.allows_status(status_code):
         return _refused(status_code)
     if failure is not None:
         return _without_answer(failure, detail)
     if not success.allows_body(body):
-        return Verdict(
+        return AttemptVerdict(
             Outcome.RETRY,
             "body_says_no",
             f"The partner answered {status_code}, but its body doesn't say that it took the data.",
         )
-    return Verdict(Outcome.DELIVERED)
+    return AttemptVerdict(Outcome.DELIVERED)
 
 
-def _without_answer(failure: str, detail: str) -> Verdict:
+def _without_answer(failure: str, detail: str) -> AttemptVerdict:
     outcome = Outcome.FAILED if failure in _FINAL_FAILURES else Outcome.RETRY
-    return Verdict(outcome, failure, detail)
+    return AttemptVerdict(outcome, failure, detail)
 
 
-def _refused(status_code: int) -> Verdict:
+def _refused(status_code: int) -> AttemptVerdict:
     error, detail = f"http_{status_code}", f"The partner answered {status_code}."
     if 300 <= status_code < 400:
-        return Verdict(Outcome.FAILED, "redirect", f"{detail} Redirects are not followed.")
+        return AttemptVerdict(Outcome.FAILED, "redirect", f"{detail} Redirects are not followed.")
     if status_code == _GONE:
-        return Verdict(Outcome.FAILED, error, f"{detail} It is gone for good.", suspend_rule=True)
+        return AttemptVerdict(
+            Outcome.FAILED, error, f"{detail} It is gone for good.", suspend_rule=True
+        )
     if 400 <= status_code < 500 and status_code not in _RETRIED_STATUSES:
-        return Verdict(Outcome.FAILED, error, detail)
+        return AttemptVerdict(Outcome.FAILED, error, detail)
     # Left are 408, 425, 429, 5xx, and a 2xx other than the one that the rule asks for.
-    return Verdict(Outcome.RETRY, error, detail)
+    return AttemptVerdict(Outcome.RETRY, error, detail)

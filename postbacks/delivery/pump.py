@@ -20,12 +20,18 @@ from django.conf import settings
 from django.db import connection
 
 from postbacks.delivery.attempt import attempt, broken
-from postbacks.delivery.attempt_log import OUTAGES, RULE_OFF, Finished, log_attempts, put_back
-from postbacks.delivery.claiming import Claim, Due, Lane, claim_due, claim_paced, next_due
+from postbacks.delivery.attempt_log import (
+    OUTAGES,
+    RULE_OFF,
+    AttemptResult,
+    log_attempts,
+    return_claims,
+)
+from postbacks.delivery.claiming import Due, Lane, Lease, claim_due, claim_paced, next_due
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.lanes import PER_LANE, Job, Lanes
 from postbacks.infrastructure.database import prepared as statements
-from postbacks.values.outgoing_request import Owed, Prepared
+from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +43,7 @@ HELD_SECONDS = 60.0  # how soon a switched-off rule's postbacks are looked at ag
 BEAT_SECONDS = 1.0
 _TAKEN_SECONDS = 0.05  # until a look at rows that are due but in another pump's hands
 
-Prepare = Callable[[Sequence[Owed]], list[Prepared]]
+Prepare = Callable[[Sequence[ClaimedPostback]], list[RenderedPostback]]
 
 
 class Untried(Enum):
@@ -47,7 +53,7 @@ class Untried(Enum):
     LATE = "its lease or the pump's time is nearly over"
 
 
-Result = tuple[Claim, Finished | Untried]
+Result = tuple[Lease, AttemptResult | Untried]
 
 
 @dataclass(slots=True)
@@ -165,7 +171,7 @@ class Pump:
 
     def _send(self, job: Job) -> None:
         """Make an attempt in a thread, unless it is too late for the lease or for the pump."""
-        result: Finished | Untried = Untried.LATE
+        result: AttemptResult | Untried = Untried.LATE
         try:
             age = time.monotonic() - job.claimed_at
             if not self._stopping and age < settings.LEASE_SECONDS / 2:
@@ -202,11 +208,11 @@ class Pump:
             pass
         if not self._unwritten:
             return 0
-        log_attempts([result for _, result in self._unwritten if isinstance(result, Finished)])
+        log_attempts([result for _, result in self._unwritten if isinstance(result, AttemptResult)])
         held = [claim for claim, result in self._unwritten if result is Untried.HELD]
-        put_back(held, seconds=HELD_SECONDS, reason=RULE_OFF)
+        return_claims(held, seconds=HELD_SECONDS, reason=RULE_OFF)
         late = [claim for claim, result in self._unwritten if result is Untried.LATE]
-        put_back(late, seconds=0.0)
+        return_claims(late, seconds=0.0)
         count = len(self._unwritten)
         self._unwritten.clear()
         return count

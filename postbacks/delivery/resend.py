@@ -56,7 +56,7 @@ def _is_forgotten(postback: Postback) -> bool:
     return event.exists()
 
 
-def release(rule: CallbackRule) -> None:
+def release_held(rule: CallbackRule) -> None:
     """Have the postbacks sent now that waited for their rule to be switched on.
 
     They are the ones whose own time has come; the others keep to their retry schedule.

@@ -28,7 +28,7 @@ def signature_headers(
     }
 
 
-def shown_signature(message_id: str, *, at: datetime) -> dict[str, str]:
+def redacted_signature(message_id: str, *, at: datetime) -> dict[str, str]:
     """Return the headers as they are logged."""
     timestamp = str(int(at.timestamp()))
     return {

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from postbacks.demo.client import PatientClient, RefusedError
 from postbacks.demo.networks import DemoApp
 from postbacks.demo.scenes import ORGANIC_REFERRER
-from postbacks.demo.touches import Touch, TouchKind
-from postbacks.demo.visits import Visit
+from postbacks.demo.touches import SimulatedTouch, TouchKind
+from postbacks.demo.visits import SimulatedVisit
 
 TOUCHPOINTS_PATH = "/api/v1/touchpoints"
 _AT_ONCE = 4
@@ -19,12 +19,12 @@ _MESSENGER = "WhatsApp/2.24.20 A"
 _NETWORK_SERVER = "AdServer/5"
 
 Links = Mapping[tuple[str, DemoApp], str]  # tokens, by the network's name
-Report = tuple[Touch, ...]
+Report = tuple[SimulatedTouch, ...]
 
 
-def reports(touches: Sequence[Touch]) -> Iterator[Report]:
+def reports(touches: Sequence[SimulatedTouch]) -> Iterator[Report]:
     """Yield what is sent at once: single links, and reports of several touches of one app."""
-    waiting: dict[DemoApp, list[Touch]] = {app: [] for app in DemoApp}
+    waiting: dict[DemoApp, list[SimulatedTouch]] = {app: [] for app in DemoApp}
     for touch in touches:
         if touch.by_link:
             yield (touch,)
@@ -47,7 +47,9 @@ class AdTraffic:
         self._links = links
         self._keys = keys
 
-    def report(self, touches: Sequence[Touch], *, progress: Callable[[int], object]) -> None:
+    def report(
+        self, touches: Sequence[SimulatedTouch], *, progress: Callable[[int], object]
+    ) -> None:
         """Send touches, a few reports at once. Raises RefusedError if one is not taken."""
         waiting = list(reports(touches))
         lanes = [waiting[start::_AT_ONCE] for start in range(_AT_ONCE)]
@@ -61,7 +63,7 @@ class AdTraffic:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(send, lanes))
 
-    def tap(self, client: PatientClient, visit: Visit) -> str:
+    def tap(self, client: PatientClient, visit: SimulatedVisit) -> str:
         """Follow a visitor's link as a browser does; return the referrer that Play would hand on.
 
         Who comes by themselves taps nothing, and a messenger looks at the link before. Raises
@@ -98,7 +100,7 @@ class AdTraffic:
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             raise RefusedError(answer.complaint)
 
-    def _link_of(self, touch: Touch) -> str:
+    def _link_of(self, touch: SimulatedTouch) -> str:
         path = "c" if touch.kind is TouchKind.CLICK else "i"
         asked = {
             "s2s": "1",
@@ -111,7 +113,7 @@ class AdTraffic:
         }
         return f"/{path}/{self._links[touch.network.name, touch.app]}?{urlencode(asked)}"
 
-    def _fields(self, touch: Touch) -> dict[str, object]:
+    def _fields(self, touch: SimulatedTouch) -> dict[str, object]:
         return {
             "link": self._links[touch.network.name, touch.app],
             "kind": touch.kind.value,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from postbacks.demo.networks import DemoApp
 
-Device = tuple[DemoApp, str]  # the app, and the id that its SDK made at the install
+DemoDevice = tuple[DemoApp, str]  # the app, and the id that its SDK made at the install
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from postbacks.demo.calls import Device, SdkCall, SentEvent
+from postbacks.demo.calls import DemoDevice, SdkCall, SentEvent
 from postbacks.demo.copies import AppleCopy
 from postbacks.demo.networks import NETWORKS, DemoApp, Network
-from postbacks.demo.rule import DemoRule, Frequency
-from postbacks.demo.touches import Began, Touch, Truth
+from postbacks.demo.rule import DemoFrequency, DemoRule
+from postbacks.demo.touches import Began, SimulatedTouch, Truth
 
 _INSTALL = "install"
 _FIRST_SIGNS = (_INSTALL, "open")
@@ -53,7 +53,7 @@ class _Accepted:
 def expect(
     calls: Iterable[SdkCall],
     rules: Collection[DemoRule],
-    truths: Mapping[Device, Truth] = MappingProxyType({}),
+    truths: Mapping[DemoDevice, Truth] = MappingProxyType({}),
     copies: Iterable[AppleCopy] = (),
 ) -> Expectation:
     """Count what the calls must lead to under the rules; `truths` say who earned an install.
@@ -85,12 +85,12 @@ def expect(
     )
 
 
-def _installs(truths: Mapping[Device, Truth]) -> Iterator[Truth]:
+def _installs(truths: Mapping[DemoDevice, Truth]) -> Iterator[Truth]:
     """Yield the truths of those who had not had the game before."""
     return (truth for truth in truths.values() if truth.began is Began.INSTALL)
 
 
-def _earned(network: Network, truths: Mapping[Device, Truth]) -> frozenset[str]:
+def _earned(network: Network, truths: Mapping[DemoDevice, Truth]) -> frozenset[str]:
     """Return the network's ids of the clicks and impressions that earned it an install."""
     touches = (truth.earned for truth in _installs(truths))
     return frozenset(touch.click_id for touch in touches if touch and touch.network is network)
@@ -111,14 +111,14 @@ def _check_countable(rule: DemoRule) -> None:
 
 
 def _with_triggers(
-    stored: Iterable[tuple[DemoApp, SentEvent]], truths: Mapping[Device, Truth]
+    stored: Iterable[tuple[DemoApp, SentEvent]], truths: Mapping[DemoDevice, Truth]
 ) -> list[_Accepted]:
     """Name the triggers of each event: the first sign of a device is its install, once.
 
     A network is told of the install that it earned even if its report came late; what the player
     did before that report stays nobody's.
     """
-    known: set[Device] = set()
+    known: set[DemoDevice] = set()
     accepted = []
     for app, event in stored:
         triggers = {event.name, _ANY_EVENT} - {_INSTALL}
@@ -133,7 +133,7 @@ def _with_triggers(
     return accepted
 
 
-def _our_own(truths: Mapping[Device, Truth]) -> Iterator[_Accepted]:
+def _our_own(truths: Mapping[DemoDevice, Truth]) -> Iterator[_Accepted]:
     """Yield the events that the product itself reports, of what it finds out."""
     for (app, install_id), truth in truths.items():
         for touch in truth.refused:
@@ -142,7 +142,7 @@ def _our_own(truths: Mapping[Device, Truth]) -> Iterator[_Accepted]:
             yield _reported(app, install_id, "attribution_updated", truth.earned)
 
 
-def _reported(app: DemoApp, install_id: str, name: str, touch: Touch | None) -> _Accepted:
+def _reported(app: DemoApp, install_id: str, name: str, touch: SimulatedTouch | None) -> _Accepted:
     event = SentEvent({"event_name": name, "install_id": install_id})
     return _Accepted(app, event, frozenset({name, _ANY_EVENT}), _network(touch))
 
@@ -153,7 +153,7 @@ def _of_apple(copy: AppleCopy) -> _Accepted:
     return _Accepted(DemoApp.IOS, event, frozenset({event.name, _ANY_EVENT}), copy.network)
 
 
-def _network(touch: Touch | None) -> Network | None:
+def _network(touch: SimulatedTouch | None) -> Network | None:
     return touch.network if touch else None
 
 
@@ -167,7 +167,7 @@ def _owed(rule: DemoRule, accepted: Iterable[_Accepted]) -> list[SentEvent]:
         and (not rule.only_earned or one.network is rule.network)
         and _fulfils(rule, one.event)
     ]
-    if rule.frequency is Frequency.FIRST:
+    if rule.frequency is DemoFrequency.FIRST:
         return list({event.install_id: event for event in wanted}.values())
     return wanted
 

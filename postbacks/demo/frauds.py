@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from postbacks.demo.networks import NETWORKS, DemoApp
 from postbacks.demo.scenes import Scene
-from postbacks.demo.touches import Journey, Touch, earned_by
+from postbacks.demo.touches import Journey, SimulatedTouch, earned_by
 
 ANONYMOUS_NETWORK = "198.18.0.0/15"  # RFC 2544: nobody's addresses, as the demo's data center
 _FLOOD = 12
@@ -41,14 +41,16 @@ def from_a_data_center(scene: Scene) -> Journey:
     return _refused(scene, honest, (replace(fraud, ip_address=address),))
 
 
-def _suspects(scene: Scene) -> tuple[Touch | None, Touch]:
+def _suspects(scene: Scene) -> tuple[SimulatedTouch | None, SimulatedTouch]:
     """Return an earlier, honest click for half of the players, and one of another network."""
     honest, fraud = scene.rng.sample(NETWORKS, 2)
     click = scene.tap(honest, least=40, most=55) if scene.rng.random() < 0.5 else None
     return click, scene.tap(fraud, most=30)
 
 
-def _refused(scene: Scene, honest: Touch | None, frauds: tuple[Touch, ...]) -> Journey:
+def _refused(
+    scene: Scene, honest: SimulatedTouch | None, frauds: tuple[SimulatedTouch, ...]
+) -> Journey:
     """Return the way on which honesty wins: each fraud came later and would have won before it."""
     touches = (honest, *frauds) if honest else frauds
     return Journey(touches, evidence=scene.store_facts(), truth=earned_by(honest, refused=frauds))

@@ -5,7 +5,7 @@ another try are short, so that a day's refusals are over within seconds.
 """
 
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.rule import BodyType, DemoRule, Frequency, MissingValues
+from postbacks.demo.rule import DemoBodyType, DemoFrequency, DemoMissingValues, DemoRule
 
 GAME_RULES: tuple[DemoRule, ...] = (
     DemoRule(
@@ -23,7 +23,7 @@ GAME_RULES: tuple[DemoRule, ...] = (
         method="POST",
         path="/limited/purchase",
         headers={"Authorization": "Bearer {{credential.api_key}}"},
-        body_type=BodyType.JSON,
+        body_type=DemoBodyType.JSON,
         body=(
             '{"app": "{{bundle_id}}", "device": "{{advertising_id}}", '
             '"revenue": {{revenue}}, "currency": "{{currency}}", '
@@ -34,10 +34,10 @@ GAME_RULES: tuple[DemoRule, ...] = (
     DemoRule(
         name="Welcome mail after the first registration",
         triggers=("registration",),
-        frequency=Frequency.FIRST,
+        frequency=DemoFrequency.FIRST,
         method="POST",
         path="/slow/welcome",
-        body_type=BodyType.FORM,
+        body_type=DemoBodyType.FORM,
         body=(
             "user={{customer_user_id}}&nickname={{params.nickname}}"
             "&language={{language}}&country={{country|lower}}"
@@ -48,14 +48,14 @@ GAME_RULES: tuple[DemoRule, ...] = (
         app=DemoApp.ANDROID,
         triggers=("tutorial_complete", "level_up"),
         path="/flaky/progress?gaid={{gaid}}&event={{event_name}}&level={{params.level}}",
-        missing_values=MissingValues.DROP,
+        missing_values=DemoMissingValues.DROP,
     ),
     DemoRule(
         name="Installs and purchases with an IDFA",
         app=DemoApp.IOS,
         triggers=("install", "purchase"),
         path="/flaky/conversion?idfa={{idfa!}}&event={{event_name}}&revenue={{revenue}}",
-        missing_values=MissingValues.DROP,
+        missing_values=DemoMissingValues.DROP,
     ),
     DemoRule(
         name="Every event to the data warehouse",
@@ -63,7 +63,7 @@ GAME_RULES: tuple[DemoRule, ...] = (
         method="POST",
         path="/ok/events",
         sign=True,
-        body_type=BodyType.JSON,
+        body_type=DemoBodyType.JSON,
         body=(
             '{"id": "{{postback_id}}", "event_id": "{{event_id}}", "name": "{{event_name}}", '
             '"at": {{time_in_ms}}, "platform": "{{platform}}", "country": "{{country}}", '
@@ -86,10 +86,10 @@ GAME_RULES: tuple[DemoRule, ...] = (
     DemoRule(
         name="New payers to the affiliate",
         triggers=("purchase",),
-        frequency=Frequency.FIRST,
+        frequency=DemoFrequency.FIRST,
         method="POST",
         path="/picky/payer?transaction={{transaction_id}}",
-        body_type=BodyType.JSON,
+        body_type=DemoBodyType.JSON,
         body='{"app": "{{bundle_id}}", "revenue": {{revenue}}, "currency": "{{currency}}"}',
     ),
 )

@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 from itertools import cycle
 from random import Random
 
-from postbacks.demo.calls import Device, SentEvent
+from postbacks.demo.calls import DemoDevice, SentEvent
 from postbacks.demo.journeys import Ways, came_alone, tapped
 from postbacks.demo.networks import NETWORKS, DemoApp
 from postbacks.demo.players import Player, make_player, new_id
 from postbacks.demo.scenes import Scene
-from postbacks.demo.story import Moment, live, purchase
+from postbacks.demo.story import StoryMoment, live, purchase
 from postbacks.demo.touches import Began, Journey, Truth, earned_by
-from postbacks.demo.visits import Visit
+from postbacks.demo.visits import SimulatedVisit
 
 _IOS_SHARE = 0.5
 _OFFLINE_SHARE = 0.08
@@ -30,10 +30,10 @@ class Life:
     player: Player
     way: str
     journey: Journey
-    moments: tuple[Moment, ...]
+    moments: tuple[StoryMoment, ...]
 
     @property
-    def device(self) -> Device:
+    def device(self) -> DemoDevice:
         """The device, as truths name it."""
         return self.player.app, str(self.player.facts["install_id"])
 
@@ -64,7 +64,7 @@ class Newcomers:
         moments = tuple(live(self._rng, player, start, offline=offline))
         return Life(player, way.__name__, journey, moments)
 
-    def visit(self) -> Visit:
+    def visit(self) -> SimulatedVisit:
         """Return a player who taps an ad while the demo runs; iOS shows nothing but an IDFA."""
         player = self._player()
         scene = Scene(self._rng, player, self._now, self._now)
@@ -76,7 +76,7 @@ class Newcomers:
         if player.app is DemoApp.ANDROID and self._rng.random() < 0.6:
             click = replace(click, ids={})
         previewed = self._rng.random() < 0.3
-        return Visit(
+        return SimulatedVisit(
             app=player.app,
             truth=earned_by(click),
             events=tuple(self._first_minute(player, "install", "open")),
@@ -84,7 +84,7 @@ class Newcomers:
             preview_id=network.new_click_id(self._rng) if previewed else "",
         )
 
-    def comebacks(self, lives: Sequence[Life], share: float) -> list[Visit]:
+    def comebacks(self, lives: Sequence[Life], share: float) -> list[SimulatedVisit]:
         """Return how some removed the game and come back: every other one by a tap on an ad."""
         able = [life for life in lives if self._may_come_back(life)]
         those = self._rng.sample(able, min(len(able), round(len(lives) * share)))
@@ -95,14 +95,14 @@ class Newcomers:
         scene = Scene(self._rng, life.player, self._now, self._now)
         return life.way in _CAN_COME_BACK and scene.advertising_id is not None
 
-    def _comeback(self, life: Life, *, taps: bool) -> Visit:
+    def _comeback(self, life: Life, *, taps: bool) -> SimulatedVisit:
         facts = {**life.player.facts, "install_id": new_id(self._rng)}
         player = replace(life.player, facts=facts)
         before = life.journey.truth.earned
         click = None
         if taps:
             click = Scene(self._rng, player, self._now, self._now).tap(next(self._networks))
-        return Visit(
+        return SimulatedVisit(
             app=player.app,
             truth=Truth(
                 began=Began.REATTRIBUTION if click else Began.REINSTALL,

@@ -38,7 +38,7 @@ _ANSWERS = {
 }
 
 
-class Partner(socketserver.ThreadingMixIn, socketserver.TCPServer):
+class PartnerServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """This is the server: one thread per connection, and the state that the threads share."""
 
     allow_reuse_address = True
@@ -85,7 +85,7 @@ class _Conversation(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: Partner
+    server: PartnerServer
 
     def handle_one_request(self) -> None:
         """Answer one request, whatever its method; the base class wants a method for each."""
@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     try:
-        partner = Partner(options.port, options.data)
+        partner = PartnerServer(options.port, options.data)
     except (OSError, OverflowError) as error:
         sys.exit(f"The stand-in ad network can't use port {options.port} or its folder: {error}")
     except LedgerInUseError:

@@ -15,9 +15,9 @@ from postbacks.demo.copies import send_copies
 from postbacks.demo.networks import DemoApp
 from postbacks.demo.organization import DemoOrganization
 from postbacks.demo.sdk import Answer, SdkClient, send_day
-from postbacks.demo.touches import Touch
+from postbacks.demo.touches import SimulatedTouch
 from postbacks.demo.traffic import SimulatedDay
-from postbacks.demo.visits import Visit
+from postbacks.demo.visits import SimulatedVisit
 
 _DOWNLOAD_SECONDS = 3.0  # an install within two seconds of its click counts as fraud
 
@@ -26,7 +26,7 @@ _DOWNLOAD_SECONDS = 3.0  # an install within two seconds of its click counts as 
 class _Tapped:
     """A visitor who is at the store, with the referrer that it will hand to the game."""
 
-    visit: Visit
+    visit: SimulatedVisit
     referrer: str
     tapped_at: float = field(default_factory=time.monotonic)
 
@@ -59,12 +59,12 @@ class DayTraffic:
             send_copies(device)
         return answers
 
-    def _tap(self, visits: Sequence[Visit]) -> list[_Tapped]:
+    def _tap(self, visits: Sequence[SimulatedVisit]) -> list[_Tapped]:
         """Have visitors follow their links; return with what they come back from the store."""
         with self._new_client() as browser:
             return [_Tapped(visit, self._ads.tap(browser, visit)) for visit in visits]
 
-    def _report(self, title: str, touches: tuple[Touch, ...]) -> None:
+    def _report(self, title: str, touches: tuple[SimulatedTouch, ...]) -> None:
         with tqdm(total=len(touches), unit=" touches", desc=title, disable=None) as bar:
             self._ads.report(touches, progress=bar.update)
 

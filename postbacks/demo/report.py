@@ -8,7 +8,7 @@ from typing import Self
 
 from postbacks.demo.expected import Expectation
 from postbacks.demo.sdk import Answer
-from postbacks.demo.summary import Outcome, Received
+from postbacks.demo.summary import DemoOutcome, Received
 
 _MOST_NAMED = 5
 
@@ -31,7 +31,7 @@ class Report:
         cls,
         expectation: Expectation,
         answers: Sequence[Answer],
-        outcome: Outcome,
+        outcome: DemoOutcome,
         received: Received,
         ways: Mapping[str, str] = MappingProxyType({}),
     ) -> Self:
@@ -116,7 +116,7 @@ class Report:
         return json.dumps({**self.figures, "by_network": self.by_network})
 
 
-def _of_rules(expectation: Expectation, outcome: Outcome) -> Iterator[str]:
+def _of_rules(expectation: Expectation, outcome: DemoOutcome) -> Iterator[str]:
     for name, expected in expectation.by_rule.items():
         if (count := outcome.by_rule.get(name, 0)) != expected:
             yield f"{name}: {count:,} postbacks, expected {expected:,}"

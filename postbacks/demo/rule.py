@@ -11,14 +11,14 @@ _REQUIRED_MACRO = re.compile(r"\{\{([^{}]+)!\}\}")
 _SHORT_WAITS = (1, 1, 2, 2, 3)
 
 
-class Frequency(StrEnum):
+class DemoFrequency(StrEnum):
     """This says how often a rule sends for the events of one device."""
 
     EVERY = "every"
     FIRST = "first"
 
 
-class BodyType(StrEnum):
+class DemoBodyType(StrEnum):
     """This says how the body is written."""
 
     NONE = "none"
@@ -26,7 +26,7 @@ class BodyType(StrEnum):
     JSON = "json"
 
 
-class MissingValues(StrEnum):
+class DemoMissingValues(StrEnum):
     """This says what becomes of a parameter whose macro has no value."""
 
     EMPTY = "empty"
@@ -47,12 +47,12 @@ class DemoRule:
     app: DemoApp | None = None
     network: Network = LUMEN
     only_earned: bool = False
-    frequency: Frequency = Frequency.EVERY
+    frequency: DemoFrequency = DemoFrequency.EVERY
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
-    body_type: BodyType = BodyType.NONE
+    body_type: DemoBodyType = DemoBodyType.NONE
     body: str = ""
-    missing_values: MissingValues = MissingValues.EMPTY
+    missing_values: DemoMissingValues = DemoMissingValues.EMPTY
     retry_delays: tuple[int, ...] = _SHORT_WAITS
     countries: tuple[str, ...] = ()
     least_level: int = 0

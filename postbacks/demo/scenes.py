@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from postbacks.demo.networks import NETWORKS, DemoApp, Network
 from postbacks.demo.players import NO_ID, Player
-from postbacks.demo.touches import Touch, TouchKind
+from postbacks.demo.touches import SimulatedTouch, TouchKind
 
 _SITES = ("merge-meadow", "tile-town", "word-harbor", "daily-sudoku")
 _DOWNLOAD = timedelta(seconds=60)
@@ -47,19 +47,19 @@ class Scene:
         """Return some networks, in an order that chance decides."""
         return self.rng.sample(NETWORKS, count)
 
-    def tap(self, network: Network, *, least: float = 2, most: float = 40) -> Touch:
+    def tap(self, network: Network, *, least: float = 2, most: float = 40) -> SimulatedTouch:
         """Return a click some minutes before the first open; the install's download came after."""
         return self._touch(network, TouchKind.CLICK, least, most)
 
-    def view(self, network: Network, *, least: float = 2, most: float = 150) -> Touch:
+    def view(self, network: Network, *, least: float = 2, most: float = 150) -> SimulatedTouch:
         """Return an impression some minutes before the first open."""
         return self._touch(network, TouchKind.IMPRESSION, least, most)
 
-    def moved(self, touch: Touch, at: datetime) -> Touch:
+    def moved(self, touch: SimulatedTouch, at: datetime) -> SimulatedTouch:
         """Return the touch at another time."""
         return replace(touch, at=at)
 
-    def proof(self, click: Touch) -> Mapping[str, object]:
+    def proof(self, click: SimulatedTouch) -> Mapping[str, object]:
         """Return what the device can show of the click that led it to the store.
 
         Play hands on a referrer; on iOS a link that opens the game can hold the click's id.
@@ -86,8 +86,10 @@ class Scene:
             facts["referrer_click_time_server"] = int(clicked_at.timestamp())
         return facts
 
-    def _touch(self, network: Network, kind: TouchKind, least: float, most: float) -> Touch:
-        return Touch(
+    def _touch(
+        self, network: Network, kind: TouchKind, least: float, most: float
+    ) -> SimulatedTouch:
+        return SimulatedTouch(
             network=network,
             app=self.player.app,
             kind=kind,

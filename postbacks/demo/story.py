@@ -23,7 +23,7 @@ _NICKNAMES = ("Zoë", "gem&co", "ハル", "O'Neil", "100% luck", "{{idfa}}", 'th
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class StoryMoment:
     """This is an event and when its device got to send it."""
 
     sent_at: datetime
@@ -39,7 +39,9 @@ class _Deed:
     details: Mapping[str, object] = field(default_factory=dict)
 
 
-def live(rng: Random, player: Player, start: datetime, *, offline: timedelta) -> Iterator[Moment]:
+def live(
+    rng: Random, player: Player, start: datetime, *, offline: timedelta
+) -> Iterator[StoryMoment]:
     """Yield a player's events in order, from the first start on.
 
     A device that was `offline` sends all of them that much later than they happened.
@@ -56,7 +58,7 @@ def live(rng: Random, player: Player, start: datetime, *, offline: timedelta) ->
             "event_time": _written(moment - offline, player),
         }
         evidence = player.evidence if deed.name in LIFE_CYCLE else {}
-        yield Moment(moment, SentEvent({**fields, **facts, **evidence, **deed.details}))
+        yield StoryMoment(moment, SentEvent({**fields, **facts, **evidence, **deed.details}))
 
 
 def _deeds(rng: Random, player: Player) -> Iterator[_Deed]:

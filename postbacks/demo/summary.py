@@ -58,7 +58,7 @@ SELECT (SELECT count(*) FROM undecided_event WHERE organization_id = %(o)s)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoOutcome:
     """Figures of one organization. Latencies are in milliseconds."""
 
     installs: int
@@ -97,7 +97,7 @@ def waiting(organization_id: int) -> tuple[int, int]:
     return undecided, due
 
 
-def outcome(organization_id: int) -> Outcome:
+def outcome(organization_id: int) -> DemoOutcome:
     """Return what the database says."""
     with tenant(organization_id), connection.cursor() as cursor:
         cursor.execute(_COUNTS, {"o": organization_id})
@@ -114,7 +114,7 @@ def outcome(organization_id: int) -> Outcome:
         )
         ids = frozenset(str(public_id) for (public_id,) in cursor.fetchall())
     p50, p99 = (round(value, 1) for value in latencies or (0, 0))
-    return Outcome(**counts, p50_ms=p50, p99_ms=p99, delivered_ids=ids, by_rule=by_rule)
+    return DemoOutcome(**counts, p50_ms=p50, p99_ms=p99, delivered_ids=ids, by_rule=by_rule)
 
 
 def received_by_partner(host: str, port: int) -> Received:

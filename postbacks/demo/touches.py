@@ -24,7 +24,7 @@ class Began(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Touch:
+class SimulatedTouch:
     """This is one click or impression; `ids` name the device as the network knows it.
 
     The networks' servers report most of them all together; with `by_link` each is a request to its
@@ -54,26 +54,26 @@ class Truth:
     """
 
     began: Began = Began.INSTALL
-    earned: Touch | None = None
-    at_first: Touch | None = None
-    refused: tuple[Touch, ...] = ()
+    earned: SimulatedTouch | None = None
+    at_first: SimulatedTouch | None = None
+    refused: tuple[SimulatedTouch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Journey:
     """This is a player's way to the game: its touches, and what the device can show of them."""
 
-    touches: tuple[Touch, ...] = ()
-    late: tuple[Touch, ...] = ()
+    touches: tuple[SimulatedTouch, ...] = ()
+    late: tuple[SimulatedTouch, ...] = ()
     evidence: Mapping[str, object] = field(default_factory=dict)
     truth: Truth = Truth()
 
     @property
-    def all_touches(self) -> tuple[Touch, ...]:
+    def all_touches(self) -> tuple[SimulatedTouch, ...]:
         """The touches that were reported in time, and those that came late."""
         return (*self.touches, *self.late)
 
 
-def earned_by(earned: Touch | None, *, refused: tuple[Touch, ...] = ()) -> Truth:
+def earned_by(earned: SimulatedTouch | None, *, refused: tuple[SimulatedTouch, ...] = ()) -> Truth:
     """Return the truth of an install whose touches were all known before it."""
     return Truth(earned=earned, at_first=earned, refused=refused)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
-from postbacks.demo.calls import Device, SdkCall, SentEvent
+from postbacks.demo.calls import DemoDevice, SdkCall, SentEvent
 from postbacks.demo.mishaps import Mishaps
 from postbacks.demo.networks import DemoApp
 from postbacks.demo.newcomers import Newcomers
-from postbacks.demo.story import Moment
-from postbacks.demo.touches import Touch, Truth
-from postbacks.demo.visits import Visit
+from postbacks.demo.story import StoryMoment
+from postbacks.demo.touches import SimulatedTouch, Truth
+from postbacks.demo.visits import SimulatedVisit
 
 DEFAULT_DEVICES = 320  # makes about 4,000 postbacks under the demo's rules
 
@@ -34,12 +34,12 @@ class SimulatedDay:
     `comebacks` of people who had removed the game.
     """
 
-    touches: tuple[Touch, ...]
-    visits: tuple[Visit, ...]
+    touches: tuple[SimulatedTouch, ...]
+    visits: tuple[SimulatedVisit, ...]
     calls: tuple[SdkCall, ...]
-    late: tuple[Touch, ...]
-    comebacks: tuple[Visit, ...]
-    truths: Mapping[Device, Truth]
+    late: tuple[SimulatedTouch, ...]
+    comebacks: tuple[SimulatedVisit, ...]
+    truths: Mapping[DemoDevice, Truth]
     ways: Mapping[str, str]  # what happened, by click id
 
     @property
@@ -88,11 +88,13 @@ def simulate_day(
     )
 
 
-def _in_order(touches: Iterable[Touch]) -> tuple[Touch, ...]:
+def _in_order(touches: Iterable[SimulatedTouch]) -> tuple[SimulatedTouch, ...]:
     return tuple(sorted(touches, key=lambda touch: touch.at))
 
 
-def _batches(rng: Random, moments: Sequence[Moment]) -> Iterator[tuple[DemoApp, list[SentEvent]]]:
+def _batches(
+    rng: Random, moments: Sequence[StoryMoment]
+) -> Iterator[tuple[DemoApp, list[SentEvent]]]:
     """Yield what each app's relay sends at once: it collects events until it has enough."""
     waiting: dict[DemoApp, list[SentEvent]] = {app: [] for app in DemoApp}
     enough = {app: _batch_size(rng) for app in DemoApp}

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from postbacks.demo.calls import SdkCall, SentEvent
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.touches import Touch, Truth
+from postbacks.demo.touches import SimulatedTouch, Truth
 
 _DOWNLOAD = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class SimulatedVisit:
     """This is a tap on an ad and what its player does then; `events` get their time when sent.
 
     Without a `click` the player comes back by themselves.
@@ -25,7 +25,7 @@ class Visit:
     app: DemoApp
     truth: Truth
     events: tuple[SentEvent, ...]
-    click: Touch | None = None
+    click: SimulatedTouch | None = None
     preview_id: str = ""
 
     @property

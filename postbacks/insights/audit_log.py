@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from apps_registry.models import AuditEntry
-from postbacks.insights.keyset import Cursor, Log, Page
+from postbacks.insights.keyset import Cursor, KeysetPage, Log
 from postbacks.insights.logs import Span
 
 
@@ -22,7 +22,7 @@ class EntriesWanted:
     object_id: UUID | None = None
 
 
-def audit_log(wanted: EntriesWanted, cursor: Cursor) -> Page[AuditEntry]:
+def audit_log(wanted: EntriesWanted, cursor: Cursor) -> KeysetPage[AuditEntry]:
     """Return a page of entries, newest first."""
     span = wanted.span.within(AuditEntry.objects.all(), "at")
     conditions = {

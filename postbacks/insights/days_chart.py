@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from postbacks.insights.hours_chart import Line, round_ticks
+from postbacks.insights.hours_chart import ChartLine, round_ticks
 from postbacks.insights.wording import number
 
 PLOT_HEIGHT = 120
@@ -43,7 +43,7 @@ class DaysChart:
     summary: str
     bars: tuple[DayBar, ...]
     labels: tuple[DayLabel, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[ChartLine, ...]
 
 
 def draw(title: str, days: Sequence[date], counts: Sequence[int]) -> DaysChart:
@@ -63,7 +63,9 @@ def draw(title: str, days: Sequence[date], counts: Sequence[int]) -> DaysChart:
             for place, day in enumerate(days)
             if (len(days) - 1 - place) % step == 0  # today is named in any case
         ),
-        lines=tuple(Line(BOTTOM - PLOT_HEIGHT * tick / ticks[-1], number(tick)) for tick in ticks),
+        lines=tuple(
+            ChartLine(BOTTOM - PLOT_HEIGHT * tick / ticks[-1], number(tick)) for tick in ticks
+        ),
     )
 
 

@@ -49,7 +49,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class RejectionBar:
     """Installs within a stretch of time, and how high the bar is in percent of the highest."""
 
     label: str
@@ -66,7 +66,7 @@ class Outlier:
     site: str
     installs: int
     percent: int
-    bars: tuple[Bar, ...]
+    bars: tuple[RejectionBar, ...]
 
 
 def rejected(period: Period) -> list[Rejected]:
@@ -104,9 +104,9 @@ def newest_outliers() -> tuple[date | None, list[Outlier]]:
     return night, sorted(found, key=lambda it: -it.installs)[:MOST_LINES]
 
 
-def _bars(times: Sequence[int]) -> tuple[Bar, ...]:
+def _bars(times: Sequence[int]) -> tuple[RejectionBar, ...]:
     highest = max(*times, 1)
     return tuple(
-        Bar(label, count, round(100 * count / highest))
+        RejectionBar(label, count, round(100 * count / highest))
         for label, count in zip(LABELS, times, strict=True)
     )

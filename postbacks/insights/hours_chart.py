@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from postbacks.insights.last_day import HourTally, Tally
+from postbacks.insights.last_day import DayTally, HourTally
 from postbacks.insights.wording import number
 
 PLOT_HEIGHT = 200
@@ -30,7 +30,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class ChartBar:
     """This is one hour, and in words for its row of the table. A part of an hour is narrower.
 
     `left` and `width` are the hour's whole room, `bar_left` and `bar_width` what is drawn in it.
@@ -59,7 +59,7 @@ class HourLabel:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """This is a line across with its label."""
 
     y: float
@@ -70,9 +70,9 @@ class Line:
 class HoursChart:
     """This is the whole drawing."""
 
-    bars: list[Bar]
+    bars: list[ChartBar]
     hours: list[HourLabel]
-    lines: list[Line]
+    lines: list[ChartLine]
 
 
 def draw(hours: Sequence[HourTally], zone: ZoneInfo) -> HoursChart:
@@ -94,7 +94,7 @@ def draw(hours: Sequence[HourTally], zone: ZoneInfo) -> HoursChart:
             for hour in hours
             if hour.hour.start.astimezone(zone).minute == 0
         ],
-        lines=[Line(BOTTOM - PLOT_HEIGHT * tick / ticks[-1], number(tick)) for tick in ticks],
+        lines=[ChartLine(BOTTOM - PLOT_HEIGHT * tick / ticks[-1], number(tick)) for tick in ticks],
     )
 
 
@@ -115,10 +115,10 @@ def hour_name(start: datetime, end: datetime, zone: ZoneInfo) -> str:
     return f"{first:%H:%M}\N{EN DASH}{last:%H:%M}" + (f" ({first:%Z})" if repeated else "")
 
 
-def _bar(hour: HourTally, left: float, right: float, top: int, zone: ZoneInfo) -> Bar:
+def _bar(hour: HourTally, left: float, right: float, top: int, zone: ZoneInfo) -> ChartBar:
     width = right - left
     gap = _GAP * width
-    return Bar(
+    return ChartBar(
         left=left,
         width=width,
         bar_left=left + gap / 2,
@@ -132,7 +132,7 @@ def _bar(hour: HourTally, left: float, right: float, top: int, zone: ZoneInfo) -
     )
 
 
-def _pieces(tally: Tally, top: int) -> list[Piece]:
+def _pieces(tally: DayTally, top: int) -> list[Piece]:
     pieces: list[Piece] = []
     y = float(BOTTOM)
     for state in ("delivered", "skipped", "pending", "failed"):

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from apps_registry.models import App
-from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import Span, equal, page_of
 from postbacks.models import Install, InstallKey
 from postbacks.values import identifiers
@@ -28,7 +28,7 @@ class InstallsWanted:
     state: str = ""
 
 
-def install_log(wanted: InstallsWanted, cursor: Cursor) -> Page[Install]:
+def install_log(wanted: InstallsWanted, cursor: Cursor) -> KeysetPage[Install]:
     """Return a page of installs in the order of their arrival, newest first, with their names."""
     rows = wanted.span.within(Install.objects.all(), "event_received_at")
     conditions = equal(

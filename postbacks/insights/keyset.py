@@ -23,7 +23,7 @@ _BIGGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KeysetPosition:
     """A row's place in a log."""
 
     id: int
@@ -55,13 +55,13 @@ class Cursor:
     `size` is how many rows it has at most.
     """
 
-    after: Place | None = None
-    before: Place | None = None
+    after: KeysetPosition | None = None
+    before: KeysetPosition | None = None
     size: int = PAGE_SIZE
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[M]):
+class KeysetPage(Generic[M]):
     """One page, newest first, and the places from which its neighbors go on.
 
     `looked_to` is set when a search stopped before the page was full: it is where it stopped, on
@@ -69,9 +69,9 @@ class Page(Generic[M]):
     """
 
     rows: Sequence[M] = ()
-    newer: Place | None = None
-    older: Place | None = None
-    looked_to: Place | None = None
+    newer: KeysetPosition | None = None
+    older: KeysetPosition | None = None
+    looked_to: KeysetPosition | None = None
     looked_ahead: bool = False
     is_first: bool = True
 
@@ -88,17 +88,17 @@ class Log(Generic[M]):
     time_key: str
     span: "QuerySet[M] | None" = None
 
-    def page(self, cursor: Cursor) -> Page[M]:
+    def page(self, cursor: Cursor) -> KeysetPage[M]:
         """Return the page at a cursor."""
         if cursor.before is not None:
             return self._page_before(cursor.before, cursor.size)
         return self._page_after(cursor.after, cursor.size)
 
-    def _page_after(self, start: Place | None, size: int) -> Page[M]:
+    def _page_after(self, start: KeysetPosition | None, size: int) -> KeysetPage[M]:
         rows, stopped = self._look(start, size, backward=False)
         more = len(rows) > size
         rows = rows[:size]
-        return Page(
+        return KeysetPage(
             rows=rows,
             newer=self._place(rows[0]) if rows and start is not None else None,
             older=self._place(rows[-1]) if more else stopped,
@@ -106,13 +106,13 @@ class Log(Generic[M]):
             is_first=start is None,
         )
 
-    def _page_before(self, start: Place, size: int) -> Page[M]:
+    def _page_before(self, start: KeysetPosition, size: int) -> KeysetPage[M]:
         rows, stopped = self._look(start, size, backward=True)
         more = len(rows) > size
         if not more and stopped is None:
             return self._page_after(None, size)  # the newest rows, in a page that is full
         rows = rows[:size][::-1]
-        return Page(
+        return KeysetPage(
             rows=rows,
             newer=self._place(rows[0]) if more else stopped,
             older=self._place(rows[-1]) if rows else start,
@@ -122,8 +122,8 @@ class Log(Generic[M]):
         )
 
     def _look(
-        self, start: Place | None, size: int, *, backward: bool
-    ) -> tuple[list[M], Place | None]:
+        self, start: KeysetPosition | None, size: int, *, backward: bool
+    ) -> tuple[list[M], KeysetPosition | None]:
         """Return at most one row more than a page has, and where the search was stopped."""
         found: list[M] = []
         for step in _STEPS if self.span is not None else (None,):
@@ -135,7 +135,9 @@ class Log(Generic[M]):
             start = end
         return found, start
 
-    def _end_of_step(self, start: Place | None, step: int, *, backward: bool) -> Place | None:
+    def _end_of_step(
+        self, start: KeysetPosition | None, step: int, *, backward: bool
+    ) -> KeysetPosition | None:
         """Return the place of the last row that a step looks at, None if it sees all that is left.
 
         It reads the index alone, and at most as many entries as the step is long.
@@ -144,10 +146,12 @@ class Log(Generic[M]):
         if start is not None:
             span = span.filter(self._side("gt" if backward else "lt", start))
         for key in span.values_list(*self._keys)[step - 1 : step]:
-            return Place(key[1], key[0])
+            return KeysetPosition(key[1], key[0])
         return None
 
-    def _between(self, start: Place | None, end: Place | None, *, backward: bool) -> "QuerySet[M]":
+    def _between(
+        self, start: KeysetPosition | None, end: KeysetPosition | None, *, backward: bool
+    ) -> "QuerySet[M]":
         """Return the wanted rows beyond a place and up to another, nearest first."""
         rows = self._ordered(self.rows, backward=backward)
         if start is not None:
@@ -160,7 +164,7 @@ class Log(Generic[M]):
         ordered: QuerySet[M] = rows.order_by(*(k if backward else f"-{k}" for k in self._keys))
         return ordered
 
-    def _side(self, side: str, place: Place) -> Q:
+    def _side(self, side: str, place: KeysetPosition) -> Q:
         strictly = side.removesuffix("e")
         # The first condition looks superfluous; it is what partitions are chosen by.
         return Q(**{f"{self.time_key}__{strictly}e": place.moment}) & (
@@ -172,5 +176,5 @@ class Log(Generic[M]):
     def _keys(self) -> tuple[str, ...]:
         return (self.time_key, "id")
 
-    def _place(self, row: M) -> Place:
-        return Place(row.pk, getattr(row, self.time_key))
+    def _place(self, row: M) -> KeysetPosition:
+        return KeysetPosition(row.pk, getattr(row, self.time_key))

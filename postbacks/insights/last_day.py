@@ -42,7 +42,7 @@ _HOURS, _RULES = 0b011, 0b101  # which of the three columns a part leaves out
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class DayTally:
     """This is how many postbacks are in which state."""
 
     delivered: int = 0
@@ -67,7 +67,7 @@ class HourTally:
     """This is one hour of the day."""
 
     hour: ClockHour
-    tally: Tally
+    tally: DayTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +105,13 @@ class LastDay:
     """This is what became of the postbacks of a day's events. Test sends are left out."""
 
     hours: list[HourTally]
-    total: Tally
+    total: DayTally
     troubles: list[RuleTrouble]
     delivery_time: DeliveryTime | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Count:
+class _HourCount:
     part: int
     hour: int | None
     rule_id: int | None
@@ -135,7 +135,7 @@ def read_last_day(hours: Sequence[ClockHour]) -> LastDay:
     )
 
 
-def _read(hours: Sequence[ClockHour]) -> list[_Count]:
+def _read(hours: Sequence[ClockHour]) -> list[_HourCount]:
     with connection.cursor() as cursor:
         cursor.execute(
             _READ,
@@ -146,18 +146,18 @@ def _read(hours: Sequence[ClockHour]) -> list[_Count]:
                 "starts": [hour.start for hour in hours],
             },
         )
-        return [_Count(*row) for row in cursor.fetchall()]
+        return [_HourCount(*row) for row in cursor.fetchall()]
 
 
-def _tally(counts: Sequence[_Count], hour: int | None) -> Tally:
+def _tally(counts: Sequence[_HourCount], hour: int | None) -> DayTally:
     states: Counter[str] = Counter()
     for count in counts:
         if count.part == _HOURS and count.status and hour in (None, count.hour):
             states[count.status] += count.count
-    return Tally(**{state: states[state] for state in PostbackStatus.values})
+    return DayTally(**{state: states[state] for state in PostbackStatus.values})
 
 
-def _troubles(counts: Sequence[_Count]) -> list[RuleTrouble]:
+def _troubles(counts: Sequence[_HourCount]) -> list[RuleTrouble]:
     rules = {count.rule_id for count in counts if count.rule_id is not None and count.answer}
     troubles = [
         _trouble(rule_id, [count for count in counts if count.rule_id == rule_id])
@@ -167,7 +167,7 @@ def _troubles(counts: Sequence[_Count]) -> list[RuleTrouble]:
     return troubles[:MOST_RULES]
 
 
-def _trouble(rule_id: int, counts: Sequence[_Count]) -> RuleTrouble:
+def _trouble(rule_id: int, counts: Sequence[_HourCount]) -> RuleTrouble:
     states: Counter[str] = Counter()
     answers: Counter[str] = Counter()
     for count in counts:

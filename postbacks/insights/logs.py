@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
 
-from postbacks.insights.keyset import Cursor, Log, Page
+from postbacks.insights.keyset import Cursor, KeysetPage, Log
 from postbacks.models import (
     CallbackRule,
     DecisionFailure,
@@ -75,7 +75,7 @@ class EventsWanted:
     platform: str = ""
 
 
-def delivery_log(wanted: PostbacksWanted, cursor: Cursor) -> Page[Postback]:
+def delivery_log(wanted: PostbacksWanted, cursor: Cursor) -> KeysetPage[Postback]:
     """Return a page of postbacks, newest event first, with their rules, partners and apps."""
     span = wanted.span.within(Postback.objects.all(), "event_received_at")
     conditions = [
@@ -91,7 +91,7 @@ def delivery_log(wanted: PostbacksWanted, cursor: Cursor) -> Page[Postback]:
     return page_of(span, conditions, by_id, "event_received_at", related, cursor)
 
 
-def event_log(wanted: EventsWanted, cursor: Cursor) -> Page[Event]:
+def event_log(wanted: EventsWanted, cursor: Cursor) -> KeysetPage[Event]:
     """Return a page of events, newest first, with their apps."""
     span = wanted.span.within(Event.objects.all(), "received_at")
     conditions = equal(
@@ -104,7 +104,7 @@ def event_log(wanted: EventsWanted, cursor: Cursor) -> Page[Event]:
     return page_of(span, conditions, by_id, "received_at", ("app",), cursor)
 
 
-def attempt_log(outcome: str, cursor: Cursor) -> Page[DeliveryAttempt]:
+def attempt_log(outcome: str, cursor: Cursor) -> KeysetPage[DeliveryAttempt]:
     """Return a page of attempts, newest event first."""
     rows = DeliveryAttempt.objects.defer("request", "response")
     page = page_of(rows, equal(outcome=outcome), None, "event_received_at", (), cursor)
@@ -116,7 +116,7 @@ def attempt_log(outcome: str, cursor: Cursor) -> Page[DeliveryAttempt]:
     return page
 
 
-def failure_log(cursor: Cursor) -> Page[DecisionFailure]:
+def failure_log(cursor: Cursor) -> KeysetPage[DecisionFailure]:
     """Return a page of events that could not be decided on, newest first."""
     return page_of(DecisionFailure.objects.all(), [], None, "received_at", (), cursor)
 
@@ -128,7 +128,7 @@ def page_of(
     time_key: str,
     related: tuple[str, ...],
     cursor: Cursor,
-) -> Page[Any]:
+) -> KeysetPage[Any]:
     """Return a page of the rows in a span that fit; those with an id are found by an index."""
     rows = span.filter(*conditions)
     if by_id is not None:

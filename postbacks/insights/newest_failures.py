@@ -50,7 +50,7 @@ ORDER BY id DESC LIMIT %(limit)s
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedPostback:
     """This is the newest of `count` postbacks of one rule whose last try failed in the same way.
 
     `next_attempt_at` is None once it was given up. `body` is what the partner answered, at most
@@ -71,7 +71,7 @@ class Failure:
     count: int
 
 
-def read_newest_failures(now: datetime, limit: int = 5) -> list[Failure]:
+def read_newest_failures(now: datetime, limit: int = 5) -> list[FailedPostback]:
     """Read the current organization's newest failures among the events of the last four days."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -83,4 +83,4 @@ def read_newest_failures(now: datetime, limit: int = 5) -> list[Failure]:
                 "limit": limit,
             },
         )
-        return [Failure(*row) for row in cursor.fetchall()]
+        return [FailedPostback(*row) for row in cursor.fetchall()]

@@ -10,7 +10,7 @@ from django.db.models import Q
 from postbacks.insights.clock_hours import clock_hours
 from postbacks.insights.first_steps import FirstSteps, read_first_steps
 from postbacks.insights.last_day import LastDay, read_last_day
-from postbacks.insights.newest_failures import Failure, read_newest_failures
+from postbacks.insights.newest_failures import FailedPostback, read_newest_failures
 from postbacks.insights.volume import Volume, read_volume
 from postbacks.models import CallbackRule, RuleStatus
 
@@ -29,7 +29,7 @@ class Overview:
     steps: FirstSteps
     volume: Volume
     day: LastDay
-    failures: list[Failure]
+    failures: list[FailedPostback]
     rules: Mapping[int, CallbackRule]
 
     @property

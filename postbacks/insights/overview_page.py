@@ -10,7 +10,7 @@ from django.urls import reverse
 from postbacks.insights import hours_chart, wording
 from postbacks.insights.hours_chart import HoursChart
 from postbacks.insights.last_day import RuleTrouble
-from postbacks.insights.newest_failures import SHOWN_OF_BODY, Failure
+from postbacks.insights.newest_failures import SHOWN_OF_BODY, FailedPostback
 from postbacks.insights.overview import Overview
 from postbacks.insights.overview_cards import Card, cards
 from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
@@ -76,7 +76,7 @@ def overview_page(overview: Overview) -> OverviewPage:
     local = overview.now.astimezone(overview.zone)
     day = overview.day.total
     return OverviewPage(
-        clock=wording.moment(local),
+        clock=wording.format_moment(local),
         zone=overview.zone.key,
         is_new=not overview.steps.event,
         suspended=[SuspendedLine(it.name, _rule_url(it)) for it in overview.suspended],
@@ -99,7 +99,7 @@ def log_url(**filters: str) -> str:
     return reverse("admin:postbacks_postback_changelist") + query
 
 
-def _failure(failure: Failure, overview: Overview) -> FailureLine:
+def _failure(failure: FailedPostback, overview: Overview) -> FailureLine:
     rule = overview.rules[failure.rule_id]
     body = " ".join((failure.body or "").split())
     answer = wording.answer(failure.error, failure.status_code)
@@ -113,7 +113,9 @@ def _failure(failure: Failure, overview: Overview) -> FailureLine:
         partner=rule.partner.name if rule.partner else "",
         tried=wording.ago(failure.tried_at, overview.now),
         tried_at=failure.tried_at,
-        tried_exactly=wording.moment(failure.tried_at.astimezone(overview.zone), to_seconds=True),
+        tried_exactly=wording.format_moment(
+            failure.tried_at.astimezone(overview.zone), to_seconds=True
+        ),
         answer=f"{wording.number(failure.count)} \N{MULTIPLICATION SIGN} {answer}"
         if is_group
         else answer,
@@ -127,7 +129,7 @@ def _failure(failure: Failure, overview: Overview) -> FailureLine:
     )
 
 
-def _group_url(failure: Failure) -> str:
+def _group_url(failure: FailedPostback) -> str:
     code = "none" if failure.status_code is None else str(failure.status_code)
     return log_url(rule=str(failure.rule_id), status=failure.status, code=code, time="7d")
 
@@ -136,7 +138,7 @@ def _rule_url(rule: CallbackRule) -> str:
     return reverse("admin:postbacks_callbackrule_change", args=[rule.pk])
 
 
-def _outlook(failure: Failure, rule: CallbackRule, overview: Overview) -> str:
+def _outlook(failure: FailedPostback, rule: CallbackRule, overview: Overview) -> str:
     if failure.status == PostbackStatus.FAILED:
         is_first = failure.number == 1 or failure.count > 1
         return "Given up" if is_first else f"Given up after {failure.number} tries"

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from postbacks.insights.keyset import Cursor, Log, Page
+from postbacks.insights.keyset import Cursor, KeysetPage, Log
 from postbacks.insights.logs import Span
 from postbacks.models import SkanPostback
 
@@ -59,7 +59,7 @@ class CopiesWanted:
         return within.filter(*self.conditions)
 
 
-def copy_log(wanted: CopiesWanted, cursor: Cursor) -> Page[SkanPostback]:
+def copy_log(wanted: CopiesWanted, cursor: Cursor) -> KeysetPage[SkanPostback]:
     """Return a page of copies, newest first, with their apps and partners."""
     span = wanted.span.within(SkanPostback.objects.all(), "received_at")
     rows = wanted.rows().defer("body", "signature").prefetch_related("app", "partner")

@@ -49,7 +49,7 @@ class Amounts:
 
 
 @dataclass(slots=True)
-class Tally:
+class SkanTally:
     """How many copies count, and what they say."""
 
     copies: int = 0
@@ -68,12 +68,12 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SkanReportRow:
     """A network's campaign, a meaning or a day, with its tally."""
 
     name: str
     detail: str
-    tally: Tally
+    tally: SkanTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ class SkanReport:
 
     days: tuple[date, ...]
     zone: ZoneInfo
-    whole: Tally
+    whole: SkanTally
     states: tuple[tuple[str, int], ...]
     duplicates: int
-    campaigns: tuple[Line, ...]
-    meanings: tuple[Line, ...]
-    by_day: tuple[Line, ...]
+    campaigns: tuple[SkanReportRow, ...]
+    meanings: tuple[SkanReportRow, ...]
+    by_day: tuple[SkanReportRow, ...]
     chart: DaysChart
 
     @property
@@ -151,7 +151,7 @@ def _day(zone: ZoneInfo) -> TruncDate:
 
 def _lines(
     counted: "QuerySet[Any]", name: Any, *groups: str, **more: TruncDate
-) -> tuple[Line, ...]:
+) -> tuple[SkanReportRow, ...]:
     """Return grouped copies, the most first; of each group one row per currency is added up."""
     rows = (
         counted.order_by()
@@ -165,11 +165,11 @@ def _lines(
             most=Sum(Coalesce("most_revenue", "least_revenue")),
         )
     )
-    tallies: dict[tuple[str, str], Tally] = {}
+    tallies: dict[tuple[str, str], SkanTally] = {}
     for row in rows:
-        tallies.setdefault(name(row), Tally()).add(row)
+        tallies.setdefault(name(row), SkanTally()).add(row)
     ordered = sorted(tallies.items(), key=lambda it: (-it[1].copies, it[0]))
-    return tuple(Line(*names, tally) for names, tally in ordered)
+    return tuple(SkanReportRow(*names, tally) for names, tally in ordered)
 
 
 def _campaign(row: dict[str, Any]) -> tuple[str, str]:
@@ -181,13 +181,13 @@ def _meaning(row: dict[str, Any]) -> tuple[str, str]:
     return row["event_name"], ""
 
 
-def _of_day(day: date, by_day: dict[str, Line]) -> Line:
+def _of_day(day: date, by_day: dict[str, SkanReportRow]) -> SkanReportRow:
     line = by_day.get(day.isoformat())
-    return Line(day_name(day), "", line.tally if line else Tally())
+    return SkanReportRow(day_name(day), "", line.tally if line else SkanTally())
 
 
-def _whole(lines: Iterable[Line]) -> Tally:
-    whole = Tally()
+def _whole(lines: Iterable[SkanReportRow]) -> SkanTally:
+    whole = SkanTally()
     for line in lines:
         whole.copies += line.tally.copies
         whole.wins += line.tally.wins

@@ -71,7 +71,7 @@ def span(length: timedelta) -> str:
     return f"1{_NBSP}day" if days == 1 else f"{days}{_NBSP}days"
 
 
-def moment(local: datetime, *, to_seconds: bool = False) -> str:
+def format_moment(local: datetime, *, to_seconds: bool = False) -> str:
     """Return a moment as all pages write it, in its own zone: Nov 23, 2026, 00:43."""
     clock = f"{local:%H:%M:%S %Z}" if to_seconds else f"{local:%H:%M}"
     return f"{local:%b} {local.day}, {local.year}, {clock}"

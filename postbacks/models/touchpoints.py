@@ -48,7 +48,7 @@ class Touchpoint(TenantModel):
     country = models.CharField(max_length=2, blank=True)
     names = models.JSONField(
         default=list,
-        help_text="What an install is recognized by; see postbacks.values.identifiers.",
+        help_text="What an install is recognized by; see postbacks.recognition.",
     )
     params = models.JSONField(default=dict, help_text="Every parameter, for {{click.name}}.")
     signature = models.CharField(max_length=32, blank=True)

@@ -28,7 +28,7 @@ _CLICK_ID = "fields ->> 'click_id'"
 
 
 @dataclass(slots=True)
-class Device:
+class DeviceRows:
     """What is known of a device: its ids, its names in our logs, and the touchpoints it used.
 
     `named` are the ids that somebody asked for; `crowded` those that are nobody's own.
@@ -84,7 +84,7 @@ class Device:
         return {"organization": self.organization_id, "app": self.app_id}
 
 
-def look_up(device: Device) -> None:
+def look_up(device: DeviceRows) -> None:
     """Add what indexes lead to, until nothing new is found."""
     looked_at: set[str] = set()
     while True:
@@ -98,7 +98,7 @@ def look_up(device: Device) -> None:
         _find_crowded(device)
 
 
-def look_through(device: Device, day: date) -> bool:
+def look_through(device: DeviceRows, day: date) -> bool:
     """Add what a day's events say of the device that no index knows; tell if they name new ids."""
     before = len(device.own_ids), len(device.devices)
     conditions, values = _carrying(device.own_ids)
@@ -127,7 +127,7 @@ def _column(kind: str) -> str:
     return f"fields ->> '{kind}'" if kind in identifiers.OWN_IDS else f"lower(fields ->> '{kind}')"
 
 
-def _add_events(device: Device, condition: str, values: Mapping[str, object]) -> set[str]:
+def _add_events(device: DeviceRows, condition: str, values: Mapping[str, object]) -> set[str]:
     """Add the ids in the events that a condition finds; return what our log calls their devices."""
     found = rows(
         f"SELECT DISTINCT device, {_CLICK_ID}, {_IDS} FROM event "  # noqa: S608  # our own words
@@ -152,7 +152,7 @@ def _is_somebodys(kind: str, value: str) -> bool:
     return is_one and not identifiers.is_malformed(kind, value)
 
 
-def _add_installs(device: Device) -> None:
+def _add_installs(device: DeviceRows) -> None:
     """Add the installs that its names lead to, and the touchpoints that these used."""
     keys = device.keys_of(name for one in device.own_ids for name in _names(*one))
     found = rows(_INSTALLS, {**device.place, "devices": sorted(device.devices), "keys": keys})
@@ -177,7 +177,7 @@ WHERE install.organization_id = %(organization)s AND install.app_id = %(app)s
 """  # noqa: S608  # our own word
 
 
-def _find_crowded(device: Device) -> None:
+def _find_crowded(device: DeviceRows) -> None:
     """Note the ids that too many installs share to be this device's own."""
     by_key = {
         identifiers.key(device.app_id, name): one
@@ -196,7 +196,7 @@ def _find_crowded(device: Device) -> None:
 def _names(kind: str, value: str) -> Iterator[str]:
     """Return the names under which touchpoints and installs may know an id."""
     yield tombstones.id_name(kind, value)
-    yield from identifiers.names_of_ids({kind: value})
+    yield from identifiers.identifiers_of({kind: value})
     yield from identifiers.hashes_of_ids({kind: value})
 
 

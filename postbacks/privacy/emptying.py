@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from postbacks.models import InstallState, PostbackStatus, SkipReason
-from postbacks.privacy.device import Device
+from postbacks.privacy.device import DeviceRows
 from postbacks.privacy.statements import rows, run
 
 BATCH = 500
@@ -31,7 +31,7 @@ _KEPT_OF_CANDIDATES = (
 Counts = Counter[str]
 
 
-def empty_events(device: Device, name: str, stand_in: str, batch: int = BATCH) -> Counts:
+def empty_events(device: DeviceRows, name: str, stand_in: str, batch: int = BATCH) -> Counts:
     """Empty a batch of the events that a name of the device is on; nothing counted: all are done.
 
     What is still owed for them is not sent: there are no data left. A postback that a worker has in
@@ -117,7 +117,7 @@ WHERE organization_id = %(organization)s AND postback_id = ANY(%(postbacks)s)
 """
 
 
-def empty_touchpoints(device: Device, batch: int = BATCH) -> Counts:
+def empty_touchpoints(device: DeviceRows, batch: int = BATCH) -> Counts:
     """Empty a batch of the touchpoints that the device's names lead to."""
     with transaction.atomic():
         found = rows(
@@ -168,7 +168,7 @@ WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
 """
 
 
-def empty_installs(device: Device, name: str, stand_in: str) -> Counts:
+def empty_installs(device: DeviceRows, name: str, stand_in: str) -> Counts:
     """Empty the installs that a name of the device is on; their decisions are final."""
     with transaction.atomic():
         wanted = {**device.place, "name": name}
@@ -228,7 +228,7 @@ WHERE organization_id = %(organization)s AND install_id = ANY(%(ids)s)
 """  # noqa: S608  # our own words
 
 
-def replace_in_rules(device: Device, name: str, stand_in: str, *, count_again: bool) -> None:
+def replace_in_rules(device: DeviceRows, name: str, stand_in: str, *, count_again: bool) -> None:
     """Keep “first time per device” as it is under the stand-in; or have it begin anew."""
     values = {
         "organization": device.organization_id,

@@ -24,7 +24,7 @@ from postbacks.models import (
 )
 from postbacks.models.events import ERASED
 from postbacks.privacy import emptying, tombstones
-from postbacks.privacy.device import Device, look_through, look_up
+from postbacks.privacy.device import DeviceRows, look_through, look_up
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class _Erasure:
         self.settle = settle
         with tenant(organization_id):
             self.request = ErasureRequest.objects.get(pk=request_id)
-            self.device = Device.unpacked(ErasureTrace.objects.get(request=request_id).reveal())
+            self.device = DeviceRows.unpacked(ErasureTrace.objects.get(request=request_id).reveal())
 
     def run(self, ends_at: float) -> bool:
         """Empty what is left; tell whether the request is done. False: its turn is over."""
@@ -178,7 +178,7 @@ class _Erasure:
             trace.seal(self.device.packed())
             trace.save(update_fields=["sealed"])
             if self.request.mode == ErasureMode.FORGET:
-                tombstones.bury(self.device.app_id, self.device.own_ids)
+                tombstones.block_device(self.device.app_id, self.device.own_ids)
 
     def _counted(self, empty: Callable[[], Counter[str]]) -> bool:
         """Empty a batch, and count it in the same transaction; tell whether there was any."""

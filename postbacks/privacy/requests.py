@@ -17,7 +17,7 @@ from postbacks.models import (
     ErasureTrace,
 )
 from postbacks.privacy import tombstones
-from postbacks.privacy.device import Device, Id, look_up
+from postbacks.privacy.device import DeviceRows, Id, look_up
 from postbacks.privacy.statements import rows
 from postbacks.values import identifiers
 
@@ -72,7 +72,7 @@ def ask(asked: Asked) -> ErasureRequest:
         record(Action.REPEATED, request)
     _begin(request, asked)
     if asked.mode == ErasureMode.FORGET:
-        tombstones.bury(asked.app_id, [*asked.pairs, *_known_ids(asked)])
+        tombstones.block_device(asked.app_id, [*asked.pairs, *_known_ids(asked)])
     return request
 
 
@@ -83,7 +83,7 @@ def _take_turns(digest: UUID) -> None:
 
 def _known_ids(asked: Asked) -> set[Id]:
     """Return the other ids by which the device may report; the worker finds what no index knows."""
-    device = Device.named_by(asked.organization_id, asked.app_id, asked.reach, asked.pairs)
+    device = DeviceRows.named_by(asked.organization_id, asked.app_id, asked.reach, asked.pairs)
     look_up(device)
     return device.own_ids
 
@@ -97,7 +97,7 @@ def _begin(request: ErasureRequest, asked: Asked) -> None:
     request.swept_to = request.finished_at = None
     request.runs += 1
     request.save()
-    device = Device.named_by(asked.organization_id, asked.app_id, request.reach, asked.pairs)
+    device = DeviceRows.named_by(asked.organization_id, asked.app_id, request.reach, asked.pairs)
     trace = ErasureTrace.objects.filter(request=request).first() or ErasureTrace(
         organization_id=asked.organization_id, request=request
     )
@@ -107,7 +107,7 @@ def _begin(request: ErasureRequest, asked: Asked) -> None:
 
 def preview(asked: Asked) -> dict[str, int]:
     """Return how many rows of each table are found at once; the look through days may add some."""
-    device = Device.named_by(asked.organization_id, asked.app_id, asked.reach, asked.pairs)
+    device = DeviceRows.named_by(asked.organization_id, asked.app_id, asked.reach, asked.pairs)
     look_up(device)
     values = {
         **device.place,

@@ -51,7 +51,7 @@ def id_name(kind: str, value: str) -> str:
     return f"{identifiers.shared_kind(kind)}:{text if kind in _AS_WRITTEN else text.lower()}"
 
 
-def forgotten(organization_id: int, app_id: int, names: Iterable[str]) -> set[str]:
+def blocked_identifiers(organization_id: int, app_id: int, names: Iterable[str]) -> set[str]:
     """Return which of these names belong to forgotten devices, inside the organization's tenant.
 
     One indexed query: where nobody was ever forgotten it asks for the key, afterwards for digests.
@@ -67,7 +67,7 @@ def forgotten(organization_id: int, app_id: int, names: Iterable[str]) -> set[st
     return {by_digest[found] for (found,) in rows}
 
 
-def bury(app_id: int, ids: Iterable[tuple[str, str]]) -> None:
+def block_device(app_id: int, ids: Iterable[tuple[str, str]]) -> None:
     """Refuse from now on what carries one of these ids, or a hash of it, in the current tenant."""
     key = ensure_key()
     names = {name for kind, value in ids for name in _names(kind, value)}

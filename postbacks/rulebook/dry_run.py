@@ -28,7 +28,7 @@ from postbacks.models import Event, RuleDevice, SkipReason
 from postbacks.models.stored import load_events
 from postbacks.rulebook import saving
 from postbacks.values.events import StoredEvent
-from postbacks.values.install_context import standing_of
+from postbacks.values.install_context import install_context
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class _Run:
         self, event: StoredEvent, install: KnownInstall | None, rates: RatesOfDays
     ) -> Decision | Refusal:
         known = rates.of(event.event_time, known_at=self.now)
-        standing = standing_of(event, install)
+        standing = install_context(event, install)
         try:
             return decide_or_refuse(self.rule, event, standing, now=self.now, rates=known)
         except Exception:
@@ -168,7 +168,7 @@ class _Run:
     def _example(
         self, event: StoredEvent, install: KnownInstall | None, rates: RatesOfDays
     ) -> Example:
-        standing = standing_of(event, install)
+        standing = install_context(event, install)
         facts = facts_by_standing(
             self.rule, event, standing, postback=saving.SAMPLE_ID, now=self.now
         )

@@ -28,7 +28,7 @@ from postbacks.models import (
 )
 from postbacks.models.stored import load_events
 from postbacks.values.events import StoredEvent
-from postbacks.values.install_context import Standing, standing_of
+from postbacks.values.install_context import InstallContext, install_context
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def _refusals(
     """Yield by rule whatever keeps an event from it now."""
     now = datetime.now(UTC)
     install = foresee_installs([event], KnownInstalls()).get(event.id)
-    standing = standing_of(event, install)
+    standing = install_context(event, install)
     rates = load_rates([event.event_time] if event.has_money else []).of(
         event.event_time, known_at=now
     )
@@ -146,7 +146,7 @@ def _off(rule: CompiledRule) -> Iterator[Refusal]:
 
 
 def _weighed(
-    rule: CompiledRule, event: StoredEvent, standing: Standing, now: datetime, rates: Rates
+    rule: CompiledRule, event: StoredEvent, standing: InstallContext, now: datetime, rates: Rates
 ) -> Iterable[Refusal]:
     try:
         refusals, decision = weigh(rule, event, standing, now=now, rates=rates)

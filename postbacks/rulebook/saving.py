@@ -18,8 +18,8 @@ from postbacks.attribution.known_installs import load_known
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import facts_of, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
-from postbacks.callbacks.lint import Remark, lint
-from postbacks.callbacks.macros import Problem, Rates, RenderError, TemplateError
+from postbacks.callbacks.lint import RuleWarning, lint
+from postbacks.callbacks.macros import Rates, RenderError, RuleError, TemplateError
 from postbacks.callbacks.partner_templates import RuleTemplate, rule_in_use, template_named
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.rules.compiled import UNSAVED, CompiledRule, PartnerSecrets
@@ -27,18 +27,18 @@ from postbacks.callbacks.rules.conditions import compile_conditions
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.matching import ANY_EVENT, partner_event_name
 from postbacks.delivery.http.destinations import Destinations, problem_with_url
-from postbacks.delivery.resend import release
+from postbacks.delivery.resend import release_held
 from postbacks.delivery.success import parse_success
 from postbacks.intake.events.validation import Reporter, check_event
 from postbacks.models import CallbackRule, Event, RuleStatus
 from postbacks.models.stored import load_events, stored_app
 from postbacks.values.events import StoredApp, StoredEvent
-from postbacks.values.install_context import standing_of
+from postbacks.values.install_context import install_context
 
-# FOLDED from rule_remarks.py: 'Remarks on a rule, with what the registry knows of its app and its partner.'
+# FOLDED from rule_remarks.py
 
 
-def remarks_on(definition: RuleDefinition) -> tuple[Remark, ...]:
+def remarks_on(definition: RuleDefinition) -> tuple[RuleWarning, ...]:
     """Return what is odd about a rule and keeps nobody from saving it."""
     return lint(definition, platform=platform_of(definition), template=template_in_use(definition))
 
@@ -68,7 +68,7 @@ SAMPLE_ID = UUID("01890000-0000-7000-8000-000000000000")
 class RuleProblemsError(Exception):
     """A rule can't be saved; `problems` names every reason."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[RuleError, ...]) -> None:
         super().__init__("; ".join(problem.message for problem in problems))
         self.problems = problems
 
@@ -89,9 +89,9 @@ class Preview:
     url: str
     headers: Mapping[str, str]
     body: str | None
-    problems: tuple[Problem, ...]
+    problems: tuple[RuleError, ...]
     missing: tuple[str, ...]
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[RuleWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Unrendered(Preview):
     """The template as it was written: its problems say why it could not be filled in."""
 
 
-def check(definition: RuleDefinition, *, promised: Collection[str] = ()) -> tuple[Problem, ...]:
+def check(definition: RuleDefinition, *, promised: Collection[str] = ()) -> tuple[RuleError, ...]:
     """Return every reason why a rule can't be saved.
 
     Its partner's credentials may be `promised`: an imported draft waits for them.
@@ -111,17 +111,17 @@ def check(definition: RuleDefinition, *, promised: Collection[str] = ()) -> tupl
     destinations = Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)
     if not any(problem.field == "url" for problem in problems):
         sentence = _problem_with_destination(definition, destinations)
-        problems += [Problem("url", 0, sentence)] if sentence else []
+        problems += [RuleError("url", 0, sentence)] if sentence else []
     try:
         parse_success(definition.success)
     except ValueError as error:
-        problems.append(Problem("success", 0, str(error)))
+        problems.append(RuleError("success", 0, str(error)))
     return (*problems, *_trigger_problems(definition))
 
 
 def save(rule: CallbackRule, *, by: User | None, promised: Collection[str] = ()) -> None:
     """Save a rule and its version. Raises RuleProblemsError and then saves nothing."""
-    problems = check(versions.define(rule), promised=promised)
+    problems = check(versions.definition_from(rule), promised=promised)
     if problems:
         raise RuleProblemsError(problems)
     if rule.sign:
@@ -129,7 +129,7 @@ def save(rule: CallbackRule, *, by: User | None, promised: Collection[str] = ())
     before = CallbackRule.objects.filter(pk=rule.pk).values_list("status", flat=True).first()
     versions.save_rule(rule, by=by)
     if rule.status == RuleStatus.ACTIVE and before not in {None, RuleStatus.ACTIVE}:
-        release(rule)
+        release_held(rule)
 
 
 def preview(
@@ -165,7 +165,7 @@ def _rendered(
         return Unrendered(definition.method, definition.url, {}, None, problems, ())
     except (RenderError, SecretUnreadableError) as error:
         detail = error.detail if isinstance(error, RenderError) else str(error)
-        problems = (*problems, Problem("url", 0, detail))
+        problems = (*problems, RuleError("url", 0, detail))
         return Unrendered(definition.method, definition.url, {}, None, problems, ())
     shown = rendering.shown
     body = None if shown.body is None else shown.body.decode("utf-8", "replace")
@@ -181,7 +181,7 @@ def rates_for(facts: Facts, *, is_sample: bool) -> Rates:
 
 def _template_problems(
     definition: RuleDefinition, promised: Collection[str]
-) -> tuple[Problem, ...]:
+) -> tuple[RuleError, ...]:
     try:
         _ = compiled(definition, promised).request
     except TemplateError as error:
@@ -189,7 +189,7 @@ def _template_problems(
     return ()
 
 
-def _condition_problems(definition: RuleDefinition) -> tuple[Problem, ...]:
+def _condition_problems(definition: RuleDefinition) -> tuple[RuleError, ...]:
     try:
         compile_conditions(definition.conditions)
     except TemplateError as error:
@@ -202,11 +202,11 @@ def _problem_with_destination(definition: RuleDefinition, destinations: Destinat
     return None if host_is_credential else problem_with_url(definition.url, destinations)
 
 
-def _trigger_problems(definition: RuleDefinition) -> list[Problem]:
+def _trigger_problems(definition: RuleDefinition) -> list[RuleError]:
     if not definition.triggers:
-        return [Problem("triggers", 0, "Name at least one event, or * for any event.")]
+        return [RuleError("triggers", 0, "Name at least one event, or * for any event.")]
     return [
-        Problem("triggers", 0, f"“{name}” is not an event name of 1 to 64 visible characters.")
+        RuleError("triggers", 0, f"“{name}” is not an event name of 1 to 64 visible characters.")
         for name in definition.triggers
         if not 1 <= len(name) <= 64 or not name.isprintable() or name != name.strip()
     ]
@@ -257,7 +257,7 @@ def facts_for(
         return _sample(definition)
     stored = _stored(event) if event is not None else _given(sdk_event or {}, app)
     known = load_known([stored]).of(stored) if event is not None else None
-    standing = standing_of(stored, known)
+    standing = install_context(stored, known)
     called = partner_event_name(definition, stored.event_name, standing.began)
     name = called or stored.event_name
     postback = PostbackFacts(id=SAMPLE_ID, created_at=stored.received_at, partner_event_name=name)

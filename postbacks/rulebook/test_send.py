@@ -21,11 +21,11 @@ from postbacks.callbacks.disclosure import lacks_consent
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.rendering import prepare_for
 from postbacks.callbacks.rules.definition import RuleDefinition
-from postbacks.callbacks.rules.versions import define, definition_of
+from postbacks.callbacks.rules.versions import definition_from, definition_of
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.delivery.attempt import attempt
-from postbacks.delivery.attempt_log import Finished
-from postbacks.delivery.claiming import Claim
+from postbacks.delivery.attempt_log import AttemptResult
+from postbacks.delivery.claiming import Lease
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.success import parse_success
@@ -39,7 +39,7 @@ from postbacks.models import (
     PostbackStatus,
 )
 from postbacks.rulebook import saving
-from postbacks.values.outgoing_request import Owed, Prepared
+from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
 from postbacks.values.uuid7 import uuid7
 
 _REMEMBERED = timedelta(days=30)  # how far back a delivery counts as proof
@@ -69,7 +69,7 @@ class Trial:
     public_id: uuid.UUID
     made_at: datetime
     definition: RuleDefinition
-    prepared: Prepared
+    prepared: RenderedPostback
     sdk_event_id: uuid.UUID
     event_name: str
     app_id: int | None
@@ -83,7 +83,7 @@ class Judgement:
     reason: str
 
 
-def draw_up(
+def prepare_test(
     definition: RuleDefinition,
     *,
     event: Event | None = None,
@@ -132,9 +132,9 @@ def draw_up(
     )
 
 
-def send(trial: Trial) -> Finished:
+def send(trial: Trial) -> AttemptResult:
     """Send the request once and return what came of it. Call it outside of any transaction."""
-    owed = Owed(
+    owed = ClaimedPostback(
         organization_id=trial.organization_id,
         id=0,
         public_id=trial.public_id,
@@ -147,12 +147,12 @@ def send(trial: Trial) -> Finished:
         attempts_made=0,
         fingerprint="",
     )
-    claim = Claim(uuid.uuid4(), "", AttemptKind.TEST, 0, owed)
+    claim = Lease(uuid.uuid4(), "", AttemptKind.TEST, 0, owed)
     with Sender(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS), pool_size=1) as sender:
         return attempt(claim, trial.prepared, sender)
 
 
-def judge_test(trial: Trial, finished: Finished) -> Judgement:
+def judge_test(trial: Trial, finished: AttemptResult) -> Judgement:
     """Return whether the answer counts as received, and what would."""
     wanted = parse_success(trial.definition.success).words
     if is_received(finished):
@@ -162,12 +162,12 @@ def judge_test(trial: Trial, finished: Finished) -> Judgement:
     return Judgement(ok=False, reason=f"{finished.detail} What would count is {wanted}.".strip())
 
 
-def is_received(finished: Finished) -> bool:
+def is_received(finished: AttemptResult) -> bool:
     """Tell whether the partner took the test."""
     return finished.status == PostbackStatus.DELIVERED
 
 
-def attempt_of(finished: Finished) -> DeliveryAttempt:
+def attempt_of(finished: AttemptResult) -> DeliveryAttempt:
     """Return a test as the delivery log shows attempts; not saved, and of no postback yet."""
     return DeliveryAttempt(
         number=finished.number,
@@ -183,7 +183,7 @@ def attempt_of(finished: Finished) -> DeliveryAttempt:
     )
 
 
-def write_down(trial: Trial, finished: Finished, rule: CallbackRule) -> Postback:
+def log_test(trial: Trial, finished: AttemptResult, rule: CallbackRule) -> Postback:
     """Log a test of a saved rule; a success is remembered with the version that it proves."""
     received_at = datetime.now(UTC) if is_received(finished) else None
     postback = Postback.objects.create(
@@ -212,7 +212,7 @@ def write_down(trial: Trial, finished: Finished, rule: CallbackRule) -> Postback
     return postback
 
 
-def note_unsaved(trial: Trial) -> None:
+def audit_unsaved_test(trial: Trial) -> None:
     """Write into the audit log that a rule was tried which is not saved: there is nothing else."""
     host = trial.definition.url.partition("://")[2].partition("/")[0].partition("?")[0]
     log.record(log.Action.TESTED, name=f"unsaved callback rule to {host}"[:120])
@@ -236,7 +236,10 @@ def is_proven(rule: CallbackRule) -> bool:
     """
     version = rule.versions.filter(number=rule.version).first() if rule.pk else None
     try:
-        if version is None or definition_of(version).request_text != define(rule).request_text:
+        if (
+            version is None
+            or definition_of(version).request_text != definition_from(rule).request_text
+        ):
             return False
     except msgspec.ValidationError:
         return False

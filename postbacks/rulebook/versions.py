@@ -10,7 +10,7 @@ from django.db import transaction
 from apps_registry.models import App, Partner, User
 from apps_registry.tenancy import Lifecycle
 from postbacks.callbacks.rules.definition import FIELDS, RuleDefinition
-from postbacks.callbacks.rules.versions import define, definition_of, put_into
+from postbacks.callbacks.rules.versions import apply_definition, definition_from, definition_of
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 from postbacks.rulebook import saving
 
@@ -22,7 +22,7 @@ class NotRestorableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FieldChange:
     """One field that two versions say differently."""
 
     field: str
@@ -30,10 +30,10 @@ class Change:
     after: Any
 
 
-def compare(before: RuleDefinition, after: RuleDefinition) -> tuple[Change, ...]:
+def compare(before: RuleDefinition, after: RuleDefinition) -> tuple[FieldChange, ...]:
     """Return what changed from one definition to another, in the order of their fields."""
     return tuple(
-        Change(name, getattr(before, name), getattr(after, name))
+        FieldChange(name, getattr(before, name), getattr(after, name))
         for name in FIELDS
         if getattr(before, name) != getattr(after, name)
     )
@@ -51,7 +51,7 @@ def restore(version: CallbackRuleVersion, *, by: User | None) -> CallbackRule:
     except msgspec.ValidationError:
         raise NotRestorableError("This version can't be read any more.") from None
     _check_in_use(definition)
-    put_into(rule, definition)
+    apply_definition(rule, definition)
     rule.validate_constraints()
     saving.save(rule, by=by)
     return rule
@@ -69,7 +69,7 @@ def copy_to(rule: CallbackRule, apps: Iterable[App], *, by: User | None) -> list
     copies = []
     for app in apps:
         copy = CallbackRule(status=RuleStatus.DRAFT)
-        put_into(copy, define(rule))
+        apply_definition(copy, definition_from(rule))
         copy.app = app
         copy.name = _free_name(f"{rule.name} ({app.name})", taken)
         taken.add(copy.name)
@@ -96,7 +96,7 @@ def rules_saying(versions: Sequence[CallbackRuleVersion]) -> list[CallbackRule |
 def _saying(version: CallbackRuleVersion) -> CallbackRule | None:
     rule = CallbackRule()
     try:
-        put_into(rule, definition_of(version))
+        apply_definition(rule, definition_of(version))
     except msgspec.ValidationError:
         return None
     return rule

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-# FOLDED from currencies.py: 'The currencies of ISO 4217, list one, with the codes retired in recent years.'
+# FOLDED from currencies.py
 
 _CODES = """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD

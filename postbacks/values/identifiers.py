@@ -47,7 +47,7 @@ def is_placeholder(value: str) -> bool:
     return _PLACEHOLDER.fullmatch(value.strip()) is not None
 
 
-def names_of_ids(ids: Mapping[str, object]) -> Iterator[str]:
+def identifiers_of(ids: Mapping[str, object]) -> Iterator[str]:
     """Yield the name of each id in `ids`, by the SDK API's field names.
 
     All advertising ids share one kind: what a link calls `advertising_id` is the SDK's `gaid`.
@@ -58,10 +58,10 @@ def names_of_ids(ids: Mapping[str, object]) -> Iterator[str]:
             yield name(shared_kind(kind), value)
 
 
-def names_of_installation(ids: Mapping[str, object]) -> frozenset[str]:
+def installation_identifiers(ids: Mapping[str, object]) -> frozenset[str]:
     """Return what only this installation is called, or where that is not known its device."""
     own = {kind: ids.get(kind) for kind in OWN_IDS}
-    return frozenset(names_of_ids(own)) or frozenset(names_of_ids(ids))
+    return frozenset(identifiers_of(own)) or frozenset(identifiers_of(ids))
 
 
 def hashes_of_ids(ids: Mapping[str, object]) -> Iterator[str]:

@@ -46,7 +46,7 @@ class KnownInstall:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class InstallContext:
     """How an event's device stands to the app: since when, thanks to whom, and whether it `began`
     with this event: as an install, a reinstall or a reattribution.
     """
@@ -58,13 +58,15 @@ class Standing:
     attribution: AttributionFacts = NOT_CREDITED
 
 
-def standing_of(event: StoredEvent, install: KnownInstall | None) -> Standing:
+def install_context(event: StoredEvent, install: KnownInstall | None) -> InstallContext:
     """Return how an event's device stands to the app, by its install."""
-    told = told_by(event)
+    told = own_attribution(event)
     if install is None:  # a device without an id can't be known from before
         is_install = event.event_name == "install" and not event.device
-        return Standing(began="install" if is_install else "", attribution=told or NOT_CREDITED)
-    return Standing(
+        return InstallContext(
+            began="install" if is_install else "", attribution=told or NOT_CREDITED
+        )
+    return InstallContext(
         began=install.kind if install.event_ref == event.id else "",
         installed_at=install.since,
         install_id=install.id or None,
@@ -73,7 +75,7 @@ def standing_of(event: StoredEvent, install: KnownInstall | None) -> Standing:
     )
 
 
-def told_by(event: StoredEvent) -> AttributionFacts | None:
+def own_attribution(event: StoredEvent) -> AttributionFacts | None:
     """Return the credit that an event of ours speaks of; None of all other events."""
     told = event.fields.get("attribution")
     if event.source != SYSTEM or not isinstance(told, dict):

@@ -36,7 +36,7 @@ class Rendering:
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
+class ClaimedPostback:
     """A postback in a worker's hands: what its row says. `id` is ours, `public_id` the world's."""
 
     organization_id: int
@@ -60,7 +60,7 @@ class Owed:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class RenderedPostback:
     """How a postback is to be sent, or why it can't be.
 
     `held` means not now: its rule is switched off. `refusal` is a sentence for people, with

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
 
 
-def moment(value: object) -> datetime | None:
+def parse_timestamp(value: object) -> datetime | None:
     """Return a time; None for zero, which stores send for none, and for what is no time.
 
     A time without its offset from UTC is none: it could be hours wrong.

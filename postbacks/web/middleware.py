@@ -113,7 +113,9 @@ def _memberships(request: HttpRequest) -> tuple[Membership, ...]:
     return tuple(user.memberships_for_sign_in()) if isinstance(user, User) else ()
 
 
-def _visit(request: HttpRequest, memberships: tuple[Membership, ...]) -> visits.Visit | None:
+def _visit(
+    request: HttpRequest, memberships: tuple[Membership, ...]
+) -> visits.OperatorVisit | None:
     """Return an operator's visit; whoever is a member of the organization needs none."""
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
         return None

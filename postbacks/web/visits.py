@@ -29,7 +29,7 @@ _IN_SESSION = "visit"
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class OperatorVisit:
     """A visit that goes on: where, with whose rights, and until when."""
 
     organization: Organization
@@ -82,7 +82,7 @@ def end_with_session(sender: object, request: HttpRequest | None, **_: object) -
         end(request, why="signed out")
 
 
-def current(request: HttpRequest) -> Visit | None:
+def current(request: HttpRequest) -> OperatorVisit | None:
     """Return the visit that this session is on. One whose time is over ends here."""
     stored = request.session.get(_IN_SESSION)
     if not stored:
@@ -93,7 +93,7 @@ def current(request: HttpRequest) -> Visit | None:
         end(request, why="the hour was over" if operator else "no operator any more")
         return None
     membership = Membership(organization=organization, user=operator, role=stored["role"])
-    return Visit(organization, stored["role"], until, membership)
+    return OperatorVisit(organization, stored["role"], until, membership)
 
 
 def actor(request: HttpRequest, user: User) -> Actor:

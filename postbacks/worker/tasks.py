@@ -28,7 +28,7 @@ from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.rate_limits import stores
 from postbacks.insights import outlier_sites
 from postbacks.intake.claims import apple_ads as asking
-from postbacks.intake.events.queue import bring_back
+from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.handing_over import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
@@ -193,7 +193,7 @@ class _Beat:
         if time.monotonic() >= self.next_bring_back:
             self.next_bring_back = time.monotonic() + _BRING_BACK_SECONDS
             with transaction.atomic():
-                bring_back()
+                requeue_failed()
             hand_over_copies()
         return not WorkerHeartbeat.beat(self.name) and not _supervisor_is_gone()
 

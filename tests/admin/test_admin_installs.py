@@ -236,7 +236,7 @@ def test_what_was_odd_about_a_credit_is_said_at_each_version(owner: make.Tenant)
     with as_role(roles.WORKER):
         pipeline.decide_events()
         touch(owner, link, ago=4)
-        pipeline.settle_installs()
+        pipeline.reattribute_installs()
     with tenant(owner.organization.pk):
         install = Install.objects.get()
         decisions = install.attributions.order_by("version")

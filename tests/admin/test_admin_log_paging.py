@@ -6,7 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import tenant
 from postbacks.insights import keyset
-from postbacks.insights.keyset import Place
+from postbacks.insights.keyset import KeysetPosition
 from postbacks.models import Postback
 from tests.admin.logs import LOG, add_postbacks, link, seconds_ago, shown_ids
 from tests.admin.pages import sign_in
@@ -99,9 +99,9 @@ def test_a_broken_cursor_is_the_newest_page(story: Story, cursor: str, name: str
 
 def test_a_place_survives_the_address() -> None:
     (moment,) = seconds_ago(5)
-    place = Place(2**62, moment)
+    place = KeysetPosition(2**62, moment)
 
-    assert Place.decode(place.encode()) == place
+    assert KeysetPosition.decode(place.encode()) == place
 
 
 def test_a_rare_search_stops_and_goes_on_where_it_stopped(
@@ -128,7 +128,7 @@ def test_a_rare_search_for_newer_rows_goes_on_ahead(
     add_postbacks(story, seconds_ago(*range(60, 100)))
     (newest,) = add_postbacks(story, seconds_ago(1), last_status_code=503)
     browser = sign_in(story.tenant.owner)
-    oldest = Place(rare.pk, rare.event_received_at).encode()
+    oldest = KeysetPosition(rare.pk, rare.event_received_at).encode()
 
     page = browser.get(f"{LOG}?code=503&before={oldest}").content.decode()
 

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps_registry.tenancy import tenant
-from postbacks.admin.rules.request_parts import Part, json_parts, laid_out
+from postbacks.admin.rules.request_parts import RequestPart, json_parts, laid_out
 from postbacks.models import CallbackRule
 from tests import make
 from tests.admin.pages import filled_form, sign_in
@@ -128,10 +128,10 @@ def test_a_json_body_is_taken_apart_like_a_query() -> None:
     parts = json_parts(template, '{"a":{"b":[4.10,"x 7 \\" y"]},"c":1.50}')
 
     assert parts == (
-        Part("a.b[0]", "{{revenue}}", "4.10"),
-        Part("a.b[1]", 'x {{idfa}} " y', 'x 7 " y'),
-        Part("c", "1.50", "1.50"),
-        Part("d", "{{country}}", None),
+        RequestPart("a.b[0]", "{{revenue}}", "4.10"),
+        RequestPart("a.b[1]", 'x {{idfa}} " y', 'x 7 " y'),
+        RequestPart("c", "1.50", "1.50"),
+        RequestPart("d", "{{country}}", None),
     )
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
-from postbacks.callbacks.rules.versions import define
+from postbacks.callbacks.rules.versions import definition_from
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, Postback, RuleDevice
 from postbacks.rulebook.dry_run import dry_run
@@ -137,7 +137,7 @@ def test_of_more_events_than_it_looks_at_the_newest_count() -> None:
     ids = [_report(made) for _ in range(4)]
 
     with tenant(made.organization.pk):
-        run = dry_run(define(rule), datetime.now(UTC) - timedelta(hours=1), most=3)
+        run = dry_run(definition_from(rule), datetime.now(UTC) - timedelta(hours=1), most=3)
 
     assert (run.events, run.owed, run.is_complete) == (3, 3, False)
     assert [it.event_id for it in run.examples] == ids[:0:-1]

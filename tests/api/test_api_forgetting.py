@@ -12,7 +12,7 @@ from apps_registry.models import AuditEntry, SdkKey, TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
-from postbacks.infrastructure.rate_limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import RateLimit
 from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import ErasureRequest, Event, Touchpoint
 from postbacks.privacy import tombstones
@@ -182,7 +182,7 @@ def test_what_can_not_be_a_device_is_refused_with_a_remedy(
 
 
 def test_a_key_that_asks_too_often_is_told_to_wait(settings: Settings) -> None:
-    settings.RATE_LIMIT_ERASURES = Rate(2, 60)
+    settings.RATE_LIMIT_ERASURES = RateLimit(2, 60)
     server = Program(make.make_tenant().sdk_key)
 
     answers = [server.post("forget-device", {"gaid": str(uuid4())}) for _ in range(3)]

@@ -3,13 +3,13 @@
 import pytest
 
 from apps_registry.models import SdkKey
-from postbacks.infrastructure.rate_limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import RateLimit
 from tests import make
 from tests.api.calling import PROBLEM, Answer, Program, owner_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-FEW = Rate(3, 10)
+FEW = RateLimit(3, 10)
 
 
 def report_from(key: str, address: str) -> Answer:
@@ -83,7 +83,7 @@ def test_each_api_token_is_held_by_itself(settings):
 
 
 def test_who_guesses_keys_is_told_to_stop_and_known_keys_go_on(settings):
-    settings.RATE_LIMIT_UNKNOWN = Rate(3, 3600)
+    settings.RATE_LIMIT_UNKNOWN = RateLimit(3, 3600)
     tenant = make.make_tenant()
     guesses = [f"pb{kind}_guess{n}" for n, kind in enumerate("tktk")]
     address = "198.51.100.77"

@@ -12,7 +12,7 @@ from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.versions import save_rule
 from postbacks.delivery.http.destinations import parse_networks
-from postbacks.infrastructure.rate_limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import RateLimit
 from postbacks.insights.clock_hours import clock_hours
 from postbacks.insights.last_day import read_last_day
 from postbacks.insights.newest_failures import read_newest_failures
@@ -263,7 +263,7 @@ def test_another_organizations_rule_and_event_are_not_there(partners: Partners) 
 
 
 def test_an_organization_that_tests_too_often_waits(partners: Partners, settings: Any) -> None:
-    settings.RATE_LIMIT_TESTS = Rate(2, 3600)
+    settings.RATE_LIMIT_TESTS = RateLimit(2, 3600)
     made, partner = make.make_tenant(), partners.answering(OK)
     rule = _rule(made, partner.url())
 

@@ -11,7 +11,7 @@ from django.test import Client, override_settings
 
 from apps_registry.models import ConversionMeaning
 from apps_registry.tenancy import tenant
-from postbacks.infrastructure.rate_limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import RateLimit
 from postbacks.models import Event, SkanPostback, UnclaimedCopy
 from tests import make
 from tests.api.calling import PROBLEM
@@ -213,14 +213,14 @@ def test_garbage_beside_what_is_signed_is_left_out(owner) -> None:
 
 
 def test_a_device_that_sends_too_much_is_told_to_wait() -> None:
-    with override_settings(RATE_LIMIT_SDK_APP=Rate(1, 60)):
+    with override_settings(RATE_LIMIT_SDK_APP=RateLimit(1, 60)):
         codes = [send(GENUINE).status_code for _ in range(3)]
 
     assert codes == [200, 429, 429]
 
 
 def test_nobody_else_can_fill_the_place_for_unknown_apps() -> None:
-    with override_settings(RATE_LIMIT_UNKNOWN=Rate(1, 60)):
+    with override_settings(RATE_LIMIT_UNKNOWN=RateLimit(1, 60)):
         codes = [send(deepcopy(GENUINE)).status_code for _ in range(2)]
 
     assert codes == [200, 429]

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from postbacks.attribution.evidence import InstallEvidence, Settings, SettingsLadder, Touch
+from postbacks.attribution.evidence import (
+    CandidateTouchpoint,
+    InstallEvidence,
+    Settings,
+    SettingsByScope,
+)
 from postbacks.values import identifiers, play_referrer
 
 _FOLDER = Path(__file__).parent / "scenarios"
@@ -107,7 +112,7 @@ def hash_of(row: Mapping[str, Any], kind: str) -> str:
     return hashlib.new(kind, value.encode(), usedforsecurity=False).hexdigest()
 
 
-def touches(scenario: Scenario) -> list[tuple[str, Touch]]:
+def touches(scenario: Scenario) -> list[tuple[str, CandidateTouchpoint]]:
     """Return the touchpoints with their labels, in the table's order."""
     if any(it.get("app") for it in scenario.touchpoints):
         return []  # of another app: no search finds them
@@ -122,13 +127,13 @@ def touches(scenario: Scenario) -> list[tuple[str, Touch]]:
 
 def _touch(
     scenario: Scenario, row: Mapping[str, Any], number: int, partners: list[str], place: int
-) -> Touch:
+) -> CandidateTouchpoint:
     at = INSTALLED + span(row.get("at", "-1h")) + place * timedelta(minutes=1)
     id_ = UUID(int=number)
     params: dict[str, object] = {"claimed_by": row["claimed_by"]} if "claimed_by" in row else {}
     if row.get("time") == "unknown":
         params["time_is_unknown"] = True
-    return Touch(
+    return CandidateTouchpoint(
         id=id_,
         kind=row.get("kind", "click"),
         occurred_at=at,
@@ -146,7 +151,7 @@ def _touch(
 
 
 def _names(row: Mapping[str, Any]) -> Iterator[str]:
-    yield from identifiers.names_of_ids(ids_of(row))
+    yield from identifiers.identifiers_of(ids_of(row))
     for kind in ("sha1", "md5"):
         if kind in row:
             yield f"{kind}:{hash_of(row, kind)}"
@@ -168,7 +173,7 @@ def evidence(scenario: Scenario) -> InstallEvidence:
         text = f"postbacks_click={labels[text.removeprefix('click of ')].id}"
     referrer = play_referrer.parse(text)
     from_referrer = frozenset(play_referrer.names(referrer))
-    names = {*identifiers.names_of_ids(ids), *identifiers.hashes_of_ids(ids), *from_referrer}
+    names = {*identifiers.identifiers_of(ids), *identifiers.hashes_of_ids(ids), *from_referrer}
     if "address" in row:
         names.add(identifiers.address_name(ADDRESSES[row["address"]]) or "")
     if "click_id" in row:
@@ -191,7 +196,7 @@ def evidence(scenario: Scenario) -> InstallEvidence:
     )
 
 
-def ladder(scenario: Scenario) -> SettingsLadder:
+def ladder(scenario: Scenario) -> SettingsByScope:
     """Return the settings; a rung inherits from the one below it."""
     given, partners = scenario.settings, scenario.partners
     app = given.get("app", {})
@@ -199,7 +204,7 @@ def ladder(scenario: Scenario) -> SettingsLadder:
     of_links = {
         name: {**of_partners.get(name, app), **own} for name, own in given.get("link", {}).items()
     }
-    return SettingsLadder(
+    return SettingsByScope(
         app=_settings(app),
         partners={
             partners.index(name): _settings(own)

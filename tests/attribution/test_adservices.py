@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from postbacks.intake.claims.adservices import AskAgain, Claim, NoClaim, read_answer
+from postbacks.intake.claims.adservices import AdServicesAnswer, AskAgain, NoClaim, read_answer
 
 # The four answers of Apple's documentation: with and without the permission to track, each for a
 # tap and for a view.
@@ -24,7 +24,7 @@ def answer(**said: object) -> bytes:
 def test_a_tap_whose_time_is_told() -> None:
     claim = read_answer(200, answer(**STANDARD, clickDate="2024-10-08T17:17Z"), tries=1)
 
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, AdServicesAnswer)
     assert (claim.kind, claim.at) == ("click", datetime(2024, 10, 8, 17, 17, tzinfo=UTC))
     assert claim.params == {
         "claimed_by": "adservices", "campaign_id": "542370539", "adset_id": "542317095",
@@ -36,7 +36,7 @@ def test_a_tap_whose_time_is_told() -> None:
 def test_a_tap_whose_time_apple_keeps() -> None:
     claim = read_answer(200, answer(**STANDARD), tries=1)
 
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, AdServicesAnswer)
     assert (claim.kind, claim.at, claim.params["time_is_unknown"]) == ("click", None, True)
 
 
@@ -44,8 +44,8 @@ def test_a_view_is_an_impression() -> None:
     told = read_answer(200, answer(**VIEW, impressionDate="2024-10-08T17:17Z"), tries=1)
     kept = read_answer(200, answer(**VIEW), tries=1)
 
-    assert isinstance(told, Claim)
-    assert isinstance(kept, Claim)
+    assert isinstance(told, AdServicesAnswer)
+    assert isinstance(kept, AdServicesAnswer)
     assert (told.kind, told.at) == ("impression", datetime(2024, 10, 8, 17, 17, tzinfo=UTC))
     assert (kept.kind, kept.at) == ("impression", None)
 

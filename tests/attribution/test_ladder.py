@@ -8,8 +8,8 @@ import pytest
 
 from apps_registry.models import AttributionSettings
 from apps_registry.tenancy import tenant
-from postbacks.attribution.evidence import Settings, SettingsLadder, Touch
-from postbacks.attribution.settings import load_ladders
+from postbacks.attribution.evidence import CandidateTouchpoint, Settings, SettingsByScope
+from postbacks.attribution.settings import load_settings
 from postbacks.infrastructure.database import roles
 from tests import database
 from tests.make import Tenant, make_link, make_tenant
@@ -18,19 +18,19 @@ from tests.touches import make_network
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def ladder_of(of: Tenant) -> SettingsLadder:
+def ladder_of(of: Tenant) -> SettingsByScope:
     key = (of.organization.pk, of.app.pk)
     with database.as_role(roles.WORKER):
-        return load_ladders([key])[key]
+        return load_settings([key])[key]
 
 
-def touch(partner_id: int, link_id: int | None = None) -> Touch:
+def touch(partner_id: int, link_id: int | None = None) -> CandidateTouchpoint:
     now = datetime.now(UTC)
-    return Touch(uuid4(), "click", now, now, partner_id, frozenset(), link_id=link_id)
+    return CandidateTouchpoint(uuid4(), "click", now, now, partner_id, frozenset(), link_id=link_id)
 
 
 def test_without_rows_the_defaults_of_the_installation_hold() -> None:
-    assert ladder_of(make_tenant()) == SettingsLadder()
+    assert ladder_of(make_tenant()) == SettingsByScope()
 
 
 def test_each_rung_sets_what_it_names_and_leaves_the_rest_to_the_next() -> None:
@@ -74,7 +74,7 @@ def test_settings_of_another_app_or_organization_do_not_hold() -> None:
     with tenant(other.organization.pk):
         AttributionSettings.objects.create(click_window_hours=2)
 
-    assert ladder_of(gem) == SettingsLadder()
+    assert ladder_of(gem) == SettingsByScope()
 
 
 def test_a_change_holds_at_once() -> None:

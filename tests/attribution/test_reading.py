@@ -11,7 +11,7 @@ from postbacks.attribution.evidence import InstallEvidence
 from postbacks.attribution.install_evidence import read_install
 from postbacks.values import play_referrer
 from postbacks.values.events import StoredApp, StoredEvent
-from postbacks.values.timestamps import moment
+from postbacks.values.timestamps import parse_timestamp
 
 MOMENT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 OWN = UUID("0198c1f0-5b7e-7c3a-9d40-2f6a1c8e7b55")
@@ -127,7 +127,7 @@ def test_nothing_that_stands_for_a_referrer_or_a_time_raises(sent: object) -> No
     ],
 )
 def test_times_come_as_seconds_milliseconds_or_iso(value: object, expected: object) -> None:
-    assert moment(value) == expected
+    assert parse_timestamp(value) == expected
 
 
 def _read(**fields: object) -> InstallEvidence:

@@ -6,13 +6,13 @@ from uuid import UUID
 import pytest
 
 from postbacks.attribution import reasons
-from postbacks.attribution.evidence import Settings, SettingsLadder, Verdict
+from postbacks.attribution.evidence import Settings, SettingsByScope, WaterfallVerdict
 from postbacks.attribution.waterfall import attribute
 from tests.attribution.touches import ADDRESS, GAID, GUESSING, INSTALLED, install, touch
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-EVERYWHERE = SettingsLadder()
+EVERYWHERE = SettingsByScope()
 
 
 def test_without_touchpoints_an_install_is_organic() -> None:
@@ -52,7 +52,7 @@ def test_at_one_moment_the_referrer_wins_over_a_claim_and_that_over_an_id() -> N
 
 
 def test_the_window_of_the_link_goes_before_that_of_partner_and_app() -> None:
-    ladder = SettingsLadder(
+    ladder = SettingsByScope(
         app=Settings(click_window=2 * DAY),
         partners={1: Settings(click_window=5 * DAY)},
         links={9: Settings(click_window=MINUTE)},
@@ -171,7 +171,7 @@ def test_a_device_that_comes_back_needs_a_proof_within_the_reengagement_window()
     guessed = touch(2, ADDRESS)
     old = touch(3, GAID, before=8 * DAY)
     evidence = install(GAID, ADDRESS, is_return=True)
-    ladder = SettingsLadder(Settings(probabilistic_clicks=True, click_window=30 * DAY))
+    ladder = SettingsByScope(Settings(probabilistic_clicks=True, click_window=30 * DAY))
 
     verdict = attribute(evidence, [old, guessed, proven], ladder)
 
@@ -202,5 +202,5 @@ def test_every_reason_has_a_sentence() -> None:
     assert all(sentence.endswith(".") for sentence in sentences)
 
 
-def _reasons(verdict: Verdict) -> dict[int, str]:
+def _reasons(verdict: WaterfallVerdict) -> dict[int, str]:
     return {UUID(str(one.touch.id)).int: one.reason for one in verdict.candidates}

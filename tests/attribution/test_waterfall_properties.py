@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from postbacks.attribution import reasons, windows
 from postbacks.attribution.causes import cause_of_change
-from postbacks.attribution.evidence import InstallEvidence, Settings, SettingsLadder, Touch
+from postbacks.attribution.evidence import (
+    CandidateTouchpoint,
+    InstallEvidence,
+    Settings,
+    SettingsByScope,
+)
 from postbacks.attribution.waterfall import attribute
 from tests.attribution.touches import ADDRESS, GAID, GUESSING, INSTALLED, install, touch
 
@@ -18,7 +23,7 @@ _SECONDS = st.one_of(
 
 
 @st.composite
-def _touches(draw: st.DrawFn, number: int) -> Touch:
+def _touches(draw: st.DrawFn, number: int) -> CandidateTouchpoint:
     before = timedelta(seconds=draw(_SECONDS))
     told_after = timedelta(minutes=draw(st.sampled_from([0, 0, 0, 1, 719, 721])))
     return touch(
@@ -34,7 +39,7 @@ def _touches(draw: st.DrawFn, number: int) -> Touch:
 
 
 @st.composite
-def _stories(draw: st.DrawFn) -> list[Touch]:
+def _stories(draw: st.DrawFn) -> list[CandidateTouchpoint]:
     count = draw(st.integers(0, 14))
     return [draw(_touches(number)) for number in range(1, count + 1)]
 
@@ -51,7 +56,7 @@ _installs = st.builds(
     st.booleans(),
 )  # fmt: skip
 _ladders = st.builds(
-    lambda guesses, hours: SettingsLadder(
+    lambda guesses, hours: SettingsByScope(
         Settings(
             probabilistic_clicks=guesses,
             probabilistic_impressions=guesses,
@@ -86,7 +91,7 @@ _bounded = settings(max_examples=150, deadline=None)
 @_bounded
 @given(_played, st.randoms())
 def test_the_order_of_arrival_changes_nothing(
-    played: tuple[list[Touch], InstallEvidence, SettingsLadder], random: object
+    played: tuple[list[CandidateTouchpoint], InstallEvidence, SettingsByScope], random: object
 ) -> None:
     story, evidence, ladder = played
     shuffled = list(story)
@@ -98,7 +103,9 @@ def test_the_order_of_arrival_changes_nothing(
 @_bounded
 @given(_played, st.randoms(), st.integers(0, 14))
 def test_an_install_that_comes_among_its_touchpoints_ends_with_the_same_winner(
-    played: tuple[list[Touch], InstallEvidence, SettingsLadder], random: object, before: int
+    played: tuple[list[CandidateTouchpoint], InstallEvidence, SettingsByScope],
+    random: object,
+    before: int,
 ) -> None:
     """The install is credited to what was there, and looked at again for each that comes later."""
     story, evidence, ladder = played
@@ -117,7 +124,7 @@ def test_an_install_that_comes_among_its_touchpoints_ends_with_the_same_winner(
 @_bounded
 @given(_played)
 def test_the_winner_is_inside_its_window_and_before_the_bound(
-    played: tuple[list[Touch], InstallEvidence, SettingsLadder],
+    played: tuple[list[CandidateTouchpoint], InstallEvidence, SettingsByScope],
 ) -> None:
     story, evidence, ladder = played
     credit = attribute(evidence, story, ladder).credit
@@ -132,7 +139,7 @@ def test_the_winner_is_inside_its_window_and_before_the_bound(
 @_bounded
 @given(_played)
 def test_every_touchpoint_has_a_reason_that_people_can_read(
-    played: tuple[list[Touch], InstallEvidence, SettingsLadder],
+    played: tuple[list[CandidateTouchpoint], InstallEvidence, SettingsByScope],
 ) -> None:
     story, evidence, ladder = played
     verdict = attribute(evidence, story, ladder)
@@ -147,7 +154,10 @@ def test_every_touchpoint_has_a_reason_that_people_can_read(
 @_bounded
 @given(_stories(), _installs, _ladders, st.data())
 def test_a_touchpoint_that_loses_alone_against_the_winner_changes_nothing_beside_others(
-    story: list[Touch], evidence: InstallEvidence, ladder: SettingsLadder, data: st.DataObject
+    story: list[CandidateTouchpoint],
+    evidence: InstallEvidence,
+    ladder: SettingsByScope,
+    data: st.DataObject,
 ) -> None:
     """A touchpoint of a partner of its own, that is no guess, is in nobody's way."""
     winner = attribute(evidence, story, ladder).credit.touch

@@ -4,25 +4,30 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from postbacks.attribution.evidence import InstallEvidence, Settings, SettingsLadder, Touch
+from postbacks.attribution.evidence import (
+    CandidateTouchpoint,
+    InstallEvidence,
+    Settings,
+    SettingsByScope,
+)
 
 INSTALLED = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 GAID = "advertising:38400000-8cf0-11bd-b23e-10b96e40000d"
 ADDRESS = "ip:203.0.113.7"
-GUESSING = SettingsLadder(
+GUESSING = SettingsByScope(
     Settings(probabilistic_clicks=True, probabilistic_impressions=True, probabilistic_on_ios=True)
 )
 
 
 def touch(
     number: int, *names: str, before: timedelta = timedelta(hours=1), **fields: object
-) -> Touch:
+) -> CandidateTouchpoint:
     at = INSTALLED - before
     values: Mapping[str, object] = {
         "id": UUID(int=number), "kind": "click", "occurred_at": at, "received_at": at,
         "partner_id": number, "names": frozenset(names), "os_name": "android", **fields,
     }  # fmt: skip
-    return Touch(**values)  # type: ignore[arg-type]  # the tests' own table of fields
+    return CandidateTouchpoint(**values)  # type: ignore[arg-type]  # the tests' own table of fields
 
 
 def install(*names: str, **fields: object) -> InstallEvidence:

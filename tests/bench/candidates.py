@@ -80,7 +80,7 @@ def measure(stage: Stage, plan: Plan) -> Row:
 
 def _search(account: Account, idfa: str, now: datetime) -> Search:
     ids = {"idfa": idfa, "idfv": idfa, "install_id": f"device-{idfa}"}
-    names = {*identifiers.names_of_ids(ids), *identifiers.hashes_of_ids(ids)}
+    names = {*identifiers.identifiers_of(ids), *identifiers.hashes_of_ids(ids)}
     return Search(account.organization.pk, account.app.pk, frozenset(names), now)
 
 

@@ -9,7 +9,7 @@ import psycopg
 from django.test import Client
 from django.urls import reverse
 
-from postbacks.insights.keyset import Place
+from postbacks.insights.keyset import KeysetPosition
 from tests.bench.children import BenchError
 from tests.bench.plan import Plan
 from tests.bench.stage import Stage
@@ -102,7 +102,7 @@ def _pages(conninfo: str, depth: int) -> tuple[_Page, _Page]:
         newest = superuser.execute(_PAGE_AT, [0]).fetchall()
         before, begins = superuser.execute(_PAGE_AT, [depth - 1]).fetchall()
     log = reverse("admin:postbacks_postback_changelist")
-    deep = f"{log}?after={Place(*before).encode()}"
+    deep = f"{log}?after={KeysetPosition(*before).encode()}"
     return (
         _Page("first page", log, _address(newest[0])),
         _Page(f"{depth:,} deep", deep, _address(begins)),

@@ -14,7 +14,7 @@ from apps_registry.crypto import keys
 from apps_registry.models import App, BundleId, Membership, Organization, SdkKey, User
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks.delivery.enqueue import NewPostback, owe
+from postbacks.delivery.enqueue import NewPostback, enqueue_postbacks
 from postbacks.delivery.pump import CHANNEL
 from postbacks.demo.children import free_port
 from postbacks.infrastructure.database import roles
@@ -117,7 +117,7 @@ class Account:
         owed = [self._owed(*event) for event in events]
         with database.as_role(roles.WORKER), transaction.atomic():
             for first in range(0, count, _OWED_AT_ONCE):
-                owe(owed[first : first + _OWED_AT_ONCE])
+                enqueue_postbacks(owed[first : first + _OWED_AT_ONCE])
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
             return time.time()  # the commit comes last of all

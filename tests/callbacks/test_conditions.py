@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbacks.callbacks.macros import Problem, TemplateError
+from postbacks.callbacks.macros import RuleError, TemplateError
 from postbacks.callbacks.rules.comparisons import OPERATORS
 from postbacks.callbacks.rules.conditions import compile_conditions
 
@@ -38,7 +38,7 @@ def holds(field: str, operator: str, value: object = None) -> bool:
     return conditions.refusal(VALUES) is None
 
 
-def problems(field: str, operator: str, value: object = None) -> tuple[Problem, ...]:
+def problems(field: str, operator: str, value: object = None) -> tuple[RuleError, ...]:
     with pytest.raises(TemplateError) as refused:
         compile_conditions({"all": [{"field": field, "operator": operator, "value": value}]})
     return refused.value.problems

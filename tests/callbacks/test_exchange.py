@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from postbacks.callbacks.currency.conversion import DayRates, Rate, rates_on
+from postbacks.callbacks.currency.conversion import DayRates, ExchangeQuote, rates_on
 
 FRIDAY = date(2026, 3, 6)
 LONG_KNOWN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -21,8 +21,8 @@ RATES = DayRates(
 )
 
 
-def eur(day: date, usd: str, *, known_from: datetime = LONG_KNOWN) -> Rate:
-    return Rate(day, "EUR", Decimal(usd), known_from)
+def eur(day: date, usd: str, *, known_from: datetime = LONG_KNOWN) -> ExchangeQuote:
+    return ExchangeQuote(day, "EUR", Decimal(usd), known_from)
 
 
 @pytest.mark.parametrize(

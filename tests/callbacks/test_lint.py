@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from postbacks.callbacks.lint import Code, Fix, Remark, fix_of, lint
+from postbacks.callbacks.lint import Code, Fix, RuleWarning, fix_of, lint
 from postbacks.callbacks.macros import (
     BodyType,
     MissingValues,
@@ -43,7 +43,7 @@ def _form(body: str) -> RuleDefinition:
     return _rule(method="POST", body_type=BodyType.FORM, body=body)
 
 
-def _found(remarks: tuple[Remark, ...]) -> list[tuple[str, str | None]]:
+def _found(remarks: tuple[RuleWarning, ...]) -> list[tuple[str, str | None]]:
     return [(it.code.value, it.fix) for it in remarks]
 
 

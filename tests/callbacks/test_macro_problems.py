@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from postbacks.callbacks.macros import (
     BodyType,
     MissingValues,
-    Problem,
     RequestTemplate,
+    RuleError,
     TemplateError,
     compile_request,
 )
@@ -25,7 +25,7 @@ def problems(
     headers: dict[str, str] | None = None,
     body: str = "",
     body_type: BodyType = BodyType.NONE,
-) -> tuple[Problem, ...]:
+) -> tuple[RuleError, ...]:
     return problems_of(RequestTemplate(method, url, headers or {}, body_type, body))
 
 
@@ -33,18 +33,18 @@ def problems_of(
     template: RequestTemplate,
     credential_names: Collection[str] = (),
     allowed_hosts: Collection[str] = (),
-) -> tuple[Problem, ...]:
+) -> tuple[RuleError, ...]:
     """This is empty only for a template that compiles."""
     try:
         compile_request(template, credential_names=credential_names, allowed_hosts=allowed_hosts)
     except TemplateError as error:
-        return error.problems or (Problem("url", -1, "an error without problems"),)
+        return error.problems or (RuleError("url", -1, "an error without problems"),)
     return ()
 
 
 def test_an_unknown_macro_is_placed_and_the_nearest_name_is_given() -> None:
     assert problems(f"{HOST}/?a={{{{advertsing_id}}}}") == (
-        Problem(
+        RuleError(
             field="url",
             position=27,
             message="Unknown macro advertsing_id. Did you mean advertising_id?",

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from postbacks.callbacks.rules.definition import RuleDefinition
-from postbacks.callbacks.rules.matching import Occasion, partner_event_name, wants, why_not
+from postbacks.callbacks.rules.matching import EventContext, partner_event_name, wants, why_not
 from postbacks.callbacks.values import consent_is_missing
 
 NOW = datetime(2026, 5, 4, 10, tzinfo=UTC)
@@ -24,7 +24,7 @@ RULE = msgspec.convert(
     RuleDefinition,
 )  # fmt: skip
 
-PURCHASE = Occasion(
+PURCHASE = EventContext(
     app_id=1,
     event_name="purchase",
     event_time=NOW,
@@ -38,7 +38,7 @@ def rule(**changes: object) -> RuleDefinition:
     return msgspec.structs.replace(RULE, **changes)
 
 
-def occasion(**changes: object) -> Occasion:
+def occasion(**changes: object) -> EventContext:
     return replace(PURCHASE, **changes)  # type: ignore[arg-type]  # a test's shorthand
 
 

@@ -11,9 +11,9 @@ from postbacks.callbacks.facts import AttributionFacts
 from postbacks.callbacks.macros import BodyType
 from postbacks.callbacks.partner_templates import (
     FOLDER,
-    Group,
     State,
     TemplateFileError,
+    TemplateGroup,
     absent_parameters,
     all_templates,
     definition_from_template,
@@ -106,7 +106,7 @@ def test_what_is_not_verified_says_so(name: str) -> None:
 
 
 def test_all_groups_are_served() -> None:
-    assert {template.group for template in TEMPLATES.values()} == set(Group)
+    assert {template.group for template in TEMPLATES.values()} == set(TemplateGroup)
     assert {"adjust", "appsflyer", "branch", "singular", "kochava", "tenjin"} <= set(TEMPLATES)
 
 

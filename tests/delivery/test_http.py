@@ -24,7 +24,7 @@ from postbacks.delivery.http.response import (
     MOST_HEADERS,
     seconds_to_wait,
 )
-from postbacks.delivery.http.sender import Failure, Reply, Sender
+from postbacks.delivery.http.sender import Reply, Sender, TransportFailure
 from postbacks.values.outgoing_request import OutgoingRequest
 from tests.delivery.partner_server import Partners
 
@@ -167,30 +167,30 @@ def test_a_long_idle_connection_is_not_trusted(
 @pytest.mark.parametrize(
     ("host", "error"),
     [
-        ("127.0.0.1", Failure.BLOCKED),
-        ("localhost", Failure.BLOCKED),
-        ("LOCALHOST.", Failure.BLOCKED),
-        ("[::1]", Failure.BLOCKED),
-        ("[::ffff:127.0.0.1]", Failure.BLOCKED),
-        ("[::ffff:7f00:1]", Failure.BLOCKED),
-        ("[::127.0.0.1]", Failure.BLOCKED),
-        ("[0:0:0:0:0:ffff:127.0.0.1]", Failure.BLOCKED),
-        ("0.0.0.0", Failure.BLOCKED),  # noqa: S104
-        ("169.254.169.254", Failure.BLOCKED),
-        ("intranet", Failure.BLOCKED),
-        ("metadata.google.internal", Failure.BLOCKED),
-        ("2130706433", Failure.INVALID_REQUEST),
-        ("0177.0.0.1", Failure.INVALID_REQUEST),
-        ("0x7f.0.0.1", Failure.INVALID_REQUEST),
-        ("0x7f000001", Failure.INVALID_REQUEST),
-        ("127.1", Failure.INVALID_REQUEST),
-        ("①②⑦.⓪.⓪.①", Failure.INVALID_REQUEST),
-        ("partner.example@127.0.0.1", Failure.INVALID_REQUEST),
-        ("partner.example\\@127.0.0.1", Failure.INVALID_REQUEST),
+        ("127.0.0.1", TransportFailure.BLOCKED),
+        ("localhost", TransportFailure.BLOCKED),
+        ("LOCALHOST.", TransportFailure.BLOCKED),
+        ("[::1]", TransportFailure.BLOCKED),
+        ("[::ffff:127.0.0.1]", TransportFailure.BLOCKED),
+        ("[::ffff:7f00:1]", TransportFailure.BLOCKED),
+        ("[::127.0.0.1]", TransportFailure.BLOCKED),
+        ("[0:0:0:0:0:ffff:127.0.0.1]", TransportFailure.BLOCKED),
+        ("0.0.0.0", TransportFailure.BLOCKED),  # noqa: S104
+        ("169.254.169.254", TransportFailure.BLOCKED),
+        ("intranet", TransportFailure.BLOCKED),
+        ("metadata.google.internal", TransportFailure.BLOCKED),
+        ("2130706433", TransportFailure.INVALID_REQUEST),
+        ("0177.0.0.1", TransportFailure.INVALID_REQUEST),
+        ("0x7f.0.0.1", TransportFailure.INVALID_REQUEST),
+        ("0x7f000001", TransportFailure.INVALID_REQUEST),
+        ("127.1", TransportFailure.INVALID_REQUEST),
+        ("①②⑦.⓪.⓪.①", TransportFailure.INVALID_REQUEST),
+        ("partner.example@127.0.0.1", TransportFailure.INVALID_REQUEST),
+        ("partner.example\\@127.0.0.1", TransportFailure.INVALID_REQUEST),
     ],
 )
 def test_no_spelling_of_an_inner_address_is_reached(
-    delivery_public_sender: Sender, delivery_partners: Partners, host: str, error: Failure
+    delivery_public_sender: Sender, delivery_partners: Partners, host: str, error: TransportFailure
 ) -> None:
     partner = delivery_partners.answering(OK)
 
@@ -218,7 +218,7 @@ def test_one_inner_address_refuses_a_name(
 
     reply = delivery_public_sender.send(get("http://partner.example/"))
 
-    assert (reply.error, reply.peer) == (Failure.BLOCKED, None)
+    assert (reply.error, reply.peer) == (TransportFailure.BLOCKED, None)
 
 
 def test_a_blocked_destination_tells_nothing_but_the_operators_log(
@@ -243,7 +243,7 @@ def test_a_port_that_is_not_the_webs_is_refused(
 
     reply = delivery_public_sender.send(get("http://partner.example:22/"))
 
-    assert reply.error is Failure.BLOCKED
+    assert reply.error is TransportFailure.BLOCKED
 
 
 def test_a_name_that_changes_its_answer_is_refused_at_its_next_connection(
@@ -255,7 +255,7 @@ def test_a_name_that_changes_its_answer_is_refused_at_its_next_connection(
 
     replies = [delivery_sender.send(request) for _ in range(2)]
 
-    assert [reply.error for reply in replies] == [None, Failure.BLOCKED]
+    assert [reply.error for reply in replies] == [None, TransportFailure.BLOCKED]
 
 
 def test_the_address_judged_is_the_address_connected_to(
@@ -307,7 +307,7 @@ def test_a_name_without_an_address_is_a_dns_failure(
 ) -> None:
     reply = delivery_public_sender.send(get("http://nowhere.example/?token=s3cret"))
 
-    assert reply.error is Failure.DNS
+    assert reply.error is TransportFailure.DNS
     assert reply.detail == "The partner's host name has no address."
 
 
@@ -328,7 +328,7 @@ def test_a_hanging_name_server_is_not_waited_for(
         elapsed = monotonic() - started
         released.set()
 
-    assert [reply.error for reply in replies] == [Failure.DNS] * 3
+    assert [reply.error for reply in replies] == [TransportFailure.DNS] * 3
     assert elapsed < IN_TIME_MS / 1000
     assert asked == ["hanging.example"]
 
@@ -339,7 +339,7 @@ def test_nobody_there_is_a_connect_failure(delivery_sender: Sender) -> None:
 
     reply = delivery_sender.send(get(f"http://127.0.0.1:{port}/?token=s3cret"))
 
-    assert reply.error is Failure.CONNECT
+    assert reply.error is TransportFailure.CONNECT
     assert reply.detail == "No connection could be made to the partner's server."
 
 
@@ -393,7 +393,7 @@ def test_a_dripping_head_ends_in_time(
 
     reply = delivery_sender.send(get(partner.url()), timeout=SHORT)
 
-    assert (reply.error, reply.status_code) == (Failure.TIMEOUT, None)
+    assert (reply.error, reply.status_code) == (TransportFailure.TIMEOUT, None)
     assert 250 <= reply.duration_ms < IN_TIME_MS
 
 
@@ -412,7 +412,7 @@ def test_a_dripping_body_ends_in_time_and_what_came_is_kept(
 
     reply = delivery_sender.send(get(partner.url()), timeout=SHORT)
 
-    assert (reply.error, reply.status_code) == (Failure.TIMEOUT, 200)
+    assert (reply.error, reply.status_code) == (TransportFailure.TIMEOUT, 200)
     assert reply.body.startswith(b"aa")
     assert 250 <= reply.duration_ms < IN_TIME_MS
 
@@ -424,7 +424,7 @@ def test_a_silent_partner_is_left_in_time(
 
     reply = delivery_sender.send(get(partner.url()), timeout=SHORT)
 
-    assert reply.error is Failure.TIMEOUT
+    assert reply.error is TransportFailure.TIMEOUT
     assert reply.detail == "The partner did not answer completely in time."
     assert 250 <= reply.duration_ms < IN_TIME_MS
 
@@ -437,7 +437,7 @@ def test_a_partner_that_does_not_read_is_left_in_time(
 
     reply = delivery_sender.send(request, timeout=SHORT)
 
-    assert reply.error is Failure.TIMEOUT
+    assert reply.error is TransportFailure.TIMEOUT
     assert reply.duration_ms < IN_TIME_MS
 
 
@@ -500,7 +500,7 @@ def test_what_the_parser_would_read_forever_is_stopped(
 
     reply = delivery_sender.send(get(partner.url()))
 
-    assert reply.error is Failure.PROTOCOL
+    assert reply.error is TransportFailure.PROTOCOL
     assert reply.duration_ms < IN_TIME_MS
 
 
@@ -570,7 +570,7 @@ def test_a_reset_before_the_head_is_complete(
 
     reply = delivery_sender.send(get(partner.url()))
 
-    assert (reply.error, reply.status_code) == (Failure.RESET, None)
+    assert (reply.error, reply.status_code) == (TransportFailure.RESET, None)
     assert len(partner.requests) == 1
 
 
@@ -588,7 +588,7 @@ def test_a_body_that_breaks_off_is_not_whole(
 
     reply = delivery_sender.send(get(partner.url()))
 
-    assert (reply.error, reply.status_code) == (Failure.RESET, 200)
+    assert (reply.error, reply.status_code) == (TransportFailure.RESET, 200)
     assert reply.detail == "The connection broke before the answer was complete."
 
 
@@ -611,7 +611,7 @@ def test_what_is_not_an_http_answer_is_a_protocol_failure(
 
     replies = [delivery_sender.send(get(partner.url()), timeout=SHORT) for _ in range(2)]
 
-    assert {reply.error for reply in replies} <= {Failure.PROTOCOL, Failure.RESET}
+    assert {reply.error for reply in replies} <= {TransportFailure.PROTOCOL, TransportFailure.RESET}
     assert all(reply.detail for reply in replies)
     assert partner.connections == 2
 
@@ -633,7 +633,7 @@ def test_no_garbage_raises(delivery_sender: Sender, delivery_partners: Partners)
     replies = [delivery_sender.send(get(partner.url(f"/{n}")), timeout=2) for n in range(200)]
 
     assert all(isinstance(reply, Reply) for reply in replies)
-    assert {Failure.PROTOCOL, Failure.RESET} < {reply.error for reply in replies}
+    assert {TransportFailure.PROTOCOL, TransportFailure.RESET} < {reply.error for reply in replies}
 
 
 def test_a_stale_connection_is_silently_replaced(
@@ -666,7 +666,7 @@ def test_a_stale_connection_is_replaced_only_once(
 
     replies = [delivery_sender.send(get(partner.url(f"/{number}"))) for number in (1, 2)]
 
-    assert [reply.error for reply in replies] == [None, Failure.RESET]
+    assert [reply.error for reply in replies] == [None, TransportFailure.RESET]
     assert [request.split()[1] for request in partner.requests] == [b"/1", b"/2", b"/2"]
 
 
@@ -707,7 +707,7 @@ def test_a_request_whose_answer_began_is_not_sent_again(
 
     replies = [delivery_sender.send(get(partner.url())) for _ in range(2)]
 
-    assert [reply.error for reply in replies] == [None, Failure.RESET]
+    assert [reply.error for reply in replies] == [None, TransportFailure.RESET]
     assert (len(partner.requests), partner.connections) == (2, 1)
 
 
@@ -741,7 +741,7 @@ def test_a_request_that_could_be_read_in_two_ways_is_not_sent(
 
     reply = delivery_sender.send(OutgoingRequest(method, target, headers))
 
-    assert (reply.error, reply.status_code) == (Failure.INVALID_REQUEST, None)
+    assert (reply.error, reply.status_code) == (TransportFailure.INVALID_REQUEST, None)
     assert reply.detail
     assert partner.connections == 0
 
@@ -856,7 +856,7 @@ def test_a_certificate_for_another_name_is_refused(
     by_name = tls_sender.send(get(partner.url(host="other.example")))
     by_address = tls_sender.send(get(partner.url()))
 
-    assert by_name.error is by_address.error is Failure.TLS
+    assert by_name.error is by_address.error is TransportFailure.TLS
     assert "not valid for 'other.example'" in by_name.detail
     assert partner.requests == []
 
@@ -869,7 +869,7 @@ def test_an_unknown_authority_is_refused(
 
     reply = delivery_sender.send(get(partner.url(host="partner.example")))
 
-    assert reply.error is Failure.TLS
+    assert reply.error is TransportFailure.TLS
     assert "certificate was refused" in reply.detail
     assert partner.requests == []
 
@@ -886,7 +886,7 @@ def test_tls_before_1_2_is_refused(
 
     reply = tls_sender.send(get(partner.url(host="partner.example")))
 
-    assert reply.error is Failure.TLS
+    assert reply.error is TransportFailure.TLS
 
 
 def test_plain_http_where_tls_is_expected_is_a_tls_failure(
@@ -900,7 +900,7 @@ def test_plain_http_where_tls_is_expected_is_a_tls_failure(
 
     reply = tls_sender.send(get(partner.url().replace("http://", "https://")))
 
-    assert reply.error is Failure.TLS
+    assert reply.error is TransportFailure.TLS
 
 
 def test_a_handshake_that_never_ends_is_left_in_time(
@@ -910,7 +910,7 @@ def test_a_handshake_that_never_ends_is_left_in_time(
 
     reply = tls_sender.send(get(partner.url().replace("http://", "https://")), timeout=SHORT)
 
-    assert reply.error is Failure.TIMEOUT
+    assert reply.error is TransportFailure.TIMEOUT
     assert reply.duration_ms < IN_TIME_MS
 
 
@@ -928,5 +928,5 @@ def test_a_dripping_body_over_tls_ends_in_time(
 
     reply = tls_sender.send(get(partner.url(host="partner.example")), timeout=SHORT)
 
-    assert (reply.error, reply.status_code) == (Failure.TIMEOUT, 200)
+    assert (reply.error, reply.status_code) == (TransportFailure.TIMEOUT, 200)
     assert reply.duration_ms < IN_TIME_MS

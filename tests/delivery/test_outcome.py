@@ -2,17 +2,17 @@ import json
 
 import pytest
 
-from postbacks.delivery.http.response import Failure
-from postbacks.delivery.outcome import Outcome, SuccessRule, Verdict, judge, parse_success
+from postbacks.delivery.http.response import TransportFailure
+from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge, parse_success
 
 
 def verdict(
     status_code: int | None = 200,
     body: bytes = b"",
     *,
-    failure: Failure | None = None,
+    failure: TransportFailure | None = None,
     success: SuccessRule | None = None,
-) -> Verdict:
+) -> AttemptVerdict:
     return judge(
         status_code=status_code,
         body=body,
@@ -24,7 +24,7 @@ def verdict(
 
 @pytest.mark.parametrize("status_code", [200, 201, 202, 204, 299])
 def test_any_2xx_is_delivered(status_code: int) -> None:
-    assert verdict(status_code) == Verdict(Outcome.DELIVERED)
+    assert verdict(status_code) == AttemptVerdict(Outcome.DELIVERED)
 
 
 @pytest.mark.parametrize("status_code", [408, 425, 429, 500, 502, 503, 504, 599])
@@ -59,36 +59,36 @@ def test_gone_fails_and_suspends_the_rule() -> None:
 @pytest.mark.parametrize(
     "failure",
     [
-        Failure.DNS,
-        Failure.CONNECT,
-        Failure.TLS,
-        Failure.TIMEOUT,
-        Failure.RESET,
-        Failure.PROTOCOL,
+        TransportFailure.DNS,
+        TransportFailure.CONNECT,
+        TransportFailure.TLS,
+        TransportFailure.TIMEOUT,
+        TransportFailure.RESET,
+        TransportFailure.PROTOCOL,
     ],
 )
-def test_without_an_answer_it_is_tried_again(failure: Failure) -> None:
+def test_without_an_answer_it_is_tried_again(failure: TransportFailure) -> None:
     judged = verdict(None, failure=failure)
 
-    assert judged == Verdict(Outcome.RETRY, failure.value, "What happened.")
+    assert judged == AttemptVerdict(Outcome.RETRY, failure.value, "What happened.")
 
 
-@pytest.mark.parametrize("failure", [Failure.BLOCKED, Failure.INVALID_REQUEST])
-def test_what_waiting_cannot_change_fails_at_once(failure: Failure) -> None:
+@pytest.mark.parametrize("failure", [TransportFailure.BLOCKED, TransportFailure.INVALID_REQUEST])
+def test_what_waiting_cannot_change_fails_at_once(failure: TransportFailure) -> None:
     judged = verdict(None, failure=failure)
 
-    assert judged == Verdict(Outcome.FAILED, failure.value, "What happened.")
+    assert judged == AttemptVerdict(Outcome.FAILED, failure.value, "What happened.")
 
 
 def test_a_2xx_whose_body_never_ended_is_tried_again() -> None:
-    judged = verdict(200, b"o", failure=Failure.TIMEOUT)
+    judged = verdict(200, b"o", failure=TransportFailure.TIMEOUT)
 
-    assert judged == Verdict(Outcome.RETRY, "timeout", "What happened.")
+    assert judged == AttemptVerdict(Outcome.RETRY, "timeout", "What happened.")
 
 
 @pytest.mark.parametrize(("status_code", "error"), [(302, "redirect"), (404, "http_404")])
 def test_a_final_status_stays_final_when_its_body_breaks_off(status_code: int, error: str) -> None:
-    judged = verdict(status_code, failure=Failure.RESET)
+    judged = verdict(status_code, failure=TransportFailure.RESET)
 
     assert (judged.outcome, judged.error) == (Outcome.FAILED, error)
 

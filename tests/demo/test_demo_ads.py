@@ -15,8 +15,8 @@ from postbacks.demo.ads import AdTraffic
 from postbacks.demo.calls import SentEvent
 from postbacks.demo.client import PatientClient, RefusedError
 from postbacks.demo.networks import KITEBIRD, NETWORKS, DemoApp
-from postbacks.demo.touches import Touch, TouchKind, Truth, earned_by
-from postbacks.demo.visits import Visit
+from postbacks.demo.touches import SimulatedTouch, TouchKind, Truth, earned_by
+from postbacks.demo.visits import SimulatedVisit
 
 _LINKS = {(network.name, app): f"{network.short}-{app}" for network in NETWORKS for app in DemoApp}
 _KEYS = {app: f"key-{app}" for app in DemoApp}
@@ -107,8 +107,8 @@ def _touch(
     kind: TouchKind = TouchKind.CLICK,
     app: DemoApp = DemoApp.ANDROID,
     by_link: bool = False,
-) -> Touch:
-    return Touch(
+) -> SimulatedTouch:
+    return SimulatedTouch(
         network=KITEBIRD,
         app=app,
         kind=kind,
@@ -122,10 +122,10 @@ def _touch(
     )
 
 
-def _visit(*, preview_id: str = "") -> Visit:
+def _visit(*, preview_id: str = "") -> SimulatedVisit:
     click = _touch(1)
     events = (SentEvent({"event_id": "e", "install_id": "d"}),)
-    return Visit(click.app, earned_by(click), events, click, preview_id)
+    return SimulatedVisit(click.app, earned_by(click), events, click, preview_id)
 
 
 def test_a_network_reports_many_touches_of_an_app_at_once(site: Site) -> None:
@@ -204,7 +204,7 @@ def test_a_messenger_looks_at_the_link_before_the_tap(site: Site) -> None:
 
 
 def test_who_comes_by_themselves_taps_nothing(site: Site) -> None:
-    alone = Visit(DemoApp.ANDROID, Truth(), (SentEvent({"install_id": "d"}),))
+    alone = SimulatedVisit(DemoApp.ANDROID, Truth(), (SentEvent({"install_id": "d"}),))
 
     with site.client() as browser:
         referrer = site.traffic().tap(browser, alone)

@@ -9,7 +9,7 @@ from postbacks.demo.expected import Expectation
 from postbacks.demo.networks import NETWORKS
 from postbacks.demo.report import Report
 from postbacks.demo.sdk import Answer
-from postbacks.demo.summary import Outcome, Received
+from postbacks.demo.summary import DemoOutcome, Received
 
 _EARNED = {
     "Lumen Ads": frozenset({"LA.1", "LA.2"}),
@@ -20,7 +20,7 @@ _EXPECTED = Expectation(
     sent_events=3, events=2, duplicates=1, rejected=0, installs=4, postbacks=2, skipped=0,
     by_rule={"a": 2}, attributed=3, refused=1, skan_postbacks=2, earned=_EARNED,
 )  # fmt: skip
-_OUTCOME = Outcome(
+_OUTCOME = DemoOutcome(
     installs=4, attributed=3, comebacks=1, clicks=5, impressions=1,
     rejected_installs=1, skan_postbacks=2, postbacks=2, delivered=2, failed=0, skipped=0,
     p50_ms=1.0, p99_ms=2.0, delivered_ids=frozenset({"p1", "p2"}), by_rule={"a": 2},
@@ -50,7 +50,7 @@ def test_a_run_is_right_if_everybody_counted_the_same() -> None:
         replace(_OUTCOME, by_rule={"a": 1, "b": 1}),
     ],
 )
-def test_a_figure_that_differs_from_the_truth_makes_it_wrong(outcome: Outcome) -> None:
+def test_a_figure_that_differs_from_the_truth_makes_it_wrong(outcome: DemoOutcome) -> None:
     assert not Report.of(_EXPECTED, _ANSWERS, outcome, _RECEIVED).is_right
 
 

@@ -7,12 +7,12 @@ from postbacks.demo.copies import COPIES
 from postbacks.demo.expected import Expectation, expect
 from postbacks.demo.networks import LUMEN, TIDAL, DemoApp, Network
 from postbacks.demo.rule import DemoRule
-from postbacks.demo.touches import Began, Touch, TouchKind, Truth, earned_by
+from postbacks.demo.touches import Began, SimulatedTouch, TouchKind, Truth, earned_by
 
 
-def _touch(network: Network, click_id: str = "c1") -> Touch:
+def _touch(network: Network, click_id: str = "c1") -> SimulatedTouch:
     at = datetime(2026, 7, 14, tzinfo=UTC)
-    return Touch(network, DemoApp.IOS, TouchKind.CLICK, at, click_id, "", {}, "", "")
+    return SimulatedTouch(network, DemoApp.IOS, TouchKind.CLICK, at, click_id, "", {}, "", "")
 
 
 def _rule(trigger: str, network: Network) -> DemoRule:

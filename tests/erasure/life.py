@@ -193,7 +193,7 @@ def _install(scene: Scene, person: Person, touch: object) -> Install:
             candidates=[{"touchpoint": str(touch), "reason": "won"}],
             rejections=[{"touchpoint": str(touch), "reason": "too_many_engagements"}],
         )  # fmt: skip
-    for name in identifiers.names_of_ids(person.ids):
+    for name in identifiers.identifiers_of(person.ids):
         key = identifiers.key(scene.app.pk, name)
         InstallKey.objects.create(app=scene.app, key=key, install=install, lasting=True)
     UnsettledInstall.objects.create(install=install, due_at=now, final_at=now)

@@ -9,7 +9,11 @@ from django.db import connection
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
-from postbacks.intake.touchpoints.recording import NewTouchpoint, Recorded, record_touchpoints
+from postbacks.intake.touchpoints.recording import (
+    NewTouchpoint,
+    RecordedTouchpoint,
+    record_touchpoints,
+)
 from postbacks.models import Install, InstallKey, Touchpoint, TouchpointKey, UnsettledInstall
 from postbacks.values import identifiers
 from tests import make
@@ -40,7 +44,7 @@ def test_the_same_click_of_a_network_counts_once() -> None:
     both = _record(link, _click(link, once="net-2"), _click(link, once="net-2"))
 
     assert first.is_new
-    assert again == Recorded(first.id, is_new=False)
+    assert again == RecordedTouchpoint(first.id, is_new=False)
     assert [one.is_new for one in both].count(True) == 1
     with tenant(link.organization_id):
         assert Touchpoint.objects.count() == 2
@@ -77,7 +81,7 @@ def test_an_address_alone_has_nobodys_install_looked_at_again() -> None:
 def test_two_that_report_the_same_click_at_once_are_told_of_the_same_one() -> None:
     link = _link()
     begun, go_on = Event(), Event()
-    answers: list[Recorded] = []
+    answers: list[RecordedTouchpoint] = []
 
     def slow() -> None:
         with tenant(link.organization_id):
@@ -143,7 +147,7 @@ def _click(link: TrackingLink, **fields: object) -> NewTouchpoint:
     )
 
 
-def _record(link: TrackingLink, *touchpoints: NewTouchpoint) -> list[Recorded]:
+def _record(link: TrackingLink, *touchpoints: NewTouchpoint) -> list[RecordedTouchpoint]:
     with tenant(link.organization_id):
         assert connection.in_atomic_block
         return record_touchpoints(touchpoints)

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, models
 from psycopg import sql
 
-from apps_registry.audit.recorded_model import Recorded
+from apps_registry.audit.recorded_model import AuditedModel
 from apps_registry.tenancy import TenantManager, TenantModel, current_organization
 from postbacks.infrastructure.database import roles
 from tests.database import as_role
@@ -23,7 +23,7 @@ def without_python() -> Iterator[None]:
 
     def save_any(row: TenantModel, *args: object, **kwargs: object) -> None:
         row.organization_id = row.organization_id or current_organization()
-        Recorded.save(row, *args, **kwargs)
+        AuditedModel.save(row, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TenantManager, "get_queryset", show_all)

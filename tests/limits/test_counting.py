@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from postbacks.infrastructure.rate_limits import counting
 from postbacks.infrastructure.rate_limits.counting import Limiter, StoreAwayError
-from postbacks.infrastructure.rate_limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import RateLimit
 
-RATE = Rate(10, 1)  # 100 in ten seconds
+RATE = RateLimit(10, 1)  # 100 in ten seconds
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Memory:
         return self.counts[(key, window)], self.counts[(key, window - 1)]
 
 
-def passed(limiter: Limiter, calls: int, *, key: str = "key", rate: Rate = RATE) -> int:
+def passed(limiter: Limiter, calls: int, *, key: str = "key", rate: RateLimit = RATE) -> int:
     return sum(limiter.limit(key, rate).allowed for _ in range(calls))
 
 
@@ -152,7 +152,7 @@ def test_a_call_may_count_for_many_and_the_next_ones_wait_the_longer() -> None:
     st.integers(min_value=1, max_value=30),
 )
 def test_no_ten_seconds_hold_much_more_than_the_rate(pauses: list[float], amount: int) -> None:
-    clock, rate = Clock(), Rate(amount, 10)
+    clock, rate = Clock(), RateLimit(amount, 10)
     limiter = Limiter(Memory(), clock)
     let_through = []
 

@@ -2,20 +2,20 @@
 
 import pytest
 
-from postbacks.infrastructure.rate_limits.rates import Rate, parse_rate
+from postbacks.infrastructure.rate_limits.rates import RateLimit, parse_rate
 
 
 @pytest.mark.parametrize(
     ("text", "rate"),
     [
-        ("60/s", Rate(60, 1)),
-        (" 600/m ", Rate(600, 60)),
-        ("5000/h", Rate(5000, 3600)),
+        ("60/s", RateLimit(60, 1)),
+        (" 600/m ", RateLimit(600, 60)),
+        ("5000/h", RateLimit(5000, 3600)),
         ("off", None),
         ("0", None),
     ],
 )
-def test_a_rate_is_read(text: str, rate: Rate | None) -> None:
+def test_a_rate_is_read(text: str, rate: RateLimit | None) -> None:
     assert parse_rate(text) == rate
 
 
@@ -26,5 +26,5 @@ def test_what_is_no_rate_is_told_what_one_looks_like(text: str) -> None:
 
 
 def test_a_rate_per_second_is_held_over_ten_so_that_a_burst_passes() -> None:
-    assert (Rate(60, 1).window, Rate(60, 1).most) == (10, 600)
-    assert (Rate(60, 60).window, Rate(60, 60).most) == (60, 60)
+    assert (RateLimit(60, 1).window, RateLimit(60, 1).most) == (10, 600)
+    assert (RateLimit(60, 60).window, RateLimit(60, 60).most) == (60, 60)

@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from postbacks.infrastructure.rate_limits.counting import Limiter, Store, StoreAwayError
-from postbacks.infrastructure.rate_limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import RateLimit
 from postbacks.infrastructure.rate_limits.stores import PostgresStore, RedisStore, forget_old_counts
 from postbacks.models import RateCount
 from tests.redis_server import RedisServer, needs_redis
@@ -52,7 +52,7 @@ def test_calls_of_one_moment_are_all_counted(store: Store) -> None:
 
 
 def test_two_limiters_on_one_store_hold_a_limit_together(store: Store) -> None:
-    key, rate = str(uuid4()), Rate(10, 1)
+    key, rate = str(uuid4()), RateLimit(10, 1)
     limiters = [Limiter(store), Limiter(store)]
 
     passed = sum(limiter.limit(key, rate).allowed for _ in range(200) for limiter in limiters)
@@ -93,7 +93,7 @@ def test_postgresql_that_is_away_is_said_to_be_so() -> None:
 def test_redis_that_was_killed_refuses_nobody_and_counts_again_when_it_is_back(
     redis_server: RedisServer,
 ) -> None:
-    store, rate = RedisStore(redis_server.url), Rate(10, 1)
+    store, rate = RedisStore(redis_server.url), RateLimit(10, 1)
     limiter = Limiter(store)
     limiter.limit("key", rate)
 

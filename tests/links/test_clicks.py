@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps_registry.models import App, Campaign, Organization, Partner, TrackingLink
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks.infrastructure.rate_limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import RateLimit
 from postbacks.values import identifiers
 from tests.links.opening import IPHONE, PHONE, advertise, referrer_of
 
@@ -197,7 +197,7 @@ def test_a_removed_organization_takes_no_more_clicks() -> None:
 
 
 def test_unknown_tokens_are_not_found_and_held_after_a_while(settings: LazySettings) -> None:
-    settings.RATE_LIMIT_UNKNOWN = Rate(1, 10)
+    settings.RATE_LIMIT_UNKNOWN = RateLimit(1, 10)
 
     answers = [Client().get("/c/nobodyhasit") for _ in range(3)]
 

@@ -3,11 +3,11 @@
 import pytest
 
 from postbacks.intake.links.destinations import Places, destination, is_allowed
-from postbacks.intake.links.devices import Device
+from postbacks.intake.links.devices import VisitorDevice
 from tests.links.opening import DESKTOP, IPHONE, advertise, referrer_of
 
 ALLOWED = ("gemharbor://", "https://go.example.com", "shop://cart", "https://")
-ANDROID = Device("android")
+ANDROID = VisitorDevice("android")
 
 EVIL = [
     "https://evil.example/",
@@ -106,7 +106,9 @@ def test_https_without_a_host_declares_nothing() -> None:
 def test_a_deep_link_carries_our_id_of_the_click() -> None:
     places = Places("ios", "1", allowed=("gemharbor://",))
 
-    led = destination(places, Device("ios"), {"deep_link": "gemharbor://shop?x=1#top"}, click="c-1")
+    led = destination(
+        places, VisitorDevice("ios"), {"deep_link": "gemharbor://shop?x=1#top"}, click="c-1"
+    )
 
     assert led == "gemharbor://shop?x=1&postbacks_click=c-1#top"
 
@@ -117,8 +119,8 @@ def test_an_unfit_device_gets_the_fallback() -> None:
     )
 
     assert destination(places, ANDROID, {}) == "https://example.com/game"
-    assert destination(places, Device("ios"), {}) == "https://apps.apple.com/app/id1"
-    assert destination(places, Device(), {}) == "https://apps.apple.com/app/id1"
+    assert destination(places, VisitorDevice("ios"), {}) == "https://apps.apple.com/app/id1"
+    assert destination(places, VisitorDevice(), {}) == "https://apps.apple.com/app/id1"
     asked = {"fallback": "https://go.example.com/x"}
     assert destination(places, ANDROID, asked) == "https://go.example.com/x"
     evil = {"fallback": "https://evil.example/x"}
@@ -141,7 +143,7 @@ def test_an_unfit_device_gets_the_fallback() -> None:
 def test_the_store_page_is_made_from_the_store_id(
     platform: str, package: str, expected: str | None
 ) -> None:
-    led = destination(Places(platform, package), Device(), {})
+    led = destination(Places(platform, package), VisitorDevice(), {})
 
     assert (led and led.partition("&referrer=")[0]) == expected
 

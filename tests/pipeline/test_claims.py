@@ -59,7 +59,7 @@ def ask(url: str) -> bool:
 
 def settle() -> None:
     with database.as_role(roles.WORKER):
-        pipeline.settle_installs()
+        pipeline.reattribute_installs()
 
 
 def waiting(of: Tenant) -> list[AdServicesClaim]:

@@ -6,7 +6,7 @@ import pytest
 
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
-from postbacks.callbacks.rules.versions import define
+from postbacks.callbacks.rules.versions import definition_from
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, Event, Install
 from postbacks.rulebook import saving
@@ -67,7 +67,7 @@ def test_a_preview_of_a_stored_event_shows_its_credit() -> None:
 
     with tenant(gem.organization.pk):
         bought = Event.objects.get(event_name="purchase")
-        shown = saving.preview(define(scoped), event=bought)
+        shown = saving.preview(definition_from(scoped), event=bought)
         install = Install.objects.get()
 
     seconds = int(install.installed_at.timestamp())
@@ -85,7 +85,7 @@ def test_a_dry_run_asks_for_the_credit_of_past_events(scope: str, owed: int) -> 
                  url="https://ads.example.com/?click={{click_id}}")  # fmt: skip
 
     with tenant(gem.organization.pk):
-        run = dry_run(define(asked), datetime.now(UTC) - timedelta(hours=1))
+        run = dry_run(definition_from(asked), datetime.now(UTC) - timedelta(hours=1))
 
     assert run.owed == owed
     assert run.not_matched == {"attribution_scope": 1}
@@ -100,7 +100,7 @@ def test_a_dry_run_foresees_installs_that_are_not_decided_yet_and_records_none()
     asked = rule(gem, partner=partner, attribution_scope="partner")
 
     with tenant(gem.organization.pk):
-        run = dry_run(define(asked), datetime.now(UTC) - timedelta(hours=1))
+        run = dry_run(definition_from(asked), datetime.now(UTC) - timedelta(hours=1))
         recorded = Install.objects.count()
 
     assert (run.owed, recorded) == (2, 0)

@@ -6,7 +6,7 @@ from django.db import connection
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
-from postbacks.intake.events.queue import bring_back
+from postbacks.intake.events.queue import requeue_failed
 from postbacks.models import (
     CallbackRule,
     DecisionFailure,
@@ -203,7 +203,7 @@ def test_an_event_that_cannot_be_decided_is_set_aside_and_blocks_nobody() -> Non
         cursor.execute("DROP TRIGGER refuse_broken ON postback; DROP FUNCTION refuse_broken")
     with database.as_role(roles.WORKER), connection.cursor() as cursor:
         cursor.execute("UPDATE decision_failure SET next_try_at = now()")
-        assert bring_back() == 1
+        assert requeue_failed() == 1
     decide()
 
     assert len(postbacks_of(gem)) == 2

@@ -17,7 +17,7 @@ from django.db import connections
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.callbacks.rules.versions import save_rule
-from postbacks.delivery.claiming import Claim, claim_due, claim_paced, next_due
+from postbacks.delivery.claiming import Lease, claim_due, claim_paced, next_due
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RulePace
 from tests import database
@@ -71,7 +71,7 @@ def owe(of: Tenant, count: int, **fields: object) -> None:
         pipeline.decide_events()
 
 
-def claimed_by_worker(limit: int = 100) -> list[Claim]:
+def claimed_by_worker(limit: int = 100) -> list[Lease]:
     with database.as_role(roles.WORKER):
         return claim_paced(limit)
 

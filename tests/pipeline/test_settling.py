@@ -278,7 +278,7 @@ def test_a_failing_install_is_put_off_and_keeps_no_other_from_being_settled() ->
     a_minute_later()
 
     with database.as_role(roles.WORKER):
-        pipeline.settle_installs()
+        pipeline.reattribute_installs()
 
     with database.as_role(roles.OWNER), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE install DROP CONSTRAINT no_clicks")

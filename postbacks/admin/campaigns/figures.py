@@ -56,7 +56,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class CampaignPage:
+class CampaignFiguresView:
     """All that the template needs to know of a campaign."""
 
     campaign: Campaign
@@ -74,12 +74,12 @@ class CampaignPage:
         return self.campaign.status == Lifecycle.ARCHIVED
 
 
-def campaign_page(campaign: Campaign, period: Period) -> CampaignPage:
+def campaign_page(campaign: Campaign, period: Period) -> CampaignFiguresView:
     """Return the page of a campaign that is saved."""
     by_day = read_figures([campaign.pk], period, by=By.DAY)
     by_link = read_figures([campaign.pk], period, by=By.LINK)
     whole = total(list(by_day.values()))
-    return CampaignPage(
+    return CampaignFiguresView(
         campaign=campaign,
         period=period,
         periods=tuple((key, label) for key, (_, label) in PERIODS.items()),

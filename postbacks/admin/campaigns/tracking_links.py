@@ -30,7 +30,7 @@ from postbacks.admin.logs.base import is_id
 from postbacks.callbacks.partner_templates import ClickMacro, click_parameters, template_named
 from postbacks.models import CallbackRule, RuleStatus
 
-# FOLDED from link_parameters.py: 'The parameters that a network adds to a link, explained one by one.'
+# FOLDED from link_parameters.py
 
 _DEVICE = "An install on a device with the same ID is credited to this click."
 _CLICK = (
@@ -108,7 +108,7 @@ def unused_macros(name: str, text: str) -> tuple[ClickMacro, ...]:
     return tuple(it for it in macros if it.parameter not in asked)
 
 
-# FOLDED from link_page.py: 'What the page of a tracking link shows: its addresses, its QR code, and what to do with it.'
+# FOLDED from link_page.py
 
 _QUIET_ZONE = 4  # modules of white around the code, which readers need
 _PNG_SCALE = 12  # pixels to a module: 400 pixels and more, enough for print on a card
@@ -182,7 +182,7 @@ def _qr(link: TrackingLink) -> segno.QRCode:
     return segno.make_qr(link.plain_url, error="m")
 
 
-# FOLDED from link_form.py: 'The form of tracking links. What is wrong with a link, its model knows.'
+# FOLDED from link_form.py
 
 
 class DestinationsField(CommaList):

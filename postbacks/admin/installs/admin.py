@@ -15,10 +15,10 @@ from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.filters import NamedRow, TimedFilter, key_of
 from postbacks.insights.install_log import InstallsWanted, install_log
-from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.models import Install, InstallKind, InstallState, TouchpointKind
 
-# FOLDED from install_filter.py: 'What can be asked of the installs.'
+# FOLDED from install_filter.py
 
 
 class InstallFilter(TimedFilter):
@@ -85,7 +85,7 @@ class InstallAdmin(LogAdmin):
         rows = super().get_queryset(request)
         return rows.prefetch_related("app", "partner", "campaign", "link")
 
-    def read_page(self, filters: InstallFilter, cursor: Cursor) -> Page[Install]:
+    def read_page(self, filters: InstallFilter, cursor: Cursor) -> KeysetPage[Install]:
         """Return the installs that a valid form asks for."""
         return install_log(filters.wanted, cursor)
 

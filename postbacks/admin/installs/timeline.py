@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from apps_registry.admin_base.theme import Tone
 from postbacks.admin.installs.touchpoints import SeenTouch, named, time_between, touches_of
 from postbacks.admin.logs.event_detail import revenue_of
-from postbacks.admin.logs.postback_detail import Standing, standing_of
+from postbacks.admin.logs.postback_detail import StatusBadge, status_badge
 from postbacks.attribution import reasons
 from postbacks.insights import wording
 from postbacks.models import (
@@ -25,7 +25,7 @@ from postbacks.models import (
 )
 from postbacks.values.attribution import ORGANIC
 
-# FOLDED from install_items.py: "The entries of an install's timeline, each made of one row or one touchpoint."
+# FOLDED from install_items.py
 
 _MOMENT = timedelta(milliseconds=1)
 _CAUSES = {
@@ -44,7 +44,7 @@ class Told:
     """A postback below its event: to whom, and where it stands."""
 
     postback: Postback
-    standing: Standing
+    standing: StatusBadge
 
 
 Postbacks = Mapping[int | None, Sequence[Told]]
@@ -152,7 +152,7 @@ def postbacks_of(install: Install, events: Sequence[Event]) -> "Postbacks":
     rows = Postback.objects.filter(event_received_at__range=days, event_id__in=keys, test=False)
     found: dict[int | None, list[Told]] = {}
     for postback in rows.prefetch_related("rule__partner").order_by("id"):
-        found.setdefault(postback.event_id, []).append(Told(postback, standing_of(postback)))
+        found.setdefault(postback.event_id, []).append(Told(postback, status_badge(postback)))
     return found
 
 
@@ -241,7 +241,7 @@ def _outlook(install: Install) -> str:
     unsettled = UnsettledInstall.objects.filter(install=install).first()
     if unsettled is None:
         return "Provisional: a touchpoint that arrives late can still change it."
-    until = wording.moment(timezone.localtime(unsettled.final_at))
+    until = wording.format_moment(timezone.localtime(unsettled.final_at))
     return f"Provisional until {until}: a touchpoint that arrives late can still change it."
 
 

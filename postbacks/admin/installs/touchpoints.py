@@ -19,7 +19,7 @@ from postbacks.insights import wording
 from postbacks.models import Attribution, Install, InstallState, Touchpoint
 from postbacks.values.attribution import ORGANIC
 
-# FOLDED from install_lines.py: 'An install as one line of a list, and as a row of the file that people export.'
+# FOLDED from install_lines.py
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.filters import AttemptFilter
-from postbacks.admin.logs.postback_detail import Standing, error_of, outcome_of, shown_attempt
-from postbacks.insights.keyset import Cursor, Page
+from postbacks.admin.logs.postback_detail import StatusBadge, attempt_view, error_of, outcome_of
+from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import attempt_log
 from postbacks.models import DeliveryAttempt
 
@@ -20,7 +20,7 @@ class AttemptLine:
     """An attempt as one line of a list."""
 
     attempt: DeliveryAttempt
-    standing: Standing
+    standing: StatusBadge
     error: str
 
 
@@ -34,7 +34,7 @@ class DeliveryAttemptAdmin(LogAdmin):
     page_template = "admin/postbacks/deliveryattempt/page.html"
     columns = log_columns.ATTEMPTS
 
-    def read_page(self, filters: AttemptFilter, cursor: Cursor) -> Page[DeliveryAttempt]:
+    def read_page(self, filters: AttemptFilter, cursor: Cursor) -> KeysetPage[DeliveryAttempt]:
         """Return the attempts that a valid form asks for."""
         return attempt_log(filters.cleaned_data["outcome"], cursor)
 
@@ -44,4 +44,4 @@ class DeliveryAttemptAdmin(LogAdmin):
 
     def details(self, request: HttpRequest, row: DeliveryAttempt) -> dict[str, object]:
         """Return the attempt with its request and answer."""
-        return {"shown": shown_attempt(row)}
+        return {"shown": attempt_view(row)}

@@ -17,7 +17,7 @@ from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.columns import AUDIT_LOG
 from postbacks.admin.logs.filters import IdField, LogFilter, MomentField, NamedRow, TimedFilter
 from postbacks.insights.audit_log import EntriesWanted, audit_log
-from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.rule_at import RuleAt, rule_at
 from postbacks.models import CallbackRule
 
@@ -96,11 +96,11 @@ class AuditEntryAdmin(LogAdmin):
     page_template = "admin/apps_registry/auditentry/page.html"
     columns = AUDIT_LOG
 
-    def read_page(self, filters: AuditFilter, cursor: Cursor) -> Page[AuditEntry]:
+    def read_page(self, filters: AuditFilter, cursor: Cursor) -> KeysetPage[AuditEntry]:
         """Return the entries that a valid form asks for."""
         return audit_log(filters.wanted, cursor)
 
-    def lines(self, rows: Sequence[AuditEntry]) -> Sequence[audit_wording.Line]:
+    def lines(self, rows: Sequence[AuditEntry]) -> Sequence[audit_wording.AuditRow]:
         """Return entries in words."""
         return audit_wording.lines(rows)
 

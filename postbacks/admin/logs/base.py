@@ -22,9 +22,9 @@ from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.tenancy import tenant
 from postbacks.admin.logs.columns import Columns
 from postbacks.admin.logs.filters import LogFilter
-from postbacks.insights.keyset import Cursor, Page, Place
+from postbacks.insights.keyset import Cursor, KeysetPage, KeysetPosition
 
-# FOLDED from log_list.py: 'The list of a log: filters in the address, pages by key, nothing counted.'
+# FOLDED from log_list.py
 
 
 class LogList(ChangeList):
@@ -33,7 +33,7 @@ class LogList(ChangeList):
     search_form_class = forms.Form  # our own form reads the address
     model_admin: "LogAdmin"
     filters: LogFilter
-    page: Page[Any]
+    page: KeysetPage[Any]
 
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
@@ -47,7 +47,7 @@ class LogList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Read the page that the address asks for; nothing while the filters can't be read."""
         self.filters = self.model_admin.filter_form(request.GET)
-        self.page = Page()
+        self.page = KeysetPage()
         if self.filters.is_valid():
             cursor = self._cursor(request)
             self.page = self.model_admin.read_page(self.filters, cursor)
@@ -60,7 +60,7 @@ class LogList(ChangeList):
     def _cursor(self, request: HttpRequest) -> Cursor:
         try:
             places = {
-                name: Place.decode(request.GET[name])
+                name: KeysetPosition.decode(request.GET[name])
                 for name in ("after", "before")
                 if request.GET.get(name)
             }
@@ -108,7 +108,7 @@ class LogAdmin(ReadOnly, TenantAdmin):
         css = {"all": ["postbacks/log.css"]}
         js = ["postbacks/log.js"]
 
-    def read_page(self, filters: Any, cursor: Cursor) -> Page[Any]:
+    def read_page(self, filters: Any, cursor: Cursor) -> KeysetPage[Any]:
         """Return the rows that a valid form asks for."""
         raise NotImplementedError(f"{type(self).__name__} must say how its rows are read.")
 

@@ -9,7 +9,7 @@ from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.event_detail import EventLine, story_of, title_of
 from postbacks.admin.logs.filters import EventFilter, LogFilter
-from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import event_log, failure_log
 from postbacks.models import DecisionFailure, Event
 
@@ -24,7 +24,7 @@ class EventAdmin(LogAdmin):
     page_template = "admin/postbacks/event/page.html"
     columns = log_columns.EVENTS
 
-    def read_page(self, filters: EventFilter, cursor: Cursor) -> Page[Event]:
+    def read_page(self, filters: EventFilter, cursor: Cursor) -> KeysetPage[Event]:
         """Return the events that a valid form asks for."""
         return event_log(filters.wanted, cursor)
 
@@ -51,6 +51,6 @@ class DecisionFailureAdmin(LogAdmin):
     page_template = "admin/postbacks/decisionfailure/page.html"
     columns = log_columns.FAILURES
 
-    def read_page(self, filters: LogFilter, cursor: Cursor) -> Page[DecisionFailure]:
+    def read_page(self, filters: LogFilter, cursor: Cursor) -> KeysetPage[DecisionFailure]:
         """Return the failures, newest event first."""
         return failure_log(cursor)

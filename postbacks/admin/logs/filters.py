@@ -18,7 +18,7 @@ from postbacks.delivery.outcome import Outcome
 from postbacks.insights.logs import Codes, EventsWanted, PostbacksWanted, Span
 from postbacks.models import CallbackRule, EventSource, PostbackStatus
 
-# FOLDED from log_fields.py: "Fields of the logs' filters: ids, moments and HTTP codes, each refused in words."
+# FOLDED from log_fields.py
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -94,7 +94,7 @@ class SuggestingField(forms.CharField):
         }
 
 
-class CodesField(SuggestingField):
+class StatusCodesField(SuggestingField):
     """Takes an HTTP code, a class of them such as 5xx, or “none”."""
 
     suggestions = ("2xx", "3xx", "4xx", "5xx", "none")
@@ -260,7 +260,7 @@ class TimedFilter(LogFilter):
         return Span(since, self.cleaned_data["until"])
 
 
-# FOLDED from log_filters.py: 'What can be asked of each log.'
+# FOLDED from log_filters.py
 
 
 class PostbackFilter(TimedFilter):
@@ -278,7 +278,7 @@ class PostbackFilter(TimedFilter):
     event = SuggestingField(
         label="Event", max_length=64, widget=forms.TextInput({"placeholder": "purchase"})
     )
-    code = CodesField(
+    code = StatusCodesField(
         label="HTTP code",
         max_length=8,
         widget=forms.TextInput({"placeholder": "503, 5xx or none"}),

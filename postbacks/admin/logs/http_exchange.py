@@ -54,7 +54,7 @@ class ShownAnswer:
     is_cut: bool
 
 
-def shown_request(stored: object) -> ShownRequest | None:
+def request_view(stored: object) -> ShownRequest | None:
     """Return a stored request for people, None where none was made."""
     if not isinstance(stored, Mapping) or not stored.get("url"):
         return None
@@ -71,7 +71,7 @@ def shown_request(stored: object) -> ShownRequest | None:
     )
 
 
-def shown_answer(stored: object) -> ShownAnswer | None:
+def response_view(stored: object) -> ShownAnswer | None:
     """Return a stored answer for people, None where none came."""
     if not isinstance(stored, Mapping) or not stored:
         return None

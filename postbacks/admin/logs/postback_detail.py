@@ -11,8 +11,8 @@ from apps_registry.admin_base.theme import Tone
 from postbacks.admin.logs.http_exchange import (
     ShownAnswer,
     ShownRequest,
-    shown_answer,
-    shown_request,
+    request_view,
+    response_view,
 )
 from postbacks.callbacks.credits import KnownCredit, load_credits
 from postbacks.callbacks.currency.stored_rates import load_rates
@@ -35,7 +35,7 @@ from postbacks.models import (
 from postbacks.models.stored import load_events
 from postbacks.values.events import StoredEvent
 
-# FOLDED from postback_missing.py: 'Which macros a postback was skipped for: worked out again, as only the reason is stored.'
+# FOLDED from postback_missing.py
 
 
 def missing_words(postback: Postback) -> str:
@@ -86,7 +86,7 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-# FOLDED from postback_words.py: 'What a postback has come to, in words that a marketer understands.'
+# FOLDED from postback_words.py
 
 _TONES = {
     PostbackStatus.PENDING.value: Tone.INFO,
@@ -103,7 +103,7 @@ _OUTCOMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StatusBadge:
     """A state in a word or two, how it looks, and why it is so."""
 
     text: str
@@ -111,20 +111,20 @@ class Standing:
     note: str = ""
 
 
-def standing_of(postback: Postback) -> Standing:
+def status_badge(postback: Postback) -> StatusBadge:
     """Return where a postback stands."""
     if postback.status == PostbackStatus.PENDING:
         return _pending(postback)
     tone = _TONES.get(postback.status, Tone.STILL)
-    return Standing(postback.get_status_display(), tone, _note(postback))
+    return StatusBadge(postback.get_status_display(), tone, _note(postback))
 
 
-def _pending(postback: Postback) -> Standing:
+def _pending(postback: Postback) -> StatusBadge:
     if postback.reason == RULE_OFF:
-        return Standing("Waiting", Tone.BUSY, "Its rule is off")
+        return StatusBadge("Waiting", Tone.BUSY, "Its rule is off")
     if postback.attempts_made:
-        return Standing("Retrying", Tone.BUSY, next_try(postback))
-    return Standing("Pending", Tone.INFO, next_try(postback))
+        return StatusBadge("Retrying", Tone.BUSY, next_try(postback))
+    return StatusBadge("Pending", Tone.INFO, next_try(postback))
 
 
 def _note(postback: Postback) -> str:
@@ -155,10 +155,10 @@ def delivered_after(postback: Postback) -> str:
     return wording.seconds((postback.delivered_at - postback.event_received_at).total_seconds())
 
 
-def outcome_of(attempt: DeliveryAttempt) -> Standing:
+def outcome_of(attempt: DeliveryAttempt) -> StatusBadge:
     """Return what an attempt came to."""
     text, tone = _OUTCOMES.get(attempt.outcome, (attempt.outcome, Tone.STILL))
-    return Standing(text, tone)
+    return StatusBadge(text, tone)
 
 
 def error_of(attempt: DeliveryAttempt) -> str:
@@ -239,7 +239,7 @@ class PostbackRow:
     """A postback as one line of a list."""
 
     postback: Postback
-    standing: Standing
+    standing: StatusBadge
     delivered_after: str
     why_not_resend: str
 
@@ -247,7 +247,7 @@ class PostbackRow:
     def of(cls, postback: Postback) -> "PostbackRow":
         """Return the line of a postback."""
         return cls(
-            postback, standing_of(postback), delivered_after(postback), why_not_resend(postback)
+            postback, status_badge(postback), delivered_after(postback), why_not_resend(postback)
         )
 
 
@@ -256,7 +256,7 @@ class AttemptShown:
     """One try: how it went, how long it took of the time it had, what was said."""
 
     attempt: DeliveryAttempt
-    standing: Standing
+    standing: StatusBadge
     error: str
     duration: str
     share: int
@@ -313,12 +313,12 @@ def story_of(postback: Postback) -> PostbackStory:
         next_try=next_try(postback),
         next_at=postback.next_attempt_at,
         timeout_seconds=timeout,
-        attempts=[shown_attempt(attempt, timeout) for attempt in attempts],
+        attempts=[attempt_view(attempt, timeout) for attempt in attempts],
         hidden_attempts=max(postback.attempts_made - len(attempts), 0),
     )
 
 
-def shown_attempt(attempt: DeliveryAttempt, timeout: int = _USUAL_TIMEOUT) -> AttemptShown:
+def attempt_view(attempt: DeliveryAttempt, timeout: int = _USUAL_TIMEOUT) -> AttemptShown:
     """Return one try as people read it; `timeout` is what the partner had, in seconds."""
     return AttemptShown(
         attempt=attempt,
@@ -326,8 +326,8 @@ def shown_attempt(attempt: DeliveryAttempt, timeout: int = _USUAL_TIMEOUT) -> At
         error=error_of(attempt),
         duration=wording.seconds(attempt.duration_ms / 1000) if attempt.duration_ms else "",
         share=min(100, max(1, round(attempt.duration_ms / (timeout * 10)))),
-        request=shown_request(attempt.request),
-        answer=shown_answer(attempt.response),
+        request=request_view(attempt.request),
+        answer=response_view(attempt.response),
     )
 
 

@@ -18,7 +18,7 @@ from postbacks.admin.logs.base import LogAdmin, address_of
 from postbacks.admin.logs.filters import PostbackFilter
 from postbacks.admin.logs.postback_detail import PostbackRow, story_of, why_not_resend
 from postbacks.delivery.resend import NotResendableError, resend
-from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import delivery_log
 from postbacks.models import Postback
 
@@ -47,7 +47,7 @@ class PostbackAdmin(LogAdmin):
             *super().get_urls(),
         ]
 
-    def read_page(self, filters: PostbackFilter, cursor: Cursor) -> Page[Postback]:
+    def read_page(self, filters: PostbackFilter, cursor: Cursor) -> KeysetPage[Postback]:
         """Return the postbacks that a valid form asks for."""
         return delivery_log(filters.wanted, cursor)
 

@@ -18,14 +18,14 @@ from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.filters import IdField, NamedRow, TimedFilter
 from postbacks.admin.logs.http_exchange import Pair
-from postbacks.insights.keyset import Cursor, Page
+from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.skan_log import CopiesWanted, copy_log
 from postbacks.insights.skan_report import Amounts, read_report
 from postbacks.insights.skan_setup import skan_setup
 from postbacks.intake.skadnetwork.announcing import event_id_of
 from postbacks.models import SignatureState, SkanPostback, SkanProtocol
 
-# FOLDED from skan_filter.py: "What can be asked of Apple's copies."
+# FOLDED from skan_filter.py
 
 _NO_OR_ONLY = {"only": True, "no": False}
 
@@ -155,7 +155,7 @@ class SkanPostbackAdmin(LogAdmin):
     class Media:
         css = {"all": ["postbacks/overview.css", "postbacks/campaigns.css", "postbacks/skan.css"]}
 
-    def read_page(self, filters: SkanFilter, cursor: Cursor) -> Page[SkanPostback]:
+    def read_page(self, filters: SkanFilter, cursor: Cursor) -> KeysetPage[SkanPostback]:
         """Return the copies that a valid form asks for."""
         return copy_log(filters.wanted, cursor)
 

@@ -16,7 +16,7 @@ MOST_COUNTED = 10_000  # more events of a day than this are not counted, so that
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OrganizationRow:
     """An organization, and how much goes on there."""
 
     organization: Organization
@@ -42,18 +42,18 @@ def found(words: str) -> QuerySet[Organization]:
     return rows.filter(named | Q(public_id__in=_ids(text)))
 
 
-def lines(organizations: Iterable[Organization]) -> list[Line]:
+def lines(organizations: Iterable[Organization]) -> list[OrganizationRow]:
     """Return a page's lines. Each organization is asked by itself: there is no way across."""
     return [_line(organization) for organization in organizations]
 
 
-def _line(organization: Organization) -> Line:
+def _line(organization: Organization) -> OrganizationRow:
     with tenant(organization.pk):
         last = Event.objects.aggregate(at=Max("received_at"))["at"]
         day = Event.objects.filter(received_at__gt=timezone.now() - timedelta(days=1))
         count = day.order_by()[: MOST_COUNTED + 1].count() if last else 0
     members: int = organization.members  # type: ignore[attr-defined]  # annotated by `found`
-    return Line(organization, members, last, count)
+    return OrganizationRow(organization, members, last, count)
 
 
 def _ids(text: str) -> list[UUID]:

@@ -18,9 +18,9 @@ from apps_registry.roles import Right
 from postbacks.configuration.document import Document, Unreadable, parse
 from postbacks.configuration.exporting import export
 from postbacks.configuration.importing import (
-    Fault,
     ImportFaultsError,
-    Outcome,
+    ImportProblem,
+    ImportResult,
     import_document,
 )
 
@@ -45,7 +45,7 @@ class ShownFault:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ImportedPart:
     """A heading of the plan, and what stands below it."""
 
     title: str
@@ -112,11 +112,11 @@ def _done(request: HttpRequest, document: Document) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:import_configuration"))
 
 
-def _parts(outcome: Outcome) -> Iterator[Part]:
-    yield Part("New", tuple(_lines(outcome.created)))
-    yield Part("Changed", tuple(_lines(outcome.changed)))
-    yield Part("Secrets to enter afterwards", tuple(_missing(outcome)))
-    yield Part("Come in as drafts until then", tuple(outcome.drafts))
+def _parts(outcome: ImportResult) -> Iterator[ImportedPart]:
+    yield ImportedPart("New", tuple(_lines(outcome.created)))
+    yield ImportedPart("Changed", tuple(_lines(outcome.changed)))
+    yield ImportedPart("Secrets to enter afterwards", tuple(_missing(outcome)))
+    yield ImportedPart("Come in as drafts until then", tuple(outcome.drafts))
 
 
 def _lines(names: Mapping[str, list[str]]) -> Iterator[str]:
@@ -124,12 +124,12 @@ def _lines(names: Mapping[str, list[str]]) -> Iterator[str]:
         yield from (f"{title} {name}" for name in names.get(kind, ()))
 
 
-def _missing(outcome: Outcome) -> Iterator[str]:
+def _missing(outcome: ImportResult) -> Iterator[str]:
     for partner, names in outcome.credentials_to_enter.items():
         yield f"{partner}: {', '.join(names)}"
 
 
-def _shown(fault: Fault) -> ShownFault:
+def _shown(fault: ImportProblem) -> ShownFault:
     """Count as people do: the first app is 1."""
     steps = (str(step + 1) if isinstance(step, int) else step for step in fault.pointer)
     return ShownFault(" ".join(steps).replace("_", " "), fault.detail)

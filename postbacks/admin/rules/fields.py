@@ -9,13 +9,13 @@ from typing import Final
 from django import forms
 from django.core.exceptions import ValidationError
 
-from postbacks.callbacks.macros import Problem
+from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.macros.authentication import ALGORITHMS, ENCODINGS, SIGNED_PARTS
 from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS
 from postbacks.callbacks.rules.conditions import canonical_operator, words_of
 from postbacks.models.rules import any_success
 
-# FOLDED from waits.py: 'Waits as people write them: 5s, 2m, 1h. Stored in seconds.'
+# FOLDED from waits.py
 
 MOST_WAITS = 24
 LONGEST_WAIT = 86_400
@@ -54,7 +54,7 @@ def _show(seconds: int) -> str:
     return f"{seconds}s"
 
 
-# FOLDED from rule_parts.py: 'How the form of a rule writes conditions, authentication and success: lines and inputs.'
+# FOLDED from rule_parts.py
 
 # A word stands between blanks, a sign may touch its neighbors; ≥ is tried before >.
 _WORDS: Final = "|".join(it for it in OPERATORS if it.isascii() and it[0].isalpha())
@@ -160,11 +160,11 @@ class AuthenticationInputs(forms.Form):
     auth_over = forms.ChoiceField(required=False, choices=_choices(SIGNED_PARTS))
 
 
-def as_line_problem(problem: Problem) -> Problem:
+def as_line_problem(problem: RuleError) -> RuleError:
     """Return a condition's problem as one of the lines that the form shows."""
     _, *steps = problem.field.split(".")
     number = f"Line {int(steps[1]) + 1}: " if len(steps) > 1 else ""
-    return Problem("condition_lines", 0, number + problem.message, problem.suggestion)
+    return RuleError("condition_lines", 0, number + problem.message, problem.suggestion)
 
 
 def words_of_conditions(conditions: Mapping[str, object]) -> str:
@@ -304,7 +304,7 @@ class WaitsField(forms.CharField):
             raise ValidationError(str(error)) from None
 
 
-class CodesField(forms.CharField):
+class SuccessCodesField(forms.CharField):
     """Statuses such as 200, or classes such as 2xx."""
 
     def prepare_value(self, value: object) -> object:

@@ -13,11 +13,11 @@ from apps_registry.admin_base.tenant_admin import TenantForm
 from postbacks.admin.rules.fields import (
     JOINS,
     AuthenticationInputs,
-    CodesField,
     ConditionLinesField,
     EventNamesField,
     ExpectedValueField,
     PairLinesField,
+    SuccessCodesField,
     WaitsField,
     as_line_problem,
     authentication_inputs,
@@ -37,14 +37,14 @@ from postbacks.admin.rules.hints import (
     template_error,
     with_fix,
 )
-from postbacks.callbacks.macros import Problem
-from postbacks.callbacks.rules.versions import define
+from postbacks.callbacks.macros import RuleError
+from postbacks.callbacks.rules.versions import definition_from
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.models.rules import default_delays
 from postbacks.rulebook import saving
 from postbacks.rulebook.test_send import is_proven, proof_of
 
-# FOLDED from rule_switch.py: 'Switches a rule on by a button, once a test has succeeded or somebody says “anyway”.'
+# FOLDED from rule_switch.py
 
 ANYWAY = "_anyway"
 
@@ -63,7 +63,7 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
     headers = PairLinesField(
         separator=":", example="X-Api-Key: {{credential.api_key}}", longest_value=8192, initial=dict
     )
-    success_codes = CodesField(max_length=200)
+    success_codes = SuccessCodesField(max_length=200)
     body_contains = forms.CharField(required=False, max_length=1024, strip=False)
     json_path = forms.CharField(required=False, max_length=1024)
     json_equals = ExpectedValueField(required=False, max_length=1024)
@@ -73,7 +73,7 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         given, *rest = args or (kwargs.pop("data", None),)
         sent = with_fix(filled_in(given)) if isinstance(given, QueryDict) else given
         super().__init__(sent, *rest, **kwargs)
-        self.found: tuple[Problem, ...] = ()  # by the rulebook
+        self.found: tuple[RuleError, ...] = ()  # by the rulebook
         self.initial = {
             **success_inputs(self.instance.success),
             **condition_inputs(self.instance.conditions),
@@ -111,7 +111,7 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         errors = self.errors.as_data().get(name, []) if self.is_bound else []
         return shown(errors, unfinished=self.is_unfinished)
 
-    def field_of(self, problem: Problem) -> str | None:
+    def field_of(self, problem: RuleError) -> str | None:
         """Return the input that a problem stands beside; None if there is none."""
         field, _, member = problem.field.partition(".")
         if field == "authentication":
@@ -168,7 +168,7 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
             self.instance.conditions = conditions_of(self.cleaned_data)
             self.instance.authentication = authentication_of(self.cleaned_data)
         try:
-            problems = saving.check(define(self.instance))
+            problems = saving.check(definition_from(self.instance))
         except msgspec.ValidationError:
             return  # what has the wrong shape has its error already
         self.found = problems
@@ -181,7 +181,7 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
                 fix = fix_of_problem(found, self[field], self.instance, text) if field else None
                 self.add_error(field, template_error(problem, text, fix))
 
-    def _text_of(self, problem: Problem) -> str:
+    def _text_of(self, problem: RuleError) -> str:
         field, _, header = problem.field.partition(".")
         if header and field == "headers":
             return str(self.instance.headers.get(header, ""))
@@ -226,7 +226,7 @@ class SwitchedRuleForm(CallbackRuleForm):
         if not is_switched_on or self.initial.get("status") == RuleStatus.ACTIVE:
             return False
         try:
-            return proof_of(define(self.instance)) not in self.tested and not is_proven(
+            return proof_of(definition_from(self.instance)) not in self.tested and not is_proven(
                 self.instance
             )
         except msgspec.ValidationError:

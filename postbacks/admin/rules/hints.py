@@ -9,12 +9,12 @@ from django.core.exceptions import ValidationError
 from django.forms import BoundField
 from django.http import QueryDict
 
-from postbacks.callbacks.lint import Fix, Remark, fix_of
-from postbacks.callbacks.macros import Problem
+from postbacks.callbacks.lint import Fix, RuleWarning, fix_of
+from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.macros.parser import Flaw, MacroCall, macros_in
 from postbacks.models import CallbackRule
 
-# FOLDED from rule_fixes.py: 'Fixes that are a button beside the field: with scripts in place, without them by the server.'
+# FOLDED from rule_fixes.py
 
 FIX: Final = "_fix"
 
@@ -68,7 +68,7 @@ def _one_way(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-# FOLDED from rule_problems.py: 'What is wrong with a template, shown with the piece of it that is meant.'
+# FOLDED from rule_problems.py
 
 _AROUND = 28
 
@@ -105,14 +105,14 @@ class TemplateProblemError(ValidationError):
 
 
 def template_error(
-    problem: Problem, text: str, fix: ShownFix | None = None
+    problem: RuleError, text: str, fix: ShownFix | None = None
 ) -> TemplateProblemError:
     """Return a problem as an error of a form; `text` is the template that it speaks of."""
     error = f"{_place(problem, text)}{problem.message}"
     return TemplateProblemError(error, excerpt_at(text, problem.position), fix)
 
 
-def _place(problem: Problem, text: str) -> str:
+def _place(problem: RuleError, text: str) -> str:
     """Return where in a field of several texts or lines the problem lies."""
     field, _, header = problem.field.partition(".")
     if field == "headers" and header:
@@ -144,7 +144,7 @@ def shown(errors: Iterable[ValidationError], *, unfinished: bool) -> tuple[Shown
     )
 
 
-# FOLDED from rule_marks.py: 'What is marked inside the text of a template: its macros, right and wrong.'
+# FOLDED from rule_marks.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Typed:
 
 
 def marks_in(
-    typed: Typed, written: str, problems: Iterable[Problem], remarks: Iterable[Remark]
+    typed: Typed, written: str, problems: Iterable[RuleError], remarks: Iterable[RuleWarning]
 ) -> Iterator[Mark]:
     """Return the marks of one text; problems and remarks are those of this text alone."""
     wrong = [problem.position for problem in problems]
@@ -210,7 +210,7 @@ def typed(bound: BoundField, rule: CallbackRule, field: str) -> Typed | None:
     return None if before == -1 else Typed(bound.name, text, before)
 
 
-def fix_of_remark(remark: Remark, bound: BoundField, rule: CallbackRule) -> ShownFix | None:
+def fix_of_remark(remark: RuleWarning, bound: BoundField, rule: CallbackRule) -> ShownFix | None:
     """Return the button of a remark; None if it has no fix."""
     place = typed(bound, rule, remark.field) if remark.fix is not None else None
     if place is None:
@@ -219,7 +219,7 @@ def fix_of_remark(remark: Remark, bound: BoundField, rule: CallbackRule) -> Show
 
 
 def fix_of_problem(
-    problem: Problem, bound: BoundField, rule: CallbackRule, written: str
+    problem: RuleError, bound: BoundField, rule: CallbackRule, written: str
 ) -> ShownFix | None:
     """Return the button of a problem; `written` is the template that it speaks of."""
     if problem.suggestion is None:
@@ -233,7 +233,7 @@ def fix_of_problem(
     return place.shown(fix) if place is not None and fix is not None else None
 
 
-def _fix_of_condition(problem: Problem, bound: BoundField) -> ShownFix | None:
+def _fix_of_condition(problem: RuleError, bound: BoundField) -> ShownFix | None:
     """Return the button that puts the right name at the beginning of a condition's line."""
     _, _, number, *part = problem.field.split(".")
     if part != ["field"]:

@@ -16,7 +16,7 @@ from postbacks.admin.rules.fields import (
 )
 from postbacks.admin.rules.help_texts import LABELS, SCOPES
 from postbacks.callbacks.rules.definition import FIELDS
-from postbacks.callbacks.rules.versions import as_written_now, define
+from postbacks.callbacks.rules.versions import definition_from, upgraded
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 
 MOST_VERSIONS = 50
@@ -37,7 +37,7 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RuleRow:
     """One field in words."""
 
     title: str
@@ -46,7 +46,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LabeledChange:
     """One field that was written anew."""
 
     title: str
@@ -61,8 +61,8 @@ class SavedVersion:
     number: int
     saved_at: datetime
     saved_by: str
-    changes: tuple[Change, ...]
-    lines: tuple[Line, ...]
+    changes: tuple[LabeledChange, ...]
+    lines: tuple[RuleRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +77,24 @@ def history_of(rule: CallbackRule) -> tuple[SavedVersion, ...]:
     """Return the latest versions of a rule, newest first."""
     versions = list(rule.versions.select_related("saved_by").order_by("-number")[:MOST_VERSIONS])
     names = _names(version.definition for version in versions)
-    said = [lines_of(as_written_now(version.definition), names) for version in versions]
+    said = [lines_of(upgraded(version.definition), names) for version in versions]
     return tuple(
         _saved(version, lines, said[place + 1] if place + 1 < len(said) else None)
         for place, (version, lines) in enumerate(zip(versions, said, strict=True))
     )
 
 
-def words_of(rule: CallbackRule) -> tuple[Line, ...]:
+def words_of(rule: CallbackRule) -> tuple[RuleRow, ...]:
     """Return what a rule says now, and whether it sends."""
-    definition = msgspec.to_builtins(define(rule))
-    status = Line("Status", str(RuleStatus(rule.status).label))
+    definition = msgspec.to_builtins(definition_from(rule))
+    status = RuleRow("Status", str(RuleStatus(rule.status).label))
     return (status, *lines_of(definition, _names([definition])))
 
 
-def lines_of(definition: Mapping[str, object], names: Names) -> tuple[Line, ...]:
+def lines_of(definition: Mapping[str, object], names: Names) -> tuple[RuleRow, ...]:
     """Return a definition, as a version keeps it, in words."""
     return tuple(
-        Line(
+        RuleRow(
             _TITLES.get(name, name.capitalize()),
             _words(name, definition[name], names),
             is_code=name in _CODE,
@@ -104,18 +104,20 @@ def lines_of(definition: Mapping[str, object], names: Names) -> tuple[Line, ...]
     )
 
 
-def changes_between(before: Sequence[Line], after: Sequence[Line]) -> tuple[Change, ...]:
+def changes_between(
+    before: Sequence[RuleRow], after: Sequence[RuleRow]
+) -> tuple[LabeledChange, ...]:
     """Return what is said differently, line by line."""
     texts = {line.title: line.text for line in before}
     return tuple(
-        Change(line.title, texts.get(line.title, ""), line.text)
+        LabeledChange(line.title, texts.get(line.title, ""), line.text)
         for line in after
         if texts.get(line.title) != line.text
     )
 
 
 def _saved(
-    version: CallbackRuleVersion, lines: Sequence[Line], before: Sequence[Line] | None
+    version: CallbackRuleVersion, lines: Sequence[RuleRow], before: Sequence[RuleRow] | None
 ) -> SavedVersion:
     changes = () if before is None else changes_between(before, lines)
     by = str(version.saved_by) if version.saved_by else ""

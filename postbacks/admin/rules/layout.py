@@ -16,13 +16,13 @@ from postbacks.admin.rules.hints import (
     typed,
 )
 from postbacks.admin.rules.request_parts import laid_out
-from postbacks.callbacks.lint import Fix, Remark
-from postbacks.callbacks.macros import BodyType, Problem
+from postbacks.callbacks.lint import Fix, RuleWarning
+from postbacks.callbacks.macros import BodyType, RuleError
 from postbacks.models import CallbackRule
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class FieldGroup:
     """Fields that stand together; with a title they are folded away."""
 
     fields: tuple[str, ...]
@@ -35,7 +35,7 @@ class Section:
 
     title: str
     sentence: str
-    groups: tuple[Group, ...]
+    groups: tuple[FieldGroup, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class ShownField:
 class Findings:
     """What is wrong with a rule, and what is odd about it."""
 
-    problems: tuple[Problem, ...] = ()
-    remarks: tuple[Remark, ...] = ()
+    problems: tuple[RuleError, ...] = ()
+    remarks: tuple[RuleWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,9 @@ LAYOUT = (
         "When",
         "Which events send a postback.",
         (
-            Group(("name", "status", "app", "partner", "triggers", "frequency")),
-            Group(("condition_lines", "conditions_join"), "Conditions"),
-            Group(
+            FieldGroup(("name", "status", "app", "partner", "triggers", "frequency")),
+            FieldGroup(("condition_lines", "conditions_join"), "Conditions"),
+            FieldGroup(
                 (
                     "attribution_scope", "event_map", "window_days", "sampling_percent",
                     "delay_seconds",
@@ -105,10 +105,10 @@ LAYOUT = (
         "Send",
         "What the partner gets.",
         (
-            Group(("method", "url")),
-            Group(("headers", "body_type", "body"), "Headers and body"),
-            Group((*AUTHENTICATION_FIELDS, "sign"), "Authentication and signature"),
-            Group(
+            FieldGroup(("method", "url")),
+            FieldGroup(("headers", "body_type", "body"), "Headers and body"),
+            FieldGroup((*AUTHENTICATION_FIELDS, "sign"), "Authentication and signature"),
+            FieldGroup(
                 ("missing_values", "without_consent", "send_revenue"),
                 "More: missing values, consent, revenue",
             ),
@@ -117,14 +117,14 @@ LAYOUT = (
     Section(
         "Success",
         "Which answers count as received. All that is filled in must hold.",
-        (Group(("success_codes", "body_contains", "json_path", "json_equals")),),
+        (FieldGroup(("success_codes", "body_contains", "json_path", "json_equals")),),
     ),
     Section(
         "Delivery",
         "How long we try, and how fast.",
         (
-            Group(("timeout_seconds", "retry_delays")),
-            Group(("rate_limit_per_second", "max_in_flight"), "More: limits"),
+            FieldGroup(("timeout_seconds", "retry_delays")),
+            FieldGroup(("rate_limit_per_second", "max_in_flight"), "More: limits"),
         ),
     ),
 )  # fmt: skip
@@ -177,7 +177,7 @@ def _layout(bound: BoundField, rule: CallbackRule) -> ShownFix | None:
     return place.shown(Fix(0, len(rule.body), text)) if place and text is not None else None
 
 
-def _sentence(remark: Remark) -> str:
+def _sentence(remark: RuleWarning) -> str:
     header = remark.field.partition(".")[2]
     return f"{header}: {remark.message}" if header else remark.message
 

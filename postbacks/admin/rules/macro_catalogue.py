@@ -10,11 +10,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from apps_registry.models import Partner
-from postbacks.callbacks.macros import CATALOGUE, FILTERS, Filter, Group, Macro
+from postbacks.callbacks.macros import CATALOGUE, FILTERS, Filter, Macro, MacroGroup
 from postbacks.callbacks.macros.catalogue import elsewhere
 from postbacks.callbacks.macros.elsewhere import VENDORS
 
-# FOLDED from macro_palette.py: 'The macros that a template may name, as the form lists them.'
+# FOLDED from macro_palette.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,17 @@ class ShownMacro:
 
 
 @dataclass(frozen=True, slots=True)
-class MacroGroup:
+class CatalogueGroup:
     """Macros under one heading."""
 
     title: str
     macros: tuple[ShownMacro, ...]
 
 
-def macro_groups() -> tuple[MacroGroup, ...]:
+def macro_groups() -> tuple[CatalogueGroup, ...]:
     """Return the catalogue by group, in its own order."""
     return tuple(
-        MacroGroup(
+        CatalogueGroup(
             group.value,
             tuple(
                 ShownMacro(_braced(it.name), it.description, it.example, it.personal, it.type)
@@ -47,7 +47,7 @@ def macro_groups() -> tuple[MacroGroup, ...]:
                 if it.group == group
             ),
         )
-        for group in Group
+        for group in MacroGroup
     )
 
 
@@ -56,7 +56,7 @@ def filters() -> tuple[ShownMacro, ...]:
     return tuple(ShownMacro(it.name, it.description, it.example) for it in FILTERS.values())
 
 
-def own_groups(partner: Partner | None, parameters: Iterable[str]) -> tuple[MacroGroup, ...]:
+def own_groups(partner: Partner | None, parameters: Iterable[str]) -> tuple[CatalogueGroup, ...]:
     """Return what only this partner and the chosen event have."""
     names = partner.credentials.order_by("name").values_list("name", flat=True) if partner else ()
     credentials = tuple(
@@ -68,8 +68,8 @@ def own_groups(partner: Partner | None, parameters: Iterable[str]) -> tuple[Macr
         for name in parameters
     )
     groups = (
-        MacroGroup("Credentials of the partner", credentials),
-        MacroGroup("Parameters of the chosen event", own),
+        CatalogueGroup("Credentials of the partner", credentials),
+        CatalogueGroup("Parameters of the chosen event", own),
     )
     return tuple(group for group in groups if group.macros)
 
@@ -171,7 +171,7 @@ def macro_page(search: str) -> MacroPage:
                 if macro.group == group and (line := _line(macro)).is_found_by(words)
             ),
         )
-        for group in Group
+        for group in MacroGroup
     )
     filters = tuple(it for it in FILTERS.values() if _has_all(it, words))
     return MacroPage(search, tuple(it for it in sections if it.lines), filters)

@@ -12,10 +12,10 @@ from postbacks.admin.rules.filling import Offers, offers_of
 from postbacks.admin.rules.form import CallbackRuleForm
 from postbacks.admin.rules.help_texts import LABELS
 from postbacks.admin.rules.hints import ShownFix, fix_of_remark
-from postbacks.admin.rules.labels import Line, SavedVersion, history_of, words_of
+from postbacks.admin.rules.labels import RuleRow, SavedVersion, history_of, words_of
 from postbacks.admin.rules.layout import Findings, ShownField, ShownSection, sections_of
 from postbacks.admin.rules.macro_catalogue import (
-    MacroGroup,
+    CatalogueGroup,
     ShownMacro,
     filters,
     macro_groups,
@@ -23,13 +23,13 @@ from postbacks.admin.rules.macro_catalogue import (
 )
 from postbacks.admin.rules.preview import ShownPreview, preview_of
 from postbacks.callbacks.lint import Code
-from postbacks.callbacks.macros import Problem
-from postbacks.callbacks.partner_templates import Parameter
+from postbacks.callbacks.macros import RuleError
+from postbacks.callbacks.partner_templates import TemplateParameter
 from postbacks.delivery.outcome import Outcome
 from postbacks.insights.recent_events import recent_event_names
 from postbacks.models import CallbackRule, DuePostback, RuleStatus
 
-# FOLDED from rule_suspension.py: 'Why a rule was suspended, since when, and what waits for it.'
+# FOLDED from rule_suspension.py
 
 MOST_COUNTED = 10_000
 _LOOKED_BACK = timedelta(days=7)
@@ -111,12 +111,12 @@ class FieldProblem:
 class AbsentRow:
     """A parameter that the partner requires and the rule lacks, with the button that adds it."""
 
-    row: Parameter
+    row: TemplateParameter
     fix: ShownFix | None
 
 
 @dataclass(frozen=True, slots=True)
-class RulePage:
+class RulePageContext:
     """What the template draws. Readers get `lines` in place of `sections`."""
 
     preview: ShownPreview
@@ -124,13 +124,13 @@ class RulePage:
     is_looked_at: bool  # sent for a look without JavaScript
     is_refused: bool = False  # was to be saved, and could not
     sections: tuple[ShownSection, ...] = ()
-    lines: tuple[Line, ...] = ()
+    lines: tuple[RuleRow, ...] = ()
     history: tuple[SavedVersion, ...] = ()
     event_names: tuple[str, ...] = ()
     offers: Offers = field(default_factory=Offers)
     absent: tuple[AbsentRow, ...] = ()
-    own_macros: tuple[MacroGroup, ...] = ()
-    macros: tuple[MacroGroup, ...] = ()
+    own_macros: tuple[CatalogueGroup, ...] = ()
+    macros: tuple[CatalogueGroup, ...] = ()
     filters: tuple[ShownMacro, ...] = ()
     saved: CallbackRule | None = None
     may_switch_on: bool = False
@@ -154,7 +154,7 @@ class RulePage:
 
 def page_of(
     form: CallbackRuleForm, *, saved: CallbackRule | None, may_write: bool, chosen: str
-) -> RulePage:
+) -> RulePageContext:
     """Return what the page of a rule shows; `chosen` is the event to look at it with."""
     page = live_page_of(form, may_write=may_write, chosen=chosen)
     is_on = form.initial.get("status") == RuleStatus.ACTIVE
@@ -173,13 +173,13 @@ def page_of(
     return replace(page, event_names=tuple(names), macros=macro_groups(), filters=filters())
 
 
-def live_page_of(form: CallbackRuleForm, *, may_write: bool, chosen: str) -> RulePage:
+def live_page_of(form: CallbackRuleForm, *, may_write: bool, chosen: str) -> RulePageContext:
     """Return the part of the page that changes while a person writes."""
     _ = form.errors  # puts what was sent into the rule
     preview = preview_of(form.instance, chosen=chosen)
     found = Findings(form.found if form.is_bound else preview.problems, preview.remarks)
     sections = sections_of(form, found) if may_write else ()
-    return RulePage(
+    return RulePageContext(
         preview=preview,
         problems=_listed(sections, [it for it in preview.problems if not _is_told(form, it)]),
         is_looked_at=form.is_looked_at,
@@ -198,12 +198,12 @@ def _absent(form: CallbackRuleForm, preview: ShownPreview) -> tuple[AbsentRow, .
     )
 
 
-def _is_told(form: CallbackRuleForm, problem: Problem) -> bool:
+def _is_told(form: CallbackRuleForm, problem: RuleError) -> bool:
     return problem in form.found and form.field_of(problem) is not None
 
 
 def _listed(
-    sections: Iterable[ShownSection], rendering: Iterable[Problem]
+    sections: Iterable[ShownSection], rendering: Iterable[RuleError]
 ) -> tuple[FieldProblem, ...]:
     """Return the fields' problems, and after them those that only rendering found."""
     fields = [it for section in sections for group in section.groups for it in group.fields]

@@ -20,11 +20,11 @@ from apps_registry.tenancy import Lifecycle, current_organization
 from postbacks.admin.rules.fields import PairLinesField
 from postbacks.callbacks.partner_templates import (
     CredentialAsked,
-    Group,
     Missing,
     PartnerTemplate,
     RuleTemplate,
     State,
+    TemplateGroup,
     all_templates,
     first_choice,
     missing_answers,
@@ -36,7 +36,7 @@ from postbacks.rulebook import partner_setup
 from postbacks.rulebook.partner_setup import Answers, Reported
 from postbacks.rulebook.saving import RuleProblemsError
 
-# FOLDED from template_form.py: 'The form that a partner template asks: who it is, its credentials, and what is reported.'
+# FOLDED from template_form.py
 
 _INPUT = {"class": "rule-input", "autocomplete": "off"}
 
@@ -217,9 +217,9 @@ def _listed(value: object) -> list[str]:
 
 
 _TITLES = {
-    Group.AD_NETWORK: "Ad networks",
-    Group.MMP: "Measurement partners (MMPs)",
-    Group.OWN_SYSTEM: "Your own systems",
+    TemplateGroup.AD_NETWORK: "Ad networks",
+    TemplateGroup.MMP: "Measurement partners (MMPs)",
+    TemplateGroup.OWN_SYSTEM: "Your own systems",
 }
 STATES = {
     State.READ: ("good", "Verified"),

@@ -6,24 +6,30 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from postbacks.admin.rules.request_parts import (
-    Part,
+    RequestPart,
     form_parts,
     json_parts,
     query_parts,
     without_wrong_parameters,
 )
-from postbacks.callbacks.lint import Remark, is_personal, missing_rows, names_in, platform_names
-from postbacks.callbacks.macros import CATALOGUE, BodyType, Problem
+from postbacks.callbacks.lint import (
+    RuleWarning,
+    is_personal,
+    missing_rows,
+    names_in,
+    platform_names,
+)
+from postbacks.callbacks.macros import CATALOGUE, BodyType, RuleError
 from postbacks.callbacks.macros.parser import MacroCall, macros_in
-from postbacks.callbacks.partner_templates import Parameter, RuleTemplate
+from postbacks.callbacks.partner_templates import RuleTemplate, TemplateParameter
 from postbacks.callbacks.rules.definition import RuleDefinition
-from postbacks.callbacks.rules.versions import define
+from postbacks.callbacks.rules.versions import definition_from
 from postbacks.insights.recent_events import RecentEvent, as_choice, event_by_id, recent_events
 from postbacks.models import CallbackRule, Event
 from postbacks.rulebook import saving
 from postbacks.rulebook.saving import platform_of, remarks_on, template_in_use
 
-# FOLDED from rule_notes.py: 'What the parameter table says about a parameter: where it is empty, and what it is for.'
+# FOLDED from rule_notes.py
 
 _OPTED_OUT = {
     "strip": "Empty for {who} who opted out.",
@@ -40,7 +46,7 @@ class Noting:
     platform: str
     template: RuleTemplate | None
 
-    def noted(self, parts: Iterable[Part]) -> tuple[Part, ...]:
+    def noted(self, parts: Iterable[RequestPart]) -> tuple[RequestPart, ...]:
         """Return parameters with a note to each that there is something to say about."""
         rows = {row.name: row for row in self.template.parameters} if self.template else {}
         return tuple(
@@ -48,7 +54,7 @@ class Noting:
             for part in parts
         )
 
-    def _notes(self, written: str, row: Parameter | None) -> Iterator[str]:
+    def _notes(self, written: str, row: TemplateParameter | None) -> Iterator[str]:
         if row is not None:
             yield f"{row.meaning}{', required' if row.required else ''}."
         calls = [it for it in macros_in(written) if isinstance(it, MacroCall)]
@@ -92,10 +98,10 @@ class SentRequest:
     method: str
     address: str
     url: str
-    parameters: tuple[Part, ...]
+    parameters: tuple[RequestPart, ...]
     headers: tuple[tuple[str, str], ...]
     body: str | None
-    body_parameters: tuple[Part, ...]
+    body_parameters: tuple[RequestPart, ...]
     is_form: bool
 
 
@@ -106,10 +112,10 @@ class ShownPreview:
     choices: tuple[Choice, ...]
     request: SentRequest | None = None
     missing: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    remarks: tuple[Remark, ...] = ()
+    problems: tuple[RuleError, ...] = ()
+    remarks: tuple[RuleWarning, ...] = ()
     template: RuleTemplate | None = None  # of the partner's, that the rule still is
-    absent: tuple[Parameter, ...] = ()  # what the template requires and the rule lacks
+    absent: tuple[TemplateParameter, ...] = ()  # what the template requires and the rule lacks
     notes: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()  # of the event's own, as macros
 
@@ -127,7 +133,7 @@ def preview_of(rule: CallbackRule, *, chosen: str = SAMPLE) -> ShownPreview:
     notes = _notes(rule, event, is_gone=event is None and chosen not in {"", SAMPLE})
     own = _own_parameters(event)
     try:
-        definition = define(rule)
+        definition = definition_from(rule)
     except msgspec.ValidationError:
         return ShownPreview(choices, notes=notes, parameters=own)
     if not rule.url.strip():
@@ -217,7 +223,7 @@ def _request(
     )
 
 
-def _body_parts(definition: RuleDefinition, sent: str) -> tuple[Part, ...]:
+def _body_parts(definition: RuleDefinition, sent: str) -> tuple[RequestPart, ...]:
     if definition.body_type == BodyType.FORM and sent:
         return form_parts(definition.body, sent)
     return json_parts(definition.body, sent) if definition.body_type == BodyType.JSON else ()

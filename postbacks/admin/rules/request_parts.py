@@ -11,7 +11,7 @@ import msgspec
 
 from postbacks.callbacks.macros.parser import macros_in
 
-# FOLDED from json_parts.py: 'A JSON body, taken apart like a query: what was written beside what is sent; and laid out.'
+# FOLDED from json_parts.py
 
 # Private characters around a macro's number, while JSON is read that can't hold macros.
 _TOKEN: Final = re.compile("\ue000(\\d+)\ue001")
@@ -26,7 +26,7 @@ Step = str | int
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RequestPart:
     """One parameter. `sent` is None where it is left out for want of a value."""
 
     name: str
@@ -36,7 +36,7 @@ class Part:
     note: str = ""
 
 
-def json_parts(template: str, sent: str) -> tuple[Part, ...]:
+def json_parts(template: str, sent: str) -> tuple[RequestPart, ...]:
     """Return the values of a JSON body by their paths; none where one of the two is not JSON."""
     if "\ue000" in template:
         return ()
@@ -47,7 +47,7 @@ def json_parts(template: str, sent: str) -> tuple[Part, ...]:
     except (ValueError, RecursionError):
         return ()
     return tuple(
-        Part(_name(path), _restored(value, macros), _shown(*_at(filled, path)))
+        RequestPart(_name(path), _restored(value, macros), _shown(*_at(filled, path)))
         for path, value in _leaves(written, ())
     )
 
@@ -152,7 +152,9 @@ class _Piece:
         return self.text.strip().partition("=")[2]
 
 
-def query_parts(template: str, sent: str, *, wrong: Collection[int] = ()) -> tuple[Part, ...]:
+def query_parts(
+    template: str, sent: str, *, wrong: Collection[int] = ()
+) -> tuple[RequestPart, ...]:
     """Return the parameters of a URL; those that `wrong` positions lie in were not sent."""
     pieces = _query_pieces(template)
     bad = [piece for piece in pieces if _holds(piece, wrong)]
@@ -160,11 +162,13 @@ def query_parts(template: str, sent: str, *, wrong: Collection[int] = ()) -> tup
         _paired([it for it in pieces if it not in bad], _split(sent.partition("?")[2], "query"))
     )
     for piece in bad:
-        paired.insert(pieces.index(piece), Part(piece.name, piece.value, None, is_wrong=True))
+        paired.insert(
+            pieces.index(piece), RequestPart(piece.name, piece.value, None, is_wrong=True)
+        )
     return tuple(paired)
 
 
-def form_parts(template: str, sent: str) -> tuple[Part, ...]:
+def form_parts(template: str, sent: str) -> tuple[RequestPart, ...]:
     """Return the parameters of a form body."""
     return _paired(_split(template, "form"), _split(sent, "form"))
 
@@ -179,18 +183,18 @@ def without_wrong_parameters(template: str, wrong: Collection[int]) -> str | Non
     return template[:begin] + kept
 
 
-def _paired(written: Sequence[_Piece], sent: Sequence[_Piece]) -> tuple[Part, ...]:
+def _paired(written: Sequence[_Piece], sent: Sequence[_Piece]) -> tuple[RequestPart, ...]:
     if len(written) == len(sent):
         return tuple(
-            Part(piece.name, piece.value, filled.value)
+            RequestPart(piece.name, piece.value, filled.value)
             for piece, filled in zip(written, sent, strict=True)
         )
-    parts: list[Part] = []
+    parts: list[RequestPart] = []
     left = list(sent)
     for piece in written:
         is_next = bool(left) and unquote_plus(left[0].name) == unquote_plus(piece.name)
-        parts.append(Part(piece.name, piece.value, left.pop(0).value if is_next else None))
-    return (*parts, *(Part(piece.name, "", piece.value) for piece in left))
+        parts.append(RequestPart(piece.name, piece.value, left.pop(0).value if is_next else None))
+    return (*parts, *(RequestPart(piece.name, "", piece.value) for piece in left))
 
 
 def _query_pieces(template: str) -> list[_Piece]:

@@ -19,10 +19,10 @@ from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 from postbacks.admin.logs.base import address_of
-from postbacks.admin.logs.postback_detail import AttemptShown, shown_attempt
+from postbacks.admin.logs.postback_detail import AttemptShown, attempt_view
 from postbacks.admin.rules.form import LIVE, PREVIEW, CallbackRuleForm
-from postbacks.callbacks.rules.versions import define
-from postbacks.delivery.attempt_log import Finished
+from postbacks.callbacks.rules.versions import definition_from
+from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.insights.recent_events import event_by_id
 from postbacks.models import CallbackRule, SkipReason
 from postbacks.rulebook import test_send
@@ -30,7 +30,7 @@ from postbacks.rulebook.dry_run import NOT_THE_FIRST, DryRun, dry_run
 from postbacks.rulebook.test_send import Judgement, NotTestableError, TooManyTestsError, Trial
 from postbacks.web.middleware import own_transactions
 
-# FOLDED from rule_dry_run.py: 'What a rule, as its form stands, would have sent for the events that have arrived.'
+# FOLDED from rule_dry_run.py
 
 PERIODS = {"1": "the last hour", "24": "the last 24 hours", "168": "the last 7 days"}
 
@@ -48,7 +48,7 @@ _NOT_FOR_THE_RULE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class HourBar:
     """A number of events as a share of all of them."""
 
     title: str
@@ -69,7 +69,7 @@ class ShownDryRun:
     period: str = ""
     refusal: str = ""
     run: DryRun | None = None
-    bars: tuple[Bar, ...] = ()
+    bars: tuple[HourBar, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -160,7 +160,7 @@ class DryRunPage(TryingPage):
             return ShownDryRun(refusal=sentence)
         since = datetime.now(UTC) - timedelta(hours=int(hours))
         try:
-            run = dry_run(define(form.instance), since, rule_id=form.instance.pk)
+            run = dry_run(definition_from(form.instance), since, rule_id=form.instance.pk)
         except msgspec.ValidationError:
             return ShownDryRun(refusal="Correct the rule first.")
         return ShownDryRun(PERIODS[hours], run=run, bars=tuple(_bars(run)))
@@ -171,7 +171,7 @@ def _hours(request: HttpRequest) -> str:
     return given if given in PERIODS else _USUAL
 
 
-def _bars(run: DryRun) -> Iterator[Bar]:
+def _bars(run: DryRun) -> Iterator[HourBar]:
     yield _bar(run, "Would be sent", run.owed, "good")
     for reason, count in _largest_first(run.skipped):
         label = SkipReason(reason).label if reason in SkipReason.values else reason
@@ -184,11 +184,11 @@ def _largest_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda it: (-it[1], it[0]))
 
 
-def _bar(run: DryRun, title: str, count: int, tone: str) -> Bar:
-    return Bar(title, count, round(100 * count / max(run.events, 1)), tone)
+def _bar(run: DryRun, title: str, count: int, tone: str) -> HourBar:
+    return HourBar(title, count, round(100 * count / max(run.events, 1)), tone)
 
 
-# FOLDED from rule_test.py: 'A real request of a rule as its form stands, and what came back, beside the preview.'
+# FOLDED from rule_test.py
 
 _IN_SESSION = "tested_requests"
 
@@ -248,23 +248,23 @@ def _trial_of(form: CallbackRuleForm, chosen: str) -> Trial:
     app_id = form.instance.app_id
     if event is not None and app_id is not None and event.app_id != app_id:
         event = None  # the preview shows the sample then, too
-    return test_send.draw_up(define(form.instance), event=event)
+    return test_send.prepare_test(definition_from(form.instance), event=event)
 
 
-def _written_down(request: HttpRequest, trial: Trial, finished: Finished) -> ShownTest:
+def _written_down(request: HttpRequest, trial: Trial, finished: AttemptResult) -> ShownTest:
     """Log the test of a rule that is saved as it was tried; remember any that succeeded."""
     rule = _saved(request.GET.get("rule"), trial)
     address = ""
     if rule is not None:
-        address = address_of(test_send.write_down(trial, finished, rule))
+        address = address_of(test_send.log_test(trial, finished, rule))
     else:
-        test_send.note_unsaved(trial)
+        test_send.audit_unsaved_test(trial)
     if test_send.is_received(finished):
         known = [*tests_of(request).items(), (_proof(trial), datetime.now(UTC).isoformat())]
         request.session[_IN_SESSION] = dict(known[-_MOST_REMEMBERED:])
     return ShownTest(
         judgement=test_send.judge_test(trial, finished),
-        tried=shown_attempt(test_send.attempt_of(finished), trial.definition.timeout_seconds),
+        tried=attempt_view(test_send.attempt_of(finished), trial.definition.timeout_seconds),
         log_address=address,
     )
 
@@ -272,7 +272,7 @@ def _written_down(request: HttpRequest, trial: Trial, finished: Finished) -> Sho
 def _saved(key: str | None, trial: Trial) -> CallbackRule | None:
     """Return the rule if what it says in the database is what was tried."""
     rule = CallbackRule.objects.filter(pk=key).first() if key else None
-    return rule if rule is not None and define(rule) == trial.definition else None
+    return rule if rule is not None and definition_from(rule) == trial.definition else None
 
 
 def _proof(trial: Trial) -> str:
@@ -287,7 +287,7 @@ def tests_of(request: HttpRequest) -> Mapping[str, str]:
 
 def remember_tests(request: HttpRequest, rule: CallbackRule) -> None:
     """Remember with a rule that was just saved that what it sends was tested before."""
-    at = tests_of(request).get(test_send.proof_of(define(rule)))
+    at = tests_of(request).get(test_send.proof_of(definition_from(rule)))
     if at is not None:
         test_send.remember(rule, rule.version, at=datetime.fromisoformat(at))
 

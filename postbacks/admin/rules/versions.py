@@ -13,12 +13,12 @@ from django.urls import URLPattern, path, reverse
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models import App, User
 from apps_registry.tenancy import Lifecycle
-from postbacks.admin.rules.labels import Change, SavedVersion, changes_between, history_of
+from postbacks.admin.rules.labels import LabeledChange, SavedVersion, changes_between, history_of
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 from postbacks.rulebook import saving, versions
 from postbacks.rulebook.test_send import is_proven
 
-# FOLDED from rule_actions.py: 'Switching callback rules on and pausing them from their list.'
+# FOLDED from rule_actions.py
 
 _TRY_FIRST = "Open a rule to send a test first, or switch on anyway."
 
@@ -79,7 +79,7 @@ class Comparison:
 
     older: int
     newer: int
-    changes: tuple[Change, ...]
+    changes: tuple[LabeledChange, ...]
 
 
 class CopyForm(forms.Form):
@@ -193,7 +193,9 @@ def _comparison(history: tuple[SavedVersion, ...], asked: QueryDict) -> Comparis
     return Comparison(older.number, newer.number, _between(history, older.number, newer.number))
 
 
-def _between(history: tuple[SavedVersion, ...], older: int, newer: int) -> tuple[Change, ...]:
+def _between(
+    history: tuple[SavedVersion, ...], older: int, newer: int
+) -> tuple[LabeledChange, ...]:
     lines = {version.number: version.lines for version in history}
     return changes_between(lines.get(older, ()), lines.get(newer, ()))
 

@@ -15,7 +15,7 @@ from apps_registry.roles import RIGHTS, Right, Role
 from postbacks.api.authentication import Caller
 from postbacks.api.base import OrganizationViewSet, missing_right
 from postbacks.api.key_rows import KeySerializer
-from postbacks.api.query import Page
+from postbacks.api.query import PageQuery
 
 PERSONAL, ORGANIZATION = "personal", "organization"
 
@@ -93,7 +93,7 @@ class FreshApiTokenSerializer(ApiTokenSerializer):
         return self.secret
 
 
-class ApiTokenPage(Page):
+class ApiTokenPage(PageQuery):
     """Filters of API tokens."""
 
     name = serializers.CharField(required=False)

@@ -18,7 +18,7 @@ from apps_registry.models.referrer_keys import REFERRER_KEY, set_referrer_key
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet, RegistryViewSet
 from postbacks.api.fields import IdFilter, PublicId
-from postbacks.api.query import ArchivePage, Page
+from postbacks.api.query import ArchivePage, PageQuery
 from postbacks.api.strict import RowSerializer, StrictSerializer
 
 
@@ -175,7 +175,7 @@ class BundleIdSerializer(RowSerializer):
         return self.instance
 
 
-class BundleIdPage(Page):
+class BundleIdPage(PageQuery):
     """Filters of bundle IDs."""
 
     app = IdFilter(App)

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from apps_registry.models import App, AttributionSettings, Partner, TrackingLink
 from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import IdFilter, PublicId
-from postbacks.api.query import Page
+from postbacks.api.query import PageQuery
 from postbacks.api.strict import RowSerializer
 
 _OWNERS = ("app", "partner", "link")
@@ -45,7 +45,7 @@ class AttributionSettingsSerializer(RowSerializer):
         return attrs
 
 
-class AttributionSettingsPage(Page):
+class AttributionSettingsPage(PageQuery):
     """Filters of attribution settings."""
 
     app = IdFilter(App)

@@ -8,8 +8,8 @@ from apps_registry.audit.actors import ActorKind, Door
 from apps_registry.models import AuditEntry
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import Moment
-from postbacks.api.query import Page
+from postbacks.api.fields import MillisecondDateTimeField
+from postbacks.api.query import PageQuery
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {"type": "array", "items": {}}})
@@ -38,7 +38,7 @@ class AuditEntrySerializer(serializers.ModelSerializer):
     """One thing that somebody did."""
 
     id = serializers.UUIDField(source="public_id")
-    at = Moment()
+    at = MillisecondDateTimeField()
     actor = ActorSerializer(source="*")
     object = ObjectSerializer(source="*")
     action = serializers.ChoiceField(Action.choices)
@@ -50,7 +50,7 @@ class AuditEntrySerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class AuditPage(Page):
+class AuditPage(PageQuery):
     """Filters of the audit log; `since` is included, `until` is not."""
 
     action = serializers.ChoiceField(Action.choices, required=False)
@@ -61,8 +61,8 @@ class AuditPage(Page):
     actor = serializers.CharField(
         required=False, max_length=255, help_text="Part of an e-mail address or a token's name."
     )
-    since = Moment(required=False, help_text="At this time or later.")
-    until = Moment(required=False, help_text="Before this time.")
+    since = MillisecondDateTimeField(required=False, help_text="At this time or later.")
+    until = MillisecondDateTimeField(required=False, help_text="Before this time.")
     lookups = {
         "object": "object_id",
         "actor": "actor_name__icontains",

@@ -11,7 +11,7 @@ from apps_registry.models.click_signing import new_secret
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, PublicId
-from postbacks.api.query import Page
+from postbacks.api.query import PageQuery
 from postbacks.api.strict import RowSerializer
 
 
@@ -50,7 +50,7 @@ class FreshClickSigningKeySerializer(ClickSigningKeySerializer):
         row.save()
 
 
-class ClickSigningKeyPage(Page):
+class ClickSigningKeyPage(PageQuery):
     """Filters of click signing keys."""
 
     partner = IdFilter(Partner)

@@ -16,9 +16,9 @@ from apps_registry.models import App
 from apps_registry.roles import Right
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, Moment, PublicId, shown_time
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicId, format_time
 from postbacks.api.problems import Conflict
-from postbacks.api.query import Page, Query
+from postbacks.api.query import PageQuery, Query
 from postbacks.api.sdk.events import EventsFromSdk
 from postbacks.intake.events.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
@@ -42,8 +42,8 @@ class EventSerializer(serializers.BaseSerializer):
             "event_id": str(instance.event_id),
             "app": str(instance.app.public_id),
             "event_name": instance.event_name,
-            "event_time": shown_time(instance.event_time),
-            "received_at": shown_time(instance.received_at),
+            "event_time": format_time(instance.event_time),
+            "received_at": format_time(instance.received_at),
             "source": instance.source,
             "platform": instance.platform or None,
             "bundle_id": instance.bundle_id or None,
@@ -57,15 +57,15 @@ class EventSerializer(serializers.BaseSerializer):
         }
 
 
-class EventPage(Page):
+class EventPage(PageQuery):
     """Filters of events; `since` is included, `until` is not."""
 
     app = IdFilter(App)
     event_id = serializers.UUIDField(required=False)
     event_name = serializers.CharField(required=False)
     customer_user_id = serializers.CharField(required=False)
-    since = Moment(required=False, help_text="Received at this time or later.")
-    until = Moment(required=False, help_text="Received before this time.")
+    since = MillisecondDateTimeField(required=False, help_text="Received at this time or later.")
+    until = MillisecondDateTimeField(required=False, help_text="Received before this time.")
     lookups = {"app": "app_id", "since": "received_at__gte", "until": "received_at__lt"}
 
 

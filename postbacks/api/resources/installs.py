@@ -10,8 +10,8 @@ from rest_framework import serializers
 from apps_registry.models import App, Campaign, Partner, TrackingLink
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, Moment, PublicId
-from postbacks.api.query import Page
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicId
+from postbacks.api.query import PageQuery
 from postbacks.attribution import reasons
 from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
 from postbacks.values.attribution import ORGANIC
@@ -28,7 +28,7 @@ class CreditSerializer(serializers.Serializer):
     partner = PublicId(read_only=True, allow_null=True)
     campaign = PublicId(read_only=True, allow_null=True)
     touchpoint = serializers.UUIDField(allow_null=True)
-    touched_at = Moment(allow_null=True)
+    touched_at = MillisecondDateTimeField(allow_null=True)
     window_seconds = serializers.SerializerMethodField(
         help_text="How old the touchpoint was allowed to be."
     )
@@ -74,8 +74,8 @@ class InstallSerializer(serializers.ModelSerializer):
         InstallState.choices, help_text="A provisional credit can still change."
     )
     platform = serializers.SerializerMethodField()
-    installed_at = Moment()
-    received_at = Moment(source="event_received_at")
+    installed_at = MillisecondDateTimeField()
+    received_at = MillisecondDateTimeField(source="event_received_at")
     attribution_version = serializers.IntegerField()
     attribution = CreditSerializer(source="*")
     candidates = serializers.SerializerMethodField()
@@ -145,7 +145,7 @@ class InstallLineSerializer(InstallSerializer):
         return {name: line[name] for name in self.columns}
 
 
-class InstallPage(Page):
+class InstallPage(PageQuery):
     """Filters of installs; `since` and `until` are about when the install was received."""
 
     app = IdFilter(App)
@@ -156,8 +156,8 @@ class InstallPage(Page):
     type = serializers.ChoiceField(TYPES, required=False)
     kind = serializers.ChoiceField(InstallKind.choices, required=False)
     state = serializers.ChoiceField(InstallState.choices, required=False)
-    since = Moment(required=False, help_text="Received at this time or later.")
-    until = Moment(required=False, help_text="Received before this time.")
+    since = MillisecondDateTimeField(required=False, help_text="Received at this time or later.")
+    until = MillisecondDateTimeField(required=False, help_text="Received before this time.")
     lookups = {
         "app": "app_id",
         "partner": "partner_id",

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.query import Query
-from postbacks.callbacks.macros import CATALOGUE, FILTERS, Group, Macro, MacroType
+from postbacks.callbacks.macros import CATALOGUE, FILTERS, Macro, MacroGroup, MacroType
 from postbacks.callbacks.macros.catalogue import elsewhere
 from postbacks.models import CallbackRule
 
@@ -17,7 +17,7 @@ class MacroSerializer(serializers.Serializer):
     """One macro."""
 
     name = serializers.CharField(help_text="Written {{name}} in a template.")
-    group = serializers.ChoiceField([(it.value, it.value) for it in Group])
+    group = serializers.ChoiceField([(it.value, it.value) for it in MacroGroup])
     description = serializers.CharField()
     type = serializers.ChoiceField([(it.value, it.value) for it in MacroType])
     example = serializers.CharField()
@@ -56,7 +56,7 @@ class CatalogueSerializer(serializers.Serializer):
 class MacroQuery(Query):
     """Filters of macros."""
 
-    group = serializers.ChoiceField([(it.value, it.value) for it in Group], required=False)
+    group = serializers.ChoiceField([(it.value, it.value) for it in MacroGroup], required=False)
     platform = serializers.CharField(
         required=False, help_text="Only macros that this platform has, for example ios."
     )

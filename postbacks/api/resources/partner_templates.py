@@ -12,10 +12,10 @@ from apps_registry.models import Partner
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.callbacks.partner_templates import (
-    Group,
     PartnerTemplate,
     RuleTemplate,
     State,
+    TemplateGroup,
     all_templates,
     definition_from_template,
     template_named,
@@ -80,7 +80,7 @@ class PartnerTemplateSerializer(serializers.Serializer):
 
     name = serializers.CharField()
     title = serializers.CharField()
-    group = serializers.ChoiceField([(it.value, it.value) for it in Group])
+    group = serializers.ChoiceField([(it.value, it.value) for it in TemplateGroup])
     about = serializers.CharField()
     verification = VerificationSerializer()
     allowed_hosts = serializers.ListField(child=serializers.CharField())

@@ -178,7 +178,7 @@ class CampaignSerializer(RowSerializer):
         read_only_fields = ("status",)
 
 
-class CampaignPage(ArchivePage):
+class CampaignQuery(ArchivePage):
     """Filters of campaigns."""
 
     app = IdFilter(App)
@@ -193,7 +193,7 @@ class CampaignViewSet(RegistryViewSet):
 
     model = Campaign
     serializer_class = CampaignSerializer
-    queries = {"list": CampaignPage}
+    queries = {"list": CampaignQuery}
 
     def get_queryset(self) -> Any:
         """Return campaigns with what they belong to."""

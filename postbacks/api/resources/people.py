@@ -13,9 +13,9 @@ from apps_registry.people import invitations, members
 from apps_registry.roles import Right, Role
 from postbacks.api.authentication import Caller
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import Moment
+from postbacks.api.fields import MillisecondDateTimeField
 from postbacks.api.problems import Conflict
-from postbacks.api.query import Page
+from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
 
 
@@ -29,7 +29,7 @@ class MemberSerializer(StrictSerializer):
     has_second_factor = serializers.SerializerMethodField(
         help_text="Whether an authenticator app or a passkey is set up; null unless an owner asks."
     )
-    created_at = Moment(read_only=True)
+    created_at = MillisecondDateTimeField(read_only=True)
 
     def get_has_second_factor(self, row: Any) -> bool | None:
         """Return it to owners: nobody else needs to know whose account is easy prey."""
@@ -43,7 +43,7 @@ class MemberSerializer(StrictSerializer):
         return instance
 
 
-class MemberPage(Page):
+class MemberPage(PageQuery):
     """Filters of members."""
 
     role = serializers.ChoiceField(Role.choices, required=False)
@@ -92,13 +92,13 @@ class InvitationSerializer(StrictSerializer):
     invited_by = serializers.EmailField(
         source="invited_by.email", read_only=True, allow_null=True, default=None
     )
-    created_at = Moment(read_only=True)
-    mailed_at = Moment(
+    created_at = MillisecondDateTimeField(read_only=True)
+    mailed_at = MillisecondDateTimeField(
         read_only=True, allow_null=True, help_text="When the mail went out; null if it could not."
     )
-    expires_at = Moment(read_only=True)
-    accepted_at = Moment(read_only=True, allow_null=True)
-    revoked_at = Moment(read_only=True, allow_null=True)
+    expires_at = MillisecondDateTimeField(read_only=True)
+    accepted_at = MillisecondDateTimeField(read_only=True, allow_null=True)
+    revoked_at = MillisecondDateTimeField(read_only=True, allow_null=True)
 
     def create(self, validated_data: dict[str, Any]) -> Invitation:
         """Invite; the mail follows once the answer is certain."""
@@ -111,7 +111,7 @@ class InvitationSerializer(StrictSerializer):
             raise serializers.ValidationError(error.message_dict) from None
 
 
-class InvitationPage(Page):
+class InvitationPage(PageQuery):
     """Filters of invitations."""
 
     email = serializers.CharField(required=False)

@@ -16,9 +16,9 @@ from rest_framework.response import Response
 from apps_registry.models import App
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, Moment, PublicId
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicId
 from postbacks.api.problems import Conflict
-from postbacks.api.query import Page
+from postbacks.api.query import PageQuery
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.models import CallbackRule, DeliveryAttempt, Postback, PostbackStatus
 
@@ -52,7 +52,7 @@ class LoggedResponseSerializer(serializers.Serializer):
 class AttemptSerializer(serializers.ModelSerializer):
     """One try of a postback."""
 
-    started_at = Moment()
+    started_at = MillisecondDateTimeField()
     error = TextOrNull(allow_null=True)
     detail = TextOrNull(allow_null=True)
     request = LoggedRequestSerializer()
@@ -73,9 +73,9 @@ class PostbackSerializer(serializers.ModelSerializer):
     rule = PublicId(read_only=True)
     event_id = serializers.UUIDField(source="sdk_event_id")
     reason = TextOrNull(allow_null=True)
-    created_at = Moment()
-    next_attempt_at = Moment(allow_null=True)
-    delivered_at = Moment(allow_null=True)
+    created_at = MillisecondDateTimeField()
+    next_attempt_at = MillisecondDateTimeField(allow_null=True)
+    delivered_at = MillisecondDateTimeField(allow_null=True)
     attempts = AttemptSerializer(many=True)
 
     class Meta:
@@ -93,7 +93,7 @@ class PostbackLineSerializer(PostbackSerializer):
     attempts = serializers.IntegerField(source="attempts_made")  # type: ignore[assignment]  # in JSON a list
 
 
-class PostbackPage(Page):
+class PostbackPage(PageQuery):
     """Filters of postbacks; `since` and `until` are about when the event was received."""
 
     app = IdFilter(App)
@@ -103,8 +103,10 @@ class PostbackPage(Page):
     test = serializers.ChoiceField(
         [("true", "Only test sends"), ("false", "No test sends")], required=False
     )
-    since = Moment(required=False, help_text="Event received at this time or later.")
-    until = Moment(required=False, help_text="Event received before this time.")
+    since = MillisecondDateTimeField(
+        required=False, help_text="Event received at this time or later."
+    )
+    until = MillisecondDateTimeField(required=False, help_text="Event received before this time.")
     lookups = {
         "app": "app_id",
         "event_id": "sdk_event_id",

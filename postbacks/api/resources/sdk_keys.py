@@ -17,7 +17,7 @@ from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, PublicId
 from postbacks.api.key_rows import KeySerializer
 from postbacks.api.problems import Conflict
-from postbacks.api.query import Page
+from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
 
 
@@ -63,7 +63,7 @@ class RotationSerializer(StrictSerializer):
     )
 
 
-class SdkKeyPage(Page):
+class SdkKeyPage(PageQuery):
     """Filters of SDK keys."""
 
     app = IdFilter(App)

@@ -13,7 +13,7 @@ from apps_registry.models import SigningSecret
 from apps_registry.models.signing import LONGEST_OVERLAP, OVERLAP, rotate_signing_secret
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.query import Page
+from postbacks.api.query import PageQuery
 from postbacks.api.strict import RowSerializer, StrictSerializer
 
 _HOUR = timedelta(hours=1)
@@ -58,7 +58,7 @@ class SigningSecretViewSet(OrganizationViewSet):
 
     model = SigningSecret
     serializer_class = SigningSecretSerializer
-    queries = {"list": Page}
+    queries = {"list": PageQuery}
     rights = {"list": Right.READ, "retrieve": Right.READ, "rotate": Right.MANAGE}
 
     @extend_schema(request=SigningRotationSerializer, responses={201: FreshSigningSecretSerializer})

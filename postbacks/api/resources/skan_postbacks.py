@@ -7,8 +7,8 @@ from rest_framework import serializers
 from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, Moment, PublicId
-from postbacks.api.query import Page
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicId
+from postbacks.api.query import PageQuery
 from postbacks.api.resources.postbacks import TextOrNull
 from postbacks.models import SignatureState, SkanPostback, SkanProtocol
 
@@ -33,7 +33,7 @@ class SkanPostbackSerializer(serializers.ModelSerializer):
     event_name = TextOrNull(allow_null=True)
     currency = TextOrNull(allow_null=True)
     signature_remark = TextOrNull(source="remark", allow_null=True)
-    received_at = Moment()
+    received_at = MillisecondDateTimeField()
 
     class Meta:
         model = SkanPostback
@@ -51,7 +51,7 @@ class SkanPostbackSerializer(serializers.ModelSerializer):
         }
 
 
-class SkanPostbackPage(Page):
+class SkanPostbackPage(PageQuery):
     """Filters of copies; `since` is included, `until` is not."""
 
     app = IdFilter(App)
@@ -67,8 +67,8 @@ class SkanPostbackPage(Page):
     duplicate = serializers.ChoiceField(
         _TRUTH, required=False, help_text="Whether another copy of the transaction came before."
     )
-    since = Moment(required=False, help_text="Received at this time or later.")
-    until = Moment(required=False, help_text="Received before this time.")
+    since = MillisecondDateTimeField(required=False, help_text="Received at this time or later.")
+    until = MillisecondDateTimeField(required=False, help_text="Received before this time.")
     lookups = {
         "app": "app_id",
         "partner": "partner_id",

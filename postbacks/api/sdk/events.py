@@ -13,7 +13,7 @@ from postbacks.api.problems import problem
 from postbacks.api.sdk.event_schema import ReceiptSerializer, sent_events
 from postbacks.api.throttling import count_events
 from postbacks.intake.events.body import BodyError
-from postbacks.intake.events.faults import Fault
+from postbacks.intake.events.faults import FieldError
 from postbacks.intake.events.recording import Receipt, record_events
 from postbacks.intake.events.validation import Reporter
 from postbacks.web.middleware import own_transactions
@@ -75,5 +75,5 @@ def receipt_content(receipt: Receipt) -> dict[str, object]:
     }
 
 
-def _pointed(fault: Fault) -> dict[str, str]:
+def _pointed(fault: FieldError) -> dict[str, str]:
     return {"pointer": fault.pointer, "detail": fault.detail}

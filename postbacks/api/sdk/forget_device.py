@@ -15,7 +15,7 @@ from apps_registry.client_address import client_address
 from apps_registry.models import SdkKey
 from apps_registry.tenancy import tenant
 from postbacks.api.authentication import SdkKeyAuthentication
-from postbacks.api.fields import Moment
+from postbacks.api.fields import MillisecondDateTimeField
 from postbacks.api.problems import Invalid
 from postbacks.api.reading import StrictJsonParser
 from postbacks.api.schema import ProblemSchema
@@ -106,8 +106,10 @@ class ProgressSerializer(serializers.ModelSerializer):
     """How far the work is; `counts` are the rows emptied so far, by kind."""
 
     id = serializers.UUIDField(source="public_id")
-    asked_at = Moment()
-    finished_at = Moment(allow_null=True, help_text="Null until everything is emptied.")
+    asked_at = MillisecondDateTimeField()
+    finished_at = MillisecondDateTimeField(
+        allow_null=True, help_text="Null until everything is emptied."
+    )
     counts = serializers.DictField(child=serializers.IntegerField())
 
     class Meta:

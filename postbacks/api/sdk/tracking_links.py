@@ -19,7 +19,7 @@ from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.reading import LinkParameters, read_query
 from postbacks.intake.links.recording import TouchpointRefusedError, Visitor
 from postbacks.intake.links.visitors import is_bot, is_preview
-from postbacks.intake.touchpoints.recording import Recorded
+from postbacks.intake.touchpoints.recording import RecordedTouchpoint
 from postbacks.models import TouchpointKind
 from postbacks.web.middleware import own_transactions
 
@@ -96,7 +96,7 @@ def _answer_server(
     return _json(kind, recorded, signature)
 
 
-def _json(kind: str, recorded: Recorded, signature: str) -> HttpResponse:
+def _json(kind: str, recorded: RecordedTouchpoint, signature: str) -> HttpResponse:
     content = {
         "touchpoint_id": str(recorded.id),
         f"{kind}_id": str(recorded.id),

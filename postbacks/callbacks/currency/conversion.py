@@ -18,7 +18,7 @@ _GUARD_DIGITS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class ExchangeQuote:
     """What one piece of a currency was worth in US dollars on a day, known since a moment."""
 
     day: date
@@ -52,13 +52,13 @@ class DayRates:
         return Decimal(1) if currency == USD else self.usd.get(currency)
 
 
-def rates_on(rates: Iterable[Rate], day: date, *, known_at: datetime) -> DayRates:
+def rates_on(rates: Iterable[ExchangeQuote], day: date, *, known_at: datetime) -> DayRates:
     """Return what counts for an event of a day whose postback was decided at a moment.
 
     Rates up to 7 days older than the event do: banks publish none at weekends and on holidays.
     What became known after the decision never does, so that no attempt differs from the first.
     """
-    newest: dict[str, Rate] = {}
+    newest: dict[str, ExchangeQuote] = {}
     for rate in rates:
         if not day - OLDEST <= rate.day <= day or rate.known_from > known_at:
             continue

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from postbacks.callbacks.currency.conversion import OLDEST, DayRates, Rate, rates_on
+from postbacks.callbacks.currency.conversion import OLDEST, DayRates, ExchangeQuote, rates_on
 from postbacks.callbacks.currency.ecb import DayOfRates
 from postbacks.infrastructure.database import prepared
 
@@ -35,7 +35,7 @@ _NEWEST = "SELECT max(id) FROM exchange_rate"
 class RatesOfDays:
     """The rates around some days, as one batch reads them."""
 
-    by_day: Mapping[date, Sequence[Rate]] = field(default_factory=dict)
+    by_day: Mapping[date, Sequence[ExchangeQuote]] = field(default_factory=dict)
     _found: dict[tuple[date, datetime], DayRates] = field(default_factory=dict)
 
     def of(self, event_time: datetime, *, known_at: datetime) -> DayRates:
@@ -79,7 +79,7 @@ def load_rates(moments: Iterable[datetime]) -> RatesOfDays:
     return RatesOfDays({day: _remembered[day] for day in days})
 
 
-_remembered: dict[date, tuple[Rate, ...]] = {}
+_remembered: dict[date, tuple[ExchangeQuote, ...]] = {}
 _MOST_REMEMBERED = 400
 
 
@@ -103,9 +103,9 @@ def _forget_if_outdated() -> None:
     _look.at, _look.newest = time.monotonic(), newest
 
 
-def _find(day: date) -> tuple[Rate, ...]:
+def _find(day: date) -> tuple[ExchangeQuote, ...]:
     rows = prepared.run(_FIND, {"first": day - OLDEST, "last": day})
-    return tuple(Rate(*row) for row in rows)
+    return tuple(ExchangeQuote(*row) for row in rows)
 
 
 def repeated(days: Iterable[DayOfRates], *, until: date, number: int) -> list[DayOfRates]:

@@ -7,13 +7,13 @@ there is one obvious remedy, it carries it.
 from postbacks.callbacks.lint.fixes import Fix, fix_of
 from postbacks.callbacks.lint.linting import lint, missing_rows
 from postbacks.callbacks.lint.meaning import is_personal, platform_names
-from postbacks.callbacks.lint.remark import Code, Remark
+from postbacks.callbacks.lint.remark import Code, RuleWarning
 from postbacks.callbacks.lint.texts import names_in
 
 __all__ = [
     "Code",
     "Fix",
-    "Remark",
+    "RuleWarning",
     "fix_of",
     "is_personal",
     "lint",

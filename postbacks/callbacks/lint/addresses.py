@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
-from postbacks.callbacks.lint.remark import Code, Remark
+from postbacks.callbacks.lint.remark import Code, RuleWarning
 from postbacks.callbacks.lint.texts import HIDDEN, Text
 
 _MOST: Final = 5  # of one kind in one text
@@ -19,10 +19,10 @@ _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
 Spans = Collection[tuple[int, int]]
 
 
-def unencrypted(text: Text) -> Iterator[Remark]:
+def unencrypted(text: Text) -> Iterator[RuleWarning]:
     """This is an address that anybody on the way can read along with."""
     if found := _PLAIN_HTTP.match(text.written):
-        yield Remark(
+        yield RuleWarning(
             text.field,
             0,
             len(found[0]),
@@ -33,7 +33,7 @@ def unencrypted(text: Text) -> Iterator[Remark]:
         )
 
 
-def unencoded(text: Text, placeholders: Spans) -> Iterator[Remark]:
+def unencoded(text: Text, placeholders: Spans) -> Iterator[RuleWarning]:
     """These are characters that a URL or a form must hold in encoded form.
 
     `placeholders` are spoken of already.
@@ -47,7 +47,7 @@ def unencoded(text: Text, placeholders: Spans) -> Iterator[Remark]:
     for it in islice(found, _MOST):
         encoded = quote(it[0], safe="", errors="replace")
         shown = "A space" if it[0] == " " else f"“{it[0][:40]}”"
-        yield Remark(
+        yield RuleWarning(
             text.field,
             it.start(),
             len(it[0]),
@@ -57,7 +57,7 @@ def unencoded(text: Text, placeholders: Spans) -> Iterator[Remark]:
         )
 
 
-def duplicates(text: Text) -> Iterator[Remark]:
+def duplicates(text: Text) -> Iterator[RuleWarning]:
     """These are parameters of a URL or a form that are there already.
 
     Names that end in [] are lists, which servers expect several times.
@@ -69,7 +69,7 @@ def duplicates(text: Text) -> Iterator[Remark]:
     for begin, end in _pieces(text.plain, start, _BETWEEN[text.field]):
         name = unquote_plus(text.plain[begin:end].partition("=")[0].strip())
         if name and name in seen and not name.endswith("[]") and HIDDEN not in name:
-            yield Remark(
+            yield RuleWarning(
                 text.field,
                 begin - 1,
                 end - begin + 1,
@@ -80,7 +80,7 @@ def duplicates(text: Text) -> Iterator[Remark]:
         seen.add(name)
 
 
-def duplicate_members(text: Text) -> Iterator[Remark]:
+def duplicate_members(text: Text) -> Iterator[RuleWarning]:
     """These are members of a JSON object that it has already."""
     tokens = list(_JSON_TOKEN.finditer(text.plain))
     open_: list[set[str]] = []
@@ -91,7 +91,7 @@ def duplicate_members(text: Text) -> Iterator[Remark]:
             open_.pop()
         elif token[0][0] == '"' and following is not None and following[0] == ":" and open_:
             if token[0] in open_[-1]:
-                yield Remark(
+                yield RuleWarning(
                     text.field,
                     token.start(),
                     len(token[0]),

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from postbacks.callbacks.macros import Problem
+from postbacks.callbacks.macros import RuleError
 
 _WORD: Final = re.compile(r"[\w.-]+")
 _INSIDE: Final = re.compile(r"\{\{\s*")
@@ -26,7 +26,7 @@ class Fix:
         return written[: self.position] + self.text + written[self.position + self.length :]
 
 
-def fix_of(problem: Problem, written: str) -> Fix | None:
+def fix_of(problem: RuleError, written: str) -> Fix | None:
     """This is the suggestion of a problem as a change of the text; None if it has none."""
     if problem.suggestion is None:
         return None

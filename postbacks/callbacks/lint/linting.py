@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 from postbacks.callbacks.lint import addresses, meaning
 from postbacks.callbacks.lint.placeholders import placeholders_in
-from postbacks.callbacks.lint.remark import Remark
+from postbacks.callbacks.lint.remark import RuleWarning
 from postbacks.callbacks.lint.texts import Text, texts_of
 from postbacks.callbacks.macros import BodyType
-from postbacks.callbacks.partner_templates.shape import Parameter, RuleTemplate
+from postbacks.callbacks.partner_templates.shape import RuleTemplate, TemplateParameter
 from postbacks.callbacks.rules.definition import RuleDefinition
 
 
 def lint(
     definition: RuleDefinition, *, platform: str = "", template: RuleTemplate | None = None
-) -> tuple[Remark, ...]:
+) -> tuple[RuleWarning, ...]:
     """These are the remarks on a rule, field by field.
 
     `platform` is that of the rule's app, empty if it is for all apps. `template` is the request of
@@ -29,14 +29,16 @@ def lint(
     return tuple(found)
 
 
-def missing_rows(definition: RuleDefinition, template: RuleTemplate) -> tuple[Parameter, ...]:
+def missing_rows(
+    definition: RuleDefinition, template: RuleTemplate
+) -> tuple[TemplateParameter, ...]:
     """These are the rows of the template that `required_missing` speaks of, in the same order."""
     return meaning.missing_rows(texts_of(definition), template)
 
 
 def _on_text(
     text: Text, definition: RuleDefinition, template: RuleTemplate | None
-) -> Iterator[Remark]:
+) -> Iterator[RuleWarning]:
     placeholders = placeholders_in(text)
     yield from placeholders
     is_form = text.field == "body" and definition.body_type == BodyType.FORM

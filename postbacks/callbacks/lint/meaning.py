@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from postbacks.callbacks.lint.remark import Code, Remark
+from postbacks.callbacks.lint.remark import Code, RuleWarning
 from postbacks.callbacks.lint.texts import Text, names_in
 from postbacks.callbacks.macros import CATALOGUE, BodyType
 from postbacks.callbacks.macros.parser import Literal, MacroCall
 from postbacks.callbacks.partner_templates.missing import absent_parameters
-from postbacks.callbacks.partner_templates.shape import Parameter, RuleTemplate
+from postbacks.callbacks.partner_templates.shape import RuleTemplate, TemplateParameter
 from postbacks.callbacks.partner_templates.writing import leaf_of, query_of
 from postbacks.callbacks.rules.definition import RuleDefinition
 
@@ -23,7 +23,7 @@ _ANYWHERE: Final = "advertising_id"
 _ONLY_SOMEWHERE: Final = frozenset({"idfa", "gaid", "oaid", "amazon_id"})
 
 
-def personal(definition: RuleDefinition, texts: Sequence[Text]) -> Iterator[Remark]:
+def personal(definition: RuleDefinition, texts: Sequence[Text]) -> Iterator[RuleWarning]:
     """This is personal data that is sent of people who opted out, too."""
     if definition.without_consent != "send":
         return
@@ -32,7 +32,7 @@ def personal(definition: RuleDefinition, texts: Sequence[Text]) -> Iterator[Rema
     if names:
         told = ", ".join(list(names)[:_MOST_NAMED])
         more = " and others" if len(names) > _MOST_NAMED else ""
-        yield Remark(
+        yield RuleWarning(
             "without_consent",
             0,
             len(definition.without_consent),
@@ -53,7 +53,7 @@ def is_personal(name: str) -> bool:
     return name.startswith("params.") if macro is None else macro.personal
 
 
-def absent_on(platform: str, texts: Sequence[Text]) -> Iterator[Remark]:
+def absent_on(platform: str, texts: Sequence[Text]) -> Iterator[RuleWarning]:
     """These are macros that never have a value on the platform of the rule's app."""
     for text in texts:
         for call in text.calls:
@@ -65,12 +65,12 @@ def absent_on(platform: str, texts: Sequence[Text]) -> Iterator[Remark]:
             yield _absent(platform, text, call, names)
 
 
-def _absent(platform: str, text: Text, call: MacroCall, names: list[str]) -> Remark:
+def _absent(platform: str, text: Text, call: MacroCall, names: list[str]) -> RuleWarning:
     written = text.written[call.start : call.end]
     usable = len(names) == 1 and names[0] in _ONLY_SOMEWHERE
     fix = re.sub(rf"\b{names[0]}(?=_|\b)", _ANYWHERE, written, count=1) if usable else None
     where = platform_names([platform])
-    return Remark(
+    return RuleWarning(
         text.field,
         call.start,
         call.end - call.start,
@@ -85,7 +85,7 @@ def _never_has(platform: str, name: str) -> bool:
     return macro is not None and bool(macro.platforms) and platform not in macro.platforms
 
 
-def missing_rows(texts: Sequence[Text], template: RuleTemplate) -> tuple[Parameter, ...]:
+def missing_rows(texts: Sequence[Text], template: RuleTemplate) -> tuple[TemplateParameter, ...]:
     """These are the rows that the template calls required and the rule does not have."""
     macros = {name for text in texts for call in text.calls for name in names_in(call)}
     return tuple(
@@ -97,11 +97,11 @@ def missing_rows(texts: Sequence[Text], template: RuleTemplate) -> tuple[Paramet
 
 def required(
     definition: RuleDefinition, texts: Sequence[Text], template: RuleTemplate
-) -> Iterator[Remark]:
+) -> Iterator[RuleWarning]:
     """These are parameters without which the partner refuses the request."""
     for row in missing_rows(texts, template):
         field, position, fix = _addition(definition, row)
-        yield Remark(
+        yield RuleWarning(
             field,
             position,
             0,
@@ -111,7 +111,7 @@ def required(
         )
 
 
-def _addition(definition: RuleDefinition, row: Parameter) -> tuple[str, int, str | None]:
+def _addition(definition: RuleDefinition, row: TemplateParameter) -> tuple[str, int, str | None]:
     """This is where a row is to be put, and how; None where its place is inside something."""
     pair = query_of([row])
     match definition.body_type:

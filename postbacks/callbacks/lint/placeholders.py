@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from postbacks.callbacks.lint.remark import Code, Remark
+from postbacks.callbacks.lint.remark import Code, RuleWarning
 from postbacks.callbacks.lint.texts import Text
 from postbacks.callbacks.macros import CATALOGUE, UnknownNameError
 from postbacks.callbacks.macros.elsewhere import VENDORS
@@ -24,13 +24,13 @@ _OTHERS: Final = re.compile(r"%([A-Za-z_]\w*)%|\[(\w+)\]")
 _FOR_NETWORKS: Final = "An ad network fills it in when its ad is clicked, never in a callback."
 
 
-def placeholders_in(text: Text) -> tuple[Remark, ...]:
+def placeholders_in(text: Text) -> tuple[RuleWarning, ...]:
     """These are the placeholders of a text, from left to right, each with ours where we have it."""
     found = [*_braces(text), *_freemarker(text), *_round(text), *_others(text), *_networks(text)]
     return tuple(sorted(found, key=lambda it: it.position))
 
 
-def _braces(text: Text) -> Iterator[Remark]:
+def _braces(text: Text) -> Iterator[RuleWarning]:
     found = [
         Placeholder(it.start(), it.end(), it[0], tuple(it[1].split("||")))
         for it in _BRACES.finditer(text.plain)
@@ -43,12 +43,12 @@ def _braces(text: Text) -> Iterator[Remark]:
         yield _remark(text, placeholder, ours, vendor if is_theirs else None)
 
 
-def _freemarker(text: Text) -> Iterator[Remark]:
+def _freemarker(text: Text) -> Iterator[RuleWarning]:
     for placeholder in FORMS["branch"](text.plain):
         yield _remark(text, placeholder, _expression("branch", placeholder), "branch")
 
 
-def _round(text: Text) -> Iterator[Remark]:
+def _round(text: Text) -> Iterator[RuleWarning]:
     vendor = VENDORS["appsflyer"]
     for placeholder in FORMS["appsflyer"](text.plain):
         name = placeholder.names[0]
@@ -58,16 +58,16 @@ def _round(text: Text) -> Iterator[Remark]:
             yield _remark(text, placeholder, name)
 
 
-def _others(text: Text) -> Iterator[Remark]:
+def _others(text: Text) -> Iterator[RuleWarning]:
     for found in _OTHERS.finditer(text.plain):
         name = (found[1] or found[2]).lower()
         if _is_ours(name):
             yield _remark(text, Placeholder(found.start(), found.end(), found[0], (name,)), name)
 
 
-def _networks(text: Text) -> Iterator[Remark]:
+def _networks(text: Text) -> Iterator[RuleWarning]:
     for found in NETWORKS.finditer(text.plain):
-        yield Remark(
+        yield RuleWarning(
             text.field,
             found.start(),
             len(found[0]),
@@ -87,14 +87,14 @@ def _expression(vendor: str, placeholder: Placeholder) -> str | None:
 
 def _remark(
     text: Text, placeholder: Placeholder, ours: str | None, vendor: str | None = None
-) -> Remark:
+) -> RuleWarning:
     is_braces = placeholder.text.startswith("{")
     macro = None if ours is None else f"{{{{{ours}}}}}"
     looks = f" It looks like {VENDORS[vendor].name}'s." if vendor else ""
     if not looks and is_braces:
         looks = " A macro has two braces."
     use = f" Use {macro}." if macro else " We have no macro of that name."
-    return Remark(
+    return RuleWarning(
         text.field,
         placeholder.start,
         placeholder.end - placeholder.start,

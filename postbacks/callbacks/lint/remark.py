@@ -18,7 +18,7 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class RuleWarning:
     """This is one thing that is allowed and probably not meant.
 
     `field` is named as in a problem. `fix` takes the place of the `length` characters from

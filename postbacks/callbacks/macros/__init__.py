@@ -3,12 +3,12 @@
 A template is compiled once and rendered for every postback. Plain Python: no Django, no network.
 """
 
-from postbacks.callbacks.macros.catalogue import CATALOGUE, Group, Macro, MacroType
+from postbacks.callbacks.macros.catalogue import CATALOGUE, Macro, MacroGroup, MacroType
 from postbacks.callbacks.macros.compiled import CompiledRequest
 from postbacks.callbacks.macros.compiler import compile_request
 from postbacks.callbacks.macros.filters import FILTERS, Filter
 from postbacks.callbacks.macros.names import UnknownNameError, read_macro
-from postbacks.callbacks.macros.problems import Problem, RenderError, TemplateError
+from postbacks.callbacks.macros.problems import RenderError, RuleError, TemplateError
 from postbacks.callbacks.macros.template import BodyType, MissingValues, RequestTemplate
 from postbacks.callbacks.macros.value import Rates, Value
 
@@ -18,14 +18,14 @@ __all__ = [
     "BodyType",
     "CompiledRequest",
     "Filter",
-    "Group",
     "Macro",
+    "MacroGroup",
     "MacroType",
     "MissingValues",
-    "Problem",
     "Rates",
     "RenderError",
     "RequestTemplate",
+    "RuleError",
     "TemplateError",
     "UnknownNameError",
     "Value",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from postbacks.callbacks.macros.headers import check_name
-from postbacks.callbacks.macros.problems import Problem, Problems, RenderError, nearest
+from postbacks.callbacks.macros.problems import Problems, RenderError, RuleError, nearest
 from postbacks.callbacks.macros.value import MASK
 from postbacks.values.outgoing_request import OutgoingRequest
 
@@ -73,7 +73,7 @@ def compile_authentication(
     *,
     credential_names: Collection[str],
     headers: Collection[str],
-    found: list[Problem],
+    found: list[RuleError],
 ) -> Authentication | None:
     """This makes ready what a rule says about authentication; None if it says none, or wrongly.
 
@@ -97,7 +97,7 @@ def compile_authentication(
     return None if kind == "none" or len(found) > known else _made(kind, header, data)
 
 
-def _check_members(kind: str, data: Mapping[str, str], found: list[Problem]) -> None:
+def _check_members(kind: str, data: Mapping[str, str], found: list[RuleError]) -> None:
     members = {"type", *_CREDENTIALS[kind]}
     members |= {"header"} if kind in {"header", "hmac"} else set()
     members |= set(_CHOICES) if kind == "hmac" else set()
@@ -106,7 +106,7 @@ def _check_members(kind: str, data: Mapping[str, str], found: list[Problem]) -> 
 
 
 def _check_credentials(
-    kind: str, data: Mapping[str, str], credential_names: Collection[str], found: list[Problem]
+    kind: str, data: Mapping[str, str], credential_names: Collection[str], found: list[RuleError]
 ) -> None:
     for member in _CREDENTIALS[kind]:
         name = data.get(member)
@@ -121,7 +121,7 @@ def _check_credentials(
             )
 
 
-def _note(found: list[Problem], member: str, message: str, suggestion: str | None = None) -> None:
+def _note(found: list[RuleError], member: str, message: str, suggestion: str | None = None) -> None:
     Problems(f"authentication.{member}", found).add(0, message, suggestion)
 
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from postbacks.callbacks.macros.elsewhere import VENDORS
 from postbacks.callbacks.macros.entries import ENTRIES
-from postbacks.callbacks.macros.macro import Group, Macro, MacroType
+from postbacks.callbacks.macros.macro import Macro, MacroGroup, MacroType
 
-__all__ = ["CATALOGUE", "ENDINGS", "Group", "Macro", "MacroType", "elsewhere", "in_us_dollars"]
+__all__ = ["CATALOGUE", "ENDINGS", "Macro", "MacroGroup", "MacroType", "elsewhere", "in_us_dollars"]
 
 CATALOGUE: Final[Mapping[str, Macro]] = MappingProxyType({it.name: it for it in ENTRIES})
 

@@ -11,7 +11,7 @@ from postbacks.callbacks.macros.expressions import Expression
 from postbacks.callbacks.macros.headers import CompiledHeaders
 from postbacks.callbacks.macros.problems import RenderError
 from postbacks.callbacks.macros.url import CompiledUrl
-from postbacks.callbacks.macros.value import MASK, Rates, Scope, Value, present
+from postbacks.callbacks.macros.value import MASK, Rates, RenderScope, Value, present
 from postbacks.values.outgoing_request import OutgoingRequest, Rendering
 
 LONGEST_BODY: Final = 1_048_576
@@ -73,7 +73,7 @@ class CompiledRequest:
         Credentials and rates that are not given are taken to be there, so that it can be decided
         before they are known.
         """
-        scope = Scope(
+        scope = RenderScope(
             values,
             _AnyCredential() if credentials is None else credentials,
             _AnyRate() if rates is None else rates,
@@ -116,7 +116,7 @@ class CompiledRequest:
             for name in self.plain_names
         ]
         if self.others:
-            scope = Scope(values, credentials, rates)
+            scope = RenderScope(values, credentials, rates)
             for place, expression in self.others:
                 results[place] = expression.evaluate(scope)
         return results

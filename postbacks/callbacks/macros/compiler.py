@@ -13,7 +13,7 @@ from postbacks.callbacks.macros.headers import CompiledHeaders, check_name, comp
 from postbacks.callbacks.macros.hosts import is_allowed
 from postbacks.callbacks.macros.json_body import compile_json, render_json
 from postbacks.callbacks.macros.parameters import compile_form
-from postbacks.callbacks.macros.problems import Problem, Problems, TemplateError
+from postbacks.callbacks.macros.problems import Problems, RuleError, TemplateError
 from postbacks.callbacks.macros.skeleton import Skeleton, fill, read_skeleton
 from postbacks.callbacks.macros.template import BodyType, MissingValues, RequestTemplate
 from postbacks.callbacks.macros.url import CompiledUrl, compile_url
@@ -48,7 +48,7 @@ class _Compiler:
     credential_names: frozenset[str]
     allowed_hosts: frozenset[str]
     expressions: list[Expression | None] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[RuleError] = field(default_factory=list)
     skeletons: list[tuple[Skeleton, Problems]] = field(default_factory=list)
 
     def compiled(self) -> CompiledRequest:
@@ -79,7 +79,7 @@ class _Compiler:
             ),
         )
 
-    def _in_order(self) -> list[Problem]:
+    def _in_order(self) -> list[RuleError]:
         fields = list(dict.fromkeys(it.field for it in self.problems))
         return sorted(self.problems, key=lambda it: (fields.index(it.field), it.position))
 

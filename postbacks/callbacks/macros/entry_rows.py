@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from postbacks.callbacks.macros.macro import Group, Macro, MacroType
+from postbacks.callbacks.macros.macro import Macro, MacroGroup, MacroType
 
 APPLE: Final = ("ios", "tv")
 ANDROID: Final = ("android", "amazon", "tv")
@@ -24,7 +24,7 @@ SECONDS: Final = "1767225600"
 Row = tuple[str, MacroType, str, str]
 
 
-def _rows(group: Group, *rows: Row) -> Iterator[Macro]:
+def _rows(group: MacroGroup, *rows: Row) -> Iterator[Macro]:
     for name, kind, example, description in rows:
         yield Macro(name, group, description, kind, example)
 
@@ -39,17 +39,17 @@ def as_money(macros: Iterable[Macro]) -> Iterator[Macro]:
     yield from (replace(it, money=True) for it in macros)
 
 
-event_ = partial(_rows, Group.EVENT)
-time_ = partial(_rows, Group.TIME)
-app_ = partial(_rows, Group.APP)
-attribution_ = partial(_rows, Group.ATTRIBUTION)
-id_ = partial(_rows, Group.DEVICE_IDS)
-device_ = partial(_rows, Group.DEVICE)
-privacy_ = partial(_rows, Group.PRIVACY)
-money_ = partial(_rows, Group.MONEY)
-ad_ = partial(_rows, Group.AD_IMPRESSION)
-skan_ = partial(_rows, Group.SKADNETWORK)
-postback_ = partial(_rows, Group.POSTBACK)
+event_ = partial(_rows, MacroGroup.EVENT)
+time_ = partial(_rows, MacroGroup.TIME)
+app_ = partial(_rows, MacroGroup.APP)
+attribution_ = partial(_rows, MacroGroup.ATTRIBUTION)
+id_ = partial(_rows, MacroGroup.DEVICE_IDS)
+device_ = partial(_rows, MacroGroup.DEVICE)
+privacy_ = partial(_rows, MacroGroup.PRIVACY)
+money_ = partial(_rows, MacroGroup.MONEY)
+ad_ = partial(_rows, MacroGroup.AD_IMPRESSION)
+skan_ = partial(_rows, MacroGroup.SKADNETWORK)
+postback_ = partial(_rows, MacroGroup.POSTBACK)
 
 # The other ads that a person touched before the one that won, as apps may report them.
 CONTRIBUTORS: Final[tuple[Row, ...]] = tuple(

@@ -11,7 +11,7 @@ from postbacks.callbacks.macros.filters import FILTERS, Step
 from postbacks.callbacks.macros.names import CREDENTIAL, Source, UnknownNameError, understand
 from postbacks.callbacks.macros.parser import FilterCall, Literal, MacroCall, Name
 from postbacks.callbacks.macros.problems import Problems, nearest
-from postbacks.callbacks.macros.value import Scope, present
+from postbacks.callbacks.macros.value import RenderScope, present
 
 _MOST_FILTERS: Final = 16
 
@@ -39,7 +39,7 @@ class Expression:
     raw: bool
     required: bool
 
-    def evaluate(self, scope: Scope) -> object | None:
+    def evaluate(self, scope: RenderScope) -> object | None:
         """This is the macro's value, None if it has none."""
         try:
             value = self._source_value(scope)
@@ -50,7 +50,7 @@ class Expression:
             return None
         return value
 
-    def _source_value(self, scope: Scope) -> object | None:
+    def _source_value(self, scope: RenderScope) -> object | None:
         for source in self.sources:
             value = present(source.read(scope))
             if value is not None:

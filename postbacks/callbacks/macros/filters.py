@@ -19,7 +19,7 @@ from postbacks.callbacks.macros.arguments import ArgumentError
 from postbacks.callbacks.macros.value import (
     EXACT,
     JsonText,
-    Scope,
+    RenderScope,
     json_of,
     number_of,
     text_of,
@@ -29,7 +29,7 @@ from postbacks.callbacks.macros.value import (
     unix_seconds,
 )
 
-Step = Callable[[object, Scope], object]
+Step = Callable[[object, RenderScope], object]
 
 RAW: Final = "raw"
 DEFAULT: Final = "default"
@@ -64,7 +64,7 @@ def convert_step(argument: str | None, source: str | None) -> Step:
     """This converts money; `source` is its currency, None means that of the event."""
     target = arguments.currency(argument)
 
-    def convert(value: object, scope: Scope) -> Decimal | None:
+    def convert(value: object, scope: RenderScope) -> Decimal | None:
         amount = number_of(value)
         currency = source or text_of(scope.values.get("currency") or "").upper()
         if amount is None or currency == target:
@@ -147,7 +147,7 @@ def _unix_ms(value: object) -> int | None:
 def _build_hmac(argument: str | None) -> Step:
     name = hmac_credential(argument)
 
-    def sign(value: object, scope: Scope) -> str | None:
+    def sign(value: object, scope: RenderScope) -> str | None:
         key = scope.credentials.get(name)
         if not key:
             return None
@@ -160,7 +160,7 @@ def _build_round(argument: str | None) -> Step:
     places = arguments.whole_number(argument or "0", lowest=0, highest=_MOST_DECIMALS)
     unit = Decimal(1).scaleb(-places)
 
-    def round_(value: object, scope: Scope) -> Decimal | None:
+    def round_(value: object, scope: RenderScope) -> Decimal | None:
         number = number_of(value)
         return None if number is None else number.quantize(unit, context=EXACT)
 
@@ -186,7 +186,7 @@ def _build_map(argument: str | None) -> Step:
 def _build_date(argument: str | None) -> Step:
     form = arguments.date_format(argument)
 
-    def date(value: object, scope: Scope) -> str | None:
+    def date(value: object, scope: RenderScope) -> str | None:
         time = time_of(value)
         return None if time is None else time.strftime(form)
 
@@ -196,7 +196,7 @@ def _build_date(argument: str | None) -> Step:
 def _build_tz(argument: str | None) -> Step:
     zone = arguments.time_zone(argument)
 
-    def tz(value: object, scope: Scope) -> datetime | None:
+    def tz(value: object, scope: RenderScope) -> datetime | None:
         time = time_of(value)
         return None if time is None else time.astimezone(zone)
 

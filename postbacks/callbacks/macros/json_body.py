@@ -63,7 +63,7 @@ def _render_members(item: Members, results: Sequence[object]) -> str:
 
 def compile_json(skeleton: Skeleton, problems: Problems, *, drop: bool) -> tuple[Part, ...]:
     """This compiles a JSON template; empty, with a problem noted, if it is not JSON."""
-    reader = _Reader(skeleton, drop=drop)
+    reader = _JsonTemplateReader(skeleton, drop=drop)
     try:
         parts = reader.document()
     except _NotJsonError as error:
@@ -79,7 +79,7 @@ class _NotJsonError(Exception):
         self.message = message
 
 
-class _Reader:
+class _JsonTemplateReader:
     """This reads JSON whose values may be holes, by recursive descent."""
 
     def __init__(self, skeleton: Skeleton, *, drop: bool) -> None:

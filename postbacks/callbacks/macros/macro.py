@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Group(StrEnum):
+class MacroGroup(StrEnum):
     """This is the heading under which people find a macro."""
 
     EVENT = "Event"
@@ -41,7 +41,7 @@ class Macro:
     """
 
     name: str
-    group: Group
+    group: MacroGroup
     description: str
     type: MacroType
     example: str

@@ -11,9 +11,9 @@ from typing import Final
 from postbacks.callbacks.macros.catalogue import CATALOGUE, ENDINGS
 from postbacks.callbacks.macros.filters import FILTERS, Step
 from postbacks.callbacks.macros.problems import nearest
-from postbacks.callbacks.macros.value import Scope, Value
+from postbacks.callbacks.macros.value import RenderScope, Value
 
-Reader = Callable[[Scope], object]
+Reader = Callable[[RenderScope], object]
 
 CREDENTIAL: Final = "credential."
 OPEN_NAMES: Final = ("params", "click")
@@ -65,7 +65,7 @@ def read_macro(values: Mapping[str, Value], name: str) -> object:
 
     Raises UnknownNameError for an unknown name and for credentials, which only requests may hold.
     """
-    return understand(name).read(Scope(values, {}))
+    return understand(name).read(RenderScope(values, {}))
 
 
 def _credential(name: str, known: Collection[str]) -> Source:
@@ -116,7 +116,7 @@ def _with_steps(read: Reader, steps: Sequence[Step]) -> Reader:
     if not steps:
         return read
 
-    def read_changed(scope: Scope) -> object:
+    def read_changed(scope: RenderScope) -> object:
         value = read(scope)
         for step in steps:
             if value is None or value == "":
@@ -130,7 +130,7 @@ def _with_steps(read: Reader, steps: Sequence[Step]) -> Reader:
 def _path_reader(root: str, path: str) -> Reader:
     keys = path.split(".")
 
-    def read(scope: Scope) -> object:
+    def read(scope: RenderScope) -> object:
         found: object = scope.values.get(root)
         if isinstance(found, Mapping) and path in found:
             return found[path]

@@ -7,14 +7,22 @@ from typing import Final
 
 from postbacks.callbacks.macros.encoders import for_parameter, url_literal
 from postbacks.callbacks.macros.problems import Problems
-from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Line, Skeleton, Slot, fill, laid_out
+from postbacks.callbacks.macros.skeleton import (
+    HOLE,
+    Chunk,
+    Skeleton,
+    SkeletonRow,
+    Slot,
+    fill,
+    laid_out,
+)
 
 _BETWEEN_QUERY: Final = re.compile("&")
 _BETWEEN_FORM: Final = re.compile(r"[&\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class MacroParameter:
     """This is one pair; `droppable` numbers the macros that make up its whole value."""
 
     chunks: tuple[Chunk, ...]
@@ -29,8 +37,8 @@ class Parameter:
 class Parameters:
     """This is a list of parameters."""
 
-    parameters: tuple[Parameter, ...]
-    line: Line
+    parameters: tuple[MacroParameter, ...]
+    line: SkeletonRow
     drop: bool
 
     def render(self, results: Sequence[object]) -> str:
@@ -64,7 +72,7 @@ def _compile(
     )
 
 
-def _parameter(skeleton: Skeleton, start: int, end: int, problems: Problems) -> Parameter:
+def _parameter(skeleton: Skeleton, start: int, end: int, problems: Problems) -> MacroParameter:
     text = skeleton.text[start:end]
     equals = text.find("=")
     value_start = end if equals == -1 else start + equals + 1
@@ -74,10 +82,10 @@ def _parameter(skeleton: Skeleton, start: int, end: int, problems: Problems) -> 
     value = skeleton.text[value_start:end]
     only_macros = bool(value) and not value.strip(HOLE)
     droppable = skeleton.holes_in(value_start, end) if only_macros else []
-    return Parameter(chunks, tuple(it.index for it in droppable))
+    return MacroParameter(chunks, tuple(it.index for it in droppable))
 
 
-def _joined(parameters: list[Parameter]) -> tuple[Chunk, ...]:
+def _joined(parameters: list[MacroParameter]) -> tuple[Chunk, ...]:
     chunks: list[Chunk] = []
     for parameter in parameters:
         chunks += ["&", *parameter.chunks] if chunks else parameter.chunks

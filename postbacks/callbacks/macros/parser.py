@@ -80,7 +80,7 @@ class _UnexpectedError(Exception):
 
 def _macro_at(text: str, start: int) -> MacroCall | Flaw:
     try:
-        return _Reader(text, start + len(OPENING)).macro(start)
+        return _ExpressionReader(text, start + len(OPENING)).macro(start)
     except _UnexpectedError as error:
         closing = text.find(CLOSING, start + len(OPENING))
         following = text.find(OPENING, start + len(OPENING))
@@ -90,7 +90,7 @@ def _macro_at(text: str, start: int) -> MacroCall | Flaw:
         return Flaw(start, closing + len(CLOSING), error.position, error.message)
 
 
-class _Reader:
+class _ExpressionReader:
     def __init__(self, text: str, position: int) -> None:
         self.text = text
         self.position = position

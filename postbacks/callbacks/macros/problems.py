@@ -8,7 +8,7 @@ _LONGEST_COMPARED = 64  # difflib is quadratic
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RuleError:
     """This is one reason why a template can't be used, and where it lies.
 
     `field` is "method", "url", "body" or "headers.<name>"; `position` counts characters from 0.
@@ -23,7 +23,7 @@ class Problem:
 class TemplateError(ValueError):
     """This is raised when a template can't be compiled; it names every problem, not the first."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[RuleError]) -> None:
         self.problems = tuple(problems)
         lines = (f"{it.field}, position {it.position}: {it.message}" for it in self.problems)
         super().__init__("\n".join(lines))
@@ -46,13 +46,13 @@ class Problems:
     """This collects what is wrong with one field of a template."""
 
     field: str
-    found: list[Problem]
+    found: list[RuleError]
 
     def add(self, position: int, message: str, suggestion: str | None = None) -> None:
         """This notes a problem; a suggestion also becomes part of the sentence."""
         if suggestion is not None:
             message = f"{message} Did you mean {suggestion}?"
-        self.found.append(Problem(self.field, position, message, suggestion))
+        self.found.append(RuleError(self.field, position, message, suggestion))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

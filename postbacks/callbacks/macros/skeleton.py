@@ -52,7 +52,7 @@ Chunk = str | Slot
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SkeletonRow:
     """This is chunks laid out to be filled often: texts with gaps, and what goes into each gap.
 
     Only for places that write text as text: a whole JSON value has quotes around it.
@@ -72,9 +72,9 @@ class Line:
         return "".join(pieces)
 
 
-def laid_out(chunks: Sequence[Chunk]) -> Line:
+def laid_out(chunks: Sequence[Chunk]) -> SkeletonRow:
     """These are the same chunks, quicker to fill."""
-    return Line(
+    return SkeletonRow(
         tuple(it if isinstance(it, str) else "" for it in chunks),
         tuple(
             (place, it.index, it.encode) for place, it in enumerate(chunks) if isinstance(it, Slot)

@@ -36,7 +36,7 @@ class Rates(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class RenderScope:
     """This is everything that one rendering may read."""
 
     values: Mapping[str, Value]

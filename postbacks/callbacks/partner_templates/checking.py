@@ -7,18 +7,18 @@ from postbacks.callbacks.macros.filters import DEFAULT
 from postbacks.callbacks.macros.parser import Literal, MacroCall, macros_in
 from postbacks.callbacks.partner_templates.defining import definition_from_template
 from postbacks.callbacks.partner_templates.shape import (
-    Parameter,
     PartnerTemplate,
     RuleTemplate,
     State,
+    TemplateParameter,
 )
 
 _SOMEWHERE = "https://server.example.com/postbacks"
 
-Problem = tuple[str, str]  # the key in the file, and what is wrong with it
+TemplateProblem = tuple[str, str]  # the key in the file, and what is wrong with it
 
 
-def problems_of(template: PartnerTemplate) -> Iterator[Problem]:
+def problems_of(template: PartnerTemplate) -> Iterator[TemplateProblem]:
     """These are the keys that are wrong, and why."""
     yield from _words(template)
     used: set[str] = set()
@@ -31,7 +31,7 @@ def problems_of(template: PartnerTemplate) -> Iterator[Problem]:
             yield f"credentials[{number}].name", "No rule uses this credential."
 
 
-def _words(template: PartnerTemplate) -> Iterator[Problem]:
+def _words(template: PartnerTemplate) -> Iterator[TemplateProblem]:
     if not template.rules:
         yield "rules", "A template needs at least one rule."
     verification = template.verification
@@ -43,7 +43,7 @@ def _words(template: PartnerTemplate) -> Iterator[Problem]:
         yield "asks_address", "A rule without url needs asks_address, and only such a rule."
 
 
-def _rows(rule: RuleTemplate, key: str) -> Iterator[Problem]:
+def _rows(rule: RuleTemplate, key: str) -> Iterator[TemplateProblem]:
     if not rule.events:
         yield f"{key}.events", "A rule needs at least one event."
     for row in rule.parameters:
@@ -65,14 +65,14 @@ def _needs_value(calls: list[MacroCall]) -> bool:
     )
 
 
-def _calls(row: Parameter) -> Iterator[MacroCall]:
+def _calls(row: TemplateParameter) -> Iterator[MacroCall]:
     texts = row.value if isinstance(row.value, tuple) else (str(row.value),)
     return (it for text in texts for it in macros_in(text) if isinstance(it, MacroCall))
 
 
 def _request(
     template: PartnerTemplate, rule: RuleTemplate, key: str, used: set[str]
-) -> Iterator[Problem]:
+) -> Iterator[TemplateProblem]:
     address = _SOMEWHERE if template.asks_address else ""
     try:
         definition = definition_from_template(rule, ["install"], address=address)

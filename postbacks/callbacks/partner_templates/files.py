@@ -10,11 +10,11 @@ import msgspec
 from msgspec.structs import replace
 
 from postbacks.callbacks.partner_templates.checking import problems_of
-from postbacks.callbacks.partner_templates.shape import Group, PartnerTemplate
+from postbacks.callbacks.partner_templates.shape import PartnerTemplate, TemplateGroup
 
 FOLDER: Final = Path(__file__).parent.parent / "templates"
 UNAVAILABLE: Final = "unavailable.toml"  # the one file there that is no template
-_ORDER: Final = list(Group)
+_ORDER: Final = list(TemplateGroup)
 
 Shape = TypeVar("Shape")
 

@@ -7,9 +7,9 @@ from postbacks.callbacks.macros.names import UnknownNameError, understand
 from postbacks.callbacks.macros.parser import MacroCall, Name, macros_in
 from postbacks.callbacks.partner_templates.shape import (
     CredentialAsked,
-    Parameter,
     PartnerTemplate,
     RuleTemplate,
+    TemplateParameter,
 )
 
 
@@ -50,7 +50,7 @@ def missing_credentials(
     return tuple(asked for asked in template.credentials if asked.name not in has)
 
 
-def absent_parameters(rule: RuleTemplate, macros: Collection[str]) -> tuple[Parameter, ...]:
+def absent_parameters(rule: RuleTemplate, macros: Collection[str]) -> tuple[TemplateParameter, ...]:
     """These are required rows of which nothing is left in a rule; `macros` are those it names.
 
     `CompiledRequest.macros` holds them: without endings, so that `idfa_md5` counts as `idfa`.
@@ -62,7 +62,7 @@ def absent_parameters(rule: RuleTemplate, macros: Collection[str]) -> tuple[Para
     )
 
 
-def macros_of(row: Parameter) -> set[str]:
+def macros_of(row: TemplateParameter) -> set[str]:
     """These are the macros of a row, without their endings."""
     texts = row.value if isinstance(row.value, tuple) else (str(row.value),)
     return {

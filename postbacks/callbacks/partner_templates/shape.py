@@ -10,7 +10,7 @@ from postbacks.callbacks.macros import BodyType, MissingValues
 Constant = str | int | float | bool
 
 
-class Group(StrEnum):
+class TemplateGroup(StrEnum):
     """This is the heading under which people find a template."""
 
     AD_NETWORK = "ad network"
@@ -55,7 +55,7 @@ class CredentialAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     secret: bool = True
 
 
-class Parameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TemplateParameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """This is one row of a request.
 
     `name` is a query or form parameter, or a path such as `data[0].user.idfa` in a JSON body.
@@ -105,7 +105,7 @@ class RuleTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     without_consent: Literal["send", "strip", "skip"] = "strip"
     success: dict[str, object] = {}
     asks_names: str = ""
-    parameters: tuple[Parameter, ...] = ()
+    parameters: tuple[TemplateParameter, ...] = ()
 
 
 class ClickMacro(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,7 +123,7 @@ class PartnerTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """This is all that is known of a partner. `asks_address`: people say where it is sent."""
 
     title: str
-    group: Group
+    group: TemplateGroup
     about: str
     verification: Verification
     rules: tuple[RuleTemplate, ...]

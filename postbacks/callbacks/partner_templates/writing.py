@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from postbacks.callbacks.macros.parser import MacroCall, macros_in
-from postbacks.callbacks.partner_templates.shape import Parameter
+from postbacks.callbacks.partner_templates.shape import TemplateParameter
 
 _STEP: Final = re.compile(r"[^.\[\]]+|\[\d+\]")
 
@@ -14,17 +14,17 @@ _STEP: Final = re.compile(r"[^.\[\]]+|\[\d+\]")
 Node = str | dict[str, "Node"] | list["Node"]
 
 
-def query_of(rows: Sequence[Parameter]) -> str:
+def query_of(rows: Sequence[TemplateParameter]) -> str:
     """This writes `name=value` pairs for a URL."""
     return "&".join(f"{row.name}={_plain(row.value)}" for row in rows)
 
 
-def form_of(rows: Sequence[Parameter]) -> str:
+def form_of(rows: Sequence[TemplateParameter]) -> str:
     """This writes `name=value` pairs for a form body, one to a line."""
     return "\n".join(f"{row.name}={_plain(row.value)}" for row in rows)
 
 
-def json_of(rows: Sequence[Parameter]) -> str:
+def json_of(rows: Sequence[TemplateParameter]) -> str:
     """This writes a JSON body. Raises ValueError, which names the row whose path does not fit."""
     tree: dict[str, Node] = {}
     for row in rows:
@@ -38,7 +38,7 @@ def is_one_macro(text: str) -> bool:
     return isinstance(found, MacroCall) and (found.start, found.end) == (0, len(text))
 
 
-def leaf_of(row: Parameter) -> str:
+def leaf_of(row: TemplateParameter) -> str:
     """This is a row's value as it stands in a JSON body."""
     if isinstance(row.value, tuple):
         return f"[{', '.join(_quoted(text) for text in row.value)}]"
@@ -55,7 +55,7 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def _put(tree: dict[str, Node], row: Parameter) -> None:
+def _put(tree: dict[str, Node], row: TemplateParameter) -> None:
     steps = _STEP.findall(row.name)
     here: Node = tree
     for step, following in zip(steps, [*steps[1:], None], strict=True):
@@ -63,7 +63,7 @@ def _put(tree: dict[str, Node], row: Parameter) -> None:
         here = _enter(here, step, inner, is_leaf=following is None, row=row)
 
 
-def _enter(here: Node, step: str, inner: Node, *, is_leaf: bool, row: Parameter) -> Node:
+def _enter(here: Node, step: str, inner: Node, *, is_leaf: bool, row: TemplateParameter) -> Node:
     if step.startswith("[") and isinstance(here, list):
         index = int(step[1:-1])
         if index == len(here):

@@ -12,15 +12,15 @@ from typing import Final
 from postbacks.callbacks.macros import (
     CATALOGUE,
     MacroType,
-    Problem,
     Rates,
+    RuleError,
     TemplateError,
     UnknownNameError,
     Value,
 )
 from postbacks.callbacks.macros.names import CREDENTIAL, Reader, understand
 from postbacks.callbacks.macros.problems import Problems, nearest
-from postbacks.callbacks.macros.value import Scope, present, text_of
+from postbacks.callbacks.macros.value import RenderScope, present, text_of
 from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS, Test, test_of
 
 MOST_CONDITIONS: Final = 50
@@ -62,7 +62,7 @@ class Conditions:
         """This names the condition that keeps an event from being sent; None if nothing does."""
         if not self.lines:
             return None
-        scope = Scope(values, {}, rates)
+        scope = RenderScope(values, {}, rates)
         failed = []
         for condition in self.lines:
             value = present(condition.read(scope))
@@ -81,7 +81,7 @@ def compile_conditions(data: Mapping[str, object]) -> Conditions:
 
     Raises TemplateError, which names all that is wrong by its place: `conditions.all.0.value`.
     """
-    found: list[Problem] = []
+    found: list[RuleError] = []
     strange = sorted(set(data) - set(_JOINS))
     joins = [join for join in _JOINS if join in data]
     if strange or len(joins) > 1:
@@ -113,7 +113,7 @@ def words_of(field: str, operator: str, value: object) -> str:
     return f"{field} {operator} {shown}"
 
 
-def _condition(line: object, place: str, found: list[Problem]) -> Condition | None:
+def _condition(line: object, place: str, found: list[RuleError]) -> Condition | None:
     if not isinstance(line, Mapping) or not set(line) <= set(_PARTS):
         Problems(place, found).add(0, "A condition has a field, an operator and a value.")
         return None

@@ -21,7 +21,7 @@ _OUT_OF_SCOPE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class EventContext:
     """An event as rules see it."""
 
     app_id: int
@@ -45,7 +45,7 @@ class Occasion:
         return names | {self.began} if self.began else names
 
 
-def wants(rule: RuleDefinition, occasion: Occasion) -> bool:
+def wants(rule: RuleDefinition, occasion: EventContext) -> bool:
     """Tell whether a rule wants an event."""
     return (
         (rule.app_id is None or rule.app_id == occasion.app_id)
@@ -56,7 +56,7 @@ def wants(rule: RuleDefinition, occasion: Occasion) -> bool:
     )
 
 
-def why_not(rule: RuleDefinition, occasion: Occasion) -> Iterator[Refusal]:
+def why_not(rule: RuleDefinition, occasion: EventContext) -> Iterator[Refusal]:
     """Yield what keeps an event from a rule, before its conditions are asked; nothing if all fits.
 
     It asks what `wants` asks, in the same order.
@@ -94,7 +94,7 @@ def _wants_opens(rule: RuleDefinition) -> bool:
     return OPEN in rule.triggers or ANY_EVENT in rule.triggers
 
 
-def _in_scope(rule: RuleDefinition, occasion: Occasion) -> bool:
+def _in_scope(rule: RuleDefinition, occasion: EventContext) -> bool:
     organic = occasion.attribution_type == ORGANIC
     to_partner = rule.partner_id is not None and occasion.attributed_partner_id == rule.partner_id
     return {
@@ -105,7 +105,7 @@ def _in_scope(rule: RuleDefinition, occasion: Occasion) -> bool:
     }[rule.attribution_scope]
 
 
-def _in_window(rule: RuleDefinition, occasion: Occasion) -> bool:
+def _in_window(rule: RuleDefinition, occasion: EventContext) -> bool:
     if rule.window_days is None:
         return True
     if occasion.installed_at is None:
@@ -113,7 +113,7 @@ def _in_window(rule: RuleDefinition, occasion: Occasion) -> bool:
     return occasion.event_time - occasion.installed_at <= timedelta(days=rule.window_days)
 
 
-def _in_sample(rule: RuleDefinition, occasion: Occasion) -> bool:
+def _in_sample(rule: RuleDefinition, occasion: EventContext) -> bool:
     """Decide by the device, so that a device is either always in the sample or never."""
     if rule.sampling_percent >= 100:
         return True

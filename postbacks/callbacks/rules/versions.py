@@ -13,7 +13,7 @@ from postbacks.models import CallbackRule, CallbackRuleVersion
 from postbacks.models.pacing import keep_pace
 
 
-def define(rule: CallbackRule) -> RuleDefinition:
+def definition_from(rule: CallbackRule) -> RuleDefinition:
     """Return what a rule says now."""
     return msgspec.convert({name: getattr(rule, name) for name in FIELDS}, RuleDefinition)
 
@@ -23,14 +23,14 @@ def save_rule(rule: CallbackRule, *, by: User | None) -> None:
 
     Switching a rule on or off is no new version: it says the same.
     """
-    defined = define(rule)
+    defined = definition_from(rule)
     definition = _as_json(defined)
     with transaction.atomic():
         if rule.pk is not None:
             # Two people who save at once get two versions, one after the other.
             rule.version = CallbackRule.objects.select_for_update().get(pk=rule.pk).version
         latest = rule.versions.filter(number=rule.version).first() if rule.pk else None
-        changed = latest is None or as_written_now(latest.definition) != definition
+        changed = latest is None or upgraded(latest.definition) != definition
         if changed:
             rule.version += 1
         rule.save()
@@ -63,13 +63,13 @@ def definition_of(version: CallbackRuleVersion) -> RuleDefinition:
     return msgspec.convert(version.definition, RuleDefinition)
 
 
-def put_into(rule: CallbackRule, definition: RuleDefinition) -> None:
+def apply_definition(rule: CallbackRule, definition: RuleDefinition) -> None:
     """Have a rule say what a definition says; it is not saved by this."""
     for name, value in _as_json(definition).items():
         setattr(rule, name, value)
 
 
-def as_written_now(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+def upgraded(definition: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a stored definition with the fields that came later: they change nothing."""
     try:
         return _as_json(msgspec.convert(definition, RuleDefinition))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from postbacks.delivery.http.response import Failure, Undelivered
+from postbacks.delivery.http.response import TransportFailure, Undelivered
 from postbacks.values.outgoing_request import OutgoingRequest
 
-# FOLDED from wire.py: "What may go onto the wire: a request whose parts can't be read as anything else.\n\nTemplates are checked when they are saved; this is the last look, after macros put values in."
+# FOLDED from wire.py
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 
@@ -78,7 +78,7 @@ def _check_headers(headers: Mapping[str, str]) -> None:
 
 
 def _invalid(detail: str) -> Undelivered:
-    return Undelivered(Failure.INVALID_REQUEST, detail)
+    return Undelivered(TransportFailure.INVALID_REQUEST, detail)
 
 
 _SCHEME_AND_AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")

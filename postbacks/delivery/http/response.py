@@ -15,7 +15,7 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
 
-class Failure(StrEnum):
+class TransportFailure(StrEnum):
     """This is why there is no complete answer."""
 
     DNS = "dns"
@@ -35,21 +35,21 @@ class Undelivered(Exception):  # noqa: N818  # an outcome of the network, not a 
     kind. `detail` is our own sentence; libraries' messages hold the URL, and with it credentials.
     """
 
-    def __init__(self, failure: Failure, detail: str) -> None:
+    def __init__(self, failure: TransportFailure, detail: str) -> None:
         super().__init__(detail)
         self.failure = failure
         self.detail = detail
 
 
-# FOLDED from reading.py: 'An answer taken off the wire in small portions, or what kept it from coming.'
+# FOLDED from reading.py
 
 # All that http.client, urllib3 and requests (an OSError) raise for what a partner does.
 TROUBLE = (Undelivered, HTTPError, HTTPException, OSError)
 
 _DETAILS = {
-    Failure.RESET: "The connection broke before the answer was complete.",
-    Failure.TLS: "The TLS connection broke.",
-    Failure.PROTOCOL: "The partner's answer is not valid HTTP.",
+    TransportFailure.RESET: "The connection broke before the answer was complete.",
+    TransportFailure.TLS: "The TLS connection broke.",
+    TransportFailure.PROTOCOL: "The partner's answer is not valid HTTP.",
 }
 
 
@@ -66,7 +66,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     truncated: bool = False
-    error: Failure | None = None
+    error: TransportFailure | None = None
     detail: str = ""
     duration_ms: int = 0
     peer: str | None = None
@@ -79,7 +79,9 @@ def read(answer: HTTPResponse) -> Reply:
         # The parser takes an interim answer for the final one, and would take that for the
         # answer to the next request on this connection.
         answer.close()
-        return failed(Reply(), Undelivered(Failure.PROTOCOL, _DETAILS[Failure.PROTOCOL]))
+        return failed(
+            Reply(), Undelivered(TransportFailure.PROTOCOL, _DETAILS[TransportFailure.PROTOCOL])
+        )
     head = Reply(
         status_code=answer.status,
         headers=capped_headers(answer.headers.itermerged()),
@@ -107,15 +109,15 @@ def failed(reply: Reply, error: BaseException) -> Reply:
     return replace(reply, error=failure, detail=_DETAILS[failure])
 
 
-def failure_of(error: BaseException) -> Failure:
+def failure_of(error: BaseException) -> TransportFailure:
     """Return the kind of any of `TROUBLE`."""
     if isinstance(error, Undelivered):
         return error.failure
     causes = tuple(_causes(error))
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return Failure.TLS
+        return TransportFailure.TLS
     broken = any(isinstance(cause, ConnectionError | IncompleteRead) for cause in causes)
-    return Failure.RESET if broken else Failure.PROTOCOL
+    return TransportFailure.RESET if broken else TransportFailure.PROTOCOL
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

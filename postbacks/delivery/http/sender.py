@@ -29,8 +29,8 @@ from postbacks.delivery.http.dns import Lookup
 from postbacks.delivery.http.request_guard import Origin, checked_origin, target_of
 from postbacks.delivery.http.response import (
     TROUBLE,
-    Failure,
     Reply,
+    TransportFailure,
     Undelivered,
     failed,
     failure_of,
@@ -39,7 +39,7 @@ from postbacks.delivery.http.response import (
 from postbacks.delivery.http.sockets import CURRENT, Dialer, Exchange, TimedSocket, TimedTLSSocket
 from postbacks.values.outgoing_request import OutgoingRequest
 
-# FOLDED from connections.py: "urllib3's connections, with our dialer in place of theirs."
+# FOLDED from connections.py
 
 
 class GuardedConnection(HTTPConnection):
@@ -134,7 +134,7 @@ for _name in ("urllib3.connection", "urllib3.connectionpool"):
     logging.getLogger(_name).addFilter(_never)
 
 
-__all__ = ["Failure", "Reply", "Sender"]
+__all__ = ["Reply", "Sender", "TransportFailure"]
 
 _HOSTS_KEPT = 128
 _IDLE_SECONDS = 60.0
@@ -205,7 +205,7 @@ class Sender:
             return self._adapter.answer(prepared)
         except TROUBLE as error:
             stale = not exchange.opened and not exchange.received
-            if not stale or failure_of(error) is not Failure.RESET:
+            if not stale or failure_of(error) is not TransportFailure.RESET:
                 raise
         exchange.fresh_only = True
         return self._adapter.answer(prepared)

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from postbacks.delivery.http.request_guard import Origin
-from postbacks.delivery.http.response import Failure, Undelivered
+from postbacks.delivery.http.response import TransportFailure, Undelivered
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.dns import Answer, Lookup, SocketAddress
 
-# FOLDED from dialing.py: "The guard proper: a name is looked up, every answer judged, and what was judged is connected to.\n\nA check of the URL can't do this: names change their answers between check and connection, and\nthe system decodes more spellings of an address than any parser of ours."
+# FOLDED from dialing.py
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Exchange:
         """Count bytes of the answer, and stop one that never ends."""
         self.received += received
         if self.received > MOST_WIRE_BYTES:
-            raise Undelivered(Failure.PROTOCOL, "The partner's answer is far too long.")
+            raise Undelivered(TransportFailure.PROTOCOL, "The partner's answer is far too long.")
 
 
 class TimedSocket(socket.socket):
@@ -123,7 +123,9 @@ class Dialer:
                 exchange.peer = address.ip
                 return connected
         exchange.remaining()
-        raise Undelivered(Failure.CONNECT, "No connection could be made to the partner's server.")
+        raise Undelivered(
+            TransportFailure.CONNECT, "No connection could be made to the partner's server."
+        )
 
     def _allowed_addresses(self, exchange: Exchange) -> Answer:
         origin = exchange.origin
@@ -146,7 +148,7 @@ class Dialer:
             detail = "The partner's host name could not be looked up in time."
         except (OSError, UnicodeError):
             detail = "The partner's host name has no address."
-        raise Undelivered(Failure.DNS, detail)
+        raise Undelivered(TransportFailure.DNS, detail)
 
     def _refuse(self, found: SocketAddress) -> str | None:
         reason = self.destinations.refuse(found.ip)
@@ -166,7 +168,7 @@ def _blocked(origin: Origin, reason: str) -> Undelivered:
     # The reason is for the operator. Telling it to whoever wrote the URL would let them map the
     # network behind us.
     logger.warning("Refused to connect to %s port %d: %s", origin.host, origin.port, reason)
-    return Undelivered(Failure.BLOCKED, "This destination is not allowed.")
+    return Undelivered(TransportFailure.BLOCKED, "This destination is not allowed.")
 
 
 def _shares(addresses: Answer, budget: float) -> Iterator[tuple[SocketAddress, float]]:
@@ -206,7 +208,7 @@ CURRENT: ContextVar[Exchange] = ContextVar("CURRENT")
 
 def out_of_time() -> Undelivered:
     """Return what stops a request whose time is up."""
-    return Undelivered(Failure.TIMEOUT, "The partner did not answer completely in time.")
+    return Undelivered(TransportFailure.TIMEOUT, "The partner did not answer completely in time.")
 
 
 class TimedTLSSocket(TimedSocket, ssl.SSLSocket):
@@ -229,6 +231,8 @@ class TimedTLSSocket(TimedSocket, ssl.SSLSocket):
             raise out_of_time() from None
         except ssl.SSLCertVerificationError as error:
             detail = f"The partner's TLS certificate was refused: {error.verify_message}."
-            raise Undelivered(Failure.TLS, detail) from None
+            raise Undelivered(TransportFailure.TLS, detail) from None
         except OSError:
-            raise Undelivered(Failure.TLS, "No TLS connection could be agreed on.") from None
+            raise Undelivered(
+                TransportFailure.TLS, "No TLS connection could be agreed on."
+            ) from None

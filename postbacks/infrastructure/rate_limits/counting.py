@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
-from postbacks.infrastructure.rate_limits.rates import Rate
+from postbacks.infrastructure.rate_limits.rates import RateLimit
 
 logger = logging.getLogger(__name__)
 
@@ -43,18 +43,18 @@ class Store(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RateVerdict:
     """Whether a call may pass; `retry_after` are the seconds until the next may, 0 if this may."""
 
     allowed: bool
     retry_after: int = 0
 
 
-ALLOWED = Verdict(allowed=True)
+ALLOWED = RateVerdict(allowed=True)
 
 
 @dataclass(slots=True)
-class _Count:
+class _CountRow:
     window: int
     before: int = 0  # in the window before
     shared: int = 0  # in this one, as far as the store has said or been told
@@ -74,11 +74,11 @@ class Limiter:
 
     store: Store
     clock: Callable[[], float] = time.time
-    _counts: dict[tuple[str, Rate], _Count] = field(default_factory=dict)
+    _counts: dict[tuple[str, RateLimit], _CountRow] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _away_until: float = -math.inf
 
-    def limit(self, key: str, rate: Rate | None, *, count: int = 1) -> Verdict:
+    def limit(self, key: str, rate: RateLimit | None, *, count: int = 1) -> RateVerdict:
         """Count a call, or as many as `count`, and say whether it may pass.
 
         Whoever has room for one call may make it, however much it counts: the next ones wait the
@@ -91,14 +91,14 @@ class Limiter:
             counted = self._counted(key, rate, now)
             wait = _wait(rate, counted, now)
             if wait:
-                return Verdict(allowed=False, retry_after=wait)
+                return RateVerdict(allowed=False, retry_after=wait)
             counted.own += count
             told = self._take(counted, rate, now)
         if told:
             self._share(key, rate, counted, told)
         return ALLOWED
 
-    def add(self, key: str, rate: Rate | None, *, count: int) -> None:
+    def add(self, key: str, rate: RateLimit | None, *, count: int) -> None:
         """Count what a call turned out to hold, after it has passed."""
         if rate is None or count < 1:
             return
@@ -110,12 +110,12 @@ class Limiter:
         if told:
             self._share(key, rate, counted, told)
 
-    def _counted(self, key: str, rate: Rate, now: float) -> _Count:
+    def _counted(self, key: str, rate: RateLimit, now: float) -> _CountRow:
         window = int(now // rate.window)
         counted = self._counts.pop((key, rate), None)
         if counted is None:
             self._make_room()
-            counted = _Count(window)
+            counted = _CountRow(window)
         counted.roll(window)
         self._counts[(key, rate)] = counted  # at the end: the dictionary is in order of use
         return counted
@@ -125,7 +125,7 @@ class Limiter:
             for key in list(self._counts)[: MOST_KEYS // 2]:
                 del self._counts[key]
 
-    def _take(self, counted: _Count, rate: Rate, now: float) -> int:
+    def _take(self, counted: _CountRow, rate: RateLimit, now: float) -> int:
         """Return how many calls to tell the store now; they count as told from here on."""
         is_due = now - counted.shared_at >= SHARE_SECONDS or counted.own >= rate.most / SHARES
         if not is_due or now < self._away_until:
@@ -135,7 +135,7 @@ class Limiter:
         counted.shared_at = now
         return told
 
-    def _share(self, key: str, rate: Rate, counted: _Count, told: int) -> None:
+    def _share(self, key: str, rate: RateLimit, counted: _CountRow, told: int) -> None:
         """Tell the store, without holding up other threads, and take over what it knows."""
         window = counted.window
         try:
@@ -151,7 +151,7 @@ class Limiter:
                 counted.before = max(counted.before, before)
 
 
-def _wait(rate: Rate, counted: _Count, now: float) -> int:
+def _wait(rate: RateLimit, counted: _CountRow, now: float) -> int:
     """Return the whole seconds until one more call fits in; 0 if it does now."""
     passed = now / rate.window % 1
     count = counted.shared + counted.own

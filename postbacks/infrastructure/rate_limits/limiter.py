@@ -4,17 +4,17 @@ import functools
 
 from django.conf import settings
 
-from postbacks.infrastructure.rate_limits.counting import Limiter, Verdict
-from postbacks.infrastructure.rate_limits.rates import Rate
+from postbacks.infrastructure.rate_limits.counting import Limiter, RateVerdict
+from postbacks.infrastructure.rate_limits.rates import RateLimit
 from postbacks.infrastructure.rate_limits.stores import PostgresStore, RedisStore
 
 
-def limit(key: str, rate: Rate | None, *, count: int = 1) -> Verdict:
+def limit(key: str, rate: RateLimit | None, *, count: int = 1) -> RateVerdict:
     """Count a call and say whether it may pass. The key of a tenant's caller names the tenant."""
     return _limiter().limit(key, rate, count=count)
 
 
-def add(key: str, rate: Rate | None, *, count: int) -> None:
+def add(key: str, rate: RateLimit | None, *, count: int) -> None:
     """Count what a call turned out to hold, after it has passed."""
     _limiter().add(key, rate, count=count)
 

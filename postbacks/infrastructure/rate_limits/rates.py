@@ -8,7 +8,7 @@ SHORTEST_WINDOW = 10  # seconds: a burst passes, and the shared count needs no a
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class RateLimit:
     """So many calls in so many seconds, on average over `window` seconds."""
 
     amount: int
@@ -28,11 +28,11 @@ class Rate:
         return f"{self.amount}/{self.seconds}s"
 
 
-def parse_rate(value: str) -> Rate | None:
+def parse_rate(value: str) -> RateLimit | None:
     """Return the rate that `60/s`, `600/m` or `5000/h` says; None for `off`. Raises ValueError."""
     if value.strip().lower() in _OFF:
         return None
     amount, _, unit = value.strip().partition("/")
     if not amount.isdigit() or int(amount) < 1 or unit not in _SECONDS:
         raise ValueError(f"“{value}” is no rate; write one like 60/s, 600/m, 5000/h, or off.")
-    return Rate(int(amount), _SECONDS[unit])
+    return RateLimit(int(amount), _SECONDS[unit])

@@ -30,7 +30,7 @@ _PARAMETERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class AdServicesAnswer:
     """An ad of Apple's that led to an install; without `at` Apple keeps the time to itself."""
 
     kind: str
@@ -50,7 +50,9 @@ class AskAgain:
     wait: timedelta
 
 
-def read_answer(status: int | None, body: bytes, *, tries: int) -> Claim | NoClaim | AskAgain:
+def read_answer(
+    status: int | None, body: bytes, *, tries: int
+) -> AdServicesAnswer | NoClaim | AskAgain:
     """Return what an answer means; `status` is None if there was none, `tries` counts from 1."""
     if status == 404:
         return AskAgain(_SOON if tries < _SOON_TRIES else _LATER)
@@ -67,7 +69,7 @@ def read_answer(status: int | None, body: bytes, *, tries: int) -> Claim | NoCla
     return _claim(said)
 
 
-def _claim(said: Mapping[str, object]) -> Claim:
+def _claim(said: Mapping[str, object]) -> AdServicesAnswer:
     kind = IMPRESSION if said.get("claimType") == "Impression" else CLICK
     at = _moment(said.get("impressionDate" if kind == IMPRESSION else "clickDate"))
     params: dict[str, object] = {
@@ -76,7 +78,7 @@ def _claim(said: Mapping[str, object]) -> Claim:
     params[CLAIMED_BY] = ADSERVICES
     if at is None:
         params[TIME_IS_UNKNOWN] = True
-    return Claim(kind, at, params)
+    return AdServicesAnswer(kind, at, params)
 
 
 def _moment(text: object) -> datetime | None:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from postbacks.infrastructure.database import prepared
-from postbacks.intake.claims.adservices import TOKEN_LIVES, AskAgain, Claim, read_answer
+from postbacks.intake.claims.adservices import TOKEN_LIVES, AdServicesAnswer, AskAgain, read_answer
 from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointSource
 from postbacks.models.stored import load_events
@@ -68,7 +68,7 @@ UPDATE adservices_claim SET due_at = now() + %(wait)s WHERE install_id = %(insta
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _PendingClaim:
     """An install that Apple is asked about now."""
 
     install_id: int
@@ -115,7 +115,7 @@ def ask_about_one(sender: RequestSender, url: str) -> bool:
         taken = prepared.run(_TAKE, {"lease": LEASE_SECONDS, "partner": PARTNER})
         if not taken:
             return False
-        asked = _Asked(*taken[0])
+        asked = _PendingClaim(*taken[0])
         events = load_events([(asked.event_ref, asked.event_received_at)])
     token = events[0].fields.get("adservices_token") if events else None
     if not token or not asked.is_alive or asked.partner_id is None:
@@ -130,12 +130,14 @@ def ask_about_one(sender: RequestSender, url: str) -> bool:
     if isinstance(found, AskAgain):
         prepared.run(_PUT_OFF, {"install": asked.install_id, "wait": found.wait})
     else:
-        claim = found if isinstance(found, Claim) else None
+        claim = found if isinstance(found, AdServicesAnswer) else None
         _finish(asked, events[0], claim)
     return True
 
 
-def _finish(asked: _Asked, event: StoredEvent | None = None, claim: Claim | None = None) -> None:
+def _finish(
+    asked: _PendingClaim, event: StoredEvent | None = None, claim: AdServicesAnswer | None = None
+) -> None:
     with transaction.atomic():
         # Gone is what was forgotten meanwhile: then Apple's answer is nobody's any more.
         is_ours = bool(prepared.run(_FINISH, {"install": asked.install_id}))
@@ -143,7 +145,9 @@ def _finish(asked: _Asked, event: StoredEvent | None = None, claim: Claim | None
             record_touchpoints([_touchpoint(asked, asked.partner_id, event, claim)])
 
 
-def _touchpoint(asked: _Asked, partner_id: int, event: StoredEvent, claim: Claim) -> NewTouchpoint:
+def _touchpoint(
+    asked: _PendingClaim, partner_id: int, event: StoredEvent, claim: AdServicesAnswer
+) -> NewTouchpoint:
     return NewTouchpoint(
         organization_id=event.organization_id,
         app_id=event.app.id,
@@ -151,7 +155,7 @@ def _touchpoint(asked: _Asked, partner_id: int, event: StoredEvent, claim: Claim
         kind=claim.kind,
         source=TouchpointSource.CLAIM,
         occurred_at=claim.at or asked.installed_at,
-        names=identifiers.names_of_installation(event.fields),  # so that it fits no other
+        names=identifiers.installation_identifiers(event.fields),  # so that it fits no other
         once=f"adservices:{asked.public_id}",
         country=str(claim.params.get("country", ""))[:2],
         params=claim.params,

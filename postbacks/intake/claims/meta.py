@@ -16,7 +16,7 @@ from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpo
 from postbacks.models import TouchpointKind, TouchpointSource
 from postbacks.values import identifiers, play_referrer
 from postbacks.values.events import StoredEvent
-from postbacks.values.timestamps import moment
+from postbacks.values.timestamps import parse_timestamp
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,9 @@ def _claim(event: StoredEvent, sealed: Sealed, key: str, partner_id: int) -> New
         return None
     told = event.fields.get("referrer_click_time_server"), event.fields.get("referrer_click_time")
     just_before = event.event_time - timedelta(milliseconds=1)
-    clicked_at = moment(told[0]) or moment(told[1]) or sealed.clicked_at or just_before
+    clicked_at = (
+        parse_timestamp(told[0]) or parse_timestamp(told[1]) or sealed.clicked_at or just_before
+    )
     return NewTouchpoint(
         organization_id=event.organization_id,
         app_id=event.app.id,
@@ -85,7 +87,7 @@ def _claim(event: StoredEvent, sealed: Sealed, key: str, partner_id: int) -> New
         kind=TouchpointKind.CLICK,
         source=TouchpointSource.CLAIM,
         occurred_at=clicked_at,
-        names=identifiers.names_of_installation(event.fields),
+        names=identifiers.installation_identifiers(event.fields),
         once=f"{CLAIMED_BY}:{event.device}:{sealed.nonce.hex()}",
         params={**ad, "claimed_by": CLAIMED_BY},
     )

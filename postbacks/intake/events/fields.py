@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 Text = Annotated[str, Meta(max_length=4096)] | None
 Id = Annotated[str, Meta(max_length=255)] | None
 Flag = bool | Literal[0, 1] | None  # consent frameworks write 0 and 1
-Moment = Annotated[str, Meta(max_length=64)] | int | None  # stores write texts or Unix times
+TimestampText = Annotated[str, Meta(max_length=64)] | int | None  # stores write texts or Unix times
 Platform = Literal["ios", "android", "amazon", "windows", "web", "tv", "other"]
 
 
@@ -68,11 +68,11 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     # what may have earned the install
     click_id: Text = None
     install_referrer: Text = None
-    install_begin_time: Moment = None
-    install_begin_time_server: Moment = None
-    install_finish_time: Moment = None
-    referrer_click_time: Moment = None
-    referrer_click_time_server: Moment = None
+    install_begin_time: TimestampText = None
+    install_begin_time_server: TimestampText = None
+    install_finish_time: TimestampText = None
+    referrer_click_time: TimestampText = None
+    referrer_click_time_server: TimestampText = None
     install_version: Text = None
     google_play_instant: Flag = None
     adservices_token: Text = None

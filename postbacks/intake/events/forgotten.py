@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from apps_registry.tenancy import tenant
-from postbacks.intake.events.faults import Fault
+from postbacks.intake.events.faults import FieldError
 from postbacks.intake.events.validation import CheckedEvent, Reporter
 from postbacks.privacy import tombstones
 
@@ -16,13 +16,15 @@ def refuse_forgotten(events: Sequence[CheckedEvent], reporter: Reporter) -> None
     if not names:
         return
     with tenant(reporter.organization_id):
-        gone = tombstones.forgotten(reporter.organization_id, reporter.app_id, names)
+        gone = tombstones.blocked_identifiers(reporter.organization_id, reporter.app_id, names)
     if not gone:
         return
     for event in events:
         if not event.faults:
             event.faults += [
-                Fault(f"/{kind}", REFUSED) for kind, name in _ids(event).items() if name in gone
+                FieldError(f"/{kind}", REFUSED)
+                for kind, name in _ids(event).items()
+                if name in gone
             ]
 
 

@@ -7,7 +7,7 @@ another is still deciding the install would find a device that never opened the 
 from collections.abc import Sequence
 
 from postbacks.infrastructure.database import prepared
-from postbacks.intake.events.queue import Undecided
+from postbacks.intake.events.queue import UndecidedRow
 from postbacks.values.events import StoredEvent
 
 # Of the older ones all that are left are in other workers' hands, and these are few.
@@ -27,8 +27,8 @@ SELECT * FROM unnest(%(ids)s::bigint[], %(organizations)s::bigint[], %(moments)s
 """
 
 
-def put_back_overtaking(
-    taken: Sequence[Undecided], events: Sequence[StoredEvent]
+def defer_out_of_order(
+    taken: Sequence[UndecidedRow], events: Sequence[StoredEvent]
 ) -> list[StoredEvent]:
     """Return the events that may be decided now, and put the others back into the queue.
 
@@ -45,7 +45,7 @@ def put_back_overtaking(
     return [event for event in events if event.id not in early]
 
 
-def _put_back(events: Sequence[Undecided]) -> None:
+def _put_back(events: Sequence[UndecidedRow]) -> None:
     prepared.run(
         _PUT_BACK,
         {

@@ -38,7 +38,7 @@ ON CONFLICT DO NOTHING
 
 
 @dataclass(frozen=True, slots=True)
-class Undecided:
+class UndecidedRow:
     """The place of one undecided event: our id and its partition's time."""
 
     id: int
@@ -52,16 +52,16 @@ def is_any_undecided() -> bool:
     return bool(waits)
 
 
-def take_undecided(limit: int) -> list[Undecided]:
+def dequeue_events(limit: int) -> list[UndecidedRow]:
     """Take the oldest undecided events out of the queue, within the caller's transaction.
 
     A rollback, or the death of this process, puts them back, and the notes on earlier failures.
     """
     rows = prepared.run(_TAKE, {"limit": limit})
-    return sorted((Undecided(*row) for row in rows), key=lambda event: event.id)
+    return sorted((UndecidedRow(*row) for row in rows), key=lambda event: event.id)
 
 
-def take_one(event: Undecided) -> bool:
+def dequeue_event(event: UndecidedRow) -> bool:
     """Take one event out of the queue; False if another worker has it."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -72,7 +72,7 @@ def take_one(event: Undecided) -> bool:
         return bool(cursor.rowcount == 1)
 
 
-def set_aside(event: Undecided, error: str) -> None:
+def record_failure(event: UndecidedRow, error: str) -> None:
     """Note why an event could not be decided, for the operator and for another try."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -86,13 +86,13 @@ def set_aside(event: Undecided, error: str) -> None:
         )
 
 
-def forget_failure(event: Undecided) -> None:
+def clear_failure(event: UndecidedRow) -> None:
     """Remove the note on an event that has been decided after all."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM decision_failure WHERE id = %s", [event.id])
 
 
-def bring_back(limit: int = 100) -> int:
+def requeue_failed(limit: int = 100) -> int:
     """Queue events again whose decision failed and whose time has come."""
     with connection.cursor() as cursor:
         cursor.execute(_BRING_BACK, [limit])

@@ -13,7 +13,7 @@ import msgspec
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import prepared
 from postbacks.intake.events.body import read_events
-from postbacks.intake.events.faults import Fault
+from postbacks.intake.events.faults import FieldError
 from postbacks.intake.events.forgotten import refuse_forgotten
 from postbacks.intake.events.validation import CheckedEvent, Reporter, check_event
 from postbacks.models import EventSource
@@ -59,7 +59,7 @@ class Rejection:
     """An event that was not taken, by its place in the request."""
 
     index: int
-    faults: tuple[Fault, ...]
+    faults: tuple[FieldError, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Warned:
     """An event that was taken with a remark."""
 
     index: int
-    fault: Fault
+    fault: FieldError
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def record_read(events: Sequence[object], *, reporter: Reporter, source: EventSo
         ),
         ids=tuple(None if event.faults else str(event.row["event_id"]) for event in checked),
         warnings=tuple(
-            Warned(index, Fault(_pointer(name), remark))
+            Warned(index, FieldError(_pointer(name), remark))
             for index, event in enumerate(checked)
             if not event.faults
             for name, remark in event.remarks.items()

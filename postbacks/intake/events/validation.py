@@ -11,7 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from postbacks.intake.countries import country_of
-from postbacks.intake.events.faults import Fault
+from postbacks.intake.events.faults import FieldError
 from postbacks.intake.events.fields import (
     DEVICE_IDS,
     FLAGS,
@@ -23,22 +23,22 @@ from postbacks.intake.events.fields import (
 from postbacks.values import identifiers
 from postbacks.values.currencies import CURRENCIES
 
-# FOLDED from storable.py: 'Whether PostgreSQL can hold what an event brings.'
+# FOLDED from storable.py
 
 MAX_PARAMS_BYTES = 32 * 1024
 
 
-def storage_faults(row: Mapping[str, object], params: object) -> list[Fault]:
+def storage_faults(row: Mapping[str, object], params: object) -> list[FieldError]:
     """Refuse what PostgreSQL can't hold, so that one event never spoils its neighbors."""
     if _anywhere(params, _is_huge_number):
-        return [Fault("/params", "A number is too large or too small; send it as a string.")]
-    faults: list[Fault] = []
+        return [FieldError("/params", "A number is too large or too small; send it as a string.")]
+    faults: list[FieldError] = []
     if len(msgspec.json.encode(params)) > MAX_PARAMS_BYTES:
-        faults.append(Fault("/params", "The parameters are larger than 32 KB; send fewer."))
+        faults.append(FieldError("/params", "The parameters are larger than 32 KB; send fewer."))
     if b"\\u0000" in msgspec.json.encode(row):  # nearly never, and then worth a closer look
         fields = row["fields"] if isinstance(row["fields"], dict) else {}
         faults.extend(
-            Fault(f"/{name}", "The text holds a NUL character; remove it.")
+            FieldError(f"/{name}", "The text holds a NUL character; remove it.")
             for name, value in {**row, "device": "", **fields}.items()
             if name != "fields" and _anywhere(value, _holds_nul)
         )
@@ -93,7 +93,7 @@ class CheckedEvent:
     """An event ready to be stored, or what is wrong with it."""
 
     row: dict[str, object] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[FieldError] = field(default_factory=list)
     remarks: dict[str, str] = field(default_factory=dict)  # by unknown field
 
 
@@ -101,7 +101,7 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
     """Check one event of a body and fill in what its reporter may leave out."""
     checked = CheckedEvent()
     if not isinstance(item, dict):
-        checked.faults.append(Fault("", "An event must be a JSON object."))
+        checked.faults.append(FieldError("", "An event must be a JSON object."))
         return checked
     event, checked.faults = _convert(item)
     if event is None:
@@ -128,18 +128,18 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
     return checked
 
 
-def _convert(item: dict[str, object]) -> tuple[EventFields | None, list[Fault]]:
+def _convert(item: dict[str, object]) -> tuple[EventFields | None, list[FieldError]]:
     try:
         return msgspec.convert(item, EventFields), []
     except msgspec.ValidationError as error:
         return None, _every_fault(item, error)
 
 
-def _every_fault(item: dict[str, object], first: msgspec.ValidationError) -> list[Fault]:
+def _every_fault(item: dict[str, object], first: msgspec.ValidationError) -> list[FieldError]:
     """Look at each field alone: msgspec stops at the first fault, people want to see all."""
-    faults: list[Fault] = []
+    faults: list[FieldError] = []
     if "event_name" not in item:
-        faults.append(Fault("/event_name", "The field is required, for example “purchase”."))
+        faults.append(FieldError("/event_name", "The field is required, for example “purchase”."))
     for name in item.keys() & KNOWN:
         try:
             msgspec.convert({"event_name": "x", name: item[name]}, EventFields)
@@ -148,21 +148,21 @@ def _every_fault(item: dict[str, object], first: msgspec.ValidationError) -> lis
     return faults or [_fault(first)]
 
 
-def _fault(error: msgspec.ValidationError) -> Fault:
+def _fault(error: msgspec.ValidationError) -> FieldError:
     message = str(error)
     place = _POINTER.search(message)
     pointer = place[1].replace(".", "/").replace("[", "/").replace("]", "") if place else ""
-    return Fault(pointer, _POINTER.sub("", message).replace("`", "") + ".")
+    return FieldError(pointer, _POINTER.sub("", message).replace("`", "") + ".")
 
 
-def _event_id(event: EventFields, faults: list[Fault]) -> str:
+def _event_id(event: EventFields, faults: list[FieldError]) -> str:
     if event.event_id is None:
         return str(uuid.uuid4())
     try:
         return str(uuid.UUID(event.event_id))
     except ValueError:
         faults.append(
-            Fault(
+            FieldError(
                 "/event_id",
                 "The id must be a UUID such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, "
                 "made once by the client.",
@@ -171,21 +171,23 @@ def _event_id(event: EventFields, faults: list[Fault]) -> str:
         return ""
 
 
-def _event_name(event: EventFields, faults: list[Fault]) -> str:
+def _event_name(event: EventFields, faults: list[FieldError]) -> str:
     name = event.event_name.strip()
     if not name or not name.isprintable():
         faults.append(
-            Fault("/event_name", "The name must be 1 to 64 visible characters, such as “purchase”.")
+            FieldError(
+                "/event_name", "The name must be 1 to 64 visible characters, such as “purchase”."
+            )
         )
     return name
 
 
-def _event_time(event: EventFields, now: datetime, faults: list[Fault]) -> str:
+def _event_time(event: EventFields, now: datetime, faults: list[FieldError]) -> str:
     try:
         moment = now if event.event_time is None else _moment(event.event_time)
     except (TypeError, ValueError, ArithmeticError, OSError):
         faults.append(
-            Fault(
+            FieldError(
                 "/event_time",
                 "The time must be ISO 8601 with an offset, such as 2026-05-04T10:00:00Z, "
                 "or Unix seconds or milliseconds.",
@@ -193,9 +195,9 @@ def _event_time(event: EventFields, now: datetime, faults: list[Fault]) -> str:
         )
         return ""
     if moment > now + FUTURE:
-        faults.append(Fault("/event_time", "The time is more than 5 minutes in the future."))
+        faults.append(FieldError("/event_time", "The time is more than 5 minutes in the future."))
     elif moment < now - OLDEST:
-        faults.append(Fault("/event_time", "The time is more than 58 days ago."))
+        faults.append(FieldError("/event_time", "The time is more than 58 days ago."))
     return moment.isoformat(timespec="milliseconds")
 
 
@@ -215,14 +217,14 @@ def _moment(value: object) -> datetime:
     return datetime.fromtimestamp(float(number), UTC)
 
 
-def _bundle_id(event: EventFields, reporter: Reporter, faults: list[Fault]) -> str:
+def _bundle_id(event: EventFields, reporter: Reporter, faults: list[FieldError]) -> str:
     if event.bundle_id is None:
         if len(reporter.bundle_ids) > 1:
-            faults.append(Fault("/bundle_id", "The app has several bundle IDs; name one."))
+            faults.append(FieldError("/bundle_id", "The app has several bundle IDs; name one."))
         return reporter.bundle_ids[0] if reporter.bundle_ids else ""
     if event.bundle_id not in reporter.bundle_ids:
         faults.append(
-            Fault("/bundle_id", "The bundle ID does not belong to the app of this SDK key.")
+            FieldError("/bundle_id", "The bundle ID does not belong to the app of this SDK key.")
         )
     return event.bundle_id
 
@@ -235,13 +237,13 @@ def _device(event: EventFields) -> str:
     return ""
 
 
-def _amount(name: str, amount: Decimal | None, faults: list[Fault]) -> Decimal | None:
+def _amount(name: str, amount: Decimal | None, faults: list[FieldError]) -> Decimal | None:
     if amount is None:
         return None
     _sign, _digits, exponent = amount.as_tuple()
     if not isinstance(exponent, int) or exponent < -12 or amount.adjusted() > 20:
         faults.append(
-            Fault(
+            FieldError(
                 f"/{name}", "The amount must be a decimal with at most 12 digits after the point."
             )
         )
@@ -249,16 +251,16 @@ def _amount(name: str, amount: Decimal | None, faults: list[Fault]) -> Decimal |
     return amount
 
 
-def _currency(event: EventFields, faults: list[Fault]) -> str:
+def _currency(event: EventFields, faults: list[FieldError]) -> str:
     if event.currency is None:
         return ""
     code = event.currency.upper()
     if code not in CURRENCIES:
-        faults.append(Fault("/currency", "The currency must be an ISO 4217 code such as EUR."))
+        faults.append(FieldError("/currency", "The currency must be an ISO 4217 code such as EUR."))
     return code
 
 
-def _fields(event: EventFields, reporter: Reporter, faults: list[Fault]) -> dict[str, object]:
+def _fields(event: EventFields, reporter: Reporter, faults: list[FieldError]) -> dict[str, object]:
     fields = {
         name: value
         for name in EventFields.__struct_fields__
@@ -272,11 +274,13 @@ def _fields(event: EventFields, reporter: Reporter, faults: list[Fault]) -> dict
         fields["user_agent"] = reporter.user_agent
     if event.ip_address is not None and not _is_address(event.ip_address):
         faults.append(
-            Fault("/ip_address", "The address must be IPv4 or IPv6, such as 203.0.113.7.")
+            FieldError("/ip_address", "The address must be IPv4 or IPv6, such as 203.0.113.7.")
         )
     if event.country is not None:
         if not _COUNTRY.fullmatch(event.country):
-            faults.append(Fault("/country", "The country must be an ISO 3166 code such as DE."))
+            faults.append(
+                FieldError("/country", "The country must be an ISO 3166 code such as DE.")
+            )
         fields["country"] = event.country.upper()
     elif known := _country(fields):
         fields["country"] = known

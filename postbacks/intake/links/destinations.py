@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from postbacks.intake.links.devices import ANDROID, IOS, WINDOWS, Device
+from postbacks.intake.links.devices import ANDROID, IOS, WINDOWS, VisitorDevice
 
 CLICK_IN_REFERRER: Final = "postbacks_click"
 _APPLE: Final = ("pt", "ct", "mt")
@@ -48,7 +48,7 @@ class Places:
 
 
 def destination(
-    places: Places, device: Device, parameters: Mapping[str, str], *, click: str = ""
+    places: Places, device: VisitorDevice, parameters: Mapping[str, str], *, click: str = ""
 ) -> str | None:
     """Return where a click leads; None if the link leads nowhere.
 
@@ -105,7 +105,7 @@ def _covers(declared: str, parts: tuple[str, str]) -> bool:
     return not authority or authority == parts[1]
 
 
-def _can_run(platform: str, device: Device) -> bool:
+def _can_run(platform: str, device: VisitorDevice) -> bool:
     able = _RUNS_ON.get(platform)
     return able is None or not device.os_name or device.os_name in able
 

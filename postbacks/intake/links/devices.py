@@ -27,7 +27,7 @@ _IS_NO_MODEL: Final = re.compile(r"[a-z]{2}[-_][A-Za-z]{2}|rv:[\d.]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class VisitorDevice:
     """What is known of a device; empty where nothing is."""
 
     os_name: str = ""
@@ -36,19 +36,19 @@ class Device:
     language: str = ""
 
 
-def read_device(user_agent: str, accept_language: str = "") -> Device:
+def read_device(user_agent: str, accept_language: str = "") -> VisitorDevice:
     """Return what the headers of a request tell."""
     language = _language(accept_language)
     text = user_agent[:1024]
     if found := _ANDROID.search(text):  # before the others: it calls itself Linux too
         version, rest = found[1] or "", found[2]
-        return Device(ANDROID, version[:32], _model(rest), language)
+        return VisitorDevice(ANDROID, version[:32], _model(rest), language)
     if found := _IOS.search(text):
-        return Device(IOS, (found[2] or "").replace("_", ".")[:32], found[1], language)
+        return VisitorDevice(IOS, (found[2] or "").replace("_", ".")[:32], found[1], language)
     for name, form in _OTHERS:
         if found := form.search(text):
-            return Device(name, (found[1] or "").replace("_", ".")[:32], "", language)
-    return Device(language=language)
+            return VisitorDevice(name, (found[1] or "").replace("_", ".")[:32], "", language)
+    return VisitorDevice(language=language)
 
 
 def _model(rest: str) -> str:

@@ -110,7 +110,7 @@ def _names(read: LinkParameters) -> Iterator[str]:
     if click_id := read.known.get("click_id"):
         yield identifiers.name(identifiers.CLICK_ID, click_id)
     ids = {kind: read.known[kind] for kind in vocabulary.ID_KINDS if kind in read.known}
-    yield from identifiers.names_of_ids({kind: _dashed(value) for kind, value in ids.items()})
+    yield from identifiers.identifiers_of({kind: _dashed(value) for kind, value in ids.items()})
     hashed = [value for _, value in vocabulary.hashes(read.raw)]
     # Networks put a hash where the id belongs, too.
     for value in (*ids.values(), *hashed):

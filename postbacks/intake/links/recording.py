@@ -11,7 +11,11 @@ from postbacks.intake.links.destinations import Places, deep_link
 from postbacks.intake.links.devices import read_device
 from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.reading import LinkParameters, clean, read_moment
-from postbacks.intake.touchpoints.recording import NewTouchpoint, Recorded, record_touchpoints
+from postbacks.intake.touchpoints.recording import (
+    NewTouchpoint,
+    RecordedTouchpoint,
+    record_touchpoints,
+)
 from postbacks.models import TouchpointSource
 from postbacks.values import identifiers
 from postbacks.values.anonymous_networks import is_anonymous
@@ -55,7 +59,7 @@ def places_of(link: KnownLink) -> Places:
 
 def record_visit(
     link: KnownLink, kind: str, parameters: LinkParameters, visitor: Visitor, signature: str = ""
-) -> Recorded:
+) -> RecordedTouchpoint:
     """Record a person's click or impression, in the transaction of the link's organization."""
     touchpoint = new_touchpoint(
         link, kind, parameters, visitor, TouchpointSource.LINK, occurred_at=datetime.now(UTC),
@@ -66,7 +70,7 @@ def record_visit(
 
 def record_report(
     link: KnownLink, kind: str, parameters: LinkParameters, signature: str = ""
-) -> Recorded:
+) -> RecordedTouchpoint:
     """Record what a network's server reports: nothing of its own request is the device's.
 
     Raises TouchpointRefusedError.

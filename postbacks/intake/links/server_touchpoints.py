@@ -10,7 +10,7 @@ from uuid import UUID
 from apps_registry.models.partners import ClickSigning
 from apps_registry.tenancy import tenant
 from postbacks.intake.events.body import read_events
-from postbacks.intake.events.faults import Fault
+from postbacks.intake.events.faults import FieldError
 from postbacks.intake.events.forgotten import REFUSED
 from postbacks.intake.events.recording import Receipt, Rejection, Warned
 from postbacks.intake.events.validation import Reporter
@@ -41,8 +41,8 @@ OWN_FIELDS = ("touchpoint_id", "kind", "link", "campaign", "occurred_at", "param
 class CheckedTouchpoint:
     """A touchpoint that is ready to be recorded, or what is wrong with it."""
 
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
+    faults: list[FieldError] = field(default_factory=list)
+    warnings: list[FieldError] = field(default_factory=list)
     kind: str = TouchpointKind.CLICK
     link: str = ""
     campaign: str = ""
@@ -68,7 +68,7 @@ def record_reported(body: bytes, *, encoding: str, reporter: Reporter) -> Receip
     became = [None if it.faults else next(recorded) for it in checked]
     for it, one in zip(checked, became, strict=True):
         if one is not None and one.forgotten:
-            it.faults.append(Fault("", REFUSED))
+            it.faults.append(FieldError("", REFUSED))
     taken = [one for it, one in zip(checked, became, strict=True) if one and not it.faults]
     accepted = sum(one.is_new for one in taken)
     return Receipt(
@@ -94,12 +94,12 @@ def check_touchpoint(item: object) -> CheckedTouchpoint:
     """Check what can be checked of a touchpoint without the database."""
     it = CheckedTouchpoint()
     if not isinstance(item, dict):
-        it.faults.append(Fault("", "A touchpoint must be a JSON object."))
+        it.faults.append(FieldError("", "A touchpoint must be a JSON object."))
         return it
     item = _with_kind(item)
     it.parameters = _parameters(item, it.faults)
     it.warnings = [
-        Fault(f"/{_escaped(name)}", KEPT)
+        FieldError(f"/{_escaped(name)}", KEPT)
         for name in item
         if name not in OWN_FIELDS and not (our_name(name) or hashed_kind(name))
     ]
@@ -118,12 +118,12 @@ def _with_kind(item: Mapping[str, object]) -> Mapping[str, object]:
     return {**{name: value for name, value in item.items() if name != "type"}, "kind": item["type"]}
 
 
-def _parameters(item: Mapping[str, object], faults: list[Fault]) -> LinkParameters:
+def _parameters(item: Mapping[str, object], faults: list[FieldError]) -> LinkParameters:
     params = item.get("params")
     if params is None:
         params = {}
     if not isinstance(params, dict):
-        faults.append(Fault("/params", "The parameters must be a JSON object."))
+        faults.append(FieldError("/params", "The parameters must be a JSON object."))
         params = {}
     own = {name: value for name, value in item.items() if name not in OWN_FIELDS}
     given = [
@@ -131,7 +131,9 @@ def _parameters(item: Mapping[str, object], faults: list[Fault]) -> LinkParamete
         *((f"/{_escaped(name)}", name, value) for name, value in own.items()),
     ]
     if len(given) > MOST_PARAMETERS:
-        faults.append(Fault("/params", f"Send at most {MOST_PARAMETERS} fields and parameters."))
+        faults.append(
+            FieldError("/params", f"Send at most {MOST_PARAMETERS} fields and parameters.")
+        )
     raw = {}
     for pointer, name, value in given[:MOST_PARAMETERS]:
         text = _text(value)
@@ -153,35 +155,35 @@ def _text(value: object) -> str | None:
     return str(value) if isinstance(value, str | int) else None
 
 
-def _fault(pointer: str, name: str, text: str | None) -> Fault | None:
+def _fault(pointer: str, name: str, text: str | None) -> FieldError | None:
     if text is None:
-        return Fault(pointer, "The value must be a text, a number, true or false.")
+        return FieldError(pointer, "The value must be a text, a number, true or false.")
     if "\x00" in text or "\x00" in name:
-        return Fault(pointer, "The text holds a NUL character; remove it.")
+        return FieldError(pointer, "The text holds a NUL character; remove it.")
     if len(text) > LONGEST_VALUE:
-        return Fault(pointer, f"The text is longer than {LONGEST_VALUE} characters.")
+        return FieldError(pointer, f"The text is longer than {LONGEST_VALUE} characters.")
     if len(name) > LONGEST_NAME:
-        return Fault(pointer, f"The name is longer than {LONGEST_NAME} characters.")
+        return FieldError(pointer, f"The name is longer than {LONGEST_NAME} characters.")
     return None
 
 
-def _kind(value: object, faults: list[Fault]) -> str:
+def _kind(value: object, faults: list[FieldError]) -> str:
     if value is None:
         return TouchpointKind.CLICK
     if value in TouchpointKind.values:
         return str(value)
-    faults.append(Fault("/kind", "The kind must be “click” or “impression”."))
+    faults.append(FieldError("/kind", "The kind must be “click” or “impression”."))
     return ""
 
 
-def _own_id(value: object, faults: list[Fault]) -> str:
+def _own_id(value: object, faults: list[FieldError]) -> str:
     if value is None:
         return ""
     try:
         return str(UUID(str(value)))
     except ValueError:
         faults.append(
-            Fault(
+            FieldError(
                 "/touchpoint_id",
                 "The id must be a UUID such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, "
                 "made once by the client.",
@@ -190,15 +192,17 @@ def _own_id(value: object, faults: list[Fault]) -> str:
         return ""
 
 
-def _whose(item: Mapping[str, object], faults: list[Fault]) -> tuple[str, str]:
+def _whose(item: Mapping[str, object], faults: list[FieldError]) -> tuple[str, str]:
     link, campaign = item.get("link"), item.get("campaign")
     if link is None and campaign is None:
-        faults.append(Fault("/link", "Name a tracking link by token or id, or a campaign by id."))
+        faults.append(
+            FieldError("/link", "Name a tracking link by token or id, or a campaign by id.")
+        )
     elif link is not None and campaign is not None:
-        faults.append(Fault("/campaign", "Name a link or a campaign, not both."))
+        faults.append(FieldError("/campaign", "Name a link or a campaign, not both."))
     for pointer, value in (("/link", link), ("/campaign", campaign)):
         if value is not None and (not isinstance(value, str) or not _is_name(value)):
-            faults.append(Fault(pointer, "The app of this SDK key has none with this id."))
+            faults.append(FieldError(pointer, "The app of this SDK key has none with this id."))
     return (str(link or ""), str(campaign or ""))
 
 
@@ -207,7 +211,7 @@ def _is_name(text: str) -> bool:
 
 
 def _moment(
-    item: Mapping[str, object], parameters: LinkParameters, faults: list[Fault]
+    item: Mapping[str, object], parameters: LinkParameters, faults: list[FieldError]
 ) -> datetime:
     told = item.get("occurred_at")
     text = parameters.get("click_time") if told is None else _text(told)
@@ -216,17 +220,17 @@ def _moment(
     try:
         return checked_moment(text or "?")
     except TouchpointRefusedError as error:
-        faults.append(Fault("/occurred_at", str(error)))
+        faults.append(FieldError("/occurred_at", str(error)))
         return datetime.now(UTC)
 
 
-def _check_address(parameters: LinkParameters, faults: list[Fault]) -> None:
+def _check_address(parameters: LinkParameters, faults: list[FieldError]) -> None:
     text = parameters.get("ip_address")
     try:
         ipaddress.ip_address(text or "::")
     except ValueError:
         faults.append(
-            Fault("/ip_address", "The address must be IPv4 or IPv6, such as 203.0.113.7.")
+            FieldError("/ip_address", "The address must be IPv4 or IPv6, such as 203.0.113.7.")
         )
 
 
@@ -240,7 +244,7 @@ def _find(checked: list[CheckedTouchpoint], reporter: Reporter) -> list[KnownLin
     for it, known in zip(checked, found, strict=True):
         if known is None and not it.faults:
             pointer = "/link" if it.link else "/campaign"
-            it.faults.append(Fault(pointer, "The app of this SDK key has none with this id."))
+            it.faults.append(FieldError(pointer, "The app of this SDK key has none with this id."))
     return found
 
 

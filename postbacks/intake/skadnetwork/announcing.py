@@ -13,7 +13,9 @@ EVENT_NAME = "skan_postback"
 _OURS = UUID("5d2f0c5e-8e0b-5c5e-9d4a-2b8f3f0c6a11")
 
 
-def announce(row: SkanPostback, *, partner: Partner | None, campaign: Campaign | None) -> None:
+def emit_system_event(
+    row: SkanPostback, *, partner: Partner | None, campaign: Campaign | None
+) -> None:
     """Store the event of a copy in the current transaction, to be decided."""
     fields = {name: value for name, value in _told(row).items() if value not in (None, "")}
     event = NewSystemEvent(

@@ -18,7 +18,7 @@ class Meaning:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MeaningRow:
     """A line of a schema: a range of fine values, or a coarse one of one postback or of each."""
 
     first_value: int | None
@@ -31,7 +31,7 @@ class Line:
 NOTHING = Meaning()
 
 
-def meaning_of(copy: Copy, schema: Iterable[Line]) -> Meaning:
+def meaning_of(copy: Copy, schema: Iterable[MeaningRow]) -> Meaning:
     """Return what a copy's value means.
 
     The fine value says more than the coarse one, and a line for one postback more than one for all.
@@ -49,7 +49,7 @@ def meaning_of(copy: Copy, schema: Iterable[Line]) -> Meaning:
     return NOTHING
 
 
-def _fine(value: int, lines: Iterable[Line]) -> Meaning:
+def _fine(value: int, lines: Iterable[MeaningRow]) -> Meaning:
     for line in lines:
         first, last = line.first_value, line.last_value
         if first is not None and last is not None and first <= value <= last:

@@ -16,7 +16,7 @@ from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.infrastructure.database import prepared
 from postbacks.intake.skadnetwork import announcing, unclaimed
 from postbacks.intake.skadnetwork.copies import Copy
-from postbacks.intake.skadnetwork.meaning import Line, Meaning, meaning_of
+from postbacks.intake.skadnetwork.meaning import Meaning, MeaningRow, meaning_of
 from postbacks.intake.skadnetwork.reading import read_body, read_copy
 from postbacks.models import SkanPostback
 from postbacks.values.uuid7 import uuid7
@@ -59,7 +59,7 @@ def store_copy(copy: Copy, *, app_id: int, body: str, received_at: datetime) -> 
     row.public_id = uuid7(received_at)
     _save(row)
     if row.counts:
-        announcing.announce(row, partner=partner, campaign=_campaign(row, partner))
+        announcing.emit_system_event(row, partner=partner, campaign=_campaign(row, partner))
     return row
 
 
@@ -151,9 +151,9 @@ def _meaning(copy: Copy, app: App) -> Meaning:
     return meaning_of(copy, [_line(row) for row in rows])
 
 
-def _line(row: ConversionMeaning) -> Line:
+def _line(row: ConversionMeaning) -> MeaningRow:
     has_revenue = row.least_revenue is not None or row.most_revenue is not None
     meaning = Meaning(
         row.event_name, row.least_revenue, row.most_revenue, row.currency if has_revenue else ""
     )
-    return Line(row.first_value, row.last_value, row.coarse_value, row.sequence, meaning)
+    return MeaningRow(row.first_value, row.last_value, row.coarse_value, row.sequence, meaning)

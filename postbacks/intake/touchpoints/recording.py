@@ -117,7 +117,7 @@ class NewTouchpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedTouchpoint:
     """What became of a touchpoint: its id, or the id of the one that it repeats.
 
     Of one that is `forgotten` nothing is kept, as its device was.
@@ -128,7 +128,7 @@ class Recorded:
     forgotten: bool = False
 
 
-def record_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[Recorded]:
+def record_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[RecordedTouchpoint]:
     """Record touchpoints in the current transaction, and return what became of each, in order.
 
     Of one whose device was forgotten nothing is kept. All that web may write are those of the
@@ -139,24 +139,25 @@ def record_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[Recorded]:
     kept = _without_forgotten(touchpoints)
     rows = msgspec.json.encode([_row(touchpoint) for touchpoint in kept]).decode()
     found = {
-        public_id: Recorded(known, is_new)
+        public_id: RecordedTouchpoint(known, is_new)
         for public_id, known, is_new, _ in (prepared.run(_RECORD, {"rows": rows}) if kept else ())
     }
     found |= _first_of([it for it in kept if _has_lost_a_race(found[it.public_id], it)])
     return [
         found.get(
-            touchpoint.public_id, Recorded(touchpoint.public_id, is_new=False, forgotten=True)
+            touchpoint.public_id,
+            RecordedTouchpoint(touchpoint.public_id, is_new=False, forgotten=True),
         )
         for touchpoint in touchpoints
     ]
 
 
-def _has_lost_a_race(recorded: Recorded, it: NewTouchpoint) -> bool:
+def _has_lost_a_race(recorded: RecordedTouchpoint, it: NewTouchpoint) -> bool:
     """Tell whether the same was recorded by others while our statement waited for them."""
     return not recorded.is_new and recorded.id == it.public_id
 
 
-def _first_of(repeats: Sequence[NewTouchpoint]) -> dict[UUID, Recorded]:
+def _first_of(repeats: Sequence[NewTouchpoint]) -> dict[UUID, RecordedTouchpoint]:
     """Return what was recorded in place of repeats; a new statement sees it."""
     if not repeats:
         return {}
@@ -166,7 +167,9 @@ def _first_of(repeats: Sequence[NewTouchpoint]) -> dict[UUID, Recorded]:
     }
     known = {(o, digest): id_ for o, digest, id_ in prepared.run(_FIRST, wanted)}
     return {
-        it.public_id: Recorded(known.get((it.organization_id, _digest(it)), it.public_id), False)
+        it.public_id: RecordedTouchpoint(
+            known.get((it.organization_id, _digest(it)), it.public_id), False
+        )
         for it in repeats
     }
 
@@ -175,7 +178,7 @@ def _without_forgotten(touchpoints: Sequence[NewTouchpoint]) -> Sequence[NewTouc
     by_app: dict[tuple[int, int], set[str]] = {}
     for one in touchpoints:
         by_app.setdefault((one.organization_id, one.app_id), set()).update(one.names)
-    gone = {key: tombstones.forgotten(*key, names) for key, names in by_app.items()}
+    gone = {key: tombstones.blocked_identifiers(*key, names) for key, names in by_app.items()}
     if not any(gone.values()):
         return touchpoints
     return [one for one in touchpoints if not one.names & gone[one.organization_id, one.app_id]]

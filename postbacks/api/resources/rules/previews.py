@@ -83,7 +83,10 @@ def preview(values: dict[str, Any]) -> dict[str, Any]:
     event = event_of(event_id, rule.app) if event_id else None
     with refusing_event():
         seen = saving.preview(
-            versions.define(rule), event=event, sdk_event=sdk_event, app=app_of(rule.app, sdk_event)
+            versions.definition_from(rule),
+            event=event,
+            sdk_event=sdk_event,
+            app=app_of(rule.app, sdk_event),
         )
     return msgspec.to_builtins(seen)  # type: ignore[no-any-return]  # a dataclass gives a dict
 

@@ -14,7 +14,7 @@ from postbacks.api.resources.rules.parts import (
     SuccessSerializer,
 )
 from postbacks.api.strict import RowSerializer
-from postbacks.callbacks.macros import Problem
+from postbacks.callbacks.macros import RuleError
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
 
@@ -77,7 +77,7 @@ def refusing_problems() -> Iterator[None]:
         raise Invalid([_shown(problem) for problem in error.problems]) from None
 
 
-def _shown(problem: Problem) -> dict[str, object]:
+def _shown(problem: RuleError) -> dict[str, object]:
     """Return a template's problem: the sentence says where it is and what was meant."""
     field = problem.field.partition(".")[0]
     # A header's name may hold dots; the steps to a condition may not.

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from postbacks.api.base import RegistryViewSet
-from postbacks.api.fields import Moment
+from postbacks.api.fields import MillisecondDateTimeField
 from postbacks.api.problems import Conflict
 from postbacks.api.resources.postbacks import AttemptSerializer
 from postbacks.api.resources.rules.previews import app_of, event_of, refusing_event
@@ -64,7 +64,9 @@ class TestSendAnswerSerializer(AttemptSerializer):
 class DryRunSerializer(StrictSerializer):
     """Since when; without it, for the last 24 hours."""
 
-    since = Moment(required=False, help_text="Events received at this time or later.")
+    since = MillisecondDateTimeField(
+        required=False, help_text="Events received at this time or later."
+    )
     hours = serializers.IntegerField(
         required=False, min_value=1, max_value=_MOST_HOURS, help_text="In place of `since`."
     )
@@ -85,7 +87,7 @@ class ExampleSerializer(serializers.Serializer):
 
     event_id = serializers.UUIDField()
     event_name = serializers.CharField()
-    received_at = Moment()
+    received_at = MillisecondDateTimeField()
     method = serializers.CharField()
     url = serializers.CharField()
     headers = serializers.DictField(child=serializers.CharField())
@@ -96,7 +98,7 @@ class ExampleSerializer(serializers.Serializer):
 class DryRunAnswerSerializer(serializers.Serializer):
     """What would have become of the events; counts are by the code of the reason."""
 
-    since = Moment()
+    since = MillisecondDateTimeField()
     events = serializers.IntegerField(help_text="How many were asked about, at most 10,000.")
     is_complete = serializers.BooleanField(help_text="False: the older ones were left out.")
     owed = serializers.IntegerField(help_text="How many postbacks would have been sent.")
@@ -119,7 +121,7 @@ class RuleTrials(RegistryViewSet):
             trial = _trial(rule, **serializer.validated_data)
         with self.outside_transaction(request):
             finished = sending.send(trial)
-        postback = sending.write_down(trial, finished, rule)
+        postback = sending.log_test(trial, finished, rule)
         attempt = DeliveryAttempt.objects.select_related("postback").get(
             postback=postback, event_received_at=trial.made_at, kind=AttemptKind.TEST
         )
@@ -133,13 +135,15 @@ class RuleTrials(RegistryViewSet):
         rule = self.get_object_in_use()
         serializer = DryRunSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        run = dry_run(versions.define(rule), serializer.validated_data["since"], rule_id=rule.pk)
+        run = dry_run(
+            versions.definition_from(rule), serializer.validated_data["since"], rule_id=rule.pk
+        )
         return Response(DryRunAnswerSerializer(run).data)
 
 
 def _trial(rule: CallbackRule, *, event: Any = None, event_id: Any = None) -> Trial:
-    return sending.draw_up(
-        versions.define(rule),
+    return sending.prepare_test(
+        versions.definition_from(rule),
         event=event_of(event_id, rule.app) if event_id else None,
         sdk_event=event,
         app=app_of(rule.app, event),

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps_registry.models import App
-from postbacks.api.fields import Moment, PublicId
+from postbacks.api.fields import MillisecondDateTimeField, PublicId
 from postbacks.api.query import Query
 from postbacks.api.resources.rules.serializers import RuleSerializer
 from postbacks.api.strict import StrictSerializer
@@ -39,8 +39,8 @@ class VersionSerializer(serializers.Serializer):
     saved_by = serializers.CharField(
         allow_null=True, help_text="Who saved it; null for programs without a person."
     )
-    created_at = Moment()
-    tested_at = Moment(
+    created_at = MillisecondDateTimeField()
+    tested_at = MillisecondDateTimeField(
         allow_null=True, help_text="When a test of what it sends last succeeded; null: never."
     )
     definition = DefinitionSerializer(allow_null=True)
@@ -82,9 +82,11 @@ def shown(versions: Sequence[CallbackRuleVersion]) -> list[dict[str, Any]]:
         {
             "number": version.number,
             "saved_by": str(version.saved_by) if version.saved_by else None,
-            "created_at": Moment().to_representation(version.created_at),
+            "created_at": MillisecondDateTimeField().to_representation(version.created_at),
             "tested_at": (
-                Moment().to_representation(version.tested_at) if version.tested_at else None
+                MillisecondDateTimeField().to_representation(version.tested_at)
+                if version.tested_at
+                else None
             ),
             "definition": None if rule is None else dict(DefinitionSerializer(rule).data),
         }

@@ -14,7 +14,7 @@ from apps_registry.roles import Right
 from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import IdFilter
 from postbacks.api.problems import Conflict
-from postbacks.api.query import Page
+from postbacks.api.query import PageQuery
 from postbacks.api.resources.rules import versions as rule_versions
 from postbacks.api.resources.rules.previews import (
     PreviewAnswerSerializer,
@@ -39,7 +39,7 @@ from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 from postbacks.rulebook import versions as rule_history
 
 
-class RulePage(Page):
+class RuleQuery(PageQuery):
     """Filters of callback rules; without `status` the archived ones are left out."""
 
     name = serializers.CharField(required=False)
@@ -60,7 +60,7 @@ class RuleViewSet(RuleTrials, RegistryViewSet):
 
     model = CallbackRule
     serializer_class = RuleSerializer
-    queries = {"list": RulePage, "versions": Page, "version": VersionQuery}
+    queries = {"list": RuleQuery, "versions": PageQuery, "version": VersionQuery}
     rights = {
         **RegistryViewSet.rights,
         "preview": Right.READ,
