@@ -4,11 +4,42 @@ Django's cursors put the values into the text, so that every statement is planne
 partition for each day that takes longer than the work itself.
 """
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from enum import Enum
+from importlib.resources import files
+from typing import Any, TypeVar
 
 import psycopg
 from django.db import connection
+from psycopg.rows import class_row
+
+T = TypeVar("T")
+
+_ENUM_WORD = re.compile(r":'(\w+)\.(\w+)'")
+_PLAIN_WORD = re.compile(r"[a-z0-9_]+")
+
+
+def load_sql(package: str, name: str, *enums: type[Enum]) -> str:
+    """Return the statement in `sql/<name>.sql` of a package.
+
+    Values are parameters. Words of `enums` are written into the text, for PostgreSQL plans better
+    with a status that it knows: `:'PostbackStatus.PENDING'` becomes `'pending'`. Raises ValueError
+    for a word that no enum holds, and for one that is more than letters, digits and underscores.
+    """
+    by_name = {enum.__name__: enum for enum in enums}
+
+    def literal(found: re.Match[str]) -> str:
+        enum_name, member = found.groups()
+        if enum_name not in by_name or member not in by_name[enum_name].__members__:
+            raise ValueError(f"{package}/sql/{name}.sql: no enum holds {enum_name}.{member}")
+        word = by_name[enum_name][member].value
+        if not isinstance(word, str) or not _PLAIN_WORD.fullmatch(word):
+            raise ValueError(f"{package}/sql/{name}.sql: {word!r} can't stand in a statement")
+        return f"'{word}'"
+
+    text = (files(package) / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+    return _ENUM_WORD.sub(literal, text)
 
 
 def run(statement: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
@@ -21,6 +52,15 @@ def run(statement: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...
         cursor = psycopg.Cursor(connection.connection)
         cursor.execute(statement.encode(), parameters, prepare=True)
         return cursor.fetchall() if cursor.description else []
+
+
+def fetch(row_type: type[T], statement: str, parameters: Mapping[str, object]) -> list[T]:
+    """Run a prepared statement that returns rows; each becomes a `row_type`, by column names."""
+    connection.validate_no_broken_transaction()
+    with connection.cursor(), connection.wrap_database_errors:
+        cursor = psycopg.Cursor(connection.connection, row_factory=class_row(row_type))
+        cursor.execute(statement.encode(), parameters, prepare=True)
+        return cursor.fetchall()
 
 
 def plan_anew() -> None:
