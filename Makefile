@@ -31,7 +31,7 @@ format: .venv/development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Needs Chromium. Starts a demo of its own, and takes README.md's pictures of it.
+# Needs Chromium. Starts a demo of its own, and takes the documentation's pictures of it.
 screenshots: .venv/development
 	@$(BIN)/python -m tests.browser.screenshots $(ARGS)
 

@@ -1,4 +1,4 @@
-"""Django's settings. Each that an operator may set is explained in README.md."""
+"""Django's settings. Each that an operator may set is explained in docs/settings.md."""
 
 import secrets
 import sys

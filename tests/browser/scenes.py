@@ -1,4 +1,4 @@
-"""What the pictures of README.md show: each function brings a signed-in page there."""
+"""What the pictures of README.md and docs/ show: each function brings a signed-in page there."""
 
 from playwright.sync_api import Page, expect
 

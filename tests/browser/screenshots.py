@@ -1,4 +1,4 @@
-"""Takes the pictures of README.md from a demo of its own: `make screenshots`.
+"""Takes the pictures of README.md and docs/ from a demo of its own: `make screenshots`.
 
 `make screenshots ARGS="--all FOLDER"` takes every page instead, in light, in dark and on a phone,
 for people to look at before a release.
@@ -42,7 +42,7 @@ class Picture:
     is_narrow: bool = False
 
 
-OF_README = (
+OF_THE_DOCS = (
     Picture("overview", overview),
     Picture("overview-dark", overview, "dark"),
     Picture("overview-phone", overview, is_narrow=True),
@@ -73,9 +73,9 @@ def main() -> None:
 
 
 def take(browser: Browser, demo: DemoProcess) -> Iterator[Path]:
-    """Take what README.md shows."""
+    """Take what README.md and docs/ show."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for picture in OF_README:
+    for picture in OF_THE_DOCS:
         frame = looks.PHONE if picture.is_narrow else _FRAME
         with owners_page(browser, demo, frame, picture.scheme) as page:
             picture.show(page)
