@@ -53,7 +53,6 @@ class PostbacksAdminSite(AdminSite):
         self.pages: list[StandalonePage] = []
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        """Add our own pages, and leave the theme's search out."""
         urls = super().get_urls()
         theirs = [url for url in urls if getattr(url, "name", "") not in self.left_out]
         switch = self.admin_view(self.switch_organization)
@@ -109,7 +108,6 @@ class PostbacksAdminSite(AdminSite):
     def index(
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> TemplateResponse:
-        """Show the overview of the organization's last 24 hours."""
         return super().index(request, {**overview_context(request), **(extra_context or {})})
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
@@ -128,7 +126,6 @@ class PostbacksAdminSite(AdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
-        """Lead to the sign-in page, and from there to where the person was going."""
         wanted = request.GET.get(REDIRECT_FIELD_NAME)
         query = f"?{urlencode({REDIRECT_FIELD_NAME: wanted})}" if wanted else ""
         return HttpResponseRedirect(reverse("account_login") + query)
@@ -136,7 +133,6 @@ class PostbacksAdminSite(AdminSite):
     def password_change(  # type: ignore[override]  # a redirect is an answer too
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
-        """Lead to where people change their passwords."""
         return HttpResponseRedirect(reverse("account_change_password"))
 
     def has_permission(self, request: HttpRequest) -> bool:

@@ -49,7 +49,6 @@ class AttributionSettingsForm(TenantForm):
             link.label_from_instance = _with_campaign
 
     def clean(self) -> dict[str, Any]:
-        """Refuse what would set nothing, or hold for nobody."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if cleaned.get("link") and (cleaned.get("app") or cleaned.get("partner")):
             words = "A link has its own app and partner. Leave those empty, or the link."
@@ -146,7 +145,6 @@ class AttributionSettingsAdmin(TenantAdmin):
         css = {"all": ["postbacks/attribution.css"]}
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """Return settings with whom they are for."""
         rows = super().get_queryset(request)
         return rows.select_related(
             "app", "partner", "link__campaign__app", "link__campaign__partner"
@@ -154,13 +152,11 @@ class AttributionSettingsAdmin(TenantAdmin):
 
     @admin.display(description="for")
     def whose(self, row: AttributionSettings) -> str:
-        """Say whom the settings are for."""
         words = str(whose(row))
         return words[:1].upper() + words[1:]
 
     @admin.display(description="sets")
     def sets(self, row: AttributionSettings) -> SafeString | str:
-        """Show what is set, each on a line."""
         lines = set_in_words(row)
         rows = format_html_join("", "<li>{}: <strong>{}</strong></li>", lines)
         return format_html('<ul class="at-sets">{}</ul>', rows) if lines else "Nothing"
@@ -168,7 +164,6 @@ class AttributionSettingsAdmin(TenantAdmin):
     def formfield_for_dbfield(
         self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> forms.Field | None:
-        """Offer three states of a switch."""
         if isinstance(db_field, BooleanField):
             label = str(db_field.verbose_name)
             label = label[:1].upper() + label[1:]
@@ -178,7 +173,6 @@ class AttributionSettingsAdmin(TenantAdmin):
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm]:
-        """Say below each field what holds where it stays empty."""
         form_class = super().get_form(request, obj, change=change, **kwargs)
         of = whose(obj) if isinstance(obj, AttributionSettings) else _whose_in_address(request)
         for column, words in inherited(of).items():
@@ -189,13 +183,11 @@ class AttributionSettingsAdmin(TenantAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Explain above the list how installs are credited."""
         more = {"title": "Attribution", "waterfall": waterfall(), **(extra_context or {})}
         return super().changelist_view(request, more)
 
 
 def _whose_in_address(request: HttpRequest) -> Whose:
-    """Return whom new settings are for, as far as the address of their form says it."""
     rows: dict[str, Manager[Any]] = {
         "app": App.objects,
         "partner": Partner.objects,

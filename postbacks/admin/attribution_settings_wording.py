@@ -100,7 +100,6 @@ class Whose:
     link: TrackingLink | None = None
 
     def __str__(self) -> str:
-        """Return it as people say it."""
         if self.link:
             return f"{self.link} of {self.link.campaign}"
         names = [str(it) for it in (self.app, self.partner) if it]
@@ -126,7 +125,6 @@ class Whose:
 
 
 def whose(row: AttributionSettings) -> Whose:
-    """Return whom a row's settings are for."""
     return Whose(row.app, row.partner, row.link)
 
 
@@ -146,14 +144,12 @@ def inherited(of: Whose) -> dict[str, str]:
 
 
 def usual(column: str) -> str:
-    """Return what holds where nobody has set anything."""
     name, unit = SETTINGS[column]
     value = getattr(Settings(), name)
     return in_words(column, value // unit if unit else value)
 
 
 def is_set(value: object) -> bool:
-    """Tell whether a column says something."""
     return value is not None and value != ""
 
 
@@ -179,7 +175,6 @@ def span_in_words(span: timedelta) -> str:
 
 
 def set_in_words(row: AttributionSettings) -> list[tuple[str, str]]:
-    """Return what a row sets: names of fields and values."""
     return [
         (str(row._meta.get_field(column).verbose_name).partition(" (")[0], in_words(column, value))  # type: ignore[union-attr]  # a column
         for column in SETTINGS

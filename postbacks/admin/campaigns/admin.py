@@ -33,15 +33,12 @@ class PeriodFilter(admin.SimpleListFilter):
     parameter_name = _PERIOD
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        """Offer the periods."""
         return [(key, label) for key, (_, label) in PERIODS.items()]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
-        """Return all rows."""
         return queryset
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Yield the periods; the usual one is what an address without a choice shows."""
         asked = self.value() if self.value() in PERIODS else USUAL
         for key, label in self.lookup_choices:
             yield {
@@ -63,7 +60,6 @@ _SORTED: dict[str, Callable[[Figures], float | Decimal]] = {
 
 
 def _as_column(of: Callable[[Figures], float | Decimal], figures: Mapping[int, Figures]) -> Case:
-    """Return a figure as a column that the database can sort by."""
     whens = [When(pk=key, then=Value(Decimal(of(it)))) for key, it in figures.items()]
     return Case(*whens, default=Value(Decimal(0)), output_field=DecimalField())
 
@@ -74,7 +70,6 @@ class FiguredList(ChangeList):
     model_admin: "CampaignAdmin"
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> "QuerySet[Any]":
-        """Return the rows; sorted by a figure if that is asked for, which is read of all."""
         asked = {str(it).lstrip("-") for it in self.get_ordering(request, self.root_queryset)}
         if names := [name for name in _SORTED if f"{_FIGURE}{name}" in asked]:
             keys = list(self.root_queryset.values_list("pk", flat=True))
@@ -85,7 +80,6 @@ class FiguredList(ChangeList):
         return super().get_queryset(request, exclude_parameters)
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read the rows of the page, and what they brought."""
         super().get_results(request)
         self.model_admin.prepare_rows(request, list(self.result_list))
 
@@ -137,7 +131,6 @@ class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
         css = {"all": ["postbacks/overview.css", "postbacks/campaigns.css"]}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """List rows with their figures."""
         return FiguredList
 
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
@@ -152,44 +145,36 @@ class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
 
     @admin.display(description="links")
     def links(self, row: "_Figured") -> int:
-        """Show how many links are in use."""
         return row.links
 
     @admin.display(description="clicks", ordering="figure_clicks")
     def clicks(self, row: "_Figured") -> str:
-        """Show clicks without those that were refused."""
         return wording.number(row.figures.clicks)
 
     @admin.display(description="impressions", ordering="figure_impressions")
     def impressions(self, row: "_Figured") -> str:
-        """Show impressions."""
         return wording.number(row.figures.impressions)
 
     @admin.display(description="installs", ordering="figure_installs")
     def installs(self, row: "_Figured") -> str:
-        """Show new installs."""
         return wording.number(row.figures.installs)
 
     @admin.display(description="installs per click", ordering="figure_rate")
     def rate(self, row: "_Figured") -> str:
-        """Show how many of a hundred clicks became installs."""
         percent = row.figures.rate_percent
         return NONE if percent is None else wording.percent(percent)
 
     @admin.display(description="events", ordering="figure_events")
     def events(self, row: "_Figured") -> str:
-        """Show what people did in the app."""
         return wording.number(row.figures.events)
 
     @admin.display(description="revenue", ordering="figure_revenue")
     def revenue(self, row: "_Figured") -> str:
-        """Show what they paid."""
         return str(row.figures.revenue)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Show what the campaign brought above the form that it is made of."""
         campaign = kwargs.get("obj")
         if isinstance(campaign, Campaign):
             saved = Campaign.objects.select_related("app", "partner").get(pk=campaign.pk)
@@ -200,7 +185,6 @@ class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
     def response_add(
         self, request: HttpRequest, obj: Campaign, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Go on at the campaign's page, which says what comes next."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
         self.message_user(request, f"{obj} is added. Now it needs a tracking link.")

@@ -70,7 +70,6 @@ class CampaignFiguresView:
 
     @property
     def is_archived(self) -> bool:
-        """Tell whether the campaign is out of use."""
         return self.campaign.status == Lifecycle.ARCHIVED
 
 
@@ -123,7 +122,6 @@ def _day_row(day: date, by_day: Mapping[date, Figures]) -> Row:
 
 
 def _link_rows(campaign: Campaign, by_link: Mapping[int | None, Figures]) -> tuple[Row, ...]:
-    """Return links in use, and archived ones that still bring something."""
     links = TrackingLink.objects.filter(campaign=campaign).order_by("status", "name", "pk")
     rows = [
         Row.of(link.name, by_link.get(link.pk, Figures()), link)
@@ -136,7 +134,6 @@ def _link_rows(campaign: Campaign, by_link: Mapping[int | None, Figures]) -> tup
 
 
 def _rules(campaign: Campaign) -> tuple[CallbackRule, ...]:
-    """Return the rules that tell the campaign's partner of this app."""
     rules = CallbackRule.objects.filter(
         Q(app=None) | Q(app=campaign.app_id), partner=campaign.partner_id
     )

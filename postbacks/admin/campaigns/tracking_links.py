@@ -83,7 +83,6 @@ class LinkParameter:
 
 
 def explained(text: str) -> tuple[LinkParameter, ...]:
-    """Return each parameter with what rules get of it."""
     pairs = (piece.partition("=") for piece in tidied(text).split("&") if piece)
     return tuple(_explained(name, value) for name, _, value in pairs)
 
@@ -96,7 +95,6 @@ def _explained(name: str, value: str) -> LinkParameter:
 
 
 def has_click_id(text: str) -> bool:
-    """Tell whether the network says which click it is."""
     return any("{{click_id}}" in it.macros for it in explained(text))
 
 
@@ -131,7 +129,6 @@ class LinkPage:
 
     @property
     def is_archived(self) -> bool:
-        """Tell whether the link is out of use."""
         return self.link.status == Lifecycle.ARCHIVED
 
     @property
@@ -164,7 +161,6 @@ def link_page(link: TrackingLink) -> LinkPage:
 
 
 def qr_inline(link: TrackingLink) -> SafeString:
-    """Return the QR code as a part of a page."""
     drawn = _qr(link).svg_inline(
         border=_QUIET_ZONE, omitsize=True, dark="#000", light="#fff", svgclass="lk-code"
     )
@@ -196,7 +192,6 @@ class TrackingLinkForm(TenantForm):
     """Takes parameters as people copy them, with what belongs to the address around them."""
 
     def clean_parameters(self) -> str:
-        """Return the parameters alone."""
         return parameters.tidied(self.cleaned_data["parameters"])
 
 
@@ -254,23 +249,19 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
         css = {"all": ["postbacks/links.css"]}
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """Return links with what their pages tell of."""
         return super().get_queryset(request).select_related("campaign__partner", "campaign__app")
 
     @admin.display(description="partner", ordering="campaign__partner__name")
     def partner_shown(self, link: TrackingLink) -> str:
-        """Show the network."""
         return str(link.campaign.partner)
 
     @admin.display(description="address", ordering="token")
     def address(self, link: TrackingLink) -> SafeString:
-        """Show the end of the address, by which links are told apart."""
         return format_html('<span class="pb-mono">/c/{}</span>', link.token)
 
     def formfield_for_dbfield(
         self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> forms.Field | None:
-        """Take destinations in one line, and pages without a scheme as https."""
         if db_field.name == "allowed_destinations":
             return DestinationsField(
                 label="Allowed destinations",
@@ -286,7 +277,6 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
         return field
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Begin with what the network of the campaign in the address calls its macros."""
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
         campaign = _campaign_in_address(request)
         if campaign is None:
@@ -308,7 +298,6 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Show the link ready to copy above the form that it is made of."""
         link = kwargs.get("obj")
         if isinstance(link, TrackingLink):
             saved = self.get_queryset(request).get(pk=link.pk)  # not what a refused form holds
@@ -319,7 +308,6 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
     def response_add(
         self, request: HttpRequest, obj: TrackingLink, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Go on at the link's own page, where it can be copied."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
         self.message_user(request, f"{obj} is added. Copy its address below.", messages.SUCCESS)
@@ -327,7 +315,6 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
         return HttpResponseRedirect(address)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the QR codes as files."""
         view = self.admin_site.admin_view(self.qr_view)
         files = [
             path(

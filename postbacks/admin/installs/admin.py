@@ -81,20 +81,16 @@ class InstallAdmin(LogAdmin):
         css = {"all": ["postbacks/installs.css"]}
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """Return installs with the names of whom they are credited to."""
         rows = super().get_queryset(request)
         return rows.prefetch_related("app", "partner", "campaign", "link")
 
     def read_page(self, filters: InstallFilter, cursor: Cursor) -> KeysetPage[Install]:
-        """Return the installs that a valid form asks for."""
         return install_log(filters.wanted, cursor)
 
     def lines(self, rows: Sequence[Install]) -> Sequence[InstallLine]:
-        """Return the rows with their credit in words."""
         return [InstallLine.of(install) for install in rows]
 
     def details(self, request: HttpRequest, row: Install) -> dict[str, object]:
-        """Return the install's story."""
         return {
             "title": f"{row.get_kind_display()} of {row.app}",
             "story": install_story(row),

@@ -213,14 +213,12 @@ def install_story(install: Install) -> InstallStory:
 
 
 def headline_of(install: Install) -> str:
-    """Return whom the install is credited to."""
     if install.attribution_type == ORGANIC or install.partner is None:
         return "Organic"
     return named(install.partner, install.campaign)
 
 
 def _why(install: Install, touches: Sequence[SeenTouch]) -> str:
-    """Return in a sentence or two why it is credited so."""
     if install.attribution_type == ORGANIC:
         if any(it.is_rejected for it in touches):
             return "Nobody earned it: what would have earned it was rejected as fraud."
@@ -246,7 +244,6 @@ def _outlook(install: Install) -> str:
 
 
 def _worth(touch: SeenTouch) -> tuple[bool, bool, float]:
-    """Order touchpoints so that those are kept which people ask about."""
     newest = -touch.at.timestamp() if touch.at else 0.0
     return (touch.verdict != "Won", not touch.is_rejected, newest)
 

@@ -82,19 +82,16 @@ class SeenTouch:
 
     @property
     def verdict(self) -> str:
-        """Return what became of it in a word."""
         return "Rejected" if self.is_rejected else "Won" if self.reason == WON else "Lost"
 
     @property
     def tone(self) -> Tone:
-        """Return how that looks."""
         if self.is_rejected:
             return Tone.BAD
         return Tone.GOOD if self.reason == WON else Tone.STILL
 
     @property
     def whose(self) -> str:
-        """Return partner and campaign by the names of that time."""
         return named(self.partner, self.campaign) or "A partner since erased"
 
 

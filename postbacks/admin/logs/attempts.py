@@ -35,13 +35,10 @@ class DeliveryAttemptAdmin(LogAdmin):
     columns = log_columns.ATTEMPTS
 
     def read_page(self, filters: AttemptFilter, cursor: Cursor) -> KeysetPage[DeliveryAttempt]:
-        """Return the attempts that a valid form asks for."""
         return attempt_log(filters.cleaned_data["outcome"], cursor)
 
     def lines(self, rows: Sequence[DeliveryAttempt]) -> Sequence[AttemptLine]:
-        """Return the rows with their outcomes in words."""
         return [AttemptLine(attempt, outcome_of(attempt), error_of(attempt)) for attempt in rows]
 
     def details(self, request: HttpRequest, row: DeliveryAttempt) -> dict[str, object]:
-        """Return the attempt with its request and answer."""
         return {"shown": attempt_view(row)}

@@ -80,7 +80,6 @@ class RuleQuestion(LogFilter):
 
     @property
     def answer(self) -> RuleAt | None:
-        """Return what the log knows, None while nothing that can be read was asked."""
         if not self.given or not self.is_valid():
             return None
         return rule_at(self.cleaned_data["rule"], self.cleaned_data["moment"])
@@ -97,18 +96,14 @@ class AuditEntryAdmin(LogAdmin):
     columns = AUDIT_LOG
 
     def read_page(self, filters: AuditFilter, cursor: Cursor) -> KeysetPage[AuditEntry]:
-        """Return the entries that a valid form asks for."""
         return audit_log(filters.wanted, cursor)
 
     def lines(self, rows: Sequence[AuditEntry]) -> Sequence[audit_wording.AuditRow]:
-        """Return entries in words."""
         return audit_wording.lines(rows)
 
     def more_of_list(self, request: HttpRequest) -> dict[str, object]:
-        """Return the question about a rule, with its answer."""
         return {"question": RuleQuestion(request.GET)}
 
     def details(self, request: HttpRequest, row: AuditEntry) -> dict[str, object]:
-        """Return the entry in words."""
         (line,) = audit_wording.lines([row])
         return {"line": line, "title": str(row)}

@@ -45,7 +45,6 @@ class LogList(ChangeList):
         return rows
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read the page that the address asks for; nothing while the filters can't be read."""
         self.filters = self.model_admin.filter_form(request.GET)
         self.page = KeysetPage()
         if self.filters.is_valid():
@@ -149,13 +148,11 @@ class LogAdmin(ReadOnly, TenantAdmin):
         yield [[CUT]]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LogList]:
-        """Page by key."""
         return LogList
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the list, or do what was chosen for some of its rows."""
         chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
         if not all(is_id(one) for one in chosen):
             return HttpResponseRedirect(request.get_full_path())
@@ -177,7 +174,6 @@ class LogAdmin(ReadOnly, TenantAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show one row, which nobody can write."""
         if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):
             raise PermissionDenied
         row = self.get_object(request, object_id)
@@ -210,16 +206,13 @@ class LogAdmin(ReadOnly, TenantAdmin):
         return listed
 
     def admin_site_name(self, page: str) -> str:
-        """Return the name of one of this model's addresses."""
         return f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a text can be the id of a row."""
     return text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _BIGGEST_ID
 
 
 def address_of(row: Model) -> str:
-    """Return the address of a row's page."""
     name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
     return reverse(name, args=[row.pk])

@@ -72,7 +72,6 @@ ATTEMPTS: Columns = {
 
 
 def type_of(install: Install) -> str:
-    """Return what earned the install, in a word."""
     stored = install.attribution_type
     return _TYPES.get(stored, stored.replace("_", " ").capitalize())
 

@@ -56,7 +56,6 @@ class EventLine:
 
     @classmethod
     def of(cls, event: Event) -> "EventLine":
-        """Return the line of an event."""
         return cls(event, revenue_of(event), platform_of(event))
 
 
@@ -73,7 +72,6 @@ def platform_of(event: Event) -> str:
 
 
 def title_of(event: Event) -> str:
-    """Return what tells an event from others: its name, its app and when it arrived."""
     arrived = timezone.localtime(event.received_at).strftime("%H:%M:%S")
     return f"{event.event_name} · {event.app} · {arrived}"
 

@@ -25,15 +25,12 @@ class EventAdmin(LogAdmin):
     columns = log_columns.EVENTS
 
     def read_page(self, filters: EventFilter, cursor: Cursor) -> KeysetPage[Event]:
-        """Return the events that a valid form asks for."""
         return event_log(filters.wanted, cursor)
 
     def lines(self, rows: Sequence[Event]) -> Sequence[EventLine]:
-        """Return the rows with their revenues as people write them."""
         return [EventLine.of(event) for event in rows]
 
     def details(self, request: HttpRequest, row: Event) -> dict[str, object]:
-        """Return the event's story; what is opened on its page leads back to it."""
         return {
             "title": title_of(row),
             "story": story_of(row),
@@ -52,5 +49,4 @@ class DecisionFailureAdmin(LogAdmin):
     columns = log_columns.FAILURES
 
     def read_page(self, filters: LogFilter, cursor: Cursor) -> KeysetPage[DecisionFailure]:
-        """Return the failures, newest event first."""
         return failure_log(cursor)

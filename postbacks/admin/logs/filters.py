@@ -33,7 +33,6 @@ class IdField(forms.CharField):
     """Takes one whole UUID: a part of it could only be found by reading the whole log."""
 
     def clean(self, value: Any) -> Any:
-        """Return the UUID, None for an empty text."""
         text = super().clean(value)
         if not text:
             return None
@@ -69,7 +68,6 @@ class MomentField(forms.CharField):
     widget = MomentInput
 
     def clean(self, value: Any) -> Any:
-        """Return the moment, None for an empty text."""
         text = super().clean(value)
         if not text:
             return None
@@ -87,7 +85,6 @@ class SuggestingField(forms.CharField):
     suggestions: tuple[str, ...] = ()
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
-        """Name the list of suggestions, which the form's template writes."""
         return {
             **super().widget_attrs(widget),
             "list": f"suggestions-{type(self).__name__.lower()}",
@@ -100,7 +97,6 @@ class StatusCodesField(SuggestingField):
     suggestions = ("2xx", "3xx", "4xx", "5xx", "none")
 
     def clean(self, value: Any) -> Any:
-        """Return the codes that are meant, None for an empty text."""
         text = super().clean(value).lower()
         if not text:
             return None
@@ -145,7 +141,6 @@ class NamedRow(forms.ModelChoiceField):
     """A choice among the organization's rows, of which archived ones are still in the log."""
 
     def label_from_instance(self, obj: Model) -> str:
-        """Return the row's name, and whether it is still in use."""
         return f"{obj} (archived)" if getattr(obj, "status", "") == "archived" else str(obj)
 
 
@@ -170,16 +165,13 @@ class LogFilter(forms.Form):
 
     @property
     def in_sight(self) -> list[forms.BoundField]:
-        """Return the fields that everybody needs."""
         return [self[name] for name in self.fields if name in self.basic]
 
     @property
     def on_demand(self) -> list[forms.BoundField]:
-        """Return the other fields."""
         return [self[name] for name in self.fields if name not in self.basic]
 
     def offer(self, name: str, rows: "QuerySet[Any]") -> None:
-        """Offer the organization's rows for a field."""
         self.fields[name].queryset = rows.order_by("name", "pk")  # type: ignore[attr-defined]
 
     def suggest_events(self) -> None:
@@ -196,18 +188,15 @@ class LogFilter(forms.Form):
 
     @property
     def given(self) -> dict[str, str]:
-        """Return what the address asks for, by name."""
         values = {name: str(self[name].value() or "").strip() for name in self.fields}
         return {name: value for name, value in values.items() if value}
 
     def address(self, *, without: str = "", **more: str) -> str:
-        """Return the query of an address that keeps these filters."""
         kept = {name: value for name, value in self.given.items() if name != without}
         return "?" + urlencode({**kept, **more})
 
     @property
     def chips(self) -> list[Chip]:
-        """Return the filters that are on."""
         return [
             Chip(f"{self.fields[name].label}: {self._in_words(name)}", self.address(without=name))
             for name in self.given
@@ -243,7 +232,6 @@ class TimedFilter(LogFilter):
     until = MomentField(label="Until")
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a stretch of time that ends before it begins."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         since, until = cleaned.get("since"), cleaned.get("until")
         if since and until and since >= until:
@@ -252,7 +240,6 @@ class TimedFilter(LogFilter):
 
     @property
     def span(self) -> Span:
-        """Return the time that is asked for."""
         since = self.cleaned_data["since"]
         if recent := RECENT.get(self.cleaned_data["time"]):
             start = timezone.now() - recent[0]

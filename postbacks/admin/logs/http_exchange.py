@@ -72,7 +72,6 @@ def request_view(stored: object) -> ShownRequest | None:
 
 
 def response_view(stored: object) -> ShownAnswer | None:
-    """Return a stored answer for people, None where none came."""
     if not isinstance(stored, Mapping) or not stored:
         return None
     body = str(stored.get("body") or "")

@@ -81,7 +81,6 @@ def _missing(rule: CompiledRule, event: StoredEvent, postback: Postback) -> list
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return macros as a list in a sentence, in the spelling in which rules write them."""
     *others, last = ("{{" + name + "}}" for name in names)
     return f"{', '.join(others)} and {last}" if others else last
 
@@ -112,7 +111,6 @@ class StatusBadge:
 
 
 def status_badge(postback: Postback) -> StatusBadge:
-    """Return where a postback stands."""
     if postback.status == PostbackStatus.PENDING:
         return _pending(postback)
     tone = _TONES.get(postback.status, Tone.STILL)
@@ -156,13 +154,11 @@ def delivered_after(postback: Postback) -> str:
 
 
 def outcome_of(attempt: DeliveryAttempt) -> StatusBadge:
-    """Return what an attempt came to."""
     text, tone = _OUTCOMES.get(attempt.outcome, (attempt.outcome, Tone.STILL))
     return StatusBadge(text, tone)
 
 
 def error_of(attempt: DeliveryAttempt) -> str:
-    """Return what went wrong with an attempt, empty if nothing did."""
     return wording.answer(attempt.error, attempt.status_code) if attempt.error else ""
 
 
@@ -203,7 +199,6 @@ def _times(tries: int) -> str:
 
 
 def _lower(text: str) -> str:
-    """Return a sentence's words for the middle of another; abbreviations stay as they are."""
     return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
@@ -245,7 +240,6 @@ class PostbackRow:
 
     @classmethod
     def of(cls, postback: Postback) -> "PostbackRow":
-        """Return the line of a postback."""
         return cls(
             postback, status_badge(postback), delivered_after(postback), why_not_resend(postback)
         )
@@ -282,7 +276,6 @@ class PostbackStory:
 
     @property
     def postback(self) -> Postback:
-        """Return the postback itself."""
         return self.row.postback
 
     @property
@@ -292,7 +285,6 @@ class PostbackStory:
 
     @property
     def resend_address(self) -> str:
-        """Return where the question is asked whether to send it again."""
         return reverse("admin:postbacks_postback_resend", args=[self.postback.pk])
 
 

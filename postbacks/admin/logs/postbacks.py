@@ -38,7 +38,6 @@ class PostbackAdmin(LogAdmin):
     actions = ["resend_selected"]
 
     def get_urls(self) -> list[URLPattern]:
-        """Add what a row opens to, and the question before it is sent again."""
         details = self.admin_site.admin_view(self.details_view)
         question = self.admin_site.admin_view(self.resend_view)
         return [
@@ -48,19 +47,15 @@ class PostbackAdmin(LogAdmin):
         ]
 
     def read_page(self, filters: PostbackFilter, cursor: Cursor) -> KeysetPage[Postback]:
-        """Return the postbacks that a valid form asks for."""
         return delivery_log(filters.wanted, cursor)
 
     def lines(self, rows: Sequence[Postback]) -> Sequence[Any]:
-        """Return the rows with their states in words."""
         return [PostbackRow.of(postback) for postback in rows]
 
     def more_of_list(self, request: HttpRequest) -> dict[str, object]:
-        """Tell the template who may resend."""
         return {"may_resend": self.has_resend_permission(request)}
 
     def details(self, request: HttpRequest, row: Postback) -> dict[str, object]:
-        """Return the postback's story, and whether the person may resend it."""
         return {
             "title": f"{row.event_name} \N{RIGHTWARDS ARROW} {row.rule}",
             "story": story_of(row),
@@ -68,11 +63,9 @@ class PostbackAdmin(LogAdmin):
         }
 
     def has_resend_permission(self, request: HttpRequest) -> bool:
-        """Let those resend whose role may."""
         return allowed(request, Right.RESEND)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """Return the organization's postbacks with what each page of them names."""
         return super().get_queryset(request).prefetch_related("rule__partner", "app")
 
     def details_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -128,14 +128,12 @@ class CopyLine:
 
 
 def value_of(copy: SkanPostback) -> str:
-    """Return a copy's conversion value, fine or coarse."""
     if copy.conversion_value is not None:
         return str(copy.conversion_value)
     return copy.coarse_value.capitalize()
 
 
 def revenue_of(copy: SkanPostback) -> str:
-    """Return what a copy's value earned, at least and at most."""
     amounts = Amounts()
     most = copy.least_revenue if copy.most_revenue is None else copy.most_revenue
     amounts.add(copy.currency, copy.least_revenue, most)
@@ -156,15 +154,12 @@ class SkanPostbackAdmin(LogAdmin):
         css = {"all": ["postbacks/overview.css", "postbacks/campaigns.css", "postbacks/skan.css"]}
 
     def read_page(self, filters: SkanFilter, cursor: Cursor) -> KeysetPage[SkanPostback]:
-        """Return the copies that a valid form asks for."""
         return copy_log(filters.wanted, cursor)
 
     def lines(self, rows: Sequence[SkanPostback]) -> Sequence[CopyLine]:
-        """Return the rows in words."""
         return [CopyLine.of(copy) for copy in rows]
 
     def more_of_list(self, request: HttpRequest) -> dict[str, object]:
-        """Say what goes into an app."""
         return {"setup": skan_setup(settings.PUBLIC_URL)}
 
     def _add_lines(self, request: HttpRequest, answer: TemplateResponse) -> None:

@@ -26,7 +26,6 @@ class OrganizationRow:
 
     @property
     def events_shown(self) -> str:
-        """Return how many events the last 24 hours had."""
         if self.events_of_day > MOST_COUNTED:
             return f"over {MOST_COUNTED:,}"
         return f"{self.events_of_day:,}"

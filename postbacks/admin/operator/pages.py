@@ -74,7 +74,6 @@ class DecisionForm(forms.Form):
 @for_operators
 @require_http_methods(["GET", "HEAD"])
 def show_installation(request: HttpRequest) -> HttpResponse:
-    """Show how the installation is."""
     return _page(request, "installation", "Installation", {"installation": installation()})
 
 
@@ -110,7 +109,6 @@ def enter(request: HttpRequest, organization: object) -> HttpResponse:
 @for_operators
 @require_POST
 def leave(request: HttpRequest) -> HttpResponse:
-    """End the visit."""
     visits.end(request)
     messages.success(request, "You have left the organization.")
     return HttpResponseRedirect(reverse("admin:organizations"))

@@ -32,7 +32,6 @@ class Dispute:
 
     @property
     def is_waiting(self) -> bool:
-        """Tell whether nobody has decided yet."""
         return self.claim.state == ClaimState.WAITING
 
 

@@ -85,7 +85,6 @@ def import_page(request: HttpRequest) -> HttpResponse:
 
 
 def _text(request: HttpRequest) -> bytes:
-    """Return the file, or the text of it that a confirmation sends back."""
     given = request.FILES.get("file")
     if given is not None and (given.size or 0) > LARGEST:
         raise Unreadable("The file is larger than 1 MB; bring it in by the API.")
@@ -130,7 +129,6 @@ def _missing(outcome: ImportResult) -> Iterator[str]:
 
 
 def _shown(fault: ImportProblem) -> ShownFault:
-    """Count as people do: the first app is 1."""
     steps = (str(step + 1) if isinstance(step, int) else step for step in fault.pointer)
     return ShownFault(" ".join(steps).replace("_", " "), fault.detail)
 

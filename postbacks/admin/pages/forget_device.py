@@ -79,7 +79,6 @@ class DeviceForm(forms.Form):
             )
 
     def clean_value(self) -> str:
-        """Refuse what is no id of a device."""
         value: str = self.cleaned_data["value"]
         if fault := what_is_wrong(value):
             raise forms.ValidationError(fault)
@@ -87,7 +86,6 @@ class DeviceForm(forms.Form):
 
     @property
     def asked(self) -> Asked:
-        """Return who is to be forgotten."""
         given: Mapping[str, Any] = self.cleaned_data
         organization_id = current_organization()
         assert organization_id is not None  # the middleware has opened it  # noqa: S101

@@ -66,28 +66,23 @@ class CallbackRuleAdmin(VersionedAdmin):
 
     @admin.display(description="status", ordering="status")
     def state(self, rule: CallbackRule) -> SafeString:
-        """Show the status as a badge."""
         status = RuleStatus(rule.status)
         return badge(str(status.label), _TONES[status])
 
     @admin.display(description="app", ordering="app__name")
     def app_shown(self, rule: CallbackRule) -> str:
-        """Say whose events are sent."""
         return str(rule.app or "All apps")
 
     @admin.display(description="partner", ordering="partner__name", empty_value="—")
     def partner_shown(self, rule: CallbackRule) -> str | None:
-        """Say who is told."""
         return str(rule.partner) if rule.partner else None
 
     @admin.display(description="updated", ordering="updated_at")
     def updated(self, rule: CallbackRule) -> SafeString | str:
-        """Show the day of the last change."""
         return day(rule.updated_at)
 
     @admin.display(description="events")
     def events(self, rule: CallbackRule) -> SafeString:
-        """Show the events as badges, the first few of many."""
         names = ["any event" if name == "*" else name for name in rule.triggers]
         more = [f"{len(names) - _MOST_BADGES} more"] if len(names) > _MOST_BADGES else []
         badges = ((badge(name, Tone.INFO),) for name in (*names[:_MOST_BADGES], *more))
@@ -96,14 +91,12 @@ class CallbackRuleAdmin(VersionedAdmin):
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
-        """Name all fields to those who may write them; readers get a page of words."""
         may_write = self.has_change_permission(request, obj) if obj else True
         return [(None, {"fields": list(FIELDS) if may_write else ["name"]})]
 
     def formfield_for_dbfield(
         self, db_field: Field, request: HttpRequest, **kwargs: Any
     ) -> forms.Field | None:
-        """Offer plain inputs, which the page draws itself."""
         if isinstance(db_field, ForeignKey):
             return self.formfield_for_foreignkey(db_field, request, widget=forms.Select, **kwargs)
         return db_field.formfield(**kwargs)
@@ -117,7 +110,6 @@ class CallbackRuleAdmin(VersionedAdmin):
         form_url: str = "",
         obj: CallbackRule | None = None,
     ) -> HttpResponse:
-        """Draw the form with its preview."""
         form: SwitchedRuleForm = context["adminform"].form  # type: ignore[attr-defined]  # its own
         may_write = self.has_change_permission(request, obj) if obj else True
         if add and not form.is_bound:
@@ -133,7 +125,6 @@ class CallbackRuleAdmin(VersionedAdmin):
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the preview of a form that is being written, and the ways to a new rule."""
         view = self.admin_site.admin_view(self.preview_view)
         address = path("preview/", view, name="postbacks_callbackrule_preview")
         pages = (*TemplatePages(self).urls, *TranslatePage(self).urls, *CataloguePage(self).urls)
@@ -141,7 +132,6 @@ class CallbackRuleAdmin(VersionedAdmin):
         return [address, *pages, *super().get_urls()]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Begin with the URL that was translated, where one was."""
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
         url = translated_url(request)
         return {"url": url} if url else initial
@@ -159,26 +149,22 @@ class CallbackRuleAdmin(VersionedAdmin):
     def save_model(
         self, request: HttpRequest, obj: CallbackRule, form: forms.ModelForm, change: bool
     ) -> None:
-        """Save a rule that the form has found to be right, with its version."""
         saving.save(obj, by=request.user if isinstance(request.user, User) else None)
         remember_tests(request, obj)
 
     def response_post_save_add(
         self, request: HttpRequest, obj: CallbackRule
     ) -> HttpResponseRedirect:
-        """Go on to the log of a rule that was switched on."""
         return to_its_log(request, obj) or super().response_post_save_add(request, obj)
 
     def response_post_save_change(
         self, request: HttpRequest, obj: CallbackRule
     ) -> HttpResponseRedirect:
-        """Go on to the log of a rule that was switched on."""
         return to_its_log(request, obj) or super().response_post_save_change(request, obj)
 
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm]:
-        """Let the form know which requests this person has just seen to work."""
         form_class = super().get_form(request, obj, change=change, **kwargs)
         form_class.tested = tests_of(request).keys()  # type: ignore[attr-defined]  # made for this request
         return form_class
@@ -195,7 +181,6 @@ class CallbackRuleAdmin(VersionedAdmin):
         return rule, form_class(request.POST, instance=rule)
 
     def _rule_of(self, request: HttpRequest) -> CallbackRule | None:
-        """Return the saved rule that is being changed; None for a new one."""
         if not (key := request.GET.get("rule")):
             return None
         rule = self.get_object(request, key)

@@ -33,7 +33,6 @@ def read_waits(text: str) -> list[int]:
 
 
 def show_waits(seconds: Iterable[int]) -> str:
-    """Return waits as they are best read, each in the largest unit that fits without rest."""
     return ", ".join(_show(wait) for wait in seconds)
 
 
@@ -91,7 +90,6 @@ class ConditionLinesField(forms.CharField):
     widget = forms.Textarea
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, str]:
-        """Give scripts the grammar of a line."""
         return {
             **super().widget_attrs(widget),
             "data-line": _LINE.pattern,
@@ -99,7 +97,6 @@ class ConditionLinesField(forms.CharField):
         }
 
     def prepare_value(self, value: object) -> object:
-        """Show conditions as lines, and a mistake as it was typed."""
         if not isinstance(value, list):
             return value
         return "\n".join(
@@ -109,7 +106,6 @@ class ConditionLinesField(forms.CharField):
         )
 
     def to_python(self, value: object) -> list[dict[str, object]]:  # type: ignore[override]  # a list
-        """Read the lines; a mistake is told by the number of its line."""
         text = value if isinstance(value, str) else ""
         if "\x00" in text:
             raise ValidationError("Null characters are not allowed.")
@@ -118,12 +114,10 @@ class ConditionLinesField(forms.CharField):
 
 
 def conditions_of(cleaned: Mapping[str, object]) -> dict[str, object]:
-    """Return a rule's conditions as the form has them."""
     return {str(cleaned.get("conditions_join") or "all"): cleaned.get("condition_lines") or []}
 
 
 def condition_inputs(conditions: Mapping[str, object]) -> dict[str, object]:
-    """Return what the form shows of a rule's conditions."""
     join = "any" if "any" in conditions else "all"
     return {"conditions_join": join, "condition_lines": conditions.get(join) or []}
 
@@ -143,7 +137,6 @@ def authentication_of(cleaned: Mapping[str, object]) -> dict[str, str]:
 
 
 def authentication_inputs(authentication: Mapping[str, str]) -> dict[str, object]:
-    """Return what the form shows of a rule's authentication."""
     return {f"auth_{name}": authentication.get(name, "") for name in _AUTHENTICATION}
 
 
@@ -232,11 +225,9 @@ class EventNamesField(forms.CharField):
     """Event names with commas between them."""
 
     def prepare_value(self, value: object) -> object:
-        """Show a list as it is written."""
         return ", ".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: object) -> list[str]:  # type: ignore[override]  # a list, not text
-        """Read the names, each once."""
         text = value if isinstance(value, str) else ""
         names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
         for name in names:
@@ -261,14 +252,12 @@ class PairLinesField(forms.CharField):
         super().__init__(**{"required": False, **options})  # type: ignore[arg-type]  # Django's own
 
     def prepare_value(self, value: object) -> object:
-        """Show an object as lines, and a mistake as it was typed."""
         if not isinstance(value, dict):
             return value
         between = ": " if self.separator == ":" else f" {self.separator} "
         return "\n".join(f"{name}{between}{given}" for name, given in value.items())
 
     def to_python(self, value: object) -> dict[str, str]:  # type: ignore[override]  # an object
-        """Read the lines; a mistake is told by the number of its line."""
         pairs: dict[str, str] = {}
         text = value if isinstance(value, str) else ""
         if "\x00" in text:
@@ -293,11 +282,9 @@ class WaitsField(forms.CharField):
     """Waits before each new try: 5s, 30s, 2m. Plain numbers are seconds."""
 
     def prepare_value(self, value: object) -> object:
-        """Show seconds in the largest fitting unit, and a mistake as it was typed."""
         return show_waits(value) if isinstance(value, list) else value
 
     def to_python(self, value: object) -> list[int]:  # type: ignore[override]  # a list, not text
-        """Read the waits."""
         try:
             return read_waits(value if isinstance(value, str) else "")
         except ValueError as error:
@@ -308,11 +295,9 @@ class SuccessCodesField(forms.CharField):
     """Statuses such as 200, or classes such as 2xx."""
 
     def prepare_value(self, value: object) -> object:
-        """Show a list as it is written."""
         return ", ".join(map(str, value)) if isinstance(value, list) else value
 
     def to_python(self, value: object) -> list[str]:  # type: ignore[override]  # a list, not text
-        """Read the statuses, each once."""
         text = value.lower() if isinstance(value, str) else ""
         codes = list(dict.fromkeys(text.replace(",", " ").split()))
         for code in codes:
@@ -325,7 +310,6 @@ class ExpectedValueField(forms.CharField):
     """What a JSON path must lead to; see `read_value`."""
 
     def clean(self, value: object) -> str:
-        """Return the text once it can be read."""
         text: str = super().clean(value)
         try:
             read_value(text)

@@ -69,7 +69,6 @@ def filled_in(data: QueryDict) -> QueryDict:
 
 
 def _inputs(rule: RuleTemplate, data: Mapping[str, object]) -> dict[str, str]:
-    """Return the form's inputs; events that were chosen stay."""
     chosen = [name.strip() for name in str(data.get("triggers", "")).split(",") if name.strip()]
     events = chosen or first_choice(rule)
     address = "" if rule.url else str(data.get("url", "")).partition("?")[0].strip()

@@ -103,11 +103,9 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         return any(name in self.data for name in (PREVIEW, FIX, FILL))
 
     def is_valid(self) -> bool:
-        """Tell whether the rule can be saved; one that is only looked at never is."""
         return super().is_valid() and not self.is_unfinished
 
     def problems_of(self, name: str) -> tuple[ShownProblem, ...]:
-        """Return what stands beside a field."""
         errors = self.errors.as_data().get(name, []) if self.is_bound else []
         return shown(errors, unfinished=self.is_unfinished)
 
@@ -121,7 +119,6 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         return field if field in self.fields else None
 
     def clean(self) -> dict[str, object] | None:
-        """Hold that a JSON path and what it leads to are written together."""
         cleaned = super().clean() or self.cleaned_data
         path, expected = cleaned.get("json_path"), cleaned.get("json_equals")
         if path and expected == "":
@@ -215,7 +212,6 @@ class SwitchedRuleForm(CallbackRuleForm):
         super().__init__(_switched_on(given), *rest, **kwargs)
 
     def is_valid(self) -> bool:
-        """Tell whether the rule can be saved: not while the question stands whether it works."""
         if not super().is_valid():
             return False
         self.asks_for_test = ANYWAY not in self.data and self._is_switched_on_untested()
@@ -234,7 +230,6 @@ class SwitchedRuleForm(CallbackRuleForm):
 
 
 def _switched_on(data: object) -> object:
-    """Return what was sent; with the button that switches on, the status follows it."""
     if not isinstance(data, QueryDict) or not {SWITCH_ON, ANYWAY} & data.keys():
         return data
     changed = data.copy()

@@ -28,20 +28,17 @@ class ShownFix:
 
     @property
     def value(self) -> str:
-        """Return what the button sends."""
         end = self.fix.position + self.fix.length
         return f"{self.field}:{self.fix.position}:{end}:{self.fix.text}"
 
     @property
     def verb(self) -> str:
-        """Return what is done with the text."""
         if not self.fix.text:
             return "Remove it"
         return "Use" if self.fix.length else "Add"
 
     @property
     def text(self) -> str:
-        """Return what is put there, as far as it fits on a button."""
         return self.fix.text.strip("&?,\n ")[:80]
 
 
@@ -113,7 +110,6 @@ def template_error(
 
 
 def _place(problem: RuleError, text: str) -> str:
-    """Return where in a field of several texts or lines the problem lies."""
     field, _, header = problem.field.partition(".")
     if field == "headers" and header:
         return f"{header}: "
@@ -234,7 +230,6 @@ def fix_of_problem(
 
 
 def _fix_of_condition(problem: RuleError, bound: BoundField) -> ShownFix | None:
-    """Return the button that puts the right name at the beginning of a condition's line."""
     _, _, number, *part = problem.field.split(".")
     if part != ["field"]:
         return None
@@ -250,7 +245,6 @@ def _text_of(bound: BoundField) -> str:
 
 
 def _before_header(text: str, header: str) -> int | None:
-    """Return where the value of a header begins among its lines."""
     start = 0
     for line in text.split("\n"):
         name, found, value = line.partition(":")

@@ -130,7 +130,6 @@ class MacroPage:
 
     @property
     def count(self) -> int:
-        """Return how many macros are shown."""
         return sum(len(section.lines) for section in self.sections)
 
 
@@ -143,11 +142,9 @@ class CataloguePage:
 
     @property
     def urls(self) -> list[URLPattern]:
-        """Return the page's address."""
         return [path("macros/", self.site.admin_view(self.view), name=_ADDRESS)]
 
     def view(self, request: HttpRequest) -> HttpResponse:
-        """Show what may be written between two braces."""
         if not self.model_admin.has_view_permission(request):
             raise PermissionDenied
         context = {

@@ -65,7 +65,6 @@ class Suspension:
 
     @property
     def is_one(self) -> bool:
-        """Tell whether a single postback waits."""
         return self.waiting == "1"
 
 
@@ -148,7 +147,6 @@ class RulePageContext:
 
     @property
     def fields(self) -> Iterable[ShownField]:
-        """Return the fields of all sections."""
         return (it for section in self.sections for group in section.groups for it in group.fields)
 
 
@@ -205,7 +203,6 @@ def _is_told(form: CallbackRuleForm, problem: RuleError) -> bool:
 def _listed(
     sections: Iterable[ShownSection], rendering: Iterable[RuleError]
 ) -> tuple[FieldProblem, ...]:
-    """Return the fields' problems, and after them those that only rendering found."""
     fields = [it for section in sections for group in section.groups for it in group.fields]
     beside = tuple(
         FieldProblem(it.bound.name, str(it.bound.label), problem.message)

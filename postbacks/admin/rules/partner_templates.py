@@ -73,17 +73,14 @@ class TemplateForm(forms.Form):
 
     @property
     def details(self) -> list[BoundField]:
-        """Return the fields of the partner itself."""
         return [self[name] for name in ("name", "app", "address") if name in self.fields]
 
     @property
     def credentials(self) -> list[BoundField]:
-        """Return the fields of the credentials."""
         return [self[name] for name in self.fields if name.startswith("credential_")]
 
     @property
     def events(self) -> list[BoundField]:
-        """Return the fields of the events, one per rule."""
         return [self[name] for name in self.fields if name.startswith("events_")]
 
     @property
@@ -123,7 +120,6 @@ class TemplateForm(forms.Form):
         return name
 
     def clean(self) -> dict[str, Any]:
-        """Hold that something is reported."""
         if not any(self.cleaned_data.get(bound.name) for bound in self.events):
             raise ValidationError("Choose at least one event to report.")
         return self.cleaned_data
@@ -141,7 +137,6 @@ class TemplateForm(forms.Form):
 
 
 def _free_name(wanted: str) -> str:
-    """Return the name, with a number behind it where a partner in use has it."""
     in_use = Partner.objects.exclude(status=Lifecycle.ARCHIVED).filter(name__startswith=wanted)
     taken = set(in_use.values_list("name", flat=True))
     numbered = (f"{wanted} {number}" for number in range(2, len(taken) + 3))
@@ -238,7 +233,6 @@ class TemplatePages:
 
     @property
     def urls(self) -> list[URLPattern]:
-        """Return the addresses of the pages."""
         return [
             path(
                 "templates/",
@@ -319,7 +313,6 @@ class TemplatePages:
         )
 
     def _tell(self, request: HttpRequest, made: partner_setup.Made) -> None:
-        """Say what was made, and that nothing is sent yet."""
         for rule in made.rules:
             self.model_admin.log_addition(request, rule, "Made from a template.")
         others = ", ".join(f"“{rule}”" for rule in made.rules[1:])

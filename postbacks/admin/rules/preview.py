@@ -71,7 +71,6 @@ class Noting:
 
 
 def _platforms_of(names: Sequence[str]) -> list[str]:
-    """Return where any of the macros has a value; nothing if that is everywhere."""
     known = [CATALOGUE[name].platforms for name in names if name in CATALOGUE]
     if not known or len(known) < len(names) or not all(known):
         return []
@@ -172,7 +171,6 @@ def _filled_in(
 
 
 def _places(seen: saving.Preview) -> tuple[int, ...]:
-    """Return where in the URL nothing could be filled in."""
     return tuple(it.position for it in seen.problems if isinstance(seen, saving.Unrendered))
 
 
@@ -230,7 +228,6 @@ def _body_parts(definition: RuleDefinition, sent: str) -> tuple[RequestPart, ...
 
 
 def _pretty(body: str | None) -> str | None:
-    """Indent JSON; numbers keep the digits that are sent."""
     if body is None or not body.lstrip().startswith(("{", "[")):
         return body
     try:

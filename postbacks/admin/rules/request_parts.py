@@ -169,7 +169,6 @@ def query_parts(
 
 
 def form_parts(template: str, sent: str) -> tuple[RequestPart, ...]:
-    """Return the parameters of a form body."""
     return _paired(_split(template, "form"), _split(sent, "form"))
 
 

@@ -56,12 +56,10 @@ class TranslatePage:
 
     @property
     def urls(self) -> list[URLPattern]:
-        """Return the page's address."""
         view = self.site.admin_view(self.view)
         return [path("translate/", view, name="postbacks_callbackrule_translate")]
 
     def view(self, request: HttpRequest) -> HttpResponse:
-        """Translate what was pasted; “Use it” goes on to a new rule with the URL filled in."""
         form = PastedUrlForm(request.POST or None)
         translation = None
         if form.is_bound and form.is_valid():

@@ -58,7 +58,6 @@ class HourBar:
 
     @property
     def shown(self) -> str:
-        """Return the number as people read it."""
         return f"{self.count:,}"
 
 
@@ -73,7 +72,6 @@ class ShownDryRun:
 
     @property
     def sentence(self) -> str:
-        """Return how many there would have been."""
         if self.run is None:
             return ""
         events = "1 event" if self.run.events == 1 else f"{self.run.events:,} events"
@@ -136,7 +134,6 @@ class DryRunPage(TryingPage):
 
     @property
     def urls(self) -> list[URLPattern]:
-        """Return where the button sends the form."""
         view = self.site.admin_view(self.view)
         return [path("dry-run/", view, name="postbacks_callbackrule_dry_run")]
 
@@ -210,7 +207,6 @@ class TestSendPage(TryingPage):
 
     @property
     def urls(self) -> list[URLPattern]:
-        """Return where the button sends the form."""
         view = own_transactions(self.site.admin_view(self.view))
         return [path("test/", view, name="postbacks_callbackrule_test")]
 
@@ -231,7 +227,6 @@ class TestSendPage(TryingPage):
             return self.answer(request, "test_answer.html", test=shown).render()
 
     def _draw_up(self, request: HttpRequest) -> Trial | str:
-        """Return what is to be sent, or a sentence that says why nothing is."""
         form = self.form_as_sent(request)
         if sentence := to_correct(form):
             return sentence
@@ -270,7 +265,6 @@ def _written_down(request: HttpRequest, trial: Trial, finished: AttemptResult) -
 
 
 def _saved(key: str | None, trial: Trial) -> CallbackRule | None:
-    """Return the rule if what it says in the database is what was tried."""
     rule = CallbackRule.objects.filter(pk=key).first() if key else None
     return rule if rule is not None and definition_from(rule) == trial.definition else None
 

@@ -102,7 +102,6 @@ class VersionedAdmin(SwitchingAdmin):
     """A rule whose versions and copies have pages of their own."""
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the two pages."""
         views = (("versions", self.versions_view), ("copy", self.copy_view))
         pages = [
             path(
