@@ -15,7 +15,7 @@ from postbacks.admin.rules.hints import (
     marks_in,
     typed,
 )
-from postbacks.admin.rules.request_parts import laid_out
+from postbacks.admin.rules.request_parts import indented_template
 from postbacks.callbacks.lint import Fix, RuleWarning
 from postbacks.callbacks.macros import BodyType, RuleError
 from postbacks.models import CallbackRule
@@ -172,7 +172,7 @@ def _field(form: CallbackRuleForm, name: str, found: Findings) -> ShownField:
 
 
 def _layout(bound: BoundField, rule: CallbackRule) -> ShownFix | None:
-    text = laid_out(rule.body) if rule.body_type == BodyType.JSON else None
+    text = indented_template(rule.body) if rule.body_type == BodyType.JSON else None
     place = typed(bound, rule, "body") if text is not None else None
     return place.shown(Fix(0, len(rule.body), text)) if place and text is not None else None
 

@@ -1,4 +1,4 @@
-"""A URL or a form, taken apart so that people can read it: what was written beside what is sent."""
+"""Take a URL, a form or a JSON body apart: each parameter as written beside the value it sends."""
 
 import json
 import re
@@ -11,23 +11,20 @@ import msgspec
 
 from postbacks.callbacks.macros.parser import macros_in
 
-# FOLDED from json_parts.py
+_SEPARATORS: Final = {"query": re.compile("&"), "form": re.compile(r"[&\r\n]")}
 
-# Private characters around a macro's number, while JSON is read that can't hold macros.
+# JSON can't hold macros: each is replaced by its number between two private characters.
 _TOKEN: Final = re.compile("\ue000(\\d+)\ue001")
+_QUOTED_TOKEN: Final = re.compile('"\ue000(\\d+)\ue001"')
+_ESCAPE_OR_QUOTE: Final = re.compile(r"\\.|\"", re.DOTALL)
+_LONGEST_INDENTED: Final = 10_000
 
-_WHOLE: Final = re.compile('"\ue000(\\d+)\ue001"')
-
-_QUOTES: Final = re.compile(r"\\.|\"", re.DOTALL)
-
-_LONGEST_LAID_OUT: Final = 10_000
-
-Step = str | int
+JsonPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RequestPart:
-    """One parameter. `sent` is None where it is left out for want of a value."""
+    """One parameter. `sent` is None where it is left out because its macros have no value."""
 
     name: str
     written: str
@@ -36,105 +33,63 @@ class RequestPart:
     note: str = ""
 
 
+def query_parts(
+    template: str, sent: str, *, wrong: Collection[int] = ()
+) -> tuple[RequestPart, ...]:
+    """Return the parameters of a URL; those around a position in `wrong` were not sent."""
+    pieces = _query_pieces(template)
+    wrong_pieces = [piece for piece in pieces if _covers(piece, wrong)]
+    right_pieces = [piece for piece in pieces if piece not in wrong_pieces]
+    parts = list(_paired(right_pieces, _split(sent.partition("?")[2], "query")))
+    for piece in wrong_pieces:
+        part = RequestPart(piece.name, piece.value, None, is_wrong=True)
+        parts.insert(pieces.index(piece), part)
+    return tuple(parts)
+
+
+def form_parts(template: str, sent: str) -> tuple[RequestPart, ...]:
+    return _paired(_split(template, "form"), _split(sent, "form"))
+
+
 def json_parts(template: str, sent: str) -> tuple[RequestPart, ...]:
-    """Return the values of a JSON body by their paths; none where one of the two is not JSON."""
+    """Return the values of a JSON body by their paths; none if template or body is not JSON."""
     if "\ue000" in template:
         return ()
-    readable, macros = _readable(template)
+    readable, macros = _with_tokens(template)
     try:
         written = json.loads(readable, parse_float=str)
         filled = json.loads(sent, parse_float=str)
     except (ValueError, RecursionError):
         return ()
     return tuple(
-        RequestPart(_name(path), _restored(value, macros), _shown(*_at(filled, path)))
+        RequestPart(_path_name(path), _with_macros(value, macros), _text_at(filled, path))
         for path, value in _leaves(written, ())
     )
 
 
-def laid_out(template: str) -> str | None:
-    """Return a JSON template with one member to a line; None if it is that already, or no JSON."""
-    if len(template) > _LONGEST_LAID_OUT or "\ue000" in template:
+def indented_template(template: str) -> str | None:
+    """Return a JSON template with one member to a line; None if it already is so, or not JSON."""
+    if len(template) > _LONGEST_INDENTED or "\ue000" in template:
         return None
-    readable, macros = _readable(template)
+    readable, macros = _with_tokens(template)
     try:
         json.loads(readable)
         text = msgspec.json.format(readable.encode(), indent=2).decode()
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-    for tokens in (_WHOLE, _TOKEN):
-        text = tokens.sub(lambda it: macros[int(it[1])].whole(it[0]), text)
+    for tokens in (_QUOTED_TOKEN, _TOKEN):
+        text = tokens.sub(lambda match: macros[int(match[1])].in_place_of(match[0]), text)
     return text if text != template.strip() else None
 
 
-class _Macro(str):
-    """A macro as it was written; `is_value` where it stands for a whole JSON value."""
-
-    is_value = False
-
-    def whole(self, token: str) -> str:
-        """Return what a token stands for; quotes of the template's own stay."""
-        if not token.startswith('"') or self.is_value:
-            return self
-        return f'"{self}"'
-
-
-def _readable(template: str) -> tuple[str, list[_Macro]]:
-    """Return a template as JSON, with tokens in place of its macros, and the macros."""
-    pieces: list[str] = []
-    macros: list[_Macro] = []
-    end, is_inside = 0, False
-    for found in macros_in(template):
-        literal = template[end : found.start]
-        is_inside ^= sum(it[0] == '"' for it in _QUOTES.finditer(literal)) % 2 == 1
-        token = f"\ue000{len(macros)}\ue001"
-        macro = _Macro(template[found.start : found.end])
-        macro.is_value = not is_inside
-        macros.append(macro)
-        pieces += (literal, token if is_inside else f'"{token}"')
-        end = found.end
-    return "".join([*pieces, template[end:]]), macros
-
-
-def _leaves(value: object, path: tuple[Step, ...]) -> Iterator[tuple[tuple[Step, ...], object]]:
-    inner: Iterator[tuple[Step, object]] | None = None
-    if isinstance(value, dict) and value:
-        inner = iter(value.items())
-    elif isinstance(value, list) and value:
-        inner = iter(enumerate(value))
-    if inner is None:
-        yield path, value
-        return
-    for step, each in inner:
-        yield from _leaves(each, (*path, step))
-
-
-def _name(path: tuple[Step, ...]) -> str:
-    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return _TOKEN.sub("…", name.removeprefix("."))
-
-
-def _restored(value: object, macros: list[_Macro]) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return _TOKEN.sub(lambda it: macros[int(it[1])], text)
-
-
-def _at(value: object, path: tuple[Step, ...]) -> tuple[bool, object]:
-    for step in path:
-        try:
-            value = value[step]  # type: ignore[index]  # what is no container is caught
-        except (KeyError, IndexError, TypeError):
-            return False, None
-    return True, value
-
-
-def _shown(is_there: bool, value: object) -> str | None:
-    if not is_there:
+def without_wrong_parameters(template: str, wrong: Collection[int]) -> str | None:
+    """Return a URL without the parameters at the wrong positions; None if one lies elsewhere."""
+    pieces = _query_pieces(template)
+    if not all(any(_covers(piece, [position]) for piece in pieces) for position in wrong):
         return None
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-_BETWEEN = {"query": re.compile("&"), "form": re.compile(r"[&\r\n]")}
+    query = "&".join(piece.text for piece in pieces if not _covers(piece, wrong))
+    begin = pieces[0].begin if pieces else len(template)
+    return template[:begin] + query
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,34 +107,31 @@ class _Piece:
         return self.text.strip().partition("=")[2]
 
 
-def query_parts(
-    template: str, sent: str, *, wrong: Collection[int] = ()
-) -> tuple[RequestPart, ...]:
-    """Return the parameters of a URL; those that `wrong` positions lie in were not sent."""
-    pieces = _query_pieces(template)
-    bad = [piece for piece in pieces if _holds(piece, wrong)]
-    paired = list(
-        _paired([it for it in pieces if it not in bad], _split(sent.partition("?")[2], "query"))
-    )
-    for piece in bad:
-        paired.insert(
-            pieces.index(piece), RequestPart(piece.name, piece.value, None, is_wrong=True)
-        )
-    return tuple(paired)
+def _query_pieces(template: str) -> list[_Piece]:
+    mark = _masked(template).find("?")
+    return [] if mark == -1 else _split(template, "query", mark + 1)
 
 
-def form_parts(template: str, sent: str) -> tuple[RequestPart, ...]:
-    return _paired(_split(template, "form"), _split(sent, "form"))
+def _split(text: str, kind: str, start: int = 0) -> list[_Piece]:
+    separators = _SEPARATORS[kind].finditer(_masked(text), start)
+    ends = [*(separator.start() for separator in separators), len(text)]
+    begins = [start, *(end + 1 for end in ends[:-1])]
+    pieces = [_Piece(begin, end, text[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+    return [piece for piece in pieces if piece.text.strip()]
 
 
-def without_wrong_parameters(template: str, wrong: Collection[int]) -> str | None:
-    """Return a URL without the parameters that positions lie in; None if one lies elsewhere."""
-    pieces = _query_pieces(template)
-    if not all(any(_holds(piece, [position]) for piece in pieces) for position in wrong):
-        return None
-    kept = "&".join(piece.text for piece in pieces if not _holds(piece, wrong))
-    begin = pieces[0].begin if pieces else len(template)
-    return template[:begin] + kept
+def _masked(text: str) -> str:
+    """Blank macros out: their arguments may hold the characters that separate parameters."""
+    pieces: list[str] = []
+    end = 0
+    for macro in macros_in(text):
+        pieces += [text[end : macro.start], "x" * (macro.end - macro.start)]
+        end = macro.end
+    return "".join([*pieces, text[end:]])
+
+
+def _covers(piece: _Piece, positions: Collection[int]) -> bool:
+    return any(piece.begin <= position < piece.end for position in positions)
 
 
 def _paired(written: Sequence[_Piece], sent: Sequence[_Piece]) -> tuple[RequestPart, ...]:
@@ -196,28 +148,61 @@ def _paired(written: Sequence[_Piece], sent: Sequence[_Piece]) -> tuple[RequestP
     return (*parts, *(RequestPart(piece.name, "", piece.value) for piece in left))
 
 
-def _query_pieces(template: str) -> list[_Piece]:
-    mark = _masked(template).find("?")
-    return [] if mark == -1 else _split(template, "query", mark + 1)
+class _Macro(str):
+    """The text of a macro; `is_value` where it takes the place of a whole JSON value."""
+
+    is_value = False
+
+    def in_place_of(self, token: str) -> str:
+        # Quotes around the macro that stand in the template itself stay.
+        return f'"{self}"' if token.startswith('"') and not self.is_value else self
 
 
-def _split(text: str, kind: str, start: int = 0) -> list[_Piece]:
-    found = _BETWEEN[kind].finditer(_masked(text), start)
-    ends = [*(between.start() for between in found), len(text)]
-    begins = [start, *(end + 1 for end in ends[:-1])]
-    pieces = [_Piece(begin, end, text[begin:end]) for begin, end in zip(begins, ends, strict=True)]
-    return [piece for piece in pieces if piece.text.strip()]
-
-
-def _holds(piece: _Piece, positions: Collection[int]) -> bool:
-    return any(piece.begin <= position < piece.end for position in positions)
-
-
-def _masked(text: str) -> str:
-    """Hide the inside of macros: their arguments may hold what separates parameters."""
+def _with_tokens(template: str) -> tuple[str, list[_Macro]]:
+    """Return a template as JSON, with tokens in place of its macros, and the macros."""
     pieces: list[str] = []
-    end = 0
-    for macro in macros_in(text):
-        pieces += [text[end : macro.start], "x" * (macro.end - macro.start)]
-        end = macro.end
-    return "".join([*pieces, text[end:]])
+    macros: list[_Macro] = []
+    end, is_in_string = 0, False
+    for call in macros_in(template):
+        literal = template[end : call.start]
+        quotes = sum(match[0] == '"' for match in _ESCAPE_OR_QUOTE.finditer(literal))
+        is_in_string ^= quotes % 2 == 1
+        token = f"\ue000{len(macros)}\ue001"
+        macro = _Macro(template[call.start : call.end])
+        macro.is_value = not is_in_string
+        macros.append(macro)
+        pieces += (literal, token if is_in_string else f'"{token}"')
+        end = call.end
+    return "".join([*pieces, template[end:]]), macros
+
+
+def _with_macros(value: object, macros: list[_Macro]) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return _TOKEN.sub(lambda match: macros[int(match[1])], text)
+
+
+def _leaves(value: object, path: JsonPath) -> Iterator[tuple[JsonPath, object]]:
+    members: Iterator[tuple[str | int, object]] | None = None
+    if isinstance(value, dict) and value:
+        members = iter(value.items())
+    elif isinstance(value, list) and value:
+        members = iter(enumerate(value))
+    if members is None:
+        yield path, value
+        return
+    for step, member in members:
+        yield from _leaves(member, (*path, step))
+
+
+def _path_name(path: JsonPath) -> str:
+    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return _TOKEN.sub("…", name.removeprefix("."))
+
+
+def _text_at(value: object, path: JsonPath) -> str | None:
+    for step in path:
+        try:
+            value = value[step]  # type: ignore[index]  # scalars raise the TypeError below
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
