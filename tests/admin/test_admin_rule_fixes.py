@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from apps_registry.tenancy import tenant
-from postbacks.admin.rules.request_parts import RequestPart, json_parts, indented_template
+from postbacks.admin.rules.request_parts import RequestPart, indented_template, json_parts
 from postbacks.models import CallbackRule
 from tests import make
 from tests.admin.pages import filled_form, sign_in
@@ -136,7 +136,9 @@ def test_a_json_body_is_taken_apart_like_a_query() -> None:
 
 
 def test_json_is_laid_out_with_its_macros_and_numbers_as_they_were() -> None:
-    text = indented_template('{"a":{{revenue|round:2}},"b":["x{{idfa||\'n\'}}", 1.50],"{{x}}": "{{y}}"}')
+    text = indented_template(
+        '{"a":{{revenue|round:2}},"b":["x{{idfa||\'n\'}}", 1.50],"{{x}}": "{{y}}"}'
+    )
 
     assert text == (
         '{\n  "a": {{revenue|round:2}},\n  "b": [\n    "x{{idfa||\'n\'}}",\n    1.50\n  ],\n'
