@@ -46,14 +46,14 @@ def attempt(claim: Lease, prepared: RenderedPostback, sender: Sender) -> Attempt
     except ValueError as error:
         verdict = AttemptVerdict(Outcome.FAILED, "success_rule", str(error))
         return _finished(claim, prepared, started_at, Reply(), verdict)
-    wire = prepared.rendering.wire
+    request = prepared.rendering.request
     signature = signature_headers(
-        prepared.signing, message_id=str(claim.owed.public_id), at=started_at, body=wire.body
+        prepared.signing, message_id=str(claim.owed.public_id), at=started_at, body=request.body
     )
-    ours = _our_headers(claim, wire)
-    wire = replace(wire, headers={**wire.headers, **ours, **signature})
+    ours = _our_headers(claim, request)
+    request = replace(request, headers={**request.headers, **ours, **signature})
     reply = sender.send(
-        wire, timeout=min(prepared.timeout_seconds, float(settings.HTTP_TOTAL_SECONDS))
+        request, timeout=min(prepared.timeout_seconds, float(settings.HTTP_TOTAL_SECONDS))
     )
     verdict = judge(
         status_code=reply.status_code,
@@ -88,11 +88,11 @@ def _our_headers(claim: Lease, request: OutgoingRequest) -> dict[str, str]:
     return {"User-Agent": USER_AGENT, **ours}
 
 
-def _shown_headers(
-    claim: Lease, prepared: RenderedPostback, shown: OutgoingRequest, started_at: datetime
+def _redacted_headers(
+    claim: Lease, prepared: RenderedPostback, redacted: OutgoingRequest, started_at: datetime
 ) -> dict[str, str]:
     """Return what people see of our headers: all but the signature, which is never stored."""
-    ours = _our_headers(claim, shown)
+    ours = _our_headers(claim, redacted)
     if not prepared.signing:
         return ours
     return {**ours, **redacted_signature(str(claim.owed.public_id), at=started_at)}
@@ -116,9 +116,9 @@ def _finished(
             retry_after=reply.retry_after,
         )
     gave_up = verdict.outcome is Outcome.RETRY and wait is None
-    shown = prepared.rendering.shown if prepared.rendering else None
-    fingerprint = _fingerprint(shown) if shown and not prepared.varies else ""
-    ours = _shown_headers(claim, prepared, shown, started_at) if shown else {}
+    redacted = prepared.rendering.redacted if prepared.rendering else None
+    fingerprint = _fingerprint(redacted) if redacted and not prepared.varies else ""
+    ours = _redacted_headers(claim, prepared, redacted, started_at) if redacted else {}
     return AttemptResult(
         organization_id=owed.organization_id,
         postback_id=owed.id,
@@ -134,8 +134,8 @@ def _finished(
         status_code=reply.status_code,
         error=verdict.error or "",
         detail=_detail(verdict, owed.fingerprint, fingerprint),
-        request=_shown_request(shown, ours) if shown else {},
-        response=_shown_response(reply, prepared.secrets),
+        request=_redacted_request(redacted, ours) if redacted else {},
+        response=_redacted_response(reply, prepared.secrets),
         fingerprint=owed.fingerprint or fingerprint,
         wait_seconds=wait,
         suspend_rule=verdict.suspend_rule,
@@ -148,23 +148,23 @@ def _detail(verdict: AttemptVerdict, first: str, now: str) -> str:
     return verdict.detail
 
 
-def _fingerprint(shown: OutgoingRequest) -> str:
+def _fingerprint(redacted: OutgoingRequest) -> str:
     """Return a keyed hash of the credential-free request, by which attempts can be compared."""
-    parts = [shown.method, shown.url, repr(sorted(shown.headers.items()))]
-    text = "\n".join(parts).encode() + b"\n" + (shown.body or b"")
+    parts = [redacted.method, redacted.url, repr(sorted(redacted.headers.items()))]
+    text = "\n".join(parts).encode() + b"\n" + (redacted.body or b"")
     return hmac.digest(settings.SECRET_KEY.encode(), text, "sha256").hex()
 
 
-def _shown_request(shown: OutgoingRequest, ours: Mapping[str, str]) -> dict[str, object]:
+def _redacted_request(redacted: OutgoingRequest, ours: Mapping[str, str]) -> dict[str, object]:
     return {
-        "method": shown.method,
-        "url": shown.url,
-        "headers": {**shown.headers, **ours},
-        "body": None if shown.body is None else _text(shown.body),
+        "method": redacted.method,
+        "url": redacted.url,
+        "headers": {**redacted.headers, **ours},
+        "body": None if redacted.body is None else _text(redacted.body),
     }
 
 
-def _shown_response(reply: Reply, secrets: tuple[str, ...]) -> dict[str, object]:
+def _redacted_response(reply: Reply, secrets: tuple[str, ...]) -> dict[str, object]:
     if reply.status_code is None:
         return {}
     mask = _Mask(secrets)

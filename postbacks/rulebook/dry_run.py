@@ -177,6 +177,6 @@ class _Run:
         named = (str(event.event_id), event.event_name, event.received_at)
         if prepared.rendering is None:
             return Example(*named, error=prepared.refusal)
-        shown = prepared.rendering.shown
-        body = None if shown.body is None else shown.body.decode("utf-8", "replace")
-        return Example(*named, shown.method, shown.url, shown.headers, body)
+        redacted = prepared.rendering.redacted
+        body = None if redacted.body is None else redacted.body.decode("utf-8", "replace")
+        return Example(*named, redacted.method, redacted.url, redacted.headers, body)

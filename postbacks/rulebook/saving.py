@@ -167,9 +167,11 @@ def _rendered(
         detail = error.detail if isinstance(error, RenderError) else str(error)
         problems = (*problems, RuleError("url", 0, detail))
         return Unrendered(definition.method, definition.url, {}, None, problems, ())
-    shown = rendering.shown
-    body = None if shown.body is None else shown.body.decode("utf-8", "replace")
-    return Preview(shown.method, shown.url, shown.headers, body, problems, rendering.missing)
+    redacted = rendering.redacted
+    body = None if redacted.body is None else redacted.body.decode("utf-8", "replace")
+    return Preview(
+        redacted.method, redacted.url, redacted.headers, body, problems, rendering.missing
+    )
 
 
 def rates_for(facts: Facts, *, is_sample: bool) -> Rates:

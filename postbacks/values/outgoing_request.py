@@ -1,6 +1,6 @@
-"""What leaves the house: one request as it goes onto the wire, and its masked twin for people.
+"""Postbacks on their way out, as callbacks render them and delivery sends them.
 
-Rendering makes it, delivery sends it; neither needs to know the other.
+Neither stage needs to know the other.
 """
 
 from collections.abc import Mapping
@@ -24,20 +24,20 @@ class OutgoingRequest:
 class Rendering:
     """A request rendered twice from the same values.
 
-    `wire` holds credentials and is never stored; `shown` has `•••` in their place and is logged.
-    `missing` names the macros that had no value, in order of first appearance; `secrets` are the
-    texts that credentials became in the wire form, to be masked where a partner sends them back.
+    `request` holds credentials and is never stored; `redacted` has `•••` in their place and is
+    logged. `missing` names the macros without a value, in order of first appearance; `secrets` are
+    the texts that credentials became in the request, to be masked where a partner echoes them.
     """
 
-    wire: OutgoingRequest
-    shown: OutgoingRequest
+    request: OutgoingRequest
+    redacted: OutgoingRequest
     missing: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedPostback:
-    """A postback in a worker's hands: what its row says. `id` is ours, `public_id` the world's."""
+    """A postback's row, claimed by a worker. `id` is internal, `public_id` is what partners see."""
 
     organization_id: int
     id: int
@@ -55,18 +55,18 @@ class ClaimedPostback:
 
     @property
     def credit_version(self) -> tuple[int, int]:
-        """Return which version of which install's credit it tells; 0 where there is no install."""
+        """Return the install and the version of its credit; install 0 where there is none."""
         return self.install_id or 0, self.attribution_version
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedPostback:
-    """How a postback is to be sent, or why it can't be.
+    """How to send a postback, or why it can't be sent.
 
     `held` means not now: its rule is switched off. `refusal` is a sentence for people, with
-    `error` as its code. `secrets` are the credentials in the wire form, to be masked in answers;
-    `signing` are the secrets that each attempt is signed with, the current one first.
-    `varies` means that the request says which attempt it is, and so differs from the first.
+    `error` as its code. `secrets` are the credentials in the request, to be masked in answers;
+    `signing` are the secrets that sign each attempt, the current one first.
+    `varies` means that the request names its attempt, so attempts differ.
     """
 
     rendering: Rendering | None = None
@@ -82,21 +82,22 @@ class RenderedPostback:
 
 
 class ReceivedAnswer(Protocol):
-    """What came back for a request, as far as others than delivery read it."""
+    """The answer to a request, as far as stages other than delivery read it.
+
+    Without an answer `status_code` is None; `error` is why no complete one came.
+    """
 
     @property
-    def status_code(self) -> int | None:
-        """Return None where nothing came back."""
+    def status_code(self) -> int | None: ...
 
     @property
     def body(self) -> bytes: ...
 
     @property
-    def error(self) -> object | None:
-        """Return why no complete answer came, None where one did."""
+    def error(self) -> object | None: ...
 
 
 class RequestSender(Protocol):
-    """What sends requests through the guard: `delivery.http` has the one that does."""
+    """The guarded way out, which `delivery.http` implements."""
 
     def send(self, request: OutgoingRequest, *, timeout: float = ...) -> ReceivedAnswer: ...

@@ -35,7 +35,7 @@ def measure(plan: Plan) -> Row:
     theirs = Environment(autoescape=True).from_string(_url("{{%s|urlencode}}"))
     sides: dict[str, Render] = {
         _JINJA: theirs.render,
-        _OURS: lambda values: ours.render(values).wire.url,
+        _OURS: lambda values: ours.render(values).request.url,
     }
     if any(sides[_JINJA](event) != sides[_OURS](event) for event in events):
         raise BenchError("Jinja2 and Postbacks do not render the same URL.")

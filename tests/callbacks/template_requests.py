@@ -89,13 +89,13 @@ def sent(template: PartnerTemplate, rule: RuleTemplate) -> dict[str, Any]:
     rendering = compiled(template, definition).render(
         macro_values(facts_for(definition, event)), credentials=credentials
     )
-    body = rendering.wire.body
+    body = rendering.request.body
     return {
         "rule": rule.title,
         "event": event,
-        "method": rendering.wire.method,
-        "url": rendering.wire.url,
-        "headers": dict(rendering.wire.headers),
+        "method": rendering.request.method,
+        "url": rendering.request.url,
+        "headers": dict(rendering.request.headers),
         "body": _read(body.decode(), rule) if body is not None else None,
     }
 

@@ -41,7 +41,7 @@ def places(authentication: dict[str, str], **more: object) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("authentication", "header", "wire", "shown"),
+    ("authentication", "header", "sent", "redacted"),
     [
         (
             {"type": "bearer", "credential": "api_key"},
@@ -58,13 +58,13 @@ def places(authentication: dict[str, str], **more: object) -> list[str]:
     ],
 )  # fmt: skip
 def test_a_header_made_of_credentials_is_on_the_wire_and_masked_in_what_is_shown(
-    authentication: dict[str, str], header: str, wire: str, shown: str
+    authentication: dict[str, str], header: str, sent: str, redacted: str
 ) -> None:
     rendering = compiled(authentication).render({"event_name": "open"}, credentials=CREDENTIALS)
 
-    assert rendering.wire.headers[header] == wire
-    assert rendering.shown.headers[header] == shown
-    assert any(secret in wire for secret in rendering.secrets)
+    assert rendering.request.headers[header] == sent
+    assert rendering.redacted.headers[header] == redacted
+    assert any(secret in sent for secret in rendering.secrets)
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha1", "md5"])
@@ -83,11 +83,11 @@ def test_a_signature_is_that_of_the_body_or_of_the_url(
     rendering = request.render({"event_name": "open"}, credentials=CREDENTIALS)
 
     signed = {"body": b'{"event":"open"}', "url": b"https://ads.example.com/p?e=open"}[over]
-    assert rendering.wire.body == b'{"event":"open"}'
+    assert rendering.request.body == b'{"event":"open"}'
     digest = hmac.new(b"s3cret", signed, getattr(hashlib, algorithm)).digest()
     expected = {"hex": digest.hex(), "base64": base64.b64encode(digest).decode()}[encoding]
-    assert rendering.wire.headers["X-Signature"] == expected
-    assert rendering.shown.headers["X-Signature"] == "•••"
+    assert rendering.request.headers["X-Signature"] == expected
+    assert rendering.redacted.headers["X-Signature"] == "•••"
 
 
 @pytest.mark.parametrize(

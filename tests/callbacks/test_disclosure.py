@@ -130,9 +130,9 @@ def templates(draw: st.DrawFn) -> RequestTemplate:
     return RequestTemplate("POST", url, {"X-A": f"{three} {four}", "X-B": one}, body_type, body)
 
 
-def _sent(wire: OutgoingRequest) -> str:
-    headers = (f"{name}: {value}" for name, value in wire.headers.items())
-    return "\n".join([wire.url, *headers, (wire.body or b"").decode()])
+def _sent(sent: OutgoingRequest) -> str:
+    headers = (f"{name}: {value}" for name, value in sent.headers.items())
+    return "\n".join([sent.url, *headers, (sent.body or b"").decode()])
 
 
 def _spellings(value: str) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _rendered(template: RequestTemplate, facts: Facts, **withheld: bool) -> str:
     try:
         request = compile_request(template)
         values = macro_values(facts, rates=RATES, **withheld)
-        return _sent(request.render(values, rates=RATES).wire)
+        return _sent(request.render(values, rates=RATES).request)
     except (TemplateError, RenderError):
         return ""
 

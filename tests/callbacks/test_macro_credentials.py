@@ -47,12 +47,12 @@ def test_a_credential_is_on_the_wire_and_masked_in_what_is_shown() -> None:
 
     rendering = request.render({"event_name": "open"}, credentials={"api_key": "p4ss/w"})
 
-    assert rendering.wire.url == "https://ads.example.com/p4ss%2Fw?k=p4ss%2Fw&e=open"
-    assert rendering.wire.headers["Authorization"] == "Bearer p4ss/w"
-    assert rendering.wire.body == b'{"k":"p4ss/w","s":"p4ss/w"}'
-    assert rendering.shown.url == "https://ads.example.com/•••?k=•••&e=open"
-    assert rendering.shown.headers["Authorization"] == "Bearer •••"
-    assert rendering.shown.body == '{"k":"•••","s":"•••"}'.encode()
+    assert rendering.request.url == "https://ads.example.com/p4ss%2Fw?k=p4ss%2Fw&e=open"
+    assert rendering.request.headers["Authorization"] == "Bearer p4ss/w"
+    assert rendering.request.body == b'{"k":"p4ss/w","s":"p4ss/w"}'
+    assert rendering.redacted.url == "https://ads.example.com/•••?k=•••&e=open"
+    assert rendering.redacted.headers["Authorization"] == "Bearer •••"
+    assert rendering.redacted.body == '{"k":"•••","s":"•••"}'.encode()
     assert request.macros == {"credential.api_key", "event_name"}
 
 
@@ -63,8 +63,8 @@ def test_a_credential_is_masked_in_a_user_agent_too() -> None:
 
     rendering = request.render({"user_agent": "Gem/4"}, credentials={"api_key": "p4ssword"})
 
-    assert rendering.wire.headers == {"User-Agent": "p4ssword Gem/4"}
-    assert rendering.shown.headers == {"User-Agent": "••• Gem/4"}
+    assert rendering.request.headers == {"User-Agent": "p4ssword Gem/4"}
+    assert rendering.redacted.headers == {"User-Agent": "••• Gem/4"}
 
 
 def test_a_signature_made_with_a_credential_is_masked_too() -> None:
@@ -73,8 +73,8 @@ def test_a_signature_made_with_a_credential_is_masked_too() -> None:
 
     rendering = request.render({"idfa": "ID"}, credentials={"secret": "k"})
 
-    assert rendering.wire.url == f"https://ads.example.com/?s={expected}"
-    assert rendering.shown.url == "https://ads.example.com/?s=•••"
+    assert rendering.request.url == f"https://ads.example.com/?s={expected}"
+    assert rendering.redacted.url == "https://ads.example.com/?s=•••"
     assert request.macros == {"idfa", "credential.secret"}
 
 
@@ -83,9 +83,9 @@ def test_people_cannot_tell_whether_a_credential_has_a_value() -> None:
 
     without, with_one = request.render({}), request.render({}, credentials={"api_key": "s3cr3t"})
 
-    assert without.wire.url == "https://ads.example.com/?k="
-    assert with_one.wire.url == "https://ads.example.com/?k=s3c"
-    assert without.shown == with_one.shown
+    assert without.request.url == "https://ads.example.com/?k="
+    assert with_one.request.url == "https://ads.example.com/?k=s3c"
+    assert without.redacted == with_one.redacted
     assert without.missing == with_one.missing == ()
 
 
@@ -165,8 +165,8 @@ def test_a_host_can_be_a_credential() -> None:
     rendering = request.render({"event_name": "e"}, credentials={"host": "eu.example.com:8443"})
 
     assert request.host == ""
-    assert rendering.wire.url == "https://eu.example.com:8443/p?e=e"
-    assert rendering.shown.url == "https://•••/p?e=e"
+    assert rendering.request.url == "https://eu.example.com:8443/p?e=e"
+    assert rendering.redacted.url == "https://•••/p?e=e"
 
 
 @pytest.mark.parametrize(
@@ -247,8 +247,8 @@ def test_no_chain_of_filters_shows_a_credential(chain: list[str], key: str) -> N
 
     rendering = request.render({}, credentials={"api_key": key, "secret": key[::-1]})
 
-    shown = rendering.shown
-    text = f"{shown.url} {shown.headers} {(shown.body or b'').decode()}"
+    redacted = rendering.redacted
+    text = f"{redacted.url} {redacted.headers} {(redacted.body or b'').decode()}"
     assert not any(key[at : at + 8] in text for at in range(len(key) - 8))
-    assert shown.url == "https://ads.example.com/•••?q=•••"
-    assert shown.headers["X-Key"] == "•••"
+    assert redacted.url == "https://ads.example.com/•••?q=•••"
+    assert redacted.headers["X-Key"] == "•••"

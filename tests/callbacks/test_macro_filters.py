@@ -40,7 +40,7 @@ class Rates:
 
 def rendered(macro: str) -> str:
     template = RequestTemplate("GET", "https://x.example.com/?v={{" + macro + "}}")
-    url = compile_request(template).render(VALUES, rates=Rates()).wire.url
+    url = compile_request(template).render(VALUES, rates=Rates()).request.url
     return unquote(url.partition("?v=")[2])
 
 
@@ -155,7 +155,7 @@ def test_conversion_without_rates_gives_no_value() -> None:
 
     rendering = compile_request(template).render(VALUES)
 
-    assert rendering.wire.url == "https://x.example.com/?v="
+    assert rendering.request.url == "https://x.example.com/?v="
     assert rendering.missing == ("revenue",)
 
 

@@ -74,7 +74,7 @@ HEADER = compile_request(RequestTemplate("GET", "https://a.com/", {"X-A": "a{{pa
 def test_no_value_changes_where_a_request_goes(value: str) -> None:
     for request in (PLACES, RAW_PLACES):
         try:
-            parts = urlsplit(request.render({"params": {"x": value}, "idfa": "I"}).wire.url)
+            parts = urlsplit(request.render({"params": {"x": value}, "idfa": "I"}).request.url)
         except RenderError:
             continue
         assert (parts.scheme, parts.netloc) == ("https", "ads.example.com:8443")
@@ -90,22 +90,22 @@ def test_an_encoded_value_is_refused_for_nothing_but_a_dot_segment(value: str) -
     request = compile_request(template("https://a.com/{{params.x}}"))
     assume(value not in {".", ".."})
 
-    url = request.render({"params": {"x": value}}).wire.url
+    url = request.render({"params": {"x": value}}).request.url
 
     assert unquote(url.removeprefix("https://a.com/")) == value
 
 
 @given(TEXT)
 def test_a_value_comes_back_from_query_and_form(value: str) -> None:
-    wire = FORM.render({"params": {"x": value}, "idfa": "expanded"}).wire
+    sent = FORM.render({"params": {"x": value}, "idfa": "expanded"}).request
 
-    assert parse_qsl(urlsplit(wire.url).query) == [("q", value)]
-    assert parse_qsl((wire.body or b"").decode()) == [("f", value)]
+    assert parse_qsl(urlsplit(sent.url).query) == [("q", value)]
+    assert parse_qsl((sent.body or b"").decode()) == [("f", value)]
 
 
 @given(TEXT)
 def test_a_header_is_one_line_of_latin_1(value: str) -> None:
-    written = HEADER.render({"params": {"x": value}}).wire.headers["X-A"]
+    written = HEADER.render({"params": {"x": value}}).request.headers["X-A"]
 
     assert not {"\r", "\n", "\0"} & set(written)
     assert written.startswith("a")
@@ -114,7 +114,7 @@ def test_a_header_is_one_line_of_latin_1(value: str) -> None:
 
 @given(JSON)
 def test_a_json_body_always_parses_and_gives_the_value_back(value: object) -> None:
-    body = JSON_BODY.render({"params": {"x": value}}).wire.body
+    body = JSON_BODY.render({"params": {"x": value}}).request.body
 
     sent = json.loads(body or b"", parse_float=Decimal)
 
@@ -125,7 +125,7 @@ def test_a_json_body_always_parses_and_gives_the_value_back(value: object) -> No
 
 @given(JSON)
 def test_a_json_body_parses_with_dropped_members_too(value: object) -> None:
-    body = JSON_DROPPED.render({"params": {"x": value}}).wire.body
+    body = JSON_DROPPED.render({"params": {"x": value}}).request.body
 
     sent = json.loads(body or b"", parse_float=Decimal)
 
@@ -136,10 +136,10 @@ def test_a_json_body_parses_with_dropped_members_too(value: object) -> None:
 @given(st.text(st.characters(codec=None, exclude_categories=()), max_size=20))
 def test_lone_surrogates_stop_nothing(value: str) -> None:
     for request in (FORM, JSON_BODY, HEADER):
-        wire = request.render({"params": {"x": value}}).wire
+        sent = request.render({"params": {"x": value}}).request
 
-        assert wire.url.isascii()
-        assert (wire.body or b"").decode("utf-8") is not None
+        assert sent.url.isascii()
+        assert (sent.body or b"").decode("utf-8") is not None
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6, max_value=10**12, min_value=0))
@@ -148,7 +148,7 @@ def test_money_is_exact(amount: Decimal) -> None:
         template("https://a.com/?r={{revenue}}&c={{revenue|cents}}&m={{revenue|micros}}")
     )
 
-    sent = dict(parse_qsl(urlsplit(request.render({"revenue": amount}).wire.url).query))
+    sent = dict(parse_qsl(urlsplit(request.render({"revenue": amount}).request.url).query))
 
     assert Decimal(sent["r"]) == amount
     assert Decimal(sent["c"]) == amount * 100

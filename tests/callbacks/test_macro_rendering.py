@@ -34,29 +34,31 @@ def render(
 
 
 def rendered_json(body: str, **values: Value) -> object:
-    wire = render(body=body, body_type=BodyType.JSON, **values).wire
-    assert wire.body is not None
-    return json.loads(wire.body, parse_float=Decimal)
+    request = render(body=body, body_type=BodyType.JSON, **values).request
+    assert request.body is not None
+    return json.loads(request.body, parse_float=Decimal)
 
 
 def test_a_value_is_percent_encoded_in_path_and_query() -> None:
-    wire = render(f"{HOST}/e/{{{{event_name}}}}?n={{{{event_name}}}}", event_name="a b/c&d=é").wire
+    request = render(
+        f"{HOST}/e/{{{{event_name}}}}?n={{{{event_name}}}}", event_name="a b/c&d=é"
+    ).request
 
-    assert wire.url == f"{HOST}/e/a%20b%2Fc%26d%3D%C3%A9?n=a%20b%2Fc%26d%3D%C3%A9"
+    assert request.url == f"{HOST}/e/a%20b%2Fc%26d%3D%C3%A9?n=a%20b%2Fc%26d%3D%C3%A9"
 
 
 def test_a_value_that_looks_like_a_macro_is_sent_as_it_is() -> None:
-    wire = render(f"{HOST}/?n={{{{event_name}}}}", event_name="{{idfa}}", idfa="secret").wire
+    request = render(f"{HOST}/?n={{{{event_name}}}}", event_name="{{idfa}}", idfa="secret").request
 
-    assert wire.url == f"{HOST}/?n=%7B%7Bidfa%7D%7D"
+    assert request.url == f"{HOST}/?n=%7B%7Bidfa%7D%7D"
 
 
 def test_single_braces_belong_to_the_network_and_stay() -> None:
-    assert render(f"{HOST}/?a={{idfa}}&b=__IP__").wire.url == f"{HOST}/?a={{idfa}}&b=__IP__"
+    assert render(f"{HOST}/?a={{idfa}}&b=__IP__").request.url == f"{HOST}/?a={{idfa}}&b=__IP__"
 
 
 def test_the_template_s_own_text_keeps_its_encoding_and_gains_what_it_lacks() -> None:
-    assert render(f"{HOST}/a%20b?q=x y&t=é+1").wire.url == f"{HOST}/a%20b?q=x%20y&t=%C3%A9+1"
+    assert render(f"{HOST}/a%20b?q=x y&t=é+1").request.url == f"{HOST}/a%20b?q=x%20y&t=%C3%A9+1"
 
 
 @pytest.mark.parametrize(
@@ -69,76 +71,76 @@ def test_the_template_s_own_text_keeps_its_encoding_and_gains_what_it_lacks() ->
     ],
 )
 def test_the_first_source_with_a_value_is_sent(values: dict[str, Value], expected: str) -> None:
-    wire = render(HOST + "/?id={{idfa||gaid||'none'}}", **values).wire
+    request = render(HOST + "/?id={{idfa||gaid||'none'}}", **values).request
 
-    assert wire.url == f"{HOST}/?id={expected}"
+    assert request.url == f"{HOST}/?id={expected}"
 
 
 def test_zero_and_false_are_values() -> None:
     url = HOST + "/?q={{quantity||'none'}}&l={{limit_ad_tracking||'none'}}"
 
-    assert render(url, quantity=0, limit_ad_tracking=False).wire.url == f"{HOST}/?q=0&l=false"
+    assert render(url, quantity=0, limit_ad_tracking=False).request.url == f"{HOST}/?q=0&l=false"
 
 
 def test_spaces_within_a_macro_mean_nothing() -> None:
     url = HOST + "/?id={{ idfa || 'x' | upper | truncate : 3 ! }}"
 
-    assert render(url, idfa="abcdef").wire.url == f"{HOST}/?id=ABC"
+    assert render(url, idfa="abcdef").request.url == f"{HOST}/?id=ABC"
 
 
 def test_dots_lead_into_objects_and_lists() -> None:
     url = HOST + "/?a={{params.items.1.sku}}&b={{params.a.b}}&c={{params.items.9.sku||'no'}}"
     params = {"items": [{"sku": "x"}, {"sku": "y"}], "a.b": "dotted"}
 
-    assert render(url, params=params).wire.url == f"{HOST}/?a=y&b=dotted&c=no"
+    assert render(url, params=params).request.url == f"{HOST}/?a=y&b=dotted&c=no"
 
 
 def test_a_parameter_of_the_click_url_is_a_macro() -> None:
-    assert render(HOST + "/?s={{click.sub1}}", click={"sub1": "s"}).wire.url == f"{HOST}/?s=s"
+    assert render(HOST + "/?s={{click.sub1}}", click={"sub1": "s"}).request.url == f"{HOST}/?s=s"
 
 
 def test_times_are_unix_seconds_and_money_never_has_an_exponent() -> None:
     url = HOST + "/?t={{event_time}}&m={{event_time_ms}}&r={{revenue}}&v={{value}}"
     time = datetime(2026, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)
 
-    wire = render(url, event_time=time, revenue=Decimal("1E+3"), value=Decimal("1E-9")).wire
+    request = render(url, event_time=time, revenue=Decimal("1E+3"), value=Decimal("1E-9")).request
 
-    assert wire.url == f"{HOST}/?t=1767225600&m=1767225600250&r=1000&v=0.000000001"
+    assert request.url == f"{HOST}/?t=1767225600&m=1767225600250&r=1000&v=0.000000001"
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1E+999999", "1E-999999"])
 def test_a_number_that_cannot_be_written_out_is_no_value(number: str) -> None:
     rendering = render(HOST + "/?r={{revenue||'none'}}", revenue=Decimal(number))
 
-    assert rendering.wire.url == f"{HOST}/?r=none"
+    assert rendering.request.url == f"{HOST}/?r=none"
 
 
 def test_a_missing_value_leaves_its_parameter_empty() -> None:
     rendering = render(HOST + "/?a={{idfa}}&b={{gaid}}&c=1", gaid="g")
 
-    assert rendering.wire.url == f"{HOST}/?a=&b=g&c=1"
+    assert rendering.request.url == f"{HOST}/?a=&b=g&c=1"
     assert rendering.missing == ("idfa",)
 
 
 def test_a_parameter_of_nothing_but_missing_values_can_be_dropped() -> None:
     url = HOST + "/p?a={{idfa}}&b={{idfa}}{{gaid}}&c=x{{idfa}}&d={{idfa}}{{country}}&e="
 
-    wire = render(url, missing=MissingValues.DROP, country="DE").wire
+    request = render(url, missing=MissingValues.DROP, country="DE").request
 
-    assert wire.url == f"{HOST}/p?c=x&d=DE&e="
+    assert request.url == f"{HOST}/p?c=x&d=DE&e="
 
 
 def test_without_any_parameter_left_there_is_no_question_mark() -> None:
-    assert render(HOST + "/p?a={{idfa}}", missing=MissingValues.DROP).wire.url == f"{HOST}/p"
+    assert render(HOST + "/p?a={{idfa}}", missing=MissingValues.DROP).request.url == f"{HOST}/p"
 
 
 def test_a_form_may_be_written_on_lines() -> None:
     body = "a={{event_name}}\nb=x y&c={{idfa}}\n"
 
-    wire = render(body=body, body_type=BodyType.FORM, event_name="a&b=c +").wire
+    request = render(body=body, body_type=BodyType.FORM, event_name="a&b=c +").request
 
-    assert wire.body == b"a=a%26b%3Dc%20%2B&b=x%20y&c="
-    assert wire.headers == {"Content-Type": "application/x-www-form-urlencoded"}
+    assert request.body == b"a=a%26b%3Dc%20%2B&b=x%20y&c="
+    assert request.headers == {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def test_an_unquoted_macro_is_json_of_its_own_type() -> None:
@@ -178,9 +180,11 @@ def test_a_json_member_of_nothing_but_missing_values_can_be_dropped() -> None:
         '"f": [{{idfa}}], "g": "", "h": {"i": {{country}}, "j": "{{idfa}}"}}'
     )
 
-    wire = render(body=body, body_type=BodyType.JSON, missing=MissingValues.DROP, country="DE").wire
+    request = render(
+        body=body, body_type=BodyType.JSON, missing=MissingValues.DROP, country="DE"
+    ).request
 
-    assert wire.body == b'{"c":"x","d":{},"f":[null],"g":"","h":{"i":"DE"}}'
+    assert request.body == b'{"c":"x","d":{},"f":[null],"g":"","h":{"i":"DE"}}'
 
 
 def test_the_json_filter_puts_an_object_into_a_string() -> None:
@@ -190,30 +194,32 @@ def test_the_json_filter_puts_an_object_into_a_string() -> None:
 
 
 def test_a_raw_body_is_sent_as_it_is() -> None:
-    wire = render(body="<e n='{{event_name}}'/>", body_type=BodyType.RAW, event_name="é&").wire
+    request = render(
+        body="<e n='{{event_name}}'/>", body_type=BodyType.RAW, event_name="é&"
+    ).request
 
-    assert wire.body == "<e n='é&'/>".encode()
-    assert wire.headers == {}
+    assert request.body == "<e n='é&'/>".encode()
+    assert request.headers == {}
 
 
 def test_a_content_type_of_the_rule_is_kept() -> None:
     headers = {"content-type": "application/vnd.api+json"}
 
-    assert render(body="{}", body_type=BodyType.JSON, headers=headers).wire.headers == headers
+    assert render(body="{}", body_type=BodyType.JSON, headers=headers).request.headers == headers
 
 
 def test_a_header_loses_line_breaks_and_keeps_to_latin_1() -> None:
-    wire = render(headers={"X-Name": "n={{app_name}}"}, app_name="a\r\nX-Evil: 1é Ї\x85").wire
+    request = render(headers={"X-Name": "n={{app_name}}"}, app_name="a\r\nX-Evil: 1é Ї\x85").request
 
-    assert wire.headers == {"X-Name": "n=aX-Evil: 1é %D0%87"}
+    assert request.headers == {"X-Name": "n=aX-Evil: 1é %D0%87"}
 
 
 def test_a_header_of_nothing_but_missing_values_can_be_dropped() -> None:
     headers = {"X-A": "{{idfa}}", "X-B": "v {{idfa}}", "X-C": "{{country}}"}
 
-    wire = render(headers=headers, missing=MissingValues.DROP, country="DE").wire
+    request = render(headers=headers, missing=MissingValues.DROP, country="DE").request
 
-    assert wire.headers == {"X-B": "v", "X-C": "DE"}
+    assert request.headers == {"X-B": "v", "X-C": "DE"}
 
 
 @pytest.mark.parametrize("segment", [".", ".."])
@@ -226,9 +232,9 @@ def test_a_value_can_not_climb_in_the_path(segment: str) -> None:
     ("segment", "sent"), [("%2e%2E", "%252e%252E"), ("/../", "%2F..%2F"), ("..%2f", "..%252f")]
 )
 def test_a_value_that_only_resembles_a_dot_segment_is_encoded(segment: str, sent: str) -> None:
-    wire = render(HOST + "/a/{{event_name}}/b", event_name=segment).wire
+    request = render(HOST + "/a/{{event_name}}/b", event_name=segment).request
 
-    assert wire.url == f"{HOST}/a/{sent}/b"
+    assert request.url == f"{HOST}/a/{sent}/b"
 
 
 def test_dots_around_a_value_can_not_become_a_dot_segment() -> None:
@@ -245,11 +251,11 @@ DEVICE = {"User-Agent": "{{user_agent}}", "X-Forwarded-For": "{{ip_address}}"}
 
 
 def test_headers_can_tell_of_the_device() -> None:
-    wire = render(
+    request = render(
         headers=DEVICE, user_agent="GemHarbor/4.2 (iPhone)", ip_address="203.0.113.7"
-    ).wire
+    ).request
 
-    assert wire.headers == {
+    assert request.headers == {
         "User-Agent": "GemHarbor/4.2 (iPhone)",
         "X-Forwarded-For": "203.0.113.7",
     }
@@ -262,15 +268,15 @@ def test_a_header_of_the_device_is_left_out_rather_than_empty(
 ) -> None:
     rendering = render(headers=DEVICE, missing=missing, user_agent=nothing, ip_address=nothing)
 
-    assert rendering.wire.headers == rendering.shown.headers == {}
+    assert rendering.request.headers == rendering.redacted.headers == {}
 
 
 def test_a_device_can_write_no_header_of_its_own() -> None:
     evil = "x\r\nIdempotency-Key: 1\r\nHost: 10.0.0.1"
 
-    wire = render(headers=DEVICE, user_agent=evil, ip_address=evil).wire
+    request = render(headers=DEVICE, user_agent=evil, ip_address=evil).request
 
-    assert set(wire.headers.values()) == {"xIdempotency-Key: 1Host: 10.0.0.1"}
+    assert set(request.headers.values()) == {"xIdempotency-Key: 1Host: 10.0.0.1"}
 
 
 def test_a_header_that_grows_too_long_is_not_sent() -> None:
@@ -286,7 +292,7 @@ def test_a_body_that_grows_too_long_is_not_sent() -> None:
 def test_raw_leaves_the_encoding_out() -> None:
     url = HOST + "/?q={{params.q|raw}}"
 
-    assert render(url, params={"q": "a%20b:c,é"}).wire.url == f"{HOST}/?q=a%20b:c,%C3%A9"
+    assert render(url, params={"q": "a%20b:c,é"}).request.url == f"{HOST}/?q=a%20b:c,%C3%A9"
 
 
 @pytest.mark.parametrize("value", ["a&b=1", "a#b", "a b", "a\r\nb", "a\\b", "a\x00"])

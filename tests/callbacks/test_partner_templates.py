@@ -185,7 +185,7 @@ def test_on_android_google_s_id_takes_the_place_of_apple_s() -> None:
         macro_values(facts), credentials={"game_id": "1"}
     )
 
-    assert f"advertisingTrackingId={gaid.lower()}&" in rendering.wire.url
+    assert f"advertisingTrackingId={gaid.lower()}&" in rendering.request.url
 
 
 def test_there_is_no_template_of_an_unknown_name() -> None:
@@ -305,7 +305,7 @@ def test_tenjin_counts_the_whole_amount_once_however_many_were_bought() -> None:
     definition = definition_of(template, purchases, "purchase")
     facts = facts_for(definition, "purchase", quantity=3)
 
-    body = compiled(template, definition).render(macro_values(facts)).wire.body
+    body = compiled(template, definition).render(macro_values(facts)).request.body
 
     assert b"price=4.99&quantity=1&" in (body or b"")
 
@@ -326,6 +326,6 @@ def test_tiktok_is_always_told_about_apple_s_permission(
     facts = facts_for(definition, "install", att_status=att_status)
     facts = replace(facts, event=replace(facts.event, platform=platform))
 
-    body = compiled(template, definition).render(macro_values(facts)).wire.body
+    body = compiled(template, definition).render(macro_values(facts)).request.body
 
     assert json.loads(body or b"")["data"][0]["user"]["att_status"] == told

@@ -20,8 +20,8 @@ RATES = DayRates({"EUR": Decimal("1.10"), "JPY": Decimal("0.0065"), "KWD": Decim
 URL = "https://ads.example.com/p"
 
 
-def _body(wire: OutgoingRequest) -> str:
-    return (wire.body or b"").decode()
+def _body(sent: OutgoingRequest) -> str:
+    return (sent.body or b"").decode()
 
 
 def _post(body_type: BodyType, body: str) -> RequestTemplate:
@@ -32,31 +32,31 @@ Place = tuple[Callable[[str], RequestTemplate], Callable[[OutgoingRequest], str]
 PLACES: Mapping[str, Place] = {
     "path": (
         lambda text: RequestTemplate("GET", f"{URL}/{text}/q"),
-        lambda wire: wire.url.removeprefix(f"{URL}/").removesuffix("/q"),
+        lambda sent: sent.url.removeprefix(f"{URL}/").removesuffix("/q"),
     ),
     "query": (
         lambda text: RequestTemplate("GET", f"{URL}?v={text}"),
-        lambda wire: wire.url.removeprefix(f"{URL}?v="),
+        lambda sent: sent.url.removeprefix(f"{URL}?v="),
     ),
     "dropped": (
         lambda text: RequestTemplate("GET", f"{URL}?{text}", missing_values=MissingValues.DROP),
-        lambda wire: wire.url.removeprefix(f"{URL}?"),
+        lambda sent: sent.url.removeprefix(f"{URL}?"),
     ),
     "form": (
         lambda text: _post(BodyType.FORM, f"v={text}"),
-        lambda wire: _body(wire).removeprefix("v="),
+        lambda sent: _body(sent).removeprefix("v="),
     ),
     "header": (
         lambda text: RequestTemplate("GET", URL, {"X-V": text}),
-        lambda wire: wire.headers["X-V"],
+        lambda sent: sent.headers["X-V"],
     ),
     "text": (
         lambda text: _post(BodyType.JSON, '{"v": "' + text + '"}'),
-        lambda wire: _body(wire).removeprefix('{"v":"').removesuffix('"}'),
+        lambda sent: _body(sent).removeprefix('{"v":"').removesuffix('"}'),
     ),
     "value": (
         lambda text: _post(BodyType.JSON, '{"v": ' + text + "}"),
-        lambda wire: _body(wire).removeprefix('{"v":').removesuffix("}"),
+        lambda sent: _body(sent).removeprefix('{"v":').removesuffix("}"),
     ),
     "raw": (lambda text: _post(BodyType.RAW, text), _body),
 }
@@ -99,9 +99,9 @@ def test_a_template_becomes_what_the_table_says(
         withhold_revenue=event.get("withhold_revenue", False),
     )
 
-    wire = request.render(values, credentials={"secret": "k3y-of-lumen"}, rates=RATES).wire
+    sent = request.render(values, credentials={"secret": "k3y-of-lumen"}, rates=RATES).request
 
-    assert look(wire) == expected
+    assert look(sent) == expected
 
 
 def test_the_table_is_long_enough_to_be_worth_its_name() -> None:

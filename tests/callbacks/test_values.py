@@ -145,7 +145,7 @@ def test_a_withheld_value_does_not_come_back_by_another_name() -> None:
 
     rendering = request.render(macro_values(sample_facts(), withhold_personal=True))
 
-    assert rendering.wire.url == "https://a.com/?a=&b=&c="
+    assert rendering.request.url == "https://a.com/?a=&b=&c="
 
 
 def test_a_rule_that_sends_no_revenue_sends_no_money_at_all() -> None:

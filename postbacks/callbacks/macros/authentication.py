@@ -60,8 +60,8 @@ class Authentication:
             )
         return self._with(request, proof), proof
 
-    def show(self, request: OutgoingRequest) -> OutgoingRequest:
-        """This is the request as people may see it."""
+    def redact(self, request: OutgoingRequest) -> OutgoingRequest:
+        """Return the request with a mask in place of the proof, for people."""
         return self._with(request, MASK)
 
     def _with(self, request: OutgoingRequest, text: str) -> OutgoingRequest:

@@ -90,21 +90,21 @@ class CompiledRequest:
         credentials: Mapping[str, str] = _NO_CREDENTIALS,
         rates: Rates | None = None,
     ) -> Rendering:
-        """This renders the request for the wire and for people.
+        """Render the request, and its redacted twin for people.
 
         Raises RenderError if a value would have changed more than its own place. A required macro
         without a value is like any other here: previews show such requests.
         """
         results = self._results(values, credentials, rates)
-        wire = self._request(results, self.url.authority_for(results, self.allowed_hosts))
+        request = self._request(results, self.url.authority_for(results, self.allowed_hosts))
         missing = self._missing(results) if None in results else ()
         if not self.has_secrets:
-            return Rendering(wire, wire, missing)
-        shown, secrets = self._shown(results), self._secrets(results)
+            return Rendering(request, request, missing)
+        redacted, secrets = self._redacted(results), self._secrets(results)
         if self.authentication is None:
-            return Rendering(wire, shown, missing, secrets)
-        wire, proof = self.authentication.prove(wire, credentials)
-        return Rendering(wire, self.authentication.show(shown), missing, (*secrets, proof))
+            return Rendering(request, redacted, missing, secrets)
+        request, proof = self.authentication.prove(request, credentials)
+        return Rendering(request, self.authentication.redact(redacted), missing, (*secrets, proof))
 
     def _results(
         self, values: Mapping[str, Value], credentials: Mapping[str, str], rates: Rates | None
@@ -128,7 +128,7 @@ class CompiledRequest:
             if expression.secret and result is not None
         )
 
-    def _shown(self, results: Sequence[object]) -> OutgoingRequest:
+    def _redacted(self, results: Sequence[object]) -> OutgoingRequest:
         masked = [
             MASK
             if expression.secret and (result is not None or expression.hides_absence)

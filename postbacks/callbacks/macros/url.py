@@ -78,7 +78,7 @@ class CompiledUrl:
         return f"{self.scheme}://{authority}{''.join(path)}"
 
     def authority_for(self, results: Sequence[object], allowed_hosts: Collection[str]) -> str:
-        """This is host and port for the wire; a host that is a credential is checked here."""
+        """Return the host and port to send to; a host that is a credential is checked here."""
         if self.host_index is None:
             return self.authority
         text = str(results[self.host_index] or "")

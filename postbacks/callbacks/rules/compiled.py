@@ -34,7 +34,7 @@ class PartnerSecrets:
     sealed: Mapping[str, str] = field(repr=False)
 
     def open(self) -> dict[str, str]:
-        """Decrypt the credentials, for the wire."""
+        """Decrypt the credentials."""
         return {
             name: open_credential(self.organization_id, self.id, name, sealed)
             for name, sealed in self.sealed.items()
