@@ -1,21 +1,21 @@
-"""The package of what happens, and the admin as we set it up."""
+"""Django's configuration of the package `postbacks` and of its admin site."""
+
+from importlib import import_module
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 from django.contrib.auth.signals import user_logged_out
 from django.core import checks
 from django.db.models.signals import post_migrate
+from django.utils.functional import SimpleLazyObject
 
 
 class PostbacksConfig(AppConfig):
-    """Registers models, commands and admin pages."""
-
     name = "postbacks"
     verbose_name = "Monitor"
     default = True
 
     def ready(self) -> None:
-        """Have each start checked, and each `migrate` end with grants and partitions."""
         from allauth.account.signals import user_logged_in  # models exist only now
         from allauth.mfa.signals import authenticator_added, authenticator_removed
 
@@ -27,6 +27,10 @@ class PostbacksConfig(AppConfig):
         )
         from postbacks.infrastructure.database import partitions
         from postbacks.web import visits
+
+        # django-q2 looks tasks up by dotted name, and some wait in queues as `postbacks.tasks.…`.
+        former_tasks = SimpleLazyObject(lambda: import_module("postbacks.worker.former_names"))
+        vars(import_module("postbacks"))["tasks"] = former_tasks
 
         checks.register(check_times_nest)
         checks.register(check_partner_templates)
@@ -40,7 +44,5 @@ class PostbacksConfig(AppConfig):
 
 
 class PostbacksAdminConfig(admin_apps.AdminConfig):
-    """Django's admin with our site as the default."""
-
     default_site = "postbacks.admin_site.PostbacksAdminSite"
     default = False  # Django's own switch between two configurations

@@ -1,7 +1,8 @@
-"""Tells an organization's owners by e-mail what they would otherwise find out too late."""
+"""Mails an organization's owners when one of its callback rules was suspended."""
 
 import logging
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from typing import cast
 
@@ -21,35 +22,35 @@ from postbacks.models import CallbackRule, RuleStatus
 logger = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 200
-_UNTOLD = f"""
+_UNNOTIFIED = f"""
 SELECT organization_id, id FROM callback_rule
 WHERE status = '{RuleStatus.SUSPENDED}' AND suspension_told_at IS NULL ORDER BY id LIMIT %s
 """  # noqa: S608  # only our own words are put in
 
 
-def untold_suspensions() -> Iterator[tuple[int, int]]:
-    """Yield organization and id of each suspended rule whose owners don't know yet.
+def unnotified_suspensions() -> Iterator[tuple[int, int]]:
+    """Yield organization and id of each suspended rule whose owners are not notified yet.
 
-    Only the role worker sees every organization's rules; any other finds none.
+    Only the role worker sees every organization's rules; any other role gets none.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_UNTOLD, [_MOST_AT_ONCE])
+        cursor.execute(_UNNOTIFIED, [_MOST_AT_ONCE])
         yield from cursor.fetchall()
 
 
-def tell_of_suspension(rule_id: int) -> None:
-    """Have the owners told that a rule of the current organization sends no more.
+def notify_of_suspension(rule_id: int) -> None:
+    """Mail the owners that a rule of the current organization sends no more.
 
-    The mail leaves after the commit, since nothing may wait for a mail server in a transaction.
-    One that can't be sent is tried again with the next look.
+    The mail leaves after the commit, since no transaction may wait for a mail server. If it can't
+    be sent, the next run tries again.
     """
     rules = CallbackRule.objects.select_for_update(skip_locked=True)
     rule = rules.filter(
         pk=rule_id, status=RuleStatus.SUSPENDED, suspension_told_at__isnull=True
     ).first()
     if rule is None:
-        return  # told by another worker, or switched on again
-    _note(rule_id, told=True)
+        return  # notified by another worker, or switched on again
+    _mark_notified(rule_id, at=timezone.now())
     owners = Membership.objects.filter(
         organization=rule.organization, role=Role.OWNER, user__is_active=True
     )
@@ -80,9 +81,9 @@ def _send(mail: EmailMessage, organization_id: int, rule_id: int) -> None:
     except OSError:  # refused, unreachable, timed out; what smtplib raises is one too
         logger.warning("A mail about rule %d could not be sent; it is tried again", rule_id)
         with tenant(organization_id):
-            _note(rule_id, told=False)
+            _mark_notified(rule_id, at=None)
 
 
-def _note(rule_id: int, *, told: bool) -> None:
-    rows = cast(RecordedQuerySet, CallbackRule.objects.filter(pk=rule_id))
-    rows.update_unrecorded(suspension_told_at=timezone.now() if told else None)
+def _mark_notified(rule_id: int, *, at: datetime | None) -> None:
+    rules = cast(RecordedQuerySet, CallbackRule.objects.filter(pk=rule_id))
+    rules.update_unrecorded(suspension_told_at=at)

@@ -84,7 +84,7 @@ def test_the_word_of_a_suspended_rule_is_ours_whatever_the_rule_is_called(name: 
         CallbackRule.objects.filter(pk=rule.pk).update(name=name, status=RuleStatus.SUSPENDED)
 
     with as_role(roles.WORKER), tenant(made.organization.pk):
-        suspension_notices.tell_of_suspension(rule.pk)
+        suspension_notices.notify_of_suspension(rule.pk)
 
     sent = _sent()
     assert (sent["To"], sent["Subject"]) == (

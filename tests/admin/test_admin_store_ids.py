@@ -146,7 +146,7 @@ def test_kept_copies_are_forgotten_after_30_days() -> None:
         )
 
     with as_role(roles.WORKER):
-        tasks.housekeeping()
+        tasks.tidy_up()
 
     assert [copy.store_id for copy in UnclaimedCopy.objects.all()] == ["29"]
 

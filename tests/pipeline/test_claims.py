@@ -204,7 +204,7 @@ def test_the_task_asks_about_all_that_are_due(gem, settings, partner_answering) 
 
     with database.as_role(roles.WORKER):
         assert apple_ads.is_any_due()
-        tasks.claims()
+        tasks.ask_apple()
         assert not apple_ads.is_any_due()
 
     assert len(apple.requests) == 3
@@ -218,7 +218,7 @@ def test_the_guard_holds_for_apples_address_too(gem, settings, partner_answering
     installed(gem)
 
     with database.as_role(roles.WORKER):
-        tasks.claims()
+        tasks.ask_apple()
 
     assert apple.requests == []
     assert len(waiting(gem)) == 1

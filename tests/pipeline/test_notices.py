@@ -27,8 +27,8 @@ def suspended_rule(organization: Organization, **fields: object) -> CallbackRule
 def look() -> None:
     """Do what the cluster does: each organization's task after the other."""
     with as_role(roles.WORKER):
-        for organization_id, rule_id in list(suspension_notices.untold_suspensions()):
-            tasks.tell_of_suspension(organization_id, rule_id)
+        for organization_id, rule_id in list(suspension_notices.unnotified_suspensions()):
+            tasks.notify_of_suspension(organization_id, rule_id)
 
 
 def test_owners_are_told_once_of_their_own_rule() -> None:
@@ -92,7 +92,7 @@ def test_a_task_of_one_organization_finds_nothing_of_another() -> None:
     rule = suspended_rule(theirs.organization)
 
     with as_role(roles.WORKER):
-        tasks.tell_of_suspension(ours.organization.pk, rule.pk)
+        tasks.notify_of_suspension(ours.organization.pk, rule.pk)
 
     assert mail.outbox == []
 
@@ -100,9 +100,9 @@ def test_a_task_of_one_organization_finds_nothing_of_another() -> None:
 def test_web_finds_nobody_to_tell() -> None:
     suspended_rule(make.make_tenant().organization)
 
-    assert list(suspension_notices.untold_suspensions()) == []
+    assert list(suspension_notices.unnotified_suspensions()) == []
 
 
 def test_a_task_without_an_organization_is_refused() -> None:
     with pytest.raises(TypeError):
-        tasks.tell_of_suspension(1)  # type: ignore[call-arg]  # the mistake that is meant
+        tasks.notify_of_suspension(1)  # type: ignore[call-arg]  # the mistake that is meant
