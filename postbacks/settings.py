@@ -6,6 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from redis import Redis
 
@@ -224,7 +225,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "postbacks.web.security_headers.PagePolicy",  # outermost: no answer goes without
+    "postbacks.web.security_headers.ContentPolicy",  # outermost: no answer goes without
+    "django_permissions_policy.PermissionsPolicyMiddleware",
     "postbacks.web.middleware.DatabaseOutage",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -328,6 +330,29 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
 
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+        "form-action": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+    }
+}
+_UNUSED_FEATURES = (
+    "accelerometer camera display-capture geolocation gyroscope magnetometer microphone midi"
+    " payment usb"
+)
+PERMISSIONS_POLICY: dict[str, str | list[str]] = {
+    **{feature: [] for feature in _UNUSED_FEATURES.split()},
+    "publickey-credentials-create": "self",  # passkeys
+    "publickey-credentials-get": "self",
+}
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 CSRF_COOKIE_HTTPONLY = True  # our scripts take the token from the form
