@@ -159,7 +159,7 @@ def _reattribute_alone(install_id: int) -> None:
         raise
     except Exception:
         logger.exception("Install %d could not be settled", install_id)
-        reattribution_queue.put_off(install_id)
+        reattribution_queue.postpone(install_id)
 
 
 def _reattribute(taken: Sequence[reattribution_queue.QueuedInstall]) -> None:

@@ -15,13 +15,15 @@ from postbacks.values import identifiers
 # Nothing older can win, whatever is set; between that and its own window it is shown as too old.
 LONGEST_WINDOW = timedelta(days=30)
 # An address is no proof: it serves for guesses only, for which a day is the longest window.
-LONGEST_GUESS = timedelta(days=1)
-AFTER = timedelta(minutes=5)  # clicks so soon after the first open are shown, as too late
-MOST_PER_NAME = 100
+LONGEST_PROBABILISTIC_WINDOW = timedelta(days=1)
+SHOWN_AFTER_INSTALL = timedelta(
+    minutes=5
+)  # clicks so soon after the first open are shown, as too late
+MOST_PER_IDENTIFIER = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class CandidateSearch:
     """One install whose touchpoints are sought: those that share a name, from a moment on."""
 
     organization_id: int
@@ -29,11 +31,11 @@ class Search:
     names: frozenset[str]
     installed_at: datetime
     not_before: datetime | None = None
-    most: int = MOST_PER_NAME
+    most: int = MOST_PER_IDENTIFIER
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TouchpointDetails:
     """A touchpoint with the names that its partner, campaign and link have now."""
 
     touch: CandidateTouchpoint = field(compare=False)
@@ -83,7 +85,7 @@ LEFT JOIN tracking_link AS l ON l.organization_id = t.organization_id AND l.id =
 """
 
 
-def find_candidates(searches: Sequence[Search]) -> list[list[Found]]:
+def find_candidates(searches: Sequence[CandidateSearch]) -> list[list[TouchpointDetails]]:
     """Return each search's touchpoints.
 
     Two statements for all of them: the second opens only the days that the first has named, and
@@ -96,26 +98,26 @@ def find_candidates(searches: Sequence[Search]) -> list[list[Found]]:
     lists = map(list, zip(*wanted, strict=True))
     hits = prepared.run(_KEYS, dict(zip(columns, lists, strict=True)))
     known = _load({tuple(hit[1:]) for hit in hits})
-    found: list[dict[int, Found]] = [{} for _ in searches]
+    found: list[dict[int, TouchpointDetails]] = [{} for _ in searches]
     for place, id_, *_ in hits:
         if id_ in known:  # its day may have left already
             found[place][id_] = known[id_]
     return [list(of_search.values()) for of_search in found]
 
 
-def _wanted(place: int, it: Search) -> list[tuple[object, ...]]:
+def _wanted(place: int, it: CandidateSearch) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    last = it.installed_at + AFTER
-    for key, name in identifiers.keys(it.app_id, it.names).items():
+    last = it.installed_at + SHOWN_AFTER_INSTALL
+    for key, name in identifiers.keys_of(it.app_id, it.names).items():
         is_guess = identifiers.kind_of(name) == identifiers.ADDRESS
-        first = it.installed_at - (LONGEST_GUESS if is_guess else LONGEST_WINDOW)
+        first = it.installed_at - (LONGEST_PROBABILISTIC_WINDOW if is_guess else LONGEST_WINDOW)
         if it.not_before is not None:
             first = max(first, it.not_before)
         rows.append((place, it.organization_id, it.app_id, key, first, last, it.most))
     return rows
 
 
-def _load(hits: set[tuple[Any, ...]]) -> dict[int, Found]:
+def _load(hits: set[tuple[Any, ...]]) -> dict[int, TouchpointDetails]:
     if not hits:
         return {}
     ids, moments, kinds, organizations = zip(*hits, strict=True)
@@ -134,8 +136,8 @@ def _load(hits: set[tuple[Any, ...]]) -> dict[int, Found]:
     return {row[0]: _found(row[1:]) for row in rows}
 
 
-def _found(row: Sequence[Any]) -> Found:
+def _found(row: Sequence[Any]) -> TouchpointDetails:
     values = dict(zip(CandidateTouchpoint.__slots__, row, strict=False))
     values["names"] = frozenset(msgspec.json.decode(values["names"]))
     values["params"] = msgspec.json.decode(values["params"])
-    return Found(CandidateTouchpoint(**values), *row[len(values) :])
+    return TouchpointDetails(CandidateTouchpoint(**values), *row[len(values) :])

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from postbacks.attribution.evidence import WaterfallVerdict
-from postbacks.attribution.matching import NOT_ALONE
+from postbacks.attribution.matching import AMBIGUOUS
 from postbacks.attribution.waterfall import REJECTED
 
 UPGRADE = "upgrade"  # a touchpoint that came late outranks the winner
@@ -25,7 +25,7 @@ def cause_of_change(held: UUID | None, verdict: WaterfallVerdict) -> str:
     reason = next((it.reason for it in verdict.candidates if it.touch.id == held), "")
     if reason.startswith(REJECTED):
         return FRAUD
-    if reason == NOT_ALONE:
+    if reason == AMBIGUOUS:
         return DOUBT
     # Where the winner is gone, by retention or because a device was forgotten, nothing outranks it.
     return UPGRADE if touch is not None and reason else ""

@@ -7,7 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from postbacks.attribution import guess_locks, matching, reasons
-from postbacks.attribution.candidates import MOST_PER_NAME, Found, Search, find_candidates
+from postbacks.attribution.candidates import (
+    MOST_PER_IDENTIFIER,
+    CandidateSearch,
+    TouchpointDetails,
+    find_candidates,
+)
 from postbacks.attribution.evidence import (
     Candidate,
     Credit,
@@ -37,7 +42,7 @@ class Credited:
     evidence: InstallEvidence
     settings: Settings
     verdict: WaterfallVerdict
-    found: Mapping[UUID, Found] = field(repr=False)
+    found: Mapping[UUID, TouchpointDetails] = field(repr=False)
 
     @property
     def kind(self) -> str:
@@ -48,7 +53,7 @@ class Credited:
         return InstallKind.REATTRIBUTION if has_touch else InstallKind.REINSTALL
 
     @property
-    def winner(self) -> Found | None:
+    def winner(self) -> TouchpointDetails | None:
         """Return the touchpoint that earned it."""
         touch = self.verdict.credit.touch
         return None if touch is None else self.found[touch.id]
@@ -108,7 +113,7 @@ def credit(
             openings, evidences, holding, find_candidates(searches), strict=True
         )
     ]
-    return _each_guess_once(asked, [it.credited() for it in asked])
+    return _credit_probabilistic_once(asked, [it.credited() for it in asked])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +123,7 @@ class _EvidenceRequest:
     opening: Opening
     evidence: InstallEvidence
     ladder: SettingsByScope
-    candidates: Sequence[Found]
+    candidates: Sequence[TouchpointDetails]
 
     @property
     def device(self) -> guess_locks.Holder:
@@ -133,11 +138,13 @@ class _EvidenceRequest:
         return Credited(self.opening, self.evidence, self.ladder.app, verdict, found)
 
 
-def _each_guess_once(
+def _credit_probabilistic_once(
     asked: Sequence[_EvidenceRequest], credited: Sequence[Credited]
 ) -> list[Credited]:
     """Take back guesses at touchpoints that another device has, here or from before."""
-    doubtful = [one for one, it in zip(asked, credited, strict=True) if _guessed(it)]
+    doubtful = [
+        one for one, it in zip(asked, credited, strict=True) if _probabilistic_touchpoint(it)
+    ]
     holders = dict(
         guess_locks.holders_of(
             {one.opening.event.organization_id for one in doubtful},
@@ -147,21 +154,21 @@ def _each_guess_once(
     settled = []
     for one, it in zip(asked, credited, strict=True):
         fair = it
-        if _guessed(it) in holders:
+        if _probabilistic_touchpoint(it) in holders:
             fair = one.credited({id_ for id_, who in holders.items() if who != one.device})
-        if (touch := _guessed(fair)) is not None:
+        if (touch := _probabilistic_touchpoint(fair)) is not None:
             holders[touch] = one.device
         settled.append(fair)
     return settled
 
 
-def _guessed(it: Credited) -> UUID | None:
+def _probabilistic_touchpoint(it: Credited) -> UUID | None:
     """Return the touchpoint that the opening is credited to by a guess, if it is."""
     given = it.verdict.credit
-    return given.touch.id if given.touch and given.method == matching.GUESS else None
+    return given.touch.id if given.touch and given.method == matching.PROBABILISTIC else None
 
 
-def facts_of(credit: Credit, found: Found | None, **more: Any) -> AttributionFacts:
+def facts_of(credit: Credit, found: TouchpointDetails | None, **more: Any) -> AttributionFacts:
     """Return what macros say of a credit; organic without a touchpoint."""
     touch = credit.touch
     if touch is None or found is None:
@@ -212,21 +219,23 @@ def _evidence(opening: Opening) -> InstallEvidence:
     )
 
 
-def _search(opening: Opening, evidence: InstallEvidence, ladder: SettingsByScope) -> Search:
+def _search(
+    opening: Opening, evidence: InstallEvidence, ladder: SettingsByScope
+) -> CandidateSearch:
     names = evidence.names
-    if evidence.is_return or not may_guess(ladder):
+    if evidence.is_return or not allows_probabilistic(ladder):
         names = frozenset(one for one in names if identifiers.kind_of(one) != identifiers.ADDRESS)
-    return Search(
+    return CandidateSearch(
         opening.event.organization_id,
         opening.event.app.id,
         names,
         evidence.installed_at,
         opening.not_before,
-        max(MOST_PER_NAME, *(rung.most_touches_per_hour + 1 for rung in every_level(ladder))),
+        max(MOST_PER_IDENTIFIER, *(rung.most_touches_per_hour + 1 for rung in every_level(ladder))),
     )
 
 
-def may_guess(ladder: SettingsByScope) -> bool:
+def allows_probabilistic(ladder: SettingsByScope) -> bool:
     """Tell whether an address alone may credit an install anywhere in the app."""
     return any(
         rung.probabilistic_clicks or rung.probabilistic_impressions for rung in every_level(ladder)

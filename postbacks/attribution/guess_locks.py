@@ -32,5 +32,9 @@ def holders_of(
         return {}
     ids = [str(it) for it in touchpoints]
     prepared.run(_LOCK, {"ids": ids})
-    values = {"organizations": sorted(set(organizations)), "ids": ids, "guess": matching.GUESS}
+    values = {
+        "organizations": sorted(set(organizations)),
+        "ids": ids,
+        "guess": matching.PROBABILISTIC,
+    }
     return {id_: (app, device) for id_, app, device in prepared.run(_HOLDERS, values)}

@@ -10,8 +10,8 @@ from postbacks.values.events import StoredEvent
 from postbacks.values.identifiers import (
     ADVERTISING_IDS,
     CLICK_ID,
-    address_name,
-    hashes_of_ids,
+    address_identifier,
+    hashed_identifiers,
     identifiers_of,
     is_malformed,
 )
@@ -31,7 +31,7 @@ def read_install(
     fields = event.fields
     store = fields if was_downloaded else {}
     referrer = play_referrer.parse(store.get("install_referrer"))
-    from_referrer = frozenset(play_referrer.names(referrer))
+    from_referrer = frozenset(play_referrer.click_identifiers(referrer))
     begin_of_server = parse_timestamp(store.get("install_begin_time_server"))
     address = _text(fields, "ip_address")
     return InstallEvidence(
@@ -59,8 +59,8 @@ def read_install(
 
 def _names(fields: Mapping[str, object]) -> Iterator[str]:
     yield from identifiers_of(fields)
-    yield from hashes_of_ids(fields)
-    if address := address_name(_text(fields, "ip_address")):
+    yield from hashed_identifiers(fields)
+    if address := address_identifier(_text(fields, "ip_address")):
         yield address
     for kind in (CLICK_ID, *_GOOGLE_CLICKS):
         yield from play_referrer.network_click(_text(fields, kind))

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from postbacks.attribution import recording, system_events
 from postbacks.attribution.crediting import Credited, credit
-from postbacks.attribution.known_installs import KnownInstalls, load_known
+from postbacks.attribution.known_installs import KnownInstalls, load_known_installs
 from postbacks.attribution.openings import LIFE_CYCLE, OpeningKind, Plan, plan
 from postbacks.attribution.settings import load_settings
 from postbacks.values.events import StoredEvent
@@ -32,10 +32,10 @@ def recognize_installs(
     An event of a device that never opened the app has none. Two workers may see the same device
     at once: the unique key lets one of them win, and both then read who it was.
     """
-    known = load_known(events)
+    known = load_known_installs(events)
     if not rounds:  # what still seems to begin has begun by an event that came later
         return _installs_of(events, known)
-    planned, new, won_back = _weigh(events, known)
+    planned, new, won_back = _evaluate(events, known)
     ids = recording.record(new, planned.last_opens, now=datetime.now(UTC))
     recording.note_opens(_opens(events, known, planned))
     begun = [it for it in new if it.opening.install.public_id in ids]
@@ -53,16 +53,16 @@ def foresee_installs(
 
     `seen` keeps from one batch to the next what would have been recorded.
     """
-    known = load_known(events)
+    known = load_known_installs(events)
     known.take_over(seen)
-    _, new, _ = _weigh(events, known)
+    _, new, _ = _evaluate(events, known)
     known.put({it.opening.install.public_id: _as_known(it, {}) for it in new})
     for it in new:
         seen.add(it.opening.event, _as_known(it, {}))
     return _installs_of(events, known)
 
 
-def _weigh(
+def _evaluate(
     events: Sequence[StoredEvent], known: KnownInstalls
 ) -> tuple[Plan, list[Credited], list[Credited]]:
     """Return what events change: the plan, the installs that begin, and the people won back."""

@@ -15,7 +15,7 @@ from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import KnownInstall
 
 DeviceKey = tuple[int, int, str]  # organization, app, device
-NameKey = tuple[int, int, UUID]  # organization, app, a lasting name's key
+IdentifierKey = tuple[int, int, UUID]  # organization, app, a lasting name's key
 
 _facts = msgspec.json.Decoder(AttributionFacts)
 
@@ -25,7 +25,7 @@ class KnownInstalls:
     """The installs of the devices that a batch of events names."""
 
     by_device: dict[DeviceKey, list[KnownInstall]] = field(default_factory=dict)
-    by_name: dict[NameKey, KnownInstall] = field(default_factory=dict)
+    by_name: dict[IdentifierKey, KnownInstall] = field(default_factory=dict)
 
     def of(self, event: StoredEvent) -> KnownInstall | None:
         """Return the install that an event belongs to: the newest that had begun when it came."""
@@ -57,7 +57,7 @@ class KnownInstalls:
         self.by_name = {**others.by_name, **self.by_name}
 
 
-def load_known(events: Sequence[StoredEvent]) -> KnownInstalls:
+def load_known_installs(events: Sequence[StoredEvent]) -> KnownInstalls:
     """Return the installs of the events' devices."""
     keys = {event.key for event in events if event.device}
     known = KnownInstalls(by_device=_by_device(keys))
@@ -66,10 +66,10 @@ def load_known(events: Sequence[StoredEvent]) -> KnownInstalls:
     return known
 
 
-def identifier_keys(event: StoredEvent) -> Iterator[NameKey]:
+def identifier_keys(event: StoredEvent) -> Iterator[IdentifierKey]:
     """Yield the keys of the names that last as long as the device, or its app, does."""
     for name in identifiers.identifiers_of(event.fields):
-        yield event.organization_id, event.app.id, identifiers.key(event.app.id, name)
+        yield event.organization_id, event.app.id, identifiers.key_of(event.app.id, name)
 
 
 _INSTALLS = """
@@ -118,7 +118,7 @@ def _by_device(keys: Iterable[DeviceKey]) -> dict[DeviceKey, list[KnownInstall]]
     return found
 
 
-def _by_name(keys: set[NameKey]) -> dict[NameKey, KnownInstall]:
+def _by_name(keys: set[IdentifierKey]) -> dict[IdentifierKey, KnownInstall]:
     if not keys:
         return {}
     organizations, apps, names = zip(*keys, strict=True)

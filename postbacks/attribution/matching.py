@@ -23,10 +23,10 @@ ADVERTISING_ID = "advertising_id"
 DEEP_LINK = "click_id"
 VENDOR_ID = "vendor_id"
 OWN_ID = "own_id"
-GUESS = "probabilistic"
+PROBABILISTIC = "probabilistic"
 
-NOT_ALONE = "not_alone"  # what a guess loses by when several devices fit
-TAKEN = "taken"  # … and when another device has it
+AMBIGUOUS = "not_alone"  # what a guess loses by when several devices fit
+ALREADY_CREDITED = "taken"  # … and when another device has it
 
 _METHODS = {
     ADVERTISING: ADVERTISING_ID,
@@ -49,7 +49,7 @@ class Match:
     @property
     def is_proof(self) -> bool:
         """Tell whether the match is certain."""
-        return self.method not in {"", GUESS}
+        return self.method not in {"", PROBABILISTIC}
 
 
 def match(install: InstallEvidence, touch: CandidateTouchpoint, holds: Settings) -> Match:
@@ -60,7 +60,7 @@ def match(install: InstallEvidence, touch: CandidateTouchpoint, holds: Settings)
         return Match(_strongest(install, touch, shared, proofs))
     if not any(kind_of(one) == ADDRESS for one in shared):
         return Match(reason="no_match")
-    return Match(GUESS, _keeps_from_guessing(install, touch, holds))
+    return Match(PROBABILISTIC, _keeps_from_guessing(install, touch, holds))
 
 
 def _strongest(

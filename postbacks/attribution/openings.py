@@ -20,7 +20,7 @@ LIFE_CYCLE = frozenset({INSTALL, OPEN})
 
 # A second `install` of the same SDK id within this time is the first one told twice: so long is a
 # credit not final. Later it is a device that was emptied and set up again with its old id.
-TOLD_TWICE = timedelta(hours=24)
+REPEATED_WITHIN = timedelta(hours=24)
 # How far the last open must move to be noted: not every open is worth a write.
 OPEN_MOVES = timedelta(hours=1)
 
@@ -99,7 +99,7 @@ def _comes_back(event: StoredEvent, install: KnownInstall) -> bool:
     new_id = event.fields.get("install_id")
     if new_id and install.install_id and new_id != install.install_id:
         return True
-    return event.event_name == INSTALL and event.event_time - install.installed_at > TOLD_TWICE
+    return event.event_name == INSTALL and event.event_time - install.installed_at > REPEATED_WITHIN
 
 
 def _note_open(

@@ -22,7 +22,7 @@ from postbacks.attribution.settings import load_settings
 from postbacks.infrastructure.database import prepared
 from postbacks.models import InstallKind
 from postbacks.models.system_events import add_system_events
-from postbacks.values.attribution import slim
+from postbacks.values.attribution import known_facts
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import KnownInstall
 
@@ -131,8 +131,8 @@ def save_changes(
             for it, change in zip(changing, changes, strict=True)
         ]
     )  # fmt: skip
-    reattribution_queue.close(it.install_id for it in taken if it.is_over)
-    reattribution_queue.wait(it.install_id for it in taken if not it.is_over)
+    reattribution_queue.finalize(it.install_id for it in taken if it.is_over)
+    reattribution_queue.await_late_touchpoints(it.install_id for it in taken if not it.is_over)
     return changes
 
 
@@ -159,7 +159,7 @@ def _change(looks: Iterable[Reevaluation]) -> None:
             "version": it.now.install.version + 1,
             "kind": it.credited.kind,
             "cause": it.cause,
-            "facts": slim(facts),
+            "facts": known_facts(facts),
             "candidates": it.credited.candidates(),
             "rejections": it.credited.rejections(),
             "remarks": it.credited.verdict.remarks,

@@ -111,17 +111,17 @@ def load_credits(ids: Iterable[int]) -> list[StoredCredit]:
     return [_standing(row, befores, events) for row in sorted(rows)]
 
 
-def wait(ids: Iterable[int]) -> None:
+def await_late_touchpoints(ids: Iterable[int]) -> None:
     """Leave installs alone until their end, unless a touchpoint comes late."""
     _run(_WAIT, ids)
 
 
-def close(ids: Iterable[int]) -> None:
+def finalize(ids: Iterable[int]) -> None:
     """Make credits final, and forget the names that were there to find late touchpoints."""
     _run(_CLOSE, ids)
 
 
-def put_off(install_id: int) -> None:
+def postpone(install_id: int) -> None:
     """Leave an install alone for a while: something about it fails."""
     prepared.run(_PUT_OFF, {"install": install_id})
 

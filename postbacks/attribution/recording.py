@@ -9,7 +9,7 @@ import msgspec
 from postbacks.attribution.crediting import Credited
 from postbacks.infrastructure.database import prepared
 from postbacks.values import identifiers
-from postbacks.values.attribution import AttributionFacts, slim
+from postbacks.values.attribution import AttributionFacts, known_facts
 from postbacks.values.events import StoredEvent
 
 SOON = timedelta(seconds=60)  # until claims of networks are there
@@ -175,7 +175,7 @@ def _row(
         "event_ref": event.id,
         "event_received_at": event.received_at,
         "consent": _consent(event),
-        "facts": slim(facts),
+        "facts": known_facts(facts),
         "candidates": it.candidates(),
         "rejections": it.rejections(),
         "remarks": it.verdict.remarks,
@@ -188,7 +188,7 @@ def _row(
 
 def _keys(it: Credited) -> dict[str, object]:
     """Return the keys that last, and those that only find touchpoints that come late."""
-    names = identifiers.keys(it.opening.event.app.id, it.evidence.names)
+    names = identifiers.keys_of(it.opening.event.app.id, it.evidence.names)
     lasting = [key for key, name in names.items() if identifiers.kind_of(name) in _LASTING]
     return {"lasting": lasting, "late": sorted(names.keys() - set(lasting))}
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 from postbacks.attribution.crediting import Credited, facts_of
 from postbacks.attribution.evidence import Candidate, Credit
 from postbacks.models.system_events import NewSystemEvent, add_system_events
-from postbacks.values.attribution import AttributionFacts, slim
+from postbacks.values.attribution import AttributionFacts, known_facts
 from postbacks.values.events import StoredEvent
 
 REJECTED_INSTALL = "rejected_install"
@@ -49,7 +49,7 @@ def attribution_updated(
         "previous_tracker_name": before.tracker_name,
     }
     return _event(
-        ATTRIBUTION_UPDATED, f"{install}:{version}", event, at, slim(now),
+        ATTRIBUTION_UPDATED, f"{install}:{version}", event, at, known_facts(now),
         {name: value for name, value in told.items() if value},
     )  # fmt: skip
 
@@ -65,14 +65,16 @@ def _rejection(it: Credited, fraud: Candidate) -> NewSystemEvent:
     facts = facts_of(Credit(touch.kind, fraud.method, touch), it.found[touch.id])
     return _event(
         REJECTED_INSTALL, f"{it.opening.install.public_id}:{touch.id}", event, event.event_time,
-        slim(facts), {"is_rejected": True, "reject_reason": fraud.reason},
+        known_facts(facts), {"is_rejected": True, "reject_reason": fraud.reason},
     )  # fmt: skip
 
 
 def _reengagement(it: Credited) -> NewSystemEvent:
     event = it.opening.event
     facts = facts_of(it.verdict.credit, it.winner)
-    return _event(REENGAGEMENT, str(event.event_id), event, event.event_time, slim(facts), {})
+    return _event(
+        REENGAGEMENT, str(event.event_id), event, event.event_time, known_facts(facts), {}
+    )
 
 
 def _event(

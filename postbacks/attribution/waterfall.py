@@ -109,20 +109,22 @@ def _try(
     found = matching.match(install, touch, holds)
     allowed = windows.window(install, touch, found, holds)
     reason = found.reason or windows.fault(install, touch, allowed)
-    if not reason and found.method == matching.GUESS and touch.id in taken:
-        reason = matching.TAKEN
+    if not reason and found.method == matching.PROBABILISTIC and touch.id in taken:
+        reason = matching.ALREADY_CREDITED
     return _Trial(touch, found, allowed, reason, frauds.get(touch.id, ""))
 
 
 def _without_crowds(trials: Sequence[_Trial]) -> list[_Trial]:
     """Take guesses back where the address could be that of another device just as well."""
-    guesses = [one for one in trials if one.match.method == matching.GUESS and not one.reason]
+    guesses = [
+        one for one in trials if one.match.method == matching.PROBABILISTIC and not one.reason
+    ]
     sound = {devices.profile(one.touch) for one in guesses if not one.fraud}
     crowd = {one.touch.id for one in guesses if not _is_only_device(one.touch, sound)}
     if any(not devices.may_be_one(one, other) for one in sound for other in sound):
         crowd = {one.touch.id for one in guesses}
     return [
-        replace(one, reason=matching.NOT_ALONE) if one.touch.id in crowd else one for one in trials
+        replace(one, reason=matching.AMBIGUOUS) if one.touch.id in crowd else one for one in trials
     ]
 
 

@@ -50,8 +50,8 @@ def _known_by(text: str) -> Q:
     An index has each of them: install ids, devices by app, keys by app, and our own ids.
     """
     apps = list(App.objects.values_list("pk", flat=True))
-    names = [identifiers.name(kind, text) for kind in _ID_KINDS]
-    keys = [identifiers.key(app, name) for app in apps for name in names]
+    names = [identifiers.identifier(kind, text) for kind in _ID_KINDS]
+    keys = [identifiers.key_of(app, name) for app in apps for name in names]
     installs = InstallKey.objects.filter(app_id__in=apps, key__in=keys).values("install_id")
     found = Q(install_id=text) | Q(app_id__in=apps, device__in=[text, *names])
     found |= Q(pk__in=list(installs.values_list("install_id", flat=True)[:200]))

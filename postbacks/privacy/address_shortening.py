@@ -34,8 +34,8 @@ class _Row:
 
     @property
     def key(self) -> str | None:
-        name = identifiers.address_name(self.address)
-        return str(identifiers.key(self.app_id, name)) if name else None
+        name = identifiers.address_identifier(self.address)
+        return str(identifiers.key_of(self.app_id, name)) if name else None
 
 
 def shorten_touchpoints(batch: int = BATCH) -> bool:

@@ -70,13 +70,13 @@ class DeviceRows:
         """Return the keys by which its touchpoints are found."""
         every = self.named | (self.ids - self.crowded)
         names = {name for kind, value in every for name in _names(kind, value)}
-        names |= {identifiers.name(identifiers.CLICK_ID, one) for one in self.clicks}
-        names |= {identifiers.name(identifiers.TOUCH, one) for one in self.touches}
+        names |= {identifiers.identifier(identifiers.CLICK_ID, one) for one in self.clicks}
+        names |= {identifiers.identifier(identifiers.TOUCH, one) for one in self.touches}
         return self.keys_of(names)
 
     def keys_of(self, names: Iterable[str]) -> list[str]:
         """Return names as the database keeps them."""
-        return [str(identifiers.key(self.app_id, name)) for name in names]
+        return [str(identifiers.key_of(self.app_id, name)) for name in names]
 
     @property
     def place(self) -> dict[str, object]:
@@ -180,7 +180,7 @@ WHERE install.organization_id = %(organization)s AND install.app_id = %(app)s
 def _find_crowded(device: DeviceRows) -> None:
     """Note the ids that too many installs share to be this device's own."""
     by_key = {
-        identifiers.key(device.app_id, name): one
+        identifiers.key_of(device.app_id, name): one
         for one in device.ids - device.named - device.crowded
         for name in _names(*one)
     }
@@ -197,7 +197,7 @@ def _names(kind: str, value: str) -> Iterator[str]:
     """Return the names under which touchpoints and installs may know an id."""
     yield tombstones.id_name(kind, value)
     yield from identifiers.identifiers_of({kind: value})
-    yield from identifiers.hashes_of_ids({kind: value})
+    yield from identifiers.hashed_identifiers({kind: value})
 
 
 def _devices(kind: str, value: str) -> set[str]:

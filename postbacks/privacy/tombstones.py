@@ -24,7 +24,7 @@ CUSTOMER = "customer_user_id"
 ID_KINDS = (
     *identifiers.OWN_IDS, *identifiers.ADVERTISING_IDS, *identifiers.VENDOR_IDS, CUSTOMER,
 )  # fmt: skip
-_AS_WRITTEN = frozenset({*identifiers.OWN_IDS, CUSTOMER})
+_CASE_SENSITIVE = frozenset({*identifiers.OWN_IDS, CUSTOMER})
 _OF_A_MOMENT = frozenset({identifiers.TOUCH, identifiers.CLICK_ID, identifiers.ADDRESS})
 
 _FIND_KEY = "SELECT sealed FROM tombstone_key WHERE organization_id = %(organization)s"
@@ -48,7 +48,7 @@ def names_by_kind(ids: Mapping[str, object]) -> dict[str, str]:
 def id_name(kind: str, value: str) -> str:
     """Return the name of one id; all advertising ids share one kind."""
     text = value.strip()
-    return f"{identifiers.shared_kind(kind)}:{text if kind in _AS_WRITTEN else text.lower()}"
+    return f"{identifiers.shared_kind(kind)}:{text if kind in _CASE_SENSITIVE else text.lower()}"
 
 
 def blocked_identifiers(organization_id: int, app_id: int, names: Iterable[str]) -> set[str]:
@@ -102,7 +102,7 @@ def digest(key: bytes, app_id: int, text: str) -> UUID:
 def _names(kind: str, value: str) -> Iterator[str]:
     yield id_name(kind, value)
     if kind != CUSTOMER:
-        yield from identifiers.hashes_of_ids({kind: value})
+        yield from identifiers.hashed_identifiers({kind: value})
 
 
 def _key(organization_id: int, *, remember: bool = True) -> bytes | None:

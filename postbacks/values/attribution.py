@@ -40,7 +40,7 @@ class AttributionFacts:
 NOT_CREDITED: Final = AttributionFacts()
 
 
-def slim(facts: AttributionFacts) -> dict[str, object]:
+def known_facts(facts: AttributionFacts) -> dict[str, object]:
     """Return facts as they are stored: only what is known."""
     return {
         name: value

@@ -55,7 +55,7 @@ def identifiers_of(ids: Mapping[str, object]) -> Iterator[str]:
     for kind in (*ADVERTISING_IDS, *VENDOR_IDS, *OWN_IDS):
         value = ids.get(kind)
         if isinstance(value, str) and not is_no_id(value) and not is_malformed(kind, value):
-            yield name(shared_kind(kind), value)
+            yield identifier(shared_kind(kind), value)
 
 
 def installation_identifiers(ids: Mapping[str, object]) -> frozenset[str]:
@@ -64,18 +64,18 @@ def installation_identifiers(ids: Mapping[str, object]) -> frozenset[str]:
     return frozenset(identifiers_of(own)) or frozenset(identifiers_of(ids))
 
 
-def hashes_of_ids(ids: Mapping[str, object]) -> Iterator[str]:
+def hashed_identifiers(ids: Mapping[str, object]) -> Iterator[str]:
     """Yield the names of the hashes that networks send instead of ids: of either case."""
     for kind in (*ADVERTISING_IDS, *VENDOR_IDS):
         value = ids.get(kind)
         if isinstance(value, str) and not is_no_id(value) and not is_malformed(kind, value):
             for form in {value.strip().lower(), value.strip().upper()}:
-                for hash_name in HASHES:
-                    digest = hashlib.new(hash_name, form.encode(), usedforsecurity=False)
-                    yield f"{hash_name}:{digest.hexdigest()}"
+                for algorithm in HASHES:
+                    digest = hashlib.new(algorithm, form.encode(), usedforsecurity=False)
+                    yield f"{algorithm}:{digest.hexdigest()}"
 
 
-def hash_name(value: str) -> str | None:
+def hash_identifier(value: str) -> str | None:
     """Return the name of a hash that somebody sent instead of an id; None if it is none."""
     text = value.strip().lower()
     for kind, form in _HASH.items():
@@ -84,13 +84,13 @@ def hash_name(value: str) -> str | None:
     return None
 
 
-def name(kind: str, value: str) -> str:
+def identifier(kind: str, value: str) -> str:
     """Return a name in the form in which it is compared."""
     text = value.strip()
     return f"{kind}:{text if kind in {CLICK_ID, *OWN_IDS} else text.lower()}"
 
 
-def address_name(address: str) -> str | None:
+def address_identifier(address: str) -> str | None:
     """Return the name of an IP address: of a whole IPv4 address, of an IPv6 network of 64 bits."""
     try:
         parsed = ip_address(address)
@@ -109,15 +109,15 @@ def kind_of(name: str) -> str:
     return name.partition(":")[0]
 
 
-def key(app_id: int, name: str) -> UUID:
+def key_of(app_id: int, name: str) -> UUID:
     """Return a name of an app's touchpoints and installs as the database keeps it."""
     digest = hashlib.blake2b(f"{app_id}:{name}".encode(), digest_size=16)
     return UUID(bytes=digest.digest())
 
 
-def keys(app_id: int, names: Iterable[str]) -> dict[UUID, str]:
+def keys_of(app_id: int, names: Iterable[str]) -> dict[UUID, str]:
     """Return names by their keys."""
-    return {key(app_id, one): one for one in names}
+    return {key_of(app_id, one): one for one in names}
 
 
 def shared_kind(kind: str) -> str:

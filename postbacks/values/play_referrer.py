@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import parse_qsl, unquote
 from uuid import UUID
 
-from postbacks.values.identifiers import CLICK_ID, TOUCH, is_placeholder, name
+from postbacks.values.identifiers import CLICK_ID, TOUCH, identifier, is_placeholder
 
 OWN_CLICK = "postbacks_click"  # our own id of a click, put there by our redirect
 _MOST_PARAMETERS = 100
@@ -33,7 +33,7 @@ def parse(referrer: object) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-def names(parameters: Mapping[str, object]) -> Iterator[str]:
+def click_identifiers(parameters: Mapping[str, object]) -> Iterator[str]:
     """Yield the names of the clicks that parameters speak of: ours, or those of networks."""
     for key, value in parameters.items():
         if not isinstance(value, str):
@@ -48,12 +48,12 @@ def network_click(value: str) -> Iterator[str]:
     """Yield the name of a network's click, if the value can be one's id."""
     text = value.strip()
     if len(text) <= _LONGEST_ID and not is_placeholder(text):
-        yield name(CLICK_ID, text)
+        yield identifier(CLICK_ID, text)
 
 
 def own_click(value: str) -> Iterator[str]:
     """Yield the name of a touchpoint of ours, if the value can be one's id."""
     try:
-        yield name(TOUCH, str(UUID(value.strip())))
+        yield identifier(TOUCH, str(UUID(value.strip())))
     except ValueError:
         return

@@ -173,7 +173,7 @@ def test_an_install_is_found_by_any_of_its_ids(browser: Client, link: TrackingLi
     gaid = "38400000-8cf0-11bd-b23e-10b96e40000d"
     with as_role(roles.WORKER), tenant(link.organization_id):
         app_id = link.campaign.app_id
-        key = identifiers.key(app_id, f"advertising:{gaid}")
+        key = identifiers.key_of(app_id, f"advertising:{gaid}")
         InstallKey.objects.create(app_id=app_id, key=key, install=install, lasting=True)
 
     found = [

@@ -220,7 +220,7 @@ def test_touchpoints_of_a_forgotten_device_are_not_kept() -> None:
     Program(made.sdk_key).post("forget-device", {"gaid": GAID})
     with tenant(made.organization.pk):
         link = make.make_link(make.make_campaign(made.app, make.make_partner()))
-        hashed = identifiers.hashes_of_ids({"gaid": GAID})
+        hashed = identifiers.hashed_identifiers({"gaid": GAID})
         names = [f"advertising:{GAID}", *hashed, "advertising:somebody-else"]
 
         recorded = record_touchpoints([_click(made, link, name) for name in names])

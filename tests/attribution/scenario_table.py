@@ -156,11 +156,11 @@ def _names(row: Mapping[str, Any]) -> Iterator[str]:
         if kind in row:
             yield f"{kind}:{hash_of(row, kind)}"
     if "click_id" in row:
-        yield identifiers.name("click_id", row["click_id"])
+        yield identifiers.identifier("click_id", row["click_id"])
     if "own" in row:
-        yield identifiers.name("install_id", row["own"])
+        yield identifiers.identifier("install_id", row["own"])
     if "address" in row:
-        yield identifiers.address_name(ADDRESSES[row["address"]]) or ""
+        yield identifiers.address_identifier(ADDRESSES[row["address"]]) or ""
 
 
 def evidence(scenario: Scenario) -> InstallEvidence:
@@ -172,12 +172,12 @@ def evidence(scenario: Scenario) -> InstallEvidence:
     if text.startswith("click of "):
         text = f"postbacks_click={labels[text.removeprefix('click of ')].id}"
     referrer = play_referrer.parse(text)
-    from_referrer = frozenset(play_referrer.names(referrer))
-    names = {*identifiers.identifiers_of(ids), *identifiers.hashes_of_ids(ids), *from_referrer}
+    from_referrer = frozenset(play_referrer.click_identifiers(referrer))
+    names = {*identifiers.identifiers_of(ids), *identifiers.hashed_identifiers(ids), *from_referrer}
     if "address" in row:
-        names.add(identifiers.address_name(ADDRESSES[row["address"]]) or "")
+        names.add(identifiers.address_identifier(ADDRESSES[row["address"]]) or "")
     if "click_id" in row:
-        names.add(identifiers.name("click_id", row["click_id"]))
+        names.add(identifiers.identifier("click_id", row["click_id"]))
     malformed = any(identifiers.is_malformed(kind, value) for kind, value in ids.items())
     return InstallEvidence(
         installed_at=INSTALLED,

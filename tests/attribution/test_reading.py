@@ -100,7 +100,7 @@ def test_an_anonymous_address_is_marked(settings: Settings) -> None:
     ],
 )
 def test_a_referrer_is_read_as_a_query_string(referrer: str, expected: set[str]) -> None:
-    assert set(play_referrer.names(play_referrer.parse(referrer))) == expected
+    assert set(play_referrer.click_identifiers(play_referrer.parse(referrer))) == expected
 
 
 @pytest.mark.parametrize("sent", [None, 5, True, [], {}, "\x00", "=" * 4000, "gclid=" + "x" * 4000])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from postbacks.attribution.candidates import Search, find_candidates
+from postbacks.attribution.candidates import CandidateSearch, find_candidates
 from postbacks.infrastructure.database import prepared, roles
 from postbacks.values import identifiers
 from tests import database
@@ -78,10 +78,10 @@ def measure(stage: Stage, plan: Plan) -> Row:
     )
 
 
-def _search(account: Account, idfa: str, now: datetime) -> Search:
+def _search(account: Account, idfa: str, now: datetime) -> CandidateSearch:
     ids = {"idfa": idfa, "idfv": idfa, "install_id": f"device-{idfa}"}
-    names = {*identifiers.identifiers_of(ids), *identifiers.hashes_of_ids(ids)}
-    return Search(account.organization.pk, account.app.pk, frozenset(names), now)
+    names = {*identifiers.identifiers_of(ids), *identifiers.hashed_identifiers(ids)}
+    return CandidateSearch(account.organization.pk, account.app.pk, frozenset(names), now)
 
 
 def _fill(conninfo: str, count: int, now: datetime) -> None:
@@ -101,7 +101,7 @@ def _fill(conninfo: str, count: int, now: datetime) -> None:
         superuser.execute("ANALYZE touchpoint_key, touchpoint")
 
 
-def _looks(searches: list[Search], count: int) -> tuple[float, ...]:
+def _looks(searches: list[CandidateSearch], count: int) -> tuple[float, ...]:
     taken = []
     with database.as_role(roles.WORKER):
         prepared.plan_anew()

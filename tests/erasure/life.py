@@ -160,8 +160,8 @@ def counts(scene: Scene) -> dict[str, int]:
 
 
 def _see_ads(scene: Scene, person: Person) -> list[Touchpoint]:
-    hashed = next(identifiers.hashes_of_ids({"gaid": person.gaid}))
-    advertising = identifiers.name("advertising", person.gaid)
+    hashed = next(identifiers.hashed_identifiers({"gaid": person.gaid}))
+    advertising = identifiers.identifier("advertising", person.gaid)
     for names in ({advertising}, {hashed}, {"click_id:network-click"}):
         record_touchpoints(
             [
@@ -194,7 +194,7 @@ def _install(scene: Scene, person: Person, touch: object) -> Install:
             rejections=[{"touchpoint": str(touch), "reason": "too_many_engagements"}],
         )  # fmt: skip
     for name in identifiers.identifiers_of(person.ids):
-        key = identifiers.key(scene.app.pk, name)
+        key = identifiers.key_of(scene.app.pk, name)
         InstallKey.objects.create(app=scene.app, key=key, install=install, lasting=True)
     UnsettledInstall.objects.create(install=install, due_at=now, final_at=now)
     AdServicesClaim.objects.create(install=install, due_at=now, ends_at=now)

@@ -33,7 +33,7 @@ def test_a_click_is_found_by_each_of_its_names() -> None:
         keys = set(TouchpointKey.objects.filter(touchpoint=touch).values_list("key", flat=True))
     expected = {*names, f"touch:{recorded.id}"}
     assert set(touch.names) == expected
-    assert keys == {identifiers.key(touch.app_id, name) for name in expected}
+    assert keys == {identifiers.key_of(touch.app_id, name) for name in expected}
 
 
 def test_the_same_click_of_a_network_counts_once() -> None:
@@ -121,7 +121,7 @@ def _unsettled_install(link: TrackingLink, name: str, *, lasting: bool) -> datet
             app=link.campaign.app, device="d", installed_at=datetime.now(UTC), event_ref=1,
             event_received_at=datetime.now(UTC),
         )  # fmt: skip
-        key = identifiers.key(link.campaign.app_id, name)
+        key = identifiers.key_of(link.campaign.app_id, name)
         InstallKey.objects.create(app=link.campaign.app, key=key, install=install, lasting=lasting)
         UnsettledInstall.objects.create(install=install, due_at=later, final_at=later)
     return later

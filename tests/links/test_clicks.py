@@ -52,7 +52,7 @@ def test_a_click_remembers_the_device() -> None:
         "android", "14", "SM-G991B", "de-DE",
     )  # fmt: skip
     assert touch.ip_address == "127.0.0.1"
-    assert identifiers.address_name("127.0.0.1") in touch.names
+    assert identifiers.address_identifier("127.0.0.1") in touch.names
     assert touch.user_agent == PHONE
 
 

@@ -35,7 +35,7 @@ def test_an_address_is_shortened_once_nobody_is_matched_by_it() -> None:
         assert touch.params == {"sub1": "spring"}
         assert touch.names == ["advertising:a-b", f"touch:{touch.public_id}"]
         assert set(TouchpointKey.objects.values_list("key", flat=True)) == {
-            identifiers.key(link.campaign.app_id, name) for name in touch.names
+            identifiers.key_of(link.campaign.app_id, name) for name in touch.names
         }
 
 

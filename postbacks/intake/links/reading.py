@@ -108,13 +108,13 @@ def clean(text: str) -> str:
 
 def _names(read: LinkParameters) -> Iterator[str]:
     if click_id := read.known.get("click_id"):
-        yield identifiers.name(identifiers.CLICK_ID, click_id)
+        yield identifiers.identifier(identifiers.CLICK_ID, click_id)
     ids = {kind: read.known[kind] for kind in vocabulary.ID_KINDS if kind in read.known}
     yield from identifiers.identifiers_of({kind: _dashed(value) for kind, value in ids.items()})
     hashed = [value for _, value in vocabulary.hashes(read.raw)]
     # Networks put a hash where the id belongs, too.
     for value in (*ids.values(), *hashed):
-        if (name := identifiers.hash_name(value)) and not identifiers.is_no_id(value):
+        if (name := identifiers.hash_identifier(value)) and not identifiers.is_no_id(value):
             yield name
 
 

@@ -124,7 +124,7 @@ def new_touchpoint(
     agent = clean(visitor.user_agent)[:MAX_USER_AGENT]
     device = read_device(agent, visitor.accept_language)
     address = _address(visitor.address)
-    by_address = identifiers.address_name(address)
+    by_address = identifiers.address_identifier(address)
     return NewTouchpoint(
         organization_id=link.organization_id,
         app_id=link.app_id,

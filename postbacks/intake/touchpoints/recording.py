@@ -185,13 +185,13 @@ def _without_forgotten(touchpoints: Sequence[NewTouchpoint]) -> Sequence[NewTouc
 
 
 def _row(it: NewTouchpoint) -> dict[str, object]:
-    names = sorted(it.names | {identifiers.name(identifiers.TOUCH, str(it.public_id))})
+    names = sorted(it.names | {identifiers.identifier(identifiers.TOUCH, str(it.public_id))})
     row = {name: getattr(it, name) for name in NewTouchpoint.__slots__ if name != "once"}
     row["names"] = names
-    row["keys"] = [str(identifiers.key(it.app_id, name)) for name in names]
+    row["keys"] = [str(identifiers.key_of(it.app_id, name)) for name in names]
     # Only a proof changes a credit later: an address would reopen everybody's behind a router.
     proofs = [name for name in names if identifiers.kind_of(name) != identifiers.ADDRESS]
-    row["proofs"] = [str(identifiers.key(it.app_id, name)) for name in proofs]
+    row["proofs"] = [str(identifiers.key_of(it.app_id, name)) for name in proofs]
     row["digest"] = str(_digest(it))
     return row
 
