@@ -14,7 +14,7 @@ from django.conf import settings
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import App, Partner, User
 from apps_registry.models.signing import ensure_signing_secret
-from postbacks.attribution.known_installs import load_known
+from postbacks.attribution.known_installs import load_known_installs
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import facts_of, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
@@ -258,7 +258,7 @@ def facts_for(
     if event is None and sdk_event is None:
         return _sample(definition)
     stored = _stored(event) if event is not None else _given(sdk_event or {}, app)
-    known = load_known([stored]).of(stored) if event is not None else None
+    known = load_known_installs([stored]).of(stored) if event is not None else None
     standing = install_context(stored, known)
     called = partner_event_name(definition, stored.event_name, standing.began)
     name = called or stored.event_name
