@@ -1,4 +1,4 @@
-"""The system check that no admin page, inline or filter forgets whose rows it shows."""
+"""The system check that every admin page, inline and filter is scoped to the organization."""
 
 from collections.abc import Iterator, Sequence
 
@@ -27,7 +27,7 @@ def check_admin_pages(app_configs: Sequence[AppConfig] | None, **_: object) -> l
 
 
 def unscoped_pages(site: AdminSite) -> Iterator[Error]:
-    """Yield what is not scoped on one site."""
+    """Yield an error for each unscoped page, inline and filter of a site."""
     for model, page in site._registry.items():
         base = TenantAdmin if issubclass(model, TenantModel) else ScopedAdmin
         yield from _page_errors(page, base)
@@ -40,8 +40,8 @@ def unscoped_pages(site: AdminSite) -> Iterator[Error]:
 def _page_errors(page: ModelAdmin, base: type[BaseModelAdmin]) -> Iterator[Error]:
     if not isinstance(page, base):
         yield _error(type(page), f"must subclass {base.__name__}.")
-    is_tenants = issubclass(page.model, TenantModel)
-    if is_tenants and not isinstance(page.model._default_manager, TenantManager):
+    is_tenant_model = issubclass(page.model, TenantModel)
+    if is_tenant_model and not isinstance(page.model._default_manager, TenantManager):
         yield _error(page.model, "must keep TenantManager as its default manager.")
 
 
@@ -59,12 +59,11 @@ def _is_scoped(filter_class: object) -> bool:
 
 
 def _is_relation(model: type[models.Model], path: str) -> bool:
-    """Tell whether a filter leads out of the model; a path through a relation does."""
     try:
         return model._meta.get_field(path).is_relation
     except FieldDoesNotExist:
-        return True
+        return True  # a path through a relation
 
 
-def _error(culprit: type, sentence: str) -> Error:
-    return Error(f"{culprit.__name__} {sentence}", obj=culprit, id=_ID)
+def _error(source: type, requirement: str) -> Error:
+    return Error(f"{source.__name__} {requirement}", obj=source, id=_ID)

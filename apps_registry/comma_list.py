@@ -1,4 +1,4 @@
-"""A form field for several short texts in one line, with commas between them."""
+"""A form field for several short texts, separated by commas."""
 
 from typing import Any, ClassVar
 
@@ -7,33 +7,33 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 
 
-class CommaList(forms.CharField):
-    """Takes texts with commas between them; a subclass says what each of them must be."""
+class CommaSeparatedField(forms.CharField):
+    """Accept a list of texts; a subclass names the validator that each must pass."""
 
-    each: ClassVar[RegexValidator]
-    what: ClassVar[str]  # with its article, as in “x” is not a host
+    item_validator: ClassVar[RegexValidator]
+    item_label: ClassVar[str]  # with its article, as in “x” is not a host
 
     def prepare_value(self, value: Any) -> str:
-        """Write the texts in one line, and a mistake as it was typed."""
         return ", ".join(value) if isinstance(value, list) else str(value or "")
 
     def to_python(self, value: Any) -> Any:
-        """Return the texts. Every one that is wrong is named."""
-        texts = [text for part in str(value or "").split(",") if (text := part.strip())]
-        wrong = [text for text in texts if not self._is_right(text)]
-        if wrong:
+        items = [text for part in str(value or "").split(",") if (text := part.strip())]
+        invalid = [item for item in items if not self._is_valid(item)]
+        if invalid:
             raise ValidationError(
-                [f"“{text}” is not {self.what}. {self.each.message}" for text in wrong]
+                [
+                    f"“{item}” is not {self.item_label}. {self.item_validator.message}"
+                    for item in invalid
+                ]
             )
-        return texts
+        return items
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        """Compare what would be stored."""
         return self.prepare_value(initial) != str(data or "").strip()
 
-    def _is_right(self, text: str) -> bool:
+    def _is_valid(self, item: str) -> bool:
         try:
-            self.each(text)
+            self.item_validator(item)
         except ValidationError:
             return False
         return True

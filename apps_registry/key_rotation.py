@@ -1,7 +1,6 @@
-"""Seals every secret anew with the first key, so that an older key can be thrown away.
+"""Encrypts every secret again with the first key, so that an older key can be dropped.
 
-Each batch is one transaction and is done once it is sealed, so that the work may be interrupted
-at any moment and started again.
+Each batch is one transaction: the rotation can be interrupted at any moment and started again.
 """
 
 from collections import Counter
@@ -11,7 +10,7 @@ from typing import cast
 from django.apps import apps
 from django.db import transaction
 
-from apps_registry.audit.recorded_model import RecordedQuerySet
+from apps_registry.audit.audited_model import AuditedQuerySet
 from apps_registry.crypto import encryption
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import Organization
@@ -24,34 +23,34 @@ _SECOND_FACTOR_TEXTS = ("secret", "seed", "migrated_codes")  # what allauth encr
 
 @dataclass
 class Rotation:
-    """What was done: how many secrets were sealed anew, and what names which key still."""
+    """Counts of a rotation: secrets resealed, secrets by key id, and those that can't be read."""
 
     resealed: int = 0
     by_key: Counter[str] = field(default_factory=Counter)
     unreadable: list[str] = field(default_factory=list)
 
-    def reseal(self, stored: str, *, place: str | None, described: str) -> str | None:
-        """Return a secret as it is to be stored from now on, None if it stays as it is."""
+    def reseal(self, stored: str, *, context: str | None, label: str) -> str | None:
+        """Return the resealed secret, None if it stays as it is; no context: a second factor."""
         try:
-            if place is None:
+            if context is None:
                 fresh = encryption.reseal_second_factor(stored)
             else:
-                fresh = encryption.reseal(stored, place=place)
+                fresh = encryption.reseal(stored, context=context)
         except SecretUnreadableError as error:
-            self.unreadable.append(f"{described}: {error}")
+            self.unreadable.append(f"{label}: {error}")
             fresh = None
-        self.by_key[encryption.key_of(fresh or stored)] += 1
+        self.by_key[encryption.key_id_of(fresh or stored)] += 1
         self.resealed += fresh is not None
         return fresh
 
 
 def sealed_models() -> list[type[SealedSecret]]:
-    """Return every model whose rows hold a secret."""
+    """Return every model whose rows store a secret."""
     return [model for model in apps.get_models() if issubclass(model, SealedSecret)]
 
 
 def rotate(batch: int = _BATCH) -> Rotation:
-    """Seal all secrets with the first key."""
+    """Reseal all secrets with the first key."""
     rotation = Rotation()
     for organization in Organization.objects.order_by("pk"):
         for model in sealed_models():
@@ -74,19 +73,19 @@ def _rotate_batch(
     after: int,
     batch: int,
 ) -> int | None:
-    """Seal some rows of a model; return the last one's id, None if there are no more."""
+    """Reseal the next rows of a model; return the last id, None if there are no more."""
     rows = list(model.objects.select_for_update().filter(pk__gt=after).order_by("pk")[:batch])
     for row in rows:
-        described = f"organization “{organization}”, {row.described}"
-        fresh = rotation.reseal(row.sealed, place=row.place, described=described)
+        label = f"organization “{organization}”, {row.operator_label}"
+        fresh = rotation.reseal(row.sealed, context=row.encryption_context, label=label)
         if fresh is not None:
-            rows_of_it = cast(RecordedQuerySet, model.objects.filter(pk=row.pk))
-            rows_of_it.update_unrecorded(sealed=fresh)  # nobody set the secret
+            queryset = cast(AuditedQuerySet, model.objects.filter(pk=row.pk))
+            queryset.update_unaudited(sealed=fresh)  # the secret itself did not change
     return rows[-1].pk if rows else None
 
 
 def _rotate_second_factors(rotation: Rotation, *, after: int, batch: int) -> int | None:
-    """Seal what people's authenticators keep; they belong to no organization."""
+    """Reseal people's authenticators, which belong to no organization."""
     authenticators = apps.get_app_config("mfa").get_model("authenticator")._default_manager
     rows = list(
         authenticators.select_for_update(of=("self",))
@@ -95,10 +94,10 @@ def _rotate_second_factors(rotation: Rotation, *, after: int, batch: int) -> int
         .order_by("pk")[:batch]
     )
     for row in rows:
-        described = f"{row.user.email}, second factor “{row.type}”"  # type: ignore[attr-defined]  # allauth's
+        label = f"{row.user.email}, second factor “{row.type}”"  # type: ignore[attr-defined]  # allauth's
         data: dict[str, object] = row.data  # type: ignore[attr-defined]  # likewise
         fresh = {
-            name: _resealed(value, rotation, described) if name in _SECOND_FACTOR_TEXTS else value
+            name: _resealed(value, rotation, label) if name in _SECOND_FACTOR_TEXTS else value
             for name, value in data.items()
         }
         if fresh != data:
@@ -106,7 +105,7 @@ def _rotate_second_factors(rotation: Rotation, *, after: int, batch: int) -> int
     return rows[-1].pk if rows else None
 
 
-def _resealed(value: object, rotation: Rotation, described: str) -> object:
+def _resealed(value: object, rotation: Rotation, label: str) -> object:
     if isinstance(value, list):
-        return [_resealed(one, rotation, described) for one in value]
-    return rotation.reseal(str(value), place=None, described=described) or value
+        return [_resealed(item, rotation, label) for item in value]
+    return rotation.reseal(str(value), context=None, label=label) or value

@@ -1,23 +1,26 @@
-"""Names in mails: whoever gave them must not be able to write the mail around them."""
+"""Names in mails, made safe: a name must not be able to change the mail around it."""
 
 import unicodedata
 
-_LONGEST = 160
-_MARKS = "\N{LEFT-TO-RIGHT MARK}\N{RIGHT-TO-LEFT MARK}\N{ARABIC LETTER MARK}"
-_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_MAX_LENGTH = 160
+_DIRECTION_MARKS = "\N{LEFT-TO-RIGHT MARK}\N{RIGHT-TO-LEFT MARK}\N{ARABIC LETTER MARK}"
+_DIRECTION_OVERRIDES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def one_line(text: str) -> str:
-    """Return a text as a single line that turns nothing around, cut where it has no end.
+    """Return a text as one line of limited length, without characters that change direction.
 
-    A line end would add a header to a subject, or a paragraph of a stranger's to a mail of ours.
+    A line end would add a header to a subject, or a stranger's paragraph to our mail.
     """
-    line = " ".join("".join(one for one in text if _stays(one)).split())
-    line = line.replace("=?", "= ?")  # so begins a header's own way of hiding letters (RFC 2047)
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    line = " ".join("".join(character for character in text if _is_allowed(character)).split())
+    line = line.replace("=?", "= ?")  # the start of an encoded word in a header (RFC 2047)
+    return line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 1]}…"
 
 
-def _stays(one: str) -> bool:
-    if one in _MARKS or unicodedata.bidirectional(one) in _TURNING:
+def _is_allowed(character: str) -> bool:
+    if (
+        character in _DIRECTION_MARKS
+        or unicodedata.bidirectional(character) in _DIRECTION_OVERRIDES
+    ):
         return False
-    return one.isspace() or unicodedata.category(one) != "Cc"
+    return character.isspace() or unicodedata.category(character) != "Cc"

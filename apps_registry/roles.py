@@ -1,4 +1,4 @@
-"""What each role in an organization may do: one table, used by admin and API alike."""
+"""The rights of each role: one table for the admin and the API."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from django.db.models import TextChoices
 
 
 class Role(TextChoices):
-    """A person's place in an organization."""
+    """A member's role in an organization."""
 
     OWNER = "owner", "Owner"
     MARKETER = "marketer", "Marketer"
@@ -14,13 +14,13 @@ class Role(TextChoices):
 
 
 class Right(StrEnum):
-    """One kind of action."""
+    """A kind of action that a role may or may not allow."""
 
     READ = "read"  # see everything but secrets
-    EXPORT = "export"  # take lists away as CSV, and the configuration as JSON
+    EXPORT = "export"  # download lists as CSV, and the configuration as JSON
     SET_UP = "set_up"  # apps, partners, campaigns, rules
     RESEND = "resend"  # resend, replay and test send
-    MANAGE = "manage"  # members, keys and tokens, what a partner's credentials may reach
+    MANAGE = "manage"  # members, keys and tokens, allowed hosts of credentials
 
 
 RIGHTS: dict[str, frozenset[Right]] = {
@@ -31,10 +31,10 @@ RIGHTS: dict[str, frozenset[Right]] = {
 
 
 def common_rights(*roles: str) -> frozenset[Right]:
-    """Return the rights that every one of some roles has."""
+    """Return the rights that all of these roles have."""
     return frozenset(Right).intersection(*(RIGHTS.get(role, frozenset()) for role in roles))
 
 
 def allows(role: str, right: Right) -> bool:
-    """Tell whether a role has a right; an unknown role has none."""
+    """Return whether a role has a right; an unknown role has none."""
     return right in RIGHTS.get(role, frozenset())

@@ -1,7 +1,7 @@
-"""Who may see which rows: the first of two walls, in Python. The second is row-level security.
+"""Tenant isolation in Python: the first of two walls. The second is row-level security.
 
-Each wall holds without the other. Both learn the organization from `tenant(…)`, for the length of
-one transaction.
+Each wall holds without the other. `tenant(…)` tells both of them the organization, for the length
+of one transaction.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
 
-from apps_registry.audit.recorded_model import AuditedModel, RecordedQuerySet
+from apps_registry.audit.audited_model import AuditedModel, AuditedQuerySet
 
 M = TypeVar("M", bound=models.Model)
 
@@ -19,45 +19,45 @@ _current: ContextVar[int | None] = ContextVar("organization", default=None)
 
 
 class NoTenantError(RuntimeError):
-    """A tenant's rows were asked for outside `tenant(…)`: our mistake, never a user's."""
+    """A query for a tenant's rows ran outside `tenant(…)`: our mistake, never a user's."""
 
 
 class WrongTenantError(RuntimeError):
-    """A row of one organization was about to be written on behalf of another."""
+    """A row of one organization would have been written on behalf of another."""
 
 
 def current_organization() -> int | None:
-    """Return the id of the organization whose rows may be seen now."""
+    """Return the id of the current organization, None outside of `tenant(…)`."""
     return _current.get()
 
 
 @contextmanager
 def tenant(organization_id: int) -> Iterator[None]:
-    """Open a transaction in which only this organization's rows exist, held twice."""
+    """Open a transaction in which only this organization's rows are visible."""
     nested = connection.in_atomic_block
     with transaction.atomic():
-        before = _current.get()
+        outer_organization_id = _current.get()
         token = _current.set(organization_id)
-        _tell_postgres(organization_id)
+        _set_tenant(organization_id)
         try:
             yield
-            # A rollback takes the setting back by itself; so does the end of the transaction.
+            # A rollback, or the end of the transaction, resets the setting.
             if nested and not connection.needs_rollback:
-                _tell_postgres(before)
+                _set_tenant(outer_organization_id)
         finally:
             _current.reset(token)
 
 
-def _tell_postgres(organization_id: int | None) -> None:
+def _set_tenant(organization_id: int | None) -> None:
     value = "" if organization_id is None else str(organization_id)
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('pb.org', %s, true)", [value])
 
 
 class TenantManager(models.Manager[M]):
-    """Shows the current organization's rows, and nothing at all when there is none."""
+    """Limits queries to the current organization; without one every query raises."""
 
-    _queryset_class = RecordedQuerySet
+    _queryset_class = AuditedQuerySet
 
     def get_queryset(self) -> models.QuerySet[M]:
         organization_id = _current.get()
@@ -67,7 +67,7 @@ class TenantManager(models.Manager[M]):
 
 
 class TenantModel(AuditedModel):
-    """A row that belongs to one organization for good."""
+    """A row that belongs to one organization and never moves to another."""
 
     organization = models.ForeignKey(
         "apps_registry.Organization", on_delete=models.PROTECT, editable=False, related_name="+"
@@ -81,7 +81,7 @@ class TenantModel(AuditedModel):
         default_manager_name = "objects"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Write the row, which belongs to the current organization or is refused."""
+        """Write the row. Raises WrongTenantError outside of its organization."""
         current = _current.get()
         if current is not None and not self.organization_id:
             self.organization_id = current
@@ -91,7 +91,7 @@ class TenantModel(AuditedModel):
 
 
 class Lifecycle(models.TextChoices):
-    """Whether people still use a row. Nothing that history refers to is ever deleted."""
+    """Whether a row is still in use. Rows that history refers to are never deleted."""
 
     ACTIVE = "active", "Active"
     ARCHIVED = "archived", "Archived"

@@ -14,9 +14,9 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from apps_registry.admin.keys import KeyAdmin
-from apps_registry.admin_base.first_calls import first_list
 from apps_registry.admin_base.list_cells import day
 from apps_registry.admin_base.permissions import allowed, membership_of
+from apps_registry.admin_base.snippets import app_list_snippet
 from apps_registry.admin_base.tenant_admin import Fieldsets, TenantForm
 from apps_registry.admin_base.theme import Checkboxes, Select, TextInput, Tone, badge
 from apps_registry.crypto import keys
@@ -111,7 +111,7 @@ class ApiTokenAdmin(KeyAdmin):
         return (
             super()
             .get_queryset(request)
-            .filter(ApiToken.seen_by(_person(request), manages=manages))
+            .filter(ApiToken.visible_to(_person(request), manages=manages))
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: models.Model | None = None) -> Fieldsets:
@@ -165,7 +165,7 @@ class ApiTokenAdmin(KeyAdmin):
 
     def first_call(self, key: ApiToken, secret: str) -> str:
         """Return the command that lists apps."""
-        return first_list(settings.PUBLIC_URL, secret)
+        return app_list_snippet(settings.PUBLIC_URL, secret)
 
     @admin.display(description="token", ordering="name")
     def label(self, token: ApiToken) -> str:

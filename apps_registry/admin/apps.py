@@ -12,9 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps_registry.admin.conversions import CoarseInline, FineInline
-from apps_registry.admin_base.first_calls import first_event
 from apps_registry.admin_base.list_cells import CreatedColumn, HideArchived, LifecycleColumns
 from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.snippets import event_snippet
 from apps_registry.admin_base.tenant_admin import (
     ArchivingAdmin,
     TenantAdmin,
@@ -178,7 +178,9 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
             ).exists()
             context["may_add_key"] = allowed(request, Right.MANAGE)
             context["may_set_up"] = allowed(request, Right.SET_UP)
-            context["first_event"] = first_event(settings.PUBLIC_URL, "YOUR_SDK_KEY", app.platform)
+            context["first_event"] = event_snippet(
+                settings.PUBLIC_URL, "YOUR_SDK_KEY", app.platform
+            )
         return super().render_change_form(request, context, *args, **kwargs)
 
     def response_add(

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from apps_registry.admin.keys import KeyAdmin
-from apps_registry.admin_base.first_calls import signed_click
+from apps_registry.admin_base.snippets import signed_click_snippet
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import ClickSigningKey
@@ -61,7 +61,7 @@ class ClickSigningKeyAdmin(KeyAdmin):
 
     def first_call(self, key: Any, secret: str) -> str:
         """Return the program that signs a click."""
-        return signed_click(settings.PUBLIC_URL, key.kid, secret)
+        return signed_click_snippet(settings.PUBLIC_URL, key.kid, secret)
 
     @admin.display(description="status", ordering="revoked_at")
     def state(self, key: Any) -> SafeString:

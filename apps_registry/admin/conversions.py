@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from apps_registry.admin_base.tenant_admin import TenantForm, TenantInline
 from apps_registry.models import ConversionMeaning
-from apps_registry.models.conversion_schemas import check_meanings
+from apps_registry.models.conversions import check_meanings
 from apps_registry.roles import Right
 
 _MEANING = ["event_name", "least_revenue", "most_revenue", "currency"]

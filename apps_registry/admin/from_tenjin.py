@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from apps_registry.admin_base.first_calls import first_tenjin_call
 from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.snippets import tenjin_snippet
 from apps_registry.models import BundleId
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
@@ -56,7 +56,7 @@ class FromTenjinPage:
             "old_host": TENJINS_HOST,
             "host": settings.PUBLIC_URL,
             "understood": _UNDERSTOOD,
-            "first_call": first_tenjin_call(settings.PUBLIC_URL, identifier, platform),
+            "first_call": tenjin_snippet(settings.PUBLIC_URL, identifier, platform),
             "may_add_keys": allowed(request, Right.MANAGE),
         }
         return TemplateResponse(request, "admin/apps_registry/sdkkey/from_tenjin.html", context)

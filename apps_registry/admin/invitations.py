@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
-from apps_registry.admin.organizations import here
+from apps_registry.admin.organizations import require_organization_id
 from apps_registry.admin_base.list_cells import day
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ScopedAdmin
@@ -49,9 +49,11 @@ class InviteForm(forms.ModelForm):
         if not self.errors:
             try:
                 self.instance = invitations.invite(
-                    organization_id=here(), email=values["email"], role=values["role"],
+                    organization_id=require_organization_id(),
+                    email=values["email"],
+                    role=values["role"],
                     by=self.inviter,
-                )  # fmt: skip
+                )
             except ValidationError as error:
                 self.add_error(None, error)
         return values
@@ -90,7 +92,7 @@ class InvitationAdmin(ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         """Return the invitations of the current organization."""
-        return cast("QuerySet[Model]", invitations.of_organization(here()))
+        return cast("QuerySet[Model]", invitations.of_organization(require_organization_id()))
 
     def get_form(
         self,
@@ -182,7 +184,7 @@ class InvitationAdmin(ScopedAdmin):
     def _asked(self, request: HttpRequest, pk: int) -> Invitation:
         if not allowed(request, Right.MANAGE):
             raise PermissionDenied
-        return get_object_or_404(invitations.of_organization(here()), pk=pk)
+        return get_object_or_404(invitations.of_organization(require_organization_id()), pk=pk)
 
     def _send_again(self, request: HttpRequest, chosen: list[Invitation]) -> None:
         for invitation in chosen:

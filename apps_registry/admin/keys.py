@@ -26,7 +26,7 @@ _SENT = "keys_made"  # in the session: the forms whose keys have been shown
 _REMEMBERED = 20
 
 
-def _form_of(request: HttpRequest) -> str:
+def _form_fingerprint(request: HttpRequest) -> str:
     """Return what tells one showing of a form from all others: its CSRF token is masked anew."""
     return keys.hash_key(request.POST.get("csrfmiddlewaretoken") or str(uuid.uuid4()))
 
@@ -56,11 +56,13 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
         extra_context: dict[str, object] | None = None,
     ) -> HttpResponse:
         """Make one key of one form: a reload of the page that shows it must not make another."""
-        return self.sent_before(request) or super().add_view(request, form_url, extra_context)
+        return self.already_submitted(request) or super().add_view(request, form_url, extra_context)
 
-    def sent_before(self, request: HttpRequest) -> HttpResponse | None:
+    def already_submitted(self, request: HttpRequest) -> HttpResponse | None:
         """Answer a form whose key was made already; None for any other."""
-        if request.method != "POST" or _form_of(request) not in request.session.get(_SENT, []):
+        if request.method != "POST" or _form_fingerprint(request) not in request.session.get(
+            _SENT, []
+        ):
             return None
         kind = self.opts.verbose_name
         words = f"This {kind} was made before and shown then. If it got lost, revoke it."
@@ -94,7 +96,7 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
         self, request: HttpRequest, key: ApiToken | SdkKey, secret: str
     ) -> TemplateResponse:
         """Return the page that shows a new key's secret."""
-        sent = [*request.session.get(_SENT, []), _form_of(request)]
+        sent = [*request.session.get(_SENT, []), _form_fingerprint(request)]
         request.session[_SENT] = sent[-_REMEMBERED:]
         context = {
             **self.admin_site.each_context(request),
@@ -118,7 +120,7 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
         self, request: HttpRequest, queryset: "QuerySet[ApiToken] | QuerySet[SdkKey]"
     ) -> TemplateResponse | None:
         """End keys' lives after asking."""
-        page = self.ask_first(
+        page = self.confirm_action(
             request,
             queryset,
             action="revoke",

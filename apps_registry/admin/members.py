@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from apps_registry.admin.organizations import here
+from apps_registry.admin.organizations import require_organization_id
 from apps_registry.admin_base.list_cells import day
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ScopedAdmin
@@ -33,7 +33,7 @@ class MemberForm(forms.ModelForm):
         """Keep one owner: an organization that nobody owns can't be repaired from inside."""
         role = str(self.cleaned_data["role"])
         if role != Role.OWNER:
-            members.keep_an_owner(self.instance)
+            members.require_another_owner(self.instance)
         return role
 
 
@@ -60,7 +60,7 @@ class MembershipAdmin(ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         """Return the memberships of the current organization."""
-        rows = members.of_organization(here()).order_by("user__email")
+        rows = members.of_organization(require_organization_id()).order_by("user__email")
         return cast("QuerySet[Model]", rows)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
@@ -80,7 +80,7 @@ class MembershipAdmin(ScopedAdmin):
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
         """List members, and the invitations that still may bring some."""
-        open_ones = invitations.open_ones(invitations.of_organization(here()))
+        open_ones = invitations.only_open(invitations.of_organization(require_organization_id()))
         context = {"open_invitations": open_ones, "may_invite": allowed(request, Right.MANAGE)}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 

@@ -14,7 +14,7 @@ from apps_registry.admin_base.list_cells import CreatedColumn
 from apps_registry.admin_base.tenant_admin import ScopedAdmin
 from apps_registry.admin_base.time_zones import TimeZoneInput
 from apps_registry.models import Organization, User
-from apps_registry.people.second_factors import has_second_factor
+from apps_registry.people.sign_in import has_second_factor
 from apps_registry.roles import Right
 from apps_registry.tenancy import NoTenantError, current_organization
 
@@ -65,7 +65,7 @@ class OrganizationAdmin(CreatedColumn, ScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
         """Return the current organization."""
-        return Organization.objects.filter(pk=here())
+        return Organization.objects.filter(pk=require_organization_id())
 
     def get_form(
         self,
@@ -87,7 +87,7 @@ class OrganizationAdmin(CreatedColumn, ScopedAdmin):
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
-def here() -> int:
+def require_organization_id() -> int:
     """Return the current organization's id; without one nothing may be shown at all."""
     organization_id = current_organization()
     if organization_id is None:

@@ -12,24 +12,24 @@ from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns, 
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantForm, TenantInline
 from apps_registry.admin_base.theme import TextInput
-from apps_registry.comma_list import CommaList
+from apps_registry.comma_list import CommaSeparatedField
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.models.partners import HOST, NETWORK_ID
 from apps_registry.roles import Right
 
 
-class HostsField(CommaList):
+class HostsField(CommaSeparatedField):
     """Takes hosts with commas between them."""
 
-    each = HOST
-    what = "a host"
+    item_validator = HOST
+    item_label = "a host"
 
 
-class NetworkIdsField(CommaList):
+class NetworkIdsField(CommaSeparatedField):
     """Takes the names that Apple has for a network."""
 
-    each = NETWORK_ID
-    what = "an ID of a network"
+    item_validator = NETWORK_ID
+    item_label = "an ID of a network"
 
 
 class CredentialForm(TenantForm):

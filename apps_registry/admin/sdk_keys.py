@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 
 from apps_registry.admin.from_tenjin import FromTenjinPage
 from apps_registry.admin.keys import KeyAdmin
-from apps_registry.admin_base.first_calls import first_event
+from apps_registry.admin_base.snippets import event_snippet
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.crypto import keys
 from apps_registry.models import SdkKey
@@ -89,7 +89,7 @@ class SdkKeyAdmin(KeyAdmin):
             raise Http404
         if not self.has_change_permission(request, key):
             raise PermissionDenied
-        if answer := self.sent_before(request):
+        if answer := self.already_submitted(request):
             return answer
         form = RotationForm(request.POST or None)
         if form.is_valid():
@@ -116,7 +116,7 @@ class SdkKeyAdmin(KeyAdmin):
 
     def first_call(self, key: SdkKey, secret: str) -> str:
         """Return the command that reports an event."""
-        return first_event(settings.PUBLIC_URL, secret, key.app.platform)
+        return event_snippet(settings.PUBLIC_URL, secret, key.app.platform)
 
     @admin.display(description="key", ordering="name")
     def label(self, key: SdkKey) -> str:

@@ -14,7 +14,8 @@ from django.utils.safestring import SafeString
 from apps_registry.admin_base.list_cells import CreatedColumn, day
 from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantForm
 from apps_registry.admin_base.theme import Tone, badge
-from apps_registry.audit.log import Action, record
+from apps_registry.audit.actions import Action
+from apps_registry.audit.audited_model import log_action
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import SigningSecret
 from apps_registry.models.signing import rotate_signing_secret
@@ -100,7 +101,7 @@ class SigningSecretAdmin(CreatedColumn, TenantAdmin):
             self.message_user(request, str(error), messages.ERROR)
             return None
         for secret in valid:
-            record(Action.SHOWN, secret)
+            log_action(Action.SHOWN, secret)
         context = {
             **self.admin_site.each_context(request),
             "title": "Signing secrets",

@@ -13,7 +13,7 @@ from django.utils.text import capfirst
 
 from apps_registry.admin_base.theme import Tone
 from apps_registry.audit.actions import Action
-from apps_registry.audit.recorded_model import SECRET, AuditedModel
+from apps_registry.audit.audited_model import SECRET, AuditedModel
 from apps_registry.models import AuditEntry
 
 _NOTHING = "—"
@@ -50,25 +50,25 @@ class AuditRow:
     changes: tuple[AuditedChange, ...]
 
 
-def lines(entries: Iterable[AuditEntry]) -> tuple[AuditRow, ...]:
+def audit_rows(entries: Iterable[AuditEntry]) -> tuple[AuditRow, ...]:
     """Return entries in words."""
     return tuple(_line(entry) for entry in entries)
 
 
-def in_one_text(entry: AuditEntry) -> str:
+def changes_as_text(entry: AuditEntry) -> str:
     """Return all that an entry says of fields, for a cell of a file."""
     changes = _line(entry).changes
     return "; ".join(f"{it.title}: {it.before} → {it.after}" for it in changes)
 
 
-def kinds() -> list[tuple[str, str]]:
+def object_type_choices() -> list[tuple[str, str]]:
     """Return the kinds of rows that people change, as choices in alphabetical order."""
     audited = [model for model in _recorded() if model.audited]
     named = ((it._meta.db_table, capfirst(str(it._meta.verbose_name))) for it in audited)
     return sorted(named, key=lambda choice: choice[1].casefold())
 
 
-def kind_of(object_type: str) -> str:
+def object_type_label(object_type: str) -> str:
     """Return what people call a kind of row; of one that is no more, its stored name."""
     model = _model(object_type)
     return capfirst(str(model._meta.verbose_name)) if model else capfirst(object_type)
@@ -80,7 +80,7 @@ def _line(entry: AuditEntry) -> AuditRow:
         entry=entry,
         action=entry.action_label,
         tone=str(_TONES.get(entry.action, Tone.INFO)),
-        kind=kind_of(entry.object_type),
+        kind=object_type_label(entry.object_type),
         actor=entry.actor_name,
         door=" · ".join(filter(None, (entry.get_door_display(), entry.ip_address))),
         changes=tuple(

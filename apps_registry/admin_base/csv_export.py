@@ -24,16 +24,15 @@ from django.utils.text import capfirst
 from apps_registry import csv_format
 from apps_registry.admin_base import theme
 from apps_registry.admin_base.permissions import allowed, membership_of
-from apps_registry.audit import log
+from apps_registry.audit.actions import Action
+from apps_registry.audit.audited_model import log_action
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 
-CUT = (
-    f"Only the first {csv_format.MOST_ROWS:,} rows are in this file. Filter the list for the rest."
-)
+CUT = f"Only the first {csv_format.MAX_ROWS:,} rows are in this file. Filter the list for the rest."
 
 
-class Exporting(theme.ModelAdmin):
+class CsvExportAdmin(theme.ModelAdmin):
     """Gives a page the address `export/`, which answers with the list as a file."""
 
     # What a column holds in the file where the list shows it shortened.
@@ -60,9 +59,9 @@ class Exporting(theme.ModelAdmin):
         kind = str(self.opts.verbose_name_plural)
         if request.method == "GET":
             asked = {"filters": [None, request.GET.urlencode()]} if request.GET else {}
-            log.record(log.Action.EXPORTED, name=kind, changes=asked)
+            log_action(Action.EXPORTED, name=kind, changes=asked)
         name = csv_format.file_name(kind, membership.organization.name, datetime.now(UTC))
-        return csv_answer(headings, portions, name)
+        return csv_response(headings, portions, name)
 
     def exported(
         self, request: HttpRequest, organization_id: int
@@ -70,7 +69,7 @@ class Exporting(theme.ModelAdmin):
         """Return the headings, and the rows in portions that are read when they are sent."""
         columns = [str(name) for name in self.get_list_display(request)]
         rows = self.get_changelist_instance(request).get_queryset(request)
-        keys = list(rows.values_list("pk", flat=True)[: csv_format.MOST_ROWS + 1])
+        keys = list(rows.values_list("pk", flat=True)[: csv_format.MAX_ROWS + 1])
         has_id = any(field.name == "public_id" for field in self.opts.fields)
         headings = [self._heading(name) for name in columns]
         return ["ID", *headings] if has_id else headings, self._portions(
@@ -92,7 +91,7 @@ class Exporting(theme.ModelAdmin):
         organization_id: int,
         prepare: Callable[[Sequence[Any]], None],
     ) -> Iterator[Sequence[Sequence[object]]]:
-        for some in csv_format.chunks(keys[: csv_format.MOST_ROWS]):
+        for some in csv_format.chunks(keys[: csv_format.MAX_ROWS]):
             with tenant(organization_id):
                 found = {row.pk: row for row in rows.filter(pk__in=some)}
                 prepare(list(found.values()))
@@ -102,7 +101,7 @@ class Exporting(theme.ModelAdmin):
                     if key in found
                 ]
             yield portion
-        if len(keys) > csv_format.MOST_ROWS:
+        if len(keys) > csv_format.MAX_ROWS:
             yield [[CUT]]
 
     def _heading(self, name: str) -> str:
@@ -122,15 +121,15 @@ class Exporting(theme.ModelAdmin):
         return unescape(strip_tags(value)) if isinstance(value, SafeString) else value
 
 
-def csv_answer(
+def csv_response(
     headings: Sequence[str], portions: Iterable[Sequence[Sequence[object]]], name: str
 ) -> StreamingHttpResponse:
     """Return the file as it is written."""
 
     def written() -> Iterator[bytes]:
-        yield csv_format.BYTE_ORDER_MARK + csv_format.lines([headings])
+        yield csv_format.BYTE_ORDER_MARK + csv_format.encode_rows([headings])
         for portion in portions:
-            yield csv_format.lines(portion)
+            yield csv_format.encode_rows(portion)
 
     answer = StreamingHttpResponse(
         written(),

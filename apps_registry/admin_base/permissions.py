@@ -24,7 +24,7 @@ def allowed(request: HttpRequest, right: Right | None) -> bool:
     return right is not None and membership is not None and membership.allows(right)
 
 
-class ByRole(BaseModelAdmin):
+class RolePermissionsAdmin(BaseModelAdmin):
     """Asks the member's role in place of Django's permissions, which our people don't have."""
 
     right_to_add: ClassVar[Right | None] = Right.SET_UP
@@ -75,7 +75,7 @@ class ByRole(BaseModelAdmin):
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
-class ReadOnly(ByRole):
+class ReadOnlyAdmin(RolePermissionsAdmin):
     """Shows what happened: nobody can write it."""
 
     right_to_add = None

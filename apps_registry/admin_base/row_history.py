@@ -17,7 +17,7 @@ from apps_registry.models import AuditEntry
 _NEWEST = 100  # the audit log itself has them all
 
 
-class WithHistory(ModelAdmin):
+class HistoryAdmin(ModelAdmin):
     """A page whose rows' history is what the audit log has about them."""
 
     def history_view(
@@ -40,7 +40,7 @@ class WithHistory(ModelAdmin):
             "opts": self.opts,
             "object": row,
             "object_id": key,
-            "lines": audit_wording.lines(entries.order_by("-at", "-id")[:_NEWEST]),
+            "lines": audit_wording.audit_rows(entries.order_by("-at", "-id")[:_NEWEST]),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/object_history.html", context)

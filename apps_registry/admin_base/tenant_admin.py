@@ -1,6 +1,6 @@
-"""The scoped base of every admin page: whose rows a page shows.
+"""The base classes of every admin page, which scope its rows to the organization.
 
-A page that forgets this base is the system check's error apps_registry.E001.
+The system check apps_registry.E001 reports a page without one of these bases.
 """
 
 from collections.abc import Iterable
@@ -10,37 +10,38 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
 from django.db import models
+from django.db.models.options import Options
 from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
 from apps_registry.admin_base import theme
-from apps_registry.admin_base.csv_export import Exporting
-from apps_registry.admin_base.lookups import is_asked
-from apps_registry.admin_base.permissions import ByRole, allowed
-from apps_registry.admin_base.row_history import WithHistory
+from apps_registry.admin_base.csv_export import CsvExportAdmin
+from apps_registry.admin_base.permissions import RolePermissionsAdmin, allowed
+from apps_registry.admin_base.row_history import HistoryAdmin
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 
 M = TypeVar("M", bound=models.Model)
-_OTHER_WAYS_TO_SAVE = ("show_save_and_add_another", "show_save_and_continue")
 Fieldsets = Any  # Django's own type for them can't be named outside of the stubs
+_OTHER_SAVE_BUTTONS = ("show_save_and_add_another", "show_save_and_continue")
+_FILTER_LOOKUPS = frozenset({"exact", "in", "isnull", "id"})  # those of Django's own filters
 
 
 class TenantForm(forms.ModelForm):
-    """Checks a row as the organization's own, so that its constraints are errors beside the form.
+    """Validates a row with its organization and status, which are not fields of the form.
 
-    Django leaves constraints out that name a field which the form doesn't have, and both of these
-    are set by us.
+    Django skips constraints that name a field outside of the form; with both fields validated, a
+    violated constraint is an error in the form.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # Django's own arguments
         for name, field in self.fields.items():
             if isinstance(field, ModelChoiceField) and field.queryset is not None:
-                chosen = getattr(self.instance, f"{name}_id", None)
-                field.queryset = _in_use(field.queryset, chosen)
+                current = getattr(self.instance, f"{name}_id", None)
+                field.queryset = _without_archived(field.queryset, keep=current)
 
     def _post_clean(self) -> None:
         if self.instance.organization_id is None:
@@ -48,25 +49,24 @@ class TenantForm(forms.ModelForm):
         super()._post_clean()  # type: ignore[misc]  # not in the stubs
 
     def _get_validation_exclusions(self) -> set[str]:
-        left_out: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]  # likewise
-        return left_out - {"organization", "status"}
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]  # likewise
+        return excluded - {"organization", "status"}
 
 
-class ScopedAdmin(ByRole, WithHistory, Exporting):
-    """A page whose rows the subclass must scope by itself, since their table has no wall."""
+class ScopedAdmin(RolePermissionsAdmin, HistoryAdmin, CsvExportAdmin):
+    """A page whose subclass scopes the rows: their table has no row-level security."""
 
-    nothing_yet: ClassVar[str] = ""  # what an empty list says: one sentence on what to do next
+    nothing_yet: ClassVar[str] = ""  # the sentence in an empty list: what to do next
     facts: ClassVar[tuple[str, ...]] = ()  # read-only fields below the form of a saved row
     facts_explained: ClassVar[str] = ""
-    only_save: ClassVar[bool] = False  # leave out “and add another” and “and continue editing”
+    only_save: ClassVar[bool] = False  # hide “and add another” and “and continue editing”
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
-        """Title the list by what it shows."""
         title = capfirst(str(self.opts.verbose_name_plural))
-        shown = {"title": title, "may_export": allowed(request, Right.EXPORT)}
-        return super().changelist_view(request, {**shown, **(extra_context or {})})
+        context = {"title": title, "may_export": allowed(request, Right.EXPORT)}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def changeform_view(
         self,
@@ -75,13 +75,11 @@ class ScopedAdmin(ByRole, WithHistory, Exporting):
         form_url: str = "",
         extra_context: dict[str, object] | None = None,
     ) -> HttpResponse:
-        """Offer as many ways to save as the page has use for."""
-        shown = {} if not self.only_save else dict.fromkeys(_OTHER_WAYS_TO_SAVE, False)
-        context = {**shown, **(extra_context or {})}
+        buttons = dict.fromkeys(_OTHER_SAVE_BUTTONS, False) if self.only_save else {}
+        context = {**buttons, **(extra_context or {})}
         return super().changeform_view(request, object_id, form_url, context)
 
     def get_fieldsets(self, request: HttpRequest, obj: models.Model | None = None) -> Fieldsets:
-        """Show facts below the form once there are any."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or not self.facts:
             return fieldsets
@@ -93,22 +91,21 @@ class ScopedAdmin(ByRole, WithHistory, Exporting):
         return [*fieldsets, ("Details", details)]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Answer what the page's filters ask, and no other question from the address bar.
+        """Allow the lookups of the page's own filters only.
 
-        Django lets every field be asked in every way, much of which PostgreSQL refuses, as a
-        pattern that is none, or a NUL character.
+        Django allows any lookup on any field from the address bar, and PostgreSQL refuses many of
+        them, such as an invalid pattern or a NUL character.
         """
         return (
             "\x00" not in str(value)
-            and is_asked(lookup, self.opts, self.list_filter)
+            and _is_filter_lookup(lookup, self.opts, self.list_filter)
             and super().lookup_allowed(lookup, value, request)
         )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
-        """Refuse to show rows that nobody has scoped."""
         raise NotImplementedError(f"{type(self).__name__} must say whose rows it shows.")
 
-    def ask_first(
+    def confirm_action(
         self,
         request: HttpRequest,
         queryset: Iterable[models.Model],
@@ -117,7 +114,7 @@ class ScopedAdmin(ByRole, WithHistory, Exporting):
         question: str,
         description: str = "",
     ) -> TemplateResponse | None:
-        """Return the page that asks before an action; None once the person has said yes."""
+        """Return the page that asks for confirmation, None once the person has confirmed."""
         if request.POST.get("confirmed"):
             return None
         context = {
@@ -134,13 +131,12 @@ class ScopedAdmin(ByRole, WithHistory, Exporting):
 
 
 class TenantAdmin(ScopedAdmin):
-    """A page of an organization's own rows. The manager scopes them, and raises without one."""
+    """A page of a TenantModel's rows, which its manager scopes."""
 
     form = TenantForm
-    fixed_fields: ClassVar[tuple[str, ...]] = ()  # chosen once, since history hangs on them
+    fixed_fields: ClassVar[tuple[str, ...]] = ()  # read-only once saved: history refers to them
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
-        """Return the organization's rows."""
         queryset: models.QuerySet[models.Model] = self.model.objects.all()
         ordering = self.get_ordering(request)
         return queryset.order_by(*ordering) if ordering else queryset
@@ -148,13 +144,12 @@ class TenantAdmin(ScopedAdmin):
     def get_readonly_fields(
         self, request: HttpRequest, obj: models.Model | None = None
     ) -> list[str] | tuple[str, ...]:
-        """Keep fixed fields as they were first saved."""
         fields = tuple(super().get_readonly_fields(request, obj))
         return (*fields, *self.fixed_fields) if obj else fields
 
 
 class ArchivingAdmin(TenantAdmin):
-    """A page whose rows are archived instead of deleted: names free up, history stays."""
+    """A page whose rows are archived instead of deleted: their history stays."""
 
     actions = ["archive"]
     facts_explained = (
@@ -164,7 +159,6 @@ class ArchivingAdmin(TenantAdmin):
     archived: ClassVar[str] = Lifecycle.ARCHIVED
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Leave archived rows as history knows them."""
         is_archived = getattr(obj, "status", None) == self.archived
         return not is_archived and super().has_change_permission(request, obj)
 
@@ -172,9 +166,8 @@ class ArchivingAdmin(TenantAdmin):
     def archive(
         self, request: HttpRequest, queryset: models.QuerySet[models.Model]
     ) -> TemplateResponse | None:
-        """Archive rows after asking."""
         plural = self.opts.verbose_name_plural
-        page = self.ask_first(
+        page = self.confirm_action(
             request,
             queryset,
             action="archive",
@@ -190,8 +183,8 @@ class ArchivingAdmin(TenantAdmin):
         return None
 
 
-class TenantInline(ByRole, theme.TabularInline):
-    """Rows of an organization inside the page of their parent."""
+class TenantInline(RolePermissionsAdmin, theme.TabularInline):
+    """The organization's rows inside the page of their parent."""
 
     form = TenantForm
     extra = 0
@@ -199,7 +192,6 @@ class TenantInline(ByRole, theme.TabularInline):
     template_before = "unfold/helpers/inline_explained.html"
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
-        """Return the organization's rows; the formset keeps those of the parent."""
         queryset: models.QuerySet[models.Model] = self.model.objects.all()
         ordering = self.get_ordering(request)
         queryset = queryset.order_by(*ordering) if ordering else queryset
@@ -207,7 +199,7 @@ class TenantInline(ByRole, theme.TabularInline):
 
 
 class TenantRelatedFilter(admin.RelatedFieldListFilter):
-    """Filters a list by rows of the organization; a relation to anybody's rows is refused."""
+    """Filters a list by the organization's own rows of a related TenantModel."""
 
     def field_choices(  # type: ignore[override]  # a plain text is a label too
         self,
@@ -215,18 +207,37 @@ class TenantRelatedFilter(admin.RelatedFieldListFilter):
         request: HttpRequest,
         model_admin: admin.ModelAdmin,
     ) -> list[tuple[str, str]]:
-        """Return the organization's own rows as choices, by name."""
         related = field.related_model
         if not (isinstance(related, type) and issubclass(related, TenantModel)):
             raise TypeError(f"{field} leads to rows of every organization.")
         return sorted(((str(row.pk), str(row)) for row in related.objects.all()), key=_by_label)
 
 
-def _in_use(rows: "models.QuerySet[M]", chosen: int | None) -> "models.QuerySet[M]":
-    """Return rows without archived ones, except for the one that is chosen already."""
+def _without_archived(rows: "models.QuerySet[M]", *, keep: int | None) -> "models.QuerySet[M]":
     if not any(field.name == "status" for field in rows.model._meta.fields):
         return rows
-    return rows.filter(~models.Q(status=Lifecycle.ARCHIVED) | models.Q(pk=chosen))
+    return rows.filter(~models.Q(status=Lifecycle.ARCHIVED) | models.Q(pk=keep))
+
+
+def _is_filter_lookup(lookup: str, options: "Options[Any]", filters: Iterable[Any]) -> bool:
+    """Return whether a parameter belongs to a filter, or to no field of the model at all."""
+    name, *transforms = lookup.split("__")
+    if not transforms and name not in _field_names(options):
+        return True  # Django's changelist ignores it
+    parameters = {_filter_parameter(item) for item in filters}
+    return lookup in parameters or (name in parameters and _FILTER_LOOKUPS.issuperset(transforms))
+
+
+def _field_names(options: "Options[Any]") -> set[str]:
+    fields = options.get_fields()
+    attributes = {getattr(field, "attname", field.name) for field in fields}
+    return {"pk", *(field.name for field in fields), *attributes}
+
+
+def _filter_parameter(item: Any) -> str:
+    if isinstance(item, str):
+        return item
+    return str(getattr(item, "parameter_name", None) or item[0])
 
 
 def _by_label(choice: tuple[str, str]) -> str:

@@ -12,9 +12,17 @@ from apps_registry.admin_base.theme import TextInput
 
 # Names that only old systems need, such as US/Pacific and Etc/GMT+5, are accepted but not offered.
 _REGIONS = (
-    "Africa/", "America/", "Antarctica/", "Arctic/", "Asia/", "Atlantic/",
-    "Australia/", "Europe/", "Indian/", "Pacific/",
-)  # fmt: skip
+    "Africa/",
+    "America/",
+    "Antarctica/",
+    "Arctic/",
+    "Asia/",
+    "Atlantic/",
+    "Australia/",
+    "Europe/",
+    "Indian/",
+    "Pacific/",
+)
 
 
 class TimeZoneInput(TextInput):

@@ -1,10 +1,10 @@
-"""What the audit log says that somebody did. A new action is one more line here."""
+"""The actions that the audit log records."""
 
 from django.db.models import TextChoices
 
 
 class Action(TextChoices):
-    """One kind of thing that people and programs do."""
+    """An action of a person or a program, as the audit log stores it."""
 
     CREATED = "created", "Created"
     CHANGED = "changed", "Changed"
@@ -19,7 +19,7 @@ class Action(TextChoices):
     REPEATED = "repeated", "Repeated"
     EXPORTED = "exported", "Exported"
     IMPORTED = "imported", "Imported"
-    SHOWN = "shown", "Shown"  # a secret, to whoever may see it
+    SHOWN = "shown", "Shown"  # a secret, to somebody who may see it
     SIGNED_IN = "signed_in", "Signed in"
     SIGNED_OUT = "signed_out", "Signed out"
     VISITED = "visited", "Visited"

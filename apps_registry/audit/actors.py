@@ -1,4 +1,4 @@
-"""Who is at work now: set once at each door, read by the audit log with every change."""
+"""The current actor: set once at each entry point, stored by the audit log with every change."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from django.db.models import TextChoices
 
 
 class ActorKind(TextChoices):
-    """What kind of somebody makes a change."""
+    """The kind of actor that makes a change."""
 
     PERSON = "person", "Person"
     TOKEN = "token", "API token"
@@ -19,7 +19,7 @@ class ActorKind(TextChoices):
 
 
 class Door(TextChoices):
-    """Through what a change came."""
+    """The entry point through which a change came."""
 
     WEB = "web", "Web"
     API = "api", "API"
@@ -29,7 +29,7 @@ class Door(TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody as the audit log remembers them: by name, since people and tokens go."""
+    """An actor as the audit log stores it: by name, since people and tokens may be deleted."""
 
     kind: ActorKind
     name: str
@@ -44,13 +44,13 @@ _current: ContextVar[Actor] = ContextVar("actor", default=SYSTEM)
 
 
 def current_actor() -> Actor:
-    """Return who is at work; where no door said so, it is Postbacks itself."""
+    """Return the actor that `acting_as` set, otherwise Postbacks itself."""
     return _current.get()
 
 
 @contextmanager
-def acting(actor: Actor) -> Iterator[None]:
-    """Have every change within be this actor's."""
+def acting_as(actor: Actor) -> Iterator[None]:
+    """Attribute every change within to this actor."""
     token = _current.set(actor)
     try:
         yield
@@ -58,6 +58,6 @@ def acting(actor: Actor) -> Iterator[None]:
         _current.reset(token)
 
 
-def command(name: str) -> Actor:
-    """Return whoever runs a management command: an operator, whose name nobody asked for."""
+def command_actor(name: str) -> Actor:
+    """Return the operator who runs a management command, named after the command."""
     return Actor(ActorKind.OPERATOR, f"manage.py {name}", Door.COMMAND)

@@ -1,6 +1,6 @@
-"""Keys and tokens that machines sign in with: random, shown once, stored as a hash.
+"""Keys and tokens for programs: random, shown once, stored as a hash.
 
-A plain SHA-256 is enough: the secret has 256 random bits, there is nothing to guess.
+A plain SHA-256 is enough: a secret of 256 random bits can't be guessed.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ API_TOKEN = "pbt_"  # noqa: S105  # a prefix, not a secret
 
 @dataclass(frozen=True, slots=True)
 class FreshKey:
-    """A key as it exists once: the secret for its owner, hash and prefix for us."""
+    """A new key: the secret for its owner, hash and prefix to store."""
 
     secret: str
     prefix: str
@@ -21,11 +21,11 @@ class FreshKey:
 
 
 def make_key(kind: str) -> FreshKey:
-    """Make a key of a kind, which is the first thing that everybody sees of it."""
+    """Return a new key that begins with `kind`."""
     secret = kind + secrets.token_urlsafe(32)
     return FreshKey(secret=secret, prefix=secret[:10], hash=hash_key(secret))
 
 
 def hash_key(secret: str) -> str:
-    """Return what is stored of a key: 64 hexadecimal digits."""
+    """Return the hash to store for a key: 64 hexadecimal digits."""
     return hashlib.sha256(secret.encode()).hexdigest()

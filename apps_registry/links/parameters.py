@@ -1,32 +1,32 @@
-"""The parameters that a network adds to a link, as people write them. Plain Python."""
+"""The query parameters that a network adds to a link, as people type them. Plain Python."""
 
 import re
 from collections.abc import Iterator
 
-LONGEST = 2_000
+MAX_LENGTH = 2_000
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
 
-def tidied(text: str) -> str:
-    """Return parameters without what belongs to the address around them."""
+def normalized(text: str) -> str:
+    """Return the parameters without surrounding spaces, “?” and “&”."""
     return text.strip().lstrip("?&").rstrip("&")
 
 
-def problems(text: str) -> Iterator[str]:
-    """Yield what is wrong with parameters, one sentence each."""
-    if len(text) > LONGEST:
-        yield f"These are {len(text):,} characters; browsers and networks take {LONGEST:,}."
+def errors(text: str) -> Iterator[str]:
+    """Yield a sentence for each error in the parameters."""
+    if len(text) > MAX_LENGTH:
+        yield f"These are {len(text):,} characters; browsers and networks take {MAX_LENGTH:,}."
     if re.search(r"[\s#]", text) or not text.isprintable():
         yield "Leave out spaces, line breaks and “#”; write %20 for a space."
         return
-    seen: set[str] = set()
-    for piece in text.split("&") if text else ():
-        name, _, value = piece.partition("=")
-        yield from _problems_of(name, value, is_repeated=name in seen)
-        seen.add(name)
+    names: set[str] = set()
+    for pair in text.split("&") if text else ():
+        name, _, value = pair.partition("=")
+        yield from _pair_errors(name, value, is_repeated=name in names)
+        names.add(name)
 
 
-def _problems_of(name: str, value: str, *, is_repeated: bool) -> Iterator[str]:
+def _pair_errors(name: str, value: str, *, is_repeated: bool) -> Iterator[str]:
     if not _NAME.fullmatch(name):
         yield f"“{name[:80]}” is no name of a parameter. Write name=value, with & between pairs."
     elif is_repeated:

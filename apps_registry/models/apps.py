@@ -40,9 +40,12 @@ class App(TenantModel):
     """A mobile app that reports events."""
 
     public_id = models.UUIDField(
-        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        "ID in the API",
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
         help_text="How the management API names this app.",
-    )  # fmt: skip
+    )
     name = models.CharField(
         max_length=120, help_text="What your team calls the app, for example Gem Harbor iOS."
     )
@@ -102,7 +105,7 @@ class App(TenantModel):
         """Write the app, and claim its number in Apple's store for the organization."""
         with transaction.atomic(savepoint=False):
             super().save(*args, **kwargs)
-            settle_claims(self)
+            claim_store_number(self)
 
     def claim(self, identifier: str) -> "BundleId | None":
         """Take a bundle ID, which an archived app hands over; None if another app has it."""
@@ -120,13 +123,19 @@ class BundleId(TenantModel):
     """A store identifier of an app: iOS bundle ID or Android package name."""
 
     public_id = models.UUIDField(
-        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        "ID in the API",
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
         help_text="How the management API names this bundle ID.",
-    )  # fmt: skip
+    )
     app = models.ForeignKey(
-        App, models.PROTECT, related_name="bundle_ids", db_constraint=False,
+        App,
+        models.PROTECT,
+        related_name="bundle_ids",
+        db_constraint=False,
         help_text="The app that the store knows by this name, for example Gem Harbor iOS.",
-    )  # fmt: skip
+    )
     identifier = models.CharField(
         "bundle ID",
         max_length=255,
@@ -169,13 +178,19 @@ class SdkKey(TenantModel):
         SERVER = "server", "On your server (secret)"
 
     public_id = models.UUIDField(
-        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        "ID in the API",
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
         help_text="How the management API names this key.",
-    )  # fmt: skip
+    )
     app = models.ForeignKey(
-        App, models.PROTECT, related_name="sdk_keys", db_constraint=False,
+        App,
+        models.PROTECT,
+        related_name="sdk_keys",
+        db_constraint=False,
         help_text="The app that reports with this key, for example Gem Harbor iOS.",
-    )  # fmt: skip
+    )
     name = models.CharField(
         max_length=120, blank=True, help_text="To tell keys apart, for example Unity build 42."
     )
@@ -189,16 +204,21 @@ class SdkKey(TenantModel):
         ),
     )
     prefix = models.CharField(
-        "begins with", max_length=16, editable=False,
+        "begins with",
+        max_length=16,
+        editable=False,
         help_text="The start of the key, for example pbk_a1B2c3, to recognize it by.",
-    )  # fmt: skip
+    )
     hash = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField("created", auto_now_add=True)
     last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(
-        "ends", null=True, blank=True, editable=False,
+        "ends",
+        null=True,
+        blank=True,
+        editable=False,
         help_text="When a key that was rotated stops working, for example 2027-01-31 00:00:00.",
-    )  # fmt: skip
+    )
     revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
     class Meta(TenantModel.Meta):
@@ -241,11 +261,11 @@ def store_number(app: App) -> str:
     return found[1] if found and is_reported else ""
 
 
-def settle_claims(app: App) -> None:
+def claim_store_number(app: App) -> None:
     """Claim the number that a saved app has now, and let go of the one that it had."""
     number = store_number(app)
     for claim in StoreClaim.objects.filter(app=app).exclude(store_id=number):
-        _let_go(claim)
+        _release_claim(claim)
     if number:
         _claim(app, number)
 
@@ -261,7 +281,7 @@ def _claim(app: App, number: str) -> None:
         held.save()
 
 
-def _let_go(claim: StoreClaim) -> None:
+def _release_claim(claim: StoreClaim) -> None:
     """Hand a claim to another app of the organization, or end it; a refusal is remembered."""
     lock_number(claim.store_id)
     apps = type(claim.app).objects.filter(status=Lifecycle.ACTIVE).order_by("pk")

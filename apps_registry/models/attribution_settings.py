@@ -31,93 +31,155 @@ class AttributionSettings(TenantModel):
     """
 
     audited: ClassVar[tuple[str, ...]] = (
-        "app", "partner", "link", "click_window_hours", "impression_window_hours",
-        "probabilistic_clicks", "probabilistic_impressions", "probabilistic_on_ios",
-        "probabilistic_click_window_minutes", "probabilistic_impression_window_minutes",
-        "reattribution_window_days", "inactivity_days", "reengagement_window_days",
-        "reinstall_events", "least_seconds_to_install", "most_touchpoints_per_hour",
-    )  # fmt: skip
+        "app",
+        "partner",
+        "link",
+        "click_window_hours",
+        "impression_window_hours",
+        "probabilistic_clicks",
+        "probabilistic_impressions",
+        "probabilistic_on_ios",
+        "probabilistic_click_window_minutes",
+        "probabilistic_impression_window_minutes",
+        "reattribution_window_days",
+        "inactivity_days",
+        "reengagement_window_days",
+        "reinstall_events",
+        "least_seconds_to_install",
+        "most_touchpoints_per_hour",
+    )
 
     public_id = models.UUIDField(
-        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        "ID in the API",
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
         help_text="How the management API names these settings.",
-    )  # fmt: skip
+    )
     app = models.ForeignKey(
-        App, models.PROTECT, null=True, blank=True, related_name="+", db_constraint=False,
+        App,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_constraint=False,
         help_text="The app that these settings are for, for example Gem Harbor iOS.",
-    )  # fmt: skip
+    )
     partner = models.ForeignKey(
-        Partner, models.PROTECT, null=True, blank=True, related_name="+", db_constraint=False,
+        Partner,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_constraint=False,
         help_text="The partner whose touchpoints they are for, for example Unity Ads.",
-    )  # fmt: skip
+    )
     link = models.ForeignKey(
-        TrackingLink, models.PROTECT, null=True, blank=True, related_name="+", db_constraint=False,
+        TrackingLink,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_constraint=False,
         help_text="The tracking link whose touchpoints they are for, for example Video 15 s.",
-    )  # fmt: skip
+    )
     click_window_hours = models.PositiveIntegerField(
-        "click window (hours)", null=True, blank=True, validators=_between(1, 720),
+        "click window (hours)",
+        null=True,
+        blank=True,
+        validators=_between(1, 720),
         help_text="How old a click may be and still win, for example 168 for 7 days.",
-    )  # fmt: skip
+    )
     impression_window_hours = models.PositiveIntegerField(
-        "impression window (hours)", null=True, blank=True, validators=_between(1, 168),
+        "impression window (hours)",
+        null=True,
+        blank=True,
+        validators=_between(1, 168),
         help_text="How old an impression may be and still win, for example 24.",
-    )  # fmt: skip
+    )
     probabilistic_clicks = models.BooleanField(
-        "guess by address and device", null=True, blank=True,
+        "guess by address and device",
+        null=True,
+        blank=True,
         help_text=(
             "Credit an install to a click from the same address and kind of device if it is the "
             "only one, for example where no id is shared. Off unless you switch it on."
         ),
-    )  # fmt: skip
+    )
     probabilistic_impressions = models.BooleanField(
-        "guess from impressions too", null=True, blank=True,
+        "guess from impressions too",
+        null=True,
+        blank=True,
         help_text="The same for ads that were only seen, for example video ads on TV.",
-    )  # fmt: skip
+    )
     probabilistic_on_ios = models.BooleanField(
-        "guess on iOS too", null=True, blank=True,
+        "guess on iOS too",
+        null=True,
+        blank=True,
         help_text=(
             "Apple's rules forbid to recognize a device by its traits, for example by its address; "
             "switch it on only where you may."
         ),
-    )  # fmt: skip
+    )
     probabilistic_click_window_minutes = models.PositiveIntegerField(
-        "window for guesses (minutes)", null=True, blank=True, validators=_between(5, 1440),
+        "window for guesses (minutes)",
+        null=True,
+        blank=True,
+        validators=_between(5, 1440),
         help_text="How old such a click may be, for example 360 for 6 hours.",
-    )  # fmt: skip
+    )
     probabilistic_impression_window_minutes = models.PositiveIntegerField(
-        "window for guesses from impressions (minutes)", null=True, blank=True,
+        "window for guesses from impressions (minutes)",
+        null=True,
+        blank=True,
         validators=_between(5, 1440),
         help_text="How old such an impression may be, for example 60.",
-    )  # fmt: skip
+    )
     reattribution_window_days = models.PositiveIntegerField(
-        "reinstall window (days)", null=True, blank=True, validators=_between(1, 730),
+        "reinstall window (days)",
+        null=True,
+        blank=True,
+        validators=_between(1, 730),
         help_text=(
             "For how long after its first install a device that comes back is a reinstall and "
             "not a new install, for example 90."
         ),
-    )  # fmt: skip
+    )
     inactivity_days = models.PositiveIntegerField(
-        "days of inactivity", null=True, blank=True, validators=_between(0, 365),
+        "days of inactivity",
+        null=True,
+        blank=True,
+        validators=_between(0, 365),
         help_text="How long a person must have been away to be won back, for example 7.",
-    )  # fmt: skip
+    )
     reengagement_window_days = models.PositiveIntegerField(
-        "re-engagement window (days)", null=True, blank=True, validators=_between(1, 30),
+        "re-engagement window (days)",
+        null=True,
+        blank=True,
+        validators=_between(1, 30),
         help_text="How old the click may be that wins a person back, for example 7.",
-    )  # fmt: skip
+    )
     reinstall_events = models.CharField(
-        "events after a reinstall", max_length=16, blank=True, choices=ReinstallEvents.choices,
+        "events after a reinstall",
+        max_length=16,
+        blank=True,
+        choices=ReinstallEvents.choices,
         help_text="Whom they are credited to when no ad led to the reinstall, for example nobody.",
-    )  # fmt: skip
+    )
     least_seconds_to_install = models.PositiveIntegerField(
-        "shortest time from click to first open (seconds)", null=True, blank=True,
+        "shortest time from click to first open (seconds)",
+        null=True,
+        blank=True,
         validators=_between(0, 60),
         help_text="A click closer to the first open is rejected as injected, for example 2.",
-    )  # fmt: skip
+    )
     most_touchpoints_per_hour = models.PositiveIntegerField(
-        "most touchpoints per device and hour", null=True, blank=True,
+        "most touchpoints per device and hour",
+        null=True,
+        blank=True,
         validators=_between(2, 1000),
         help_text="A partner that sends more for one device loses all of them, for example 10.",
-    )  # fmt: skip
+    )
 
     class Meta(TenantModel.Meta):
         db_table = "attribution_settings"

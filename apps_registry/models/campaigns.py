@@ -14,20 +14,29 @@ class Campaign(TenantModel):
     """A partner's promotion of an app, to which installs are credited."""
 
     public_id = models.UUIDField(
-        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        "ID in the API",
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
         help_text="How the management API names this campaign.",
-    )  # fmt: skip
+    )
     name = models.CharField(
         max_length=120, help_text="As the network names it, for example US iOS Summer 2026."
     )
     app = models.ForeignKey(
-        App, models.PROTECT, related_name="campaigns", db_constraint=False,
+        App,
+        models.PROTECT,
+        related_name="campaigns",
+        db_constraint=False,
         help_text="The app that is promoted, for example Gem Harbor iOS.",
-    )  # fmt: skip
+    )
     partner = models.ForeignKey(
-        Partner, models.PROTECT, related_name="campaigns", db_constraint=False,
+        Partner,
+        models.PROTECT,
+        related_name="campaigns",
+        db_constraint=False,
         help_text="The network that shows the ads, for example Unity Ads.",
-    )  # fmt: skip
+    )
     remote_campaign_id = models.CharField(
         "network's campaign ID",
         max_length=255,

@@ -35,17 +35,26 @@ class ClickSigningKey(SealedSecret):
     audited_secrets: ClassVar[tuple[str, ...]] = ("sealed",)
 
     public_id = models.UUIDField(
-        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        "ID in the API",
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
         help_text="How the management API names this key.",
-    )  # fmt: skip
+    )
     partner = models.ForeignKey(
-        Partner, models.PROTECT, related_name="click_signing_keys", db_constraint=False,
+        Partner,
+        models.PROTECT,
+        related_name="click_signing_keys",
+        db_constraint=False,
         help_text="Who signs clicks with it, for example Unity Ads.",
-    )  # fmt: skip
+    )
     kid = models.CharField(
-        "key ID", max_length=16, default=new_kid, editable=False,
+        "key ID",
+        max_length=16,
+        default=new_kid,
+        editable=False,
         help_text="What the link names as kid, for example 3f9a01bc.",
-    )  # fmt: skip
+    )
     created_at = models.DateTimeField("created", auto_now_add=True)
     revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
@@ -62,12 +71,12 @@ class ClickSigningKey(SealedSecret):
         return f"{self.partner} {self.kid}"
 
     @property
-    def place(self) -> str:
+    def encryption_context(self) -> str:
         """Return organization, table, partner and kid: the secret opens nowhere else."""
-        return _place(self.partner.organization_id, self.partner_id, self.kid)
+        return _encryption_context(self.partner.organization_id, self.partner_id, self.kid)
 
     @property
-    def described(self) -> str:
+    def operator_label(self) -> str:
         """Return which key of which partner this is."""
         return f"partner “{self.partner}”, click signing key {self.kid}"
 
@@ -80,8 +89,8 @@ class ClickSigningKey(SealedSecret):
 
 def open_click_key(organization_id: int, partner_id: int, kid: str, sealed: str) -> str:
     """Decrypt a key that was read without the ORM."""
-    return encryption.decrypt(sealed, place=_place(organization_id, partner_id, kid))
+    return encryption.decrypt(sealed, context=_encryption_context(organization_id, partner_id, kid))
 
 
-def _place(organization_id: int, partner_id: int, kid: str) -> str:
+def _encryption_context(organization_id: int, partner_id: int, kid: str) -> str:
     return f"{organization_id}:click_signing_key:{partner_id}:{kid}"

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from django.db import models
 from django.utils import timezone
 
-from apps_registry.audit.recorded_model import AuditedModel, RecordedQuerySet
+from apps_registry.audit.audited_model import AuditedModel, AuditedQuerySet
 from apps_registry.models.organizations import Organization, User
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
@@ -61,7 +61,7 @@ class Invitation(AuditedModel):
 
     audited = ("email", "role", "expires_at", "accepted_at", "revoked_at")
 
-    objects = models.Manager.from_queryset(RecordedQuerySet)()
+    objects = models.Manager.from_queryset(AuditedQuerySet)()
 
     class Meta:
         db_table = "invitation"

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
-from apps_registry.audit.recorded_model import AuditedModel, RecordedQuerySet
+from apps_registry.audit.audited_model import AuditedModel, AuditedQuerySet
 from apps_registry.roles import Right, Role, allows
 from apps_registry.tenancy import tenant
 
@@ -27,9 +27,12 @@ class Organization(AuditedModel):
     """A tenant: an advertiser or an agency."""
 
     public_id = models.UUIDField(
-        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        "ID in the API",
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
         help_text="How exports and support name this organization.",
-    )  # fmt: skip
+    )
     name = models.CharField(
         max_length=120,
         help_text="Your company as your colleagues know it, for example Gem Harbor Studios.",
@@ -53,7 +56,7 @@ class Organization(AuditedModel):
 
     audited = ("name", "time_zone", "require_second_factor", "removed_at")
 
-    objects = models.Manager.from_queryset(RecordedQuerySet)()
+    objects = models.Manager.from_queryset(AuditedQuerySet)()
 
     class Meta:
         db_table = "organization"
@@ -131,7 +134,7 @@ class Membership(AuditedModel):
 
     audited = ("user", "role")
 
-    objects = models.Manager.from_queryset(RecordedQuerySet)()
+    objects = models.Manager.from_queryset(AuditedQuerySet)()
 
     class Meta:
         db_table = "membership"

@@ -39,9 +39,12 @@ class Partner(TenantModel):
     """An ad network, MMP, analytics tool or own server."""
 
     public_id = models.UUIDField(
-        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        "ID in the API",
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
         help_text="How the management API names this partner.",
-    )  # fmt: skip
+    )
     name = models.CharField(
         max_length=120, help_text="Who is told of events, for example Unity Ads."
     )
@@ -161,20 +164,22 @@ class PartnerCredential(SealedSecret):
         return f"{self.partner}: {self.name}"
 
     @property
-    def place(self) -> str:
+    def encryption_context(self) -> str:
         """Return organization, table, partner and name: the secret opens nowhere else."""
-        return _place(self.partner.organization_id, self.partner_id, self.name)
+        return _encryption_context(self.partner.organization_id, self.partner_id, self.name)
 
     @property
-    def described(self) -> str:
+    def operator_label(self) -> str:
         """Return which credential of which partner this is."""
         return f"partner “{self.partner}”, credential “{self.name}”"
 
 
 def open_credential(organization_id: int, partner_id: int, name: str, sealed: str) -> str:
     """Decrypt a credential that was read without the ORM."""
-    return encryption.decrypt(sealed, place=_place(organization_id, partner_id, name))
+    return encryption.decrypt(
+        sealed, context=_encryption_context(organization_id, partner_id, name)
+    )
 
 
-def _place(organization_id: int, partner_id: int, name: str) -> str:
+def _encryption_context(organization_id: int, partner_id: int, name: str) -> str:
     return f"{organization_id}:partner_credential:{partner_id}:{name}"

@@ -44,12 +44,12 @@ class ReferrerKey(SealedSecret):
         return str(self.app.public_id)
 
     @property
-    def place(self) -> str:
+    def encryption_context(self) -> str:
         """Return organization, table and app: the secret opens nowhere else."""
-        return _place(self.app.organization_id, self.app_id)
+        return _encryption_context(self.app.organization_id, self.app_id)
 
     @property
-    def described(self) -> str:
+    def operator_label(self) -> str:
         """Return whose key this is."""
         return f"app “{self.app}”, Meta's install referrer key"
 
@@ -68,8 +68,8 @@ def set_referrer_key(app: App, secret: str | None) -> None:
 
 def open_referrer_key(organization_id: int, app_id: int, sealed: str) -> str:
     """Decrypt a key that was read without the ORM."""
-    return encryption.decrypt(sealed, place=_place(organization_id, app_id))
+    return encryption.decrypt(sealed, context=_encryption_context(organization_id, app_id))
 
 
-def _place(organization_id: int, app_id: int) -> str:
+def _encryption_context(organization_id: int, app_id: int) -> str:
     return f"{organization_id}:referrer_key:{app_id}"

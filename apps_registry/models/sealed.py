@@ -20,23 +20,23 @@ class SealedSecret(TenantModel):
         abstract = True
 
     @property
-    def place(self) -> str:
+    def encryption_context(self) -> str:
         """Return organization, table, owner and name: the secret opens nowhere else."""
         raise NotImplementedError(f"{type(self).__name__} must say where its secret belongs.")
 
     @property
-    def described(self) -> str:
+    def operator_label(self) -> str:
         """Return whose secret this is, in an operator's words; never the secret."""
         raise NotImplementedError(f"{type(self).__name__} must say whose secret it holds.")
 
     def seal(self, secret: str) -> None:
         """Encrypt the secret for this row; only long ones show their last characters."""
-        self.sealed = encryption.encrypt(secret, place=self.place)
+        self.sealed = encryption.encrypt(secret, context=self.encryption_context)
         self.ending = secret[-4:] if len(secret) >= 16 else ""
 
     def reveal(self) -> str:
         """Return the secret for the wire."""
-        return encryption.decrypt(self.sealed, place=self.place)
+        return encryption.decrypt(self.sealed, context=self.encryption_context)
 
     @property
     def masked(self) -> str:

@@ -57,12 +57,12 @@ class SigningSecret(SealedSecret):
         return self.expires_at is None or self.expires_at > timezone.now()
 
     @property
-    def place(self) -> str:
+    def encryption_context(self) -> str:
         """Return organization, table and id: the secret opens nowhere else."""
-        return _place(self.organization_id, str(self.public_id))
+        return _encryption_context(self.organization_id, str(self.public_id))
 
     @property
-    def described(self) -> str:
+    def operator_label(self) -> str:
         """Return which of the organization's secrets this is."""
         return f"signing secret “{self}”"
 
@@ -90,7 +90,7 @@ def rotate_signing_secret(
 
 def open_signing_secret(organization_id: int, public_id: str, sealed: str) -> str:
     """Decrypt a secret that was read without the ORM."""
-    return encryption.decrypt(sealed, place=_place(organization_id, public_id))
+    return encryption.decrypt(sealed, context=_encryption_context(organization_id, public_id))
 
 
 def _make(fresh: SigningSecret) -> SigningSecret:
@@ -103,5 +103,5 @@ def _make(fresh: SigningSecret) -> SigningSecret:
     return fresh
 
 
-def _place(organization_id: int, public_id: str) -> str:
+def _encryption_context(organization_id: int, public_id: str) -> str:
     return f"{organization_id}:signing_secret:{public_id}"

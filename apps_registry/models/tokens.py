@@ -34,13 +34,21 @@ class ApiToken(TenantModel):
     """
 
     audited: ClassVar[tuple[str, ...]] = (
-        "name", "user", "role", "scopes", "expires_at", "revoked_at",
-    )  # fmt: skip
+        "name",
+        "user",
+        "role",
+        "scopes",
+        "expires_at",
+        "revoked_at",
+    )
 
     public_id = models.UUIDField(
-        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        "ID in the API",
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
         help_text="How the management API names this token.",
-    )  # fmt: skip
+    )
     name = models.CharField(
         max_length=120, help_text="What uses the token, for example nightly export."
     )
@@ -64,19 +72,23 @@ class ApiToken(TenantModel):
         ),
     )
     prefix = models.CharField(
-        "begins with", max_length=16, editable=False,
+        "begins with",
+        max_length=16,
+        editable=False,
         help_text="The start of the token, for example pbt_a1B2c3, to recognize it by.",
-    )  # fmt: skip
+    )
     hash = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField("created", auto_now_add=True)
     last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(
-        "expires", null=True, blank=True,
+        "expires",
+        null=True,
+        blank=True,
         help_text=(
             "When the token stops working, in the organization's time zone, for example "
             "2027-01-31 00:00:00. Empty: never."
         ),
-    )  # fmt: skip
+    )
     revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
     class Meta(TenantModel.Meta):
@@ -107,7 +119,7 @@ class ApiToken(TenantModel):
         return [name for name in Role.values if RIGHTS[name] <= RIGHTS[role]]
 
     @staticmethod
-    def seen_by(user: User | None, *, manages: bool) -> Q:
+    def visible_to(user: User | None, *, manages: bool) -> Q:
         """Return which tokens somebody sees: their own, and who manages also the organization's."""
         own = Q(user=user) if user is not None else Q(pk=None)
         return own | Q(user=None) if manages else own

@@ -37,25 +37,40 @@ class TrackingLink(TenantModel):
     """The click and impression address of a campaign: `/c/{token}` and `/i/{token}`."""
 
     audited: ClassVar[tuple[str, ...]] = (
-        "name", "campaign", "store_url", "fallback_url", "deep_link", "allowed_destinations",
-        "parameters", "status",
-    )  # fmt: skip
+        "name",
+        "campaign",
+        "store_url",
+        "fallback_url",
+        "deep_link",
+        "allowed_destinations",
+        "parameters",
+        "status",
+    )
 
     public_id = models.UUIDField(
-        "ID in the API", default=uuid.uuid4, unique=True, editable=False,
+        "ID in the API",
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
         help_text="How the management API names this tracking link.",
-    )  # fmt: skip
+    )
     token = models.CharField(
-        max_length=32, unique=True, default=new_token, editable=False,
+        max_length=32,
+        unique=True,
+        default=new_token,
+        editable=False,
         help_text="What stands in the link's address, for example h4k9wq2mzt7c.",
-    )  # fmt: skip
+    )
     name = models.CharField(
         max_length=120, help_text="To tell a campaign's links apart, for example Video 15 s."
     )
     campaign = models.ForeignKey(
-        Campaign, models.PROTECT, related_name="tracking_links", db_constraint=False,
+        Campaign,
+        models.PROTECT,
+        related_name="tracking_links",
+        db_constraint=False,
         help_text="What installs from this link are credited to, for example US iOS Summer 2026.",
-    )  # fmt: skip
+    )
     store_url = models.URLField(
         "store page",
         max_length=2000,
@@ -140,8 +155,8 @@ class TrackingLink(TenantModel):
     def clean(self) -> None:
         """Check where the link leads and what the network adds. Raises ValidationError."""
         faults = {**self._wrong_pages(), **self._wrong_destinations()}
-        self.parameters = link_parameters.tidied(self.parameters)
-        if found := list(link_parameters.problems(self.parameters)):
+        self.parameters = link_parameters.normalized(self.parameters)
+        if found := list(link_parameters.errors(self.parameters)):
             faults["parameters"] = found
         if faults:
             raise ValidationError(faults)
@@ -162,7 +177,7 @@ class TrackingLink(TenantModel):
         if self.deep_link and not destinations.is_destination(self.deep_link):
             words = "Write the app's scheme and what it opens, for example gemharbor://shop/summer."
             faults["deep_link"] = [words]
-        elif self.deep_link and allowed and not destinations.fits(self.deep_link, allowed):
+        elif self.deep_link and allowed and not destinations.is_allowed(self.deep_link, allowed):
             listed = ", ".join(allowed)
             words = f"This does not fit the allowed destinations ({listed}). Add it there."
             faults["deep_link"] = [words]

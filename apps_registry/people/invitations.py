@@ -39,7 +39,7 @@ def of_organization(organization_id: int) -> "models.QuerySet[Invitation]":
     return rows.select_related("invited_by", "organization").order_by("-created_at", "-id")
 
 
-def open_ones(rows: "models.QuerySet[Invitation]") -> "models.QuerySet[Invitation]":
+def only_open(rows: "models.QuerySet[Invitation]") -> "models.QuerySet[Invitation]":
     """Return those whose link still works."""
     return rows.filter(
         accepted_at=None,
@@ -51,10 +51,10 @@ def open_ones(rows: "models.QuerySet[Invitation]") -> "models.QuerySet[Invitatio
 
 def is_invited(email: str) -> bool:
     """Tell whether anybody has invited an address."""
-    return open_ones(Invitation.objects.filter(email=email.lower())).exists()
+    return only_open(Invitation.objects.filter(email=email.lower())).exists()
 
 
-def find(token_hash: str) -> Invitation | None:
+def find_by_token_hash(token_hash: str) -> Invitation | None:
     """Return the invitation of a link, whatever has become of it."""
     rows = Invitation.objects.select_related("organization", "invited_by")
     return rows.filter(token_hash=token_hash, organization__removed_at=None).first()
@@ -76,9 +76,12 @@ def invite(*, organization_id: int, email: str, role: str, by: User | None) -> I
         revoke(expired)
     fresh = keys.make_key(_KIND)
     invitation = Invitation(
-        organization_id=organization_id, email=email, role=role, token_hash=fresh.hash,
+        organization_id=organization_id,
+        email=email,
+        role=role,
+        token_hash=fresh.hash,
         invited_by=by,
-    )  # fmt: skip
+    )
     try:
         invitation.full_clean()
         with transaction.atomic():

@@ -5,7 +5,7 @@ from django.db import models, transaction
 from django.db.models import Exists, OuterRef
 
 from apps_registry.models import ApiToken, Membership
-from apps_registry.people.second_factors import factors
+from apps_registry.people.sign_in import second_factors
 from apps_registry.roles import Role
 
 _LAST_OWNER = "This is the last owner. Make somebody else an owner first."
@@ -16,7 +16,7 @@ def of_organization(organization_id: int) -> "models.QuerySet[Membership]":
     return (
         Membership.objects.filter(organization_id=organization_id)
         .select_related("user")
-        .annotate(has_second_factor=Exists(factors().filter(user=OuterRef("user"))))
+        .annotate(has_second_factor=Exists(second_factors().filter(user=OuterRef("user"))))
     )
 
 
@@ -24,7 +24,7 @@ def of_organization(organization_id: int) -> "models.QuerySet[Membership]":
 def change_role(membership: Membership, role: str) -> None:
     """Give a member another role. Raises ValidationError where no owner would be left."""
     if role != Role.OWNER:
-        keep_an_owner(membership)
+        require_another_owner(membership)
     membership.role = role
     membership.save(update_fields=["role"])
 
@@ -35,14 +35,14 @@ def remove(membership: Membership) -> None:
 
     A token is refused without a membership anyway; revoked, it does not come back with the person.
     """
-    keep_an_owner(membership)
+    require_another_owner(membership)
     with membership.in_its_organization():
         for token in ApiToken.objects.filter(user=membership.user):
             token.revoke()
     membership.delete()
 
 
-def keep_an_owner(membership: Membership) -> None:
+def require_another_owner(membership: Membership) -> None:
     """Refuse that the last owner goes. Owners are locked: two could leave at the same moment."""
     owners = Membership.objects.select_for_update().filter(
         organization_id=membership.organization_id, role=Role.OWNER

@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from allauth.mfa.models import Authenticator
 from django.http import HttpRequest
 
-from apps_registry.audit.actors import Actor, ActorKind, Door, acting
-from apps_registry.audit.log import Action, record
-from apps_registry.audit.recorded_model import Changes
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
+from apps_registry.audit.audited_model import Changes, log_action
 from apps_registry.client_address import client_address
 from apps_registry.models import User
 from apps_registry.tenancy import tenant
@@ -17,7 +17,7 @@ def as_person(
     request: HttpRequest, email: str, *, user_id: int | None = None
 ) -> AbstractContextManager[None]:
     """Have changes be a person's, who may not be signed in yet."""
-    return acting(
+    return acting_as(
         Actor(ActorKind.PERSON, email, Door.WEB, user_id=user_id, address=client_address(request))
     )
 
@@ -62,4 +62,4 @@ def _note(action: Action, request: HttpRequest, user: User, changes: Changes | N
     with as_person(request, user.email, user_id=user.pk):
         for membership in user.memberships_for_sign_in():
             with tenant(membership.organization_id):
-                record(action, name=user.email, changes=changes)
+                log_action(action, name=user.email, changes=changes)

@@ -40,7 +40,7 @@ def follow_link(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest) -> HttpResponse:
     """Show who invites to what, and take the answer."""
-    row = invitations.find(request.session.get(_IN_SESSION, ""))
+    row = invitations.find_by_token_hash(request.session.get(_IN_SESSION, ""))
     if row is None:
         return render(request, "accounts/invitation_unknown.html", status=404)
     if row.state is not InvitationState.OPEN:

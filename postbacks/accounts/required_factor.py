@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
 from apps_registry.models import Membership
-from apps_registry.people.second_factors import factors, has_second_factor
+from apps_registry.people.sign_in import has_second_factor, second_factors
 from postbacks.accounts.second_factor import has_shown_second_factor
 
 _GUARDED = "/admin/"
@@ -53,7 +53,7 @@ def _must_show_factor(request: HttpRequest) -> bool:
 
 def _leading_there(request: HttpRequest) -> HttpResponseRedirect:
     """Lead to the page of the factor that the person has, or to where one is set up."""
-    kinds = set(factors().filter(user=request.user).values_list("type", flat=True))
+    kinds = set(second_factors().filter(user=request.user).values_list("type", flat=True))
     if not kinds:
         return HttpResponseRedirect(reverse("mfa_index"))
     page = "mfa_reauthenticate" if "totp" in kinds else "mfa_reauthenticate_webauthn"

@@ -82,7 +82,7 @@ def _verified_address(sociallogin: SocialLogin) -> str | None:
 
 
 def _account_of_invited(email: str, sociallogin: SocialLogin) -> User | None:
-    invitation = invitations.open_ones(Invitation.objects.filter(email=email)).first()
+    invitation = invitations.only_open(Invitation.objects.filter(email=email)).first()
     if invitation is None:
         return None
     claims = sociallogin.account.extra_data

@@ -17,8 +17,9 @@ from rest_framework.utils.urls import replace_query_param
 from rest_framework.viewsets import GenericViewSet
 
 from apps_registry import csv_format
-from apps_registry.audit import log
-from apps_registry.audit.actors import Actor, ActorKind, Door, acting
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
+from apps_registry.audit.audited_model import log_action
 from apps_registry.client_address import client_address
 from apps_registry.models import ApiToken, Organization
 from apps_registry.roles import RIGHTS, Right, allows
@@ -44,7 +45,7 @@ class CsvRenderer(BaseRenderer):
         """Return a page that holds all there is."""
         rows = data.get("results", []) if isinstance(data, dict) else []
         columns = list(rows[0]) if rows else []
-        return csv_format.lines([columns, *([row[name] for name in columns] for row in rows)])
+        return csv_format.encode_rows([columns, *([row[name] for name in columns] for row in rows)])
 
 
 def csv_list(view: "OrganizationViewSet", rows: "QuerySet[Any]") -> StreamingHttpResponse:
@@ -58,13 +59,13 @@ def csv_list(view: "OrganizationViewSet", rows: "QuerySet[Any]") -> StreamingHtt
     organization_id = view.caller.organization_id
 
     def written() -> Iterator[bytes]:
-        yield csv_format.lines([columns])
-        place, left = start, csv_format.MOST_ROWS
+        yield csv_format.encode_rows([columns])
+        place, left = start, csv_format.MAX_ROWS
         while left:
-            size = min(left, csv_format.ROWS_AT_ONCE)
+            size = min(left, csv_format.CHUNK_SIZE)
             with tenant(organization_id):
                 page = pages.rows_after(rows, place, size)
-                portion = csv_format.lines(_cells(view, page, columns))
+                portion = csv_format.encode_rows(_cells(view, page, columns))
             yield portion
             if len(page) < size:
                 return
@@ -74,12 +75,12 @@ def csv_list(view: "OrganizationViewSet", rows: "QuerySet[Any]") -> StreamingHtt
     if request.method == "GET":
         filters = request._request.GET
         asked = {"filters": [None, filters.urlencode()]} if filters else {}
-        log.record(log.Action.EXPORTED, name=kind, changes=asked)
+        log_action(Action.EXPORTED, name=kind, changes=asked)
     answer = StreamingHttpResponse(written(), content_type="text/csv; charset=utf-8")
     name = Organization.objects.values_list("name", flat=True).get(pk=organization_id)
     file_name = csv_format.file_name(kind, name, datetime.now(UTC))
     answer["Content-Disposition"] = f'attachment; filename="{file_name}"'
-    if rest := pages.cursor_after(rows, start, csv_format.MOST_ROWS):
+    if rest := pages.cursor_after(rows, start, csv_format.MAX_ROWS):
         address = replace_query_param(request.build_absolute_uri(), "cursor", rest)
         answer["Link"] = f'<{address}>; rel="next"'
     return answer
@@ -144,7 +145,7 @@ class OrganizationViewSet(GenericViewSet):
 
     def _enter(self, request: Request) -> None:
         self._transaction.enter_context(tenant(self.caller.organization_id))
-        self._transaction.enter_context(acting(_program(request)))
+        self._transaction.enter_context(acting_as(_program(request)))
 
     def check_permissions(self, request: Request) -> None:
         """Refuse a caller who lacks the right of this action, or that to take rows away as CSV."""

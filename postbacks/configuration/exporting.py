@@ -5,7 +5,8 @@ from decimal import Decimal
 import msgspec
 from django.db import models
 
-from apps_registry.audit.log import Action, record
+from apps_registry.audit.actions import Action
+from apps_registry.audit.audited_model import log_action
 from apps_registry.models import App, Campaign, ConversionMeaning, Organization, Partner
 from apps_registry.tenancy import Lifecycle, current_organization
 from postbacks.configuration.crediting import credit_parts, link_parts
@@ -27,7 +28,7 @@ RULE_REFERENCES = ("app", "partner")
 
 def export() -> dict[str, object]:
     """Return the configuration as JSON's own types, and have the audit log know of it."""
-    record(Action.EXPORTED, name="configuration")
+    log_action(Action.EXPORTED, name="configuration")
     organization = Organization.objects.get(pk=current_organization() or 0)
     document = Document(
         format=FORMAT,

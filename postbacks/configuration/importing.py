@@ -15,7 +15,8 @@ import msgspec
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 
-from apps_registry.audit.log import Action, record
+from apps_registry.audit.actions import Action
+from apps_registry.audit.audited_model import log_action
 from apps_registry.models import (
     App,
     AttributionSettings,
@@ -27,7 +28,7 @@ from apps_registry.models import (
     TrackingLink,
     User,
 )
-from apps_registry.models.conversion_schemas import replace_meanings
+from apps_registry.models.conversions import replace_meanings
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 from postbacks.callbacks.rules import versions
 from postbacks.configuration.crediting import link_of, settings_of
@@ -82,7 +83,7 @@ def import_document(
     """
     importing = _Import(by)
     with transaction.atomic():
-        record(Action.IMPORTED, name="configuration")
+        log_action(Action.IMPORTED, name="configuration")
         importing.run(document)
         if importing.faults or only_plan:
             transaction.set_rollback(True)

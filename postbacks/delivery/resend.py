@@ -4,7 +4,8 @@ from datetime import datetime
 
 from django.db import connection
 
-from apps_registry.audit import log
+from apps_registry.audit.actions import Action
+from apps_registry.audit.audited_model import log_action
 from postbacks.models import (
     AttemptKind,
     CallbackRule,
@@ -46,7 +47,7 @@ def resend(postback: Postback) -> None:
             raise NotResendableError("The postback is being sent at this moment.")
         cursor.execute("SELECT pg_notify('postbacks_work', '')")
     postback.refresh_from_db()
-    log.record(log.Action.RESENT, postback)
+    log_action(Action.RESENT, postback)
 
 
 def _is_forgotten(postback: Postback) -> bool:

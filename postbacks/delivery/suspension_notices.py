@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from apps_registry.audit.recorded_model import RecordedQuerySet
+from apps_registry.audit.audited_model import AuditedQuerySet
 from apps_registry.mail_text import one_line
 from apps_registry.models import Membership
 from apps_registry.roles import Role
@@ -85,5 +85,5 @@ def _send(mail: EmailMessage, organization_id: int, rule_id: int) -> None:
 
 
 def _mark_notified(rule_id: int, *, at: datetime | None) -> None:
-    rules = cast(RecordedQuerySet, CallbackRule.objects.filter(pk=rule_id))
-    rules.update_unrecorded(suspension_told_at=at)
+    rules = cast(AuditedQuerySet, CallbackRule.objects.filter(pk=rule_id))
+    rules.update_unaudited(suspension_told_at=at)

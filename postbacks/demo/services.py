@@ -65,10 +65,17 @@ class Services:
         demo = organization.set_up(self.partner_url)
         environment = {"PUBLIC_URL": self.url, "ANONYMOUS_NETWORKS": ANONYMOUS_NETWORK}
         web = [
-            sys.executable, "-m", "gunicorn", "postbacks.wsgi:application",
-            f"--bind={HOST}:{self.port}", "--worker-class=gthread", "--workers=2", "--threads=8",
-            "--no-control-socket", "--limit-request-line=8190",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "postbacks.wsgi:application",
+            f"--bind={HOST}:{self.port}",
+            "--worker-class=gthread",
+            "--workers=2",
+            "--threads=8",
+            "--no-control-socket",
+            "--limit-request-line=8190",
+        ]
         self.children.start("web", web, environment=environment)
         worker = [sys.executable, "manage.py", "worker"]
         self.children.start("worker", worker, environment=environment)

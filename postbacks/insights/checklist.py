@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.urls import reverse
 
-from apps_registry.admin_base.first_calls import first_event
 from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.snippets import event_snippet
 from apps_registry.roles import Right
 from postbacks.insights.first_steps import FirstSteps
 
@@ -63,7 +63,7 @@ def checklist(steps: FirstSteps, request: HttpRequest) -> list[Step]:
             steps.event,
             command=""
             if steps.event
-            else first_event(
+            else event_snippet(
                 request.build_absolute_uri("/").rstrip("/"), "YOUR_SDK_KEY", steps.platform
             ),
         ),

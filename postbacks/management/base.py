@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps_registry.audit.actors import acting, command
+from apps_registry.audit.actors import acting_as, command_actor
 
 
 class RecordedCommand(BaseCommand):
@@ -12,5 +12,5 @@ class RecordedCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run the command as whoever started it."""
-        with acting(command(type(self).__module__.rpartition(".")[2])):
+        with acting_as(command_actor(type(self).__module__.rpartition(".")[2])):
             return super().execute(*args, **options)

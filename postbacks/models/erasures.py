@@ -97,15 +97,15 @@ class ErasureTrace(SealedSecret):
         db_table = "erasure_trace"
 
     def __str__(self) -> str:
-        return self.described
+        return self.operator_label
 
     @property
-    def place(self) -> str:
+    def encryption_context(self) -> str:
         """Return organization, table and request: the trace opens nowhere else."""
         return f"{self.organization_id}:erasure_trace:{self.request_id}"
 
     @property
-    def described(self) -> str:
+    def operator_label(self) -> str:
         """Return which erasure this belongs to."""
         return f"unfinished erasure {self.request_id}"
 
@@ -146,19 +146,19 @@ class TombstoneKey(SealedSecret):
         constraints = [models.UniqueConstraint(fields=["organization"], name="one_tombstone_key")]
 
     def __str__(self) -> str:
-        return self.described
+        return self.operator_label
 
     @property
-    def place(self) -> str:
+    def encryption_context(self) -> str:
         """Return organization and table: the key opens nowhere else."""
-        return tombstone_key_place(self.organization_id)
+        return tombstone_key_context(self.organization_id)
 
     @property
-    def described(self) -> str:
+    def operator_label(self) -> str:
         """Return what this is."""
         return "key of forgotten devices"
 
 
-def tombstone_key_place(organization_id: int) -> str:
+def tombstone_key_context(organization_id: int) -> str:
     """Return where an organization's key belongs, for whoever reads it without the ORM."""
     return f"{organization_id}:tombstone_key"

@@ -8,7 +8,8 @@ import msgspec
 from django.db import transaction
 from django.utils import timezone
 
-from apps_registry.audit.log import Action, record
+from apps_registry.audit.actions import Action
+from apps_registry.audit.audited_model import log_action
 from postbacks.models import (
     ErasureMode,
     ErasureReach,
@@ -69,7 +70,7 @@ def ask(asked: Asked) -> ErasureRequest:
         ending = value[-4:] if len(value) >= _SHOWN_FROM else ""
         request = ErasureRequest(**known, ending=ending)
     else:
-        record(Action.REPEATED, request)
+        log_action(Action.REPEATED, request)
     _begin(request, asked)
     if asked.mode == ErasureMode.FORGET:
         tombstones.block_device(asked.app_id, [*asked.pairs, *_known_ids(asked)])

@@ -16,7 +16,7 @@ from apps_registry.crypto import encryption
 from apps_registry.tenancy import current_organization
 from postbacks.infrastructure.database import prepared
 from postbacks.models import ErasureTombstone, TombstoneKey
-from postbacks.models.erasures import tombstone_key_place
+from postbacks.models.erasures import tombstone_key_context
 from postbacks.values import identifiers
 
 CUSTOMER = "customer_user_id"
@@ -111,8 +111,8 @@ def _key(organization_id: int, *, remember: bool = True) -> bytes | None:
     rows = prepared.run(_FIND_KEY, {"organization": organization_id})
     if not rows:
         return None
-    place = tombstone_key_place(organization_id)
-    key = base64.b64decode(encryption.decrypt(rows[0][0], place=place))
+    context = tombstone_key_context(organization_id)
+    key = base64.b64decode(encryption.decrypt(rows[0][0], context=context))
     if remember:
         _known_keys[organization_id] = key
     return key

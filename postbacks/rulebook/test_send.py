@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from django.conf import settings
 
-from apps_registry.audit import log
+from apps_registry.audit.actions import Action
+from apps_registry.audit.audited_model import log_action
 from apps_registry.models import App
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import NoTenantError, current_organization
@@ -208,14 +209,14 @@ def log_test(trial: Trial, finished: AttemptResult, rule: CallbackRule) -> Postb
     logged.save()
     if received_at:
         remember(rule, rule.version, at=received_at)
-    log.record(log.Action.TESTED, rule)
+    log_action(Action.TESTED, rule)
     return postback
 
 
 def audit_unsaved_test(trial: Trial) -> None:
     """Write into the audit log that a rule was tried which is not saved: there is nothing else."""
     host = trial.definition.url.partition("://")[2].partition("/")[0].partition("?")[0]
-    log.record(log.Action.TESTED, name=f"unsaved callback rule to {host}"[:120])
+    log_action(Action.TESTED, name=f"unsaved callback rule to {host}"[:120])
 
 
 def remember(rule: CallbackRule, version: int, *, at: datetime) -> None:

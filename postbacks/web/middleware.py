@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404, resolve
 from django.utils import timezone
 
-from apps_registry.audit.actors import Actor, ActorKind, Door, acting
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
 from apps_registry.client_address import client_address
 from apps_registry.models import Membership, User
 from apps_registry.tenancy import tenant
@@ -87,7 +87,7 @@ class TenantOfRequest:
         if membership is None:
             return self.get_response(request)
         person = visits.actor if visit else _person
-        with acting(person(request, membership.user)):
+        with acting_as(person(request, membership.user)):
             return self._answer(request, membership)
 
     def _answer(self, request: HttpRequest, membership: Membership) -> HttpResponseBase:

@@ -13,8 +13,9 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
-from apps_registry.audit.actors import SYSTEM, Actor, ActorKind, Door, acting
-from apps_registry.audit.log import Action, record
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import SYSTEM, Actor, ActorKind, Door, acting_as
+from apps_registry.audit.audited_model import log_action
 from apps_registry.client_address import client_address
 from apps_registry.models import Membership, Organization, User
 from apps_registry.roles import Role
@@ -58,7 +59,7 @@ def begin(request: HttpRequest, organization: Organization, *, purpose: str, rea
     }
     rotate_token(request)
     with _in_the_log_of(organization, request):
-        record(
+        log_action(
             Action.VISITED,
             organization,
             changes={"reason": [None, reason], "role": [None, role.value]},
@@ -73,7 +74,7 @@ def end(request: HttpRequest, *, why: str = "left") -> None:
         return
     rotate_token(request)
     with _in_the_log_of(organization, request):
-        record(Action.LEFT, organization, changes={"reason": [None, why]})
+        log_action(Action.LEFT, organization, changes={"reason": [None, why]})
 
 
 def end_with_session(sender: object, request: HttpRequest | None, **_: object) -> None:
@@ -108,7 +109,7 @@ def _in_the_log_of(organization: Organization, request: HttpRequest) -> Iterator
     user = request.user
     # Who was deactivated on a visit is nobody any more, and the visit ends without them.
     by = actor(request, user) if isinstance(user, User) else SYSTEM
-    with acting(by), tenant(organization.pk):
+    with acting_as(by), tenant(organization.pk):
         yield
 
 

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
-from apps_registry.audit.actors import SYSTEM, acting
+from apps_registry.audit.actors import SYSTEM, acting_as
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.callbacks import rendering
@@ -104,7 +104,7 @@ def tenant_task(task: Callable[[int], None]) -> Callable[[int, int], None]:
 
     @functools.wraps(task)
     def of_organization(organization_id: int, row_id: int) -> None:
-        with acting(SYSTEM), tenant(organization_id):
+        with acting_as(SYSTEM), tenant(organization_id):
             task(row_id)
 
     return of_organization

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from apps_registry.audit.actions import Action
-from apps_registry.audit.actors import Actor, ActorKind, Door, acting
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
 from apps_registry.models import AuditEntry, Membership
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
@@ -48,7 +48,7 @@ def names(client: Client, query: str) -> list[str]:
 
 
 def switch(made: make.Tenant, rule: CallbackRule, status: str, *, by: str) -> datetime:
-    with acting(Actor(ActorKind.PERSON, by, Door.WEB)), tenant(made.organization.pk):
+    with acting_as(Actor(ActorKind.PERSON, by, Door.WEB)), tenant(made.organization.pk):
         rule.status = status
         saving.save(rule, by=None)
     return newest(made).at
@@ -194,7 +194,7 @@ def test_nobody_writes_or_deletes_an_entry_in_the_admin(role: str, page: str) ->
 def test_entries_are_found_by_filters_in_the_address(query: str, found: list[str]) -> None:
     made = make.make_tenant()
     with (
-        acting(Actor(ActorKind.PERSON, "grace@example.com", Door.WEB)),
+        acting_as(Actor(ActorKind.PERSON, "grace@example.com", Door.WEB)),
         tenant(made.organization.pk),
     ):
         type(made.app).objects.create(name="Moss Valley", platform="android")

@@ -102,7 +102,7 @@ def test_a_rule_is_exported_with_all_its_events_and_times_in_utc(story: Story) -
     assert row["ID"] == str(rule.public_id)
     assert row["Events"] == ", ".join(names)
     assert row["Status"] == "Active"
-    assert row["Updated"] == csv_format.cell(rule.updated_at)
+    assert row["Updated"] == csv_format.format_cell(rule.updated_at)
 
 
 def test_names_that_are_formulas_or_markup_are_texts(story: Story) -> None:
@@ -198,7 +198,7 @@ def test_fifty_thousand_rows_are_read_and_sent_in_portions(story: Story) -> None
 
     assert sent == 50_002  # with the one of the story, and the names of the columns
     assert len(in_memory) == 6
-    assert max(in_memory) <= 2 * csv_format.ROWS_AT_ONCE
+    assert max(in_memory) <= 2 * csv_format.CHUNK_SIZE
 
 
 def _postbacks_in_memory() -> int:

@@ -6,8 +6,9 @@ from django.db import models
 from django.test import Client
 from django.utils.html import escape
 
-from apps_registry.audit.actors import Actor, ActorKind, Door, acting
-from apps_registry.audit.log import Action, record
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
+from apps_registry.audit.audited_model import log_action
 from apps_registry.models import (
     App,
     Campaign,
@@ -56,9 +57,9 @@ def _with_texts() -> Story:
     story = live_through("Endless")
     fill_texts(story, ENDLESS)
     person = Actor(ActorKind.PERSON, ENDLESS[:255], Door.WEB)
-    with tenant(story.organization_id), acting(person):
+    with tenant(story.organization_id), acting_as(person):
         changes = {ENDLESS: [ENDLESS, HOSTILE]}
-        record(Action.EXPORTED, name=ENDLESS[:255], changes=changes)
+        log_action(Action.EXPORTED, name=ENDLESS[:255], changes=changes)
     return story
 
 

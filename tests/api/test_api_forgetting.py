@@ -251,7 +251,7 @@ def test_tombstones_survive_a_rotation_of_the_encryption_keys(settings: Settings
     answer = server.post("events", _event(gaid=GAID))
 
     assert rotation.unreadable == []
-    assert encryption.first_key() == "k9"
+    assert encryption.primary_key_id() == "k9"
     assert answer.status == 422
 
 

@@ -189,8 +189,11 @@ def test_conditions_leave_out_other_countries_and_lower_levels() -> None:
         name="keen", triggers=("level_up",), path="/ok", countries=("DE", "FR"), least_level=3
     )
     events = [
-        level_up(1, "DE", 3), level_up(2, "FR", 4), level_up(3, "US", 9), level_up(4, "DE", 2),
+        level_up(1, "DE", 3),
+        level_up(2, "FR", 4),
+        level_up(3, "US", 9),
+        level_up(4, "DE", 2),
         _event(5, "level_up"),
-    ]  # fmt: skip
+    ]
 
     assert expect([_call(*events)], [rule]).by_rule == {"keen": 2}

@@ -79,10 +79,14 @@ def test_click_ids_are_unique_and_only_a_repeated_report_shares_one(seed: int) -
 @pytest.mark.parametrize("with_id", [True, False])
 def test_what_earns_an_install_can_be_recognized(app: DemoApp, *, with_id: bool) -> None:
     ways = [
-        journeys.tapped, journeys.tapped_and_reported_twice, journeys.tapped_two_networks,
-        journeys.tapped_twice, journeys.tapped_then_saw_others, journeys.tapped_and_reported_late,
+        journeys.tapped,
+        journeys.tapped_and_reported_twice,
+        journeys.tapped_two_networks,
+        journeys.tapped_twice,
+        journeys.tapped_then_saw_others,
+        journeys.tapped_and_reported_late,
         journeys.rival_reported_late,
-    ]  # fmt: skip
+    ]
     for seed in range(30):
         scene = _scene(app, with_id=with_id, seed=seed)
         for way in ways:

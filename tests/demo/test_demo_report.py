@@ -17,14 +17,36 @@ _EARNED = {
     "Kitebird": frozenset[str](),
 }
 _EXPECTED = Expectation(
-    sent_events=3, events=2, duplicates=1, rejected=0, installs=4, postbacks=2, skipped=0,
-    by_rule={"a": 2}, attributed=3, refused=1, skan_postbacks=2, earned=_EARNED,
-)  # fmt: skip
+    sent_events=3,
+    events=2,
+    duplicates=1,
+    rejected=0,
+    installs=4,
+    postbacks=2,
+    skipped=0,
+    by_rule={"a": 2},
+    attributed=3,
+    refused=1,
+    skan_postbacks=2,
+    earned=_EARNED,
+)
 _OUTCOME = DemoOutcome(
-    installs=4, attributed=3, comebacks=1, clicks=5, impressions=1,
-    rejected_installs=1, skan_postbacks=2, postbacks=2, delivered=2, failed=0, skipped=0,
-    p50_ms=1.0, p99_ms=2.0, delivered_ids=frozenset({"p1", "p2"}), by_rule={"a": 2},
-)  # fmt: skip
+    installs=4,
+    attributed=3,
+    comebacks=1,
+    clicks=5,
+    impressions=1,
+    rejected_installs=1,
+    skan_postbacks=2,
+    postbacks=2,
+    delivered=2,
+    failed=0,
+    skipped=0,
+    p50_ms=1.0,
+    p99_ms=2.0,
+    delivered_ids=frozenset({"p1", "p2"}),
+    by_rule={"a": 2},
+)
 _RECEIVED = Received({"p1": 1, "p2": 1}, _EARNED)
 _ANSWERS = [Answer(202, accepted=2, duplicates=1, rejected=0, ids=())]
 

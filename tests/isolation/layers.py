@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, models
 from psycopg import sql
 
-from apps_registry.audit.recorded_model import AuditedModel
+from apps_registry.audit.audited_model import AuditedModel
 from apps_registry.tenancy import TenantManager, TenantModel, current_organization
 from postbacks.infrastructure.database import roles
 from tests.database import as_role

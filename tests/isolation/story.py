@@ -10,8 +10,9 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import connection, models
 from psycopg import sql
 
-from apps_registry.audit.actors import Actor, ActorKind, Door, acting
-from apps_registry.audit.log import Action, record
+from apps_registry.audit.actions import Action
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
+from apps_registry.audit.audited_model import log_action
 from apps_registry.models import (
     App,
     AttributionSettings,
@@ -129,8 +130,8 @@ def _keep_marked_entry(story: Story) -> None:
     """Add an entry of the audit log that holds the marker from the start, and lead to it alone."""
     person = Actor(ActorKind.PERSON, f"{MARKER}@example.com", Door.WEB, address="192.0.2.1")
     with tenant(story.organization_id):
-        with acting(person):
-            record(Action.EXPORTED, name=MARKER, changes={MARKER: [None, MARKER]})
+        with acting_as(person):
+            log_action(Action.EXPORTED, name=MARKER, changes={MARKER: [None, MARKER]})
         entry = AuditEntry.objects.get(object_name=MARKER)
     story.keys[AuditEntry], story.uuids[AuditEntry] = [entry.pk], [entry.public_id]
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 import pytest
 from django.test import Client
 
-from apps_registry.admin_base.first_calls import signed_click
+from apps_registry.admin_base.snippets import signed_click_snippet
 from apps_registry.models import ClickSigningKey, Partner
 from apps_registry.tenancy import tenant
 from postbacks.intake.links import signatures
@@ -146,7 +146,7 @@ def test_a_key_is_shown_once_and_signs(ad: Advertised) -> None:
 
     made = api.post("click-signing-keys", {"partner": partner})
     printed: list[str] = []
-    program = signed_click("http://testserver", made.data["kid"], made.data["secret"])
+    program = signed_click_snippet("http://testserver", made.data["kid"], made.data["secret"])
     exec(program.replace("YOUR_TOKEN", ad.link.token), {"print": printed.append})  # noqa: S102  # what the page shows
 
     Client().get(printed[0].removeprefix("http://testserver"), headers={"User-Agent": PHONE})

@@ -9,8 +9,8 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from apps_registry.audit.actions import Action
-from apps_registry.audit.actors import Actor, ActorKind, Door, acting
-from apps_registry.audit.log import record
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
+from apps_registry.audit.audited_model import log_action
 from apps_registry.models import (
     App,
     AuditEntry,
@@ -52,7 +52,7 @@ def run(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
 def test_a_change_is_kept_with_who_made_it_from_where_and_from_what_to_what() -> None:
     made = make.make_tenant()
 
-    with acting(ADA), tenant(made.organization.pk):
+    with acting_as(ADA), tenant(made.organization.pk):
         made.app.name = "Gem Harbor 2"
         made.app.save()
 
@@ -258,8 +258,8 @@ def test_a_command_is_kept_as_an_operators(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_changes_no_row_is_recorded_by_name() -> None:
     made = make.make_tenant()
 
-    with acting(ADA), tenant(made.organization.pk):
-        record(Action.EXPORTED, name="delivery log", changes={"rows": [None, 12]})
+    with acting_as(ADA), tenant(made.organization.pk):
+        log_action(Action.EXPORTED, name="delivery log", changes={"rows": [None, 12]})
 
     entry = newest(made)
     assert (str(entry), entry.object_type) == ("Exported: delivery log", "")

@@ -12,7 +12,7 @@ from apps_registry import csv_format
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n"])
 def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(first: str) -> None:
-    assert csv_format.cell(f"{first}HYPERLINK(1)") == f"'{first}HYPERLINK(1)"
+    assert csv_format.format_cell(f"{first}HYPERLINK(1)") == f"'{first}HYPERLINK(1)"
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(first: str) -> Non
     ],
 )
 def test_a_value_keeps_its_meaning(value: object, shown: str) -> None:
-    assert csv_format.cell(value) == shown
+    assert csv_format.format_cell(value) == shown
 
 
 def test_quotes_commas_and_line_ends_stay_in_their_cell() -> None:
     row = ['say "hi", you', "two\nlines", "\N{RIGHT-TO-LEFT OVERRIDE}gnp", "\ud800"]
 
-    (read,) = csv.reader(io.StringIO(csv_format.lines([row]).decode(), newline=""))
+    (read,) = csv.reader(io.StringIO(csv_format.encode_rows([row]).decode(), newline=""))
 
     assert read == ['say "hi", you', "two\nlines", "\N{RIGHT-TO-LEFT OVERRIDE}gnp", "?"]
 

@@ -21,14 +21,14 @@ def _keys(settings: Settings) -> None:
 
 
 def test_a_secret_comes_back_as_it_was() -> None:
-    stored = encrypt(SECRET, place="1:partner_credential:2:api_key")
+    stored = encrypt(SECRET, context="1:partner_credential:2:api_key")
 
-    assert decrypt(stored, place="1:partner_credential:2:api_key") == SECRET
+    assert decrypt(stored, context="1:partner_credential:2:api_key") == SECRET
     assert SECRET not in stored
 
 
 def test_the_same_secret_is_never_stored_twice_alike() -> None:
-    stored = {encrypt(SECRET, place="here") for _ in range(10)}
+    stored = {encrypt(SECRET, context="here") for _ in range(10)}
 
     assert len(stored) == 10
 
@@ -38,37 +38,37 @@ def test_the_same_secret_is_never_stored_twice_alike() -> None:
     ["2:partner_credential:2:api_key", "1:partner_credential:3:api_key", "1:partner:2:api_key"],
 )
 def test_a_secret_that_was_moved_can_not_be_opened(elsewhere: str) -> None:
-    stored = encrypt(SECRET, place="1:partner_credential:2:api_key")
+    stored = encrypt(SECRET, context="1:partner_credential:2:api_key")
 
     with pytest.raises(SecretUnreadableError):
-        decrypt(stored, place=elsewhere)
+        decrypt(stored, context=elsewhere)
 
 
 def test_a_new_key_encrypts_while_the_old_one_still_opens(settings: Settings) -> None:
-    before = encrypt(SECRET, place="here")
+    before = encrypt(SECRET, context="here")
     settings.FIELD_ENCRYPTION_KEYS = {"new": NEW, "old": OLD}
 
-    after = encrypt(SECRET, place="here")
+    after = encrypt(SECRET, context="here")
 
     assert before.startswith("old:")
     assert after.startswith("new:")
-    assert decrypt(before, place="here") == decrypt(after, place="here") == SECRET
+    assert decrypt(before, context="here") == decrypt(after, context="here") == SECRET
 
 
 def test_a_secret_whose_key_is_gone_says_which_key(settings: Settings) -> None:
-    stored = encrypt(SECRET, place="here")
+    stored = encrypt(SECRET, context="here")
     settings.FIELD_ENCRYPTION_KEYS = {"new": NEW}
 
     with pytest.raises(SecretUnreadableError, match="“old” is not in FIELD_ENCRYPTION_KEYS"):
-        decrypt(stored, place="here")
+        decrypt(stored, context="here")
 
 
 @pytest.mark.parametrize("damage", ["", "ff", "zz", "old:"])
 def test_a_damaged_secret_is_refused_without_being_quoted(damage: str) -> None:
-    stored = encrypt(SECRET, place="here")[:20] + damage
+    stored = encrypt(SECRET, context="here")[:20] + damage
 
     with pytest.raises(SecretUnreadableError) as refusal:
-        decrypt(stored, place="here")
+        decrypt(stored, context="here")
 
     assert stored not in str(refusal.value)
 

@@ -18,9 +18,9 @@ from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantForm, TenantRelatedFilter
 from apps_registry.admin_base.theme import TextInput
-from apps_registry.comma_list import CommaList
+from apps_registry.comma_list import CommaSeparatedField
 from apps_registry.links import parameters
-from apps_registry.links.parameters import tidied
+from apps_registry.links.parameters import normalized
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.models.apps import Platform
 from apps_registry.models.tracking_links import DESTINATION
@@ -83,7 +83,7 @@ class LinkParameter:
 
 
 def explained(text: str) -> tuple[LinkParameter, ...]:
-    pairs = (piece.partition("=") for piece in tidied(text).split("&") if piece)
+    pairs = (piece.partition("=") for piece in normalized(text).split("&") if piece)
     return tuple(_explained(name, value) for name, _, value in pairs)
 
 
@@ -181,18 +181,18 @@ def _qr(link: TrackingLink) -> segno.QRCode:
 # FOLDED from link_form.py
 
 
-class DestinationsField(CommaList):
+class DestinationsField(CommaSeparatedField):
     """Takes schemes and hosts with commas between them."""
 
-    each = DESTINATION
-    what = "a destination"
+    item_validator = DESTINATION
+    item_label = "a destination"
 
 
 class TrackingLinkForm(TenantForm):
     """Takes parameters as people copy them, with what belongs to the address around them."""
 
     def clean_parameters(self) -> str:
-        return parameters.tidied(self.cleaned_data["parameters"])
+        return parameters.normalized(self.cleaned_data["parameters"])
 
 
 _FILES = {"svg": "image/svg+xml", "png": "image/png"}

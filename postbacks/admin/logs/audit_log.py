@@ -41,7 +41,7 @@ class AuditFilter(TimedFilter):
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
-        choices = [("", "All kinds"), *audit_wording.kinds()]
+        choices = [("", "All kinds"), *audit_wording.object_type_choices()]
         self.fields["kind"].choices = choices  # type: ignore[attr-defined]  # a choice field
 
     @property
@@ -99,11 +99,11 @@ class AuditEntryAdmin(LogAdmin):
         return audit_log(filters.wanted, cursor)
 
     def lines(self, rows: Sequence[AuditEntry]) -> Sequence[audit_wording.AuditRow]:
-        return audit_wording.lines(rows)
+        return audit_wording.audit_rows(rows)
 
     def more_of_list(self, request: HttpRequest) -> dict[str, object]:
         return {"question": RuleQuestion(request.GET)}
 
     def details(self, request: HttpRequest, row: AuditEntry) -> dict[str, object]:
-        (line,) = audit_wording.lines([row])
+        (line,) = audit_wording.audit_rows([row])
         return {"line": line, "title": str(row)}

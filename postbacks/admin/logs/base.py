@@ -17,7 +17,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps_registry import csv_format
 from apps_registry.admin_base.csv_export import CUT
-from apps_registry.admin_base.permissions import ReadOnly
+from apps_registry.admin_base.permissions import ReadOnlyAdmin
 from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.tenancy import tenant
 from postbacks.admin.logs.columns import Columns
@@ -90,7 +90,7 @@ class LogList(ChangeList):
 _BIGGEST_ID = 2**63 - 1
 
 
-class LogAdmin(ReadOnly, TenantAdmin):
+class LogAdmin(ReadOnlyAdmin, TenantAdmin):
     """A list of what happened, and a page for each row of it."""
 
     list_title: ClassVar[str]
@@ -135,10 +135,10 @@ class LogAdmin(ReadOnly, TenantAdmin):
     def _portions_of_log(
         self, filters: LogFilter, organization_id: int
     ) -> Iterator[Sequence[Sequence[object]]]:
-        place, left = None, csv_format.MOST_ROWS
+        place, left = None, csv_format.MAX_ROWS
         while left:
             with tenant(organization_id):
-                cursor = Cursor(after=place, size=min(left, csv_format.ROWS_AT_ONCE))
+                cursor = Cursor(after=place, size=min(left, csv_format.CHUNK_SIZE))
                 page = self.read_page(filters, cursor)
                 portion = [[of(row) for of in self.columns.values()] for row in page.rows]
             yield portion

@@ -134,9 +134,9 @@ AUDIT_LOG: Columns = {
     "IP address": lambda row: row.ip_address,
     "What": lambda row: row.action_label,
     "Of what": lambda row: row.object_name,
-    "Kind": lambda row: audit_wording.kind_of(row.object_type),
+    "Kind": lambda row: audit_wording.object_type_label(row.object_type),
     "Its ID": lambda row: row.object_id,
-    "From → to": audit_wording.in_one_text,
+    "From → to": audit_wording.changes_as_text,
 }
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps_registry.admin_base.theme import Tone
 from apps_registry.models import App, Partner
-from apps_registry.models.conversions import Turn
+from apps_registry.models.conversions import PostbackSequence
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.filters import IdField, NamedRow, TimedFilter
@@ -58,7 +58,7 @@ class SkanFilter(TimedFilter):
     )
     postback = forms.ChoiceField(
         label="Postback",
-        choices=[("", "Any"), *((str(number), name) for number, name in Turn.choices)],
+        choices=[("", "Any"), *((str(number), name) for number, name in PostbackSequence.choices)],
     )
     won = forms.ChoiceField(
         label="Won", choices=[("", "Won or not"), ("only", "Won"), ("no", "Not won")]
@@ -195,7 +195,7 @@ def _pairs(row: SkanPostback) -> list[Pair]:
         Pair("Network at Apple", row.network_id),
         Pair("Framework", f"{row.get_protocol_display()} {row.version}".strip()),
         Pair("Transaction", row.transaction_id),
-        Pair("Postback", Turn(row.sequence).label),
+        Pair("Postback", PostbackSequence(row.sequence).label),
         Pair("Source identifier", row.source_identifier),
         Pair("Campaign ID", row.campaign_id),
         Pair("Source app", row.source_app_id),

@@ -16,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps_registry.audit.actors import acting
+from apps_registry.audit.actors import acting_as
 from apps_registry.models import Organization
 from postbacks.admin.operator import organizations, store_ids
 from postbacks.insights.installation import installation
@@ -138,7 +138,7 @@ def decide_store_id(request: HttpRequest) -> HttpResponse:
     organization = get_object_or_404(Organization, public_id=said["organization"])
     approve = said["decision"] == "approve"
     try:
-        with acting(visits.actor(request, user)):
+        with acting_as(visits.actor(request, user)):
             store_ids.decide(organization, said["store_id"], approve=approve, by=user.email)
     except store_ids.NothingToDecideError:
         messages.warning(request, "This claim is gone or stands by now.")

@@ -37,7 +37,7 @@ class SwitchingAdmin(ArchivingAdmin):
         question = "Switch on these callback rules? They send from now on."
         untested = [str(rule) for rule in queryset if not is_proven(rule)]
         note = f"Not tested yet: {', '.join(untested)}. {_TRY_FIRST}" if untested else ""
-        if page := self.ask_first(
+        if page := self.confirm_action(
             request, queryset, action="switch_on", question=question, description=note
         ):
             return page
@@ -50,7 +50,7 @@ class SwitchingAdmin(ArchivingAdmin):
     ) -> TemplateResponse | None:
         """Have rules send nothing until they are switched on again, after asking."""
         question = "Pause these callback rules? They send nothing, and what is owed waits."
-        if page := self.ask_first(request, queryset, action="pause", question=question):
+        if page := self.confirm_action(request, queryset, action="pause", question=question):
             return page
         self._set_status(request, queryset, RuleStatus.PAUSED, "Paused.")
         return None

@@ -123,7 +123,7 @@ class ApiTokenViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     def get_queryset(self) -> Any:
         """Return the tokens that the caller may see, among them the one it calls with."""
         manages = self.caller.allows(Right.MANAGE)
-        seen = ApiToken.seen_by(self.caller.user, manages=manages)
+        seen = ApiToken.visible_to(self.caller.user, manages=manages)
         return super().get_queryset().filter(seen | Q(pk=cast(ApiToken, self.request.auth).pk))
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from apps_registry.models import App, BundleId, ConversionMeaning
 from apps_registry.models.apps import BUNDLE_ID
-from apps_registry.models.conversion_schemas import replace_meanings
+from apps_registry.models.conversions import replace_meanings
 from apps_registry.models.referrer_keys import REFERRER_KEY, set_referrer_key
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet, RegistryViewSet

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps_registry.audit.actors import Actor, ActorKind, Door, acting
+from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
 from apps_registry.client_address import client_address
 from apps_registry.models import SdkKey
 from apps_registry.tenancy import tenant
@@ -94,7 +94,7 @@ class ForgetDevice(APIView):
             mode,
             ErasureReach.DEVICE if reporter.is_server else ErasureReach.INSTALL,
         )
-        with tenant(reporter.organization_id), acting(_key(reporter, request)):
+        with tenant(reporter.organization_id), acting_as(_key(reporter, request)):
             kept = ask(asked)
         return Response(
             {"id": kept.public_id, "state": kept.state, "detail": _WHAT[ErasureMode(mode)]},

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from apps_registry.crypto.encryption import first_key
+from apps_registry.crypto.encryption import primary_key_id
 from apps_registry.key_rotation import Rotation, rotate
 from postbacks.management.base import RecordedCommand
 
@@ -21,8 +21,8 @@ class Command(RecordedCommand):
         """Rotate, and fail if a secret could not be read."""
         rotation = rotate()
         self.stdout.write(
-            f"Sealed {rotation.resealed} secrets anew; {rotation.by_key[first_key()]} in all are "
-            f"sealed with the key “{first_key()}”."
+            f"Sealed {rotation.resealed} secrets anew; {rotation.by_key[primary_key_id()]} in all "
+            f"are sealed with the key “{primary_key_id()}”."
         )
         for key in self._older_keys():
             self.stdout.write(_about(key, rotation))
@@ -34,7 +34,7 @@ class Command(RecordedCommand):
             )
 
     def _older_keys(self) -> list[str]:
-        return [key for key in settings.FIELD_ENCRYPTION_KEYS if key != first_key()]
+        return [key for key in settings.FIELD_ENCRYPTION_KEYS if key != primary_key_id()]
 
 
 def _about(key: str, rotation: Rotation) -> str:

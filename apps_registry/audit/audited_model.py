@@ -1,7 +1,7 @@
-"""Records what a save or a deletion changes, in the transaction that makes the change.
+"""The audit log: every change of an audited field, in the transaction that makes the change.
 
-A model that people change names the fields in `audited`. The recording is the model's own, so that
-no door can forget it; many rows at once, which would pass it by, are taken one by one.
+A model lists its audited fields in `audited`. The model itself logs them, so no entry point can
+forget to. Bulk updates and deletions, which bypass `save`, are done row by row.
 """
 
 from collections.abc import Mapping
@@ -16,20 +16,20 @@ from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import current_actor
 
 MASKED = "•••"
-SECRET = "secret"  # noqa: S105  # the name under which a changed secret is recorded
-Changes = dict[str, list[Any]]
-_PLAIN = (str, int, float, bool, list, dict, type(None))
+SECRET = "secret"  # noqa: S105  # the field name under which a changed secret is logged
+Changes = dict[str, list[Any]]  # {field: [before, after]}
+_JSON_TYPES = (str, int, float, bool, list, dict, type(None))
 
 
-class RecordedQuerySet(models.QuerySet[Any]):
-    """Rows of which audited fields are changed one by one, each with its record."""
+class AuditedQuerySet(models.QuerySet[Any]):
+    """Updates and deletes audited rows one by one, each with its audit entry."""
 
     def update(self, **values: Any) -> int:
-        """Change columns: at once, or row by row where the audit log asks about them."""
-        if not _watched(self.model) & values.keys():
+        """Update with one statement, or row by row if an audited field changes."""
+        if not _audited_columns(self.model) & values.keys():
             return super().update(**values)
         with transaction.atomic():
-            # Once locked, each row still fulfills the condition, as with one UPDATE.
+            # Once locked, each row still meets the condition, as with one UPDATE.
             rows = list(self.select_for_update(no_key=True, of=("self",)))
             for row in rows:
                 for name, value in values.items():
@@ -39,15 +39,15 @@ class RecordedQuerySet(models.QuerySet[Any]):
 
     update.alters_data = True  # type: ignore[attr-defined]  # templates must not call it
 
-    def update_unrecorded(self, **values: Any) -> int:
-        """Change columns whose meaning stays: a secret that is sealed anew is the same secret."""
+    def update_unaudited(self, **values: Any) -> int:
+        """Update without an audit entry: the meaning stays, as when a secret is resealed."""
         return super().update(**values)
 
-    update_unrecorded.alters_data = True  # type: ignore[attr-defined]  # likewise
+    update_unaudited.alters_data = True  # type: ignore[attr-defined]  # likewise
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        """Delete rows: at once, or one by one where the audit log asks about them."""
-        if not _watched(self.model):
+        """Delete with one statement, or row by row if the model is audited."""
+        if not _audited_columns(self.model):
             return super().delete()
         with transaction.atomic():
             rows = list(self)
@@ -60,54 +60,52 @@ class RecordedQuerySet(models.QuerySet[Any]):
 
 
 class AuditedModel(models.Model):
-    """A row whose audited fields leave an entry in the audit log whenever they change."""
+    """A row that writes an audit entry whenever one of its audited fields changes."""
 
     audited: ClassVar[tuple[str, ...]] = ()
-    audited_secrets: ClassVar[tuple[str, ...]] = ()  # of these the log says only that they changed
+    audited_secrets: ClassVar[tuple[str, ...]] = ()  # logged as changed, without their values
 
     class Meta:
         abstract = True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Write the row, and what that changed."""
-        if not _watched(type(self)):
+        if not _audited_columns(type(self)):
             super().save(*args, **kwargs)
             return
         with transaction.atomic(savepoint=False):
-            before = None if self._state.adding else self._stored(locked=True)
+            before = None if self._state.adding else self._load_stored(lock=True)
             super().save(*args, **kwargs)
-            after = self._stored()
+            after = self._load_stored()
             if after is None:
                 return
             changes = _changes(before, after)
             if before is None:
-                self._record(Action.CREATED, changes)
+                self._log_change(Action.CREATED, changes)
             elif changes:
-                self._record(self.audit_action(changes), changes)
+                self._log_change(self.audit_action(changes), changes)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Delete the row, and keep what it said."""
-        if not _watched(type(self)):
+        if not _audited_columns(type(self)):
             return super().delete(*args, **kwargs)
         with transaction.atomic(savepoint=False):
-            before = self._stored()
+            before = self._load_stored()
             deleted = super().delete(*args, **kwargs)
             if before is not None:
-                self._record(Action.DELETED, _changes(before, None))
+                self._log_change(Action.DELETED, _changes(before, None))
         return deleted
 
     @property
     def audit_id(self) -> str:
-        """Return the id by which the audit log finds the row."""
+        """Return the id under which the audit log stores the row's entries."""
         return str(getattr(self, "public_id", ""))
 
     @property
     def audit_name(self) -> str:
-        """Return what people call the row."""
+        """Return the row's name in the audit log."""
         return str(self)
 
     def audit_action(self, changes: Mapping[str, list[Any]]) -> Action:
-        """Name what a change of a stored row amounts to."""
+        """Return the action that a change of a stored row amounts to."""
         if changes.get("status", ("", ""))[1] == "archived":
             return Action.ARCHIVED
         if changes.get("revoked_at", ("", None))[1] is not None:
@@ -115,23 +113,30 @@ class AuditedModel(models.Model):
         return Action.CHANGED
 
     def in_its_organization(self) -> AbstractContextManager[None]:
-        """Return the context in which the row's entries can be written."""
+        """Return the context in which the row's audit entries can be written."""
         return nullcontext()
 
-    def _stored(self, *, locked: bool = False) -> Self | None:
-        """Return the row as PostgreSQL has it; locked, so that nobody changes it in between."""
+    def _load_stored(self, *, lock: bool = False) -> Self | None:
         rows = type(self)._base_manager.filter(pk=self.pk)
-        return (rows.select_for_update(no_key=True) if locked else rows).first()
+        return (rows.select_for_update(no_key=True) if lock else rows).first()
 
-    def _record(self, action: Action, changes: Changes) -> None:
+    def _log_change(self, action: Action, changes: Changes) -> None:
         with self.in_its_organization():
-            write_entry(action, self, changes=changes)
+            log_action(action, self, changes=changes)
 
 
-def write_entry(
-    action: Action, row: AuditedModel | None, *, changes: Changes | None = None, name: str = ""
+def log_action(
+    action: Action,
+    row: AuditedModel | None = None,
+    *,
+    changes: Changes | None = None,
+    name: str = "",
 ) -> None:
-    """Write an entry of the current organization: the current actor did this to a row."""
+    """Write an audit entry of the current organization for the current actor.
+
+    It names the row, or without one the object that `name` says, for example “delivery log”.
+    `changes` must hold no secret. Raises WrongTenantError outside of an organization.
+    """
     actor = current_actor()
     apps.get_model("apps_registry", "AuditEntry").objects.create(
         actor_kind=actor.kind,
@@ -147,7 +152,7 @@ def write_entry(
     )
 
 
-def _watched(model: type[models.Model]) -> set[str]:
+def _audited_columns(model: type[models.Model]) -> set[str]:
     fields = {*getattr(model, "audited", ()), *getattr(model, "audited_secrets", ())}
     return fields | {f"{name}_id" for name in fields}
 
@@ -161,9 +166,10 @@ def _changes(before: AuditedModel | None, after: AuditedModel | None) -> Changes
         key = row._meta.get_field(name).attname  # type: ignore[union-attr]  # a column of ours
         old, new = getattr(before, key, None), getattr(after, key, None)
         if old != new and not (_is_empty(old) and _is_empty(new)):
-            changes[name] = [_shown(before, name), _shown(after, name)]
-    secrets = {(getattr(before, it, None), getattr(after, it, None)) for it in row.audited_secrets}
-    if any(old != new for old, new in secrets):
+            changes[name] = [_loggable(before, name), _loggable(after, name)]
+    if any(
+        getattr(before, name, None) != getattr(after, name, None) for name in row.audited_secrets
+    ):
         changes[SECRET] = [before and MASKED, after and MASKED]
     return changes
 
@@ -172,11 +178,11 @@ def _is_empty(value: object) -> bool:
     return value is None or value == "" or value == [] or value == {}
 
 
-def _shown(row: AuditedModel | None, name: str) -> object:
-    """Return a field's value as JSON and people can read it: of a relation, its name."""
+def _loggable(row: AuditedModel | None, name: str) -> object:
+    """Return a field's value as JSON takes it; a relation becomes its name."""
     value = getattr(row, name, None)
     if isinstance(value, models.Model):
         return str(getattr(value, "email", "") or value)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return value if isinstance(value, _PLAIN) else str(value)
+    return value if isinstance(value, _JSON_TYPES) else str(value)

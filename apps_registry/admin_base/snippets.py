@@ -9,7 +9,7 @@ _ADVERTISING_IDS = {
 }
 
 
-def first_event(public_url: str, key: str, platform: str) -> str:
+def event_snippet(public_url: str, key: str, platform: str) -> str:
     """Return the command that reports a purchase; each page has an event of its own."""
     event = {
         "event_id": str(uuid.uuid4()),
@@ -29,12 +29,12 @@ def first_event(public_url: str, key: str, platform: str) -> str:
     )
 
 
-def first_list(public_url: str, token: str) -> str:
+def app_list_snippet(public_url: str, token: str) -> str:
     """Return the command that lists the organization's apps."""
     return f'curl {public_url}/api/v1/apps \\\n  -H "Authorization: Bearer {token}"'
 
 
-def first_tenjin_call(public_url: str, bundle_id: str, platform: str) -> str:
+def tenjin_snippet(public_url: str, bundle_id: str, platform: str) -> str:
     """Return the command that reports an open as a server does that was made for Tenjin."""
     parameters = {
         "bundle_id": bundle_id,
@@ -50,7 +50,7 @@ def first_tenjin_call(public_url: str, bundle_id: str, platform: str) -> str:
     return " \\\n  ".join(lines)
 
 
-def signed_click(public_url: str, kid: str, secret: str) -> str:
+def signed_click_snippet(public_url: str, kid: str, secret: str) -> str:
     """Return the program that signs a link; it needs nothing but Python."""
     return (
         "import hashlib, hmac, time\n"
