@@ -119,9 +119,9 @@ def _new_postback(decision: Decision) -> NewPostback:
         sdk_event_id=str(event.event_id),
         event_name=event.event_name,
         event_received_at=event.received_at,
-        install_id=decision.standing.install_id,
-        attribution_version=decision.standing.attribution_version,
-        installed_at=decision.standing.installed_at,
+        install_id=decision.install.install_id,
+        attribution_version=decision.install.attribution_version,
+        installed_at=decision.install.installed_at,
         delay_seconds=rule.definition.delay_seconds,
         host=decision.host,
         reason=decision.reason,
@@ -177,5 +177,5 @@ def _decide_again(credited: Sequence[tuple[StoredEvent, KnownInstall]], now: dat
     events = [event for event, _ in credited]
     standings = {event.id: install_context(event, install) for event, install in credited}
     known = rules_already_applied(events)
-    decisions = decide_postbacks(events, standings, now=now, told=known)
+    decisions = decide_postbacks(events, standings, now=now, already_applied=known)
     enqueue_postbacks([_new_postback(decision) for decision in decisions])

@@ -9,6 +9,7 @@ from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.values import consent_is_missing, macro_values
 from postbacks.values.attribution import NOT_CREDITED, AttributionFacts
 from postbacks.values.events import StoredEvent
+from postbacks.values.rule_choices import WithoutConsent
 
 
 def facts_of(
@@ -56,7 +57,7 @@ def values_for(rule: CompiledRule, facts: Facts, rates: Rates | None = None) -> 
         facts,
         rates=rates,
         withhold_personal=(
-            rule.definition.without_consent != "send" and lacks_consent(rule, facts)
+            rule.definition.without_consent != WithoutConsent.SEND and lacks_consent(rule, facts)
         ),
         withhold_revenue=not rule.definition.send_revenue,
     )

@@ -9,6 +9,7 @@ from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action
 from apps_registry.models import App, Campaign, ConversionMeaning, Organization, Partner
 from apps_registry.tenancy import Lifecycle, current_organization
+from postbacks.callbacks.rules.definition import CONTENT_FIELDS
 from postbacks.configuration.crediting import credit_parts, link_parts
 from postbacks.configuration.document import (
     FORMAT,
@@ -24,6 +25,7 @@ from postbacks.models import CallbackRule, RuleStatus
 
 _OF_APPS = ("bundle_ids", "conversion_meanings")
 RULE_REFERENCES = ("app", "partner")
+RULE_FIELDS = ("name", "status", *CONTENT_FIELDS)
 
 
 def export() -> dict[str, object]:
@@ -45,18 +47,9 @@ def export() -> dict[str, object]:
     return exported
 
 
-def rule_fields() -> list[str]:
-    """Return the fields of a rule that people write; a new one is exported by itself."""
-    return [
-        field.name
-        for field in CallbackRule._meta.concrete_fields
-        if field.editable and not field.is_relation and not field.primary_key
-    ]
-
-
 def rule_part(rule: CallbackRule) -> dict[str, object]:
     """Return a rule by its fields' names."""
-    values = {name: getattr(rule, name) for name in rule_fields()}
+    values = {name: getattr(rule, name) for name in RULE_FIELDS}
     if rule.status == RuleStatus.SUSPENDED:
         values["status"] = RuleStatus.PAUSED  # we suspended it here; elsewhere it is just not on
     references = {name: _name(getattr(rule, name)) for name in RULE_REFERENCES}

@@ -40,7 +40,7 @@ from postbacks.configuration.document import (
     LinkPart,
     PartnerPart,
 )
-from postbacks.configuration.exporting import RULE_REFERENCES, rule_fields
+from postbacks.configuration.exporting import RULE_FIELDS, RULE_REFERENCES
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
 
@@ -199,7 +199,7 @@ class _Import:
         self._store(*settings_of(part))
 
     def _rule(self, part: dict[str, Any]) -> None:
-        unknown = part.keys() - {*rule_fields(), *RULE_REFERENCES}
+        unknown = part.keys() - {*RULE_FIELDS, *RULE_REFERENCES}
         if unknown or not isinstance(part.get("name"), str):
             detail = f"There is no field “{min(unknown)}”." if unknown else "A rule has a name."
             raise ValidationError(detail)

@@ -19,6 +19,7 @@ from postbacks.demo.rule import DemoRule
 from postbacks.demo.rules import DEMO_RULES
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
+from postbacks.values.rule_choices import AttributionScope
 
 BUNDLE_IDS = {DemoApp.IOS: "com.gemharbor.puzzle", DemoApp.ANDROID: "com.gemharbor.puzzle.android"}
 LINK_NAME = "Video 15 s"
@@ -93,6 +94,7 @@ def _give_values_a_meaning(app: App) -> None:
 def _rule(
     rule: DemoRule, apps: Mapping[DemoApp, App], partner: Partner, partner_url: str
 ) -> CallbackRule:
+    scope = AttributionScope.PARTNER if rule.only_earned else AttributionScope.EVERYONE
     return CallbackRule(
         name=rule.name,
         status=RuleStatus.ACTIVE,
@@ -100,7 +102,7 @@ def _rule(
         partner=partner,
         triggers=list(rule.triggers),
         frequency=rule.frequency.value,
-        attribution_scope="partner" if rule.only_earned else "everyone",
+        attribution_scope=scope.value,
         conditions=rule.conditions,
         method=rule.method,
         url=partner_url + rule.path,

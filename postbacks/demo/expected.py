@@ -12,8 +12,9 @@ from types import MappingProxyType
 from postbacks.demo.calls import DemoDevice, SdkCall, SentEvent
 from postbacks.demo.copies import AppleCopy
 from postbacks.demo.networks import NETWORKS, DemoApp, Network
-from postbacks.demo.rule import DemoFrequency, DemoRule
+from postbacks.demo.rule import DemoRule
 from postbacks.demo.touches import Began, SimulatedTouch, Truth
+from postbacks.values.rule_choices import Frequency
 
 _INSTALL = "install"
 _FIRST_SIGNS = (_INSTALL, "open")
@@ -167,7 +168,7 @@ def _owed(rule: DemoRule, accepted: Iterable[_Accepted]) -> list[SentEvent]:
         and (not rule.only_earned or one.network is rule.network)
         and _fulfils(rule, one.event)
     ]
-    if rule.frequency is DemoFrequency.FIRST:
+    if rule.frequency is Frequency.FIRST:
         return list({event.install_id: event for event in wanted}.values())
     return wanted
 

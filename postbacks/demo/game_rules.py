@@ -5,7 +5,8 @@ another try are short, so that a day's refusals are over within seconds.
 """
 
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.rule import DemoBodyType, DemoFrequency, DemoMissingValues, DemoRule
+from postbacks.demo.rule import DemoRule
+from postbacks.values.rule_choices import BodyType, Frequency, MissingValues
 
 GAME_RULES: tuple[DemoRule, ...] = (
     DemoRule(
@@ -23,7 +24,7 @@ GAME_RULES: tuple[DemoRule, ...] = (
         method="POST",
         path="/limited/purchase",
         headers={"Authorization": "Bearer {{credential.api_key}}"},
-        body_type=DemoBodyType.JSON,
+        body_type=BodyType.JSON,
         body=(
             '{"app": "{{bundle_id}}", "device": "{{advertising_id}}", '
             '"revenue": {{revenue}}, "currency": "{{currency}}", '
@@ -34,10 +35,10 @@ GAME_RULES: tuple[DemoRule, ...] = (
     DemoRule(
         name="Welcome mail after the first registration",
         triggers=("registration",),
-        frequency=DemoFrequency.FIRST,
+        frequency=Frequency.FIRST,
         method="POST",
         path="/slow/welcome",
-        body_type=DemoBodyType.FORM,
+        body_type=BodyType.FORM,
         body=(
             "user={{customer_user_id}}&nickname={{params.nickname}}"
             "&language={{language}}&country={{country|lower}}"
@@ -48,14 +49,14 @@ GAME_RULES: tuple[DemoRule, ...] = (
         app=DemoApp.ANDROID,
         triggers=("tutorial_complete", "level_up"),
         path="/flaky/progress?gaid={{gaid}}&event={{event_name}}&level={{params.level}}",
-        missing_values=DemoMissingValues.DROP,
+        missing_values=MissingValues.DROP,
     ),
     DemoRule(
         name="Installs and purchases with an IDFA",
         app=DemoApp.IOS,
         triggers=("install", "purchase"),
         path="/flaky/conversion?idfa={{idfa!}}&event={{event_name}}&revenue={{revenue}}",
-        missing_values=DemoMissingValues.DROP,
+        missing_values=MissingValues.DROP,
     ),
     DemoRule(
         name="Every event to the data warehouse",
@@ -63,7 +64,7 @@ GAME_RULES: tuple[DemoRule, ...] = (
         method="POST",
         path="/ok/events",
         sign=True,
-        body_type=DemoBodyType.JSON,
+        body_type=BodyType.JSON,
         body=(
             '{"id": "{{postback_id}}", "event_id": "{{event_id}}", "name": "{{event_name}}", '
             '"at": {{time_in_ms}}, "platform": "{{platform}}", "country": "{{country}}", '
@@ -86,10 +87,10 @@ GAME_RULES: tuple[DemoRule, ...] = (
     DemoRule(
         name="New payers to the affiliate",
         triggers=("purchase",),
-        frequency=DemoFrequency.FIRST,
+        frequency=Frequency.FIRST,
         method="POST",
         path="/picky/payer?transaction={{transaction_id}}",
-        body_type=DemoBodyType.JSON,
+        body_type=BodyType.JSON,
         body='{"app": "{{bundle_id}}", "revenue": {{revenue}}, "currency": "{{currency}}"}',
     ),
 )

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from postbacks.demo.networks import LUMEN, NETWORKS, TIDAL, Network
-from postbacks.demo.rule import DemoBodyType, DemoRule
+from postbacks.demo.rule import DemoRule
+from postbacks.values.rule_choices import BodyType
 
 
 def install_path(network: Network) -> str:
@@ -57,7 +58,7 @@ NETWORK_RULES: tuple[DemoRule, ...] = (
         triggers=("skan_postback",),
         method="POST",
         path=f"/flaky/{LUMEN.short}/skan",
-        body_type=DemoBodyType.JSON,
+        body_type=BodyType.JSON,
         body=(
             '{"transaction": "{{skan_transaction_id}}", "campaign": "{{campaign_id}}", '
             '"won": {{skan_did_win}}, "value": {{skan_conversion_value}}}'

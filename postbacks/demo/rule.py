@@ -3,34 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from postbacks.demo.networks import LUMEN, DemoApp, Network
+from postbacks.values.rule_choices import BodyType, Frequency, MissingValues
 
 _REQUIRED_MACRO = re.compile(r"\{\{([^{}]+)!\}\}")
 _SHORT_WAITS = (1, 1, 2, 2, 3)
-
-
-class DemoFrequency(StrEnum):
-    """This says how often a rule sends for the events of one device."""
-
-    EVERY = "every"
-    FIRST = "first"
-
-
-class DemoBodyType(StrEnum):
-    """This says how the body is written."""
-
-    NONE = "none"
-    FORM = "form"
-    JSON = "json"
-
-
-class DemoMissingValues(StrEnum):
-    """This says what becomes of a parameter whose macro has no value."""
-
-    EMPTY = "empty"
-    DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +25,12 @@ class DemoRule:
     app: DemoApp | None = None
     network: Network = LUMEN
     only_earned: bool = False
-    frequency: DemoFrequency = DemoFrequency.EVERY
+    frequency: Frequency = Frequency.EVERY
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
-    body_type: DemoBodyType = DemoBodyType.NONE
+    body_type: BodyType = BodyType.NONE
     body: str = ""
-    missing_values: DemoMissingValues = DemoMissingValues.EMPTY
+    missing_values: MissingValues = MissingValues.EMPTY
     retry_delays: tuple[int, ...] = _SHORT_WAITS
     countries: tuple[str, ...] = ()
     least_level: int = 0

@@ -13,6 +13,14 @@ from apps_registry.audit.actions import Action
 from apps_registry.models import App, Partner, User
 from apps_registry.tenancy import TenantModel
 from postbacks.models.delivery_defaults import DEFAULT_DELAYS
+from postbacks.values.rule_choices import (
+    AttributionScope,
+    BodyType,
+    Frequency,
+    HttpMethod,
+    MissingValues,
+    WithoutConsent,
+)
 
 
 class RuleStatus(models.TextChoices):
@@ -50,51 +58,36 @@ def no_authentication() -> dict[str, str]:
     return {"type": "none"}
 
 
+FREQUENCIES = [
+    (Frequency.EVERY.value, "Every time"),
+    (Frequency.FIRST.value, "First time per device"),
+]
+SCOPES = [
+    (AttributionScope.EVERYONE.value, "Everyone"),
+    (AttributionScope.PARTNER.value, "Attributed to this partner"),
+    (AttributionScope.PARTNER_AND_ORGANIC.value, "Attributed to this partner, and organic"),
+    (AttributionScope.ANY_ATTRIBUTED.value, "Attributed to any partner"),
+]
+WITHOUT_CONSENT = [
+    (WithoutConsent.SEND.value, "Send all the same"),
+    (WithoutConsent.STRIP.value, "Leave personal data out"),
+    (WithoutConsent.SKIP.value, "Do not send"),
+]
+METHODS = [(method.value, method.value.capitalize()) for method in HttpMethod]
+BODY_TYPES = [
+    (BodyType.NONE.value, "No body"),
+    (BodyType.FORM.value, "Form (a=1&b=2)"),
+    (BodyType.JSON.value, "JSON"),
+    (BodyType.RAW.value, "As it stands"),
+]
+MISSING_VALUES = [
+    (MissingValues.EMPTY.value, "Send it empty"),
+    (MissingValues.DROP.value, "Leave the parameter out"),
+]
+
+
 class CallbackRule(TenantModel):
     """Which events send a postback to whom, and what it says. Each save makes a version."""
-
-    class Frequency(models.TextChoices):
-        """How often one device's events count."""
-
-        EVERY = "every", "Every time"
-        FIRST = "first", "First time per device"
-
-    class Scope(models.TextChoices):
-        """Whose installs' events are sent."""
-
-        EVERYONE = "everyone", "Everyone"
-        PARTNER = "partner", "Attributed to this partner"
-        PARTNER_AND_ORGANIC = "partner_and_organic", "Attributed to this partner, and organic"
-        ANY_ATTRIBUTED = "any_attributed", "Attributed to any partner"
-
-    class WithoutConsent(models.TextChoices):
-        """What happens when a device said no."""
-
-        SEND = "send", "Send all the same"
-        STRIP = "strip", "Leave personal data out"
-        SKIP = "skip", "Do not send"
-
-    class Method(models.TextChoices):
-        """The HTTP method."""
-
-        GET = "GET"
-        POST = "POST"
-        PUT = "PUT"
-        PATCH = "PATCH"
-
-    class Body(models.TextChoices):
-        """How the body is written."""
-
-        NONE = "none", "No body"
-        FORM = "form", "Form (a=1&b=2)"
-        JSON = "json", "JSON"
-        RAW = "raw", "As it stands"
-
-    class MissingValues(models.TextChoices):
-        """What becomes of a parameter whose macro has no value."""
-
-        EMPTY = "empty", "Send it empty"
-        DROP = "drop", "Leave the parameter out"
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(
@@ -121,14 +114,14 @@ class CallbackRule(TenantModel):
     )
     frequency = models.CharField(
         max_length=8,
-        choices=Frequency.choices,
+        choices=FREQUENCIES,
         default=Frequency.EVERY,
         help_text="Whether a device's second event of the kind is sent too.",
     )
     attribution_scope = models.CharField(
         max_length=24,
-        choices=Scope.choices,
-        default=Scope.EVERYONE,
+        choices=SCOPES,
+        default=AttributionScope.EVERYONE,
         help_text="Send events of all installs, or only of those that this partner earned.",
     )
     conditions = models.JSONField(
@@ -167,12 +160,15 @@ class CallbackRule(TenantModel):
     )
     without_consent = models.CharField(
         max_length=8,
-        choices=WithoutConsent.choices,
+        choices=WITHOUT_CONSENT,
         default=WithoutConsent.STRIP,
         help_text="What to do when a person limited tracking or opted out.",
     )
     method = models.CharField(
-        max_length=8, choices=Method.choices, default=Method.GET, help_text="Most networks use GET."
+        max_length=8,
+        choices=METHODS,
+        default=HttpMethod.GET,
+        help_text="Most networks use GET.",
     )
     url = models.TextField(
         "URL",
@@ -184,14 +180,17 @@ class CallbackRule(TenantModel):
         help_text='Extra headers, for example {"Authorization": "Bearer {{credential.api_key}}"}.',
     )
     body_type = models.CharField(
-        max_length=8, choices=Body.choices, default=Body.NONE, help_text="GET has no body."
+        max_length=8,
+        choices=BODY_TYPES,
+        default=BodyType.NONE,
+        help_text="GET has no body.",
     )
     body = models.TextField(
         blank=True, help_text='For example {"event": "{{event_name}}", "revenue": {{revenue}}}.'
     )
     missing_values = models.CharField(
         max_length=8,
-        choices=MissingValues.choices,
+        choices=MISSING_VALUES,
         default=MissingValues.EMPTY,
         help_text="What happens to a parameter whose macro has no value.",
     )

@@ -16,9 +16,9 @@ from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.decisions import (
     Decision,
     decide_or_refuse,
-    facts_by_standing,
-    first_time,
-    is_once,
+    facts_if_decided,
+    first_time_key,
+    uses_first_time,
 )
 from postbacks.callbacks.rendering import prepare_for
 from postbacks.callbacks.rules.compiled import CompiledRule
@@ -145,7 +145,11 @@ class _Run:
     def _served_before(self, decided: Sequence[Decision | Refusal]) -> set[str]:
         if self.rule_id is None:
             return set()
-        devices = [first_time(it)[1] for it in decided if isinstance(it, Decision) and is_once(it)]
+        devices = [
+            first_time_key(it)[1]
+            for it in decided
+            if isinstance(it, Decision) and uses_first_time(it)
+        ]
         known = RuleDevice.objects.filter(rule_id=self.rule_id, device__in=devices)
         return set(known.values_list("device", flat=True)) if devices else set()
 
@@ -154,7 +158,7 @@ class _Run:
             self.not_matched[outcome.code] += 1
         elif outcome.reason:
             self.skipped[outcome.reason] += 1
-        elif is_once(outcome) and self._is_served(first_time(outcome)[1], served):
+        elif uses_first_time(outcome) and self._is_served(first_time_key(outcome)[1], served):
             self.not_matched[NOT_THE_FIRST] += 1
         else:
             self.owed.append((outcome.event.id, outcome.event.received_at))
@@ -169,7 +173,7 @@ class _Run:
         self, event: StoredEvent, install: KnownInstall | None, rates: RatesOfDays
     ) -> Example:
         standing = install_context(event, install)
-        facts = facts_by_standing(
+        facts = facts_if_decided(
             self.rule, event, standing, postback=saving.SAMPLE_ID, now=self.now
         )
         known = rates.of(event.event_time, known_at=self.now)

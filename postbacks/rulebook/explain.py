@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 
 from postbacks.attribution.installs import KnownInstalls, foresee_installs
 from postbacks.callbacks.currency.stored_rates import load_rates
-from postbacks.callbacks.decisions import Decision, first_time, is_once, weigh
+from postbacks.callbacks.decisions import (
+    Decision,
+    first_time_key,
+    refuse_and_decide,
+    uses_first_time,
+)
 from postbacks.callbacks.macros import Rates
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.callbacks.rules.conditions import Refusal
@@ -149,7 +154,7 @@ def _weighed(
     rule: CompiledRule, event: StoredEvent, standing: InstallContext, now: datetime, rates: Rates
 ) -> Iterable[Refusal]:
     try:
-        refusals, decision = weigh(rule, event, standing, now=now, rates=rates)
+        refusals, decision = refuse_and_decide(rule, event, standing, now=now, rates=rates)
     except Exception:
         logger.exception("Rule %d could not be asked about event %s", rule.rule_id, event.event_id)
         return (_UNREADABLE,)
@@ -161,9 +166,9 @@ def _weighed(
 
 
 def _is_served(decision: Decision) -> bool:
-    if not is_once(decision):
+    if not uses_first_time(decision):
         return False
-    rule_id, device = first_time(decision)
+    rule_id, device = first_time_key(decision)
     return RuleDevice.objects.filter(rule_id=rule_id, device=device).exists()
 
 

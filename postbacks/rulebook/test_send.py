@@ -41,6 +41,7 @@ from postbacks.models import (
 )
 from postbacks.rulebook import saving
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
+from postbacks.values.rule_choices import WithoutConsent
 from postbacks.values.uuid7 import uuid7
 
 _REMEMBERED = timedelta(days=30)  # how far back a delivery counts as proof
@@ -111,7 +112,7 @@ def prepare_test(
     name = facts.postback.partner_event_name if facts.postback else None
     partner = rule.partner.public_id if rule.partner else None
     facts = replace(facts, postback=PostbackFacts(public_id, made_at, name, partner))
-    if definition.without_consent == "skip" and lacks_consent(rule, facts):
+    if definition.without_consent == WithoutConsent.SKIP and lacks_consent(rule, facts):
         raise NotTestableError(_NO_CONSENT)
     if definition.sign:
         ensure_signing_secret()

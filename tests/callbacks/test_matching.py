@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from postbacks.callbacks.rules.definition import RuleDefinition
-from postbacks.callbacks.rules.matching import EventContext, partner_event_name, wants, why_not
+from postbacks.callbacks.rules.matching import EventContext, partner_event_name, refusals_of, wants
 from postbacks.callbacks.values import consent_is_missing
 
 NOW = datetime(2026, 5, 4, 10, tzinfo=UTC)
@@ -172,7 +172,7 @@ def test_consent_is_missing_only_on_evidence(fields: dict[str, object], missing:
 def test_the_reasons_are_all_things_that_are_not_wanted(
     changes: dict[str, object], codes: list[str]
 ) -> None:
-    refusals = why_not(rule(**changes), PURCHASE)
+    refusals = refusals_of(rule(**changes), PURCHASE)
 
     assert [refusal.code for refusal in refusals] == codes
     assert wants(rule(**changes), PURCHASE) is (not codes)

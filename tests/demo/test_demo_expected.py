@@ -9,9 +9,10 @@ from postbacks.demo.calls import SdkCall, SentEvent
 from postbacks.demo.copies import COPIES
 from postbacks.demo.expected import Expectation, expect
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.rule import DemoFrequency, DemoRule
+from postbacks.demo.rule import DemoRule
 from postbacks.demo.rules import DEMO_RULES
 from postbacks.demo.traffic import DEFAULT_DEVICES, SimulatedDay, simulate_day
+from postbacks.values.rule_choices import Frequency
 
 _ID = "6D92078A-8246-4BA4-AE5B-76104861E7DC"
 _ZEROS = "00000000-0000-0000-0000-000000000000"
@@ -130,7 +131,7 @@ def test_a_rule_sends_once_for_an_event_that_fits_several_of_its_triggers() -> N
 
 
 def test_first_time_per_device_is_counted_per_rule_and_device() -> None:
-    first = DemoRule(name="first", triggers=("buy",), frequency=DemoFrequency.FIRST, path="/ok")
+    first = DemoRule(name="first", triggers=("buy",), frequency=Frequency.FIRST, path="/ok")
     calls = [_call(_event(1, "buy"), _event(2, "buy"), _event(3, "buy", "d2"))]
 
     assert expect(calls, [first, _EVERYTHING]).by_rule == {"first": 2, "all": 3}

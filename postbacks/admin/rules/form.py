@@ -43,6 +43,7 @@ from postbacks.models import CallbackRule, RuleStatus
 from postbacks.models.rules import default_delays
 from postbacks.rulebook import saving
 from postbacks.rulebook.test_send import is_proven, proof_of
+from postbacks.values.rule_choices import HttpMethod
 
 # FOLDED from rule_switch.py
 
@@ -188,7 +189,7 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         offered = {*_CHOSEN_BY_PEOPLE, RuleStatus(self.instance.status or RuleStatus.DRAFT)}
         self._offer("status", [(it.value, STATUSES[it]) for it in RuleStatus if it in offered])
         self._offer("attribution_scope", list(SCOPES.items()))
-        self._offer("method", [(it.value, it.value) for it in CallbackRule.Method])
+        self._offer("method", [(method.value, method.value) for method in HttpMethod])
         for name, empty in (("app", "All apps"), ("partner", "No partner")):
             field = self.fields.get(name)
             if isinstance(field, forms.ModelChoiceField):

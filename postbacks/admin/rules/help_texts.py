@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models import RuleStatus
+from postbacks.values.rule_choices import AttributionScope
 
 LABELS: Final[Mapping[str, str]] = {
     "triggers": "Events",
@@ -104,8 +105,8 @@ STATUSES: Final[Mapping[RuleStatus, str]] = {
 }
 
 SCOPES: Final[Mapping[str, str]] = {
-    CallbackRule.Scope.EVERYONE: "All installs, organic ones too",
-    CallbackRule.Scope.PARTNER: "Installs that this partner earned",
-    CallbackRule.Scope.PARTNER_AND_ORGANIC: "Installs that this partner earned, and organic ones",
-    CallbackRule.Scope.ANY_ATTRIBUTED: "Installs that any partner earned",
+    AttributionScope.EVERYONE: "All installs, organic ones too",
+    AttributionScope.PARTNER: "Installs that this partner earned",
+    AttributionScope.PARTNER_AND_ORGANIC: "Installs that this partner earned, and organic ones",
+    AttributionScope.ANY_ATTRIBUTED: "Installs that any partner earned",
 }

@@ -18,6 +18,7 @@ from postbacks.admin.rules.help_texts import LABELS, SCOPES
 from postbacks.callbacks.rules.definition import FIELDS
 from postbacks.callbacks.rules.versions import definition_from, upgraded
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
+from postbacks.models.rules import BODY_TYPES, FREQUENCIES, MISSING_VALUES, WITHOUT_CONSENT
 
 MOST_VERSIONS = 50
 
@@ -28,11 +29,11 @@ _UNSET = {"window_days": "Always", "delay_seconds": "At once", "retry_delays": "
     "rate_limit_per_second": "No limit", "max_in_flight": "No limit",
 }  # fmt: skip
 _CHOICES: Mapping[str, Mapping[str, str]] = {
-    "frequency": dict(CallbackRule.Frequency.choices),
-    "attribution_scope": {str(key): words for key, words in SCOPES.items()},
-    "without_consent": dict(CallbackRule.WithoutConsent.choices),
-    "body_type": dict(CallbackRule.Body.choices),
-    "missing_values": dict(CallbackRule.MissingValues.choices),
+    "frequency": dict(FREQUENCIES),
+    "attribution_scope": SCOPES,
+    "without_consent": dict(WITHOUT_CONSENT),
+    "body_type": dict(BODY_TYPES),
+    "missing_values": dict(MISSING_VALUES),
 }
 
 

@@ -28,13 +28,14 @@ from postbacks.insights.recent_events import RecentEvent, as_choice, event_by_id
 from postbacks.models import CallbackRule, Event
 from postbacks.rulebook import saving
 from postbacks.rulebook.saving import platform_of, remarks_on, template_in_use
+from postbacks.values.rule_choices import WithoutConsent
 
 # FOLDED from rule_notes.py
 
 _OPTED_OUT = {
-    "strip": "Empty for {who} who opted out.",
-    "skip": "Nothing is sent of {who} who opted out.",
-    "send": "Personal; sent of {who} who opted out, too.",
+    WithoutConsent.STRIP: "Empty for {who} who opted out.",
+    WithoutConsent.SKIP: "Nothing is sent of {who} who opted out.",
+    WithoutConsent.SEND: "Personal; sent of {who} who opted out, too.",
 }
 
 

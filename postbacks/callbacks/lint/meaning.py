@@ -12,6 +12,7 @@ from postbacks.callbacks.partner_templates.missing import absent_parameters
 from postbacks.callbacks.partner_templates.shape import RuleTemplate, TemplateParameter
 from postbacks.callbacks.partner_templates.writing import leaf_of, query_of
 from postbacks.callbacks.rules.definition import RuleDefinition
+from postbacks.values.rule_choices import WithoutConsent
 
 _PLATFORM_NAMES: Final = {
     "ios": "iOS", "android": "Android", "amazon": "Amazon devices", "windows": "Windows",
@@ -25,7 +26,7 @@ _ONLY_SOMEWHERE: Final = frozenset({"idfa", "gaid", "oaid", "amazon_id"})
 
 def personal(definition: RuleDefinition, texts: Sequence[Text]) -> Iterator[RuleWarning]:
     """This is personal data that is sent of people who opted out, too."""
-    if definition.without_consent != "send":
+    if definition.without_consent != WithoutConsent.SEND:
         return
     named = (name for text in texts for call in text.calls for name in names_in(call))
     names = dict.fromkeys(name for name in named if is_personal(name))
@@ -38,7 +39,7 @@ def personal(definition: RuleDefinition, texts: Sequence[Text]) -> Iterator[Rule
             len(definition.without_consent),
             Code.PERSONAL_WITHOUT_CONSENT,
             f"Personal data ({told}{more}) is sent of people who opted out, too.",
-            "strip",
+            WithoutConsent.STRIP.value,
         )
 
 

@@ -9,8 +9,9 @@ from postbacks.callbacks.macros.compiler import compile_request
 from postbacks.callbacks.macros.filters import FILTERS, Filter
 from postbacks.callbacks.macros.names import UnknownNameError, read_macro
 from postbacks.callbacks.macros.problems import RenderError, RuleError, TemplateError
-from postbacks.callbacks.macros.template import BodyType, MissingValues, RequestTemplate
+from postbacks.callbacks.macros.template import RequestTemplate
 from postbacks.callbacks.macros.value import Rates, Value
+from postbacks.values.rule_choices import BodyType, MissingValues
 
 __all__ = [
     "CATALOGUE",

@@ -15,13 +15,14 @@ from postbacks.callbacks.macros.json_body import compile_json, render_json
 from postbacks.callbacks.macros.parameters import compile_form
 from postbacks.callbacks.macros.problems import Problems, RuleError, TemplateError
 from postbacks.callbacks.macros.skeleton import Skeleton, fill, read_skeleton
-from postbacks.callbacks.macros.template import BodyType, MissingValues, RequestTemplate
+from postbacks.callbacks.macros.template import RequestTemplate
 from postbacks.callbacks.macros.url import CompiledUrl, compile_url
+from postbacks.values.rule_choices import BodyType, HttpMethod, MissingValues
 
-METHODS: Final = ("GET", "POST", "PUT", "PATCH")
 MOST_HEADERS: Final = 20
 LONGEST_BODY_TEMPLATE: Final = 65_536
 
+_METHODS: Final = tuple(HttpMethod)
 _CONTENT_TYPES: Final = {
     BodyType.FORM: "application/x-www-form-urlencoded",
     BodyType.JSON: "application/json",
@@ -96,8 +97,8 @@ class _Compiler:
         return skeleton
 
     def _check_method(self) -> None:
-        if self.template.method not in METHODS:
-            self._problems("method").add(0, f"The method must be one of {', '.join(METHODS)}.")
+        if self.template.method not in _METHODS:
+            self._problems("method").add(0, f"The method must be one of {', '.join(_METHODS)}.")
 
     def _url(self) -> CompiledUrl | None:
         problems = self._problems("url")
@@ -123,7 +124,7 @@ class _Compiler:
         problems = self._problems("body")
         if body_type == BodyType.NONE:
             return None
-        if self.template.method == "GET":
+        if self.template.method == HttpMethod.GET:
             problems.add(0, "GET requests carry no body.")
         if len(text) > LONGEST_BODY_TEMPLATE:
             problems.add(0, f"A body template has at most {LONGEST_BODY_TEMPLATE} characters.")

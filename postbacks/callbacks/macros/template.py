@@ -2,23 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-
-class BodyType(StrEnum):
-    """This is how the body template is read and encoded."""
-
-    NONE = "none"
-    FORM = "form"
-    JSON = "json"
-    RAW = "raw"
-
-
-class MissingValues(StrEnum):
-    """This is what becomes of a parameter, header or JSON member whose macros have no value."""
-
-    EMPTY = "empty"
-    DROP = "drop"
+from postbacks.values.rule_choices import BodyType, MissingValues
 
 
 @dataclass(frozen=True, slots=True)

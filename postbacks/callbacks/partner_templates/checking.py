@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from postbacks.callbacks.macros import BodyType, RequestTemplate, TemplateError, compile_request
+from postbacks.callbacks.macros import RequestTemplate, TemplateError, compile_request
 from postbacks.callbacks.macros.filters import DEFAULT
 from postbacks.callbacks.macros.parser import Literal, MacroCall, macros_in
 from postbacks.callbacks.partner_templates.defining import definition_from_template
@@ -83,7 +83,7 @@ def _request(
         method=rule.method,
         url=str(definition["url"]),
         headers=rule.headers,
-        body_type=BodyType(rule.body),
+        body_type=rule.body,
         body=str(definition["body"]),
         missing_values=rule.missing_values,
     )

@@ -37,9 +37,9 @@ def definition_from_template(
     return {
         "triggers": list(events),
         "event_map": {name: known.get(name, name) for name in events} if is_mapped else {},
-        "attribution_scope": rule.attribution_scope,
-        "without_consent": rule.without_consent,
-        "method": rule.method,
+        "attribution_scope": rule.attribution_scope.value,
+        "without_consent": rule.without_consent.value,
+        "method": rule.method.value,
         "url": url,
         "headers": dict(rule.headers),
         "body_type": rule.body.value,

@@ -1,11 +1,16 @@
 """What a partner template says; the keys of a template file are these names."""
 
 from enum import StrEnum
-from typing import Literal
 
 from msgspec import Struct
 
-from postbacks.callbacks.macros import BodyType, MissingValues
+from postbacks.values.rule_choices import (
+    AttributionScope,
+    BodyType,
+    HttpMethod,
+    MissingValues,
+    WithoutConsent,
+)
 
 Constant = str | int | float | bool
 
@@ -95,14 +100,12 @@ class RuleTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     title: str
     url: str
     events: tuple[EventName, ...]
-    method: Literal["GET", "POST", "PUT", "PATCH"] = "GET"
+    method: HttpMethod = HttpMethod.GET
     body: BodyType = BodyType.NONE
     headers: dict[str, str] = {}
     missing_values: MissingValues = MissingValues.DROP
-    attribution_scope: Literal["everyone", "partner", "partner_and_organic", "any_attributed"] = (
-        "everyone"
-    )
-    without_consent: Literal["send", "strip", "skip"] = "strip"
+    attribution_scope: AttributionScope = AttributionScope.EVERYONE
+    without_consent: WithoutConsent = WithoutConsent.STRIP
     success: dict[str, object] = {}
     asks_names: str = ""
     parameters: tuple[TemplateParameter, ...] = ()

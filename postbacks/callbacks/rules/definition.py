@@ -1,32 +1,39 @@
-"""What a rule says, as its versions keep it: plain data that matching and rendering read."""
+"""④ A rule's definition as its versions store it: plain data for matching and rendering."""
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct, field
 
-from postbacks.callbacks.macros import BodyType, MissingValues, RequestTemplate
+from postbacks.callbacks.macros import RequestTemplate
+from postbacks.values.rule_choices import (
+    AttributionScope,
+    BodyType,
+    Frequency,
+    MissingValues,
+    WithoutConsent,
+)
 
 
 class RuleDefinition(Struct, frozen=True, kw_only=True):
-    """One version of a rule. Ids are the registry's own; `partner_id` names the credentials.
+    """One version of a rule, with the registry's internal ids.
 
-    What has a default here is missing in versions from before there was such a field.
+    A field with a default is newer than some stored versions, which lack it.
     """
 
     name: str
     app_id: int | None
     partner_id: int | None
     triggers: tuple[str, ...]
-    frequency: Literal["every", "first"]
-    attribution_scope: Literal["everyone", "partner", "partner_and_organic", "any_attributed"]
+    frequency: Frequency
+    attribution_scope: AttributionScope
     conditions: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"all": []})
     event_map: dict[str, str]
     window_days: int | None
     sampling_percent: int
     delay_seconds: int
     send_revenue: bool
-    without_consent: Literal["send", "strip", "skip"]
+    without_consent: WithoutConsent
     method: str
     url: str
     headers: dict[str, str]
@@ -43,20 +50,18 @@ class RuleDefinition(Struct, frozen=True, kw_only=True):
 
     @property
     def is_paced(self) -> bool:
-        """Tell whether the rule limits how fast it sends."""
         return self.rate_limit_per_second is not None or self.max_in_flight is not None
 
     @property
     def request_text(self) -> bytes:
-        """Return all that makes the request and judges its answer, as one text.
+        """Return everything that makes the request and judges its answer, as one text.
 
-        Where two definitions have the same, a successful test of one proves the other.
+        A successful test of one definition proves every other with the same text.
         """
-        return msgspec.json.encode([getattr(self, name) for name in _MAKES_THE_REQUEST])
+        return msgspec.json.encode([getattr(self, name) for name in _REQUEST_FIELDS])
 
     @property
     def template(self) -> RequestTemplate:
-        """Return the part that is rendered."""
         return RequestTemplate(
             method=self.method,
             url=self.url,
@@ -69,7 +74,21 @@ class RuleDefinition(Struct, frozen=True, kw_only=True):
 
 
 FIELDS = RuleDefinition.__struct_fields__
-_MAKES_THE_REQUEST = (
-    "partner_id", "event_map", "send_revenue", "without_consent", "method", "url", "headers",
-    "body_type", "body", "missing_values", "authentication", "sign", "success", "timeout_seconds",
-)  # fmt: skip
+# What a rule says, its name and whom it belongs to aside: rows, the API and files name these alike.
+CONTENT_FIELDS = tuple(name for name in FIELDS if name not in {"name", "app_id", "partner_id"})
+_REQUEST_FIELDS = (
+    "partner_id",
+    "event_map",
+    "send_revenue",
+    "without_consent",
+    "method",
+    "url",
+    "headers",
+    "body_type",
+    "body",
+    "missing_values",
+    "authentication",
+    "sign",
+    "success",
+    "timeout_seconds",
+)

@@ -1,86 +1,69 @@
 """④ Which rules want an event: a pure decision over plain data."""
 
 import hashlib
-from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.values.attribution import ORGANIC
+from postbacks.values.rule_choices import AttributionScope
 
-ANY_EVENT = "*"
-INSTALL = "install"
-OPEN = "open"
-_OUT_OF_SCOPE = {
-    "partner": "The rule is for what its partner earned; it did not earn this install.",
-    "partner_and_organic": "The rule is for organic installs and what its partner earned; somebody "
-    "else earned this install.",
-    "any_attributed": "The rule is for installs that somebody earned; this one is organic.",
-}
+ANY_EVENT: Final = "*"
+INSTALL: Final = "install"
+OPEN: Final = "open"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each event, and this halves the time
 class EventContext:
-    """An event as rules see it."""
+    """An event as rules see it.
+
+    `began` is install, reinstall or reattribution, if the event began one. `triggers` are those
+    that the event fires. A first `open` counts as the install; an `install` of a device that was
+    known before is not a second one, but the reinstall or the reattribution that it began.
+    """
 
     app_id: int
     event_name: str
     event_time: datetime
     device: str
     event_id: str
-    began: str = ""  # install, reinstall or reattribution, if the event began one
+    began: str = ""
     installed_at: datetime | None = None
     attribution_type: str = ORGANIC
     attributed_partner_id: int | None = None
+    triggers: Set[str] = field(init=False)  # made once for all rules
 
-    @property
-    def triggers(self) -> Set[str]:
-        """Return the triggers that this event fires.
-
-        A first `open` counts as the install; an `install` of a device that was known before is
-        not a second one, but the reinstall or the reattribution that it began.
-        """
-        names = {self.event_name, ANY_EVENT} - {INSTALL}
-        return names | {self.began} if self.began else names
+    def __post_init__(self) -> None:
+        names = {self.event_name, ANY_EVENT}
+        names.discard(INSTALL)
+        if self.began:
+            names.add(self.began)
+        self.triggers = names
 
 
-def wants(rule: RuleDefinition, occasion: EventContext) -> bool:
-    """Tell whether a rule wants an event."""
-    return (
-        (rule.app_id is None or rule.app_id == occasion.app_id)
-        and not occasion.triggers.isdisjoint(rule.triggers)
-        and _in_scope(rule, occasion)
-        and _in_window(rule, occasion)
-        and _in_sample(rule, occasion)
-    )
+def wants(rule: RuleDefinition, event: EventContext) -> bool:
+    """Tell whether a rule wants an event, its conditions aside."""
+    for _, passes, _ in _CHECKS:  # noqa: SIM110  # all() takes twice as long
+        if not passes(rule, event):
+            return False
+    return True
 
 
-def why_not(rule: RuleDefinition, occasion: EventContext) -> Iterator[Refusal]:
-    """Yield what keeps an event from a rule, before its conditions are asked; nothing if all fits.
-
-    It asks what `wants` asks, in the same order.
-    """
-    if not (rule.app_id is None or rule.app_id == occasion.app_id):
-        yield Refusal("app", "The rule is for another app.")
-    if occasion.triggers.isdisjoint(rule.triggers):
-        names = ", ".join(rule.triggers)
-        yield Refusal("trigger", f"The rule is for {names}; the event is {occasion.event_name}.")
-    if not _in_scope(rule, occasion):
-        yield Refusal("attribution_scope", _OUT_OF_SCOPE[rule.attribution_scope])
-    if not _in_window(rule, occasion):
-        yield Refusal("window", f"The install is not within the last {rule.window_days} days.")
-    if not _in_sample(rule, occasion):
-        percent = rule.sampling_percent
-        yield Refusal("sampling", f"The device is not among the {percent} % that are sent.")
+def refusals_of(rule: RuleDefinition, event: EventContext) -> Iterator[Refusal]:
+    """Yield every reason why a rule does not want an event, its conditions aside."""
+    for code, passes, explain in _CHECKS:
+        if not passes(rule, event):
+            yield Refusal(code, explain(rule, event))
 
 
 def partner_event_name(rule: RuleDefinition, event_name: str, began: str = "") -> str | None:
-    """Return what the partner calls the event; None where a map leaves the event out.
+    """Return the partner's name of an event; None if the rule's map leaves the event out.
 
-    A first `open` counts as the install. A rule that asks for installs and not for opens hears of
-    no other open, and its partner is told of an install; likewise of the reinstall or the
-    reattribution that `began`.
+    A first `open` counts as the install. A rule for installs and not for opens sends no other
+    open, so its partner is sent an install; likewise the reinstall or reattribution that `began`.
     """
     if event_name in {OPEN, INSTALL} and not _wants_opens(rule):
         if began in rule.triggers:
@@ -94,30 +77,91 @@ def _wants_opens(rule: RuleDefinition) -> bool:
     return OPEN in rule.triggers or ANY_EVENT in rule.triggers
 
 
-def _in_scope(rule: RuleDefinition, occasion: EventContext) -> bool:
-    organic = occasion.attribution_type == ORGANIC
-    to_partner = rule.partner_id is not None and occasion.attributed_partner_id == rule.partner_id
-    return {
-        "everyone": True,
-        "partner": to_partner,
-        "partner_and_organic": to_partner or organic,
-        "any_attributed": not organic,
-    }[rule.attribution_scope]
+def _is_of_app(rule: RuleDefinition, event: EventContext) -> bool:
+    return rule.app_id is None or rule.app_id == event.app_id
 
 
-def _in_window(rule: RuleDefinition, occasion: EventContext) -> bool:
+def _is_triggered(rule: RuleDefinition, event: EventContext) -> bool:
+    return not event.triggers.isdisjoint(rule.triggers)
+
+
+def _is_in_scope(rule: RuleDefinition, event: EventContext) -> bool:
+    scope = rule.attribution_scope
+    if scope == AttributionScope.EVERYONE:
+        return True
+    is_organic = event.attribution_type == ORGANIC
+    if scope == AttributionScope.ANY_ATTRIBUTED:
+        return not is_organic
+    if rule.partner_id is not None and event.attributed_partner_id == rule.partner_id:
+        return True
+    return is_organic and scope == AttributionScope.PARTNER_AND_ORGANIC
+
+
+def _is_in_window(rule: RuleDefinition, event: EventContext) -> bool:
     if rule.window_days is None:
         return True
-    if occasion.installed_at is None:
+    if event.installed_at is None:
         return False
-    return occasion.event_time - occasion.installed_at <= timedelta(days=rule.window_days)
+    return event.event_time - event.installed_at <= timedelta(days=rule.window_days)
 
 
-def _in_sample(rule: RuleDefinition, occasion: EventContext) -> bool:
+def _is_in_sample(rule: RuleDefinition, event: EventContext) -> bool:
     """Decide by the device, so that a device is either always in the sample or never."""
     if rule.sampling_percent >= 100:
         return True
-    who = (occasion.device or occasion.event_id).encode()
-    return (
-        int.from_bytes(hashlib.blake2b(who, digest_size=8).digest()) % 100 < rule.sampling_percent
-    )
+    sampled = (event.device or event.event_id).encode()
+    digest = hashlib.blake2b(sampled, digest_size=8).digest()
+    return int.from_bytes(digest) % 100 < rule.sampling_percent
+
+
+def _explain_app(rule: RuleDefinition, event: EventContext) -> str:
+    return "The rule is for another app."
+
+
+def _explain_trigger(rule: RuleDefinition, event: EventContext) -> str:
+    return f"The rule is for {', '.join(rule.triggers)}; the event is {event.event_name}."
+
+
+def _explain_scope(rule: RuleDefinition, event: EventContext) -> str:
+    return _OUT_OF_SCOPE[rule.attribution_scope]
+
+
+def _explain_window(rule: RuleDefinition, event: EventContext) -> str:
+    return f"The install is not within the last {rule.window_days} days."
+
+
+def _explain_sampling(rule: RuleDefinition, event: EventContext) -> str:
+    return f"The device is not among the {rule.sampling_percent} % that are sent."
+
+
+_OUT_OF_SCOPE: Final = {
+    AttributionScope.PARTNER: (
+        "The rule is for what its partner earned; it did not earn this install."
+    ),
+    AttributionScope.PARTNER_AND_ORGANIC: (
+        "The rule is for organic installs and what its partner earned; somebody else earned this "
+        "install."
+    ),
+    AttributionScope.ANY_ATTRIBUTED: (
+        "The rule is for installs that somebody earned; this one is organic."
+    ),
+}
+
+# A refusal's code, whether an event passes, and the sentence for one that does not. Plain tuples:
+# these run for each rule and event.
+_CHECKS: Final[
+    tuple[
+        tuple[
+            str,
+            Callable[[RuleDefinition, EventContext], bool],
+            Callable[[RuleDefinition, EventContext], str],
+        ],
+        ...,
+    ]
+] = (
+    ("app", _is_of_app, _explain_app),
+    ("trigger", _is_triggered, _explain_trigger),
+    ("attribution_scope", _is_in_scope, _explain_scope),
+    ("window", _is_in_window, _explain_window),
+    ("sampling", _is_in_sample, _explain_sampling),
+)

@@ -15,6 +15,7 @@ from postbacks.api.resources.rules.parts import (
 )
 from postbacks.api.strict import RowSerializer
 from postbacks.callbacks.macros import RuleError
+from postbacks.callbacks.rules.definition import CONTENT_FIELDS
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
 
@@ -46,13 +47,10 @@ class RuleSerializer(RowSerializer):
     class Meta:
         model = CallbackRule
         fields = (
-            "id", "name", "app", "partner", "status", "triggers", "frequency", "attribution_scope",
-            "conditions", "event_map", "window_days", "sampling_percent", "delay_seconds",
-            "send_revenue", "without_consent", "method", "url", "headers", "body_type", "body",
-            "missing_values", "authentication", "sign", "success", "timeout_seconds",
-            "retry_delays", "rate_limit_per_second", "max_in_flight", "version", "created_at",
-            "updated_at",
-        )  # fmt: skip
+            *("id", "name", "app", "partner", "status"),
+            *CONTENT_FIELDS,
+            *("version", "created_at", "updated_at"),
+        )
         read_only_fields = ("version", "updated_at")
 
     def validate_status(self, status: str) -> str:
