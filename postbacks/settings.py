@@ -238,7 +238,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "postbacks.web.middleware.TenantOfRequest",  # its transaction ends after rendering
-    "postbacks.accounts.required_factor.RequiredSecondFactor",  # asks the organization just opened
+    "postbacks.accounts.required_factor.RequiredSecondFactor",  # asks the organization just found
 ]
 
 ROOT_URLCONF = "postbacks.urls"

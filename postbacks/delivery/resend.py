@@ -6,6 +6,7 @@ from django.db import connection
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import (
     AttemptKind,
     CallbackRule,
@@ -18,39 +19,57 @@ from postbacks.models.events import ERASED
 
 MOST_ATTEMPTS = 1_000
 
+_ENQUEUE_AGAIN = load_sql("postbacks.delivery", "enqueue_again", AttemptKind, PostbackStatus)
+_RELEASE_HELD = """
+UPDATE due_postback AS due SET due_at = now()
+FROM postback
+WHERE due.organization_id = %(organization)s AND due.rule_id = %(rule)s AND due.claim_id IS NULL
+  AND postback.organization_id = due.organization_id AND postback.id = due.postback_id
+  AND postback.event_received_at = due.event_received_at AND postback.next_attempt_at <= now()
+"""
+
 
 class NotResendableError(Exception):
     """The postback can't be sent again; the message says why."""
+
+
+def resend_refusal(postback: Postback) -> str:
+    """Return why a postback can't be sent again, empty if it can."""
+    if postback.test:
+        return "It was a test send; send a new test from its rule."
+    if postback.status == PostbackStatus.SKIPPED:
+        return "It was skipped by its rule, so there is nothing to send again."
+    if postback.rule.status == RuleStatus.SUSPENDED:
+        return (
+            "Its rule was suspended after the partner answered 410 Gone; switch the rule on first."
+        )
+    if postback.rule.status != RuleStatus.ACTIVE:
+        return "Its rule is not active; switch the rule on first."
+    if postback.attempts_made >= MOST_ATTEMPTS:
+        return f"It was tried {MOST_ATTEMPTS} times; that is enough."
+    if _is_device_erased(postback):
+        return "Its device was forgotten, so there are no data left to send."
+    return ""
 
 
 def resend(postback: Postback) -> None:
     """Have a postback sent now, with a fresh retry schedule.
 
     A pending one goes out at once instead of at its next try, unless a worker has it right now.
-    One that was delivered stays delivered, whatever becomes of the new attempt.
+    A delivered one stays delivered, even if the new attempt fails.
     """
-    if postback.test:
-        raise NotResendableError("It was a test send; send a new test from its rule.")
-    if postback.status == PostbackStatus.SKIPPED:
-        raise NotResendableError(
-            "The postback was skipped by its rule, so there is nothing to send again."
-        )
-    if _is_forgotten(postback):
-        raise NotResendableError("The device was forgotten, so there are no data left to send.")
-    if postback.rule.status != RuleStatus.ACTIVE:
-        raise NotResendableError("The rule is not active; switch it on first.")
-    if postback.attempts_made >= MOST_ATTEMPTS:
-        raise NotResendableError(f"The postback was tried {MOST_ATTEMPTS} times; that is enough.")
+    if refusal := resend_refusal(postback):
+        raise NotResendableError(refusal)
     with connection.cursor() as cursor:
-        cursor.execute(_OWE_AGAIN, _parameters(postback))
+        cursor.execute(_ENQUEUE_AGAIN, _parameters(postback))
         if cursor.fetchone() is None:
-            raise NotResendableError("The postback is being sent at this moment.")
+            raise NotResendableError("It is being sent at this moment.")
         cursor.execute("SELECT pg_notify('postbacks_work', '')")
     postback.refresh_from_db()
     log_action(Action.RESENT, postback)
 
 
-def _is_forgotten(postback: Postback) -> bool:
+def _is_device_erased(postback: Postback) -> bool:
     event = Event.objects.filter(
         id=postback.event_id or 0, received_at=postback.event_received_at, device__startswith=ERASED
     )
@@ -60,46 +79,11 @@ def _is_forgotten(postback: Postback) -> bool:
 def release_held(rule: CallbackRule) -> None:
     """Have the postbacks sent now that waited for their rule to be switched on.
 
-    They are the ones whose own time has come; the others keep to their retry schedule.
+    Only due ones are released; the others keep to their retry schedule.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_RELEASE, {"rule": rule.pk, "organization": rule.organization_id})
+        cursor.execute(_RELEASE_HELD, {"rule": rule.pk, "organization": rule.organization_id})
         cursor.execute("SELECT pg_notify('postbacks_work', '')")
-
-
-_RELEASE = """
-UPDATE due_postback AS due SET due_at = now()
-FROM postback
-WHERE due.organization_id = %(organization)s AND due.rule_id = %(rule)s AND due.claim_id IS NULL
-  AND postback.organization_id = due.organization_id AND postback.id = due.postback_id
-  AND postback.event_received_at = due.event_received_at AND postback.next_attempt_at <= now()
-"""
-
-# A row with a claim is in a worker's hands: stealing it would send twice.
-_OWE_AGAIN = f"""
-WITH owed AS (
-    INSERT INTO due_postback AS due
-        (postback_id, organization_id, event_received_at, rule_id, host, kind, due_at, paced)
-    SELECT %(id)s, organization_id, %(received)s, rule_id,
-           coalesce(substring(definition ->> 'url' FROM '^[a-z]+://([^/?#]{{1,255}})'), ''),
-           '{AttemptKind.RESEND}', now(),
-           EXISTS (SELECT FROM rule_pace WHERE rule_pace.rule_id = %(rule)s)
-    FROM callback_rule_version
-    WHERE organization_id = %(organization)s AND rule_id = %(rule)s AND number = %(version)s
-    ON CONFLICT (postback_id) DO UPDATE
-        SET due_at = now(), tries = 0, kind = '{AttemptKind.RESEND}', claim_id = NULL
-        WHERE due.claim_id IS NULL OR due.due_at <= now()
-    RETURNING postback_id, due_at
-)
-UPDATE postback SET
-    status = CASE WHEN status = '{PostbackStatus.DELIVERED}' THEN status
-                  ELSE '{PostbackStatus.PENDING}' END,
-    reason = '', next_attempt_at = owed.due_at
-FROM owed
-WHERE postback.id = owed.postback_id AND organization_id = %(organization)s
-  AND event_received_at = %(received)s
-RETURNING id
-"""  # noqa: S608  # only our own words are put in
 
 
 def _parameters(postback: Postback) -> dict[str, int | datetime]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -9,20 +10,29 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.urls import Resolver404, resolve
 from django.utils import timezone
 
 from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
 from apps_registry.client_address import client_address
 from apps_registry.models import Membership, User
-from apps_registry.tenancy import tenant
+from apps_registry.tenancy import current_organization, tenant
 from postbacks.web import visits
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+View = Callable[..., HttpResponseBase]
 V = TypeVar("V")
 
 ORGANIZATION_IN_SESSION = "organization"
 RETRY_AFTER_SECONDS = "5"
+
+
+class SignedInRequest(HttpRequest):
+    """A request with what `TenantOfRequest` adds for views and templates."""
+
+    memberships: tuple[Membership, ...]
+    membership: Membership | None  # under which the person acts
+    visit: visits.OperatorVisit | None
+    around_view: ExitStack
 
 
 def own_transactions(view: V) -> V:
@@ -41,7 +51,6 @@ class DatabaseOutage:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Answer for the database's absence; leave every other error to Django."""
         if isinstance(error, OperationalError | InterfaceError):
             return database_is_away()
         return None
@@ -74,31 +83,36 @@ class TenantOfRequest:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+    def __call__(self, request: SignedInRequest) -> HttpResponseBase:
         try:
-            memberships = _memberships(request)
-            visit = _visit(request, memberships)
-            membership = visit.membership if visit else _chosen(request, memberships)
+            request.memberships = _memberships(request)
+            request.visit = _visit(request, request.memberships)
+            request.membership = (
+                request.visit.membership
+                if request.visit
+                else _chosen_membership(request, request.memberships)
+            )
         except (OperationalError, InterfaceError):
             return database_is_away()
-        request.membership = membership  # type: ignore[attr-defined]  # read by admin and pages
-        request.memberships = memberships  # type: ignore[attr-defined]  # likewise
-        request.visit = visit  # type: ignore[attr-defined]  # read by templates
-        if membership is None:
+        if request.membership is None:
             return self.get_response(request)
-        person = visits.actor if visit else _person
-        with acting_as(person(request, membership.user)):
-            return self._answer(request, membership)
-
-    def _answer(self, request: HttpRequest, membership: Membership) -> HttpResponseBase:
-        if _has_own_transactions(request):
-            return self.get_response(request)
-        zone = ZoneInfo(membership.organization.time_zone)
-        with tenant(membership.organization_id), timezone.override(zone):
+        actor_of = visits.actor if request.visit else _person
+        with (
+            acting_as(actor_of(request, request.membership.user)),
+            ExitStack() as request.around_view,
+        ):
             response = self.get_response(request)
-            if response.status_code >= 500:
+            if response.status_code >= 500 and current_organization() is not None:
                 transaction.set_rollback(True)
-        return response
+            return response
+
+    def process_view(self, request: SignedInRequest, view: View, *_arguments: object) -> None:
+        membership = request.membership
+        if membership is None or _has_own_transactions(view):
+            return
+        organization = membership.organization
+        request.around_view.enter_context(tenant(organization.pk))
+        request.around_view.enter_context(timezone.override(ZoneInfo(organization.time_zone)))
 
 
 def memberships_of(request: HttpRequest) -> tuple[Membership, ...]:
@@ -116,15 +130,17 @@ def _memberships(request: HttpRequest) -> tuple[Membership, ...]:
 def _visit(
     request: HttpRequest, memberships: tuple[Membership, ...]
 ) -> visits.OperatorVisit | None:
-    """Return an operator's visit; whoever is a member of the organization needs none."""
+    """Return an operator's visit; a member of the organization needs none."""
     if settings.SESSION_COOKIE_NAME not in request.COOKIES:
         return None
     visit = visits.current(request)
-    own = {membership.organization_id for membership in memberships}
-    return None if visit is None or visit.organization.pk in own else visit
+    own_organizations = {membership.organization_id for membership in memberships}
+    return None if visit is None or visit.organization.pk in own_organizations else visit
 
 
-def _chosen(request: HttpRequest, memberships: tuple[Membership, ...]) -> Membership | None:
+def _chosen_membership(
+    request: HttpRequest, memberships: tuple[Membership, ...]
+) -> Membership | None:
     """Return the membership that this session acts under, checked anew on each request."""
     if not memberships:
         return None
@@ -144,11 +160,6 @@ def _person(request: HttpRequest, user: User) -> Actor:
     )
 
 
-def _has_own_transactions(request: HttpRequest) -> bool:
-    try:
-        view = resolve(request.path_info).func
-    except Resolver404:
-        return False
-    return getattr(view, "own_transactions", False) or getattr(
-        getattr(view, "view_class", None) or getattr(view, "cls", None), "own_transactions", False
-    )
+def _has_own_transactions(view: View) -> bool:
+    view_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    return any(getattr(marked, "own_transactions", False) for marked in (view, view_class))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from django.urls import reverse
 from django.utils import timezone
@@ -22,14 +23,13 @@ from postbacks.callbacks.rendering import facts_by_credit
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery.attempt_log import RULE_OFF
 from postbacks.delivery.outcome import Outcome
-from postbacks.delivery.resend import MOST_ATTEMPTS
+from postbacks.delivery.resend import resend_refusal
 from postbacks.insights import wording
 from postbacks.models import (
     CallbackRuleVersion,
     DeliveryAttempt,
     Postback,
     PostbackStatus,
-    RuleStatus,
     SkipReason,
 )
 from postbacks.models.stored import load_events
@@ -209,40 +209,21 @@ _SOON = timedelta(seconds=30)
 _SHOWN_ATTEMPTS = 50
 
 
-def why_not_resend(postback: Postback) -> str:
-    """Return why a postback can't be sent again, empty if it can.
-
-    It only spares people a click: `resend` decides.
-    """
-    if postback.test:
-        return "It was a test send; send a new test from its rule."
-    if postback.status == PostbackStatus.SKIPPED:
-        return "It was skipped by its rule, so there is nothing to send again."
-    if postback.rule.status == RuleStatus.SUSPENDED:
-        return (
-            "Its rule was suspended after the partner answered 410 Gone; switch the rule on first."
-        )
-    if postback.rule.status != RuleStatus.ACTIVE:
-        return "Its rule is not active; switch the rule on first."
-    if postback.attempts_made >= MOST_ATTEMPTS:
-        return f"It was tried {MOST_ATTEMPTS} times; that is enough."
-    return ""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PostbackRow:
     """A postback as one line of a list."""
 
     postback: Postback
     standing: StatusBadge
     delivered_after: str
-    why_not_resend: str
 
     @classmethod
     def of(cls, postback: Postback) -> "PostbackRow":
-        return cls(
-            postback, status_badge(postback), delivered_after(postback), why_not_resend(postback)
-        )
+        return cls(postback, status_badge(postback), delivered_after(postback))
+
+    @cached_property
+    def resend_refusal(self) -> str:
+        return resend_refusal(self.postback)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from apps_registry.roles import Right
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin, address_of
 from postbacks.admin.logs.filters import PostbackFilter
-from postbacks.admin.logs.postback_detail import PostbackRow, story_of, why_not_resend
+from postbacks.admin.logs.postback_detail import PostbackRow, story_of
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import delivery_log
@@ -121,7 +121,7 @@ class PostbackAdmin(LogAdmin):
             "title": "Resend",
             "media": self.media,
             "rows": rows,
-            "any_sendable": any(not why_not_resend(postback) for postback in chosen),
+            "any_sendable": any(not row.resend_refusal for row in rows),
             "back": asked or self.way_back(request),
         }
         return TemplateResponse(request, "admin/postbacks/postback/resend.html", context)
