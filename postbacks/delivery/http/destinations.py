@@ -1,4 +1,4 @@
-"""What may be reached from here: an explicit table, because Python's own flags move.
+"""Which destinations may be reached: an explicit table, because Python's own flags move.
 
 `ipaddress.is_private` changed its answers between patch releases and misses carrier-grade NAT,
 NAT64, 6to4 and multicast. IPv4 lists what is refused; IPv6 lists what is allowed, which ends the
@@ -67,7 +67,7 @@ _INTERNAL_SUFFIXES = (
 
 
 class Destinations:
-    """This says which addresses, ports and names may be reached; the operator's networks win."""
+    """Which addresses, ports and names may be reached; the operator's networks win."""
 
     __slots__ = ("allowed_networks", "allowed_ports")
 
@@ -90,7 +90,7 @@ class Destinations:
         except ValueError:
             return f"{address} is not an IP address."
         if ip in _NAT64 and self._allows(ip):
-            # Whoever opens NAT64 opens the way to IPv4, not to the IPv4 addresses refused here.
+            # An open NAT64 leads to IPv4, but not to the IPv4 addresses that are refused here.
             ip = IPv4Address(int(ip) & 0xFFFF_FFFF)
         if self._allows(ip):
             return None
@@ -128,7 +128,7 @@ class Destinations:
 
 
 def is_internal_name(host: str) -> bool:
-    """Return whether a name belongs to a private network: no dot, or a suffix for such use."""
+    """Tell whether a name belongs to a private network: no dot, or a suffix for such use."""
     return "." not in host or host.endswith(_INTERNAL_SUFFIXES)
 
 
@@ -143,16 +143,16 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 def problem_with_url(url: str, destinations: Destinations) -> str | None:
     """Return a sentence on why `url` can't be a destination, None when it can be.
 
-    Only the origin is judged, so a template may be passed. This is a courtesy to whoever types
-    it: the guard proper judges the address that the socket connects to.
+    Only the origin is judged, so a template may be passed. This early check only helps the author:
+    the guard itself judges the address that the socket connects to.
     """
     try:
         origin = origin_of(url)
     except ValueError as error:
         return str(error)
     if origin.address is not None:
-        refused = destinations.refuse(origin.host)
-        return refused or destinations.refuse_port(origin.port, origin.host)
+        refusal = destinations.refuse(origin.host)
+        return refusal or destinations.refuse_port(origin.port, origin.host)
     return destinations.refuse_name(origin.host) or _refused_port(origin, destinations)
 
 

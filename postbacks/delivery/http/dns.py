@@ -1,4 +1,4 @@
-"""Names to addresses, with a deadline that the system's resolver doesn't have."""
+"""Resolves names with a deadline, which the system's resolver doesn't have."""
 
 import socket
 import threading
@@ -10,14 +10,13 @@ from time import monotonic
 
 @dataclass(frozen=True, slots=True)
 class SocketAddress:
-    """This is where a socket can connect to: an address that was judged is the one connected to."""
+    """Where a socket can connect to. The address that was judged is the one connected to."""
 
     family: int
     sockaddr: tuple[str, int] | tuple[str, int, int, int]
 
     @property
     def ip(self) -> str:
-        """Return the IP address."""
         return self.sockaddr[0]
 
 
@@ -26,7 +25,7 @@ Answer = tuple[SocketAddress, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """This is a name to look up, and when nobody waits for it any more."""
+    """A name to look up, and when nobody waits for it any more."""
 
     host: str
     port: int
@@ -35,16 +34,15 @@ class _Question:
 
     @property
     def key(self) -> tuple[str, int]:
-        """Return what two who ask may share."""
         return self.host, self.port
 
 
 class Lookup:
-    """This resolves names in a bounded pool of threads.
+    """Resolves names in a bounded pool of threads.
 
     `getaddrinfo` can't be interrupted, so a waiter gives up while its thread goes on. The threads
-    are daemons, started when needed: a hung name server must not keep a worker from ending. Those
-    who ask for the same name share one thread, so that a hanging name can't take them all.
+    are daemons, started when needed: a hung name server must not keep a worker from ending.
+    Questions for the same name share one thread, so that a hanging name can't take all of them.
     """
 
     def __init__(self, threads: int = 16) -> None:
@@ -69,11 +67,11 @@ class Lookup:
 
     def _ask(self, question: _Question) -> _Question:
         with self._lock:
-            asked = self._open.setdefault(question.key, question)
-            if asked is question:
+            open_question = self._open.setdefault(question.key, question)
+            if open_question is question:
                 self._queue.put(question)
                 self._start_thread_if_short()
-            return asked
+            return open_question
 
     def _start_thread_if_short(self) -> None:
         if len(self._threads) < min(self._most_threads, len(self._open)):
@@ -93,7 +91,7 @@ class Lookup:
                 question.answer.set_result(answer)
 
     def _close_question(self, question: _Question) -> None:
-        # Before the answer is given: who asks from now on gets a fresh one.
+        # Before the answer is set: questions from now on get a fresh one.
         with self._lock:
             del self._open[question.key]
 
@@ -101,8 +99,8 @@ class Lookup:
 def _resolve(question: _Question) -> Answer:
     if monotonic() > question.expires:
         raise TimeoutError
-    found = socket.getaddrinfo(question.host, question.port, type=socket.SOCK_STREAM)
+    addresses = socket.getaddrinfo(question.host, question.port, type=socket.SOCK_STREAM)
     return tuple(
         SocketAddress(family, (str(sockaddr[0]), *sockaddr[1:]))
-        for family, _kind, _protocol, _name, sockaddr in found
+        for family, _kind, _protocol, _name, sockaddr in addresses
     )

@@ -1,4 +1,8 @@
-"""Whom a URL names, read strictly: what two parsers could read differently is no URL to us."""
+"""Checks a request before it is sent: no part of it may be read in two ways.
+
+Templates are checked when they are saved; this is the last check, after macros put values in. A
+URL is read strictly: if two parsers could read it differently, it is refused.
+"""
 
 import re
 from collections.abc import Mapping
@@ -9,14 +13,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from postbacks.delivery.http.response import TransportFailure, Undelivered
 from postbacks.values.outgoing_request import OutgoingRequest
 
-# FOLDED from wire.py
-
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
 _NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
-
 # The transport's own: a second opinion on where a message ends is how requests are smuggled.
 _FRAMING = frozenset(
     {
@@ -34,9 +33,19 @@ _FRAMING = frozenset(
 )
 
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SCHEME_AND_AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
+_BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?")
+_PLAIN = re.compile(r"([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+# The WHATWG's rule: a host whose last label is a number is an IPv4 address in one of its
+# spellings (octal, hexadecimal, shortened, one integer).
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """This is the part of a URL that decides where a connection goes."""
+    """The part of a URL that decides where a connection goes."""
 
     scheme: str
     host: str
@@ -52,7 +61,7 @@ class Origin:
 
 
 def checked_origin(request: OutgoingRequest) -> Origin:
-    """Return where a request goes, if all of it can be sent.
+    """Return where a request goes, if every part of it can be sent.
 
     Raises Undelivered (invalid request) with a sentence that names the part, never its value.
     """
@@ -67,35 +76,6 @@ def checked_origin(request: OutgoingRequest) -> Origin:
         raise _invalid(str(error)) from None
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        if not _TOKEN.fullmatch(name):
-            raise _invalid("A header's name holds a character that HTTP doesn't allow there.")
-        if name.lower() in _FRAMING:
-            raise _invalid(f"The header {name} is set by the transport.")
-        if _NOT_IN_A_HEADER.search(value):
-            raise _invalid(f"The header {name} holds a character that HTTP doesn't allow there.")
-
-
-def _invalid(detail: str) -> Undelivered:
-    return Undelivered(TransportFailure.INVALID_REQUEST, detail)
-
-
-_SCHEME_AND_AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
-
-_BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?")
-
-_PLAIN = re.compile(r"([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
-
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-
-# The WHATWG's rule: a host whose last label is a number is an IPv4 address in one of its
-# spellings (octal, hexadecimal, shortened, one integer).
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
 def origin_of(url: str) -> Origin:
     """Return scheme, host (lower case, no brackets, no trailing dot) and port of `url`.
 
@@ -108,9 +88,23 @@ def origin_of(url: str) -> Origin:
 
 
 def target_of(url: str) -> str:
-    """Return what a URL asks of its origin: path and query as they stand, without a fragment."""
+    """Return the path and query of a URL unchanged, without its fragment."""
     target = _SCHEME_AND_AUTHORITY.sub("", url, count=1).partition("#")[0]
     return target if target.startswith("/") else f"/{target}"
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise _invalid("A header's name holds a character that HTTP doesn't allow there.")
+        if name.lower() in _FRAMING:
+            raise _invalid(f"The header {name} is set by the transport.")
+        if _NOT_IN_A_HEADER.search(value):
+            raise _invalid(f"The header {name} holds a character that HTTP doesn't allow there.")
+
+
+def _invalid(detail: str) -> Undelivered:
+    return Undelivered(TransportFailure.INVALID_REQUEST, detail)
 
 
 # Rules name the same few partners again and again.

@@ -1,4 +1,7 @@
-"""What came back, cut to size: a partner's answer is a stranger's data."""
+"""A partner's answer, read in small portions and cut to size, or why there is none.
+
+An answer is a stranger's data: nothing in it is trusted to end, to be text, or to be HTTP.
+"""
 
 import re
 import ssl
@@ -14,9 +17,17 @@ from itertools import islice
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
+MOST_BODY = 64 * 1024
+MOST_HEADERS = 64
+LONGEST_HEADER = 8 * 1024
+_LONGEST_HEADER_NAME = 256
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+
 
 class TransportFailure(StrEnum):
-    """This is why there is no complete answer."""
+    """Why there is no complete answer."""
 
     DNS = "dns"
     BLOCKED = "blocked"
@@ -29,7 +40,7 @@ class TransportFailure(StrEnum):
 
 
 class Undelivered(Exception):  # noqa: N818  # an outcome of the network, not a mistake of ours
-    """This stops a request wherever it stands.
+    """Stops a request, at any step of it.
 
     It must not derive from OSError: urllib3 would wrap it as "Connection aborted" and lose the
     kind. `detail` is our own sentence; libraries' messages hold the URL, and with it credentials.
@@ -41,10 +52,9 @@ class Undelivered(Exception):  # noqa: N818  # an outcome of the network, not a 
         self.detail = detail
 
 
-# FOLDED from reading.py
-
 # All that http.client, urllib3 and requests (an OSError) raise for what a partner does.
 TROUBLE = (Undelivered, HTTPError, HTTPException, OSError)
+
 
 _DETAILS = {
     TransportFailure.RESET: "The connection broke before the answer was complete.",
@@ -55,7 +65,7 @@ _DETAILS = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """This is what one request led to: an answer, or a failure, or an answer that broke off.
+    """The result of one request: an answer, a failure, or an answer that broke off.
 
     `headers` are at most 64 of 8 KiB each, without control characters; `body` is at most 64 KiB
     and `truncated` says that there was more; `detail` is a sentence for people, empty without an
@@ -102,7 +112,7 @@ def read(answer: HTTPResponse) -> Reply:
 
 
 def failed(reply: Reply, error: BaseException) -> Reply:
-    """Return the reply with what went wrong, told in our own words."""
+    """Return the reply with what went wrong, in our own words."""
     if isinstance(error, Undelivered):
         return replace(reply, error=error.failure, detail=error.detail)
     failure = failure_of(error)
@@ -128,21 +138,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield from _causes(argument)
 
 
-MOST_BODY = 64 * 1024
-
-MOST_HEADERS = 64
-
-LONGEST_HEADER = 8 * 1024
-
-_LONGEST_HEADER_NAME = 256
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-_SECONDS = re.compile(r"[0-9]{1,9}")
-
-_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
-
-
 def capped_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the first 64 headers, cut to size and without control characters."""
     return {
@@ -152,9 +147,9 @@ def capped_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def inflated(body: bytes, encoding: str) -> tuple[bytes, bool]:
-    """Return the body as text was meant, at most 64 KiB of it, and whether there was more.
+    """Return at most 64 KiB of the decompressed body, and whether there was more.
 
-    We ask for no compression; some compress nevertheless. What isn't gzip or zlib stays as it is.
+    We ask for no compression, but some compress nevertheless. Other encodings stay as they are.
     """
     if encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
         return body, False

@@ -1,8 +1,9 @@
 """The only way out of the product.
 
-No request leaves but through `Sender.send`, test sends included: it judges the address that the
+Every request leaves through `Sender.send`, test sends included: it judges the address that the
 socket connects to, holds one deadline over everything, and reads a stranger's answer in small
-portions. What goes wrong out there comes back as a value.
+portions. Failures of the network or the partner come back as values. Below it are requests'
+adapter and urllib3's pools and connections, with our dialer in place of theirs.
 """
 
 import logging
@@ -39,101 +40,6 @@ from postbacks.delivery.http.response import (
 from postbacks.delivery.http.sockets import CURRENT, Dialer, Exchange, TimedSocket, TimedTLSSocket
 from postbacks.values.outgoing_request import OutgoingRequest
 
-# FOLDED from connections.py
-
-
-class GuardedConnection(HTTPConnection):
-    """This is a kept-alive connection that only the guard can open."""
-
-    _peer: str | None = None
-    _used_at: float = 0.0
-
-    def _new_conn(self) -> TimedSocket:
-        exchange = CURRENT.get()
-        opened = exchange.dialer.open(exchange)
-        self._peer = exchange.peer
-        return opened
-
-    def putrequest(
-        self,
-        method: str,
-        url: str,
-        skip_host: bool = False,
-        skip_accept_encoding: bool = False,
-    ) -> None:
-        """Begin a request, noting who is talked to."""
-        if not self.is_closed:
-            CURRENT.get().peer = self._peer
-        self._used_at = monotonic()
-        super().putrequest(method, url, skip_host, skip_accept_encoding)
-
-    @property
-    def is_connected(self) -> bool:
-        """Return whether to send on it again; when not, urllib3 opens it anew.
-
-        Routers forget idle connections without telling either end: a request on one would hang.
-        """
-        exchange = CURRENT.get()
-        idle = monotonic() - self._used_at
-        return not exchange.fresh_only and idle < exchange.idle_seconds and super().is_connected
-
-
-class GuardedTLSConnection(GuardedConnection, HTTPSConnection):
-    """This is the same over TLS."""
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = GuardedConnection
-
-
-class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = GuardedTLSConnection
-
-
-class GuardedPools(PoolManager):
-    """This keeps the connections of many hosts."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
-
-    def pool_for(self, origin: Origin) -> HTTPConnectionPool:
-        """Return the connections of an origin.
-
-        It is the whole key: everything else is the same for all of ours, and urllib3's own key of
-        26 parts is dear to make for each request.
-        """
-        context = {
-            **self.connection_pool_kw,
-            "scheme": origin.scheme,
-            "host": origin.host,
-            "port": origin.port,
-        }
-        return self.connection_from_pool_key(origin, context)  # type: ignore[arg-type]  # any key
-
-
-def tls_context(ca_file: str | None, roots: str) -> ssl.SSLContext:
-    """Return a context that trusts `roots` and the operator's own `ca_file`; TLS 1.2 or later.
-
-    One for all connections: reading some 140 certificates for each costs more than its handshake.
-    """
-    context = ssl.create_default_context(cafile=roots)
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = TimedTLSSocket
-    return context
-
-
-def _never(record: logging.LogRecord) -> bool:
-    return False
-
-
-# Both write whole URLs, and so the credentials in them, into the log.
-for _name in ("urllib3.connection", "urllib3.connectionpool"):
-    logging.getLogger(_name).addFilter(_never)
-
-
 __all__ = ["Reply", "Sender", "TransportFailure"]
 
 _HOSTS_KEPT = 128
@@ -141,7 +47,7 @@ _IDLE_SECONDS = 60.0
 
 
 class Sender:
-    """This sends requests to allowed destinations over kept-alive connections.
+    """Sends requests to allowed destinations over kept-alive connections.
 
     Thread-safe; one per pump. `pool_size` connections are kept per host. `ca_file` names further
     certificate authorities to trust, beside the public ones. Times are in seconds.
@@ -169,10 +75,10 @@ class Sender:
         self.close()
 
     def send(self, request: OutgoingRequest, *, timeout: float = 15.0) -> Reply:
-        """Return what the request led to within `timeout` seconds of wall-clock time.
+        """Return the reply to a request within `timeout` seconds of wall-clock time.
 
-        Never raises for what network or partner do. One silent second try is made, when a
-        kept-alive connection turns out to be closed before a byte of the answer came.
+        Never raises for what network or partner do. If a kept-alive connection turns out to be
+        closed before a byte of the answer came, the request is sent once more on a fresh one.
         """
         started = monotonic()
         try:
@@ -211,8 +117,21 @@ class Sender:
         return self._adapter.answer(prepared)
 
 
+def _prepared(request: OutgoingRequest) -> PreparedRequest:
+    """Return the request without `prepare()`, which would rewrite the URL that was signed."""
+    prepared = PreparedRequest()
+    prepared.method = request.method
+    prepared.url = request.url
+    prepared.body = request.body
+    prepared.headers = CaseInsensitiveDict({"User-Agent": "Postbacks", **request.headers})
+    prepared.headers["Accept-Encoding"] = "identity"
+    if request.body is not None:
+        prepared.headers["Content-Length"] = str(len(request.body))
+    return prepared
+
+
 class _Adapter(HTTPAdapter):
-    """This is requests' transport without its detours: no proxies, cookies or second URL parser.
+    """requests' transport without its detours: no proxies, cookies or second URL parser.
 
     Without a Session nothing is read from the environment (proxies, netrc) and no redirect is
     followed; a Session would even read a redirect's whole body.
@@ -251,14 +170,90 @@ class _Adapter(HTTPAdapter):
         return response
 
 
-def _prepared(request: OutgoingRequest) -> PreparedRequest:
-    """Return the request without `prepare()`, which would rewrite the URL that was signed."""
-    prepared = PreparedRequest()
-    prepared.method = request.method
-    prepared.url = request.url
-    prepared.body = request.body
-    prepared.headers = CaseInsensitiveDict({"User-Agent": "Postbacks", **request.headers})
-    prepared.headers["Accept-Encoding"] = "identity"
-    if request.body is not None:
-        prepared.headers["Content-Length"] = str(len(request.body))
-    return prepared
+class GuardedPools(PoolManager):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+
+    def pool_for(self, origin: Origin) -> HTTPConnectionPool:
+        """Return the connections of an origin.
+
+        The origin is the whole key: all other options are the same for all our requests, and
+        urllib3's own key of 26 parts is expensive to make for each.
+        """
+        context = {
+            **self.connection_pool_kw,
+            "scheme": origin.scheme,
+            "host": origin.host,
+            "port": origin.port,
+        }
+        return self.connection_from_pool_key(origin, context)  # type: ignore[arg-type]  # any key
+
+
+class GuardedConnection(HTTPConnection):
+    """A kept-alive connection that only the guard can open."""
+
+    _peer: str | None = None
+    _used_at: float = 0.0
+
+    def _new_conn(self) -> TimedSocket:
+        exchange = CURRENT.get()
+        opened = exchange.dialer.open(exchange)
+        self._peer = exchange.peer
+        return opened
+
+    def putrequest(
+        self,
+        method: str,
+        url: str,
+        skip_host: bool = False,
+        skip_accept_encoding: bool = False,
+    ) -> None:
+        if not self.is_closed:
+            CURRENT.get().peer = self._peer
+        self._used_at = monotonic()
+        super().putrequest(method, url, skip_host, skip_accept_encoding)
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether to send on it again; if not, urllib3 opens it anew.
+
+        Routers drop idle connections without telling either end: a request on one would hang.
+        """
+        exchange = CURRENT.get()
+        idle = monotonic() - self._used_at
+        return not exchange.fresh_only and idle < exchange.idle_seconds and super().is_connected
+
+
+class GuardedTLSConnection(GuardedConnection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = GuardedConnection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = GuardedTLSConnection
+
+
+def tls_context(ca_file: str | None, roots: str) -> ssl.SSLContext:
+    """Return a context that trusts `roots` and the operator's own `ca_file`; TLS 1.2 or later.
+
+    All connections share it: reading some 140 certificates costs more than a handshake.
+    """
+    context = ssl.create_default_context(cafile=roots)
+    if ca_file is not None:
+        context.load_verify_locations(ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = TimedTLSSocket
+    return context
+
+
+def _never(record: logging.LogRecord) -> bool:
+    return False
+
+
+# Both write whole URLs, and so the credentials in them, into the log.
+for _name in ("urllib3.connection", "urllib3.connectionpool"):
+    logging.getLogger(_name).addFilter(_never)

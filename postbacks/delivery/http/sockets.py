@@ -1,39 +1,44 @@
-"""One request's budget of time and bytes, held by the sockets themselves.
+"""Sockets that hold one request's budget of time and bytes, and the guard that connects them.
 
 A timeout given to requests is per socket operation, so a server that trickles one byte a second
 is never late. Here every single read and write gets what is left of the whole request's time.
 That needs no watchdog thread, and nothing can shut down a socket that already serves another.
+
+The guard looks a name up, judges every address and connects to an address that it judged. A check
+of the URL can't do this: names change their answers between check and connection, and the system
+decodes more spellings of an address than any parser of ours.
 """
 
+import logging
 import socket
 import ssl
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from postbacks.delivery.http.destinations import Destinations
+from postbacks.delivery.http.dns import Answer, Lookup, SocketAddress
 from postbacks.delivery.http.request_guard import Origin
 from postbacks.delivery.http.response import TransportFailure, Undelivered
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-import logging
-from collections.abc import Iterator
-
-from postbacks.delivery.http.destinations import Destinations
-from postbacks.delivery.http.dns import Answer, Lookup, SocketAddress
-
-# FOLDED from dialing.py
-
 logger = logging.getLogger(__name__)
 
 _MOST_ADDRESSES_TRIED = 6
+# Status line, 64 headers of 8 KiB, and 64 KiB of body in chunks of one byte stay below it.
+# Endless trailers, interim answers and chunk extensions, which no parser counts, don't.
+MOST_WIRE_BYTES = 1024 * 1024
+# Each change of a socket's timeout is a call into the system, in which all threads take turns.
+_LATE_BY_AT_MOST = 0.02
 
 
 @dataclass(slots=True)
 class Exchange:
-    """This is one request and its answer under way: where to, by when, and what happened so far."""
+    """A request and its answer under way: where to, by when, and what has happened so far."""
 
     origin: Origin
     dialer: "Dialer"
@@ -45,35 +50,38 @@ class Exchange:
     peer: str | None = None
 
     def remaining(self) -> float:
-        """Return the seconds left, or stop the request when there are none."""
+        """Return the seconds left. Raises Undelivered when there are none."""
         left = self.deadline - monotonic()
         if left <= 0:
             raise out_of_time()
         return left
 
     def count(self, received: int) -> None:
-        """Count bytes of the answer, and stop one that never ends."""
+        """Count bytes of the answer. Raises Undelivered for an answer that never ends."""
         self.received += received
         if self.received > MOST_WIRE_BYTES:
             raise Undelivered(TransportFailure.PROTOCOL, "The partner's answer is far too long.")
 
 
+# To open, read or write outside an exchange raises LookupError: no way around the guard.
+CURRENT: ContextVar[Exchange] = ContextVar("CURRENT")
+
+
 class TimedSocket(socket.socket):
-    """This is a socket whose reads and writes end with the current exchange's time."""
+    """A socket whose reads and writes end with the current exchange's time."""
 
     def settimeout(self, value: float | None) -> None:
-        """Keep our own limit: urllib3 sets an endless one before each step of a request."""
+        """Do nothing: urllib3 would set an endless limit before each step of a request."""
 
     def limit(self, seconds: float) -> None:
         """Let the next operation take so many seconds."""
-        now = self.gettimeout()
-        if now is None or not seconds <= now <= seconds + _LATE_BY_AT_MOST:
+        timeout = self.gettimeout()
+        if timeout is None or not seconds <= timeout <= seconds + _LATE_BY_AT_MOST:
             super().settimeout(seconds)
 
     def recv_into(
         self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0
     ) -> int:
-        """Read at most `nbytes` (None: what fits) into `buffer`."""
         exchange = CURRENT.get()
         self.limit(exchange.remaining())
         try:
@@ -84,7 +92,7 @@ class TimedSocket(socket.socket):
         return count
 
     def send(self, data: "ReadableBuffer", flags: int = 0) -> int:
-        """Write some of `data`; TLS writes its records one by one through here."""
+        # TLS writes its records one by one through here.
         self.limit(CURRENT.get().remaining())
         try:
             return super().send(data, flags)
@@ -92,7 +100,6 @@ class TimedSocket(socket.socket):
             raise out_of_time() from None
 
     def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
-        """Write all of `data`."""
         self.limit(CURRENT.get().remaining())
         try:
             super().sendall(data, flags)
@@ -100,9 +107,39 @@ class TimedSocket(socket.socket):
             raise out_of_time() from None
 
 
+class TimedTLSSocket(TimedSocket, ssl.SSLSocket):
+    """A TimedSocket over TLS; the handshake counts as well."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            self._shake_hands(block)
+        except Undelivered:
+            # ssl closes a half-made socket only when an OSError comes out of here.
+            self.close()
+            raise
+
+    def _shake_hands(self, block: bool) -> None:
+        self.limit(CURRENT.get().remaining())
+        try:
+            super().do_handshake(block)
+        except TimeoutError:
+            raise out_of_time() from None
+        except ssl.SSLCertVerificationError as error:
+            detail = f"The partner's TLS certificate was refused: {error.verify_message}."
+            raise Undelivered(TransportFailure.TLS, detail) from None
+        except OSError:
+            raise Undelivered(
+                TransportFailure.TLS, "No TLS connection could be agreed on."
+            ) from None
+
+
+def out_of_time() -> Undelivered:
+    return Undelivered(TransportFailure.TIMEOUT, "The partner did not answer completely in time.")
+
+
 @dataclass(frozen=True, slots=True)
 class Dialer:
-    """This opens connections to allowed destinations, and to nothing else."""
+    """Opens connections to allowed destinations, and to nothing else."""
 
     destinations: Destinations
     lookup: Lookup
@@ -112,7 +149,7 @@ class Dialer:
     def open(self, exchange: Exchange) -> TimedSocket:
         """Return a socket connected to the exchange's origin.
 
-        Raises Undelivered: a destination not allowed, a name without address, nobody there.
+        Raises Undelivered for a forbidden destination, a name without address, no connection.
         """
         addresses = self._allowed_addresses(exchange)
         budget = min(monotonic() + self.connect_timeout, exchange.deadline)
@@ -130,17 +167,17 @@ class Dialer:
     def _allowed_addresses(self, exchange: Exchange) -> Answer:
         origin = exchange.origin
         addresses = _literal(origin) or self._resolved(exchange)
-        refused = next(filter(None, (self._refuse(found) for found in addresses)), None)
-        # One bad answer refuses the name: who mixes them in is testing the guard.
-        if refused is not None:
-            raise _blocked(origin, refused)
+        refusal = next(filter(None, map(self._refuse, addresses)), None)
+        # One forbidden address rejects the whole name: mixed answers are a DNS-rebinding probe.
+        if refusal is not None:
+            raise _blocked(origin, refusal)
         return addresses
 
     def _resolved(self, exchange: Exchange) -> Answer:
         origin = exchange.origin
-        refused = self.destinations.refuse_name(origin.host)
-        if refused is not None:
-            raise _blocked(origin, refused)
+        refusal = self.destinations.refuse_name(origin.host)
+        if refusal is not None:
+            raise _blocked(origin, refusal)
         timeout = min(self.resolve_timeout, exchange.remaining())
         try:
             return self.lookup.resolve(origin.host, origin.port, timeout=timeout)
@@ -150,9 +187,9 @@ class Dialer:
             detail = "The partner's host name has no address."
         raise Undelivered(TransportFailure.DNS, detail)
 
-    def _refuse(self, found: SocketAddress) -> str | None:
-        reason = self.destinations.refuse(found.ip)
-        return reason or self.destinations.refuse_port(found.sockaddr[1], found.ip)
+    def _refuse(self, address: SocketAddress) -> str | None:
+        reason = self.destinations.refuse(address.ip)
+        return reason or self.destinations.refuse_port(address.sockaddr[1], address.ip)
 
 
 def _literal(origin: Origin) -> Answer:
@@ -165,8 +202,7 @@ def _literal(origin: Origin) -> Answer:
 
 
 def _blocked(origin: Origin, reason: str) -> Undelivered:
-    # The reason is for the operator. Telling it to whoever wrote the URL would let them map the
-    # network behind us.
+    # The reason is for the operator. The author of the URL could map the network behind us by it.
     logger.warning("Refused to connect to %s port %d: %s", origin.host, origin.port, reason)
     return Undelivered(TransportFailure.BLOCKED, "This destination is not allowed.")
 
@@ -192,47 +228,3 @@ def _connect(address: SocketAddress, seconds: float) -> TimedSocket | None:
         opened.close()
         return None
     return opened
-
-
-# Status line, 64 headers of 8 KiB, and 64 KiB of body in chunks of one byte stay below it.
-# Endless trailers, interim answers and chunk extensions, which no parser counts, don't.
-MOST_WIRE_BYTES = 1024 * 1024
-
-# Each change of a socket's timeout is a call into the system, in which all threads take turns.
-_LATE_BY_AT_MOST = 0.02
-
-
-# Whoever opens, reads or writes outside an exchange gets a LookupError: no way around the guard.
-CURRENT: ContextVar[Exchange] = ContextVar("CURRENT")
-
-
-def out_of_time() -> Undelivered:
-    """Return what stops a request whose time is up."""
-    return Undelivered(TransportFailure.TIMEOUT, "The partner did not answer completely in time.")
-
-
-class TimedTLSSocket(TimedSocket, ssl.SSLSocket):
-    """This is the same over TLS; the handshake counts as well."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        """Agree on keys, and fail with a sentence that names what was wrong."""
-        try:
-            self._shake_hands(block)
-        except Undelivered:
-            # ssl closes a half-made socket only when an OSError comes out of here.
-            self.close()
-            raise
-
-    def _shake_hands(self, block: bool) -> None:
-        self.limit(CURRENT.get().remaining())
-        try:
-            super().do_handshake(block)
-        except TimeoutError:
-            raise out_of_time() from None
-        except ssl.SSLCertVerificationError as error:
-            detail = f"The partner's TLS certificate was refused: {error.verify_message}."
-            raise Undelivered(TransportFailure.TLS, detail) from None
-        except OSError:
-            raise Undelivered(
-                TransportFailure.TLS, "No TLS connection could be agreed on."
-            ) from None
