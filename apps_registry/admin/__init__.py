@@ -1,4 +1,4 @@
-"""The pages on which people declare what exists."""
+"""The admin pages on which people set up their organization."""
 
 from apps_registry.admin.api_tokens import ApiTokenAdmin
 from apps_registry.admin.apps import AppAdmin, BundleIdAdmin

@@ -1,4 +1,4 @@
-"""The pages of API tokens: everybody has their own, owners also the organization's."""
+"""The pages of API tokens: every member has their own, owners also the organization's."""
 
 from datetime import datetime
 from typing import Any
@@ -28,17 +28,16 @@ PERSONAL, ORGANIZATION = "personal", "organization"
 
 
 class _MomentInput(TextInput):
-    """A browser's own picker of date and time, in the organization's zone."""
+    """The browser's date and time picker, in the organization's time zone."""
 
     input_type = "datetime-local"
 
     def format_value(self, value: object) -> str:
-        """Write a moment as the picker takes it."""
         return value.strftime("%Y-%m-%dT%H:%M") if isinstance(value, datetime) else str(value or "")
 
 
 class ApiTokenForm(TenantForm):
-    """Asks what a token may do, which is never more than its role allows."""
+    """Asks for a token's role and scopes; a scope that the role does not allow is dropped."""
 
     owner = forms.ChoiceField(
         label="Belongs to",
@@ -62,33 +61,31 @@ class ApiTokenForm(TenantForm):
     )
 
     def clean_expires_at(self) -> datetime | None:
-        """Refuse an end in the past; one that was reached may stand."""
         at: datetime | None = self.cleaned_data["expires_at"]
         if at is not None and "expires_at" in self.changed_data and at <= timezone.now():
             raise ValidationError("Choose a moment in the future.")
         return at
 
     def clean(self) -> dict[str, Any]:
-        """Leave out what the role does not allow."""
-        given: dict[str, Any] = super().clean() or self.cleaned_data
-        if "scopes" in given and "role" in given:
-            rights = RIGHTS[given["role"]]
-            given["scopes"] = [scope for scope in given["scopes"] if scope in rights]
-            if not given["scopes"]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "scopes" in cleaned and "role" in cleaned:
+            rights = RIGHTS[cleaned["role"]]
+            cleaned["scopes"] = [scope for scope in cleaned["scopes"] if scope in rights]
+            if not cleaned["scopes"]:
                 self.add_error("scopes", "The role allows none of these; choose others.")
-        return given
+        return cleaned
 
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(KeyAdmin):
     """Tokens with which programs use the management API."""
 
-    kind_of_key = keys.API_TOKEN
+    key_prefix = keys.API_TOKEN
     form = ApiTokenForm
     right_to_add = Right.READ
     right_to_change = Right.READ  # of what `get_queryset` leaves
     nothing_yet = "Add a token for a program that sets things up or reads the log by the API."
-    what_now = "Try it: list your apps."
+    next_step = "Try it: list your apps."
     list_display = ["label", "owner", "role", "state", "created", "last_used", "expires"]
     list_filter = ["role"]
     search_fields = ["name", "prefix"]
@@ -99,14 +96,13 @@ class ApiTokenAdmin(KeyAdmin):
     )
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Let everybody have tokens who is here to stay: an operator's visit leaves none behind."""
+        # A visiting operator is no member: a visit leaves no token behind.
         is_member = _person(request) is not None
         return super().has_add_permission(request, obj) and (
             is_member or allowed(request, Right.MANAGE)
         )
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
-        """Return the person's own tokens; who manages keys sees the organization's too."""
         manages = allowed(request, Right.MANAGE)
         return (
             super()
@@ -115,16 +111,14 @@ class ApiTokenAdmin(KeyAdmin):
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: models.Model | None = None) -> Fieldsets:
-        """Ask for what the token may do once, and show it from then on."""
-        whose = ["owner"] if obj or _may_choose_owner(request) else []
-        fields = ["name", *whose, "role", "may" if obj else "scopes", "expires_at"]
+        owner = ["owner"] if obj or _may_choose_owner(request) else []
+        fields = ["name", *owner, "role", "may" if obj else "scopes", "expires_at"]
         _, *facts = super().get_fieldsets(request, obj)
         return [(None, {"fields": fields, "description": self.description}), *facts]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: models.Model | None = None
     ) -> list[str] | tuple[str, ...]:
-        """Leave the choice of whose token it is to those who may make the organization's."""
         fields = tuple(super().get_readonly_fields(request, obj))
         if obj:
             return (*fields, "owner", "role", "scopes", "may")
@@ -133,17 +127,15 @@ class ApiTokenAdmin(KeyAdmin):
     def formfield_for_choice_field(
         self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> forms.TypedChoiceField | None:
-        """Offer no role that may do more than the person."""
         membership = membership_of(request)
         if db_field.name == "role" and membership is not None:
-            within = ApiToken.roles_within(membership.role)
-            kwargs["choices"] = [choice for choice in Role.choices if choice[0] in within]
+            allowed_roles = ApiToken.roles_within(membership.role)
+            kwargs["choices"] = [choice for choice in Role.choices if choice[0] in allowed_roles]
         return super().formfield_for_choice_field(db_field, request, **kwargs)
 
     def save_model(
         self, request: HttpRequest, obj: ApiToken | SdkKey, form: forms.ModelForm, change: bool
     ) -> None:
-        """Make a token the person's own, unless it was chosen to be the organization's."""
         if isinstance(obj, ApiToken) and not change:
             is_own = form.cleaned_data.get("owner", PERSONAL) == PERSONAL
             obj.user = _person(request) if is_own else None
@@ -152,7 +144,6 @@ class ApiTokenAdmin(KeyAdmin):
     def formfield_for_dbfield(
         self, db_field: "models.Field[object, object]", request: HttpRequest, **kwargs: object
     ) -> forms.Field | None:
-        """Ask for the moment of expiry in one input, which browsers know how to fill in."""
         if db_field.name == "expires_at":
             return forms.DateTimeField(
                 label="Expires",
@@ -163,38 +154,32 @@ class ApiTokenAdmin(KeyAdmin):
         field: forms.Field | None = super().formfield_for_dbfield(db_field, request, **kwargs)
         return field
 
-    def first_call(self, key: ApiToken, secret: str) -> str:
-        """Return the command that lists apps."""
+    def snippet(self, key: ApiToken, secret: str) -> str:
         return app_list_snippet(settings.PUBLIC_URL, secret)
 
     @admin.display(description="token", ordering="name")
     def label(self, token: ApiToken) -> str:
-        """Show the name and the first characters."""
         return str(token)
 
     def ending(self, at: datetime) -> SafeString:
-        """Show that a token works; a column of its own says until when."""
         return badge("Active", Tone.GOOD)
 
     @admin.display(description="expires", ordering="expires_at")
     def expires(self, token: ApiToken) -> SafeString | str:
-        """Show the day on which the token stops working."""
         return day(token.expires_at, otherwise="never")
 
     @admin.display(description="belongs to", ordering="user")
     def owner(self, token: ApiToken) -> str:
-        """Show whose the token is; other people's are not listed."""
         return "You" if token.is_personal else "The organization"
 
     @admin.display(description="may")
     def may(self, token: ApiToken) -> SafeString:
-        """Show what the token may do."""
         labels = [label for scope, label in SCOPES if scope in token.scopes]
         return format_html_join("", "<div>{}</div>", ((label,) for label in labels))
 
 
 def _person(request: HttpRequest) -> User | None:
-    """Return the member who asks; None for an operator on a visit, whose membership isn't saved."""
+    """Return the member; None for a visiting operator, whose membership is not saved."""
     membership = membership_of(request)
     return None if membership is None or membership.pk is None else membership.user
 

@@ -30,7 +30,7 @@ from apps_registry.roles import Right
 
 
 class BundleIdInline(TenantInline):
-    """The names under which stores know the app."""
+    """The app's identifiers in the stores."""
 
     model = BundleId
     fields = ["identifier"]
@@ -40,7 +40,7 @@ class BundleIdInline(TenantInline):
 
 
 class ReferrerKeyForm(TenantForm):
-    """Takes the key in; it never comes out again."""
+    """Sets or replaces the key, which is never shown."""
 
     secret = forms.CharField(
         label="Key",
@@ -61,7 +61,6 @@ class ReferrerKeyForm(TenantForm):
         self.fields["secret"].required = self.instance.pk is None
 
     def save(self, commit: bool = True) -> ReferrerKey:
-        """Seal the key for its row, which by now knows its app."""
         if secret := self.cleaned_data["secret"]:
             self.instance.seal(secret.lower())
         key: ReferrerKey = super().save(commit)
@@ -69,7 +68,7 @@ class ReferrerKeyForm(TenantForm):
 
 
 class ReferrerKeyInline(TenantInline):
-    """The key that opens Meta's part of the Play store's referrer."""
+    """The key that decrypts Meta's part of the Play store's referrer."""
 
     model = ReferrerKey
     form = ReferrerKeyForm
@@ -85,18 +84,16 @@ class ReferrerKeyInline(TenantInline):
 
     @admin.display(description="stored")
     def stored(self, key: ReferrerKey) -> str:
-        """Show the end of the key."""
         return key.masked if key.pk else ""
 
     def get_fields(
         self, request: HttpRequest, obj: models.Model | None = None
     ) -> list[str | list[str] | tuple[str, ...] | tuple[()]]:
-        """Leave the input out for people who can only read."""
         may_set = self.has_change_permission(request, obj)
         return [name for name in super().get_fields(request, obj) if may_set or name != "secret"]
 
 
-_COPIES = {
+_COPIES_BY_CLAIM = {
     ClaimState.STANDING: "Copies of Apple's postbacks with this store ID come to this app.",
     ClaimState.WAITING: (
         "Another organization has this store ID. No copies come until the operator has decided."
@@ -105,7 +102,7 @@ _COPIES = {
 }
 
 
-_OF_PLATFORM: Mapping[str, Sequence[Any]] = {
+_INLINES_BY_PLATFORM: Mapping[str, Sequence[Any]] = {
     Platform.IOS: (FineInline, CoarseInline),
     Platform.ANDROID: (ReferrerKeyInline,),
 }
@@ -142,25 +139,21 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
     inlines = [BundleIdInline]
 
     def get_inlines(self, request: HttpRequest, obj: models.Model | None) -> list[Any]:
-        """Ask for what only one store has: conversion values, or the key to a referrer."""
         platform = obj.platform if isinstance(obj, App) else ""
-        return [*self.inlines, *_OF_PLATFORM.get(platform, ())]
+        return [*self.inlines, *_INLINES_BY_PLATFORM.get(platform, ())]
 
     @admin.display(description="Apple's copies")
     def apples_copies(self, app: App) -> str:
-        """Say whether copies of Apple's postbacks come to this app."""
         claim = app.store_claims.first()
         if claim is not None:
-            return _COPIES[ClaimState(claim.state)]
-        number = store_number(app)
-        if number:
+            return _COPIES_BY_CLAIM[ClaimState(claim.state)]
+        if store_number(app):
             return "They go to another app of yours with the same store ID."
         return "They come to an iOS app with the number that Apple gave it as its store ID."
 
     def formfield_for_dbfield(
         self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> forms.Field | None:
-        """Offer the zones of the world."""
         if db_field.name == "time_zone":
             kwargs["widget"] = TimeZoneInput()
         return super().formfield_for_dbfield(db_field, request, **kwargs)
@@ -168,7 +161,6 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Say what comes next: a key, and the first event."""
         app = kwargs.get("obj")
         if isinstance(app, App):
             context["has_key"] = SdkKey.objects.filter(
@@ -186,7 +178,6 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
     def response_add(
         self, request: HttpRequest, obj: App, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Go on at the app's own page, which says what comes next."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
         self.message_user(request, f"{obj} is added.", messages.SUCCESS)
@@ -195,7 +186,7 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
 
 @admin.register(BundleId)
 class BundleIdAdmin(CreatedColumn, TenantAdmin):
-    """Bundle IDs of all apps. One that was mistyped is deleted: no history hangs on it."""
+    """Bundle IDs of all apps. They can be deleted, since no history refers to them."""
 
     nothing_yet = "Add the name under which a store knows your app, for example com.example.game."
     list_display = ["identifier", "app", "created"]

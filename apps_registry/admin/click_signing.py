@@ -1,4 +1,4 @@
-"""The pages of the keys with which partners sign clicks: made, shown once, revoked."""
+"""The pages of click signing keys, with which partners sign their clicks."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ class ClickSigningKeyAdmin(KeyAdmin):
         "Add a key for a partner that can sign its clicks, give it both, then set the partner's "
         "signed clicks to Report."
     )
-    kept = "we keep it encrypted, to check signatures with"
-    what_now = "Give the network the key, its ID and this example, which signs a link of yours."
+    storage_note = "we keep it encrypted, to check signatures with"
+    next_step = "Give the network the key, its ID and this example, which signs a link of yours."
     list_display = ["kid", "partner", "state", "created"]
     list_select_related = ["partner"]
     list_filter = [("partner", TenantRelatedFilter)]
@@ -48,7 +48,6 @@ class ClickSigningKeyAdmin(KeyAdmin):
     def save_model(
         self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool
     ) -> None:
-        """Seal a new key's secret, which exists until the answer is sent and nowhere else."""
         if not change:
             secret = new_secret()
             obj.seal(secret)
@@ -56,16 +55,13 @@ class ClickSigningKeyAdmin(KeyAdmin):
         super(KeyAdmin, self).save_model(request, obj, form, change)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Answer no questions about a secret from the address bar."""
         return not lookup.startswith("sealed") and super().lookup_allowed(lookup, value, request)
 
-    def first_call(self, key: Any, secret: str) -> str:
-        """Return the program that signs a click."""
+    def snippet(self, key: Any, secret: str) -> str:
         return signed_click_snippet(settings.PUBLIC_URL, key.kid, secret)
 
     @admin.display(description="status", ordering="revoked_at")
     def state(self, key: Any) -> SafeString:
-        """Show whether the key works."""
         if key.revoked_at is not None:
             return badge("Revoked", Tone.STILL)
         return badge("Active", Tone.GOOD)

@@ -1,4 +1,4 @@
-"""The rows of an app's page that say what its conversion values mean."""
+"""The meanings of conversion values, as rows on an app's page."""
 
 from typing import Any, ClassVar
 
@@ -15,10 +15,9 @@ _MEANING = ["event_name", "least_revenue", "most_revenue", "currency"]
 
 
 class MeaningFormSet(forms.BaseInlineFormSet):
-    """Rows of which each value may mean one thing."""
+    """Checks that no two rows give the same value a meaning."""
 
     def clean(self) -> None:
-        """Compare the rows that will be there with each other."""
         super().clean()
         if any(self.errors):
             return
@@ -30,34 +29,34 @@ class MeaningFormSet(forms.BaseInlineFormSet):
 
 
 class MeaningForm(TenantForm):
-    """Asks for what this kind of row must have."""
+    """Requires the fields that its kind of row must have."""
 
-    needed: ClassVar[tuple[str, ...]]
+    required_fields: ClassVar[tuple[str, ...]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        for name in self.needed:
-            if name in self.fields:  # people who only read have no fields
+        for name in self.required_fields:
+            if name in self.fields:  # a read-only page has no fields
                 self.fields[name].required = True
         for name in ("least_revenue", "most_revenue"):
             if (amount := self.initial.get(name)) is not None:
-                self.initial[name] = f"{amount.normalize():f}"  # without the column's zeros
+                self.initial[name] = f"{amount.normalize():f}"  # without trailing zeros
 
 
 class FineForm(MeaningForm):
-    """Asks for a range."""
+    """Asks for a range of fine values."""
 
-    needed = ("first_value", "last_value")
+    required_fields = ("first_value", "last_value")
 
 
 class CoarseForm(MeaningForm):
     """Asks for a coarse value."""
 
-    needed = ("coarse_value",)
+    required_fields = ("coarse_value",)
 
 
 class MeaningInline(TenantInline):
-    """Rows of one kind; a free one stands ready for those without JavaScript."""
+    """Meanings of one kind, with an empty row for browsers without JavaScript."""
 
     model = ConversionMeaning
     formset = MeaningFormSet
@@ -66,17 +65,16 @@ class MeaningInline(TenantInline):
     right_to_delete = Right.SET_UP
 
     def rows(self) -> "models.QuerySet[Any]":
-        """Return the organization's rows of this kind."""
+        """Return the organization's meanings of this kind."""
         raise NotImplementedError
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[models.Model]:
-        """Return the rows of this kind; the formset keeps those of the app."""
         rows = self.rows()
         return rows if self.has_view_permission(request) else rows.none()
 
 
 class FineInline(MeaningInline):
-    """What fine values mean, by ranges."""
+    """Meanings of ranges of fine values."""
 
     form = FineForm
     verbose_name = "conversion value"
@@ -89,12 +87,11 @@ class FineInline(MeaningInline):
     )
 
     def rows(self) -> "models.QuerySet[Any]":
-        """Return fine rows, the least value first."""
         return ConversionMeaning.objects.filter(coarse_value="").order_by("first_value")
 
 
 class CoarseInline(MeaningInline):
-    """What coarse values mean, in each postback or in one."""
+    """Meanings of coarse values, in every postback or in one of the three."""
 
     form = CoarseForm
     verbose_name = "coarse value"
@@ -106,6 +103,5 @@ class CoarseInline(MeaningInline):
     )
 
     def rows(self) -> "models.QuerySet[Any]":
-        """Return coarse rows."""
         rows = ConversionMeaning.objects.exclude(coarse_value="")
         return rows.order_by("coarse_value", "sequence")

@@ -1,4 +1,4 @@
-"""The page that tells how to move over from Tenjin."""
+"""The page that explains how to move over from Tenjin."""
 
 from django.conf import settings
 from django.contrib.admin import ModelAdmin
@@ -14,8 +14,8 @@ from apps_registry.tenancy import Lifecycle
 
 TENJINS_HOST = "https://track.tenjin.com"
 
-# What people know from there, and what becomes of it here.
-_UNDERSTOOD = (
+# Tenjin's calls and their equivalents here: what the call reports, its path, our event.
+_TENJIN_CALLS = (
     ("First open of the app", "/v0/event", "An install; every later one is an open."),
     ("Your own event", "/v0/event", "An event of the same name. Its value is the macro value."),
     ("Purchase", "/v0/purchase", "A purchase. Its revenue is the price times the quantity."),
@@ -26,7 +26,7 @@ _UNDERSTOOD = (
 
 
 class FromTenjinPage:
-    """Serves the page below the list of SDK keys."""
+    """The page below the list of SDK keys."""
 
     def __init__(self, model_admin: ModelAdmin) -> None:
         self.model_admin = model_admin
@@ -34,12 +34,10 @@ class FromTenjinPage:
 
     @property
     def urls(self) -> list[URLPattern]:
-        """Return the page's address."""
         view = self.site.admin_view(self.view)
         return [path("from-tenjin/", view, name="apps_registry_sdkkey_from_tenjin")]
 
     def view(self, request: HttpRequest) -> HttpResponse:
-        """Show the steps, with the organization's own host and one of its apps."""
         bundle_id = (
             BundleId.objects.filter(app__status=Lifecycle.ACTIVE)
             .select_related("app")
@@ -55,8 +53,8 @@ class FromTenjinPage:
             "back": reverse("admin:apps_registry_sdkkey_changelist"),
             "old_host": TENJINS_HOST,
             "host": settings.PUBLIC_URL,
-            "understood": _UNDERSTOOD,
-            "first_call": tenjin_snippet(settings.PUBLIC_URL, identifier, platform),
+            "understood": _TENJIN_CALLS,
+            "snippet": tenjin_snippet(settings.PUBLIC_URL, identifier, platform),
             "may_add_keys": allowed(request, Right.MANAGE),
         }
         return TemplateResponse(request, "admin/apps_registry/sdkkey/from_tenjin.html", context)

@@ -1,4 +1,4 @@
-"""Invitations to the organization: made by owners, mailed, sent again, taken back."""
+"""The pages of invitations: owners invite by mail, resend and revoke."""
 
 from typing import Any, ClassVar, cast
 
@@ -35,7 +35,7 @@ _TONES = {
 
 
 class InviteForm(forms.ModelForm):
-    """Asks whom to invite, and as what."""
+    """Asks for the address and the role; validating the form sends the invitation."""
 
     inviter: User  # set by the page
 
@@ -44,7 +44,6 @@ class InviteForm(forms.ModelForm):
         fields = ["email", "role"]
 
     def clean(self) -> dict[str, Any]:
-        """Invite, or say beside the address why not. Saving is then done."""
         values = super().clean() or {}
         if not self.errors:
             try:
@@ -59,12 +58,12 @@ class InviteForm(forms.ModelForm):
         return values
 
     def _post_clean(self) -> None:
-        """Leave out Django's own checks of the row: `invite` has made them."""
+        """Skip Django's checks of the row: `invite` has validated it."""
 
 
 @admin.register(Invitation)
 class InvitationAdmin(ScopedAdmin):
-    """Who was invited by whom, and what has become of it."""
+    """The invitations and their states."""
 
     form = InviteForm
     only_save = True
@@ -75,23 +74,21 @@ class InvitationAdmin(ScopedAdmin):
     search_help_text = "Address"
     actions = ["send_again", "take_back"]
     right_to_add = Right.MANAGE
-    right_to_change = None  # another address or role is another invitation
+    right_to_change = None  # another address or role needs another invitation
     facts: ClassVar[tuple[str, ...]] = ("state", "mailed", "inviter", "invited", "valid_until")
     readonly_fields = facts
     fieldsets = [(None, {"fields": ["email", "role"], "description": _EXPLAINED})]
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the buttons of the members' page."""
-        again = self.admin_site.admin_view(require_POST(self.send_one_again))
-        back = self.admin_site.admin_view(require_POST(self.take_one_back))
+        resend = self.admin_site.admin_view(require_POST(self.resend_view))
+        revoke = self.admin_site.admin_view(require_POST(self.revoke_view))
         own = [
-            path("<int:pk>/resend/", again, name="apps_registry_invitation_resend"),
-            path("<int:pk>/revoke/", back, name="apps_registry_invitation_revoke"),
+            path("<int:pk>/resend/", resend, name="apps_registry_invitation_resend"),
+            path("<int:pk>/revoke/", revoke, name="apps_registry_invitation_revoke"),
         ]
         return [*own, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        """Return the invitations of the current organization."""
         return cast("QuerySet[Model]", invitations.of_organization(require_organization_id()))
 
     def get_form(
@@ -101,7 +98,6 @@ class InvitationAdmin(ScopedAdmin):
         change: bool = False,
         **kwargs: object,
     ) -> type[forms.ModelForm]:
-        """Tell the form who invites."""
         form: type[forms.ModelForm] = super().get_form(request, obj, change=change, **kwargs)
         return type(form.__name__, (form,), {"inviter": request.user})
 
@@ -111,91 +107,79 @@ class InvitationAdmin(ScopedAdmin):
         form_url: str = "",
         extra_context: dict[str, object] | None = None,
     ) -> HttpResponse:
-        """Title the form by what it does."""
         context = {"title": "Invite a colleague", **(extra_context or {})}
         return super().add_view(request, form_url, context)
 
     def save_model(
         self, request: HttpRequest, obj: Invitation, form: forms.ModelForm, change: bool
     ) -> None:
-        """Write nothing: the form has invited."""
+        """Write nothing: the form has sent the invitation."""
 
     def response_add(
         self, request: HttpRequest, obj: Invitation, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Go on with the members."""
         self.message_user(request, f"{obj.email} is invited.", messages.SUCCESS)
         return _to_members()
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
-        """Let owners send again and take back."""
         return allowed(request, Right.MANAGE)
 
-    def send_one_again(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Send one invitation again, by its button."""
-        self._send_again(request, [self._asked(request, pk)])
+    def resend_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        self._resend(request, [self._invitation(request, pk)])
         return _to_members()
 
-    def take_one_back(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Take one invitation back, by its button."""
-        invitations.revoke(self._asked(request, pk))
+    def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        invitations.revoke(self._invitation(request, pk))
         self.message_user(request, "The invitation is taken back.", messages.SUCCESS)
         return _to_members()
 
     @admin.action(permissions=["manage"], description="Send selected invitations again")
     def send_again(self, request: HttpRequest, queryset: "QuerySet[Invitation]") -> None:
-        """Mail new links; the earlier ones end."""
-        self._send_again(request, list(queryset))
+        self._resend(request, list(queryset))
 
     @admin.action(permissions=["manage"], description="Take selected invitations back")
     def take_back(self, request: HttpRequest, queryset: "QuerySet[Invitation]") -> None:
-        """End links that nobody has followed."""
         for invitation in queryset:
             invitations.revoke(invitation)
         self.message_user(request, "Taken back.", messages.SUCCESS)
 
     @admin.display(description="status")
     def state(self, invitation: Invitation) -> SafeString:
-        """Show what has become of it; a mail that did not go out is the first to know."""
         if invitation.state is InvitationState.OPEN and invitation.mailed_at is None:
             return badge("Not mailed", Tone.BAD)
         return badge(invitation.state.label, _TONES[invitation.state])
 
     @admin.display(description="invited by", ordering="invited_by__email")
     def inviter(self, invitation: Invitation) -> str:
-        """Show who invited."""
         return str(invitation.invited_by or "an API token")
 
     @admin.display(description="invited", ordering="created_at")
     def invited(self, invitation: Invitation) -> SafeString | str:
-        """Show the day."""
         return day(invitation.created_at)
 
     @admin.display(description="mailed")
     def mailed(self, invitation: Invitation) -> SafeString | str:
-        """Show when the mail went out."""
         return day(invitation.mailed_at, otherwise="not yet")
 
     @admin.display(description="valid until", ordering="expires_at")
     def valid_until(self, invitation: Invitation) -> SafeString | str:
-        """Show the last day."""
         return day(invitation.expires_at)
 
-    def _asked(self, request: HttpRequest, pk: int) -> Invitation:
+    def _invitation(self, request: HttpRequest, pk: int) -> Invitation:
         if not allowed(request, Right.MANAGE):
             raise PermissionDenied
         return get_object_or_404(invitations.of_organization(require_organization_id()), pk=pk)
 
-    def _send_again(self, request: HttpRequest, chosen: list[Invitation]) -> None:
-        for invitation in chosen:
+    def _resend(self, request: HttpRequest, selected: list[Invitation]) -> None:
+        for invitation in selected:
             try:
                 invitations.resend(invitation)
             except invitations.InvitationClosedError as closed:
-                words = f"{invitation.email}: {closed.state.label.lower()}, so not sent again."
-                self.message_user(request, words, messages.WARNING)
+                text = f"{invitation.email}: {closed.state.label.lower()}, so not sent again."
+                self.message_user(request, text, messages.WARNING)
             else:
-                words = f"A new link is on the way to {invitation.email}."
-                self.message_user(request, words, messages.SUCCESS)
+                text = f"A new link is on the way to {invitation.email}."
+                self.message_user(request, text, messages.SUCCESS)
 
 
 def _to_members() -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What the pages of SDK keys and API tokens share: a secret is shown once, then its beginning."""
+"""The base page of SDK keys, API tokens and click signing keys, whose secrets are shown once."""
 
 import uuid
 from datetime import datetime
@@ -22,22 +22,22 @@ from apps_registry.crypto import keys
 from apps_registry.models import ApiToken, SdkKey
 from apps_registry.roles import Right
 
-_SENT = "keys_made"  # in the session: the forms whose keys have been shown
-_REMEMBERED = 20
+_SUBMITTED_FORMS = "keys_made"  # in the session: the forms whose keys have been shown
+_MAX_SUBMITTED_FORMS = 20
 
 
 def _form_fingerprint(request: HttpRequest) -> str:
-    """Return what tells one showing of a form from all others: its CSRF token is masked anew."""
+    """Identify one rendering of a form: Django masks the CSRF token anew for each."""
     return keys.hash_key(request.POST.get("csrfmiddlewaretoken") or str(uuid.uuid4()))
 
 
 class KeyAdmin(CreatedColumn, TenantAdmin):
-    """What the two kinds of keys share. Only owners make, name and revoke them."""
+    """A page of keys that only owners make, name and revoke."""
 
     only_save = True
-    kind_of_key: str
-    kept: ClassVar[str] = "we keep a hash, not the secret itself"
-    what_now: ClassVar[str]  # the sentence above the first command to run with a new key
+    key_prefix: str
+    storage_note: ClassVar[str] = "we keep a hash, not the secret itself"
+    next_step: ClassVar[str]  # the sentence above the snippet that uses a new key
     right_to_add = Right.MANAGE
     right_to_change = Right.MANAGE
     actions = ["revoke"]
@@ -45,8 +45,8 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
     facts: ClassVar[tuple[str, ...]] = ("prefix", "state", "created", "last_used")
     readonly_fields: ClassVar[tuple[str, ...]] = facts
 
-    def first_call(self, key: Any, secret: str) -> str:
-        """Return the command that tries a new key out."""
+    def snippet(self, key: Any, secret: str) -> str:
+        """Return the snippet that tries out a new key."""
         raise NotImplementedError
 
     def add_view(
@@ -55,18 +55,17 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
         form_url: str = "",
         extra_context: dict[str, object] | None = None,
     ) -> HttpResponse:
-        """Make one key of one form: a reload of the page that shows it must not make another."""
+        """Make one key per form: reloading the page that shows it must not make another."""
         return self.already_submitted(request) or super().add_view(request, form_url, extra_context)
 
     def already_submitted(self, request: HttpRequest) -> HttpResponse | None:
-        """Answer a form whose key was made already; None for any other."""
-        if request.method != "POST" or _form_fingerprint(request) not in request.session.get(
-            _SENT, []
-        ):
+        """Return a redirect if this form has made its key already, otherwise None."""
+        submitted = request.session.get(_SUBMITTED_FORMS, [])
+        if request.method != "POST" or _form_fingerprint(request) not in submitted:
             return None
         kind = self.opts.verbose_name
-        words = f"This {kind} was made before and shown then. If it got lost, revoke it."
-        self.message_user(request, words, messages.WARNING)
+        text = f"This {kind} was made before and shown then. If it got lost, revoke it."
+        self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(
             reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
         )
@@ -78,9 +77,8 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
         form: forms.ModelForm,
         change: bool,
     ) -> None:
-        """Give a new key its secret, which exists until the answer is sent and nowhere else."""
         if not change:
-            fresh = keys.make_key(self.kind_of_key)
+            fresh = keys.make_key(self.key_prefix)
             obj.prefix, obj.hash = fresh.prefix, fresh.hash
             request.fresh_secret = fresh.secret  # type: ignore[attr-defined]  # for response_add
         super().save_model(request, obj, form, change)
@@ -88,7 +86,7 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
     def response_add(
         self, request: HttpRequest, obj: ApiToken | SdkKey, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the secret in the answer itself: a message would lie in a cookie or the database."""
+        """Show the secret in the response itself: a message is kept in a cookie or the database."""
         secret: str = request.fresh_secret  # type: ignore[attr-defined]  # set by save_model
         return self.show_once(request, obj, secret)
 
@@ -96,30 +94,28 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
         self, request: HttpRequest, key: ApiToken | SdkKey, secret: str
     ) -> TemplateResponse:
         """Return the page that shows a new key's secret."""
-        sent = [*request.session.get(_SENT, []), _form_fingerprint(request)]
-        request.session[_SENT] = sent[-_REMEMBERED:]
+        submitted = [*request.session.get(_SUBMITTED_FORMS, []), _form_fingerprint(request)]
+        request.session[_SUBMITTED_FORMS] = submitted[-_MAX_SUBMITTED_FORMS:]
         context = {
             **self.admin_site.each_context(request),
             "title": f"Copy the new {self.opts.verbose_name} now",
             "opts": self.opts,
             "secret": secret,
-            "kept": self.kept,
-            "what_now": self.what_now,
-            "first_call": self.first_call(key, secret),
+            "storage_note": self.storage_note,
+            "next_step": self.next_step,
+            "snippet": self.snippet(key, secret),
         }
         response = TemplateResponse(request, "admin/secret_once.html", context)
         add_never_cache_headers(response)
         return response
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Answer no questions about a hash from the address bar."""
         return not lookup.startswith("hash") and super().lookup_allowed(lookup, value, request)
 
     @admin.action(permissions=["change"], description="Revoke selected %(verbose_name_plural)s")
     def revoke(
         self, request: HttpRequest, queryset: "QuerySet[ApiToken] | QuerySet[SdkKey]"
     ) -> TemplateResponse | None:
-        """End keys' lives after asking."""
         page = self.confirm_action(
             request,
             queryset,
@@ -136,7 +132,6 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
 
     @admin.display(description="status", ordering="revoked_at")
     def state(self, key: ApiToken | SdkKey) -> SafeString:
-        """Show whether the key works."""
         if key.revoked_at is not None:
             return badge("Revoked", Tone.STILL)
         if key.expires_at is None:
@@ -146,10 +141,8 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
         return self.ending(key.expires_at)
 
     def ending(self, at: datetime) -> SafeString:
-        """Show that a key works, and until when."""
         return badge(f"Ends on {date_format(timezone.localtime(at), 'M j, Y, H:i')}", Tone.BUSY)
 
     @admin.display(description="last used", ordering="last_used_at")
     def last_used(self, key: ApiToken | SdkKey) -> SafeString | str:
-        """Show the day of the latest use."""
         return day(key.last_used_at, otherwise="never")

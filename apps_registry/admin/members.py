@@ -30,7 +30,6 @@ class MemberForm(forms.ModelForm):
         fields = ["role"]
 
     def clean_role(self) -> str:
-        """Keep one owner: an organization that nobody owns can't be repaired from inside."""
         role = str(self.cleaned_data["role"])
         if role != Role.OWNER:
             members.require_another_owner(self.instance)
@@ -39,7 +38,7 @@ class MemberForm(forms.ModelForm):
 
 @admin.register(Membership)
 class MembershipAdmin(ScopedAdmin):
-    """Members, and below them the invitations that are still open. Owners invite."""
+    """Members, and below them the open invitations. Owners invite."""
 
     form = MemberForm
     only_save = True
@@ -59,29 +58,29 @@ class MembershipAdmin(ScopedAdmin):
     delete_confirmation_template = "admin/apps_registry/membership/remove.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        """Return the memberships of the current organization."""
         rows = members.of_organization(require_organization_id()).order_by("user__email")
         return cast("QuerySet[Model]", rows)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Show owners, and nobody else, whose account a password alone opens."""
-        shown = super().get_list_display(request)
+        columns = super().get_list_display(request)
         if allowed(request, Right.MANAGE):
-            return list(shown)
-        return [name for name in shown if name != "second_factor"]
+            return list(columns)
+        # Only owners may know which accounts a password alone opens.
+        return [name for name in columns if name != "second_factor"]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Leave removal in bulk out: each person is removed with a thought."""
         actions: dict[str, Any] = super().get_actions(request)
-        actions.pop("delete_selected", None)
+        actions.pop("delete_selected", None)  # people are removed one by one, on purpose
         return actions
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
-        """List members, and the invitations that still may bring some."""
-        open_ones = invitations.only_open(invitations.of_organization(require_organization_id()))
-        context = {"open_invitations": open_ones, "may_invite": allowed(request, Right.MANAGE)}
+        rows = invitations.of_organization(require_organization_id())
+        context = {
+            "open_invitations": invitations.only_open(rows),
+            "may_invite": allowed(request, Right.MANAGE),
+        }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def delete_view(
@@ -90,7 +89,6 @@ class MembershipAdmin(ScopedAdmin):
         object_id: str,
         extra_context: dict[str, object] | None = None,
     ) -> HttpResponse:
-        """Remove a member after asking; the last owner stays, with a word why."""
         try:
             answer: HttpResponse = super().delete_view(request, object_id, extra_context)
         except ValidationError as error:
@@ -101,33 +99,27 @@ class MembershipAdmin(ScopedAdmin):
         return answer
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """End the membership."""
         members.remove(obj)
 
     @admin.display(description="e-mail address", ordering="user__email")
     def email(self, membership: Membership) -> str:
-        """Show the address."""
         return membership.user.email
 
     @admin.display(description="person")
     def name(self, membership: Membership) -> str:
-        """Show the name, or the address where somebody gave none."""
         return str(membership.user)
 
     @admin.display(description="role", ordering="role")
     def rank(self, membership: Membership) -> SafeString:
-        """Show the role as a badge."""
         tone = Tone.INFO if membership.role == Role.OWNER else Tone.STILL
         return badge(membership.get_role_display(), tone)
 
     @admin.display(description="second factor")
     def second_factor(self, membership: Any) -> SafeString:
-        """Show whether more than a password protects the account."""
         if membership.has_second_factor:
             return badge("On", Tone.GOOD)
         return badge("Off", Tone.STILL)
 
     @admin.display(description="member since", ordering="created_at")
     def since(self, membership: Membership) -> SafeString | str:
-        """Show the day."""
         return day(membership.created_at)

@@ -1,4 +1,4 @@
-"""The organization's own page. Its table carries no policy: this module is its wall."""
+"""The organization's own page. Its table has no row-level security: this module scopes it."""
 
 from typing import Any
 
@@ -24,12 +24,11 @@ _SECURITY_EXPLAINED = (
 
 
 class OrganizationForm(forms.ModelForm):
-    """Keeps owners from locking themselves out."""
+    """Keeps owners from locking themselves out by requiring a second factor."""
 
-    person: User  # set by the page
+    person: User  # set by `OrganizationAdmin.get_form`
 
     def clean_require_second_factor(self) -> bool:
-        """Refuse the switch while the owner who turns it on could not go on afterwards."""
         is_on = bool(self.cleaned_data["require_second_factor"])
         turns_on = is_on and "require_second_factor" in self.changed_data
         if turns_on and not has_second_factor(self.person):
@@ -42,7 +41,7 @@ class OrganizationForm(forms.ModelForm):
 
 @admin.register(Organization)
 class OrganizationAdmin(CreatedColumn, ScopedAdmin):
-    """The organization's own row, and no other."""
+    """The current organization's row."""
 
     form = OrganizationForm
     only_save = True
@@ -64,7 +63,6 @@ class OrganizationAdmin(CreatedColumn, ScopedAdmin):
     right_to_change = Right.MANAGE
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        """Return the current organization."""
         return Organization.objects.filter(pk=require_organization_id())
 
     def get_form(
@@ -74,21 +72,22 @@ class OrganizationAdmin(CreatedColumn, ScopedAdmin):
         change: bool = False,
         **kwargs: object,
     ) -> type[forms.ModelForm]:
-        """Tell the form who fills it in."""
         form: type[forms.ModelForm] = super().get_form(request, obj, change=change, **kwargs)
         return type(form.__name__, (form,), {"person": request.user})
 
     def formfield_for_dbfield(
         self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> forms.Field | None:
-        """Offer the zones of the world."""
         if db_field.name == "time_zone":
             kwargs["widget"] = TimeZoneInput()
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 def require_organization_id() -> int:
-    """Return the current organization's id; without one nothing may be shown at all."""
+    """Return the current organization's id, to scope tables without row-level security.
+
+    Raises NoTenantError outside of an organization.
+    """
     organization_id = current_organization()
     if organization_id is None:
         raise NoTenantError("Rows without a wall were asked for outside of an organization.")

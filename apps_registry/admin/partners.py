@@ -1,4 +1,4 @@
-"""The page of partners and their credentials, which can be set and replaced but never read."""
+"""The page of partners and their credentials, which can be set and replaced but not read."""
 
 from typing import Any
 
@@ -19,21 +19,21 @@ from apps_registry.roles import Right
 
 
 class HostsField(CommaSeparatedField):
-    """Takes hosts with commas between them."""
+    """A comma-separated list of hosts."""
 
     item_validator = HOST
     item_label = "a host"
 
 
 class NetworkIdsField(CommaSeparatedField):
-    """Takes the names that Apple has for a network."""
+    """A comma-separated list of a network's SKAdNetwork IDs."""
 
     item_validator = NETWORK_ID
     item_label = "an ID of a network"
 
 
 class CredentialForm(TenantForm):
-    """Takes a secret in; it never comes out again. The name is fixed: rules use it in macros."""
+    """Sets or replaces a secret, which is never shown. Its name, used in macros, is fixed."""
 
     secret = forms.CharField(
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "class": "pb-input"}),
@@ -54,7 +54,6 @@ class CredentialForm(TenantForm):
             self.fields["name"].disabled = is_saved
 
     def save(self, commit: bool = True) -> PartnerCredential:
-        """Seal the secret for its row, which by now knows its partner."""
         if secret := self.cleaned_data["secret"]:
             self.instance.seal(secret)
         credential: PartnerCredential = super().save(commit)
@@ -77,25 +76,22 @@ class CredentialInline(TenantInline):
 
     @admin.display(description="stored")
     def stored(self, credential: PartnerCredential) -> str:
-        """Show the end of a long secret."""
         return credential.masked if credential.pk else ""
 
     @admin.display(description="last set")
     def last_set(self, credential: PartnerCredential) -> SafeString | str:
-        """Show the day."""
         return day(credential.updated_at)
 
     def get_fields(
         self, request: HttpRequest, obj: Model | None = None
     ) -> list[str | list[str] | tuple[str, ...] | tuple[()]]:
-        """Leave the input out for people who can only read."""
         may_set = self.has_change_permission(request, obj)
         return [name for name in super().get_fields(request, obj) if may_set or name != "secret"]
 
 
 @admin.register(Partner)
 class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
-    """Who is told. Where credentials may be sent to is for owners to say."""
+    """Partners. Only owners decide which hosts may receive a partner's credentials."""
 
     nothing_yet = "Add whom to tell about events: an ad network, an analytics tool or your server."
     list_display = ["name", "hosts", "state", "created"]
@@ -120,7 +116,6 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
     def formfield_for_dbfield(
         self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
     ) -> forms.Field | None:
-        """Take lists in one line."""
         if db_field.name == "allowed_hosts":
             return HostsField(
                 label="Allowed hosts",
@@ -140,11 +135,9 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
     ) -> list[str] | tuple[str, ...]:
-        """Let only owners say which hosts may receive credentials."""
         fields = tuple(super().get_readonly_fields(request, obj))
         return fields if allowed(request, Right.MANAGE) else (*fields, "allowed_hosts")
 
     @admin.display(description="credentials may go to", empty_value="nowhere")
     def hosts(self, partner: Partner) -> str:
-        """Show the hosts in one line."""
         return ", ".join(partner.allowed_hosts)

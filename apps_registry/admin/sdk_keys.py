@@ -1,4 +1,4 @@
-"""The pages of SDK keys: made, rotated with overlap, revoked."""
+"""The pages of SDK keys, which are rotated with an overlap."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from apps_registry.models.apps import KeyEndedError
 
 
 class RotationForm(forms.Form):
-    """How long the old key goes on working."""
+    """Asks how long the old key still works."""
 
     overlap = forms.ChoiceField(
         label="The old key ends",
@@ -45,9 +45,9 @@ class RotationForm(forms.Form):
 class SdkKeyAdmin(KeyAdmin):
     """Keys with which apps report events."""
 
-    kind_of_key = keys.SDK_KEY
+    key_prefix = keys.SDK_KEY
     nothing_yet = "Add a key for an app, then report its first event with it."
-    what_now = "Report a first event with it; seconds later it is listed under Events."
+    next_step = "Report a first event with it; seconds later it is listed under Events."
     list_display = ["label", "app", "kind", "state", "created", "last_used"]
     list_select_related = ["app"]
     list_filter = [("app", TenantRelatedFilter), "kind"]
@@ -66,7 +66,6 @@ class SdkKeyAdmin(KeyAdmin):
     ]
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the page that rotates a key, and the one for those who come from Tenjin."""
         page = self.admin_site.admin_view(self.rotate_view)
         own = path("<path:object_id>/rotate/", page, name="apps_registry_sdkkey_rotate")
         return [own, *FromTenjinPage(self).urls, *super().get_urls()]
@@ -74,26 +73,24 @@ class SdkKeyAdmin(KeyAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        """Tell the template whether the key has no successor yet."""
         key = kwargs.get("obj")
         if isinstance(key, SdkKey):
-            is_whole = key.revoked_at is None and key.expires_at is None
-            context["may_rotate"] = is_whole and self.has_change_permission(request, key)
+            is_current = key.revoked_at is None and key.expires_at is None
+            context["may_rotate"] = is_current and self.has_change_permission(request, key)
             context["ends_at"] = key.expires_at if key.revoked_at is None else None
         return super().render_change_form(request, context, *args, **kwargs)
 
     def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask how long both keys shall work, then make the new one and show it."""
         key = self.get_object(request, object_id)
         if not isinstance(key, SdkKey):
             raise Http404
         if not self.has_change_permission(request, key):
             raise PermissionDenied
-        if answer := self.already_submitted(request):
-            return answer
+        if redirect := self.already_submitted(request):
+            return redirect
         form = RotationForm(request.POST or None)
         if form.is_valid():
-            return self._rotated(request, key, timedelta(hours=int(form.cleaned_data["overlap"])))
+            return self._rotate(request, key, timedelta(hours=int(form.cleaned_data["overlap"])))
         context = {
             **self.admin_site.each_context(request),
             "title": f"Rotate {key}",
@@ -103,7 +100,7 @@ class SdkKeyAdmin(KeyAdmin):
         }
         return TemplateResponse(request, "admin/apps_registry/sdkkey/rotate.html", context)
 
-    def _rotated(self, request: HttpRequest, key: SdkKey, overlap: timedelta) -> HttpResponse:
+    def _rotate(self, request: HttpRequest, key: SdkKey, overlap: timedelta) -> HttpResponse:
         try:
             successor, secret = key.rotate(overlap=overlap)
         except KeyEndedError as error:
@@ -114,11 +111,9 @@ class SdkKeyAdmin(KeyAdmin):
         self.log_change(request, key, "Rotated.")
         return self.show_once(request, successor, secret)
 
-    def first_call(self, key: SdkKey, secret: str) -> str:
-        """Return the command that reports an event."""
+    def snippet(self, key: SdkKey, secret: str) -> str:
         return event_snippet(settings.PUBLIC_URL, secret, key.app.platform)
 
     @admin.display(description="key", ordering="name")
     def label(self, key: SdkKey) -> str:
-        """Show the name and the first characters."""
         return str(key)

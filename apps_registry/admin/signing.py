@@ -1,4 +1,4 @@
-"""The page of signing secrets: owners make a new one and show those that are valid."""
+"""The page of signing secrets, which owners make and show."""
 
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -30,7 +30,7 @@ _OVERLAPS = (
 
 
 class NewSecretForm(TenantForm):
-    """Asks how long receivers have to learn the new secret."""
+    """Asks how long the previous secret stays valid, so that receivers can switch."""
 
     overlap = forms.ChoiceField(
         label="The secret before stays valid for",
@@ -41,13 +41,13 @@ class NewSecretForm(TenantForm):
     )
 
     def _get_validation_exclusions(self) -> set[str]:
-        # That there is one current secret is what saving sees to.
+        # Saving ends the current secret, so there is never a second one.
         return super()._get_validation_exclusions() | {"organization"}
 
 
 @admin.register(SigningSecret)
 class SigningSecretAdmin(CreatedColumn, TenantAdmin):
-    """Secrets with which receivers check that postbacks are ours. Only owners make and see them."""
+    """Secrets with which receivers verify our postbacks. Only owners make and see them."""
 
     form = NewSecretForm
     only_save = True
@@ -61,7 +61,6 @@ class SigningSecretAdmin(CreatedColumn, TenantAdmin):
     readonly_fields = facts
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Ask for the overlap once; afterwards there is nothing to change."""
         if obj is not None:
             return [(None, {"fields": self.facts})]
         explained = "A new secret signs from now on. Show it afterwards, and give it to receivers."
@@ -70,20 +69,18 @@ class SigningSecretAdmin(CreatedColumn, TenantAdmin):
     def save_model(
         self, request: HttpRequest, obj: SigningSecret, form: forms.ModelForm, change: bool
     ) -> None:
-        """Make a new secret; there is nothing else that could be saved."""
         if not change:
             overlap = timedelta(hours=int(form.cleaned_data["overlap"]))
             rotate_signing_secret(overlap, fresh=obj)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        """Answer no questions about a sealed text from the address bar."""
         return not lookup.startswith("sealed") and super().lookup_allowed(lookup, value, request)
 
     @admin.action(permissions=["change"], description="Show selected signing secrets")
     def show(
         self, request: HttpRequest, queryset: "QuerySet[SigningSecret]"
     ) -> TemplateResponse | None:
-        """Show secrets in the answer itself, which nobody keeps."""
+        """Show secrets in the response itself, which is never cached."""
         valid = [secret for secret in queryset if secret.is_valid]
         if not valid:
             self.message_user(request, "These are no longer valid.", messages.WARNING)
@@ -91,11 +88,11 @@ class SigningSecretAdmin(CreatedColumn, TenantAdmin):
         try:
             secrets = [
                 {
-                    "public_id": it.public_id,
-                    "expires_at": it.expires_at,
-                    "text": it.reveal(),
+                    "public_id": secret.public_id,
+                    "expires_at": secret.expires_at,
+                    "text": secret.reveal(),
                 }
-                for it in valid
+                for secret in valid
             ]
         except SecretUnreadableError as error:
             self.message_user(request, str(error), messages.ERROR)
@@ -115,17 +112,14 @@ class SigningSecretAdmin(CreatedColumn, TenantAdmin):
 
     @admin.display(description="secret")
     def label(self, secret: SigningSecret) -> str:
-        """Show the last characters."""
         return str(secret)
 
     @admin.display(description="status")
     def state(self, secret: SigningSecret) -> SafeString:
-        """Show whether postbacks are signed with it."""
         if not secret.is_valid:
             return badge("Expired", Tone.STILL)
         return badge("Current", Tone.GOOD) if not secret.expires_at else badge("Ending", Tone.BUSY)
 
     @admin.display(description="valid until", ordering="expires_at")
     def valid_until(self, secret: SigningSecret) -> SafeString | str:
-        """Show the day on which it stops being used."""
         return day(secret.expires_at, otherwise="until a new one is made")

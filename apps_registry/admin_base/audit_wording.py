@@ -1,4 +1,4 @@
-"""The audit log in words: kinds of rows, fields and values as people know them from the forms."""
+"""The wording of the audit log: object types, fields and values as the forms name them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import SECRET, AuditedModel
 from apps_registry.models import AuditEntry
 
-_NOTHING = "—"
+_EMPTY = "—"
 _TONES: dict[str, Tone] = {
     Action.CREATED: Tone.GOOD,
     Action.SWITCHED_ON: Tone.GOOD,
@@ -30,7 +30,7 @@ _TONES: dict[str, Tone] = {
 
 @dataclass(frozen=True, slots=True)
 class AuditedChange:
-    """One field: what it said before and what it says now."""
+    """A changed field with its values before and after."""
 
     title: str
     before: str
@@ -39,7 +39,7 @@ class AuditedChange:
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One entry as pages show it."""
+    """An audit entry as pages show it."""
 
     entry: AuditEntry
     action: str
@@ -51,30 +51,29 @@ class AuditRow:
 
 
 def audit_rows(entries: Iterable[AuditEntry]) -> tuple[AuditRow, ...]:
-    """Return entries in words."""
-    return tuple(_line(entry) for entry in entries)
+    return tuple(_audit_row(entry) for entry in entries)
 
 
 def changes_as_text(entry: AuditEntry) -> str:
-    """Return all that an entry says of fields, for a cell of a file."""
-    changes = _line(entry).changes
-    return "; ".join(f"{it.title}: {it.before} → {it.after}" for it in changes)
+    """Return all changes of an entry as one text, for a cell of an exported file."""
+    changes = _audit_row(entry).changes
+    return "; ".join(f"{change.title}: {change.before} → {change.after}" for change in changes)
 
 
 def object_type_choices() -> list[tuple[str, str]]:
-    """Return the kinds of rows that people change, as choices in alphabetical order."""
-    audited = [model for model in _recorded() if model.audited]
-    named = ((it._meta.db_table, capfirst(str(it._meta.verbose_name))) for it in audited)
-    return sorted(named, key=lambda choice: choice[1].casefold())
+    """Return the audited models as choices, in alphabetical order."""
+    options = [model._meta for model in _audited_models() if model.audited]
+    choices = [(option.db_table, capfirst(str(option.verbose_name))) for option in options]
+    return sorted(choices, key=lambda choice: choice[1].casefold())
 
 
 def object_type_label(object_type: str) -> str:
-    """Return what people call a kind of row; of one that is no more, its stored name."""
+    """Return the label of an object type; of a removed model, its stored name."""
     model = _model(object_type)
     return capfirst(str(model._meta.verbose_name)) if model else capfirst(object_type)
 
 
-def _line(entry: AuditEntry) -> AuditRow:
+def _audit_row(entry: AuditEntry) -> AuditRow:
     model = _model(entry.object_type)
     return AuditRow(
         entry=entry,
@@ -84,45 +83,48 @@ def _line(entry: AuditEntry) -> AuditRow:
         actor=entry.actor_name,
         door=" · ".join(filter(None, (entry.get_door_display(), entry.ip_address))),
         changes=tuple(
-            _change(model, name, entry.changes[name]) for name in _in_order(entry, model)
+            _audited_change(model, name, entry.changes[name])
+            for name in _changed_fields(entry, model)
         ),
     )
 
 
-def _in_order(entry: AuditEntry, model: type[AuditedModel] | None) -> list[str]:
-    """Return the changed fields as the model names them: PostgreSQL keeps them in no order."""
-    order = list(model.audited) if model else []
-    places = {name: place for place, name in enumerate(order)}
-    return sorted(entry.changes, key=lambda name: places.get(name, len(places)))
+def _changed_fields(entry: AuditEntry, model: type[AuditedModel] | None) -> list[str]:
+    """Return the changed fields in the model's order: PostgreSQL's JSON objects have none."""
+    names = model.audited if model else ()
+    positions = {name: position for position, name in enumerate(names)}
+    return sorted(entry.changes, key=lambda name: positions.get(name, len(positions)))
 
 
-def _change(model: type[AuditedModel] | None, name: str, pair: Sequence[Any]) -> AuditedChange:
+def _audited_change(
+    model: type[AuditedModel] | None, name: str, pair: Sequence[Any]
+) -> AuditedChange:
     field = _field(model, name)
     title = name.replace("_", " ") if field is None or name == SECRET else field.verbose_name
-    before, after = [_value(field, value) for value in (*pair, None, None)[:2]]
+    before, after = [_format_value(field, value) for value in (*pair, None, None)[:2]]
     return AuditedChange(capfirst(str(title)), before, after)
 
 
-def _value(field: "models.Field[Any, Any] | None", value: Any) -> str:
+def _format_value(field: "models.Field[Any, Any] | None", value: Any) -> str:
     if value is None or value in ("", [], {}):
-        return _NOTHING
+        return _EMPTY
     if isinstance(value, bool):
         return "Yes" if value else "No"
     if field is not None and field.choices:
         return str(dict(field.flatchoices).get(value, value))
     if isinstance(field, models.DateTimeField):
-        return _moment(str(value))
-    if isinstance(value, list) and all(isinstance(it, str | int) for it in value):
+        return _format_time(str(value))
+    if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
         return ", ".join(map(str, value))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _moment(text: str) -> str:
+def _format_time(text: str) -> str:
     try:
-        moment = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return timezone.localtime(moment).strftime("%b %-d, %Y, %H:%M:%S")
+    return timezone.localtime(time).strftime("%b %-d, %Y, %H:%M:%S")
 
 
 def _field(model: type[AuditedModel] | None, name: str) -> "models.Field[Any, Any] | None":
@@ -131,8 +133,8 @@ def _field(model: type[AuditedModel] | None, name: str) -> "models.Field[Any, An
 
 
 def _model(object_type: str) -> type[AuditedModel] | None:
-    return {model._meta.db_table: model for model in _recorded()}.get(object_type)
+    return {model._meta.db_table: model for model in _audited_models()}.get(object_type)
 
 
-def _recorded() -> list[type[AuditedModel]]:
+def _audited_models() -> list[type[AuditedModel]]:
     return [model for model in apps.get_models() if issubclass(model, AuditedModel)]

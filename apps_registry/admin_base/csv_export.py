@@ -1,7 +1,7 @@
-"""The Export button of every list: what the list shows under its filters, as a CSV file.
+"""The Export button of every list: the filtered rows as a CSV file.
 
-Rows are read in portions, each in a transaction of its own: a slow download holds none open, and
-memory does not grow with the list.
+Rows are read in chunks, each in its own transaction: a slow download keeps no transaction open,
+and memory does not grow with the list.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,112 +29,111 @@ from apps_registry.audit.audited_model import log_action
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 
-CUT = f"Only the first {csv_format.MAX_ROWS:,} rows are in this file. Filter the list for the rest."
+TRUNCATED = (
+    f"Only the first {csv_format.MAX_ROWS:,} rows are in this file. Filter the list for the rest."
+)
 
 
 class CsvExportAdmin(theme.ModelAdmin):
-    """Gives a page the address `export/`, which answers with the list as a file."""
+    """A page with an `export/` view, which returns the list as a file."""
 
-    # What a column holds in the file where the list shows it shortened.
-    in_full: ClassVar[Mapping[str, Callable[[Any], object]]] = {}
+    # Values for the file, by column, where the list shortens them.
+    export_values: ClassVar[Mapping[str, Callable[[Any], object]]] = {}
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the address of the file."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
         view = self.admin_site.admin_view(self.export_view)
         return [path("export/", view, name=name), *super().get_urls()]
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer with the file, if the role may take lists away and the filters can be read."""
         if request.method not in ("GET", "HEAD") or not self.has_view_permission(request):
             raise PermissionDenied
         membership = membership_of(request)
         if membership is None or not allowed(request, Right.EXPORT):
             raise PermissionDenied
         try:
-            headings, portions = self.exported(request, membership.organization_id)
+            headings, chunks = self.export_rows(request, membership.organization_id)
         except IncorrectLookupParameters:
             name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
             return HttpResponseRedirect(reverse(name))
         kind = str(self.opts.verbose_name_plural)
         if request.method == "GET":
-            asked = {"filters": [None, request.GET.urlencode()]} if request.GET else {}
-            log_action(Action.EXPORTED, name=kind, changes=asked)
+            filters = {"filters": [None, request.GET.urlencode()]} if request.GET else {}
+            log_action(Action.EXPORTED, name=kind, changes=filters)
         name = csv_format.file_name(kind, membership.organization.name, datetime.now(UTC))
-        return csv_response(headings, portions, name)
+        return csv_response(headings, chunks, name)
 
-    def exported(
+    def export_rows(
         self, request: HttpRequest, organization_id: int
     ) -> tuple[Sequence[str], Iterable[Sequence[Sequence[object]]]]:
-        """Return the headings, and the rows in portions that are read when they are sent."""
+        """Return the headings, and the rows in chunks that are read when they are sent."""
         columns = [str(name) for name in self.get_list_display(request)]
         rows = self.get_changelist_instance(request).get_queryset(request)
         keys = list(rows.values_list("pk", flat=True)[: csv_format.MAX_ROWS + 1])
         has_id = any(field.name == "public_id" for field in self.opts.fields)
         headings = [self._heading(name) for name in columns]
-        return ["ID", *headings] if has_id else headings, self._portions(
+        return ["ID", *headings] if has_id else headings, self._read_chunks(
             rows,
             keys,
-            ["public_id", *columns] if has_id else columns,
-            organization_id,
-            partial(self.prepare_rows, request),
+            columns=["public_id", *columns] if has_id else columns,
+            organization_id=organization_id,
+            prepare=partial(self.prepare_rows, request),
         )
 
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
-        """Read for some rows at once what their columns show beside the table's own."""
+        """Load the values that columns take from other tables, for all these rows at once."""
 
-    def _portions(
+    def _read_chunks(
         self,
         rows: "models.QuerySet[Any]",
         keys: Sequence[int],
+        *,
         columns: Sequence[str],
         organization_id: int,
         prepare: Callable[[Sequence[Any]], None],
     ) -> Iterator[Sequence[Sequence[object]]]:
-        for some in csv_format.chunks(keys[: csv_format.MAX_ROWS]):
+        for chunk in csv_format.chunks(keys[: csv_format.MAX_ROWS]):
             with tenant(organization_id):
-                found = {row.pk: row for row in rows.filter(pk__in=some)}
-                prepare(list(found.values()))
-                portion = [
-                    [self._value(found[key], name) for name in columns]
-                    for key in some
-                    if key in found
+                rows_by_key = {row.pk: row for row in rows.filter(pk__in=chunk)}
+                prepare(list(rows_by_key.values()))
+                cells = [
+                    [self._value(rows_by_key[key], name) for name in columns]
+                    for key in chunk
+                    if key in rows_by_key
                 ]
-            yield portion
+            yield cells
         if len(keys) > csv_format.MAX_ROWS:
-            yield [[CUT]]
+            yield [[TRUNCATED]]
 
     def _heading(self, name: str) -> str:
         return capfirst(str(label_for_field(name, self.model, self)))
 
     def _value(self, row: Any, name: str) -> object:
-        """Return what the list shows in a column: texts without markup, times as moments."""
-        if name in self.in_full:
-            return self.in_full[name](row)
+        """Return the value of a list's column: texts without markup, times as datetimes."""
+        if name in self.export_values:
+            return self.export_values[name](row)
         field, column, value = lookup_field(name, row, self)
         if field is not None and getattr(field, "flatchoices", None):
             return getattr(row, f"get_{field.name}_display")()
         sorted_by = str(getattr(column, "admin_order_field", ""))
-        behind = getattr(row, sorted_by, None) if sorted_by.isidentifier() else None
-        if isinstance(behind, datetime):
-            return behind
+        source = getattr(row, sorted_by, None) if sorted_by.isidentifier() else None
+        if isinstance(source, datetime):
+            return source
         return unescape(strip_tags(value)) if isinstance(value, SafeString) else value
 
 
 def csv_response(
-    headings: Sequence[str], portions: Iterable[Sequence[Sequence[object]]], name: str
+    headings: Sequence[str], chunks: Iterable[Sequence[Sequence[object]]], name: str
 ) -> StreamingHttpResponse:
-    """Return the file as it is written."""
-
-    def written() -> Iterator[bytes]:
+    def content() -> Iterator[bytes]:
         yield csv_format.BYTE_ORDER_MARK + csv_format.encode_rows([headings])
-        for portion in portions:
-            yield csv_format.encode_rows(portion)
+        for rows in chunks:
+            yield csv_format.encode_rows(rows)
 
-    answer = StreamingHttpResponse(
-        written(),
+    response = StreamingHttpResponse(
+        content(),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
-    add_never_cache_headers(answer)
-    return answer
+    add_never_cache_headers(response)
+    return response

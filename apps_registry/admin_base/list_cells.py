@@ -1,4 +1,4 @@
-"""What lists of set-up pages share: how a status and a moment read, and the filter for archives."""
+"""Shared parts of lists: badges, days, common columns and the filter that hides archived rows."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,16 +20,15 @@ ALL = "all"
 
 
 def lifecycle_badge(status: str) -> SafeString:
-    """Return the badge of an active or archived row."""
     tone = Tone.GOOD if status == Lifecycle.ACTIVE else Tone.STILL
     return badge(Lifecycle(status).label, tone)
 
 
-def day(moment: datetime | None, *, otherwise: str = "") -> SafeString | str:
-    """Return the local day of a moment, with the time when one points at it."""
-    if moment is None:
+def day(time: datetime | None, *, otherwise: str = "") -> SafeString | str:
+    """Return the local day of a time, with the exact time as its tooltip."""
+    if time is None:
         return otherwise
-    local = timezone.localtime(moment)
+    local = timezone.localtime(time)
     exact = date_format(local, "M j, Y, H:i")
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
@@ -40,51 +39,46 @@ def day(moment: datetime | None, *, otherwise: str = "") -> SafeString | str:
 
 
 class CreatedColumn:
-    """Gives a page the column `created`."""
+    """A page with the column `created`."""
 
     @admin.display(description="created", ordering="created_at")
     def created(self, row: Any) -> SafeString | str:
-        """Show the day."""
         return day(row.created_at)
 
 
 class LifecycleColumns(CreatedColumn):
-    """Gives a page of rows that are archived the columns `created` and `state`."""
+    """A page of rows with a Lifecycle, with the columns `created` and `state`."""
 
     @admin.display(description="status", ordering="status")
     def state(self, row: Any) -> SafeString:
-        """Show the status as a badge."""
         return lifecycle_badge(row.status)
 
 
 class HideArchived(admin.SimpleListFilter):
-    """Leaves archived rows out of a list until somebody asks for them."""
+    """Hides archived rows unless the filter selects them."""
 
     title = "status"
-    parameter_name = "status__exact"  # as Django's own filter of the field: addresses go on working
+    parameter_name = "status__exact"  # the name of Django's own filter: saved addresses still work
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        """Offer archived rows, and all."""
         return [(Lifecycle.ARCHIVED.value, "Archived"), (ALL, "All")]
 
     def queryset(
         self, request: HttpRequest, queryset: "models.QuerySet[Any]"
     ) -> "models.QuerySet[Any]":
-        """Return active rows, or those that were asked for."""
-        asked = self.value()
-        return queryset if asked == ALL else queryset.filter(status=asked or Lifecycle.ACTIVE)
+        status = self.value()
+        return queryset if status == ALL else queryset.filter(status=status or Lifecycle.ACTIVE)
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        """Yield “Active” first, which is what an address without a choice shows."""
-        asked = self.value() or Lifecycle.ACTIVE
+        selected = self.value() or Lifecycle.ACTIVE
         yield {
-            "selected": asked == Lifecycle.ACTIVE,
+            "selected": selected == Lifecycle.ACTIVE,
             "query_string": changelist.get_query_string(remove=[self.parameter_name]),
             "display": "Active",
         }
         for value, label in self.lookup_choices:
             yield {
-                "selected": asked == value,
+                "selected": selected == value,
                 "query_string": changelist.get_query_string({self.parameter_name: str(value)}),
                 "display": label,
             }

@@ -1,6 +1,6 @@
-"""The history of a row, from the audit log in place of Django's own log of actions.
+"""The history of a row, read from the audit log in place of Django's admin log.
 
-Django's log belongs to a person, who may work for several organizations; it is no longer written.
+Django's log belongs to a person, who may work for several organizations, so it is not written.
 """
 
 from typing import Any
@@ -14,11 +14,11 @@ from django.template.response import TemplateResponse
 from apps_registry.admin_base import audit_wording
 from apps_registry.models import AuditEntry
 
-_NEWEST = 100  # the audit log itself has them all
+_MAX_ENTRIES = 100  # the audit log's own page has all of them
 
 
 class HistoryAdmin(ModelAdmin):
-    """A page whose rows' history is what the audit log has about them."""
+    """A page whose history view shows the row's audit entries."""
 
     def history_view(
         self,
@@ -26,7 +26,6 @@ class HistoryAdmin(ModelAdmin):
         object_id: str,
         extra_context: dict[str, object] | None = None,
     ) -> HttpResponse:
-        """Show the newest entries about a row."""
         row = self.get_object(request, object_id)
         if row is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]  # Django's own
@@ -40,16 +39,16 @@ class HistoryAdmin(ModelAdmin):
             "opts": self.opts,
             "object": row,
             "object_id": key,
-            "lines": audit_wording.audit_rows(entries.order_by("-at", "-id")[:_NEWEST]),
+            "lines": audit_wording.audit_rows(entries.order_by("-at", "-id")[:_MAX_ENTRIES]),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/object_history.html", context)
 
     def log_addition(self, request: HttpRequest, obj: models.Model, message: object) -> Any:
-        """Leave it to the audit log."""
+        """Write nothing: the audit log has the entry."""
 
     def log_change(self, request: HttpRequest, obj: models.Model, message: object) -> Any:
-        """Leave it to the audit log."""
+        """Write nothing: the audit log has the entry."""
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """Leave it to the audit log."""
+        """Write nothing: the audit log has the entry."""

@@ -1,4 +1,4 @@
-"""The commands that somebody runs first with a new key; copied from a page, they work."""
+"""Code snippets for new keys, ready to be copied from a page and run."""
 
 import json
 import uuid
@@ -10,7 +10,7 @@ _ADVERTISING_IDS = {
 
 
 def event_snippet(public_url: str, key: str, platform: str) -> str:
-    """Return the command that reports a purchase; each page has an event of its own."""
+    """Return the command that reports a purchase, with a new event id for each page."""
     event = {
         "event_id": str(uuid.uuid4()),
         "event_name": "purchase",
@@ -35,7 +35,7 @@ def app_list_snippet(public_url: str, token: str) -> str:
 
 
 def tenjin_snippet(public_url: str, bundle_id: str, platform: str) -> str:
-    """Return the command that reports an open as a server does that was made for Tenjin."""
+    """Return the command that reports an open as a Tenjin server integration does."""
     parameters = {
         "bundle_id": bundle_id,
         "platform": platform,
@@ -51,7 +51,7 @@ def tenjin_snippet(public_url: str, bundle_id: str, platform: str) -> str:
 
 
 def signed_click_snippet(public_url: str, kid: str, secret: str) -> str:
-    """Return the program that signs a link; it needs nothing but Python."""
+    """Return the Python program that signs a tracking link."""
     return (
         "import hashlib, hmac, time\n"
         "from urllib.parse import quote\n"

@@ -1,7 +1,7 @@
-"""The look of the web UI: django-unfold, named here alone.
+"""The theme of the web UI: django-unfold, which only this module imports.
 
-Our own widgets, styles and scripts use none of its classes, so that Django's plain admin stays a
-way back.
+Our own widgets, styles and scripts use none of its classes, so that a return to Django's plain
+admin stays possible.
 """
 
 from enum import StrEnum
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-if TYPE_CHECKING:  # the theme has no types; it keeps to Django's
+if TYPE_CHECKING:  # the theme has no types; its classes have Django's interfaces
     from django.contrib.admin import AdminSite, ModelAdmin, TabularInline
     from django.contrib.admin.widgets import AdminTextInputWidget as TextInput
     from django.forms import CheckboxSelectMultiple as Checkboxes
@@ -35,7 +35,7 @@ __all__ = [
 
 
 class Tone(StrEnum):
-    """How a badge looks. Its text says the same: no meaning hangs on a color."""
+    """The color of a badge. Its text says the same, for people who can't see the color."""
 
     GOOD = "good"
     BAD = "bad"
@@ -45,5 +45,5 @@ class Tone(StrEnum):
 
 
 def badge(text: str, tone: Tone) -> SafeString:
-    """Return a small colored label, its text escaped. Styled by static/postbacks/kit.css."""
+    """Return a small colored label with escaped text, styled by static/postbacks/kit.css."""
     return format_html('<span class="pb-badge pb-badge--{}">{}</span>', tone.value, text)

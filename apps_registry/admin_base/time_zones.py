@@ -1,4 +1,4 @@
-"""The field for a time zone: free text with every zone to choose from, found by typing."""
+"""The input for a time zone: free text that suggests zones."""
 
 import zoneinfo
 from functools import cache
@@ -26,7 +26,7 @@ _REGIONS = (
 
 
 class TimeZoneInput(TextInput):
-    """Offers the zones of the world while somebody types."""
+    """A text input that suggests time zones while people type."""
 
     def render(
         self,
@@ -35,10 +35,9 @@ class TimeZoneInput(TextInput):
         attrs: dict[str, Any] | None = None,
         renderer: BaseRenderer | None = None,
     ) -> SafeString:
-        """Return the input and its list of zones."""
-        listed = f"{name}-zones"
-        field = super().render(name, value, {**(attrs or {}), "list": listed}, renderer)
-        return format_html('{}<datalist id="{}">{}</datalist>', field, listed, _options())
+        list_id = f"{name}-zones"
+        field = super().render(name, value, {**(attrs or {}), "list": list_id}, renderer)
+        return format_html('{}<datalist id="{}">{}</datalist>', field, list_id, _options())
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What people declare."""
+"""The rows that people set up: organizations, apps, partners, campaigns, keys and settings."""
 
 from apps_registry.models.apps import App, BundleId, Platform, SdkKey
 from apps_registry.models.attribution_settings import AttributionSettings, ReinstallEvents

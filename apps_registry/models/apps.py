@@ -1,4 +1,4 @@
-"""Apps, the names that stores know them by, and the keys their SDKs report with."""
+"""Apps, their bundle IDs and SDK keys, and their claims to a number of Apple's store."""
 
 import re
 import uuid
@@ -25,7 +25,7 @@ _STORE_NUMBER = re.compile(r"(?:id)?0*([1-9]\d{0,17})")
 
 
 class Platform(models.TextChoices):
-    """Where an app runs."""
+    """The platform that an app runs on."""
 
     IOS = "ios", "iOS"
     ANDROID = "android", "Android"
@@ -102,21 +102,20 @@ class App(TenantModel):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Write the app, and claim its number in Apple's store for the organization."""
         with transaction.atomic(savepoint=False):
             super().save(*args, **kwargs)
             claim_store_number(self)
 
     def claim(self, identifier: str) -> "BundleId | None":
-        """Take a bundle ID, which an archived app hands over; None if another app has it."""
-        held = BundleId.objects.select_related("app").filter(identifier=identifier).first()
-        held = held or BundleId(app=self, identifier=identifier)
-        if held.app_id != self.pk:
-            if held.app.status != Lifecycle.ARCHIVED:
+        """Take a bundle ID, also from an archived app; return None if an active app has it."""
+        bundle_id = BundleId.objects.select_related("app").filter(identifier=identifier).first()
+        bundle_id = bundle_id or BundleId(app=self, identifier=identifier)
+        if bundle_id.app_id != self.pk:
+            if bundle_id.app.status != Lifecycle.ARCHIVED:
                 return None
-            held.app = self
-        held.save()
-        return held
+            bundle_id.app = self
+        bundle_id.save()
+        return bundle_id
 
 
 class BundleId(TenantModel):
@@ -162,17 +161,17 @@ class BundleId(TenantModel):
 
 
 class KeyEndedError(ValueError):
-    """A key that has ended, or whose end is set, was to be replaced: make a new one instead."""
+    """The key was revoked or rotated before, so it can't be rotated."""
 
 
 class SdkKey(TenantModel):
-    """A secret with which an app's SDK reports. Shown once, stored as a hash."""
+    """A secret with which an app's SDK reports events. Shown once, stored as a hash."""
 
     audited: ClassVar[tuple[str, ...]] = ("app", "name", "kind", "expires_at", "revoked_at")
     longest_overlap: ClassVar[timedelta] = timedelta(days=30)
 
     class Kind(models.TextChoices):
-        """Where the key lives, and so what it may do."""
+        """Where the key is used, which decides its rights."""
 
         APP = "app", "In the app (public)"
         SERVER = "server", "On your server (secret)"
@@ -229,17 +228,17 @@ class SdkKey(TenantModel):
         return f"{self.prefix}… {self.name}".strip()
 
     def revoke(self) -> None:
-        """End the key's life; a second time changes nothing."""
         if self.revoked_at is None:
             self.revoked_at = timezone.now()
             self.save(update_fields=["revoked_at"])
 
     def rotate(self, *, overlap: timedelta) -> tuple["SdkKey", str]:
-        """Make a successor and let this key end after the overlap; return it and its secret.
+        """Make a successor, end this key after the overlap; return the successor and its secret.
 
-        Raises KeyEndedError for a key that was rotated or revoked: it has, or had, its successor.
+        Raises KeyEndedError for a key that was rotated or revoked before.
         """
-        old = SdkKey.objects.select_for_update().get(pk=self.pk)  # two at once make one successor
+        # Locked, so that two simultaneous rotations make one successor.
+        old = SdkKey.objects.select_for_update().get(pk=self.pk)
         if old.revoked_at is not None:
             raise KeyEndedError("The SDK key was revoked; make a new one.")
         if old.expires_at is not None:
@@ -255,14 +254,14 @@ class SdkKey(TenantModel):
 
 
 def store_number(app: App) -> str:
-    """Return the number under which Apple reports an app; nothing for one that it can't report."""
-    found = _STORE_NUMBER.fullmatch(app.store_id.strip())
-    is_reported = app.platform == "ios" and app.status == Lifecycle.ACTIVE
-    return found[1] if found and is_reported else ""
+    """Return an active iOS app's number in Apple's store, empty for any other app."""
+    match = _STORE_NUMBER.fullmatch(app.store_id.strip())
+    is_reported = app.platform == Platform.IOS and app.status == Lifecycle.ACTIVE
+    return match[1] if match and is_reported else ""
 
 
 def claim_store_number(app: App) -> None:
-    """Claim the number that a saved app has now, and let go of the one that it had."""
+    """Claim the current number of a saved app, and release its former one."""
     number = store_number(app)
     for claim in StoreClaim.objects.filter(app=app).exclude(store_id=number):
         _release_claim(claim)
@@ -272,24 +271,23 @@ def claim_store_number(app: App) -> None:
 
 def _claim(app: App, number: str) -> None:
     lock_number(number)
-    held = StoreClaim.objects.filter(store_id=number).first()
-    if held is None:
+    claim = StoreClaim.objects.filter(store_id=number).first()
+    if claim is None:
         state = ClaimState.WAITING if _is_claimed(number) else ClaimState.STANDING
         StoreClaim(app=app, store_id=number, state=state).save()
-    elif store_number(held.app) != number:  # a refused claim, whose app has long another number
-        held.app = app
-        held.save()
+    elif store_number(claim.app) != number:  # a refused claim whose app has another number by now
+        claim.app = app
+        claim.save()
 
 
 def _release_claim(claim: StoreClaim) -> None:
-    """Hand a claim to another app of the organization, or end it; a refusal is remembered."""
     lock_number(claim.store_id)
     apps = type(claim.app).objects.filter(status=Lifecycle.ACTIVE).order_by("pk")
-    heir = next((app for app in apps if store_number(app) == claim.store_id), None)
-    if heir is not None:
-        claim.app = heir
+    successor = next((app for app in apps if store_number(app) == claim.store_id), None)
+    if successor is not None:
+        claim.app = successor
         claim.save()
-    elif claim.state != ClaimState.REFUSED:
+    elif claim.state != ClaimState.REFUSED:  # a refusal outlives its app
         claim.delete()
 
 

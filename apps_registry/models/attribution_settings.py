@@ -1,4 +1,4 @@
-"""How installs are credited, where that differs from what holds everywhere."""
+"""Attribution settings of a link, a partner or an app that override the defaults."""
 
 import uuid
 from typing import ClassVar
@@ -18,16 +18,16 @@ def _between(least: int, most: int) -> list[MinValueValidator | MaxValueValidato
 
 
 class ReinstallEvents(models.TextChoices):
-    """Whom the events after a reinstall without a touchpoint are credited to."""
+    """Who gets the credit for events after a reinstall without a touchpoint."""
 
     ORIGINAL = "original", "To whom the first install was credited"
     ORGANIC = "organic", "To nobody"
 
 
 class AttributionSettings(TenantModel):
-    """What a link, else a partner, else an app sets; an empty field is left to the next.
+    """Overrides of a link, a partner or an app, in this order; an empty field asks the next.
 
-    The rows of one organization that name neither link nor partner nor app hold for all its apps.
+    A row without link, partner and app is for all apps of the organization.
     """
 
     audited: ClassVar[tuple[str, ...]] = (

@@ -1,4 +1,4 @@
-"""Who changed what, from what to what, from where. Written once and never again."""
+"""The entries of the audit log, which are never changed."""
 
 import uuid
 from typing import Any, NoReturn
@@ -12,24 +12,24 @@ from apps_registry.tenancy import TenantModel
 
 
 class AppendOnlyError(RuntimeError):
-    """An entry of the audit log was about to be changed or deleted: our mistake."""
+    """Our code tried to change or delete an audit entry."""
 
 
 class AuditEntry(TenantModel):
-    """One thing that somebody did. PostgreSQL refuses to change or delete it (migration 0004).
+    """One action of an actor. PostgreSQL refuses to change or delete it (migration 0004).
 
-    Names are kept as they were, since people, tokens and rows may go; `object_type` is the name of
-    the row's table, which is the product's word for it.
+    Names are stored as they were, since people, tokens and rows may be deleted. `object_type` is
+    the name of the row's table.
     """
 
     public_id = models.UUIDField("ID in the API", default=uuid.uuid4, unique=True, editable=False)
     at = models.DateTimeField("when", default=timezone.now)
     actor_kind = models.CharField(max_length=16, choices=ActorKind.choices)
-    actor_id = models.BigIntegerField(null=True)  # of a user who may be gone by now
+    actor_id = models.BigIntegerField(null=True)  # of a user who may be deleted by now
     actor_name = models.CharField(max_length=255)
     door = models.CharField(max_length=16, choices=Door.choices)
     ip_address = models.GenericIPAddressField("IP address", null=True)
-    action = models.CharField(max_length=32)  # no choices: a new action is no new migration
+    action = models.CharField(max_length=32)  # no choices: a new action needs no migration
     object_type = models.CharField(max_length=64, blank=True)
     object_id = models.CharField(max_length=64, blank=True)
     object_name = models.CharField(max_length=255, blank=True)
@@ -51,15 +51,12 @@ class AuditEntry(TenantModel):
 
     @property
     def action_label(self) -> str:
-        """Return what was done, in a word."""
         return dict(Action.choices).get(self.action, self.action)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Write the entry once."""
         if not self._state.adding:
             raise AppendOnlyError("An entry of the audit log is never changed.")
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: only `remove_organization` takes entries away, all of them."""
         raise AppendOnlyError("An entry of the audit log is never deleted.")

@@ -1,4 +1,4 @@
-"""A partner's promotion of an app."""
+"""Campaigns: a partner's promotions of an app."""
 
 import uuid
 

@@ -1,4 +1,4 @@
-"""The keys with which partners sign the clicks that they send."""
+"""The keys with which partners sign their clicks."""
 
 import secrets
 import uuid
@@ -16,19 +16,18 @@ _BYTES = 32
 
 
 def new_kid() -> str:
-    """Return what tells a partner's keys apart in a link."""
+    """Return a new key ID, by which a link names the key."""
     return secrets.token_hex(4)
 
 
 def new_secret() -> str:
-    """Return a secret for HMAC-SHA256."""
     return secrets.token_hex(_BYTES)
 
 
 class ClickSigningKey(SealedSecret):
-    """A secret that a partner signs clicks with, named by `kid` in the link.
+    """A secret with which a partner signs clicks; the link names it by `kid`.
 
-    A partner may have several at once, so that a new one is in use before the old one is revoked.
+    A partner may have several, so that the new one is in use before the old one is revoked.
     """
 
     audited: ClassVar[tuple[str, ...]] = ("partner", "kid", "revoked_at")
@@ -72,23 +71,20 @@ class ClickSigningKey(SealedSecret):
 
     @property
     def encryption_context(self) -> str:
-        """Return organization, table, partner and kid: the secret opens nowhere else."""
         return _encryption_context(self.partner.organization_id, self.partner_id, self.kid)
 
     @property
     def operator_label(self) -> str:
-        """Return which key of which partner this is."""
         return f"partner “{self.partner}”, click signing key {self.kid}"
 
     def revoke(self) -> None:
-        """End the key's life; a second time changes nothing."""
         if self.revoked_at is None:
             self.revoked_at = timezone.now()
             self.save(update_fields=["revoked_at"])
 
 
 def open_click_key(organization_id: int, partner_id: int, kid: str, sealed: str) -> str:
-    """Decrypt a key that was read without the ORM."""
+    """Decrypt a key that was loaded without the ORM."""
     return encryption.decrypt(sealed, context=_encryption_context(organization_id, partner_id, kid))
 
 

@@ -1,7 +1,7 @@
 """Invitations to an organization.
 
-Their rows carry no policy, since a link must be found before its organization is known:
-`apps_registry/people/invitations.py` is their wall.
+The table has no row-level security, since a link is looked up before its organization is known:
+`apps_registry/people/invitations.py` scopes the rows.
 """
 
 import uuid
@@ -20,7 +20,7 @@ LIFETIME = timedelta(days=7)
 
 
 class InvitationState(models.TextChoices):
-    """What has become of an invitation."""
+    """The state of an invitation."""
 
     OPEN = "open", "Open"
     ACCEPTED = "accepted", "Accepted"
@@ -28,12 +28,12 @@ class InvitationState(models.TextChoices):
     EXPIRED = "expired", "Expired"
 
 
-def _end_of_life() -> datetime:
+def _end_of_life() -> datetime:  # a migration names it
     return timezone.now() + LIFETIME
 
 
 class Invitation(AuditedModel):
-    """A place in an organization that is offered to an address. The link is stored as a hash."""
+    """An offer of membership to an address. The link's token is stored as a hash."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     organization = models.ForeignKey(
@@ -78,12 +78,10 @@ class Invitation(AuditedModel):
         return f"{self.email} ({self.get_role_display()})"
 
     def in_its_organization(self) -> AbstractContextManager[None]:
-        """Write entries into the organization that invites."""
         return tenant(self.organization_id)
 
     @property
     def state(self) -> InvitationState:
-        """Return what has become of the invitation by now."""
         if self.accepted_at is not None:
             return InvitationState.ACCEPTED
         if self.revoked_at is not None:

@@ -1,4 +1,4 @@
-"""Who we work for and who works there. These rows carry no policy: each is reached through here."""
+"""Organizations, people and their memberships. These tables have no row-level security."""
 
 import uuid
 import zoneinfo
@@ -14,12 +14,12 @@ from apps_registry.audit.audited_model import AuditedModel, AuditedQuerySet
 from apps_registry.roles import Right, Role, allows
 from apps_registry.tenancy import tenant
 
-_NO_ZONES = {"Factory", "localtime", "posixrules"}  # names that mean something else on each machine
+_MACHINE_ZONES = {"Factory", "localtime", "posixrules"}  # they differ from machine to machine
 
 
 def valid_time_zone(name: str) -> None:
-    """Refuse a name that is no IANA time zone."""
-    if name in _NO_ZONES or name not in zoneinfo.available_timezones():
+    """Raise ValidationError for a name that is no IANA time zone."""
+    if name in _MACHINE_ZONES or name not in zoneinfo.available_timezones():
         raise ValidationError(f"“{name}” is not a time zone. Write one like Europe/Berlin or UTC.")
 
 
@@ -65,27 +65,24 @@ class Organization(AuditedModel):
         return self.name
 
     def in_its_organization(self) -> AbstractContextManager[None]:
-        """Write entries as the organization itself, from wherever it is changed."""
         return tenant(self.pk)
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes people, who are known by their e-mail address."""
+    """Creates users, who are identified by their e-mail address."""
 
     def create_user(self, email: str, password: str | None = None, **extra: Any) -> "User":
-        """Create a person who may sign in with this password."""
         user = self.model(email=self.normalize_email(email).lower(), **extra)
         user.set_password(password)
         user.save(using=self._db)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **extra: Any) -> "User":
-        """Create an operator of the installation."""
         return self.create_user(email, password, is_superuser=True, **extra)
 
 
 class User(AbstractBaseUser):
-    """A person. What somebody may do follows from memberships alone, never from this row."""
+    """A person. Rights follow from memberships alone, never from this row."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     email = models.EmailField(unique=True, error_messages={"unique": "This address is taken."})
@@ -106,11 +103,11 @@ class User(AbstractBaseUser):
         return self.name or self.email
 
     def may_sign_in(self) -> bool:
-        """Tell whether there is anything for this person here: an organization, or all of it."""
+        """Return whether the person is an operator or has a membership."""
         return self.is_superuser or self.memberships_for_sign_in().exists()
 
     def memberships_for_sign_in(self) -> "models.QuerySet[Membership]":
-        """Return the person's memberships, oldest first: the first is where a session starts."""
+        """Return the person's memberships, oldest first: a session starts in the first."""
         return (
             Membership.objects.filter(user=self, organization__removed_at=None)
             .select_related("organization")
@@ -119,7 +116,7 @@ class User(AbstractBaseUser):
 
 
 class Membership(AuditedModel):
-    """A person's place and role in an organization."""
+    """A person's membership and role in an organization."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
@@ -152,13 +149,11 @@ class Membership(AuditedModel):
 
     @property
     def audit_name(self) -> str:
-        """Return the person's address: a name alone could be anybody's."""
+        """Return the person's address, since names are not unique."""
         return self.user.email
 
     def in_its_organization(self) -> AbstractContextManager[None]:
-        """Write entries into the organization that the person belongs to."""
         return tenant(self.organization_id)
 
     def allows(self, right: Right) -> bool:
-        """Tell whether this member has a right."""
         return allows(self.role, right)

@@ -1,4 +1,4 @@
-"""Who is told: partners, the hosts their credentials may reach, and the credentials."""
+"""Partners, their credentials, and the hosts that may receive these."""
 
 import uuid
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ CREDENTIAL_NAME = RegexValidator(
 
 
 class ClickSigning(models.TextChoices):
-    """What becomes of a partner's clicks that are not signed, or wrongly."""
+    """How clicks of a partner without a valid signature are treated."""
 
     OFF = "off", "Off: signatures are not looked at"
     REPORT = "report", "Report: each click says whether its signature holds"
@@ -107,12 +107,11 @@ class Partner(TenantModel):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Write the partner; Apple's names of it know no capital letters."""
         self.skadnetwork_ids = [name.lower() for name in self.skadnetwork_ids]
         super().save(*args, **kwargs)
 
     def set_credentials(self, secrets: Mapping[str, str | None]) -> None:
-        """Store credentials by name; None removes one. What isn't named stays as it is."""
+        """Store credentials by name; None removes one. Others stay as they are."""
         for name, secret in secrets.items():
             if secret is None:
                 self.credentials.filter(name=name).delete()
@@ -124,7 +123,7 @@ class Partner(TenantModel):
 
 
 class PartnerCredential(SealedSecret):
-    """A secret of a partner, for the macro `{{credential.name}}`. Write-only for people."""
+    """A partner's secret for the macro `{{credential.name}}`, which people can set but not read."""
 
     partner = models.ForeignKey(
         Partner, models.PROTECT, related_name="credentials", db_constraint=False
@@ -155,27 +154,23 @@ class PartnerCredential(SealedSecret):
 
     @property
     def audit_id(self) -> str:
-        """Return the partner's id: its page tells of its credentials too."""
         return str(self.partner.public_id)
 
     @property
     def audit_name(self) -> str:
-        """Return the name with the partner's."""
         return f"{self.partner}: {self.name}"
 
     @property
     def encryption_context(self) -> str:
-        """Return organization, table, partner and name: the secret opens nowhere else."""
         return _encryption_context(self.partner.organization_id, self.partner_id, self.name)
 
     @property
     def operator_label(self) -> str:
-        """Return which credential of which partner this is."""
         return f"partner “{self.partner}”, credential “{self.name}”"
 
 
 def open_credential(organization_id: int, partner_id: int, name: str, sealed: str) -> str:
-    """Decrypt a credential that was read without the ORM."""
+    """Decrypt a credential that was loaded without the ORM."""
     return encryption.decrypt(
         sealed, context=_encryption_context(organization_id, partner_id, name)
     )

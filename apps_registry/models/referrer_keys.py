@@ -1,4 +1,4 @@
-"""The key with which Meta encrypts what it puts into the Play store's referrer."""
+"""The key that decrypts Meta's part of the Play store's referrer."""
 
 from typing import ClassVar
 
@@ -40,34 +40,31 @@ class ReferrerKey(SealedSecret):
 
     @property
     def audit_id(self) -> str:
-        """Return the app's id: its page tells of its key too."""
         return str(self.app.public_id)
 
     @property
     def encryption_context(self) -> str:
-        """Return organization, table and app: the secret opens nowhere else."""
         return _encryption_context(self.app.organization_id, self.app_id)
 
     @property
     def operator_label(self) -> str:
-        """Return whose key this is."""
         return f"app “{self.app}”, Meta's install referrer key"
 
 
 def set_referrer_key(app: App, secret: str | None) -> None:
-    """Keep an app's key, replace it, or with None remove it."""
-    held = ReferrerKey.objects.filter(app=app).first()
+    """Set or replace an app's key; None removes it."""
+    key = ReferrerKey.objects.filter(app=app).first()
     if secret is None:
-        if held is not None:
-            held.delete()
+        if key is not None:
+            key.delete()
         return
-    held = held or ReferrerKey(app=app)
-    held.seal(secret.lower())
-    held.save()
+    key = key or ReferrerKey(app=app)
+    key.seal(secret.lower())
+    key.save()
 
 
 def open_referrer_key(organization_id: int, app_id: int, sealed: str) -> str:
-    """Decrypt a key that was read without the ORM."""
+    """Decrypt a key that was loaded without the ORM."""
     return encryption.decrypt(sealed, context=_encryption_context(organization_id, app_id))
 
 

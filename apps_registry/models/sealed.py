@@ -1,4 +1,4 @@
-"""The base of rows that hold a secret: whoever derives from it is rotated with all others."""
+"""The base of models with an encrypted secret; key rotation includes every subclass."""
 
 from django.db import models
 
@@ -7,10 +7,10 @@ from apps_registry.tenancy import TenantModel
 
 
 class SealedSecret(TenantModel):
-    """A secret that is encrypted for its own row. Write-only for people.
+    """A secret that is encrypted for its own row. People can set it but not read it.
 
-    A subclass says where the secret belongs (`place`) and how an operator finds it (`described`);
-    `manage.py rotate_encryption_keys` finds every subclass by itself.
+    A subclass names the `encryption_context`, in which alone the secret can be decrypted, and an
+    `operator_label`. `manage.py rotate_encryption_keys` discovers every subclass.
     """
 
     sealed = models.TextField(editable=False)
@@ -21,24 +21,23 @@ class SealedSecret(TenantModel):
 
     @property
     def encryption_context(self) -> str:
-        """Return organization, table, owner and name: the secret opens nowhere else."""
+        """Return organization, table, owner and name, without which decryption fails."""
         raise NotImplementedError(f"{type(self).__name__} must say where its secret belongs.")
 
     @property
     def operator_label(self) -> str:
-        """Return whose secret this is, in an operator's words; never the secret."""
+        """Return a label that tells an operator whose secret this is, without the secret."""
         raise NotImplementedError(f"{type(self).__name__} must say whose secret it holds.")
 
     def seal(self, secret: str) -> None:
-        """Encrypt the secret for this row; only long ones show their last characters."""
+        """Encrypt the secret for this row, and store the ending of a long one to recognize it by."""
         self.sealed = encryption.encrypt(secret, context=self.encryption_context)
         self.ending = secret[-4:] if len(secret) >= 16 else ""
 
     def reveal(self) -> str:
-        """Return the secret for the wire."""
+        """Return the plain secret."""
         return encryption.decrypt(self.sealed, context=self.encryption_context)
 
     @property
     def masked(self) -> str:
-        """Return what people see of the secret."""
         return f"•••{self.ending}"

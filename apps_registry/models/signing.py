@@ -1,4 +1,4 @@
-"""The secrets with which postbacks are signed, as Standard Webhooks describes it."""
+"""The secrets with which postbacks are signed, as in Standard Webhooks."""
 
 import base64
 import secrets
@@ -15,16 +15,16 @@ from apps_registry.models.sealed import SealedSecret
 from apps_registry.tenancy import TenantModel, current_organization
 
 PREFIX = "whsec_"
-OVERLAP = timedelta(hours=24)  # how long the secret before stays valid, unless somebody says else
+OVERLAP = timedelta(hours=24)  # how long the previous secret stays valid by default
 LONGEST_OVERLAP = timedelta(days=30)
 _BYTES = 32
 
 
 class SigningSecret(SealedSecret):
-    """A secret of the organization that receivers check signatures with.
+    """An organization's secret with which receivers verify signatures.
 
-    One is current. While secrets are changed the one before stays valid until `expires_at`, and
-    postbacks carry the signatures of both.
+    One is current. After a rotation the previous one stays valid until `expires_at`, and postbacks
+    carry the signatures of both.
     """
 
     audited: ClassVar[tuple[str, ...]] = ("expires_at",)
@@ -53,22 +53,19 @@ class SigningSecret(SealedSecret):
 
     @property
     def is_valid(self) -> bool:
-        """Tell whether postbacks are signed with it."""
         return self.expires_at is None or self.expires_at > timezone.now()
 
     @property
     def encryption_context(self) -> str:
-        """Return organization, table and id: the secret opens nowhere else."""
         return _encryption_context(self.organization_id, str(self.public_id))
 
     @property
     def operator_label(self) -> str:
-        """Return which of the organization's secrets this is."""
         return f"signing secret “{self}”"
 
 
 def ensure_signing_secret() -> SigningSecret:
-    """Return the current organization's secret, making its first if there is none."""
+    """Return the organization's current secret; make the first if there is none."""
     return SigningSecret.objects.filter(expires_at=None).first() or _make(SigningSecret())
 
 
@@ -76,20 +73,20 @@ def ensure_signing_secret() -> SigningSecret:
 def rotate_signing_secret(
     overlap: timedelta = OVERLAP, *, fresh: SigningSecret | None = None
 ) -> SigningSecret:
-    """Make a new secret, in the unsaved row `fresh` if one is given.
+    """Make a new secret, in the unsaved row `fresh` if it is passed.
 
-    The one before stays valid for a while, and no third: two at once are as many as receivers are
-    asked to try.
+    The previous secret stays valid for the overlap. Any older one ends now, so that receivers never
+    try more than two.
     """
     now = timezone.now()
-    known = SigningSecret.objects.select_for_update()
-    known.filter(expires_at__gt=now).update(expires_at=now)
-    known.filter(expires_at=None).update(expires_at=now + overlap)
+    secrets_of_organization = SigningSecret.objects.select_for_update()
+    secrets_of_organization.filter(expires_at__gt=now).update(expires_at=now)
+    secrets_of_organization.filter(expires_at=None).update(expires_at=now + overlap)
     return _make(fresh or SigningSecret())
 
 
 def open_signing_secret(organization_id: int, public_id: str, sealed: str) -> str:
-    """Decrypt a secret that was read without the ORM."""
+    """Decrypt a secret that was loaded without the ORM."""
     return encryption.decrypt(sealed, context=_encryption_context(organization_id, public_id))
 
 
@@ -97,7 +94,7 @@ def _make(fresh: SigningSecret) -> SigningSecret:
     text = PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
     fresh.organization_id = current_organization() or 0
     fresh.seal(text)
-    # Of base64 the last characters are few and padding: the end without it tells secrets apart.
+    # The last characters without base64's padding, which all secrets share.
     fresh.ending = text.rstrip("=")[-4:]
     fresh.save()
     return fresh

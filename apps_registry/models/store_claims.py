@@ -1,7 +1,7 @@
-"""Which organization an app store's number belongs to, since Apple's copies carry no key.
+"""Claims to a number in Apple's store: Apple's copies carry no key, only the app's number.
 
-The first organization with an iOS app of that number has it by itself. A second one waits: only an
-operator can say whose app it is. Who was refused stays so until an operator decides otherwise.
+The first organization with an iOS app of that number owns it. A second one waits until an operator
+decides whose app it is. A refusal stands until an operator decides otherwise.
 """
 
 from django.db import connection, models
@@ -12,7 +12,7 @@ from apps_registry.tenancy import TenantModel
 
 
 class ClaimState(models.TextChoices):
-    """Whether an organization's claim is good."""
+    """The state of an organization's claim."""
 
     STANDING = "standing", "Yours"
     WAITING = "waiting", "Waits for the operator: another organization has it"
@@ -20,7 +20,7 @@ class ClaimState(models.TextChoices):
 
 
 class StoreClaim(TenantModel):
-    """An organization's claim to a number of Apple's store, and the app that its copies are for."""
+    """An organization's claim to a number in Apple's store, and the app that gets its copies."""
 
     app = models.ForeignKey(
         "apps_registry.App", models.PROTECT, related_name="store_claims", db_constraint=False
@@ -40,7 +40,7 @@ class StoreClaim(TenantModel):
             models.UniqueConstraint(
                 fields=["organization", "store_id"], name="one_claim_per_store_id"
             ),
-            # Across organizations, whatever they can see of each other.
+            # Across all organizations: row-level security does not apply to constraints.
             models.UniqueConstraint(
                 fields=["store_id"],
                 condition=Q(state="standing"),
@@ -52,13 +52,13 @@ class StoreClaim(TenantModel):
         return self.store_id
 
     def decide(self, state: "ClaimState", *, by: str) -> None:
-        """Write down what an operator has decided about the claim."""
+        """Store an operator's decision."""
         self.state, self.decided_by, self.decided_at = state, by, timezone.now()
         self.save()
 
 
 def lock_number(number: str) -> None:
-    """Have everybody who claims this number wait for the end of our transaction."""
+    """Make other claims to this number wait until this transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtext('store_claim'), hashtext(%s))", [number]

@@ -1,4 +1,4 @@
-"""Tokens with which programs use the management API."""
+"""API tokens, with which programs use the management API."""
 
 import uuid
 from typing import ClassVar
@@ -22,15 +22,15 @@ SCOPES = (
 
 
 def every_scope() -> list[str]:
-    """Return all scopes: the role alone says what the token may do."""
+    """Return all scopes, so that the role alone limits the token."""
     return [scope for scope, _ in SCOPES]
 
 
 class ApiToken(TenantModel):
     """A person's or the organization's token. Shown once, stored as a hash.
 
-    It may do what its role and its scopes both allow. A personal token never has more rights than
-    its person's membership has at that moment.
+    It has the rights that both its role and its scopes allow. A personal token never has more
+    rights than its person's membership at that moment.
     """
 
     audited: ClassVar[tuple[str, ...]] = (
@@ -100,32 +100,31 @@ class ApiToken(TenantModel):
 
     @property
     def is_personal(self) -> bool:
-        """Tell whether the token is a person's own and ends when the person leaves."""
+        """Return whether the token is a person's own, which ends when the person leaves."""
         return self.user_id is not None
 
     def rights(self, member_role: str | None = None) -> frozenset[Right]:
-        """Return what the token may do; a personal one is given its person's role of now."""
+        """Return the token's rights; for a personal one pass its person's current role."""
         roles = [self.role] if member_role is None else [self.role, member_role]
         return common_rights(*roles) & {right for right in Right if right.value in self.scopes}
 
     @staticmethod
     def scopes_of(rights: "frozenset[Right]") -> list[str]:
-        """Return rights as scopes, in the order in which they are shown."""
+        """Return rights as scopes, in display order."""
         return [scope for scope, _ in SCOPES if scope in rights]
 
     @staticmethod
     def roles_within(role: str) -> list[str]:
-        """Return the roles that may do no more than this one."""
+        """Return the roles that have no more rights than this one."""
         return [name for name in Role.values if RIGHTS[name] <= RIGHTS[role]]
 
     @staticmethod
     def visible_to(user: User | None, *, manages: bool) -> Q:
-        """Return which tokens somebody sees: their own, and who manages also the organization's."""
+        """Return the filter for a user's own tokens; with `manages` also the organization's."""
         own = Q(user=user) if user is not None else Q(pk=None)
         return own | Q(user=None) if manages else own
 
     def revoke(self) -> None:
-        """End the token's life; a second time changes nothing."""
         if self.revoked_at is None:
             self.revoked_at = timezone.now()
             self.save(update_fields=["revoked_at"])

@@ -1,4 +1,4 @@
-"""The addresses behind a campaign's ads."""
+"""Tracking links: the click and impression addresses of a campaign."""
 
 import secrets
 import uuid
@@ -16,9 +16,9 @@ from apps_registry.links import parameters as link_parameters
 from apps_registry.models.campaigns import Campaign
 from apps_registry.tenancy import Lifecycle, TenantModel
 
-_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that looks like something else
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # without characters that look alike
 _TOKEN_LENGTH = 12
-_PAGES = {
+_EXAMPLE_PAGES = {
     "store_url": "https://apps.apple.com/app/id1234567890",
     "fallback_url": "https://example.com/game",
 }
@@ -29,7 +29,7 @@ DESTINATION = RegexValidator(
 
 
 def new_token() -> str:
-    """Return a token for a new link, which nobody guesses."""
+    """Return a random token for a new link."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(_TOKEN_LENGTH))
 
 
@@ -136,49 +136,46 @@ class TrackingLink(TenantModel):
 
     @property
     def plain_url(self) -> str:
-        """Return the click address without parameters: for people, posters and QR codes."""
+        """Return the click address without parameters, for people, posters and QR codes."""
         return f"{settings.PUBLIC_URL}/c/{self.token}"
 
     @property
     def click_url(self) -> str:
-        """Return the click address as the network takes it."""
         return self._with_parameters(self.plain_url)
 
     @property
     def impression_url(self) -> str:
-        """Return the impression address as the network takes it."""
         return self._with_parameters(f"{settings.PUBLIC_URL}/i/{self.token}")
 
     def _with_parameters(self, address: str) -> str:
         return f"{address}?{self.parameters}" if self.parameters else address
 
     def clean(self) -> None:
-        """Check where the link leads and what the network adds. Raises ValidationError."""
-        faults = {**self._wrong_pages(), **self._wrong_destinations()}
+        errors = {**self._page_errors(), **self._destination_errors()}
         self.parameters = link_parameters.normalized(self.parameters)
-        if found := list(link_parameters.errors(self.parameters)):
-            faults["parameters"] = found
-        if faults:
-            raise ValidationError(faults)
+        if parameter_errors := list(link_parameters.errors(self.parameters)):
+            errors["parameters"] = parameter_errors
+        if errors:
+            raise ValidationError(errors)
 
-    def _wrong_pages(self) -> dict[str, list[str]]:
+    def _page_errors(self) -> dict[str, list[str]]:
         return {
             name: [f"Begin with https:// or http://, for example {example}."]
-            for name, example in _PAGES.items()
+            for name, example in _EXAMPLE_PAGES.items()
             if (page := getattr(self, name)) and not destinations.is_web_page(page)
         }
 
-    def _wrong_destinations(self) -> dict[str, list[str]]:
-        allowed, faults = self.allowed_destinations, {}
-        if wrong := [one for one in allowed if not destinations.is_destination(one)]:
-            faults["allowed_destinations"] = [
-                f"“{one}” can't be allowed: it does not open an app or a page." for one in wrong
+    def _destination_errors(self) -> dict[str, list[str]]:
+        allowed, errors = self.allowed_destinations, {}
+        if invalid := [text for text in allowed if not destinations.is_destination(text)]:
+            errors["allowed_destinations"] = [
+                f"“{text}” can't be allowed: it does not open an app or a page." for text in invalid
             ]
         if self.deep_link and not destinations.is_destination(self.deep_link):
-            words = "Write the app's scheme and what it opens, for example gemharbor://shop/summer."
-            faults["deep_link"] = [words]
+            error = "Write the app's scheme and what it opens, for example gemharbor://shop/summer."
+            errors["deep_link"] = [error]
         elif self.deep_link and allowed and not destinations.is_allowed(self.deep_link, allowed):
             listed = ", ".join(allowed)
-            words = f"This does not fit the allowed destinations ({listed}). Add it there."
-            faults["deep_link"] = [words]
-        return faults
+            error = f"This does not fit the allowed destinations ({listed}). Add it there."
+            errors["deep_link"] = [error]
+        return errors

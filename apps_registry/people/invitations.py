@@ -1,6 +1,6 @@
-"""How somebody becomes a member: invited by an owner, by a link that works once for seven days.
+"""Invitations: an owner invites an address, which gets a link that works once for seven days.
 
-The link's token exists in the e-mail only. We keep its hash, and sessions hold the hash as well.
+The link's token is in the mail only. The database and sessions hold its hash.
 """
 
 import logging
@@ -20,13 +20,13 @@ from apps_registry.mail_text import one_line
 from apps_registry.models import Invitation, Membership, User
 from apps_registry.models.invitations import LIFETIME, InvitationState
 
-_KIND = "pbi_"
+_TOKEN_PREFIX = "pbi_"  # noqa: S105  # a prefix, not a secret
 
 logger = logging.getLogger("postbacks.invitations")
 
 
 class InvitationClosedError(Exception):
-    """The invitation was accepted, revoked or has expired in the meantime."""
+    """The invitation was accepted or revoked, or has expired."""
 
     def __init__(self, state: InvitationState) -> None:
         super().__init__(state.label)
@@ -40,7 +40,7 @@ def of_organization(organization_id: int) -> "models.QuerySet[Invitation]":
 
 
 def only_open(rows: "models.QuerySet[Invitation]") -> "models.QuerySet[Invitation]":
-    """Return those whose link still works."""
+    """Return the invitations whose link still works."""
     return rows.filter(
         accepted_at=None,
         revoked_at=None,
@@ -50,21 +50,21 @@ def only_open(rows: "models.QuerySet[Invitation]") -> "models.QuerySet[Invitatio
 
 
 def is_invited(email: str) -> bool:
-    """Tell whether anybody has invited an address."""
+    """Return whether an address has an open invitation."""
     return only_open(Invitation.objects.filter(email=email.lower())).exists()
 
 
 def find_by_token_hash(token_hash: str) -> Invitation | None:
-    """Return the invitation of a link, whatever has become of it."""
+    """Return the invitation of a link, whatever its state."""
     rows = Invitation.objects.select_related("organization", "invited_by")
     return rows.filter(token_hash=token_hash, organization__removed_at=None).first()
 
 
 @transaction.atomic
 def invite(*, organization_id: int, email: str, role: str, by: User | None) -> Invitation:
-    """Invite an address, which is mailed a link after the commit.
+    """Invite an address; the link is mailed after the commit.
 
-    Raises ValidationError, at the field `email`, for a member and for a second invitation.
+    Raises ValidationError, on the field `email`, for a member and for a second invitation.
     """
     email = email.strip().lower()
     if Membership.objects.filter(organization_id=organization_id, user__email=email).exists():
@@ -72,9 +72,9 @@ def invite(*, organization_id: int, email: str, role: str, by: User | None) -> I
     earlier = of_organization(organization_id).filter(
         email=email, accepted_at=None, revoked_at=None, expires_at__lte=timezone.now()
     )
-    for expired in earlier:  # what nobody took in time makes room
+    for expired in earlier:  # an address has at most one invitation that is not closed
         revoke(expired)
-    fresh = keys.make_key(_KIND)
+    fresh = keys.make_key(_TOKEN_PREFIX)
     invitation = Invitation(
         organization_id=organization_id,
         email=email,
@@ -87,8 +87,8 @@ def invite(*, organization_id: int, email: str, role: str, by: User | None) -> I
         with transaction.atomic():
             invitation.save()
     except ValidationError as error:
-        raise _at_the_field(error) from None
-    except IntegrityError:  # somebody else invited at the same moment
+        raise _on_email_field(error) from None
+    except IntegrityError:  # somebody else invited the address at the same moment
         raise ValidationError({"email": "This address is invited already."}) from None
     _mail_after_commit(invitation, fresh.secret)
     return invitation
@@ -96,14 +96,14 @@ def invite(*, organization_id: int, email: str, role: str, by: User | None) -> I
 
 @transaction.atomic
 def resend(invitation: Invitation) -> None:
-    """Mail a new link for seven more days; the earlier link ends.
+    """Mail a new link, valid for seven days; the earlier link stops working.
 
-    Raises InvitationClosedError for one that was accepted or revoked.
+    Raises InvitationClosedError for an accepted or revoked invitation.
     """
     row = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if row.state not in {InvitationState.OPEN, InvitationState.EXPIRED}:
         raise InvitationClosedError(row.state)
-    fresh = keys.make_key(_KIND)
+    fresh = keys.make_key(_TOKEN_PREFIX)
     row.token_hash = fresh.hash
     row.expires_at = timezone.now() + LIFETIME
     row.mailed_at = None
@@ -113,7 +113,7 @@ def resend(invitation: Invitation) -> None:
 
 @transaction.atomic
 def revoke(invitation: Invitation) -> None:
-    """End an invitation; one that has ended stays as it is."""
+    """Revoke an open or expired invitation; any other stays as it is."""
     row = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if row.accepted_at is None and row.revoked_at is None:
         row.revoked_at = timezone.now()
@@ -122,9 +122,9 @@ def revoke(invitation: Invitation) -> None:
 
 @transaction.atomic
 def accept(token_hash: str, person: User) -> Membership:
-    """Make the invited person a member. Who is one already keeps the role.
+    """Make the invited person a member; an existing member keeps their role.
 
-    Raises InvitationClosedError; a ValidationError if the address is somebody else's.
+    Raises InvitationClosedError, or ValidationError if the person has another address.
     """
     invitation = _locked(token_hash)
     if person.email != invitation.email or not person.is_active:
@@ -139,9 +139,9 @@ def accept(token_hash: str, person: User) -> Membership:
 
 @transaction.atomic
 def join(token_hash: str, *, name: str, password: str | None) -> Membership:
-    """Make an account for an invited address and accept: whoever has the link has the mailbox.
+    """Create an account for the invited address and accept: the link proves the mailbox.
 
-    Without a password the person signs in by single sign-on. Raises as `accept` does.
+    Without a password the person signs in by single sign-on. Raises like `accept`.
     """
     invitation = _locked(token_hash)
     if User.objects.filter(email=invitation.email).exists():
@@ -150,15 +150,15 @@ def join(token_hash: str, *, name: str, password: str | None) -> Membership:
 
 
 def _locked(token_hash: str) -> Invitation:
-    """Return the invitation, kept from everybody else: of two who accept at once, one does."""
+    """Return the open invitation, locked, so that only one of two simultaneous calls accepts it."""
     invitation = Invitation.objects.select_for_update().get(token_hash=token_hash)
     if invitation.state is not InvitationState.OPEN:
         raise InvitationClosedError(invitation.state)
     return invitation
 
 
-def _at_the_field(error: ValidationError) -> ValidationError:
-    """Return the error with a broken constraint beside the address, where people can mend it."""
+def _on_email_field(error: ValidationError) -> ValidationError:
+    """Return the error with its general messages, of constraints, moved to the field `email`."""
     messages = dict(error.message_dict)
     if general := messages.pop("__all__", None):
         messages["email"] = [*messages.get("email", []), *general]
@@ -170,7 +170,6 @@ def _mail_after_commit(invitation: Invitation, token: str) -> None:
 
 
 def _mail(invitation_id: int, token: str) -> None:
-    """Send the link, outside of the transaction that made it, and note that it went out."""
     invitation = Invitation.objects.select_related("organization", "invited_by").get(
         pk=invitation_id
     )
@@ -185,7 +184,7 @@ def _mail(invitation_id: int, token: str) -> None:
     try:
         send_mail(_subject(invitation), text, None, [invitation.email])
     except (OSError, smtplib.SMTPException) as error:
-        # Said without the message, which holds the link. The list shows that it wasn't mailed.
+        # Logged without the error's text, which holds the link. The list shows “Not mailed”.
         logger.error("An invitation could not be mailed: %s", type(error).__name__)  # noqa: TRY400
         return
     Invitation.objects.filter(pk=invitation_id).update(mailed_at=timezone.now())

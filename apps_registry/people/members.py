@@ -1,4 +1,4 @@
-"""What owners do with members. One owner always stays: nobody else could repair that."""
+"""Changes of memberships. An organization always keeps one owner, who alone can add others."""
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -12,7 +12,7 @@ _LAST_OWNER = "This is the last owner. Make somebody else an owner first."
 
 
 def of_organization(organization_id: int) -> "models.QuerySet[Membership]":
-    """Return an organization's memberships, each knowing whether a second factor is set up."""
+    """Return an organization's memberships, annotated with `has_second_factor`."""
     return (
         Membership.objects.filter(organization_id=organization_id)
         .select_related("user")
@@ -22,7 +22,7 @@ def of_organization(organization_id: int) -> "models.QuerySet[Membership]":
 
 @transaction.atomic
 def change_role(membership: Membership, role: str) -> None:
-    """Give a member another role. Raises ValidationError where no owner would be left."""
+    """Change a member's role. Raises ValidationError for the last owner."""
     if role != Role.OWNER:
         require_another_owner(membership)
     membership.role = role
@@ -31,9 +31,9 @@ def change_role(membership: Membership, role: str) -> None:
 
 @transaction.atomic
 def remove(membership: Membership) -> None:
-    """End a membership, and the person's tokens here. Raises ValidationError for the last owner.
+    """End a membership and revoke the person's tokens. Raises ValidationError for the last owner.
 
-    A token is refused without a membership anyway; revoked, it does not come back with the person.
+    A token without a membership is refused anyway; revoked, it stays so if the person rejoins.
     """
     require_another_owner(membership)
     with membership.in_its_organization():
@@ -43,7 +43,7 @@ def remove(membership: Membership) -> None:
 
 
 def require_another_owner(membership: Membership) -> None:
-    """Refuse that the last owner goes. Owners are locked: two could leave at the same moment."""
+    """Raise ValidationError for the last owner. Locks all owners: two could leave at once."""
     owners = Membership.objects.select_for_update().filter(
         organization_id=membership.organization_id, role=Role.OWNER
     )

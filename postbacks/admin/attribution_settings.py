@@ -81,7 +81,9 @@ class AttributionSettingsAdmin(TenantAdmin):
     list_filter = [("app", TenantRelatedFilter), ("partner", TenantRelatedFilter)]
     search_fields = ["app__name", "partner__name", "link__name"]
     search_help_text = "App, partner or link"
-    in_full = {"sets": lambda row: "; ".join(f"{it}: {text}" for it, text in set_in_words(row))}
+    export_values = {
+        "sets": lambda row: "; ".join(f"{it}: {text}" for it, text in set_in_words(row))
+    }
     ordering = ["pk"]
     fixed_fields = _OWNERS
     right_to_delete = Right.SET_UP

@@ -212,7 +212,7 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
     list_filter = [HideArchived, ("campaign", TenantRelatedFilter)]
     search_fields = ["name", "token", "campaign__name"]
     search_help_text = "Name, campaign, or the end of the link's address"
-    in_full = {"address": lambda link: link.plain_url}
+    export_values = {"address": lambda link: link.plain_url}
     ordering = ["campaign__name", "name"]
     fixed_fields = ("campaign",)
     fieldsets = [

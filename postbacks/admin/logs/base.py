@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps_registry import csv_format
-from apps_registry.admin_base.csv_export import CUT
+from apps_registry.admin_base.csv_export import TRUNCATED
 from apps_registry.admin_base.permissions import ReadOnlyAdmin
 from apps_registry.admin_base.tenant_admin import TenantAdmin
 from apps_registry.tenancy import tenant
@@ -123,7 +123,7 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
         """Return what the list's template shows besides the rows."""
         return {}
 
-    def exported(
+    def export_rows(
         self, request: HttpRequest, organization_id: int
     ) -> tuple[Sequence[str], Iterator[Sequence[Sequence[object]]]]:
         """Return the headings, and what the filters leave, read page by page as it is sent."""
@@ -145,7 +145,7 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
             place, left = page.older, left - len(portion)
             if place is None:
                 return
-        yield [[CUT]]
+        yield [[TRUNCATED]]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LogList]:
         return LogList

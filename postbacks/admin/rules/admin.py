@@ -61,7 +61,7 @@ class CallbackRuleAdmin(VersionedAdmin):
     list_filter = ["status", ("app", TenantRelatedFilter), ("partner", TenantRelatedFilter)]
     search_fields = ["name", "url"]
     search_help_text = "Search by name or URL."
-    in_full = {"events": lambda rule: ", ".join(rule.triggers)}
+    export_values = {"events": lambda rule: ", ".join(rule.triggers)}
     ordering = ["name"]
 
     @admin.display(description="status", ordering="status")
