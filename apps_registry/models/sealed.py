@@ -30,7 +30,7 @@ class SealedSecret(TenantModel):
         raise NotImplementedError(f"{type(self).__name__} must say whose secret it holds.")
 
     def seal(self, secret: str) -> None:
-        """Return whose secret this is, in an operator's words, without the secret."""
+        """Encrypt the secret for this row; store the ending of a long one to recognize it by."""
         self.sealed = encryption.encrypt(secret, context=self.encryption_context)
         self.ending = secret[-4:] if len(secret) >= 16 else ""
 
