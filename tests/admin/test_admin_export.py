@@ -172,8 +172,8 @@ def test_the_file_is_named_by_organization_and_day(story: Story) -> None:
 
 @pytest.mark.parametrize("page", [LOG, "/admin/apps_registry/app/"])
 def test_a_cut_file_says_so(story: Story, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_format, "MOST_ROWS", 2)
-    monkeypatch.setattr(csv_format, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(csv_format, "MAX_ROWS", 2)
+    monkeypatch.setattr(csv_format, "CHUNK_SIZE", 1)
     add_postbacks(story, seconds_ago(1, 2, 3))
     with tenant(story.organization_id):
         for number in range(3):

@@ -85,7 +85,7 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
 
 
 def test_all_rows_come_and_not_one_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_format, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(csv_format, "CHUNK_SIZE", 2)
     tenant = make.make_tenant()
     ids = Program(tenant.sdk_key).post("events", [{"event_name": "open"}] * 7).data["ids"]
 
@@ -107,8 +107,8 @@ def test_filters_count_and_a_wrong_one_is_refused() -> None:
 
 
 def test_what_is_beyond_the_limit_is_led_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_format, "MOST_ROWS", 3)
-    monkeypatch.setattr(csv_format, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(csv_format, "MAX_ROWS", 3)
+    monkeypatch.setattr(csv_format, "CHUNK_SIZE", 2)
     tenant = make.make_tenant()
     ids = Program(tenant.sdk_key).post("events", [{"event_name": "open"}] * 5).data["ids"]
 
@@ -192,7 +192,7 @@ def test_one_row_does_not_come_as_csv() -> None:
 def test_no_transaction_stays_open_while_somebody_reads_slowly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(csv_format, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(csv_format, "CHUNK_SIZE", 1)
     tenant = make.make_tenant()
     Program(tenant.sdk_key).post("events", [{"event_name": "open"}] * 3)
 
