@@ -1,23 +1,26 @@
-"""The whole way of an event, ② → ⑧, on one page.
+"""The way of an event from its arrival to the partner, ② → ⑧, on one page.
 
-    intake.recording       ② stores the event and its place in the queue, then answers 202
-    here, decide_events       takes events out of that queue, in one transaction:
-      meta_claims          ② what Meta's part of a store's referrer claims, as a touchpoint
-      attribution.installs ③ is it an install, and thanks to whom
-      claims                  what Apple is asked about, which answers later
-      callbacks.deciding   ④ which rules want it
-      delivery.owing       ⑥ what is owed, with its place in the queue of what is due
-    delivery.pump          ⑦ calls us, claims what is due, and
-      callbacks.rendering  ⑤ has it rendered,
-      delivery.sending     ⑦ sends many at once,
-      delivery.logbook     ⑧ logs each attempt and finishes the postback or makes it due again
+    function or caller      stage        module                     does
+    the web server          ② intake     intake.events.recording    stores it, answers 202
+    decide_events           ② intake     intake.events.queue        dequeues a batch
+                            ② intake     intake.claims.meta         reads Meta's install referrer
+                            ③ attribute  attribution.installs       finds installs, credits them
+                            ② intake     intake.claims.apple_ads    queues questions to Apple
+                            ④ decide     callbacks.decisions        matches rules to events
+                            ⑥ enqueue    delivery.enqueue           enqueues postbacks
+    delivery.pump           ⑦ send       delivery.claiming          claims due postbacks
+                            ⑤ render     callbacks.rendering        renders their requests
+                            ⑦ send       delivery.attempt           sends many at once
+                            ⑧ log        delivery.attempt_log       logs each, ends or retries it
+    reattribute_installs    ③ attribute  attribution.reattribution  reevaluates credits; a new one
+                                                                    goes through ④ and ⑥ again
 
-    here, settle_installs     looks again at installs whose credit a late touchpoint may change:
-      attribution.settling ③ after a minute, for each such touchpoint, and a last time after a day;
-                              a new credit goes through ④ and ⑥ for those who were not told yet
+Stage ⑨, `insights`, reads what these store. `models` holds the tables, `values` the plain objects
+that the stages share.
 
-Each step may run twice and each may die at any point: what was stored is the truth, and the next
-worker goes on from there. A pump runs inside a task of django-q2 (tasks.py).
+Every step may run twice, and any step may die at any point: the database is the truth, and the
+next worker continues from there. The pump calls `work` between its sends; it runs in a task of
+django-q2 (`worker.tasks`).
 """
 
 import logging
@@ -27,7 +30,7 @@ from datetime import UTC, datetime
 from django.db import OperationalError, transaction
 
 from postbacks.attribution import reattribution, reattribution_queue
-from postbacks.attribution.installs import KnownInstall, recognize_installs
+from postbacks.attribution.installs import recognize_installs
 from postbacks.callbacks.decisions import Decision, decide_postbacks
 from postbacks.delivery.already_sent import already_notified, rules_already_applied
 from postbacks.delivery.enqueue import NewPostback, enqueue_postbacks
@@ -43,68 +46,125 @@ from postbacks.intake.events.queue import (
     record_failure,
 )
 from postbacks.models.stored import load_events
-from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import install_context
 
 logger = logging.getLogger(__name__)
 
 
 def work(limit: int = 100) -> int:
-    """Decide events and settle installs; return how many there were."""
+    """Decide events and reattribute installs; return how many were processed."""
     return decide_events(limit) + reattribute_installs()
 
 
 def decide_events(limit: int = 100) -> int:
-    """Decide the oldest undecided events and return how many there were.
+    """Decide the oldest undecided events and return how many were processed.
 
-    All of a batch are decided in one transaction. If one raises, each is decided alone, and the
-    one that raises is set aside with its error: it never blocks the others. Those are not counted
-    that have to wait for what another worker is deciding: it will look for them.
+    A batch is decided in one transaction. If an event raises, each is decided in a transaction of
+    its own, and the failing one is recorded with its error: it never blocks the others. Deferred
+    events are not counted: the worker that decides their predecessors picks them up.
     """
     if not is_any_undecided():
         return 0
-    taken: list[UndecidedRow] = []
+    dequeued: list[UndecidedRow] = []
     try:
         with transaction.atomic():
-            taken = dequeue_events(limit)
-            return _decide(taken)
+            dequeued = dequeue_events(limit)
+            return _decide(dequeued)
     except OperationalError:
-        raise  # the database's trouble, not an event's
+        raise  # the database failed, not an event
     except Exception:
-        logger.exception("A batch of %d events could not be decided together", len(taken))
-        for event in taken:
-            _decide_alone(event)
-    return len(taken)
+        logger.exception("A batch of %d events could not be decided together", len(dequeued))
+        for row in dequeued:
+            _decide_alone(row)
+    return len(dequeued)
 
 
-def _decide_alone(event: UndecidedRow) -> None:
+def reattribute_installs(limit: int = 50) -> int:
+    """Reevaluate the installs that are due and return how many there were.
+
+    A batch is reevaluated in one transaction. If an install raises, each is reevaluated in a
+    transaction of its own, and the failing one is postponed: it never blocks the others.
+    """
+    if not reattribution_queue.is_any_due():
+        return 0
+    dequeued: list[reattribution_queue.QueuedInstall] = []
     try:
         with transaction.atomic():
-            if dequeue_event(event):
-                _decide([event])
-                clear_failure(event)
+            dequeued = reattribution_queue.dequeue_installs(limit)
+            _reattribute(dequeued)
+    except OperationalError:
+        raise
+    except Exception:
+        logger.exception("A batch of %d installs could not be reattributed", len(dequeued))
+        for install in dequeued:
+            _reattribute_alone(install.install_id)
+    return len(dequeued)
+
+
+def _decide_alone(row: UndecidedRow) -> None:
+    try:
+        with transaction.atomic():
+            if dequeue_event(row):
+                _decide([row])
+                clear_failure(row)
     except OperationalError:
         raise
     except Exception as error:
-        logger.exception("Event %d could not be decided", event.id)
+        logger.exception("Event %d could not be decided", row.id)
         with transaction.atomic():
-            if dequeue_event(event):
-                record_failure(event, f"{type(error).__name__}: {error}")
+            if dequeue_event(row):
+                record_failure(row, f"{type(error).__name__}: {error}")
 
 
-def _decide(taken: Sequence[UndecidedRow]) -> int:
-    if not taken:
+def _decide(dequeued: Sequence[UndecidedRow]) -> int:
+    if not dequeued:
         return 0
     now = datetime.now(UTC)
-    events = load_events((event.id, event.received_at) for event in taken)
-    events = defer_out_of_order(taken, events)
+    events = load_events((row.id, row.received_at) for row in dequeued)
+    events = defer_out_of_order(dequeued, events)
     meta.claim_installs(events)
     installs = recognize_installs(events)
     await_claims([(event, installs.get(event.id)) for event in events])
-    standings = {event.id: install_context(event, installs.get(event.id)) for event in events}
-    decisions = decide_postbacks(events, standings, now=now)
+    contexts = {event.id: install_context(event, installs.get(event.id)) for event in events}
+    decisions = decide_postbacks(events, contexts, now=now)
     enqueue_postbacks([_new_postback(decision) for decision in decisions])
     return len(events)
+
+
+def _reattribute_alone(install_id: int) -> None:
+    try:
+        with transaction.atomic():
+            _reattribute(reattribution_queue.dequeue_install(install_id))
+    except OperationalError:
+        raise
+    except Exception:
+        logger.exception("Install %d could not be reattributed", install_id)
+        reattribution_queue.postpone(install_id)
+
+
+def _reattribute(dequeued: Sequence[reattribution_queue.QueuedInstall]) -> None:
+    if not dequeued:
+        return
+    now = datetime.now(UTC)
+    reevaluations = reattribution.reevaluate(dequeued)
+    notified = already_notified(
+        [(r.event, r.losing_partner_id) for r in reevaluations if r.losing_partner_id is not None]
+    )
+    changes = reattribution.save_changes(
+        reevaluations, dequeued, already_notified=notified, now=now
+    )
+    _decide_again(changes, now)
+
+
+def _decide_again(changes: Sequence[reattribution.CreditChange], now: datetime) -> None:
+    """Decide the events of newly credited installs for the rules that have not notified yet."""
+    events = [change.event for change in changes]
+    contexts = {
+        change.event.id: install_context(change.event, change.install) for change in changes
+    }
+    applied = rules_already_applied(events)
+    decisions = decide_postbacks(events, contexts, now=now, already_applied=applied)
+    enqueue_postbacks([_new_postback(decision) for decision in decisions])
 
 
 def _new_postback(decision: Decision) -> NewPostback:
@@ -127,55 +187,3 @@ def _new_postback(decision: Decision) -> NewPostback:
         reason=decision.reason,
         paced=rule.definition.is_paced,
     )
-
-
-def reattribute_installs(limit: int = 50) -> int:
-    """Look again at the installs that are due for it, and return how many there were.
-
-    All of a batch are settled in one transaction. If one raises, each is settled alone, and the one
-    that raises is put off: it never blocks the others.
-    """
-    if not reattribution_queue.is_any_due():
-        return 0
-    taken: list[reattribution_queue.QueuedInstall] = []
-    try:
-        with transaction.atomic():
-            taken = reattribution_queue.dequeue_installs(limit)
-            _reattribute(taken)
-    except OperationalError:
-        raise
-    except Exception:
-        logger.exception("A batch of %d installs could not be settled together", len(taken))
-        for install in taken:
-            _reattribute_alone(install.install_id)
-    return len(taken)
-
-
-def _reattribute_alone(install_id: int) -> None:
-    try:
-        with transaction.atomic():
-            _reattribute(reattribution_queue.dequeue_install(install_id))
-    except OperationalError:
-        raise
-    except Exception:
-        logger.exception("Install %d could not be settled", install_id)
-        reattribution_queue.postpone(install_id)
-
-
-def _reattribute(taken: Sequence[reattribution_queue.QueuedInstall]) -> None:
-    if not taken:
-        return
-    now = datetime.now(UTC)
-    looks = reattribution.reevaluate(taken)
-    told = already_notified([(it.event, it.loser) for it in looks if it.loser is not None])
-    changes = reattribution.save_changes(looks, told, taken, now=now)
-    _decide_again([(change.event, change.install) for change in changes], now)
-
-
-def _decide_again(credited: Sequence[tuple[StoredEvent, KnownInstall]], now: datetime) -> None:
-    """Tell of an install's new credit those who have not been told of the install yet."""
-    events = [event for event, _ in credited]
-    standings = {event.id: install_context(event, install) for event, install in credited}
-    known = rules_already_applied(events)
-    decisions = decide_postbacks(events, standings, now=now, already_applied=known)
-    enqueue_postbacks([_new_postback(decision) for decision in decisions])

@@ -1,4 +1,4 @@
-"""③ Finds the touchpoints that may have earned installs: by shared names, the newest of each."""
+"""③ Finds the touchpoints that may have earned installs: by shared identifiers, newest first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,26 +9,29 @@ import msgspec
 
 from postbacks.attribution.evidence import CandidateTouchpoint
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models.days import whole_days
 from postbacks.values import identifiers
 
-# Nothing older can win, whatever is set; between that and its own window it is shown as too old.
+# Nothing older can win, whatever is set. Between its own window and this one a touchpoint is
+# listed as too old.
 LONGEST_WINDOW = timedelta(days=30)
-# An address is no proof: it serves for guesses only, for which a day is the longest window.
+# An address is no proof: it serves for probabilistic matches only, with a day as longest window.
 LONGEST_PROBABILISTIC_WINDOW = timedelta(days=1)
-SHOWN_AFTER_INSTALL = timedelta(
-    minutes=5
-)  # clicks so soon after the first open are shown, as too late
+SHOWN_AFTER_INSTALL = timedelta(minutes=5)  # clicks so soon after are listed, as too late
 MOST_PER_IDENTIFIER = 100
+
+_FIND_KEYS = load_sql("postbacks.attribution", "find_candidate_keys")
+_LOAD = load_sql("postbacks.attribution", "load_candidates")
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateSearch:
-    """One install whose touchpoints are sought: those that share a name, from a moment on."""
+    """One install to find touchpoints for: those with one of its identifiers, in its window."""
 
     organization_id: int
     app_id: int
-    names: frozenset[str]
+    identifiers: frozenset[str]
     installed_at: datetime
     not_before: datetime | None = None
     most: int = MOST_PER_IDENTIFIER
@@ -38,7 +41,7 @@ class CandidateSearch:
 class TouchpointDetails:
     """A touchpoint with the names that its partner, campaign and link have now."""
 
-    touch: CandidateTouchpoint = field(compare=False)
+    touchpoint: CandidateTouchpoint = field(compare=False)
     partner: str = ""
     partner_name: str = ""
     campaign: str = ""
@@ -48,96 +51,80 @@ class TouchpointDetails:
     link_name: str = ""
 
 
-_KEYS = """
-SELECT wanted.place, found.touchpoint_id, found.received_at, found.kind, wanted.o
-FROM unnest(
-    %(places)s::integer[], %(organizations)s::bigint[], %(apps)s::bigint[], %(keys)s::uuid[],
-    %(firsts)s::timestamptz[], %(lasts)s::timestamptz[], %(mosts)s::integer[]
-) AS wanted (place, o, a, key, first, last, most)
-CROSS JOIN LATERAL (  -- each by its key, newest first, however many touchpoints there are
-    SELECT touchpoint_id, received_at, kind FROM touchpoint_key
-    WHERE organization_id = wanted.o AND app_id = wanted.a AND key = wanted.key
-      AND occurred_at BETWEEN wanted.first AND wanted.last
-    ORDER BY occurred_at DESC LIMIT wanted.most
-) AS found
-"""
+_NAMES = tuple(name for name in TouchpointDetails.__slots__ if name != "touchpoint")
 
-# After the id the fields of Touch in their order, then those of Found.
-_TOUCHES = """
-SELECT t.id, t.public_id, t.kind, t.occurred_at, t.received_at, t.partner_id, t.names::text,
-       t.source, t.campaign_id, t.link_id, t.click_id, t.site_id, t.os_name, t.os_version,
-       t.device_model, t.language, t.user_agent, t.country, t.signature, t.refused,
-       t.params::text, p.public_id::text, p.name, coalesce(c.public_id::text, ''),
-       coalesce(c.name, ''), coalesce(c.remote_campaign_id, ''), coalesce(l.public_id::text, ''),
-       coalesce(l.name, '')
-FROM unnest(
-    %(ids)s::bigint[], %(moments)s::timestamptz[], %(kinds)s::text[], %(organizations)s::bigint[]
-) AS wanted (id, received_at, kind, o)
-CROSS JOIN LATERAL (
-    SELECT * FROM touchpoint
-    WHERE organization_id = wanted.o AND kind = wanted.kind AND id = wanted.id
-      AND received_at = wanted.received_at AND received_at BETWEEN %(first)s AND %(last)s
-    LIMIT 1
-) AS t
-JOIN partner AS p ON p.organization_id = t.organization_id AND p.id = t.partner_id
-LEFT JOIN campaign AS c ON c.organization_id = t.organization_id AND c.id = t.campaign_id
-LEFT JOIN tracking_link AS l ON l.organization_id = t.organization_id AND l.id = t.link_id
-"""
+
+@dataclass(frozen=True, slots=True)
+class _KeyMatch:
+    """A touchpoint that shares a key with the search of this `number`."""
+
+    number: int
+    touchpoint_id: int
+    received_at: datetime
+    kind: str
+    organization_id: int
 
 
 def find_candidates(searches: Sequence[CandidateSearch]) -> list[list[TouchpointDetails]]:
     """Return each search's touchpoints.
 
-    Two statements for all of them: the second opens only the days that the first has named, and
-    none at all where nobody clicked.
+    Two statements serve all searches. The second opens only the days that the first has named, and
+    does not run where nobody clicked.
     """
-    wanted = [row for place, search in enumerate(searches) for row in _wanted(place, search)]
-    if not wanted:
+    keys = [row for number, search in enumerate(searches) for row in _keys(number, search)]
+    if not keys:
         return [[] for _ in searches]
-    columns = ("places", "organizations", "apps", "keys", "firsts", "lasts", "mosts")
-    lists = map(list, zip(*wanted, strict=True))
-    hits = prepared.run(_KEYS, dict(zip(columns, lists, strict=True)))
-    known = _load({tuple(hit[1:]) for hit in hits})
-    found: list[dict[int, TouchpointDetails]] = [{} for _ in searches]
-    for place, id_, *_ in hits:
-        if id_ in known:  # its day may have left already
-            found[place][id_] = known[id_]
-    return [list(of_search.values()) for of_search in found]
+    columns = ("numbers", "organizations", "apps", "keys", "firsts", "lasts", "limits")
+    lists = map(list, zip(*keys, strict=True))
+    matches = prepared.fetch(_KeyMatch, _FIND_KEYS, dict(zip(columns, lists, strict=True)))
+    touchpoints = _load(matches)
+    by_search: list[dict[int, TouchpointDetails]] = [{} for _ in searches]
+    for match in matches:
+        if match.touchpoint_id in touchpoints:  # retention may have dropped its day
+            by_search[match.number][match.touchpoint_id] = touchpoints[match.touchpoint_id]
+    return [list(candidates.values()) for candidates in by_search]
 
 
-def _wanted(place: int, it: CandidateSearch) -> list[tuple[object, ...]]:
+def _keys(number: int, search: CandidateSearch) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    last = it.installed_at + SHOWN_AFTER_INSTALL
-    for key, name in identifiers.keys_of(it.app_id, it.names).items():
-        is_guess = identifiers.kind_of(name) == identifiers.ADDRESS
-        first = it.installed_at - (LONGEST_PROBABILISTIC_WINDOW if is_guess else LONGEST_WINDOW)
-        if it.not_before is not None:
-            first = max(first, it.not_before)
-        rows.append((place, it.organization_id, it.app_id, key, first, last, it.most))
+    last = search.installed_at + SHOWN_AFTER_INSTALL
+    for key, identifier in identifiers.keys_of(search.app_id, search.identifiers).items():
+        is_address = identifiers.kind_of(identifier) == identifiers.ADDRESS
+        window = LONGEST_PROBABILISTIC_WINDOW if is_address else LONGEST_WINDOW
+        first = search.installed_at - window
+        if search.not_before is not None:
+            first = max(first, search.not_before)
+        rows.append((number, search.organization_id, search.app_id, key, first, last, search.most))
     return rows
 
 
-def _load(hits: set[tuple[Any, ...]]) -> dict[int, TouchpointDetails]:
-    if not hits:
+def _load(matches: Sequence[_KeyMatch]) -> dict[int, TouchpointDetails]:
+    distinct = {
+        (match.touchpoint_id, match.received_at, match.kind, match.organization_id)
+        for match in matches
+    }
+    if not distinct:
         return {}
-    ids, moments, kinds, organizations = zip(*hits, strict=True)
-    first, last = whole_days(moments)
-    rows = prepared.run(
-        _TOUCHES,
-        {
-            "ids": list(ids),
-            "moments": list(moments),
-            "kinds": list(kinds),
-            "organizations": list(organizations),
-            "first": first,
-            "last": last,
-        },
+    ids, received, kinds, organizations = map(list, zip(*distinct, strict=True))
+    first, last = whole_days(received)
+    parameters = {
+        "ids": ids,
+        "received": received,
+        "kinds": kinds,
+        "organizations": organizations,
+        "first": first,
+        "last": last,
+    }
+    return dict(prepared.fetch(_details_by_id, _LOAD, parameters))
+
+
+def _details_by_id(
+    *, row_id: int, identifiers_json: str, params_json: str, **columns: Any
+) -> tuple[int, TouchpointDetails]:
+    names = {name: columns.pop(name) for name in _NAMES}
+    touchpoint = CandidateTouchpoint(
+        **columns,
+        identifiers=frozenset(msgspec.json.decode(identifiers_json)),
+        params=msgspec.json.decode(params_json),
     )
-    return {row[0]: _found(row[1:]) for row in rows}
-
-
-def _found(row: Sequence[Any]) -> TouchpointDetails:
-    values = dict(zip(CandidateTouchpoint.__slots__, row, strict=False))
-    values["names"] = frozenset(msgspec.json.decode(values["names"]))
-    values["params"] = msgspec.json.decode(values["params"])
-    return TouchpointDetails(CandidateTouchpoint(**values), *row[len(values) :])
+    return row_id, TouchpointDetails(touchpoint, **names)

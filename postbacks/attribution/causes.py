@@ -1,4 +1,4 @@
-"""Why a credit changes when its install is looked at again, with all touchpoints known by now."""
+"""Why a credit changes when its install is reevaluated with all touchpoints known by now."""
 
 from uuid import UUID
 
@@ -7,25 +7,26 @@ from postbacks.attribution.matching import AMBIGUOUS
 from postbacks.attribution.waterfall import REJECTED
 
 UPGRADE = "upgrade"  # a touchpoint that came late outranks the winner
-FRAUD = "fraud"  # the winner turned out to be one
-DOUBT = "doubt"  # the winner was a guess, and another device has shown up behind its address
-ORIGINAL = "original"  # the install changed whose credit a reinstall goes on with
+FRAUD = "fraud"  # the winner turned out to be fraud
+DOUBT = "doubt"  # the winner was probabilistic, and another device showed up behind its address
+ORIGINAL = "original"  # a reinstall continues another install's credit, which changed
 
 
-def cause_of_change(held: UUID | None, verdict: WaterfallVerdict) -> str:
-    """Return why an install leaves the touchpoint that it is credited to; empty if it stays.
+def cause_of_change(credited: UUID | None, verdict: WaterfallVerdict) -> str:
+    """Return why an install loses the touchpoint that it is credited to; empty if it keeps it.
 
-    Whatever order touchpoints come in, the last look ends where one that knew all would have.
+    In whatever order touchpoints arrive, the last reevaluation ends where one with all of them
+    would have.
     """
-    touch = verdict.credit.touch
-    if touch is not None and touch.id == held:
+    winner = verdict.credit.touchpoint
+    if winner is not None and winner.id == credited:
         return ""
-    if held is None:
-        return UPGRADE if touch is not None else ""
-    reason = next((it.reason for it in verdict.candidates if it.touch.id == held), "")
+    if credited is None:
+        return UPGRADE if winner is not None else ""
+    reason = next((c.reason for c in verdict.candidates if c.touchpoint.id == credited), "")
     if reason.startswith(REJECTED):
         return FRAUD
     if reason == AMBIGUOUS:
         return DOUBT
-    # Where the winner is gone, by retention or because a device was forgotten, nothing outranks it.
-    return UPGRADE if touch is not None and reason else ""
+    # Without a reason the winner is gone, by retention or an erasure: nothing outranks it.
+    return UPGRADE if winner is not None and reason else ""

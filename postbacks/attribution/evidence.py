@@ -1,4 +1,4 @@
-"""What the waterfall looks at: an install, its candidates, and what holds for them. Plain data."""
+"""What the waterfall decides on: an install, its candidates and their settings. Plain data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,17 +6,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from postbacks.values.attribution import ORGANIC
-from postbacks.values.touchpoints import (
-    CLAIM,
-    TIME_IS_UNKNOWN,
-)
+from postbacks.values.touchpoints import CLAIM, TIME_IS_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateTouchpoint:
-    """A touchpoint that may have earned the install; `names` are those of `recognition`.
+    """A touchpoint that may have earned the install.
 
-    `refused` is a fraud reason that was known when it came, `signature` what its check found.
+    `refused` is a fraud reason that was known on arrival, `signature` the result of its check.
     """
 
     id: UUID
@@ -24,7 +21,7 @@ class CandidateTouchpoint:
     occurred_at: datetime
     received_at: datetime
     partner_id: int
-    names: frozenset[str]
+    identifiers: frozenset[str]
     source: str = "link"  # link, server or claim
     campaign_id: int | None = None
     link_id: int | None = None
@@ -42,23 +39,23 @@ class CandidateTouchpoint:
 
     @property
     def time_is_unknown(self) -> bool:
-        """Tell whether a network claimed the install without saying when its ad was seen."""
+        """Tell whether a network claimed the install without the time of its ad."""
         return self.source == CLAIM and bool(self.params.get(TIME_IS_UNKNOWN))
 
 
 @dataclass(frozen=True, slots=True)
 class InstallEvidence:
-    """What is known of an install when its touchpoint is looked for.
+    """What is known of an install when touchpoints compete for it.
 
-    `names` hold its ids raw and hashed, the click ids of its referrer, and its address; those of
-    the referrer are in `referrer_names` too. Times of the store are the server's where it told
-    them; `referrer` is the Play referrer's parameters.
+    `identifiers` hold its ids raw and hashed, the click ids of its referrer, and its address; those
+    of the referrer are in `referrer_identifiers` too. Store times are the server's where it sent
+    them. `referrer` holds the Play referrer's parameters.
     """
 
     installed_at: datetime
     device: str
     platform: str = ""
-    names: frozenset[str] = frozenset()
+    identifiers: frozenset[str] = frozenset()
     referrer: Mapping[str, str] = field(default_factory=dict)
     install_begin_at: datetime | None = None
     referrer_click_at: datetime | None = None
@@ -67,9 +64,9 @@ class InstallEvidence:
     device_model: str = ""
     language: str = ""
     user_agent: str = ""
-    is_return: bool = False  # a reinstall or an open after a long time: only proven touches count
-    referrer_names: frozenset[str] = frozenset()
-    install_begin_is_of_server: bool = False
+    is_return: bool = False  # a reinstall or an open after a long time: only proofs count
+    referrer_identifiers: frozenset[str] = frozenset()
+    has_server_begin_time: bool = False
     is_anonymous: bool = False  # from a data center, a VPN or Tor: no touchpoint can earn it
     adservices_token: str = ""
     remarks: tuple[str, ...] = ()
@@ -77,7 +74,7 @@ class InstallEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for a touchpoint: of its link, else its partner, else the app, else everywhere."""
+    """The attribution settings of one level: a link, a partner, an app, or the organization."""
 
     click_window: timedelta = timedelta(days=7)
     impression_window: timedelta = timedelta(hours=24)
@@ -96,48 +93,49 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class SettingsByScope:
-    """The settings of an app, and of its partners and links where they differ."""
+    """The settings of an app, and those of its partners and links that differ.
+
+    The level nearest to a touchpoint wins: its link, else its partner, else the app.
+    """
 
     app: Settings = Settings()
     partners: Mapping[int, Settings] = field(default_factory=dict)
     links: Mapping[int, Settings] = field(default_factory=dict)
 
-    def of(self, touch: CandidateTouchpoint) -> Settings:
-        """Return what holds for a touchpoint."""
-        if touch.link_id is not None and touch.link_id in self.links:
-            return self.links[touch.link_id]
-        return self.partners.get(touch.partner_id, self.app)
+    def of(self, touchpoint: CandidateTouchpoint) -> Settings:
+        if touchpoint.link_id is not None and touchpoint.link_id in self.links:
+            return self.links[touchpoint.link_id]
+        return self.partners.get(touchpoint.partner_id, self.app)
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """What an install is credited to; without a touch it is organic."""
+    """What an install is credited to; without a touchpoint it is organic."""
 
     type: str = ORGANIC
     method: str = ""
-    touch: CandidateTouchpoint | None = None
+    touchpoint: CandidateTouchpoint | None = None
     window: timedelta | None = None
 
     @property
     def partner_id(self) -> int | None:
-        """Return the partner who earned the install."""
-        return self.touch.partner_id if self.touch else None
+        return self.touchpoint.partner_id if self.touchpoint else None
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One touchpoint that was looked at, and why it lost; the winner's reason is `won`."""
+    """One touchpoint that competed, and why it lost; the winner's reason is `won`."""
 
-    touch: CandidateTouchpoint
+    touchpoint: CandidateTouchpoint
     reason: str
     method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class WaterfallVerdict:
-    """The credit, every candidate with its reason, and the touchpoints that were fraud."""
+    """The credit, every candidate with its reason, and the fraud that would have won."""
 
     credit: Credit = Credit()
     candidates: tuple[Candidate, ...] = ()
     rejections: tuple[Candidate, ...] = ()
-    remarks: tuple[str, ...] = ()  # what was odd and decided nothing, for example a short time
+    remarks: tuple[str, ...] = ()  # what was odd but decided nothing, such as a short time

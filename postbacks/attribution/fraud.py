@@ -1,4 +1,4 @@
-"""Why a touchpoint is fraud, by the names that Adjust gave to the reasons."""
+"""Why a touchpoint is fraud; the reasons have the names that Adjust gave them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,76 +23,78 @@ HOUR = timedelta(hours=1)
 
 _IDS = frozenset({ADVERTISING, *HASHES, *VENDOR_IDS})
 
-Key = tuple[int, str, str]  # partner, kind, and whose the touchpoints are
+DeviceOfPartner = tuple[int, str, str]  # partner, kind, and the device's identifier
 
 
 def reasons(
-    install: InstallEvidence, touches: Sequence[CandidateTouchpoint], settings: SettingsByScope
+    install: InstallEvidence, touchpoints: Sequence[CandidateTouchpoint], settings: SettingsByScope
 ) -> dict[UUID, str]:
-    """Return the touchpoints that are fraud, with the reason of each."""
-    crowded = _crowded(touches, settings)
-    found = {touch.id: _reason(install, touch, crowded, settings) for touch in touches}
-    return {one: reason for one, reason in found.items() if reason}
+    """Return the reason of each touchpoint that is fraud."""
+    too_frequent = _too_frequent(touchpoints, settings)
+    judged = {t.id: _reason(install, t, settings, too_frequent) for t in touchpoints}
+    return {touchpoint_id: reason for touchpoint_id, reason in judged.items() if reason}
 
 
 def remarks(install: InstallEvidence, winner: CandidateTouchpoint | None) -> tuple[str, ...]:
-    """Return what is odd about a credit and decides nothing."""
+    """Return what is odd about a credit but decides nothing."""
     is_short = winner is not None and _time_to_install(install, winner) < SHORT
     return (*install.remarks, *([SHORT_TIME] if is_short else []))
 
 
 def _reason(
     install: InstallEvidence,
-    touch: CandidateTouchpoint,
-    crowded: set[UUID],
+    touchpoint: CandidateTouchpoint,
     settings: SettingsByScope,
+    too_frequent: set[UUID],
 ) -> str:
-    if touch.refused:
-        return touch.refused
+    if touchpoint.refused:
+        return touchpoint.refused
     if install.is_anonymous:
         return ANONYMOUS_TRAFFIC
-    least = settings.of(touch).least_time_to_install
-    if windows.is_injected(install, touch) or _time_to_install(install, touch) < least:
+    least = settings.of(touchpoint).least_time_to_install
+    if windows.is_injected(install, touchpoint) or _time_to_install(install, touchpoint) < least:
         return ENGAGEMENT_INJECTION
-    return TOO_MANY_ENGAGEMENTS if touch.id in crowded else ""
+    return TOO_MANY_ENGAGEMENTS if touchpoint.id in too_frequent else ""
 
 
-def _time_to_install(install: InstallEvidence, touch: CandidateTouchpoint) -> timedelta:
+def _time_to_install(install: InstallEvidence, touchpoint: CandidateTouchpoint) -> timedelta:
     """Return the time from click to first open; endless where it can't be too short.
 
-    Who comes back opens an app that is there already; a network's claim is only to the minute.
+    A returning device opens an app that it already has; a network's claim is only to the minute.
     """
-    if touch.kind != CLICK or touch.source == CLAIM or install.is_return:
+    if touchpoint.kind != CLICK or touchpoint.source == CLAIM or install.is_return:
         return timedelta.max
-    return install.installed_at - touch.occurred_at
+    return install.installed_at - touchpoint.occurred_at
 
 
-def _crowded(touches: Sequence[CandidateTouchpoint], settings: SettingsByScope) -> set[UUID]:
-    """Return the touchpoints of everybody for whom a partner reported too many in an hour."""
-    by_key: dict[Key, list[CandidateTouchpoint]] = defaultdict(list)
-    for touch in touches:
-        if touch.source != CLAIM:
-            for key in _keys(touch):
-                by_key[key].append(touch)
+def _too_frequent(
+    touchpoints: Sequence[CandidateTouchpoint], settings: SettingsByScope
+) -> set[UUID]:
+    """Return the touchpoints of each device that a partner reported too often in an hour."""
+    by_key: dict[DeviceOfPartner, list[CandidateTouchpoint]] = defaultdict(list)
+    for touchpoint in touchpoints:
+        if touchpoint.source != CLAIM:
+            for key in _keys(touchpoint):
+                by_key[key].append(touchpoint)
     return {
-        touch.id
-        for those in by_key.values()
+        touchpoint.id
+        for group in by_key.values()
         if _are_too_many(
-            sorted(touch.occurred_at for touch in those),
-            min(settings.of(touch).most_touches_per_hour for touch in those),
+            sorted(touchpoint.occurred_at for touchpoint in group),
+            min(settings.of(touchpoint).most_touches_per_hour for touchpoint in group),
         )
-        for touch in those
+        for touchpoint in group
     }
 
 
-def _keys(touch: CandidateTouchpoint) -> Iterable[Key]:
-    ids = sorted(one for one in touch.names if kind_of(one) in _IDS)
-    addresses = [one for one in touch.names if kind_of(one) == ADDRESS]
-    if not ids and addresses and touch.user_agent:
-        ids = [f"{one} {touch.user_agent}" for one in addresses]
-    return [(touch.partner_id, touch.kind, one) for one in ids]
+def _keys(touchpoint: CandidateTouchpoint) -> Iterable[DeviceOfPartner]:
+    devices = sorted(i for i in touchpoint.identifiers if kind_of(i) in _IDS)
+    addresses = [i for i in touchpoint.identifiers if kind_of(i) == ADDRESS]
+    if not devices and addresses and touchpoint.user_agent:
+        devices = [f"{address} {touchpoint.user_agent}" for address in addresses]
+    return [(touchpoint.partner_id, touchpoint.kind, device) for device in devices]
 
 
 def _are_too_many(moments: Sequence[datetime], most: int) -> bool:
-    """Tell whether more than `most` of the sorted moments lie within any one hour."""
+    """Tell whether any one hour holds more than `most` of the sorted moments."""
     return any(last - first <= HOUR for first, last in zip(moments, moments[most:], strict=False))

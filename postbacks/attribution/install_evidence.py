@@ -1,4 +1,4 @@
-"""Reads what an event tells of the install that it opens."""
+"""Reads the evidence of an install from the event that opens it."""
 
 from collections.abc import Iterator, Mapping
 
@@ -25,24 +25,24 @@ def read_install(
 ) -> InstallEvidence:
     """Return the evidence of an install, a reinstall, or an open after a long time.
 
-    What the Play store says is about the last download: it is no evidence where the app stayed on
-    the device and is only opened again (`was_downloaded=False`). Nothing that an SDK sends raises.
+    The Play referrer describes the last download: it is no evidence where the app stayed on the
+    device and is only opened again (`was_downloaded=False`). Nothing that an SDK sends raises.
     """
     fields = event.fields
     store = fields if was_downloaded else {}
     referrer = play_referrer.parse(store.get("install_referrer"))
-    from_referrer = frozenset(play_referrer.click_identifiers(referrer))
-    begin_of_server = parse_timestamp(store.get("install_begin_time_server"))
+    referrer_identifiers = frozenset(play_referrer.click_identifiers(referrer))
+    server_begin = parse_timestamp(store.get("install_begin_time_server"))
     address = _text(fields, "ip_address")
     return InstallEvidence(
         installed_at=event.event_time,
         device=event.device,
         platform=event.platform or event.app.platform,
-        names=frozenset(_names(fields)) | from_referrer,
+        identifiers=frozenset(_identifiers(fields)) | referrer_identifiers,
         referrer=referrer,
-        referrer_names=from_referrer,
-        install_begin_at=begin_of_server or parse_timestamp(store.get("install_begin_time")),
-        install_begin_is_of_server=begin_of_server is not None,
+        referrer_identifiers=referrer_identifiers,
+        install_begin_at=server_begin or parse_timestamp(store.get("install_begin_time")),
+        has_server_begin_time=server_begin is not None,
         referrer_click_at=parse_timestamp(store.get("referrer_click_time_server"))
         or parse_timestamp(store.get("referrer_click_time")),
         os_name=_text(fields, "os_name"),
@@ -57,7 +57,7 @@ def read_install(
     )
 
 
-def _names(fields: Mapping[str, object]) -> Iterator[str]:
+def _identifiers(fields: Mapping[str, object]) -> Iterator[str]:
     yield from identifiers_of(fields)
     yield from hashed_identifiers(fields)
     if address := address_identifier(_text(fields, "ip_address")):

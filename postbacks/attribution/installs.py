@@ -1,25 +1,26 @@
-"""③ Recognizes installs and credits them: new devices, those that come back, people won back.
+"""③ Recognizes installs and credits them: new devices, returning devices, reengaged people.
 
-A device is known by the id that its events name, else by any lasting id that they share with an
-earlier install. The steps are files of their own: `known` loads what is known, `planning` tells
-what events change, `crediting` finds the touchpoints that led there, `recording` writes it down,
-and `announcing` tells rules what no SDK can: who was won back, and which touchpoints were fraud.
+A device is known by its event's device key, else by any lasting identifier that it shares with an
+earlier install. `known_installs` loads what is known, `openings` plans what events change,
+`crediting` finds and judges the touchpoints, `recording` saves the result, and `system_events`
+reports reengagements and fraud to rules.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from postbacks.attribution import recording, system_events
-from postbacks.attribution.crediting import Credited, credit
+from postbacks.attribution.credited import Credited
+from postbacks.attribution.crediting import credit
 from postbacks.attribution.known_installs import KnownInstalls, load_known_installs
-from postbacks.attribution.openings import LIFE_CYCLE, OpeningKind, Plan, plan
+from postbacks.attribution.openings import LIFE_CYCLE, OpeningKind, plan
 from postbacks.attribution.settings import load_settings
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import KnownInstall
 
-_ROUNDS = 3  # how often a batch is looked at while other workers begin the same installs
+_ROUNDS = 3  # how often a batch is evaluated while other workers begin the same installs
 
 __all__ = ["KnownInstall", "KnownInstalls", "foresee_installs", "recognize_installs"]
 
@@ -29,74 +30,84 @@ def recognize_installs(
 ) -> Mapping[int, KnownInstall]:
     """Record the installs among the events and return each event's install, by the event's id.
 
-    An event of a device that never opened the app has none. Two workers may see the same device
-    at once: the unique key lets one of them win, and both then read who it was.
+    An event whose device never opened the app has none. Two workers may see one device at once: the
+    unique key lets one of them win, and both then read its install.
     """
     known = load_known_installs(events)
     if not rounds:  # what still seems to begin has begun by an event that came later
         return _installs_of(events, known)
-    planned, new, won_back = _evaluate(events, known)
-    ids = recording.record(new, planned.last_opens, now=datetime.now(UTC))
-    recording.note_opens(_opens(events, known, planned))
-    begun = [it for it in new if it.opening.install.public_id in ids]
-    system_events.emit_install_events(begun, won_back)
-    if len(begun) < len(new):  # another worker was first: what is left is seen with other eyes
+    changes = _evaluate(events, known)
+    ids = recording.record_installs(changes.installs, changes.last_opens, now=datetime.now(UTC))
+    recording.save_last_opens(_stored_opens(events, known, changes.last_opens))
+    recorded = [c for c in changes.installs if c.opening.install.public_id in ids]
+    system_events.emit_install_events(recorded, changes.reengagements)
+    if len(recorded) < len(changes.installs):  # another worker was first: evaluate the rest anew
         return recognize_installs(events, rounds=rounds - 1)
-    known.put({it.opening.install.public_id: _as_known(it, ids) for it in begun})
+    known.replace({c.opening.install.public_id: _known_install(c, ids) for c in recorded})
     return _installs_of(events, known)
 
 
 def foresee_installs(
-    events: Sequence[StoredEvent], seen: KnownInstalls
+    events: Sequence[StoredEvent], foreseen: KnownInstalls
 ) -> Mapping[int, KnownInstall]:
     """Return each event's install as `recognize_installs` would, and record none.
 
-    `seen` keeps from one batch to the next what would have been recorded.
+    `foreseen` keeps from one batch to the next what would have been recorded.
     """
     known = load_known_installs(events)
-    known.take_over(seen)
-    _, new, _ = _evaluate(events, known)
-    known.put({it.opening.install.public_id: _as_known(it, {}) for it in new})
-    for it in new:
-        seen.add(it.opening.event, _as_known(it, {}))
+    known.add_missing(foreseen)
+    installs = _evaluate(events, known).installs
+    known.replace({c.opening.install.public_id: _known_install(c, {}) for c in installs})
+    for credited in installs:
+        foreseen.add(credited.opening.event, _known_install(credited, {}))
     return _installs_of(events, known)
 
 
-def _evaluate(
-    events: Sequence[StoredEvent], known: KnownInstalls
-) -> tuple[Plan, list[Credited], list[Credited]]:
-    """Return what events change: the plan, the installs that begin, and the people won back."""
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """The changes that a batch of events brings, with the credit of each."""
+
+    last_opens: Mapping[UUID, datetime]
+    installs: list[Credited]
+    reengagements: list[Credited]
+
+
+def _evaluate(events: Sequence[StoredEvent], known: KnownInstalls) -> _Changes:
     apps = {
         (event.organization_id, event.app.id)
         for event in events
         if event.device and event.event_name in LIFE_CYCLE
     }
-    ladders = load_settings(apps)
-    planned = plan(events, known, ladders)
-    credited = credit(planned.openings, ladders)
-    returns = [it for it in credited if it.opening.occasion is OpeningKind.REENGAGEMENT]
-    new = [it for it in credited if it.opening.occasion is not OpeningKind.REENGAGEMENT]
-    return planned, new, [it for it in returns if it.winner is not None]
+    settings = load_settings(apps)
+    planned = plan(events, known, settings)
+    changes = _Changes(planned.last_opens, [], [])
+    for credited in credit(planned.openings, settings):
+        if credited.opening.kind is not OpeningKind.REENGAGEMENT:
+            changes.installs.append(credited)
+        elif credited.winner is not None:
+            changes.reengagements.append(credited)
+    return changes
 
 
-def _opens(
-    events: Sequence[StoredEvent], known: KnownInstalls, planned: Plan
+def _stored_opens(
+    events: Sequence[StoredEvent], known: KnownInstalls, last_opens: Mapping[UUID, datetime]
 ) -> list[tuple[int, UUID, datetime]]:
     organizations = {
         install.public_id: event.organization_id
         for event in events
-        if (install := known.of(event)) and install.id and install.public_id in planned.last_opens
+        if (install := known.of(event)) and install.id and install.public_id in last_opens
     }
     return [
-        (organizations[install], install, moment)
-        for install, moment in planned.last_opens.items()
+        (organizations[install], install, opened_at)
+        for install, opened_at in last_opens.items()
         if install in organizations
     ]
 
 
-def _as_known(it: Credited, ids: Mapping[UUID, int]) -> KnownInstall:
-    install = it.opening.install
-    return replace(install, id=ids.get(install.public_id, 0), kind=it.kind, facts=it.facts())
+def _known_install(credited: Credited, ids: Mapping[UUID, int]) -> KnownInstall:
+    install = credited.opening.install
+    id_ = ids.get(install.public_id, 0)
+    return replace(install, id=id_, kind=credited.kind, facts=credited.facts())
 
 
 def _installs_of(events: Sequence[StoredEvent], known: KnownInstalls) -> dict[int, KnownInstall]:

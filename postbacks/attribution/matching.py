@@ -1,4 +1,4 @@
-"""How a touchpoint and an install recognized each other: by a proof, by a guess, or not at all."""
+"""How a touchpoint matches an install: deterministically, by a proof; probabilistically; not."""
 
 from dataclasses import dataclass
 
@@ -25,8 +25,9 @@ VENDOR_ID = "vendor_id"
 OWN_ID = "own_id"
 PROBABILISTIC = "probabilistic"
 
-AMBIGUOUS = "not_alone"  # what a guess loses by when several devices fit
-ALREADY_CREDITED = "taken"  # … and when another device has it
+# Why a probabilistic match loses: several devices fit, or another device was credited before.
+AMBIGUOUS = "not_alone"
+ALREADY_CREDITED = "taken"
 
 _METHODS = {
     ADVERTISING: ADVERTISING_ID,
@@ -41,66 +42,72 @@ _DEVICE_IDS = frozenset({ADVERTISING, *HASHES, *VENDOR_IDS, *OWN_IDS})
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How a touchpoint was recognized; with a reason it was not, or must not be."""
+    """How a touchpoint matches; with a reason it does not, or must not."""
 
     method: str = ""
     reason: str = ""
 
     @property
     def is_proof(self) -> bool:
-        """Tell whether the match is certain."""
         return self.method not in {"", PROBABILISTIC}
 
 
-def match(install: InstallEvidence, touch: CandidateTouchpoint, holds: Settings) -> Match:
-    """Return how an install and a touchpoint recognized each other."""
-    shared = touch.names & install.names
+def match(install: InstallEvidence, touchpoint: CandidateTouchpoint, settings: Settings) -> Match:
+    """Return how an install and a touchpoint match."""
+    shared = touchpoint.identifiers & install.identifiers
     proofs = {_METHODS[kind] for kind in map(kind_of, shared) if kind in _METHODS}
     if proofs:
-        return Match(_strongest(install, touch, shared, proofs))
-    if not any(kind_of(one) == ADDRESS for one in shared):
+        return Match(_strongest(install, touchpoint, shared, proofs))
+    if not any(kind_of(identifier) == ADDRESS for identifier in shared):
         return Match(reason="no_match")
-    return Match(PROBABILISTIC, _keeps_from_guessing(install, touch, holds))
+    return Match(PROBABILISTIC, _probabilistic_refusal(install, touchpoint, settings))
 
 
 def _strongest(
-    install: InstallEvidence, touch: CandidateTouchpoint, shared: frozenset[str], proofs: set[str]
+    install: InstallEvidence,
+    touchpoint: CandidateTouchpoint,
+    shared: frozenset[str],
+    proofs: set[str],
 ) -> str:
-    if shared & install.referrer_names:
+    if shared & install.referrer_identifiers:
         return REFERRER
-    if touch.source == CLAIM:
+    if touchpoint.source == CLAIM:
         return STORE_CLAIM
     order = (ADVERTISING_ID, DEEP_LINK, VENDOR_ID, OWN_ID)
     return next(method for method in order if method in proofs)
 
 
-def _keeps_from_guessing(
-    install: InstallEvidence, touch: CandidateTouchpoint, holds: Settings
+def _probabilistic_refusal(
+    install: InstallEvidence, touchpoint: CandidateTouchpoint, settings: Settings
 ) -> str:
     family = devices.os_family(install.os_name or install.platform)
-    is_on = holds.probabilistic_clicks if touch.kind == CLICK else holds.probabilistic_impressions
+    is_click = touchpoint.kind == CLICK
+    is_on = settings.probabilistic_clicks if is_click else settings.probabilistic_impressions
     reasons = {
         "only_proven": install.is_return,
         "switched_off": not is_on,
-        "switched_off_on_ios": family == "ios" and not holds.probabilistic_on_ios,
-        "has_id": _could_have_proven_itself(install, touch),
-        "other_device": not _may_be_same_device(install, touch, family),
+        "switched_off_on_ios": family == "ios" and not settings.probabilistic_on_ios,
+        "has_id": _could_have_proven_itself(install, touchpoint),
+        "other_device": not _may_be_same_device(install, touchpoint, family),
     }
-    return next((reason for reason, is_so in reasons.items() if is_so), "")
+    return next((reason for reason, applies in reasons.items() if applies), "")
 
 
-def _could_have_proven_itself(install: InstallEvidence, touch: CandidateTouchpoint) -> bool:
-    """Tell whether a touchpoint that is this install's would have shown more than an address.
+def _could_have_proven_itself(install: InstallEvidence, touchpoint: CandidateTouchpoint) -> bool:
+    """Tell whether a touchpoint of this install would have shared more than an address.
 
     A click that leads to the Play store is in the referrer that the store gives to the app.
     """
-    kinds = {kind_of(one) for one in touch.names}
+    kinds = {kind_of(identifier) for identifier in touchpoint.identifiers}
     if kinds & _DEVICE_IDS:
         return True
-    is_in_referrer = touch.kind == CLICK and (touch.source == LINK or CLICK_ID in kinds)
+    is_click = touchpoint.kind == CLICK
+    is_in_referrer = is_click and (touchpoint.source == LINK or CLICK_ID in kinds)
     return bool(install.referrer) and is_in_referrer
 
 
-def _may_be_same_device(install: InstallEvidence, touch: CandidateTouchpoint, family: str) -> bool:
-    is_family = bool(family) and devices.os_family(touch.os_name) == family
-    return is_family and devices.may_be_one(devices.profile(install), devices.profile(touch))
+def _may_be_same_device(
+    install: InstallEvidence, touchpoint: CandidateTouchpoint, family: str
+) -> bool:
+    is_family = bool(family) and devices.os_family(touchpoint.os_name) == family
+    return is_family and devices.may_be_one(devices.profile(install), devices.profile(touchpoint))

@@ -1,4 +1,4 @@
-"""③ Which events open an app anew: first installs, devices that come back, people won back."""
+"""③ Which events open an app anew: first installs, returning devices, reengaged people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,10 +18,10 @@ INSTALL = "install"
 OPEN = "open"
 LIFE_CYCLE = frozenset({INSTALL, OPEN})
 
-# A second `install` of the same SDK id within this time is the first one told twice: so long is a
-# credit not final. Later it is a device that was emptied and set up again with its old id.
+# A second `install` of the same SDK id within this time repeats the first one: a credit is
+# provisional for as long. Later it is a device that was reset and set up again with its old id.
 REPEATED_WITHIN = timedelta(hours=24)
-# How far the last open must move to be noted: not every open is worth a write.
+# The last open is saved in steps of this size: not every open is worth a write.
 OPEN_MOVES = timedelta(hours=1)
 
 
@@ -35,26 +35,26 @@ class OpeningKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """An event that begins an install, or that may have won a person back."""
+    """An event that begins an install, or that may have reengaged a person."""
 
     event: StoredEvent
-    occasion: OpeningKind
+    kind: OpeningKind
     install: KnownInstall  # the one that it begins, or after which the person was away
     before: KnownInstall | None = None
 
     @property
     def not_before(self) -> datetime | None:
-        """Return from when on a touchpoint may have led to it: older ones led to what was."""
+        """Return the earliest time of a touchpoint for it: older ones led to what was before."""
         if self.before is None:
             return None
-        if self.occasion is OpeningKind.REENGAGEMENT:
+        if self.kind is OpeningKind.REENGAGEMENT:
             return self.before.last_seen_at
         return self.before.installed_at
 
 
 @dataclass(slots=True)
 class Plan:
-    """What a batch of events changes: what they open anew, and when apps were opened last."""
+    """The changes that a batch of events brings: new openings, and the last open of each app."""
 
     openings: list[Opening] = field(default_factory=list)
     last_opens: dict[UUID, datetime] = field(default_factory=dict)
@@ -63,34 +63,33 @@ class Plan:
 def plan(
     events: Sequence[StoredEvent],
     known: KnownInstalls,
-    ladders: Mapping[AppKey, SettingsByScope],
+    settings: Mapping[AppKey, SettingsByScope],
 ) -> Plan:
-    """Return what events in the order of their arrival change; notes it in `known` as it goes."""
-    found = Plan()
+    """Return the changes of events in the order of their arrival; add new installs to `known`."""
+    changes = Plan()
     for event in events:
         if event.device and event.event_name in LIFE_CYCLE:
-            ladder = ladders[event.organization_id, event.app.id]
-            _consider(event, known, ladder, found)
-    return found
+            _plan_event(event, known, settings[event.organization_id, event.app.id], changes)
+    return changes
 
 
-def _consider(
-    event: StoredEvent, known: KnownInstalls, ladder: SettingsByScope, found: Plan
+def _plan_event(
+    event: StoredEvent, known: KnownInstalls, settings: SettingsByScope, changes: Plan
 ) -> None:
     install = known.of(event)
     if install is None:
-        occasion = OpeningKind.INSTALL
+        kind = OpeningKind.INSTALL
     elif event.id <= install.event_ref:
-        return  # it is the one that began the install, or was overtaken by it
+        return  # the event began the install, or a later one overtook it
     elif _comes_back(event, install):
         age = event.event_time - install.first_installed_at
-        within = age <= ladder.app.reattribution_window
-        occasion = OpeningKind.RETURN if within else OpeningKind.INSTALL
+        is_return = age <= settings.app.reattribution_window
+        kind = OpeningKind.RETURN if is_return else OpeningKind.INSTALL
     else:
-        _note_open(event, install, ladder, found)
+        _plan_open(event, install, settings, changes)
         return
     begun = _begun(event, install)
-    found.openings.append(Opening(event, occasion, begun, install))
+    changes.openings.append(Opening(event, kind, begun, install))
     known.add(event, begun)
 
 
@@ -99,20 +98,21 @@ def _comes_back(event: StoredEvent, install: KnownInstall) -> bool:
     new_id = event.fields.get("install_id")
     if new_id and install.install_id and new_id != install.install_id:
         return True
-    return event.event_name == INSTALL and event.event_time - install.installed_at > REPEATED_WITHIN
+    since_install = event.event_time - install.installed_at
+    return event.event_name == INSTALL and since_install > REPEATED_WITHIN
 
 
-def _note_open(
-    event: StoredEvent, install: KnownInstall, ladder: SettingsByScope, found: Plan
+def _plan_open(
+    event: StoredEvent, install: KnownInstall, settings: SettingsByScope, changes: Plan
 ) -> None:
-    last = found.last_opens.get(install.public_id, install.last_seen_at)
-    away = event.event_time - last
+    last_open = changes.last_opens.get(install.public_id, install.last_seen_at)
+    away = event.event_time - last_open
     if away < OPEN_MOVES:
         return
-    found.last_opens[install.public_id] = event.event_time
-    if away >= min(rung.inactivity for rung in every_level(ladder)):
-        seen = replace(install, last_open_at=last)
-        found.openings.append(Opening(event, OpeningKind.REENGAGEMENT, seen, seen))
+    changes.last_opens[install.public_id] = event.event_time
+    if away >= min(level.inactivity for level in every_level(settings)):
+        away_since = replace(install, last_open_at=last_open)
+        changes.openings.append(Opening(event, OpeningKind.REENGAGEMENT, away_since, away_since))
 
 
 def _begun(event: StoredEvent, before: KnownInstall | None) -> KnownInstall:

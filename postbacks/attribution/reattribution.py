@@ -1,9 +1,9 @@
-"""③ Looks at credits again, with all touchpoints that are known by now.
+"""③ Reevaluates the credits of installs with all touchpoints that have arrived by now.
 
 A credit changes only for the better: a touchpoint that came late outranks its winner, or its winner
-has turned out to be fraud or only one of several guesses. It never changes once the winner's
-network was told of the install: then the touchpoint is noted as `late_touch`. What the touchpoint's
-time decides, its arrival does not.
+has turned out to be fraud or an ambiguous probabilistic match. It never changes once the winner's
+network was notified of the install: then the touchpoint is listed as `late_touch`. When touchpoints
+arrive decides nothing; when they occurred does.
 """
 
 from collections.abc import Container, Iterable, Sequence
@@ -14,12 +14,14 @@ import msgspec
 
 from postbacks.attribution import reasons, reattribution_queue, system_events
 from postbacks.attribution.causes import ORIGINAL, UPGRADE, cause_of_change
-from postbacks.attribution.crediting import Credited, credit
+from postbacks.attribution.credited import Credited
+from postbacks.attribution.crediting import credit
 from postbacks.attribution.openings import Opening, OpeningKind
 from postbacks.attribution.reattribution_queue import QueuedInstall, StoredCredit
 from postbacks.attribution.recording import credit_columns
 from postbacks.attribution.settings import load_settings
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import InstallKind
 from postbacks.models.system_events import add_system_events
 from postbacks.values.attribution import known_facts
@@ -30,34 +32,9 @@ LATE_TOUCH = "late_touch"
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
-_CHANGE = """
-WITH input AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
-        install_id bigint, organization_id bigint, version integer, kind text, cause text,
-        attribution_type text, method text, partner_id bigint, campaign_id bigint, link_id bigint,
-        touchpoint uuid, touched_at timestamptz, window_seconds integer, facts jsonb,
-        candidates jsonb, rejections jsonb, remarks jsonb
-    )
-), changed AS (
-    UPDATE install SET
-        kind = input.kind, attribution_type = input.attribution_type,
-        attribution_version = input.version, method = input.method,
-        partner_id = input.partner_id, campaign_id = input.campaign_id, link_id = input.link_id,
-        touchpoint = input.touchpoint, touched_at = input.touched_at
-    FROM input WHERE install.id = input.install_id
-)
-INSERT INTO attribution (
-    organization_id, install_id, version, decided_at, cause, type, method, partner_id,
-    campaign_id, link_id, touchpoint, touched_at, window_seconds, facts, candidates, rejections,
-    remarks
-)
-SELECT organization_id, install_id, version, now(), cause, attribution_type, method, partner_id,
-       campaign_id, link_id, touchpoint, touched_at, window_seconds, facts, candidates, rejections,
-       remarks
-FROM input
-"""
+_CHANGE_CREDITS = load_sql("postbacks.attribution", "change_credits")
 
-_NOTE = """
+_UPDATE_CANDIDATES = """
 UPDATE attribution SET candidates = row.candidates, rejections = row.rejections
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
     organization_id bigint, install_id bigint, version integer, candidates jsonb, rejections jsonb
@@ -69,17 +46,17 @@ WHERE attribution.organization_id = row.organization_id
 
 @dataclass(frozen=True, slots=True)
 class Reevaluation:
-    """A second look at an install: what it is credited to now, and why that would change it."""
+    """An install's stored credit beside the credit of now, and the cause of a change."""
 
-    now: StoredCredit
+    stored: StoredCredit
     event: StoredEvent
     credited: Credited
-    cause: str
+    cause: str  # empty if the credit stays
 
     @property
-    def loser(self) -> int | None:
+    def losing_partner_id(self) -> int | None:
         """Return the partner who would lose the install."""
-        return self.now.install.facts.partner_id if self.cause else None
+        return self.stored.install.facts.partner_id if self.cause else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,127 +67,138 @@ class CreditChange:
     install: KnownInstall
 
 
-def reevaluate(taken: Sequence[QueuedInstall]) -> list[Reevaluation]:
-    """Return a look at each install that something may have come for."""
-    standings = reattribution_queue.load_credits(it.install_id for it in taken if not it.is_quiet)
+def reevaluate(queued: Sequence[QueuedInstall]) -> list[Reevaluation]:
+    """Return the credit of now of each install for which a touchpoint may have arrived."""
     openings = [
-        (it, Opening(it.event, _occasion(it.install), it.install, it.before))
-        for it in standings
-        if it.event is not None  # it may have left with its day
+        (
+            stored,
+            Opening(stored.event, _opening_kind(stored.install), stored.install, stored.before),
+        )
+        for stored in reattribution_queue.load_credits(
+            install.install_id for install in queued if not install.is_quiet
+        )
+        if stored.event is not None  # retention may have dropped it
     ]
-    ladders = load_settings((it.organization_id, it.app_id) for it, _ in openings)
-    credited = credit([opening for _, opening in openings], ladders)
+    settings = load_settings((stored.organization_id, stored.app_id) for stored, _ in openings)
+    results = credit([opening for _, opening in openings], settings)
     return [
-        Reevaluation(standing, opening.event, it, _cause(standing, it))
-        for (standing, opening), it in zip(openings, credited, strict=True)
+        Reevaluation(stored, opening.event, credited, _cause(stored.install, credited))
+        for (stored, opening), credited in zip(openings, results, strict=True)
     ]
 
 
 def save_changes(
-    looks: Sequence[Reevaluation],
-    told: Container[int],
-    taken: Sequence[QueuedInstall],
+    reevaluations: Sequence[Reevaluation],
+    queued: Sequence[QueuedInstall],
     *,
+    already_notified: Container[int],
     now: datetime,
 ) -> list[CreditChange]:
-    """Write what the looks have changed, and when each install is looked at next.
+    """Save the new credits, and when each install is reevaluated next.
 
-    `told` are our numbers of the events that began installs and of which the winner was told.
+    `already_notified` holds our ids of the events that began installs and that the winner's network
+    was notified of: their credits stay.
     """
-    changing = [it for it in looks if it.cause and it.event.id not in told]
-    _change(changing)
-    _note(it for it in looks if not it.cause or it.event.id in told)
-    system_events.emit_rejections([it.credited for it in looks])
-    changes = [_as_change(it) for it in changing]
+    changing = [r for r in reevaluations if r.cause and r.event.id not in already_notified]
+    staying = [r for r in reevaluations if not r.cause or r.event.id in already_notified]
+    _change_credits(changing)
+    _update_candidates(staying)
+    system_events.emit_rejections(r.credited for r in reevaluations)
+    changes = [_credit_change(reevaluation) for reevaluation in changing]
     add_system_events(
         [
             system_events.attribution_updated(
-                change.event, change.install.public_id, change.install.version,
-                now=change.install.facts, before=it.now.install.facts, at=now,
+                change.event, change.install, before=r.stored.install.facts, at=now
             )
-            for it, change in zip(changing, changes, strict=True)
+            for r, change in zip(changing, changes, strict=True)
         ]
-    )  # fmt: skip
-    reattribution_queue.finalize(it.install_id for it in taken if it.is_over)
-    reattribution_queue.await_late_touchpoints(it.install_id for it in taken if not it.is_over)
+    )
+    reattribution_queue.finalize(i.install_id for i in queued if i.is_over)
+    reattribution_queue.await_late_touchpoints(i.install_id for i in queued if not i.is_over)
     return changes
 
 
-def _occasion(install: KnownInstall) -> OpeningKind:
-    return OpeningKind.INSTALL if install.kind == InstallKind.INSTALL else OpeningKind.RETURN
+def _opening_kind(install: KnownInstall) -> OpeningKind:
+    is_first = install.kind == InstallKind.INSTALL
+    return OpeningKind.INSTALL if is_first else OpeningKind.RETURN
 
 
-def _cause(now: StoredCredit, credited: Credited) -> str:
+def _cause(install: KnownInstall, credited: Credited) -> str:
     """Return why the credit changes; empty if it stays."""
-    held, touch = now.install.touchpoint, credited.verdict.credit.touch
-    if now.install.kind != InstallKind.REINSTALL:
-        return cause_of_change(held, credited.verdict)
-    if touch is None:
-        return ORIGINAL if credit_columns(credited, credited.facts())["touchpoint"] != held else ""
-    return UPGRADE if touch.id != held else ""
+    if install.kind != InstallKind.REINSTALL:
+        return cause_of_change(install.touchpoint, credited.verdict)
+    winner = credited.verdict.credit.touchpoint
+    if winner is not None:
+        return UPGRADE if winner.id != install.touchpoint else ""
+    continued = credit_columns(credited, credited.facts())["touchpoint"]
+    return ORIGINAL if continued != install.touchpoint else ""
 
 
-def _change(looks: Iterable[Reevaluation]) -> None:
-    rows = [
-        {
-            **credit_columns(it.credited, (facts := it.credited.facts())),
-            "install_id": it.now.install.id,
-            "organization_id": it.now.organization_id,
-            "version": it.now.install.version + 1,
-            "kind": it.credited.kind,
-            "cause": it.cause,
-            "facts": known_facts(facts),
-            "candidates": it.credited.candidates(),
-            "rejections": it.credited.rejections(),
-            "remarks": it.credited.verdict.remarks,
-        }
-        for it in looks
-    ]
+def _change_credits(reevaluations: Iterable[Reevaluation]) -> None:
+    rows = [_new_version(reevaluation) for reevaluation in reevaluations]
     if rows:
-        prepared.run(_CHANGE, {"rows": _encoder.encode(rows).decode()})
+        prepared.run(_CHANGE_CREDITS, {"rows": _encoder.encode(rows).decode()})
 
 
-def _note(looks: Iterable[Reevaluation]) -> None:
-    """Add to the credits that stay what has come for them and lost."""
-    rows = [row for it in looks if (row := _news(it))]
+def _new_version(reevaluation: Reevaluation) -> dict[str, object]:
+    stored, credited = reevaluation.stored, reevaluation.credited
+    facts = credited.facts()
+    return {
+        **credit_columns(credited, facts),
+        "install_id": stored.install.id,
+        "organization_id": stored.organization_id,
+        "version": stored.install.version + 1,
+        "kind": credited.kind,
+        "cause": reevaluation.cause,
+        "facts": known_facts(facts),
+        "candidates": credited.candidates(),
+        "rejections": credited.rejections(),
+        "remarks": credited.verdict.remarks,
+    }
+
+
+def _update_candidates(reevaluations: Iterable[Reevaluation]) -> None:
+    """Add the touchpoints that have arrived and lost to the credits that stay."""
+    rows = [row for reevaluation in reevaluations if (row := _further_candidates(reevaluation))]
     if rows:
-        prepared.run(_NOTE, {"rows": _encoder.encode(rows).decode()})
+        prepared.run(_UPDATE_CANDIDATES, {"rows": _encoder.encode(rows).decode()})
 
 
-def _news(it: Reevaluation) -> dict[str, object] | None:
-    candidates = _added(it.now.candidates, _losers(it))
-    rejections = _added(it.now.rejections, it.credited.rejections())
-    if (candidates, rejections) == (it.now.candidates, it.now.rejections):
+def _further_candidates(reevaluation: Reevaluation) -> dict[str, object] | None:
+    stored = reevaluation.stored
+    candidates = _with_new(stored.candidates, _losers(reevaluation))
+    rejections = _with_new(stored.rejections, reevaluation.credited.rejections())
+    if (candidates, rejections) == (stored.candidates, stored.rejections):
         return None
     return {
-        "organization_id": it.now.organization_id,
-        "install_id": it.now.install.id,
-        "version": it.now.install.version,
+        "organization_id": stored.organization_id,
+        "install_id": stored.install.id,
+        "version": stored.install.version,
         "candidates": candidates,
         "rejections": rejections,
     }
 
 
-def _losers(it: Reevaluation) -> list[dict[str, object]]:
-    """Return the candidates as they are seen where the credit stays: who would win came late."""
-    rows = it.credited.candidates()
-    touch = it.credited.verdict.credit.touch
-    if touch is None or touch.id == it.now.install.touchpoint:
+def _losers(reevaluation: Reevaluation) -> list[dict[str, object]]:
+    """Return the candidates where the credit stays: one that would win came too late."""
+    rows = reevaluation.credited.candidates()
+    winner = reevaluation.credited.verdict.credit.touchpoint
+    if winner is None or winner.id == reevaluation.stored.install.touchpoint:
         return rows
     late = {"reason": LATE_TOUCH, "sentence": reasons.of_reason(LATE_TOUCH)}
-    return [{**row, **late} if row["touchpoint"] == str(touch.id) else row for row in rows]
+    return [{**row, **late} if row["touchpoint"] == str(winner.id) else row for row in rows]
 
 
-def _added(
-    known: list[dict[str, object]], found: list[dict[str, object]]
+def _with_new(
+    stored: list[dict[str, object]], rows: list[dict[str, object]]
 ) -> list[dict[str, object]]:
-    ids = {row["touchpoint"] for row in known}
-    return [*known, *(row for row in found if row["touchpoint"] not in ids)]
+    ids = {row["touchpoint"] for row in stored}
+    return [*stored, *(row for row in rows if row["touchpoint"] not in ids)]
 
 
-def _as_change(it: Reevaluation) -> CreditChange:
-    install, facts = it.now.install, it.credited.facts()
-    return CreditChange(
-        it.event,
-        replace(install, kind=it.credited.kind, version=install.version + 1, facts=facts),
+def _credit_change(reevaluation: Reevaluation) -> CreditChange:
+    install, credited = reevaluation.stored.install, reevaluation.credited
+    changed = replace(
+        install, kind=credited.kind, version=install.version + 1, facts=credited.facts()
     )
+    return CreditChange(reevaluation.event, changed)

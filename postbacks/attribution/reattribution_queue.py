@@ -1,72 +1,56 @@
-"""③ The queue of installs whose credit is looked at again: after a minute, for each touchpoint that
-comes late, and a last time when nothing can change it any more.
+"""③ The queue of installs to reevaluate: after a minute, for each touchpoint that comes late, and a
+last time when nothing can change the credit any more.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from postbacks.attribution.known_installs import known_install
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.models.installs import InstallState
 from postbacks.models.stored import load_events
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import KnownInstall
 
 _IS_ANY_DUE = "SELECT EXISTS (SELECT FROM unsettled_install WHERE due_at <= now())"
 
-# A row whose time is that of its end waits for nothing else: no touchpoint has come since.
-_TAKE = """
-WITH taken AS (
+# A row that is due at its end waits for nothing else: no touchpoint has come since.
+_DEQUEUE = """
+WITH due AS (
     SELECT install_id, due_at = final_at AS is_quiet, final_at <= now() AS is_over
     FROM unsettled_install WHERE due_at <= now()
     ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
-SELECT taken.install_id, is_quiet, is_over FROM taken
+SELECT due.install_id, is_quiet, is_over FROM due
 """
 
-_TAKE_ONE = """
-SELECT install_id, due_at = final_at, final_at <= now()
+_DEQUEUE_ONE = """
+SELECT install_id, due_at = final_at AS is_quiet, final_at <= now() AS is_over
 FROM unsettled_install WHERE install_id = %(install)s AND due_at <= now() FOR UPDATE SKIP LOCKED
 """
 
-_LOAD = """
-SELECT i.id, i.device, i.number, i.kind, i.install_id, i.installed_at, i.last_open_at, i.event_ref,
-       i.public_id, i.attribution_version, i.campaign_id, i.link_id, i.touchpoint, a.facts::text,
-       i.before_id, i.event_received_at, i.organization_id, i.app_id,
-       coalesce(a.candidates, '[]')::text, coalesce(a.rejections, '[]')::text
-FROM install AS i
-LEFT JOIN attribution AS a ON a.organization_id = i.organization_id AND a.install_id = i.id
-    AND a.version = i.attribution_version
-WHERE i.id = ANY(%(ids)s::bigint[])
-"""
+_LOAD_CREDITS = load_sql("postbacks.attribution", "load_credits")
 
-_WAIT = """
+_AWAIT = """
 UPDATE unsettled_install SET due_at = final_at WHERE install_id = ANY(%(ids)s::bigint[])
 """
 
-_CLOSE = """
-WITH closed AS (
-    DELETE FROM unsettled_install WHERE install_id = ANY(%(ids)s::bigint[]) RETURNING install_id
-), unnamed AS (
-    DELETE FROM install_key USING closed
-    WHERE install_key.install_id = closed.install_id AND NOT lasting
-)
-UPDATE install SET state = 'final' FROM closed WHERE install.id = closed.install_id
-"""
+_FINALIZE = load_sql("postbacks.attribution", "finalize_credits", InstallState)
 
-_PUT_OFF = """
+_POSTPONE = """
 UPDATE unsettled_install SET due_at = now() + interval '10 minutes' WHERE install_id = %(install)s
 """
-
-_KNOWN = len(KnownInstall.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedInstall:
-    """An install in a worker's hands. `is_quiet` means that nothing has come since the last look,
-    `is_over` that this look is the last one.
+    """An install to reevaluate. `is_quiet`: no touchpoint has arrived since the last time;
+    `is_over`: this is the last time.
     """
 
     install_id: int
@@ -76,7 +60,7 @@ class QueuedInstall:
 
 @dataclass(frozen=True, slots=True)
 class StoredCredit:
-    """An install as it stands: its credit, what was said of the losers, and the one before it."""
+    """An install as stored: its credit, what lost against it, and the install before it."""
 
     organization_id: int
     app_id: int
@@ -88,65 +72,93 @@ class StoredCredit:
 
 
 def is_any_due() -> bool:
-    """Tell whether installs are due, of which another worker may be looking at some."""
+    """Tell whether installs are due; another worker may be at some of them."""
     ((is_due,),) = prepared.run(_IS_ANY_DUE, {})
     return bool(is_due)
 
 
 def dequeue_installs(limit: int) -> list[QueuedInstall]:
-    """Take the installs that are longest due, for as long as the caller's transaction."""
-    return [QueuedInstall(*row) for row in prepared.run(_TAKE, {"limit": limit})]
+    """Lock the installs that are longest due until the caller's transaction ends."""
+    return prepared.fetch(QueuedInstall, _DEQUEUE, {"limit": limit})
 
 
 def dequeue_install(install_id: int) -> list[QueuedInstall]:
-    """Take one install, unless another worker has it."""
-    return [QueuedInstall(*row) for row in prepared.run(_TAKE_ONE, {"install": install_id})]
+    """Lock one install, unless another worker has it."""
+    return prepared.fetch(QueuedInstall, _DEQUEUE_ONE, {"install": install_id})
 
 
 def load_credits(ids: Iterable[int]) -> list[StoredCredit]:
-    """Return how installs stand, in the order of their ids."""
-    rows = _rows(ids)
-    befores = {row[0]: known_install(row[:_KNOWN]) for row in _rows({row[_KNOWN] for row in rows})}
-    events = {event.id: event for event in load_events((row[7], row[_KNOWN + 1]) for row in rows)}
-    return [_standing(row, befores, events) for row in sorted(rows)]
+    """Return installs with their credit, in the order of their ids."""
+    rows = _load_rows(ids)
+    befores = {row.install.id: row.install for row in _load_rows(row.before_id for row in rows)}
+    events = load_events((row.install.event_ref, row.event_received_at) for row in rows)
+    events_by_id = {event.id: event for event in events}
+    return [
+        StoredCredit(
+            organization_id=row.organization_id,
+            app_id=row.app_id,
+            install=row.install,
+            event=events_by_id.get(row.install.event_ref),
+            before=None if row.before_id is None else befores.get(row.before_id),
+            candidates=msgspec.json.decode(row.candidates_json),
+            rejections=msgspec.json.decode(row.rejections_json),
+        )
+        for row in rows
+    ]
 
 
 def await_late_touchpoints(ids: Iterable[int]) -> None:
-    """Leave installs alone until their end, unless a touchpoint comes late."""
-    _run(_WAIT, ids)
+    """Make installs due at their end; a touchpoint that comes late makes them due before."""
+    _run(_AWAIT, ids)
 
 
 def finalize(ids: Iterable[int]) -> None:
-    """Make credits final, and forget the names that were there to find late touchpoints."""
-    _run(_CLOSE, ids)
+    """Make credits final, and delete the identifiers that only find late touchpoints."""
+    _run(_FINALIZE, ids)
 
 
 def postpone(install_id: int) -> None:
-    """Leave an install alone for a while: something about it fails."""
-    prepared.run(_PUT_OFF, {"install": install_id})
+    """Make an install due later: its reevaluation fails."""
+    prepared.run(_POSTPONE, {"install": install_id})
+
+
+@dataclass(frozen=True, slots=True)
+class _CreditRow:
+    install: KnownInstall
+    organization_id: int
+    app_id: int
+    before_id: int | None
+    event_received_at: datetime
+    candidates_json: str
+    rejections_json: str
+
+
+def _credit_row(
+    *,
+    organization_id: int,
+    app_id: int,
+    before_id: int | None,
+    event_received_at: datetime,
+    candidates_json: str,
+    rejections_json: str,
+    **install: Any,
+) -> _CreditRow:
+    return _CreditRow(
+        install=known_install(**install),
+        organization_id=organization_id,
+        app_id=app_id,
+        before_id=before_id,
+        event_received_at=event_received_at,
+        candidates_json=candidates_json,
+        rejections_json=rejections_json,
+    )
+
+
+def _load_rows(ids: Iterable[int | None]) -> list[_CreditRow]:
+    distinct = sorted(id_ for id_ in set(ids) if id_ is not None)
+    return prepared.fetch(_credit_row, _LOAD_CREDITS, {"ids": distinct}) if distinct else []
 
 
 def _run(statement: str, ids: Iterable[int]) -> None:
-    if these := sorted(ids):
-        prepared.run(statement, {"ids": these})
-
-
-def _rows(ids: Iterable[int | None]) -> list[tuple[Any, ...]]:
-    these = sorted(id_ for id_ in set(ids) if id_ is not None)
-    return prepared.run(_LOAD, {"ids": these}) if these else []
-
-
-def _standing(
-    row: tuple[Any, ...], befores: dict[int, KnownInstall], events: dict[int, StoredEvent]
-) -> StoredCredit:
-    before_id, _, organization_id, app_id, candidates, rejections = row[_KNOWN:]
-    install = known_install(row[:_KNOWN])
-    return StoredCredit(
-        organization_id=organization_id,
-        app_id=app_id,
-        install=install,
-        event=events.get(install.event_ref),
-        before=befores.get(before_id),
-        candidates=msgspec.json.decode(candidates),
-        rejections=msgspec.json.decode(rejections),
-    )
+    if in_order := sorted(ids):
+        prepared.run(statement, {"ids": in_order})

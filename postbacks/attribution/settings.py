@@ -1,4 +1,8 @@
-"""③ What holds for an app's touchpoints: link, else app and partner, partner, app, organization."""
+"""③ The settings of each scope of an app.
+
+From the nearest level to the widest: link, app and partner, partner, app, organization. A level
+that leaves a setting empty takes it from the next one.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,7 +17,7 @@ from postbacks.infrastructure.database import prepared
 
 AppKey = tuple[int, int]  # organization, app
 
-# The column of `attribution_settings` for each setting, and what its number counts.
+# The column of `attribution_settings` for each setting, and the unit of its number.
 COLUMNS: Final[Mapping[str, tuple[str, timedelta | None]]] = {
     "click_window": ("click_window_hours", timedelta(hours=1)),
     "impression_window": ("impression_window_hours", timedelta(hours=1)),
@@ -47,43 +51,43 @@ GROUP BY s.organization_id
 
 _Row = dict[str, Any]
 _rows = msgspec.json.Decoder(list[_Row])
-_NOTHING_SET = SettingsByScope()
+_DEFAULTS = SettingsByScope()
 
 
 def load_settings(apps: Iterable[AppKey]) -> dict[AppKey, SettingsByScope]:
-    """Return what holds in each app. What was made of the same rows once serves again."""
+    """Return the settings of each app. Unchanged rows are decoded once per process."""
     keys = set(apps)
     if not keys:
         return {}
     organizations = sorted({organization_id for organization_id, _ in keys})
     texts = dict(prepared.run(_LOAD, {"organizations": organizations}))
     return {
-        (organization_id, app_id): _ladder(app_id, texts[organization_id])
+        (organization_id, app_id): _settings_by_scope(app_id, texts[organization_id])
         if organization_id in texts
-        else _NOTHING_SET
+        else _DEFAULTS
         for organization_id, app_id in keys
     }
 
 
-def every_level(ladder: SettingsByScope) -> Iterable[Settings]:
-    """Return all settings that may hold for a touchpoint of the app."""
-    return (ladder.app, *ladder.partners.values(), *ladder.links.values())
+def every_level(settings: SettingsByScope) -> Iterable[Settings]:
+    """Return the settings of every level that a touchpoint of the app may have."""
+    return (settings.app, *settings.partners.values(), *settings.links.values())
 
 
 @lru_cache(maxsize=1024)
-def _ladder(app_id: int, text: str) -> SettingsByScope:
+def _settings_by_scope(app_id: int, text: str) -> SettingsByScope:
     rows = _rows.decode(text)
     app = Settings()
-    for owner in (None, app_id):
-        app = _with(app, _find(rows, app_id=owner, partner_id=None))
-    partners = {
-        partner_id: _of_partner(rows, app, app_id, partner_id)
+    for level in (None, app_id):
+        app = _override(app, _find(rows, app_id=level, partner_id=None))
+    partner_ids = [
+        row["partner_id"]
         for row in rows
-        for partner_id in (row["partner_id"],)
-        if isinstance(partner_id, int) and row["app_id"] in {None, app_id}
-    }
+        if isinstance(row["partner_id"], int) and row["app_id"] in {None, app_id}
+    ]
+    partners = {id_: _of_partner(rows, app, app_id, id_) for id_ in partner_ids}
     links = {
-        row["link_id"]: _with(_of_partner(rows, app, app_id, row["link_partner_id"]), row)
+        row["link_id"]: _override(_of_partner(rows, app, app_id, row["link_partner_id"]), row)
         for row in rows
         if isinstance(row["link_id"], int) and row["link_app_id"] == app_id
     }
@@ -92,8 +96,8 @@ def _ladder(app_id: int, text: str) -> SettingsByScope:
 
 def _of_partner(rows: list[_Row], app: Settings, app_id: int, partner_id: object) -> Settings:
     settings = app
-    for owner in (None, app_id):
-        settings = _with(settings, _find(rows, app_id=owner, partner_id=partner_id))
+    for level in (None, app_id):
+        settings = _override(settings, _find(rows, app_id=level, partner_id=partner_id))
     return settings
 
 
@@ -104,8 +108,8 @@ def _find(rows: list[_Row], *, app_id: int | None, partner_id: object) -> _Row |
     return None
 
 
-def _with(settings: Settings, row: _Row | None) -> Settings:
-    """Return settings with what a row sets; its empty fields are left to the rung above."""
+def _override(settings: Settings, row: _Row | None) -> Settings:
+    """Return settings with the values of a row; its empty columns change nothing."""
     if row is None:
         return settings
     changes = {}

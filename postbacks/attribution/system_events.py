@@ -1,102 +1,114 @@
-"""③ Announces what no SDK can tell, as events of our own that rules may be triggered by.
+"""③ Emits events that no SDK can send, so that rules may be triggered by them.
 
-Each brings the credit that it speaks of, in its field `attribution`: that of the fraud for
-`rejected_install`, of the winner for `reengagement`, of now for `attribution_updated`. Their ids
-are made of what they tell, so that nothing is told twice.
+Each holds the credit that it reports in its field `attribution`: the fraud's for
+`rejected_install`, the winner's for `reengagement`, the new one for `attribution_updated`. Ids are
+derived from the report, so that nothing is emitted twice.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from postbacks.attribution.crediting import Credited, facts_of
+from postbacks.attribution.credited import Credited, facts_of
 from postbacks.attribution.evidence import Candidate, Credit
 from postbacks.models.system_events import NewSystemEvent, add_system_events
 from postbacks.values.attribution import AttributionFacts, known_facts
 from postbacks.values.events import StoredEvent
+from postbacks.values.install_context import KnownInstall
 
 REJECTED_INSTALL = "rejected_install"
 REENGAGEMENT = "reengagement"
 ATTRIBUTION_UPDATED = "attribution_updated"
 
-_OURS = UUID("0d9f5f6e-6d0b-5a57-9f0e-3c1d8a1f7b42")
+_NAMESPACE = UUID("0d9f5f6e-6d0b-5a57-9f0e-3c1d8a1f7b42")
 
 
-def emit_install_events(begun: Iterable[Credited], won_back: Iterable[Credited]) -> None:
-    """Announce the frauds that would have earned new installs, and the people won back."""
-    add_system_events([*_rejected(begun), *(_reengagement(it) for it in won_back)])
+def emit_install_events(begun: Iterable[Credited], reengaged: Iterable[Credited]) -> None:
+    """Emit the frauds that would have earned new installs, and the reengagements."""
+    add_system_events([*_rejections(begun), *(_reengagement(credited) for credited in reengaged)])
 
 
-def emit_rejections(credited: Sequence[Credited]) -> None:
-    """Announce the frauds that would have earned installs; each once, however often it is asked."""
-    add_system_events(list(_rejected(credited)))
+def emit_rejections(openings: Iterable[Credited]) -> None:
+    """Emit the frauds that would have earned installs; each once, however often it is called."""
+    add_system_events(list(_rejections(openings)))
 
 
 def attribution_updated(
     event: StoredEvent,
-    install: UUID,
-    version: int,
+    install: KnownInstall,
     *,
-    now: AttributionFacts,
     before: AttributionFacts,
     at: datetime,
 ) -> NewSystemEvent:
-    """Return the event that tells of an install's new credit and of the one before."""
-    told = {
+    """Return the event that reports an install's new credit and the one before."""
+    previous = {
         "previous_ad_network": before.partner_name or before.type,
         "previous_campaign_name": before.campaign_name,
         "previous_tracker_id": before.tracker_id,
         "previous_tracker_name": before.tracker_name,
     }
-    return _event(
-        ATTRIBUTION_UPDATED, f"{install}:{version}", event, at, known_facts(now),
-        {name: value for name, value in told.items() if value},
-    )  # fmt: skip
-
-
-def _rejected(credited: Iterable[Credited]) -> Iterator[NewSystemEvent]:
-    for it in credited:
-        for fraud in it.verdict.rejections:
-            yield _rejection(it, fraud)
-
-
-def _rejection(it: Credited, fraud: Candidate) -> NewSystemEvent:
-    event, touch = it.opening.event, fraud.touch
-    facts = facts_of(Credit(touch.kind, fraud.method, touch), it.found[touch.id])
-    return _event(
-        REJECTED_INSTALL, f"{it.opening.install.public_id}:{touch.id}", event, event.event_time,
-        known_facts(facts), {"is_rejected": True, "reject_reason": fraud.reason},
-    )  # fmt: skip
-
-
-def _reengagement(it: Credited) -> NewSystemEvent:
-    event = it.opening.event
-    facts = facts_of(it.verdict.credit, it.winner)
-    return _event(
-        REENGAGEMENT, str(event.event_id), event, event.event_time, known_facts(facts), {}
+    return _system_event(
+        ATTRIBUTION_UPDATED,
+        event,
+        reported=f"{install.public_id}:{install.version}",
+        at=at,
+        attribution=install.facts,
+        fields={name: value for name, value in previous.items() if value},
     )
 
 
-def _event(
+def _rejections(openings: Iterable[Credited]) -> Iterator[NewSystemEvent]:
+    for credited in openings:
+        for fraud in credited.verdict.rejections:
+            yield _rejection(credited, fraud)
+
+
+def _rejection(credited: Credited, fraud: Candidate) -> NewSystemEvent:
+    event, touchpoint = credited.opening.event, fraud.touchpoint
+    credit = Credit(touchpoint.kind, fraud.method, touchpoint)
+    return _system_event(
+        REJECTED_INSTALL,
+        event,
+        reported=f"{credited.opening.install.public_id}:{touchpoint.id}",
+        at=event.event_time,
+        attribution=facts_of(credit, credited.details[touchpoint.id]),
+        fields={"is_rejected": True, "reject_reason": fraud.reason},
+    )
+
+
+def _reengagement(credited: Credited) -> NewSystemEvent:
+    event = credited.opening.event
+    return _system_event(
+        REENGAGEMENT,
+        event,
+        reported=str(event.event_id),
+        at=event.event_time,
+        attribution=facts_of(credited.verdict.credit, credited.winner),
+        fields={},
+    )
+
+
+def _system_event(
     name: str,
-    of: str,
     event: StoredEvent,
+    *,
+    reported: str,
     at: datetime,
-    facts: Mapping[str, object],
-    told: Mapping[str, object],
+    attribution: AttributionFacts,
+    fields: Mapping[str, object],
 ) -> NewSystemEvent:
-    """Return an event of ours with the device, and what its person allowed, of an SDK's event."""
+    """Return an event with the device and the consent of an SDK's event."""
     customer_user_id = event.fields.get("customer_user_id")
-    fields = {key: value for key, value in event.fields.items() if key != "customer_user_id"}
+    copied = {key: value for key, value in event.fields.items() if key != "customer_user_id"}
     return NewSystemEvent(
         organization_id=event.organization_id,
         app_id=event.app.id,
-        event_id=uuid5(_OURS, f"{event.app.public_id}:{name}:{of}"),
+        event_id=uuid5(_NAMESPACE, f"{event.app.public_id}:{name}:{reported}"),
         event_name=name,
         event_time=at,
         platform=event.platform,
         bundle_id=event.bundle_id,
         device=event.device,
         customer_user_id=customer_user_id if isinstance(customer_user_id, str) else "",
-        fields={**fields, **told, "attribution": facts},
+        fields={**copied, **fields, "attribution": known_facts(attribution)},
     )

@@ -1,10 +1,10 @@
 """③ Which touchpoint earned an install: a pure decision over plain data.
 
-A proven click beats a guessed click, that beats a proven impression, that a guessed one; without
-any the install is organic. In one tier the latest wins, by the time at which it happened.
+A proven click beats a probabilistic click, which beats a proven impression, which beats a
+probabilistic one; without any the install is organic. Within a tier the latest occurrence wins.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -16,6 +16,7 @@ from postbacks.attribution.evidence import (
     CandidateTouchpoint,
     Credit,
     InstallEvidence,
+    Settings,
     SettingsByScope,
     WaterfallVerdict,
 )
@@ -31,19 +32,19 @@ Rank = tuple["EvidenceTier", datetime, int, UUID]
 
 
 class EvidenceTier(IntEnum):
-    """How much a touchpoint counts, the most last."""
+    """The tiers of the waterfall, the strongest last."""
 
-    GUESSED_IMPRESSION = 1
+    PROBABILISTIC_IMPRESSION = 1
     IMPRESSION = 2
-    GUESSED_CLICK = 3
+    PROBABILISTIC_CLICK = 3
     CLICK = 4
 
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """A touchpoint that was looked at; with a reason it can't earn the install."""
+    """A touchpoint under trial; with a reason it can't earn the install."""
 
-    touch: CandidateTouchpoint
+    touchpoint: CandidateTouchpoint
     match: Match
     window: timedelta
     reason: str
@@ -51,46 +52,56 @@ class _Trial:
 
     @property
     def tier(self) -> EvidenceTier:
-        if self.touch.kind == CLICK:
-            return EvidenceTier.CLICK if self.match.is_proof else EvidenceTier.GUESSED_CLICK
-        return EvidenceTier.IMPRESSION if self.match.is_proof else EvidenceTier.GUESSED_IMPRESSION
+        is_proof = self.match.is_proof
+        if self.touchpoint.kind == CLICK:
+            return EvidenceTier.CLICK if is_proof else EvidenceTier.PROBABILISTIC_CLICK
+        return EvidenceTier.IMPRESSION if is_proof else EvidenceTier.PROBABILISTIC_IMPRESSION
 
     @property
     def rank(self) -> Rank:
-        """This is total, so that the order in which touchpoints came decides nothing."""
+        # A total order: the order of arrival must decide nothing.
         strength = _AT_ONE_MOMENT.get(self.match.method, 0)
-        return self.tier, self.touch.occurred_at, strength, self.touch.id
+        return self.tier, self.touchpoint.occurred_at, strength, self.touchpoint.id
 
     def candidate(self, reason: str) -> Candidate:
-        return Candidate(self.touch, reason, self.match.method)
+        return Candidate(self.touchpoint, reason, self.match.method)
 
 
 def attribute(
     install: InstallEvidence,
-    touches: Sequence[CandidateTouchpoint],
+    touchpoints: Sequence[CandidateTouchpoint],
     settings: SettingsByScope,
-    taken: Collection[UUID] = (),
+    already_credited: Collection[UUID] = (),
 ) -> WaterfallVerdict:
     """Return what earned an install, and why everything else did not.
 
-    The verdict's rejections are the frauds that would have won, the first of them first. Its
-    candidates come with the winner first, then the latest; their order, as the winner, does not
-    depend on the order of `touches`. Those that are `taken` earned another device by a guess: only
-    a proof can make them earn this one.
+    Rejections are the frauds that would have won, the strongest first. Candidates list the winner
+    first, then the latest. Neither they nor the winner depend on the order of `touchpoints`. Those
+    in `already_credited` earned another device by a probabilistic match: they earn this one only
+    by a proof.
     """
-    dated = {touch.id: windows.at_known_time(install, touch) for touch in touches}
+    dated = {t.id: windows.at_known_time(install, t) for t in touchpoints}
     frauds = fraud.reasons(install, list(dated.values()), settings)
-    trials = _without_crowds(
-        [_try(install, touch, settings, frauds, taken) for touch in dated.values()]
+    trials = _refuse_ambiguous(
+        [
+            _try(
+                install,
+                touchpoint,
+                settings.of(touchpoint),
+                fraud=frauds.get(touchpoint.id, ""),
+                is_already_credited=touchpoint.id in already_credited,
+            )
+            for touchpoint in dated.values()
+        ]
     )
-    able = sorted((one for one in trials if not one.reason), key=_rank, reverse=True)
-    winner = next((one for one in able if not one.fraud), None)
-    ahead = [one for one in able if one.fraud and (winner is None or one.rank > winner.rank)]
+    eligible = sorted((t for t in trials if not t.reason), key=_rank, reverse=True)
+    winner = next((trial for trial in eligible if not trial.fraud), None)
+    rejected = [t for t in eligible if t.fraud and (winner is None or t.rank > winner.rank)]
     return WaterfallVerdict(
         credit=_credit(winner),
         candidates=_candidates(trials, winner),
-        rejections=tuple(one.candidate(one.fraud) for one in ahead),
-        remarks=fraud.remarks(install, winner.touch if winner else None),
+        rejections=tuple(trial.candidate(trial.fraud) for trial in rejected),
+        remarks=fraud.remarks(install, winner.touchpoint if winner else None),
     )
 
 
@@ -100,49 +111,60 @@ def _rank(trial: _Trial) -> Rank:
 
 def _try(
     install: InstallEvidence,
-    touch: CandidateTouchpoint,
-    settings: SettingsByScope,
-    frauds: Mapping[UUID, str],
-    taken: Collection[UUID],
+    touchpoint: CandidateTouchpoint,
+    settings: Settings,
+    *,
+    fraud: str,
+    is_already_credited: bool,
 ) -> _Trial:
-    holds = settings.of(touch)
-    found = matching.match(install, touch, holds)
-    allowed = windows.window(install, touch, found, holds)
-    reason = found.reason or windows.fault(install, touch, allowed)
-    if not reason and found.method == matching.PROBABILISTIC and touch.id in taken:
+    match = matching.match(install, touchpoint, settings)
+    window = windows.allowed_window(install, touchpoint, match, settings)
+    reason = match.reason or windows.time_fault(install, touchpoint, window)
+    if not reason and match.method == matching.PROBABILISTIC and is_already_credited:
         reason = matching.ALREADY_CREDITED
-    return _Trial(touch, found, allowed, reason, frauds.get(touch.id, ""))
+    return _Trial(touchpoint, match, window, reason, fraud)
 
 
-def _without_crowds(trials: Sequence[_Trial]) -> list[_Trial]:
-    """Take guesses back where the address could be that of another device just as well."""
-    guesses = [
-        one for one in trials if one.match.method == matching.PROBABILISTIC and not one.reason
+def _refuse_ambiguous(trials: Sequence[_Trial]) -> list[_Trial]:
+    """Refuse probabilistic matches whose address could be another device's just as well."""
+    probabilistic = [
+        trial
+        for trial in trials
+        if trial.match.method == matching.PROBABILISTIC and not trial.reason
     ]
-    sound = {devices.profile(one.touch) for one in guesses if not one.fraud}
-    crowd = {one.touch.id for one in guesses if not _is_only_device(one.touch, sound)}
-    if any(not devices.may_be_one(one, other) for one in sound for other in sound):
-        crowd = {one.touch.id for one in guesses}
+    profiles = {devices.profile(trial.touchpoint) for trial in probabilistic if not trial.fraud}
+    if any(not devices.may_be_one(first, second) for first in profiles for second in profiles):
+        ambiguous = {trial.touchpoint.id for trial in probabilistic}
+    else:
+        ambiguous = {
+            trial.touchpoint.id
+            for trial in probabilistic
+            if not _is_only_device(trial.touchpoint, profiles)
+        }
     return [
-        replace(one, reason=matching.AMBIGUOUS) if one.touch.id in crowd else one for one in trials
+        replace(trial, reason=matching.AMBIGUOUS) if trial.touchpoint.id in ambiguous else trial
+        for trial in trials
     ]
 
 
-def _is_only_device(touch: CandidateTouchpoint, sound: Iterable[devices.Profile]) -> bool:
-    return all(devices.may_be_one(devices.profile(touch), other) for other in sound)
+def _is_only_device(touchpoint: CandidateTouchpoint, profiles: Iterable[devices.Profile]) -> bool:
+    own = devices.profile(touchpoint)
+    return all(devices.may_be_one(own, profile) for profile in profiles)
 
 
 def _credit(winner: _Trial | None) -> Credit:
     if winner is None:
         return Credit()
-    return Credit(winner.touch.kind, winner.match.method, winner.touch, winner.window)
+    touchpoint = winner.touchpoint
+    return Credit(touchpoint.kind, winner.match.method, touchpoint, winner.window)
 
 
 def _candidates(trials: Sequence[_Trial], winner: _Trial | None) -> tuple[Candidate, ...]:
-    latest_first = sorted(
-        trials, key=lambda one: (one is winner, one.touch.occurred_at, one.touch.id), reverse=True
-    )
-    return tuple(one.candidate(_outcome(one, winner)) for one in latest_first)
+    def position(trial: _Trial) -> tuple[bool, datetime, UUID]:
+        return trial is winner, trial.touchpoint.occurred_at, trial.touchpoint.id
+
+    winner_then_latest = sorted(trials, key=position, reverse=True)
+    return tuple(trial.candidate(_outcome(trial, winner)) for trial in winner_then_latest)
 
 
 def _outcome(trial: _Trial, winner: _Trial | None) -> str:
@@ -154,4 +176,5 @@ def _outcome(trial: _Trial, winner: _Trial | None) -> str:
         return f"{REJECTED}{trial.fraud}"
     if trial.tier < winner.tier:
         return "lower_tier"
-    return "older" if trial.touch.occurred_at < winner.touch.occurred_at else "tie"
+    is_older = trial.touchpoint.occurred_at < winner.touchpoint.occurred_at
+    return "older" if is_older else "tie"

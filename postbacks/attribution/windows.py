@@ -7,67 +7,70 @@ from postbacks.attribution.evidence import CandidateTouchpoint, InstallEvidence,
 from postbacks.attribution.matching import Match
 from postbacks.values.touchpoints import ADSERVICES, CLAIM, CLAIMED_BY, CLICK
 
-LATE = timedelta(hours=12)  # a touchpoint that is told later than this takes no part
+LATE = timedelta(hours=12)  # a touchpoint that is reported later than this is out
 FUTURE = timedelta(minutes=5)
 CLOCKS_DIFFER = timedelta(seconds=5)  # between a device and us
-# AdServices has looked into its own window before it claims an install.
-_WINDOW_OF_APPLE = {True: timedelta(days=30), False: timedelta(hours=24)}
+# AdServices checks its own window before it claims an install; by whether it was a click.
+_APPLE_WINDOW = {True: timedelta(days=30), False: timedelta(hours=24)}
 
 
 def bound(install: InstallEvidence) -> datetime:
-    """Return until when a touchpoint can have led to an install, with the clocks' tolerance."""
+    """Return the latest time of a touchpoint that led to an install, with tolerance for clocks."""
     if install.install_begin_at is None:
         return install.installed_at + CLOCKS_DIFFER
-    tolerance = timedelta(0) if install.install_begin_is_of_server else CLOCKS_DIFFER
+    tolerance = timedelta(0) if install.has_server_begin_time else CLOCKS_DIFFER
     return install.install_begin_at + tolerance
 
 
-def at_known_time(install: InstallEvidence, touch: CandidateTouchpoint) -> CandidateTouchpoint:
-    """Return a touchpoint with a time: a claim without one counts as just before the install."""
-    if not touch.time_is_unknown:
-        return touch
+def at_known_time(install: InstallEvidence, touchpoint: CandidateTouchpoint) -> CandidateTouchpoint:
+    """Date a claim without a time just before the install; return others as they are."""
+    if not touchpoint.time_is_unknown:
+        return touchpoint
     last = min(install.installed_at, install.install_begin_at or install.installed_at)
-    return replace(touch, occurred_at=last - timedelta(milliseconds=1))
+    return replace(touchpoint, occurred_at=last - timedelta(milliseconds=1))
 
 
-def window(
-    install: InstallEvidence, touch: CandidateTouchpoint, found: Match, holds: Settings
+def allowed_window(
+    install: InstallEvidence, touchpoint: CandidateTouchpoint, match: Match, settings: Settings
 ) -> timedelta:
-    """Return how long before the install a touchpoint may have been."""
-    is_click = touch.kind == CLICK
-    if touch.source == CLAIM and touch.params.get(CLAIMED_BY) == ADSERVICES:
-        return _WINDOW_OF_APPLE[is_click]
-    if not found.is_proof:
+    """Return how long before the install a touchpoint may have happened."""
+    is_click = touchpoint.kind == CLICK
+    if touchpoint.source == CLAIM and touchpoint.params.get(CLAIMED_BY) == ADSERVICES:
+        return _APPLE_WINDOW[is_click]
+    if not match.is_proof:
         if is_click:
-            return holds.probabilistic_click_window
-        return holds.probabilistic_impression_window
-    own = holds.click_window if is_click else holds.impression_window
+            return settings.probabilistic_click_window
+        return settings.probabilistic_impression_window
+    ordinary = settings.click_window if is_click else settings.impression_window
     if not install.is_return:
-        return own
-    return holds.reengagement_window if is_click else min(own, holds.reengagement_window)
+        return ordinary
+    return settings.reengagement_window if is_click else min(ordinary, settings.reengagement_window)
 
 
-def fault(install: InstallEvidence, touch: CandidateTouchpoint, allowed: timedelta) -> str:
-    """Say what is wrong with a touchpoint's time; "" if it may have led to the install.
+def time_fault(
+    install: InstallEvidence, touchpoint: CandidateTouchpoint, allowed: timedelta
+) -> str:
+    """Return why a touchpoint's time excludes it; "" if it may have led to the install.
 
-    A click during the download, which the store's server dates, is no fault but fraud.
+    A click during the download, whose time is the store server's, is fraud and so no fault here.
     """
-    told_after = touch.received_at - touch.occurred_at
+    reported_after = touchpoint.received_at - touchpoint.occurred_at
     faults = {
-        "future": touch.source != CLAIM and told_after < -FUTURE,
-        "stale": touch.source != CLAIM and told_after > LATE,
-        "after_install": touch.occurred_at > install.installed_at + CLOCKS_DIFFER,
-        "after_download": touch.occurred_at > bound(install) and not is_injected(install, touch),
-        "out_of_window": install.installed_at - touch.occurred_at > allowed,
+        "future": touchpoint.source != CLAIM and reported_after < -FUTURE,
+        "stale": touchpoint.source != CLAIM and reported_after > LATE,
+        "after_install": touchpoint.occurred_at > install.installed_at + CLOCKS_DIFFER,
+        "after_download": touchpoint.occurred_at > bound(install)
+        and not is_injected(install, touchpoint),
+        "out_of_window": install.installed_at - touchpoint.occurred_at > allowed,
     }
-    return next((name for name, is_so in faults.items() if is_so), "")
+    return next((name for name, applies in faults.items() if applies), "")
 
 
-def is_injected(install: InstallEvidence, touch: CandidateTouchpoint) -> bool:
-    """Tell whether a click came while the app was being downloaded already (click injection)."""
+def is_injected(install: InstallEvidence, touchpoint: CandidateTouchpoint) -> bool:
+    """Tell whether a click happened during the download already (click injection)."""
     return (
-        touch.kind == CLICK
-        and touch.source != CLAIM
-        and install.install_begin_is_of_server
-        and touch.occurred_at > bound(install)
+        touchpoint.kind == CLICK
+        and touchpoint.source != CLAIM
+        and install.has_server_begin_time
+        and touchpoint.occurred_at > bound(install)
     )

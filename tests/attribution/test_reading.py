@@ -20,7 +20,7 @@ OWN = UUID("0198c1f0-5b7e-7c3a-9d40-2f6a1c8e7b55")
 def test_ids_are_names_raw_and_hashed_in_either_case() -> None:
     evidence = _read(idfa="6D92078A-8246-4BA4-AE5B-76104861E7DC", ip_address="203.0.113.7")
 
-    assert evidence.names == {
+    assert evidence.identifiers == {
         "advertising:6d92078a-8246-4ba4-ae5b-76104861e7dc",
         "ip:203.0.113.7",
         "md5:f2d1311ca5c1ecb214c19a26e9ddbad0",  # printf 6D92… | md5sum
@@ -34,9 +34,9 @@ def test_an_advertising_id_that_no_device_makes_is_ignored_and_remarked() -> Non
     evidence = _read(gaid="not-an-id", idfv="599F9C00-92DC-4B5C-9464-7971F01F8370")
     zeros = _read(gaid="00000000-0000-0000-0000-000000000000")
 
-    assert not any(one.startswith("advertising:") for one in evidence.names)
+    assert not any(one.startswith("advertising:") for one in evidence.identifiers)
     assert evidence.remarks == ("malformed_advertising_id",)
-    assert (zeros.names, zeros.remarks) == (frozenset(), ())
+    assert (zeros.identifiers, zeros.remarks) == (frozenset(), ())
 
 
 def test_all_seven_fields_of_the_play_store_are_read_and_the_server_is_believed() -> None:
@@ -47,19 +47,19 @@ def test_all_seven_fields_of_the_play_store_are_read_and_the_server_is_believed(
         install_version="3.2.1", google_play_instant=False,
     )  # fmt: skip
 
-    assert evidence.referrer_names == {f"touch:{OWN}", "click_id:g-1"}
-    assert evidence.referrer_names <= evidence.names
+    assert evidence.referrer_identifiers == {f"touch:{OWN}", "click_id:g-1"}
+    assert evidence.referrer_identifiers <= evidence.identifiers
     assert evidence.referrer["utm_source"] == "net"
     assert evidence.referrer_click_at == datetime.fromtimestamp(1777888799, UTC)
     assert evidence.install_begin_at == datetime.fromtimestamp(1777888805, UTC)
-    assert evidence.install_begin_is_of_server
+    assert evidence.has_server_begin_time
 
 
 def test_where_the_server_told_no_time_the_device_is_believed() -> None:
     evidence = _read(install_begin_time="1777888740000", install_begin_time_server="0")
 
     assert evidence.install_begin_at == datetime.fromtimestamp(1777888740, UTC)
-    assert not evidence.install_begin_is_of_server
+    assert not evidence.has_server_begin_time
 
 
 def test_what_the_store_said_is_no_evidence_where_the_app_stayed() -> None:
@@ -68,14 +68,14 @@ def test_what_the_store_said_is_no_evidence_where_the_app_stayed() -> None:
     evidence = read_install(event, is_return=True, was_downloaded=False)
 
     assert (evidence.referrer, evidence.install_begin_at) == ({}, None)
-    assert evidence.names == frozenset()
+    assert evidence.identifiers == frozenset()
 
 
 def test_a_link_that_opened_the_app_names_its_click() -> None:
     evidence = _read(click_id=str(OWN).upper(), gbraid="b-1")
 
-    assert evidence.names == {f"touch:{OWN}", f"click_id:{str(OWN).upper()}", "click_id:b-1"}
-    assert evidence.referrer_names == frozenset()
+    assert evidence.identifiers == {f"touch:{OWN}", f"click_id:{str(OWN).upper()}", "click_id:b-1"}
+    assert evidence.referrer_identifiers == frozenset()
 
 
 def test_an_anonymous_address_is_marked(settings: Settings) -> None:
@@ -107,7 +107,7 @@ def test_a_referrer_is_read_as_a_query_string(referrer: str, expected: set[str])
 def test_nothing_that_stands_for_a_referrer_or_a_time_raises(sent: object) -> None:
     evidence = _read(install_referrer=sent, install_begin_time=sent, click_id=sent, gaid=sent)
 
-    assert evidence.referrer_names == frozenset()
+    assert evidence.referrer_identifiers == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -33,17 +33,17 @@ def test_a_scenario_ends_as_the_table_says(scenario: Scenario) -> None:
 
     labels = {touch.id: label for label, touch in labelled}
     credit = verdict.credit
-    assert (labels[credit.touch.id] if credit.touch else "organic") == scenario.winner
+    assert (labels[credit.touchpoint.id] if credit.touchpoint else "organic") == scenario.winner
     assert credit.type == ("organic" if scenario.winner == "organic" else scenario.type)
     assert scenario.method in {"", credit.method}
     lost = {
-        labels[it.touch.id]: it.reason
+        labels[it.touchpoint.id]: it.reason
         for it in verdict.candidates
-        if it.reason != "won" and labels[it.touch.id] != scenario.winner
+        if it.reason != "won" and labels[it.touchpoint.id] != scenario.winner
     }
     assert lost == scenario.lost
     assert {
-        partner_of({"by": labels[it.touch.id]}): it.reason for it in verdict.rejections
+        partner_of({"by": labels[it.touchpoint.id]}): it.reason for it in verdict.rejections
     } == scenario.rejected
     assert list(verdict.remarks) == list(scenario.remarks)
 

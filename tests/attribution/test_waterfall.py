@@ -30,7 +30,7 @@ def test_the_last_click_wins_and_the_others_have_their_reasons() -> None:
 
     verdict = attribute(install(GAID), (older, too_old, seen, last, others), EVERYWHERE)
 
-    assert verdict.credit.touch == last
+    assert verdict.credit.touchpoint == last
     assert (verdict.credit.type, verdict.credit.method) == ("click", "advertising_id")
     assert verdict.credit.window == 7 * DAY
     assert _reasons(verdict) == {
@@ -41,14 +41,19 @@ def test_the_last_click_wins_and_the_others_have_their_reasons() -> None:
 def test_at_one_moment_the_referrer_wins_over_a_claim_and_that_over_an_id() -> None:
     by_id, by_claim = touch(3, GAID), touch(2, "install_id:a", source="claim")
     by_referrer = touch(1, "click_id:c")
-    evidence = install(GAID, "install_id:a", "click_id:c", referrer_names=frozenset({"click_id:c"}))
+    evidence = install(
+        GAID, "install_id:a", "click_id:c", referrer_identifiers=frozenset({"click_id:c"})
+    )
 
     verdict = attribute(evidence, (by_id, by_claim, by_referrer), EVERYWHERE)
     without_referrer = attribute(evidence, (by_id, by_claim), EVERYWHERE)
 
-    assert (verdict.credit.touch, verdict.credit.method) == (by_referrer, "referrer")
+    assert (verdict.credit.touchpoint, verdict.credit.method) == (by_referrer, "referrer")
     assert _reasons(verdict) == {1: "won", 2: "tie", 3: "tie"}
-    assert (without_referrer.credit.touch, without_referrer.credit.method) == (by_claim, "claim")
+    assert (without_referrer.credit.touchpoint, without_referrer.credit.method) == (
+        by_claim,
+        "claim",
+    )
 
 
 def test_the_window_of_the_link_goes_before_that_of_partner_and_app() -> None:
@@ -78,7 +83,7 @@ def test_an_address_alone_earns_nothing_unless_guessing_is_switched_on() -> None
     guessed = attribute(install(ADDRESS), [click], GUESSING)
 
     assert _reasons(switched_off) == {1: "switched_off"}
-    assert (guessed.credit.touch, guessed.credit.method) == (click, "probabilistic")
+    assert (guessed.credit.touchpoint, guessed.credit.method) == (click, "probabilistic")
 
 
 def test_a_guess_that_another_device_has_is_lost_and_a_proof_is_not() -> None:
@@ -105,13 +110,13 @@ def test_nobody_guesses_between_two_devices_behind_one_address() -> None:
 def test_a_click_during_the_download_is_rejected_and_the_one_before_it_wins() -> None:
     honest = touch(1, GAID, before=DAY)
     injected = touch(2, GAID, before=timedelta(seconds=20))
-    evidence = install(GAID, install_begin_at=INSTALLED - MINUTE, install_begin_is_of_server=True)
+    evidence = install(GAID, install_begin_at=INSTALLED - MINUTE, has_server_begin_time=True)
 
     verdict = attribute(evidence, [injected, honest], EVERYWHERE)
 
-    assert verdict.credit.touch == honest
+    assert verdict.credit.touchpoint == honest
     assert _reasons(verdict) == {1: "won", 2: "rejected:engagement_injection"}
-    assert [one.touch for one in verdict.rejections] == [injected]
+    assert [one.touchpoint for one in verdict.rejections] == [injected]
     assert verdict.rejections[0].reason == "engagement_injection"
 
 
@@ -140,10 +145,12 @@ def test_a_partner_that_reports_too_many_clicks_of_a_device_loses_all_of_them() 
     verdict = attribute(install(GAID), [*flood, honest], EVERYWHERE)
     ten_are_not_too_many = attribute(install(GAID), [*flood[1:], honest], EVERYWHERE)
 
-    assert verdict.credit.touch == honest
+    assert verdict.credit.touchpoint == honest
     assert {one.reason for one in verdict.rejections} == {"too_many_engagements"}
-    assert [one.touch for one in verdict.rejections] == flood  # the first that would have won first
-    assert ten_are_not_too_many.credit.touch == flood[1]
+    assert [
+        one.touchpoint for one in verdict.rejections
+    ] == flood  # the first that would have won first
+    assert ten_are_not_too_many.credit.touchpoint == flood[1]
 
 
 def test_a_refused_click_is_a_rejection_only_where_it_would_have_won() -> None:
@@ -188,8 +195,8 @@ def test_a_claim_without_a_time_counts_as_just_before_the_install() -> None:
     verdict = attribute(install(GAID, "install_id:a"), [claim, click], EVERYWHERE)
 
     assert _reasons(verdict) == {1: "won", 2: "older"}
-    assert verdict.credit.touch is not None
-    assert verdict.credit.touch.occurred_at < INSTALLED
+    assert verdict.credit.touchpoint is not None
+    assert verdict.credit.touchpoint.occurred_at < INSTALLED
     assert verdict.credit.window == 30 * DAY
 
 
@@ -203,4 +210,4 @@ def test_every_reason_has_a_sentence() -> None:
 
 
 def _reasons(verdict: WaterfallVerdict) -> dict[int, str]:
-    return {UUID(str(one.touch.id)).int: one.reason for one in verdict.candidates}
+    return {UUID(str(one.touchpoint.id)).int: one.reason for one in verdict.candidates}

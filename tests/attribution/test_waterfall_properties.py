@@ -48,7 +48,7 @@ _installs = st.builds(
     lambda begin, guesses, of_server: install(
         "click_id:c", "sha1:" + "0" * 40, GAID, ADDRESS,
         install_begin_at=None if begin is None else INSTALLED - timedelta(seconds=begin),
-        install_begin_is_of_server=of_server and begin is not None,
+        has_server_begin_time=of_server and begin is not None,
         is_return=guesses,
     ),
     st.one_of(st.none(), st.integers(0, 7_200)),
@@ -111,14 +111,14 @@ def test_an_install_that_comes_among_its_touchpoints_ends_with_the_same_winner(
     story, evidence, ladder = played
     arriving = list(story)
     random.shuffle(arriving)  # type: ignore[attr-defined]  # a Random
-    held = attribute(evidence, arriving[:before], ladder).credit.touch
+    held = attribute(evidence, arriving[:before], ladder).credit.touchpoint
 
     for known in range(before + 1, len(arriving) + 1):
         verdict = attribute(evidence, arriving[:known], ladder)
         if cause_of_change(held.id if held else None, verdict):
-            held = verdict.credit.touch
+            held = verdict.credit.touchpoint
 
-    assert held == attribute(evidence, story, ladder).credit.touch
+    assert held == attribute(evidence, story, ladder).credit.touchpoint
 
 
 @_bounded
@@ -129,11 +129,11 @@ def test_the_winner_is_inside_its_window_and_before_the_bound(
     story, evidence, ladder = played
     credit = attribute(evidence, story, ladder).credit
 
-    if credit.touch is not None:
+    if credit.touchpoint is not None:
         assert credit.window is not None
-        assert evidence.installed_at - credit.touch.occurred_at <= credit.window
-        assert credit.touch.occurred_at <= windows.bound(evidence)
-        assert not credit.touch.refused
+        assert evidence.installed_at - credit.touchpoint.occurred_at <= credit.window
+        assert credit.touchpoint.occurred_at <= windows.bound(evidence)
+        assert not credit.touchpoint.refused
 
 
 @_bounded
@@ -144,9 +144,9 @@ def test_every_touchpoint_has_a_reason_that_people_can_read(
     story, evidence, ladder = played
     verdict = attribute(evidence, story, ladder)
 
-    assert {it.touch.id for it in verdict.candidates} == {it.id for it in story}
+    assert {it.touchpoint.id for it in verdict.candidates} == {it.id for it in story}
     assert [it.reason for it in verdict.candidates].count("won") == (
-        verdict.credit.touch is not None
+        verdict.credit.touchpoint is not None
     )
     assert all("does not know" not in reasons.of_reason(it.reason) for it in verdict.candidates)
 
@@ -160,13 +160,13 @@ def test_a_touchpoint_that_loses_alone_against_the_winner_changes_nothing_beside
     data: st.DataObject,
 ) -> None:
     """A touchpoint of a partner of its own, that is no guess, is in nobody's way."""
-    winner = attribute(evidence, story, ladder).credit.touch
+    winner = attribute(evidence, story, ladder).credit.touchpoint
     names = data.draw(st.lists(st.sampled_from([_NAMES[0], GAID, _NAMES[4]]), max_size=1))
     before = timedelta(seconds=data.draw(_SECONDS))
     added = touch(99, *names, before=before, partner_id=99)
     duel = [added] if winner is None else [added, winner]
-    loses = attribute(evidence, duel, ladder).credit.touch != added
+    loses = attribute(evidence, duel, ladder).credit.touchpoint != added
 
-    together = attribute(evidence, [*story, added], ladder).credit.touch
+    together = attribute(evidence, [*story, added], ladder).credit.touchpoint
 
     assert together == (winner if loses else added)

@@ -25,7 +25,7 @@ def touch(
     at = INSTALLED - before
     values: Mapping[str, object] = {
         "id": UUID(int=number), "kind": "click", "occurred_at": at, "received_at": at,
-        "partner_id": number, "names": frozenset(names), "os_name": "android", **fields,
+        "partner_id": number, "identifiers": frozenset(names), "os_name": "android", **fields,
     }  # fmt: skip
     return CandidateTouchpoint(**values)  # type: ignore[arg-type]  # the tests' own table of fields
 
@@ -33,6 +33,6 @@ def touch(
 def install(*names: str, **fields: object) -> InstallEvidence:
     values: Mapping[str, object] = {
         "installed_at": INSTALLED, "device": "device-1", "os_name": "Android",
-        "names": frozenset(names), **fields,
+        "identifiers": frozenset(names), **fields,
     }  # fmt: skip
     return InstallEvidence(**values)  # type: ignore[arg-type]  # the tests' own table of fields

@@ -5,14 +5,14 @@ partition for each day that takes longer than the work itself.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from importlib.resources import files
 from typing import Any, TypeVar
 
 import psycopg
 from django.db import connection
-from psycopg.rows import class_row
+from psycopg.rows import kwargs_row
 
 T = TypeVar("T")
 
@@ -54,11 +54,14 @@ def run(statement: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...
         return cursor.fetchall() if cursor.description else []
 
 
-def fetch(row_type: type[T], statement: str, parameters: Mapping[str, object]) -> list[T]:
-    """Run a prepared statement that returns rows; each becomes a `row_type`, by column names."""
+def fetch(make_row: Callable[..., T], statement: str, parameters: Mapping[str, object]) -> list[T]:
+    """Run a prepared statement that returns rows; `make_row` gets each by column names.
+
+    `make_row` is a class with these fields, or a function with these keyword arguments.
+    """
     connection.validate_no_broken_transaction()
     with connection.cursor(), connection.wrap_database_errors:
-        cursor = psycopg.Cursor(connection.connection, row_factory=class_row(row_type))
+        cursor = psycopg.Cursor(connection.connection, row_factory=kwargs_row(make_row))
         cursor.execute(statement.encode(), parameters, prepare=True)
         return cursor.fetchall()
 
