@@ -1,4 +1,4 @@
-"""What is known about one event when its postbacks are rendered: plain data, no database."""
+"""⑤ The facts of one event that its postbacks are rendered from: plain data, no database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,17 +7,12 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from postbacks.values.attribution import ORGANIC, AttributionFacts
-
-__all__ = [
-    "ORGANIC", "AppFacts", "AttributionFacts", "EventFacts", "Facts", "InstallFacts",
-    "PostbackFacts", "sample_facts",
-]  # fmt: skip
+from postbacks.values.attribution import AttributionFacts
 
 
 @dataclass(frozen=True, slots=True)
 class EventFacts:
-    """This is the event; `fields` holds every other accepted field under its own name."""
+    """The event; `fields` holds every other accepted field under its own name."""
 
     event_id: UUID
     event_name: str
@@ -34,7 +29,7 @@ class EventFacts:
 
 @dataclass(frozen=True, slots=True)
 class AppFacts:
-    """This is the app; `store_share` is the store's part of the revenue, 0.30 for 30 %."""
+    """The app; `store_share` is the store's part of the revenue, 0.30 for 30 %."""
 
     id: UUID
     name: str
@@ -45,7 +40,7 @@ class AppFacts:
 
 @dataclass(frozen=True, slots=True)
 class InstallFacts:
-    """This is the install that the event belongs to; `is_begun` tells that the event began it."""
+    """The install that the event belongs to; with `is_begun` the event began it."""
 
     installed_at: datetime
     is_begun: bool = False
@@ -53,9 +48,9 @@ class InstallFacts:
 
 @dataclass(frozen=True, slots=True)
 class PostbackFacts:
-    """This is the postback itself. All but `attempt` is the same for all of its attempts.
+    """The postback itself. All but `attempt` is the same for all of its attempts.
 
-    `partner` is the id of the partner who is told.
+    `partner` is the id of the partner that receives it.
     """
 
     id: UUID
@@ -67,7 +62,7 @@ class PostbackFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """This is everything that macros are made of."""
+    """Everything that macros are made of."""
 
     event: EventFacts
     app: AppFacts
@@ -77,7 +72,7 @@ class Facts:
 
 
 def sample_facts() -> Facts:
-    """This is a believable purchase on iOS, for previews of rules that have seen no event yet."""
+    """Return a believable purchase on iOS, for previews of rules without events."""
     bought = datetime(2026, 1, 14, 18, 22, 41, 387_000, tzinfo=UTC)
     return Facts(
         event=EventFacts(

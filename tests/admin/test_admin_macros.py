@@ -10,8 +10,8 @@ from apps_registry.models import User
 from apps_registry.roles import Role
 from postbacks.admin.rules.macro_catalogue import macro_groups
 from postbacks.callbacks.macros import CATALOGUE, FILTERS, RequestTemplate, compile_request
-from postbacks.callbacks.macros.catalogue import elsewhere
 from postbacks.callbacks.macros.sources import SOURCES
+from postbacks.callbacks.macros.vendors import vendor_names
 from tests.admin.pages import sign_in
 from tests.api.calling import owner_of, program_of
 from tests.make import make_tenant, make_user
@@ -69,7 +69,7 @@ def test_the_api_answers_what_the_catalogue_says() -> None:
         assert row["platforms"] == list(macro.platforms)
         assert (row["personal"], row["money"]) == (macro.personal, macro.money)
         assert row["elsewhere"] == {
-            vendor: list(names) for vendor, names in elsewhere(macro.name).items()
+            vendor: list(names) for vendor, names in vendor_names(macro.name).items()
         }
     (idfa,) = (row for row in answer["results"] if row["name"] == "idfa")
     assert idfa["elsewhere"]["adjust"][0] == "{idfa}"

@@ -13,8 +13,9 @@ from decimal import Decimal
 
 from jinja2 import Environment
 
+from postbacks.callbacks.facts import sample_facts
 from postbacks.callbacks.macros import RequestTemplate, Value, compile_request
-from postbacks.callbacks.values import macro_values, sample_facts
+from postbacks.callbacks.values import macro_values
 from tests.bench.children import BenchError
 from tests.bench.plan import Plan
 from tests.bench.sums import AtLeast, Row, Spread

@@ -3,10 +3,9 @@
 import pytest
 
 from postbacks.callbacks.macros import CATALOGUE, Macro, RequestTemplate, compile_request
-from postbacks.callbacks.macros.catalogue import elsewhere
-from postbacks.callbacks.macros.elsewhere import VENDORS
-from postbacks.callbacks.macros.entries import ENTRIES
+from postbacks.callbacks.macros.catalogue import ENTRIES
 from postbacks.callbacks.macros.sources import SOURCES
+from postbacks.callbacks.macros.vendors import VENDORS, vendor_names
 
 
 @pytest.mark.parametrize("macro", CATALOGUE.values(), ids=lambda it: it.name)
@@ -109,4 +108,4 @@ def test_what_other_vendors_call_it_leads_to_a_macro_of_ours(
 
     (name,) = compile_request(template).macros
 
-    assert VENDORS[vendor].spelled(theirs) in elsewhere(name)[vendor]
+    assert VENDORS[vendor].spelled(theirs) in vendor_names(name)[vendor]

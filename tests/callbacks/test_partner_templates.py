@@ -7,7 +7,6 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from postbacks.callbacks.facts import AttributionFacts
 from postbacks.callbacks.macros import BodyType
 from postbacks.callbacks.partner_templates import (
     FOLDER,
@@ -25,6 +24,7 @@ from postbacks.callbacks.partner_templates import (
 )
 from postbacks.callbacks.values import macro_values
 from postbacks.delivery.success import parse_success
+from postbacks.values.attribution import AttributionFacts
 from tests.callbacks.template_requests import compiled, definition_of, event_of, facts_for, sent
 
 TEMPLATES = all_templates()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbacks.callbacks.macros import RequestTemplate, compile_request
-from postbacks.callbacks.macros.elsewhere import VENDORS
+from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.translation import LONGEST_URL, Certainty, translate
 from tests.callbacks.translated_urls import BY_VENDOR
 

@@ -7,9 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from postbacks.callbacks.facts import AttributionFacts, Facts, PostbackFacts
+from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
 from postbacks.callbacks.macros import CATALOGUE, RequestTemplate, compile_request
-from postbacks.callbacks.values import macro_values, sample_facts
+from postbacks.callbacks.values import macro_values
+from postbacks.values.attribution import AttributionFacts
 
 ORGANIC_WITHOUT = {
     *("campaign_id", "campaign_name", "creative_name", "site_id", "click_id", "engaged_at_ms"),

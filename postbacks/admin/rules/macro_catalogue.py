@@ -11,8 +11,7 @@ from django.urls import URLPattern, path
 
 from apps_registry.models import Partner
 from postbacks.callbacks.macros import CATALOGUE, FILTERS, Filter, Macro, MacroGroup
-from postbacks.callbacks.macros.catalogue import elsewhere
-from postbacks.callbacks.macros.elsewhere import VENDORS
+from postbacks.callbacks.macros.vendors import VENDORS, vendor_names
 
 # FOLDED from macro_palette.py
 
@@ -189,6 +188,6 @@ def _line(macro: Macro) -> MacroLine:
         is_money=macro.money,
         others=tuple(
             OthersName(VENDORS[vendor].name, " ".join(names))
-            for vendor, names in elsewhere(macro.name).items()
+            for vendor, names in vendor_names(macro.name).items()
         ),
     )

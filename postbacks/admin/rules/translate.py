@@ -8,7 +8,7 @@ from django.urls import URLPattern, path, reverse
 
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
-from postbacks.callbacks.macros.elsewhere import VENDORS
+from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
 
 URL_IN_SESSION = "translated_url"

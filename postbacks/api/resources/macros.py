@@ -9,7 +9,7 @@ from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.query import Query
 from postbacks.callbacks.macros import CATALOGUE, FILTERS, Macro, MacroGroup, MacroType
-from postbacks.callbacks.macros.catalogue import elsewhere
+from postbacks.callbacks.macros.vendors import vendor_names
 from postbacks.models import CallbackRule
 
 
@@ -100,5 +100,5 @@ def _row(macro: Macro) -> dict[str, object]:
         "platforms": macro.platforms,
         "personal": macro.personal,
         "money": macro.money,
-        "elsewhere": elsewhere(macro.name),
+        "elsewhere": vendor_names(macro.name),
     }

@@ -11,9 +11,9 @@ from typing import Final
 from postbacks.callbacks.lint.remark import Code, RuleWarning
 from postbacks.callbacks.lint.texts import Text
 from postbacks.callbacks.macros import CATALOGUE, UnknownNameError
-from postbacks.callbacks.macros.elsewhere import VENDORS
 from postbacks.callbacks.macros.names import understand
 from postbacks.callbacks.macros.problems import nearest
+from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.translation.detecting import Certainty, detect
 from postbacks.callbacks.translation.forms import FORMS, NETWORKS, Placeholder
 from postbacks.callbacks.translation.naming import Nothing, expression_for, is_known

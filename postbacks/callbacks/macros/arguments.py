@@ -15,7 +15,7 @@ _LONGEST_FORMAT: Final = 64
 
 
 class ArgumentError(ValueError):
-    """This is raised when a filter can't work with its argument; the message is for people."""
+    """A filter can't work with its argument; the message is for people."""
 
     def __init__(self, message: str, suggestion: str | None = None) -> None:
         super().__init__(message)
@@ -24,14 +24,12 @@ class ArgumentError(ValueError):
 
 
 def required(argument: str | None, example: str) -> str:
-    """This is an argument that must be there."""
     if not argument:
         raise ArgumentError(f"An argument is missing, for example {example}.")
     return argument
 
 
 def whole_number(argument: str | None, *, lowest: int, highest: int) -> int:
-    """This is a whole number within limits."""
     text = argument or ""
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= len("10000") else -1
     if not lowest <= number <= highest:
@@ -40,7 +38,6 @@ def whole_number(argument: str | None, *, lowest: int, highest: int) -> int:
 
 
 def currency(argument: str | None) -> str:
-    """This is an ISO 4217 code."""
     code = required(argument, 'convert:"EUR"')
     if not _CURRENCY.fullmatch(code):
         raise ArgumentError("A currency has three letters, for example EUR.")
@@ -48,7 +45,7 @@ def currency(argument: str | None) -> str:
 
 
 def two_words(argument: str | None) -> tuple[str, str]:
-    """This is what to say for true and for false."""
+    """Return the words for true and for false."""
     words = (argument if argument is not None else "1,0").split(",")
     if len(words) != len(("true", "false")):
         raise ArgumentError('Two words are needed, for true and for false: bool:"1,0".')
@@ -56,7 +53,7 @@ def two_words(argument: str | None) -> tuple[str, str]:
 
 
 def mapping(argument: str | None) -> Mapping[str, str]:
-    """This is a table written as "ios=1,android=2"."""
+    """Return a table that was written as "ios=1,android=2"."""
     table: dict[str, str] = {}
     for pair in required(argument, 'map:"ios=1,android=2"').split(","):
         source, equals, target = pair.partition("=")
@@ -67,7 +64,7 @@ def mapping(argument: str | None) -> Mapping[str, str]:
 
 
 def date_format(argument: str | None) -> str:
-    """This is a strftime format of the directives that mean the same everywhere."""
+    """Return a strftime format whose directives mean the same on every system."""
     text = required(argument, 'date:"%Y-%m-%d"')
     if len(text) > _LONGEST_FORMAT:
         raise ArgumentError(f"A date format has at most {_LONGEST_FORMAT} characters.")
@@ -81,7 +78,6 @@ def date_format(argument: str | None) -> str:
 
 
 def time_zone(argument: str | None) -> ZoneInfo:
-    """This is a time zone of the IANA database."""
     name = required(argument, 'tz:"Europe/Kyiv"')
     zones = _zones()
     if name not in zones:

@@ -1,7 +1,7 @@
-"""How a request proves who sends it: a header made of the partner's credentials, put in last.
+"""Authentication of a request: a header made of the partner's credentials, added last.
 
-`{"type": "bearer", "credential": "api_key"}` and its kin name credentials, never hold them. They
-obey what credential macros obey: they exist, and go to the partner's allowed hosts only.
+`{"type": "bearer", "credential": "api_key"}` and the like name credentials and never hold them. The
+rules of credential macros apply: each must exist, and goes to the partner's allowed hosts only.
 """
 
 import base64
@@ -19,7 +19,7 @@ ALGORITHMS: Final = ("sha256", "sha1", "md5")
 ENCODINGS: Final = ("hex", "base64")
 SIGNED_PARTS: Final = ("body", "url")
 
-# What each kind must name, and what it may say besides; the first choice is the default.
+# The credentials that each kind must name, and the options of HMAC, whose first one is the default.
 _CREDENTIALS: Final[Mapping[str, tuple[str, ...]]] = {
     "none": (),
     "bearer": ("credential",),
@@ -40,7 +40,7 @@ Proof = Callable[[OutgoingRequest, Mapping[str, str]], str]
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """This puts one header on a request; `scheme` is the part of it that is no secret."""
+    """A header that proves who sends; `scheme` is the part of its value that is no secret."""
 
     header: str
     scheme: str
@@ -49,9 +49,9 @@ class Authentication:
     def prove(
         self, request: OutgoingRequest, credentials: Mapping[str, str]
     ) -> tuple[OutgoingRequest, str]:
-        """This is the request with the proof, and the proof itself, to be masked in answers.
+        """Return the request with the proof, and the proof itself, to be masked in answers.
 
-        Raises RenderError where a credential is empty or can't stand in a header.
+        Raises RenderError if a credential is empty or can't stand in a header.
         """
         proof = self.make(request, credentials)
         if not proof.isprintable() or not proof.isascii():
@@ -73,59 +73,60 @@ def compile_authentication(
     *,
     credential_names: Collection[str],
     headers: Collection[str],
-    found: list[RuleError],
+    errors: list[RuleError],
 ) -> Authentication | None:
-    """This makes ready what a rule says about authentication; None if it says none, or wrongly.
+    """Compile a rule's authentication; None if it has none, or a wrong one.
 
-    `headers` are the names that the rule has written already, in small letters; what is wrong is
-    added to `found`.
+    `headers` are the rule's own headers, in small letters. Problems are added to `errors`.
     """
-    known = len(found)
+    errors_before = len(errors)
     kind = data.get("type", "none")
     if kind not in _CREDENTIALS:
-        _note(found, "type", f"Write one of {', '.join(_TYPES)}.", nearest(str(kind), _TYPES))
+        _note(errors, "type", f"Write one of {', '.join(_TYPES)}.", nearest(str(kind), _TYPES))
         return None
-    _check_members(kind, data, found)
-    _check_credentials(kind, data, credential_names, found)
+    _check_members(kind, data, errors)
+    _check_credentials(kind, data, credential_names, errors)
     for name, choices in _CHOICES.items() if kind == "hmac" else ():
         if data.get(name, choices[0]) not in choices:
-            _note(found, name, f"Write one of {', '.join(choices)}.")
+            _note(errors, name, f"Write one of {', '.join(choices)}.")
     header = data.get("header", "") if kind in {"header", "hmac"} else _AUTHORIZATION
     if kind != "none":
-        problems = Problems("authentication.header", found)
+        problems = Problems("authentication.header", errors)
         check_name(header, set(headers), problems, proves_us=True)
-    return None if kind == "none" or len(found) > known else _made(kind, header, data)
+    return None if kind == "none" or len(errors) > errors_before else _build(kind, header, data)
 
 
-def _check_members(kind: str, data: Mapping[str, str], found: list[RuleError]) -> None:
+def _check_members(kind: str, data: Mapping[str, str], errors: list[RuleError]) -> None:
     members = {"type", *_CREDENTIALS[kind]}
     members |= {"header"} if kind in {"header", "hmac"} else set()
     members |= set(_CHOICES) if kind == "hmac" else set()
     for name in sorted(set(data) - members):
-        _note(found, name, f"Authentication {kind} has no {name[:40]}.", nearest(name, members))
+        _note(errors, name, f"Authentication {kind} has no {name[:40]}.", nearest(name, members))
 
 
 def _check_credentials(
-    kind: str, data: Mapping[str, str], credential_names: Collection[str], found: list[RuleError]
+    kind: str, data: Mapping[str, str], credential_names: Collection[str], errors: list[RuleError]
 ) -> None:
     for member in _CREDENTIALS[kind]:
         name = data.get(member)
         if not name:
-            _note(found, member, "Name a credential of the rule's partner, for example api_key.")
+            _note(errors, member, "Name a credential of the rule's partner, for example api_key.")
         elif name not in credential_names:
             _note(
-                found,
+                errors,
                 member,
                 f"The rule's partner has no credential {name[:80]}.",
                 nearest(name, credential_names),
             )
 
 
-def _note(found: list[RuleError], member: str, message: str, suggestion: str | None = None) -> None:
-    Problems(f"authentication.{member}", found).add(0, message, suggestion)
+def _note(
+    errors: list[RuleError], member: str, message: str, suggestion: str | None = None
+) -> None:
+    Problems(f"authentication.{member}", errors).add(0, message, suggestion)
 
 
-def _made(kind: str, header: str, data: Mapping[str, str]) -> Authentication:
+def _build(kind: str, header: str, data: Mapping[str, str]) -> Authentication:
     if kind == "basic":
         return Authentication(header, "Basic ", _basic(data["user"], data["password"]))
     name = data["credential"]
@@ -133,12 +134,12 @@ def _made(kind: str, header: str, data: Mapping[str, str]) -> Authentication:
         chosen = {option: data.get(option, choices[0]) for option, choices in _CHOICES.items()}
         return Authentication(header, "", _hmac(name, **chosen))
     scheme = "Bearer " if kind == "bearer" else ""
-    return Authentication(header, scheme, lambda _, credentials: _opened(name, credentials))
+    return Authentication(header, scheme, lambda _, credentials: _credential(name, credentials))
 
 
 def _basic(user: str, password: str) -> Proof:
     def make(_: OutgoingRequest, credentials: Mapping[str, str]) -> str:
-        pair = f"{_opened(user, credentials)}:{_opened(password, credentials)}"
+        pair = f"{_credential(user, credentials)}:{_credential(password, credentials)}"
         return base64.b64encode(pair.encode()).decode()
 
     return make
@@ -147,13 +148,13 @@ def _basic(user: str, password: str) -> Proof:
 def _hmac(name: str, *, algorithm: str, encoding: str, over: str) -> Proof:
     def make(request: OutgoingRequest, credentials: Mapping[str, str]) -> str:
         signed = request.url.encode() if over == "url" else request.body or b""
-        digest = hmac.digest(_opened(name, credentials).encode(), signed, algorithm)
+        digest = hmac.digest(_credential(name, credentials).encode(), signed, algorithm)
         return digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
 
     return make
 
 
-def _opened(name: str, credentials: Mapping[str, str]) -> str:
+def _credential(name: str, credentials: Mapping[str, str]) -> str:
     secret = credentials.get(name, "")
     if not secret:
         raise RenderError("no_credential", f"The credential {name} is empty.")

@@ -1,10 +1,10 @@
-"""A request template ready to be rendered, many times and without looking at it again."""
+"""⑤ A compiled request template, rendered for each postback without parsing it again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 from postbacks.callbacks.macros.authentication import Authentication
 from postbacks.callbacks.macros.expressions import Expression
@@ -19,22 +19,19 @@ LONGEST_BODY: Final = 1_048_576
 _NO_CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Body(Protocol):
-    """This writes the body's text from the values of all macros."""
-
-    def __call__(self, results: Sequence[object]) -> str:
-        """This writes the body's text."""
+# Writes the body's text from the values of all macros.
+BodyRenderer = Callable[[Sequence[object]], str]
 
 
 class _AnyRate:
-    """This stands for the rates of a day that has not come yet."""
+    """The rates of a day that has not come yet: every amount has a value."""
 
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
         return amount
 
 
 class _AnyCredential(dict[str, str]):
-    """This stands for credentials that are put in last."""
+    """Credentials that are not known yet: every name has a value."""
 
     def get(self, key: str, default: object = None) -> str:
         return MASK
@@ -42,10 +39,10 @@ class _AnyCredential(dict[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class CompiledRequest:
-    """This turns values into a request.
+    """A compiled template that turns values into requests.
 
-    `macros` holds the names of all macros in it without their endings, `host` is the template's
-    host, "" if that is a credential.
+    `macros` names all of its macros without their endings. `host` is the template's host, "" if
+    that is a credential. `plain_names` holds "" for each macro that is more than a name.
     """
 
     macros: frozenset[str]
@@ -54,10 +51,10 @@ class CompiledRequest:
     expressions: tuple[Expression, ...] = field(repr=False)
     url: CompiledUrl = field(repr=False)
     headers: CompiledHeaders = field(repr=False)
-    body: Body | None = field(repr=False)
+    body: BodyRenderer | None = field(repr=False)
     allowed_hosts: frozenset[str] = field(repr=False)
     has_secrets: bool = field(repr=False)
-    plain_names: tuple[str, ...] = field(repr=False)  # "" where there is more to a macro
+    plain_names: tuple[str, ...] = field(repr=False)
     others: tuple[tuple[int, Expression], ...] = field(repr=False)
     authentication: Authentication | None = field(default=None, repr=False)
 
@@ -68,10 +65,10 @@ class CompiledRequest:
         credentials: Mapping[str, str] | None = None,
         rates: Rates | None = None,
     ) -> str | None:
-        """This names the first required macro that has no value, None if all have one.
+        """Return the first required macro without a value, None if all have one.
 
-        Credentials and rates that are not given are taken to be there, so that it can be decided
-        before they are known.
+        Credentials or rates that are None count as having a value, so that a postback can be
+        decided before they are known.
         """
         scope = RenderScope(
             values,
@@ -109,7 +106,7 @@ class CompiledRequest:
     def _results(
         self, values: Mapping[str, Value], credentials: Mapping[str, str], rates: Rates | None
     ) -> list[object]:
-        """These are the values of all macros in order. Most are looked up and nothing more."""
+        """Return the values of all macros in order. Most are only looked up."""
         find = values.get
         results: list[object] = [
             value if type(value := find(name)) is str and value else present(value)
@@ -117,8 +114,8 @@ class CompiledRequest:
         ]
         if self.others:
             scope = RenderScope(values, credentials, rates)
-            for place, expression in self.others:
-                results[place] = expression.evaluate(scope)
+            for index, expression in self.others:
+                results[index] = expression.evaluate(scope)
         return results
 
     def _secrets(self, results: Sequence[object]) -> tuple[str, ...]:

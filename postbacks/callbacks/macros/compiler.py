@@ -1,12 +1,12 @@
-"""From a request template to a compiled request, or to the list of everything wrong with it."""
+"""④ Compiles a request template, or lists everything that is wrong with it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from postbacks.callbacks.macros.authentication import Authentication, compile_authentication
-from postbacks.callbacks.macros.compiled import Body, CompiledRequest
+from postbacks.callbacks.macros.compiled import BodyRenderer, CompiledRequest
 from postbacks.callbacks.macros.encoders import as_text
 from postbacks.callbacks.macros.expressions import Expression
 from postbacks.callbacks.macros.headers import CompiledHeaders, check_name, compile_header
@@ -15,7 +15,6 @@ from postbacks.callbacks.macros.json_body import compile_json, render_json
 from postbacks.callbacks.macros.parameters import compile_form
 from postbacks.callbacks.macros.problems import Problems, RuleError, TemplateError
 from postbacks.callbacks.macros.skeleton import Skeleton, fill, read_skeleton
-from postbacks.callbacks.macros.template import RequestTemplate
 from postbacks.callbacks.macros.url import CompiledUrl, compile_url
 from postbacks.values.rule_choices import BodyType, HttpMethod, MissingValues
 
@@ -29,15 +28,28 @@ _CONTENT_TYPES: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class RequestTemplate:
+    """A request with macros in it, as a person wrote it."""
+
+    method: str = "GET"
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body_type: BodyType = BodyType.NONE
+    body: str = ""
+    missing_values: MissingValues = MissingValues.EMPTY
+    authentication: Mapping[str, str] = field(default_factory=dict)
+
+
 def compile_request(
     template: RequestTemplate,
     *,
     credential_names: Collection[str] = (),
     allowed_hosts: Collection[str] = (),
 ) -> CompiledRequest:
-    """This compiles a template; raises TemplateError, which names all that is wrong with it.
+    """Compile a template. Raises TemplateError, which names every problem.
 
-    `credential_names` are those that the partner has, `allowed_hosts` where they may be sent:
+    `credential_names` are the partner's credentials, `allowed_hosts` the hosts that may get them:
     names, `*.example.com`, addresses, each with or without a port.
     """
     return _Compiler(template, frozenset(credential_names), frozenset(allowed_hosts)).compiled()
@@ -60,11 +72,11 @@ class _Compiler:
         authentication = self._authentication(headers)
         if url is not None:
             self._check_credentials(url, authentication)
-        expressions = tuple(it for it in self.expressions if it is not None)
+        expressions = tuple(expression for expression in self.expressions if expression is not None)
         if self.problems or url is None or len(expressions) < len(self.expressions):
             raise TemplateError(self._in_order())
         return CompiledRequest(
-            macros=frozenset(name for it in expressions for name in it.names),
+            macros=frozenset(name for expression in expressions for name in expression.names),
             host=url.host,
             method=self.template.method,
             expressions=expressions,
@@ -73,16 +85,21 @@ class _Compiler:
             body=body,
             allowed_hosts=self.allowed_hosts,
             authentication=authentication,
-            has_secrets=authentication is not None or any(it.secret for it in expressions),
-            plain_names=tuple(it.plain_name or "" for it in expressions),
+            has_secrets=authentication is not None
+            or any(expression.secret for expression in expressions),
+            plain_names=tuple(expression.plain_name or "" for expression in expressions),
             others=tuple(
-                (place, it) for place, it in enumerate(expressions) if it.plain_name is None
+                (index, expression)
+                for index, expression in enumerate(expressions)
+                if expression.plain_name is None
             ),
         )
 
     def _in_order(self) -> list[RuleError]:
-        fields = list(dict.fromkeys(it.field for it in self.problems))
-        return sorted(self.problems, key=lambda it: (fields.index(it.field), it.position))
+        fields = list(dict.fromkeys(problem.field for problem in self.problems))
+        return sorted(
+            self.problems, key=lambda problem: (fields.index(problem.field), problem.position)
+        )
 
     @property
     def _drop(self) -> bool:
@@ -119,7 +136,7 @@ class _Compiler:
             compiled.append(compile_header("Content-Type", skeleton, self._problems("headers")))
         return CompiledHeaders(tuple(compiled), self._drop)
 
-    def _body(self) -> Body | None:
+    def _body(self) -> BodyRenderer | None:
         body_type, text = self.template.body_type, self.template.body
         problems = self._problems("body")
         if body_type == BodyType.NONE:
@@ -141,7 +158,7 @@ class _Compiler:
             self.template.authentication,
             credential_names=self.credential_names,
             headers={header.name.lower() for header in headers.headers},
-            found=self.problems,
+            errors=self.problems,
         )
 
     def _check_credentials(self, url: CompiledUrl, authentication: Authentication | None) -> None:

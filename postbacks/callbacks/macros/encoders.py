@@ -1,6 +1,6 @@
-"""How a value is written into each place of a request.
+"""Encodes values for each place of a request.
 
-Each place has a safe way, and a raw way that refuses what would change the request's structure.
+Each place has a safe encoding, and a raw one that refuses to change the request's structure.
 """
 
 import json
@@ -22,37 +22,32 @@ _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def for_path(hole: Hole) -> Encoder:
-    """This writes into one segment of a URL's path."""
     return _raw_path if hole.raw else _percent
 
 
 def for_parameter(hole: Hole) -> Encoder:
-    """This writes into a parameter's value, of a URL or a form."""
     return _raw_parameter if hole.raw else _percent
 
 
 def for_header(hole: Hole) -> Encoder:
-    """This writes into a header's value."""
     return _raw_header if hole.raw else _header
 
 
 def for_json_string(hole: Hole) -> Encoder:
-    """This writes into a string of a JSON body."""
     return _raw_json_string if hole.raw else _json_string
 
 
 def for_json_value(hole: Hole) -> Encoder:
-    """This writes a whole value of a JSON body, of the value's own type."""
+    """Return the encoder of a whole JSON value, which keeps the value's own type."""
     return _raw_json_value if hole.raw else _json_value
 
 
 def as_text(_: Hole) -> Encoder:
-    """This writes into a raw body."""
     return _text
 
 
 def url_literal(text: str) -> str:
-    """This is a template's own text as a URL may hold it; what is encoded already stays."""
+    """Encode a template's own text for a URL; what is encoded already stays."""
     return quote(text, safe=_PRINTABLE, errors="replace")
 
 
@@ -64,7 +59,7 @@ def _percent(value: object) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else text_of(value)
-    if not text.strip(UNRESERVED):  # nothing is left of it: most values need no encoding
+    if not text.strip(UNRESERVED):  # most values need no encoding
         return text
     if value is MASK:
         return text
@@ -88,12 +83,12 @@ def _raw_parameter(value: object) -> str:
     return _raw_url(value, _BREAKS_QUERY, "query or form")
 
 
-def _raw_url(value: object, breaking: re.Pattern[str], place: str) -> str:
+def _raw_url(value: object, breaking: re.Pattern[str], part: str) -> str:
     text = _text(value)
     if value is MASK:
         return text
     if breaking.search(text):
-        _refuse(f"a raw value would have changed the {place}")
+        _refuse(f"a raw value would have changed the {part}")
     return url_literal(text)
 
 
@@ -104,7 +99,7 @@ def _header(value: object) -> str:
     if value is MASK:
         return text
     text = _CONTROLS.sub("", text)
-    return "".join([it if it <= "\xff" else quote(it, errors="replace") for it in text])
+    return "".join([char if char <= "\xff" else quote(char, errors="replace") for char in text])
 
 
 def _raw_header(value: object) -> str:

@@ -1,4 +1,4 @@
-"""One macro of a template, compiled: where its value comes from and what happens to it."""
+"""Compiles one macro of a template: the sources of its value, and its filters."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _MOST_FILTERS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class AppliedFilter:
-    """This is a filter at work; `on_missing` is set for the one that replaces a missing value."""
+    """A filter with its argument; `on_missing` marks the one that replaces a missing value."""
 
     step: Step
     on_missing: bool = False
@@ -26,10 +26,10 @@ class AppliedFilter:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """This is one macro that gives its value for each rendering.
+    """One compiled macro.
 
-    `secret` is set by any credential in it, even one that gets no turn: what people see of a
-    request must not depend on which of the sources had a value.
+    Any credential in it makes it `secret`, even one whose turn never comes: what people see of a
+    request must not depend on which source had a value.
     """
 
     sources: tuple[Source, ...]
@@ -40,7 +40,6 @@ class Expression:
     required: bool
 
     def evaluate(self, scope: RenderScope) -> object | None:
-        """This is the macro's value, None if it has none."""
         try:
             value = self._source_value(scope)
             for applied in self.filters:
@@ -59,46 +58,45 @@ class Expression:
 
     @property
     def plain_name(self) -> str | None:
-        """This is the name of the macro if its value is sent as it is, as most are."""
+        """The macro's name if its value is sent as it is, which is so for most."""
         is_plain = len(self.sources) == 1 and self.sources[0].is_plain and not self.filters
         return self.sources[0].name if is_plain else None
 
     @property
     def hides_absence(self) -> bool:
-        """This tells whether even the lack of a value would say something about a credential."""
+        """Whether even the lack of a value would reveal something about a credential."""
         return any(source.secret for source in self.sources)
 
     @property
     def is_credential_host(self) -> bool:
-        """This tells whether this is {{credential.host}} and nothing more."""
-        only_source = [source.name for source in self.sources] == [f"{CREDENTIAL}host"]
-        return only_source and not self.filters and not self.required
+        """Whether this is {{credential.host}} and nothing more."""
+        is_host = [source.name for source in self.sources] == [f"{CREDENTIAL}host"]
+        return is_host and not self.filters and not self.required
 
 
 def compile_expression(
     call: MacroCall, credential_names: Collection[str], problems: Problems
 ) -> Expression | None:
-    """This compiles one macro; None, with problems noted, if something in it is unknown."""
-    sources = [_source(each, call, credential_names, problems) for each in call.sources]
-    known = tuple(each for each in sources if each is not None)
-    applied = [_filter(call, index, known, credential_names, problems) for index in _order(call)]
+    """Compile one macro; None, with problems added, if something in it is unknown."""
+    parts = [_source(part, call, credential_names, problems) for part in call.sources]
+    sources = tuple(source for source in parts if source is not None)
+    applied = [
+        _filter(call, index, sources, credential_names=credential_names, problems=problems)
+        for index in range(min(len(call.filters), _MOST_FILTERS))
+    ]
     if len(call.filters) > _MOST_FILTERS:
         problems.add(call.start, f"A macro has at most {_MOST_FILTERS} filters.")
-    if len(known) < len(sources) or None in applied:
+    if len(sources) < len(parts) or None in applied:
         return None
     keys = tuple(_hmac_keys(call))
     return Expression(
-        sources=known,
-        filters=tuple(each for each in applied if each is not None),
-        names=tuple(dict.fromkeys((*(each.name for each in known if each.name), *keys))),
-        secret=bool(keys) or any(each.secret for each in known),
-        raw=any(each.name == filters.RAW for each in call.filters),
+        sources=sources,
+        filters=tuple(step for step in applied if step is not None),
+        names=tuple(dict.fromkeys((*(source.name for source in sources if source.name), *keys))),
+        secret=bool(keys) or any(source.secret for source in sources),
+        raw=any(use.name == filters.RAW for use in call.filters),
         required=call.required,
     )
-
-
-def _order(call: MacroCall) -> range:
-    return range(min(len(call.filters), _MOST_FILTERS))
 
 
 def _source(
@@ -110,7 +108,7 @@ def _source(
     try:
         return understand(part.text, credential_names)
     except UnknownNameError as error:
-        # The macro's own beginning is shown when it is the only name in it.
+        # The only name of a macro is reported at the macro's own beginning.
         position = call.start if len(call.sources) == 1 else part.position
         problems.add(position, error.message, error.suggestion)
         return None
@@ -120,6 +118,7 @@ def _filter(
     call: MacroCall,
     index: int,
     sources: tuple[Source, ...],
+    *,
     credential_names: Collection[str],
     problems: Problems,
 ) -> AppliedFilter | None:
@@ -148,7 +147,7 @@ def _step(use: FilterCall, sources: tuple[Source, ...]) -> Step:
 
 
 def _check_order(use: FilterCall, earlier: tuple[FilterCall, ...]) -> None:
-    names = [each.name for each in earlier]
+    names = [use_before.name for use_before in earlier]
     if use.name in filters.TIME_FILTERS and "date" in names:
         raise ArgumentError("It must stand before date, which gives text.")
     if use.name == filters.CONVERT and filters.CONVERT in names:
@@ -157,7 +156,7 @@ def _check_order(use: FilterCall, earlier: tuple[FilterCall, ...]) -> None:
 
 def _check_secrecy(use: FilterCall, sources: tuple[Source, ...]) -> None:
     if use.name not in filters.FOR_SECRETS and any(source.secret for source in sources):
-        # Its result would tell people bit by bit what the credential is.
+        # Its result would reveal the credential bit by bit.
         raise ArgumentError("It can't be used on a credential.")
 
 

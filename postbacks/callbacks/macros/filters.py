@@ -1,7 +1,7 @@
 """The filters of the macro language.
 
 A filter is built once per use, when its argument is checked, and is then called for each value.
-It gets a value, never None, and gives None where the value has no such form.
+It takes a value, never None, and returns None where the value has no such form.
 """
 
 import base64
@@ -39,10 +39,10 @@ TIME_FILTERS: Final = frozenset({"date", "tz", "iso", "unix", "unix_ms"})
 
 FOR_SECRETS: Final = frozenset(
     {
-        "upper", "lower", "trim", "nohyphen", "md5", "sha1", "sha256", HMAC, "base64", "urlencode",
-        "json", "truncate", DEFAULT,
+        *("upper", "lower", "trim", "nohyphen", "md5", "sha1", "sha256", HMAC, "base64"),
+        *("urlencode", "json", "truncate", DEFAULT),
     }
-)  # fmt: skip
+)
 
 _LONGEST_TEXT: Final = 10_000
 _MOST_DECIMALS: Final = 12
@@ -52,7 +52,7 @@ _FALSE: Final = frozenset({"0", "false", "no", "n", "off", "f"})
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """This is one filter: what it does in a sentence, and how its step is built."""
+    """One filter: its description for people, and the function that builds its step."""
 
     name: str
     description: str
@@ -61,7 +61,7 @@ class Filter:
 
 
 def convert_step(argument: str | None, source: str | None) -> Step:
-    """This converts money; `source` is its currency, None means that of the event."""
+    """Build a conversion of money; a `source` of None means the event's currency."""
     target = arguments.currency(argument)
 
     def convert(value: object, scope: RenderScope) -> Decimal | None:
@@ -77,7 +77,7 @@ def convert_step(argument: str | None, source: str | None) -> Step:
 
 
 def hmac_credential(argument: str | None) -> str:
-    """This is the name of the credential that a signature uses as its key."""
+    """Return the name of the credential that signs."""
     name = arguments.required(argument, 'hmac_sha256:"secret"')
     return name.removeprefix("credential.")
 
@@ -255,4 +255,4 @@ _ALL: Final = (
     Filter(DEFAULT, "What to send without a value", f'{DEFAULT}:"none"', _build_default),
 )
 
-FILTERS: Final[Mapping[str, Filter]] = {each.name: each for each in _ALL}
+FILTERS: Final[Mapping[str, Filter]] = {filter_.name: filter_ for filter_ in _ALL}

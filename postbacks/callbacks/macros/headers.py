@@ -1,4 +1,4 @@
-"""The header templates, compiled."""
+"""Compiles and renders the header templates."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ LONGEST_VALUE: Final = 4_096
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _CONTROL: Final = re.compile(r"[\x01-\x08\x0a-\x1f\x7f-\x9f]")
 
-# The connection's own, those that would make another request of it, and those that we set.
+# The connection's own headers, those that would turn the request into another, and ours.
 _FORBIDDEN: Final = frozenset(
     {
         *("host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade"),
@@ -25,17 +25,17 @@ _FORBIDDEN: Final = frozenset(
 )
 _FORBIDDEN_BEGINNINGS: Final = ("proxy-", "x-forwarded-")
 
-# Some networks want to be told by these which device an event comes from, as if it called itself:
-# Google Ads requires both. Without a value they are left out, whatever a rule says of missing
-# values: our own User-Agent goes in its place, and an empty X-Forwarded-For would name nobody.
-_OF_THE_DEVICE: Final = frozenset({"user-agent", "x-forwarded-for"})
+# Some networks identify an event's device by these, as if it called itself: Google Ads requires
+# both. Without a value they are dropped, whatever the rule does with missing values: our own
+# User-Agent takes the place of the one, and an empty X-Forwarded-For would name nobody.
+_DEVICE_HEADERS: Final = frozenset({"user-agent", "x-forwarded-for"})
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledHeader:
-    """This is one header; `droppable` numbers the macros that make up its whole value.
+    """One header; `droppable` are the indexes of the macros that make up its whole value.
 
-    `needs_value` is set for those that say nothing while they are empty.
+    With `needs_value` an empty header is never sent.
     """
 
     name: str
@@ -46,17 +46,17 @@ class CompiledHeader:
 
 @dataclass(frozen=True, slots=True)
 class CompiledHeaders:
-    """This is all headers of a rule."""
+    """All headers of a rule."""
 
     headers: tuple[CompiledHeader, ...]
     drop: bool
 
     def render(self, results: Sequence[object]) -> dict[str, str]:
-        """This writes the headers, without those that are dropped."""
-        written = {}
+        """Render the headers that are not dropped."""
+        rendered = {}
         for header in self.headers:
-            dropped = self.drop and header.droppable
-            if dropped and all(results[it] is None for it in header.droppable):
+            may_drop = self.drop and header.droppable
+            if may_drop and all(results[index] is None for index in header.droppable):
                 continue
             value = fill(header.chunks, results).strip()
             if header.needs_value and not value:
@@ -65,21 +65,21 @@ class CompiledHeaders:
                 raise RenderError(
                     "header_too_long", f"{header.name} is longer than {LONGEST_VALUE} characters."
                 )
-            written[header.name] = value
-        return written
+            rendered[header.name] = value
+        return rendered
 
 
 def check_name(
     name: str, earlier: set[str], problems: Problems, *, proves_us: bool = False
 ) -> None:
-    """This notes what is wrong with a header's name.
+    """Add the problems of a header's name.
 
-    A header that `proves_us` says who sends, so it can't be one that tells of the device.
+    A header that `proves_us` says who sends, so it can't be one that identifies the device.
     """
     lowered = name.lower()
     if not _NAME.fullmatch(name):
         problems.add(0, "This is not the name of a header.")
-    elif proves_us and lowered in _OF_THE_DEVICE:
+    elif proves_us and lowered in _DEVICE_HEADERS:
         problems.add(0, f"{name} tells of the device and can't prove who sends.")
     elif _is_forbidden(lowered):
         problems.add(0, f"{name} is set by the connection or by us and can't be changed.")
@@ -89,23 +89,22 @@ def check_name(
 
 
 def compile_header(name: str, skeleton: Skeleton, problems: Problems) -> CompiledHeader:
-    """This compiles one header."""
     text = skeleton.text
     if control := _CONTROL.search(text):
         problems.add(skeleton.position(control.start()), "A header can't have control characters.")
-    wide = next((at for at, it in enumerate(text) if it > "\xff"), None)
+    wide = next((at for at, char in enumerate(text) if char > "\xff"), None)
     if wide is not None:
         problems.add(skeleton.position(wide), "A header can't have this character (not Latin-1).")
     only_macros = bool(text) and not text.strip(HOLE)
     return CompiledHeader(
         name=name,
         chunks=skeleton.chunks(0, len(text), str, for_header),
-        droppable=tuple(it.index for it in skeleton.holes.values()) if only_macros else (),
-        needs_value=name.lower() in _OF_THE_DEVICE,
+        droppable=tuple(hole.index for hole in skeleton.holes.values()) if only_macros else (),
+        needs_value=name.lower() in _DEVICE_HEADERS,
     )
 
 
 def _is_forbidden(name: str) -> bool:
-    if name in _OF_THE_DEVICE:
+    if name in _DEVICE_HEADERS:
         return False
     return name in _FORBIDDEN or name.startswith(_FORBIDDEN_BEGINNINGS)

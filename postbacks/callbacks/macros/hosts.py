@@ -1,4 +1,4 @@
-"""Which hosts a partner's credentials may be sent to."""
+"""The hosts that a partner's credentials may be sent to."""
 
 import re
 from collections.abc import Collection
@@ -13,7 +13,7 @@ _HIGHEST_PORT: Final = 65_535
 
 
 def split_host(text: str) -> tuple[str, int | None] | None:
-    """This takes "Ads.example.com:8443" apart; None if it is no plain host."""
+    """Split "Ads.example.com:8443" into host and port; None if it is not a plain host."""
     match = _PLAIN.fullmatch(text)
     if match is None or ".." in text:
         return None
@@ -24,7 +24,7 @@ def split_host(text: str) -> tuple[str, int | None] | None:
 
 
 def is_allowed(host: str, port: int, allowed_hosts: Collection[str]) -> bool:
-    """This tells whether a host is on the list: itself, or below `*.example.com`.
+    """Tell whether the list has a host, by its own name or by `*.example.com`.
 
     An entry without a port allows every port, one with a port allows only that one.
     """

@@ -1,7 +1,8 @@
-"""From a macro's name to what reads its value.
+"""Resolves a macro's name to the function that reads its value.
 
-Three kinds of names: `params.level` and `click.sub1` look into the event, `credential.api_key`
-into the partner's credentials, all others stand in the catalogue, perhaps with endings.
+There are three kinds of names: `params.level` and `click.sub1` look into the event,
+`credential.api_key` into the partner's credentials, and all others are in the catalogue, perhaps
+with endings.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,7 +23,7 @@ _MOST_ENDINGS: Final = 3
 
 
 class UnknownNameError(ValueError):
-    """This is raised for a name that means nothing; the message is for people."""
+    """No macro has this name; the message is for people."""
 
     def __init__(self, message: str, suggestion: str | None = None) -> None:
         super().__init__(message)
@@ -32,9 +33,9 @@ class UnknownNameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """This is one name, understood: `name` is canonical, without endings.
+    """A resolved name: `name` is canonical, without endings.
 
-    `is_plain` tells that reading it is looking up `name` and nothing more.
+    If `is_plain`, reading it looks `name` up and does nothing more.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Source:
 
 
 def understand(name: str, credential_names: Collection[str] = ()) -> Source:
-    """This finds what a name means, or raises UnknownNameError."""
+    """Resolve a name. Raises UnknownNameError."""
     root, dot, path = name.partition(".")
     if not dot:
         return _from_catalogue(name)
@@ -52,8 +53,7 @@ def understand(name: str, credential_names: Collection[str] = ()) -> Source:
         return Source(name, _path_reader(root, path))
     if f"{root}." == CREDENTIAL:
         return _credential(path, credential_names)
-    known = (*OPEN_NAMES, "credential")
-    close = nearest(root, known)
+    close = nearest(root, (*OPEN_NAMES, "credential"))
     raise UnknownNameError(
         f"Unknown macro {name[:80]}.",
         f"{close}.{path}" if close else None,
@@ -61,16 +61,16 @@ def understand(name: str, credential_names: Collection[str] = ()) -> Source:
 
 
 def read_macro(values: Mapping[str, Value], name: str) -> object:
-    """This is the value of a macro by its name as a template would write it; None without one.
+    """Return a macro's value by the name that a template would write; None without a value.
 
     Raises UnknownNameError for an unknown name and for credentials, which only requests may hold.
     """
     return understand(name).read(RenderScope(values, {}))
 
 
-def _credential(name: str, known: Collection[str]) -> Source:
-    if name not in known:
-        close = nearest(name, known)
+def _credential(name: str, credential_names: Collection[str]) -> Source:
+    if name not in credential_names:
+        close = nearest(name, credential_names)
         raise UnknownNameError(
             f"Unknown credential {name[:80]}.", f"{CREDENTIAL}{close}" if close else None
         )
@@ -81,7 +81,7 @@ def _from_catalogue(name: str) -> Source:
     steps: list[Step] = []
     base = name
     while base not in CATALOGUE and len(steps) < _MOST_ENDINGS:
-        ending = next((each for each in ENDINGS if base.endswith(each)), None)
+        ending = next((ending for ending in ENDINGS if base.endswith(ending)), None)
         if ending is None:
             break
         base = base[: -len(ending)]
@@ -94,14 +94,14 @@ def _from_catalogue(name: str) -> Source:
 
 def _check_endings(name: str, base: str) -> None:
     kind = CATALOGUE[base].type
-    first = next((it for it in ENDINGS if name.startswith(base + it)), None)
+    first = next((ending for ending in ENDINGS if name.startswith(base + ending)), None)
     if first is not None and kind not in ENDINGS[first][1]:
         article = "an" if kind[0] in "aeiou" else "a"
         raise UnknownNameError(f"{first} does not fit {base}, {article} {kind} macro.", base)
 
 
 def _nearest_macro(name: str) -> str | None:
-    ending = next((each for each in ENDINGS if name.endswith(each)), "")
+    ending = next((ending for ending in ENDINGS if name.endswith(ending)), "")
     close = nearest(name.removesuffix(ending), CATALOGUE)
     if close is None or (ending and CATALOGUE[close].type not in ENDINGS[ending][1]):
         return nearest(name, CATALOGUE)
@@ -131,12 +131,12 @@ def _path_reader(root: str, path: str) -> Reader:
     keys = path.split(".")
 
     def read(scope: RenderScope) -> object:
-        found: object = scope.values.get(root)
-        if isinstance(found, Mapping) and path in found:
-            return found[path]
+        value: object = scope.values.get(root)
+        if isinstance(value, Mapping) and path in value:
+            return value[path]
         for key in keys:
-            found = _member(found, key)
-        return found
+            value = _member(value, key)
+        return value
 
     return read
 

@@ -1,4 +1,4 @@
-"""The parameters of a URL's query and of a form body: `name=value` pairs, compiled."""
+"""Compiles the `name=value` parameters of a URL's query and of a form body."""
 
 import re
 from collections.abc import Sequence
@@ -23,39 +23,39 @@ _BETWEEN_FORM: Final = re.compile(r"[&\r\n]")
 
 @dataclass(frozen=True, slots=True)
 class MacroParameter:
-    """This is one pair; `droppable` numbers the macros that make up its whole value."""
+    """One pair; `droppable` are the indexes of the macros that make up its whole value."""
 
     chunks: tuple[Chunk, ...]
     droppable: tuple[int, ...]
 
     def is_dropped(self, results: Sequence[object]) -> bool:
-        """This tells whether nothing is left of the value."""
-        return bool(self.droppable) and all(results[it] is None for it in self.droppable)
+        """Tell whether no macro of the value has a value."""
+        return bool(self.droppable) and all(results[index] is None for index in self.droppable)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """This is a list of parameters."""
+    """The parameters of a query or form, in order."""
 
     parameters: tuple[MacroParameter, ...]
-    line: SkeletonRow
+    row: SkeletonRow
     drop: bool
 
     def render(self, results: Sequence[object]) -> str:
-        """This writes the parameters, without those that are dropped."""
+        """Render the parameters that are not dropped."""
         if not self.drop:
-            return self.line.fill(results)
-        kept = (it for it in self.parameters if not it.is_dropped(results))
-        return "&".join([fill(it.chunks, results) for it in kept])
+            return self.row.fill(results)
+        sent = (param for param in self.parameters if not param.is_dropped(results))
+        return "&".join([fill(param.chunks, results) for param in sent])
 
 
 def compile_query(skeleton: Skeleton, start: int, problems: Problems, *, drop: bool) -> Parameters:
-    """This compiles the part of a URL after the question mark, to the end."""
+    """Compile a URL from `start`, after its question mark, to the end."""
     return _compile(skeleton, start, _BETWEEN_QUERY, problems, drop=drop)
 
 
 def compile_form(skeleton: Skeleton, problems: Problems, *, drop: bool) -> Parameters:
-    """This compiles a form body; pairs may stand on lines of their own."""
+    """Compile a form body; pairs may stand on lines of their own."""
     return _compile(skeleton, 0, _BETWEEN_FORM, problems, drop=drop)
 
 
@@ -63,13 +63,13 @@ def _compile(
     skeleton: Skeleton, start: int, between: re.Pattern[str], problems: Problems, *, drop: bool
 ) -> Parameters:
     compiled = []
-    for end in [it.start() for it in between.finditer(skeleton.text, start)] + [len(skeleton.text)]:
+    separators = [match.start() for match in between.finditer(skeleton.text, start)]
+    for end in [*separators, len(skeleton.text)]:
         if end > start and (between is _BETWEEN_QUERY or skeleton.text[start:end].strip()):
             compiled.append(_parameter(skeleton, start, end, problems))
         start = end + 1
-    return Parameters(
-        tuple(compiled), laid_out(_joined(compiled)), drop and any(it.droppable for it in compiled)
-    )
+    may_drop = drop and any(parameter.droppable for parameter in compiled)
+    return Parameters(tuple(compiled), laid_out(_joined(compiled)), may_drop)
 
 
 def _parameter(skeleton: Skeleton, start: int, end: int, problems: Problems) -> MacroParameter:
@@ -82,7 +82,7 @@ def _parameter(skeleton: Skeleton, start: int, end: int, problems: Problems) -> 
     value = skeleton.text[value_start:end]
     only_macros = bool(value) and not value.strip(HOLE)
     droppable = skeleton.holes_in(value_start, end) if only_macros else []
-    return MacroParameter(chunks, tuple(it.index for it in droppable))
+    return MacroParameter(chunks, tuple(hole.index for hole in droppable))
 
 
 def _joined(parameters: list[MacroParameter]) -> tuple[Chunk, ...]:
@@ -93,12 +93,12 @@ def _joined(parameters: list[MacroParameter]) -> tuple[Chunk, ...]:
 
 
 def merged(chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
-    """These are the same chunks with neighboring texts made one."""
-    found: list[Chunk] = []
+    """Return the same chunks, with neighboring texts joined."""
+    result: list[Chunk] = []
     for chunk in chunks:
-        last = found[-1] if found else None
+        last = result[-1] if result else None
         if isinstance(chunk, Slot) or not isinstance(last, str):
-            found.append(chunk)
+            result.append(chunk)
         else:
-            found[-1] = last + chunk
-    return tuple(found)
+            result[-1] = last + chunk
+    return tuple(result)

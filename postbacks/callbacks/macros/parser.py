@@ -1,6 +1,6 @@
 """The grammar of `{{name || other || 'literal' | filter:"argument" | filter !}}`.
 
-Only the template is ever read here: values are not, so nothing in them can become a macro.
+Only templates are parsed, never values, so nothing in a value can become a macro.
 """
 
 import re
@@ -19,7 +19,7 @@ _BARE: Final = re.compile(r"[\w.+-]+")
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """This is a macro's name as written, endings and dots included."""
+    """A macro's name as written, endings and dots included."""
 
     text: str
     position: int
@@ -27,14 +27,14 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """This is a quoted default."""
+    """A quoted default."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class FilterCall:
-    """This is a filter with its argument, unchecked."""
+    """A filter with its argument, unchecked."""
 
     name: str
     argument: str | None
@@ -43,7 +43,7 @@ class FilterCall:
 
 @dataclass(frozen=True, slots=True)
 class MacroCall:
-    """This is one well-formed macro; start and end enclose its braces."""
+    """One well-formed macro; `start` and `end` enclose its braces."""
 
     start: int
     end: int
@@ -54,7 +54,7 @@ class MacroCall:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """This is text that begins like a macro and is none; reading goes on at its end."""
+    """Text that begins like a macro and is none; parsing goes on at its end."""
 
     start: int
     end: int
@@ -63,12 +63,12 @@ class Flaw:
 
 
 def macros_in(text: str) -> Iterator[MacroCall | Flaw]:
-    """This finds the macros of a template from left to right, the broken ones too."""
+    """Yield the macros of a template from left to right, the broken ones too."""
     start = text.find(OPENING)
     while start != -1:
-        found = _macro_at(text, start)
-        yield found
-        start = text.find(OPENING, found.end)
+        macro = _macro_at(text, start)
+        yield macro
+        start = text.find(OPENING, macro.end)
 
 
 class _UnexpectedError(Exception):
@@ -144,15 +144,15 @@ class _ExpressionReader:
 
     def _takes(self, token: str) -> bool:
         self._skip_space()
-        found = self.text.startswith(token, self.position)
-        if found:
+        is_next = self.text.startswith(token, self.position)
+        if is_next:
             self.position += len(token)
-        return found
+        return is_next
 
     def _skip_space(self) -> None:
         space = _SPACE.match(self.text, self.position)
         self.position = space.end() if space else self.position
 
     def _fail(self, where: str) -> NoReturn:
-        found = self.text[self.position : self.position + 1]
-        raise _UnexpectedError(self.position, f"Unexpected {found!r} {where}.")
+        character = self.text[self.position : self.position + 1]
+        raise _UnexpectedError(self.position, f"Unexpected {character!r} {where}.")

@@ -1,4 +1,4 @@
-"""What can be wrong with a template, and what can go wrong while it is rendered."""
+"""Errors in a template, and errors while it is rendered."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ _LONGEST_COMPARED = 64  # difflib is quadratic
 
 @dataclass(frozen=True, slots=True)
 class RuleError:
-    """This is one reason why a template can't be used, and where it lies.
+    """One reason why a rule can't be saved, and its place.
 
     `field` is "method", "url", "body" or "headers.<name>"; `position` counts characters from 0.
     """
@@ -21,16 +21,20 @@ class RuleError:
 
 
 class TemplateError(ValueError):
-    """This is raised when a template can't be compiled; it names every problem, not the first."""
+    """A template can't be compiled; names every problem, not only the first."""
 
     def __init__(self, problems: Iterable[RuleError]) -> None:
         self.problems = tuple(problems)
-        lines = (f"{it.field}, position {it.position}: {it.message}" for it in self.problems)
-        super().__init__("\n".join(lines))
+        super().__init__(
+            "\n".join(
+                f"{problem.field}, position {problem.position}: {problem.message}"
+                for problem in self.problems
+            )
+        )
 
 
 class RenderError(Exception):
-    """This is raised when a value would have made the request a different one.
+    """A value would have changed the request's structure or destination.
 
     `code` is stable, `detail` is for people and never holds a value or a credential.
     """
@@ -43,21 +47,21 @@ class RenderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problems:
-    """This collects what is wrong with one field of a template."""
+    """Collects the problems of one field of a rule."""
 
     field: str
-    found: list[RuleError]
+    errors: list[RuleError]
 
     def add(self, position: int, message: str, suggestion: str | None = None) -> None:
-        """This notes a problem; a suggestion also becomes part of the sentence."""
+        """Add a problem; a suggestion also becomes part of its message."""
         if suggestion is not None:
             message = f"{message} Did you mean {suggestion}?"
-        self.found.append(RuleError(self.field, position, message, suggestion))
+        self.errors.append(RuleError(self.field, position, message, suggestion))
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """This is the known name that was probably meant."""
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """Return the candidate that was probably meant."""
     if len(name) > _LONGEST_COMPARED:
         return None
-    matches = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(name.lower(), list(candidates), n=1, cutoff=0.6)
     return matches[0] if matches else None

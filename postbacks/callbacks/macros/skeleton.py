@@ -1,7 +1,7 @@
 """A template with a hole in place of each macro.
 
-The structure of a URL, a form or a JSON body is read from the skeleton, which holds nothing but
-what a person wrote, so no value can ever take part in it.
+The structure of a URL, form or JSON body is parsed from the skeleton, which holds only the text
+that a person wrote, so no value can ever change it.
 """
 
 import re
@@ -25,9 +25,9 @@ Encoder = Callable[[object], str]
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """This is the place of one macro; `index` is its number within the whole request.
+    """The place of one macro; `index` is its number within the whole request.
 
-    `expression` is None where the macro is broken: structure is still checked around it.
+    `expression` is None if the macro is broken: the structure around it is still checked.
     """
 
     index: int
@@ -36,13 +36,12 @@ class Hole:
 
     @property
     def raw(self) -> bool:
-        """This tells whether the macro leaves its encoding out."""
         return self.expression is not None and self.expression.raw
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """This writes the value of one macro, encoded for its place."""
+    """Where to write a macro's value, and how to encode it there."""
 
     index: int
     encode: Encoder
@@ -53,7 +52,7 @@ Chunk = str | Slot
 
 @dataclass(frozen=True, slots=True)
 class SkeletonRow:
-    """This is chunks laid out to be filled often: texts with gaps, and what goes into each gap.
+    """Chunks laid out to be filled often: texts with gaps, and the slot of each gap.
 
     Only for places that write text as text: a whole JSON value has quotes around it.
     """
@@ -62,41 +61,46 @@ class SkeletonRow:
     slots: tuple[tuple[int, int, Encoder], ...]
 
     def fill(self, results: Sequence[object]) -> str:
-        """This writes text and values one after the other."""
+        """Join texts and values."""
         pieces = list(self.texts)
-        for place, index, encode in self.slots:
+        for gap, index, encode in self.slots:
             value = results[index]
-            # Most values are of characters that every place writes as they are.
+            # Most values consist of characters that no place needs to encode.
             is_safe = type(value) is str and not value.strip(UNRESERVED)
-            pieces[place] = value if is_safe else encode(value)  # type: ignore[call-overload]  # str
+            pieces[gap] = value if is_safe else encode(value)  # type: ignore[call-overload]  # str
         return "".join(pieces)
 
 
 def laid_out(chunks: Sequence[Chunk]) -> SkeletonRow:
-    """These are the same chunks, quicker to fill."""
+    """Return the same chunks, faster to fill."""
     return SkeletonRow(
-        tuple(it if isinstance(it, str) else "" for it in chunks),
+        tuple(chunk if isinstance(chunk, str) else "" for chunk in chunks),
         tuple(
-            (place, it.index, it.encode) for place, it in enumerate(chunks) if isinstance(it, Slot)
+            (gap, chunk.index, chunk.encode)
+            for gap, chunk in enumerate(chunks)
+            if isinstance(chunk, Slot)
         ),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Skeleton:
-    """This is the template's own text with HOLE characters, and the holes by their place in it."""
+    """The template's own text with HOLE characters, and the holes by their offset in it.
+
+    `lengths` are those of the macros that the holes stand for.
+    """
 
     text: str
     holes: dict[int, Hole]
     lengths: dict[int, int]
 
-    def position(self, place: int) -> int:
-        """This turns a place in the skeleton into one in the template."""
-        return place + sum(length - 1 for at, length in self.lengths.items() if at < place)
+    def position(self, offset: int) -> int:
+        """Return the position in the template of an offset in the skeleton."""
+        return offset + sum(length - 1 for hole, length in self.lengths.items() if hole < offset)
 
     def holes_in(self, start: int, end: int) -> list[Hole]:
-        """These are the holes of a part, in order."""
-        return [hole for at, hole in self.holes.items() if start <= at < end]
+        """Return the holes of a part, in order."""
+        return [hole for offset, hole in self.holes.items() if start <= offset < end]
 
     def chunks(
         self,
@@ -105,23 +109,28 @@ class Skeleton:
         literal: Callable[[str], str],
         encoder: Callable[[Hole], Encoder],
     ) -> tuple[Chunk, ...]:
-        """This is a part made ready for rendering: encoded text and slots by turns."""
-        found: list[Chunk] = []
-        place = start
+        """Return a part as its own encoded text and the slots of its macros, by turns."""
+        chunks: list[Chunk] = []
+        offset = start
         for text in self.text[start:end].split(HOLE):
             if text:
-                found.append(literal(text))
-            place += len(text)
-            if place < end:
-                hole = self.holes[place]
-                found.append(Slot(hole.index, encoder(hole)))
-            place += 1
-        return tuple(found)
+                chunks.append(literal(text))
+            offset += len(text)
+            if offset < end:
+                hole = self.holes[offset]
+                chunks.append(Slot(hole.index, encoder(hole)))
+            offset += 1
+        return tuple(chunks)
 
 
 def fill(chunks: Sequence[Chunk], results: Sequence[object]) -> str:
-    """This writes text and values one after the other."""
-    return "".join([it if isinstance(it, str) else it.encode(results[it.index]) for it in chunks])
+    """Join texts and values."""
+    return "".join(
+        [
+            chunk if isinstance(chunk, str) else chunk.encode(results[chunk.index])
+            for chunk in chunks
+        ]
+    )
 
 
 def read_skeleton(
@@ -130,28 +139,28 @@ def read_skeleton(
     credential_names: Collection[str],
     problems: Problems,
 ) -> Skeleton:
-    """This takes a template apart and compiles its macros, adding them to `expressions`."""
+    """Split a template from its macros, which are compiled and appended to `expressions`."""
     pieces: list[str] = []
     holes: dict[int, Hole] = {}
     lengths: dict[int, int] = {}
     size = end = 0
-    for found in macros_in(text):
+    for macro in macros_in(text):
         if len(expressions) >= MOST_MACROS:
-            problems.add(found.start, f"A request has at most {MOST_MACROS} macros.")
+            problems.add(macro.start, f"A request has at most {MOST_MACROS} macros.")
             break
-        literal = _literal(text[end : found.start], end, problems)
+        literal = _literal(text[end : macro.start], end, problems)
         pieces += (literal, HOLE)
         expression = None
-        if isinstance(found, MacroCall):
-            expression = compile_expression(found, credential_names, problems)
+        if isinstance(macro, MacroCall):
+            expression = compile_expression(macro, credential_names, problems)
         else:
-            problems.add(found.position, found.message)
+            problems.add(macro.position, macro.message)
         size += len(literal)
-        holes[size] = Hole(len(expressions), found.start, expression)
-        lengths[size] = found.end - found.start
+        holes[size] = Hole(len(expressions), macro.start, expression)
+        lengths[size] = macro.end - macro.start
         expressions.append(expression)
         size += 1
-        end = found.end
+        end = macro.end
     pieces.append(_literal(text[end:], end, problems))
     return Skeleton("".join(pieces), holes, lengths)
 

@@ -1,7 +1,7 @@
-"""The URL template, compiled so that no value can change where a request goes.
+"""Compiles the URL template so that no value can change where a request goes.
 
-Scheme, host and port are text; what is left are path segments and query values, each encoded on
-its own, so that the structure of the result is that of the template.
+Scheme, host and port are fixed text. Path segments and query values are each encoded alone, so the
+rendered URL keeps the template's structure.
 """
 
 import re
@@ -31,12 +31,12 @@ _CONTROL: Final = re.compile(r"[\x01-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class OpenSegment:
-    """This is a segment of the path that has macros in it."""
+    """A segment of the path with macros in it."""
 
     chunks: tuple[Chunk, ...]
 
     def render(self, results: Sequence[object]) -> str:
-        """This writes the segment, which may not come out as one that leads elsewhere."""
+        """Render the segment. Raises RenderError if it would lead elsewhere."""
         text = fill(self.chunks, results)
         if text[:1] in _FIRST_OF_DOTS and _DOTS.fullmatch(text):
             raise RenderError("path_changed", "A value would have been a dot segment of the path.")
@@ -45,10 +45,11 @@ class OpenSegment:
 
 @dataclass(frozen=True, slots=True)
 class CompiledUrl:
-    """This is a URL with holes in path and query.
+    """A URL with holes in path and query.
 
-    `host` and `port` are those of the template; with `host_index` the host is a credential and
-    both are known only when it is rendered.
+    `host` and `port` are the template's; with `host_index` the host is a credential, and both are
+    known only when the URL is rendered. `plain` is everything before the query, if that has no
+    macros.
     """
 
     scheme: str
@@ -60,21 +61,24 @@ class CompiledUrl:
     slashes: int
     query: Parameters | None
     has_raw: bool
-    plain: str | None  # everything before the query, if no macro stands in it
+    plain: str | None
 
     def render(self, results: Sequence[object], authority: str) -> str:
-        """This writes the URL, or raises RenderError if it would not be the template's any more."""
+        """Render the URL. Raises RenderError if a value would change where it leads."""
         url = self._before_query(results, authority) if self.plain is None else self.plain
         query = self.query.render(results) if self.query is not None else ""
         url = f"{url}?{query}" if query else url
         if len(url) > LONGEST_URL:
             raise RenderError("url_too_long", f"The URL is longer than {LONGEST_URL} characters.")
-        if self.has_raw and not self._is_same_place(url, authority):
+        if self.has_raw and not self._leads_to_template(url, authority):
             raise RenderError(RAW_REFUSED, "A raw value would have changed where the URL leads.")
         return url
 
     def _before_query(self, results: Sequence[object], authority: str) -> str:
-        path = [it if isinstance(it, str) else it.render(results) for it in self.path]
+        path = [
+            segment if isinstance(segment, str) else segment.render(results)
+            for segment in self.path
+        ]
         return f"{self.scheme}://{authority}{''.join(path)}"
 
     def authority_for(self, results: Sequence[object], allowed_hosts: Collection[str]) -> str:
@@ -82,17 +86,17 @@ class CompiledUrl:
         if self.host_index is None:
             return self.authority
         text = str(results[self.host_index] or "")
-        found = split_host(text)
-        if found is None:
+        split = split_host(text)
+        if split is None:
             raise RenderError("bad_host", "The credential host is not a plain host name.")
-        host, port = found
+        host, port = split
         if not is_allowed(host, port or DEFAULT_PORTS[self.scheme], allowed_hosts):
             raise RenderError(
                 "host_not_allowed", "The credential host is not one of the partner's allowed hosts."
             )
         return text.lower()
 
-    def _is_same_place(self, url: str, authority: str) -> bool:
+    def _leads_to_template(self, url: str, authority: str) -> bool:
         parts = urlsplit(url)
         return (
             (parts.scheme, parts.netloc) == (self.scheme, authority)
@@ -102,29 +106,29 @@ class CompiledUrl:
 
 
 def compile_url(skeleton: Skeleton, problems: Problems, *, drop: bool) -> CompiledUrl | None:
-    """This compiles a URL template; None, with problems noted, if its beginning is unusable."""
+    """Compile a URL template; None, with problems added, if its beginning is unusable."""
     beginning = _BEGINNING.match(skeleton.text)
     if beginning is None:
-        _complain_about_beginning(skeleton, problems)
+        _check_beginning(skeleton, problems)
         return None
     _check_text(skeleton, problems)
     scheme, authority = beginning[1].lower(), beginning[2]
     host_hole = _host_hole(skeleton, beginning.start(2), beginning.end(2))
-    place = _plain_authority(skeleton, beginning, problems) if host_hole is None else ("", None)
+    host = _plain_authority(skeleton, beginning, problems) if host_hole is None else ("", None)
     path_end = skeleton.text.find("?")
     path_end = len(skeleton.text) if path_end == -1 else path_end
     query = None
     if path_end < len(skeleton.text):
         query = compile_query(skeleton, path_end + 1, problems, drop=drop)
-    if place is None:
+    if host is None:
         return None
     path = _path(skeleton, beginning.end(), path_end, problems)
-    is_plain = host_hole is None and all(isinstance(it, str) for it in path)
+    is_plain = host_hole is None and all(isinstance(segment, str) for segment in path)
     return CompiledUrl(
         scheme=scheme,
         authority=authority.lower() if host_hole is None else "",
-        host=place[0],
-        port=place[1] or DEFAULT_PORTS[scheme],
+        host=host[0],
+        port=host[1] or DEFAULT_PORTS[scheme],
         host_index=None if host_hole is None else host_hole.index,
         path=path,
         slashes=skeleton.text.count("/", beginning.end(), path_end),
@@ -134,7 +138,7 @@ def compile_url(skeleton: Skeleton, problems: Problems, *, drop: bool) -> Compil
     )
 
 
-def _complain_about_beginning(skeleton: Skeleton, problems: Problems) -> None:
+def _check_beginning(skeleton: Skeleton, problems: Problems) -> None:
     scheme = _SCHEME.match(skeleton.text)
     if scheme is not None and HOLE in scheme[0]:
         hole = next(iter(skeleton.holes.values()))
@@ -179,21 +183,21 @@ def _plain_authority(
     if "@" in authority:
         problems.add(start, "A URL can't have a user name or password: use a header.")
         return None
-    found = split_host(authority)
-    if found is None or not _is_agreed(beginning[0], found[0]):
+    host = split_host(authority)
+    if host is None or not _is_agreed(beginning[0], host[0]):
         problems.add(start, "This is not a host name.", _ascii_host(authority))
         return None
-    return found
+    return host
 
 
 def _is_agreed(url: str, host: str) -> bool:
-    """This tells whether both parsers that will see the URL find the same host in it.
+    """Tell whether both parsers that will see the URL find the same host in it.
 
-    Requests that were checked by one and sent by another have gone to the wrong server before.
+    Requests checked by one parser and sent by another have gone to the wrong server before.
     """
     try:
         ours, theirs = urlsplit(url).hostname, parse_url(url).host
-        urlsplit(url).port  # noqa: B018  # it raises for a port that is none
+        urlsplit(url).port  # noqa: B018  # raises for an invalid port
     except (ValueError, LocationParseError):
         return False
     return ours == (theirs or "").strip("[]").lower() == host.strip("[]")

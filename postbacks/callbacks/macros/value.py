@@ -1,6 +1,6 @@
 """The values of macros, and their forms as text, JSON, number and time.
 
-A value that has no such form gives None, which is the same as having no value.
+A value without a form becomes None, which means no value.
 """
 
 import json
@@ -29,15 +29,15 @@ _quoted: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Rates(Protocol):
-    """This knows the exchange rates of the day."""
+    """The exchange rates of a day."""
 
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
-        """This is the amount in the target currency; None without a rate, never 1:1."""
+        """Return the amount in the target currency; None without a rate, never 1:1."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderScope:
-    """This is everything that one rendering may read."""
+    """Everything that one rendering may read."""
 
     values: Mapping[str, Value]
     credentials: Mapping[str, str]
@@ -45,13 +45,13 @@ class RenderScope:
 
 
 class JsonText(str):
-    """This is text that is JSON already, so that a JSON body takes it over as it is."""
+    """Text that is JSON already, which a JSON body takes over unchanged."""
 
     __slots__ = ()
 
 
 class Masked(str):
-    """This stands where a credential was, in what people may see."""
+    """Stands in place of a credential where people may see it."""
 
     __slots__ = ()
 
@@ -60,7 +60,7 @@ MASK: Final = Masked("•••")
 
 
 def present(value: object) -> object | None:
-    """This is the value, or None if it is empty or a number that can't be written out."""
+    """Return the value, or None if it is empty or a number that can't be written out."""
     if isinstance(value, str):
         return value or None
     if type(value) is int:
@@ -73,7 +73,7 @@ def present(value: object) -> object | None:
 
 
 def text_of(value: object) -> str:
-    """This is a value as text: Unix seconds, true/false, digits without an exponent, JSON."""
+    """Return a value as text: Unix seconds, true/false, digits without an exponent, JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -91,7 +91,7 @@ def text_of(value: object) -> str:
 
 
 def json_of(value: object, depth: int = 0) -> str:
-    """This is a value as JSON of its own type; what has no value is null."""
+    """Return a value as JSON of its own type; null without a value."""
     value = present(value) if value != "" else value
     if value is None or depth > _DEEPEST:
         return "null"
@@ -108,12 +108,12 @@ def json_of(value: object, depth: int = 0) -> str:
 
 
 def json_string_content(text: str) -> str:
-    """This is text escaped for the inside of a JSON string."""
+    """Escape text for the inside of a JSON string."""
     return _quoted(str(text))[1:-1]
 
 
 def number_of(value: object) -> Decimal | None:
-    """This is a value as an exact number; a boolean counts as 1 or 0."""
+    """Return a value as an exact number; a boolean counts as 1 or 0."""
     if isinstance(value, str):
         text = value.strip()
         return Decimal(text) if _NUMBER.fullmatch(text) else None
@@ -124,15 +124,15 @@ def number_of(value: object) -> Decimal | None:
 
 
 def trimmed(number: Decimal) -> Decimal:
-    """This is the same number without zeros at its end: 499.00 is 499."""
+    """Return a number without trailing zeros: 499.00 becomes 499."""
     whole = number.to_integral_value(context=EXACT)
     return whole if whole == number else number.normalize(EXACT)
 
 
 def time_of(value: object) -> datetime | None:
-    """This is a value as a time: a time, Unix seconds or milliseconds, or ISO 8601.
+    """Return a value as a time: a time, Unix seconds or milliseconds, or ISO 8601.
 
-    A time without an offset is taken as UTC.
+    A time without an offset counts as UTC.
     """
     if isinstance(value, str):
         value = number_of(value) or _parsed(value.strip())
@@ -150,12 +150,10 @@ def time_of(value: object) -> datetime | None:
 
 
 def unix_seconds(time: datetime) -> int:
-    """This is a time in whole seconds since 1970."""
     return (_aware(time) - _EPOCH) // _SECOND
 
 
 def unix_milliseconds(time: datetime) -> int:
-    """This is a time in whole milliseconds since 1970."""
     return (_aware(time) - _EPOCH) // _MILLISECOND
 
 

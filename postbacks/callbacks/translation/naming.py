@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from postbacks.callbacks.macros import UnknownNameError
-from postbacks.callbacks.macros.elsewhere import VENDORS, Vendor
 from postbacks.callbacks.macros.names import understand
 from postbacks.callbacks.macros.problems import nearest
+from postbacks.callbacks.macros.vendors import VENDORS, Vendor
 from postbacks.callbacks.translation.forms import Placeholder
 
 _HASHES: Final = ("md5", "sha1", "sha256")

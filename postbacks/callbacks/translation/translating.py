@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from postbacks.callbacks.macros import RequestTemplate, TemplateError, compile_request
-from postbacks.callbacks.macros.elsewhere import VENDORS
+from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.translation.detecting import AUTO, Certainty, detect
 from postbacks.callbacks.translation.forms import FORMS, NETWORKS
 from postbacks.callbacks.translation.naming import Nothing, expression_for, unknown_names

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from postbacks.api.strict import StrictSerializer
-from postbacks.callbacks.macros.elsewhere import VENDORS
+from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
 
 

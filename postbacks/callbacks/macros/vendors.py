@@ -1,0 +1,73 @@
+"""What other vendors call our macros: one file for each vendor in `postbacks/callbacks/vendors/`.
+
+A name that is in no file has no counterpart with us. Times are Unix seconds unless a filter or an
+ending says otherwise. Where the same value has several names, the first is the usual one.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from postbacks.callbacks.macros.catalogue import base_name
+
+_FOLDER: Final = Path(__file__).parent.parent / "vendors"
+_NAME: Final = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """How a vendor's URLs mark a macro, and which of its macros we have.
+
+    `macros` leads from a vendor's bare name to our expression for the same value, without braces:
+    `{"idfa_md5": "idfa_md5", "is_organic": "is_organic|int"}`.
+    """
+
+    key: str
+    name: str
+    before: str
+    after: str
+    macros: Mapping[str, str]
+
+    def spelled(self, name: str) -> str:
+        """Return a name as this vendor's URLs spell it."""
+        return f"{self.before}{name}{self.after}"
+
+
+def vendor_names(macro: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the other vendors' names of a macro, as their URLs spell them, by vendor key."""
+    return _names_by_macro().get(macro, {})
+
+
+@cache
+def _names_by_macro() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    by_macro: dict[str, dict[str, tuple[str, ...]]] = {}
+    for vendor in VENDORS.values():
+        for name, expression in vendor.macros.items():
+            first = _NAME.match(expression)
+            macro = base_name(first[0]) if first else None
+            if macro is not None:
+                names = by_macro.setdefault(macro, {})
+                names[vendor.key] = (*names.get(vendor.key, ()), vendor.spelled(name))
+    return by_macro
+
+
+def _read(path: Path) -> Vendor:
+    data = tomllib.loads(path.read_text("utf-8"))
+    same = {name: name for name in data.get("same", "").split()}
+    return Vendor(
+        key=path.stem,
+        name=data["name"],
+        before=data["before"],
+        after=data["after"],
+        macros=MappingProxyType({**same, **data["macros"]}),
+    )
+
+
+VENDORS: Final[Mapping[str, Vendor]] = MappingProxyType(
+    {path.stem: _read(path) for path in sorted(_FOLDER.glob("*.toml"))}
+)
