@@ -22,7 +22,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 
 from apps_registry.admin_base.theme import AdminSite
-from postbacks.insights.overview_context import overview_context
+from postbacks.insights.overview.page import overview_context
 from postbacks.web import visits
 from postbacks.web.middleware import ORGANIZATION_IN_SESSION, memberships_of
 

@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 
 from postbacks.api.health import healthz, readyz
 from postbacks.api.sdk import tracking_links
-from postbacks.api.sdk.skadnetwork import COPY_PATHS, CopiesFromDevices
+from postbacks.api.sdk.skadnetwork import COPY_PATHS, SkanCopiesView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
@@ -20,7 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("i/<slug:token>/", tracking_links.impression),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
-    *(path(address, CopiesFromDevices.as_view()) for address in COPY_PATHS),
+    *(path(address, SkanCopiesView.as_view()) for address in COPY_PATHS),
 ]
 
 handler400 = "postbacks.api.problems.bad_request"

@@ -42,7 +42,7 @@ class Caller:
         return right in self.rights
 
 
-class _ByKey(BaseAuthentication):
+class _SecretAuthentication(BaseAuthentication):
     """Knows a caller by what stands in `Authorization`."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any]:
@@ -50,19 +50,19 @@ class _ByKey(BaseAuthentication):
         try:
             return self.known(request, self.secret(request))
         except (exceptions.NotAuthenticated, exceptions.AuthenticationFailed):
-            throttling.hold_unknown(client_address(request))
+            throttling.throttle_unknown_keys(client_address(request))
             raise
 
     def secret(self, request: Request) -> str:
         """Return the key or token that the request carries."""
-        return in_header(request)
+        return credential_in_header(request)
 
     def known(self, request: Request, secret: str) -> tuple[Any, Any]:
         """Return who calls with a secret."""
         raise NotImplementedError
 
 
-class SdkKeyAuthentication(_ByKey):
+class SdkKeyAuthentication(_SecretAuthentication):
     """Knows an app by its SDK key; `request.auth` is the Reporter."""
 
     def known(self, request: Request, secret: str) -> tuple[None, Reporter]:
@@ -83,8 +83,8 @@ class SdkKeyAuthentication(_ByKey):
                 )
             if key.is_of_archived_app:
                 raise exceptions.PermissionDenied("The app of this SDK key is archived.")
-            _note_use(SdkKey, key.id, key.last_used_at)
-        throttling.hold_key(key, client_address(request))
+            _record_use(SdkKey, key.id, key.last_used_at)
+        throttling.throttle_sdk_key(key, client_address(request))
         return None, _reporter(key, request)
 
     def authenticate_header(self, request: Request) -> str:
@@ -92,7 +92,7 @@ class SdkKeyAuthentication(_ByKey):
         return 'Bearer realm="SDK key"'
 
 
-class TokenAuthentication(_ByKey):
+class TokenAuthentication(_SecretAuthentication):
     """Knows a program by its API token; `request.user` is the Caller."""
 
     def known(self, request: Request, secret: str) -> tuple[Caller, ApiToken]:
@@ -109,9 +109,9 @@ class TokenAuthentication(_ByKey):
                 raise exceptions.PermissionDenied("The API token was revoked.")
             if token.expires_at is not None and token.expires_at <= datetime.now(UTC):
                 raise exceptions.PermissionDenied("The API token has expired.")
-            _note_use(ApiToken, token.pk, token.last_used_at)
+            _record_use(ApiToken, token.pk, token.last_used_at)
             caller = _caller(token)
-        throttling.hold_token(organization_id, token_id)
+        throttling.throttle_api_token(organization_id, token_id)
         return caller, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -119,7 +119,7 @@ class TokenAuthentication(_ByKey):
         return 'Bearer realm="API token"'
 
 
-def in_header(request: Request) -> str:
+def credential_in_header(request: Request) -> str:
     """Return what `Authorization` says, as Bearer or as Basic's user name; else raise 401."""
     header: str = request.META.get("HTTP_AUTHORIZATION", "")
     scheme, _, value = header.partition(" ")
@@ -153,7 +153,7 @@ def _caller(token: ApiToken) -> Caller:
     raise exceptions.PermissionDenied("The person of this API token is no longer a member.")
 
 
-def _note_use(model: type[SdkKey | ApiToken], pk: int, last_used_at: datetime | None) -> None:
+def _record_use(model: type[SdkKey | ApiToken], pk: int, last_used_at: datetime | None) -> None:
     now = datetime.now(UTC)
     if last_used_at is None or last_used_at < now - _NOTED_EVERY:
         model.objects.filter(pk=pk).update(last_used_at=now)

@@ -26,7 +26,7 @@ def format_time(moment: datetime) -> str:
 
 
 @extend_schema_field(OpenApiTypes.UUID)
-class PublicId(serializers.RelatedField):
+class PublicIdField(serializers.RelatedField):
     """Another row, written and shown by its public id.
 
     Another organization's row does not exist here, and an archived one takes nothing new on.

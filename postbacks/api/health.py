@@ -5,7 +5,7 @@ from dataclasses import asdict
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from postbacks.insights.health import CHECKS, run
+from postbacks.insights.health import CHECKS, run_check
 from postbacks.web.middleware import own_transactions
 
 
@@ -20,7 +20,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Answer 200 if everything is there that work needs, else 503; each check says its part."""
-    checks = {name: run(check) for name, check in CHECKS.items()}
+    checks = {name: run_check(check) for name, check in CHECKS.items()}
     ready = all(check.ok for check in checks.values())
     return JsonResponse(
         {

@@ -25,7 +25,7 @@ class Conflict(exceptions.APIException):
     default_code = "conflict"
 
 
-class Invalid(exceptions.APIException):
+class InvalidRequest(exceptions.APIException):
     """The request can't be taken; `errors` name each place and what would be right there."""
 
     status_code = status.HTTP_400_BAD_REQUEST
@@ -112,7 +112,7 @@ def _from_api_exception(error: exceptions.APIException) -> HttpResponse:
         headers["Retry-After"] = str(
             int(getattr(error, "wait", None) or float(RETRY_AFTER_SECONDS))
         )
-    if isinstance(error, Invalid):
+    if isinstance(error, InvalidRequest):
         return problem(error.status_code, str(error.detail), members={"errors": error.errors})
     if isinstance(error, exceptions.ValidationError):
         errors = [{"pointer": p, "detail": d} for p, d in _faults(error.detail, "")]

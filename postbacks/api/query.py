@@ -7,11 +7,11 @@ from django.http import QueryDict
 from rest_framework import exceptions, serializers
 
 from apps_registry.tenancy import Lifecycle
-from postbacks.api.problems import Invalid
+from postbacks.api.problems import InvalidRequest
 from postbacks.api.strict import StrictSerializer
 
 
-class BadParameters(Invalid):
+class InvalidParameters(InvalidRequest):
     """The query parameters can't be taken; `faults` says which and why."""
 
     def __init__(self, faults: Mapping[str, str]) -> None:
@@ -50,7 +50,7 @@ class PageQuery(Query):
         return rows.filter(**values)
 
 
-class ArchivePage(PageQuery):
+class ArchivableQuery(PageQuery):
     """A list from which archived rows are gone unless `status=archived` asks for them."""
 
     status = serializers.ChoiceField(
@@ -68,7 +68,9 @@ def read_query(given: QueryDict, declared: type[Query]) -> Query:
     query = declared(data=given.dict())
     if query.is_valid() and not twice:
         return query
-    raise BadParameters({**{name: _sentence(name, e) for name, e in query.errors.items()}, **twice})
+    raise InvalidParameters(
+        {**{name: _sentence(name, e) for name, e in query.errors.items()}, **twice}
+    )
 
 
 def _sentence(name: str, errors: object) -> str:

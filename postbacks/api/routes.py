@@ -26,8 +26,8 @@ from postbacks.api.resources.signing_secrets import SigningSecretViewSet
 from postbacks.api.resources.skan_postbacks import SkanPostbackViewSet
 from postbacks.api.resources.tracking_links import TrackingLinkViewSet
 from postbacks.api.schema import DocsView, SchemaView
-from postbacks.api.sdk.forget_device import ForgetDevice, ForgettingProgress
-from postbacks.api.sdk.touchpoints import ReportedTouchpoints
+from postbacks.api.sdk.forget_device import ErasureProgressView, ForgetDeviceView
+from postbacks.api.sdk.touchpoints import TouchpointsView
 from postbacks.web.middleware import own_transactions
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -77,10 +77,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         OwnOrganizationViewSet.as_view({"post": "import_configuration"}),
         name="organization-import",
     ),
-    path("v1/forget-device", ForgetDevice.as_view(), name="forget-device"),
-    path("v1/forget-device/<uuid:id>", ForgettingProgress.as_view(), name="forgetting"),
+    path("v1/forget-device", ForgetDeviceView.as_view(), name="forget-device"),
+    path("v1/forget-device/<uuid:id>", ErasureProgressView.as_view(), name="forgetting"),
     path("v1/macros", MacroViewSet.as_view({"get": "catalogue"}), name="macros"),
-    path("v1/touchpoints", ReportedTouchpoints.as_view(), name="touchpoints"),
+    path("v1/touchpoints", TouchpointsView.as_view(), name="touchpoints"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("schema", RedirectView.as_view(pattern_name="schema")),
     path("docs/", DocsView.as_view(url_name="schema"), name="docs"),

@@ -1,43 +1,76 @@
-"""Serializers that take nothing silently: what they do not know, they name."""
+"""Reads requests strictly: nothing is taken silently, and what is not known is named."""
 
+import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from decimal import Decimal
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import models
-from rest_framework import serializers
+from rest_framework import exceptions, serializers
+from rest_framework.parsers import JSONParser
 
+from apps_registry.crypto import keys
 from apps_registry.tenancy import TenantModel, current_organization
 from postbacks.api.fields import MillisecondDateTimeField
 from postbacks.callbacks.macros.problems import nearest
 
 _SET_BY_US = "This field is set by Postbacks and can't be changed."
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # serializers check values, nobody checks keys
+
+
+class StrictJsonParser(JSONParser):
+    """Takes JSON in which every key stands once; decimals keep all their digits."""
+
+    def parse(
+        self,
+        stream: object,
+        media_type: str | None = None,
+        parser_context: Mapping[str, object] | None = None,
+    ) -> dict[str, object]:
+        """Return the body's data. Raises ParseError (400)."""
+        request = (parser_context or {})["request"]
+        try:
+            text = request._request.body.decode()  # type: ignore[attr-defined]  # REST framework's
+            return json.loads(  # type: ignore[no-any-return]  # serializers look closer
+                text,
+                parse_float=Decimal,
+                parse_constant=_refuse_constant,
+                object_pairs_hook=_unique_keys,
+            )
+        except UnicodeDecodeError:
+            raise exceptions.ParseError("The body is not valid UTF-8.") from None
+        except RecursionError:
+            raise exceptions.ParseError("The JSON is nested too deeply.") from None
+        except ValueError as error:
+            raise exceptions.ParseError(f"The body is not valid JSON: {error}") from None
 
 
 class StrictSerializer(serializers.Serializer):
-    """Refuses unknown fields, and read-only ones unless they repeat what is."""
+    """Refuses unknown fields, and read-only ones unless they repeat the stored value."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the checked values, or raise with all faults at once."""
-        faults = self._strange(data) if isinstance(data, Mapping) else {}
+        """Return the checked values, or raise with all errors at once."""
+        refused = self._refused_fields(data) if isinstance(data, Mapping) else {}
         try:
             values = super().to_internal_value(data)
         except serializers.ValidationError as error:
             detail = error.detail if isinstance(error.detail, dict) else {}
-            raise serializers.ValidationError({**faults, **detail}) from None
-        if faults:
-            raise serializers.ValidationError(faults)
+            raise serializers.ValidationError({**refused, **detail}) from None
+        if refused:
+            raise serializers.ValidationError(refused)
         return values
 
-    def _strange(self, data: Mapping[str, object]) -> dict[str, list[str]]:
-        faults: dict[str, list[str]] = {}
+    def _refused_fields(self, data: Mapping[str, object]) -> dict[str, list[str]]:
+        refused: dict[str, list[str]] = {}
         for name, value in data.items():
             field = self.fields.get(name)
             if field is None:
-                faults[name] = [self._unknown(name)]
+                refused[name] = [self._unknown(name)]
             elif field.read_only and not self._repeats(name, value):
-                faults[name] = [_SET_BY_US]
-        return faults
+                refused[name] = [_SET_BY_US]
+        return refused
 
     def _unknown(self, name: str) -> str:
         meant = nearest(name, self.fields)
@@ -51,7 +84,7 @@ class StrictSerializer(serializers.Serializer):
 
 
 class RowSerializer(StrictSerializer, serializers.ModelSerializer):
-    """Shows and writes one row of the registry, by its public id."""
+    """Reads and writes one row of the registry, by its public id."""
 
     serializer_field_mapping = {
         **serializers.ModelSerializer.serializer_field_mapping,
@@ -64,9 +97,9 @@ class RowSerializer(StrictSerializer, serializers.ModelSerializer):
     constraint_field = "name"
 
     def save(self, **_: object) -> Any:
-        """Write the row, after the constraints were asked in words that people understand."""
-        kind: type[TenantModel] = self.Meta.model
-        row: Any = self.instance or kind()
+        """Check the constraints, whose names are sentences for people, then write the row."""
+        model: type[TenantModel] = self.Meta.model
+        row: Any = self.instance or model()
         for name, value in self.validated_data.items():
             setattr(row, name, value)
         row.organization_id = current_organization()
@@ -76,7 +109,7 @@ class RowSerializer(StrictSerializer, serializers.ModelSerializer):
         return row
 
     def write(self, row: Any) -> None:
-        """Store the row; a subclass stores what belongs to it as well."""
+        """Store the row; a subclass stores its dependents as well."""
         row.save()
 
     def _check_constraints(self, row: TenantModel) -> None:
@@ -84,3 +117,32 @@ class RowSerializer(StrictSerializer, serializers.ModelSerializer):
             row.validate_constraints()
         except DjangoValidationError as error:
             raise serializers.ValidationError({self.constraint_field: error.messages}) from None
+
+
+class KeySerializer(RowSerializer):
+    """A key or token, stored as a hash; only the answer to its creation has the `secret`."""
+
+    kind_of_key: ClassVar[str]
+    secret: str
+
+    def write(self, row: Any) -> None:
+        """Make the secret and store its hash."""
+        key = keys.make_key(self.kind_of_key)
+        row.prefix, row.hash = key.prefix, key.hash
+        row.save()
+        self.secret = key.secret
+
+
+def _refuse_constant(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if _UNSTORABLE.search("".join(members)):
+        raise ValueError("a key holds a character that is no text")
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key “{twice}” stands twice in one object; send it once")
+    return members

@@ -20,7 +20,7 @@ class TooFast(exceptions.Throttled):
         self.wait = wait
 
 
-def hold_key(key: KnownKey, address: str | None) -> None:
+def throttle_sdk_key(key: KnownKey, address: str | None) -> None:
     """Raise TooFast for an SDK key that reports too much.
 
     A key inside an app is public, so each address that uses it is held by itself, and by requests,
@@ -28,61 +28,61 @@ def hold_key(key: KnownKey, address: str | None) -> None:
     """
     if key.is_server:
         rate = settings.RATE_LIMIT_SDK_SERVER
-        verdict = limiter.limit(_server(key.organization_id, key.id), rate)
+        verdict = limiter.limit(_server_key(key.organization_id, key.id), rate)
     else:
         name = f"app-key:{key.organization_id}:{key.id}:{_network(address)}"
         verdict = limiter.limit(name, settings.RATE_LIMIT_SDK_APP)
-    _let_pass(verdict, "This SDK key reports too much")
+    _enforce(verdict, "This SDK key reports too much")
 
 
 def count_events(reporter: Reporter, count: int) -> None:
     """Count the events of a server's request, which has been counted once already."""
     if reporter.is_server:
-        name = _server(reporter.organization_id, reporter.key_id)
+        name = _server_key(reporter.organization_id, reporter.key_id)
         limiter.add(name, settings.RATE_LIMIT_SDK_SERVER, count=count - 1)
 
 
-def hold_forgetting(reporter: Reporter, address: str | None) -> None:
+def throttle_erasures(reporter: Reporter, address: str | None) -> None:
     """Raise TooFast for a key that asks to forget devices too often: each of them is much work."""
     place = "" if reporter.is_server else f":{_network(address)}"
     name = f"forget:{reporter.organization_id}:{reporter.key_id}{place}"
     verdict = limiter.limit(name, settings.RATE_LIMIT_ERASURES)
-    _let_pass(verdict, "This SDK key asks too often to forget devices")
+    _enforce(verdict, "This SDK key asks too often to forget devices")
 
 
-def hold_token(organization_id: int, token_id: int) -> None:
+def throttle_api_token(organization_id: int, token_id: int) -> None:
     """Raise TooFast for an API token that calls too often."""
     verdict = limiter.limit(f"token:{organization_id}:{token_id}", settings.RATE_LIMIT_API)
-    _let_pass(verdict, "This API token calls too often")
+    _enforce(verdict, "This API token calls too often")
 
 
-def hold_unknown(address: str | None) -> None:
+def throttle_unknown_keys(address: str | None) -> None:
     """Raise TooFast for an address from which too many unknown keys come.
 
     Known keys from there go on working: many people may share an address.
     """
     verdict = limiter.limit(f"unknown:{_network(address)}", settings.RATE_LIMIT_UNKNOWN)
-    _let_pass(verdict, "Too many calls from your address had no key that we know")
+    _enforce(verdict, "Too many calls from your address had no key that we know")
 
 
-def hold_device(address: str | None) -> None:
+def throttle_copies(address: str | None) -> None:
     """Raise TooFast for an address from which too many of Apple's copies come."""
     verdict = limiter.limit(f"copies:{_network(address)}", settings.RATE_LIMIT_SDK_APP)
-    _let_pass(verdict, "Too many copies came from your address")
+    _enforce(verdict, "Too many copies came from your address")
 
 
-def hold_stranger(address: str | None) -> None:
+def throttle_unclaimed_copies(address: str | None) -> None:
     """Raise TooFast for an address from which too many copies of apps come that nobody has."""
     verdict = limiter.limit(f"strange-copies:{_network(address)}", settings.RATE_LIMIT_UNKNOWN)
-    _let_pass(verdict, "Too many copies from your address were of apps that nobody has")
+    _enforce(verdict, "Too many copies from your address were of apps that nobody has")
 
 
-def _let_pass(verdict: RateVerdict, what: str) -> None:
+def _enforce(verdict: RateVerdict, what: str) -> None:
     if not verdict.allowed:
         raise TooFast(what, verdict.retry_after)
 
 
-def _server(organization_id: int, key_id: int) -> str:
+def _server_key(organization_id: int, key_id: int) -> str:
     return f"server-key:{organization_id}:{key_id}"
 
 

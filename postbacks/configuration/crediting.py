@@ -39,7 +39,7 @@ def credit_parts() -> list[CreditPart]:
     return [_credit_part(row) for row in sorted(used, key=_place)]
 
 
-def link_of(part: LinkPart) -> tuple[TrackingLink, dict[str, Any]]:
+def find_link(part: LinkPart) -> tuple[TrackingLink, dict[str, Any]]:
     """Return the link that a part is about, and what it says of it. Raises ValidationError."""
     campaign = _campaign(part.app, part.campaign)
     rows = TrackingLink.objects.filter(campaign=campaign, name=part.name, status=Lifecycle.ACTIVE)
@@ -47,7 +47,7 @@ def link_of(part: LinkPart) -> tuple[TrackingLink, dict[str, Any]]:
     return link, {name: getattr(part, name) for name in _OF_LINKS}
 
 
-def settings_of(part: CreditPart) -> tuple[AttributionSettings, dict[str, Any]]:
+def find_settings(part: CreditPart) -> tuple[AttributionSettings, dict[str, Any]]:
     """Return the settings that a part is about, and what it says. Raises ValidationError."""
     if unknown := part.settings.keys() - set(SETTINGS):
         raise ValidationError({"settings": f"There is no setting “{min(unknown)}”."})

@@ -109,29 +109,29 @@ class Document(Struct, forbid_unknown_fields=True, kw_only=True):
     callback_rules: Annotated[list[dict[str, Any]], Meta(max_length=MOST_ROWS)] = []
 
 
-class Unreadable(Exception):  # noqa: N818  # it is a state of the file
+class UnreadableDocumentError(Exception):  # it is a state of the file
     """The document is none; the message says where and why."""
 
 
-def read(data: object) -> Document:
+def document_from(data: object) -> Document:
     """Return the document that parsed JSON is. Raises Unreadable."""
     try:
         document = msgspec.convert(data, Document)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise Unreadable(str(error)) from None
+        raise UnreadableDocumentError(str(error)) from None
     if document.format != FORMAT or document.version != VERSION:
-        raise Unreadable(
+        raise UnreadableDocumentError(
             f"This is {document.format} {document.version}; here {FORMAT} {VERSION} is read."
         )
     return document
 
 
-def parse(text: bytes) -> Document:
+def parse_document(text: bytes) -> Document:
     """Return the document of a file. Raises Unreadable."""
     try:
         data = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable(f"This is not JSON: {error}") from None
+        raise UnreadableDocumentError(f"This is not JSON: {error}") from None
     if b"\\u0000" in msgspec.json.encode(data):  # as JSON writes it; PostgreSQL can't hold it
-        raise Unreadable("A text holds the character NUL.")
-    return read(data)
+        raise UnreadableDocumentError("A text holds the character NUL.")
+    return document_from(data)

@@ -28,7 +28,7 @@ RULE_REFERENCES = ("app", "partner")
 RULE_FIELDS = ("name", "status", *CONTENT_FIELDS)
 
 
-def export() -> dict[str, object]:
+def export_configuration() -> dict[str, object]:
     """Return the configuration as JSON's own types, and have the audit log know of it."""
     log_action(Action.EXPORTED, name="configuration")
     organization = Organization.objects.get(pk=current_organization() or 0)

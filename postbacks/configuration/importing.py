@@ -31,7 +31,7 @@ from apps_registry.models import (
 from apps_registry.models.conversions import replace_meanings
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 from postbacks.callbacks.rules import versions
-from postbacks.configuration.crediting import link_of, settings_of
+from postbacks.configuration.crediting import find_link, find_settings
 from postbacks.configuration.document import (
     AppPart,
     CampaignPart,
@@ -55,7 +55,7 @@ class ImportProblem:
     detail: str
 
 
-class ImportFaultsError(Exception):
+class ImportProblemsError(Exception):
     """Nothing was imported; `faults` names every reason."""
 
     def __init__(self, faults: list[ImportProblem]) -> None:
@@ -88,7 +88,7 @@ def import_document(
         if importing.faults or only_plan:
             transaction.set_rollback(True)
     if importing.faults:
-        raise ImportFaultsError(importing.faults)
+        raise ImportProblemsError(importing.faults)
     return importing.outcome
 
 
@@ -125,7 +125,7 @@ class _Import:
             with transaction.atomic():
                 yield
         except ValidationError as error:
-            self.faults += _faults(error, place)
+            self.faults += _problems(error, place)
         except saving.RuleProblemsError as error:
             self.faults += [
                 ImportProblem((*place, *it.field.split(".", 1)), it.message)
@@ -164,7 +164,9 @@ class _Import:
         """Have an app mean by conversion values what the document says, if it says anything."""
         said = [msgspec.structs.asdict(line) for line in part.conversion_values]
         rows = [
-            ConversionMeaning(**{**line, **{name: _amount(line[name]) for name in _AMOUNTS}})
+            ConversionMeaning(
+                **{**line, **{name: _decimal_or_none(line[name]) for name in _AMOUNTS}}
+            )
             for line in said
         ]
         if rows and replace_meanings(app, rows) and str(app) in self.outcome.left.get("apps", []):
@@ -186,17 +188,20 @@ class _Import:
             self.missing[part.name] = self.outcome.credentials_to_enter[part.name] = lacking
 
     def _campaign(self, part: CampaignPart) -> None:
-        app, partner = _found(App, part.app, "app"), _found(Partner, part.partner, "partner")
+        app, partner = (
+            _find_active(App, part.app, "app"),
+            _find_active(Partner, part.partner, "partner"),
+        )
         rows = Campaign.objects.filter(app=app, name=part.name, status=Lifecycle.ACTIVE)
         campaign = rows.first() or Campaign(app=app, name=part.name)
         values = {"partner": partner, "remote_campaign_id": part.remote_campaign_id}
         self._store(campaign, values)
 
     def _link(self, part: LinkPart) -> None:
-        self._store(*link_of(part))
+        self._store(*find_link(part))
 
     def _settings(self, part: CreditPart) -> None:
-        self._store(*settings_of(part))
+        self._store(*find_settings(part))
 
     def _rule(self, part: dict[str, Any]) -> None:
         unknown = part.keys() - {*RULE_FIELDS, *RULE_REFERENCES}
@@ -205,7 +210,9 @@ class _Import:
             raise ValidationError(detail)
         values = {name: value for name, value in part.items() if name not in RULE_REFERENCES}
         for name, kind in (("app", App), ("partner", Partner)):
-            values[name] = _found(kind, part[name], name) if part.get(name) is not None else None
+            values[name] = (
+                _find_active(kind, part[name], name) if part.get(name) is not None else None
+            )
         lacking = self.missing.get(str(part.get("partner")), [])
         wished = str(values.get("status", RuleStatus.DRAFT))
         if wished not in {RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED}:
@@ -262,7 +269,7 @@ _KINDS: dict[type[models.Model], str] = {
 }
 
 
-def _found(model: type[App] | type[Partner], name: object, role: str) -> Any:
+def _find_active(model: type[App] | type[Partner], name: object, role: str) -> Any:
     rows: models.Manager[Any] = model.objects
     row = rows.filter(name=str(name), status=Lifecycle.ACTIVE).first()
     if row is None:
@@ -277,7 +284,7 @@ def _check_shape(rule: CallbackRule) -> None:
         raise ValidationError(str(error)) from None
 
 
-def _amount(text: str | None) -> Decimal | None:
+def _decimal_or_none(text: str | None) -> Decimal | None:
     try:
         return None if text is None else Decimal(text)
     except InvalidOperation:
@@ -294,7 +301,7 @@ def _decimal(text: str) -> Decimal:
     return number
 
 
-def _faults(error: ValidationError, place: Pointer) -> list[ImportProblem]:
+def _problems(error: ValidationError, place: Pointer) -> list[ImportProblem]:
     if not hasattr(error, "error_dict"):
         return [ImportProblem(place, message) for message in error.messages]
     return [

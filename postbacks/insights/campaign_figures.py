@@ -1,32 +1,116 @@
 """What campaigns brought in a period: one pass over touchpoints, installs and events each.
 
-Clicks that were refused, and installs that were rejected as fraud, stand apart. An event counts
-for the campaign to which its device's install was credited when the event arrived.
+Refused clicks and installs that were rejected as fraud stand apart. An event counts for the
+campaign to which its device's install was credited when the event arrived. Revenue is in US dollars
+by each day's rate; currencies without a rate stay as they came.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connection
 
 from apps_registry.models import Campaign
 from apps_registry.tenancy import current_organization
+from postbacks.callbacks.currency.conversion import USD
+from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.insights.periods import Period
-from postbacks.insights.revenue import Revenue, Takings, in_dollars
+from postbacks.insights.statements import fetch_rows
+from postbacks.models import TouchpointKind
+
+T = TypeVar("T")
 
 
-class By(StrEnum):
-    """What the figures are told apart by."""
+class GroupBy(StrEnum):
+    """What the figures are grouped by."""
 
     CAMPAIGN = "campaign_id"
     LINK = "link_id"
     DAY = "day"
 
 
+# `{key}` is the column of a GroupBy; for days an expression, by the time of the statement's table.
+_COUNT_TOUCHPOINTS = """
+SELECT {key} AS key, kind, refused <> '' AS is_refused, count(*)
+FROM touchpoint
+WHERE organization_id = %(organization)s AND campaign_id = ANY(%(campaigns)s)
+  AND received_at >= %(since)s AND received_at < %(until)s
+GROUP BY 1, 2, 3
+"""
+_COUNT_INSTALLS = """
+SELECT {key} AS key, kind = 'install' AS is_new, count(*)
+FROM install
+WHERE organization_id = %(organization)s AND campaign_id = ANY(%(campaigns)s)
+  AND event_received_at >= %(since)s AND event_received_at < %(until)s
+GROUP BY 1, 2
+"""
+# A device that comes back has another install, to which its later events belong.
+_SUM_EVENTS = """
+WITH credited AS MATERIALIZED (
+    SELECT install.app_id, install.device, install.campaign_id, install.link_id,
+           install.event_received_at AS since, successor.event_received_at AS until
+    FROM install
+    LEFT JOIN install AS successor
+      ON successor.organization_id = install.organization_id
+     AND successor.app_id = install.app_id AND successor.device = install.device
+     AND successor.number = install.number + 1
+    WHERE install.organization_id = %(organization)s
+      AND install.campaign_id = ANY(%(campaigns)s) AND install.event_received_at < %(until)s
+)
+SELECT {key} AS key, (event_time AT TIME ZONE 'UTC')::date AS day, event.currency, count(*),
+       sum(revenue) AS amount
+FROM credited
+JOIN event ON event.app_id = credited.app_id AND event.device = credited.device
+ AND event.received_at >= credited.since
+ AND (credited.until IS NULL OR event.received_at < credited.until)
+WHERE event.organization_id = %(organization)s AND event.device <> ''
+  AND event.received_at >= %(since)s AND event.received_at < %(until)s
+  AND event.source <> 'system' AND event.event_name NOT IN ('install', 'open')
+GROUP BY 1, 2, 3
+"""
+# We ourselves report them, each with the credit that it would have had.
+_COUNT_REJECTED = """
+SELECT count(DISTINCT device) FROM event
+WHERE organization_id = %(organization)s AND app_id = %(app)s AND source = 'system'
+  AND received_at >= %(since)s AND received_at < %(until)s AND event_name = 'rejected_install'
+  AND fields -> 'attribution' ->> 'partner_id' = %(partner)s
+  AND fields -> 'attribution' ->> 'campaign_name' = %(name)s
+"""
+_DAY_EXPRESSIONS = {
+    _COUNT_TOUCHPOINTS: "(received_at AT TIME ZONE %(zone)s)::date",
+    _COUNT_INSTALLS: "(event_received_at AT TIME ZONE %(zone)s)::date",
+    _SUM_EVENTS: "(event.received_at AT TIME ZONE %(zone)s)::date",
+}
+
+
 @dataclass(slots=True)
-class Figures:
+class Revenue:
+    """Dollars, and the amounts in currencies whose rate is not known."""
+
+    usd: Decimal = Decimal(0)
+    others: dict[str, Decimal] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return it as people read it: $1,234.50 + 12.00 XTS."""
+        dollars = f"\N{MINUS SIGN}${-self.usd:,.2f}" if self.usd < 0 else f"${self.usd:,.2f}"
+        rest = [f"{amount:,.2f}\N{NO-BREAK SPACE}{name}" for name, amount in self.others.items()]
+        return " + ".join([dollars, *rest] if self.usd or not rest else rest)
+
+
+@dataclass(frozen=True, slots=True)
+class _TouchpointCount:
+    key: Any
+    kind: str
+    is_refused: bool
+    count: int
+
+
+@dataclass(slots=True)
+class CampaignFigures:
     """What a campaign, a link or a day brought."""
 
     clicks: int = 0
@@ -42,92 +126,66 @@ class Figures:
         """Return how many of a hundred clicks became installs; None without a click."""
         return 100 * self.installs / self.clicks if self.clicks else None
 
-
-_TOUCHPOINTS = """
-SELECT {key}, kind, refused <> '', count(*)
-FROM touchpoint
-WHERE organization_id = %(organization)s AND campaign_id = ANY(%(campaigns)s)
-  AND received_at >= %(since)s AND received_at < %(until)s
-GROUP BY 1, 2, 3
-"""
-_INSTALLS = """
-SELECT {key}, kind = 'install', count(*)
-FROM install
-WHERE organization_id = %(organization)s AND campaign_id = ANY(%(campaigns)s)
-  AND event_received_at >= %(since)s AND event_received_at < %(until)s
-GROUP BY 1, 2
-"""
-# A device that comes back has another install, to which its later events belong.
-_EVENTS = """
-WITH credited AS MATERIALIZED (
-    SELECT install.app_id, install.device, install.campaign_id, install.link_id,
-           install.event_received_at AS since, successor.event_received_at AS until
-    FROM install
-    LEFT JOIN install AS successor
-      ON successor.organization_id = install.organization_id
-     AND successor.app_id = install.app_id AND successor.device = install.device
-     AND successor.number = install.number + 1
-    WHERE install.organization_id = %(organization)s
-      AND install.campaign_id = ANY(%(campaigns)s) AND install.event_received_at < %(until)s
-)
-SELECT {key}, (event_time AT TIME ZONE 'UTC')::date, event.currency, count(*), sum(revenue)
-FROM credited
-JOIN event ON event.app_id = credited.app_id AND event.device = credited.device
- AND event.received_at >= credited.since
- AND (credited.until IS NULL OR event.received_at < credited.until)
-WHERE event.organization_id = %(organization)s AND event.device <> ''
-  AND event.received_at >= %(since)s AND event.received_at < %(until)s
-  AND event.source <> 'system' AND event.event_name NOT IN ('install', 'open')
-GROUP BY 1, 2, 3
-"""
-# We ourselves report them, each with the credit that it would have had.
-_REJECTED = """
-SELECT count(DISTINCT device) FROM event
-WHERE organization_id = %(organization)s AND app_id = %(app)s AND source = 'system'
-  AND received_at >= %(since)s AND received_at < %(until)s AND event_name = 'rejected_install'
-  AND fields -> 'attribution' ->> 'partner_id' = %(partner)s
-  AND fields -> 'attribution' ->> 'campaign_name' = %(name)s
-"""
-_DAYS = {
-    _TOUCHPOINTS: "(received_at AT TIME ZONE %(zone)s)::date",
-    _INSTALLS: "(event_received_at AT TIME ZONE %(zone)s)::date",
-    _EVENTS: "(event.received_at AT TIME ZONE %(zone)s)::date",
-}
+    def add_touchpoints(self, touchpoints: _TouchpointCount) -> None:
+        """Count clicks, impressions or, of both kinds, refused ones."""
+        if touchpoints.is_refused:
+            self.refused += touchpoints.count
+        elif touchpoints.kind == TouchpointKind.CLICK:
+            self.clicks += touchpoints.count
+        else:
+            self.impressions += touchpoints.count
 
 
-def read_figures(campaigns: Collection[int], period: Period, *, by: By) -> dict[Any, Figures]:
-    """Return figures of the current organization's campaigns, by what they are told apart by.
+@dataclass(frozen=True, slots=True)
+class _InstallCount:
+    key: Any
+    is_new: bool
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _EventSum:
+    """The events of one key, one UTC day and one currency."""
+
+    key: Any
+    day: date
+    currency: str
+    count: int
+    amount: Decimal | None
+
+
+def read_figures(
+    campaigns: Collection[int], period: Period, *, by: GroupBy
+) -> dict[Any, CampaignFigures]:
+    """Return figures of the current organization's campaigns, by the key that groups them.
 
     Where nothing happened there is no key.
     """
     if not campaigns:
         return {}
-    found: dict[Any, Figures] = {}
+    figures: dict[Any, CampaignFigures] = {}
 
-    def of(key: object) -> Figures:
-        return found.setdefault(key, Figures())
+    def of(key: object) -> CampaignFigures:
+        return figures.setdefault(key, CampaignFigures())
 
-    for key, kind, is_refused, count in _run(_TOUCHPOINTS, campaigns, period, by):
-        name = "refused" if is_refused else f"{kind}s"
-        setattr(of(key), name, getattr(of(key), name) + count)
-    for key, is_new, count in _run(_INSTALLS, campaigns, period, by):
-        of(key).installs += count if is_new else 0
-        of(key).returns += 0 if is_new else count
-    takings = []
-    for key, day, currency, count, amount in _run(_EVENTS, campaigns, period, by):
-        of(key).events += count
-        if amount is not None:
-            takings.append(Takings(key, day, currency, amount))
-    for key, revenue in in_dollars(takings, now=period.until).items():
+    for touchpoints in _fetch(_TouchpointCount, _COUNT_TOUCHPOINTS, campaigns, period, by=by):
+        of(touchpoints.key).add_touchpoints(touchpoints)
+    for installs in _fetch(_InstallCount, _COUNT_INSTALLS, campaigns, period, by=by):
+        of(installs.key).installs += installs.count if installs.is_new else 0
+        of(installs.key).returns += 0 if installs.is_new else installs.count
+    sums = _fetch(_EventSum, _SUM_EVENTS, campaigns, period, by=by)
+    for events in sums:
+        of(events.key).events += events.count
+    for key, revenue in _revenue_by_key(sums, now=period.until).items():
         of(key).revenue = revenue
-    return found
+    return figures
 
 
-def rejected_installs(campaign: Campaign, period: Period) -> int:
+def count_rejected_installs(campaign: Campaign, period: Period) -> int:
     """Return how many installs a campaign would have earned by touchpoints that were fraud."""
     with connection.cursor() as cursor:
         cursor.execute(
-            _REJECTED,
+            _COUNT_REJECTED,
             {
                 "organization": current_organization(),
                 "app": campaign.app_id,
@@ -141,31 +199,50 @@ def rejected_installs(campaign: Campaign, period: Period) -> int:
     return int(count)
 
 
-def total(figures: Sequence[Figures]) -> Figures:
-    """Return several figures as one."""
-    whole = Figures()
-    for one in figures:
+def sum_figures(figures: Sequence[CampaignFigures]) -> CampaignFigures:
+    """Return the sum of several figures."""
+    total = CampaignFigures()
+    for part in figures:
         for name in ("clicks", "impressions", "refused", "installs", "returns", "events"):
-            setattr(whole, name, getattr(whole, name) + getattr(one, name))
-        whole.revenue.usd += one.revenue.usd
-        for currency, amount in one.revenue.others.items():
-            whole.revenue.others[currency] = whole.revenue.others.get(currency, 0) + amount
-    return whole
+            setattr(total, name, getattr(total, name) + getattr(part, name))
+        total.revenue.usd += part.revenue.usd
+        for currency, amount in part.revenue.others.items():
+            total.revenue.others[currency] = total.revenue.others.get(currency, 0) + amount
+    return total
 
 
-def _run(
-    statement: str, campaigns: Collection[int], period: Period, by: By
-) -> Iterator[tuple[Any, ...]]:
-    key = _DAYS[statement] if by is By.DAY else by.value
-    with connection.cursor() as cursor:
-        cursor.execute(
-            statement.format(key=key),
-            {
-                "organization": current_organization(),
-                "campaigns": list(campaigns),
-                "since": period.since,
-                "until": period.until,
-                "zone": period.zone.key,
-            },
-        )
-        yield from cursor.fetchall()
+def _fetch(
+    row_type: type[T],
+    statement: str,
+    campaigns: Collection[int],
+    period: Period,
+    *,
+    by: GroupBy,
+) -> list[T]:
+    key = _DAY_EXPRESSIONS[statement] if by is GroupBy.DAY else by.value
+    return fetch_rows(
+        row_type,
+        statement.format(key=key),
+        campaigns=list(campaigns),
+        since=period.since,
+        until=period.until,
+        zone=period.zone.key,
+    )
+
+
+def _revenue_by_key(sums: Iterable[_EventSum], *, now: datetime) -> dict[Any, Revenue]:
+    """Return the revenue of each key, by the rates that are known now."""
+    paid = [(row, row.amount) for row in sums if row.amount is not None]
+    moments = {row.day: datetime.combine(row.day, time(), UTC) for row, _ in paid}
+    rates = load_rates(moments.values())
+    revenues: dict[Any, Revenue] = {}
+    for row, amount in paid:
+        revenue = revenues.setdefault(row.key, Revenue())
+        rates_of_day = rates.of(moments[row.day], known_at=now)
+        dollars = rates_of_day.convert(amount, row.currency, USD) if row.currency else None
+        if dollars is None:
+            name = row.currency or "without currency"
+            revenue.others[name] = revenue.others.get(name, Decimal(0)) + amount
+        else:
+            revenue.usd += dollars
+    return revenues

@@ -4,48 +4,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from django.db import connection
-
-from apps_registry.tenancy import current_organization
 from postbacks.attribution import reasons
 from postbacks.attribution.outliers import LABELS, share_within_hour
-from postbacks.insights.outlier_sites import NAME
+from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.insights.outlier_sites import TIDYING_NAME
 from postbacks.insights.periods import Period
-from postbacks.models import SiteTimes, Tidying
+from postbacks.insights.statements import fetch_rows
+from postbacks.models import EventSource, InstallKind, SiteTimes, Tidying
 
-MOST_LINES = 200
+MOST_ROWS = 200
 
-_REJECTED = """
-WITH rejected AS (
-    SELECT coalesce(fields -> 'attribution' ->> 'partner_name', '') AS partner,
-           coalesce(fields ->> 'reject_reason', '') AS reason, count(*) AS count
-    FROM event
-    WHERE organization_id = %(organization)s AND event_name = 'rejected_install'
-      AND source = 'system' AND received_at >= %(since)s AND received_at < %(until)s
-    GROUP BY 1, 2
-), earned AS (
-    SELECT p.name AS partner, count(*) AS count
-    FROM install AS i JOIN partner AS p
-      ON p.organization_id = i.organization_id AND p.id = i.partner_id
-    WHERE i.organization_id = %(organization)s AND i.kind = 'install'
-      AND i.event_received_at >= %(since)s AND i.event_received_at < %(until)s
-    GROUP BY 1
-)
-SELECT rejected.partner, reason, rejected.count, coalesce(earned.count, 0)
-FROM rejected LEFT JOIN earned USING (partner)
-ORDER BY rejected.count DESC, rejected.partner, reason LIMIT %(most)s
-"""
+_COUNT_REJECTIONS = load_sql("postbacks.insights", "count_rejections", EventSource, InstallKind)
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """How often one partner's touchpoints were rejected for one reason."""
+class RejectionCount:
+    """How often one partner's touchpoints were rejected for one reason.
+
+    `earned` is the number of installs that the partner was credited with in the period.
+    """
 
     partner: str
     reason: str
-    sentence: str
     count: int
     earned: int
+
+    @property
+    def sentence(self) -> str:
+        """Return the reason in words."""
+        return reasons.of_fraud(self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +45,7 @@ class RejectionBar:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlier:
+class OutlierSite:
     """A site whose clicks look invented."""
 
     app: str
@@ -69,39 +56,36 @@ class Outlier:
     bars: tuple[RejectionBar, ...]
 
 
-def rejected(period: Period) -> list[Rejected]:
+def count_rejections(period: Period) -> list[RejectionCount]:
     """Return what was rejected in a period, the most frequent first."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _REJECTED,
-            {
-                "organization": current_organization(),
-                "since": period.since,
-                "until": period.until,
-                "most": MOST_LINES,
-            },
-        )
-        return [
-            Rejected(partner, reason, reasons.of_fraud(reason), count, earned)
-            for partner, reason, count, earned in cursor.fetchall()
-        ]
+    return fetch_rows(
+        RejectionCount,
+        _COUNT_REJECTIONS,
+        since=period.since,
+        until=period.until,
+        most=MOST_ROWS,
+    )
 
 
-def newest_outliers() -> tuple[date | None, list[Outlier]]:
-    """Return the night that was looked at last, and its outliers, the largest first."""
-    looked = Tidying.objects.filter(name=NAME).first()
-    if looked is None:
+def read_newest_outliers() -> tuple[date | None, list[OutlierSite]]:
+    """Return the last night that was searched, and its outliers, the largest first."""
+    last_search = Tidying.objects.filter(name=TIDYING_NAME).first()
+    if last_search is None:
         return None, []
-    night = looked.through.date()
+    night = last_search.through.date()
     rows = SiteTimes.objects.filter(day=night).select_related("app", "partner")
-    found = [
-        Outlier(
-            str(row.app), str(row.partner), row.site_id, sum(row.times),
-            round(share_within_hour(tuple(row.times))), _bars(row.times),
+    outliers = [
+        OutlierSite(
+            app=str(row.app),
+            partner=str(row.partner),
+            site=row.site_id,
+            installs=sum(row.times),
+            percent=round(share_within_hour(tuple(row.times))),
+            bars=_bars(row.times),
         )
         for row in rows
-    ]  # fmt: skip
-    return night, sorted(found, key=lambda it: -it.installs)[:MOST_LINES]
+    ]
+    return night, sorted(outliers, key=lambda outlier: -outlier.installs)[:MOST_ROWS]
 
 
 def _bars(times: Sequence[int]) -> tuple[RejectionBar, ...]:

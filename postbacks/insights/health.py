@@ -21,68 +21,68 @@ LONGEST_WAIT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckResult:
     """The result of one check: a sentence for the operator, and whether all is well."""
 
     ok: bool
     detail: str
 
 
-def run(check: Callable[[], Check]) -> Check:
+def run_check(check: Callable[[], CheckResult]) -> CheckResult:
     """Run a check; a database that is away or not ready is a result too."""
     try:
         return check()
     except (OperationalError, InterfaceError, psycopg.OperationalError):
         connection.close()
-        return Check(ok=False, detail="The database can't be reached.")
+        return CheckResult(ok=False, detail="The database can't be reached.")
     except ProgrammingError:
-        return Check(
+        return CheckResult(
             ok=False, detail="The database lacks a table or a right; run `manage.py migrate`."
         )
 
 
-def _database() -> Check:
+def _database() -> CheckResult:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    return Check(ok=True, detail="The database answers.")
+    return CheckResult(ok=True, detail="The database answers.")
 
 
-def _migrations() -> Check:
+def _migrations() -> CheckResult:
     executor = MigrationExecutor(connection)
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if missing:
-        return Check(
+        return CheckResult(
             ok=False, detail=f"{len(missing)} migrations are not applied; run `manage.py migrate`."
         )
-    return Check(ok=True, detail="All migrations are applied.")
+    return CheckResult(ok=True, detail="All migrations are applied.")
 
 
-def _roles() -> Check:
+def _roles() -> CheckResult:
     connection.ensure_connection()
     found = roles.problems(connection.connection)
     if found:
-        return Check(ok=False, detail=" ".join(f"{it.message} {it.hint}" for it in found))
-    return Check(ok=True, detail="No role passes row-level security.")
+        return CheckResult(ok=False, detail=" ".join(f"{it.message} {it.hint}" for it in found))
+    return CheckResult(ok=True, detail="No role passes row-level security.")
 
 
-def _partitions() -> Check:
+def _partitions() -> CheckResult:
     days = partitions.days_ahead()
-    return Check(
+    return CheckResult(
         ok=days >= MIN_DAYS_AHEAD, detail=f"The logs have partitions for {days} days after today."
     )
 
 
-def _worker() -> Check:
+def _worker() -> CheckResult:
     seconds = WorkerHeartbeat.ages(CLUSTER).get(CLUSTER)
     if seconds is None:
-        return Check(ok=False, detail="No worker has run yet; start `manage.py worker`.")
-    return Check(
+        return CheckResult(ok=False, detail="No worker has run yet; start `manage.py worker`.")
+    return CheckResult(
         ok=seconds <= HEARTBEAT_SECONDS,
         detail=f"The last sign of life of a worker is {seconds:.0f} s old.",
     )
 
 
-def _oldest_due() -> Check:
+def _oldest_due() -> CheckResult:
     with as_role(roles.WORKER), connection.cursor() as cursor:  # who sees every organization's
         # A rule with a limit makes its own postbacks wait: that is not a worker's fault.
         cursor.execute(
@@ -90,7 +90,7 @@ def _oldest_due() -> Check:
         )
         (waited,) = cursor.fetchone()
     waited = max(waited or timedelta(0), timedelta(0))
-    return Check(
+    return CheckResult(
         ok=waited <= LONGEST_WAIT,
         detail=f"The oldest due postback has waited for {waited.total_seconds():.0f} s.",
     )
@@ -105,7 +105,7 @@ def as_role(role: str) -> Iterator[None]:
         yield
 
 
-CHECKS: dict[str, Callable[[], Check]] = {
+CHECKS: dict[str, Callable[[], CheckResult]] = {
     "database": _database,
     "migrations": _migrations,
     "roles": _roles,

@@ -9,7 +9,7 @@ from django.db import connection
 
 from postbacks import __version__
 from postbacks.infrastructure.database import roles
-from postbacks.insights.health import CHECKS, Check, as_role, run
+from postbacks.insights.health import CHECKS, CheckResult, as_role, run_check
 from postbacks.models import WorkerHeartbeat
 from postbacks.models.heartbeats import CLUSTER
 
@@ -18,7 +18,7 @@ _UNDECIDED_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class InstallationFact:
     """One thing about the installation: how it is, and what to do if that is bad."""
 
     title: str
@@ -36,10 +36,10 @@ class WorkerPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
+class InstallationStatus:
     """All facts, the parts of the workers that are known, and what runs here."""
 
-    facts: tuple[Fact, ...]
+    facts: tuple[InstallationFact, ...]
     parts: tuple[WorkerPart, ...]
     versions: Mapping[str, str]
 
@@ -49,49 +49,51 @@ class Installation:
         return all(fact.ok for fact in self.facts)
 
 
-def installation() -> Installation:
+def read_installation() -> InstallationStatus:
     """Return how the installation is now. Counts only, over all organizations."""
-    facts = [_fact(title, run(check), remedy) for title, check, remedy in _READY]
-    facts += [_fact(title, run(check), remedy) for title, check, remedy in _QUEUES]
+    facts = [_fact(title, run_check(check), remedy) for title, check, remedy in _READY]
+    facts += [_fact(title, run_check(check), remedy) for title, check, remedy in _QUEUES]
     ages = WorkerHeartbeat.ages("")
     parts = sorted(
         (WorkerPart(name, age) for name, age in ages.items() if name != CLUSTER),
         key=lambda part: part.name,
     )
-    return Installation(tuple(facts), tuple(parts), _versions())
+    return InstallationStatus(tuple(facts), tuple(parts), _versions())
 
 
-def _fact(title: str, check: Check, remedy: str) -> Fact:
-    return Fact(title, check.ok, check.detail, remedy)
+def _fact(title: str, check: CheckResult, remedy: str) -> InstallationFact:
+    return InstallationFact(title, check.ok, check.detail, remedy)
 
 
-def _due() -> Check:
+def _due() -> CheckResult:
     waiting, due = _counts(
         "SELECT count(*), count(*) FILTER (WHERE due_at <= now() AND claim_id IS NULL) FROM "
         "(SELECT due_at, claim_id FROM due_postback LIMIT %s) AS counted"
     )
     detail = f"In the queue: {_number(waiting)}. Due now: {_number(due)}."
-    return Check(ok=due < MOST_COUNTED, detail=detail)
+    return CheckResult(ok=due < MOST_COUNTED, detail=detail)
 
 
-def _undecided() -> Check:
+def _undecided() -> CheckResult:
     count, seconds = _counts(
         "SELECT count(*), coalesce(extract(epoch FROM now() - min(received_at)), 0)::int FROM "
         "(SELECT received_at FROM undecided_event ORDER BY id LIMIT %s) AS counted"
     )
     if not count:
-        return Check(ok=True, detail="No event waits for a decision.")
-    return Check(
+        return CheckResult(ok=True, detail="No event waits for a decision.")
+    return CheckResult(
         ok=seconds <= _UNDECIDED_SECONDS,
         detail=f"Waiting for a decision: {_number(count)}, the oldest for {seconds:,} s.",
     )
 
 
-def _failures() -> Check:
+def _failures() -> CheckResult:
     (count,) = _counts("SELECT count(*) FROM (SELECT FROM decision_failure LIMIT %s) AS counted")
     if not count:
-        return Check(ok=True, detail="Every event could be decided.")
-    return Check(ok=False, detail=f"Could not be decided and are tried again: {_number(count)}.")
+        return CheckResult(ok=True, detail="Every event could be decided.")
+    return CheckResult(
+        ok=False, detail=f"Could not be decided and are tried again: {_number(count)}."
+    )
 
 
 def _counts(statement: str) -> tuple[int, ...]:

@@ -1,7 +1,8 @@
-"""Pages of a log by key: each begins where the last one ended, however many rows came in between.
+"""Pages of a list by key: each begins where the last one ended, however many rows came in between.
 
-A page costs the same at the end of a log as at its beginning: nothing is counted and nothing is
-skipped. A search whose matches are rare stops after `MOST_LOOKED_AT` rows and says how far it got.
+A page costs the same at the end of a list as at its beginning: nothing is counted and nothing is
+skipped, and partitioned logs are read only for the days that a page shows. A search whose matches
+are rare stops after `MOST_SEARCHED` rows and says how far it got.
 """
 
 import base64
@@ -18,41 +19,43 @@ M = TypeVar("M", bound=Model)
 PAGE_SIZE = 50
 # The first step is as long as most searches need, the second bounds what one page may cost.
 _STEPS = (20_000, 230_000)
-MOST_LOOKED_AT = sum(_STEPS)
-_BIGGEST_ID = 2**63 - 1
+MOST_SEARCHED = sum(_STEPS)
+LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class KeysetPosition:
-    """A row's place in a log."""
+    """A row's position in a list; `moment` is None where a list is in the order of ids."""
 
     id: int
-    moment: datetime
+    moment: datetime | None = None
 
     def encode(self) -> str:
-        """Return the place as it stands in an address."""
-        moment = self.moment.astimezone(UTC).isoformat()
+        """Return the position as the addresses of the admin's pages hold it."""
+        moment = self.moment.astimezone(UTC).isoformat() if self.moment else ""
         return base64.urlsafe_b64encode(f"{self.id} {moment}".encode()).decode().rstrip("=")
 
     @classmethod
     def decode(cls, text: str) -> Self:
-        """Return the place that an address names, or raise ValueError."""
+        """Return the position in a log that an address names. Raises ValueError."""
         try:
             data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-            number, _, moment = data.decode("ascii").partition(" ")
-            place = cls(int(number), datetime.fromisoformat(moment))
+            row_id, _, moment = data.decode("ascii").partition(" ")
+            position = cls(int(row_id), datetime.fromisoformat(moment))
         except (binascii.Error, UnicodeError, OverflowError):
             raise ValueError("This is no place in a log.") from None
-        if place.moment.tzinfo is None or not 0 <= place.id <= _BIGGEST_ID:
+        if position.moment is None or position.moment.tzinfo is None:
             raise ValueError("This is no place in a log.")
-        return place
+        if not 0 <= position.id <= LARGEST_ID:
+            raise ValueError("This is no place in a log.")
+        return position
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page begins: after a place (older rows), before one (newer rows), or at the top.
+    """Where a page of at most `size` rows begins: after a position, before one, or at the top.
 
-    `size` is how many rows it has at most.
+    After a position are older rows, before it newer ones.
     """
 
     after: KeysetPosition | None = None
@@ -62,62 +65,83 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class KeysetPage(Generic[M]):
-    """One page, newest first, and the places from which its neighbors go on.
+    """One page, newest first, and the positions from which its neighbors begin.
 
-    `looked_to` is set when a search stopped before the page was full: it is where it stopped, on
-    the way to older rows or, with `looked_ahead`, to newer ones.
+    `stopped_at` is set when a search stopped before the page was full. It stopped on the way to
+    older rows or, if `stopped_ahead`, to newer ones.
     """
 
     rows: Sequence[M] = ()
     newer: KeysetPosition | None = None
     older: KeysetPosition | None = None
-    looked_to: KeysetPosition | None = None
-    looked_ahead: bool = False
+    stopped_at: KeysetPosition | None = None
+    stopped_ahead: bool = False
     is_first: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Log(Generic[M]):
-    """What is paged through: `rows` are wanted, and lie within `span`, which is what is searched.
+class KeysetList(Generic[M]):
+    """A list in descending order of `time_key` and id; without a `time_key` of id alone.
 
-    Both are of one table. Without a `span`, matches are found through an index or are all rows,
-    and nothing needs a bound. `time_key` names the column of time.
+    `rows` are the matches among the rows `searched`, both of one table. Without `searched` an index
+    finds the matches, or all rows match, and a page needs no bound.
     """
 
     rows: "QuerySet[M]"
-    time_key: str
-    span: "QuerySet[M] | None" = None
+    time_key: str | None
+    searched: "QuerySet[M] | None" = None
 
-    def page(self, cursor: Cursor) -> KeysetPage[M]:
-        """Return the page at a cursor."""
+    def page(self, cursor: Cursor, *, fill: bool = True) -> KeysetPage[M]:
+        """Return the page at a cursor.
+
+        With `fill`, a page before a position that reaches the top becomes the first page, which is
+        full; otherwise it holds only the rows before that position.
+        """
         if cursor.before is not None:
-            return self._page_before(cursor.before, cursor.size)
+            return self._page_before(cursor.before, cursor.size, fill=fill)
         return self._page_after(cursor.after, cursor.size)
 
+    def rows_after(self, start: KeysetPosition | None, size: int) -> list[M]:
+        """Return the next rows beyond a position, newest first."""
+        return list(self._between(start, None, backward=False)[:size])
+
+    def position_of(self, row: M) -> KeysetPosition:
+        """Return a row's position."""
+        return KeysetPosition(row.pk, getattr(row, self.time_key) if self.time_key else None)
+
+    def position_after(self, start: KeysetPosition | None, count: int) -> KeysetPosition | None:
+        """Return the position `count` rows beyond `start`, None if no row follows it.
+
+        It reads the index alone.
+        """
+        keys = self._between(start, None, backward=False).values_list(*self._keys)
+        last_and_next = list(keys[count - 1 : count + 1])
+        return KeysetPosition(*last_and_next[0]) if len(last_and_next) == 2 else None
+
     def _page_after(self, start: KeysetPosition | None, size: int) -> KeysetPage[M]:
-        rows, stopped = self._look(start, size, backward=False)
+        rows, stopped_at = self._look(start, size, backward=False)
         more = len(rows) > size
         rows = rows[:size]
         return KeysetPage(
             rows=rows,
-            newer=self._place(rows[0]) if rows and start is not None else None,
-            older=self._place(rows[-1]) if more else stopped,
-            looked_to=None if more else stopped,
+            newer=self.position_of(rows[0]) if rows and start is not None else None,
+            older=self.position_of(rows[-1]) if more else stopped_at,
+            stopped_at=None if more else stopped_at,
             is_first=start is None,
         )
 
-    def _page_before(self, start: KeysetPosition, size: int) -> KeysetPage[M]:
-        rows, stopped = self._look(start, size, backward=True)
+    def _page_before(self, start: KeysetPosition, size: int, *, fill: bool) -> KeysetPage[M]:
+        rows, stopped_at = self._look(start, size, backward=True)
         more = len(rows) > size
-        if not more and stopped is None:
-            return self._page_after(None, size)  # the newest rows, in a page that is full
+        if fill and not more and stopped_at is None:
+            return self._page_after(None, size)
         rows = rows[:size][::-1]
         return KeysetPage(
             rows=rows,
-            newer=self._place(rows[0]) if more else stopped,
-            older=self._place(rows[-1]) if rows else start,
-            looked_to=None if more else stopped,
-            looked_ahead=not more,
+            newer=self.position_of(rows[0]) if more else stopped_at,
+            older=self.position_of(rows[-1]) if rows else start,
+            stopped_at=None if more else stopped_at,
+            stopped_ahead=not more,
             is_first=False,
         )
 
@@ -125,34 +149,33 @@ class Log(Generic[M]):
         self, start: KeysetPosition | None, size: int, *, backward: bool
     ) -> tuple[list[M], KeysetPosition | None]:
         """Return at most one row more than a page has, and where the search was stopped."""
-        found: list[M] = []
-        for step in _STEPS if self.span is not None else (None,):
+        rows: list[M] = []
+        for step in _STEPS if self.searched is not None else (None,):
             end = self._end_of_step(start, step, backward=backward) if step else None
-            wanted = size + 1 - len(found)
-            found += self._between(start, end, backward=backward)[:wanted]
-            if end is None or len(found) > size:
-                return found, None
+            rows += self._between(start, end, backward=backward)[: size + 1 - len(rows)]
+            if end is None or len(rows) > size:
+                return rows, None
             start = end
-        return found, start
+        return rows, start
 
     def _end_of_step(
         self, start: KeysetPosition | None, step: int, *, backward: bool
     ) -> KeysetPosition | None:
-        """Return the place of the last row that a step looks at, None if it sees all that is left.
+        """Return the position of the last row that a step searches, None if it reaches the end.
 
         It reads the index alone, and at most as many entries as the step is long.
         """
-        span = self._ordered(self.span, backward=backward)
+        searched = self._ordered(self.searched, backward=backward)
         if start is not None:
-            span = span.filter(self._side("gt" if backward else "lt", start))
-        for key in span.values_list(*self._keys)[step - 1 : step]:
-            return KeysetPosition(key[1], key[0])
+            searched = searched.filter(self._side("gt" if backward else "lt", start))
+        for key in searched.values_list(*self._keys)[step - 1 : step]:
+            return KeysetPosition(*key)
         return None
 
     def _between(
         self, start: KeysetPosition | None, end: KeysetPosition | None, *, backward: bool
     ) -> "QuerySet[M]":
-        """Return the wanted rows beyond a place and up to another, nearest first."""
+        """Return the matches beyond `start` and up to `end`, nearest first."""
         rows = self._ordered(self.rows, backward=backward)
         if start is not None:
             rows = rows.filter(self._side("gt" if backward else "lt", start))
@@ -161,20 +184,21 @@ class Log(Generic[M]):
         return rows
 
     def _ordered(self, rows: Any, *, backward: bool) -> "QuerySet[M]":
-        ordered: QuerySet[M] = rows.order_by(*(k if backward else f"-{k}" for k in self._keys))
+        ordered: QuerySet[M] = rows.order_by(
+            *(key if backward else f"-{key}" for key in reversed(self._keys))
+        )
         return ordered
 
-    def _side(self, side: str, place: KeysetPosition) -> Q:
+    def _side(self, side: str, position: KeysetPosition) -> Q:
+        if self.time_key is None:
+            return Q(**{f"id__{side}": position.id})
         strictly = side.removesuffix("e")
         # The first condition looks superfluous; it is what partitions are chosen by.
-        return Q(**{f"{self.time_key}__{strictly}e": place.moment}) & (
-            Q(**{f"{self.time_key}__{strictly}": place.moment})
-            | Q(**{self.time_key: place.moment, f"id__{side}": place.id})
+        return Q(**{f"{self.time_key}__{strictly}e": position.moment}) & (
+            Q(**{f"{self.time_key}__{strictly}": position.moment})
+            | Q(**{self.time_key: position.moment, f"id__{side}": position.id})
         )
 
     @property
     def _keys(self) -> tuple[str, ...]:
-        return (self.time_key, "id")
-
-    def _place(self, row: M) -> KeysetPosition:
-        return KeysetPosition(row.pk, getattr(row, self.time_key))
+        return ("id", self.time_key) if self.time_key else ("id",)

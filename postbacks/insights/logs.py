@@ -1,4 +1,4 @@
-"""The logs as people look at them: what can be asked of each, and one page of the answer."""
+"""The logs that people read: what can be searched in each, and one page of the result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,33 +8,39 @@ from uuid import UUID
 
 from django.db.models import Prefetch, Q, QuerySet, prefetch_related_objects
 
-from postbacks.insights.keyset import Cursor, KeysetPage, Log
+from apps_registry.models import App, AuditEntry
+from postbacks.insights.keyset import Cursor, KeysetList, KeysetPage
 from postbacks.models import (
     CallbackRule,
     DecisionFailure,
     DeliveryAttempt,
     Event,
+    Install,
+    InstallKey,
     Postback,
 )
+from postbacks.values import identifiers
 
-_MOMENT = timedelta(milliseconds=1)  # the least by which two times in a log differ
+_TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
+_IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
+_MOST_INSTALLS_BY_KEY = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeRange:
     """The time that is searched: from `since`, before `until`; None is open."""
 
     since: datetime | None = None
     until: datetime | None = None
 
     def within(self, rows: "QuerySet[Any]", time_key: str) -> "QuerySet[Any]":
-        """Return the rows of that time."""
+        """Return the rows whose `time_key` lies in the range."""
         conditions = {f"{time_key}__gte": self.since, f"{time_key}__lt": self.until}
         return rows.filter(**{name: at for name, at in conditions.items() if at is not None})
 
 
 @dataclass(frozen=True, slots=True)
-class Codes:
+class StatusCodes:
     """HTTP codes from `first` to `last`; both None is an attempt that got no answer."""
 
     first: int | None = None
@@ -49,25 +55,25 @@ class Codes:
 
 
 @dataclass(frozen=True, slots=True)
-class PostbacksWanted:
-    """What is asked of the delivery log. `id` is a postback's public id or its event's."""
+class PostbackSearch:
+    """A search of the delivery log. `id` is a postback's public id or its event's."""
 
-    span: Span = Span()
+    span: TimeRange = TimeRange()
     id: UUID | None = None
     status: str = ""
     app_id: int | None = None
     rule_id: int | None = None
     partner_id: int | None = None
     event_name: str = ""
-    codes: Codes | None = None
+    codes: StatusCodes | None = None
     test: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class EventsWanted:
-    """What is asked of the events. `id` is the SDK's `event_id`."""
+class EventSearch:
+    """A search of the events. `id` is the SDK's `event_id`."""
 
-    span: Span = Span()
+    span: TimeRange = TimeRange()
     id: UUID | None = None
     app_id: int | None = None
     event_name: str = ""
@@ -75,74 +81,151 @@ class EventsWanted:
     platform: str = ""
 
 
-def delivery_log(wanted: PostbacksWanted, cursor: Cursor) -> KeysetPage[Postback]:
+@dataclass(frozen=True, slots=True)
+class InstallSearch:
+    """A search of the installs. `id` is one of the device's, the SDK's, or ours."""
+
+    span: TimeRange = TimeRange()
+    id: str = ""
+    app_id: int | None = None
+    partner_id: int | None = None
+    campaign_id: int | None = None
+    type: str = ""
+    kind: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSearch:
+    """A search of the audit log. `text` is part of an object's name, `who` of an actor's."""
+
+    span: TimeRange = TimeRange()
+    text: str = ""
+    who: str = ""
+    action: str = ""
+    object_type: str = ""
+    object_id: UUID | None = None
+
+
+def delivery_log(search: PostbackSearch, cursor: Cursor) -> KeysetPage[Postback]:
     """Return a page of postbacks, newest event first, with their rules, partners and apps."""
-    span = wanted.span.within(Postback.objects.all(), "event_received_at")
     conditions = [
-        *equal(app_id=wanted.app_id, rule_id=wanted.rule_id, status=wanted.status),
-        *equal(event_name=wanted.event_name),
-        *([wanted.codes.condition] if wanted.codes else []),
-        *([] if wanted.test is None else [Q(test=wanted.test)]),
-        *([Q(rule_id__in=_rules_of(wanted.partner_id))] if wanted.partner_id else []),
+        *_equal(app_id=search.app_id, rule_id=search.rule_id, status=search.status),
+        *_equal(event_name=search.event_name),
+        *([search.codes.condition] if search.codes else []),
+        *([] if search.test is None else [Q(test=search.test)]),
+        *([Q(rule_id__in=_rules_of(search.partner_id))] if search.partner_id else []),
     ]
-    by_id = Q(public_id=wanted.id) | Q(sdk_event_id=wanted.id) if wanted.id else None
+    has_id = Q(public_id=search.id) | Q(sdk_event_id=search.id) if search.id else None
+    rows = search.span.within(Postback.objects.all(), "event_received_at")
     # In queries of their own: a join might keep PostgreSQL from reading days in order.
     related = ("rule__partner", "app")
-    return page_of(span, conditions, by_id, "event_received_at", related, cursor)
+    return _search(rows, "event_received_at", conditions, has_id, related).page(cursor)
 
 
-def event_log(wanted: EventsWanted, cursor: Cursor) -> KeysetPage[Event]:
+def event_log(search: EventSearch, cursor: Cursor) -> KeysetPage[Event]:
     """Return a page of events, newest first, with their apps."""
-    span = wanted.span.within(Event.objects.all(), "received_at")
-    conditions = equal(
-        app_id=wanted.app_id,
-        event_name=wanted.event_name,
-        source=wanted.source,
-        platform=wanted.platform,
+    conditions = _equal(
+        app_id=search.app_id,
+        event_name=search.event_name,
+        source=search.source,
+        platform=search.platform,
     )
-    by_id = Q(event_id=wanted.id) if wanted.id else None
-    return page_of(span, conditions, by_id, "received_at", ("app",), cursor)
+    has_id = Q(event_id=search.id) if search.id else None
+    rows = search.span.within(Event.objects.all(), "received_at")
+    return _search(rows, "received_at", conditions, has_id, ("app",)).page(cursor)
+
+
+def install_log(search: InstallSearch, cursor: Cursor) -> KeysetPage[Install]:
+    """Return a page of installs in the order of their arrival, newest first, with their names."""
+    conditions = _equal(
+        app_id=search.app_id,
+        partner_id=search.partner_id,
+        campaign_id=search.campaign_id,
+        attribution_type=search.type,
+        kind=search.kind,
+        state=search.state,
+    )
+    has_id = _has_identifier(search.id) if search.id else None
+    rows = search.span.within(Install.objects.all(), "event_received_at")
+    related = ("app", "partner", "campaign", "link")
+    return _search(rows, "event_received_at", conditions, has_id, related).page(cursor)
+
+
+def audit_log(search: AuditSearch, cursor: Cursor) -> KeysetPage[AuditEntry]:
+    """Return a page of audit entries, newest first."""
+    conditions = _equal(
+        object_name__icontains=search.text,
+        actor_name__icontains=search.who,
+        action=search.action,
+        object_type=search.object_type,
+    )
+    has_id = Q(object_id=str(search.object_id)) if search.object_id else None
+    rows = search.span.within(AuditEntry.objects.all(), "at")
+    return _search(rows, "at", conditions, has_id).page(cursor)
 
 
 def attempt_log(outcome: str, cursor: Cursor) -> KeysetPage[DeliveryAttempt]:
     """Return a page of attempts, newest event first."""
-    rows = DeliveryAttempt.objects.defer("request", "response")
-    page = page_of(rows, equal(outcome=outcome), None, "event_received_at", (), cursor)
+    attempts = DeliveryAttempt.objects.defer("request", "response")
+    page = _search(attempts, "event_received_at", _equal(outcome=outcome)).page(cursor)
     moments = [attempt.event_received_at for attempt in page.rows]
-    if moments:  # of no more days than the page has
-        span = Span(min(moments), max(moments) + _MOMENT)
-        of_days = span.within(Postback.objects.all(), "event_received_at")
-        prefetch_related_objects(page.rows, Prefetch("postback", queryset=of_days))
+    if moments:  # reads no more days of postbacks than the page has
+        span = TimeRange(min(moments), max(moments) + _TIME_STEP)
+        postbacks = span.within(Postback.objects.all(), "event_received_at")
+        prefetch_related_objects(page.rows, Prefetch("postback", queryset=postbacks))
     return page
 
 
 def failure_log(cursor: Cursor) -> KeysetPage[DecisionFailure]:
     """Return a page of events that could not be decided on, newest first."""
-    return page_of(DecisionFailure.objects.all(), [], None, "received_at", (), cursor)
+    return _search(DecisionFailure.objects.all(), "received_at").page(cursor)
 
 
-def page_of(
-    span: "QuerySet[Any]",
-    conditions: Sequence[Q],
-    by_id: Q | None,
+def _search(
+    rows: "QuerySet[Any]",
     time_key: str,
-    related: tuple[str, ...],
-    cursor: Cursor,
-) -> KeysetPage[Any]:
-    """Return a page of the rows in a span that fit; those with an id are found by an index."""
-    rows = span.filter(*conditions)
-    if by_id is not None:
-        rows = rows.filter(by_id)
-    is_search = bool(conditions) and by_id is None
-    return Log(
-        rows=rows.prefetch_related(*related), time_key=time_key, span=span if is_search else None
-    ).page(cursor)
+    conditions: Sequence[Q] = (),
+    has_id: Q | None = None,
+    related: Sequence[str] = (),
+) -> KeysetList[Any]:
+    """Return the rows that match. Only a search without an id is bounded: an index finds ids."""
+    matches = rows.filter(*conditions)
+    if has_id is not None:
+        matches = matches.filter(has_id)
+    return KeysetList(
+        rows=matches.prefetch_related(*related),
+        time_key=time_key,
+        searched=rows if conditions and has_id is None else None,
+    )
 
 
-def equal(**conditions: object) -> list[Q]:
-    """Return conditions on columns, without those that ask for nothing."""
+def _equal(**conditions: object) -> list[Q]:
+    """Return conditions on columns; an empty value sets none."""
     return [Q(**{name: value}) for name, value in conditions.items() if value]
 
 
 def _rules_of(partner_id: int) -> list[int]:
     return list(CallbackRule.objects.filter(partner_id=partner_id).values_list("pk", flat=True))
+
+
+def _has_identifier(text: str) -> Q:
+    """Return the condition that an install has an id, of any kind.
+
+    Each kind has an index: install ids, devices by app, keys by app, and our own ids.
+    """
+    apps = list(App.objects.values_list("pk", flat=True))
+    names = [identifiers.identifier(kind, text) for kind in _IDENTIFIER_KINDS]
+    keys = [identifiers.key_of(app, name) for app in apps for name in names]
+    by_key = InstallKey.objects.filter(app_id__in=apps, key__in=keys)
+    ids = list(by_key.values_list("install_id", flat=True)[:_MOST_INSTALLS_BY_KEY])
+    condition = Q(install_id=text) | Q(app_id__in=apps, device__in=[text, *names]) | Q(pk__in=ids)
+    public_id = _uuid_or_none(text)
+    return condition | Q(public_id=public_id) if public_id else condition
+
+
+def _uuid_or_none(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

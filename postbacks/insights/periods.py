@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 PERIODS = {"1d": (1, "Today"), "7d": (7, "Last 7 days"), "30d": (30, "Last 30 days")}
-USUAL = "7d"
+DEFAULT_PERIOD = "7d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Period:
 
 def period_of(key: str, *, now: datetime, zone: ZoneInfo) -> Period:
     """Return a period by its key in addresses; the usual one for any other text."""
-    key = key if key in PERIODS else USUAL
+    key = key if key in PERIODS else DEFAULT_PERIOD
     today = now.astimezone(zone).date()
     count = PERIODS[key][0]
     days = tuple(today - timedelta(days=back) for back in reversed(range(count)))

@@ -6,7 +6,7 @@ from itertools import islice
 
 from postbacks.models import Event
 
-MOST = 20
+MOST_EVENTS = 20
 _LOOKED_AT = 500
 _MOST_NAMES = 12
 _LARGEST_ID = 2**63 - 1
@@ -28,13 +28,13 @@ def recent_events(*, app_id: int | None = None) -> tuple[RecentEvent, ...]:
         "id", "event_name", "app__name", "received_at", "app_id"
     )
     # The log is ordered by time alone: for an app without events it would be read to its end.
-    looked_at = latest[: MOST if app_id is None else _LOOKED_AT]
+    looked_at = latest[: MOST_EVENTS if app_id is None else _LOOKED_AT]
     found = (
         RecentEvent(id_, name, app, received_at)
         for id_, name, app, received_at, of_app in looked_at
         if app_id in {None, of_app}
     )
-    return tuple(islice(found, MOST))
+    return tuple(islice(found, MOST_EVENTS))
 
 
 def recent_event_names() -> tuple[str, ...]:
@@ -50,6 +50,6 @@ def event_by_id(text: str) -> Event | None:
     return Event.objects.select_related("app").filter(pk=int(text[:20])).first()
 
 
-def as_choice(event: Event) -> RecentEvent:
+def recent_event(event: Event) -> RecentEvent:
     """Return an event as the list shows it."""
     return RecentEvent(event.pk, event.event_name, event.app.name, event.received_at)

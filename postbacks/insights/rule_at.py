@@ -12,7 +12,7 @@ _KIND = CallbackRule._meta.db_table
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class StatusChange:
     """A change of a rule's status. `before` is None where the rule was made."""
 
     at: datetime
@@ -34,7 +34,7 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleAt:
+class RuleStatusAt:
     """What is known of a rule at a moment. `status` is empty where the log can't tell.
 
     `last` is the change that made it so, `following` the one that ended it.
@@ -43,8 +43,8 @@ class RuleAt:
     rule: CallbackRule
     moment: datetime
     status: str
-    last: Switch | None = None
-    following: Switch | None = None
+    last: StatusChange | None = None
+    following: StatusChange | None = None
     log_begins_at: datetime | None = None
 
     @property
@@ -63,7 +63,7 @@ class RuleAt:
         return str(RuleStatus(self.status).label).lower() if self.status else ""
 
 
-def rule_at(rule: CallbackRule, moment: datetime) -> RuleAt:
+def rule_status_at(rule: CallbackRule, moment: datetime) -> RuleStatusAt:
     """Return what a rule's status was at a moment, as far as the log goes back."""
     switches = _switches(rule)
     last = next((it for it in reversed(switches) if it.at <= moment), None)
@@ -75,16 +75,16 @@ def rule_at(rule: CallbackRule, moment: datetime) -> RuleAt:
         status = (following.before or "") if following else rule.status
     if rule.created_at > moment and last is None:
         status = ""
-    return RuleAt(rule, moment, status, last, following, begins_at)
+    return RuleStatusAt(rule, moment, status, last, following, begins_at)
 
 
-def _switches(rule: CallbackRule) -> Sequence[Switch]:
+def _switches(rule: CallbackRule) -> Sequence[StatusChange]:
     """Return a rule's changes of status, oldest first."""
     entries = AuditEntry.objects.filter(
         object_type=_KIND, object_id=str(rule.public_id), changes__has_key="status"
     ).order_by("at", "id")
     return [
-        Switch(
+        StatusChange(
             at=entry.at,
             by=entry.actor_name,
             before=None if entry.action == Action.CREATED else entry.changes["status"][0],

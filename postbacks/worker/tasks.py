@@ -80,7 +80,7 @@ def tidy_up() -> None:
     """
     partitions.ensure_partitions()
     retention.drop_old_days()
-    outlier_sites.look_for_outliers()
+    outlier_sites.record_outliers()
     until = time.monotonic() + _TIDY_SECONDS
     for delete_batch in (
         retention.forget_old_touchpoint_keys,

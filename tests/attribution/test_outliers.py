@@ -8,7 +8,7 @@ from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks.attribution.outliers import is_outlier, share_within_hour
 from postbacks.infrastructure.database import roles
-from postbacks.insights.outlier_sites import NAME, look_for_outliers
+from postbacks.insights.outlier_sites import TIDYING_NAME, record_outliers
 from postbacks.models import Attribution, Install, SiteTimes, Tidying
 from tests import make
 from tests.admin.pages import sign_in
@@ -67,8 +67,8 @@ def test_a_night_keeps_the_outliers_of_each_organization_once() -> None:
             _installs(bad, "small", [30.0] * 9, kind="reattribution")
         with tenant(other.organization.pk):
             _installs(good, "honest", [0.1] * 55)
-        found = [look_for_outliers(NIGHT + timedelta(hours=hours)) for hours in (0, 1, 20)]
-        next_night = look_for_outliers(NIGHT + timedelta(days=1))
+        found = [record_outliers(NIGHT + timedelta(hours=hours)) for hours in (0, 1, 20)]
+        next_night = record_outliers(NIGHT + timedelta(days=1))
 
     assert found == [1, 0, 0]
     assert next_night == 1
@@ -88,7 +88,7 @@ def test_the_page_shows_the_site_and_what_was_rejected() -> None:
 
     gem, link = _gem()
     with as_role(roles.WORKER), tenant(gem.organization.pk):
-        Tidying.objects.create(name=NAME, through=NIGHT)
+        Tidying.objects.create(name=TIDYING_NAME, through=NIGHT)
         SiteTimes.objects.create(
             app=gem.app, partner=link.campaign.partner, site_id="pub_7", day=NIGHT.date(),
             times=[0, 0, 0, 5, 10, 10, 10, 25],
@@ -113,10 +113,10 @@ def test_after_a_clean_night_the_page_shows_no_site() -> None:
     with as_role(roles.WORKER):
         with tenant(gem.organization.pk):
             _installs(link, "invented", [30.0] * 55)
-        look_for_outliers(NIGHT)
+        record_outliers(NIGHT)
     flagged = sign_in(gem.owner).get(PAGE).content.decode()
     with as_role(roles.WORKER):
-        look_for_outliers(NIGHT + timedelta(days=20))
+        record_outliers(NIGHT + timedelta(days=20))
 
     page = sign_in(gem.owner).get(PAGE).content.decode()
 

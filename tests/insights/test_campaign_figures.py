@@ -11,7 +11,12 @@ from apps_registry.tenancy import tenant
 from postbacks.callbacks.currency.ecb import DayOfRates
 from postbacks.callbacks.currency.stored_rates import keep_rates
 from postbacks.infrastructure.database import roles
-from postbacks.insights.campaign_figures import By, Figures, read_figures, rejected_installs
+from postbacks.insights.campaign_figures import (
+    CampaignFigures,
+    GroupBy,
+    count_rejected_installs,
+    read_figures,
+)
 from postbacks.insights.periods import Period, period_of
 from tests import make
 from tests.database import as_role
@@ -37,7 +42,9 @@ def _ago(**span: float) -> datetime:
     return NOW - timedelta(**span)
 
 
-def _figures(link: TrackingLink, period: str = "7d", by: By = By.CAMPAIGN) -> dict[object, Figures]:
+def _figures(
+    link: TrackingLink, period: str = "7d", by: GroupBy = GroupBy.CAMPAIGN
+) -> dict[object, CampaignFigures]:
     with tenant(link.organization_id):
         return read_figures([link.campaign_id], _period(period), by=by)
 
@@ -96,7 +103,7 @@ def test_events_belong_to_the_campaign_that_had_the_device_then(link: TrackingLi
 
     with tenant(link.organization_id):
         keys = [link.campaign_id, other.campaign_id]
-        found = read_figures(keys, _period("7d"), by=By.CAMPAIGN)
+        found = read_figures(keys, _period("7d"), by=GroupBy.CAMPAIGN)
 
     assert [found[key].events for key in keys] == [1, 2]
 
@@ -124,7 +131,7 @@ def test_installs_that_were_rejected_as_fraud_stand_apart(link: TrackingLink) ->
         )
 
     with tenant(link.organization_id):
-        counts = [rejected_installs(link.campaign, _period(key)) for key in ("7d", "30d")]
+        counts = [count_rejected_installs(link.campaign, _period(key)) for key in ("7d", "30d")]
 
     assert counts == [1, 1]
 
@@ -135,7 +142,7 @@ def test_figures_are_told_apart_by_link_and_by_day(link: TrackingLink) -> None:
     make_touches(link, _ago(hours=1))
     make_touches(second, _ago(days=3), _ago(days=3))
 
-    by_link, by_day = _figures(link, by=By.LINK), _figures(link, by=By.DAY)
+    by_link, by_day = _figures(link, by=GroupBy.LINK), _figures(link, by=GroupBy.DAY)
 
     assert {key: it.clicks for key, it in by_link.items()} == {link.pk: 1, second.pk: 2}
     assert by_day[_ago(days=3).date()].clicks == 2
@@ -146,7 +153,9 @@ def test_another_organizations_touchpoints_do_not_count(link: TrackingLink) -> N
     make_touches(stranger, _ago(hours=1))
 
     with tenant(link.organization_id):
-        found = read_figures([link.campaign_id, stranger.campaign_id], _period("7d"), by=By.DAY)
+        found = read_figures(
+            [link.campaign_id, stranger.campaign_id], _period("7d"), by=GroupBy.DAY
+        )
 
     assert found == {}
 

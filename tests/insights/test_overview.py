@@ -9,10 +9,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import tenant
-from postbacks.insights.clock_hours import clock_hours
-from postbacks.insights.hours_chart import draw, hour_name, round_ticks
-from postbacks.insights.overview import Overview, read_overview
-from postbacks.insights.overview_page import overview_page
+from postbacks.insights.overview.hours_chart import draw_hours, hour_name, round_ticks
+from postbacks.insights.overview.last_day import clock_hours
+from postbacks.insights.overview.page import overview_page
+from postbacks.insights.overview.reading import Overview, read_overview
 from postbacks.models import CallbackRule, PostbackStatus
 from tests import make
 from tests.insights.credits import make_install
@@ -324,7 +324,7 @@ def test_a_bar_is_as_wide_as_its_part_of_the_day_and_as_high_as_its_count(
     for status in ("delivered", "delivered", "delivered", "failed"):
         make_postback(of, rule, at=NOW - timedelta(minutes=5), status=status)
 
-    chart = draw(_read(of).day.hours, BERLIN)
+    chart = draw_hours(_read(of).day.hours, BERLIN)
 
     assert sum(bar.width for bar in chart.bars) == pytest.approx(100)
     assert chart.bars[-1].width == pytest.approx(100 / 24 / 3)  # 17:00 to 17:20

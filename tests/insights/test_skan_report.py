@@ -7,16 +7,16 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks.insights.logs import Span
-from postbacks.insights.skan_log import CopiesWanted
-from postbacks.insights.skan_report import read_report
-from postbacks.insights.skan_setup import registrable, skan_setup
+from postbacks.insights.logs import TimeRange
+from postbacks.insights.skan.log import SkanCopySearch
+from postbacks.insights.skan.report import read_skan_report
+from postbacks.insights.skan.setup import registrable, skan_setup
 from tests import make
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime(2026, 5, 4, 10, tzinfo=UTC)
-ALL = CopiesWanted(Span())
+ALL = SkanCopySearch(TimeRange())
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def store(made: make.Tenant, *copies: dict[str, object]) -> None:
             make.make_skan_postback(made.app, **{"received_at": NOW, **said})
 
 
-def report(made: make.Tenant, wanted: CopiesWanted = ALL, zone: str = "UTC"):
+def report(made: make.Tenant, wanted: SkanCopySearch = ALL, zone: str = "UTC"):
     with tenant(made.organization.pk):
-        return read_report(wanted, now=NOW, zone=ZoneInfo(zone))
+        return read_skan_report(wanted, now=NOW, zone=ZoneInfo(zone))
 
 
 def test_only_valid_copies_count_and_each_once(made: make.Tenant) -> None:
@@ -105,9 +105,9 @@ def test_days_are_those_of_the_organization(made: make.Tenant) -> None:
 
 def test_a_report_is_of_a_time_and_at_most_of_three_months(made: make.Tenant) -> None:
     store(made, {}, {"received_at": NOW - timedelta(days=40)})
-    long_ago = CopiesWanted(Span(since=NOW - timedelta(days=400)))
-    hour = CopiesWanted(Span(since=NOW - timedelta(hours=1)))
-    past = CopiesWanted(Span(until=NOW - timedelta(days=35)))
+    long_ago = SkanCopySearch(TimeRange(since=NOW - timedelta(days=400)))
+    hour = SkanCopySearch(TimeRange(since=NOW - timedelta(hours=1)))
+    past = SkanCopySearch(TimeRange(until=NOW - timedelta(days=35)))
 
     assert report(made).whole.copies == 1
     assert (report(made, long_ago).whole.copies, len(report(made, long_ago).days)) == (2, 92)

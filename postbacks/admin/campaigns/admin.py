@@ -20,8 +20,8 @@ from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
 from postbacks.admin.campaigns.figures import NONE, campaign_page
 from postbacks.insights import wording
-from postbacks.insights.campaign_figures import By, Figures, read_figures
-from postbacks.insights.periods import PERIODS, USUAL, Period, period_of
+from postbacks.insights.campaign_figures import CampaignFigures, GroupBy, read_figures
+from postbacks.insights.periods import DEFAULT_PERIOD, PERIODS, Period, period_of
 
 _PERIOD = "period"
 
@@ -39,7 +39,7 @@ class PeriodFilter(admin.SimpleListFilter):
         return queryset
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        asked = self.value() if self.value() in PERIODS else USUAL
+        asked = self.value() if self.value() in PERIODS else DEFAULT_PERIOD
         for key, label in self.lookup_choices:
             yield {
                 "selected": key == asked,
@@ -49,7 +49,7 @@ class PeriodFilter(admin.SimpleListFilter):
 
 
 _FIGURE = "figure_"
-_SORTED: dict[str, Callable[[Figures], float | Decimal]] = {
+_SORTED: dict[str, Callable[[CampaignFigures], float | Decimal]] = {
     "clicks": lambda figures: figures.clicks,
     "impressions": lambda figures: figures.impressions,
     "installs": lambda figures: figures.installs,
@@ -59,7 +59,9 @@ _SORTED: dict[str, Callable[[Figures], float | Decimal]] = {
 }
 
 
-def _as_column(of: Callable[[Figures], float | Decimal], figures: Mapping[int, Figures]) -> Case:
+def _as_column(
+    of: Callable[[CampaignFigures], float | Decimal], figures: Mapping[int, CampaignFigures]
+) -> Case:
     whens = [When(pk=key, then=Value(Decimal(of(it)))) for key, it in figures.items()]
     return Case(*whens, default=Value(Decimal(0)), output_field=DecimalField())
 
@@ -73,7 +75,7 @@ class FiguredList(ChangeList):
         asked = {str(it).lstrip("-") for it in self.get_ordering(request, self.root_queryset)}
         if names := [name for name in _SORTED if f"{_FIGURE}{name}" in asked]:
             keys = list(self.root_queryset.values_list("pk", flat=True))
-            figures = read_figures(keys, _period(request), by=By.CAMPAIGN)
+            figures = read_figures(keys, _period(request), by=GroupBy.CAMPAIGN)
             self.root_queryset = self.root_queryset.annotate(
                 **{f"{_FIGURE}{name}": _as_column(_SORTED[name], figures) for name in names}
             )
@@ -87,7 +89,7 @@ class FiguredList(ChangeList):
 if TYPE_CHECKING:
 
     class _Figured(Campaign):
-        figures: Figures
+        figures: CampaignFigures
         links: int
 
 
@@ -136,11 +138,11 @@ class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
         """Read what some campaigns brought, and how many links they have."""
         keys = [row.pk for row in rows]
-        figures = read_figures(keys, _period(request), by=By.CAMPAIGN)
+        figures = read_figures(keys, _period(request), by=GroupBy.CAMPAIGN)
         in_use = TrackingLink.objects.filter(campaign__in=keys, status=Lifecycle.ACTIVE)
         links = dict(in_use.values_list("campaign").annotate(Count("pk")).order_by())
         for row in rows:
-            row.figures = figures.get(row.pk, Figures())
+            row.figures = figures.get(row.pk, CampaignFigures())
             row.links = links.get(row.pk, 0)
 
     @admin.display(description="links")

@@ -9,7 +9,13 @@ from django.db.models import Q
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.tenancy import Lifecycle
 from postbacks.insights import days_chart, wording
-from postbacks.insights.campaign_figures import By, Figures, read_figures, rejected_installs, total
+from postbacks.insights.campaign_figures import (
+    CampaignFigures,
+    GroupBy,
+    count_rejected_installs,
+    read_figures,
+    sum_figures,
+)
 from postbacks.insights.days_chart import DaysChart
 from postbacks.insights.periods import PERIODS, Period
 from postbacks.models import CallbackRule, RuleStatus
@@ -40,7 +46,7 @@ class Row:
     link: TrackingLink | None = None
 
     @classmethod
-    def of(cls, name: str, figures: Figures, link: TrackingLink | None = None) -> "Row":
+    def of(cls, name: str, figures: CampaignFigures, link: TrackingLink | None = None) -> "Row":
         """Return figures in words."""
         percent = figures.rate_percent
         return cls(
@@ -75,14 +81,14 @@ class CampaignFiguresView:
 
 def campaign_page(campaign: Campaign, period: Period) -> CampaignFiguresView:
     """Return the page of a campaign that is saved."""
-    by_day = read_figures([campaign.pk], period, by=By.DAY)
-    by_link = read_figures([campaign.pk], period, by=By.LINK)
-    whole = total(list(by_day.values()))
+    by_day = read_figures([campaign.pk], period, by=GroupBy.DAY)
+    by_link = read_figures([campaign.pk], period, by=GroupBy.LINK)
+    whole = sum_figures(list(by_day.values()))
     return CampaignFiguresView(
         campaign=campaign,
         period=period,
         periods=tuple((key, label) for key, (_, label) in PERIODS.items()),
-        figures=_figures(whole, rejected_installs(campaign, period)),
+        figures=_figures(whole, count_rejected_installs(campaign, period)),
         charts=_charts(by_day, period.days) if by_day and len(period.days) > 1 else (),
         days=tuple(_day_row(day, by_day) for day in reversed(period.days)) if by_day else (),
         links=_link_rows(campaign, by_link),
@@ -90,7 +96,7 @@ def campaign_page(campaign: Campaign, period: Period) -> CampaignFiguresView:
     )
 
 
-def _figures(whole: Figures, rejected: int) -> tuple[Figure, ...]:
+def _figures(whole: CampaignFigures, rejected: int) -> tuple[Figure, ...]:
     row = Row.of("", whole)
     refused = (
         f"{wording.number(whole.refused)} more were refused as fraud or too old"
@@ -109,22 +115,24 @@ def _figures(whole: Figures, rejected: int) -> tuple[Figure, ...]:
     )
 
 
-def _charts(by_day: Mapping[date, Figures], days: Sequence[date]) -> tuple[DaysChart, ...]:
-    of = [by_day.get(day, Figures()) for day in days]
+def _charts(by_day: Mapping[date, CampaignFigures], days: Sequence[date]) -> tuple[DaysChart, ...]:
+    of = [by_day.get(day, CampaignFigures()) for day in days]
     return (
-        days_chart.draw("Clicks", days, [it.clicks for it in of]),
-        days_chart.draw("Installs", days, [it.installs for it in of]),
+        days_chart.draw_days("Clicks", days, [it.clicks for it in of]),
+        days_chart.draw_days("Installs", days, [it.installs for it in of]),
     )
 
 
-def _day_row(day: date, by_day: Mapping[date, Figures]) -> Row:
-    return Row.of(days_chart.day_name(day), by_day.get(day, Figures()))
+def _day_row(day: date, by_day: Mapping[date, CampaignFigures]) -> Row:
+    return Row.of(days_chart.day_name(day), by_day.get(day, CampaignFigures()))
 
 
-def _link_rows(campaign: Campaign, by_link: Mapping[int | None, Figures]) -> tuple[Row, ...]:
+def _link_rows(
+    campaign: Campaign, by_link: Mapping[int | None, CampaignFigures]
+) -> tuple[Row, ...]:
     links = TrackingLink.objects.filter(campaign=campaign).order_by("status", "name", "pk")
     rows = [
-        Row.of(link.name, by_link.get(link.pk, Figures()), link)
+        Row.of(link.name, by_link.get(link.pk, CampaignFigures()), link)
         for link in links
         if link.status == Lifecycle.ACTIVE or link.pk in by_link
     ]

@@ -14,8 +14,8 @@ from postbacks.admin.installs.touchpoints import InstallLine
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.filters import NamedRow, TimedFilter, key_of
-from postbacks.insights.install_log import InstallsWanted, install_log
 from postbacks.insights.keyset import Cursor, KeysetPage
+from postbacks.insights.logs import InstallSearch, install_log
 from postbacks.models import Install, InstallKind, InstallState, TouchpointKind
 
 # FOLDED from install_filter.py
@@ -52,10 +52,10 @@ class InstallFilter(TimedFilter):
         self.offer("campaign", Campaign.objects.all())
 
     @property
-    def wanted(self) -> InstallsWanted:
+    def wanted(self) -> InstallSearch:
         """Return what is asked for, once the form is valid."""
         given = self.cleaned_data
-        return InstallsWanted(
+        return InstallSearch(
             span=self.span,
             id=given["q"],
             app_id=key_of(given["app"]),

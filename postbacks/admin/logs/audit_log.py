@@ -16,9 +16,9 @@ from apps_registry.models import AuditEntry
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.columns import AUDIT_LOG
 from postbacks.admin.logs.filters import IdField, LogFilter, MomentField, NamedRow, TimedFilter
-from postbacks.insights.audit_log import EntriesWanted, audit_log
 from postbacks.insights.keyset import Cursor, KeysetPage
-from postbacks.insights.rule_at import RuleAt, rule_at
+from postbacks.insights.logs import AuditSearch, audit_log
+from postbacks.insights.rule_at import RuleStatusAt, rule_status_at
 from postbacks.models import CallbackRule
 
 
@@ -45,10 +45,10 @@ class AuditFilter(TimedFilter):
         self.fields["kind"].choices = choices  # type: ignore[attr-defined]  # a choice field
 
     @property
-    def wanted(self) -> EntriesWanted:
+    def wanted(self) -> AuditSearch:
         """Return what is asked for, once the form is valid."""
         given = self.cleaned_data
-        return EntriesWanted(
+        return AuditSearch(
             span=self.span,
             text=given["q"],
             who=given["who"],
@@ -79,10 +79,10 @@ class RuleQuestion(LogFilter):
         return moment
 
     @property
-    def answer(self) -> RuleAt | None:
+    def answer(self) -> RuleStatusAt | None:
         if not self.given or not self.is_valid():
             return None
-        return rule_at(self.cleaned_data["rule"], self.cleaned_data["moment"])
+        return rule_status_at(self.cleaned_data["rule"], self.cleaned_data["moment"])
 
 
 @admin.register(AuditEntry)

@@ -15,7 +15,7 @@ from django.utils.http import urlencode
 from apps_registry.models import App, Partner
 from apps_registry.models.apps import Platform
 from postbacks.delivery.outcome import Outcome
-from postbacks.insights.logs import Codes, EventsWanted, PostbacksWanted, Span
+from postbacks.insights.logs import EventSearch, PostbackSearch, StatusCodes, TimeRange
 from postbacks.models import CallbackRule, EventSource, PostbackStatus
 
 # FOLDED from log_fields.py
@@ -101,11 +101,11 @@ class StatusCodesField(SuggestingField):
         if not text:
             return None
         if text == "none":
-            return Codes()
+            return StatusCodes()
         if found := _CLASS.fullmatch(text):
-            return Codes(int(found[1]) * 100, int(found[1]) * 100 + 99)
+            return StatusCodes(int(found[1]) * 100, int(found[1]) * 100 + 99)
         if _CODE.fullmatch(text):
-            return Codes(int(text), int(text))
+            return StatusCodes(int(text), int(text))
         raise ValidationError("Write a code like 503, a class like 5xx, or none for no answer.")
 
 
@@ -239,12 +239,12 @@ class TimedFilter(LogFilter):
         return cleaned
 
     @property
-    def span(self) -> Span:
+    def span(self) -> TimeRange:
         since = self.cleaned_data["since"]
         if recent := RECENT.get(self.cleaned_data["time"]):
             start = timezone.now() - recent[0]
             since = max(start, since) if since else start
-        return Span(since, self.cleaned_data["until"])
+        return TimeRange(since, self.cleaned_data["until"])
 
 
 # FOLDED from log_filters.py
@@ -286,10 +286,10 @@ class PostbackFilter(TimedFilter):
         self.suggest_events()
 
     @property
-    def wanted(self) -> PostbacksWanted:
+    def wanted(self) -> PostbackSearch:
         """Return what is asked for, once the form is valid."""
         given = self.cleaned_data
-        return PostbacksWanted(
+        return PostbackSearch(
             span=self.span,
             id=given["q"],
             status=given["status"],
@@ -324,10 +324,10 @@ class EventFilter(TimedFilter):
         self.suggest_events()
 
     @property
-    def wanted(self) -> EventsWanted:
+    def wanted(self) -> EventSearch:
         """Return what is asked for, once the form is valid."""
         given = self.cleaned_data
-        return EventsWanted(
+        return EventSearch(
             span=self.span,
             id=given["q"],
             app_id=key_of(given["app"]),

@@ -19,9 +19,9 @@ from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.filters import IdField, NamedRow, TimedFilter
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.insights.keyset import Cursor, KeysetPage
-from postbacks.insights.skan_log import CopiesWanted, copy_log
-from postbacks.insights.skan_report import Amounts, read_report
-from postbacks.insights.skan_setup import skan_setup
+from postbacks.insights.skan.log import SkanCopySearch, skan_copy_log
+from postbacks.insights.skan.report import RevenueRanges, read_skan_report
+from postbacks.insights.skan.setup import skan_setup
 from postbacks.intake.skadnetwork.announcing import event_id_of
 from postbacks.models import SignatureState, SkanPostback, SkanProtocol
 
@@ -75,10 +75,10 @@ class SkanFilter(TimedFilter):
         self.offer("partner", Partner.objects.all())
 
     @property
-    def wanted(self) -> CopiesWanted:
+    def wanted(self) -> SkanCopySearch:
         """Return what is asked for, once the form is valid."""
         given = self.cleaned_data
-        return CopiesWanted(
+        return SkanCopySearch(
             span=self.span,
             id=given["q"],
             app_id=given["app"].pk if given["app"] else None,
@@ -134,7 +134,7 @@ def value_of(copy: SkanPostback) -> str:
 
 
 def revenue_of(copy: SkanPostback) -> str:
-    amounts = Amounts()
+    amounts = RevenueRanges()
     most = copy.least_revenue if copy.most_revenue is None else copy.most_revenue
     amounts.add(copy.currency, copy.least_revenue, most)
     return str(amounts)
@@ -154,7 +154,7 @@ class SkanPostbackAdmin(LogAdmin):
         css = {"all": ["postbacks/overview.css", "postbacks/campaigns.css", "postbacks/skan.css"]}
 
     def read_page(self, filters: SkanFilter, cursor: Cursor) -> KeysetPage[SkanPostback]:
-        return copy_log(filters.wanted, cursor)
+        return skan_copy_log(filters.wanted, cursor)
 
     def lines(self, rows: Sequence[SkanPostback]) -> Sequence[CopyLine]:
         return [CopyLine.of(copy) for copy in rows]
@@ -167,7 +167,7 @@ class SkanPostbackAdmin(LogAdmin):
         context = answer.context_data or {}
         filters = context["cl"].filters
         if filters.is_valid():
-            context["report"] = read_report(
+            context["report"] = read_skan_report(
                 filters.wanted, now=timezone.now(), zone=timezone.get_current_timezone()
             )
 

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps_registry.audit.actors import acting_as
 from apps_registry.models import Organization
 from postbacks.admin.operator import organizations, store_ids
-from postbacks.insights.installation import installation
+from postbacks.insights.installation import read_installation
 from postbacks.intake.skadnetwork import unclaimed
 from postbacks.web import visits
 from postbacks.web.middleware import ORGANIZATION_IN_SESSION, memberships_of, own_transactions
@@ -74,7 +74,7 @@ class DecisionForm(forms.Form):
 @for_operators
 @require_http_methods(["GET", "HEAD"])
 def show_installation(request: HttpRequest) -> HttpResponse:
-    return _page(request, "installation", "Installation", {"installation": installation()})
+    return _page(request, "installation", "Installation", {"installation": read_installation()})
 
 
 @for_operators

@@ -15,11 +15,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.models import User
 from apps_registry.roles import Right
-from postbacks.configuration.document import Document, Unreadable, parse
-from postbacks.configuration.exporting import export
+from postbacks.configuration.document import Document, UnreadableDocumentError, parse_document
+from postbacks.configuration.exporting import export_configuration
 from postbacks.configuration.importing import (
-    ImportFaultsError,
     ImportProblem,
+    ImportProblemsError,
     ImportResult,
     import_document,
 )
@@ -59,7 +59,7 @@ def export_page(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     membership = membership_of(request)
     name = slugify(membership.organization.name) if membership else ""
-    text = msgspec.json.format(msgspec.json.encode(export()), indent=2)
+    text = msgspec.json.format(msgspec.json.encode(export_configuration()), indent=2)
     disposition = f'attachment; filename="postbacks-{name or "organization"}.json"'
     return HttpResponse(
         text, content_type="application/json", headers={"Content-Disposition": disposition}
@@ -74,23 +74,23 @@ def import_page(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _page(request, {})
     try:
-        document = parse(_text(request))
+        document = parse_document(_text(request))
         return (
             _done(request, document) if request.POST.get("confirmed") else _plan(request, document)
         )
-    except Unreadable as error:
+    except UnreadableDocumentError as error:
         return _page(request, {"faults": [ShownFault("", str(error))]})
-    except ImportFaultsError as error:
+    except ImportProblemsError as error:
         return _page(request, {"faults": [_shown(fault) for fault in error.faults]})
 
 
 def _text(request: HttpRequest) -> bytes:
     given = request.FILES.get("file")
     if given is not None and (given.size or 0) > LARGEST:
-        raise Unreadable("The file is larger than 1 MB; bring it in by the API.")
+        raise UnreadableDocumentError("The file is larger than 1 MB; bring it in by the API.")
     text = given.read() if given is not None else request.POST.get("document", "").encode()
     if not text:
-        raise Unreadable("Choose a file first.")
+        raise UnreadableDocumentError("Choose a file first.")
     return text
 
 

@@ -24,13 +24,13 @@ def fraud_page(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     zone = ZoneInfo(timezone.get_current_timezone_name())
     period = period_of(request.GET.get("period", ""), now=datetime.now(UTC), zone=zone)
-    night, outliers = fraud_report.newest_outliers()
+    night, outliers = fraud_report.read_newest_outliers()
     context = {
         **admin.site.each_context(request),
         "title": "Fraud report",
         "period": period,
         "periods": [(key, label) for key, (_, label) in PERIODS.items()],
-        "rejected": fraud_report.rejected(period),
+        "rejected": fraud_report.count_rejections(period),
         "night": night,
         "outliers": outliers,
         "least_installs": LEAST_INSTALLS,

@@ -24,7 +24,7 @@ from postbacks.callbacks.macros.parser import MacroCall, macros_in
 from postbacks.callbacks.partner_templates import RuleTemplate, TemplateParameter
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.versions import definition_from
-from postbacks.insights.recent_events import RecentEvent, as_choice, event_by_id, recent_events
+from postbacks.insights.recent_events import RecentEvent, event_by_id, recent_event, recent_events
 from postbacks.models import CallbackRule, Event
 from postbacks.rulebook import saving
 from postbacks.rulebook.saving import platform_of, remarks_on, template_in_use
@@ -178,7 +178,7 @@ def _places(seen: saving.Preview) -> tuple[int, ...]:
 def _choices(app_id: int | None, chosen: Event | None) -> tuple[Choice, ...]:
     recent = recent_events(app_id=app_id)
     if chosen is not None and chosen.pk not in {event.id for event in recent}:
-        recent = (*recent, as_choice(chosen))
+        recent = (*recent, recent_event(chosen))
     id_ = chosen.pk if chosen is not None else None
     sample = Choice(SAMPLE, None, is_chosen=chosen is None)
     return (sample, *(Choice(str(event.id), event, event.id == id_) for event in recent))

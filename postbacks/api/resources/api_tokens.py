@@ -14,8 +14,8 @@ from apps_registry.models.tokens import SCOPES
 from apps_registry.roles import RIGHTS, Right, Role
 from postbacks.api.authentication import Caller
 from postbacks.api.base import OrganizationViewSet, missing_right
-from postbacks.api.key_rows import KeySerializer
 from postbacks.api.query import PageQuery
+from postbacks.api.strict import KeySerializer
 
 PERSONAL, ORGANIZATION = "personal", "organization"
 
@@ -93,7 +93,7 @@ class FreshApiTokenSerializer(ApiTokenSerializer):
         return self.secret
 
 
-class ApiTokenPage(PageQuery):
+class ApiTokenQuery(PageQuery):
     """Filters of API tokens."""
 
     name = serializers.CharField(required=False)
@@ -108,7 +108,7 @@ class ApiTokenViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     """
 
     model = ApiToken
-    queries = {"list": ApiTokenPage}
+    queries = {"list": ApiTokenQuery}
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,

@@ -17,12 +17,12 @@ from apps_registry.models.conversions import replace_meanings
 from apps_registry.models.referrer_keys import REFERRER_KEY, set_referrer_key
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet, RegistryViewSet
-from postbacks.api.fields import IdFilter, PublicId
-from postbacks.api.query import ArchivePage, PageQuery
+from postbacks.api.fields import IdFilter, PublicIdField
+from postbacks.api.query import ArchivableQuery, PageQuery
 from postbacks.api.strict import RowSerializer, StrictSerializer
 
 
-class Identifiers(serializers.ListField):
+class BundleIdListField(serializers.ListField):
     """The bundle IDs of an app, as plain texts."""
 
     child = serializers.CharField(max_length=255, validators=[BUNDLE_ID])
@@ -80,7 +80,7 @@ class ConversionSerializer(StrictSerializer, serializers.ModelSerializer):
 class AppSerializer(RowSerializer):
     """An app."""
 
-    bundle_ids = Identifiers(
+    bundle_ids = BundleIdListField(
         required=False, help_text="As the stores know the app, for example com.example.game."
     )
     store_share = serializers.DecimalField(
@@ -134,7 +134,7 @@ def _replace(app: App, conversions: Sequence[Mapping[str, Any]]) -> None:
 _TAKEN = "This bundle ID already belongs to one of your apps."
 
 
-class AppPage(ArchivePage):
+class AppQuery(ArchivableQuery):
     """Filters of apps."""
 
     name = serializers.CharField(required=False)
@@ -147,7 +147,7 @@ class AppViewSet(RegistryViewSet):
 
     model = App
     serializer_class = AppSerializer
-    queries = {"list": AppPage}
+    queries = {"list": AppQuery}
 
     def get_queryset(self) -> Any:
         """Return apps with what belongs to them."""
@@ -161,7 +161,7 @@ class AppViewSet(RegistryViewSet):
 class BundleIdSerializer(RowSerializer):
     """A bundle ID of an app."""
 
-    app = PublicId(App)
+    app = PublicIdField(App)
 
     class Meta:
         model = BundleId
@@ -175,7 +175,7 @@ class BundleIdSerializer(RowSerializer):
         return self.instance
 
 
-class BundleIdPage(PageQuery):
+class BundleIdQuery(PageQuery):
     """Filters of bundle IDs."""
 
     app = IdFilter(App)
@@ -188,7 +188,7 @@ class BundleIdViewSet(OrganizationViewSet, mixins.CreateModelMixin):
 
     model = BundleId
     serializer_class = BundleIdSerializer
-    queries = {"list": BundleIdPage}
+    queries = {"list": BundleIdQuery}
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from apps_registry.models import App, AttributionSettings, Partner, TrackingLink
 from postbacks.api.base import RegistryViewSet
-from postbacks.api.fields import IdFilter, PublicId
+from postbacks.api.fields import IdFilter, PublicIdField
 from postbacks.api.query import PageQuery
 from postbacks.api.strict import RowSerializer
 
@@ -18,9 +18,9 @@ _OWNERS = ("app", "partner", "link")
 class AttributionSettingsSerializer(RowSerializer):
     """Settings of an app, a partner, both, or a link; without any of them, of all apps."""
 
-    app = PublicId(App, required=False, allow_null=True, default=None)
-    partner = PublicId(Partner, required=False, allow_null=True, default=None)
-    link = PublicId(TrackingLink, required=False, allow_null=True, default=None)
+    app = PublicIdField(App, required=False, allow_null=True, default=None)
+    partner = PublicIdField(Partner, required=False, allow_null=True, default=None)
+    link = PublicIdField(TrackingLink, required=False, allow_null=True, default=None)
 
     constraint_field = "link"
 
@@ -45,7 +45,7 @@ class AttributionSettingsSerializer(RowSerializer):
         return attrs
 
 
-class AttributionSettingsPage(PageQuery):
+class AttributionSettingsQuery(PageQuery):
     """Filters of attribution settings."""
 
     app = IdFilter(App)
@@ -59,7 +59,7 @@ class AttributionSettingsViewSet(RegistryViewSet):
 
     model = AttributionSettings
     serializer_class = AttributionSettingsSerializer
-    queries = {"list": AttributionSettingsPage}
+    queries = {"list": AttributionSettingsQuery}
 
     def get_queryset(self) -> Any:
         """Return settings with whom they are for."""

@@ -50,7 +50,7 @@ class AuditEntrySerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class AuditPage(PageQuery):
+class AuditLogQuery(PageQuery):
     """Filters of the audit log; `since` is included, `until` is not."""
 
     action = serializers.ChoiceField(Action.choices, required=False)
@@ -76,6 +76,6 @@ class AuditLogViewSet(OrganizationViewSet):
 
     model = AuditEntry
     serializer_class = AuditEntrySerializer
-    queries = {"list": AuditPage}
+    queries = {"list": AuditLogQuery}
     rights = {"list": Right.READ, "retrieve": Right.READ}
     time_key = "at"

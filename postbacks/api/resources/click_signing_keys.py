@@ -10,7 +10,7 @@ from apps_registry.models import ClickSigningKey, Partner
 from apps_registry.models.click_signing import new_secret
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, PublicId
+from postbacks.api.fields import IdFilter, PublicIdField
 from postbacks.api.query import PageQuery
 from postbacks.api.strict import RowSerializer
 
@@ -18,7 +18,7 @@ from postbacks.api.strict import RowSerializer
 class ClickSigningKeySerializer(RowSerializer):
     """A click signing key; its secret is in the answer to its creation only."""
 
-    partner = PublicId(Partner)
+    partner = PublicIdField(Partner)
 
     constraint_field = "partner"
 
@@ -50,7 +50,7 @@ class FreshClickSigningKeySerializer(ClickSigningKeySerializer):
         row.save()
 
 
-class ClickSigningKeyPage(PageQuery):
+class ClickSigningKeyQuery(PageQuery):
     """Filters of click signing keys."""
 
     partner = IdFilter(Partner)
@@ -62,7 +62,7 @@ class ClickSigningKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     """Secrets with which partners sign the clicks that they send."""
 
     model = ClickSigningKey
-    queries = {"list": ClickSigningKeyPage}
+    queries = {"list": ClickSigningKeyQuery}
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,

@@ -16,10 +16,10 @@ from apps_registry.models import App
 from apps_registry.roles import Right
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicId, format_time
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField, format_time
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery, Query
-from postbacks.api.sdk.events import EventsFromSdk
+from postbacks.api.sdk.events import SdkEventsView
 from postbacks.intake.events.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
 from postbacks.rulebook.explain import DECISIONS, explain
@@ -57,7 +57,7 @@ class EventSerializer(serializers.BaseSerializer):
         }
 
 
-class EventPage(PageQuery):
+class EventQuery(PageQuery):
     """Filters of events; `since` is included, `until` is not."""
 
     app = IdFilter(App)
@@ -69,7 +69,7 @@ class EventPage(PageQuery):
     lookups = {"app": "app_id", "since": "received_at__gte", "until": "received_at__lt"}
 
 
-class OneEvent(Query):
+class EventAppQuery(Query):
     """Which app's event is meant, where two have the same id."""
 
     app = IdFilter(App)
@@ -85,11 +85,13 @@ class ReasonSerializer(serializers.Serializer):
 class ExplainedSerializer(serializers.Serializer):
     """What one rule made of an event."""
 
-    rule = PublicId(read_only=True)
+    rule = PublicIdField(read_only=True)
     rule_name = serializers.CharField(source="rule.name")
     decision = serializers.ChoiceField(DECISIONS)
     reasons = ReasonSerializer(many=True)
-    postback = PublicId(read_only=True, allow_null=True, help_text="What came of it, if anything.")
+    postback = PublicIdField(
+        read_only=True, allow_null=True, help_text="What came of it, if anything."
+    )
 
 
 class EventViewSet(OrganizationViewSet):
@@ -97,18 +99,18 @@ class EventViewSet(OrganizationViewSet):
 
     model = Event
     serializer_class = EventSerializer
-    queries = {"list": EventPage, "retrieve": OneEvent, "explain": OneEvent}
+    queries = {"list": EventQuery, "retrieve": EventAppQuery, "explain": EventAppQuery}
     rights = {"list": Right.READ, "retrieve": Right.READ, "explain": Right.READ}
     time_key = "received_at"
     lookup_field = "event_id"
     lookup_url_kwarg = "event_id"
 
-    create = EventsFromSdk.post  # so that routes and the document know it; `dispatch` answers
+    create = SdkEventsView.post  # so that routes and the document know it; `dispatch` answers
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Hand a POST to the SDK's door, which has keys and transactions of its own."""
         if request.method == "POST" and "event_id" not in kwargs:
-            return EventsFromSdk.as_view()(request)
+            return SdkEventsView.as_view()(request)
         return super().dispatch(request, *args, **kwargs)
 
     def get_authenticators(self) -> list[BaseAuthentication]:
@@ -132,12 +134,12 @@ class EventViewSet(OrganizationViewSet):
         for row in rows:
             yield {**EventSerializer(row).data, "revenue": row.revenue}
 
-    @extend_schema(parameters=[OneEvent])
+    @extend_schema(parameters=[EventAppQuery])
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer one event. An event id is unique per app: in two apps, `app` must say which."""
         return Response(self.get_serializer(self._the_one()).data)
 
-    @extend_schema(parameters=[OneEvent], responses={200: ExplainedSerializer(many=True)})
+    @extend_schema(parameters=[EventAppQuery], responses={200: ExplainedSerializer(many=True)})
     @action(detail=True, methods=["get"], pagination_class=None)
     def explain(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer for each rule what it made of the event, and why.

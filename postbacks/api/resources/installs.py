@@ -10,7 +10,7 @@ from rest_framework import serializers
 from apps_registry.models import App, Campaign, Partner, TrackingLink
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicId
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import PageQuery
 from postbacks.attribution import reasons
 from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
@@ -25,8 +25,8 @@ class CreditSerializer(serializers.Serializer):
 
     type = serializers.ChoiceField(TYPES, source="attribution_type")
     method = serializers.SerializerMethodField(help_text="How it was recognized.")
-    partner = PublicId(read_only=True, allow_null=True)
-    campaign = PublicId(read_only=True, allow_null=True)
+    partner = PublicIdField(read_only=True, allow_null=True)
+    campaign = PublicIdField(read_only=True, allow_null=True)
     touchpoint = serializers.UUIDField(allow_null=True)
     touched_at = MillisecondDateTimeField(allow_null=True)
     window_seconds = serializers.SerializerMethodField(
@@ -67,7 +67,7 @@ class InstallSerializer(serializers.ModelSerializer):
     """An install with its credit."""
 
     id = serializers.UUIDField(source="public_id")
-    app = PublicId(read_only=True)
+    app = PublicIdField(read_only=True)
     install_id = serializers.SerializerMethodField(help_text="The id that the app's SDK made.")
     kind = serializers.ChoiceField(InstallKind.choices)
     state = serializers.ChoiceField(
@@ -145,7 +145,7 @@ class InstallLineSerializer(InstallSerializer):
         return {name: line[name] for name in self.columns}
 
 
-class InstallPage(PageQuery):
+class InstallQuery(PageQuery):
     """Filters of installs; `since` and `until` are about when the install was received."""
 
     app = IdFilter(App)
@@ -174,7 +174,7 @@ class InstallViewSet(OrganizationViewSet):
 
     model = Install
     serializer_class = InstallSerializer
-    queries = {"list": InstallPage}
+    queries = {"list": InstallQuery}
     rights = {"list": Right.READ, "retrieve": Right.READ}
     time_key = "event_received_at"
 

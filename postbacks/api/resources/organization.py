@@ -12,12 +12,12 @@ from rest_framework.response import Response
 from apps_registry.models import Organization
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.problems import Invalid, pointer
+from postbacks.api.problems import InvalidRequest, pointer
 from postbacks.api.query import Query
 from postbacks.api.strict import RowSerializer
-from postbacks.configuration.document import Unreadable, parse
-from postbacks.configuration.exporting import export
-from postbacks.configuration.importing import ImportFaultsError, import_document
+from postbacks.configuration.document import UnreadableDocumentError, parse_document
+from postbacks.configuration.exporting import export_configuration
+from postbacks.configuration.importing import ImportProblemsError, import_document
 
 
 class OrganizationSerializer(RowSerializer):
@@ -82,7 +82,7 @@ class OwnOrganizationViewSet(OrganizationViewSet):
     @extend_schema(responses={200: OpenApiTypes.OBJECT})
     def export(self, request: Request) -> Response:
         """Return the whole configuration: everything that people set up, without secrets."""
-        return Response(export())
+        return Response(export_configuration())
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses={200: ImportOutcomeSerializer})
     def import_configuration(self, request: Request) -> Response:
@@ -93,14 +93,14 @@ class OwnOrganizationViewSet(OrganizationViewSet):
         """
         _ = request.data  # strict: each key once
         try:
-            document = parse(request._request.body)
+            document = parse_document(request._request.body)
             outcome = import_document(
                 document, by=self.caller.user, only_plan=self.query.validated_data["dry_run"]
             )
-        except Unreadable as error:
+        except UnreadableDocumentError as error:
             raise exceptions.ValidationError(str(error)) from None
-        except ImportFaultsError as error:
-            raise Invalid(
+        except ImportProblemsError as error:
+            raise InvalidRequest(
                 [{"pointer": pointer(*it.pointer), "detail": it.detail} for it in error.faults]
             ) from None
         return Response(asdict(outcome))

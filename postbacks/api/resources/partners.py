@@ -10,8 +10,8 @@ from apps_registry.models.partners import CREDENTIAL_NAME, HOST, NETWORK_ID
 from apps_registry.roles import Right
 from postbacks.api.authentication import Caller
 from postbacks.api.base import RegistryViewSet, missing_right
-from postbacks.api.fields import IdFilter, PublicId
-from postbacks.api.query import ArchivePage
+from postbacks.api.fields import IdFilter, PublicIdField
+from postbacks.api.query import ArchivableQuery
 from postbacks.api.strict import RowSerializer
 from postbacks.callbacks.macros.problems import nearest
 from postbacks.callbacks.partner_templates import (
@@ -21,7 +21,7 @@ from postbacks.callbacks.partner_templates import (
 )
 
 
-class Credentials(serializers.DictField):
+class CredentialsField(serializers.DictField):
     """Secrets by name: written in full, shown masked, removed by null."""
 
     child = serializers.CharField(max_length=4096, allow_null=True, trim_whitespace=False)
@@ -55,7 +55,7 @@ class PartnerSerializer(RowSerializer):
             "ending .adattributionkit means the same."
         ),
     )
-    credentials = Credentials(
+    credentials = CredentialsField(
         required=False,
         help_text=(
             "Secrets for {{credential.name}} by name; null removes one, what isn't named stays. "
@@ -148,7 +148,7 @@ def _fits(name: str) -> bool:
     return re.fullmatch(CREDENTIAL_NAME.regex, name) is not None
 
 
-class PartnerPage(ArchivePage):
+class PartnerQuery(ArchivableQuery):
     """Filters of partners."""
 
     name = serializers.CharField(required=False)
@@ -159,7 +159,7 @@ class PartnerViewSet(RegistryViewSet):
 
     model = Partner
     serializer_class = PartnerSerializer
-    queries = {"list": PartnerPage}
+    queries = {"list": PartnerQuery}
 
     def get_queryset(self) -> Any:
         """Return partners with the names of their credentials."""
@@ -169,8 +169,8 @@ class PartnerViewSet(RegistryViewSet):
 class CampaignSerializer(RowSerializer):
     """A campaign."""
 
-    app = PublicId(App)
-    partner = PublicId(Partner)
+    app = PublicIdField(App)
+    partner = PublicIdField(Partner)
 
     class Meta:
         model = Campaign
@@ -178,7 +178,7 @@ class CampaignSerializer(RowSerializer):
         read_only_fields = ("status",)
 
 
-class CampaignQuery(ArchivePage):
+class CampaignQuery(ArchivableQuery):
     """Filters of campaigns."""
 
     app = IdFilter(App)

@@ -43,7 +43,7 @@ class MemberSerializer(StrictSerializer):
         return instance
 
 
-class MemberPage(PageQuery):
+class MemberQuery(PageQuery):
     """Filters of members."""
 
     role = serializers.ChoiceField(Role.choices, required=False)
@@ -57,7 +57,7 @@ class MemberViewSet(OrganizationViewSet):
 
     model = Membership  # type: ignore[assignment]  # reached through apps_registry/people/members.py alone
     serializer_class = MemberSerializer
-    queries = {"list": MemberPage}
+    queries = {"list": MemberQuery}
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,
@@ -111,7 +111,7 @@ class InvitationSerializer(StrictSerializer):
             raise serializers.ValidationError(error.message_dict) from None
 
 
-class InvitationPage(PageQuery):
+class InvitationQuery(PageQuery):
     """Filters of invitations."""
 
     email = serializers.CharField(required=False)
@@ -123,7 +123,7 @@ class InvitationViewSet(OrganizationViewSet, mixins.CreateModelMixin):
 
     model = Invitation  # type: ignore[assignment]  # reached through apps_registry/people/invitations.py
     serializer_class = InvitationSerializer
-    queries = {"list": InvitationPage}
+    queries = {"list": InvitationQuery}
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,

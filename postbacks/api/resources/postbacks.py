@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from apps_registry.models import App
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicId
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery
 from postbacks.delivery.resend import NotResendableError, resend
@@ -25,7 +25,7 @@ from postbacks.models import CallbackRule, DeliveryAttempt, Postback, PostbackSt
 _NEAR = timedelta(minutes=1)
 
 
-class TextOrNull(serializers.CharField):
+class EmptyAsNullField(serializers.CharField):
     """A text of the database, where empty means none."""
 
     def to_representation(self, value: str) -> str | None:  # type: ignore[override]  # null too
@@ -53,8 +53,8 @@ class AttemptSerializer(serializers.ModelSerializer):
     """One try of a postback."""
 
     started_at = MillisecondDateTimeField()
-    error = TextOrNull(allow_null=True)
-    detail = TextOrNull(allow_null=True)
+    error = EmptyAsNullField(allow_null=True)
+    detail = EmptyAsNullField(allow_null=True)
     request = LoggedRequestSerializer()
     response = LoggedResponseSerializer()
 
@@ -70,9 +70,9 @@ class PostbackSerializer(serializers.ModelSerializer):
     """A postback with its attempts."""
 
     id = serializers.UUIDField(source="public_id")
-    rule = PublicId(read_only=True)
+    rule = PublicIdField(read_only=True)
     event_id = serializers.UUIDField(source="sdk_event_id")
-    reason = TextOrNull(allow_null=True)
+    reason = EmptyAsNullField(allow_null=True)
     created_at = MillisecondDateTimeField()
     next_attempt_at = MillisecondDateTimeField(allow_null=True)
     delivered_at = MillisecondDateTimeField(allow_null=True)
@@ -93,7 +93,7 @@ class PostbackLineSerializer(PostbackSerializer):
     attempts = serializers.IntegerField(source="attempts_made")  # type: ignore[assignment]  # in JSON a list
 
 
-class PostbackPage(PageQuery):
+class PostbackQuery(PageQuery):
     """Filters of postbacks; `since` and `until` are about when the event was received."""
 
     app = IdFilter(App)
@@ -125,7 +125,7 @@ class PostbackViewSet(OrganizationViewSet):
 
     model = Postback
     serializer_class = PostbackSerializer
-    queries = {"list": PostbackPage}
+    queries = {"list": PostbackQuery}
     rights = {"list": Right.READ, "retrieve": Right.READ, "resend": Right.RESEND}
     time_key = "event_received_at"
 

@@ -14,11 +14,10 @@ from apps_registry.models import App, SdkKey
 from apps_registry.models.apps import KeyEndedError
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, PublicId
-from postbacks.api.key_rows import KeySerializer
+from postbacks.api.fields import IdFilter, PublicIdField
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery
-from postbacks.api.strict import StrictSerializer
+from postbacks.api.strict import KeySerializer, StrictSerializer
 
 
 class SdkKeySerializer(KeySerializer):
@@ -26,7 +25,7 @@ class SdkKeySerializer(KeySerializer):
 
     kind_of_key = keys.SDK_KEY
 
-    app = PublicId(App)
+    app = PublicIdField(App)
 
     class Meta:
         model = SdkKey
@@ -63,7 +62,7 @@ class RotationSerializer(StrictSerializer):
     )
 
 
-class SdkKeyPage(PageQuery):
+class SdkKeyQuery(PageQuery):
     """Filters of SDK keys."""
 
     app = IdFilter(App)
@@ -76,7 +75,7 @@ class SdkKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     """Secrets with which apps' SDKs and servers report events."""
 
     model = SdkKey
-    queries = {"list": SdkKeyPage}
+    queries = {"list": SdkKeyQuery}
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,

@@ -7,9 +7,9 @@ from rest_framework import serializers
 from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicId
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import PageQuery
-from postbacks.api.resources.postbacks import TextOrNull
+from postbacks.api.resources.postbacks import EmptyAsNullField
 from postbacks.models import SignatureState, SkanPostback, SkanProtocol
 
 _TRUTH = [("true", "Yes"), ("false", "No")]
@@ -19,20 +19,20 @@ class SkanPostbackSerializer(serializers.ModelSerializer):
     """A copy; `event_name` and revenue are what its conversion value meant when it came."""
 
     id = serializers.UUIDField(source="public_id")
-    app = PublicId(read_only=True)
-    partner = PublicId(read_only=True, allow_null=True)
-    version = TextOrNull(allow_null=True)
-    campaign_id = TextOrNull(allow_null=True)
-    source_identifier = TextOrNull(allow_null=True)
-    source_app_id = TextOrNull(allow_null=True)
-    source_domain = TextOrNull(allow_null=True)
-    conversion_type = TextOrNull(allow_null=True)
-    ad_type = TextOrNull(allow_null=True)
-    coarse_value = TextOrNull(allow_null=True)
-    country = TextOrNull(allow_null=True)
-    event_name = TextOrNull(allow_null=True)
-    currency = TextOrNull(allow_null=True)
-    signature_remark = TextOrNull(source="remark", allow_null=True)
+    app = PublicIdField(read_only=True)
+    partner = PublicIdField(read_only=True, allow_null=True)
+    version = EmptyAsNullField(allow_null=True)
+    campaign_id = EmptyAsNullField(allow_null=True)
+    source_identifier = EmptyAsNullField(allow_null=True)
+    source_app_id = EmptyAsNullField(allow_null=True)
+    source_domain = EmptyAsNullField(allow_null=True)
+    conversion_type = EmptyAsNullField(allow_null=True)
+    ad_type = EmptyAsNullField(allow_null=True)
+    coarse_value = EmptyAsNullField(allow_null=True)
+    country = EmptyAsNullField(allow_null=True)
+    event_name = EmptyAsNullField(allow_null=True)
+    currency = EmptyAsNullField(allow_null=True)
+    signature_remark = EmptyAsNullField(source="remark", allow_null=True)
     received_at = MillisecondDateTimeField()
 
     class Meta:
@@ -51,7 +51,7 @@ class SkanPostbackSerializer(serializers.ModelSerializer):
         }
 
 
-class SkanPostbackPage(PageQuery):
+class SkanPostbackQuery(PageQuery):
     """Filters of copies; `since` is included, `until` is not."""
 
     app = IdFilter(App)
@@ -91,7 +91,7 @@ class SkanPostbackViewSet(OrganizationViewSet):
 
     model = SkanPostback
     serializer_class = SkanPostbackSerializer
-    queries = {"list": SkanPostbackPage}
+    queries = {"list": SkanPostbackQuery}
     rights = {"list": Right.READ, "retrieve": Right.READ}
     time_key = "received_at"
 

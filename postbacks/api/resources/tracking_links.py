@@ -8,8 +8,8 @@ from rest_framework import serializers
 from apps_registry.models import App, Campaign, Partner, TrackingLink
 from apps_registry.models.tracking_links import DESTINATION
 from postbacks.api.base import RegistryViewSet
-from postbacks.api.fields import IdFilter, PublicId
-from postbacks.api.query import ArchivePage
+from postbacks.api.fields import IdFilter, PublicIdField
+from postbacks.api.query import ArchivableQuery
 from postbacks.api.strict import RowSerializer
 from postbacks.callbacks.partner_templates import click_parameters
 
@@ -17,7 +17,7 @@ from postbacks.callbacks.partner_templates import click_parameters
 class TrackingLinkSerializer(RowSerializer):
     """A tracking link with the two addresses that the network gets."""
 
-    campaign = PublicId(Campaign)
+    campaign = PublicIdField(Campaign)
     allowed_destinations = serializers.ListField(
         child=serializers.CharField(max_length=255, validators=[DESTINATION]),
         required=False,
@@ -61,7 +61,7 @@ class TrackingLinkSerializer(RowSerializer):
         row.save()
 
 
-class TrackingLinkPage(ArchivePage):
+class TrackingLinkPage(ArchivableQuery):
     """Filters of tracking links."""
 
     app = IdFilter(App)

@@ -49,7 +49,7 @@ class ReceiptSerializer(serializers.Serializer):
     warnings = WarningSerializer(many=True)
 
 
-def sent_event() -> dict[str, Any]:
+def event_schema() -> dict[str, Any]:
     """Return the schema of an event as an SDK sends it."""
     schema = _fields()
     for name in ("revenue", "price"):
@@ -62,12 +62,12 @@ def sent_event() -> dict[str, Any]:
     return schema
 
 
-def sent_events() -> dict[str, Any]:
+def events_body_schema() -> dict[str, Any]:
     """Return the schema of the body of `POST /api/v1/events`."""
-    many = {"type": "array", "items": sent_event(), "minItems": 1, "maxItems": 1000}
+    many = {"type": "array", "items": event_schema(), "minItems": 1, "maxItems": 1000}
     return {
         "oneOf": [
-            sent_event(),
+            event_schema(),
             many,
             {"type": "object", "required": ["events"], "properties": {"events": many}},
         ]

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.problems import problem
-from postbacks.api.sdk.event_schema import ReceiptSerializer, sent_events
+from postbacks.api.sdk.event_schema import ReceiptSerializer, events_body_schema
 from postbacks.api.throttling import count_events
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.faults import FieldError
@@ -20,7 +20,7 @@ from postbacks.web.middleware import own_transactions
 
 
 @own_transactions
-class EventsFromSdk(APIView):
+class SdkEventsView(APIView):
     """Takes events from an app's SDK or the advertiser's server."""
 
     authentication_classes = [SdkKeyAuthentication]
@@ -28,7 +28,7 @@ class EventsFromSdk(APIView):
 
     @extend_schema(
         summary="Report events",
-        request={"application/json": sent_events()},
+        request={"application/json": events_body_schema()},
         responses={202: OpenApiResponse(ReceiptSerializer, "The good events are committed.")},
     )
     def post(self, request: Request) -> HttpResponse:

@@ -16,10 +16,10 @@ from apps_registry.models import SdkKey
 from apps_registry.tenancy import tenant
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.fields import MillisecondDateTimeField
-from postbacks.api.problems import Invalid
-from postbacks.api.reading import StrictJsonParser
+from postbacks.api.problems import InvalidRequest
 from postbacks.api.schema import ProblemSchema
-from postbacks.api.throttling import hold_forgetting
+from postbacks.api.strict import StrictJsonParser
+from postbacks.api.throttling import throttle_erasures
 from postbacks.intake.events.validation import Reporter
 from postbacks.models import ErasureMode, ErasureReach, ErasureRequest
 from postbacks.privacy.requests import Asked, ask, what_is_wrong
@@ -64,7 +64,7 @@ class ForgettingSerializer(serializers.Serializer):
 
 
 @own_transactions
-class ForgetDevice(APIView):
+class ForgetDeviceView(APIView):
     """Takes requests to forget a device."""
 
     authentication_classes = [SdkKeyAuthentication]
@@ -85,7 +85,7 @@ class ForgetDevice(APIView):
         harmless. `forget-device/{id}` tells a server key how far the work is.
         """
         reporter = cast(Reporter, request.auth)
-        hold_forgetting(reporter, client_address(request))
+        throttle_erasures(reporter, client_address(request))
         ids, mode = _device(request.data, reporter)
         asked = Asked(
             reporter.organization_id,
@@ -119,7 +119,7 @@ class ProgressSerializer(serializers.ModelSerializer):
 
 
 @own_transactions
-class ForgettingProgress(APIView):
+class ErasureProgressView(APIView):
     """Tells how far the forgetting of a device is."""
 
     authentication_classes = [SdkKeyAuthentication]
@@ -145,7 +145,9 @@ class ForgettingProgress(APIView):
 def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:
     """Return the ids and what is to be done. Raises Invalid (400) or PermissionDenied (403)."""
     if not isinstance(data, Mapping):
-        raise Invalid([_fault("", "The body must be an object such as {“install_id”: “…”}.")])
+        raise InvalidRequest(
+            [_fault("", "The body must be an object such as {“install_id”: “…”}.")]
+        )
     mode = data.get("mode", ErasureMode.FORGET)
     ids = {kind: data[kind] for kind in ID_KINDS if data.get(kind) is not None}
     faults = [*_strange(data), *_faults_of_ids(ids)]
@@ -154,7 +156,7 @@ def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:
     if not ids and not faults:
         faults.append(_fault("", f"Name the device by one of: {', '.join(ID_KINDS)}."))
     if faults:
-        raise Invalid(faults)
+        raise InvalidRequest(faults)
     if not reporter.is_server:
         _hold_to_app_key(ids, mode)
     return ids, mode

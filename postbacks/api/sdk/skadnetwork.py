@@ -27,7 +27,7 @@ COPY_PATHS: Final = tuple(
 
 
 @own_transactions
-class CopiesFromDevices(APIView):
+class SkanCopiesView(APIView):
     """Takes copies of the postbacks of SKAdNetwork and AdAttributionKit."""
 
     authentication_classes = []
@@ -37,10 +37,11 @@ class CopiesFromDevices(APIView):
     def post(self, request: Request) -> HttpResponse:
         """Answer 200 once a copy is committed, whatever its signature says."""
         address = client_address(request._request)
-        throttling.hold_device(address)
+        throttling.throttle_copies(address)
         try:
             record_copy(
-                request._request.body, before_keeping=lambda: throttling.hold_stranger(address)
+                request._request.body,
+                before_keeping=lambda: throttling.throttle_unclaimed_copies(address),
             )
         except BodyError as error:
             return problem(error.status, error.detail)

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from apps_registry.tenancy import tenant
-from postbacks.api.authentication import SdkKeyAuthentication, in_header
+from postbacks.api.authentication import SdkKeyAuthentication, credential_in_header
 from postbacks.api.problems import answer_exception
 from postbacks.insights.device_attribution import attribution_of_installation
 from postbacks.intake.events.body import BodyError
@@ -34,7 +34,7 @@ class TenjinKeyAuthentication(SdkKeyAuthentication):
     def secret(self, request: Request) -> str:
         """Return the key: of the header, else of the query, else of the body."""
         if request.META.get("HTTP_AUTHORIZATION"):
-            return in_header(request)
+            return credential_in_header(request)
         key = _query(request).get(_KEY) or _parameters(request).get(_KEY)
         if not isinstance(key, str) or not key:
             raise exceptions.NotAuthenticated(
@@ -85,7 +85,7 @@ _HEADERS = ("Retry-After", "WWW-Authenticate")
 
 
 @own_transactions
-class TenjinEvents(TenjinView):
+class TenjinEventView(TenjinView):
     """Takes an event, a purchase, an ad impression or a conversion value."""
 
     call = Call.EVENT
@@ -109,7 +109,7 @@ class TenjinEvents(TenjinView):
 
 
 @own_transactions
-class TenjinUser(TenjinView):
+class TenjinUserView(TenjinView):
     """Tells an app what its own installation is credited to."""
 
     def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:

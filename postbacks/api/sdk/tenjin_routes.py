@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from django.urls import URLPattern, path
 
 from postbacks.api.sdk import tracking_links
-from postbacks.api.sdk.tenjin import TenjinEvents, TenjinUser, nothing_here
+from postbacks.api.sdk.tenjin import TenjinEventView, TenjinUserView, nothing_here
 from postbacks.intake.tenjin.mapping import Call
 
-_IMPRESSION = TenjinEvents.as_view(call=Call.AD_IMPRESSION)
+_IMPRESSION = TenjinEventView.as_view(call=Call.AD_IMPRESSION)
 _VIEWS = {
-    "event": TenjinEvents.as_view(),
-    "purchase": TenjinEvents.as_view(call=Call.PURCHASE),
-    "user": TenjinUser.as_view(),
+    "event": TenjinEventView.as_view(),
+    "purchase": TenjinEventView.as_view(call=Call.PURCHASE),
+    "user": TenjinUserView.as_view(),
     "ad_impression": _IMPRESSION,
     "ad_impressions": _IMPRESSION,
-    "conversion-values": TenjinEvents.as_view(call=Call.CONVERSION_VALUE),
+    "conversion-values": TenjinEventView.as_view(call=Call.CONVERSION_VALUE),
 }
 _MEDIATIONS = ("admob", "max", "ironsource", "hyperbid", "topon", "cas", "tradplus")
 
@@ -25,7 +25,7 @@ def _routes() -> Iterator[URLPattern]:
         yield path(address, view)
         yield path(f"{address}/", view)
     for mediation in _MEDIATIONS:
-        view = TenjinEvents.as_view(call=Call.AD_IMPRESSION, mediation=mediation)
+        view = TenjinEventView.as_view(call=Call.AD_IMPRESSION, mediation=mediation)
         yield path(f"ad_impressions/{mediation}", view)
         yield path(f"ad_impressions/{mediation}/", view)
 

@@ -76,7 +76,7 @@ _BODY = {
 
 
 @own_transactions
-class ReportedTouchpoints(APIView):
+class TouchpointsView(APIView):
     """Takes clicks and impressions from a network's or the advertiser's server, or from an app."""
 
     authentication_classes = [SdkKeyAuthentication]

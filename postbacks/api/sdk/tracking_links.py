@@ -11,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from apps_registry.client_address import client_address
 from apps_registry.tenancy import tenant
 from postbacks.api.problems import problem
-from postbacks.api.throttling import TooFast, hold_unknown
+from postbacks.api.throttling import TooFast, throttle_unknown_keys
 from postbacks.intake.links import click_keys, known_links, recording
 from postbacks.intake.links.destinations import destination
 from postbacks.intake.links.devices import read_device
@@ -122,7 +122,7 @@ def _visitor(request: HttpRequest, address: str | None) -> Visitor:
 def _unknown(address: str | None) -> HttpResponse:
     """Answer for a token that nobody has; who tries many has to wait."""
     try:
-        hold_unknown(address)
+        throttle_unknown_keys(address)
     except TooFast as error:
         return problem(429, str(error.detail), headers={"Retry-After": str(error.wait)})
     return _not_in_use()

@@ -15,7 +15,7 @@ from postbacks.models.rules import any_success, every_event
 
 
 @extend_schema_field({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]})
-class PlainJson(serializers.JSONField):
+class PlainJsonField(serializers.JSONField):
     """A JSON value; a decimal is the number that a partner's answer is compared with."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -41,7 +41,7 @@ class SuccessSerializer(StrictSerializer):
         required=False, allow_null=True, max_length=1024,
         help_text="Names and indexes joined by dots, as in data.0.status.",
     )  # fmt: skip
-    json_equals = PlainJson(
+    json_equals = PlainJsonField(
         required=False, allow_null=True, help_text="What the path must lead to."
     )
 
@@ -56,7 +56,7 @@ _PLAIN = {"type": ["string", "number", "boolean", "null"]}
 
 
 @extend_schema_field({"oneOf": [_PLAIN, {"type": "array", "items": _PLAIN}]})
-class ConditionValue(serializers.JSONField):
+class ConditionValueField(serializers.JSONField):
     """What a field is compared with: text, a number, true, false, or several of these."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -90,7 +90,7 @@ class ConditionSerializer(StrictSerializer):
             f"{LONGEST_PATTERN} characters that may match anywhere in a value of at most 4 KiB."
         ),
     )
-    value = ConditionValue(
+    value = ConditionValueField(
         required=False, allow_null=True,
         help_text="For `in` and `not-in` a list, or text with commas; for `exists` true or false.",
     )  # fmt: skip

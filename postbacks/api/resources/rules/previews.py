@@ -1,4 +1,4 @@
-"""What a rule would send, before it is saved."""
+"""Before a rule is saved: what it would send, and URLs of other vendors translated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +9,13 @@ import msgspec
 from rest_framework import serializers
 
 from apps_registry.models import App, BundleId
-from postbacks.api.problems import Invalid
+from postbacks.api.problems import InvalidRequest
 from postbacks.api.resources.rules.serializers import RuleSerializer
+from postbacks.api.strict import StrictSerializer
 from postbacks.callbacks.lint import Code
+from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.rules import versions
+from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
 from postbacks.models import CallbackRule, Event
 from postbacks.rulebook import saving
 
@@ -33,7 +36,6 @@ class PreviewSerializer(RuleSerializer):
         extra_kwargs = {"url": {"required": True}}
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Refuse two events at once."""
         if "event" in values and "event_id" in values:
             raise serializers.ValidationError(
                 {"event_id": ["Send “event” or “event_id”, not both."]}
@@ -56,7 +58,7 @@ class RemarkOnRuleSerializer(serializers.Serializer):
     field = serializers.CharField()
     position = serializers.IntegerField()
     length = serializers.IntegerField(help_text="How many characters are meant; 0: a place.")
-    code = serializers.ChoiceField(choices=[it.value for it in Code])
+    code = serializers.ChoiceField(choices=[code.value for code in Code])
     message = serializers.CharField()
     fix = serializers.CharField(
         allow_null=True, help_text="What to write in place of these characters."
@@ -75,55 +77,106 @@ class PreviewAnswerSerializer(serializers.Serializer):
     remarks = RemarkOnRuleSerializer(many=True)
 
 
-def preview(values: dict[str, Any]) -> dict[str, Any]:
-    """Return what a rule would send for an event. Raises Invalid if the event is none."""
+class TranslateSerializer(StrictSerializer):
+    """A callback URL and whose macros are in it."""
+
+    url = serializers.CharField(
+        max_length=LONGEST_URL, help_text="For example https://a.example.com/?id={idfa||gps_adid}."
+    )
+    vendor = serializers.ChoiceField(
+        [*VENDORS, AUTO], default=AUTO, help_text="Who it was written for; auto finds out."
+    )
+
+
+class TranslatedSerializer(serializers.Serializer):
+    """A placeholder and the macro that it became."""
+
+    theirs = serializers.CharField()
+    ours = serializers.CharField()
+
+
+class UntranslatedSerializer(serializers.Serializer):
+    """A placeholder that was taken out, and why."""
+
+    theirs = serializers.CharField()
+    why = serializers.CharField()
+
+
+class TranslationSerializer(serializers.Serializer):
+    """The URL in our macro language."""
+
+    vendor = serializers.ChoiceField([*VENDORS], allow_null=True)
+    certainty = serializers.ChoiceField([(level.value, level.value) for level in Certainty])
+    url = serializers.CharField()
+    translated = TranslatedSerializer(many=True)
+    untranslated = UntranslatedSerializer(many=True)
+    notes = serializers.ListField(child=serializers.CharField())
+
+
+def preview_content(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a rule would send for an event. Raises InvalidRequest for an invalid event."""
     sdk_event = values.pop("event", None)
     event_id = values.pop("event_id", None)
     rule = CallbackRule(**{"name": "Preview", **values})
-    event = event_of(event_id, rule.app) if event_id else None
-    with refusing_event():
-        seen = saving.preview(
+    event = find_event(event_id, rule.app) if event_id else None
+    with answer_event_errors():
+        request = saving.preview(
             versions.definition_from(rule),
             event=event,
             sdk_event=sdk_event,
-            app=app_of(rule.app, sdk_event),
+            app=find_app(rule.app, sdk_event),
         )
-    return msgspec.to_builtins(seen)  # type: ignore[no-any-return]  # a dataclass gives a dict
+    return msgspec.to_builtins(request)  # type: ignore[no-any-return]  # a dataclass gives a dict
+
+
+def translation_content(url: str, vendor: str) -> dict[str, Any]:
+    """Return another vendor's callback URL in our macro language."""
+    translation = translate(url, vendor)
+    return {
+        "vendor": translation.vendor or None,
+        "certainty": translation.certainty.value,
+        "url": translation.url,
+        "translated": [
+            {"theirs": macro.theirs, "ours": macro.ours} for macro in translation.translated
+        ],
+        "untranslated": [
+            {"theirs": macro.theirs, "why": macro.why} for macro in translation.untranslated
+        ],
+        "notes": list(translation.notes),
+    }
 
 
 @contextmanager
-def refusing_event() -> Iterator[None]:
-    """Answer what is wrong with a given event as faults of the request."""
+def answer_event_errors() -> Iterator[None]:
+    """Raise InvalidRequest for what is wrong with the event that was sent."""
     try:
         yield
     except saving.SampleEventError as error:
-        raise Invalid(
-            [{"pointer": f"/event{place}", "detail": detail} for place, detail in error.faults]
+        raise InvalidRequest(
+            [{"pointer": f"/event{pointer}", "detail": text} for pointer, text in error.faults]
         ) from None
 
 
-def event_of(event_id: UUID, app: App | None) -> Event:
-    """Return an event of the organization. Raises Invalid where there is not exactly one."""
+def find_event(event_id: UUID, app: App | None) -> Event:
+    """Return an event of the organization. Raises InvalidRequest unless there is exactly one."""
     events = Event.objects.filter(event_id=event_id)
-    found = list(events.filter(app=app) if app else events)
-    if len(found) == 1:
-        return found[0]
+    matches = list(events.filter(app=app) if app else events)
+    if len(matches) == 1:
+        return matches[0]
     detail = (
         "Several apps have an event with this id; name the app."
-        if found
-        else ("There is no event with this id.")
+        if matches
+        else "There is no event with this id."
     )
-    raise Invalid([{"pointer": "/event_id", "detail": detail}])
+    raise InvalidRequest([{"pointer": "/event_id", "detail": detail}])
 
 
-def app_of(app: App | None, sdk_event: dict[str, Any] | None) -> App | None:
+def find_app(app: App | None, sdk_event: dict[str, Any] | None) -> App | None:
     """Return the app that an event belongs to: the rule's, else the one that has its bundle ID."""
     if app is not None or sdk_event is None:
         return app
-    named = sdk_event.get("bundle_id")
-    held = (
-        BundleId.objects.select_related("app").filter(identifier=named).first()
-        if isinstance(named, str)
-        else None
-    )
-    return held.app if held else None
+    identifier = sdk_event.get("bundle_id")
+    if not isinstance(identifier, str):
+        return None
+    bundle_id = BundleId.objects.select_related("app").filter(identifier=identifier).first()
+    return bundle_id.app if bundle_id else None

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from rest_framework import serializers
 
 from apps_registry.models import App, Partner
-from postbacks.api.fields import PublicId
-from postbacks.api.problems import Invalid, pointer
+from postbacks.api.fields import PublicIdField
+from postbacks.api.problems import InvalidRequest, pointer
 from postbacks.api.resources.rules.parts import (
     AuthenticationSerializer,
     ConditionsSerializer,
@@ -25,8 +25,10 @@ _WRITABLE_STATUS = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
 class RuleSerializer(RowSerializer):
     """A callback rule."""
 
-    app = PublicId(App, required=False, allow_null=True, help_text="Whose events. Null: all apps.")
-    partner = PublicId(Partner, required=False, allow_null=True, help_text="Who is told.")
+    app = PublicIdField(
+        App, required=False, allow_null=True, help_text="Whose events. Null: all apps."
+    )
+    partner = PublicIdField(Partner, required=False, allow_null=True, help_text="Who is told.")
     triggers = serializers.ListField(
         child=serializers.CharField(max_length=64), required=False, allow_empty=False,
         help_text="Event names, or * for any event.",
@@ -62,17 +64,17 @@ class RuleSerializer(RowSerializer):
 
     def write(self, row: CallbackRule) -> None:
         """Save the rule as a new version, if nothing is wrong with it."""
-        with refusing_problems():
+        with answer_rule_errors():
             saving.save(row, by=self.context["request"].user.user)
 
 
 @contextmanager
-def refusing_problems() -> Iterator[None]:
+def answer_rule_errors() -> Iterator[None]:
     """Answer what the rulebook finds wrong with a rule as faults of the request."""
     try:
         yield
     except saving.RuleProblemsError as error:
-        raise Invalid([_shown(problem) for problem in error.problems]) from None
+        raise InvalidRequest([_shown(problem) for problem in error.problems]) from None
 
 
 def _shown(problem: RuleError) -> dict[str, object]:

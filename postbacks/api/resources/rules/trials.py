@@ -15,7 +15,7 @@ from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import MillisecondDateTimeField
 from postbacks.api.problems import Conflict
 from postbacks.api.resources.postbacks import AttemptSerializer
-from postbacks.api.resources.rules.previews import app_of, event_of, refusing_event
+from postbacks.api.resources.rules.previews import answer_event_errors, find_app, find_event
 from postbacks.api.strict import StrictSerializer
 from postbacks.api.throttling import TooFast
 from postbacks.callbacks.rules import versions
@@ -107,7 +107,7 @@ class DryRunAnswerSerializer(serializers.Serializer):
     examples = ExampleSerializer(many=True)
 
 
-class RuleTrials(RegistryViewSet):
+class RuleTrialsViewSet(RegistryViewSet):
     """The two addresses of a rule that is tried."""
 
     @extend_schema(request=TestSendSerializer, responses={200: TestSendAnswerSerializer})
@@ -117,7 +117,7 @@ class RuleTrials(RegistryViewSet):
         rule = self.get_object_in_use()
         serializer = TestSendSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        with _refusing(), refusing_event():
+        with _refusing(), answer_event_errors():
             trial = _trial(rule, **serializer.validated_data)
         with self.outside_transaction(request):
             finished = sending.send(trial)
@@ -144,9 +144,9 @@ class RuleTrials(RegistryViewSet):
 def _trial(rule: CallbackRule, *, event: Any = None, event_id: Any = None) -> Trial:
     return sending.prepare_test(
         versions.definition_from(rule),
-        event=event_of(event_id, rule.app) if event_id else None,
+        event=find_event(event_id, rule.app) if event_id else None,
         sdk_event=event,
-        app=app_of(rule.app, event),
+        app=find_app(rule.app, event),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps_registry.models import App
-from postbacks.api.fields import MillisecondDateTimeField, PublicId
+from postbacks.api.fields import MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import Query
 from postbacks.api.resources.rules.serializers import RuleSerializer
 from postbacks.api.strict import StrictSerializer
@@ -66,7 +66,7 @@ class CopySerializer(StrictSerializer):
     """The apps that get a copy of a rule."""
 
     apps = serializers.ListField(
-        child=PublicId(App), min_length=1, max_length=100, help_text="Ids of apps."
+        child=PublicIdField(App), min_length=1, max_length=100, help_text="Ids of apps."
     )
 
 
@@ -76,7 +76,7 @@ class CopiesSerializer(serializers.Serializer):
     results = RuleSerializer(many=True)
 
 
-def shown(versions: Sequence[CallbackRuleVersion]) -> list[dict[str, Any]]:
+def version_rows(versions: Sequence[CallbackRuleVersion]) -> list[dict[str, Any]]:
     """Return versions as the API shows them."""
     return [
         {
@@ -94,11 +94,13 @@ def shown(versions: Sequence[CallbackRuleVersion]) -> list[dict[str, Any]]:
     ]
 
 
-def compared(version: CallbackRuleVersion, other: CallbackRuleVersion | None) -> dict[str, Any]:
+def compare_versions(
+    version: CallbackRuleVersion, other: CallbackRuleVersion | None
+) -> dict[str, Any]:
     """Return a version with what changed from another one to it."""
     if other is None:
-        return {**shown([version])[0], "compared_to": None, "changes": []}
-    before, after = shown([other, version])
+        return {**version_rows([version])[0], "compared_to": None, "changes": []}
+    before, after = version_rows([other, version])
     return {**after, "compared_to": other.number, "changes": _changes(before, after)}
 
 

@@ -19,15 +19,13 @@ from postbacks.api.resources.rules import versions as rule_versions
 from postbacks.api.resources.rules.previews import (
     PreviewAnswerSerializer,
     PreviewSerializer,
-    preview,
-)
-from postbacks.api.resources.rules.serializers import RuleSerializer, refusing_problems
-from postbacks.api.resources.rules.translations import (
     TranslateSerializer,
     TranslationSerializer,
-    translation_of,
+    preview_content,
+    translation_content,
 )
-from postbacks.api.resources.rules.trials import RuleTrials
+from postbacks.api.resources.rules.serializers import RuleSerializer, answer_rule_errors
+from postbacks.api.resources.rules.trials import RuleTrialsViewSet
 from postbacks.api.resources.rules.versions import (
     ComparedVersionSerializer,
     CopiesSerializer,
@@ -55,7 +53,7 @@ class RuleQuery(PageQuery):
         return super().narrow(rows)
 
 
-class RuleViewSet(RuleTrials, RegistryViewSet):
+class RuleViewSet(RuleTrialsViewSet, RegistryViewSet):
     """Which events send a postback to whom, and what it says."""
 
     model = CallbackRule
@@ -83,7 +81,7 @@ class RuleViewSet(RuleTrials, RegistryViewSet):
         """Render a rule for an event; saves and sends nothing."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return Response(preview(serializer.validated_data))
+        return Response(preview_content(serializer.validated_data))
 
     @extend_schema(request=TranslateSerializer, responses={200: TranslationSerializer})
     @action(detail=False, methods=["post"], serializer_class=TranslateSerializer)
@@ -91,7 +89,7 @@ class RuleViewSet(RuleTrials, RegistryViewSet):
         """Turn a callback URL made for another vendor into one of ours; saves nothing."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return Response(translation_of(**serializer.validated_data))
+        return Response(translation_content(**serializer.validated_data))
 
     @extend_schema(responses={200: VersionSerializer(many=True)})
     @action(detail=True, serializer_class=VersionSerializer)
@@ -99,7 +97,7 @@ class RuleViewSet(RuleTrials, RegistryViewSet):
         """Answer what a rule said each time it was saved, the newest first."""
         versions = self.get_object().versions.select_related("saved_by")
         page = self.paginate_queryset(versions)
-        return self.get_paginated_response(rule_versions.shown(page or []))
+        return self.get_paginated_response(rule_versions.version_rows(page or []))
 
     @extend_schema(responses={200: ComparedVersionSerializer})
     @action(detail=True, url_path="versions/<int:number>")
@@ -111,7 +109,7 @@ class RuleViewSet(RuleTrials, RegistryViewSet):
             before = version.rule.versions.filter(number=number - 1).first()
         else:
             before = self._version(other)
-        return Response(rule_versions.compared(version, before))
+        return Response(rule_versions.compare_versions(version, before))
 
     @extend_schema(request=None, responses={200: RuleSerializer})
     @action(detail=True, methods=["post"], url_path="versions/<int:number>/restore")
@@ -120,7 +118,7 @@ class RuleViewSet(RuleTrials, RegistryViewSet):
         self.get_object_in_use()
         version = self._version(number)
         try:
-            with refusing_problems():
+            with answer_rule_errors():
                 rule = rule_history.restore(version, by=self.caller.user)
         except rule_history.NotRestorableError as error:
             raise Conflict(str(error)) from None
@@ -133,7 +131,7 @@ class RuleViewSet(RuleTrials, RegistryViewSet):
         rule = self.get_object_in_use()
         serializer = CopySerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        with refusing_problems():
+        with answer_rule_errors():
             copies = rule_history.copy_to(
                 rule, serializer.validated_data["apps"], by=self.caller.user
             )

@@ -7,16 +7,15 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from postbacks.insights import wording
-from postbacks.insights.overview import Overview
-from postbacks.insights.volume import Volume
+from postbacks.insights.overview.reading import Overview, Volume
 from postbacks.models import PostbackStatus
 
 _LATE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """This is one figure. `tone` is "bad", "busy" or empty; `url` is empty where no list has it."""
+class FigureCard:
+    """One figure. `tone` is "bad", "busy" or empty; `url` is empty where no list shows it."""
 
     label: str
     figure: str
@@ -25,44 +24,44 @@ class Card:
     tone: str = ""
 
 
-def cards(overview: Overview) -> list[Card]:
+def cards(overview: Overview) -> list[FigureCard]:
     """Return the figures in the order in which things happen."""
     volume, total = overview.volume, overview.day.total
     success = total.success_percent
     return [
-        Card(
+        FigureCard(
             "Events received",
             wording.number(volume.events),
             wording.change(volume.events, volume.events_before),
             _list("event", time="24h"),
         ),
-        Card(
+        FigureCard(
             "Installs",
             wording.number(volume.installs),
             _credit(volume),
             _list("install", time="24h"),
         ),
-        Card(
+        FigureCard(
             "Postbacks created",
             wording.number(total.total),
             "by your callback rules",
             _list("postback", time="24h"),
         ),
-        Card(
+        FigureCard(
             "Delivered",
             wording.number(total.delivered),
             "" if success is None else f"{wording.percent(success)} success rate",
             _list("postback", status=PostbackStatus.DELIVERED, time="24h"),
         ),
         _pending(overview),
-        Card(
+        FigureCard(
             "Failed",
             wording.number(total.failed),
             "given up" if total.failed else "none given up",
             _list("postback", status=PostbackStatus.FAILED, time="24h"),
             tone="bad" if total.failed else "",
         ),
-        Card(
+        FigureCard(
             "Skipped",
             wording.number(total.skipped),
             "decided not to send" if total.skipped else "",
@@ -73,18 +72,17 @@ def cards(overview: Overview) -> list[Card]:
 
 
 def _credit(volume: Volume) -> str:
-    """Return how many of the installs somebody earned, beside how many there were before."""
     organic = volume.installs - volume.attributed
-    earned = (
+    shares = (
         f"{wording.number(volume.attributed)} attributed, {wording.number(organic)} organic"
         if volume.attributed
         else ""
     )
     change = wording.change(volume.installs, volume.installs_before)
-    return " · ".join(filter(None, (earned, change)))
+    return " · ".join(filter(None, (shares, change)))
 
 
-def _pending(overview: Overview) -> Card:
+def _pending(overview: Overview) -> FigureCard:
     volume = overview.volume
     note, tone = "nothing in the queue", ""
     if volume.oldest_due_at:
@@ -95,15 +93,15 @@ def _pending(overview: Overview) -> Card:
         elif late < -_LATE:
             note = f"next try in {wording.span(-late)}"
     url = _list("postback", status=PostbackStatus.PENDING, time="30d")
-    return Card("Pending", wording.number(volume.waiting), note, url, tone)
+    return FigureCard("Pending", wording.number(volume.waiting), note, url, tone)
 
 
-def _delivery_time(overview: Overview) -> Card:
-    taken = overview.day.delivery_time
-    if taken is None:
-        return Card("Delivery time", "\N{EN DASH}", "nothing delivered yet")
-    most = f"{wording.percent(95)} within {wording.seconds(taken.most)}"
-    return Card("Delivery time", wording.seconds(taken.median), f"median · {most}")
+def _delivery_time(overview: Overview) -> FigureCard:
+    delivery_time = overview.day.delivery_time
+    if delivery_time is None:
+        return FigureCard("Delivery time", "\N{EN DASH}", "nothing delivered yet")
+    most = f"{wording.percent(95)} within {wording.seconds(delivery_time.most)}"
+    return FigureCard("Delivery time", wording.seconds(delivery_time.median), f"median · {most}")
 
 
 def _list(model: str, **filters: str) -> str:

@@ -1,4 +1,4 @@
-"""Copies of Apple's postbacks: what can be asked of them, and one page of the answer."""
+"""The log of copies of Apple's postbacks: what can be searched, and one page of the result."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,19 +6,19 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from postbacks.insights.keyset import Cursor, KeysetPage, Log
-from postbacks.insights.logs import Span
+from postbacks.insights.keyset import Cursor, KeysetList, KeysetPage
+from postbacks.insights.logs import TimeRange
 from postbacks.models import SkanPostback
 
 
 @dataclass(frozen=True, slots=True)
-class CopiesWanted:
-    """What is asked of the copies. `id` is a copy's own or Apple's id of the transaction.
+class SkanCopySearch:
+    """A search of the copies. `id` is a copy's own or Apple's id of the transaction.
 
-    `campaign` is what networks number their campaigns with: source identifier or campaign id.
+    `campaign` is a network's number of a campaign: source identifier or campaign id.
     """
 
-    span: Span
+    span: TimeRange
     id: UUID | None = None
     app_id: int | None = None
     partner_id: int | None = None
@@ -33,8 +33,8 @@ class CopiesWanted:
 
     @property
     def conditions(self) -> list[Q]:
-        """Return all conditions but that of time."""
-        given: dict[str, object] = {
+        """Return all conditions except the time."""
+        equal: dict[str, object] = {
             "app_id": self.app_id,
             "partner_id": self.partner_id,
             "network_id__iexact": self.network_id,
@@ -44,7 +44,9 @@ class CopiesWanted:
             "did_win": self.did_win,
             "event_name": self.event_name,
         }
-        conditions = [Q(**{name: it}) for name, it in given.items() if it not in (None, "")]
+        conditions = [
+            Q(**{name: value}) for name, value in equal.items() if value not in (None, "")
+        ]
         if self.id:
             conditions.append(Q(public_id=self.id) | Q(transaction_id__iexact=str(self.id)))
         if self.campaign:
@@ -53,16 +55,16 @@ class CopiesWanted:
             conditions.append(Q(duplicate_of__isnull=not self.duplicate))
         return conditions
 
-    def rows(self, span: Span | None = None) -> "QuerySet[Any]":
-        """Return the copies that are asked for, of another time if one is given."""
+    def rows(self, span: TimeRange | None = None) -> "QuerySet[Any]":
+        """Return the matching copies; `span` replaces the time that is searched."""
         within = (span or self.span).within(SkanPostback.objects.all(), "received_at")
         return within.filter(*self.conditions)
 
 
-def copy_log(wanted: CopiesWanted, cursor: Cursor) -> KeysetPage[SkanPostback]:
+def skan_copy_log(search: SkanCopySearch, cursor: Cursor) -> KeysetPage[SkanPostback]:
     """Return a page of copies, newest first, with their apps and partners."""
-    span = wanted.span.within(SkanPostback.objects.all(), "received_at")
-    rows = wanted.rows().defer("body", "signature").prefetch_related("app", "partner")
-    return Log(rows=rows, time_key="received_at", span=span if wanted.conditions else None).page(
-        cursor
-    )
+    searched = search.span.within(SkanPostback.objects.all(), "received_at")
+    rows = search.rows().defer("body", "signature").prefetch_related("app", "partner")
+    return KeysetList(
+        rows=rows, time_key="received_at", searched=searched if search.conditions else None
+    ).page(cursor)

@@ -15,8 +15,8 @@ from django.db.models.functions import Coalesce, TruncDate
 
 from postbacks.insights import days_chart
 from postbacks.insights.days_chart import DaysChart, day_name
-from postbacks.insights.logs import Span
-from postbacks.insights.skan_log import CopiesWanted
+from postbacks.insights.logs import TimeRange
+from postbacks.insights.skan.log import SkanCopySearch
 from postbacks.models import SignatureState
 from postbacks.models.skadnetwork import SkanProtocol
 
@@ -27,7 +27,7 @@ _NONE = Decimal(0)
 
 
 @dataclass(slots=True)
-class Amounts:
+class RevenueRanges:
     """Ranges of revenue, by currency: what it was at least and at most."""
 
     by_currency: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class SkanTally:
     wins: int = 0
     redownloads: int = 0
     decoded: int = 0
-    revenue: Amounts = field(default_factory=Amounts)
+    revenue: RevenueRanges = field(default_factory=RevenueRanges)
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a row of a grouped query."""
@@ -102,13 +102,13 @@ class SkanReport:
         return not self.states and not self.duplicates
 
 
-def read_report(wanted: CopiesWanted, *, now: datetime, zone: ZoneInfo) -> SkanReport:
+def read_skan_report(wanted: SkanCopySearch, *, now: datetime, zone: ZoneInfo) -> SkanReport:
     """Return what the copies that are asked for add up to, of at most 92 days."""
     days = _days(wanted.span, now, zone)
     since = datetime.combine(days[0], time(), zone)
     if wanted.span.since is not None:
         since = max(since, wanted.span.since)
-    rows = wanted.rows(Span(since, wanted.span.until))
+    rows = wanted.rows(TimeRange(since, wanted.span.until))
     counted = rows.filter(signature_state=SignatureState.VALID, duplicate_of=None)
     by_day = {
         line.name: line
@@ -125,7 +125,7 @@ def read_report(wanted: CopiesWanted, *, now: datetime, zone: ZoneInfo) -> SkanR
         campaigns=campaigns[:MOST_LINES],
         meanings=_lines(counted, _meaning, *_VALUES)[:MOST_LINES],
         by_day=tuple(reversed(tallies)),
-        chart=days_chart.draw("Copies that count", days, [it.tally.copies for it in tallies]),
+        chart=days_chart.draw_days("Copies that count", days, [it.tally.copies for it in tallies]),
     )
 
 
@@ -137,7 +137,7 @@ _NUMBERS = ("source_identifier", "campaign_id")
 _VALUES = ("event_name",)
 
 
-def _days(span: Span, now: datetime, zone: ZoneInfo) -> tuple[date, ...]:
+def _days(span: TimeRange, now: datetime, zone: ZoneInfo) -> tuple[date, ...]:
     last = (min(span.until, now) if span.until else now).astimezone(zone).date()
     usual = last - timedelta(days=USUAL_DAYS - 1)
     first = span.since.astimezone(zone).date() if span.since else usual

@@ -1,24 +1,29 @@
-"""The overview in words: figures become cards, failures and rules become lines that lead on."""
+"""The overview in words: figures become cards, failures and rules become rows that lead on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
+from django.http import HttpRequest
 from django.urls import reverse
 
-from postbacks.insights import hours_chart, wording
-from postbacks.insights.hours_chart import HoursChart
-from postbacks.insights.last_day import RuleTrouble
-from postbacks.insights.newest_failures import SHOWN_OF_BODY, FailedPostback
-from postbacks.insights.overview import Overview
-from postbacks.insights.overview_cards import Card, cards
+from apps_registry.admin_base.permissions import membership_of
+from postbacks.insights import wording
+from postbacks.insights.overview import hours_chart
+from postbacks.insights.overview.cards import FigureCard, cards
+from postbacks.insights.overview.checklist import checklist
+from postbacks.insights.overview.hours_chart import HoursChart
+from postbacks.insights.overview.last_day import RuleTrouble
+from postbacks.insights.overview.newest_failures import SHOWN_BODY_LENGTH, FailedPostback
+from postbacks.insights.overview.reading import Overview, read_overview
 from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
 
 
 @dataclass(frozen=True, slots=True)
-class FailureLine:
-    """This is a failure, or a group of like ones, as people read it. `subject` is what failed."""
+class FailureRow:
+    """A failure, or a group of like ones, in words. `subject` is what failed."""
 
     subject: str
     is_group: bool
@@ -36,8 +41,8 @@ class FailureLine:
 
 
 @dataclass(frozen=True, slots=True)
-class TroubleLine:
-    """This is one of the rules with most failures, as people read it."""
+class RuleTroubleRow:
+    """One of the rules with most failures, in words."""
 
     rule: str
     partner: str
@@ -48,8 +53,8 @@ class TroubleLine:
 
 
 @dataclass(frozen=True, slots=True)
-class SuspendedLine:
-    """This is a rule that no longer sends, and where its page is."""
+class SuspendedRuleRow:
+    """A rule that no longer sends, with the address of its page."""
 
     rule: str
     url: str
@@ -57,31 +62,45 @@ class SuspendedLine:
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """This is what the template shows of an overview."""
+    """The overview as the template shows it. `is_new`: no event ever came, there is nothing yet."""
 
     clock: str
     zone: str
     is_new: bool
-    suspended: list[SuspendedLine]
-    cards: list[Card]
+    suspended: list[SuspendedRuleRow]
+    cards: list[FigureCard]
     chart: HoursChart
     summary: str
-    failures: list[FailureLine]
+    failures: list[FailureRow]
     failures_url: str
-    troubles: list[TroubleLine]
+    troubles: list[RuleTroubleRow]
+
+
+def overview_context(request: HttpRequest) -> dict[str, object]:
+    """Return what the admin's first page shows: the request's organization in its time zone."""
+    membership = membership_of(request)
+    if membership is None:
+        return {}
+    zone = ZoneInfo(membership.organization.time_zone)
+    overview = read_overview(now=datetime.now(UTC), zone=zone)
+    return {
+        "page": overview_page(overview),
+        "steps": [] if overview.steps.complete else checklist(overview.steps, request),
+        "steps_done": overview.steps.done,
+    }
 
 
 def overview_page(overview: Overview) -> OverviewPage:
-    """Return an overview in words. `is_new` says that no event ever came: there is nothing yet."""
+    """Return an overview in words."""
     local = overview.now.astimezone(overview.zone)
     day = overview.day.total
     return OverviewPage(
         clock=wording.format_moment(local),
         zone=overview.zone.key,
         is_new=not overview.steps.event,
-        suspended=[SuspendedLine(it.name, _rule_url(it)) for it in overview.suspended],
+        suspended=[SuspendedRuleRow(rule.name, _rule_url(rule)) for rule in overview.suspended],
         cards=cards(overview),
-        chart=hours_chart.draw(overview.day.hours, overview.zone),
+        chart=hours_chart.draw_hours(overview.day.hours, overview.zone),
         summary=(
             f"Postbacks by hour, last 24 hours: {wording.number(day.delivered)} delivered, "
             f"{wording.number(day.failed)} failed, {wording.number(day.pending)} pending, "
@@ -89,7 +108,7 @@ def overview_page(overview: Overview) -> OverviewPage:
         ),
         failures=[_failure(failure, overview) for failure in overview.failures],
         failures_url=log_url(status=PostbackStatus.FAILED, time="7d"),
-        troubles=[_trouble(it, overview.rules) for it in overview.day.troubles],
+        troubles=[_trouble(trouble, overview.rules) for trouble in overview.day.troubles],
     )
 
 
@@ -99,12 +118,12 @@ def log_url(**filters: str) -> str:
     return reverse("admin:postbacks_postback_changelist") + query
 
 
-def _failure(failure: FailedPostback, overview: Overview) -> FailureLine:
+def _failure(failure: FailedPostback, overview: Overview) -> FailureRow:
     rule = overview.rules[failure.rule_id]
     body = " ".join((failure.body or "").split())
     answer = wording.answer(failure.error, failure.status_code)
     is_group = failure.count > 1
-    return FailureLine(
+    return FailureRow(
         subject=f"{wording.number(failure.count)} postbacks"
         if is_group
         else failure.event_name or "Postback",
@@ -120,7 +139,7 @@ def _failure(failure: FailedPostback, overview: Overview) -> FailureLine:
         if is_group
         else answer,
         detail=failure.detail,
-        body=body if len(body) <= SHOWN_OF_BODY else f"{body[:SHOWN_OF_BODY]}…",
+        body=body if len(body) <= SHOWN_BODY_LENGTH else f"{body[:SHOWN_BODY_LENGTH]}…",
         outlook=_outlook(failure, rule, overview),
         given_up=failure.status == PostbackStatus.FAILED,
         url=_group_url(failure)
@@ -153,18 +172,18 @@ def _outlook(failure: FailedPostback, rule: CallbackRule, overview: Overview) ->
     return f"Trying again at {then:%H:%M}" if is_today else f"Trying again at {then:%H:%M on %A}"
 
 
-def _trouble(trouble: RuleTrouble, rules: Mapping[int, CallbackRule]) -> TroubleLine:
+def _trouble(trouble: RuleTrouble, rules: Mapping[int, CallbackRule]) -> RuleTroubleRow:
     rule = rules[trouble.rule_id]
-    words = (
+    counts = (
         f"{wording.number(trouble.failed)} failed" if trouble.failed else "",
         f"{wording.number(trouble.retrying)} trying again" if trouble.retrying else "",
         f"{wording.number(trouble.delivered)} delivered",
         f"most often: {wording.answer(trouble.answer)}",
     )
-    return TroubleLine(
+    return RuleTroubleRow(
         rule=rule.name,
         partner=rule.partner.name if rule.partner else "",
-        words=" · ".join(filter(None, words)),
+        words=" · ".join(filter(None, counts)),
         percent=wording.percent(trouble.success_percent),
         percent_drawn=trouble.success_percent,
         url=log_url(rule=str(trouble.rule_id), time="24h"),

@@ -1,7 +1,7 @@
 """The chart of postbacks by hour: what to draw where. A template makes SVG of it.
 
-Places along the time are percent of the width and heights are pixels, so that bars grow with the
-page while labels keep the size in which they can be read.
+Positions along the time are percent of the width and heights are pixels, so that bars grow with the
+page while labels keep a readable size.
 """
 
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from postbacks.insights.last_day import DayTally, HourTally
+from postbacks.insights.days_chart import ChartLine, round_ticks
+from postbacks.insights.overview.last_day import DayTally, HourTally
 from postbacks.insights.wording import number
 
 PLOT_HEIGHT = 200
 TOP = 10  # room for the topmost label
 BOTTOM = TOP + PLOT_HEIGHT
-_MOST_TICKS = 5
 _GAP = 0.12  # of an hour's width
-_THINNEST = 1.5  # one failure among thousands is seen
+_THINNEST = 1.5  # one failure among thousands stays visible
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """This is one state's part of a bar."""
+class BarSegment:
+    """One state's part of a bar."""
 
     state: str
     y: float
@@ -31,7 +31,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class ChartBar:
-    """This is one hour, and in words for its row of the table. A part of an hour is narrower.
+    """One hour as a bar, and in words for its row of the table. A part of an hour is narrower.
 
     `left` and `width` are the hour's whole room, `bar_left` and `bar_width` what is drawn in it.
     """
@@ -40,7 +40,7 @@ class ChartBar:
     width: float
     bar_left: float
     bar_width: float
-    pieces: list[Piece]
+    pieces: list[BarSegment]
     label: str
     delivered: str
     failed: str
@@ -50,7 +50,7 @@ class ChartBar:
 
 @dataclass(frozen=True, slots=True)
 class HourLabel:
-    """This is a full hour on the axis. `every` is 1, 3 or 6: the wider the page, the more fit."""
+    """A full hour on the axis. `every` is 1, 3 or 6: the wider the page, the more fit."""
 
     left: float
     text: str
@@ -59,23 +59,15 @@ class HourLabel:
 
 
 @dataclass(frozen=True, slots=True)
-class ChartLine:
-    """This is a line across with its label."""
-
-    y: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class HoursChart:
-    """This is the whole drawing."""
+    """The whole drawing."""
 
     bars: list[ChartBar]
     hours: list[HourLabel]
     lines: list[ChartLine]
 
 
-def draw(hours: Sequence[HourTally], zone: ZoneInfo) -> HoursChart:
+def draw_hours(hours: Sequence[HourTally], zone: ZoneInfo) -> HoursChart:
     """Return the drawing of consecutive hours, with times as a clock in the zone shows them."""
     since, until = hours[0].hour.start, hours[-1].hour.end
     ticks = round_ticks(max(hour.tally.total for hour in hours))
@@ -86,7 +78,13 @@ def draw(hours: Sequence[HourTally], zone: ZoneInfo) -> HoursChart:
 
     return HoursChart(
         bars=[
-            _bar(hour, left(hour.hour.start), left(hour.hour.end), ticks[-1], zone)
+            _bar(
+                hour,
+                left=left(hour.hour.start),
+                right=left(hour.hour.end),
+                top=ticks[-1],
+                zone=zone,
+            )
             for hour in hours
         ],
         hours=[
@@ -98,15 +96,6 @@ def draw(hours: Sequence[HourTally], zone: ZoneInfo) -> HoursChart:
     )
 
 
-def round_ticks(most: int) -> list[int]:
-    """Return round numbers from 0 to one that is not below the largest value."""
-    step = 1
-    while step * _MOST_TICKS < most:
-        # 1, 2, 5, 10, 20, 50, …
-        step = step * 5 // 2 if str(step).startswith("2") else step * 2
-    return list(range(0, max(-(-most // step), 1) * step + 1, step))
-
-
 def hour_name(start: datetime, end: datetime, zone: ZoneInfo) -> str:
     """Return an hour as people write it. An hour that the clock shows twice names its offset."""
     first = start.astimezone(zone)
@@ -115,7 +104,7 @@ def hour_name(start: datetime, end: datetime, zone: ZoneInfo) -> str:
     return f"{first:%H:%M}\N{EN DASH}{last:%H:%M}" + (f" ({first:%Z})" if repeated else "")
 
 
-def _bar(hour: HourTally, left: float, right: float, top: int, zone: ZoneInfo) -> ChartBar:
+def _bar(hour: HourTally, *, left: float, right: float, top: int, zone: ZoneInfo) -> ChartBar:
     width = right - left
     gap = _GAP * width
     return ChartBar(
@@ -132,15 +121,15 @@ def _bar(hour: HourTally, left: float, right: float, top: int, zone: ZoneInfo) -
     )
 
 
-def _pieces(tally: DayTally, top: int) -> list[Piece]:
-    pieces: list[Piece] = []
+def _pieces(tally: DayTally, top: int) -> list[BarSegment]:
+    pieces: list[BarSegment] = []
     y = float(BOTTOM)
     for state in ("delivered", "skipped", "pending", "failed"):
         count: int = getattr(tally, state)
         if count:
             height = max(PLOT_HEIGHT * count / top, _THINNEST)
             y -= height
-            pieces.append(Piece(state, y, height))
+            pieces.append(BarSegment(state, y, height))
     return pieces
 
 

@@ -1,0 +1,33 @@
+-- Read the newest postbacks whose last attempt failed, one for each group of like ones
+-- outcome <> 'delivered' stands as in the partial index that serves it. The days are named for each
+-- table again: what a join says about them comes too late to leave partitions out of the plan.
+SELECT postback_id, rule_id, event_name, status, next_attempt_at, started_at AS tried_at, number,
+       status_code, error, detail, left(response ->> 'body', %(body_length)s) AS body, count
+FROM (
+    SELECT newest.id, attempt.postback_id, postback.rule_id, postback.event_name, postback.status,
+           postback.next_attempt_at, attempt.started_at, attempt.number, attempt.status_code,
+           attempt.error, attempt.detail, attempt.response,
+           count(*) OVER alike AS count,
+           row_number() OVER (alike ORDER BY newest.id DESC) AS place
+    FROM (
+        SELECT id, event_received_at FROM delivery_attempt
+        WHERE organization_id = %(organization)s AND outcome <> :'Outcome.DELIVERED'
+          AND event_received_at > %(since)s AND event_received_at <= %(until)s
+        ORDER BY event_received_at DESC, id DESC LIMIT %(most_attempts)s
+    ) AS newest
+    JOIN delivery_attempt AS attempt
+      ON attempt.organization_id = %(organization)s
+     AND attempt.event_received_at = newest.event_received_at AND attempt.id = newest.id
+     AND attempt.event_received_at > %(since)s AND attempt.event_received_at <= %(until)s
+    JOIN postback
+      ON postback.organization_id = %(organization)s
+     AND postback.event_received_at = newest.event_received_at AND postback.id = attempt.postback_id
+     AND postback.event_received_at > %(since)s AND postback.event_received_at <= %(until)s
+    WHERE postback.status IN (:'PostbackStatus.PENDING', :'PostbackStatus.FAILED')
+      AND postback.attempts_made = attempt.number AND NOT postback.test
+    WINDOW alike AS (
+        PARTITION BY postback.rule_id, postback.status, attempt.status_code, attempt.error
+    )
+) AS last_attempt
+WHERE place = 1
+ORDER BY id DESC LIMIT %(limit)s
