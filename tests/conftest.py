@@ -1,20 +1,42 @@
 """What every test may use. Rows come from tests/make.py."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.conf import settings
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from tests import database, redis_server
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_blocker: DjangoDbBlocker) -> None:
+def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Make the test database once."""
     with django_db_blocker.unblock():
         database.create()
     # Django would empty tables as the role web, which may not.
     TransactionTestCase._fixture_teardown = lambda _self: database.empty()  # type: ignore[method-assign]
+    yield
+    database.superuser().close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_listed_once() -> Iterator[None]:
+    """List the static files for the first of a thousand test clients, and not for each again."""
+    listed: dict[str, object] = {}
+    list_files = WhiteNoiseMiddleware.add_files_from_finders
+
+    def list_once(middleware: WhiteNoiseMiddleware) -> None:
+        if not listed:
+            list_files(middleware)
+            listed.update(middleware.files)
+        middleware.files.update(listed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", list_once)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,13 +45,37 @@ def _quick_passwords() -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-# What takes minutes is begun first: at the end one process would still be at it, alone.
-_SLOW = ("isolation/test_isolation_sweep.py", "faults/", "browser/", "api/test_api_attacked.py")
+# What takes minutes is begun first, the longest before the others: at the end one process would
+# still be at it, alone. These tests share nothing, so that several processes may share them out.
+_LONGEST = (
+    "tests/isolation/test_isolation_sweep.py",
+    "tests/faults/test_sigkill.py",
+    "tests/faults/test_redis.py",
+    "tests/faults/test_first_steps.py",
+)
+_LONG = ("tests/browser/", "tests/faults/", "tests/api/test_api_attacked.py", "tests/admin/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order what several processes share out among themselves."""
-    items.sort(key=lambda item: not any(name in str(item.path) for name in _SLOW))
+    items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(nodeid: str) -> int:
+    order = (*_LONGEST, *_LONG)
+    return next((n for n, start in enumerate(order) if nodeid.startswith(start)), len(order))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Give a process a file at a time, whose fixtures its tests share, or one of the longest."""
+    from xdist.scheduler import LoadFileScheduling  # only where it is used
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith(_LONGEST) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

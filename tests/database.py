@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import psycopg
 from django.conf import settings
@@ -16,12 +17,26 @@ from postbacks.infrastructure.database import roles
 # Each process of a run that is shared out has a database of its own.
 NAME = f"test_postbacks{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 _TAKING_TURNS = 0x7E57  # roles are the whole server's
-_KEPT = {"django_migrations", "django_content_type", "auth_permission"}
-_WRITTEN_TO = """
-SELECT relname, pg_relation_size(oid) > 1000000
-FROM pg_class, set_config('session_replication_role', 'replica', false)
-WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0
-  AND relname <> ALL (%s)
+# From tables that were ever written to: TRUNCATE makes a new file for each of a hundred tables,
+# which took longer than most tests. `replica` leaves triggers and references alone.
+_EMPTY = """
+DO $$
+DECLARE
+    written record;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR written IN
+        SELECT relname, pg_relation_size(oid) > 1000000 AS is_large FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0
+          AND relname NOT IN ('django_migrations', 'django_content_type', 'auth_permission')
+    LOOP
+        IF written.is_large THEN
+            EXECUTE format('TRUNCATE %I CASCADE', written.relname);
+        ELSE
+            EXECUTE format('DELETE FROM %I', written.relname);
+        END IF;
+    END LOOP;
+END $$
 """
 
 
@@ -47,27 +62,37 @@ def create() -> None:
 def empty() -> None:
     """Remove every row that a test wrote.
 
-    As superuser and without triggers, from tables that were ever written to: TRUNCATE makes a new
-    file for each of a hundred tables, which took longer than most tests.
+    Raises AssertionError if the test has left this connection in a role that is not web.
     """
-    with psycopg.connect(superuser_conninfo(), autocommit=True) as superuser:
-        written = superuser.execute(_WRITTEN_TO, [sorted(_KEPT)]).fetchall()
-        for table, is_large in written:
-            verb = "TRUNCATE {} CASCADE" if is_large else "DELETE FROM {}"
-            superuser.execute(sql.SQL(verb).format(sql.Identifier(table)))
+    superuser().execute(_EMPTY)
+    options = connection.settings_dict["OPTIONS"]
+    left_in, options["assume_role"] = options["assume_role"], roles.WEB
+    if left_in != roles.WEB:
+        connection.close()  # the next test is not to fail for this one
+        raise AssertionError(f"The test has left its connection in the role {left_in}.")
+
+
+@cache
+def superuser() -> psycopg.Connection:
+    """Return the superuser's connection, which stays open for all tests."""
+    return psycopg.connect(superuser_conninfo(), autocommit=True)
 
 
 @contextmanager
 def as_role(role: str) -> Iterator[None]:
-    """Let this connection be another role, as another process of ours would be."""
-    before = connection.settings_dict["OPTIONS"]["assume_role"]
+    """Let this thread's connection be another role, as another process of ours would be.
+
+    All threads' connections share one dictionary of settings. It is replaced, not changed: of two
+    threads that each put back what they found, the later put back the other's role for good.
+    """
+    before = connection.settings_dict
     _set_role(role)
-    connection.settings_dict["OPTIONS"]["assume_role"] = role
+    connection.settings_dict = {**before, "OPTIONS": {**before["OPTIONS"], "assume_role": role}}
     try:
         yield
     finally:
-        connection.settings_dict["OPTIONS"]["assume_role"] = before
-        _set_role(before)
+        connection.settings_dict = before
+        _set_role(before["OPTIONS"]["assume_role"])
 
 
 def _set_role(role: str) -> None:

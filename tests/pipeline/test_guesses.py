@@ -111,7 +111,8 @@ def test_two_workers_at_once_do_not_give_it_away_twice(gem: Tenant, link: Tracki
 
     def decide() -> None:
         try:
-            pipeline.decide_events(1)
+            with database.as_role(roles.WORKER):
+                pipeline.decide_events(1)
         finally:
             connection.close()
 

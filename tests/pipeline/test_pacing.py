@@ -118,20 +118,20 @@ def test_a_rate_limit_holds_over_several_workers(claimed: Claimed) -> None:
 
     def work() -> None:
         try:
-            while not over.wait(0.005):
-                claim_paced(100)
+            with database.as_role(roles.WORKER):
+                while not over.wait(0.005):
+                    claim_paced(100)
         finally:
             connections.close_all()
 
     workers = [threading.Thread(target=work) for _ in range(4)]
-    with database.as_role(roles.WORKER):
-        for worker in workers:
-            worker.start()
-        while len(claimed(gem)) < 40:
-            time.sleep(0.05)
-        over.set()
-        for worker in workers:
-            worker.join()
+    for worker in workers:
+        worker.start()
+    while len(claimed(gem)) < 40:
+        time.sleep(0.05)
+    over.set()
+    for worker in workers:
+        worker.join()
 
     moments = claimed(gem)
     assert len(moments) == 40
