@@ -1,38 +1,50 @@
-"""Reads the times that stores and SDKs send: seconds, milliseconds or ISO 8601."""
+"""Reads the times that SDKs, stores, links and networks send: one reader for all of them."""
 
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Final, Literal
 
-_MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MILLISECONDS: Final = 100_000_000_000  # as seconds it would be the year 5138
+_MOST_DIGITS: Final = 18  # microseconds of the year 9999; beyond it arithmetic is only costly
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?")
 
 
-def parse_timestamp(value: object) -> datetime | None:
-    """Return a time; None for zero, which stores send for none, and for what is no time.
+def parse_timestamp(
+    value: object, *, naive: Literal["refuse", "utc"] = "refuse"
+) -> datetime | None:
+    """Return an aware time of Unix seconds, milliseconds, or ISO 8601; None if it is none.
 
-    A time without its offset from UTC is none: it could be hours wrong.
+    Zero and below are no time: stores send 0 for none. An ISO time keeps its offset. Without one it
+    could be hours wrong, and is refused, unless `naive` says to take it as UTC.
     """
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+    if isinstance(value, str):
+        text = value.strip()
+        return _from_number(Decimal(text)) if _NUMBER.fullmatch(text) else _from_iso(text, naive)
+    if isinstance(value, bool):
         return None
-    text = str(value).strip()
-    try:
-        return _of_number(Decimal(text))
-    except InvalidOperation:
-        return _of_text(text)
+    if isinstance(value, int | Decimal):
+        return _from_number(Decimal(value))
+    return _from_number(Decimal(repr(value))) if isinstance(value, float) else None
 
 
-def _of_number(number: Decimal) -> datetime | None:
-    if not number.is_finite() or number <= 0:
+def _from_number(number: Decimal) -> datetime | None:
+    if not number.is_finite() or number <= 0 or number.adjusted() > _MOST_DIGITS:
         return None
-    seconds = number / 1000 if number >= _MILLISECONDS_FROM else number
+    seconds = number / 1000 if number >= _FIRST_MILLISECONDS else number
     try:
-        return datetime.fromtimestamp(float(seconds), UTC)
-    except (OverflowError, ValueError, OSError):
+        return _EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
+    except OverflowError:
         return None
 
 
-def _of_text(text: str) -> datetime | None:
+def _from_iso(text: str, naive: Literal["refuse", "utc"]) -> datetime | None:
     try:
-        found = datetime.fromisoformat(text)
-        return None if found.tzinfo is None else found.astimezone(UTC)
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            return None if naive == "refuse" else moment.replace(tzinfo=UTC)
+        moment.astimezone(UTC)  # may be beyond the years 1 and 9999
     except (OverflowError, ValueError):
         return None
+    return moment

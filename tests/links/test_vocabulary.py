@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from postbacks.intake.links.reading import read_moment, read_query
+from postbacks.intake.links.reading import read_query
+from postbacks.values.timestamps import parse_timestamp
 
 ID = "38400000-8cf0-11bd-b23e-10b96e40000d"
 SHA1 = "a9993e364706816aba3e25717850c26c9cd0d89d"
@@ -179,4 +180,7 @@ def test_our_own_name_counts_before_the_others_unless_it_is_empty() -> None:
     ],
 )
 def test_a_time_is_read_in_every_form(text: str) -> None:
-    assert abs(read_moment(text) - datetime(2025, 11, 24, 16, tzinfo=UTC)) < timedelta(seconds=1)
+    moment = parse_timestamp(text)
+
+    assert moment is not None
+    assert abs(moment - datetime(2025, 11, 24, 16, tzinfo=UTC)) < timedelta(seconds=1)

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final, Protocol
 
+from postbacks.values.timestamps import parse_timestamp
+
 Value = (
     str | int | Decimal | bool | datetime | Mapping[str, object] | Sequence[object] | None
 )  # None, "" and an absent key all mean: no value
@@ -20,7 +22,6 @@ EXACT: Final = Context(prec=200, rounding=ROUND_HALF_UP)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_FIRST_MILLISECONDS: Final = 100_000_000_000  # as seconds it would be the year 5138
 _MOST_DIGITS: Final = 60  # 1E+999999 is short to send us and long to write out
 _MOST_BITS: Final = _MOST_DIGITS * 3
 _DEEPEST: Final = 64
@@ -134,19 +135,9 @@ def time_of(value: object) -> datetime | None:
 
     A time without an offset counts as UTC.
     """
-    if isinstance(value, str):
-        value = number_of(value) or _parsed(value.strip())
     if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return None
-    number = Decimal(value)
-    in_milliseconds = abs(number) >= _FIRST_MILLISECONDS
-    milliseconds = int(number) if in_milliseconds else int(number * 1000)
-    try:
-        return _EPOCH + timedelta(milliseconds=milliseconds)
-    except OverflowError:
-        return None
+        return _aware(value)
+    return parse_timestamp(value, naive="utc")
 
 
 def unix_seconds(time: datetime) -> int:
@@ -159,13 +150,6 @@ def unix_milliseconds(time: datetime) -> int:
 
 def _aware(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _parsed(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
 
 
 def _is_writable(number: Decimal) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from postbacks.values.timestamps import parse_timestamp
 from postbacks.values.touchpoints import ADSERVICES, CLAIMED_BY, CLICK, IMPRESSION, TIME_IS_UNKNOWN
 
 TOKEN_LIVES = timedelta(hours=24)
@@ -71,7 +72,7 @@ def read_answer(
 
 def _claim(said: Mapping[str, object]) -> AdServicesAnswer:
     kind = IMPRESSION if said.get("claimType") == "Impression" else CLICK
-    at = _moment(said.get("impressionDate" if kind == IMPRESSION else "clickDate"))
+    at = parse_timestamp(said.get("impressionDate" if kind == IMPRESSION else "clickDate"))
     params: dict[str, object] = {
         ours: str(said[theirs]) for theirs, ours in _PARAMETERS.items() if said.get(theirs)
     }
@@ -79,11 +80,3 @@ def _claim(said: Mapping[str, object]) -> AdServicesAnswer:
     if at is None:
         params[TIME_IS_UNKNOWN] = True
     return AdServicesAnswer(kind, at, params)
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return moment if moment and moment.tzinfo else None

@@ -7,11 +7,13 @@ Meta's older words: a campaign group is a campaign, a campaign an ad set, an ad 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from postbacks.values.timestamps import parse_timestamp
 
 CONTENT = "utm_content"
 _NAMES = {
@@ -50,8 +52,8 @@ def sealed_in(referrer: Mapping[str, str]) -> Sealed | None:
     try:
         content = msgspec.json.decode(referrer.get(CONTENT, ""), type=_Content)
         data, nonce = bytes.fromhex(content.source.data), bytes.fromhex(content.source.nonce)
-        clicked_at = datetime.fromtimestamp(content.t, UTC) if content.t > 0 else None
-    except (msgspec.MsgspecError, ValueError, OverflowError, OSError):
+        clicked_at = parse_timestamp(content.t)
+    except (msgspec.MsgspecError, ValueError):
         return None
     return Sealed(data, nonce, clicked_at)
 

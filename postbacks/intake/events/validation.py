@@ -22,6 +22,7 @@ from postbacks.intake.events.fields import (
 )
 from postbacks.values import identifiers
 from postbacks.values.currencies import CURRENCIES
+from postbacks.values.timestamps import parse_timestamp
 
 # FOLDED from storable.py
 
@@ -68,7 +69,6 @@ KEPT = "Unknown field; it was kept in params."
 LEFT_OUT = "Unknown field; it was left out, because params has one of this name."
 OLDEST = timedelta(days=58)
 FUTURE = timedelta(minutes=5)
-_MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _ONLY_ZEROS = re.compile(r"[0-]*")
 _POINTER = re.compile(r" - at `\$(.*)`$")
@@ -183,9 +183,8 @@ def _event_name(event: EventFields, faults: list[FieldError]) -> str:
 
 
 def _event_time(event: EventFields, now: datetime, faults: list[FieldError]) -> str:
-    try:
-        moment = now if event.event_time is None else _moment(event.event_time)
-    except (TypeError, ValueError, ArithmeticError, OSError):
+    moment = now if event.event_time is None else parse_timestamp(event.event_time)
+    if moment is None:
         faults.append(
             FieldError(
                 "/event_time",
@@ -198,23 +197,7 @@ def _event_time(event: EventFields, now: datetime, faults: list[FieldError]) -> 
         faults.append(FieldError("/event_time", "The time is more than 5 minutes in the future."))
     elif moment < now - OLDEST:
         faults.append(FieldError("/event_time", "The time is more than 58 days ago."))
-    return moment.isoformat(timespec="milliseconds")
-
-
-def _moment(value: object) -> datetime:
-    if isinstance(value, str) and value.strip().isdigit():
-        value = int(value)
-    if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise ValueError
-        return moment.astimezone(UTC)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise TypeError
-    number = Decimal(value)
-    if abs(number) >= _MILLISECONDS_FROM:
-        number /= 1000
-    return datetime.fromtimestamp(float(number), UTC)
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _bundle_id(event: EventFields, reporter: Reporter, faults: list[FieldError]) -> str:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -15,7 +14,6 @@ LONGEST_QUERY: Final = 8_192
 LONGEST_NAME: Final = 64
 LONGEST_VALUE: Final = 2_048
 _NO_DASHES: Final = re.compile(r"[0-9a-fA-F]{32}")
-_MILLISECONDS_FROM: Final = 100_000_000_000  # as seconds that would be the year 5138
 _YES: Final = {"1", "true", "yes"}
 _NO: Final = {"0", "false", "no"}
 
@@ -59,29 +57,6 @@ def read_query(query: str) -> LinkParameters:
 def read_parameters(raw: Mapping[str, str]) -> LinkParameters:
     """Read parameters that were decoded already."""
     return LinkParameters(raw, vocabulary.canonical(raw))
-
-
-def read_moment(text: str) -> datetime:
-    """Return the time that a text means: ISO 8601 with offset, or Unix seconds or milliseconds.
-
-    Raises ValueError.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError("The time has no offset.") from None
-        try:
-            return moment.astimezone(UTC)
-        except OverflowError as error:
-            raise ValueError("The time is out of range.") from error
-    if abs(number) >= _MILLISECONDS_FROM:
-        number /= 1000
-    try:
-        return datetime.fromtimestamp(number, UTC)
-    except (OverflowError, OSError) as error:
-        raise ValueError("The time is out of range.") from error
 
 
 def _pairs(query: str) -> Iterator[tuple[str, str]]:

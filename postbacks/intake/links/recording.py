@@ -10,7 +10,7 @@ from postbacks.intake.links import signatures
 from postbacks.intake.links.destinations import Places, deep_link
 from postbacks.intake.links.devices import read_device
 from postbacks.intake.links.known_links import KnownLink
-from postbacks.intake.links.reading import LinkParameters, clean, read_moment
+from postbacks.intake.links.reading import LinkParameters, clean
 from postbacks.intake.touchpoints.recording import (
     NewTouchpoint,
     RecordedTouchpoint,
@@ -19,6 +19,7 @@ from postbacks.intake.touchpoints.recording import (
 from postbacks.models import TouchpointSource
 from postbacks.values import identifiers
 from postbacks.values.anonymous_networks import is_anonymous
+from postbacks.values.timestamps import parse_timestamp
 
 FUTURE = timedelta(minutes=5)
 OLDEST = timedelta(days=30)
@@ -94,13 +95,12 @@ def record_report(
 
 def checked_moment(text: str) -> datetime:
     """Return the time of a touchpoint. Raises TouchpointRefusedError."""
-    try:
-        moment = read_moment(text)
-    except ValueError:
+    moment = parse_timestamp(text)
+    if moment is None:
         raise TouchpointRefusedError(
             "The time must be Unix seconds or milliseconds, or ISO 8601 with an offset, such as "
             "2026-05-04T10:00:00Z."
-        ) from None
+        )
     now = datetime.now(UTC)
     if moment > now + FUTURE:
         raise TouchpointRefusedError("The time is more than 5 minutes in the future.")

@@ -13,10 +13,9 @@ import msgspec
 
 from postbacks.intake.events.validation import OLDEST
 from postbacks.intake.tenjin.names import DEVICE, FLAGS, SECRETS, TRACKING_STATUS
-from postbacks.intake.tenjin.numbers import number
+from postbacks.values.timestamps import parse_timestamp
 
 _SPACE = uuid.UUID("5f3c7c0e-2d1a-5b7e-9a44-8a0c5b1d7e21")
-_MILLISECONDS_FROM = 100_000_000_000  # as seconds that would be the year 5138
 
 # What may have become known between a call and its retry, and so says nothing of the event.
 _CIRCUMSTANCES = (
@@ -29,10 +28,10 @@ _CIRCUMSTANCES = (
 
 def time_of(parameters: Mapping[str, object], *, now: datetime) -> str | None:
     """Return when the event was sent; None, which is now, if that is not said or not believable."""
-    moment = _moment(parameters.get("sent_at"))
-    if moment is None or moment < now - OLDEST:
+    sent_at = parse_timestamp(parameters.get("sent_at"))
+    if sent_at is None or sent_at < now - OLDEST:
         return None
-    return min(moment, now).isoformat(timespec="milliseconds")
+    return min(sent_at, now).astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def event_id(call: str, parameters: Mapping[str, object], *, app_id: int) -> str | None:
@@ -44,15 +43,3 @@ def event_id(call: str, parameters: Mapping[str, object], *, app_id: int) -> str
     said = {name: value for name, value in parameters.items() if name not in _CIRCUMSTANCES}
     text = msgspec.json.encode([app_id, call, said], order="sorted").decode()
     return str(uuid.uuid5(_SPACE, text))
-
-
-def _moment(value: object) -> datetime | None:
-    seconds = number(value)
-    try:
-        if seconds is not None:
-            seconds = seconds / 1000 if abs(seconds) >= _MILLISECONDS_FROM else seconds
-            return datetime.fromtimestamp(float(seconds), UTC)
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except (ValueError, ArithmeticError, OSError):
-        return None
-    return moment.astimezone(UTC) if moment and moment.tzinfo else None
