@@ -1,4 +1,4 @@
-"""The system checks of the running parts: times that must nest, and roles that must be humble."""
+"""System checks: times that must nest, partner templates, and rights of the database roles."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ from postbacks.infrastructure.database import roles
 def check_times_nest(app_configs: Sequence[AppConfig] | None, **_: object) -> list[CheckMessage]:
     """Report times that do not nest.
 
-    A request must end well within its lease, or a second worker sends it too; a task must outlive
-    its leases; and django-q2 must not start a task again that still runs.
+    A request must end well within its lease, or a second worker sends it too. A task must outlive
+    its leases. And django-q2 must not start a task again that still runs.
     """
     times: dict[str, float] = {
         "HTTP_TOTAL_SECONDS": settings.HTTP_TOTAL_SECONDS,
@@ -53,7 +53,7 @@ def check_database_roles(
 def check_partner_templates(
     app_configs: Sequence[AppConfig] | None, **_: object
 ) -> list[CheckMessage]:
-    """Report a shipped partner template that can't be used, by file and key."""
+    """Report partner templates that can't be used, by file and key."""
     try:
         templates = all_templates()
         unavailable_partners()

@@ -25,11 +25,11 @@ EMBEDDED_URL = EmbeddedServer(DATA_DIR).url
 DATABASE_URL = environment.text("DATABASE_URL", EMBEDDED_URL)
 DEBUG = environment.parsed("DEBUG", environment.boolean, default=False)
 
-# Without a database of their own people try us out on one machine; there we keep secrets for them.
+# Without a DATABASE_URL somebody is trying Postbacks on one machine; there we keep the secrets.
 TRYING_OUT = DEBUG or DATABASE_URL == EMBEDDED_URL
 
 
-# Workers keep the plans of their statements (statements.py) for all values. Without values, a
+# Workers keep the plans of their statements (prepared.py) for all values. Without values, a
 # table looks shorter to PostgreSQL than it is, and it would read all of it to find a few rows.
 _KEPT_PLANS = (
     "-c plan_cache_mode=force_generic_plan -c jit=off"
@@ -42,7 +42,7 @@ def _database(url: str) -> dict[str, object]:
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ValueError("it must begin with postgresql://")
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    given = options.get("options", "")
+    own_options = options.get("options", "")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "postbacks",
@@ -54,9 +54,11 @@ def _database(url: str) -> dict[str, object]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             **options,
-            **({"options": f"{given} {_KEPT_PLANS}"} if DATABASE_ROLE == roles.WORKER else {}),
+            **(
+                {"options": f"{own_options} {_KEPT_PLANS}"} if DATABASE_ROLE == roles.WORKER else {}
+            ),
             "assume_role": DATABASE_ROLE,
-            "prepare_threshold": 0,  # on for our own cursors (statements.py); Django's never do
+            "prepare_threshold": 0,  # on for our own cursors (prepared.py); Django's never do
             "connect_timeout": 5,
             "tcp_user_timeout": 15_000,  # a server that vanished is noticed, not waited for
             "application_name": DATABASE_ROLE,
@@ -75,10 +77,10 @@ DATABASES = {
 
 
 def _secret(name: str) -> str:
-    given = environment.text(name)
-    if given or not TRYING_OUT:
-        return given
-    return environment.kept_secret(DATA_DIR / name.lower(), lambda: secrets.token_urlsafe(48))
+    secret = environment.text(name)
+    if secret or not TRYING_OUT:
+        return secret
+    return environment.stored_secret(DATA_DIR / name.lower(), lambda: secrets.token_urlsafe(48))
 
 
 def _redis(url: str) -> str:
@@ -102,11 +104,11 @@ CACHES: dict[str, dict[str, object]] = {
     }
     if REDIS_URL
     else {"BACKEND": "postbacks.infrastructure.caches.PostgresCache"},
-    # Where django-q2 notes its statistics, which nobody reads: the heartbeats are rows of ours.
+    # For the statistics of django-q2, which nobody reads: our heartbeats are rows.
     "queue": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
 }
 
-# So many calls, on average over ten seconds or the unit given; None is no limit.
+# Calls on average over ten seconds, or over the unit if it is longer; None is no limit.
 RATE_LIMIT_SDK_APP = environment.parsed("RATE_LIMIT_SDK_APP", parse_rate, default=RateLimit(100, 1))
 RATE_LIMIT_SDK_SERVER = environment.parsed(
     "RATE_LIMIT_SDK_SERVER", parse_rate, default=RateLimit(5_000, 1)
@@ -148,7 +150,7 @@ def _first_encryption_key() -> str:
 FIELD_ENCRYPTION_KEYS = environment.parsed("FIELD_ENCRYPTION_KEYS", _encryption_keys, default={})
 if not FIELD_ENCRYPTION_KEYS and TRYING_OUT:
     FIELD_ENCRYPTION_KEYS = _encryption_keys(
-        environment.kept_secret(DATA_DIR / "field_encryption_keys", _first_encryption_key)
+        environment.stored_secret(DATA_DIR / "field_encryption_keys", _first_encryption_key)
     )
 if not FIELD_ENCRYPTION_KEYS:
     raise ImproperlyConfigured(
@@ -167,7 +169,7 @@ TRUSTED_PROXY_COUNT = environment.parsed("TRUSTED_PROXY_COUNT", environment.natu
 RETENTION_DAYS_EVENTS = environment.parsed(
     "RETENTION_DAYS_EVENTS", environment.days(at_least=60), default=0
 )
-# Unless said otherwise a story leaves together.
+# By default an event and its postbacks leave together.
 RETENTION_DAYS_POSTBACKS = environment.parsed(
     "RETENTION_DAYS_POSTBACKS", environment.days(at_least=30), default=RETENTION_DAYS_EVENTS
 )
@@ -177,7 +179,7 @@ RETENTION_DAYS_CLICKS = environment.parsed(
 RETENTION_DAYS_IMPRESSIONS = environment.parsed(
     "RETENTION_DAYS_IMPRESSIONS", environment.days(at_least=7), default=7
 )
-# A postback may be tried again for three days and held for seven, with the address that it tells.
+# A postback may be tried again for three days and held for seven, and it may name the address.
 RETENTION_DAYS_ADDRESSES = environment.parsed(
     "RETENTION_DAYS_ADDRESSES", environment.days(at_least=8), default=14
 )
@@ -189,12 +191,12 @@ if RETENTION_DAYS_EVENTS and not 0 < RETENTION_DAYS_POSTBACKS <= RETENTION_DAYS_
 
 GEOIP_DATABASE = environment.parsed("GEOIP_DATABASE", environment.geoip_database, default=None)
 
-# A comma or a new line after each, so that a list from elsewhere can be used as it is.
+# Separated by commas or new lines, so that published lists can be used unchanged.
 ANONYMOUS_NETWORKS = environment.parsed(
     "ANONYMOUS_NETWORKS", lambda text: parse_networks(text.replace("\n", ",")), default=()
 )
 
-# Empty: Apple is asked nothing, and tokens of AdServices are only kept.
+# Empty: Apple is not asked, and tokens of AdServices are only stored.
 ADSERVICES_URL = environment.parsed("ADSERVICES_URL", environment.web_address, default="")
 
 ALLOW_PRIVATE_DESTINATIONS = environment.parsed(
@@ -278,13 +280,15 @@ ACCOUNT_FORMS = {"login": "postbacks.accounts.forms.SignInForm"}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_EMAIL_VERIFICATION = "none"  # who follows an invitation's link has the mailbox
+ACCOUNT_EMAIL_VERIFICATION = "none"  # following an invitation's link proves the mailbox
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Postbacks] "
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_RATE_LIMITS = {"login_failed": "20/5m/ip,5/5m/key"}  # per address that tries, and is tried
+ACCOUNT_RATE_LIMITS = {
+    "login_failed": "20/5m/ip,5/5m/key"
+}  # per client address, and per e-mail address
 MFA_ADAPTER = "postbacks.accounts.second_factor.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -306,7 +310,7 @@ if environment.text("OIDC_SERVER_URL"):
         ]
     }
 
-# Without a mail server, mails are printed: whoever tries Postbacks out finds links there.
+# Without a mail server, mails with their links are printed to the console.
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 globals().update(environment.parsed("EMAIL_URL", environment.email, default={}))
 EMAIL_TIMEOUT = 10
@@ -358,7 +362,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 CSRF_COOKIE_HTTPONLY = True  # our scripts take the token from the form
 if PUBLIC_URL.startswith("https://"):
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = True
-    # With this prefix no neighboring host, and no page without TLS, can plant a cookie of its own.
+    # With this prefix no neighboring host, and no page without TLS, can set these cookies.
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
@@ -397,7 +401,7 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# Times nest (checks.py holds it): HTTP total < lease / 4 < django-q2 timeout < django-q2 retry.
+# Times nest (checks.py enforces it): HTTP total < lease / 4 < django-q2 timeout < django-q2 retry.
 HTTP_TOTAL_SECONDS = 15
 LEASE_SECONDS = 64
 PUMPS = environment.parsed("PUMPS", environment.natural, default=2)

@@ -1,4 +1,4 @@
-"""⑦ Makes one attempt: puts our headers on, sends, judges the answer, says what comes next."""
+"""⑦ Makes one attempt: adds our headers, sends, judges the answer, and plans the next try."""
 
 import base64
 import hmac
@@ -24,10 +24,11 @@ from postbacks.models import PostbackStatus
 from postbacks.values.outgoing_request import OutgoingRequest, RenderedPostback
 
 USER_AGENT = f"Postbacks/{__version__}"
-KEPT_OF_BODY = 4096
+STORED_BODY_LENGTH = 4096
 MASK = "•••"
 _SHORTEST_SECRET = 4  # masking “1” everywhere would hide the answer, not the secret
 
+_NO_REPLY = Reply()
 _STATUS_AFTER = {
     Outcome.DELIVERED: PostbackStatus.DELIVERED,
     Outcome.RETRY: PostbackStatus.PENDING,
@@ -35,25 +36,25 @@ _STATUS_AFTER = {
 }
 
 
-def attempt(claim: Lease, prepared: RenderedPostback, sender: Sender) -> AttemptResult:
-    """Send a claimed postback once and return what is to be logged; writes nothing itself."""
+def attempt(lease: Lease, rendered: RenderedPostback, sender: Sender) -> AttemptResult:
+    """Send a claimed postback once and return the result, which is not written here."""
     started_at = datetime.now(UTC)
-    if prepared.rendering is None:
-        verdict = AttemptVerdict(Outcome.FAILED, prepared.error, prepared.refusal)
-        return _finished(claim, prepared, started_at, Reply(), verdict)
+    if rendered.rendering is None:
+        verdict = AttemptVerdict(Outcome.FAILED, rendered.error, rendered.refusal)
+        return _result(lease, rendered, verdict, started_at=started_at)
     try:
-        success = _success_rule(msgspec.json.encode(prepared.success))
+        success = _success_rule(msgspec.json.encode(rendered.success))
     except ValueError as error:
         verdict = AttemptVerdict(Outcome.FAILED, "success_rule", str(error))
-        return _finished(claim, prepared, started_at, Reply(), verdict)
-    request = prepared.rendering.request
+        return _result(lease, rendered, verdict, started_at=started_at)
+    request = rendered.rendering.request
     signature = signature_headers(
-        prepared.signing, message_id=str(claim.owed.public_id), at=started_at, body=request.body
+        rendered.signing, message_id=str(lease.postback.public_id), at=started_at, body=request.body
     )
-    ours = _our_headers(claim, request)
+    ours = _our_headers(lease, request)
     request = replace(request, headers={**request.headers, **ours, **signature})
     reply = sender.send(
-        request, timeout=min(prepared.timeout_seconds, float(settings.HTTP_TOTAL_SECONDS))
+        request, timeout=min(rendered.timeout_seconds, float(settings.HTTP_TOTAL_SECONDS))
     )
     verdict = judge(
         status_code=reply.status_code,
@@ -62,7 +63,14 @@ def attempt(claim: Lease, prepared: RenderedPostback, sender: Sender) -> Attempt
         detail=reply.detail,
         success=success,
     )
-    return _finished(claim, prepared, started_at, reply, verdict)
+    return _result(lease, rendered, verdict, started_at=started_at, reply=reply)
+
+
+def broken(lease: Lease, rendered: RenderedPostback) -> AttemptResult:
+    """Return the result of an attempt that a mistake of ours broke: it is tried again."""
+    verdict = AttemptVerdict(Outcome.RETRY, "internal", "Something went wrong on our side.")
+    bare = replace(rendered, rendering=None)
+    return _result(lease, bare, verdict, started_at=datetime.now(UTC))
 
 
 @lru_cache(maxsize=4096)
@@ -70,86 +78,80 @@ def _success_rule(text: bytes) -> SuccessRule:
     return parse_success(msgspec.json.decode(text))
 
 
-def broken(claim: Lease, prepared: RenderedPostback) -> AttemptResult:
-    """Return what is logged of an attempt that a mistake of ours broke: it is tried again."""
-    verdict = AttemptVerdict(Outcome.RETRY, "internal", "Something went wrong on our side.")
-    bare = replace(prepared, rendering=None)
-    return _finished(claim, bare, datetime.now(UTC), Reply(), verdict)
+def _our_headers(lease: Lease, request: OutgoingRequest) -> dict[str, str]:
+    """Return our headers. A rule may replace only User-Agent, for example by the device's.
 
-
-def _our_headers(claim: Lease, request: OutgoingRequest) -> dict[str, str]:
-    """Return our headers. A rule's own User-Agent, such as the device's, stands in place of ours.
-
-    It is the only one that a rule may replace: partners tell postbacks apart by the others.
+    Partners tell postbacks apart by the others.
     """
-    ours = {"Idempotency-Key": str(claim.owed.public_id)}
+    ours = {"Idempotency-Key": str(lease.postback.public_id)}
     if any(name.lower() == "user-agent" for name in request.headers):
         return ours
     return {"User-Agent": USER_AGENT, **ours}
 
 
 def _redacted_headers(
-    claim: Lease, prepared: RenderedPostback, redacted: OutgoingRequest, started_at: datetime
+    lease: Lease, rendered: RenderedPostback, redacted: OutgoingRequest, started_at: datetime
 ) -> dict[str, str]:
-    """Return what people see of our headers: all but the signature, which is never stored."""
-    ours = _our_headers(claim, redacted)
-    if not prepared.signing:
+    """Return our headers as people see them: the signature is never stored."""
+    ours = _our_headers(lease, redacted)
+    if not rendered.signing:
         return ours
-    return {**ours, **redacted_signature(str(claim.owed.public_id), at=started_at)}
+    return {**ours, **redacted_signature(str(lease.postback.public_id), at=started_at)}
 
 
-def _finished(
-    claim: Lease,
-    prepared: RenderedPostback,
-    started_at: datetime,
-    reply: Reply,
+def _result(
+    lease: Lease,
+    rendered: RenderedPostback,
     verdict: AttemptVerdict,
+    *,
+    started_at: datetime,
+    reply: Reply = _NO_REPLY,
 ) -> AttemptResult:
-    owed = claim.owed
-    number = owed.attempts_made + 1
+    postback = lease.postback
+    number = postback.attempts_made + 1
     wait = None
     if verdict.outcome is Outcome.RETRY:
         wait = next_delay(
-            attempts_made=claim.tries + 1,
-            delays=prepared.retry_delays,
-            seed=str(owed.public_id),
+            attempts_made=lease.tries + 1,
+            delays=rendered.retry_delays,
+            seed=str(postback.public_id),
             retry_after=reply.retry_after,
         )
     gave_up = verdict.outcome is Outcome.RETRY and wait is None
-    redacted = prepared.rendering.redacted if prepared.rendering else None
-    fingerprint = _fingerprint(redacted) if redacted and not prepared.varies else ""
-    ours = _redacted_headers(claim, prepared, redacted, started_at) if redacted else {}
+    redacted = rendered.rendering.redacted if rendered.rendering else None
+    fingerprint = _fingerprint(redacted) if redacted and not rendered.varies else ""
+    ours = _redacted_headers(lease, rendered, redacted, started_at) if redacted else {}
     return AttemptResult(
-        organization_id=owed.organization_id,
-        postback_id=owed.id,
-        event_received_at=owed.event_received_at,
-        rule_id=owed.rule_id,
-        claim_id=claim.claim_id,
+        organization_id=postback.organization_id,
+        postback_id=postback.id,
+        event_received_at=postback.event_received_at,
+        rule_id=postback.rule_id,
+        claim_id=lease.claim_id,
         number=number,
-        kind=claim.kind,
+        kind=lease.kind,
         started_at=started_at,
         duration_ms=reply.duration_ms,
         outcome=Outcome.FAILED if gave_up else verdict.outcome,
         status=PostbackStatus.FAILED if gave_up else _STATUS_AFTER[verdict.outcome],
         status_code=reply.status_code,
         error=verdict.error or "",
-        detail=_detail(verdict, owed.fingerprint, fingerprint),
+        detail=_detail(verdict, first_fingerprint=postback.fingerprint, fingerprint=fingerprint),
         request=_redacted_request(redacted, ours) if redacted else {},
-        response=_redacted_response(reply, prepared.secrets),
-        fingerprint=owed.fingerprint or fingerprint,
+        response=_redacted_response(reply, rendered.secrets),
+        fingerprint=postback.fingerprint or fingerprint,
         wait_seconds=wait,
         suspend_rule=verdict.suspend_rule,
     )
 
 
-def _detail(verdict: AttemptVerdict, first: str, now: str) -> str:
-    if first and now and first != now:
+def _detail(verdict: AttemptVerdict, *, first_fingerprint: str, fingerprint: str) -> str:
+    if first_fingerprint and fingerprint and first_fingerprint != fingerprint:
         return f"{verdict.detail} The request differs from the first attempt's.".strip()
     return verdict.detail
 
 
 def _fingerprint(redacted: OutgoingRequest) -> str:
-    """Return a keyed hash of the credential-free request, by which attempts can be compared."""
+    """Return a keyed hash of the redacted request, by which attempts are compared."""
     parts = [redacted.method, redacted.url, repr(sorted(redacted.headers.items()))]
     text = "\n".join(parts).encode() + b"\n" + (redacted.body or b"")
     return hmac.digest(settings.SECRET_KEY.encode(), text, "sha256").hex()
@@ -167,16 +169,16 @@ def _redacted_request(redacted: OutgoingRequest, ours: Mapping[str, str]) -> dic
 def _redacted_response(reply: Reply, secrets: tuple[str, ...]) -> dict[str, object]:
     if reply.status_code is None:
         return {}
-    mask = _Mask(secrets)
+    masker = _Masker(secrets)
     return {
-        "headers": {name: mask.over(value) for name, value in reply.headers.items()},
+        "headers": {name: masker.mask(value) for name, value in reply.headers.items()},
         # Masked before it is cut: a cut through a secret would leave half of it.
-        "body": mask.over(_text(reply.body))[:KEPT_OF_BODY],
+        "body": masker.mask(_text(reply.body))[:STORED_BODY_LENGTH],
     }
 
 
-class _Mask:
-    """Hides credentials that a partner sends back to us, in every form that we know of."""
+class _Masker:
+    """Hides credentials that a partner echoes, in every form that we know of."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         long_enough = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
@@ -184,8 +186,7 @@ class _Mask:
         self.forms = sorted(forms, key=len, reverse=True)  # the longer may hold the shorter
         self.longest = len(self.forms[0]) if forms else 0
 
-    def over(self, text: str) -> str:
-        """Return the text with `•••` in place of secrets."""
+    def mask(self, text: str) -> str:
         for form in self.forms:
             text = text.replace(form, MASK)
         # An answer is read up to a limit, which may lie in the middle of a secret.

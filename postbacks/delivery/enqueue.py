@@ -1,4 +1,4 @@
-"""⑥ Writes down what is owed: the postback and, if it is to be sent, its place in the queue."""
+"""⑥ Writes postbacks, and queues those that are to be sent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from postbacks.models import PostbackStatus
 
 @dataclass(frozen=True, slots=True)
 class NewPostback:
-    """One postback to be written. With a `reason` it is skipped, otherwise due after a delay."""
+    """A postback to be written. With a `reason` it is skipped, otherwise due after a delay."""
 
     public_id: str
     organization_id: int
@@ -37,8 +37,8 @@ _ENQUEUE = load_sql("postbacks.delivery", "enqueue_postbacks", PostbackStatus)
 
 
 def enqueue_postbacks(postbacks: Sequence[NewPostback]) -> int:
-    """Write postbacks and return how many were new: an event decided twice owes nothing twice."""
+    """Write postbacks and return how many were new: an event decided twice adds none."""
     if not postbacks:
         return 0
-    ((owed,),) = prepared.run(_ENQUEUE, {"rows": msgspec.json.encode(postbacks).decode()})
-    return int(owed)
+    ((added,),) = prepared.run(_ENQUEUE, {"rows": msgspec.json.encode(postbacks).decode()})
+    return int(added)

@@ -1,7 +1,7 @@
-"""⑦ Who is sent next: a partner's postbacks in their order, a few of them at once.
+"""⑦ Sends each partner's postbacks in their order, a few of them at once.
 
 More is claimed of a lane than is sent at once, because claiming and logging many together is
-cheap; what hangs takes its share of threads all the same.
+cheap. A lane that hangs still takes no more than its share of threads.
 """
 
 from collections import Counter, defaultdict, deque
@@ -20,18 +20,18 @@ PER_LANE = THREADS // 2  # of one organization and host: one that hangs leaves t
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed postback on its way into a thread."""
+    """A claimed postback that waits for a thread."""
 
-    claim: Lease
-    prepared: RenderedPostback
+    lease: Lease
+    rendered: RenderedPostback
     claimed_at: float
 
 
 @dataclass(slots=True)
 class Lanes:
-    """This has claimed postbacks sent by threads, at most `PER_LANE` of one lane at a time.
+    """Sends claimed postbacks in threads, at most `PER_LANE` of one lane at a time.
 
-    A thread that is done with one goes to the end of the line, so that a lane with much to send
+    After each postback a thread goes to the end of the line, so that a lane with much to send
     does not keep others waiting.
     """
 
@@ -49,8 +49,8 @@ class Lanes:
         self._threads.shutdown()
 
     def add(self, job: Job) -> None:
-        """Have a postback sent as soon as its lane and a thread are free."""
-        lane = job.claim.lane
+        """Send a postback as soon as its lane and a thread are free."""
+        lane = job.lease.lane
         with self._lock:
             self._waiting[lane].append(job)
             if self._served[lane] >= PER_LANE:
@@ -59,15 +59,15 @@ class Lanes:
             self._in_line += 1
         self._threads.submit(self._serve, lane)
 
-    def take_back(self) -> list[Job]:
-        """Return what no thread has begun; it will not be sent."""
+    def withdraw(self) -> list[Job]:
+        """Return the jobs that no thread has begun; they are not sent."""
         with self._lock:
             jobs = [job for waiting in self._waiting.values() for job in waiting]
             self._waiting.clear()
         return jobs
 
     def is_behind(self, lane: Lane) -> bool:
-        """Tell whether threads still have something to begin, in this lane or in line."""
+        """Tell whether threads still have a job to begin, in this lane or in line."""
         return self._in_line > 0 or bool(self._waiting.get(lane))
 
     def _serve(self, lane: Lane) -> None:
@@ -77,10 +77,10 @@ class Lanes:
             job = waiting.popleft() if waiting else None
         if job is not None:
             self.send(job)
-        if self._goes_on(lane):
+        if self._has_next(lane):
             self._threads.submit(self._serve, lane)
 
-    def _goes_on(self, lane: Lane) -> bool:
+    def _has_next(self, lane: Lane) -> bool:
         with self._lock:
             if self._waiting.get(lane):
                 self._in_line += 1

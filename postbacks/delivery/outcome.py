@@ -1,4 +1,4 @@
-"""What an answer means: delivered, worth another try, or given up."""
+"""Judges an answer: delivered, worth another try, or failed for good."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +17,7 @@ _FINAL_FAILURES = frozenset(
 
 
 class Outcome(StrEnum):
-    """This is what one attempt came to."""
+    """The result of one attempt."""
 
     DELIVERED = "delivered"
     RETRY = "retry"
@@ -26,10 +26,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AttemptVerdict:
-    """This is an attempt judged: what comes next, and why, for the log.
+    """The judgment of an attempt: what comes next, and why, for the log.
 
     `error` is a short code ("http_503", "timeout", "redirect", "body_says_no"), None on delivery;
-    `detail` a sentence for people; `suspend_rule` is set when the partner says it is gone for good.
+    `detail` is a sentence for people; `suspend_rule` is set when the partner is gone for good.
     """
 
     outcome: Outcome
@@ -46,15 +46,15 @@ def judge(
     detail: str,
     success: SuccessRule,
 ) -> AttemptVerdict:
-    """Return what an attempt came to, from the status, body, failure and detail of its reply.
+    """Judge an attempt by the status, body, failure and detail of its reply.
 
-    A status that can't mean success says all there is to say; what went wrong after it (a body
-    that never ended) matters only where the body might have been a yes.
+    A status that can't mean success decides alone. A failure after it, such as a body that never
+    ended, matters only where the body could still mean success.
     """
     if status_code is None:
         return _without_answer(failure or TransportFailure.PROTOCOL.value, detail)
     if not success.allows_status(status_code):
-        return _refused(status_code)
+        return _unsuccessful(status_code)
     if failure is not None:
         return _without_answer(failure, detail)
     if not success.allows_body(body):
@@ -71,7 +71,7 @@ def _without_answer(failure: str, detail: str) -> AttemptVerdict:
     return AttemptVerdict(outcome, failure, detail)
 
 
-def _refused(status_code: int) -> AttemptVerdict:
+def _unsuccessful(status_code: int) -> AttemptVerdict:
     error, detail = f"http_{status_code}", f"The partner answered {status_code}."
     if 300 <= status_code < 400:
         return AttemptVerdict(Outcome.FAILED, "redirect", f"{detail} Redirects are not followed.")
@@ -81,5 +81,5 @@ def _refused(status_code: int) -> AttemptVerdict:
         )
     if 400 <= status_code < 500 and status_code not in _RETRIED_STATUSES:
         return AttemptVerdict(Outcome.FAILED, error, detail)
-    # Left are 408, 425, 429, 5xx, and a 2xx other than the one that the rule asks for.
+    # 408, 425, 429, 5xx, and any 2xx that the rule does not accept.
     return AttemptVerdict(Outcome.RETRY, error, detail)

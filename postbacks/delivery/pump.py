@@ -1,8 +1,8 @@
 """⑦ The pump: decides, claims, sends many at once and logs, for as long as its task runs.
 
 One thread talks to the database, many talk to partners. A NOTIFY from the intake, finished requests
-and the next due time wake it; a look once a second is the net below. What has been sent is logged
-at once while little goes on, and many together while there is more to send.
+and the next due time wake it, and at the latest the next heartbeat. Finished requests are logged at
+once while there is little to do, and many together while there is more to send.
 """
 
 import logging
@@ -10,11 +10,13 @@ import os
 import select
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from queue import Empty, SimpleQueue
+from threading import Lock
+from typing import Self
 
 from django.conf import settings
 from django.db import connection
@@ -30,7 +32,7 @@ from postbacks.delivery.attempt_log import (
 from postbacks.delivery.claiming import Due, Lane, Lease, claim_due, claim_paced, next_due
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.lanes import PER_LANE, Job, Lanes
-from postbacks.infrastructure.database import prepared as statements
+from postbacks.infrastructure.database import prepared
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
 
 logger = logging.getLogger(__name__)
@@ -39,9 +41,9 @@ CHANNEL = "postbacks_work"
 MANY = 64  # what is claimed of one lane, or logged, together
 MOST_IN_FLIGHT = 4 * MANY  # of which one lane has at most half
 LINGER_SECONDS = 0.05  # the longest that a finished request waits for others to be logged with it
-HELD_SECONDS = 60.0  # how soon a switched-off rule's postbacks are looked at again
+HELD_SECONDS = 60.0  # how soon the postbacks of a switched-off rule are claimed again
 BEAT_SECONDS = 1.0
-_TAKEN_SECONDS = 0.05  # until a look at rows that are due but in another pump's hands
+_CONTENDED_SECONDS = 0.05  # until the next claim while another pump holds the rows that are due
 
 Prepare = Callable[[Sequence[ClaimedPostback]], list[RenderedPostback]]
 
@@ -49,7 +51,7 @@ Prepare = Callable[[Sequence[ClaimedPostback]], list[RenderedPostback]]
 class Untried(Enum):
     """Why a claimed postback comes back without an attempt."""
 
-    HELD = "its rule is switched off"
+    RULE_OFF = "its rule is switched off"
     LATE = "its lease or the pump's time is nearly over"
 
 
@@ -57,50 +59,94 @@ Result = tuple[Lease, AttemptResult | Untried]
 
 
 @dataclass(slots=True)
+class Wakeup:
+    """Lets the threads that send wake the one that talks to the database."""
+
+    _lock: Lock = field(default_factory=Lock)
+    _pipe: tuple[int, int] = (-1, -1)
+    _is_urgent: bool = False  # something is finished and nothing more will come soon
+    _is_asleep: bool = False
+
+    def __enter__(self) -> Self:
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for end in self._pipe:
+            os.close(end)
+
+    @property
+    def is_urgent(self) -> bool:
+        return self._is_urgent
+
+    def clear(self) -> None:
+        with self._lock:
+            self._is_urgent = False
+
+    def notify(self, *, is_urgent: bool, is_batch_full: bool) -> None:
+        """Say that a request is finished; wake the sleeper if it must be logged now."""
+        with self._lock:
+            self._is_urgent = self._is_urgent or is_urgent
+            wakes = self._is_asleep and (self._is_urgent or is_batch_full)
+        if wakes:
+            with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
+                os.write(self._pipe[1], b"\0")
+
+    @contextmanager
+    def sleeping(self) -> Iterator[None]:
+        """Have `notify` write into the pipe. Check what is urgent already only in here."""
+        self._is_asleep = True
+        try:
+            yield
+        finally:
+            self._is_asleep = False
+
+    def wait(self, seconds: float, *sockets: int) -> bool:
+        """Wait for a wake-up or for one of the sockets; tell whether there was any."""
+        readable, _, _ = select.select([self._pipe[0], *sockets], [], [], seconds)
+        if self._pipe[0] in readable:
+            os.read(self._pipe[0], 65_536)
+        return bool(readable)
+
+
+@dataclass(slots=True)
 class Pump:
-    """One pump. `decide` decides waiting events; `beat` gives a sign of life, False means stop."""
+    """One pump. `decide` decides waiting events; `beat` writes a heartbeat, False means stop."""
 
     sender: Sender
     decide: Callable[[], int]
     prepare: Prepare
     beat: Callable[[], bool]
     beat_seconds: float = BEAT_SECONDS
-    _done: SimpleQueue[Result] = field(default_factory=SimpleQueue)
-    _unwritten: list[Result] = field(default_factory=list)
+    _finished: SimpleQueue[Result] = field(default_factory=SimpleQueue)
+    _unlogged: list[Result] = field(default_factory=list)
     _lanes: Lanes = field(init=False)
     _in_flight: Counter[Lane] = field(default_factory=Counter)
-    _stopping: bool = False
-    _notified: bool = False
-    _asleep: bool = False
-    _urgent: bool = False  # something is finished and nothing more will come soon
+    _wakeup: Wakeup = field(default_factory=Wakeup)
+    _is_stopping: bool = False
+    _is_notified: bool = False
     _listening: object = None
     _next_beat: float = 0.0
     _logged_at: float = 0.0
-    _wake: tuple[int, int] = (-1, -1)
-    _due_in: float | None = None  # seconds, as last seen
+    _due_in: float | None = None  # seconds, as of the last query
 
     def __post_init__(self) -> None:
         self._lanes = Lanes(self._send)
 
     def run(self, seconds: float) -> None:
         """Work for so many seconds or until asked to stop, then finish what is in flight."""
-        self._wake = os.pipe()
-        os.set_blocking(self._wake[1], False)
         ends_at = time.monotonic() + seconds
-        try:
-            with self._lanes:
-                while self._survives(self._goes_on) and time.monotonic() < ends_at:
-                    if not self._survives(self._turn):
-                        self._survives(lambda: self._wait(ends_at))
-                self._stop()
-                while self._in_flight or self._unwritten:
-                    self._survives(self._drain)
-        finally:
-            for end in self._wake:
-                os.close(end)
+        with self._wakeup, self._lanes:
+            while self._retrying(self._should_continue) and time.monotonic() < ends_at:
+                if not self._retrying(self._run_cycle):
+                    self._retrying(lambda: self._wait(ends_at))
+            self._stop()
+            while self._in_flight or self._unlogged:
+                self._retrying(self._drain)
 
-    def _survives(self, step: Callable[[], bool]) -> bool:
-        """Run a step; whatever goes wrong, wait a moment and call that work.
+    def _retrying(self, step: Callable[[], bool]) -> bool:
+        """Run a step. If it fails, wait a moment and return True, as after work.
 
         Requests in flight would otherwise be lost to the log, and so be sent again.
         """
@@ -114,21 +160,21 @@ class Pump:
         time.sleep(1.0)
         return True
 
-    def _goes_on(self) -> bool:
+    def _should_continue(self) -> bool:
         if time.monotonic() < self._next_beat:
             return True
         self._next_beat = time.monotonic() + self.beat_seconds
-        statements.plan_anew()
+        prepared.plan_anew()
         return self.beat()
 
-    def _turn(self) -> bool:
-        """Do what there is to do now; tell whether there may be more."""
+    def _run_cycle(self) -> bool:
+        """Log, decide and claim once; tell whether there may be more to do."""
         self._listen()
-        self._notified = False
+        self._is_notified = False
         if self._is_time_to_log():
-            self._write()
+            self._log_finished()
         decided = self.decide()
-        # Most turns find nothing: to look takes far less than to begin a claim.
+        # Most cycles find nothing: this query takes far less than to begin a claim.
         due = next_due()
         self._due_in = due.soonest
         claimed = self._claim(due) if self._due_in is not None and self._due_in <= 0 else 0
@@ -136,88 +182,89 @@ class Pump:
 
     def _listen(self) -> None:
         connection.ensure_connection()
-        raw = connection.connection
-        if raw is not self._listening:
-            raw.add_notify_handler(self._note)
+        raw_connection = connection.connection
+        if raw_connection is not self._listening:
+            raw_connection.add_notify_handler(self._note_notification)
             with connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {CHANNEL}")
-            self._listening = raw
+            self._listening = raw_connection
 
-    def _note(self, _notification: object) -> None:
-        # Called while any statement runs: what came then no longer shows on the socket.
-        self._notified = True
+    def _note_notification(self, _notification: object) -> None:
+        # Called while any statement runs: a notification from then no longer shows on the socket.
+        self._is_notified = True
 
     def _claim(self, due: Due) -> int:
         room = MOST_IN_FLIGHT - self._in_flight.total()
         if room <= 0:
             return 0
         claimed_at = time.monotonic()
-        claims = []
+        leases = []
         if due.is_now(due.plain):
-            claims += claim_due(min(room, MANY), busy=self._lanes_with(MANY + 1))
-        if due.is_now(due.paced):  # what would wait in its lane would be sent in one gust later
-            claims += claim_paced(min(room, MANY), busy=self._lanes_with(PER_LANE))
-        prepared = self.prepare([claim.owed for claim in claims]) if claims else []
-        for claim, ready in zip(claims, prepared, strict=True):
-            self._in_flight[claim.lane] += 1
-            if ready.held:
-                self._done.put((claim, Untried.HELD))
+            leases += claim_due(min(room, MANY), busy=self._lanes_with(MANY + 1))
+        if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
+            leases += claim_paced(min(room, MANY), busy=self._lanes_with(PER_LANE))
+        rendered = self.prepare([lease.postback for lease in leases]) if leases else []
+        for lease, postback in zip(leases, rendered, strict=True):
+            self._in_flight[lease.lane] += 1
+            if postback.held:
+                self._finished.put((lease, Untried.RULE_OFF))
             else:
-                self._lanes.add(Job(claim, ready, claimed_at))
-        return len(claims)
+                self._lanes.add(Job(lease, postback, claimed_at))
+        return len(leases)
 
     def _lanes_with(self, count: int) -> list[Lane]:
-        return [lane for lane, taken in self._in_flight.items() if taken >= count]
+        return [lane for lane, in_flight in self._in_flight.items() if in_flight >= count]
 
     def _send(self, job: Job) -> None:
         """Make an attempt in a thread, unless it is too late for the lease or for the pump."""
         result: AttemptResult | Untried = Untried.LATE
         try:
             age = time.monotonic() - job.claimed_at
-            if not self._stopping and age < settings.LEASE_SECONDS / 2:
-                result = attempt(job.claim, job.prepared, self.sender)
+            if not self._is_stopping and age < settings.LEASE_SECONDS / 2:
+                result = attempt(job.lease, job.rendered, self.sender)
         except Exception:
-            logger.exception("The attempt of postback %s broke", job.claim.owed.public_id)
-            result = broken(job.claim, job.prepared)
-        self._done.put((job.claim, result))
-        self._urgent |= not self._lanes.is_behind(job.claim.lane)
-        if self._asleep and (self._urgent or self._done.qsize() >= MANY):
-            with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
-                os.write(self._wake[1], b"\0")
+            logger.exception("The attempt of postback %s broke", job.lease.postback.public_id)
+            result = broken(job.lease, job.rendered)
+        self._finished.put((job.lease, result))
+        self._wakeup.notify(
+            is_urgent=not self._lanes.is_behind(job.lease.lane),
+            is_batch_full=self._finished.qsize() >= MANY,
+        )
 
     def _is_time_to_log(self) -> bool:
         lingered = time.monotonic() - self._logged_at >= LINGER_SECONDS
-        return self._urgent or self._done.qsize() >= (1 if lingered else MANY)
+        return self._wakeup.is_urgent or self._finished.qsize() >= (1 if lingered else MANY)
 
     def _stop(self) -> None:
-        """Begin nothing more: what no thread has begun goes back untried."""
-        self._stopping = True
-        for job in self._lanes.take_back():
-            self._done.put((job.claim, Untried.LATE))
+        """Begin nothing more: jobs that no thread has begun go back untried."""
+        self._is_stopping = True
+        for job in self._lanes.withdraw():
+            self._finished.put((job.lease, Untried.LATE))
 
-    def _write(self) -> int:
-        """Log what has come back. What can't be written now is kept for the next turn."""
-        self._urgent = False
+    def _log_finished(self) -> int:
+        """Log what has come back. What can't be written now is kept for the next cycle."""
+        self._wakeup.clear()
         self._logged_at = time.monotonic()
         try:
             while True:
-                claim, result = self._done.get_nowait()
-                self._unwritten.append((claim, result))
-                self._leave(claim.lane)
+                lease, result = self._finished.get_nowait()
+                self._unlogged.append((lease, result))
+                self._release_lane(lease.lane)
         except Empty:
             pass
-        if not self._unwritten:
+        if not self._unlogged:
             return 0
-        log_attempts([result for _, result in self._unwritten if isinstance(result, AttemptResult)])
-        held = [claim for claim, result in self._unwritten if result is Untried.HELD]
-        return_claims(held, seconds=HELD_SECONDS, reason=RULE_OFF)
-        late = [claim for claim, result in self._unwritten if result is Untried.LATE]
-        return_claims(late, seconds=0.0)
-        count = len(self._unwritten)
-        self._unwritten.clear()
+        log_attempts([result for _, result in self._unlogged if isinstance(result, AttemptResult)])
+        return_claims(self._untried(Untried.RULE_OFF), seconds=HELD_SECONDS, reason=RULE_OFF)
+        return_claims(self._untried(Untried.LATE), seconds=0.0)
+        count = len(self._unlogged)
+        self._unlogged.clear()
         return count
 
-    def _leave(self, lane: Lane) -> None:
+    def _untried(self, why: Untried) -> list[Lease]:
+        return [lease for lease, result in self._unlogged if result is why]
+
+    def _release_lane(self, lane: Lane) -> None:
         self._in_flight[lane] -= 1
         if not self._in_flight[lane]:
             del self._in_flight[lane]
@@ -225,31 +272,25 @@ class Pump:
     def _wait(self, ends_at: float) -> bool:
         limits = [self.beat_seconds, ends_at - time.monotonic()]
         if self._due_in is not None:
-            limits.append(max(self._due_in, _TAKEN_SECONDS))
-        if not self._notified:  # that may have changed by the last query
+            limits.append(max(self._due_in, _CONTENDED_SECONDS))
+        if not self._is_notified:  # that may have changed by the last query
             self._sleep(max(0.0, min(limits)))
         return True
 
     def _drain(self) -> bool:
         self.beat()
-        if not self._write():
+        if not self._log_finished():
             self._sleep(self.beat_seconds)
         return True
 
     def _sleep(self, seconds: float) -> None:
-        """Sleep until something calls, or until what is finished has lingered long enough."""
+        """Sleep until something calls, or until finished requests have lingered long enough."""
         ends_at = time.monotonic() + seconds
-        self._asleep = True  # what is urgent from here on wakes us; what was before shows here
-        while (left := ends_at - time.monotonic()) > 0 and not self._is_time_to_log():
-            if self._is_called_within(min(left, LINGER_SECONDS) if self._in_flight else left):
-                break
-        self._asleep = False
-
-    def _is_called_within(self, seconds: float) -> bool:
-        sockets = [self._wake[0]]
+        sockets = []
         if connection.connection is not None:
             sockets.append(connection.connection.fileno())
-        readable, _, _ = select.select(sockets, [], [], seconds)
-        if self._wake[0] in readable:
-            os.read(self._wake[0], 65_536)
-        return bool(readable)
+        with self._wakeup.sleeping():
+            while (left := ends_at - time.monotonic()) > 0 and not self._is_time_to_log():
+                limit = min(left, LINGER_SECONDS) if self._in_flight else left
+                if self._wakeup.wait(limit, *sockets):
+                    break

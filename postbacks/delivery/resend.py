@@ -44,7 +44,7 @@ def resend_refusal(postback: Postback) -> str:
             "Its rule was suspended after the partner answered 410 Gone; switch the rule on first."
         )
     if postback.rule.status != RuleStatus.ACTIVE:
-        return "Its rule is not active; switch the rule on first."
+        return "Its rule is not active; switch it on first."
     if postback.attempts_made >= MOST_ATTEMPTS:
         return f"It was tried {MOST_ATTEMPTS} times; that is enough."
     if _is_device_erased(postback):

@@ -1,4 +1,4 @@
-"""When to try again: a schedule, a little spread, and the partner's own wish."""
+"""Says when to try again: a schedule, a little spread, and the partner's Retry-After."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -18,21 +18,21 @@ def next_delay(
     seed: str,
     retry_after: float | None = None,
 ) -> float | None:
-    """Return the seconds until the next try, None when there is none left.
+    """Return the seconds until the next try, None when no try is left.
 
-    `attempts_made` counts the one just made. `delays` are the rule's waits in seconds, each spread
-    by ±20 % so that an outage's postbacks don't return as one wave; the spread follows from
+    `attempts_made` includes the one just made. `delays` are the rule's waits in seconds, each
+    spread by ±20 % so that an outage's postbacks don't return as one wave. The spread follows from
     `seed` (the postback's id) and the attempt, so every process computes the same time.
-    `retry_after` is the partner's hint in seconds: it can lengthen a wait, up to six hours.
+    `retry_after` is the partner's hint in seconds; it can lengthen a wait, up to six hours.
     """
     if attempts_made < 1:
         raise ValueError("A delay comes after an attempt.")
     if attempts_made > len(delays):
         return None
-    scheduled = delays[attempts_made - 1] * _factor(f"{seed}:{attempts_made}")
+    scheduled = delays[attempts_made - 1] * _spread_factor(f"{seed}:{attempts_made}")
     return max(scheduled, min(retry_after or 0.0, LONGEST_HINT))
 
 
-def _factor(seed: str) -> float:
+def _spread_factor(seed: str) -> float:
     number = int.from_bytes(blake2b(seed.encode(), digest_size=8).digest())
     return 1 - _SPREAD + 2 * _SPREAD * (number / 2**64)

@@ -1,7 +1,7 @@
-"""Signs what is sent, as Standard Webhooks 1.0 describes it, so that receivers can tell it is ours.
+"""Signs requests as Standard Webhooks 1.0 describes, so that receivers can verify the sender.
 
-Signed is `id.timestamp.body` with HMAC-SHA256. The id is the postback's, the same over all
-attempts; the time is the attempt's own, so that a receiver can refuse what is old.
+HMAC-SHA256 signs `id.timestamp.body`. The id is the postback's, the same over all attempts; the
+time is the attempt's own, so that a receiver can refuse old requests.
 """
 
 import base64
@@ -16,7 +16,7 @@ _MASK = "•••"
 def signature_headers(
     secrets: Sequence[str], *, message_id: str, at: datetime, body: bytes | None
 ) -> dict[str, str]:
-    """Return the three headers, with one signature for each secret; none without a secret."""
+    """Return the three headers, with a signature for each secret; no headers without a secret."""
     if not secrets:
         return {}
     timestamp = str(int(at.timestamp()))
@@ -29,7 +29,7 @@ def signature_headers(
 
 
 def redacted_signature(message_id: str, *, at: datetime) -> dict[str, str]:
-    """Return the headers as they are logged."""
+    """Return the three headers as they are logged."""
     timestamp = str(int(at.timestamp()))
     return {
         "webhook-id": message_id,

@@ -1,4 +1,4 @@
-"""What counts as received: the status, and for networks that answer 200 to everything, the body."""
+"""A rule's definition of success: the status and, for networks that always answer 200, the body."""
 
 import json
 import re
@@ -14,10 +14,10 @@ _LONGEST_TEXT = 1024
 
 @dataclass(frozen=True, slots=True)
 class SuccessRule:
-    """This says which answers mean that the partner took the postback.
+    """Which answers mean that the partner took the postback.
 
     `codes` are statuses ("204") or classes ("2xx"), one of which must match. `body_contains` and
-    `json_path` (`data.0.status`), where set, must hold as well; what the path leads to must equal
+    `json_path` (`data.0.status`), where set, must hold as well; the value at the path must equal
     `json_equals`: text, a number, true, false or null.
     """
 
@@ -27,18 +27,16 @@ class SuccessRule:
     json_equals: object = None
 
     def allows_status(self, status_code: int) -> bool:
-        """Return whether the status is among the codes."""
         return not {str(status_code), f"{status_code // 100}xx"}.isdisjoint(self.codes)
 
     def allows_body(self, body: bytes) -> bool:
-        """Return whether the body says that the postback was taken."""
         if self.body_contains is not None and self.body_contains.encode() not in body:
             return False
         return self.json_path is None or self._json_agrees(self.json_path, body)
 
     @property
     def words(self) -> str:
-        """Return what counts as received, for the end of a sentence."""
+        """Return the conditions of success, for the end of a sentence."""
         parts = [f"a status of {' or '.join(self.codes)}"]
         if self.body_contains is not None:
             parts.append(f"a body that contains “{self.body_contains}”")
@@ -48,10 +46,10 @@ class SuccessRule:
 
     def _json_agrees(self, path: str, body: bytes) -> bool:
         try:
-            found = _value_at(path, json.loads(body))
+            value = _value_at(path, json.loads(body))
         except (ValueError, LookupError, RecursionError):
             return False
-        return _same(found, self.json_equals)
+        return _same(value, self.json_equals)
 
 
 def parse_success(data: Mapping[str, object]) -> SuccessRule:
@@ -114,6 +112,6 @@ def _value_at(path: str, document: object) -> object:
     return value
 
 
-def _same(found: object, expected: object) -> bool:
-    # Python holds True == 1; JSON does not.
-    return isinstance(found, bool) == isinstance(expected, bool) and found == expected
+def _same(value: object, expected: object) -> bool:
+    # True == 1 in Python, but not in JSON.
+    return isinstance(value, bool) == isinstance(expected, bool) and value == expected

@@ -81,7 +81,7 @@ def set_up(partner_url: str) -> DemoOrganization:
 
 def _person(organization: Organization, role: str) -> Person:
     email = f"{role}@{DOMAIN}"
-    password = environment.kept_secret(
+    password = environment.stored_secret(
         settings.DATA_DIR / "demo_password", lambda: secrets.token_urlsafe(12)
     )
     user = User.objects.filter(email=email).first()

@@ -1,7 +1,7 @@
-"""Django's cache, in which sign-in counts its failures: shared by all processes, never in the way.
+"""Django's cache, in which sign-in counts its failures: shared by all processes.
 
-Values are JSON, not pickles: who can write the cache must not be able to run code. While the cache
-is away everything is missing from it, so that people can still sign in.
+Values are JSON, not pickles: write access to the cache must not mean that code can be run. While
+Redis is away the cache is empty, so that people can still sign in.
 """
 
 import json
@@ -15,12 +15,12 @@ from django.db import connection
 
 T = TypeVar("T")
 
-# One statement each: of several that add the same key at one moment exactly one succeeds.
+# Each is one statement, so that of several concurrent adds of one key exactly one succeeds.
 _ADD = """
-INSERT INTO cache_entry AS known (key, value, ends_at)
+INSERT INTO cache_entry AS stored (key, value, ends_at)
 VALUES (%(key)s, %(value)s, now() + make_interval(secs => %(seconds)s))
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, ends_at = excluded.ends_at
-WHERE known.ends_at <= now()
+WHERE stored.ends_at <= now()
 """
 _SET = """
 INSERT INTO cache_entry (key, value, ends_at)
@@ -33,39 +33,36 @@ UPDATE cache_entry SET ends_at = now() + make_interval(secs => %(seconds)s)
 WHERE key = %(key)s AND ends_at > now()
 """
 _DELETE = "DELETE FROM cache_entry WHERE key = %(key)s AND ends_at > now()"
-_FORGET = """
+_DELETE_ENDED = """
 DELETE FROM cache_entry WHERE key IN (
     SELECT key FROM cache_entry WHERE ends_at < now() LIMIT %(limit)s
 )
 """
-_LONGEST = 10 * 365 * 86_400.0  # seconds; what is to be kept for ever
+_FOREVER = 10 * 365 * 86_400.0  # seconds
 
 
 class JsonSerializer:
-    """Writes what Redis keeps as JSON; whole numbers stay numbers, which Redis counts up."""
+    """Stores values as JSON; whole numbers stay numbers, which Redis can increment."""
 
     def dumps(self, value: object) -> str | int:
-        """Return what is stored."""
         return value if type(value) is int else json.dumps(value)
 
     def loads(self, stored: bytes) -> Any:
-        """Return what was stored."""
         return json.loads(stored)
 
 
 class PatientRedisCache(RedisCache):
-    """Redis as Django's cache; one that is away holds nothing."""
+    """Redis as Django's cache; while it is away, the cache is empty."""
 
     def add(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None
     ) -> bool:
-        """Store a value that is not there; True also where nothing can be stored."""
+        """Store a missing value; return True also while nothing can be stored."""
         return _unless_away(
             lambda: super(PatientRedisCache, self).add(key, value, timeout, version), True
         )
 
     def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
-        """Return a value."""
         return _unless_away(
             lambda: super(PatientRedisCache, self).get(key, default, version), default
         )
@@ -73,19 +70,17 @@ class PatientRedisCache(RedisCache):
     def set(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None
     ) -> None:
-        """Store a value."""
         _unless_away(lambda: super(PatientRedisCache, self).set(key, value, timeout, version), None)
 
     def delete(self, key: Any, version: Any = None) -> bool:
-        """Remove a value; tell whether it was there."""
         return _unless_away(lambda: super(PatientRedisCache, self).delete(key, version), False)
 
 
 class PostgresCache(BaseCache):
     """Django's cache in an unlogged table.
 
-    Django's own reads before it writes, and lets two callers add one key when it has just expired;
-    a lock made of `add` would be held twice.
+    Django's own reads before it writes, and lets two callers add a key that has just expired. A
+    lock built on `add` could be acquired twice.
     """
 
     def __init__(self, _location: str, params: dict[str, Any]) -> None:
@@ -94,7 +89,6 @@ class PostgresCache(BaseCache):
     def add(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None
     ) -> bool:
-        """Store a value that is not there, and tell whether that was so."""
         return (
             self._run(_ADD, key, version, value=json.dumps(value), seconds=self._seconds(timeout))
             > 0
@@ -103,49 +97,44 @@ class PostgresCache(BaseCache):
     def set(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None
     ) -> None:
-        """Store a value."""
         self._run(_SET, key, version, value=json.dumps(value), seconds=self._seconds(timeout))
 
     def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
-        """Return a value."""
         with connection.cursor() as cursor:
             cursor.execute(_GET, {"key": self.make_and_validate_key(key, version=version)})
             row = cursor.fetchone()
         return json.loads(row[0]) if row else default
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None) -> bool:
-        """Give a value a new end; tell whether it was there."""
         return self._run(_TOUCH, key, version, seconds=self._seconds(timeout)) > 0
 
     def delete(self, key: Any, version: Any = None) -> bool:
-        """Remove a value; tell whether it was there."""
         return self._run(_DELETE, key, version) > 0
 
     def clear(self) -> None:
-        """Remove everything."""
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM cache_entry")
 
-    def _run(self, statement: str, key: Any, version: Any, **given: str | float) -> int:
+    def _run(self, statement: str, key: Any, version: Any, **parameters: str | float) -> int:
         name = self.make_and_validate_key(key, version=version)
         with connection.cursor() as cursor:
-            cursor.execute(statement, {"key": name, **given})
+            cursor.execute(statement, {"key": name, **parameters})
             return int(cursor.rowcount)
 
     def _seconds(self, timeout: Any) -> float:
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
-        return _LONGEST if seconds is None else float(seconds)
+        return _FOREVER if seconds is None else float(seconds)
 
 
 def forget_old_entries(limit: int = 5_000) -> int:
     """Delete a batch of entries that have ended; return how many."""
     with connection.cursor() as cursor:
-        cursor.execute(_FORGET, {"limit": limit})
+        cursor.execute(_DELETE_ENDED, {"limit": limit})
         return int(cursor.rowcount)
 
 
-def _unless_away(ask: Callable[[], T], otherwise: T) -> T:
+def _unless_away(operation: Callable[[], T], fallback: T) -> T:
     try:
-        return ask()
+        return operation()
     except redis.RedisError:
-        return otherwise
+        return fallback

@@ -1,4 +1,4 @@
-"""Settings from the environment or a `.env` file; `NAME_FILE` may name a file that holds the value.
+"""Reads settings from the environment or a `.env` file; `NAME_FILE` may name a file of the value.
 
 A wrong value stops the start with a sentence that names the setting.
 """
@@ -21,25 +21,25 @@ _env = environ.FileAwareEnv()
 
 
 def load(env_file: Path) -> None:
-    """Read `.env` where there is one; what the environment already says wins."""
+    """Read `.env` if there is one; variables of the environment win."""
     if env_file.is_file():
         environ.Env.read_env(str(env_file))
 
 
 def text(name: str, default: str = "") -> str:
-    """Return the setting as it stands, or the default when unset or empty."""
+    """Return the setting unparsed, or the default when unset or empty."""
     return str(_env.str(name, default="") or default)
 
 
 def required(name: str, *, beside: str) -> str:
-    """Return a setting that another one makes no sense without."""
+    """Return a setting that the setting `beside` needs. Raises ImproperlyConfigured."""
     if value := text(name):
         return value
     raise ImproperlyConfigured(f"The setting {name} must be set, since {beside} is.")
 
 
 def parsed(name: str, parse: Callable[[str], T], default: D) -> T | D:
-    """Return the setting read by `parse`, whose ValueError becomes the sentence at the start."""
+    """Return the setting read by `parse`. Raises ImproperlyConfigured with its ValueError."""
     value = text(name)
     if not value:
         return default
@@ -71,7 +71,7 @@ def natural(value: str) -> int:
 
 
 def days(*, at_least: int) -> Callable[[str], int]:
-    """Return what reads how many days something is kept: 0 for ever, else no fewer than needed."""
+    """Return a parser of a retention in days: 0 means for ever, otherwise at least so many."""
 
     def parse(value: str) -> int:
         number = natural(value)
@@ -83,7 +83,7 @@ def days(*, at_least: int) -> Callable[[str], int]:
 
 
 def geoip_database(value: str) -> Path:
-    """Return the path of a MaxMind database that can be opened and knows countries."""
+    """Return the path of a MaxMind database with countries. Raises ValueError."""
     path = Path(value)
     try:
         with maxminddb.open_database(path) as database:
@@ -98,7 +98,7 @@ def geoip_database(value: str) -> Path:
 
 
 def web_address(value: str) -> str:
-    """Return an address to which requests are sent."""
+    """Return a URL of HTTP or HTTPS with a host. Raises ValueError."""
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("write it as https://host/path.")
@@ -109,19 +109,19 @@ def email(value: str) -> dict[str, object]:
     """Return Django's settings for a mail server's address, such as smtp+tls://user:pw@host:587."""
     scheme = value.partition("://")[0]
     if scheme not in environ.Env.EMAIL_SCHEMES:
-        known = ", ".join(environ.Env.EMAIL_SCHEMES)
-        raise ValueError(f"it must begin with one of {known}, and then “://”.")
+        schemes = ", ".join(environ.Env.EMAIL_SCHEMES)
+        raise ValueError(f"it must begin with one of {schemes}, and then “://”.")
     return dict(environ.Env.email_url_config(value))
 
 
-def kept_secret(path: Path, make: Callable[[], str]) -> str:
-    """Return the secret kept in a file of the data folder, made on first use.
+def stored_secret(path: Path, make: Callable[[], str]) -> str:
+    """Return the secret stored in a file of the data folder, made on first use.
 
-    Written under another name and linked into place: two processes that start at once agree.
+    It is written under another name and linked into place: two processes that start at once agree.
     """
     try:
         if not path.exists():
-            _keep(path, make())
+            _store(path, make())
         return path.read_text().strip()
     except OSError as error:
         raise ImproperlyConfigured(
@@ -130,7 +130,7 @@ def kept_secret(path: Path, make: Callable[[], str]) -> str:
         ) from None
 
 
-def _keep(path: Path, secret: str) -> None:
+def _store(path: Path, secret: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     fresh.touch(mode=0o600)

@@ -9,9 +9,9 @@ _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
 def die_with_parent(by: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
-    """Return a `preexec_fn` that has the kernel signal the child when its parent dies.
+    """Return a `preexec_fn` by which the kernel signals the child when its parent dies.
 
-    Linux only; elsewhere None, and a killed parent leaves its children to their own checks.
+    Linux only; elsewhere None, and children must notice themselves that their parent is gone.
     The library is loaded here and not in the child, where a fork may hold the loader's lock.
     """
     if sys.platform != "linux":

@@ -1,4 +1,4 @@
-"""Keeps keys that stand in addresses out of the log, where servers write what was asked for."""
+"""Keeps the keys in URLs out of the log, to which web servers write each URL."""
 
 import logging
 import re
@@ -9,10 +9,9 @@ _KEY_IN_LINK = re.compile(
 
 
 class HideKeysInLinks(logging.Filter):
-    """Replaces the key of an invitation's or a password's link, and Tenjin's, in every line."""
+    """Masks the key of an invitation's or a password's link, and Tenjin's, in every line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every line through, without keys."""
         line = record.getMessage()
         hidden = _KEY_IN_LINK.sub(r"\1•••", line)
         if hidden != line:
@@ -24,6 +23,6 @@ _FILTER = HideKeysInLinks()
 
 
 def hide_keys_of_web_server() -> None:
-    """Have gunicorn's own lines, if it writes any, go through the same filter."""
+    """Filter gunicorn's own lines, if it writes any, in the same way."""
     for name in ("gunicorn.access", "gunicorn.error"):
         logging.getLogger(name).addFilter(_FILTER)

@@ -36,13 +36,13 @@ class SignedInRequest(HttpRequest):
 
 
 def own_transactions(view: V) -> V:
-    """Mark a view that opens `tenant(…)` itself: because it takes events, streams, or calls out."""
+    """Mark a view that opens `tenant(…)` itself because it takes events, streams, or calls out."""
     view.own_transactions = True  # type: ignore[attr-defined]  # a mark on a function or class
     return view
 
 
 class DatabaseOutage:
-    """Answers 503 with Retry-After when the database is away, and says nothing of its address."""
+    """Answers 503 with Retry-After while the database is away, without naming its address."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -57,7 +57,7 @@ class DatabaseOutage:
 
 
 def database_is_away() -> HttpResponse:
-    """Return the 503 that every door gives while the database is away."""
+    """Return the 503 of every view while the database is away."""
     connection.close()
     problem = {
         "type": "about:blank",
@@ -141,7 +141,7 @@ def _visit(
 def _chosen_membership(
     request: HttpRequest, memberships: tuple[Membership, ...]
 ) -> Membership | None:
-    """Return the membership that this session acts under, checked anew on each request."""
+    """Return the membership under which this session acts, checked on each request."""
     if not memberships:
         return None
     chosen = request.session.get(ORGANIZATION_IN_SESSION)

@@ -1,6 +1,6 @@
-"""Refuses files that are too large before they are written to a disk.
+"""Refuses large files before they are written to a disk.
 
-Django's own limit leaves files out, and anybody may send some to the sign-in page.
+Django's own limit excludes files, and anybody may send some to the sign-in page.
 """
 
 from typing import IO
@@ -12,7 +12,7 @@ from django.core.files.uploadhandler import FileUploadHandler
 
 
 class HoldToLimit(FileUploadHandler):
-    """Holds a form with files to what every other request is held to; others keep the files."""
+    """Limits a form with files like every other request; the next handlers store the files."""
 
     def handle_raw_input(
         self,
@@ -22,14 +22,11 @@ class HoldToLimit(FileUploadHandler):
         boundary: str,
         encoding: str | None = None,
     ) -> None:
-        """Look at the length, beyond which nothing is read of the request."""
         if content_length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise RequestDataTooBig("A form with files is larger than 5 MB.")
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
-        """Leave the data to the next handler."""
-        return raw_data
+        return raw_data  # to the next handler
 
     def file_complete(self, file_size: int) -> UploadedFile | None:
-        """Leave the file to the next handler."""
-        return None
+        return None  # the next handler has the file

@@ -1,7 +1,7 @@
-"""An operator's visit to an organization: entered explicitly, for an hour, and told to its owners.
+"""An operator's visit to an organization: begun explicitly, for an hour, visible to its owners.
 
-While it lasts the operator acts under a membership that is never saved. Beginning and end stand in
-the organization's audit log, with the reason.
+Meanwhile the operator acts under a membership that is never saved. The organization's audit log
+records beginning and end, with the reason.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _IN_SESSION = "visit"
 
 @dataclass(frozen=True, slots=True)
 class OperatorVisit:
-    """A visit that goes on: where, with whose rights, and until when."""
+    """A visit under way: the organization, the role, and the end."""
 
     organization: Organization
     role: str
@@ -40,7 +40,7 @@ class OperatorVisit:
 
 
 def operator_of(request: HttpRequest) -> User | None:
-    """Return the operator who asks, None if anybody else does."""
+    """Return the operator who sent a request, None for anybody else."""
     user = request.user
     return user if isinstance(user, User) and user.is_active and user.is_superuser else None
 
@@ -48,7 +48,7 @@ def operator_of(request: HttpRequest) -> User | None:
 def begin(request: HttpRequest, organization: Organization, *, purpose: str, reason: str) -> None:
     """Enter an organization: to `look` with an analyst's rights, to `help` with an owner's.
 
-    Forms that are open in other tabs end with this, as when somebody switches organizations.
+    Forms open in other tabs become invalid, as after switching organizations.
     """
     end(request)
     role = PURPOSES[purpose]
@@ -58,7 +58,7 @@ def begin(request: HttpRequest, organization: Organization, *, purpose: str, rea
         "until": (datetime.now(UTC) + LENGTH).isoformat(),
     }
     rotate_token(request)
-    with _in_the_log_of(organization, request):
+    with _logged_in(organization, request):
         log_action(
             Action.VISITED,
             organization,
@@ -67,24 +67,24 @@ def begin(request: HttpRequest, organization: Organization, *, purpose: str, rea
 
 
 def end(request: HttpRequest, *, why: str = "left") -> None:
-    """Leave the organization that is visited, if there is one."""
+    """End the visit, if there is one."""
     stored = request.session.pop(_IN_SESSION, None)
     organization = _organization(stored)
     if organization is None:
         return
     rotate_token(request)
-    with _in_the_log_of(organization, request):
+    with _logged_in(organization, request):
         log_action(Action.LEFT, organization, changes={"reason": [None, why]})
 
 
 def end_with_session(sender: object, request: HttpRequest | None, **_: object) -> None:
-    """Leave when the operator signs out."""
+    """End the visit when the operator signs out."""
     if request is not None and hasattr(request, "session"):
         end(request, why="signed out")
 
 
 def current(request: HttpRequest) -> OperatorVisit | None:
-    """Return the visit that this session is on. One whose time is over ends here."""
+    """Return this session's visit. An expired one ends here."""
     stored = request.session.get(_IN_SESSION)
     if not stored:
         return None
@@ -98,16 +98,16 @@ def current(request: HttpRequest) -> OperatorVisit | None:
 
 
 def actor(request: HttpRequest, user: User) -> Actor:
-    """Return an operator as the audit log names them."""
+    """Return the operator as an actor of the audit log."""
     return Actor(
         ActorKind.OPERATOR, user.email, Door.WEB, user_id=user.pk, address=client_address(request)
     )
 
 
 @contextmanager
-def _in_the_log_of(organization: Organization, request: HttpRequest) -> Iterator[None]:
+def _logged_in(organization: Organization, request: HttpRequest) -> Iterator[None]:
     user = request.user
-    # Who was deactivated on a visit is nobody any more, and the visit ends without them.
+    # An operator deactivated during a visit is anonymous, and we end the visit for them.
     by = actor(request, user) if isinstance(user, User) else SYSTEM
     with acting_as(by), tenant(organization.pk):
         yield

@@ -92,13 +92,16 @@ def test_the_partner_gets_its_own_click_back(ok_partner: RecordingPartner, run_p
     gem = make_tenant()
     partner, link = make_network(gem)
     rule(
-        gem, partner=partner, attribution_scope="partner", triggers=["install"],
+        gem,
+        partner=partner,
+        attribution_scope="partner",
+        triggers=["install"],
         url=(
             ok_partner.url + "/?click={{click_id}}&sub={{click.sub1}}&site={{site_id}}"
             "&ours={{is_attributed_to_destination}}&network={{ad_network}}"
             "&campaign={{campaign_name}}&at={{engaged_at_ms}}"
         ),
-    )  # fmt: skip
+    )
     touch(gem, link, click_id="c-1", site_id="pub-7", params={"sub1": "spring"})
     record(gem, event("open", gaid=GAID))
 

@@ -29,9 +29,15 @@ from tests.make import Tenant, make_tenant
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SAID = {
-    "attribution": True, "orgId": 1, "campaignId": 542370539, "conversionType": "Download",
-    "claimType": "Click", "adGroupId": 2, "countryOrRegion": "US", "keywordId": 3,
-}  # fmt: skip
+    "attribution": True,
+    "orgId": 1,
+    "campaignId": 542370539,
+    "conversionType": "Download",
+    "claimType": "Click",
+    "adGroupId": 2,
+    "countryOrRegion": "US",
+    "keywordId": 3,
+}
 
 
 @pytest.fixture

@@ -44,8 +44,12 @@ def test_conditions_read_money_in_us_dollars() -> None:
 
 
 def test_conditions_read_what_is_withheld_from_the_partner() -> None:
-    private = event(revenue="5.00", currency="USD", idfa="6D92078A-8246-4BA4-AE5B-76104861E7DC",
-                    limit_ad_tracking=True)  # fmt: skip
+    private = event(
+        revenue="5.00",
+        currency="USD",
+        idfa="6D92078A-8246-4BA4-AE5B-76104861E7DC",
+        limit_ad_tracking=True,
+    )
 
     owed = decided(
         make_tenant(), private, send_revenue=False, conditions=conditions("revenue", "=", "5")
@@ -58,8 +62,11 @@ def test_a_refused_event_does_not_use_the_first_time_up() -> None:
     cheap, wanted = event(params={"level": 1}), event(params={"level": 7})
 
     owed = decided(
-        make_tenant(), cheap, wanted, frequency="first",
+        make_tenant(),
+        cheap,
+        wanted,
+        frequency="first",
         conditions=conditions("params.level", ">", 5),
-    )  # fmt: skip
+    )
 
     assert owed == [wanted["event_id"]]

@@ -37,9 +37,11 @@ def test_a_postback_tells_the_credit_of_the_time_at_which_it_was_decided(
     gem = make_tenant()
     _, link = make_network(gem)
     rule(
-        gem, triggers=["install", "purchase"], frequency="every",
+        gem,
+        triggers=["install", "purchase"],
+        frequency="every",
         url=ok_partner.url + "/{{event_name}}?network={{attribution_type}}&click={{click_id}}",
-    )  # fmt: skip
+    )
     record(gem, event("open", gaid=GAID))
     with database.as_role(roles.WORKER):
         pipeline.decide_events()
@@ -81,8 +83,13 @@ def test_a_dry_run_asks_for_the_credit_of_past_events(scope: str, owed: int) -> 
     touch(gem, link, click_id="c-1")
     record(gem, event("open", gaid=GAID), event("purchase"), event("open", install_id="organic"))
     work()
-    asked = rule(gem, partner=partner, attribution_scope=scope, triggers=["install", "purchase"],
-                 url="https://ads.example.com/?click={{click_id}}")  # fmt: skip
+    asked = rule(
+        gem,
+        partner=partner,
+        attribution_scope=scope,
+        triggers=["install", "purchase"],
+        url="https://ads.example.com/?click={{click_id}}",
+    )
 
     with tenant(gem.organization.pk):
         run = dry_run(definition_from(asked), datetime.now(UTC) - timedelta(hours=1))
@@ -112,10 +119,11 @@ def test_macros_tell_of_a_return_on_the_events_after_it(
     gem = make_tenant()
     _, link = make_network(gem)
     rule(
-        gem, triggers=["reattribution", "purchase"],
+        gem,
+        triggers=["reattribution", "purchase"],
         url=ok_partner.url + "/{{partner_event_name}}?type={{event_type}}"
         "&is={{is_reattribution}}&at={{reattributed_at}}",
-    )  # fmt: skip
+    )
     three_days_ago = (datetime.now(UTC) - timedelta(days=3)).isoformat()
     record(gem, event("open", gaid=GAID, event_time=three_days_ago))
     work()
@@ -140,9 +148,10 @@ def test_the_event_of_a_new_credit_names_the_one_before(
     first, first_link = make_network(gem)
     _, last_link = make_network(gem)
     rule(
-        gem, triggers=["attribution_updated"],
+        gem,
+        triggers=["attribution_updated"],
         url=ok_partner.url + "/?was={{previous_ad_network}}&click={{click_id}}",
-    )  # fmt: skip
+    )
     touch(gem, first_link, ago=600)
     record(gem, event("open", gaid=GAID))
     work()

@@ -27,9 +27,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 KEY = "0123456789abcdef" * 4
 NONCE = bytes(range(12))
 AD = {
-    "ad_id": 77, "adgroup_name": "Video 15 s", "campaign_id": 55, "campaign_name": "Players 25-34",
-    "campaign_group_id": 44, "campaign_group_name": "Summer US", "account_id": 33,
-}  # fmt: skip
+    "ad_id": 77,
+    "adgroup_name": "Video 15 s",
+    "campaign_id": 55,
+    "campaign_name": "Players 25-34",
+    "campaign_group_id": 44,
+    "campaign_group_name": "Summer US",
+    "account_id": 33,
+}
 
 
 def _referrer(ad: object = AD, key: str = KEY, **content: Any) -> str:
@@ -44,18 +49,30 @@ def test_what_meta_has_sealed_is_opened_under_our_names() -> None:
     assert sealed is not None
     assert sealed.clicked_at == datetime.fromtimestamp(1_777_888_000, UTC)
     assert opened(sealed, KEY) == {
-        "campaign_id": "44", "campaign_name": "Summer US", "adset_id": "55",
-        "adset_name": "Players 25-34", "ad_id": "77", "ad_name": "Video 15 s", "account_id": "33",
-    }  # fmt: skip
+        "campaign_id": "44",
+        "campaign_name": "Summer US",
+        "adset_id": "55",
+        "adset_name": "Players 25-34",
+        "ad_id": "77",
+        "ad_name": "Video 15 s",
+        "account_id": "33",
+    }
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        "", "{}", "[]", "null", '{"source": 1}', '{"source": {"data": "zz", "nonce": "00"}}',
-        '{"source": {"data": "00"}}', '{"source": {"data": "", "nonce": ""}, "t": 1e30}', "\x00",
+        "",
+        "{}",
+        "[]",
+        "null",
+        '{"source": 1}',
+        '{"source": {"data": "zz", "nonce": "00"}}',
+        '{"source": {"data": "00"}}',
+        '{"source": {"data": "", "nonce": ""}, "t": 1e30}',
+        "\x00",
     ],
-)  # fmt: skip
+)
 def test_what_is_none_of_metas_is_none(content: str) -> None:
     assert sealed_in({"utm_content": content}) is None
 

@@ -91,6 +91,7 @@ def test_what_is_not_an_opening_holds_nothing_up() -> None:
         decide()
 
     with tenant(gem.organization.pk):
-        assert [waiting.event_name for waiting in Event.objects.filter(
-            pk__in=UndecidedEvent.objects.values("pk")
-        )] == ["level_up"]  # fmt: skip
+        assert [
+            waiting.event_name
+            for waiting in Event.objects.filter(pk__in=UndecidedEvent.objects.values("pk"))
+        ] == ["level_up"]

@@ -179,7 +179,7 @@ def test_a_backlog_behind_a_limit_is_not_in_other_rules_way() -> None:
         (other,) = claim_due(1)
         due = next_due()
 
-    assert other.owed.organization_id == coral.organization.pk
+    assert other.postback.organization_id == coral.organization.pk
     assert due.plain is None or due.plain > 0
     assert due.paced is not None
     assert due.paced <= 0

@@ -85,8 +85,10 @@ def test_a_reinstall_after_a_new_click_is_a_reattribution_of_its_network() -> No
 
     _, second = installs_of(gem)
     assert (second.kind, second.partner_id, second.touchpoint) == (
-        "reattribution", partner.pk, click,
-    )  # fmt: skip
+        "reattribution",
+        partner.pk,
+        click,
+    )
     assert [it.rule_id for it in postbacks_of(gem)] == [won_back.pk]
 
 

@@ -83,8 +83,10 @@ def test_an_events_address_is_shortened_and_its_user_agent_left_out(settings: Se
 
     after = _fields(gem)
     assert [fields.pop("ip_address", None) for fields, _ in after] == [
-        *["203.0.113.0"] * 5, "2001:db8:1::", before[6][0].get("ip_address"),
-    ]  # fmt: skip
+        *["203.0.113.0"] * 5,
+        "2001:db8:1::",
+        before[6][0].get("ip_address"),
+    ]
     for (fields, _), (was, _) in zip(after, before, strict=True):
         assert fields == {
             name: value for name, value in was.items() if name not in {"ip_address", "user_agent"}

@@ -24,9 +24,14 @@ PartnerAnswering = Callable[[Answer], RecordingPartner]
 def signing_rule(of: Tenant, url: str, **fields: object) -> str:
     """Make a rule that signs and return the organization's secret."""
     wanted = {
-        "name": "Signed", "status": RuleStatus.ACTIVE, "method": "POST", "body_type": "json",
-        "body": '{"event": "{{event_name}}"}', "sign": True, **fields,
-    }  # fmt: skip
+        "name": "Signed",
+        "status": RuleStatus.ACTIVE,
+        "method": "POST",
+        "body_type": "json",
+        "body": '{"event": "{{event_name}}"}',
+        "sign": True,
+        **fields,
+    }
     with tenant(of.organization.pk):
         saving.save(CallbackRule(url=url, **wanted), by=None)
         return ensure_signing_secret().reveal()

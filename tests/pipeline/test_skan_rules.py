@@ -29,9 +29,12 @@ def owner() -> make.Tenant:
         made.app.store_id = STORE_ID
         made.app.save()
         ConversionMeaning.objects.create(
-            app=made.app, first_value=60, last_value=63, event_name="purchase",
+            app=made.app,
+            first_value=60,
+            last_value=63,
+            event_name="purchase",
             least_revenue="49.99",
-        )  # fmt: skip
+        )
     return made
 
 
@@ -55,10 +58,16 @@ def test_a_partner_hears_of_a_copy_once(
     assert '"ad-network-id": "com.example"' in payload
     assert sent.pop("network")
     assert sent == {
-        "campaign": "5239", "won": "true", "event": "purchase", "least": "49.99", "value": "63",
-        "type": "skan_postback", "tx": GENUINE["transaction-id"], "state": "valid",
+        "campaign": "5239",
+        "won": "true",
+        "event": "purchase",
+        "least": "49.99",
+        "value": "63",
+        "type": "skan_postback",
+        "tx": GENUINE["transaction-id"],
+        "state": "valid",
         "store": STORE_ID,
-    }  # fmt: skip
+    }
 
 
 def test_a_rule_that_withholds_revenue_does_not_tell_what_a_value_earned(
@@ -67,8 +76,9 @@ def test_a_rule_that_withholds_revenue_does_not_tell_what_a_value_earned(
     with tenant(owner.organization.pk):
         make.make_rule(
             f"{ok_partner.url}/skan?least={{{{skan_least_revenue}}}}&event={{{{skan_event}}}}",
-            triggers=["skan_postback"], send_revenue=False,
-        )  # fmt: skip
+            triggers=["skan_postback"],
+            send_revenue=False,
+        )
 
     send(GENUINE)
     run_pump(lambda: bool(ok_partner.requests))
@@ -91,8 +101,10 @@ def test_a_copy_is_the_partners_whom_apple_calls_so(
         for of in (partner, other):
             make.make_rule(
                 f"{ok_partner.url}/{of.pk}?network={{{{ad_network}}}}",
-                triggers=["skan_postback"], partner=of, attribution_scope="partner",
-            )  # fmt: skip
+                triggers=["skan_postback"],
+                partner=of,
+                attribution_scope="partner",
+            )
 
     send(GENUINE)
     run_pump(lambda: bool(ok_partner.requests))

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks.delivery.attempt import KEPT_OF_BODY
+from postbacks.delivery.attempt import STORED_BODY_LENGTH
 from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, PostbackStatus, RuleStatus
 from tests import database
@@ -250,7 +250,7 @@ def test_a_secret_at_the_cut_of_a_long_answer_is_masked(
 ) -> None:
     secret = "S3CRET-" + "abcdefghijklmnopqrstuvwxyz"
     encoded = base64.b64encode(secret.encode()).decode()
-    echo = ("x" * (KEPT_OF_BODY - 20) + secret).encode()
+    echo = ("x" * (STORED_BODY_LENGTH - 20) + secret).encode()
     partner = partner_answering(lambda *_: (200, {"X-Echo": encoded}, echo))
     gem = make_tenant()
     with tenant(gem.organization.pk):

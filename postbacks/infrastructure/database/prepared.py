@@ -1,4 +1,4 @@
-"""Runs the statements of an event's way, whose plans PostgreSQL keeps for the connection.
+"""Runs the statements of the hot path, whose plans PostgreSQL keeps for the connection.
 
 Django's cursors put the values into the text, so that every statement is planned anew. With a
 partition for each day that takes longer than the work itself.
@@ -6,6 +6,7 @@ partition for each day that takes longer than the work itself.
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import Enum
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -29,8 +30,8 @@ def load_sql(package: str, name: str, *enums: type[Enum]) -> str:
     """
     by_name = {enum.__name__: enum for enum in enums}
 
-    def literal(found: re.Match[str]) -> str:
-        enum_name, member = found.groups()
+    def literal(match: re.Match[str]) -> str:
+        enum_name, member = match.groups()
         if enum_name not in by_name or member not in by_name[enum_name].__members__:
             raise ValueError(f"{package}/sql/{name}.sql: no enum holds {enum_name}.{member}")
         word = by_name[enum_name][member].value
@@ -40,6 +41,14 @@ def load_sql(package: str, name: str, *enums: type[Enum]) -> str:
 
     text = (files(package) / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     return _ENUM_WORD.sub(literal, text)
+
+
+def within_days(statement: str, first: datetime, last: datetime) -> str:
+    """Return a statement with its bounds `'-infinity'` and `'infinity'` narrowed to some days.
+
+    With parameters PostgreSQL would plan for the partitions of days that look short.
+    """
+    return statement.replace("'-infinity'", f"'{first}'").replace("'infinity'", f"'{last}'")
 
 
 def run(statement: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
@@ -69,7 +78,7 @@ def fetch(make_row: Callable[..., T], statement: str, parameters: Mapping[str, o
 def plan_anew() -> None:
     """Forget the plans. One that was made for a small table is slow once the table has grown.
 
-    Whoever stays connected calls this about once a second, long before statistics are renewed.
+    Long-lived connections call this about once a second, long before statistics are renewed.
     """
     with connection.cursor() as cursor:
         cursor.execute("DISCARD PLANS")

@@ -1,6 +1,6 @@
 """The three database roles: owner makes tables, web serves requests, worker runs the cluster.
 
-None may log in, is a superuser or passes row-level security. The login holds them without
+None may log in, is a superuser or bypasses row-level security. The login is a member without
 inheriting, so that before `SET ROLE` and after `RESET ROLE` it may do nothing.
 """
 
@@ -14,7 +14,7 @@ WEB = "postbacks_web"
 WORKER = "postbacks_worker"
 ROLES = (OWNER, WEB, WORKER)
 
-# Everything else that manage.py runs serves people or asks for them.
+# Every other command of manage.py runs as WEB.
 ROLE_OF_COMMAND = {
     "migrate": OWNER,
     "makemigrations": OWNER,
@@ -28,7 +28,7 @@ ROLE_OF_COMMAND = {
 
 @dataclass(frozen=True, slots=True)
 class RoleProblem:
-    """One thing about the database roles that would let tenants see each other."""
+    """A fault of the database roles that would let tenants see each other."""
 
     message: str
     hint: str
@@ -37,8 +37,8 @@ class RoleProblem:
 def ensure_roles(conninfo: str, *, login: str, password: str = "") -> None:
     """Create roles and login where they are missing, and let the login turn into the roles.
 
-    `conninfo` names somebody who may create roles, in the database that Postbacks will use. What
-    exists is left as it is (`problems` judges it), so that this may be repeated.
+    `conninfo` names a login that may create roles, in the database that Postbacks will use.
+    Existing roles stay as they are (`problems` judges them), so that this may be repeated.
     """
     with psycopg.connect(conninfo, autocommit=True) as connection:
         _create_if_missing(connection, login, "LOGIN", password)
@@ -53,8 +53,8 @@ def ensure_roles(conninfo: str, *, login: str, password: str = "") -> None:
 def ensure_database(conninfo: str, name: str) -> None:
     """Create a database where it is missing."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
-        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
-        if not found.fetchone():
+        rows = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+        if not rows.fetchone():
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
@@ -62,15 +62,15 @@ def problems(connection: psycopg.Connection) -> list[RoleProblem]:
     """Return what is wrong with the roles that this connection's login can turn into."""
     rows = connection.execute(
         """
-        SELECT wanted.name, role.rolname IS NOT NULL,
+        SELECT input.name, role.rolname IS NOT NULL,
                coalesce(role.rolsuper OR role.rolbypassrls, false),
                coalesce(pg_has_role(session_user, role.oid, 'MEMBER'), false)
-        FROM unnest(%s::text[]) AS wanted (name)
-        LEFT JOIN pg_roles AS role ON role.rolname = wanted.name
+        FROM unnest(%s::text[]) AS input (name)
+        LEFT JOIN pg_roles AS role ON role.rolname = input.name
         """,
         [list(ROLES)],
     ).fetchall()
-    found = [
+    problems_of_roles = [
         problem
         for name, exists, mighty, member in rows
         if (problem := _problem(name, exists=exists, mighty=mighty, member=member))
@@ -79,13 +79,13 @@ def problems(connection: psycopg.Connection) -> list[RoleProblem]:
         "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = session_user"
     ).fetchone() or ("", False)
     if login_is_mighty:
-        found.append(
+        problems_of_roles.append(
             RoleProblem(
                 f"DATABASE_URL's login “{login}” is a superuser or bypasses row-level security.",
                 "Log in as an ordinary user and run `manage.py setup_roles` as the superuser.",
             )
         )
-    return found
+    return problems_of_roles
 
 
 def _problem(name: str, *, exists: bool, mighty: bool, member: bool) -> RoleProblem | None:

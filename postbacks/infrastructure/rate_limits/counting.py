@@ -1,13 +1,14 @@
-"""Counts calls in the memory of this process, and now and then together with the others.
+"""Counts calls in the memory of this process, and regularly adds them to a shared count.
 
-A call costs a look into a dictionary. What was counted here is brought to the shared store at most
-once a second for each key, or as soon as a twentieth of the limit is used up, and what all
-processes counted comes back. Several processes together therefore hold a limit to within about one
-second's traffic: each may let through what it has not told the others yet.
+A call costs one lookup in a dictionary. The process's count of a key is added to the shared store
+at most once a second, or as soon as a twentieth of the limit is used up, and the count of all
+processes comes back. Several processes together therefore keep a limit to within about one second's
+traffic: each may let through calls that it has not shared yet.
 
-The count slides: of the window before, as much still counts as lies within the length of a window.
+The count slides: calls of the window before still count in proportion to its overlap with a window
+that ends now.
 
-While the store is away each process goes by its own count, and nobody is refused because of it.
+While the store is away each process goes by its own count, and refuses nobody because of it.
 """
 
 import logging
@@ -24,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 SHARE_SECONDS = 1.0  # how often a key's count is shared at least, while there are calls
 SHARES = 20  # … and as soon as this part of its limit is used up
-AWAY_SECONDS = 5.0  # how long a store that failed is left alone
-MOST_KEYS = 20_000  # kept in memory; the longest unused half goes
+AWAY_SECONDS = 5.0  # how long a store that failed is not asked again
+MOST_KEYS = 20_000  # in memory; beyond, the longer unused half is dropped
 
 
 class StoreAwayError(Exception):
@@ -33,7 +34,7 @@ class StoreAwayError(Exception):
 
 
 class Store(Protocol):
-    """Where processes count together."""
+    """A count that processes share."""
 
     def add(self, key: str, *, window: int, seconds: int, count: int) -> tuple[int, int]:
         """Count, and return the counts of this window and of the one before.
@@ -44,7 +45,7 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RateVerdict:
-    """Whether a call may pass; `retry_after` are the seconds until the next may, 0 if this may."""
+    """Whether a call may pass; `retry_after` are the seconds until the next may, 0 if it may."""
 
     allowed: bool
     retry_after: int = 0
@@ -54,15 +55,14 @@ ALLOWED = RateVerdict(allowed=True)
 
 
 @dataclass(slots=True)
-class _CountRow:
+class _Count:
     window: int
     before: int = 0  # in the window before
-    shared: int = 0  # in this one, as far as the store has said or been told
-    own: int = 0  # in this one, not told yet
+    shared: int = 0  # in this one, as far as the store knows or will soon
+    own: int = 0  # in this one, not shared yet
     shared_at: float = -math.inf
 
     def roll(self, window: int) -> None:
-        """Go on to a later window."""
         if window != self.window:
             self.before = self.shared + self.own if window == self.window + 1 else 0
             self.window, self.shared, self.own = window, 0, 0
@@ -70,19 +70,19 @@ class _CountRow:
 
 @dataclass(slots=True)
 class Limiter:
-    """Holds rates, for all threads of this process and with all processes that share its store."""
+    """Enforces rates, for all threads of this process and all processes that share its store."""
 
     store: Store
     clock: Callable[[], float] = time.time
-    _counts: dict[tuple[str, RateLimit], _CountRow] = field(default_factory=dict)
+    _counts: dict[tuple[str, RateLimit], _Count] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _away_until: float = -math.inf
 
     def limit(self, key: str, rate: RateLimit | None, *, count: int = 1) -> RateVerdict:
         """Count a call, or as many as `count`, and say whether it may pass.
 
-        Whoever has room for one call may make it, however much it counts: the next ones wait the
-        longer. What is refused is not counted.
+        With room for one call a larger one may pass too: the next ones wait the longer. A refused
+        call is not counted.
         """
         if rate is None:
             return ALLOWED
@@ -93,29 +93,29 @@ class Limiter:
             if wait:
                 return RateVerdict(allowed=False, retry_after=wait)
             counted.own += count
-            told = self._take(counted, rate, now)
-        if told:
-            self._share(key, rate, counted, told)
+            unshared = self._take_unshared(counted, rate, now)
+        if unshared:
+            self._share(key, rate, counted, unshared)
         return ALLOWED
 
     def add(self, key: str, rate: RateLimit | None, *, count: int) -> None:
-        """Count what a call turned out to hold, after it has passed."""
+        """Count what a call turned out to contain, after it has passed."""
         if rate is None or count < 1:
             return
         now = self.clock()
         with self._lock:
             counted = self._counted(key, rate, now)
             counted.own += count
-            told = self._take(counted, rate, now)
-        if told:
-            self._share(key, rate, counted, told)
+            unshared = self._take_unshared(counted, rate, now)
+        if unshared:
+            self._share(key, rate, counted, unshared)
 
-    def _counted(self, key: str, rate: RateLimit, now: float) -> _CountRow:
+    def _counted(self, key: str, rate: RateLimit, now: float) -> _Count:
         window = int(now // rate.window)
         counted = self._counts.pop((key, rate), None)
         if counted is None:
             self._make_room()
-            counted = _CountRow(window)
+            counted = _Count(window)
         counted.roll(window)
         self._counts[(key, rate)] = counted  # at the end: the dictionary is in order of use
         return counted
@@ -125,21 +125,21 @@ class Limiter:
             for key in list(self._counts)[: MOST_KEYS // 2]:
                 del self._counts[key]
 
-    def _take(self, counted: _CountRow, rate: RateLimit, now: float) -> int:
-        """Return how many calls to tell the store now; they count as told from here on."""
+    def _take_unshared(self, counted: _Count, rate: RateLimit, now: float) -> int:
+        """Return how many calls to share now; they count as shared from here on."""
         is_due = now - counted.shared_at >= SHARE_SECONDS or counted.own >= rate.most / SHARES
         if not is_due or now < self._away_until:
             return 0
-        told, counted.own = counted.own, 0
-        counted.shared += told
+        unshared, counted.own = counted.own, 0
+        counted.shared += unshared
         counted.shared_at = now
-        return told
+        return unshared
 
-    def _share(self, key: str, rate: RateLimit, counted: _CountRow, told: int) -> None:
-        """Tell the store, without holding up other threads, and take over what it knows."""
+    def _share(self, key: str, rate: RateLimit, counted: _Count, unshared: int) -> None:
+        """Add to the store's count and take it over, outside of the lock."""
         window = counted.window
         try:
-            shared, before = self.store.add(key, window=window, seconds=rate.window, count=told)
+            shared, before = self.store.add(key, window=window, seconds=rate.window, count=unshared)
         except StoreAwayError as error:
             logger.warning("Rate limits are held by each process alone: %s", error)
             self._away_until = self.clock() + AWAY_SECONDS
@@ -151,7 +151,7 @@ class Limiter:
                 counted.before = max(counted.before, before)
 
 
-def _wait(rate: RateLimit, counted: _CountRow, now: float) -> int:
+def _wait(rate: RateLimit, counted: _Count, now: float) -> int:
     """Return the whole seconds until one more call fits in; 0 if it does now."""
     passed = now / rate.window % 1
     count = counted.shared + counted.own
@@ -159,6 +159,6 @@ def _wait(rate: RateLimit, counted: _CountRow, now: float) -> int:
         return 0
     if count + 1 <= rate.most:
         fits_at = 1 - (rate.most - 1 - count) / counted.before
-    else:  # not in this window: this one has to slide out in turn
+    else:  # not in this window: its own calls have to slide out first
         fits_at = 2 - (rate.most - 1) / count
     return max(1, math.ceil((fits_at - passed) * rate.window))

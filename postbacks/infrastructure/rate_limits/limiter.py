@@ -1,4 +1,4 @@
-"""The one limiter of this process, with the store that the settings name."""
+"""The limiter of this process, with the store that the settings name."""
 
 import functools
 
@@ -10,12 +10,12 @@ from postbacks.infrastructure.rate_limits.stores import PostgresStore, RedisStor
 
 
 def limit(key: str, rate: RateLimit | None, *, count: int = 1) -> RateVerdict:
-    """Count a call and say whether it may pass. The key of a tenant's caller names the tenant."""
+    """Count a call and say whether it may pass. A tenant's key must name the tenant."""
     return _limiter().limit(key, rate, count=count)
 
 
 def add(key: str, rate: RateLimit | None, *, count: int) -> None:
-    """Count what a call turned out to hold, after it has passed."""
+    """Count what a call turned out to contain, after it has passed."""
     _limiter().add(key, rate, count=count)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _OFF = {"off", "none", "0"}
-SHORTEST_WINDOW = 10  # seconds: a burst passes, and the shared count needs no answer at every call
+SHORTEST_WINDOW = 10  # seconds: bursts pass, and not every call needs the shared count
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,10 @@ class RateLimit:
 
     @property
     def window(self) -> int:
-        """Return the seconds over which calls are counted."""
         return max(self.seconds, SHORTEST_WINDOW)
 
     @property
     def most(self) -> int:
-        """Return how many calls a window holds."""
         return self.amount * self.window // self.seconds
 
     def __str__(self) -> str:
@@ -29,7 +27,7 @@ class RateLimit:
 
 
 def parse_rate(value: str) -> RateLimit | None:
-    """Return the rate that `60/s`, `600/m` or `5000/h` says; None for `off`. Raises ValueError."""
+    """Return the rate of `60/s`, `600/m` or `5000/h`, None for `off`. Raises ValueError."""
     if value.strip().lower() in _OFF:
         return None
     amount, _, unit = value.strip().partition("/")

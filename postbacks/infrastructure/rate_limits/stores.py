@@ -1,4 +1,4 @@
-"""Where processes count together: Redis where there is one, else a table of PostgreSQL."""
+"""The counts that processes share: in Redis if there is one, otherwise in a table of PostgreSQL."""
 
 import hashlib
 
@@ -11,16 +11,16 @@ from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
 
 _ADD = """
 WITH counted AS (
-    INSERT INTO rate_count AS known (name, count, ends_at)
+    INSERT INTO rate_count AS stored (name, count, ends_at)
     VALUES (%(name)s, %(count)s, to_timestamp(%(ends_at)s))
-    ON CONFLICT (name) DO UPDATE SET count = known.count + excluded.count
+    ON CONFLICT (name) DO UPDATE SET count = stored.count + excluded.count
     RETURNING count
 )
 SELECT (SELECT count FROM counted),
        coalesce((SELECT count FROM rate_count WHERE name = %(before)s), 0)
 """
 
-_FORGET = """
+_DELETE_ENDED = """
 DELETE FROM rate_count WHERE name IN (
     SELECT name FROM rate_count WHERE ends_at < now() LIMIT %(limit)s
 ) RETURNING 1
@@ -28,31 +28,29 @@ DELETE FROM rate_count WHERE name IN (
 
 
 class PostgresStore:
-    """Counts in an unlogged table: what a crash of the server forgets is a few seconds' calls."""
+    """Counts in an unlogged table: a crash of the server loses a few seconds' calls."""
 
     def add(self, key: str, *, window: int, seconds: int, count: int) -> tuple[int, int]:
-        """Count, and return the counts of this window and of the one before."""
-        given = {
+        parameters = {
             "name": _name(key, window, seconds),
             "before": _name(key, window - 1, seconds),
             "count": count,
             "ends_at": (window + 2) * seconds,
         }
         try:
-            ((shared, before),) = prepared.run(_ADD, given)
+            ((shared, before),) = prepared.run(_ADD, parameters)
         except DatabaseError as error:
             raise StoreAwayError(type(error).__name__) from error
         return shared, before
 
 
 class RedisStore:
-    """Counts in Redis, in keys that end by themselves."""
+    """Counts in Redis, in keys that expire."""
 
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(url, **REDIS_PATIENCE)
 
     def add(self, key: str, *, window: int, seconds: int, count: int) -> tuple[int, int]:
-        """Count, and return the counts of this window and of the one before."""
         name = f"postbacks:rate:{_name(key, window, seconds)}"
         before = f"postbacks:rate:{_name(key, window - 1, seconds)}"
         try:
@@ -68,10 +66,10 @@ class RedisStore:
 
 def forget_old_counts(limit: int = 5_000) -> int:
     """Delete a batch of counts whose windows are over; return how many."""
-    return len(prepared.run(_FORGET, {"limit": limit}))
+    return len(prepared.run(_DELETE_ENDED, {"limit": limit}))
 
 
 def _name(key: str, window: int, seconds: int) -> str:
-    """Return a count's name. Keys hold addresses of people, so only a hash is stored."""
+    """Return a count's name. Keys contain addresses of people, so only a hash is stored."""
     hashed = hashlib.blake2b(f"{key}|{seconds}".encode(), digest_size=16).hexdigest()
     return f"{hashed}:{window}"

@@ -1,0 +1,36 @@
+-- Claim due postbacks of rules with limits, as many as each may send now, and move its pace on.
+WITH pace AS MATERIALIZED (
+    SELECT rule_id, least(
+        %(limit)s::bigint,
+        floor(extract(epoch FROM least(now() - next_at, make_interval(secs => %(slack)s)))
+              * rate_limit_per_second)::bigint + 1,
+        max_in_flight - (
+            SELECT count(*) FROM due_postback
+            WHERE paced AND claim_id IS NOT NULL AND due_at > now()
+              AND due_postback.rule_id = rule_pace.rule_id
+        )
+    ) AS room
+    FROM rule_pace WHERE rule_id = ANY(%(rules)s::bigint[])
+), chosen AS (
+    SELECT due.postback_id FROM pace CROSS JOIN LATERAL (
+        SELECT postback_id FROM due_postback
+        WHERE paced AND due_postback.rule_id = pace.rule_id AND due_at <= now()
+          AND (organization_id, host) NOT IN (
+              SELECT * FROM unnest(%(busy_organizations)s::bigint[], %(busy_hosts)s::text[])
+          )
+        ORDER BY due_at LIMIT greatest(0, pace.room) FOR UPDATE SKIP LOCKED
+    ) AS due
+    LIMIT %(limit)s
+), claimed AS (
+    UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
+    FROM chosen
+    WHERE due_postback.postback_id = chosen.postback_id
+    RETURNING due_postback.postback_id, event_received_at, host, kind, tries, rule_id
+), moved AS (
+    UPDATE rule_pace SET
+        next_at = greatest(next_at, now() - make_interval(secs => %(slack)s))
+                  + make_interval(secs => requests.count / rate_limit_per_second::float8)
+    FROM (SELECT rule_id, count(*) FROM claimed GROUP BY rule_id) AS requests
+    WHERE rule_pace.rule_id = requests.rule_id AND rate_limit_per_second IS NOT NULL
+)
+SELECT postback_id, event_received_at, host, kind, tries FROM claimed

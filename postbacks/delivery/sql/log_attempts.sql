@@ -1,0 +1,65 @@
+-- Log attempts and finish or reschedule their postbacks, as far as the lease is still ours.
+WITH input AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
+        organization_id bigint, postback_id bigint, event_received_at timestamptz, rule_id bigint,
+        claim_id uuid, number integer, kind text, started_at timestamptz, duration_ms integer,
+        outcome text, status text, status_code smallint, error text, detail text, request jsonb,
+        response jsonb, fingerprint text, wait_seconds float8, suspend_rule boolean
+    )
+), finished AS (
+    DELETE FROM due_postback USING input
+    WHERE due_postback.postback_id = input.postback_id
+      AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NULL
+    RETURNING due_postback.postback_id
+), rescheduled AS (
+    UPDATE due_postback SET
+        due_at = now() + make_interval(secs => input.wait_seconds), tries = tries + 1,
+        claim_id = NULL
+    FROM input
+    WHERE due_postback.postback_id = input.postback_id
+      AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NOT NULL
+    RETURNING due_postback.postback_id
+), attempt AS (
+    SELECT input.* FROM input
+    JOIN (SELECT * FROM finished UNION ALL SELECT * FROM rescheduled) AS ours USING (postback_id)
+), logged AS (
+    INSERT INTO delivery_attempt (
+        organization_id, postback_id, event_received_at, number, kind, started_at, duration_ms,
+        outcome, status_code, error, detail, request, response
+    )
+    SELECT organization_id, postback_id, event_received_at, number, kind, started_at, duration_ms,
+           outcome, status_code, error, detail, request, response
+    FROM attempt
+), suspended AS (
+    UPDATE callback_rule SET status = :'RuleStatus.SUSPENDED', suspension_told_at = NULL
+    FROM attempt
+    WHERE attempt.suspend_rule AND callback_rule.organization_id = attempt.organization_id
+      AND callback_rule.id = attempt.rule_id AND callback_rule.status = :'RuleStatus.ACTIVE'
+    RETURNING callback_rule.organization_id, callback_rule.public_id, callback_rule.name
+), audited AS (
+    INSERT INTO audit_entry (
+        organization_id, public_id, at, actor_kind, actor_name, door, action, object_type,
+        object_id, object_name, changes
+    )
+    SELECT organization_id, gen_random_uuid(), now(), :'ActorKind.SYSTEM', %(actor)s,
+           :'Door.WORKER', :'Action.SUSPENDED', 'callback_rule', public_id::text, name,
+           jsonb_build_object('status', jsonb_build_array(
+               :'RuleStatus.ACTIVE', :'RuleStatus.SUSPENDED'))
+    FROM suspended
+)
+UPDATE postback SET
+    -- A delivered postback stays delivered, even if a resend fails.
+    status = CASE WHEN delivered_at IS NULL THEN attempt.status ELSE postback.status END,
+    reason = CASE WHEN attempt.status = :'PostbackStatus.FAILED' AND delivered_at IS NULL
+                  THEN attempt.error ELSE '' END,
+    attempts_made = attempt.number,
+    last_status_code = attempt.status_code,
+    fingerprint = attempt.fingerprint,
+    next_attempt_at = now() + make_interval(secs => attempt.wait_seconds),
+    delivered_at = CASE WHEN attempt.status = :'PostbackStatus.DELIVERED'
+                        THEN coalesce(delivered_at, now()) ELSE delivered_at END
+FROM attempt
+WHERE postback.organization_id = attempt.organization_id AND postback.id = attempt.postback_id
+  AND postback.event_received_at = attempt.event_received_at
+  -- `within_days` narrows these bounds.
+  AND postback.event_received_at BETWEEN '-infinity' AND 'infinity'
