@@ -13,7 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("accounts/", include("postbacks.accounts.urls")),
     path("api/", include("postbacks.api.routes")),
-    path("v0/", include("postbacks.api.sdk.tenjin_routes")),
+    path("v0/", include("postbacks.api.sdk.tenjin")),
     path("c/<slug:token>", tracking_links.click, name="click"),
     path("c/<slug:token>/", tracking_links.click),
     path("i/<slug:token>", tracking_links.impression, name="impression"),

@@ -1,4 +1,4 @@
-"""Who is calling: an app's SDK with its key, or a program with an API token.
+"""Authenticates callers: an app's SDK by its key, a program by its API token.
 
 Both come as `Authorization: Bearer …`, or as the user name of Basic authentication. A key where a
 token belongs, or the other way around, is answered 403: it is known, but not here.
@@ -23,7 +23,7 @@ from postbacks.api import throttling
 from postbacks.intake.events.validation import Reporter
 from postbacks.intake.sdk_keys import KnownKey, find_key
 
-_NOTED_EVERY = timedelta(minutes=1)  # how exact `last_used_at` is; a write per call would cost more
+_USE_PRECISION = timedelta(minutes=1)  # of `last_used_at`; a write per call would cost more
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,44 +35,42 @@ class Caller:
     user: User | None
     rights: frozenset[Right]  # those of the role that the scopes leave
 
-    is_authenticated = True  # REST framework asks its user this
+    is_authenticated = True  # REST framework requires it of a user
 
     def allows(self, right: Right) -> bool:
-        """Tell whether the caller has a right."""
         return right in self.rights
 
 
 class _SecretAuthentication(BaseAuthentication):
-    """Knows a caller by what stands in `Authorization`."""
+    """Authenticates by a secret; failures are rate-limited by address."""
 
     def authenticate(self, request: Request) -> tuple[Any, Any]:
-        """Return who calls and with what, or raise 401, 403 or 429."""
+        """Return `request.user` and `request.auth`, or raise 401, 403 or 429."""
         try:
-            return self.known(request, self.secret(request))
+            return self.authenticate_secret(request, self.read_secret(request))
         except (exceptions.NotAuthenticated, exceptions.AuthenticationFailed):
             throttling.throttle_unknown_keys(client_address(request))
             raise
 
-    def secret(self, request: Request) -> str:
-        """Return the key or token that the request carries."""
+    def read_secret(self, request: Request) -> str:
+        """Return the key or token of the request. Raises 401."""
         return credential_in_header(request)
 
-    def known(self, request: Request, secret: str) -> tuple[Any, Any]:
-        """Return who calls with a secret."""
+    def authenticate_secret(self, request: Request, secret: str) -> tuple[Any, Any]:
+        """Return `request.user` and `request.auth`, or raise 401, 403 or 429."""
         raise NotImplementedError
 
 
 class SdkKeyAuthentication(_SecretAuthentication):
-    """Knows an app by its SDK key; `request.auth` is the Reporter."""
+    """Authenticates an app by its SDK key; `request.auth` is the Reporter."""
 
-    def known(self, request: Request, secret: str) -> tuple[None, Reporter]:
-        """Return the reporter."""
+    def authenticate_secret(self, request: Request, secret: str) -> tuple[None, Reporter]:
         if secret.startswith(API_TOKEN):
             raise exceptions.PermissionDenied("An API token can't report events; use an SDK key.")
-        found = find_key(secret)
-        if found is None:
+        ids = find_key(secret)
+        if ids is None:
             raise exceptions.AuthenticationFailed("The SDK key is not known.")
-        organization_id, key_id = found
+        organization_id, key_id = ids
         with tenant(organization_id):
             key = KnownKey.load(organization_id, key_id)
             if key.is_revoked:
@@ -88,21 +86,19 @@ class SdkKeyAuthentication(_SecretAuthentication):
         return None, _reporter(key, request)
 
     def authenticate_header(self, request: Request) -> str:
-        """Name the scheme in the answer 401."""
         return 'Bearer realm="SDK key"'
 
 
 class TokenAuthentication(_SecretAuthentication):
-    """Knows a program by its API token; `request.user` is the Caller."""
+    """Authenticates a program by its API token; `request.user` is the Caller."""
 
-    def known(self, request: Request, secret: str) -> tuple[Caller, ApiToken]:
-        """Return the caller."""
+    def authenticate_secret(self, request: Request, secret: str) -> tuple[Caller, ApiToken]:
         if secret.startswith(SDK_KEY):
             raise exceptions.PermissionDenied("An SDK key can only report events.")
-        found = _find_token(secret)
-        if found is None:
+        ids = _find_token(secret)
+        if ids is None:
             raise exceptions.AuthenticationFailed("The API token is not known.")
-        organization_id, token_id = found
+        organization_id, token_id = ids
         with tenant(organization_id):
             token = ApiToken.objects.select_related("user").get(pk=token_id)
             if token.revoked_at is not None:
@@ -115,12 +111,11 @@ class TokenAuthentication(_SecretAuthentication):
         return caller, token
 
     def authenticate_header(self, request: Request) -> str:
-        """Name the scheme in the answer 401."""
         return 'Bearer realm="API token"'
 
 
 def credential_in_header(request: Request) -> str:
-    """Return what `Authorization` says, as Bearer or as Basic's user name; else raise 401."""
+    """Return the credential in `Authorization`: Bearer, or Basic's user name. Raises 401."""
     header: str = request.META.get("HTTP_AUTHORIZATION", "")
     scheme, _, value = header.partition(" ")
     if scheme.lower() == "bearer" and value.strip():
@@ -141,7 +136,7 @@ def _find_token(secret: str) -> tuple[int, int] | None:
 
 
 def _caller(token: ApiToken) -> Caller:
-    """Return who calls: a person's token never has more rights than the person has now."""
+    """Return the caller: a person's token never has more rights than the person has now."""
     if token.user is None:
         return Caller(token.organization_id, token.role, None, token.rights())
     memberships = token.user.memberships_for_sign_in() if token.user.is_active else []
@@ -155,7 +150,7 @@ def _caller(token: ApiToken) -> Caller:
 
 def _record_use(model: type[SdkKey | ApiToken], pk: int, last_used_at: datetime | None) -> None:
     now = datetime.now(UTC)
-    if last_used_at is None or last_used_at < now - _NOTED_EVERY:
+    if last_used_at is None or last_used_at < now - _USE_PRECISION:
         model.objects.filter(pk=pk).update(last_used_at=now)
 
 

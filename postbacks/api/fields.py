@@ -1,4 +1,4 @@
-"""How single values are read and shown: ids, times, things of the registry."""
+"""The fields that serializers share: ids, times, references to other rows."""
 
 import uuid
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from apps_registry.tenancy import Lifecycle, TenantModel
 
 
 class MillisecondDateTimeField(serializers.DateTimeField):
-    """A time: ISO 8601, shown in UTC with milliseconds and Z."""
+    """A time: ISO 8601, written in UTC with milliseconds and Z."""
 
     def to_representation(self, value: datetime) -> str:
         """Return `2026-05-04T10:00:00.000Z`."""
@@ -21,15 +21,15 @@ class MillisecondDateTimeField(serializers.DateTimeField):
 
 
 def format_time(moment: datetime) -> str:
-    """Return a time as every answer shows it."""
+    """Return a time as every answer writes it."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 @extend_schema_field(OpenApiTypes.UUID)
 class PublicIdField(serializers.RelatedField):
-    """Another row, written and shown by its public id.
+    """A reference to another row by its public id.
 
-    Another organization's row does not exist here, and an archived one takes nothing new on.
+    Rows of other organizations do not exist here, and archived ones can't be referred to anew.
     """
 
     default_error_messages = {"unknown": "There is no {what} with this id."}
@@ -40,27 +40,32 @@ class PublicIdField(serializers.RelatedField):
         super().__init__(**kwargs)  # type: ignore[arg-type]  # REST framework's own arguments
 
     def to_internal_value(self, data: object) -> Any:
-        """Return the row, which is in use in this organization."""
         rows: Any = self.get_queryset()
-        found = rows.filter(public_id=_uuid(data)).first()
-        if found is None or found.status == Lifecycle.ARCHIVED:
+        row = rows.filter(public_id=_uuid(data)).first()
+        if row is None or row.status == Lifecycle.ARCHIVED:
             self.fail("unknown", what=rows.model._meta.verbose_name)
-        return found
+        return row
 
     def to_representation(self, value: Any) -> str:
-        """Return the row's public id."""
         return str(value.public_id)
 
 
+class EmptyAsNullField(serializers.CharField):
+    """A text of the database, where empty means none."""
+
+    def to_representation(self, value: str) -> str | None:  # type: ignore[override]  # null too
+        return value or None
+
+
 class IdFilter(serializers.UUIDField):
-    """A filter by another row's public id; one that isn't there matches nothing."""
+    """A filter by another row's public id; an unknown id matches nothing."""
 
     def __init__(self, model: type[TenantModel], **kwargs: object) -> None:
         self.rows: models.Manager[Any] = model.objects
         super().__init__(required=False, **kwargs)  # type: ignore[arg-type]  # as above
 
     def to_internal_value(self, data: object) -> int:  # type: ignore[override]  # our own id
-        """Return the row's own id, so that the filtered table needs no join."""
+        """Return the row's internal id, so that the filtered table needs no join."""
         public_id = super().to_internal_value(data)  # type: ignore[arg-type]  # it checks
         ids = self.rows.filter(public_id=public_id).values_list("pk", flat=True)
         return ids.first() or 0

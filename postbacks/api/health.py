@@ -1,4 +1,4 @@
-"""Answers the operator's probes: is the process alive, and is everything there that work needs?"""
+"""The operator's probes: is the process alive, and is everything there that work needs?"""
 
 from dataclasses import asdict
 
@@ -19,7 +19,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @own_transactions
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 if everything is there that work needs, else 503; each check says its part."""
+    """Answer 200 if everything is there that work needs, else 503; each check adds its sentence."""
     checks = {name: run_check(check) for name, check in CHECKS.items()}
     ready = all(check.ok for check in checks.values())
     return JsonResponse(

@@ -26,7 +26,7 @@ class Conflict(exceptions.APIException):
 
 
 class InvalidRequest(exceptions.APIException):
-    """The request can't be taken; `errors` name each place and what would be right there."""
+    """The request is not valid; `errors` name each place and what would be right there."""
 
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "invalid"
@@ -37,7 +37,7 @@ class InvalidRequest(exceptions.APIException):
 
 
 def pointer(*steps: object) -> str:
-    """Return the JSON pointer (RFC 6901) that leads to a place in a body."""
+    """Return the JSON pointer (RFC 6901) of a member of a body."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in steps)
 
 
@@ -48,7 +48,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     members: Mapping[str, object] | None = None,
 ) -> HttpResponse:
-    """Return a problem document; `members` are further ones of its kind."""
+    """Return a problem document; `members` extend it."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(code).phrase,
@@ -62,24 +62,24 @@ def problem(
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer what Django itself refuses: too much, too many fields, or an unknown host."""
+    """Answer requests that Django itself refuses: too large, too many fields, unknown host."""
     too_large = isinstance(exception, RequestDataTooBig)
     if request.path.startswith(_API):
         return problem(413, _TOO_LARGE) if too_large else problem(400, "The request is not valid.")
-    # Without the request: it may have been refused before anybody asked whose it is.
+    # Without the request: it may have been refused before its user was looked up.
     code = 413 if too_large else 400
     return HttpResponse(render_to_string(f"{code}.html"), status=code)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer for an address that no pattern of ours fits, such as one with a line end inside."""
+    """Answer for an address that no pattern matches, such as one with a line end inside."""
     if request.path.startswith(_API):
         return problem(404, "There is nothing at this address.")
     return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer for a mistake of ours, and tell nothing of it but that it is in the log."""
+    """Answer for an error of ours, revealing only that it is in the log."""
     if request.path.startswith(_API):
         return problem(500, "Something went wrong on our side; it is in the server's log.")
     return defaults.server_error(request)
@@ -115,20 +115,19 @@ def _from_api_exception(error: exceptions.APIException) -> HttpResponse:
     if isinstance(error, InvalidRequest):
         return problem(error.status_code, str(error.detail), members={"errors": error.errors})
     if isinstance(error, exceptions.ValidationError):
-        errors = [{"pointer": p, "detail": d} for p, d in _faults(error.detail, "")]
+        errors = [{"pointer": at, "detail": text} for at, text in _flatten(error.detail, "")]
         return problem(error.status_code, "The request is not valid.", members={"errors": errors})
     return problem(error.status_code, str(error.detail), headers=headers)
 
 
-def _faults(detail: object, place: str) -> Iterable[tuple[str, str]]:
-    """Walk REST framework's nested details: a name or a place leads deeper, a text is a fault."""
+def _flatten(detail: object, at: str) -> Iterable[tuple[str, str]]:
+    """Yield pointer and sentence of each of REST framework's nested details."""
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
-            deeper = place if name == "non_field_errors" else place + pointer(name)
-            yield from _faults(inner, deeper)
+            yield from _flatten(inner, at if name == "non_field_errors" else at + pointer(name))
     elif isinstance(detail, list):
         nested = any(isinstance(inner, Mapping | list) for inner in detail)
         for index, inner in enumerate(detail):
-            yield from _faults(inner, place + pointer(index) if nested else place)
+            yield from _flatten(inner, at + pointer(index) if nested else at)
     else:
-        yield place, str(detail)
+        yield at, str(detail)

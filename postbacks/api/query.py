@@ -1,4 +1,4 @@
-"""The query parameters of each address: what isn't declared is refused by name."""
+"""The query parameters of each address: undeclared ones are refused by name."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from postbacks.api.strict import StrictSerializer
 
 
 class InvalidParameters(InvalidRequest):
-    """The query parameters can't be taken; `faults` says which and why."""
+    """The query parameters are not valid; `faults` says which and why."""
 
     def __init__(self, faults: Mapping[str, str]) -> None:
         super().__init__([{"parameter": name, "detail": text} for name, text in faults.items()])
@@ -23,8 +23,8 @@ class Query(StrictSerializer):
     """No parameters. A subclass declares those of one address."""
 
     def _unknown(self, name: str) -> str:
-        known = ", ".join(self.fields)
-        return f"There is no parameter “{name}” here" + (f"; there is {known}." if known else ".")
+        names = ", ".join(self.fields)
+        return f"There is no parameter “{name}” here" + (f"; there is {names}." if names else ".")
 
 
 class PageQuery(Query):
@@ -37,7 +37,7 @@ class PageQuery(Query):
         required=False, help_text="A place in the list, as “next” and “previous” hold it."
     )
 
-    # Where a filter looks, if it isn't at the field of its name.
+    # The field that a filter compares, where it isn't the one of its name.
     lookups: dict[str, str] = {}
 
     def narrow(self, rows: models.QuerySet) -> models.QuerySet:
@@ -51,21 +51,21 @@ class PageQuery(Query):
 
 
 class ArchivableQuery(PageQuery):
-    """A list from which archived rows are gone unless `status=archived` asks for them."""
+    """The parameters of a list that leaves archived rows out unless `status=archived`."""
 
     status = serializers.ChoiceField(
         Lifecycle.choices, default=Lifecycle.ACTIVE, help_text="Which rows are listed."
     )
 
 
-def read_query(given: QueryDict, declared: type[Query]) -> Query:
+def read_query(parameters: QueryDict, declared: type[Query]) -> Query:
     """Return the checked parameters. Raises BadParameters."""
     twice = {
         name: f"The parameter “{name}” stands twice; send it once."
-        for name, values in given.lists()
+        for name, values in parameters.lists()
         if len(values) > 1
     }
-    query = declared(data=given.dict())
+    query = declared(data=parameters.dict())
     if query.is_valid() and not twice:
         return query
     raise InvalidParameters(

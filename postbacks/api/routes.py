@@ -1,4 +1,4 @@
-"""The addresses of the management API and of its description."""
+"""The addresses of the API and of its OpenAPI document."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, path

@@ -1,4 +1,4 @@
-"""The OpenAPI document: who may call, and how errors look."""
+"""The OpenAPI document: authentication, errors, CSV, and the pages that show it."""
 
 from typing import Any
 
@@ -64,13 +64,13 @@ class ProblemSerializer(serializers.Serializer):
 
 
 class ProblemSchema(AutoSchema):
-    """Adds the answers that every address can give, and the declared query parameters."""
+    """Adds the error responses of every address, and the declared query parameters."""
 
     def get_override_parameters(self) -> list[Any]:
         """Return the serializer of this action's query parameters."""
         queries = getattr(self.view, "queries", {})
         query = queries.get(getattr(self.view, "action", None))
-        return [query] if query and query().fields else []  # none has nothing to describe
+        return [query] if query and query().fields else []  # no parameters: nothing to describe
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         responses: dict[str, Any] = super()._get_response_bodies(direction)
@@ -81,7 +81,6 @@ class ProblemSchema(AutoSchema):
         return responses
 
     def _describe_csv(self, responses: dict[str, Any]) -> None:
-        """Say that CSV is a text, and which headers it comes with."""
         content = responses.get("200", {}).get("content", {})
         if "text/csv" in content:
             content["text/csv"] = {"schema": {"type": "string", "description": _CSV}}
@@ -111,7 +110,6 @@ class SdkKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "SDK-key"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        """Return the scheme."""
         return {
             "type": "http",
             "scheme": "bearer",
@@ -126,7 +124,6 @@ class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
     name = "API-token"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        """Return the scheme."""
         return {
             "type": "http",
             "scheme": "bearer",
@@ -135,7 +132,7 @@ class ApiTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
 
 
 class SchemaView(SpectacularAPIView):
-    """Serves the document: JSON, or YAML to those who ask for it."""
+    """Serves the document as JSON, or as YAML on request."""
 
     renderer_classes = [
         OpenApiJsonRenderer2,
@@ -146,15 +143,17 @@ class SchemaView(SpectacularAPIView):
 
 
 class DocsView(SpectacularSwaggerView):
-    """Shows the document as pages. The library's own template has a script inside, and opens a
-    door to other sites' windows, which only its sign-in with OAuth would need.
+    """Shows the document as pages.
+
+    By a template of ours: the library's own has an inline script, and opens the page to other
+    sites' windows, which only its sign-in with OAuth would need.
     """
 
     template_name = "postbacks/api_docs.html"
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Return the page, as closed to other windows as all of ours."""
-        answer: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]  # as above
-        del answer.headers["Cross-Origin-Opener-Policy"]
-        return answer
+        response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]  # as above
+        # Without the library's value, which opens the page to other windows.
+        del response.headers["Cross-Origin-Opener-Policy"]
+        return response

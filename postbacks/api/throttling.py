@@ -1,4 +1,4 @@
-"""Who calls too fast is answered 429 with Retry-After."""
+"""Rate limits of the API: callers above them are answered 429 with Retry-After."""
 
 import ipaddress
 
@@ -12,7 +12,7 @@ from postbacks.intake.sdk_keys import KnownKey
 
 
 class TooFast(exceptions.Throttled):
-    """More calls than the operator allows; `wait` are the seconds until the next may come."""
+    """More calls than the operator allows; the next may come after `wait` seconds."""
 
     def __init__(self, what: str, wait: int) -> None:
         unit = "second" if wait == 1 else "seconds"
@@ -23,8 +23,8 @@ class TooFast(exceptions.Throttled):
 def throttle_sdk_key(key: KnownKey, address: str | None) -> None:
     """Raise TooFast for an SDK key that reports too much.
 
-    A key inside an app is public, so each address that uses it is held by itself, and by requests,
-    of which a device makes few. A server's key is held by its events.
+    A key inside an app is public, so each address that uses it has a limit of its own, in requests,
+    of which a device makes few. A server's key is limited by its events.
     """
     if key.is_server:
         rate = settings.RATE_LIMIT_SDK_SERVER
@@ -36,16 +36,16 @@ def throttle_sdk_key(key: KnownKey, address: str | None) -> None:
 
 
 def count_events(reporter: Reporter, count: int) -> None:
-    """Count the events of a server's request, which has been counted once already."""
+    """Count the events of a server's request; the request itself has counted as the first."""
     if reporter.is_server:
         name = _server_key(reporter.organization_id, reporter.key_id)
         limiter.add(name, settings.RATE_LIMIT_SDK_SERVER, count=count - 1)
 
 
 def throttle_erasures(reporter: Reporter, address: str | None) -> None:
-    """Raise TooFast for a key that asks to forget devices too often: each of them is much work."""
-    place = "" if reporter.is_server else f":{_network(address)}"
-    name = f"forget:{reporter.organization_id}:{reporter.key_id}{place}"
+    """Raise TooFast for a key that requests too many erasures: each of them is much work."""
+    network = "" if reporter.is_server else f":{_network(address)}"
+    name = f"forget:{reporter.organization_id}:{reporter.key_id}{network}"
     verdict = limiter.limit(name, settings.RATE_LIMIT_ERASURES)
     _enforce(verdict, "This SDK key asks too often to forget devices")
 
@@ -57,22 +57,22 @@ def throttle_api_token(organization_id: int, token_id: int) -> None:
 
 
 def throttle_unknown_keys(address: str | None) -> None:
-    """Raise TooFast for an address from which too many unknown keys come.
+    """Raise TooFast for an address that sends too many unknown keys.
 
-    Known keys from there go on working: many people may share an address.
+    Known keys from there keep working: many people may share an address.
     """
     verdict = limiter.limit(f"unknown:{_network(address)}", settings.RATE_LIMIT_UNKNOWN)
     _enforce(verdict, "Too many calls from your address had no key that we know")
 
 
 def throttle_copies(address: str | None) -> None:
-    """Raise TooFast for an address from which too many of Apple's copies come."""
+    """Raise TooFast for an address that sends too many copies of Apple's postbacks."""
     verdict = limiter.limit(f"copies:{_network(address)}", settings.RATE_LIMIT_SDK_APP)
     _enforce(verdict, "Too many copies came from your address")
 
 
 def throttle_unclaimed_copies(address: str | None) -> None:
-    """Raise TooFast for an address from which too many copies of apps come that nobody has."""
+    """Raise TooFast for an address that sends too many copies of apps that nobody has."""
     verdict = limiter.limit(f"strange-copies:{_network(address)}", settings.RATE_LIMIT_UNKNOWN)
     _enforce(verdict, "Too many copies from your address were of apps that nobody has")
 
@@ -87,7 +87,7 @@ def _server_key(organization_id: int, key_id: int) -> str:
 
 
 def _network(address: str | None) -> str:
-    """Return what one caller has: an IPv4 address, or the /64 from which IPv6 takes its own."""
+    """Return the network of one caller: an IPv4 address, or the /64 of an IPv6 address."""
     if address is None or ":" not in address:
         return address or ""
     return str(ipaddress.ip_network((address, 64), strict=False))

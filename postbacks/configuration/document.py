@@ -1,6 +1,6 @@
-"""What a configuration document holds. Things are known by their names: ids mean nothing elsewhere.
+"""The shape of a configuration document. Names identify rows: ids mean nothing elsewhere.
 
-Only what is in use is written: archived rows are history, and secrets are named and never shown.
+Only rows in use are written: archived rows are history. Secrets are named and never shown.
 """
 
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ class OrganizationPart(Struct, forbid_unknown_fields=True):
 
 
 class ConversionPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What a range of fine conversion values means, or a coarse one."""
+    """The meaning of a range of fine conversion values, or of a coarse one."""
 
     first_value: int | None = None
     last_value: int | None = None
@@ -35,7 +35,7 @@ class ConversionPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class AppPart(Struct, forbid_unknown_fields=True):
-    """An app and the names by which stores know it."""
+    """An app with its identifiers in stores."""
 
     name: str
     platform: str
@@ -47,7 +47,7 @@ class AppPart(Struct, forbid_unknown_fields=True):
 
 
 class PartnerPart(Struct, forbid_unknown_fields=True):
-    """A partner, where its credentials may go, and what they are called."""
+    """A partner with the names of its credentials and the hosts they may be sent to."""
 
     name: str
     allowed_hosts: Names = []
@@ -66,7 +66,7 @@ class CampaignPart(Struct, forbid_unknown_fields=True):
 
 
 class LinkPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A tracking link of a campaign. Its address is made anew where it is imported."""
+    """A tracking link of a campaign. An import gives it a new address."""
 
     name: str
     app: str
@@ -79,7 +79,7 @@ class LinkPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class LinkName(Struct, forbid_unknown_fields=True):
-    """Which tracking link is meant."""
+    """The name of a tracking link, with those of its app and campaign."""
 
     name: str
     app: str
@@ -87,7 +87,7 @@ class LinkName(Struct, forbid_unknown_fields=True):
 
 
 class CreditPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Attribution settings by their fields' names, and whom they are for: nobody is everybody."""
+    """Attribution settings by field names, and their owner; without one they are everybody's."""
 
     app: str | None = None
     partner: str | None = None
@@ -96,7 +96,7 @@ class CreditPart(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Document(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The whole of it. A rule is its fields by name, `app` and `partner` by theirs."""
+    """The whole document. A rule has its fields by name, `app` and `partner` by their names."""
 
     format: str
     version: int
@@ -109,12 +109,12 @@ class Document(Struct, forbid_unknown_fields=True, kw_only=True):
     callback_rules: Annotated[list[dict[str, Any]], Meta(max_length=MOST_ROWS)] = []
 
 
-class UnreadableDocumentError(Exception):  # it is a state of the file
-    """The document is none; the message says where and why."""
+class UnreadableDocumentError(Exception):
+    """The text is no configuration document; the message says where and why."""
 
 
 def document_from(data: object) -> Document:
-    """Return the document that parsed JSON is. Raises Unreadable."""
+    """Return the document in parsed JSON. Raises UnreadableDocumentError."""
     try:
         document = msgspec.convert(data, Document)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -127,7 +127,7 @@ def document_from(data: object) -> Document:
 
 
 def parse_document(text: bytes) -> Document:
-    """Return the document of a file. Raises Unreadable."""
+    """Return the document in a file. Raises UnreadableDocumentError."""
     try:
         data = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Writes the current organization's configuration down, in an order that never changes."""
+"""Exports the current organization's configuration, always in the same order."""
 
 from decimal import Decimal
 
@@ -10,7 +10,6 @@ from apps_registry.audit.audited_model import log_action
 from apps_registry.models import App, Campaign, ConversionMeaning, Organization, Partner
 from apps_registry.tenancy import Lifecycle, current_organization
 from postbacks.callbacks.rules.definition import CONTENT_FIELDS
-from postbacks.configuration.crediting import credit_parts, link_parts
 from postbacks.configuration.document import (
     FORMAT,
     VERSION,
@@ -21,23 +20,26 @@ from postbacks.configuration.document import (
     OrganizationPart,
     PartnerPart,
 )
+from postbacks.configuration.links_and_settings import credit_parts, link_parts
 from postbacks.models import CallbackRule, RuleStatus
 
-_OF_APPS = ("bundle_ids", "conversion_meanings")
+_APP_RELATIONS = ("bundle_ids", "conversion_meanings")
 RULE_REFERENCES = ("app", "partner")
 RULE_FIELDS = ("name", "status", *CONTENT_FIELDS)
 
 
 def export_configuration() -> dict[str, object]:
-    """Return the configuration as JSON's own types, and have the audit log know of it."""
+    """Return the configuration as JSON types, and note the export in the audit log."""
     log_action(Action.EXPORTED, name="configuration")
     organization = Organization.objects.get(pk=current_organization() or 0)
     document = Document(
         format=FORMAT,
         version=VERSION,
         organization=OrganizationPart(time_zone=organization.time_zone),
-        apps=[_app(app) for app in _in_use(App).prefetch_related(*_OF_APPS)],
-        partners=[_partner(one) for one in _in_use(Partner).prefetch_related("credentials")],
+        apps=[_app(app) for app in _in_use(App).prefetch_related(*_APP_RELATIONS)],
+        partners=[
+            _partner(partner) for partner in _in_use(Partner).prefetch_related("credentials")
+        ],
         campaigns=_campaigns(),
         tracking_links=link_parts(),
         attribution_settings=credit_parts(),
@@ -48,7 +50,7 @@ def export_configuration() -> dict[str, object]:
 
 
 def rule_part(rule: CallbackRule) -> dict[str, object]:
-    """Return a rule by its fields' names."""
+    """Return a rule's fields by name, app and partner by their names."""
     values = {name: getattr(rule, name) for name in RULE_FIELDS}
     if rule.status == RuleStatus.SUSPENDED:
         values["status"] = RuleStatus.PAUSED  # we suspended it here; elsewhere it is just not on
@@ -58,7 +60,7 @@ def rule_part(rule: CallbackRule) -> dict[str, object]:
 
 
 def plain(share: Decimal) -> str:
-    """Return a decimal without the zeros that its column adds."""
+    """Return a decimal without trailing zeros."""
     return f"{share.normalize():f}"
 
 
@@ -99,7 +101,7 @@ def _partner(partner: Partner) -> PartnerPart:
 
 
 def _campaigns() -> list[CampaignPart]:
-    """Return the campaigns whose app and partner are in use as well."""
+    """Return the active campaigns of active apps and partners."""
     rows = _in_use(Campaign).filter(app__status=Lifecycle.ACTIVE, partner__status=Lifecycle.ACTIVE)
     return [
         CampaignPart(row.name, row.app.name, row.partner.name, row.remote_campaign_id)
@@ -108,10 +110,12 @@ def _campaigns() -> list[CampaignPart]:
 
 
 def _rules() -> "models.QuerySet[CallbackRule]":
-    """Return the rules that can still send: of nothing that is archived."""
-    gone = models.Q(app__status=Lifecycle.ARCHIVED) | models.Q(partner__status=Lifecycle.ARCHIVED)
+    """Return the rules that can still send: neither they nor their app or partner is archived."""
+    archived = models.Q(app__status=Lifecycle.ARCHIVED) | models.Q(
+        partner__status=Lifecycle.ARCHIVED
+    )
     rows = CallbackRule.objects.select_related("app", "partner").order_by("name")
-    return rows.exclude(status=RuleStatus.ARCHIVED).exclude(gone)
+    return rows.exclude(status=RuleStatus.ARCHIVED).exclude(archived)
 
 
 def _in_use(model: type[models.Model]) -> "models.QuerySet":

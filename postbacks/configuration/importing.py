@@ -1,8 +1,8 @@
-"""Brings an organization's configuration to what a document says, all of it or nothing.
+"""Imports a configuration document into an organization, all of it or nothing.
 
-Rows are found by their names, so that an import may be repeated: what is equal is left, what
-differs is changed, what is missing is created, and nothing that the document doesn't name is
-touched. Ids in it mean nothing here.
+Rows are found by their names, so that an import may be repeated: equal rows are left, different
+ones are changed, missing ones are created, and rows that the document doesn't name stay as they
+are. Ids in it mean nothing here.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +31,6 @@ from apps_registry.models import (
 from apps_registry.models.conversions import replace_meanings
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 from postbacks.callbacks.rules import versions
-from postbacks.configuration.crediting import find_link, find_settings
 from postbacks.configuration.document import (
     AppPart,
     CampaignPart,
@@ -41,31 +40,43 @@ from postbacks.configuration.document import (
     PartnerPart,
 )
 from postbacks.configuration.exporting import RULE_FIELDS, RULE_REFERENCES
+from postbacks.configuration.links_and_settings import find_active, find_link, find_settings
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
 
 Pointer = tuple[str | int, ...]
 
 
+_KINDS: dict[type[models.Model], str] = {
+    Organization: "organization",
+    App: "apps",
+    Partner: "partners",
+    Campaign: "campaigns",
+    TrackingLink: "tracking_links",
+    AttributionSettings: "attribution_settings",
+    CallbackRule: "callback_rules",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class ImportProblem:
-    """Why a document can't be imported: a place in it, and what is wrong there."""
+    """Why a document can't be imported: a member of it, and what is wrong there."""
 
     pointer: Pointer
     detail: str
 
 
 class ImportProblemsError(Exception):
-    """Nothing was imported; `faults` names every reason."""
+    """Nothing was imported; `problems` has every reason."""
 
-    def __init__(self, faults: list[ImportProblem]) -> None:
-        super().__init__("; ".join(fault.detail for fault in faults))
-        self.faults = faults
+    def __init__(self, problems: list[ImportProblem]) -> None:
+        super().__init__("; ".join(problem.detail for problem in problems))
+        self.problems = problems
 
 
 @dataclass
 class ImportResult:
-    """What an import did, or would do: names by kind, and the secrets that are still missing."""
+    """The changes of an import, or of its plan: names by kind, and the missing secrets."""
 
     created: dict[str, list[str]] = field(default_factory=dict)
     changed: dict[str, list[str]] = field(default_factory=dict)
@@ -77,33 +88,33 @@ class ImportResult:
 def import_document(
     document: Document, *, by: User | None, only_plan: bool = False
 ) -> ImportResult:
-    """Import a document into the current organization. Raises ImportFaultsError.
+    """Import a document into the current organization. Raises ImportProblemsError.
 
-    With `only_plan` everything is done and undone, so that a plan can't promise what fails.
+    With `only_plan` everything is done and rolled back, so that a plan can't promise what fails.
     """
     importing = _Import(by)
     with transaction.atomic():
         log_action(Action.IMPORTED, name="configuration")
         importing.run(document)
-        if importing.faults or only_plan:
+        if importing.problems or only_plan:
             transaction.set_rollback(True)
-    if importing.faults:
-        raise ImportProblemsError(importing.faults)
-    return importing.outcome
+    if importing.problems:
+        raise ImportProblemsError(importing.problems)
+    return importing.result
 
 
 class _Import:
-    """One import on its way."""
+    """One running import."""
 
     def __init__(self, by: User | None) -> None:
         self.by = by
-        self.outcome = ImportResult()
-        self.faults: list[ImportProblem] = []
+        self.result = ImportResult()
+        self.problems: list[ImportProblem] = []
         self.missing: dict[str, list[str]] = {}  # by partner: credentials that it lacks
 
     def run(self, document: Document) -> None:
-        """Import part after part; later ones refer to earlier ones."""
-        with self._at(("organization",)):
+        """Import the parts in the order in which they refer to each other."""
+        with self._collect_problems(("organization",)):
             self._organization(document.organization.time_zone)
         steps: list[tuple[str, list[Any], Callable[[Any], None]]] = [
             ("apps", document.apps, self._app),
@@ -114,22 +125,22 @@ class _Import:
             ("callback_rules", document.callback_rules, self._rule),
         ]
         for kind, parts, step in steps:
-            for place, part in enumerate(parts):
-                with self._at((kind, place)):
+            for index, part in enumerate(parts):
+                with self._collect_problems((kind, index)):
                     step(part)
 
     @contextmanager
-    def _at(self, place: Pointer) -> Iterator[None]:
-        """Note what is wrong at a place, and go on with the next."""
+    def _collect_problems(self, pointer: Pointer) -> Iterator[None]:
+        """Undo a part with problems and note them; the import goes on with the next part."""
         try:
             with transaction.atomic():
                 yield
         except ValidationError as error:
-            self.faults += _problems(error, place)
+            self.problems += _problems(error, pointer)
         except saving.RuleProblemsError as error:
-            self.faults += [
-                ImportProblem((*place, *it.field.split(".", 1)), it.message)
-                for it in error.problems
+            self.problems += [
+                ImportProblem((*pointer, *problem.field.split(".", 1)), problem.message)
+                for problem in error.problems
             ]
 
     def _organization(self, time_zone: str) -> None:
@@ -138,7 +149,7 @@ class _Import:
             organization.time_zone = time_zone
             organization.full_clean()
             organization.save()
-            self._note(self.outcome.changed, organization)
+            self._note(self.result.changed, organization)
 
     def _app(self, part: AppPart) -> None:
         app = App.objects.filter(name=part.name, status=Lifecycle.ACTIVE).first()
@@ -149,10 +160,10 @@ class _Import:
             "time_zone": part.time_zone,
             "store_share": _decimal(part.store_share),
         }
-        known = set(app.bundle_ids.values_list("identifier", flat=True)) if app.pk else set()
-        wanted = [identifier for identifier in part.bundle_ids if identifier not in known]
-        self._store(app, values, also=bool(wanted))
-        for identifier in dict.fromkeys(wanted):
+        stored = set(app.bundle_ids.values_list("identifier", flat=True)) if app.pk else set()
+        new = [identifier for identifier in part.bundle_ids if identifier not in stored]
+        self._store(app, values, parts_change=bool(new))
+        for identifier in dict.fromkeys(new):
             BundleId(app=app, identifier=identifier).clean_fields(exclude=["organization", "app"])
             if app.claim(identifier) is None:
                 raise ValidationError(
@@ -161,17 +172,20 @@ class _Import:
         self._conversions(app, part)
 
     def _conversions(self, app: App, part: AppPart) -> None:
-        """Have an app mean by conversion values what the document says, if it says anything."""
-        said = [msgspec.structs.asdict(line) for line in part.conversion_values]
+        """Replace the meanings of an app's conversion values, if the document has any."""
         rows = [
             ConversionMeaning(
-                **{**line, **{name: _decimal_or_none(line[name]) for name in _AMOUNTS}}
+                **{
+                    **msgspec.structs.asdict(meaning),
+                    "least_revenue": _decimal_or_none(meaning.least_revenue),
+                    "most_revenue": _decimal_or_none(meaning.most_revenue),
+                }
             )
-            for line in said
+            for meaning in part.conversion_values
         ]
-        if rows and replace_meanings(app, rows) and str(app) in self.outcome.left.get("apps", []):
-            self.outcome.left["apps"].remove(str(app))
-            self._note(self.outcome.changed, app)
+        if rows and replace_meanings(app, rows) and str(app) in self.result.left.get("apps", []):
+            self.result.left["apps"].remove(str(app))
+            self._note(self.result.changed, app)
 
     def _partner(self, part: PartnerPart) -> None:
         partner = Partner.objects.filter(name=part.name, status=Lifecycle.ACTIVE).first()
@@ -182,16 +196,14 @@ class _Import:
             "skadnetwork_ids": [name.lower() for name in part.skadnetwork_ids],
         }
         self._store(partner, values)
-        known = set(partner.credentials.values_list("name", flat=True))
-        lacking = sorted(set(part.credentials) - known)
+        stored = set(partner.credentials.values_list("name", flat=True))
+        lacking = sorted(set(part.credentials) - stored)
         if lacking:
-            self.missing[part.name] = self.outcome.credentials_to_enter[part.name] = lacking
+            self.missing[part.name] = self.result.credentials_to_enter[part.name] = lacking
 
     def _campaign(self, part: CampaignPart) -> None:
-        app, partner = (
-            _find_active(App, part.app, "app"),
-            _find_active(Partner, part.partner, "partner"),
-        )
+        app = find_active(App, part.app, "app")
+        partner = find_active(Partner, part.partner, "partner")
         rows = Campaign.objects.filter(app=app, name=part.name, status=Lifecycle.ACTIVE)
         campaign = rows.first() or Campaign(app=app, name=part.name)
         values = {"partner": partner, "remote_campaign_id": part.remote_campaign_id}
@@ -209,17 +221,15 @@ class _Import:
             detail = f"There is no field “{min(unknown)}”." if unknown else "A rule has a name."
             raise ValidationError(detail)
         values = {name: value for name, value in part.items() if name not in RULE_REFERENCES}
-        for name, kind in (("app", App), ("partner", Partner)):
-            values[name] = (
-                _find_active(kind, part[name], name) if part.get(name) is not None else None
-            )
+        values["app"] = find_active(App, part.get("app"), "app")
+        values["partner"] = find_active(Partner, part.get("partner"), "partner")
         lacking = self.missing.get(str(part.get("partner")), [])
-        wished = str(values.get("status", RuleStatus.DRAFT))
-        if wished not in {RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED}:
+        status = str(values.get("status", RuleStatus.DRAFT))
+        if status not in {RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED}:
             raise ValidationError({"status": "A rule is imported as draft, active or paused."})
-        if lacking and wished != RuleStatus.DRAFT:
+        if lacking and status != RuleStatus.DRAFT:
             values["status"] = RuleStatus.DRAFT
-            self.outcome.drafts.append(part["name"])
+            self.result.drafts.append(part["name"])
         rows = CallbackRule.objects.exclude(status=RuleStatus.ARCHIVED)
         rule = rows.filter(name=part["name"]).first() or CallbackRule()
         if rule.status == RuleStatus.SUSPENDED and values.get("status") == RuleStatus.PAUSED:
@@ -231,14 +241,14 @@ class _Import:
         row: TenantModel,
         values: dict[str, Any],
         *,
-        also: bool = False,
+        parts_change: bool = False,
         promised: list[str] | None = None,
     ) -> None:
-        """Write a row if it is new or differs; `also` says that something of it will."""
+        """Write a row if it is new or differs; with `parts_change` note it as changed anyway."""
         is_new = row.pk is None
         differs = [name for name, value in values.items() if getattr(row, name, None) != value]
         if not is_new and not differs:
-            self._note(self.outcome.changed if also else self.outcome.left, row)
+            self._note(self.result.changed if parts_change else self.result.left, row)
             return
         for name in differs:
             setattr(row, name, values[name])
@@ -251,30 +261,10 @@ class _Import:
             saving.save(row, by=self.by, promised=promised or [])
         else:
             row.save()
-        self._note(self.outcome.created if is_new else self.outcome.changed, row)
+        self._note(self.result.created if is_new else self.result.changed, row)
 
-    def _note(self, where: dict[str, list[str]], row: models.Model) -> None:
-        where.setdefault(_KINDS[type(row)], []).append(str(row))
-
-
-_AMOUNTS = ("least_revenue", "most_revenue")
-_KINDS: dict[type[models.Model], str] = {
-    Organization: "organization",
-    App: "apps",
-    Partner: "partners",
-    Campaign: "campaigns",
-    TrackingLink: "tracking_links",
-    AttributionSettings: "attribution_settings",
-    CallbackRule: "callback_rules",
-}
-
-
-def _find_active(model: type[App] | type[Partner], name: object, role: str) -> Any:
-    rows: models.Manager[Any] = model.objects
-    row = rows.filter(name=str(name), status=Lifecycle.ACTIVE).first()
-    if row is None:
-        raise ValidationError({role: f"There is no {role} “{name}” here or in the document."})
-    return row
+    def _note(self, names_by_kind: dict[str, list[str]], row: models.Model) -> None:
+        names_by_kind.setdefault(_KINDS[type(row)], []).append(str(row))
 
 
 def _check_shape(rule: CallbackRule) -> None:
@@ -301,11 +291,11 @@ def _decimal(text: str) -> Decimal:
     return number
 
 
-def _problems(error: ValidationError, place: Pointer) -> list[ImportProblem]:
+def _problems(error: ValidationError, pointer: Pointer) -> list[ImportProblem]:
     if not hasattr(error, "error_dict"):
-        return [ImportProblem(place, message) for message in error.messages]
+        return [ImportProblem(pointer, message) for message in error.messages]
     return [
-        ImportProblem(place if name == "__all__" else (*place, name), message)
+        ImportProblem(pointer if name == "__all__" else (*pointer, name), message)
         for name, messages in error.message_dict.items()
         for message in messages
     ]

@@ -81,7 +81,7 @@ def import_page(request: HttpRequest) -> HttpResponse:
     except UnreadableDocumentError as error:
         return _page(request, {"faults": [ShownFault("", str(error))]})
     except ImportProblemsError as error:
-        return _page(request, {"faults": [_shown(fault) for fault in error.faults]})
+        return _page(request, {"faults": [_shown(fault) for fault in error.problems]})
 
 
 def _text(request: HttpRequest) -> bytes:

@@ -1,4 +1,4 @@
-"""The tokens with which programs use this API: shown once, never more than their maker may do."""
+"""API tokens: shown once, and never with more rights than the caller that makes them."""
 
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -21,17 +21,16 @@ PERSONAL, ORGANIZATION = "personal", "organization"
 
 
 class OwnerField(serializers.ChoiceField):
-    """Whose a token is."""
+    """Says who owns a token."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__([PERSONAL, ORGANIZATION], source="*", **kwargs)
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the choice, under a name that is no field of the row."""
+        # Under a name that is no field of the row.
         return {"owned_by": super().to_internal_value(data)}
 
     def to_representation(self, value: Any) -> str:
-        """Return whose the token is."""
         return PERSONAL if value.is_personal else ORGANIZATION
 
 
@@ -60,20 +59,20 @@ class ApiTokenSerializer(KeySerializer):
     class Meta:
         model = ApiToken
         fields = (
-            "id", "name", "owner", "role", "scopes", "prefix", "created_at", "last_used_at",
-            "expires_at", "revoked_at",
-        )  # fmt: skip
+            *("id", "name", "owner", "role", "scopes", "prefix"),
+            *("created_at", "last_used_at", "expires_at", "revoked_at"),
+        )
         read_only_fields = ("prefix", "created_at", "last_used_at", "revoked_at")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Fill in what was left out, and refuse what the caller could not do itself."""
+        """Fill in the defaults, and refuse rights that the caller does not have."""
         caller: Caller = self.context["request"].user
         parent: ApiToken = self.context["request"].auth
-        by_default = PERSONAL if parent.is_personal else ORGANIZATION
-        owner = attrs.pop("owned_by", by_default)
+        default_owner = PERSONAL if parent.is_personal else ORGANIZATION
+        owner = attrs.pop("owned_by", default_owner)
         attrs["role"] = _role(attrs.get("role", caller.role), caller)
         attrs["scopes"] = _scopes(attrs.get("scopes"), attrs["role"], caller)
-        attrs["expires_at"] = _end(attrs.get("expires_at"), parent)
+        attrs["expires_at"] = _expiry(attrs.get("expires_at"), parent)
         attrs["user"] = _user(owner, caller)
         return attrs
 
@@ -89,7 +88,6 @@ class FreshApiTokenSerializer(ApiTokenSerializer):
         read_only_fields = ApiTokenSerializer.Meta.read_only_fields
 
     def get_token(self, row: ApiToken) -> str:
-        """Return the secret that was just made."""
         return self.secret
 
 
@@ -103,8 +101,8 @@ class ApiTokenQuery(PageQuery):
 class ApiTokenViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     """Tokens with which programs use this API.
 
-    You see your own; who may manage sees the organization's too. A program with an organization's
-    token that may not manage sees that token alone.
+    You see your own; with the right to manage also the organization's. An organization's token
+    without that right sees itself alone.
     """
 
     model = ApiToken
@@ -117,14 +115,13 @@ class ApiTokenViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     }
 
     def get_serializer_class(self) -> type[ApiTokenSerializer]:
-        """Return the serializer: the secret is shown by the creation only."""
         return FreshApiTokenSerializer if self.action == "create" else ApiTokenSerializer
 
     def get_queryset(self) -> Any:
-        """Return the tokens that the caller may see, among them the one it calls with."""
         manages = self.caller.allows(Right.MANAGE)
-        seen = ApiToken.visible_to(self.caller.user, manages=manages)
-        return super().get_queryset().filter(seen | Q(pk=cast(ApiToken, self.request.auth).pk))
+        visible = ApiToken.visible_to(self.caller.user, manages=manages)
+        own = Q(pk=cast(ApiToken, self.request.auth).pk)
+        return super().get_queryset().filter(visible | own)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Revoke a token: it is refused from now on and stays in the list."""
@@ -152,10 +149,10 @@ def _role(role: str, caller: Caller) -> str:
     return role
 
 
-def _scopes(asked: list[str] | None, role: str, caller: Caller) -> list[str]:
-    if asked is None:
+def _scopes(scopes: list[str] | None, role: str, caller: Caller) -> list[str]:
+    if scopes is None:
         return ApiToken.scopes_of(RIGHTS[role] & caller.rights)
-    for scope in asked:
+    for scope in scopes:
         if scope not in caller.rights:
             raise serializers.ValidationError(
                 {"scopes": [f"You don't have the scope “{scope}” and can't give it on."]}
@@ -164,17 +161,17 @@ def _scopes(asked: list[str] | None, role: str, caller: Caller) -> list[str]:
             raise serializers.ValidationError(
                 {"scopes": [f"The role {role} has no scope “{scope}”."]}
             )
-    return ApiToken.scopes_of(frozenset(Right(scope) for scope in asked))
+    return ApiToken.scopes_of(frozenset(Right(scope) for scope in scopes))
 
 
-def _end(asked: datetime | None, parent: ApiToken) -> datetime | None:
-    """Return when a token ends: a token must not outlive itself by making others."""
-    if asked is not None and asked <= datetime.now(UTC):
+def _expiry(expires_at: datetime | None, parent: ApiToken) -> datetime | None:
+    """Return when a token expires: never after the token that makes it."""
+    if expires_at is not None and expires_at <= datetime.now(UTC):
         raise serializers.ValidationError({"expires_at": ["Choose a moment in the future."]})
     if parent.expires_at is None:
-        return asked
-    if asked is not None and asked > parent.expires_at:
+        return expires_at
+    if expires_at is not None and expires_at > parent.expires_at:
         raise serializers.ValidationError(
             {"expires_at": ["The token that you call with ends before that."]}
         )
-    return asked or parent.expires_at
+    return expires_at or parent.expires_at

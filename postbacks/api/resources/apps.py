@@ -21,38 +21,35 @@ from postbacks.api.fields import IdFilter, PublicIdField
 from postbacks.api.query import ArchivableQuery, PageQuery
 from postbacks.api.strict import RowSerializer, StrictSerializer
 
+_CLAIMED = "This bundle ID already belongs to one of your apps."
+
 
 class BundleIdListField(serializers.ListField):
-    """The bundle IDs of an app, as plain texts."""
+    """The bundle IDs of an app as identifiers, in alphabetical order."""
 
     child = serializers.CharField(max_length=255, validators=[BUNDLE_ID])
 
     def to_representation(self, data: Any) -> list[str]:
-        """Return the identifiers in the order of the alphabet."""
         return sorted(bundle_id.identifier for bundle_id in data.all())
-
-
-UNCHANGED = object()
 
 
 @extend_schema_field({"type": "string", "maxLength": 64})
 class ReferrerKeyField(serializers.CharField):
-    """A key that is written in full and shown masked; its mask may be sent back unchanged."""
+    """A key that is written in full and read masked; its mask may be sent back unchanged."""
 
     def get_attribute(self, instance: App) -> str | None:
-        """Return the mask, as no key leaves."""
-        held = next(iter(instance.referrer_keys.all()), None)
-        return held.masked if held else None
+        key = next(iter(instance.referrer_keys.all()), None)
+        return key.masked if key else None
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the key. As a validator its form would be told of the mask as well."""
+        """Return the key. Its form is checked here, as a validator would describe masks too."""
         key: str = super().to_internal_value(data)
         if not re.fullmatch(REFERRER_KEY.regex, key):
             raise serializers.ValidationError(str(REFERRER_KEY.message))
         return key
 
     def run_validation(self, data: Any = empty) -> Any:
-        """Leave out a mask that comes back."""
+        """Skip a mask that is sent back."""
         parent: Any = self.parent
         is_saved = isinstance(parent.instance, App)
         if isinstance(data, str) and is_saved and data == self.get_attribute(parent.instance):
@@ -66,10 +63,10 @@ class ConversionSerializer(StrictSerializer, serializers.ModelSerializer):
     class Meta:
         model = ConversionMeaning
         fields = (
-            "first_value", "last_value", "coarse_value", "sequence", "event_name",
-            "least_revenue", "most_revenue", "currency",
-        )  # fmt: skip
-        # The constraints are asked of all rows together, before any is written.
+            *("first_value", "last_value", "coarse_value", "sequence"),
+            *("event_name", "least_revenue", "most_revenue", "currency"),
+        )
+        # `replace_meanings` checks the constraints of all rows together, before it writes any.
         validators: ClassVar[list[Any]] = []
         extra_kwargs: ClassVar[dict[str, Any]] = {
             **{name: {"required": False} for name in ("first_value", "last_value")},
@@ -84,54 +81,59 @@ class AppSerializer(RowSerializer):
         required=False, help_text="As the stores know the app, for example com.example.game."
     )
     store_share = serializers.DecimalField(
-        max_digits=5, decimal_places=4, min_value=0, max_value=1, required=False,
-        normalize_output=True, help_text="What the store keeps of a purchase: 0.3 for 30 %.",
-    )  # fmt: skip
-
+        max_digits=5,
+        decimal_places=4,
+        min_value=0,
+        max_value=1,
+        required=False,
+        normalize_output=True,
+        help_text="What the store keeps of a purchase: 0.3 for 30 %.",
+    )
     conversion_values = ConversionSerializer(
-        source="conversion_meanings", many=True, required=False,
+        source="conversion_meanings",
+        many=True,
+        required=False,
         help_text="What the app means by the values that it gives to Apple; all of them at once.",
-    )  # fmt: skip
-
+    )
     meta_decryption_key = ReferrerKeyField(
-        source="referrer_keys", required=False, allow_null=True,
+        source="referrer_keys",
+        required=False,
+        allow_null=True,
         help_text="Meta's install referrer key: 64 characters, shown masked; null removes it.",
-    )  # fmt: skip
+    )
 
     class Meta:
         model = App
         fields = (
-            "id", "name", "platform", "store_id", "bundle_ids", "conversion_values",
-            "meta_decryption_key", "time_zone", "store_share", "status", "created_at",
-        )  # fmt: skip
+            *("id", "name", "platform", "store_id", "bundle_ids", "conversion_values"),
+            *("meta_decryption_key", "time_zone", "store_share", "status", "created_at"),
+        )
         read_only_fields = ("status",)
 
     def save(self, **kwargs: object) -> Any:
         """Write the app and, where they were sent, its bundle IDs and conversion values."""
         identifiers = self.validated_data.pop("bundle_ids", None)
         conversions = self.validated_data.pop("conversion_meanings", None)
-        key = self.validated_data.pop("referrer_keys", UNCHANGED)
+        sends_key = "referrer_keys" in self.validated_data
+        key = self.validated_data.pop("referrer_keys", None)
         app = super().save(**kwargs)
-        if key is not UNCHANGED:
+        if sends_key:
             set_referrer_key(app, key)
         if conversions is not None:
-            _replace(app, conversions)
+            _replace_meanings(app, conversions)
         if identifiers is not None:
             app.bundle_ids.exclude(identifier__in=identifiers).delete()
-            for place, identifier in enumerate(dict.fromkeys(identifiers)):
+            for index, identifier in enumerate(dict.fromkeys(identifiers)):
                 if not app.claim(identifier):
-                    raise serializers.ValidationError({"bundle_ids": {str(place): [_TAKEN]}})
+                    raise serializers.ValidationError({"bundle_ids": {str(index): [_CLAIMED]}})
         return app
 
 
-def _replace(app: App, conversions: Sequence[Mapping[str, Any]]) -> None:
+def _replace_meanings(app: App, conversions: Sequence[Mapping[str, Any]]) -> None:
     try:
-        replace_meanings(app, [ConversionMeaning(**said) for said in conversions])
+        replace_meanings(app, [ConversionMeaning(**conversion) for conversion in conversions])
     except ValidationError as error:
         raise serializers.ValidationError({"conversion_values": error.messages}) from None
-
-
-_TAKEN = "This bundle ID already belongs to one of your apps."
 
 
 class AppQuery(ArchivableQuery):
@@ -150,7 +152,6 @@ class AppViewSet(RegistryViewSet):
     queries = {"list": AppQuery}
 
     def get_queryset(self) -> Any:
-        """Return apps with what belongs to them."""
         return (
             super()
             .get_queryset()
@@ -168,10 +169,9 @@ class BundleIdSerializer(RowSerializer):
         fields = ("id", "app", "identifier", "created_at")
 
     def save(self, **_: object) -> Any:
-        """Give the bundle ID to its app."""
         self.instance = self.validated_data["app"].claim(self.validated_data["identifier"])
         if self.instance is None:
-            raise serializers.ValidationError({"identifier": [_TAKEN]})
+            raise serializers.ValidationError({"identifier": [_CLAIMED]})
         return self.instance
 
 
@@ -197,7 +197,6 @@ class BundleIdViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     }
 
     def get_queryset(self) -> Any:
-        """Return bundle IDs with their apps."""
         return super().get_queryset().select_related("app")
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -1,4 +1,4 @@
-"""Attribution settings: what an app, a partner or a link sets; null is left to the next."""
+"""Attribution settings of an app, a partner or a link; null inherits from the wider ones."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class AttributionSettingsSerializer(RowSerializer):
         fields = ("id", *AttributionSettings.audited)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Keep whom settings are for, and let a link stand alone."""
+        """Refuse to change the owner of settings, or to combine a link with other owners."""
         faults: dict[str, str] = {}
         for name in _OWNERS:
             is_sent = isinstance(self.initial_data, dict) and name in self.initial_data
@@ -55,17 +55,16 @@ class AttributionSettingsQuery(PageQuery):
 
 
 class AttributionSettingsViewSet(RegistryViewSet):
-    """How installs are credited, where that differs from what holds everywhere."""
+    """How installs are credited, where that differs from the defaults."""
 
     model = AttributionSettings
     serializer_class = AttributionSettingsSerializer
     queries = {"list": AttributionSettingsQuery}
 
     def get_queryset(self) -> Any:
-        """Return settings with whom they are for."""
         return super().get_queryset().select_related(*_OWNERS)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Delete settings: what is above them holds again."""
+        """Delete settings: the wider ones apply again."""
         self.get_object().delete()
         return Response(status=status.HTTP_204_NO_CONTENT)

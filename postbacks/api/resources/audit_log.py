@@ -1,4 +1,4 @@
-"""The audit log: who changed what, from what to what, from where. It can only be read."""
+"""The audit log: who changed what, from which value to which, and from where. Read only."""
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -18,7 +18,7 @@ class ChangesField(serializers.JSONField):
 
 
 class ActorSerializer(serializers.Serializer):
-    """Who it was."""
+    """Who did it."""
 
     kind = serializers.ChoiceField(ActorKind.choices, source="actor_kind")
     name = serializers.CharField(source="actor_name", help_text="E-mail address or token.")
@@ -27,7 +27,7 @@ class ActorSerializer(serializers.Serializer):
 
 
 class ObjectSerializer(serializers.Serializer):
-    """What it was done to, by the name that it had."""
+    """What it was done to, by its name at that time."""
 
     type = serializers.CharField(source="object_type", help_text="For example callback_rule.")
     id = serializers.CharField(source="object_id", help_text="Its id in this API.")
@@ -35,7 +35,7 @@ class ObjectSerializer(serializers.Serializer):
 
 
 class AuditEntrySerializer(serializers.ModelSerializer):
-    """One thing that somebody did."""
+    """One action of a person or a program."""
 
     id = serializers.UUIDField(source="public_id")
     at = MillisecondDateTimeField()

@@ -1,4 +1,4 @@
-"""The keys with which partners sign clicks: shown once, then known by their ids."""
+"""Click signing keys of partners: shown once, then listed by their ids."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class FreshClickSigningKeySerializer(ClickSigningKeySerializer):
     """A click signing key as its creation answers it."""
 
     secret = serializers.SerializerMethodField(help_text="The secret. It is not shown again.")
-    fresh: str
+    new_secret: str
 
     class Meta:
         model = ClickSigningKey
@@ -40,13 +40,12 @@ class FreshClickSigningKeySerializer(ClickSigningKeySerializer):
         read_only_fields = ClickSigningKeySerializer.Meta.read_only_fields
 
     def get_secret(self, row: ClickSigningKey) -> str:
-        """Return the secret that was just made."""
-        return self.fresh
+        return self.new_secret
 
     def write(self, row: Any) -> None:
         """Make the secret and seal it."""
-        self.fresh = new_secret()
-        row.seal(self.fresh)
+        self.new_secret = new_secret()
+        row.seal(self.new_secret)
         row.save()
 
 
@@ -71,13 +70,11 @@ class ClickSigningKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     }
 
     def get_serializer_class(self) -> type[ClickSigningKeySerializer]:
-        """Return the serializer: the secret is shown by the creation only."""
         if self.action == "create":
             return FreshClickSigningKeySerializer
         return ClickSigningKeySerializer
 
     def get_queryset(self) -> Any:
-        """Return keys with their partners."""
         return super().get_queryset().select_related("partner")
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -1,4 +1,4 @@
-"""Events as they were received. A POST to the same address is the SDK's door."""
+"""Events as they were received. The SDK posts to the same address."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -26,10 +26,14 @@ from postbacks.rulebook.explain import DECISIONS, explain
 
 _BESIDE_COLUMNS = [name for name in EventFields.__struct_fields__ if name not in IN_COLUMNS]
 _FIRST = (
-    "event_id", "app", "event_name", "event_time", "received_at", "source", "platform", "bundle_id",
-    "customer_user_id", "revenue", "currency",
-)  # fmt: skip
-COLUMNS = (*_FIRST, *(n for n in _BESIDE_COLUMNS if n not in {*_FIRST, "params"}), "params")
+    *("event_id", "app", "event_name", "event_time", "received_at", "source", "platform"),
+    *("bundle_id", "customer_user_id", "revenue", "currency"),
+)
+COLUMNS = (
+    *_FIRST,
+    *(name for name in _BESIDE_COLUMNS if name not in {*_FIRST, "params"}),
+    "params",
+)
 
 
 class EventSerializer(serializers.BaseSerializer):
@@ -70,20 +74,20 @@ class EventQuery(PageQuery):
 
 
 class EventAppQuery(Query):
-    """Which app's event is meant, where two have the same id."""
+    """The app of the event, where several have an event with this id."""
 
     app = IdFilter(App)
 
 
 class ReasonSerializer(serializers.Serializer):
-    """Why a rule did what it did; `code` is stable, `detail` is for people."""
+    """A reason for a rule's decision; `code` is stable, `detail` is for people."""
 
     code = serializers.CharField()
     detail = serializers.CharField()
 
 
 class ExplainedSerializer(serializers.Serializer):
-    """What one rule made of an event."""
+    """What one rule decided about an event."""
 
     rule = PublicIdField(read_only=True)
     rule_name = serializers.CharField(source="rule.name")
@@ -108,56 +112,53 @@ class EventViewSet(OrganizationViewSet):
     create = SdkEventsView.post  # so that routes and the document know it; `dispatch` answers
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Hand a POST to the SDK's door, which has keys and transactions of its own."""
+        """Hand a POST to the SDK's view, which has keys and transactions of its own."""
         if request.method == "POST" and "event_id" not in kwargs:
             return SdkEventsView.as_view()(request)
         return super().dispatch(request, *args, **kwargs)
 
     def get_authenticators(self) -> list[BaseAuthentication]:
-        """Return who may call: SDK keys write, API tokens read."""
+        """Let SDK keys write and API tokens read."""
         if getattr(self.request, "method", None) == "POST" and "event_id" not in self.kwargs:
             return [SdkKeyAuthentication()]
         return super().get_authenticators()
 
     def get_queryset(self) -> Any:
-        """Return events with their apps."""
         # The apps in a query of their own: a join might keep PostgreSQL from reading days in order.
         rows = super().get_queryset().prefetch_related("app")
         return rows.annotate(exact_price=KeyTextTransform("price", "fields"))
 
     def csv_columns(self) -> Sequence[str]:
-        """Return the names of an event's fields."""
         return COLUMNS
 
     def csv_rows(self, rows: Sequence[Event]) -> Iterator[Mapping[str, object]]:
-        """Return events by column, the revenue as the number that it is."""
+        """Return events by column, with the revenue as a number."""
         for row in rows:
             yield {**EventSerializer(row).data, "revenue": row.revenue}
 
     @extend_schema(parameters=[EventAppQuery])
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer one event. An event id is unique per app: in two apps, `app` must say which."""
-        return Response(self.get_serializer(self._the_one()).data)
+        return Response(self.get_serializer(self._event()).data)
 
     @extend_schema(parameters=[EventAppQuery], responses={200: ExplainedSerializer(many=True)})
     @action(detail=True, methods=["get"], pagination_class=None)
     def explain(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer for each rule what it made of the event, and why.
+        """Answer for each rule what it decided about the event, and why.
 
-        A rule that sent nothing is asked as it is today, with today's credit of the install.
+        A rule that sent nothing is evaluated as it is now, with the install's current credit.
         """
-        return Response(ExplainedSerializer(explain(self._the_one()), many=True).data)
+        return Response(ExplainedSerializer(explain(self._event()), many=True).data)
 
-    def _the_one(self) -> Event:
-        """Return the event that is meant. Raises Http404 and Conflict."""
-        chosen = self.query.validated_data
+    def _event(self) -> Event:
+        """Return the event of the address. Raises Http404 and Conflict."""
+        parameters = self.query.validated_data
         rows = self.get_queryset().filter(event_id=self.kwargs["event_id"])
-        if "app" in chosen:
-            rows = rows.filter(app_id=chosen["app"])
-        found = list(rows[:2])
-        if not found:
+        if "app" in parameters:
+            rows = rows.filter(app_id=parameters["app"])
+        events: list[Event] = list(rows[:2])
+        if not events:
             raise Http404
-        if len(found) > 1:
+        if len(events) > 1:
             raise Conflict("Several apps have an event with this id; name one with ?app=.")
-        event: Event = found[0]
-        return event
+        return events[0]

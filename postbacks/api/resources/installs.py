@@ -1,4 +1,4 @@
-"""Installs with their credit: who earned them, who did not, and why."""
+"""Installs with their credit: the touchpoint that won, those that lost, and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -16,12 +16,12 @@ from postbacks.attribution import reasons
 from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
 from postbacks.values.attribution import ORGANIC
 
-_LONG = ("attribution", "candidates", "rejections", "remarks")
+_NESTED = ("attribution", "candidates", "rejections", "remarks")
 TYPES = (*TouchpointKind.choices, (ORGANIC, "Organic"))
 
 
 class CreditSerializer(serializers.Serializer):
-    """Whom an install is credited to; an organic one to nobody."""
+    """The credit of an install; an organic one has no partner."""
 
     type = serializers.ChoiceField(TYPES, source="attribution_type")
     method = serializers.SerializerMethodField(help_text="How it was recognized.")
@@ -34,17 +34,16 @@ class CreditSerializer(serializers.Serializer):
     )
 
     def get_method(self, install: Install) -> str | None:
-        """Return the method, null for an organic install."""
         return install.method or None
 
     def get_window_seconds(self, install: Install) -> int | None:
-        """Return the window that held when the decision was made."""
+        """Return the window that applied at the time of the decision."""
         decision = _decision(install)
         return decision.window_seconds if decision else None
 
 
 class ConsideredSerializer(serializers.Serializer):
-    """A touchpoint that was looked at; names are those of the time of the decision."""
+    """A touchpoint that was considered; names are those of the time of the decision."""
 
     touchpoint = serializers.CharField(allow_null=True)
     reason = serializers.CharField(help_text="`won`, or why it lost, for example `out_of_window`.")
@@ -57,7 +56,7 @@ class ConsideredSerializer(serializers.Serializer):
 
 
 class RemarkSerializer(serializers.Serializer):
-    """What was odd about the credit and decided nothing."""
+    """Something odd about the credit, which decided nothing."""
 
     code = serializers.CharField(help_text="For example `short_time_to_install`.")
     sentence = serializers.CharField()
@@ -73,7 +72,7 @@ class InstallSerializer(serializers.ModelSerializer):
     state = serializers.ChoiceField(
         InstallState.choices, help_text="A provisional credit can still change."
     )
-    platform = serializers.SerializerMethodField()
+    platform = serializers.SerializerMethodField(help_text="Null where it is unknown.")
     installed_at = MillisecondDateTimeField()
     received_at = MillisecondDateTimeField(source="event_received_at")
     attribution_version = serializers.IntegerField()
@@ -85,9 +84,10 @@ class InstallSerializer(serializers.ModelSerializer):
     class Meta:
         model = Install
         fields = (
-            "id", "app", "install_id", "kind", "state", "platform", "installed_at", "received_at",
-            "attribution_version", "attribution", "candidates", "rejections", "remarks",
-        )  # fmt: skip
+            *("id", "app", "install_id", "kind", "state", "platform"),
+            *("installed_at", "received_at"),
+            *("attribution_version", "attribution", "candidates", "rejections", "remarks"),
+        )
         read_only_fields = fields
 
     def get_install_id(self, install: Install) -> str | None:
@@ -95,54 +95,51 @@ class InstallSerializer(serializers.ModelSerializer):
         return install.install_id or None
 
     def get_platform(self, install: Install) -> str | None:
-        """Return the platform, null where it is unknown."""
         return install.platform or None
 
     @extend_schema_field(ConsideredSerializer(many=True))
     def get_candidates(self, install: Install) -> list[dict[str, str | None]]:
-        """Return every touchpoint that was looked at, with what became of it."""
+        """Return every touchpoint that was considered, with why it won or lost."""
         decision = _decision(install)
         return list(_considered(decision.candidates)) if decision else []
 
     @extend_schema_field(ConsideredSerializer(many=True))
     def get_rejections(self, install: Install) -> list[dict[str, str | None]]:
-        """Return the touchpoints that were fraud."""
+        """Return the touchpoints that were rejected as fraud."""
         decision = _decision(install)
         return list(_considered(decision.rejections)) if decision else []
 
     @extend_schema_field(RemarkSerializer(many=True))
     def get_remarks(self, install: Install) -> list[dict[str, str]]:
-        """Return what was odd, in words too."""
         decision = _decision(install)
         codes: Sequence[str] = decision.remarks if decision else ()
         return [{"code": code, "sentence": reasons.of_remark(code)} for code in codes]
 
 
 class InstallLineSerializer(InstallSerializer):
-    """An install as one line of CSV: its credit in columns of their own, with names.
+    """An install as one row of CSV: its credit in columns of its own, with names.
 
-    Of the touchpoints that were looked at it has the number.
+    In place of the touchpoints that were considered it has their number.
     """
 
     columns = (
-        *(it for it in InstallSerializer.Meta.fields if it not in _LONG),
+        *(name for name in InstallSerializer.Meta.fields if name not in _NESTED),
         *(f"attribution_{name}" for name in CreditSerializer().fields),
-        "attribution_partner_name", "attribution_campaign_name", "candidates", "rejections",
-        "remarks",
-    )  # fmt: skip
+        *("attribution_partner_name", "attribution_campaign_name"),
+        *("candidates", "rejections", "remarks"),
+    )
 
     def to_representation(self, instance: Install) -> dict[str, Any]:
-        """Return the install with numbers in place of lists."""
-        shown = super().to_representation(instance)
+        install = super().to_representation(instance)
         credit = {
-            **shown["attribution"],
+            **install["attribution"],
             "partner_name": instance.partner.name if instance.partner else None,
             "campaign_name": instance.campaign.name if instance.campaign else None,
         }
-        line = {**shown, **{f"attribution_{name}": value for name, value in credit.items()}}
-        line |= {name: len(shown[name]) for name in ("candidates", "rejections")}
-        line["remarks"] = " ".join(remark["code"] for remark in shown["remarks"])
-        return {name: line[name] for name in self.columns}
+        row = {**install, **{f"attribution_{name}": value for name, value in credit.items()}}
+        row |= {name: len(install[name]) for name in ("candidates", "rejections")}
+        row["remarks"] = " ".join(remark["code"] for remark in install["remarks"])
+        return {name: row[name] for name in self.columns}
 
 
 class InstallQuery(PageQuery):
@@ -170,7 +167,7 @@ class InstallQuery(PageQuery):
 
 
 class InstallViewSet(OrganizationViewSet):
-    """Who has an app, since when, and thanks to whom."""
+    """Installs of apps, with the partner and campaign that earned them."""
 
     model = Install
     serializer_class = InstallSerializer
@@ -179,27 +176,25 @@ class InstallViewSet(OrganizationViewSet):
     time_key = "event_received_at"
 
     def get_queryset(self) -> Any:
-        """Return installs with their current decision."""
-        now = Attribution.objects.filter(version=F("install__attribution_version"))
+        """Return installs with the decision that applies now."""
+        current = Attribution.objects.filter(version=F("install__attribution_version"))
         rows = super().get_queryset().prefetch_related("app", "partner", "campaign")
-        return rows.prefetch_related(Prefetch("attributions", queryset=now))
+        return rows.prefetch_related(Prefetch("attributions", queryset=current))
 
     def csv_columns(self) -> Sequence[str]:
-        """Return the names of the columns."""
         return InstallLineSerializer.columns
 
     def csv_serializer(self, rows: Any = None) -> Any:
-        """Return what shows installs without the touchpoints that were looked at."""
         return InstallLineSerializer(rows, many=rows is not None)
 
 
 def _decision(install: Install) -> Attribution | None:
-    """Return the decision that holds; None for installs from before decisions were kept."""
+    """Return the current decision; None for installs from before decisions were stored."""
     return next(iter(install.attributions.all()), None)
 
 
 def _considered(stored: object) -> Iterator[dict[str, str | None]]:
-    """Yield touchpoints as they were stored; what was erased since is null."""
+    """Yield touchpoints as they were stored; erased values are null."""
     rows: Sequence[object] = stored if isinstance(stored, list) else ()
     for row in rows:
         if isinstance(row, Mapping):

@@ -1,4 +1,4 @@
-"""The macros that templates may name, for programs that write rules."""
+"""The macros that templates may use, for programs that write rules."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -17,9 +17,9 @@ class MacroSerializer(serializers.Serializer):
     """One macro."""
 
     name = serializers.CharField(help_text="Written {{name}} in a template.")
-    group = serializers.ChoiceField([(it.value, it.value) for it in MacroGroup])
+    group = serializers.ChoiceField([(group.value, group.value) for group in MacroGroup])
     description = serializers.CharField()
-    type = serializers.ChoiceField([(it.value, it.value) for it in MacroType])
+    type = serializers.ChoiceField([(kind.value, kind.value) for kind in MacroType])
     example = serializers.CharField()
     platforms = serializers.ListField(
         child=serializers.CharField(), help_text="Which platforms have it; none means all."
@@ -56,14 +56,16 @@ class CatalogueSerializer(serializers.Serializer):
 class MacroQuery(Query):
     """Filters of macros."""
 
-    group = serializers.ChoiceField([(it.value, it.value) for it in MacroGroup], required=False)
+    group = serializers.ChoiceField(
+        [(group.value, group.value) for group in MacroGroup], required=False
+    )
     platform = serializers.CharField(
         required=False, help_text="Only macros that this platform has, for example ios."
     )
 
 
 class MacroViewSet(OrganizationViewSet):
-    """What may be written between two braces, and what each of it means."""
+    """What may be written between two braces, and what it means."""
 
     model = CallbackRule
     pagination_class = None  # type: ignore[assignment]  # the catalogue is one page
@@ -74,18 +76,18 @@ class MacroViewSet(OrganizationViewSet):
     @extend_schema(responses={200: CatalogueSerializer})
     def catalogue(self, request: Request) -> Response:
         """Answer the whole catalogue: it is the same for every organization."""
-        asked = self.query.validated_data
-        found = [_row(macro) for macro in CATALOGUE.values() if _is_asked_for(macro, asked)]
+        query = self.query.validated_data
+        macros = [_row(macro) for macro in CATALOGUE.values() if _matches(macro, query)]
         filters = [
-            {"name": it.name, "description": it.description, "example": it.example}
-            for it in FILTERS.values()
+            {"name": each.name, "description": each.description, "example": each.example}
+            for each in FILTERS.values()
         ]
-        return Response({"next": None, "previous": None, "results": found, "filters": filters})
+        return Response({"next": None, "previous": None, "results": macros, "filters": filters})
 
 
-def _is_asked_for(macro: Macro, asked: dict[str, str]) -> bool:
-    platform = asked.get("platform")
-    return asked.get("group") in {None, macro.group.value} and (
+def _matches(macro: Macro, query: dict[str, str]) -> bool:
+    platform = query.get("platform")
+    return query.get("group") in {None, macro.group.value} and (
         platform is None or not macro.platforms or platform in macro.platforms
     )
 

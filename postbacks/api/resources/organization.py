@@ -1,4 +1,4 @@
-"""The caller's own organization: its settings, and its whole configuration out and in."""
+"""The caller's own organization: its settings, and export and import of its configuration."""
 
 from dataclasses import asdict
 from typing import Any
@@ -37,7 +37,7 @@ class ImportQuery(Query):
 
 
 class ImportOutcomeSerializer(serializers.Serializer):
-    """What an import did, by kind and name."""
+    """The result of an import, by kind and name."""
 
     created = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
     changed = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
@@ -65,11 +65,9 @@ class OwnOrganizationViewSet(OrganizationViewSet):
     }
 
     def get_queryset(self) -> Any:
-        """Return the caller's organization and no other."""
         return Organization.objects.filter(pk=self.caller.organization_id)
 
     def get_object(self) -> Any:
-        """Return the caller's organization."""
         return self.get_queryset().get()
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -88,7 +86,7 @@ class OwnOrganizationViewSet(OrganizationViewSet):
     def import_configuration(self, request: Request) -> Response:
         """Bring the configuration to what an exported document says, all of it or nothing.
 
-        Things are found by their names: an import can be repeated, and touches nothing that the
+        Rows are found by their names: an import can be repeated, and changes nothing that the
         document doesn't name.
         """
         _ = request.data  # strict: each key once
@@ -101,6 +99,9 @@ class OwnOrganizationViewSet(OrganizationViewSet):
             raise exceptions.ValidationError(str(error)) from None
         except ImportProblemsError as error:
             raise InvalidRequest(
-                [{"pointer": pointer(*it.pointer), "detail": it.detail} for it in error.faults]
+                [
+                    {"pointer": pointer(*problem.pointer), "detail": problem.detail}
+                    for problem in error.problems
+                ]
             ) from None
         return Response(asdict(outcome))

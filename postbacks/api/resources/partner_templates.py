@@ -1,4 +1,4 @@
-"""The shipped partner templates, read only: what a partner wants to be sent, and its rules."""
+"""The shipped partner templates, read only: the requests that partners take, and their rules."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from postbacks.callbacks.partner_templates import (
 class VerificationSerializer(serializers.Serializer):
     """How far the template was checked against the partner."""
 
-    state = serializers.ChoiceField([(it.value, it.value) for it in State])
+    state = serializers.ChoiceField([(state.value, state.value) for state in State])
     note = serializers.CharField()
     sources = serializers.ListField(child=serializers.CharField())
 
@@ -41,7 +41,7 @@ class AskedCredentialSerializer(serializers.Serializer):
 
 
 class ClickMacroSerializer(serializers.Serializer):
-    """What the network puts into a tracking link; an empty macro is not known."""
+    """A macro of the network for tracking links; empty where it is not known."""
 
     parameter = serializers.CharField()
     macro = serializers.CharField()
@@ -80,7 +80,7 @@ class PartnerTemplateSerializer(serializers.Serializer):
 
     name = serializers.CharField()
     title = serializers.CharField()
-    group = serializers.ChoiceField([(it.value, it.value) for it in TemplateGroup])
+    group = serializers.ChoiceField([(group.value, group.value) for group in TemplateGroup])
     about = serializers.CharField()
     verification = VerificationSerializer()
     allowed_hosts = serializers.ListField(child=serializers.CharField())
@@ -100,9 +100,9 @@ class PartnerTemplateListSerializer(serializers.Serializer):
 
 
 class PartnerTemplateViewSet(OrganizationViewSet):
-    """What networks, MMPs and own systems want to be sent."""
+    """The requests that networks, MMPs and own systems take."""
 
-    model = Partner  # nothing of it is read: templates are files
+    model = Partner  # its rows are not read: templates are files
     serializer_class = PartnerTemplateSerializer
     rights = {"list": Right.READ, "retrieve": Right.READ}
     lookup_field = "name"
@@ -114,7 +114,7 @@ class PartnerTemplateViewSet(OrganizationViewSet):
     @extend_schema(responses={200: PartnerTemplateListSerializer})
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer all templates: there are few."""
-        rows = [_shown(template) for template in all_templates().values()]
+        rows = [_template_content(template) for template in all_templates().values()]
         return Response({"next": None, "previous": None, "results": rows})
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -122,15 +122,15 @@ class PartnerTemplateViewSet(OrganizationViewSet):
         template = template_named(kwargs["name"])
         if template is None:
             raise exceptions.NotFound
-        return Response(_shown(template))
+        return Response(_template_content(template))
 
 
-def _shown(template: PartnerTemplate) -> dict[str, Any]:
-    shown: dict[str, Any] = msgspec.to_builtins(template)
-    return {**shown, "rules": [_shown_rule(rule) for rule in template.rules]}
+def _template_content(template: PartnerTemplate) -> dict[str, Any]:
+    content: dict[str, Any] = msgspec.to_builtins(template)
+    return {**content, "rules": [_rule_content(rule) for rule in template.rules]}
 
 
-def _shown_rule(rule: RuleTemplate) -> dict[str, Any]:
+def _rule_content(rule: RuleTemplate) -> dict[str, Any]:
     events = [event.ours for event in rule.events]
     return {
         "title": rule.title,

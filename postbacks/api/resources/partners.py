@@ -1,4 +1,4 @@
-"""Partners, what their credentials may reach, and their campaigns."""
+"""Partners with their credentials and allowed hosts, and their campaigns."""
 
 import re
 from typing import Any
@@ -20,22 +20,25 @@ from postbacks.callbacks.partner_templates import (
     template_named,
 )
 
+_A_MASK = "This is how a secret is shown, not the secret itself."
+
 
 class CredentialsField(serializers.DictField):
-    """Secrets by name: written in full, shown masked, removed by null."""
+    """Secrets by name: written in full, read masked, removed by null."""
 
     child = serializers.CharField(max_length=4096, allow_null=True, trim_whitespace=False)
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the secrets by name. Raises where a name can't stand in a macro."""
+        """Return the secrets by name. Raises ValidationError for a name that no macro can hold."""
         secrets = super().to_internal_value(data)
-        faults = {name: [str(CREDENTIAL_NAME.message)] for name in secrets if not _fits(name)}
-        if faults:
-            raise serializers.ValidationError(faults)
+        invalid = [name for name in secrets if not re.fullmatch(CREDENTIAL_NAME.regex, name)]
+        if invalid:
+            raise serializers.ValidationError(
+                {name: [str(CREDENTIAL_NAME.message)] for name in invalid}
+            )
         return secrets
 
     def to_representation(self, value: Any) -> dict[str, str]:
-        """Return what people may see."""
         return {credential.name: credential.masked for credential in value.all()}
 
 
@@ -79,19 +82,21 @@ class PartnerSerializer(RowSerializer):
     class Meta:
         model = Partner
         fields = (
-            "id", "name", "template", "allowed_hosts", "skadnetwork_ids", "click_signing",
-            "credentials", "missing_credentials", "status", "created_at",
-        )  # fmt: skip
+            *("id", "name", "template", "allowed_hosts", "skadnetwork_ids", "click_signing"),
+            *("credentials", "missing_credentials", "status", "created_at"),
+        )
         read_only_fields = ("status",)
 
     def get_missing_credentials(self, partner: Partner) -> list[str]:
         """Return their names."""
         template = template_named(partner.template)
-        given = [credential.name for credential in partner.credentials.all()]
-        return [it.name for it in missing_credentials(template, given)] if template else []
+        if template is None:
+            return []
+        names = [credential.name for credential in partner.credentials.all()]
+        return [credential.name for credential in missing_credentials(template, names)]
 
     def validate_template(self, name: str) -> str:
-        """Take a known template, once: rules were written after it."""
+        """Accept a known template, once: the rules were made from it."""
         if isinstance(self.instance, Partner) and name != self.instance.template:
             raise serializers.ValidationError("A partner's template is chosen when it is created.")
         if name and template_named(name) is None:
@@ -101,14 +106,14 @@ class PartnerSerializer(RowSerializer):
         return name
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Let a template say where its credentials may go; an owner can say otherwise."""
+        """Take the allowed hosts of the template, unless the request has others."""
         template = template_named(values.get("template", ""))
         if self.instance is None and template is not None:
             values.setdefault("allowed_hosts", list(template.allowed_hosts))
         return values
 
     def validate_allowed_hosts(self, hosts: list[str]) -> list[str]:
-        """Let only those change where secrets go who may manage secrets."""
+        """Require MANAGE for a change of the hosts that secrets may be sent to."""
         caller: Caller = self.context["request"].user
         before = self.instance.allowed_hosts if isinstance(self.instance, Partner) else []
         if hosts != before and not caller.allows(Right.MANAGE):
@@ -116,15 +121,17 @@ class PartnerSerializer(RowSerializer):
         return hosts
 
     def validate_credentials(self, secrets: dict[str, str | None]) -> dict[str, str | None]:
-        """Leave out masks that come back unchanged, and never take one for a secret."""
-        shown = self._repeatable()
-        fresh = {
-            n: secret for n, secret in secrets.items() if secret is None or secret != shown.get(n)
+        """Skip masks that are sent back unchanged, and never store one as a secret."""
+        masks = self._masks()
+        changed = {
+            name: secret
+            for name, secret in secrets.items()
+            if secret is None or secret != masks.get(name)
         }
-        masks = {n: [_A_MASK] for n, secret in fresh.items() if secret and secret.startswith("•••")}
-        if masks:
-            raise serializers.ValidationError(masks)
-        return fresh
+        masked = [name for name, secret in changed.items() if secret and secret.startswith("•••")]
+        if masked:
+            raise serializers.ValidationError({name: [_A_MASK] for name in masked})
+        return changed
 
     def save(self, **kwargs: object) -> Any:
         """Write the partner and the credentials that were sent."""
@@ -133,19 +140,12 @@ class PartnerSerializer(RowSerializer):
         partner.set_credentials(secrets)
         return partner
 
-    def _repeatable(self) -> dict[str, str]:
+    def _masks(self) -> dict[str, str]:
         if not isinstance(self.instance, Partner):
             return {}
         return {
             credential.name: credential.masked for credential in self.instance.credentials.all()
         }
-
-
-_A_MASK = "This is how a secret is shown, not the secret itself."
-
-
-def _fits(name: str) -> bool:
-    return re.fullmatch(CREDENTIAL_NAME.regex, name) is not None
 
 
 class PartnerQuery(ArchivableQuery):
@@ -155,14 +155,13 @@ class PartnerQuery(ArchivableQuery):
 
 
 class PartnerViewSet(RegistryViewSet):
-    """Ad networks, MMPs, analytics tools and own servers that are told."""
+    """Ad networks, MMPs, analytics tools and own servers that receive postbacks."""
 
     model = Partner
     serializer_class = PartnerSerializer
     queries = {"list": PartnerQuery}
 
     def get_queryset(self) -> Any:
-        """Return partners with the names of their credentials."""
         return super().get_queryset().prefetch_related("credentials")
 
 
@@ -196,5 +195,4 @@ class CampaignViewSet(RegistryViewSet):
     queries = {"list": CampaignQuery}
 
     def get_queryset(self) -> Any:
-        """Return campaigns with what they belong to."""
         return super().get_queryset().select_related("app", "partner")

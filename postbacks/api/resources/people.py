@@ -32,12 +32,12 @@ class MemberSerializer(StrictSerializer):
     created_at = MillisecondDateTimeField(read_only=True)
 
     def get_has_second_factor(self, row: Any) -> bool | None:
-        """Return it to owners: nobody else needs to know whose account is easy prey."""
+        """Return it to owners only: it tells which accounts are easy prey."""
         caller: Caller = self.context["request"].user
         return bool(row.has_second_factor) if caller.allows(Right.MANAGE) else None
 
     def update(self, instance: Membership, validated_data: dict[str, Any]) -> Membership:
-        """Give the member another role."""
+        """Change the role."""
         if "role" in validated_data:
             _as_conflict(members.change_role, instance, validated_data["role"])
         return instance
@@ -66,7 +66,6 @@ class MemberViewSet(OrganizationViewSet):
     }
 
     def get_queryset(self) -> Any:
-        """Return the organization's members."""
         return members.of_organization(self.caller.organization_id)
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -77,7 +76,7 @@ class MemberViewSet(OrganizationViewSet):
         return Response(serializer.data)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Remove a member: sign-in and personal tokens end here at once; the last owner stays."""
+        """Remove a member: sign-in and personal tokens end at once; the last owner stays."""
         _as_conflict(members.remove, self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -101,7 +100,7 @@ class InvitationSerializer(StrictSerializer):
     revoked_at = MillisecondDateTimeField(read_only=True, allow_null=True)
 
     def create(self, validated_data: dict[str, Any]) -> Invitation:
-        """Invite; the mail follows once the answer is certain."""
+        """Invite; the mail goes out after the commit."""
         caller: Caller = self.context["request"].user
         try:
             return invitations.invite(
@@ -119,7 +118,7 @@ class InvitationQuery(PageQuery):
 
 
 class InvitationViewSet(OrganizationViewSet, mixins.CreateModelMixin):
-    """Places that are offered to an address for seven days."""
+    """Memberships that are offered to an e-mail address for seven days."""
 
     model = Invitation  # type: ignore[assignment]  # reached through apps_registry/people/invitations.py
     serializer_class = InvitationSerializer
@@ -132,7 +131,6 @@ class InvitationViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     }
 
     def get_queryset(self) -> Any:
-        """Return the organization's invitations."""
         return invitations.of_organization(self.caller.organization_id)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -142,7 +140,7 @@ class InvitationViewSet(OrganizationViewSet, mixins.CreateModelMixin):
 
 
 def _as_conflict(change: Any, *arguments: Any) -> None:
-    """Make a change; what the state of things forbids is answered 409."""
+    """Make a change; raises Conflict (409) where the state of things forbids it."""
     try:
         change(*arguments)
     except DjangoValidationError as error:

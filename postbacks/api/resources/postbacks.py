@@ -16,21 +16,13 @@ from rest_framework.response import Response
 from apps_registry.models import App
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
+from postbacks.api.fields import EmptyAsNullField, IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.models import CallbackRule, DeliveryAttempt, Postback, PostbackStatus
 
-_NEAR = timedelta(minutes=1)
-
-
-class EmptyAsNullField(serializers.CharField):
-    """A text of the database, where empty means none."""
-
-    def to_representation(self, value: str) -> str | None:  # type: ignore[override]  # null too
-        """Return the text, or null."""
-        return value or None
+_CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 class LoggedRequestSerializer(serializers.Serializer):
@@ -50,7 +42,7 @@ class LoggedResponseSerializer(serializers.Serializer):
 
 
 class AttemptSerializer(serializers.ModelSerializer):
-    """One try of a postback."""
+    """One delivery attempt of a postback."""
 
     started_at = MillisecondDateTimeField()
     error = EmptyAsNullField(allow_null=True)
@@ -61,9 +53,9 @@ class AttemptSerializer(serializers.ModelSerializer):
     class Meta:
         model = DeliveryAttempt
         fields = (
-            "number", "kind", "started_at", "duration_ms", "outcome", "status_code", "error",
-            "detail", "request", "response",
-        )  # fmt: skip
+            *("number", "kind", "started_at", "duration_ms", "outcome", "status_code", "error"),
+            *("detail", "request", "response"),
+        )
 
 
 class PostbackSerializer(serializers.ModelSerializer):
@@ -81,14 +73,14 @@ class PostbackSerializer(serializers.ModelSerializer):
     class Meta:
         model = Postback
         fields = (
-            "id", "rule", "rule_version", "event_id", "status", "reason", "test", "created_at",
-            "next_attempt_at", "delivered_at", "attempts",
-        )  # fmt: skip
+            *("id", "rule", "rule_version", "event_id", "status", "reason", "test"),
+            *("created_at", "next_attempt_at", "delivered_at", "attempts"),
+        )
         read_only_fields = fields
 
 
 class PostbackLineSerializer(PostbackSerializer):
-    """A postback as one line of CSV: `attempts` is their number."""
+    """A postback as one row of CSV: `attempts` is their number."""
 
     attempts = serializers.IntegerField(source="attempts_made")  # type: ignore[assignment]  # in JSON a list
 
@@ -116,12 +108,11 @@ class PostbackQuery(PageQuery):
     }
 
     def validate_test(self, value: str) -> bool:
-        """Return the filter as the column has it."""
         return value == "true"
 
 
 class PostbackViewSet(OrganizationViewSet):
-    """Requests owed for events under rules, and what became of them."""
+    """Requests to partners, one for each event under each rule, with their delivery attempts."""
 
     model = Postback
     serializer_class = PostbackSerializer
@@ -130,21 +121,18 @@ class PostbackViewSet(OrganizationViewSet):
     time_key = "event_received_at"
 
     def get_queryset(self) -> Any:
-        """Return postbacks with their rules."""
         return super().get_queryset().prefetch_related("rule")
 
     def csv_serializer(self, rows: Any = None) -> Any:
-        """Return what shows postbacks without the requests and answers of their attempts."""
         return PostbackLineSerializer(rows, many=rows is not None)
 
     def paginate_queryset(self, queryset: Any) -> Any:
-        """Return one page, its attempts read from no more days than the page has."""
+        """Return one page with its attempts, which are read only for the days of the page."""
         page = super().paginate_queryset(queryset) or []
         _read_attempts(page)
         return page
 
     def get_object(self) -> Any:
-        """Return the postback of the address."""
         public_id = self.kwargs["id"]
         rows = self.get_queryset().filter(public_id=public_id, **_day_of(public_id))
         postback = get_object_or_404(rows)
@@ -154,14 +142,14 @@ class PostbackViewSet(OrganizationViewSet):
     @extend_schema(request=None, responses={202: PostbackSerializer})
     @action(detail=True, methods=["post"])
     def resend(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Have the postback sent again now, with a fresh retry schedule."""
+        """Send the postback again now, with a fresh retry schedule."""
         postback = self.get_object()
         try:
             resend(postback)
         except NotResendableError as error:
             raise Conflict(str(error)) from None
-        answer = self.get_serializer(self.get_object()).data
-        return Response(answer, status=status.HTTP_202_ACCEPTED)
+        resent = self.get_serializer(self.get_object()).data
+        return Response(resent, status=status.HTTP_202_ACCEPTED)
 
 
 def _read_attempts(postbacks: Sequence[Postback]) -> None:
@@ -175,14 +163,14 @@ def _read_attempts(postbacks: Sequence[Postback]) -> None:
 
 
 def _day_of(public_id: UUID) -> dict[str, object]:
-    """Return the condition that lets PostgreSQL look into one day only.
+    """Return the condition that lets PostgreSQL read one day only.
 
-    A postback's id is a UUIDv7 of the moment at which its event was received.
+    A postback's id is a UUIDv7 of the time at which its event was received.
     """
     if public_id.version != 7:
         return {}
     try:
         moment = datetime.fromtimestamp((public_id.int >> 80) / 1000, UTC)
-        return {"event_received_at__range": (moment - _NEAR, moment + _NEAR)}
+        return {"event_received_at__range": (moment - _CLOCK_TOLERANCE, moment + _CLOCK_TOLERANCE)}
     except (OverflowError, ValueError):  # a time that no clock of ours shows
         return {}

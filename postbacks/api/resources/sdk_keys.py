@@ -1,4 +1,4 @@
-"""The keys with which apps report: shown once, then known by their first characters."""
+"""SDK keys, with which apps report: shown once, then listed by their first characters."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,9 +30,9 @@ class SdkKeySerializer(KeySerializer):
     class Meta:
         model = SdkKey
         fields = (
-            "id", "app", "name", "kind", "prefix", "created_at", "last_used_at", "expires_at",
-            "revoked_at",
-        )  # fmt: skip
+            *("id", "app", "name", "kind", "prefix"),
+            *("created_at", "last_used_at", "expires_at", "revoked_at"),
+        )
         read_only_fields = ("prefix",)
 
 
@@ -47,7 +47,6 @@ class FreshSdkKeySerializer(SdkKeySerializer):
         read_only_fields = SdkKeySerializer.Meta.read_only_fields
 
     def get_key(self, row: SdkKey) -> str:
-        """Return the secret that was just made."""
         return self.secret
 
 
@@ -85,11 +84,9 @@ class SdkKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     }
 
     def get_serializer_class(self) -> type[SdkKeySerializer]:
-        """Return the serializer: the secret is shown by the creation only."""
         return FreshSdkKeySerializer if self.action in {"create", "rotate"} else SdkKeySerializer
 
     def get_queryset(self) -> Any:
-        """Return keys with their apps."""
         return super().get_queryset().select_related("app")
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -104,10 +101,10 @@ class SdkKeyViewSet(OrganizationViewSet, mixins.CreateModelMixin):
     )
     @action(detail=True, methods=["post"])
     def rotate(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Make a key that takes this one's place; this one works on for the hours of overlap."""
-        wish = RotationSerializer(data=request.data)
-        wish.is_valid(raise_exception=True)
-        overlap = timedelta(hours=wish.validated_data["overlap_hours"])
+        """Make a key that replaces this one, which keeps working for the hours of overlap."""
+        rotation = RotationSerializer(data=request.data)
+        rotation.is_valid(raise_exception=True)
+        overlap = timedelta(hours=rotation.validated_data["overlap_hours"])
         try:
             successor, secret = self.get_object().rotate(overlap=overlap)
         except KeyEndedError as error:

@@ -1,4 +1,4 @@
-"""The secrets with which postbacks are signed: listed masked, changed with an overlap."""
+"""Signing secrets of postbacks: listed masked, rotated with an overlap."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ _HOUR = timedelta(hours=1)
 
 
 class SigningSecretSerializer(RowSerializer):
-    """A signing secret; the secret itself is in the answer to its making only."""
+    """A signing secret; the secret itself is in the answer to its creation only."""
 
     ending = serializers.CharField(read_only=True, help_text="Its last characters.")
     expires_at = serializers.DateTimeField(
@@ -33,7 +33,7 @@ class SigningSecretSerializer(RowSerializer):
 
 
 class FreshSigningSecretSerializer(SigningSecretSerializer):
-    """A signing secret as its making answers it."""
+    """A signing secret as its creation answers it."""
 
     secret = serializers.CharField(
         source="reveal", read_only=True, help_text="`whsec_…`, for the libraries of receivers."
@@ -45,12 +45,15 @@ class FreshSigningSecretSerializer(SigningSecretSerializer):
 
 
 class SigningRotationSerializer(StrictSerializer):
-    """How a signing secret is changed."""
+    """How a signing secret is rotated."""
 
     overlap_hours = serializers.IntegerField(
-        required=False, min_value=0, max_value=LONGEST_OVERLAP // _HOUR,
-        default=OVERLAP // _HOUR, help_text="How long the secret before stays valid.",
-    )  # fmt: skip
+        required=False,
+        min_value=0,
+        max_value=LONGEST_OVERLAP // _HOUR,
+        default=OVERLAP // _HOUR,
+        help_text="How long the secret before stays valid.",
+    )
 
 
 class SigningSecretViewSet(OrganizationViewSet):

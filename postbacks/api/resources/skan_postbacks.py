@@ -1,4 +1,4 @@
-"""Copies of Apple's postbacks, as they were verified and decoded when they came."""
+"""Copies of Apple's postbacks, verified and decoded on arrival."""
 
 from typing import Any, ClassVar
 
@@ -7,16 +7,15 @@ from rest_framework import serializers
 from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
-from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
+from postbacks.api.fields import EmptyAsNullField, IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import PageQuery
-from postbacks.api.resources.postbacks import EmptyAsNullField
 from postbacks.models import SignatureState, SkanPostback, SkanProtocol
 
-_TRUTH = [("true", "Yes"), ("false", "No")]
+_YES_OR_NO = [("true", "Yes"), ("false", "No")]
 
 
 class SkanPostbackSerializer(serializers.ModelSerializer):
-    """A copy; `event_name` and revenue are what its conversion value meant when it came."""
+    """A copy; `event_name` and revenue are the meaning of its conversion value on arrival."""
 
     id = serializers.UUIDField(source="public_id")
     app = PublicIdField(read_only=True)
@@ -38,13 +37,13 @@ class SkanPostbackSerializer(serializers.ModelSerializer):
     class Meta:
         model = SkanPostback
         fields = (
-            "id", "app", "partner", "protocol", "version", "network_id", "transaction_id",
-            "sequence", "signature_state", "signature_remark", "duplicate_of", "received_at",
-            "campaign_id", "source_identifier", "source_app_id", "source_domain",
-            "conversion_type", "ad_type", "redownload", "did_win", "conversion_value",
-            "coarse_value", "country", "event_name", "least_revenue", "most_revenue", "currency",
-            "body",
-        )  # fmt: skip
+            *("id", "app", "partner", "protocol", "version", "network_id", "transaction_id"),
+            *("sequence", "signature_state", "signature_remark", "duplicate_of", "received_at"),
+            *("campaign_id", "source_identifier", "source_app_id", "source_domain"),
+            *("conversion_type", "ad_type", "redownload", "did_win"),
+            *("conversion_value", "coarse_value", "country"),
+            *("event_name", "least_revenue", "most_revenue", "currency", "body"),
+        )
         read_only_fields = fields
         extra_kwargs: ClassVar[dict[str, Any]] = {
             name: {"normalize_output": True} for name in ("least_revenue", "most_revenue")
@@ -63,9 +62,9 @@ class SkanPostbackQuery(PageQuery):
     source_identifier = serializers.CharField(required=False)
     sequence = serializers.IntegerField(required=False, min_value=0, max_value=2)
     signature_state = serializers.ChoiceField(SignatureState.choices, required=False)
-    did_win = serializers.ChoiceField(_TRUTH, required=False)
+    did_win = serializers.ChoiceField(_YES_OR_NO, required=False)
     duplicate = serializers.ChoiceField(
-        _TRUTH, required=False, help_text="Whether another copy of the transaction came before."
+        _YES_OR_NO, required=False, help_text="Whether another copy of the transaction came before."
     )
     since = MillisecondDateTimeField(required=False, help_text="Received at this time or later.")
     until = MillisecondDateTimeField(required=False, help_text="Received before this time.")
@@ -78,16 +77,14 @@ class SkanPostbackQuery(PageQuery):
     }
 
     def validate_did_win(self, value: str) -> bool:
-        """Return the filter as the column has it."""
         return value == "true"
 
     def validate_duplicate(self, value: str) -> bool:
-        """Return whether the column is to be null."""
         return value == "false"
 
 
 class SkanPostbackViewSet(OrganizationViewSet):
-    """Copies that devices brought of the postbacks that Apple sends to ad networks."""
+    """Copies, sent by devices, of the postbacks that Apple sends to ad networks."""
 
     model = SkanPostback
     serializer_class = SkanPostbackSerializer
@@ -96,5 +93,4 @@ class SkanPostbackViewSet(OrganizationViewSet):
     time_key = "received_at"
 
     def get_queryset(self) -> Any:
-        """Return copies with their apps and partners."""
         return super().get_queryset().prefetch_related("app", "partner")

@@ -1,4 +1,4 @@
-"""Tracking links: the addresses behind a campaign's ads."""
+"""Tracking links: the click and impression addresses of a campaign's ads."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from postbacks.callbacks.partner_templates import click_parameters
 
 
 class TrackingLinkSerializer(RowSerializer):
-    """A tracking link with the two addresses that the network gets."""
+    """A tracking link with its two addresses for the network."""
 
     campaign = PublicIdField(Campaign)
     allowed_destinations = serializers.ListField(
@@ -38,20 +38,20 @@ class TrackingLinkSerializer(RowSerializer):
     class Meta:
         model = TrackingLink
         fields = (
-            "id", "name", "campaign", "token", "click_url", "impression_url", "parameters",
-            "store_url", "fallback_url", "deep_link", "allowed_destinations", "status",
-            "created_at",
-        )  # fmt: skip
+            *("id", "name", "campaign", "token", "click_url", "impression_url", "parameters"),
+            *("store_url", "fallback_url", "deep_link", "allowed_destinations"),
+            *("status", "created_at"),
+        )
         read_only_fields = ("token", "status")
 
     def validate_campaign(self, campaign: Campaign) -> Campaign:
-        """Keep the campaign of a link that is saved: installs are credited to it."""
+        """Refuse another campaign for a stored link: installs are credited to it."""
         if isinstance(self.instance, TrackingLink) and campaign != self.instance.campaign:
             raise serializers.ValidationError("A link's campaign stays as it is; make a new link.")
         return campaign
 
     def write(self, row: Any) -> None:
-        """Store the link if it leads where a link may lead; a new one with the usual parameters."""
+        """Check the destinations and store the link; a new one with its template's parameters."""
         if row.pk is None and "parameters" not in self.validated_data:
             row.parameters = click_parameters(row.campaign.partner.template)
         try:
@@ -84,5 +84,4 @@ class TrackingLinkViewSet(RegistryViewSet):
     queries = {"list": TrackingLinkPage}
 
     def get_queryset(self) -> Any:
-        """Return links with their campaigns."""
         return super().get_queryset().select_related("campaign")

@@ -1,4 +1,4 @@
-"""How an event looks in the OpenAPI document, made from the very fields that intake checks."""
+"""The schema of events in the OpenAPI document, made from the fields that intake checks."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from postbacks.intake.events.fields import EventFields
 
-_OURS = {
+_SET_BY_US = {
     "app": {"type": "string", "format": "uuid"},
     "received_at": {"type": "string", "format": "date-time"},
     "source": {"type": "string", "enum": ["sdk", "server", "tenjin", "system"]},
@@ -17,27 +17,27 @@ _OURS = {
 
 
 class PointedSerializer(serializers.Serializer):
-    """One thing wrong with an event."""
+    """One error of an event."""
 
     pointer = serializers.CharField(help_text="JSON pointer into the event.")
     detail = serializers.CharField()
 
 
 class RejectionSerializer(serializers.Serializer):
-    """An event that was not taken."""
+    """An event that was rejected."""
 
     index = serializers.IntegerField(help_text="Its place in the request, counted from 0.")
     errors = PointedSerializer(many=True)  # type: ignore[assignment]  # a field, no property
 
 
 class WarningSerializer(PointedSerializer):
-    """An event that was taken with a remark."""
+    """A remark on an event that was accepted."""
 
     index = serializers.IntegerField(help_text="Its place in the request, counted from 0.")
 
 
 class ReceiptSerializer(serializers.Serializer):
-    """What became of a request's events."""
+    """The result of a request with events."""
 
     accepted = serializers.IntegerField()
     duplicates = serializers.IntegerField()
@@ -75,7 +75,7 @@ def events_body_schema() -> dict[str, Any]:
 
 
 class EventExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # untyped there
-    """Describes an event as it is shown."""
+    """Describes an event as the API answers it."""
 
     target_class = "postbacks.api.resources.events.EventSerializer"
 
@@ -84,16 +84,16 @@ class EventExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-cal
         schema = _fields()
         for name in ("revenue", "price"):
             schema["properties"][name] = {"type": ["string", "null"], "format": "decimal"}
-        schema["properties"]["event_time"] = _OURS["received_at"]
-        schema["properties"] |= _OURS
+        schema["properties"]["event_time"] = _SET_BY_US["received_at"]
+        schema["properties"] |= _SET_BY_US
         schema["required"] = sorted(schema["properties"])
         return schema
 
 
 def _fields() -> dict[str, Any]:
-    schema = msgspec.json.schema(EventFields, schema_hook=_anything)["$defs"]["EventFields"]
-    for described in schema["properties"].values():
-        described.pop("default", None)
+    schema = msgspec.json.schema(EventFields, schema_hook=_any_json)["$defs"]["EventFields"]
+    for field in schema["properties"].values():
+        field.pop("default", None)
     return {
         "type": "object",
         "properties": schema["properties"],
@@ -101,5 +101,5 @@ def _fields() -> dict[str, Any]:
     }
 
 
-def _anything(kind: type) -> dict[str, Any]:
+def _any_json(kind: type) -> dict[str, Any]:
     return {"description": "Any JSON value."}  # params are the app's own business

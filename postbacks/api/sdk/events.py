@@ -1,4 +1,4 @@
-"""① The SDK's door: reads the body, calls the intake, answers."""
+"""① Receives events from SDKs and servers: reads the body, calls the intake, answers."""
 
 from typing import cast
 
@@ -21,7 +21,7 @@ from postbacks.web.middleware import own_transactions
 
 @own_transactions
 class SdkEventsView(APIView):
-    """Takes events from an app's SDK or the advertiser's server."""
+    """Receives events from an app's SDK or the advertiser's server."""
 
     authentication_classes = [SdkKeyAuthentication]
     permission_classes = []
@@ -60,20 +60,20 @@ class SdkEventsView(APIView):
 
 
 def receipt_content(receipt: Receipt) -> dict[str, object]:
-    """Return a receipt as it is answered."""
+    """Return a receipt as the API answers it."""
     return {
         "accepted": receipt.accepted,
         "duplicates": receipt.duplicates,
         "rejected": [
-            {"index": rejection.index, "errors": [_pointed(fault) for fault in rejection.faults]}
+            {"index": rejection.index, "errors": [_error(fault) for fault in rejection.faults]}
             for rejection in receipt.rejected
         ],
         "ids": receipt.ids,
         "warnings": [
-            {"index": warned.index, **_pointed(warned.fault)} for warned in receipt.warnings
+            {"index": warning.index, **_error(warning.fault)} for warning in receipt.warnings
         ],
     }
 
 
-def _pointed(fault: FieldError) -> dict[str, str]:
+def _error(fault: FieldError) -> dict[str, str]:
     return {"pointer": fault.pointer, "detail": fault.detail}

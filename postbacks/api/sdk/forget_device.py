@@ -1,4 +1,4 @@
-"""① The door for devices that are to be forgotten: reads the id, calls the erasure, answers."""
+"""① Receives requests to forget a device: reads its ids, requests the erasure, answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -26,7 +26,7 @@ from postbacks.privacy.requests import Asked, ask, what_is_wrong
 from postbacks.privacy.tombstones import ID_KINDS
 from postbacks.web.middleware import own_transactions
 
-_WHAT = {
+_EFFECTS = {
     ErasureMode.FORGET: (
         "What the device sends is refused from now on. A worker empties what there is of it, which "
         "takes from seconds to minutes; counts, times and revenue stay."
@@ -48,7 +48,6 @@ class DeviceSerializer(serializers.Serializer):
     )
 
     def get_fields(self) -> dict[str, serializers.Field]:
-        """Add a field for each kind of id."""
         return {
             **super().get_fields(),
             **{kind: serializers.CharField(required=False) for kind in ID_KINDS},
@@ -56,7 +55,7 @@ class DeviceSerializer(serializers.Serializer):
 
 
 class ForgettingSerializer(serializers.Serializer):
-    """What becomes of a request to forget a device."""
+    """A request to forget a device, and its effect."""
 
     id = serializers.UUIDField(help_text="The same for each request for the same device.")
     state = serializers.CharField()
@@ -65,7 +64,7 @@ class ForgettingSerializer(serializers.Serializer):
 
 @own_transactions
 class ForgetDeviceView(APIView):
-    """Takes requests to forget a device."""
+    """Receives requests to forget a device."""
 
     authentication_classes = [SdkKeyAuthentication]
     permission_classes = []
@@ -87,17 +86,23 @@ class ForgetDeviceView(APIView):
         reporter = cast(Reporter, request.auth)
         throttle_erasures(reporter, client_address(request))
         ids, mode = _device(request.data, reporter)
-        asked = Asked(
-            reporter.organization_id,
-            reporter.app_id,
-            ids,
-            mode,
-            ErasureReach.DEVICE if reporter.is_server else ErasureReach.INSTALL,
-        )
-        with tenant(reporter.organization_id), acting_as(_key(reporter, request)):
-            kept = ask(asked)
+        reach = ErasureReach.DEVICE if reporter.is_server else ErasureReach.INSTALL
+        with tenant(reporter.organization_id), acting_as(_key_actor(reporter, request)):
+            erasure = ask(
+                Asked(
+                    organization_id=reporter.organization_id,
+                    app_id=reporter.app_id,
+                    ids=ids,
+                    mode=mode,
+                    reach=reach,
+                )
+            )
         return Response(
-            {"id": kept.public_id, "state": kept.state, "detail": _WHAT[ErasureMode(mode)]},
+            {
+                "id": erasure.public_id,
+                "state": erasure.state,
+                "detail": _EFFECTS[ErasureMode(mode)],
+            },
             status=status.HTTP_202_ACCEPTED,
         )
 
@@ -120,7 +125,7 @@ class ProgressSerializer(serializers.ModelSerializer):
 
 @own_transactions
 class ErasureProgressView(APIView):
-    """Tells how far the forgetting of a device is."""
+    """Reports the progress of forgetting a device."""
 
     authentication_classes = [SdkKeyAuthentication]
     permission_classes = []
@@ -136,21 +141,21 @@ class ErasureProgressView(APIView):
         if not reporter.is_server:
             raise exceptions.PermissionDenied("An app key can't ask for this; use a server key.")
         with tenant(reporter.organization_id):
-            found = ErasureRequest.objects.filter(app_id=reporter.app_id, public_id=id).first()
-            if found is None:
+            erasure = ErasureRequest.objects.filter(app_id=reporter.app_id, public_id=id).first()
+            if erasure is None:
                 raise exceptions.NotFound("This key's app has no such request.")
-            return Response(ProgressSerializer(found).data)
+            return Response(ProgressSerializer(erasure).data)
 
 
 def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:
-    """Return the ids and what is to be done. Raises Invalid (400) or PermissionDenied (403)."""
+    """Return the ids and the mode. Raises InvalidRequest (400) or PermissionDenied (403)."""
     if not isinstance(data, Mapping):
         raise InvalidRequest(
             [_fault("", "The body must be an object such as {“install_id”: “…”}.")]
         )
     mode = data.get("mode", ErasureMode.FORGET)
     ids = {kind: data[kind] for kind in ID_KINDS if data.get(kind) is not None}
-    faults = [*_strange(data), *_faults_of_ids(ids)]
+    faults = [*_unknown_members(data), *_invalid_ids(ids)]
     if mode not in ErasureMode.values:
         faults.append(_fault("/mode", "The mode is “forget” or “reset”."))
     if not ids and not faults:
@@ -158,11 +163,11 @@ def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:
     if faults:
         raise InvalidRequest(faults)
     if not reporter.is_server:
-        _hold_to_app_key(ids, mode)
+        _check_app_key(ids, mode)
     return ids, mode
 
 
-def _hold_to_app_key(ids: Mapping[str, str], mode: str) -> None:
+def _check_app_key(ids: Mapping[str, str], mode: str) -> None:
     if mode == ErasureMode.RESET:
         raise exceptions.PermissionDenied("An app key can't reset devices; use a server key.")
     if set(ids) != {"install_id"}:
@@ -171,7 +176,7 @@ def _hold_to_app_key(ids: Mapping[str, str], mode: str) -> None:
         )
 
 
-def _strange(data: Mapping[str, object]) -> Iterator[dict[str, str]]:
+def _unknown_members(data: Mapping[str, object]) -> Iterator[dict[str, str]]:
     for name in data.keys() - {*ID_KINDS, "mode"}:
         yield _fault(
             "/" + name.replace("~", "~0").replace("/", "~1"),
@@ -179,7 +184,7 @@ def _strange(data: Mapping[str, object]) -> Iterator[dict[str, str]]:
         )
 
 
-def _faults_of_ids(ids: Mapping[str, object]) -> Sequence[dict[str, str]]:
+def _invalid_ids(ids: Mapping[str, object]) -> Sequence[dict[str, str]]:
     return [_fault(f"/{kind}", fault) for kind, id_ in ids.items() if (fault := what_is_wrong(id_))]
 
 
@@ -187,7 +192,7 @@ def _fault(pointer: str, detail: str) -> dict[str, str]:
     return {"pointer": pointer, "detail": detail}
 
 
-def _key(reporter: Reporter, request: Request) -> Actor:
+def _key_actor(reporter: Reporter, request: Request) -> Actor:
     """Return the key as the audit log names it."""
     key = SdkKey.objects.get(pk=reporter.key_id)
     return Actor(ActorKind.SDK_KEY, str(key), Door.API, address=client_address(request))

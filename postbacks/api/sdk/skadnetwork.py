@@ -1,6 +1,6 @@
-"""② The door for devices that send copies of Apple's postbacks. They carry no key of ours.
+"""② Receives copies of Apple's postbacks from devices. They carry no key of ours.
 
-Apple fixes the addresses, and takes any answer but 200 for a reason to try again for nine days.
+Apple fixes the addresses, and after any answer but 200 it tries again for nine days.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ COPY_PATHS: Final = tuple(
 
 @own_transactions
 class SkanCopiesView(APIView):
-    """Takes copies of the postbacks of SKAdNetwork and AdAttributionKit."""
+    """Receives copies of the postbacks of SKAdNetwork and AdAttributionKit."""
 
     authentication_classes = []
     permission_classes = []

@@ -1,12 +1,13 @@
-"""① Tenjin's doors: they read the parameters, call the intake, and answer as Tenjin does."""
+"""① Tenjin's API: reads its parameters, calls the intake, and answers as Tenjin does."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.request import Request
@@ -15,6 +16,7 @@ from rest_framework.views import APIView
 from apps_registry.tenancy import tenant
 from postbacks.api.authentication import SdkKeyAuthentication, credential_in_header
 from postbacks.api.problems import answer_exception
+from postbacks.api.sdk import tracking_links
 from postbacks.insights.device_attribution import attribution_of_installation
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.recording import Receipt, record_read
@@ -26,13 +28,14 @@ from postbacks.models import EventSource
 from postbacks.web.middleware import own_transactions
 
 _KEY = "api_key"
+_ERROR_HEADERS = ("Retry-After", "WWW-Authenticate")
 
 
 class TenjinKeyAuthentication(SdkKeyAuthentication):
-    """Knows an app by its SDK key, which may stand among the parameters as well."""
+    """Authenticates an app by its SDK key, which may be one of the parameters."""
 
-    def secret(self, request: Request) -> str:
-        """Return the key: of the header, else of the query, else of the body."""
+    def read_secret(self, request: Request) -> str:
+        """Return the key of the header, else of the query, else of the body."""
         if request.META.get("HTTP_AUTHORIZATION"):
             return credential_in_header(request)
         key = _query(request).get(_KEY) or _parameters(request).get(_KEY)
@@ -43,12 +46,11 @@ class TenjinKeyAuthentication(SdkKeyAuthentication):
         return key
 
     def authenticate_header(self, request: Request) -> str:
-        """Name the scheme in the answer 401."""
         return 'Basic realm="SDK key"'
 
 
 class TenjinView(APIView):
-    """A door of Tenjin's API; each takes GET and POST alike."""
+    """A view of Tenjin's API; each answers GET and POST alike."""
 
     schema = None  # Tenjin's documentation describes it
     authentication_classes = [TenjinKeyAuthentication]
@@ -56,19 +58,19 @@ class TenjinView(APIView):
     http_method_names = ["get", "post"]  # a HEAD must not report anything
 
     def get(self, request: Request) -> HttpResponse:
-        """Answer a call whose parameters stand in the address."""
+        """Answer a call with its parameters in the address."""
         return self.answer(cast(Reporter, request.auth), _parameters(request))
 
     def post(self, request: Request) -> HttpResponse:
-        """Answer a call whose parameters stand in a form or in JSON."""
+        """Answer a call with its parameters in a form or in JSON."""
         return self.answer(cast(Reporter, request.auth), _parameters(request))
 
     def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:
-        """Do what the call asks for."""
+        """Return the answer to a call."""
         raise NotImplementedError
 
     def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]
-        """Say what went wrong in Tenjin's shape; a mistake of ours is Django's to answer."""
+        """Answer errors in Tenjin's shape; Django answers errors of ours."""
         if isinstance(exc, BodyError):
             return _answer(exc.status, str(exc))
         if isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
@@ -77,19 +79,16 @@ class TenjinView(APIView):
         if problem is None:
             raise exc
         detail = msgspec.json.decode(problem.content)["detail"]
-        kept = {name: problem[name] for name in _HEADERS if name in problem}
-        return _answer(problem.status_code, detail, headers=kept)
-
-
-_HEADERS = ("Retry-After", "WWW-Authenticate")
+        headers = {name: problem[name] for name in _ERROR_HEADERS if name in problem}
+        return _answer(problem.status_code, detail, headers=headers)
 
 
 @own_transactions
 class TenjinEventView(TenjinView):
-    """Takes an event, a purchase, an ad impression or a conversion value."""
+    """Receives an event, a purchase, an ad impression or a conversion value."""
 
     call = Call.EVENT
-    mediation = ""  # whose impressions come by an address of their own
+    mediation = ""  # set where a mediation's impressions have an address of their own
 
     def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:
         """Answer 200 once the event is committed, 400 with a sentence if it can't be taken."""
@@ -102,23 +101,23 @@ class TenjinEventView(TenjinView):
             platform=reporter.platform,
             now=datetime.now(UTC),
         )
-        if parameters.get("sdk_version") == SERVER:  # whose address says nothing of the device
+        if parameters.get("sdk_version") == SERVER:  # its address says nothing about the device
             reporter = replace(reporter, ip_address=None, user_agent=None)
         receipt = record_read([event], reporter=reporter, source=EventSource.TENJIN)
-        return _answer(400, _why(receipt)) if receipt.rejected else _answer(200)
+        return _answer(400, _rejection(receipt)) if receipt.rejected else _answer(200)
 
 
 @own_transactions
 class TenjinUserView(TenjinView):
-    """Tells an app what its own installation is credited to."""
+    """Tells an app the credit of its own installation."""
 
     def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:
-        """Answer Tenjin's names of an attribution, 404 as long as no open has been reported."""
+        """Answer the attribution under Tenjin's names; 404 before the first open."""
         with tenant(reporter.organization_id):
-            found = attribution_of_installation(reporter.app_id, installation_of(parameters))
-        if found is None:
+            credit = attribution_of_installation(reporter.app_id, installation_of(parameters))
+        if credit is None:
             return _answer(404, "No open of this installation is known yet; ask again later.")
-        return _json(200, found)
+        return _json(200, credit)
 
 
 @csrf_exempt
@@ -133,7 +132,7 @@ def _query(request: Request) -> dict[str, object]:
 
 
 def _parameters(request: Request) -> Mapping[str, object]:
-    """Return what query and body say; the body counts where both speak."""
+    """Return the parameters of query and body; the body's take precedence."""
     if request.method == "GET":
         return _query(request)
     body = read_body(
@@ -144,7 +143,7 @@ def _parameters(request: Request) -> Mapping[str, object]:
     return {**_query(request), **body}
 
 
-def _why(receipt: Receipt) -> str:
+def _rejection(receipt: Receipt) -> str:
     faults = [fault for rejection in receipt.rejected for fault in rejection.faults]
     return " ".join(f"{their_name(fault.pointer)}: {fault.detail}" for fault in faults)
 
@@ -164,3 +163,34 @@ def _json(
     return HttpResponse(
         msgspec.json.encode(content), status=code, content_type="application/json", headers=headers
     )
+
+
+_IMPRESSION = TenjinEventView.as_view(call=Call.AD_IMPRESSION)
+_VIEWS = {
+    "event": TenjinEventView.as_view(),
+    "purchase": TenjinEventView.as_view(call=Call.PURCHASE),
+    "user": TenjinUserView.as_view(),
+    "ad_impression": _IMPRESSION,
+    "ad_impressions": _IMPRESSION,
+    "conversion-values": TenjinEventView.as_view(call=Call.CONVERSION_VALUE),
+}
+_MEDIATIONS = ("admob", "max", "ironsource", "hyperbid", "topon", "cas", "tradplus")
+
+
+def _routes() -> Iterator[URLPattern]:
+    """Yield each address with and without a slash at its end."""
+    for address, view in _VIEWS.items():
+        yield path(address, view)
+        yield path(f"{address}/", view)
+    for mediation in _MEDIATIONS:
+        view = TenjinEventView.as_view(call=Call.AD_IMPRESSION, mediation=mediation)
+        yield path(f"ad_impressions/{mediation}", view)
+        yield path(f"ad_impressions/{mediation}/", view)
+
+
+urlpatterns = [
+    *_routes(),
+    path("click/<slug:token>", tracking_links.click),
+    path("click/<slug:token>/", tracking_links.click),
+    path("<path:address>", nothing_here),
+]

@@ -1,4 +1,4 @@
-"""① The door for touchpoints that servers and apps report: reads the body, calls, answers."""
+"""① Receives touchpoints from servers and apps: reads the body, calls the intake, answers."""
 
 from typing import Any, cast
 
@@ -77,7 +77,7 @@ _BODY = {
 
 @own_transactions
 class TouchpointsView(APIView):
-    """Takes clicks and impressions from a network's or the advertiser's server, or from an app."""
+    """Receives clicks and impressions from a network's or the advertiser's server, or an app."""
 
     authentication_classes = [SdkKeyAuthentication]
     permission_classes = []

@@ -1,4 +1,4 @@
-"""① The doors of ads: `/c/{token}` records a click and leads on, `/i/{token}` an impression."""
+"""① Tracking links: `/c/{token}` records a click and redirects, `/i/{token}` an impression."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -27,24 +27,24 @@ _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _SAFE_IN_LOCATION = "!#$%&'()*+,/:;=?@[]~"  # as it was written; everything else is encoded
 
-Lead = Callable[[KnownLink, LinkParameters, Visitor, str], HttpResponse]
+Answer = Callable[[KnownLink, LinkParameters, Visitor, str], HttpResponse]
 
 
 @csrf_exempt
 @own_transactions
 def click(request: HttpRequest, token: str) -> HttpResponse:
-    """Record a click and lead to the store; to a network's server answer our id of it."""
+    """Record a click and redirect to the store; answer a network's server with our id of it."""
     return _answer(request, token, TouchpointKind.CLICK, _redirect)
 
 
 @csrf_exempt
 @own_transactions
 def impression(request: HttpRequest, token: str) -> HttpResponse:
-    """Record an impression and answer a pixel; to a network's server our id of it."""
+    """Record an impression and answer a pixel; answer a network's server with our id of it."""
     return _answer(request, token, TouchpointKind.IMPRESSION, _pixel)
 
 
-def _answer(request: HttpRequest, token: str, kind: str, lead: Lead) -> HttpResponse:
+def _answer(request: HttpRequest, token: str, kind: str, answer_visitor: Answer) -> HttpResponse:
     if request.method not in {"GET", "HEAD"}:
         return problem(405, "A tracking link is opened with GET.", headers={"Allow": "GET, HEAD"})
     address = client_address(request)
@@ -59,23 +59,23 @@ def _answer(request: HttpRequest, token: str, kind: str, lead: Lead) -> HttpResp
         if link is None:
             return _not_in_use()
         if is_preview(request.method, request.META):
-            return lead(link, parameters, _visitor(request, address), "")
+            return answer_visitor(link, parameters, _visitor(request, address), "")
         signature = click_keys.check(link, request.path, query)
         if parameters.from_server:
             return _answer_server(link, kind, parameters, signature)
         visitor = _visitor(request, address)
         if is_bot(visitor.user_agent):
-            return lead(link, parameters, visitor, "")
+            return answer_visitor(link, parameters, visitor, "")
         recorded = recording.record_visit(link, kind, parameters, visitor, signature)
-    return lead(link, parameters, visitor, str(recorded.id))
+    return answer_visitor(link, parameters, visitor, str(recorded.id))
 
 
 def _redirect(
     link: KnownLink, parameters: LinkParameters, visitor: Visitor, click_id: str
 ) -> HttpResponse:
     device = read_device(visitor.user_agent)
-    given = {**parameters.raw, **parameters.known}
-    url = destination(recording.places_of(link), device, given, click=click_id)
+    values = {**parameters.raw, **parameters.known}
+    url = destination(recording.places_of(link), device, values, click=click_id)
     if url is None:
         return _page(404, "This link leads nowhere yet: its app has no store page.")
     location = quote(url, safe=_SAFE_IN_LOCATION)
@@ -109,7 +109,7 @@ def _json(kind: str, recorded: RecordedTouchpoint, signature: str) -> HttpRespon
 
 
 def _query(request: HttpRequest) -> str:
-    """Return the query; WSGI reads its bytes as Latin-1, browsers write UTF-8."""
+    """Return the query: WSGI decodes it as Latin-1, but browsers write UTF-8."""
     text: str = request.META.get("QUERY_STRING", "")
     return text.encode("latin-1", "replace").decode("utf-8", "replace")
 
@@ -120,7 +120,7 @@ def _visitor(request: HttpRequest, address: str | None) -> Visitor:
 
 
 def _unknown(address: str | None) -> HttpResponse:
-    """Answer for a token that nobody has; who tries many has to wait."""
+    """Answer for an unknown token; an address that tries many is rate-limited."""
     try:
         throttle_unknown_keys(address)
     except TooFast as error:
@@ -132,7 +132,7 @@ def _not_in_use() -> HttpResponse:
     return _page(404, "This link is not in use.")
 
 
-def _page(code: int, words: str) -> HttpResponse:
+def _page(code: int, text: str) -> HttpResponse:
     return HttpResponse(
-        words, status=code, content_type="text/plain; charset=utf-8", headers=_HEADERS
+        text, status=code, content_type="text/plain; charset=utf-8", headers=_HEADERS
     )

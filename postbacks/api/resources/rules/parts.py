@@ -1,4 +1,4 @@
-"""Parts of a callback rule that are objects themselves: conditions, authentication, success."""
+"""The parts of a callback rule that are objects: conditions, authentication, success."""
 
 import math
 from decimal import Decimal
@@ -16,7 +16,7 @@ from postbacks.models.rules import any_success, every_event
 
 @extend_schema_field({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]})
 class PlainJsonField(serializers.JSONField):
-    """A JSON value; a decimal is the number that a partner's answer is compared with."""
+    """A JSON value that a partner's answer is compared with."""
 
     def to_internal_value(self, data: Any) -> Any:
         """Return the value as `json.loads` would. Raises for what can't be compared or stored."""
@@ -28,25 +28,29 @@ class PlainJsonField(serializers.JSONField):
 
 
 class SuccessSerializer(StrictSerializer):
-    """Which answers mean that the partner took the postback."""
+    """Which answers mean that the partner accepted the postback."""
 
     codes = serializers.ListField(
-        child=serializers.CharField(max_length=3), required=False, allow_empty=False,
+        child=serializers.CharField(max_length=3),
+        required=False,
+        allow_empty=False,
         help_text="Statuses such as 200, or classes such as 2xx.",
-    )  # fmt: skip
+    )
     body_contains = serializers.CharField(
         required=False, allow_null=True, max_length=1024, help_text="A text that the answer holds."
     )
     json_path = serializers.CharField(
-        required=False, allow_null=True, max_length=1024,
+        required=False,
+        allow_null=True,
+        max_length=1024,
         help_text="Names and indexes joined by dots, as in data.0.status.",
-    )  # fmt: skip
+    )
     json_equals = PlainJsonField(
         required=False, allow_null=True, help_text="What the path must lead to."
     )
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return all four conditions, those that weren't sent with their default."""
+        """Return all four conditions, filled up with the defaults."""
         if values.get("json_path") and "json_equals" not in values:
             raise serializers.ValidationError({"json_equals": ["json_path needs a json_equals."]})
         return {**any_success(), **values}
@@ -57,10 +61,10 @@ _PLAIN = {"type": ["string", "number", "boolean", "null"]}
 
 @extend_schema_field({"oneOf": [_PLAIN, {"type": "array", "items": _PLAIN}]})
 class ConditionValueField(serializers.JSONField):
-    """What a field is compared with: text, a number, true, false, or several of these."""
+    """The value that a field is compared with: text, a number, true, false, or a list of these."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the value as rules keep it: a number that a float can't hold stays a text."""
+        """Return the value as rules store it: a number that a float can't hold becomes a text."""
         if isinstance(data, list):
             return [self._plain(value) for value in data]
         return self._plain(data)
@@ -91,23 +95,23 @@ class ConditionSerializer(StrictSerializer):
         ),
     )
     value = ConditionValueField(
-        required=False, allow_null=True,
+        required=False,
+        allow_null=True,
         help_text="For `in` and `not-in` a list, or text with commas; for `exists` true or false.",
-    )  # fmt: skip
+    )
 
     def validate_operator(self, operator: str) -> str:
-        """Return the operator as rules keep it."""
         return canonical_operator(operator)
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return all three parts: `exists` alone means that it does."""
+        """Return all three parts; `exists` without a value means true."""
         if values["operator"] == "exists" and values.get("value") is None:
             return {**values, "value": True}
         return {"value": None, **values}
 
 
 class ConditionsSerializer(StrictSerializer):
-    """What an event must fulfil: all of a list, or any of it. An empty list: nothing."""
+    """The conditions of an event: all of a list, or any of it. An empty list: every event."""
 
     all = serializers.ListField(
         child=ConditionSerializer(), required=False, max_length=MOST_CONDITIONS
@@ -117,16 +121,17 @@ class ConditionsSerializer(StrictSerializer):
     )
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return one of the two lists."""
+        """Return one of the two lists; by default the one that every event fulfills."""
         if "all" in values and "any" in values:
             raise serializers.ValidationError({"any": ["Write either all or any, not both."]})
-        return {join: [dict(line) for line in lines] for join, lines in values.items()} or (
-            every_event()
-        )
+        return {
+            join: [dict(condition) for condition in conditions]
+            for join, conditions in values.items()
+        } or (every_event())
 
 
 class AuthenticationSerializer(StrictSerializer):
-    """How the partner knows that it is us. Credentials are named and never shown.
+    """How the partner recognizes us. Credentials are named and never shown.
 
     bearer: `credential`. basic: `user` and `password`, both names of credentials. header: `header`
     and `credential`. hmac: `header`, and `credential` as the key.

@@ -1,4 +1,4 @@
-"""Trying a rule before it goes live: one real request, and what it would have sent until now."""
+"""Trying a rule before it goes live: a test send, and a dry run over past events."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +24,8 @@ from postbacks.rulebook import test_send as sending
 from postbacks.rulebook.dry_run import dry_run
 from postbacks.rulebook.test_send import NotTestableError, TooManyTestsError, Trial
 
-_MOST_HOURS = 24 * 90
-_USUAL_HOURS = 24
+_LONGEST_HOURS = 24 * 90
+_DEFAULT_HOURS = 24
 
 
 class TestSendSerializer(StrictSerializer):
@@ -35,7 +35,6 @@ class TestSendSerializer(StrictSerializer):
     event_id = serializers.UUIDField(required=False, help_text="An event that was received.")
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Refuse two events at once."""
         if len(values) > 1:
             raise serializers.ValidationError(
                 {"event_id": ["Send “event” or “event_id”, not both."]}
@@ -44,7 +43,7 @@ class TestSendSerializer(StrictSerializer):
 
 
 class JudgementSerializer(serializers.Serializer):
-    """Whether the partner took it; `reason` says what would count."""
+    """Whether the partner accepted it; `reason` says what would count."""
 
     ok = serializers.BooleanField()
     reason = serializers.CharField()
@@ -62,28 +61,28 @@ class TestSendAnswerSerializer(AttemptSerializer):
 
 
 class DryRunSerializer(StrictSerializer):
-    """Since when; without it, for the last 24 hours."""
+    """The time from which events are tried; by default the last 24 hours."""
 
     since = MillisecondDateTimeField(
         required=False, help_text="Events received at this time or later."
     )
     hours = serializers.IntegerField(
-        required=False, min_value=1, max_value=_MOST_HOURS, help_text="In place of `since`."
+        required=False, min_value=1, max_value=_LONGEST_HOURS, help_text="In place of `since`."
     )
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return one time, which has passed."""
+        """Return the time, at most 90 days ago."""
         if len(values) > 1:
             raise serializers.ValidationError({"hours": ["Send “since” or “hours”, not both."]})
         now = datetime.now(UTC)
-        since = values.get("since") or now - timedelta(hours=values.get("hours", _USUAL_HOURS))
-        if not now - timedelta(hours=_MOST_HOURS) <= since <= now:
+        since = values.get("since") or now - timedelta(hours=values.get("hours", _DEFAULT_HOURS))
+        if not now - timedelta(hours=_LONGEST_HOURS) <= since <= now:
             raise serializers.ValidationError({"since": ["Send a time of the last 90 days."]})
         return {"since": since}
 
 
 class ExampleSerializer(serializers.Serializer):
-    """One request as it would have been, credentials masked."""
+    """One request as it would have been sent, credentials masked."""
 
     event_id = serializers.UUIDField()
     event_name = serializers.CharField()
@@ -96,7 +95,7 @@ class ExampleSerializer(serializers.Serializer):
 
 
 class DryRunAnswerSerializer(serializers.Serializer):
-    """What would have become of the events; counts are by the code of the reason."""
+    """What the rule would have done with the events; counts are by the code of the reason."""
 
     since = MillisecondDateTimeField()
     events = serializers.IntegerField(help_text="How many were asked about, at most 10,000.")
@@ -108,7 +107,7 @@ class DryRunAnswerSerializer(serializers.Serializer):
 
 
 class RuleTrialsViewSet(RegistryViewSet):
-    """The two addresses of a rule that is tried."""
+    """Test sends and dry runs of a rule."""
 
     @extend_schema(request=TestSendSerializer, responses={200: TestSendAnswerSerializer})
     @action(detail=True, methods=["post"], url_path="test-send")
@@ -117,15 +116,15 @@ class RuleTrialsViewSet(RegistryViewSet):
         rule = self.get_object_in_use()
         serializer = TestSendSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        with _refusing(), answer_event_errors():
+        with _answer_refusals(), answer_event_errors():
             trial = _trial(rule, **serializer.validated_data)
         with self.outside_transaction(request):
-            finished = sending.send(trial)
-        postback = sending.log_test(trial, finished, rule)
+            result = sending.send(trial)
+        postback = sending.log_test(trial, result, rule)
         attempt = DeliveryAttempt.objects.select_related("postback").get(
             postback=postback, event_received_at=trial.made_at, kind=AttemptKind.TEST
         )
-        attempt.success = sending.judge_test(trial, finished)  # type: ignore[attr-defined]  # shown
+        attempt.success = sending.judge_test(trial, result)  # type: ignore[attr-defined]  # serialized
         return Response(TestSendAnswerSerializer(attempt).data)
 
     @extend_schema(request=DryRunSerializer, responses={200: DryRunAnswerSerializer})
@@ -151,7 +150,7 @@ def _trial(rule: CallbackRule, *, event: Any = None, event_id: Any = None) -> Tr
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def _answer_refusals() -> Iterator[None]:
     try:
         yield
     except NotTestableError as refusal:

@@ -1,4 +1,4 @@
-"""What a rule said when it was saved, and what changed since, in the words of the API."""
+"""Versions of a rule in the API: their definitions, and the changes between two."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,26 +6,26 @@ from typing import Any
 from rest_framework import serializers
 
 from apps_registry.models import App
-from postbacks.api.fields import MillisecondDateTimeField, PublicIdField
+from postbacks.api.fields import MillisecondDateTimeField, PublicIdField, format_time
 from postbacks.api.query import Query
 from postbacks.api.resources.rules.serializers import RuleSerializer
 from postbacks.api.strict import StrictSerializer
 from postbacks.models import CallbackRule, CallbackRuleVersion
 from postbacks.rulebook import versions as rule_history
 
-_NOT_SAID = {"id", "status", "version", "created_at", "updated_at"}
+_NOT_DEFINED = {"id", "status", "version", "created_at", "updated_at"}
 
 
 class DefinitionSerializer(RuleSerializer):
-    """What one version of a rule says."""
+    """The definition of one version of a rule."""
 
     class Meta:
         model = CallbackRule
-        fields = tuple(name for name in RuleSerializer.Meta.fields if name not in _NOT_SAID)
+        fields = tuple(name for name in RuleSerializer.Meta.fields if name not in _NOT_DEFINED)
 
 
 class ChangeSerializer(serializers.Serializer):
-    """One field that was written anew."""
+    """One field that changed."""
 
     field = serializers.CharField()
     before = serializers.JSONField(allow_null=True)
@@ -57,9 +57,11 @@ class VersionQuery(Query):
     """Parameters of one version."""
 
     compare_to = serializers.IntegerField(
-        required=False, min_value=1, max_value=2**31 - 1,
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
         help_text="The number of another version; without it the one before.",
-    )  # fmt: skip
+    )
 
 
 class CopySerializer(StrictSerializer):
@@ -71,23 +73,19 @@ class CopySerializer(StrictSerializer):
 
 
 class CopiesSerializer(serializers.Serializer):
-    """The copies, all of them drafts."""
+    """The copies, all drafts."""
 
     results = RuleSerializer(many=True)
 
 
 def version_rows(versions: Sequence[CallbackRuleVersion]) -> list[dict[str, Any]]:
-    """Return versions as the API shows them."""
+    """Return versions as the API answers them."""
     return [
         {
             "number": version.number,
             "saved_by": str(version.saved_by) if version.saved_by else None,
-            "created_at": MillisecondDateTimeField().to_representation(version.created_at),
-            "tested_at": (
-                MillisecondDateTimeField().to_representation(version.tested_at)
-                if version.tested_at
-                else None
-            ),
+            "created_at": format_time(version.created_at),
+            "tested_at": format_time(version.tested_at) if version.tested_at else None,
             "definition": None if rule is None else dict(DefinitionSerializer(rule).data),
         }
         for version, rule in zip(versions, rule_history.rules_saying(versions), strict=True)
@@ -105,9 +103,9 @@ def compare_versions(
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
-    said, says = before["definition"] or {}, after["definition"] or {}
+    old, new = before["definition"] or {}, after["definition"] or {}
     return [
-        {"field": name, "before": said.get(name), "after": says.get(name)}
+        {"field": name, "before": old.get(name), "after": new.get(name)}
         for name in DefinitionSerializer.Meta.fields
-        if said.get(name) != says.get(name)
+        if old.get(name) != new.get(name)
     ]

@@ -1,4 +1,4 @@
-"""Callback rules: written, previewed, archived."""
+"""Callback rules: written, previewed, versioned, copied and archived."""
 
 from typing import Any
 
@@ -47,14 +47,13 @@ class RuleQuery(PageQuery):
     lookups = {"app": "app_id", "partner": "partner_id"}
 
     def narrow(self, rows: Any) -> Any:
-        """Return the rows that the filters leave."""
         if "status" not in self.validated_data:
             rows = rows.exclude(status=RuleStatus.ARCHIVED)
         return super().narrow(rows)
 
 
 class RuleViewSet(RuleTrialsViewSet, RegistryViewSet):
-    """Which events send a postback to whom, and what it says."""
+    """Rules that say which events send a postback, to which partner, with what content."""
 
     model = CallbackRule
     serializer_class = RuleSerializer
@@ -72,7 +71,6 @@ class RuleViewSet(RuleTrialsViewSet, RegistryViewSet):
     }
 
     def get_queryset(self) -> Any:
-        """Return rules with what they belong to."""
         return super().get_queryset().select_related("app", "partner")
 
     @extend_schema(request=PreviewSerializer, responses={200: PreviewAnswerSerializer})
@@ -94,7 +92,7 @@ class RuleViewSet(RuleTrialsViewSet, RegistryViewSet):
     @extend_schema(responses={200: VersionSerializer(many=True)})
     @action(detail=True, serializer_class=VersionSerializer)
     def versions(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer what a rule said each time it was saved, the newest first."""
+        """Answer the versions of a rule, the newest first."""
         versions = self.get_object().versions.select_related("saved_by")
         page = self.paginate_queryset(versions)
         return self.get_paginated_response(rule_versions.version_rows(page or []))
@@ -102,7 +100,7 @@ class RuleViewSet(RuleTrialsViewSet, RegistryViewSet):
     @extend_schema(responses={200: ComparedVersionSerializer})
     @action(detail=True, url_path="versions/<int:number>")
     def version(self, request: Request, number: int, *args: Any, **kwargs: Any) -> Response:
-        """Answer one version, and what changed from another one to it."""
+        """Answer one version, and the changes from another one to it."""
         version = self._version(number)
         other = self.query.validated_data.get("compare_to")
         if other is None:
@@ -114,7 +112,7 @@ class RuleViewSet(RuleTrialsViewSet, RegistryViewSet):
     @extend_schema(request=None, responses={200: RuleSerializer})
     @action(detail=True, methods=["post"], url_path="versions/<int:number>/restore")
     def restore(self, request: Request, number: int, *args: Any, **kwargs: Any) -> Response:
-        """Have the rule say again what a version said; that makes a new version."""
+        """Restore the definition of a version; that makes a new version."""
         self.get_object_in_use()
         version = self._version(number)
         try:
@@ -136,8 +134,8 @@ class RuleViewSet(RuleTrialsViewSet, RegistryViewSet):
                 rule, serializer.validated_data["apps"], by=self.caller.user
             )
         rows = self.get_queryset().in_bulk([copy.pk for copy in copies])
-        shown = self.get_serializer([rows[copy.pk] for copy in copies], many=True).data
-        return Response({"results": shown}, status=status.HTTP_201_CREATED)
+        results = self.get_serializer([rows[copy.pk] for copy in copies], many=True).data
+        return Response({"results": results}, status=status.HTTP_201_CREATED)
 
     def _version(self, number: int) -> CallbackRuleVersion:
         versions = self.get_object().versions.select_related("saved_by", "rule")
