@@ -33,18 +33,18 @@ def recognize_installs(
     An event whose device never opened the app has none. Two workers may see one device at once: the
     unique key lets one of them win, and both then read its install.
     """
-    known = load_known_installs(events)
+    known_installs = load_known_installs(events)
     if not rounds:  # what still seems to begin has begun by an event that came later
-        return _installs_of(events, known)
-    changes = _evaluate(events, known)
+        return _installs_of(events, known_installs)
+    changes = _evaluate(events, known_installs)
     ids = recording.record_installs(changes.installs, changes.last_opens, now=datetime.now(UTC))
-    recording.save_last_opens(_stored_opens(events, known, changes.last_opens))
+    recording.save_last_opens(_stored_opens(events, known_installs, changes.last_opens))
     recorded = [c for c in changes.installs if c.opening.install.public_id in ids]
     system_events.emit_install_events(recorded, changes.reengagements)
     if len(recorded) < len(changes.installs):  # another worker was first: evaluate the rest anew
         return recognize_installs(events, rounds=rounds - 1)
-    known.replace({c.opening.install.public_id: _known_install(c, ids) for c in recorded})
-    return _installs_of(events, known)
+    known_installs.replace({c.opening.install.public_id: _known_install(c, ids) for c in recorded})
+    return _installs_of(events, known_installs)
 
 
 def foresee_installs(
@@ -54,13 +54,13 @@ def foresee_installs(
 
     `foreseen` keeps from one batch to the next what would have been recorded.
     """
-    known = load_known_installs(events)
-    known.add_missing(foreseen)
-    installs = _evaluate(events, known).installs
-    known.replace({c.opening.install.public_id: _known_install(c, {}) for c in installs})
+    known_installs = load_known_installs(events)
+    known_installs.add_missing(foreseen)
+    installs = _evaluate(events, known_installs).installs
+    known_installs.replace({c.opening.install.public_id: _known_install(c, {}) for c in installs})
     for credited in installs:
         foreseen.add(credited.opening.event, _known_install(credited, {}))
-    return _installs_of(events, known)
+    return _installs_of(events, known_installs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ class _Changes:
     reengagements: list[Credited]
 
 
-def _evaluate(events: Sequence[StoredEvent], known: KnownInstalls) -> _Changes:
+def _evaluate(events: Sequence[StoredEvent], known_installs: KnownInstalls) -> _Changes:
     apps = {
         (event.organization_id, event.app.id)
         for event in events
         if event.device and event.event_name in LIFE_CYCLE
     }
     settings = load_settings(apps)
-    planned = plan(events, known, settings)
+    planned = plan(events, known_installs, settings)
     changes = _Changes(planned.last_opens, [], [])
     for credited in credit(planned.openings, settings):
         if credited.opening.kind is not OpeningKind.REENGAGEMENT:
@@ -90,12 +90,14 @@ def _evaluate(events: Sequence[StoredEvent], known: KnownInstalls) -> _Changes:
 
 
 def _stored_opens(
-    events: Sequence[StoredEvent], known: KnownInstalls, last_opens: Mapping[UUID, datetime]
+    events: Sequence[StoredEvent],
+    known_installs: KnownInstalls,
+    last_opens: Mapping[UUID, datetime],
 ) -> list[tuple[int, UUID, datetime]]:
     organizations = {
         install.public_id: event.organization_id
         for event in events
-        if (install := known.of(event)) and install.id and install.public_id in last_opens
+        if (install := known_installs.of(event)) and install.id and install.public_id in last_opens
     }
     return [
         (organizations[install], install, opened_at)
@@ -110,9 +112,11 @@ def _known_install(credited: Credited, ids: Mapping[UUID, int]) -> KnownInstall:
     return replace(install, id=id_, kind=credited.kind, facts=credited.facts())
 
 
-def _installs_of(events: Sequence[StoredEvent], known: KnownInstalls) -> dict[int, KnownInstall]:
+def _installs_of(
+    events: Sequence[StoredEvent], known_installs: KnownInstalls
+) -> dict[int, KnownInstall]:
     return {
         event.id: install
         for event in events
-        if event.device and (install := known.of(event)) is not None
+        if event.device and (install := known_installs.of(event)) is not None
     }

@@ -52,8 +52,8 @@ class KnownInstalls:
 
     def replace(self, installs: Mapping[UUID, KnownInstall]) -> None:
         """Replace installs by those with the same public id."""
-        for device, known in self.by_device.items():
-            self.by_device[device] = [installs.get(i.public_id, i) for i in known]
+        for device, installs_of_device in self.by_device.items():
+            self.by_device[device] = [installs.get(i.public_id, i) for i in installs_of_device]
         for key, install in self.by_identifier.items():
             self.by_identifier[key] = installs.get(install.public_id, install)
 
@@ -66,11 +66,13 @@ class KnownInstalls:
 def load_known_installs(events: Sequence[StoredEvent]) -> KnownInstalls:
     """Return the installs of the events' devices."""
     devices = {event.key for event in events if event.device}
-    known = KnownInstalls(by_device=_find_by_device(devices))
-    unknown = [event for event in events if event.device and event.key not in known.by_device]
+    known_installs = KnownInstalls(by_device=_find_by_device(devices))
+    unknown = [
+        event for event in events if event.device and event.key not in known_installs.by_device
+    ]
     keys = {key for event in unknown for key in identifier_keys(event)}
-    known.by_identifier = _find_by_identifier(keys)
-    return known
+    known_installs.by_identifier = _find_by_identifier(keys)
+    return known_installs
 
 
 def identifier_keys(event: StoredEvent) -> Iterator[IdentifierKey]:

@@ -62,21 +62,23 @@ class Plan:
 
 def plan(
     events: Sequence[StoredEvent],
-    known: KnownInstalls,
+    known_installs: KnownInstalls,
     settings: Mapping[AppKey, SettingsByScope],
 ) -> Plan:
-    """Return the changes of events in the order of their arrival; add new installs to `known`."""
+    """Return the changes of events in the order of their arrival; add installs that begin."""
     changes = Plan()
     for event in events:
         if event.device and event.event_name in LIFE_CYCLE:
-            _plan_event(event, known, settings[event.organization_id, event.app.id], changes)
+            _plan_event(
+                event, known_installs, settings[event.organization_id, event.app.id], changes
+            )
     return changes
 
 
 def _plan_event(
-    event: StoredEvent, known: KnownInstalls, settings: SettingsByScope, changes: Plan
+    event: StoredEvent, known_installs: KnownInstalls, settings: SettingsByScope, changes: Plan
 ) -> None:
-    install = known.of(event)
+    install = known_installs.of(event)
     if install is None:
         kind = OpeningKind.INSTALL
     elif event.id <= install.event_ref:
@@ -90,7 +92,7 @@ def _plan_event(
         return
     begun = _begun(event, install)
     changes.openings.append(Opening(event, kind, begun, install))
-    known.add(event, begun)
+    known_installs.add(event, begun)
 
 
 def _comes_back(event: StoredEvent, install: KnownInstall) -> bool:

@@ -1,4 +1,4 @@
-"""Addresses behind which anybody may hide: data centers, VPNs and Tor, as operators list them."""
+"""Addresses that hide their user: data centers, VPNs and Tor, as operators list them."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ def is_anonymous(address: str) -> bool:
         parsed = ip_address(address)
     except ValueError:
         return False
-    return _Ranges.of(tuple(settings.ANONYMOUS_NETWORKS)).hold(parsed.version, int(parsed))
+    return _Ranges.of(tuple(settings.ANONYMOUS_NETWORKS)).contain(parsed.version, int(parsed))
 
 
 class _Ranges:
-    """First and last addresses in order: a list of all Tor exits is searched in microseconds."""
+    """Sorted first and last addresses: a list of all Tor exits is searched in microseconds."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._ends: dict[tuple[int, int], int] = {}
@@ -33,7 +33,7 @@ class _Ranges:
         self._firsts = sorted(self._ends)
         reached = -1
         version = 0
-        for first in self._firsts:  # a network inside of another must not hide its end
+        for first in self._firsts:  # a network inside another must not hide its end
             reached = self._ends[first] if first[0] != version else max(reached, self._ends[first])
             version, self._ends[first] = first[0], reached
 
@@ -42,8 +42,8 @@ class _Ranges:
     def of(networks: tuple[Network, ...]) -> "_Ranges":
         return _Ranges(networks)
 
-    def hold(self, version: int, address: int) -> bool:
-        place = bisect_right(self._firsts, (version, address)) - 1
-        if place < 0 or self._firsts[place][0] != version:
+    def contain(self, version: int, address: int) -> bool:
+        index = bisect_right(self._firsts, (version, address)) - 1
+        if index < 0 or self._firsts[index][0] != version:
             return False
-        return address <= self._ends[self._firsts[place]]
+        return address <= self._ends[self._firsts[index]]

@@ -1,4 +1,4 @@
-"""What an install is credited to, as it is stored, decided by and told to partners: plain data."""
+"""The credit of an install as it is stored, decided by and sent to partners: plain data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ ORGANIC: Final = "organic"
 
 @dataclass(frozen=True, slots=True)
 class AttributionFacts:
-    """This is what the install is credited to; `click` holds the link's parameters.
+    """The credit of an install. `click` holds the link's parameters.
 
-    `partner_id` is our number for whom macros call `partner`. `acquired_at` is set where the events
-    after a reinstall are credited to an earlier install: when that was.
+    `partner_id` is our id of the partner whose public id is `partner`. `acquired_at` is set where
+    events after a reinstall are credited to an earlier install: it is the time of that one.
     """
 
     type: str = ORGANIC
@@ -41,7 +41,7 @@ NOT_CREDITED: Final = AttributionFacts()
 
 
 def known_facts(facts: AttributionFacts) -> dict[str, object]:
-    """Return facts as they are stored: only what is known."""
+    """Return facts as they are stored: without those that are None or empty."""
     return {
         name: value
         for name in AttributionFacts.__slots__

@@ -1,8 +1,6 @@
-"""How many digits after the point a currency's amounts have: ISO 4217's minor units."""
+"""ISO 4217: the currencies in use, and the minor units of each."""
 
 from typing import Final
-
-# FOLDED from currencies.py
 
 _CODES = """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD
@@ -15,18 +13,17 @@ _CODES = """
     UZS VED VES VND VUV WST XAF XCD XCG XDR XOF XPF XSU XUA YER ZAR ZMW ZWG ZWL
 """
 
-CURRENCIES = frozenset(_CODES.split())
+CURRENCIES: Final = frozenset(_CODES.split())
 
-
-_USUAL: Final = 2
-_OTHERS: Final = {
+_USUAL_DIGITS: Final = 2
+_OTHER_DIGITS: Final = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
-_DIGITS: Final = {code: digits for digits, codes in _OTHERS.items() for code in codes.split()}
+_DIGITS: Final = {code: digits for digits, codes in _OTHER_DIGITS.items() for code in codes.split()}
 
 
 def minor_digits(currency: str) -> int:
-    """Return the digits: 0 for JPY, 2 for EUR, 3 for KWD."""
-    return _DIGITS.get(currency, _USUAL)
+    """Return the digits after the point of its amounts: 0 for JPY, 2 for EUR, 3 for KWD."""
+    return _DIGITS.get(currency, _USUAL_DIGITS)

@@ -1,4 +1,4 @@
-"""An event as the stages read it: a plain row with its app, no model instance."""
+"""An event as the stages read it: plain data with its app, no model instance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from decimal import Decimal
 from typing import Any, Final, Self
 from uuid import UUID
 
-SYSTEM: Final = "system"  # the source of what Postbacks itself reports
+SYSTEM: Final = "system"  # the source of events that Postbacks itself emits
 
 
 @dataclass(frozen=True, slots=True)
 class StoredApp:
-    """The app of an event, as far as macros speak of it."""
+    """The app of an event, as far as macros read it."""
 
     id: int
     public_id: UUID
@@ -23,7 +23,7 @@ class StoredApp:
 
     @classmethod
     def unknown(cls) -> Self:
-        """Return what stands for the app in a preview for all apps."""
+        """Return a stand-in for a preview that is for all apps."""
         return cls(0, UUID(int=0), "", "", "", Decimal("0.3"))
 
 
@@ -49,7 +49,7 @@ class StoredEvent:
 
     @classmethod
     def from_checked(cls, row: Mapping[str, Any], *, app: StoredApp, received_at: datetime) -> Self:
-        """Return a checked event as it would be read once stored; for previews."""
+        """Return a checked event as it would be loaded once stored; for previews."""
         return cls(
             organization_id=0,
             id=0,
@@ -70,10 +70,9 @@ class StoredEvent:
 
     @property
     def has_money(self) -> bool:
-        """Tell whether the event speaks of money, which may have to be converted."""
         return bool(self.currency)
 
     @property
     def key(self) -> tuple[int, int, str]:
-        """Return what identifies the event's device: organization, app and device."""
+        """Return the key of the event's device: organization, app and device."""
         return self.organization_id, self.app.id, self.device

@@ -1,8 +1,8 @@
-"""The names by which touchpoints and installs recognize each other.
+"""Identifiers: what touchpoints and installs have in common when they are of one device.
 
-A name is a kind and a value, such as `gaid:38400000-8cf0-11bd-b23e-10b96e40000d`. A touchpoint and
-an install that share one may be the same person; how much that proves says the waterfall. In the
-database a name is a key of 16 bytes, one index for all kinds.
+An identifier is a kind and a value, such as `idfv:38400000-8cf0-11bd-b23e-10b96e40000d`. If a
+touchpoint and an install share one, they may be of the same device; the waterfall ranks the proof.
+The database keeps an identifier as a key of 16 bytes, in one index for all kinds.
 """
 
 import hashlib
@@ -11,21 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from uuid import UUID
 
-# Ids of a device that ads and apps both may know, by the names of the SDK API.
+# Ids of a device that both ads and apps may know, by the names of the SDK API.
 ADVERTISING_IDS = ("idfa", "gaid", "oaid", "amazon_id", "advertising_id")
 VENDOR_IDS = ("idfv", "app_set_id", "android_id")
-# What an app's SDK made at the install: only the app itself knows it.
+# Ids that an app's SDK makes at the install: only the app itself knows them.
 OWN_IDS = ("install_id", "web_id")
 
 TOUCH = "touch"  # our own id of a touchpoint
 CLICK_ID = "click_id"  # the network's id of a click
 ADDRESS = "ip"
-ADVERTISING = "advertising"  # what all advertising ids are called in a name
+ADVERTISING = "advertising"  # the kind that all advertising ids share
 HASHES = ("sha1", "md5")
 
 _ONLY_ZEROS = re.compile(r"[0-]*")
 _UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
-# What stands there for everybody alike: {click_id}, %%CLICKID%%, null.
+# Values that are the same for everybody: {click_id}, %%CLICKID%%, null.
 _PLACEHOLDER = re.compile(r"[{\[<%$(].*|[0-]*|null|nil|none|undefined|unknown|n/?a", re.I | re.S)
 _HASH = {"sha1": re.compile(r"[0-9a-f]{40}"), "md5": re.compile(r"[0-9a-f]{32}")}
 
@@ -36,21 +36,21 @@ def is_no_id(value: str) -> bool:
 
 
 def is_malformed(kind: str, value: str) -> bool:
-    """Tell whether an advertising id is not what its platform makes; zeros are no id at all."""
+    """Tell whether an advertising id has a form that no device makes; zeros are no id at all."""
     if kind not in {"idfa", "gaid", "amazon_id"} or is_no_id(value):
         return False
     return _UUID.fullmatch(value.strip().lower()) is None
 
 
 def is_placeholder(value: str) -> bool:
-    """Tell whether somebody wrote a word or an unfilled macro in place of an id."""
+    """Tell whether a value is a word or an unfilled macro in place of an id."""
     return _PLACEHOLDER.fullmatch(value.strip()) is not None
 
 
 def identifiers_of(ids: Mapping[str, object]) -> Iterator[str]:
-    """Yield the name of each id in `ids`, by the SDK API's field names.
+    """Yield the identifier of each id in `ids`, which has the SDK API's field names.
 
-    All advertising ids share one kind: what a link calls `advertising_id` is the SDK's `gaid`.
+    All advertising ids share one kind: a link's `advertising_id` is the SDK's `gaid`.
     """
     for kind in (*ADVERTISING_IDS, *VENDOR_IDS, *OWN_IDS):
         value = ids.get(kind)
@@ -59,13 +59,13 @@ def identifiers_of(ids: Mapping[str, object]) -> Iterator[str]:
 
 
 def installation_identifiers(ids: Mapping[str, object]) -> frozenset[str]:
-    """Return what only this installation is called, or where that is not known its device."""
+    """Return the identifiers of this installation alone; without any, those of its device."""
     own = {kind: ids.get(kind) for kind in OWN_IDS}
     return frozenset(identifiers_of(own)) or frozenset(identifiers_of(ids))
 
 
 def hashed_identifiers(ids: Mapping[str, object]) -> Iterator[str]:
-    """Yield the names of the hashes that networks send instead of ids: of either case."""
+    """Yield hashes that networks send instead of ids: of the id in lower and upper case."""
     for kind in (*ADVERTISING_IDS, *VENDOR_IDS):
         value = ids.get(kind)
         if isinstance(value, str) and not is_no_id(value) and not is_malformed(kind, value):
@@ -76,7 +76,7 @@ def hashed_identifiers(ids: Mapping[str, object]) -> Iterator[str]:
 
 
 def hash_identifier(value: str) -> str | None:
-    """Return the name of a hash that somebody sent instead of an id; None if it is none."""
+    """Return the identifier of a hash that was sent instead of an id; None if it is none."""
     text = value.strip().lower()
     for kind, form in _HASH.items():
         if form.fullmatch(text):
@@ -85,13 +85,13 @@ def hash_identifier(value: str) -> str | None:
 
 
 def identifier(kind: str, value: str) -> str:
-    """Return a name in the form in which it is compared."""
+    """Return an identifier in the form in which it is compared."""
     text = value.strip()
     return f"{kind}:{text if kind in {CLICK_ID, *OWN_IDS} else text.lower()}"
 
 
 def address_identifier(address: str) -> str | None:
-    """Return the name of an IP address: of a whole IPv4 address, of an IPv6 network of 64 bits."""
+    """Return the identifier of a whole IPv4 address, or of an IPv6 network of 64 bits."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -104,20 +104,20 @@ def address_identifier(address: str) -> str | None:
     return f"{ADDRESS}:{parsed}"
 
 
-def kind_of(name: str) -> str:
-    """Return the kind of a name, for example `sha1`."""
-    return name.partition(":")[0]
+def kind_of(identifier: str) -> str:
+    """Return the kind of an identifier, for example `sha1`."""
+    return identifier.partition(":")[0]
 
 
-def key_of(app_id: int, name: str) -> UUID:
-    """Return a name of an app's touchpoints and installs as the database keeps it."""
-    digest = hashlib.blake2b(f"{app_id}:{name}".encode(), digest_size=16)
+def key_of(app_id: int, identifier: str) -> UUID:
+    """Return the key that stands for an identifier of an app in the database."""
+    digest = hashlib.blake2b(f"{app_id}:{identifier}".encode(), digest_size=16)
     return UUID(bytes=digest.digest())
 
 
-def keys_of(app_id: int, names: Iterable[str]) -> dict[UUID, str]:
-    """Return names by their keys."""
-    return {key_of(app_id, one): one for one in names}
+def keys_of(app_id: int, identifiers: Iterable[str]) -> dict[UUID, str]:
+    """Return identifiers by their keys."""
+    return {key_of(app_id, identifier): identifier for identifier in identifiers}
 
 
 def shared_kind(kind: str) -> str:
@@ -126,5 +126,5 @@ def shared_kind(kind: str) -> str:
 
 
 def device_key(kind: str, value: str) -> str:
-    """Return what an event's device is called when this is its best id."""
+    """Return the `device` of an event whose best id is this one."""
     return f"{shared_kind(kind)}:{value.lower() if kind in ADVERTISING_IDS else value}"

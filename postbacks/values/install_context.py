@@ -1,4 +1,4 @@
-"""How an event's device stands to the app when rules are asked: its install, and whose it is."""
+"""The install that an event belongs to and its credit, as rules and macros read them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from postbacks.values.events import SYSTEM, StoredEvent
 
 @dataclass(frozen=True, slots=True)
 class KnownInstall:
-    """One install of a device: since when, by which of our events, and thanks to whom now."""
+    """One install of a device, with its credit of now. `event_ref` is the event that began it."""
 
     id: int
     device: str
@@ -31,7 +31,7 @@ class KnownInstall:
 
     @property
     def since(self) -> datetime:
-        """Return when the app was acquired, as partners are told it."""
+        """Return when the app was acquired, as partners are notified of it."""
         return self.facts.acquired_at or self.installed_at
 
     @property
@@ -41,14 +41,16 @@ class KnownInstall:
 
     @property
     def last_seen_at(self) -> datetime:
-        """Return when the person last opened the app, as far as that was noted."""
+        """Return the last open that was stored; not every open is."""
         return self.last_open_at or self.installed_at
 
 
 @dataclass(frozen=True, slots=True)
 class InstallContext:
-    """How an event's device stands to the app: since when, thanks to whom, and whether it `began`
-    with this event: as an install, a reinstall or a reattribution.
+    """The install of an event, and its credit.
+
+    `began` is the kind of install that this event began: an install, a reinstall or a
+    reattribution; empty for every other event.
     """
 
     began: str = ""
@@ -59,25 +61,25 @@ class InstallContext:
 
 
 def install_context(event: StoredEvent, install: KnownInstall | None) -> InstallContext:
-    """Return how an event's device stands to the app, by its install."""
-    told = own_attribution(event)
+    """Return the context of an event; a credit of its own precedes the install's."""
+    own = own_attribution(event)
     if install is None:  # a device without an id can't be known from before
         is_install = event.event_name == "install" and not event.device
         return InstallContext(
-            began="install" if is_install else "", attribution=told or NOT_CREDITED
+            began="install" if is_install else "", attribution=own or NOT_CREDITED
         )
     return InstallContext(
         began=install.kind if install.event_ref == event.id else "",
         installed_at=install.since,
         install_id=install.id or None,
         attribution_version=install.version,
-        attribution=told or install.facts,
+        attribution=own or install.facts,
     )
 
 
 def own_attribution(event: StoredEvent) -> AttributionFacts | None:
-    """Return the credit that an event of ours speaks of; None of all other events."""
-    told = event.fields.get("attribution")
-    if event.source != SYSTEM or not isinstance(told, dict):
+    """Return the credit that a system event reports; None of all other events."""
+    attribution = event.fields.get("attribution")
+    if event.source != SYSTEM or not isinstance(attribution, dict):
         return None
-    return msgspec.convert(told, AttributionFacts)
+    return msgspec.convert(attribution, AttributionFacts)

@@ -1,4 +1,4 @@
-"""The words of touchpoints that intake writes and the waterfall reads."""
+"""The words of touchpoints that intake writes and attribution reads."""
 
 CLICK = "click"
 IMPRESSION = "impression"
@@ -6,7 +6,7 @@ LINK = "link"
 SERVER = "server"
 CLAIM = "claim"
 
-# What a claim's `params` say: whose it is, and that the network didn't tell when the ad was seen.
+# Keys of a claim's `params`: who claims it, and that the network keeps the ad's time to itself.
 CLAIMED_BY = "claimed_by"
 TIME_IS_UNKNOWN = "time_is_unknown"
 ADSERVICES = "adservices"

@@ -1,4 +1,4 @@
-"""Ids that carry their time."""
+"""Ids that contain their time."""
 
 import secrets
 from datetime import datetime
