@@ -19,7 +19,7 @@ class PostbacksConfig(AppConfig):
         from allauth.account.signals import user_logged_in  # models exist only now
         from allauth.mfa.signals import authenticator_added, authenticator_removed
 
-        from postbacks.accounts import entries
+        from postbacks.accounts import audit
         from postbacks.checks import (
             check_database_roles,
             check_partner_templates,
@@ -36,10 +36,10 @@ class PostbacksConfig(AppConfig):
         checks.register(check_partner_templates)
         checks.register(check_database_roles, checks.Tags.database)
         user_logged_out.connect(visits.end_with_session)
-        user_logged_out.connect(entries.note_sign_out)
-        user_logged_in.connect(entries.note_sign_in)
-        authenticator_added.connect(entries.note_factor_added)
-        authenticator_removed.connect(entries.note_factor_removed)
+        user_logged_out.connect(audit.record_sign_out)
+        user_logged_in.connect(audit.record_sign_in)
+        authenticator_added.connect(audit.record_factor_added)
+        authenticator_removed.connect(audit.record_factor_removed)
         post_migrate.connect(partitions.finish_migration, sender=self)
 
 

@@ -35,11 +35,11 @@ from postbacks.callbacks.decisions import Decision, decide_postbacks
 from postbacks.delivery.already_sent import already_notified, rules_already_applied
 from postbacks.delivery.enqueue import NewPostback, enqueue_postbacks
 from postbacks.intake.claims import meta
-from postbacks.intake.claims.apple_ads import await_claims
-from postbacks.intake.events.ordering import defer_out_of_order
+from postbacks.intake.claims.apple_ads import queue_claims
 from postbacks.intake.events.queue import (
     UndecidedRow,
     clear_failure,
+    defer_out_of_order,
     dequeue_event,
     dequeue_events,
     is_any_undecided,
@@ -122,9 +122,9 @@ def _decide(dequeued: Sequence[UndecidedRow]) -> int:
     now = datetime.now(UTC)
     events = load_events((row.id, row.received_at) for row in dequeued)
     events = defer_out_of_order(dequeued, events)
-    meta.claim_installs(events)
+    meta.record_claims(events)
     installs = recognize_installs(events)
-    await_claims([(event, installs.get(event.id)) for event in events])
+    queue_claims([(event, installs.get(event.id)) for event in events])
     contexts = {event.id: install_context(event, installs.get(event.id)) for event in events}
     decisions = decide_postbacks(events, contexts, now=now)
     enqueue_postbacks([_new_postback(decision) for decision in decisions])

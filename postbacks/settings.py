@@ -240,7 +240,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "postbacks.web.middleware.TenantOfRequest",  # its transaction ends after rendering
-    "postbacks.accounts.required_factor.RequiredSecondFactor",  # asks the organization just found
+    "postbacks.accounts.second_factor.RequiredSecondFactor",  # asks the organization just found
 ]
 
 ROOT_URLCONF = "postbacks.urls"
@@ -255,7 +255,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "postbacks.accounts.context.frame",
+                "postbacks.accounts.context_processors.admin_frame",
             ]
         },
     }

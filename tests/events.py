@@ -4,8 +4,9 @@ import json
 import uuid
 
 from apps_registry.tenancy import tenant
-from postbacks.intake.events.recording import Receipt, record_events
-from postbacks.intake.events.validation import Reporter
+from postbacks.intake.events.recording import record_events
+from postbacks.intake.receipts import Receipt
+from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import DeliveryAttempt, Postback
 from tests.make import Tenant
 

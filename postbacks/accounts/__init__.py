@@ -1,1 +1,1 @@
-"""The door for people: sign-in, second factors, sessions, passwords and invitations."""
+"""① Sign-in for people: second factors, sessions, passwords and invitations."""

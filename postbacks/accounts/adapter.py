@@ -1,4 +1,4 @@
-"""How allauth signs our people in: who may, what errors say, and where mails lead."""
+"""Allauth's hooks for sign-in: membership, error messages, client addresses and mails."""
 
 import logging
 import smtplib
@@ -35,11 +35,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """Close allauth's own way of signing up: an invitation's page makes accounts."""
-        return False
+        return False  # an invitation's page makes accounts
 
     def pre_login(self, request: HttpRequest, user: User, **context: Any) -> HttpResponse | None:
-        """Stop who may not sign in, whichever way the person came."""
         answer: HttpResponse | None = super().pre_login(request, user, **context)
         if answer is not None or may_sign_in(user):
             return answer
@@ -48,22 +46,21 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ha
         return HttpResponseRedirect(reverse("account_login"))
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """Return where a request comes from, as everywhere in Postbacks."""
         return client_address(request) or _NOWHERE
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        # Without the host, which allauth puts in: whoever calls chooses its port freely.
+        # Without the host, which allauth adds: a caller can vary its port to get more tries.
         return str(credentials.get("email", "")).lower()
 
     def get_reset_password_from_key_url(self, key: str) -> str:
-        """Lead to the address that the operator has set, not to a host that a request names."""
+        # PUBLIC_URL, never the host that a request names: the mail would send its key there.
         link = reverse(
             "account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"}
         ).replace("UID-KEY", key)
         return f"{settings.PUBLIC_URL}{link}"
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send, or say in the log that it failed: no page may break for want of a mail server."""
+        """Send a mail, or log the failure: no page may break for want of a mail server."""
         browser = one_line(context.get("user_agent", ""))
         try:
             super().send_mail(template_prefix, email, {**context, "user_agent": browser})

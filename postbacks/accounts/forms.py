@@ -1,12 +1,10 @@
-"""The forms of people's accounts whose words are our own."""
+"""Forms of people's accounts with labels and help texts of our own."""
 
 from typing import Any
 
 from allauth.account.forms import LoginForm
 from django import forms
-from django.contrib.auth.password_validation import (
-    validate_password,
-)
+from django.contrib.auth.password_validation import validate_password
 
 from apps_registry.models import User
 
@@ -47,7 +45,6 @@ class JoinForm(forms.Form):
         self.email = email
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a password that is easily guessed, as everywhere."""
         values = super().clean() or {}
         if password := values.get("password"):
             person = User(email=self.email, name=values.get("name", ""))

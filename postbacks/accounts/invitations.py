@@ -1,6 +1,6 @@
 """The pages behind an invitation's link.
 
-The link's address is left at once: it goes into histories and logs, the address after it may.
+The link redirects at once: its address, which holds the token, must not stay in histories and logs.
 """
 
 from allauth.account.internal.flows.login import perform_password_login
@@ -19,7 +19,7 @@ from apps_registry.models import Invitation, Membership, User
 from apps_registry.models.invitations import InvitationState
 from apps_registry.people import invitations
 from apps_registry.people.invitations import InvitationClosedError
-from postbacks.accounts.entries import as_person
+from postbacks.accounts.audit import as_person
 from postbacks.accounts.forms import JoinForm
 from postbacks.web.middleware import ORGANIZATION_IN_SESSION
 
@@ -30,7 +30,7 @@ _GONE = 410
 @never_cache
 @require_safe
 def follow_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Keep the link's hash in the session and go on without the token in the address."""
+    """Keep the token's hash in the session, and redirect to an address without the token."""
     request.session[_IN_SESSION] = hash_key(token)
     return HttpResponseRedirect(reverse("invitation"))
 
@@ -39,7 +39,7 @@ def follow_link(request: HttpRequest, token: str) -> HttpResponse:
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest) -> HttpResponse:
-    """Show who invites to what, and take the answer."""
+    """Show an invitation, and accept it on POST."""
     row = invitations.find_by_token_hash(request.session.get(_IN_SESSION, ""))
     if row is None:
         return render(request, "accounts/invitation_unknown.html", status=404)
@@ -48,7 +48,7 @@ def invitation(request: HttpRequest) -> HttpResponse:
     try:
         with as_person(request, row.email):
             return _answer(request, row)
-    except InvitationClosedError:  # somebody was quicker, in another window
+    except InvitationClosedError:  # accepted meanwhile, in another window
         row.refresh_from_db()
         return _closed(request, row)
 
@@ -85,7 +85,7 @@ def _newcomer(request: HttpRequest, row: Invitation) -> HttpResponse:
 
 
 def _welcome(request: HttpRequest, membership: Membership) -> HttpResponse:
-    """Begin in the organization that has just been joined."""
+    """Open the organization that the person has just joined."""
     organization = membership.organization
     request.session.pop(_IN_SESSION, None)
     request.session[ORGANIZATION_IN_SESSION] = str(organization.public_id)

@@ -19,7 +19,7 @@ from django.urls import reverse
 from apps_registry.models import Invitation, User
 from apps_registry.people import invitations
 from apps_registry.people.sign_in import NOT_A_MEMBER
-from postbacks.accounts.entries import as_person
+from postbacks.accounts.audit import as_person
 
 _FAILED = "The single sign-on did not work. Try again, or sign in with your password."
 _UNPROVEN = "Your identity provider did not confirm your e-mail address, so we don't know you."
@@ -32,7 +32,7 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  #
     """Finds the person behind an identity."""
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        """Connect an identity that comes for the first time, or send it away with a reason."""
+        """Connect a new identity to its person, or refuse it with a reason."""
         if sociallogin.is_existing:
             return
         email = _verified_address(sociallogin)
@@ -47,27 +47,30 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  #
         sociallogin.connect(request, person)
 
     def on_authentication_error(
-        self, request: HttpRequest, provider: object, error: object = None,
-        exception: Exception | None = None, extra_context: object = None,
-    ) -> None:  # fmt: skip
-        """Lead back to the sign-in page; a person who left by choice is told that instead."""
-        if error == AuthError.CANCELLED:
+        self,
+        request: HttpRequest,
+        provider: object,
+        error: object = None,
+        exception: Exception | None = None,
+        extra_context: object = None,
+    ) -> None:
+        if error == AuthError.CANCELLED:  # a page of its own answers
             return
-        note_failure(request, exception)
+        report_failure(request, exception)
         raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login")))
 
 
-def note_failure(request: HttpRequest, error: BaseException | None) -> None:
-    """Tell the person that it did not work, and the log why."""
+def report_failure(request: HttpRequest, error: BaseException | None) -> None:
+    """Tell the person that it did not work, and log why."""
     logger.warning("A single sign-on failed: %s", type(error).__name__)
     messages.error(request, _FAILED)
 
 
-def leave_for(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
-    """Return a page that goes on to the provider by itself, in place of a redirect there.
+def redirect_by_page(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+    """Return a page that forwards to the provider, in place of a redirect.
 
-    Pages may send forms to us alone (page_policy.py), and browsers hold redirects to that as well:
-    also those from the provider to wherever it asks for passwords, which nobody can list here.
+    The content security policy lets forms submit to us alone, and browsers apply that to redirects
+    after a submit: also to the provider's own, whose targets can't be listed.
     """
     address = answer.headers.get("Location", "")
     if not address.startswith(("https://", "http://")):
@@ -77,7 +80,8 @@ def leave_for(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
 
 def _verified_address(sociallogin: SocialLogin) -> str | None:
     return next(
-        (one.email.lower() for one in sociallogin.email_addresses if one.verified is True), None
+        (entry.email.lower() for entry in sociallogin.email_addresses if entry.verified is True),
+        None,
     )
 
 
@@ -90,6 +94,6 @@ def _account_of_invited(email: str, sociallogin: SocialLogin) -> User | None:
     return invitations.join(invitation.token_hash, name=name, password=None).user
 
 
-def _refuse(request: HttpRequest, words: str) -> NoReturn:
-    messages.error(request, words)
+def _refuse(request: HttpRequest, reason: str) -> NoReturn:
+    messages.error(request, reason)
     raise ImmediateHttpResponse(HttpResponseRedirect(reverse("account_login")))

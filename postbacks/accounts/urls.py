@@ -1,7 +1,7 @@
-"""The addresses of people's accounts: those of allauth that we need, and none besides.
+"""The addresses of people's accounts: only those of allauth that are needed.
 
-None of them opens the organization's transaction: they wait for mail servers and identity
-providers, and what they write belongs to a person.
+None opens the organization's transaction: they wait for mail servers and identity providers, and
+their rows belong to a person.
 """
 
 from allauth.account import views as account

@@ -1,4 +1,4 @@
-"""The pages of allauth where they have to know our people."""
+"""The pages of allauth that need more than allauth knows: our members, browsers and limits."""
 
 from typing import Any
 
@@ -13,25 +13,42 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from apps_registry.models import User
-from postbacks.accounts.browsers import browser_name
-from postbacks.accounts.single_sign_on import leave_for, note_failure
-from postbacks.accounts.throttling import too_many_tries
+from postbacks.accounts.single_sign_on import redirect_by_page, report_failure
 
+RETRY_AFTER_SECONDS = 300  # the longest window of ACCOUNT_RATE_LIMITS
 _THROTTLED = "too_many_login_attempts"
+
+# In this order: Edge and Opera also say Chrome, Chrome also says Safari.
+_BROWSERS = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "FxiOS/": "Firefox",
+    "CriOS/": "Chrome",
+    "Chrome/": "Chrome",
+    "Safari/": "Safari",
+}
+_SYSTEMS = {
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Android": "Android",
+    "Windows": "Windows",
+    "CrOS": "ChromeOS",
+    "Mac OS X": "macOS",
+    "Linux": "Linux",
+}
 
 
 class SignInView(LoginView):  # type: ignore[misc]  # allauth has no types
-    """Signs people in, and answers 429 to who tries too often."""
+    """Signs people in, and answers 429 after too many tries."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Tell a person who is signed in, but a member of nothing, what is missing."""
         if isinstance(request.user, User) and not request.user.may_sign_in():
             return render(request, "accounts/no_membership.html")
         answer: HttpResponseBase = super().dispatch(request, *args, **kwargs)
         return answer
 
     def form_invalid(self, form: Any) -> HttpResponse:
-        """Show the form with its errors, or say how long to wait."""
         if form.has_error("__all__", code=_THROTTLED):
             return too_many_tries(self.request)
         answer: HttpResponse = super().form_invalid(form)
@@ -42,11 +59,10 @@ class SessionsView(ListUserSessionsView):  # type: ignore[misc]  # likewise
     """Lists where a person is signed in, and signs out everywhere else."""
 
     def get_context_data(self, **context: Any) -> dict[str, Any]:
-        """Name browsers as people know them."""
-        shown: dict[str, Any] = super().get_context_data(**context)
-        for session in shown["sessions"]:
+        page: dict[str, Any] = super().get_context_data(**context)
+        for session in page["sessions"]:
             session.browser = browser_name(session.user_agent)
-        return shown
+        return page
 
 
 sign_in = SignInView.as_view()
@@ -56,17 +72,35 @@ sessions = SessionsView.as_view()
 @never_cache
 @require_POST  # a mere link must not begin a sign-in
 def single_sign_on(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """Send a person on to the identity provider."""
+    """Redirect a person to the identity provider."""
     try:
         answer = openid_connect.login(request, provider_id)
-    except OSError as error:  # it can't be reached; what requests raises is one too
-        note_failure(request, error)
+    except OSError as error:  # the provider can't be reached; errors of requests are OSErrors
+        report_failure(request, error)
         return HttpResponseRedirect(reverse("account_login"))
-    return leave_for(request, answer)
+    return redirect_by_page(request, answer)
 
 
 @never_cache
 def single_sign_on_cancelled(request: HttpRequest) -> HttpResponse:
-    """Lead back who left the identity provider without signing in."""
+    """Redirect people back who left the identity provider without signing in."""
     messages.info(request, "You left the single sign-on before it was done.")
     return HttpResponseRedirect(reverse("account_login"))
+
+
+def too_many_tries(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer 429 with a plain page."""
+    answer = render(request, "429.html", status=429)
+    answer["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return answer
+
+
+def browser_name(user_agent: str) -> str:
+    """Return a browser's name as people know it, for example “Firefox on Windows”."""
+    browser = _first_match(_BROWSERS, user_agent) or "Unknown browser"
+    system = _first_match(_SYSTEMS, user_agent)
+    return f"{browser} on {system}" if system else browser
+
+
+def _first_match(names: dict[str, str], user_agent: str) -> str | None:
+    return next((name for token, name in names.items() if token in user_agent), None)

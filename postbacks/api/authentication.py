@@ -20,8 +20,7 @@ from apps_registry.models import ApiToken, SdkKey, User
 from apps_registry.roles import RIGHTS, Right
 from apps_registry.tenancy import tenant
 from postbacks.api import throttling
-from postbacks.intake.events.validation import Reporter
-from postbacks.intake.sdk_keys import KnownKey, find_key
+from postbacks.intake.sdk_keys import KnownKey, Reporter, find_key
 
 _USE_PRECISION = timedelta(minutes=1)  # of `last_used_at`; a write per call would cost more
 

@@ -7,8 +7,7 @@ from rest_framework import exceptions
 
 from postbacks.infrastructure.rate_limits import limiter
 from postbacks.infrastructure.rate_limits.counting import RateVerdict
-from postbacks.intake.events.validation import Reporter
-from postbacks.intake.sdk_keys import KnownKey
+from postbacks.intake.sdk_keys import KnownKey, Reporter
 
 
 class TooFast(exceptions.Throttled):

@@ -1,7 +1,7 @@
 """The country of an IP address, from the operator's GeoIP database (GEOIP_DATABASE).
 
-It is looked up when an event is received and kept with it: a database that is replaced later
-must not change what a retried postback says.
+The lookup happens once, when an event is received: a database that is replaced later must not
+change what a retried postback says.
 """
 
 from functools import cache
@@ -12,7 +12,7 @@ from django.conf import settings
 
 
 def country_of(address: str) -> str | None:
-    """Return the country as two capital letters; None if it is not known."""
+    """Return the country as two capital letters; None if the database does not say."""
     reader = _open(settings.GEOIP_DATABASE)
     if reader is None:
         return None
@@ -20,8 +20,8 @@ def country_of(address: str) -> str | None:
         record = reader.get(address)
     except ValueError:  # not an address, or IPv6 in a database of IPv4
         return None
-    found = record.get("country") if isinstance(record, dict) else None
-    code = found.get("iso_code") if isinstance(found, dict) else found
+    country = record.get("country") if isinstance(record, dict) else None
+    code = country.get("iso_code") if isinstance(country, dict) else country
     is_code = isinstance(code, str) and len(code) == len("DE") and code.isascii() and code.isalpha()
     return str(code).upper() if is_code else None
 

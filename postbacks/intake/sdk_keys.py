@@ -1,4 +1,7 @@
-"""What the intake has to know of an SDK key, read anew for each request: a revoked one is over."""
+"""The SDK key that a request carries, and who reports with it.
+
+A key is read anew for each request, so that a revoked one stops at once.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +16,10 @@ _FIND = "SELECT organization_id, id FROM find_sdk_key(%(hash)s)"
 
 _LOAD = """
 SELECT key.id, key.organization_id, key.app_id, key.kind, key.last_used_at, key.expires_at,
-       key.revoked_at, app.status, app.platform,
+       key.revoked_at, app.status AS app_status, app.platform,
        ARRAY(SELECT identifier FROM bundle_id
              WHERE organization_id = key.organization_id AND app_id = key.app_id ORDER BY id)
+           AS bundle_ids
 FROM sdk_key AS key
 JOIN app ON app.organization_id = key.organization_id AND app.id = key.app_id
 WHERE key.organization_id = %(organization)s AND key.id = %(id)s
@@ -44,7 +48,6 @@ class KnownKey:
 
     @property
     def is_revoked(self) -> bool:
-        """Tell whether somebody ended the key's life."""
         return self.revoked_at is not None
 
     @property
@@ -54,17 +57,30 @@ class KnownKey:
 
     @property
     def is_of_archived_app(self) -> bool:
-        """Tell whether the key's app is no longer used."""
         return self.app_status == Lifecycle.ARCHIVED
 
     @classmethod
     def load(cls, organization_id: int, key_id: int) -> Self:
         """Return a key of the current organization, with which `tenant(…)` was opened."""
-        (row,) = prepared.run(_LOAD, {"organization": organization_id, "id": key_id})
-        return cls(*row)
+        (key,) = prepared.fetch(cls, _LOAD, {"organization": organization_id, "id": key_id})
+        return key
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Who reports: the key of a request, and the defaults for its events."""
+
+    organization_id: int
+    app_id: int
+    is_server: bool
+    platform: str
+    bundle_ids: tuple[str, ...]
+    ip_address: str | None = None  # of the request; None where it says nothing about the device
+    user_agent: str | None = None
+    key_id: int = 0  # of the SDK key; 0 where a person tries an event out
 
 
 def find_key(secret: str) -> tuple[int, int] | None:
-    """Return the organization and the id of the key that a secret belongs to, if there is one."""
-    found = prepared.run(_FIND, {"hash": hash_key(secret)})
-    return found[0][:2] if found else None
+    """Return the organization and the id of the key with this secret; None if there is none."""
+    rows = prepared.run(_FIND, {"hash": hash_key(secret)})
+    return rows[0][:2] if rows else None

@@ -29,7 +29,8 @@ from postbacks.callbacks.rules.matching import ANY_EVENT, partner_event_name
 from postbacks.delivery.http.destinations import Destinations, problem_with_url
 from postbacks.delivery.resend import release_held
 from postbacks.delivery.success import parse_success
-from postbacks.intake.events.validation import Reporter, check_event
+from postbacks.intake.events.validation import check_event
+from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import CallbackRule, Event, RuleStatus
 from postbacks.models.stored import load_events, stored_app
 from postbacks.values.events import StoredApp, StoredEvent
@@ -300,8 +301,8 @@ def _given(sdk_event: Mapping[str, object], app: App | None) -> StoredEvent:
         bundle_ids=_bundle_ids(sdk_event, app),
     )
     checked = check_event(dict(sdk_event), reporter=reporter, now=now)
-    if checked.faults:
-        raise SampleEventError(tuple((fault.pointer, fault.detail) for fault in checked.faults))
+    if checked.errors:
+        raise SampleEventError(tuple((error.pointer, error.detail) for error in checked.errors))
     return StoredEvent.from_checked(
         checked.row, app=stored_app(app) if app else StoredApp.unknown(), received_at=now
     )

@@ -31,8 +31,8 @@ from postbacks.infrastructure.rate_limits import stores
 from postbacks.insights import outlier_sites
 from postbacks.intake.claims import apple_ads
 from postbacks.intake.events.queue import requeue_failed
-from postbacks.intake.skadnetwork.handing_over import hand_over_copies
-from postbacks.intake.skadnetwork.unclaimed import forget_old_copies
+from postbacks.intake.skadnetwork.recording import hand_over_copies
+from postbacks.intake.skadnetwork.unclaimed import delete_expired_copies
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 from postbacks.privacy import address_shortening, erasure, retention
 
@@ -88,7 +88,7 @@ def tidy_up() -> None:
         partitions.forget_old_event_keys,
         stores.forget_old_counts,
         caches.forget_old_entries,
-        forget_old_copies,
+        delete_expired_copies,
         address_shortening.shorten_touchpoints,
         address_shortening.shorten_events,
     ):
@@ -137,7 +137,7 @@ def ask_apple() -> None:
         while (
             is_ours
             and time.monotonic() < until
-            and apple_ads.ask_about_one(sender, settings.ADSERVICES_URL)
+            and apple_ads.ask_about_next(sender, settings.ADSERVICES_URL)
         ):
             pass
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postbacks.accounts.browsers import browser_name
+from postbacks.accounts.views import browser_name
 
 _WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 

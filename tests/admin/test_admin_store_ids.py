@@ -9,8 +9,8 @@ from django.test import Client
 from apps_registry.models import AuditEntry, StoreClaim, User
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
-from postbacks.intake.skadnetwork.handing_over import hand_over_copies
-from postbacks.intake.skadnetwork.unclaimed import MOST_OF_AN_APP
+from postbacks.intake.skadnetwork.recording import hand_over_copies
+from postbacks.intake.skadnetwork.unclaimed import MAX_COPIES_PER_APP
 from postbacks.models import Event, SkanPostback, UnclaimedCopy
 from postbacks.worker import tasks
 from tests import make
@@ -154,9 +154,10 @@ def test_kept_copies_are_forgotten_after_30_days() -> None:
 def test_of_one_unknown_app_only_so_many_copies_are_kept() -> None:
     now = datetime.now(UTC)
     UnclaimedCopy.objects.bulk_create(
-        UnclaimedCopy(store_id=STORE_ID, received_at=now, body="{}") for _ in range(MOST_OF_AN_APP)
+        UnclaimedCopy(store_id=STORE_ID, received_at=now, body="{}")
+        for _ in range(MAX_COPIES_PER_APP)
     )
 
     assert send(GENUINE).status_code == 200
 
-    assert UnclaimedCopy.objects.count() == MOST_OF_AN_APP
+    assert UnclaimedCopy.objects.count() == MAX_COPIES_PER_APP

@@ -11,7 +11,7 @@ from django.test import Client
 
 from apps_registry.models import App, SdkKey
 from apps_registry.tenancy import tenant
-from postbacks.intake.events.forgotten import REFUSED
+from postbacks.intake.events.recording import DEVICE_FORGOTTEN
 from postbacks.intake.links.server_touchpoints import KEPT
 from postbacks.models import Touchpoint
 from tests import make
@@ -209,7 +209,7 @@ def test_a_touchpoint_of_a_forgotten_device_is_rejected_and_not_kept(network: Ne
     assert touch.click_id == "n-2"
     assert answer.data == {
         "accepted": 1, "duplicates": 0, "warnings": [], "ids": [None, str(touch.public_id)],
-        "rejected": [{"index": 0, "errors": [{"pointer": "", "detail": REFUSED}]}],
+        "rejected": [{"index": 0, "errors": [{"pointer": "", "detail": DEVICE_FORGOTTEN}]}],
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from postbacks.demo.children import free_port
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
 from postbacks.intake.events.recording import record_events
-from postbacks.intake.events.validation import Reporter
+from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
 from tests import database

@@ -11,7 +11,8 @@ from django.conf import settings as project
 from pytest_django import Settings
 
 from postbacks.intake.countries import country_of
-from postbacks.intake.events.validation import Reporter, check_event
+from postbacks.intake.events.validation import check_event
+from postbacks.intake.sdk_keys import Reporter
 from tests.mmdb import write_mmdb
 
 NETWORKS = {
@@ -34,7 +35,7 @@ def database(tmp_path: Path, settings: Settings) -> Path:
 def country_kept(**fields: object) -> object:
     event = {"event_name": "open", **fields}
     checked = check_event(event, reporter=REPORTER, now=datetime.now(UTC))
-    assert not checked.faults
+    assert not checked.errors
     kept = checked.row["fields"]
     assert isinstance(kept, dict)
     return kept.get("country")

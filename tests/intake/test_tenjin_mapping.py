@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from postbacks.intake.tenjin.mapping import LONGEST_TEXT, Call, sdk_event, their_name
+from postbacks.intake.tenjin.mapping import LONGEST_TEXT, Call, tenjin_name, to_sdk_event
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 INSTALLATION = "91d1c313-dd94-4bd3-bbbb-16c8b7afa054"
@@ -13,7 +13,7 @@ ZEROS = "00000000-0000-0000-0000-000000000000"
 
 
 def mapped(call: Call = Call.EVENT, **parameters: object):
-    return sdk_event(call, parameters, app_id=7, platform="ios", now=NOW)
+    return to_sdk_event(call, parameters, app_id=7, platform="ios", now=NOW)
 
 
 def test_a_call_without_a_name_is_an_open_and_one_with_a_name_that_event():
@@ -40,7 +40,7 @@ def test_an_installation_has_one_id_however_it_is_written(written):
     ],
 )
 def test_the_platform_says_what_the_advertising_id_is(told, platform, field):
-    event = sdk_event(
+    event = to_sdk_event(
         Call.EVENT, {"platform": told, "advertising_id": "ab-1"}, app_id=7, platform="ios", now=NOW
     )
 
@@ -181,5 +181,5 @@ def test_the_time_is_when_it_was_sent_if_a_clock_can_be_so_wrong(sent_at, taken)
 
 
 def test_a_fault_is_named_as_the_caller_names_the_field():
-    assert their_name("/att_status") == "tracking_status"
-    assert their_name("/bundle_id") == "bundle_id"
+    assert tenjin_name("/att_status") == "tracking_status"
+    assert tenjin_name("/bundle_id") == "bundle_id"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from postbacks.intake.links.destinations import Places, destination, is_allowed
-from postbacks.intake.links.devices import VisitorDevice
+from postbacks.intake.links.destinations import LinkDestinations, choose_destination, is_allowed
+from postbacks.intake.links.visitors import VisitorDevice
 from tests.links.opening import DESKTOP, IPHONE, advertise, referrer_of
 
 ALLOWED = ("gemharbor://", "https://go.example.com", "shop://cart", "https://")
@@ -67,11 +67,11 @@ EVIL = [
 
 @pytest.mark.parametrize("url", EVIL)
 def test_no_trick_leads_elsewhere(url: str) -> None:
-    places = Places("android", "com.x", allowed=ALLOWED)
+    places = LinkDestinations("android", "com.x", allowed=ALLOWED)
 
     for name in ("deep_link", "fallback"):
         assert not is_allowed(url, ALLOWED)
-        led = destination(places, ANDROID, {name: url})
+        led = choose_destination(places, ANDROID, {name: url})
         assert led is not None
         assert led.startswith("https://play.google.com/store/apps/details?id=com.x")
 
@@ -93,10 +93,10 @@ def test_what_runs_in_a_page_is_never_led_to_not_even_if_it_is_declared(scheme: 
     ],
 )
 def test_a_declared_destination_is_led_to(url: str) -> None:
-    places = Places("android", "com.x", allowed=ALLOWED)
+    places = LinkDestinations("android", "com.x", allowed=ALLOWED)
 
     assert is_allowed(url, ALLOWED)
-    assert destination(places, ANDROID, {"deep_link": url}) == url
+    assert choose_destination(places, ANDROID, {"deep_link": url}) == url
 
 
 def test_https_without_a_host_declares_nothing() -> None:
@@ -104,9 +104,9 @@ def test_https_without_a_host_declares_nothing() -> None:
 
 
 def test_a_deep_link_carries_our_id_of_the_click() -> None:
-    places = Places("ios", "1", allowed=("gemharbor://",))
+    places = LinkDestinations("ios", "1", allowed=("gemharbor://",))
 
-    led = destination(
+    led = choose_destination(
         places, VisitorDevice("ios"), {"deep_link": "gemharbor://shop?x=1#top"}, click="c-1"
     )
 
@@ -114,17 +114,17 @@ def test_a_deep_link_carries_our_id_of_the_click() -> None:
 
 
 def test_an_unfit_device_gets_the_fallback() -> None:
-    places = Places(
+    places = LinkDestinations(
         "ios", "1", fallback_url="https://example.com/game", allowed=("https://go.example.com",)
     )
 
-    assert destination(places, ANDROID, {}) == "https://example.com/game"
-    assert destination(places, VisitorDevice("ios"), {}) == "https://apps.apple.com/app/id1"
-    assert destination(places, VisitorDevice(), {}) == "https://apps.apple.com/app/id1"
+    assert choose_destination(places, ANDROID, {}) == "https://example.com/game"
+    assert choose_destination(places, VisitorDevice("ios"), {}) == "https://apps.apple.com/app/id1"
+    assert choose_destination(places, VisitorDevice(), {}) == "https://apps.apple.com/app/id1"
     asked = {"fallback": "https://go.example.com/x"}
-    assert destination(places, ANDROID, asked) == "https://go.example.com/x"
+    assert choose_destination(places, ANDROID, asked) == "https://go.example.com/x"
     evil = {"fallback": "https://evil.example/x"}
-    assert destination(places, ANDROID, evil) == "https://example.com/game"
+    assert choose_destination(places, ANDROID, evil) == "https://example.com/game"
 
 
 @pytest.mark.parametrize(
@@ -143,15 +143,17 @@ def test_an_unfit_device_gets_the_fallback() -> None:
 def test_the_store_page_is_made_from_the_store_id(
     platform: str, package: str, expected: str | None
 ) -> None:
-    led = destination(Places(platform, package), VisitorDevice(), {})
+    led = choose_destination(LinkDestinations(platform, package), VisitorDevice(), {})
 
     assert (led and led.partition("&referrer=")[0]) == expected
 
 
 def test_a_configured_market_address_keeps_its_scheme_and_gets_the_referrer() -> None:
-    places = Places("android", "com.x", store_url="market://details?id=com.y", partner_name="U")
+    places = LinkDestinations(
+        "android", "com.x", store_url="market://details?id=com.y", partner_name="U"
+    )
 
-    led = destination(places, ANDROID, {}, click="c-1")
+    led = choose_destination(places, ANDROID, {}, click="c-1")
 
     assert led is not None
     assert led.startswith("market://details?id=com.y&referrer=postbacks_click%3Dc-1")

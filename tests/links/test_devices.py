@@ -2,7 +2,7 @@
 
 import pytest
 
-from postbacks.intake.links.devices import VisitorDevice, read_device
+from postbacks.intake.links.visitors import VisitorDevice, read_device
 from tests.links.opening import DESKTOP, IPHONE, PHONE
 
 

@@ -88,9 +88,9 @@ def test_a_vendors_link_is_understood(vendor: str) -> None:
 
     read = read_query(query)
 
-    assert read.known == expected
-    assert "click_id:n-1" in read.names()
-    assert f"advertising:{ID}" in read.names()
+    assert read.by_our_name == expected
+    assert "click_id:n-1" in read.identifiers()
+    assert f"advertising:{ID}" in read.identifiers()
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_vendors_server_is_told_from_a_browser(vendor: str, expected: bool) ->
     ],
 )
 def test_an_id_hashed_by_sha1_is_known_in_every_spelling(name: str) -> None:
-    assert f"sha1:{SHA1}" in read_query(f"{name}={SHA1.upper()}").names()
+    assert f"sha1:{SHA1}" in read_query(f"{name}={SHA1.upper()}").identifiers()
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_an_id_hashed_by_sha1_is_known_in_every_spelling(name: str) -> None:
     ],
 )
 def test_an_id_hashed_by_md5_is_known_in_every_spelling(name: str) -> None:
-    assert f"md5:{MD5}" in read_query(f"{name}={MD5}").names()
+    assert f"md5:{MD5}" in read_query(f"{name}={MD5}").identifiers()
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_an_id_hashed_by_md5_is_known_in_every_spelling(name: str) -> None:
 )
 def test_an_advertising_id_is_known_by_every_name_case_and_without_dashes(name: str) -> None:
     for value in (ID, ID.upper(), ID.replace("-", "")):
-        assert f"advertising:{ID}" in read_query(f"{name}={value}").names()
+        assert f"advertising:{ID}" in read_query(f"{name}={value}").identifiers()
 
 
 @pytest.mark.parametrize(
@@ -160,13 +160,15 @@ def test_an_advertising_id_is_known_by_every_name_case_and_without_dashes(name: 
     ],
 )
 def test_what_is_no_id_names_nobody(value: str) -> None:
-    assert read_query(f"gaid={value}&gaid_md5={value}&gaid_sha1={value}").names() == frozenset()
+    assert (
+        read_query(f"gaid={value}&gaid_md5={value}&gaid_sha1={value}").identifiers() == frozenset()
+    )
 
 
 def test_our_own_name_counts_before_the_others_unless_it_is_empty() -> None:
-    assert read_query("clickid=b&click_id=a").known["click_id"] == "a"
-    assert read_query("clickid=b&click_id=").known["click_id"] == "b"
-    assert read_query("clickid=b&click_id={clickid}").known["click_id"] == "b"
+    assert read_query("clickid=b&click_id=a").by_our_name["click_id"] == "a"
+    assert read_query("clickid=b&click_id=").by_our_name["click_id"] == "b"
+    assert read_query("clickid=b&click_id={clickid}").by_our_name["click_id"] == "b"
 
 
 @pytest.mark.parametrize(

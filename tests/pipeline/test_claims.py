@@ -60,7 +60,7 @@ def ask(url: str) -> bool:
         database.as_role(roles.WORKER),
         Sender(Destinations(parse_networks("127.0.0.0/8"))) as sender,
     ):
-        return apple_ads.ask_about_one(sender, url)
+        return apple_ads.ask_about_next(sender, url)
 
 
 def settle() -> None:

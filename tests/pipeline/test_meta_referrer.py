@@ -13,7 +13,7 @@ from apps_registry.models.referrer_keys import set_referrer_key
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
-from postbacks.intake.claims.meta_referrer import opened, sealed_in
+from postbacks.intake.claims.meta_referrer import decrypt, find_sealed
 from postbacks.models import Install
 from postbacks.values.play_referrer import parse
 from tests import make
@@ -44,11 +44,11 @@ def _referrer(ad: object = AD, key: str = KEY, **content: Any) -> str:
 
 
 def test_what_meta_has_sealed_is_opened_under_our_names() -> None:
-    sealed = sealed_in(parse(_referrer(t=1_777_888_000)))
+    sealed = find_sealed(parse(_referrer(t=1_777_888_000)))
 
     assert sealed is not None
     assert sealed.clicked_at == datetime.fromtimestamp(1_777_888_000, UTC)
-    assert opened(sealed, KEY) == {
+    assert decrypt(sealed, KEY) == {
         "campaign_id": "44",
         "campaign_name": "Summer US",
         "adset_id": "55",
@@ -74,16 +74,16 @@ def test_what_meta_has_sealed_is_opened_under_our_names() -> None:
     ],
 )
 def test_what_is_none_of_metas_is_none(content: str) -> None:
-    assert sealed_in({"utm_content": content}) is None
+    assert find_sealed({"utm_content": content}) is None
 
 
 @pytest.mark.parametrize("data", ["", "00", "00" * 15, "00" * 64])
 def test_what_can_not_be_opened_is_no_ad(data: str) -> None:
     for nonce in ("", "00" * 12):
         content = json.dumps({"source": {"data": data, "nonce": nonce}})
-        sealed = sealed_in({"utm_content": content})
+        sealed = find_sealed({"utm_content": content})
         assert sealed is not None
-        assert opened(sealed, KEY) is None
+        assert decrypt(sealed, KEY) is None
 
 
 def _gem(partner: str = "Meta", key: str | None = KEY) -> make.Tenant:

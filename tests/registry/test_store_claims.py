@@ -7,7 +7,7 @@ from django.db import connection
 
 from apps_registry.models import App, StoreClaim
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks.intake.skadnetwork.recording import find_owner
+from postbacks.intake.skadnetwork.recording import find_store_owner
 from tests import make
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,7 +55,7 @@ def test_the_first_to_claim_a_number_has_it_and_the_second_waits(first, second) 
     make_app(second)
 
     assert (states_of(first), states_of(second)) == ({NUMBER: "standing"}, {NUMBER: "waiting"})
-    assert find_owner(NUMBER) == (first.pk, app.pk)
+    assert find_store_owner(NUMBER) == (first.pk, app.pk)
 
 
 @pytest.mark.parametrize("written", [f"id{NUMBER}", f" {NUMBER} ", f"00{NUMBER}"])
@@ -106,7 +106,7 @@ def test_whoever_waits_does_not_get_a_free_number_by_itself(first, second) -> No
     third = make.make_organization("Third")
     make_app(third)
 
-    assert find_owner(NUMBER) is None
+    assert find_store_owner(NUMBER) is None
     assert (states_of(second), states_of(third)) == ({NUMBER: "waiting"}, {NUMBER: "waiting"})
 
 
@@ -117,7 +117,7 @@ def test_another_app_of_the_organization_takes_the_number_over(first, second) ->
     change(app, status=Lifecycle.ARCHIVED)
 
     make_app(second)
-    assert find_owner(NUMBER) == (first.pk, heir.pk)
+    assert find_store_owner(NUMBER) == (first.pk, heir.pk)
 
 
 def test_a_refusal_outlives_the_app(first, second) -> None:

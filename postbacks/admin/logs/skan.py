@@ -22,7 +22,7 @@ from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.skan.log import SkanCopySearch, skan_copy_log
 from postbacks.insights.skan.report import RevenueRanges, read_skan_report
 from postbacks.insights.skan.setup import skan_setup
-from postbacks.intake.skadnetwork.announcing import event_id_of
+from postbacks.intake.skadnetwork.system_event import event_id_of
 from postbacks.models import SignatureState, SkanPostback, SkanProtocol
 
 # FOLDED from skan_filter.py

@@ -121,7 +121,7 @@ def list_store_ids(request: HttpRequest) -> HttpResponse:
     context: dict[str, object] = {
         "disputes": store_ids.disputes(),
         "unknown": store_ids.unknown_apps(),
-        "days": unclaimed.KEPT.days,
+        "days": unclaimed.RETENTION.days,
     }
     return _page(request, "store_ids", "Store IDs", context)
 

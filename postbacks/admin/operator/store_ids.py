@@ -12,7 +12,7 @@ from django.db.models import Count, Max, Min
 from apps_registry.models import ClaimState, Organization, StoreClaim
 from apps_registry.models.store_claims import lock_number
 from apps_registry.tenancy import tenant
-from postbacks.intake.skadnetwork.recording import find_owner
+from postbacks.intake.skadnetwork.recording import find_store_owner
 from postbacks.models import UnclaimedCopy
 
 MOST_SHOWN = 100
@@ -74,7 +74,7 @@ def decide(organization: Organization, store_id: str, *, approve: bool, by: str)
         claim = open_claims.filter(store_id=store_id).first()
     if claim is None:
         raise NothingToDecideError(store_id)
-    if approve and (holder := find_owner(store_id)):
+    if approve and (holder := find_store_owner(store_id)):
         with tenant(holder[0]):
             standing = StoreClaim.objects.get(store_id=store_id)
             standing.decide(ClaimState.REFUSED, by=by)
@@ -85,7 +85,7 @@ def decide(organization: Organization, store_id: str, *, approve: bool, by: str)
 def _dispute(organization_id: int, id_: int) -> Dispute:
     with tenant(organization_id):
         claim = StoreClaim.objects.select_related("organization").get(pk=id_)
-    holder = find_owner(claim.store_id)
+    holder = find_store_owner(claim.store_id)
     return Dispute(
         organization=claim.organization,
         claim=claim,

@@ -13,9 +13,9 @@ from postbacks.api.problems import problem
 from postbacks.api.sdk.event_schema import ReceiptSerializer, events_body_schema
 from postbacks.api.throttling import count_events
 from postbacks.intake.events.body import BodyError
-from postbacks.intake.events.faults import FieldError
-from postbacks.intake.events.recording import Receipt, record_events
-from postbacks.intake.events.validation import Reporter
+from postbacks.intake.events.recording import record_events
+from postbacks.intake.receipts import FieldError, Receipt
+from postbacks.intake.sdk_keys import Reporter
 from postbacks.web.middleware import own_transactions
 
 
@@ -65,15 +65,16 @@ def receipt_content(receipt: Receipt) -> dict[str, object]:
         "accepted": receipt.accepted,
         "duplicates": receipt.duplicates,
         "rejected": [
-            {"index": rejection.index, "errors": [_error(fault) for fault in rejection.faults]}
+            {"index": rejection.index, "errors": [_error(error) for error in rejection.errors]}
             for rejection in receipt.rejected
         ],
         "ids": receipt.ids,
         "warnings": [
-            {"index": warning.index, **_error(warning.fault)} for warning in receipt.warnings
+            {"index": warning.index, "pointer": warning.pointer, "detail": warning.detail}
+            for warning in receipt.warnings
         ],
     }
 
 
-def _error(fault: FieldError) -> dict[str, str]:
-    return {"pointer": fault.pointer, "detail": fault.detail}
+def _error(error: FieldError) -> dict[str, str]:
+    return {"pointer": error.pointer, "detail": error.detail}

@@ -20,7 +20,7 @@ from postbacks.api.problems import InvalidRequest
 from postbacks.api.schema import ProblemSchema
 from postbacks.api.strict import StrictJsonParser
 from postbacks.api.throttling import throttle_erasures
-from postbacks.intake.events.validation import Reporter
+from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import ErasureMode, ErasureReach, ErasureRequest
 from postbacks.privacy.requests import Asked, ask, what_is_wrong
 from postbacks.privacy.tombstones import ID_KINDS

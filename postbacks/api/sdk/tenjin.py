@@ -19,10 +19,11 @@ from postbacks.api.problems import answer_exception
 from postbacks.api.sdk import tracking_links
 from postbacks.insights.device_attribution import attribution_of_installation
 from postbacks.intake.events.body import BodyError
-from postbacks.intake.events.recording import Receipt, record_read
-from postbacks.intake.events.validation import Reporter
-from postbacks.intake.tenjin.device import installation_of
-from postbacks.intake.tenjin.mapping import SERVER, Call, sdk_event, their_name
+from postbacks.intake.events.recording import record_parsed_events
+from postbacks.intake.receipts import Receipt
+from postbacks.intake.sdk_keys import Reporter
+from postbacks.intake.tenjin.device import installation_id
+from postbacks.intake.tenjin.mapping import SERVER, Call, tenjin_name, to_sdk_event
 from postbacks.intake.tenjin.parameters import read_body, read_query
 from postbacks.models import EventSource
 from postbacks.web.middleware import own_transactions
@@ -94,7 +95,7 @@ class TenjinEventView(TenjinView):
         """Answer 200 once the event is committed, 400 with a sentence if it can't be taken."""
         if self.mediation:
             parameters = {"mediation": self.mediation, **parameters}
-        event = sdk_event(
+        event = to_sdk_event(
             self.call,
             parameters,
             app_id=reporter.app_id,
@@ -103,7 +104,7 @@ class TenjinEventView(TenjinView):
         )
         if parameters.get("sdk_version") == SERVER:  # its address says nothing about the device
             reporter = replace(reporter, ip_address=None, user_agent=None)
-        receipt = record_read([event], reporter=reporter, source=EventSource.TENJIN)
+        receipt = record_parsed_events([event], reporter=reporter, source=EventSource.TENJIN)
         return _answer(400, _rejection(receipt)) if receipt.rejected else _answer(200)
 
 
@@ -114,7 +115,7 @@ class TenjinUserView(TenjinView):
     def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:
         """Answer the attribution under Tenjin's names; 404 before the first open."""
         with tenant(reporter.organization_id):
-            credit = attribution_of_installation(reporter.app_id, installation_of(parameters))
+            credit = attribution_of_installation(reporter.app_id, installation_id(parameters))
         if credit is None:
             return _answer(404, "No open of this installation is known yet; ask again later.")
         return _json(200, credit)
@@ -144,8 +145,8 @@ def _parameters(request: Request) -> Mapping[str, object]:
 
 
 def _rejection(receipt: Receipt) -> str:
-    faults = [fault for rejection in receipt.rejected for fault in rejection.faults]
-    return " ".join(f"{their_name(fault.pointer)}: {fault.detail}" for fault in faults)
+    errors = [error for rejection in receipt.rejected for error in rejection.errors]
+    return " ".join(f"{tenjin_name(error.pointer)}: {error.detail}" for error in errors)
 
 
 def _answer(

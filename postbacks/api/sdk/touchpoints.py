@@ -15,8 +15,8 @@ from postbacks.api.sdk.event_schema import ReceiptSerializer
 from postbacks.api.sdk.events import receipt_content
 from postbacks.api.throttling import count_events
 from postbacks.intake.events.body import BodyError
-from postbacks.intake.events.validation import Reporter
-from postbacks.intake.links.server_touchpoints import record_reported
+from postbacks.intake.links.server_touchpoints import record_server_touchpoints
+from postbacks.intake.sdk_keys import Reporter
 from postbacks.web.middleware import own_transactions
 
 _ID = {"type": ["string", "null"], "maxLength": 255}
@@ -97,7 +97,7 @@ class TouchpointsView(APIView):
         """
         reporter = cast(Reporter, request.auth)
         try:
-            receipt = record_reported(
+            receipt = record_server_touchpoints(
                 request._request.body,
                 encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
                 reporter=reporter,

@@ -12,13 +12,12 @@ from apps_registry.client_address import client_address
 from apps_registry.tenancy import tenant
 from postbacks.api.problems import problem
 from postbacks.api.throttling import TooFast, throttle_unknown_keys
-from postbacks.intake.links import click_keys, known_links, recording
-from postbacks.intake.links.destinations import destination
-from postbacks.intake.links.devices import read_device
+from postbacks.intake.links import known_links, recording
+from postbacks.intake.links.destinations import choose_destination
 from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.reading import LinkParameters, read_query
-from postbacks.intake.links.recording import TouchpointRefusedError, Visitor
-from postbacks.intake.links.visitors import is_bot, is_preview
+from postbacks.intake.links.recording import TouchpointRefusedError
+from postbacks.intake.links.visitors import Visitor, is_bot, is_preview, read_device
 from postbacks.intake.touchpoints.recording import RecordedTouchpoint
 from postbacks.models import TouchpointKind
 from postbacks.web.middleware import own_transactions
@@ -49,7 +48,7 @@ def _answer(request: HttpRequest, token: str, kind: str, answer_visitor: Answer)
         return problem(405, "A tracking link is opened with GET.", headers={"Allow": "GET, HEAD"})
     address = client_address(request)
     try:
-        organization_id, link_id = known_links.owner_of(token)
+        organization_id, link_id = known_links.find_owner(token)
     except known_links.UnknownTokenError:
         return _unknown(address)
     query = _query(request)
@@ -60,13 +59,15 @@ def _answer(request: HttpRequest, token: str, kind: str, answer_visitor: Answer)
             return _not_in_use()
         if is_preview(request.method, request.META):
             return answer_visitor(link, parameters, _visitor(request, address), "")
-        signature = click_keys.check(link, request.path, query)
+        signature = known_links.check_click_signature(link, request.path, query)
         if parameters.from_server:
             return _answer_server(link, kind, parameters, signature)
         visitor = _visitor(request, address)
         if is_bot(visitor.user_agent):
             return answer_visitor(link, parameters, visitor, "")
-        recorded = recording.record_visit(link, kind, parameters, visitor, signature)
+        recorded = recording.record_visitor_touchpoint(
+            link, parameters, visitor, kind=kind, signature=signature
+        )
     return answer_visitor(link, parameters, visitor, str(recorded.id))
 
 
@@ -74,8 +75,8 @@ def _redirect(
     link: KnownLink, parameters: LinkParameters, visitor: Visitor, click_id: str
 ) -> HttpResponse:
     device = read_device(visitor.user_agent)
-    values = {**parameters.raw, **parameters.known}
-    url = destination(recording.places_of(link), device, values, click=click_id)
+    values = {**parameters.raw, **parameters.by_our_name}
+    url = choose_destination(recording.destinations_of(link), device, values, click=click_id)
     if url is None:
         return _page(404, "This link leads nowhere yet: its app has no store page.")
     location = quote(url, safe=_SAFE_IN_LOCATION)
@@ -90,7 +91,9 @@ def _answer_server(
     link: KnownLink, kind: str, parameters: LinkParameters, signature: str
 ) -> HttpResponse:
     try:
-        recorded = recording.record_report(link, kind, parameters, signature)
+        recorded = recording.record_server_touchpoint(
+            link, parameters, kind=kind, signature=signature
+        )
     except TouchpointRefusedError as error:
         return problem(400, str(error), headers=_HEADERS)
     return _json(kind, recorded, signature)

@@ -1,7 +1,7 @@
-"""③ What Apple answers to a token of AdServices, and when to ask again. Plain data.
+"""Apple's answers to a token of AdServices, and when to ask again. Plain data.
 
 Source: Apple's documentation of AAAttribution.attributionToken(): a token lives 24 hours; 404 means
-that Apple has nothing yet, and is asked again after 5 seconds, three times in all.
+that Apple has no answer yet: ask again after 5 seconds, three times in all.
 """
 
 import json
@@ -32,7 +32,7 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class AdServicesAnswer:
-    """An ad of Apple's that led to an install; without `at` Apple keeps the time to itself."""
+    """An ad of Apple's that led to an install; `at` is None where Apple does not tell the time."""
 
     kind: str
     at: datetime | None
@@ -41,12 +41,12 @@ class AdServicesAnswer:
 
 @dataclass(frozen=True, slots=True)
 class NoClaim:
-    """Apple's word that none of its ads led to the install, or that the token is none."""
+    """None of Apple's ads led to the install, or the token is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskAgain:
-    """Apple can't say yet."""
+    """Apple has no answer yet."""
 
     wait: timedelta
 
@@ -54,7 +54,7 @@ class AskAgain:
 def read_answer(
     status: int | None, body: bytes, *, tries: int
 ) -> AdServicesAnswer | NoClaim | AskAgain:
-    """Return what an answer means; `status` is None if there was none, `tries` counts from 1."""
+    """Return the parsed answer; `status` is None if there was no answer, `tries` counts from 1."""
     if status == 404:
         return AskAgain(_SOON if tries < _SOON_TRIES else _LATER)
     if status is None or status == 429 or status >= 500:
@@ -62,19 +62,19 @@ def read_answer(
     if status != 200:
         return NoClaim()
     try:
-        said = json.loads(body)
+        answer = json.loads(body)
     except ValueError:
         return AskAgain(_LATER)
-    if not isinstance(said, dict) or said.get("attribution") is not True:
+    if not isinstance(answer, dict) or answer.get("attribution") is not True:
         return NoClaim()
-    return _claim(said)
+    return _claim(answer)
 
 
-def _claim(said: Mapping[str, object]) -> AdServicesAnswer:
-    kind = IMPRESSION if said.get("claimType") == "Impression" else CLICK
-    at = parse_timestamp(said.get("impressionDate" if kind == IMPRESSION else "clickDate"))
+def _claim(answer: Mapping[str, object]) -> AdServicesAnswer:
+    kind = IMPRESSION if answer.get("claimType") == "Impression" else CLICK
+    at = parse_timestamp(answer.get("impressionDate" if kind == IMPRESSION else "clickDate"))
     params: dict[str, object] = {
-        ours: str(said[theirs]) for theirs, ours in _PARAMETERS.items() if said.get(theirs)
+        ours: str(answer[theirs]) for theirs, ours in _PARAMETERS.items() if answer.get(theirs)
     }
     params[CLAIMED_BY] = ADSERVICES
     if at is None:

@@ -1,8 +1,8 @@
-"""Asks Apple about installs that came with a token of AdServices, and records what it claims.
+"""② Asks Apple about installs that came with a token of AdServices, and records its claims.
 
 Only organizations with a partner named “Apple Ads” ask: without one there is nobody to credit. A
-claim is a touchpoint like any other, and the waterfall ranks it. Whoever is killed while asking
-loses nothing: the install is asked about again once the lease is over, and a claim counts once.
+claim is a touchpoint like any other, and the waterfall ranks it. If a worker is killed while it
+asks, its lease ends, another asks again, and the claim counts once.
 """
 
 import logging
@@ -26,13 +26,13 @@ from postbacks.values.outgoing_request import OutgoingRequest, RequestSender
 logger = logging.getLogger(__name__)
 
 PARTNER = "Apple Ads"
-LEASE_SECONDS = 60  # far longer than one question may take
+LEASE_SECONDS = 60  # far longer than one request may take
 
-_AWAIT = """
+_QUEUE = """
 INSERT INTO adservices_claim (organization_id, install_id, due_at, ends_at, tries)
 SELECT i.organization_id, i.id, now(), i.event_received_at + %(lives)s, 0
-FROM unnest(%(organizations)s::bigint[], %(installs)s::uuid[]) AS wanted (o, public_id)
-JOIN install AS i ON i.organization_id = wanted.o AND i.public_id = wanted.public_id
+FROM unnest(%(organizations)s::bigint[], %(installs)s::uuid[]) AS new (organization_id, public_id)
+JOIN install AS i ON i.organization_id = new.organization_id AND i.public_id = new.public_id
 WHERE EXISTS (
     SELECT FROM partner WHERE organization_id = i.organization_id AND status = 'active'
         AND lower(name) = lower(%(partner)s)
@@ -42,34 +42,34 @@ ON CONFLICT DO NOTHING
 
 _IS_ANY_DUE = "SELECT EXISTS (SELECT FROM adservices_claim WHERE due_at <= now())"
 
-_TAKE = """
-WITH taken AS (
+_LEASE_NEXT = """
+WITH due AS (
     SELECT install_id FROM adservices_claim WHERE due_at <= now()
     ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ), leased AS (
     UPDATE adservices_claim SET due_at = now() + %(lease)s * interval '1 second', tries = tries + 1
-    FROM taken WHERE adservices_claim.install_id = taken.install_id
+    FROM due WHERE adservices_claim.install_id = due.install_id
     RETURNING adservices_claim.install_id, tries, ends_at > now() AS is_alive
 )
-SELECT i.id, i.public_id::text, i.installed_at, i.event_ref, i.event_received_at, leased.tries,
-       leased.is_alive, (
+SELECT i.id AS install_id, i.public_id::text, i.installed_at, i.event_ref, i.event_received_at,
+       leased.tries, leased.is_alive, (
            SELECT id FROM partner WHERE organization_id = i.organization_id AND status = 'active'
                AND lower(name) = lower(%(partner)s)
            ORDER BY id LIMIT 1
-       )
+       ) AS partner_id
 FROM leased JOIN install AS i ON i.id = leased.install_id
 """
 
-_FINISH = "DELETE FROM adservices_claim WHERE install_id = %(install)s RETURNING 1"
+_DEQUEUE = "DELETE FROM adservices_claim WHERE install_id = %(install)s RETURNING 1"
 
-_PUT_OFF = """
+_POSTPONE = """
 UPDATE adservices_claim SET due_at = now() + %(wait)s WHERE install_id = %(install)s RETURNING 1
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _PendingClaim:
-    """An install that Apple is asked about now."""
+    """An install that this process has leased to ask Apple about."""
 
     install_id: int
     public_id: str
@@ -81,8 +81,8 @@ class _PendingClaim:
     partner_id: int | None
 
 
-def await_claims(credited: Sequence[tuple[StoredEvent, KnownInstall | None]]) -> None:
-    """Queue the installs among events that brought a token, in the current transaction."""
+def queue_claims(credited: Sequence[tuple[StoredEvent, KnownInstall | None]]) -> None:
+    """Queue new installs whose event has a token, in the current transaction."""
     if not settings.ADSERVICES_URL:
         return
     new = [
@@ -93,7 +93,7 @@ def await_claims(credited: Sequence[tuple[StoredEvent, KnownInstall | None]]) ->
     if new:
         organizations, installs = zip(*new, strict=True)
         prepared.run(
-            _AWAIT,
+            _QUEUE,
             {
                 "organizations": list(organizations),
                 "installs": list(installs),
@@ -104,59 +104,62 @@ def await_claims(credited: Sequence[tuple[StoredEvent, KnownInstall | None]]) ->
 
 
 def is_any_due() -> bool:
-    """Tell whether there is something to ask Apple."""
+    """Tell whether Apple is to be asked about an install now."""
     ((due,),) = prepared.run(_IS_ANY_DUE, {})
     return bool(due)
 
 
-def ask_about_one(sender: RequestSender, url: str) -> bool:
-    """Ask Apple about the install that has been due longest; False if none is."""
+def ask_about_next(sender: RequestSender, url: str) -> bool:
+    """Ask Apple about the install that has been due longest; False if none is due."""
     with transaction.atomic():
-        taken = prepared.run(_TAKE, {"lease": LEASE_SECONDS, "partner": PARTNER})
-        if not taken:
+        leased = prepared.fetch(
+            _PendingClaim, _LEASE_NEXT, {"lease": LEASE_SECONDS, "partner": PARTNER}
+        )
+        if not leased:
             return False
-        asked = _PendingClaim(*taken[0])
-        events = load_events([(asked.event_ref, asked.event_received_at)])
+        pending = leased[0]
+        events = load_events([(pending.event_ref, pending.event_received_at)])
     token = events[0].fields.get("adservices_token") if events else None
-    if not token or not asked.is_alive or asked.partner_id is None:
-        _finish(asked)
+    if not token or not pending.is_alive or pending.partner_id is None:
+        _finish(pending)
         return True
     request = OutgoingRequest(
         "POST", url, {"Content-Type": "text/plain"}, str(token).encode("ascii", "replace")
     )
     reply = sender.send(request)
     status = reply.status_code if reply.error is None else None
-    found = read_answer(status, reply.body, tries=asked.tries)
-    if isinstance(found, AskAgain):
-        prepared.run(_PUT_OFF, {"install": asked.install_id, "wait": found.wait})
+    answer = read_answer(status, reply.body, tries=pending.tries)
+    if isinstance(answer, AskAgain):
+        prepared.run(_POSTPONE, {"install": pending.install_id, "wait": answer.wait})
+    elif isinstance(answer, AdServicesAnswer):
+        _finish(pending, _touchpoint(pending, pending.partner_id, events[0], answer))
     else:
-        claim = found if isinstance(found, AdServicesAnswer) else None
-        _finish(asked, events[0], claim)
+        _finish(pending)
     return True
 
 
-def _finish(
-    asked: _PendingClaim, event: StoredEvent | None = None, claim: AdServicesAnswer | None = None
-) -> None:
+def _finish(pending: _PendingClaim, touchpoint: NewTouchpoint | None = None) -> None:
     with transaction.atomic():
-        # Gone is what was forgotten meanwhile: then Apple's answer is nobody's any more.
-        is_ours = bool(prepared.run(_FINISH, {"install": asked.install_id}))
-        if is_ours and event is not None and claim is not None and asked.partner_id is not None:
-            record_touchpoints([_touchpoint(asked, asked.partner_id, event, claim)])
+        # Erased meanwhile: then nothing of Apple's answer may be kept.
+        still_queued = bool(prepared.run(_DEQUEUE, {"install": pending.install_id}))
+        if still_queued and touchpoint is not None:
+            record_touchpoints([touchpoint])
 
 
 def _touchpoint(
-    asked: _PendingClaim, partner_id: int, event: StoredEvent, claim: AdServicesAnswer
+    pending: _PendingClaim, partner_id: int, event: StoredEvent, answer: AdServicesAnswer
 ) -> NewTouchpoint:
     return NewTouchpoint(
         organization_id=event.organization_id,
         app_id=event.app.id,
         partner_id=partner_id,
-        kind=claim.kind,
+        kind=answer.kind,
         source=TouchpointSource.CLAIM,
-        occurred_at=claim.at or asked.installed_at,
-        names=identifiers.installation_identifiers(event.fields),  # so that it fits no other
-        once=f"adservices:{asked.public_id}",
-        country=str(claim.params.get("country", ""))[:2],
-        params=claim.params,
+        occurred_at=answer.at or pending.installed_at,
+        names=identifiers.installation_identifiers(
+            event.fields
+        ),  # so that it matches no other install
+        once=f"adservices:{pending.public_id}",
+        country=str(answer.params.get("country", ""))[:2],
+        params=answer.params,
     )

@@ -1,4 +1,4 @@
-"""Decrypts what Meta puts into the Play store's referrer. Plain Python.
+"""Decrypts the claim that Meta puts into the Play store's referrer. Plain Python.
 
 `utm_content` is JSON: `{"source": {"data": hex, "nonce": hex}, "a": app, "t": seconds}`; `data` is
 AES-256-GCM with its tag at the end, `nonce` has 12 bytes, the key is the app's in Meta's dashboard.
@@ -39,34 +39,34 @@ class _Content(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
-    """An encrypted referrer: what only the app's key opens, and when the ad was clicked."""
+class SealedReferrer:
+    """An encrypted referrer, which only the app's key opens, and the time of the ad's click."""
 
     data: bytes
     nonce: bytes
     clicked_at: datetime | None
 
 
-def sealed_in(referrer: Mapping[str, str]) -> Sealed | None:
-    """Return what Meta has put into a referrer's parameters; None if it is none of Meta's."""
+def find_sealed(referrer: Mapping[str, str]) -> SealedReferrer | None:
+    """Return Meta's part of a referrer's parameters; None if the referrer is not Meta's."""
     try:
         content = msgspec.json.decode(referrer.get(CONTENT, ""), type=_Content)
         data, nonce = bytes.fromhex(content.source.data), bytes.fromhex(content.source.nonce)
         clicked_at = parse_timestamp(content.t)
     except (msgspec.MsgspecError, ValueError):
         return None
-    return Sealed(data, nonce, clicked_at)
+    return SealedReferrer(data, nonce, clicked_at)
 
 
-def opened(sealed: Sealed, key: str) -> dict[str, str] | None:
-    """Return the ad by our names of a click's parameters; None where the key does not fit."""
+def decrypt(sealed: SealedReferrer, key: str) -> dict[str, str] | None:
+    """Return the ad by our names of a click's parameters; None if the key does not fit."""
     try:
-        plain = AESGCM(bytes.fromhex(key)).decrypt(sealed.nonce, sealed.data, None)
-        said = msgspec.json.decode(plain, type=dict[str, object])
+        plaintext = AESGCM(bytes.fromhex(key)).decrypt(sealed.nonce, sealed.data, None)
+        content = msgspec.json.decode(plaintext, type=dict[str, object])
     except (InvalidTag, ValueError, msgspec.MsgspecError):
         return None
-    found = {
-        name: next((str(said[one]) for one in theirs if said.get(one)), "")
-        for name, theirs in _NAMES.items()
+    ad = {
+        name: next((str(content[theirs]) for theirs in metas_names if content.get(theirs)), "")
+        for name, metas_names in _NAMES.items()
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in ad.items() if value}

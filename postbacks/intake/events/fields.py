@@ -13,7 +13,7 @@ Platform = Literal["ios", "android", "amazon", "windows", "web", "tv", "other"]
 
 
 class EventFields(Struct, kw_only=True, omit_defaults=True):
-    """Every field that has a meaning to us. Anything else is kept in `params`."""
+    """Every field with a meaning of its own. Anything else is kept in `params`."""
 
     event_id: str | None = None
     event_name: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -65,7 +65,7 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     product_id: Text = None
     transaction_id: Text = None
 
-    # what may have earned the install
+    # attribution evidence
     click_id: Text = None
     install_referrer: Text = None
     install_begin_time: TimestampText = None
@@ -98,27 +98,34 @@ KNOWN = frozenset(EventFields.__struct_fields__)
 
 FLAGS = frozenset(
     {
-        "limit_ad_tracking", "gdpr_applies", "eea", "ad_user_data", "ad_personalization",
+        "limit_ad_tracking",
+        "gdpr_applies",
+        "eea",
+        "ad_user_data",
+        "ad_personalization",
         "google_play_instant",
     }
-)  # fmt: skip
-MOMENTS = frozenset(
+)
+TIMESTAMPS = frozenset(
     {
-        "install_begin_time", "install_begin_time_server", "install_finish_time",
-        "referrer_click_time", "referrer_click_time_server",
+        "install_begin_time",
+        "install_begin_time_server",
+        "install_finish_time",
+        "referrer_click_time",
+        "referrer_click_time_server",
     }
-)  # fmt: skip
+)
 
 # Stored in columns of their own; all others go together into `fields`.
 IN_COLUMNS = frozenset(
     {
-        "event_id", "event_name", "event_time", "bundle_id", "platform", "customer_user_id",
-        "revenue", "currency", "params",
+        *("event_id", "event_name", "event_time", "bundle_id", "platform", "customer_user_id"),
+        *("revenue", "currency", "params"),
     }
-)  # fmt: skip
+)
 
 # The best id of a device first: what an SDK makes at the install outlives a reset advertising id.
 DEVICE_IDS = (
-    "install_id", "advertising_id", "idfa", "gaid", "amazon_id", "oaid", "idfv", "app_set_id",
-    "android_id", "web_id", "customer_user_id",
-)  # fmt: skip
+    *("install_id", "advertising_id", "idfa", "gaid", "amazon_id", "oaid", "idfv", "app_set_id"),
+    *("android_id", "web_id", "customer_user_id"),
+)

@@ -1,4 +1,4 @@
-"""Checks one event and brings it into the form in which it is stored."""
+"""Checks one event and converts it to the row that is stored."""
 
 import ipaddress
 import re
@@ -11,62 +11,23 @@ from decimal import Decimal
 import msgspec
 
 from postbacks.intake.countries import country_of
-from postbacks.intake.events.faults import FieldError
 from postbacks.intake.events.fields import (
     DEVICE_IDS,
     FLAGS,
     IN_COLUMNS,
     KNOWN,
-    MOMENTS,
+    TIMESTAMPS,
     EventFields,
 )
+from postbacks.intake.receipts import FieldError
+from postbacks.intake.sdk_keys import Reporter
 from postbacks.values import identifiers
 from postbacks.values.currencies import CURRENCIES
 from postbacks.values.timestamps import parse_timestamp
 
-# FOLDED from storable.py
-
 MAX_PARAMS_BYTES = 32 * 1024
-
-
-def storage_faults(row: Mapping[str, object], params: object) -> list[FieldError]:
-    """Refuse what PostgreSQL can't hold, so that one event never spoils its neighbors."""
-    if _anywhere(params, _is_huge_number):
-        return [FieldError("/params", "A number is too large or too small; send it as a string.")]
-    faults: list[FieldError] = []
-    if len(msgspec.json.encode(params)) > MAX_PARAMS_BYTES:
-        faults.append(FieldError("/params", "The parameters are larger than 32 KB; send fewer."))
-    if b"\\u0000" in msgspec.json.encode(row):  # nearly never, and then worth a closer look
-        fields = row["fields"] if isinstance(row["fields"], dict) else {}
-        faults.extend(
-            FieldError(f"/{name}", "The text holds a NUL character; remove it.")
-            for name, value in {**row, "device": "", **fields}.items()
-            if name != "fields" and _anywhere(value, _holds_nul)
-        )
-    return faults
-
-
-def _anywhere(value: object, test: Callable[[object], bool]) -> bool:
-    if isinstance(value, dict):
-        return any(_anywhere(part, test) for pair in value.items() for part in pair)
-    if isinstance(value, list):
-        return any(_anywhere(part, test) for part in value)
-    return test(value)
-
-
-def _is_huge_number(value: object) -> bool:
-    if isinstance(value, Decimal):
-        _sign, digits, exponent = value.as_tuple()
-        return len(digits) > 300 or not isinstance(exponent, int) or abs(exponent) > 300
-    return isinstance(value, int) and abs(value) >= 2**63
-
-
-def _holds_nul(value: object) -> bool:
-    return isinstance(value, str) and "\x00" in value
-
-
-KEPT = "Unknown field; it was kept in params."
-LEFT_OUT = "Unknown field; it was left out, because params has one of this name."
+UNKNOWN_IN_PARAMS = "Unknown field; it was kept in params."
+UNKNOWN_LEFT_OUT = "Unknown field; it was left out, because params has one of this name."
 OLDEST = timedelta(days=58)
 FUTURE = timedelta(minutes=5)
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
@@ -74,56 +35,44 @@ _ONLY_ZEROS = re.compile(r"[0-]*")
 _POINTER = re.compile(r" - at `\$(.*)`$")
 
 
-@dataclass(frozen=True, slots=True)
-class Reporter:
-    """Whose key a request carries, and what may be assumed about its events."""
-
-    organization_id: int
-    app_id: int
-    is_server: bool
-    platform: str
-    bundle_ids: tuple[str, ...]
-    ip_address: str | None = None  # of the request; None where it says nothing about the device
-    user_agent: str | None = None
-    key_id: int = 0  # of the SDK key; 0 where a person tries an event out
-
-
 @dataclass(slots=True)
 class CheckedEvent:
-    """An event ready to be stored, or what is wrong with it."""
+    """An event ready to be stored, or its errors."""
 
     row: dict[str, object] = field(default_factory=dict)
-    faults: list[FieldError] = field(default_factory=list)
-    remarks: dict[str, str] = field(default_factory=dict)  # by unknown field
+    errors: list[FieldError] = field(default_factory=list)
+    warnings: dict[str, str] = field(default_factory=dict)  # by unknown field
 
 
 def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEvent:
-    """Check one event of a body and fill in what its reporter may leave out."""
+    """Check one event of a body and fill in the defaults of its reporter."""
     checked = CheckedEvent()
     if not isinstance(item, dict):
-        checked.faults.append(FieldError("", "An event must be a JSON object."))
+        checked.errors.append(FieldError("", "An event must be a JSON object."))
         return checked
-    event, checked.faults = _convert(item)
+    event, checked.errors = _convert(item)
     if event is None:
         return checked
-    sent = event.params or {}
+    own_params = event.params or {}
     unknown = {name: value for name, value in item.items() if name not in KNOWN}
-    checked.remarks = {name: LEFT_OUT if name in sent else KEPT for name in unknown}
-    params = {**unknown, **sent}
+    checked.warnings = {
+        name: UNKNOWN_LEFT_OUT if name in own_params else UNKNOWN_IN_PARAMS for name in unknown
+    }
+    params = {**unknown, **own_params}
     row: dict[str, object] = {
-        "event_id": _event_id(event, checked.faults),
-        "event_name": _event_name(event, checked.faults),
-        "event_time": _event_time(event, now, checked.faults),
-        "bundle_id": _bundle_id(event, reporter, checked.faults),
+        "event_id": _event_id(event, checked.errors),
+        "event_name": _event_name(event, checked.errors),
+        "event_time": _event_time(event, now, checked.errors),
+        "bundle_id": _bundle_id(event, reporter, checked.errors),
         "platform": event.platform or reporter.platform,
         "device": _device(event),
         "customer_user_id": event.customer_user_id or "",
-        "revenue": _amount("revenue", event.revenue, checked.faults),
-        "currency": _currency(event, checked.faults),
-        "fields": _fields(event, reporter, checked.faults),
+        "revenue": _amount("revenue", event.revenue, checked.errors),
+        "currency": _currency(event, checked.errors),
+        "fields": _fields(event, reporter, checked.errors),
         "params": params,
     }
-    checked.faults.extend(storage_faults(row, params))
+    checked.errors.extend(_storage_errors(row, params))
     checked.row = row
     return checked
 
@@ -132,36 +81,36 @@ def _convert(item: dict[str, object]) -> tuple[EventFields | None, list[FieldErr
     try:
         return msgspec.convert(item, EventFields), []
     except msgspec.ValidationError as error:
-        return None, _every_fault(item, error)
+        return None, _all_errors(item, error)
 
 
-def _every_fault(item: dict[str, object], first: msgspec.ValidationError) -> list[FieldError]:
-    """Look at each field alone: msgspec stops at the first fault, people want to see all."""
-    faults: list[FieldError] = []
+def _all_errors(item: dict[str, object], first: msgspec.ValidationError) -> list[FieldError]:
+    """Check each field alone: msgspec stops at the first error, people want to see all."""
+    errors: list[FieldError] = []
     if "event_name" not in item:
-        faults.append(FieldError("/event_name", "The field is required, for example “purchase”."))
+        errors.append(FieldError("/event_name", "The field is required, for example “purchase”."))
     for name in item.keys() & KNOWN:
         try:
             msgspec.convert({"event_name": "x", name: item[name]}, EventFields)
         except msgspec.ValidationError as error:
-            faults.append(_fault(error))
-    return faults or [_fault(first)]
+            errors.append(_field_error(error))
+    return errors or [_field_error(first)]
 
 
-def _fault(error: msgspec.ValidationError) -> FieldError:
+def _field_error(error: msgspec.ValidationError) -> FieldError:
     message = str(error)
-    place = _POINTER.search(message)
-    pointer = place[1].replace(".", "/").replace("[", "/").replace("]", "") if place else ""
+    path = _POINTER.search(message)
+    pointer = path[1].replace(".", "/").replace("[", "/").replace("]", "") if path else ""
     return FieldError(pointer, _POINTER.sub("", message).replace("`", "") + ".")
 
 
-def _event_id(event: EventFields, faults: list[FieldError]) -> str:
+def _event_id(event: EventFields, errors: list[FieldError]) -> str:
     if event.event_id is None:
         return str(uuid.uuid4())
     try:
         return str(uuid.UUID(event.event_id))
     except ValueError:
-        faults.append(
+        errors.append(
             FieldError(
                 "/event_id",
                 "The id must be a UUID such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, "
@@ -171,10 +120,10 @@ def _event_id(event: EventFields, faults: list[FieldError]) -> str:
         return ""
 
 
-def _event_name(event: EventFields, faults: list[FieldError]) -> str:
+def _event_name(event: EventFields, errors: list[FieldError]) -> str:
     name = event.event_name.strip()
     if not name or not name.isprintable():
-        faults.append(
+        errors.append(
             FieldError(
                 "/event_name", "The name must be 1 to 64 visible characters, such as “purchase”."
             )
@@ -182,10 +131,10 @@ def _event_name(event: EventFields, faults: list[FieldError]) -> str:
     return name
 
 
-def _event_time(event: EventFields, now: datetime, faults: list[FieldError]) -> str:
-    moment = now if event.event_time is None else parse_timestamp(event.event_time)
-    if moment is None:
-        faults.append(
+def _event_time(event: EventFields, now: datetime, errors: list[FieldError]) -> str:
+    time = now if event.event_time is None else parse_timestamp(event.event_time)
+    if time is None:
+        errors.append(
             FieldError(
                 "/event_time",
                 "The time must be ISO 8601 with an offset, such as 2026-05-04T10:00:00Z, "
@@ -193,20 +142,20 @@ def _event_time(event: EventFields, now: datetime, faults: list[FieldError]) -> 
             )
         )
         return ""
-    if moment > now + FUTURE:
-        faults.append(FieldError("/event_time", "The time is more than 5 minutes in the future."))
-    elif moment < now - OLDEST:
-        faults.append(FieldError("/event_time", "The time is more than 58 days ago."))
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    if time > now + FUTURE:
+        errors.append(FieldError("/event_time", "The time is more than 5 minutes in the future."))
+    elif time < now - OLDEST:
+        errors.append(FieldError("/event_time", "The time is more than 58 days ago."))
+    return time.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _bundle_id(event: EventFields, reporter: Reporter, faults: list[FieldError]) -> str:
+def _bundle_id(event: EventFields, reporter: Reporter, errors: list[FieldError]) -> str:
     if event.bundle_id is None:
         if len(reporter.bundle_ids) > 1:
-            faults.append(FieldError("/bundle_id", "The app has several bundle IDs; name one."))
+            errors.append(FieldError("/bundle_id", "The app has several bundle IDs; name one."))
         return reporter.bundle_ids[0] if reporter.bundle_ids else ""
     if event.bundle_id not in reporter.bundle_ids:
-        faults.append(
+        errors.append(
             FieldError("/bundle_id", "The bundle ID does not belong to the app of this SDK key.")
         )
     return event.bundle_id
@@ -220,12 +169,12 @@ def _device(event: EventFields) -> str:
     return ""
 
 
-def _amount(name: str, amount: Decimal | None, faults: list[FieldError]) -> Decimal | None:
+def _amount(name: str, amount: Decimal | None, errors: list[FieldError]) -> Decimal | None:
     if amount is None:
         return None
     _sign, _digits, exponent = amount.as_tuple()
     if not isinstance(exponent, int) or exponent < -12 or amount.adjusted() > 20:
-        faults.append(
+        errors.append(
             FieldError(
                 f"/{name}", "The amount must be a decimal with at most 12 digits after the point."
             )
@@ -234,41 +183,41 @@ def _amount(name: str, amount: Decimal | None, faults: list[FieldError]) -> Deci
     return amount
 
 
-def _currency(event: EventFields, faults: list[FieldError]) -> str:
+def _currency(event: EventFields, errors: list[FieldError]) -> str:
     if event.currency is None:
         return ""
     code = event.currency.upper()
     if code not in CURRENCIES:
-        faults.append(FieldError("/currency", "The currency must be an ISO 4217 code such as EUR."))
+        errors.append(FieldError("/currency", "The currency must be an ISO 4217 code such as EUR."))
     return code
 
 
-def _fields(event: EventFields, reporter: Reporter, faults: list[FieldError]) -> dict[str, object]:
+def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) -> dict[str, object]:
     fields = {
         name: value
         for name in EventFields.__struct_fields__
         if name not in IN_COLUMNS and (value := getattr(event, name)) is not None
     }
     fields.update({name: bool(fields[name]) for name in fields.keys() & FLAGS})
-    fields.update({name: str(fields[name]) for name in fields.keys() & MOMENTS})
+    fields.update({name: str(fields[name]) for name in fields.keys() & TIMESTAMPS})
     if event.ip_address is None and reporter.ip_address:
         fields["ip_address"] = reporter.ip_address
     if event.user_agent is None and reporter.user_agent:
         fields["user_agent"] = reporter.user_agent
     if event.ip_address is not None and not _is_address(event.ip_address):
-        faults.append(
+        errors.append(
             FieldError("/ip_address", "The address must be IPv4 or IPv6, such as 203.0.113.7.")
         )
     if event.country is not None:
         if not _COUNTRY.fullmatch(event.country):
-            faults.append(
+            errors.append(
                 FieldError("/country", "The country must be an ISO 3166 code such as DE.")
             )
         fields["country"] = event.country.upper()
-    elif known := _country(fields):
-        fields["country"] = known
+    elif country := _country(fields):
+        fields["country"] = country
     if event.price is not None:
-        fields["price"] = _amount("price", event.price, faults)
+        fields["price"] = _amount("price", event.price, errors)
     return fields
 
 
@@ -283,3 +232,42 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _storage_errors(row: Mapping[str, object], params: object) -> list[FieldError]:
+    """Return an error for each value that PostgreSQL can't hold.
+
+    Found here, such a value rejects its own event; in the statement it would reject all.
+    """
+    if _any_nested(params, _is_huge_number):
+        return [FieldError("/params", "A number is too large or too small; send it as a string.")]
+    errors: list[FieldError] = []
+    if len(msgspec.json.encode(params)) > MAX_PARAMS_BYTES:
+        errors.append(FieldError("/params", "The parameters are larger than 32 KB; send fewer."))
+    if b"\\u0000" in msgspec.json.encode(row):  # rare: only then look for the field
+        fields = row["fields"] if isinstance(row["fields"], dict) else {}
+        errors.extend(
+            FieldError(f"/{name}", "The text holds a NUL character; remove it.")
+            for name, value in {**row, "device": "", **fields}.items()
+            if name != "fields" and _any_nested(value, _holds_nul)
+        )
+    return errors
+
+
+def _any_nested(value: object, test: Callable[[object], bool]) -> bool:
+    if isinstance(value, dict):
+        return any(_any_nested(part, test) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(_any_nested(part, test) for part in value)
+    return test(value)
+
+
+def _is_huge_number(value: object) -> bool:
+    if isinstance(value, Decimal):
+        _sign, digits, exponent = value.as_tuple()
+        return len(digits) > 300 or not isinstance(exponent, int) or abs(exponent) > 300
+    return isinstance(value, int) and abs(value) >= 2**63
+
+
+def _holds_nul(value: object) -> bool:
+    return isinstance(value, str) and "\x00" in value

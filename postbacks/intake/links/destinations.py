@@ -1,4 +1,4 @@
-"""Where a click leads: only to what people declared, whatever its address says. Plain Python."""
+"""Where a click leads: only to declared destinations, whatever its address says. Plain Python."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from postbacks.intake.links.devices import ANDROID, IOS, WINDOWS, VisitorDevice
+from postbacks.intake.links.visitors import ANDROID, IOS, WINDOWS, VisitorDevice
 
 CLICK_IN_REFERRER: Final = "postbacks_click"
 _APPLE: Final = ("pt", "ct", "mt")
@@ -34,8 +34,8 @@ _RUNS_ON: Final[Mapping[str, frozenset[str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where a link may lead: what people declared of it and of its app."""
+class LinkDestinations:
+    """Where a link may lead, as declared for it and for its app."""
 
     platform: str
     package: str  # the app's name in its store
@@ -47,45 +47,49 @@ class Places:
     campaign_name: str = ""
 
 
-def destination(
-    places: Places, device: VisitorDevice, parameters: Mapping[str, str], *, click: str = ""
+def choose_destination(
+    link: LinkDestinations,
+    device: VisitorDevice,
+    parameters: Mapping[str, str],
+    *,
+    click: str = "",
 ) -> str | None:
     """Return where a click leads; None if the link leads nowhere.
 
-    `parameters` are those with a meaning by our names, and those that came under their own.
+    `parameters` holds those with a meaning by our names, and the others as they were sent.
     `click` is our id of the click, empty where none was recorded.
     """
-    if not _can_run(places.platform, device):
-        asked = parameters.get("fallback", "")
-        if is_allowed(asked, places.allowed):
-            return asked
-        return places.fallback_url or _store_page(places, parameters, click)
-    asked = parameters.get("deep_link", "")
-    if is_allowed(asked, places.allowed):
-        return _with(asked, {CLICK_IN_REFERRER: click} if click else {})
-    return _store_page(places, parameters, click)
+    if not _can_run(link.platform, device):
+        requested = parameters.get("fallback", "")
+        if is_allowed(requested, link.allowed):
+            return requested
+        return link.fallback_url or _store_page(link, parameters, click)
+    requested = parameters.get("deep_link", "")
+    if is_allowed(requested, link.allowed):
+        return _with_parameters(requested, {CLICK_IN_REFERRER: click} if click else {})
+    return _store_page(link, parameters, click)
 
 
-def deep_link(places: Places, parameters: Mapping[str, str]) -> str:
-    """Return what the app opens after the install: what the click names if it may, or the link."""
-    asked = parameters.get("deep_link", "")
-    return asked if is_allowed(asked, places.allowed) else places.deep_link
+def choose_deep_link(link: LinkDestinations, parameters: Mapping[str, str]) -> str:
+    """Return what the app opens after the install; the link's own unless the click's is allowed."""
+    requested = parameters.get("deep_link", "")
+    return requested if is_allowed(requested, link.allowed) else link.deep_link
 
 
 def is_allowed(url: str, allowed: Iterable[str]) -> bool:
-    """Tell whether an address that a stranger wrote may be led to."""
+    """Tell whether a redirect to an address from the request is allowed."""
     parts = _parts(url)
     return parts is not None and any(_covers(declared, parts) for declared in allowed)
 
 
 def _parts(url: str) -> tuple[str, str] | None:
-    """Return scheme and authority of an address that every browser reads as we do."""
+    """Return scheme and authority; None if a browser could read the address differently."""
     if len(url) > _LONGEST_URL or _UNSAFE.search(url):
         return None
-    found = _URL.fullmatch(url)
-    if found is None:
+    match = _URL.fullmatch(url)
+    if match is None:
         return None
-    scheme, authority = found[1].lower(), found[2]
+    scheme, authority = match[1].lower(), match[2]
     if scheme in FORBIDDEN_SCHEMES or "@" in authority or "%" in authority:
         return None
     if scheme in _WEB:
@@ -100,64 +104,67 @@ def _covers(declared: str, parts: tuple[str, str]) -> bool:
     scheme = scheme.lower()
     if scheme != parts[0]:
         return False
-    if scheme in _WEB:  # without a host it would be everywhere
+    if scheme in _WEB:  # without a host, any would be allowed
         return bool(authority) and authority.lower() == parts[1]
     return not authority or authority == parts[1]
 
 
 def _can_run(platform: str, device: VisitorDevice) -> bool:
-    able = _RUNS_ON.get(platform)
-    return able is None or not device.os_name or device.os_name in able
+    systems = _RUNS_ON.get(platform)
+    return systems is None or not device.os_name or device.os_name in systems
 
 
-def _store_page(places: Places, parameters: Mapping[str, str], click: str) -> str | None:
-    url = places.store_url or _made_store_page(places)
+def _store_page(link: LinkDestinations, parameters: Mapping[str, str], click: str) -> str | None:
+    url = link.store_url or _default_store_page(link)
     if url is None:
         return None
     parts = urlsplit(url)
     if parts.scheme == "market" or parts.hostname == "play.google.com":
-        return _with(url, {"referrer": _play_referrer(url, places, parameters, click)})
+        return _with_parameters(url, {"referrer": _play_referrer(url, link, parameters, click)})
     if parts.hostname in {"apps.apple.com", "itunes.apple.com"}:
-        return _with(url, {name: parameters[name] for name in _APPLE if parameters.get(name)})
+        return _with_parameters(
+            url, {name: parameters[name] for name in _APPLE if parameters.get(name)}
+        )
     return url
 
 
-def _made_store_page(places: Places) -> str | None:
-    name = quote(places.package, safe="")
+def _default_store_page(link: LinkDestinations) -> str | None:
+    name = quote(link.package, safe="")
     if not name:
         return None
-    if places.platform == "android":
+    if link.platform == "android":
         return f"https://play.google.com/store/apps/details?id={name}"
-    if places.platform == "ios":
-        number = places.package.removeprefix("id")
+    if link.platform == "ios":
+        number = link.package.removeprefix("id")
         return f"https://apps.apple.com/app/id{number}" if number.isdigit() else None
-    if places.platform == "amazon":
+    if link.platform == "amazon":
         return f"https://www.amazon.com/gp/mas/dl/android?p={name}"
     return None
 
 
-def _play_referrer(url: str, places: Places, parameters: Mapping[str, str], click: str) -> str:
-    """Return what Google's store hands to the app: our click, and who brought it for other SDKs."""
+def _play_referrer(
+    url: str, link: LinkDestinations, parameters: Mapping[str, str], click: str
+) -> str:
+    """Return what Google's store passes to the app: our click id, and the source for other SDKs."""
     declared = dict(parse_qsl(dict(parse_qsl(urlsplit(url).query)).get("referrer", "")))
     utm = {
         name: value[:_LONGEST_UTM]
         for name, value in parameters.items()
         if name.startswith("utm_") and value
     }
-    told = {
-        **({CLICK_IN_REFERRER: click} if click else {}),
-        "utm_source": places.partner_name,
-        "utm_campaign": places.campaign_name,
-    }
-    return urlencode({**told, **declared, **utm, **({CLICK_IN_REFERRER: click} if click else {})})
+    own_click = {CLICK_IN_REFERRER: click} if click else {}
+    source = {"utm_source": link.partner_name, "utm_campaign": link.campaign_name}
+    return urlencode({**own_click, **source, **declared, **utm, **own_click})
 
 
-def _with(url: str, more: Mapping[str, str]) -> str:
-    """Return an address with parameters set; the rest of its query stays as it was written."""
-    if not more:
+def _with_parameters(url: str, parameters: Mapping[str, str]) -> str:
+    """Return an address with parameters set; the rest of its query stays as it is."""
+    if not parameters:
         return url
     address, mark, fragment = url.partition("#")
     address, _, query = address.partition("?")
-    kept = [part for part in query.split("&") if part and part.partition("=")[0] not in more]
-    query = "&".join([*kept, urlencode(more, quote_via=quote)])
+    others = [
+        part for part in query.split("&") if part and part.partition("=")[0] not in parameters
+    ]
+    query = "&".join([*others, urlencode(parameters, quote_via=quote)])
     return f"{address}?{query}{mark}{fragment}"

@@ -1,29 +1,39 @@
-"""What has to be known of a tracking link, read anew for each click: an archived one is over.
+"""② Tracking links with what they promote, and the keys with which their clicks are signed.
 
-Only whose link a token is stays in memory: that never changes.
+All is read anew for each click, so that an archived link or a revoked key stops at once. Only
+which link a token names stays in memory: that never changes.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Self
 from uuid import UUID
 
+from apps_registry.crypto.encryption import SecretUnreadableError
+from apps_registry.models.click_signing import open_click_key
 from apps_registry.models.partners import ClickSigning
 from postbacks.infrastructure.database import prepared
+from postbacks.intake.links import signatures
+
+logger = logging.getLogger(__name__)
 
 _FIND = "SELECT organization_id, id FROM find_tracking_link(%(token)s)"
 _COLUMNS = """
-SELECT campaign.organization_id, link.id, link.public_id, coalesce(link.token, ''),
-       coalesce(link.name, ''), coalesce(link.store_url, ''), coalesce(link.fallback_url, ''),
-       coalesce(link.deep_link, ''), coalesce(link.allowed_destinations, '{}'),
-       campaign.id, campaign.public_id, campaign.name, partner.id, partner.name,
-       app.id, app.platform, app.store_id,
+SELECT campaign.organization_id, link.id, link.public_id, coalesce(link.token, '') AS token,
+       coalesce(link.name, '') AS name, coalesce(link.store_url, '') AS store_url,
+       coalesce(link.fallback_url, '') AS fallback_url, coalesce(link.deep_link, '') AS deep_link,
+       coalesce(link.allowed_destinations, '{}') AS allowed_destinations,
+       campaign.id AS campaign_id, campaign.public_id AS campaign_public_id,
+       campaign.name AS campaign_name, partner.id AS partner_id, partner.name AS partner_name,
+       app.id AS app_id, app.platform, app.store_id,
        coalesce((SELECT min(identifier) FROM bundle_id
-                 WHERE organization_id = app.organization_id AND app_id = app.id), ''),
+                 WHERE organization_id = app.organization_id AND app_id = app.id), '') AS bundle_id,
        partner.click_signing
 """
-_PROMOTED = """
+_ACTIVE_CAMPAIGNS = """
 JOIN organization ON organization.id = campaign.organization_id AND organization.removed_at IS NULL
 JOIN partner ON partner.organization_id = campaign.organization_id
     AND partner.id = campaign.partner_id AND partner.status = 'active'
@@ -31,20 +41,24 @@ JOIN app ON app.organization_id = campaign.organization_id
     AND app.id = campaign.app_id AND app.status = 'active'
 WHERE campaign.organization_id = %(organization)s AND campaign.status = 'active'
 """
-_LINKS = f"""{_COLUMNS}
+_ACTIVE_LINKS = f"""{_COLUMNS}
 FROM tracking_link AS link
 JOIN campaign
   ON campaign.organization_id = link.organization_id AND campaign.id = link.campaign_id
-{_PROMOTED} AND link.organization_id = %(organization)s AND link.status = 'active'
+{_ACTIVE_CAMPAIGNS} AND link.organization_id = %(organization)s AND link.status = 'active'
 """
-_ONE = f"{_LINKS} AND link.id = %(id)s"
-_NAMED_LINKS = f"""{_LINKS} AND app.id = %(app)s AND (
+_LOAD_LINK = f"{_ACTIVE_LINKS} AND link.id = %(id)s"
+_FIND_LINKS = f"""{_ACTIVE_LINKS} AND app.id = %(app)s AND (
     link.token = ANY(%(names)s) OR link.public_id = ANY(%(ids)s::uuid[])
 )
 """
-_NAMED_CAMPAIGNS = f"""{_COLUMNS}
+_FIND_CAMPAIGNS = f"""{_COLUMNS}
 FROM campaign LEFT JOIN tracking_link AS link ON false
-{_PROMOTED} AND app.id = %(app)s AND campaign.public_id = ANY(%(ids)s::uuid[])
+{_ACTIVE_CAMPAIGNS} AND app.id = %(app)s AND campaign.public_id = ANY(%(ids)s::uuid[])
+"""
+_LOAD_KEYS = """
+SELECT kid, sealed FROM click_signing_key
+WHERE organization_id = %(organization)s AND partner_id = %(partner)s AND revoked_at IS NULL
 """
 
 
@@ -79,9 +93,9 @@ class KnownLink:
 
     @classmethod
     def load(cls, organization_id: int, link_id: int) -> Self | None:
-        """Return a link of the current organization; None if it, or what it promotes, is over."""
-        rows = prepared.run(_ONE, {"organization": organization_id, "id": link_id})
-        return cls(*rows[0]) if rows else None
+        """Return a link of the current organization; None if any part of it is archived."""
+        links = prepared.fetch(cls, _LOAD_LINK, {"organization": organization_id, "id": link_id})
+        return links[0] if links else None
 
 
 class UnknownTokenError(LookupError):
@@ -89,36 +103,54 @@ class UnknownTokenError(LookupError):
 
 
 @lru_cache(maxsize=20_000)  # an unknown token raises, and so is not kept
-def owner_of(token: str) -> tuple[int, int]:
+def find_owner(token: str) -> tuple[int, int]:
     """Return the organization and the id of a token's link. Raises UnknownTokenError."""
-    found = prepared.run(_FIND, {"token": token})
-    if not found:
+    rows = prepared.run(_FIND, {"token": token})
+    if not rows:
         raise UnknownTokenError
-    return found[0][0], found[0][1]
+    return rows[0][0], rows[0][1]
 
 
-def named_links(organization_id: int, app_id: int, names: Iterable[str]) -> Mapping[str, KnownLink]:
-    """Return an app's links in use by tokens and ids, which may be mixed."""
-    wanted = {"organization": organization_id, "app": app_id, **_texts_and_ids(names)}
-    links = [KnownLink(*row) for row in prepared.run(_NAMED_LINKS, wanted)]
-    return {it.token: it for it in links} | {str(it.public_id): it for it in links}
+def find_links(organization_id: int, app_id: int, names: Iterable[str]) -> Mapping[str, KnownLink]:
+    """Return an app's active links, by token and by id; `names` may mix both."""
+    parameters = {"organization": organization_id, "app": app_id, **_names_and_ids(names)}
+    links = prepared.fetch(KnownLink, _FIND_LINKS, parameters)
+    return {link.token: link for link in links} | {str(link.public_id): link for link in links}
 
 
-def named_campaigns(
+def find_campaigns(
     organization_id: int, app_id: int, ids: Iterable[str]
 ) -> Mapping[str, KnownLink]:
-    """Return an app's campaigns in use by their ids."""
-    wanted = {"organization": organization_id, "app": app_id, **_texts_and_ids(ids)}
-    campaigns = [KnownLink(*row) for row in prepared.run(_NAMED_CAMPAIGNS, wanted)]
-    return {str(it.campaign_public_id): it for it in campaigns}
+    """Return an app's active campaigns by their ids."""
+    parameters = {"organization": organization_id, "app": app_id, **_names_and_ids(ids)}
+    campaigns = prepared.fetch(KnownLink, _FIND_CAMPAIGNS, parameters)
+    return {str(campaign.campaign_public_id): campaign for campaign in campaigns}
 
 
-def _texts_and_ids(names: Iterable[str]) -> dict[str, list[str]]:
-    given = sorted(set(names))
-    return {"names": given, "ids": [name for name in given if _is_id(name)]}
+def check_click_signature(link: KnownLink, path: str, query: str) -> str:
+    """Return the state of a click's signature; empty where the partner does not sign."""
+    if link.click_signing == ClickSigning.OFF:
+        return ""
+    return signatures.check(path, query, _signing_keys(link), now=datetime.now(UTC))
 
 
-def _is_id(text: str) -> bool:
+def _signing_keys(link: KnownLink) -> dict[str, str]:
+    partner = {"organization": link.organization_id, "partner": link.partner_id}
+    keys = {}
+    for kid, sealed in prepared.run(_LOAD_KEYS, partner):
+        try:
+            keys[kid] = open_click_key(link.organization_id, link.partner_id, kid, sealed)
+        except SecretUnreadableError as error:
+            logger.error("Click signing key %s: %s", kid, error)  # noqa: TRY400  # no trace: the sentence is all
+    return keys
+
+
+def _names_and_ids(names: Iterable[str]) -> dict[str, list[str]]:
+    unique = sorted(set(names))
+    return {"names": unique, "ids": [name for name in unique if _is_uuid(name)]}
+
+
+def _is_uuid(text: str) -> bool:
     try:
         return str(UUID(text)) == text
     except ValueError:

@@ -1,4 +1,4 @@
-"""Reads a tracking link's query into what it means, however long or broken it is."""
+"""Reads a tracking link's query, however long or broken it is."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,10 +9,10 @@ from urllib.parse import unquote_plus
 from postbacks.intake.links import vocabulary
 from postbacks.values import identifiers
 
-MOST_PARAMETERS: Final = 100
-LONGEST_QUERY: Final = 8_192
-LONGEST_NAME: Final = 64
-LONGEST_VALUE: Final = 2_048
+MAX_PARAMETERS: Final = 100
+MAX_QUERY: Final = 8_192
+MAX_NAME: Final = 64
+MAX_VALUE: Final = 2_048
 _NO_DASHES: Final = re.compile(r"[0-9a-fA-F]{32}")
 _YES: Final = {"1", "true", "yes"}
 _NO: Final = {"0", "false", "no"}
@@ -20,73 +20,74 @@ _NO: Final = {"0", "false", "no"}
 
 @dataclass(frozen=True, slots=True)
 class LinkParameters:
-    """What stands in a link: every parameter as it came, and those with a meaning by our names."""
+    """A link's parameters: all as they were sent, and those with a meaning by our names."""
 
     raw: Mapping[str, str]
-    known: Mapping[str, str]
+    by_our_name: Mapping[str, str]
 
-    def get(self, name: str, *, most: int = LONGEST_VALUE) -> str:
-        """Return what we call `name`, no longer than its column; empty where it was not sent."""
-        return self.known.get(name, "")[:most]
+    def get(self, name: str, *, limit: int = MAX_VALUE) -> str:
+        """Return the value by our name, cut to its column's length; empty if it was not sent."""
+        return self.by_our_name.get(name, "")[:limit]
 
     @property
     def from_server(self) -> bool:
-        """Tell whether a network's server calls, who wants no redirect."""
-        plain = {vocabulary.plain_name(n): v.strip().lower() for n, v in self.raw.items()}
+        """Tell whether a network's server calls, which wants no redirect."""
+        flags = {vocabulary.normalize_name(n): v.strip().lower() for n, v in self.raw.items()}
         return (
-            plain.get("redirect") in _NO
-            or plain.get("s2s") in _YES
-            or plain.get("noredirect") in _YES
+            flags.get("redirect") in _NO
+            or flags.get("s2s") in _YES
+            or flags.get("noredirect") in _YES
         )
 
     @property
     def all(self) -> dict[str, str]:
-        """Return every parameter, and ours beside them: what `{{click.name}}` reads."""
-        return {**self.raw, **self.known}
+        """Return every parameter, under its own name and under ours, for `{{click.name}}`."""
+        return {**self.raw, **self.by_our_name}
 
-    def names(self) -> frozenset[str]:
-        """Return the names by which an install may be recognized, without its address."""
-        return frozenset(_names(self))
+    def identifiers(self) -> frozenset[str]:
+        """Return the identifiers by which an install may be recognized, without its address."""
+        return frozenset(_identifiers(self))
 
 
 def read_query(query: str) -> LinkParameters:
-    """Read a query string; what is over the bounds is left out, what is broken is mended."""
+    """Read a query string; parameters over the limits are dropped, broken encodings repaired."""
     return read_parameters(dict(_pairs(query)))
 
 
 def read_parameters(raw: Mapping[str, str]) -> LinkParameters:
-    """Read parameters that were decoded already."""
-    return LinkParameters(raw, vocabulary.canonical(raw))
+    """Read parameters that are decoded already."""
+    return LinkParameters(raw, vocabulary.by_our_names(raw))
 
 
 def _pairs(query: str) -> Iterator[tuple[str, str]]:
-    """Yield the parameters, the first of each name; a value that is cut off is not one."""
-    whole = query if len(query) <= LONGEST_QUERY else query[:LONGEST_QUERY].rpartition("&")[0]
-    seen: set[str] = set()
-    for part in whole.split("&", MOST_PARAMETERS)[:MOST_PARAMETERS]:
+    """Yield the first parameter of each name; one that the length limit cuts off is dropped."""
+    whole = query if len(query) <= MAX_QUERY else query[:MAX_QUERY].rpartition("&")[0]
+    names: set[str] = set()
+    for part in whole.split("&", MAX_PARAMETERS)[:MAX_PARAMETERS]:
         name, _, value = part.partition("=")
         name = _text(name)
-        if name and name not in seen and len(name) <= LONGEST_NAME:
-            seen.add(name)
-            yield name, _text(value)[:LONGEST_VALUE]
+        if name and name not in names and len(name) <= MAX_NAME:
+            names.add(name)
+            yield name, _text(value)[:MAX_VALUE]
 
 
 def _text(encoded: str) -> str:
-    """Decode; what is no UTF-8 becomes U+FFFD, and NUL, which PostgreSQL can't hold, goes."""
+    """Decode; invalid UTF-8 becomes U+FFFD, and NUL, which PostgreSQL can't hold, is removed."""
     return clean(unquote_plus(encoded, errors="replace"))
 
 
 def clean(text: str) -> str:
-    """Return a text that PostgreSQL can hold."""
+    """Return a text without NUL and lone surrogates, which PostgreSQL can't hold."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
-def _names(read: LinkParameters) -> Iterator[str]:
-    if click_id := read.known.get("click_id"):
+def _identifiers(parameters: LinkParameters) -> Iterator[str]:
+    ours = parameters.by_our_name
+    if click_id := ours.get("click_id"):
         yield identifiers.identifier(identifiers.CLICK_ID, click_id)
-    ids = {kind: read.known[kind] for kind in vocabulary.ID_KINDS if kind in read.known}
+    ids = {kind: ours[kind] for kind in vocabulary.ID_KINDS if kind in ours}
     yield from identifiers.identifiers_of({kind: _dashed(value) for kind, value in ids.items()})
-    hashed = [value for _, value in vocabulary.hashes(read.raw)]
+    hashed = [value for _, value in vocabulary.hashed_ids(parameters.raw)]
     # Networks put a hash where the id belongs, too.
     for value in (*ids.values(), *hashed):
         if (name := identifiers.hash_identifier(value)) and not identifiers.is_no_id(value):
@@ -94,7 +95,7 @@ def _names(read: LinkParameters) -> Iterator[str]:
 
 
 def _dashed(value: str) -> str:
-    """Write an id that lost its dashes as devices write it."""
+    """Return an id with the dashes that a network left out."""
     if not _NO_DASHES.fullmatch(value):
         return value
     return "-".join((value[:8], value[8:12], value[12:16], value[16:20], value[20:]))

@@ -1,7 +1,10 @@
-"""② Reads touchpoints that a server or an app reports, and records the good ones."""
+"""② Touchpoints that are reported in batches, by an advertiser's or network's server or by an app.
+
+Each names a tracking link or a campaign of the reporter's app; the good ones are recorded.
+"""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,28 +12,31 @@ from uuid import UUID
 
 from apps_registry.models.partners import ClickSigning
 from apps_registry.tenancy import tenant
-from postbacks.intake.events.body import read_events
-from postbacks.intake.events.faults import FieldError
-from postbacks.intake.events.forgotten import REFUSED
-from postbacks.intake.events.recording import Receipt, Rejection, Warned
-from postbacks.intake.events.validation import Reporter
+from postbacks.intake.events.body import read_items
+from postbacks.intake.events.recording import DEVICE_FORGOTTEN
 from postbacks.intake.links import signatures
-from postbacks.intake.links.known_links import KnownLink, named_campaigns, named_links
+from postbacks.intake.links.known_links import KnownLink, find_campaigns, find_links
 from postbacks.intake.links.reading import (
-    LONGEST_NAME,
-    LONGEST_VALUE,
-    MOST_PARAMETERS,
+    MAX_NAME,
+    MAX_PARAMETERS,
+    MAX_VALUE,
     LinkParameters,
     read_parameters,
 )
 from postbacks.intake.links.recording import (
     TouchpointRefusedError,
-    Visitor,
-    checked_moment,
     new_touchpoint,
+    read_occurred_at,
 )
+from postbacks.intake.links.visitors import Visitor
 from postbacks.intake.links.vocabulary import hashed_kind, our_name
-from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
+from postbacks.intake.receipts import FieldError, FieldWarning, Receipt, Rejection, json_pointer
+from postbacks.intake.sdk_keys import Reporter
+from postbacks.intake.touchpoints.recording import (
+    NewTouchpoint,
+    RecordedTouchpoint,
+    record_touchpoints,
+)
 from postbacks.models import TouchpointKind, TouchpointSource
 
 KEPT = "Unknown field; it is kept as a parameter of the touchpoint: {{click.<name>}}."
@@ -39,9 +45,9 @@ OWN_FIELDS = ("touchpoint_id", "kind", "link", "campaign", "occurred_at", "param
 
 @dataclass(slots=True)
 class CheckedTouchpoint:
-    """A touchpoint that is ready to be recorded, or what is wrong with it."""
+    """A touchpoint ready to be recorded, or its errors."""
 
-    faults: list[FieldError] = field(default_factory=list)
+    errors: list[FieldError] = field(default_factory=list)
     warnings: list[FieldError] = field(default_factory=list)
     kind: str = TouchpointKind.CLICK
     link: str = ""
@@ -51,101 +57,111 @@ class CheckedTouchpoint:
     parameters: LinkParameters = field(default_factory=lambda: read_parameters({}))
 
 
-def record_reported(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
+def record_server_touchpoints(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
     """Record the touchpoints of a request's body durably.
 
-    Raises BodyError when nothing of it can be taken, and Django's OperationalError when the
-    database is away, in which case nothing was stored.
+    Raises BodyError when the whole request is refused, and Django's OperationalError when the
+    database is away; in both cases nothing was stored.
     """
-    items = read_events(body, encoding=encoding, of="touchpoint")
+    items = read_items(body, encoding=encoding, noun="touchpoint")
     checked = [check_touchpoint(item) for item in items]
     with tenant(reporter.organization_id):
-        found = _find(checked, reporter)
+        links = _resolve_links(checked, reporter)
         good = [
-            _new(it, found[index], reporter) for index, it in enumerate(checked) if not it.faults
+            _new_touchpoint(touchpoint, link, reporter)
+            for touchpoint, link in zip(checked, links, strict=True)
+            if link is not None and not touchpoint.errors
         ]
-        recorded = iter(record_touchpoints(good))
-    became = [None if it.faults else next(recorded) for it in checked]
-    for it, one in zip(checked, became, strict=True):
-        if one is not None and one.forgotten:
-            it.faults.append(FieldError("", REFUSED))
-    taken = [one for it, one in zip(checked, became, strict=True) if one and not it.faults]
-    accepted = sum(one.is_new for one in taken)
+        results = iter(record_touchpoints(good))
+    recorded = [None if touchpoint.errors else next(results) for touchpoint in checked]
+    for touchpoint, result in zip(checked, recorded, strict=True):
+        if result is not None and result.blocked:
+            touchpoint.errors.append(FieldError("", DEVICE_FORGOTTEN))
+    return _receipt(checked, recorded)
+
+
+def check_touchpoint(item: object) -> CheckedTouchpoint:
+    """Check all of a touchpoint that needs no database."""
+    checked = CheckedTouchpoint()
+    if not isinstance(item, dict):
+        checked.errors.append(FieldError("", "A touchpoint must be a JSON object."))
+        return checked
+    item = _with_kind(item)
+    checked.parameters = _parameters(item, checked.errors)
+    checked.warnings = [
+        FieldError(json_pointer(name), KEPT)
+        for name in item
+        if name not in OWN_FIELDS and not (our_name(name) or hashed_kind(name))
+    ]
+    checked.kind = _kind(item.get("kind"), checked.errors)
+    checked.once = _own_id(item.get("touchpoint_id"), checked.errors)
+    checked.link, checked.campaign = _link_and_campaign(item, checked.errors)
+    checked.occurred_at = _occurred_at(item, checked.parameters, checked.errors)
+    _check_address(checked.parameters, checked.errors)
+    return checked
+
+
+def _receipt(
+    checked: Sequence[CheckedTouchpoint], recorded: Sequence[RecordedTouchpoint | None]
+) -> Receipt:
+    accepted = [
+        None if touchpoint.errors else result
+        for touchpoint, result in zip(checked, recorded, strict=True)
+    ]
+    new = sum(result.is_new for result in accepted if result)
     return Receipt(
-        accepted=accepted,
-        duplicates=len(taken) - accepted,
+        accepted=new,
+        duplicates=sum(result is not None for result in accepted) - new,
         rejected=tuple(
-            Rejection(index, tuple(it.faults)) for index, it in enumerate(checked) if it.faults
+            Rejection(index, tuple(touchpoint.errors))
+            for index, touchpoint in enumerate(checked)
+            if touchpoint.errors
         ),
-        ids=tuple(
-            str(one.id) if one and not it.faults else None
-            for it, one in zip(checked, became, strict=True)
-        ),
+        ids=tuple(str(result.id) if result else None for result in accepted),
         warnings=tuple(
-            Warned(index, warning)
-            for index, it in enumerate(checked)
-            if not it.faults
-            for warning in it.warnings
+            FieldWarning(index, warning.pointer, warning.detail)
+            for index, touchpoint in enumerate(checked)
+            if not touchpoint.errors
+            for warning in touchpoint.warnings
         ),
     )
 
 
-def check_touchpoint(item: object) -> CheckedTouchpoint:
-    """Check what can be checked of a touchpoint without the database."""
-    it = CheckedTouchpoint()
-    if not isinstance(item, dict):
-        it.faults.append(FieldError("", "A touchpoint must be a JSON object."))
-        return it
-    item = _with_kind(item)
-    it.parameters = _parameters(item, it.faults)
-    it.warnings = [
-        FieldError(f"/{_escaped(name)}", KEPT)
-        for name in item
-        if name not in OWN_FIELDS and not (our_name(name) or hashed_kind(name))
-    ]
-    it.kind = _kind(item.get("kind"), it.faults)
-    it.once = _own_id(item.get("touchpoint_id"), it.faults)
-    it.link, it.campaign = _whose(item, it.faults)
-    it.occurred_at = _moment(item, it.parameters, it.faults)
-    _check_address(it.parameters, it.faults)
-    return it
-
-
 def _with_kind(item: Mapping[str, object]) -> Mapping[str, object]:
-    """Take `type` for the kind where it says one, as in the answers of `installs`."""
+    """Accept `type` in place of `kind`: the answers of `installs` say it so."""
     if "kind" in item or item.get("type") not in TouchpointKind.values:
         return item
     return {**{name: value for name, value in item.items() if name != "type"}, "kind": item["type"]}
 
 
-def _parameters(item: Mapping[str, object], faults: list[FieldError]) -> LinkParameters:
+def _parameters(item: Mapping[str, object], errors: list[FieldError]) -> LinkParameters:
     params = item.get("params")
     if params is None:
         params = {}
     if not isinstance(params, dict):
-        faults.append(FieldError("/params", "The parameters must be a JSON object."))
+        errors.append(FieldError("/params", "The parameters must be a JSON object."))
         params = {}
     own = {name: value for name, value in item.items() if name not in OWN_FIELDS}
-    given = [
-        *((f"/params/{_escaped(name)}", name, value) for name, value in params.items()),
-        *((f"/{_escaped(name)}", name, value) for name, value in own.items()),
+    parameters = [
+        *((f"/params{json_pointer(name)}", name, value) for name, value in params.items()),
+        *((json_pointer(name), name, value) for name, value in own.items()),
     ]
-    if len(given) > MOST_PARAMETERS:
-        faults.append(
-            FieldError("/params", f"Send at most {MOST_PARAMETERS} fields and parameters.")
+    if len(parameters) > MAX_PARAMETERS:
+        errors.append(
+            FieldError("/params", f"Send at most {MAX_PARAMETERS} fields and parameters.")
         )
     raw = {}
-    for pointer, name, value in given[:MOST_PARAMETERS]:
+    for pointer, name, value in parameters[:MAX_PARAMETERS]:
         text = _text(value)
-        if fault := _fault(pointer, name, text):
-            faults.append(fault)
+        if error := _parameter_error(pointer, name, text):
+            errors.append(error)
         elif text:
             raw[name] = text
     return read_parameters(raw)
 
 
 def _text(value: object) -> str | None:
-    """Return a value as a link would hold it; None for what a link can't hold."""
+    """Return a value as a link would write it; None if a link can't hold it."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -155,34 +171,34 @@ def _text(value: object) -> str | None:
     return str(value) if isinstance(value, str | int) else None
 
 
-def _fault(pointer: str, name: str, text: str | None) -> FieldError | None:
+def _parameter_error(pointer: str, name: str, text: str | None) -> FieldError | None:
     if text is None:
         return FieldError(pointer, "The value must be a text, a number, true or false.")
     if "\x00" in text or "\x00" in name:
         return FieldError(pointer, "The text holds a NUL character; remove it.")
-    if len(text) > LONGEST_VALUE:
-        return FieldError(pointer, f"The text is longer than {LONGEST_VALUE} characters.")
-    if len(name) > LONGEST_NAME:
-        return FieldError(pointer, f"The name is longer than {LONGEST_NAME} characters.")
+    if len(text) > MAX_VALUE:
+        return FieldError(pointer, f"The text is longer than {MAX_VALUE} characters.")
+    if len(name) > MAX_NAME:
+        return FieldError(pointer, f"The name is longer than {MAX_NAME} characters.")
     return None
 
 
-def _kind(value: object, faults: list[FieldError]) -> str:
+def _kind(value: object, errors: list[FieldError]) -> str:
     if value is None:
         return TouchpointKind.CLICK
     if value in TouchpointKind.values:
         return str(value)
-    faults.append(FieldError("/kind", "The kind must be “click” or “impression”."))
+    errors.append(FieldError("/kind", "The kind must be “click” or “impression”."))
     return ""
 
 
-def _own_id(value: object, faults: list[FieldError]) -> str:
+def _own_id(value: object, errors: list[FieldError]) -> str:
     if value is None:
         return ""
     try:
         return str(UUID(str(value)))
     except ValueError:
-        faults.append(
+        errors.append(
             FieldError(
                 "/touchpoint_id",
                 "The id must be a UUID such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, "
@@ -192,82 +208,94 @@ def _own_id(value: object, faults: list[FieldError]) -> str:
         return ""
 
 
-def _whose(item: Mapping[str, object], faults: list[FieldError]) -> tuple[str, str]:
+def _link_and_campaign(item: Mapping[str, object], errors: list[FieldError]) -> tuple[str, str]:
     link, campaign = item.get("link"), item.get("campaign")
     if link is None and campaign is None:
-        faults.append(
+        errors.append(
             FieldError("/link", "Name a tracking link by token or id, or a campaign by id.")
         )
     elif link is not None and campaign is not None:
-        faults.append(FieldError("/campaign", "Name a link or a campaign, not both."))
+        errors.append(FieldError("/campaign", "Name a link or a campaign, not both."))
     for pointer, value in (("/link", link), ("/campaign", campaign)):
         if value is not None and (not isinstance(value, str) or not _is_name(value)):
-            faults.append(FieldError(pointer, "The app of this SDK key has none with this id."))
+            errors.append(FieldError(pointer, "The app of this SDK key has none with this id."))
     return (str(link or ""), str(campaign or ""))
 
 
 def _is_name(text: str) -> bool:
-    return 0 < len(text) <= LONGEST_NAME and text.isascii() and text.isprintable()
+    return 0 < len(text) <= MAX_NAME and text.isascii() and text.isprintable()
 
 
-def _moment(
-    item: Mapping[str, object], parameters: LinkParameters, faults: list[FieldError]
+def _occurred_at(
+    item: Mapping[str, object], parameters: LinkParameters, errors: list[FieldError]
 ) -> datetime:
-    told = item.get("occurred_at")
-    text = parameters.get("click_time") if told is None else _text(told)
+    value = item.get("occurred_at")
+    text = parameters.get("click_time") if value is None else _text(value)
     if text == "":
         return datetime.now(UTC)
     try:
-        return checked_moment(text or "?")
+        return read_occurred_at(text or "?")
     except TouchpointRefusedError as error:
-        faults.append(FieldError("/occurred_at", str(error)))
+        errors.append(FieldError("/occurred_at", str(error)))
         return datetime.now(UTC)
 
 
-def _check_address(parameters: LinkParameters, faults: list[FieldError]) -> None:
+def _check_address(parameters: LinkParameters, errors: list[FieldError]) -> None:
     text = parameters.get("ip_address")
     try:
         ipaddress.ip_address(text or "::")
     except ValueError:
-        faults.append(
+        errors.append(
             FieldError("/ip_address", "The address must be IPv4 or IPv6, such as 203.0.113.7.")
         )
 
 
-def _find(checked: list[CheckedTouchpoint], reporter: Reporter) -> list[KnownLink | None]:
-    """Return what each touchpoint is of, and note where it is nothing of the reporter's app."""
-    owner = (reporter.organization_id, reporter.app_id)
-    good = [it for it in checked if not it.faults]
-    links = named_links(*owner, {it.link for it in good if it.link})
-    campaigns = named_campaigns(*owner, {it.campaign for it in good if it.campaign})
-    found = [links.get(it.link) if it.link else campaigns.get(it.campaign) for it in checked]
-    for it, known in zip(checked, found, strict=True):
-        if known is None and not it.faults:
-            pointer = "/link" if it.link else "/campaign"
-            it.faults.append(FieldError(pointer, "The app of this SDK key has none with this id."))
-    return found
+def _resolve_links(
+    checked: Sequence[CheckedTouchpoint], reporter: Reporter
+) -> list[KnownLink | None]:
+    """Return the link or campaign of each touchpoint; add an error where the app has none."""
+    app = (reporter.organization_id, reporter.app_id)
+    good = [touchpoint for touchpoint in checked if not touchpoint.errors]
+    links = find_links(*app, {touchpoint.link for touchpoint in good if touchpoint.link})
+    campaigns = find_campaigns(
+        *app, {touchpoint.campaign for touchpoint in good if touchpoint.campaign}
+    )
+    resolved: list[KnownLink | None] = []
+    for touchpoint in checked:
+        by_link = bool(touchpoint.link)
+        link = links.get(touchpoint.link) if by_link else campaigns.get(touchpoint.campaign)
+        if link is None and not touchpoint.errors:
+            pointer = "/link" if by_link else "/campaign"
+            touchpoint.errors.append(
+                FieldError(pointer, "The app of this SDK key has none with this id.")
+            )
+        resolved.append(link)
+    return resolved
 
 
-def _new(it: CheckedTouchpoint, link: KnownLink | None, reporter: Reporter) -> NewTouchpoint:
-    assert link is not None  # what is of nothing has a fault  # noqa: S101
+def _new_touchpoint(
+    touchpoint: CheckedTouchpoint, link: KnownLink, reporter: Reporter
+) -> NewTouchpoint:
+    parameters = touchpoint.parameters
     visitor = Visitor(
-        address=it.parameters.get("ip_address") or reporter.ip_address,
-        user_agent=it.parameters.get("user_agent") or reporter.user_agent or "",
-        accept_language=it.parameters.get("language"),
+        address=parameters.get("ip_address") or reporter.ip_address,
+        user_agent=parameters.get("user_agent") or reporter.user_agent or "",
+        accept_language=parameters.get("language"),
     )
     return new_touchpoint(
-        link, it.kind, it.parameters, visitor, TouchpointSource.SERVER,
-        occurred_at=it.occurred_at, once=it.once, signature=_signature(link, reporter),
-    )  # fmt: skip
+        link,
+        parameters,
+        visitor,
+        kind=touchpoint.kind,
+        source=TouchpointSource.SERVER,
+        occurred_at=touchpoint.occurred_at,
+        once=touchpoint.once,
+        signature=_signature(link, reporter),
+    )
 
 
 def _signature(link: KnownLink, reporter: Reporter) -> str:
-    """Say who reports: a server's key is a proof, a key inside an app is public."""
+    """Return what the key proves: a server's key is secret, a key inside an app is public."""
     if link.click_signing == ClickSigning.OFF:
         return ""
     return signatures.VALID if reporter.is_server else signatures.MISSING
-
-
-def _escaped(name: str) -> str:
-    """Return a name as a JSON pointer writes it (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")

@@ -2,8 +2,8 @@
 
     sig = hex(HMAC-SHA256(secret, path + "?" + canonical))
 
-`canonical` is every parameter but `sig`, decoded, sorted by name, and encoded again as RFC 3986 has
-it. `exp` (Unix seconds) and `kid` are required: a signature ends by itself, a key can be changed.
+`canonical` is every parameter but `sig`, decoded, sorted by name, and encoded again by RFC 3986.
+`exp` (Unix seconds) and `kid` are required, so that signatures expire and keys can be rotated.
 """
 
 import hashlib
@@ -20,32 +20,32 @@ EXPIRED: Final = "click_expired"
 INVALID: Final = "invalid_signature"
 
 SIG, EXP, KID = "sig", "exp", "kid"
-_MOST_PARAMETERS = 100
-_MOST_DIGITS = 12
+_MAX_PARAMETERS = 100
+_MAX_DIGITS = 12
 
 
 def sign(secret: str, path: str, parameters: Mapping[str, str]) -> str:
     """Return the signature of a link's path and decoded parameters, among them `exp` and `kid`."""
-    message = f"{path}?{canonical(parameters)}"
+    message = f"{path}?{canonical_query(parameters)}"
     return hmac.new(secret.encode(), message.encode(), hashlib.sha256).hexdigest()
 
 
-def canonical(parameters: Mapping[str, str]) -> str:
-    """Return parameters in the one form in which they are signed."""
+def canonical_query(parameters: Mapping[str, str]) -> str:
+    """Return parameters in the canonical form that is signed."""
     pairs = sorted((name, value) for name, value in parameters.items() if name != SIG)
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
 
 
 def check(path: str, query: str, keys: Mapping[str, str], *, now: datetime) -> str:
-    """Return what a click's signature is worth; `keys` are the partner's active ones by kid."""
+    """Return the state of a click's signature; `keys` are the partner's active ones by kid."""
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError:
         return INVALID
     parameters = dict(pairs)
     if not parameters.get(SIG):
         return MISSING
-    if len(parameters) < len(pairs):  # which of two with one name counts, nobody has signed
+    if len(parameters) < len(pairs):  # the signature does not say which of two equal names counts
         return INVALID
     if not keys.get(parameters.get(KID, "")):
         return NO_KEY
@@ -53,6 +53,6 @@ def check(path: str, query: str, keys: Mapping[str, str], *, now: datetime) -> s
     if not hmac.compare_digest(expected.encode(), parameters[SIG].lower().encode()):
         return INVALID
     expires = parameters.get(EXP, "")
-    if not (expires.isascii() and expires.isdigit() and len(expires) <= _MOST_DIGITS):
+    if not (expires.isascii() and expires.isdigit() and len(expires) <= _MAX_DIGITS):
         return INVALID
     return VALID if int(expires) >= now.timestamp() else EXPIRED

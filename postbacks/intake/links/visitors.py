@@ -1,11 +1,34 @@
-"""Who opens a link without a person having tapped it: previews, prefetches and crawlers."""
+"""Who opens a link: the device that a User-Agent names, or a program that previews or crawls.
+
+Plain Python.
+"""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-_AHEAD: Final = ("HTTP_PURPOSE", "HTTP_SEC_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
-_AHEAD_WORDS: Final = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
+IOS: Final = "ios"
+ANDROID: Final = "android"
+WINDOWS: Final = "windows"
+
+_IOS: Final = re.compile(r"\b(iPhone|iPad|iPod)\b(?:.*?\bOS (\d+(?:_\d+)*))?")
+_ANDROID: Final = re.compile(r"\bAndroid\b(?: (\d+(?:\.\d+)*))?([^)]*)")
+_OTHERS: Final = (
+    ("chromeos", re.compile(r"\bCrOS\b(?: \w+ (\d+(?:\.\d+)+))?")),
+    (WINDOWS, re.compile(r"\bWindows\b(?: (?:NT |Phone )?(\d+(?:\.\d+)*))?")),
+    ("macos", re.compile(r"\bMac(?:intosh|OS)?\b(?:.*?OS X (\d+(?:[._]\d+)*))?")),
+    ("linux", re.compile(r"\bLinux\b()")),
+)
+_BUILD: Final = re.compile(r"\s+Build/.*$")
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})?")
+_NO_MODEL: Final = {"", "K", "Mobile", "Tablet", "wv", "U"}  # K: what Chrome says since 2023
+
+# A language, or the version of Firefox, which names no model.
+_IS_NO_MODEL: Final = re.compile(r"[a-z]{2}[-_][A-Za-z]{2}|rv:[\d.]+")
+
+_PREFETCH_HEADERS: Final = ("HTTP_PURPOSE", "HTTP_SEC_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
+_PREFETCH_WORDS: Final = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 # A phone of the make Cubot is none, nor is the browser inside of Facebook's, Line's or Viber's app.
 _BOTS: Final = re.compile(
     r"(?<!cu)bot(?:\b|_)|crawler|spider|facebookexternalhit|facebookcatalog|facebot"
@@ -18,13 +41,61 @@ _BOTS: Final = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """The device that an ad was shown on, as far as a request or a report describes it."""
+
+    address: str | None
+    user_agent: str = ""
+    accept_language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorDevice:
+    """A device for comparing and for choosing a store; a field is empty if unknown."""
+
+    os_name: str = ""
+    os_version: str = ""
+    model: str = ""
+    language: str = ""
+
+
+def read_device(user_agent: str, accept_language: str = "") -> VisitorDevice:
+    """Return the device that these headers of a request describe."""
+    language = _language(accept_language)
+    text = user_agent[:1024]
+    if match := _ANDROID.search(text):  # before the others: it calls itself Linux too
+        version, details = match[1] or "", match[2]
+        return VisitorDevice(ANDROID, version[:32], _model(details), language)
+    if match := _IOS.search(text):
+        return VisitorDevice(IOS, (match[2] or "").replace("_", ".")[:32], match[1], language)
+    for name, pattern in _OTHERS:
+        if match := pattern.search(text):
+            return VisitorDevice(name, (match[1] or "").replace("_", ".")[:32], "", language)
+    return VisitorDevice(language=language)
+
+
 def is_preview(method: str, meta: Mapping[str, object]) -> bool:
-    """Tell whether a request looks ahead or looks at the link itself, so that nobody was there."""
+    """Tell whether a program prefetches the link or only asks for its headers."""
     if method == "HEAD":
         return True
-    return any(_AHEAD_WORDS.search(str(meta.get(name, ""))) for name in _AHEAD)
+    return any(_PREFETCH_WORDS.search(str(meta.get(name, ""))) for name in _PREFETCH_HEADERS)
 
 
 def is_bot(user_agent: str) -> bool:
     """Tell whether a program reads the link to show it in a chat, or to index it."""
     return _BOTS.search(user_agent[:1024]) is not None
+
+
+def _model(details: str) -> str:
+    """Return the model in `; SM-G991B Build/TP1A`; a language may come before it."""
+    for part in details.split(";"):
+        text = _BUILD.sub("", part.strip())
+        if text not in _NO_MODEL and not _IS_NO_MODEL.fullmatch(text):
+            return text[:64]
+    return ""
+
+
+def _language(accepted: str) -> str:
+    match = _LANGUAGE.match(accepted.strip())
+    return match[0].replace("_", "-")[:32] if match else ""

@@ -1,4 +1,4 @@
-"""What the parameters of tracking links are called, by us and by everybody else. Plain Python.
+"""The names of tracking links' parameters, ours and other vendors'. Plain Python.
 
 Links of Adjust, AppsFlyer, Airbridge, AppMetrica, Branch, Singular and Tenjin work as they are
 pasted (facts: their public documentation of link parameters). Names are compared in small letters
@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-# Our name, then the others', best first. Our own name always counts before them.
+# Our name, then the aliases, best first. Our own name always wins.
 _ALIASES: Final[Mapping[str, str]] = {
     "click_id": "clickid cl external_click_id transaction_id adjust_external_click_id",
-    # the ladder of a campaign
+    # campaign, ad set, ad, creative, publisher
     "campaign_name": "campaign c pcn",
     "campaign_id": "af_c_id pcid",
     "adset_name": "adset adgroup adgroup_name ad_group ad_group_name af_adset ad_set_name pscn",
@@ -30,7 +30,7 @@ _ALIASES: Final[Mapping[str, str]] = {
     "cost_type": "af_cost_model cost_model",
     "cost_amount": "af_cost_value cost_value",
     "cost_currency": "af_cost_currency",
-    # the device, as a network's server tells it
+    # the device, as a network's server reports it
     "ip_address": "ip af_ip device_ip client_ip",
     "user_agent": "ua af_ua device_ua",
     "language": "lang af_lang lc",
@@ -58,14 +58,17 @@ _OURS: Final[Mapping[str, str]] = {
     name: ours for ours, names in CANONICAL.items() for name in names
 }
 ID_KINDS: Final = (
-    "idfa", "gaid", "oaid", "amazon_id", "advertising_id", "idfv", "app_set_id", "android_id",
-)  # fmt: skip
+    *("idfa", "gaid", "oaid", "amazon_id", "advertising_id"),
+    *("idfv", "app_set_id", "android_id"),
+)
 
 # Singular writes 1 for SHA-1 and 5 for MD5 at the end of its short names.
 _SHORT_HASHES: Final = re.compile(r"(ifa|ifv|aif|and|oaid)([15])")
 _SHORT_KINDS: Final = {"aif": "gaid", "and": "android_id", "ifa": "idfa", "ifv": "idfv"}
-_BEFORE: Final = re.compile(r"(sha1|md5)_(.+)")
-_AFTER: Final = re.compile(r"(.+?)(?:_(?:lower|upper))?_(sha1|md5)(?:_hex)?(?:_(?:lower|upper))?")
+_HASH_PREFIX: Final = re.compile(r"(sha1|md5)_(.+)")
+_HASH_SUFFIX: Final = re.compile(
+    r"(.+?)(?:_(?:lower|upper))?_(sha1|md5)(?:_hex)?(?:_(?:lower|upper))?"
+)
 # `{clickid}`, `[IDFA]`, `%GAID%`, `__IP__`, `$$ID$$`: a macro that nobody has replaced.
 _UNFILLED: Final = re.compile(
     r"\{[^{}]*\}|\{\{[^{}]*\}\}|\$\{[^{}]*\}|\[[^\[\]]*\]|%[A-Za-z_]+%|__[A-Z_]+__|<[^<>]*>"
@@ -74,50 +77,50 @@ _UNFILLED: Final = re.compile(
 )
 
 
-def plain_name(name: str) -> str:
-    """Return a parameter's name in the form in which it is compared."""
+def normalize_name(name: str) -> str:
+    """Return a parameter's name in the form used for comparing."""
     return name.strip().lower().lstrip("~$")
 
 
 def our_name(name: str) -> str | None:
-    """Return what we call a parameter; None for one that means nothing to us."""
-    return _OURS.get(plain_name(name))
+    """Return our name of a parameter; None if it has no meaning here."""
+    return _OURS.get(normalize_name(name))
 
 
 def hashed_kind(name: str) -> str | None:
     """Return the kind of id that a parameter holds hashed, for example idfa for `ifa1`."""
-    plain = plain_name(name)
-    if short := _SHORT_HASHES.fullmatch(plain):
+    normalized = normalize_name(name)
+    if short := _SHORT_HASHES.fullmatch(normalized):
         return _SHORT_KINDS.get(short[1], short[1])
-    found = _BEFORE.fullmatch(plain)
-    base = found[2] if found else None
-    if base is None and (found := _AFTER.fullmatch(plain)):
-        base = found[1]
+    match = _HASH_PREFIX.fullmatch(normalized)
+    base = match[2] if match else None
+    if base is None and (match := _HASH_SUFFIX.fullmatch(normalized)):
+        base = match[1]
     kind = _OURS.get(base) if base else None
     return kind if kind in ID_KINDS else None
 
 
 def is_unfilled(value: str) -> bool:
-    """Tell whether a value is none: empty, or a macro that the network did not replace."""
+    """Tell whether a value is empty, or a macro that the network did not replace."""
     text = value.strip()
     return not text or _UNFILLED.fullmatch(text) is not None
 
 
-def canonical(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return what parameters mean, by our names; what is unfilled is left out."""
-    plain = {plain_name(name): value for name, value in reversed([*parameters.items()])}
-    found: dict[str, str] = {}
+def by_our_names(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the parameters with a meaning, by our names and without unfilled macros."""
+    sent = {normalize_name(name): value for name, value in reversed([*parameters.items()])}
+    values: dict[str, str] = {}
     for ours, names in CANONICAL.items():
         for name in names:
-            value = plain.get(name, "")
+            value = sent.get(name, "")
             if not is_unfilled(value):
-                found[ours] = value.strip()
+                values[ours] = value.strip()
                 break
-    return found
+    return values
 
 
-def hashes(parameters: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the value of each id that came hashed."""
+def hashed_ids(parameters: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the value of each hashed id."""
     for name, value in parameters.items():
         kind = hashed_kind(name)
         if kind is not None and not is_unfilled(value):

@@ -1,8 +1,8 @@
-"""A copy of a postback of Apple's, whichever framework it came from. Plain Python."""
+"""A copy of one of Apple's postbacks, from either framework. Plain Python."""
 
 from dataclasses import dataclass
 
-from postbacks.intake.skadnetwork.signatures import Signature
+from postbacks.intake.skadnetwork.signatures import CopySignature
 
 SKADNETWORK = "skadnetwork"
 ADATTRIBUTIONKIT = "adattributionkit"
@@ -10,17 +10,17 @@ ADATTRIBUTIONKIT = "adattributionkit"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """What a copy says.
+    """The content of a copy.
 
-    Conversion values, country and AdAttributionKit's kind of ad are never signed by Apple. What a
-    version could sign and does not is not read from it: anybody may have added that. `store_id`
-    is Apple's number of the advertised app, "" if there is none.
+    Apple never signs conversion values, country and AdAttributionKit's kind of ad. A field that
+    other versions sign and this one does not is not read: anybody may have added it. `store_id` is
+    Apple's number of the advertised app, "" if there is none.
     """
 
     protocol: str
     version: str
-    signature_state: Signature
-    remark: str  # why the signature is not valid, in a sentence
+    signature_state: CopySignature
+    remark: str  # why the signature is not valid, as a sentence
     store_id: str
     network_id: str
     transaction_id: str

@@ -1,7 +1,7 @@
-"""Apple's keys, and what a signature made with one of them says. Plain Python.
+"""Apple's keys, and the signatures made with them. Plain Python.
 
-The keys are those of Apple's pages on verifying an install-validation postback (SKAdNetwork) and
-on verifying a postback (AdAttributionKit).
+Sources: Apple's pages on verifying an install-validation postback (SKAdNetwork) and on verifying a
+postback (AdAttributionKit).
 """
 
 import base64
@@ -34,33 +34,33 @@ _DEVELOPMENT_1 = (
 )
 
 
-class Signature(StrEnum):
-    """What a copy's signature says about it."""
+class CopySignature(StrEnum):
+    """The state of a copy's signature."""
 
     VALID = "valid"
     INVALID = "invalid"
-    UNVERIFIABLE = "unverifiable"  # none is there, or nobody told us the key or the order of fields
-    DEVELOPMENT = "development"  # valid, of a test: it never counts among real ones
+    UNVERIFIABLE = "unverifiable"  # no signature, or an unknown key or order of fields
+    DEVELOPMENT = "development"  # valid, but of a test: it never counts as real
 
 
-# AdAttributionKit names its key; the second part is what a valid signature with it means.
-_BY_ID: Mapping[str, tuple[str, Signature]] = {
-    "apple-cas-identifier/0": (APPLE_P256, Signature.VALID),
-    "apple-development-identifier/0": (_DEVELOPMENT_0, Signature.DEVELOPMENT),
-    "apple-development-identifier/1": (_DEVELOPMENT_1, Signature.DEVELOPMENT),
+# AdAttributionKit names its key; the second part is the state of a valid signature with it.
+_BY_ID: Mapping[str, tuple[str, CopySignature]] = {
+    "apple-cas-identifier/0": (APPLE_P256, CopySignature.VALID),
+    "apple-development-identifier/0": (_DEVELOPMENT_0, CopySignature.DEVELOPMENT),
+    "apple-development-identifier/1": (_DEVELOPMENT_1, CopySignature.DEVELOPMENT),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys to verify with."""
+class AppleKeys:
+    """Apple's public keys, by the version that signs with them."""
 
     old: str  # SKAdNetwork 1.0 and 2.0
     new: str  # SKAdNetwork 2.1 and later
-    by_id: Mapping[str, tuple[str, Signature]]  # AdAttributionKit
+    by_id: Mapping[str, tuple[str, CopySignature]]  # AdAttributionKit
 
 
-APPLE = Keys(APPLE_P192, APPLE_P256, _BY_ID)
+APPLE = AppleKeys(APPLE_P192, APPLE_P256, _BY_ID)
 
 
 def is_signed_with(key: str, signature: bytes, message: bytes) -> bool:

@@ -1,20 +1,31 @@
-"""Turns a call of Tenjin's API into an event of ours.
+"""Converts a call of Tenjin's API to an event of ours.
 
-Nothing is lost: a parameter without a place among our fields is kept in `params` as it came. What
-an SDK can't help, such as a country that is none, does not cost the event; what its developer can
-mend, such as a price that is no number, is left for the check of the event to refuse.
+Nothing is lost: a parameter without a field of ours is kept in `params` as it was sent. What an SDK
+can't help, such as a country that is none, does not cost the event; what its developer can fix,
+such as a price that is no number, is left for the check of the event to refuse.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from postbacks.intake.tenjin import identity
-from postbacks.intake.tenjin.device import Fields, device_of, text
-from postbacks.intake.tenjin.impressions import earnings
-from postbacks.intake.tenjin.names import OURS_TO_THEIRS, SECRETS
-from postbacks.intake.tenjin.numbers import exact, number
+import msgspec
+
+from postbacks.intake.events.validation import OLDEST
+from postbacks.intake.tenjin.device import Fields, device_fields
+from postbacks.intake.tenjin.parameters import (
+    DEVICE,
+    FLAGS,
+    OURS_TO_THEIRS,
+    SECRETS,
+    TRACKING_STATUS,
+    calculate_exactly,
+    parse_number,
+    parse_text,
+)
+from postbacks.values.timestamps import parse_timestamp
 
 LONGEST_TEXT = 16 * 1024  # characters in `params`; a longer receipt is left out, not its purchase
 SERVER = "server"  # what a server writes as its `sdk_version`
@@ -22,9 +33,35 @@ SERVER = "server"  # what a server writes as its `sdk_version`
 _PURCHASE = frozenset({"price", "quantity", "currency", "product_id", "transaction_id"})
 _NUMBERS = frozenset({"value", "conversion_value"})
 
+# How many of each unit are one unit of the currency.
+_AMOUNTS = (
+    ("publisher_revenue_decimal", 1),
+    ("revenue_decimal", 1),
+    ("revenue", 1),
+    ("ad_revenue", 1),
+    ("publisher_revenue", 1),
+    ("publisher_revenue_micro", 1_000_000),
+    ("revenue_micros", 1_000_000),
+    ("value_micros", 1_000_000),
+    ("revenue_cpm", 1_000),  # of a thousand impressions
+    ("ecpm", 1_000),
+    ("cpm", 1_000),
+)
+_CURRENCIES = ("ad_revenue_currency", "currency", "currency_code", "publisher_revenue_currency")
+_DIGITS = Decimal("1e-12")  # as many as an event's revenue keeps
+
+_EVENT_IDS = uuid.UUID("5f3c7c0e-2d1a-5b7e-9a44-8a0c5b1d7e21")
+# These can differ between a call and its retry, and so do not identify the event.
+_CIRCUMSTANCES = (
+    DEVICE.keys()
+    | FLAGS
+    | SECRETS
+    | {TRACKING_STATUS, "advertising_id", "developer_device_id", "signature", "retry_enabled"}
+) - {"analytics_installation_id"}
+
 
 class Call(StrEnum):
-    """What a call reports."""
+    """The kind of report that a call makes."""
 
     EVENT = "event"
     PURCHASE = "purchase"
@@ -32,73 +69,133 @@ class Call(StrEnum):
     CONVERSION_VALUE = "conversion_value"
 
 
-def sdk_event(
+def to_sdk_event(
     call: Call, parameters: Mapping[str, object], *, app_id: int, platform: str, now: datetime
 ) -> Fields:
     """Return the event that a call reports; `platform` is the app's, if the call names none."""
-    given = {name: value for name, value in parameters.items() if value not in (None, "")}
-    device = device_of(given, platform=platform)
+    sent = {name: value for name, value in parameters.items() if value not in (None, "")}
+    device = device_fields(sent, platform=platform)
     event: Fields = {
         **device,
-        "event_id": identity.event_id(call, given, app_id=app_id),
-        "event_time": identity.time_of(given, now=now),
-        **_reported(call, given),
-        "params": _params(call, given, device),
+        "event_id": _event_id(call, sent, app_id=app_id),
+        "event_time": _sent_time(sent, now=now),
+        **_reported(call, sent),
+        "params": _params(call, sent, device),
     }
     return {name: value for name, value in event.items() if value is not None}
 
 
-def their_name(pointer: str) -> str:
-    """Return how Tenjin calls the field that a JSON pointer into our event leads to."""
+def tenjin_name(pointer: str) -> str:
+    """Return Tenjin's name of the field that a JSON pointer into our event leads to."""
     name = pointer.removeprefix("/").partition("/")[0]
     return OURS_TO_THEIRS.get(name, name)
 
 
-def _reported(call: Call, given: Mapping[str, object]) -> Fields:
+def _event_id(call: str, sent: Mapping[str, object], *, app_id: int) -> str | None:
+    """Return the id by which a retry of a call is recognized; None if it can't be.
+
+    Tenjin's API has no id of a request. Its SDKs send `sent_at`, which a retry repeats: then the id
+    is a digest of the call, and the retry is a duplicate. Without it two equal calls are two
+    events, unless the caller adds an `event_id` of its own.
+    """
+    if own_id := sent.get("event_id"):
+        return str(own_id)
+    if not sent.get("sent_at") or not sent.get("analytics_installation_id"):
+        return None
+    identifying = {name: value for name, value in sent.items() if name not in _CIRCUMSTANCES}
+    text = msgspec.json.encode([app_id, call, identifying], order="sorted").decode()
+    return str(uuid.uuid5(_EVENT_IDS, text))
+
+
+def _sent_time(sent: Mapping[str, object], *, now: datetime) -> str | None:
+    """Return when the call was sent; None, which means now, if it is missing or not believable."""
+    sent_at = parse_timestamp(sent.get("sent_at"))
+    if sent_at is None or sent_at < now - OLDEST:
+        return None
+    return min(sent_at, now).astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _reported(call: Call, sent: Mapping[str, object]) -> Fields:
     if call is Call.PURCHASE:
-        return _purchase(given)
+        return _purchase(sent)
     if call is Call.AD_IMPRESSION:
-        return {"event_name": "ad_impression", **earnings(given)}
+        return {"event_name": "ad_impression", **_impression_revenue(sent)}
     if call is Call.CONVERSION_VALUE:
         return {"event_name": "conversion_value"}
-    return {"event_name": text(given.get("event")) or "open"}  # without a name the app was opened
+    return {"event_name": parse_text(sent.get("event")) or "open"}  # unnamed: the app was opened
 
 
-def _purchase(given: Mapping[str, object]) -> Fields:
+def _purchase(sent: Mapping[str, object]) -> Fields:
     """Return a purchase; Tenjin's `price` is that of one piece, before the store's share."""
-    price, quantity = number(given.get("price")), number(given.get("quantity", 1))
+    price, quantity = parse_number(sent.get("price")), parse_number(sent.get("quantity", 1))
     revenue: Decimal | None = None
     if price is not None and quantity is not None:
         each, pieces = price, quantity
-        revenue = exact(lambda: each * pieces)
+        revenue = calculate_exactly(lambda: each * pieces)
     is_whole = quantity is not None and quantity == quantity.to_integral_value()
     return {
         "event_name": "purchase",
         "revenue": revenue,
-        "price": given.get("price") if price is None else price,
-        "quantity": int(quantity) if quantity is not None and is_whole else given.get("quantity"),
-        **{name: text(given.get(name)) or None for name in _PURCHASE - {"price", "quantity"}},
+        "price": sent.get("price") if price is None else price,
+        "quantity": int(quantity) if quantity is not None and is_whole else sent.get("quantity"),
+        **{name: parse_text(sent.get(name)) or None for name in _PURCHASE - {"price", "quantity"}},
     }
 
 
-def _params(call: Call, given: Mapping[str, object], device: Fields) -> Fields:
-    """Return what has no place among our fields, or stands there in other words."""
-    taken = SECRETS | {"event_id", "advertising_id"}  # of which zeros are none
-    taken |= {OURS_TO_THEIRS[name] for name in device.keys() & OURS_TO_THEIRS.keys()}
-    taken |= {name for name, value in device.items() if _says(given.get(name), value)}
-    taken |= {Call.EVENT: {"event"}, Call.PURCHASE: _PURCHASE}.get(call, frozenset())
+def _impression_revenue(sent: Mapping[str, object]) -> Fields:
+    """Return `revenue` and `currency` of an impression; nothing where no amount is named.
+
+    AppLovin MAX sends `revenue` and `ad_revenue_currency`, and Tenjin's SDKs add
+    `publisher_revenue_decimal` and `…_micro`; the endpoint for other mediations takes
+    `revenue_decimal` or `revenue_cpm`. All names count for every call, best first. An amount
+    without a currency is in US dollars, as all these mediations report.
+    """
+    nested = dict(_nested_first(sent))
+    amounts = [
+        amount
+        for name, units in _AMOUNTS
+        if (amount := _amount(nested.get(name), units)) is not None
+    ]
+    if not amounts:
+        return {}
+    revenue = next((amount for amount in amounts if amount), amounts[0])  # some send zeros beside
+    currency = next((nested[name] for name in _CURRENCIES if nested.get(name)), "USD")
+    return {"revenue": revenue, "currency": str(currency)}
+
+
+def _nested_first(sent: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield the members of objects first, so that in a dict the parameters outside win."""
+    for value in sent.values():
+        if isinstance(value, dict):
+            yield from value.items()
+    yield from sent.items()
+
+
+def _amount(value: object, units: int) -> Decimal | None:
+    number = parse_number(value)
+    if number is None:
+        return None
+    return calculate_exactly(lambda: (number / units).quantize(_DIGITS).normalize())
+
+
+def _params(call: Call, sent: Mapping[str, object], device: Fields) -> Fields:
+    """Return the parameters that no field of ours holds, or holds in another form."""
+    mapped = SECRETS | {"event_id", "advertising_id"}  # zeros in place of an id are dropped
+    mapped |= {OURS_TO_THEIRS[name] for name in device.keys() & OURS_TO_THEIRS.keys()}
+    mapped |= {name for name, value in device.items() if _is_same(sent.get(name), value)}
+    mapped |= {Call.EVENT: {"event"}, Call.PURCHASE: _PURCHASE}.get(call, frozenset())
     return {
-        name: _value(name, value)
-        for name, value in given.items()
-        if name not in taken and not (isinstance(value, str) and len(value) > LONGEST_TEXT)
+        name: _number_or_as_sent(name, value)
+        for name, value in sent.items()
+        if name not in mapped and not (isinstance(value, str) and len(value) > LONGEST_TEXT)
     }
 
 
-def _says(given: object, value: object) -> bool:
-    return isinstance(value, bool) or text(given).lower() == text(value).lower()
+def _is_same(sent: object, value: object) -> bool:
+    return isinstance(value, bool) or parse_text(sent).lower() == parse_text(value).lower()
 
 
-def _value(name: str, value: object) -> object:
-    """Return a number where one is meant, so that conditions and macros can reckon with it."""
-    found = number(value) if name in _NUMBERS else None
-    return value if found is None else found
+def _number_or_as_sent(name: str, value: object) -> object:
+    """Return a number where one is meant, so that conditions and macros can calculate with it."""
+    number = parse_number(value) if name in _NUMBERS else None
+    return value if number is None else number

@@ -1,12 +1,71 @@
-"""Reads the parameters of a call, wherever they stand: query, form or JSON."""
+"""Tenjin's parameters: their names beside ours, and how calls carry them.
 
-from collections.abc import Mapping
+A call has them in its query, or as a form or JSON in its body. Source of the names: Tenjin's
+server-to-server documentation, and requests of its SDKs.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Context, Decimal, InvalidOperation, localcontext
 from urllib.parse import parse_qsl
 
 from postbacks.intake.events.body import BodyError, inflate, parse_json
 
-_MOST = 500  # parameters; Tenjin's SDKs send about fifty
+_MAX_PARAMETERS = 500  # Tenjin's SDKs send about fifty
 _FORM = "application/x-www-form-urlencoded"
+_EXACT = Context(prec=60)
+
+# Device and user, with the names of our fields. A parameter in no table is kept in `params`.
+DEVICE = {
+    "analytics_installation_id": "install_id",
+    "customer_user_id": "customer_user_id",
+    "oaid": "oaid",
+    "ip_address": "ip_address",
+    "user_agent": "user_agent",
+    "app_version": "app_version",
+    "sdk_version": "sdk_version",
+    "device": "device",
+    "device_model": "device_model",
+    "device_brand": "device_brand",
+    "language": "language",
+    "locale": "locale",
+    "country": "country",
+    "timezone": "timezone",
+    "carrier": "carrier",
+    "connection_type": "connection_type",
+    "referrer": "install_referrer",
+    "attribution_token": "adservices_token",
+    "iab_tcf": "tcf_string",
+    "bundle_id": "bundle_id",
+}
+
+FLAGS = frozenset({"limit_ad_tracking", "ad_user_data", "ad_personalization"})
+TRACKING_STATUS = "tracking_status"  # Apple's four states of App Tracking Transparency
+
+# A key among the parameters must not be stored with them.
+SECRETS = frozenset({"api_key"})
+
+PLATFORMS = {
+    "ios": "ios",
+    "android": "android",
+    "android_other": "android",  # without Google Play
+    "amazon": "amazon",
+    "windows": "windows",
+}
+
+# Android without Google Play has no gaid: the maker chooses the advertising id.
+ADVERTISING_IDS = {"ios": "idfa", "android": "gaid", "amazon": "amazon_id"}
+
+OURS_TO_THEIRS = {
+    **{ours: theirs for theirs, ours in DEVICE.items()},
+    "idfv": "developer_device_id",
+    "idfa": "advertising_id",
+    "gaid": "advertising_id",
+    "amazon_id": "advertising_id",
+    "att_status": TRACKING_STATUS,
+    "event_name": "event",
+    "event_time": "sent_at",
+    "revenue": "price",
+}
 
 
 def read_query(query: str) -> dict[str, object]:
@@ -18,7 +77,7 @@ def read_query(query: str) -> dict[str, object]:
 
 
 def read_body(body: bytes, *, content_type: str, encoding: str = "") -> Mapping[str, object]:
-    """Return the parameters of a body: a form, or an object of JSON.
+    """Return the parameters of a body: a form, or a JSON object.
 
     Raises BodyError (400, 413 or 415).
     """
@@ -33,11 +92,38 @@ def read_body(body: bytes, *, content_type: str, encoding: str = "") -> Mapping[
     raise BodyError(415, f"The Content-Type “{kind}” is not taken; send a form or JSON.")
 
 
+def parse_text(value: object) -> str:
+    """Return a parameter as a text; empty if it was not sent."""
+    return "" if value is None else str(value).strip()
+
+
+def parse_number(value: object) -> Decimal | None:
+    """Return a text or a number as an exact number; None if it is not a number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    try:
+        number = Decimal(value.strip() if isinstance(value, str) else value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def calculate_exactly(calculate: Callable[[], Decimal]) -> Decimal | None:
+    """Return the unrounded result of a calculation; None if it exceeds any amount of money."""
+    with localcontext(_EXACT):
+        try:
+            return calculate()
+        except ArithmeticError:
+            return None
+
+
 def _pairs(text: str) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST)
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError:
-        raise BodyError(400, f"More than {_MOST} parameters are too many for one call.") from None
+        raise BodyError(
+            400, f"More than {_MAX_PARAMETERS} parameters are too many for one call."
+        ) from None
 
 
 def _object(content: bytes) -> Mapping[str, object]:

@@ -1,7 +1,7 @@
-"""② Records touchpoints: each once, with the names by which installs find it.
+"""② Records touchpoints: each once, with the identifiers by which installs find it.
 
 Nothing is answered before the commit. A touchpoint that comes after its install has that install
-looked at again, as long as its credit is not final.
+reevaluated, as long as its credit is not final.
 """
 
 import hashlib
@@ -13,72 +13,17 @@ from uuid import UUID
 import msgspec
 
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.privacy import tombstones
 from postbacks.values import identifiers
 from postbacks.values.uuid7 import uuid7
 
-_RECORD = """
-WITH input AS MATERIALIZED (
-    SELECT row.*, date_trunc('milliseconds', now()) AS received_at
-    FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
-        public_id uuid, organization_id bigint, app_id bigint, partner_id bigint,
-        campaign_id bigint, link_id bigint, kind text, source text, occurred_at timestamptz,
-        click_id text, site_id text, ip_address text, user_agent text, os_name text,
-        os_version text, device_model text, language text, country text, names jsonb,
-        params jsonb, signature text, refused text, digest uuid, keys uuid[], proofs uuid[]
-    )
-), fresh AS (
-    -- In one order for all, so that two that report the same never wait for each other in a ring.
-    INSERT INTO touchpoint_seen AS seen (organization_id, digest, public_id, received_at)
-    SELECT DISTINCT ON (organization_id, digest) organization_id, digest, public_id, received_at
-    FROM input ORDER BY organization_id, digest
-    ON CONFLICT (organization_id, digest) DO UPDATE
-        SET received_at = excluded.received_at, public_id = excluded.public_id
-        WHERE seen.received_at < now() - interval '7 days'
-    RETURNING organization_id, digest, public_id
-), stored AS (
-    INSERT INTO touchpoint (
-        organization_id, public_id, app_id, partner_id, campaign_id, link_id, kind, source,
-        occurred_at, received_at, click_id, site_id, ip_address, user_agent, os_name, os_version,
-        device_model, language, country, names, params, signature, refused
-    )
-    SELECT organization_id, public_id, app_id, partner_id, campaign_id, link_id, kind, source,
-           occurred_at, received_at, click_id, site_id, ip_address, user_agent, os_name,
-           os_version, device_model, language, country, names, params, signature, refused
-    FROM input JOIN fresh USING (organization_id, digest, public_id)
-    RETURNING id, public_id
-), keyed AS (
-    INSERT INTO touchpoint_key
-        (organization_id, app_id, key, kind, occurred_at, received_at, touchpoint_id)
-    SELECT organization_id, app_id, key, kind, occurred_at, received_at, stored.id
-    FROM stored JOIN input USING (public_id) CROSS JOIN LATERAL unnest(keys) AS key
-    ON CONFLICT DO NOTHING
-), late AS (
-    SELECT install_id FROM unsettled_install
-    WHERE install_id IN (
-        SELECT install_key.install_id
-        FROM stored JOIN input USING (public_id) CROSS JOIN LATERAL unnest(input.proofs) AS key
-        JOIN install_key ON install_key.organization_id = input.organization_id
-            AND install_key.app_id = input.app_id AND install_key.key = key.key
-    )
-    ORDER BY install_id FOR UPDATE
-), reopened AS (
-    UPDATE unsettled_install SET due_at = now() FROM late
-    WHERE unsettled_install.install_id = late.install_id
-    RETURNING 1
-)
-SELECT input.public_id, coalesce(fresh.public_id, seen.public_id, input.public_id),
-       stored.id IS NOT NULL, (SELECT pg_notify('postbacks_work', '') FROM reopened LIMIT 1)
-FROM input
-LEFT JOIN fresh USING (organization_id, digest)
-LEFT JOIN touchpoint_seen AS seen USING (organization_id, digest)
-LEFT JOIN stored ON stored.public_id = input.public_id
-"""
+_RECORD = load_sql("postbacks.intake.touchpoints", "record_touchpoints")
 
-_FIRST = """
+_FIND_REPEATED = """
 SELECT seen.organization_id, seen.digest, seen.public_id FROM touchpoint_seen AS seen
-JOIN unnest(%(organizations)s::bigint[], %(digests)s::uuid[]) AS wanted (o, d)
-  ON seen.organization_id = wanted.o AND seen.digest = wanted.d
+JOIN unnest(%(organizations)s::bigint[], %(digests)s::uuid[]) AS repeat (organization_id, digest)
+  ON seen.organization_id = repeat.organization_id AND seen.digest = repeat.digest
 """
 
 
@@ -86,9 +31,9 @@ JOIN unnest(%(organizations)s::bigint[], %(digests)s::uuid[]) AS wanted (o, d)
 class NewTouchpoint:
     """A touchpoint to be recorded.
 
-    `names` are those of `recognition`, without the touchpoint's own, which is added. `once` is what
-    makes it the same as another of its link and kind: the network's click id, or the id that the
-    network's server made for it; without it each is its own.
+    `names` holds identifiers of the device and the click; the touchpoint's own is added. `once`
+    makes it equal to another of its link and kind: the network's click id, or the id that the
+    network's server made for it. Without it each touchpoint is new.
     """
 
     organization_id: int
@@ -118,85 +63,90 @@ class NewTouchpoint:
 
 @dataclass(frozen=True, slots=True)
 class RecordedTouchpoint:
-    """What became of a touchpoint: its id, or the id of the one that it repeats.
+    """A recorded touchpoint: its id, or the id of the one that it repeats.
 
-    Of one that is `forgotten` nothing is kept, as its device was.
+    If it is `blocked` nothing of it is stored: its device was forgotten.
     """
 
     id: UUID
     is_new: bool
-    forgotten: bool = False
+    blocked: bool = False
 
 
 def record_touchpoints(touchpoints: Sequence[NewTouchpoint]) -> list[RecordedTouchpoint]:
-    """Record touchpoints in the current transaction, and return what became of each, in order.
+    """Record touchpoints in the current transaction, and return the results in their order.
 
-    Of one whose device was forgotten nothing is kept. All that web may write are those of the
-    current organization. Raises Django's database errors, and then nothing was stored.
+    The role `web` may only write those of the current organization. Raises Django's database
+    errors, and then nothing was stored.
     """
     if not touchpoints:
         return []
-    kept = _without_forgotten(touchpoints)
-    rows = msgspec.json.encode([_row(touchpoint) for touchpoint in kept]).decode()
-    found = {
-        public_id: RecordedTouchpoint(known, is_new)
-        for public_id, known, is_new, _ in (prepared.run(_RECORD, {"rows": rows}) if kept else ())
-    }
-    found |= _first_of([it for it in kept if _has_lost_a_race(found[it.public_id], it)])
-    return [
-        found.get(
-            touchpoint.public_id,
-            RecordedTouchpoint(touchpoint.public_id, is_new=False, forgotten=True),
+    allowed = _without_blocked(touchpoints)
+    rows = msgspec.json.encode([_row(touchpoint) for touchpoint in allowed]).decode()
+    recorded = {
+        public_id: RecordedTouchpoint(recorded_id, is_new)
+        for public_id, recorded_id, is_new, _ in (
+            prepared.run(_RECORD, {"rows": rows}) if allowed else ()
         )
-        for touchpoint in touchpoints
+    }
+    recorded |= _find_repeated([new for new in allowed if _has_lost_a_race(new, recorded)])
+    return [
+        recorded.get(new.public_id, RecordedTouchpoint(new.public_id, is_new=False, blocked=True))
+        for new in touchpoints
     ]
 
 
-def _has_lost_a_race(recorded: RecordedTouchpoint, it: NewTouchpoint) -> bool:
-    """Tell whether the same was recorded by others while our statement waited for them."""
-    return not recorded.is_new and recorded.id == it.public_id
+def _has_lost_a_race(new: NewTouchpoint, recorded: Mapping[UUID, RecordedTouchpoint]) -> bool:
+    """Tell whether another process recorded the same while our statement waited for it."""
+    result = recorded[new.public_id]
+    return not result.is_new and result.id == new.public_id
 
 
-def _first_of(repeats: Sequence[NewTouchpoint]) -> dict[UUID, RecordedTouchpoint]:
-    """Return what was recorded in place of repeats; a new statement sees it."""
+def _find_repeated(repeats: Sequence[NewTouchpoint]) -> dict[UUID, RecordedTouchpoint]:
+    """Return the touchpoints that were recorded in place of repeats; a new statement sees them."""
     if not repeats:
         return {}
-    wanted = {
-        "organizations": [it.organization_id for it in repeats],
-        "digests": [str(_digest(it)) for it in repeats],
+    keys = {
+        "organizations": [repeat.organization_id for repeat in repeats],
+        "digests": [str(_digest(repeat)) for repeat in repeats],
     }
-    known = {(o, digest): id_ for o, digest, id_ in prepared.run(_FIRST, wanted)}
+    first_ids = {
+        (organization_id, digest): public_id
+        for organization_id, digest, public_id in prepared.run(_FIND_REPEATED, keys)
+    }
     return {
-        it.public_id: RecordedTouchpoint(
-            known.get((it.organization_id, _digest(it)), it.public_id), False
+        repeat.public_id: RecordedTouchpoint(
+            first_ids.get((repeat.organization_id, _digest(repeat)), repeat.public_id), False
         )
-        for it in repeats
+        for repeat in repeats
     }
 
 
-def _without_forgotten(touchpoints: Sequence[NewTouchpoint]) -> Sequence[NewTouchpoint]:
-    by_app: dict[tuple[int, int], set[str]] = {}
-    for one in touchpoints:
-        by_app.setdefault((one.organization_id, one.app_id), set()).update(one.names)
-    gone = {key: tombstones.blocked_identifiers(*key, names) for key, names in by_app.items()}
-    if not any(gone.values()):
+def _without_blocked(touchpoints: Sequence[NewTouchpoint]) -> Sequence[NewTouchpoint]:
+    names_by_app: dict[tuple[int, int], set[str]] = {}
+    for new in touchpoints:
+        names_by_app.setdefault((new.organization_id, new.app_id), set()).update(new.names)
+    blocked = {
+        app: tombstones.blocked_identifiers(*app, names) for app, names in names_by_app.items()
+    }
+    if not any(blocked.values()):
         return touchpoints
-    return [one for one in touchpoints if not one.names & gone[one.organization_id, one.app_id]]
+    return [new for new in touchpoints if not new.names & blocked[new.organization_id, new.app_id]]
 
 
-def _row(it: NewTouchpoint) -> dict[str, object]:
-    names = sorted(it.names | {identifiers.identifier(identifiers.TOUCH, str(it.public_id))})
-    row = {name: getattr(it, name) for name in NewTouchpoint.__slots__ if name != "once"}
+def _row(new: NewTouchpoint) -> dict[str, object]:
+    names = sorted(new.names | {identifiers.identifier(identifiers.TOUCH, str(new.public_id))})
+    row = {name: getattr(new, name) for name in NewTouchpoint.__slots__ if name != "once"}
     row["names"] = names
-    row["keys"] = [str(identifiers.key_of(it.app_id, name)) for name in names]
+    row["keys"] = [str(identifiers.key_of(new.app_id, name)) for name in names]
     # Only a proof changes a credit later: an address would reopen everybody's behind a router.
     proofs = [name for name in names if identifiers.kind_of(name) != identifiers.ADDRESS]
-    row["proofs"] = [str(identifiers.key_of(it.app_id, name)) for name in proofs]
-    row["digest"] = str(_digest(it))
+    row["proofs"] = [str(identifiers.key_of(new.app_id, name)) for name in proofs]
+    row["digest"] = str(_digest(new))
     return row
 
 
-def _digest(it: NewTouchpoint) -> UUID:
-    owner = f"link:{it.link_id}" if it.link_id else f"{it.partner_id}:{it.campaign_id}"
-    text = f"{it.app_id}:{owner}:{it.kind}:{it.once or it.public_id}"
+def _digest(new: NewTouchpoint) -> UUID:
+    owner = f"link:{new.link_id}" if new.link_id else f"{new.partner_id}:{new.campaign_id}"
+    text = f"{new.app_id}:{owner}:{new.kind}:{new.once or new.public_id}"
     return UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest())

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbacks.intake.skadnetwork.aak import read_aak
-from postbacks.intake.skadnetwork.signatures import APPLE, Keys, Signature
+from postbacks.intake.skadnetwork.signatures import APPLE, AppleKeys, CopySignature
 
 OURS = ec.derive_private_key(4711, ec.SECP256R1())
 PUBLIC = base64.b64encode(
     OURS.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 ).decode()
-KEYS = Keys(
+KEYS = AppleKeys(
     APPLE.old, APPLE.new, {name: (PUBLIC, meaning) for name, (_, meaning) in APPLE.by_id.items()}
 )
 PRODUCTION = '{"alg":"ES256","kid":"apple-cas-identifier\\/0"}'  # as Apple's devices escape it
@@ -51,7 +51,7 @@ def test_a_copy_is_read_and_verified() -> None:
 
     copy = read(sign(), **beside)
 
-    assert copy.signature_state is Signature.VALID
+    assert copy.signature_state is CopySignature.VALID
     assert (copy.store_id, copy.network_id, copy.sequence) == ("525463029", "com.example", 1)
     assert (copy.source_identifier, copy.source_app_id) == ("5239", "1234567891")
     assert copy.transaction_id == PAYLOAD["postback-identifier"]
@@ -63,7 +63,7 @@ def test_a_copy_is_read_and_verified() -> None:
 def test_a_copy_of_a_test_is_no_real_one(number: int) -> None:
     header = f'{{"kid":"apple-development-identifier\\/{number}","alg":"ES256"}}'
 
-    assert read(sign(header)).signature_state is Signature.DEVELOPMENT
+    assert read(sign(header)).signature_state is CopySignature.DEVELOPMENT
 
 
 @given(st.data())
@@ -74,7 +74,10 @@ def test_no_bit_of_a_copy_can_be_changed(data: st.DataObject) -> None:
     raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     parts[number] = _part(bytes(raw))
 
-    assert read(".".join(parts)).signature_state in {Signature.INVALID, Signature.UNVERIFIABLE}
+    assert read(".".join(parts)).signature_state in {
+        CopySignature.INVALID,
+        CopySignature.UNVERIFIABLE,
+    }
 
 
 @given(st.none() | st.integers(0, 63), st.sampled_from(["low", "high", None]), st.text(max_size=5))
@@ -83,7 +86,7 @@ def test_what_stands_beside_it_is_not_signed(fine, coarse, country) -> None:
 
     copy = read(sign(), **beside)
 
-    assert copy.signature_state is Signature.VALID
+    assert copy.signature_state is CopySignature.VALID
     assert (copy.conversion_value, copy.coarse_value) == (fine, coarse or "")
 
 
@@ -105,14 +108,14 @@ def test_only_apples_way_of_signing_is_taken(header: str, state: str) -> None:
 
 
 def test_a_signature_of_somebody_else_is_not_apples() -> None:
-    assert read_aak({"jws-string": sign()}).signature_state is Signature.INVALID
+    assert read_aak({"jws-string": sign()}).signature_state is CopySignature.INVALID
 
 
 @pytest.mark.parametrize("payload", [[], "text", {"did-win": []}])
 def test_a_signed_payload_without_an_app_names_none(payload: object) -> None:
     copy = read(sign(payload=payload))
 
-    assert (copy.signature_state, copy.store_id) == (Signature.VALID, "")
+    assert (copy.signature_state, copy.store_id) == (CopySignature.VALID, "")
 
 
 @given(
@@ -124,7 +127,7 @@ def test_a_signed_payload_without_an_app_names_none(payload: object) -> None:
     | st.lists(st.text())
 )
 def test_whatever_comes_is_never_called_genuine(jws: object) -> None:
-    assert read(jws).signature_state in {Signature.INVALID, Signature.UNVERIFIABLE}
+    assert read(jws).signature_state in {CopySignature.INVALID, CopySignature.UNVERIFIABLE}
 
 
 def _part(raw: bytes) -> str:

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbacks.intake.skadnetwork.signatures import APPLE, Keys, Signature
+from postbacks.intake.skadnetwork.signatures import APPLE, AppleKeys, CopySignature
 from postbacks.intake.skadnetwork.skan import _SIGNED, read_skan
 
 FILE = json.loads((Path(__file__).parent / "vectors.json").read_text())
-GENUINE = {Signature.VALID, Signature.DEVELOPMENT}
+GENUINE = {CopySignature.VALID, CopySignature.DEVELOPMENT}
 
 
 def keys_of(vector):
     """Apple's keys, or those with which the samples of the open specification were signed."""
     owner = vector["key"].split("-")[0]
-    return Keys(FILE["keys"][f"{owner}-p192"], FILE["keys"][f"{owner}-p256"], APPLE.by_id)
+    return AppleKeys(FILE["keys"][f"{owner}-p192"], FILE["keys"][f"{owner}-p256"], APPLE.by_id)
 
 
 def name_of(vector):
@@ -56,7 +56,7 @@ def test_no_signed_value_can_be_changed_by_a_bit(data: st.DataObject) -> None:
 
     copy = read_skan({**body, name: changed}, keys=keys_of(vector))
 
-    assert copy.signature_state is Signature.INVALID
+    assert copy.signature_state is CopySignature.INVALID
 
 
 @pytest.mark.parametrize("vector", VERIFYING, ids=name_of)
@@ -68,7 +68,7 @@ def test_the_version_is_signed_too(vector) -> None:
         for other in others
     }
 
-    assert states == {Signature.INVALID}
+    assert states == {CopySignature.INVALID}
 
 
 @given(st.data())
@@ -80,7 +80,7 @@ def test_no_bit_of_a_signature_can_be_changed(data: st.DataObject) -> None:
 
     copy = read_skan(body, keys=keys_of(vector))
 
-    assert copy.signature_state is Signature.INVALID
+    assert copy.signature_state is CopySignature.INVALID
 
 
 @pytest.mark.parametrize("vector", VERIFYING, ids=name_of)
@@ -120,7 +120,7 @@ def test_text_can_not_move_from_one_signed_field_to_its_neighbor() -> None:
     }
     del moved["source-app-id"]
 
-    assert read_skan(moved, keys=keys_of(vector)).signature_state is Signature.INVALID
+    assert read_skan(moved, keys=keys_of(vector)).signature_state is CopySignature.INVALID
 
 
 def test_what_a_version_does_not_sign_is_not_read() -> None:
@@ -139,7 +139,7 @@ def test_a_source_app_and_a_source_domain_are_not_both_signed() -> None:
 
     copy = read_skan({**vector["body"], "source-app-id": 1}, keys=keys_of(vector))
 
-    assert copy.signature_state is Signature.INVALID
+    assert copy.signature_state is CopySignature.INVALID
 
 
 def test_a_test_ad_is_no_real_one() -> None:
@@ -152,7 +152,7 @@ def test_a_test_ad_is_no_real_one() -> None:
 def test_what_nobody_can_verify_is_not_called_forged(change) -> None:
     copy = read_skan({**FILE["vectors"][0]["body"], **change})
 
-    assert copy.signature_state is Signature.UNVERIFIABLE
+    assert copy.signature_state is CopySignature.UNVERIFIABLE
     assert copy.network_id == "com.example"
 
 

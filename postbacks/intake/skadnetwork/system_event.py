@@ -1,23 +1,23 @@
-"""Announces a copy that counts as an event of ours, by which rules tell others of it."""
+"""The system event of a copy that counts: rules send postbacks for it like for any event."""
 
 from decimal import Decimal
 from uuid import UUID, uuid5
 
 from apps_registry.models import Campaign, Partner
-from postbacks.intake.skadnetwork import wild
+from postbacks.intake.skadnetwork import apple_values
 from postbacks.models import SkanPostback, SkanProtocol
 from postbacks.models.system_events import NewSystemEvent, add_system_events
 
 EVENT_NAME = "skan_postback"
 
-_OURS = UUID("5d2f0c5e-8e0b-5c5e-9d4a-2b8f3f0c6a11")
+_NAMESPACE = UUID("5d2f0c5e-8e0b-5c5e-9d4a-2b8f3f0c6a11")
 
 
 def emit_system_event(
     row: SkanPostback, *, partner: Partner | None, campaign: Campaign | None
 ) -> None:
     """Store the event of a copy in the current transaction, to be decided."""
-    fields = {name: value for name, value in _told(row).items() if value not in (None, "")}
+    fields = {name: value for name, value in _macro_values(row).items() if value not in (None, "")}
     event = NewSystemEvent(
         organization_id=row.organization_id,
         app_id=row.app_id,
@@ -31,17 +31,16 @@ def emit_system_event(
 
 
 def event_id_of(row: SkanPostback) -> UUID:
-    """Return the id of the event that tells of a copy."""
-    return uuid5(_OURS, str(row.public_id))
+    """Return the id of a copy's event."""
+    return uuid5(_NAMESPACE, str(row.public_id))
 
 
-def _told(row: SkanPostback) -> dict[str, object]:
-    """Return what macros say of a copy, by their names."""
+def _macro_values(row: SkanPostback) -> dict[str, object]:
     return {
         "skan_protocol": row.protocol,
         "skan_version": row.version,
         "skan_network_id": row.network_id,
-        "skan_campaign_id": wild.whole(row.campaign_id, most=100),
+        "skan_campaign_id": apple_values.integer(row.campaign_id, maximum=100),
         "skan_source_identifier": row.source_identifier,
         "skan_transaction_id": row.transaction_id,
         "skan_sequence": row.sequence,
@@ -79,7 +78,7 @@ def _fidelity(row: SkanPostback) -> int | None:
 def _attribution(
     row: SkanPostback, partner: Partner | None, campaign: Campaign | None
 ) -> dict[str, object]:
-    """Return the credit that Apple gives, in the form in which installs keep theirs."""
+    """Return the credit that Apple gives, in the form of an install's."""
     credit: dict[str, object] = {
         "type": "impression" if row.ad_type == "view" else "click",
         "method": row.protocol,
