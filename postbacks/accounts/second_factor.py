@@ -8,13 +8,13 @@ from allauth.account.internal.flows.login import get_authentication_records, rec
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added
-from apps_registry.people.sign_in import has_second_factor, second_factors
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
 from apps_registry.crypto import encryption
 from apps_registry.models import Membership, User
+from apps_registry.people.sign_in import has_second_factor, second_factors
 
 _GUARDED = "/admin/"
 _UNGUARDED = (
