@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 import redis
 
-from postbacks.demo.children import free_port
+from postbacks.demo.child_processes import free_port
 
 MISSING = (
     "" if shutil.which("redis-server") else "no Redis on this machine; apt-get install redis-server"

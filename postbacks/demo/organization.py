@@ -18,7 +18,7 @@ from apps_registry.models import (
 )
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks.demo.declaring import LINK_NAME, declare
+from postbacks.demo.configuration import LINK_NAME, create_configuration
 from postbacks.demo.networks import DemoApp
 from postbacks.infrastructure import environment
 
@@ -60,7 +60,7 @@ def set_up(partner_url: str) -> DemoOrganization:
     _open_empty_organization(f"{Role.OWNER}@{DOMAIN}")
     with tenant(organization.pk):
         if is_new:
-            declare(partner_url)
+            create_configuration(partner_url)
         apps = {
             DemoApp(app.platform): app for app in App.objects.filter(name__startswith="Gem Har")
         }

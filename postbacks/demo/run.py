@@ -11,21 +11,21 @@ from django.conf import settings
 from django.db import OperationalError
 from tqdm import tqdm
 
-from postbacks.demo import summary
-from postbacks.demo.children import DemoError, free_port, require_free
-from postbacks.demo.client import RefusedError, UnreachableError
-from postbacks.demo.copies import COPIES
-from postbacks.demo.day import fresh_day, keep_day, kept_day
-from postbacks.demo.declaring import BUNDLE_IDS
-from postbacks.demo.expected import Expectation, expect
+from postbacks.demo.child_processes import DemoError, free_port, require_free
+from postbacks.demo.configuration import BUNDLE_IDS
+from postbacks.demo.evaluation import measured
+from postbacks.demo.evaluation.expected import Expectation, expect
+from postbacks.demo.evaluation.report import RunReport
 from postbacks.demo.networks import LUMEN, DemoApp
 from postbacks.demo.organization import DemoOrganization
-from postbacks.demo.playing import DayTraffic
-from postbacks.demo.report import Report
 from postbacks.demo.rules import DEMO_RULES
-from postbacks.demo.sdk import Answer
+from postbacks.demo.saved_day import load_day, new_day, save_day
+from postbacks.demo.sending.day_sender import DaySender
+from postbacks.demo.sending.http_client import RefusedError, UnreachableError
+from postbacks.demo.sending.sdk_client import EventsAnswer
 from postbacks.demo.services import HOST, Services
-from postbacks.demo.traffic import SimulatedDay
+from postbacks.demo.simulation.day import SimulatedDay
+from postbacks.demo.simulation.skan_copies import COPIES
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 
 DRIVING_FILE = "demo.json"
@@ -44,7 +44,7 @@ class Demo:
         self.devices = devices
         self.say = say
         self.services = Services(self.folder, port, say)
-        self.report: Report | None = None
+        self.report: RunReport | None = None
 
     def run(self) -> bool:
         """Run it; tell whether what came out is what had to come out."""
@@ -65,13 +65,13 @@ class Demo:
         return True
 
     def _run_once(self, demo: DemoOrganization, started: float) -> bool:
-        day = fresh_day(self.devices).simulated()
+        day = new_day(self.devices).simulated()
         expectation, answers = self._send_day(demo, day)
-        self.report = Report.of(
+        self.report = RunReport.of(
             expectation,
             answers,
-            summary.outcome(demo.organization.pk),
-            summary.received_by_partner(HOST, self.services.partner_port),
+            measured.measure_outcome(demo.organization.pk),
+            measured.load_receipts(HOST, self.services.partner_port),
             day.ways,
         )
         self.say(f"{self.report.table}\nDone in {time.monotonic() - started:.1f} s.")
@@ -79,19 +79,19 @@ class Demo:
 
     def _go_on(self, demo: DemoOrganization) -> None:
         """Send the day's traffic, or the rest of it if an earlier run was cut short."""
-        day = kept_day(self.folder) or fresh_day(self.devices)
+        day = load_day(self.folder) or new_day(self.devices)
         if day.sent:
             self.say("Going on from the data of an earlier run (RESET=1 starts afresh).")
             return
-        keep_day(self.folder, day)
+        save_day(self.folder, day)
         self._send_day(demo, day.simulated())
-        keep_day(self.folder, replace(day, sent=True))
+        save_day(self.folder, replace(day, sent=True))
 
     def _send_day(
         self, demo: DemoOrganization, day: SimulatedDay
-    ) -> tuple[Expectation, list[Answer]]:
+    ) -> tuple[Expectation, list[EventsAnswer]]:
         expectation = expect(day.all_calls, DEMO_RULES, day.truths, COPIES)
-        traffic = DayTraffic(HOST, self.services.port, demo)
+        traffic = DaySender(HOST, self.services.port, demo)
         try:
             answers = traffic.send(day, wait=lambda: self._drain(demo, expectation.postbacks))
         except (RefusedError, UnreachableError) as error:
@@ -116,7 +116,7 @@ class Demo:
     @staticmethod
     def _waiting(organization_id: int) -> tuple[int, int]:
         try:
-            return summary.waiting(organization_id)
+            return measured.count_unfinished(organization_id)
         except OperationalError as error:
             raise DemoError(f"The database has gone away: {error}") from None
 

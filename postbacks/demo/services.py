@@ -10,9 +10,9 @@ from pathlib import Path
 from django.conf import settings
 
 from postbacks.demo import organization
-from postbacks.demo.children import Children, DemoError
-from postbacks.demo.frauds import ANONYMOUS_NETWORK
+from postbacks.demo.child_processes import ChildProcesses, DemoError
 from postbacks.demo.organization import DemoOrganization
+from postbacks.demo.simulation.fraud_scenarios import ANONYMOUS_NETWORK
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 
 HOST = "127.0.0.1"
@@ -27,11 +27,11 @@ class Services:
     port: int
     say: Callable[[str], object]
     partner_port: int = 0
-    children: Children = field(init=False)
+    children: ChildProcesses = field(init=False)
     _server: EmbeddedServer | None = None
 
     def __post_init__(self) -> None:
-        self.children = Children(self.folder, settings.BASE_DIR)
+        self.children = ChildProcesses(self.folder, settings.BASE_DIR)
 
     @property
     def url(self) -> str:
@@ -102,7 +102,13 @@ class Services:
         folder.mkdir(parents=True, exist_ok=True)
         answer = self.children.start(
             "partner",
-            [sys.executable, "-m", "postbacks.demo.partner", f"--port={port}", f"--data={folder}"],
+            [
+                sys.executable,
+                "-m",
+                "postbacks.demo.partner.server",
+                f"--port={port}",
+                f"--data={folder}",
+            ],
             environment={},
             first_line=True,
         )

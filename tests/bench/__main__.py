@@ -11,7 +11,7 @@ from pathlib import Path
 
 import django
 
-from postbacks.demo.children import stop_on_signals
+from postbacks.demo.child_processes import stop_on_signals
 from postbacks.infrastructure.database.embedded import EmbeddedServer, EmbeddedServerError
 from tests.bench import settings
 from tests.bench.children import BenchError

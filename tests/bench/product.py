@@ -16,7 +16,7 @@ from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.delivery.enqueue import NewPostback, enqueue_postbacks
 from postbacks.delivery.pump import CHANNEL
-from postbacks.demo.children import free_port
+from postbacks.demo.child_processes import free_port
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
 from postbacks.intake.events.recording import record_events

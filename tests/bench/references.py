@@ -3,7 +3,7 @@
 import os
 import sys
 
-from postbacks.demo.children import free_port
+from postbacks.demo.child_processes import free_port
 from postbacks.infrastructure.database.embedded import LOGIN, EmbeddedServer
 from tests.bench import sample
 from tests.bench.children import Children

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from postbacks.demo.children import free_port
+from postbacks.demo.child_processes import free_port
 from tests.bench.children import Children
 
 HOST = "127.0.0.1"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from postbacks.demo.children import free_port
+from postbacks.demo.child_processes import free_port
 from tests.faults.demo_process import DemoProcess
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from postbacks.demo import moods
+from postbacks.demo.partner import behavior
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +51,7 @@ class Stand:
     """This is a running stand-in and a kept connection to it."""
 
     def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "postbacks.demo.partner", "--port", "0"]
+        command = [sys.executable, "-m", "postbacks.demo.partner.server", "--port", "0"]
         self.process = subprocess.Popen(
             [*command, "--data", str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
@@ -93,7 +93,9 @@ def running(folder: Path) -> Iterator[Stand]:
 
 def key_that_gets(path: str, status: int) -> str:
     """Return a key that the path meets with this status the first time."""
-    mood = moods.mood_of(path)
+    mood = behavior.behavior_of(path)
     return next(
-        key for key in (f"key-{n}" for n in range(10_000)) if moods.verdict(mood, key) == status
+        key
+        for key in (f"key-{n}" for n in range(10_000))
+        if behavior.first_status(mood, key) == status
     )

@@ -11,12 +11,17 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
-from postbacks.demo.ads import AdTraffic
-from postbacks.demo.calls import SentEvent
-from postbacks.demo.client import PatientClient, RefusedError
 from postbacks.demo.networks import KITEBIRD, NETWORKS, DemoApp
-from postbacks.demo.touches import SimulatedTouch, TouchKind, Truth, earned_by
-from postbacks.demo.visits import SimulatedVisit
+from postbacks.demo.sending.ad_networks import AdNetworkClient
+from postbacks.demo.sending.http_client import RefusedError, RetryingClient
+from postbacks.demo.simulation.model import (
+    GroundTruth,
+    LiveVisit,
+    SentEvent,
+    SimulatedTouch,
+    TouchKind,
+    truth_of,
+)
 
 _LINKS = {(network.name, app): f"{network.short}-{app}" for network in NETWORKS for app in DemoApp}
 _KEYS = {app: f"key-{app}" for app in DemoApp}
@@ -48,11 +53,11 @@ class Site(ThreadingHTTPServer):
         self.seen: list[Seen] = []
         self.status = 202
 
-    def client(self) -> PatientClient:
-        return PatientClient("127.0.0.1", self.server_port, patience=5)
+    def client(self) -> RetryingClient:
+        return RetryingClient("127.0.0.1", self.server_port, patience=5)
 
-    def traffic(self) -> AdTraffic:
-        return AdTraffic(self.client, _LINKS, _KEYS)
+    def traffic(self) -> AdNetworkClient:
+        return AdNetworkClient(self.client, _LINKS, _KEYS)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -122,10 +127,10 @@ def _touch(
     )
 
 
-def _visit(*, preview_id: str = "") -> SimulatedVisit:
+def _visit(*, preview_id: str = "") -> LiveVisit:
     click = _touch(1)
     events = (SentEvent({"event_id": "e", "install_id": "d"}),)
-    return SimulatedVisit(click.app, earned_by(click), events, click, preview_id)
+    return LiveVisit(click.app, truth_of(click), events, click, preview_id)
 
 
 def test_a_network_reports_many_touches_of_an_app_at_once(site: Site) -> None:
@@ -204,7 +209,7 @@ def test_a_messenger_looks_at_the_link_before_the_tap(site: Site) -> None:
 
 
 def test_who_comes_by_themselves_taps_nothing(site: Site) -> None:
-    alone = SimulatedVisit(DemoApp.ANDROID, Truth(), (SentEvent({"install_id": "d"}),))
+    alone = LiveVisit(DemoApp.ANDROID, GroundTruth(), (SentEvent({"install_id": "d"}),))
 
     with site.client() as browser:
         referrer = site.traffic().tap(browser, alone)

@@ -5,13 +5,12 @@ from random import Random
 
 import pytest
 
-from postbacks.demo.calls import SdkCall, SentEvent
-from postbacks.demo.copies import COPIES
-from postbacks.demo.expected import Expectation, expect
+from postbacks.demo.evaluation.expected import Expectation, expect
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.rule import DemoRule
-from postbacks.demo.rules import DEMO_RULES
-from postbacks.demo.traffic import DEFAULT_DEVICES, SimulatedDay, simulate_day
+from postbacks.demo.rules import DEMO_RULES, DemoRule
+from postbacks.demo.simulation.day import DEFAULT_DEVICES, SimulatedDay, simulate_day
+from postbacks.demo.simulation.model import SdkCall, SentEvent
+from postbacks.demo.simulation.skan_copies import COPIES
 from postbacks.values.rule_choices import Frequency
 
 _ID = "6D92078A-8246-4BA4-AE5B-76104861E7DC"

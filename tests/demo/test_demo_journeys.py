@@ -10,13 +10,13 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from postbacks.demo import frauds, journeys
-from postbacks.demo.frauds import ANONYMOUS_NETWORK
 from postbacks.demo.networks import KITEBIRD, LUMEN, NETWORKS, TIDAL, DemoApp
-from postbacks.demo.players import NO_ID, make_player
-from postbacks.demo.scenes import Scene
-from postbacks.demo.touches import Began, Journey, TouchKind
-from postbacks.demo.traffic import SimulatedDay, simulate_day
+from postbacks.demo.simulation import fraud_scenarios, scenarios
+from postbacks.demo.simulation.day import SimulatedDay, simulate_day
+from postbacks.demo.simulation.devices import NO_ID, make_device
+from postbacks.demo.simulation.fraud_scenarios import ANONYMOUS_NETWORK
+from postbacks.demo.simulation.model import Acquisition, OpenKind, TouchKind
+from postbacks.demo.simulation.touches import TouchSimulator
 
 _NOW = datetime(2026, 7, 14, 18, 30, tzinfo=UTC)
 _SEEDS = (1, 7, 2026)
@@ -28,11 +28,11 @@ def _day(seed: int) -> SimulatedDay:
     )
 
 
-def _scene(app: DemoApp, *, with_id: bool, seed: int = 1) -> Scene:
+def _scene(app: DemoApp, *, with_id: bool, seed: int = 1) -> TouchSimulator:
     rng = Random(seed)  # noqa: S311  # a player, not a secret
     while True:
-        player = make_player(rng, app, f"com.example.{app}")
-        scene = Scene(rng, player, _NOW - timedelta(hours=3), _NOW)
+        player = make_device(rng, app, f"com.example.{app}")
+        scene = TouchSimulator(rng, player, _NOW - timedelta(hours=3), _NOW)
         if with_id is (scene.advertising_id is not None):
             return scene
 
@@ -79,13 +79,13 @@ def test_click_ids_are_unique_and_only_a_repeated_report_shares_one(seed: int) -
 @pytest.mark.parametrize("with_id", [True, False])
 def test_what_earns_an_install_can_be_recognized(app: DemoApp, *, with_id: bool) -> None:
     ways = [
-        journeys.tapped,
-        journeys.tapped_and_reported_twice,
-        journeys.tapped_two_networks,
-        journeys.tapped_twice,
-        journeys.tapped_then_saw_others,
-        journeys.tapped_and_reported_late,
-        journeys.rival_reported_late,
+        scenarios.single_click,
+        scenarios.click_reported_twice,
+        scenarios.clicks_of_two_networks,
+        scenarios.two_clicks_of_one_network,
+        scenarios.click_then_impressions,
+        scenarios.click_reported_late,
+        scenarios.rival_click_reported_late,
     ]
     for seed in range(30):
         scene = _scene(app, with_id=with_id, seed=seed)
@@ -94,7 +94,7 @@ def test_what_earns_an_install_can_be_recognized(app: DemoApp, *, with_id: bool)
             assert _is_recognizable(journey, scene), way.__name__
 
 
-def _is_recognizable(journey: Journey, scene: Scene) -> bool:
+def _is_recognizable(journey: Acquisition, scene: TouchSimulator) -> bool:
     """Tell whether the touch names the device's id, or the device the touch's."""
     earned = journey.truth.earned
     assert earned is not None
@@ -115,7 +115,7 @@ def _is_recognizable(journey: Journey, scene: Scene) -> bool:
 def test_an_honest_click_comes_before_the_download_and_an_injected_one_during_it() -> None:
     scene = _scene(DemoApp.ANDROID, with_id=True)
 
-    honest, fraud = journeys.tapped(scene), frauds.injected(scene)
+    honest, fraud = scenarios.single_click(scene), fraud_scenarios.click_injection(scene)
 
     begins = datetime.fromtimestamp(float(str(fraud.evidence["install_begin_time_server"])), UTC)
     assert honest.truth.earned is not None
@@ -125,7 +125,7 @@ def test_an_honest_click_comes_before_the_download_and_an_injected_one_during_it
 
 
 def test_a_flood_is_of_one_network_and_one_id_within_an_hour() -> None:
-    refused = frauds.flooded(_scene(DemoApp.IOS, with_id=True)).truth.refused
+    refused = fraud_scenarios.click_flooding(_scene(DemoApp.IOS, with_id=True)).truth.refused
 
     moments = [touch.at for touch in refused]
     assert len(refused) > 10
@@ -136,7 +136,7 @@ def test_a_flood_is_of_one_network_and_one_id_within_an_hour() -> None:
 def test_a_data_center_has_other_addresses_than_people() -> None:
     scene = _scene(DemoApp.IOS, with_id=True)
 
-    [refused] = frauds.from_a_data_center(scene).truth.refused
+    [refused] = fraud_scenarios.data_center_click(scene).truth.refused
 
     anonymous = ip_network(ANONYMOUS_NETWORK)
     assert ip_address(refused.ip_address) in anonymous
@@ -146,7 +146,7 @@ def test_a_data_center_has_other_addresses_than_people() -> None:
 def test_the_game_credits_kitebird_for_an_hour_only() -> None:
     scene = _scene(DemoApp.IOS, with_id=True)
 
-    journey = journeys.tapped_long_ago_elsewhere(scene)
+    journey = scenarios.older_click_with_longer_window(scene)
 
     lumen, kitebird = journey.touches
     assert journey.truth.earned is lumen
@@ -176,13 +176,13 @@ def test_who_comes_back_has_the_same_advertising_id_and_another_install_id(seed:
         ids.setdefault(event.fields.get("idfa") or event.fields["gaid"], set()).add(
             event.install_id
         )
-    assert {visit.truth.began for visit in day.comebacks} == {
-        Began.REINSTALL,
-        Began.REATTRIBUTION,
+    assert {visit.truth.open_kind for visit in day.comebacks} == {
+        OpenKind.REINSTALL,
+        OpenKind.REATTRIBUTION,
     }
     for visit in day.comebacks:
         fields = visit.events[0].fields
         before = ids[fields.get("idfa") or fields["gaid"]]
         assert len(before) == 1
         assert fields["install_id"] not in before
-        assert (visit.truth.began is Began.REATTRIBUTION) is (visit.click is not None)
+        assert (visit.truth.open_kind is OpenKind.REATTRIBUTION) is (visit.click is not None)

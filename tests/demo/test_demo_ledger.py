@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-from postbacks.demo.ledger import FILE_NAME
+from postbacks.demo.partner.ledger import FILE_NAME
 from tests.demo.stand import ROOT, key_that_gets, running
 
 
@@ -48,7 +48,7 @@ def test_a_torn_last_line_is_cut_and_the_next_one_is_whole(tmp_path: Path) -> No
 
 
 def test_a_folder_that_another_one_uses_ends_it_with_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "postbacks.demo.partner", "--port", "0"]
+    command = [sys.executable, "-m", "postbacks.demo.partner.server", "--port", "0"]
 
     with running(tmp_path):
         ended = subprocess.run(
@@ -66,7 +66,7 @@ def test_a_folder_that_another_one_uses_ends_it_with_one_line(tmp_path: Path) ->
 def test_a_folder_that_cannot_be_written_ends_it_with_one_line(tmp_path: Path) -> None:
     file = tmp_path / "a file"
     file.touch()
-    command = [sys.executable, "-m", "postbacks.demo.partner", "--port", "0"]
+    command = [sys.executable, "-m", "postbacks.demo.partner.server", "--port", "0"]
 
     ended = subprocess.run(
         [*command, "--data", str(file)], cwd=ROOT, capture_output=True, text=True, check=False

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from postbacks.demo import moods
+from postbacks.demo.partner import behavior
 from tests.demo.stand import ROOT, Stand, key_that_gets, running
 
 
@@ -89,8 +89,8 @@ def test_picky_refuses_the_same_key_for_good(stand: Stand) -> None:
 
 
 def test_slow_takes_its_time_over_some_keys(stand: Stand) -> None:
-    mood = moods.mood_of("/slow")
-    key = next(key for key in map(str, range(1000)) if moods.delay(mood, key))
+    mood = behavior.behavior_of("/slow")
+    key = next(key for key in map(str, range(1000)) if behavior.response_delay(mood, key))
 
     started = time.monotonic()
     reply = stand.ask("/slow", key=key)
@@ -136,7 +136,7 @@ def test_any_method_is_taken_and_head_gets_no_body(stand: Stand) -> None:
 
 
 def test_a_taken_port_ends_it_with_one_line(stand: Stand, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "postbacks.demo.partner", "--port", str(stand.port)]
+    command = [sys.executable, "-m", "postbacks.demo.partner.server", "--port", str(stand.port)]
 
     ended = subprocess.run(
         [*command, "--data", str(tmp_path / "other")],

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from postbacks.demo.expected import Expectation
+from postbacks.demo.evaluation.expected import Expectation
+from postbacks.demo.evaluation.measured import MeasuredOutcome, PartnerReceipts
+from postbacks.demo.evaluation.report import RunReport
 from postbacks.demo.networks import NETWORKS
-from postbacks.demo.report import Report
-from postbacks.demo.sdk import Answer
-from postbacks.demo.summary import DemoOutcome, Received
+from postbacks.demo.sending.sdk_client import EventsAnswer
 
 _EARNED = {
     "Lumen Ads": frozenset({"LA.1", "LA.2"}),
@@ -30,7 +30,7 @@ _EXPECTED = Expectation(
     skan_postbacks=2,
     earned=_EARNED,
 )
-_OUTCOME = DemoOutcome(
+_OUTCOME = MeasuredOutcome(
     installs=4,
     attributed=3,
     comebacks=1,
@@ -47,12 +47,12 @@ _OUTCOME = DemoOutcome(
     delivered_ids=frozenset({"p1", "p2"}),
     by_rule={"a": 2},
 )
-_RECEIVED = Received({"p1": 1, "p2": 1}, _EARNED)
-_ANSWERS = [Answer(202, accepted=2, duplicates=1, rejected=0, ids=())]
+_RECEIVED = PartnerReceipts({"p1": 1, "p2": 1}, _EARNED)
+_ANSWERS = [EventsAnswer(202, accepted=2, duplicates=1, rejected=0, ids=())]
 
 
 def test_a_run_is_right_if_everybody_counted_the_same() -> None:
-    report = Report.of(_EXPECTED, _ANSWERS, _OUTCOME, _RECEIVED)
+    report = RunReport.of(_EXPECTED, _ANSWERS, _OUTCOME, _RECEIVED)
 
     figures = json.loads(report.as_json)
     assert report.is_right
@@ -72,15 +72,15 @@ def test_a_run_is_right_if_everybody_counted_the_same() -> None:
         replace(_OUTCOME, by_rule={"a": 1, "b": 1}),
     ],
 )
-def test_a_figure_that_differs_from_the_truth_makes_it_wrong(outcome: DemoOutcome) -> None:
-    assert not Report.of(_EXPECTED, _ANSWERS, outcome, _RECEIVED).is_right
+def test_a_figure_that_differs_from_the_truth_makes_it_wrong(outcome: MeasuredOutcome) -> None:
+    assert not RunReport.of(_EXPECTED, _ANSWERS, outcome, _RECEIVED).is_right
 
 
 def test_a_network_that_was_told_of_another_install_is_named_with_both() -> None:
     told = {**_EARNED, "Lumen Ads": frozenset({"LA.1", "LA.9"})}
 
     received = replace(_RECEIVED, told=told)
-    report = Report.of(_EXPECTED, _ANSWERS, _OUTCOME, received, {"LA.2": "tapped"})
+    report = RunReport.of(_EXPECTED, _ANSWERS, _OUTCOME, received, {"LA.2": "tapped"})
 
     assert not report.is_right
     assert "Lumen Ads was not told of 1 installs: LA.2 (tapped)" in report.table
@@ -90,6 +90,6 @@ def test_a_network_that_was_told_of_another_install_is_named_with_both() -> None
 def test_a_rule_that_sent_too_little_is_named() -> None:
     outcome = replace(_OUTCOME, by_rule={"a": 1})
 
-    report = Report.of(_EXPECTED, _ANSWERS, outcome, _RECEIVED)
+    report = RunReport.of(_EXPECTED, _ANSWERS, outcome, _RECEIVED)
 
     assert report.differences == ("a: 1 postbacks, expected 2",)

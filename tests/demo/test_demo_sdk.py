@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from postbacks.demo.calls import SdkCall, SentEvent
-from postbacks.demo.client import PatientClient, RefusedError, UnreachableError
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.sdk import Answer, SdkClient, send_day
+from postbacks.demo.sending.http_client import RefusedError, RetryingClient, UnreachableError
+from postbacks.demo.sending.sdk_client import EventsAnswer, SdkClient, send_calls
+from postbacks.demo.simulation.model import SdkCall, SentEvent
 
 _TAKEN = {"accepted": 1, "duplicates": 0, "rejected": [], "ids": ["e1"], "warnings": []}
 _HANG_UP = 0
@@ -85,7 +85,7 @@ def serving(*answers: Script) -> Iterator[Api]:
 
 
 def _client(port: int, *, patience: float = 10) -> SdkClient:
-    return SdkClient(PatientClient("127.0.0.1", port, patience=patience), "sdk-key")
+    return SdkClient(RetryingClient("127.0.0.1", port, patience=patience), "sdk-key")
 
 
 def _call(*, events: int = 1, gzip: bool = False, app: DemoApp = DemoApp.IOS) -> SdkCall:
@@ -100,7 +100,7 @@ def test_a_call_is_posted_with_its_key_and_the_answer_is_read() -> None:
     with serving(Script(202, body)) as api, _client(api.port) as client:
         answer = client.send(_call(events=3))
 
-    assert answer == Answer(202, accepted=1, duplicates=1, rejected=1, ids=("e1", None, "e3"))
+    assert answer == EventsAnswer(202, accepted=1, duplicates=1, rejected=1, ids=("e1", None, "e3"))
     [request] = api.seen
     assert request.path == "/api/v1/events"
     assert request.headers["Authorization"] == "Bearer sdk-key"
@@ -139,7 +139,7 @@ def test_a_call_with_no_good_event_is_answered_with_all_rejected() -> None:
     with serving(Script(422, {"title": "No event"})) as api, _client(api.port) as client:
         answer = client.send(_call(events=2))
 
-    assert answer == Answer(422, accepted=0, duplicates=0, rejected=2, ids=(None, None))
+    assert answer == EventsAnswer(422, accepted=0, duplicates=0, rejected=2, ids=(None, None))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 413, 500])
@@ -190,7 +190,7 @@ def test_a_day_is_sent_in_order_by_each_apps_client_and_every_answer_is_reported
         _client(ios.port) as for_ios,
         _client(android.port) as for_android,
     ):
-        send_day(
+        send_calls(
             {DemoApp.IOS: for_ios, DemoApp.ANDROID: for_android},
             calls,
             progress=lambda call, answer: told.append((call.app, answer.accepted)),

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from postbacks.demo.calls import SdkCall, SentEvent
-from postbacks.demo.mishaps import FAULTS
 from postbacks.demo.networks import DemoApp
 from postbacks.demo.rules import DEMO_RULES
-from postbacks.demo.traffic import DEFAULT_DEVICES, SimulatedDay, simulate_day
+from postbacks.demo.simulation.day import DEFAULT_DEVICES, SimulatedDay, simulate_day
+from postbacks.demo.simulation.failures import EVENT_ERRORS
+from postbacks.demo.simulation.model import SdkCall, SentEvent
 
 _NOW = datetime(2026, 7, 14, 18, 30, tzinfo=UTC)
 _BUNDLES = {DemoApp.IOS: "com.gemharbor.ios", DemoApp.ANDROID: "com.gemharbor.android"}
@@ -191,7 +191,7 @@ def test_every_kind_of_malformed_event_is_sent(seed: int) -> None:
         kinds["old"] += _happened_at(event) < _NOW - timedelta(days=58)
         kinds["future"] += _happened_at(event) > _NOW + timedelta(minutes=5)
         kinds["foreign"] += event.fields["bundle_id"] not in _BUNDLES.values()
-    assert len(kinds) == len(FAULTS)
+    assert len(kinds) == len(EVENT_ERRORS)
     assert min(kinds.values()) > 0
     assert kinds.total() == len(bad)
 

@@ -2,12 +2,19 @@
 
 from datetime import UTC, datetime
 
-from postbacks.demo.calls import SdkCall, SentEvent
-from postbacks.demo.copies import COPIES
-from postbacks.demo.expected import Expectation, expect
+from postbacks.demo.evaluation.expected import Expectation, expect
 from postbacks.demo.networks import LUMEN, TIDAL, DemoApp, Network
-from postbacks.demo.rule import DemoRule
-from postbacks.demo.touches import Began, SimulatedTouch, TouchKind, Truth, earned_by
+from postbacks.demo.rules import DemoRule
+from postbacks.demo.simulation.model import (
+    GroundTruth,
+    OpenKind,
+    SdkCall,
+    SentEvent,
+    SimulatedTouch,
+    TouchKind,
+    truth_of,
+)
+from postbacks.demo.simulation.skan_copies import COPIES
 
 
 def _touch(network: Network, click_id: str = "c1") -> SimulatedTouch:
@@ -35,7 +42,7 @@ _RULES = [
 ]
 
 
-def _owed(truth: Truth, *names: str) -> Expectation:
+def _owed(truth: GroundTruth, *names: str) -> Expectation:
     events = tuple(
         SentEvent({"event_id": f"e{number}", "event_name": name, "install_id": "d"})
         for number, name in enumerate(names)
@@ -49,7 +56,7 @@ def _sent(expected: Expectation) -> dict[str, int]:
 
 
 def test_the_network_that_earned_an_install_is_told_of_it_and_of_what_follows() -> None:
-    expected = _owed(earned_by(_touch(LUMEN)), "open", "purchase", "purchase")
+    expected = _owed(truth_of(_touch(LUMEN)), "open", "purchase", "purchase")
 
     assert _sent(expected) == {"everything": 3, "install lumen": 1, "purchase lumen": 2}
     assert expected.attributed == 1
@@ -57,14 +64,14 @@ def test_the_network_that_earned_an_install_is_told_of_it_and_of_what_follows() 
 
 
 def test_an_organic_install_is_told_to_no_network() -> None:
-    expected = _owed(Truth(), "open", "purchase")
+    expected = _owed(GroundTruth(), "open", "purchase")
 
     assert _sent(expected) == {"everything": 2}
     assert expected.attributed == 0
 
 
 def test_a_late_report_earns_the_install_but_not_what_was_bought_before() -> None:
-    expected = _owed(Truth(earned=_touch(LUMEN), at_first=None), "open", "purchase")
+    expected = _owed(GroundTruth(earned=_touch(LUMEN), at_first=None), "open", "purchase")
 
     assert _sent(expected) == {"everything": 3, "install lumen": 1}  # with attribution_updated
     assert expected.attributed == 1
@@ -73,7 +80,7 @@ def test_a_late_report_earns_the_install_but_not_what_was_bought_before() -> Non
 def test_each_fraud_is_told_to_the_network_that_it_is_of() -> None:
     frauds = (_touch(TIDAL, "f1"), _touch(TIDAL, "f2"))
 
-    expected = _owed(earned_by(_touch(LUMEN), refused=frauds), "open")
+    expected = _owed(truth_of(_touch(LUMEN), refused=frauds), "open")
 
     assert _sent(expected) == {"everything": 3, "install lumen": 1, "rejected_install tidal": 2}
     assert expected.refused == 2
@@ -81,7 +88,7 @@ def test_each_fraud_is_told_to_the_network_that_it_is_of() -> None:
 
 def test_who_is_won_back_is_no_new_install_but_counts_for_the_winner() -> None:
     click = _touch(TIDAL)
-    truth = Truth(began=Began.REATTRIBUTION, earned=click, at_first=click)
+    truth = GroundTruth(open_kind=OpenKind.REATTRIBUTION, earned=click, at_first=click)
 
     expected = _owed(truth, "open", "purchase")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from postbacks.demo.children import free_port
+from postbacks.demo.child_processes import free_port
 from tests.faults.demo_process import DemoProcess
 
 

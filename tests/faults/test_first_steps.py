@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from postbacks.demo.children import free_port
+from postbacks.demo.child_processes import free_port
 from tests.faults.demo_process import ROOT
 
 

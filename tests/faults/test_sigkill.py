@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from postbacks.demo.copies import COPIES
-from postbacks.demo.day import kept_day
-from postbacks.demo.expected import expect
+from postbacks.demo.evaluation.expected import expect
 from postbacks.demo.rules import DEMO_RULES
+from postbacks.demo.saved_day import load_day
+from postbacks.demo.simulation.skan_copies import COPIES
 from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
 from tests.faults.demo_process import DemoProcess
 
@@ -53,7 +53,7 @@ def test_everything_is_delivered_after_every_process_was_killed(
     claimed = live_claims(data_folder)
     second = start_demo()
     second.wait_for(lambda: "until Ctrl-C" in second.said(), seconds=240)
-    day = kept_day(data_folder)
+    day = load_day(data_folder)
     assert day is not None
     simulated = day.simulated()
     expected = expect(simulated.all_calls, DEMO_RULES, simulated.truths, COPIES)

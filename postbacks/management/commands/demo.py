@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from postbacks.demo import run
-from postbacks.demo.children import DemoError, stop_on_signals
-from postbacks.demo.traffic import DEFAULT_DEVICES
+from postbacks.demo.child_processes import DemoError, stop_on_signals
+from postbacks.demo.simulation.day import DEFAULT_DEVICES
 from postbacks.infrastructure import environment
 from postbacks.infrastructure.database.embedded import EmbeddedServerError
 from postbacks.management.base import RecordedCommand

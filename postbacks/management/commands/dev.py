@@ -6,7 +6,7 @@ import time
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from postbacks.demo.children import Children, DemoError, require_free, stop_on_signals
+from postbacks.demo.child_processes import ChildProcesses, DemoError, require_free, stop_on_signals
 from postbacks.infrastructure import environment
 from postbacks.infrastructure.database.embedded import EmbeddedServer, EmbeddedServerError
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         stop_on_signals()
         port = environment.parsed("PORT", environment.natural, default=8000)
         server = EmbeddedServer(settings.DATA_DIR)
-        children = Children(settings.DATA_DIR, settings.BASE_DIR)
+        children = ChildProcesses(settings.DATA_DIR, settings.BASE_DIR)
         own_server = settings.DATABASE_URL == settings.EMBEDDED_URL
         try:
             require_free(port)

@@ -1,8 +1,8 @@
-"""The stand-in ad network of the demo: a real HTTP server in a process of its own, on loopback.
+"""The stand-in ad network of the demo: a real HTTP server in its own process, on loopback.
 
-`python -m postbacks.demo.partner --port 8100 --data FOLDER` takes any method on any path, answers
-as the first path segment says (see moods) and keeps what it answered 200. It speaks HTTP/1.1 with
-kept connections, and prints its port as the first line, so that `--port 0` can be used.
+`python -m postbacks.demo.partner.server --port 8100 --data FOLDER` accepts any method and path,
+responds as the first path segment says (see `behavior`) and records every request that it answers
+with 200. It prints its port as the first line, so that `--port 0` can be used.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import parse_qs
 
-from postbacks.demo.ledger import Ledger, LedgerInUseError, Request
-from postbacks.demo.moods import Temper
+from postbacks.demo.partner.behavior import PartnerBehavior
+from postbacks.demo.partner.ledger import Ledger, LedgerInUseError, ReceivedRequest
 
 _HOST = "127.0.0.1"
 _PAGES = ("/received", "/received/keys", "/healthz")
@@ -53,7 +53,7 @@ class PartnerServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         except BaseException:
             self.server_close()
             raise
-        self.temper = Temper()
+        self.temper = PartnerBehavior()
         self._answered: Counter[int] = Counter()
         self._lock = threading.Lock()
 
@@ -119,7 +119,7 @@ class _Conversation(BaseHTTPRequestHandler):
         if status is HTTPStatus.OK:
             text = body.decode(errors="replace")
             headers = dict(self.headers.items())
-            ledger.accept(Request(key, self.command, path, query, headers, text))
+            ledger.accept(ReceivedRequest(key, self.command, path, query, headers, text))
         self.server.count(status)
         self._answer(status, _ANSWERS[status])
 
@@ -173,7 +173,7 @@ class _Conversation(BaseHTTPRequestHandler):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until SIGTERM or Ctrl-C; a taken port or folder ends it with one line."""
-    parser = argparse.ArgumentParser(prog="postbacks.demo.partner", description=__doc__)
+    parser = argparse.ArgumentParser(prog="postbacks.demo.partner.server", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1; 0: any free")
     parser.add_argument("--data", type=Path, required=True, help="folder that keeps what it got")
     options = parser.parse_args(arguments)

@@ -15,7 +15,7 @@ _LONGEST_WAIT = 0.400
 
 
 @dataclass(frozen=True, slots=True)
-class Mood:
+class PathBehavior:
     """This is what one path prefix does; shares are of the idempotency keys, from 0 to 1."""
 
     server_errors: float = 0.0
@@ -24,24 +24,24 @@ class Mood:
     slow: float = 0.0
 
 
-MOODS = {
-    "ok": Mood(),
-    "flaky": Mood(server_errors=_SERVER_ERROR_SHARE),
-    "limited": Mood(rate_limits=_RATE_LIMIT_SHARE),
-    "slow": Mood(slow=_SLOW_SHARE),
-    "picky": Mood(not_found=_NOT_FOUND_SHARE),
-    "moody": Mood(
+BEHAVIORS = {
+    "ok": PathBehavior(),
+    "flaky": PathBehavior(server_errors=_SERVER_ERROR_SHARE),
+    "limited": PathBehavior(rate_limits=_RATE_LIMIT_SHARE),
+    "slow": PathBehavior(slow=_SLOW_SHARE),
+    "picky": PathBehavior(not_found=_NOT_FOUND_SHARE),
+    "moody": PathBehavior(
         server_errors=_SERVER_ERROR_SHARE, rate_limits=_RATE_LIMIT_SHARE, slow=_SLOW_SHARE
     ),
 }
 
 
-def mood_of(path: str) -> Mood:
+def behavior_of(path: str) -> PathBehavior:
     """Return the mood that the first segment of the path asks for; by default a good one."""
-    return MOODS.get(path.lstrip("/").partition("/")[0], MOODS["ok"])
+    return BEHAVIORS.get(path.lstrip("/").partition("/")[0], BEHAVIORS["ok"])
 
 
-def verdict(mood: Mood, key: str) -> HTTPStatus:
+def first_status(mood: PathBehavior, key: str) -> HTTPStatus:
     """Return what the mood says to a key that it meets for the first time."""
     point = _point(key, "verdict")
     for share, status in (
@@ -55,7 +55,7 @@ def verdict(mood: Mood, key: str) -> HTTPStatus:
     return HTTPStatus.OK
 
 
-def delay(mood: Mood, key: str) -> float:
+def response_delay(mood: PathBehavior, key: str) -> float:
     """Return the seconds that the mood takes over this key, for most keys none."""
     point = _point(key, "delay")
     if point >= mood.slow:
@@ -63,7 +63,7 @@ def delay(mood: Mood, key: str) -> float:
     return _SHORTEST_WAIT + (_LONGEST_WAIT - _SHORTEST_WAIT) * point / mood.slow
 
 
-class Temper:
+class PartnerBehavior:
     """This remembers whom it turned away, because most refusals are for the first time only."""
 
     def __init__(self) -> None:
@@ -77,10 +77,10 @@ class Temper:
         """
         if not key:
             return HTTPStatus.OK
-        mood = mood_of(path)
-        if wait := delay(mood, key):
+        mood = behavior_of(path)
+        if wait := response_delay(mood, key):
             time.sleep(wait)
-        status = verdict(mood, key)
+        status = first_status(mood, key)
         if status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
             return status
         return HTTPStatus.OK if accepted_before or self._seen(key) else status

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-from postbacks.demo.calls import SentEvent
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.players import Player, new_id
+from postbacks.demo.simulation.devices import SimulatedDevice, new_id
+from postbacks.demo.simulation.model import SentEvent
 
 LIFE_CYCLE = frozenset({"install", "open"})
 
@@ -23,7 +23,7 @@ _NICKNAMES = ("Zoë", "gem&co", "ハル", "O'Neil", "100% luck", "{{idfa}}", 'th
 
 
 @dataclass(frozen=True, slots=True)
-class StoryMoment:
+class TimedEvent:
     """This is an event and when its device got to send it."""
 
     sent_at: datetime
@@ -31,7 +31,7 @@ class StoryMoment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Deed:
+class _PlannedEvent:
     """This is one thing that a player does, some time after the one before."""
 
     name: str
@@ -39,74 +39,74 @@ class _Deed:
     details: Mapping[str, object] = field(default_factory=dict)
 
 
-def live(
-    rng: Random, player: Player, start: datetime, *, offline: timedelta
-) -> Iterator[StoryMoment]:
+def simulate_usage(
+    rng: Random, player: SimulatedDevice, start: datetime, *, offline: timedelta
+) -> Iterator[TimedEvent]:
     """Yield a player's events in order, from the first start on.
 
     A device that was `offline` sends all of them that much later than they happened.
     """
     moment = start
     facts = dict(player.facts)
-    for deed in _deeds(rng, player):
+    for deed in _planned_events(rng, player):
         moment += deed.pause
         if deed.name == "registration":
             facts["customer_user_id"] = player.customer_user_id
         fields = {
             "event_id": new_id(rng),
             "event_name": deed.name,
-            "event_time": _written(moment - offline, player),
+            "event_time": _format_time(moment - offline, player),
         }
         evidence = player.evidence if deed.name in LIFE_CYCLE else {}
-        yield StoryMoment(moment, SentEvent({**fields, **facts, **evidence, **deed.details}))
+        yield TimedEvent(moment, SentEvent({**fields, **facts, **evidence, **deed.details}))
 
 
-def _deeds(rng: Random, player: Player) -> Iterator[_Deed]:
+def _planned_events(rng: Random, player: SimulatedDevice) -> Iterator[_PlannedEvent]:
     """Yield what a player does; who never reports an install is known by the first open."""
     if rng.random() < 0.7:
-        yield _Deed("install", timedelta())
-    yield _Deed("open", timedelta(seconds=rng.uniform(1, 4)))
+        yield _PlannedEvent("install", timedelta())
+    yield _PlannedEvent("open", timedelta(seconds=rng.uniform(1, 4)))
     if rng.random() < 0.04:  # an SDK that forgot that it had said so; it is no second install
-        yield _Deed("install", timedelta(seconds=rng.uniform(5, 300)))
-    yield from _first_steps(rng)
+        yield _PlannedEvent("install", timedelta(seconds=rng.uniform(5, 300)))
+    yield from _onboarding_events(rng)
     level = 1
     for session in range(rng.choices((1, 2, 3), weights=(45, 35, 20))[0]):
         if session:
-            yield _Deed("open", timedelta(minutes=rng.uniform(30, 300)))
+            yield _PlannedEvent("open", timedelta(minutes=rng.uniform(30, 300)))
         for _ in range(rng.choices((0, 1, 2, 4), weights=(25, 30, 30, 15))[0]):
             level += 1
             yield _level_up(rng, level)
-        yield from _money(rng, player)
+        yield from _revenue_events(rng, player)
 
 
-def _first_steps(rng: Random) -> Iterator[_Deed]:
+def _onboarding_events(rng: Random) -> Iterator[_PlannedEvent]:
     if rng.random() < 0.6:
         nickname = rng.choice(_NICKNAMES)
         times = 2 if rng.random() < 0.1 else 1  # signed out by mistake, and registered again
         for _ in range(times):
             pause = timedelta(seconds=rng.uniform(20, 90))
-            yield _Deed("registration", pause, {"params": {"nickname": nickname}})
+            yield _PlannedEvent("registration", pause, {"params": {"nickname": nickname}})
     if rng.random() < 0.75:
         pause = timedelta(seconds=rng.uniform(60, 240))
-        yield _Deed("tutorial_complete", pause, {"params": {"skipped": rng.random() < 0.2}})
+        yield _PlannedEvent("tutorial_complete", pause, {"params": {"skipped": rng.random() < 0.2}})
 
 
-def _level_up(rng: Random, level: int) -> _Deed:
+def _level_up(rng: Random, level: int) -> _PlannedEvent:
     params = {"level": level, "world": rng.choice(_WORLDS), "moves_left": rng.randint(0, 20)}
-    return _Deed("level_up", timedelta(seconds=rng.uniform(60, 400)), {"params": params})
+    return _PlannedEvent("level_up", timedelta(seconds=rng.uniform(60, 400)), {"params": params})
 
 
-def _money(rng: Random, player: Player) -> Iterator[_Deed]:
+def _revenue_events(rng: Random, player: SimulatedDevice) -> Iterator[_PlannedEvent]:
     pause = timedelta(seconds=rng.uniform(5, 60))
     if rng.random() < 0.3:
         earned = {"revenue": f"0.{rng.randint(5, 400):05d}", "currency": "USD"}
         params = {"ad_unit": "rewarded_gems", "placement": "out_of_moves"}
-        yield _Deed("ad_impression", pause, {**earned, "params": params})
+        yield _PlannedEvent("ad_impression", pause, {**earned, "params": params})
     if rng.random() < 0.22:
-        yield _Deed("purchase", pause, purchase(rng, player))
+        yield _PlannedEvent("purchase", pause, purchase_fields(rng, player))
 
 
-def purchase(rng: Random, player: Player) -> dict[str, object]:
+def purchase_fields(rng: Random, player: SimulatedDevice) -> dict[str, object]:
     """Return the details of a purchase in the player's own money."""
     product_id, prices = rng.choice(list(_PRICES.items()))
     price = prices[player.market.currency]
@@ -127,7 +127,7 @@ def _transaction_id(rng: Random, app: DemoApp) -> str:
     return f"GPA.{digits[:4]}-{digits[4:8]}-{digits[8:12]}-{digits[12:]}"
 
 
-def _written(moment: datetime, player: Player) -> str | int:
+def _format_time(moment: datetime, player: SimulatedDevice) -> str | int:
     """Return the time as this player's SDK writes it: three ways are allowed, each in use."""
     version = player.facts["app_version"]
     if version == "3.2.0":

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks.demo.network_rules import install_path
 from postbacks.demo.networks import NETWORKS, Network
+from postbacks.demo.rules import install_path
 
 _COUNTS = """
 SELECT
@@ -58,7 +58,7 @@ SELECT (SELECT count(*) FROM undecided_event WHERE organization_id = %(o)s)
 
 
 @dataclass(frozen=True, slots=True)
-class DemoOutcome:
+class MeasuredOutcome:
     """Figures of one organization. Latencies are in milliseconds."""
 
     installs: int
@@ -79,7 +79,7 @@ class DemoOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class PartnerReceipts:
     """What the stand-in accepted: how often by Idempotency-Key, and what each network was told.
 
     A network's set holds the click ids on the path of the installs that it earned.
@@ -89,7 +89,7 @@ class Received:
     told: Mapping[str, frozenset[str]]
 
 
-def waiting(organization_id: int) -> tuple[int, int]:
+def count_unfinished(organization_id: int) -> tuple[int, int]:
     """Return how many events and installs are undecided and how many postbacks have not ended."""
     with tenant(organization_id), connection.cursor() as cursor:
         cursor.execute(_WAITING, {"o": organization_id})
@@ -97,7 +97,7 @@ def waiting(organization_id: int) -> tuple[int, int]:
     return undecided, due
 
 
-def outcome(organization_id: int) -> DemoOutcome:
+def measure_outcome(organization_id: int) -> MeasuredOutcome:
     """Return what the database says."""
     with tenant(organization_id), connection.cursor() as cursor:
         cursor.execute(_COUNTS, {"o": organization_id})
@@ -114,10 +114,10 @@ def outcome(organization_id: int) -> DemoOutcome:
         )
         ids = frozenset(str(public_id) for (public_id,) in cursor.fetchall())
     p50, p99 = (round(value, 1) for value in latencies or (0, 0))
-    return DemoOutcome(**counts, p50_ms=p50, p99_ms=p99, delivered_ids=ids, by_rule=by_rule)
+    return MeasuredOutcome(**counts, p50_ms=p50, p99_ms=p99, delivered_ids=ids, by_rule=by_rule)
 
 
-def received_by_partner(host: str, port: int) -> Received:
+def load_receipts(host: str, port: int) -> PartnerReceipts:
     """Return what the stand-in accepted, by its own book."""
     request = http.client.HTTPConnection(host, port, timeout=30)
     try:
@@ -127,10 +127,12 @@ def received_by_partner(host: str, port: int) -> Received:
         requests = json.loads(request.getresponse().read())["requests"]
     finally:
         request.close()
-    return Received(times, {network.name: _told(network, requests) for network in NETWORKS})
+    return PartnerReceipts(
+        times, {network.name: _notified_click_ids(network, requests) for network in NETWORKS}
+    )
 
 
-def _told(network: Network, requests: Iterable[Mapping[str, str]]) -> frozenset[str]:
+def _notified_click_ids(network: Network, requests: Iterable[Mapping[str, str]]) -> frozenset[str]:
     """Return the click ids that a network was sent, with those that came back wrong."""
     path = install_path(network)
     queries = [

@@ -23,7 +23,7 @@ class LedgerInUseError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ReceivedRequest:
     """This is one request as it came in; the query is left encoded, a missing key is empty."""
 
     idempotency_key: str
@@ -59,7 +59,7 @@ class Ledger:
         """Let go of the file, for another process to take over."""
         os.close(self._file)
 
-    def accept(self, request: Request) -> None:
+    def accept(self, request: ReceivedRequest) -> None:
         """Record an accepted request; when this returns, a killed process can't lose it."""
         entry = asdict(request) | {
             "idempotency_key": request.idempotency_key or None,

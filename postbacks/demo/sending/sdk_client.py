@@ -10,15 +10,15 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
-from postbacks.demo.calls import SdkCall
-from postbacks.demo.client import PatientClient, RefusedError, Response
 from postbacks.demo.networks import DemoApp
+from postbacks.demo.sending.http_client import RefusedError, Response, RetryingClient
+from postbacks.demo.simulation.model import SdkCall
 
 EVENTS_PATH = "/api/v1/events"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EventsAnswer:
     """This is what the server said of one call; `ids` has one entry per event, in order."""
 
     status: int
@@ -31,7 +31,7 @@ class Answer:
 class SdkClient:
     """This sends the calls of one app, one at a time; a second thread needs a client of its own."""
 
-    def __init__(self, client: PatientClient, key: str) -> None:
+    def __init__(self, client: RetryingClient, key: str) -> None:
         """Remember where to send, and as whom."""
         self._client = client
         self._key = key
@@ -51,7 +51,7 @@ class SdkClient:
         """Close the connection; a later call opens a new one."""
         self._client.close()
 
-    def send(self, call: SdkCall) -> Answer:
+    def send(self, call: SdkCall) -> EventsAnswer:
         """Send a call until it is answered.
 
         Raises RefusedError for an answer that no retry can change and UnreachableError when the
@@ -69,26 +69,26 @@ class SdkClient:
         return _answer(response, call)
 
 
-def send_day(
+def send_calls(
     clients: Mapping[DemoApp, SdkClient],
     calls: Iterable[SdkCall],
     *,
-    progress: Callable[[SdkCall, Answer], None],
+    progress: Callable[[SdkCall, EventsAnswer], None],
 ) -> None:
     """Send the calls in order, each by its app's client, and report every answer."""
     for call in calls:
         progress(call, clients[call.app].send(call))
 
 
-def _answer(response: Response, call: SdkCall) -> Answer:
+def _answer(response: Response, call: SdkCall) -> EventsAnswer:
     """Read the counts of a 202; a 422 says the same of all events: none was any good."""
     if response.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         count = len(call.events)
-        return Answer(response.status, 0, 0, count, (None,) * count)
+        return EventsAnswer(response.status, 0, 0, count, (None,) * count)
     if response.status != HTTPStatus.ACCEPTED:
         raise RefusedError(response.complaint)
     said = json.loads(response.body)
-    return Answer(
+    return EventsAnswer(
         status=response.status,
         accepted=said["accepted"],
         duplicates=said["duplicates"],

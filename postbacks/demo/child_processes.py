@@ -20,7 +20,7 @@ class DemoError(Exception):
 
 
 @dataclass(slots=True)
-class Children:
+class ChildProcesses:
     """The processes that the demo runs, each with a log file in the data folder."""
 
     folder: Path

@@ -8,8 +8,8 @@ from random import Random
 from urllib.parse import urlencode
 
 from postbacks.demo.networks import NETWORKS, DemoApp, Network
-from postbacks.demo.players import NO_ID, Player
-from postbacks.demo.touches import SimulatedTouch, TouchKind
+from postbacks.demo.simulation.devices import NO_ID, SimulatedDevice
+from postbacks.demo.simulation.model import SimulatedTouch, TouchKind
 
 _SITES = ("merge-meadow", "tile-town", "word-harbor", "daily-sudoku")
 _DOWNLOAD = timedelta(seconds=60)
@@ -21,11 +21,11 @@ _BROWSERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class TouchSimulator:
     """This is a player who first opens the game at `start`, and their choice of networks."""
 
     rng: Random
-    player: Player
+    player: SimulatedDevice
     start: datetime
     now: datetime
 

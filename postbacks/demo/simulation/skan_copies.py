@@ -8,15 +8,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from postbacks.demo.client import PatientClient, RefusedError
 from postbacks.demo.networks import LUMEN, Network
+from postbacks.demo.sending.http_client import RefusedError, RetryingClient
 
 COPY_PATH = "/.well-known/skadnetwork/report-attribution/"
 STORE_ID = "525463029"
 
 
 @dataclass(frozen=True, slots=True)
-class AppleCopy:
+class SkanCopy:
     """This is a copy; it counts if Apple signed it and it did not come before."""
 
     body: Mapping[str, object]
@@ -57,17 +57,17 @@ _OLD = {
 }
 
 COPIES = (
-    AppleCopy(_NEW, counts=True),
-    AppleCopy(_OLD, counts=True),
+    SkanCopy(_NEW, counts=True),
+    SkanCopy(_OLD, counts=True),
     # The device did not hear our answer; what it may add is no part of what was signed.
-    AppleCopy({**_NEW, "conversion-value": 1}),
-    AppleCopy({**_NEW, "did-win": False}),
-    AppleCopy({**_NEW, "source-identifier": "5240"}),
-    AppleCopy({**_NEW, "version": "9.0"}),
+    SkanCopy({**_NEW, "conversion-value": 1}),
+    SkanCopy({**_NEW, "did-win": False}),
+    SkanCopy({**_NEW, "source-identifier": "5240"}),
+    SkanCopy({**_NEW, "version": "9.0"}),
 )
 
 
-def send_copies(client: PatientClient) -> None:
+def send_copies(client: RetryingClient) -> None:
     """Send the copies as devices do: without any key. Raises RefusedError if one is not taken."""
     for copy in COPIES:
         headers = {"Content-Type": "application/json", "User-Agent": "SKAdNetwork/1"}

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
-from postbacks.demo.calls import DemoDevice, SdkCall, SentEvent
-from postbacks.demo.mishaps import Mishaps
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.newcomers import Newcomers
-from postbacks.demo.story import StoryMoment
-from postbacks.demo.touches import SimulatedTouch, Truth
-from postbacks.demo.visits import SimulatedVisit
+from postbacks.demo.simulation.app_usage import TimedEvent
+from postbacks.demo.simulation.failures import SdkFailures
+from postbacks.demo.simulation.model import (
+    DeviceKey,
+    GroundTruth,
+    LiveVisit,
+    SdkCall,
+    SentEvent,
+    SimulatedTouch,
+)
+from postbacks.demo.simulation.population import Population
 
 DEFAULT_DEVICES = 320  # makes about 4,000 postbacks under the demo's rules
 
@@ -35,11 +40,11 @@ class SimulatedDay:
     """
 
     touches: tuple[SimulatedTouch, ...]
-    visits: tuple[SimulatedVisit, ...]
+    visits: tuple[LiveVisit, ...]
     calls: tuple[SdkCall, ...]
     late: tuple[SimulatedTouch, ...]
-    comebacks: tuple[SimulatedVisit, ...]
-    truths: Mapping[DemoDevice, Truth]
+    comebacks: tuple[LiveVisit, ...]
+    truths: Mapping[DeviceKey, GroundTruth]
     ways: Mapping[str, str]  # what happened, by click id
 
     @property
@@ -60,22 +65,22 @@ def simulate_day(
     rng = Random(seed)  # noqa: S311  # a game's day, not a secret
     bundles = {DemoApp.IOS: ios_bundle, DemoApp.ANDROID: android_bundle}
     visitors = round(devices * _VISITOR_SHARE)
-    people = Newcomers(rng, bundles, now)
+    people = Population(rng, bundles, now)
     visits = tuple(people.visit() for _ in range(visitors))
     lives = [people.live() for _ in range(devices - visitors)]
     moments = [moment for life in lives for moment in life.moments if moment.sent_at <= now]
     comebacks = tuple(people.comebacks(lives, _COMEBACK_SHARE))
     moments.sort(key=lambda moment: moment.sent_at)
-    mishaps = {app: Mishaps(rng, now) for app in DemoApp}
+    mishaps = {app: SdkFailures(rng, now) for app in DemoApp}
     return SimulatedDay(
-        touches=_in_order(touch for life in lives for touch in life.journey.touches),
+        touches=_by_time(touch for life in lives for touch in life.journey.touches),
         visits=visits,
         calls=tuple(
             _call(rng, app, sent)
             for app, batch in _batches(rng, moments)
             for sent in mishaps[app].strike(batch)
         ),
-        late=_in_order(touch for life in lives for touch in life.journey.late),
+        late=_by_time(touch for life in lives for touch in life.journey.late),
         comebacks=comebacks,
         truths={
             **{life.device: life.journey.truth for life in lives},
@@ -88,12 +93,12 @@ def simulate_day(
     )
 
 
-def _in_order(touches: Iterable[SimulatedTouch]) -> tuple[SimulatedTouch, ...]:
+def _by_time(touches: Iterable[SimulatedTouch]) -> tuple[SimulatedTouch, ...]:
     return tuple(sorted(touches, key=lambda touch: touch.at))
 
 
 def _batches(
-    rng: Random, moments: Sequence[StoryMoment]
+    rng: Random, moments: Sequence[TimedEvent]
 ) -> Iterator[tuple[DemoApp, list[SentEvent]]]:
     """Yield what each app's relay sends at once: it collects events until it has enough."""
     waiting: dict[DemoApp, list[SentEvent]] = {app: [] for app in DemoApp}

@@ -5,55 +5,55 @@ from datetime import datetime, timedelta
 from itertools import cycle
 from random import Random
 
-from postbacks.demo.calls import SentEvent
-from postbacks.demo.players import new_id
+from postbacks.demo.simulation.devices import new_id
+from postbacks.demo.simulation.model import SentEvent
 
 _Fields = Mapping[str, object]
-_TOO_OLD = timedelta(days=90)
-_TOO_NEW = timedelta(days=1)
+_TOO_OLD_BY = timedelta(days=90)
+_AHEAD_BY = timedelta(days=1)
 
 
-def _nameless(fields: _Fields, now: datetime) -> _Fields:
+def _without_name(fields: _Fields, now: datetime) -> _Fields:
     return {name: value for name, value in fields.items() if name != "event_name"}
 
 
-def _priced_in_words(fields: _Fields, now: datetime) -> _Fields:
+def _with_revenue_in_words(fields: _Fields, now: datetime) -> _Fields:
     return {**fields, "event_name": "purchase", "revenue": "four ninety-nine", "currency": "USD"}
 
 
-def _from_the_past(fields: _Fields, now: datetime) -> _Fields:
-    return {**fields, "event_time": (now - _TOO_OLD).isoformat(timespec="seconds")}
+def _too_old(fields: _Fields, now: datetime) -> _Fields:
+    return {**fields, "event_time": (now - _TOO_OLD_BY).isoformat(timespec="seconds")}
 
 
-def _from_the_future(fields: _Fields, now: datetime) -> _Fields:
-    return {**fields, "event_time": int((now + _TOO_NEW).timestamp())}
+def _too_far_ahead(fields: _Fields, now: datetime) -> _Fields:
+    return {**fields, "event_time": int((now + _AHEAD_BY).timestamp())}
 
 
-def _of_another_app(fields: _Fields, now: datetime) -> _Fields:
+def _with_foreign_bundle_id(fields: _Fields, now: datetime) -> _Fields:
     return {**fields, "bundle_id": "com.example.somebody-else"}
 
 
-def _paid_in_gems(fields: _Fields, now: datetime) -> _Fields:
+def _with_unknown_currency(fields: _Fields, now: datetime) -> _Fields:
     return {**fields, "event_name": "purchase", "revenue": "120", "currency": "GEM"}
 
 
-FAULTS: tuple[Callable[[_Fields, datetime], _Fields], ...] = (
-    _nameless,
-    _priced_in_words,
-    _from_the_past,
-    _from_the_future,
-    _of_another_app,
-    _paid_in_gems,
+EVENT_ERRORS: tuple[Callable[[_Fields, datetime], _Fields], ...] = (
+    _without_name,
+    _with_revenue_in_words,
+    _too_old,
+    _too_far_ahead,
+    _with_foreign_bundle_id,
+    _with_unknown_currency,
 )
 
 
-class Mishaps:
+class SdkFailures:
     """This spoils a part of one app's day; mishaps take turns, so that chance leaves none out."""
 
     def __init__(self, rng: Random, now: datetime) -> None:
         self._rng = rng
         self._now = now
-        self._faults = cycle(FAULTS)
+        self._faults = cycle(EVENT_ERRORS)
         self._turn = 0
         self._unanswered: list[SentEvent] = []
 

@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from postbacks.demo.declaring import BUNDLE_IDS
+from postbacks.demo.configuration import BUNDLE_IDS
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.traffic import SimulatedDay, simulate_day
+from postbacks.demo.simulation.day import SimulatedDay, simulate_day
 
 _FILE = "day.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class SavedDay:
     """A day to be simulated: sent again from its seed after a crash, it brings the same events."""
 
     seed: int
@@ -33,21 +33,21 @@ class Day:
         )
 
 
-def fresh_day(devices: int) -> Day:
+def new_day(devices: int) -> SavedDay:
     """Return a day that was never sent."""
-    return Day(secrets.randbits(48), datetime.now(UTC), devices)
+    return SavedDay(secrets.randbits(48), datetime.now(UTC), devices)
 
 
-def kept_day(folder: Path) -> Day | None:
+def load_day(folder: Path) -> SavedDay | None:
     """Return the day that a data folder is being filled with, or None."""
     try:
         data = json.loads((folder / _FILE).read_text())
     except FileNotFoundError:
         return None
-    return Day(**{**data, "now": datetime.fromisoformat(data["now"])})
+    return SavedDay(**{**data, "now": datetime.fromisoformat(data["now"])})
 
 
-def keep_day(folder: Path, day: Day) -> None:
+def save_day(folder: Path, day: SavedDay) -> None:
     """Note the day and how far it has come; a crash leaves the old note or the new one."""
     fresh = folder / f"{_FILE}.new"
     fresh.write_text(json.dumps({**asdict(day), "now": day.now.isoformat()}))

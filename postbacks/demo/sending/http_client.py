@@ -45,7 +45,7 @@ class Response:
         return f"The API answered {self.status}: {self.body[:500].decode(errors='replace')}"
 
 
-class PatientClient:
+class RetryingClient:
     """This sends one request at a time; a second thread needs a client of its own."""
 
     def __init__(self, host: str, port: int, *, patience: float = _PATIENCE) -> None:
@@ -81,7 +81,7 @@ class PatientClient:
             response = self._try(method, path, headers, body)
             if response is not None and response.status not in _TRY_AGAIN:
                 return response
-            pause = min(_asked_wait(response, otherwise=wait), _LONGEST_WAIT)
+            pause = min(_retry_after(response, otherwise=wait), _LONGEST_WAIT)
             if time.monotonic() + pause > give_up_at:
                 raise UnreachableError(
                     response.complaint if response else "The API could not be reached."
@@ -102,7 +102,7 @@ class PatientClient:
             return None
 
 
-def _asked_wait(response: Response | None, *, otherwise: float) -> float:
+def _retry_after(response: Response | None, *, otherwise: float) -> float:
     """Return the seconds of Retry-After; a date there, or nothing, leaves it to the client."""
     asked = response.headers.get("Retry-After", "") if response else ""
     return float(asked) if asked.isdecimal() else otherwise

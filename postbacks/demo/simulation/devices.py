@@ -46,7 +46,7 @@ _APP_VERSIONS = ("3.2.0", "3.2.1", "3.3.0")
 
 
 @dataclass(frozen=True, slots=True)
-class Player:
+class SimulatedDevice:
     """This is one person with one device; `facts` is what the SDK says of it in every event.
 
     At each start it also shows its `evidence` of what led to the install.
@@ -59,7 +59,7 @@ class Player:
     evidence: Mapping[str, object] = field(default_factory=dict)
 
 
-def make_player(rng: Random, app: DemoApp, bundle_id: str) -> Player:
+def make_device(rng: Random, app: DemoApp, bundle_id: str) -> SimulatedDevice:
     """Return a new player; their consent holds for the whole day."""
     [market] = rng.choices(_MARKETS, weights=_MARKET_SHARES)
     hardware = _ios_device(rng) if app is DemoApp.IOS else _android_device(rng)
@@ -75,7 +75,7 @@ def make_player(rng: Random, app: DemoApp, bundle_id: str) -> Player:
         "carrier": market.carrier,
         "ip_address": _address(rng),
     }
-    return Player(
+    return SimulatedDevice(
         app=app,
         market=market,
         customer_user_id=f"gh-{rng.getrandbits(40):010x}",

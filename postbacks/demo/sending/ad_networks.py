@@ -6,11 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from postbacks.demo.client import PatientClient, RefusedError
 from postbacks.demo.networks import DemoApp
-from postbacks.demo.scenes import ORGANIC_REFERRER
-from postbacks.demo.touches import SimulatedTouch, TouchKind
-from postbacks.demo.visits import SimulatedVisit
+from postbacks.demo.sending.http_client import RefusedError, RetryingClient
+from postbacks.demo.simulation.model import LiveVisit, SimulatedTouch, TouchKind
+from postbacks.demo.simulation.touches import ORGANIC_REFERRER
 
 TOUCHPOINTS_PATH = "/api/v1/touchpoints"
 _AT_ONCE = 4
@@ -19,10 +18,10 @@ _MESSENGER = "WhatsApp/2.24.20 A"
 _NETWORK_SERVER = "AdServer/5"
 
 Links = Mapping[tuple[str, DemoApp], str]  # tokens, by the network's name
-Report = tuple[SimulatedTouch, ...]
+TouchReport = tuple[SimulatedTouch, ...]
 
 
-def reports(touches: Sequence[SimulatedTouch]) -> Iterator[Report]:
+def reports(touches: Sequence[SimulatedTouch]) -> Iterator[TouchReport]:
     """Yield what is sent at once: single links, and reports of several touches of one app."""
     waiting: dict[DemoApp, list[SimulatedTouch]] = {app: [] for app in DemoApp}
     for touch in touches:
@@ -37,11 +36,11 @@ def reports(touches: Sequence[SimulatedTouch]) -> Iterator[Report]:
     yield from (tuple(queue) for queue in waiting.values() if queue)
 
 
-class AdTraffic:
+class AdNetworkClient:
     """This sends touches and taps to the demo's tracking links, with the apps' SDK keys."""
 
     def __init__(
-        self, new_client: Callable[[], PatientClient], links: Links, keys: Mapping[DemoApp, str]
+        self, new_client: Callable[[], RetryingClient], links: Links, keys: Mapping[DemoApp, str]
     ) -> None:
         self._new_client = new_client
         self._links = links
@@ -54,7 +53,7 @@ class AdTraffic:
         waiting = list(reports(touches))
         lanes = [waiting[start::_AT_ONCE] for start in range(_AT_ONCE)]
 
-        def send(lane: Sequence[Report]) -> None:
+        def send(lane: Sequence[TouchReport]) -> None:
             with self._new_client() as client:
                 for report in lane:
                     self._send(client, report)
@@ -63,7 +62,7 @@ class AdTraffic:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(send, lanes))
 
-    def tap(self, client: PatientClient, visit: SimulatedVisit) -> str:
+    def tap(self, client: RetryingClient, visit: LiveVisit) -> str:
         """Follow a visitor's link as a browser does; return the referrer that Play would hand on.
 
         Who comes by themselves taps nothing, and a messenger looks at the link before. Raises
@@ -86,7 +85,7 @@ class AdTraffic:
         store = parse_qs(urlsplit(answer.headers["Location"]).query)
         return store.get("referrer", [""])[0]
 
-    def _send(self, client: PatientClient, report: Report) -> None:
+    def _send(self, client: RetryingClient, report: TouchReport) -> None:
         headers = {"User-Agent": _NETWORK_SERVER}
         if report[0].by_link:
             answer = client.ask("GET", self._link_of(report[0]), headers=headers)

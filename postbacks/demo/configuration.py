@@ -13,10 +13,9 @@ from apps_registry.models import (
     Partner,
     TrackingLink,
 )
-from postbacks.demo.copies import STORE_ID
 from postbacks.demo.networks import NETWORKS, DemoApp, Network
-from postbacks.demo.rule import DemoRule
-from postbacks.demo.rules import DEMO_RULES
+from postbacks.demo.rules import DEMO_RULES, DemoRule
+from postbacks.demo.simulation.skan_copies import STORE_ID
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
 from postbacks.values.rule_choices import AttributionScope
@@ -33,7 +32,7 @@ _CONVERSION_VALUES = (
 )
 
 
-def declare(partner_url: str) -> None:
+def create_configuration(partner_url: str) -> None:
     """Create what the game's marketers have set up, in the current organization."""
     apps = {
         DemoApp.IOS: App.objects.create(

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Self
 
-from postbacks.demo.expected import Expectation
-from postbacks.demo.sdk import Answer
-from postbacks.demo.summary import DemoOutcome, Received
+from postbacks.demo.evaluation.expected import Expectation
+from postbacks.demo.evaluation.measured import MeasuredOutcome, PartnerReceipts
+from postbacks.demo.sending.sdk_client import EventsAnswer
 
 _MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RunReport:
     """What a run came to: figures by name (contract, section 1) and claims that must hold.
 
     `by_network` tells how many installs each network earned, and of how many it was told;
@@ -30,9 +30,9 @@ class Report:
     def of(
         cls,
         expectation: Expectation,
-        answers: Sequence[Answer],
-        outcome: DemoOutcome,
-        received: Received,
+        answers: Sequence[EventsAnswer],
+        outcome: MeasuredOutcome,
+        received: PartnerReceipts,
         ways: Mapping[str, str] = MappingProxyType({}),
     ) -> Self:
         """Put together what the simulator, the API, the database and the stand-in each counted.
@@ -67,7 +67,7 @@ class Report:
             "The number of postbacks is the expected one": (
                 outcome.postbacks == expectation.postbacks
             ),
-            "Each rule sent as much as it had to": not any(_of_rules(expectation, outcome)),
+            "Each rule sent as much as it had to": not any(_rule_differences(expectation, outcome)),
             "Every event is accounted for": expectation.sent_events == accounted,
             "What we call delivered is what the stand-in accepted": (
                 outcome.delivered_ids == frozenset(received.times)
@@ -89,7 +89,10 @@ class Report:
             name: {"earned": len(earned), "told": len(received.told[name])}
             for name, earned in expectation.earned.items()
         }
-        differences = (*_of_rules(expectation, outcome), *_of_networks(expectation, received, ways))
+        differences = (
+            *_rule_differences(expectation, outcome),
+            *_network_differences(expectation, received, ways),
+        )
         return cls(figures, by_network, claims, differences)
 
     @property
@@ -116,14 +119,14 @@ class Report:
         return json.dumps({**self.figures, "by_network": self.by_network})
 
 
-def _of_rules(expectation: Expectation, outcome: DemoOutcome) -> Iterator[str]:
+def _rule_differences(expectation: Expectation, outcome: MeasuredOutcome) -> Iterator[str]:
     for name, expected in expectation.by_rule.items():
         if (count := outcome.by_rule.get(name, 0)) != expected:
             yield f"{name}: {count:,} postbacks, expected {expected:,}"
 
 
-def _of_networks(
-    expectation: Expectation, received: Received, ways: Mapping[str, str]
+def _network_differences(
+    expectation: Expectation, received: PartnerReceipts, ways: Mapping[str, str]
 ) -> Iterator[str]:
     for name, earned in expectation.earned.items():
         for what, ids in (

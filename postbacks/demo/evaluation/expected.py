@@ -9,11 +9,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from postbacks.demo.calls import DemoDevice, SdkCall, SentEvent
-from postbacks.demo.copies import AppleCopy
 from postbacks.demo.networks import NETWORKS, DemoApp, Network
-from postbacks.demo.rule import DemoRule
-from postbacks.demo.touches import Began, SimulatedTouch, Truth
+from postbacks.demo.rules import DemoRule
+from postbacks.demo.simulation.model import (
+    DeviceKey,
+    GroundTruth,
+    OpenKind,
+    SdkCall,
+    SentEvent,
+    SimulatedTouch,
+)
+from postbacks.demo.simulation.skan_copies import SkanCopy
 from postbacks.values.rule_choices import Frequency
 
 _INSTALL = "install"
@@ -42,7 +48,7 @@ class Expectation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Accepted:
+class _TriggeringEvent:
     """This is one stored event with the trigger names that it stands for, and to whose credit."""
 
     app: DemoApp
@@ -54,8 +60,8 @@ class _Accepted:
 def expect(
     calls: Iterable[SdkCall],
     rules: Collection[DemoRule],
-    truths: Mapping[DemoDevice, Truth] = MappingProxyType({}),
-    copies: Iterable[AppleCopy] = (),
+    truths: Mapping[DeviceKey, GroundTruth] = MappingProxyType({}),
+    copies: Iterable[SkanCopy] = (),
 ) -> Expectation:
     """Count what the calls must lead to under the rules; `truths` say who earned an install.
 
@@ -67,9 +73,9 @@ def expect(
     well_formed = [(app, event) for app, event in sent if event.well_formed]
     stored = {(app, event.event_id): event for app, event in well_formed}
     accepted = _with_triggers(((app, event) for (app, _), event in stored.items()), truths)
-    told = [_of_apple(copy) for copy in copies if copy.counts]
-    occasions = [*accepted, *_our_own(truths), *told]
-    owed = {rule.name: _owed(rule, occasions) for rule in rules}
+    told = [_skan_event(copy) for copy in copies if copy.counts]
+    occasions = [*accepted, *_system_events(truths), *told]
+    owed = {rule.name: _enqueued(rule, occasions) for rule in rules}
     return Expectation(
         sent_events=len(sent),
         events=len(accepted),
@@ -77,7 +83,7 @@ def expect(
         rejected=len(sent) - len(well_formed),
         installs=sum(1 for one in accepted if _INSTALL in one.triggers),
         postbacks=sum(len(events) for events in owed.values()),
-        skipped=sum(_skipped(rule, owed[rule.name]) for rule in rules),
+        skipped=sum(_count_skipped(rule, owed[rule.name]) for rule in rules),
         by_rule=MappingProxyType({name: len(events) for name, events in owed.items()}),
         attributed=sum(1 for truth in _installs(truths) if truth.earned),
         refused=sum(len(truth.refused) for truth in truths.values()),
@@ -86,12 +92,12 @@ def expect(
     )
 
 
-def _installs(truths: Mapping[DemoDevice, Truth]) -> Iterator[Truth]:
+def _installs(truths: Mapping[DeviceKey, GroundTruth]) -> Iterator[GroundTruth]:
     """Yield the truths of those who had not had the game before."""
-    return (truth for truth in truths.values() if truth.began is Began.INSTALL)
+    return (truth for truth in truths.values() if truth.open_kind is OpenKind.INSTALL)
 
 
-def _earned(network: Network, truths: Mapping[DemoDevice, Truth]) -> frozenset[str]:
+def _earned(network: Network, truths: Mapping[DeviceKey, GroundTruth]) -> frozenset[str]:
     """Return the network's ids of the clicks and impressions that earned it an install."""
     touches = (truth.earned for truth in _installs(truths))
     return frozenset(touch.click_id for touch in touches if touch and touch.network is network)
@@ -112,53 +118,55 @@ def _check_countable(rule: DemoRule) -> None:
 
 
 def _with_triggers(
-    stored: Iterable[tuple[DemoApp, SentEvent]], truths: Mapping[DemoDevice, Truth]
-) -> list[_Accepted]:
+    stored: Iterable[tuple[DemoApp, SentEvent]], truths: Mapping[DeviceKey, GroundTruth]
+) -> list[_TriggeringEvent]:
     """Name the triggers of each event: the first sign of a device is its install, once.
 
     A network is told of the install that it earned even if its report came late; what the player
     did before that report stays nobody's.
     """
-    known: set[DemoDevice] = set()
+    known: set[DeviceKey] = set()
     accepted = []
     for app, event in stored:
         triggers = {event.name, _ANY_EVENT} - {_INSTALL}
         device = (app, event.install_id)
-        truth = truths.get(device, Truth())
+        truth = truths.get(device, GroundTruth())
         touch = truth.at_first
         if event.name in _FIRST_SIGNS and device not in known:
             known.add(device)
-            triggers.add(truth.began)
+            triggers.add(truth.open_kind)
             touch = truth.earned
-        accepted.append(_Accepted(app, event, frozenset(triggers), _network(touch)))
+        accepted.append(_TriggeringEvent(app, event, frozenset(triggers), _network(touch)))
     return accepted
 
 
-def _our_own(truths: Mapping[DemoDevice, Truth]) -> Iterator[_Accepted]:
+def _system_events(truths: Mapping[DeviceKey, GroundTruth]) -> Iterator[_TriggeringEvent]:
     """Yield the events that the product itself reports, of what it finds out."""
     for (app, install_id), truth in truths.items():
         for touch in truth.refused:
-            yield _reported(app, install_id, "rejected_install", touch)
+            yield _system_event(app, install_id, "rejected_install", touch)
         if truth.earned is not truth.at_first:
-            yield _reported(app, install_id, "attribution_updated", truth.earned)
+            yield _system_event(app, install_id, "attribution_updated", truth.earned)
 
 
-def _reported(app: DemoApp, install_id: str, name: str, touch: SimulatedTouch | None) -> _Accepted:
+def _system_event(
+    app: DemoApp, install_id: str, name: str, touch: SimulatedTouch | None
+) -> _TriggeringEvent:
     event = SentEvent({"event_name": name, "install_id": install_id})
-    return _Accepted(app, event, frozenset({name, _ANY_EVENT}), _network(touch))
+    return _TriggeringEvent(app, event, frozenset({name, _ANY_EVENT}), _network(touch))
 
 
-def _of_apple(copy: AppleCopy) -> _Accepted:
+def _skan_event(copy: SkanCopy) -> _TriggeringEvent:
     """Return the event of a copy: of no device, and to the credit of the network that it names."""
     event = SentEvent({"event_name": "skan_postback", "install_id": ""})
-    return _Accepted(DemoApp.IOS, event, frozenset({event.name, _ANY_EVENT}), copy.network)
+    return _TriggeringEvent(DemoApp.IOS, event, frozenset({event.name, _ANY_EVENT}), copy.network)
 
 
 def _network(touch: SimulatedTouch | None) -> Network | None:
     return touch.network if touch else None
 
 
-def _owed(rule: DemoRule, accepted: Iterable[_Accepted]) -> list[SentEvent]:
+def _enqueued(rule: DemoRule, accepted: Iterable[_TriggeringEvent]) -> list[SentEvent]:
     """Return the events that the rule owes a postback for, sent or skipped."""
     wanted = [
         one.event
@@ -166,14 +174,14 @@ def _owed(rule: DemoRule, accepted: Iterable[_Accepted]) -> list[SentEvent]:
         if rule.app in (None, one.app)
         and not one.triggers.isdisjoint(rule.triggers)
         and (not rule.only_earned or one.network is rule.network)
-        and _fulfils(rule, one.event)
+        and _meets_conditions(rule, one.event)
     ]
     if rule.frequency is Frequency.FIRST:
         return list({event.install_id: event for event in wanted}.values())
     return wanted
 
 
-def _fulfils(rule: DemoRule, event: SentEvent) -> bool:
+def _meets_conditions(rule: DemoRule, event: SentEvent) -> bool:
     """Return whether the event comes from where the rule wants it, and from far enough."""
     if rule.countries and event.fields.get("country") not in rule.countries:
         return False
@@ -182,7 +190,7 @@ def _fulfils(rule: DemoRule, event: SentEvent) -> bool:
     return bool(level >= rule.least_level)
 
 
-def _skipped(rule: DemoRule, owed: Iterable[SentEvent]) -> int:
+def _count_skipped(rule: DemoRule, owed: Iterable[SentEvent]) -> int:
     """Count the postbacks that lack a macro which the rule can't do without."""
     required = rule.required_macros
     return sum(1 for event in owed if not all(_has_value(event, name) for name in required))

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
-from postbacks.demo import moods
+from postbacks.demo.partner import behavior
 
 
 @pytest.mark.parametrize(
@@ -22,17 +22,17 @@ from postbacks.demo import moods
 def test_each_mood_strikes_its_share_of_the_keys(
     path: str, status: HTTPStatus, share: float
 ) -> None:
-    mood = moods.mood_of(path)
+    mood = behavior.behavior_of(path)
 
-    verdicts = [moods.verdict(mood, str(number)) for number in range(20_000)]
+    verdicts = [behavior.first_status(mood, str(number)) for number in range(20_000)]
 
     assert verdicts.count(status) / len(verdicts) == pytest.approx(share, rel=0.15)
 
 
 def test_delays_lie_between_150_and_400_milliseconds() -> None:
-    mood = moods.mood_of("/slow")
+    mood = behavior.behavior_of("/slow")
 
-    delays = [moods.delay(mood, str(number)) for number in range(20_000)]
+    delays = [behavior.response_delay(mood, str(number)) for number in range(20_000)]
 
     slow = [seconds for seconds in delays if seconds]
     assert 0.150 <= min(slow) < 0.160
