@@ -1,4 +1,4 @@
-"""The demo's processes: started in order, ended in the opposite order, none left behind."""
+"""Child processes: started in order, stopped in reverse order, none left behind."""
 
 import os
 import signal
@@ -16,12 +16,12 @@ _GRACE_SECONDS = 25.0
 
 
 class DemoError(Exception):
-    """The demo can't go on; the message is one line that says why and what helps."""
+    """The demo can't continue; the message says in one line why, and what helps."""
 
 
 @dataclass(slots=True)
 class ChildProcesses:
-    """The processes that the demo runs, each with a log file in the data folder."""
+    """The running child processes, each with a log file in the data folder."""
 
     folder: Path
     cwd: Path
@@ -36,7 +36,7 @@ class ChildProcesses:
         first_line: bool = False,
         to_terminal: bool = False,
     ) -> str:
-        """Start a process; return its first line of output if that is waited for.
+        """Start a process; with `first_line` wait for its first line of output and return it.
 
         Its output goes into `<name>.log`, or to the terminal.
         """
@@ -48,7 +48,7 @@ class ChildProcesses:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if first_line else None if to_terminal else log,
             stderr=None if to_terminal else log,
-            process_group=0,  # Ctrl-C is for the demo, which ends its children in order
+            process_group=0,  # Ctrl-C reaches only the demo, which stops its children in order
             preexec_fn=die_with_parent(),
         )
         log.close()
@@ -56,22 +56,22 @@ class ChildProcesses:
         return _first_line(process.stdout) if process.stdout else ""
 
     def run(self, command: Sequence[str], *, name: str) -> None:
-        """Run a short command to its end. Raises DemoError with its last words if it fails."""
+        """Run a short command to its end. Raises DemoError with its last line if it fails."""
         with (self.folder / f"{name}.log").open("ab") as log:
-            done = subprocess.run(  # noqa: S603
+            completed = subprocess.run(  # noqa: S603
                 command, cwd=self.cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
             )
-        if done.returncode:
-            raise DemoError(f"“{name}” failed: {self.last_words(name)}")
+        if completed.returncode:
+            raise DemoError(f"“{name}” failed: {self.last_log_line(name)}")
 
     def check(self) -> None:
-        """Raise DemoError if a process has ended by itself."""
+        """Raise DemoError if a process has ended unexpectedly."""
         for name, process in self._running:
             if process.poll() is not None:
-                raise DemoError(f"The process “{name}” has ended: {self.last_words(name)}")
+                raise DemoError(f"The process “{name}” has ended: {self.last_log_line(name)}")
 
     def stop(self) -> None:
-        """End the processes, the last started first."""
+        """Stop the processes, the last started first."""
         while self._running:
             _name, process = self._running.pop()
             _signal_group(process, signal.SIGTERM)
@@ -81,27 +81,26 @@ class ChildProcesses:
                 _signal_group(process, signal.SIGKILL)
                 process.wait()
 
-    def last_words(self, name: str) -> str:
-        """Return the last line that a process wrote."""
+    def last_log_line(self, name: str) -> str:
         lines = (self.folder / f"{name}.log").read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing."
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Signal a process and its own children: an autoreloader has one that it would forget."""
+    """Signal a process with its own children: an autoreloader would leave its child running."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
 def free_port() -> int:
-    """Return a port on loopback that nobody listens on."""
+    """Return a free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def require_free(port: int) -> None:
-    """Raise DemoError if somebody listens on the port."""
+    """Raise DemoError if the port is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -114,7 +113,7 @@ def require_free(port: int) -> None:
 
 
 def stop_on_signals() -> None:
-    """Have SIGTERM and a closed terminal end the demo in order, as Ctrl-C does."""
+    """Let SIGTERM and a closed terminal stop the demo in order, as Ctrl-C does."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 

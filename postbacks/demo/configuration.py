@@ -1,4 +1,4 @@
-"""What the marketers of Gem Harbor have set up: apps, partners, campaigns, links and rules."""
+"""The demo organization's configuration: apps, partners, campaigns, links and rules."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -33,7 +33,7 @@ _CONVERSION_VALUES = (
 
 
 def create_configuration(partner_url: str) -> None:
-    """Create what the game's marketers have set up, in the current organization."""
+    """Create the demo's configuration in the current organization."""
     apps = {
         DemoApp.IOS: App.objects.create(
             name="Gem Harbor iOS", platform="ios", store_id=STORE_ID, time_zone="Europe/Berlin"
@@ -47,13 +47,13 @@ def create_configuration(partner_url: str) -> None:
     }
     for name, app in apps.items():
         BundleId.objects.create(app=app, identifier=BUNDLE_IDS[name])
-    _give_values_a_meaning(apps[DemoApp.IOS])
-    partners = {network: _partner(network, apps, partner_url) for network in NETWORKS}
+    _create_conversion_meanings(apps[DemoApp.IOS])
+    partners = {network: _create_partner(network, apps, partner_url) for network in NETWORKS}
     for rule in DEMO_RULES:
-        saving.save(_rule(rule, apps, partners[rule.network], partner_url), by=None)
+        saving.save(_callback_rule(rule, apps, partners[rule.network], partner_url), by=None)
 
 
-def _partner(network: Network, apps: Mapping[DemoApp, App], partner_url: str) -> Partner:
+def _create_partner(network: Network, apps: Mapping[DemoApp, App], partner_url: str) -> Partner:
     partner = Partner.objects.create(
         name=network.name,
         allowed_hosts=[partner_url.removeprefix("http://")],
@@ -77,8 +77,7 @@ def _partner(network: Network, apps: Mapping[DemoApp, App], partner_url: str) ->
     return partner
 
 
-def _give_values_a_meaning(app: App) -> None:
-    """Say what the game tells Apple by its conversion values."""
+def _create_conversion_meanings(app: App) -> None:
     for first, last, name, least, most in _CONVERSION_VALUES:
         ConversionMeaning.objects.create(
             app=app,
@@ -90,7 +89,7 @@ def _give_values_a_meaning(app: App) -> None:
         )
 
 
-def _rule(
+def _callback_rule(
     rule: DemoRule, apps: Mapping[DemoApp, App], partner: Partner, partner_url: str
 ) -> CallbackRule:
     scope = AttributionScope.PARTNER if rule.only_earned else AttributionScope.EVERYONE

@@ -1,4 +1,4 @@
-"""The ad networks that bring players to the demo's game, each with its own habits."""
+"""The demo's ad networks, which differ in click ids and attribution windows."""
 
 import base64
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from uuid import UUID
 
 
 class DemoApp(StrEnum):
-    """This is one of the game's two apps."""
+    """The demo's two apps."""
 
     IOS = "ios"
     ANDROID = "android"
@@ -17,9 +17,9 @@ class DemoApp(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """This is an ad network: how it numbers clicks, and for how long the game credits them.
+    """An ad network with its form of click ids and, unless None, its own click window.
 
-    Without `click_window_hours` a click counts as long as everywhere; `short` names it in paths.
+    `short` is its name in paths.
     """
 
     name: str
@@ -39,7 +39,7 @@ def _uuid(rng: Random) -> str:
 
 
 def _base64(rng: Random) -> str:
-    """Return a number with + and / and = in it, which must come back as it was."""
+    """Return an id that contains +, / and =, which postbacks must return unchanged."""
     return base64.b64encode(b"\xfb\xff" + rng.randbytes(14)).decode()
 
 

@@ -1,4 +1,4 @@
-"""The demo's organization: Gem Harbor Studios, its people, and the keys to it."""
+"""The demo's organization: Gem Harbor Studios, its members and its keys."""
 
 import secrets
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ from postbacks.demo.networks import DemoApp
 from postbacks.infrastructure import environment
 
 NAME = "Gem Harbor Studios"
-EMPTY_NAME = "Blank Canvas Games"  # where nothing is set up yet, to see how somebody begins
+EMPTY_NAME = "Blank Canvas Games"  # an organization without any configuration, to see its pages
 DOMAIN = "gemharbor.example"
-_DEMO_KEY = "demo"  # the name of the keys that each start of the demo makes anew
+_DEMO_KEY = "demo"  # the name of the keys that each start of the demo replaces
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who can sign in."""
+    """A user's sign-in and role."""
 
     email: str
     password: str
@@ -39,7 +39,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class DemoOrganization:
-    """What the demo needs to know of its organization; keys exist here in clear, and only here."""
+    """The demo's organization, with its keys in plain text, which exist only here."""
 
     organization: Organization
     apps: Mapping[DemoApp, App]
@@ -50,14 +50,14 @@ class DemoOrganization:
 
 
 def set_up(partner_url: str) -> DemoOrganization:
-    """Find the demo's organization or make it; its keys are made anew, the old ones revoked."""
+    """Return the demo's organization, created at the first start; its keys are replaced."""
     organization, is_new = Organization.objects.get_or_create(
         name=NAME, defaults={"time_zone": "Europe/Berlin"}
     )
     people = tuple(
         _person(organization, role) for role in (Role.OWNER, Role.MARKETER, Role.ANALYST)
     )
-    _open_empty_organization(f"{Role.OWNER}@{DOMAIN}")
+    _ensure_empty_organization(f"{Role.OWNER}@{DOMAIN}")
     with tenant(organization.pk):
         if is_new:
             create_configuration(partner_url)
@@ -67,14 +67,14 @@ def set_up(partner_url: str) -> DemoOrganization:
         return DemoOrganization(
             organization=organization,
             apps=apps,
-            sdk_keys={name: _fresh_sdk_key(app) for name, app in apps.items()},
+            sdk_keys={name: _replace_sdk_key(app) for name, app in apps.items()},
             links={
                 (link.campaign.partner.name, DemoApp(link.campaign.app.platform)): link.token
                 for link in TrackingLink.objects.filter(name=LINK_NAME).select_related(
                     "campaign__partner", "campaign__app"
                 )
             },
-            api_token=_fresh_api_token(),
+            api_token=_replace_api_token(),
             people=people,
         )
 
@@ -91,13 +91,13 @@ def _person(organization: Organization, role: str) -> Person:
     return Person(email, password, role)
 
 
-def _open_empty_organization(owner_email: str) -> None:
+def _ensure_empty_organization(owner_email: str) -> None:
     empty, _ = Organization.objects.get_or_create(name=EMPTY_NAME)
     owner = User.objects.get(email=owner_email)
     Membership.objects.get_or_create(organization=empty, user=owner, defaults={"role": Role.OWNER})
 
 
-def _fresh_sdk_key(app: App) -> str:
+def _replace_sdk_key(app: App) -> str:
     for old in SdkKey.objects.filter(app=app, name=_DEMO_KEY, revoked_at=None):
         old.revoke()
     fresh = keys.make_key(keys.SDK_KEY)
@@ -107,7 +107,7 @@ def _fresh_sdk_key(app: App) -> str:
     return fresh.secret
 
 
-def _fresh_api_token() -> str:
+def _replace_api_token() -> str:
     for old in ApiToken.objects.filter(name=_DEMO_KEY, revoked_at=None):
         old.revoke()
     fresh = keys.make_key(keys.API_TOKEN)

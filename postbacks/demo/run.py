@@ -1,4 +1,4 @@
-"""The demo, told in order: processes up, a day of traffic in, postbacks out, figures compared."""
+"""A run of the demo: start services, send a day of traffic, await the postbacks, report."""
 
 import json
 import shutil
@@ -28,13 +28,13 @@ from postbacks.demo.simulation.day import SimulatedDay
 from postbacks.demo.simulation.skan_copies import COPIES
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 
-DRIVING_FILE = "demo.json"
+CONNECTION_FILE = "demo.json"
 _DRAIN_SECONDS = 600.0
-_OURS = ("postgres", "partner", "partner_port", "day.json", "demo.json", "demo_password")
+_DATA_FILES = ("postgres", "partner", "partner_port", "day.json", "demo.json", "demo_password")
 
 
 class Demo:
-    """One run of the demo in one data folder."""
+    """A run of the demo in one data folder."""
 
     def __init__(
         self, *, port: int, once: bool, devices: int, say: Callable[[str], object]
@@ -47,18 +47,18 @@ class Demo:
         self.report: RunReport | None = None
 
     def run(self) -> bool:
-        """Run it; tell whether what came out is what had to come out."""
+        """Run the demo; return whether the figures are as expected."""
         started = time.monotonic()
         require_free(self.services.port)
         try:
             self.services.start_database()
-            self._forget_driving()  # an earlier run that was killed left it behind
-            demo = self.services.start_the_rest()
-            self._announce(demo)
+            self._remove_connection_file()  # left behind if an earlier run was killed
+            demo = self.services.start_processes()
+            self._print_sign_ins(demo)
             if self.once:
                 return self._run_once(demo, started)
-            self._go_on(demo)
-            self._stay()
+            self._send_saved_day(demo)
+            self._wait_until_stopped()
         finally:
             self.say("Stopping …")
             self.services.stop()
@@ -72,13 +72,13 @@ class Demo:
             answers,
             measured.measure_outcome(demo.organization.pk),
             measured.load_receipts(HOST, self.services.partner_port),
-            day.ways,
+            day.scenarios,
         )
         self.say(f"{self.report.table}\nDone in {time.monotonic() - started:.1f} s.")
         return self.report.is_right
 
-    def _go_on(self, demo: DemoOrganization) -> None:
-        """Send the day's traffic, or the rest of it if an earlier run was cut short."""
+    def _send_saved_day(self, demo: DemoOrganization) -> None:
+        """Send the data folder's day, again if an earlier run was interrupted."""
         day = load_day(self.folder) or new_day(self.devices)
         if day.sent:
             self.say("Going on from the data of an earlier run (RESET=1 starts afresh).")
@@ -100,11 +100,11 @@ class Demo:
         return expectation, answers
 
     def _drain(self, demo: DemoOrganization, expected: int) -> None:
-        """Wait until everything is decided and every postback has ended."""
+        """Wait until every event is decided and every postback has ended."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         with tqdm(total=expected, unit=" postbacks", desc="Delivering   ", disable=None) as bar:
             while time.monotonic() < deadline:
-                undecided, due = self._waiting(demo.organization.pk)
+                undecided, due = self._count_unfinished(demo.organization.pk)
                 bar.n = max(bar.n, expected - due if not undecided else bar.n)
                 bar.refresh()
                 if not undecided and not due:
@@ -114,26 +114,26 @@ class Demo:
         raise DemoError(f"Not every postback had ended after {_DRAIN_SECONDS:.0f} s.")
 
     @staticmethod
-    def _waiting(organization_id: int) -> tuple[int, int]:
+    def _count_unfinished(organization_id: int) -> tuple[int, int]:
         try:
             return measured.count_unfinished(organization_id)
         except OperationalError as error:
             raise DemoError(f"The database has gone away: {error}") from None
 
-    def _announce(self, demo: DemoOrganization) -> None:
+    def _print_sign_ins(self, demo: DemoOrganization) -> None:
         self.say(f"\nPostbacks is up: {self.services.url}/admin/")
         for person in demo.people:
             self.say(f"  {person.role:<9} {person.email:<28} {person.password}")
         if not self.once:
-            self._write_driving(demo)
+            self._write_connection_file(demo)
             url = self.services.partner_url
             self.say(f"  stand-in ad network: {url}  (lists what it received at {url}/received)")
             self.say(f"  a tracking link: {self._tracking_link(demo)}")
-            self.say(f"  for programs: {self.folder / DRIVING_FILE}\n")
+            self.say(f"  for programs: {self.folder / CONNECTION_FILE}\n")
 
-    def _write_driving(self, demo: DemoOrganization) -> None:
-        """Tell other programs how to drive the demo (contract, section 4)."""
-        driving = {
+    def _write_connection_file(self, demo: DemoOrganization) -> None:
+        """Write the addresses and keys with which other programs use the demo."""
+        connection = {
             "base_url": self.services.url,
             "sdk_key": demo.sdk_keys[DemoApp.IOS],
             "api_token": demo.api_token,
@@ -144,19 +144,19 @@ class Demo:
             "bundle_id": BUNDLE_IDS[DemoApp.IOS],
             "tracking_link": self._tracking_link(demo),
         }
-        fresh = self.folder / f"{DRIVING_FILE}.new"
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(driving, indent=2) + "\n")
-        fresh.replace(self.folder / DRIVING_FILE)
+        temporary = self.folder / f"{CONNECTION_FILE}.new"
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(connection, indent=2) + "\n")
+        temporary.replace(self.folder / CONNECTION_FILE)
 
     def _tracking_link(self, demo: DemoOrganization) -> str:
-        """Return the address behind one network's ads for the iOS app."""
+        """Return the address of one network's tracking link for the iOS app."""
         return f"{self.services.url}/c/{demo.links[LUMEN.name, DemoApp.IOS]}"
 
-    def _forget_driving(self) -> None:
-        (self.folder / DRIVING_FILE).unlink(missing_ok=True)
+    def _remove_connection_file(self) -> None:
+        (self.folder / CONNECTION_FILE).unlink(missing_ok=True)
 
-    def _stay(self) -> None:
+    def _wait_until_stopped(self) -> None:
         self.say(f"Mails, such as invitations, are printed into {self.folder / 'web.log'}.")
         self.say(f"Up at {self.services.url}/admin/ until Ctrl-C.")
         try:
@@ -164,23 +164,23 @@ class Demo:
                 time.sleep(0.5)
                 self.services.check()
         finally:
-            self._forget_driving()
+            self._remove_connection_file()
 
 
 def reset(folder: Path) -> None:
-    """Remove the data of earlier runs, which must have ended, and nothing else."""
+    """Remove the data of earlier runs, which must have ended, and no other file."""
     server = EmbeddedServer(folder)
     server.claim_folder()
-    for name in _OURS:
+    for name in _DATA_FILES:
         for entry in folder.glob(name):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     server.stop()
 
 
-def default_port(*, given: str, once: bool) -> int:
-    """Return the port to serve on: the given one, a free one for a finite run, or 8000."""
-    if given:
-        if not given.isdigit() or not 0 < int(given) < 65_536:
-            raise DemoError(f"PORT must be a number from 1 to 65535, not “{given}”.")
-        return int(given)
+def choose_port(*, setting: str, once: bool) -> int:
+    """Return the port of the PORT setting, else a free one for a finite run, else 8000."""
+    if setting:
+        if not setting.isdigit() or not 0 < int(setting) < 65_536:
+            raise DemoError(f"PORT must be a number from 1 to 65535, not “{setting}”.")
+        return int(setting)
     return free_port() if once else 8000

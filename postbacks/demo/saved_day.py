@@ -1,4 +1,4 @@
-"""The simulated day that a data folder is filled with, kept so that it can be gone on with."""
+"""The simulated day of a data folder, saved so that an interrupted demo can continue it."""
 
 import json
 import secrets
@@ -15,7 +15,7 @@ _FILE = "day.json"
 
 @dataclass(frozen=True, slots=True)
 class SavedDay:
-    """A day to be simulated: sent again from its seed after a crash, it brings the same events."""
+    """The parameters of a day; after a crash its seed gives the same events again."""
 
     seed: int
     now: datetime
@@ -23,7 +23,6 @@ class SavedDay:
     sent: bool = False
 
     def simulated(self) -> SimulatedDay:
-        """Return what is sent for it."""
         return simulate_day(
             seed=self.seed,
             devices=self.devices,
@@ -34,12 +33,12 @@ class SavedDay:
 
 
 def new_day(devices: int) -> SavedDay:
-    """Return a day that was never sent."""
+    """Return a day with a new seed."""
     return SavedDay(secrets.randbits(48), datetime.now(UTC), devices)
 
 
 def load_day(folder: Path) -> SavedDay | None:
-    """Return the day that a data folder is being filled with, or None."""
+    """Return the day of a data folder, None if there is none yet."""
     try:
         data = json.loads((folder / _FILE).read_text())
     except FileNotFoundError:
@@ -48,7 +47,7 @@ def load_day(folder: Path) -> SavedDay | None:
 
 
 def save_day(folder: Path, day: SavedDay) -> None:
-    """Note the day and how far it has come; a crash leaves the old note or the new one."""
-    fresh = folder / f"{_FILE}.new"
-    fresh.write_text(json.dumps({**asdict(day), "now": day.now.isoformat()}))
-    fresh.replace(folder / _FILE)
+    """Save the day atomically: a crash leaves the old file or the new one."""
+    temporary = folder / f"{_FILE}.new"
+    temporary.write_text(json.dumps({**asdict(day), "now": day.now.isoformat()}))
+    temporary.replace(folder / _FILE)

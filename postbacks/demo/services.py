@@ -1,4 +1,4 @@
-"""The processes of the demo: PostgreSQL, the stand-in ad network, the web server, the worker."""
+"""The demo's services: PostgreSQL, the stand-in ad network, the web server and the worker."""
 
 import http.client
 import sys
@@ -21,7 +21,7 @@ _READY_SECONDS = 90.0
 
 @dataclass(slots=True)
 class Services:
-    """Everything that runs on one data folder, reachable on one port."""
+    """The services of one data folder, with the web server on one port."""
 
     folder: Path
     port: int
@@ -35,16 +35,14 @@ class Services:
 
     @property
     def url(self) -> str:
-        """Return the address of the web UI and the API."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def partner_url(self) -> str:
-        """Return the address of the stand-in."""
         return f"http://{HOST}:{self.partner_port}"
 
     def start_database(self) -> None:
-        """Start PostgreSQL unless DATABASE_URL names one, and bring its tables up to date."""
+        """Start PostgreSQL unless DATABASE_URL names one, and migrate it."""
         if settings.DATABASE_URL == settings.EMBEDDED_URL:
             self.say("Starting PostgreSQL …")
             server = EmbeddedServer(self.folder)
@@ -53,13 +51,13 @@ class Services:
         self.say("Preparing the database …")
         migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
         self.children.run(migrate, name="migrate")
-        # The bank's rates of one day, taken for each of the days that the demo's events may be of.
+        # The exchange rates of one day, repeated for every day that the demo's events may have.
         rates = str(Path(__file__).with_name("rates-2024-04-26.csv"))
         load_rates = [sys.executable, "manage.py", "load_rates", rates, "--repeat=60"]
         self.children.run(load_rates, name="load_rates")
 
-    def start_the_rest(self) -> DemoOrganization:
-        """Start the other processes and return the organization once everything answers."""
+    def start_processes(self) -> DemoOrganization:
+        """Start the other services and return the organization once all of them answer."""
         self.say("Starting the stand-in ad network, the web server and the worker …")
         self._start_partner()
         demo = organization.set_up(self.partner_url)
@@ -83,24 +81,24 @@ class Services:
         return demo
 
     def check(self) -> None:
-        """Raise DemoError if a process has ended by itself."""
+        """Raise DemoError if a service has ended unexpectedly."""
         if self._server and not self._server.is_running():
             raise DemoError(f"PostgreSQL has ended; see {self.folder / 'postgres.log'}.")
         self.children.check()
 
     def stop(self) -> None:
-        """End every process, PostgreSQL last."""
+        """Stop every service, PostgreSQL last."""
         self.children.stop()
         if self._server:
             self._server.stop()
 
     def _start_partner(self) -> None:
-        """Start the stand-in, on the port that it had before: rules name it."""
-        kept = self.folder / "partner_port"
-        port = kept.read_text().strip() if kept.exists() else "0"
+        """Start the stand-in on the port of earlier runs, which rules name."""
+        port_file = self.folder / "partner_port"
+        port = port_file.read_text().strip() if port_file.exists() else "0"
         folder = self.folder / "partner"
         folder.mkdir(parents=True, exist_ok=True)
-        answer = self.children.start(
+        first_line = self.children.start(
             "partner",
             [
                 sys.executable,
@@ -112,10 +110,10 @@ class Services:
             environment={},
             first_line=True,
         )
-        if not answer.isdigit():
-            raise DemoError(f"The stand-in did not start: {self.children.last_words('partner')}")
-        kept.write_text(answer)
-        self.partner_port = int(answer)
+        if not first_line.isdigit():
+            raise DemoError(f"The stand-in did not start: {self.children.last_log_line('partner')}")
+        port_file.write_text(first_line)
+        self.partner_port = int(first_line)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _READY_SECONDS

@@ -93,9 +93,9 @@ def running(folder: Path) -> Iterator[Stand]:
 
 def key_that_gets(path: str, status: int) -> str:
     """Return a key that the path meets with this status the first time."""
-    mood = behavior.behavior_of(path)
+    path_behavior = behavior.behavior_of(path)
     return next(
         key
         for key in (f"key-{n}" for n in range(10_000))
-        if behavior.first_status(mood, key) == status
+        if behavior.first_status(path_behavior, key) == status
     )

@@ -31,7 +31,7 @@ _ID = "38400000-8cf0-11bd-b23e-10b96e40000d"
 
 @dataclass(frozen=True)
 class Seen:
-    """This is one request as the server got it."""
+    """This is request request as the server got it."""
 
     method: str
     path: str
@@ -54,7 +54,7 @@ class Site(ThreadingHTTPServer):
         self.status = 202
 
     def client(self) -> RetryingClient:
-        return RetryingClient("127.0.0.1", self.server_port, patience=5)
+        return RetryingClient("127.0.0.1", self.server_port, retry_seconds=5)
 
     def traffic(self) -> AdNetworkClient:
         return AdNetworkClient(self.client, _LINKS, _KEYS)
@@ -136,16 +136,18 @@ def _visit(*, preview_id: str = "") -> LiveVisit:
 def test_a_network_reports_many_touches_of_an_app_at_once(site: Site) -> None:
     touches = [_touch(number) for number in range(30)]
     touches.append(_touch(99, app=DemoApp.IOS, kind=TouchKind.IMPRESSION))
-    told: list[int] = []
+    reported: list[int] = []
 
-    site.traffic().report(touches, progress=told.append)
+    site.traffic().report(touches, progress=reported.append)
 
-    assert sorted(told) == [1, 5, 25]
-    assert {one.headers["Authorization"] for one in site.seen} == {
+    assert sorted(reported) == [1, 5, 25]
+    assert {request.headers["Authorization"] for request in site.seen} == {
         "Bearer key-android",
         "Bearer key-ios",
     }
-    [of_ios] = [one for one in site.seen if one.headers["Authorization"] == "Bearer key-ios"]
+    [of_ios] = [
+        request for request in site.seen if request.headers["Authorization"] == "Bearer key-ios"
+    ]
     assert of_ios.touchpoints == [
         {
             "link": "kitebird-ios",
@@ -188,7 +190,7 @@ def test_a_report_that_is_not_taken_is_an_error(site: Site) -> None:
 
 def test_a_tap_follows_the_redirect_and_returns_what_play_hands_on(site: Site) -> None:
     with site.client() as browser:
-        referrer = site.traffic().tap(browser, _visit())
+        referrer = site.traffic().open_link(browser, _visit())
 
     [request] = site.seen
     assert referrer == _REFERRER
@@ -198,9 +200,9 @@ def test_a_tap_follows_the_redirect_and_returns_what_play_hands_on(site: Site) -
 
 def test_a_messenger_looks_at_the_link_before_the_tap(site: Site) -> None:
     with site.client() as browser:
-        site.traffic().tap(browser, _visit(preview_id="other"))
+        site.traffic().open_link(browser, _visit(preview_id="other"))
 
-    assert [(one.method, one.query["click_id"]) for one in site.seen] == [
+    assert [(request.method, request.query["click_id"]) for request in site.seen] == [
         ("GET", "other"),
         ("HEAD", "other"),
         ("GET", "+/1=="),
@@ -212,7 +214,7 @@ def test_who_comes_by_themselves_taps_nothing(site: Site) -> None:
     alone = LiveVisit(DemoApp.ANDROID, GroundTruth(), (SentEvent({"install_id": "d"}),))
 
     with site.client() as browser:
-        referrer = site.traffic().tap(browser, alone)
+        referrer = site.traffic().open_link(browser, alone)
 
     assert site.seen == []
     assert referrer == "utm_source=google-play&utm_medium=organic"

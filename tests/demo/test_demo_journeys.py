@@ -28,13 +28,13 @@ def _day(seed: int) -> SimulatedDay:
     )
 
 
-def _scene(app: DemoApp, *, with_id: bool, seed: int = 1) -> TouchSimulator:
-    rng = Random(seed)  # noqa: S311  # a player, not a secret
+def _simulator(app: DemoApp, *, with_id: bool, seed: int = 1) -> TouchSimulator:
+    rng = Random(seed)  # noqa: S311  # a device, not a secret
     while True:
-        player = make_device(rng, app, f"com.example.{app}")
-        scene = TouchSimulator(rng, player, _NOW - timedelta(hours=3), _NOW)
-        if with_id is (scene.advertising_id is not None):
-            return scene
+        device = make_device(rng, app, f"com.example.{app}")
+        simulator = TouchSimulator(rng, device, _NOW - timedelta(hours=3), _NOW)
+        if with_id is (simulator.advertising_id is not None):
+            return simulator
 
 
 @pytest.mark.parametrize("seed", _SEEDS)
@@ -78,7 +78,7 @@ def test_click_ids_are_unique_and_only_a_repeated_report_shares_one(seed: int) -
 @pytest.mark.parametrize("app", list(DemoApp))
 @pytest.mark.parametrize("with_id", [True, False])
 def test_what_earns_an_install_can_be_recognized(app: DemoApp, *, with_id: bool) -> None:
-    ways = [
+    all_scenarios = [
         scenarios.single_click,
         scenarios.click_reported_twice,
         scenarios.clicks_of_two_networks,
@@ -88,21 +88,21 @@ def test_what_earns_an_install_can_be_recognized(app: DemoApp, *, with_id: bool)
         scenarios.rival_click_reported_late,
     ]
     for seed in range(30):
-        scene = _scene(app, with_id=with_id, seed=seed)
-        for way in ways:
-            journey = way(scene)
-            assert _is_recognizable(journey, scene), way.__name__
+        simulator = _simulator(app, with_id=with_id, seed=seed)
+        for scenario in all_scenarios:
+            acquisition = scenario(simulator)
+            assert _is_recognizable(acquisition, simulator), scenario.__name__
 
 
-def _is_recognizable(journey: Acquisition, scene: TouchSimulator) -> bool:
-    """Tell whether the touch names the device's id, or the device the touch's."""
-    earned = journey.truth.earned
+def _is_recognizable(acquisition: Acquisition, simulator: TouchSimulator) -> bool:
+    """Return whether touch and device share an id, or the device shows the click id."""
+    earned = acquisition.truth.earned
     assert earned is not None
-    referrer = parse_qs(str(journey.evidence.get("install_referrer", "")))
-    shown = {journey.evidence.get("click_id"), *referrer.get("click_id", [])}
-    if earned.click_id in shown:
+    referrer = parse_qs(str(acquisition.evidence.get("install_referrer", "")))
+    evidence_ids = {acquisition.evidence.get("click_id"), *referrer.get("click_id", [])}
+    if earned.click_id in evidence_ids:
         return True
-    _, value = scene.advertising_id or ("", NO_ID)
+    _, value = simulator.advertising_id or ("", NO_ID)
     forms = {value.lower(), value.upper()}
     hashes = {
         hashlib.new(name, form.encode(), usedforsecurity=False).hexdigest()
@@ -113,19 +113,19 @@ def _is_recognizable(journey: Acquisition, scene: TouchSimulator) -> bool:
 
 
 def test_an_honest_click_comes_before_the_download_and_an_injected_one_during_it() -> None:
-    scene = _scene(DemoApp.ANDROID, with_id=True)
+    simulator = _simulator(DemoApp.ANDROID, with_id=True)
 
-    honest, fraud = scenarios.single_click(scene), fraud_scenarios.click_injection(scene)
+    honest, fraud = scenarios.single_click(simulator), fraud_scenarios.click_injection(simulator)
 
     begins = datetime.fromtimestamp(float(str(fraud.evidence["install_begin_time_server"])), UTC)
     assert honest.truth.earned is not None
     assert honest.truth.earned.at < begins
     [refused] = fraud.truth.refused
-    assert begins < refused.at < scene.start
+    assert begins < refused.at < simulator.start
 
 
 def test_a_flood_is_of_one_network_and_one_id_within_an_hour() -> None:
-    refused = fraud_scenarios.click_flooding(_scene(DemoApp.IOS, with_id=True)).truth.refused
+    refused = fraud_scenarios.click_flooding(_simulator(DemoApp.IOS, with_id=True)).truth.refused
 
     moments = [touch.at for touch in refused]
     assert len(refused) > 10
@@ -134,23 +134,23 @@ def test_a_flood_is_of_one_network_and_one_id_within_an_hour() -> None:
 
 
 def test_a_data_center_has_other_addresses_than_people() -> None:
-    scene = _scene(DemoApp.IOS, with_id=True)
+    simulator = _simulator(DemoApp.IOS, with_id=True)
 
-    [refused] = fraud_scenarios.data_center_click(scene).truth.refused
+    [refused] = fraud_scenarios.data_center_click(simulator).truth.refused
 
     anonymous = ip_network(ANONYMOUS_NETWORK)
     assert ip_address(refused.ip_address) in anonymous
-    assert ip_address(str(scene.player.facts["ip_address"])) not in anonymous
+    assert ip_address(str(simulator.device.sdk_fields["ip_address"])) not in anonymous
 
 
 def test_the_game_credits_kitebird_for_an_hour_only() -> None:
-    scene = _scene(DemoApp.IOS, with_id=True)
+    simulator = _simulator(DemoApp.IOS, with_id=True)
 
-    journey = scenarios.older_click_with_longer_window(scene)
+    acquisition = scenarios.older_click_with_longer_window(simulator)
 
-    lumen, kitebird = journey.touches
-    assert journey.truth.earned is lumen
-    assert lumen.at < kitebird.at < scene.start - timedelta(hours=1)
+    lumen, kitebird = acquisition.touches
+    assert acquisition.truth.earned is lumen
+    assert lumen.at < kitebird.at < simulator.start - timedelta(hours=1)
     assert KITEBIRD.click_window_hours == 1
 
 

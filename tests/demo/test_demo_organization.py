@@ -22,7 +22,7 @@ def test_the_owner_starts_in_the_full_organization_and_can_switch_to_the_empty_o
     demo.set_up("http://127.0.0.1:9000")
 
     owner = User.objects.get(email="owner@gemharbor.example")
-    names = [one.organization.name for one in owner.memberships_for_sign_in()]
+    names = [membership.organization.name for membership in owner.memberships_for_sign_in()]
 
     assert names == [made.organization.name, demo.EMPTY_NAME]
     with tenant(Organization.objects.get(name=demo.EMPTY_NAME).pk):

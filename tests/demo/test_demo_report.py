@@ -77,9 +77,9 @@ def test_a_figure_that_differs_from_the_truth_makes_it_wrong(outcome: MeasuredOu
 
 
 def test_a_network_that_was_told_of_another_install_is_named_with_both() -> None:
-    told = {**_EARNED, "Lumen Ads": frozenset({"LA.1", "LA.9"})}
+    notified = {**_EARNED, "Lumen Ads": frozenset({"LA.1", "LA.9"})}
 
-    received = replace(_RECEIVED, told=told)
+    received = replace(_RECEIVED, notified=notified)
     report = RunReport.of(_EXPECTED, _ANSWERS, _OUTCOME, received, {"LA.2": "tapped"})
 
     assert not report.is_right

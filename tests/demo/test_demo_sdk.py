@@ -84,8 +84,8 @@ def serving(*answers: Script) -> Iterator[Api]:
         api.server.server_close()
 
 
-def _client(port: int, *, patience: float = 10) -> SdkClient:
-    return SdkClient(RetryingClient("127.0.0.1", port, patience=patience), "sdk-key")
+def _client(port: int, *, retry_seconds: float = 10) -> SdkClient:
+    return SdkClient(RetryingClient("127.0.0.1", port, retry_seconds=retry_seconds), "sdk-key")
 
 
 def _call(*, events: int = 1, gzip: bool = False, app: DemoApp = DemoApp.IOS) -> SdkCall:
@@ -157,11 +157,11 @@ def test_what_no_retry_can_change_is_raised_with_the_reason(status: int) -> None
 
 
 def test_a_server_that_is_not_there_is_given_up_after_the_patience() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        free_port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        free_port = listener.getsockname()[1]
 
     with (
-        _client(free_port, patience=0.5) as client,
+        _client(free_port, retry_seconds=0.5) as client,
         pytest.raises(UnreachableError, match="could not be reached"),
     ):
         client.send(_call())
@@ -172,7 +172,7 @@ def test_a_server_that_asks_for_more_time_than_there_is_is_given_up_at_once() ->
 
     with (
         serving(busy) as api,
-        _client(api.port, patience=1) as client,
+        _client(api.port, retry_seconds=1) as client,
         pytest.raises(UnreachableError, match=r"503.*Busy"),
     ):
         client.send(_call())
@@ -182,7 +182,7 @@ def test_a_server_that_asks_for_more_time_than_there_is_is_given_up_at_once() ->
 
 def test_a_day_is_sent_in_order_by_each_apps_client_and_every_answer_is_reported() -> None:
     calls = [_call(app=app) for app in (DemoApp.IOS, DemoApp.ANDROID, DemoApp.IOS)]
-    told: list[tuple[DemoApp, int]] = []
+    answers: list[tuple[DemoApp, int]] = []
 
     with (
         serving(*[Script(202, _TAKEN)] * 2) as ios,
@@ -193,8 +193,8 @@ def test_a_day_is_sent_in_order_by_each_apps_client_and_every_answer_is_reported
         send_calls(
             {DemoApp.IOS: for_ios, DemoApp.ANDROID: for_android},
             calls,
-            progress=lambda call, answer: told.append((call.app, answer.accepted)),
+            on_answer=lambda call, answer: answers.append((call.app, answer.accepted)),
         )
 
-    assert told == [(DemoApp.IOS, 1), (DemoApp.ANDROID, 1), (DemoApp.IOS, 1)]
+    assert answers == [(DemoApp.IOS, 1), (DemoApp.ANDROID, 1), (DemoApp.IOS, 1)]
     assert (len(ios.seen), len(android.seen)) == (2, 1)

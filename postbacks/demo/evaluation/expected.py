@@ -1,8 +1,8 @@
-"""What must come of a simulated day, counted from what was sent and without asking the product.
+"""The expected figures of a simulated day, counted from its calls without asking the product.
 
-Nothing here depends on the order in which the product takes the events: which of a device's events
-counts as its install is open, how many installs there are is not. Who earned an install says the
-story that the simulator told (`truths`), not the rules by which the product finds it out.
+Nothing here depends on the order in which the product processes events: which of a device's events
+becomes its install may vary, the number of installs may not. The attribution is the simulator's
+ground truth, not a second implementation of the product's rules.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -23,15 +23,15 @@ from postbacks.demo.simulation.skan_copies import SkanCopy
 from postbacks.values.rule_choices import Frequency
 
 _INSTALL = "install"
-_FIRST_SIGNS = (_INSTALL, "open")
+_INSTALL_EVENTS = (_INSTALL, "open")
 _ANY_EVENT = "*"
 _COUNTABLE_MACROS = frozenset({"idfa", "gaid"})
-_ATT_REFUSALS = (1, 2)  # restricted and denied, as Apple numbers them
+_ATT_REFUSALS = (1, 2)  # Apple's numbers for restricted and denied
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """This is what the product must report; `postbacks` includes the skipped ones."""
+    """The figures that the product must report; `postbacks` includes the skipped ones."""
 
     sent_events: int
     events: int
@@ -49,7 +49,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class _TriggeringEvent:
-    """This is one stored event with the trigger names that it stands for, and to whose credit."""
+    """A stored event with its triggers and the network that gets its credit."""
 
     app: DemoApp
     event: SentEvent
@@ -63,7 +63,7 @@ def expect(
     truths: Mapping[DeviceKey, GroundTruth] = MappingProxyType({}),
     copies: Iterable[SkanCopy] = (),
 ) -> Expectation:
-    """Count what the calls must lead to under the rules; `truths` say who earned an install.
+    """Count the expected results of the calls under the rules.
 
     Raises ValueError for a rule whose postbacks can't be counted from the outside.
     """
@@ -73,43 +73,42 @@ def expect(
     well_formed = [(app, event) for app, event in sent if event.well_formed]
     stored = {(app, event.event_id): event for app, event in well_formed}
     accepted = _with_triggers(((app, event) for (app, _), event in stored.items()), truths)
-    told = [_skan_event(copy) for copy in copies if copy.counts]
-    occasions = [*accepted, *_system_events(truths), *told]
-    owed = {rule.name: _enqueued(rule, occasions) for rule in rules}
+    skan_events = [_skan_event(copy) for copy in copies if copy.counts]
+    triggering = [*accepted, *_system_events(truths), *skan_events]
+    enqueued = {rule.name: _enqueued(rule, triggering) for rule in rules}
     return Expectation(
         sent_events=len(sent),
         events=len(accepted),
         duplicates=len(well_formed) - len(stored),
         rejected=len(sent) - len(well_formed),
-        installs=sum(1 for one in accepted if _INSTALL in one.triggers),
-        postbacks=sum(len(events) for events in owed.values()),
-        skipped=sum(_count_skipped(rule, owed[rule.name]) for rule in rules),
-        by_rule=MappingProxyType({name: len(events) for name, events in owed.items()}),
+        installs=sum(1 for event in accepted if _INSTALL in event.triggers),
+        postbacks=sum(len(events) for events in enqueued.values()),
+        skipped=sum(_count_skipped(rule, enqueued[rule.name]) for rule in rules),
+        by_rule=MappingProxyType({name: len(events) for name, events in enqueued.items()}),
         attributed=sum(1 for truth in _installs(truths) if truth.earned),
         refused=sum(len(truth.refused) for truth in truths.values()),
-        skan_postbacks=len(told),
+        skan_postbacks=len(skan_events),
         earned=MappingProxyType({network.name: _earned(network, truths) for network in NETWORKS}),
     )
 
 
 def _installs(truths: Mapping[DeviceKey, GroundTruth]) -> Iterator[GroundTruth]:
-    """Yield the truths of those who had not had the game before."""
     return (truth for truth in truths.values() if truth.open_kind is OpenKind.INSTALL)
 
 
 def _earned(network: Network, truths: Mapping[DeviceKey, GroundTruth]) -> frozenset[str]:
-    """Return the network's ids of the clicks and impressions that earned it an install."""
+    """Return the click ids of the touches that earned the network an install."""
     touches = (truth.earned for truth in _installs(truths))
     return frozenset(touch.click_id for touch in touches if touch and touch.network is network)
 
 
 def _check_countable(rule: DemoRule) -> None:
-    """Refuse what can't be told from the events alone.
+    """Raise ValueError for a rule that the events alone do not decide.
 
-    On installs and opens, a device's first open may be a second event or the install itself; and
-    only an id that is sent as it stands is known to have a value.
+    With both triggers, a device's first open may be the install itself or a second event; and only
+    an id that is sent unchanged is known to have a value.
     """
-    if set(_FIRST_SIGNS) <= set(rule.triggers):
+    if set(_INSTALL_EVENTS) <= set(rule.triggers):
         raise ValueError(f"What “{rule.name}” sends depends on the order of processing.")
     if unknown := rule.required_macros - _COUNTABLE_MACROS:
         raise ValueError(
@@ -120,20 +119,20 @@ def _check_countable(rule: DemoRule) -> None:
 def _with_triggers(
     stored: Iterable[tuple[DemoApp, SentEvent]], truths: Mapping[DeviceKey, GroundTruth]
 ) -> list[_TriggeringEvent]:
-    """Name the triggers of each event: the first sign of a device is its install, once.
+    """Return the events with their triggers; a device's first install or open is its install.
 
-    A network is told of the install that it earned even if its report came late; what the player
-    did before that report stays nobody's.
+    A network is notified of its install even if its report came late, but events before that report
+    stay without credit.
     """
-    known: set[DeviceKey] = set()
+    installed: set[DeviceKey] = set()
     accepted = []
     for app, event in stored:
         triggers = {event.name, _ANY_EVENT} - {_INSTALL}
         device = (app, event.install_id)
         truth = truths.get(device, GroundTruth())
         touch = truth.at_first
-        if event.name in _FIRST_SIGNS and device not in known:
-            known.add(device)
+        if event.name in _INSTALL_EVENTS and device not in installed:
+            installed.add(device)
             triggers.add(truth.open_kind)
             touch = truth.earned
         accepted.append(_TriggeringEvent(app, event, frozenset(triggers), _network(touch)))
@@ -141,7 +140,7 @@ def _with_triggers(
 
 
 def _system_events(truths: Mapping[DeviceKey, GroundTruth]) -> Iterator[_TriggeringEvent]:
-    """Yield the events that the product itself reports, of what it finds out."""
+    """Yield the system events that the product emits about attribution."""
     for (app, install_id), truth in truths.items():
         for touch in truth.refused:
             yield _system_event(app, install_id, "rejected_install", touch)
@@ -157,7 +156,7 @@ def _system_event(
 
 
 def _skan_event(copy: SkanCopy) -> _TriggeringEvent:
-    """Return the event of a copy: of no device, and to the credit of the network that it names."""
+    """Return the event of a copy: without a device, credited to the network that it names."""
     event = SentEvent({"event_name": "skan_postback", "install_id": ""})
     return _TriggeringEvent(DemoApp.IOS, event, frozenset({event.name, _ANY_EVENT}), copy.network)
 
@@ -167,22 +166,21 @@ def _network(touch: SimulatedTouch | None) -> Network | None:
 
 
 def _enqueued(rule: DemoRule, accepted: Iterable[_TriggeringEvent]) -> list[SentEvent]:
-    """Return the events that the rule owes a postback for, sent or skipped."""
-    wanted = [
-        one.event
-        for one in accepted
-        if rule.app in (None, one.app)
-        and not one.triggers.isdisjoint(rule.triggers)
-        and (not rule.only_earned or one.network is rule.network)
-        and _meets_conditions(rule, one.event)
+    """Return the events for which the rule makes a postback, sent or skipped."""
+    matching = [
+        triggering.event
+        for triggering in accepted
+        if rule.app in (None, triggering.app)
+        and not triggering.triggers.isdisjoint(rule.triggers)
+        and (not rule.only_earned or triggering.network is rule.network)
+        and _meets_conditions(rule, triggering.event)
     ]
     if rule.frequency is Frequency.FIRST:
-        return list({event.install_id: event for event in wanted}.values())
-    return wanted
+        return list({event.install_id: event for event in matching}.values())
+    return matching
 
 
 def _meets_conditions(rule: DemoRule, event: SentEvent) -> bool:
-    """Return whether the event comes from where the rule wants it, and from far enough."""
     if rule.countries and event.fields.get("country") not in rule.countries:
         return False
     params = event.fields.get("params")
@@ -190,20 +188,20 @@ def _meets_conditions(rule: DemoRule, event: SentEvent) -> bool:
     return bool(level >= rule.least_level)
 
 
-def _count_skipped(rule: DemoRule, owed: Iterable[SentEvent]) -> int:
-    """Count the postbacks that lack a macro which the rule can't do without."""
+def _count_skipped(rule: DemoRule, enqueued: Iterable[SentEvent]) -> int:
+    """Count the postbacks without a value for a required macro."""
     required = rule.required_macros
-    return sum(1 for event in owed if not all(_has_value(event, name) for name in required))
+    return sum(1 for event in enqueued if not all(_has_value(event, name) for name in required))
 
 
 def _has_value(event: SentEvent, name: str) -> bool:
-    """Return whether the id may be passed on and is one: all-zero ids are no ids."""
+    """Return whether the event has the id, not all zeros, and consent to share it."""
     identifier = str(event.fields.get(name, ""))
     return bool(identifier.strip("0-")) and not _consent_is_missing(event)
 
 
 def _consent_is_missing(event: SentEvent) -> bool:
-    """Return whether the event holds evidence that its person did not agree."""
+    """Return whether the event shows that its user did not consent."""
     fields = event.fields
     european = fields.get("eea") is True or fields.get("gdpr_applies") is True
     return (

@@ -1,4 +1,4 @@
-"""What came of the demo's day, by our database and by the stand-in's own book."""
+"""The measured figures of the demo's day, from the database and from the stand-in's ledger."""
 
 import http.client
 import json
@@ -35,7 +35,7 @@ SELECT
 FROM postback WHERE organization_id = %(o)s AND NOT test
 """
 
-# From the moment the event was accepted to the first attempt's answer.
+# From the acceptance of the event to the response of the first attempt.
 _LATENCY = """
 SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY
     extract(epoch FROM started_at - event_received_at) * 1000 + duration_ms)
@@ -48,8 +48,8 @@ JOIN callback_rule AS rule ON rule.id = postback.rule_id
 WHERE postback.organization_id = %s AND NOT test GROUP BY rule.name
 """
 
-# A touchpoint that came late has its install looked at again; others are only when they get final.
-_WAITING = """
+# Installs are due for reattribution after a late touchpoint, and when they become final.
+_UNFINISHED = """
 SELECT (SELECT count(*) FROM undecided_event WHERE organization_id = %(o)s)
        + (SELECT count(*) FROM unsettled_install
           WHERE organization_id = %(o)s AND due_at <= now()),
@@ -80,25 +80,26 @@ class MeasuredOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PartnerReceipts:
-    """What the stand-in accepted: how often by Idempotency-Key, and what each network was told.
+    """The requests that the stand-in accepted.
 
-    A network's set holds the click ids on the path of the installs that it earned.
+    `times` counts them by Idempotency-Key. `notified` has, by network, the click ids of the
+    attributed installs that it was notified of.
     """
 
     times: Mapping[str, int]
-    told: Mapping[str, frozenset[str]]
+    notified: Mapping[str, frozenset[str]]
 
 
 def count_unfinished(organization_id: int) -> tuple[int, int]:
-    """Return how many events and installs are undecided and how many postbacks have not ended."""
+    """Return the numbers of undecided events and installs, and of unfinished postbacks."""
     with tenant(organization_id), connection.cursor() as cursor:
-        cursor.execute(_WAITING, {"o": organization_id})
+        cursor.execute(_UNFINISHED, {"o": organization_id})
         undecided, due = cursor.fetchone()
     return undecided, due
 
 
 def measure_outcome(organization_id: int) -> MeasuredOutcome:
-    """Return what the database says."""
+    """Return an organization's figures from the database."""
     with tenant(organization_id), connection.cursor() as cursor:
         cursor.execute(_COUNTS, {"o": organization_id})
         names = [column.name for column in cursor.description]
@@ -118,7 +119,7 @@ def measure_outcome(organization_id: int) -> MeasuredOutcome:
 
 
 def load_receipts(host: str, port: int) -> PartnerReceipts:
-    """Return what the stand-in accepted, by its own book."""
+    """Return the requests in the stand-in's ledger."""
     request = http.client.HTTPConnection(host, port, timeout=30)
     try:
         request.request("GET", "/received/keys")
@@ -133,9 +134,11 @@ def load_receipts(host: str, port: int) -> PartnerReceipts:
 
 
 def _notified_click_ids(network: Network, requests: Iterable[Mapping[str, str]]) -> frozenset[str]:
-    """Return the click ids that a network was sent, with those that came back wrong."""
+    """Return the click ids that a network received, wrong ones included."""
     path = install_path(network)
     queries = [
-        parse_qs(one["query"], keep_blank_values=True) for one in requests if one["path"] == path
+        parse_qs(request["query"], keep_blank_values=True)
+        for request in requests
+        if request["path"] == path
     ]
     return frozenset(click_id for query in queries for click_id in query["click_id"])

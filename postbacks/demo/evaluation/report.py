@@ -1,4 +1,4 @@
-"""The figures of a finite run, and whether they are right."""
+"""The report of a finite run: its figures, and whether they are as expected."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +10,15 @@ from postbacks.demo.evaluation.expected import Expectation
 from postbacks.demo.evaluation.measured import MeasuredOutcome, PartnerReceipts
 from postbacks.demo.sending.sdk_client import EventsAnswer
 
-_MOST_NAMED = 5
+_MAX_LISTED_IDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run came to: figures by name (contract, section 1) and claims that must hold.
+    """The figures of a run, by the names in its JSON, and the claims that must hold.
 
-    `by_network` tells how many installs each network earned, and of how many it was told;
-    `differences` name what is not as it had to be.
+    `by_network` counts the installs that each network earned and those it was notified of;
+    `differences` describe deviations from the expectation.
     """
 
     figures: Mapping[str, int | float]
@@ -33,11 +33,11 @@ class RunReport:
         answers: Sequence[EventsAnswer],
         outcome: MeasuredOutcome,
         received: PartnerReceipts,
-        ways: Mapping[str, str] = MappingProxyType({}),
+        scenarios: Mapping[str, str] = MappingProxyType({}),
     ) -> Self:
-        """Put together what the simulator, the API, the database and the stand-in each counted.
+        """Compare the figures of the simulator, the API, the database and the stand-in.
 
-        `ways` tell what happened to the players by click id, to say where something went wrong.
+        `scenarios`, by click id, are named in the differences.
         """
         figures: dict[str, int | float] = {
             "sent_events": expectation.sent_events,
@@ -82,32 +82,31 @@ class RunReport:
                 outcome.skan_postbacks == expectation.skan_postbacks
             ),
             "Each network was told of exactly what it earned, by its own click ids": (
-                received.told == expectation.earned
+                received.notified == expectation.earned
             ),
         }
         by_network = {
-            name: {"earned": len(earned), "told": len(received.told[name])}
+            name: {"earned": len(earned), "told": len(received.notified[name])}
             for name, earned in expectation.earned.items()
         }
         differences = (
             *_rule_differences(expectation, outcome),
-            *_network_differences(expectation, received, ways),
+            *_network_differences(expectation, received, scenarios),
         )
         return cls(figures, by_network, claims, differences)
 
     @property
     def is_right(self) -> bool:
-        """Tell whether every claim holds."""
         return all(self.claims.values())
 
     @property
     def table(self) -> str:
-        """Return the figures and claims for people, and where they differ."""
+        """Return figures, claims and differences as a table for people."""
         width = max(map(len, (*self.figures, *self.by_network)))
         lines = [f"  {name:<{width}}  {figure:>10,}" for name, figure in self.figures.items()]
         lines += [
-            f"  {name:<{width}}  {it['earned']:>10,} installs earned, {it['told']:,} told"
-            for name, it in self.by_network.items()
+            f"  {name:<{width}}  {counts['earned']:>10,} installs earned, {counts['told']:,} told"
+            for name, counts in self.by_network.items()
         ]
         lines += [f"  {'✓' if holds else '✗'} {claim}." for claim, holds in self.claims.items()]
         lines += [f"    {difference}" for difference in self.differences]
@@ -126,14 +125,16 @@ def _rule_differences(expectation: Expectation, outcome: MeasuredOutcome) -> Ite
 
 
 def _network_differences(
-    expectation: Expectation, received: PartnerReceipts, ways: Mapping[str, str]
+    expectation: Expectation, received: PartnerReceipts, scenarios: Mapping[str, str]
 ) -> Iterator[str]:
     for name, earned in expectation.earned.items():
         for what, ids in (
-            ("was not told of", earned - received.told[name]),
-            ("was told by mistake of", received.told[name] - earned),
+            ("was not told of", earned - received.notified[name]),
+            ("was told by mistake of", received.notified[name] - earned),
         ):
             if ids:
-                first = sorted(ids)[:_MOST_NAMED]
-                named = ", ".join(f"{one} ({ways.get(one, 'unknown')})" for one in first)
-                yield f"{name} {what} {len(ids):,} installs: {named}"
+                listed = ", ".join(
+                    f"{click_id} ({scenarios.get(click_id, 'unknown')})"
+                    for click_id in sorted(ids)[:_MAX_LISTED_IDS]
+                )
+                yield f"{name} {what} {len(ids):,} installs: {listed}"

@@ -1,4 +1,7 @@
-"""How the stand-in ad network behaves under each path: decided by the key, so it can be retold."""
+"""How the stand-in ad network responds under each path prefix.
+
+The idempotency key decides, so that every run and every retry gives the same result.
+"""
 
 import hashlib
 import threading
@@ -10,13 +13,13 @@ _SERVER_ERROR_SHARE = 0.04
 _RATE_LIMIT_SHARE = 0.03
 _NOT_FOUND_SHARE = 0.12
 _SLOW_SHARE = 0.05
-_SHORTEST_WAIT = 0.150
-_LONGEST_WAIT = 0.400
+_MIN_DELAY = 0.150
+_MAX_DELAY = 0.400
 
 
 @dataclass(frozen=True, slots=True)
 class PathBehavior:
-    """This is what one path prefix does; shares are of the idempotency keys, from 0 to 1."""
+    """The behavior of one path prefix; shares are of the idempotency keys, from 0 to 1."""
 
     server_errors: float = 0.0
     rate_limits: float = 0.0
@@ -36,18 +39,48 @@ BEHAVIORS = {
 }
 
 
+class PartnerBehavior:
+    """Decides each response; server errors and rate limits hit only the first try of a key."""
+
+    def __init__(self) -> None:
+        self._refused: set[str] = set()
+        self._lock = threading.Lock()
+
+    def respond(self, path: str, key: str, *, accepted_before: bool) -> HTTPStatus:
+        """Return the status for a request, after the delay of its path.
+
+        A request without a key is always accepted: its retry could not be recognized.
+        """
+        if not key:
+            return HTTPStatus.OK
+        behavior = behavior_of(path)
+        if delay := response_delay(behavior, key):
+            time.sleep(delay)
+        status = first_status(behavior, key)
+        if status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
+            return status
+        return HTTPStatus.OK if accepted_before or self._was_refused(key) else status
+
+    def _was_refused(self, key: str) -> bool:
+        """Return whether the key was refused before, and remember that it is now."""
+        with self._lock:
+            was_refused = key in self._refused
+            self._refused.add(key)
+        return was_refused
+
+
 def behavior_of(path: str) -> PathBehavior:
-    """Return the mood that the first segment of the path asks for; by default a good one."""
+    """Return the behavior that the path's first segment names, otherwise that of “ok”."""
     return BEHAVIORS.get(path.lstrip("/").partition("/")[0], BEHAVIORS["ok"])
 
 
-def first_status(mood: PathBehavior, key: str) -> HTTPStatus:
-    """Return what the mood says to a key that it meets for the first time."""
+def first_status(behavior: PathBehavior, key: str) -> HTTPStatus:
+    """Return the status for the first try of a key."""
     point = _point(key, "verdict")
     for share, status in (
-        (mood.server_errors, HTTPStatus.INTERNAL_SERVER_ERROR),
-        (mood.rate_limits, HTTPStatus.TOO_MANY_REQUESTS),
-        (mood.not_found, HTTPStatus.NOT_FOUND),
+        (behavior.server_errors, HTTPStatus.INTERNAL_SERVER_ERROR),
+        (behavior.rate_limits, HTTPStatus.TOO_MANY_REQUESTS),
+        (behavior.not_found, HTTPStatus.NOT_FOUND),
     ):
         if point < share:
             return status
@@ -55,45 +88,15 @@ def first_status(mood: PathBehavior, key: str) -> HTTPStatus:
     return HTTPStatus.OK
 
 
-def response_delay(mood: PathBehavior, key: str) -> float:
-    """Return the seconds that the mood takes over this key, for most keys none."""
+def response_delay(behavior: PathBehavior, key: str) -> float:
+    """Return the delay in seconds, 0 for most keys."""
     point = _point(key, "delay")
-    if point >= mood.slow:
+    if point >= behavior.slow:
         return 0.0
-    return _SHORTEST_WAIT + (_LONGEST_WAIT - _SHORTEST_WAIT) * point / mood.slow
+    return _MIN_DELAY + (_MAX_DELAY - _MIN_DELAY) * point / behavior.slow
 
 
-class PartnerBehavior:
-    """This remembers whom it turned away, because most refusals are for the first time only."""
-
-    def __init__(self) -> None:
-        self._turned_away: set[str] = set()
-        self._lock = threading.Lock()
-
-    def react(self, path: str, key: str, *, accepted_before: bool) -> HTTPStatus:
-        """Return the status for this request, after the time that the path takes over it.
-
-        A request without a key is always welcome: without one no second try can be known.
-        """
-        if not key:
-            return HTTPStatus.OK
-        mood = behavior_of(path)
-        if wait := response_delay(mood, key):
-            time.sleep(wait)
-        status = first_status(mood, key)
-        if status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
-            return status
-        return HTTPStatus.OK if accepted_before or self._seen(key) else status
-
-    def _seen(self, key: str) -> bool:
-        """Return whether the key was turned away before, and remember that it is now."""
-        with self._lock:
-            seen = key in self._turned_away
-            self._turned_away.add(key)
-        return seen
-
-
-def _point(key: str, question: str) -> float:
-    """Return where the key falls between 0 and 1 for one question, the same on every machine."""
-    digest = hashlib.sha256(f"{question}:{key}".encode()).digest()
+def _point(key: str, purpose: str) -> float:
+    """Hash the key to a number from 0 to 1, the same on every machine."""
+    digest = hashlib.sha256(f"{purpose}:{key}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64

@@ -1,7 +1,7 @@
-"""What the stand-in ad network accepted: one line per request in a file that only grows.
+"""The stand-in's ledger: one line per accepted request, in a file that only grows.
 
-A line reaches the operating system in one write before the answer goes out, so a SIGKILL loses
-nothing that was answered. Memory holds only where each line starts; the file is the one truth.
+A line is written in one system call before the response is sent, so a SIGKILL loses nothing that
+was answered. Memory holds only the offset of each line.
 """
 
 import fcntl
@@ -19,12 +19,12 @@ FILE_NAME = "received.jsonl"
 
 
 class LedgerInUseError(Exception):
-    """This is raised when another process already writes the ledger of this folder."""
+    """Another process already writes the ledger of this folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """This is one request as it came in; the query is left encoded, a missing key is empty."""
+    """A request as received; the query stays encoded, a missing key is empty."""
 
     idempotency_key: str
     method: str
@@ -35,12 +35,12 @@ class ReceivedRequest:
 
 
 class Ledger:
-    """This keeps the accepted requests of one data folder; safe to use from many threads."""
+    """Stores the accepted requests of one data folder; it is thread-safe."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the ledger and read what earlier runs accepted.
+        """Open the ledger and index the requests of earlier runs.
 
-        Raises OSError when the folder can't be written and LedgerInUseError when it is taken.
+        Raises OSError if the folder can't be written, LedgerInUseError if another process uses it.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._file = os.open(folder / FILE_NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
@@ -56,11 +56,10 @@ class Ledger:
         self._reload(folder / FILE_NAME)
 
     def close(self) -> None:
-        """Let go of the file, for another process to take over."""
         os.close(self._file)
 
     def accept(self, request: ReceivedRequest) -> None:
-        """Record an accepted request; when this returns, a killed process can't lose it."""
+        """Record an accepted request, so that even a killed process can't lose it."""
         entry = asdict(request) | {
             "idempotency_key": request.idempotency_key or None,
             "status": int(HTTPStatus.OK),
@@ -74,22 +73,22 @@ class Ledger:
             self._index(request.idempotency_key, len(line))
 
     def has(self, key: str) -> bool:
-        """Return whether a request with this key was accepted before."""
+        """Return whether a request with this key has been accepted."""
         return key in self._lines_of
 
     def times_accepted(self) -> dict[str, int]:
-        """Return how often each idempotency key was accepted."""
+        """Return the number of accepted requests by idempotency key."""
         with self._lock:
             return {key: len(lines) for key, lines in self._lines_of.items()}
 
     def newest(self, limit: int, *, key: str | None = None) -> list[bytes]:
-        """Return up to `limit` requests as JSON objects, newest last; of one key where given."""
+        """Return up to `limit` requests as JSON objects, newest last; with `key` only its own."""
         with self._lock:
             lines: Sequence[int] = range(len(self._starts))
             if key is not None:
                 lines = self._lines_of.get(key, [])
-            chosen = lines[max(0, len(lines) - limit) :]
-            return [self._line(number) for number in chosen]
+            newest = lines[max(0, len(lines) - limit) :]
+            return [self._line(number) for number in newest]
 
     def _line(self, number: int) -> bytes:
         start = self._starts[number]
@@ -101,7 +100,7 @@ class Ledger:
         with path.open("rb") as lines:
             for line in lines:
                 if not line.endswith(b"\n"):
-                    break  # a write that a power cut tore: it was never answered
+                    break  # a write that a power cut interrupted: it was never answered
                 self._index(json.loads(line)["idempotency_key"] or "", len(line))
         os.ftruncate(self._file, self._end)
 

@@ -26,8 +26,8 @@ from postbacks.demo.partner.ledger import Ledger, LedgerInUseError, ReceivedRequ
 _HOST = "127.0.0.1"
 _PAGES = ("/received", "/received/keys", "/healthz")
 _DEFAULT_LIMIT = 1000
-_KEPT_BODY = 64 * 1024
-_CHUNK = 64 * 1024
+_MAX_STORED_BODY = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 _OK = b'{"status":"ok"}'
 _REFUSED = b'{"status":"error"}'
 _ANSWERS = {
@@ -39,56 +39,54 @@ _ANSWERS = {
 
 
 class PartnerServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """This is the server: one thread per connection, and the state that the threads share."""
+    """The server: one thread per connection, and the state that the threads share."""
 
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 256
 
     def __init__(self, port: int, folder: Path) -> None:
-        """Bind the port (0: any free one) and open the ledger; raises OSError, LedgerInUseError."""
-        super().__init__((_HOST, port), _Conversation)
+        """Bind the port (0: any free one) and open the ledger. Raises OSError, LedgerInUseError."""
+        super().__init__((_HOST, port), _ConnectionHandler)
         try:
             self.ledger = Ledger(folder)
         except BaseException:
             self.server_close()
             raise
-        self.temper = PartnerBehavior()
-        self._answered: Counter[int] = Counter()
+        self.behavior = PartnerBehavior()
+        self._statuses: Counter[int] = Counter()
         self._lock = threading.Lock()
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
         return int(self.server_address[1])
 
     def count(self, status: HTTPStatus) -> None:
-        """Count one answer to a postback."""
         with self._lock:
-            self._answered[int(status)] += 1
+            self._statuses[int(status)] += 1
 
     def answered(self) -> dict[str, int]:
-        """Return how often each status was answered since this process started."""
+        """Return the number of responses by status since this process started."""
         with self._lock:
-            return {str(status): times for status, times in sorted(self._answered.items())}
+            return {str(status): times for status, times in sorted(self._statuses.items())}
 
     def handle_error(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
     ) -> None:
-        """Report what went wrong, but not that a client went away: killed workers do that."""
+        """Report errors, except for clients that closed the connection, as killed workers do."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
-class _Conversation(BaseHTTPRequestHandler):
-    """This is one kept connection; every answer leaves in one write, without waiting for more."""
+class _ConnectionHandler(BaseHTTPRequestHandler):
+    """Handles one kept connection; every response is sent in one write."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: PartnerServer
 
     def handle_one_request(self) -> None:
-        """Answer one request, whatever its method; the base class wants a method for each."""
+        """Handle a request of any method; the base class needs a handler for each."""
         self.raw_requestline = self.rfile.readline(65537)
         if not self.raw_requestline:
             self.close_connection = True
@@ -96,49 +94,48 @@ class _Conversation(BaseHTTPRequestHandler):
             self._respond()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
-        """Say nothing: the ledger is the log."""
+        """Log nothing: the ledger is the log."""
 
     def _respond(self) -> None:
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
-            self.close_connection = True  # where this request ends can't be told
-            self._answer(HTTPStatus.LENGTH_REQUIRED, _REFUSED)
+            self.close_connection = True  # the end of this request is unknown
+            self._send(HTTPStatus.LENGTH_REQUIRED, _REFUSED)
             return
-        body = self._drain(int(length))
+        body = self._read_body(int(length))
         path, _, query = self.path.partition("?")
         if self.command == "GET" and path.rstrip("/") in _PAGES:
-            self._show(path.rstrip("/"), query)
+            self._show_page(path.rstrip("/"), query)
         else:
-            self._take(path, query, body)
+            self._receive(path, query, body)
 
-    def _take(self, path: str, query: str, body: bytes) -> None:
-        """Take a postback: record it if it is accepted, and only then answer."""
+    def _receive(self, path: str, query: str, body: bytes) -> None:
+        """Respond to a postback, which is recorded first if it is accepted."""
         key = self.headers.get("Idempotency-Key", "")
         ledger = self.server.ledger
-        status = self.server.temper.react(path, key, accepted_before=ledger.has(key))
+        status = self.server.behavior.respond(path, key, accepted_before=ledger.has(key))
         if status is HTTPStatus.OK:
             text = body.decode(errors="replace")
             headers = dict(self.headers.items())
             ledger.accept(ReceivedRequest(key, self.command, path, query, headers, text))
         self.server.count(status)
-        self._answer(status, _ANSWERS[status])
+        self._send(status, _ANSWERS[status])
 
-    def _show(self, path: str, query: str) -> None:
-        """Show what was accepted, to people and to whoever compares."""
+    def _show_page(self, path: str, query: str) -> None:
         if path == "/healthz":
-            self._answer(HTTPStatus.OK, _OK)
+            self._send(HTTPStatus.OK, _OK)
         elif path == "/received/keys":
             keys = self.server.ledger.times_accepted()
-            self._answer(HTTPStatus.OK, json.dumps({"keys": keys}).encode())
+            self._send(HTTPStatus.OK, json.dumps({"keys": keys}).encode())
         else:
-            self._list(parse_qs(query))
+            self._list_requests(parse_qs(query))
 
-    def _list(self, asked: dict[str, list[str]]) -> None:
-        limit = asked.get("limit", [str(_DEFAULT_LIMIT)])[-1]
+    def _list_requests(self, parameters: dict[str, list[str]]) -> None:
+        limit = parameters.get("limit", [str(_DEFAULT_LIMIT)])[-1]
         if not limit.isdecimal():
-            self._answer(HTTPStatus.BAD_REQUEST, _REFUSED)
+            self._send(HTTPStatus.BAD_REQUEST, _REFUSED)
             return
-        key = asked.get("idempotency_key", [None])[-1]
+        key = parameters.get("idempotency_key", [None])[-1]
         times = self.server.ledger.times_accepted()
         counts = {
             "accepted": len(times),
@@ -146,19 +143,19 @@ class _Conversation(BaseHTTPRequestHandler):
             "answered": self.server.answered(),
         }
         requests = b",".join(self.server.ledger.newest(int(limit), key=key))
-        # The lines are JSON already; parsing thousands of them to write them again would be slow.
+        # The lines are JSON already; parsing thousands of them only to write them again is slow.
         head = json.dumps(counts).encode().removesuffix(b"}")
-        self._answer(HTTPStatus.OK, head + b', "requests": [' + requests + b"]}")
+        self._send(HTTPStatus.OK, head + b', "requests": [' + requests + b"]}")
 
-    def _drain(self, left: int) -> bytes:
-        """Read the body to its end, or the next request would start inside it; keep its start."""
-        kept = b""
-        while left > 0 and (chunk := self.rfile.read(min(left, _CHUNK))):
-            left -= len(chunk)
-            kept += chunk[: _KEPT_BODY - len(kept)]
-        return kept
+    def _read_body(self, remaining: int) -> bytes:
+        """Read the whole body, or the next request would start inside it; return its start."""
+        body = b""
+        while remaining > 0 and (chunk := self.rfile.read(min(remaining, _CHUNK_BYTES))):
+            remaining -= len(chunk)
+            body += chunk[: _MAX_STORED_BODY - len(body)]
+        return body
 
-    def _answer(self, status: HTTPStatus, body: bytes) -> None:
+    def _send(self, status: HTTPStatus, body: bytes) -> None:
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\n"
             "Content-Type: application/json\r\n"
@@ -172,13 +169,13 @@ class _Conversation(BaseHTTPRequestHandler):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C; a taken port or folder ends it with one line."""
+    """Serve until SIGTERM or Ctrl-C; a port or folder in use ends it with one line."""
     parser = argparse.ArgumentParser(prog="postbacks.demo.partner.server", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1; 0: any free")
-    parser.add_argument("--data", type=Path, required=True, help="folder that keeps what it got")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the ledger")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
     try:
         partner = PartnerServer(options.port, options.data)
     except (OSError, OverflowError) as error:
@@ -190,8 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     partner.serve_forever(poll_interval=60)
 
 
-def _leave(number: int, frame: object) -> NoReturn:
-    """Leave at once; the threads are daemons, and what they answered is recorded."""
+def _exit(number: int, frame: object) -> NoReturn:
+    """Exit at once: the threads are daemons, and answered requests are recorded."""
     sys.exit(0)
 
 

@@ -1,4 +1,4 @@
-"""An HTTP client that keeps its connection and asks until it is answered."""
+"""An HTTP client that keeps its connection and retries until it is answered."""
 
 import http.client
 import time
@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Self
 
 _TIMEOUT = 30.0
-_PATIENCE = 60.0
+_RETRY_SECONDS = 60.0
 _FIRST_WAIT = 0.2
-_LONGEST_WAIT = 5.0
-_TRY_AGAIN = frozenset(
+_MAX_WAIT = 5.0
+_RETRIED_STATUSES = frozenset(
     {
         HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.BAD_GATEWAY,
@@ -24,34 +24,33 @@ _TRY_AGAIN = frozenset(
 
 
 class RefusedError(Exception):
-    """This is raised when the server will not take the call however often it is sent."""
+    """The server refuses the call, and no retry can change that."""
 
 
 class UnreachableError(Exception):
-    """This is raised when the server did not take the call for as long as the client waits."""
+    """The server did not accept the call before the client's deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """This is what the server answered."""
+    """The server's response."""
 
     status: int
     headers: Message
     body: bytes
 
     @property
-    def complaint(self) -> str:
-        """The answer as a sentence, for an error."""
+    def error_text(self) -> str:
+        """Return the response as a sentence for an error."""
         return f"The API answered {self.status}: {self.body[:500].decode(errors='replace')}"
 
 
 class RetryingClient:
-    """This sends one request at a time; a second thread needs a client of its own."""
+    """Sends one request at a time; each thread needs a client of its own."""
 
-    def __init__(self, host: str, port: int, *, patience: float = _PATIENCE) -> None:
-        """Remember where to send; `patience` is for how many seconds a request is tried."""
+    def __init__(self, host: str, port: int, *, retry_seconds: float = _RETRY_SECONDS) -> None:
         self._connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
-        self._patience = patience
+        self._retry_seconds = retry_seconds
 
     def __enter__(self) -> Self:
         return self
@@ -68,31 +67,31 @@ class RetryingClient:
         """Close the connection; a later request opens a new one."""
         self._connection.close()
 
-    def ask(
+    def request(
         self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None = None
     ) -> Response:
-        """Send a request until it is answered, waiting as long as asked, up to 5 s a time.
+        """Send a request until it is answered; Retry-After is honored up to 5 s.
 
-        Raises UnreachableError when the patience is over.
+        Raises UnreachableError when the retries are over.
         """
-        give_up_at = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._retry_seconds
         wait = _FIRST_WAIT
         while True:
             response = self._try(method, path, headers, body)
-            if response is not None and response.status not in _TRY_AGAIN:
+            if response is not None and response.status not in _RETRIED_STATUSES:
                 return response
-            pause = min(_retry_after(response, otherwise=wait), _LONGEST_WAIT)
-            if time.monotonic() + pause > give_up_at:
+            pause = min(_retry_after(response, otherwise=wait), _MAX_WAIT)
+            if time.monotonic() + pause > deadline:
                 raise UnreachableError(
-                    response.complaint if response else "The API could not be reached."
+                    response.error_text if response else "The API could not be reached."
                 )
             time.sleep(pause)
-            wait = min(wait * 2, _LONGEST_WAIT)
+            wait = min(wait * 2, _MAX_WAIT)
 
     def _try(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> Response | None:
-        """Return the response, or None where the connection broke before it was complete."""
+        """Return the response, None if the connection broke before it was complete."""
         try:
             self._connection.request(method, path, body, dict(headers))
             response = self._connection.getresponse()
@@ -103,6 +102,6 @@ class RetryingClient:
 
 
 def _retry_after(response: Response | None, *, otherwise: float) -> float:
-    """Return the seconds of Retry-After; a date there, or nothing, leaves it to the client."""
-    asked = response.headers.get("Retry-After", "") if response else ""
-    return float(asked) if asked.isdecimal() else otherwise
+    """Return the seconds of Retry-After; without it, or with a date, `otherwise`."""
+    seconds = response.headers.get("Retry-After", "") if response else ""
+    return float(seconds) if seconds.isdecimal() else otherwise

@@ -1,6 +1,6 @@
-"""An SDK's client as an app would have it: it keeps its connection and sends until it is answered.
+"""The client of an app's SDK, which sends a call until it is answered.
 
-A retry carries the same bytes and so the same event ids; the server tells that it has them already.
+A retry sends the same bytes and so the same event ids, which the server counts as duplicates.
 """
 
 import json
@@ -19,7 +19,7 @@ EVENTS_PATH = "/api/v1/events"
 
 @dataclass(frozen=True, slots=True)
 class EventsAnswer:
-    """This is what the server said of one call; `ids` has one entry per event, in order."""
+    """The server's answer to one call; `ids` has one entry per event, in order."""
 
     status: int
     accepted: int
@@ -29,10 +29,9 @@ class EventsAnswer:
 
 
 class SdkClient:
-    """This sends the calls of one app, one at a time; a second thread needs a client of its own."""
+    """Sends the calls of one app, one at a time; each thread needs a client of its own."""
 
     def __init__(self, client: RetryingClient, key: str) -> None:
-        """Remember where to send, and as whom."""
         self._client = client
         self._key = key
 
@@ -48,14 +47,13 @@ class SdkClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; a later call opens a new one."""
         self._client.close()
 
     def send(self, call: SdkCall) -> EventsAnswer:
         """Send a call until it is answered.
 
-        Raises RefusedError for an answer that no retry can change and UnreachableError when the
-        client's patience is over.
+        Raises RefusedError for an answer that no retry can change, UnreachableError at the client's
+        deadline.
         """
         headers = {
             "Authorization": f"Bearer {self._key}",
@@ -63,7 +61,7 @@ class SdkClient:
             "User-Agent": "GemHarborSDK/1.4.2",
         }
         compressed = {"Content-Encoding": "gzip"} if call.gzip else {}
-        response = self._client.ask(
+        response = self._client.request(
             "POST", EVENTS_PATH, headers=headers | compressed, body=call.body
         )
         return _answer(response, call)
@@ -73,25 +71,25 @@ def send_calls(
     clients: Mapping[DemoApp, SdkClient],
     calls: Iterable[SdkCall],
     *,
-    progress: Callable[[SdkCall, EventsAnswer], None],
+    on_answer: Callable[[SdkCall, EventsAnswer], None],
 ) -> None:
-    """Send the calls in order, each by its app's client, and report every answer."""
+    """Send the calls in order, each by its app's client."""
     for call in calls:
-        progress(call, clients[call.app].send(call))
+        on_answer(call, clients[call.app].send(call))
 
 
 def _answer(response: Response, call: SdkCall) -> EventsAnswer:
-    """Read the counts of a 202; a 422 says the same of all events: none was any good."""
+    """Return the counts of a 202; a 422 means that all events were rejected."""
     if response.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         count = len(call.events)
         return EventsAnswer(response.status, 0, 0, count, (None,) * count)
     if response.status != HTTPStatus.ACCEPTED:
-        raise RefusedError(response.complaint)
-    said = json.loads(response.body)
+        raise RefusedError(response.error_text)
+    answer = json.loads(response.body)
     return EventsAnswer(
         status=response.status,
-        accepted=said["accepted"],
-        duplicates=said["duplicates"],
-        rejected=len(said["rejected"]),
-        ids=tuple(said["ids"]),
+        accepted=answer["accepted"],
+        duplicates=answer["duplicates"],
+        rejected=len(answer["rejected"]),
+        ids=tuple(answer["ids"]),
     )

@@ -1,4 +1,4 @@
-"""What one player lives through: the first start, the tutorial, levels, purchases, coming back."""
+"""The events of one device: first open, onboarding, levels, purchases and further sessions."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from postbacks.demo.networks import DemoApp
 from postbacks.demo.simulation.devices import SimulatedDevice, new_id
 from postbacks.demo.simulation.model import SentEvent
 
-LIFE_CYCLE = frozenset({"install", "open"})
+LIFE_CYCLE_EVENTS = frozenset({"install", "open"})
 
 _PRICES: Mapping[str, Mapping[str, str]] = {
     "gems_pouch": {"USD": "1.99", "EUR": "2.29", "GBP": "1.99", "JPY": "300", "BRL": "9.90"},
@@ -18,13 +18,13 @@ _PRICES: Mapping[str, Mapping[str, str]] = {
     "no_ads": {"USD": "4.99", "EUR": "5.49", "GBP": "4.99", "JPY": "800", "BRL": "27.90"},
 }
 _WORLDS = ("Coral Bay", "Lantern Pier", "Smuggler's Cove", "Port d'Émeraude")
-# People call themselves anything, also what looks like a macro or must be escaped.
+# Nicknames can look like a macro or need escaping.
 _NICKNAMES = ("Zoë", "gem&co", "ハル", "O'Neil", "100% luck", "{{idfa}}", 'the "captain"', "a+b c")
 
 
 @dataclass(frozen=True, slots=True)
 class TimedEvent:
-    """This is an event and when its device got to send it."""
+    """An event and the time at which the device can send it."""
 
     sent_at: datetime
     event: SentEvent
@@ -32,41 +32,55 @@ class TimedEvent:
 
 @dataclass(frozen=True, slots=True)
 class _PlannedEvent:
-    """This is one thing that a player does, some time after the one before."""
+    """An event of a session, some time after the one before."""
 
     name: str
     pause: timedelta
-    details: Mapping[str, object] = field(default_factory=dict)
+    fields: Mapping[str, object] = field(default_factory=dict)
 
 
 def simulate_usage(
-    rng: Random, player: SimulatedDevice, start: datetime, *, offline: timedelta
+    rng: Random, device: SimulatedDevice, start: datetime, *, offline: timedelta
 ) -> Iterator[TimedEvent]:
-    """Yield a player's events in order, from the first start on.
+    """Yield a device's events in order, from the first open at `start` on.
 
     A device that was `offline` sends all of them that much later than they happened.
     """
-    moment = start
-    facts = dict(player.facts)
-    for deed in _planned_events(rng, player):
-        moment += deed.pause
-        if deed.name == "registration":
-            facts["customer_user_id"] = player.customer_user_id
+    time = start
+    sdk_fields = dict(device.sdk_fields)
+    for planned in _planned_events(rng, device):
+        time += planned.pause
+        if planned.name == "registration":
+            sdk_fields["customer_user_id"] = device.customer_user_id
         fields = {
             "event_id": new_id(rng),
-            "event_name": deed.name,
-            "event_time": _format_time(moment - offline, player),
+            "event_name": planned.name,
+            "event_time": _format_time(time - offline, device),
         }
-        evidence = player.evidence if deed.name in LIFE_CYCLE else {}
-        yield TimedEvent(moment, SentEvent({**fields, **facts, **evidence, **deed.details}))
+        evidence = device.evidence if planned.name in LIFE_CYCLE_EVENTS else {}
+        yield TimedEvent(time, SentEvent({**fields, **sdk_fields, **evidence, **planned.fields}))
 
 
-def _planned_events(rng: Random, player: SimulatedDevice) -> Iterator[_PlannedEvent]:
-    """Yield what a player does; who never reports an install is known by the first open."""
+def purchase_fields(rng: Random, device: SimulatedDevice) -> dict[str, object]:
+    """Return the fields of a purchase in the currency of the device's market."""
+    product_id, prices = rng.choice(list(_PRICES.items()))
+    price = prices[device.market.currency]
+    return {
+        # Money may be a string or a number; SDKs do both.
+        "revenue": price if rng.random() < 0.5 else json.loads(price),
+        "currency": device.market.currency,
+        "quantity": 1,
+        "product_id": f"{device.sdk_fields['bundle_id']}.{product_id}",
+        "transaction_id": _transaction_id(rng, device.app),
+    }
+
+
+def _planned_events(rng: Random, device: SimulatedDevice) -> Iterator[_PlannedEvent]:
+    """Yield a day's events; a device without an install event is known by its first open."""
     if rng.random() < 0.7:
         yield _PlannedEvent("install", timedelta())
     yield _PlannedEvent("open", timedelta(seconds=rng.uniform(1, 4)))
-    if rng.random() < 0.04:  # an SDK that forgot that it had said so; it is no second install
+    if rng.random() < 0.04:  # a repeated report by the SDK, no second install
         yield _PlannedEvent("install", timedelta(seconds=rng.uniform(5, 300)))
     yield from _onboarding_events(rng)
     level = 1
@@ -76,7 +90,7 @@ def _planned_events(rng: Random, player: SimulatedDevice) -> Iterator[_PlannedEv
         for _ in range(rng.choices((0, 1, 2, 4), weights=(25, 30, 30, 15))[0]):
             level += 1
             yield _level_up(rng, level)
-        yield from _revenue_events(rng, player)
+        yield from _revenue_events(rng, device)
 
 
 def _onboarding_events(rng: Random) -> Iterator[_PlannedEvent]:
@@ -96,28 +110,14 @@ def _level_up(rng: Random, level: int) -> _PlannedEvent:
     return _PlannedEvent("level_up", timedelta(seconds=rng.uniform(60, 400)), {"params": params})
 
 
-def _revenue_events(rng: Random, player: SimulatedDevice) -> Iterator[_PlannedEvent]:
+def _revenue_events(rng: Random, device: SimulatedDevice) -> Iterator[_PlannedEvent]:
     pause = timedelta(seconds=rng.uniform(5, 60))
     if rng.random() < 0.3:
-        earned = {"revenue": f"0.{rng.randint(5, 400):05d}", "currency": "USD"}
+        revenue = {"revenue": f"0.{rng.randint(5, 400):05d}", "currency": "USD"}
         params = {"ad_unit": "rewarded_gems", "placement": "out_of_moves"}
-        yield _PlannedEvent("ad_impression", pause, {**earned, "params": params})
+        yield _PlannedEvent("ad_impression", pause, {**revenue, "params": params})
     if rng.random() < 0.22:
-        yield _PlannedEvent("purchase", pause, purchase_fields(rng, player))
-
-
-def purchase_fields(rng: Random, player: SimulatedDevice) -> dict[str, object]:
-    """Return the details of a purchase in the player's own money."""
-    product_id, prices = rng.choice(list(_PRICES.items()))
-    price = prices[player.market.currency]
-    return {
-        # Money may be written as a string or as a number; SDKs do both.
-        "revenue": price if rng.random() < 0.5 else json.loads(price),
-        "currency": player.market.currency,
-        "quantity": 1,
-        "product_id": f"{player.facts['bundle_id']}.{product_id}",
-        "transaction_id": _transaction_id(rng, player.app),
-    }
+        yield _PlannedEvent("purchase", pause, purchase_fields(rng, device))
 
 
 def _transaction_id(rng: Random, app: DemoApp) -> str:
@@ -127,11 +127,11 @@ def _transaction_id(rng: Random, app: DemoApp) -> str:
     return f"GPA.{digits[:4]}-{digits[4:8]}-{digits[8:12]}-{digits[12:]}"
 
 
-def _format_time(moment: datetime, player: SimulatedDevice) -> str | int:
-    """Return the time as this player's SDK writes it: three ways are allowed, each in use."""
-    version = player.facts["app_version"]
+def _format_time(time: datetime, device: SimulatedDevice) -> str | int:
+    """Return the time as the SDK of this app version writes it, in one of three allowed forms."""
+    version = device.sdk_fields["app_version"]
     if version == "3.2.0":
-        return int(moment.timestamp())
+        return int(time.timestamp())
     if version == "3.2.1":
-        return int(moment.timestamp() * 1000)
-    return moment.isoformat(timespec="milliseconds")
+        return int(time.timestamp() * 1000)
+    return time.isoformat(timespec="milliseconds")

@@ -1,7 +1,7 @@
-"""A believable day of a mobile game, as the calls that its SDKs make.
+"""A day of traffic of a mobile game, as the calls that its SDKs and ad networks make.
 
-Everything but the time of day comes from the seed: two seeds share no id, so a data folder can live
-through many days, and one seed can be lived again.
+Everything but the time of day comes from the seed. Two seeds share no id, so one data folder can
+take many days; the same seed gives the same day again.
 """
 
 import gzip
@@ -26,17 +26,17 @@ from postbacks.demo.simulation.population import Population
 
 DEFAULT_DEVICES = 320  # makes about 4,000 postbacks under the demo's rules
 
-_VISITOR_SHARE = 0.05
-_COMEBACK_SHARE = 0.03
+_LIVE_VISIT_SHARE = 0.05
+_RETURNING_SHARE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedDay:
-    """This is what is sent for a day, in this order, and what is true of it.
+    """The traffic of a day, in the order in which it is sent, and its ground truth.
 
-    First come the `touches` that networks report and the taps of `visits`, then the apps' `calls`
-    and those of the visits. When all these are dealt with come the `late` reports and the
-    `comebacks` of people who had removed the game.
+    First the networks report `touches` and the users of `visits` click; then come the apps' `calls`
+    and those of the visits. Once all of these are decided, the `late` reports and the `comebacks`
+    of users who had removed the game follow.
     """
 
     touches: tuple[SimulatedTouch, ...]
@@ -45,11 +45,11 @@ class SimulatedDay:
     late: tuple[SimulatedTouch, ...]
     comebacks: tuple[LiveVisit, ...]
     truths: Mapping[DeviceKey, GroundTruth]
-    ways: Mapping[str, str]  # what happened, by click id
+    scenarios: Mapping[str, str]  # the scenario's name, by click id
 
     @property
     def all_calls(self) -> tuple[SdkCall, ...]:
-        """The calls of all players; a visitor's has its body only when it is sent."""
+        """Return the calls of all devices; those of visits have no body until they are sent."""
         visits = (*self.visits, *self.comebacks)
         return (*self.calls, *(visit.call_without_time for visit in visits))
 
@@ -57,38 +57,42 @@ class SimulatedDay:
 def simulate_day(
     *, seed: int, devices: int, now: datetime, ios_bundle: str, android_bundle: str
 ) -> SimulatedDay:
-    """Return the 24 hours before `now`, each kind in the order in which it is sent.
+    """Return the 24 hours before `now`, which must be aware.
 
-    A device's events are in the order in which it lived them, the install first; see mishaps for
-    what is sent twice or wrongly. `now` must be aware.
+    A device's events are in the order in which they happened, the install first; see `failures` for
+    events that are sent twice or malformed.
     """
     rng = Random(seed)  # noqa: S311  # a game's day, not a secret
     bundles = {DemoApp.IOS: ios_bundle, DemoApp.ANDROID: android_bundle}
-    visitors = round(devices * _VISITOR_SHARE)
-    people = Population(rng, bundles, now)
-    visits = tuple(people.visit() for _ in range(visitors))
-    lives = [people.live() for _ in range(devices - visitors)]
-    moments = [moment for life in lives for moment in life.moments if moment.sent_at <= now]
-    comebacks = tuple(people.comebacks(lives, _COMEBACK_SHARE))
-    moments.sort(key=lambda moment: moment.sent_at)
-    mishaps = {app: SdkFailures(rng, now) for app in DemoApp}
+    visit_count = round(devices * _LIVE_VISIT_SHARE)
+    population = Population(rng, bundles, now)
+    visits = tuple(population.live_visit() for _ in range(visit_count))
+    acquired = [population.acquire() for _ in range(devices - visit_count)]
+    events = [event for device in acquired for event in device.events if event.sent_at <= now]
+    comebacks = tuple(population.returning_visits(acquired, _RETURNING_SHARE))
+    events.sort(key=lambda event: event.sent_at)
+    failures = {app: SdkFailures(rng, now) for app in DemoApp}
     return SimulatedDay(
-        touches=_by_time(touch for life in lives for touch in life.journey.touches),
+        touches=_by_time(touch for device in acquired for touch in device.acquisition.touches),
         visits=visits,
         calls=tuple(
             _call(rng, app, sent)
-            for app, batch in _batches(rng, moments)
-            for sent in mishaps[app].strike(batch)
+            for app, batch in _batches(rng, events)
+            for sent in failures[app].apply(batch)
         ),
-        late=_by_time(touch for life in lives for touch in life.journey.late),
+        late=_by_time(touch for device in acquired for touch in device.acquisition.late),
         comebacks=comebacks,
         truths={
-            **{life.device: life.journey.truth for life in lives},
+            **{device.key: device.acquisition.truth for device in acquired},
             **{visit.device: visit.truth for visit in (*visits, *comebacks)},
         },
-        ways={
-            **{touch.click_id: life.way for life in lives for touch in life.journey.all_touches},
-            **{visit.click.click_id: "visited" for visit in visits if visit.click},
+        scenarios={
+            **{
+                touch.click_id: device.scenario
+                for device in acquired
+                for touch in device.acquisition.all_touches
+            },
+            **{visit.click.click_id: "live visit" for visit in visits if visit.click},
         },
     )
 
@@ -98,29 +102,29 @@ def _by_time(touches: Iterable[SimulatedTouch]) -> tuple[SimulatedTouch, ...]:
 
 
 def _batches(
-    rng: Random, moments: Sequence[TimedEvent]
+    rng: Random, events: Sequence[TimedEvent]
 ) -> Iterator[tuple[DemoApp, list[SentEvent]]]:
-    """Yield what each app's relay sends at once: it collects events until it has enough."""
-    waiting: dict[DemoApp, list[SentEvent]] = {app: [] for app in DemoApp}
-    enough = {app: _batch_size(rng) for app in DemoApp}
-    for moment in moments:
-        app = DemoApp(str(moment.event.fields["platform"]))
-        waiting[app].append(moment.event)
-        if len(waiting[app]) >= enough[app]:
-            yield app, waiting[app]
-            waiting[app] = []
-            enough[app] = _batch_size(rng)
-    yield from ((app, batch) for app, batch in waiting.items() if batch)
+    """Yield the batches of each app's relay, which sends once it has collected enough events."""
+    queues: dict[DemoApp, list[SentEvent]] = {app: [] for app in DemoApp}
+    sizes = {app: _batch_size(rng) for app in DemoApp}
+    for timed in events:
+        app = DemoApp(str(timed.event.fields["platform"]))
+        queues[app].append(timed.event)
+        if len(queues[app]) >= sizes[app]:
+            yield app, queues[app]
+            queues[app] = []
+            sizes[app] = _batch_size(rng)
+    yield from ((app, batch) for app, batch in queues.items() if batch)
 
 
 def _batch_size(rng: Random) -> int:
-    """Return 1 to 40 events, mostly few; mishaps may add some, up to 50."""
+    """Return 1 to 40 events, mostly few; failures may add some, up to 50."""
     smallest, largest = rng.choices(((1, 1), (2, 10), (11, 40)), weights=(30, 50, 20))[0]
     return rng.randint(smallest, largest)
 
 
 def _call(rng: Random, app: DemoApp, events: Sequence[SentEvent]) -> SdkCall:
-    """Return the call in one of the forms that the API takes."""
+    """Return the call in one of the forms that the API accepts."""
     items = [event.fields for event in events]
     form: object = items
     if len(items) == 1 and rng.random() < 0.7:

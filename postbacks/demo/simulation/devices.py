@@ -1,4 +1,4 @@
-"""The people who play the demo's game: where they live, what they hold, what they allow."""
+"""Simulated devices: market, hardware, identifiers and consent."""
 
 import uuid
 from collections.abc import Mapping
@@ -8,12 +8,12 @@ from random import Random
 from postbacks.demo.networks import DemoApp
 
 NO_ID = "00000000-0000-0000-0000-000000000000"
-_DOCUMENTATION_NETWORKS = ("192.0.2", "198.51.100", "203.0.113")  # RFC 5737: nobody's addresses
+_DOCUMENTATION_NETWORKS = ("192.0.2", "198.51.100", "203.0.113")  # RFC 5737
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """This is a country as a game sees it; `gdpr` says whether players are asked for consent."""
+    """A country; `gdpr` says whether users are asked for consent."""
 
     country: str
     language: str
@@ -47,23 +47,23 @@ _APP_VERSIONS = ("3.2.0", "3.2.1", "3.3.0")
 
 @dataclass(frozen=True, slots=True)
 class SimulatedDevice:
-    """This is one person with one device; `facts` is what the SDK says of it in every event.
+    """A user's device; the SDK sends `sdk_fields` with every event.
 
-    At each start it also shows its `evidence` of what led to the install.
+    Installs and opens also carry `evidence` of the touch that led to the install.
     """
 
     app: DemoApp
     market: Market
     customer_user_id: str
-    facts: Mapping[str, object]
+    sdk_fields: Mapping[str, object]
     evidence: Mapping[str, object] = field(default_factory=dict)
 
 
 def make_device(rng: Random, app: DemoApp, bundle_id: str) -> SimulatedDevice:
-    """Return a new player; their consent holds for the whole day."""
+    """Return a new device, whose consent stays the same all day."""
     [market] = rng.choices(_MARKETS, weights=_MARKET_SHARES)
     hardware = _ios_device(rng) if app is DemoApp.IOS else _android_device(rng)
-    facts: dict[str, object] = {
+    sdk_fields: dict[str, object] = {
         "platform": app.value,
         "bundle_id": bundle_id,
         "install_id": new_id(rng),
@@ -79,7 +79,7 @@ def make_device(rng: Random, app: DemoApp, bundle_id: str) -> SimulatedDevice:
         app=app,
         market=market,
         customer_user_id=f"gh-{rng.getrandbits(40):010x}",
-        facts=facts | hardware | _consent(rng, market),
+        sdk_fields=sdk_fields | hardware | _consent(rng, market),
     )
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: answers that never arrive, and SDKs that were built in wrongly."""
+"""Failures of SDKs and networks: lost responses, repeated and malformed events."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -48,48 +48,48 @@ EVENT_ERRORS: tuple[Callable[[_Fields, datetime], _Fields], ...] = (
 
 
 class SdkFailures:
-    """This spoils a part of one app's day; mishaps take turns, so that chance leaves none out."""
+    """Applies failures to one app's batches, in turn, so that chance leaves none out."""
 
     def __init__(self, rng: Random, now: datetime) -> None:
         self._rng = rng
         self._now = now
-        self._faults = cycle(EVENT_ERRORS)
-        self._turn = 0
+        self._event_errors = cycle(EVENT_ERRORS)
+        self._batch_number = 0
         self._unanswered: list[SentEvent] = []
 
-    def strike(self, batch: Sequence[SentEvent]) -> list[list[SentEvent]]:
-        """Return the batches that are really sent for one: each good event is in there.
+    def apply(self, batch: Sequence[SentEvent]) -> list[list[SentEvent]]:
+        """Return the batches that are sent in place of one; they contain each good event.
 
-        A repetition always comes after its original, in the same batch or in a later one.
+        A repeated event always comes after its original, in the same batch or in a later one.
         """
-        self._turn += 1
+        self._batch_number += 1
         sent = [*self._unanswered, *batch]
         self._unanswered = []
-        match self._turn % 20:
+        match self._batch_number % 20:
             case 3 | 7 | 11 | 18:
-                return [self._with_bad_neighbors(sent)]
+                return [self._with_malformed_events(sent)]
             case 5:
-                return [self._stuttering(sent)]
+                return [self._with_repeated_event(sent)]
             case 9:
-                return [sent, sent]  # the answer was lost on the way: all of it once more
+                return [sent, sent]  # the response was lost, so all of it is sent again
             case 13:
                 self._unanswered = sent[-3:]  # lost as well, but new events join the retry
             case 16:
                 return [sent, [self._malformed(event) for event in sent[:4]]]
         return [sent]
 
-    def _with_bad_neighbors(self, batch: Sequence[SentEvent]) -> list[SentEvent]:
-        spoiled = list(batch)
+    def _with_malformed_events(self, batch: Sequence[SentEvent]) -> list[SentEvent]:
+        mixed = list(batch)
         for _ in range(self._rng.randint(1, 3)):
-            bad = self._malformed(self._rng.choice(batch))
-            spoiled.insert(self._rng.randint(0, len(spoiled)), bad)
-        return spoiled
+            malformed = self._malformed(self._rng.choice(batch))
+            mixed.insert(self._rng.randint(0, len(mixed)), malformed)
+        return mixed
 
-    def _stuttering(self, batch: Sequence[SentEvent]) -> list[SentEvent]:
+    def _with_repeated_event(self, batch: Sequence[SentEvent]) -> list[SentEvent]:
         """Repeat one event right after itself, as a client without a lock on its queue does."""
-        place = self._rng.randrange(len(batch))
-        return [*batch[: place + 1], *batch[place:]]
+        index = self._rng.randrange(len(batch))
+        return [*batch[: index + 1], *batch[index:]]
 
     def _malformed(self, event: SentEvent) -> SentEvent:
         fields = {**event.fields, "event_id": new_id(self._rng)}
-        return SentEvent(next(self._faults)(fields, self._now), well_formed=False)
+        return SentEvent(next(self._event_errors)(fields, self._now), well_formed=False)

@@ -1,4 +1,4 @@
-"""Networks that claim players whom they did not bring, and what remains when they are refused."""
+"""Fraud scenarios: networks claim installs that they did not bring, and must be rejected."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,54 +7,56 @@ from postbacks.demo.networks import NETWORKS, DemoApp
 from postbacks.demo.simulation.model import Acquisition, SimulatedTouch, truth_of
 from postbacks.demo.simulation.touches import TouchSimulator
 
-ANONYMOUS_NETWORK = "198.18.0.0/15"  # RFC 2544: nobody's addresses, as the demo's data center
+ANONYMOUS_NETWORK = "198.18.0.0/15"  # RFC 2544: reserved; here it is the demo's data center
 _FLOOD_CLICKS = 12
 _INVALID_IDS = ("{advertising_id}", "38400000-8cf0", "unknown")
 
 
-def click_injection(scene: TouchSimulator) -> Acquisition:
-    """A click that a malicious app made while the download ran."""
-    honest, fraud = _honest_and_fraudulent_click(scene)
-    click = scene.moved(scene.tap(fraud.network), scene.start - timedelta(seconds=20))
-    return _fraud_rejected(scene, honest, (click,))
+def click_injection(simulator: TouchSimulator) -> Acquisition:
+    """A malicious app makes a click while the download runs."""
+    honest, fraud = _honest_and_fraudulent_click(simulator)
+    click = replace(simulator.click(fraud.network), at=simulator.start - timedelta(seconds=20))
+    return _fraud_rejected(simulator, honest, (click,))
 
 
-def click_flooding(scene: TouchSimulator) -> Acquisition:
-    """So many clicks of one device that no person made them."""
-    honest, fraud = _honest_and_fraudulent_click(scene)
-    flood = (scene.tap(fraud.network, least=3, most=35) for _ in range(_FLOOD_CLICKS))
-    return _fraud_rejected(scene, honest, tuple(replace(click, ids=fraud.ids) for click in flood))
+def click_flooding(simulator: TouchSimulator) -> Acquisition:
+    """A network reports more clicks of one device than a person makes."""
+    honest, fraud = _honest_and_fraudulent_click(simulator)
+    flood = (simulator.click(fraud.network, least=3, most=35) for _ in range(_FLOOD_CLICKS))
+    return _fraud_rejected(
+        simulator, honest, tuple(replace(click, ids=fraud.ids) for click in flood)
+    )
 
 
-def malformed_device_id(scene: TouchSimulator) -> Acquisition:
-    """A click with something in place of an id, such as a macro that nobody filled."""
-    [network] = scene.networks(1)
-    name = "idfa" if scene.player.app is DemoApp.IOS else "gaid"
-    click = replace(scene.tap(network), ids={name: scene.rng.choice(_INVALID_IDS)})
-    return Acquisition((click,), evidence=scene.store_facts())
+def malformed_device_id(simulator: TouchSimulator) -> Acquisition:
+    """A click with an invalid id, such as an unfilled macro."""
+    [network] = simulator.pick_networks(1)
+    name = "idfa" if simulator.device.app is DemoApp.IOS else "gaid"
+    click = replace(simulator.click(network), ids={name: simulator.rng.choice(_INVALID_IDS)})
+    return Acquisition((click,), evidence=simulator.store_evidence())
 
 
-def data_center_click(scene: TouchSimulator) -> Acquisition:
-    """A click from where machines live."""
-    honest, fraud = _honest_and_fraudulent_click(scene)
-    address = f"198.18.{scene.rng.randint(0, 255)}.{scene.rng.randint(1, 254)}"
-    return _fraud_rejected(scene, honest, (replace(fraud, ip_address=address),))
+def data_center_click(simulator: TouchSimulator) -> Acquisition:
+    """A click from an address in a data center."""
+    honest, fraud = _honest_and_fraudulent_click(simulator)
+    address = f"198.18.{simulator.rng.randint(0, 255)}.{simulator.rng.randint(1, 254)}"
+    return _fraud_rejected(simulator, honest, (replace(fraud, ip_address=address),))
 
 
 def _honest_and_fraudulent_click(
-    scene: TouchSimulator,
+    simulator: TouchSimulator,
 ) -> tuple[SimulatedTouch | None, SimulatedTouch]:
-    """Return an earlier, honest click for half of the players, and one of another network."""
-    honest, fraud = scene.rng.sample(NETWORKS, 2)
-    click = scene.tap(honest, least=40, most=55) if scene.rng.random() < 0.5 else None
-    return click, scene.tap(fraud, most=30)
+    """Return an honest click for half of the devices, and a later fraudulent one."""
+    honest, fraud = simulator.rng.sample(NETWORKS, 2)
+    click = simulator.click(honest, least=40, most=55) if simulator.rng.random() < 0.5 else None
+    return click, simulator.click(fraud, most=30)
 
 
 def _fraud_rejected(
-    scene: TouchSimulator, honest: SimulatedTouch | None, frauds: tuple[SimulatedTouch, ...]
+    simulator: TouchSimulator, honest: SimulatedTouch | None, frauds: tuple[SimulatedTouch, ...]
 ) -> Acquisition:
-    """Return the way on which honesty wins: each fraud came later and would have won before it."""
+    """Return an install that the honest click earns, though each later fraud would have won."""
     touches = (honest, *frauds) if honest else frauds
     return Acquisition(
-        touches, evidence=scene.store_facts(), truth=truth_of(honest, refused=frauds)
+        touches, evidence=simulator.store_evidence(), truth=truth_of(honest, refused=frauds)
     )

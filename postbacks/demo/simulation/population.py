@@ -1,4 +1,4 @@
-"""The people of a day who open the game for the first time, and how they came to it."""
+"""The devices of a simulated day: new installs, live visits and returning users."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,129 +23,130 @@ from postbacks.demo.simulation.touches import TouchSimulator
 
 _IOS_SHARE = 0.5
 _OFFLINE_SHARE = 0.08
-_LONGEST_OFFLINE_DAYS = 50.0  # events may be 58 days old
+_MAX_OFFLINE_DAYS = 50.0  # events may be 58 days old
 # A touchpoint counts if it is reported within 12 hours; the oldest is three hours before the start.
-_LONGEST_SINCE_AD = 8.5
-_CAN_COME_BACK = (organic.__name__, single_click.__name__)
+_MAX_HOURS_SINCE_START = 8.5
+_RETURNING_SCENARIOS = (organic.__name__, single_click.__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class AcquiredDevice:
-    """This is a player's day and the way to it."""
+    """A device with the scenario of its install and the events of its day."""
 
-    player: SimulatedDevice
-    way: str
-    journey: Acquisition
-    moments: tuple[TimedEvent, ...]
+    device: SimulatedDevice
+    scenario: str
+    acquisition: Acquisition
+    events: tuple[TimedEvent, ...]
 
     @property
-    def device(self) -> DeviceKey:
-        """The device, as truths name it."""
-        return self.player.app, str(self.player.facts["install_id"])
+    def key(self) -> DeviceKey:
+        return self.device.app, str(self.device.sdk_fields["install_id"])
 
 
 class Population:
-    """This makes the players of one day."""
+    """Makes the devices of one day."""
 
     def __init__(self, rng: Random, bundles: Mapping[DemoApp, str], now: datetime) -> None:
         self._rng = rng
         self._bundles = bundles
         self._now = now
-        self._ways = ScenarioDeck(rng)
+        self._scenarios = ScenarioDeck(rng)
         self._networks = cycle(NETWORKS)
 
-    def live(self) -> AcquiredDevice:
-        """Return a player who comes at some time of the day."""
-        player = self._player()
-        start = self._now - timedelta(hours=self._rng.triangular(0.3, _LONGEST_SINCE_AD, 6))
-        scene = TouchSimulator(self._rng, player, start, self._now)
-        way = self._ways.next(scene)
+    def acquire(self) -> AcquiredDevice:
+        """Return a device that installs the app at some time of the day."""
+        device = self._new_device()
+        start = self._now - timedelta(hours=self._rng.triangular(0.3, _MAX_HOURS_SINCE_START, 6))
+        touches = TouchSimulator(self._rng, device, start, self._now)
+        scenario = self._scenarios.next(touches)
         offline = timedelta()
-        if way is organic:
+        if scenario is organic:
             start = self._now - timedelta(hours=self._rng.triangular(0.1, 24, 6))
-            offline = self._time_offline()
-            scene = replace(scene, start=start - offline)
-        journey = way(scene)
-        player = replace(player, evidence=journey.evidence)
-        moments = tuple(simulate_usage(self._rng, player, start, offline=offline))
-        return AcquiredDevice(player, way.__name__, journey, moments)
+            offline = self._offline_time()
+            touches = replace(touches, start=start - offline)
+        acquisition = scenario(touches)
+        device = replace(device, evidence=acquisition.evidence)
+        events = tuple(simulate_usage(self._rng, device, start, offline=offline))
+        return AcquiredDevice(device, scenario.__name__, acquisition, events)
 
-    def visit(self) -> LiveVisit:
-        """Return a player who taps an ad while the demo runs; iOS shows nothing but an IDFA."""
-        player = self._player()
-        scene = TouchSimulator(self._rng, player, self._now, self._now)
-        while player.app is DemoApp.IOS and scene.advertising_id is None:
-            player = self._player()
-            scene = TouchSimulator(self._rng, player, self._now, self._now)
+    def live_visit(self) -> LiveVisit:
+        """Return a click while the demo runs; on iOS only an IDFA can lead back to it."""
+        device = self._new_device()
+        touches = TouchSimulator(self._rng, device, self._now, self._now)
+        while device.app is DemoApp.IOS and touches.advertising_id is None:
+            device = self._new_device()
+            touches = TouchSimulator(self._rng, device, self._now, self._now)
         network = next(self._networks)
-        click = scene.tap(network)
-        if player.app is DemoApp.ANDROID and self._rng.random() < 0.6:
+        click = touches.click(network)
+        if device.app is DemoApp.ANDROID and self._rng.random() < 0.6:
             click = replace(click, ids={})
         previewed = self._rng.random() < 0.3
         return LiveVisit(
-            app=player.app,
+            app=device.app,
             truth=truth_of(click),
-            events=tuple(self._first_minute(player, "install", "open")),
+            events=tuple(self._first_minute(device, "install", "open")),
             click=click,
             preview_id=network.new_click_id(self._rng) if previewed else "",
         )
 
-    def comebacks(self, lives: Sequence[AcquiredDevice], share: float) -> list[LiveVisit]:
-        """Return how some removed the game and come back: every other one by a tap on an ad."""
-        able = [life for life in lives if self._may_come_back(life)]
-        those = self._rng.sample(able, min(len(able), round(len(lives) * share)))
-        return [self._comeback(life, taps=bool(turn % 2)) for turn, life in enumerate(those)]
+    def returning_visits(self, acquired: Sequence[AcquiredDevice], share: float) -> list[LiveVisit]:
+        """Return the visits of users who reinstall the app, every other one after a click."""
+        candidates = [device for device in acquired if self._can_return(device)]
+        count = min(len(candidates), round(len(acquired) * share))
+        return [
+            self._returning_visit(device, with_click=bool(index % 2))
+            for index, device in enumerate(self._rng.sample(candidates, count))
+        ]
 
-    def _may_come_back(self, life: AcquiredDevice) -> bool:
-        """Tell whether the device will be known again, by its advertising id."""
-        scene = TouchSimulator(self._rng, life.player, self._now, self._now)
-        return life.way in _CAN_COME_BACK and scene.advertising_id is not None
+    def _can_return(self, acquired: AcquiredDevice) -> bool:
+        """Return whether the product can recognize the device, by its advertising id."""
+        touches = TouchSimulator(self._rng, acquired.device, self._now, self._now)
+        return acquired.scenario in _RETURNING_SCENARIOS and touches.advertising_id is not None
 
-    def _comeback(self, life: AcquiredDevice, *, taps: bool) -> LiveVisit:
-        facts = {**life.player.facts, "install_id": new_id(self._rng)}
-        player = replace(life.player, facts=facts)
-        before = life.journey.truth.earned
+    def _returning_visit(self, acquired: AcquiredDevice, *, with_click: bool) -> LiveVisit:
+        sdk_fields = {**acquired.device.sdk_fields, "install_id": new_id(self._rng)}
+        device = replace(acquired.device, sdk_fields=sdk_fields)
+        earned_before = acquired.acquisition.truth.earned
         click = None
-        if taps:
-            click = TouchSimulator(self._rng, player, self._now, self._now).tap(
-                next(self._networks)
-            )
+        if with_click:
+            touches = TouchSimulator(self._rng, device, self._now, self._now)
+            click = touches.click(next(self._networks))
         return LiveVisit(
-            app=player.app,
+            app=device.app,
             truth=GroundTruth(
                 open_kind=OpenKind.REATTRIBUTION if click else OpenKind.REINSTALL,
-                earned=click or before,
-                at_first=click or before,
+                earned=click or earned_before,
+                at_first=click or earned_before,
             ),
-            events=tuple(self._first_minute(player, "open")),
+            events=tuple(self._first_minute(device, "open")),
             click=click,
         )
 
-    def _first_minute(self, player: SimulatedDevice, *first: str) -> list[SentEvent]:
-        """Return what a visitor does at once; half of them buy something."""
-        deeds: list[tuple[str, Mapping[str, object]]] = [(name, {}) for name in first]
+    def _first_minute(self, device: SimulatedDevice, *names: str) -> list[SentEvent]:
+        """Return the events of a visit's first minute; half of the visitors buy something."""
+        events: list[tuple[str, Mapping[str, object]]] = [(name, {}) for name in names]
         if self._rng.random() < 0.5:
-            deeds.append(("purchase", purchase_fields(self._rng, player)))
+            events.append(("purchase", purchase_fields(self._rng, device)))
         return [
             SentEvent(
                 {
                     "event_id": new_id(self._rng),
                     "event_name": name,
-                    **player.facts,
-                    **details,
+                    **device.sdk_fields,
+                    **fields,
                 }
             )
-            for name, details in deeds
+            for name, fields in events
         ]
 
-    def _player(self) -> SimulatedDevice:
+    def _new_device(self) -> SimulatedDevice:
         app = DemoApp.IOS if self._rng.random() < _IOS_SHARE else DemoApp.ANDROID
         return make_device(self._rng, app, self._bundles[app])
 
-    def _time_offline(self) -> timedelta:
+    def _offline_time(self) -> timedelta:
         """Return how late a device reports: most at once, some after a flight or after weeks."""
         if self._rng.random() >= _OFFLINE_SHARE:
             return timedelta()
         if self._rng.random() < 0.6:
             return timedelta(hours=self._rng.uniform(2, 36))
-        return timedelta(days=self._rng.uniform(2, _LONGEST_OFFLINE_DAYS))
+        return timedelta(days=self._rng.uniform(2, _MAX_OFFLINE_DAYS))

@@ -1,7 +1,4 @@
-"""How players come to the game, and who earned them: each way is written down with its truth.
-
-The truth is what the story itself says. Nothing here asks the product, nor decides as it does.
-"""
+"""The scenarios that lead to an install, each with its ground truth."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,122 +9,142 @@ from postbacks.demo.simulation import fraud_scenarios
 from postbacks.demo.simulation.model import Acquisition, GroundTruth, truth_of
 from postbacks.demo.simulation.touches import TouchSimulator
 
-Scenario = Callable[[TouchSimulator], Acquisition]  # its name says what happens
+Scenario = Callable[
+    [TouchSimulator], Acquisition
+]  # its name is reported where the product differs from the truth
 
 
-def organic(scene: TouchSimulator) -> Acquisition:
-    """Nobody showed an ad."""
-    return Acquisition(evidence=scene.store_facts())
+def organic(simulator: TouchSimulator) -> Acquisition:
+    """An install without any ad."""
+    return Acquisition(evidence=simulator.store_evidence())
 
 
-def single_click(scene: TouchSimulator) -> Acquisition:
-    """One tap, one install."""
-    [network] = scene.networks(1)
-    click = scene.tap(network)
-    return Acquisition((click,), evidence=scene.proof(click), truth=truth_of(click))
+def single_click(simulator: TouchSimulator) -> Acquisition:
+    """One click, one install."""
+    [network] = simulator.pick_networks(1)
+    click = simulator.click(network)
+    return Acquisition((click,), evidence=simulator.click_evidence(click), truth=truth_of(click))
 
 
-def click_reported_twice(scene: TouchSimulator) -> Acquisition:
-    """The network's server did not hear our answer, and reported the same click once more."""
-    journey = single_click(scene)
-    return replace(journey, touches=journey.touches * 2)
+def click_reported_twice(simulator: TouchSimulator) -> Acquisition:
+    """The network's server missed our answer and reports the same click again."""
+    acquisition = single_click(simulator)
+    return replace(acquisition, touches=acquisition.touches * 2)
 
 
-def clicks_of_two_networks(scene: TouchSimulator) -> Acquisition:
-    """The last click counts, whoever's it is."""
-    early, last = scene.networks(2)
-    clicks = (scene.tap(early, least=25, most=50), scene.tap(last, most=20))
-    return Acquisition(clicks, evidence=scene.proof(clicks[1]), truth=truth_of(clicks[1]))
+def clicks_of_two_networks(simulator: TouchSimulator) -> Acquisition:
+    """Clicks of two networks: the last one wins."""
+    early, last = simulator.pick_networks(2)
+    clicks = (simulator.click(early, least=25, most=50), simulator.click(last, most=20))
+    return Acquisition(
+        clicks, evidence=simulator.click_evidence(clicks[1]), truth=truth_of(clicks[1])
+    )
 
 
-def two_clicks_of_one_network(scene: TouchSimulator) -> Acquisition:
-    """The network is told the id of its last click, not of the one before."""
-    [network] = scene.networks(1)
-    clicks = (scene.tap(network, least=25, most=50), scene.tap(network, most=20))
-    return Acquisition(clicks, evidence=scene.proof(clicks[1]), truth=truth_of(clicks[1]))
+def two_clicks_of_one_network(simulator: TouchSimulator) -> Acquisition:
+    """Two clicks of one network: the last one wins."""
+    [network] = simulator.pick_networks(1)
+    clicks = (simulator.click(network, least=25, most=50), simulator.click(network, most=20))
+    return Acquisition(
+        clicks, evidence=simulator.click_evidence(clicks[1]), truth=truth_of(clicks[1])
+    )
 
 
-def click_then_impressions(scene: TouchSimulator) -> Acquisition:
-    """A click counts more than what was seen after it."""
-    tapped_first, *others = scene.networks(3)
-    click = scene.tap(tapped_first, least=25, most=50)
-    seen = tuple(scene.view(network, most=20) for network in others)
-    return Acquisition((click, *seen), evidence=scene.proof(click), truth=truth_of(click))
+def click_then_impressions(simulator: TouchSimulator) -> Acquisition:
+    """A click wins over later impressions."""
+    clicked_first, *others = simulator.pick_networks(3)
+    click = simulator.click(clicked_first, least=25, most=50)
+    impressions = tuple(simulator.impression(network, most=20) for network in others)
+    return Acquisition(
+        (click, *impressions), evidence=simulator.click_evidence(click), truth=truth_of(click)
+    )
 
 
-def impressions_only(scene: TouchSimulator) -> Acquisition:
-    """An ad that was seen last counts where none was tapped."""
-    early, last = scene.networks(2)
-    views = (scene.view(early, least=60), scene.view(last, most=50))
-    return Acquisition(views, evidence=scene.store_facts(), truth=truth_of(views[1]))
+def impressions_only(simulator: TouchSimulator) -> Acquisition:
+    """Without a click the last impression wins."""
+    early, last = simulator.pick_networks(2)
+    impressions = (simulator.impression(early, least=60), simulator.impression(last, most=50))
+    return Acquisition(
+        impressions, evidence=simulator.store_evidence(), truth=truth_of(impressions[1])
+    )
 
 
-def click_outside_window(scene: TouchSimulator) -> Acquisition:
-    """Kitebird's clicks count for an hour; the one from before that earns nothing."""
-    old = scene.tap(KITEBIRD, least=75, most=150)
-    return Acquisition((old,), evidence=scene.store_facts())
+def click_outside_window(simulator: TouchSimulator) -> Acquisition:
+    """A click outside of Kitebird's window of one hour earns nothing."""
+    old = simulator.click(KITEBIRD, least=75, most=150)
+    return Acquisition((old,), evidence=simulator.store_evidence())
 
 
-def older_click_with_longer_window(scene: TouchSimulator) -> Acquisition:
-    """An older click of a network with a longer window wins over one outside of its own."""
-    older, outside = scene.tap(LUMEN, least=155, most=170), scene.tap(KITEBIRD, least=75, most=150)
-    return Acquisition((older, outside), evidence=scene.store_facts(), truth=truth_of(older))
+def older_click_with_longer_window(simulator: TouchSimulator) -> Acquisition:
+    """An older click within its network's window wins over one outside of its own."""
+    older, outside = (
+        simulator.click(LUMEN, least=155, most=170),
+        simulator.click(KITEBIRD, least=75, most=150),
+    )
+    return Acquisition((older, outside), evidence=simulator.store_evidence(), truth=truth_of(older))
 
 
-def click_after_install(scene: TouchSimulator) -> Acquisition:
-    """An ad for what one has already."""
-    [network] = scene.networks(1)
-    click = scene.moved(scene.tap(network), scene.now)
-    return Acquisition((click,), evidence=scene.store_facts())
+def click_after_install(simulator: TouchSimulator) -> Acquisition:
+    """A click after the install earns nothing."""
+    [network] = simulator.pick_networks(1)
+    click = replace(simulator.click(network), at=simulator.now)
+    return Acquisition((click,), evidence=simulator.store_evidence())
 
 
-def unmatchable_click(scene: TouchSimulator) -> Acquisition:
-    """Neither an id nor a referrer leads from the install to the click."""
-    [network] = scene.networks(1)
-    click = replace(scene.tap(network), ids={})
-    return Acquisition((click,), evidence=scene.store_facts())
+def unmatchable_click(simulator: TouchSimulator) -> Acquisition:
+    """A click without an id and without a referrer can't be matched."""
+    [network] = simulator.pick_networks(1)
+    click = replace(simulator.click(network), ids={})
+    return Acquisition((click,), evidence=simulator.store_evidence())
 
 
-def click_for_other_app(scene: TouchSimulator) -> Acquisition:
-    """An ad for the game's other app brings nobody to this one."""
-    [network] = scene.networks(1)
-    other = DemoApp.IOS if scene.player.app is DemoApp.ANDROID else DemoApp.ANDROID
-    return Acquisition((replace(scene.tap(network), app=other),), evidence=scene.store_facts())
+def click_for_other_app(simulator: TouchSimulator) -> Acquisition:
+    """A click for the game's other app earns nothing here."""
+    [network] = simulator.pick_networks(1)
+    other = DemoApp.IOS if simulator.device.app is DemoApp.ANDROID else DemoApp.ANDROID
+    return Acquisition(
+        (replace(simulator.click(network), app=other),), evidence=simulator.store_evidence()
+    )
 
 
-def click_reported_late(scene: TouchSimulator) -> Acquisition:
-    """The report comes after the install, which was nobody's until then."""
-    journey = single_click(scene)
-    truth = GroundTruth(earned=journey.truth.earned, at_first=None)
-    return replace(journey, touches=(), late=journey.touches, truth=truth)
+def click_reported_late(simulator: TouchSimulator) -> Acquisition:
+    """The report comes after the install, which is organic until then."""
+    acquisition = single_click(simulator)
+    truth = GroundTruth(earned=acquisition.truth.earned, at_first=None)
+    return replace(acquisition, touches=(), late=acquisition.touches, truth=truth)
 
 
-def rival_click_reported_late(scene: TouchSimulator) -> Acquisition:
-    """Who was told that it earned the install keeps it, though a later click turns up."""
-    early, rival = scene.networks(2)
-    click = scene.tap(early, least=25, most=50)
-    late = scene.tap(rival, most=20)
-    return Acquisition((click,), (late,), evidence=scene.proof(click), truth=truth_of(click))
+def rival_click_reported_late(simulator: TouchSimulator) -> Acquisition:
+    """A network that was notified keeps the credit, though a rival's later click is reported."""
+    early, rival = simulator.pick_networks(2)
+    click = simulator.click(early, least=25, most=50)
+    late = simulator.click(rival, most=20)
+    return Acquisition(
+        (click,), (late,), evidence=simulator.click_evidence(click), truth=truth_of(click)
+    )
 
 
-def ineligible_clicks_reported_late(scene: TouchSimulator) -> Acquisition:
-    """A late report of a click that would not have counted in time either."""
-    late = (scene.tap(KITEBIRD, least=75, most=150), scene.moved(scene.tap(TIDAL), scene.now))
-    return Acquisition((), late, evidence=scene.store_facts())
+def ineligible_clicks_reported_late(simulator: TouchSimulator) -> Acquisition:
+    """Late reports of clicks that would not have counted in time either."""
+    late = (
+        simulator.click(KITEBIRD, least=75, most=150),
+        replace(simulator.click(TIDAL), at=simulator.now),
+    )
+    return Acquisition((), late, evidence=simulator.store_evidence())
 
 
 @dataclass(frozen=True, slots=True)
 class _WeightedScenario:
-    """This is a way with its share; some ways need an id to be recognized by, some Google Play."""
+    """A scenario with its share; some need an advertising id, some need Google Play."""
 
     share: int
-    way: Scenario
+    scenario: Scenario
     needs_id: bool = False
     needs_play: bool = False
 
-    def suits(self, scene: TouchSimulator) -> bool:
-        return (not self.needs_id or scene.advertising_id is not None) and (
-            not self.needs_play or scene.player.app is DemoApp.ANDROID
+    def suits(self, simulator: TouchSimulator) -> bool:
+        return (not self.needs_id or simulator.advertising_id is not None) and (
+            not self.needs_play or simulator.device.app is DemoApp.ANDROID
         )
 
 
@@ -155,21 +172,21 @@ _SCENARIOS = (
 
 
 class ScenarioDeck:
-    """This deals the ways by their shares; they take turns, so that chance leaves none out."""
+    """Deals the scenarios by their shares, in turn, so that chance leaves none out."""
 
     def __init__(self, rng: Random) -> None:
         self._deck = self._deal(rng)
-        self._kept: list[_WeightedScenario] = []
+        self._skipped: list[_WeightedScenario] = []
 
-    def next(self, scene: TouchSimulator) -> Scenario:
-        """Return the way of the next player: the first in turn that suits them."""
-        for card in self._kept:
-            if card.suits(scene):
-                self._kept.remove(card)
-                return card.way
-        while not (card := next(self._deck)).suits(scene):
-            self._kept.append(card)
-        return card.way
+    def next(self, simulator: TouchSimulator) -> Scenario:
+        """Return the scenario of the next device: the first in turn that suits it."""
+        for card in self._skipped:
+            if card.suits(simulator):
+                self._skipped.remove(card)
+                return card.scenario
+        while not (card := next(self._deck)).suits(simulator):
+            self._skipped.append(card)
+        return card.scenario
 
     @staticmethod
     def _deal(rng: Random) -> Iterator[_WeightedScenario]:

@@ -1,27 +1,24 @@
-"""Copies of Apple's SKAdNetwork postbacks, as devices send them on.
+"""Copies of Apple's SKAdNetwork postbacks, as devices send them to the developer.
 
-Nobody but Apple can sign one. The good ones here are the samples that Apple published in its pages
-on verifying postbacks, so the game's iOS app has the store ID that they name.
+Only Apple can sign one. The valid ones here are the samples in Apple's documentation on verifying
+postbacks, so the demo's iOS app has the store ID that they name.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from postbacks.demo.networks import LUMEN, Network
-from postbacks.demo.sending.http_client import RefusedError, RetryingClient
 
-COPY_PATH = "/.well-known/skadnetwork/report-attribution/"
 STORE_ID = "525463029"
 
 
 @dataclass(frozen=True, slots=True)
 class SkanCopy:
-    """This is a copy; it counts if Apple signed it and it did not come before."""
+    """A copy; it counts if Apple signed it and it is no duplicate."""
 
     body: Mapping[str, object]
     counts: bool = False
-    network: Network = LUMEN  # whose SKAdNetwork id it names
+    network: Network = LUMEN  # the network that its SKAdNetwork id names
 
 
 _NEW = {
@@ -59,18 +56,9 @@ _OLD = {
 COPIES = (
     SkanCopy(_NEW, counts=True),
     SkanCopy(_OLD, counts=True),
-    # The device did not hear our answer; what it may add is no part of what was signed.
+    # The device missed our answer and sends the copy again, with changes to unsigned fields.
     SkanCopy({**_NEW, "conversion-value": 1}),
     SkanCopy({**_NEW, "did-win": False}),
     SkanCopy({**_NEW, "source-identifier": "5240"}),
     SkanCopy({**_NEW, "version": "9.0"}),
 )
-
-
-def send_copies(client: RetryingClient) -> None:
-    """Send the copies as devices do: without any key. Raises RefusedError if one is not taken."""
-    for copy in COPIES:
-        headers = {"Content-Type": "application/json", "User-Agent": "SKAdNetwork/1"}
-        answer = client.ask("POST", COPY_PATH, headers=headers, body=json.dumps(copy.body).encode())
-        if answer.status != 200:
-            raise RefusedError(answer.complaint)

@@ -1,8 +1,8 @@
-"""One player before the install: what the ads around them leave behind, by chance and in time."""
+"""The ad touches before a device's install, and the evidence of them that the device can show."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 from urllib.parse import urlencode
@@ -11,9 +11,9 @@ from postbacks.demo.networks import NETWORKS, DemoApp, Network
 from postbacks.demo.simulation.devices import NO_ID, SimulatedDevice
 from postbacks.demo.simulation.model import SimulatedTouch, TouchKind
 
-_SITES = ("merge-meadow", "tile-town", "word-harbor", "daily-sudoku")
-_DOWNLOAD = timedelta(seconds=60)
 ORGANIC_REFERRER = "utm_source=google-play&utm_medium=organic"
+_SITES = ("merge-meadow", "tile-town", "word-harbor", "daily-sudoku")
+_DOWNLOAD_TIME = timedelta(seconds=60)
 _BROWSERS = {
     DemoApp.IOS: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15",
     DemoApp.ANDROID: "Mozilla/5.0 (Linux; Android 15; Pixel 8) AppleWebKit/537.36 Chrome/138.0",
@@ -22,94 +22,91 @@ _BROWSERS = {
 
 @dataclass(frozen=True, slots=True)
 class TouchSimulator:
-    """This is a player who first opens the game at `start`, and their choice of networks."""
+    """Makes the touches of a device that first opens the app at `start`."""
 
     rng: Random
-    player: SimulatedDevice
+    device: SimulatedDevice
     start: datetime
     now: datetime
 
     @property
     def advertising_id(self) -> tuple[str, str] | None:
-        """The name and value of the id that ads and the game both may read."""
+        """Return name and value of the advertising id, which ads and the app both may read."""
         for name in ("idfa", "gaid"):
-            value = str(self.player.facts.get(name, NO_ID))
+            value = str(self.device.sdk_fields.get(name, NO_ID))
             if value != NO_ID:
                 return name, value
         return None
 
     @property
     def download_begins(self) -> datetime:
-        """When the store begins the download."""
-        return self.start - _DOWNLOAD
+        return self.start - _DOWNLOAD_TIME
 
-    def networks(self, count: int) -> list[Network]:
-        """Return some networks, in an order that chance decides."""
+    def pick_networks(self, count: int) -> list[Network]:
+        """Return random networks in random order."""
         return self.rng.sample(NETWORKS, count)
 
-    def tap(self, network: Network, *, least: float = 2, most: float = 40) -> SimulatedTouch:
-        """Return a click some minutes before the first open; the install's download came after."""
+    def click(self, network: Network, *, least: float = 2, most: float = 40) -> SimulatedTouch:
+        """Return a click some minutes before the first open, and so before the download."""
         return self._touch(network, TouchKind.CLICK, least, most)
 
-    def view(self, network: Network, *, least: float = 2, most: float = 150) -> SimulatedTouch:
+    def impression(
+        self, network: Network, *, least: float = 2, most: float = 150
+    ) -> SimulatedTouch:
         """Return an impression some minutes before the first open."""
         return self._touch(network, TouchKind.IMPRESSION, least, most)
 
-    def moved(self, touch: SimulatedTouch, at: datetime) -> SimulatedTouch:
-        """Return the touch at another time."""
-        return replace(touch, at=at)
+    def click_evidence(self, click: SimulatedTouch) -> Mapping[str, object]:
+        """Return the evidence of the click that led the device to the store.
 
-    def proof(self, click: SimulatedTouch) -> Mapping[str, object]:
-        """Return what the device can show of the click that led it to the store.
-
-        Play hands on a referrer; on iOS a link that opens the game can hold the click's id.
+        Play passes on a referrer; on iOS a link that opens the app can hold the click id.
         """
-        if self.player.app is DemoApp.ANDROID:
+        if self.device.app is DemoApp.ANDROID:
             referrer = urlencode({"click_id": click.click_id, "utm_source": click.network.short})
-            hands_on = not click.ids or self.rng.random() < 0.4
-            return self.store_facts(referrer if hands_on else ORGANIC_REFERRER, click.at)
+            passes_referrer = not click.ids or self.rng.random() < 0.4
+            return self.store_evidence(referrer if passes_referrer else ORGANIC_REFERRER, click.at)
         return {} if click.ids else {"click_id": click.click_id}
 
-    def store_facts(
+    def store_evidence(
         self, referrer: str = ORGANIC_REFERRER, clicked_at: datetime | None = None
     ) -> Mapping[str, object]:
-        """Return what Play tells an Android app of its install; Apple's store tells nothing."""
-        if self.player.app is DemoApp.IOS:
+        """Return the install fields that Play gives an Android app; Apple's store gives none."""
+        if self.device.app is DemoApp.IOS:
             return {}
-        facts: dict[str, object] = {
+        fields: dict[str, object] = {
             "install_referrer": referrer,
             "install_begin_time": int(self.download_begins.timestamp()),
             "install_begin_time_server": int(self.download_begins.timestamp()),
         }
         if clicked_at is not None and referrer != ORGANIC_REFERRER:
-            facts["referrer_click_time"] = int(clicked_at.timestamp())
-            facts["referrer_click_time_server"] = int(clicked_at.timestamp())
-        return facts
+            fields["referrer_click_time"] = int(clicked_at.timestamp())
+            fields["referrer_click_time_server"] = int(clicked_at.timestamp())
+        return fields
 
     def _touch(
         self, network: Network, kind: TouchKind, least: float, most: float
     ) -> SimulatedTouch:
         return SimulatedTouch(
             network=network,
-            app=self.player.app,
+            app=self.device.app,
             kind=kind,
             at=self.start - timedelta(minutes=self.rng.uniform(least, most)),
             click_id=network.new_click_id(self.rng),
             site_id=self.rng.choice(_SITES),
             ids=self._ids(),
-            ip_address=str(self.player.facts["ip_address"]),
-            user_agent=_BROWSERS[self.player.app],
+            ip_address=str(self.device.sdk_fields["ip_address"]),
+            user_agent=_BROWSERS[self.device.app],
             by_link=self.rng.random() < 0.25,
         )
 
     def _ids(self) -> Mapping[str, str]:
-        """Return the device's id as this network hands it on: as it is, or hashed in some case."""
+        """Return the advertising id as the network sends it: plain or hashed, in any case."""
         if self.advertising_id is None:
             return {}
         name, value = self.advertising_id
-        written = self.rng.choice((value, value, value.lower(), value.upper()))
+        spelling = self.rng.choice((value, value, value.lower(), value.upper()))
         form = self.rng.choice(("raw", "raw", "sha1", "md5"))
         if form == "raw":
-            return {name: written}
-        digest = hashlib.new(form, written.encode(), usedforsecurity=False).hexdigest()
+            return {name: spelling}
+        digest = hashlib.new(form, spelling.encode(), usedforsecurity=False).hexdigest()
         return {f"{name}_{form}": digest}

@@ -38,7 +38,7 @@ class Command(RecordedCommand):
             _start_again_prepared(once=once)
         stop_on_signals()
         try:
-            port = run.default_port(given=environment.text("PORT"), once=once)
+            port = run.choose_port(setting=environment.text("PORT"), once=once)
             if options["reset"]:
                 run.reset(settings.DATA_DIR)
             demo = run.Demo(
