@@ -25,7 +25,7 @@ class PostbacksConfig(AppConfig):
             check_partner_templates,
             check_times_nest,
         )
-        from postbacks.infrastructure.database import partitions
+        from postbacks.infrastructure.database import grants, partitions
         from postbacks.web import visits
 
         # django-q2 looks tasks up by dotted name, and some wait in queues as `postbacks.tasks.…`.
@@ -40,7 +40,8 @@ class PostbacksConfig(AppConfig):
         user_logged_in.connect(audit.record_sign_in)
         authenticator_added.connect(audit.record_factor_added)
         authenticator_removed.connect(audit.record_factor_removed)
-        post_migrate.connect(partitions.finish_migration, sender=self)
+        post_migrate.connect(grants.grant_rights, sender=self)
+        post_migrate.connect(partitions.ensure_partitions, sender=self)
 
 
 class PostbacksAdminConfig(admin_apps.AdminConfig):

@@ -9,13 +9,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from postbacks.delivery.http.destinations import parse_networks
-from postbacks.infrastructure import environment, unfold
+from postbacks.infrastructure import environment
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import EmbeddedServer
-from postbacks.infrastructure.rate_limits.rates import RateLimit, parse_rate
-from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
+from postbacks.infrastructure.rate_limits.counting import RateLimit, parse_rate
+from postbacks.web import theme
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.load(BASE_DIR / ".env")
@@ -92,6 +94,12 @@ def _redis(url: str) -> str:
 
 # Unset: PostgreSQL carries the tasks, the cache and the rate limits.
 REDIS_URL = environment.parsed("REDIS_URL", _redis, default="")
+REDIS_TIMEOUTS: dict[str, object] = {
+    "socket_connect_timeout": 0.5,
+    "socket_timeout": 0.5,
+    # Once more: an idle connection may have been closed by a server that is there.
+    "retry": Retry(NoBackoff(), 1),
+}
 CACHES: dict[str, dict[str, object]] = {
     "default": {
         "BACKEND": "postbacks.infrastructure.caches.PatientRedisCache",
@@ -99,7 +107,7 @@ CACHES: dict[str, dict[str, object]] = {
         "KEY_PREFIX": "postbacks:cache",
         "OPTIONS": {
             "serializer": "postbacks.infrastructure.caches.JsonSerializer",
-            **REDIS_PATIENCE,
+            **REDIS_TIMEOUTS,
         },
     }
     if REDIS_URL
@@ -261,7 +269,7 @@ TEMPLATES = [
     }
 ]
 
-UNFOLD = unfold.UNFOLD
+UNFOLD = theme.UNFOLD
 
 AUTH_USER_MODEL = "apps_registry.User"
 AUTH_PASSWORD_VALIDATORS = [

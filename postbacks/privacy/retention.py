@@ -47,6 +47,18 @@ def forget_old_touchpoint_keys(limit: int = 5_000) -> int:
     )
 
 
+def forget_old_event_keys(limit: int = 5_000) -> int:
+    """Delete a batch of keys older than any event that is still accepted; return how many.
+
+    Intake takes events up to 58 days old, so a key of 60 days can meet no retry any more.
+    """
+    return _run(
+        "DELETE FROM event_key WHERE ctid IN (SELECT ctid FROM event_key "
+        "WHERE received_at < now() - interval '60 days' LIMIT %s)",
+        [limit],
+    )
+
+
 def forget_old_repeats(limit: int = 5_000) -> int:
     """Delete a batch of what holds touchpoints to one for seven days; return how many."""
     return _run(

@@ -85,7 +85,7 @@ def tidy_up() -> None:
     for delete_batch in (
         retention.forget_old_touchpoint_keys,
         retention.forget_old_repeats,
-        partitions.forget_old_event_keys,
+        retention.forget_old_event_keys,
         stores.forget_old_counts,
         caches.forget_old_entries,
         delete_expired_copies,

@@ -12,7 +12,7 @@ from apps_registry.models import AuditEntry, SdkKey, TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
-from postbacks.infrastructure.rate_limits.rates import RateLimit
+from postbacks.infrastructure.rate_limits.counting import RateLimit
 from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import ErasureRequest, Event, Touchpoint
 from postbacks.privacy import tombstones

@@ -3,7 +3,7 @@
 import pytest
 
 from apps_registry.models import SdkKey
-from postbacks.infrastructure.rate_limits.rates import RateLimit
+from postbacks.infrastructure.rate_limits.counting import RateLimit
 from tests import make
 from tests.api.calling import PROBLEM, Answer, Program, owner_of
 

@@ -11,7 +11,7 @@ from django.test import Client, override_settings
 
 from apps_registry.models import ConversionMeaning
 from apps_registry.tenancy import tenant
-from postbacks.infrastructure.rate_limits.rates import RateLimit
+from postbacks.infrastructure.rate_limits.counting import RateLimit
 from postbacks.models import Event, SkanPostback, UnclaimedCopy
 from tests import make
 from tests.api.calling import PROBLEM

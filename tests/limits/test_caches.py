@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from allauth.core.internal.ratelimit import Rate, apply_rate, cache_lock
+from django.conf import settings
 from django.core.cache import cache
 from django.core.cache.backends.base import BaseCache
 from django.db import connection
@@ -19,7 +20,6 @@ from postbacks.infrastructure.caches import (
     PostgresCache,
     forget_old_entries,
 )
-from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
 from postbacks.models import CacheEntry
 from tests.redis_server import RedisServer, needs_redis
 
@@ -27,7 +27,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def redis_cache(url: str) -> PatientRedisCache:
-    return PatientRedisCache(url, {"OPTIONS": {"serializer": JsonSerializer, **REDIS_PATIENCE}})
+    return PatientRedisCache(
+        url, {"OPTIONS": {"serializer": JsonSerializer, **settings.REDIS_TIMEOUTS}}
+    )
 
 
 @pytest.fixture(params=["postgres", pytest.param("redis", marks=needs_redis)])

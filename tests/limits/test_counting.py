@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbacks.infrastructure.rate_limits import counting
-from postbacks.infrastructure.rate_limits.counting import Limiter, StoreAwayError
-from postbacks.infrastructure.rate_limits.rates import RateLimit
+from postbacks.infrastructure.rate_limits.counting import Limiter, RateLimit, StoreAwayError
 
 RATE = RateLimit(10, 1)  # 100 in ten seconds
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postbacks.infrastructure.rate_limits.rates import RateLimit, parse_rate
+from postbacks.infrastructure.rate_limits.counting import RateLimit, parse_rate
 
 
 @pytest.mark.parametrize(

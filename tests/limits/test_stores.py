@@ -8,8 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from postbacks.infrastructure.rate_limits.counting import Limiter, Store, StoreAwayError
-from postbacks.infrastructure.rate_limits.rates import RateLimit
+from postbacks.infrastructure.rate_limits.counting import Limiter, RateLimit, Store, StoreAwayError
 from postbacks.infrastructure.rate_limits.stores import PostgresStore, RedisStore, forget_old_counts
 from postbacks.models import RateCount
 from tests.redis_server import RedisServer, needs_redis

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps_registry.models import App, Campaign, Organization, Partner, TrackingLink
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks.infrastructure.rate_limits.rates import RateLimit
+from postbacks.infrastructure.rate_limits.counting import RateLimit
 from postbacks.values import identifiers
 from tests.links.opening import IPHONE, PHONE, advertise, referrer_of
 

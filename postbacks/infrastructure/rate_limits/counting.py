@@ -19,14 +19,45 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
-from postbacks.infrastructure.rate_limits.rates import RateLimit
-
 logger = logging.getLogger(__name__)
 
+SHORTEST_WINDOW = 10  # seconds: bursts pass, and not every call needs the shared count
 SHARE_SECONDS = 1.0  # how often a key's count is shared at least, while there are calls
 SHARES = 20  # … and as soon as this part of its limit is used up
 AWAY_SECONDS = 5.0  # how long a store that failed is not asked again
 MOST_KEYS = 20_000  # in memory; beyond, the longer unused half is dropped
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_OFF = {"off", "none", "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """So many calls in so many seconds, on average over `window` seconds."""
+
+    amount: int
+    seconds: int
+
+    @property
+    def window(self) -> int:
+        return max(self.seconds, SHORTEST_WINDOW)
+
+    @property
+    def most(self) -> int:
+        return self.amount * self.window // self.seconds
+
+    def __str__(self) -> str:
+        return f"{self.amount}/{self.seconds}s"
+
+
+def parse_rate(value: str) -> RateLimit | None:
+    """Return the rate of `60/s`, `600/m` or `5000/h`, None for `off`. Raises ValueError."""
+    if value.strip().lower() in _OFF:
+        return None
+    amount, _, unit = value.strip().partition("/")
+    if not amount.isdigit() or int(amount) < 1 or unit not in _SECONDS:
+        raise ValueError(f"“{value}” is no rate; write one like 60/s, 600/m, 5000/h, or off.")
+    return RateLimit(int(amount), _SECONDS[unit])
 
 
 class StoreAwayError(Exception):

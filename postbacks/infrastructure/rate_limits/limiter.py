@@ -4,8 +4,7 @@ import functools
 
 from django.conf import settings
 
-from postbacks.infrastructure.rate_limits.counting import Limiter, RateVerdict
-from postbacks.infrastructure.rate_limits.rates import RateLimit
+from postbacks.infrastructure.rate_limits.counting import Limiter, RateLimit, RateVerdict
 from postbacks.infrastructure.rate_limits.stores import PostgresStore, RedisStore
 
 

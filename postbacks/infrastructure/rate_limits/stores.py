@@ -3,11 +3,11 @@
 import hashlib
 
 import redis
+from django.conf import settings
 from django.db import Error as DatabaseError
 
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.rate_limits.counting import StoreAwayError
-from postbacks.infrastructure.redis_timeouts import REDIS_PATIENCE
 
 _ADD = """
 WITH counted AS (
@@ -48,7 +48,7 @@ class RedisStore:
     """Counts in Redis, in keys that expire."""
 
     def __init__(self, url: str) -> None:
-        self._redis = redis.Redis.from_url(url, **REDIS_PATIENCE)
+        self._redis = redis.Redis.from_url(url, **settings.REDIS_TIMEOUTS)
 
     def add(self, key: str, *, window: int, seconds: int, count: int) -> tuple[int, int]:
         name = f"postbacks:rate:{_name(key, window, seconds)}"
