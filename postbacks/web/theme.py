@@ -49,7 +49,8 @@ def _list(title: str, icon: str, model: str, *related: str) -> dict[str, object]
 
 
 def _page(title: str, icon: str, view: str, *, below: str = "") -> dict[str, object]:
-    entry = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{view}")}
+    link = reverse_lazy(f"admin:{view}")
+    entry: dict[str, object] = {"title": title, "icon": icon, "link": link}
     return {**entry, "active": _is_below(below)} if below else entry
 
 
