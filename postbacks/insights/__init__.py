@@ -1,1 +1,1 @@
-"""⑨ What people look at: figures of the last day, and queries of the logs."""
+"""⑨ Figures and logs that people read."""

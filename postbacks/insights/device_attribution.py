@@ -1,4 +1,4 @@
-"""What an app may know of its own installation: whom it is credited to, by Tenjin's names."""
+"""The credit of an installation as its own app may know it, under Tenjin's names."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 from postbacks.models import Attribution, Install
 from postbacks.values.attribution import ORGANIC
 
-FIRST_SESSION = timedelta(hours=1)  # later, a person has long seen what the link promised
+FIRST_SESSION = timedelta(hours=1)  # later, the deep link would only surprise
 
 _FACTS = {
     "ad_network": "partner_name",
@@ -22,7 +22,7 @@ _DEEP_LINK = "deep_link"
 def attribution_of_installation(app_id: int, installation: str) -> Mapping[str, str] | None:
     """Return the credit of an installation of an app; None if it never opened the app.
 
-    Nothing but the installation's own id finds it: anybody may have the key inside an app.
+    Only the installation's own id finds it: anybody may have the key inside an app.
     """
     install = _latest_install(app_id, installation) if installation else None
     if install is None:
@@ -30,14 +30,14 @@ def attribution_of_installation(app_id: int, installation: str) -> Mapping[str, 
     if install.attribution_type == ORGANIC:
         return {"ad_network": ORGANIC}
     facts = _facts(install)
-    told = {theirs: facts.get(ours) for theirs, ours in _FACTS.items()}
+    credit = {theirs: facts.get(ours) for theirs, ours in _FACTS.items()}
     if install.campaign is not None:
-        told["campaign_id"] = str(install.campaign.public_id)
+        credit["campaign_id"] = str(install.campaign.public_id)
     click = facts.get("click")
     click = click if isinstance(click, dict) else {}
-    told["remote_campaign_id"] = click.get(_NETWORKS_CAMPAIGN)
-    told["deferred_deeplink_url"] = _deep_link(install, click)
-    return {name: str(value) for name, value in told.items() if value}
+    credit["remote_campaign_id"] = click.get(_NETWORKS_CAMPAIGN)
+    credit["deferred_deeplink_url"] = _deep_link(install, click)
+    return {name: str(value) for name, value in credit.items() if value}
 
 
 def _latest_install(app_id: int, installation: str) -> Install | None:
@@ -50,18 +50,18 @@ def _latest_install(app_id: int, installation: str) -> Install | None:
 
 
 def _facts(install: Install) -> Mapping[str, Any]:
-    found = Attribution.objects.filter(install=install, version=install.attribution_version)
-    facts: Mapping[str, Any] | None = found.values_list("facts", flat=True).first()
+    current = Attribution.objects.filter(install=install, version=install.attribution_version)
+    facts: Mapping[str, Any] | None = current.values_list("facts", flat=True).first()
     return facts or {}
 
 
 def _deep_link(install: Install, click: Mapping[str, Any]) -> str | None:
-    """Return what the app shall open, soon after the install and only where nothing was guessed.
+    """Return the deferred deep link, soon after the install and never by a probabilistic match.
 
-    A guess may be somebody else's click, and what her link opened is nobody else's business.
+    Such a match may be somebody else's click, whose link is private.
     """
     is_soon = datetime.now(UTC) - install.installed_at < FIRST_SESSION
     if not is_soon or "probabilistic" in install.method:
         return None
-    given = click.get(_DEEP_LINK) or (install.link.deep_link if install.link else "")
-    return str(given) or None
+    deep_link = click.get(_DEEP_LINK) or (install.link.deep_link if install.link else "")
+    return str(deep_link) or None

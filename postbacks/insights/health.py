@@ -1,4 +1,4 @@
-"""Whether everything is there that work needs: for the operator's probes and page alike."""
+"""Checks whether everything is there that work needs, for the operator's probes and page."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,20 +16,20 @@ from postbacks.models.heartbeats import CLUSTER
 
 MIN_DAYS_AHEAD = 2
 HEARTBEAT_SECONDS = 30
-# Well above what a burst takes, well below what a partner would notice as missing.
+# Well above what a burst takes, well below what a partner would notice.
 LONGEST_WAIT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The result of one check: a sentence for the operator, and whether all is well."""
+    """The result of one check, with a sentence for the operator."""
 
     ok: bool
     detail: str
 
 
 def run_check(check: Callable[[], CheckResult]) -> CheckResult:
-    """Run a check; a database that is away or not ready is a result too."""
+    """Run a check; an unreachable or unready database is a result too."""
     try:
         return check()
     except (OperationalError, InterfaceError, psycopg.OperationalError):
@@ -59,9 +59,10 @@ def _migrations() -> CheckResult:
 
 def _roles() -> CheckResult:
     connection.ensure_connection()
-    found = roles.problems(connection.connection)
-    if found:
-        return CheckResult(ok=False, detail=" ".join(f"{it.message} {it.hint}" for it in found))
+    problems = roles.problems(connection.connection)
+    if problems:
+        sentences = (f"{problem.message} {problem.hint}" for problem in problems)
+        return CheckResult(ok=False, detail=" ".join(sentences))
     return CheckResult(ok=True, detail="No role passes row-level security.")
 
 
@@ -83,8 +84,8 @@ def _worker() -> CheckResult:
 
 
 def _oldest_due() -> CheckResult:
-    with as_role(roles.WORKER), connection.cursor() as cursor:  # who sees every organization's
-        # A rule with a limit makes its own postbacks wait: that is not a worker's fault.
+    with as_role(roles.WORKER), connection.cursor() as cursor:  # it sees every organization's
+        # A paced rule makes its own postbacks wait: that is not a worker's fault.
         cursor.execute(
             f"SELECT now() - min(due_at) FROM {DuePostback._meta.db_table} WHERE NOT paced"  # noqa: S608
         )
@@ -98,7 +99,7 @@ def _oldest_due() -> CheckResult:
 
 @contextmanager
 def as_role(role: str) -> Iterator[None]:
-    """Have another role for one transaction; the login holds all three."""
+    """Take another database role for one transaction; the login has all three."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))

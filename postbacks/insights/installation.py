@@ -1,4 +1,4 @@
-"""How the installation is, for whoever runs it: each fact with what to do when it is bad."""
+"""The state of the installation for its operator: each fact with its remedy."""
 
 import platform
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from postbacks.insights.health import CHECKS, CheckResult, as_role, run_check
 from postbacks.models import WorkerHeartbeat
 from postbacks.models.heartbeats import CLUSTER
 
-MOST_COUNTED = 100_000  # a longer queue is counted no further: it is long
+MOST_COUNTED = 100_000  # counting a longer queue would say no more
 _UNDECIDED_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class InstallationFact:
-    """One thing about the installation: how it is, and what to do if that is bad."""
+    """One fact about the installation, and what to do if it is bad."""
 
     title: str
     ok: bool
@@ -29,7 +29,7 @@ class InstallationFact:
 
 @dataclass(frozen=True, slots=True)
 class WorkerPart:
-    """A part of a worker, and the seconds since its last sign of life."""
+    """A part of a worker, and the seconds since its last heartbeat."""
 
     name: str
     seconds: float
@@ -37,7 +37,7 @@ class WorkerPart:
 
 @dataclass(frozen=True, slots=True)
 class InstallationStatus:
-    """All facts, the parts of the workers that are known, and what runs here."""
+    """All facts, the parts of the workers, and the versions of the software."""
 
     facts: tuple[InstallationFact, ...]
     parts: tuple[WorkerPart, ...]
@@ -45,32 +45,31 @@ class InstallationStatus:
 
     @property
     def is_well(self) -> bool:
-        """Tell whether there is nothing to do."""
+        """Tell whether every fact is good."""
         return all(fact.ok for fact in self.facts)
 
 
 def read_installation() -> InstallationStatus:
-    """Return how the installation is now. Counts only, over all organizations."""
-    facts = [_fact(title, run_check(check), remedy) for title, check, remedy in _READY]
-    facts += [_fact(title, run_check(check), remedy) for title, check, remedy in _QUEUES]
+    """Return the current state: only counts, over all organizations."""
+    results = [(title, run_check(check), remedy) for title, check, remedy in _CHECKS]
+    facts = tuple(
+        InstallationFact(title, result.ok, result.detail, remedy)
+        for title, result, remedy in results
+    )
     ages = WorkerHeartbeat.ages("")
     parts = sorted(
         (WorkerPart(name, age) for name, age in ages.items() if name != CLUSTER),
         key=lambda part: part.name,
     )
-    return InstallationStatus(tuple(facts), tuple(parts), _versions())
-
-
-def _fact(title: str, check: CheckResult, remedy: str) -> InstallationFact:
-    return InstallationFact(title, check.ok, check.detail, remedy)
+    return InstallationStatus(facts, tuple(parts), _versions())
 
 
 def _due() -> CheckResult:
-    waiting, due = _counts(
+    queued, due = _counts(
         "SELECT count(*), count(*) FILTER (WHERE due_at <= now() AND claim_id IS NULL) FROM "
         "(SELECT due_at, claim_id FROM due_postback LIMIT %s) AS counted"
     )
-    detail = f"In the queue: {_number(waiting)}. Due now: {_number(due)}."
+    detail = f"In the queue: {_number(queued)}. Due now: {_number(due)}."
     return CheckResult(ok=due < MOST_COUNTED, detail=detail)
 
 
@@ -118,7 +117,7 @@ def _versions() -> dict[str, str]:
     }
 
 
-_READY = [
+_CHECKS = (
     (
         "Database",
         CHECKS["database"],
@@ -138,8 +137,6 @@ _READY = [
         CHECKS["oldest_due_postback"],
         "Start more workers, or raise PUMPS. If only one partner hangs, nobody else waits.",
     ),
-]
-_QUEUES = [
     (
         "Postbacks in the queue",
         _due,
@@ -152,4 +149,4 @@ _QUEUES = [
         "The workers' log has the error. Each event is tried again, at the latest every hour; "
         "update Postbacks if it is a known mistake.",
     ),
-]
+)

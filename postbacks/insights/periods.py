@@ -1,4 +1,4 @@
-"""The stretches of whole days that figures are counted over, up to this moment."""
+"""The periods of whole days that figures are counted over, up to now."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -10,7 +10,7 @@ DEFAULT_PERIOD = "7d"
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Days as a clock in `zone` shows them, today included; it ends now."""
+    """Days as a clock in `zone` shows them, up to and including today; it ends now."""
 
     key: str
     days: tuple[date, ...]
@@ -20,12 +20,11 @@ class Period:
 
     @property
     def label(self) -> str:
-        """Return the period as people say it."""
         return PERIODS[self.key][1]
 
 
 def period_of(key: str, *, now: datetime, zone: ZoneInfo) -> Period:
-    """Return a period by its key in addresses; the usual one for any other text."""
+    """Return a period by its key in addresses; the default one for any other text."""
     key = key if key in PERIODS else DEFAULT_PERIOD
     today = now.astimezone(zone).date()
     count = PERIODS[key][0]

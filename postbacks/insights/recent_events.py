@@ -1,4 +1,4 @@
-"""The latest events, for people who choose one to look at."""
+"""The latest events, for lists from which people choose one."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,14 +7,14 @@ from itertools import islice
 from postbacks.models import Event
 
 MOST_EVENTS = 20
-_LOOKED_AT = 500
+_MOST_READ = 500
 _MOST_NAMES = 12
 _LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class RecentEvent:
-    """One event as a list of choices shows it."""
+    """One event in a list of choices."""
 
     id: int
     name: str
@@ -28,28 +28,28 @@ def recent_events(*, app_id: int | None = None) -> tuple[RecentEvent, ...]:
         "id", "event_name", "app__name", "received_at", "app_id"
     )
     # The log is ordered by time alone: for an app without events it would be read to its end.
-    looked_at = latest[: MOST_EVENTS if app_id is None else _LOOKED_AT]
-    found = (
-        RecentEvent(id_, name, app, received_at)
-        for id_, name, app, received_at, of_app in looked_at
+    rows = latest[: MOST_EVENTS if app_id is None else _MOST_READ]
+    events = (
+        RecentEvent(event_id, name, app, received_at)
+        for event_id, name, app, received_at, of_app in rows
         if app_id in {None, of_app}
     )
-    return tuple(islice(found, MOST_EVENTS))
+    return tuple(islice(events, MOST_EVENTS))
 
 
 def recent_event_names() -> tuple[str, ...]:
-    """Return the names that the organization's latest events have, the newest name first."""
+    """Return the names of the organization's latest events, the newest first."""
     latest = Event.objects.order_by("-received_at", "-id").values_list("event_name", flat=True)
-    return tuple(dict.fromkeys(latest[:_LOOKED_AT]))[:_MOST_NAMES]
+    return tuple(dict.fromkeys(latest[:_MOST_READ]))[:_MOST_NAMES]
 
 
 def event_by_id(text: str) -> Event | None:
-    """Return an event of the organization by our own id; None for whatever else the text is."""
+    """Return an event of the organization by our own id; None for any other text."""
     if not (text.isascii() and text.isdecimal()) or int(text[:20]) > _LARGEST_ID:
         return None
     return Event.objects.select_related("app").filter(pk=int(text[:20])).first()
 
 
 def recent_event(event: Event) -> RecentEvent:
-    """Return an event as the list shows it."""
+    """Return an event as a choice of the list."""
     return RecentEvent(event.pk, event.event_name, event.app.name, event.received_at)

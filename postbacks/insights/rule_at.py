@@ -13,7 +13,7 @@ _KIND = CallbackRule._meta.db_table
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A change of a rule's status. `before` is None where the rule was made."""
+    """A change of a rule's status. `before` is None where the rule was created."""
 
     at: datetime
     by: str
@@ -22,7 +22,7 @@ class StatusChange:
 
     @property
     def words(self) -> str:
-        """Return what was done, as the sentence goes on."""
+        """Return the verb of the change."""
         if self.before is None:
             return "created"
         if self.after == RuleStatus.ACTIVE:
@@ -35,9 +35,9 @@ class StatusChange:
 
 @dataclass(frozen=True, slots=True)
 class RuleStatusAt:
-    """What is known of a rule at a moment. `status` is empty where the log can't tell.
+    """The status of a rule at a moment; empty where the log can't tell.
 
-    `last` is the change that made it so, `following` the one that ended it.
+    `last` is the change that set it, `following` the one that ended it.
     """
 
     rule: CallbackRule
@@ -49,36 +49,33 @@ class RuleStatusAt:
 
     @property
     def existed(self) -> bool:
-        """Tell whether the rule was there already."""
         return self.rule.created_at <= self.moment
 
     @property
     def was_on(self) -> bool:
-        """Tell whether the rule was sending."""
         return self.status == RuleStatus.ACTIVE
 
     @property
     def status_label(self) -> str:
-        """Return the status as pages name it."""
         return str(RuleStatus(self.status).label).lower() if self.status else ""
 
 
 def rule_status_at(rule: CallbackRule, moment: datetime) -> RuleStatusAt:
-    """Return what a rule's status was at a moment, as far as the log goes back."""
-    switches = _switches(rule)
-    last = next((it for it in reversed(switches) if it.at <= moment), None)
-    following = next((it for it in switches if it.at > moment), None)
+    """Return a rule's status at a moment, as far as the log goes back."""
+    changes = _status_changes(rule)
+    last = next((change for change in reversed(changes) if change.at <= moment), None)
+    following = next((change for change in changes if change.at > moment), None)
     begins_at = AuditEntry.objects.order_by("at", "id").values_list("at", flat=True).first()
     status = last.after if last else ""
     if last is None and begins_at is not None and begins_at <= moment:
-        # Nothing was switched between then and the next change, or until now.
+        # The status stayed the same until the next change, or until now.
         status = (following.before or "") if following else rule.status
     if rule.created_at > moment and last is None:
         status = ""
     return RuleStatusAt(rule, moment, status, last, following, begins_at)
 
 
-def _switches(rule: CallbackRule) -> Sequence[StatusChange]:
+def _status_changes(rule: CallbackRule) -> Sequence[StatusChange]:
     """Return a rule's changes of status, oldest first."""
     entries = AuditEntry.objects.filter(
         object_type=_KIND, object_id=str(rule.public_id), changes__has_key="status"

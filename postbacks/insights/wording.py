@@ -1,4 +1,4 @@
-"""Figures, times and answers as people say them."""
+"""Figures, times and answers in words."""
 
 from datetime import datetime, timedelta
 
@@ -21,12 +21,12 @@ _WITHOUT_ANSWER = {
 
 
 def number(count: int) -> str:
-    """Return a count with its thousands parted: 1,234."""
+    """Return a count with separators of thousands: 1,234."""
     return f"{count:,}"
 
 
 def percent(share: float) -> str:
-    """Return a percentage with one digit, which never rounds up to a false 100 or down to a 0."""
+    """Return a percentage with one digit, which never rounds to a false 100 or 0."""
     if 99.9 < share < 100:
         return f"> 99.9{_NBSP}%"
     if 0 < share < 0.1:
@@ -35,10 +35,7 @@ def percent(share: float) -> str:
 
 
 def change(count: int, before: int) -> str:
-    """Return how much more or less there is than before; empty where that says nothing.
-
-    Of a handful every percentage is noise, and of nothing there is none.
-    """
+    """Return the change to the day before; empty for small counts, whose changes are noise."""
     if before < 20:
         return ""
     percents = round(100 * (count - before) / before)
@@ -78,9 +75,9 @@ def format_moment(local: datetime, *, to_seconds: bool = False) -> str:
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """Return how long ago a moment was."""
-    passed = now - moment
-    return "just now" if passed < timedelta(minutes=1) else f"{span(passed)} ago"
+    """Return the time since a moment: 3 min ago."""
+    age = now - moment
+    return "just now" if age < timedelta(minutes=1) else f"{span(age)} ago"
 
 
 def answer(code: str, status_code: int | None = None) -> str:

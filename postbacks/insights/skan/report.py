@@ -3,7 +3,7 @@
 Only valid copies count, each transaction once: forged copies, tests and duplicates stand beside.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -21,25 +21,30 @@ from postbacks.models import SignatureState
 from postbacks.models.skadnetwork import SkanProtocol
 
 USUAL_DAYS, MOST_DAYS = 30, 92
-MOST_LINES = 100
+MOST_ROWS = 100
 
-_NONE = Decimal(0)
+_ZERO = Decimal(0)
+# Before SKAdNetwork 3.0 only the winner was notified.
+_WON = Q(did_win=True) | Q(
+    did_win=None, protocol=SkanProtocol.SKADNETWORK, version__regex=r"^[12]\."
+)
+_CAMPAIGN_NUMBERS = ("source_identifier", "campaign_id")
 
 
 @dataclass(slots=True)
 class RevenueRanges:
-    """Ranges of revenue, by currency: what it was at least and at most."""
+    """Revenue by currency, each as a range of the least and the most it can be."""
 
     by_currency: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
 
     def add(self, currency: str, least: Decimal | None, most: Decimal | None) -> None:
-        """Add a range; what has none is nothing."""
+        """Add a range; without a currency there is none."""
         if currency:
-            before = self.by_currency.get(currency, (_NONE, _NONE))
-            self.by_currency[currency] = before[0] + (least or _NONE), before[1] + (most or _NONE)
+            low, high = self.by_currency.get(currency, (_ZERO, _ZERO))
+            self.by_currency[currency] = low + (least or _ZERO), high + (most or _ZERO)
 
     def __str__(self) -> str:
-        """Write them as people do: 10.00 to 25.00 USD."""
+        """Return them as people read them: 10.00 to 25.00 USD."""
         return ", ".join(
             f"{least:,.2f} {currency}"
             if least == most
@@ -50,7 +55,7 @@ class RevenueRanges:
 
 @dataclass(slots=True)
 class SkanTally:
-    """How many copies count, and what they say."""
+    """The copies that count, and what they say."""
 
     copies: int = 0
     wins: int = 0
@@ -78,7 +83,7 @@ class SkanReportRow:
 
 @dataclass(frozen=True, slots=True)
 class SkanReport:
-    """The whole of it; `states` are all copies by signature, duplicates apart."""
+    """The whole report; `states` are all copies by signature, without duplicates."""
 
     days: tuple[date, ...]
     zone: ZoneInfo
@@ -92,49 +97,39 @@ class SkanReport:
 
     @property
     def title(self) -> str:
-        """Name the days."""
         first, last = self.days[0], self.days[-1]
         return day_name(last) if first == last else f"{day_name(first)} to {day_name(last)}"
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether no copy came at all."""
         return not self.states and not self.duplicates
 
 
-def read_skan_report(wanted: SkanCopySearch, *, now: datetime, zone: ZoneInfo) -> SkanReport:
-    """Return what the copies that are asked for add up to, of at most 92 days."""
-    days = _days(wanted.span, now, zone)
+def read_skan_report(search: SkanCopySearch, *, now: datetime, zone: ZoneInfo) -> SkanReport:
+    """Return what the matching copies add up to, of at most 92 days."""
+    days = _days(search.span, now, zone)
     since = datetime.combine(days[0], time(), zone)
-    if wanted.span.since is not None:
-        since = max(since, wanted.span.since)
-    rows = wanted.rows(TimeRange(since, wanted.span.until))
+    if search.span.since is not None:
+        since = max(since, search.span.since)
+    rows = search.rows(TimeRange(since, search.span.until))
     counted = rows.filter(signature_state=SignatureState.VALID, duplicate_of=None)
-    by_day = {
-        line.name: line
-        for line in _lines(counted, lambda it: (it["day"].isoformat(), ""), day=_day(zone))
-    }
-    tallies = [_of_day(day, by_day) for day in days]
-    campaigns = _lines(counted, _campaign, "network_id", "partner__name", *_NUMBERS)
+    tally_by_day = {row.name: row.tally for row in _group(counted, _day, day=_local_day(zone))}
+    tallies = [tally_by_day.get(day.isoformat(), SkanTally()) for day in days]
+    campaigns = _group(counted, _campaign, "network_id", "partner__name", *_CAMPAIGN_NUMBERS)
     return SkanReport(
         days=days,
         zone=zone,
-        whole=_whole(campaigns),
+        whole=_sum(campaigns),
         states=_states(rows),
         duplicates=rows.filter(duplicate_of__isnull=False).count(),
-        campaigns=campaigns[:MOST_LINES],
-        meanings=_lines(counted, _meaning, *_VALUES)[:MOST_LINES],
-        by_day=tuple(reversed(tallies)),
-        chart=days_chart.draw_days("Copies that count", days, [it.tally.copies for it in tallies]),
+        campaigns=campaigns[:MOST_ROWS],
+        meanings=_group(counted, _meaning, "event_name")[:MOST_ROWS],
+        by_day=tuple(
+            SkanReportRow(day_name(day), "", tally)
+            for day, tally in reversed(list(zip(days, tallies, strict=True)))
+        ),
+        chart=days_chart.draw_days("Copies that count", days, [tally.copies for tally in tallies]),
     )
-
-
-# Before SKAdNetwork 3.0 nobody but the winner was told.
-_WON = Q(did_win=True) | Q(
-    did_win=None, protocol=SkanProtocol.SKADNETWORK, version__regex=r"^[12]\."
-)
-_NUMBERS = ("source_identifier", "campaign_id")
-_VALUES = ("event_name",)
 
 
 def _days(span: TimeRange, now: datetime, zone: ZoneInfo) -> tuple[date, ...]:
@@ -142,20 +137,23 @@ def _days(span: TimeRange, now: datetime, zone: ZoneInfo) -> tuple[date, ...]:
     usual = last - timedelta(days=USUAL_DAYS - 1)
     first = span.since.astimezone(zone).date() if span.since else usual
     first = min(max(first, last - timedelta(days=MOST_DAYS - 1)), last)
-    return tuple(first + timedelta(days=place) for place in range((last - first).days + 1))
+    return tuple(first + timedelta(days=offset) for offset in range((last - first).days + 1))
 
 
-def _day(zone: ZoneInfo) -> TruncDate:
+def _local_day(zone: ZoneInfo) -> TruncDate:
     return TruncDate("received_at", tzinfo=zone)
 
 
-def _lines(
-    counted: "QuerySet[Any]", name: Any, *groups: str, **more: TruncDate
+def _group(
+    counted: "QuerySet[Any]",
+    names_of: Callable[[dict[str, Any]], tuple[str, str]],
+    *groups: str,
+    **expressions: TruncDate,
 ) -> tuple[SkanReportRow, ...]:
-    """Return grouped copies, the most first; of each group one row per currency is added up."""
+    """Return the copies by name and detail, the most first; sums up the rows of all currencies."""
     rows = (
         counted.order_by()
-        .values(*groups, "currency", **more)
+        .values(*groups, "currency", **expressions)
         .annotate(
             copies=Count("pk"),
             wins=Count("pk", filter=_WON),
@@ -167,8 +165,8 @@ def _lines(
     )
     tallies: dict[tuple[str, str], SkanTally] = {}
     for row in rows:
-        tallies.setdefault(name(row), SkanTally()).add(row)
-    ordered = sorted(tallies.items(), key=lambda it: (-it[1].copies, it[0]))
+        tallies.setdefault(names_of(row), SkanTally()).add(row)
+    ordered = sorted(tallies.items(), key=lambda item: (-item[1].copies, item[0]))
     return tuple(SkanReportRow(*names, tally) for names, tally in ordered)
 
 
@@ -181,21 +179,20 @@ def _meaning(row: dict[str, Any]) -> tuple[str, str]:
     return row["event_name"], ""
 
 
-def _of_day(day: date, by_day: dict[str, SkanReportRow]) -> SkanReportRow:
-    line = by_day.get(day.isoformat())
-    return SkanReportRow(day_name(day), "", line.tally if line else SkanTally())
+def _day(row: dict[str, Any]) -> tuple[str, str]:
+    return row["day"].isoformat(), ""
 
 
-def _whole(lines: Iterable[SkanReportRow]) -> SkanTally:
-    whole = SkanTally()
-    for line in lines:
-        whole.copies += line.tally.copies
-        whole.wins += line.tally.wins
-        whole.redownloads += line.tally.redownloads
-        whole.decoded += line.tally.decoded
-        for currency, (least, most) in line.tally.revenue.by_currency.items():
-            whole.revenue.add(currency, least, most)
-    return whole
+def _sum(rows: Iterable[SkanReportRow]) -> SkanTally:
+    total = SkanTally()
+    for row in rows:
+        total.copies += row.tally.copies
+        total.wins += row.tally.wins
+        total.redownloads += row.tally.redownloads
+        total.decoded += row.tally.decoded
+        for currency, (least, most) in row.tally.revenue.by_currency.items():
+            total.revenue.add(currency, least, most)
+    return total
 
 
 def _states(rows: "QuerySet[Any]") -> tuple[tuple[str, int], ...]:

@@ -1,18 +1,18 @@
-"""What an app must say so that Apple's copies come here."""
+"""The settings of an app that make Apple send copies to this installation."""
 
 import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-# Below these, names are given out by the country's registry: example.co.uk is one name.
+# Names below these are registered with the country's registry: example.co.uk is one name.
 _SECOND_LEVEL = {"ac", "co", "com", "edu", "gov", "net", "ne", "or", "org"}
 
 
 @dataclass(frozen=True, slots=True)
 class SkanSetup:
-    """The lines of an app's Info.plist, and the name that Apple makes of our address.
+    """The lines of an app's Info.plist, with the domain to which Apple shortens our host.
 
-    `is_sub_domain` tells that the copies go to another host than this installation's own.
+    With `is_sub_domain` the copies go to another host than this installation's own.
     """
 
     host: str
@@ -20,17 +20,16 @@ class SkanSetup:
 
     @property
     def address(self) -> str:
-        """Return what goes into Info.plist."""
+        """Return the address in Info.plist."""
         return f"https://{self.domain}"
 
     @property
     def is_sub_domain(self) -> bool:
-        """Tell whether Apple leaves a part of the host out."""
         return self.host != self.domain
 
     @property
     def lines(self) -> str:
-        """Return what goes into Info.plist, to be copied."""
+        """Return the lines of Info.plist, to be copied."""
         return "\n".join(
             (
                 "<key>NSAdvertisingAttributionReportEndpoint</key>",
@@ -45,7 +44,7 @@ class SkanSetup:
 
 
 def skan_setup(public_url: str) -> SkanSetup:
-    """Return what an app must say for an installation at this address."""
+    """Return the settings for an installation at an address."""
     host = urlsplit(public_url).hostname or "example.com"
     return SkanSetup(host, registrable(host))
 
