@@ -1,6 +1,6 @@
 """The admin site. It stands outside `postbacks/admin/`: inside, it would be set up twice.
 
-It knows no page of `postbacks.admin`: they give it their addresses with `add_page`.
+It imports no page of `postbacks.admin`: those register themselves with `add_page`.
 """
 
 import functools
@@ -65,9 +65,9 @@ class PostbacksAdminSite(AdminSite):
     def add_page(
         self, route: str, view: Callable[..., HttpResponse], name: str, *, for_members: bool = True
     ) -> None:
-        """Serve a page that belongs to no model; `postbacks.admin` calls it when it is discovered.
+        """Serve a page that belongs to no model; `postbacks.admin` calls this at its discovery.
 
-        Members of an organization alone are let in, unless the view itself decides who is.
+        Only members of an organization may open it; with `for_members=False` the view decides.
         """
         self.pages.append(StandalonePage(route, view, name, for_members))
 
@@ -80,15 +80,15 @@ class PostbacksAdminSite(AdminSite):
         for_everybody = view in {self.logout, self.password_change, self.password_change_done}
 
         @functools.wraps(inner)
-        def led(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if self.has_permission(request) or visits.operator_of(request) is None:
-                answer: HttpResponse = inner(request, *args, **kwargs)
-                return answer
+                response: HttpResponse = inner(request, *args, **kwargs)
+                return response
             if for_everybody:
                 return view(request, *args, **kwargs)  # type: ignore[no-any-return]
             return HttpResponseRedirect(reverse("admin:installation"))
 
-        return led
+        return guarded
 
     def register(
         self,
@@ -96,13 +96,13 @@ class PostbacksAdminSite(AdminSite):
         admin_class: type[ModelAdmin] | None = None,
         **options: object,
     ) -> None:
-        """Take in our own pages only.
+        """Register only our own models.
 
-        What libraries register by themselves, such as the queue's tables with the arguments of
-        every organization's tasks, knows nothing of tenants.
+        Pages that libraries register, such as the queue's with the arguments of every
+        organization's tasks, know nothing of tenants.
         """
-        given = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
-        ours = [model for model in given if model.__module__.startswith(self.packages)]
+        models = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
+        ours = [model for model in models if model.__module__.startswith(self.packages)]
         super().register(ours, admin_class, **options)
 
     def index(
@@ -111,23 +111,23 @@ class PostbacksAdminSite(AdminSite):
         return super().index(request, {**overview_context(request), **(extra_context or {})})
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer for fields of forms; on the far end of a relation Django's own view fails."""
+        """Refuse a field that is no forward relation: for those Django's own view fails."""
         label, name, field = (
             request.GET.get(key, "") for key in ("app_label", "model_name", "field_name")
         )
         try:
-            asked = apps.get_model(label, name)._meta.get_field(field)
+            relation = apps.get_model(label, name)._meta.get_field(field)
         except (LookupError, FieldDoesNotExist):
             raise PermissionDenied from None
-        if not isinstance(asked, ForeignKey | ManyToManyField):
+        if not isinstance(relation, ForeignKey | ManyToManyField):
             raise PermissionDenied
         return super().autocomplete_view(request)
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
-        wanted = request.GET.get(REDIRECT_FIELD_NAME)
-        query = f"?{urlencode({REDIRECT_FIELD_NAME: wanted})}" if wanted else ""
+        destination = request.GET.get(REDIRECT_FIELD_NAME)
+        query = f"?{urlencode({REDIRECT_FIELD_NAME: destination})}" if destination else ""
         return HttpResponseRedirect(reverse("account_login") + query)
 
     def password_change(  # type: ignore[override]  # a redirect is an answer too
@@ -136,19 +136,20 @@ class PostbacksAdminSite(AdminSite):
         return HttpResponseRedirect(reverse("account_change_password"))
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Let in members; what each may do is decided by the role, page by page."""
+        """Let members in; each page asks what their role allows."""
         return bool(request.user.is_active and getattr(request, "membership", None))
 
     @method_decorator(require_POST)
     def switch_organization(self, request: HttpRequest) -> HttpResponse:
-        """Go on in another organization of which the person is a member.
+        """Continue in another organization of which the person is a member.
 
-        Forms that are open in other tabs end with this: sent, they would write into the wrong one.
+        The CSRF token changes, so that forms open in other tabs can't write into the wrong one.
         """
-        asked = request.POST.get("organization", "")
-        if asked not in {str(one.organization.public_id) for one in memberships_of(request)}:
+        chosen = request.POST.get("organization", "")
+        memberships = memberships_of(request)
+        if chosen not in {str(membership.organization.public_id) for membership in memberships}:
             raise PermissionDenied
         visits.end(request)
-        request.session[ORGANIZATION_IN_SESSION] = asked
+        request.session[ORGANIZATION_IN_SESSION] = chosen
         rotate_token(request)
         return HttpResponseRedirect(reverse("admin:index"))

@@ -1,4 +1,4 @@
-"""The pages on which people say what is sent, and see what was."""
+"""The admin: people set up apps, partners and rules here, and read the logs."""
 
 from typing import cast
 
@@ -31,7 +31,7 @@ for route, view, name in (
     ("store-ids/", operator.list_store_ids, "store_ids"),
     ("store-ids/decide/", operator.decide_store_id, "decide_store_id"),
 ):
-    site.add_page(route, view, name, for_members=False)  # they let operators in, nobody else
+    site.add_page(route, view, name, for_members=False)  # they let only operators in
 
 __all__ = [
     "AttributionSettingsAdmin",

@@ -1,4 +1,4 @@
-"""The pages of attribution settings: what holds everywhere, and where it differs."""
+"""The pages of attribution settings: the waterfall of all apps, and the settings by scope."""
 
 from typing import Any
 
@@ -15,22 +15,21 @@ from apps_registry.models import App, AttributionSettings, Partner, TrackingLink
 from apps_registry.roles import Right
 from postbacks.admin.attribution_settings_wording import (
     SETTINGS,
-    Whose,
-    inherited,
+    SettingsScope,
+    inherited_labels,
     is_set,
-    set_in_words,
+    scope_of,
+    set_rows,
     waterfall,
-    whose,
 )
 from postbacks.admin.logs.base import is_id
 
-# FOLDED from settings_form.py
-
-_FIRST = next(iter(SETTINGS))
+_FIRST_SETTING = next(iter(SETTINGS))
+_SCOPE = ("app", "partner", "link")
 
 
 class SwitchField(forms.NullBooleanField):
-    """On, off, or left to whoever is above."""
+    """On, off, or inherited from a wider scope."""
 
     def __init__(self, **kwargs: Any) -> None:
         choices = [("", "Not set here"), ("True", "On"), ("False", "Off")]
@@ -38,11 +37,11 @@ class SwitchField(forms.NullBooleanField):
 
 
 class AttributionSettingsForm(TenantForm):
-    """Asks for at least one setting, and for a link without app and partner."""
+    """Requires at least one setting, and a link without app and partner."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        link: Any = self.fields.get("link")  # absent where it is shown only
+        link: Any = self.fields.get("link")  # absent where it is read-only
         if link:
             rows = link.queryset.select_related("campaign")
             link.queryset = rows.order_by("campaign__name", "name")
@@ -51,12 +50,14 @@ class AttributionSettingsForm(TenantForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if cleaned.get("link") and (cleaned.get("app") or cleaned.get("partner")):
-            words = "A link has its own app and partner. Leave those empty, or the link."
-            self.add_error("link", words)
+            self.add_error(
+                "link", "A link has its own app and partner. Leave those empty, or the link."
+            )
         has_errors = any(column in self.errors for column in SETTINGS)
         if not has_errors and not any(is_set(cleaned.get(column)) for column in SETTINGS):
-            words = "Fill in at least one setting. What stays empty is inherited."
-            self.add_error(_FIRST, words)
+            self.add_error(
+                _FIRST_SETTING, "Fill in at least one setting. What stays empty is inherited."
+            )
         return cleaned
 
 
@@ -64,12 +65,9 @@ def _with_campaign(link: TrackingLink) -> str:
     return f"{link} of {link.campaign}"
 
 
-_OWNERS = ("app", "partner", "link")
-
-
 @admin.register(AttributionSettings)
 class AttributionSettingsAdmin(TenantAdmin):
-    """How installs are credited, where that differs from what holds everywhere."""
+    """Settings of an app, a partner or a link that differ from those of all apps."""
 
     form = AttributionSettingsForm
     nothing_yet = (
@@ -82,10 +80,10 @@ class AttributionSettingsAdmin(TenantAdmin):
     search_fields = ["app__name", "partner__name", "link__name"]
     search_help_text = "App, partner or link"
     export_values = {
-        "sets": lambda row: "; ".join(f"{it}: {text}" for it, text in set_in_words(row))
+        "sets": lambda row: "; ".join(f"{name}: {value}" for name, value in set_rows(row))
     }
     ordering = ["pk"]
-    fixed_fields = _OWNERS
+    fixed_fields = _SCOPE
     right_to_delete = Right.SET_UP
     facts = ("public_id",)
     readonly_fields = facts
@@ -93,7 +91,7 @@ class AttributionSettingsAdmin(TenantAdmin):
         (
             "For whom",
             {
-                "fields": _OWNERS,
+                "fields": _SCOPE,
                 "description": "A link's settings hold before a partner's, those before an app's, "
                 "and those before what is set for all apps (all three empty). App and partner "
                 "together: for this partner in this app.",
@@ -154,14 +152,14 @@ class AttributionSettingsAdmin(TenantAdmin):
 
     @admin.display(description="for")
     def whose(self, row: AttributionSettings) -> str:
-        words = str(whose(row))
-        return words[:1].upper() + words[1:]
+        scope = str(scope_of(row))
+        return scope[:1].upper() + scope[1:]
 
     @admin.display(description="sets")
     def sets(self, row: AttributionSettings) -> SafeString | str:
-        lines = set_in_words(row)
-        rows = format_html_join("", "<li>{}: <strong>{}</strong></li>", lines)
-        return format_html('<ul class="at-sets">{}</ul>', rows) if lines else "Nothing"
+        rows = set_rows(row)
+        items = format_html_join("", "<li>{}: <strong>{}</strong></li>", rows)
+        return format_html('<ul class="at-sets">{}</ul>', items) if rows else "Nothing"
 
     def formfield_for_dbfield(
         self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
@@ -176,28 +174,30 @@ class AttributionSettingsAdmin(TenantAdmin):
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm]:
         form_class = super().get_form(request, obj, change=change, **kwargs)
-        of = whose(obj) if isinstance(obj, AttributionSettings) else _whose_in_address(request)
-        for column, words in inherited(of).items():
+        scope = (
+            scope_of(obj) if isinstance(obj, AttributionSettings) else _scope_in_address(request)
+        )
+        for column, label in inherited_labels(scope).items():
             if field := form_class.base_fields.get(column):
-                field.help_text = format_html("{} Empty: {}.", field.help_text, words)
+                field.help_text = format_html("{} Empty: {}.", field.help_text, label)
         return form_class
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        more = {"title": "Attribution", "waterfall": waterfall(), **(extra_context or {})}
-        return super().changelist_view(request, more)
+        context = {"title": "Attribution", "waterfall": waterfall(), **(extra_context or {})}
+        return super().changelist_view(request, context)
 
 
-def _whose_in_address(request: HttpRequest) -> Whose:
+def _scope_in_address(request: HttpRequest) -> SettingsScope:
     rows: dict[str, Manager[Any]] = {
         "app": App.objects,
         "partner": Partner.objects,
         "link": TrackingLink.objects,
     }
-    found: dict[str, Any] = {
+    scope: dict[str, Any] = {
         name: rows[name].filter(pk=key).first()
-        for name in _OWNERS
+        for name in _SCOPE
         if is_id(key := request.GET.get(name, ""))
     }
-    return Whose(**found)
+    return SettingsScope(**scope)

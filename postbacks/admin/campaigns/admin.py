@@ -1,4 +1,4 @@
-"""The pages of campaigns: what each brought, and what it is made of."""
+"""The pages of campaigns: the list with figures, and the form below a campaign's figures."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,14 +20,14 @@ from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
 from postbacks.admin.campaigns.figures import NONE, campaign_page
 from postbacks.insights import wording
-from postbacks.insights.campaign_figures import CampaignFigures, GroupBy, read_figures
-from postbacks.insights.periods import DEFAULT_PERIOD, PERIODS, Period, period_of
+from postbacks.insights.campaign_figures import GroupBy, CampaignFigures, read_figures
+from postbacks.insights.periods import PERIODS, DEFAULT_PERIOD, Period, period_of
 
 _PERIOD = "period"
 
 
 class PeriodFilter(admin.SimpleListFilter):
-    """Says over which days figures are counted; all campaigns stay in the list."""
+    """Chooses the days over which figures are counted; all campaigns stay in the list."""
 
     title = "period"
     parameter_name = _PERIOD
@@ -39,30 +39,28 @@ class PeriodFilter(admin.SimpleListFilter):
         return queryset
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
-        asked = self.value() if self.value() in PERIODS else DEFAULT_PERIOD
+        period = self.value() if self.value() in PERIODS else DEFAULT_PERIOD
         for key, label in self.lookup_choices:
             yield {
-                "selected": key == asked,
+                "selected": key == period,
                 "query_string": changelist.get_query_string({_PERIOD: str(key)}),
                 "display": label,
             }
 
 
 _FIGURE = "figure_"
-_SORTED: dict[str, Callable[[CampaignFigures], float | Decimal]] = {
+_SORTABLE: dict[str, Callable[[CampaignFigures], float | Decimal]] = {
     "clicks": lambda figures: figures.clicks,
     "impressions": lambda figures: figures.impressions,
     "installs": lambda figures: figures.installs,
     "rate": lambda figures: figures.rate_percent or 0,
     "events": lambda figures: figures.events,
-    "revenue": lambda figures: figures.revenue.usd,  # what has no rate can't be compared
+    "revenue": lambda figures: figures.revenue.usd,  # amounts without a rate can't be compared
 }
 
 
-def _as_column(
-    of: Callable[[CampaignFigures], float | Decimal], figures: Mapping[int, CampaignFigures]
-) -> Case:
-    whens = [When(pk=key, then=Value(Decimal(of(it)))) for key, it in figures.items()]
+def _as_column(value: Callable[[CampaignFigures], float | Decimal], figures: Mapping[int, CampaignFigures]) -> Case:
+    whens = [When(pk=key, then=Value(Decimal(value(each)))) for key, each in figures.items()]
     return Case(*whens, default=Value(Decimal(0)), output_field=DecimalField())
 
 
@@ -72,12 +70,13 @@ class FiguredList(ChangeList):
     model_admin: "CampaignAdmin"
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> "QuerySet[Any]":
-        asked = {str(it).lstrip("-") for it in self.get_ordering(request, self.root_queryset)}
-        if names := [name for name in _SORTED if f"{_FIGURE}{name}" in asked]:
+        ordering = self.get_ordering(request, self.root_queryset)
+        columns = {str(column).lstrip("-") for column in ordering}
+        if names := [name for name in _SORTABLE if f"{_FIGURE}{name}" in columns]:
             keys = list(self.root_queryset.values_list("pk", flat=True))
             figures = read_figures(keys, _period(request), by=GroupBy.CAMPAIGN)
             self.root_queryset = self.root_queryset.annotate(
-                **{f"{_FIGURE}{name}": _as_column(_SORTED[name], figures) for name in names}
+                **{f"{_FIGURE}{name}": _as_column(_SORTABLE[name], figures) for name in names}
             )
         return super().get_queryset(request, exclude_parameters)
 
@@ -101,9 +100,18 @@ class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
         "Add a campaign once you have an app and a partner, so that installs can be credited to it."
     )
     list_display = [
-        "name", "app", "partner", "links", "clicks", "impressions", "installs", "rate", "events",
-        "revenue", "state",
-    ]  # fmt: skip
+        "name",
+        "app",
+        "partner",
+        "links",
+        "clicks",
+        "impressions",
+        "installs",
+        "rate",
+        "events",
+        "revenue",
+        "state",
+    ]
     list_select_related = ["app", "partner"]
     list_filter = [
         PeriodFilter,
@@ -136,7 +144,7 @@ class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
         return FiguredList
 
     def prepare_rows(self, request: HttpRequest, rows: Sequence[Any]) -> None:
-        """Read what some campaigns brought, and how many links they have."""
+        """Add figures and the number of links in use to the campaigns of a page."""
         keys = [row.pk for row in rows]
         figures = read_figures(keys, _period(request), by=GroupBy.CAMPAIGN)
         in_use = TrackingLink.objects.filter(campaign__in=keys, status=Lifecycle.ACTIVE)

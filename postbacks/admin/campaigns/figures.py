@@ -1,4 +1,4 @@
-"""What the page of a campaign shows: its figures, its links, and who is told."""
+"""Gather what the page of a campaign shows: its figures, its links, and its partner's rules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,7 @@ from django.db.models import Q
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.tenancy import Lifecycle
 from postbacks.insights import days_chart, wording
-from postbacks.insights.campaign_figures import (
-    CampaignFigures,
-    GroupBy,
-    count_rejected_installs,
-    read_figures,
-    sum_figures,
-)
+from postbacks.insights.campaign_figures import GroupBy, CampaignFigures, read_figures, count_rejected_installs, sum_figures
 from postbacks.insights.days_chart import DaysChart
 from postbacks.insights.periods import PERIODS, Period
 from postbacks.models import CallbackRule, RuleStatus
@@ -25,7 +19,7 @@ NONE = "\N{EN DASH}"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure with its name, and what more there is to say."""
+    """One figure with its label and a note."""
 
     label: str
     text: str
@@ -33,7 +27,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FiguresRow:
     """A day's or a link's figures as people read them."""
 
     name: str
@@ -46,8 +40,7 @@ class Row:
     link: TrackingLink | None = None
 
     @classmethod
-    def of(cls, name: str, figures: CampaignFigures, link: TrackingLink | None = None) -> "Row":
-        """Return figures in words."""
+    def of(cls, name: str, figures: CampaignFigures, link: TrackingLink | None = None) -> "FiguresRow":
         percent = figures.rate_percent
         return cls(
             name=name,
@@ -63,15 +56,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class CampaignFiguresView:
-    """All that the template needs to know of a campaign."""
+    """The context of the page."""
 
     campaign: Campaign
     period: Period
     periods: tuple[tuple[str, str], ...]
     figures: tuple[Figure, ...]
     charts: tuple[DaysChart, ...]
-    days: tuple[Row, ...]
-    links: tuple[Row, ...]
+    days: tuple[FiguresRow, ...]
+    links: tuple[FiguresRow, ...]
     rules: tuple[CallbackRule, ...]
 
     @property
@@ -80,7 +73,7 @@ class CampaignFiguresView:
 
 
 def campaign_page(campaign: Campaign, period: Period) -> CampaignFiguresView:
-    """Return the page of a campaign that is saved."""
+    """Return the page of a saved campaign."""
     by_day = read_figures([campaign.pk], period, by=GroupBy.DAY)
     by_link = read_figures([campaign.pk], period, by=GroupBy.LINK)
     whole = sum_figures(list(by_day.values()))
@@ -97,14 +90,14 @@ def campaign_page(campaign: Campaign, period: Period) -> CampaignFiguresView:
 
 
 def _figures(whole: CampaignFigures, rejected: int) -> tuple[Figure, ...]:
-    row = Row.of("", whole)
+    row = FiguresRow.of("", whole)
     refused = (
         f"{wording.number(whole.refused)} more were refused as fraud or too old"
         if whole.refused
         else ""
     )
-    apart = ((whole.returns, "came back"), (rejected, "rejected as fraud"))
-    more = ", ".join(f"{wording.number(count)} {what}" for count, what in apart if count)
+    counted_apart = ((whole.returns, "came back"), (rejected, "rejected as fraud"))
+    more = ", ".join(f"{wording.number(count)} {kind}" for count, kind in counted_apart if count)
     return (
         Figure("Clicks", row.clicks, refused),
         Figure("Impressions", row.impressions),
@@ -116,28 +109,26 @@ def _figures(whole: CampaignFigures, rejected: int) -> tuple[Figure, ...]:
 
 
 def _charts(by_day: Mapping[date, CampaignFigures], days: Sequence[date]) -> tuple[DaysChart, ...]:
-    of = [by_day.get(day, CampaignFigures()) for day in days]
+    figures = [by_day.get(day, CampaignFigures()) for day in days]
     return (
-        days_chart.draw_days("Clicks", days, [it.clicks for it in of]),
-        days_chart.draw_days("Installs", days, [it.installs for it in of]),
+        days_chart.draw_days("Clicks", days, [of_day.clicks for of_day in figures]),
+        days_chart.draw_days("Installs", days, [of_day.installs for of_day in figures]),
     )
 
 
-def _day_row(day: date, by_day: Mapping[date, CampaignFigures]) -> Row:
-    return Row.of(days_chart.day_name(day), by_day.get(day, CampaignFigures()))
+def _day_row(day: date, by_day: Mapping[date, CampaignFigures]) -> FiguresRow:
+    return FiguresRow.of(days_chart.day_name(day), by_day.get(day, CampaignFigures()))
 
 
-def _link_rows(
-    campaign: Campaign, by_link: Mapping[int | None, CampaignFigures]
-) -> tuple[Row, ...]:
+def _link_rows(campaign: Campaign, by_link: Mapping[int | None, CampaignFigures]) -> tuple[FiguresRow, ...]:
     links = TrackingLink.objects.filter(campaign=campaign).order_by("status", "name", "pk")
     rows = [
-        Row.of(link.name, by_link.get(link.pk, CampaignFigures()), link)
+        FiguresRow.of(link.name, by_link.get(link.pk, CampaignFigures()), link)
         for link in links
         if link.status == Lifecycle.ACTIVE or link.pk in by_link
     ]
     if None in by_link:
-        rows.append(Row.of("Without a link", by_link[None]))
+        rows.append(FiguresRow.of("Without a link", by_link[None]))
     return tuple(rows)
 
 

@@ -1,4 +1,4 @@
-"""The pages of tracking links: the builder, and what to do with a link that is built."""
+"""The pages of tracking links: the builder, and a link with its addresses, QR code and macros."""
 
 import io
 from dataclasses import dataclass
@@ -30,7 +30,9 @@ from postbacks.admin.logs.base import is_id
 from postbacks.callbacks.partner_templates import ClickMacro, click_parameters, template_named
 from postbacks.models import CallbackRule, RuleStatus
 
-# FOLDED from link_parameters.py
+_QR_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
+_QUIET_ZONE = 4  # modules of white around the code, which readers need
+_PNG_SCALE = 12  # pixels to a module: 400 pixels and more, enough for print on a card
 
 _DEVICE = "An install on a device with the same ID is credited to this click."
 _CLICK = (
@@ -38,8 +40,8 @@ _CLICK = (
     "knows which click earned it."
 )
 
-# What we read ourselves, by the names of other vendors too; the macro is empty where the
-# parameter is kept under its own name alone.
+# Parameters that we read, under other vendors' names too: the macro that gets the value and its
+# meaning. The macro is empty where the value is kept only under the parameter's own name.
 _KNOWN: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("click_id", "clickid", "cl", "external_click_id", "transaction_id", "af_click_id"),
@@ -47,8 +49,18 @@ _KNOWN: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(
         (
-            "advertising_id", "gaid", "gps_adid", "aifa", "google_aid", "gaid_raw", "idfa",
-            "ios_ifa", "ifa_raw", "oaid", "fire_adid", "idfv",
+            "advertising_id",
+            "gaid",
+            "gps_adid",
+            "aifa",
+            "google_aid",
+            "gaid_raw",
+            "idfa",
+            "ios_ifa",
+            "ifa_raw",
+            "oaid",
+            "fire_adid",
+            "idfv",
         ),
         ("", _DEVICE),
     ),
@@ -69,12 +81,12 @@ _KNOWN: dict[str, tuple[str, str]] = {
         ("", "The device's browser, where the network's server reports the click."),
     ),
     "deep_link": ("", "What the app opens instead of the link's own deep link."),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)
 class LinkParameter:
-    """One parameter: its name, what the network puts there, and what becomes of it."""
+    """One parameter: the value that the network fills in, and the macros that carry it on."""
 
     name: str
     value: str
@@ -82,7 +94,7 @@ class LinkParameter:
     meaning: str
 
 
-def explained(text: str) -> tuple[LinkParameter, ...]:
+def explain_parameters(text: str) -> tuple[LinkParameter, ...]:
     pairs = (piece.partition("=") for piece in normalized(text).split("&") if piece)
     return tuple(_explained(name, value) for name, _, value in pairs)
 
@@ -90,31 +102,25 @@ def explained(text: str) -> tuple[LinkParameter, ...]:
 def _explained(name: str, value: str) -> LinkParameter:
     macro, meaning = _KNOWN.get(name.lower(), ("", "Kept as it comes, for your callback rules."))
     own = f"click.{name}"
-    macros = tuple("{{" + it + "}}" for it in (macro, own) if it)
+    macros = tuple("{{" + each + "}}" for each in (macro, own) if each)
     return LinkParameter(name, value, macros, meaning)
 
 
 def has_click_id(text: str) -> bool:
-    return any("{{click_id}}" in it.macros for it in explained(text))
+    return any("{{click_id}}" in parameter.macros for parameter in explain_parameters(text))
 
 
 def unused_macros(name: str, text: str) -> tuple[ClickMacro, ...]:
-    """Return what a partner template's rules use of a click, and a link does not ask for."""
+    """Return the macros that a template's rules use and a link's parameters lack."""
     template = template_named(name) if name else None
-    asked = {it.name for it in explained(text)}
+    names = {parameter.name for parameter in explain_parameters(text)}
     macros = template.click_macros if template else ()
-    return tuple(it for it in macros if it.parameter not in asked)
-
-
-# FOLDED from link_page.py
-
-_QUIET_ZONE = 4  # modules of white around the code, which readers need
-_PNG_SCALE = 12  # pixels to a module: 400 pixels and more, enough for print on a card
+    return tuple(macro for macro in macros if macro.parameter not in names)
 
 
 @dataclass(frozen=True, slots=True)
 class LinkPage:
-    """All that the template needs to know of a link."""
+    """The context of a link's page."""
 
     link: TrackingLink
     click_url: str
@@ -133,17 +139,17 @@ class LinkPage:
 
     @property
     def is_ios(self) -> bool:
-        """Tell whether the App Store lies between click and install."""
+        """Return whether the App Store lies between click and install."""
         return self.link.campaign.app.platform == Platform.IOS
 
     @property
     def is_android(self) -> bool:
-        """Tell whether Google Play hands the click on to the app."""
+        """Return whether Google Play hands the click on to the app."""
         return self.link.campaign.app.platform == Platform.ANDROID
 
 
 def link_page(link: TrackingLink) -> LinkPage:
-    """Return the page of a link that is saved."""
+    """Return the page of a saved link."""
     partner = link.campaign.partner
     rules = CallbackRule.objects.filter(partner=partner).exclude(status=RuleStatus.ARCHIVED)
     return LinkPage(
@@ -152,7 +158,7 @@ def link_page(link: TrackingLink) -> LinkPage:
         impression_url=link.impression_url,
         plain_url=link.plain_url,
         qr=qr_inline(link),
-        parameters=explained(link.parameters),
+        parameters=explain_parameters(link.parameters),
         has_click_id=has_click_id(link.parameters),
         unused=unused_macros(partner.template, link.parameters),
         rules=tuple(rules.order_by("name", "pk")),
@@ -164,11 +170,11 @@ def qr_inline(link: TrackingLink) -> SafeString:
     drawn = _qr(link).svg_inline(
         border=_QUIET_ZONE, omitsize=True, dark="#000", light="#fff", svgclass="lk-code"
     )
-    return mark_safe(drawn)  # noqa: S308  # made of squares; the address is not a text in it
+    return mark_safe(drawn)  # noqa: S308  # it consists of squares; the address is no text in it
 
 
 def qr_file(link: TrackingLink, kind: str) -> bytes:
-    """Return the QR code as a file of a kind, `svg` or `png`."""
+    """Return the QR code as a file; `kind` is `svg` or `png`."""
     file = io.BytesIO()
     _qr(link).save(file, kind=kind, border=_QUIET_ZONE, scale=_PNG_SCALE, dark="#000", light="#fff")
     return file.getvalue()
@@ -178,24 +184,18 @@ def _qr(link: TrackingLink) -> segno.QRCode:
     return segno.make_qr(link.plain_url, error="m")
 
 
-# FOLDED from link_form.py
-
-
 class DestinationsField(CommaSeparatedField):
-    """Takes schemes and hosts with commas between them."""
+    """Schemes and hosts separated by commas."""
 
     item_validator = DESTINATION
     item_label = "a destination"
 
 
 class TrackingLinkForm(TenantForm):
-    """Takes parameters as people copy them, with what belongs to the address around them."""
+    """Takes parameters as people copy them, with the rest of the address around them."""
 
     def clean_parameters(self) -> str:
         return parameters.normalized(self.cleaned_data["parameters"])
-
-
-_FILES = {"svg": "image/svg+xml", "png": "image/png"}
 
 
 @admin.register(TrackingLink)
@@ -286,13 +286,13 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
     def save_model(
         self, request: HttpRequest, obj: TrackingLink, form: forms.ModelForm, change: bool
     ) -> None:
-        """Fill in what the network calls its macros, where nobody could see it before saving."""
+        """Fill the network's macros in where the form could not show them before saving."""
         was_shown = _campaign_in_address(request) == obj.campaign
         if not change and not obj.parameters and not was_shown:
             obj.parameters = _known_parameters(obj.campaign)
             if obj.parameters:
-                words = f"The parameters are those that {obj.campaign.partner}'s template knows."
-                self.message_user(request, words, messages.INFO)
+                note = f"The parameters are those that {obj.campaign.partner}'s template knows."
+                self.message_user(request, note, messages.INFO)
         super().save_model(request, obj, form, change)
 
     def render_change_form(
@@ -300,7 +300,7 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
     ) -> HttpResponse:
         link = kwargs.get("obj")
         if isinstance(link, TrackingLink):
-            saved = self.get_queryset(request).get(pk=link.pk)  # not what a refused form holds
+            saved = self.get_queryset(request).get(pk=link.pk)  # not the values of a refused form
             context["page"] = link_page(saved)
             context["may_set_up"] = allowed(request, Right.SET_UP)
         return super().render_change_form(request, context, *args, **kwargs)
@@ -323,20 +323,20 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
                 {"kind": kind},
                 name=f"apps_registry_trackinglink_qr_{kind}",
             )
-            for kind in _FILES
+            for kind in _QR_TYPES
         ]
         return [*files, *super().get_urls()]
 
     def qr_view(self, request: HttpRequest, object_id: str, kind: str) -> HttpResponse:
-        """Answer with a link's QR code, to be saved."""
+        """Return a link's QR code as a download."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         link = self.get_queryset(request).filter(pk=object_id).first() if is_id(object_id) else None
         if link is None:
             raise Http404
-        answer = HttpResponse(qr_file(link, kind), content_type=_FILES[kind])
-        answer["Content-Disposition"] = f'attachment; filename="qr-{link.token}.{kind}"'
-        return answer
+        response = HttpResponse(qr_file(link, kind), content_type=_QR_TYPES[kind])
+        response["Content-Disposition"] = f'attachment; filename="qr-{link.token}.{kind}"'
+        return response
 
 
 def _campaign_in_address(request: HttpRequest) -> Campaign | None:

@@ -1,4 +1,4 @@
-"""Who has the app, since when, and thanks to whom."""
+"""The log of installs with their credit, and the page of each."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,16 +9,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps_registry.models import App, Campaign, Partner
-from postbacks.admin.installs.timeline import install_story
-from postbacks.admin.installs.touchpoints import InstallLine
+from postbacks.admin.installs.timeline import install_detail
+from postbacks.admin.installs.touchpoints import InstallRow
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
-from postbacks.admin.logs.filters import NamedRow, TimedFilter, key_of
+from postbacks.admin.logs.filters import RowChoiceField, TimedFilter, pk_or_none
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import InstallSearch, install_log
 from postbacks.models import Install, InstallKind, InstallState, TouchpointKind
-
-# FOLDED from install_filter.py
 
 
 class InstallFilter(TimedFilter):
@@ -38,9 +36,9 @@ class InstallFilter(TimedFilter):
             ("organic", "Nobody (organic)"),
         ],
     )
-    app = NamedRow(queryset=None, label="App", empty_label="All apps")
-    partner = NamedRow(queryset=None, label="Partner", empty_label="All partners")
-    campaign = NamedRow(queryset=None, label="Campaign", empty_label="All campaigns")
+    app = RowChoiceField(queryset=None, label="App", empty_label="All apps")
+    partner = RowChoiceField(queryset=None, label="Partner", empty_label="All partners")
+    campaign = RowChoiceField(queryset=None, label="Campaign", empty_label="All campaigns")
     kind = forms.ChoiceField(label="Kind", choices=[("", "Any"), *InstallKind.choices])
     state = forms.ChoiceField(label="State", choices=[("", "Any"), *InstallState.choices])
     field_order = ("q", "type", "time", "app", "partner", "campaign", "kind", "state", "since")
@@ -52,24 +50,23 @@ class InstallFilter(TimedFilter):
         self.offer("campaign", Campaign.objects.all())
 
     @property
-    def wanted(self) -> InstallSearch:
-        """Return what is asked for, once the form is valid."""
-        given = self.cleaned_data
+    def search(self) -> InstallSearch:
+        values = self.cleaned_data
         return InstallSearch(
             span=self.span,
-            id=given["q"],
-            app_id=key_of(given["app"]),
-            partner_id=key_of(given["partner"]),
-            campaign_id=key_of(given["campaign"]),
-            type=given["type"],
-            kind=given["kind"],
-            state=given["state"],
+            id=values["q"],
+            app_id=pk_or_none(values["app"]),
+            partner_id=pk_or_none(values["partner"]),
+            campaign_id=pk_or_none(values["campaign"]),
+            type=values["type"],
+            kind=values["kind"],
+            state=values["state"],
         )
 
 
 @admin.register(Install)
 class InstallAdmin(LogAdmin):
-    """Installs, newest first, and the story of each."""
+    """Installs, newest first, and the timeline of each."""
 
     list_title = "Installs"
     nothing_yet = "An install appears here with the first open of your app on a device."
@@ -85,14 +82,14 @@ class InstallAdmin(LogAdmin):
         return rows.prefetch_related("app", "partner", "campaign", "link")
 
     def read_page(self, filters: InstallFilter, cursor: Cursor) -> KeysetPage[Install]:
-        return install_log(filters.wanted, cursor)
+        return install_log(filters.search, cursor)
 
-    def lines(self, rows: Sequence[Install]) -> Sequence[InstallLine]:
-        return [InstallLine.of(install) for install in rows]
+    def row_views(self, rows: Sequence[Install]) -> Sequence[InstallRow]:
+        return [InstallRow.of(install) for install in rows]
 
-    def details(self, request: HttpRequest, row: Install) -> dict[str, object]:
+    def row_context(self, request: HttpRequest, row: Install) -> dict[str, object]:
         return {
             "title": f"{row.get_kind_display()} of {row.app}",
-            "story": install_story(row),
-            "line": InstallLine.of(row),
+            "detail": install_detail(row),
+            "row": InstallRow.of(row),
         }

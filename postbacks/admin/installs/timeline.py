@@ -1,4 +1,4 @@
-"""The story of an install: who might have earned it, who did and why, and what followed."""
+"""The timeline of an install: its touchpoints, the decisions about it, and its events."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from apps_registry.admin_base.theme import Tone
-from postbacks.admin.installs.touchpoints import SeenTouch, named, time_between, touches_of
-from postbacks.admin.logs.event_detail import revenue_of
+from postbacks.admin.installs.touchpoints import (
+    TouchpointView,
+    joined_names,
+    time_between,
+    touchpoint_views,
+)
+from postbacks.admin.logs.event_detail import revenue_text
 from postbacks.admin.logs.postback_detail import StatusBadge, status_badge
 from postbacks.attribution import reasons
 from postbacks.insights import wording
@@ -25,7 +30,8 @@ from postbacks.models import (
 )
 from postbacks.values.attribution import ORGANIC
 
-# FOLDED from install_items.py
+MOST_EVENTS = 50
+MOST_TOUCHPOINTS = 100
 
 _MOMENT = timedelta(milliseconds=1)
 _CAUSES = {
@@ -40,19 +46,19 @@ _CAUSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A postback below its event: to whom, and where it stands."""
+class PostbackState:
+    """A postback below its event, with its state."""
 
     postback: Postback
-    standing: StatusBadge
+    badge: StatusBadge
 
 
-Postbacks = Mapping[int | None, Sequence[Told]]
+PostbacksByEvent = Mapping[int | None, Sequence[PostbackState]]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One entry of the timeline. Of those at the same moment a smaller `rank` comes first."""
+class TimelineEntry:
+    """One entry of the timeline; at the same moment a smaller `rank` comes first."""
 
     at: datetime
     rank: int
@@ -61,34 +67,33 @@ class Item:
     tone: Tone = Tone.STILL
     url: str = ""
     notes: tuple[str, ...] = ()
-    touch: SeenTouch | None = None
-    postbacks: tuple[Told, ...] = ()
+    touchpoint: TouchpointView | None = None
+    postbacks: tuple[PostbackState, ...] = ()
 
 
-def touch_item(touch: SeenTouch, at: datetime) -> Item:
-    """Return a touchpoint with what became of it."""
-    campaign = touch.row.campaign if touch.row else None
+def touchpoint_entry(touchpoint: TouchpointView, at: datetime) -> TimelineEntry:
+    campaign = touchpoint.row.campaign if touchpoint.row else None
     url = reverse("admin:apps_registry_campaign_change", args=[campaign.pk]) if campaign else ""
-    known = f"recognized by {touch.method}" if touch.method else ""
-    facts = " · ".join(filter(None, (touch.before, known)))
-    return Item(
+    recognized = f"recognized by {touchpoint.method}" if touchpoint.method else ""
+    facts = " · ".join(filter(None, (touchpoint.before, recognized)))
+    return TimelineEntry(
         at=at,
         rank=0,
-        label=touch.kind.replace("_", " ").capitalize(),
-        title=touch.whose,
-        tone=touch.tone,
+        label=touchpoint.kind.replace("_", " ").capitalize(),
+        title=touchpoint.whose,
+        tone=touchpoint.tone,
         url=url,
-        notes=tuple(filter(None, (touch.sentence, facts))),
-        touch=touch,
+        notes=tuple(filter(None, (touchpoint.sentence, facts))),
+        touchpoint=touchpoint,
     )
 
 
-def install_items(install: Install, postbacks: "Postbacks") -> Iterator[Item]:
-    """Yield the download, where the store tells of it, and the opening with whom it was told to."""
+def install_entries(install: Install, postbacks: PostbacksByEvent) -> Iterator[TimelineEntry]:
+    """Yield the download, where the store reports it, and the opening with its postbacks."""
     if install.install_begin_at:
         notes = ("As the store tells. A click after this moment can't have led to the install.",)
-        yield Item(install.install_begin_at, 1, "Store", "The download began", notes=notes)
-    yield Item(
+        yield TimelineEntry(install.install_begin_at, 1, "Store", "The download began", notes=notes)
+    yield TimelineEntry(
         install.installed_at,
         2,
         str(install.get_kind_display()),
@@ -101,8 +106,8 @@ def install_items(install: Install, postbacks: "Postbacks") -> Iterator[Item]:
     )
 
 
-def decision_items(decisions: Sequence[Attribution]) -> Iterator[Item]:
-    """Yield the decisions, and what each changed."""
+def decision_entries(decisions: Sequence[Attribution]) -> Iterator[TimelineEntry]:
+    """Yield the decisions, each with the credit that it replaced."""
     before: str = ""
     for decision in decisions:
         whose = _whose(decision)
@@ -110,7 +115,7 @@ def decision_items(decisions: Sequence[Attribution]) -> Iterator[Item]:
         title = format_html("Credited to {}", whose) if whose else "Organic"
         cause = _CAUSES.get(decision.cause, decision.cause.replace("_", " ").capitalize())
         was = format_html("Before, it was {}.", before) if is_change and before else ""
-        yield Item(
+        yield TimelineEntry(
             decision.decided_at,
             3,
             "Changed" if is_change else "Decided",
@@ -123,67 +128,64 @@ def decision_items(decisions: Sequence[Attribution]) -> Iterator[Item]:
 
 def _whose(decision: Attribution) -> str:
     names = (decision.partner, decision.campaign) if decision.type != ORGANIC else ()
-    return named(*names, between=", ")
+    return joined_names(*names, between=", ")
 
 
-def event_items(events: Sequence[Event], postbacks: "Postbacks") -> Iterator[Item]:
-    """Yield the events, each with whom it was told to."""
+def event_entries(events: Sequence[Event], postbacks: PostbacksByEvent) -> Iterator[TimelineEntry]:
     for event in events:
-        yield Item(
+        yield TimelineEntry(
             event.received_at,
             4,
             "Event",
             event.event_name,
             Tone.INFO,
             reverse("admin:postbacks_event_change", args=[event.pk]),
-            notes=tuple(filter(None, (revenue_of(event),))),
+            notes=tuple(filter(None, (revenue_text(event),))),
             postbacks=tuple(postbacks.get(event.pk, ())),
         )
 
 
-def postbacks_of(install: Install, events: Sequence[Event]) -> "Postbacks":
-    """Return what partners were told of an install and its events, by our number of the event.
+def postbacks_of(install: Install, events: Sequence[Event]) -> PostbacksByEvent:
+    """Return the postbacks of an install and its events, by the event's internal id.
 
-    They are read from no more days than the events have.
+    They are read only from the days of those events.
     """
     moments = [install.event_received_at, *(event.received_at for event in events)]
     days = (min(moments), max(moments) + _MOMENT)
     keys = [install.event_ref, *(event.pk for event in events)]
     rows = Postback.objects.filter(event_received_at__range=days, event_id__in=keys, test=False)
-    found: dict[int | None, list[Told]] = {}
+    by_event: dict[int | None, list[PostbackState]] = {}
     for postback in rows.prefetch_related("rule__partner").order_by("id"):
-        found.setdefault(postback.event_id, []).append(Told(postback, status_badge(postback)))
-    return found
-
-
-MOST_EVENTS = 50
-MOST_TOUCHES = 100
+        by_event.setdefault(postback.event_id, []).append(
+            PostbackState(postback, status_badge(postback))
+        )
+    return by_event
 
 
 @dataclass(frozen=True, slots=True)
-class InstallStory:
-    """What the page of an install tells."""
+class InstallDetail:
+    """The context of an install's page besides the install."""
 
     headline: str
     why: str
     outlook: str
-    items: tuple[Item, ...]
-    undated: tuple[SeenTouch, ...]
-    touches_left_out: int
+    entries: tuple[TimelineEntry, ...]
+    undated: tuple[TouchpointView, ...]
+    touchpoints_left_out: int
     has_more_events: bool
     others: tuple[Install, ...]
     decision: Attribution | None
     remarks: tuple[str, ...]
 
 
-def install_story(install: Install) -> InstallStory:
-    """Read what belongs to an install."""
+def install_detail(install: Install) -> InstallDetail:
+    """Read all that belongs to an install."""
     decisions = list(
         Attribution.objects.filter(install=install)
         .order_by("version")
         .prefetch_related("partner", "campaign")
     )
-    touches = touches_of(install, decisions)
+    touchpoints = touchpoint_views(install, decisions)
     others = list(
         Install.objects.filter(app_id=install.app_id, device=install.device)
         .exclude(pk=install.pk)
@@ -191,38 +193,38 @@ def install_story(install: Install) -> InstallStory:
     )
     events = _events(install, others)
     postbacks = postbacks_of(install, events[:MOST_EVENTS])
-    shown = sorted((it for it in touches if it.at), key=_worth)[:MOST_TOUCHES]
-    items = [
-        *(touch_item(it, it.at) for it in shown if it.at),
-        *install_items(install, postbacks),
-        *decision_items(decisions),
-        *event_items(events[:MOST_EVENTS], postbacks),
+    dated = sorted((view for view in touchpoints if view.at), key=_priority)
+    entries = [
+        *(touchpoint_entry(view, view.at) for view in dated[:MOST_TOUCHPOINTS] if view.at),
+        *install_entries(install, postbacks),
+        *decision_entries(decisions),
+        *event_entries(events[:MOST_EVENTS], postbacks),
     ]
-    return InstallStory(
-        headline=headline_of(install),
-        why=_why(install, touches),
+    return InstallDetail(
+        headline=headline(install),
+        why=_why(install, touchpoints),
         outlook=_outlook(install),
-        items=tuple(sorted(items, key=lambda it: (it.at, it.rank))),
-        undated=tuple(it for it in touches if not it.at),
-        touches_left_out=sum(1 for it in touches if it.at) - len(shown),
+        entries=tuple(sorted(entries, key=lambda entry: (entry.at, entry.rank))),
+        undated=tuple(view for view in touchpoints if not view.at),
+        touchpoints_left_out=max(len(dated) - MOST_TOUCHPOINTS, 0),
         has_more_events=len(events) > MOST_EVENTS,
         others=tuple(others),
         decision=decisions[-1] if decisions else None,
-        remarks=tuple(reasons.of_remark(it) for it in (decisions[-1].remarks if decisions else ())),
+        remarks=tuple(map(reasons.of_remark, decisions[-1].remarks if decisions else ())),
     )
 
 
-def headline_of(install: Install) -> str:
+def headline(install: Install) -> str:
     if install.attribution_type == ORGANIC or install.partner is None:
         return "Organic"
-    return named(install.partner, install.campaign)
+    return joined_names(install.partner, install.campaign)
 
 
-def _why(install: Install, touches: Sequence[SeenTouch]) -> str:
+def _why(install: Install, touchpoints: Sequence[TouchpointView]) -> str:
     if install.attribution_type == ORGANIC:
-        if any(it.is_rejected for it in touches):
+        if any(view.is_rejected for view in touchpoints):
             return "Nobody earned it: what would have earned it was rejected as fraud."
-        if touches:
+        if touchpoints:
             return "Nobody earned it: none of the touchpoints below could have led to it."
         return "Nobody earned it: no click and no impression of this device is known."
     if install.kind == InstallKind.REINSTALL:
@@ -243,17 +245,17 @@ def _outlook(install: Install) -> str:
     return f"Provisional until {until}: a touchpoint that arrives late can still change it."
 
 
-def _worth(touch: SeenTouch) -> tuple[bool, bool, float]:
-    newest = -touch.at.timestamp() if touch.at else 0.0
-    return (touch.verdict != "Won", not touch.is_rejected, newest)
+def _priority(touchpoint: TouchpointView) -> tuple[bool, bool, float]:
+    newest = -touchpoint.at.timestamp() if touchpoint.at else 0.0
+    return (touchpoint.verdict != "Won", not touchpoint.is_rejected, newest)
 
 
 def _events(install: Install, others: Sequence[Install]) -> list[Event]:
-    """Return the first events since the install, one more than are shown."""
+    """Return the first events since the install, one more than are shown, to tell of more."""
     if not install.device:
         return []
     since = install.event_received_at
-    ends = [it.event_received_at for it in others if it.number > install.number]
+    ends = [other.event_received_at for other in others if other.number > install.number]
     rows = Event.objects.filter(
         app_id=install.app_id, device=install.device, received_at__gte=since
     ).exclude(pk=install.event_ref)

@@ -1,6 +1,6 @@
-"""The touchpoints that were looked at for an install, as the decisions about it tell of them.
+"""The touchpoints that were considered for an install, as its decisions stored them.
 
-A decision's JSON outlives what it tells of: names may be erased, touchpoints long gone.
+A decision's JSON outlives its touchpoints: names may be erased, and rows long gone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,17 +14,21 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.theme import Tone
-from postbacks.admin.logs.columns import type_of
+from postbacks.admin.logs.columns import attribution_label
 from postbacks.insights import wording
 from postbacks.models import Attribution, Install, InstallState, Touchpoint
 from postbacks.values.attribution import ORGANIC
 
-# FOLDED from install_lines.py
+WON = "won"
+
+_REJECTED = "rejected"
+_NEAR = timedelta(hours=1)  # between the time in a touchpoint's id and its arrival
+_LATEST_MILLISECONDS = 4_102_444_800_000  # the year 2100; a later one is no id of ours
 
 
 @dataclass(frozen=True, slots=True)
-class InstallLine:
-    """An install, and whom it is credited to."""
+class InstallRow:
+    """An install with its credit as one row of a list."""
 
     install: Install
     type: str
@@ -33,27 +37,22 @@ class InstallLine:
     is_provisional: bool
 
     @classmethod
-    def of(cls, install: Install) -> "InstallLine":
-        """Return the line of an install."""
+    def of(cls, install: Install) -> "InstallRow":
         is_organic = install.attribution_type == ORGANIC
         return cls(
             install=install,
-            type=type_of(install),
+            type=attribution_label(install),
             tone=Tone.STILL if is_organic else Tone.GOOD,
-            whose=named(install.partner, install.campaign),
+            whose=joined_names(install.partner, install.campaign),
             is_provisional=install.state == InstallState.PROVISIONAL,
         )
 
 
-def named(*names: object, between: str = " · ") -> SafeString:
-    """Return names beside each other, none of which turns its neighbors around."""
+def joined_names(*names: object, between: str = " · ") -> SafeString:
+    """Return names beside each other, each isolated in its own writing direction."""
     return format_html_join(between, "<bdi>{}</bdi>", ((name,) for name in names if name))
 
 
-WON = "won"
-_REJECTED = "rejected"
-_NEAR = timedelta(hours=1)  # between the id of a touchpoint, which is a time, and its arrival
-_LATEST = 4_102_444_800_000  # the year 2100; a later one is no id of ours
 _METHODS = {
     "referrer": "the Play Store's install referrer",
     "claim": "the network's own claim",
@@ -66,8 +65,8 @@ _METHODS = {
 
 
 @dataclass(frozen=True, slots=True)
-class SeenTouch:
-    """One touchpoint and what became of it. `row` is there as long as the touchpoint is kept."""
+class TouchpointView:
+    """One touchpoint with its verdict; `row` is None once the touchpoint is deleted."""
 
     kind: str
     at: datetime | None
@@ -92,48 +91,48 @@ class SeenTouch:
 
     @property
     def whose(self) -> str:
-        return named(self.partner, self.campaign) or "A partner since erased"
+        return joined_names(self.partner, self.campaign) or "A partner since erased"
 
 
-def touches_of(install: Install, decisions: Sequence[Attribution]) -> list[SeenTouch]:
-    """Return every touchpoint that a decision tells of, by what the last one says of it."""
-    told: dict[str, tuple[Mapping[str, Any], bool]] = {}
+def touchpoint_views(install: Install, decisions: Sequence[Attribution]) -> list[TouchpointView]:
+    """Return every touchpoint that a decision names, as the latest one judged it."""
+    judged: dict[str, tuple[Mapping[str, Any], bool]] = {}
     for decision in decisions:
-        for row in rows_of(decision.candidates):
-            told[_text(row, "touchpoint") or str(len(told))] = (row, False)
-        for row in rows_of(decision.rejections):
-            told[_text(row, "touchpoint") or str(len(told))] = (row, True)
-    kept = {str(it.public_id): it for it in _kept(told)}
+        for row in json_objects(decision.candidates):
+            judged[_text(row, "touchpoint") or str(len(judged))] = (row, False)
+        for row in json_objects(decision.rejections):
+            judged[_text(row, "touchpoint") or str(len(judged))] = (row, True)
+    stored = {str(touchpoint.public_id): touchpoint for touchpoint in _stored(judged)}
     return [
-        _seen(install, row, kept.get(key), is_rejected=is_rejected)
-        for key, (row, is_rejected) in told.items()
+        _view(install, row, stored.get(key), is_rejected=is_rejected)
+        for key, (row, is_rejected) in judged.items()
     ]
 
 
-def rows_of(stored: object) -> Iterator[Mapping[str, Any]]:
-    """Yield the objects of a JSON list; nothing of what was erased."""
+def json_objects(stored: object) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of a JSON list; erased values are skipped."""
     for row in stored if isinstance(stored, list) else ():
         if isinstance(row, Mapping):
             yield row
 
 
-def time_between(first: datetime, second: datetime) -> str:
-    """Return how long after a moment another one came: 2 h before the install."""
-    seconds = (second - first).total_seconds()
+def time_between(touched: datetime, installed: datetime) -> str:
+    """Return the time between a touchpoint and its install: 2 h before the install."""
+    seconds = (installed - touched).total_seconds()
     if abs(seconds) < 1:
         return "at the moment of the install"
     side = "before" if seconds > 0 else "after"
     return f"{wording.seconds(abs(seconds))} {side} the install"
 
 
-def _seen(
-    install: Install, row: Mapping[str, Any], kept: Touchpoint | None, *, is_rejected: bool
-) -> SeenTouch:
-    at = _moment(row) or (kept.occurred_at if kept else None)
+def _view(
+    install: Install, row: Mapping[str, Any], stored: Touchpoint | None, *, is_rejected: bool
+) -> TouchpointView:
+    at = _moment(row) or (stored.occurred_at if stored else None)
     reason = _text(row, "reason")
     method = _text(row, "method")
-    return SeenTouch(
-        kind=_text(row, "kind") or (kept.kind if kept else "touchpoint"),
+    return TouchpointView(
+        kind=_text(row, "kind") or (stored.kind if stored else "touchpoint"),
         at=at,
         partner=_text(row, "partner"),
         campaign=_text(row, "campaign"),
@@ -142,24 +141,24 @@ def _seen(
         method=_METHODS.get(method, method.replace("_", " ")),
         before=time_between(at, install.installed_at) if at else "",
         is_rejected=is_rejected or reason.startswith(_REJECTED),
-        row=kept,
+        row=stored,
     )
 
 
-def _kept(ids: Iterable[str]) -> list[Touchpoint]:
-    """Return the touchpoints that are still there; their ids tell in which days to look."""
-    known = [found for text in ids if (found := _uuid(text))]
-    moments = sorted(it for one in known if (it := _moment_of(one)))
+def _stored(texts: Iterable[str]) -> list[Touchpoint]:
+    """Return the touchpoints that still exist; the times in their ids limit the days to read."""
+    ids = [public_id for text in texts if (public_id := _uuid(text))]
+    moments = sorted(moment for public_id in ids if (moment := _moment_of(public_id)))
     if not moments:
         return []
     days = Q(received_at__range=(moments[0] - _NEAR, moments[-1] + _NEAR))
-    rows = Touchpoint.objects.filter(days, public_id__in=known)
+    rows = Touchpoint.objects.filter(days, public_id__in=ids)
     return list(rows.prefetch_related("campaign", "partner", "link"))
 
 
 def _moment_of(public_id: UUID) -> datetime | None:
     milliseconds = public_id.int >> 80
-    if public_id.version != 7 or milliseconds > _LATEST:
+    if public_id.version != 7 or milliseconds > _LATEST_MILLISECONDS:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 

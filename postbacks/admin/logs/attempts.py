@@ -1,4 +1,4 @@
-"""Delivery attempts: every single try, whatever its postback came to."""
+"""The log of delivery attempts: every single try of every postback."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,23 @@ from django.http import HttpRequest
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.filters import AttemptFilter
-from postbacks.admin.logs.postback_detail import StatusBadge, attempt_view, error_of, outcome_of
+from postbacks.admin.logs.postback_detail import (
+    StatusBadge,
+    attempt_view,
+    error_text,
+    outcome_badge,
+)
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import attempt_log
 from postbacks.models import DeliveryAttempt
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptLine:
-    """An attempt as one line of a list."""
+class AttemptRow:
+    """An attempt as one row of the list."""
 
     attempt: DeliveryAttempt
-    standing: StatusBadge
+    badge: StatusBadge
     error: str
 
 
@@ -37,8 +42,10 @@ class DeliveryAttemptAdmin(LogAdmin):
     def read_page(self, filters: AttemptFilter, cursor: Cursor) -> KeysetPage[DeliveryAttempt]:
         return attempt_log(filters.cleaned_data["outcome"], cursor)
 
-    def lines(self, rows: Sequence[DeliveryAttempt]) -> Sequence[AttemptLine]:
-        return [AttemptLine(attempt, outcome_of(attempt), error_of(attempt)) for attempt in rows]
+    def row_views(self, rows: Sequence[DeliveryAttempt]) -> Sequence[AttemptRow]:
+        return [
+            AttemptRow(attempt, outcome_badge(attempt), error_text(attempt)) for attempt in rows
+        ]
 
-    def details(self, request: HttpRequest, row: DeliveryAttempt) -> dict[str, object]:
-        return {"shown": attempt_view(row)}
+    def row_context(self, request: HttpRequest, row: DeliveryAttempt) -> dict[str, object]:
+        return {"view": attempt_view(row)}

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, and whether a rule was on at a moment."""
+"""The audit log: who changed what, and whether a rule was on at a given moment."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +15,13 @@ from apps_registry.audit.actions import Action
 from apps_registry.models import AuditEntry
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.columns import AUDIT_LOG
-from postbacks.admin.logs.filters import IdField, LogFilter, MomentField, NamedRow, TimedFilter
+from postbacks.admin.logs.filters import (
+    IdField,
+    LogFilter,
+    MomentField,
+    RowChoiceField,
+    TimedFilter,
+)
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import AuditSearch, audit_log
 from postbacks.insights.rule_at import RuleStatusAt, rule_status_at
@@ -45,34 +51,33 @@ class AuditFilter(TimedFilter):
         self.fields["kind"].choices = choices  # type: ignore[attr-defined]  # a choice field
 
     @property
-    def wanted(self) -> AuditSearch:
-        """Return what is asked for, once the form is valid."""
-        given = self.cleaned_data
+    def search(self) -> AuditSearch:
+        values = self.cleaned_data
         return AuditSearch(
             span=self.span,
-            text=given["q"],
-            who=given["who"],
-            action=given["action"],
-            object_type=given["kind"],
-            object_id=given["object"],
+            text=values["q"],
+            who=values["who"],
+            action=values["action"],
+            object_type=values["kind"],
+            object_id=values["object"],
         )
 
 
 class RuleQuestion(LogFilter):
     """Asks whether a rule was on at a moment."""
 
-    rule = NamedRow(queryset=None, label="Rule", empty_label="Choose a rule")
+    rule = RowChoiceField(queryset=None, label="Rule", empty_label="Choose a rule")
     moment = MomentField(label="Was on at")
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
         self.offer("rule", CallbackRule.objects.all())
         for name, field in self.fields.items():
-            field.required = bool(self.given)
+            field.required = bool(self.active_values)
             field.error_messages["required"] = f"Choose a {name}."
 
     def clean_moment(self) -> datetime | None:
-        """Return the moment, which must be over: the log knows nothing of what is to come."""
+        """Refuse a moment in the future, of which the log knows nothing."""
         moment: datetime | None = self.cleaned_data["moment"]
         if moment is not None and moment > timezone.now():
             raise ValidationError("This moment is still to come.")
@@ -80,7 +85,7 @@ class RuleQuestion(LogFilter):
 
     @property
     def answer(self) -> RuleStatusAt | None:
-        if not self.given or not self.is_valid():
+        if not self.active_values or not self.is_valid():
             return None
         return rule_status_at(self.cleaned_data["rule"], self.cleaned_data["moment"])
 
@@ -90,20 +95,20 @@ class AuditEntryAdmin(LogAdmin):
     """Who changed what, newest first. Nobody can write it."""
 
     list_title = "Audit log"
-    nothing_yet = "Whatever people and programs change from now on stands here."
+    nothing_yet = "Changes that people and programs make from now on appear here."
     filter_form = AuditFilter
     page_template = "admin/apps_registry/auditentry/page.html"
     columns = AUDIT_LOG
 
     def read_page(self, filters: AuditFilter, cursor: Cursor) -> KeysetPage[AuditEntry]:
-        return audit_log(filters.wanted, cursor)
+        return audit_log(filters.search, cursor)
 
-    def lines(self, rows: Sequence[AuditEntry]) -> Sequence[audit_wording.AuditRow]:
+    def row_views(self, rows: Sequence[AuditEntry]) -> Sequence[audit_wording.AuditRow]:
         return audit_wording.audit_rows(rows)
 
-    def more_of_list(self, request: HttpRequest) -> dict[str, object]:
+    def list_context(self, request: HttpRequest) -> dict[str, object]:
         return {"question": RuleQuestion(request.GET)}
 
-    def details(self, request: HttpRequest, row: AuditEntry) -> dict[str, object]:
-        (line,) = audit_wording.audit_rows([row])
-        return {"line": line, "title": str(row)}
+    def row_context(self, request: HttpRequest, row: AuditEntry) -> dict[str, object]:
+        (view,) = audit_wording.audit_rows([row])
+        return {"row": view, "title": str(row)}

@@ -1,4 +1,4 @@
-"""What the pages of logs share: read-only, newest first, paged by key and never counted."""
+"""The base of all log pages: read-only, newest first, paged by key and never counted."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
@@ -24,11 +24,11 @@ from postbacks.admin.logs.columns import Columns
 from postbacks.admin.logs.filters import LogFilter
 from postbacks.insights.keyset import Cursor, KeysetPage, KeysetPosition
 
-# FOLDED from log_list.py
+_BIGGEST_ID = 2**63 - 1
 
 
 class LogList(ChangeList):
-    """Django's list of rows, with a page by key in place of counted and numbered ones."""
+    """Django's list of rows, paged by key in place of counted and numbered pages."""
 
     search_form_class = forms.Form  # our own form reads the address
     model_admin: "LogAdmin"
@@ -38,7 +38,7 @@ class LogList(ChangeList):
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
     ) -> "QuerySet[Any]":
-        """Return all rows: an action names its rows by id, and a page reads its own."""
+        """Return all rows: an action names its rows by id, and `read_page` reads a page."""
         self.filter_specs: list[Any] = []
         self.has_filters = self.has_active_filters = False
         rows: QuerySet[Any] = self.root_queryset
@@ -58,45 +58,43 @@ class LogList(ChangeList):
 
     def _cursor(self, request: HttpRequest) -> Cursor:
         try:
-            places = {
+            positions = {
                 name: KeysetPosition.decode(request.GET[name])
                 for name in ("after", "before")
                 if request.GET.get(name)
             }
-            return Cursor(places.get("after"), places.get("before"))
+            return Cursor(positions.get("after"), positions.get("before"))
         except ValueError:
-            words = "That page can't be found any more, so this is the newest one."
-            messages.warning(request, words)
+            messages.warning(
+                request, "That page can't be found any more, so this is the newest one."
+            )
             return Cursor()
 
     @property
     def newer(self) -> str:
-        """Return the address of the newer neighbor, empty at the top."""
-        place = self.page.newer
-        return self.filters.address(before=place.encode()) if place else ""
+        """Return the address of the page with newer rows, empty on the newest."""
+        position = self.page.newer
+        return self.filters.address(before=position.encode()) if position else ""
 
     @property
     def older(self) -> str:
-        """Return the address of the older neighbor, empty at the end."""
-        place = self.page.older
-        return self.filters.address(after=place.encode()) if place else ""
+        """Return the address of the page with older rows, empty on the oldest."""
+        position = self.page.older
+        return self.filters.address(after=position.encode()) if position else ""
 
     @property
     def newest(self) -> str:
-        """Return the address of the first page under the same filters."""
+        """Return the address of the newest page with the same filters, empty on that page."""
         return "" if self.page.is_first else self.filters.address()
 
 
-_BIGGEST_ID = 2**63 - 1
-
-
 class LogAdmin(ReadOnlyAdmin, TenantAdmin):
-    """A list of what happened, and a page for each row of it."""
+    """A log: its list, a page for each row, and the export of the rows."""
 
     list_title: ClassVar[str]
     filter_form: ClassVar[type[LogFilter]] = LogFilter
     page_template: ClassVar[str]
-    columns: ClassVar[Columns]  # of the file that people export
+    columns: ClassVar[Columns]  # of the exported file
     list_fullwidth = True
     list_filter = ()
     search_fields = ()
@@ -108,25 +106,25 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
         js = ["postbacks/log.js"]
 
     def read_page(self, filters: Any, cursor: Cursor) -> KeysetPage[Any]:
-        """Return the rows that a valid form asks for."""
+        """Return one page of the rows that valid filters leave."""
         raise NotImplementedError(f"{type(self).__name__} must say how its rows are read.")
 
-    def details(self, request: HttpRequest, row: Any) -> dict[str, object]:
-        """Return what the template of a row's page shows besides the row."""
+    def row_context(self, request: HttpRequest, row: Any) -> dict[str, object]:
+        """Return the context of a row's page besides the row itself."""
         return {}
 
-    def lines(self, rows: Sequence[Any]) -> Sequence[Any]:
-        """Return the rows of a page as its template reads them."""
+    def row_views(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Return the rows of a page as the list's template reads them."""
         return rows
 
-    def more_of_list(self, request: HttpRequest) -> dict[str, object]:
-        """Return what the list's template shows besides the rows."""
+    def list_context(self, request: HttpRequest) -> dict[str, object]:
+        """Return the context of the list besides its rows."""
         return {}
 
     def export_rows(
         self, request: HttpRequest, organization_id: int
     ) -> tuple[Sequence[str], Iterator[Sequence[Sequence[object]]]]:
-        """Return the headings, and what the filters leave, read page by page as it is sent."""
+        """Return the headings and all filtered rows, which are read page by page while sent."""
         filters = self.filter_form(request.GET)
         if not filters.is_valid():
             raise IncorrectLookupParameters
@@ -135,15 +133,15 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
     def _portions_of_log(
         self, filters: LogFilter, organization_id: int
     ) -> Iterator[Sequence[Sequence[object]]]:
-        place, left = None, csv_format.MAX_ROWS
+        position, left = None, csv_format.MAX_ROWS
         while left:
             with tenant(organization_id):
-                cursor = Cursor(after=place, size=min(left, csv_format.CHUNK_SIZE))
+                cursor = Cursor(after=position, size=min(left, csv_format.CHUNK_SIZE))
                 page = self.read_page(filters, cursor)
-                portion = [[of(row) for of in self.columns.values()] for row in page.rows]
+                portion = [[cell(row) for cell in self.columns.values()] for row in page.rows]
             yield portion
-            place, left = page.older, left - len(portion)
-            if place is None:
+            position, left = page.older, left - len(portion)
+            if position is None:
                 return
         yield [[TRUNCATED]]
 
@@ -154,17 +152,17 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
-        if not all(is_id(one) for one in chosen):
+        if not all(map(is_id, chosen)):
             return HttpResponseRedirect(request.get_full_path())
-        more = {"title": self.list_title, **self.more_of_list(request), **(extra_context or {})}
-        answer: HttpResponse = super().changelist_view(request, more)
-        if isinstance(answer, TemplateResponse) and "cl" in (answer.context_data or {}):
-            self._add_lines(request, answer)
-        return answer
+        context = {"title": self.list_title, **self.list_context(request), **(extra_context or {})}
+        response: HttpResponse = super().changelist_view(request, context)
+        if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
+            self._add_rows(request, response)
+        return response
 
-    def _add_lines(self, request: HttpRequest, answer: TemplateResponse) -> None:
-        context = answer.context_data or {}
-        context["rows"] = self.lines(context["cl"].page.rows)
+    def _add_rows(self, request: HttpRequest, response: TemplateResponse) -> None:
+        context = response.context_data or {}
+        context["rows"] = self.row_views(context["cl"].page.rows)
         context["back"] = request.get_full_path()
 
     def change_view(
@@ -178,32 +176,34 @@ class LogAdmin(ReadOnlyAdmin, TenantAdmin):
             raise PermissionDenied
         row = self.get_object(request, object_id)
         if row is None:
-            words = "That row does not exist, or no longer: logs are kept for a limited time."
-            self.message_user(request, words, messages.WARNING)
-            return HttpResponseRedirect(self.way_back(request))
+            self.message_user(
+                request,
+                "That row does not exist, or no longer: logs are kept for a limited time.",
+                messages.WARNING,
+            )
+            return HttpResponseRedirect(self.list_address(request))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": str(row),
             "original": row,
             "media": self.media,
-            "back": self.way_back(request),
-            **self.details(request, row),
+            "back": self.list_address(request),
+            **self.row_context(request, row),
         }
         return TemplateResponse(request, self.page_template, context)
 
-    def way_back(self, request: HttpRequest) -> str:
-        """Return the list from which a person came, filters and all; never an address outside."""
-        listed = reverse(self.admin_site_name("changelist"))
-        asked, _, _ = (request.POST.get("next") or request.GET.get("next") or "").partition("#")
-        inside = asked.startswith(reverse("admin:app_list", args=[self.opts.app_label]))
+    def list_address(self, request: HttpRequest) -> str:
+        """Return the list from which a person came, filters and all; never an outside address."""
+        address, _, _ = (request.POST.get("next") or request.GET.get("next") or "").partition("#")
+        is_inside = address.startswith(reverse("admin:app_list", args=[self.opts.app_label]))
         if (
-            inside
-            and asked.isprintable()
-            and url_has_allowed_host_and_scheme(asked, allowed_hosts=None)
+            is_inside
+            and address.isprintable()
+            and url_has_allowed_host_and_scheme(address, allowed_hosts=None)
         ):
-            return asked
-        return listed
+            return address
+        return reverse(self.admin_site_name("changelist"))
 
     def admin_site_name(self, page: str) -> str:
         return f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
@@ -213,6 +213,6 @@ def is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _BIGGEST_ID
 
 
-def address_of(row: Model) -> str:
+def row_address(row: Model) -> str:
     name = f"admin:{row._meta.app_label}_{row._meta.model_name}_change"
     return reverse(name, args=[row.pk])

@@ -1,12 +1,12 @@
-"""What the files hold that people export from the logs. Times are UTC, ids are public ones."""
+"""The columns of the files that people export from the logs: UTC times and public ids."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from apps_registry.admin_base import audit_wording
 from apps_registry.models import AuditEntry
-from postbacks.admin.logs.event_detail import platform_of
-from postbacks.admin.logs.postback_detail import error_of, outcome_of
+from postbacks.admin.logs.event_detail import platform_label
+from postbacks.admin.logs.postback_detail import error_text, outcome_badge
 from postbacks.models import (
     DecisionFailure,
     DeliveryAttempt,
@@ -18,6 +18,14 @@ from postbacks.models import (
 from postbacks.values.attribution import ORGANIC
 
 Columns = Mapping[str, Callable[[Any], object]]
+
+
+_ATTRIBUTION_LABELS = {"click": "Click", "impression": "Impression", ORGANIC: "Organic"}
+
+
+def attribution_label(install: Install) -> str:
+    stored = install.attribution_type
+    return _ATTRIBUTION_LABELS.get(stored, stored.replace("_", " ").capitalize())
 
 
 def _partner(postback: Postback) -> str:
@@ -51,7 +59,7 @@ EVENTS: Columns = {
     "Happened": lambda row: row.event_time,
     "Event": lambda row: row.event_name,
     "App": lambda row: row.app,
-    "Platform": platform_of,
+    "Platform": platform_label,
     "Customer": lambda row: row.customer_user_id,
     "Revenue": lambda row: None if row.revenue is None else row.revenue.normalize(),
     "Currency": lambda row: row.currency,
@@ -61,19 +69,14 @@ EVENTS: Columns = {
 ATTEMPTS: Columns = {
     "Started": lambda row: row.started_at,
     "Event received": lambda row: row.event_received_at,
-    "Outcome": lambda row: outcome_of(row).text,
-    "Error": error_of,
+    "Outcome": lambda row: outcome_badge(row).text,
+    "Error": error_text,
     "HTTP": lambda row: row.status_code,
     "Try": lambda row: row.number,
     "Kind": DeliveryAttempt.get_kind_display,
     "Took (ms)": lambda row: row.duration_ms,
     "Postback ID": lambda row: row.postback.public_id,
 }
-
-
-def type_of(install: Install) -> str:
-    stored = install.attribution_type
-    return _TYPES.get(stored, stored.replace("_", " ").capitalize())
 
 
 INSTALLS: Columns = {
@@ -84,7 +87,7 @@ INSTALLS: Columns = {
     "Kind": Install.get_kind_display,
     "Device": lambda row: row.device,
     "Install ID": lambda row: row.install_id,
-    "Attribution": type_of,
+    "Attribution": attribution_label,
     "Method": lambda row: row.method,
     "Partner": lambda row: row.partner,
     "Campaign": lambda row: row.campaign,
@@ -138,6 +141,3 @@ AUDIT_LOG: Columns = {
     "Its ID": lambda row: row.object_id,
     "From → to": audit_wording.changes_as_text,
 }
-
-
-_TYPES = {"click": "Click", "impression": "Impression", ORGANIC: "Organic"}

@@ -1,4 +1,4 @@
-"""Everything about one event: its fields in words, what was stored, and what it led to."""
+"""Everything about one event: its fields by label, its JSON as stored, and its postbacks."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,24 +16,38 @@ from postbacks.admin.logs.postback_detail import PostbackRow
 from postbacks.models import Event, Install, Postback
 from postbacks.rulebook.explain import Explained, explain
 
-_NAMES = {
-    "idfa": "IDFA", "idfv": "IDFV", "gaid": "Google advertising id", "oaid": "OAID",
-    "ip_address": "IP address", "os_name": "OS name", "os_version": "OS version",
-    "api_level": "API level", "sdk_version": "SDK version", "mcc": "MCC", "mnc": "MNC",
-    "att_status": "ATT status", "gdpr_applies": "GDPR applies", "tcf_string": "TCF string",
-    "eea": "EEA", "us_privacy": "US privacy", "gclid": "GCLID", "gbraid": "GBRAID",
-    "wbraid": "WBRAID", "adservices_token": "AdServices token",
+_FIELD_LABELS = {
+    "idfa": "IDFA",
+    "idfv": "IDFV",
+    "gaid": "Google advertising id",
+    "oaid": "OAID",
+    "ip_address": "IP address",
+    "os_name": "OS name",
+    "os_version": "OS version",
+    "api_level": "API level",
+    "sdk_version": "SDK version",
+    "mcc": "MCC",
+    "mnc": "MNC",
+    "att_status": "ATT status",
+    "gdpr_applies": "GDPR applies",
+    "tcf_string": "TCF string",
+    "eea": "EEA",
+    "us_privacy": "US privacy",
+    "gclid": "GCLID",
+    "gbraid": "GBRAID",
+    "wbraid": "WBRAID",
+    "adservices_token": "AdServices token",
     "google_play_instant": "Google Play Instant",
     "install_begin_time_server": "Install begin time (server)",
     "referrer_click_time_server": "Referrer click time (server)",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)
-class EventStory:
-    """An event with its fields by name, its JSON as stored, its postbacks and its install.
+class EventDetail:
+    """An event with its fields, its JSON as stored, its postbacks and its install.
 
-    `silent` are the rules for its app that sent nothing, and why.
+    `silent` are the rules of its app that sent nothing, with their reasons.
     """
 
     revenue: str
@@ -47,61 +61,61 @@ class EventStory:
 
 
 @dataclass(frozen=True, slots=True)
-class EventLine:
-    """An event as one line of a list."""
+class EventRow:
+    """An event as one row of a list."""
 
     event: Event
     revenue: str
     platform: str
 
     @classmethod
-    def of(cls, event: Event) -> "EventLine":
-        return cls(event, revenue_of(event), platform_of(event))
+    def of(cls, event: Event) -> "EventRow":
+        return cls(event, revenue_text(event), platform_label(event))
 
 
-def revenue_of(event: Event) -> str:
-    """Return the event's revenue with every digit that was sent, empty without one."""
+def revenue_text(event: Event) -> str:
+    """Return the event's revenue with every digit that was sent, "" without one."""
     if event.revenue is None:
         return ""
     return f"{event.revenue.normalize():f} {event.currency}".strip()
 
 
-def platform_of(event: Event) -> str:
-    """Return the platform as its makers write it, empty where none was named."""
+def platform_label(event: Event) -> str:
+    """Return the platform as its makers write it, "" where the event names none."""
     return dict(Platform.choices).get(event.platform, event.platform)
 
 
-def title_of(event: Event) -> str:
+def event_title(event: Event) -> str:
     arrived = timezone.localtime(event.received_at).strftime("%H:%M:%S")
     return f"{event.event_name} · {event.app} · {arrived}"
 
 
-def story_of(event: Event) -> EventStory:
-    """Read what belongs to an event. Its postbacks lie in the day of its arrival."""
-    fields, params = _exact(event)
+def event_detail(event: Event) -> EventDetail:
+    """Read all that belongs to an event; its postbacks lie in the partition of its arrival."""
+    fields, params = _raw_json(event)
     postbacks = Postback.objects.filter(event_received_at=event.received_at, event_id=event.pk)
     rows = postbacks.prefetch_related("rule__partner", "app").order_by("id")
     installs = Install.objects.filter(
         app_id=event.app_id, device=event.device, event_received_at__lte=event.received_at
-    ).order_by("-number")  # of a device that came back the install that this event followed
-    return EventStory(
-        revenue=revenue_of(event),
-        platform=platform_of(event),
+    ).order_by("-number")  # the latest one before the event, for a device that came back
+    return EventDetail(
+        revenue=revenue_text(event),
+        platform=platform_label(event),
         fields=tuple(_pairs(fields, by_label=True)),
         params=tuple(_pairs(params, by_label=False)),
         stored=_stored(event, fields, params),
         postbacks=tuple(PostbackRow.of(postback) for postback in rows),
         install=installs.first() if event.device else None,
-        silent=tuple(it for it in explain(event) if it.postback is None and _is_for(it, event)),
+        silent=tuple(
+            explained
+            for explained in explain(event)
+            if explained.postback is None and explained.rule.app_id in {None, event.app_id}
+        ),
     )
 
 
-def _is_for(it: Explained, event: Event) -> bool:
-    return it.rule.app_id in {None, event.app_id}
-
-
-def _exact(event: Event) -> tuple[Mapping[str, msgspec.Raw], Mapping[str, msgspec.Raw]]:
-    """Return the event's JSON as text, value by value: as floats, numbers would lose digits."""
+def _raw_json(event: Event) -> tuple[Mapping[str, msgspec.Raw], Mapping[str, msgspec.Raw]]:
+    """Return fields and params with each value as its text: as floats, numbers lose digits."""
     texts = Event.objects.filter(pk=event.pk, received_at=event.received_at).values_list(
         Cast("fields", TextField()), Cast("params", TextField())
     )[0]
@@ -111,7 +125,7 @@ def _exact(event: Event) -> tuple[Mapping[str, msgspec.Raw], Mapping[str, msgspe
 
 def _pairs(values: Mapping[str, msgspec.Raw], *, by_label: bool) -> Iterator[Pair]:
     for name, raw in values.items():
-        label = _NAMES.get(name, name.replace("_", " ").capitalize()) if by_label else name
+        label = _FIELD_LABELS.get(name, name.replace("_", " ").capitalize()) if by_label else name
         yield Pair(label, _value(raw))
 
 
@@ -135,8 +149,8 @@ def _stored(
         "revenue": None if event.revenue is None else msgspec.Raw(f"{event.revenue:f}".encode()),
         "currency": event.currency,
     }
-    given = {name: value for name, value in columns.items() if value not in ("", None)}
-    text = msgspec.json.encode({**given, **fields, **({"params": params} if params else {})})
+    present = {name: value for name, value in columns.items() if value not in ("", None)}
+    text = msgspec.json.encode({**present, **fields, **({"params": params} if params else {})})
     return msgspec.json.format(text, indent=2).decode()
 
 

@@ -1,4 +1,4 @@
-"""Events and what became of them; and events whose decision failed."""
+"""The log of events, and of those whose decision failed."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
-from postbacks.admin.logs.event_detail import EventLine, story_of, title_of
+from postbacks.admin.logs.event_detail import EventRow, event_detail, event_title
 from postbacks.admin.logs.filters import EventFilter, LogFilter
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import event_log, failure_log
@@ -16,7 +16,7 @@ from postbacks.models import DecisionFailure, Event
 
 @admin.register(Event)
 class EventAdmin(LogAdmin):
-    """What apps reported."""
+    """The events that apps and servers reported."""
 
     list_title = "Events"
     nothing_yet = "Events appear here as soon as an app or a server reports one."
@@ -25,22 +25,22 @@ class EventAdmin(LogAdmin):
     columns = log_columns.EVENTS
 
     def read_page(self, filters: EventFilter, cursor: Cursor) -> KeysetPage[Event]:
-        return event_log(filters.wanted, cursor)
+        return event_log(filters.search, cursor)
 
-    def lines(self, rows: Sequence[Event]) -> Sequence[EventLine]:
-        return [EventLine.of(event) for event in rows]
+    def row_views(self, rows: Sequence[Event]) -> Sequence[EventRow]:
+        return [EventRow.of(event) for event in rows]
 
-    def details(self, request: HttpRequest, row: Event) -> dict[str, object]:
+    def row_context(self, request: HttpRequest, row: Event) -> dict[str, object]:
         return {
-            "title": title_of(row),
-            "story": story_of(row),
+            "title": event_title(row),
+            "detail": event_detail(row),
             "here": request.get_full_path(),
         }
 
 
 @admin.register(DecisionFailure)
 class DecisionFailureAdmin(LogAdmin):
-    """Events that we could not decide on yet. They are tried again by themselves."""
+    """Events whose decision failed; each is retried automatically."""
 
     list_title = "Undecided events"
     nothing_yet = "All is well: every event was decided on."

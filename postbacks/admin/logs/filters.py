@@ -1,4 +1,7 @@
-"""What the filters of all logs share: one plain GET form, whose address can be sent to others."""
+"""The filters of the logs: plain GET forms, whose addresses people can send to others.
+
+First the fields, then what all filters share, then the filters of each log.
+"""
 
 import re
 import uuid
@@ -15,18 +18,21 @@ from django.utils.http import urlencode
 from apps_registry.models import App, Partner
 from apps_registry.models.apps import Platform
 from postbacks.delivery.outcome import Outcome
-from postbacks.insights.logs import EventSearch, PostbackSearch, StatusCodes, TimeRange
+from postbacks.insights.logs import StatusCodes, EventSearch, PostbackSearch, TimeRange
 from postbacks.models import CallbackRule, EventSource, PostbackStatus
 
-# FOLDED from log_fields.py
+RECENT = {
+    "1h": (timedelta(hours=1), "Last hour"),
+    "24h": (timedelta(hours=24), "Last 24 hours"),
+    "7d": (timedelta(days=7), "Last 7 days"),
+    "30d": (timedelta(days=30), "Last 30 days"),
+}
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-
-_CLASS = re.compile(r"([1-5])xx", re.IGNORECASE)
-
-_NOUNS = {"Time": "stretch of time", "Reported by": "way to report"}
-
 _CODE = re.compile(r"[1-5][0-9]{2}")
+_CODE_CLASS = re.compile(r"([1-5])xx", re.IGNORECASE)
+_NOUNS = {"Time": "stretch of time", "Reported by": "way to report"}
+_USUAL_EVENTS = ("install", "open", "registration", "login", "purchase", "subscription")
 
 
 class IdField(forms.CharField):
@@ -54,7 +60,7 @@ class MomentInput(forms.DateTimeInput):
         super().__init__(attrs={"step": "1"})
 
     def format_value(self, value: Any) -> str | None:
-        """Show a moment as the picker takes it, whatever zone the address wrote it in."""
+        """Return a moment as the picker takes it, whichever zone the address has."""
         try:
             moment = _moment(str(value or ""))
         except ValueError:
@@ -102,15 +108,15 @@ class StatusCodesField(SuggestingField):
             return None
         if text == "none":
             return StatusCodes()
-        if found := _CLASS.fullmatch(text):
-            return StatusCodes(int(found[1]) * 100, int(found[1]) * 100 + 99)
+        if match := _CODE_CLASS.fullmatch(text):
+            return StatusCodes(int(match[1]) * 100, int(match[1]) * 100 + 99)
         if _CODE.fullmatch(text):
             return StatusCodes(int(text), int(text))
         raise ValidationError("Write a code like 503, a class like 5xx, or none for no answer.")
 
 
-def refusals(field: forms.Field) -> dict[str, str]:
-    """Return what is said of an answer that a field can't take, instead of Django's words."""
+def error_messages_of(field: forms.Field) -> dict[str, str]:
+    """Return sentences for people in place of Django's, by the codes of errors."""
     label = str(field.label)
     if isinstance(field, forms.ModelChoiceField):
         return {"invalid_choice": f"There is no such {label.lower()}. Choose one of the list."}
@@ -125,7 +131,10 @@ def refusals(field: forms.Field) -> dict[str, str]:
 
 
 def _moment(text: str) -> datetime:
-    """Return a moment that a database and a calendar both know, or raise ValueError."""
+    """Return a moment within a calendar's reach; without a zone it is the current one's.
+
+    Raises ValueError.
+    """
     moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
     moment = moment if timezone.is_aware(moment) else timezone.make_aware(moment)
     try:
@@ -137,8 +146,8 @@ def _moment(text: str) -> datetime:
     return moment
 
 
-class NamedRow(forms.ModelChoiceField):
-    """A choice among the organization's rows, of which archived ones are still in the log."""
+class RowChoiceField(forms.ModelChoiceField):
+    """A choice among the organization's rows; archived ones are still in the log."""
 
     def label_from_instance(self, obj: Model) -> str:
         return f"{obj} (archived)" if getattr(obj, "status", "") == "archived" else str(obj)
@@ -146,64 +155,64 @@ class NamedRow(forms.ModelChoiceField):
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """A filter that is on, in words, and the address without it."""
+    """An active filter, and the address without it."""
 
     text: str
     without: str
 
 
 class LogFilter(forms.Form):
-    """The filters of one log. What the address holds besides is not looked at."""
+    """The filters of one log; other parameters of the address are ignored."""
 
-    basic: tuple[str, ...] = ()  # always in sight; the others open on demand
+    basic: tuple[str, ...] = ()  # always visible; the others open on demand
 
     def __init__(self, data: Any) -> None:
         super().__init__(data, auto_id="filter-%s", use_required_attribute=False)
         for field in self.fields.values():
             field.required = False
-            field.error_messages |= refusals(field)
+            field.error_messages |= error_messages_of(field)
 
     @property
-    def in_sight(self) -> list[forms.BoundField]:
+    def basic_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name in self.basic]
 
     @property
-    def on_demand(self) -> list[forms.BoundField]:
+    def other_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in self.fields if name not in self.basic]
 
     def offer(self, name: str, rows: "QuerySet[Any]") -> None:
         self.fields[name].queryset = rows.order_by("name", "pk")  # type: ignore[attr-defined]
 
     def suggest_events(self) -> None:
-        """Suggest what rules wait for. The names in the log could only be had by reading it."""
-        triggers = CallbackRule.objects.values_list("triggers", flat=True)
-        named = {name for names in triggers for name in names if name != "*"}
-        suggestions = tuple(sorted({*_USUAL_EVENTS, *named}))
+        """Suggest the triggers of rules: to list the names in the log would mean reading it all."""
+        rules_triggers = CallbackRule.objects.values_list("triggers", flat=True)
+        names = {name for triggers in rules_triggers for name in triggers if name != "*"}
+        suggestions = tuple(sorted({*_USUAL_EVENTS, *names}))
         self.fields["event"].suggestions = suggestions  # type: ignore[attr-defined]
 
     @property
     def is_opened(self) -> bool:
-        """Tell whether one of the other fields is in use, so that none acts unseen."""
-        return any(str(bound.value() or "") or bound.errors for bound in self.on_demand)
+        """Return whether one of the other fields is in use, so that none acts unseen."""
+        return any(str(bound.value() or "") or bound.errors for bound in self.other_fields)
 
     @property
-    def given(self) -> dict[str, str]:
+    def active_values(self) -> dict[str, str]:
         values = {name: str(self[name].value() or "").strip() for name in self.fields}
         return {name: value for name, value in values.items() if value}
 
     def address(self, *, without: str = "", **more: str) -> str:
-        kept = {name: value for name, value in self.given.items() if name != without}
-        return "?" + urlencode({**kept, **more})
+        values = {name: value for name, value in self.active_values.items() if name != without}
+        return "?" + urlencode({**values, **more})
 
     @property
     def chips(self) -> list[Chip]:
         return [
-            Chip(f"{self.fields[name].label}: {self._in_words(name)}", self.address(without=name))
-            for name in self.given
+            Chip(f"{self.fields[name].label}: {self._label_of(name)}", self.address(without=name))
+            for name in self.active_values
             if name not in self.errors
         ]
 
-    def _in_words(self, name: str) -> str:
+    def _label_of(self, name: str) -> str:
         field, value = self.fields[name], self.cleaned_data.get(name)
         if isinstance(field, forms.ModelChoiceField):
             return str(value)
@@ -214,19 +223,12 @@ class LogFilter(forms.Form):
         return str(self[name].value())
 
 
-RECENT = {
-    "1h": (timedelta(hours=1), "Last hour"),
-    "24h": (timedelta(hours=24), "Last 24 hours"),
-    "7d": (timedelta(days=7), "Last 7 days"),
-    "30d": (timedelta(days=30), "Last 30 days"),
-}
-
-
 class TimedFilter(LogFilter):
-    """Filters by time: a recent stretch, or from and until a moment; both together narrow."""
+    """Filters by time: a recent stretch, or from and until a moment; together they narrow."""
 
     time = forms.ChoiceField(
-        label="Time", choices=[("", "All time"), *((key, it[1]) for key, it in RECENT.items())]
+        label="Time",
+        choices=[("", "All time"), *((key, label) for key, (_, label) in RECENT.items())],
     )
     since = MomentField(label="From")
     until = MomentField(label="Until")
@@ -242,12 +244,10 @@ class TimedFilter(LogFilter):
     def span(self) -> TimeRange:
         since = self.cleaned_data["since"]
         if recent := RECENT.get(self.cleaned_data["time"]):
-            start = timezone.now() - recent[0]
+            length, _ = recent
+            start = timezone.now() - length
             since = max(start, since) if since else start
         return TimeRange(since, self.cleaned_data["until"])
-
-
-# FOLDED from log_filters.py
 
 
 class PostbackFilter(TimedFilter):
@@ -259,9 +259,9 @@ class PostbackFilter(TimedFilter):
         widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole id"}),
     )
     status = forms.ChoiceField(label="Status", choices=[("", "Any"), *PostbackStatus.choices])
-    app = NamedRow(queryset=None, label="App", empty_label="All apps")
-    rule = NamedRow(queryset=None, label="Rule", empty_label="All rules")
-    partner = NamedRow(queryset=None, label="Partner", empty_label="All partners")
+    app = RowChoiceField(queryset=None, label="App", empty_label="All apps")
+    rule = RowChoiceField(queryset=None, label="Rule", empty_label="All rules")
+    partner = RowChoiceField(queryset=None, label="Partner", empty_label="All partners")
     event = SuggestingField(
         label="Event", max_length=64, widget=forms.TextInput({"placeholder": "purchase"})
     )
@@ -274,9 +274,7 @@ class PostbackFilter(TimedFilter):
         label="Test sends",
         choices=[("", "With them"), ("no", "Without them"), ("only", "Only them")],
     )
-    field_order = (
-        "q", "status", "time", "app", "rule", "partner", "event", "code", "test", "since",
-    )  # fmt: skip
+    field_order = (*basic, "app", "rule", "partner", "event", "code", "test", "since")
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
@@ -286,19 +284,18 @@ class PostbackFilter(TimedFilter):
         self.suggest_events()
 
     @property
-    def wanted(self) -> PostbackSearch:
-        """Return what is asked for, once the form is valid."""
-        given = self.cleaned_data
+    def search(self) -> PostbackSearch:
+        values = self.cleaned_data
         return PostbackSearch(
             span=self.span,
-            id=given["q"],
-            status=given["status"],
-            app_id=key_of(given["app"]),
-            rule_id=key_of(given["rule"]),
-            partner_id=key_of(given["partner"]),
-            event_name=given["event"],
-            codes=given["code"],
-            test={"only": True, "no": False}.get(given["test"]),
+            id=values["q"],
+            status=values["status"],
+            app_id=pk_or_none(values["app"]),
+            rule_id=pk_or_none(values["rule"]),
+            partner_id=pk_or_none(values["partner"]),
+            event_name=values["event"],
+            codes=values["code"],
+            test={"only": True, "no": False}.get(values["test"]),
         )
 
 
@@ -313,7 +310,7 @@ class EventFilter(TimedFilter):
     event = SuggestingField(
         label="Event", max_length=64, widget=forms.TextInput({"placeholder": "purchase"})
     )
-    app = NamedRow(queryset=None, label="App", empty_label="All apps")
+    app = RowChoiceField(queryset=None, label="App", empty_label="All apps")
     platform = forms.ChoiceField(label="Platform", choices=[("", "Any"), *Platform.choices])
     source = forms.ChoiceField(label="Reported by", choices=[("", "Any"), *EventSource.choices])
     field_order = ("q", "event", "time", "app", "platform", "source", "since")
@@ -324,16 +321,15 @@ class EventFilter(TimedFilter):
         self.suggest_events()
 
     @property
-    def wanted(self) -> EventSearch:
-        """Return what is asked for, once the form is valid."""
-        given = self.cleaned_data
+    def search(self) -> EventSearch:
+        values = self.cleaned_data
         return EventSearch(
             span=self.span,
-            id=given["q"],
-            app_id=key_of(given["app"]),
-            event_name=given["event"],
-            source=given["source"],
-            platform=given["platform"],
+            id=values["q"],
+            app_id=pk_or_none(values["app"]),
+            event_name=values["event"],
+            source=values["source"],
+            platform=values["platform"],
         )
 
 
@@ -343,12 +339,12 @@ class AttemptFilter(LogFilter):
     basic = ("outcome",)
     outcome = forms.ChoiceField(
         label="Outcome",
-        choices=[("", "Any"), *((it.value, it.value.capitalize()) for it in Outcome)],
+        choices=[
+            ("", "Any"),
+            *((outcome.value, outcome.value.capitalize()) for outcome in Outcome),
+        ],
     )
 
 
-def key_of(row: Model | None) -> int | None:
+def pk_or_none(row: Model | None) -> int | None:
     return row.pk if row else None
-
-
-_USUAL_EVENTS = ("install", "open", "registration", "login", "purchase", "subscription")

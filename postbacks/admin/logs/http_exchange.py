@@ -1,6 +1,6 @@
-"""One request and its answer as people read them: parameter by parameter, JSON indented, as curl.
+"""Show a stored request and its answer: parameter by parameter, JSON indented, and as curl.
 
-All of it is what was stored: secrets were masked before, and nobody can bring them back.
+Secrets were masked before storing, and nobody can bring them back.
 """
 
 import shlex
@@ -22,8 +22,8 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownRequest:
-    """A request: its address in parts, its headers and its body."""
+class RequestView:
+    """A request: its address in parts, its headers, and its body, indented and as sent."""
 
     method: str
     url: str
@@ -31,6 +31,7 @@ class ShownRequest:
     parameters: tuple[Pair, ...]
     headers: tuple[Pair, ...]
     body: str
+    raw_body: str = ""
 
     @property
     def curl(self) -> str:
@@ -42,11 +43,9 @@ class ShownRequest:
             parts += ["\\\n  --data-raw", shlex.quote(self.raw_body)]
         return " ".join(parts)
 
-    raw_body: str = ""
-
 
 @dataclass(frozen=True, slots=True)
-class ShownAnswer:
+class ResponseView:
     """An answer: its headers and the beginning of its body."""
 
     headers: tuple[Pair, ...]
@@ -54,13 +53,13 @@ class ShownAnswer:
     is_cut: bool
 
 
-def request_view(stored: object) -> ShownRequest | None:
-    """Return a stored request for people, None where none was made."""
+def request_view(stored: object) -> RequestView | None:
+    """Return a stored request in parts, None where none was made."""
     if not isinstance(stored, Mapping) or not stored.get("url"):
         return None
     url, body = str(stored["url"]), stored.get("body")
     address, _, query = url.partition("?")
-    return ShownRequest(
+    return RequestView(
         method=str(stored.get("method") or "GET"),
         url=url,
         address=address,
@@ -71,22 +70,20 @@ def request_view(stored: object) -> ShownRequest | None:
     )
 
 
-def response_view(stored: object) -> ShownAnswer | None:
+def response_view(stored: object) -> ResponseView | None:
     if not isinstance(stored, Mapping) or not stored:
         return None
     body = str(stored.get("body") or "")
-    return ShownAnswer(
-        _pairs(stored.get("headers")), indented(body), len(body) >= STORED_BODY_LENGTH
-    )
+    return ResponseView(_pairs(stored.get("headers")), indented(body), len(body) >= STORED_BODY_LENGTH)
 
 
 def indented(text: object) -> str:
     """Return JSON indented, its numbers digit by digit as they came; other text as it is."""
-    shown = str(text)
+    body = str(text)
     try:
-        return msgspec.json.format(shown, indent=2) if shown[:1] in "{[" else shown
+        return msgspec.json.format(body, indent=2) if body[:1] in "{[" else body
     except (msgspec.DecodeError, RecursionError):
-        return shown
+        return body
 
 
 def _parameter(part: str) -> Pair:

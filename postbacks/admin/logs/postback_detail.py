@@ -1,4 +1,4 @@
-"""Everything about one postback: what its row opens to and what its page shows."""
+"""Everything about one postback: its row, its attempts, and its state in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from apps_registry.admin_base.theme import Tone
 from postbacks.admin.logs.http_exchange import (
-    ShownAnswer,
-    ShownRequest,
+    RequestView,
+    ResponseView,
     request_view,
     response_view,
 )
@@ -35,79 +35,125 @@ from postbacks.models import (
 from postbacks.models.stored import load_events
 from postbacks.values.events import StoredEvent
 
-# FOLDED from postback_missing.py
-
-
-def missing_words(postback: Postback) -> str:
-    """Return which required macros have no value in the postback's event.
-
-    Where that can't be known any more, all that its rule requires are named; empty if even its
-    rule can't be read.
-    """
-    version = (postback.rule_id, postback.rule_version)
-    rule = load_rule_versions([version]).get(version)
-    key = postback.event_id
-    events = load_events([(key, postback.event_received_at)] if key is not None else [])
-    if rule is None:
-        return ""
-    try:
-        missing = _missing(rule, events[0], postback) if events else []
-        required = [it.names[0] for it in rule.request.expressions if it.required and it.names]
-    except TemplateError:
-        return ""
-    if missing:
-        verb = "has" if len(missing) == 1 else "have"
-        return f"{_listed(missing)} {verb} no value in this event."
-    return f"The rule requires {_listed(list(dict.fromkeys(required)))}." if required else ""
-
-
-def _values(
-    rule: CompiledRule, event: StoredEvent, postback: Postback, rates: Rates
-) -> Mapping[str, Value]:
-    version = (postback.install_id or 0, postback.attribution_version)
-    credit = load_credits([version]).get(version, KnownCredit())
-    return values_for(rule, facts_by_credit(rule, event, credit, postback), rates)
-
-
-def _missing(rule: CompiledRule, event: StoredEvent, postback: Postback) -> list[str]:
-    """Ask for one missing macro after the other, each time as if those found had a value."""
-    moment = event.event_time
-    rates = load_rates([moment]).of(moment, known_at=postback.created_at)
-    known, found = dict(_values(rule, event, postback, rates)), dict[str, Value]()
-    ask = rule.request.missing_required
-    while (name := ask({**known, **found}, rates=rates)) and name not in found:
-        found[name] = "1"
-    return list(found)
-
-
-def _listed(names: Sequence[str]) -> str:
-    *others, last = ("{{" + name + "}}" for name in names)
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-# FOLDED from postback_words.py
-
-_TONES = {
-    PostbackStatus.PENDING.value: Tone.INFO,
-    PostbackStatus.DELIVERED.value: Tone.GOOD,
-    PostbackStatus.FAILED.value: Tone.BAD,
-    PostbackStatus.SKIPPED.value: Tone.STILL,
+_USUAL_TIMEOUT = 15
+_SOON = timedelta(seconds=30)
+_SHOWN_ATTEMPTS = 50
+_TONES: Mapping[str, Tone] = {
+    PostbackStatus.PENDING: Tone.INFO,
+    PostbackStatus.DELIVERED: Tone.GOOD,
+    PostbackStatus.FAILED: Tone.BAD,
+    PostbackStatus.SKIPPED: Tone.STILL,
 }
 
-_OUTCOMES = {
-    "delivered": ("Delivered", Tone.GOOD),
-    "retry": ("Tried again later", Tone.BUSY),
-    "failed": ("Failed", Tone.BAD),
+_OUTCOMES: Mapping[str, tuple[str, Tone]] = {
+    Outcome.DELIVERED: ("Delivered", Tone.GOOD),
+    Outcome.RETRY: ("Tried again later", Tone.BUSY),
+    Outcome.FAILED: ("Failed", Tone.BAD),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class StatusBadge:
-    """A state in a word or two, how it looks, and why it is so."""
+    """A state in a word or two, its tone, and the reason for it."""
 
     text: str
     tone: Tone
     note: str = ""
+
+
+@dataclass(frozen=True)
+class PostbackRow:
+    """A postback as one row of a list."""
+
+    postback: Postback
+    badge: StatusBadge
+    delivered_after: str
+
+    @classmethod
+    def of(cls, postback: Postback) -> "PostbackRow":
+        return cls(postback, status_badge(postback), delivered_after(postback))
+
+    @cached_property
+    def resend_refusal(self) -> str:
+        return resend_refusal(self.postback)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """One try with its request and response; `share` is its percentage of the allowed time."""
+
+    attempt: DeliveryAttempt
+    badge: StatusBadge
+    error: str
+    duration: str
+    share: int
+    request: RequestView | None
+    response: ResponseView | None
+
+
+@dataclass(frozen=True, slots=True)
+class PostbackDetail:
+    """A postback with its tries, newest first.
+
+    `missing` names the macros for lack of which it was skipped, empty if it was not.
+    """
+
+    row: PostbackRow
+    sentence: str
+    missing: str
+    next_try: str
+    next_at: datetime | None
+    timeout_seconds: int
+    attempts: Sequence[AttemptView]
+    hidden_attempts: int
+
+    @property
+    def postback(self) -> Postback:
+        return self.row.postback
+
+    @property
+    def is_moving(self) -> bool:
+        """Return whether the next try is so near that the page should wait for it."""
+        return self.next_at is not None and self.next_at <= timezone.now() + _SOON
+
+    @property
+    def resend_address(self) -> str:
+        return reverse("admin:postbacks_postback_resend", args=[self.postback.pk])
+
+
+def postback_detail(postback: Postback) -> PostbackDetail:
+    """Read a postback's tries, all of which lie in the partition of its event's day."""
+    timeout = _timeout_of(postback)
+    is_incomplete = postback.reason == SkipReason.MISSING_MACRO
+    attempts = list(
+        postback.attempts.filter(event_received_at=postback.event_received_at).order_by("-number")[
+            :_SHOWN_ATTEMPTS
+        ]
+    )
+    delivered = [attempt.number for attempt in attempts if attempt.outcome == Outcome.DELIVERED]
+    return PostbackDetail(
+        row=PostbackRow.of(postback),
+        sentence=sentence_of(postback, min(delivered, default=None)),
+        missing=_missing_macros(postback) if is_incomplete else "",
+        next_try=next_try(postback),
+        next_at=postback.next_attempt_at,
+        timeout_seconds=timeout,
+        attempts=[attempt_view(attempt, timeout) for attempt in attempts],
+        hidden_attempts=max(postback.attempts_made - len(attempts), 0),
+    )
+
+
+def attempt_view(attempt: DeliveryAttempt, timeout: int = _USUAL_TIMEOUT) -> AttemptView:
+    """Return one try; `timeout` is the number of seconds that the partner had."""
+    return AttemptView(
+        attempt=attempt,
+        badge=outcome_badge(attempt),
+        error=error_text(attempt),
+        duration=wording.seconds(attempt.duration_ms / 1000) if attempt.duration_ms else "",
+        share=min(100, max(1, round(attempt.duration_ms / (timeout * 10)))),
+        request=request_view(attempt.request),
+        response=response_view(attempt.response),
+    )
 
 
 def status_badge(postback: Postback) -> StatusBadge:
@@ -147,23 +193,23 @@ def next_try(postback: Postback) -> str:
 
 
 def delivered_after(postback: Postback) -> str:
-    """Return how long after the event's arrival a postback was delivered."""
+    """Return how long after the event's arrival a postback was delivered, "" if it was not."""
     if postback.delivered_at is None:
         return ""
     return wording.seconds((postback.delivered_at - postback.event_received_at).total_seconds())
 
 
-def outcome_of(attempt: DeliveryAttempt) -> StatusBadge:
+def outcome_badge(attempt: DeliveryAttempt) -> StatusBadge:
     text, tone = _OUTCOMES.get(attempt.outcome, (attempt.outcome, Tone.STILL))
     return StatusBadge(text, tone)
 
 
-def error_of(attempt: DeliveryAttempt) -> str:
+def error_text(attempt: DeliveryAttempt) -> str:
     return wording.answer(attempt.error, attempt.status_code) if attempt.error else ""
 
 
 def sentence_of(postback: Postback, delivered_by: int | None) -> str:
-    """Return what happened in a sentence; `delivered_by` is the number of the try that did it."""
+    """Return the state in a sentence; `delivered_by` is the number of the successful try."""
     tries = postback.attempts_made
     if postback.test:
         return _test_sentence(postback)
@@ -202,106 +248,54 @@ def _lower(text: str) -> str:
     return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
-_USUAL_TIMEOUT = 15
+def _missing_macros(postback: Postback) -> str:
+    """Return a sentence that names the required macros without a value in the postback's event.
 
-_SOON = timedelta(seconds=30)
-
-_SHOWN_ATTEMPTS = 50
-
-
-@dataclass(frozen=True)
-class PostbackRow:
-    """A postback as one line of a list."""
-
-    postback: Postback
-    standing: StatusBadge
-    delivered_after: str
-
-    @classmethod
-    def of(cls, postback: Postback) -> "PostbackRow":
-        return cls(postback, status_badge(postback), delivered_after(postback))
-
-    @cached_property
-    def resend_refusal(self) -> str:
-        return resend_refusal(self.postback)
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptShown:
-    """One try: how it went, how long it took of the time it had, what was said."""
-
-    attempt: DeliveryAttempt
-    standing: StatusBadge
-    error: str
-    duration: str
-    share: int
-    request: ShownRequest | None
-    answer: ShownAnswer | None
-
-
-@dataclass(frozen=True, slots=True)
-class PostbackStory:
-    """A postback with its tries, newest first.
-
-    `missing` says for lack of which macros it was skipped, empty if it was not.
+    Where the event is gone, it names all that the rule requires; empty if the rule is gone too.
     """
-
-    row: PostbackRow
-    sentence: str
-    missing: str
-    next_try: str
-    next_at: datetime | None
-    timeout_seconds: int
-    attempts: Sequence[AttemptShown]
-    hidden_attempts: int
-
-    @property
-    def postback(self) -> Postback:
-        return self.row.postback
-
-    @property
-    def is_moving(self) -> bool:
-        """Tell whether something is about to happen that is worth waiting for."""
-        return self.next_at is not None and self.next_at <= timezone.now() + _SOON
-
-    @property
-    def resend_address(self) -> str:
-        return reverse("admin:postbacks_postback_resend", args=[self.postback.pk])
-
-
-def story_of(postback: Postback) -> PostbackStory:
-    """Read a postback's tries; they lie in the day that its event says."""
-    timeout = _timeout_of(postback)
-    is_incomplete = postback.reason == SkipReason.MISSING_MACRO
-    attempts = list(
-        postback.attempts.filter(event_received_at=postback.event_received_at).order_by("-number")[
-            :_SHOWN_ATTEMPTS
+    version = (postback.rule_id, postback.rule_version)
+    rule = load_rule_versions([version]).get(version)
+    key = postback.event_id
+    events = load_events([(key, postback.event_received_at)] if key is not None else [])
+    if rule is None:
+        return ""
+    try:
+        missing = _missing(rule, events[0], postback) if events else []
+        required = [
+            expression.names[0]
+            for expression in rule.request.expressions
+            if expression.required and expression.names
         ]
-    )
-    delivered = [it.number for it in attempts if it.outcome == Outcome.DELIVERED]
-    return PostbackStory(
-        row=PostbackRow.of(postback),
-        sentence=sentence_of(postback, min(delivered, default=None)),
-        missing=missing_words(postback) if is_incomplete else "",
-        next_try=next_try(postback),
-        next_at=postback.next_attempt_at,
-        timeout_seconds=timeout,
-        attempts=[attempt_view(attempt, timeout) for attempt in attempts],
-        hidden_attempts=max(postback.attempts_made - len(attempts), 0),
-    )
+    except TemplateError:
+        return ""
+    if missing:
+        verb = "has" if len(missing) == 1 else "have"
+        return f"{_macro_list(missing)} {verb} no value in this event."
+    return f"The rule requires {_macro_list(list(dict.fromkeys(required)))}." if required else ""
 
 
-def attempt_view(attempt: DeliveryAttempt, timeout: int = _USUAL_TIMEOUT) -> AttemptShown:
-    """Return one try as people read it; `timeout` is what the partner had, in seconds."""
-    return AttemptShown(
-        attempt=attempt,
-        standing=outcome_of(attempt),
-        error=error_of(attempt),
-        duration=wording.seconds(attempt.duration_ms / 1000) if attempt.duration_ms else "",
-        share=min(100, max(1, round(attempt.duration_ms / (timeout * 10)))),
-        request=request_view(attempt.request),
-        answer=response_view(attempt.response),
-    )
+def _values(
+    rule: CompiledRule, event: StoredEvent, postback: Postback, rates: Rates
+) -> Mapping[str, Value]:
+    version = (postback.install_id or 0, postback.attribution_version)
+    credit = load_credits([version]).get(version, KnownCredit())
+    return values_for(rule, facts_by_credit(rule, event, credit, postback), rates)
+
+
+def _missing(rule: CompiledRule, event: StoredEvent, postback: Postback) -> list[str]:
+    """Ask for one missing macro after the other, pretending that those before had a value."""
+    moment = event.event_time
+    rates = load_rates([moment]).of(moment, known_at=postback.created_at)
+    values, pretended = dict(_values(rule, event, postback, rates)), dict[str, Value]()
+    next_missing = rule.request.missing_required
+    while (name := next_missing({**values, **pretended}, rates=rates)) and name not in pretended:
+        pretended[name] = "1"
+    return list(pretended)
+
+
+def _macro_list(names: Sequence[str]) -> str:
+    *others, last = ("{{" + name + "}}" for name in names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _timeout_of(postback: Postback) -> int:
@@ -309,5 +303,5 @@ def _timeout_of(postback: Postback) -> int:
         rule_id=postback.rule_id, number=postback.rule_version
     ).first()
     definition = version.definition if version else None
-    given = definition.get("timeout_seconds") if isinstance(definition, dict) else None
-    return given if isinstance(given, int) and given > 0 else _USUAL_TIMEOUT
+    timeout = definition.get("timeout_seconds") if isinstance(definition, dict) else None
+    return timeout if isinstance(timeout, int) and timeout > 0 else _USUAL_TIMEOUT

@@ -1,4 +1,4 @@
-"""The delivery log: what was owed, what became of it, and sending it again."""
+"""The delivery log: every postback with its state, and resending them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +14,9 @@ from django.utils.html import format_html
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.admin.logs import columns as log_columns
-from postbacks.admin.logs.base import LogAdmin, address_of
+from postbacks.admin.logs.base import LogAdmin, row_address
 from postbacks.admin.logs.filters import PostbackFilter
-from postbacks.admin.logs.postback_detail import PostbackRow, story_of
+from postbacks.admin.logs.postback_detail import PostbackRow, postback_detail
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import delivery_log
@@ -47,18 +47,18 @@ class PostbackAdmin(LogAdmin):
         ]
 
     def read_page(self, filters: PostbackFilter, cursor: Cursor) -> KeysetPage[Postback]:
-        return delivery_log(filters.wanted, cursor)
+        return delivery_log(filters.search, cursor)
 
-    def lines(self, rows: Sequence[Postback]) -> Sequence[Any]:
+    def row_views(self, rows: Sequence[Postback]) -> Sequence[Any]:
         return [PostbackRow.of(postback) for postback in rows]
 
-    def more_of_list(self, request: HttpRequest) -> dict[str, object]:
+    def list_context(self, request: HttpRequest) -> dict[str, object]:
         return {"may_resend": self.has_resend_permission(request)}
 
-    def details(self, request: HttpRequest, row: Postback) -> dict[str, object]:
+    def row_context(self, request: HttpRequest, row: Postback) -> dict[str, object]:
         return {
             "title": f"{row.event_name} \N{RIGHTWARDS ARROW} {row.rule}",
-            "story": story_of(row),
+            "detail": postback_detail(row),
             "may_resend": self.has_resend_permission(request),
         }
 
@@ -69,42 +69,42 @@ class PostbackAdmin(LogAdmin):
         return super().get_queryset(request).prefetch_related("rule__partner", "app")
 
     def details_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Answer what a row opens to: a piece of a page, made by the server."""
-        postback = self._one(request, object_id)
+        """Return the piece of a page to which a row of the list opens."""
+        postback = self._postback(request, object_id)
         context = {
-            **self.details(request, postback),
-            "back": self.way_back(request),
+            **self.row_context(request, postback),
+            "back": self.list_address(request),
             "in_place": True,
         }
         return TemplateResponse(request, "postbacks/postback_details.html", context)
 
     def resend_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask whether to send one postback again, and do it."""
-        postback = self._one(request, object_id)
+        postback = self._postback(request, object_id)
         if not self.has_resend_permission(request):
             return self._refuse(request)
         if request.method != "POST":
             return self._question(request, [postback])
         self._resend_all(request, [postback])
         # The list is scrolled to the row, which its script opens.
-        return HttpResponseRedirect(f"{self.way_back(request)}#postback-{postback.pk}")
+        return HttpResponseRedirect(f"{self.list_address(request)}#postback-{postback.pk}")
 
     @admin.action(permissions=["resend"], description="Resend selected postbacks")
     def resend_selected(
         self, request: HttpRequest, queryset: "QuerySet[Postback]"
     ) -> HttpResponse | None:
-        """Have postbacks sent now, after asking. The address keeps the filters."""
+        """Send postbacks again, after asking. The address keeps the filters."""
         chosen = list(queryset[: RESENT_AT_ONCE + 1])
         if len(chosen) > RESENT_AT_ONCE:
-            words = f"Choose at most {RESENT_AT_ONCE} postbacks at once."
-            self.message_user(request, words, messages.ERROR)
+            refusal = f"Choose at most {RESENT_AT_ONCE} postbacks at once."
+            self.message_user(request, refusal, messages.ERROR)
             return None
         if not request.POST.get("confirmed"):
             return self._question(request, chosen)
         self._resend_all(request, chosen)
         return None
 
-    def _one(self, request: HttpRequest, object_id: str) -> Postback:
+    def _postback(self, request: HttpRequest, object_id: str) -> Postback:
         if not self.has_view_permission(request):
             raise PermissionDenied
         postback = self.get_object(request, object_id)
@@ -113,7 +113,7 @@ class PostbackAdmin(LogAdmin):
         return postback
 
     def _question(self, request: HttpRequest, chosen: Sequence[Postback]) -> TemplateResponse:
-        asked = "" if "/resend/" in request.path else request.get_full_path()
+        list_address = "" if "/resend/" in request.path else request.get_full_path()
         rows = [PostbackRow.of(postback) for postback in chosen]
         context = {
             **self.admin_site.each_context(request),
@@ -122,7 +122,7 @@ class PostbackAdmin(LogAdmin):
             "media": self.media,
             "rows": rows,
             "any_sendable": any(not row.resend_refusal for row in rows),
-            "back": asked or self.way_back(request),
+            "back": list_address or self.list_address(request),
         }
         return TemplateResponse(request, "admin/postbacks/postback/resend.html", context)
 
@@ -133,29 +133,29 @@ class PostbackAdmin(LogAdmin):
             "title": "You can't resend postbacks",
             "media": self.media,
             "refusal": _REFUSAL,
-            "back": self.way_back(request),
+            "back": self.list_address(request),
         }
         return TemplateResponse(request, "postbacks/refused.html", context, status=403)
 
     def _resend_all(self, request: HttpRequest, chosen: Sequence[Postback]) -> None:
         sent = sum(self._resend(request, postback) for postback in chosen)
         if sent:
-            self.message_user(request, _on_the_way(sent, chosen), messages.SUCCESS)
+            self.message_user(request, _resent_message(sent, chosen), messages.SUCCESS)
 
     def _resend(self, request: HttpRequest, postback: Postback) -> bool:
         try:
             resend(postback)
         except NotResendableError as refusal:
-            words = f"{postback.event_name or postback.public_id}: {refusal}"
-            self.message_user(request, words, messages.WARNING)
+            name = postback.event_name or postback.public_id
+            self.message_user(request, f"{name}: {refusal}", messages.WARNING)
             return False
         return True
 
 
-def _on_the_way(sent: int, chosen: Sequence[Postback]) -> str:
+def _resent_message(sent: int, chosen: Sequence[Postback]) -> str:
     if len(chosen) > 1:
-        words = "1 postback is" if sent == 1 else f"{sent} postbacks are"
-        return f"{words} on the way."
+        postbacks = "1 postback is" if sent == 1 else f"{sent} postbacks are"
+        return f"{postbacks} on the way."
     # Under a filter such as “Failed” the list no longer has it.
-    page = address_of(chosen[0])
+    page = row_address(chosen[0])
     return format_html('The postback is on the way. <a class="pb-link" href="{}">See it</a>', page)

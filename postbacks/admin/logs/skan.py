@@ -16,7 +16,7 @@ from apps_registry.models import App, Partner
 from apps_registry.models.conversions import PostbackSequence
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
-from postbacks.admin.logs.filters import IdField, NamedRow, TimedFilter
+from postbacks.admin.logs.filters import IdField, RowChoiceField, TimedFilter, pk_or_none
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.skan.log import SkanCopySearch, skan_copy_log
@@ -25,9 +25,14 @@ from postbacks.insights.skan.setup import skan_setup
 from postbacks.intake.skadnetwork.system_event import event_id_of
 from postbacks.models import SignatureState, SkanPostback, SkanProtocol
 
-# FOLDED from skan_filter.py
-
 _NO_OR_ONLY = {"only": True, "no": False}
+_TONES = {
+    SignatureState.VALID: Tone.GOOD,
+    SignatureState.INVALID: Tone.BAD,
+    SignatureState.UNVERIFIABLE: Tone.BUSY,
+    SignatureState.DEVELOPMENT: Tone.STILL,
+}
+_YES_OR_NO = {True: "Yes", False: "No", None: ""}
 
 
 class SkanFilter(TimedFilter):
@@ -38,8 +43,8 @@ class SkanFilter(TimedFilter):
         label="ID of a copy or transaction",
         widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole id"}),
     )
-    app = NamedRow(queryset=None, label="App", empty_label="All apps")
-    partner = NamedRow(queryset=None, label="Partner", empty_label="All partners")
+    app = RowChoiceField(queryset=None, label="App", empty_label="All apps")
+    partner = RowChoiceField(queryset=None, label="Partner", empty_label="All partners")
     network = forms.CharField(
         label="Network at Apple",
         max_length=255,
@@ -65,9 +70,18 @@ class SkanFilter(TimedFilter):
     )
     protocol = forms.ChoiceField(label="Framework", choices=[("", "Both"), *SkanProtocol.choices])
     field_order = (
-        "app", "partner", "time", "q", "network", "campaign", "event", "signature", "duplicates",
-        "postback", "won", "protocol", "since",
-    )  # fmt: skip
+        *basic,
+        "q",
+        "network",
+        "campaign",
+        "event",
+        "signature",
+        "duplicates",
+        "postback",
+        "won",
+        "protocol",
+        "since",
+    )
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
@@ -75,37 +89,27 @@ class SkanFilter(TimedFilter):
         self.offer("partner", Partner.objects.all())
 
     @property
-    def wanted(self) -> SkanCopySearch:
-        """Return what is asked for, once the form is valid."""
-        given = self.cleaned_data
+    def search(self) -> SkanCopySearch:
+        values = self.cleaned_data
         return SkanCopySearch(
             span=self.span,
-            id=given["q"],
-            app_id=given["app"].pk if given["app"] else None,
-            partner_id=given["partner"].pk if given["partner"] else None,
-            network_id=given["network"],
-            campaign=given["campaign"],
-            protocol=given["protocol"],
-            signature_state=given["signature"],
-            sequence=int(given["postback"]) if given["postback"] else None,
-            did_win=_NO_OR_ONLY.get(given["won"]),
-            duplicate=_NO_OR_ONLY.get(given["duplicates"]),
-            event_name=given["event"],
+            id=values["q"],
+            app_id=pk_or_none(values["app"]),
+            partner_id=pk_or_none(values["partner"]),
+            network_id=values["network"],
+            campaign=values["campaign"],
+            protocol=values["protocol"],
+            signature_state=values["signature"],
+            sequence=int(values["postback"]) if values["postback"] else None,
+            did_win=_NO_OR_ONLY.get(values["won"]),
+            duplicate=_NO_OR_ONLY.get(values["duplicates"]),
+            event_name=values["event"],
         )
 
 
-_TONES = {
-    SignatureState.VALID: Tone.GOOD,
-    SignatureState.INVALID: Tone.BAD,
-    SignatureState.UNVERIFIABLE: Tone.BUSY,
-    SignatureState.DEVELOPMENT: Tone.STILL,
-}
-_YES_OR_NO = {True: "Yes", False: "No", None: ""}
-
-
 @dataclass(frozen=True, slots=True)
-class CopyLine:
-    """A copy as one line of a list."""
+class CopyRow:
+    """A copy as one row of a list."""
 
     copy: SkanPostback
     tone: str
@@ -115,25 +119,24 @@ class CopyLine:
     meaning: str
 
     @classmethod
-    def of(cls, copy: SkanPostback) -> "CopyLine":
-        """Return the line of a copy."""
+    def of(cls, copy: SkanPostback) -> "CopyRow":
         return cls(
             copy=copy,
             tone=str(_TONES[SignatureState(copy.signature_state)]),
             network=str(copy.partner or copy.network_id),
             campaign=copy.source_identifier or copy.campaign_id,
-            value=value_of(copy),
-            meaning=" · ".join(filter(None, (copy.event_name, revenue_of(copy)))),
+            value=value_label(copy),
+            meaning=" · ".join(filter(None, (copy.event_name, revenue_label(copy)))),
         )
 
 
-def value_of(copy: SkanPostback) -> str:
+def value_label(copy: SkanPostback) -> str:
     if copy.conversion_value is not None:
         return str(copy.conversion_value)
     return copy.coarse_value.capitalize()
 
 
-def revenue_of(copy: SkanPostback) -> str:
+def revenue_label(copy: SkanPostback) -> str:
     amounts = RevenueRanges()
     most = copy.least_revenue if copy.most_revenue is None else copy.most_revenue
     amounts.add(copy.currency, copy.least_revenue, most)
@@ -142,7 +145,7 @@ def revenue_of(copy: SkanPostback) -> str:
 
 @admin.register(SkanPostback)
 class SkanPostbackAdmin(LogAdmin):
-    """What Apple's copies add up to, and the copies, newest first."""
+    """The report of Apple's copies, and the copies, newest first."""
 
     list_title = "SKAdNetwork"
     nothing_yet = "Copies of Apple's postbacks appear here once your app names this installation."
@@ -154,35 +157,34 @@ class SkanPostbackAdmin(LogAdmin):
         css = {"all": ["postbacks/overview.css", "postbacks/campaigns.css", "postbacks/skan.css"]}
 
     def read_page(self, filters: SkanFilter, cursor: Cursor) -> KeysetPage[SkanPostback]:
-        return skan_copy_log(filters.wanted, cursor)
+        return skan_copy_log(filters.search, cursor)
 
-    def lines(self, rows: Sequence[SkanPostback]) -> Sequence[CopyLine]:
-        return [CopyLine.of(copy) for copy in rows]
+    def row_views(self, rows: Sequence[SkanPostback]) -> Sequence[CopyRow]:
+        return [CopyRow.of(copy) for copy in rows]
 
-    def more_of_list(self, request: HttpRequest) -> dict[str, object]:
+    def list_context(self, request: HttpRequest) -> dict[str, object]:
         return {"setup": skan_setup(settings.PUBLIC_URL)}
 
-    def _add_lines(self, request: HttpRequest, answer: TemplateResponse) -> None:
-        super()._add_lines(request, answer)
-        context = answer.context_data or {}
+    def _add_rows(self, request: HttpRequest, response: TemplateResponse) -> None:
+        super()._add_rows(request, response)
+        context = response.context_data or {}
         filters = context["cl"].filters
         if filters.is_valid():
             context["report"] = read_skan_report(
-                filters.wanted, now=timezone.now(), zone=timezone.get_current_timezone()
+                filters.search, now=timezone.now(), zone=timezone.get_current_timezone()
             )
 
-    def details(self, request: HttpRequest, row: SkanPostback) -> dict[str, object]:
-        """Return the copy in words, and the event that told rules of it."""
+    def row_context(self, request: HttpRequest, row: SkanPostback) -> dict[str, object]:
         return {
             "title": f"Copy of {row}",
-            "line": CopyLine.of(row),
+            "row": CopyRow.of(row),
             "pairs": [pair for pair in _pairs(row) if pair.value],
-            "first": _first_of(row),
+            "first": _original_of(row),
             "event_id": event_id_of(row) if row.counts else None,
         }
 
 
-def _first_of(row: SkanPostback) -> SkanPostback | None:
+def _original_of(row: SkanPostback) -> SkanPostback | None:
     if row.duplicate_of is None:
         return None
     return SkanPostback.objects.filter(public_id=row.duplicate_of).first()
@@ -205,9 +207,9 @@ def _pairs(row: SkanPostback) -> list[Pair]:
         Pair("Conversion", row.conversion_type),
         Pair("Kind of ad", row.ad_type),
         Pair("Country", row.country),
-        Pair("Conversion value", value_of(row)),
+        Pair("Conversion value", value_label(row)),
         Pair("It meant", row.event_name),
-        Pair("It earned", revenue_of(row)),
+        Pair("It earned", revenue_label(row)),
         Pair("About the signature", row.remark),
         Pair("ID", str(row.public_id)),
     ]

@@ -1,4 +1,4 @@
-"""The list of organizations as an operator may see it: names and counts, nothing of their data."""
+"""The list of organizations for the operator: names and counts, none of their data."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from apps_registry.models import Organization
 from apps_registry.tenancy import tenant
 from postbacks.models import Event
 
-MOST_COUNTED = 10_000  # more events of a day than this are not counted, so that the page is quick
+MOST_COUNTED = 10_000  # events of a day; more are not counted, so that the page is quick
 
 
 @dataclass(frozen=True, slots=True)
 class OrganizationRow:
-    """An organization, and how much goes on there."""
+    """An organization with its numbers of members and events."""
 
     organization: Organization
     members: int
@@ -25,33 +25,32 @@ class OrganizationRow:
     events_of_day: int
 
     @property
-    def events_shown(self) -> str:
+    def events_label(self) -> str:
         if self.events_of_day > MOST_COUNTED:
             return f"over {MOST_COUNTED:,}"
         return f"{self.events_of_day:,}"
 
 
-def found(words: str) -> QuerySet[Organization]:
-    """Return organizations whose name holds the words, or whose id they are; by name."""
+def search_organizations(search: str) -> QuerySet[Organization]:
+    """Return organizations by name, limited to those with the text in their name or as their id."""
     rows = Organization.objects.annotate(members=Count("memberships")).order_by("name", "pk")
-    if not words:
+    if not search:
         return rows
-    text = words.replace("\x00", "")
-    named = Q(name__icontains=text)
-    return rows.filter(named | Q(public_id__in=_ids(text)))
+    text = search.replace("\x00", "")
+    return rows.filter(Q(name__icontains=text) | Q(public_id__in=_ids(text)))
 
 
-def lines(organizations: Iterable[Organization]) -> list[OrganizationRow]:
-    """Return a page's lines. Each organization is asked by itself: there is no way across."""
-    return [_line(organization) for organization in organizations]
+def organization_rows(organizations: Iterable[Organization]) -> list[OrganizationRow]:
+    """Return a page's rows, with a query for each organization: tenancy allows none across."""
+    return [_row(organization) for organization in organizations]
 
 
-def _line(organization: Organization) -> OrganizationRow:
+def _row(organization: Organization) -> OrganizationRow:
     with tenant(organization.pk):
         last = Event.objects.aggregate(at=Max("received_at"))["at"]
         day = Event.objects.filter(received_at__gt=timezone.now() - timedelta(days=1))
         count = day.order_by()[: MOST_COUNTED + 1].count() if last else 0
-    members: int = organization.members  # type: ignore[attr-defined]  # annotated by `found`
+    members: int = organization.members  # type: ignore[attr-defined]  # annotated by `search_organizations`
     return OrganizationRow(organization, members, last, count)
 
 

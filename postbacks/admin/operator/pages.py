@@ -1,4 +1,4 @@
-"""The operator's pages, inside the shell of the admin. Nobody else is let in."""
+"""The operator's pages, inside the shell of the admin. Only operators may open them."""
 
 import functools
 from collections.abc import Callable
@@ -29,7 +29,7 @@ View = Callable[..., HttpResponse]
 
 
 def for_operators(view: View) -> View:
-    """Let only operators in: whoever isn't signed in is asked to, everybody else is refused."""
+    """Let only operators in; send people who are not signed in to the sign-in page."""
 
     @functools.wraps(view)
     @never_cache
@@ -45,7 +45,7 @@ def for_operators(view: View) -> View:
 
 
 class EntryForm(forms.Form):
-    """Asks an operator why, and how."""
+    """Asks an operator for the reason and the purpose of a visit."""
 
     reason = forms.CharField(
         max_length=500,
@@ -64,7 +64,7 @@ class EntryForm(forms.Form):
 
 
 class DecisionForm(forms.Form):
-    """What an operator decides about a claim."""
+    """An operator's decision about a claim."""
 
     organization = forms.UUIDField()
     store_id = forms.CharField(max_length=19)
@@ -81,22 +81,22 @@ def show_installation(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD"])
 def list_organizations(request: HttpRequest) -> HttpResponse:
     """Show a page of the organizations, with counts."""
-    words = request.GET.get("q", "").strip()[:200]
-    pages = Paginator(organizations.found(words), PAGE_SIZE)
+    search = request.GET.get("q", "").strip()[:200]
+    pages = Paginator(organizations.search_organizations(search), PAGE_SIZE)
     page = pages.get_page(request.GET.get("page"))
-    lines = organizations.lines(page.object_list)
-    context: dict[str, object] = {"words": words, "page": page, "lines": lines}
+    rows = organizations.organization_rows(page.object_list)
+    context: dict[str, object] = {"search": search, "page": page, "rows": rows}
     return _page(request, "organizations", "Organizations", context)
 
 
 @for_operators
 @require_http_methods(["GET", "HEAD", "POST"])
 def enter(request: HttpRequest, organization: object) -> HttpResponse:
-    """Ask for a reason, write it into the organization's audit log, and go in."""
+    """Ask for a reason, write it into the organization's audit log, and begin the visit."""
     entered = get_object_or_404(Organization, public_id=organization, removed_at=None)
     form = EntryForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        if entered.pk in {own.organization_id for own in memberships_of(request)}:
+        if entered.pk in {membership.organization_id for membership in memberships_of(request)}:
             visits.end(request)
             request.session[ORGANIZATION_IN_SESSION] = str(entered.public_id)
         else:
@@ -117,7 +117,7 @@ def leave(request: HttpRequest) -> HttpResponse:
 @for_operators
 @require_http_methods(["GET", "HEAD"])
 def list_store_ids(request: HttpRequest) -> HttpResponse:
-    """Show which claims wait, and of which unknown apps copies came."""
+    """Show the claims that wait, and the unknown apps of which copies arrived."""
     context: dict[str, object] = {
         "disputes": store_ids.disputes(),
         "unknown": store_ids.unknown_apps(),
@@ -134,16 +134,16 @@ def decide_store_id(request: HttpRequest) -> HttpResponse:
     user = visits.operator_of(request)
     if user is None or not form.is_valid():
         raise SuspiciousOperation("The decision can't be read.")
-    said = form.cleaned_data
-    organization = get_object_or_404(Organization, public_id=said["organization"])
-    approve = said["decision"] == "approve"
+    store_id = form.cleaned_data["store_id"]
+    organization = get_object_or_404(Organization, public_id=form.cleaned_data["organization"])
+    approve = form.cleaned_data["decision"] == "approve"
     try:
         with acting_as(visits.actor(request, user)):
-            store_ids.decide(organization, said["store_id"], approve=approve, by=user.email)
+            store_ids.decide(organization, store_id, approve=approve, by=user.email)
     except store_ids.NothingToDecideError:
         messages.warning(request, "This claim is gone or stands by now.")
     else:
-        done = f"has {said['store_id']} now." if approve else f"is refused {said['store_id']}."
+        done = f"has {store_id} now." if approve else f"is refused {store_id}."
         messages.success(request, f"{organization} {done}")
     return HttpResponseRedirect(reverse("admin:store_ids"))
 
@@ -154,7 +154,7 @@ def _page(
     site: Any = admin.site  # the theme's: it has a sidebar
     shell = {
         **site.each_context(request),
-        # As a member would have them: an operator may be in no organization.
+        # Members get both from the site; an operator may be in no organization.
         "has_permission": True,
         "sidebar_navigation": site.get_sidebar_list(request),
         "title": title,

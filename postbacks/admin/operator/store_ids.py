@@ -1,6 +1,6 @@
-"""Whose app it is: claims that wait for the operator, and copies of apps that nobody has.
+"""Decide who owns an app: disputed claims of store ids, and copies of apps that nobody has.
 
-An operator sees organizations' names and store ids here, and nothing else that they have.
+Of the organizations an operator sees only names and store ids here.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class NothingToDecideError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Dispute:
-    """A claim that waits or was refused, and who has the app now."""
+    """A claim that waits or was refused, and the organization that has the app now."""
 
     organization: Organization
     claim: StoreClaim
@@ -37,7 +37,7 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True)
 class UnknownApp:
-    """An app that nobody has, by its number, and the copies that are kept of it."""
+    """An app that nobody has, and the number of stored copies."""
 
     store_id: str
     copies: int
@@ -46,15 +46,15 @@ class UnknownApp:
 
 
 def disputes() -> list[Dispute]:
-    """Return claims that wait, then those that were refused; each is asked for by itself."""
+    """Return claims that wait, then refused ones, each read inside its own organization."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT organization_id, id FROM find_disputed_claims()")
-        found = cursor.fetchall()
-    return [_dispute(organization_id, id_) for organization_id, id_ in found]
+        claims = cursor.fetchall()
+    return [_dispute(organization_id, claim_id) for organization_id, claim_id in claims]
 
 
 def unknown_apps() -> list[UnknownApp]:
-    """Return the apps that copies came of lately, the most first."""
+    """Return the apps with stored copies, most copies first."""
     rows = UnclaimedCopy.objects.values("store_id").annotate(
         copies=Count("pk"), first_at=Min("received_at"), last_at=Max("received_at")
     )
@@ -65,8 +65,8 @@ def unknown_apps() -> list[UnknownApp]:
 def decide(organization: Organization, store_id: str, *, approve: bool, by: str) -> None:
     """Give an app to an organization that claims it, or refuse the claim.
 
-    Who had it until now is refused by that. Both read it in their audit logs. Raises
-    NothingToDecideError.
+    The claim of the organization that has it now is refused then. Both read it in their audit
+    logs. Raises NothingToDecideError.
     """
     lock_number(store_id)
     with tenant(organization.pk):
@@ -82,9 +82,9 @@ def decide(organization: Organization, store_id: str, *, approve: bool, by: str)
         claim.decide(ClaimState.STANDING if approve else ClaimState.REFUSED, by=by)
 
 
-def _dispute(organization_id: int, id_: int) -> Dispute:
+def _dispute(organization_id: int, claim_id: int) -> Dispute:
     with tenant(organization_id):
-        claim = StoreClaim.objects.select_related("organization").get(pk=id_)
+        claim = StoreClaim.objects.select_related("organization").get(pk=claim_id)
     holder = find_store_owner(claim.store_id)
     return Dispute(
         organization=claim.organization,

@@ -1,4 +1,4 @@
-"""Settings as a file: download, and upload with a look at what would happen."""
+"""The configuration as a file: download it, upload one, and see its plan before it is applied."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from apps_registry.roles import Right
 from postbacks.configuration.document import Document, UnreadableDocumentError, parse_document
 from postbacks.configuration.exporting import export_configuration
 from postbacks.configuration.importing import (
-    ImportProblem,
     ImportProblemsError,
+    ImportProblem,
     ImportResult,
     import_document,
 )
@@ -37,8 +37,8 @@ _KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ShownFault:
-    """A place in the file, and what is wrong there."""
+class ProblemRow:
+    """A problem at a place in the file."""
 
     place: str
     detail: str
@@ -46,15 +46,15 @@ class ShownFault:
 
 @dataclass(frozen=True, slots=True)
 class ImportedPart:
-    """A heading of the plan, and what stands below it."""
+    """A heading of the plan with its rows."""
 
     title: str
-    lines: tuple[str, ...]
+    rows: tuple[str, ...]
 
 
 @require_safe
 def export_page(request: HttpRequest) -> HttpResponse:
-    """Give the configuration as a file."""
+    """Return the configuration as a file."""
     if not allowed(request, Right.EXPORT):
         raise PermissionDenied
     membership = membership_of(request)
@@ -68,7 +68,7 @@ def export_page(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def import_page(request: HttpRequest) -> HttpResponse:
-    """Take a file, show what it would do, and do it once the person has said yes."""
+    """Take a file and show its plan; apply it once the person has confirmed."""
     if not allowed(request, Right.MANAGE):
         raise PermissionDenied
     if request.method != "POST":
@@ -76,61 +76,61 @@ def import_page(request: HttpRequest) -> HttpResponse:
     try:
         document = parse_document(_text(request))
         return (
-            _done(request, document) if request.POST.get("confirmed") else _plan(request, document)
+            _apply(request, document) if request.POST.get("confirmed") else _plan(request, document)
         )
     except UnreadableDocumentError as error:
-        return _page(request, {"faults": [ShownFault("", str(error))]})
+        return _page(request, {"faults": [ProblemRow("", str(error))]})
     except ImportProblemsError as error:
-        return _page(request, {"faults": [_shown(fault) for fault in error.problems]})
+        return _page(request, {"faults": [_problem_row(fault) for fault in error.problems]})
 
 
 def _text(request: HttpRequest) -> bytes:
-    given = request.FILES.get("file")
-    if given is not None and (given.size or 0) > LARGEST:
+    file = request.FILES.get("file")
+    if file is not None and (file.size or 0) > LARGEST:
         raise UnreadableDocumentError("The file is larger than 1 MB; bring it in by the API.")
-    text = given.read() if given is not None else request.POST.get("document", "").encode()
+    text = file.read() if file is not None else request.POST.get("document", "").encode()
     if not text:
         raise UnreadableDocumentError("Choose a file first.")
     return text
 
 
 def _plan(request: HttpRequest, document: Document) -> HttpResponse:
-    outcome = import_document(document, by=_person(request), only_plan=True)
-    plan = [part for part in _parts(outcome) if part.lines]
+    result = import_document(document, by=_person(request), only_plan=True)
+    plan = [part for part in _parts(result) if part.rows]
     context = {"plan": plan, "document": msgspec.json.encode(document).decode()}
     if not plan:
         messages.success(request, "Everything is as the file says: there is nothing to do.")
     return _page(request, context)
 
 
-def _done(request: HttpRequest, document: Document) -> HttpResponse:
-    outcome = import_document(document, by=_person(request))
+def _apply(request: HttpRequest, document: Document) -> HttpResponse:
+    result = import_document(document, by=_person(request))
     messages.success(request, "The configuration is as the file says.")
-    for line in _missing(outcome):
-        messages.warning(request, f"Enter the secrets of {line}.")
+    for secrets in _missing(result):
+        messages.warning(request, f"Enter the secrets of {secrets}.")
     return HttpResponseRedirect(reverse("admin:import_configuration"))
 
 
-def _parts(outcome: ImportResult) -> Iterator[ImportedPart]:
-    yield ImportedPart("New", tuple(_lines(outcome.created)))
-    yield ImportedPart("Changed", tuple(_lines(outcome.changed)))
-    yield ImportedPart("Secrets to enter afterwards", tuple(_missing(outcome)))
-    yield ImportedPart("Come in as drafts until then", tuple(outcome.drafts))
+def _parts(result: ImportResult) -> Iterator[ImportedPart]:
+    yield ImportedPart("New", tuple(_titles(result.created)))
+    yield ImportedPart("Changed", tuple(_titles(result.changed)))
+    yield ImportedPart("Secrets to enter afterwards", tuple(_missing(result)))
+    yield ImportedPart("Come in as drafts until then", tuple(result.drafts))
 
 
-def _lines(names: Mapping[str, list[str]]) -> Iterator[str]:
+def _titles(names: Mapping[str, list[str]]) -> Iterator[str]:
     for kind, title in _KINDS.items():
         yield from (f"{title} {name}" for name in names.get(kind, ()))
 
 
-def _missing(outcome: ImportResult) -> Iterator[str]:
-    for partner, names in outcome.credentials_to_enter.items():
+def _missing(result: ImportResult) -> Iterator[str]:
+    for partner, names in result.credentials_to_enter.items():
         yield f"{partner}: {', '.join(names)}"
 
 
-def _shown(fault: ImportProblem) -> ShownFault:
+def _problem_row(fault: ImportProblem) -> ProblemRow:
     steps = (str(step + 1) if isinstance(step, int) else step for step in fault.pointer)
-    return ShownFault(" ".join(steps).replace("_", " "), fault.detail)
+    return ProblemRow(" ".join(steps).replace("_", " "), fault.detail)
 
 
 def _person(request: HttpRequest) -> User | None:

@@ -1,4 +1,4 @@
-"""Forget a device: say which, look at what would be emptied, and follow the work."""
+"""The page to forget a device: name it, preview what would be emptied, follow the work."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,12 +21,18 @@ from postbacks.privacy.tombstones import ID_KINDS
 
 NEWEST = 50  # requests that the page shows
 _KINDS = {
-    "install_id": "Install ID (made by the SDK)", "web_id": "Web ID", "idfa": "IDFA (iOS)",
-    "gaid": "Google advertising ID (Android)", "oaid": "OAID (Android without Google)",
-    "amazon_id": "Fire advertising ID (Amazon)", "advertising_id": "Advertising ID",
-    "idfv": "IDFV (iOS)", "app_set_id": "App set ID (Android)", "android_id": "Android ID",
+    "install_id": "Install ID (made by the SDK)",
+    "web_id": "Web ID",
+    "idfa": "IDFA (iOS)",
+    "gaid": "Google advertising ID (Android)",
+    "oaid": "OAID (Android without Google)",
+    "amazon_id": "Fire advertising ID (Amazon)",
+    "advertising_id": "Advertising ID",
+    "idfv": "IDFV (iOS)",
+    "app_set_id": "App set ID (Android)",
+    "android_id": "Android ID",
     "customer_user_id": "Your own user ID",
-}  # fmt: skip
+}
 _TABLES = {
     "install": ("install", "installs"),
     "touchpoint": ("click or impression", "clicks and impressions"),
@@ -34,14 +40,16 @@ _TABLES = {
     "postback": ("postback", "postbacks"),
     "delivery_attempt": ("delivery attempt", "delivery attempts"),
     "skipped": ("postback that is not sent any more", "postbacks that are not sent any more"),
-}  # fmt: skip
+}
 _TONES = {
-    ErasureState.WAITING: "busy", ErasureState.RUNNING: "busy", ErasureState.DONE: "good",
-}  # fmt: skip
+    ErasureState.WAITING: "busy",
+    ErasureState.RUNNING: "busy",
+    ErasureState.DONE: "good",
+}
 
 
 class DeviceForm(forms.Form):
-    """Takes a device by one of its ids."""
+    """Asks for a device by one of its ids."""
 
     app: forms.ModelChoiceField = forms.ModelChoiceField(
         queryset=None,
@@ -86,16 +94,16 @@ class DeviceForm(forms.Form):
 
     @property
     def asked(self) -> Asked:
-        given: Mapping[str, Any] = self.cleaned_data
+        values: Mapping[str, Any] = self.cleaned_data
         organization_id = current_organization()
         assert organization_id is not None  # the middleware has opened it  # noqa: S101
-        ids = {given["kind"]: given["value"]}
-        return Asked(organization_id, given["app"].pk, ids, given["mode"])
+        ids = {values["kind"]: values["value"]}
+        return Asked(organization_id, values["app"].pk, ids, values["mode"])
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def forget_page(request: HttpRequest) -> HttpResponse:
-    """Show the form and earlier requests; a look first, and the work once a person said yes."""
+    """Show the form and earlier requests; erase once the person has confirmed the preview."""
     may_forget = allowed(request, Right.MANAGE)
     if request.method != "POST":
         return _page(request, DeviceForm() if may_forget else None)
@@ -105,36 +113,35 @@ def forget_page(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, form)
     if not request.POST.get("confirmed"):
-        return _page(request, form, found=_found(preview(form.asked)))
+        return _page(request, form, counts=_count_labels(preview(form.asked)))
     ask(form.asked)
-    words = "The device is being forgotten; this page shows how far it is."
-    messages.success(request, words)
+    messages.success(request, "The device is being forgotten; this page shows how far it is.")
     return HttpResponseRedirect(reverse("admin:forget_device"))
 
 
-def _found(counts: Mapping[str, int]) -> list[str]:
+def _count_labels(counts: Mapping[str, int]) -> list[str]:
     return [
-        f"{count:,} {one if count == 1 else many}"
-        for table, (one, many) in _TABLES.items()
+        f"{count:,} {singular if count == 1 else plural}"
+        for table, (singular, plural) in _TABLES.items()
         if (count := counts.get(table, 0))
     ]
 
 
 def _page(
-    request: HttpRequest, form: DeviceForm | None, found: list[str] | None = None
+    request: HttpRequest, form: DeviceForm | None, counts: list[str] | None = None
 ) -> TemplateResponse:
     rows = ErasureRequest.objects.select_related("app")[:NEWEST]
     context = {
         **admin.site.each_context(request),
         "title": "Forget a device",
         "form": form,
-        "found": found,
-        "is_look": found is not None,
+        "counts": counts,
+        "is_look": counts is not None,
         "requests": [
             {
                 "row": row,
                 "kind": _KINDS.get(row.kind, row.kind),
-                "emptied": ", ".join(_found(row.counts)),
+                "emptied": ", ".join(_count_labels(row.counts)),
                 "tone": _TONES[ErasureState(row.state)],
             }
             for row in rows

@@ -1,4 +1,4 @@
-"""Fraud report: what was rejected, and which sites look as if their clicks were invented."""
+"""The fraud report: rejected installs, and sites whose clicks look invented."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

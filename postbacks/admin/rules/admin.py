@@ -25,14 +25,15 @@ from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import User
 from apps_registry.roles import Right
-from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, to_its_log
+from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, redirect_to_log
 from postbacks.admin.rules.layout import FIELDS
 from postbacks.admin.rules.macro_catalogue import CataloguePage
-from postbacks.admin.rules.page import live_page_of, page_of
+from postbacks.admin.rules.page import live_rule_page, rule_page
 from postbacks.admin.rules.partner_templates import TemplatePages
 from postbacks.admin.rules.preview import SAMPLE
 from postbacks.admin.rules.translate import TranslatePage, translated_url
-from postbacks.admin.rules.trials import PERIODS, DryRunPage, TestSendPage, remember_tests, tests_of
+from postbacks.admin.rules.trials.dry_runs import PERIODS, DryRunPage
+from postbacks.admin.rules.trials.test_sends import TestSendPage, remember_tests, tests_of
 from postbacks.admin.rules.versions import VersionedAdmin
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
@@ -53,7 +54,7 @@ class CallbackRuleAdmin(VersionedAdmin):
 
     form = SwitchedRuleForm
     nothing_yet = (
-        "A callback rule says which events are told to a partner, and how. "
+        "A callback rule says which events are sent to a partner, and how. "
         "Add one, look at its preview, and switch it on."
     )
     list_display = ["name", "state", "app_shown", "partner_shown", "events", "updated"]
@@ -113,11 +114,11 @@ class CallbackRuleAdmin(VersionedAdmin):
         form: SwitchedRuleForm = context["adminform"].form  # type: ignore[attr-defined]  # its own
         may_write = self.has_change_permission(request, obj) if obj else True
         if add and not form.is_bound:
-            form.instance.url = form.initial.get("url", "")  # so that the preview shows it
-        page = page_of(
+            form.instance.url = form.initial.get("url", "")  # the preview reads the instance
+        page = rule_page(
             form, saved=obj, may_write=may_write, chosen=request.POST.get("preview_event", SAMPLE)
         )
-        # The question whether it works is no refusal.
+        # Asking for a test does not refuse the rule.
         context["rule"] = replace(page, is_refused=page.is_refused and not form.asks_for_test)
         context["asks_for_test"] = form.asks_for_test
         context["dry_run_periods"] = PERIODS
@@ -137,13 +138,15 @@ class CallbackRuleAdmin(VersionedAdmin):
         return {"url": url} if url else initial
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer with the page's live parts: preview, problems, the event's own macros."""
+        """Return the parts of the page that change while a person writes."""
         if not allowed(request, Right.SET_UP):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         _, form = self.form_as_sent(request)
-        page = live_page_of(form, may_write=True, chosen=request.POST.get("preview_event", SAMPLE))
+        page = live_rule_page(
+            form, may_write=True, chosen=request.POST.get("preview_event", SAMPLE)
+        )
         return TemplateResponse(request, "admin/postbacks/callbackrule/live.html", {"rule": page})
 
     def save_model(
@@ -155,12 +158,12 @@ class CallbackRuleAdmin(VersionedAdmin):
     def response_post_save_add(
         self, request: HttpRequest, obj: CallbackRule
     ) -> HttpResponseRedirect:
-        return to_its_log(request, obj) or super().response_post_save_add(request, obj)
+        return redirect_to_log(request, obj) or super().response_post_save_add(request, obj)
 
     def response_post_save_change(
         self, request: HttpRequest, obj: CallbackRule
     ) -> HttpResponseRedirect:
-        return to_its_log(request, obj) or super().response_post_save_change(request, obj)
+        return redirect_to_log(request, obj) or super().response_post_save_change(request, obj)
 
     def get_form(
         self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
@@ -170,9 +173,9 @@ class CallbackRuleAdmin(VersionedAdmin):
         return form_class
 
     def form_as_sent(self, request: HttpRequest) -> tuple[CallbackRule | None, CallbackRuleForm]:
-        """Return the form that is being written, and the saved rule that it changes, if any.
+        """Return the saved rule that is being changed, if any, and its form with the sent data.
 
-        The form has put what was written into the rule.
+        The form puts that data into the rule.
         """
         rule = self._rule_of(request)
         form_class = cast(

@@ -1,4 +1,8 @@
-"""Plain inputs for what a rule keeps as lists and objects: nobody has to write JSON."""
+"""Plain inputs for the lists and objects of a rule, so that nobody has to write JSON.
+
+Each form field reads what people type and shows what is stored; the functions above them turn
+several inputs into one object of the rule and back.
+"""
 
 import json
 import math
@@ -15,56 +19,8 @@ from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS
 from postbacks.callbacks.rules.conditions import canonical_operator, words_of
 from postbacks.models.rules import any_success
 
-# FOLDED from waits.py
-
 MOST_WAITS = 24
 LONGEST_WAIT = 86_400
-
-_SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
-_WAIT = re.compile(r"([0-9]{1,6})\s*([a-z]*)", re.IGNORECASE)
-
-
-def read_waits(text: str) -> list[int]:
-    """Return seconds. Raises ValueError with a sentence for people."""
-    waits = [_read(part.strip()) for part in text.split(",") if part.strip()]
-    if len(waits) > MOST_WAITS:
-        raise ValueError(f"Write at most {MOST_WAITS} waits; these are {len(waits)}.")
-    return waits
-
-
-def show_waits(seconds: Iterable[int]) -> str:
-    return ", ".join(_show(wait) for wait in seconds)
-
-
-def _read(text: str) -> int:
-    found = _WAIT.fullmatch(text)
-    if found is None or found[2].lower() not in _SECONDS:
-        raise ValueError(f"“{text[:20]}” is not a wait such as 30s, 2m or 1h.")
-    seconds = int(found[1]) * _SECONDS[found[2].lower()]
-    if not 1 <= seconds <= LONGEST_WAIT:
-        raise ValueError(f"“{text[:20]}”: a wait is between 1 second and 24 hours.")
-    return seconds
-
-
-def _show(seconds: int) -> str:
-    for unit in ("h", "m"):
-        if seconds and seconds % _SECONDS[unit] == 0:
-            return f"{seconds // _SECONDS[unit]}{unit}"
-    return f"{seconds}s"
-
-
-# FOLDED from rule_parts.py
-
-# A word stands between blanks, a sign may touch its neighbors; ≥ is tried before >.
-_WORDS: Final = "|".join(it for it in OPERATORS if it.isascii() and it[0].isalpha())
-_SIGNS: Final = "|".join(
-    sorted((it for it in (*OPERATORS, *ALIASES) if not it[0].isalpha()), key=len, reverse=True)
-)
-_LINE: Final = re.compile(rf"(\S+?)(?:\s+({_WORDS})(?:\s+|$)|\s*({_SIGNS})\s*)(.*)")
-_EXAMPLE: Final = "country in DE,AT"
-_AUTHENTICATION: Final = (
-    "type", "credential", "user", "password", "header", "algorithm", "encoding", "over",
-)  # fmt: skip
 
 TYPES: Final = (
     ("none", "None"),
@@ -74,15 +30,150 @@ TYPES: Final = (
     ("hmac", "A signature (HMAC) in a header"),
 )
 JOINS: Final = (("all", "All of them"), ("any", "Any of them"))
+_USED_BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
+    "none": (),
+    "bearer": ("credential",),
+    "basic": ("user", "password"),
+    "header": ("header", "credential"),
+    "hmac": ("header", "credential", "algorithm", "encoding", "over"),
+}
+_AUTHENTICATION: Final = (
+    "type",
+    "credential",
+    "user",
+    "password",
+    "header",
+    "algorithm",
+    "encoding",
+    "over",
+)
 AUTHENTICATION_FIELDS: Final = tuple(f"auth_{name}" for name in _AUTHENTICATION)
 
+_SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+_WAIT = re.compile(r"([0-9]{1,6})\s*([a-z]*)", re.IGNORECASE)
+_STATUS_CODE = re.compile(r"[2-5](?:xx|[0-9]{2})")
+_LONGEST_NAME = 64
 
-def _choices(values: Iterable[str]) -> list[tuple[str, str]]:
-    return [(value, value) for value in values]
+# A word stands between blanks, a sign may touch its neighbors; ≥ is tried before >.
+_WORDS: Final = "|".join(name for name in OPERATORS if name.isascii() and name[0].isalpha())
+_SIGNS: Final = "|".join(
+    sorted(
+        (sign for sign in (*OPERATORS, *ALIASES) if not sign[0].isalpha()), key=len, reverse=True
+    )
+)
+_CONDITION: Final = re.compile(rf"(\S+?)(?:\s+({_WORDS})(?:\s+|$)|\s*({_SIGNS})\s*)(.*)")
+
+
+def parse_waits(text: str) -> list[int]:
+    """Return seconds. Raises ValueError with a sentence for people."""
+    waits = [_parse_wait(part.strip()) for part in text.split(",") if part.strip()]
+    if len(waits) > MOST_WAITS:
+        raise ValueError(f"Write at most {MOST_WAITS} waits; these are {len(waits)}.")
+    return waits
+
+
+def format_waits(seconds: Iterable[int]) -> str:
+    return ", ".join(_format_wait(wait) for wait in seconds)
+
+
+def conditions_from(cleaned: Mapping[str, object]) -> dict[str, object]:
+    return {str(cleaned.get("conditions_join") or "all"): cleaned.get("condition_lines") or []}
+
+
+def condition_inputs(conditions: Mapping[str, object]) -> dict[str, object]:
+    join = "any" if "any" in conditions else "all"
+    return {"conditions_join": join, "condition_lines": conditions.get(join) or []}
+
+
+def conditions_label(conditions: Mapping[str, object]) -> str:
+    """Return conditions as people read them, one to a line."""
+    inputs = condition_inputs(conditions)
+    lines = ConditionLinesField().prepare_value(inputs["condition_lines"])
+    if not lines:
+        return "None"
+    join = "All of" if inputs["conditions_join"] == "all" else "Any of"
+    return f"{join}:\n{lines}"
+
+
+def line_error(problem: RuleError) -> RuleError:
+    """Return a condition's error as one of the form's lines."""
+    _, *steps = problem.field.split(".")
+    number = f"Line {int(steps[1]) + 1}: " if len(steps) > 1 else ""
+    return RuleError("condition_lines", 0, number + problem.message, problem.suggestion)
+
+
+def authentication_from(cleaned: Mapping[str, object]) -> dict[str, str]:
+    """Return a rule's authentication; empty inputs and those of other types are left out."""
+    values = {name: str(cleaned.get(f"auth_{name}") or "") for name in _AUTHENTICATION}
+    kind = values["type"] or "none"
+    used = _USED_BY_TYPE[kind]
+    return {"type": kind, **{name: values[name] for name in used if values[name]}}
+
+
+def authentication_inputs(authentication: Mapping[str, str]) -> dict[str, object]:
+    return {f"auth_{name}": authentication.get(name, "") for name in _AUTHENTICATION}
+
+
+def authentication_label(authentication: Mapping[str, str]) -> str:
+    """Return authentication as people read it: it names credentials and holds none."""
+    kind = authentication.get("type", "none")
+    parts = [f"{name} {text}" for name, text in authentication.items() if name != "type"]
+    return ", ".join((dict(TYPES).get(kind, kind), *parts))
+
+
+def success_from(cleaned: Mapping[str, object]) -> dict[str, object]:
+    path = cleaned.get("json_path") or None
+    return {
+        "codes": cleaned.get("success_codes") or ["2xx"],
+        "body_contains": cleaned.get("body_contains") or None,
+        "json_path": path,
+        "json_equals": parse_value(str(cleaned.get("json_equals", ""))) if path else None,
+    }
+
+
+def success_inputs(success: Mapping[str, object]) -> dict[str, object]:
+    complete = {**any_success(), **success}
+    path = complete["json_path"]
+    return {
+        "success_codes": complete["codes"] or ["2xx"],
+        "body_contains": complete["body_contains"] or "",
+        "json_path": path or "",
+        "json_equals": format_value(complete["json_equals"]) if path else "",
+    }
+
+
+def parse_value(text: str) -> object:
+    """Return the meant value: 0, true and null are JSON, "0" in quotes and all else is text.
+
+    Raises ValueError with a sentence for people.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return text
+    if isinstance(value, dict | list):
+        message = "Write a plain text, a number, true, false or null."
+        raise ValueError(message)  # noqa: TRY004  # the typed text, not a type, is wrong
+    if isinstance(value, str) and not value.isprintable():
+        raise ValueError("Write visible characters only.")
+    if isinstance(value, int | float) and not _fits(value):
+        raise ValueError("The number is too large.")
+    return value
+
+
+def format_value(value: object) -> str:
+    """Return a value so that `parse_value` gives it back."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        is_plain = value.strip() == value != "" and parse_value(value) == value
+    except ValueError:
+        is_plain = False
+    return value if is_plain else json.dumps(value, ensure_ascii=False)
 
 
 class ConditionLinesField(forms.CharField):
-    """One condition to a line, such as `country in DE,AT`; kept as a list of objects.
+    """One condition to a line, such as `country in DE,AT`; stored as a list of objects.
 
     Scripts show the lines as rows of inputs: they read them by the same pattern.
     """
@@ -92,17 +183,21 @@ class ConditionLinesField(forms.CharField):
     def widget_attrs(self, widget: forms.Widget) -> dict[str, str]:
         return {
             **super().widget_attrs(widget),
-            "data-line": _LINE.pattern,
+            "data-line": _CONDITION.pattern,
             "data-operators": " ".join(OPERATORS),
         }
 
     def prepare_value(self, value: object) -> object:
         if not isinstance(value, list):
-            return value
+            return value  # a mistake is shown as it was typed
         return "\n".join(
-            words_of(str(it.get("field")), str(it.get("operator")), it.get("value"))
-            for it in value
-            if isinstance(it, dict)
+            words_of(
+                str(condition.get("field")),
+                str(condition.get("operator")),
+                condition.get("value"),
+            )
+            for condition in value
+            if isinstance(condition, dict)
         )
 
     def to_python(self, value: object) -> list[dict[str, object]]:  # type: ignore[override]  # a list
@@ -113,31 +208,8 @@ class ConditionLinesField(forms.CharField):
         return [_condition(line, number) for number, line in enumerate(lines, start=1)]
 
 
-def conditions_of(cleaned: Mapping[str, object]) -> dict[str, object]:
-    return {str(cleaned.get("conditions_join") or "all"): cleaned.get("condition_lines") or []}
-
-
-def condition_inputs(conditions: Mapping[str, object]) -> dict[str, object]:
-    join = "any" if "any" in conditions else "all"
-    return {"conditions_join": join, "condition_lines": conditions.get(join) or []}
-
-
-def authentication_of(cleaned: Mapping[str, object]) -> dict[str, str]:
-    """Return a rule's authentication as the form has it: what is empty is left out."""
-    values = {name: str(cleaned.get(f"auth_{name}") or "") for name in _AUTHENTICATION}
-    kind = values["type"] or "none"
-    used = {
-        "none": (),
-        "bearer": ("credential",),
-        "basic": ("user", "password"),
-        "header": ("header", "credential"),
-        "hmac": ("header", "credential", "algorithm", "encoding", "over"),
-    }[kind]
-    return {"type": kind, **{name: values[name] for name in used if values[name]}}
-
-
-def authentication_inputs(authentication: Mapping[str, str]) -> dict[str, object]:
-    return {f"auth_{name}": authentication.get(name, "") for name in _AUTHENTICATION}
+def _choices(values: Iterable[str]) -> list[tuple[str, str]]:
+    return [(value, value) for value in values]
 
 
 class AuthenticationInputs(forms.Form):
@@ -153,76 +225,8 @@ class AuthenticationInputs(forms.Form):
     auth_over = forms.ChoiceField(required=False, choices=_choices(SIGNED_PARTS))
 
 
-def as_line_problem(problem: RuleError) -> RuleError:
-    """Return a condition's problem as one of the lines that the form shows."""
-    _, *steps = problem.field.split(".")
-    number = f"Line {int(steps[1]) + 1}: " if len(steps) > 1 else ""
-    return RuleError("condition_lines", 0, number + problem.message, problem.suggestion)
-
-
-def words_of_conditions(conditions: Mapping[str, object]) -> str:
-    """Return conditions as people read them, one to a line."""
-    inputs = condition_inputs(conditions)
-    lines = ConditionLinesField().prepare_value(inputs["condition_lines"])
-    if not lines:
-        return "None"
-    join = "All of" if inputs["conditions_join"] == "all" else "Any of"
-    return f"{join}:\n{lines}"
-
-
-def words_of_authentication(authentication: Mapping[str, str]) -> str:
-    """Return authentication as people read it; it names credentials and holds none."""
-    kind = authentication.get("type", "none")
-    named = [f"{name} {text}" for name, text in authentication.items() if name != "type"]
-    return ", ".join((dict(TYPES).get(kind, kind), *named))
-
-
-def success_inputs(success: Mapping[str, object]) -> dict[str, object]:
-    """Return what the form shows of the answers that count as received."""
-    known = {**any_success(), **success}
-    path = known["json_path"]
-    return {
-        "success_codes": known["codes"] or ["2xx"],
-        "body_contains": known["body_contains"] or "",
-        "json_path": path or "",
-        "json_equals": show_value(known["json_equals"]) if path else "",
-    }
-
-
-def success_of(cleaned: Mapping[str, object]) -> dict[str, object]:
-    """Return the answers that count as received, as the form has them."""
-    path = cleaned.get("json_path") or None
-    return {
-        "codes": cleaned.get("success_codes") or ["2xx"],
-        "body_contains": cleaned.get("body_contains") or None,
-        "json_path": path,
-        "json_equals": read_value(str(cleaned.get("json_equals", ""))) if path else None,
-    }
-
-
-def _condition(line: str, number: int) -> dict[str, object]:
-    found = _LINE.fullmatch(line)
-    if found is None:
-        raise ValidationError(f"Line {number}: write it as {_EXAMPLE}")
-    field, operator = found[1], canonical_operator(found[2] or found[3])
-    text = found[4].strip()
-    return {"field": field, "operator": operator, "value": _value(operator, text)}
-
-
-def _value(operator: str, text: str) -> object:
-    if operator in {"in", "not-in"}:
-        return [part for it in text.split(",") if (part := it.strip())]
-    if operator == "exists":
-        return {"": True, "true": True, "false": False}.get(text.lower(), text)
-    return text
-
-
-_LONGEST_NAME = 64
-_CODE = re.compile(r"[2-5](?:xx|[0-9]{2})")
-
-
 class EventNamesField(forms.CharField):
-    """Event names with commas between them."""
+    """Event names separated by commas; each is stored once."""
 
     def prepare_value(self, value: object) -> object:
         return ", ".join(value) if isinstance(value, list) else value
@@ -239,7 +243,7 @@ class EventNamesField(forms.CharField):
 
 
 class PairLinesField(forms.CharField):
-    """One pair to a line, such as `purchase = af_purchase`; kept as an object."""
+    """One pair to a line, such as `purchase = af_purchase`; stored as an object."""
 
     widget = forms.Textarea
 
@@ -253,9 +257,9 @@ class PairLinesField(forms.CharField):
 
     def prepare_value(self, value: object) -> object:
         if not isinstance(value, dict):
-            return value
-        between = ": " if self.separator == ":" else f" {self.separator} "
-        return "\n".join(f"{name}{between}{given}" for name, given in value.items())
+            return value  # a mistake is shown as it was typed
+        separator = ": " if self.separator == ":" else f" {self.separator} "
+        return "\n".join(f"{name}{separator}{text}" for name, text in value.items())
 
     def to_python(self, value: object) -> dict[str, str]:  # type: ignore[override]  # an object
         pairs: dict[str, str] = {}
@@ -265,16 +269,16 @@ class PairLinesField(forms.CharField):
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
-            name, found, given = (part.strip() for part in line.partition(self.separator))
-            if not (name and found and (given or self.separator == ":")):
+            name, separator, paired = (part.strip() for part in line.partition(self.separator))
+            if not (name and separator and (paired or self.separator == ":")):
                 raise ValidationError(f"Line {number}: write it as {self.example}")
             if name in pairs:
                 raise ValidationError(f"Line {number}: {name[:80]} is there twice.")
-            if len(given) > self.longest_value:
+            if len(paired) > self.longest_value:
                 raise ValidationError(
                     f"Line {number} is longer than {self.longest_value} characters."
                 )
-            pairs[name] = given
+            pairs[name] = paired
         return pairs
 
 
@@ -282,17 +286,17 @@ class WaitsField(forms.CharField):
     """Waits before each new try: 5s, 30s, 2m. Plain numbers are seconds."""
 
     def prepare_value(self, value: object) -> object:
-        return show_waits(value) if isinstance(value, list) else value
+        return format_waits(value) if isinstance(value, list) else value
 
     def to_python(self, value: object) -> list[int]:  # type: ignore[override]  # a list, not text
         try:
-            return read_waits(value if isinstance(value, str) else "")
+            return parse_waits(value if isinstance(value, str) else "")
         except ValueError as error:
             raise ValidationError(str(error)) from None
 
 
 class SuccessCodesField(forms.CharField):
-    """Statuses such as 200, or classes such as 2xx."""
+    """Statuses such as 200, or classes such as 2xx; each is stored once."""
 
     def prepare_value(self, value: object) -> object:
         return ", ".join(map(str, value)) if isinstance(value, list) else value
@@ -301,56 +305,63 @@ class SuccessCodesField(forms.CharField):
         text = value.lower() if isinstance(value, str) else ""
         codes = list(dict.fromkeys(text.replace(",", " ").split()))
         for code in codes:
-            if not _CODE.fullmatch(code):
+            if not _STATUS_CODE.fullmatch(code):
                 raise ValidationError(f"“{code[:20]}” is not a status such as 200 or 2xx.")
         return codes
 
 
 class ExpectedValueField(forms.CharField):
-    """What a JSON path must lead to; see `read_value`."""
+    """The value that a JSON path must lead to; see `parse_value`."""
 
     def clean(self, value: object) -> str:
         text: str = super().clean(value)
         try:
-            read_value(text)
+            parse_value(text)
         except ValueError as error:
             raise ValidationError(str(error)) from None
         return text
 
 
-def read_value(text: str) -> object:
-    """Return what was meant: 0, true and null are JSON, "0" in quotes and all else is text.
-
-    Raises ValueError with a sentence for people.
-    """
-    try:
-        value = json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return text
-    if isinstance(value, dict | list):
-        message = "Write a plain text, a number, true, false or null."
-        raise ValueError(message)  # noqa: TRY004  # what a person typed, not a type, is wrong
-    if isinstance(value, str) and not value.isprintable():
-        raise ValueError("Write visible characters only.")
-    if isinstance(value, int | float) and not _fits(value):
-        raise ValueError("The number is too large.")
-    return value
+def _parse_wait(text: str) -> int:
+    match = _WAIT.fullmatch(text)
+    if match is None or match[2].lower() not in _SECONDS:
+        raise ValueError(f"“{text[:20]}” is not a wait such as 30s, 2m or 1h.")
+    seconds = int(match[1]) * _SECONDS[match[2].lower()]
+    if not 1 <= seconds <= LONGEST_WAIT:
+        raise ValueError(f"“{text[:20]}”: a wait is between 1 second and 24 hours.")
+    return seconds
 
 
-def show_value(value: object) -> str:
-    """Return a value so that reading it gives the same one."""
-    if not isinstance(value, str):
-        return json.dumps(value)
-    try:
-        is_plain = value.strip() == value != "" and read_value(value) == value
-    except ValueError:
-        is_plain = False
-    return value if is_plain else json.dumps(value, ensure_ascii=False)
+def _format_wait(seconds: int) -> str:
+    for unit in ("h", "m"):
+        if seconds and seconds % _SECONDS[unit] == 0:
+            return f"{seconds // _SECONDS[unit]}{unit}"
+    return f"{seconds}s"
+
+
+def _condition(line: str, number: int) -> dict[str, object]:
+    match = _CONDITION.fullmatch(line)
+    if match is None:
+        raise ValidationError(f"Line {number}: write it as country in DE,AT")
+    operator = canonical_operator(match[2] or match[3])
+    return {
+        "field": match[1],
+        "operator": operator,
+        "value": _condition_value(operator, match[4].strip()),
+    }
+
+
+def _condition_value(operator: str, text: str) -> object:
+    if operator in {"in", "not-in"}:
+        return [part for item in text.split(",") if (part := item.strip())]
+    if operator == "exists":
+        return {"": True, "true": True, "false": False}.get(text.lower(), text)
+    return text
 
 
 def _fits(number: float) -> bool:
     return math.isfinite(number) if isinstance(number, float) else abs(number) < 2**63
 
 
-def _refuse(name: str) -> object:
+def _refuse_constant(name: str) -> object:
     raise ValueError(name)

@@ -1,4 +1,4 @@
-"""The form of a callback rule: plain inputs, and what the rulebook finds wrong beside the field."""
+"""The form of a callback rule: plain inputs, and the rulebook's errors beside their fields."""
 
 from collections.abc import Collection
 from typing import ClassVar
@@ -19,23 +19,23 @@ from postbacks.admin.rules.fields import (
     PairLinesField,
     SuccessCodesField,
     WaitsField,
-    as_line_problem,
+    authentication_from,
     authentication_inputs,
-    authentication_of,
     condition_inputs,
-    conditions_of,
+    conditions_from,
+    line_error,
+    success_from,
     success_inputs,
-    success_of,
 )
-from postbacks.admin.rules.filling import FILL, filled_in
+from postbacks.admin.rules.filling import FILL, filled_from_template
 from postbacks.admin.rules.help_texts import HELP, LABELS, SCOPES, STATUSES
 from postbacks.admin.rules.hints import (
     FIX,
-    ShownProblem,
-    fix_of_problem,
-    shown,
-    template_error,
-    with_fix,
+    ProblemView,
+    located_error,
+    problem_fix,
+    problem_views,
+    with_fix_applied,
 )
 from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.rules.versions import definition_from
@@ -45,15 +45,19 @@ from postbacks.rulebook import saving
 from postbacks.rulebook.test_send import is_proven, proof_of
 from postbacks.values.rule_choices import HttpMethod
 
-# FOLDED from rule_switch.py
-
+# The names of buttons.
 ANYWAY = "_anyway"
-
+LIVE = "_live"
+PREVIEW = "_preview"
 SWITCH_ON = "_switch_on"
+
+_STATUSES_TO_CHOOSE = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
+# Fields whose stored values can't all be read again from the text that shows them.
+_SHOWN_AS_TEXT = ("triggers", "condition_lines", "event_map", "headers", "body", "body_contains")
 
 
 class CallbackRuleForm(TenantForm, AuthenticationInputs):
-    """Checks a rule as the rulebook does before it is saved."""
+    """Checks a rule as the rulebook does before it is saved; `rule_errors` are the rulebook's."""
 
     triggers = EventNamesField()
     conditions_join = forms.ChoiceField(choices=JOINS, required=False)
@@ -71,10 +75,11 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
     retry_delays = WaitsField(required=False, initial=default_delays)
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        given, *rest = args or (kwargs.pop("data", None),)
-        sent = with_fix(filled_in(given)) if isinstance(given, QueryDict) else given
-        super().__init__(sent, *rest, **kwargs)
-        self.found: tuple[RuleError, ...] = ()  # by the rulebook
+        data, *rest = args or (kwargs.pop("data", None),)
+        if isinstance(data, QueryDict):
+            data = with_fix_applied(filled_from_template(data))
+        super().__init__(data, *rest, **kwargs)
+        self.rule_errors: tuple[RuleError, ...] = ()
         self.initial = {
             **success_inputs(self.instance.success),
             **condition_inputs(self.instance.conditions),
@@ -82,36 +87,36 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
             **self.initial,
         }
         if not self.instance.pk:
-            self.initial["triggers"] = []  # people say which; the API's default is any event
+            self.initial["triggers"] = []  # people choose; the API's default is any event
         for name, field in self.fields.items():
             field.label = LABELS.get(name, field.label)
             field.help_text = HELP.get(name, field.help_text)
-            _dress(name, field)
+            _add_attributes(name, field)
         if "body" in self.fields:
             self.fields["body"].strip = False  # type: ignore[attr-defined]  # a text, to the byte
         if "status" in self.fields:
             self.fields["status"].show_hidden_initial = True
-        self._word_choices()
+        self._set_choices()
 
     @property
     def is_unfinished(self) -> bool:
-        """Tell whether the form was sent for a look at it, with more to come."""
-        return self.is_looked_at or LIVE in self.data
+        """Return whether the form was sent only to show its preview, by a script or by a button."""
+        return self.saves_nothing or LIVE in self.data
 
     @property
-    def is_looked_at(self) -> bool:
-        """Tell whether a button without scripts was pressed that saves nothing."""
+    def saves_nothing(self) -> bool:
+        """Return whether a button was pressed that changes or previews the form without saving."""
         return any(name in self.data for name in (PREVIEW, FIX, FILL))
 
     def is_valid(self) -> bool:
         return super().is_valid() and not self.is_unfinished
 
-    def problems_of(self, name: str) -> tuple[ShownProblem, ...]:
+    def problems_of(self, name: str) -> tuple[ProblemView, ...]:
         errors = self.errors.as_data().get(name, []) if self.is_bound else []
-        return shown(errors, unfinished=self.is_unfinished)
+        return problem_views(errors, unfinished=self.is_unfinished)
 
     def field_of(self, problem: RuleError) -> str | None:
-        """Return the input that a problem stands beside; None if there is none."""
+        """Return the input beside which a problem stands; None if there is none."""
         field, _, member = problem.field.partition(".")
         if field == "authentication":
             field = f"auth_{member or 'type'}"
@@ -129,55 +134,52 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         return cleaned
 
     def clean_status(self) -> str:
-        """Return the status as it is now, unless the person has chosen another one.
-
-        While the page was open, the rule may have been suspended, or paused by a colleague.
-        """
+        # While the page was open, the rule may have been suspended, or paused by a colleague:
+        # the status stays as it is now, unless this person has chosen another one.
         chosen = str(self.cleaned_data["status"])
         return chosen if "status" in self.changed_data else str(self.instance.status)
 
     def clean_body(self) -> str:
-        """Return the body with the line ends of the API; a browser sends others."""
-        return str(self.cleaned_data["body"]).replace("\r\n", "\n")
+        return str(self.cleaned_data["body"]).replace("\r\n", "\n")  # browsers send CRLF
 
     def _clean_fields(self) -> None:
         super()._clean_fields()  # type: ignore[misc]  # not in the stubs
-        for name in _WRITTEN_AS_TEXT if self.instance.pk else ():
+        for name in _SHOWN_AS_TEXT if self.instance.pk else ():
             if name in self.cleaned_data and self._is_untouched(name):
                 self.cleaned_data[name] = self[name].initial
 
     def _is_untouched(self, name: str) -> bool:
-        """Tell whether a field came back as it was shown.
+        """Return whether a field came back as it was shown; then the rule keeps what it has.
 
-        Then the rule keeps what it has: the API takes names with commas and texts with line ends
-        that can't be read again from what a browser shows of them.
+        The API takes names with commas and texts with line ends that can't be read again from
+        their display in a browser.
         """
         bound = self[name]
-        shown = bound.field.prepare_value(bound.initial)
+        displayed = bound.field.prepare_value(bound.initial)
         is_area = isinstance(bound.field.widget, forms.Textarea)
-        return _as_sent(shown, is_area=is_area) == _as_sent(bound.data, is_area=is_area)
+        return _as_sent(displayed, is_area=is_area) == _as_sent(bound.data, is_area=is_area)
 
     def _post_clean(self) -> None:
         super()._post_clean()
         if "url" in self.fields and "url" not in self.cleaned_data:
             self.instance.url = ""  # or a preview would show the address that was erased
         if "success_codes" in self.fields:
-            self.instance.success = success_of(self.cleaned_data)
-            self.instance.conditions = conditions_of(self.cleaned_data)
-            self.instance.authentication = authentication_of(self.cleaned_data)
+            self.instance.success = success_from(self.cleaned_data)
+            self.instance.conditions = conditions_from(self.cleaned_data)
+            self.instance.authentication = authentication_from(self.cleaned_data)
         try:
-            problems = saving.check(definition_from(self.instance))
+            self.rule_errors = saving.check(definition_from(self.instance))
         except msgspec.ValidationError:
-            return  # what has the wrong shape has its error already
-        self.found = problems
-        told = set(self.errors)
-        for found in problems:
-            problem = as_line_problem(found) if found.field.startswith("conditions") else found
+            return  # a value of the wrong shape has its error already
+        fields_with_errors = set(self.errors)
+        for rule_error in self.rule_errors:
+            is_condition = rule_error.field.startswith("conditions")
+            problem = line_error(rule_error) if is_condition else rule_error
             field = self.field_of(problem)
-            if field not in told:
+            if field not in fields_with_errors:
                 text = self._text_of(problem)
-                fix = fix_of_problem(found, self[field], self.instance, text) if field else None
-                self.add_error(field, template_error(problem, text, fix))
+                fix = problem_fix(rule_error, self[field], self.instance, text) if field else None
+                self.add_error(field, located_error(problem, text, fix))
 
     def _text_of(self, problem: RuleError) -> str:
         field, _, header = problem.field.partition(".")
@@ -185,9 +187,12 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
             return str(self.instance.headers.get(header, ""))
         return str(getattr(self.instance, field, ""))
 
-    def _word_choices(self) -> None:
-        offered = {*_CHOSEN_BY_PEOPLE, RuleStatus(self.instance.status or RuleStatus.DRAFT)}
-        self._offer("status", [(it.value, STATUSES[it]) for it in RuleStatus if it in offered])
+    def _set_choices(self) -> None:
+        offered = {*_STATUSES_TO_CHOOSE, RuleStatus(self.instance.status or RuleStatus.DRAFT)}
+        self._offer(
+            "status",
+            [(status.value, STATUSES[status]) for status in RuleStatus if status in offered],
+        )
         self._offer("attribution_scope", list(SCOPES.items()))
         self._offer("method", [(method.value, method.value) for method in HttpMethod])
         for name, empty in (("app", "All apps"), ("partner", "No partner")):
@@ -202,15 +207,17 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
 
 
 class SwitchedRuleForm(CallbackRuleForm):
-    """A rule's form. `tested` names the requests that this person has just seen to work."""
+    """A rule's form that asks before an untested rule is switched on.
+
+    `tested` has the proofs of the requests that this person has just seen to work.
+    """
 
     tested: ClassVar[Collection[str]] = ()
-
     asks_for_test = False
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        given, *rest = args or (kwargs.pop("data", None),)
-        super().__init__(_switched_on(given), *rest, **kwargs)
+        data, *rest = args or (kwargs.pop("data", None),)
+        super().__init__(_switched_on(data), *rest, **kwargs)
 
     def is_valid(self) -> bool:
         if not super().is_valid():
@@ -227,7 +234,7 @@ class SwitchedRuleForm(CallbackRuleForm):
                 self.instance
             )
         except msgspec.ValidationError:
-            return False  # what has the wrong shape is refused elsewhere
+            return False  # a value of the wrong shape is refused elsewhere
 
 
 def _switched_on(data: object) -> object:
@@ -238,8 +245,8 @@ def _switched_on(data: object) -> object:
     return changed
 
 
-def to_its_log(request: HttpRequest, rule: CallbackRule) -> HttpResponseRedirect | None:
-    """Return the way to the log of a rule that was just switched on: there the proof appears."""
+def redirect_to_log(request: HttpRequest, rule: CallbackRule) -> HttpResponseRedirect | None:
+    """Lead to the log of a rule that was just switched on: there its first postbacks appear."""
     if not {SWITCH_ON, ANYWAY} & request.POST.keys():
         return None
     messages.info(request, "From now on, each postback of this rule appears here.")
@@ -247,24 +254,13 @@ def to_its_log(request: HttpRequest, rule: CallbackRule) -> HttpResponseRedirect
     return HttpResponseRedirect(f"{address}?rule={rule.pk}")
 
 
-PREVIEW = "_preview"
-
-LIVE = "_live"
-
-_CHOSEN_BY_PEOPLE = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
-
-_WRITTEN_AS_TEXT = (
-    "triggers", "condition_lines", "event_map", "headers", "body", "body_contains",
-)  # fmt: skip
-
-
 def _as_sent(value: object, *, is_area: bool) -> str:
-    """Return a text as a browser sends it from an area of lines, or from a single line."""
+    """Return a text as a browser sends it from a textarea, or from an input of one line."""
     text = str(value or "").replace("\r\n", "\n").replace("\r", "\n")
     return text if is_area else text.replace("\n", "")
 
 
-def _dress(name: str, field: forms.Field) -> None:
+def _add_attributes(name: str, field: forms.Field) -> None:
     attrs = field.widget.attrs
     is_checkbox = isinstance(field.widget, forms.CheckboxInput)
     attrs["class"] = "rule-check" if is_checkbox else "rule-input"

@@ -1,4 +1,4 @@
-"""What a version of a rule says, line by line in words, and what changed from one to the next."""
+"""Put a rule's definition into words, field by field, and say what changed between versions."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import msgspec
 
 from apps_registry.models import App, Partner
 from postbacks.admin.rules.fields import (
-    show_value,
-    show_waits,
-    words_of_authentication,
-    words_of_conditions,
+    authentication_label,
+    conditions_label,
+    format_value,
+    format_waits,
 )
 from postbacks.admin.rules.help_texts import LABELS, SCOPES
 from postbacks.callbacks.rules.definition import FIELDS
@@ -24,10 +24,14 @@ MOST_VERSIONS = 50
 
 _NONE = "—"
 _TITLES = {"app_id": "App", "partner_id": "Partner", "url": "URL", "success": "Success", **LABELS}
-_CODE = {"url", "headers", "body", "event_map"}
-_UNSET = {"window_days": "Always", "delay_seconds": "At once", "retry_delays": "Never again",
-    "rate_limit_per_second": "No limit", "max_in_flight": "No limit",
-}  # fmt: skip
+_CODE_FIELDS = {"url", "headers", "body", "event_map"}
+_WHEN_UNSET = {
+    "window_days": "Always",
+    "delay_seconds": "At once",
+    "retry_delays": "Never again",
+    "rate_limit_per_second": "No limit",
+    "max_in_flight": "No limit",
+}
 _CHOICES: Mapping[str, Mapping[str, str]] = {
     "frequency": dict(FREQUENCIES),
     "attribution_scope": SCOPES,
@@ -39,7 +43,7 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class RuleRow:
-    """One field in words."""
+    """One field of a rule with its value in words."""
 
     title: str
     text: str
@@ -48,7 +52,7 @@ class RuleRow:
 
 @dataclass(frozen=True, slots=True)
 class LabeledChange:
-    """One field that was written anew."""
+    """One field whose value differs between two versions."""
 
     title: str
     before: str
@@ -57,48 +61,46 @@ class LabeledChange:
 
 @dataclass(frozen=True, slots=True)
 class SavedVersion:
-    """One version as the history shows it; the oldest one shown has no changes."""
+    """One version in the history; the oldest one listed has no changes."""
 
     number: int
     saved_at: datetime
     saved_by: str
     changes: tuple[LabeledChange, ...]
-    lines: tuple[RuleRow, ...]
+    rows: tuple[RuleRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """What the ids in definitions are called."""
+class RelatedNames:
+    """The names of the apps and partners whose ids stand in definitions."""
 
     apps: Mapping[int, str]
     partners: Mapping[int, str]
 
 
-def history_of(rule: CallbackRule) -> tuple[SavedVersion, ...]:
+def version_history(rule: CallbackRule) -> tuple[SavedVersion, ...]:
     """Return the latest versions of a rule, newest first."""
     versions = list(rule.versions.select_related("saved_by").order_by("-number")[:MOST_VERSIONS])
-    names = _names(version.definition for version in versions)
-    said = [lines_of(upgraded(version.definition), names) for version in versions]
-    return tuple(
-        _saved(version, lines, said[place + 1] if place + 1 < len(said) else None)
-        for place, (version, lines) in enumerate(zip(versions, said, strict=True))
-    )
+    names = _related_names(version.definition for version in versions)
+    rows = [definition_rows(upgraded(version.definition), names) for version in versions]
+    older_rows = [*rows[1:], None]
+    return tuple(map(_saved_version, versions, rows, older_rows))
 
 
-def words_of(rule: CallbackRule) -> tuple[RuleRow, ...]:
-    """Return what a rule says now, and whether it sends."""
+def current_rows(rule: CallbackRule) -> tuple[RuleRow, ...]:
+    """Return the rule's status and its definition in words."""
     definition = msgspec.to_builtins(definition_from(rule))
     status = RuleRow("Status", str(RuleStatus(rule.status).label))
-    return (status, *lines_of(definition, _names([definition])))
+    return (status, *definition_rows(definition, _related_names([definition])))
 
 
-def lines_of(definition: Mapping[str, object], names: Names) -> tuple[RuleRow, ...]:
-    """Return a definition, as a version keeps it, in words."""
+def definition_rows(definition: Mapping[str, object], names: RelatedNames) -> tuple[RuleRow, ...]:
+    """Return a definition, in the shape that versions store, in words."""
     return tuple(
         RuleRow(
             _TITLES.get(name, name.capitalize()),
-            _words(name, definition[name], names),
-            is_code=name in _CODE,
+            _value_label(name, definition[name], names),
+            is_code=name in _CODE_FIELDS,
         )
         for name in FIELDS
         if name in definition
@@ -108,26 +110,17 @@ def lines_of(definition: Mapping[str, object], names: Names) -> tuple[RuleRow, .
 def changes_between(
     before: Sequence[RuleRow], after: Sequence[RuleRow]
 ) -> tuple[LabeledChange, ...]:
-    """Return what is said differently, line by line."""
-    texts = {line.title: line.text for line in before}
+    texts = {row.title: row.text for row in before}
     return tuple(
-        LabeledChange(line.title, texts.get(line.title, ""), line.text)
-        for line in after
-        if texts.get(line.title) != line.text
+        LabeledChange(row.title, texts.get(row.title, ""), row.text)
+        for row in after
+        if texts.get(row.title) != row.text
     )
 
 
-def _saved(
-    version: CallbackRuleVersion, lines: Sequence[RuleRow], before: Sequence[RuleRow] | None
-) -> SavedVersion:
-    changes = () if before is None else changes_between(before, lines)
-    by = str(version.saved_by) if version.saved_by else ""
-    return SavedVersion(version.number, version.created_at, by, changes, tuple(lines))
-
-
-def _names(definitions: Iterable[Mapping[str, object]]) -> Names:
+def _related_names(definitions: Iterable[Mapping[str, object]]) -> RelatedNames:
     ids = [(each.get("app_id"), each.get("partner_id")) for each in definitions]
-    return Names(
+    return RelatedNames(
         apps=dict(App.objects.filter(pk__in={a for a, _ in ids if a}).values_list("pk", "name")),
         partners=dict(
             Partner.objects.filter(pk__in={p for _, p in ids if p}).values_list("pk", "name")
@@ -135,23 +128,31 @@ def _names(definitions: Iterable[Mapping[str, object]]) -> Names:
     )
 
 
-def _words(name: str, value: object, names: Names) -> str:
+def _saved_version(
+    version: CallbackRuleVersion, rows: Sequence[RuleRow], older: Sequence[RuleRow] | None
+) -> SavedVersion:
+    changes = () if older is None else changes_between(older, rows)
+    saved_by = str(version.saved_by) if version.saved_by else ""
+    return SavedVersion(version.number, version.created_at, saved_by, changes, tuple(rows))
+
+
+def _value_label(name: str, value: object, names: RelatedNames) -> str:
     if name in _CHOICES:
         return _CHOICES[name].get(str(value), str(value))
     if name == "app_id":
         return names.apps.get(value, _NONE) if isinstance(value, int) else "All apps"
     if name == "partner_id":
         return names.partners.get(value, _NONE) if isinstance(value, int) else "No partner"
-    if name in _UNSET and not value:
-        return _UNSET[name]
+    if name in _WHEN_UNSET and not value:
+        return _WHEN_UNSET[name]
     if name == "retry_delays" and isinstance(value, list | tuple):
-        return show_waits(value)
-    if name in _OBJECTS and isinstance(value, dict):
-        return _OBJECTS[name](value)
-    return _plain_words(value)
+        return format_waits(value)
+    if name in _OBJECT_LABELS and isinstance(value, dict):
+        return _OBJECT_LABELS[name](value)
+    return _plain_label(value)
 
 
-def _plain_words(value: object) -> str:
+def _plain_label(value: object) -> str:
     if value is None or value in ("", {}, []):
         return _NONE
     if isinstance(value, bool):
@@ -163,18 +164,18 @@ def _plain_words(value: object) -> str:
     return str(value)
 
 
-def _success_words(success: Mapping[str, object]) -> str:
+def _success_label(success: Mapping[str, object]) -> str:
     codes = success.get("codes") or ["2xx"]
-    words = [", ".join(map(str, codes)) if isinstance(codes, list) else str(codes)]
+    checks = [", ".join(map(str, codes)) if isinstance(codes, list) else str(codes)]
     if success.get("body_contains"):
-        words.append(f"the answer contains “{success['body_contains']}”")
+        checks.append(f"the answer contains “{success['body_contains']}”")
     if success.get("json_path"):
-        words.append(f"{success['json_path']} is {show_value(success.get('json_equals'))}")
-    return "; ".join(words)
+        checks.append(f"{success['json_path']} is {format_value(success.get('json_equals'))}")
+    return "; ".join(checks)
 
 
-_OBJECTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "conditions": words_of_conditions,
-    "authentication": words_of_authentication,
-    "success": _success_words,
+_OBJECT_LABELS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "conditions": conditions_label,
+    "authentication": authentication_label,
+    "success": _success_label,
 }

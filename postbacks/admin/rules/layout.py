@@ -1,4 +1,4 @@
-"""Where the fields of a callback rule stand: four sections, what is rarely needed folded away."""
+"""Lay the form of a callback rule out: four sections, with rarely needed fields folded away."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from django.forms import BoundField
 from postbacks.admin.rules.fields import AUTHENTICATION_FIELDS
 from postbacks.admin.rules.form import CallbackRuleForm
 from postbacks.admin.rules.hints import (
-    ShownFix,
-    ShownProblem,
-    as_words,
-    fix_of_remark,
+    FixButton,
+    ProblemView,
+    input_text,
+    marks_attribute,
     marks_in,
-    typed,
+    remark_fix,
 )
 from postbacks.admin.rules.request_parts import indented_template
 from postbacks.callbacks.lint import Fix, RuleWarning
@@ -38,53 +38,6 @@ class Section:
     groups: tuple[FieldGroup, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ShownRemark:
-    """A remark beside a field, with the button that does something about it."""
-
-    message: str
-    fix: ShownFix | None
-
-
-@dataclass(frozen=True, slots=True)
-class ShownField:
-    """A field as the page draws it; `marks` are None where nothing is marked in its text."""
-
-    bound: BoundField
-    problems: tuple[ShownProblem, ...]
-    remarks: tuple[ShownRemark, ...]
-    marks: str | None
-    layout: ShownFix | None  # of a JSON body: with one member to a line
-    is_wide: bool
-    is_checkbox: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What is wrong with a rule, and what is odd about it."""
-
-    problems: tuple[RuleError, ...] = ()
-    remarks: tuple[RuleWarning, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ShownGroup:
-    """A group as the page draws it."""
-
-    title: str
-    fields: tuple[ShownField, ...]
-    is_open: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ShownSection:
-    """A section as the page draws it."""
-
-    title: str
-    sentence: str
-    groups: tuple[ShownGroup, ...]
-
-
 LAYOUT = (
     Section(
         "When",
@@ -94,7 +47,10 @@ LAYOUT = (
             FieldGroup(("condition_lines", "conditions_join"), "Conditions"),
             FieldGroup(
                 (
-                    "attribution_scope", "event_map", "window_days", "sampling_percent",
+                    "attribution_scope",
+                    "event_map",
+                    "window_days",
+                    "sampling_percent",
                     "delay_seconds",
                 ),
                 "More: whose installs, event map, window, sampling, delay",
@@ -127,54 +83,104 @@ LAYOUT = (
             FieldGroup(("rate_limit_per_second", "max_in_flight"), "More: limits"),
         ),
     ),
-)  # fmt: skip
-
+)
 FIELDS = tuple(name for section in LAYOUT for group in section.groups for name in group.fields)
 TEMPLATES = ("url", "headers", "body")
+
 _WIDE = {"triggers", "condition_lines", "event_map", "url", "headers", "body", "retry_delays"}
 _CHECKBOXES = {"send_revenue", "sign"}
-# What a group of inputs is made of where they are not fields of the rule themselves.
-_KEPT_IN = {"condition_lines": "conditions", "auth_type": "authentication"}
+# Inputs that together make one field of the rule, by the first of them.
+_MODEL_FIELDS = {"condition_lines": "conditions", "auth_type": "authentication"}
 
 
-def sections_of(form: CallbackRuleForm, found: Findings) -> tuple[ShownSection, ...]:
+@dataclass(frozen=True, slots=True)
+class RemarkView:
+    """A remark beside a field, with the button that answers it."""
+
+    message: str
+    fix: FixButton | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldView:
+    """A field as the page draws it; `marks` is None for an input without a template.
+
+    `layout` is the button that gives each member of a JSON body a line of its own.
+    """
+
+    bound: BoundField
+    problems: tuple[ProblemView, ...]
+    remarks: tuple[RemarkView, ...]
+    marks: str | None
+    layout: FixButton | None
+    is_wide: bool
+    is_checkbox: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """A group as the page draws it."""
+
+    title: str
+    fields: tuple[FieldView, ...]
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SectionView:
+    """A section as the page draws it."""
+
+    title: str
+    sentence: str
+    groups: tuple[GroupView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The errors of a rule, and the remarks on it."""
+
+    problems: tuple[RuleError, ...] = ()
+    remarks: tuple[RuleWarning, ...] = ()
+
+
+def sections_of(form: CallbackRuleForm, findings: Findings) -> tuple[SectionView, ...]:
     """Return the form in the order in which the page draws it."""
     return tuple(
-        ShownSection(section.title, section.sentence, tuple(_groups(section, form, found)))
+        SectionView(section.title, section.sentence, tuple(_groups(section, form, findings)))
         for section in LAYOUT
     )
 
 
-def _groups(section: Section, form: CallbackRuleForm, found: Findings) -> Iterator[ShownGroup]:
+def _groups(section: Section, form: CallbackRuleForm, findings: Findings) -> Iterator[GroupView]:
     untouched = CallbackRule()
     for group in section.groups:
-        fields = tuple(_field(form, name, found) for name in group.fields)
+        fields = tuple(_field(form, name, findings) for name in group.fields)
         is_set = any(_differs(form.instance, untouched, name) for name in group.fields)
-        yield ShownGroup(group.title, fields, is_set or any(it.problems for it in fields))
+        yield GroupView(group.title, fields, is_set or any(view.problems for view in fields))
 
 
-def _field(form: CallbackRuleForm, name: str, found: Findings) -> ShownField:
+def _field(form: CallbackRuleForm, name: str, findings: Findings) -> FieldView:
     bound = form[name]
     remarks = (
-        ShownRemark(_sentence(it), fix_of_remark(it, bound, form.instance))
-        for it in found.remarks
-        if it.field.partition(".")[0] == name
+        RemarkView(_sentence(remark), remark_fix(remark, bound, form.instance))
+        for remark in findings.remarks
+        if remark.field.partition(".")[0] == name
     )
-    return ShownField(
+    return FieldView(
         bound=bound,
         problems=form.problems_of(name),
         remarks=tuple(remarks),
-        marks=_marks(form, bound, found) if name in TEMPLATES else None,
-        layout=_layout(bound, form.instance) if name == "body" else None,
+        marks=_marks(form, bound, findings) if name in TEMPLATES else None,
+        layout=_layout_button(bound, form.instance) if name == "body" else None,
         is_wide=name in _WIDE,
         is_checkbox=name in _CHECKBOXES,
     )
 
 
-def _layout(bound: BoundField, rule: CallbackRule) -> ShownFix | None:
+def _layout_button(bound: BoundField, rule: CallbackRule) -> FixButton | None:
     text = indented_template(rule.body) if rule.body_type == BodyType.JSON else None
-    place = typed(bound, rule, "body") if text is not None else None
-    return place.shown(Fix(0, len(rule.body), text)) if place and text is not None else None
+    typed = input_text(bound, rule, "body") if text is not None else None
+    return typed.button(Fix(0, len(rule.body), text)) if typed and text is not None else None
 
 
 def _sentence(remark: RuleWarning) -> str:
@@ -182,19 +188,19 @@ def _sentence(remark: RuleWarning) -> str:
     return f"{header}: {remark.message}" if header else remark.message
 
 
-def _marks(form: CallbackRuleForm, bound: BoundField, found: Findings) -> str:
+def _marks(form: CallbackRuleForm, bound: BoundField, findings: Findings) -> str:
     rule, name = form.instance, bound.name
     texts = {name: str(getattr(rule, name) or "")} if name != "headers" else _headers(rule)
-    places = ((typed(bound, rule, field), field, text) for field, text in texts.items())
-    return as_words(
+    inputs = ((input_text(bound, rule, field), field, text) for field, text in texts.items())
+    return marks_attribute(
         mark
-        for place, field, text in places
-        if place is not None
+        for typed, field, text in inputs
+        if typed is not None
         for mark in marks_in(
-            place,
+            typed,
             text,
-            [it for it in found.problems if it.field == field],
-            [it for it in found.remarks if it.field == field],
+            [problem for problem in findings.problems if problem.field == field],
+            [remark for remark in findings.remarks if remark.field == field],
         )
     )
 
@@ -205,5 +211,5 @@ def _headers(rule: CallbackRule) -> dict[str, str]:
 
 
 def _differs(rule: CallbackRule, untouched: CallbackRule, name: str) -> bool:
-    kept_in = _KEPT_IN.get(name, name)
-    return bool(getattr(rule, kept_in, None) != getattr(untouched, kept_in, None))
+    field = _MODEL_FIELDS.get(name, name)
+    return bool(getattr(rule, field, None) != getattr(untouched, field, None))

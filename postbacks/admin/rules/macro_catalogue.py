@@ -1,4 +1,4 @@
-"""The page on which people look macros up: all of them, or those that a search finds."""
+"""The macros that people can write: the palette beside a rule's form, and the page to search."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,12 +13,13 @@ from apps_registry.models import Partner
 from postbacks.callbacks.macros import CATALOGUE, FILTERS, Filter, Macro, MacroGroup
 from postbacks.callbacks.macros.vendors import VENDORS, vendor_names
 
-# FOLDED from macro_palette.py
+_ADDRESS = "postbacks_callbackrule_macros"
+_PLATFORMS = {"ios": "iOS", "tv": "TV", "android": "Android", "amazon": "Amazon"}
 
 
 @dataclass(frozen=True, slots=True)
-class ShownMacro:
-    """One macro. `text` is what is written into a template."""
+class MacroView:
+    """One macro or filter of the palette; `text` is written into a template."""
 
     text: str
     description: str
@@ -32,7 +33,7 @@ class CatalogueGroup:
     """Macros under one heading."""
 
     title: str
-    macros: tuple[ShownMacro, ...]
+    macros: tuple[MacroView, ...]
 
 
 def macro_groups() -> tuple[CatalogueGroup, ...]:
@@ -41,29 +42,34 @@ def macro_groups() -> tuple[CatalogueGroup, ...]:
         CatalogueGroup(
             group.value,
             tuple(
-                ShownMacro(_braced(it.name), it.description, it.example, it.personal, it.type)
-                for it in CATALOGUE.values()
-                if it.group == group
+                MacroView(
+                    _braced(macro.name),
+                    macro.description,
+                    macro.example,
+                    macro.personal,
+                    macro.type,
+                )
+                for macro in CATALOGUE.values()
+                if macro.group == group
             ),
         )
         for group in MacroGroup
     )
 
 
-def filters() -> tuple[ShownMacro, ...]:
-    """Return what may be written after a bar."""
-    return tuple(ShownMacro(it.name, it.description, it.example) for it in FILTERS.values())
+def filters() -> tuple[MacroView, ...]:
+    return tuple(MacroView(each.name, each.description, each.example) for each in FILTERS.values())
 
 
 def own_groups(partner: Partner | None, parameters: Iterable[str]) -> tuple[CatalogueGroup, ...]:
-    """Return what only this partner and the chosen event have."""
+    """Return the macros that only this partner and the chosen event have."""
     names = partner.credentials.order_by("name").values_list("name", flat=True) if partner else ()
     credentials = tuple(
-        ShownMacro(_braced(f"credential.{name}"), "A secret of this partner, masked everywhere")
+        MacroView(_braced(f"credential.{name}"), "A secret of this partner, masked everywhere")
         for name in names
     )
     own = tuple(
-        ShownMacro(_braced(name), "A parameter of the chosen event", is_personal=True)
+        MacroView(_braced(name), "A parameter of the chosen event", is_personal=True)
         for name in parameters
     )
     groups = (
@@ -73,25 +79,17 @@ def own_groups(partner: Partner | None, parameters: Iterable[str]) -> tuple[Cata
     return tuple(group for group in groups if group.macros)
 
 
-def _braced(name: str) -> str:
-    return "{{" + name + "}}"
-
-
-_ADDRESS = "postbacks_callbackrule_macros"
-_PLATFORMS = {"ios": "iOS", "tv": "TV", "android": "Android", "amazon": "Amazon"}
-
-
 @dataclass(frozen=True, slots=True)
-class OthersName:
-    """What one other vendor calls a macro."""
+class VendorNames:
+    """The names that another vendor has for a macro."""
 
     vendor: str
     names: str
 
 
 @dataclass(frozen=True, slots=True)
-class MacroLine:
-    """One macro as people read it."""
+class MacroRow:
+    """One macro on the page, with all that a search looks at."""
 
     name: str
     text: str
@@ -100,12 +98,11 @@ class MacroLine:
     platforms: str
     is_personal: bool
     is_money: bool
-    others: tuple[OthersName, ...]
+    vendors: tuple[VendorNames, ...]
 
-    def is_found_by(self, words: list[str]) -> bool:
-        """Tell whether every word of a search occurs in something about the macro."""
+    def matches(self, words: list[str]) -> bool:
         about = [self.name, self.text, self.description, self.platforms]
-        about += [f"{it.vendor} {it.names}" for it in self.others]
+        about += [f"{names.vendor} {names.names}" for names in self.vendors]
         everything = " ".join(about).lower()
         return all(word in everything for word in words)
 
@@ -116,12 +113,12 @@ class MacroSection:
 
     title: str
     anchor: str
-    lines: tuple[MacroLine, ...]
+    rows: tuple[MacroRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MacroPage:
-    """Everything that the page shows. `count` is of macros found."""
+    """The context of the page. `count` counts the macros that the search leaves."""
 
     search: str
     sections: tuple[MacroSection, ...]
@@ -129,11 +126,11 @@ class MacroPage:
 
     @property
     def count(self) -> int:
-        return sum(len(section.lines) for section in self.sections)
+        return sum(len(section.rows) for section in self.sections)
 
 
 class CataloguePage:
-    """Serves the page below the list of callback rules."""
+    """Serve the page, below the list of callback rules."""
 
     def __init__(self, model_admin: ModelAdmin) -> None:
         self.model_admin = model_admin
@@ -155,39 +152,43 @@ class CataloguePage:
 
 
 def macro_page(search: str) -> MacroPage:
-    """Return the catalogue by group, as far as a search leaves it."""
+    """Return the macros and filters that have every word of the search, by group."""
     words = search.lower().split()
     sections = (
         MacroSection(
             group.value,
             group.name.lower().replace("_", "-"),
             tuple(
-                line
+                row
                 for macro in CATALOGUE.values()
-                if macro.group == group and (line := _line(macro)).is_found_by(words)
+                if macro.group == group and (row := _macro_row(macro)).matches(words)
             ),
         )
         for group in MacroGroup
     )
-    filters = tuple(it for it in FILTERS.values() if _has_all(it, words))
-    return MacroPage(search, tuple(it for it in sections if it.lines), filters)
+    filters = tuple(each for each in FILTERS.values() if _filter_matches(each, words))
+    return MacroPage(search, tuple(section for section in sections if section.rows), filters)
 
 
-def _has_all(each: Filter, words: list[str]) -> bool:
+def _filter_matches(each: Filter, words: list[str]) -> bool:
     return all(word in f"{each.name} {each.description}".lower() for word in words)
 
 
-def _line(macro: Macro) -> MacroLine:
-    return MacroLine(
+def _macro_row(macro: Macro) -> MacroRow:
+    return MacroRow(
         name=macro.name,
-        text="{{" + macro.name + "}}",
+        text=_braced(macro.name),
         description=macro.description,
         example=macro.example,
-        platforms=", ".join(_PLATFORMS[it] for it in macro.platforms) or "all",
+        platforms=", ".join(_PLATFORMS[platform] for platform in macro.platforms) or "all",
         is_personal=macro.personal,
         is_money=macro.money,
-        others=tuple(
-            OthersName(VENDORS[vendor].name, " ".join(names))
+        vendors=tuple(
+            VendorNames(VENDORS[vendor].name, " ".join(names))
             for vendor, names in vendor_names(macro.name).items()
         ),
     )
+
+
+def _braced(name: str) -> str:
+    return "{{" + name + "}}"

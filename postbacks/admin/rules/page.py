@@ -1,4 +1,4 @@
-"""All that the page of one callback rule shows, for its template."""
+"""Gather what the page of one callback rule shows, for its template."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -8,93 +8,33 @@ from django.db import connection
 from django.urls import reverse
 
 from apps_registry.tenancy import current_organization
-from postbacks.admin.rules.filling import Offers, offers_of
+from postbacks.admin.rules.filling import TemplateOffers, template_offers
 from postbacks.admin.rules.form import CallbackRuleForm
 from postbacks.admin.rules.help_texts import LABELS
-from postbacks.admin.rules.hints import ShownFix, fix_of_remark
-from postbacks.admin.rules.labels import RuleRow, SavedVersion, history_of, words_of
-from postbacks.admin.rules.layout import Findings, ShownField, ShownSection, sections_of
+from postbacks.admin.rules.hints import FixButton, remark_fix
+from postbacks.admin.rules.labels import RuleRow, SavedVersion, current_rows, version_history
+from postbacks.admin.rules.layout import FieldView, Findings, SectionView, sections_of
 from postbacks.admin.rules.macro_catalogue import (
     CatalogueGroup,
-    ShownMacro,
+    MacroView,
     filters,
     macro_groups,
     own_groups,
 )
-from postbacks.admin.rules.preview import ShownPreview, preview_of
+from postbacks.admin.rules.preview import RulePreview, preview_rule
 from postbacks.callbacks.lint import Code
 from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.partner_templates import TemplateParameter
 from postbacks.delivery.outcome import Outcome
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.insights.recent_events import recent_event_names
 from postbacks.models import CallbackRule, DuePostback, RuleStatus
 
-# FOLDED from rule_suspension.py
-
 MOST_COUNTED = 10_000
-_LOOKED_BACK = timedelta(days=7)
-_LOOKED_AT = 500  # failed attempts of the organization's newest events
 
-# `outcome <> 'delivered'` stands as in the partial index that serves it.
-_READ = f"""
-SELECT max(attempt.started_at)
-FROM (
-    SELECT postback_id, event_received_at, started_at, status_code FROM delivery_attempt
-    WHERE organization_id = %(organization)s AND outcome <> '{Outcome.DELIVERED}'
-      AND event_received_at > %(since)s AND event_received_at <= %(until)s
-    ORDER BY event_received_at DESC, id DESC LIMIT {_LOOKED_AT}
-) AS attempt
-JOIN postback
-  ON postback.organization_id = %(organization)s
- AND postback.event_received_at = attempt.event_received_at
- AND postback.id = attempt.postback_id
- AND postback.event_received_at > %(since)s AND postback.event_received_at <= %(until)s
-WHERE attempt.status_code = 410 AND postback.rule_id = %(rule)s AND NOT postback.test
-"""  # noqa: S608  # only our own words are put in
-
-
-@dataclass(frozen=True, slots=True)
-class Suspension:
-    """This is what the banner says. `since` is None where the answer is too long ago to be found;
-    at most MOST_COUNTED postbacks are counted.
-    """
-
-    since: datetime | None
-    waiting: str
-    log_url: str
-
-    @property
-    def is_one(self) -> bool:
-        return self.waiting == "1"
-
-
-def suspension_of(rule_id: int) -> Suspension | None:
-    """Return what there is to say of a suspended rule; None for any other."""
-    if not CallbackRule.objects.filter(pk=rule_id, status=RuleStatus.SUSPENDED).exists():
-        return None
-    waiting = DuePostback.objects.filter(rule_id=rule_id)[: MOST_COUNTED + 1].count()
-    return Suspension(
-        since=_gone_at(rule_id),
-        waiting=f"{waiting:,}" if waiting <= MOST_COUNTED else f"more than {MOST_COUNTED:,}",
-        log_url=f"{reverse('admin:postbacks_postback_changelist')}?rule={rule_id}&time=7d",
-    )
-
-
-def _gone_at(rule_id: int) -> datetime | None:
-    now = datetime.now(UTC)
-    given = {
-        "organization": current_organization(),
-        "rule": rule_id,
-        "since": now - _LOOKED_BACK,
-        "until": now,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_READ, given)
-        (moment,) = cursor.fetchone()
-    return moment if isinstance(moment, datetime) else None
-
-
+_GONE_SOUGHT_FOR = timedelta(days=7)
 _STANDARD_NAMES = ("install", "open", "registration", "purchase")
+_FIND_GONE_ANSWER = load_sql("postbacks.admin.rules", "find_gone_answer", Outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,112 +47,161 @@ class FieldProblem:
 
 
 @dataclass(frozen=True, slots=True)
-class AbsentRow:
+class AbsentParameter:
     """A parameter that the partner requires and the rule lacks, with the button that adds it."""
 
     row: TemplateParameter
-    fix: ShownFix | None
+    fix: FixButton | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """The banner of a suspended rule. At most MOST_COUNTED waiting postbacks are counted.
+
+    `since` is None where the partner's 410 answer is too long ago to be found.
+    """
+
+    since: datetime | None
+    waiting: str
+    log_url: str
+
+    @property
+    def is_one(self) -> bool:
+        return self.waiting == "1"
 
 
 @dataclass(frozen=True, slots=True)
 class RulePageContext:
-    """What the template draws. Readers get `lines` in place of `sections`."""
+    """The context of the template. Readers get `rows` in place of `sections`."""
 
-    preview: ShownPreview
+    preview: RulePreview
     problems: tuple[FieldProblem, ...]
-    is_looked_at: bool  # sent for a look without JavaScript
-    is_refused: bool = False  # was to be saved, and could not
-    sections: tuple[ShownSection, ...] = ()
-    lines: tuple[RuleRow, ...] = ()
+    saves_nothing: bool  # a button without JavaScript only asked for a look
+    is_refused: bool = False  # the rule was to be saved, and could not be
+    sections: tuple[SectionView, ...] = ()
+    rows: tuple[RuleRow, ...] = ()
     history: tuple[SavedVersion, ...] = ()
     event_names: tuple[str, ...] = ()
-    offers: Offers = field(default_factory=Offers)
-    absent: tuple[AbsentRow, ...] = ()
+    offers: TemplateOffers = field(default_factory=TemplateOffers)
+    absent: tuple[AbsentParameter, ...] = ()
     own_macros: tuple[CatalogueGroup, ...] = ()
     macros: tuple[CatalogueGroup, ...] = ()
-    filters: tuple[ShownMacro, ...] = ()
+    filters: tuple[MacroView, ...] = ()
     saved: CallbackRule | None = None
     may_switch_on: bool = False
     suspension: Suspension | None = None
 
     @property
     def remarks(self) -> tuple[FieldProblem, ...]:
-        """Return what is remarked on any field, each remark once."""
-        found = (
-            FieldProblem(it.bound.name, str(it.bound.label), remark.message)
-            for it in self.fields
-            for remark in it.remarks
+        """Return the remarks on all fields, each once."""
+        remarks = (
+            FieldProblem(view.bound.name, str(view.bound.label), remark.message)
+            for view in self.fields
+            for remark in view.remarks
         )
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(remarks))
 
     @property
-    def fields(self) -> Iterable[ShownField]:
-        return (it for section in self.sections for group in section.groups for it in group.fields)
+    def fields(self) -> Iterable[FieldView]:
+        return _fields_of(self.sections)
 
 
-def page_of(
+def rule_page(
     form: CallbackRuleForm, *, saved: CallbackRule | None, may_write: bool, chosen: str
 ) -> RulePageContext:
-    """Return what the page of a rule shows; `chosen` is the event to look at it with."""
-    page = live_page_of(form, may_write=may_write, chosen=chosen)
+    """Return the whole page of a rule; `chosen` is the event of its preview."""
+    page = live_rule_page(form, may_write=may_write, chosen=chosen)
     is_on = form.initial.get("status") == RuleStatus.ACTIVE
     page = replace(
         page,
-        is_refused=form.is_bound and not page.is_looked_at,
+        is_refused=form.is_bound and not page.saves_nothing,
         may_switch_on=may_write and not is_on,
     )
     if saved is not None:
-        page = replace(page, saved=saved, history=history_of(saved))
-        # The form has put what was chosen into the rule: the row says what it is.
+        page = replace(page, saved=saved, history=version_history(saved))
+        # The form has put the chosen status into the rule: the row says what it is.
         page = replace(page, suspension=suspension_of(saved.pk))
     if not may_write:
-        return replace(page, lines=words_of(saved) if saved is not None else ())
+        return replace(page, rows=current_rows(saved) if saved is not None else ())
     names = dict.fromkeys((*_STANDARD_NAMES, *recent_event_names()))
     return replace(page, event_names=tuple(names), macros=macro_groups(), filters=filters())
 
 
-def live_page_of(form: CallbackRuleForm, *, may_write: bool, chosen: str) -> RulePageContext:
-    """Return the part of the page that changes while a person writes."""
-    _ = form.errors  # puts what was sent into the rule
-    preview = preview_of(form.instance, chosen=chosen)
-    found = Findings(form.found if form.is_bound else preview.problems, preview.remarks)
-    sections = sections_of(form, found) if may_write else ()
+def live_rule_page(form: CallbackRuleForm, *, may_write: bool, chosen: str) -> RulePageContext:
+    """Return the parts of the page that change while a person writes."""
+    _ = form.errors  # puts the sent values into the rule
+    preview = preview_rule(form.instance, chosen=chosen)
+    findings = Findings(form.rule_errors if form.is_bound else preview.problems, preview.remarks)
+    sections = sections_of(form, findings) if may_write else ()
+    from_rendering = [
+        problem for problem in preview.problems if not _is_beside_field(form, problem)
+    ]
     return RulePageContext(
         preview=preview,
-        problems=_listed(sections, [it for it in preview.problems if not _is_told(form, it)]),
-        is_looked_at=form.is_looked_at,
+        problems=_problem_list(sections, from_rendering),
+        saves_nothing=form.saves_nothing,
         sections=sections,
-        offers=offers_of(form.instance.partner, preview.template),
+        offers=template_offers(form.instance.partner, preview.template),
         absent=_absent(form, preview) if may_write else (),
         own_macros=own_groups(form.instance.partner, preview.parameters),
     )
 
 
-def _absent(form: CallbackRuleForm, preview: ShownPreview) -> tuple[AbsentRow, ...]:
-    remarks = (it for it in preview.remarks if it.code == Code.REQUIRED_MISSING)
+def suspension_of(rule_id: int) -> Suspension | None:
+    """Return the banner of a suspended rule; None for any other."""
+    if not CallbackRule.objects.filter(pk=rule_id, status=RuleStatus.SUSPENDED).exists():
+        return None
+    waiting = DuePostback.objects.filter(rule_id=rule_id)[: MOST_COUNTED + 1].count()
+    return Suspension(
+        since=_gone_at(rule_id),
+        waiting=f"{waiting:,}" if waiting <= MOST_COUNTED else f"more than {MOST_COUNTED:,}",
+        log_url=f"{reverse('admin:postbacks_postback_changelist')}?rule={rule_id}&time=7d",
+    )
+
+
+def _gone_at(rule_id: int) -> datetime | None:
+    now = datetime.now(UTC)
+    parameters = {
+        "organization": current_organization(),
+        "rule": rule_id,
+        "since": now - _GONE_SOUGHT_FOR,
+        "until": now,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND_GONE_ANSWER, parameters)
+        (moment,) = cursor.fetchone()
+    return moment if isinstance(moment, datetime) else None
+
+
+def _absent(form: CallbackRuleForm, preview: RulePreview) -> tuple[AbsentParameter, ...]:
+    remarks = (remark for remark in preview.remarks if remark.code == Code.REQUIRED_MISSING)
     return tuple(
-        AbsentRow(row, fix_of_remark(remark, form[remark.field], form.instance))
+        AbsentParameter(row, remark_fix(remark, form[remark.field], form.instance))
         for row, remark in zip(preview.absent, remarks, strict=True)
     )
 
 
-def _is_told(form: CallbackRuleForm, problem: RuleError) -> bool:
-    return problem in form.found and form.field_of(problem) is not None
+def _is_beside_field(form: CallbackRuleForm, problem: RuleError) -> bool:
+    return problem in form.rule_errors and form.field_of(problem) is not None
 
 
-def _listed(
-    sections: Iterable[ShownSection], rendering: Iterable[RuleError]
+def _problem_list(
+    sections: Iterable[SectionView], from_rendering: Iterable[RuleError]
 ) -> tuple[FieldProblem, ...]:
-    fields = [it for section in sections for group in section.groups for it in group.fields]
-    beside = tuple(
-        FieldProblem(it.bound.name, str(it.bound.label), problem.message)
-        for it in fields
-        for problem in it.problems
+    """Return the fields' problems, then those of other fields that only rendering found."""
+    beside_fields = tuple(
+        FieldProblem(view.bound.name, str(view.bound.label), problem.message)
+        for view in _fields_of(sections)
+        for problem in view.problems
     )
-    told = {problem.field for problem in beside}
-    found = tuple(
+    listed = {problem.field for problem in beside_fields}
+    others = tuple(
         FieldProblem(name, LABELS.get(name, name.capitalize()), problem.message)
-        for problem in rendering
-        if (name := problem.field.partition(".")[0]) not in told
+        for problem in from_rendering
+        if (name := problem.field.partition(".")[0]) not in listed
     )
-    return (*beside, *found)
+    return (*beside_fields, *others)
+
+
+def _fields_of(sections: Iterable[SectionView]) -> Iterable[FieldView]:
+    return (view for section in sections for group in section.groups for view in group.fields)

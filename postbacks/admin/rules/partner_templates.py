@@ -1,4 +1,4 @@
-"""The pages of partner templates: the gallery, and the form that makes a partner of one."""
+"""The pages of partner templates: the gallery, and the form that sets a partner up from one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,24 +31,32 @@ from postbacks.callbacks.partner_templates import (
     template_named,
     unavailable_partners,
 )
-from postbacks.models import CallbackRule
 from postbacks.rulebook import partner_setup
 from postbacks.rulebook.partner_setup import Answers, Reported
 from postbacks.rulebook.saving import RuleProblemsError
 
-# FOLDED from template_form.py
-
+STATES = {
+    State.READ: ("good", "Verified"),
+    State.OWN: ("good", "Your own"),
+    State.PARTLY: ("busy", "Partly verified"),
+    State.OLD: ("bad", "Not verified"),
+}
+_TITLES = {
+    TemplateGroup.AD_NETWORK: "Ad networks",
+    TemplateGroup.MMP: "Measurement partners (MMPs)",
+    TemplateGroup.OWN_SYSTEM: "Your own systems",
+}
 _INPUT = {"class": "rule-input", "autocomplete": "off"}
 
 
-class TemplateForm(forms.Form):
-    """Takes the answers in; its fields are the template's questions."""
+class PartnerTemplateForm(forms.Form):
+    """Asks a template's questions; its fields follow from the template."""
 
     def __init__(self, template: PartnerTemplate, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.template = template
         self.fields["name"] = _text(
-            "Name", _free_name(template.title), "Who is told, for example Unity Ads."
+            "Name", _free_name(template.title), "To whom postbacks go, for example Unity Ads."
         )
         self.fields["app"] = forms.ModelChoiceField(
             App.objects.filter(status=Lifecycle.ACTIVE).order_by("name"),
@@ -64,8 +72,8 @@ class TemplateForm(forms.Form):
                 "Where it is sent to, for example https://server.example.com/events.",
                 longest=2048,
             )
-        for asked in template.credentials:
-            self.fields[f"credential_{asked.name}"] = _credential(asked)
+        for credential in template.credentials:
+            self.fields[f"credential_{credential.name}"] = _credential(credential)
         for number, rule in enumerate(template.rules):
             self.fields[f"events_{number}"] = _events(rule)
         for name, field in self.fields.items():
@@ -85,21 +93,21 @@ class TemplateForm(forms.Form):
 
     @property
     def missing(self) -> tuple[Missing, ...]:
-        """Return what has no answer yet, of what was sent or is offered."""
-        given = {asked.name: self._given(f"credential_{asked.name}") for asked in self._asked}
+        """Return the questions that have no answer yet, neither sent nor by default."""
+        credentials = {name: self._value(f"credential_{name}") for name in self._credential_names}
         return missing_answers(
             self.template,
-            credentials=given,
-            events=self._any_events,
-            address=self._given("address"),
+            credentials=credentials,
+            events=self._chosen_events,
+            address=self._value("address"),
         )
 
     def answers(self) -> Answers:
-        """Return what a valid form says."""
+        """Return the answers of a valid form."""
         cleaned = self.cleaned_data
         return Answers(
             name=cleaned["name"],
-            credentials={asked.name: cleaned[f"credential_{asked.name}"] for asked in self._asked},
+            credentials={name: cleaned[f"credential_{name}"] for name in self._credential_names},
             reported=[
                 _reported(rule, cleaned[f"events_{number}"])
                 for number, rule in enumerate(self.template.rules)
@@ -109,14 +117,14 @@ class TemplateForm(forms.Form):
         )
 
     def clean_name(self) -> str:
-        """Hold that no other partner in use has the name."""
+        """Refuse a name that another partner in use has."""
         name = str(self.cleaned_data["name"])
         partner: Any = Partner(name=name)
         partner.organization_id = current_organization()
         try:
             partner.validate_constraints()
-        except ValidationError as taken:
-            raise ValidationError(taken.messages) from None
+        except ValidationError as refusal:
+            raise ValidationError(refusal.messages) from None
         return name
 
     def clean(self) -> dict[str, Any]:
@@ -125,22 +133,22 @@ class TemplateForm(forms.Form):
         return self.cleaned_data
 
     @property
-    def _asked(self) -> tuple[CredentialAsked, ...]:
-        return self.template.credentials
+    def _credential_names(self) -> list[str]:
+        return [credential.name for credential in self.template.credentials]
 
     @property
-    def _any_events(self) -> list[str]:
+    def _chosen_events(self) -> list[str]:
         return [text for bound in self.events for text in _listed(bound.value()) if text]
 
-    def _given(self, name: str) -> str:
+    def _value(self, name: str) -> str:
         return str(self[name].value() or "") if name in self.fields else ""
 
 
-def _free_name(wanted: str) -> str:
-    in_use = Partner.objects.exclude(status=Lifecycle.ARCHIVED).filter(name__startswith=wanted)
-    taken = set(in_use.values_list("name", flat=True))
-    numbered = (f"{wanted} {number}" for number in range(2, len(taken) + 3))
-    return wanted if wanted not in taken else next(it for it in numbered if it not in taken)
+def _free_name(title: str) -> str:
+    in_use = Partner.objects.exclude(status=Lifecycle.ARCHIVED).filter(name__startswith=title)
+    used = set(in_use.values_list("name", flat=True))
+    numbered = (f"{title} {number}" for number in range(2, len(used) + 3))
+    return title if title not in used else next(name for name in numbered if name not in used)
 
 
 def _text(label: str, initial: str, help_text: str, *, longest: int = 120) -> forms.CharField:
@@ -153,17 +161,17 @@ def _text(label: str, initial: str, help_text: str, *, longest: int = 120) -> fo
     )
 
 
-def _credential(asked: CredentialAsked) -> forms.CharField:
+def _credential(credential: CredentialAsked) -> forms.CharField:
     widget = (
         forms.PasswordInput(attrs={**_INPUT, "autocomplete": "new-password"})
-        if asked.secret
+        if credential.secret
         else forms.TextInput(attrs=_INPUT)
     )
     return forms.CharField(
-        label=asked.label,
+        label=credential.label,
         max_length=4096,
         widget=widget,
-        help_text=f"{asked.help} For example {asked.example}",
+        help_text=f"{credential.help} For example {credential.example}",
     )
 
 
@@ -207,25 +215,12 @@ def _reported(rule: RuleTemplate, chosen: list[str] | Mapping[str, str]) -> Repo
 
 def _listed(value: object) -> list[str]:
     if isinstance(value, list):
-        return [str(it) for it in value]
+        return [str(item) for item in value]
     return str(value or "").split("\n")
 
 
-_TITLES = {
-    TemplateGroup.AD_NETWORK: "Ad networks",
-    TemplateGroup.MMP: "Measurement partners (MMPs)",
-    TemplateGroup.OWN_SYSTEM: "Your own systems",
-}
-STATES = {
-    State.READ: ("good", "Verified"),
-    State.OWN: ("good", "Your own"),
-    State.PARTLY: ("busy", "Partly verified"),
-    State.OLD: ("bad", "Not verified"),
-}
-
-
 class TemplatePages:
-    """Serves the pages below the list of callback rules, where a template leads to."""
+    """Serve the pages of templates, below the list of callback rules."""
 
     def __init__(self, model_admin: ModelAdmin) -> None:
         self.model_admin = model_admin
@@ -247,40 +242,53 @@ class TemplatePages:
         ]
 
     def gallery(self, request: HttpRequest) -> HttpResponse:
-        """Show the templates by group, those that a search leaves, and what has none yet."""
-        asked = request.GET.get("q", "").strip()
-        found = [
-            it
-            for it in all_templates().values()
-            if _matches(asked, it.title, it.name, it.about, it.group)
+        """Show the templates that match a search by group, and the partners that have none yet."""
+        search = request.GET.get("q", "").strip()
+        templates = [
+            template
+            for template in all_templates().values()
+            if _matches(search, template.title, template.name, template.about, template.group)
         ]
         groups = [
-            (title, [(it, *STATES[it.verification.state]) for it in found if it.group == group])
+            (
+                title,
+                [
+                    (template, *STATES[template.verification.state])
+                    for template in templates
+                    if template.group == group
+                ],
+            )
             for group, title in _TITLES.items()
         ]
         context = {
             "title": "Add a partner from a template",
             "groups": [(title, rows) for title, rows in groups if rows],
             "unavailable": [
-                it for it in unavailable_partners() if _matches(asked, it.title, it.also)
+                partner
+                for partner in unavailable_partners()
+                if _matches(search, partner.title, partner.also)
             ],
-            "asked": asked,
+            "search": search,
             "back": reverse("admin:apps_registry_partner_changelist"),
         }
         return self._page(request, "gallery", context)
 
     def form(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Ask a template's questions, and make the partner and its draft rules."""
+        """Ask a template's questions, then create the partner and its draft rules."""
         template = template_named(name)
         if template is None:
             raise Http404
         if not _may_use(request, template):
             raise PermissionDenied
-        form = TemplateForm(template, request.POST or None)
+        form = PartnerTemplateForm(template, request.POST or None)
         if "_live" in request.POST:
             return self._page(request, "missing", {"form": form})
-        if form.is_bound and form.is_valid() and (answer := self._made(request, template, form)):
-            return answer
+        if (
+            form.is_bound
+            and form.is_valid()
+            and (response := self._set_up(request, template, form))
+        ):
+            return response
         tone, state = STATES[template.verification.state]
         context = {
             "title": f"Add {template.title}",
@@ -292,8 +300,8 @@ class TemplatePages:
         }
         return self._page(request, "form", context)
 
-    def _made(
-        self, request: HttpRequest, template: PartnerTemplate, form: TemplateForm
+    def _set_up(
+        self, request: HttpRequest, template: PartnerTemplate, form: PartnerTemplateForm
     ) -> HttpResponse | None:
         answers = form.answers()
         hosts = template.allowed_hosts
@@ -301,46 +309,43 @@ class TemplatePages:
             hosts = (urlsplit(answers.address).netloc,)  # an owner names the host by the address
         by = request.user if isinstance(request.user, User) else None
         try:
-            made = partner_setup.make_partner(template, answers, allowed_hosts=hosts, by=by)
+            setup = partner_setup.make_partner(template, answers, allowed_hosts=hosts, by=by)
         except RuleProblemsError as refusal:
             for problem in refusal.problems:
                 form.add_error("address" if template.asks_address else None, problem.message)
             return None
-        self._tell(request, made)
-        first = made.rules[0]
+        self._announce(request, setup)
+        first = setup.rules[0]
         return HttpResponseRedirect(
             reverse("admin:postbacks_callbackrule_change", args=[str(first.pk)])
         )
 
-    def _tell(self, request: HttpRequest, made: partner_setup.Made) -> None:
-        for rule in made.rules:
+    def _announce(self, request: HttpRequest, setup: partner_setup.Made) -> None:
+        for rule in setup.rules:
             self.model_admin.log_addition(request, rule, "Made from a template.")
-        others = ", ".join(f"“{rule}”" for rule in made.rules[1:])
-        text = f"{made.partner} was added with {_count(made.rules)}. This is the first of them."
+        others = ", ".join(f"“{rule}”" for rule in setup.rules[1:])
+        count = len(setup.rules)
+        text = f"{setup.partner} was added with {count} draft rules. This is the first of them."
         if not others:
-            text = f"{made.partner} was added with this draft rule."
+            text = f"{setup.partner} was added with this draft rule."
         more = f" The others: {others}." if others else ""
         messages.success(request, f"{text}{more} Nothing is sent until you switch it on.")
 
     def _page(self, request: HttpRequest, page: str, context: Mapping[str, object]) -> HttpResponse:
-        whole = {**self.site.each_context(request), "opts": self.model_admin.opts, **context}
+        context = {**self.site.each_context(request), "opts": self.model_admin.opts, **context}
         template = f"admin/postbacks/callbackrule/templates/{page}.html"
-        return TemplateResponse(request, template, whole)
-
-
-def _count(rules: tuple[CallbackRule, ...]) -> str:
-    return f"{len(rules)} draft rules"
+        return TemplateResponse(request, template, context)
 
 
 def _may_use(request: HttpRequest, template: PartnerTemplate) -> bool:
-    """Tell whether a person may make a partner of a template.
+    """Return whether a person may set a partner up from a template.
 
-    Where credentials go is for owners to say; a template that knows its hosts has said it.
+    Only owners decide which hosts get credentials; a template that names its hosts has decided.
     """
     names_a_host = template.asks_address and bool(template.credentials)
     return allowed(request, Right.MANAGE if names_a_host else Right.SET_UP)
 
 
-def _matches(asked: str, *texts: str) -> bool:
+def _matches(search: str, *texts: str) -> bool:
     text = " ".join(texts).lower()
-    return all(word in text for word in asked.lower().split())
+    return all(word in text for word in search.lower().split())

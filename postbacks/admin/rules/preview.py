@@ -1,6 +1,6 @@
-"""What a rule would send, as people read it: for a sample or for an event that was received."""
+"""Preview the request that a rule would send, for the sample or for an event that arrived."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -30,9 +30,10 @@ from postbacks.rulebook import saving
 from postbacks.rulebook.saving import platform_of, remarks_on, template_in_use
 from postbacks.values.rule_choices import WithoutConsent
 
-# FOLDED from rule_notes.py
+SAMPLE = "sample"
 
-_OPTED_OUT = {
+_INSTALL_EVENTS = {"install", "open"}  # a first open is an install
+_OPTED_OUT: Mapping[str, str] = {
     WithoutConsent.STRIP: "Empty for {who} who opted out.",
     WithoutConsent.SKIP: "Nothing is sent of {who} who opted out.",
     WithoutConsent.SEND: "Personal; sent of {who} who opted out, too.",
@@ -40,15 +41,94 @@ _OPTED_OUT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Noting:
-    """What notes are taken from."""
+class EventChoice:
+    """An event for which the rule can be previewed; None is the sample."""
+
+    value: str
+    event: RecentEvent | None
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """The request in parts."""
+
+    method: str
+    address: str
+    url: str
+    parameters: tuple[RequestPart, ...]
+    headers: tuple[tuple[str, str], ...]
+    body: str | None
+    body_parameters: tuple[RequestPart, ...]
+    is_form: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RulePreview:
+    """The preview beside the form. Without `request` the problems say why there is none.
+
+    `template` is the partner's template that the rule still follows, `absent` what it requires
+    and the rule lacks. `parameters` are the event's own, as macros.
+    """
+
+    choices: tuple[EventChoice, ...]
+    request: SentRequest | None = None
+    missing: tuple[str, ...] = ()
+    problems: tuple[RuleError, ...] = ()
+    remarks: tuple[RuleWarning, ...] = ()
+    template: RuleTemplate | None = None
+    absent: tuple[TemplateParameter, ...] = ()
+    notes: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+
+
+def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
+    """Return the request that a rule, saved or not, would send for the chosen event.
+
+    Where the event belongs to another organization or app, the sample takes its place and a note
+    says so.
+    """
+    event = event_by_id(chosen) if chosen != SAMPLE else None
+    if event is not None and rule.app_id is not None and event.app_id != rule.app_id:
+        event = None
+    choices = _choices(rule.app_id, event)
+    notes = _event_notes(rule, event, is_gone=event is None and chosen not in {"", SAMPLE})
+    own = _own_parameters(event)
+    try:
+        definition = definition_from(rule)
+    except msgspec.ValidationError:
+        return RulePreview(choices, notes=notes, parameters=own)
+    if not rule.url.strip():
+        remarks = remarks_on(definition)
+        return RulePreview(choices, notes=notes, parameters=own, remarks=remarks)
+    rendering = saving.preview(definition, event=event)
+    sendable = _sendable(definition, rendering, event)
+    template = template_in_use(definition)
+    notes_on_parts = PartNotes(definition, platform_of(definition), template)
+    return RulePreview(
+        choices=choices,
+        request=_request(definition, sendable, _wrong_positions(rendering), notes_on_parts)
+        if sendable
+        else None,
+        missing=sendable.missing if sendable else (),
+        problems=rendering.problems,
+        remarks=rendering.remarks,
+        template=template,
+        absent=missing_rows(definition, template) if template else (),
+        notes=notes,
+        parameters=own,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PartNotes:
+    """Write the notes beside a request's parameters: meaning, platform, consent, credentials."""
 
     definition: RuleDefinition
     platform: str
     template: RuleTemplate | None
 
-    def noted(self, parts: Iterable[RequestPart]) -> tuple[RequestPart, ...]:
-        """Return parameters with a note to each that there is something to say about."""
+    def with_notes(self, parts: Iterable[RequestPart]) -> tuple[RequestPart, ...]:
         rows = {row.name: row for row in self.template.parameters} if self.template else {}
         return tuple(
             replace(part, note=" ".join(self._notes(part.written, rows.get(part.name))))
@@ -58,7 +138,7 @@ class Noting:
     def _notes(self, written: str, row: TemplateParameter | None) -> Iterator[str]:
         if row is not None:
             yield f"{row.meaning}{', required' if row.required else ''}."
-        calls = [it for it in macros_in(written) if isinstance(it, MacroCall)]
+        calls = [call for call in macros_in(written) if isinstance(call, MacroCall)]
         names = [name for call in calls for name in names_in(call)]
         platforms = _platforms_of(names)
         if platforms and not self.platform:
@@ -72,119 +152,44 @@ class Noting:
 
 
 def _platforms_of(names: Sequence[str]) -> list[str]:
-    known = [CATALOGUE[name].platforms for name in names if name in CATALOGUE]
-    if not known or len(known) < len(names) or not all(known):
+    """Return the platforms on which any of the macros has a value; [] if that is everywhere."""
+    limits = [CATALOGUE[name].platforms for name in names if name in CATALOGUE]
+    if not limits or len(limits) < len(names) or not all(limits):
         return []
-    return list(dict.fromkeys(platform for platforms in known for platform in platforms))
+    return list(dict.fromkeys(platform for platforms in limits for platform in platforms))
 
 
-SAMPLE = "sample"
-_INSTALL_EVENTS = {"install", "open"}  # a first open is an install
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One event to look at the rule with."""
-
-    value: str
-    event: RecentEvent | None
-    is_chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SentRequest:
-    """The request, taken apart."""
-
-    method: str
-    address: str
-    url: str
-    parameters: tuple[RequestPart, ...]
-    headers: tuple[tuple[str, str], ...]
-    body: str | None
-    body_parameters: tuple[RequestPart, ...]
-    is_form: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPreview:
-    """What stands beside the form. Without `request` the problems say why there is none."""
-
-    choices: tuple[Choice, ...]
-    request: SentRequest | None = None
-    missing: tuple[str, ...] = ()
-    problems: tuple[RuleError, ...] = ()
-    remarks: tuple[RuleWarning, ...] = ()
-    template: RuleTemplate | None = None  # of the partner's, that the rule still is
-    absent: tuple[TemplateParameter, ...] = ()  # what the template requires and the rule lacks
-    notes: tuple[str, ...] = ()
-    parameters: tuple[str, ...] = ()  # of the event's own, as macros
-
-
-def preview_of(rule: CallbackRule, *, chosen: str = SAMPLE) -> ShownPreview:
-    """Return what a rule, saved or not, would send for the chosen event.
-
-    An event that is not the organization's, or not the rule's app's, is not there: the sample is
-    shown instead, and a note says so.
-    """
-    event = event_by_id(chosen) if chosen != SAMPLE else None
-    if event is not None and rule.app_id is not None and event.app_id != rule.app_id:
-        event = None
-    choices = _choices(rule.app_id, event)
-    notes = _notes(rule, event, is_gone=event is None and chosen not in {"", SAMPLE})
-    own = _own_parameters(event)
-    try:
-        definition = definition_from(rule)
-    except msgspec.ValidationError:
-        return ShownPreview(choices, notes=notes, parameters=own)
-    if not rule.url.strip():
-        remarks = remarks_on(definition)
-        return ShownPreview(choices, notes=notes, parameters=own, remarks=remarks)
-    seen = saving.preview(definition, event=event)
-    filled = _filled_in(definition, seen, event)
-    template = template_in_use(definition)
-    noting = Noting(definition, platform_of(definition), template)
-    return ShownPreview(
-        choices=choices,
-        request=_request(definition, filled, _places(seen), noting) if filled else None,
-        missing=filled.missing if filled else (),
-        problems=seen.problems,
-        remarks=seen.remarks,
-        template=template,
-        absent=missing_rows(definition, template) if template else (),
-        notes=notes,
-        parameters=own,
-    )
-
-
-def _filled_in(
-    definition: RuleDefinition, seen: saving.Preview, event: Event | None
+def _sendable(
+    definition: RuleDefinition, rendering: saving.Preview, event: Event | None
 ) -> saving.Preview | None:
-    """Return the request; without its wrong parameters if it can be sent only so."""
-    if not isinstance(seen, saving.Unrendered):
-        return seen
-    if any(problem.field != "url" for problem in seen.problems):
+    """Return the request, without its wrong parameters if it can be sent only so."""
+    if not isinstance(rendering, saving.Unrendered):
+        return rendering
+    if any(problem.field != "url" for problem in rendering.problems):
         return None
-    url = without_wrong_parameters(definition.url, _places(seen))
+    url = without_wrong_parameters(definition.url, _wrong_positions(rendering))
     if url is None or url == definition.url:
         return None
     rest = saving.preview(msgspec.structs.replace(definition, url=url), event=event)
     return None if isinstance(rest, saving.Unrendered) else rest
 
 
-def _places(seen: saving.Preview) -> tuple[int, ...]:
-    return tuple(it.position for it in seen.problems if isinstance(seen, saving.Unrendered))
+def _wrong_positions(rendering: saving.Preview) -> tuple[int, ...]:
+    if not isinstance(rendering, saving.Unrendered):
+        return ()
+    return tuple(problem.position for problem in rendering.problems)
 
 
-def _choices(app_id: int | None, chosen: Event | None) -> tuple[Choice, ...]:
+def _choices(app_id: int | None, chosen: Event | None) -> tuple[EventChoice, ...]:
     recent = recent_events(app_id=app_id)
     if chosen is not None and chosen.pk not in {event.id for event in recent}:
         recent = (*recent, recent_event(chosen))
     id_ = chosen.pk if chosen is not None else None
-    sample = Choice(SAMPLE, None, is_chosen=chosen is None)
-    return (sample, *(Choice(str(event.id), event, event.id == id_) for event in recent))
+    sample = EventChoice(SAMPLE, None, is_chosen=chosen is None)
+    return (sample, *(EventChoice(str(event.id), event, event.id == id_) for event in recent))
 
 
-def _notes(rule: CallbackRule, event: Event | None, *, is_gone: bool) -> tuple[str, ...]:
+def _event_notes(rule: CallbackRule, event: Event | None, *, is_gone: bool) -> tuple[str, ...]:
     if is_gone:
         return ("The chosen event is not there. This is the sample event.",)
     if event is None:
@@ -208,17 +213,20 @@ def _own_parameters(event: Event | None) -> tuple[str, ...]:
 
 
 def _request(
-    definition: RuleDefinition, seen: saving.Preview, wrong: tuple[int, ...], noting: Noting
+    definition: RuleDefinition,
+    rendering: saving.Preview,
+    wrong: tuple[int, ...],
+    notes: PartNotes,
 ) -> SentRequest:
     return SentRequest(
-        method=seen.method,
-        address=seen.url.partition("?")[0],
-        url=seen.url,
-        parameters=noting.noted(query_parts(definition.url, seen.url, wrong=wrong)),
-        headers=tuple(seen.headers.items()),
-        body=_pretty(seen.body),
+        method=rendering.method,
+        address=rendering.url.partition("?")[0],
+        url=rendering.url,
+        parameters=notes.with_notes(query_parts(definition.url, rendering.url, wrong=wrong)),
+        headers=tuple(rendering.headers.items()),
+        body=_indented(rendering.body),
         is_form=definition.body_type == BodyType.FORM,
-        body_parameters=noting.noted(_body_parts(definition, seen.body or "")),
+        body_parameters=notes.with_notes(_body_parts(definition, rendering.body or "")),
     )
 
 
@@ -228,7 +236,8 @@ def _body_parts(definition: RuleDefinition, sent: str) -> tuple[RequestPart, ...
     return json_parts(definition.body, sent) if definition.body_type == BodyType.JSON else ()
 
 
-def _pretty(body: str | None) -> str | None:
+def _indented(body: str | None) -> str | None:
+    """Indent JSON; numbers keep the digits that are sent."""
     if body is None or not body.lstrip().startswith(("{", "[")):
         return body
     try:

@@ -1,4 +1,4 @@
-"""The page on which a URL from another tool becomes one of ours."""
+"""The page that translates a URL written for another tool into one of ours."""
 
 from django import forms
 from django.contrib.admin import ModelAdmin
@@ -12,9 +12,9 @@ from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
 
 URL_IN_SESSION = "translated_url"
-USE = "translated"  # in the address of a new rule: its URL is the one that was translated
+USE = "translated"  # parameter of a new rule's address: begin with the translated URL
 
-_SURE = {
+_CERTAINTY_NOTES = {
     Certainty.CERTAIN: "Only {name} writes it like this.",
     Certainty.LIKELY: "Most of its macros are {name}'s. If it is another tool's, choose that.",
     Certainty.GUESS: "It could also be another tool's: choose whose it is if you know.",
@@ -23,23 +23,26 @@ _SURE = {
 
 
 class PastedUrlForm(forms.Form):
-    """Takes a URL and the tool that it was written for."""
+    """Asks for a URL and the tool that it was written for."""
 
     url = forms.CharField(
         label="URL from another tool",
         max_length=LONGEST_URL,
         widget=forms.Textarea(
             attrs={
-                "class": "rule-input", "rows": 4, "spellcheck": "false", "autocomplete": "off",
+                "class": "rule-input",
+                "rows": 4,
+                "spellcheck": "false",
+                "autocomplete": "off",
                 "aria-describedby": "id_url_help",
             }
         ),
         help_text="The callback or postback URL, for example "
         "https://ads.example.com/?id={idfa||gps_adid}&event={event_name}",
-    )  # fmt: skip
+    )
     vendor = forms.ChoiceField(
         label="Written for",
-        choices=[(AUTO, "Find out"), *((it.key, it.name) for it in VENDORS.values())],
+        choices=[(AUTO, "Find out"), *((vendor.key, vendor.name) for vendor in VENDORS.values())],
         initial=AUTO,
         required=False,
         widget=forms.Select(attrs={"class": "rule-input", "aria-describedby": "id_vendor_help"}),
@@ -48,7 +51,7 @@ class PastedUrlForm(forms.Form):
 
 
 class TranslatePage:
-    """Serves the page below the list of callback rules."""
+    """Serve the page, below the list of callback rules."""
 
     def __init__(self, model_admin: ModelAdmin) -> None:
         self.model_admin = model_admin
@@ -66,7 +69,7 @@ class TranslatePage:
             translation = translate(form.cleaned_data["url"], form.cleaned_data["vendor"] or AUTO)
         may_use = allowed(request, Right.SET_UP)
         if translation is not None and "_use" in request.POST and may_use:
-            # In the session: it may be longer than an address may be.
+            # In the session: it may be too long for an address.
             request.session[URL_IN_SESSION] = translation.url
             return HttpResponseRedirect(f"{reverse('admin:postbacks_callbackrule_add')}?{USE}=1")
         context = {
@@ -75,8 +78,10 @@ class TranslatePage:
             "title": "Paste a URL from another tool",
             "back": reverse("admin:postbacks_callbackrule_changelist"),
             "form": form,
-            "done": translation,
-            "sure": _SURE[translation.certainty].format(name=translation.vendor_name)
+            "translation": translation,
+            "certainty": _CERTAINTY_NOTES[translation.certainty].format(
+                name=translation.vendor_name
+            )
             if translation and translation.vendor
             else "",
             "may_use": may_use,
@@ -85,5 +90,5 @@ class TranslatePage:
 
 
 def translated_url(request: HttpRequest) -> str:
-    """Return the URL that a new rule begins with, "" for none."""
+    """Return the translated URL with which a new rule begins, "" for none."""
     return str(request.session.get(URL_IN_SESSION, "")) if USE in request.GET else ""

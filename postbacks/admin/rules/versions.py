@@ -1,4 +1,4 @@
-"""Beside the page of a rule: its versions, compared and restored, and copies for other apps."""
+"""Manage rules beside their form: switch on, pause, compare and restore versions, copy."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,15 @@ from django.urls import URLPattern, path, reverse
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models import App, User
 from apps_registry.tenancy import Lifecycle
-from postbacks.admin.rules.labels import LabeledChange, SavedVersion, changes_between, history_of
+from postbacks.admin.rules.labels import (
+    LabeledChange,
+    SavedVersion,
+    changes_between,
+    version_history,
+)
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 from postbacks.rulebook import saving, versions
 from postbacks.rulebook.test_send import is_proven
-
-# FOLDED from rule_actions.py
 
 _TRY_FIRST = "Open a rule to send a test first, or switch on anyway."
 
@@ -33,7 +36,7 @@ class SwitchingAdmin(ArchivingAdmin):
     def switch_on(
         self, request: HttpRequest, queryset: QuerySet[CallbackRule]
     ) -> TemplateResponse | None:
-        """Have rules send from now on, after asking."""
+        """Switch rules on, after asking; a note names those that were never tested."""
         question = "Switch on these callback rules? They send from now on."
         untested = [str(rule) for rule in queryset if not is_proven(rule)]
         note = f"Not tested yet: {', '.join(untested)}. {_TRY_FIRST}" if untested else ""
@@ -48,8 +51,8 @@ class SwitchingAdmin(ArchivingAdmin):
     def pause(
         self, request: HttpRequest, queryset: QuerySet[CallbackRule]
     ) -> TemplateResponse | None:
-        """Have rules send nothing until they are switched on again, after asking."""
-        question = "Pause these callback rules? They send nothing, and what is owed waits."
+        """Pause rules, after asking."""
+        question = "Pause these callback rules? They send nothing, and pending postbacks wait."
         if page := self.confirm_action(request, queryset, action="pause", question=question):
             return page
         self._set_status(request, queryset, RuleStatus.PAUSED, "Paused.")
@@ -83,7 +86,7 @@ class Comparison:
 
 
 class CopyForm(forms.Form):
-    """Asks which apps get a copy of a rule."""
+    """Ask which apps get a copy of a rule."""
 
     apps: "forms.ModelMultipleChoiceField[App]" = forms.ModelMultipleChoiceField(
         label="Apps",
@@ -99,7 +102,7 @@ class CopyForm(forms.Form):
 
 
 class VersionedAdmin(SwitchingAdmin):
-    """A rule whose versions and copies have pages of their own."""
+    """A list of rules each of which has a page of versions and a page to copy it."""
 
     def get_urls(self) -> list[URLPattern]:
         views = (("versions", self.versions_view), ("copy", self.copy_view))
@@ -116,23 +119,22 @@ class VersionedAdmin(SwitchingAdmin):
     def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """List versions, compare two of them, and restore one after asking."""
         rule = self._rule(request, object_id)
-        history = history_of(rule)
-        asked = _chosen(history, request.POST.get("number"))
+        history = version_history(rule)
+        restoring = _version(history, request.POST.get("number"))
         if request.method == "POST":
             if not self.has_change_permission(request, rule):
                 raise PermissionDenied
-            if asked is None:
+            if restoring is None:
                 raise Http404
             if request.POST.get("confirmed"):
-                return self._restore(request, rule, asked.number)
+                return self._restore(request, rule, restoring.number)
         context = {
             **self._context(request, rule, f"Versions of {rule}"),
             "history": history,
             "may_restore": self.has_change_permission(request, rule),
-            "asked": asked and Comparison(rule.version, asked.number, _between(
-                history, rule.version, asked.number)),
-            "comparison": _comparison(history, request.GET),
-        }  # fmt: skip
+            "restoring": restoring and _comparison(history, rule.version, restoring.number),
+            "comparison": _asked_comparison(history, request.GET),
+        }
         template = "admin/postbacks/callbackrule/versions.html"
         return TemplateResponse(request, template, context)
 
@@ -181,22 +183,20 @@ class VersionedAdmin(SwitchingAdmin):
         return {**context, "title": title, "opts": self.opts, "rule": rule}
 
 
-def _chosen(history: tuple[SavedVersion, ...], number: str | None) -> SavedVersion | None:
+def _version(history: tuple[SavedVersion, ...], number: str | None) -> SavedVersion | None:
     return next((version for version in history if str(version.number) == number), None)
 
 
-def _comparison(history: tuple[SavedVersion, ...], asked: QueryDict) -> Comparison | None:
-    older, newer = _chosen(history, asked.get("older")), _chosen(history, asked.get("newer"))
+def _asked_comparison(history: tuple[SavedVersion, ...], query: QueryDict) -> Comparison | None:
+    older, newer = _version(history, query.get("older")), _version(history, query.get("newer"))
     if older is None or newer is None:
         return None
-    return Comparison(older.number, newer.number, _between(history, older.number, newer.number))
+    return _comparison(history, older.number, newer.number)
 
 
-def _between(
-    history: tuple[SavedVersion, ...], older: int, newer: int
-) -> tuple[LabeledChange, ...]:
-    lines = {version.number: version.lines for version in history}
-    return changes_between(lines.get(older, ()), lines.get(newer, ()))
+def _comparison(history: tuple[SavedVersion, ...], older: int, newer: int) -> Comparison:
+    rows = {version.number: version.rows for version in history}
+    return Comparison(older, newer, changes_between(rows.get(older, ()), rows.get(newer, ())))
 
 
 def _person(request: HttpRequest) -> User | None:
