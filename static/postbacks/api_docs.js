@@ -1,11 +1,11 @@
 "use strict";
 
-// Starts Swagger on the page of the API. A file, because the page's policy runs nothing inline.
-const place = document.getElementById("swagger-ui");
+// Starts Swagger on the API's page. The page's policy forbids inline scripts.
+const container = document.getElementById("swagger-ui");
 
 SwaggerUIBundle({
-  url: place.dataset.schema,
-  domNode: place,
+  url: container.dataset.schema,
+  domNode: container,
   deepLinking: true,
   presets: [SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",

@@ -1,13 +1,14 @@
-// Opens rows in place, watches those that are about to be sent, and copies texts. Without it, the same controls are links to pages.
+// Opens rows in place, refreshes those that are about to be sent, and copies texts. Without this
+// script the same controls are links to pages.
 "use strict";
 
 (() => {
-  const failed = "The details can't be loaded. ";
+  const FAILED = "The details can't be loaded. ";
   const narrow = window.matchMedia("(max-width: 760px)");
-  const pause = 2000;
-  const mostLooks = 15; // half a minute
+  const PAUSE = 2000; // milliseconds
+  const MOST_REFRESHES = 15; // half a minute
 
-  function openable(link) {
+  function makeButton(link) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = link.className;
@@ -33,7 +34,7 @@
     const opened = document.getElementById(`opened-${button.dataset.row}`);
     if (opened) {
       opened.hidden = !open;
-      if (open) watch(button, opened.cells[0], mostLooks);
+      if (open) watch(button, opened.cells[0], MOST_REFRESHES);
     } else if (open) {
       load(button, insertRow(button, row));
     }
@@ -44,7 +45,7 @@
     opened.className = "pl-opened";
     opened.id = `opened-${button.dataset.row}`;
     const cell = opened.insertCell();
-    cell.colSpan = shownCells(row);
+    cell.colSpan = visibleCells(row);
     cell.setAttribute("aria-live", "polite");
     cell.textContent = "Loading …";
     row.after(opened);
@@ -52,41 +53,41 @@
     return cell;
   }
 
-  // Where there is little room some columns are gone; spanning them too would make new ones.
-  function shownCells(row) {
+  // On narrow screens some columns are hidden; to span them too would make new ones.
+  function visibleCells(row) {
     return [...row.cells].filter((cell) => getComputedStyle(cell).display !== "none").length;
   }
 
-  function spanAnew() {
+  function adjustSpans() {
     for (const opened of document.querySelectorAll(".pl-opened")) {
-      opened.cells[0].colSpan = shownCells(opened.previousElementSibling);
+      opened.cells[0].colSpan = visibleCells(opened.previousElementSibling);
     }
   }
 
   async function load(button, cell) {
     try {
-      show(await fetched(button), cell);
-      watch(button, cell, mostLooks);
+      showDetails(await fetchDetails(button), cell);
+      watch(button, cell, MOST_REFRESHES);
     } catch {
       const page = document.createElement("a");
       page.className = "pb-link";
       page.href = button.dataset.page;
       page.textContent = "Open them as a page";
-      cell.replaceChildren(failed, page);
+      cell.replaceChildren(FAILED, page);
     }
   }
 
-  async function fetched(button) {
+  async function fetchDetails(button) {
     const back = encodeURIComponent(location.pathname + location.search);
-    const answer = await fetch(`${button.dataset.details}?next=${back}`, { redirect: "manual" });
-    if (answer.type === "opaqueredirect") location.reload(); // signed out: sign-in leads back here
-    if (!answer.ok) throw new Error(String(answer.status));
-    return answer.text();
+    const response = await fetch(`${button.dataset.details}?next=${back}`, { redirect: "manual" });
+    if (response.type === "opaqueredirect") location.reload(); // signed out: sign-in leads back here
+    if (!response.ok) throw new Error(String(response.status));
+    return response.text();
   }
 
-  function show(details, cell) {
+  function showDetails(details, cell) {
     cell.innerHTML = details; // rendered by our server, every value escaped
-    copyable(cell);
+    addCopyButtons(cell);
     const row = cell.parentElement.previousElementSibling;
     for (const fresh of cell.querySelectorAll("template[data-cell]")) {
       const stale = row.querySelector(`td[data-cell="${fresh.dataset.cell}"]`);
@@ -95,29 +96,29 @@
     }
   }
 
-  // Looks again and again at a postback that is about to be sent, as long as somebody can see it.
-  function watch(button, cell, looks) {
-    if (looks === 0 || !cell.querySelector("[data-moving]")) return;
+  // Refreshes a postback that is about to be sent, as long as somebody can see it.
+  function watch(button, cell, refreshes) {
+    if (refreshes === 0 || !cell.querySelector("[data-moving]")) return;
     window.setTimeout(async () => {
       if (cell.parentElement.hidden || document.hidden) return;
       const isInUse = cell.contains(document.activeElement) || String(window.getSelection()) !== "";
       try {
-        if (!isInUse) show(await fetched(button), cell);
-        watch(button, cell, looks - 1);
+        if (!isInUse) showDetails(await fetchDetails(button), cell);
+        watch(button, cell, refreshes - 1);
       } catch {
-        // What was shown last stays; the next click on the row's page reads it anew.
+        // The last details stay; opening the row's page reads them anew.
       }
-    }, pause);
+    }, PAUSE);
   }
 
-  // A page that led back here names the row from which a person came.
-  function openNamed() {
-    const named = document.getElementById(location.hash.slice(1));
-    const button = named?.querySelector("button.pl-toggle");
+  // A page that leads back here names the person's row in the address.
+  function openRowInAddress() {
+    const row = document.getElementById(location.hash.slice(1));
+    const button = row?.querySelector("button.pl-toggle");
     if (button?.getAttribute("aria-expanded") === "false") toggle(button);
   }
 
-  function copyable(within) {
+  function addCopyButtons(within) {
     for (const text of within.querySelectorAll("[data-copies]")) {
       const button = document.createElement("button");
       button.type = "button";
@@ -139,7 +140,7 @@
     window.setTimeout(() => { button.textContent = "Copy"; }, 2500);
   }
 
-  function leaveOutEmpty(form) {
+  function omitEmptyFields(form) {
     form.addEventListener("formdata", (event) => {
       for (const [name, value] of [...event.formData]) {
         if (value === "") event.formData.delete(name);
@@ -147,7 +148,7 @@
     });
   }
 
-  // Where there is little room, the list comes first; what is on stands in the labels above it.
+  // On narrow screens the list comes first; labels above it name the active filters.
   function foldFilters() {
     if (!narrow.matches) return;
     for (const more of document.querySelectorAll(".pl-more[open]")) {
@@ -157,11 +158,11 @@
 
   function start() {
     foldFilters();
-    narrow.addEventListener("change", spanAnew);
-    document.querySelectorAll("[data-opens-in-place] a[data-details]").forEach(openable);
-    document.querySelectorAll("form.pl-filters").forEach(leaveOutEmpty);
-    copyable(document);
-    openNamed();
+    narrow.addEventListener("change", adjustSpans);
+    document.querySelectorAll("[data-opens-in-place] a[data-details]").forEach(makeButton);
+    document.querySelectorAll("form.pl-filters").forEach(omitEmptyFields);
+    addCopyButtons(document);
+    openRowInAddress();
   }
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

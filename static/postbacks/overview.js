@@ -1,5 +1,5 @@
-// Shows an hour's figures beside the pointer. Without this the browser shows the bars' titles, and
-// the table below has them all.
+// Shows an hour's figures beside the pointer. Without this script the browser shows the bars' titles,
+// and the table below has all figures.
 (function () {
   "use strict";
 
@@ -16,7 +16,7 @@
     tip.replaceChildren(title, ...lines);
   }
 
-  function place(tip, hour, chart) {
+  function position(tip, hour, chart) {
     const bar = hour.querySelector(".ov-room").getBoundingClientRect();
     const room = chart.getBoundingClientRect();
     const right = bar.right - room.left + 8;
@@ -35,7 +35,7 @@
       hour.addEventListener("pointerenter", function () {
         fill(tip, hour);
         tip.hidden = false;
-        place(tip, hour, chart);
+        position(tip, hour, chart);
       });
       hour.addEventListener("pointerleave", function () {
         tip.hidden = true;

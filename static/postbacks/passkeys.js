@@ -1,11 +1,11 @@
-/* Joins a form that is marked with data-passkey to allauth's scripts, and says what went wrong. */
+/* Connects a form marked with data-passkey to allauth's scripts, and explains errors. */
 
 (() => {
   const form = document.querySelector("[data-passkey]");
   const problem = document.getElementById("passkey-problem");
   const isNumber = /^[\d.]+$|:/.test(window.location.hostname); // an address, not a name
 
-  const words = (error) => {
+  const explanation = (error) => {
     if (isNumber) {
       return "Passkeys belong to a name, and this page was opened by a number. Open it by its name, "
         + `for example http://localhost:${window.location.port || 80}.`;
@@ -17,7 +17,7 @@
 
   document.addEventListener("allauth.error", (event) => {
     event.preventDefault();
-    problem.textContent = words(event.detail.exception);
+    problem.textContent = explanation(event.detail.exception);
     problem.hidden = false;
   });
 

@@ -1,12 +1,12 @@
 // Shows the conditions of a rule, which are lines of text, as rows of inputs that fit their fields.
-// The lines stay what is sent; lines that can't be read as rows are left to be written as text.
+// The form still sends the lines; lines that can't be read as rows stay text.
 "use strict";
 
 (() => {
   const lines = document.getElementById("id_condition_lines");
   const pattern = new RegExp(`^(?:${lines.dataset.line})$`);
   const operators = lines.dataset.operators.split(" ");
-  const WORDS = {
+  const LABELS = {
     "=": "is", "≠": "is not", in: "is one of", "not-in": "is none of", ">": "is more than", "≥": "is at least",
     "<": "is less than", "≤": "is at most", "starts-with": "starts with", exists: "has a value",
   };
@@ -29,7 +29,7 @@
   actions.append(add, swap);
   editor.append(list, names, actions);
   lines.before(editor);
-  let isOurs = false; // the lines are changed by us
+  let isOurs = false; // whether this script is changing the lines
 
   function make(tag, name = "") {
     const element = document.createElement(tag);
@@ -38,16 +38,16 @@
   }
 
   function button(text, press) {
-    const made = make("button", "pb-button rule-fix");
-    made.type = "button";
-    made.textContent = text;
-    made.addEventListener("click", press);
-    return made;
+    const element = make("button", "pb-button rule-fix");
+    element.type = "button";
+    element.textContent = text;
+    element.addEventListener("click", press);
+    return element;
   }
 
   function read(text) {
-    const found = text.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => pattern.exec(line));
-    return found.every(Boolean) ? found.map((it) => [it[1], it[2] || it[3], it[4].trim()]) : null;
+    const matches = text.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => pattern.exec(line));
+    return matches.every(Boolean) ? matches.map((match) => [match[1], match[2] || match[3], match[4].trim()]) : null;
   }
 
   function choice(options, value) {
@@ -77,15 +77,15 @@
     name.setAttribute("list", "condition-fields");
     name.placeholder = "for example country";
     name.value = field;
-    const known = operators.includes(operator) ? operator : ({ "!=": "≠", ">=": "≥", "<=": "≤" }[operator] ?? operator);
-    const how = choice(operators.map((each) => [each, WORDS[each] ?? each]), known);
+    const canonical = operators.includes(operator) ? operator : ({ "!=": "≠", ">=": "≥", "<=": "≤" }[operator] ?? operator);
+    const how = choice(operators.map((each) => [each, LABELS[each] ?? each]), canonical);
     const refit = () => {
       const old = item.querySelector("[data-value]");
       const fresh = valueInput(name.value.trim(), how.value, old ? old.value : value);
       fresh.dataset.value = `${fresh.tagName} ${fresh.type} ${fresh.options?.[0].value ?? ""}`;
       fresh.autocomplete = "off";
       if (old && old.dataset.value === fresh.dataset.value) {
-        // The one that is there may be written in at this moment.
+        // Somebody may be writing in the current input.
         old.placeholder = fresh.placeholder;
         old.inputMode = fresh.inputMode;
         return;
@@ -113,12 +113,12 @@
   }
 
   function number() {
-    [...list.children].forEach((item, place) => {
+    [...list.children].forEach((item, index) => {
       const [field, operator, value, remove] = item.children;
-      field.setAttribute("aria-label", `Field of condition ${place + 1}`);
-      operator.setAttribute("aria-label", `Comparison of condition ${place + 1}`);
-      value.setAttribute("aria-label", `Value of condition ${place + 1}`);
-      remove?.setAttribute("aria-label", `Remove condition ${place + 1}`);
+      field.setAttribute("aria-label", `Field of condition ${index + 1}`);
+      operator.setAttribute("aria-label", `Comparison of condition ${index + 1}`);
+      value.setAttribute("aria-label", `Value of condition ${index + 1}`);
+      remove?.setAttribute("aria-label", `Remove condition ${index + 1}`);
     });
   }
 
@@ -133,9 +133,9 @@
   }
 
   function asRows() {
-    const found = read(lines.value);
-    if (!found) return asText(false);
-    list.replaceChildren(...found.map(row));
+    const conditions = read(lines.value);
+    if (!conditions) return asText(false);
+    list.replaceChildren(...conditions.map(row));
     number();
     show(true);
   }

@@ -1,5 +1,5 @@
-// Makes the form of a callback rule quicker: the preview follows what is typed, names and macros
-// are put in by a press. Everything here can be done without it, by the Preview button and by hand.
+// Makes the form of a callback rule quicker: the preview follows the typing, and a press inserts
+// names and macros. Without this script people use the Preview button and type.
 "use strict";
 
 (() => {
@@ -8,56 +8,56 @@
   const form = rule.closest("form");
   const state = document.getElementById("rule-state");
   let timer = 0;
-  let asked = null;
-  let written = document.getElementById("id_url"); // where a macro goes
+  let pending = null;
+  let target = document.getElementById("id_url"); // the input that gets a macro
 
   // The preview
 
-  function ask() {
+  function preview() {
     clearTimeout(timer);
-    if (asked) asked.abort();
-    asked = new AbortController();
-    const mine = asked;
-    const given = new FormData(form);
-    const texts = textsNow();
-    given.set("_live", "1");
+    if (pending) pending.abort();
+    pending = new AbortController();
+    const { signal } = pending;
+    const data = new FormData(form);
+    const texts = currentTexts();
+    data.set("_live", "1");
     state.textContent = "Updating…";
-    fetch(rule.dataset.previewUrl, { method: "POST", body: given, signal: mine.signal })
-      .then((answer) => {
-        if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-        return answer.text();
+    fetch(rule.dataset.previewUrl, { method: "POST", body: data, signal })
+      .then((response) => {
+        if (!response.ok || response.redirected) throw new Error(String(response.status));
+        return response.text();
       })
-      .then((text) => show(new DOMParser().parseFromString(text, "text/html"), texts))
+      .then((text) => showPreview(new DOMParser().parseFromString(text, "text/html"), texts))
       .catch((error) => {
         if (error.name !== "AbortError") state.textContent = "The preview could not be updated. Press Preview to try again.";
       });
   }
 
-  // What the server has seen: places in its answers are places in these texts.
-  function textsNow() {
+  // The texts as sent: the server's answer counts positions in them.
+  function currentTexts() {
     return new Map([...form.querySelectorAll(".rule-input[name]")].map((each) => [each.name, each.value]));
   }
 
-  function show(page, texts) {
+  function showPreview(page, texts) {
     for (const part of page.querySelectorAll("body > [id]")) replace(part);
     rule.dispatchEvent(new CustomEvent("rule:shown", { detail: texts }));
     markInvalid();
     makeMacrosPressable();
-    find();
+    findMacros();
     const problems = document.querySelectorAll("#rule-preview .rule-list li").length;
     state.textContent = problems === 0 ? "Up to date" : problems === 1 ? "1 problem" : `${problems} problems`;
   }
 
   function replace(part) {
-    const old = document.getElementById(part.id);
-    if (!old || old.dataset.shown === part.innerHTML) return;
-    // A list that somebody is choosing from by typing stays as it is.
-    if (document.activeElement.tagName === "SELECT" && old.contains(document.activeElement)) return;
-    const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
-    const open = [...old.querySelectorAll("details")].map((each) => each.open);
-    old.dataset.shown = part.innerHTML;
-    old.replaceChildren(...part.childNodes);
-    old.querySelectorAll("details").forEach((each, place) => { each.open = Boolean(open[place]); });
+    const current = document.getElementById(part.id);
+    if (!current || current.dataset.shown === part.innerHTML) return;
+    // A list from which somebody is choosing by keyboard stays as it is.
+    if (document.activeElement.tagName === "SELECT" && current.contains(document.activeElement)) return;
+    const focused = current.contains(document.activeElement) ? document.activeElement.id : "";
+    const open = [...current.querySelectorAll("details")].map((each) => each.open);
+    current.dataset.shown = part.innerHTML;
+    current.replaceChildren(...part.childNodes);
+    current.querySelectorAll("details").forEach((each, index) => { each.open = Boolean(open[index]); });
     if (focused) document.getElementById(focused)?.focus();
   }
 
@@ -73,12 +73,12 @@
   form.addEventListener("input", (event) => {
     if (event.target.id === "find-macro" || event.target.closest(".rule-conditions")) return;
     clearTimeout(timer);
-    timer = setTimeout(ask, WAIT);
+    timer = setTimeout(preview, WAIT);
   });
   form.addEventListener("click", (event) => {
     if (event.target.closest("button[name=_preview]")) {
       event.preventDefault();
-      ask();
+      preview();
     }
   });
   form.addEventListener("click", (event) => {
@@ -97,17 +97,17 @@
 
   const names = rule.querySelector("[data-names-for]");
   const triggers = names && document.getElementById(names.dataset.namesFor);
-  const chosen = () => triggers.value.split(",").map((name) => name.trim()).filter(Boolean);
+  const chosenNames = () => triggers.value.split(",").map((name) => name.trim()).filter(Boolean);
 
-  function choose(name) {
-    const before = chosen();
+  function toggled(name) {
+    const before = chosenNames();
     if (before.includes(name)) return before.filter((each) => each !== name);
     return name === "*" ? ["*"] : [...before.filter((each) => each !== "*"), name];
   }
 
-  function showChosen() {
+  function markChosen() {
     for (const button of names.querySelectorAll("button")) {
-      button.setAttribute("aria-pressed", String(chosen().includes(button.dataset.name)));
+      button.setAttribute("aria-pressed", String(chosenNames().includes(button.dataset.name)));
     }
   }
 
@@ -116,11 +116,11 @@
     names.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (!button) return;
-      triggers.value = choose(button.dataset.name).join(", ");
+      triggers.value = toggled(button.dataset.name).join(", ");
       triggers.dispatchEvent(new Event("input", { bubbles: true }));
     });
-    triggers.addEventListener("input", showChosen);
-    showChosen();
+    triggers.addEventListener("input", markChosen);
+    markChosen();
   }
 
   // Macros
@@ -144,11 +144,11 @@
     }
   }
 
-  const visited = new Set(); // elsewhere the caret stands at the beginning, where nobody wants it
+  const visited = new Set(); // in other fields the caret still stands at the beginning
 
   function insert(text) {
-    const isClosed = !written.closest("details")?.open && written.closest("details") !== null;
-    const field = isClosed || written.offsetParent === null ? document.getElementById("id_url") : written;
+    const isClosed = !target.closest("details")?.open && target.closest("details") !== null;
+    const field = isClosed || target.offsetParent === null ? document.getElementById("id_url") : target;
     if (!visited.has(field)) field.setSelectionRange(field.value.length, field.value.length);
     field.focus();
     field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
@@ -157,8 +157,8 @@
 
   form.addEventListener("focusin", (event) => {
     if (!("template" in event.target.dataset)) return;
-    written = event.target;
-    visited.add(written);
+    target = event.target;
+    visited.add(target);
   });
   rule.addEventListener("click", (event) => {
     const entry = event.target.closest(".rule-macro")?.closest("[data-macro]");
@@ -167,24 +167,24 @@
 
   const search = document.getElementById("find-macro");
 
-  function find() {
-    const wanted = search.value.trim().toLowerCase();
+  function findMacros() {
+    const query = search.value.trim().toLowerCase();
     let count = 0;
     for (const group of document.querySelectorAll("#macros [data-macros]")) {
       let inGroup = 0;
       for (const entry of group.querySelectorAll("[data-macro]")) {
-        entry.hidden = !entry.textContent.toLowerCase().includes(wanted);
+        entry.hidden = !entry.textContent.toLowerCase().includes(query);
         if (!entry.hidden) inGroup += 1;
       }
       group.hidden = inGroup === 0;
-      if (wanted) group.open = true;
+      if (query) group.open = true;
       count += inGroup;
     }
-    document.getElementById("found-macros").textContent = wanted ? (count === 1 ? "1 macro" : `${count} macros`) : "";
+    document.getElementById("found-macros").textContent = query ? (count === 1 ? "1 macro" : `${count} macros`) : "";
   }
 
   search.addEventListener("input", () => {
-    find();
+    findMacros();
     if (!search.value.trim()) {
       for (const group of document.querySelectorAll("#macros [data-macros]")) group.open = false;
     }

@@ -1,12 +1,12 @@
-// Help while a callback rule is written: fixes in place, a partner's names of events, and only those
-// inputs that the chosen authentication needs. Without scripts the same buttons ask the server.
+// Helps while a callback rule is written: applies fixes in place, inserts a partner's names of events,
+// and shows only the inputs of the chosen authentication. Without scripts the server does the same.
 "use strict";
 
 (() => {
   const rule = document.getElementById("rule");
   const form = rule.closest("form");
-  let seen = new Map(); // the texts that fixes speak of
-  for (const field of form.querySelectorAll(".rule-input[name]")) seen.set(field.name, field.value);
+  let sentTexts = new Map(); // the texts in which fixes count positions
+  for (const field of form.querySelectorAll(".rule-input[name]")) sentTexts.set(field.name, field.value);
 
   function changed(field) {
     field.dispatchEvent(new Event("input", { bubbles: true }));
@@ -39,7 +39,7 @@
     field.setSelectionRange(caret, caret);
   }
 
-  function place(text, count) {
+  function offsetOf(text, count) {
     return [...text].slice(0, count).join("").length;
   }
 
@@ -50,14 +50,14 @@
     const [, name, start, end, text] = /^(\w+):(\d+):(\d+):([^]*)$/.exec(button.value);
     const field = form.elements[name];
     reveal(field);
-    if (field.value !== seen.get(name)) return changed(field); // the answer to it is on the way
+    if (field.value !== sentTexts.get(name)) return changed(field); // new fixes for this text are on the way
     if (field.tagName === "SELECT") {
       field.value = text;
       return changed(field);
     }
-    return type(field, place(field.value, Number(start)), place(field.value, Number(end)), text);
+    return type(field, offsetOf(field.value, Number(start)), offsetOf(field.value, Number(end)), text);
   });
-  rule.addEventListener("rule:shown", ({ detail: texts }) => { seen = texts; });
+  rule.addEventListener("rule:shown", ({ detail: texts }) => { sentTexts = texts; });
 
   // A partner's names of events, one to a line
 
@@ -70,14 +70,14 @@
       button.textContent = label.textContent;
       label.replaceWith(button);
     }
-    showPressed();
+    markPressed();
   }
 
   const lines = document.getElementById("id_event_map");
   const written = () => lines.value.split("\n").map((line) => line.trim()).filter(Boolean);
   const ourName = (line) => line.split("=")[0].trim();
 
-  function showPressed() {
+  function markPressed() {
     for (const button of rule.querySelectorAll("[data-lines-for] button")) {
       button.setAttribute("aria-pressed", String(written().some((line) => ourName(line) === ourName(button.dataset.name))));
     }
@@ -91,13 +91,13 @@
     lines.value = (isThere ? others : [...others, button.dataset.name]).join("\n");
     changed(lines);
   });
-  lines.addEventListener("input", showPressed);
+  lines.addEventListener("input", markPressed);
   rule.addEventListener("rule:shown", makePressable);
   makePressable();
 
   // Authentication
 
-  const NEEDED = {
+  const INPUTS_BY_TYPE = {
     none: [],
     bearer: ["credential"],
     basic: ["user", "password"],
@@ -106,13 +106,13 @@
   };
   const kind = document.getElementById("id_auth_type");
 
-  function showNeeded() {
+  function showNeededInputs() {
     for (const part of rule.querySelectorAll('[data-field^="auth_"]')) {
       const name = part.dataset.field.replace("auth_", "");
-      part.hidden = name !== "type" && !NEEDED[kind.value].includes(name);
+      part.hidden = name !== "type" && !INPUTS_BY_TYPE[kind.value].includes(name);
     }
   }
 
-  kind.addEventListener("change", showNeeded);
-  showNeeded();
+  kind.addEventListener("change", showNeededInputs);
+  showNeededInputs();
 })();

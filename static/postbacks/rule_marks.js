@@ -1,6 +1,6 @@
-// Marks macros inside the text of a template: known, unknown, with a wrong filter, or not ours.
-// The server says what they are; until it has answered again, marks move along with the text. They
-// lie on a layer behind the input, so that the input's text stays the only one.
+// Marks macros inside the text of a template: known, unknown, with a wrong filter, or odd. The server
+// decides which they are; until it answers again, marks move along with the text. They lie on a layer
+// behind the input, so that the input's text stays the only one.
 "use strict";
 
 (() => {
@@ -13,23 +13,23 @@
     layer.setAttribute("aria-hidden", "true");
     field.before(layer);
     field.parentElement.classList.add("rule-written--marked");
-    const known = { field, layer, text: field.value, marks: marksOf(field, field.value) };
-    field.addEventListener("input", () => follow(known));
-    field.addEventListener("scroll", () => fit(known));
-    new ResizeObserver(() => fit(known)).observe(field);
-    draw(known);
-    return known;
+    const marked = { field, layer, text: field.value, marks: marksOf(field, field.value) };
+    field.addEventListener("input", () => follow(marked));
+    field.addEventListener("scroll", () => fit(marked));
+    new ResizeObserver(() => fit(marked)).observe(field);
+    draw(marked);
+    return marked;
   }
 
   // The server counts characters, the browser counts halves of the rarer ones.
   function marksOf(field, text) {
-    const words = document.querySelector(`#problems-${field.name} [data-marks]`)?.dataset.marks;
-    if (!words) return [];
-    const places = [0];
-    for (const character of text) places.push(places[places.length - 1] + character.length);
-    return words.split(" ").map((word) => {
-      const [start, end, kind] = word.split("-");
-      return { start: places[start], end: places[end], kind };
+    const attribute = document.querySelector(`#problems-${field.name} [data-marks]`)?.dataset.marks;
+    if (!attribute) return [];
+    const offsets = [0];
+    for (const character of text) offsets.push(offsets[offsets.length - 1] + character.length);
+    return attribute.split(" ").map((mark) => {
+      const [start, end, kind] = mark.split("-");
+      return { start: offsets[start], end: offsets[end], kind };
     }).filter((mark) => mark.start < mark.end);
   }
 
@@ -49,25 +49,25 @@
     });
   }
 
-  function follow(known) {
-    known.marks = moved(known.marks, known.text, known.field.value);
-    known.text = known.field.value;
-    draw(known);
+  function follow(marked) {
+    marked.marks = moved(marked.marks, marked.text, marked.field.value);
+    marked.text = marked.field.value;
+    draw(marked);
   }
 
-  function draw(known) {
+  function draw(marked) {
     const parts = [];
     let end = 0;
-    for (const mark of known.marks) {
+    for (const mark of marked.marks) {
       if (mark.start < end) continue;
       const part = document.createElement("span");
       part.className = `rule-mark rule-mark--${mark.kind}`;
-      part.textContent = known.text.slice(mark.start, mark.end);
-      parts.push(known.text.slice(end, mark.start), part);
+      part.textContent = marked.text.slice(mark.start, mark.end);
+      parts.push(marked.text.slice(end, mark.start), part);
       end = mark.end;
     }
-    known.layer.replaceChildren(...parts, known.text.slice(end), known.text.endsWith("\n") ? "\n" : "");
-    fit(known);
+    marked.layer.replaceChildren(...parts, marked.text.slice(end), marked.text.endsWith("\n") ? "\n" : "");
+    fit(marked);
   }
 
   function fit({ field, layer }) {
@@ -78,11 +78,11 @@
   }
 
   rule.addEventListener("rule:shown", ({ detail: texts }) => {
-    for (const known of layers) {
-      const seen = texts.get(known.field.name);
-      known.text = known.field.value;
-      known.marks = moved(marksOf(known.field, seen), seen, known.text);
-      draw(known);
+    for (const marked of layers) {
+      const sent = texts.get(marked.field.name);
+      marked.text = marked.field.value;
+      marked.marks = moved(marksOf(marked.field, sent), sent, marked.text);
+      draw(marked);
     }
   });
   rule.addEventListener("toggle", () => layers.forEach(fit), true);

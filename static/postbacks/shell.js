@@ -3,27 +3,27 @@
 
 (() => {
   const root = document.documentElement;
-  const KEPT = "_x_adminTheme"; // the theme's own name for it, written as JSON
+  const STORAGE_KEY = "_x_adminTheme"; // the theme's own, with a value in JSON
   const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
 
-  const chosen = () => {
+  const chosenTheme = () => {
     try {
-      return JSON.parse(localStorage.getItem(KEPT)) || "auto";
+      return JSON.parse(localStorage.getItem(STORAGE_KEY)) || "auto";
     } catch {
       return "auto";
     }
   };
 
   const showColors = () => {
-    const dark = chosen() === "dark" || (chosen() === "auto" && prefersDark.matches);
+    const dark = chosenTheme() === "dark" || (chosenTheme() === "auto" && prefersDark.matches);
     root.classList.toggle("dark", dark);
     for (const button of document.querySelectorAll("[data-theme]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.theme === chosen()));
+      button.setAttribute("aria-pressed", String(button.dataset.theme === chosenTheme()));
     }
   };
 
   const chooseColors = (theme) => {
-    localStorage.setItem(KEPT, JSON.stringify(theme));
+    localStorage.setItem(STORAGE_KEY, JSON.stringify(theme));
     showColors();
   };
 
@@ -64,15 +64,15 @@
 
   const copy = async (button) => {
     const source = document.getElementById(button.dataset.copy);
-    const told = button.parentElement.querySelector("[aria-live]");
+    const notice = button.parentElement.querySelector("[aria-live]");
     try {
       await navigator.clipboard.writeText(source.textContent);
-      told.textContent = "Copied";
+      notice.textContent = "Copied";
     } catch {
       window.getSelection().selectAllChildren(source); // without https browsers refuse
-      told.textContent = document.execCommand("copy") ? "Copied" : "Selected: copy it now";
+      notice.textContent = document.execCommand("copy") ? "Copied" : "Selected: copy it now";
     }
-    window.setTimeout(() => { told.textContent = ""; }, 4000);
+    window.setTimeout(() => { notice.textContent = ""; }, 4000);
   };
 
   document.addEventListener("click", (event) => {
