@@ -94,18 +94,28 @@ class CallbackRule(TenantModel):
         max_length=120, help_text="What the rule is for, for example Purchases to Unity Ads."
     )
     app = models.ForeignKey(
-        App, models.PROTECT, null=True, blank=True, db_constraint=False, related_name="rules",
-        help_text="Whose events are sent. Empty: all apps.",
-    )  # fmt: skip
+        App,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name="rules",
+        help_text="Whose events are sent, for example Gem Harbor iOS. Empty: all apps.",
+    )
     partner = models.ForeignKey(
-        Partner, models.PROTECT, null=True, blank=True, db_constraint=False, related_name="rules",
-        help_text="Who is told. Needed for credentials.",
-    )  # fmt: skip
+        Partner,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name="rules",
+        help_text="Who gets the postbacks, for example Unity Ads. Credentials belong to a partner.",
+    )
     status = models.CharField(
         max_length=16,
         choices=RuleStatus.choices,
         default=RuleStatus.DRAFT,
-        help_text="Only an active rule sends.",
+        help_text="Only an active rule sends. Start with a draft while you write.",
     )
     triggers = ArrayField(
         models.CharField(max_length=64),
@@ -116,13 +126,13 @@ class CallbackRule(TenantModel):
         max_length=8,
         choices=FREQUENCIES,
         default=Frequency.EVERY,
-        help_text="Whether a device's second event of the kind is sent too.",
+        help_text="Whether a device's second purchase, for example, is sent too.",
     )
     attribution_scope = models.CharField(
         max_length=24,
         choices=SCOPES,
         default=AttributionScope.EVERYONE,
-        help_text="Send events of all installs, or only of those that this partner earned.",
+        help_text="All installs' events, or for example only of those that the partner earned.",
     )
     conditions = models.JSONField(
         default=every_event,
@@ -143,36 +153,39 @@ class CallbackRule(TenantModel):
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(3650)],
-        help_text="Days after the install in which events are sent, for example 30. Empty: always.",
+        help_text="Days after the install in which events count, for example 30. Empty: always.",
     )
     sampling_percent = models.PositiveSmallIntegerField(
         default=100,
         validators=[MaxValueValidator(100)],
-        help_text="Share of devices whose events are sent, for example 100.",
+        help_text="Share of devices whose events are sent, for example 10. 100: all.",
     )
     delay_seconds = models.PositiveIntegerField(
         default=0,
         validators=[MaxValueValidator(7 * 86_400)],
-        help_text="How long to wait before the first try, in seconds. 0: at once.",
+        help_text="How many seconds to wait before the first try, for example 60. 0: at once.",
     )
     send_revenue = models.BooleanField(
-        default=True, help_text="Off: amounts and currency are left out of what is sent."
+        default=True, help_text="Off: amounts and currency, for example 4.99 USD, are left out."
     )
     without_consent = models.CharField(
         max_length=8,
         choices=WITHOUT_CONSENT,
         default=WithoutConsent.STRIP,
-        help_text="What to do when a person limited tracking or opted out.",
+        help_text="What to do when a person opted out, for example of tracking on iOS.",
     )
     method = models.CharField(
         max_length=8,
         choices=METHODS,
         default=HttpMethod.GET,
-        help_text="Most networks use GET.",
+        help_text="How the partner wants to be called; most ad networks use GET.",
     )
     url = models.TextField(
         "URL",
-        help_text="For example https://ads.example.com/postback?id={{advertising_id}}&event={{event_name}}.",
+        help_text=(
+            "For example https://ads.example.com/postback?id={{advertising_id}}"
+            "&event={{event_name}}. Macros in double braces are filled in from the event."
+        ),
     )
     headers = models.JSONField(
         default=dict,
@@ -183,7 +196,7 @@ class CallbackRule(TenantModel):
         max_length=8,
         choices=BODY_TYPES,
         default=BodyType.NONE,
-        help_text="GET has no body.",
+        help_text="The format that the partner reads, for example JSON. GET has no body.",
     )
     body = models.TextField(
         blank=True, help_text='For example {"event": "{{event_name}}", "revenue": {{revenue}}}.'
@@ -192,7 +205,7 @@ class CallbackRule(TenantModel):
         max_length=8,
         choices=MISSING_VALUES,
         default=MissingValues.EMPTY,
-        help_text="What happens to a parameter whose macro has no value.",
+        help_text="What happens to a parameter without a value, for example idfa on Android.",
     )
     authentication = models.JSONField(
         default=no_authentication,
@@ -203,7 +216,7 @@ class CallbackRule(TenantModel):
     )
     sign = models.BooleanField(
         default=False,
-        help_text="On: requests carry a signature as Standard Webhooks describes it.",
+        help_text="On: requests carry a Standard Webhooks signature, which your server can verify.",
     )
     success = models.JSONField(
         default=any_success,

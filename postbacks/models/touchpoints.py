@@ -47,8 +47,7 @@ class Touchpoint(TenantModel):
     language = models.CharField(max_length=32, blank=True)
     country = models.CharField(max_length=2, blank=True)
     names = models.JSONField(
-        default=list,
-        help_text="What an install is recognized by; see postbacks.recognition.",
+        default=list, help_text="The identifiers by which an install is recognized."
     )
     params = models.JSONField(default=dict, help_text="Every parameter, for {{click.name}}.")
     signature = models.CharField(max_length=32, blank=True)

@@ -28,7 +28,7 @@ from postbacks.admin.rules.fields import (
     success_inputs,
 )
 from postbacks.admin.rules.filling import FILL, filled_from_template
-from postbacks.admin.rules.help_texts import HELP, LABELS, SCOPES, STATUSES
+from postbacks.admin.rules.help_texts import INPUT_HELP, LABELS, SCOPES, STATUSES
 from postbacks.admin.rules.hints import (
     FIX,
     ProblemView,
@@ -90,7 +90,7 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
             self.initial["triggers"] = []  # people choose; the API's default is any event
         for name, field in self.fields.items():
             field.label = LABELS.get(name, field.label)
-            field.help_text = HELP.get(name, field.help_text)
+            field.help_text = INPUT_HELP.get(name, field.help_text)
             _add_attributes(name, field)
         if "body" in self.fields:
             self.fields["body"].strip = False  # type: ignore[attr-defined]  # a text, to the byte
