@@ -152,7 +152,10 @@ class Migration(migrations.Migration):
             model_name="callbackrule",
             name="url",
             field=models.TextField(
-                help_text="For example https://ads.example.com/postback?id={{advertising_id}}&event={{event_name}}. Macros in double braces are filled in from the event.",
+                help_text=(
+                    "For example https://ads.example.com/postback?id={{advertising_id}}"
+                    "&event={{event_name}}. Macros in double braces are filled in from the event."
+                ),
                 verbose_name="URL",
             ),
         ),
