@@ -63,7 +63,7 @@ def test_each_field_says_what_holds_where_it_stays_empty(
         _set(owner, click_window_hours=24 * days, **fields)
         found.append(_help(browser, address))
 
-    assert [it.partition("Empty: ")[2] for it in found] == [
+    assert [each.partition("Empty: ")[2] for each in found] == [
         "7 days, from the installation.",
         "1 day, as set for all apps.",
         f"2 days, as set for <bdi>{app}</bdi>.",

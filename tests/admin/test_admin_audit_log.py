@@ -115,7 +115,8 @@ def test_an_action_on_a_list_is_kept_for_each_row() -> None:
         rules = [make.make_rule(), make.make_rule()]
 
     sign_in(made.owner).post(
-        RULES, {"action": "pause", "_selected_action": [it.pk for it in rules], "confirmed": "1"}
+        RULES,
+        {"action": "pause", "_selected_action": [rule.pk for rule in rules], "confirmed": "1"},
     )
 
     with tenant(made.organization.pk):

@@ -100,7 +100,7 @@ def test_only_ios_apps_are_asked(made: make.Tenant) -> None:
 def test_the_page_says_whether_copies_come(made: make.Tenant) -> None:
     other = make.make_tenant("Moss Valley")
 
-    pages = [sign_in(it.owner).get(page_of(it)).content.decode() for it in (made, other)]
+    pages = [sign_in(each.owner).get(page_of(each)).content.decode() for each in (made, other)]
 
     assert "with this store ID come to this app" in pages[0]
     assert "until the operator has decided" in pages[1]

@@ -122,12 +122,12 @@ def test_names_that_are_formulas_or_markup_are_texts(story: Story) -> None:
 def test_no_secret_and_no_hash_is_in_a_file(story: Story, model: type[models.Model]) -> None:
     with connection.cursor() as cursor, tenant(story.organization_id):
         cursor.execute("SELECT hash FROM sdk_key UNION SELECT hash FROM api_token")
-        hashes = [str(bytes(one[0]) if not isinstance(one[0], str) else one[0]) for one in cursor]
+        hashes = [str(bytes(row[0]) if not isinstance(row[0], str) else row[0]) for row in cursor]
 
     file = str(_export(sign_in(story.tenant.owner), f"{_page(model)}export/"))
 
     hidden = ["a-secret-of-some-length", story.tenant.sdk_key, story.tenant.api_token, *hashes]
-    assert not [one for one in hidden if one in file]
+    assert not [field for field in hidden if field in file]
     assert "hash" not in file.lower()
 
 
@@ -204,7 +204,7 @@ def test_fifty_thousand_rows_are_read_and_sent_in_portions(story: Story) -> None
 def _postbacks_in_memory() -> int:
     gc.collect()
     return sum(
-        type(one) is Postback for one in gc.get_objects()
+        type(obj) is Postback for obj in gc.get_objects()
     )  # a dead proxy raises in isinstance
 
 

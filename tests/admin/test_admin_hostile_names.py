@@ -176,5 +176,5 @@ def _code_on(browser: Client, paths: list[str]) -> list[str]:
         if answer.status_code >= 500:
             found.append(f"{path}: {answer.status_code}")
         elif not answer.streaming and answer["Content-Type"].startswith("text/html"):
-            found += [f"{path}: {one}" for one in code_in(answer.content.decode())]
+            found += [f"{path}: {code}" for code in code_in(answer.content.decode())]
     return found

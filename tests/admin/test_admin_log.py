@@ -66,7 +66,7 @@ def test_what_a_partner_answered_is_shown_as_text(story: Story) -> None:
 @pytest.mark.parametrize("page", ["event", "postback", "deliveryattempt", "install"])
 def test_nobody_writes_a_log(story: Story, page: str) -> None:
     browser = sign_in(story.tenant.owner)
-    (model,) = (it for it in site._registry if it._meta.model_name == page)
+    (model,) = (model for model in site._registry if model._meta.model_name == page)
     one = f"/admin/postbacks/{page}/{story.keys[model][0]}"
 
     refused = [
@@ -115,7 +115,7 @@ def test_a_postback_is_found_by_its_events_id(story: Story) -> None:
 @pytest.mark.parametrize("page", ["event", "postback"])
 def test_the_rows_inside_a_page_are_looked_for_in_one_day_only(story: Story, page: str) -> None:
     browser = sign_in(story.tenant.owner)
-    (model,) = (it for it in site._registry if it._meta.model_name == page)
+    (model,) = (model for model in site._registry if model._meta.model_name == page)
 
     with CaptureQueriesContext(connection) as queries:
         browser.get(f"/admin/postbacks/{page}/{story.keys[model][0]}/change/")

@@ -45,7 +45,7 @@ def test_pages_forward_and_back_are_the_whole_log_in_order(story: Story) -> None
         address = link(html, "prev")
 
     everything = _everything(story)
-    assert [one for page in forward for one in page] == everything
+    assert [row for page in forward for row in page] == everything
     assert backward == forward[::-1]
 
 

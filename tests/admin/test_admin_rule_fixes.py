@@ -116,9 +116,9 @@ def test_the_table_notes_where_a_parameter_is_empty_and_what_it_is_for() -> None
     answer = _look(browser, url=f"{AT}a={{{{idfa}}}}&b={{{{country}}}}", app=ios.pk)
     for_all = _look(browser, url=f"{AT}a={{{{att_status}}}}", without_consent="skip")
 
-    notes = [it.note for it in answer.context["rule"].preview.request.parameters]
+    notes = [part.note for part in answer.context["rule"].preview.request.parameters]
     assert notes == ["Empty for people on iOS who opted out.", ""]
-    (note,) = [it.note for it in for_all.context["rule"].preview.request.parameters]
+    (note,) = [part.note for part in for_all.context["rule"].preview.request.parameters]
     assert note == "Only on iOS, TV."
 
 

@@ -81,7 +81,7 @@ def test_an_event_that_was_received_fills_the_request() -> None:
     assert parts == {"e": "level_up", "idfa": "ABC", "l": "12", "r": ""}
     assert answer.context["rule"].preview.missing == ("revenue",)
     assert "{{params.level}}" in answer.content.decode()
-    chosen = next(it for it in answer.context["rule"].preview.choices if it.is_chosen)
+    chosen = next(choice for choice in answer.context["rule"].preview.choices if choice.is_chosen)
     assert chosen.event.name == "level_up"
 
 
@@ -121,7 +121,7 @@ def test_only_the_chosen_apps_events_are_offered() -> None:
 
     answer = _ask(sign_in(made.owner), app=other.pk, preview_event=id_)
 
-    assert [it.value for it in answer.context["rule"].preview.choices] == ["sample"]
+    assert [choice.value for choice in answer.context["rule"].preview.choices] == ["sample"]
     assert "The chosen event is not there." in answer.content.decode()
 
 

@@ -109,7 +109,9 @@ def test_a_rule_is_copied_to_the_apps_that_are_chosen() -> None:
     assert f"Drafts made: {name}." in text_of(answer)
     with tenant(made.organization.pk):
         copies = CallbackRule.objects.exclude(pk=rule.pk)
-        assert [(it.name, it.app, it.status) for it in copies] == [(name, made.app, "draft")]
+        assert [(copy.name, copy.app, copy.status) for copy in copies] == [
+            (name, made.app, "draft")
+        ]
 
 
 def test_conditions_authentication_and_limits_are_written_in_plain_inputs() -> None:

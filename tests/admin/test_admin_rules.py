@@ -293,7 +293,12 @@ def test_what_is_folded_away_opens_when_it_is_set_or_wrong() -> None:
     given = submit(browser, ADD, {**RULE, "sampling_percent": "10", "name": ""}).context["rule"]
 
     def opened(page):
-        return [it.title for s in page.sections for it in s.groups if it.title and it.is_open]
+        return [
+            group.title
+            for s in page.sections
+            for group in s.groups
+            if group.title and group.is_open
+        ]
 
     assert opened(fresh) == []
     assert opened(wrong) == ["Headers and body"]
@@ -439,7 +444,7 @@ def test_an_analyst_reads_a_rule_in_words_and_writes_nothing() -> None:
     page = analyst.get(_page(rule))
     refused = analyst.post(_page(rule), {"name": "Mine", "_preview": "1"})
 
-    lines = {line.title: line.text for line in page.context["rule"].lines}
+    lines = {row.title: row.text for row in page.context["rule"].rows}
     assert (lines["Status"], lines["Try again after"]) == ("Active", "5s, 2m")
     assert page.context["rule"].preview.request.url == "https://ads.example.com/?e=purchase"
     assert 'name="url"' not in page.content.decode()

@@ -86,7 +86,9 @@ def test_a_copy_is_found_by_its_id_and_by_apples(made: make.Tenant) -> None:
     copy = store(made)
     store(made)
 
-    pages = [text(made, f"{PAGE}?q={it}") for it in (copy.public_id, copy.transaction_id.upper())]
+    pages = [
+        text(made, f"{PAGE}?q={each}") for each in (copy.public_id, copy.transaction_id.upper())
+    ]
 
     assert [page.count('class="pl-row"') for page in pages] == [1, 1]
 

@@ -87,7 +87,10 @@ def test_answers_become_a_partner_and_a_draft_rule() -> None:
     assert answer.url == f"{RULES}{rule.pk}/change/"
     assert (partner.name, partner.template) == ("TikTok", "tiktok")
     assert partner.allowed_hosts == ["business-api.tiktok.com"]
-    assert {it.name for it in partner.credentials.all()} == {"access_token", "tiktok_app_id"}
+    assert {credential.name for credential in partner.credentials.all()} == {
+        "access_token",
+        "tiktok_app_id",
+    }
     assert (rule.status, rule.partner, rule.app) == (RuleStatus.DRAFT, partner, made.app)
     assert rule.triggers == ["install", "purchase"]
     assert rule.event_map == {"install": "InstallApp", "purchase": "Purchase"}

@@ -164,7 +164,7 @@ def test_what_the_partners_rules_could_use_is_named(owner: make.Tenant, browser:
 
     page = browser.get(f"{LINKS}{link.pk}/change/")
 
-    assert [it.parameter for it in page.context["page"].unused] == ["gamer_id"]
+    assert [macro.parameter for macro in page.context["page"].unused] == ["gamer_id"]
     assert "Unity&#x27;s id of the player" in page.content.decode()
 
 

@@ -23,9 +23,9 @@ def address(route: Route, story: Story) -> str:
     """Return where a route leads for the story's own rows."""
     model = next(
         (
-            one
-            for one in admin.site._registry
-            if route.template.startswith(f"/admin/{_place(one)}/")
+            model
+            for model in admin.site._registry
+            if route.template.startswith(f"/admin/{_place(model)}/")
         ),
         None,
     )

@@ -66,7 +66,9 @@ def received(partner_url: str, path: str) -> list[Received]:
     with urllib.request.urlopen(f"{partner_url}/received?limit=1000", timeout=10) as answer:
         listing: dict[str, Any] = json.loads(answer.read())
     return [
-        Received(one["path"], one["query"]) for one in listing["requests"] if one["path"] == path
+        Received(request["path"], request["query"])
+        for request in listing["requests"]
+        if request["path"] == path
     ]
 
 

@@ -46,7 +46,7 @@ def test_a_new_marketer_sets_up_a_rule_and_sees_its_postback_arrive(
         wait_for(page, both_delivered(page))
 
     assert person.count <= MOST
-    tested, sent = [one.query for one in received(partner_url, path)]
+    tested, sent = [request.query for request in received(partner_url, path)]
     assert "advertising_id=THE-FIRST-ONE" in tested
     assert f"event_id={event_id}" in sent
 
@@ -120,7 +120,7 @@ def key_of_developer(driving: dict[str, Any], app: str) -> str:
             found: dict[str, Any] = json.loads(answer.read())
         return found
 
-    (id_,) = [it["id"] for it in ask("apps")["results"] if it["name"] == app]
+    (id_,) = [each["id"] for each in ask("apps")["results"] if each["name"] == app]
     return str(ask("sdk-keys", {"app": id_, "kind": "server"})["key"])
 
 

@@ -36,7 +36,7 @@ def test_an_owner_sets_up_an_app_and_follows_its_first_postback(
     query = (
         "id=6D92078A-8246-4BA4-AE5B-76104861E7DC&app=com.example.journey&event=purchase&amount=499"
     )
-    tested, *sent = [one.query for one in received(partner_url, "/ok/journey")]
+    tested, *sent = [request.query for request in received(partner_url, "/ok/journey")]
     assert "event=purchase" in tested
     assert sent == [query, query]
 

@@ -25,7 +25,7 @@ def test_a_rule_is_made_and_its_postback_resent_without_scripts(
         resend_it(page)
         wait_for(page, row_of(page, "Made without").get_by_role("cell", name="2", exact=True))
 
-    tested, *sent = [one.query for one in received(partner_url, "/ok/plain")]
+    tested, *sent = [request.query for request in received(partner_url, "/ok/plain")]
     assert tested.startswith("id=")
     assert sent == ["id=plain-idfa"] * 2
 

@@ -207,7 +207,7 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
         "A tracking link stands behind an ad: it records the click and leads to the store. Add one "
         "for each campaign, and give it to the network."
     )
-    list_display = ["name", "campaign", "partner_shown", "address", "state", "created"]
+    list_display = ["name", "campaign", "partner_name", "address", "state", "created"]
     list_select_related = ["campaign__partner", "campaign__app"]
     list_filter = [HideArchived, ("campaign", TenantRelatedFilter)]
     search_fields = ["name", "token", "campaign__name"]
@@ -252,7 +252,7 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
         return super().get_queryset(request).select_related("campaign__partner", "campaign__app")
 
     @admin.display(description="partner", ordering="campaign__partner__name")
-    def partner_shown(self, link: TrackingLink) -> str:
+    def partner_name(self, link: TrackingLink) -> str:
         return str(link.campaign.partner)
 
     @admin.display(description="address", ordering="token")

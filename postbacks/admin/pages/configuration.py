@@ -40,7 +40,7 @@ _KINDS = {
 class ProblemRow:
     """A problem at a place in the file."""
 
-    place: str
+    location: str
     detail: str
 
 
@@ -79,9 +79,9 @@ def import_page(request: HttpRequest) -> HttpResponse:
             _apply(request, document) if request.POST.get("confirmed") else _plan(request, document)
         )
     except UnreadableDocumentError as error:
-        return _page(request, {"faults": [ProblemRow("", str(error))]})
+        return _page(request, {"problems": [ProblemRow("", str(error))]})
     except ImportProblemsError as error:
-        return _page(request, {"faults": [_problem_row(fault) for fault in error.problems]})
+        return _page(request, {"problems": [_problem_row(fault) for fault in error.problems]})
 
 
 def _text(request: HttpRequest) -> bytes:

@@ -57,7 +57,7 @@ class CallbackRuleAdmin(VersionedAdmin):
         "A callback rule says which events are sent to a partner, and how. "
         "Add one, look at its preview, and switch it on."
     )
-    list_display = ["name", "state", "app_shown", "partner_shown", "events", "updated"]
+    list_display = ["name", "state", "app_name", "partner_name", "events", "updated"]
     list_select_related = ["app", "partner"]
     list_filter = ["status", ("app", TenantRelatedFilter), ("partner", TenantRelatedFilter)]
     search_fields = ["name", "url"]
@@ -71,11 +71,11 @@ class CallbackRuleAdmin(VersionedAdmin):
         return badge(str(status.label), _TONES[status])
 
     @admin.display(description="app", ordering="app__name")
-    def app_shown(self, rule: CallbackRule) -> str:
+    def app_name(self, rule: CallbackRule) -> str:
         return str(rule.app or "All apps")
 
     @admin.display(description="partner", ordering="partner__name", empty_value="—")
-    def partner_shown(self, rule: CallbackRule) -> str | None:
+    def partner_name(self, rule: CallbackRule) -> str | None:
         return str(rule.partner) if rule.partner else None
 
     @admin.display(description="updated", ordering="updated_at")
