@@ -20,8 +20,8 @@ from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
 from postbacks.admin.campaigns.figures import NONE, campaign_page
 from postbacks.insights import wording
-from postbacks.insights.campaign_figures import GroupBy, CampaignFigures, read_figures
-from postbacks.insights.periods import PERIODS, DEFAULT_PERIOD, Period, period_of
+from postbacks.insights.campaign_figures import CampaignFigures, GroupBy, read_figures
+from postbacks.insights.periods import DEFAULT_PERIOD, PERIODS, Period, period_of
 
 _PERIOD = "period"
 
@@ -59,7 +59,9 @@ _SORTABLE: dict[str, Callable[[CampaignFigures], float | Decimal]] = {
 }
 
 
-def _as_column(value: Callable[[CampaignFigures], float | Decimal], figures: Mapping[int, CampaignFigures]) -> Case:
+def _as_column(
+    value: Callable[[CampaignFigures], float | Decimal], figures: Mapping[int, CampaignFigures]
+) -> Case:
     whens = [When(pk=key, then=Value(Decimal(value(each)))) for key, each in figures.items()]
     return Case(*whens, default=Value(Decimal(0)), output_field=DecimalField())
 

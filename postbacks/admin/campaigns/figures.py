@@ -9,7 +9,13 @@ from django.db.models import Q
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.tenancy import Lifecycle
 from postbacks.insights import days_chart, wording
-from postbacks.insights.campaign_figures import GroupBy, CampaignFigures, read_figures, count_rejected_installs, sum_figures
+from postbacks.insights.campaign_figures import (
+    CampaignFigures,
+    GroupBy,
+    count_rejected_installs,
+    read_figures,
+    sum_figures,
+)
 from postbacks.insights.days_chart import DaysChart
 from postbacks.insights.periods import PERIODS, Period
 from postbacks.models import CallbackRule, RuleStatus
@@ -40,7 +46,9 @@ class FiguresRow:
     link: TrackingLink | None = None
 
     @classmethod
-    def of(cls, name: str, figures: CampaignFigures, link: TrackingLink | None = None) -> "FiguresRow":
+    def of(
+        cls, name: str, figures: CampaignFigures, link: TrackingLink | None = None
+    ) -> "FiguresRow":
         percent = figures.rate_percent
         return cls(
             name=name,
@@ -120,7 +128,9 @@ def _day_row(day: date, by_day: Mapping[date, CampaignFigures]) -> FiguresRow:
     return FiguresRow.of(days_chart.day_name(day), by_day.get(day, CampaignFigures()))
 
 
-def _link_rows(campaign: Campaign, by_link: Mapping[int | None, CampaignFigures]) -> tuple[FiguresRow, ...]:
+def _link_rows(
+    campaign: Campaign, by_link: Mapping[int | None, CampaignFigures]
+) -> tuple[FiguresRow, ...]:
     links = TrackingLink.objects.filter(campaign=campaign).order_by("status", "name", "pk")
     rows = [
         FiguresRow.of(link.name, by_link.get(link.pk, CampaignFigures()), link)

@@ -16,7 +16,6 @@ from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.filters import RowChoiceField, TimedFilter, pk_or_none
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import InstallSearch, install_log
-from postbacks.insights.logs import InstallSearch, install_log
 from postbacks.models import Install, InstallKind, InstallState, TouchpointKind
 
 

@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 from apps_registry.models import App, Partner
 from apps_registry.models.apps import Platform
 from postbacks.delivery.outcome import Outcome
-from postbacks.insights.logs import StatusCodes, EventSearch, PostbackSearch, TimeRange
+from postbacks.insights.logs import EventSearch, PostbackSearch, StatusCodes, TimeRange
 from postbacks.models import CallbackRule, EventSource, PostbackStatus
 
 RECENT = {

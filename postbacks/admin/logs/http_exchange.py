@@ -74,7 +74,9 @@ def response_view(stored: object) -> ResponseView | None:
     if not isinstance(stored, Mapping) or not stored:
         return None
     body = str(stored.get("body") or "")
-    return ResponseView(_pairs(stored.get("headers")), indented(body), len(body) >= STORED_BODY_LENGTH)
+    return ResponseView(
+        _pairs(stored.get("headers")), indented(body), len(body) >= STORED_BODY_LENGTH
+    )
 
 
 def indented(text: object) -> str:

@@ -18,8 +18,8 @@ from apps_registry.roles import Right
 from postbacks.configuration.document import Document, UnreadableDocumentError, parse_document
 from postbacks.configuration.exporting import export_configuration
 from postbacks.configuration.importing import (
-    ImportProblemsError,
     ImportProblem,
+    ImportProblemsError,
     ImportResult,
     import_document,
 )
