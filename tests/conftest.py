@@ -1,6 +1,6 @@
 """What every test may use. Rows come from tests/make.py."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from django.conf import settings
@@ -64,6 +64,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place(nodeid: str) -> int:
     order = (*_LONGEST, *_LONG)
     return next((n for n, start in enumerate(order) if nodeid.startswith(start)), len(order))
+
+
+# These go where other tests have been, again and again. Measuring them would double their time and
+# find no further line.
+_UNMEASURED = (
+    "tests/isolation/",
+    "tests/faults/",
+    "tests/browser/",
+    "tests/api/test_api_attacked.py",
+    "tests/api/test_api_isolation.py",
+    "tests/admin/test_admin_hostile_names.py",
+    "tests/admin/test_admin_matrix.py",
+    "tests/admin/test_admin_roles.py",
+    "tests/admin/test_admin_operator.py::test_an_operator_without_a_visit",
+    "tests/admin/test_admin_export.py::test_fifty_thousand_rows",
+    "tests/attribution/test_waterfall_properties.py",
+    "tests/pipeline/test_many_workers.py",
+    "tests/pipeline/test_secrets_nowhere.py",
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure coverage, but not that of tests which only repeat what others do."""
+    measuring = getattr(item.config.pluginmanager.get_plugin("_cov"), "cov_controller", None)
+    if measuring is None or not item.nodeid.startswith(_UNMEASURED):
+        return (yield)
+    measuring.pause()
+    try:
+        return (yield)
+    finally:
+        measuring.resume()
 
 
 @pytest.hookimpl(optionalhook=True)
