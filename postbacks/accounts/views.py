@@ -83,13 +83,11 @@ def single_sign_on(request: HttpRequest, provider_id: str) -> HttpResponse:
 
 @never_cache
 def single_sign_on_cancelled(request: HttpRequest) -> HttpResponse:
-    """Redirect people back who left the identity provider without signing in."""
     messages.info(request, "You left the single sign-on before it was done.")
     return HttpResponseRedirect(reverse("account_login"))
 
 
 def too_many_tries(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Answer 429 with a plain page."""
     answer = render(request, "429.html", status=429)
     answer["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return answer

@@ -1,4 +1,4 @@
-"""What our management commands share: their changes stand in the audit log under their name."""
+"""The base of commands whose changes are audited under the command's name."""
 
 from typing import Any
 
@@ -8,9 +8,8 @@ from apps_registry.audit.actors import acting_as, command_actor
 
 
 class RecordedCommand(BaseCommand):
-    """A command that changes what organizations own, in the name of an operator."""
+    """A command that changes rows of organizations; an operator runs it."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        """Run the command as whoever started it."""
         with acting_as(command_actor(type(self).__module__.rpartition(".")[2])):
             return super().execute(*args, **options)

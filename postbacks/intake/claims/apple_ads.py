@@ -104,7 +104,6 @@ def queue_claims(credited: Sequence[tuple[StoredEvent, KnownInstall | None]]) ->
 
 
 def is_any_due() -> bool:
-    """Tell whether Apple is to be asked about an install now."""
     ((due,),) = prepared.run(_IS_ANY_DUE, {})
     return bool(due)
 

@@ -1,4 +1,4 @@
-"""Where a click leads: only to declared destinations, whatever its address says. Plain Python."""
+"""Where a click leads: only to declared destinations, whatever its address says."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from apps_registry.models.apps import Platform
 from postbacks.intake.links.visitors import ANDROID, IOS, WINDOWS, VisitorDevice
 
 CLICK_IN_REFERRER: Final = "postbacks_click"
@@ -26,10 +27,10 @@ FORBIDDEN_SCHEMES: Final = frozenset(
 )
 _WEB: Final = frozenset({"http", "https"})
 _RUNS_ON: Final[Mapping[str, frozenset[str]]] = {
-    "ios": frozenset({IOS}),
-    "android": frozenset({ANDROID, "chromeos"}),
-    "amazon": frozenset({ANDROID}),
-    "windows": frozenset({WINDOWS}),
+    Platform.IOS: frozenset({IOS}),
+    Platform.ANDROID: frozenset({ANDROID, "chromeos"}),
+    Platform.AMAZON: frozenset({ANDROID}),
+    Platform.WINDOWS: frozenset({WINDOWS}),
 }
 
 
@@ -132,12 +133,12 @@ def _default_store_page(link: LinkDestinations) -> str | None:
     name = quote(link.package, safe="")
     if not name:
         return None
-    if link.platform == "android":
+    if link.platform == Platform.ANDROID:
         return f"https://play.google.com/store/apps/details?id={name}"
-    if link.platform == "ios":
+    if link.platform == Platform.IOS:
         number = link.package.removeprefix("id")
         return f"https://apps.apple.com/app/id{number}" if number.isdigit() else None
-    if link.platform == "amazon":
+    if link.platform == Platform.AMAZON:
         return f"https://www.amazon.com/gp/mas/dl/android?p={name}"
     return None
 

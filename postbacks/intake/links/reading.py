@@ -55,7 +55,6 @@ def read_query(query: str) -> LinkParameters:
 
 
 def read_parameters(raw: Mapping[str, str]) -> LinkParameters:
-    """Read parameters that are decoded already."""
     return LinkParameters(raw, vocabulary.by_our_names(raw))
 
 
@@ -95,7 +94,6 @@ def _identifiers(parameters: LinkParameters) -> Iterator[str]:
 
 
 def _dashed(value: str) -> str:
-    """Return an id with the dashes that a network left out."""
     if not _NO_DASHES.fullmatch(value):
         return value
     return "-".join((value[:8], value[8:12], value[12:16], value[16:20], value[20:]))

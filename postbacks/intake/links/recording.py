@@ -3,6 +3,7 @@
 import ipaddress
 from datetime import UTC, datetime, timedelta
 
+from apps_registry.models.apps import Platform
 from apps_registry.models.partners import ClickSigning
 from postbacks.intake.countries import country_of
 from postbacks.intake.links import signatures
@@ -37,7 +38,7 @@ class TouchpointRefusedError(ValueError):
 def destinations_of(link: KnownLink) -> LinkDestinations:
     return LinkDestinations(
         platform=link.platform,
-        package=link.store_id if link.platform == "ios" else link.package,
+        package=link.store_id if link.platform == Platform.IOS else link.package,
         store_url=link.store_url,
         fallback_url=link.fallback_url,
         deep_link=link.deep_link,

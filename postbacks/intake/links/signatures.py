@@ -31,7 +31,6 @@ def sign(secret: str, path: str, parameters: Mapping[str, str]) -> str:
 
 
 def canonical_query(parameters: Mapping[str, str]) -> str:
-    """Return parameters in the canonical form that is signed."""
     pairs = sorted((name, value) for name, value in parameters.items() if name != SIG)
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
 

@@ -78,7 +78,6 @@ _UNFILLED: Final = re.compile(
 
 
 def normalize_name(name: str) -> str:
-    """Return a parameter's name in the form used for comparing."""
     return name.strip().lower().lstrip("~$")
 
 
@@ -120,7 +119,6 @@ def by_our_names(parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def hashed_ids(parameters: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the value of each hashed id."""
     for name, value in parameters.items():
         kind = hashed_kind(name)
         if kind is not None and not is_unfilled(value):

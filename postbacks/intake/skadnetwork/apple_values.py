@@ -36,7 +36,6 @@ def integer(value: object, *, maximum: int) -> int | None:
 
 
 def boolean(value: object) -> bool | None:
-    """Return a boolean, or None where there is none."""
     return {"true": True, "false": False}.get(text(value))
 
 
@@ -47,17 +46,14 @@ def store_id(value: object) -> str:
 
 
 def fine_value(body: Mapping[str, object]) -> int | None:
-    """Return a copy's conversion value of 6 bits, or None."""
     return integer(body.get("conversion-value"), maximum=MAX_FINE_VALUE)
 
 
 def coarse_value(body: Mapping[str, object]) -> str:
-    """Return a copy's coarse value, `low`, `medium` or `high`, or an empty text."""
     value = text(body.get("coarse-conversion-value")).lower()
     return value if value in COARSE_VALUES else ""
 
 
 def country(body: Mapping[str, object]) -> str:
-    """Return a copy's country as two capital letters, or an empty text."""
     code = text(body.get("country-code")).upper()
     return code if len(code) == 2 and code.isascii() and code.isalpha() else ""

@@ -121,10 +121,10 @@ def _hand_over(copy_id: int) -> bool:
 
 
 def _take_and_store(copy_id: int) -> bool:
-    kept = unclaimed.take_copy(copy_id)
-    if kept is None:  # another worker was quicker
+    content = unclaimed.take_copy(copy_id)
+    if content is None:  # another worker was quicker
         return False
-    received_at, body = kept
+    received_at, body = content
     copy = read_copy(read_body(body.encode()))
     owner = find_store_owner(copy.store_id)
     if owner is None:  # the claim ended at this very moment

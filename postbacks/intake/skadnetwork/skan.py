@@ -106,7 +106,6 @@ def _problem(version: str, signed: Mapping[str, object]) -> str:
 
 
 def signed_text(version: str, signed: Mapping[str, object]) -> str:
-    """Return the text that a copy's signature signs."""
     return SEPARATOR.join(
         apple_values.text(signed[name]) for name in _SIGNED[version] if name in signed
     )

@@ -31,7 +31,6 @@ def emit_system_event(
 
 
 def event_id_of(row: SkanPostback) -> UUID:
-    """Return the id of a copy's event."""
     return uuid5(_NAMESPACE, str(row.public_id))
 
 
@@ -65,8 +64,7 @@ def _macro_values(row: SkanPostback) -> dict[str, object]:
 
 
 def _amount(amount: Decimal | None) -> Decimal | None:
-    """Return an amount without the zeros that its column adds."""
-    return None if amount is None else Decimal(f"{amount.normalize():f}")
+    return None if amount is None else Decimal(f"{amount.normalize():f}")  # no zeros of the column
 
 
 def _fidelity(row: SkanPostback) -> int | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 
+from apps_registry.models.apps import Platform
 from postbacks.intake.tenjin.parameters import (
     ADVERTISING_IDS,
     DEVICE,
@@ -62,7 +63,7 @@ def _ids(sent: Mapping[str, object], platform: str, named: str) -> Fields:
         name = generic if named == _ANDROID_OTHER else ADVERTISING_IDS.get(platform, generic)
         fields[name] = advertising
     vendor = parse_text(sent.get("developer_device_id"))
-    if platform == "ios" and not is_no_id(vendor):
+    if platform == Platform.IOS and not is_no_id(vendor):
         fields["idfv"] = vendor
     return fields
 
@@ -72,7 +73,7 @@ def _system(sent: Mapping[str, object], platform: str) -> Fields:
     version = parse_text(sent.get("os_version"))
     return {
         "os_version": parse_text(sent.get("os_version_release")) or version or None,
-        "api_level": version if platform == "android" and version.isdigit() else None,
+        "api_level": version if platform == Platform.ANDROID and version.isdigit() else None,
     }
 
 

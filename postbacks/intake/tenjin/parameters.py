@@ -93,7 +93,6 @@ def read_body(body: bytes, *, content_type: str, encoding: str = "") -> Mapping[
 
 
 def parse_text(value: object) -> str:
-    """Return a parameter as a text; empty if it was not sent."""
     return "" if value is None else str(value).strip()
 
 

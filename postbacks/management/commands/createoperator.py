@@ -24,22 +24,20 @@ class Command(RecordedCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the operator's address."""
         parser.add_argument("email", help="The operator's e-mail address.")
         parser.add_argument(
             "--generate-password", action="store_true", help="Make a password and show it once."
         )
 
     def handle(self, *args: object, **options: object) -> None:
-        """Make or promote the person."""
         email = str(options["email"]).strip().lower()
         try:
             validate_email(email)
-            known = User.objects.filter(email=email).first()
-            if known is None:
+            person = User.objects.filter(email=email).first()
+            if person is None:
                 self._create(email, generate=bool(options["generate_password"]))
             else:
-                User.objects.filter(pk=known.pk).update(is_superuser=True)
+                User.objects.filter(pk=person.pk).update(is_superuser=True)
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         self.stdout.write(f"{email} is an operator of this installation.")
@@ -49,12 +47,12 @@ class Command(RecordedCommand):
             password = secrets.token_urlsafe(18)
             self.stdout.write(f"The password, shown only now: {password}")
         else:
-            password = os.environ.get("OPERATOR_PASSWORD") or _asked_password()
+            password = os.environ.get("OPERATOR_PASSWORD") or _prompt_for_password()
         validate_password(password, User(email=email))
         User.objects.create_superuser(email, password)
 
 
-def _asked_password() -> str:
+def _prompt_for_password() -> str:
     try:
         return getpass.getpass("Password: ")
     except EOFError:

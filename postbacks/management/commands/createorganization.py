@@ -23,12 +23,10 @@ class Command(RecordedCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the organization's name and the owner's address."""
         parser.add_argument("name", help="The organization's name, for example “Gem Harbor”.")
         parser.add_argument("email", help="The owner's e-mail address.")
 
     def handle(self, *args: object, **options: object) -> None:
-        """Create both, or neither."""
         name, email = str(options["name"]).strip(), str(options["email"]).strip().lower()
         try:
             validate_email(email)

@@ -16,26 +16,24 @@ from postbacks.infrastructure import environment
 from postbacks.infrastructure.database.embedded import EmbeddedServerError
 from postbacks.management.base import RecordedCommand
 
-_PREPARED = "POSTBACKS_DEMO"
+_HAS_SETTINGS = "POSTBACKS_DEMO"
 
 
 class Command(RecordedCommand):
-    """Shows the product at work, with a simulated day of a mobile game and a stand-in network."""
+    """Shows the product at work: a simulated day of a mobile game, and a stand-in ad network."""
 
     help = "Starts everything on this machine, sends sample traffic, and stays up until Ctrl-C."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take what `make demo` passes on."""
         parser.add_argument("--once", action="store_true", help="End when everything is delivered.")
         parser.add_argument("--reset", action="store_true", help="Remove earlier data first.")
         parser.add_argument("--devices", type=int, default=DEFAULT_DEVICES)
 
     def handle(self, *args: object, **options: object) -> None:
-        """Run the demo and turn every expected trouble into one line and exit code 1."""
         once = bool(options["once"])
-        if _PREPARED not in os.environ:
-            _start_again_prepared(once=once)
+        if _HAS_SETTINGS not in os.environ:
+            _restart_with_settings(once=once)
         stop_on_signals()
         try:
             port = run.choose_port(setting=environment.text("PORT"), once=once)
@@ -63,12 +61,12 @@ class Command(RecordedCommand):
         self.stdout.flush()
 
 
-def _start_again_prepared(*, once: bool) -> None:
-    """Start this command again with the demo's settings, which Django has read by now.
+def _restart_with_settings(*, once: bool) -> None:
+    """Run this command again in a process that has the demo's settings from the start.
 
     A finite run gets a fresh data folder; both may reach partners on loopback.
     """
-    prepared = {**os.environ, _PREPARED: "1", "ALLOW_PRIVATE_DESTINATIONS": "127.0.0.0/8"}
+    environ = {**os.environ, _HAS_SETTINGS: "1", "ALLOW_PRIVATE_DESTINATIONS": "127.0.0.0/8"}
     folder = Path(tempfile.mkdtemp(prefix="postbacks-")) if once else settings.DATA_DIR.resolve()
-    prepared["DATA_DIR"] = str(folder)
-    os.execve(sys.executable, [sys.executable, *sys.argv], prepared)  # noqa: S606
+    environ["DATA_DIR"] = str(folder)
+    os.execve(sys.executable, [sys.executable, *sys.argv], environ)  # noqa: S606

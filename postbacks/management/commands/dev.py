@@ -1,4 +1,4 @@
-"""Develop: `manage.py dev`, or `make dev`."""
+"""Run everything for development: `manage.py dev`, or `make dev`."""
 
 import sys
 import time
@@ -18,7 +18,6 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, *args: object, **options: object) -> None:
-        """Start everything, wait for Ctrl-C, end everything."""
         stop_on_signals()
         port = environment.parsed("PORT", environment.natural, default=8000)
         server = EmbeddedServer(settings.DATA_DIR)

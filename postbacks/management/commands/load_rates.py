@@ -9,7 +9,7 @@ from postbacks.callbacks.currency import ecb, stored_rates
 
 
 class Command(BaseCommand):
-    """Keeps the rates of a file of the European Central Bank."""
+    """Loads exchange rates from a file of the European Central Bank."""
 
     help = (
         "Loads exchange rates from a file of the European Central Bank "
@@ -18,7 +18,6 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the file."""
         parser.add_argument("file", type=Path, help="The file, as downloaded.")
         parser.add_argument(
             "--repeat",
@@ -29,7 +28,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: object, file: Path, repeat: int | None, **options: object) -> None:
-        """Read all, then keep all, or nothing."""
         try:
             days = ecb.read_rates(file.read_bytes())
         except OSError as error:
@@ -40,8 +38,8 @@ class Command(BaseCommand):
         if repeat:
             days = stored_rates.repeated(days, until=datetime.now(UTC).date(), number=repeat)
             known_after = 0
-        kept = stored_rates.keep_rates(days, known_after=known_after)
+        stored = stored_rates.keep_rates(days, known_after=known_after)
         newest = max(day.day for day in days)
         self.stdout.write(
-            f"{kept} new rates of {len(days)} days; the newest day is {newest.isoformat()}."
+            f"{stored} new rates of {len(days)} days; the newest day is {newest.isoformat()}."
         )

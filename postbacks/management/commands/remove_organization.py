@@ -10,7 +10,7 @@ from postbacks.privacy import organization_removal
 
 
 class Command(RecordedCommand):
-    """Deletes an organization in batches, while everybody else goes on."""
+    """Deletes an organization in batches, while all others keep working."""
 
     help = (
         "Deletes an organization: its logs, set-up, keys, members and at last itself. Its keys "
@@ -20,13 +20,11 @@ class Command(RecordedCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the organization, and how sure the operator is."""
         parser.add_argument("organization", help="Its id or its exact name.")
         parser.add_argument("--dry-run", action="store_true", help="Only count what would go.")
         parser.add_argument("--yes", action="store_true", help="Do not ask for the name again.")
 
     def handle(self, *args: object, **options: object) -> None:
-        """Find it, ask, remove it."""
         organization = _find(str(options["organization"]))
         counts = organization_removal.count_rows(organization)
         for table, count in counts.items():
@@ -39,7 +37,7 @@ class Command(RecordedCommand):
         if options["dry_run"]:
             return
         if not options["yes"]:
-            _ask(organization)
+            _confirm(organization)
         organization_removal.remove(organization, note=self._note)
         self.stdout.write(f"“{organization}” is gone.")
 
@@ -48,15 +46,15 @@ class Command(RecordedCommand):
 
 
 def _find(text: str) -> Organization:
-    found = list(Organization.objects.filter(name=text).order_by("pk"))
-    if not found and (public_id := _uuid(text)):
-        found = list(Organization.objects.filter(public_id=public_id))
-    if not found:
+    matches = list(Organization.objects.filter(name=text).order_by("pk"))
+    if not matches and (public_id := _uuid(text)):
+        matches = list(Organization.objects.filter(public_id=public_id))
+    if not matches:
         raise CommandError(f"There is no organization “{text}”.")
-    if len(found) > 1:
-        ids = ", ".join(str(organization.public_id) for organization in found)
-        raise CommandError(f"{len(found)} organizations are called “{text}”; name one of {ids}.")
-    return found[0]
+    if len(matches) > 1:
+        ids = ", ".join(str(organization.public_id) for organization in matches)
+        raise CommandError(f"{len(matches)} organizations are called “{text}”; name one of {ids}.")
+    return matches[0]
 
 
 def _uuid(text: str) -> uuid.UUID | None:
@@ -66,7 +64,7 @@ def _uuid(text: str) -> uuid.UUID | None:
         return None
 
 
-def _ask(organization: Organization) -> None:
+def _confirm(organization: Organization) -> None:
     try:
         answer = input("Write its name again to delete all of this: ")
     except EOFError:

@@ -9,7 +9,7 @@ from postbacks.management.base import RecordedCommand
 
 
 class Command(RecordedCommand):
-    """Seals every secret anew whose key is not the first in FIELD_ENCRYPTION_KEYS."""
+    """Encrypts every secret again whose key is not the first in FIELD_ENCRYPTION_KEYS."""
 
     help = (
         "Seals every secret anew whose key is not the first in FIELD_ENCRYPTION_KEYS. Put the new "
@@ -18,14 +18,13 @@ class Command(RecordedCommand):
     )
 
     def handle(self, *args: object, **options: object) -> None:
-        """Rotate, and fail if a secret could not be read."""
         rotation = rotate()
         self.stdout.write(
             f"Sealed {rotation.resealed} secrets anew; {rotation.by_key[primary_key_id()]} in all "
             f"are sealed with the key “{primary_key_id()}”."
         )
         for key in self._older_keys():
-            self.stdout.write(_about(key, rotation))
+            self.stdout.write(_state_of_key(key, rotation))
         if rotation.unreadable:
             raise CommandError(
                 f"{len(rotation.unreadable)} secrets can't be read. Bring their key back into "
@@ -37,7 +36,7 @@ class Command(RecordedCommand):
         return [key for key in settings.FIELD_ENCRYPTION_KEYS if key != primary_key_id()]
 
 
-def _about(key: str, rotation: Rotation) -> str:
+def _state_of_key(key: str, rotation: Rotation) -> str:
     left = rotation.by_key[key]
     if left:
         return f"The key “{key}” must stay: {left} secrets are still sealed with it."

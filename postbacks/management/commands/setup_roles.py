@@ -19,7 +19,6 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, *args: object, **options: object) -> None:
-        """Create what is missing and say so."""
         database = settings.DATABASES["default"]
         login = str(database["USER"])
         admin = environment.text("DATABASE_ADMIN_URL", settings.DATABASE_URL)

@@ -14,5 +14,4 @@ class Command(BaseCommand):
     help = "Runs the django-q2 cluster under supervision until SIGTERM or Ctrl-C."
 
     def handle(self, *args: object, **options: object) -> None:
-        """Supervise one cluster."""
         Supervisor(name=f"{socket.gethostname()}-{os.getpid()}").run()
