@@ -14,9 +14,12 @@ from urllib.parse import parse_qs, urlencode
 def settings_of(address: str) -> dict[str, object]:
     """Return what SOCIALACCOUNT_PROVIDERS is where the provider of this address is set."""
     app = {
-        "provider_id": "sso", "name": "Example SSO", "client_id": "postbacks",
-        "secret": "a-secret", "settings": {"server_url": address},
-    }  # fmt: skip
+        "provider_id": "sso",
+        "name": "Example SSO",
+        "client_id": "postbacks",
+        "secret": "a-secret",
+        "settings": {"server_url": address},
+    }
     return {"openid_connect": {"APPS": [app]}}
 
 
@@ -28,13 +31,13 @@ def identity_provider(claims: Mapping[str, object]) -> Iterator[str]:
         def do_GET(self) -> None:
             home = f"http://127.0.0.1:{server.server_port}"
             path, _, query = self.path.partition("?")
-            asked = {name: values[0] for name, values in parse_qs(query).items()}
+            query_parameters = {name: values[0] for name, values in parse_qs(query).items()}
             if path == "/authorize":
                 self._lead(f"http://localhost:{server.server_port}/sign-in?{query}")
                 return
             if path == "/sign-in":
-                given = {"code": "a-code", "state": asked["state"]}
-                self._lead(f"{asked['redirect_uri']}?{urlencode(given)}")
+                answer = {"code": "a-code", "state": query_parameters["state"]}
+                self._lead(f"{query_parameters['redirect_uri']}?{urlencode(answer)}")
                 return
             documents = {
                 "/.well-known/openid-configuration": {

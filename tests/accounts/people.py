@@ -38,14 +38,14 @@ def set_up_app(browser: Client) -> str:
     """Set an authenticator app up by its page; return its key."""
     confirm(browser)
     page = browser.get(ADD_APP).content.decode()
-    found = re.search(r'id="totp-secret"[^>]*>(\w+)<', page)
-    assert found
-    browser.post(ADD_APP, {"code": code_of(found.group(1))})
-    return found.group(1)
+    match = re.search(r'id="totp-secret"[^>]*>(\w+)<', page)
+    assert match
+    browser.post(ADD_APP, {"code": code_of(match.group(1))})
+    return match.group(1)
 
 
 def link_in_mail() -> str:
     """Return the path that the newest mail leads to."""
-    found = re.search(r"https?://\S+", str(mail.outbox[-1].body))
-    assert found
-    return urlsplit(found.group()).path
+    match = re.search(r"https?://\S+", str(mail.outbox[-1].body))
+    assert match
+    return urlsplit(match.group()).path

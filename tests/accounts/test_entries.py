@@ -44,17 +44,18 @@ def test_inviting_joining_and_taking_back_are_kept_with_who_did_it() -> None:
     before = len(_entries(made))
 
     submit(
-        owner, "/admin/apps_registry/invitation/add/",
+        owner,
+        "/admin/apps_registry/invitation/add/",
         {"email": "ada@example.com", "role": Role.ANALYST},
-    )  # fmt: skip
+    )
     browser = Client()
     browser.get(link_in_mail())
     browser.post("/accounts/invitation/", {"name": "Ada", "password": PASSWORD})
 
-    kept = _entries(made)[before:]
-    assert ("created", "invitation", "ada@example.com (Analyst)", made.owner.email) in kept
-    assert ("created", "membership", "ada@example.com", "ada@example.com") in kept
-    assert ("signed_in", "", "ada@example.com", "ada@example.com") in kept
+    entries = _entries(made)[before:]
+    assert ("created", "invitation", "ada@example.com (Analyst)", made.owner.email) in entries
+    assert ("created", "membership", "ada@example.com", "ada@example.com") in entries
+    assert ("signed_in", "", "ada@example.com", "ada@example.com") in entries
 
 
 def test_no_entry_holds_a_key_of_a_link() -> None:
@@ -80,9 +81,9 @@ def test_owners_find_when_somebody_sets_a_second_factor_up_or_takes_it_away() ->
     browser.post("/accounts/second-factor/app/remove/")
 
     with tenant(made.organization.pk):
-        kept = list(AuditEntry.objects.order_by("id")[before:])
-    assert [entry.actor_name for entry in kept] == [person.email] * 2
-    assert [entry.changes for entry in kept] == [
+        entries = list(AuditEntry.objects.order_by("id")[before:])
+    assert [entry.actor_name for entry in entries] == [person.email] * 2
+    assert [entry.changes for entry in entries] == [
         {"second_factor": [None, "Authenticator app"]},
         {"second_factor": ["Authenticator app", None]},
     ]

@@ -65,14 +65,14 @@ def test_a_person_with_an_account_signs_in_first_and_joins_with_one_button() -> 
     make.make_invitation(ours.organization, theirs.owner.email)
     browser = Client()
 
-    asked = browser.get(link_in_mail(), follow=True).content.decode()
+    sign_in_page = browser.get(link_in_mail(), follow=True).content.decode()
     signed_in = browser.post(
         "/accounts/login/", {"login": theirs.owner.email, "password": PASSWORD, "next": PAGE}
     )
     offered = _words(browser)
     joined = browser.post(PAGE, follow=True)
 
-    assert "Sign in to join" in asked
+    assert "Sign in to join" in sign_in_page
     assert signed_in.url == PAGE
     assert f"Join {ours.organization}" in offered
     assert f"Welcome to {ours.organization}" in joined.content.decode()

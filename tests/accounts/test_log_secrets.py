@@ -8,7 +8,7 @@ from postbacks.web.log_filter import HideKeysInLinks, hide_keys_of_web_server
 
 
 @pytest.mark.parametrize(
-    ("address", "shown"),
+    ("address", "redacted"),
     [
         ("/accounts/invitation/pbi_secret", "/accounts/invitation/•••"),
         ("/accounts/password/reset/key/1-secret/", "/accounts/password/reset/key/•••/"),
@@ -18,19 +18,19 @@ from postbacks.web.log_filter import HideKeysInLinks, hide_keys_of_web_server
         ("/admin/postbacks/event/", "/admin/postbacks/event/"),
     ],
 )
-def test_a_key_in_a_link_is_hidden(address: str, shown: str) -> None:
+def test_a_key_in_a_link_is_hidden(address: str, redacted: str) -> None:
     record = logging.LogRecord("django.request", 30, "", 0, "Refused: %s", (address,), None)
 
     HideKeysInLinks().filter(record)
 
-    assert record.getMessage() == f"Refused: {shown}"
+    assert record.getMessage() == f"Refused: {redacted}"
 
 
 @pytest.mark.parametrize("name", ["gunicorn.access", "gunicorn.error"])
 def test_a_web_server_hides_them_too(name: str) -> None:
     hide_keys_of_web_server()
 
-    assert any(isinstance(it, HideKeysInLinks) for it in logging.getLogger(name).filters)
+    assert any(isinstance(each, HideKeysInLinks) for each in logging.getLogger(name).filters)
 
 
 def test_the_console_hides_them(settings) -> None:

@@ -39,9 +39,15 @@ def _sent() -> EmailMessage:
     assert sent.get_content_type() == "text/plain"
     assert not sent.is_multipart()
     assert {name.lower() for name in sent} <= {
-        "content-type", "mime-version", "content-transfer-encoding", "subject", "from", "to",
-        "date", "message-id",
-    }  # fmt: skip
+        "content-type",
+        "mime-version",
+        "content-transfer-encoding",
+        "subject",
+        "from",
+        "to",
+        "date",
+        "message-id",
+    }
     assert max(len(line) for line in raw.splitlines()) < 998  # as RFC 5322 asks
     return sent
 
@@ -49,7 +55,9 @@ def _sent() -> EmailMessage:
 def _lines_of(sent: Message) -> list[str]:
     assert isinstance(sent, EmailMessage)
     text = str(sent.get_content())
-    assert not {*TURNED, "\x1b"} & {one for one in text if not one.isprintable() and one != "\n"}
+    assert not {*TURNED, "\x1b"} & {
+        char for char in text if not char.isprintable() and char != "\n"
+    }
     return text.splitlines()
 
 
@@ -64,9 +72,11 @@ def test_an_invitation_is_ours_whatever_the_organization_and_the_owner_are_calle
 
     made.owner.refresh_from_db()
     invitations.invite(
-        organization_id=made.organization.pk, email="new@example.com", role=Role.ANALYST,
+        organization_id=made.organization.pk,
+        email="new@example.com",
+        role=Role.ANALYST,
         by=made.owner,
-    )  # fmt: skip
+    )
 
     sent = _sent()
     assert (sent["To"], sent["Subject"]) == ("new@example.com", f"Join {shown} on Postbacks")
@@ -88,8 +98,9 @@ def test_the_word_of_a_suspended_rule_is_ours_whatever_the_rule_is_called(name: 
 
     sent = _sent()
     assert (sent["To"], sent["Subject"]) == (
-        made.owner.email, f"Callback rule suspended: {one_line(name)}",
-    )  # fmt: skip
+        made.owner.email,
+        f"Callback rule suspended: {one_line(name)}",
+    )
     lines = _lines_of(sent)
     assert lines[0].startswith(f"The callback rule “{one_line(name)}” sends nothing any more")
     assert len(lines) == 5

@@ -20,9 +20,9 @@ CODES = "/accounts/second-factor/recovery-codes/"
 
 def _codes(browser: Client) -> list[str]:
     page = browser.get(CODES).content.decode()
-    found = re.search(r'id="recovery-codes"[^>]*>([^<]+)<', page)
-    assert found
-    return found.group(1).split()
+    match = re.search(r'id="recovery-codes"[^>]*>([^<]+)<', page)
+    assert match
+    return match.group(1).split()
 
 
 def test_an_app_is_set_up_and_its_code_asked_for_at_the_next_sign_in() -> None:
@@ -90,9 +90,9 @@ def test_the_secrets_of_second_factors_are_sealed() -> None:
 
     secret = set_up_app(browser)
 
-    kept = [str(row.data) for row in Authenticator.objects.filter(user=made.owner)]
-    assert len(kept) == 2
-    assert not [data for data in kept if secret in data]
+    stored = [str(row.data) for row in Authenticator.objects.filter(user=made.owner)]
+    assert len(stored) == 2
+    assert not [data for data in stored if secret in data]
 
 
 def test_setting_up_needs_the_password_once_more_and_is_told_by_mail() -> None:
@@ -158,12 +158,12 @@ def test_a_session_from_before_the_second_factor_must_show_it() -> None:
     sign_in_by_form(made.owner, older)
     secret = make.make_second_factor(made.owner)
 
-    asked = older.get("/admin/postbacks/event/")
-    shown = older.post(asked.url, {"code": code_of(secret), "next": "/admin/postbacks/event/"})
+    redirect = older.get("/admin/postbacks/event/")
+    answer = older.post(redirect.url, {"code": code_of(secret), "next": "/admin/postbacks/event/"})
 
-    assert asked.url.startswith("/accounts/second-factor/confirm/?next=")
-    assert shown.url == "/admin/postbacks/event/"
-    assert older.get(shown.url).status_code == 200
+    assert redirect.url.startswith("/accounts/second-factor/confirm/?next=")
+    assert answer.url == "/admin/postbacks/event/"
+    assert older.get(answer.url).status_code == 200
 
 
 def test_who_turns_the_second_factor_off_again_stands_outside() -> None:

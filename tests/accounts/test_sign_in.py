@@ -103,10 +103,12 @@ def test_a_link_to_a_new_password_works_once_and_leads_to_our_own_address(settin
 def test_a_lost_password_does_not_say_whether_an_address_is_known() -> None:
     made = make.make_tenant()
 
-    known = Client().post("/accounts/password/reset/", {"email": made.owner.email}, follow=True)
+    answer_to_member = Client().post(
+        "/accounts/password/reset/", {"email": made.owner.email}, follow=True
+    )
     unknown = Client().post("/accounts/password/reset/", {"email": "no@example.com"}, follow=True)
 
-    assert known.content == unknown.content
+    assert answer_to_member.content == unknown.content
     assert [message.to for message in mail.outbox] == [[made.owner.email]]
 
 

@@ -21,9 +21,9 @@ BEGIN = "/accounts/oidc/sso/login/"
 
 def _where_it_leads(page: HttpResponse) -> str:
     """Return the address that the page between us and the provider goes on to."""
-    found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.content.decode())
-    assert found
-    return html.unescape(found.group(1))
+    match = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.content.decode())
+    assert match
+    return html.unescape(match.group(1))
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def come_back(settings):
             there = _where_it_leads(browser.post(BEGIN))
             assert there.startswith(f"{address}/authorize?")
             state = parse_qs(urlsplit(there).query)["state"][0]
-            given = {"state": state, **(answer or {"code": "a-code"})}
-            return browser.get(f"{BEGIN}callback/", given, follow=True)
+            parameters = {"state": state, **(answer or {"code": "a-code"})}
+            return browser.get(f"{BEGIN}callback/", parameters, follow=True)
 
     return come
 
@@ -90,10 +90,10 @@ def test_a_second_factor_is_asked_for_all_the_same(come_back) -> None:
     secret = make.make_second_factor(made.owner)
     browser = Client()
 
-    asked = come_back(browser, email=made.owner.email, email_verified=True)
+    landing = come_back(browser, email=made.owner.email, email_verified=True)
     browser.post("/accounts/second-factor/enter/", {"code": code_of(secret)})
 
-    assert asked.redirect_chain[-1][0] == "/accounts/second-factor/enter/"
+    assert landing.redirect_chain[-1][0] == "/accounts/second-factor/enter/"
     assert browser.get("/admin/").status_code == 200
 
 

@@ -57,8 +57,10 @@ def test_roles_can_be_set_up_again_and_again(monkeypatch: pytest.MonkeyPatch) ->
     call_command("setup_roles", stdout=output)
 
     with psycopg.connect(database.superuser_conninfo()) as connection:
-        found = {problem.message for problem in roles.problems(connection)}
-    assert all("superuser" in message for message in found), "only the tests' own login is mighty"
+        messages = {problem.message for problem in roles.problems(connection)}
+    assert all("superuser" in message for message in messages), (
+        "only the tests' own login is mighty"
+    )
     assert output.getvalue().count("can turn into") == 2
 
 

@@ -64,9 +64,9 @@ def test_no_table_keeps_a_row_of_a_removed_organization() -> None:
 def test_people_stay_without_a_place_to_sign_in_to() -> None:
     story = live_through("Gem Harbor")
 
-    said = run(str(story.tenant.organization.public_id), "--yes")
+    output = run(str(story.tenant.organization.public_id), "--yes")
 
-    assert "1 people are members of nothing else" in said
+    assert "1 people are members of nothing else" in output
     owner = User.objects.get(pk=story.tenant.owner.pk)
     assert not owner.memberships_for_sign_in().exists()
     assert sign_in(owner).get("/admin/").status_code == 302
@@ -76,9 +76,9 @@ def test_a_dry_run_counts_and_changes_nothing() -> None:
     story = live_through("Gem Harbor")
     before = fingerprint(story)
 
-    said = run(story.tenant.organization.name, "--dry-run")
+    output = run(story.tenant.organization.name, "--dry-run")
 
-    assert "           1 callback_rule\n" in said
+    assert "           1 callback_rule\n" in output
     assert fingerprint(story) == before
 
 

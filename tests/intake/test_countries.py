@@ -36,9 +36,9 @@ def country_kept(**fields: object) -> object:
     event = {"event_name": "open", **fields}
     checked = check_event(event, reporter=REPORTER, now=datetime.now(UTC))
     assert not checked.errors
-    kept = checked.row["fields"]
-    assert isinstance(kept, dict)
-    return kept.get("country")
+    fields = checked.row["fields"]
+    assert isinstance(fields, dict)
+    return fields.get("country")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_an_installation_has_one_id_however_it_is_written(written):
 
 
 @pytest.mark.parametrize(
-    ("told", "platform", "field"),
+    ("sent", "platform", "field"),
     [
         ("ios", "ios", "idfa"),
         ("android", "android", "gaid"),
@@ -39,9 +39,9 @@ def test_an_installation_has_one_id_however_it_is_written(written):
         ("windows", "windows", "advertising_id"),
     ],
 )
-def test_the_platform_says_what_the_advertising_id_is(told, platform, field):
+def test_the_platform_says_what_the_advertising_id_is(sent, platform, field):
     event = to_sdk_event(
-        Call.EVENT, {"platform": told, "advertising_id": "ab-1"}, app_id=7, platform="ios", now=NOW
+        Call.EVENT, {"platform": sent, "advertising_id": "ab-1"}, app_id=7, platform="ios", now=NOW
     )
 
     assert (event["platform"], event[field]) == (platform, "ab-1")
@@ -55,19 +55,44 @@ def test_zeros_are_no_ids():
 
 def test_every_documented_parameter_of_the_device_finds_its_field():
     event = mapped(
-        developer_device_id="5f4dcc3b", customer_user_id="u-7", app_version="1.5", country="de",
-        ip_address="203.0.113.7", locale="de_DE", device_model="iPhone17,1", os_version="18.2",
-        limit_ad_tracking="1", tracking_status="2", ad_user_data="1", ad_personalization="0",
-        referrer="utm_source=x", attribution_token="abc", bundle_id="com.example.app",
-    )  # fmt: skip
+        developer_device_id="5f4dcc3b",
+        customer_user_id="u-7",
+        app_version="1.5",
+        country="de",
+        ip_address="203.0.113.7",
+        locale="de_DE",
+        device_model="iPhone17,1",
+        os_version="18.2",
+        limit_ad_tracking="1",
+        tracking_status="2",
+        ad_user_data="1",
+        ad_personalization="0",
+        referrer="utm_source=x",
+        attribution_token="abc",
+        bundle_id="com.example.app",
+    )
 
-    assert event.items() >= {
-        "idfv": "5f4dcc3b", "customer_user_id": "u-7", "app_version": "1.5", "country": "de",
-        "ip_address": "203.0.113.7", "locale": "de_DE", "device_model": "iPhone17,1",
-        "os_version": "18.2", "limit_ad_tracking": True, "att_status": 2, "ad_user_data": True,
-        "ad_personalization": False, "install_referrer": "utm_source=x", "adservices_token": "abc",
-        "bundle_id": "com.example.app", "params": {},
-    }.items()  # fmt: skip
+    assert (
+        event.items()
+        >= {
+            "idfv": "5f4dcc3b",
+            "customer_user_id": "u-7",
+            "app_version": "1.5",
+            "country": "de",
+            "ip_address": "203.0.113.7",
+            "locale": "de_DE",
+            "device_model": "iPhone17,1",
+            "os_version": "18.2",
+            "limit_ad_tracking": True,
+            "att_status": 2,
+            "ad_user_data": True,
+            "ad_personalization": False,
+            "install_referrer": "utm_source=x",
+            "adservices_token": "abc",
+            "bundle_id": "com.example.app",
+            "params": {},
+        }.items()
+    )
 
 
 def test_androids_version_is_its_api_level():
@@ -136,14 +161,18 @@ def test_an_impression_without_an_amount_earns_nothing():
 
 def test_a_conversion_value_is_kept_for_skadnetwork():
     event = mapped(
-        Call.CONVERSION_VALUE, conversion_value="12", coarse_conversion_value="high",
+        Call.CONVERSION_VALUE,
+        conversion_value="12",
+        coarse_conversion_value="high",
         lock_window="true",
-    )  # fmt: skip
+    )
 
     assert event["event_name"] == "conversion_value"
     assert event["params"] == {
-        "conversion_value": 12, "coarse_conversion_value": "high", "lock_window": "true",
-    }  # fmt: skip
+        "conversion_value": 12,
+        "coarse_conversion_value": "high",
+        "lock_window": "true",
+    }
 
 
 def test_a_retry_with_its_time_has_the_same_id_and_another_event_has_not():

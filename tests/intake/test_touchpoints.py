@@ -45,7 +45,7 @@ def test_the_same_click_of_a_network_counts_once() -> None:
 
     assert first.is_new
     assert again == RecordedTouchpoint(first.id, is_new=False)
-    assert [one.is_new for one in both].count(True) == 1
+    assert [touchpoint.is_new for touchpoint in both].count(True) == 1
     with tenant(link.organization_id):
         assert Touchpoint.objects.count() == 2
 
@@ -55,7 +55,7 @@ def test_clicks_without_an_id_of_the_network_all_count() -> None:
 
     recorded = _record(link, _click(link), _click(link))
 
-    assert [one.is_new for one in recorded] == [True, True]
+    assert [touchpoint.is_new for touchpoint in recorded] == [True, True]
 
 
 def test_a_late_touchpoint_has_its_install_looked_at_again() -> None:
@@ -104,7 +104,7 @@ def test_two_that_report_the_same_click_at_once_are_told_of_the_same_one() -> No
     first.join()
     second.join()
 
-    assert [one.is_new for one in answers] == [True, False]
+    assert [touchpoint.is_new for touchpoint in answers] == [True, False]
     assert answers[0].id == answers[1].id
 
 
@@ -118,9 +118,12 @@ def _unsettled_install(link: TrackingLink, name: str, *, lasting: bool) -> datet
     later = datetime.now(UTC) + timedelta(hours=20)
     with as_role(roles.WORKER), tenant(link.organization_id):
         install = Install.objects.create(
-            app=link.campaign.app, device="d", installed_at=datetime.now(UTC), event_ref=1,
+            app=link.campaign.app,
+            device="d",
+            installed_at=datetime.now(UTC),
+            event_ref=1,
             event_received_at=datetime.now(UTC),
-        )  # fmt: skip
+        )
         key = identifiers.key_of(link.campaign.app_id, name)
         InstallKey.objects.create(app=link.campaign.app, key=key, install=install, lasting=lasting)
         UnsettledInstall.objects.create(install=install, due_at=later, final_at=later)

@@ -51,17 +51,17 @@ def _model_of(route: Route) -> type[models.Model] | None:
 def _paths(route: Route, model: type[models.Model] | None, victim: Story) -> Iterator[str]:
     if "content_type_id" in route.parameters:
         for kind, keys in victim.keys.items():
-            place = ContentType.objects.get_for_model(kind).pk
+            content_type = ContentType.objects.get_for_model(kind).pk
             for key in keys:
-                yield route.template % {"content_type_id": place, "object_id": key}
+                yield route.template % {"content_type_id": content_type, "object_id": key}
         return
     if not route.parameters:
         yield route.template
         return
     names = {"app_label": ["apps_registry", "postbacks", "auth", "django_q"], "url": ["nothing"]}
     every_key = [key for keys in victim.keys.values() for key in keys]
-    known = victim.keys[model] if model else every_key
-    for value in names.get(route.parameters[0], known):
+    keys = victim.keys[model] if model else every_key
+    for value in names.get(route.parameters[0], keys):
         yield route.template % dict.fromkeys(route.parameters, value)
 
 
@@ -83,8 +83,8 @@ def _columns(route: Route, model: type[models.Model]) -> Iterator[Call]:
     for field in model._meta.concrete_fields:
         yield Call("GET", route.template, query={f"{field.name}__isnull": "0"})
         if isinstance(field, models.CharField | models.TextField):
-            asked = {f"{field.name}__startswith": _PART_OF_MARKER}
-            yield Call("GET", route.template, query=asked)
+            query = {f"{field.name}__startswith": _PART_OF_MARKER}
+            yield Call("GET", route.template, query=query)
 
 
 def _add(route: Route, model: type[models.Model], victim: Story, browser: Client) -> Iterator[Call]:
@@ -100,9 +100,9 @@ def _change_own(
     """Point the stranger's own rows, and the rows inside their pages, at the victim's."""
     for key in stranger.keys[model]:
         path = route.template % {"object_id": key}
-        shown = filled_form(browser.get(path).content.decode())
-        yield Call("POST", path, form=_form(model, victim, shown))
-        yield Call("POST", path, form={**shown, **_foreign_rows_inside(model, victim)})
+        fields = filled_form(browser.get(path).content.decode())
+        yield Call("POST", path, form=_form(model, victim, fields))
+        yield Call("POST", path, form={**fields, **_foreign_rows_inside(model, victim)})
 
 
 def _autocomplete(route: Route) -> Iterator[Call]:
@@ -112,15 +112,15 @@ def _autocomplete(route: Route) -> Iterator[Call]:
         for field in model._meta.get_fields():
             if field.is_relation:
                 names = {"app_label": model._meta.app_label, "model_name": model._meta.model_name}
-                asked = {**names, "field_name": field.name, "term": _PART_OF_MARKER}
-                yield Call("GET", route.template, query=asked)
+                query = {**names, "field_name": field.name, "term": _PART_OF_MARKER}
+                yield Call("GET", route.template, query=query)
 
 
 def _form(
-    model: type[models.Model] | None, victim: Story, shown: Mapping[str, str]
+    model: type[models.Model] | None, victim: Story, fields: Mapping[str, str]
 ) -> dict[str, object]:
     """Return a page's form as it stands, pointed at the victim's rows, with nothing left empty."""
-    form: dict[str, object] = dict(shown)
+    form: dict[str, object] = dict(fields)
     if model is None:
         return form
     for field in model._meta.concrete_fields:

@@ -33,7 +33,7 @@ class Description:
     def questions(self, path: str) -> list[str]:
         """Return the names of a list's query parameters."""
         operation = self._document["paths"].get(path, {}).get("get", {})
-        return [it["name"] for it in operation.get("parameters", []) if it["in"] == "query"]
+        return [item["name"] for item in operation.get("parameters", []) if item["in"] == "query"]
 
     def body(self, method: str, path: str) -> dict[str, dict[str, Any]]:
         """Return the fields that a body may hold, by name; none if there is no body."""
@@ -53,8 +53,8 @@ class Description:
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
         name = schema.get("$ref", "").rpartition("/")[2]
-        found: dict[str, Any] = self._document["components"]["schemas"][name] if name else schema
-        return found
+        resolved: dict[str, Any] = self._document["components"]["schemas"][name] if name else schema
+        return resolved
 
 
 def api_calls(
@@ -79,7 +79,7 @@ def _paths(route: Route, story: Story) -> list[str]:
     if not route.parameters:
         return [route.template]
     (parameter,) = set(route.parameters) - _NUMBERS.keys()
-    return [route.template % {**_NUMBERS, parameter: it} for it in _ids_for(route, story)]
+    return [route.template % {**_NUMBERS, parameter: row_id} for row_id in _ids_for(route, story)]
 
 
 def _ids_for(route: Route, story: Story) -> list[uuid.UUID]:
@@ -110,8 +110,8 @@ def _body(method: str, path: str, victim: Story, description: Description) -> di
     fields = description.body(method, path)
     if not fields:
         return {}
-    wanted = description.required(method, path) | (fields.keys() & _named(victim).keys())
-    return {name: _value(name, fields.get(name, {}), victim) for name in sorted(wanted)}
+    names = description.required(method, path) | (fields.keys() & _named(victim).keys())
+    return {name: _value(name, fields.get(name, {}), victim) for name in sorted(names)}
 
 
 def _value(name: str, field: dict[str, Any], victim: Story) -> object:

@@ -21,8 +21,8 @@ class Call:
     accept: str = "*/*"
 
     def __str__(self) -> str:
-        asked = "&".join(f"{name}={value}" for name, value in self.query.items())
-        return f"{self.method} {self.path}" + (f"?{asked}" if asked else "")
+        query = "&".join(f"{name}={value}" for name, value in self.query.items())
+        return f"{self.method} {self.path}" + (f"?{query}" if query else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,19 @@ class Leak:
 def make(client: Client, call: Call, headers: Mapping[str, str]) -> HttpResponseBase:
     """Make a call as a browser would if it has a form, else as a program would."""
     sent = {"Accept": call.accept, **headers}
-    given: dict[str, object] = {"query_params": call.query, "headers": sent}
+    options: dict[str, object] = {"query_params": call.query, "headers": sent}
     if call.form is not None:
-        return client.post(call.path, call.form, **given)
+        return client.post(call.path, call.form, **options)
     if call.method == "GET":
-        return client.get(call.path, **given)
+        return client.get(call.path, **options)
     send = getattr(client, call.method.lower())
-    return send(call.path, call.json, content_type="application/json", **given)
+    return send(call.path, call.json, content_type="application/json", **options)
 
 
 def leak_in(call: Call, answer: HttpResponseBase) -> Leak | None:
     """Return what is wrong with an answer."""
     if answer.status_code >= 500:
         return Leak(call, f"answered {answer.status_code}")
-    shown = b"".join(answer) if answer.streaming else answer.content
-    everything = shown.decode("utf-8", "replace") + str(answer.headers) + str(answer.cookies)
+    body = b"".join(answer) if answer.streaming else answer.content
+    everything = body.decode("utf-8", "replace") + str(answer.headers) + str(answer.cookies)
     return Leak(call, "showed the marker") if MARKER in everything else None

@@ -19,8 +19,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
     """Take over what another process has tried."""
-    given = getattr(node, "workeroutput", {}).get(_SHARED_OUT, [])
-    _runs().extend(Counter(made) for made in given)
+    shared = getattr(node, "workeroutput", {}).get(_SHARED_OUT, [])
+    _runs().extend(Counter(made) for made in shared)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -31,9 +31,10 @@ def rows_that_lead_across(story: Story) -> list[str]:
         f"{model.__name__}.{field.name}"
         for model in tenant_models()
         for field in model._meta.concrete_fields
-        if isinstance(field.related_model, type) and issubclass(field.related_model, TenantModel)
+        if isinstance(field.related_model, type)
+        and issubclass(field.related_model, TenantModel)
         and _leads_across(model, field.column, story.keys[field.related_model], story)
-    ]  # fmt: skip
+    ]
 
 
 def _hash(table: str, column: str, key: int) -> str:

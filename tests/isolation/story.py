@@ -141,19 +141,41 @@ def _live(app: App, rule: models.Model) -> None:
     sdk_id = uuid.uuid4()
     key = EventKey.objects.create(app=app, event_id=sdk_id, received_at=now)
     event = Event.objects.create(
-        id=key.pk, app=app, event_id=sdk_id, event_name="purchase", event_time=now,
-        received_at=now, source=EventSource.SDK, device="device-1", customer_user_id="customer-1",
-        fields={"idfa": "1"}, params={"level": 3},
-    )  # fmt: skip
+        id=key.pk,
+        app=app,
+        event_id=sdk_id,
+        event_name="purchase",
+        event_time=now,
+        received_at=now,
+        source=EventSource.SDK,
+        device="device-1",
+        customer_user_id="customer-1",
+        fields={"idfa": "1"},
+        params={"level": 3},
+    )
     postback = Postback.objects.create(
-        public_id=uuid.uuid4(), rule=rule, rule_version=1, app=app, event=event,
-        sdk_event_id=sdk_id, event_received_at=now, status=PostbackStatus.FAILED, created_at=now,
-    )  # fmt: skip
+        public_id=uuid.uuid4(),
+        rule=rule,
+        rule_version=1,
+        app=app,
+        event=event,
+        sdk_event_id=sdk_id,
+        event_received_at=now,
+        status=PostbackStatus.FAILED,
+        created_at=now,
+    )
     DeliveryAttempt.objects.create(
-        postback=postback, event_received_at=now, number=1, kind=AttemptKind.AUTO, started_at=now,
-        duration_ms=12, outcome="failed", status_code=500,
-        request={"url": "https://ads.example.com"}, response={"body": "no"},
-    )  # fmt: skip
+        postback=postback,
+        event_received_at=now,
+        number=1,
+        kind=AttemptKind.AUTO,
+        started_at=now,
+        duration_ms=12,
+        outcome="failed",
+        status_code=500,
+        request={"url": "https://ads.example.com"},
+        response={"body": "no"},
+    )
     DuePostback.objects.create(
         postback=postback, event_received_at=now, rule=rule, host="ads.example.com", due_at=now
     )
@@ -173,20 +195,39 @@ def _advertise(app: App, link: TrackingLink) -> None:
     AttributionSettings.objects.create(link=link, click_window_hours=24)
     campaign, partner = link.campaign, link.campaign.partner
     touch = Touchpoint.objects.create(
-        public_id=uuid.uuid4(), app=app, partner=partner, campaign=campaign, link=link,
-        kind="click", source="link", occurred_at=now, received_at=now, click_id="network-click-1",
-        site_id="site-1", names=["click_id:network-click-1"], params={"sub1": "spring"},
-    )  # fmt: skip
+        public_id=uuid.uuid4(),
+        app=app,
+        partner=partner,
+        campaign=campaign,
+        link=link,
+        kind="click",
+        source="link",
+        occurred_at=now,
+        received_at=now,
+        click_id="network-click-1",
+        site_id="site-1",
+        names=["click_id:network-click-1"],
+        params={"sub1": "spring"},
+    )
     TouchpointSeen.objects.create(digest=uuid.uuid4(), public_id=touch.public_id, received_at=now)
     TouchpointKey.objects.create(
         app=app, key=uuid.uuid4(), kind="click", occurred_at=now, received_at=now, touchpoint=touch
     )
     install = Install.objects.get(app=app)
     Attribution.objects.create(
-        install=install, version=1, decided_at=now, type="click", method="click_id",
-        partner=partner, campaign=campaign, link=link, touchpoint=touch.public_id, touched_at=now,
-        facts={"partner_name": "Network"}, candidates=[{"reason": "won"}],
-    )  # fmt: skip
+        install=install,
+        version=1,
+        decided_at=now,
+        type="click",
+        method="click_id",
+        partner=partner,
+        campaign=campaign,
+        link=link,
+        touchpoint=touch.public_id,
+        touched_at=now,
+        facts={"partner_name": "Network"},
+        candidates=[{"reason": "won"}],
+    )
     SiteTimes.objects.create(
         app=app, partner=partner, site_id="site-1", day=now.date(), times=[0, 1, 2, 3, 4, 5, 6, 60]
     )
@@ -200,9 +241,13 @@ def _hear_of_apple(app: App, partner: Partner) -> None:
         app=app, first_value=10, last_value=19, event_name="purchase", least_revenue=5
     )
     make.make_skan_postback(
-        app, partner=partner, conversion_value=12, event_name="purchase", least_revenue=5,
+        app,
+        partner=partner,
+        conversion_value=12,
+        event_name="purchase",
+        least_revenue=5,
         currency="USD",
-    )  # fmt: skip
+    )
 
 
 def _keys(made: make.Tenant) -> dict[type[models.Model], list[int]]:

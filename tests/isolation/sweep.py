@@ -39,16 +39,16 @@ def sweep(victim: Story, visitors: Iterable[Visitor], *, briefly: bool = False) 
     """
     runs.append(Counter())
     before = fingerprint(victim)
-    found = [
+    leaks = [
         f"{leak} as {visitor.role}"
         for visitor in visitors
         for route in swept_routes()
         for leak in _leaks(route, victim, _Visit(visitor, briefly))
     ]
     after = fingerprint(victim)
-    found += [f"{table} was changed" for table in before if before[table] != after[table]]
-    found += [f"{relation} leads across" for relation in rows_that_lead_across(victim)]
-    return found
+    leaks += [f"{table} was changed" for table in before if before[table] != after[table]]
+    leaks += [f"{relation} leads across" for relation in rows_that_lead_across(victim)]
+    return leaks
 
 
 def _leaks(route: Route, victim: Story, visit: _Visit) -> Iterator[Leak]:

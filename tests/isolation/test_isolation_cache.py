@@ -47,14 +47,14 @@ def kept(settings: Settings) -> list[str]:
     return _seen
 
 
-def test_the_cache_holds_nothing_of_an_organization(kept: list[str]) -> None:
+def test_the_cache_holds_nothing_of_an_organization(cache_keys: list[str]) -> None:
     stories = [live_through("Gem Harbor"), live_through("Moss Valley")]
 
     for story in stories:
         _look_at_everything(story)
 
-    assert kept, "signing in is counted here"
-    assert {key for key in kept if not key.startswith(OF_NOBODY)} == set()
+    assert cache_keys, "signing in is counted here"
+    assert {key for key in cache_keys if not key.startswith(OF_NOBODY)} == set()
 
 
 def _look_at_everything(story: Story) -> None:

@@ -19,23 +19,48 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # These hold no tenant's data, or are reached through one module that filters by membership.
 WITHOUT_POLICY = {
-    "account_emailaddress", "account_emailconfirmation", "invitation", "mfa_authenticator",
-    "socialaccount_socialaccount", "socialaccount_socialapp", "socialaccount_socialtoken",
+    "account_emailaddress",
+    "account_emailconfirmation",
+    "invitation",
+    "mfa_authenticator",
+    "socialaccount_socialaccount",
+    "socialaccount_socialapp",
+    "socialaccount_socialtoken",
     "usersessions_usersession",
-    "auth_group", "auth_group_permissions", "auth_permission", "cache_entry", "django_admin_log",
-    "django_content_type", "django_migrations", "django_q_ormq", "django_q_schedule",
-    "django_q_task", "django_session", "exchange_rate", "membership", "organization", "rate_count",
-    "tidying", "unclaimed_copy", "user_account",
+    "auth_group",
+    "auth_group_permissions",
+    "auth_permission",
+    "cache_entry",
+    "django_admin_log",
+    "django_content_type",
+    "django_migrations",
+    "django_q_ormq",
+    "django_q_schedule",
+    "django_q_task",
+    "django_session",
+    "exchange_rate",
+    "membership",
+    "organization",
+    "rate_count",
+    "tidying",
+    "unclaimed_copy",
+    "user_account",
     "worker_heartbeat",
-}  # fmt: skip
+}
 
 # A foreign key to a partitioned table would keep its days from being dropped; the deduplication key
 # and the queues are written by the statements that write the logs, from the same values.
 WITHOUT_COMPOSITE_KEY = {
-    "postback.event_id", "delivery_attempt.postback_id", "due_postback.postback_id",
-    "due_postback.rule_id", "event_key.app_id", "postback.install_id", "touchpoint_key.app_id",
-    "touchpoint_key.touchpoint_id", "install_key.app_id",
-}  # fmt: skip
+    "postback.event_id",
+    "delivery_attempt.postback_id",
+    "due_postback.postback_id",
+    "due_postback.rule_id",
+    "event_key.app_id",
+    "postback.install_id",
+    "touchpoint_key.app_id",
+    "touchpoint_key.touchpoint_id",
+    "install_key.app_id",
+}
 
 
 def test_every_table_of_a_tenant_stands_behind_the_whole_wall() -> None:

@@ -40,39 +40,39 @@ def test_nobody_of_another_organization_sees_or_changes_anything(
 ) -> None:
     before = requests_made.copy()
 
-    found = sweep(victim, visitors_from(stranger))
+    leaks = sweep(victim, visitors_from(stranger))
 
-    assert not found, "\n".join(found)
+    assert not leaks, "\n".join(leaks)
     assert all(count > 500 for count in (requests_made - before).values())
     assert requests_made.keys() == set(Role.values)
 
 
 def test_the_policies_alone_keep_tenants_apart(victim: Story, stranger: Story) -> None:
     with without_python():
-        found = sweep(victim, [owner_of(stranger)])
+        leaks = sweep(victim, [owner_of(stranger)])
 
-    assert not found, "\n".join(found)
+    assert not leaks, "\n".join(leaks)
 
 
 def test_python_alone_keeps_tenants_apart(victim: Story, stranger: Story) -> None:
     with without_policies():
-        found = sweep(victim, [owner_of(stranger)])
+        leaks = sweep(victim, [owner_of(stranger)])
 
-    assert not found, "\n".join(found)
+    assert not leaks, "\n".join(leaks)
 
 
 def test_without_both_walls_the_sweep_finds_leaks(victim: Story, stranger: Story) -> None:
     before = fingerprint(victim)
 
     with without_python(), without_policies():
-        found = sweep(victim, [owner_of(stranger)], briefly=True)
+        leaks = sweep(victim, [owner_of(stranger)], briefly=True)
 
-    shown = {line.split(": showed")[0].split("?")[0] for line in found if "showed" in line}
+    leaking = {line.split(": showed")[0].split("?")[0] for line in leaks if "showed" in line}
     lists = {
         f"GET /admin/{model._meta.app_label}/{model._meta.model_name}/"
         for model in admin.site._registry
         if issubclass(model, TenantModel) and model not in SHOWS_NO_TEXT
     }
-    assert lists <= shown
-    assert {"GET /api/v1/apps", "GET /api/v1/events", "GET /api/v1/postbacks"} <= shown
+    assert lists <= leaking
+    assert {"GET /api/v1/apps", "GET /api/v1/events", "GET /api/v1/postbacks"} <= leaking
     assert fingerprint(victim) != before

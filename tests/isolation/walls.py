@@ -70,12 +70,12 @@ def plain_references() -> set[str]:
         for table, referred, columns, _ in keys
         if {table, referred} <= owned and len(columns) == 1
     }
-    held = {
+    scoped = {
         f"{table}.{columns[1]}"
         for table, _, columns, there in keys
         if columns[0] == "organization_id" and there == ["organization_id", "id"]
     }
-    return (pointing | _relations_of_models()) - held
+    return (pointing | _relations_of_models()) - scoped
 
 
 def _relations_of_models() -> set[str]:

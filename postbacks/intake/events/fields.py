@@ -94,7 +94,7 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     params: dict[str, object] | None = None
 
 
-KNOWN = frozenset(EventFields.__struct_fields__)
+FIELD_NAMES = frozenset(EventFields.__struct_fields__)
 
 FLAGS = frozenset(
     {

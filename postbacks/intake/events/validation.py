@@ -13,13 +13,13 @@ import msgspec
 from postbacks.intake.countries import country_of
 from postbacks.intake.events.fields import (
     DEVICE_IDS,
+    FIELD_NAMES,
     FLAGS,
     IN_COLUMNS,
-    KNOWN,
     TIMESTAMPS,
     EventFields,
 )
-from postbacks.intake.receipts import FieldError
+from postbacks.intake.receipts import ADDRESS_EXPECTED, UUID_EXPECTED, FieldError
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.values import identifiers
 from postbacks.values.currencies import CURRENCIES
@@ -54,7 +54,7 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
     if event is None:
         return checked
     own_params = event.params or {}
-    unknown = {name: value for name, value in item.items() if name not in KNOWN}
+    unknown = {name: value for name, value in item.items() if name not in FIELD_NAMES}
     checked.warnings = {
         name: UNKNOWN_LEFT_OUT if name in own_params else UNKNOWN_IN_PARAMS for name in unknown
     }
@@ -89,7 +89,7 @@ def _all_errors(item: dict[str, object], first: msgspec.ValidationError) -> list
     errors: list[FieldError] = []
     if "event_name" not in item:
         errors.append(FieldError("/event_name", "The field is required, for example “purchase”."))
-    for name in item.keys() & KNOWN:
+    for name in item.keys() & FIELD_NAMES:
         try:
             msgspec.convert({"event_name": "x", name: item[name]}, EventFields)
         except msgspec.ValidationError as error:
@@ -110,13 +110,7 @@ def _event_id(event: EventFields, errors: list[FieldError]) -> str:
     try:
         return str(uuid.UUID(event.event_id))
     except ValueError:
-        errors.append(
-            FieldError(
-                "/event_id",
-                "The id must be a UUID such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, "
-                "made once by the client.",
-            )
-        )
+        errors.append(FieldError("/event_id", UUID_EXPECTED))
         return ""
 
 
@@ -205,9 +199,7 @@ def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) ->
     if event.user_agent is None and reporter.user_agent:
         fields["user_agent"] = reporter.user_agent
     if event.ip_address is not None and not _is_address(event.ip_address):
-        errors.append(
-            FieldError("/ip_address", "The address must be IPv4 or IPv6, such as 203.0.113.7.")
-        )
+        errors.append(FieldError("/ip_address", ADDRESS_EXPECTED))
     if event.country is not None:
         if not _COUNTRY.fullmatch(event.country):
             errors.append(

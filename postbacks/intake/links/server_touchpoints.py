@@ -30,7 +30,15 @@ from postbacks.intake.links.recording import (
 )
 from postbacks.intake.links.visitors import Visitor
 from postbacks.intake.links.vocabulary import hashed_kind, our_name
-from postbacks.intake.receipts import FieldError, FieldWarning, Receipt, Rejection, json_pointer
+from postbacks.intake.receipts import (
+    ADDRESS_EXPECTED,
+    UUID_EXPECTED,
+    FieldError,
+    FieldWarning,
+    Receipt,
+    Rejection,
+    json_pointer,
+)
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.intake.touchpoints.recording import (
     NewTouchpoint,
@@ -198,13 +206,7 @@ def _own_id(value: object, errors: list[FieldError]) -> str:
     try:
         return str(UUID(str(value)))
     except ValueError:
-        errors.append(
-            FieldError(
-                "/touchpoint_id",
-                "The id must be a UUID such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, "
-                "made once by the client.",
-            )
-        )
+        errors.append(FieldError("/touchpoint_id", UUID_EXPECTED))
         return ""
 
 
@@ -245,9 +247,7 @@ def _check_address(parameters: LinkParameters, errors: list[FieldError]) -> None
     try:
         ipaddress.ip_address(text or "::")
     except ValueError:
-        errors.append(
-            FieldError("/ip_address", "The address must be IPv4 or IPv6, such as 203.0.113.7.")
-        )
+        errors.append(FieldError("/ip_address", ADDRESS_EXPECTED))
 
 
 def _resolve_links(

@@ -50,9 +50,9 @@ def test_no_signed_value_can_be_changed_by_a_bit(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(signed))
     value = body[name]
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    place = data.draw(st.integers(0, len(text) - 1))
+    index = data.draw(st.integers(0, len(text) - 1))
     bit = data.draw(st.integers(0, 6))
-    changed = text[:place] + chr(ord(text[place]) ^ (1 << bit)) + text[place + 1 :]
+    changed = text[:index] + chr(ord(text[index]) ^ (1 << bit)) + text[index + 1 :]
 
     copy = read_skan({**body, name: changed}, keys=keys_of(vector))
 
@@ -111,7 +111,7 @@ def test_numbers_and_booleans_may_come_as_text(vector) -> None:
 
 def test_text_can_not_move_from_one_signed_field_to_its_neighbor() -> None:
     """Otherwise one signature would prove several transactions."""
-    vector = next(one for one in VERIFYING if one["body"]["version"] == "2.1")
+    vector = next(vector for vector in VERIFYING if vector["body"]["version"] == "2.1")
     body = dict(vector["body"])
     moved = {
         **body,
@@ -125,7 +125,7 @@ def test_text_can_not_move_from_one_signed_field_to_its_neighbor() -> None:
 
 def test_what_a_version_does_not_sign_is_not_read() -> None:
     """Otherwise a copy of version 3 would count once for each place in the sequence."""
-    vector = next(one for one in VERIFYING if one["body"]["version"] == "3.0")
+    vector = next(vector for vector in VERIFYING if vector["body"]["version"] == "3.0")
     body = {**vector["body"], "postback-sequence-index": 2, "source-identifier": "9999"}
 
     copy = read_skan(body, keys=keys_of(vector))
@@ -143,7 +143,7 @@ def test_a_source_app_and_a_source_domain_are_not_both_signed() -> None:
 
 
 def test_a_test_ad_is_no_real_one() -> None:
-    vector = next(one for one in VERIFYING if one["body"].get("source-app-id") == 0)
+    vector = next(vector for vector in VERIFYING if vector["body"].get("source-app-id") == 0)
 
     assert read_skan(vector["body"], keys=keys_of(vector)).signature_state == "development"
 

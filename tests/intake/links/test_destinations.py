@@ -4,7 +4,7 @@ import pytest
 
 from postbacks.intake.links.destinations import LinkDestinations, choose_destination, is_allowed
 from postbacks.intake.links.visitors import VisitorDevice
-from tests.links.opening import DESKTOP, IPHONE, advertise, referrer_of
+from tests.intake.links.opening import DESKTOP, IPHONE, advertise, referrer_of
 
 ALLOWED = ("gemharbor://", "https://go.example.com", "shop://cart", "https://")
 ANDROID = VisitorDevice("android")
@@ -121,8 +121,8 @@ def test_an_unfit_device_gets_the_fallback() -> None:
     assert choose_destination(places, ANDROID, {}) == "https://example.com/game"
     assert choose_destination(places, VisitorDevice("ios"), {}) == "https://apps.apple.com/app/id1"
     assert choose_destination(places, VisitorDevice(), {}) == "https://apps.apple.com/app/id1"
-    asked = {"fallback": "https://go.example.com/x"}
-    assert choose_destination(places, ANDROID, asked) == "https://go.example.com/x"
+    parameters = {"fallback": "https://go.example.com/x"}
+    assert choose_destination(places, ANDROID, parameters) == "https://go.example.com/x"
     evil = {"fallback": "https://evil.example/x"}
     assert choose_destination(places, ANDROID, evil) == "https://example.com/game"
 

@@ -7,7 +7,7 @@ import pytest
 from django.conf import LazySettings
 
 from postbacks.values import identifiers
-from tests.links.opening import PHONE, advertise
+from tests.intake.links.opening import PHONE, advertise
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -98,7 +98,7 @@ def test_a_late_click_is_kept_but_earns_nothing(age: timedelta, refused: str) ->
 
 
 @pytest.mark.parametrize(
-    "told",
+    "click_time",
     [
         "0001-01-01T00:00:00%2B14:00",
         "9999-12-31T23:59:59-14:00",
@@ -110,10 +110,10 @@ def test_a_late_click_is_kept_but_earns_nothing(age: timedelta, refused: str) ->
         "1",
     ],
 )
-def test_an_impossible_time_is_refused(told: str) -> None:
+def test_an_impossible_time_is_refused(click_time: str) -> None:
     ad = advertise()
 
-    assert ad.click(f"s2s=1&gaid={GAID}&click_time={told}").status_code == 400
+    assert ad.click(f"s2s=1&gaid={GAID}&click_time={click_time}").status_code == 400
 
 
 def test_a_click_of_the_future_is_refused() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from postbacks.intake.links.visitors import VisitorDevice, read_device
-from tests.links.opening import DESKTOP, IPHONE, PHONE
+from tests.intake.links.opening import DESKTOP, IPHONE, PHONE
 
 
 @pytest.mark.parametrize(

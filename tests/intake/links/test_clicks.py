@@ -16,7 +16,7 @@ from apps_registry.models import App, Campaign, Organization, Partner, TrackingL
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.infrastructure.rate_limits.counting import RateLimit
 from postbacks.values import identifiers
-from tests.links.opening import IPHONE, PHONE, advertise, referrer_of
+from tests.intake.links.opening import IPHONE, PHONE, advertise, referrer_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,8 +39,11 @@ def test_a_click_leads_to_the_play_store_with_our_id_of_it() -> None:
         "utm_campaign": ad.link.campaign.name,
     }
     assert (touch.kind, touch.source, touch.click_id, touch.site_id) == (
-        "click", "link", "net-1", "pub_7",
-    )  # fmt: skip
+        "click",
+        "link",
+        "net-1",
+        "pub_7",
+    )
 
 
 def test_a_click_remembers_the_device() -> None:
@@ -50,8 +53,11 @@ def test_a_click_remembers_the_device() -> None:
 
     touch = ad.touchpoint()
     assert (touch.os_name, touch.os_version, touch.device_model, touch.language) == (
-        "android", "14", "SM-G991B", "de-DE",
-    )  # fmt: skip
+        "android",
+        "14",
+        "SM-G991B",
+        "de-DE",
+    )
     assert touch.ip_address == "127.0.0.1"
     assert identifiers.address_identifier("127.0.0.1") in touch.names
     assert touch.user_agent == PHONE
@@ -73,9 +79,13 @@ def test_the_utm_parameters_of_the_click_win() -> None:
 
     answer = ad.click("utm_source=tiktok&utm_term=a%26b")
 
-    told = referrer_of(answer["Location"])
+    referrer = referrer_of(answer["Location"])
     assert "id=com.x&hl=de&" in answer["Location"]
-    assert (told["utm_source"], told["utm_term"], told["utm_medium"]) == ("tiktok", "a&b", "cpi")
+    assert (referrer["utm_source"], referrer["utm_term"], referrer["utm_medium"]) == (
+        "tiktok",
+        "a&b",
+        "cpi",
+    )
 
 
 def test_the_same_click_of_a_network_is_recorded_once_and_leads_on_with_the_first_id() -> None:
@@ -262,10 +272,10 @@ def test_beside_its_link_a_click_reads_nothing_and_writes_by_one_statement() -> 
     ad = advertise()
     ad.click()  # whose link it is stays known
 
-    with CaptureQueriesContext(connection) as seen, _counted_statements() as ours:
+    with CaptureQueriesContext(connection) as queries, _counted_statements() as ours:
         ad.click()
 
-    assert [query["sql"].split()[0] for query in seen] == ["BEGIN", "SELECT", "COMMIT"]
+    assert [query["sql"].split()[0] for query in queries] == ["BEGIN", "SELECT", "COMMIT"]
     assert [statement.split()[0] for statement in ours] == ["SELECT", "WITH"]
 
 
@@ -303,7 +313,9 @@ def test_a_slash_at_the_end_is_no_other_link(form: str) -> None:
     ad = advertise()
     address = form.format(ad.link.token)
 
-    answers = [Client().get(it, headers={"User-Agent": PHONE}) for it in (address, f"{address}/")]
+    answers = [
+        Client().get(path, headers={"User-Agent": PHONE}) for path in (address, f"{address}/")
+    ]
 
     assert answers[0].status_code == answers[1].status_code
     assert len(ad.touchpoints()) == 2

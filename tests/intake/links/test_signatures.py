@@ -14,15 +14,17 @@ from postbacks.intake.links import signatures
 from postbacks.models import Touchpoint
 from tests import make
 from tests.api.calling import Program, owner_of
-from tests.links.opening import PHONE, Advertised, advertise
+from tests.intake.links.opening import PHONE, Advertised, advertise
 
 NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 SECRET = "a-secret-of-the-network"
 PATH = "/c/h4k9wq2mzt7c"
 WHOLE = {
-    "click_id": "a b+c/ü", "sub1": "", "kid": "k1",
+    "click_id": "a b+c/ü",
+    "sub1": "",
+    "kid": "k1",
     "exp": str(int((NOW + timedelta(hours=1)).timestamp())),
-}  # fmt: skip
+}
 
 
 def _query(parameters: dict[str, str], secret: str = SECRET, path: str = PATH) -> str:
@@ -33,12 +35,12 @@ def test_a_signature_holds_however_the_link_is_written() -> None:
     signed = {**WHOLE, "sig": signatures.sign(SECRET, PATH, WHOLE)}
     backwards = "&".join(f"{n}={quote(v, safe='')}" for n, v in reversed(signed.items()))
 
-    found = {
+    states = {
         signatures.check(PATH, query, {"k1": SECRET}, now=NOW)
         for query in (urlencode(signed), backwards)
     }
 
-    assert found == {signatures.VALID}
+    assert states == {signatures.VALID}
 
 
 @pytest.mark.parametrize(
@@ -113,8 +115,8 @@ def test_two_keys_work_at_once_until_one_is_revoked(ad: Advertised) -> None:
         old.revoke()
     ad.click(_signed(ad, old, click_id="3"))
 
-    found = [touch.signature for touch in ad.touchpoints()]
-    assert found == ["valid", "valid", "no_active_key"]
+    states = [touch.signature for touch in ad.touchpoints()]
+    assert states == ["valid", "valid", "no_active_key"]
 
 
 def test_a_networks_server_is_told_what_its_signature_is_worth(ad: Advertised) -> None:

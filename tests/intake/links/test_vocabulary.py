@@ -13,11 +13,17 @@ MD5 = "900150983cd24fb0d6963f7d28e17f72"
 
 LINKS = {
     "adjust": (
-        "campaign=Summer&adgroup=DE&creative=video&label=x&gps_adid=" + ID
+        "campaign=Summer&adgroup=DE&creative=video&label=x&gps_adid="
+        + ID
         + "&external_click_id=n-1&ip_address=203.0.113.9&user_agent=UA&s2s=1",
         {
-            "campaign_name": "Summer", "adset_name": "DE", "creative_name": "video", "gaid": ID,
-            "click_id": "n-1", "ip_address": "203.0.113.9", "user_agent": "UA",
+            "campaign_name": "Summer",
+            "adset_name": "DE",
+            "creative_name": "video",
+            "gaid": ID,
+            "click_id": "n-1",
+            "ip_address": "203.0.113.9",
+            "user_agent": "UA",
         },
     ),
     "appsflyer": (
@@ -26,20 +32,43 @@ LINKS = {
         "&af_cost_currency=EUR&af_cost_model=cpi&clickid=n-1&advertising_id=" + ID + "&af_ip=::1"
         "&af_ua=UA&af_lang=de&af_dp=gem%3A%2F%2Fx&redirect=false",
         {
-            "campaign_name": "Summer", "campaign_id": "42", "adset_name": "DE", "adset_id": "7",
-            "ad_name": "A", "ad_id": "9", "site_id": "s1", "sub_site_id": "s2", "sub1": "a",
-            "agency": "Agency", "keyword": "games", "cost_amount": "1.2", "cost_currency": "EUR",
-            "cost_type": "cpi", "click_id": "n-1", "advertising_id": ID, "ip_address": "::1",
-            "user_agent": "UA", "language": "de", "deep_link": "gem://x",
+            "campaign_name": "Summer",
+            "campaign_id": "42",
+            "adset_name": "DE",
+            "adset_id": "7",
+            "ad_name": "A",
+            "ad_id": "9",
+            "site_id": "s1",
+            "sub_site_id": "s2",
+            "sub1": "a",
+            "agency": "Agency",
+            "keyword": "games",
+            "cost_amount": "1.2",
+            "cost_currency": "EUR",
+            "cost_type": "cpi",
+            "click_id": "n-1",
+            "advertising_id": ID,
+            "ip_address": "::1",
+            "user_agent": "UA",
+            "language": "de",
+            "deep_link": "gem://x",
         },
     ),
     "singular": (
         "st=123&h=abc&cl=n-1&aifa=" + ID + "&pcn=Summer&pcid=42&psn=Puzzle&psid=s1&ip=203.0.113.9"
         "&ua=UA&ve=17.5&lc=de_DE&_dl=gem%3A%2F%2Fx&_fallback_redirect=https%3A%2F%2Fa.example",
         {
-            "click_id": "n-1", "gaid": ID, "campaign_name": "Summer", "campaign_id": "42",
-            "site_name": "Puzzle", "site_id": "s1", "ip_address": "203.0.113.9",
-            "user_agent": "UA", "os_version": "17.5", "language": "de_DE", "deep_link": "gem://x",
+            "click_id": "n-1",
+            "gaid": ID,
+            "campaign_name": "Summer",
+            "campaign_id": "42",
+            "site_name": "Puzzle",
+            "site_id": "s1",
+            "ip_address": "203.0.113.9",
+            "user_agent": "UA",
+            "os_version": "17.5",
+            "language": "de_DE",
+            "deep_link": "gem://x",
             "fallback": "https://a.example",
         },
     ),
@@ -47,39 +76,68 @@ LINKS = {
         "click_id=n-1&advertising_id=" + ID + "&developer_device_id=V&campaign_id=42&site_id=s1"
         "&creative_name=video&ip_address=203.0.113.9",
         {
-            "click_id": "n-1", "advertising_id": ID, "idfv": "V", "campaign_id": "42",
-            "site_id": "s1", "creative_name": "video", "ip_address": "203.0.113.9",
+            "click_id": "n-1",
+            "advertising_id": ID,
+            "idfv": "V",
+            "campaign_id": "42",
+            "site_id": "s1",
+            "creative_name": "video",
+            "ip_address": "203.0.113.9",
         },
     ),
     "appmetrica": (
         "click_id=n-1&google_aid=" + ID + "&device_ip=203.0.113.9&device_ua=UA"
         "&click_timestamp=1764000000&noredirect=1",
         {
-            "click_id": "n-1", "gaid": ID, "ip_address": "203.0.113.9", "user_agent": "UA",
+            "click_id": "n-1",
+            "gaid": ID,
+            "ip_address": "203.0.113.9",
+            "user_agent": "UA",
             "click_time": "1764000000",
         },
     ),
     "airbridge": (
         "campaign=Summer&campaign_id=42&ad_group=DE&ad_group_id=7&ad_creative=video"
-        "&ad_creative_id=3&term=games&click_id=n-1&sub_id=s1&sub_id_1=a&ifa_raw=" + ID
+        "&ad_creative_id=3&term=games&click_id=n-1&sub_id=s1&sub_id_1=a&ifa_raw="
+        + ID
         + "&deeplink_url=gem%3A%2F%2Fx&language=de",
         {
-            "campaign_name": "Summer", "campaign_id": "42", "adset_name": "DE", "adset_id": "7",
-            "creative_name": "video", "creative_id": "3", "keyword": "games", "click_id": "n-1",
-            "site_id": "s1", "sub1": "a", "idfa": ID, "deep_link": "gem://x", "language": "de",
+            "campaign_name": "Summer",
+            "campaign_id": "42",
+            "adset_name": "DE",
+            "adset_id": "7",
+            "creative_name": "video",
+            "creative_id": "3",
+            "keyword": "games",
+            "click_id": "n-1",
+            "site_id": "s1",
+            "sub1": "a",
+            "idfa": ID,
+            "deep_link": "gem://x",
+            "language": "de",
         },
     ),
     "branch": (
         "~click_id=n-1&~campaign=Summer&~campaign_id=42&~ad_set_name=DE&~ad_set_id=7&~ad_name=A"
-        "&~ad_id=9&~creative_name=video&~secondary_publisher=Puzzle&~channel=feed&%24aaid=" + ID
+        "&~ad_id=9&~creative_name=video&~secondary_publisher=Puzzle&~channel=feed&%24aaid="
+        + ID
         + "&%24s2s=true&%24fallback_url=https%3A%2F%2Fa.example",
         {
-            "click_id": "n-1", "campaign_name": "Summer", "campaign_id": "42", "adset_name": "DE",
-            "adset_id": "7", "ad_name": "A", "ad_id": "9", "creative_name": "video",
-            "site_name": "Puzzle", "channel": "feed", "gaid": ID, "fallback": "https://a.example",
+            "click_id": "n-1",
+            "campaign_name": "Summer",
+            "campaign_id": "42",
+            "adset_name": "DE",
+            "adset_id": "7",
+            "ad_name": "A",
+            "ad_id": "9",
+            "creative_name": "video",
+            "site_name": "Puzzle",
+            "channel": "feed",
+            "gaid": ID,
+            "fallback": "https://a.example",
         },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("vendor", LINKS)
