@@ -92,8 +92,11 @@ def test_the_export_holds_the_figures_of_its_period(browser: Client, link: Track
     heading, line = (text.split(",") for text in lines)
     row = dict(zip(heading, line, strict=True))
     assert (row["Links"], row["Clicks"], row["Installs"], row["Revenue"]) == (
-        "1", "41", "1", "$4.99",
-    )  # fmt: skip
+        "1",
+        "41",
+        "1",
+        "$4.99",
+    )
 
 
 def test_a_campaigns_page_shows_days_links_and_rules(

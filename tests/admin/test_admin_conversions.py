@@ -69,7 +69,8 @@ def test_a_saved_row_can_be_changed_and_removed(made: make.Tenant) -> None:
         (fine(0, 10, ""), "This field is required."),
         (
             {
-                f"{COARSE}-0-coarse_value": "low", f"{COARSE}-1-coarse_value": "low",
+                f"{COARSE}-0-coarse_value": "low",
+                f"{COARSE}-1-coarse_value": "low",
                 f"{COARSE}-1-currency": "USD",
                 f"{COARSE}-TOTAL_FORMS": 2,
             },
@@ -77,7 +78,7 @@ def test_a_saved_row_can_be_changed_and_removed(made: make.Tenant) -> None:
         ),
         ({f"{COARSE}-0-event_name": "open"}, "This field is required."),
     ],
-)  # fmt: skip
+)
 def test_a_value_means_one_thing(made: make.Tenant, changes: dict[str, object], words: str) -> None:
     answer = submit(sign_in(made.owner), page_of(made), changes)
 

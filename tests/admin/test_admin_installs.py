@@ -46,12 +46,16 @@ def _decide(install: Install, version: int = 1, **fields: object) -> None:
     with as_role(roles.WORKER), tenant(install.organization_id):
         Attribution.objects.create(
             **{
-                "install": install, "version": version, "type": install.attribution_type,
+                "install": install,
+                "version": version,
+                "type": install.attribution_type,
                 "cause": "install" if version == 1 else "upgrade",
                 "decided_at": install.installed_at + timedelta(seconds=version),
-                "partner_id": install.partner_id, "campaign_id": install.campaign_id, **fields,
+                "partner_id": install.partner_id,
+                "campaign_id": install.campaign_id,
+                **fields,
             }
-        )  # fmt: skip
+        )
 
 
 def _told(link: TrackingLink, reason: str, **fields: object) -> dict[str, object]:
@@ -126,10 +130,17 @@ def test_events_and_their_postbacks_belong_to_the_story(
     with as_role(roles.WORKER), tenant(owner.organization.pk):
         rule = make.make_rule(name="Tell them", partner=link.campaign.partner)
         Postback.objects.create(
-            public_id=uuid.uuid4(), rule=rule, rule_version=1, app=owner.app, event=bought,
-            sdk_event_id=bought.event_id, event_received_at=bought.received_at,
-            status=PostbackStatus.DELIVERED, created_at=NOW, delivered_at=NOW,
-        )  # fmt: skip
+            public_id=uuid.uuid4(),
+            rule=rule,
+            rule_version=1,
+            app=owner.app,
+            event=bought,
+            sdk_event_id=bought.event_id,
+            event_received_at=bought.received_at,
+            status=PostbackStatus.DELIVERED,
+            created_at=NOW,
+            delivered_at=NOW,
+        )
 
     page = _story(browser, install)
 
@@ -187,20 +198,32 @@ def test_an_install_is_found_by_any_of_its_ids(browser: Client, link: TrackingLi
 @pytest.mark.parametrize(
     "asked",
     [
-        {"type": "click"}, {"kind": "install"}, {"state": "final"}, {"partner": "own"},
-        {"campaign": "own"}, {"app": "own"}, {"time": "24h"},
+        {"type": "click"},
+        {"kind": "install"},
+        {"state": "final"},
+        {"partner": "own"},
+        {"campaign": "own"},
+        {"app": "own"},
+        {"time": "24h"},
     ],
-)  # fmt: skip
+)
 def test_installs_are_filtered_in_the_address(
     browser: Client, link: TrackingLink, asked: dict[str, str]
 ) -> None:
     wanted = make_install(link, NOW, state="final")
     other = make_install(
-        link, NOW - timedelta(days=9), kind="reinstall", attribution_type="organic",
-        partner_id=None, campaign=None,
-    )  # fmt: skip
-    keys = {"partner": link.campaign.partner_id, "campaign": link.campaign_id,
-            "app": link.campaign.app_id}  # fmt: skip
+        link,
+        NOW - timedelta(days=9),
+        kind="reinstall",
+        attribution_type="organic",
+        partner_id=None,
+        campaign=None,
+    )
+    keys = {
+        "partner": link.campaign.partner_id,
+        "campaign": link.campaign_id,
+        "app": link.campaign.app_id,
+    }
     query = {name: keys.get(name, value) for name, value in asked.items()}
 
     rows = browser.get(INSTALLS, query).context["cl"].page.rows

@@ -138,11 +138,14 @@ def test_installs_are_listed_by_arrival_and_found_by_time(story: Story) -> None:
         first = Install.objects.get()
         older, oldest = (
             Install.objects.create(
-                app_id=first.app_id, device=f"device-of-{moment}", installed_at=moment,
-                event_ref=first.event_ref, event_received_at=moment,
+                app_id=first.app_id,
+                device=f"device-of-{moment}",
+                installed_at=moment,
+                event_ref=first.event_ref,
+                event_received_at=moment,
             )
             for moment in arrived
-        )  # fmt: skip
+        )
     browser = sign_in(story.tenant.owner)
 
     found = {

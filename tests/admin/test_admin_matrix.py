@@ -35,7 +35,10 @@ PAGES: dict[str, tuple[Right | None, Right | None, Right | None, dict[str, Right
     "apps_registry.SigningSecret": (MANAGE, MANAGE, None, {"show": MANAGE}),
     "apps_registry.TrackingLink": (SET_UP, SET_UP, None, {"archive": SET_UP}),
     "postbacks.CallbackRule": (
-        SET_UP, SET_UP, None, {"switch_on": SET_UP, "pause": SET_UP, "archive": SET_UP},
+        SET_UP,
+        SET_UP,
+        None,
+        {"switch_on": SET_UP, "pause": SET_UP, "archive": SET_UP},
     ),
     "postbacks.DecisionFailure": (None, None, None, {}),
     "postbacks.DeliveryAttempt": (None, None, None, {}),
@@ -43,7 +46,7 @@ PAGES: dict[str, tuple[Right | None, Right | None, Right | None, dict[str, Right
     "postbacks.Install": (None, None, None, {}),
     "postbacks.SkanPostback": (None, None, None, {}),
     "postbacks.Postback": (None, None, None, {"resend_selected": RESEND}),
-}  # fmt: skip
+}
 # Pages beside those that every table has, by method; None is for operators alone.
 OTHERS: dict[str, tuple[str, Right | None]] = {
     "": ("GET", READ),
@@ -76,10 +79,18 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
 }
 # About oneself or about nothing: whose turn it is does not depend on a role.
 FOR_ANYBODY = {
-    "switch-organization/", "leave-organization/", "login/", "logout/", "password_change/",
-    "password_change/done/", "autocomplete/", "jsi18n/", "r/%(content_type_id)s/%(object_id)s/",
-    "%(app_label)s/", "%(url)s",
-}  # fmt: skip
+    "switch-organization/",
+    "leave-organization/",
+    "login/",
+    "logout/",
+    "password_change/",
+    "password_change/done/",
+    "autocomplete/",
+    "jsi18n/",
+    "r/%(content_type_id)s/%(object_id)s/",
+    "%(app_label)s/",
+    "%(url)s",
+}
 
 
 @pytest.fixture

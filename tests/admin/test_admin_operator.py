@@ -153,8 +153,10 @@ def test_a_visit_to_look_shows_what_an_analyst_sees(operator: User) -> None:
     assert browser.get("/admin/apps_registry/app/add/").status_code == 403
     (entry,) = log_of(organization)
     assert (entry.action, entry.actor_kind, entry.actor_name) == (
-        "visited", "operator", "operator@example.com",
-    )  # fmt: skip
+        "visited",
+        "operator",
+        "operator@example.com",
+    )
     assert entry.changes == {"reason": [None, "Ticket 4711"], "role": [None, "analyst"]}
     assert not Membership.objects.filter(user=operator).exists()
 

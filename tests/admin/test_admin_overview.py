@@ -60,9 +60,14 @@ def test_a_failure_shows_the_answer_and_leads_to_its_postback(story: Story) -> N
     with tenant(story.organization_id):
         rule = make.make_rule(partner=make.make_partner("Lumen Ads"))
     postback = make_postback(
-        story.tenant, rule, at=datetime.now(UTC) - timedelta(minutes=5), status="failed",
-        attempts_made=1, event_name="registration", reason="http_404",
-    )  # fmt: skip
+        story.tenant,
+        rule,
+        at=datetime.now(UTC) - timedelta(minutes=5),
+        status="failed",
+        attempts_made=1,
+        event_name="registration",
+        reason="http_404",
+    )
     make_attempt(
         story.tenant, postback, status_code=404, error="http_404", response={"body": "x" * 300}
     )
@@ -81,9 +86,13 @@ def test_like_failures_are_one_line_that_leads_to_the_log(story: Story) -> None:
         rule = make.make_rule(partner=make.make_partner("Lumen Ads"))
     for minutes in (9, 6, 3):
         postback = make_postback(
-            story.tenant, rule, at=datetime.now(UTC) - timedelta(minutes=minutes),
-            status="failed", attempts_made=1, reason="http_404",
-        )  # fmt: skip
+            story.tenant,
+            rule,
+            at=datetime.now(UTC) - timedelta(minutes=minutes),
+            status="failed",
+            attempts_made=1,
+            reason="http_404",
+        )
         make_attempt(
             story.tenant, postback, status_code=404, error="http_404", response={"body": "no route"}
         )
@@ -112,9 +121,14 @@ def test_hostile_names_and_answers_are_shown_as_text(story: Story) -> None:
     with tenant(story.organization_id):
         rule = make.make_rule(name=HOSTILE, partner=make.make_partner(HOSTILE))
     postback = make_postback(
-        story.tenant, rule, at=datetime.now(UTC) - timedelta(minutes=5), status="failed",
-        attempts_made=1, event_name=HOSTILE, reason=HOSTILE,
-    )  # fmt: skip
+        story.tenant,
+        rule,
+        at=datetime.now(UTC) - timedelta(minutes=5),
+        status="failed",
+        attempts_made=1,
+        event_name=HOSTILE,
+        reason=HOSTILE,
+    )
     make_attempt(story.tenant, postback, error=HOSTILE, detail=HOSTILE, response={"body": HOSTILE})
 
     shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
@@ -130,8 +144,14 @@ def test_a_new_organization_is_shown_the_way_to_its_first_postback() -> None:
     assert "0 of 5 done" in shown
     assert "http://testserver/api/v1/events" in shown
     assert "Postbacks by hour" not in shown
-    steps = ["Add an app", "Add a partner", "Write a callback rule", "Create an SDK key",
-             "Send an event", "Then look at the"]  # fmt: skip
+    steps = [
+        "Add an app",
+        "Add a partner",
+        "Write a callback rule",
+        "Create an SDK key",
+        "Send an event",
+        "Then look at the",
+    ]
     places = [shown.index(f"<strong>{step}" if step != steps[-1] else step) for step in steps]
     assert places == sorted(places)
 

@@ -59,11 +59,18 @@ def test_fixes_reach_headers_body_conditions_credentials_and_choices() -> None:
     browser = sign_in(made.owner)
 
     answer = _look(
-        browser, url=f"{AT}a={{{{idfa}}}}", headers="A: b\r\nX-Id:  {idfa}", method="POST",
-        body_type="json", body='{\r\n  "c": {{contry}}\r\n}', partner=partner.pk,
-        condition_lines="platform = ios\r\n contry in DE", auth_type="bearer",
-        auth_credential="apikey", without_consent="send",
-    )  # fmt: skip
+        browser,
+        url=f"{AT}a={{{{idfa}}}}",
+        headers="A: b\r\nX-Id:  {idfa}",
+        method="POST",
+        body_type="json",
+        body='{\r\n  "c": {{contry}}\r\n}',
+        partner=partner.pk,
+        condition_lines="platform = ios\r\n contry in DE",
+        auth_type="bearer",
+        auth_credential="apikey",
+        without_consent="send",
+    )
     fixes = {value for _, value in _fixes(answer)}
 
     for fix, (field, wanted) in {
@@ -102,9 +109,13 @@ def test_macros_are_marked_as_the_server_sees_them() -> None:
     kinds = [word.rpartition("-") for word in words[0].split()]
     marked = {url[slice(*map(int, place.split("-")))]: kind for place, _, kind in kinds}
     assert marked == {
-        "é": "odd", "{{idfa}}": "known", "{{idfaa}}": "unknown", "{{idfa|uper}}": "filter",
-        "{idfa}": "odd", "{{idfa": "unknown",
-    }  # fmt: skip
+        "é": "odd",
+        "{{idfa}}": "known",
+        "{{idfaa}}": "unknown",
+        "{{idfa|uper}}": "filter",
+        "{idfa}": "odd",
+        "{{idfa": "unknown",
+    }
 
 
 def test_the_table_notes_where_a_parameter_is_empty_and_what_it_is_for() -> None:
@@ -185,9 +196,13 @@ def test_what_the_partner_requires_is_a_row_with_a_button() -> None:
     browser = sign_in(made.owner)
 
     answer = _look(
-        browser, partner=partner.pk, url="https://s2s.adjust.com/event", method="POST",
-        body_type="form", body="app_token=1",
-    )  # fmt: skip
+        browser,
+        partner=partner.pk,
+        url="https://s2s.adjust.com/event",
+        method="POST",
+        body_type="form",
+        body="app_token=1",
+    )
     form = _press(browser, answer, "Add event_token")
 
     assert form["body"] == "app_token=1\nevent_token={{partner_event_name!}}"

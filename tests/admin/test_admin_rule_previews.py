@@ -199,8 +199,10 @@ def test_a_wrong_parameter_is_told_apart_and_the_others_are_filled_in() -> None:
 
     parts = answer.context["rule"].preview.request.parameters
     assert [(part.name, part.is_wrong) for part in parts] == [
-        ("e", False), ("x", True), ("z", False)
-    ]  # fmt: skip
+        ("e", False),
+        ("x", True),
+        ("z", False),
+    ]
     assert "Unknown macro idfaa." in answer.content.decode()
 
 
@@ -224,8 +226,9 @@ def test_bodies_are_shown_as_people_read_them() -> None:
     assert as_json.context["rule"].preview.request.body == '{\n  "r": 4.99\n}'
     parts = as_form.context["rule"].preview.request.body_parameters
     assert [(part.name, part.written, part.sent) for part in parts] == [
-        ("r", "{{revenue}}", "4.99"), ("e", "1", "1")
-    ]  # fmt: skip
+        ("r", "{{revenue}}", "4.99"),
+        ("e", "1", "1"),
+    ]
 
 
 def test_hostile_text_is_shown_as_text() -> None:

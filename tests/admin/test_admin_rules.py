@@ -110,9 +110,12 @@ def test_what_the_api_wrote_and_nobody_touched_stays_as_it_is() -> None:
     made = make.make_tenant()
     with tenant(made.organization.pk):
         rule = make.make_rule(
-            triggers=["a,b", "c"], event_map={"a,b": "x", "c=d": "y"},
-            method="POST", body_type="raw", body="\n a\nb \n",
-        )  # fmt: skip
+            triggers=["a,b", "c"],
+            event_map={"a,b": "x", "c=d": "y"},
+            method="POST",
+            body_type="raw",
+            body="\n a\nb \n",
+        )
     browser = sign_in(made.owner)
     form = filled_form(browser.get(_page(rule)).content.decode())
 
@@ -230,9 +233,12 @@ def test_what_is_wrong_is_said_beside_its_field(
 def test_everything_that_is_wrong_is_said_at_once_and_all_that_was_typed_stays() -> None:
     made = make.make_tenant()
     typed = {
-        "name": "", "triggers": "*", "url": "https://a.example/?x={{idfaa}}", "headers": "none",
+        "name": "",
+        "triggers": "*",
+        "url": "https://a.example/?x={{idfaa}}",
+        "headers": "none",
         "status": "x",
-    }  # fmt: skip
+    }
 
     answer = submit(sign_in(made.owner), ADD, typed)
 

@@ -265,9 +265,16 @@ def test_a_name_that_is_no_zone_everywhere_is_refused(zone: str) -> None:
 
 @pytest.mark.parametrize(
     "asked",
-    ["name__regex=%28%5B", "pk__regex=%28%5B", "status__regex=%28%5B", "allowed_hosts=%5B1",
-     "allowed_hosts__0_1=x", "organization_id__regex=%28%5B", "created_at__year=99999999999"],
-)  # fmt: skip
+    [
+        "name__regex=%28%5B",
+        "pk__regex=%28%5B",
+        "status__regex=%28%5B",
+        "allowed_hosts=%5B1",
+        "allowed_hosts__0_1=x",
+        "organization_id__regex=%28%5B",
+        "created_at__year=99999999999",
+    ],
+)
 def test_a_list_answers_only_what_its_filters_ask(asked: str) -> None:
     browser = sign_in(make.make_tenant().owner)
 

@@ -107,9 +107,12 @@ def test_only_our_own_pages_exist() -> None:
 def test_the_front_page_shows_no_recent_actions() -> None:
     made = make.make_tenant()
     LogEntry.objects.create(
-        user=made.owner, content_type=ContentType.objects.get_for_model(App),
-        object_id="1", object_repr="Of another organization", action_flag=CHANGE,
-    )  # fmt: skip
+        user=made.owner,
+        content_type=ContentType.objects.get_for_model(App),
+        object_id="1",
+        object_repr="Of another organization",
+        action_flag=CHANGE,
+    )
 
     page = sign_in(made.owner).get("/admin/").content.decode()
 

@@ -35,12 +35,14 @@ def _open(browser: Client, path: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("path", "entered"),
     [
-        ("/admin/postbacks/callbackrule/add/",
-         {"name": "Stale", "url": "https://ads.example.com/", "triggers": "install"}),
+        (
+            "/admin/postbacks/callbackrule/add/",
+            {"name": "Stale", "url": "https://ads.example.com/", "triggers": "install"},
+        ),
         ("/admin/apps_registry/partner/add/", {"name": "Stale"}),
         ("/admin/apps_registry/apitoken/add/", {"name": "Stale", "role": Role.ANALYST}),
     ],
-)  # fmt: skip
+)
 def test_a_form_of_one_organization_is_not_saved_in_another(
     path: str, entered: dict[str, str]
 ) -> None:

@@ -131,8 +131,10 @@ def test_each_request_of_a_template_becomes_a_rule_unless_it_has_no_events() -> 
     )
 
     assert [rule.name for rule in _rules(made)] == [
-        "Unity Ads: installs", "Unity Ads: events", "Second: installs",
-    ]  # fmt: skip
+        "Unity Ads: installs",
+        "Unity Ads: events",
+        "Second: installs",
+    ]
 
 
 def test_names_of_an_account_are_asked_for() -> None:
@@ -141,10 +143,13 @@ def test_names_of_an_account_are_asked_for() -> None:
     sign_in(made.owner).post(
         f"{GALLERY}adjust/",
         {
-            "name": "Adjust", "app": "", "credential_app_token": "4w565xzmb54d",
-            "credential_s2s_token": "t", "events_0": "purchase = abc123\r\nlevel_7 = def456",
+            "name": "Adjust",
+            "app": "",
+            "credential_app_token": "4w565xzmb54d",
+            "credential_s2s_token": "t",
+            "events_0": "purchase = abc123\r\nlevel_7 = def456",
         },
-    )  # fmt: skip
+    )
 
     (rule,) = _rules(made)
     assert rule.triggers == ["purchase", "level_7"]
@@ -216,9 +221,12 @@ def test_only_an_owner_says_which_host_gets_a_token() -> None:
     made = make.make_tenant()
     marketer = make.make_user(Role.MARKETER, organization=made.organization)
     answers = {
-        "name": "BI", "app": "", "address": "https://bi.example.com/in",
-        "credential_token": "t", "events_0": ["purchase"],
-    }  # fmt: skip
+        "name": "BI",
+        "app": "",
+        "address": "https://bi.example.com/in",
+        "credential_token": "t",
+        "events_0": ["purchase"],
+    }
 
     refused = sign_in(marketer).post(f"{GALLERY}bi-tool/", answers)
     sign_in(made.owner).post(f"{GALLERY}bi-tool/", answers)

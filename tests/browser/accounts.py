@@ -61,10 +61,13 @@ def plug_in_authenticator(page: Page) -> CDPSession:
         "WebAuthn.addVirtualAuthenticator",
         {
             "options": {
-                "protocol": "ctap2", "transport": "internal", "hasResidentKey": True,
-                "hasUserVerification": True, "isUserVerified": True,
+                "protocol": "ctap2",
+                "transport": "internal",
+                "hasResidentKey": True,
+                "hasUserVerification": True,
+                "isUserVerified": True,
                 "automaticPresenceSimulation": True,
             }
         },
-    )  # fmt: skip
+    )
     return session

@@ -76,28 +76,43 @@ def _have_every_state(story: Story) -> None:
         _attempt(delivered, "delivered", number=2, status_code=200)
         _postback(paused, event, PostbackStatus.SKIPPED, reason=SkipReason.MISSING_MACRO)
         _postback(
-            make.make_rule(), event, PostbackStatus.PENDING,
-            last_status_code=503, next_attempt_at=event.received_at + timedelta(hours=1),
-        )  # fmt: skip
+            make.make_rule(),
+            event,
+            PostbackStatus.PENDING,
+            last_status_code=503,
+            next_attempt_at=event.received_at + timedelta(hours=1),
+        )
 
 
 def _postback(rule: CallbackRule, event: Event, status: str, **fields: object) -> Postback:
     return Postback.objects.create(
-        public_id=uuid4(), rule=rule, rule_version=1, app=event.app, event=event, status=status,
-        sdk_event_id=event.event_id, event_name=event.event_name, created_at=event.received_at,
-        event_received_at=event.received_at, attempts_made=2, **fields,
-    )  # fmt: skip
+        public_id=uuid4(),
+        rule=rule,
+        rule_version=1,
+        app=event.app,
+        event=event,
+        status=status,
+        sdk_event_id=event.event_id,
+        event_name=event.event_name,
+        created_at=event.received_at,
+        event_received_at=event.received_at,
+        attempts_made=2,
+        **fields,
+    )
 
 
 def _attempt(postback: Postback, outcome: str, **fields: object) -> None:
     given: dict[str, object] = {"number": 1, "kind": AttemptKind.AUTO, "duration_ms": 40, **fields}
     DeliveryAttempt.objects.create(
-        postback=postback, event_received_at=postback.event_received_at, outcome=outcome,
+        postback=postback,
+        event_received_at=postback.event_received_at,
+        outcome=outcome,
         started_at=datetime.now(UTC),
         request={
-            "method": "GET", "url": "https://ads.example.com/postback?a-long-one=" + "x" * 90,
+            "method": "GET",
+            "url": "https://ads.example.com/postback?a-long-one=" + "x" * 90,
             "headers": {"User-Agent": "Postbacks"},
         },
         response={"headers": {"Content-Type": "application/json"}, "body": '{"status": "ok"}'},
         **given,
-    )  # fmt: skip
+    )

@@ -24,10 +24,14 @@ def test_an_owner_sets_up_an_app_and_follows_its_first_postback(
         key = make_sdk_key(page)
         make_rule(page, f"{partner_url}/ok/journey{TEMPLATE}")
         event_id = report(
-            home, key, "purchase",
-            bundle_id="com.example.journey", idfa="6D92078A-8246-4BA4-AE5B-76104861E7DC",
-            revenue="4.99", currency="EUR",
-        )  # fmt: skip
+            home,
+            key,
+            "purchase",
+            bundle_id="com.example.journey",
+            idfa="6D92078A-8246-4BA4-AE5B-76104861E7DC",
+            revenue="4.99",
+            currency="EUR",
+        )
         see_it_delivered(page, event_id)
         resend_it(page)
         see_both_tries(page)

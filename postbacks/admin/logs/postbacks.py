@@ -1,6 +1,7 @@
-"""The delivery log: every postback with its state, and resending them."""
+"""The delivery log: every postback with its state, resending them, and every single attempt."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,12 +16,19 @@ from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin, row_address
-from postbacks.admin.logs.filters import PostbackFilter
-from postbacks.admin.logs.postback_detail import PostbackRow, postback_detail
+from postbacks.admin.logs.filters import AttemptFilter, PostbackFilter
+from postbacks.admin.logs.postback_detail import (
+    PostbackRow,
+    StatusBadge,
+    attempt_view,
+    error_text,
+    outcome_badge,
+    postback_detail,
+)
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.insights.keyset import Cursor, KeysetPage
-from postbacks.insights.logs import delivery_log
-from postbacks.models import Postback
+from postbacks.insights.logs import attempt_log, delivery_log
+from postbacks.models import DeliveryAttempt, Postback
 
 RESENT_AT_ONCE = 200
 _REFUSAL = "Analysts look and export. Ask an owner or a marketer of your organization to resend."
@@ -150,6 +158,37 @@ class PostbackAdmin(LogAdmin):
             self.message_user(request, f"{name}: {refusal}", messages.WARNING)
             return False
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """An attempt as one row of the list."""
+
+    attempt: DeliveryAttempt
+    badge: StatusBadge
+    error: str
+
+
+@admin.register(DeliveryAttempt)
+class DeliveryAttemptAdmin(LogAdmin):
+    """All tries, newest event first."""
+
+    list_title = "Delivery attempts"
+    nothing_yet = "Each try to deliver a postback appears here."
+    filter_form = AttemptFilter
+    page_template = "admin/postbacks/deliveryattempt/page.html"
+    columns = log_columns.ATTEMPTS
+
+    def read_page(self, filters: AttemptFilter, cursor: Cursor) -> KeysetPage[DeliveryAttempt]:
+        return attempt_log(filters.cleaned_data["outcome"], cursor)
+
+    def row_views(self, rows: Sequence[DeliveryAttempt]) -> Sequence[AttemptRow]:
+        return [
+            AttemptRow(attempt, outcome_badge(attempt), error_text(attempt)) for attempt in rows
+        ]
+
+    def row_context(self, request: HttpRequest, row: DeliveryAttempt) -> dict[str, object]:
+        return {"view": attempt_view(row)}
 
 
 def _resent_message(sent: int, chosen: Sequence[Postback]) -> str:
