@@ -1,8 +1,8 @@
-"""Finds everything that belongs to one device of an app, starting from any of its ids.
+"""Finds every row of one device of an app, starting from any of its ids.
 
-A device has many names: what its SDK made, what its platform gives, what a server calls it. Each
-row that is found may name more of them, until nothing new is found. An id that many installs share
-is no device's own, such as those of emulators: it is not followed, unless somebody named it.
+A device has many ids: its SDK's, its platform's, a server's. Each row may name more of them, and
+the search goes on until none is new. An id that many installs share, such as an emulator's, is not
+the device's own: it is not followed, unless the request names it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,15 +23,16 @@ MOST_INSTALLS = 20  # of one device; an id that more share is not followed
 Id = tuple[str, str]  # kind and value, as the SDK API has them
 
 _IN_FIELDS = tuple(kind for kind in ID_KINDS if kind != CUSTOMER)
-_IDS = ", ".join([f"fields ->> '{kind}'" for kind in _IN_FIELDS] + ["customer_user_id"])
+_ID_COLUMNS = ", ".join([f"fields ->> '{kind}'" for kind in _IN_FIELDS] + ["customer_user_id"])
 _CLICK_ID = "fields ->> 'click_id'"
 
 
 @dataclass(slots=True)
 class DeviceRows:
-    """What is known of a device: its ids, its names in our logs, and the touchpoints it used.
+    """The ids of a device, its keys in our logs, and its touchpoints and clicks.
 
-    `named` are the ids that somebody asked for; `crowded` those that are nobody's own.
+    `named` are the ids of the request; `crowded` are those that too many installs share. The names
+    of these fields are stored with unfinished requests.
     """
 
     organization_id: int
@@ -43,81 +44,80 @@ class DeviceRows:
     touches: set[str] = field(default_factory=set)
     clicks: set[str] = field(default_factory=set)
     crowded: set[Id] = field(default_factory=set)
-    settled: bool = False  # it was emptied once, and is looked at once more
+    settled: bool = False  # emptied once; a last pass follows
 
     @classmethod
     def named_by(cls, organization_id: int, app_id: int, reach: str, ids: Iterable[Id]) -> Self:
-        """Return a device of which nothing is known but what somebody calls it."""
+        """Return a device of which only the ids of a request are known."""
         return cls(organization_id, app_id, reach, set(ids))
 
     def packed(self) -> str:
-        """Return all of it as text, to be sealed."""
+        """Return all fields as text, to be sealed; `unpacked` reads it."""
         return msgspec.json.encode(self).decode()
 
     @classmethod
     def unpacked(cls, text: str) -> Self:
-        """Return what `packed` made a text of."""
         return msgspec.json.decode(text, type=cls)
 
     @property
     def own_ids(self) -> set[Id]:
-        """Return the ids that lead to nobody else's data."""
+        """Return the ids that lead to this device's data only."""
         if self.reach == ErasureReach.INSTALL:
             return self.named
-        return self.named | {one for one in self.ids - self.crowded if one[0] != CUSTOMER}
+        own = self.ids - self.crowded
+        return self.named | {(kind, value) for kind, value in own if kind != CUSTOMER}
 
     def keys(self) -> list[str]:
         """Return the keys by which its touchpoints are found."""
-        every = self.named | (self.ids - self.crowded)
-        names = {name for kind, value in every for name in _names(kind, value)}
-        names |= {identifiers.identifier(identifiers.CLICK_ID, one) for one in self.clicks}
-        names |= {identifiers.identifier(identifiers.TOUCH, one) for one in self.touches}
-        return self.keys_of(names)
+        ids = self.named | (self.ids - self.crowded)
+        found = {identifier for id_ in ids for identifier in _identifiers(*id_)}
+        found |= {identifiers.identifier(identifiers.CLICK_ID, click) for click in self.clicks}
+        found |= {identifiers.identifier(identifiers.TOUCH, touch) for touch in self.touches}
+        return self.keys_of(found)
 
-    def keys_of(self, names: Iterable[str]) -> list[str]:
-        """Return names as the database keeps them."""
-        return [str(identifiers.key_of(self.app_id, name)) for name in names]
+    def keys_of(self, of: Iterable[str]) -> list[str]:
+        """Return the database's keys of identifiers."""
+        return [str(identifiers.key_of(self.app_id, identifier)) for identifier in of]
 
     @property
-    def place(self) -> dict[str, object]:
-        """Return what every statement asks for."""
+    def app_parameters(self) -> dict[str, object]:
+        """Return the parameters of every statement."""
         return {"organization": self.organization_id, "app": self.app_id}
 
 
-def look_up(device: DeviceRows) -> None:
-    """Add what indexes lead to, until nothing new is found."""
-    looked_at: set[str] = set()
+def find_by_index(device: DeviceRows) -> None:
+    """Add what indexes lead to, until nothing is new."""
+    searched: set[str] = set()
     while True:
-        device.devices |= {one for kind, value in device.own_ids for one in _devices(kind, value)}
+        device.devices |= {key for id_ in device.own_ids for key in _device_keys(*id_)}
         _add_installs(device)
-        fresh = device.devices - looked_at
+        fresh = device.devices - searched
         if not fresh:
             return
-        looked_at |= fresh
+        searched |= fresh
         _add_events(device, "device = ANY(%(devices)s)", {"devices": sorted(fresh)})
         _find_crowded(device)
 
 
-def look_through(device: DeviceRows, day: date) -> bool:
-    """Add what a day's events say of the device that no index knows; tell if they name new ids."""
+def find_in_day(device: DeviceRows, day: date) -> bool:
+    """Add a day's events that no index leads to; tell whether they name new ids."""
     before = len(device.own_ids), len(device.devices)
     conditions, values = _carrying(device.own_ids)
     condition = f"received_at >= %(day)s AND received_at < %(day)s::date + 1 AND ({conditions})"
-    found = _add_events(device, condition, {**values, "day": day})
-    device.devices |= {one for one in found if one}
+    device.devices |= _add_events(device, condition, {**values, "day": day}) - {""}
     _find_crowded(device)
     return (len(device.own_ids), len(device.devices)) != before
 
 
 def _carrying(ids: Iterable[Id]) -> tuple[str, dict[str, object]]:
-    """Return the condition that an event carries one of some ids, and its values."""
+    """Return the condition that an event has one of some ids, and its parameters."""
     by_kind: dict[str, set[str]] = {}
     for kind, value in ids:
-        alike = identifiers.ADVERTISING_IDS if kind in identifiers.ADVERTISING_IDS else (kind,)
-        for one in alike:
-            by_kind.setdefault(one, set()).update({value.strip(), value.strip().lower()})
+        is_advertising = kind in identifiers.ADVERTISING_IDS
+        for alike in identifiers.ADVERTISING_IDS if is_advertising else (kind,):
+            by_kind.setdefault(alike, set()).update({value.strip(), value.strip().lower()})
     conditions = [f"{_column(kind)} = ANY(%(v_{kind})s)" for kind in by_kind]
-    values: dict[str, object] = {f"v_{kind}": sorted(those) for kind, those in by_kind.items()}
+    values: dict[str, object] = {f"v_{kind}": sorted(texts) for kind, texts in by_kind.items()}
     return " OR ".join(conditions), values
 
 
@@ -128,42 +128,43 @@ def _column(kind: str) -> str:
 
 
 def _add_events(device: DeviceRows, condition: str, values: Mapping[str, object]) -> set[str]:
-    """Add the ids in the events that a condition finds; return what our log calls their devices."""
-    found = rows(
-        f"SELECT DISTINCT device, {_CLICK_ID}, {_IDS} FROM event "  # noqa: S608  # our own words
+    """Add the ids of the events that meet a condition; return their device keys."""
+    events = rows(
+        f"SELECT DISTINCT device, {_CLICK_ID}, {_ID_COLUMNS} FROM event "  # noqa: S608  # our own words
         f"WHERE organization_id = %(organization)s AND app_id = %(app)s "
         f"AND device NOT LIKE '{ERASED}%%' AND {condition}",
-        {**device.place, **values},
+        {**device.app_parameters, **values},
     )
-    for _name, click_id, *ids in found:
+    device_keys: set[str] = set()
+    for device_key, click_id, *ids in events:
+        device_keys.add(device_key)
         device.ids |= {
             (kind, value)
             for kind, value in zip((*_IN_FIELDS, CUSTOMER), ids, strict=True)
-            if value and _is_somebodys(kind, value)
+            if value and _can_be_one_device(kind, value)
         }
         if click_id and not identifiers.is_placeholder(click_id):
             device.clicks.add(click_id)
-    return {row[0] for row in found}
+    return device_keys
 
 
-def _is_somebodys(kind: str, value: str) -> bool:
-    """Tell whether an id can be one device's: what everybody sends would lead to everybody."""
-    is_one = not identifiers.is_placeholder(value)
-    return is_one and not identifiers.is_malformed(kind, value)
+def _can_be_one_device(kind: str, value: str) -> bool:
+    """Tell whether an id may be of one device: a value that all devices send leads to all."""
+    return not (identifiers.is_placeholder(value) or identifiers.is_malformed(kind, value))
 
 
 def _add_installs(device: DeviceRows) -> None:
-    """Add the installs that its names lead to, and the touchpoints that these used."""
-    keys = device.keys_of(name for one in device.own_ids for name in _names(*one))
-    found = rows(_INSTALLS, {**device.place, "devices": sorted(device.devices), "keys": keys})
-    for name, install_id, touch, credited in found:
-        device.devices.add(name)
-        device.touches |= {str(one) for one in (touch, credited) if one}
+    """Add the installs that its identifiers lead to, and their touchpoints."""
+    keys = device.keys_of(identifier for id_ in device.own_ids for identifier in _identifiers(*id_))
+    parameters = {**device.app_parameters, "devices": sorted(device.devices), "keys": keys}
+    for device_key, install_id, *touchpoints in rows(_FIND_INSTALLS, parameters):
+        device.devices.add(device_key)
+        device.touches |= {str(touchpoint) for touchpoint in touchpoints if touchpoint}
         if install_id:
             device.ids.add(("install_id", install_id))
 
 
-_INSTALLS = f"""
+_FIND_INSTALLS = f"""
 SELECT DISTINCT install.device, install.install_id, install.touchpoint, attribution.touchpoint
 FROM install LEFT JOIN attribution
     ON attribution.organization_id = install.organization_id
@@ -178,40 +179,39 @@ WHERE install.organization_id = %(organization)s AND install.app_id = %(app)s
 
 
 def _find_crowded(device: DeviceRows) -> None:
-    """Note the ids that too many installs share to be this device's own."""
+    """Add the ids that too many installs share to be this device's own."""
     by_key = {
-        identifiers.key_of(device.app_id, name): one
-        for one in device.ids - device.named - device.crowded
-        for name in _names(*one)
+        identifiers.key_of(device.app_id, identifier): id_
+        for id_ in device.ids - device.named - device.crowded
+        for identifier in _identifiers(*id_)
     }
-    found = rows(
+    crowded = rows(
         "SELECT key FROM install_key WHERE organization_id = %(organization)s "
         "AND app_id = %(app)s AND key = ANY(%(keys)s) "
         "GROUP BY key HAVING count(DISTINCT install_id) > %(most)s",
-        {**device.place, "keys": list(by_key), "most": MOST_INSTALLS},
+        {**device.app_parameters, "keys": list(by_key), "most": MOST_INSTALLS},
     )
-    device.crowded |= {by_key[key] for (key,) in found}
+    device.crowded |= {by_key[key] for (key,) in crowded}
 
 
-def _names(kind: str, value: str) -> Iterator[str]:
-    """Return the names under which touchpoints and installs may know an id."""
-    yield tombstones.id_name(kind, value)
+def _identifiers(kind: str, value: str) -> Iterator[str]:
+    """Yield every identifier that touchpoints and installs may have of an id."""
+    yield tombstones.id_identifier(kind, value)
     yield from identifiers.identifiers_of({kind: value})
     yield from identifiers.hashed_identifiers({kind: value})
 
 
-def _devices(kind: str, value: str) -> set[str]:
-    """Return what our logs may call a device of which this is the best id."""
+def _device_keys(kind: str, value: str) -> set[str]:
+    """Return every `device` that events may have whose best id is this one."""
     # The kind itself too: until 0.1 an OAID had a kind of its own here.
     return {
-        f"{named}:{spelling}"
-        for named in (identifiers.shared_kind(kind), kind)
-        for spelling in _cases(kind, value)
+        f"{either_kind}:{spelling}"
+        for either_kind in (identifiers.shared_kind(kind), kind)
+        for spelling in _spellings(kind, value)
     }
 
 
-def _cases(kind: str, value: str) -> set[str]:
-    """Return the spellings of an id that mean the same."""
+def _spellings(kind: str, value: str) -> set[str]:
     if kind in {*identifiers.OWN_IDS, CUSTOMER}:
         return {value, value.strip()}
     return {value, value.strip(), value.strip().lower(), value.strip().upper()}

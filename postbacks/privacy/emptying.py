@@ -1,44 +1,70 @@
-"""Empties what identifies a device, in small transactions: each may be the last before a kill.
+"""Empties the data of a device, in small transactions: any may be the last before a kill.
 
-A device's rows are found by its name, which is replaced last in each batch, so that whatever a
-killed worker has left is found again. What is emptied is told from what stays by lists of what
-stays: a field that is added tomorrow is emptied without being listed.
+A device's rows are found by its device key, which each batch replaces last, so that the rows that a
+killed worker has left are found again. Lists name the fields that stay: a field that is added
+tomorrow is emptied without being listed.
 """
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 
 from django.db import transaction
 
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import InstallState, PostbackStatus, SkipReason
 from postbacks.privacy.device import DeviceRows
 from postbacks.privacy.statements import rows, run
 
 BATCH = 500
 
-_KEPT_OF_FIELDS = ("price", "quantity", "country")
-_KEPT_OF_FACTS = (
-    "type", "method", "partner", "partner_id", "partner_name", "campaign_id", "campaign_name",
-    "creative_name", "tracker_id", "tracker_name", "site_id", "touched_at", "install_kind",
-    "first_installed_at", "acquired_at", "reinstalled_at", "reattributed_at",
-)  # fmt: skip
-_KEPT_OF_CANDIDATES = (
-    "reason", "sentence", "kind", "source", "method", "partner", "partner_name", "campaign",
+_KEPT_FIELDS = ["price", "quantity", "country"]
+_KEPT_FACTS = [
+    "type",
+    "method",
+    "partner",
+    "partner_id",
+    "partner_name",
+    "campaign_id",
     "campaign_name",
-    "occurred_at", "touched_at",
-)  # fmt: skip
+    "creative_name",
+    "tracker_id",
+    "tracker_name",
+    "site_id",
+    "touched_at",
+    "install_kind",
+    "first_installed_at",
+    "acquired_at",
+    "reinstalled_at",
+    "reattributed_at",
+]
+_KEPT_CANDIDATES = [
+    "reason",
+    "sentence",
+    "kind",
+    "source",
+    "method",
+    "partner",
+    "partner_name",
+    "campaign",
+    "campaign_name",
+    "occurred_at",
+    "touched_at",
+]
+
+_EMPTY_ATTRIBUTIONS = load_sql("postbacks.privacy", "empty_attributions")
 
 Counts = Counter[str]
 
 
-def empty_events(device: DeviceRows, name: str, stand_in: str, batch: int = BATCH) -> Counts:
-    """Empty a batch of the events that a name of the device is on; nothing counted: all are done.
+def empty_events(device: DeviceRows, device_key: str, stand_in: str, batch: int = BATCH) -> Counts:
+    """Empty a batch of the events with a key of the device; count nothing when all are empty.
 
-    What is still owed for them is not sent: there are no data left. A postback that a worker has in
-    its hands at this moment may still arrive; the attempt is not logged any more.
+    Their pending postbacks are skipped: no data are left to send. A postback that a worker is
+    sending at this moment may still arrive; its attempt is not logged any more.
     """
     with transaction.atomic():
-        events = rows(_EVENTS, {**device.place, "name": name, "batch": batch})
+        events = rows(_EVENTS, {**device.app_parameters, "name": device_key, "batch": batch})
         if not events:
             return Counter()
         ids, event_ids, moments = (list(column) for column in zip(*events, strict=True))
@@ -47,14 +73,14 @@ def empty_events(device: DeviceRows, name: str, stand_in: str, batch: int = BATC
             "last": max(moments),
             "organization": device.organization_id,
         }
-        # Locked in the order of all workers; what they make of them meanwhile is seen afterwards.
+        # Locked in the order of all workers; the later statements see what these write meanwhile.
         rows(_LOCK_UNDECIDED, {"ids": ids})
         run("DELETE FROM undecided_event WHERE id = ANY(%(ids)s)", {"ids": ids})
         run("DELETE FROM decision_failure WHERE id = ANY(%(ids)s)", {"ids": ids})
         counts = _empty_postbacks({**bounds, "event_ids": event_ids})
         counts["event"] = run(
             _EMPTY_EVENTS,
-            {**bounds, "ids": ids, "stand_in": stand_in, "kept": list(_KEPT_OF_FIELDS)},
+            {**bounds, "ids": ids, "stand_in": stand_in, "kept": _KEPT_FIELDS},
         )
         return counts
 
@@ -118,28 +144,28 @@ WHERE organization_id = %(organization)s AND postback_id = ANY(%(postbacks)s)
 
 
 def empty_touchpoints(device: DeviceRows, batch: int = BATCH) -> Counts:
-    """Empty a batch of the touchpoints that the device's names lead to."""
+    """Empty a batch of the touchpoints that the device's identifiers lead to."""
     with transaction.atomic():
-        found = rows(
+        touchpoints = rows(
             _TOUCHPOINTS,
             {
-                **device.place,
+                **device.app_parameters,
                 "keys": device.keys(),
                 "touches": sorted(device.touches),
                 "batch": batch,
             },
         )
-        if not found:
+        if not touchpoints:
             return Counter()
-        ids, moments, names = (list(column) for column in zip(*found, strict=True))
+        ids, moments, identifiers = (list(column) for column in zip(*touchpoints, strict=True))
         values = {
-            **device.place,
+            **device.app_parameters,
             "ids": ids,
             "first": min(moments),
             "last": max(moments),
-            "keys": device.keys_of(one for those in names for one in those),
+            "keys": device.keys_of(chain.from_iterable(identifiers)),
         }
-        run(_FORGET_KEYS, values)
+        run(_DELETE_KEYS, values)
         return Counter(touchpoint=run(_EMPTY_TOUCHPOINTS, values))
 
 
@@ -155,7 +181,7 @@ WHERE organization_id = %(organization)s AND app_id = %(app)s AND names <> '[]' 
 )
 ORDER BY id LIMIT %(batch)s
 """
-_FORGET_KEYS = """
+_DELETE_KEYS = """
 DELETE FROM touchpoint_key
 WHERE organization_id = %(organization)s AND app_id = %(app)s AND key = ANY(%(keys)s::uuid[])
   AND touchpoint_id = ANY(%(ids)s)
@@ -168,86 +194,68 @@ WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
 """
 
 
-def empty_installs(device: DeviceRows, name: str, stand_in: str) -> Counts:
-    """Empty the installs that a name of the device is on; their decisions are final."""
+def empty_installs(device: DeviceRows, device_key: str, stand_in: str) -> Counts:
+    """Empty the installs with a key of the device; their credits become final."""
     with transaction.atomic():
-        wanted = {**device.place, "name": name}
-        run(_FORGET_CLAIMS, wanted)
-        run(_SETTLE, wanted)
-        installs = [one for (one,) in rows(_INSTALLS, wanted)]
+        device_values = {**device.app_parameters, "name": device_key}
+        run(_DELETE_CLAIMS, device_values)
+        run(_DEQUEUE_INSTALLS, device_values)
+        installs = [install_id for (install_id,) in rows(_INSTALLS, device_values)]
         if not installs:
             return Counter()
-        values = {**wanted, "ids": installs, "stand_in": stand_in}
+        values = {**device_values, "ids": installs, "stand_in": stand_in}
         run("DELETE FROM install_key WHERE install_id = ANY(%(ids)s)", values)
-        kept = {"facts": list(_KEPT_OF_FACTS), "candidates": list(_KEPT_OF_CANDIDATES)}
+        kept = {"facts": _KEPT_FACTS, "candidates": _KEPT_CANDIDATES}
         attributions = run(_EMPTY_ATTRIBUTIONS, {**values, **kept})
         return Counter(install=run(_EMPTY_INSTALLS, values), attribution=attributions)
 
 
-# The queues first, as those who work on them do: so nobody waits for the other in a ring. Then its
-# installs are locked, so that none is looked at again while it is being emptied.
+# The queues first, in the order of the workers on them: no deadlock. Then its installs are locked,
+# so that none is reevaluated while it is being emptied.
 _OWN = """
     SELECT id FROM install
     WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(name)s
 """
-_FORGET_CLAIMS = f"DELETE FROM adservices_claim WHERE install_id IN ({_OWN})"  # noqa: S608  # ours
-_SETTLE = f"DELETE FROM unsettled_install WHERE install_id IN ({_OWN})"  # noqa: S608  # ours
+_DELETE_CLAIMS = f"DELETE FROM adservices_claim WHERE install_id IN ({_OWN})"  # noqa: S608  # ours
+_DEQUEUE_INSTALLS = f"DELETE FROM unsettled_install WHERE install_id IN ({_OWN})"  # noqa: S608  # ours
 _INSTALLS = """
 SELECT id FROM install
 WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(name)s
 ORDER BY id FOR UPDATE
 """
-# A device that came in again while it was being forgotten has its numbers go on.
+# The install numbers of a device that came in again while it was being emptied continue.
 _EMPTY_INSTALLS = f"""
 UPDATE install SET device = %(stand_in)s, install_id = '', consent = '{{}}', touchpoint = NULL,
     state = '{InstallState.FINAL}',
-    number = number + (SELECT coalesce(max(number), 0) FROM install AS known
-        WHERE known.organization_id = %(organization)s AND known.app_id = %(app)s
-          AND known.device = %(stand_in)s)
+    number = number + (SELECT coalesce(max(number), 0) FROM install AS other
+        WHERE other.organization_id = %(organization)s AND other.app_id = %(app)s
+          AND other.device = %(stand_in)s)
 WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
 """  # noqa: S608  # our own word
 
 
-def _of_each(column: str) -> str:
-    """Return SQL for what stays of each object in a list."""
-    return f"""coalesce((
-        SELECT jsonb_agg((
-            SELECT coalesce(jsonb_object_agg(key, value), '{{}}')
-            FROM jsonb_each(one) WHERE key = ANY(%(candidates)s)
-        )) FROM jsonb_path_query({column}, '$[*] ? (@.type() == "object")') AS one
-    ), '[]')"""  # noqa: S608  # our own word
-
-
-_EMPTY_ATTRIBUTIONS = f"""
-UPDATE attribution SET touchpoint = NULL, remarks = '[]',
-    facts = (SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each(facts)
-             WHERE key = ANY(%(facts)s)),
-    candidates = {_of_each("candidates")},
-    rejections = {_of_each("rejections")}
-WHERE organization_id = %(organization)s AND install_id = ANY(%(ids)s)
-"""  # noqa: S608  # our own words
-
-
-def replace_in_rules(device: DeviceRows, name: str, stand_in: str, *, count_again: bool) -> None:
-    """Keep “first time per device” as it is under the stand-in; or have it begin anew."""
+def replace_in_rules(
+    device: DeviceRows, device_key: str, stand_in: str, *, count_again: bool
+) -> None:
+    """Keep “first time per device” under the stand-in, or let it begin anew."""
     values = {
         "organization": device.organization_id,
-        "name": f"{device.app_id}:{name}",
+        "name": f"{device.app_id}:{device_key}",
         "stand_in": f"{device.app_id}:{stand_in}",
     }
     with transaction.atomic():
         if not count_again:
-            run(_SERVED_AS_STAND_IN, values)
-        run(_SERVED_NO_MORE, values)
+            run(_COPY_FIRST_TIMES, values)
+        run(_DELETE_FIRST_TIMES, values)
 
 
-_SERVED = """
+_FIRST_TIMES = """
 organization_id = %(organization)s AND device = %(name)s AND rule_id = ANY(ARRAY(
     SELECT id FROM callback_rule WHERE organization_id = %(organization)s))
 """
-_SERVED_AS_STAND_IN = f"""
+_COPY_FIRST_TIMES = f"""
 INSERT INTO rule_device (organization_id, rule_id, device)
-SELECT organization_id, rule_id, %(stand_in)s FROM rule_device WHERE {_SERVED}
+SELECT organization_id, rule_id, %(stand_in)s FROM rule_device WHERE {_FIRST_TIMES}
 ON CONFLICT DO NOTHING
 """  # noqa: S608  # our own words
-_SERVED_NO_MORE = f"DELETE FROM rule_device WHERE {_SERVED}"  # noqa: S608  # likewise
+_DELETE_FIRST_TIMES = f"DELETE FROM rule_device WHERE {_FIRST_TIMES}"  # noqa: S608  # likewise

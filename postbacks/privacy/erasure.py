@@ -1,7 +1,7 @@
-"""Works off requests to forget devices: a little at a time, from where the last worker came to.
+"""Works through requests to forget devices, in short turns that continue where the last one ended.
 
-An event whose request began before the device was forgotten may be stored a moment afterwards, so
-that everything is looked at once more, a while after it was asked for, before it counts as done.
+An event that was being stored when its device was blocked may be committed a moment later. So a
+last pass over everything follows a while after the request, before it counts as done.
 """
 
 import logging
@@ -24,38 +24,37 @@ from postbacks.models import (
 )
 from postbacks.models.events import ERASED
 from postbacks.privacy import emptying, tombstones
-from postbacks.privacy.device import DeviceRows, look_through, look_up
+from postbacks.privacy.device import DeviceRows, find_by_index, find_in_day
 
 logger = logging.getLogger(__name__)
 
-SETTLE = timedelta(seconds=30)  # longer than the intake's longest transaction
-_TURN_SECONDS = 5.0  # how long one request has the worker before the next has its turn
+LAST_PASS_AFTER = timedelta(seconds=30)  # longer than the intake's longest transaction
+_TURN_SECONDS = 5.0  # how long one request has the worker before the next one
 
 
-def work(seconds: float, *, settle: timedelta = SETTLE) -> int:
-    """Work off requests that are due, for about so many seconds; return how many were finished.
+def work(seconds: float, *, settle: timedelta = LAST_PASS_AFTER) -> int:
+    """Work through due requests for about so many seconds; return how many were finished.
 
-    At least one has its turn, and each turn comes a step further.
+    At least one has its turn, and each turn makes progress.
     """
     ends_at = time.monotonic() + seconds
     finished = 0
     with _alone() as ours:
-        while ours and (found := _next()) is not None:
+        while ours and (due := _next()) is not None:
             turn_ends_at = min(ends_at, time.monotonic() + _TURN_SECONDS)
             try:
-                finished += _Erasure(*found, settle=settle).run(turn_ends_at)
+                finished += _Erasure(*due, settle=settle).run(turn_ends_at)
             except OperationalError:
-                raise  # the database's trouble, not a request's
+                raise  # the database failed, not a request
             except Exception:
-                logger.exception("Request %d to forget a device could not be worked off", found[1])
-                _put_off(found[1])
+                logger.exception("Request %d to forget a device could not be worked off", due[1])
+                _postpone(due[1])
             if time.monotonic() >= ends_at:
                 break
     return finished
 
 
-def _put_off(request_id: int) -> None:
-    """Let the others have their turn before a request that can't be worked off."""
+def _postpone(request_id: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE erasure_request SET due_at = now() + interval '5 minutes' WHERE id = %s",
@@ -75,8 +74,8 @@ def _next() -> tuple[int, int] | None:
     return (row[0], row[1]) if row else None
 
 
-class _AskedAgainError(Exception):
-    """Somebody asked for the same device meanwhile: the request is at its beginning again."""
+class _RepeatedError(Exception):
+    """The request was repeated meanwhile, and starts anew."""
 
 
 class _Erasure:
@@ -91,87 +90,87 @@ class _Erasure:
             self.device = DeviceRows.unpacked(ErasureTrace.objects.get(request=request_id).reveal())
 
     def run(self, ends_at: float) -> bool:
-        """Empty what is left; tell whether the request is done. False: its turn is over."""
+        """Empty the rows that are left; tell whether the request is done, or only its turn."""
         try:
             return self._run(ends_at)
-        except _AskedAgainError:
+        except _RepeatedError:
             return False
 
     def _run(self, ends_at: float) -> bool:
-        if not self._empty_what_is_known(ends_at):
+        if not self._empty_indexed(ends_at):
             return self._end_turn()
         for day in self._days():
-            if look_through(self.device, day):  # more of its names: what was seen is seen anew
-                self._note(swept_to=None)
+            if find_in_day(self.device, day):  # new ids: read every day again
+                self._save(swept_to=None)
                 return self._end_turn()
-            self._note(swept_to=day)
+            self._save(swept_to=day)
             if time.monotonic() >= ends_at:
                 return self._end_turn()
         return self._finish()
 
-    def _empty_what_is_known(self, ends_at: float) -> bool:
-        """Find and empty all that indexes lead to; False if time was too short."""
-        look_up(self.device)
-        self._note()  # before anything is emptied by which it is found
+    def _empty_indexed(self, ends_at: float) -> bool:
+        """Find and empty all rows that indexes lead to; return False if time ran out."""
+        find_by_index(self.device)
+        self._save()  # before the rows that led here are emptied
         while self._counted(lambda: emptying.empty_touchpoints(self.device)):
             if time.monotonic() >= ends_at:
                 return False
-        return all(self._empty_name(name, ends_at) for name in sorted(self.device.devices))
+        return all(self._empty_device(key, ends_at) for key in sorted(self.device.devices))
 
-    def _empty_name(self, name: str, ends_at: float) -> bool:
-        stand_in = self._stand_in(name)
-        self._counted(lambda: emptying.empty_installs(self.device, name, stand_in))
+    def _empty_device(self, device_key: str, ends_at: float) -> bool:
+        stand_in = self._stand_in(device_key)
+        self._counted(lambda: emptying.empty_installs(self.device, device_key, stand_in))
         emptying.replace_in_rules(
-            self.device, name, stand_in, count_again=self.request.mode == ErasureMode.RESET
+            self.device, device_key, stand_in, count_again=self.request.mode == ErasureMode.RESET
         )
-        while self._counted(lambda: emptying.empty_events(self.device, name, stand_in)):
+        while self._counted(lambda: emptying.empty_events(self.device, device_key, stand_in)):
             if time.monotonic() >= ends_at:
                 return False
         return True
 
-    def _stand_in(self, name: str) -> str:
-        """Return what stands for the device from now on: the same for all its rows.
+    def _stand_in(self, device_key: str) -> str:
+        """Return the device key that replaces this one, the same in all rows.
 
-        Forgotten it stays one device for good; reset for tests it is another one each time.
+        A forgotten device stays one device for good; a reset one is a new one each time.
         """
         again = f":{self.request.runs}" if self.request.mode == ErasureMode.RESET else ""
         with tenant(self.organization_id):
             key = tombstones.ensure_key()
-        return f"{ERASED}{tombstones.digest(key, self.device.app_id, f'{name}{again}').hex}"
+        return f"{ERASED}{tombstones.digest(key, self.device.app_id, f'{device_key}{again}').hex}"
 
     def _days(self) -> Iterator[date]:
-        """Yield the days whose events have not been looked through, the newest first."""
+        """Yield the days whose events have not been read, the newest first."""
         if self.request.reach == ErasureReach.INSTALL:
-            return  # whatever carries an install ID is known by it
+            return  # indexes find everything with an install ID
         with tenant(self.organization_id):
             oldest = Event.objects.order_by("received_at").values_list("received_at").first()
         if oldest is None:
             return
         first = oldest[0].date()
-        if self.device.settled:  # only what may have come in at the last moment
+        if self.device.settled:  # only events of the last moment before the block
             first = max(first, self.request.asked_at.date() - timedelta(days=1))
         before = self.request.swept_to or datetime.now(UTC).date() + timedelta(days=2)
         for back in range(1, (before - first).days + 1):
             yield before - timedelta(days=back)
 
     def _end_turn(self) -> bool:
-        self._note(due_at=datetime.now(UTC))
+        self._save(due_at=datetime.now(UTC))
         return False
 
     def _finish(self) -> bool:
-        """Count the request as done, or have everything looked at once more a little later."""
+        """Finish the request, or schedule the last pass."""
         settled_at = self.request.asked_at + self.settle
         if not self.device.settled and self.settle:
             self.device.settled = True
-            self._note(swept_to=None, due_at=settled_at)
+            self._save(swept_to=None, due_at=settled_at)
             return False
         with tenant(self.organization_id):
             self._store(state=ErasureState.DONE, finished_at=datetime.now(UTC))
             ErasureTrace.objects.filter(request=self.request_id).delete()
         return True
 
-    def _note(self, **progress: object) -> None:
-        """Keep what is known of the device, and how far the work is."""
+    def _save(self, **progress: object) -> None:
+        """Save the device's ids and the progress."""
         with tenant(self.organization_id):
             self._store(state=ErasureState.RUNNING, **progress)
             trace = ErasureTrace.objects.get(request=self.request_id)
@@ -181,7 +180,7 @@ class _Erasure:
                 tombstones.block_device(self.device.app_id, self.device.own_ids)
 
     def _counted(self, empty: Callable[[], Counter[str]]) -> bool:
-        """Empty a batch, and count it in the same transaction; tell whether there was any."""
+        """Empty and count a batch in one transaction; tell whether it had any rows."""
         with transaction.atomic():
             counts = empty()
             if counts:
@@ -194,14 +193,14 @@ class _Erasure:
     def _store(self, **values: object) -> None:
         run = ErasureRequest.objects.filter(pk=self.request_id, runs=self.request.runs)
         if not run.update(**values):
-            raise _AskedAgainError
+            raise _RepeatedError
         for name, value in values.items():
             setattr(self.request, name, value)
 
 
 @contextmanager
 def _alone() -> Iterator[bool]:
-    """Tell whether no other worker is at it: two would find and count the same rows."""
+    """Tell whether no other worker erases: two would count the same rows."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtext('postbacks.erasure'))")
         ours = bool(cursor.fetchone()[0])

@@ -1,11 +1,11 @@
-"""Removes an organization with everything it has, in batches, without stopping anybody else's work.
+"""Removes an organization with all its rows, in batches that block nobody else's work.
 
-Logs leave by dropping partitions, but a partition holds every organization's day; so one
-organization's rows are deleted in small transactions, day by day. Killed at any moment, the
-removal goes on from there when it is started again.
+A log's partition holds a day of every organization, so it can't be dropped for one of them: its
+rows are deleted in small transactions, day by day. A removal that is killed at any moment continues
+from there when it is started again.
 
-Tables are found by their models: one that is added tomorrow is emptied without being listed.
-Runs as the role worker, who sees every organization's rows.
+Tables are found by their models: one that is added tomorrow is emptied without being listed. Runs
+as the role worker, which sees every organization's rows.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,11 +28,11 @@ from postbacks.models import CallbackRule, DuePostback, RuleStatus, UndecidedEve
 
 BATCH = 2_000
 
-# Emptied first: what workers still make of the rows that they hold is committed by the time that
-# ours are unlocked, and then seen by the statements that come after.
+# Emptied first: deleting a queue's rows waits for the workers that hold them. What these workers
+# write is committed by then, and the later statements see it.
 _QUEUES: tuple[type[models.Model], ...] = (DuePostback, UndecidedEvent)
 
-Note = Callable[[str, int], None]  # a table, and how many of its rows a batch has deleted
+OnBatch = Callable[[str, int], None]  # a table, and how many of its rows were deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def people_left_alone(organization: Organization) -> int:
 
 
 def switch_off(organization: Organization) -> None:
-    """Have keys, tokens, members and rules of an organization stop at once."""
+    """Stop keys, tokens, members and rules of an organization at once."""
     with tenant(organization.pk):
         if organization.removed_at is None:
             organization.removed_at = timezone.now()
@@ -78,13 +78,13 @@ def switch_off(organization: Organization) -> None:
             rule.save(update_fields=["status"])
 
 
-def remove(organization: Organization, *, note: Note, batch: int = BATCH) -> None:
-    """Switch an organization off and delete all its rows; `note` hears of each batch."""
+def remove(organization: Organization, *, on_batch: OnBatch, batch: int = BATCH) -> None:
+    """Switch an organization off and delete all its rows; call `on_batch` after each batch."""
     switch_off(organization)
     tables = [_Table(model, _day_column(model)) for model in _children_first()]
     while True:
-        while sum(_empty(table, organization, note, batch) for table in tables):
-            pass  # once more: somebody may still have been writing
+        while sum(_empty(table, organization, on_batch, batch) for table in tables):
+            pass  # once more: a request may still have been writing
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("DELETE FROM organization WHERE id = %s", [organization.pk])
@@ -93,11 +93,11 @@ def remove(organization: Organization, *, note: Note, batch: int = BATCH) -> Non
         return
 
 
-def _empty(table: _Table, organization: Organization, note: Note, batch: int) -> int:
+def _empty(table: _Table, organization: Organization, on_batch: OnBatch, batch: int) -> int:
     """Delete an organization's rows of a table; return how many there were."""
     total = 0
     while deleted := _delete_batch(table, organization, batch):
-        note(table.name, deleted)
+        on_batch(table.name, deleted)
         total += deleted
     return total
 
@@ -121,10 +121,10 @@ def _delete_batch(table: _Table, organization: Organization, batch: int) -> int:
     )
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement, [*values, *values, batch])
-        gone = [str(key) for (key,) in cursor.fetchall()]
+        deleted = [str(key) for (key,) in cursor.fetchall()]
         kind = ContentType.objects.get_for_model(table.model)
-        LogEntry.objects.filter(content_type=kind, object_id__in=gone).delete()
-    return len(gone)
+        LogEntry.objects.filter(content_type=kind, object_id__in=deleted).delete()
+    return len(deleted)
 
 
 def _first_day(table: _Table, organization: Organization) -> datetime | None:
@@ -156,7 +156,7 @@ def _rows(model: type[models.Model], organization: Organization) -> models.Query
 
 
 def _children_first() -> list[type[models.Model]]:
-    """Return the models with rows of organizations, each before those that it refers to."""
+    """Return the models with rows of organizations, each before the models that it refers to."""
     owned = [model for model in apps.get_models() if _is_owned(model)]
     sorter: TopologicalSorter[type[models.Model]] = TopologicalSorter()
     for model in owned:
@@ -165,7 +165,7 @@ def _children_first() -> list[type[models.Model]]:
             if referred in owned and referred is not model:
                 sorter.add(referred, model)
     rest = [model for model in sorter.static_order() if model not in {*_QUEUES, AuditEntry}]
-    return [*_QUEUES, *rest, AuditEntry]  # until the end it says who removes all this
+    return [*_QUEUES, *rest, AuditEntry]  # last: it says who removes the organization
 
 
 def _is_owned(model: type[models.Model]) -> bool:

@@ -1,4 +1,4 @@
-"""Takes requests to forget a device, and tells what there is to forget."""
+"""Accepts requests to forget a device, and counts the rows that they will empty."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,25 +10,29 @@ from django.utils import timezone
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import (
     ErasureMode,
     ErasureReach,
     ErasureRequest,
     ErasureState,
     ErasureTrace,
+    PostbackStatus,
 )
 from postbacks.privacy import tombstones
-from postbacks.privacy.device import DeviceRows, Id, look_up
+from postbacks.privacy.device import DeviceRows, Id, find_by_index
 from postbacks.privacy.statements import rows
 from postbacks.values import identifiers
 
-_LONGEST = 255
-_SHOWN_FROM = 12  # characters; of a shorter id four would tell too much
+_MAX_LENGTH = 255
+_ENDING_SHOWN_FROM = 12  # characters; four of a shorter id would reveal too much
+
+_COUNT = load_sql("postbacks.privacy", "count_device_rows", PostbackStatus)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Who is to be forgotten: the ids of one device of an app, by the names of the SDK API."""
+class DeviceToErase:
+    """The ids of one device of an app, by the names of the SDK API, and how far to follow them."""
 
     organization_id: int
     app_id: int
@@ -41,11 +45,14 @@ class Asked:
         """Return the ids, the best first."""
         return [(kind, self.ids[kind]) for kind in tombstones.ID_KINDS if kind in self.ids]
 
+    def rows(self, reach: str) -> DeviceRows:
+        return DeviceRows.named_by(self.organization_id, self.app_id, reach, self.pairs)
 
-def what_is_wrong(value: object) -> str:
-    """Say why a value can be no id of a device; "" if it can."""
-    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST:
-        return f"The id must be a text of 1 to {_LONGEST} characters."
+
+def id_error(value: object) -> str:
+    """Return why a value can be no id of a device; "" if it can."""
+    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_LENGTH:
+        return f"The id must be a text of 1 to {_MAX_LENGTH} characters."
     if "\x00" in value or not value.isprintable():
         return "The id must be visible characters."
     if identifiers.is_no_id(value):
@@ -54,94 +61,67 @@ def what_is_wrong(value: object) -> str:
 
 
 @transaction.atomic
-def ask(asked: Asked) -> ErasureRequest:
-    """Have a device forgotten, inside the organization's tenant.
+def request_erasure(device: DeviceToErase) -> ErasureRequest:
+    """Request to forget a device, inside the organization's tenant.
 
-    From the commit on its data are refused; what there is already is emptied by a worker. Asked
-    again for the same id it is the same request, which is done once more.
+    Its data are blocked from the commit on; a worker empties the data that are there. A second
+    request for the same id repeats the first one.
     """
-    kind, value = asked.pairs[0]
-    name = tombstones.id_name(kind, value)
-    digest = tombstones.digest(tombstones.ensure_key(), asked.app_id, name)
-    known = {"app_id": asked.app_id, "mode": asked.mode, "kind": kind, "digest": digest}
-    _take_turns(digest)
-    request = ErasureRequest.objects.select_for_update().filter(**known).first()
+    kind, value = device.pairs[0]
+    identifier = tombstones.id_identifier(kind, value)
+    digest = tombstones.digest(tombstones.ensure_key(), device.app_id, identifier)
+    key = {"app_id": device.app_id, "mode": device.mode, "kind": kind, "digest": digest}
+    _lock(digest)
+    request = ErasureRequest.objects.select_for_update().filter(**key).first()
     if request is None:
-        ending = value[-4:] if len(value) >= _SHOWN_FROM else ""
-        request = ErasureRequest(**known, ending=ending)
+        ending = value[-4:] if len(value) >= _ENDING_SHOWN_FROM else ""
+        request = ErasureRequest(**key, ending=ending)
     else:
         log_action(Action.REPEATED, request)
-    _begin(request, asked)
-    if asked.mode == ErasureMode.FORGET:
-        tombstones.block_device(asked.app_id, [*asked.pairs, *_known_ids(asked)])
+    _begin(request, device)
+    if device.mode == ErasureMode.FORGET:
+        tombstones.block_device(device.app_id, [*device.pairs, *_indexed_ids(device)])
     return request
 
 
-def _take_turns(digest: UUID) -> None:
-    """Have two who ask for the same device at once ask one after the other."""
+def preview_counts(device: DeviceToErase) -> dict[str, int]:
+    """Return how many rows of each table indexes lead to; the pass through days may find more."""
+    indexed = device.rows(device.reach)
+    find_by_index(indexed)
+    parameters = {
+        **indexed.app_parameters,
+        "devices": sorted(indexed.devices),
+        "touches": sorted(indexed.touches),
+        "keys": indexed.keys(),
+    }
+    ((counts,),) = rows(_COUNT, parameters)
+    by_table: dict[str, int] = msgspec.json.decode(counts)  # Django's cursor leaves JSON as text
+    return by_table
+
+
+def _lock(digest: UUID) -> None:
+    """Let two requests for one device run one after the other."""
     rows("SELECT pg_advisory_xact_lock(hashtextextended(%(digest)s, 0))", {"digest": str(digest)})
 
 
-def _known_ids(asked: Asked) -> set[Id]:
-    """Return the other ids by which the device may report; the worker finds what no index knows."""
-    device = DeviceRows.named_by(asked.organization_id, asked.app_id, asked.reach, asked.pairs)
-    look_up(device)
-    return device.own_ids
+def _indexed_ids(device: DeviceToErase) -> set[Id]:
+    """Return the other ids by which the device may report; the worker finds those of no index."""
+    indexed = device.rows(device.reach)
+    find_by_index(indexed)
+    return indexed.own_ids
 
 
-def _begin(request: ErasureRequest, asked: Asked) -> None:
-    """Put the request at its beginning. One that reached far never reaches less far later."""
+def _begin(request: ErasureRequest, device: DeviceToErase) -> None:
+    """Start the request anew. Its reach may grow but never shrink."""
     now = timezone.now()
     if request.reach != ErasureReach.DEVICE:
-        request.reach = asked.reach
+        request.reach = device.reach
     request.state, request.asked_at, request.due_at = ErasureState.WAITING, now, now
     request.swept_to = request.finished_at = None
     request.runs += 1
     request.save()
-    device = DeviceRows.named_by(asked.organization_id, asked.app_id, request.reach, asked.pairs)
     trace = ErasureTrace.objects.filter(request=request).first() or ErasureTrace(
-        organization_id=asked.organization_id, request=request
+        organization_id=device.organization_id, request=request
     )
-    trace.seal(device.packed())
+    trace.seal(device.rows(request.reach).packed())
     trace.save()
-
-
-def preview(asked: Asked) -> dict[str, int]:
-    """Return how many rows of each table are found at once; the look through days may add some."""
-    device = DeviceRows.named_by(asked.organization_id, asked.app_id, asked.reach, asked.pairs)
-    look_up(device)
-    values = {
-        **device.place,
-        "devices": sorted(device.devices),
-        "touches": sorted(device.touches),
-        "keys": device.keys(),
-    }
-    ((counts,),) = rows(_COUNT, values)
-    found: dict[str, int] = msgspec.json.decode(counts)  # Django's cursor leaves JSON as text
-    return found
-
-
-_COUNT = """
-WITH the_events AS MATERIALIZED (
-    SELECT event_id, received_at FROM event
-    WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = ANY(%(devices)s)
-), postbacks AS MATERIALIZED (
-    SELECT id, event_received_at, status FROM postback
-    WHERE organization_id = %(organization)s
-      AND sdk_event_id = ANY(ARRAY(SELECT event_id FROM the_events))
-      AND event_received_at >= (SELECT min(received_at) FROM the_events)
-)
-SELECT jsonb_build_object('install',
-    (SELECT count(*) FROM install WHERE organization_id = %(organization)s
-        AND app_id = %(app)s AND device = ANY(%(devices)s)), 'touchpoint',
-    (SELECT count(*) FROM touchpoint WHERE organization_id = %(organization)s
-        AND app_id = %(app)s AND names <> '[]' AND (public_id = ANY(%(touches)s::uuid[])
-        OR id IN (SELECT touchpoint_id FROM touchpoint_key
-            WHERE organization_id = %(organization)s AND app_id = %(app)s
-              AND key = ANY(%(keys)s::uuid[])))), 'event',
-    (SELECT count(*) FROM the_events), 'postback',
-    (SELECT count(*) FROM postbacks), 'skipped',
-    (SELECT count(*) FROM postbacks WHERE status = 'pending'), 'delivery_attempt',
-    (SELECT count(*) FROM delivery_attempt WHERE organization_id = %(organization)s
-        AND postback_id = ANY(ARRAY(SELECT id FROM postbacks)))) AS counts
-"""

@@ -1,6 +1,6 @@
-"""Lets data leave in their time, as the role worker and a little at a time.
+"""Deletes data past their retention, as the role worker and in small batches.
 
-Logs leave by dropping a day's partition, never by a bulk DELETE.
+Logs are dropped by a day's partition, never by a bulk DELETE.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 
 
 def drop_old_days() -> None:
-    """Drop the days of each log that are past what the operator keeps."""
+    """Drop the days of each log that are past the operator's retention."""
     for log, days in (
         ("event", settings.RETENTION_DAYS_EVENTS),
         ("postback", settings.RETENTION_DAYS_POSTBACKS),
@@ -21,7 +21,7 @@ def drop_old_days() -> None:
         try:
             while days and _drop_oldest(log, datetime.now(UTC) - timedelta(days=days)):
                 pass
-        except OperationalError:  # somebody is reading for long: the next hour is early enough
+        except OperationalError:  # a long read holds the lock: the next hour is early enough
             continue
 
 
@@ -31,8 +31,8 @@ def _drop_oldest(log: str, before: datetime) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def forget_old_touchpoint_keys(limit: int = 5_000) -> int:
-    """Delete a batch of names whose touchpoints have left; return how many."""
+def delete_old_touchpoint_keys(limit: int = 5_000) -> int:
+    """Delete a batch of keys whose touchpoints were dropped; return how many."""
     return sum(
         _run(
             "DELETE FROM touchpoint_key WHERE ctid IN (SELECT ctid FROM touchpoint_key "
@@ -47,10 +47,10 @@ def forget_old_touchpoint_keys(limit: int = 5_000) -> int:
     )
 
 
-def forget_old_event_keys(limit: int = 5_000) -> int:
+def delete_old_event_keys(limit: int = 5_000) -> int:
     """Delete a batch of keys older than any event that is still accepted; return how many.
 
-    Intake takes events up to 58 days old, so a key of 60 days can meet no retry any more.
+    Intake accepts events up to 58 days old, so a key of 60 days can meet no retry any more.
     """
     return _run(
         "DELETE FROM event_key WHERE ctid IN (SELECT ctid FROM event_key "
@@ -59,8 +59,8 @@ def forget_old_event_keys(limit: int = 5_000) -> int:
     )
 
 
-def forget_old_repeats(limit: int = 5_000) -> int:
-    """Delete a batch of what holds touchpoints to one for seven days; return how many."""
+def delete_old_repeats(limit: int = 5_000) -> int:
+    """Delete a batch of touchpoints' deduplication keys, kept seven days; return how many."""
     return _run(
         "DELETE FROM touchpoint_seen WHERE ctid IN (SELECT ctid FROM touchpoint_seen "
         "WHERE received_at < now() - interval '7 days' LIMIT %s)",

@@ -1,4 +1,4 @@
-"""Runs this package's statements. They are planned for their values: names are few or very many."""
+"""Runs this package's statements, planned for their values: a device has few rows or very many."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,14 +7,13 @@ from django.db import connection
 
 
 def rows(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Return the rows that a statement answers."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall())
 
 
 def run(statement: str, values: Mapping[str, Any]) -> int:
-    """Return how many rows a statement changed."""
+    """Run a statement and return how many rows it changed."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return int(cursor.rowcount)

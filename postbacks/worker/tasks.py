@@ -83,9 +83,9 @@ def tidy_up() -> None:
     outlier_sites.record_outliers()
     until = time.monotonic() + _TIDY_SECONDS
     for delete_batch in (
-        retention.forget_old_touchpoint_keys,
-        retention.forget_old_repeats,
-        retention.forget_old_event_keys,
+        retention.delete_old_touchpoint_keys,
+        retention.delete_old_repeats,
+        retention.delete_old_event_keys,
         stores.forget_old_counts,
         caches.forget_old_entries,
         delete_expired_copies,

@@ -247,7 +247,7 @@ def test_tombstones_survive_a_rotation_of_the_encryption_keys(settings: Settings
     settings.FIELD_ENCRYPTION_KEYS = {**fresh, **old}
     rotation = rotate()
     settings.FIELD_ENCRYPTION_KEYS = fresh
-    tombstones._known_keys.clear()  # as a process that has just started
+    tombstones._cached_keys.clear()  # as a process that has just started
     answer = server.post("events", _event(gaid=GAID))
 
     assert rotation.unreadable == []

@@ -129,7 +129,7 @@ def test_a_removal_that_was_interrupted_goes_on(batches: int) -> None:
             raise KeyboardInterrupt
 
     with as_role(roles.WORKER), pytest.raises(KeyboardInterrupt):
-        organization_removal.remove(story.tenant.organization, note=interrupt, batch=1)
+        organization_removal.remove(story.tenant.organization, on_batch=interrupt, batch=1)
     run(story.tenant.organization.name, "--yes")
 
     assert not any(rows_left(story.organization_id).values())
@@ -151,7 +151,7 @@ def test_events_of_many_days_go_day_by_day() -> None:
 
     with as_role(roles.WORKER):
         organization_removal.remove(
-            made.organization, note=lambda table, n: batches.append((table, n)), batch=2
+            made.organization, on_batch=lambda table, n: batches.append((table, n)), batch=2
         )
 
     assert [count for table, count in batches if table == "event"] == [1, 2, 2, 1]

@@ -28,7 +28,7 @@ from postbacks.models import (
 )
 from postbacks.privacy import emptying
 from postbacks.privacy.erasure import work
-from postbacks.privacy.requests import Asked, ask, preview
+from postbacks.privacy.requests import DeviceToErase, preview_counts, request_erasure
 from tests import make
 from tests.database import as_role, wait_for_a_lock
 from tests.erasure import life
@@ -49,7 +49,7 @@ OWN = {"erasure_request", "erasure_trace", "erasure_tombstone", "tombstone_key"}
 
 def _forget(scene: Scene, *, seconds: float = 20.0, **ids: str) -> ErasureRequest:
     with tenant(scene.organization_id):
-        request = ask(Asked(scene.organization_id, scene.app.pk, ids))
+        request = request_erasure(DeviceToErase(scene.organization_id, scene.app.pk, ids))
     _work(seconds)
     with tenant(scene.organization_id):
         request.refresh_from_db()
@@ -154,7 +154,9 @@ def test_a_forgotten_device_stays_one_device(scene: Scene, gone: Person, stays: 
 
 def test_a_preview_says_what_will_be_emptied(scene: Scene, gone: Person, stays: Person) -> None:
     with tenant(scene.organization_id):
-        foreseen = preview(Asked(scene.organization_id, scene.app.pk, {"gaid": gone.gaid}))
+        foreseen = preview_counts(
+            DeviceToErase(scene.organization_id, scene.app.pk, {"gaid": gone.gaid})
+        )
 
     request = _forget(scene, gaid=gone.gaid)
 
@@ -188,8 +190,12 @@ def test_workers_killed_at_every_statement_leave_a_state_from_which_work_goes_on
 ) -> None:
     other_before, counts_before = life.image(scene, stays), life.counts(scene)
     with tenant(scene.organization_id):
-        foreseen = preview(Asked(scene.organization_id, scene.app.pk, {"gaid": gone.gaid}))
-        request = ask(Asked(scene.organization_id, scene.app.pk, {"gaid": gone.gaid}))
+        foreseen = preview_counts(
+            DeviceToErase(scene.organization_id, scene.app.pk, {"gaid": gone.gaid})
+        )
+        request = request_erasure(
+            DeviceToErase(scene.organization_id, scene.app.pk, {"gaid": gone.gaid})
+        )
 
     at = connection.settings_dict
     finished = subprocess.run(
@@ -219,7 +225,9 @@ def test_a_worker_that_dies_leaves_work_that_another_ends(
         raise KeyboardInterrupt
 
     with tenant(scene.organization_id):
-        ask(Asked(scene.organization_id, scene.app.pk, {"idfv": gone.ids["idfv"]}))
+        request_erasure(
+            DeviceToErase(scene.organization_id, scene.app.pk, {"idfv": gone.ids["idfv"]})
+        )
     with monkeypatch.context() as patched:
         patched.setattr(emptying, step, die)
         with pytest.raises(KeyboardInterrupt):
@@ -234,7 +242,7 @@ def test_a_worker_that_dies_leaves_work_that_another_ends(
 
 def test_what_came_in_at_the_last_moment_is_emptied_too(scene: Scene, gone: Person) -> None:
     with tenant(scene.organization_id):
-        ask(Asked(scene.organization_id, scene.app.pk, {"gaid": gone.gaid}))
+        request_erasure(DeviceToErase(scene.organization_id, scene.app.pk, {"gaid": gone.gaid}))
     assert _work(settle=timedelta(hours=1)) == 0
     life.live(scene, gone)  # as if requests that began before had been slow
 
@@ -256,20 +264,20 @@ def test_once_done_nothing_tells_who_was_forgotten(scene: Scene, gone: Person) -
 
 
 def test_two_who_ask_at_once_ask_for_the_same(scene: Scene, gone: Person) -> None:
-    asked = Asked(scene.organization_id, scene.app.pk, {"gaid": gone.gaid})
+    asked = DeviceToErase(scene.organization_id, scene.app.pk, {"gaid": gone.gaid})
     second: list[ErasureRequest] = []
 
     def ask_too() -> None:
         try:
             with tenant(scene.organization_id):
-                second.append(ask(asked))
+                second.append(request_erasure(asked))
         finally:
             connection.close()
 
     _forget(scene, gaid="38400000-8cf0-11bd-b23e-10b96e40000d")  # the key is there already
     rival = threading.Thread(target=ask_too)
     with tenant(scene.organization_id):
-        first = ask(asked)  # not committed yet: the other can't see it
+        first = request_erasure(asked)  # not committed yet: the other can't see it
         rival.start()
         wait_for_a_lock()
     rival.join(timeout=60)
@@ -313,8 +321,8 @@ def test_an_id_that_many_installs_share_is_not_followed(
 
 def test_an_apps_own_key_reaches_what_carries_its_install_id(scene: Scene, gone: Person) -> None:
     with tenant(scene.organization_id):
-        request = ask(
-            Asked(
+        request = request_erasure(
+            DeviceToErase(
                 scene.organization_id,
                 scene.app.pk,
                 {"install_id": gone.install_id},
@@ -336,7 +344,9 @@ def test_a_device_that_is_reset_installs_again(scene: Scene, gone: Person) -> No
     for _time in range(2):
         with tenant(scene.organization_id):
             ids = {"install_id": gone.install_id}
-            ask(Asked(scene.organization_id, scene.app.pk, ids, ErasureMode.RESET))
+            request_erasure(
+                DeviceToErase(scene.organization_id, scene.app.pk, ids, ErasureMode.RESET)
+            )
         _work()
         life.live(scene, gone)
 
@@ -357,7 +367,7 @@ def test_what_everybody_sends_in_place_of_an_id_leads_to_nobody(gaid: str) -> No
         while pipeline.work():
             pass
     with tenant(gem.organization.pk):
-        ask(Asked(gem.organization.pk, gem.app.pk, {"install_id": "device-1"}))
+        request_erasure(DeviceToErase(gem.organization.pk, gem.app.pk, {"install_id": "device-1"}))
 
     _work()
     record(gem, event("purchase", install_id="device-0", gaid=gaid))
@@ -375,7 +385,11 @@ def test_a_request_that_can_not_be_read_keeps_nobody_elses_from_being_done() -> 
     broken, other = life.make_scene("Broken"), life.make_scene("Other")
     for scene in (broken, other):
         with tenant(scene.organization_id):
-            ask(Asked(scene.organization_id, scene.app.pk, {"install_id": "a-device-of-theirs"}))
+            request_erasure(
+                DeviceToErase(
+                    scene.organization_id, scene.app.pk, {"install_id": "a-device-of-theirs"}
+                )
+            )
     with as_role(roles.WORKER), tenant(broken.organization_id):
         ErasureTrace.objects.update(sealed="nonsense")
 

@@ -52,7 +52,7 @@ from postbacks.models import (
     UndecidedEvent,
     UnsettledInstall,
 )
-from postbacks.privacy.requests import Asked, ask
+from postbacks.privacy.requests import DeviceToErase, request_erasure
 from tests import make
 from tests.database import as_role
 
@@ -187,7 +187,7 @@ def _live(app: App, rule: models.Model) -> None:
     RuleDevice.objects.create(rule=rule, device="device-1")
     RulePace.objects.create(rule=rule, rate_limit_per_second=20, next_at=now)
     ensure_signing_secret()
-    ask(Asked(app.organization_id, app.pk, {"install_id": "forgotten-device"}))
+    request_erasure(DeviceToErase(app.organization_id, app.pk, {"install_id": "forgotten-device"}))
 
 
 def _advertise(app: App, link: TrackingLink) -> None:

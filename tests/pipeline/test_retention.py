@@ -50,7 +50,7 @@ def test_names_leave_with_their_touchpoints() -> None:
     touched_at(link, datetime.now(UTC) - timedelta(days=36))
 
     with as_role(roles.WORKER):
-        names, repeats = retention.forget_old_touchpoint_keys(), retention.forget_old_repeats()
+        names, repeats = retention.delete_old_touchpoint_keys(), retention.delete_old_repeats()
 
     assert (names, repeats) == (3, 1)
 

@@ -16,7 +16,7 @@ from apps_registry.models import App
 from apps_registry.roles import Right
 from apps_registry.tenancy import current_organization
 from postbacks.models import ErasureMode, ErasureRequest, ErasureState
-from postbacks.privacy.requests import Asked, ask, preview, what_is_wrong
+from postbacks.privacy.requests import DeviceToErase, id_error, preview_counts, request_erasure
 from postbacks.privacy.tombstones import ID_KINDS
 
 NEWEST = 50  # requests that the page shows
@@ -88,17 +88,17 @@ class DeviceForm(forms.Form):
 
     def clean_value(self) -> str:
         value: str = self.cleaned_data["value"]
-        if fault := what_is_wrong(value):
+        if fault := id_error(value):
             raise forms.ValidationError(fault)
         return value
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> DeviceToErase:
         values: Mapping[str, Any] = self.cleaned_data
         organization_id = current_organization()
         assert organization_id is not None  # the middleware has opened it  # noqa: S101
         ids = {values["kind"]: values["value"]}
-        return Asked(organization_id, values["app"].pk, ids, values["mode"])
+        return DeviceToErase(organization_id, values["app"].pk, ids, values["mode"])
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -113,8 +113,8 @@ def forget_page(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, form)
     if not request.POST.get("confirmed"):
-        return _page(request, form, counts=_count_labels(preview(form.asked)))
-    ask(form.asked)
+        return _page(request, form, counts=_count_labels(preview_counts(form.asked)))
+    request_erasure(form.asked)
     messages.success(request, "The device is being forgotten; this page shows how far it is.")
     return HttpResponseRedirect(reverse("admin:forget_device"))
 

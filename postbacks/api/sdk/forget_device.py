@@ -22,7 +22,7 @@ from postbacks.api.strict import StrictJsonParser
 from postbacks.api.throttling import throttle_erasures
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import ErasureMode, ErasureReach, ErasureRequest
-from postbacks.privacy.requests import Asked, ask, what_is_wrong
+from postbacks.privacy.requests import DeviceToErase, id_error, request_erasure
 from postbacks.privacy.tombstones import ID_KINDS
 from postbacks.web.middleware import own_transactions
 
@@ -88,8 +88,8 @@ class ForgetDeviceView(APIView):
         ids, mode = _device(request.data, reporter)
         reach = ErasureReach.DEVICE if reporter.is_server else ErasureReach.INSTALL
         with tenant(reporter.organization_id), acting_as(_key_actor(reporter, request)):
-            erasure = ask(
-                Asked(
+            erasure = request_erasure(
+                DeviceToErase(
                     organization_id=reporter.organization_id,
                     app_id=reporter.app_id,
                     ids=ids,
@@ -185,7 +185,7 @@ def _unknown_members(data: Mapping[str, object]) -> Iterator[dict[str, str]]:
 
 
 def _invalid_ids(ids: Mapping[str, object]) -> Sequence[dict[str, str]]:
-    return [_fault(f"/{kind}", fault) for kind, id_ in ids.items() if (fault := what_is_wrong(id_))]
+    return [_fault(f"/{kind}", fault) for kind, id_ in ids.items() if (fault := id_error(id_))]
 
 
 def _fault(pointer: str, detail: str) -> dict[str, str]:

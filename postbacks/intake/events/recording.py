@@ -99,7 +99,7 @@ def _identifiers(event: CheckedEvent) -> dict[str, str]:
     fields = event.row.get("fields")
     ids = dict(fields) if isinstance(fields, Mapping) else {}
     ids[tombstones.CUSTOMER] = event.row.get("customer_user_id") or None
-    return tombstones.names_by_kind(ids)
+    return tombstones.identifiers_by_kind(ids)
 
 
 def _rows_to_store(checked: Sequence[CheckedEvent]) -> list[dict[str, object]]:

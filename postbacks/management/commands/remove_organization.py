@@ -38,7 +38,7 @@ class Command(RecordedCommand):
             return
         if not options["yes"]:
             _confirm(organization)
-        organization_removal.remove(organization, note=self._note)
+        organization_removal.remove(organization, on_batch=self._note)
         self.stdout.write(f"“{organization}” is gone.")
 
     def _note(self, table: str, deleted: int) -> None:
