@@ -45,7 +45,6 @@ class Rotation:
 
 
 def sealed_models() -> list[type[SealedSecret]]:
-    """Return every model whose rows store a secret."""
     return [model for model in apps.get_models() if issubclass(model, SealedSecret)]
 
 

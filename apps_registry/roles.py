@@ -31,7 +31,6 @@ RIGHTS: dict[str, frozenset[Right]] = {
 
 
 def common_rights(*roles: str) -> frozenset[Right]:
-    """Return the rights that all of these roles have."""
     return frozenset(Right).intersection(*(RIGHTS.get(role, frozenset()) for role in roles))
 
 

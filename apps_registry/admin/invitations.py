@@ -23,8 +23,8 @@ from apps_registry.people import invitations
 from apps_registry.roles import Right
 
 _EXPLAINED = (
-    "The person gets a mail with a link that works once, for seven days. Whoever has an account "
-    "joins with it; anybody else chooses a name and a password."
+    "The person gets a mail with a link that works once, for seven days. People with an account "
+    "join with it; others choose a name and a password first."
 )
 _TONES = {
     InvitationState.OPEN: Tone.BUSY,

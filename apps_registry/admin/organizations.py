@@ -18,9 +18,7 @@ from apps_registry.people.sign_in import has_second_factor
 from apps_registry.roles import Right
 from apps_registry.tenancy import NoTenantError, current_organization
 
-_SECURITY_EXPLAINED = (
-    "Whoever holds only a password stands outside until a second factor is set up."
-)
+_SECURITY_EXPLAINED = "Members with only a password see no page until they set up a second factor."
 
 
 class OrganizationForm(forms.ModelForm):

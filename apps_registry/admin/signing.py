@@ -25,7 +25,7 @@ _OVERLAPS = (
     ("24", "One day"),
     ("168", "One week"),
     ("1", "One hour"),
-    ("0", "Not at all: it is known to somebody who must not know it"),
+    ("0", "Not at all: the secret has leaked"),
 )
 
 

@@ -30,7 +30,6 @@ def event_snippet(public_url: str, key: str, platform: str) -> str:
 
 
 def app_list_snippet(public_url: str, token: str) -> str:
-    """Return the command that lists the organization's apps."""
     return f'curl {public_url}/api/v1/apps \\\n  -H "Authorization: Bearer {token}"'
 
 

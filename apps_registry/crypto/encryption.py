@@ -52,7 +52,6 @@ def reseal(stored: str, *, context: str) -> str | None:
 
 
 def encrypt_second_factor(text: str) -> str:
-    """Encrypt a person's TOTP secret or seed of recovery codes."""
     return encrypt(text, context=_SECOND_FACTOR)
 
 

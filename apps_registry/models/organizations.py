@@ -18,7 +18,6 @@ _MACHINE_ZONES = {"Factory", "localtime", "posixrules"}  # they differ from mach
 
 
 def valid_time_zone(name: str) -> None:
-    """Raise ValidationError for a name that is no IANA time zone."""
     if name in _MACHINE_ZONES or name not in zoneinfo.available_timezones():
         raise ValidationError(f"“{name}” is not a time zone. Write one like Europe/Berlin or UTC.")
 

@@ -35,7 +35,6 @@ class SealedSecret(TenantModel):
         self.ending = secret[-4:] if len(secret) >= 16 else ""
 
     def reveal(self) -> str:
-        """Return the plain secret."""
         return encryption.decrypt(self.sealed, context=self.encryption_context)
 
     @property

@@ -52,7 +52,6 @@ class StoreClaim(TenantModel):
         return self.store_id
 
     def decide(self, state: "ClaimState", *, by: str) -> None:
-        """Store an operator's decision."""
         self.state, self.decided_by, self.decided_at = state, by, timezone.now()
         self.save()
 

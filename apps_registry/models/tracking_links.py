@@ -29,7 +29,6 @@ DESTINATION = RegexValidator(
 
 
 def new_token() -> str:
-    """Return a random token for a new link."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(_TOKEN_LENGTH))
 
 

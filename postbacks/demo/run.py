@@ -91,16 +91,15 @@ class Demo:
         self, demo: DemoOrganization, day: SimulatedDay
     ) -> tuple[Expectation, list[EventsAnswer]]:
         expectation = expect(day.all_calls, DEMO_RULES, day.truths, COPIES)
-        traffic = DaySender(HOST, self.services.port, demo)
+        sender = DaySender(HOST, self.services.port, demo)
         try:
-            answers = traffic.send(day, wait=lambda: self._drain(demo, expectation.postbacks))
+            answers = sender.send(day, wait=lambda: self._drain(demo, expectation.postbacks))
         except (RefusedError, UnreachableError) as error:
             raise DemoError(str(error)) from None
         self._drain(demo, expectation.postbacks)
         return expectation, answers
 
     def _drain(self, demo: DemoOrganization, expected: int) -> None:
-        """Wait until every event is decided and every postback has ended."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         with tqdm(total=expected, unit=" postbacks", desc="Delivering   ", disable=None) as bar:
             while time.monotonic() < deadline:
@@ -150,7 +149,6 @@ class Demo:
         temporary.replace(self.folder / CONNECTION_FILE)
 
     def _tracking_link(self, demo: DemoOrganization) -> str:
-        """Return the address of one network's tracking link for the iOS app."""
         return f"{self.services.url}/c/{demo.links[LUMEN.name, DemoApp.IOS]}"
 
     def _remove_connection_file(self) -> None:

@@ -33,7 +33,6 @@ class SavedDay:
 
 
 def new_day(devices: int) -> SavedDay:
-    """Return a day with a new seed."""
     return SavedDay(secrets.randbits(48), datetime.now(UTC), devices)
 
 

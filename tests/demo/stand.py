@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Entry(TypedDict):
-    """This is one request in the list of what was accepted."""
+    """An accepted request in the stand-in's list."""
 
     idempotency_key: str | None
     method: str
@@ -30,7 +30,7 @@ class Entry(TypedDict):
 
 
 class Listing(TypedDict):
-    """This is the answer of /received."""
+    """The response of /received."""
 
     accepted: int
     received_twice: int
@@ -40,7 +40,7 @@ class Listing(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """This is what the stand-in answered."""
+    """The stand-in's response."""
 
     status: int
     retry_after: str | None
@@ -48,7 +48,7 @@ class Reply:
 
 
 class Stand:
-    """This is a running stand-in and a kept connection to it."""
+    """A running stand-in and a kept connection to it."""
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-m", "postbacks.demo.partner.server", "--port", "0"]
@@ -92,7 +92,7 @@ def running(folder: Path) -> Iterator[Stand]:
 
 
 def key_that_gets(path: str, status: int) -> str:
-    """Return a key that the path meets with this status the first time."""
+    """Return a key whose first request under this path gets the status."""
     path_behavior = behavior.behavior_of(path)
     return next(
         key

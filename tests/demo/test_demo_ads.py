@@ -1,4 +1,4 @@
-"""What networks and browsers send, seen by a real server on loopback that answers as we would."""
+"""The requests of networks and browsers, received by a real server that answers as we would."""
 
 import json
 import threading
@@ -30,8 +30,8 @@ _ID = "38400000-8cf0-11bd-b23e-10b96e40000d"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """This is request request as the server got it."""
+class ReceivedRequest:
+    """A request as the server received it."""
 
     method: str
     path: str
@@ -46,11 +46,11 @@ class Seen:
 
 
 class Site(ThreadingHTTPServer):
-    """This plays the links and the door for touchpoints, and keeps what it was sent."""
+    """Stands in for tracking links and the touchpoints API, and records the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.seen: list[Seen] = []
+        self.received: list[ReceivedRequest] = []
         self.status = 202
 
     def client(self) -> RetryingClient:
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._keep(b"")
-        if "s2s" in self.server.seen[-1].query:
+        if "s2s" in self.server.received[-1].query:
             self._answer(200)
         else:
             self._answer(302, f"https://play.example/?id=a&referrer={quote(_REFERRER)}")
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query))
         headers = dict(self.headers)
-        self.server.seen.append(Seen(self.command, parts.path, query, headers, body))
+        self.server.received.append(ReceivedRequest(self.command, parts.path, query, headers, body))
 
     def _answer(self, status: int, location: str = "") -> None:
         self.send_response(status)
@@ -141,12 +141,12 @@ def test_a_network_reports_many_touches_of_an_app_at_once(site: Site) -> None:
     site.traffic().report(touches, progress=reported.append)
 
     assert sorted(reported) == [1, 5, 25]
-    assert {request.headers["Authorization"] for request in site.seen} == {
+    assert {request.headers["Authorization"] for request in site.received} == {
         "Bearer key-android",
         "Bearer key-ios",
     }
     [of_ios] = [
-        request for request in site.seen if request.headers["Authorization"] == "Bearer key-ios"
+        request for request in site.received if request.headers["Authorization"] == "Bearer key-ios"
     ]
     assert of_ios.touchpoints == [
         {
@@ -168,7 +168,7 @@ def test_other_networks_call_the_tracking_link_from_their_server(
 ) -> None:
     site.traffic().report([_touch(1, kind=kind, by_link=True)], progress=lambda _: None)
 
-    [request] = site.seen
+    [request] = site.received
     assert (request.method, request.path) == ("GET", f"/{path}/kitebird-android")
     assert request.query == {
         "s2s": "1",
@@ -192,7 +192,7 @@ def test_a_tap_follows_the_redirect_and_returns_what_play_hands_on(site: Site) -
     with site.client() as browser:
         referrer = site.traffic().open_link(browser, _visit())
 
-    [request] = site.seen
+    [request] = site.received
     assert referrer == _REFERRER
     assert request.query == {"click_id": "+/1==", "gaid": _ID}
     assert request.headers["User-Agent"] == "Mozilla/5.0"
@@ -202,12 +202,12 @@ def test_a_messenger_looks_at_the_link_before_the_tap(site: Site) -> None:
     with site.client() as browser:
         site.traffic().open_link(browser, _visit(preview_id="other"))
 
-    assert [(request.method, request.query["click_id"]) for request in site.seen] == [
+    assert [(request.method, request.query["click_id"]) for request in site.received] == [
         ("GET", "other"),
         ("HEAD", "other"),
         ("GET", "+/1=="),
     ]
-    assert site.seen[0].headers["User-Agent"].startswith("WhatsApp/")
+    assert site.received[0].headers["User-Agent"].startswith("WhatsApp/")
 
 
 def test_who_comes_by_themselves_taps_nothing(site: Site) -> None:
@@ -216,5 +216,5 @@ def test_who_comes_by_themselves_taps_nothing(site: Site) -> None:
     with site.client() as browser:
         referrer = site.traffic().open_link(browser, alone)
 
-    assert site.seen == []
+    assert site.received == []
     assert referrer == "utm_source=google-play&utm_medium=organic"

@@ -1,4 +1,4 @@
-"""What the stand-in ad network accepted, over kills and restarts."""
+"""The stand-in's ledger survives kills and restarts."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""How often the stand-in ad network refuses, and how long it takes."""
+"""The shares of errors and delays of the stand-in ad network."""
 
 from http import HTTPStatus
 

@@ -21,7 +21,7 @@ _HANG_UP = 0
 
 @dataclass(frozen=True)
 class Script:
-    """This is one answer: a status, or to hang up without one."""
+    """A scripted answer: a status, or closing the connection without one."""
 
     status: int
     body: object = field(default_factory=dict)
@@ -29,8 +29,8 @@ class Script:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """This is one request as the server got it."""
+class ReceivedRequest:
+    """A request as the server received it."""
 
     path: str
     headers: dict[str, str]
@@ -39,19 +39,21 @@ class Seen:
 
 
 class Api:
-    """This plays the event API: it answers by the script and keeps what it was sent."""
+    """Stands in for the event API: it answers by the script and records the requests."""
 
     def __init__(self, *answers: Script) -> None:
-        self.seen: list[Seen] = []
+        self.received: list[ReceivedRequest] = []
         script = iter(answers)
-        seen = self.seen
+        received = self.received
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                seen.append(Seen(self.path, dict(self.headers), body, self.client_address))
+                received.append(
+                    ReceivedRequest(self.path, dict(self.headers), body, self.client_address)
+                )
                 answer = next(script)
                 if answer.status == _HANG_UP:
                     self.close_connection = True
@@ -101,7 +103,7 @@ def test_a_call_is_posted_with_its_key_and_the_answer_is_read() -> None:
         answer = client.send(_call(events=3))
 
     assert answer == EventsAnswer(202, accepted=1, duplicates=1, rejected=1, ids=("e1", None, "e3"))
-    [request] = api.seen
+    [request] = api.received
     assert request.path == "/api/v1/events"
     assert request.headers["Authorization"] == "Bearer sdk-key"
     assert request.headers["Content-Type"] == "application/json"
@@ -113,7 +115,7 @@ def test_a_compressed_call_says_so() -> None:
     with serving(Script(202, _TAKEN)) as api, _client(api.port) as client:
         client.send(_call(gzip=True))
 
-    assert api.seen[0].headers["Content-Encoding"] == "gzip"
+    assert api.received[0].headers["Content-Encoding"] == "gzip"
 
 
 @pytest.mark.parametrize("status", [503, 429, _HANG_UP])
@@ -124,7 +126,7 @@ def test_a_call_that_failed_is_sent_again_with_the_same_bytes(status: int) -> No
         answer = client.send(_call())
 
     assert answer.accepted == 1
-    assert [request.body for request in api.seen] == [b'{"event_id": "e1"}'] * 3
+    assert [request.body for request in api.received] == [b'{"event_id": "e1"}'] * 3
 
 
 def test_the_connection_is_kept_from_call_to_call() -> None:
@@ -132,7 +134,7 @@ def test_the_connection_is_kept_from_call_to_call() -> None:
         for _ in range(3):
             client.send(_call())
 
-    assert len({request.client for request in api.seen}) == 1
+    assert len({request.client for request in api.received}) == 1
 
 
 def test_a_call_with_no_good_event_is_answered_with_all_rejected() -> None:
@@ -153,7 +155,7 @@ def test_what_no_retry_can_change_is_raised_with_the_reason(status: int) -> None
     ):
         client.send(_call())
 
-    assert len(api.seen) == 1
+    assert len(api.received) == 1
 
 
 def test_a_server_that_is_not_there_is_given_up_after_the_patience() -> None:
@@ -177,7 +179,7 @@ def test_a_server_that_asks_for_more_time_than_there_is_is_given_up_at_once() ->
     ):
         client.send(_call())
 
-    assert len(api.seen) == 1
+    assert len(api.received) == 1
 
 
 def test_a_day_is_sent_in_order_by_each_apps_client_and_every_answer_is_reported() -> None:
@@ -197,4 +199,4 @@ def test_a_day_is_sent_in_order_by_each_apps_client_and_every_answer_is_reported
         )
 
     assert answers == [(DemoApp.IOS, 1), (DemoApp.ANDROID, 1), (DemoApp.IOS, 1)]
-    assert (len(ios.seen), len(android.seen)) == (2, 1)
+    assert (len(ios.received), len(android.received)) == (2, 1)

@@ -104,14 +104,14 @@ def test_ids_are_random_uuids_and_only_repetitions_share_one(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", _SEEDS)
 def test_a_device_begins_with_its_install_or_first_open(seed: int) -> None:
-    firsts: dict[str, str] = {}
+    first_names: dict[str, str] = {}
     day = _simulated(seed)
     visits = [visit.call_without_time for visit in day.visits]
     for event in _good([*day.calls, *visits]):
-        firsts.setdefault(event.install_id, event.name)
+        first_names.setdefault(event.install_id, event.name)
 
-    assert len(firsts) == DEFAULT_DEVICES
-    assert set(firsts.values()) == {"install", "open"}
+    assert len(first_names) == DEFAULT_DEVICES
+    assert set(first_names.values()) == {"install", "open"}
 
 
 @pytest.mark.parametrize("seed", _SEEDS)
@@ -127,14 +127,14 @@ def test_few_devices_say_twice_that_they_installed_the_game(seed: int) -> None:
 @pytest.mark.parametrize("seed", _SEEDS)
 def test_good_events_are_in_order_and_within_what_the_api_takes(seed: int) -> None:
     latest: dict[str, datetime] = {}
-    seen = set()
+    event_ids = set()
     for event in _good(_day(seed)):
         happened_at = _happened_at(event)
         assert _NOW - timedelta(days=58) < happened_at <= _NOW
-        if event.event_id not in seen:
+        if event.event_id not in event_ids:
             assert happened_at >= latest.get(event.install_id, happened_at)
             latest[event.install_id] = happened_at
-        seen.add(event.event_id)
+        event_ids.add(event.event_id)
 
     assert any(happened_at < _NOW - timedelta(days=2) for happened_at in latest.values())
 
@@ -142,11 +142,11 @@ def test_good_events_are_in_order_and_within_what_the_api_takes(seed: int) -> No
 @pytest.mark.parametrize("seed", _SEEDS)
 def test_consent_and_identifiers_of_a_device_never_change(seed: int) -> None:
     fields = ("idfa", "gaid", "limit_ad_tracking", "att_status", "gdpr_applies", "ad_user_data")
-    said = defaultdict(set)
+    values = defaultdict(set)
     for event in _good(_day(seed)):
-        said[event.install_id].add(tuple(event.fields.get(name) for name in fields))
+        values[event.install_id].add(tuple(event.fields.get(name) for name in fields))
 
-    assert {len(versions) for versions in said.values()} == {1}
+    assert {len(versions) for versions in values.values()} == {1}
 
 
 @pytest.mark.parametrize("seed", _SEEDS)
@@ -205,13 +205,13 @@ def test_malformed_events_come_with_good_neighbors_and_alone(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", _SEEDS)
 def test_events_are_repeated_within_a_call_and_in_later_calls(seed: int) -> None:
-    seen: set[str] = set()
+    event_ids: set[str] = set()
     within = later = 0
     for call in _day(seed):
         ids = [event.event_id for event in call.events]
         within += len(ids) - len(set(ids))
-        later += len(seen.intersection(ids))
-        seen.update(ids)
+        later += len(event_ids.intersection(ids))
+        event_ids.update(ids)
 
     assert within > 0
     assert later > 0

@@ -129,9 +129,9 @@ def test_rows_that_are_changed_at_once_leave_an_entry_each() -> None:
     with tenant(made.organization.pk):
         changed = App.objects.filter(time_zone="UTC").update(time_zone="Europe/Berlin")
 
-    kept = entries(made)[:2]
+    newest_two = entries(made)[:2]
     assert changed == 2
-    assert [entry.changes for entry in kept] == [{"time_zone": ["UTC", "Europe/Berlin"]}] * 2
+    assert [entry.changes for entry in newest_two] == [{"time_zone": ["UTC", "Europe/Berlin"]}] * 2
 
 
 def test_what_a_machine_notes_leaves_no_entry() -> None:
@@ -250,9 +250,11 @@ def test_a_command_is_kept_as_an_operators(monkeypatch: pytest.MonkeyPatch) -> N
 
     organization = Organization.objects.get()
     with tenant(organization.pk):
-        kept = {(it.object_type, it.actor_name, it.door) for it in AuditEntry.objects.all()}
+        logged = {
+            (entry.object_type, entry.actor_name, entry.door) for entry in AuditEntry.objects.all()
+        }
     name = "manage.py createorganization"
-    assert kept == {("organization", name, "command"), ("membership", name, "command")}
+    assert logged == {("organization", name, "command"), ("membership", name, "command")}
 
 
 def test_what_changes_no_row_is_recorded_by_name() -> None:
@@ -277,7 +279,7 @@ def test_what_changes_no_row_is_recorded_by_name() -> None:
 )
 def test_postgresql_refuses_to_change_or_delete_an_entry(role: str, statement: str) -> None:
     made = make.make_tenant()
-    before = [str(it.at) + it.actor_name for it in entries(made)]
+    before = [str(entry.at) + entry.actor_name for entry in entries(made)]
 
     with (
         as_role(role),
@@ -286,7 +288,7 @@ def test_postgresql_refuses_to_change_or_delete_an_entry(role: str, statement: s
     ):
         run(statement)
 
-    assert [str(it.at) + it.actor_name for it in entries(made)] == before
+    assert [str(entry.at) + entry.actor_name for entry in entries(made)] == before
 
 
 def test_the_tables_owner_can_not_change_an_entry_either() -> None:

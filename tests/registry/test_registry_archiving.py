@@ -43,7 +43,9 @@ each = pytest.mark.parametrize("model", archivable(), ids=lambda model: model.__
 
 
 def test_these_are_archived() -> None:
-    assert {"App", "Partner", "Campaign", "CallbackRule"} <= {it.__name__ for it in archivable()}
+    assert {"App", "Partner", "Campaign", "CallbackRule"} <= {
+        model.__name__ for model in archivable()
+    }
 
 
 @each

@@ -149,11 +149,13 @@ def test_a_secret_whose_key_is_gone_is_named_and_never_shown(settings: Settings)
     with pytest.raises(CommandError) as refusal:
         call_command("rotate_encryption_keys", stdout=StringIO())
 
-    said = str(refusal.value)
-    assert f"organization “{partner.organization}”, partner “{partner}”, credential “pin”" in said
-    assert "The key “lost” is not in FIELD_ENCRYPTION_KEYS" in said
-    assert SECRET not in said
-    assert sealed(partner)[0] not in said
+    message = str(refusal.value)
+    assert (
+        f"organization “{partner.organization}”, partner “{partner}”, credential “pin”" in message
+    )
+    assert "The key “lost” is not in FIELD_ENCRYPTION_KEYS" in message
+    assert SECRET not in message
+    assert sealed(partner)[0] not in message
 
 
 def test_an_unreadable_secret_keeps_no_other_from_being_sealed(settings: Settings) -> None:
@@ -168,7 +170,7 @@ def test_an_unreadable_secret_keeps_no_other_from_being_sealed(settings: Setting
         call_command("rotate_encryption_keys", stdout=output)
 
     assert "The key “old” must stay: 1 secrets" in output.getvalue()
-    assert all(one.startswith("new:") for one in sealed(fine))
+    assert all(secret.startswith("new:") for secret in sealed(fine))
 
 
 def test_every_column_that_looks_sealed_is_rotated() -> None:
@@ -184,7 +186,7 @@ def test_every_column_that_looks_sealed_is_rotated() -> None:
 
 
 def test_only_rows_that_are_rotated_are_sealed() -> None:
-    """Whoever seals elsewhere must be known here, and be covered by the rotation."""
+    """A new caller of the encryption must be listed here, and be covered by the rotation."""
     named = {
         str(path.relative_to(configured.BASE_DIR))
         for package in ("apps_registry", "postbacks")

@@ -19,23 +19,23 @@ class _OnPurposeError(Exception):
     pass
 
 
-def _told_to_postgres() -> int | None:
+def _tenant_in_postgres() -> int | None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_organization()")
         row = cursor.fetchone()
     return row[0] if row else None
 
 
-def _seen() -> tuple[int | None, int | None]:
-    return current_organization(), _told_to_postgres()
+def _current_tenants() -> tuple[int | None, int | None]:
+    return current_organization(), _tenant_in_postgres()
 
 
 def test_both_walls_learn_the_organization_and_forget_it_afterwards() -> None:
     made = make.make_tenant()
 
     with tenant(made.organization.pk):
-        inside = _seen()
-    outside = _seen()
+        inside = _current_tenants()
+    outside = _current_tenants()
 
     assert inside == (made.organization.pk, made.organization.pk)
     assert outside == (None, None)
@@ -44,8 +44,8 @@ def test_both_walls_learn_the_organization_and_forget_it_afterwards() -> None:
 def test_an_inner_organization_gives_way_to_the_outer_one() -> None:
     with tenant(1):
         with tenant(2):
-            inside = _seen()
-        after = _seen()
+            inside = _current_tenants()
+        after = _current_tenants()
 
     assert inside == (2, 2)
     assert after == (1, 1)
@@ -55,7 +55,7 @@ def test_an_error_inside_an_inner_organization_brings_the_outer_one_back() -> No
     with tenant(1):
         with pytest.raises(_OnPurposeError), tenant(2):
             raise _OnPurposeError
-        after = _seen()
+        after = _current_tenants()
 
     assert after == (1, 1)
 
@@ -64,7 +64,7 @@ def test_a_rollback_to_a_savepoint_keeps_the_organization() -> None:
     with tenant(1):
         with pytest.raises(_OnPurposeError), transaction.atomic():
             raise _OnPurposeError
-        after = _seen()
+        after = _current_tenants()
 
     assert after == (1, 1)
 
@@ -77,7 +77,7 @@ def test_a_statement_that_fails_leaves_nothing_behind() -> None:
     ):
         cursor.execute("SELECT 1 / 0")
 
-    assert _seen() == (None, None)
+    assert _current_tenants() == (None, None)
 
 
 def test_a_transaction_marked_for_rollback_leaves_nothing_behind() -> None:
@@ -87,7 +87,7 @@ def test_a_transaction_marked_for_rollback_leaves_nothing_behind() -> None:
         App.objects.create(name="Never", platform="ios")
         transaction.set_rollback(True)
 
-    assert _seen() == (None, None)
+    assert _current_tenants() == (None, None)
     with tenant(made.organization.pk):
         assert not App.objects.filter(name="Never").exists()
 
@@ -96,7 +96,7 @@ def test_an_organization_inside_somebody_elses_transaction_ends_with_its_block()
     with transaction.atomic():
         with tenant(1):
             pass
-        after = _seen()
+        after = _current_tenants()
 
     assert after == (None, None)
 
@@ -149,8 +149,8 @@ def test_one_organization_never_finds_the_rows_of_another() -> None:
     ours, theirs = make.make_tenant(), make.make_tenant()
 
     with tenant(ours.organization.pk):
-        found = list(App.objects.all())
+        apps = list(App.objects.all())
         by_id = App.objects.filter(pk=theirs.app.pk).exists()
 
-    assert found == [ours.app]
+    assert apps == [ours.app]
     assert not by_id

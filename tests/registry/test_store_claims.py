@@ -139,11 +139,13 @@ def test_of_organizations_that_claim_at_once_one_has_it() -> None:
         make_app(organization)
         connection.close()
 
-    threads = [threading.Thread(target=claim, args=[one]) for one in organizations]
+    threads = [
+        threading.Thread(target=claim, args=[organization]) for organization in organizations
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    states = sorted(states_of(one)[NUMBER] for one in organizations)
+    states = sorted(states_of(organization)[NUMBER] for organization in organizations)
     assert states == ["standing", *["waiting"] * 4]

@@ -166,7 +166,6 @@ def _network(touch: SimulatedTouch | None) -> Network | None:
 
 
 def _enqueued(rule: DemoRule, accepted: Iterable[_TriggeringEvent]) -> list[SentEvent]:
-    """Return the events for which the rule makes a postback, sent or skipped."""
     matching = [
         triggering.event
         for triggering in accepted
@@ -189,7 +188,6 @@ def _meets_conditions(rule: DemoRule, event: SentEvent) -> bool:
 
 
 def _count_skipped(rule: DemoRule, enqueued: Iterable[SentEvent]) -> int:
-    """Count the postbacks without a value for a required macro."""
     required = rule.required_macros
     return sum(1 for event in enqueued if not all(_has_value(event, name) for name in required))
 
@@ -201,7 +199,6 @@ def _has_value(event: SentEvent, name: str) -> bool:
 
 
 def _consent_is_missing(event: SentEvent) -> bool:
-    """Return whether the event shows that its user did not consent."""
     fields = event.fields
     european = fields.get("eea") is True or fields.get("gdpr_applies") is True
     return (

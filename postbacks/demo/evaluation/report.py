@@ -114,7 +114,6 @@ class RunReport:
 
     @property
     def as_json(self) -> str:
-        """Return the figures for programs, in one line."""
         return json.dumps({**self.figures, "by_network": self.by_network})
 
 

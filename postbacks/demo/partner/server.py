@@ -66,7 +66,6 @@ class PartnerServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self._statuses[int(status)] += 1
 
     def answered(self) -> dict[str, int]:
-        """Return the number of responses by status since this process started."""
         with self._lock:
             return {str(status): times for status, times in sorted(self._statuses.items())}
 

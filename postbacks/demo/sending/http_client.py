@@ -64,7 +64,6 @@ class RetryingClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; a later request opens a new one."""
         self._connection.close()
 
     def request(

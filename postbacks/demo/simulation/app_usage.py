@@ -76,8 +76,7 @@ def purchase_fields(rng: Random, device: SimulatedDevice) -> dict[str, object]:
 
 
 def _planned_events(rng: Random, device: SimulatedDevice) -> Iterator[_PlannedEvent]:
-    """Yield a day's events; a device without an install event is known by its first open."""
-    if rng.random() < 0.7:
+    if rng.random() < 0.7:  # a device without an install event is known by its first open
         yield _PlannedEvent("install", timedelta())
     yield _PlannedEvent("open", timedelta(seconds=rng.uniform(1, 4)))
     if rng.random() < 0.04:  # a repeated report by the SDK, no second install

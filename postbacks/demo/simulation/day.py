@@ -124,7 +124,6 @@ def _batch_size(rng: Random) -> int:
 
 
 def _call(rng: Random, app: DemoApp, events: Sequence[SentEvent]) -> SdkCall:
-    """Return the call in one of the forms that the API accepts."""
     items = [event.fields for event in events]
     form: object = items
     if len(items) == 1 and rng.random() < 0.7:

@@ -9,9 +9,8 @@ from postbacks.demo.simulation import fraud_scenarios
 from postbacks.demo.simulation.model import Acquisition, GroundTruth, truth_of
 from postbacks.demo.simulation.touches import TouchSimulator
 
-Scenario = Callable[
-    [TouchSimulator], Acquisition
-]  # its name is reported where the product differs from the truth
+# A scenario's name is reported where the product's attribution differs from the truth.
+Scenario = Callable[[TouchSimulator], Acquisition]
 
 
 def organic(simulator: TouchSimulator) -> Acquisition:
@@ -180,17 +179,17 @@ class ScenarioDeck:
 
     def next(self, simulator: TouchSimulator) -> Scenario:
         """Return the scenario of the next device: the first in turn that suits it."""
-        for card in self._skipped:
-            if card.suits(simulator):
-                self._skipped.remove(card)
-                return card.scenario
-        while not (card := next(self._deck)).suits(simulator):
-            self._skipped.append(card)
-        return card.scenario
+        for weighted in self._skipped:
+            if weighted.suits(simulator):
+                self._skipped.remove(weighted)
+                return weighted.scenario
+        while not (weighted := next(self._deck)).suits(simulator):
+            self._skipped.append(weighted)
+        return weighted.scenario
 
     @staticmethod
     def _deal(rng: Random) -> Iterator[_WeightedScenario]:
-        cards = [card for card in _SCENARIOS for _ in range(card.share)]
+        deck = [weighted for weighted in _SCENARIOS for _ in range(weighted.share)]
         while True:
-            rng.shuffle(cards)
-            yield from cards
+            rng.shuffle(deck)
+            yield from deck

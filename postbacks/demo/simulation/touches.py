@@ -43,7 +43,6 @@ class TouchSimulator:
         return self.start - _DOWNLOAD_TIME
 
     def pick_networks(self, count: int) -> list[Network]:
-        """Return random networks in random order."""
         return self.rng.sample(NETWORKS, count)
 
     def click(self, network: Network, *, least: float = 2, most: float = 40) -> SimulatedTouch:

@@ -1,4 +1,4 @@
-"""How players come to the game: is each story possible, and is none left out?"""
+"""The scenarios that lead to installs: is each possible, and is none left out?"""
 
 import hashlib
 from collections import Counter
