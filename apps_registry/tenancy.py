@@ -4,13 +4,14 @@ Each wall holds without the other. `tenant(…)` tells both of them the organiza
 of one transaction.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
 
+from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import AuditedModel, AuditedQuerySet
 
 M = TypeVar("M", bound=models.Model)
@@ -88,6 +89,11 @@ class TenantModel(AuditedModel):
         if current is None or self.organization_id != current:
             raise WrongTenantError(f"{type(self).__name__} belongs to another organization.")
         super().save(*args, **kwargs)
+
+    def audit_action(self, changes: Mapping[str, list[Any]]) -> Action:
+        if changes.get("status", ("", ""))[1] == Lifecycle.ARCHIVED:
+            return Action.ARCHIVED
+        return super().audit_action(changes)
 
 
 class Lifecycle(models.TextChoices):

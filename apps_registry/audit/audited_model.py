@@ -106,8 +106,6 @@ class AuditedModel(models.Model):
 
     def audit_action(self, changes: Mapping[str, list[Any]]) -> Action:
         """Return the action that a change of a stored row amounts to."""
-        if changes.get("status", ("", ""))[1] == "archived":
-            return Action.ARCHIVED
         if changes.get("revoked_at", ("", None))[1] is not None:
             return Action.REVOKED
         return Action.CHANGED

@@ -72,7 +72,7 @@ class Demo:
             answers,
             measured.measure_outcome(demo.organization.pk),
             measured.load_receipts(HOST, self.services.partner_port),
-            day.scenarios,
+            scenarios=day.scenarios,
         )
         self.say(f"{self.report.table}\nDone in {time.monotonic() - started:.1f} s.")
         return self.report.is_right

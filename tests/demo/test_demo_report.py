@@ -80,7 +80,7 @@ def test_a_network_that_was_told_of_another_install_is_named_with_both() -> None
     notified = {**_EARNED, "Lumen Ads": frozenset({"LA.1", "LA.9"})}
 
     received = replace(_RECEIVED, notified=notified)
-    report = RunReport.of(_EXPECTED, _ANSWERS, _OUTCOME, received, {"LA.2": "tapped"})
+    report = RunReport.of(_EXPECTED, _ANSWERS, _OUTCOME, received, scenarios={"LA.2": "tapped"})
 
     assert not report.is_right
     assert "Lumen Ads was not told of 1 installs: LA.2 (tapped)" in report.table

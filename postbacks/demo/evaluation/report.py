@@ -33,6 +33,7 @@ class RunReport:
         answers: Sequence[EventsAnswer],
         outcome: MeasuredOutcome,
         received: PartnerReceipts,
+        *,
         scenarios: Mapping[str, str] = MappingProxyType({}),
     ) -> Self:
         """Compare the figures of the simulator, the API, the database and the stand-in.

@@ -42,7 +42,7 @@ class Command(RecordedCommand):
             demo = run.Demo(
                 port=port, once=once, devices=int(str(options["devices"])), say=self._say
             )
-            good = demo.run()
+            is_as_expected = demo.run()
         except (DemoError, EmbeddedServerError) as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
@@ -53,7 +53,7 @@ class Command(RecordedCommand):
                 shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
         if once and demo.report:
             self._say(demo.report.as_json)
-        if not good:
+        if not is_as_expected:
             raise CommandError("What came out is not what had to come out; see above.")
 
     def _say(self, text: str) -> None:
@@ -64,7 +64,7 @@ class Command(RecordedCommand):
 def _restart_with_settings(*, once: bool) -> None:
     """Run this command again in a process that has the demo's settings from the start.
 
-    A finite run gets a fresh data folder; both may reach partners on loopback.
+    A finite run gets a new data folder. Partners on loopback are allowed.
     """
     environ = {**os.environ, _HAS_SETTINGS: "1", "ALLOW_PRIVATE_DESTINATIONS": "127.0.0.0/8"}
     folder = Path(tempfile.mkdtemp(prefix="postbacks-")) if once else settings.DATA_DIR.resolve()
