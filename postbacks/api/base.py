@@ -51,11 +51,9 @@ class OrganizationViewSet(CsvLists):
 
     @property
     def caller(self) -> Caller:
-        """Return the program that calls."""
         return cast(Caller, self.request.user)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer, with the tenant's transaction around the handler."""
         with ExitStack() as self._transaction:
             return super().dispatch(request, *args, **kwargs)
 
@@ -89,7 +87,6 @@ class OrganizationViewSet(CsvLists):
                 raise exceptions.PermissionDenied(missing_right(self.caller, right))
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Roll back, and answer."""
         if connection.in_atomic_block:
             transaction.set_rollback(True)
         if isinstance(exc, IntegrityError):

@@ -28,7 +28,6 @@ class CsvRenderer(BaseRenderer):
     format = "csv"
 
     def render(self, data: Any, *_: Any, **__: Any) -> bytes:
-        """Return the results as CSV."""
         rows = data.get("results", []) if isinstance(data, dict) else []
         columns = list(rows[0]) if rows else []
         return csv_format.encode_rows([columns, *_cells(rows, columns)])
@@ -45,16 +44,14 @@ class CsvLists(GenericViewSet):
         return [*renderers, CsvRenderer()] if self.action == "list" else renderers
 
     def csv_serializer(self, rows: Any = None) -> Any:
-        """Return the serializer of rows in CSV: the one of JSON, unless a subclass leaves out."""
+        """Return the serializer of CSV: that of JSON, unless a subclass has a flat one."""
         return self.get_serializer(rows, many=rows is not None)
 
     def csv_columns(self) -> Sequence[str]:
-        """Return the names of the columns."""
         fields = self.csv_serializer().fields
         return [name for name, field in fields.items() if not field.write_only]
 
     def csv_rows(self, rows: Sequence[Any]) -> Iterable[Mapping[str, object]]:
-        """Return rows by column."""
         serialized: Iterable[Mapping[str, object]] = self.csv_serializer(rows).data
         return serialized
 

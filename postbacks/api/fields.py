@@ -16,12 +16,11 @@ class MillisecondDateTimeField(serializers.DateTimeField):
     """A time: ISO 8601, written in UTC with milliseconds and Z."""
 
     def to_representation(self, value: datetime) -> str:
-        """Return `2026-05-04T10:00:00.000Z`."""
         return format_time(value)
 
 
 def format_time(moment: datetime) -> str:
-    """Return a time as every answer writes it."""
+    """Return a time as every answer writes it: 2026-05-04T10:00:00.000Z."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 

@@ -26,7 +26,6 @@ class ApiCursor(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def position(self) -> KeysetPosition:
-        """Return the position of the row that the cursor names."""
         return KeysetPosition(self.id, self.moment)
 
 
@@ -59,11 +58,9 @@ class NewestFirst(BasePagination):
         return list(page.rows)
 
     def get_paginated_response(self, data: object) -> Response:
-        """Return the page with the addresses of its neighbors."""
         return Response({"next": self.next, "previous": self.previous, "results": data})
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """Describe a page."""
         neighbor = {"type": ["string", "null"], "format": "uri"}
         return {
             "type": "object",

@@ -67,7 +67,6 @@ class ProblemSchema(AutoSchema):
     """Adds the error responses of every address, and the declared query parameters."""
 
     def get_override_parameters(self) -> list[Any]:
-        """Return the serializer of this action's query parameters."""
         queries = getattr(self.view, "queries", {})
         query = queries.get(getattr(self.view, "action", None))
         return [query] if query and query().fields else []  # no parameters: nothing to describe

@@ -126,7 +126,6 @@ class KeySerializer(RowSerializer):
     secret: str
 
     def write(self, row: Any) -> None:
-        """Make the secret and store its hash."""
         key = keys.make_key(self.kind_of_key)
         row.prefix, row.hash = key.prefix, key.hash
         row.save()

@@ -31,7 +31,6 @@ class RejectionCount:
 
     @property
     def sentence(self) -> str:
-        """Return the reason in words."""
         return reasons.of_fraud(self.reason)
 
 

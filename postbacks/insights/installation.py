@@ -45,7 +45,6 @@ class InstallationStatus:
 
     @property
     def is_well(self) -> bool:
-        """Tell whether every fact is good."""
         return all(fact.ok for fact in self.facts)
 
 

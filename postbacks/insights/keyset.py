@@ -106,7 +106,6 @@ class KeysetList(Generic[M]):
         return list(self._between(start, None, backward=False)[:size])
 
     def position_of(self, row: M) -> KeysetPosition:
-        """Return a row's position."""
         return KeysetPosition(row.pk, getattr(row, self.time_key) if self.time_key else None)
 
     def position_after(self, start: KeysetPosition | None, count: int) -> KeysetPosition | None:

@@ -48,7 +48,6 @@ class StatusCodes:
 
     @property
     def condition(self) -> Q:
-        """Return the condition on postbacks."""
         if self.first is None:
             return Q(last_status_code__isnull=True, attempts_made__gt=0)
         return Q(last_status_code__range=(self.first, self.last))

@@ -51,5 +51,4 @@ def event_by_id(text: str) -> Event | None:
 
 
 def recent_event(event: Event) -> RecentEvent:
-    """Return an event as a choice of the list."""
     return RecentEvent(event.pk, event.event_name, event.app.name, event.received_at)

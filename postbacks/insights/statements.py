@@ -21,6 +21,5 @@ def fetch_rows(row_type: type[T], statement: str, **parameters: Any) -> list[T]:
 
 
 def fetch_row(row_type: type[T], statement: str, **parameters: Any) -> T:
-    """Return the only row of a statement."""
     (row,) = fetch_rows(row_type, statement, **parameters)
     return row

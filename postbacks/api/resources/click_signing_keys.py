@@ -43,7 +43,6 @@ class FreshClickSigningKeySerializer(ClickSigningKeySerializer):
         return self.new_secret
 
     def write(self, row: Any) -> None:
-        """Make the secret and seal it."""
         self.new_secret = new_secret()
         row.seal(self.new_secret)
         row.save()

@@ -176,7 +176,6 @@ class InstallViewSet(OrganizationViewSet):
     time_key = "event_received_at"
 
     def get_queryset(self) -> Any:
-        """Return installs with the decision that applies now."""
         current = Attribution.objects.filter(version=F("install__attribution_version"))
         rows = super().get_queryset().prefetch_related("app", "partner", "campaign")
         return rows.prefetch_related(Prefetch("attributions", queryset=current))

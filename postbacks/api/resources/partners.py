@@ -134,7 +134,6 @@ class PartnerSerializer(RowSerializer):
         return changed
 
     def save(self, **kwargs: object) -> Any:
-        """Write the partner and the credentials that were sent."""
         secrets = self.validated_data.pop("credentials", {})
         partner = super().save(**kwargs)
         partner.set_credentials(secrets)

@@ -37,7 +37,6 @@ class MemberSerializer(StrictSerializer):
         return bool(row.has_second_factor) if caller.allows(Right.MANAGE) else None
 
     def update(self, instance: Membership, validated_data: dict[str, Any]) -> Membership:
-        """Change the role."""
         if "role" in validated_data:
             _as_conflict(members.change_role, instance, validated_data["role"])
         return instance

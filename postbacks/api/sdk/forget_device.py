@@ -193,6 +193,5 @@ def _fault(pointer: str, detail: str) -> dict[str, str]:
 
 
 def _key_actor(reporter: Reporter, request: Request) -> Actor:
-    """Return the key as the audit log names it."""
     key = SdkKey.objects.get(pk=reporter.key_id)
     return Actor(ActorKind.SDK_KEY, str(key), Door.API, address=client_address(request))

@@ -31,7 +31,6 @@ class FirstSteps:
 
     @property
     def done(self) -> int:
-        """Return how many steps are done."""
         return sum((self.app, self.partner, self.rule, self.sdk_key, self.event))
 
     @property

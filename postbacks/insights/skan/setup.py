@@ -20,7 +20,6 @@ class SkanSetup:
 
     @property
     def address(self) -> str:
-        """Return the address in Info.plist."""
         return f"https://{self.domain}"
 
     @property

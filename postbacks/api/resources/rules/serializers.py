@@ -69,7 +69,6 @@ class RuleSerializer(RowSerializer):
         return status
 
     def write(self, row: CallbackRule) -> None:
-        """Save the rule as a new version. Raises InvalidRequest for its errors."""
         with answer_rule_errors():
             saving.save(row, by=self.context["request"].user.user)
 
