@@ -11,7 +11,7 @@ from tests.api.calling import owner_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_an_app_is_shown_with_every_field_of_the_contract():
+def test_an_app_is_shown_with_every_field_of_the_contract() -> None:
     tenant = make.make_tenant()
 
     answer = owner_of(tenant).get(f"apps/{tenant.app.public_id}")
@@ -33,7 +33,7 @@ def test_an_app_is_shown_with_every_field_of_the_contract():
     }
 
 
-def test_an_app_is_created_with_its_bundle_ids():
+def test_an_app_is_created_with_its_bundle_ids() -> None:
     api = owner_of(make.make_tenant())
 
     answer = api.post(
@@ -53,19 +53,21 @@ def test_an_app_is_created_with_its_bundle_ids():
     assert api.get(f"apps/{answer.data['id']}").data == answer.data
 
 
-def test_writing_bundle_ids_adds_and_removes_them():
+def test_writing_bundle_ids_adds_and_removes_them() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
-    kept = tenant.bundle_id.identifier
-    api.patch(f"apps/{tenant.app.public_id}", {"bundle_ids": [kept, "com.example.old"]})
+    identifier = tenant.bundle_id.identifier
+    api.patch(f"apps/{tenant.app.public_id}", {"bundle_ids": [identifier, "com.example.old"]})
 
-    answer = api.patch(f"apps/{tenant.app.public_id}", {"bundle_ids": [kept, "com.example.new"]})
+    answer = api.patch(
+        f"apps/{tenant.app.public_id}", {"bundle_ids": [identifier, "com.example.new"]}
+    )
 
-    assert answer.data["bundle_ids"] == sorted([kept, "com.example.new"])
-    assert {row["identifier"] for row in api.rows("bundle-ids")} == {kept, "com.example.new"}
+    assert answer.data["bundle_ids"] == sorted([identifier, "com.example.new"])
+    assert {row["identifier"] for row in api.rows("bundle-ids")} == {identifier, "com.example.new"}
 
 
-def test_a_bundle_id_of_another_app_is_refused_and_nothing_is_written():
+def test_a_bundle_id_of_another_app_is_refused_and_nothing_is_written() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
 
@@ -84,7 +86,7 @@ def test_a_bundle_id_of_another_app_is_refused_and_nothing_is_written():
     assert api.rows("bundle-ids", identifier="com.example.copy") == []
 
 
-def test_two_apps_of_one_name_are_refused_at_the_name():
+def test_two_apps_of_one_name_are_refused_at_the_name() -> None:
     tenant = make.make_tenant()
 
     answer = owner_of(tenant).post("apps", {"name": tenant.app.name, "platform": "ios"})
@@ -93,7 +95,7 @@ def test_two_apps_of_one_name_are_refused_at_the_name():
     assert answer.data["errors"] == [{"pointer": "/name", "detail": "Another app has this name."}]
 
 
-def test_an_archived_app_is_gone_from_the_list_and_its_name_and_bundle_id_are_free():
+def test_an_archived_app_is_gone_from_the_list_and_its_name_and_bundle_id_are_free() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
 
@@ -110,7 +112,7 @@ def test_an_archived_app_is_gone_from_the_list_and_its_name_and_bundle_id_are_fr
     assert api.get(f"apps/{tenant.app.public_id}").data["status"] == "archived"
 
 
-def test_an_archived_app_cannot_be_changed_nor_take_anything_new():
+def test_an_archived_app_cannot_be_changed_nor_take_anything_new() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     api.delete(f"apps/{tenant.app.public_id}")
@@ -122,7 +124,7 @@ def test_an_archived_app_cannot_be_changed_nor_take_anything_new():
     assert (key.status, key.pointers()) == (400, ["/app"])
 
 
-def test_what_was_read_can_be_written_back():
+def test_what_was_read_can_be_written_back() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     app = api.get(f"apps/{tenant.app.public_id}").data
@@ -134,7 +136,7 @@ def test_what_was_read_can_be_written_back():
 
 
 @pytest.mark.parametrize("field", ["id", "status", "created_at"])
-def test_what_we_set_cannot_be_changed(field):
+def test_what_we_set_cannot_be_changed(field) -> None:
     tenant = make.make_tenant()
 
     answer = owner_of(tenant).patch(f"apps/{tenant.app.public_id}", {field: "archived"})
@@ -154,7 +156,7 @@ def test_what_we_set_cannot_be_changed(field):
         ("bundle_ids", "com.example.app"),
     ],
 )
-def test_a_wrong_value_is_refused_at_its_field(field, value):
+def test_a_wrong_value_is_refused_at_its_field(field, value) -> None:
     answer = owner_of(make.make_tenant()).post(
         "apps", {"name": "App", "platform": "ios", field: value}
     )
@@ -165,7 +167,7 @@ def test_a_wrong_value_is_refused_at_its_field(field, value):
 @pytest.mark.parametrize(
     "query", [{"name": "Idle Farm"}, {"platform": "android"}, {"store_id": "com.example.farm"}]
 )
-def test_apps_are_filtered_by_their_fields(query):
+def test_apps_are_filtered_by_their_fields(query) -> None:
     api = owner_of(make.make_tenant())
     farm = {"name": "Idle Farm", "platform": "android", "store_id": "com.example.farm"}
     api.post("apps", farm)
@@ -173,25 +175,25 @@ def test_apps_are_filtered_by_their_fields(query):
     assert [row["name"] for row in api.rows("apps", **query)] == ["Idle Farm"]
 
 
-def test_a_bundle_id_is_created_shown_filtered_and_deleted():
+def test_a_bundle_id_is_created_shown_filtered_and_deleted() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
 
     made = api.post(
         "bundle-ids", {"app": str(tenant.app.public_id), "identifier": "com.example.second"}
     )
-    found = api.rows("bundle-ids", app=tenant.app.public_id, identifier="com.example.second")
+    rows = api.rows("bundle-ids", app=tenant.app.public_id, identifier="com.example.second")
     gone = api.delete(f"bundle-ids/{made.data['id']}")
 
     assert made.status == 201
     assert made.data["app"] == str(tenant.app.public_id)
-    assert found == [made.data]
+    assert rows == [made.data]
     assert gone.status == 204
     assert api.get(f"bundle-ids/{made.data['id']}").status == 404
     assert api.rows("bundle-ids", app=uuid4()) == []
 
 
-def test_a_bundle_id_that_an_app_has_is_refused():
+def test_a_bundle_id_that_an_app_has_is_refused() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     other = api.post("apps", {"name": "Other", "platform": "ios"}).data["id"]
@@ -211,7 +213,7 @@ COARSE = {
 }  # fmt: skip
 
 
-def test_conversion_values_are_written_all_at_once():
+def test_conversion_values_are_written_all_at_once() -> None:
     tenant = make.make_tenant()
     api, path = owner_of(tenant), f"apps/{tenant.app.public_id}"
     api.patch(path, {"conversion_values": [{"first_value": 0, "last_value": 9}, FINE]})
@@ -240,7 +242,7 @@ def test_conversion_values_are_written_all_at_once():
         [{**FINE, "least_revenue": "-1"}],
     ],
 )
-def test_conversion_values_that_mean_two_things_or_nothing_are_refused(wrong):
+def test_conversion_values_that_mean_two_things_or_nothing_are_refused(wrong) -> None:
     tenant = make.make_tenant()
     api, path = owner_of(tenant), f"apps/{tenant.app.public_id}"
     api.patch(path, {"conversion_values": [COARSE]})

@@ -20,7 +20,7 @@ def link(tenant):
         return make.make_link(make.make_campaign(tenant.app, make.make_partner()))
 
 
-def test_settings_of_a_partner_in_an_app_are_made_changed_and_deleted(tenant, link):
+def test_settings_of_a_partner_in_an_app_are_made_changed_and_deleted(tenant, link) -> None:
     api = owner_of(tenant)
     whose = {
         "app": str(tenant.app.public_id), "partner": str(link.campaign.partner.public_id),
@@ -40,7 +40,7 @@ def test_settings_of_a_partner_in_an_app_are_made_changed_and_deleted(tenant, li
     assert (deleted.status, api.get(path).status) == (204, 404)
 
 
-def test_without_an_owner_settings_hold_for_all_apps_and_there_is_one_row(tenant):
+def test_without_an_owner_settings_hold_for_all_apps_and_there_is_one_row(tenant) -> None:
     api = owner_of(tenant)
 
     first = api.post("attribution-settings", {"inactivity_days": 0})
@@ -59,13 +59,13 @@ def test_without_an_owner_settings_hold_for_all_apps_and_there_is_one_row(tenant
         ("probabilistic_clicks", "perhaps"), ("inactivity_days", -1),
     ],
 )  # fmt: skip
-def test_what_is_out_of_range_is_refused_by_name(tenant, field, value):
+def test_what_is_out_of_range_is_refused_by_name(tenant, field, value) -> None:
     answer = owner_of(tenant).post("attribution-settings", {field: value})
 
     assert (answer.status, answer.pointers()) == (400, [f"/{field}"])
 
 
-def test_whom_settings_are_for_is_said_once(tenant, link):
+def test_whom_settings_are_for_is_said_once(tenant, link) -> None:
     api = owner_of(tenant)
     own, app = str(link.public_id), str(tenant.app.public_id)
 
@@ -79,7 +79,7 @@ def test_whom_settings_are_for_is_said_once(tenant, link):
     assert (again.status, again.data) == (200, made.data)
 
 
-def test_settings_are_filtered_by_whom_they_are_for(tenant, link):
+def test_settings_are_filtered_by_whom_they_are_for(tenant, link) -> None:
     api = owner_of(tenant)
     app = str(tenant.app.public_id)
     api.post("attribution-settings", {"click_window_hours": 24})
@@ -89,7 +89,7 @@ def test_settings_are_filtered_by_whom_they_are_for(tenant, link):
     assert len(api.rows("attribution-settings")) == 2
 
 
-def test_another_organizations_rows_are_unknown(tenant, link):
+def test_another_organizations_rows_are_unknown(tenant, link) -> None:
     stranger = owner_of(make.make_tenant("Stranger"))
 
     answer = stranger.post("attribution-settings", {"link": str(link.public_id)})

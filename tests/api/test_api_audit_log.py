@@ -28,7 +28,7 @@ def test_what_a_program_creates_changes_and_archives_is_kept() -> None:
     api.delete(f"callback-rules/{rule}")
 
     archived, switched, created = api.get(LOG, object=rule).data["results"]
-    actions = [it["action"] for it in (created, switched, archived)]
+    actions = [entry["action"] for entry in (created, switched, archived)]
     assert actions == [Action.CREATED, Action.SWITCHED_ON, Action.ARCHIVED]
     assert switched["object"] == {"type": "callback_rule", "id": rule, "name": "Purchases"}
     assert switched["changes"] == {"status": ["draft", "active"]}
@@ -60,7 +60,7 @@ def test_a_credential_that_a_program_sets_is_kept_without_its_value() -> None:
     api.post("partners", {"name": "Unity Ads", "credentials": {"api_key": secret}})
 
     answer = api.get(LOG, object_type="partner_credential")
-    assert [it["changes"]["secret"] for it in answer.data["results"]] == [[None, "•••"]]
+    assert [entry["changes"]["secret"] for entry in answer.data["results"]] == [[None, "•••"]]
     assert secret not in str(api.get(LOG, limit=200).data)
 
 
@@ -71,10 +71,10 @@ def test_every_role_reads_the_log(role: str) -> None:
         api = Program(make.make_api_token(role))
 
     first = api.get(LOG, limit=1)
-    one = api.get(f"{LOG}/{first.data['results'][0]['id']}")
+    single = api.get(f"{LOG}/{first.data['results'][0]['id']}")
 
-    assert (first.status, one.status) == (200, 200)
-    assert one.data == first.data["results"][0]
+    assert (first.status, single.status) == (200, 200)
+    assert single.data == first.data["results"][0]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -92,16 +92,16 @@ def test_nobody_writes_or_deletes_an_entry_by_the_api(method: str) -> None:
 def test_pages_lead_on_to_the_oldest_entry() -> None:
     made = make.make_tenant()
     api = Program(made.api_token)
-    everything = [it["id"] for it in api.get(LOG).data["results"]]
+    everything = [entry["id"] for entry in api.get(LOG).data["results"]]
 
-    seen, address = [], f"{LOG}?limit=2"
+    paged, address = [], f"{LOG}?limit=2"
     while address:
         page = api.get(address).data
-        seen += [it["id"] for it in page["results"]]
+        paged += [entry["id"] for entry in page["results"]]
         address = (page["next"] or "").partition("/api/v1/")[2]
 
-    assert seen == everything
-    assert len(seen) >= 5
+    assert paged == everything
+    assert len(paged) >= 5
 
 
 @pytest.mark.parametrize(

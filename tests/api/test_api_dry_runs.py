@@ -195,9 +195,9 @@ def test_everybody_who_reads_may_ask_and_no_stranger() -> None:
 def _rows() -> dict[str, str]:
     """Return a fingerprint of each table that the organization's work touches."""
     tables = [model._meta.db_table for model in apps.get_app_config("postbacks").get_models()]
-    known = {}
+    counts = {}
     with database.as_role(roles.WORKER), connection.cursor() as cursor:
         for table in sorted(set(tables) - {"rate_count", "cache_entry"}):
             cursor.execute(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t")
-            known[table] = cursor.fetchone()[0]
-    return known
+            counts[table] = cursor.fetchone()[0]
+    return counts

@@ -23,7 +23,7 @@ LISTS = [
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_an_unknown_parameter_is_refused_by_name(path):
+def test_an_unknown_parameter_is_refused_by_name(path) -> None:
     answer = owner_of(make.make_tenant()).get(path, colour="red")
 
     assert (answer.status, answer.content_type) == (400, PROBLEM)
@@ -32,7 +32,7 @@ def test_an_unknown_parameter_is_refused_by_name(path):
 
 
 @pytest.mark.parametrize("name", ["limit", "format", "app"])
-def test_a_single_row_takes_no_parameters(name):
+def test_a_single_row_takes_no_parameters(name) -> None:
     tenant = make.make_tenant()
 
     answer = owner_of(tenant).get(f"apps/{tenant.app.public_id}", **{name: "1"})
@@ -40,7 +40,7 @@ def test_a_single_row_takes_no_parameters(name):
     assert (answer.status, answer.data["errors"][0]["parameter"]) == (400, name)
 
 
-def test_a_parameter_that_stands_twice_is_refused():
+def test_a_parameter_that_stands_twice_is_refused() -> None:
     answer = owner_of(make.make_tenant()).get("/api/v1/events?limit=1&limit=2")
 
     assert (answer.status, answer.data["errors"][0]["parameter"]) == (400, "limit")
@@ -59,7 +59,7 @@ def test_a_parameter_that_stands_twice_is_refused():
         ("sdk-keys", {"kind": "x"}),
     ],
 )
-def test_a_wrong_value_of_a_parameter_is_refused(path, query):
+def test_a_wrong_value_of_a_parameter_is_refused(path, query) -> None:
     answer = owner_of(make.make_tenant()).get(path, **query)
 
     assert (answer.status, answer.content_type) == (400, PROBLEM)
@@ -67,7 +67,7 @@ def test_a_wrong_value_of_a_parameter_is_refused(path, query):
 
 
 @pytest.mark.parametrize("path", ["apps", "bundle-ids", "sdk-keys", "partners", "campaigns"])
-def test_an_unknown_field_is_refused_by_name(path):
+def test_an_unknown_field_is_refused_by_name(path) -> None:
     answer = owner_of(make.make_tenant()).post(path, {"colour": "red"})
 
     assert (answer.status, answer.content_type) == (400, PROBLEM)
@@ -75,14 +75,14 @@ def test_an_unknown_field_is_refused_by_name(path):
     assert "“colour”" in answer.details()
 
 
-def test_a_mistyped_field_is_answered_with_the_nearest_one():
+def test_a_mistyped_field_is_answered_with_the_nearest_one() -> None:
     answer = owner_of(make.make_tenant()).post("callback-rules", {**DRAFT, "trigger": ["x"]})
 
     assert answer.pointers() == ["/trigger"]
     assert "Did you mean triggers?" in answer.details()
 
 
-def test_all_mistakes_are_named_at_once():
+def test_all_mistakes_are_named_at_once() -> None:
     answer = owner_of(make.make_tenant()).post(
         "callback-rules", {"url": 7, "colour": "red", "triggers": [1, ""], "method": "X"}
     )
@@ -91,7 +91,7 @@ def test_all_mistakes_are_named_at_once():
 
 
 @pytest.mark.parametrize("data", [[], "text", 7, None])
-def test_a_body_that_is_no_object_is_refused(data):
+def test_a_body_that_is_no_object_is_refused(data) -> None:
     answer = owner_of(make.make_tenant()).post("apps", json.dumps(data).encode())
 
     assert (answer.status, answer.content_type) == (400, PROBLEM)
@@ -109,7 +109,7 @@ def test_a_body_that_is_no_object_is_refused(data):
         b'{"name": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
     ],
 )
-def test_bad_json_is_refused(body):
+def test_bad_json_is_refused(body) -> None:
     tenant = make.make_tenant()
 
     answer = owner_of(tenant).post("apps", body)
@@ -118,7 +118,7 @@ def test_bad_json_is_refused(body):
     assert len(owner_of(tenant).rows("apps")) == 1
 
 
-def test_a_nul_character_is_refused_at_its_field():
+def test_a_nul_character_is_refused_at_its_field() -> None:
     answer = owner_of(make.make_tenant()).post("apps", {"name": "a\0b", "platform": "ios"})
 
     assert (answer.status, answer.pointers()) == (400, ["/name"])
@@ -126,19 +126,19 @@ def test_a_nul_character_is_refused_at_its_field():
 
 @pytest.mark.parametrize("key", ["a\0", "a\ud800"])
 @pytest.mark.parametrize("field", ["headers", "event_map"])
-def test_a_key_that_is_no_text_is_refused(field, key):
+def test_a_key_that_is_no_text_is_refused(field, key) -> None:
     answer = owner_of(make.make_tenant()).post("callback-rules", {**DRAFT, field: {key: "b"}})
 
     assert (answer.status, answer.content_type) == (400, PROBLEM)
 
 
-def test_a_body_over_five_megabytes_is_refused():
+def test_a_body_over_five_megabytes_is_refused() -> None:
     answer = owner_of(make.make_tenant()).post("apps", b'"' + b"x" * 5 * 1024 * 1024 + b'"')
 
     assert (answer.status, answer.content_type) == (413, PROBLEM)
 
 
-def test_a_body_that_is_not_called_json_is_refused():
+def test_a_body_that_is_not_called_json_is_refused() -> None:
     tenant = make.make_tenant()
     client = Client(headers={"Authorization": f"Bearer {tenant.api_token}"})
 
@@ -151,7 +151,7 @@ def test_a_body_that_is_not_called_json_is_refused():
     "path", ["/api/v1/nothing", "/api/nothing", "/api/v1/apps/", "/api/v1/apps/7", "/api/v2/apps"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_an_unknown_address_is_404(path, method):
+def test_an_unknown_address_is_404(path, method) -> None:
     answer = owner_of(make.make_tenant()).send(method, path)
 
     assert (answer.status, answer.content_type) == (404, PROBLEM)
@@ -162,14 +162,14 @@ def test_an_unknown_address_is_404(path, method):
     [("DELETE", "apps"), ("PUT", "events"), ("POST", "postbacks"), ("OPTIONS", "apps"),
      ("PUT", "callback-rules/preview")],
 )  # fmt: skip
-def test_a_method_that_an_address_does_not_have_is_405(method, path):
+def test_a_method_that_an_address_does_not_have_is_405(method, path) -> None:
     answer = owner_of(make.make_tenant()).send(method, path)
 
     assert (answer.status, answer.content_type) == (405, PROBLEM)
     assert method not in answer.headers["Allow"]
 
 
-def test_head_is_answered_like_get_without_a_body():
+def test_head_is_answered_like_get_without_a_body() -> None:
     tenant = make.make_tenant()
     client = Client(headers={"Authorization": f"Bearer {tenant.api_token}"})
 
@@ -178,7 +178,7 @@ def test_head_is_answered_like_get_without_a_body():
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-def test_who_loses_a_race_for_a_name_is_told_to_try_again():
+def test_who_loses_a_race_for_a_name_is_told_to_try_again() -> None:
     tenant = make.make_tenant()
     answers = []
 
@@ -197,13 +197,13 @@ def test_who_loses_a_race_for_a_name_is_told_to_try_again():
     assert len(owner_of(tenant).rows("partners")) == 1
 
 
-def test_a_host_that_is_not_ours_is_answered_with_a_problem():
+def test_a_host_that_is_not_ours_is_answered_with_a_problem() -> None:
     answer = Client(headers={"Host": "evil.example.com"}).get("/api/v1/apps")
 
     assert (answer.status_code, answer["Content-Type"]) == (400, PROBLEM)
 
 
-def test_a_mistake_of_ours_is_answered_with_a_problem_that_tells_nothing():
+def test_a_mistake_of_ours_is_answered_with_a_problem_that_tells_nothing() -> None:
     request = RequestFactory().get("/api/v1/apps")
 
     answer = problems.server_error(request)
@@ -212,7 +212,7 @@ def test_a_mistake_of_ours_is_answered_with_a_problem_that_tells_nothing():
     assert "Traceback" not in answer.text
 
 
-def test_without_a_database_the_answer_says_when_to_come_again():
+def test_without_a_database_the_answer_says_when_to_come_again() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     host = connection.settings_dict["HOST"]

@@ -13,7 +13,7 @@ from tests.api.calling import Program, owner_of, report
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_an_event_is_shown_with_every_field_of_the_sdk_api():
+def test_an_event_is_shown_with_every_field_of_the_sdk_api() -> None:
     tenant = make.make_tenant()
     sent = {
         "event_id": str(uuid4()),
@@ -46,7 +46,7 @@ def test_an_event_is_shown_with_every_field_of_the_sdk_api():
     )
 
 
-def test_money_is_exact_to_the_last_digit():
+def test_money_is_exact_to_the_last_digit() -> None:
     tenant = make.make_tenant()
     event_id = str(uuid4())
     body = f"""{{
@@ -61,7 +61,7 @@ def test_money_is_exact_to_the_last_digit():
     assert event["price"] == "0.123456789012"
 
 
-def test_an_event_in_the_list_is_the_same_as_by_its_id():
+def test_an_event_in_the_list_is_the_same_as_by_its_id() -> None:
     tenant = make.make_tenant()
     event_id = report(tenant.sdk_key, price="1.10")
     api = owner_of(tenant)
@@ -77,27 +77,27 @@ def test_an_event_in_the_list_is_the_same_as_by_its_id():
         {"event_name": "level_up", "customer_user_id": "user-7"},
     ],
 )
-def test_events_are_filtered_by_their_fields(query):
+def test_events_are_filtered_by_their_fields(query) -> None:
     tenant = make.make_tenant()
-    wanted = report(tenant.sdk_key, event_name="level_up", customer_user_id="user-7")
+    matching = report(tenant.sdk_key, event_name="level_up", customer_user_id="user-7")
     report(tenant.sdk_key, event_name="purchase", customer_user_id="user-8")
 
-    assert [row["event_id"] for row in owner_of(tenant).rows("events", **query)] == [wanted]
+    assert [row["event_id"] for row in owner_of(tenant).rows("events", **query)] == [matching]
 
 
-def test_events_are_filtered_by_id_and_app():
+def test_events_are_filtered_by_id_and_app() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
-    wanted = report(tenant.sdk_key)
+    matching = report(tenant.sdk_key)
     report(tenant.sdk_key)
 
-    assert [row["event_id"] for row in api.rows("events", event_id=wanted)] == [wanted]
+    assert [row["event_id"] for row in api.rows("events", event_id=matching)] == [matching]
     assert len(api.rows("events", app=tenant.app.public_id)) == 2
     assert api.rows("events", app=uuid4()) == []
     assert api.rows("events", event_id=uuid4()) == []
 
 
-def test_since_is_included_and_until_is_not():
+def test_since_is_included_and_until_is_not() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     report(tenant.sdk_key)
@@ -110,7 +110,7 @@ def test_since_is_included_and_until_is_not():
     assert api.rows("events", until=event["received_at"]) == []
 
 
-def test_an_event_id_in_two_apps_needs_the_app():
+def test_an_event_id_in_two_apps_needs_the_app() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     event_id = report(tenant.sdk_key)
@@ -128,11 +128,11 @@ def test_an_event_id_in_two_apps_needs_the_app():
     assert len(api.rows("events", event_id=event_id)) == 2
 
 
-def test_an_event_that_is_not_there_is_404():
+def test_an_event_that_is_not_there_is_404() -> None:
     assert owner_of(make.make_tenant()).get(f"events/{uuid4()}").status == 404
 
 
-def test_events_are_not_written_by_id():
+def test_events_are_not_written_by_id() -> None:
     tenant = make.make_tenant()
     event_id = report(tenant.sdk_key)
 

@@ -41,7 +41,7 @@ def _decide() -> None:
 def _explained(made: make.Tenant, event_id: str) -> dict[str, Mapping[str, Any]]:
     answer = owner_of(made).get(f"events/{event_id}/explain")
     assert answer.status == 200
-    return {it["rule"]: it for it in answer.data}
+    return {row["rule"]: row for row in answer.data}
 
 
 def _codes(explained: Mapping[str, Any]) -> list[str]:
@@ -146,10 +146,10 @@ def test_the_second_time_of_a_device_is_not_the_first(made: make.Tenant) -> None
     first, second = _report(made), _report(made)
     _decide()
 
-    told = [_explained(made, it)[str(rule.public_id)] for it in (first, second)]
+    decided = [_explained(made, row)[str(rule.public_id)] for row in (first, second)]
 
-    assert [it["decision"] for it in told] == ["owed", "not_matched"]
-    assert _codes(told[1]) == ["first_time"]
+    assert [row["decision"] for row in decided] == ["owed", "not_matched"]
+    assert _codes(decided[1]) == ["first_time"]
 
 
 def test_a_rule_that_was_made_or_changed_later_says_so(made: make.Tenant) -> None:
@@ -177,7 +177,7 @@ def test_an_event_that_is_not_decided_yet_says_so(made: make.Tenant) -> None:
 
 
 def test_archived_rules_are_left_out_unless_they_told_of_it(made: make.Tenant) -> None:
-    told, silent = _rule(made), _rule(made, triggers=["install"])
+    notified, silent = _rule(made), _rule(made, triggers=["install"])
     event_id = _report(made, idfa="A")
     _decide()
     _end(made, status="delivered")
@@ -186,7 +186,7 @@ def test_archived_rules_are_left_out_unless_they_told_of_it(made: make.Tenant) -
 
     explained = _explained(made, event_id)
 
-    assert set(explained) == {str(told.public_id)}
+    assert set(explained) == {str(notified.public_id)}
     assert str(silent.public_id) not in explained
 
 
@@ -226,8 +226,8 @@ def test_an_unknown_event_and_another_organizations_do_not_exist(made: make.Tena
     event_id = _report(make.make_tenant())
 
     answers = [
-        owner_of(made).get(f"events/{it}/explain")
-        for it in (event_id, "0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55")
+        owner_of(made).get(f"events/{id_}/explain")
+        for id_ in (event_id, "0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55")
     ]
 
     assert [answer.status for answer in answers] == [404, 404]

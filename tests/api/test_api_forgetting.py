@@ -39,12 +39,12 @@ def _event(**fields: object) -> dict[str, object]:
 def test_what_a_forgotten_device_sends_later_is_refused_and_the_rest_is_taken() -> None:
     made = make.make_tenant()
     server = Program(made.sdk_key)
-    asked = server.post("forget-device", {"gaid": GAID})
+    request = server.post("forget-device", {"gaid": GAID})
 
     answer = server.post("events", [_event(gaid=GAID.upper()), _event(gaid=str(uuid4()))])
 
-    assert asked.status == 202
-    assert set(asked.data) == {"id", "state", "detail"}
+    assert request.status == 202
+    assert set(request.data) == {"id", "state", "detail"}
     assert answer.status == 202
     assert answer.data["accepted"] == 1
     ((rejected,),) = [answer.data["rejected"]]
@@ -58,10 +58,10 @@ def test_a_server_key_forgets_a_device_by_any_of_its_ids(kind: str) -> None:
     server = Program(make.make_tenant().sdk_key)
     value = str(uuid4())
 
-    asked = server.post("forget-device", {kind: value})
+    request = server.post("forget-device", {kind: value})
     later = server.post("events", _event(**{kind: value}))
 
-    assert asked.status == 202
+    assert request.status == 202
     assert later.status == 422
     assert later.data["rejected"][0]["errors"][0]["pointer"] == f"/{kind}"
 
@@ -225,7 +225,7 @@ def test_touchpoints_of_a_forgotten_device_are_not_kept() -> None:
 
         recorded = record_touchpoints([_click(made, link, name) for name in names])
 
-        assert [one.is_new for one in recorded] == [False] * (len(names) - 1) + [True]
+        assert [touchpoint.is_new for touchpoint in recorded] == [False] * (len(names) - 1) + [True]
         assert Touchpoint.objects.count() == 1
 
 
@@ -260,12 +260,12 @@ def test_a_reset_device_may_come_back() -> None:
     server = Program(made.sdk_key)
     server.post("events", _event(gaid=GAID))
 
-    asked = server.post("forget-device", {"gaid": GAID, "mode": "reset"})
+    request = server.post("forget-device", {"gaid": GAID, "mode": "reset"})
     with as_role(roles.WORKER):
         work(10.0)
     answer = server.post("events", _event(gaid=GAID))
 
-    assert (asked.status, answer.status) == (202, 202)
+    assert (request.status, answer.status) == (202, 202)
     with tenant(made.organization.pk):
         assert ErasureRequest.objects.get().mode == "reset"
         assert Event.objects.filter(device=f"advertising:{GAID}").count() == 1

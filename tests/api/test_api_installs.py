@@ -38,7 +38,7 @@ def _decide(install, version=1, **fields):
         )  # fmt: skip
 
 
-def test_an_install_has_the_shape_that_programs_rely_on(tenant, link):
+def test_an_install_has_the_shape_that_programs_rely_on(tenant, link) -> None:
     touchpoint, other = uuid4(), uuid4()
     install = make_install(
         link, NOW, install_id="mine", touchpoint=touchpoint, touched_at=NOW - timedelta(hours=1),
@@ -70,7 +70,7 @@ def test_an_install_has_the_shape_that_programs_rely_on(tenant, link):
     assert owner_of(tenant).get(f"installs/{row['id']}").data == row
 
 
-def test_an_organic_install_is_credited_to_nobody(tenant, link):
+def test_an_organic_install_is_credited_to_nobody(tenant, link) -> None:
     make_install(link, NOW, attribution_type="organic", method="", partner_id=None, campaign=None)
 
     (row,) = owner_of(tenant).rows("installs")
@@ -83,34 +83,34 @@ def test_an_organic_install_is_credited_to_nobody(tenant, link):
 
 
 @pytest.mark.parametrize("stored", [{}, [], "gone", [7], [{"reason": None, "touchpoint": {}}]])
-def test_what_was_erased_is_null(tenant, link, stored):
+def test_what_was_erased_is_null(tenant, link, stored) -> None:
     _decide(make_install(link, NOW), candidates=stored, rejections=stored)
 
     (row,) = owner_of(tenant).rows("installs")
 
-    assert all(it["touchpoint"] is None for it in row["candidates"])
+    assert all(candidate["touchpoint"] is None for candidate in row["candidates"])
 
 
-def test_installs_are_filtered(tenant, link):
-    wanted = make_install(link, NOW, state="final")
+def test_installs_are_filtered(tenant, link) -> None:
+    matching = make_install(link, NOW, state="final")
     make_install(
         link, NOW - timedelta(days=2), kind="reinstall", attribution_type="organic", method="",
         partner_id=None, campaign=None,
     )  # fmt: skip
     api = owner_of(tenant)
     since = (NOW - timedelta(hours=1)).isoformat()
-    asked = [
+    queries = [
         {"campaign": link.campaign.public_id}, {"partner": link.campaign.partner.public_id},
         {"type": "click"}, {"kind": "install"}, {"state": "final"}, {"since": since},
     ]  # fmt: skip
 
-    found = [[row["id"] for row in api.rows("installs", **query)] for query in asked]
+    results = [[row["id"] for row in api.rows("installs", **query)] for query in queries]
 
-    assert found == [[str(wanted.public_id)]] * len(asked)
+    assert results == [[str(matching.public_id)]] * len(queries)
     assert api.get("installs", type="luck").status == 400
 
 
-def test_the_newest_install_comes_first_and_pages_lead_on(tenant, link):
+def test_the_newest_install_comes_first_and_pages_lead_on(tenant, link) -> None:
     installs = [make_install(link, NOW - timedelta(hours=age)) for age in range(3)]
     api = owner_of(tenant)
 
@@ -122,7 +122,7 @@ def test_the_newest_install_comes_first_and_pages_lead_on(tenant, link):
     assert second["next"] is None
 
 
-def test_another_organizations_installs_do_not_exist(tenant, link):
+def test_another_organizations_installs_do_not_exist(tenant, link) -> None:
     install = make_install(link, NOW)
     stranger = owner_of(make.make_tenant("Stranger"))
 
@@ -130,7 +130,7 @@ def test_another_organizations_installs_do_not_exist(tenant, link):
     assert stranger.get(f"installs/{install.public_id}").status == 404
 
 
-def test_csv_counts_the_touchpoints_that_were_looked_at(tenant, link):
+def test_csv_counts_the_touchpoints_that_were_looked_at(tenant, link) -> None:
     install = make_install(link, NOW)
     _decide(install, candidates=[{"reason": "won"}, {"reason": "older"}])
     program = Program(tenant.api_token)

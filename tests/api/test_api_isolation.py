@@ -56,7 +56,7 @@ def theirs():
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_foreign_id_in_the_address_is_not_found(ours, theirs, kind, method):
+def test_a_foreign_id_in_the_address_is_not_found(ours, theirs, kind, method) -> None:
     before = theirs.seen()
 
     answer = ours.api.send(method, f"{kind}/{theirs.ids[kind]}", {"name": "Stolen"})
@@ -66,7 +66,7 @@ def test_a_foreign_id_in_the_address_is_not_found(ours, theirs, kind, method):
     assert theirs.seen() == before
 
 
-def test_a_foreign_postback_is_not_sent_again(ours, theirs):
+def test_a_foreign_postback_is_not_sent_again(ours, theirs) -> None:
     before = theirs.seen()
 
     answer = ours.api.post(f"postbacks/{theirs.ids['postbacks']}/resend")
@@ -75,7 +75,7 @@ def test_a_foreign_postback_is_not_sent_again(ours, theirs):
     assert theirs.seen() == before
 
 
-def test_a_foreign_event_is_not_found(ours, theirs):
+def test_a_foreign_event_is_not_found(ours, theirs) -> None:
     assert ours.api.get(f"events/{theirs.event_id}").status == 404
     assert ours.api.get(f"events/{ours.event_id}", app=theirs.ids["apps"]).status == 404
 
@@ -93,7 +93,7 @@ def test_a_foreign_event_is_not_found(ours, theirs):
         ("callback-rules/preview", DRAFT, "partner"),
     ],
 )
-def test_a_foreign_id_in_a_body_is_unknown_there(ours, theirs, kind, body, field):
+def test_a_foreign_id_in_a_body_is_unknown_there(ours, theirs, kind, body, field) -> None:
     before = ours.seen(), theirs.seen()
     own = {name: ours.ids[f"{name}s"] for name, value in body.items() if value == "ours"}
 
@@ -110,7 +110,7 @@ def test_a_foreign_id_in_a_body_is_unknown_there(ours, theirs, kind, body, field
     [("campaigns", "app"), ("campaigns", "partner"), ("callback-rules", "app"),
      ("callback-rules", "partner")],
 )  # fmt: skip
-def test_a_foreign_id_is_not_written_into_an_own_row(ours, theirs, kind, field):
+def test_a_foreign_id_is_not_written_into_an_own_row(ours, theirs, kind, field) -> None:
     before = ours.seen()
 
     answer = ours.api.patch(f"{kind}/{ours.ids[kind]}", {field: theirs.ids[f"{field}s"]})
@@ -119,7 +119,7 @@ def test_a_foreign_id_is_not_written_into_an_own_row(ours, theirs, kind, field):
     assert ours.seen() == before
 
 
-def test_a_preview_of_a_foreign_event_is_unknown(ours, theirs):
+def test_a_preview_of_a_foreign_event_is_unknown(ours, theirs) -> None:
     answer = ours.api.post("callback-rules/preview", {**DRAFT, "event_id": theirs.event_id})
 
     assert (answer.status, answer.pointers()) == (400, ["/event_id"])
@@ -139,11 +139,11 @@ def test_a_preview_of_a_foreign_event_is_unknown(ours, theirs):
         ("postbacks", "rule", "callback-rules"),
     ],
 )
-def test_a_filter_by_a_foreign_id_finds_nothing(ours, theirs, kind, field, of):
+def test_a_filter_by_a_foreign_id_finds_nothing(ours, theirs, kind, field, of) -> None:
     assert ours.api.rows(kind, **{field: theirs.ids[of]}) == []
 
 
-def test_lists_show_own_rows_only(ours, theirs):
+def test_lists_show_own_rows_only(ours, theirs) -> None:
     mine, others = str(ours.seen()), str(theirs.seen())
 
     for kind in KINDS:
@@ -151,7 +151,7 @@ def test_lists_show_own_rows_only(ours, theirs):
         assert ours.ids[kind] not in others
 
 
-def test_a_bundle_id_may_be_that_of_another_organization(ours, theirs):
+def test_a_bundle_id_may_be_that_of_another_organization(ours, theirs) -> None:
     answer = ours.api.post(
         "bundle-ids",
         {"app": ours.ids["apps"], "identifier": theirs.tenant.bundle_id.identifier},
@@ -160,7 +160,7 @@ def test_a_bundle_id_may_be_that_of_another_organization(ours, theirs):
     assert answer.status == 201
 
 
-def test_no_organization_stays_set_after_an_answer(ours):
+def test_no_organization_stays_set_after_an_answer(ours) -> None:
     ours.api.get("apps")
     ours.api.post("apps", {"nonsense": 1})
     program_of(Role.ANALYST, ours.tenant).post("apps", {})

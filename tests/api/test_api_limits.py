@@ -28,7 +28,7 @@ def assert_too_fast(answer: Answer, what: str) -> None:
     assert answer.data["detail"].startswith(what)
 
 
-def test_an_app_key_is_held_for_each_address(settings):
+def test_an_app_key_is_held_for_each_address(settings) -> None:
     settings.RATE_LIMIT_SDK_APP = FEW
     tenant = make.make_tenant(key_kind=SdkKey.Kind.APP)
 
@@ -40,7 +40,7 @@ def test_an_app_key_is_held_for_each_address(settings):
     assert other.status == 202
 
 
-def test_an_ipv6_caller_is_held_by_the_network_from_which_it_takes_addresses(settings):
+def test_an_ipv6_caller_is_held_by_the_network_from_which_it_takes_addresses(settings) -> None:
     settings.RATE_LIMIT_SDK_APP = FEW
     tenant = make.make_tenant(key_kind=SdkKey.Kind.APP)
 
@@ -49,7 +49,7 @@ def test_an_ipv6_caller_is_held_by_the_network_from_which_it_takes_addresses(set
     assert statuses(one) == [202, 202, 202, 429]
 
 
-def test_a_server_key_is_held_by_its_events(settings):
+def test_a_server_key_is_held_by_its_events(settings) -> None:
     settings.RATE_LIMIT_SDK_SERVER = FEW
     program = Program(make.make_tenant().sdk_key)
 
@@ -60,7 +60,7 @@ def test_a_server_key_is_held_by_its_events(settings):
     assert_too_fast(next_one, "This SDK key reports too much")
 
 
-def test_nothing_is_stored_of_what_came_too_fast(settings):
+def test_nothing_is_stored_of_what_came_too_fast(settings) -> None:
     settings.RATE_LIMIT_SDK_SERVER = FEW
     tenant = make.make_tenant()
 
@@ -70,7 +70,7 @@ def test_nothing_is_stored_of_what_came_too_fast(settings):
     assert len(owner_of(tenant).rows("events")) == 3
 
 
-def test_each_api_token_is_held_by_itself(settings):
+def test_each_api_token_is_held_by_itself(settings) -> None:
     settings.RATE_LIMIT_API = FEW
     tenant, other = make.make_tenant(), make.make_tenant()
     api = owner_of(tenant)
@@ -82,7 +82,7 @@ def test_each_api_token_is_held_by_itself(settings):
     assert owner_of(other).get("apps").status == 200
 
 
-def test_who_guesses_keys_is_told_to_stop_and_known_keys_go_on(settings):
+def test_who_guesses_keys_is_told_to_stop_and_known_keys_go_on(settings) -> None:
     settings.RATE_LIMIT_UNKNOWN = RateLimit(3, 3600)
     tenant = make.make_tenant()
     guesses = [f"pb{kind}_guess{n}" for n, kind in enumerate("tktk")]
@@ -98,14 +98,14 @@ def test_who_guesses_keys_is_told_to_stop_and_known_keys_go_on(settings):
     assert report_from(tenant.sdk_key, address).status == 202
 
 
-def test_no_rate_is_no_limit(settings):
+def test_no_rate_is_no_limit(settings) -> None:
     settings.RATE_LIMIT_API = None
     api = owner_of(make.make_tenant())
 
     assert {api.get("apps").status for _ in range(20)} == {200}
 
 
-def test_every_address_is_described_with_429():
+def test_every_address_is_described_with_429() -> None:
     paths = owner_of(make.make_tenant()).client.get("/api/schema/").json()["paths"]
 
     assert all(

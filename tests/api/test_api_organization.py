@@ -80,10 +80,10 @@ def test_the_organization_shows_and_changes_its_settings() -> None:
     )
 
     assert changed.status == 200
-    shown = api.get("organization").data
-    assert shown == changed.data
-    assert shown["id"] == str(made.organization.public_id)
-    assert (shown["name"], shown["time_zone"]) == ("Gem Harbor Studios", "Europe/Berlin")
+    read = api.get("organization").data
+    assert read == changed.data
+    assert read["id"] == str(made.organization.public_id)
+    assert (read["name"], read["time_zone"]) == ("Gem Harbor Studios", "Europe/Berlin")
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ LISTS = [
 
 
 @pytest.mark.parametrize(("path", "make_seven"), LISTS)
-def test_a_list_is_read_forward_and_back(path, make_seven):
+def test_a_list_is_read_forward_and_back(path, make_seven) -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     if path == "apps":
@@ -67,7 +67,7 @@ def test_a_list_is_read_forward_and_back(path, make_seven):
     assert _ids(api.get(start.data["next"])) == pages[1]
 
 
-def test_addresses_of_pages_are_absolute_and_keep_the_filters():
+def test_addresses_of_pages_are_absolute_and_keep_the_filters() -> None:
     tenant = make.make_tenant()
     for _ in range(3):
         report(tenant.sdk_key, event_name="level_up")
@@ -81,7 +81,7 @@ def test_addresses_of_pages_are_absolute_and_keep_the_filters():
     assert [row["event_name"] for row in second.data["results"]] == ["level_up"]
 
 
-def test_a_row_that_comes_in_between_moves_no_page():
+def test_a_row_that_comes_in_between_moves_no_page() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     old = [report(tenant.sdk_key) for _ in range(4)]
@@ -98,7 +98,7 @@ def test_a_row_that_comes_in_between_moves_no_page():
     assert newest.data["previous"] is None
 
 
-def test_nothing_newer_leads_on_to_the_first_page():
+def test_nothing_newer_leads_on_to_the_first_page() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     ids = [report(tenant.sdk_key) for _ in range(2)]
@@ -123,13 +123,13 @@ def _decoded(cursor):
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "many", "1.5", ""])
-def test_a_limit_out_of_bounds_is_refused(limit):
+def test_a_limit_out_of_bounds_is_refused(limit) -> None:
     answer = owner_of(make.make_tenant()).get("apps", limit=limit)
 
     assert (answer.status, answer.data["errors"][0]["parameter"]) == (400, "limit")
 
 
-def test_fifty_rows_are_a_page_and_two_hundred_at_most():
+def test_fifty_rows_are_a_page_and_two_hundred_at_most() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     Program(tenant.sdk_key).post("events", [{"event_name": "open"}] * 201)
@@ -149,13 +149,13 @@ def test_fifty_rows_are_a_page_and_two_hundred_at_most():
         base64.urlsafe_b64encode(b'["; DROP TABLE event"]').decode(),
     ],
 )
-def test_a_cursor_that_is_none_of_ours_is_refused(cursor):
+def test_a_cursor_that_is_none_of_ours_is_refused(cursor) -> None:
     answer = owner_of(make.make_tenant()).get("events", cursor=cursor)
 
     assert (answer.status, answer.data["errors"][0]["parameter"]) == (400, "cursor")
 
 
-def test_a_cursor_of_another_list_is_refused():
+def test_a_cursor_of_another_list_is_refused() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     for _ in range(2):

@@ -67,7 +67,7 @@ def test_every_definition_of_a_template_is_taken_as_a_rule() -> None:
     for template in api.rows("partner-templates"):
         if template["asks_address"]:
             continue
-        secrets = {it["name"]: "x" for it in template["credentials"]}
+        secrets = {credential["name"]: "x" for credential in template["credentials"]}
         named = {"name": template["name"], "template": template["name"], "credentials": secrets}
         partner = api.post("partners", named).data
         for rule in template["rules"]:

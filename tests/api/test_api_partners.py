@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SECRET = "a-very-long-secret-1234"
 
 
-def test_a_partner_is_created_with_masked_credentials():
+def test_a_partner_is_created_with_masked_credentials() -> None:
     api = owner_of(make.make_tenant())
 
     answer = api.post(
@@ -34,7 +34,7 @@ def test_a_partner_is_created_with_masked_credentials():
     assert SECRET not in str(api.rows("partners"))
 
 
-def test_null_removes_a_credential_and_what_is_not_named_stays():
+def test_null_removes_a_credential_and_what_is_not_named_stays() -> None:
     api = owner_of(make.make_tenant())
     partner = api.post(
         "partners", {"name": "A", "credentials": {"one": "1", "two": "2", "three": "3"}}
@@ -45,7 +45,7 @@ def test_null_removes_a_credential_and_what_is_not_named_stays():
     assert answer.data["credentials"] == {"two": "•••", "three": "•••"}
 
 
-def test_a_mask_that_comes_back_changes_nothing():
+def test_a_mask_that_comes_back_changes_nothing() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     partner = api.post("partners", {"name": "A", "credentials": {"api_key": SECRET}}).data
@@ -57,7 +57,7 @@ def test_a_mask_that_comes_back_changes_nothing():
         assert Partner.objects.get().credentials.get().reveal() == SECRET
 
 
-def test_a_mask_is_never_taken_for_a_secret():
+def test_a_mask_is_never_taken_for_a_secret() -> None:
     api = owner_of(make.make_tenant())
 
     answer = api.post("partners", {"name": "A", "credentials": {"api_key": "•••1234"}})
@@ -76,13 +76,13 @@ def test_a_mask_is_never_taken_for_a_secret():
         ("credentials", ["x"], "/credentials"),
     ],
 )
-def test_a_wrong_value_of_a_partner_is_refused(field, value, pointer):
+def test_a_wrong_value_of_a_partner_is_refused(field, value, pointer) -> None:
     answer = owner_of(make.make_tenant()).post("partners", {"name": "A", field: value})
 
     assert (answer.status, answer.pointers()) == (400, [pointer])
 
 
-def test_only_an_owner_changes_where_credentials_may_go():
+def test_only_an_owner_changes_where_credentials_may_go() -> None:
     tenant = make.make_tenant()
     partner = (
         owner_of(tenant).post("partners", {"name": "A", "allowed_hosts": ["ads.example.com"]}).data
@@ -98,7 +98,7 @@ def test_only_an_owner_changes_where_credentials_may_go():
     assert [row["allowed_hosts"] for row in marketer.rows("partners")] == [["ads.example.com"]]
 
 
-def test_an_archived_partner_frees_its_name():
+def test_an_archived_partner_frees_its_name() -> None:
     api = owner_of(make.make_tenant())
     first = api.post("partners", {"name": "A"}).data["id"]
 
@@ -110,25 +110,25 @@ def test_an_archived_partner_frees_its_name():
     assert [row["id"] for row in api.rows("partners", status="archived")] == [first]
 
 
-def test_a_campaign_goes_through_its_life():
+def test_a_campaign_goes_through_its_life() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     partner = api.post("partners", {"name": "A"}).data["id"]
-    wanted = {
+    fields = {
         "name": "Summer",
         "app": str(tenant.app.public_id),
         "partner": partner,
         "remote_campaign_id": "238471",
     }
 
-    made = api.post("campaigns", wanted)
-    twice = api.post("campaigns", wanted)
+    made = api.post("campaigns", fields)
+    twice = api.post("campaigns", fields)
     renamed = api.patch(f"campaigns/{made.data['id']}", {"name": "Winter"})
     gone = api.delete(f"campaigns/{made.data['id']}")
 
     assert made.status == 201
     assert made.data == {
-        **wanted,
+        **fields,
         "id": made.data["id"],
         "status": "active",
         "created_at": made.data["created_at"],
@@ -140,7 +140,7 @@ def test_a_campaign_goes_through_its_life():
     assert [row["name"] for row in api.rows("campaigns", status="archived")] == ["Winter"]
 
 
-def test_campaigns_are_filtered_by_their_fields():
+def test_campaigns_are_filtered_by_their_fields() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     with tenant_of(tenant.organization.pk):
@@ -149,11 +149,11 @@ def test_campaigns_are_filtered_by_their_fields():
         other = make.make_campaign(tenant.app, make.make_partner())
     api.patch(f"campaigns/{campaign.public_id}", {"remote_campaign_id": "7"})
 
-    def found(**query):
+    def matches(**query):
         return {row["id"] for row in api.rows("campaigns", **query)}
 
-    assert found(partner=partner.public_id) == {str(campaign.public_id)}
-    assert found(name=campaign.name) == {str(campaign.public_id)}
-    assert found(remote_campaign_id="7") == {str(campaign.public_id)}
-    assert found(app=tenant.app.public_id) == {str(campaign.public_id), str(other.public_id)}
-    assert found(app=uuid4()) == set()
+    assert matches(partner=partner.public_id) == {str(campaign.public_id)}
+    assert matches(name=campaign.name) == {str(campaign.public_id)}
+    assert matches(remote_campaign_id="7") == {str(campaign.public_id)}
+    assert matches(app=tenant.app.public_id) == {str(campaign.public_id), str(other.public_id)}
+    assert matches(app=uuid4()) == set()

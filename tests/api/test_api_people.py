@@ -14,7 +14,7 @@ from tests.api.calling import Program, owner_of, program_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_members_are_listed_with_what_owners_may_know():
+def test_members_are_listed_with_what_owners_may_know() -> None:
     tenant = make.make_tenant()
     make.make_second_factor(tenant.owner)
 
@@ -29,17 +29,17 @@ def test_members_are_listed_with_what_owners_may_know():
     assert for_analyst == {**for_owner, "has_second_factor": None}
 
 
-def test_members_are_filtered_by_role_and_address():
+def test_members_are_filtered_by_role_and_address() -> None:
     tenant = make.make_tenant()
     analyst = make.make_user(Role.ANALYST, organization=tenant.organization)
     api = owner_of(tenant)
 
-    found = [api.rows("members", role="analyst"), api.rows("members", email=analyst.email)]
+    filtered = [api.rows("members", role="analyst"), api.rows("members", email=analyst.email)]
 
-    assert [[row["email"] for row in rows] for rows in found] == [[analyst.email]] * 2
+    assert [[row["email"] for row in rows] for rows in filtered] == [[analyst.email]] * 2
 
 
-def test_a_members_role_is_changed():
+def test_a_members_role_is_changed() -> None:
     tenant = make.make_tenant()
     analyst = make.make_user(Role.ANALYST, organization=tenant.organization)
     path = f"members/{analyst.memberships.get().public_id}"
@@ -51,7 +51,7 @@ def test_a_members_role_is_changed():
 
 
 @pytest.mark.parametrize("body", [{"role": "king"}, {"email": "a@example.com"}, {"rank": "owner"}])
-def test_nothing_else_of_a_member_is_changed(body):
+def test_nothing_else_of_a_member_is_changed(body) -> None:
     tenant = make.make_tenant()
     path = f"members/{tenant.owner.memberships.get().public_id}"
 
@@ -62,7 +62,7 @@ def test_nothing_else_of_a_member_is_changed(body):
 
 
 @pytest.mark.parametrize(("method", "body"), [("PATCH", {"role": "analyst"}), ("DELETE", None)])
-def test_the_last_owner_stays(method, body):
+def test_the_last_owner_stays(method, body) -> None:
     tenant = make.make_tenant()
     path = f"members/{tenant.owner.memberships.get().public_id}"
 
@@ -73,7 +73,7 @@ def test_the_last_owner_stays(method, body):
     assert tenant.owner.memberships.get().role == Role.OWNER
 
 
-def test_a_removed_members_tokens_stop_at_once():
+def test_a_removed_members_tokens_stop_at_once() -> None:
     tenant = make.make_tenant()
     analyst = make.make_user(Role.ANALYST, organization=tenant.organization)
     with tenant_of(tenant.organization.pk):
@@ -86,7 +86,7 @@ def test_a_removed_members_tokens_stop_at_once():
     assert not Membership.objects.filter(user=analyst).exists()
 
 
-def test_an_invitation_is_made_mailed_and_never_shows_its_link():
+def test_an_invitation_is_made_mailed_and_never_shows_its_link() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
 
@@ -112,13 +112,13 @@ def test_an_invitation_is_made_mailed_and_never_shows_its_link():
         ({"email": "a@example.com", "role": "analyst", "token": "x"}, "/token"),
     ],
 )
-def test_what_can_not_be_invited_is_said_at_the_field(body, pointer):
+def test_what_can_not_be_invited_is_said_at_the_field(body, pointer) -> None:
     answer = owner_of(make.make_tenant()).post("invitations", body)
 
     assert (answer.status, answer.pointers()) == (400, [pointer])
 
 
-def test_an_address_is_invited_once_and_members_not_at_all():
+def test_an_address_is_invited_once_and_members_not_at_all() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     body = {"email": "ada@example.com", "role": "analyst"}
@@ -133,7 +133,7 @@ def test_an_address_is_invited_once_and_members_not_at_all():
     assert len(mail.outbox) == 1
 
 
-def test_an_invitation_is_revoked_and_stays_in_the_list():
+def test_an_invitation_is_revoked_and_stays_in_the_list() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     invitation = make.make_invitation(tenant.organization)
@@ -146,7 +146,7 @@ def test_an_invitation_is_revoked_and_stays_in_the_list():
         invitations.join(invitation.token_hash, name="Ada", password="a long password")
 
 
-def test_another_organizations_people_are_not_found():
+def test_another_organizations_people_are_not_found() -> None:
     ours, theirs = make.make_tenant("Ours"), make.make_tenant("Theirs")
     invitation = make.make_invitation(theirs.organization)
     member = theirs.owner.memberships.get()
@@ -165,7 +165,7 @@ def test_another_organizations_people_are_not_found():
     assert api.rows("invitations") == []
 
 
-def test_a_session_of_the_web_is_no_way_into_the_api():
+def test_a_session_of_the_web_is_no_way_into_the_api() -> None:
     tenant = make.make_tenant()
     browser = Client()
     browser.force_login(tenant.owner)

@@ -23,7 +23,7 @@ def rule_of(tenant):
         return make.make_rule()
 
 
-def test_a_postback_has_the_contracts_shape(tenant):
+def test_a_postback_has_the_contracts_shape(tenant) -> None:
     rule, event_id = rule_of(tenant), report(tenant.sdk_key)
     delivered_at = datetime(2026, 5, 4, 10, 0, 0, 123000, tzinfo=UTC)
     postback = make_postback(
@@ -66,20 +66,20 @@ def test_a_postback_has_the_contracts_shape(tenant):
     }
 
 
-def test_the_list_shows_the_same_postbacks_with_their_own_attempts(tenant):
+def test_the_list_shows_the_same_postbacks_with_their_own_attempts(tenant) -> None:
     rule = rule_of(tenant)
-    one = make_postback(rule, report(tenant.sdk_key), attempts=3, status="failed", reason="x")
-    two = make_postback(rule, report(tenant.sdk_key))
+    first = make_postback(rule, report(tenant.sdk_key), attempts=3, status="failed", reason="x")
+    second = make_postback(rule, report(tenant.sdk_key))
     api = owner_of(tenant)
 
     rows = api.rows("postbacks")
 
-    assert rows == [api.get(f"postbacks/{it.public_id}").data for it in (two, one)]
+    assert rows == [api.get(f"postbacks/{postback.public_id}").data for postback in (second, first)]
     assert [attempt["number"] for attempt in rows[1]["attempts"]] == [1, 2, 3]
     assert (rows[0]["attempts"], rows[1]["reason"]) == ([], "x")
 
 
-def test_a_page_takes_a_fixed_number_of_statements(tenant, django_assert_max_num_queries):
+def test_a_page_takes_a_fixed_number_of_statements(tenant, django_assert_max_num_queries) -> None:
     rule = rule_of(tenant)
     for _ in range(5):
         make_postback(rule, report(tenant.sdk_key), attempts=2)
@@ -88,7 +88,7 @@ def test_a_page_takes_a_fixed_number_of_statements(tenant, django_assert_max_num
         assert len(owner_of(tenant).rows("postbacks")) == 5
 
 
-def test_a_postback_whose_id_carries_no_time_is_found_too(tenant):
+def test_a_postback_whose_id_carries_no_time_is_found_too(tenant) -> None:
     postback = make_postback(rule_of(tenant), report(tenant.sdk_key), public_id=uuid4())
 
     assert owner_of(tenant).get(f"postbacks/{postback.public_id}").status == 200
@@ -97,28 +97,28 @@ def test_a_postback_whose_id_carries_no_time_is_found_too(tenant):
 @pytest.mark.parametrize(
     "unknown", ["ffffffff-ffff-7fff-bfff-ffffffffffff", "00000000-0000-7000-8000-000000000000"]
 )
-def test_a_postback_that_is_not_there_is_404(tenant, unknown):
+def test_a_postback_that_is_not_there_is_404(tenant, unknown) -> None:
     assert owner_of(tenant).get(f"postbacks/{unknown}").status == 404
 
 
-def test_postbacks_are_filtered_by_their_fields(tenant):
+def test_postbacks_are_filtered_by_their_fields(tenant) -> None:
     api = owner_of(tenant)
     event_id, rule = report(tenant.sdk_key), rule_of(tenant)
-    wanted = make_postback(rule, event_id, status="failed")
+    matching = make_postback(rule, event_id, status="failed")
     make_postback(rule_of(tenant), report(tenant.sdk_key), status="delivered")
 
-    def found(**query):
+    def ids_of(**query):
         return [row["id"] for row in api.rows("postbacks", **query)]
 
-    assert found(event_id=event_id) == [str(wanted.public_id)]
-    assert found(rule=rule.public_id) == [str(wanted.public_id)]
-    assert found(status="failed") == [str(wanted.public_id)]
-    assert len(found(app=tenant.app.public_id)) == 2
-    assert found(app=uuid4()) == []
-    assert found(rule=uuid4()) == []
+    assert ids_of(event_id=event_id) == [str(matching.public_id)]
+    assert ids_of(rule=rule.public_id) == [str(matching.public_id)]
+    assert ids_of(status="failed") == [str(matching.public_id)]
+    assert len(ids_of(app=tenant.app.public_id)) == 2
+    assert ids_of(app=uuid4()) == []
+    assert ids_of(rule=uuid4()) == []
 
 
-def test_postbacks_are_filtered_by_when_the_event_was_received(tenant):
+def test_postbacks_are_filtered_by_when_the_event_was_received(tenant) -> None:
     api = owner_of(tenant)
     postback = make_postback(rule_of(tenant), report(tenant.sdk_key))
     moment = postback.event_received_at
@@ -129,14 +129,14 @@ def test_postbacks_are_filtered_by_when_the_event_was_received(tenant):
     assert api.rows("postbacks", until=moment.isoformat()) == []
 
 
-def test_an_unknown_status_is_refused(tenant):
+def test_an_unknown_status_is_refused(tenant) -> None:
     answer = owner_of(tenant).get("postbacks", status="sent")
 
     assert answer.status == 400
     assert "“status”" in answer.data["detail"]
 
 
-def test_a_failed_postback_is_sent_again(tenant):
+def test_a_failed_postback_is_sent_again(tenant) -> None:
     postback = make_postback(rule_of(tenant), report(tenant.sdk_key), status="failed", attempts=1)
 
     answer = owner_of(tenant).post(f"postbacks/{postback.public_id}/resend")
@@ -149,7 +149,7 @@ def test_a_failed_postback_is_sent_again(tenant):
         assert DuePostback.objects.get().kind == "resend"
 
 
-def test_a_skipped_postback_is_not_sent_again(tenant):
+def test_a_skipped_postback_is_not_sent_again(tenant) -> None:
     postback = make_postback(rule_of(tenant), report(tenant.sdk_key), status="skipped")
 
     answer = owner_of(tenant).post(f"postbacks/{postback.public_id}/resend")
@@ -161,5 +161,5 @@ def test_a_skipped_postback_is_not_sent_again(tenant):
         assert Postback.objects.get().status == "skipped"
 
 
-def test_resending_what_is_not_there_is_404(tenant):
+def test_resending_what_is_not_there_is_404(tenant) -> None:
     assert owner_of(tenant).post(f"postbacks/{uuid4()}/resend").status == 404

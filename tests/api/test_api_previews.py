@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 URL = "https://ads.example.com/?event={{event_name}}&idfa={{idfa}}&revenue={{revenue}}"
 
 
-def test_a_preview_needs_only_a_url_and_has_the_contracts_shape():
+def test_a_preview_needs_only_a_url_and_has_the_contracts_shape() -> None:
     answer = owner_of(make.make_tenant()).post("callback-rules/preview", {"url": URL})
 
     assert answer.status == 200
@@ -26,7 +26,7 @@ def test_a_preview_needs_only_a_url_and_has_the_contracts_shape():
     assert answer.data["problems"] == []
 
 
-def test_a_preview_remarks_on_what_was_hardly_meant():
+def test_a_preview_remarks_on_what_was_hardly_meant() -> None:
     url = "https://ads.example.com/?id={idfa}"
 
     answer = owner_of(make.make_tenant()).post("callback-rules/preview", {"url": url})
@@ -44,7 +44,7 @@ def test_a_preview_remarks_on_what_was_hardly_meant():
     ]
 
 
-def test_a_preview_misses_what_the_partners_template_requires():
+def test_a_preview_misses_what_the_partners_template_requires() -> None:
     made = make.make_tenant()
     with tenant_of(made.organization.pk):
         partner = make.make_partner()
@@ -62,12 +62,12 @@ def test_a_preview_misses_what_the_partners_template_requires():
         },
     )
 
-    assert [(it["code"], it["position"], it["fix"]) for it in answer.data["remarks"]] == [
-        ("required_missing", len("app_token=1"), "\nevent_token={{partner_event_name!}}")
-    ]
+    assert [
+        (remark["code"], remark["position"], remark["fix"]) for remark in answer.data["remarks"]
+    ] == [("required_missing", len("app_token=1"), "\nevent_token={{partner_event_name!}}")]
 
 
-def test_a_preview_renders_a_given_event():
+def test_a_preview_renders_a_given_event() -> None:
     tenant = make.make_tenant()
 
     answer = owner_of(tenant).post(
@@ -95,24 +95,24 @@ def test_a_preview_renders_a_given_event():
     assert answer.data["missing"] == ["idfa"]
 
 
-def test_a_preview_shows_headers_of_the_device_only_where_they_may_be_sent():
+def test_a_preview_shows_headers_of_the_device_only_where_they_may_be_sent() -> None:
     tenant = make.make_tenant()
     headers = {"User-Agent": "{{user_agent}}", "X-Forwarded-For": "{{ip_address}}"}
     device = {"event_name": "open", "user_agent": "Gem/4", "ip_address": "203.0.113.7"}
 
-    asked, refused = (
+    accepted, refused = (
         owner_of(tenant).post(
             "callback-rules/preview", {"url": URL, "headers": headers, "event": {**device, **more}}
         )
         for more in ({}, {"limit_ad_tracking": True})
     )
 
-    assert asked.data["headers"] == {"User-Agent": "Gem/4", "X-Forwarded-For": "203.0.113.7"}
+    assert accepted.data["headers"] == {"User-Agent": "Gem/4", "X-Forwarded-For": "203.0.113.7"}
     assert refused.data["headers"] == {}
     assert {"user_agent", "ip_address"} <= set(refused.data["missing"])
 
 
-def test_a_preview_renders_an_event_that_was_received():
+def test_a_preview_renders_an_event_that_was_received() -> None:
     tenant = make.make_tenant()
     event_id = report(tenant.sdk_key, event_name="level_up", idfa="ABC")
 
@@ -122,7 +122,7 @@ def test_a_preview_renders_an_event_that_was_received():
     assert "event=level_up&idfa=ABC" in answer.data["url"]
 
 
-def test_every_problem_of_a_rule_is_listed_with_its_place():
+def test_every_problem_of_a_rule_is_listed_with_its_place() -> None:
     answer = owner_of(make.make_tenant()).post(
         "callback-rules/preview",
         {
@@ -139,7 +139,7 @@ def test_every_problem_of_a_rule_is_listed_with_its_place():
     assert set(suggestions) == {"advertising_id", "cents"}
 
 
-def test_an_address_that_may_not_be_reached_is_a_problem():
+def test_an_address_that_may_not_be_reached_is_a_problem() -> None:
     answer = owner_of(make.make_tenant()).post(
         "callback-rules/preview", {"url": "http://169.254.169.254/"}
     )
@@ -148,7 +148,7 @@ def test_an_address_that_may_not_be_reached_is_a_problem():
     assert [problem["field"] for problem in answer.data["problems"]] == ["url"]
 
 
-def test_credentials_are_masked():
+def test_credentials_are_masked() -> None:
     api = owner_of(make.make_tenant())
     partner = api.post(
         "partners",
@@ -164,7 +164,7 @@ def test_credentials_are_masked():
     assert "hush" not in str(answer.data)
 
 
-def test_a_wrong_event_is_refused_below_event():
+def test_a_wrong_event_is_refused_below_event() -> None:
     answer = owner_of(make.make_tenant()).post(
         "callback-rules/preview", {"url": URL, "event": {"event_name": "x", "revenue": "much"}}
     )
@@ -185,19 +185,19 @@ def test_a_wrong_event_is_refused_below_event():
         ({"method": "BREW"}, "/method"),
     ],
 )
-def test_a_preview_of_nothing_sensible_is_refused(fields, pointer):
+def test_a_preview_of_nothing_sensible_is_refused(fields, pointer) -> None:
     answer = owner_of(make.make_tenant()).post("callback-rules/preview", {"url": URL, **fields})
 
     assert (answer.status, answer.pointers()) == (400, [pointer])
 
 
-def test_a_preview_without_url_is_refused():
+def test_a_preview_without_url_is_refused() -> None:
     answer = owner_of(make.make_tenant()).post("callback-rules/preview", {})
 
     assert (answer.status, answer.pointers()) == (400, ["/url"])
 
 
-def test_an_event_id_in_two_apps_needs_the_app():
+def test_an_event_id_in_two_apps_needs_the_app() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     event_id = report(tenant.sdk_key, event_name="first")
@@ -212,7 +212,7 @@ def test_an_event_id_in_two_apps_needs_the_app():
     assert "event=second" in named.data["url"]
 
 
-def test_a_preview_saves_nothing():
+def test_a_preview_saves_nothing() -> None:
     tenant = make.make_tenant()
 
     owner_of(tenant).post("callback-rules/preview", {"url": URL, "event": {"event_name": "x"}})

@@ -94,11 +94,11 @@ ELSEWHERE = {("v1/organization/signing-secrets", "rotate"): ("POST", "/rotate")}
 ACTIONS = [(path, action) for path, actions in RIGHTS.items() for action in actions]
 
 
-def test_the_table_above_is_the_one_of_the_views():
+def test_the_table_above_is_the_one_of_the_views() -> None:
     assert {path: view.rights for path, view, _ in router.registry} == RIGHTS
 
 
-def test_every_address_needs_a_right():
+def test_every_address_needs_a_right() -> None:
     for path, view, _ in router.registry:
         actions = {
             action
@@ -111,7 +111,7 @@ def test_every_address_needs_a_right():
 
 @pytest.mark.parametrize("role", Role.values)
 @pytest.mark.parametrize(("path", "action"), ACTIONS)
-def test_a_role_may_do_what_its_rights_say(role, path, action):
+def test_a_role_may_do_what_its_rights_say(role, path, action) -> None:
     tenant = make.make_tenant()
     method, suffix = ELSEWHERE.get((path, action), REQUESTS[action])
     program = program_of(Role(role), tenant)
@@ -127,7 +127,7 @@ def test_a_role_may_do_what_its_rights_say(role, path, action):
         assert f"“{role}”" in answer.data["detail"]
 
 
-def test_nobody_does_anything_without_a_key():
+def test_nobody_does_anything_without_a_key() -> None:
     paths = Client().get("/api/schema/").json()["paths"]
     operations = [(method, path) for path, methods in paths.items() for method in methods]
 
@@ -140,11 +140,11 @@ def test_nobody_does_anything_without_a_key():
     }
 
     assert len(answers) > 30
-    assert [asked for asked, answer in answers.items() if answer.status_code != 401] == []
+    assert [address for address, answer in answers.items() if answer.status_code != 401] == []
     assert {answer["Content-Type"] for answer in answers.values()} == {PROBLEM}
 
 
-def test_what_a_role_may_not_do_is_not_done():
+def test_what_a_role_may_not_do_is_not_done() -> None:
     tenant = make.make_tenant()
     api, analyst = owner_of(tenant), program_of(Role.ANALYST, tenant)
     rule = api.post("callback-rules", DRAFT).data

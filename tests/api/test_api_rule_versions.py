@@ -20,7 +20,7 @@ def _with_two_versions(api: Program) -> str:
     return f"callback-rules/{rule}"
 
 
-def test_versions_are_listed_in_the_words_of_the_api_newest_first():
+def test_versions_are_listed_in_the_words_of_the_api_newest_first() -> None:
     api = owner_of(make.make_tenant())
     rule = _with_two_versions(api)
 
@@ -36,7 +36,7 @@ def test_versions_are_listed_in_the_words_of_the_api_newest_first():
     }  # fmt: skip
 
 
-def test_versions_come_in_pages():
+def test_versions_come_in_pages() -> None:
     api = owner_of(make.make_tenant())
     rule = _with_two_versions(api)
 
@@ -46,7 +46,7 @@ def test_versions_come_in_pages():
     assert page["next"]
 
 
-def test_a_version_says_what_changed_since_the_one_before_or_another():
+def test_a_version_says_what_changed_since_the_one_before_or_another() -> None:
     api = owner_of(make.make_tenant())
     rule = _with_two_versions(api)
     api.patch(rule, {"window_days": 8})
@@ -60,7 +60,7 @@ def test_a_version_says_what_changed_since_the_one_before_or_another():
     assert (since_one["compared_to"], first["compared_to"], first["changes"]) == (1, None, [])
 
 
-def test_restoring_makes_a_new_version_and_keeps_the_status():
+def test_restoring_makes_a_new_version_and_keeps_the_status() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     rule = _with_two_versions(api)
@@ -74,7 +74,7 @@ def test_restoring_makes_a_new_version_and_keeps_the_status():
     assert again.data["version"] == 3  # it says that already
 
 
-def test_a_version_whose_name_or_app_is_gone_is_not_restored():
+def test_a_version_whose_name_or_app_is_gone_is_not_restored() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     app = api.post("apps", {"name": "Old", "platform": "ios"}).data["id"]
@@ -92,7 +92,7 @@ def test_a_version_whose_name_or_app_is_gone_is_not_restored():
     assert api.get(rule).data["version"] == 3
 
 
-def test_a_version_that_may_no_longer_be_saved_is_refused_with_its_reasons():
+def test_a_version_that_may_no_longer_be_saved_is_refused_with_its_reasons() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     rule = _with_two_versions(api)
@@ -108,7 +108,7 @@ def test_a_version_that_may_no_longer_be_saved_is_refused_with_its_reasons():
 
 
 @pytest.mark.parametrize("path", ["versions/9", "versions/9/restore", "versions/99999999999"])
-def test_a_version_that_is_not_there_is_not_found(path):
+def test_a_version_that_is_not_there_is_not_found(path) -> None:
     api = owner_of(make.make_tenant())
     rule = _with_two_versions(api)
 
@@ -117,7 +117,7 @@ def test_a_version_that_is_not_there_is_not_found(path):
     assert answer.status == 404
 
 
-def test_analysts_read_versions_and_restore_none():
+def test_analysts_read_versions_and_restore_none() -> None:
     tenant = make.make_tenant()
     rule = _with_two_versions(owner_of(tenant))
     with tenant_of(tenant.organization.pk):
@@ -128,7 +128,7 @@ def test_analysts_read_versions_and_restore_none():
     assert analyst.post(f"{rule}/copy", {"apps": [str(tenant.app.public_id)]}).status == 403
 
 
-def test_a_rule_is_copied_to_other_apps_as_drafts_named_after_them():
+def test_a_rule_is_copied_to_other_apps_as_drafts_named_after_them() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     rule = _with_two_versions(api)
@@ -136,9 +136,9 @@ def test_a_rule_is_copied_to_other_apps_as_drafts_named_after_them():
     with tenant_of(tenant.organization.pk):
         other = App.objects.create(name="Other", platform="android")
 
-    wanted = {"apps": [str(tenant.app.public_id), str(other.public_id)]}
-    answer = api.post(f"{rule}/copy", wanted)
-    again = api.post(f"{rule}/copy", wanted)
+    body = {"apps": [str(tenant.app.public_id), str(other.public_id)]}
+    answer = api.post(f"{rule}/copy", body)
+    again = api.post(f"{rule}/copy", body)
 
     assert answer.status == again.status == 201
     copies = answer.data["results"]
@@ -146,13 +146,13 @@ def test_a_rule_is_copied_to_other_apps_as_drafts_named_after_them():
         f"Purchases ({tenant.app.name})", "Purchases (Other)",
     ]  # fmt: skip
     assert again.data["results"][1]["name"] == "Purchases (Other) 2"
-    assert [copy["app"] for copy in copies] == wanted["apps"]
+    assert [copy["app"] for copy in copies] == body["apps"]
     assert {copy["status"] for copy in copies} == {"draft"}
     assert {copy["method"] for copy in copies} == {"POST"}
 
 
 @pytest.mark.parametrize("apps", [[], None, ["00000000-0000-4000-8000-000000000000"], "all"])
-def test_without_apps_of_ones_own_nothing_is_copied(apps):
+def test_without_apps_of_ones_own_nothing_is_copied(apps) -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     rule = _with_two_versions(api)

@@ -10,7 +10,7 @@ from tests.api.calling import DRAFT, owner_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract():
+def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract() -> None:
     answer = owner_of(make.make_tenant()).post("callback-rules", DRAFT)
 
     assert answer.status == 201
@@ -51,7 +51,7 @@ def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract():
     }  # fmt: skip
 
 
-def test_every_field_of_a_rule_is_kept_as_it_was_written():
+def test_every_field_of_a_rule_is_kept_as_it_was_written() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     partner = api.post(
@@ -62,7 +62,7 @@ def test_every_field_of_a_rule_is_kept_as_it_was_written():
             "allowed_hosts": ["ads.example.com"],
         },
     ).data["id"]
-    wanted = {
+    fields = {
         "name": "Purchases",
         "app": str(tenant.app.public_id),
         "partner": partner,
@@ -102,14 +102,14 @@ def test_every_field_of_a_rule_is_kept_as_it_was_written():
         "max_in_flight": 4,
     }  # fmt: skip
 
-    made = api.post("callback-rules", wanted)
-    shown = api.get(f"callback-rules/{made.data['id']}")
+    made = api.post("callback-rules", fields)
+    read = api.get(f"callback-rules/{made.data['id']}")
 
     assert made.status == 201, made.data
-    assert {name: shown.data[name] for name in wanted} == wanted
+    assert {name: read.data[name] for name in fields} == fields
 
 
-def test_a_mistaken_macro_is_refused_with_its_place_and_the_nearest_name():
+def test_a_mistaken_macro_is_refused_with_its_place_and_the_nearest_name() -> None:
     answer = owner_of(make.make_tenant()).post(
         "callback-rules", {"name": "A", "url": "https://ads.example.com/?id={{advertisng_id}}"}
     )
@@ -171,7 +171,7 @@ def _condition(field: str, operator: str, value: object) -> dict[str, object]:
         ({"version": 7}, "/version"),
     ],
 )
-def test_a_mistake_is_refused_at_its_place_and_nothing_is_saved(fields, pointer):
+def test_a_mistake_is_refused_at_its_place_and_nothing_is_saved(fields, pointer) -> None:
     api = owner_of(make.make_tenant())
 
     answer = api.post("callback-rules", {**DRAFT, **fields})
@@ -181,7 +181,7 @@ def test_a_mistake_is_refused_at_its_place_and_nothing_is_saved(fields, pointer)
 
 
 @pytest.mark.parametrize("missing", ["name", "url"])
-def test_name_and_url_are_required(missing):
+def test_name_and_url_are_required(missing) -> None:
     fields = {name: value for name, value in DRAFT.items() if name != missing}
 
     answer = owner_of(make.make_tenant()).post("callback-rules", fields)
@@ -189,7 +189,7 @@ def test_name_and_url_are_required(missing):
     assert (answer.status, answer.pointers()) == (400, [f"/{missing}"])
 
 
-def test_operators_may_be_written_in_plain_characters():
+def test_operators_may_be_written_in_plain_characters() -> None:
     fields = {**DRAFT, **_condition("revenue", ">=", "5")}
 
     answer = owner_of(make.make_tenant()).post("callback-rules", fields)
@@ -197,7 +197,7 @@ def test_operators_may_be_written_in_plain_characters():
     assert answer.data["conditions"] == _condition("revenue", "≥", "5")["conditions"]
 
 
-def test_a_mistaken_condition_is_refused_with_the_nearest_name():
+def test_a_mistaken_condition_is_refused_with_the_nearest_name() -> None:
     fields = {**DRAFT, **_condition("contry", "=", "DE")}
 
     answer = owner_of(make.make_tenant()).post("callback-rules", fields)
@@ -207,7 +207,7 @@ def test_a_mistaken_condition_is_refused_with_the_nearest_name():
     assert error["detail"].endswith("Did you mean country?")
 
 
-def test_a_change_makes_a_version_and_switching_on_does_not():
+def test_a_change_makes_a_version_and_switching_on_does_not() -> None:
     api = owner_of(make.make_tenant())
     rule = api.post("callback-rules", DRAFT).data
 
@@ -218,7 +218,7 @@ def test_a_change_makes_a_version_and_switching_on_does_not():
     assert (changed.data["version"], changed.data["status"]) == (2, "active")
 
 
-def test_a_refused_change_changes_nothing():
+def test_a_refused_change_changes_nothing() -> None:
     api = owner_of(make.make_tenant())
     rule = api.post("callback-rules", DRAFT).data
 
@@ -228,7 +228,7 @@ def test_a_refused_change_changes_nothing():
     assert api.get(f"callback-rules/{rule['id']}").data == rule
 
 
-def test_a_suspended_rule_can_be_changed_and_switched_on_again():
+def test_a_suspended_rule_can_be_changed_and_switched_on_again() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     rule = api.post("callback-rules", DRAFT).data
@@ -242,7 +242,7 @@ def test_a_suspended_rule_can_be_changed_and_switched_on_again():
     assert (on.status, on.data["status"]) == (200, "active")
 
 
-def test_an_archived_rule_frees_its_name_and_stays_as_it_was():
+def test_an_archived_rule_frees_its_name_and_stays_as_it_was() -> None:
     api = owner_of(make.make_tenant())
     rule = api.post("callback-rules", DRAFT).data
 
@@ -255,7 +255,7 @@ def test_an_archived_rule_frees_its_name_and_stays_as_it_was():
     assert [row["id"] for row in api.rows("callback-rules", status="archived")] == [rule["id"]]
 
 
-def test_what_is_left_out_of_success_has_its_default():
+def test_what_is_left_out_of_success_has_its_default() -> None:
     answer = owner_of(make.make_tenant()).post(
         "callback-rules", {**DRAFT, "success": {"body_contains": "ok"}}
     )
@@ -265,7 +265,7 @@ def test_what_is_left_out_of_success_has_its_default():
     }  # fmt: skip
 
 
-def test_two_rules_of_one_name_are_refused_at_the_name():
+def test_two_rules_of_one_name_are_refused_at_the_name() -> None:
     api = owner_of(make.make_tenant())
     api.post("callback-rules", DRAFT)
 
@@ -274,21 +274,21 @@ def test_two_rules_of_one_name_are_refused_at_the_name():
     assert (answer.status, answer.pointers()) == (400, ["/name"])
 
 
-def test_rules_are_filtered_by_their_fields():
+def test_rules_are_filtered_by_their_fields() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     partner = api.post("partners", {"name": "A"}).data["id"]
     app = str(tenant.app.public_id)
-    wanted = api.post(
+    matching = api.post(
         "callback-rules", {**DRAFT, "app": app, "partner": partner, "status": "paused"}
     ).data["id"]
     api.post("callback-rules", {**DRAFT, "name": "Other"})
 
     for query in ({"app": app}, {"partner": partner}, {"status": "paused"}, {"name": "Purchases"}):
-        assert [row["id"] for row in api.rows("callback-rules", **query)] == [wanted], query
+        assert [row["id"] for row in api.rows("callback-rules", **query)] == [matching], query
 
 
-def test_a_credential_is_sent_to_allowed_hosts_only():
+def test_a_credential_is_sent_to_allowed_hosts_only() -> None:
     api = owner_of(make.make_tenant())
     partner = api.post(
         "partners",

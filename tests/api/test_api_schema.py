@@ -20,24 +20,24 @@ _BY_SDK_KEY = {
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_the_document_is_valid_and_made_without_a_warning():
+def test_the_document_is_valid_and_made_without_a_warning() -> None:
     call_command("spectacular", validate=True, fail_on_warn=True, stdout=StringIO())
 
 
-def test_the_document_is_served_without_a_key():
+def test_the_document_is_served_without_a_key() -> None:
     answer = Client().get("/api/schema/")
 
     assert answer.status_code == 200
     assert answer.json()["openapi"] == "3.1.0"
 
 
-def test_the_document_is_yaml_for_those_who_ask():
+def test_the_document_is_yaml_for_those_who_ask() -> None:
     answer = Client(headers={"Accept": "application/yaml"}).get("/api/schema/")
 
     assert answer.content.startswith(b"openapi: 3.1.0")
 
 
-def test_every_address_of_the_contract_is_described():
+def test_every_address_of_the_contract_is_described() -> None:
     paths = Client().get("/api/schema/").json()["paths"]
 
     assert {path.removeprefix("/api/v1/"): set(methods) for path, methods in paths.items()} == {
@@ -101,7 +101,7 @@ def test_every_address_of_the_contract_is_described():
     }
 
 
-def test_reporting_is_described_from_the_fields_that_are_checked():
+def test_reporting_is_described_from_the_fields_that_are_checked() -> None:
     post = Client().get("/api/schema/").json()["paths"]["/api/v1/events"]["post"]
 
     forms = post["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
@@ -111,7 +111,7 @@ def test_reporting_is_described_from_the_fields_that_are_checked():
     assert {"202", "400", "401", "403", "413", "415", "422", "503"} <= post["responses"].keys()
 
 
-def test_everything_else_takes_an_api_token_and_answers_problems():
+def test_everything_else_takes_an_api_token_and_answers_problems() -> None:
     paths = Client().get("/api/schema/").json()["paths"]
 
     for path, methods in paths.items():
@@ -122,7 +122,7 @@ def test_everything_else_takes_an_api_token_and_answers_problems():
             assert list(operation["responses"]["400"]["content"]) == ["application/problem+json"]
 
 
-def test_filters_are_described():
+def test_filters_are_described() -> None:
     listing = Client().get("/api/schema/").json()["paths"]["/api/v1/events"]["get"]
 
     assert {parameter["name"] for parameter in listing["parameters"]} == {
@@ -130,7 +130,7 @@ def test_filters_are_described():
     }  # fmt: skip
 
 
-def test_the_pages_load_nothing_from_elsewhere():
+def test_the_pages_load_nothing_from_elsewhere() -> None:
     answer = Client().get("/api/docs/")
 
     addresses = re.findall(r"(?:src|href)=\"([^\"]+)\"", answer.text)
@@ -142,5 +142,5 @@ def test_the_pages_load_nothing_from_elsewhere():
 
 
 @pytest.mark.parametrize("path", ["/api/docs", "/api/schema"])
-def test_a_forgotten_slash_leads_on(path):
+def test_a_forgotten_slash_leads_on(path) -> None:
     assert Client().get(path)["Location"] == f"{path}/"

@@ -15,23 +15,23 @@ from tests.api.calling import PROBLEM, Program, owner_of, report
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_key_is_shown_once():
+def test_a_key_is_shown_once() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
 
     made = api.post("sdk-keys", {"app": str(tenant.app.public_id), "name": "Unity"})
-    shown = api.get(f"sdk-keys/{made.data['id']}")
+    read = api.get(f"sdk-keys/{made.data['id']}")
 
     key = made.data.pop("key")
     assert made.status == 201
     assert key.startswith(made.data["prefix"])
-    assert shown.data == made.data
+    assert read.data == made.data
     assert made.data["kind"] == "app"
     assert key not in str(api.rows("sdk-keys"))
     assert report(key)
 
 
-def test_a_key_says_when_it_was_used():
+def test_a_key_says_when_it_was_used() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     key = api.post("sdk-keys", {"app": str(tenant.app.public_id), "kind": "server"}).data
@@ -42,7 +42,7 @@ def test_a_key_says_when_it_was_used():
     assert api.get(f"sdk-keys/{key['id']}").data["last_used_at"] is not None
 
 
-def test_a_revoked_key_is_refused_and_stays_in_the_list():
+def test_a_revoked_key_is_refused_and_stays_in_the_list() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     key = api.post("sdk-keys", {"app": str(tenant.app.public_id)}).data
@@ -56,7 +56,7 @@ def test_a_revoked_key_is_refused_and_stays_in_the_list():
     assert Program(key["key"]).post("events", {"event_name": "open"}).status == 403
 
 
-def test_a_rotated_key_works_on_beside_its_successor():
+def test_a_rotated_key_works_on_beside_its_successor() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     old = api.post("sdk-keys", {"app": str(tenant.app.public_id), "name": "Unity"}).data
@@ -73,7 +73,7 @@ def test_a_rotated_key_works_on_beside_its_successor():
     assert report(new.data["key"])
 
 
-def test_a_rotated_key_is_refused_after_the_overlap():
+def test_a_rotated_key_is_refused_after_the_overlap() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     old = api.post("sdk-keys", {"app": str(tenant.app.public_id)}).data
@@ -85,7 +85,7 @@ def test_a_rotated_key_is_refused_after_the_overlap():
     assert answer.data["detail"].startswith("The SDK key was rotated")
 
 
-def test_revoking_ends_a_rotated_key_at_once():
+def test_revoking_ends_a_rotated_key_at_once() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     old = api.post("sdk-keys", {"app": str(tenant.app.public_id)}).data
@@ -97,7 +97,7 @@ def test_revoking_ends_a_rotated_key_at_once():
 
 
 @pytest.mark.parametrize("hours", [-1, 721, "soon", None])
-def test_an_overlap_is_between_nothing_and_thirty_days(hours):
+def test_an_overlap_is_between_nothing_and_thirty_days(hours) -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     key = api.rows("sdk-keys")[0]["id"]
@@ -109,7 +109,7 @@ def test_an_overlap_is_between_nothing_and_thirty_days(hours):
 
 
 @pytest.mark.parametrize("ended_by", ["rotate", "revoke"])
-def test_a_key_that_has_its_end_is_not_rotated(ended_by):
+def test_a_key_that_has_its_end_is_not_rotated(ended_by) -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     key = api.rows("sdk-keys")[0]["id"]
@@ -121,7 +121,7 @@ def test_a_key_that_has_its_end_is_not_rotated(ended_by):
     assert api.post(f"sdk-keys/{key}/rotate", {}).status == 409
 
 
-def test_keys_are_filtered_by_their_fields():
+def test_keys_are_filtered_by_their_fields() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     made = api.post("sdk-keys", {"app": str(tenant.app.public_id), "name": "Unity"}).data["id"]
@@ -132,7 +132,7 @@ def test_keys_are_filtered_by_their_fields():
     assert api.rows("sdk-keys", app=UUID(int=1)) == []
 
 
-def test_an_sdk_key_reads_nothing():
+def test_an_sdk_key_reads_nothing() -> None:
     tenant = make.make_tenant()
 
     answer = Program(tenant.sdk_key).get("events")
@@ -140,7 +140,7 @@ def test_an_sdk_key_reads_nothing():
     assert (answer.status, answer.content_type) == (403, PROBLEM)
 
 
-def test_an_api_token_reports_nothing():
+def test_an_api_token_reports_nothing() -> None:
     tenant = make.make_tenant()
 
     answer = owner_of(tenant).post("events", {"event_name": "open"})
@@ -149,19 +149,19 @@ def test_an_api_token_reports_nothing():
     assert owner_of(tenant).rows("events") == []
 
 
-def test_without_a_token_the_answer_names_the_scheme():
+def test_without_a_token_the_answer_names_the_scheme() -> None:
     answer = Program("").get("apps")
 
     assert (answer.status, answer.content_type) == (401, PROBLEM)
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_an_unknown_token_is_401():
+def test_an_unknown_token_is_401() -> None:
     assert Program("pbt_unknown").get("apps").status == 401
 
 
 @pytest.mark.parametrize("field", ["revoked_at", "expires_at"])
-def test_a_token_that_has_ended_is_refused(field):
+def test_a_token_that_has_ended_is_refused(field) -> None:
     tenant = make.make_tenant()
     with tenant_of(tenant.organization.pk):
         ApiToken.objects.update(**{field: timezone.now() - timedelta(seconds=1)})
@@ -171,7 +171,7 @@ def test_a_token_that_has_ended_is_refused(field):
     assert (answer.status, answer.content_type) == (403, PROBLEM)
 
 
-def test_a_personal_token_has_no_more_rights_than_its_person_has_now():
+def test_a_personal_token_has_no_more_rights_than_its_person_has_now() -> None:
     tenant = make.make_tenant()
     with tenant_of(tenant.organization.pk):
         api = Program(make.make_api_token(Role.OWNER, user=tenant.owner))
@@ -183,7 +183,7 @@ def test_a_personal_token_has_no_more_rights_than_its_person_has_now():
     assert "analyst" in written.data["detail"]
 
 
-def test_the_token_of_somebody_who_left_is_refused():
+def test_the_token_of_somebody_who_left_is_refused() -> None:
     tenant = make.make_tenant()
     with tenant_of(tenant.organization.pk):
         api = Program(make.make_api_token(Role.OWNER, user=tenant.owner))

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SECRETS = "organization/signing-secrets"
 
 
-def test_the_first_rule_that_signs_makes_the_organizations_secret():
+def test_the_first_rule_that_signs_makes_the_organizations_secret() -> None:
     api = owner_of(make.make_tenant())
     before = api.get(SECRETS).data["results"]
 
@@ -26,7 +26,7 @@ def test_the_first_rule_that_signs_makes_the_organizations_secret():
     assert secret["expires_at"] is None
 
 
-def test_rotating_answers_a_secret_that_standard_webhooks_reads():
+def test_rotating_answers_a_secret_that_standard_webhooks_reads() -> None:
     api = owner_of(make.make_tenant())
 
     first = api.post(f"{SECRETS}/rotate", {})
@@ -41,13 +41,13 @@ def test_rotating_answers_a_secret_that_standard_webhooks_reads():
 
 
 @pytest.mark.parametrize("hours", [-1, 721, "long"])
-def test_an_overlap_is_none_to_thirty_days(hours):
+def test_an_overlap_is_none_to_thirty_days(hours) -> None:
     answer = owner_of(make.make_tenant()).post(f"{SECRETS}/rotate", {"overlap_hours": hours})
 
     assert (answer.status, answer.pointers()) == (400, ["/overlap_hours"])
 
 
-def test_only_owners_rotate():
+def test_only_owners_rotate() -> None:
     tenant = make.make_tenant()
     with tenant_of(tenant.organization.pk):
         marketer = Program(make.make_api_token(Role.MARKETER))

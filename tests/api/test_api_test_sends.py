@@ -92,9 +92,9 @@ def test_it_is_logged_as_a_test_and_can_be_asked_for(partners: Partners) -> None
 
     program = owner_of(made)
     logged = program.get("postbacks", test="true").data["results"]
-    assert [it["id"] for it in logged] == [answer.data["postback"]]
+    assert [row["id"] for row in logged] == [answer.data["postback"]]
     assert logged[0]["test"] is True
-    assert [it["kind"] for it in logged[0]["attempts"]] == ["test"]
+    assert [row["kind"] for row in logged[0]["attempts"]] == ["test"]
     assert program.get("postbacks", test="false").data["results"] == []
     assert program.get(f"postbacks/{answer.data['postback']}").data["status"] == "delivered"
 
@@ -186,8 +186,8 @@ def test_a_credential_goes_out_and_is_masked_wherever_it_comes_back(partners: Pa
     echo = b"HTTP/1.1 200 OK\r\nX-Echo: %s\r\nContent-Length: %d\r\n\r\n%s"
     partner = partners.answering(echo % (secret.encode(), len(body), body))
     with tenant(made.organization.pk):
-        told = make.make_partner(credentials={"key": secret}, allowed_hosts=("127.0.0.1",))
-    rule = _rule(made, partner.url("/?k={{credential.key}}"), partner=told)
+        receiver = make.make_partner(credentials={"key": secret}, allowed_hosts=("127.0.0.1",))
+    rule = _rule(made, partner.url("/?k={{credential.key}}"), partner=receiver)
 
     answer = _tested(made, rule)
 

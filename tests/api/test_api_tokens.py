@@ -29,7 +29,7 @@ def in_days(days):
     return (datetime.now(UTC) + timedelta(days=days)).isoformat()
 
 
-def test_a_token_is_shown_once():
+def test_a_token_is_shown_once() -> None:
     api = owner_of(make.make_tenant())
 
     made = make_by(api)
@@ -41,7 +41,7 @@ def test_a_token_is_shown_once():
     assert Program(secret).get("apps").status == 200
 
 
-def test_a_token_has_by_default_what_its_maker_may():
+def test_a_token_has_by_default_what_its_maker_may() -> None:
     tenant = make.make_tenant()
 
     of_owner = make_by(owner_of(tenant))
@@ -53,7 +53,7 @@ def test_a_token_has_by_default_what_its_maker_may():
     assert of_analyst["scopes"] == ["read", "export"]
 
 
-def test_a_scope_that_is_missing_is_named():
+def test_a_scope_that_is_missing_is_named() -> None:
     api = owner_of(make.make_tenant())
     reader = Program(make_by(api, scopes=["read"])["token"])
 
@@ -63,7 +63,7 @@ def test_a_scope_that_is_missing_is_named():
     assert "scope “set_up”" in written.data["detail"]
 
 
-def test_a_role_that_lacks_a_right_is_told_the_scope_too():
+def test_a_role_that_lacks_a_right_is_told_the_scope_too() -> None:
     api = personal(make.make_tenant(), Role.ANALYST)
 
     refused = api.post("apps", {"name": "A", "platform": "ios"})
@@ -87,7 +87,7 @@ def test_a_role_that_lacks_a_right_is_told_the_scope_too():
         ({"prefix": "pbt_mine"}, "/prefix"),
     ],
 )
-def test_a_token_that_can_not_be_made_is_refused_with_a_pointer(fields, pointer):
+def test_a_token_that_can_not_be_made_is_refused_with_a_pointer(fields, pointer) -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)
     narrow = Program(make_by(api, scopes=["read", "resend", "export"])["token"])
@@ -99,7 +99,7 @@ def test_a_token_that_can_not_be_made_is_refused_with_a_pointer(fields, pointer)
         assert not ApiToken.objects.filter(name="wider").exists()
 
 
-def test_a_person_makes_no_token_above_their_role():
+def test_a_person_makes_no_token_above_their_role() -> None:
     api = personal(make.make_tenant(), Role.MARKETER)
 
     answer = api.post("api-tokens", {"name": "wider", "role": "owner"})
@@ -107,7 +107,7 @@ def test_a_person_makes_no_token_above_their_role():
     assert (answer.status, answer.pointers()) == (400, ["/role"])
 
 
-def test_the_organizations_token_takes_the_scope_manage():
+def test_the_organizations_token_takes_the_scope_manage() -> None:
     tenant = make.make_tenant()
 
     refused = personal(tenant, Role.MARKETER).post(
@@ -118,7 +118,7 @@ def test_the_organizations_token_takes_the_scope_manage():
     assert "“manage”" in refused.data["detail"]
 
 
-def test_a_token_does_not_outlive_itself_by_making_others():
+def test_a_token_does_not_outlive_itself_by_making_others() -> None:
     api = owner_of(make.make_tenant())
     short = Program(make_by(api, expires_at=in_days(1))["token"])
 
@@ -129,22 +129,22 @@ def test_a_token_does_not_outlive_itself_by_making_others():
     assert endless["expires_at"] is not None
 
 
-def test_tokens_are_seen_by_their_person_and_the_organizations_by_who_manages():
+def test_tokens_are_seen_by_their_person_and_the_organizations_by_who_manages() -> None:
     tenant = make.make_tenant()
     analyst, owner = personal(tenant, Role.ANALYST), personal(tenant, Role.OWNER)
     organizations = owner_of(tenant)
 
-    seen = {
+    owners = {
         who: [row["owner"] for row in api.rows("api-tokens")]
         for who, api in {"analyst": analyst, "owner": owner, "all": organizations}.items()
     }
 
-    assert seen["analyst"] == ["personal"]
-    assert sorted(seen["owner"]) == ["organization", "personal"]
-    assert seen["all"] == ["organization"]
+    assert owners["analyst"] == ["personal"]
+    assert sorted(owners["owner"]) == ["organization", "personal"]
+    assert owners["all"] == ["organization"]
 
 
-def test_a_narrow_program_sees_only_the_token_it_calls_with():
+def test_a_narrow_program_sees_only_the_token_it_calls_with() -> None:
     api = owner_of(make.make_tenant())
     made = make_by(api, scopes=["read"])
     reader = Program(made.pop("token"))
@@ -152,7 +152,7 @@ def test_a_narrow_program_sees_only_the_token_it_calls_with():
     assert [row["id"] for row in reader.rows("api-tokens")] == [made["id"]]
 
 
-def test_a_token_is_revoked_by_who_sees_it():
+def test_a_token_is_revoked_by_who_sees_it() -> None:
     tenant = make.make_tenant()
     analyst, other = personal(tenant, Role.ANALYST), personal(tenant, Role.ANALYST)
     made = make_by(analyst)
@@ -164,7 +164,7 @@ def test_a_token_is_revoked_by_who_sees_it():
     assert Program(made["token"]).get("apps").status == 403
 
 
-def test_a_personal_tokens_scopes_follow_the_persons_role_of_now():
+def test_a_personal_tokens_scopes_follow_the_persons_role_of_now() -> None:
     tenant = make.make_tenant()
     with tenant_of(tenant.organization.pk):
         api = Program(make.make_api_token(Role.OWNER, user=tenant.owner))
@@ -176,7 +176,7 @@ def test_a_personal_tokens_scopes_follow_the_persons_role_of_now():
     assert (set_up.status, managed.status) == (201, 403)
 
 
-def test_another_organizations_token_is_not_there():
+def test_another_organizations_token_is_not_there() -> None:
     tenant, stranger = make.make_tenant(), make.make_tenant()
     made = make_by(owner_of(tenant))
 

@@ -19,10 +19,10 @@ def test_a_link_goes_through_its_life(settings) -> None:
     settings.PUBLIC_URL = "https://go.example.com"
     gem = make.make_tenant()
     api = owner_of(gem)
-    wanted = {"name": "Video", "campaign": _campaign(gem), "parameters": "click_id={clickid}"}
+    fields = {"name": "Video", "campaign": _campaign(gem), "parameters": "click_id={clickid}"}
 
-    made = api.post("tracking-links", wanted)
-    twice = api.post("tracking-links", wanted)
+    made = api.post("tracking-links", fields)
+    twice = api.post("tracking-links", fields)
     address = f"tracking-links/{made.data['id']}"
     moved = api.patch(address, {"campaign": _campaign(gem)})
     renamed = api.patch(address, {"name": "Video 15 s", "deep_link": "gem://shop"})
@@ -58,9 +58,9 @@ def test_a_new_link_has_the_parameters_of_its_partners_template(
         partner.template = "applovin"
         partner.save()
         campaign = make.make_campaign(gem.app, partner)
-    wanted = {"name": "Video", "campaign": str(campaign.public_id), **given}
+    fields = {"name": "Video", "campaign": str(campaign.public_id), **given}
 
-    made = owner_of(gem).post("tracking-links", wanted).data
+    made = owner_of(gem).post("tracking-links", fields).data
 
     assert "click_id={DID}" in click_parameters("applovin")
     assert made["parameters"] == expected
@@ -91,10 +91,10 @@ def test_a_link_that_leads_astray_is_refused(fields: dict[str, object], pointer:
 def test_links_are_filtered_by_what_they_belong_to() -> None:
     gem = make.make_tenant()
     api = owner_of(gem)
-    one, other = _campaign(gem), _campaign(gem)
-    first = api.post("tracking-links", {"name": "A", "campaign": one}).data
+    campaign, other = _campaign(gem), _campaign(gem)
+    first = api.post("tracking-links", {"name": "A", "campaign": campaign}).data
     api.post("tracking-links", {"name": "B", "campaign": other})
 
-    assert [row["id"] for row in api.rows("tracking-links", campaign=one)] == [first["id"]]
+    assert [row["id"] for row in api.rows("tracking-links", campaign=campaign)] == [first["id"]]
     assert [row["id"] for row in api.rows("tracking-links", token=first["token"])] == [first["id"]]
     assert len(api.rows("tracking-links", app=str(gem.app.public_id))) == 2

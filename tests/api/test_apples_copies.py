@@ -82,8 +82,8 @@ def test_a_copy_of_an_unknown_app_is_kept_for_the_operator(owner) -> None:
     answer = send({**GENUINE, "app-id": 99})
 
     assert answer.status_code == 200
-    kept = UnclaimedCopy.objects.get()
-    assert (kept.store_id, json.loads(kept.body)["app-id"]) == ("99", 99)
+    unclaimed = UnclaimedCopy.objects.get()
+    assert (unclaimed.store_id, json.loads(unclaimed.body)["app-id"]) == ("99", 99)
 
 
 def test_a_copy_that_comes_again_is_a_duplicate_and_counts_once(owner) -> None:

@@ -42,7 +42,7 @@ def ready():
     return answer.status_code, [name for name, check in checks.items() if not check["ok"]]
 
 
-def test_ready_means_that_every_check_is_fine(heartbeat):
+def test_ready_means_that_every_check_is_fine(heartbeat) -> None:
     answer = Client().get("/readyz")
 
     assert answer.status_code == 200
@@ -51,13 +51,15 @@ def test_ready_means_that_every_check_is_fine(heartbeat):
     assert all(check["ok"] and check["detail"] for check in answer.json()["checks"].values())
 
 
-def test_alive_needs_no_database(no_database):
+def test_alive_needs_no_database(no_database) -> None:
     answer = Client().get("/healthz")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
 
 
-def test_without_a_database_nothing_is_ready_and_nothing_is_told_of_its_address(no_database):
+def test_without_a_database_nothing_is_ready_and_nothing_is_told_of_its_address(
+    no_database,
+) -> None:
     answer = Client().get("/readyz")
 
     assert answer.status_code == 503
@@ -65,23 +67,23 @@ def test_without_a_database_nothing_is_ready_and_nothing_is_told_of_its_address(
     assert "nonexistent" not in answer.text
 
 
-def test_without_a_worker_it_is_not_ready():
+def test_without_a_worker_it_is_not_ready() -> None:
     assert ready() == (503, ["worker"])
 
 
-def test_a_worker_that_fell_silent_is_not_ready(heartbeat):
+def test_a_worker_that_fell_silent_is_not_ready(heartbeat) -> None:
     WorkerHeartbeat.objects.update(beat_at=timezone.now() - timedelta(seconds=31))
 
     assert ready() == (503, ["worker"])
 
 
-def test_another_parts_sign_of_life_is_not_the_clusters():
+def test_another_parts_sign_of_life_is_not_the_clusters() -> None:
     WorkerHeartbeat.objects.create(name="postbacks:pump:1", beat_at=timezone.now())
 
     assert ready() == (503, ["worker"])
 
 
-def test_a_missing_migration_is_not_ready(heartbeat):
+def test_a_missing_migration_is_not_ready(heartbeat) -> None:
     run_as_owner_of_tables("DELETE FROM django_migrations WHERE app = 'sessions'")
     try:
         assert ready() == (503, ["migrations"])
@@ -92,7 +94,7 @@ def test_a_missing_migration_is_not_ready(heartbeat):
         )
 
 
-def test_a_role_that_passes_row_level_security_is_not_ready(heartbeat):
+def test_a_role_that_passes_row_level_security_is_not_ready(heartbeat) -> None:
     _as_superuser(f"ALTER ROLE {roles.WORKER} BYPASSRLS")
     try:
         assert ready() == (503, ["roles"])
@@ -100,7 +102,7 @@ def test_a_role_that_passes_row_level_security_is_not_ready(heartbeat):
         _as_superuser(f"ALTER ROLE {roles.WORKER} NOBYPASSRLS")
 
 
-def test_days_that_run_out_are_not_ready(heartbeat):
+def test_days_that_run_out_are_not_ready(heartbeat) -> None:
     with database.as_role(roles.OWNER), connection.cursor() as cursor:
         cursor.execute(
             "SELECT to_char((now() AT TIME ZONE 'UTC')::date + n, 'YYYYMMDD') "
@@ -120,7 +122,7 @@ def test_days_that_run_out_are_not_ready(heartbeat):
 @pytest.mark.parametrize(("minutes", "failing"), [(9, []), (11, ["oldest_due_postback"])])
 def test_a_postback_of_any_organization_that_waits_too_long_is_not_ready(
     heartbeat, minutes, failing
-):
+) -> None:
     tenant = make.make_tenant()
     with tenant_of(tenant.organization.pk):
         rule = make.make_rule()
@@ -137,12 +139,12 @@ def test_a_postback_of_any_organization_that_waits_too_long_is_not_ready(
     assert ready() == (503 if failing else 200, failing)
 
 
-def test_probes_are_only_read():
+def test_probes_are_only_read() -> None:
     assert Client().post("/healthz").status_code == 405
     assert Client().post("/readyz").status_code == 405
 
 
-def test_a_probe_leaves_the_connection_with_its_own_role(heartbeat):
+def test_a_probe_leaves_the_connection_with_its_own_role(heartbeat) -> None:
     ready()
 
     with connection.cursor() as cursor:

@@ -60,13 +60,13 @@ def event(**fields):
 
 def rejections(answer):
     assert (answer.status_code, answer["Content-Type"]) == (422, PROBLEM), answer.text
-    return [[error["pointer"] for error in one["errors"]] for one in answer.json()["rejected"]]
+    return [[error["pointer"] for error in item["errors"]] for item in answer.json()["rejected"]]
 
 
 # What is taken
 
 
-def test_one_event_is_stored_with_its_key_and_its_place_in_the_queue(tenant):
+def test_one_event_is_stored_with_its_key_and_its_place_in_the_queue(tenant) -> None:
     sent = event(idfa="ABC", customer_user_id="user-7", revenue="4.99", currency="eur")
 
     answer = post(tenant, sent)
@@ -91,7 +91,7 @@ def test_one_event_is_stored_with_its_key_and_its_place_in_the_queue(tenant):
         assert UndecidedEvent.objects.get().pk == stored.pk
 
 
-def test_event_key_and_queue_are_committed_together_or_not_at_all(tenant):
+def test_event_key_and_queue_are_committed_together_or_not_at_all(tenant) -> None:
     post(tenant, [event(), event()])
 
     with tenant_of(tenant.organization.pk), connection.cursor() as cursor:
@@ -103,18 +103,18 @@ def test_event_key_and_queue_are_committed_together_or_not_at_all(tenant):
 
 
 @pytest.mark.parametrize("wrap", [list, lambda events: {"events": events}])
-def test_many_events_come_as_an_array_or_in_an_object(tenant, wrap):
+def test_many_events_come_as_an_array_or_in_an_object(tenant, wrap) -> None:
     sent = [event(), event(), event()]
 
     answer = post(tenant, wrap(sent))
 
     assert answer.status_code == 202
     assert answer.json()["accepted"] == 3
-    assert answer.json()["ids"] == [one["event_id"] for one in sent]
+    assert answer.json()["ids"] == [item["event_id"] for item in sent]
     assert len(events_of(tenant)) == 3
 
 
-def test_a_thousand_events_are_taken_and_one_more_is_too_many(tenant):
+def test_a_thousand_events_are_taken_and_one_more_is_too_many(tenant) -> None:
     most = post(tenant, [event() for _ in range(1000)])
     over = post(tenant, [event() for _ in range(1001)])
 
@@ -123,7 +123,7 @@ def test_a_thousand_events_are_taken_and_one_more_is_too_many(tenant):
     assert len(events_of(tenant)) == 1000
 
 
-def test_a_gzipped_body_is_inflated(tenant):
+def test_a_gzipped_body_is_inflated(tenant) -> None:
     body = gzip.compress(json.dumps([event(), event()]).encode())
 
     answer = post(tenant, body, **{"Content-Encoding": "gzip"})
@@ -131,13 +131,13 @@ def test_a_gzipped_body_is_inflated(tenant):
     assert (answer.status_code, answer.json()["accepted"]) == (202, 2)
 
 
-def test_an_event_without_id_is_given_one(tenant):
+def test_an_event_without_id_is_given_one(tenant) -> None:
     answer = post(tenant, {"event_name": "open"})
 
     assert answer.json()["ids"] == [str(only_event_of(tenant).event_id)]
 
 
-def test_a_retry_is_a_duplicate_and_changes_nothing(tenant):
+def test_a_retry_is_a_duplicate_and_changes_nothing(tenant) -> None:
     sent = event(revenue="1")
 
     first = post(tenant, sent)
@@ -150,7 +150,7 @@ def test_a_retry_is_a_duplicate_and_changes_nothing(tenant):
     assert only_event_of(tenant).revenue == 1
 
 
-def test_the_first_of_a_batch_wins_over_its_duplicates(tenant):
+def test_the_first_of_a_batch_wins_over_its_duplicates(tenant) -> None:
     sent = event(revenue="1")
     upper = {**sent, "event_id": sent["event_id"].upper(), "revenue": "2"}
 
@@ -161,7 +161,7 @@ def test_the_first_of_a_batch_wins_over_its_duplicates(tenant):
     assert events_of(tenant)[0].revenue == 1
 
 
-def test_two_apps_may_use_the_same_event_id(tenant):
+def test_two_apps_may_use_the_same_event_id(tenant) -> None:
     other = make.make_tenant("Other")
     sent = event()
 
@@ -169,7 +169,7 @@ def test_two_apps_may_use_the_same_event_id(tenant):
     assert post(other, sent).json()["accepted"] == 1
 
 
-def test_good_events_are_taken_though_others_are_bad(tenant):
+def test_good_events_are_taken_though_others_are_bad(tenant) -> None:
     sent = [event(), event(revenue="much"), event(), "no object", event(event_name="")]
 
     answer = post(tenant, sent)
@@ -178,16 +178,16 @@ def test_good_events_are_taken_though_others_are_bad(tenant):
     data = answer.json()
     assert (data["accepted"], data["duplicates"]) == (2, 0)
     assert data["ids"] == [sent[0]["event_id"], None, sent[2]["event_id"], None, None]
-    assert [(one["index"], one["errors"][0]["pointer"]) for one in data["rejected"]] == [
+    assert [(item["index"], item["errors"][0]["pointer"]) for item in data["rejected"]] == [
         (1, "/revenue"),
         (3, ""),
         (4, "/event_name"),
     ]
-    assert all(error["detail"] for one in data["rejected"] for error in one["errors"])
+    assert all(error["detail"] for item in data["rejected"] for error in item["errors"])
     assert len(events_of(tenant)) == 2
 
 
-def test_if_all_are_bad_nothing_is_stored(tenant):
+def test_if_all_are_bad_nothing_is_stored(tenant) -> None:
     answer = post(tenant, [{"event_name": 7}, {}])
 
     assert rejections(answer) == [["/event_name"], ["/event_name"]]
@@ -195,15 +195,17 @@ def test_if_all_are_bad_nothing_is_stored(tenant):
     assert events_of(tenant) == []
 
 
-def test_unknown_fields_are_kept_in_params_and_named(tenant):
+def test_unknown_fields_are_kept_in_params_and_named(tenant) -> None:
     answer = post(tenant, event(level=7, params={"stage": "a"}))
 
     assert answer.status_code == 202
-    assert [(one["index"], one["pointer"]) for one in answer.json()["warnings"]] == [(0, "/level")]
+    assert [(item["index"], item["pointer"]) for item in answer.json()["warnings"]] == [
+        (0, "/level")
+    ]
     assert only_event_of(tenant).params == {"level": 7, "stage": "a"}
 
 
-def test_every_field_of_the_contract_is_known(tenant):
+def test_every_field_of_the_contract_is_known(tenant) -> None:
     sent = event(
         install_id="i", advertising_id="a", idfa="b", idfv="c", gaid="d", oaid="e", amazon_id="f",
         android_id="g", app_set_id="h", customer_user_id="u", ip_address="2001:db8::7",
@@ -228,7 +230,7 @@ def test_every_field_of_the_contract_is_known(tenant):
 # Who may
 
 
-def test_without_a_key_the_answer_names_the_scheme():
+def test_without_a_key_the_answer_names_the_scheme() -> None:
     answer = Client().post("/api/v1/events", b"{}", content_type="application/json")
 
     assert (answer.status_code, answer["Content-Type"]) == (401, PROBLEM)
@@ -238,20 +240,20 @@ def test_without_a_key_the_answer_names_the_scheme():
 @pytest.mark.parametrize(
     "header", ["Bearer pbk_wrong", "Bearer ", "Digest x", "Basic !", "Basic /w==", "pbk_wrong"]
 )
-def test_a_key_that_is_none_of_ours_is_401(tenant, header):
+def test_a_key_that_is_none_of_ours_is_401(tenant, header) -> None:
     answer = post(tenant, event(), Authorization=header)
 
     assert (answer.status_code, answer["Content-Type"]) == (401, PROBLEM)
     assert events_of(tenant) == []
 
 
-def test_the_key_may_be_the_user_name_of_basic(tenant):
+def test_the_key_may_be_the_user_name_of_basic(tenant) -> None:
     basic = base64.b64encode(f"{tenant.sdk_key}:".encode()).decode()
 
     assert post(tenant, event(), Authorization=f"Basic {basic}").status_code == 202
 
 
-def test_a_revoked_key_is_403(tenant):
+def test_a_revoked_key_is_403(tenant) -> None:
     with tenant_of(tenant.organization.pk):
         SdkKey.objects.get().revoke()
 
@@ -261,20 +263,20 @@ def test_a_revoked_key_is_403(tenant):
     assert events_of(tenant) == []
 
 
-def test_a_key_of_an_archived_app_is_403(tenant):
+def test_a_key_of_an_archived_app_is_403(tenant) -> None:
     with tenant_of(tenant.organization.pk):
         App.objects.update(status=Lifecycle.ARCHIVED)
 
     assert post(tenant, event()).status_code == 403
 
 
-def test_an_api_token_is_403(tenant):
+def test_an_api_token_is_403(tenant) -> None:
     answer = post(tenant, event(), Authorization=f"Bearer {tenant.api_token}")
 
     assert (answer.status_code, answer["Content-Type"]) == (403, PROBLEM)
 
 
-def test_a_browser_without_csrf_token_may_report(tenant):
+def test_a_browser_without_csrf_token_may_report(tenant) -> None:
     client = Client(enforce_csrf_checks=True)
 
     answer = client.post(
@@ -290,7 +292,7 @@ def test_a_browser_without_csrf_token_may_report(tenant):
 # Where from
 
 
-def test_a_public_key_lets_address_and_agent_default_to_the_request(app_tenant):
+def test_a_public_key_lets_address_and_agent_default_to_the_request(app_tenant) -> None:
     answer = post(app_tenant, event(), **{"User-Agent": "GemHarbor/7"})
 
     assert answer.status_code == 202
@@ -299,7 +301,7 @@ def test_a_public_key_lets_address_and_agent_default_to_the_request(app_tenant):
     assert stored.fields == {"ip_address": "127.0.0.1", "user_agent": "GemHarbor/7"}
 
 
-def test_what_the_event_says_comes_before_the_request(app_tenant):
+def test_what_the_event_says_comes_before_the_request(app_tenant) -> None:
     sent = {"ip_address": "203.0.113.7", "user_agent": "Own/1"}
 
     post(app_tenant, event(**sent), **{"User-Agent": "GemHarbor/7"})
@@ -307,13 +309,13 @@ def test_what_the_event_says_comes_before_the_request(app_tenant):
     assert only_event_of(app_tenant).fields == sent
 
 
-def test_a_servers_own_address_says_nothing_about_the_device(tenant):
+def test_a_servers_own_address_says_nothing_about_the_device(tenant) -> None:
     post(tenant, event(), **{"User-Agent": "curl/8"})
 
     assert only_event_of(tenant).fields == {}
 
 
-def test_a_forwarded_address_is_not_believed(app_tenant):
+def test_a_forwarded_address_is_not_believed(app_tenant) -> None:
     post(app_tenant, event(), **{"X-Forwarded-For": "198.51.100.1"})
 
     assert only_event_of(app_tenant).fields["ip_address"] == "127.0.0.1"
@@ -330,7 +332,9 @@ def test_a_forwarded_address_is_not_believed(app_tenant):
         (1, "nonsense", None),
     ],
 )
-def test_trusted_proxies_are_counted_from_the_right(app_tenant, settings, proxies, header, address):
+def test_trusted_proxies_are_counted_from_the_right(
+    app_tenant, settings, proxies, header, address
+) -> None:
     settings.TRUSTED_PROXY_COUNT = proxies
 
     post(app_tenant, event(), **{"X-Forwarded-For": header})
@@ -341,17 +345,17 @@ def test_trusted_proxies_are_counted_from_the_right(app_tenant, settings, proxie
 # Bundle IDs
 
 
-def test_a_wrong_bundle_id_is_rejected(tenant):
+def test_a_wrong_bundle_id_is_rejected(tenant) -> None:
     assert rejections(post(tenant, event(bundle_id="com.example.other"))) == [["/bundle_id"]]
 
 
-def test_another_organizations_bundle_id_is_wrong_too(tenant):
+def test_another_organizations_bundle_id_is_wrong_too(tenant) -> None:
     other = make.make_tenant("Other")
 
     assert rejections(post(tenant, event(bundle_id=other.bundle_id.identifier))) == [["/bundle_id"]]
 
 
-def test_an_app_with_several_bundle_ids_must_name_one(tenant):
+def test_an_app_with_several_bundle_ids_must_name_one(tenant) -> None:
     with tenant_of(tenant.organization.pk):
         BundleId.objects.create(app=tenant.app, identifier="com.example.second")
 
@@ -363,7 +367,7 @@ def test_an_app_with_several_bundle_ids_must_name_one(tenant):
     assert only_event_of(tenant).bundle_id == "com.example.second"
 
 
-def test_an_app_without_bundle_id_takes_events_that_name_none(tenant):
+def test_an_app_without_bundle_id_takes_events_that_name_none(tenant) -> None:
     with tenant_of(tenant.organization.pk):
         BundleId.objects.all().delete()
 
@@ -390,7 +394,7 @@ def _now():
     ],
     ids=["offset", "Z", "two hours east", "seconds", "seconds as float", "milliseconds"],
 )
-def test_a_time_is_understood(tenant, write):
+def test_a_time_is_understood(tenant, write) -> None:
     moment = _now() - timedelta(hours=1)
 
     answer = post(tenant, event(event_time=write(moment)))
@@ -399,7 +403,7 @@ def test_a_time_is_understood(tenant, write):
     assert only_event_of(tenant).event_time == moment
 
 
-def test_milliseconds_of_a_time_are_kept(tenant):
+def test_milliseconds_of_a_time_are_kept(tenant) -> None:
     moment = _now() - timedelta(hours=1, milliseconds=-123)
 
     post(tenant, event(event_time=int(moment.timestamp() * 1000)))
@@ -407,7 +411,7 @@ def test_milliseconds_of_a_time_are_kept(tenant):
     assert only_event_of(tenant).event_time == moment
 
 
-def test_without_a_time_it_is_now(tenant):
+def test_without_a_time_it_is_now(tenant) -> None:
     before = datetime.now(UTC) - timedelta(milliseconds=1)
 
     post(tenant, event())
@@ -424,7 +428,7 @@ def test_without_a_time_it_is_now(tenant):
         (-timedelta(days=58, hours=1), False),
     ],
 )
-def test_a_time_lies_between_58_days_ago_and_5_minutes_ahead(tenant, shift, taken):
+def test_a_time_lies_between_58_days_ago_and_5_minutes_ahead(tenant, shift, taken) -> None:
     answer = post(tenant, event(event_time=(_now() + shift).isoformat()))
 
     if taken:
@@ -438,7 +442,7 @@ def test_a_time_lies_between_58_days_ago_and_5_minutes_ahead(tenant, shift, take
     ["yesterday", "2026-05-04T10:00:00", "", True, [], {}, 1e300, -1e300, "9999-99-99T00:00:00Z",
      10**400],
 )  # fmt: skip
-def test_a_time_that_is_none_is_rejected(tenant, value):
+def test_a_time_that_is_none_is_rejected(tenant, value) -> None:
     answer = post(tenant, event(event_time=value))
 
     if value == 10**400:  # a number that no reader of JSON must understand
@@ -467,7 +471,7 @@ def test_a_time_that_is_none_is_rejected(tenant, value):
         ('"12345678901234567890.123456789012"', "12345678901234567890.123456789012"),
     ],
 )
-def test_revenue_is_exact_to_the_last_digit(tenant, written, stored):
+def test_revenue_is_exact_to_the_last_digit(tenant, written, stored) -> None:
     body = f'{{"event_name": "purchase", "revenue": {written}}}'.encode()
 
     answer = post(tenant, body)
@@ -481,7 +485,7 @@ def test_revenue_is_exact_to_the_last_digit(tenant, written, stored):
     ['"much"', '"NaN"', '"Infinity"', '""', "true", "[]", "{}", "1e400", "1e-400",
      "1234567890123456789012", "0.1234567890123", '"1e999999"', '"1,5"'],
 )  # fmt: skip
-def test_revenue_that_is_none_is_rejected(tenant, written):
+def test_revenue_that_is_none_is_rejected(tenant, written) -> None:
     answer = post(tenant, f'{{"event_name": "purchase", "revenue": {written}}}'.encode())
 
     assert rejections(answer) == [["/revenue"]]
@@ -489,7 +493,7 @@ def test_revenue_that_is_none_is_rejected(tenant, written):
 
 
 @pytest.mark.parametrize("currency", ["EURO", "E1R", "", 7])
-def test_a_currency_that_is_none_is_rejected(tenant, currency):
+def test_a_currency_that_is_none_is_rejected(tenant, currency) -> None:
     assert rejections(post(tenant, event(currency=currency))) == [["/currency"]]
 
 
@@ -524,29 +528,29 @@ def test_a_currency_that_is_none_is_rejected(tenant, currency):
         ("bundle_id", 7),
     ],
 )
-def test_a_wrong_value_is_rejected_at_its_field(tenant, field, value):
+def test_a_wrong_value_is_rejected_at_its_field(tenant, field, value) -> None:
     assert rejections(post(tenant, event(**{field: value}))) == [[f"/{field}"]]
     assert events_of(tenant) == []
 
 
-def test_all_mistakes_of_an_event_are_named(tenant):
+def test_all_mistakes_of_an_event_are_named(tenant) -> None:
     (pointers,) = rejections(post(tenant, {"revenue": "much", "quantity": -1, "platform": 7}))
 
     assert sorted(pointers) == ["/event_name", "/platform", "/quantity", "/revenue"]
 
 
-def test_a_mistake_inside_a_list_is_named_by_its_place(tenant):
+def test_a_mistake_inside_a_list_is_named_by_its_place(tenant) -> None:
     assert rejections(post(tenant, event(sharing_opt_out=["Unity Ads", 7]))) == [
         ["/sharing_opt_out/1"]
     ]
 
 
 @pytest.mark.parametrize("event_", [None, 7, "purchase", [], True])
-def test_an_event_that_is_no_object_is_rejected(tenant, event_):
+def test_an_event_that_is_no_object_is_rejected(tenant, event_) -> None:
     assert rejections(post(tenant, [event_])) == [[""]]
 
 
-def test_params_over_32_kilobytes_are_rejected(tenant):
+def test_params_over_32_kilobytes_are_rejected(tenant) -> None:
     assert post(tenant, event(params={"a": "x" * 32_000})).status_code == 202
     assert rejections(post(tenant, event(params={"a": "x" * 33_000}))) == [["/params"]]
 
@@ -563,7 +567,7 @@ def test_params_over_32_kilobytes_are_rejected(tenant):
         ({"event_name": "a\0"}, "/event_name"),
     ],
 )
-def test_a_nul_character_is_rejected_and_spoils_no_neighbor(tenant, fields, pointer):
+def test_a_nul_character_is_rejected_and_spoils_no_neighbor(tenant, fields, pointer) -> None:
     answer = post(tenant, [event(), event(**fields)])
 
     assert answer.status_code == 202
@@ -574,7 +578,7 @@ def test_a_nul_character_is_rejected_and_spoils_no_neighbor(tenant, fields, poin
 
 
 @pytest.mark.parametrize("number", ["9" * 400, "1e999", "1e-999", "-" + "9" * 25])
-def test_a_huge_number_spoils_no_neighbor(tenant, number):
+def test_a_huge_number_spoils_no_neighbor(tenant, number) -> None:
     body = f'[{{"event_name": "a"}}, {{"event_name": "b", "params": {{"n": {number}}}}}]'
 
     answer = post(tenant, body.encode())
@@ -618,7 +622,7 @@ def test_a_huge_number_spoils_no_neighbor(tenant, number):
         "deep object",
     ],
 )  # fmt: skip
-def test_bad_json_is_400_and_stores_nothing(tenant, body):
+def test_bad_json_is_400_and_stores_nothing(tenant, body) -> None:
     answer = post(tenant, body)
 
     assert (answer.status_code, answer["Content-Type"]) == (400, PROBLEM), answer.text
@@ -626,31 +630,31 @@ def test_bad_json_is_400_and_stores_nothing(tenant, body):
     assert events_of(tenant) == []
 
 
-def test_a_text_that_looks_like_a_key_twice_is_taken(tenant):
+def test_a_text_that_looks_like_a_key_twice_is_taken(tenant) -> None:
     answer = post(tenant, event(params={"a": '{"a": 1, "a": 2}', "b": '": "'}))
 
     assert answer.status_code == 202
 
 
 @pytest.mark.parametrize("data", [[], {"events": []}])
-def test_a_request_without_events_is_422(tenant, data):
+def test_a_request_without_events_is_422(tenant, data) -> None:
     answer = post(tenant, data)
 
     assert (answer.status_code, answer["Content-Type"]) == (422, PROBLEM)
 
 
 @pytest.mark.parametrize("data", [7, "text", None, True])
-def test_json_that_holds_no_event_is_refused(tenant, data):
+def test_json_that_holds_no_event_is_refused(tenant, data) -> None:
     assert rejections(post(tenant, data)) == [[""]]
 
 
-def test_a_body_over_five_megabytes_is_413(tenant):
+def test_a_body_over_five_megabytes_is_413(tenant) -> None:
     answer = post(tenant, b'{"event_name": "x", "a": "' + b"x" * 5 * MEGABYTE + b'"}')
 
     assert (answer.status_code, answer["Content-Type"]) == (413, PROBLEM)
 
 
-def test_a_gzip_bomb_is_413(tenant):
+def test_a_gzip_bomb_is_413(tenant) -> None:
     bomb = gzip.compress(b" " * 200 * MEGABYTE)
 
     answer = post(tenant, bomb, **{"Content-Encoding": "gzip"})
@@ -670,14 +674,14 @@ def test_a_gzip_bomb_is_413(tenant):
     ],
     ids=["no gzip", "cut off", "goes on", "other", "empty"],
 )
-def test_a_bad_encoding_is_told(tenant, body, encoding, status):
+def test_a_bad_encoding_is_told(tenant, body, encoding, status) -> None:
     answer = post(tenant, body, **{"Content-Encoding": encoding})
 
     assert (answer.status_code, answer["Content-Type"]) == (status, PROBLEM)
     assert events_of(tenant) == []
 
 
-def test_without_a_database_the_answer_says_when_to_come_again(tenant):
+def test_without_a_database_the_answer_says_when_to_come_again(tenant) -> None:
     host = connection.settings_dict["HOST"]
     connection.close()
     connection.settings_dict["HOST"] = "/nonexistent"

@@ -30,21 +30,21 @@ def test_a_copy_is_shown_with_what_it_says_and_meant(tenant) -> None:
         currency="USD", transaction_id="t-1",
     )  # fmt: skip
 
-    (shown,) = owner_of(tenant).rows("skan-postbacks")
+    (row,) = owner_of(tenant).rows("skan-postbacks")
 
-    assert shown == owner_of(tenant).get(f"skan-postbacks/{copy.public_id}").data
-    assert shown["id"] == str(copy.public_id)
-    assert shown["app"] == str(tenant.app.public_id)
-    assert shown["received_at"] == "2026-05-04T10:00:00.000Z"
-    assert (shown["protocol"], shown["version"]) == ("skadnetwork", "4.0")
-    assert (shown["network_id"], shown["transaction_id"], shown["sequence"]) == (
+    assert row == owner_of(tenant).get(f"skan-postbacks/{copy.public_id}").data
+    assert row["id"] == str(copy.public_id)
+    assert row["app"] == str(tenant.app.public_id)
+    assert row["received_at"] == "2026-05-04T10:00:00.000Z"
+    assert (row["protocol"], row["version"]) == ("skadnetwork", "4.0")
+    assert (row["network_id"], row["transaction_id"], row["sequence"]) == (
         "com.example", "t-1", 0,
     )  # fmt: skip
-    assert (shown["signature_state"], shown["duplicate_of"], shown["did_win"]) == (
+    assert (row["signature_state"], row["duplicate_of"], row["did_win"]) == (
         "valid", None, True,
     )  # fmt: skip
-    assert (shown["conversion_value"], shown["coarse_value"]) == (12, None)
-    assert (shown["event_name"], shown["least_revenue"]) == ("purchase", "4.99")
+    assert (row["conversion_value"], row["coarse_value"]) == (12, None)
+    assert (row["event_name"], row["least_revenue"]) == ("purchase", "4.99")
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,15 @@ def make_postback(
     make_day(at)
     with as_role(roles.WORKER), tenant(of.organization.pk):
         event = _make_event(of, at)
-        given = {"created_at": at, "delivered_at": delivered_at, "event_name": "purchase", **fields}
+        values = {
+            "created_at": at,
+            "delivered_at": delivered_at,
+            "event_name": "purchase",
+            **fields,
+        }
         return Postback.objects.create(
             public_id=uuid.uuid4(), rule=rule, rule_version=1, app=of.app, event=event,
-            sdk_event_id=event.event_id, event_received_at=at, status=status, **given,
+            sdk_event_id=event.event_id, event_received_at=at, status=status, **values,
         )  # fmt: skip
 
 
@@ -46,11 +51,11 @@ def make_attempt(
     of: make.Tenant, postback: Postback, *, outcome: str = "failed", **fields: object
 ) -> DeliveryAttempt:
     """Write the last try of a postback."""
-    given = {"number": postback.attempts_made, "started_at": postback.event_received_at, **fields}
+    values = {"number": postback.attempts_made, "started_at": postback.event_received_at, **fields}
     with as_role(roles.WORKER), tenant(of.organization.pk):
         return DeliveryAttempt.objects.create(
             postback=postback, event_received_at=postback.event_received_at,
-            kind=AttemptKind.AUTO, duration_ms=12, outcome=outcome, **given,
+            kind=AttemptKind.AUTO, duration_ms=12, outcome=outcome, **values,
         )  # fmt: skip
 
 

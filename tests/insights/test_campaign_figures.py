@@ -103,9 +103,9 @@ def test_events_belong_to_the_campaign_that_had_the_device_then(link: TrackingLi
 
     with tenant(link.organization_id):
         keys = [link.campaign_id, other.campaign_id]
-        found = read_figures(keys, _period("7d"), by=GroupBy.CAMPAIGN)
+        read = read_figures(keys, _period("7d"), by=GroupBy.CAMPAIGN)
 
-    assert [found[key].events for key in keys] == [1, 2]
+    assert [read[key].events for key in keys] == [1, 2]
 
 
 def test_revenue_is_in_dollars_and_what_has_no_rate_stands_beside(link: TrackingLink) -> None:
@@ -144,7 +144,7 @@ def test_figures_are_told_apart_by_link_and_by_day(link: TrackingLink) -> None:
 
     by_link, by_day = _figures(link, by=GroupBy.LINK), _figures(link, by=GroupBy.DAY)
 
-    assert {key: it.clicks for key, it in by_link.items()} == {link.pk: 1, second.pk: 2}
+    assert {key: figures.clicks for key, figures in by_link.items()} == {link.pk: 1, second.pk: 2}
     assert by_day[_ago(days=3).date()].clicks == 2
 
 
@@ -153,11 +153,9 @@ def test_another_organizations_touchpoints_do_not_count(link: TrackingLink) -> N
     make_touches(stranger, _ago(hours=1))
 
     with tenant(link.organization_id):
-        found = read_figures(
-            [link.campaign_id, stranger.campaign_id], _period("7d"), by=GroupBy.DAY
-        )
+        read = read_figures([link.campaign_id, stranger.campaign_id], _period("7d"), by=GroupBy.DAY)
 
-    assert found == {}
+    assert read == {}
 
 
 def test_a_period_begins_at_midnight_of_its_zone() -> None:

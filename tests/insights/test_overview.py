@@ -158,11 +158,11 @@ def test_delivery_time_is_told_to_a_few_percent(of: make.Tenant, rule: CallbackR
     for seconds in (*[2.0] * 18, 40.0, 40.0):
         make_postback(of, rule, at=NOW - timedelta(hours=1), seconds=seconds)
 
-    taken = _read(of).day.delivery_time
+    delivery_time = _read(of).day.delivery_time
 
-    assert taken is not None
-    assert taken.median == pytest.approx(2, rel=0.03)
-    assert taken.most == pytest.approx(40, rel=0.03)
+    assert delivery_time is not None
+    assert delivery_time.median == pytest.approx(2, rel=0.03)
+    assert delivery_time.most == pytest.approx(40, rel=0.03)
 
 
 def test_delivery_time_is_that_of_delivered_postbacks_alone(
@@ -173,10 +173,10 @@ def test_delivery_time_is_that_of_delivered_postbacks_alone(
     for status in (PostbackStatus.FAILED, PostbackStatus.PENDING, PostbackStatus.SKIPPED):
         make_postback(of, rule, at=at, status=status)
 
-    taken = _read(of).day.delivery_time
+    delivery_time = _read(of).day.delivery_time
 
-    assert taken is not None
-    assert taken.median == pytest.approx(2, rel=0.03)
+    assert delivery_time is not None
+    assert delivery_time.median == pytest.approx(2, rel=0.03)
 
 
 def test_without_a_delivery_there_is_no_delivery_time(of: make.Tenant, rule: CallbackRule) -> None:

@@ -26,13 +26,13 @@ def made() -> make.Tenant:
 
 def store(made: make.Tenant, *copies: dict[str, object]) -> None:
     with tenant(made.organization.pk):
-        for said in copies:
-            make.make_skan_postback(made.app, **{"received_at": NOW, **said})
+        for values in copies:
+            make.make_skan_postback(made.app, **{"received_at": NOW, **values})
 
 
-def report(made: make.Tenant, wanted: SkanCopySearch = ALL, zone: str = "UTC"):
+def report(made: make.Tenant, search: SkanCopySearch = ALL, zone: str = "UTC"):
     with tenant(made.organization.pk):
-        return read_skan_report(wanted, now=NOW, zone=ZoneInfo(zone))
+        return read_skan_report(search, now=NOW, zone=ZoneInfo(zone))
 
 
 def test_only_valid_copies_count_and_each_once(made: make.Tenant) -> None:

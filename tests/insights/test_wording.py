@@ -47,9 +47,9 @@ def test_a_time_span_has_the_unit_that_suits_it(seconds: float, words: str) -> N
 def test_how_long_ago_is_told_in_words() -> None:
     now = datetime(2026, 8, 20, 15, 20, tzinfo=UTC)
 
-    told = [wording.ago(now - timedelta(seconds=passed), now) for passed in (20, 130, 7_300)]
+    phrases = [wording.ago(now - timedelta(seconds=passed), now) for passed in (20, 130, 7_300)]
 
-    assert told == ["just now", _tied("2_min ago"), _tied("2_h ago")]
+    assert phrases == ["just now", _tied("2_min ago"), _tied("2_h ago")]
 
 
 @pytest.mark.parametrize(
