@@ -25,5 +25,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
 
 handler400 = "postbacks.api.problems.bad_request"
 handler404 = "postbacks.api.problems.not_found"
-handler429 = "postbacks.accounts.views.too_many_tries"  # allauth asks for it
+handler429 = "postbacks.accounts.views.too_many_tries"  # allauth looks it up
 handler500 = "postbacks.api.problems.server_error"

@@ -59,7 +59,7 @@ class CsvLists(GenericViewSet):
         """Return the answer that sends all of `rows`, from the cursor of the query on."""
         cursor = read_cursor(self)
         if cursor is not None and cursor.backward:
-            raise InvalidParameters({"cursor": "CSV goes on from “next” only."})
+            raise InvalidParameters({"cursor": "CSV continues from “next” only."})
         start = cursor.position if cursor else None
         matches = keyset_list(rows, self)
         name = str(self.model._meta.verbose_name_plural)

@@ -34,7 +34,7 @@ class PageQuery(Query):
         min_value=1, max_value=200, default=50, help_text="How many results a page has."
     )
     cursor = serializers.CharField(
-        required=False, help_text="A place in the list, as “next” and “previous” hold it."
+        required=False, help_text="A position in the list, from “next” or “previous”."
     )
 
     # The field that a filter compares, where it isn't the one of its name.

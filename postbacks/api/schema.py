@@ -24,18 +24,18 @@ _ERRORS = {
     "401": "No key or token, or one that we do not know.",
     "403": "The role, the kind of key or a revoked one does not allow this.",
     "404": "There is nothing of yours at this address.",
-    "406": "The list comes as JSON or CSV.",
-    "409": "The request does not fit the state of things.",
+    "406": "Lists are available as JSON or CSV.",
+    "409": "The request conflicts with the current state.",
     "413": "The body is too large.",
-    "415": "The content type or encoding is not taken.",
-    "429": "Too fast; `Retry-After` says when to try again.",
+    "415": "The content type or encoding is not supported.",
+    "429": "Too many calls; `Retry-After` says when to try again.",
     "422": "No event of the request is valid.",
     "503": "The database can't be reached; `Retry-After` says when to try again.",
 }
 
 _CSV = (
-    "All rows that the filters leave, whatever `limit` says, newest first: one line of names, then "
-    "one per row. At most 100,000; where there are more, the header `Link` (`rel=next`) leads on."
+    "All rows that match the filters, regardless of `limit`, newest first: one line of names, then "
+    "one per row. At most 100,000; if there are more, the header `Link` (`rel=next`) has the rest."
 )
 
 
@@ -43,10 +43,12 @@ class FaultSerializer(serializers.Serializer):
     """One thing wrong with a request."""
 
     pointer = serializers.CharField(
-        required=False, help_text="JSON pointer into the body, empty for the whole of it."
+        required=False, help_text="JSON pointer into the body, empty for all of it."
     )
-    parameter = serializers.CharField(required=False, help_text="The query parameter meant.")
-    detail = serializers.CharField(help_text="What is wrong, and what would be right.")
+    parameter = serializers.CharField(
+        required=False, help_text="The query parameter with the error."
+    )
+    detail = serializers.CharField(help_text="The error, and what would be right.")
     position = serializers.IntegerField(
         required=False, help_text="In a template: the character, counted from 0."
     )

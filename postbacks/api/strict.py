@@ -1,4 +1,4 @@
-"""Reads requests strictly: nothing is taken silently, and what is not known is named."""
+"""Reads requests strictly: unknown members are refused by name, never ignored."""
 
 import json
 import re
@@ -21,7 +21,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # serializers check values, nob
 
 
 class StrictJsonParser(JSONParser):
-    """Takes JSON in which every key stands once; decimals keep all their digits."""
+    """Accepts JSON in which every key occurs once; decimals keep all their digits."""
 
     def parse(
         self,

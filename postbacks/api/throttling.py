@@ -46,7 +46,7 @@ def throttle_erasures(reporter: Reporter, address: str | None) -> None:
     network = "" if reporter.is_server else f":{_network(address)}"
     name = f"forget:{reporter.organization_id}:{reporter.key_id}{network}"
     verdict = limiter.limit(name, settings.RATE_LIMIT_ERASURES)
-    _enforce(verdict, "This SDK key asks too often to forget devices")
+    _enforce(verdict, "This SDK key requests too many erasures")
 
 
 def throttle_api_token(organization_id: int, token_id: int) -> None:

@@ -1,8 +1,8 @@
 """What campaigns brought in a period: one pass over touchpoints, installs and events each.
 
-Refused clicks and installs that were rejected as fraud stand apart. An event counts for the
-campaign to which its device's install was credited when the event arrived. Revenue is in US dollars
-by each day's rate; currencies without a rate stay as they came.
+Refused clicks and installs that were rejected as fraud are counted separately. An event counts for
+the campaign to which its device's install was credited when the event arrived. Revenue is in US
+dollars by each day's rate; currencies without a rate stay as they came.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -72,7 +72,7 @@ WHERE event.organization_id = %(organization)s AND event.device <> ''
   AND event.source <> 'system' AND event.event_name NOT IN ('install', 'open')
 GROUP BY 1, 2, 3
 """
-# We ourselves report them, each with the credit that it would have had.
+# Postbacks itself reports them, each with the credit that it would have had.
 _COUNT_REJECTED = """
 SELECT count(DISTINCT device) FROM event
 WHERE organization_id = %(organization)s AND app_id = %(app)s AND source = 'system'

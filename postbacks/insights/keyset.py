@@ -43,11 +43,11 @@ class KeysetPosition:
             row_id, _, moment = data.decode("ascii").partition(" ")
             position = cls(int(row_id), datetime.fromisoformat(moment))
         except (binascii.Error, UnicodeError, OverflowError):
-            raise ValueError("This is no place in a log.") from None
+            raise ValueError("This is no position in a log.") from None
         if position.moment is None or position.moment.tzinfo is None:
-            raise ValueError("This is no place in a log.")
+            raise ValueError("This is no position in a log.")
         if not 0 <= position.id <= LARGEST_ID:
-            raise ValueError("This is no place in a log.")
+            raise ValueError("This is no position in a log.")
         return position
 
 

@@ -42,18 +42,18 @@ class ApiTokenSerializer(KeySerializer):
     owner = OwnerField(
         required=False,
         help_text=(
-            "personal: yours, and never more than you may do; organization: works on when you "
-            "leave, and takes the scope manage. Default: as the token that you call with."
+            "personal: yours, never with more rights than you; organization: keeps working when you "
+            "leave, and requires the scope manage. Default: as the token that you call with."
         ),
     )
     role = serializers.ChoiceField(
-        Role.choices, required=False, help_text="The most that it may do. Default: as yours."
+        Role.choices, required=False, help_text="Limits the token's rights. Default: your role."
     )
     scopes = serializers.ListField(
         child=serializers.ChoiceField([scope for scope, _ in SCOPES]),
         required=False,
         allow_empty=False,
-        help_text="What of that it may do. Default: everything that you may and its role allows.",
+        help_text="The rights within its role. Default: all of them that you have.",
     )
 
     class Meta:
@@ -136,7 +136,7 @@ def _user(owner: str, caller: Caller) -> Any:
         return None
     if caller.user is None:
         raise serializers.ValidationError(
-            {"owner": ["An organization's token belongs to nobody who could own another one."]}
+            {"owner": ["An organization's token has no owner for a personal token."]}
         )
     return caller.user
 
@@ -155,7 +155,7 @@ def _scopes(scopes: list[str] | None, role: str, caller: Caller) -> list[str]:
     for scope in scopes:
         if scope not in caller.rights:
             raise serializers.ValidationError(
-                {"scopes": [f"You don't have the scope “{scope}” and can't give it on."]}
+                {"scopes": [f"You don't have the scope “{scope}”, so you can't grant it."]}
             )
         if scope not in RIGHTS[role]:
             raise serializers.ValidationError(

@@ -78,7 +78,7 @@ class AppSerializer(RowSerializer):
     """An app."""
 
     bundle_ids = BundleIdListField(
-        required=False, help_text="As the stores know the app, for example com.example.game."
+        required=False, help_text="The app's identifiers in stores, for example com.example.game."
     )
     store_share = serializers.DecimalField(
         max_digits=5,
@@ -87,13 +87,13 @@ class AppSerializer(RowSerializer):
         max_value=1,
         required=False,
         normalize_output=True,
-        help_text="What the store keeps of a purchase: 0.3 for 30 %.",
+        help_text="The store's share of a purchase: 0.3 for 30 %.",
     )
     conversion_values = ConversionSerializer(
         source="conversion_meanings",
         many=True,
         required=False,
-        help_text="What the app means by the values that it gives to Apple; all of them at once.",
+        help_text="The meaning of the app's conversion values; replaces all of them at once.",
     )
     meta_decryption_key = ReferrerKeyField(
         source="referrer_keys",

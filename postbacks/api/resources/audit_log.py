@@ -22,7 +22,7 @@ class ActorSerializer(serializers.Serializer):
 
     kind = serializers.ChoiceField(ActorKind.choices, source="actor_kind")
     name = serializers.CharField(source="actor_name", help_text="E-mail address or token.")
-    door = serializers.ChoiceField(Door.choices, help_text="Through what it came.")
+    door = serializers.ChoiceField(Door.choices, help_text="The interface it came through.")
     ip_address = serializers.IPAddressField(allow_null=True)
 
 

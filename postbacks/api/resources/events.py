@@ -94,7 +94,7 @@ class ExplainedSerializer(serializers.Serializer):
     decision = serializers.ChoiceField(DECISIONS)
     reasons = ReasonSerializer(many=True)
     postback = PublicIdField(
-        read_only=True, allow_null=True, help_text="What came of it, if anything."
+        read_only=True, allow_null=True, help_text="The postback, if there is one."
     )
 
 

@@ -22,17 +22,16 @@ class MacroSerializer(serializers.Serializer):
     type = serializers.ChoiceField([(kind.value, kind.value) for kind in MacroType])
     example = serializers.CharField()
     platforms = serializers.ListField(
-        child=serializers.CharField(), help_text="Which platforms have it; none means all."
+        child=serializers.CharField(),
+        help_text="The platforms that have it; an empty list means all.",
     )
     personal = serializers.BooleanField(
-        help_text="It tells who somebody is, and is left out where consent is missing."
+        help_text="Identifies a person; left out where consent is missing."
     )
-    money = serializers.BooleanField(
-        help_text="It tells revenue, and is left out by rules that send none."
-    )
+    money = serializers.BooleanField(help_text="Reveals revenue; left out by rules that send none.")
     elsewhere = serializers.DictField(
         child=serializers.ListField(child=serializers.CharField()),
-        help_text="What other vendors call it, as their URLs spell it.",
+        help_text="Other vendors' names for it, as in their URLs.",
     )
 
 

@@ -44,11 +44,11 @@ class ImportOutcomeSerializer(serializers.Serializer):
     left = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
     credentials_to_enter = serializers.DictField(
         child=serializers.ListField(child=serializers.CharField()),
-        help_text="By partner, the credentials that a document names and can't hold.",
+        help_text="By partner, the credentials to enter: a document names them without their values.",
     )
     drafts = serializers.ListField(
         child=serializers.CharField(),
-        help_text="Rules that came in as drafts, because their partner lacks credentials.",
+        help_text="Rules that were imported as drafts, because their partner lacks credentials.",
     )
 
 
@@ -84,7 +84,7 @@ class OwnOrganizationViewSet(OrganizationViewSet):
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses={200: ImportOutcomeSerializer})
     def import_configuration(self, request: Request) -> Response:
-        """Bring the configuration to what an exported document says, all of it or nothing.
+        """Import an exported document, all of it or nothing.
 
         Rows are found by their names: an import can be repeated, and changes nothing that the
         document doesn't name.

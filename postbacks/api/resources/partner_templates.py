@@ -66,7 +66,7 @@ class EventNameSerializer(serializers.Serializer):
 
 
 class RuleTemplateSerializer(serializers.Serializer):
-    """A request that the partner takes; `definition` can be posted as a callback rule."""
+    """A request that the partner accepts; `definition` can be posted as a callback rule."""
 
     title = serializers.CharField()
     asks_names = serializers.CharField()

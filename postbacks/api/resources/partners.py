@@ -20,7 +20,7 @@ from postbacks.callbacks.partner_templates import (
     template_named,
 )
 
-_A_MASK = "This is how a secret is shown, not the secret itself."
+_A_MASK = "This is the mask of a secret, not the secret itself."
 
 
 class CredentialsField(serializers.DictField):
@@ -54,7 +54,7 @@ class PartnerSerializer(RowSerializer):
         child=serializers.CharField(max_length=255, validators=[NETWORK_ID]),
         required=False,
         help_text=(
-            "By what Apple's postbacks name this network, for example 4fzdc2evr5.skadnetwork. The "
+            "The ids of this network in Apple's postbacks, for example 4fzdc2evr5.skadnetwork. The "
             "ending .adattributionkit means the same."
         ),
     )

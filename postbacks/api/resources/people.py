@@ -92,7 +92,7 @@ class InvitationSerializer(StrictSerializer):
     )
     created_at = MillisecondDateTimeField(read_only=True)
     mailed_at = MillisecondDateTimeField(
-        read_only=True, allow_null=True, help_text="When the mail went out; null if it could not."
+        read_only=True, allow_null=True, help_text="When the mail was sent; null if sending failed."
     )
     expires_at = MillisecondDateTimeField(read_only=True)
     accepted_at = MillisecondDateTimeField(read_only=True, allow_null=True)

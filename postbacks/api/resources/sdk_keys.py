@@ -57,7 +57,7 @@ class RotationSerializer(StrictSerializer):
         min_value=0,
         max_value=int(SdkKey.longest_overlap / timedelta(hours=1)),
         default=24,
-        help_text="How long the old key goes on working, so that every app and server can follow.",
+        help_text="How long the old key keeps working, so that every app and server can follow.",
     )
 
 

@@ -52,7 +52,7 @@ class SigningRotationSerializer(StrictSerializer):
         min_value=0,
         max_value=LONGEST_OVERLAP // _HOUR,
         default=OVERLAP // _HOUR,
-        help_text="How long the secret before stays valid.",
+        help_text="How long the previous secret stays valid.",
     )
 
 

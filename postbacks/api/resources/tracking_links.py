@@ -31,7 +31,7 @@ class TrackingLinkSerializer(RowSerializer):
     parameters = serializers.CharField(
         required=False,
         allow_blank=True,
-        help_text="What the network fills in, such as click_id={clickid}. A new link without them "
+        help_text="Parameters that the network fills in, such as click_id={clickid}. A new link without them "
         "has those of its partner's template.",
     )
 

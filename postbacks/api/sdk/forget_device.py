@@ -28,11 +28,11 @@ from postbacks.web.middleware import own_transactions
 
 _EFFECTS = {
     ErasureMode.FORGET: (
-        "What the device sends is refused from now on. A worker empties what there is of it, which "
+        "Later data of the device is refused from now on. A worker erases its stored data, which "
         "takes from seconds to minutes; counts, times and revenue stay."
     ),
     ErasureMode.RESET: (
-        "A worker empties what there is of the device, which takes from seconds to minutes. Its "
+        "A worker erases the stored data of the device, which takes from seconds to minutes. Its "
         "next open is an install again."
     ),
 }
@@ -77,11 +77,11 @@ class ForgetDeviceView(APIView):
         responses={202: ForgettingSerializer},
     )
     def post(self, request: Request) -> Response:
-        """Answer 202 once later data of the device are refused; a worker empties the rest.
+        """Answer 202 once later data of the device are refused; a worker erases the rest.
 
         A server key names the device by any of its ids. An app key is public, so it can forget only
-        what carries the `install_id` that it names, and the touchpoints behind it. Asking again is
-        harmless. `forget-device/{id}` tells a server key how far the work is.
+        rows with the `install_id` that it names, and the touchpoints behind them. Repeating a
+        request is harmless. `forget-device/{id}` shows a server key the progress.
         """
         reporter = cast(Reporter, request.auth)
         throttle_erasures(reporter, client_address(request))
@@ -108,12 +108,12 @@ class ForgetDeviceView(APIView):
 
 
 class ProgressSerializer(serializers.ModelSerializer):
-    """How far the work is; `counts` are the rows emptied so far, by kind."""
+    """The progress of the erasure; `counts` are the rows erased so far, by kind."""
 
     id = serializers.UUIDField(source="public_id")
     asked_at = MillisecondDateTimeField()
     finished_at = MillisecondDateTimeField(
-        allow_null=True, help_text="Null until everything is emptied."
+        allow_null=True, help_text="Null until everything is erased."
     )
     counts = serializers.DictField(child=serializers.IntegerField())
 

@@ -35,7 +35,7 @@ class SkanCopiesView(APIView):
 
     @extend_schema(exclude=True)
     def post(self, request: Request) -> HttpResponse:
-        """Answer 200 once a copy is committed, whatever its signature says."""
+        """Answer 200 once a copy is committed, even if its signature is not valid."""
         address = client_address(request._request)
         throttling.throttle_copies(address)
         try:

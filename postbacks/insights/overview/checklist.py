@@ -20,7 +20,7 @@ _READ_FIRST_STEPS = load_sql(
 
 @dataclass(frozen=True, slots=True)
 class FirstSteps:
-    """The steps that an organization has taken. `platform` is of its newest app, or empty."""
+    """The first steps of an organization that are done. `platform` is of its newest app, or empty."""
 
     app: bool
     partner: bool
@@ -69,14 +69,14 @@ def checklist(steps: FirstSteps, request: HttpRequest) -> list[ChecklistStep]:
         ),
         ChecklistStep(
             "Add a partner",
-            "Who is told: an ad network, an MMP, an analytics tool or your own server.",
+            "Receives postbacks: an ad network, an MMP, an analytics tool or your own server.",
             steps.partner,
             _add("apps_registry_partner") if sets_up else "",
             "Add a partner",
         ),
         ChecklistStep(
             "Write a callback rule",
-            "Which events send a postback to the partner, and what it says. "
+            "Which events send a postback to the partner, and its content. "
             "Have it send purchases, and set its status to Active.",
             steps.rule,
             _add("postbacks_callbackrule") if sets_up else "",

@@ -1,6 +1,7 @@
 """What copies of Apple's postbacks add up to: by network and campaign, by meaning, and by day.
 
-Only valid copies count, each transaction once: forged copies, tests and duplicates stand beside.
+Only valid copies count, each transaction once. Forged copies, tests and duplicates are listed
+separately.
 """
 
 from collections.abc import Callable, Iterable

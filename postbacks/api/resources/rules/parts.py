@@ -37,7 +37,10 @@ class SuccessSerializer(StrictSerializer):
         help_text="Statuses such as 200, or classes such as 2xx.",
     )
     body_contains = serializers.CharField(
-        required=False, allow_null=True, max_length=1024, help_text="A text that the answer holds."
+        required=False,
+        allow_null=True,
+        max_length=1024,
+        help_text="A text that the answer contains.",
     )
     json_path = serializers.CharField(
         required=False,
@@ -46,7 +49,7 @@ class SuccessSerializer(StrictSerializer):
         help_text="Names and indexes joined by dots, as in data.0.status.",
     )
     json_equals = PlainJsonField(
-        required=False, allow_null=True, help_text="What the path must lead to."
+        required=False, allow_null=True, help_text="The expected value at the path."
     )
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -151,11 +154,11 @@ class AuthenticationSerializer(StrictSerializer):
         required=False, max_length=64, help_text="The header's name, for example X-Signature."
     )
     algorithm = serializers.ChoiceField(
-        ALGORITHMS, required=False, help_text="Of the signature; sha256 unless you say."
+        ALGORITHMS, required=False, help_text="The algorithm of the signature; sha256 by default."
     )
     encoding = serializers.ChoiceField(
-        ENCODINGS, required=False, help_text="How the signature is written; hex unless you say."
+        ENCODINGS, required=False, help_text="The encoding of the signature; hex by default."
     )
     over = serializers.ChoiceField(
-        SIGNED_PARTS, required=False, help_text="What is signed; the body unless you say."
+        SIGNED_PARTS, required=False, help_text="What is signed; the body by default."
     )

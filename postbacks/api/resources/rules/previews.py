@@ -57,12 +57,12 @@ class RemarkOnRuleSerializer(serializers.Serializer):
 
     field = serializers.CharField()
     position = serializers.IntegerField()
-    length = serializers.IntegerField(help_text="How many characters are meant; 0: a place.")
+    length = serializers.IntegerField(
+        help_text="How many characters are meant; 0: only a position."
+    )
     code = serializers.ChoiceField(choices=[code.value for code in Code])
     message = serializers.CharField()
-    fix = serializers.CharField(
-        allow_null=True, help_text="What to write in place of these characters."
-    )
+    fix = serializers.CharField(allow_null=True, help_text="The replacement for these characters.")
 
 
 class PreviewAnswerSerializer(serializers.Serializer):
@@ -84,7 +84,7 @@ class TranslateSerializer(StrictSerializer):
         max_length=LONGEST_URL, help_text="For example https://a.example.com/?id={idfa||gps_adid}."
     )
     vendor = serializers.ChoiceField(
-        [*VENDORS, AUTO], default=AUTO, help_text="Who it was written for; auto finds out."
+        [*VENDORS, AUTO], default=AUTO, help_text="The vendor it was written for; auto detects it."
     )
 
 

@@ -26,7 +26,10 @@ class RuleSerializer(RowSerializer):
     """A callback rule."""
 
     app = PublicIdField(
-        App, required=False, allow_null=True, help_text="Whose events. Null: all apps."
+        App,
+        required=False,
+        allow_null=True,
+        help_text="The app whose events are sent. Null: all apps.",
     )
     partner = PublicIdField(
         Partner, required=False, allow_null=True, help_text="Who receives the postbacks."

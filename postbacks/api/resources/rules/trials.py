@@ -67,7 +67,7 @@ class DryRunSerializer(StrictSerializer):
         required=False, help_text="Events received at this time or later."
     )
     hours = serializers.IntegerField(
-        required=False, min_value=1, max_value=_LONGEST_HOURS, help_text="In place of `since`."
+        required=False, min_value=1, max_value=_LONGEST_HOURS, help_text="Instead of `since`."
     )
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -91,14 +91,16 @@ class ExampleSerializer(serializers.Serializer):
     url = serializers.CharField()
     headers = serializers.DictField(child=serializers.CharField())
     body = serializers.CharField(allow_null=True)
-    error = serializers.CharField(allow_blank=True, help_text="Why it could not be made, or empty.")
+    error = serializers.CharField(
+        allow_blank=True, help_text="Why the request could not be made, or empty."
+    )
 
 
 class DryRunAnswerSerializer(serializers.Serializer):
     """What the rule would have done with the events; counts are by the code of the reason."""
 
     since = MillisecondDateTimeField()
-    events = serializers.IntegerField(help_text="How many were asked about, at most 10,000.")
+    events = serializers.IntegerField(help_text="How many events were tried, at most 10,000.")
     is_complete = serializers.BooleanField(help_text="False: the older ones were left out.")
     owed = serializers.IntegerField(help_text="How many postbacks would have been sent.")
     skipped = serializers.DictField(child=serializers.IntegerField())

@@ -60,7 +60,7 @@ class VersionQuery(Query):
         required=False,
         min_value=1,
         max_value=2**31 - 1,
-        help_text="The number of another version; without it the one before.",
+        help_text="The number of another version; by default the previous one.",
     )
 
 

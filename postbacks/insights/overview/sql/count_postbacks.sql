@@ -1,6 +1,6 @@
 -- Count a day's postbacks by hour and status, by rule and answer, and by delivery time
--- Through OFFSET 0 the planner can't look. It would take each moment for a group of its own, and
--- sort the whole day for what is a few hundred groups.
+-- OFFSET 0 keeps the planner from looking inside: it would expect a group for each moment, and sort
+-- the whole day for what is a few hundred groups.
 SELECT grouping(hour, rule_id, time_step) AS part, hour, rule_id, status, answer, time_step,
        count(*)
 FROM (
@@ -9,7 +9,7 @@ FROM (
                 WHEN status = :'PostbackStatus.PENDING' AND attempts_made > 0
                 THEN coalesce('http_' || last_status_code, 'no_answer')
                 ELSE '' END AS answer,
-           -- greatest passes over NULL: what was not delivered would have taken no time
+           -- greatest ignores NULL: an undelivered postback would have taken no time
            CASE WHEN delivered_at IS NOT NULL THEN
                floor(%(steps_per_e)s::float8 * ln(greatest(
                    %(shortest)s::float8, date_part('epoch', delivered_at - event_received_at)

@@ -1,5 +1,5 @@
--- Tell which of the first steps an organization has taken
--- An event's key is looked for in its place: keys lie in one table, events in one for each day.
+-- Read which of the first steps an organization has done
+-- Event keys stand in for events: they are in one table, events in one for each day.
 SELECT
     EXISTS (SELECT FROM app WHERE organization_id = %(organization)s
         AND status = :'Lifecycle.ACTIVE') AS app,

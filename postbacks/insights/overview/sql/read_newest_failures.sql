@@ -1,6 +1,6 @@
 -- Read the newest postbacks whose last attempt failed, one for each group of like ones
--- outcome <> 'delivered' stands as in the partial index that serves it. The days are named for each
--- table again: what a join says about them comes too late to leave partitions out of the plan.
+-- outcome <> 'delivered' is written as in the partial index that serves it. The days are named for
+-- each table again: a join's condition on them comes too late to leave partitions out of the plan.
 SELECT postback_id, rule_id, event_name, status, next_attempt_at, started_at AS tried_at, number,
        status_code, error, detail, left(response ->> 'body', %(body_length)s) AS body, count
 FROM (
@@ -8,7 +8,7 @@ FROM (
            postback.next_attempt_at, attempt.started_at, attempt.number, attempt.status_code,
            attempt.error, attempt.detail, attempt.response,
            count(*) OVER alike AS count,
-           row_number() OVER (alike ORDER BY newest.id DESC) AS place
+           row_number() OVER (alike ORDER BY newest.id DESC) AS rank
     FROM (
         SELECT id, event_received_at FROM delivery_attempt
         WHERE organization_id = %(organization)s AND outcome <> :'Outcome.DELIVERED'
@@ -29,5 +29,5 @@ FROM (
         PARTITION BY postback.rule_id, postback.status, attempt.status_code, attempt.error
     )
 ) AS last_attempt
-WHERE place = 1
+WHERE rank = 1
 ORDER BY id DESC LIMIT %(limit)s
