@@ -119,7 +119,9 @@ def delivery_log(search: PostbackSearch, cursor: Cursor) -> KeysetPage[Postback]
     rows = search.span.within(Postback.objects.all(), "event_received_at")
     # In queries of their own: a join might keep PostgreSQL from reading days in order.
     related = ("rule__partner", "app")
-    return _search(rows, "event_received_at", conditions, has_id, related).page(cursor)
+    return _search(rows, "event_received_at", conditions, has_id=has_id, related=related).page(
+        cursor
+    )
 
 
 def event_log(search: EventSearch, cursor: Cursor) -> KeysetPage[Event]:
@@ -132,7 +134,7 @@ def event_log(search: EventSearch, cursor: Cursor) -> KeysetPage[Event]:
     )
     has_id = Q(event_id=search.id) if search.id else None
     rows = search.span.within(Event.objects.all(), "received_at")
-    return _search(rows, "received_at", conditions, has_id, ("app",)).page(cursor)
+    return _search(rows, "received_at", conditions, has_id=has_id, related=["app"]).page(cursor)
 
 
 def install_log(search: InstallSearch, cursor: Cursor) -> KeysetPage[Install]:
@@ -148,7 +150,9 @@ def install_log(search: InstallSearch, cursor: Cursor) -> KeysetPage[Install]:
     has_id = _has_identifier(search.id) if search.id else None
     rows = search.span.within(Install.objects.all(), "event_received_at")
     related = ("app", "partner", "campaign", "link")
-    return _search(rows, "event_received_at", conditions, has_id, related).page(cursor)
+    return _search(rows, "event_received_at", conditions, has_id=has_id, related=related).page(
+        cursor
+    )
 
 
 def audit_log(search: AuditSearch, cursor: Cursor) -> KeysetPage[AuditEntry]:
@@ -161,7 +165,7 @@ def audit_log(search: AuditSearch, cursor: Cursor) -> KeysetPage[AuditEntry]:
     )
     has_id = Q(object_id=str(search.object_id)) if search.object_id else None
     rows = search.span.within(AuditEntry.objects.all(), "at")
-    return _search(rows, "at", conditions, has_id).page(cursor)
+    return _search(rows, "at", conditions, has_id=has_id).page(cursor)
 
 
 def attempt_log(outcome: str, cursor: Cursor) -> KeysetPage[DeliveryAttempt]:
@@ -185,6 +189,7 @@ def _search(
     rows: "QuerySet[Any]",
     time_key: str,
     conditions: Sequence[Q] = (),
+    *,
     has_id: Q | None = None,
     related: Sequence[str] = (),
 ) -> KeysetList[Any]:

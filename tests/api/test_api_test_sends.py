@@ -14,7 +14,7 @@ from postbacks.callbacks.rules.versions import save_rule
 from postbacks.delivery.http.destinations import parse_networks
 from postbacks.infrastructure.rate_limits.counting import RateLimit
 from postbacks.insights.overview.last_day import clock_hours, read_last_day
-from postbacks.insights.overview.newest_failures import read_newest_failures
+from postbacks.insights.overview.reading import read_newest_failures
 from postbacks.models import CallbackRule, DuePostback, Postback, RuleStatus
 from tests import make
 from tests.api.calling import PROBLEM, Program, owner_of, report

@@ -31,8 +31,8 @@ class TrackingLinkSerializer(RowSerializer):
     parameters = serializers.CharField(
         required=False,
         allow_blank=True,
-        help_text="Parameters that the network fills in, such as click_id={clickid}. A new link without them "
-        "has those of its partner's template.",
+        help_text="Parameters that the network fills in, such as click_id={clickid}. A new link "
+        "without them has those of its partner's template.",
     )
 
     class Meta:

@@ -8,11 +8,12 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
 from postbacks.intake.events.fields import EventFields
+from postbacks.models import EventSource
 
 _SET_BY_US = {
     "app": {"type": "string", "format": "uuid"},
     "received_at": {"type": "string", "format": "date-time"},
-    "source": {"type": "string", "enum": ["sdk", "server", "tenjin", "system"]},
+    "source": {"type": "string", "enum": EventSource.values},
 }
 
 

@@ -20,7 +20,7 @@ _READ_FIRST_STEPS = load_sql(
 
 @dataclass(frozen=True, slots=True)
 class FirstSteps:
-    """The first steps of an organization that are done. `platform` is of its newest app, or empty."""
+    """The first steps that are done. `platform` is that of the newest app, or empty."""
 
     app: bool
     partner: bool

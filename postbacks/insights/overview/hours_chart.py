@@ -12,10 +12,17 @@ from zoneinfo import ZoneInfo
 from postbacks.insights.days_chart import ChartLine, round_ticks
 from postbacks.insights.overview.last_day import DayTally, HourTally
 from postbacks.insights.wording import number
+from postbacks.models import PostbackStatus
 
 PLOT_HEIGHT = 200
 TOP = 10  # room for the topmost label
 BOTTOM = TOP + PLOT_HEIGHT
+_BOTTOM_UP = (
+    PostbackStatus.DELIVERED,
+    PostbackStatus.SKIPPED,
+    PostbackStatus.PENDING,
+    PostbackStatus.FAILED,
+)
 _GAP = 0.12  # of an hour's width
 _THINNEST = 1.5  # one failure among thousands stays visible
 
@@ -124,7 +131,7 @@ def _bar(hour: HourTally, *, left: float, right: float, top: int, zone: ZoneInfo
 def _pieces(tally: DayTally, top: int) -> list[BarSegment]:
     pieces: list[BarSegment] = []
     y = float(BOTTOM)
-    for state in ("delivered", "skipped", "pending", "failed"):
+    for state in _BOTTOM_UP:
         count: int = getattr(tally, state)
         if count:
             height = max(PLOT_HEIGHT * count / top, _THINNEST)

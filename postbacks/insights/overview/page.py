@@ -16,8 +16,12 @@ from postbacks.insights.overview.cards import FigureCard, cards
 from postbacks.insights.overview.checklist import checklist
 from postbacks.insights.overview.hours_chart import HoursChart
 from postbacks.insights.overview.last_day import RuleTrouble
-from postbacks.insights.overview.newest_failures import SHOWN_BODY_LENGTH, FailedPostback
-from postbacks.insights.overview.reading import Overview, read_overview
+from postbacks.insights.overview.reading import (
+    SHOWN_BODY_LENGTH,
+    FailedPostback,
+    Overview,
+    read_overview,
+)
 from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
 
 

@@ -1,4 +1,4 @@
-"""The last 24 hours of an organization: figures, hours and failures."""
+"""The last 24 hours of an organization: figures, hours, and failures with the partner's answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,16 +7,22 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 
+from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.insights.overview.checklist import FirstSteps, read_first_steps
 from postbacks.insights.overview.last_day import LastDay, clock_hours, read_last_day
-from postbacks.insights.overview.newest_failures import FailedPostback, read_newest_failures
-from postbacks.insights.statements import fetch_row
-from postbacks.models import CallbackRule, RuleStatus
+from postbacks.insights.statements import fetch_row, fetch_rows
+from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
 
+SHOWN_BODY_LENGTH = 200
 _DAY = timedelta(hours=24)
+_FAILURE_LOOKBACK = timedelta(days=4)  # after some 73 hours the usual retries have ended
+_MOST_ATTEMPTS = 500  # failed attempts of the newest events; some got through after all
 
 _READ_VOLUME = load_sql("postbacks.insights.overview", "read_volume")
+_READ_FAILURES = load_sql(
+    "postbacks.insights.overview", "read_newest_failures", Outcome, PostbackStatus
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,28 @@ class Volume:
     installs_before: int
     waiting: int
     oldest_due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailedPostback:
+    """The newest of `count` postbacks of one rule whose last attempt failed in the same way.
+
+    `next_attempt_at` is None once it was given up. `body` is the beginning of the partner's answer,
+    one character longer than pages show, so that they can mark a cut.
+    """
+
+    postback_id: int
+    rule_id: int
+    event_name: str
+    status: str
+    next_attempt_at: datetime | None
+    tried_at: datetime
+    number: int
+    status_code: int | None
+    error: str
+    detail: str
+    body: str | None
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +103,19 @@ def read_overview(*, now: datetime, zone: ZoneInfo) -> Overview:
         day=day,
         failures=failures,
         rules={rule.pk: rule for rule in _rules(failing)},
+    )
+
+
+def read_newest_failures(now: datetime, limit: int = 5) -> list[FailedPostback]:
+    """Read the newest failures among the events of the last four days, alike ones in one group."""
+    return fetch_rows(
+        FailedPostback,
+        _READ_FAILURES,
+        since=now - _FAILURE_LOOKBACK,
+        until=now,
+        limit=limit,
+        body_length=SHOWN_BODY_LENGTH + 1,
+        most_attempts=_MOST_ATTEMPTS,
     )
 
 
