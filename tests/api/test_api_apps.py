@@ -204,13 +204,25 @@ def test_a_bundle_id_that_an_app_has_is_refused() -> None:
 
 
 FINE = {
-    "first_value": 10, "last_value": 19, "coarse_value": "", "sequence": None,
-    "event_name": "purchase", "least_revenue": "4.99", "most_revenue": "9.99", "currency": "EUR",
-}  # fmt: skip
+    "first_value": 10,
+    "last_value": 19,
+    "coarse_value": "",
+    "sequence": None,
+    "event_name": "purchase",
+    "least_revenue": "4.99",
+    "most_revenue": "9.99",
+    "currency": "EUR",
+}
 COARSE = {
-    "first_value": None, "last_value": None, "coarse_value": "high", "sequence": 1,
-    "event_name": "subscribed", "least_revenue": None, "most_revenue": None, "currency": "USD",
-}  # fmt: skip
+    "first_value": None,
+    "last_value": None,
+    "coarse_value": "high",
+    "sequence": 1,
+    "event_name": "subscribed",
+    "least_revenue": None,
+    "most_revenue": None,
+    "currency": "USD",
+}
 
 
 def test_conversion_values_are_written_all_at_once() -> None:

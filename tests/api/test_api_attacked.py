@@ -30,9 +30,11 @@ OPERATIONS = sorted(
     f"{method.upper()} {path}" for path, methods in _DOCUMENT["paths"].items() for method in methods
 )
 _REPORTING = {
-    "POST /api/v1/events", "POST /api/v1/touchpoints", "POST /api/v1/forget-device",
+    "POST /api/v1/events",
+    "POST /api/v1/touchpoints",
+    "POST /api/v1/forget-device",
     "GET /api/v1/forget-device/{id}",
-}  # fmt: skip
+}
 _CHECKS = [
     not_a_server_error,
     status_code_conformance,

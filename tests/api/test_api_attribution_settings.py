@@ -23,9 +23,10 @@ def link(tenant):
 def test_settings_of_a_partner_in_an_app_are_made_changed_and_deleted(tenant, link) -> None:
     api = owner_of(tenant)
     whose = {
-        "app": str(tenant.app.public_id), "partner": str(link.campaign.partner.public_id),
+        "app": str(tenant.app.public_id),
+        "partner": str(link.campaign.partner.public_id),
         "link": None,
-    }  # fmt: skip
+    }
 
     made = api.post("attribution-settings", {**whose, "click_window_hours": 24})
     path = f"attribution-settings/{made.data['id']}"
@@ -35,8 +36,9 @@ def test_settings_of_a_partner_in_an_app_are_made_changed_and_deleted(tenant, li
     assert (made.status, made.data["click_window_hours"]) == (201, 24)
     assert {name: changed.data[name] for name in whose} == whose
     assert (changed.data["click_window_hours"], changed.data["probabilistic_clicks"]) == (
-        None, False,
-    )  # fmt: skip
+        None,
+        False,
+    )
     assert (deleted.status, api.get(path).status) == (204, 404)
 
 
@@ -55,10 +57,13 @@ def test_without_an_owner_settings_hold_for_all_apps_and_there_is_one_row(tenant
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("click_window_hours", 721), ("impression_window_hours", 0), ("reinstall_events", "mine"),
-        ("probabilistic_clicks", "perhaps"), ("inactivity_days", -1),
+        ("click_window_hours", 721),
+        ("impression_window_hours", 0),
+        ("reinstall_events", "mine"),
+        ("probabilistic_clicks", "perhaps"),
+        ("inactivity_days", -1),
     ],
-)  # fmt: skip
+)
 def test_what_is_out_of_range_is_refused_by_name(tenant, field, value) -> None:
     answer = owner_of(tenant).post("attribution-settings", {field: value})
 

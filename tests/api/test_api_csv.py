@@ -34,12 +34,28 @@ def _rows(answer) -> list[dict[str, str]]:
 
 
 _INSTALL_COLUMNS = {
-    "id", "app", "install_id", "kind", "state", "platform", "installed_at", "received_at",
-    "attribution_version", "attribution_type", "attribution_method", "attribution_partner",
-    "attribution_partner_name", "attribution_campaign", "attribution_campaign_name",
-    "attribution_touchpoint", "attribution_touched_at", "attribution_window_seconds",
-    "candidates", "rejections", "remarks",
-}  # fmt: skip
+    "id",
+    "app",
+    "install_id",
+    "kind",
+    "state",
+    "platform",
+    "installed_at",
+    "received_at",
+    "attribution_version",
+    "attribution_type",
+    "attribution_method",
+    "attribution_partner",
+    "attribution_partner_name",
+    "attribution_campaign",
+    "attribution_campaign_name",
+    "attribution_touchpoint",
+    "attribution_touched_at",
+    "attribution_window_seconds",
+    "candidates",
+    "rejections",
+    "remarks",
+}
 
 
 def test_an_installs_credit_has_columns_of_its_own() -> None:
@@ -138,9 +154,13 @@ def test_texts_are_harmless_and_numbers_stay_numbers() -> None:
     tenant = make.make_tenant()
     params = {"=cmd": 1}
     report(
-        tenant.sdk_key, event_name="=1+1", customer_user_id="@SUM(A1)", revenue="-4.99",
-        currency="USD", params=params,
-    )  # fmt: skip
+        tenant.sdk_key,
+        event_name="=1+1",
+        customer_user_id="@SUM(A1)",
+        revenue="-4.99",
+        currency="USD",
+        params=params,
+    )
 
     (row,) = _rows(_get(tenant.api_token, "v1/events"))
 

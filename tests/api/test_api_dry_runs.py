@@ -169,9 +169,15 @@ def test_credentials_are_masked() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [{"hours": 0}, {"hours": 9999}, {"hours": 1, "since": "2026-11-01T00:00:00Z"},
-     {"since": "2099-01-01T00:00:00Z"}, {"since": "1999-01-01T00:00:00Z"}, {"days": 1}],
-)  # fmt: skip
+    [
+        {"hours": 0},
+        {"hours": 9999},
+        {"hours": 1, "since": "2026-11-01T00:00:00Z"},
+        {"since": "2099-01-01T00:00:00Z"},
+        {"since": "1999-01-01T00:00:00Z"},
+        {"days": 1},
+    ],
+)
 def test_a_time_that_means_nothing_is_refused(data: dict[str, object]) -> None:
     made = make.make_tenant()
 

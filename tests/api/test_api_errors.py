@@ -17,9 +17,15 @@ from tests.database import wait_for_a_lock
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LISTS = [
-    "apps", "bundle-ids", "sdk-keys", "partners", "campaigns", "callback-rules", "events",
+    "apps",
+    "bundle-ids",
+    "sdk-keys",
+    "partners",
+    "campaigns",
+    "callback-rules",
+    "events",
     "postbacks",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -159,9 +165,14 @@ def test_an_unknown_address_is_404(path, method) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("DELETE", "apps"), ("PUT", "events"), ("POST", "postbacks"), ("OPTIONS", "apps"),
-     ("PUT", "callback-rules/preview")],
-)  # fmt: skip
+    [
+        ("DELETE", "apps"),
+        ("PUT", "events"),
+        ("POST", "postbacks"),
+        ("OPTIONS", "apps"),
+        ("PUT", "callback-rules/preview"),
+    ],
+)
 def test_a_method_that_an_address_does_not_have_is_405(method, path) -> None:
     answer = owner_of(make.make_tenant()).send(method, path)
 

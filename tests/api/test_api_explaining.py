@@ -60,13 +60,17 @@ def _end(made: make.Tenant, **fields: object) -> None:
         ({"attribution_scope": "any_attributed"}, ["attribution_scope"]),
         ({"window_days": 3}, ["window"]),
         ({"sampling_percent": 0}, ["sampling"]),
-        ({"conditions": {"all": [{"field": "country", "operator": "=", "value": "DE"}]}},
-         ["condition"]),
+        (
+            {"conditions": {"all": [{"field": "country", "operator": "=", "value": "DE"}]}},
+            ["condition"],
+        ),
         ({"status": "draft"}, ["draft"]),
-        ({"status": "paused", "triggers": ["install"], "sampling_percent": 0},
-         ["paused", "trigger", "sampling"]),
+        (
+            {"status": "paused", "triggers": ["install"], "sampling_percent": 0},
+            ["paused", "trigger", "sampling"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_rule_that_sent_nothing_names_everything_that_kept_it(
     made: make.Tenant, fields: dict[str, object], codes: list[str]
 ) -> None:

@@ -79,8 +79,10 @@ def test_a_server_key_follows_the_work() -> None:
 
     assert set(before.data) == {"id", "mode", "state", "asked_at", "finished_at", "counts"}
     assert (before.status, before.data["state"], before.data["finished_at"]) == (
-        200, "waiting", None,
-    )  # fmt: skip
+        200,
+        "waiting",
+        None,
+    )
     assert (after.data["id"], after.data["state"]) == (id_, "done")
     assert after.data["finished_at"] > after.data["asked_at"]
     assert after.data["counts"]["event"] == 1

@@ -33,23 +33,33 @@ def link(tenant):
 def _decide(install, version=1, **fields):
     with as_role(roles.WORKER), tenant_of(install.organization_id):
         Attribution.objects.create(
-            install=install, version=version, type=install.attribution_type, decided_at=NOW,
+            install=install,
+            version=version,
+            type=install.attribution_type,
+            decided_at=NOW,
             **fields,
-        )  # fmt: skip
+        )
 
 
 def test_an_install_has_the_shape_that_programs_rely_on(tenant, link) -> None:
     touchpoint, other = uuid4(), uuid4()
     install = make_install(
-        link, NOW, install_id="mine", touchpoint=touchpoint, touched_at=NOW - timedelta(hours=1),
+        link,
+        NOW,
+        install_id="mine",
+        touchpoint=touchpoint,
+        touched_at=NOW - timedelta(hours=1),
         attribution_version=2,
-    )  # fmt: skip
+    )
     fraud = {"touchpoint": str(other), "reason": "engagement_injection"}
     _decide(install, candidates=[{"touchpoint": str(other), "reason": "won"}])
     _decide(
-        install, 2, window_seconds=604_800, rejections=[fraud],
+        install,
+        2,
+        window_seconds=604_800,
+        rejections=[fraud],
         candidates=[{"touchpoint": str(touchpoint), "reason": "won", "partner": "Lumen Ads"}],
-    )  # fmt: skip
+    )
 
     (row,) = owner_of(tenant).rows("installs", app=tenant.app.public_id, install_id="mine")
 
@@ -76,9 +86,14 @@ def test_an_organic_install_is_credited_to_nobody(tenant, link) -> None:
     (row,) = owner_of(tenant).rows("installs")
 
     assert row["attribution"] == {
-        "type": "organic", "method": None, "partner": None, "campaign": None, "touchpoint": None,
-        "touched_at": None, "window_seconds": None,
-    }  # fmt: skip
+        "type": "organic",
+        "method": None,
+        "partner": None,
+        "campaign": None,
+        "touchpoint": None,
+        "touched_at": None,
+        "window_seconds": None,
+    }
     assert (row["candidates"], row["rejections"]) == ([], [])
 
 
@@ -94,15 +109,24 @@ def test_what_was_erased_is_null(tenant, link, stored) -> None:
 def test_installs_are_filtered(tenant, link) -> None:
     matching = make_install(link, NOW, state="final")
     make_install(
-        link, NOW - timedelta(days=2), kind="reinstall", attribution_type="organic", method="",
-        partner_id=None, campaign=None,
-    )  # fmt: skip
+        link,
+        NOW - timedelta(days=2),
+        kind="reinstall",
+        attribution_type="organic",
+        method="",
+        partner_id=None,
+        campaign=None,
+    )
     api = owner_of(tenant)
     since = (NOW - timedelta(hours=1)).isoformat()
     queries = [
-        {"campaign": link.campaign.public_id}, {"partner": link.campaign.partner.public_id},
-        {"type": "click"}, {"kind": "install"}, {"state": "final"}, {"since": since},
-    ]  # fmt: skip
+        {"campaign": link.campaign.public_id},
+        {"partner": link.campaign.partner.public_id},
+        {"type": "click"},
+        {"kind": "install"},
+        {"state": "final"},
+        {"since": since},
+    ]
 
     results = [[row["id"] for row in api.rows("installs", **query)] for query in queries]
 

@@ -107,9 +107,13 @@ def test_a_foreign_id_in_a_body_is_unknown_there(ours, theirs, kind, body, field
 
 @pytest.mark.parametrize(
     ("kind", "field"),
-    [("campaigns", "app"), ("campaigns", "partner"), ("callback-rules", "app"),
-     ("callback-rules", "partner")],
-)  # fmt: skip
+    [
+        ("campaigns", "app"),
+        ("campaigns", "partner"),
+        ("callback-rules", "app"),
+        ("callback-rules", "partner"),
+    ],
+)
 def test_a_foreign_id_is_not_written_into_an_own_row(ours, theirs, kind, field) -> None:
     before = ours.seen()
 

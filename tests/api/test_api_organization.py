@@ -40,9 +40,11 @@ def set_up(name: str = "Gem Harbor") -> make.Tenant:
         )
         ConversionMeaning.objects.create(app=made.app, coarse_value="high", event_name="subscribed")
         link = make.make_link(
-            make.make_campaign(made.app, partner), parameters="click_id={clickid}",
-            deep_link="gemharbor://shop", allowed_destinations=["gemharbor://"],
-        )  # fmt: skip
+            make.make_campaign(made.app, partner),
+            parameters="click_id={clickid}",
+            deep_link="gemharbor://shop",
+            allowed_destinations=["gemharbor://"],
+        )
         AttributionSettings.objects.create(link=link, click_window_hours=24)
         AttributionSettings.objects.create(app=made.app, partner=partner, probabilistic_clicks=True)
         AttributionSettings.objects.create(reinstall_events="organic", inactivity_days=0)
@@ -145,9 +147,13 @@ def test_an_import_says_what_it_did_and_which_secrets_are_missing() -> None:
     outcome = brought_in(api, document)
 
     assert {kind: len(names) for kind, names in outcome["created"].items()} == {
-        "apps": 1, "partners": 1, "campaigns": 1, "tracking_links": 1, "attribution_settings": 3,
+        "apps": 1,
+        "partners": 1,
+        "campaigns": 1,
+        "tracking_links": 1,
+        "attribution_settings": 3,
         "callback_rules": 2,
-    }  # fmt: skip
+    }
     assert outcome["credentials_to_enter"] == {partner["name"]: ["api_key"]}
     assert outcome["drafts"] == [keyed["name"]]
     with tenant(organization.pk):

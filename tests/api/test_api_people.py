@@ -22,10 +22,13 @@ def test_members_are_listed_with_what_owners_may_know() -> None:
     (for_analyst,) = program_of(Role.ANALYST, tenant).rows("members")
 
     assert for_owner == {
-        "id": str(tenant.owner.memberships.get().public_id), "email": tenant.owner.email,
-        "name": "", "role": "owner", "has_second_factor": True,
+        "id": str(tenant.owner.memberships.get().public_id),
+        "email": tenant.owner.email,
+        "name": "",
+        "role": "owner",
+        "has_second_factor": True,
         "created_at": for_owner["created_at"],
-    }  # fmt: skip
+    }
     assert for_analyst == {**for_owner, "has_second_factor": None}
 
 
@@ -95,8 +98,11 @@ def test_an_invitation_is_made_mailed_and_never_shows_its_link() -> None:
 
     token = str(mail.outbox[-1].body).partition("/accounts/invitation/")[2].split()[0]
     assert (made.status, made.data["email"], made.data["role"], made.data["status"]) == (
-        201, "ada@example.com", "marketer", "open",
-    )  # fmt: skip
+        201,
+        "ada@example.com",
+        "marketer",
+        "open",
+    )
     assert mail.outbox[-1].to == ["ada@example.com"]
     assert listed["mailed_at"] is not None
     assert token not in str(made.data) + str(listed)

@@ -18,9 +18,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 READ, SET_UP, RESEND, MANAGE = Right.READ, Right.SET_UP, Right.RESEND, Right.MANAGE
 _SET_UP_ROWS = {
-    "list": READ, "retrieve": READ, "create": SET_UP, "update": SET_UP,
-    "partial_update": SET_UP, "destroy": SET_UP,
-}  # fmt: skip
+    "list": READ,
+    "retrieve": READ,
+    "create": SET_UP,
+    "update": SET_UP,
+    "partial_update": SET_UP,
+    "destroy": SET_UP,
+}
 
 # Written out once more, so that no change of rights goes unseen.
 RIGHTS = {

@@ -32,8 +32,12 @@ def test_versions_are_listed_in_the_words_of_the_api_newest_first() -> None:
     now = api.get(rule).data
     assert newest["definition"] == {name: now[name] for name in newest["definition"]}
     assert newest["definition"].keys() == now.keys() - {
-        "id", "status", "version", "created_at", "updated_at",
-    }  # fmt: skip
+        "id",
+        "status",
+        "version",
+        "created_at",
+        "updated_at",
+    }
 
 
 def test_versions_come_in_pages() -> None:
@@ -143,8 +147,9 @@ def test_a_rule_is_copied_to_other_apps_as_drafts_named_after_them() -> None:
     assert answer.status == again.status == 201
     copies = answer.data["results"]
     assert [copy["name"] for copy in copies] == [
-        f"Purchases ({tenant.app.name})", "Purchases (Other)",
-    ]  # fmt: skip
+        f"Purchases ({tenant.app.name})",
+        "Purchases (Other)",
+    ]
     assert again.data["results"][1]["name"] == "Purchases (Other) 2"
     assert [copy["app"] for copy in copies] == body["apps"]
     assert {copy["status"] for copy in copies} == {"draft"}

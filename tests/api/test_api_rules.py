@@ -39,16 +39,30 @@ def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract() -> N
         "authentication": {"type": "none"},
         "sign": False,
         "success": {
-            "codes": ["2xx"], "body_contains": None, "json_path": None, "json_equals": None,
+            "codes": ["2xx"],
+            "body_contains": None,
+            "json_path": None,
+            "json_equals": None,
         },
         "timeout_seconds": 15,
         "retry_delays": [
-            5, 30, 120, 600, 1800, 3600, 7200, 18000, 36000, 50400, 72000, 72000,
+            5,
+            30,
+            120,
+            600,
+            1800,
+            3600,
+            7200,
+            18000,
+            36000,
+            50400,
+            72000,
+            72000,
         ],
         "rate_limit_per_second": None,
         "max_in_flight": None,
         "version": 1,
-    }  # fmt: skip
+    }
 
 
 def test_every_field_of_a_rule_is_kept_as_it_was_written() -> None:
@@ -90,17 +104,23 @@ def test_every_field_of_a_rule_is_kept_as_it_was_written() -> None:
         "body": ' {"event": "{{event_name}}"}\n',
         "missing_values": "drop",
         "authentication": {
-            "type": "hmac", "header": "X-Signature", "credential": "key", "algorithm": "sha1",
+            "type": "hmac",
+            "header": "X-Signature",
+            "credential": "key",
+            "algorithm": "sha1",
         },
         "sign": True,
         "success": {
-            "codes": ["200"], "body_contains": "ok", "json_path": "data.0", "json_equals": 1.5,
+            "codes": ["200"],
+            "body_contains": "ok",
+            "json_path": "data.0",
+            "json_equals": 1.5,
         },
         "timeout_seconds": 5,
         "retry_delays": [1, 2],
         "rate_limit_per_second": 20,
         "max_in_flight": 4,
-    }  # fmt: skip
+    }
 
     made = api.post("callback-rules", fields)
     read = api.get(f"callback-rules/{made.data['id']}")
@@ -261,8 +281,11 @@ def test_what_is_left_out_of_success_has_its_default() -> None:
     )
 
     assert answer.data["success"] == {
-        "codes": ["2xx"], "body_contains": "ok", "json_path": None, "json_equals": None,
-    }  # fmt: skip
+        "codes": ["2xx"],
+        "body_contains": "ok",
+        "json_path": None,
+        "json_equals": None,
+    }
 
 
 def test_two_rules_of_one_name_are_refused_at_the_name() -> None:

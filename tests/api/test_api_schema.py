@@ -126,8 +126,15 @@ def test_filters_are_described() -> None:
     listing = Client().get("/api/schema/").json()["paths"]["/api/v1/events"]["get"]
 
     assert {parameter["name"] for parameter in listing["parameters"]} == {
-        "app", "event_id", "event_name", "customer_user_id", "since", "until", "limit", "cursor",
-    }  # fmt: skip
+        "app",
+        "event_id",
+        "event_name",
+        "customer_user_id",
+        "since",
+        "until",
+        "limit",
+        "cursor",
+    }
 
 
 def test_the_pages_load_nothing_from_elsewhere() -> None:

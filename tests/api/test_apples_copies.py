@@ -130,9 +130,13 @@ def test_of_copies_that_come_at_once_one_alone_counts(owner) -> None:
 def test_a_genuine_copy_tells_what_its_conversion_value_meant(owner) -> None:
     with tenant(owner.organization.pk):
         meaning = ConversionMeaning.objects.create(
-            app=owner.app, first_value=60, last_value=63, event_name="purchase",
-            least_revenue="49.99", most_revenue="99.99",
-        )  # fmt: skip
+            app=owner.app,
+            first_value=60,
+            last_value=63,
+            event_name="purchase",
+            least_revenue="49.99",
+            most_revenue="99.99",
+        )
 
     send(GENUINE)
 
@@ -141,8 +145,10 @@ def test_a_genuine_copy_tells_what_its_conversion_value_meant(owner) -> None:
     (copy,) = copies_of(owner)
     (event,) = events_of(owner)
     assert (copy.event_name, str(copy.most_revenue), copy.currency) == (
-        "purchase", "99.990000", "USD",
-    )  # fmt: skip
+        "purchase",
+        "99.990000",
+        "USD",
+    )
     assert event.source == "system"
     assert event.fields["skan_event"] == "purchase"
     assert event.fields["skan_source_identifier"] == "5239"
@@ -164,10 +170,14 @@ def test_the_network_is_the_partner_that_has_its_id_at_apple(owner) -> None:
     (event,) = events_of(owner)
     assert copy.partner_id == partner.pk
     assert event.fields["attribution"] == {
-        "type": "click", "method": "skadnetwork", "partner": str(partner.public_id),
-        "partner_id": partner.pk, "partner_name": partner.name, "campaign_id": "5239",
+        "type": "click",
+        "method": "skadnetwork",
+        "partner": str(partner.public_id),
+        "partner_id": partner.pk,
+        "partner_name": partner.name,
+        "campaign_id": "5239",
         "campaign_name": campaign.name,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

@@ -207,18 +207,52 @@ def test_unknown_fields_are_kept_in_params_and_named(tenant) -> None:
 
 def test_every_field_of_the_contract_is_known(tenant) -> None:
     sent = event(
-        install_id="i", advertising_id="a", idfa="b", idfv="c", gaid="d", oaid="e", amazon_id="f",
-        android_id="g", app_set_id="h", customer_user_id="u", ip_address="2001:db8::7",
-        user_agent="ua", os_version="17.5", app_version="1", sdk_version="2", device_model="m",
-        device_brand="b", language="de", country="de", timezone="Europe/Berlin", carrier="c",
-        revenue="1", currency="EUR", quantity=1, product_id="p", transaction_id="t",
-        click_id="k", install_referrer="r", install_begin_time="1", referrer_click_time="1",
-        install_begin_time_server=1, referrer_click_time_server="1", install_version="3.2.1",
+        install_id="i",
+        advertising_id="a",
+        idfa="b",
+        idfv="c",
+        gaid="d",
+        oaid="e",
+        amazon_id="f",
+        android_id="g",
+        app_set_id="h",
+        customer_user_id="u",
+        ip_address="2001:db8::7",
+        user_agent="ua",
+        os_version="17.5",
+        app_version="1",
+        sdk_version="2",
+        device_model="m",
+        device_brand="b",
+        language="de",
+        country="de",
+        timezone="Europe/Berlin",
+        carrier="c",
+        revenue="1",
+        currency="EUR",
+        quantity=1,
+        product_id="p",
+        transaction_id="t",
+        click_id="k",
+        install_referrer="r",
+        install_begin_time="1",
+        referrer_click_time="1",
+        install_begin_time_server=1,
+        referrer_click_time_server="1",
+        install_version="3.2.1",
         google_play_instant=False,
-        adservices_token="t", limit_ad_tracking=True, att_status=3, gdpr_applies=False,
-        tcf_string="s", eea=True, ad_user_data=True, ad_personalization=False,
-        us_privacy="1YNN", sharing_opt_out=["Unity Ads"], params={},
-    )  # fmt: skip
+        adservices_token="t",
+        limit_ad_tracking=True,
+        att_status=3,
+        gdpr_applies=False,
+        tcf_string="s",
+        eea=True,
+        ad_user_data=True,
+        ad_personalization=False,
+        us_privacy="1YNN",
+        sharing_opt_out=["Unity Ads"],
+        params={},
+    )
 
     answer = post(tenant, sent)
 
@@ -439,9 +473,19 @@ def test_a_time_lies_between_58_days_ago_and_5_minutes_ahead(tenant, shift, take
 
 @pytest.mark.parametrize(
     "value",
-    ["yesterday", "2026-05-04T10:00:00", "", True, [], {}, 1e300, -1e300, "9999-99-99T00:00:00Z",
-     10**400],
-)  # fmt: skip
+    [
+        "yesterday",
+        "2026-05-04T10:00:00",
+        "",
+        True,
+        [],
+        {},
+        1e300,
+        -1e300,
+        "9999-99-99T00:00:00Z",
+        10**400,
+    ],
+)
 def test_a_time_that_is_none_is_rejected(tenant, value) -> None:
     answer = post(tenant, event(event_time=value))
 
@@ -482,9 +526,22 @@ def test_revenue_is_exact_to_the_last_digit(tenant, written, stored) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ['"much"', '"NaN"', '"Infinity"', '""', "true", "[]", "{}", "1e400", "1e-400",
-     "1234567890123456789012", "0.1234567890123", '"1e999999"', '"1,5"'],
-)  # fmt: skip
+    [
+        '"much"',
+        '"NaN"',
+        '"Infinity"',
+        '""',
+        "true",
+        "[]",
+        "{}",
+        "1e400",
+        "1e-400",
+        "1234567890123456789012",
+        "0.1234567890123",
+        '"1e999999"',
+        '"1,5"',
+    ],
+)
 def test_revenue_that_is_none_is_rejected(tenant, written) -> None:
     answer = post(tenant, f'{{"event_name": "purchase", "revenue": {written}}}'.encode())
 
@@ -616,12 +673,27 @@ def test_a_huge_number_spoils_no_neighbor(tenant, number) -> None:
         b'{"event_name": "x", "params": ' + b'{"a":' * 30 + b"1" + b"}" * 31,
     ],
     ids=[
-        "empty", "blank", "cut off", "quotes", "comma", "two documents", "NaN", "UTF-8",
-        "half a character", "byte order mark", "form", "key twice", "deep key twice",
-        "key twice, escaped", "more beside events", "events no list", "endless", "deep list",
+        "empty",
+        "blank",
+        "cut off",
+        "quotes",
+        "comma",
+        "two documents",
+        "NaN",
+        "UTF-8",
+        "half a character",
+        "byte order mark",
+        "form",
+        "key twice",
+        "deep key twice",
+        "key twice, escaped",
+        "more beside events",
+        "events no list",
+        "endless",
+        "deep list",
         "deep object",
     ],
-)  # fmt: skip
+)
 def test_bad_json_is_400_and_stores_nothing(tenant, body) -> None:
     answer = post(tenant, body)
 

@@ -26,9 +26,14 @@ def store(tenant, **fields):
 
 def test_a_copy_is_shown_with_what_it_says_and_meant(tenant) -> None:
     copy = store(
-        tenant, received_at=NOW, conversion_value=12, event_name="purchase", least_revenue="4.99",
-        currency="USD", transaction_id="t-1",
-    )  # fmt: skip
+        tenant,
+        received_at=NOW,
+        conversion_value=12,
+        event_name="purchase",
+        least_revenue="4.99",
+        currency="USD",
+        transaction_id="t-1",
+    )
 
     (row,) = owner_of(tenant).rows("skan-postbacks")
 
@@ -37,12 +42,8 @@ def test_a_copy_is_shown_with_what_it_says_and_meant(tenant) -> None:
     assert row["app"] == str(tenant.app.public_id)
     assert row["received_at"] == "2026-05-04T10:00:00.000Z"
     assert (row["protocol"], row["version"]) == ("skadnetwork", "4.0")
-    assert (row["network_id"], row["transaction_id"], row["sequence"]) == (
-        "com.example", "t-1", 0,
-    )  # fmt: skip
-    assert (row["signature_state"], row["duplicate_of"], row["did_win"]) == (
-        "valid", None, True,
-    )  # fmt: skip
+    assert (row["network_id"], row["transaction_id"], row["sequence"]) == ("com.example", "t-1", 0)
+    assert (row["signature_state"], row["duplicate_of"], row["did_win"]) == ("valid", None, True)
     assert (row["conversion_value"], row["coarse_value"]) == (12, None)
     assert (row["event_name"], row["least_revenue"]) == ("purchase", "4.99")
 

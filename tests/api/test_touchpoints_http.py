@@ -65,19 +65,35 @@ def test_a_click_is_accepted_and_answered_with_our_id(network: Network) -> None:
     (touch,) = network.touchpoints()
     assert answer.status == 202
     assert answer.data == {
-        "accepted": 1, "duplicates": 0, "rejected": [], "ids": [str(touch.public_id)],
+        "accepted": 1,
+        "duplicates": 0,
+        "rejected": [],
+        "ids": [str(touch.public_id)],
         "warnings": [],
-    }  # fmt: skip
+    }
     assert (touch.kind, touch.source, touch.click_id, touch.site_id, touch.ip_address) == (
-        "click", "server", "n-1", "pub_7", "203.0.113.9",
-    )  # fmt: skip
+        "click",
+        "server",
+        "n-1",
+        "pub_7",
+        "203.0.113.9",
+    )
     assert (touch.os_name, touch.device_model, touch.link_id) == (
-        "android", "Pixel 8", network.link.pk,
-    )  # fmt: skip
+        "android",
+        "Pixel 8",
+        network.link.pk,
+    )
     assert f"advertising:{GAID}" in touch.names
-    assert touch.params.items() >= {
-        "sub1": "a", "level": "3", "price": "1.5", "deep": "true", "creative_name": "video",
-    }.items()  # fmt: skip
+    assert (
+        touch.params.items()
+        >= {
+            "sub1": "a",
+            "level": "3",
+            "price": "1.5",
+            "deep": "true",
+            "creative_name": "video",
+        }.items()
+    )
 
 
 @pytest.mark.parametrize("form", ["token", "id", "campaign"])
@@ -93,8 +109,10 @@ def test_a_touchpoint_is_of_a_link_or_of_a_campaign(network: Network, form: str)
     (touch,) = network.touchpoints()
     assert answer.status == 202
     assert (touch.kind, touch.campaign_id, touch.partner_id) == (
-        "impression", network.campaign.pk, network.campaign.partner_id,
-    )  # fmt: skip
+        "impression",
+        network.campaign.pk,
+        network.campaign.partner_id,
+    )
     assert touch.link_id == (None if form == "campaign" else network.link.pk)
 
 
@@ -190,9 +208,7 @@ def test_a_field_that_means_nothing_to_us_is_kept_and_named(network: Network) ->
 
     (touch,) = network.touchpoints()
     assert touch.params["colour"] == "red"
-    assert answer.data["warnings"] == [
-        {"index": 0, "pointer": "/colour", "detail": KEPT}
-    ]  # fmt: skip
+    assert answer.data["warnings"] == [{"index": 0, "pointer": "/colour", "detail": KEPT}]
 
 
 def test_a_touchpoint_of_a_forgotten_device_is_rejected_and_not_kept(network: Network) -> None:
@@ -208,9 +224,12 @@ def test_a_touchpoint_of_a_forgotten_device_is_rejected_and_not_kept(network: Ne
     (touch,) = network.touchpoints()
     assert touch.click_id == "n-2"
     assert answer.data == {
-        "accepted": 1, "duplicates": 0, "warnings": [], "ids": [None, str(touch.public_id)],
+        "accepted": 1,
+        "duplicates": 0,
+        "warnings": [],
+        "ids": [None, str(touch.public_id)],
         "rejected": [{"index": 0, "errors": [{"pointer": "", "detail": DEVICE_FORGOTTEN}]}],
-    }  # fmt: skip
+    }
 
 
 def test_if_all_are_bad_nothing_is_accepted(network: Network) -> None:

@@ -23,14 +23,20 @@ def make_touches(
         return [
             Touchpoint.objects.create(
                 **{
-                    "public_id": uuid.uuid4(), "app_id": campaign.app_id,
-                    "partner_id": campaign.partner_id, "campaign": campaign, "link": link,
-                    "kind": kind, "source": "link", "occurred_at": moment, "received_at": moment,
+                    "public_id": uuid.uuid4(),
+                    "app_id": campaign.app_id,
+                    "partner_id": campaign.partner_id,
+                    "campaign": campaign,
+                    "link": link,
+                    "kind": kind,
+                    "source": "link",
+                    "occurred_at": moment,
+                    "received_at": moment,
                     **fields,
                 }
             )
             for moment in moments
-        ]  # fmt: skip
+        ]
 
 
 def make_install(
@@ -41,19 +47,31 @@ def make_install(
     with as_role(roles.WORKER), tenant(link.organization_id):
         return Install.objects.create(
             **{
-                "app_id": link.campaign.app_id, "device": device or str(uuid.uuid4()),
-                "installed_at": at, "event_received_at": at, "event_ref": 10**12,
-                "attribution_type": "click", "method": "click_id",
-                "partner_id": link.campaign.partner_id, "campaign": link.campaign, "link": link,
+                "app_id": link.campaign.app_id,
+                "device": device or str(uuid.uuid4()),
+                "installed_at": at,
+                "event_received_at": at,
+                "event_ref": 10**12,
+                "attribution_type": "click",
+                "method": "click_id",
+                "partner_id": link.campaign.partner_id,
+                "campaign": link.campaign,
+                "link": link,
                 **fields,
             }
-        )  # fmt: skip
+        )
 
 
 def make_event(
-    link: TrackingLink, at: datetime, *, device: str, name: str = "purchase",
-    revenue: str | None = None, currency: str = "", **fields: object,
-) -> Event:  # fmt: skip
+    link: TrackingLink,
+    at: datetime,
+    *,
+    device: str,
+    name: str = "purchase",
+    revenue: str | None = None,
+    currency: str = "",
+    **fields: object,
+) -> Event:
     """Write an event of a device, as its app would report it."""
     make_day(at)
     with as_role(roles.WORKER), tenant(link.organization_id):
@@ -61,8 +79,16 @@ def make_event(
         key = EventKey.objects.create(app_id=app_id, event_id=uuid.uuid4(), received_at=at)
         return Event.objects.create(
             **{
-                "id": key.pk, "app_id": app_id, "event_id": key.event_id, "event_name": name,
-                "event_time": at, "received_at": at, "source": "sdk", "device": device,
-                "revenue": Decimal(revenue) if revenue else None, "currency": currency, **fields,
+                "id": key.pk,
+                "app_id": app_id,
+                "event_id": key.event_id,
+                "event_name": name,
+                "event_time": at,
+                "received_at": at,
+                "source": "sdk",
+                "device": device,
+                "revenue": Decimal(revenue) if revenue else None,
+                "currency": currency,
+                **fields,
             }
-        )  # fmt: skip
+        )

@@ -42,9 +42,16 @@ def make_postback(
             **fields,
         }
         return Postback.objects.create(
-            public_id=uuid.uuid4(), rule=rule, rule_version=1, app=of.app, event=event,
-            sdk_event_id=event.event_id, event_received_at=at, status=status, **values,
-        )  # fmt: skip
+            public_id=uuid.uuid4(),
+            rule=rule,
+            rule_version=1,
+            app=of.app,
+            event=event,
+            sdk_event_id=event.event_id,
+            event_received_at=at,
+            status=status,
+            **values,
+        )
 
 
 def make_attempt(
@@ -54,9 +61,13 @@ def make_attempt(
     values = {"number": postback.attempts_made, "started_at": postback.event_received_at, **fields}
     with as_role(roles.WORKER), tenant(of.organization.pk):
         return DeliveryAttempt.objects.create(
-            postback=postback, event_received_at=postback.event_received_at,
-            kind=AttemptKind.AUTO, duration_ms=12, outcome=outcome, **values,
-        )  # fmt: skip
+            postback=postback,
+            event_received_at=postback.event_received_at,
+            kind=AttemptKind.AUTO,
+            duration_ms=12,
+            outcome=outcome,
+            **values,
+        )
 
 
 def make_day(moment: datetime) -> None:
@@ -68,6 +79,11 @@ def make_day(moment: datetime) -> None:
 def _make_event(of: make.Tenant, at: datetime) -> Event:
     key = EventKey.objects.create(app=of.app, event_id=uuid.uuid4(), received_at=at)
     return Event.objects.create(
-        id=key.pk, app=of.app, event_id=key.event_id, event_name="purchase", event_time=at,
-        received_at=at, source=EventSource.SDK,
-    )  # fmt: skip
+        id=key.pk,
+        app=of.app,
+        event_id=key.event_id,
+        event_name="purchase",
+        event_time=at,
+        received_at=at,
+        source=EventSource.SDK,
+    )

@@ -59,11 +59,15 @@ def test_hours_begin_where_the_organizations_clock_shows_a_full_hour() -> None:
 
     assert len(berlin) == 25
     assert [hour_name(it.start, it.end, BERLIN) for it in (*berlin[:2], berlin[-1])] == [
-        "17:20\N{EN DASH}18:00", "18:00\N{EN DASH}19:00", "17:00\N{EN DASH}17:20",
-    ]  # fmt: skip
+        "17:20\N{EN DASH}18:00",
+        "18:00\N{EN DASH}19:00",
+        "17:00\N{EN DASH}17:20",
+    ]
     assert [hour_name(it.start, it.end, KOLKATA) for it in (*kolkata[:2], kolkata[-1])] == [
-        "20:50\N{EN DASH}21:00", "21:00\N{EN DASH}22:00", "20:00\N{EN DASH}20:50",
-    ]  # fmt: skip
+        "20:50\N{EN DASH}21:00",
+        "21:00\N{EN DASH}22:00",
+        "20:00\N{EN DASH}20:50",
+    ]
     assert kolkata[1].start.minute == 30
 
 
@@ -84,9 +88,11 @@ def test_an_hour_that_the_clock_shows_twice_is_there_twice() -> None:
     names = [hour_name(it.start, it.end, BERLIN) for it in hours]
     assert len(hours) == 24
     assert names[13:17] == [
-        "01:00\N{EN DASH}02:00", "02:00\N{EN DASH}03:00 (CEST)", "02:00\N{EN DASH}03:00 (CET)",
+        "01:00\N{EN DASH}02:00",
+        "02:00\N{EN DASH}03:00 (CEST)",
+        "02:00\N{EN DASH}03:00 (CET)",
         "03:00\N{EN DASH}04:00",
-    ]  # fmt: skip
+    ]
 
 
 def test_an_hour_that_the_clock_leaves_out_is_not_there() -> None:
@@ -111,9 +117,11 @@ def test_a_clock_change_of_half_an_hour_leaves_no_gap() -> None:
 
 @pytest.mark.parametrize(
     ("zone", "names"),
-    [(BERLIN, ["16:00\N{EN DASH}17:00", "17:00\N{EN DASH}17:20"]),
-     (KOLKATA, ["19:00\N{EN DASH}20:00", "20:00\N{EN DASH}20:50"])],
-)  # fmt: skip
+    [
+        (BERLIN, ["16:00\N{EN DASH}17:00", "17:00\N{EN DASH}17:20"]),
+        (KOLKATA, ["19:00\N{EN DASH}20:00", "20:00\N{EN DASH}20:50"]),
+    ],
+)
 def test_a_postback_counts_in_the_hour_in_which_its_event_came(
     of: make.Tenant, rule: CallbackRule, zone: ZoneInfo, names: list[str]
 ) -> None:
@@ -229,20 +237,26 @@ def test_what_comes_of_a_failure_is_said(of: make.Tenant, rule: CallbackRule) ->
         make_attempt(
             of,
             make_postback(
-                of, rule, at=at, status=PostbackStatus.PENDING, attempts_made=1,
+                of,
+                rule,
+                at=at,
+                status=PostbackStatus.PENDING,
+                attempts_made=1,
                 next_attempt_at=wait,
             ),
             outcome="retry",
             status_code=500 + number,
-        )  # fmt: skip
+        )
     make_attempt(of, make_postback(of, rule, at=at, status="failed", attempts_made=3))
 
     page = overview_page(_read(of))
 
     assert [line.outlook for line in page.failures] == [
-        "Given up after 3 tries", "Trying again now", "Trying again at 05:20 on Friday",
+        "Given up after 3 tries",
+        "Trying again now",
+        "Trying again at 05:20 on Friday",
         "Trying again at 18:20",
-    ]  # fmt: skip
+    ]
 
 
 def test_like_failures_are_one_group_with_the_newest_in_front(
@@ -250,8 +264,12 @@ def test_like_failures_are_one_group_with_the_newest_in_front(
 ) -> None:
     other_rule = _rule(of)
     for rule_of_it, minutes, code in [
-        (rule, 9, 404), (rule, 8, 404), (rule, 7, 500), (other_rule, 6, 404), (rule, 5, 404),
-    ]:  # fmt: skip
+        (rule, 9, 404),
+        (rule, 8, 404),
+        (rule, 7, 500),
+        (other_rule, 6, 404),
+        (rule, 5, 404),
+    ]:
         failed = make_postback(
             of, rule_of_it, at=NOW - timedelta(minutes=minutes), status="failed", attempts_made=2
         )
@@ -262,20 +280,28 @@ def test_like_failures_are_one_group_with_the_newest_in_front(
     overview = _read(of)
 
     assert [(it.rule_id, it.status_code, it.count, it.body) for it in overview.failures] == [
-        (rule.pk, 404, 3, "5"), (other_rule.pk, 404, 1, "6"), (rule.pk, 500, 1, "7"),
-    ]  # fmt: skip
+        (rule.pk, 404, 3, "5"),
+        (other_rule.pk, 404, 1, "6"),
+        (rule.pk, 500, 1, "7"),
+    ]
     first = overview_page(overview).failures[0]
     assert (first.subject, first.answer, first.outlook) == (
-        "3 postbacks", "3 \N{MULTIPLICATION SIGN} HTTP 404", "Given up",
-    )  # fmt: skip
+        "3 postbacks",
+        "3 \N{MULTIPLICATION SIGN} HTTP 404",
+        "Given up",
+    )
 
 
 def test_another_organizations_rows_are_never_counted(of: make.Tenant, rule: CallbackRule) -> None:
     other = make.make_tenant("Other")
     foreign = make_postback(
-        other, _rule(other), at=NOW - timedelta(hours=1), status="failed", attempts_made=1,
+        other,
+        _rule(other),
+        at=NOW - timedelta(hours=1),
+        status="failed",
+        attempts_made=1,
         reason="http_500",
-    )  # fmt: skip
+    )
     make_attempt(other, foreign)
 
     overview = _read(of)
@@ -311,9 +337,15 @@ def _plan(statement: str) -> str:
 
 @pytest.mark.parametrize(
     ("most", "ticks"),
-    [(0, [0, 1]), (3, [0, 1, 2, 3]), (7, [0, 2, 4, 6, 8]), (23, [0, 5, 10, 15, 20, 25]),
-     (99, [0, 20, 40, 60, 80, 100]), (4_047, [0, 1_000, 2_000, 3_000, 4_000, 5_000])],
-)  # fmt: skip
+    [
+        (0, [0, 1]),
+        (3, [0, 1, 2, 3]),
+        (7, [0, 2, 4, 6, 8]),
+        (23, [0, 5, 10, 15, 20, 25]),
+        (99, [0, 20, 40, 60, 80, 100]),
+        (4_047, [0, 1_000, 2_000, 3_000, 4_000, 5_000]),
+    ],
+)
 def test_the_scale_has_a_few_round_numbers(most: int, ticks: list[int]) -> None:
     assert round_ticks(most) == ticks
 
@@ -329,8 +361,9 @@ def test_a_bar_is_as_wide_as_its_part_of_the_day_and_as_high_as_its_count(
     assert sum(bar.width for bar in chart.bars) == pytest.approx(100)
     assert chart.bars[-1].width == pytest.approx(100 / 24 / 3)  # 17:00 to 17:20
     assert [(it.state, it.height) for it in chart.bars[-1].pieces] == [
-        ("delivered", 150), ("failed", 50),
-    ]  # fmt: skip
+        ("delivered", 150),
+        ("failed", 50),
+    ]
 
 
 def test_the_installs_say_how_many_somebody_earned(of: make.Tenant) -> None:

@@ -37,27 +37,32 @@ def report(made: make.Tenant, search: SkanCopySearch = ALL, zone: str = "UTC"):
 
 def test_only_valid_copies_count_and_each_once(made: make.Tenant) -> None:
     store(
-        made, {}, {"did_win": False}, {"redownload": True},
-        {"duplicate_of": uuid.uuid4()}, {"signature_state": "invalid"},
-        {"signature_state": "development"}, {"signature_state": "unverifiable"},
+        made,
+        {},
+        {"did_win": False},
+        {"redownload": True},
+        {"duplicate_of": uuid.uuid4()},
+        {"signature_state": "invalid"},
+        {"signature_state": "development"},
+        {"signature_state": "unverifiable"},
         {"signature_state": "invalid", "duplicate_of": uuid.uuid4()},
-    )  # fmt: skip
+    )
 
     it = report(made)
 
     assert (it.whole.copies, it.whole.wins, it.whole.redownloads) == (3, 2, 1)
     assert it.duplicates == 2
-    assert dict(it.states) == {
-        "Valid": 3, "Invalid": 1, "Development": 1, "Can't be verified": 1,
-    }  # fmt: skip
+    assert dict(it.states) == {"Valid": 3, "Invalid": 1, "Development": 1, "Can't be verified": 1}
 
 
 def test_before_version_3_every_copy_is_the_winners(made: make.Tenant) -> None:
     unsaid = {"did_win": None}
     store(
-        made, {**unsaid, "version": "2.2"}, {**unsaid, "version": "3.0"},
+        made,
+        {**unsaid, "version": "2.2"},
+        {**unsaid, "version": "3.0"},
         {**unsaid, "protocol": "adattributionkit", "version": "1.0"},
-    )  # fmt: skip
+    )
 
     assert report(made).whole.wins == 1
 
@@ -65,10 +70,12 @@ def test_before_version_3_every_copy_is_the_winners(made: make.Tenant) -> None:
 def test_revenue_is_added_up_as_a_range_and_by_currency(made: make.Tenant) -> None:
     earned = {"event_name": "purchase", "currency": "USD"}
     store(
-        made, {**earned, "least_revenue": "1", "most_revenue": "4.99"},
+        made,
+        {**earned, "least_revenue": "1", "most_revenue": "4.99"},
         {**earned, "least_revenue": "5", "most_revenue": "9.99"},
-        {**earned, "least_revenue": "100", "currency": "EUR"}, {},
-    )  # fmt: skip
+        {**earned, "least_revenue": "100", "currency": "EUR"},
+        {},
+    )
 
     it = report(made)
 
@@ -81,15 +88,20 @@ def test_copies_are_told_apart_by_network_and_campaign(made: make.Tenant) -> Non
     with tenant(made.organization.pk):
         partner = make.make_partner("Unity Ads")
     store(
-        made, {"partner": partner}, {"partner": partner}, {"source_identifier": "17"},
+        made,
+        {"partner": partner},
+        {"partner": partner},
+        {"source_identifier": "17"},
         {"source_identifier": "", "campaign_id": "42", "version": "3.0"},
-    )  # fmt: skip
+    )
 
     lines = report(made).campaigns
 
     assert [(line.name, line.detail, line.tally.copies) for line in lines] == [
-        (partner.name, "5239", 2), ("com.example", "17", 1), ("com.example", "42", 1),
-    ]  # fmt: skip
+        (partner.name, "5239", 2),
+        ("com.example", "17", 1),
+        ("com.example", "42", 1),
+    ]
 
 
 def test_days_are_those_of_the_organization(made: make.Tenant) -> None:

@@ -37,9 +37,17 @@ def test_a_change_is_told_where_it_says_something(count: int, before: int, words
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.0004, "1_ms"), (0.04, "40_ms"), (1.44, "1.4_s"), (42.4, "42_s"), (200, "3_min"),
-     (7_300, "2_h"), (90_000, "1_day"), (260_000, "3_days")],
-)  # fmt: skip
+    [
+        (0.0004, "1_ms"),
+        (0.04, "40_ms"),
+        (1.44, "1.4_s"),
+        (42.4, "42_s"),
+        (200, "3_min"),
+        (7_300, "2_h"),
+        (90_000, "1_day"),
+        (260_000, "3_days"),
+    ],
+)
 def test_a_time_span_has_the_unit_that_suits_it(seconds: float, words: str) -> None:
     assert wording.seconds(seconds) == _tied(words)
 

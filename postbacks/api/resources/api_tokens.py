@@ -42,7 +42,7 @@ class ApiTokenSerializer(KeySerializer):
     owner = OwnerField(
         required=False,
         help_text=(
-            "personal: yours, never with more rights than you; organization: keeps working when you "
+            "personal: yours, never with more rights than you; organization: works on when you "
             "leave, and requires the scope manage. Default: as the token that you call with."
         ),
     )

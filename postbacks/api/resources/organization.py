@@ -44,7 +44,7 @@ class ImportOutcomeSerializer(serializers.Serializer):
     left = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
     credentials_to_enter = serializers.DictField(
         child=serializers.ListField(child=serializers.CharField()),
-        help_text="By partner, the credentials to enter: a document names them without their values.",
+        help_text="By partner, the credentials to enter: a document has only their names.",
     )
     drafts = serializers.ListField(
         child=serializers.CharField(),
