@@ -19,32 +19,32 @@ pytestmark = pytest.mark.django_db(transaction=True)
 # How often somebody tried to sign in or to mail a link: by address, of people as of machines.
 OF_NOBODY = "allauth:rl:"
 
-_seen: list[str] = []
+_keys: list[str] = []
 
 
 class RecordingCache(PostgresCache):
-    """The cache as it is, and what it was asked to keep."""
+    """The cache as it is, noting the keys that were put into it."""
 
     def add(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None
     ) -> bool:
-        _seen.append(str(key))
+        _keys.append(str(key))
         return super().add(key, value, timeout, version)
 
     def set(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: Any = None
     ) -> None:
-        _seen.append(str(key))
+        _keys.append(str(key))
         super().set(key, value, timeout, version)
 
 
 @pytest.fixture
-def kept(settings: Settings) -> list[str]:
-    """The keys of everything that was put into the cache."""
+def cache_keys(settings: Settings) -> list[str]:
+    """Return the keys of everything that was put into the cache."""
     backend = f"{__name__}.{RecordingCache.__name__}"
     settings.CACHES = {**settings.CACHES, "default": {"BACKEND": backend}}
-    _seen.clear()
-    return _seen
+    _keys.clear()
+    return _keys
 
 
 def test_the_cache_holds_nothing_of_an_organization(cache_keys: list[str]) -> None:
