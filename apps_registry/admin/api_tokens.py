@@ -84,7 +84,7 @@ class ApiTokenAdmin(KeyAdmin):
     form = ApiTokenForm
     right_to_add = Right.READ
     right_to_change = Right.READ  # of what `get_queryset` leaves
-    nothing_yet = "Add a token for a program that sets things up or reads the log by the API."
+    empty_list_text = "Add a token for a program that sets things up or reads the log by the API."
     next_step = "Try it: list your apps."
     list_display = ["label", "owner", "role", "state", "created", "last_used", "expires"]
     list_filter = ["role"]
@@ -113,8 +113,8 @@ class ApiTokenAdmin(KeyAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: models.Model | None = None) -> Fieldsets:
         owner = ["owner"] if obj or _may_choose_owner(request) else []
         fields = ["name", *owner, "role", "may" if obj else "scopes", "expires_at"]
-        _, *facts = super().get_fieldsets(request, obj)
-        return [(None, {"fields": fields, "description": self.description}), *facts]
+        _, *details = super().get_fieldsets(request, obj)
+        return [(None, {"fields": fields, "description": self.description}), *details]
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: models.Model | None = None

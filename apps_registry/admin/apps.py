@@ -112,7 +112,9 @@ _INLINES_BY_PLATFORM: Mapping[str, Sequence[Any]] = {
 class AppAdmin(LifecycleColumns, ArchivingAdmin):
     """Apps that report events."""
 
-    nothing_yet = "Add the mobile app whose events you want to report, for example Gem Harbor iOS."
+    empty_list_text = (
+        "Add the mobile app whose events you want to report, for example Gem Harbor iOS."
+    )
     list_display = ["name", "platform", "store_id", "state", "created"]
     list_filter = [HideArchived, "platform"]
     search_fields = ["name", "store_id", "bundle_ids__identifier"]
@@ -134,8 +136,8 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
             },
         ),
     ]
-    facts = ("public_id", "apples_copies", "state", "created")
-    readonly_fields = facts
+    detail_fields = ("public_id", "apples_copies", "state", "created")
+    readonly_fields = detail_fields
     inlines = [BundleIdInline]
 
     def get_inlines(self, request: HttpRequest, obj: models.Model | None) -> list[Any]:
@@ -188,7 +190,9 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
 class BundleIdAdmin(CreatedColumn, TenantAdmin):
     """Bundle IDs of all apps. They can be deleted, since no history refers to them."""
 
-    nothing_yet = "Add the name under which a store knows your app, for example com.example.game."
+    empty_list_text = (
+        "Add the name under which a store knows your app, for example com.example.game."
+    )
     list_display = ["identifier", "app", "created"]
     list_select_related = ["app"]
     list_filter = [("app", TenantRelatedFilter)]
@@ -196,8 +200,8 @@ class BundleIdAdmin(CreatedColumn, TenantAdmin):
     search_help_text = "Bundle ID"
     ordering = ["identifier"]
     fixed_fields = ("app",)
-    facts = ("public_id", "created")
-    readonly_fields = facts
+    detail_fields = ("public_id", "created")
+    readonly_fields = detail_fields
     right_to_delete = Right.SET_UP
     fieldsets = [
         (

@@ -20,7 +20,7 @@ from apps_registry.models.click_signing import new_secret
 class ClickSigningKeyAdmin(KeyAdmin):
     """Keys with which partners sign clicks."""
 
-    nothing_yet = (
+    empty_list_text = (
         "Add a key for a partner that can sign its clicks, give it both, then set the partner's "
         "signed clicks to Report."
     )
@@ -32,8 +32,8 @@ class ClickSigningKeyAdmin(KeyAdmin):
     fixed_fields = ("partner",)
     search_fields = ["kid", "partner__name"]
     search_help_text = "Key ID or partner"
-    facts = ("kid", "state", "created")
-    readonly_fields = facts
+    detail_fields = ("kid", "state", "created")
+    readonly_fields = detail_fields
     fieldsets = [
         (
             None,

@@ -66,8 +66,8 @@ class InvitationAdmin(ScopedAdmin):
     """The invitations and their states."""
 
     form = InviteForm
-    only_save = True
-    nothing_yet = "Invite a colleague by e-mail."
+    single_save_button = True
+    empty_list_text = "Invite a colleague by e-mail."
     list_display = ["email", "role", "state", "inviter", "invited", "valid_until"]
     list_filter = ["role"]
     search_fields = ["email"]
@@ -75,8 +75,14 @@ class InvitationAdmin(ScopedAdmin):
     actions = ["send_again", "take_back"]
     right_to_add = Right.MANAGE
     right_to_change = None  # another address or role needs another invitation
-    facts: ClassVar[tuple[str, ...]] = ("state", "mailed", "inviter", "invited", "valid_until")
-    readonly_fields = facts
+    detail_fields: ClassVar[tuple[str, ...]] = (
+        "state",
+        "mailed",
+        "inviter",
+        "invited",
+        "valid_until",
+    )
+    readonly_fields = detail_fields
     fieldsets = [(None, {"fields": ["email", "role"], "description": _EXPLAINED})]
 
     def get_urls(self) -> list[URLPattern]:

@@ -34,7 +34,7 @@ def _form_fingerprint(request: HttpRequest) -> str:
 class KeyAdmin(CreatedColumn, TenantAdmin):
     """A page of keys that only owners make, name and revoke."""
 
-    only_save = True
+    single_save_button = True
     key_prefix: str
     storage_note: ClassVar[str] = "we keep a hash, not the secret itself"
     next_step: ClassVar[str]  # the sentence above the snippet that uses a new key
@@ -42,8 +42,8 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
     right_to_change = Right.MANAGE
     actions = ["revoke"]
     ordering = ["-created_at"]
-    facts: ClassVar[tuple[str, ...]] = ("prefix", "state", "created", "last_used")
-    readonly_fields: ClassVar[tuple[str, ...]] = facts
+    detail_fields: ClassVar[tuple[str, ...]] = ("prefix", "state", "created", "last_used")
+    readonly_fields: ClassVar[tuple[str, ...]] = detail_fields
 
     def snippet(self, key: Any, secret: str) -> str:
         """Return the snippet that tries out a new key."""

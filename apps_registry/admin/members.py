@@ -41,8 +41,8 @@ class MembershipAdmin(ScopedAdmin):
     """Members, and below them the open invitations. Owners invite."""
 
     form = MemberForm
-    only_save = True
-    nothing_yet = "Invite a colleague."
+    single_save_button = True
+    empty_list_text = "Invite a colleague."
     list_display = ["email", "name", "rank", "second_factor", "since"]
     list_filter = ["role"]
     search_fields = ["user__email", "user__name"]

@@ -42,7 +42,7 @@ class OrganizationAdmin(CreatedColumn, ScopedAdmin):
     """The current organization's row."""
 
     form = OrganizationForm
-    only_save = True
+    single_save_button = True
     list_display = ["name", "time_zone", "created"]
     fieldsets = [
         (
@@ -55,8 +55,8 @@ class OrganizationAdmin(CreatedColumn, ScopedAdmin):
         ),
         ("Security", {"fields": ["require_second_factor"], "description": _SECURITY_EXPLAINED}),
     ]
-    facts = ("public_id", "created")
-    readonly_fields = facts
+    detail_fields = ("public_id", "created")
+    readonly_fields = detail_fields
     right_to_add = None
     right_to_change = Right.MANAGE
 

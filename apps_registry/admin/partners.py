@@ -93,7 +93,9 @@ class CredentialInline(TenantInline):
 class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
     """Partners. Only owners decide which hosts may receive a partner's credentials."""
 
-    nothing_yet = "Add whom to tell about events: an ad network, an analytics tool or your server."
+    empty_list_text = (
+        "Add whom to tell about events: an ad network, an analytics tool or your server."
+    )
     list_display = ["name", "hosts", "state", "created"]
     list_filter = [HideArchived]
     search_fields = ["name"]
@@ -109,8 +111,8 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
             },
         )
     ]
-    facts = ("public_id", "template", "state", "created")
-    readonly_fields = facts
+    detail_fields = ("public_id", "template", "state", "created")
+    readonly_fields = detail_fields
     inlines = [CredentialInline]
 
     def formfield_for_dbfield(

@@ -46,7 +46,7 @@ class SdkKeyAdmin(KeyAdmin):
     """Keys with which apps report events."""
 
     key_prefix = keys.SDK_KEY
-    nothing_yet = "Add a key for an app, then report its first event with it."
+    empty_list_text = "Add a key for an app, then report its first event with it."
     next_step = "Report a first event with it; seconds later it is listed under Events."
     list_display = ["label", "app", "kind", "state", "created", "last_used"]
     list_select_related = ["app"]

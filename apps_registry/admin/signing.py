@@ -50,19 +50,21 @@ class SigningSecretAdmin(CreatedColumn, TenantAdmin):
     """Secrets with which receivers verify our postbacks. Only owners make and see them."""
 
     form = NewSecretForm
-    only_save = True
-    nothing_yet = "The first secret is made with the first callback rule that signs, or added here."
+    single_save_button = True
+    empty_list_text = (
+        "The first secret is made with the first callback rule that signs, or added here."
+    )
     list_display = ["label", "state", "created", "valid_until"]
     actions = ["show"]
     ordering = ["-id"]
     right_to_add = Right.MANAGE
     right_to_change = Right.MANAGE
-    facts: ClassVar[tuple[str, ...]] = ("label", "state", "created", "valid_until")
-    readonly_fields = facts
+    detail_fields: ClassVar[tuple[str, ...]] = ("label", "state", "created", "valid_until")
+    readonly_fields = detail_fields
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is not None:
-            return [(None, {"fields": self.facts})]
+            return [(None, {"fields": self.detail_fields})]
         explained = "A new secret signs from now on. Show it afterwards, and give it to receivers."
         return [(None, {"fields": ["overlap"], "description": explained})]
 

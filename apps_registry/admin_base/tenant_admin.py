@@ -56,10 +56,10 @@ class TenantForm(forms.ModelForm):
 class ScopedAdmin(RolePermissionsAdmin, HistoryAdmin, CsvExportAdmin):
     """A page whose subclass scopes the rows: their table has no row-level security."""
 
-    nothing_yet: ClassVar[str] = ""  # the sentence in an empty list: what to do next
-    facts: ClassVar[tuple[str, ...]] = ()  # read-only fields below the form of a saved row
-    facts_explained: ClassVar[str] = ""
-    only_save: ClassVar[bool] = False  # hide “and add another” and “and continue editing”
+    empty_list_text: ClassVar[str] = ""  # the sentence in an empty list: what to do next
+    detail_fields: ClassVar[tuple[str, ...]] = ()  # read-only fields below the form of a saved row
+    details_description: ClassVar[str] = ""
+    single_save_button: ClassVar[bool] = False  # hide “and add another” and “and continue editing”
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
@@ -75,17 +75,17 @@ class ScopedAdmin(RolePermissionsAdmin, HistoryAdmin, CsvExportAdmin):
         form_url: str = "",
         extra_context: dict[str, object] | None = None,
     ) -> HttpResponse:
-        buttons = dict.fromkeys(_OTHER_SAVE_BUTTONS, False) if self.only_save else {}
+        buttons = dict.fromkeys(_OTHER_SAVE_BUTTONS, False) if self.single_save_button else {}
         context = {**buttons, **(extra_context or {})}
         return super().changeform_view(request, object_id, form_url, context)
 
     def get_fieldsets(self, request: HttpRequest, obj: models.Model | None = None) -> Fieldsets:
         fieldsets = super().get_fieldsets(request, obj)
-        if obj is None or not self.facts:
+        if obj is None or not self.detail_fields:
             return fieldsets
         details = {
-            "fields": self.facts,
-            "description": self.facts_explained,
+            "fields": self.detail_fields,
+            "description": self.details_description,
             "classes": ["collapse"],
         }
         return [*fieldsets, ("Details", details)]
@@ -152,7 +152,7 @@ class ArchivingAdmin(TenantAdmin):
     """A page whose rows are archived instead of deleted: their history stays."""
 
     actions = ["archive"]
-    facts_explained = (
+    details_description = (
         "Archiving is an action of the list. Archived rows leave lists and choices; their history "
         "stays."
     )

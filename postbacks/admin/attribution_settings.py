@@ -70,7 +70,7 @@ class AttributionSettingsAdmin(TenantAdmin):
     """Settings of an app, a partner or a link that differ from those of all apps."""
 
     form = AttributionSettingsForm
-    nothing_yet = (
+    empty_list_text = (
         "The windows above hold everywhere. Add settings where an app, a partner or a link needs "
         "others, for example a shorter window for impressions."
     )
@@ -85,8 +85,8 @@ class AttributionSettingsAdmin(TenantAdmin):
     ordering = ["pk"]
     fixed_fields = _SCOPE
     right_to_delete = Right.SET_UP
-    facts = ("public_id",)
-    readonly_fields = facts
+    detail_fields = ("public_id",)
+    readonly_fields = detail_fields
     fieldsets = [
         (
             "For whom",

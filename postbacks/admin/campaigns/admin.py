@@ -98,7 +98,7 @@ if TYPE_CHECKING:
 class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
     """Partners' promotions of apps."""
 
-    nothing_yet = (
+    empty_list_text = (
         "Add a campaign once you have an app and a partner, so that installs can be credited to it."
     )
     list_display = [
@@ -136,8 +136,8 @@ class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
             },
         )
     ]
-    facts = ("public_id", "state", "created")
-    readonly_fields = facts
+    detail_fields = ("public_id", "state", "created")
+    readonly_fields = detail_fields
 
     class Media:
         css = {"all": ["postbacks/overview.css", "postbacks/campaigns.css"]}

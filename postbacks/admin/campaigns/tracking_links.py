@@ -203,7 +203,7 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
     """The click and impression addresses behind campaigns' ads."""
 
     form = TrackingLinkForm
-    nothing_yet = (
+    empty_list_text = (
         "A tracking link stands behind an ad: it records the click and leads to the store. Add one "
         "for each campaign, and give it to the network."
     )
@@ -242,8 +242,8 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
             },
         ),
     ]
-    facts = ("public_id", "token", "state", "created")
-    readonly_fields = facts
+    detail_fields = ("public_id", "token", "state", "created")
+    readonly_fields = detail_fields
 
     class Media:
         css = {"all": ["postbacks/links.css"]}

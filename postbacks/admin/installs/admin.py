@@ -69,7 +69,7 @@ class InstallAdmin(LogAdmin):
     """Installs, newest first, and the timeline of each."""
 
     list_title = "Installs"
-    nothing_yet = "An install appears here with the first open of your app on a device."
+    empty_list_text = "An install appears here with the first open of your app on a device."
     filter_form = InstallFilter
     page_template = "admin/postbacks/install/page.html"
     columns = log_columns.INSTALLS

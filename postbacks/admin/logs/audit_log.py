@@ -95,7 +95,7 @@ class AuditEntryAdmin(LogAdmin):
     """Who changed what, newest first. Nobody can write it."""
 
     list_title = "Audit log"
-    nothing_yet = "Changes that people and programs make from now on appear here."
+    empty_list_text = "Changes that people and programs make from now on appear here."
     filter_form = AuditFilter
     page_template = "admin/apps_registry/auditentry/page.html"
     columns = AUDIT_LOG

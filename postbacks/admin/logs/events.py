@@ -19,7 +19,7 @@ class EventAdmin(LogAdmin):
     """The events that apps and servers reported."""
 
     list_title = "Events"
-    nothing_yet = "Events appear here as soon as an app or a server reports one."
+    empty_list_text = "Events appear here as soon as an app or a server reports one."
     filter_form = EventFilter
     page_template = "admin/postbacks/event/page.html"
     columns = log_columns.EVENTS
@@ -43,7 +43,7 @@ class DecisionFailureAdmin(LogAdmin):
     """Events whose decision failed; each is retried automatically."""
 
     list_title = "Undecided events"
-    nothing_yet = "All is well: every event was decided on."
+    empty_list_text = "All is well: every event was decided on."
     filter_form = LogFilter
     page_template = "admin/postbacks/decisionfailure/page.html"
     columns = log_columns.FAILURES

@@ -39,7 +39,7 @@ class PostbackAdmin(LogAdmin):
     """The delivery log."""
 
     list_title = "Delivery log"
-    nothing_yet = "A postback appears here once an event arrives that an active rule waits for."
+    empty_list_text = "A postback appears here once an event arrives that an active rule waits for."
     filter_form = PostbackFilter
     page_template = "admin/postbacks/postback/page.html"
     columns = log_columns.POSTBACKS
@@ -174,7 +174,7 @@ class DeliveryAttemptAdmin(LogAdmin):
     """All tries, newest event first."""
 
     list_title = "Delivery attempts"
-    nothing_yet = "Each try to deliver a postback appears here."
+    empty_list_text = "Each try to deliver a postback appears here."
     filter_form = AttemptFilter
     page_template = "admin/postbacks/deliveryattempt/page.html"
     columns = log_columns.ATTEMPTS

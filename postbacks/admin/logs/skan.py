@@ -148,7 +148,9 @@ class SkanPostbackAdmin(LogAdmin):
     """The report of Apple's copies, and the copies, newest first."""
 
     list_title = "SKAdNetwork"
-    nothing_yet = "Copies of Apple's postbacks appear here once your app names this installation."
+    empty_list_text = (
+        "Copies of Apple's postbacks appear here once your app names this installation."
+    )
     filter_form = SkanFilter
     page_template = "admin/postbacks/skanpostback/page.html"
     columns = log_columns.COPIES

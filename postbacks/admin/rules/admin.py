@@ -53,7 +53,7 @@ class CallbackRuleAdmin(VersionedAdmin):
     """Which events send a postback to whom, and what it says."""
 
     form = SwitchedRuleForm
-    nothing_yet = (
+    empty_list_text = (
         "A callback rule says which events are sent to a partner, and how. "
         "Add one, look at its preview, and switch it on."
     )
