@@ -66,5 +66,5 @@ def shown_ids(client: Client, address: str) -> list[int]:
 
 def link(html: str, rel: str) -> str | None:
     """Return where a page's “Newer” (`prev`) or “Older” (`next`) leads."""
-    found = re.search(rf'rel="{rel}" href="([^"]*)"', html)
-    return unescape(found[1]) if found else None
+    match = re.search(rf'rel="{rel}" href="([^"]*)"', html)
+    return unescape(match[1]) if match else None

@@ -41,19 +41,21 @@ class _FormReader(HTMLParser):
         self._text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+        attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self._inside = given.get("id", "").endswith("_form") and "logout" not in given["id"]
-        if not self._inside or "__prefix__" in given.get("name", ""):
+            self._inside = (
+                attributes.get("id", "").endswith("_form") and "logout" not in attributes["id"]
+            )
+        if not self._inside or "__prefix__" in attributes.get("name", ""):
             return
-        if tag == "input" and given.get("name"):
-            self._read_input(given)
+        if tag == "input" and attributes.get("name"):
+            self._read_input(attributes)
         elif tag == "select":
-            self._select = given.get("name", "")
-        elif tag == "option" and self._select and ("selected", "") in given.items():
-            self.values[self._select] = given.get("value", "")
+            self._select = attributes.get("name", "")
+        elif tag == "option" and self._select and ("selected", "") in attributes.items():
+            self.values[self._select] = attributes.get("value", "")
         elif tag == "textarea":
-            self._text = given["name"]
+            self._text = attributes["name"]
             self.values[self._text] = ""
 
     def handle_endtag(self, tag: str) -> None:
@@ -68,14 +70,14 @@ class _FormReader(HTMLParser):
         if self._text:
             self.values[self._text] += data.removeprefix("\n")
 
-    def _read_input(self, given: dict[str, str]) -> None:
-        kind = given.get("type", "text")
-        if kind == "submit" or (kind == "checkbox" and "checked" not in given):
+    def _read_input(self, attributes: dict[str, str]) -> None:
+        kind = attributes.get("type", "text")
+        if kind == "submit" or (kind == "checkbox" and "checked" not in attributes):
             return
-        value = given.get("value", "on" if kind == "checkbox" else "")
-        if kind == "checkbox" and given["name"] in self.values:  # one of several of this name
-            value = [*_as_list(self.values[given["name"]]), value]
-        self.values[given["name"]] = value
+        value = attributes.get("value", "on" if kind == "checkbox" else "")
+        if kind == "checkbox" and attributes["name"] in self.values:  # one of several of this name
+            value = [*_as_list(self.values[attributes["name"]]), value]
+        self.values[attributes["name"]] = value
 
 
 def _as_list(value: Any) -> list[str]:

@@ -120,12 +120,12 @@ def test_what_a_token_may_do_stays_as_it_was_made() -> None:
     submit(browser, f"{PAGE}add/", {"name": "reader", "role": Role.ANALYST})
     page = f"{PAGE}{_stored(made, 'reader').pk}/change/"
 
-    shown = browser.get(page).content.decode()
+    html = browser.get(page).content.decode()
     submit(browser, page, {"role": Role.OWNER, "scopes": ["manage"], "owner": "personal"})
 
     token = _stored(made, "reader")
-    assert set(filled_form(shown)) == {"csrfmiddlewaretoken", "name", "expires_at"}
-    assert "Export: take lists away as CSV" in shown
+    assert set(filled_form(html)) == {"csrfmiddlewaretoken", "name", "expires_at"}
+    assert "Export: take lists away as CSV" in html
     assert (token.role, token.scopes, token.is_personal) == (
         Role.ANALYST,
         ["read", "export"],

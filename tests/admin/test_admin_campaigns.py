@@ -127,9 +127,9 @@ def test_a_campaign_without_links_says_what_to_do(owner: make.Tenant, browser: C
 
 def test_an_unknown_period_is_the_usual_one(browser: Client, link: TrackingLink) -> None:
     listed = browser.get(CAMPAIGNS, {"period": "for ever"})
-    shown = browser.get(f"{CAMPAIGNS}{link.campaign_id}/change/", {"period": "\x00"})
+    response = browser.get(f"{CAMPAIGNS}{link.campaign_id}/change/", {"period": "\x00"})
 
-    assert (listed.status_code, shown.status_code) == (200, 200)
+    assert (listed.status_code, response.status_code) == (200, 200)
 
 
 def test_the_list_asks_as_often_for_many_campaigns_as_for_one(

@@ -74,10 +74,10 @@ def test_a_hostile_text_is_text_on_every_page_of_a_member(story: Story) -> None:
     pages = [address(route, story) for route in admin_routes()]
     asked = [f"{path}?q=x" for path in pages if path.count("/") == 4]
 
-    found = _code_on(browser, [*pages, *asked, *gallery, "/accounts/second-factor/"])
+    findings = _code_on(browser, [*pages, *asked, *gallery, "/accounts/second-factor/"])
     shown = [path for path in pages if _shows(browser, path)]
 
-    assert found == []
+    assert findings == []
     assert len(shown) > 50, "a hostile text that is not shown proves nothing"
 
 
@@ -88,11 +88,11 @@ def test_a_hostile_text_is_text_on_every_page_of_an_operator(story: Story) -> No
     outside = _code_on(browser, ["/admin/installation/", "/admin/organizations/"])
     enter = f"/admin/organizations/{story.tenant.organization.public_id}/enter/"
 
-    found = _code_on(browser, [enter])
+    findings = _code_on(browser, [enter])
     browser.post(enter, {"reason": HOSTILE, "purpose": "help"})
     inside = _code_on(browser, ["/admin/", RULES, MEMBERS, "/admin/apps_registry/auditentry/"])
 
-    assert outside + found + inside == []
+    assert outside + findings + inside == []
     assert _shows(browser, "/admin/organizations/")
     assert _shows(browser, enter)
     assert _shows(browser, "/admin/apps_registry/auditentry/")
@@ -170,11 +170,11 @@ def _shows(browser: Client, path: str) -> bool:
 
 def _code_on(browser: Client, paths: list[str]) -> list[str]:
     """Return what came onto pages as code, and pages that broke."""
-    found = []
+    findings = []
     for path in dict.fromkeys(paths):
         answer = browser.get(path)
         if answer.status_code >= 500:
-            found.append(f"{path}: {answer.status_code}")
+            findings.append(f"{path}: {answer.status_code}")
         elif not answer.streaming and answer["Content-Type"].startswith("text/html"):
-            found += [f"{path}: {code}" for code in code_in(answer.content.decode())]
-    return found
+            findings += [f"{path}: {code}" for code in code_in(answer.content.decode())]
+    return findings

@@ -20,8 +20,8 @@ def _new_sdk_key(browser: Client, app: App) -> tuple[str, str]:
     """Make a key and return the page that shows it, and the secret on it."""
     form = {"app": app.pk, "name": "Unity build", "kind": "app"}
     page = submit(browser, "/admin/apps_registry/sdkkey/add/", form).content.decode()
-    found = re.search(r"pbk_[\w-]{43}", page)
-    return page, found.group() if found else ""
+    match = re.search(r"pbk_[\w-]{43}", page)
+    return page, match.group() if match else ""
 
 
 def test_a_new_sdk_key_is_shown_once_and_works() -> None:

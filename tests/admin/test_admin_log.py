@@ -35,9 +35,9 @@ def story(transactional_db: None) -> Story:
 def test_an_event_shows_its_fields_and_its_postbacks(story: Story) -> None:
     page = sign_in(story.tenant.owner).get(f"/admin/postbacks/event/{story.keys[Event][0]}/change/")
 
-    shown = page.content.decode()
-    assert "&quot;level&quot;: 3" in shown
-    assert f"/admin/postbacks/postback/{story.keys[Postback][0]}/change/" in shown
+    html = page.content.decode()
+    assert "&quot;level&quot;: 3" in html
+    assert f"/admin/postbacks/postback/{story.keys[Postback][0]}/change/" in html
 
 
 def test_a_postback_shows_its_attempts_with_request_and_answer(story: Story) -> None:
@@ -45,10 +45,10 @@ def test_a_postback_shows_its_attempts_with_request_and_answer(story: Story) -> 
         f"/admin/postbacks/postback/{story.keys[Postback][0]}/change/"
     )
 
-    shown = page.content.decode()
-    assert "https://ads.example.com" in shown
-    assert '<pre class="pb-code" tabindex="0">no</pre>' in shown
-    assert "12\N{NO-BREAK SPACE}ms" in shown
+    html = page.content.decode()
+    assert "https://ads.example.com" in html
+    assert '<pre class="pb-code" tabindex="0">no</pre>' in html
+    assert "12\N{NO-BREAK SPACE}ms" in html
 
 
 def test_what_a_partner_answered_is_shown_as_text(story: Story) -> None:
@@ -80,11 +80,11 @@ def test_nobody_writes_a_log(story: Story, page: str) -> None:
 @pytest.mark.parametrize(("page", "model"), [("event", Event), ("postback", Postback)])
 def test_a_row_is_found_by_its_id(story: Story, page: str, model: type) -> None:
     browser = sign_in(story.tenant.owner)
-    found = browser.get(f"/admin/postbacks/{page}/", {"q": str(story.uuids[model][0])})
+    response = browser.get(f"/admin/postbacks/{page}/", {"q": str(story.uuids[model][0])})
     other = browser.get(f"/admin/postbacks/{page}/", {"q": str(uuid.uuid4())})
     text = browser.get(f"/admin/postbacks/{page}/", {"q": "purchase"})
 
-    counts = [answer.context["cl"].result_count for answer in (found, other, text)]
+    counts = [answer.context["cl"].result_count for answer in (response, other, text)]
 
     assert counts == [1, 0, 0]
 
@@ -107,9 +107,9 @@ def test_an_event_says_which_rules_sent_nothing_and_why(story: Story) -> None:
 def test_a_postback_is_found_by_its_events_id(story: Story) -> None:
     browser = sign_in(story.tenant.owner)
 
-    found = browser.get("/admin/postbacks/postback/", {"q": str(story.uuids[Event][0])})
+    response = browser.get("/admin/postbacks/postback/", {"q": str(story.uuids[Event][0])})
 
-    assert found.context["cl"].result_count == 1
+    assert response.context["cl"].result_count == 1
 
 
 @pytest.mark.parametrize("page", ["event", "postback"])
@@ -121,9 +121,9 @@ def test_the_rows_inside_a_page_are_looked_for_in_one_day_only(story: Story, pag
         browser.get(f"/admin/postbacks/{page}/{story.keys[model][0]}/change/")
 
     inside = {"event": "postback", "postback": "delivery_attempt"}[page]
-    asked = [query["sql"] for query in queries if f'FROM "{inside}"' in query["sql"]]
-    assert asked
-    assert all(f'"{inside}"."event_received_at" = ' in statement for statement in asked)
+    statements = [query["sql"] for query in queries if f'FROM "{inside}"' in query["sql"]]
+    assert statements
+    assert all(f'"{inside}"."event_received_at" = ' in statement for statement in statements)
 
 
 HOSTILE = '"><div x-data="alert(1)">'
@@ -173,9 +173,9 @@ def test_a_row_opens_to_a_piece_of_a_page(story: Story) -> None:
         f"/admin/postbacks/postback/{story.keys[Postback][0]}/details/"
     )
 
-    shown = piece.content.decode()
-    assert "<html" not in shown
-    assert "curl --request GET https://ads.example.com" in shown
+    html = piece.content.decode()
+    assert "<html" not in html
+    assert "curl --request GET https://ads.example.com" in html
 
 
 def _skip_for(story: Story, url: str) -> str:
@@ -235,11 +235,11 @@ def test_an_events_page_is_named_for_the_event_and_tells_each_time_once(story: S
 
     page = sign_in(story.tenant.owner).get(f"/admin/postbacks/event/{story.keys[Event][0]}/change/")
 
-    shown = page.content.decode()
+    html = page.content.decode()
     assert page.context["title"].startswith(f"purchase · {story.tenant.app} · ")
-    assert ">Mar 1, 2026, 12:30:15</time>" in shown
-    assert 'title="2026-03-01T12:30:15.250+00:00"' in shown
-    assert "<td>iOS</td>" in shown
+    assert ">Mar 1, 2026, 12:30:15</time>" in html
+    assert 'title="2026-03-01T12:30:15.250+00:00"' in html
+    assert "<td>iOS</td>" in html
 
 
 def test_what_a_row_opens_to_needs_a_sign_in(story: Story) -> None:

@@ -80,10 +80,10 @@ def test_a_page_counts_nothing_and_skips_nothing(story: Story) -> None:
     with CaptureQueriesContext(connection) as queries:
         browser.get(LOG + second)
 
-    asked = [query["sql"] for query in queries if 'FROM "postback"' in query["sql"]]
-    assert len(asked) == 1
-    assert "COUNT(" not in asked[0]
-    assert "OFFSET" not in asked[0]
+    statements = [query["sql"] for query in queries if 'FROM "postback"' in query["sql"]]
+    assert len(statements) == 1
+    assert "COUNT(" not in statements[0]
+    assert "OFFSET" not in statements[0]
 
 
 @pytest.mark.parametrize(

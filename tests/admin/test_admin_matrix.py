@@ -195,9 +195,9 @@ def test_a_list_offers_what_the_role_may_do(
     add, _, _, actions = PAGES[model._meta.label]
     page = f"/admin/{model._meta.label_lower.replace('.', '/')}/"
 
-    shown = sign_in(_person(role, story)).get(page).content.decode()
+    html = sign_in(_person(role, story)).get(page).content.decode()
 
-    assert (f'href="{page}add/' in shown) == (add is not None and allows(role, add))
+    assert (f'href="{page}add/' in html) == (add is not None and allows(role, add))
     for action, right in actions.items():
         if right is not READ:
-            assert (f'value="{action}"' in shown) == allows(role, right), action
+            assert (f'value="{action}"' in html) == allows(role, right), action

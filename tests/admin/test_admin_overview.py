@@ -44,16 +44,16 @@ def test_the_page_names_the_organizations_time_zone(story: Story) -> None:
     story.tenant.organization.time_zone = "Asia/Kolkata"
     story.tenant.organization.save()
 
-    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+    html = sign_in(story.tenant.owner).get("/admin/").content.decode()
 
-    assert "(Asia/Kolkata)" in shown
+    assert "(Asia/Kolkata)" in html
 
 
 def test_figures_lead_to_the_rows_that_they_count(story: Story) -> None:
-    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+    html = sign_in(story.tenant.owner).get("/admin/").content.decode()
 
-    assert "/admin/postbacks/postback/?status=failed&amp;time=24h" in shown
-    assert "/admin/postbacks/postback/?status=pending&amp;time=30d" in shown
+    assert "/admin/postbacks/postback/?status=failed&amp;time=24h" in html
+    assert "/admin/postbacks/postback/?status=pending&amp;time=30d" in html
 
 
 def test_a_failure_shows_the_answer_and_leads_to_its_postback(story: Story) -> None:
@@ -72,13 +72,13 @@ def test_a_failure_shows_the_answer_and_leads_to_its_postback(story: Story) -> N
         story.tenant, postback, status_code=404, error="http_404", response={"body": "x" * 300}
     )
 
-    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+    html = sign_in(story.tenant.owner).get("/admin/").content.decode()
 
-    assert f"/admin/postbacks/postback/{postback.pk}/change/" in shown
-    assert "<bdi>registration</bdi> to <bdi>Lumen Ads " in shown
-    assert "HTTP 404" in shown
-    assert "x" * 200 + "…" in shown
-    assert f"/admin/postbacks/postback/?rule={rule.pk}&amp;time=24h" in shown
+    assert f"/admin/postbacks/postback/{postback.pk}/change/" in html
+    assert "<bdi>registration</bdi> to <bdi>Lumen Ads " in html
+    assert "HTTP 404" in html
+    assert "x" * 200 + "…" in html
+    assert f"/admin/postbacks/postback/?rule={rule.pk}&amp;time=24h" in html
 
 
 def test_like_failures_are_one_line_that_leads_to_the_log(story: Story) -> None:
@@ -97,22 +97,22 @@ def test_like_failures_are_one_line_that_leads_to_the_log(story: Story) -> None:
             story.tenant, postback, status_code=404, error="http_404", response={"body": "no route"}
         )
 
-    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+    html = sign_in(story.tenant.owner).get("/admin/").content.decode()
 
-    assert "<bdi>3 postbacks</bdi> to <bdi>Lumen Ads " in shown
-    assert "3 \N{MULTIPLICATION SIGN} HTTP 404" in shown
-    assert shown.count("no route") == 1
+    assert "<bdi>3 postbacks</bdi> to <bdi>Lumen Ads " in html
+    assert "3 \N{MULTIPLICATION SIGN} HTTP 404" in html
+    assert html.count("no route") == 1
     log = f"/admin/postbacks/postback/?rule={rule.pk}&amp;status=failed&amp;code=404&amp;time=7d"
-    assert log in shown
+    assert log in html
 
 
 def test_suspended_rules_are_named_at_the_top_with_links(story: Story) -> None:
     with tenant(story.organization_id):
         rule = make.make_rule(name="Gone for good", status=RuleStatus.SUSPENDED)
 
-    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+    html = sign_in(story.tenant.owner).get("/admin/").content.decode()
 
-    notice = shown.split('aria-label="Suspended rules"')[1].split("</section>")[0]
+    notice = html.split('aria-label="Suspended rules"')[1].split("</section>")[0]
     assert "1 callback rule is suspended and sends nothing" in notice
     assert f'href="/admin/postbacks/callbackrule/{rule.pk}/change/">Gone for good</a>' in notice
 
@@ -131,10 +131,10 @@ def test_hostile_names_and_answers_are_shown_as_text(story: Story) -> None:
     )
     make_attempt(story.tenant, postback, error=HOSTILE, detail=HOSTILE, response={"body": HOSTILE})
 
-    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+    html = sign_in(story.tenant.owner).get("/admin/").content.decode()
 
-    assert "<script>alert(1)" not in shown
-    assert shown.count("&lt;script&gt;alert(1)") >= 6
+    assert "<script>alert(1)" not in html
+    assert html.count("&lt;script&gt;alert(1)") >= 6
 
 
 def test_a_new_organization_is_shown_the_way_to_its_first_postback() -> None:
@@ -159,16 +159,16 @@ def test_a_new_organization_is_shown_the_way_to_its_first_postback() -> None:
 def test_the_command_reports_a_purchase_that_the_newest_apps_platform_has_ids_for() -> None:
     of = make.make_tenant()
 
-    shown = unescape(sign_in(of.owner).get("/admin/").content.decode())
+    html = unescape(sign_in(of.owner).get("/admin/").content.decode())
 
-    command = shown.split('id="first-event" tabindex="0">')[1].split("</pre>")[0]
+    command = html.split('id="first-event" tabindex="0">')[1].split("</pre>")[0]
     event = json.loads(command.split("-d '")[1].removesuffix("'"))
     assert (event["event_name"], event["revenue"], event["currency"]) == ("purchase", "4.99", "USD")
     assert ("idfa" in event, "gaid" in event) == (
         of.app.platform == "ios",
         of.app.platform != "ios",
     )
-    assert 'data-copy="first-event"' in shown
+    assert 'data-copy="first-event"' in html
 
 
 @pytest.mark.parametrize(
@@ -204,6 +204,6 @@ def test_a_step_is_ticked_off_by_what_exists(transactional_db: None) -> None:
 
 
 def test_who_has_taken_every_step_sees_no_list_of_steps(story: Story) -> None:
-    shown = sign_in(story.tenant.owner).get("/admin/").content.decode()
+    html = sign_in(story.tenant.owner).get("/admin/").content.decode()
 
-    assert "to your first postback" not in shown
+    assert "to your first postback" not in html

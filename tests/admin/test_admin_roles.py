@@ -31,13 +31,13 @@ def test_an_analyst_reads_every_page_and_writes_none(
     pages = f"/admin/{model._meta.app_label}/{model._meta.model_name}"
     one = f"{pages}/{story.keys[model][0]}"
 
-    seen = [browser.get(path).status_code for path in (f"{pages}/", f"{one}/change/")]
+    statuses = [browser.get(path).status_code for path in (f"{pages}/", f"{one}/change/")]
     refused = [
         browser.post(path, {"post": "yes"}).status_code
         for path in (f"{pages}/add/", f"{one}/change/", f"{one}/delete/")
     ]
 
-    assert seen == [200, 200]
+    assert statuses == [200, 200]
     assert refused == [403, 403, 403]
 
 
@@ -47,11 +47,11 @@ def test_an_owner_opens_every_page(story: Story, model: type[models.Model]) -> N
     pages = f"/admin/{model._meta.app_label}/{model._meta.model_name}"
     one = f"{pages}/{story.keys[model][0]}"
 
-    seen = [
+    statuses = [
         browser.get(path).status_code for path in (f"{pages}/", f"{one}/change/", f"{one}/history/")
     ]
 
-    assert seen == [200, 200, 200]
+    assert statuses == [200, 200, 200]
 
 
 def test_a_marketer_sets_up_an_app_with_its_bundle_id(story: Story) -> None:

@@ -89,10 +89,10 @@ def test_only_owners_rotate(role: str) -> None:
     made = make.make_tenant()
     browser = sign_in(make.make_user(role, organization=made.organization))
 
-    seen = browser.get(f"{_page(made)}rotate/").status_code
+    status = browser.get(f"{_page(made)}rotate/").status_code
     sent = browser.post(f"{_page(made)}rotate/", {"overlap": "0"}).status_code
 
-    assert (seen, sent) == (403, 403)
+    assert (status, sent) == (403, 403)
     assert len(_keys(made)) == 1
 
 

@@ -26,10 +26,10 @@ def _look(browser: Client, path: str = ADD, **changes: object) -> HttpResponse:
 
 def _fixes(answer: HttpResponse) -> list[tuple[str, str]]:
     """Return the buttons of a page: what stands on them, and what they send."""
-    found = re.findall(
+    matches = re.findall(
         r'name="_fix" value="([^"]*)"[^>]*>(.*?)</button>', answer.content.decode(), re.DOTALL
     )
-    return [(re.sub(r"<[^>]*>", "", text), unescape(value)) for value, text in found]
+    return [(re.sub(r"<[^>]*>", "", text), unescape(value)) for value, text in matches]
 
 
 def _press(browser: Client, answer: HttpResponse, text: str) -> dict[str, object]:

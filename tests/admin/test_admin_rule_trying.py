@@ -178,9 +178,9 @@ def test_an_untested_rule_is_asked_about_before_it_is_switched_on() -> None:
     browser = sign_in(made.owner)
     new = {"name": "New", "triggers": "purchase", "url": "https://ads.example.com/"}
 
-    asked = submit(browser, ADD, {**new, "status": "active"})
+    response = submit(browser, ADD, {**new, "status": "active"})
 
-    text = asked.content.decode()
+    text = response.content.decode()
     assert "Not tested yet." in text
     assert "Please correct" not in text
     with tenant(made.organization.pk):
@@ -240,10 +240,10 @@ def test_the_list_says_which_rules_are_untested_before_it_switches_them_on() -> 
     browser = sign_in(made.owner)
     chosen = {"action": "switch_on", "_selected_action": rule.pk}
 
-    asked = browser.post(LIST, chosen)
+    response = browser.post(LIST, chosen)
     browser.post(LIST, {**chosen, "confirmed": "yes"})
 
-    assert "Not tested yet: Purchases." in asked.content.decode()
+    assert "Not tested yet: Purchases." in response.content.decode()
     assert _saved(made).status == RuleStatus.ACTIVE
 
 
@@ -305,11 +305,11 @@ def test_a_rule_is_switched_on_by_a_button_which_leads_to_its_log(partners: Part
     page = f"{LIST}{rule.pk}/change/"
     form = filled_form(browser.get(page).content.decode())
 
-    asked = browser.post(page, {**form, "_switch_on": "1"})
+    response = browser.post(page, {**form, "_switch_on": "1"})
     browser.post(f"{TEST}?rule={rule.pk}", {**form, "_live": "1"})
     done = browser.post(page, {**form, "_switch_on": "1"})
 
-    assert "Not tested yet." in asked.content.decode()
+    assert "Not tested yet." in response.content.decode()
     assert done.headers["Location"] == f"/admin/postbacks/postback/?rule={rule.pk}"
     with tenant(made.organization.pk):
         rule.refresh_from_db()

@@ -273,10 +273,10 @@ def test_a_remark_stands_beside_the_field_and_keeps_nothing_from_being_saved() -
 
     submit(browser, ADD, {**RULE, "url": "https://a.example/?x=[CLICK_ID]", "headers": "X: %idfa%"})
 
-    shown = browser.get(_page(_only_rule(made))).content.decode()
-    assert "<p>[CLICK_ID] is sent as it stands. Use {{click_id}}.</p>" in shown
-    assert "<p>X: %idfa% is sent as it stands. Use {{idfa}}.</p>" in shown
-    assert shown.count("is sent as it stands") == 4
+    html = browser.get(_page(_only_rule(made))).content.decode()
+    assert "<p>[CLICK_ID] is sent as it stands. Use {{click_id}}.</p>" in html
+    assert "<p>X: %idfa% is sent as it stands. Use {{idfa}}.</p>" in html
+    assert html.count("is sent as it stands") == 4
 
 
 def test_the_piece_that_is_wrong_is_marked() -> None:
@@ -296,7 +296,7 @@ def test_what_is_folded_away_opens_when_it_is_set_or_wrong() -> None:
 
     fresh = browser.get(ADD).context["rule"]
     wrong = submit(browser, ADD, {**RULE, "headers": "none"}).context["rule"]
-    given = submit(browser, ADD, {**RULE, "sampling_percent": "10", "name": ""}).context["rule"]
+    sampled = submit(browser, ADD, {**RULE, "sampling_percent": "10", "name": ""}).context["rule"]
 
     def opened(page):
         return [
@@ -308,7 +308,7 @@ def test_what_is_folded_away_opens_when_it_is_set_or_wrong() -> None:
 
     assert opened(fresh) == []
     assert opened(wrong) == ["Headers and body"]
-    assert opened(given) == ["More: whose installs, event map, window, sampling, delay"]
+    assert opened(sampled) == ["More: whose installs, event map, window, sampling, delay"]
 
 
 def test_an_emptied_map_is_an_empty_object() -> None:
@@ -356,10 +356,10 @@ def test_a_suspended_rule_shows_its_state_and_can_be_switched_on() -> None:
         rule = make.make_rule(status=RuleStatus.SUSPENDED)
     browser = sign_in(made.owner)
 
-    shown = filled_form(browser.get(_page(rule)).content.decode())
+    form = filled_form(browser.get(_page(rule)).content.decode())
     submit(browser, _page(rule), {"status": RuleStatus.ACTIVE, "_anyway": "1"})
 
-    assert shown["status"] == RuleStatus.SUSPENDED
+    assert form["status"] == RuleStatus.SUSPENDED
     assert _only_rule(made).status == RuleStatus.ACTIVE
 
 
@@ -375,9 +375,9 @@ def test_a_suspended_rule_says_why_since_when_and_what_waits() -> None:
             postback=gone, event_received_at=at, rule=rule, host="a.example", due_at=at
         )
 
-    shown = sign_in(made.owner).get(_page(rule)).content.decode()
+    html = sign_in(made.owner).get(_page(rule)).content.decode()
 
-    words = " ".join(shown.split())
+    words = " ".join(html.split())
     assert "This rule is suspended: it sends nothing." in words
     assert f"gone for good, on {at:%b} {at.day}, {at:%Y, %H:%M}." in words
     assert "1 postback waits to be sent." in words
@@ -390,9 +390,9 @@ def test_a_rule_that_sends_has_no_such_banner() -> None:
     with tenant(made.organization.pk):
         rule = make.make_rule(status=RuleStatus.ACTIVE)
 
-    shown = sign_in(made.owner).get(_page(rule)).content.decode()
+    html = sign_in(made.owner).get(_page(rule)).content.decode()
 
-    assert "This rule is suspended" not in shown
+    assert "This rule is suspended" not in html
 
 
 def test_rules_are_paused_and_switched_on_from_the_list_after_asking() -> None:
@@ -401,14 +401,14 @@ def test_rules_are_paused_and_switched_on_from_the_list_after_asking() -> None:
         rule = make.make_rule()
     browser = sign_in(made.owner)
 
-    asked = browser.post(LIST, {"action": "pause", "_selected_action": rule.pk})
+    response = browser.post(LIST, {"action": "pause", "_selected_action": rule.pk})
     before = _only_rule(made).status
     sure = {"_selected_action": rule.pk, "confirmed": "yes"}
     browser.post(LIST, {"action": "pause", **sure})
     paused = _only_rule(made).status
     browser.post(LIST, {"action": "switch_on", **sure})
 
-    assert "Pause these callback rules?" in asked.content.decode()
+    assert "Pause these callback rules?" in response.content.decode()
     assert (before, paused) == (RuleStatus.ACTIVE, RuleStatus.PAUSED)
     assert _only_rule(made).status == RuleStatus.ACTIVE
 

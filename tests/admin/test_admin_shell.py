@@ -23,8 +23,8 @@ def _page(browser: Client, path: str) -> str:
 
 
 def _shown_organization(page: str) -> str:
-    found = re.search(r'class="pb-organization__name">([^<]*)<', page)
-    return found.group(1) if found else ""
+    match = re.search(r'class="pb-organization__name">([^<]*)<', page)
+    return match.group(1) if match else ""
 
 
 @pytest.mark.parametrize(

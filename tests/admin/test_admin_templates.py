@@ -47,11 +47,11 @@ def test_the_gallery_shows_each_group_and_what_is_not_verified() -> None:
 def test_the_gallery_can_be_searched() -> None:
     browser = sign_in(make.make_tenant().owner)
 
-    found = browser.get(GALLERY, {"q": "tiktok"}).content.decode()
+    html = browser.get(GALLERY, {"q": "tiktok"}).content.decode()
     nothing = browser.get(GALLERY, {"q": "<script>alert(1)</script>"}).content.decode()
 
-    assert TIKTOK in found
-    assert f"{GALLERY}slack/" not in found
+    assert TIKTOK in html
+    assert f"{GALLERY}slack/" not in html
     assert "No template has" in nothing
     assert "<script>alert(1)" not in nothing
 
@@ -60,13 +60,13 @@ def test_who_looks_for_a_network_without_a_template_is_told_why() -> None:
     browser = sign_in(make.make_tenant().owner)
 
     everything = browser.get(GALLERY).content.decode()
-    found = browser.get(GALLERY, {"q": "twitter"}).content.decode()
+    html = browser.get(GALLERY, {"q": "twitter"}).content.decode()
     other = browser.get(GALLERY, {"q": "slack"}).content.decode()
 
     assert "Not available yet, and why" in everything
-    assert "OAuth 1.0a" in found
-    assert "Chartboost" not in found
-    assert "No template has" not in found
+    assert "OAuth 1.0a" in html
+    assert "Chartboost" not in html
+    assert "No template has" not in html
     assert "Not available yet" not in other
 
 
@@ -278,10 +278,10 @@ def test_hostile_text_is_shown_as_text() -> None:
     browser = sign_in(make.make_tenant().owner)
     hostile = 'https://a.example.com/?x=</textarea><script>alert(1)</script>{"&y={gps_adid}'
 
-    shown = browser.post(TRANSLATE, {"url": hostile, "vendor": ""}).content.decode()
+    html = browser.post(TRANSLATE, {"url": hostile, "vendor": ""}).content.decode()
     used = browser.post(TRANSLATE, {"url": hostile, "_use": "1"}, follow=True).content.decode()
 
-    assert "<script>alert(1)" not in shown
+    assert "<script>alert(1)" not in html
     assert "<script>alert(1)" not in used
 
 

@@ -11,8 +11,8 @@ from tests.browser.faults import faults
 
 def judge(page: Page) -> None:
     """Assert that a page is for everybody, and leave it as it was."""
-    found = faults(page)
-    assert not found, "\n".join([page.url, *found])
+    findings = faults(page)
+    assert not findings, "\n".join([page.url, *findings])
     page.set_viewport_size(looks.DESK)
     looks.switch_to(page, "light")
 

@@ -56,4 +56,4 @@ def started() -> "Iterator[Browser]":
 
 
 def _executable() -> str | None:
-    return next((found for place in _PLACES if (found := shutil.which(place))), None)
+    return next((path for name in _PLACES if (path := shutil.which(name))), None)

@@ -7,11 +7,11 @@ from tests.browser import axe, looks, phone
 
 def faults(page: Page) -> list[str]:
     """Return every finding; the page is left dark and as narrow as a phone."""
-    found = faults_in_light(page)
+    findings = faults_in_light(page)
     looks.switch_to(page, "dark")
-    found += [f"in dark: {finding}" for finding in axe.color_violations(page)]
+    findings += [f"in dark: {finding}" for finding in axe.color_violations(page)]
     page.set_viewport_size(looks.PHONE)
-    return found + [f"at 390 px: {finding}" for finding in phone.misfits(page)]
+    return findings + [f"at 390 px: {finding}" for finding in phone.misfits(page)]
 
 
 def faults_in_light(page: Page) -> list[str]:

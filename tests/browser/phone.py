@@ -29,5 +29,5 @@ _OUT_OF_REACH = """
 
 def misfits(page: Page) -> list[str]:
     """Return what does not fit a page that is as narrow as a phone."""
-    found: list[str] = page.evaluate(_TOO_WIDE) + page.evaluate(_OUT_OF_REACH)
-    return found
+    findings: list[str] = page.evaluate(_TOO_WIDE) + page.evaluate(_OUT_OF_REACH)
+    return findings

@@ -72,10 +72,10 @@ def received(partner_url: str, path: str) -> list[Received]:
     ]
 
 
-def wait_for(page: Page, wanted: Locator, *, seconds: float = 60) -> None:
+def wait_for(page: Page, target: Locator, *, seconds: float = 60) -> None:
     """Reload a page, as an impatient person does, until it shows something."""
     deadline = time.monotonic() + seconds
-    while not wanted.is_visible():
-        assert time.monotonic() < deadline, f"{page.url} does not show {wanted}"
+    while not target.is_visible():
+        assert time.monotonic() < deadline, f"{page.url} does not show {target}"
         page.wait_for_timeout(300)
         page.reload()

@@ -68,9 +68,9 @@ def test_hostile_texts_are_texts_on_every_page(
         asked: list[str] = []
         page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
         page.goto(path)
-        found = page.evaluate(_RUN_AS_CODE) + page.evaluate(_SPILLS, _OVERRIDE)
+        findings = page.evaluate(_RUN_AS_CODE) + page.evaluate(_SPILLS, _OVERRIDE)
         page.set_viewport_size(looks.PHONE)
-        found += phone.misfits(page)
+        findings += phone.misfits(page)
 
         assert asked == []
-        assert not found, "\n".join(found)
+        assert not findings, "\n".join(findings)

@@ -19,27 +19,27 @@ def test_an_operator_looks_around_visits_and_leaves(browser: Browser, site: Site
 
     with page_of(operator, browser, site) as page:
         assert page.url.endswith("/admin/installation/")
-        found = faults(page)
+        findings = faults(page)
         page.goto("/admin/organizations/")
         page.get_by_role("link", name=f"Enter… {organization.name}").click()
         page.get_by_label("Reason").fill("Ticket 4711")
         page.get_by_role("button", name="Enter").click()
-        found += faults(page)
+        findings += faults(page)
         banner = page.get_by_text("You are visiting")
         assert organization.name in banner.inner_text()
         page.get_by_role("button", name="Leave").click()
-        found += faults(page)
+        findings += faults(page)
         page.goto(f"/admin/organizations/{organization.public_id}/enter/")
-        found += faults(page)
+        findings += faults(page)
         _dispute(site)
         page.goto("/admin/store-ids/")
-        found += faults(page)
+        findings += faults(page)
         page.get_by_role("button", name="Approve").click()
-        found += faults(page)
+        findings += faults(page)
         page.goto("/admin/organizations/")
 
         assert page.url.endswith("/admin/organizations/")
-        assert not found, "\n".join(found)
+        assert not findings, "\n".join(findings)
 
 
 def _dispute(site: Site) -> None:

@@ -43,31 +43,31 @@ def test_a_page_is_for_everybody(
 
     with open_page(owners_browser, home=site.url) as page:
         page.goto(path)
-        found = faults(page)
+        findings = faults(page)
 
-        assert not found, "\n".join(found)
+        assert not findings, "\n".join(findings)
 
 
 def test_what_an_analyst_can_only_read_is_for_everybody(browser: Browser, site: Site) -> None:
     forms = [address(route, site.story) for route in _ROUTES if route.template.endswith("/change/")]
-    found = []
+    findings = []
 
     with page_of(site.analyst, browser, site) as page:
         for path in forms:
             page.goto(path)
-            found += [f"{path} {fault}" for fault in faults_in_light(page)]
+            findings += [f"{path} {fault}" for fault in faults_in_light(page)]
 
-        assert not found, "\n".join(found)
+        assert not findings, "\n".join(findings)
 
 
 def test_lists_in_which_nothing_is_yet_are_for_everybody(browser: Browser, site: Site) -> None:
     lists = [route.template for route in _ROUTES if shows_rows(route) and not route.parameters]
-    found = []
+    findings = []
 
     with page_of(site.newcomer, browser, site) as page:
         for path in ["/admin/", *lists]:
             page.goto(path)
-            found += [f"{path} {fault}" for fault in faults_in_light(page)]
+            findings += [f"{path} {fault}" for fault in faults_in_light(page)]
 
         assert len(lists) > 10
-        assert not found, "\n".join(found)
+        assert not findings, "\n".join(findings)

@@ -29,7 +29,9 @@ def _bad_page(context: BrowserContext, site: Site, path: str) -> str:
     policy = context.request.get(path).headers["content-security-policy"]
     headers = {"Content-Type": "text/html", "Content-Security-Policy": policy}
     with open_page(context, home=site.url) as page:
-        page.route(f"{site.url}{path}", lambda it: it.fulfill(body=_BAD_PAGE, headers=headers))
+        page.route(
+            f"{site.url}{path}", lambda route: route.fulfill(body=_BAD_PAGE, headers=headers)
+        )
         page.goto(path)
         return page.title()
 

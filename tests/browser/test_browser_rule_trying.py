@@ -43,8 +43,8 @@ def write_rule(page: Page, url: str) -> None:
 
 
 def assert_for_everybody(page: Page) -> None:
-    found = faults(page)
-    assert not found, "\n".join(found)
+    findings = faults(page)
+    assert not findings, "\n".join(findings)
 
 
 def test_a_test_and_a_dry_run_are_shown_in_place(page: Page, partners: Partners) -> None:

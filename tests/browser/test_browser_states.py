@@ -36,8 +36,8 @@ def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
 
 
 def assert_for_everybody(page: Page) -> None:
-    found = faults(page)
-    assert not found, "\n".join(found)
+    findings = faults(page)
+    assert not findings, "\n".join(findings)
 
 
 def test_the_sign_in_page_is_for_everybody(browser: Browser, site: Site) -> None:

@@ -22,12 +22,12 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
 @pytest.mark.parametrize("name", ["tiktok", "adjust", "bi-tool"])
 def test_a_template_s_form_is_for_everybody_also_after_a_mistake(page: Page, name: str) -> None:
     page.goto(f"{_GALLERY}{name}/")
-    found = faults(page)
+    findings = faults(page)
     page.get_by_role("button", name="Add partner").click()
     expect(page.get_by_role("alert")).to_contain_text("Nothing was added.")
-    found += faults(page)
+    findings += faults(page)
 
-    assert not found, "\n".join(found)
+    assert not findings, "\n".join(findings)
 
 
 def test_what_is_missing_follows_what_is_typed(page: Page) -> None:
@@ -46,10 +46,10 @@ def test_a_translated_url_is_for_everybody_and_fills_a_new_rule_in(page: Page) -
     page.get_by_label("URL from another tool").fill("https://a.example.com/?i={gps_adid}&l={label}")
     page.get_by_role("button", name="Translate", exact=True).click()
     expect(page.get_by_role("heading", name="Translated from Adjust")).to_be_visible()
-    found = faults(page)
+    findings = faults(page)
     page.get_by_role("button", name="Use it in a new rule").click()
 
-    assert not found, "\n".join(found)
+    assert not findings, "\n".join(findings)
     expect(page.get_by_label("URL (required)")).to_have_value(
         "https://a.example.com/?i={{gaid}}&l="
     )
