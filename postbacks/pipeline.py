@@ -32,8 +32,12 @@ from django.db import OperationalError, transaction
 from postbacks.attribution import reattribution, reattribution_queue
 from postbacks.attribution.installs import recognize_installs
 from postbacks.callbacks.decisions import Decision, decide_postbacks
-from postbacks.delivery.already_sent import already_notified, rules_already_applied
-from postbacks.delivery.enqueue import NewPostback, enqueue_postbacks
+from postbacks.delivery.enqueue import (
+    NewPostback,
+    already_notified,
+    enqueue_postbacks,
+    rules_already_applied,
+)
 from postbacks.intake.claims import meta
 from postbacks.intake.claims.apple_ads import queue_claims
 from postbacks.intake.events.queue import (

@@ -2,13 +2,11 @@
 
 import secrets
 import sys
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
-from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -85,15 +83,8 @@ def _secret(name: str) -> str:
     return environment.stored_secret(DATA_DIR / name.lower(), lambda: secrets.token_urlsafe(48))
 
 
-def _redis(url: str) -> str:
-    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("it must begin with redis://, rediss:// or unix://")
-    Redis.from_url(url)  # raises for what can't be a port or a number of a database
-    return url
-
-
 # Unset: PostgreSQL carries the tasks, the cache and the rate limits.
-REDIS_URL = environment.parsed("REDIS_URL", _redis, default="")
+REDIS_URL = environment.parsed("REDIS_URL", environment.redis_url, default="")
 REDIS_TIMEOUTS: dict[str, object] = {
     "socket_connect_timeout": 0.5,
     "socket_timeout": 0.5,
@@ -142,23 +133,15 @@ if (
     )
 
 
-def _encryption_keys(value: str) -> dict[str, str]:
-    form = "write it as id:key[,older-id:older-key], each key 32 bytes in URL-safe base64."
-    keys = dict(part.split(":", 1) for part in environment.words(value) if ":" in part)
-    if not keys or any(len(urlsafe_b64decode(key)) != 32 for key in keys.values()):
-        raise ValueError(form)
-    return keys
-
-
-def _first_encryption_key() -> str:
-    return "k1:" + urlsafe_b64encode(secrets.token_bytes(32)).decode()
-
-
 # The first key encrypts, all decrypt: put a new one in front to rotate.
-FIELD_ENCRYPTION_KEYS = environment.parsed("FIELD_ENCRYPTION_KEYS", _encryption_keys, default={})
+FIELD_ENCRYPTION_KEYS = environment.parsed(
+    "FIELD_ENCRYPTION_KEYS", environment.encryption_keys, default={}
+)
 if not FIELD_ENCRYPTION_KEYS and TRYING_OUT:
-    FIELD_ENCRYPTION_KEYS = _encryption_keys(
-        environment.stored_secret(DATA_DIR / "field_encryption_keys", _first_encryption_key)
+    FIELD_ENCRYPTION_KEYS = environment.encryption_keys(
+        environment.stored_secret(
+            DATA_DIR / "field_encryption_keys", environment.first_encryption_key
+        )
     )
 if not FIELD_ENCRYPTION_KEYS:
     raise ImproperlyConfigured(

@@ -1,4 +1,4 @@
-"""⑦ Claims due postbacks for this worker: a lease that ends by itself if the worker dies.
+"""⑦ Claims due postbacks for this worker, under a lease that ends even if the worker dies.
 
 Postbacks of rules that limit how fast they send are claimed apart from all others. What such a rule
 may still send is a fact for all workers together, so it lies in the database: one row for each rule
@@ -21,7 +21,7 @@ from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models.days import whole_days
 from postbacks.values.outgoing_request import ClaimedPostback
 
-Lane = tuple[int, str]  # an organization and a host
+Lane = tuple[int, str]  # an organization and a host, which share the threads of a worker
 
 # A worker that wakes late catches up by so much. It bounds what a second can hold above the limit:
 # this share of it, or one request.
@@ -93,12 +93,10 @@ class Lease:
 
     @property
     def lane(self) -> Lane:
-        """Return whose share of a worker this postback takes."""
         return self.postback.organization_id, self.host
 
 
 def next_due() -> Due:
-    """Return when the next postbacks are due."""
     (due,) = prepared.fetch(Due, _NEXT_DUE, {})
     return due
 

@@ -1,6 +1,6 @@
-"""⑥ Writes postbacks, and queues those that are to be sent."""
+"""⑥ Writes postbacks and queues those that are to be sent; finds those that exist already."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,15 @@ import msgspec
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import PostbackStatus
+from postbacks.models.days import whole_days
+from postbacks.values.events import StoredEvent
+from postbacks.values.rule_choices import AttributionScope
+
+_ENQUEUE = load_sql("postbacks.delivery", "enqueue_postbacks", PostbackStatus)
+_NOTIFIED_EVENTS = load_sql(
+    "postbacks.delivery", "find_notified_events", AttributionScope, PostbackStatus
+)
+_APPLIED_RULES = load_sql("postbacks.delivery", "find_applied_rules", PostbackStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +42,42 @@ class NewPostback:
     paced: bool = False  # the rule limits how fast it sends
 
 
-_ENQUEUE = load_sql("postbacks.delivery", "enqueue_postbacks", PostbackStatus)
-
-
 def enqueue_postbacks(postbacks: Sequence[NewPostback]) -> int:
     """Write postbacks and return how many were new: an event decided twice adds none."""
     if not postbacks:
         return 0
     ((added,),) = prepared.run(_ENQUEUE, {"rows": msgspec.json.encode(postbacks).decode()})
     return int(added)
+
+
+def already_notified(earned: Sequence[tuple[StoredEvent, int]]) -> set[int]:
+    """Return the ids of the events of which the partner beside each was notified as its own.
+
+    Only rules that are scoped to the partner claim that. A pending postback counts as notified.
+    """
+    if not earned:
+        return set()
+    partners = {"partners": [partner_id for _, partner_id in earned]}
+    parameters = {**_event_keys(event for event, _ in earned), **partners}
+    return {event_id for (event_id,) in prepared.run(_NOTIFIED_EVENTS, parameters)}
+
+
+def rules_already_applied(events: Sequence[StoredEvent]) -> dict[tuple[int, int], bool]:
+    """Return event and rule of each existing postback; False where it was only skipped."""
+    if not events:
+        return {}
+    rows = prepared.run(_APPLIED_RULES, _event_keys(events))
+    return {(event_id, rule_id): is_sent for event_id, rule_id, is_sent in rows}
+
+
+def _event_keys(events: Iterable[StoredEvent]) -> dict[str, object]:
+    events = list(events)
+    first, last = whole_days(event.received_at for event in events)
+    return {
+        "events": [event.id for event in events],
+        "organizations": [event.organization_id for event in events],
+        "uuids": [event.event_id for event in events],
+        "moments": [event.received_at for event in events],
+        "first": first,
+        "last": last,
+    }

@@ -126,7 +126,7 @@ class PostgresCache(BaseCache):
         return _FOREVER if seconds is None else float(seconds)
 
 
-def forget_old_entries(limit: int = 5_000) -> int:
+def delete_expired_entries(limit: int = 5_000) -> int:
     """Delete a batch of entries that have ended; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(_DELETE_ENDED, {"limit": limit})

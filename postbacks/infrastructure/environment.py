@@ -4,6 +4,7 @@ A wrong value stops the start with a sentence that names the setting.
 """
 
 import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import environ
 import maxminddb
 from django.core.exceptions import ImproperlyConfigured
+from redis import Redis
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -103,6 +105,25 @@ def web_address(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("write it as https://host/path.")
     return value
+
+
+def redis_url(url: str) -> str:
+    if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
+    Redis.from_url(url)  # raises for what can't be a port or a number of a database
+    return url
+
+
+def encryption_keys(value: str) -> dict[str, str]:
+    form = "write it as id:key[,older-id:older-key], each key 32 bytes in URL-safe base64."
+    keys = dict(part.split(":", 1) for part in words(value) if ":" in part)
+    if not keys or any(len(urlsafe_b64decode(key)) != 32 for key in keys.values()):
+        raise ValueError(form)
+    return keys
+
+
+def first_encryption_key() -> str:
+    return "k1:" + urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def email(value: str) -> dict[str, object]:

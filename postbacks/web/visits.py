@@ -78,7 +78,6 @@ def end(request: HttpRequest, *, why: str = "left") -> None:
 
 
 def end_with_session(sender: object, request: HttpRequest | None, **_: object) -> None:
-    """End the visit when the operator signs out."""
     if request is not None and hasattr(request, "session"):
         end(request, why="signed out")
 
@@ -98,7 +97,6 @@ def current(request: HttpRequest) -> OperatorVisit | None:
 
 
 def actor(request: HttpRequest, user: User) -> Actor:
-    """Return the operator as an actor of the audit log."""
     return Actor(
         ActorKind.OPERATOR, user.email, Door.WEB, user_id=user.pk, address=client_address(request)
     )

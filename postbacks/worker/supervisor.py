@@ -88,7 +88,7 @@ class Supervisor:
             self._start()
             return
         if self._cluster.poll() is not None:
-            logger.error("The cluster has ended by itself; it is started anew")
+            logger.error("The cluster has ended; it is started anew")
             self._end_group()
             self._start()
             return

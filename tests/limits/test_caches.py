@@ -18,7 +18,7 @@ from postbacks.infrastructure.caches import (
     JsonSerializer,
     PatientRedisCache,
     PostgresCache,
-    forget_old_entries,
+    delete_expired_entries,
 )
 from postbacks.models import CacheEntry
 from tests.redis_server import RedisServer, needs_redis
@@ -127,7 +127,7 @@ def test_entries_that_have_ended_are_forgotten() -> None:
     CacheEntry.objects.create(key="old", value="1", ends_at=now - timedelta(seconds=1))
     CacheEntry.objects.create(key="new", value="1", ends_at=now + timedelta(seconds=9))
 
-    forgotten = forget_old_entries()
+    forgotten = delete_expired_entries()
 
     assert forgotten == 1
     assert [entry.key for entry in CacheEntry.objects.all()] == ["new"]

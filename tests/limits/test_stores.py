@@ -9,7 +9,11 @@ from django.db import connection
 from django.utils import timezone
 
 from postbacks.infrastructure.rate_limits.counting import Limiter, RateLimit, Store, StoreAwayError
-from postbacks.infrastructure.rate_limits.stores import PostgresStore, RedisStore, forget_old_counts
+from postbacks.infrastructure.rate_limits.stores import (
+    PostgresStore,
+    RedisStore,
+    delete_expired_counts,
+)
 from postbacks.models import RateCount
 from tests.redis_server import RedisServer, needs_redis
 
@@ -70,7 +74,7 @@ def test_counts_that_are_over_are_forgotten() -> None:
     RateCount.objects.create(name="old", count=1, ends_at=now - timedelta(seconds=1))
     RateCount.objects.create(name="new", count=1, ends_at=now + timedelta(seconds=9))
 
-    forgotten = forget_old_counts()
+    forgotten = delete_expired_counts()
 
     assert forgotten == 1
     assert [count.name for count in RateCount.objects.all()] == ["new"]

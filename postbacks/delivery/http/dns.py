@@ -61,7 +61,6 @@ class Lookup:
         return self._ask(_Question(host, port, monotonic() + timeout)).answer.result(timeout)
 
     def close(self) -> None:
-        """End the threads as they become free."""
         for _ in self._threads:
             self._queue.put(None)
 

@@ -74,7 +74,6 @@ class TimedSocket(socket.socket):
         """Do nothing: urllib3 would set an endless limit before each step of a request."""
 
     def limit(self, seconds: float) -> None:
-        """Let the next operation take so many seconds."""
         timeout = self.gettimeout()
         if timeout is None or not seconds <= timeout <= seconds + _LATE_BY_AT_MOST:
             super().settimeout(seconds)

@@ -50,7 +50,6 @@ class EmbeddedServer:
 
     @property
     def cluster(self) -> Path:
-        """Return the folder of PostgreSQL's own files."""
         return self.data_dir.resolve() / "postgres"
 
     @property

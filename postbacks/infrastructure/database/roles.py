@@ -51,7 +51,6 @@ def ensure_roles(conninfo: str, *, login: str, password: str = "") -> None:
 
 
 def ensure_database(conninfo: str, name: str) -> None:
-    """Create a database where it is missing."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         rows = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
         if not rows.fetchone():

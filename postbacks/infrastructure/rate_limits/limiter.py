@@ -14,7 +14,6 @@ def limit(key: str, rate: RateLimit | None, *, count: int = 1) -> RateVerdict:
 
 
 def add(key: str, rate: RateLimit | None, *, count: int) -> None:
-    """Count what a call turned out to contain, after it has passed."""
     _limiter().add(key, rate, count=count)
 
 

@@ -64,7 +64,7 @@ class RedisStore:
         return int(shared), int(counted_before or 0)
 
 
-def forget_old_counts(limit: int = 5_000) -> int:
+def delete_expired_counts(limit: int = 5_000) -> int:
     """Delete a batch of counts whose windows are over; return how many."""
     return len(prepared.run(_DELETE_ENDED, {"limit": limit}))
 
