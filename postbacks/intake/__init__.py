@@ -1,1 +1,1 @@
-"""② Parse, check, deduplicate, store."""
+"""② Intake: parse, check, deduplicate and store all that is reported."""

@@ -83,4 +83,4 @@ class Reporter:
 def find_key(secret: str) -> tuple[int, int] | None:
     """Return the organization and the id of the key with this secret; None if there is none."""
     rows = prepared.run(_FIND, {"hash": hash_key(secret)})
-    return rows[0][:2] if rows else None
+    return rows[0] if rows else None

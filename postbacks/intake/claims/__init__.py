@@ -1,0 +1,1 @@
+"""② Claims of self-attributing networks: Apple Ads and Meta."""

@@ -1,0 +1,1 @@
+"""② Events: a request's body to checked rows, and the queue of undecided events."""

@@ -1,1 +1,1 @@
-"""② What a tracking link's address says, and where its click leads."""
+"""② Tracking links: the device, the parameters, and the destination of a click."""

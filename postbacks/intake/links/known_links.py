@@ -108,7 +108,7 @@ def find_owner(token: str) -> tuple[int, int]:
     rows = prepared.run(_FIND, {"token": token})
     if not rows:
         raise UnknownTokenError
-    return rows[0][0], rows[0][1]
+    return rows[0]
 
 
 def find_links(organization_id: int, app_id: int, names: Iterable[str]) -> Mapping[str, KnownLink]:

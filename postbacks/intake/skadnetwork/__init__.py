@@ -1,1 +1,1 @@
-"""Apple's copies of the postbacks that it sends to ad networks: read, verify, store."""
+"""② Apple's copies of the postbacks that it sends to ad networks: read, verify, store."""

@@ -74,7 +74,7 @@ def hand_over_copies(limit: int = 200) -> int:
 def find_store_owner(store_id: str) -> tuple[int, int] | None:
     """Return organization and app of a number in Apple's store; None if nobody has claimed it."""
     rows = prepared.run(_OWNER, {"number": store_id}) if store_id else []
-    return rows[0][:2] if rows else None
+    return rows[0] if rows else None
 
 
 def read_body(body: bytes) -> Mapping[str, object]:

@@ -39,7 +39,7 @@ def find_claimed(limit: int) -> list[int]:
 def take_copy(copy_id: int) -> tuple[datetime, str] | None:
     """Remove a copy in this transaction; return its time and body, None if it is gone."""
     rows = prepared.run(_TAKE, {"id": copy_id})
-    return rows[0][:2] if rows else None
+    return rows[0] if rows else None
 
 
 def delete_expired_copies(limit: int = 5_000) -> int:

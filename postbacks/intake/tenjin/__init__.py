@@ -1,1 +1,1 @@
-"""② Tenjin's API: what its SDKs and its customers' servers send, in the SDK API's words."""
+"""② Tenjin's API: calls of its SDKs and its customers' servers, converted to events of ours."""

@@ -1,0 +1,1 @@
+"""② Touchpoints: clicks, impressions and claims, each recorded once."""

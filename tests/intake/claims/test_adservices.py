@@ -10,15 +10,21 @@ from postbacks.intake.claims.adservices import AdServicesAnswer, AskAgain, NoCla
 # The four answers of Apple's documentation: with and without the permission to track, each for a
 # tap and for a view.
 STANDARD = {
-    "attribution": True, "orgId": 40669820, "campaignId": 542370539, "conversionType": "Download",
-    "claimType": "Click", "adGroupId": 542317095, "countryOrRegion": "US", "keywordId": 87675432,
+    "attribution": True,
+    "orgId": 40669820,
+    "campaignId": 542370539,
+    "conversionType": "Download",
+    "claimType": "Click",
+    "adGroupId": 542317095,
+    "countryOrRegion": "US",
+    "keywordId": 87675432,
     "adId": 542317136,
-}  # fmt: skip
+}
 VIEW = {**STANDARD, "claimType": "Impression"}
 
 
-def answer(**said: object) -> bytes:
-    return json.dumps(said).encode()
+def answer(**fields: object) -> bytes:
+    return json.dumps(fields).encode()
 
 
 def test_a_tap_whose_time_is_told() -> None:
@@ -27,10 +33,15 @@ def test_a_tap_whose_time_is_told() -> None:
     assert isinstance(claim, AdServicesAnswer)
     assert (claim.kind, claim.at) == ("click", datetime(2024, 10, 8, 17, 17, tzinfo=UTC))
     assert claim.params == {
-        "claimed_by": "adservices", "campaign_id": "542370539", "adset_id": "542317095",
-        "ad_id": "542317136", "keyword": "87675432", "org_id": "40669820",
-        "conversion_type": "Download", "country": "US",
-    }  # fmt: skip
+        "claimed_by": "adservices",
+        "campaign_id": "542370539",
+        "adset_id": "542317095",
+        "ad_id": "542317136",
+        "keyword": "87675432",
+        "org_id": "40669820",
+        "conversion_type": "Download",
+        "country": "US",
+    }
 
 
 def test_a_tap_whose_time_apple_keeps() -> None:
@@ -41,13 +52,13 @@ def test_a_tap_whose_time_apple_keeps() -> None:
 
 
 def test_a_view_is_an_impression() -> None:
-    told = read_answer(200, answer(**VIEW, impressionDate="2024-10-08T17:17Z"), tries=1)
-    kept = read_answer(200, answer(**VIEW), tries=1)
+    timed = read_answer(200, answer(**VIEW, impressionDate="2024-10-08T17:17Z"), tries=1)
+    untimed = read_answer(200, answer(**VIEW), tries=1)
 
-    assert isinstance(told, AdServicesAnswer)
-    assert isinstance(kept, AdServicesAnswer)
-    assert (told.kind, told.at) == ("impression", datetime(2024, 10, 8, 17, 17, tzinfo=UTC))
-    assert (kept.kind, kept.at) == ("impression", None)
+    assert isinstance(timed, AdServicesAnswer)
+    assert isinstance(untimed, AdServicesAnswer)
+    assert (timed.kind, timed.at) == ("impression", datetime(2024, 10, 8, 17, 17, tzinfo=UTC))
+    assert (untimed.kind, untimed.at) == ("impression", None)
 
 
 @pytest.mark.parametrize(
