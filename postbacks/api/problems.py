@@ -19,7 +19,7 @@ _TOO_LARGE = "The body is larger than 5 MB; send less at once."
 
 
 class Conflict(exceptions.APIException):
-    """The request does not fit the state of things; the detail says what would."""
+    """The request conflicts with the current state; the detail says what would not."""
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"

@@ -40,7 +40,7 @@ _CSV = (
 
 
 class FaultSerializer(serializers.Serializer):
-    """One thing wrong with a request."""
+    """One error of a request."""
 
     pointer = serializers.CharField(
         required=False, help_text="JSON pointer into the body, empty for all of it."

@@ -72,7 +72,7 @@ class AuditLogQuery(PageQuery):
 
 
 class AuditLogViewSet(OrganizationViewSet):
-    """Who changed what, newest first. Nobody can write or delete an entry."""
+    """Changes by people and programs, newest first. Nobody can write or delete an entry."""
 
     model = AuditEntry
     serializer_class = AuditEntrySerializer

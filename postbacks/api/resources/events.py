@@ -99,7 +99,7 @@ class ExplainedSerializer(serializers.Serializer):
 
 
 class EventViewSet(OrganizationViewSet):
-    """What apps and servers reported."""
+    """Events that apps and servers reported."""
 
     model = Event
     serializer_class = EventSerializer

@@ -116,7 +116,7 @@ class InstallSerializer(serializers.ModelSerializer):
         return [{"code": code, "sentence": reasons.of_remark(code)} for code in codes]
 
 
-class InstallLineSerializer(InstallSerializer):
+class InstallCsvSerializer(InstallSerializer):
     """An install as one row of CSV: its credit in columns of its own, with names.
 
     In place of the touchpoints that were considered it has their number.
@@ -181,10 +181,10 @@ class InstallViewSet(OrganizationViewSet):
         return rows.prefetch_related(Prefetch("attributions", queryset=current))
 
     def csv_columns(self) -> Sequence[str]:
-        return InstallLineSerializer.columns
+        return InstallCsvSerializer.columns
 
     def csv_serializer(self, rows: Any = None) -> Any:
-        return InstallLineSerializer(rows, many=rows is not None)
+        return InstallCsvSerializer(rows, many=rows is not None)
 
 
 def _decision(install: Install) -> Attribution | None:

@@ -64,7 +64,7 @@ class MacroQuery(Query):
 
 
 class MacroViewSet(OrganizationViewSet):
-    """What may be written between two braces, and what it means."""
+    """The macros and filters of templates."""
 
     model = CallbackRule
     pagination_class = None  # type: ignore[assignment]  # the catalogue is one page

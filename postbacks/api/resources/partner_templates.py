@@ -23,7 +23,7 @@ from postbacks.callbacks.partner_templates import (
 
 
 class VerificationSerializer(serializers.Serializer):
-    """How far the template was checked against the partner."""
+    """The state of the template's verification against the partner."""
 
     state = serializers.ChoiceField([(state.value, state.value) for state in State])
     note = serializers.CharField()

@@ -52,7 +52,7 @@ class MemberQuery(PageQuery):
 
 
 class MemberViewSet(OrganizationViewSet):
-    """People of the organization. They come by invitation."""
+    """People of the organization, who join by invitation."""
 
     model = Membership  # type: ignore[assignment]  # reached through apps_registry/people/members.py alone
     serializer_class = MemberSerializer
@@ -81,7 +81,7 @@ class MemberViewSet(OrganizationViewSet):
 
 
 class InvitationSerializer(StrictSerializer):
-    """An invitation. The link is in the mail and nowhere else."""
+    """An invitation. Only its mail contains the link."""
 
     id = serializers.UUIDField(source="public_id", read_only=True)
     email = serializers.EmailField(max_length=254)

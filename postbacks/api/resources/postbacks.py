@@ -26,7 +26,7 @@ _CLOCK_TOLERANCE = timedelta(minutes=1)
 
 
 class LoggedRequestSerializer(serializers.Serializer):
-    """What was sent, secrets masked."""
+    """The request that was sent, secrets masked."""
 
     method = serializers.CharField(default=None, allow_null=True)
     url = serializers.CharField(default=None, allow_null=True)
@@ -35,7 +35,7 @@ class LoggedRequestSerializer(serializers.Serializer):
 
 
 class LoggedResponseSerializer(serializers.Serializer):
-    """What came back, cut to 4 KiB."""
+    """The answer, cut to 4 KiB."""
 
     headers = serializers.DictField(child=serializers.CharField(), default=dict)
     body = serializers.CharField(default=None, allow_null=True)
@@ -79,7 +79,7 @@ class PostbackSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class PostbackLineSerializer(PostbackSerializer):
+class PostbackCsvSerializer(PostbackSerializer):
     """A postback as one row of CSV: `attempts` is their number."""
 
     attempts = serializers.IntegerField(source="attempts_made")  # type: ignore[assignment]  # in JSON a list
@@ -124,7 +124,7 @@ class PostbackViewSet(OrganizationViewSet):
         return super().get_queryset().prefetch_related("rule")
 
     def csv_serializer(self, rows: Any = None) -> Any:
-        return PostbackLineSerializer(rows, many=rows is not None)
+        return PostbackCsvSerializer(rows, many=rows is not None)
 
     def paginate_queryset(self, queryset: Any) -> Any:
         """Return one page with its attempts, which are read only for the days of the page."""

@@ -61,7 +61,7 @@ class TrackingLinkSerializer(RowSerializer):
         row.save()
 
 
-class TrackingLinkPage(ArchivableQuery):
+class TrackingLinkQuery(ArchivableQuery):
     """Filters of tracking links."""
 
     app = IdFilter(App)
@@ -81,7 +81,7 @@ class TrackingLinkViewSet(RegistryViewSet):
 
     model = TrackingLink
     serializer_class = TrackingLinkSerializer
-    queries = {"list": TrackingLinkPage}
+    queries = {"list": TrackingLinkQuery}
 
     def get_queryset(self) -> Any:
         return super().get_queryset().select_related("campaign")

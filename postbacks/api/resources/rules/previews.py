@@ -78,7 +78,7 @@ class PreviewAnswerSerializer(serializers.Serializer):
 
 
 class TranslateSerializer(StrictSerializer):
-    """A callback URL and whose macros are in it."""
+    """A callback URL, and the vendor whose macros it uses."""
 
     url = serializers.CharField(
         max_length=LONGEST_URL, help_text="For example https://a.example.com/?id={idfa||gps_adid}."
@@ -96,7 +96,7 @@ class TranslatedSerializer(serializers.Serializer):
 
 
 class UntranslatedSerializer(serializers.Serializer):
-    """A placeholder that was taken out, and why."""
+    """A placeholder that was removed, and why."""
 
     theirs = serializers.CharField()
     why = serializers.CharField()
