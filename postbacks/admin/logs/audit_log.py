@@ -24,7 +24,7 @@ from postbacks.admin.logs.filters import (
 )
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import AuditSearch, audit_log
-from postbacks.insights.rule_at import RuleStatusAt, rule_status_at
+from postbacks.insights.rule_status import RuleStatusAt, rule_status_at
 from postbacks.models import CallbackRule
 
 

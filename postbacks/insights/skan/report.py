@@ -21,7 +21,7 @@ from postbacks.insights.skan.log import SkanCopySearch
 from postbacks.models import SignatureState
 from postbacks.models.skadnetwork import SkanProtocol
 
-USUAL_DAYS, MOST_DAYS = 30, 92
+DEFAULT_DAYS, MOST_DAYS = 30, 92
 MOST_ROWS = 100
 
 _ZERO = Decimal(0)
@@ -135,7 +135,7 @@ def read_skan_report(search: SkanCopySearch, *, now: datetime, zone: ZoneInfo) -
 
 def _days(span: TimeRange, now: datetime, zone: ZoneInfo) -> tuple[date, ...]:
     last = (min(span.until, now) if span.until else now).astimezone(zone).date()
-    usual = last - timedelta(days=USUAL_DAYS - 1)
+    usual = last - timedelta(days=DEFAULT_DAYS - 1)
     first = span.since.astimezone(zone).date() if span.since else usual
     first = min(max(first, last - timedelta(days=MOST_DAYS - 1)), last)
     return tuple(first + timedelta(days=offset) for offset in range((last - first).days + 1))
