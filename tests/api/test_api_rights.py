@@ -144,7 +144,7 @@ def test_nobody_does_anything_without_a_key() -> None:
     }
 
     assert len(answers) > 30
-    assert [address for address, answer in answers.items() if answer.status_code != 401] == []
+    assert [operation for operation, answer in answers.items() if answer.status_code != 401] == []
     assert {answer["Content-Type"] for answer in answers.values()} == {PROBLEM}
 
 
