@@ -1,4 +1,4 @@
-"""What installs are credited to, as their postbacks tell it: by the version that each remembers."""
+"""⑤ Loads the credits of installs, by the version that each postback remembers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import msgspec
 from postbacks.infrastructure.database import prepared
 from postbacks.values.attribution import NOT_CREDITED, AttributionFacts
 
-CreditVersion = tuple[int, int]  # our number of an install, and the version of its credit
+CreditVersion = tuple[int, int]  # install id, version of its credit
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +20,22 @@ class KnownCredit:
 
 
 _LOAD = """
-SELECT i.id, wanted.version, i.event_ref, a.facts::text
-FROM unnest(%(installs)s::bigint[], %(versions)s::integer[]) AS wanted (install_id, version)
-JOIN install AS i ON i.id = wanted.install_id
+SELECT i.id, named.version, i.event_ref, a.facts::text
+FROM unnest(%(installs)s::bigint[], %(versions)s::integer[]) AS named (install_id, version)
+JOIN install AS i ON i.id = named.install_id
 LEFT JOIN attribution AS a ON a.organization_id = i.organization_id AND a.install_id = i.id
-    AND a.version = wanted.version
+    AND a.version = named.version
 """
 
 _facts = msgspec.json.Decoder(AttributionFacts)
 
 
-def load_credits(wanted: Iterable[CreditVersion]) -> dict[CreditVersion, KnownCredit]:
-    """Return the named versions of credits."""
-    pairs = sorted(set(wanted))
+def load_credits(versions: Iterable[CreditVersion]) -> dict[CreditVersion, KnownCredit]:
+    pairs = sorted(set(versions))
     if not pairs:
         return {}
-    installs, versions = zip(*pairs, strict=True)
-    rows = prepared.run(_LOAD, {"installs": list(installs), "versions": list(versions)})
+    installs, numbers = zip(*pairs, strict=True)
+    rows = prepared.run(_LOAD, {"installs": list(installs), "versions": list(numbers)})
     return {
         (install_id, version): KnownCredit(
             _facts.decode(facts) if facts else NOT_CREDITED, event_ref

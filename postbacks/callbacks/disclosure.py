@@ -1,4 +1,4 @@
-"""Brings stored rows into the form that macros read: from our tables to Facts."""
+"""Turns stored rows into facts, and facts into the values that a rule may disclose."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,9 +20,9 @@ def facts_of(
     attribution: AttributionFacts = NOT_CREDITED,
     is_begun: bool = False,
 ) -> Facts:
-    """Return all that is known of an event when a postback is rendered.
+    """Return the facts of a stored event.
 
-    `is_begun` tells that the event began its install, whose `attribution` it is.
+    `attribution` is its install's; with `is_begun` the event began that install.
     """
     return Facts(
         event=EventFacts(
@@ -52,7 +52,7 @@ def facts_of(
 
 
 def values_for(rule: CompiledRule, facts: Facts, rates: Rates | None = None) -> Mapping[str, Value]:
-    """Return the macros' values as far as this rule may disclose them."""
+    """Return the values that this rule may disclose."""
     return macro_values(
         facts,
         rates=rates,
@@ -64,11 +64,11 @@ def values_for(rule: CompiledRule, facts: Facts, rates: Rates | None = None) -> 
 
 
 def every_value(facts: Facts, rates: Rates | None = None) -> Mapping[str, Value]:
-    """Return the macros' values for conditions, which disclose nothing to anybody."""
+    """Return all values, for conditions, which disclose nothing."""
     return macro_values(facts, rates=rates)
 
 
 def lacks_consent(rule: CompiledRule, facts: Facts) -> bool:
-    """Tell whether the event's person said no to what this rule's partner would get."""
+    """Tell whether the event's person refused to share data with this rule's partner."""
     names = (rule.partner.name, rule.partner.public_id) if rule.partner else ()
     return consent_is_missing(facts.event.fields, partner=names)

@@ -1,19 +1,20 @@
 """⑤ Renders claimed postbacks: a pure function of rule version, event, credit, rates, credentials.
 
-The credit of the install is the version that the postback remembers; the rates are those of the
-event's day as they were known when the postback was decided.
+The install's credit is the version that the postback remembers; the rates are those of the event's
+day as they were known when the postback was decided.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from apps_registry.crypto.encryption import SecretUnreadableError
-from postbacks.callbacks.credits import KnownCredit, load_credits
+from postbacks.callbacks.credits import CreditVersion, KnownCredit, load_credits
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.disclosure import facts_of, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, RenderError, TemplateError
-from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
+from postbacks.callbacks.rules.compiled import CompiledRule, RuleVersion, load_rule_versions
 from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.models import Postback
@@ -29,102 +30,42 @@ _NOT_CREDITED = KnownCredit()
 _NO_SIGNING_SECRET = "The organization has no signing secret that can be read; rotate it."  # noqa: S105  # a sentence
 
 
-def prepare(batch: Sequence[ClaimedPostback]) -> list[RenderedPostback]:
-    """Return how each postback of a batch is to be sent, in the batch's order."""
-    rules = load_rule_versions((owed.rule_id, owed.rule_version) for owed in batch)
-    keys = {(owed.event_id, owed.event_received_at) for owed in batch}
+@dataclass(slots=True)
+class _Batch:
+    """Everything that a batch of postbacks is rendered from, each loaded by one statement."""
+
+    rules: Mapping[RuleVersion, CompiledRule]
+    events: Mapping[int, StoredEvent]
+    credits: Mapping[CreditVersion, KnownCredit]
+    rates: RatesOfDays
+    signing: Mapping[int, tuple[str, ...]]
+
+
+def render_postbacks(postbacks: Sequence[ClaimedPostback]) -> list[RenderedPostback]:
+    """Render a batch of postbacks, in its order."""
+    rules = load_rule_versions((postback.rule_id, postback.rule_version) for postback in postbacks)
+    keys = {(postback.event_id, postback.event_received_at) for postback in postbacks}
     events = {event.id: event for event in load_events(keys)}
-    told = load_credits(owed.credit_version for owed in batch if owed.install_id is not None)
-    signing = load_signing_secrets(
-        rule.organization_id for rule in rules.values() if rule.definition.sign
-    )
-    rates = load_rates(event.event_time for event in events.values() if event.has_money)
-    return [
-        _prepare_or_hold(
-            owed,
-            rules.get((owed.rule_id, owed.rule_version)),
-            events.get(owed.event_id),
-            told.get(owed.credit_version, _NOT_CREDITED),
-            rates,
-            signing.get(owed.organization_id, ()),
-        )
-        for owed in batch
-    ]
-
-
-def _prepare_or_hold(
-    owed: ClaimedPostback,
-    rule: CompiledRule | None,
-    event: StoredEvent | None,
-    credit: KnownCredit,
-    rates: RatesOfDays,
-    signing: tuple[str, ...],
-) -> RenderedPostback:
-    """Prepare one postback; a surprise holds this one back and never its neighbors."""
-    if event is None:
-        return RenderedPostback(
-            error="event_gone", refusal="The event's data are no longer stored."
-        )
-    if rule is None:  # its version can't be read, which the operator's log says
-        return RenderedPostback(held=True)
-    try:
-        return _prepare(owed, rule, event, credit, rates, signing)
-    except Exception:
-        logger.exception("Postback %s could not be rendered", owed.public_id)
-        return RenderedPostback(held=True)
-
-
-def _prepare(
-    owed: ClaimedPostback,
-    rule: CompiledRule,
-    event: StoredEvent,
-    credit: KnownCredit,
-    rates_of_days: RatesOfDays,
-    signing: tuple[str, ...],
-) -> RenderedPostback:
-    if rule.is_archived:
-        return RenderedPostback(
-            error="rule_archived", refusal="The rule or its partner was archived."
-        )
-    if not rule.is_on:
-        return RenderedPostback(held=True)
-    facts = facts_by_credit(rule, event, credit, owed, attempt=owed.attempts_made + 1)
-    rates = rates_of_days.of(event.event_time, known_at=owed.created_at)
-    return prepare_for(rule, facts, rates, signing)
-
-
-def facts_by_credit(
-    rule: CompiledRule,
-    event: StoredEvent,
-    credit: KnownCredit,
-    postback: ClaimedPostback | Postback,
-    *,
-    attempt: int = 1,
-) -> Facts:
-    """Return what a postback is made of, with the version of the credit that it remembers."""
-    is_begun = credit.event_ref == event.id
-    began = credit.facts.install_kind if is_begun else ""
-    return facts_of(
-        event,
-        installed_at=postback.installed_at,
-        postback=PostbackFacts(
-            id=postback.public_id,
-            created_at=postback.created_at,
-            partner_event_name=partner_event_name(rule.definition, event.event_name, began),
-            partner=rule.partner.public_id if rule.partner else None,
-            attempt=attempt,
+    batch = _Batch(
+        rules=rules,
+        events=events,
+        credits=load_credits(
+            postback.credit_version for postback in postbacks if postback.install_id is not None
         ),
-        attribution=own_attribution(event) or credit.facts,
-        is_begun=is_begun,
+        rates=load_rates(event.event_time for event in events.values() if event.has_money),
+        signing=load_signing_secrets(
+            rule.organization_id for rule in rules.values() if rule.definition.sign
+        ),
     )
+    return [_render_or_hold(postback, batch) for postback in postbacks]
 
 
-def prepare_for(
+def render_postback(
     rule: CompiledRule, facts: Facts, rates: Rates, signing: tuple[str, ...]
 ) -> RenderedPostback:
-    """Return how a rule's request for these facts is to be sent, or why it can't be.
+    """Render a rule's request for these facts, or say why it can't be sent.
 
-    It asks nobody whether the rule is switched on.
+    The caller decides whether the rule is switched on.
     """
     definition = rule.definition
     if definition.sign and not signing:
@@ -147,3 +88,62 @@ def prepare_for(
         secrets=(*rule.credentials.values(), *rendering.secrets, *signing),
         signing=signing if definition.sign else (),
     )
+
+
+def facts_with_credit(
+    rule: CompiledRule,
+    event: StoredEvent,
+    credit: KnownCredit,
+    postback: ClaimedPostback | Postback,
+    *,
+    attempt: int = 1,
+) -> Facts:
+    """Return a postback's facts, with the version of the credit that it remembers."""
+    is_begun = credit.event_ref == event.id
+    began = credit.facts.install_kind if is_begun else ""
+    return facts_of(
+        event,
+        installed_at=postback.installed_at,
+        postback=PostbackFacts(
+            id=postback.public_id,
+            created_at=postback.created_at,
+            partner_event_name=partner_event_name(rule.definition, event.event_name, began),
+            partner=rule.partner.public_id if rule.partner else None,
+            attempt=attempt,
+        ),
+        attribution=own_attribution(event) or credit.facts,
+        is_begun=is_begun,
+    )
+
+
+def _render_or_hold(postback: ClaimedPostback, batch: _Batch) -> RenderedPostback:
+    """Render one postback; an unexpected error holds this one and never its neighbors."""
+    event = batch.events.get(postback.event_id)
+    if event is None:
+        return RenderedPostback(
+            error="event_gone", refusal="The event's data are no longer stored."
+        )
+    rule = batch.rules.get((postback.rule_id, postback.rule_version))
+    if rule is None:  # its version can't be read, which the operator's log says
+        return RenderedPostback(held=True)
+    try:
+        return _render(postback, rule, event, batch)
+    except Exception:
+        logger.exception("Postback %s could not be rendered", postback.public_id)
+        return RenderedPostback(held=True)
+
+
+def _render(
+    postback: ClaimedPostback, rule: CompiledRule, event: StoredEvent, batch: _Batch
+) -> RenderedPostback:
+    if rule.is_archived:
+        return RenderedPostback(
+            error="rule_archived", refusal="The rule or its partner was archived."
+        )
+    if not rule.is_on:
+        return RenderedPostback(held=True)
+    credit = batch.credits.get(postback.credit_version, _NOT_CREDITED)
+    facts = facts_with_credit(rule, event, credit, postback, attempt=postback.attempts_made + 1)
+    rates = batch.rates.of(event.event_time, known_at=postback.created_at)
+    signing = batch.signing.get(postback.organization_id, ())
+    return render_postback(rule, facts, rates, signing)

@@ -1,4 +1,4 @@
-"""⑤ The secrets that postbacks are signed with, by organization."""
+"""⑤ Loads the secrets that sign postbacks, by organization."""
 
 import logging
 from collections.abc import Iterable
@@ -19,15 +19,15 @@ ORDER BY expires_at DESC NULLS FIRST
 
 def load_signing_secrets(organizations: Iterable[int]) -> dict[int, tuple[str, ...]]:
     """Return the valid secrets of organizations, each one's current secret first."""
-    wanted = sorted(set(organizations))
-    if not wanted:
+    ids = sorted(set(organizations))
+    if not ids:
         return {}
-    found: dict[int, tuple[str, ...]] = {}
-    for organization_id, public_id, sealed in prepared.run(_LOAD, {"organizations": wanted}):
+    secrets: dict[int, tuple[str, ...]] = {}
+    for organization_id, public_id, sealed in prepared.run(_LOAD, {"organizations": ids}):
         try:
             secret = open_signing_secret(organization_id, public_id, sealed)
         except SecretUnreadableError as error:
-            logger.error("A signing secret of organization %d: %s", organization_id, error)  # noqa: TRY400  # no trace: the sentence is all
+            logger.error("A signing secret of organization %d: %s", organization_id, error)  # noqa: TRY400  # the sentence says all
             continue
-        found[organization_id] = (*found.get(organization_id, ()), secret)
-    return found
+        secrets[organization_id] = (*secrets.get(organization_id, ()), secret)
+    return secrets

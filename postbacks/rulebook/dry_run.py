@@ -20,7 +20,7 @@ from postbacks.callbacks.decisions import (
     first_time_key,
     uses_first_time,
 )
-from postbacks.callbacks.rendering import prepare_for
+from postbacks.callbacks.rendering import render_postback
 from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
@@ -177,7 +177,7 @@ class _Run:
             self.rule, event, standing, postback=saving.SAMPLE_ID, now=self.now
         )
         known = rates.of(event.event_time, known_at=self.now)
-        prepared = prepare_for(self.rule, facts, known, _ANY_SIGNATURE)
+        prepared = render_postback(self.rule, facts, known, _ANY_SIGNATURE)
         named = (str(event.event_id), event.event_name, event.received_at)
         if prepared.rendering is None:
             return Example(*named, error=prepared.refusal)

@@ -20,7 +20,7 @@ from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import NoTenantError, current_organization
 from postbacks.callbacks.disclosure import lacks_consent
 from postbacks.callbacks.facts import PostbackFacts
-from postbacks.callbacks.rendering import prepare_for
+from postbacks.callbacks.rendering import render_postback
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.versions import definition_from, definition_of
 from postbacks.callbacks.signing_secrets import load_signing_secrets
@@ -118,7 +118,7 @@ def prepare_test(
         ensure_signing_secret()
     signing = load_signing_secrets([organization_id] if definition.sign else [])
     rates = saving.rates_for(facts, is_sample=event is None and sdk_event is None)
-    prepared = prepare_for(rule, facts, rates, signing.get(organization_id, ()))
+    prepared = render_postback(rule, facts, rates, signing.get(organization_id, ()))
     if prepared.rendering is None:
         raise NotTestableError(prepared.refusal)
     known_app = event.app_id if event else app.pk if app else None

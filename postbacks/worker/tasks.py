@@ -58,7 +58,7 @@ def run_pump(slot: int) -> None:
             Pump(
                 sender=sender,
                 decide=pipeline.work,
-                prepare=rendering.prepare,
+                prepare=rendering.render_postbacks,
                 beat=_PumpBeat(name),
             ).run(settings.PUMP_SECONDS)
     if _supervisor_is_gone() or WorkerHeartbeat.beat(name):

@@ -9,7 +9,7 @@ import pytest
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.currency.ecb import DayOfRates
-from postbacks.callbacks.currency.stored_rates import keep_rates
+from postbacks.callbacks.currency.stored_rates import store_rates
 from postbacks.infrastructure.database import roles
 from postbacks.insights.campaign_figures import (
     CampaignFigures,
@@ -113,7 +113,7 @@ def test_revenue_is_in_dollars_and_what_has_no_rate_stands_beside(link: Tracking
     make_install(link, _ago(days=2), device="d")
     with as_role(roles.WORKER):
         rates = DayOfRates(at.date() - timedelta(days=1), {"EUR": Decimal("1.10")})
-        keep_rates([rates], known_after=-86_400)
+        store_rates([rates], known_after=-86_400)
     make_event(link, at, device="d", revenue="10", currency="EUR")
     make_event(link, at, device="d", revenue="1.50", currency="USD")
     make_event(link, at, device="d", revenue="3", currency="XTS")

@@ -108,7 +108,7 @@ def run_pump() -> Run:
             Pump(
                 sender=sender,
                 decide=pipeline.work,
-                prepare=rendering.prepare,
+                prepare=rendering.render_postbacks,
                 beat=beat,
                 beat_seconds=0.05,
             ).run(seconds)

@@ -260,7 +260,7 @@ def test_a_resend_after_the_end_of_a_lease_is_not_swallowed_by_the_late_worker(
     ):
         pipeline.decide_events()
         (late,) = claim_due(10)
-        (prepared,) = rendering.prepare([late.postback])
+        (prepared,) = rendering.render_postbacks([late.postback])
         with connection.cursor() as cursor:
             cursor.execute("UPDATE due_postback SET due_at = now()")
         with database.as_role(roles.WEB), tenant(gem.organization.pk):
@@ -285,7 +285,7 @@ def test_a_worker_whose_lease_has_ended_writes_nothing(ok_partner: RecordingPart
         with connection.cursor() as cursor:
             cursor.execute("UPDATE due_postback SET due_at = now()")
         (fresh,) = claim_due(10)
-        (prepared,) = rendering.prepare([stale.postback])
+        (prepared,) = rendering.render_postbacks([stale.postback])
         late = attempt(stale, prepared, sender)
 
         log_attempts([late])

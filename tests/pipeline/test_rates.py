@@ -30,15 +30,15 @@ TODAY = datetime.now(UTC).date()
 
 @pytest.fixture(autouse=True)
 def _no_rates_of_other_tests() -> Iterator[None]:
-    stored_rates.look_anew()
+    stored_rates.refresh_rates()
     yield
-    stored_rates.look_anew()
+    stored_rates.refresh_rates()
 
 
 def euros_are_worth(usd: str, *, days_ago: int = 0, known_after: float = 0) -> None:
     day = DayOfRates(TODAY - timedelta(days=days_ago), {"EUR": Decimal(usd)})
     with database.as_role(roles.WORKER):
-        stored_rates.keep_rates([day], known_after=known_after)
+        stored_rates.store_rates([day], known_after=known_after)
 
 
 def rule(of: Tenant, **fields: object) -> CallbackRule:
@@ -142,7 +142,7 @@ def test_rates_count_once_every_process_has_had_to_see_them() -> None:
     now = datetime.now(UTC)
     rates = stored_rates.load_rates([now])
 
-    assert stored_rates.KNOWN_AFTER_SECONDS > 2 * stored_rates.LOOK_ANEW_SECONDS
+    assert stored_rates.KNOWN_AFTER_SECONDS > 2 * stored_rates.REFRESH_SECONDS
     assert rates.of(now, known_at=now).usd == {}
     assert rates.of(now, known_at=now + timedelta(seconds=61)).usd == {"EUR": Decimal("1.10")}
 

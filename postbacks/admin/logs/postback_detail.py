@@ -19,7 +19,7 @@ from postbacks.callbacks.credits import KnownCredit, load_credits
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import values_for
 from postbacks.callbacks.macros import Rates, TemplateError, Value
-from postbacks.callbacks.rendering import facts_by_credit
+from postbacks.callbacks.rendering import facts_with_credit
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery.attempt_log import RULE_OFF
 from postbacks.delivery.outcome import Outcome
@@ -279,7 +279,7 @@ def _values(
 ) -> Mapping[str, Value]:
     version = (postback.install_id or 0, postback.attribution_version)
     credit = load_credits([version]).get(version, KnownCredit())
-    return values_for(rule, facts_by_credit(rule, event, credit, postback), rates)
+    return values_for(rule, facts_with_credit(rule, event, credit, postback), rates)
 
 
 def _missing(rule: CompiledRule, event: StoredEvent, postback: Postback) -> list[str]:

@@ -1,4 +1,4 @@
-"""Converts money by the rates of a day: pure functions over plain data."""
+"""⑤ Converts money by the rates of a day: pure functions over plain data."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from postbacks.values.currencies import minor_digits
 OLDEST: Final = timedelta(days=7)
 USD: Final = "USD"
 
-# Rates are kept with 18 decimals. What lies beyond these digits is their inexactness, which would
-# round an exact half down.
+# Rates are stored with 18 decimals. Digits beyond these hold their inexactness, which would round
+# an exact half down.
 _GUARD_DIGITS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangeQuote:
-    """What one piece of a currency was worth in US dollars on a day, known since a moment."""
+    """The worth of one unit of a currency in US dollars on a day, and when it became known."""
 
     day: date
     currency: str
@@ -29,7 +29,7 @@ class ExchangeQuote:
 
 @dataclass(frozen=True, slots=True)
 class DayRates:
-    """These are the rates that count for one event: each currency's newest, in US dollars."""
+    """The rates that count for one event: each currency's newest, in US dollars."""
 
     usd: Mapping[str, Decimal] = field(default_factory=dict)
 
@@ -53,10 +53,10 @@ class DayRates:
 
 
 def rates_on(rates: Iterable[ExchangeQuote], day: date, *, known_at: datetime) -> DayRates:
-    """Return what counts for an event of a day whose postback was decided at a moment.
+    """Return the rates for an event of a day whose postback was decided at `known_at`.
 
-    Rates up to 7 days older than the event do: banks publish none at weekends and on holidays.
-    What became known after the decision never does, so that no attempt differs from the first.
+    They may be up to 7 days older than the event: banks publish none at weekends and on holidays.
+    A rate that became known after the decision never counts, so that all attempts are alike.
     """
     newest: dict[str, ExchangeQuote] = {}
     for rate in rates:

@@ -2,8 +2,8 @@
 
 https://www.ecb.europa.eu/stats/eurofxref/ has them: eurofxref-hist.csv (in a .zip) and
 eurofxref.csv with a column per currency, eurofxref-daily.xml and eurofxref-hist.xml with nested
-`Cube` elements. A rate is what one euro is worth; we keep what a piece of the currency is worth in
-US dollars.
+`Cube` elements. The bank's rate is the worth of one euro; ours is that of one unit of the currency
+in US dollars.
 """
 
 import csv
@@ -25,19 +25,19 @@ _EXACT: Final = Decimal(1).scaleb(-18)
 
 
 class NotRatesError(ValueError):
-    """The file is none of the bank's; the message is for people."""
+    """The file is not one of the bank's; the message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayOfRates:
-    """The rates of one day: what one piece of each currency was worth in US dollars."""
+    """The worth of one unit of each currency in US dollars on one day."""
 
     day: date
     usd: Mapping[str, Decimal]
 
 
 def read_rates(data: bytes) -> list[DayOfRates]:
-    """Return the days of a file, CSV, XML or a ZIP of one of them. Raises NotRatesError."""
+    """Return the days of a CSV or XML file, or of a ZIP with one in it. Raises NotRatesError."""
     if data.startswith(b"PK"):
         data = _unpacked(data)
     try:
@@ -54,10 +54,10 @@ def read_rates(data: bytes) -> list[DayOfRates]:
 def _unpacked(data: bytes) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            (inside,) = archive.infolist()
-            if inside.file_size > _LARGEST:
+            (member,) = archive.infolist()
+            if member.file_size > _LARGEST:
                 raise NotRatesError("The file in the ZIP is too large.")
-            return archive.read(inside)
+            return archive.read(member)
     except (zipfile.BadZipFile, ValueError):
         raise NotRatesError("The ZIP must hold one file, eurofxref.csv or the like.") from None
 
@@ -81,7 +81,7 @@ def _xml(text: str) -> Iterator[tuple[date, dict[str, Decimal]]]:
         raise NotRatesError(f"The XML is broken: {error}.") from None
     for cube in root.iter():
         if "time" in cube.attrib:
-            rates = ((it.get("currency", ""), it.get("rate", "")) for it in cube)
+            rates = ((rate.get("currency", ""), rate.get("rate", "")) for rate in cube)
             yield _day(cube.attrib["time"]), dict(_rates(cube.attrib["time"], rates))
 
 

@@ -1,4 +1,4 @@
-"""What is odd in a URL, a form or a JSON body as it is written, whatever its macros are."""
+"""Warns about the text of a URL, form or JSON body, whatever its macros are."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
-from postbacks.callbacks.lint.remark import Code, RuleWarning
+from postbacks.callbacks.lint.rule_warnings import Code, RuleWarning
 from postbacks.callbacks.lint.texts import HIDDEN, Text
 
 _MOST: Final = 5  # of one kind in one text
@@ -20,12 +20,12 @@ Spans = Collection[tuple[int, int]]
 
 
 def unencrypted(text: Text) -> Iterator[RuleWarning]:
-    """This is an address that anybody on the way can read along with."""
-    if found := _PLAIN_HTTP.match(text.written):
+    """Warn of an address without encryption."""
+    if scheme := _PLAIN_HTTP.match(text.written):
         yield RuleWarning(
             text.field,
             0,
-            len(found[0]),
+            len(scheme[0]),
             Code.NOT_ENCRYPTED,
             "http:// is not encrypted: everybody on the way can read what is sent. "
             "Ask the partner whether https:// works.",
@@ -34,41 +34,38 @@ def unencrypted(text: Text) -> Iterator[RuleWarning]:
 
 
 def unencoded(text: Text, placeholders: Spans) -> Iterator[RuleWarning]:
-    """These are characters that a URL or a form must hold in encoded form.
-
-    `placeholders` are spoken of already.
-    """
+    """Warn of characters that a URL or form must encode, outside of `placeholders`."""
     beginning = _AUTHORITY.match(text.plain) if text.field == "url" else None
-    found = (
-        it
-        for it in _UNENCODED.finditer(text.plain.rstrip(), beginning.end() if beginning else 0)
-        if not any(start <= it.start() < end for start, end in placeholders)
+    matches = (
+        match
+        for match in _UNENCODED.finditer(text.plain.rstrip(), beginning.end() if beginning else 0)
+        if not any(start <= match.start() < end for start, end in placeholders)
     )
-    for it in islice(found, _MOST):
-        encoded = quote(it[0], safe="", errors="replace")
-        shown = "A space" if it[0] == " " else f"“{it[0][:40]}”"
+    for match in islice(matches, _MOST):
+        encoded = quote(match[0], safe="", errors="replace")
+        name = "A space" if match[0] == " " else f"“{match[0][:40]}”"
         yield RuleWarning(
             text.field,
-            it.start(),
-            len(it[0]),
+            match.start(),
+            len(match[0]),
             Code.NOT_ENCODED,
-            f"{shown} has to be encoded here: write {encoded[:120]}.",
+            f"{name} has to be encoded here: write {encoded[:120]}.",
             encoded,
         )
 
 
 def duplicates(text: Text) -> Iterator[RuleWarning]:
-    """These are parameters of a URL or a form that are there already.
+    """Warn of parameters that a URL or form has twice.
 
     Names that end in [] are lists, which servers expect several times.
     """
     start = text.plain.find("?") + 1 if text.field == "url" else 0
     if text.field == "url" and start == 0:
         return
-    seen: set[str] = set()
+    names: set[str] = set()
     for begin, end in _pieces(text.plain, start, _BETWEEN[text.field]):
         name = unquote_plus(text.plain[begin:end].partition("=")[0].strip())
-        if name and name in seen and not name.endswith("[]") and HIDDEN not in name:
+        if name and name in names and not name.endswith("[]") and HIDDEN not in name:
             yield RuleWarning(
                 text.field,
                 begin - 1,
@@ -77,20 +74,20 @@ def duplicates(text: Text) -> Iterator[RuleWarning]:
                 f"{name[:80]} is there twice; most servers read one of them only.",
                 "",
             )
-        seen.add(name)
+        names.add(name)
 
 
 def duplicate_members(text: Text) -> Iterator[RuleWarning]:
-    """These are members of a JSON object that it has already."""
+    """Warn of members that a JSON object has twice."""
     tokens = list(_JSON_TOKEN.finditer(text.plain))
-    open_: list[set[str]] = []
+    open_objects: list[set[str]] = []
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
         if token[0] in "{[":
-            open_.append(set())
-        elif token[0] in "}]" and open_:
-            open_.pop()
-        elif token[0][0] == '"' and following is not None and following[0] == ":" and open_:
-            if token[0] in open_[-1]:
+            open_objects.append(set())
+        elif token[0] in "}]" and open_objects:
+            open_objects.pop()
+        elif token[0][0] == '"' and following is not None and following[0] == ":" and open_objects:
+            if token[0] in open_objects[-1]:
                 yield RuleWarning(
                     text.field,
                     token.start(),
@@ -98,11 +95,11 @@ def duplicate_members(text: Text) -> Iterator[RuleWarning]:
                     Code.DUPLICATE_PARAMETER,
                     f"{token[0][:80]} is there twice in one object; most servers read the last.",
                 )
-            open_[-1].add(token[0])
+            open_objects[-1].add(token[0])
 
 
 def _pieces(plain: str, start: int, between: re.Pattern[str]) -> Iterator[tuple[int, int]]:
-    for found in between.finditer(plain, start):
-        yield start, found.start()
-        start = found.end()
+    for separator in between.finditer(plain, start):
+        yield start, separator.start()
+        start = separator.end()
     yield start, len(plain)

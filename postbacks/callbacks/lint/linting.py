@@ -1,10 +1,10 @@
-"""All remarks on a rule."""
+"""④ Collects all warnings about a rule."""
 
 from collections.abc import Iterator
 
 from postbacks.callbacks.lint import addresses, meaning
 from postbacks.callbacks.lint.placeholders import placeholders_in
-from postbacks.callbacks.lint.remark import RuleWarning
+from postbacks.callbacks.lint.rule_warnings import RuleWarning
 from postbacks.callbacks.lint.texts import Text, texts_of
 from postbacks.callbacks.macros import BodyType
 from postbacks.callbacks.partner_templates.shape import RuleTemplate, TemplateParameter
@@ -14,25 +14,25 @@ from postbacks.callbacks.rules.definition import RuleDefinition
 def lint(
     definition: RuleDefinition, *, platform: str = "", template: RuleTemplate | None = None
 ) -> tuple[RuleWarning, ...]:
-    """These are the remarks on a rule, field by field.
+    """Return the warnings about a rule, field by field.
 
-    `platform` is that of the rule's app, empty if it is for all apps. `template` is the request of
-    a partner template that the rule was made from.
+    `platform` is that of the rule's app, empty if the rule is for all apps. `template` is the
+    request of a partner template that the rule was made from.
     """
     texts = texts_of(definition)
-    found = [remark for text in texts for remark in _on_text(text, definition, template)]
-    found += meaning.personal(definition, texts)
+    warnings = [warning for text in texts for warning in _on_text(text, definition, template)]
+    warnings += meaning.personal(definition, texts)
     if platform:
-        found += meaning.absent_on(platform, texts)
+        warnings += meaning.absent_on(platform, texts)
     if template is not None:
-        found += meaning.required(definition, texts, template)
-    return tuple(found)
+        warnings += meaning.required(definition, texts, template)
+    return tuple(warnings)
 
 
 def missing_rows(
     definition: RuleDefinition, template: RuleTemplate
 ) -> tuple[TemplateParameter, ...]:
-    """These are the rows of the template that `required_missing` speaks of, in the same order."""
+    """Return the template's rows that `required_missing` warns of, in the same order."""
     return meaning.missing_rows(texts_of(definition), template)
 
 
@@ -45,7 +45,7 @@ def _on_text(
     if text.field == "url" and not (template and template.url.startswith("http://")):
         yield from addresses.unencrypted(text)
     if text.field == "url" or is_form:
-        spans = [(it.position, it.position + it.length) for it in placeholders]
+        spans = [(warning.position, warning.position + warning.length) for warning in placeholders]
         yield from addresses.unencoded(text, spans)
         yield from addresses.duplicates(text)
     if text.field == "body" and definition.body_type == BodyType.JSON:

@@ -1,10 +1,10 @@
-"""What a rule's macros come to: whose data they are, where they exist, what a partner needs."""
+"""Warns about macros: personal data, absent values, parameters that a partner needs."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from postbacks.callbacks.lint.remark import Code, RuleWarning
+from postbacks.callbacks.lint.rule_warnings import Code, RuleWarning
 from postbacks.callbacks.lint.texts import Text, names_in
 from postbacks.callbacks.macros import CATALOGUE, BodyType
 from postbacks.callbacks.macros.parser import Literal, MacroCall
@@ -15,61 +15,71 @@ from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.values.rule_choices import WithoutConsent
 
 _PLATFORM_NAMES: Final = {
-    "ios": "iOS", "android": "Android", "amazon": "Amazon devices", "windows": "Windows",
-    "web": "the web", "tv": "TV", "other": "other platforms",
-}  # fmt: skip
+    "ios": "iOS",
+    "android": "Android",
+    "amazon": "Amazon devices",
+    "windows": "Windows",
+    "web": "the web",
+    "tv": "TV",
+    "other": "other platforms",
+}
 _MOST_NAMED: Final = 4
-# Of each platform's own ids, the one that has the right one everywhere.
-_ANYWHERE: Final = "advertising_id"
-_ONLY_SOMEWHERE: Final = frozenset({"idfa", "gaid", "oaid", "amazon_id"})
+# The macro that has the right id on every platform, in place of each platform's own.
+_ON_ALL_PLATFORMS: Final = "advertising_id"
+_ON_ONE_PLATFORM: Final = frozenset({"idfa", "gaid", "oaid", "amazon_id"})
 
 
 def personal(definition: RuleDefinition, texts: Sequence[Text]) -> Iterator[RuleWarning]:
-    """This is personal data that is sent of people who opted out, too."""
+    """Warn of personal data that is also sent of people who opted out."""
     if definition.without_consent != WithoutConsent.SEND:
         return
-    named = (name for text in texts for call in text.calls for name in names_in(call))
-    names = dict.fromkeys(name for name in named if is_personal(name))
+    names = dict.fromkeys(
+        name
+        for text in texts
+        for call in text.calls
+        for name in names_in(call)
+        if is_personal(name)
+    )
     if names:
-        told = ", ".join(list(names)[:_MOST_NAMED])
+        first = ", ".join(list(names)[:_MOST_NAMED])
         more = " and others" if len(names) > _MOST_NAMED else ""
         yield RuleWarning(
             "without_consent",
             0,
             len(definition.without_consent),
             Code.PERSONAL_WITHOUT_CONSENT,
-            f"Personal data ({told}{more}) is sent of people who opted out, too.",
+            f"Personal data ({first}{more}) is sent of people who opted out, too.",
             WithoutConsent.STRIP.value,
         )
 
 
 def platform_names(platforms: Iterable[str]) -> str:
-    """These are platforms as people call them."""
-    return ", ".join(_PLATFORM_NAMES.get(it, it) for it in platforms)
+    """Return platforms by the names that people use."""
+    return ", ".join(_PLATFORM_NAMES.get(platform, platform) for platform in platforms)
 
 
 def is_personal(name: str) -> bool:
-    """This tells whether a macro says who somebody is; an event's own parameters may always."""
+    """Tell whether a macro identifies a person; an event's own parameters always may."""
     macro = CATALOGUE.get(name)
     return name.startswith("params.") if macro is None else macro.personal
 
 
 def absent_on(platform: str, texts: Sequence[Text]) -> Iterator[RuleWarning]:
-    """These are macros that never have a value on the platform of the rule's app."""
+    """Warn of macros that never have a value on the platform of the rule's app."""
     for text in texts:
         for call in text.calls:
             names = list(names_in(call))
             if not names or not all(_never_has(platform, name) for name in names):
                 continue
             if any(isinstance(source, Literal) for source in call.sources):
-                continue  # a default was thought of
+                continue  # there is a default
             yield _absent(platform, text, call, names)
 
 
 def _absent(platform: str, text: Text, call: MacroCall, names: list[str]) -> RuleWarning:
     written = text.written[call.start : call.end]
-    usable = len(names) == 1 and names[0] in _ONLY_SOMEWHERE
-    fix = re.sub(rf"\b{names[0]}(?=_|\b)", _ANYWHERE, written, count=1) if usable else None
+    usable = len(names) == 1 and names[0] in _ON_ONE_PLATFORM
+    fix = re.sub(rf"\b{names[0]}(?=_|\b)", _ON_ALL_PLATFORMS, written, count=1) if usable else None
     where = platform_names([platform])
     return RuleWarning(
         text.field,
@@ -87,7 +97,7 @@ def _never_has(platform: str, name: str) -> bool:
 
 
 def missing_rows(texts: Sequence[Text], template: RuleTemplate) -> tuple[TemplateParameter, ...]:
-    """These are the rows that the template calls required and the rule does not have."""
+    """Return the template's required rows that the rule does not have."""
     macros = {name for text in texts for call in text.calls for name in names_in(call)}
     return tuple(
         row
@@ -99,7 +109,7 @@ def missing_rows(texts: Sequence[Text], template: RuleTemplate) -> tuple[Templat
 def required(
     definition: RuleDefinition, texts: Sequence[Text], template: RuleTemplate
 ) -> Iterator[RuleWarning]:
-    """These are parameters without which the partner refuses the request."""
+    """Warn of missing parameters without which the partner refuses the request."""
     for row in missing_rows(texts, template):
         field, position, fix = _addition(definition, row)
         yield RuleWarning(
@@ -107,13 +117,13 @@ def required(
             position,
             0,
             Code.REQUIRED_MISSING,
-            f"The partner requires {row.name} ({row.meaning}), for example {row.shown}.",
+            f"The partner requires {row.name} ({row.meaning}), for example {row.display_value}.",
             fix,
         )
 
 
 def _addition(definition: RuleDefinition, row: TemplateParameter) -> tuple[str, int, str | None]:
-    """This is where a row is to be put, and how; None where its place is inside something."""
+    """Return where to add a row, and its text; None if the row belongs inside another value."""
     pair = query_of([row])
     match definition.body_type:
         case BodyType.FORM:
@@ -133,7 +143,7 @@ def _addition(definition: RuleDefinition, row: TemplateParameter) -> tuple[str, 
 
 
 def _is_written(name: str, text: Text) -> bool:
-    """This tells whether a text has the parameter, with some other value."""
+    """Tell whether a text has the parameter, with some other value."""
     if text.field == "url":
         return re.search(rf"[?&]{re.escape(name)}=", text.plain) is not None
     if text.field != "body":

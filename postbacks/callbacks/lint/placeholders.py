@@ -1,22 +1,22 @@
-"""Macros of other tools in a template: they would be sent as they stand.
+"""Warns about other tools' macros in a template, which would be sent as they stand.
 
-Networks and trackers write them as {name}, ${name}, %name%, [NAME], (name) or __NAME__. Names in
-brackets that no tool and no macro has are left alone: they may be plain text.
+Networks and trackers write them as {name}, ${name}, %name%, [NAME], (name) or __NAME__. Bracketed
+names that no tool and no macro has are left alone: they may be plain text.
 """
 
 import re
 from collections.abc import Iterator
 from typing import Final
 
-from postbacks.callbacks.lint.remark import Code, RuleWarning
+from postbacks.callbacks.lint.rule_warnings import Code, RuleWarning
 from postbacks.callbacks.lint.texts import Text
 from postbacks.callbacks.macros import CATALOGUE, UnknownNameError
 from postbacks.callbacks.macros.names import understand
 from postbacks.callbacks.macros.problems import nearest
 from postbacks.callbacks.macros.vendors import VENDORS
-from postbacks.callbacks.translation.detecting import Certainty, detect
 from postbacks.callbacks.translation.forms import FORMS, NETWORKS, Placeholder
-from postbacks.callbacks.translation.naming import Nothing, expression_for, is_known
+from postbacks.callbacks.translation.naming import NoCounterpart, expression_for, is_known
+from postbacks.callbacks.translation.translating import Certainty, detect
 
 _NAMES: Final = r"[A-Za-z_][\w.-]{0,80}"
 _BRACES: Final = re.compile(rf"(?<![{{$])\{{({_NAMES}(?:\|\|{_NAMES})*)\}}(?!\}})")
@@ -25,27 +25,27 @@ _FOR_NETWORKS: Final = "An ad network fills it in when its ad is clicked, never 
 
 
 def placeholders_in(text: Text) -> tuple[RuleWarning, ...]:
-    """These are the placeholders of a text, from left to right, each with ours where we have it."""
-    found = [*_braces(text), *_freemarker(text), *_round(text), *_others(text), *_networks(text)]
-    return tuple(sorted(found, key=lambda it: it.position))
+    """Warn of a text's placeholders, from left to right, each with our macro if there is one."""
+    warnings = [*_braces(text), *_freemarker(text), *_round(text), *_others(text), *_networks(text)]
+    return tuple(sorted(warnings, key=lambda warning: warning.position))
 
 
 def _braces(text: Text) -> Iterator[RuleWarning]:
-    found = [
-        Placeholder(it.start(), it.end(), it[0], tuple(it[1].split("||")))
-        for it in _BRACES.finditer(text.plain)
+    placeholders = [
+        Placeholder(match.start(), match.end(), match[0], tuple(match[1].split("||")))
+        for match in _BRACES.finditer(text.plain)
     ]
-    detected = detect(" ".join(it.text for it in found))
+    detected = detect(" ".join(placeholder.text for placeholder in placeholders))
     vendor, certainty = detected or ("adjust", Certainty.GUESS)
-    for placeholder in found:
+    for placeholder in placeholders:
         ours = _expression(vendor, placeholder)
         is_theirs = certainty != Certainty.GUESS and is_known(vendor, placeholder.names[0])
-        yield _remark(text, placeholder, ours, vendor if is_theirs else None)
+        yield _warning(text, placeholder, ours, vendor if is_theirs else None)
 
 
 def _freemarker(text: Text) -> Iterator[RuleWarning]:
     for placeholder in FORMS["branch"](text.plain):
-        yield _remark(text, placeholder, _expression("branch", placeholder), "branch")
+        yield _warning(text, placeholder, _expression("branch", placeholder), "branch")
 
 
 def _round(text: Text) -> Iterator[RuleWarning]:
@@ -53,39 +53,39 @@ def _round(text: Text) -> Iterator[RuleWarning]:
     for placeholder in FORMS["appsflyer"](text.plain):
         name = placeholder.names[0]
         if name in vendor.macros or name.replace("-", "_") in vendor.macros:
-            yield _remark(text, placeholder, _expression("appsflyer", placeholder), "appsflyer")
+            yield _warning(text, placeholder, _expression("appsflyer", placeholder), "appsflyer")
         elif _is_ours(name):
-            yield _remark(text, placeholder, name)
+            yield _warning(text, placeholder, name)
 
 
 def _others(text: Text) -> Iterator[RuleWarning]:
-    for found in _OTHERS.finditer(text.plain):
-        name = (found[1] or found[2]).lower()
+    for match in _OTHERS.finditer(text.plain):
+        name = (match[1] or match[2]).lower()
         if _is_ours(name):
-            yield _remark(text, Placeholder(found.start(), found.end(), found[0], (name,)), name)
+            yield _warning(text, Placeholder(match.start(), match.end(), match[0], (name,)), name)
 
 
 def _networks(text: Text) -> Iterator[RuleWarning]:
-    for found in NETWORKS.finditer(text.plain):
+    for match in NETWORKS.finditer(text.plain):
         yield RuleWarning(
             text.field,
-            found.start(),
-            len(found[0]),
+            match.start(),
+            len(match[0]),
             Code.VENDOR_PLACEHOLDER,
-            f"{found[0]} is sent as it stands. {_FOR_NETWORKS}",
+            f"{match[0]} is sent as it stands. {_FOR_NETWORKS}",
         )
 
 
 def _expression(vendor: str, placeholder: Placeholder) -> str | None:
-    """This is what we have for a placeholder: what its vendor means, else what we call so."""
-    found = expression_for(vendor, placeholder)
-    if not isinstance(found, Nothing):
-        return found
+    """Return our expression for a vendor's placeholder, else our macro of the nearest name."""
+    expression = expression_for(vendor, placeholder)
+    if not isinstance(expression, NoCounterpart):
+        return expression
     name = placeholder.names[0].lower()
     return name if _is_ours(name) else nearest(name, CATALOGUE)
 
 
-def _remark(
+def _warning(
     text: Text, placeholder: Placeholder, ours: str | None, vendor: str | None = None
 ) -> RuleWarning:
     is_braces = placeholder.text.startswith("{")

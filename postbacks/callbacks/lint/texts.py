@@ -1,4 +1,4 @@
-"""The texts of a rule's request, with what people wrote told apart from its macros."""
+"""Splits the texts of a rule's request from their macros."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ HIDDEN: Final = "\0"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """This is one text. `plain` is as long, with HIDDEN characters in place of the macros."""
+    """One text; `plain` has the same length, with HIDDEN characters in place of the macros."""
 
     field: str
     written: str
@@ -23,29 +23,28 @@ class Text:
 
 
 def texts_of(definition: RuleDefinition) -> tuple[Text, ...]:
-    """These are the URL, the headers' values and the body of a rule."""
-    written = [("url", definition.url)]
-    written += [(f"headers.{name}", value) for name, value in definition.headers.items()]
+    """Return the URL, the headers' values and the body of a rule."""
+    fields = [("url", definition.url)]
+    fields += [(f"headers.{name}", value) for name, value in definition.headers.items()]
     if definition.body_type != BodyType.NONE:
-        written.append(("body", definition.body))
-    return tuple(text_of(field, text) for field, text in written)
+        fields.append(("body", definition.body))
+    return tuple(text_of(field, written) for field, written in fields)
 
 
 def text_of(field: str, written: str) -> Text:
-    """This takes one text apart."""
     pieces: list[str] = []
     calls: list[MacroCall] = []
     end = 0
-    for found in macros_in(written):
-        pieces += (written[end : found.start], HIDDEN * (found.end - found.start))
-        end = found.end
-        if isinstance(found, MacroCall):
-            calls.append(found)
+    for macro in macros_in(written):
+        pieces += (written[end : macro.start], HIDDEN * (macro.end - macro.start))
+        end = macro.end
+        if isinstance(macro, MacroCall):
+            calls.append(macro)
     return Text(field, written, "".join([*pieces, written[end:]]), tuple(calls))
 
 
 def names_in(call: MacroCall) -> Iterator[str]:
-    """These are the names of a macro, without their endings."""
+    """Yield the names in a macro, without their endings."""
     for source in call.sources:
         if isinstance(source, Name):
             yield base_name(source.text) or source.text

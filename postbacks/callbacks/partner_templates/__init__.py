@@ -1,20 +1,23 @@
-"""④ Partner templates: what networks, MMPs and own systems want to be sent, as data files.
+"""④ Partner templates: the requests that networks, MMPs and own systems expect, as data files.
 
-The files lie in `postbacks/callbacks/templates/`, one to a partner. CONTRIBUTING.md tells how to
-add one. Plain Python: no Django, no database.
+The files are in `postbacks/callbacks/templates/`, one for each partner. CONTRIBUTING.md tells how
+to add one. Plain Python: no Django, no database.
 """
 
 from postbacks.callbacks.partner_templates.defining import (
     definition_from_template,
     first_choice,
+    rule_in_use,
 )
 from postbacks.callbacks.partner_templates.files import (
     FOLDER,
     TemplateFileError,
+    Unavailable,
     all_templates,
     click_parameters,
     read_folder,
     template_named,
+    unavailable_partners,
 )
 from postbacks.callbacks.partner_templates.missing import (
     Missing,
@@ -22,7 +25,6 @@ from postbacks.callbacks.partner_templates.missing import (
     missing_answers,
     missing_credentials,
 )
-from postbacks.callbacks.partner_templates.recognizing import rule_in_use
 from postbacks.callbacks.partner_templates.shape import (
     ClickMacro,
     CredentialAsked,
@@ -34,7 +36,6 @@ from postbacks.callbacks.partner_templates.shape import (
     TemplateParameter,
     Verification,
 )
-from postbacks.callbacks.partner_templates.unavailable import Unavailable, unavailable_partners
 
 __all__ = [
     "FOLDER",

@@ -1,4 +1,4 @@
-"""What a template file must hold to, beyond its shape: it compiles, and its words are complete."""
+"""Checks a template file beyond its shape: it compiles, and its texts are complete."""
 
 from collections.abc import Iterator
 
@@ -19,15 +19,15 @@ TemplateProblem = tuple[str, str]  # the key in the file, and what is wrong with
 
 
 def problems_of(template: PartnerTemplate) -> Iterator[TemplateProblem]:
-    """These are the keys that are wrong, and why."""
+    """Yield the keys that are wrong, and why."""
     yield from _words(template)
     used: set[str] = set()
     for number, rule in enumerate(template.rules):
         key = f"rules[{number}]"
         yield from _rows(rule, key)
         yield from _request(template, rule, key, used)
-    for number, asked in enumerate(template.credentials):
-        if f"credential.{asked.name}" not in used:
+    for number, credential in enumerate(template.credentials):
+        if f"credential.{credential.name}" not in used:
             yield f"credentials[{number}].name", "No rule uses this credential."
 
 
@@ -48,15 +48,15 @@ def _rows(rule: RuleTemplate, key: str) -> Iterator[TemplateProblem]:
         yield f"{key}.events", "A rule needs at least one event."
     for row in rule.parameters:
         calls = list(_calls(row))
-        ends = any(call.required for call in calls)
-        if ends and not row.required:
+        is_required = any(call.required for call in calls)
+        if is_required and not row.required:
             yield f"{key}.parameters.{row.name}", "Its macro ends in !, so it is required."
-        if row.required and not ends and _needs_value(calls):
+        if row.required and not is_required and _needs_value(calls):
             yield f"{key}.parameters.{row.name}", "It is required: end its macro with !."
 
 
 def _needs_value(calls: list[MacroCall]) -> bool:
-    """This tells whether a row may stay empty: credentials, constants and defaults never do."""
+    """Tell whether a row may stay empty: credentials, constants and defaults never do."""
     return any(
         not isinstance(source, Literal) and not source.text.startswith("credential.")
         for call in calls
@@ -67,7 +67,7 @@ def _needs_value(calls: list[MacroCall]) -> bool:
 
 def _calls(row: TemplateParameter) -> Iterator[MacroCall]:
     texts = row.value if isinstance(row.value, tuple) else (str(row.value),)
-    return (it for text in texts for it in macros_in(text) if isinstance(it, MacroCall))
+    return (macro for text in texts for macro in macros_in(text) if isinstance(macro, MacroCall))
 
 
 def _request(
@@ -87,7 +87,7 @@ def _request(
         body=str(definition["body"]),
         missing_values=rule.missing_values,
     )
-    names = {asked.name for asked in template.credentials}
+    names = {credential.name for credential in template.credentials}
     hosts = ("server.example.com",) if template.asks_address else template.allowed_hosts
     try:
         compiled = compile_request(request, credential_names=names, allowed_hosts=hosts)

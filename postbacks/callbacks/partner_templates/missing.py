@@ -1,4 +1,4 @@
-"""What a template still lacks: before a partner is made of it, and in a rule later on."""
+"""④ Finds missing answers to a template's questions, and its missing rows in a rule."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from postbacks.callbacks.partner_templates.shape import (
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """This is one thing that people still have to say; `field` is the input that takes it."""
+    """An answer that a person still has to give; `field` is the input that takes it."""
 
     field: str
     message: str
@@ -28,32 +28,37 @@ def missing_answers(
     events: Collection[str],
     address: str = "",
 ) -> tuple[Missing, ...]:
-    """These are the questions of a template that have no answer yet."""
-    found = [
-        Missing(f"credential_{asked.name}", f"{asked.label}: {asked.help}")
-        for asked in missing_credentials(template, credentials)
+    """Return a template's questions without an answer."""
+    missing = [
+        Missing(f"credential_{credential.name}", f"{credential.label}: {credential.help}")
+        for credential in missing_credentials(template, credentials)
     ]
     if template.asks_address and not address.strip():
-        found.insert(0, Missing("address", "The address that is to receive the postbacks."))
+        missing.insert(0, Missing("address", "The address that is to receive the postbacks."))
     if not events:
-        found.append(Missing("events", "At least one event to report."))
-    return tuple(found)
+        missing.append(Missing("events", "At least one event to report."))
+    return tuple(missing)
 
 
 def missing_credentials(
-    template: PartnerTemplate, given: Collection[str]
+    template: PartnerTemplate, credentials: Collection[str]
 ) -> tuple[CredentialAsked, ...]:
-    """These are the credentials that a partner of this template does not have; names are given."""
-    has = {
-        name for name in given if not isinstance(given, Mapping) or str(given[name] or "").strip()
+    """Return the template's credentials that are not among these.
+
+    `credentials` are names, or values by name, of which an empty one is missing.
+    """
+    names = {
+        name
+        for name in credentials
+        if not isinstance(credentials, Mapping) or str(credentials[name] or "").strip()
     }
-    return tuple(asked for asked in template.credentials if asked.name not in has)
+    return tuple(question for question in template.credentials if question.name not in names)
 
 
 def absent_parameters(rule: RuleTemplate, macros: Collection[str]) -> tuple[TemplateParameter, ...]:
-    """These are required rows of which nothing is left in a rule; `macros` are those it names.
+    """Return the required rows of which a rule with these macros has none.
 
-    `CompiledRequest.macros` holds them: without endings, so that `idfa_md5` counts as `idfa`.
+    `macros` are without endings, as in `CompiledRequest.macros`: `idfa_md5` counts as `idfa`.
     """
     return tuple(
         row
@@ -63,7 +68,7 @@ def absent_parameters(rule: RuleTemplate, macros: Collection[str]) -> tuple[Temp
 
 
 def macros_of(row: TemplateParameter) -> set[str]:
-    """These are the macros of a row, without their endings."""
+    """Return the macros of a row, without their endings."""
     texts = row.value if isinstance(row.value, tuple) else (str(row.value),)
     return {
         _base(source.text)

@@ -1,4 +1,4 @@
-"""What a partner template says; the keys of a template file are these names."""
+"""The shape of partner templates; the keys of a template file are these names."""
 
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ Constant = str | int | float | bool
 
 
 class TemplateGroup(StrEnum):
-    """This is the heading under which people find a template."""
+    """The heading under which people find a template."""
 
     AD_NETWORK = "ad network"
     MMP = "MMP"
@@ -24,11 +24,11 @@ class TemplateGroup(StrEnum):
 
 
 class State(StrEnum):
-    """This is how far the shape of the requests was checked against the partner.
+    """How far the shape of the requests was checked against the partner.
 
-    `read`: in the partner's own pages, or in code of others that works with it. `old`: likewise,
-    but dated 2017 and 2018 and not verified since. `partly`: some of it is not confirmed; the note
-    says what. `own`: the receiver is yours, so there is nothing to verify.
+    `read`: in the partner's own pages, or in others' code that works with it. `old`: likewise, but
+    dated 2017 and 2018 and not verified since. `partly`: some of it is not confirmed; the note says
+    what. `own`: the receiver is yours, so there is nothing to verify.
     """
 
     READ = "read"
@@ -38,7 +38,7 @@ class State(StrEnum):
 
 
 class Verification(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """This is where a template comes from and how far it can be trusted."""
+    """Where a template comes from, and how far it can be trusted."""
 
     state: State
     note: str = ""
@@ -46,12 +46,11 @@ class Verification(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def is_verified(self) -> bool:
-        """This tells whether nothing of the template is unconfirmed."""
         return self.state in {State.READ, State.OWN}
 
 
 class CredentialAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """This is a value that the partner gave out, sent as `{{credential.name}}`."""
+    """A value that the partner gave out, sent as `{{credential.name}}`."""
 
     name: str
     label: str
@@ -61,7 +60,7 @@ class CredentialAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class TemplateParameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """This is one row of a request.
+    """One row of a request.
 
     `name` is a query or form parameter, or a path such as `data[0].user.idfa` in a JSON body.
     `value` is text with macros, a constant, or a list of texts; in JSON a text that is one macro
@@ -76,25 +75,24 @@ class TemplateParameter(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     note: str = ""
 
     @property
-    def shown(self) -> str:
-        """This is the value as people read it."""
+    def display_value(self) -> str:
         if isinstance(self.value, tuple):
-            return ", ".join(it or "(empty)" for it in self.value)
+            return ", ".join(text or "(empty)" for text in self.value)
         return str(self.value).lower() if isinstance(self.value, bool) else str(self.value)
 
 
 class EventName(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """This is an event by our name and by the partner's."""
+    """An event by our name and by the partner's."""
 
     ours: str
     theirs: str
 
 
 class RuleTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """This is one request that the partner takes: it becomes a callback rule.
+    """One request that the partner accepts: it becomes a callback rule.
 
-    `asks_names` is set where each account has names of its own for events, and says what they are
-    and where people find them; the partner's names in `events` are examples then.
+    `asks_names` is set if each account has its own names of events, and says where people find
+    them; the partner's names in `events` are examples then.
     """
 
     title: str
@@ -112,9 +110,9 @@ class RuleTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ClickMacro(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """This is what the network puts into a tracking link when its ad is clicked.
+    """A value that the network puts into a tracking link when its ad is clicked.
 
-    `parameter` is ours; `macro` is the network's placeholder, empty where it is not known.
+    `parameter` is ours; `macro` is the network's placeholder, empty if it is not known.
     """
 
     parameter: str
@@ -123,14 +121,14 @@ class ClickMacro(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PartnerTemplate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """This is all that is known of a partner. `asks_address`: people say where it is sent."""
+    """Everything known of a partner. With `asks_address` people enter the receiver's address."""
 
     title: str
     group: TemplateGroup
     about: str
     verification: Verification
     rules: tuple[RuleTemplate, ...]
-    name: str = ""  # of the file; set when it is read
+    name: str = ""  # the file's; set when it is read
     allowed_hosts: tuple[str, ...] = ()
     asks_address: bool = False
     credentials: tuple[CredentialAsked, ...] = ()

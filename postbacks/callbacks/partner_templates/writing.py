@@ -1,4 +1,4 @@
-"""Puts the rows of a template together: a query, a form, or a JSON body."""
+"""Writes the rows of a template as a query, a form, or a JSON body."""
 
 import json
 import re
@@ -15,17 +15,17 @@ Node = str | dict[str, "Node"] | list["Node"]
 
 
 def query_of(rows: Sequence[TemplateParameter]) -> str:
-    """This writes `name=value` pairs for a URL."""
+    """Write `name=value` pairs for a URL."""
     return "&".join(f"{row.name}={_plain(row.value)}" for row in rows)
 
 
 def form_of(rows: Sequence[TemplateParameter]) -> str:
-    """This writes `name=value` pairs for a form body, one to a line."""
+    """Write `name=value` pairs for a form body, one to a line."""
     return "\n".join(f"{row.name}={_plain(row.value)}" for row in rows)
 
 
 def json_of(rows: Sequence[TemplateParameter]) -> str:
-    """This writes a JSON body. Raises ValueError, which names the row whose path does not fit."""
+    """Write a JSON body. Raises ValueError, which names the row whose path does not fit."""
     tree: dict[str, Node] = {}
     for row in rows:
         _put(tree, row)
@@ -33,13 +33,13 @@ def json_of(rows: Sequence[TemplateParameter]) -> str:
 
 
 def is_one_macro(text: str) -> bool:
-    """This tells whether a text is a macro and nothing else."""
-    found = next(macros_in(text), None)
-    return isinstance(found, MacroCall) and (found.start, found.end) == (0, len(text))
+    """Tell whether a text is a macro and nothing else."""
+    macro = next(macros_in(text), None)
+    return isinstance(macro, MacroCall) and (macro.start, macro.end) == (0, len(text))
 
 
 def leaf_of(row: TemplateParameter) -> str:
-    """This is a row's value as it stands in a JSON body."""
+    """Return a row's value as a JSON body holds it."""
     if isinstance(row.value, tuple):
         return f"[{', '.join(_quoted(text) for text in row.value)}]"
     if not isinstance(row.value, str):
@@ -77,11 +77,11 @@ def _enter(here: Node, step: str, inner: Node, *, is_leaf: bool, row: TemplatePa
 
 
 def _quoted(text: str) -> str:
-    """This is a JSON string in which the macros stay as they were written."""
+    """Return a JSON string in which the macros stay as they were written."""
     pieces, end = [], 0
-    for found in macros_in(text):
-        pieces += [json.dumps(text[end : found.start])[1:-1], text[found.start : found.end]]
-        end = found.end
+    for macro in macros_in(text):
+        pieces += [json.dumps(text[end : macro.start])[1:-1], text[macro.start : macro.end]]
+        end = macro.end
     return f'"{"".join(pieces)}{json.dumps(text[end:])[1:-1]}"'
 
 

@@ -1,6 +1,6 @@
-"""④ How a condition compares a value: as number, truth, time or text, by what its field holds.
+"""④ Compares a value as number, truth, time or text, by the type of its field.
 
-An event's own parameters have no declared type. There the condition's value decides: a number is
+An event's own parameters have no declared type: there the condition's value decides. A number is
 compared with numbers, anything else with texts.
 """
 
@@ -15,8 +15,8 @@ import re2
 from postbacks.callbacks.macros import MacroType
 from postbacks.callbacks.macros.value import number_of, text_of, time_of
 
-Test = Callable[[object], bool]  # of a value, None where there is none
-Key = Callable[[object], object]  # what is compared; None where the value has no such form
+Test = Callable[[object], bool]  # takes a field's value, None without one
+Key = Callable[[object], object]  # returns the compared form; None if the value has no such form
 
 LONGEST_PATTERN: Final = 256
 LONGEST_MATCHED: Final = 4096  # bytes; a longer value matches no pattern
@@ -31,8 +31,10 @@ _ORDER: Final[Mapping[str, Callable[[object, object], bool]]] = {
     "≤": lambda a, b: a <= b,  # type: ignore[operator]  # as above
 }
 OPERATORS: Final = (
-    "=", "≠", "in", "not-in", *_ORDER, "contains", "starts-with", "matches", "exists",
-)  # fmt: skip
+    *("=", "≠", "in", "not-in"),
+    *_ORDER,
+    *("contains", "starts-with", "matches", "exists"),
+)
 
 _VERSION: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,7}")
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -45,15 +47,16 @@ _EXAMPLES: Final[Mapping[MacroType, str]] = {
 
 
 def test_of(field: str, kind: MacroType | None, operator: str, expected: object) -> Test:
-    """This is what an operator asks of a field's value.
+    """Build the test of a field's value by an operator.
 
-    Raises ValueError with a sentence for people where the expected value does not fit.
+    Raises ValueError with a sentence for people if the expected value does not fit.
     """
     if operator == "exists":
         return _exists(expected)
     if operator in {"in", "not-in"}:
-        found = partial(_is_in, [_equality(field, kind, it) for it in _members(field, expected)])
-        return found if operator == "in" else lambda value: not found(value)
+        equalities = [_equality(field, kind, member) for member in _members(field, expected)]
+        is_in = partial(_passes_any, equalities)
+        return is_in if operator == "in" else lambda value: not is_in(value)
     if not isinstance(expected, str | int | float | Decimal) or expected == "":
         raise ValueError(f"Write what {field} is compared with.")
     if len(text_of(expected)) > LONGEST_VALUE:
@@ -67,10 +70,10 @@ def test_of(field: str, kind: MacroType | None, operator: str, expected: object)
 
 
 def _exists(expected: object) -> Test:
-    wanted = True if expected is None else _truth_of(expected)
-    if wanted is None:
+    should_exist = True if expected is None else _truth_of(expected)
+    if should_exist is None:
         raise ValueError("Write true or false.")
-    return lambda value: (value is not None) is wanted
+    return lambda value: (value is not None) is should_exist
 
 
 def _members(field: str, expected: object) -> list[object]:
@@ -80,14 +83,14 @@ def _members(field: str, expected: object) -> list[object]:
         expected = [expected]
     if not isinstance(expected, list | tuple) or not 1 <= len(expected) <= MOST_VALUES:
         raise ValueError(f"Write a list of 1 to {MOST_VALUES} values, for example DE,AT.")
-    if not all(isinstance(it, str | int | float | Decimal) and it != "" for it in expected):
+    if not all(isinstance(part, str | int | float | Decimal) and part != "" for part in expected):
         raise ValueError(f"Each value that {field} may have is a text, a number, true or false.")
-    if any(len(text_of(it)) > LONGEST_VALUE for it in expected):
+    if any(len(text_of(part)) > LONGEST_VALUE for part in expected):
         raise ValueError(f"A value has at most {LONGEST_VALUE} characters.")
     return list(expected)
 
 
-def _is_in(tests: list[Test], value: object) -> bool:
+def _passes_any(tests: list[Test], value: object) -> bool:
     return any(test(value) for test in tests)
 
 
@@ -95,8 +98,8 @@ def _equality(field: str, kind: MacroType | None, expected: object) -> Test:
     if kind is None:
         return partial(_is_loosely, expected, _loose(expected))
     key = _KEYS[kind]
-    wanted = _fitting(field, kind, key, expected)
-    return lambda value: value is not None and key(value) == wanted
+    expected_key = _fitting(field, kind, key, expected)
+    return lambda value: value is not None and key(value) == expected_key
 
 
 def _is_loosely(expected: object, loose: object, value: object) -> bool:
@@ -114,33 +117,33 @@ def _loose(value: object) -> object:
 
 def _ordering(field: str, kind: MacroType | None, operator: str, expected: object) -> Test:
     compare = _ORDER[operator]
-    key, wanted = _order_of(field, kind, expected)
+    key, expected_key = _order_of(field, kind, expected)
 
     def holds(value: object) -> bool:
-        found = None if value is None else key(value)
-        return found is not None and compare(found, wanted)
+        value_key = None if value is None else key(value)
+        return value_key is not None and compare(value_key, expected_key)
 
     return holds
 
 
 def _order_of(field: str, kind: MacroType | None, expected: object) -> tuple[Key, object]:
-    """This is by what values are put in order: texts are versions, 4.10 comes after 4.9."""
+    """Return the key that orders values, and the expected one; 4.10 comes after 4.9."""
     if kind is MacroType.BOOLEAN:
         raise ValueError(f"{field} is true or false: compare it with = or ≠.")
     if kind in {MacroType.INTEGER, MacroType.DECIMAL, MacroType.TIME}:
         return _KEYS[kind], _fitting(field, kind, _KEYS[kind], expected)
     keys = (_version_of,) if kind else (_plain_number, _version_of, time_of)
     for key in keys:
-        if (wanted := key(expected)) is not None:
-            return key, wanted
+        if (expected_key := key(expected)) is not None:
+            return key, expected_key
     raise ValueError("Write a number or a version, for example 5 or 17.4.1.")
 
 
 def _fitting(field: str, kind: MacroType, key: Key, expected: object) -> object:
-    wanted = key(expected)
-    if wanted is None or (isinstance(expected, bool) and kind is not MacroType.BOOLEAN):
+    expected_key = key(expected)
+    if expected_key is None or (isinstance(expected, bool) and kind is not MacroType.BOOLEAN):
         raise ValueError(f"{field} is compared with {_EXAMPLES.get(kind, 'a text')}.")
-    return wanted
+    return expected_key
 
 
 def _on_text(operator: str, expected: str) -> Test:

@@ -1,4 +1,4 @@
-"""④ Rules as workers use them: the versions that postbacks name, parsed and compiled once."""
+"""④ Loads rules' versions for workers, each parsed and compiled once per process."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -18,12 +18,12 @@ from postbacks.models import RuleStatus
 logger = logging.getLogger(__name__)
 
 RuleVersion = tuple[int, int]  # rule id, number of the version
-UNSAVED = 0  # the rule id of what is only previewed or checked
+UNSAVED = 0  # the rule id of a definition that is only checked or previewed
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerSecrets:
-    """A partner as rendering needs it: sealed credentials and where they may go."""
+    """A partner's sealed credentials and the hosts that may get them."""
 
     organization_id: int
     id: int
@@ -34,7 +34,6 @@ class PartnerSecrets:
     sealed: Mapping[str, str] = field(repr=False)
 
     def open(self) -> dict[str, str]:
-        """Decrypt the credentials."""
         return {
             name: open_credential(self.organization_id, self.id, name, sealed)
             for name, sealed in self.sealed.items()
@@ -43,7 +42,7 @@ class PartnerSecrets:
 
 @dataclass(frozen=True)
 class CompiledRule:
-    """One version of a rule with its partner of now; `status` is the rule's own, also of now."""
+    """One version of a rule, with the rule's current status and its partner as it is now."""
 
     organization_id: int
     rule_id: int
@@ -54,26 +53,25 @@ class CompiledRule:
 
     @property
     def is_on(self) -> bool:
-        """Tell whether the rule may send."""
         return self.status == RuleStatus.ACTIVE and not self.is_archived
 
     @property
     def is_archived(self) -> bool:
-        """Tell whether the rule, or the partner whom it tells, is gone for good."""
+        """Whether the rule or its partner is archived."""
         return self.status == RuleStatus.ARCHIVED or (
             self.partner is not None and self.partner.status == Lifecycle.ARCHIVED
         )
 
     @cached_property
     def request(self) -> CompiledRequest:
-        """Return the compiled template. Raises TemplateError where it may no longer be sent so."""
+        """The compiled template. Raises TemplateError if it is no longer valid."""
         names = frozenset(self.partner.sealed) if self.partner else frozenset()
         hosts = self.partner.allowed_hosts if self.partner else frozenset()
         return _compile(self.rule_id, self.version, self.definition, names, hosts)
 
     @cached_property
     def conditions(self) -> Conditions:
-        """Return the compiled conditions. Raises TemplateError where one means nothing any more."""
+        """The compiled conditions. Raises TemplateError if one is no longer valid."""
         if self.rule_id == UNSAVED:
             return compile_conditions(self.definition.conditions)
         return _conditions(
@@ -82,27 +80,28 @@ class CompiledRule:
 
     @cached_property
     def credentials(self) -> Mapping[str, str]:
-        """Return the partner's credentials if the template names any."""
+        """The partner's credentials, if the template names any."""
         if self.partner is None or not self.request.has_secrets:
             return {}
         return self.partner.open()
 
 
 def load_active_rules(organizations: Iterable[int]) -> dict[int, list[CompiledRule]]:
-    """Return each organization's active rules as they are now."""
+    """Return each organization's active rules."""
     rules = _load(
         _LOAD_ACTIVE,
         {"organizations": sorted(set(organizations)), "active": RuleStatus.ACTIVE.value},
     )
-    found: dict[int, list[CompiledRule]] = {}
-    for rule in filter(lambda rule: rule.is_on, rules):
-        found.setdefault(rule.organization_id, []).append(rule)
-    return found
+    active: dict[int, list[CompiledRule]] = {}
+    for rule in rules:
+        if rule.is_on:
+            active.setdefault(rule.organization_id, []).append(rule)
+    return active
 
 
-def load_rule_versions(wanted: Iterable[RuleVersion]) -> dict[RuleVersion, CompiledRule]:
-    """Return the named versions of rules."""
-    pairs = sorted(set(wanted))
+def load_rule_versions(versions: Iterable[RuleVersion]) -> dict[RuleVersion, CompiledRule]:
+    """Return rules by version; one that can't be read is missing."""
+    pairs = sorted(set(versions))
     rules = _load(
         _LOAD_VERSIONS,
         {"rules": [rule for rule, _ in pairs], "numbers": [number for _, number in pairs]},
@@ -122,8 +121,8 @@ ORDER BY r.id
 """
 
 _LOAD_VERSIONS = f"""{_RULES}
-JOIN unnest(%(rules)s::bigint[], %(numbers)s::integer[]) AS wanted (rule_id, number)
-  ON wanted.rule_id = v.rule_id AND wanted.number = v.number
+JOIN unnest(%(rules)s::bigint[], %(numbers)s::integer[]) AS named (rule_id, number)
+  ON named.rule_id = v.rule_id AND named.number = v.number
 ORDER BY r.id
 """
 
@@ -142,7 +141,7 @@ def _load(statement: str, parameters: Mapping[str, object]) -> list[CompiledRule
     definitions = {
         (rule_id, number): parsed
         for _, rule_id, number, _, definition, _ in rows
-        if (parsed := _parse_or_note(rule_id, number, definition))
+        if (parsed := _parse_or_log(rule_id, number, definition))
     }
     partners = _load_partners({d.partner_id for d in definitions.values()} - {None})
     return [
@@ -177,8 +176,8 @@ def _load_partners(ids: set[int | None]) -> dict[tuple[int, int | None], Partner
     }
 
 
-def _parse_or_note(rule_id: int, number: int, definition: str) -> RuleDefinition | None:
-    """Read a version; one that can't be read is left out and never takes others with it."""
+def _parse_or_log(rule_id: int, number: int, definition: str) -> RuleDefinition | None:
+    """Parse a version; one that can't be read is left out and never fails the others."""
     try:
         return _parse(rule_id, number, definition)
     except msgspec.MsgspecError:
@@ -186,7 +185,7 @@ def _parse_or_note(rule_id: int, number: int, definition: str) -> RuleDefinition
         return None
 
 
-# A version never changes, so what was made of it once serves for good.
+# A version never changes, so its parsed and compiled forms never expire.
 @lru_cache(maxsize=4096)
 def _parse(rule_id: int, number: int, definition: str) -> RuleDefinition:
     return msgspec.json.decode(definition, type=RuleDefinition)

@@ -1,8 +1,8 @@
-"""④ Conditions of a rule: `country in DE,AT`, `revenue ≥ 5`, checked once and asked of each event.
+"""④ Conditions of a rule: `country in DE,AT`, `revenue ≥ 5`, compiled once, tested for each event.
 
-Plain rather than SQL's logic for what has no value: it is not equal to anything and in no list, so
-`≠` and `not-in` hold, as does `exists` false, and nothing else does. Whoever writes “country is not
-US” means to leave the US out, not everybody whose country is unknown; for those there is `exists`.
+A missing value follows plain logic rather than SQL's: it equals nothing and is in no list, so `≠`,
+`not-in` and `exists` false hold, and nothing else does. “Country is not US” is meant to leave the
+US out, not everybody whose country is unknown; for those there is `exists`.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _LONGEST_SHOWN: Final = 80
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """This is why a rule leaves an event out; `code` is stable, `detail` is for people."""
+    """Why a rule leaves an event out; `code` is stable, `detail` is for people."""
 
     code: str
     detail: str
@@ -39,27 +39,27 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """This is one line, ready to be asked; `words` is how a person would read it."""
+    """One compiled condition; `words` is its text for people."""
 
     words: str
     read: Reader
     holds: Test
 
     def refusal(self, value: object) -> str:
-        """This says why the condition does not hold for a value."""
-        shown = "no value" if value is None else text_of(value)[:_LONGEST_SHOWN]
-        return f"{self.words}: the event has {shown}."
+        """Return why the condition does not hold for a value."""
+        text = "no value" if value is None else text_of(value)[:_LONGEST_SHOWN]
+        return f"{self.words}: the event has {text}."
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """This is all conditions of a rule, of which all or any must hold; none let every event by."""
+    """A rule's conditions, of which all or any must hold; without any, every event passes."""
 
     lines: tuple[Condition, ...] = ()
     any_is_enough: bool = False
 
     def refusal(self, values: Mapping[str, Value], *, rates: Rates | None = None) -> Refusal | None:
-        """This names the condition that keeps an event from being sent; None if nothing does."""
+        """Return the condition that refuses an event; None if none does."""
         if not self.lines:
             return None
         scope = RenderScope(values, {}, rates)
@@ -77,62 +77,65 @@ class Conditions:
 
 
 def compile_conditions(data: Mapping[str, object]) -> Conditions:
-    """This checks `{"all": [{"field", "operator", "value"}]}` (or "any") and makes it ready.
+    """Compile `{"all": [{"field", "operator", "value"}]}`, or the same with "any".
 
-    Raises TemplateError, which names all that is wrong by its place: `conditions.all.0.value`.
+    Raises TemplateError, which names each problem by its place: `conditions.all.0.value`.
     """
-    found: list[RuleError] = []
-    strange = sorted(set(data) - set(_JOINS))
+    errors: list[RuleError] = []
     joins = [join for join in _JOINS if join in data]
-    if strange or len(joins) > 1:
-        Problems("conditions", found).add(0, "Write either all or any, and a list of conditions.")
-        raise TemplateError(found)
+    if set(data) - set(_JOINS) or len(joins) > 1:
+        Problems("conditions", errors).add(0, "Write either all or any, and a list of conditions.")
+        raise TemplateError(errors)
     join = joins[0] if joins else "all"
     lines = data.get(join, [])
     if not isinstance(lines, list | tuple) or len(lines) > MOST_CONDITIONS:
-        Problems(f"conditions.{join}", found).add(
+        Problems(f"conditions.{join}", errors).add(
             0, f"Write a list of at most {MOST_CONDITIONS} conditions."
         )
-        raise TemplateError(found)
-    compiled = [_condition(line, f"conditions.{join}.{at}", found) for at, line in enumerate(lines)]
-    if found:
-        raise TemplateError(found)
-    return Conditions(tuple(it for it in compiled if it is not None), join == "any")
+        raise TemplateError(errors)
+    compiled = [
+        _condition(line, f"conditions.{join}.{index}", errors) for index, line in enumerate(lines)
+    ]
+    if errors:
+        raise TemplateError(errors)
+    return Conditions(
+        tuple(condition for condition in compiled if condition is not None), join == "any"
+    )
 
 
 def canonical_operator(operator: str) -> str:
-    """This is an operator as rules keep it: `>=` is written as `≥`."""
+    """Return an operator as rules store it: `>=` as `≥`."""
     return ALIASES.get(operator, operator)
 
 
 def words_of(field: str, operator: str, value: object) -> str:
-    """This is a condition as people write it: `country in DE,AT`."""
+    """Return a condition as people write it: `country in DE,AT`."""
     if operator == "exists":
         return f"{field} exists" if value in (None, True, "true") else f"{field} exists false"
-    shown = ",".join(map(text_of, value)) if isinstance(value, list | tuple) else text_of(value)
-    return f"{field} {operator} {shown}"
+    text = ",".join(map(text_of, value)) if isinstance(value, list | tuple) else text_of(value)
+    return f"{field} {operator} {text}"
 
 
-def _condition(line: object, place: str, found: list[RuleError]) -> Condition | None:
+def _condition(line: object, path: str, errors: list[RuleError]) -> Condition | None:
     if not isinstance(line, Mapping) or not set(line) <= set(_PARTS):
-        Problems(place, found).add(0, "A condition has a field, an operator and a value.")
+        Problems(path, errors).add(0, "A condition has a field, an operator and a value.")
         return None
-    known = len(found)
+    errors_before = len(errors)
     field, operator = line.get("field"), canonical_operator(str(line.get("operator", "")))
-    source = _source(field, Problems(f"{place}.field", found))
+    source = _source(field, Problems(f"{path}.field", errors))
     if operator not in OPERATORS:
-        Problems(f"{place}.operator", found).add(
+        Problems(f"{path}.operator", errors).add(
             0,
             f"“{operator[:20]}” is not an operator; operators are {', '.join(OPERATORS)}.",
             nearest(operator, OPERATORS),
         )
-    if source is None or len(found) > known:
+    if source is None or len(errors) > errors_before:
         return None
     read, kind = source
     try:
         holds = test_of(str(field), kind, operator, line.get("value"))
     except ValueError as error:
-        Problems(f"{place}.value", found).add(0, str(error))
+        Problems(f"{path}.value", errors).add(0, str(error))
         return None
     return Condition(words_of(str(field), operator, line.get("value")), read, holds)
 
@@ -156,7 +159,7 @@ def _source(field: object, problems: Problems) -> tuple[Reader, MacroType | None
 
 
 def _kind_of(field: str, base: str) -> MacroType | None:
-    """This is the type of a field's values; None for what an event's own parameters hold."""
+    """Return the type of a field's values; None for an event's own parameters."""
     if base not in CATALOGUE:
         return None
     if field == base:

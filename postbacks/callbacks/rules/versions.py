@@ -1,4 +1,4 @@
-"""④ Keeps rules and their versions."""
+"""④ Saves rules and their versions, and converts between a rule's row and its definition."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,14 +14,14 @@ from postbacks.models.pacing import keep_pace
 
 
 def definition_from(rule: CallbackRule) -> RuleDefinition:
-    """Return what a rule says now."""
+    """Return the definition of a rule's row, saved or not."""
     return msgspec.convert({name: getattr(rule, name) for name in FIELDS}, RuleDefinition)
 
 
 def save_rule(rule: CallbackRule, *, by: User | None) -> None:
-    """Save a rule; if what it says has changed, that is a new version.
+    """Save a rule, and a new version if its definition changed.
 
-    Switching a rule on or off is no new version: it says the same.
+    Switching a rule on or off makes no version.
     """
     defined = definition_from(rule)
     definition = _as_json(defined)
@@ -46,7 +46,7 @@ def save_rule(rule: CallbackRule, *, by: User | None) -> None:
 
 
 def _still_tested(latest: CallbackRuleVersion | None, now: RuleDefinition) -> datetime | None:
-    """Return when the version before was tested, if its test proves this one as well."""
+    """Return when the version before was tested, if that test proves this one too."""
     if latest is None or latest.tested_at is None:
         return None
     try:
@@ -56,7 +56,7 @@ def _still_tested(latest: CallbackRuleVersion | None, now: RuleDefinition) -> da
 
 
 def definition_of(version: CallbackRuleVersion) -> RuleDefinition:
-    """Return what a version says, in the fields of today.
+    """Return a version's definition in today's fields.
 
     Raises msgspec.ValidationError for one that can't be read any more.
     """
@@ -64,13 +64,13 @@ def definition_of(version: CallbackRuleVersion) -> RuleDefinition:
 
 
 def apply_definition(rule: CallbackRule, definition: RuleDefinition) -> None:
-    """Have a rule say what a definition says; it is not saved by this."""
+    """Set a rule's fields from a definition, without saving it."""
     for name, value in _as_json(definition).items():
         setattr(rule, name, value)
 
 
 def upgraded(definition: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a stored definition with the fields that came later: they change nothing."""
+    """Return a stored definition with the defaults of fields that are newer than it."""
     try:
         return _as_json(msgspec.convert(definition, RuleDefinition))
     except msgspec.ValidationError:
@@ -78,5 +78,5 @@ def upgraded(definition: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _as_json(definition: RuleDefinition) -> dict[str, Any]:
-    """Return a definition as JSON gives it back: a tuple would never equal a stored list."""
+    """Return a definition as JSON stores it: a tuple would never equal a stored list."""
     return msgspec.json.decode(msgspec.json.encode(definition))  # type: ignore[no-any-return]  # an object

@@ -1,12 +1,13 @@
 """④ Translates callback URLs that were written for other vendors. Plain Python.
 
-What each vendor calls a macro stands in `postbacks.callbacks.macros.elsewhere`; here is how they
-write it, and how a pasted URL becomes one of ours.
+`postbacks.callbacks.macros.vendors` has each vendor's names of macros; this package reads their
+placeholders and turns a pasted URL into one of ours.
 """
 
-from postbacks.callbacks.translation.detecting import AUTO, Certainty
 from postbacks.callbacks.translation.translating import (
+    AUTO,
     LONGEST_URL,
+    Certainty,
     Translated,
     Translation,
     Untranslated,

@@ -1,4 +1,4 @@
-"""How each vendor writes a placeholder in a URL, and what stands inside it."""
+"""Reads each vendor's placeholders in a URL."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -8,10 +8,11 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """This is one placeholder of a pasted URL.
+    """One placeholder of a pasted URL.
 
-    `names` are tried one after the other; `default` is what stands for a missing value, None if
-    nothing does; `words` is what is sent for true and false where the placeholder asks a question.
+    `names` are tried in order; `default` replaces a missing value, if not None; `words` are sent
+    for true and false, if the placeholder is a condition; `changes` are functions that the vendor
+    applies to the value.
     """
 
     start: int
@@ -20,7 +21,7 @@ class Placeholder:
     names: tuple[str, ...]
     default: str | None = None
     words: tuple[str, str] | None = None
-    changes: str = ""  # functions that the vendor applies to the value
+    changes: str = ""
 
 
 _DOUBLE: Final = re.compile(r"\{\{\s*([^{}]{1,200}?)\s*\}\}")
@@ -38,56 +39,56 @@ _QUESTION: Final = re.compile(
 )
 _OTHER_FREEMARKER: Final = re.compile(r"\$\{[^{}]{0,300}\}|</?#[^<>]{0,300}>")
 
-# What networks fill in when an ad is clicked: it has no place in a callback.
+# Networks fill these in when an ad is clicked: they make no sense in a callback.
 NETWORKS: Final = re.compile(r"__[A-Z][A-Z0-9_]{1,60}__")
 
 
 def _double(url: str) -> Iterator[Placeholder]:
-    for found in _DOUBLE.finditer(url):
-        yield Placeholder(found.start(), found.end(), found[0], (found[1],))
+    for match in _DOUBLE.finditer(url):
+        yield Placeholder(match.start(), match.end(), match[0], (match[1],))
 
 
 def _single(url: str) -> Iterator[Placeholder]:
     """Adjust, Singular and Kochava; `{a||b}` is the first that has a value."""
-    for found in _SINGLE.finditer(url):
-        names = tuple(name.strip() for name in found[1].split("||"))
-        yield Placeholder(found.start(), found.end(), found[0], names)
+    for match in _SINGLE.finditer(url):
+        names = tuple(name.strip() for name in match[1].split("||"))
+        yield Placeholder(match.start(), match.end(), match[0], names)
 
 
 def _single_and_double(url: str) -> Iterator[Placeholder]:
     """Singular also has `{{name}}` for values that are entered at set-up."""
-    yield from sorted((*_single(url), *_double(url)), key=lambda it: it.start)
+    yield from sorted((*_single(url), *_double(url)), key=lambda placeholder: placeholder.start)
 
 
 def _round(url: str) -> Iterator[Placeholder]:
-    for found in _ROUND.finditer(url):
-        yield Placeholder(found.start(), found.end(), found[0], (found[1],))
+    for match in _ROUND.finditer(url):
+        yield Placeholder(match.start(), match.end(), match[0], (match[1],))
 
 
 def _freemarker(url: str) -> Iterator[Placeholder]:
-    found = [*_values(url), *_questions(url)]
-    taken = [(it.start, it.end) for it in found]
-    found += [
-        Placeholder(it.start(), it.end(), it[0], (it[0],))
-        for it in _OTHER_FREEMARKER.finditer(url)
-        if not any(start <= it.start() < end for start, end in taken)
+    placeholders = [*_values(url), *_questions(url)]
+    spans = [(placeholder.start, placeholder.end) for placeholder in placeholders]
+    placeholders += [
+        Placeholder(match.start(), match.end(), match[0], (match[0],))
+        for match in _OTHER_FREEMARKER.finditer(url)
+        if not any(start <= match.start() < end for start, end in spans)
     ]
-    yield from sorted(found, key=lambda it: it.start)
+    yield from sorted(placeholders, key=lambda placeholder: placeholder.start)
 
 
 def _values(url: str) -> Iterator[Placeholder]:
-    for found in _FREEMARKER.finditer(url):
-        default = found["double"] if found["double"] is not None else found["single"]
-        changes = found["changes"] + found["after"]
+    for match in _FREEMARKER.finditer(url):
+        default = match["double"] if match["double"] is not None else match["single"]
+        changes = match["changes"] + match["after"]
         yield Placeholder(
-            found.start(), found.end(), found[0], (found[1],), default or None, changes=changes
+            match.start(), match.end(), match[0], (match[1],), default or None, changes=changes
         )
 
 
 def _questions(url: str) -> Iterator[Placeholder]:
-    for found in _QUESTION.finditer(url):
-        words = (found[2], found[3])
-        yield Placeholder(found.start(), found.end(), found[0], (found[1],), words=words)
+    for match in _QUESTION.finditer(url):
+        words = (match[2], match[3])
+        yield Placeholder(match.start(), match.end(), match[0], (match[1],), words=words)
 
 
 FORMS: Final[Mapping[str, Callable[[str], Iterator[Placeholder]]]] = {

@@ -1,4 +1,4 @@
-"""From one name of a vendor's to our expression, or the reason why there is none."""
+"""Finds our expression for a vendor's name, or the reason why there is none."""
 
 import re
 from dataclasses import dataclass
@@ -21,46 +21,45 @@ _BUILT_IN: Final = {"upper_case": "upper", "lower_case": "lower", "trim": "trim"
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    """This says why a name has no counterpart."""
+class NoCounterpart:
+    """Why we have no expression for a name."""
 
     why: str
 
 
-Found = str | Nothing
+Expression = str | NoCounterpart
 
 
-def expression_for(vendor: str, placeholder: Placeholder) -> Found:
-    """This is what goes between our braces for a placeholder, or why nothing does."""
-    found = [_one(VENDORS[vendor], name) for name in placeholder.names]
-    known = [it for it in found if isinstance(it, str)]
-    if not known:
-        return found[0]
-    if len(known) > 1:
-        # Filters stand after all sources, so only plain names can follow one another.
-        plain = [it for it in known if "|" not in it]
-        return _finished("||".join(plain or known[:1]), placeholder)
-    return _finished(known[0], placeholder)
+def expression_for(vendor: str, placeholder: Placeholder) -> Expression:
+    """Return the text between our braces for a placeholder, or why there is none."""
+    results = [_expression(VENDORS[vendor], name) for name in placeholder.names]
+    expressions = [result for result in results if isinstance(result, str)]
+    if not expressions:
+        return results[0]
+    if len(expressions) > 1:
+        # Filters follow all sources, so only plain names can be alternatives.
+        plain = [expression for expression in expressions if "|" not in expression]
+        return _completed("||".join(plain or expressions[:1]), placeholder)
+    return _completed(expressions[0], placeholder)
 
 
 def unknown_names(vendor: str, placeholder: Placeholder) -> list[tuple[str, str]]:
-    """These are the names of a placeholder that its expression leaves out, and why."""
-    found = [(name, _one(VENDORS[vendor], name)) for name in placeholder.names]
-    several = len([it for _, it in found if isinstance(it, str)]) > 1
-    left_out = [(name, it.why) for name, it in found if isinstance(it, Nothing)]
-    if several:
+    """Return the names of a placeholder that its expression leaves out, and why."""
+    results = [(name, _expression(VENDORS[vendor], name)) for name in placeholder.names]
+    left_out = [(name, result.why) for name, result in results if isinstance(result, NoCounterpart)]
+    if len(results) - len(left_out) > 1:
         left_out += [
-            (name, f"It needs a filter ({it}), which can't stand in a list of alternatives.")
-            for name, it in found
-            if isinstance(it, str) and "|" in it
+            (name, f"It needs a filter ({result}), which can't stand in a list of alternatives.")
+            for name, result in results
+            if isinstance(result, str) and "|" in result
         ]
     return left_out
 
 
-def _finished(expression: str, placeholder: Placeholder) -> Found:
+def _completed(expression: str, placeholder: Placeholder) -> Expression:
     for change in re.findall(r"\?([\w.]+)", placeholder.changes):
         if change not in _BUILT_IN:
-            return Nothing(f"We have no function {change}.")
+            return NoCounterpart(f"We have no function {change}.")
         expression += f"|{_BUILT_IN[change]}" if _BUILT_IN[change] else ""
     if placeholder.words is not None:
         return _question(expression, placeholder.words)
@@ -73,28 +72,30 @@ def _finished(expression: str, placeholder: Placeholder) -> Found:
     return f"{expression}||{quote}{placeholder.default}{quote}"
 
 
-def _question(expression: str, words: tuple[str, str]) -> Found:
+def _question(expression: str, words: tuple[str, str]) -> Expression:
     yes, no = words
     if re.search(r"[\"',=]", yes + no) or not yes or not no:
-        return Nothing("Only a pair of plain words such as 1 and 0 can be sent for true and false.")
+        return NoCounterpart(
+            "Only a pair of plain words such as 1 and 0 can be sent for true and false."
+        )
     return f'{expression}|bool:"{yes},{no}"|default:"{no}"'
 
 
-def _one(vendor: Vendor, name: str) -> Found:
+def _expression(vendor: Vendor, name: str) -> Expression:
     if name in vendor.macros:
         return vendor.macros[name]
     special = _SPECIAL.get(vendor.key)
-    found = special(vendor, name) if special else None
-    return found or _changed(vendor, name) or _none(vendor, name)
+    expression = special(vendor, name) if special else None
+    return expression or _changed(vendor, name) or _no_counterpart(vendor, name)
 
 
 def _changed(vendor: Vendor, name: str) -> str | None:
-    """This reads hashed and cased forms of known names, such as gps_adid_upper_md5."""
+    """Read hashed and cased forms of a vendor's names, such as gps_adid_upper_md5."""
     steps: list[str] = []
     base = name
     while base not in vendor.macros:
-        base, found, ending = base.rpartition("_")
-        if not found or ending.lower() not in (*_HASHES, *_CASES, "hex"):
+        base, separator, ending = base.rpartition("_")
+        if not separator or ending.lower() not in (*_HASHES, *_CASES, "hex"):
             return None
         steps += [ending.lower()] if ending.lower() != "hex" else []
     expression = vendor.macros[base]
@@ -108,28 +109,28 @@ def _changed(vendor: Vendor, name: str) -> str | None:
     return ours
 
 
-def _adjust(vendor: Vendor, name: str) -> Found | None:
-    """In Adjust's links the network fills in its own click id, which we return to it."""
+def _adjust(vendor: Vendor, name: str) -> Expression | None:
+    """Return the click id that the network filled into Adjust's link."""
     return "click_id" if name in {"click_id", "clickid", "external_click_id"} else None
 
 
-def _branch(vendor: Vendor, name: str) -> Found | None:
-    """Branch keeps what a link carries beyond its own fields beside them."""
+def _branch(vendor: Vendor, name: str) -> Expression | None:
+    """Read a link's own parameters, which Branch keeps beside its fields."""
     if name in _BRANCH_FLAGS:
         return _BRANCH_FLAGS[name]
-    touch, found, parameter = name.partition("last_attributed_touch_data.")
-    if found and not touch and _OWN_PARAMETER.fullmatch(parameter):
+    before, separator, parameter = name.partition("last_attributed_touch_data.")
+    if separator and not before and _OWN_PARAMETER.fullmatch(parameter):
         return f"click.{parameter}"
     return None
 
 
-def _appsflyer(vendor: Vendor, name: str) -> Found | None:
-    """AppsFlyer hashes by a prefix, and returns any parameter of the click URL by its name."""
-    prefix, found, rest = name.partition("-")
-    if found and prefix in _HASHES and rest in vendor.macros:
+def _appsflyer(vendor: Vendor, name: str) -> Expression | None:
+    """Read AppsFlyer's hash prefixes, and any parameter of the click URL by its name."""
+    prefix, separator, rest = name.partition("-")
+    if separator and prefix in _HASHES and rest in vendor.macros:
         return f"{vendor.macros[rest]}|{prefix}"
     if name == "encode":
-        return Nothing("Values are encoded for their place by themselves here: leave it out.")
+        return NoCounterpart("Values are encoded for their place by themselves here: leave it out.")
     other = name.replace("-", "_")
     if other in vendor.macros:
         return vendor.macros[other]
@@ -138,22 +139,22 @@ def _appsflyer(vendor: Vendor, name: str) -> Found | None:
     return None
 
 
-def _singular(vendor: Vendor, name: str) -> Found | None:
-    """Singular passes parameters of one network through, and asks whether it was this network."""
-    if passed := _PASSED_THROUGH.fullmatch(name):
-        return vendor.macros.get(passed[1], f"click.{passed[1]}")
+def _singular(vendor: Vendor, name: str) -> Expression | None:
+    """Read parameters of one network, which Singular passes through, and tests for a network."""
+    if parameter := _PASSED_THROUGH.fullmatch(name):
+        return vendor.macros.get(parameter[1], f"click.{parameter[1]}")
     if network := _NETWORK.fullmatch(name):
         return f'ad_network|map:"{network[1]}=1"|default:"0"'
     if name.islower() and _OWN_PARAMETER.fullmatch(name):
-        return Nothing(
+        return NoCounterpart(
             "It is a value that was entered at set-up: write it out, or make it a credential, "
             f"{{{{credential.{name}}}}}."
         )
     return None
 
 
-def _tenjin(vendor: Vendor, name: str) -> Found | None:
-    """Tenjin's macro language is ours: what it has and we know by the same name stays."""
+def _tenjin(vendor: Vendor, name: str) -> Expression | None:
+    """Keep the names that we share with Tenjin, whose macro language is ours."""
     try:
         understand(name, ())
     except UnknownNameError:
@@ -171,17 +172,17 @@ _SPECIAL: Final = {
 }
 
 
-def _none(vendor: Vendor, name: str) -> Nothing:
+def _no_counterpart(vendor: Vendor, name: str) -> NoCounterpart:
     close = nearest(name, vendor.macros)
     if close is not None:
         ours = vendor.macros[close]
-        return Nothing(
+        return NoCounterpart(
             f"{vendor.name} has no such macro that we know of. "
             f"Nearest: {vendor.spelled(close)}, with us {{{{{ours}}}}}."
         )
-    return Nothing("We have no macro for it.")
+    return NoCounterpart("We have no macro for it.")
 
 
 def is_known(vendor: str, name: str) -> bool:
-    """This tells whether a name is one of this vendor's."""
-    return isinstance(_one(VENDORS[vendor], name), str)
+    """Tell whether a name is one of this vendor's."""
+    return isinstance(_expression(VENDORS[vendor], name), str)

@@ -1,17 +1,25 @@
-"""From a pasted URL to a template of ours, with what was translated and what could not be."""
+"""④ Translates a pasted URL, and reports what was and what could not be translated."""
 
 import re
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 from urllib.parse import unquote
 
 from postbacks.callbacks.macros import RequestTemplate, TemplateError, compile_request
 from postbacks.callbacks.macros.vendors import VENDORS
-from postbacks.callbacks.translation.detecting import AUTO, Certainty, detect
 from postbacks.callbacks.translation.forms import FORMS, NETWORKS
-from postbacks.callbacks.translation.naming import Nothing, expression_for, unknown_names
+from postbacks.callbacks.translation.naming import (
+    NoCounterpart,
+    expression_for,
+    is_known,
+    unknown_names,
+)
 
+AUTO: Final = "auto"
 LONGEST_URL: Final = 8_192
+
+_BRACES: Final = ("adjust", "singular", "kochava")
 
 _ENCODED_BRACES: Final = re.compile(r"%7[BbDdCc]")
 # Adjust carries callbacks inside click URLs, each encoded once.
@@ -21,9 +29,18 @@ _CARRIED: Final = re.compile(
 _FOR_NETWORKS: Final = "An ad network fills it in when its ad is clicked, so never in a callback."
 
 
+class Certainty(StrEnum):
+    """How sure the vendor is. `given`: a person chose it."""
+
+    GIVEN = "given"
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    GUESS = "guess"
+
+
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """This is a placeholder of theirs and the macro that it became."""
+    """A vendor's placeholder, and the macro that replaced it."""
 
     theirs: str
     ours: str
@@ -31,7 +48,7 @@ class Translated:
 
 @dataclass(frozen=True, slots=True)
 class Untranslated:
-    """This is a placeholder that was taken out, and why."""
+    """A placeholder that was removed, and why."""
 
     theirs: str
     why: str
@@ -39,7 +56,7 @@ class Untranslated:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """This is a URL of ours. `vendor` is "" where nothing in the URL was a placeholder."""
+    """A translated URL. `vendor` is "" if the URL had no placeholders."""
 
     url: str
     vendor: str
@@ -50,23 +67,22 @@ class Translation:
 
     @property
     def vendor_name(self) -> str:
-        """This is the vendor's name for people."""
         return VENDORS[self.vendor].name if self.vendor else ""
 
 
 @dataclass(slots=True)
 class _Draft:
     url: str
-    vendor: str = ""  # known by what stood around the callback
+    vendor: str = ""  # known from the URL around the callback
     translated: list[Translated] = field(default_factory=list)
     untranslated: list[Untranslated] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def translate(url: str, vendor: str = AUTO) -> Translation:
-    """This translates a callback URL that was written for another vendor.
+    """Translate a callback URL that was written for another vendor.
 
-    A placeholder without a counterpart is taken out, so that it is never sent as it stands. Raises
+    A placeholder without a counterpart is removed, so that it is never sent as it stands. Raises
     ValueError for an unknown vendor or a text that is too long.
     """
     if vendor != AUTO and vendor not in VENDORS:
@@ -75,12 +91,12 @@ def translate(url: str, vendor: str = AUTO) -> Translation:
         raise ValueError(f"A URL has at most {LONGEST_URL} characters.")
     draft = _Draft(url.strip())
     _unwrap(draft)
-    found = _vendor(draft, vendor)
-    if found is not None:
-        _replace(draft, found[0])
-    _take_out_networks(draft)
-    _remark(draft, found is not None)
-    key, certainty = found or ("", Certainty.GUESS)
+    detected = _vendor(draft, vendor)
+    if detected is not None:
+        _replace(draft, detected[0])
+    _remove_networks(draft)
+    _add_notes(draft, has_placeholders=detected is not None)
+    key, certainty = detected or ("", Certainty.GUESS)
     return Translation(
         draft.url,
         key,
@@ -91,14 +107,27 @@ def translate(url: str, vendor: str = AUTO) -> Translation:
     )
 
 
-def _vendor(draft: _Draft, asked: str) -> tuple[str, Certainty] | None:
-    if asked != AUTO:
-        return asked, Certainty.GIVEN
+def detect(url: str) -> tuple[str, Certainty] | None:
+    """Return a URL's vendor and how sure that is; None if it has no placeholders."""
+    if any(FORMS["branch"](url)):
+        return "branch", Certainty.CERTAIN
+    if any(FORMS["adjust"](url)):
+        return _among_braces(url)
+    if any(FORMS["tenjin"](url)):
+        return "tenjin", Certainty.CERTAIN
+    if any(FORMS["appsflyer"](url)):
+        return "appsflyer", Certainty.CERTAIN
+    return None
+
+
+def _vendor(draft: _Draft, chosen: str) -> tuple[str, Certainty] | None:
+    if chosen != AUTO:
+        return chosen, Certainty.GIVEN
     return (draft.vendor, Certainty.CERTAIN) if draft.vendor else detect(draft.url)
 
 
 def _unwrap(draft: _Draft) -> None:
-    """This takes the callback out of what stands around it."""
+    """Extract the callback from the URL or text around it."""
     if carried := _CARRIED.search(draft.url):
         draft.notes.append(
             f"This is a click URL: its {carried[1]} was translated, and the rest left out."
@@ -111,7 +140,7 @@ def _unwrap(draft: _Draft) -> None:
         draft.url = first
     if re.match(r"https?%3[Aa]", draft.url):
         draft.url = unquote(draft.url)
-    draft.url = _ENCODED_BRACES.sub(lambda it: unquote(it[0]), draft.url)
+    draft.url = _ENCODED_BRACES.sub(lambda match: unquote(match[0]), draft.url)
 
 
 def _replace(draft: _Draft, vendor: str) -> None:
@@ -119,11 +148,11 @@ def _replace(draft: _Draft, vendor: str) -> None:
     for placeholder in FORMS[vendor](draft.url):
         pieces.append(draft.url[end : placeholder.start])
         end = placeholder.end
-        found = expression_for(vendor, placeholder)
-        if isinstance(found, Nothing):
-            draft.untranslated.append(Untranslated(placeholder.text, found.why))
+        expression = expression_for(vendor, placeholder)
+        if isinstance(expression, NoCounterpart):
+            draft.untranslated.append(Untranslated(placeholder.text, expression.why))
             continue
-        ours = f"{{{{{found}}}}}"
+        ours = f"{{{{{expression}}}}}"
         pieces.append(ours)
         draft.translated.append(Translated(placeholder.text, ours))
         draft.untranslated += [
@@ -133,16 +162,16 @@ def _replace(draft: _Draft, vendor: str) -> None:
     draft.url = "".join([*pieces, draft.url[end:]])
 
 
-def _take_out_networks(draft: _Draft) -> None:
+def _remove_networks(draft: _Draft) -> None:
     for theirs in dict.fromkeys(NETWORKS.findall(draft.url)):
         draft.untranslated.append(Untranslated(theirs, _FOR_NETWORKS))
     draft.url = NETWORKS.sub("", draft.url)
 
 
-def _remark(draft: _Draft, has_placeholders: bool) -> None:
+def _add_notes(draft: _Draft, *, has_placeholders: bool) -> None:
     if not has_placeholders:
         draft.notes.append("No placeholder of any vendor was found in it.")
-    if any(it.ours.startswith("{{click.") for it in draft.translated):
+    if any(macro.ours.startswith("{{click.") for macro in draft.translated):
         draft.notes.append(
             "{{click.…}} is a parameter of the click URL: it has a value only if the tracking link "
             "carries that parameter."
@@ -153,3 +182,19 @@ def _remark(draft: _Draft, has_placeholders: bool) -> None:
         compile_request(RequestTemplate(url=draft.url))
     except TemplateError as error:
         draft.notes += [problem.message for problem in error.problems]
+
+
+def _among_braces(url: str) -> tuple[str, Certainty]:
+    """Adjust, Singular and Kochava all write {name}: the names decide."""
+    counts = {vendor: _count_known_names(vendor, url) for vendor in _BRACES}
+    best = max(_BRACES, key=lambda vendor: counts[vendor])  # the first of equals
+    others = max(counts[vendor] for vendor in _BRACES if vendor != best)
+    if counts[best] == others:
+        return best, Certainty.GUESS
+    return best, Certainty.CERTAIN if not others else Certainty.LIKELY
+
+
+def _count_known_names(vendor: str, url: str) -> int:
+    return sum(
+        is_known(vendor, name) for placeholder in FORMS[vendor](url) for name in placeholder.names
+    )

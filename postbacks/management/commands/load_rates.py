@@ -38,7 +38,7 @@ class Command(BaseCommand):
         if repeat:
             days = stored_rates.repeated(days, until=datetime.now(UTC).date(), number=repeat)
             known_after = 0
-        stored = stored_rates.keep_rates(days, known_after=known_after)
+        stored = stored_rates.store_rates(days, known_after=known_after)
         newest = max(day.day for day in days)
         self.stdout.write(
             f"{stored} new rates of {len(days)} days; the newest day is {newest.isoformat()}."
