@@ -1,8 +1,8 @@
-"""What a rule would have sent for the events of a time, had it been on: asked of the very functions
-that decide, and nothing is written.
+"""What a rule would have sent for past events, had it been on.
 
-Two things are seen as the rule would see them if it began now: devices that a rule for first times
-has served are served, and the versions and credentials of today are what is rendered.
+The functions that decide postbacks decide here too, and nothing is written. Two things are as if
+the rule began now: devices that it has served for a first time count as served, and its current
+version and credentials are rendered.
 """
 
 import logging
@@ -27,6 +27,7 @@ from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.models import Event, RuleDevice, SkipReason
 from postbacks.models.stored import load_events
 from postbacks.rulebook import saving
+from postbacks.rulebook.preview import SAMPLE_ID
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import install_context
 
@@ -34,16 +35,16 @@ logger = logging.getLogger(__name__)
 
 MOST_EVENTS = 10_000
 EXAMPLES = 10
-BATCH = 100  # as the pipeline decides
-NOT_THE_FIRST = "first_time"  # the code for a device that was served before
+BATCH = 100  # as in the pipeline
+NOT_THE_FIRST = "first_time"  # the code of a refusal for a device that was served before
 _ANY_SIGNATURE = ("whsec_",)  # an example shows no signature
 
-_Key = tuple[int, datetime]
+_EventKey = tuple[int, datetime]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One request as it would have been, credentials masked; or why there would be none."""
+    """One request that would have been sent, credentials masked; or why there would be none."""
 
     event_id: str
     event_name: str
@@ -57,8 +58,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What would have become of the events since a time. If not `is_complete`, the older ones of
-    them were left out; `not_matched` counts by the code of what kept an event from the rule.
+    """The outcome for the events since a time.
+
+    If not `is_complete`, the oldest events were left out; `not_matched` counts refusals by code.
     """
 
     since: datetime
@@ -77,18 +79,18 @@ def dry_run(
     rule_id: int | None = None,
     most: int = MOST_EVENTS,
 ) -> DryRun:
-    """Return what a rule would have sent; `rule_id` is the saved rule's, whose devices count."""
+    """Return what a rule would have sent; `rule_id` is the saved rule whose devices are served."""
     now = datetime.now(UTC)
     newest = Event.objects.filter(received_at__gte=since).order_by("-received_at", "-id")
-    found = list(newest.values_list("id", "received_at", "app_id")[: most + 1])
-    asked = found[most - 1 :: -1] if len(found) > most else found[::-1]  # the oldest first
+    rows = list(newest.values_list("id", "received_at", "app_id")[: most + 1])
+    events = rows[most - 1 :: -1] if len(rows) > most else rows[::-1]  # the oldest first
     run = _Run(saving.compiled(definition), now, rule_id)
-    for place in range(0, len(asked), BATCH):
-        run.decide(asked[place : place + BATCH])
+    for start in range(0, len(events), BATCH):
+        run.decide(events[start : start + BATCH])
     return DryRun(
         since=since,
-        events=len(asked),
-        is_complete=len(found) <= most,
+        events=len(events),
+        is_complete=len(rows) <= most,
         owed=len(run.owed),
         skipped=run.skipped,
         not_matched=run.not_matched,
@@ -98,24 +100,24 @@ def dry_run(
 
 @dataclass(slots=True)
 class _Run:
-    """One rule over batch after batch, the oldest events first, as they came."""
+    """Decides one rule batch after batch, the oldest events first, as they came."""
 
     rule: CompiledRule
     now: datetime
     rule_id: int | None
-    owed: list[_Key] = field(default_factory=list)
+    owed: list[_EventKey] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     not_matched: Counter[str] = field(default_factory=Counter)
     _installs: KnownInstalls = field(default_factory=KnownInstalls)
     _served: set[str] = field(default_factory=set)
 
     def decide(self, batch: Sequence[tuple[int, datetime, int]]) -> None:
-        """Decide a batch of events and count; other apps' need not be read for that."""
-        wanted = self.rule.definition.app_id
-        ours = [(id_, at) for id_, at, app_id in batch if wanted in {None, app_id}]
-        if len(ours) < len(batch):
-            self.not_matched["app"] += len(batch) - len(ours)
-        events = load_events(ours)
+        """Decide a batch of events and count the outcomes, without loading other apps' events."""
+        only_app = self.rule.definition.app_id
+        keys = [(id_, at) for id_, at, app_id in batch if only_app in {None, app_id}]
+        if len(keys) < len(batch):
+            self.not_matched["app"] += len(batch) - len(keys)
+        events = load_events(keys)
         installs = foresee_installs(events, self._installs)
         rates = load_rates(event.event_time for event in events if event.has_money)
         decided = [self._decide(event, installs.get(event.id), rates) for event in events]
@@ -124,7 +126,7 @@ class _Run:
             self._count(outcome, served)
 
     def examples(self) -> Iterator[Example]:
-        """Return the newest requests."""
+        """Yield the newest requests."""
         events = load_events(self.owed[-EXAMPLES:])
         rates = load_rates(event.event_time for event in events if event.has_money)
         installs = foresee_installs(events, self._installs)
@@ -134,24 +136,24 @@ class _Run:
     def _decide(
         self, event: StoredEvent, install: KnownInstall | None, rates: RatesOfDays
     ) -> Decision | Refusal:
-        known = rates.of(event.event_time, known_at=self.now)
-        standing = install_context(event, install)
+        rates_then = rates.of(event.event_time, known_at=self.now)
+        context = install_context(event, install)
         try:
-            return decide_or_refuse(self.rule, event, standing, now=self.now, rates=known)
+            return decide_or_refuse(self.rule, event, context, now=self.now, rates=rates_then)
         except Exception:
-            logger.exception("A dry run could not ask about event %s", event.event_id)
-            return Decision("", event, self.rule, standing, reason=SkipReason.RULE_ERROR)
+            logger.exception("A dry run could not decide event %s", event.event_id)
+            return Decision("", event, self.rule, context, reason=SkipReason.RULE_ERROR)
 
     def _served_before(self, decided: Sequence[Decision | Refusal]) -> set[str]:
         if self.rule_id is None:
             return set()
         devices = [
-            first_time_key(it)[1]
-            for it in decided
-            if isinstance(it, Decision) and uses_first_time(it)
+            first_time_key(outcome)[1]
+            for outcome in decided
+            if isinstance(outcome, Decision) and uses_first_time(outcome)
         ]
-        known = RuleDevice.objects.filter(rule_id=self.rule_id, device__in=devices)
-        return set(known.values_list("device", flat=True)) if devices else set()
+        served = RuleDevice.objects.filter(rule_id=self.rule_id, device__in=devices)
+        return set(served.values_list("device", flat=True)) if devices else set()
 
     def _count(self, outcome: Decision | Refusal, served: set[str]) -> None:
         if isinstance(outcome, Refusal):
@@ -164,7 +166,7 @@ class _Run:
             self.owed.append((outcome.event.id, outcome.event.received_at))
 
     def _is_served(self, device: str, before: set[str]) -> bool:
-        """Tell whether a device has had its first time; from here on it has."""
+        """Tell whether a device has had its first time, and note that it has it now."""
         is_served = device in before or device in self._served
         self._served.add(device)
         return is_served
@@ -172,15 +174,13 @@ class _Run:
     def _example(
         self, event: StoredEvent, install: KnownInstall | None, rates: RatesOfDays
     ) -> Example:
-        standing = install_context(event, install)
-        facts = facts_if_decided(
-            self.rule, event, standing, postback=saving.SAMPLE_ID, now=self.now
-        )
-        known = rates.of(event.event_time, known_at=self.now)
-        prepared = render_postback(self.rule, facts, known, _ANY_SIGNATURE)
-        named = (str(event.event_id), event.event_name, event.received_at)
-        if prepared.rendering is None:
-            return Example(*named, error=prepared.refusal)
-        redacted = prepared.rendering.redacted
-        body = None if redacted.body is None else redacted.body.decode("utf-8", "replace")
-        return Example(*named, redacted.method, redacted.url, redacted.headers, body)
+        context = install_context(event, install)
+        facts = facts_if_decided(self.rule, event, context, postback=SAMPLE_ID, now=self.now)
+        rates_then = rates.of(event.event_time, known_at=self.now)
+        rendered = render_postback(self.rule, facts, rates_then, _ANY_SIGNATURE)
+        identity = (str(event.event_id), event.event_name, event.received_at)
+        if rendered.rendering is None:
+            return Example(*identity, error=rendered.refusal)
+        request = rendered.rendering.redacted
+        body = None if request.body is None else request.body.decode("utf-8", "replace")
+        return Example(*identity, request.method, request.url, request.headers, body)

@@ -1,7 +1,7 @@
-"""Why each rule told a partner of an event, or did not: asked of the very functions that decide.
+"""Why each rule sent an event to its partner, or did not.
 
-What was sent is read from the log. Where nothing was, the rule of today is asked, with the credit
-of today: whatever keeps the event from it now is named, and if nothing does, that it is so now.
+What was sent is read from the log. If nothing was, the functions that decide postbacks decide the
+event again, with the rule and the credit of today, and their refusals are the reasons.
 """
 
 import logging
@@ -37,10 +37,8 @@ from postbacks.values.install_context import InstallContext, install_context
 
 logger = logging.getLogger(__name__)
 
-OWED, SENT, FAILED, SKIPPED, NOT_MATCHED, HELD = (
-    "owed", "sent", "failed", "skipped", "not_matched", "held",
-)  # fmt: skip
-DECISIONS = (OWED, SENT, FAILED, SKIPPED, NOT_MATCHED, HELD)
+DECISIONS = ("owed", "sent", "failed", "skipped", "not_matched", "held")
+OWED, SENT, FAILED, SKIPPED, NOT_MATCHED, HELD = DECISIONS
 
 _OFF: Mapping[str, str] = {
     RuleStatus.DRAFT: "The rule is a draft; only active rules send.",
@@ -48,15 +46,18 @@ _OFF: Mapping[str, str] = {
     RuleStatus.SUSPENDED: "We suspended the rule after lasting failure.",
     RuleStatus.ARCHIVED: "The rule was archived.",
 }
-# Where an event has led to several postbacks of a rule, the one that says most.
-_WEIGHTS = (
-    PostbackStatus.DELIVERED, PostbackStatus.PENDING, PostbackStatus.FAILED, PostbackStatus.SKIPPED,
-)  # fmt: skip
+# If a rule made several postbacks of an event, the first of these is explained.
+_PRECEDENCE = (
+    PostbackStatus.DELIVERED,
+    PostbackStatus.PENDING,
+    PostbackStatus.FAILED,
+    PostbackStatus.SKIPPED,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
-    """What became of an event under one rule, and why; without a `postback` nothing was decided."""
+class Explanation:
+    """One rule's decision about an event, and the reasons; `postback` is None if it made none."""
 
     rule: CallbackRule
     decision: str
@@ -64,55 +65,57 @@ class Explained:
     postback: Postback | None = None
 
 
-def explain(event: Event) -> list[Explained]:
-    """Return for each rule in use, and for each that told of the event, what it made of it."""
+def explain(event: Event) -> list[Explanation]:
+    """Explain an event for each rule in use, and for each archived one that made a postback."""
     (stored,) = load_events([(event.pk, event.received_at)])
-    told = _postbacks(event)
-    rules = CallbackRule.objects.select_related("partner", "app").order_by("name", "pk")
-    wanted = [it for it in rules if it.status != RuleStatus.ARCHIVED or it.pk in told]
-    silent = [it for it in wanted if it.pk not in told]
-    refused = dict(_refusals(stored, silent))
+    postbacks = _postbacks(event)
+    rules = [
+        rule
+        for rule in CallbackRule.objects.select_related("partner", "app").order_by("name", "pk")
+        if rule.status != RuleStatus.ARCHIVED or rule.pk in postbacks
+    ]
+    refusals = dict(_refusals(stored, [rule for rule in rules if rule.pk not in postbacks]))
     return [
-        _told(rule, told[rule.pk])
-        if rule.pk in told
-        else Explained(rule, _silence(refused[rule.pk]), refused[rule.pk])
-        for rule in wanted
+        _explain_postback(rule, postbacks[rule.pk])
+        if rule.pk in postbacks
+        else Explanation(rule, _decision_without_postback(refusals[rule.pk]), refusals[rule.pk])
+        for rule in rules
     ]
 
 
 def _postbacks(event: Event) -> dict[int, Postback]:
-    """Return by rule the postback that says most."""
+    """Return the postback to explain, by rule."""
     rows = Postback.objects.filter(
         event_received_at=event.received_at, event_id=event.pk, test=False
     ).order_by("id")
-    ordered = sorted(rows, key=lambda it: -_WEIGHTS.index(PostbackStatus(it.status)))
+    ordered = sorted(rows, key=lambda row: -_PRECEDENCE.index(PostbackStatus(row.status)))
     return {postback.rule_id: postback for postback in ordered}
 
 
-def _told(rule: CallbackRule, postback: Postback) -> Explained:
+def _explain_postback(rule: CallbackRule, postback: Postback) -> Explanation:
     if postback.status == PostbackStatus.DELIVERED:
-        return Explained(rule, SENT, (Refusal("delivered", "The partner took it."),), postback)
+        return Explanation(rule, SENT, (Refusal("delivered", "The partner took it."),), postback)
     if postback.status == PostbackStatus.SKIPPED:
-        why = Refusal(postback.reason, _skip_words(postback.reason))
-        return Explained(rule, SKIPPED, (why,), postback)
+        reason = Refusal(postback.reason, _skip_sentence(postback.reason))
+        return Explanation(rule, SKIPPED, (reason,), postback)
     if postback.status == PostbackStatus.FAILED:
         detail = f"Given up after {postback.attempts_made} attempts; the last one says why."
-        return Explained(rule, FAILED, (Refusal(postback.reason or "failed", detail),), postback)
+        return Explanation(rule, FAILED, (Refusal(postback.reason or "failed", detail),), postback)
     if postback.reason == RULE_OFF or rule.status != RuleStatus.ACTIVE:
         detail = f"{_OFF.get(rule.status, 'The rule was off.')} It waits until the rule is on."
-        return Explained(rule, HELD, (Refusal(RULE_OFF, detail),), postback)
+        return Explanation(rule, HELD, (Refusal(RULE_OFF, detail),), postback)
     tries = postback.attempts_made
     detail = f"It is tried again after {tries} attempts." if tries else "It is about to be sent."
-    return Explained(rule, OWED, (Refusal("due", detail),), postback)
+    return Explanation(rule, OWED, (Refusal("due", detail),), postback)
 
 
-def _skip_words(reason: str) -> str:
-    words = {str(value): str(label) for value, label in SkipReason.choices}
-    return f"{words.get(reason, 'The rule says so')}."
+def _skip_sentence(reason: str) -> str:
+    labels = {str(value): str(label) for value, label in SkipReason.choices}
+    return f"{labels.get(reason, 'The rule says so')}."
 
 
-def _silence(reasons: Sequence[Refusal]) -> str:
-    return HELD if any(it.code == _UNDECIDED.code for it in reasons) else NOT_MATCHED
+def _decision_without_postback(reasons: Sequence[Refusal]) -> str:
+    return HELD if any(reason.code == _UNDECIDED.code for reason in reasons) else NOT_MATCHED
 
 
 _UNDECIDED = Refusal("undecided", "The event has not been decided yet.")
@@ -123,45 +126,48 @@ _UNREADABLE = Refusal("rule_error", "The rule can't be applied; the operator's l
 def _refusals(
     event: StoredEvent, rules: Sequence[CallbackRule]
 ) -> Iterator[tuple[int, tuple[Refusal, ...]]]:
-    """Yield by rule whatever keeps an event from it now."""
+    """Yield each rule with everything that keeps the event from it now."""
     now = datetime.now(UTC)
-    install = foresee_installs([event], KnownInstalls()).get(event.id)
-    standing = install_context(event, install)
+    known_install = foresee_installs([event], KnownInstalls()).get(event.id)
+    install = install_context(event, known_install)
     rates = load_rates([event.event_time] if event.has_money else []).of(
         event.event_time, known_at=now
     )
     compiled = load_rule_versions((rule.pk, rule.version) for rule in rules)
     is_undecided = UndecidedEvent.objects.filter(pk=event.id).exists()
     for rule in rules:
-        ready = compiled.get((rule.pk, rule.version))
+        version = compiled.get((rule.pk, rule.version))
         if is_undecided:
             yield rule.pk, (_UNDECIDED,)
-        elif ready is None:
+        elif version is None:
             yield rule.pk, (_UNREADABLE,)
         else:
-            found = (*_off(ready), *_weighed(ready, event, standing, now, rates))
-            yield rule.pk, found or (_as_of_now(rule, event),)
+            refusals = (
+                *_switched_off(version),
+                *_refusals_if_decided(version, event, install, now=now, rates=rates),
+            )
+            yield rule.pk, refusals or (_changed_since(rule, event),)
 
 
-def _off(rule: CompiledRule) -> Iterator[Refusal]:
+def _switched_off(rule: CompiledRule) -> Iterator[Refusal]:
     if rule.status != RuleStatus.ACTIVE:
         yield Refusal(rule.status, _OFF[rule.status])
     elif rule.is_archived:
         yield Refusal("partner_archived", "The rule's partner was archived.")
 
 
-def _weighed(
-    rule: CompiledRule, event: StoredEvent, standing: InstallContext, now: datetime, rates: Rates
+def _refusals_if_decided(
+    rule: CompiledRule, event: StoredEvent, install: InstallContext, *, now: datetime, rates: Rates
 ) -> Iterable[Refusal]:
     try:
-        refusals, decision = refuse_and_decide(rule, event, standing, now=now, rates=rates)
+        refusals, decision = refuse_and_decide(rule, event, install, now=now, rates=rates)
     except Exception:
-        logger.exception("Rule %d could not be asked about event %s", rule.rule_id, event.event_id)
+        logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
         return (_UNREADABLE,)
     if refusals or decision is None:
         return refusals
     if decision.reason:
-        return (Refusal(decision.reason, _skip_words(decision.reason)),)
+        return (Refusal(decision.reason, _skip_sentence(decision.reason)),)
     return (_FIRST_TIME,) if _is_served(decision) else ()
 
 
@@ -172,8 +178,8 @@ def _is_served(decision: Decision) -> bool:
     return RuleDevice.objects.filter(rule_id=rule_id, device=device).exists()
 
 
-def _as_of_now(rule: CallbackRule, event: StoredEvent) -> Refusal:
-    """Say that the rule would want the event now: what was decided once is not decided again."""
+def _changed_since(rule: CallbackRule, event: StoredEvent) -> Refusal:
+    """Say why a rule that wants the event now did not when the event was decided, once."""
     if rule.created_at > event.received_at:
         return Refusal("rule_is_newer", "The rule was made after the event had been decided.")
     return Refusal(

@@ -1,7 +1,4 @@
-"""Makes a partner of a template: the partner, its credentials, and draft rules that fit.
-
-It needs the registry's partners and the rulebook's checks, so it stands above both.
-"""
+"""Makes a partner from a template, with its credentials and draft rules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +18,8 @@ _LONGEST_NAME = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
-    """What one rule of a template is to report: our names, and the partner's where asked for."""
+class ChosenEvents:
+    """The events that one rule of a template reports; `names` are the partner's, if it asks."""
 
     rule: RuleTemplate
     events: Sequence[str]
@@ -31,17 +28,17 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a person has said to a template's questions."""
+    """A person's answers to a template's questions."""
 
     name: str
     credentials: Mapping[str, str]
-    reported: Sequence[Reported]
+    chosen: Sequence[ChosenEvents]
     app: App | None = None
     address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class NewPartner:
     """The partner and its draft rules."""
 
     partner: Partner
@@ -50,11 +47,11 @@ class Made:
 
 def make_partner(
     template: PartnerTemplate, answers: Answers, *, allowed_hosts: Sequence[str], by: User | None
-) -> Made:
+) -> NewPartner:
     """Make a partner and a draft rule for each request that has events.
 
-    `allowed_hosts` are the template's, or those that an owner gave. Raises RuleProblemsError and
-    then makes nothing.
+    `allowed_hosts` are the template's, or those that an owner entered. Raises RuleProblemsError and
+    makes nothing.
     """
     with transaction.atomic():
         partner = Partner(
@@ -62,11 +59,15 @@ def make_partner(
         )
         partner.save()
         partner.set_credentials(answers.credentials)
-        chosen = [it for it in answers.reported if it.events]
-        return Made(partner, tuple(_draft(partner, it, answers, by) for it in chosen))
+        rules = [
+            _make_draft(partner, chosen, answers, by) for chosen in answers.chosen if chosen.events
+        ]
+        return NewPartner(partner, tuple(rules))
 
 
-def _draft(partner: Partner, chosen: Reported, answers: Answers, by: User | None) -> CallbackRule:
+def _make_draft(
+    partner: Partner, chosen: ChosenEvents, answers: Answers, by: User | None
+) -> CallbackRule:
     definition = definition_from_template(
         chosen.rule, chosen.events, names=chosen.names, address=answers.address
     )
@@ -81,13 +82,13 @@ def _draft(partner: Partner, chosen: Reported, answers: Answers, by: User | None
     return rule
 
 
-def _free_name(wanted: str) -> str:
-    """Return the name, with a number behind it where another rule in use has it."""
-    wanted = wanted[: _LONGEST_NAME - 4]
-    taken = set(
-        CallbackRule.objects.filter(name__startswith=wanted)
+def _free_name(name: str) -> str:
+    """Return the name, with a number after it if another rule in use has it."""
+    name = name[: _LONGEST_NAME - 4]
+    used = set(
+        CallbackRule.objects.filter(name__startswith=name)
         .exclude(status=RuleStatus.ARCHIVED)
         .values_list("name", flat=True)
     )
-    numbered = (f"{wanted} {number}" for number in range(2, len(taken) + 3))
-    return wanted if wanted not in taken else next(it for it in numbered if it not in taken)
+    numbered = (f"{name} {number}" for number in range(2, len(used) + 3))
+    return next(free for free in (name, *numbered) if free not in used)

@@ -1,8 +1,8 @@
-"""One real request of a rule, saved or not, because a person wants to see the answer.
+"""Test sends: one real request of a rule, saved or not, whose answer a person wants to see.
 
-It is drawn up and written down in transactions of the tenant and sent between them, outside of any:
-nobody waits for the network inside one. It is rendered, signed, sent, judged and masked by the code
-that sends postbacks, and is tried once.
+A test is prepared and logged in transactions of the tenant and sent between them, so that no
+transaction waits for the network. The code that sends postbacks renders, signs, sends, judges and
+masks it, and tries it once.
 """
 
 import hashlib
@@ -39,23 +39,23 @@ from postbacks.models import (
     Postback,
     PostbackStatus,
 )
-from postbacks.rulebook import saving
+from postbacks.rulebook import preview, saving
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
 from postbacks.values.rule_choices import WithoutConsent
 from postbacks.values.uuid7 import uuid7
 
-_REMEMBERED = timedelta(days=30)  # how far back a delivery counts as proof
+_PROOF_LASTS = timedelta(days=30)
 _NO_CONSENT = (
     "The person of this event did not consent, so the rule would not send it. Choose another event."
 )
 
 
 class NotTestableError(Exception):
-    """No request can be made of the rule and the event; the message says why."""
+    """The rule can't send a test for the event; the message says why."""
 
 
 class TooManyTestsError(Exception):
-    """The organization tests too often; `wait` are the seconds until the next may go out."""
+    """The organization tests too often; the next test may be sent in `wait` seconds."""
 
     def __init__(self, wait: int) -> None:
         unit = "second" if wait == 1 else "seconds"
@@ -65,13 +65,13 @@ class TooManyTestsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A test that is ready to go out. `app_id` is None where a rule for all apps has a sample."""
+    """A test that is ready to be sent. `app_id` is None if a rule for all apps has a sample."""
 
     organization_id: int
     public_id: uuid.UUID
     made_at: datetime
     definition: RuleDefinition
-    prepared: RenderedPostback
+    rendered: RenderedPostback
     sdk_event_id: uuid.UUID
     event_name: str
     app_id: int | None
@@ -79,7 +79,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Whether the partner took it, in a sentence that says what would count."""
+    """Whether the partner accepted a test, and a sentence with the rule's success condition."""
 
     ok: bool
     reason: str
@@ -92,23 +92,23 @@ def prepare_test(
     sdk_event: dict[str, object] | None = None,
     app: App | None = None,
 ) -> Trial:
-    """Return what a rule sends for a stored event, a given one, or a sample.
+    """Render a test for a stored event, a given one, or a sample.
 
-    Raises NotTestableError, TooManyTestsError, and SampleEventError where a given event is wrong.
+    Raises NotTestableError, TooManyTestsError, and SampleEventError if a given event is not valid.
     """
     organization_id = current_organization()
     if organization_id is None:
-        raise NoTenantError("A test was drawn up outside of an organization.")
+        raise NoTenantError("A test was prepared outside of an organization.")
     verdict = limiter.limit(f"test-send:{organization_id}", settings.RATE_LIMIT_TESTS)
     if not verdict.allowed:
         raise TooManyTestsError(verdict.retry_after)
     now = datetime.now(UTC)
-    made_at = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as the log keeps it
+    made_at = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as the log stores it
     public_id = uuid7(made_at)
     rule = saving.compiled(definition)
     if rule.is_archived:
         raise NotTestableError("The partner is archived.")
-    facts = saving.facts_for(definition, event=event, sdk_event=sdk_event, app=app)
+    facts = preview.facts_for(definition, event=event, sdk_event=sdk_event, app=app)
     name = facts.postback.partner_event_name if facts.postback else None
     partner = rule.partner.public_id if rule.partner else None
     facts = replace(facts, postback=PostbackFacts(public_id, made_at, name, partner))
@@ -117,26 +117,26 @@ def prepare_test(
     if definition.sign:
         ensure_signing_secret()
     signing = load_signing_secrets([organization_id] if definition.sign else [])
-    rates = saving.rates_for(facts, is_sample=event is None and sdk_event is None)
-    prepared = render_postback(rule, facts, rates, signing.get(organization_id, ()))
-    if prepared.rendering is None:
-        raise NotTestableError(prepared.refusal)
-    known_app = event.app_id if event else app.pk if app else None
+    rates = preview.rates_for(facts, is_sample=event is None and sdk_event is None)
+    rendered = render_postback(rule, facts, rates, signing.get(organization_id, ()))
+    if rendered.rendering is None:
+        raise NotTestableError(rendered.refusal)
+    event_app_id = event.app_id if event else app.pk if app else None
     return Trial(
         organization_id=organization_id,
         public_id=public_id,
         made_at=made_at,
         definition=definition,
-        prepared=replace(prepared, retry_delays=()),
+        rendered=replace(rendered, retry_delays=()),
         sdk_event_id=facts.event.event_id,
         event_name=facts.event.event_name,
-        app_id=known_app or definition.app_id,
+        app_id=event_app_id or definition.app_id,
     )
 
 
 def send(trial: Trial) -> AttemptResult:
-    """Send the request once and return what came of it. Call it outside of any transaction."""
-    owed = ClaimedPostback(
+    """Send a test once. Call this outside of any transaction."""
+    postback = ClaimedPostback(
         organization_id=trial.organization_id,
         id=0,
         public_id=trial.public_id,
@@ -149,28 +149,28 @@ def send(trial: Trial) -> AttemptResult:
         attempts_made=0,
         fingerprint="",
     )
-    claim = Lease(uuid.uuid4(), "", AttemptKind.TEST, 0, owed)
+    lease = Lease(uuid.uuid4(), "", AttemptKind.TEST, 0, postback)
     with Sender(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS), pool_size=1) as sender:
-        return attempt(claim, trial.prepared, sender)
+        return attempt(lease, trial.rendered, sender)
 
 
 def judge_test(trial: Trial, finished: AttemptResult) -> Judgement:
-    """Return whether the answer counts as received, and what would."""
-    wanted = parse_success(trial.definition.success).words
+    """Judge the answer to a test by the rule's success condition."""
+    condition = parse_success(trial.definition.success).words
     if is_received(finished):
         return Judgement(
-            ok=True, reason=f"The partner answered {finished.status_code}. What counts is {wanted}."
+            ok=True,
+            reason=f"The partner answered {finished.status_code}. What counts is {condition}.",
         )
-    return Judgement(ok=False, reason=f"{finished.detail} What would count is {wanted}.".strip())
+    return Judgement(ok=False, reason=f"{finished.detail} What would count is {condition}.".strip())
 
 
 def is_received(finished: AttemptResult) -> bool:
-    """Tell whether the partner took the test."""
     return finished.status == PostbackStatus.DELIVERED
 
 
 def attempt_of(finished: AttemptResult) -> DeliveryAttempt:
-    """Return a test as the delivery log shows attempts; not saved, and of no postback yet."""
+    """Return a test as an unsaved attempt of the delivery log, without a postback yet."""
     return DeliveryAttempt(
         number=finished.number,
         kind=AttemptKind.TEST,
@@ -186,7 +186,7 @@ def attempt_of(finished: AttemptResult) -> DeliveryAttempt:
 
 
 def log_test(trial: Trial, finished: AttemptResult, rule: CallbackRule) -> Postback:
-    """Log a test of a saved rule; a success is remembered with the version that it proves."""
+    """Log a test of a saved rule; a success proves the rule's version."""
     received_at = datetime.now(UTC) if is_received(finished) else None
     postback = Postback.objects.create(
         public_id=trial.public_id,
@@ -209,32 +209,32 @@ def log_test(trial: Trial, finished: AttemptResult, rule: CallbackRule) -> Postb
     logged.postback, logged.event_received_at = postback, trial.made_at
     logged.save()
     if received_at:
-        remember(rule, rule.version, at=received_at)
+        mark_tested(rule, rule.version, at=received_at)
     log_action(Action.TESTED, rule)
     return postback
 
 
 def audit_unsaved_test(trial: Trial) -> None:
-    """Write into the audit log that a rule was tried which is not saved: there is nothing else."""
+    """Record the test of an unsaved rule in the audit log, its only trace."""
     host = trial.definition.url.partition("://")[2].partition("/")[0].partition("?")[0]
     log_action(Action.TESTED, name=f"unsaved callback rule to {host}"[:120])
 
 
-def remember(rule: CallbackRule, version: int, *, at: datetime) -> None:
-    """Remember when a version's request was last seen to work."""
+def mark_tested(rule: CallbackRule, version: int, *, at: datetime) -> None:
+    """Store when a version's request last succeeded."""
     rule.versions.filter(number=version).update(tested_at=at)
 
 
 def proof_of(definition: RuleDefinition) -> str:
-    """Return what a successful test of a rule proves, saved or not, as a short text."""
+    """Return a digest of what a successful test of a rule proves, saved or not."""
     text = str(current_organization()).encode() + definition.request_text
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def is_proven(rule: CallbackRule) -> bool:
-    """Tell whether what a rule says now was seen to work: by a test, or by what it delivered.
+    """Tell whether a rule's request has succeeded, in a test or in a delivery.
 
-    The rule may be about to be saved; then its version is the one that was saved before.
+    The rule may be about to be saved; its version is then the one saved before.
     """
     version = rule.versions.filter(number=rule.version).first() if rule.pk else None
     try:
@@ -254,5 +254,5 @@ def _has_delivered(rule: CallbackRule) -> bool:
         rule_version=rule.version,
         status=PostbackStatus.DELIVERED,
         test=False,
-        event_received_at__gte=datetime.now(UTC) - _REMEMBERED,
+        event_received_at__gte=datetime.now(UTC) - _PROOF_LASTS,
     ).exists()

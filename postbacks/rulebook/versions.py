@@ -1,4 +1,4 @@
-"""What became of a rule: its versions compared and restored, and copies of it for other apps."""
+"""Compares and restores a rule's versions, and copies rules to other apps."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ _LONGEST_NAME = 120
 
 
 class NotRestorableError(Exception):
-    """A version can't be what the rule says now; the message says why."""
+    """A version can't be restored; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field that two versions say differently."""
+    """One field that differs between two versions."""
 
     field: str
     before: Any
@@ -31,7 +31,7 @@ class FieldChange:
 
 
 def compare(before: RuleDefinition, after: RuleDefinition) -> tuple[FieldChange, ...]:
-    """Return what changed from one definition to another, in the order of their fields."""
+    """Return the fields that changed, in the order of a definition."""
     return tuple(
         FieldChange(name, getattr(before, name), getattr(after, name))
         for name in FIELDS
@@ -40,10 +40,10 @@ def compare(before: RuleDefinition, after: RuleDefinition) -> tuple[FieldChange,
 
 
 def restore(version: CallbackRuleVersion, *, by: User | None) -> CallbackRule:
-    """Have a rule say again what a version said; that is a new version, and no status changes.
+    """Give a rule the definition of an old version, as a new version; its status stays.
 
-    Raises NotRestorableError where what the version names is gone, RuleProblemsError where it may
-    no longer be saved, and Django's ValidationError where its name is taken by now.
+    Raises NotRestorableError if the version names something archived, RuleProblemsError if it may
+    no longer be saved, and Django's ValidationError if another rule has its name.
     """
     rule = version.rule
     try:
@@ -59,11 +59,11 @@ def restore(version: CallbackRuleVersion, *, by: User | None) -> CallbackRule:
 
 @transaction.atomic
 def copy_to(rule: CallbackRule, apps: Iterable[App], *, by: User | None) -> list[CallbackRule]:
-    """Make a draft of a rule for each app, named after it, and return them; all or none.
+    """Copy a rule to each app, as a draft named after the app; all or none.
 
-    Raises RuleProblemsError where the rule may no longer be saved as it is.
+    Raises RuleProblemsError if the rule may no longer be saved as it is.
     """
-    taken = set(
+    used_names = set(
         CallbackRule.objects.exclude(status=RuleStatus.ARCHIVED).values_list("name", flat=True)
     )
     copies = []
@@ -71,29 +71,29 @@ def copy_to(rule: CallbackRule, apps: Iterable[App], *, by: User | None) -> list
         copy = CallbackRule(status=RuleStatus.DRAFT)
         apply_definition(copy, definition_from(rule))
         copy.app = app
-        copy.name = _free_name(f"{rule.name} ({app.name})", taken)
-        taken.add(copy.name)
+        copy.name = _free_name(f"{rule.name} ({app.name})", used_names)
+        used_names.add(copy.name)
         saving.save(copy, by=by)
         copies.append(copy)
     return copies
 
 
-def rules_saying(versions: Sequence[CallbackRuleVersion]) -> list[CallbackRule | None]:
-    """Return for each version a rule, not to be saved, that says what it said; None if unreadable.
+def rules_at(versions: Sequence[CallbackRuleVersion]) -> list[CallbackRule | None]:
+    """Return each version as an unsaved rule, None if it can't be read.
 
-    Their apps and partners are looked up together.
+    Apps and partners are loaded together.
     """
-    rules = [_saying(version) for version in versions]
-    known = [rule for rule in rules if rule is not None]
-    apps = App.objects.in_bulk({rule.app_id for rule in known if rule.app_id})
-    partners = Partner.objects.in_bulk({rule.partner_id for rule in known if rule.partner_id})
-    for rule in known:
+    rules = [_rule_at(version) for version in versions]
+    readable = [rule for rule in rules if rule is not None]
+    apps = App.objects.in_bulk({rule.app_id for rule in readable if rule.app_id})
+    partners = Partner.objects.in_bulk({rule.partner_id for rule in readable if rule.partner_id})
+    for rule in readable:
         rule.app = apps.get(rule.app_id) if rule.app_id else None
         rule.partner = partners.get(rule.partner_id) if rule.partner_id else None
     return rules
 
 
-def _saying(version: CallbackRuleVersion) -> CallbackRule | None:
+def _rule_at(version: CallbackRuleVersion) -> CallbackRule | None:
     rule = CallbackRule()
     try:
         apply_definition(rule, definition_of(version))
@@ -110,10 +110,10 @@ def _check_in_use(definition: RuleDefinition) -> None:
             raise NotRestorableError(f"The {model._meta.verbose_name}{name} is archived.")
 
 
-def _free_name(wanted: str, taken: set[str]) -> str:
-    name, number = wanted[:_LONGEST_NAME], 1
-    while name in taken:
+def _free_name(name: str, used: set[str]) -> str:
+    free, number = name[:_LONGEST_NAME], 1
+    while free in used:
         number += 1
         ending = f" {number}"
-        name = wanted[: _LONGEST_NAME - len(ending)] + ending
-    return name
+        free = name[: _LONGEST_NAME - len(ending)] + ending
+    return free

@@ -14,7 +14,7 @@ from apps_registry.models.apps import Platform
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.admin.logs.postback_detail import PostbackRow
 from postbacks.models import Event, Install, Postback
-from postbacks.rulebook.explain import Explained, explain
+from postbacks.rulebook.explain import Explanation, explain
 
 _FIELD_LABELS = {
     "idfa": "IDFA",
@@ -57,7 +57,7 @@ class EventDetail:
     stored: str
     postbacks: tuple[PostbackRow, ...]
     install: Install | None
-    silent: tuple[Explained, ...]
+    silent: tuple[Explanation, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ class CallbackRuleAdmin(VersionedAdmin):
     def save_model(
         self, request: HttpRequest, obj: CallbackRule, form: forms.ModelForm, change: bool
     ) -> None:
-        saving.save(obj, by=request.user if isinstance(request.user, User) else None)
+        saving.save_checked(obj, by=request.user if isinstance(request.user, User) else None)
         remember_tests(request, obj)
 
     def response_post_save_add(

@@ -32,7 +32,7 @@ from postbacks.callbacks.partner_templates import (
     unavailable_partners,
 )
 from postbacks.rulebook import partner_setup
-from postbacks.rulebook.partner_setup import Answers, Reported
+from postbacks.rulebook.partner_setup import Answers, ChosenEvents
 from postbacks.rulebook.saving import RuleProblemsError
 
 STATES = {
@@ -108,8 +108,8 @@ class PartnerTemplateForm(forms.Form):
         return Answers(
             name=cleaned["name"],
             credentials={name: cleaned[f"credential_{name}"] for name in self._credential_names},
-            reported=[
-                _reported(rule, cleaned[f"events_{number}"])
+            chosen=[
+                _chosen_events(rule, cleaned[f"events_{number}"])
                 for number, rule in enumerate(self.template.rules)
             ],
             app=cleaned["app"],
@@ -207,10 +207,10 @@ def _choice(ours: str, theirs: str) -> str:
     return ours if ours == theirs else f"{ours} → {theirs}"
 
 
-def _reported(rule: RuleTemplate, chosen: list[str] | Mapping[str, str]) -> Reported:
+def _chosen_events(rule: RuleTemplate, chosen: list[str] | Mapping[str, str]) -> ChosenEvents:
     if isinstance(chosen, Mapping):
-        return Reported(rule, list(chosen), chosen)
-    return Reported(rule, chosen)
+        return ChosenEvents(rule, list(chosen), chosen)
+    return ChosenEvents(rule, chosen)
 
 
 def _listed(value: object) -> list[str]:
@@ -320,7 +320,7 @@ class TemplatePages:
             reverse("admin:postbacks_callbackrule_change", args=[str(first.pk)])
         )
 
-    def _announce(self, request: HttpRequest, setup: partner_setup.Made) -> None:
+    def _announce(self, request: HttpRequest, setup: partner_setup.NewPartner) -> None:
         for rule in setup.rules:
             self.model_admin.log_addition(request, rule, "Made from a template.")
         others = ", ".join(f"“{rule}”" for rule in setup.rules[1:])

@@ -26,8 +26,14 @@ from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.versions import definition_from
 from postbacks.insights.recent_events import RecentEvent, event_by_id, recent_event, recent_events
 from postbacks.models import CallbackRule, Event
-from postbacks.rulebook import saving
-from postbacks.rulebook.saving import platform_of, remarks_on, template_in_use
+from postbacks.rulebook.preview import (
+    Preview,
+    Unrendered,
+    platform_of,
+    preview_rule,
+    template_in_use,
+    warnings_about,
+)
 from postbacks.values.rule_choices import WithoutConsent
 
 SAMPLE = "sample"
@@ -99,9 +105,9 @@ def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
     except msgspec.ValidationError:
         return RulePreview(choices, notes=notes, parameters=own)
     if not rule.url.strip():
-        remarks = remarks_on(definition)
+        remarks = warnings_about(definition)
         return RulePreview(choices, notes=notes, parameters=own, remarks=remarks)
-    rendering = saving.preview(definition, event=event)
+    rendering = preview_rule(definition, event=event)
     sendable = _sendable(definition, rendering, event)
     template = template_in_use(definition)
     notes_on_parts = PartNotes(definition, platform_of(definition), template)
@@ -160,22 +166,22 @@ def _platforms_of(names: Sequence[str]) -> list[str]:
 
 
 def _sendable(
-    definition: RuleDefinition, rendering: saving.Preview, event: Event | None
-) -> saving.Preview | None:
+    definition: RuleDefinition, rendering: Preview, event: Event | None
+) -> Preview | None:
     """Return the request, without its wrong parameters if it can be sent only so."""
-    if not isinstance(rendering, saving.Unrendered):
+    if not isinstance(rendering, Unrendered):
         return rendering
     if any(problem.field != "url" for problem in rendering.problems):
         return None
     url = without_wrong_parameters(definition.url, _wrong_positions(rendering))
     if url is None or url == definition.url:
         return None
-    rest = saving.preview(msgspec.structs.replace(definition, url=url), event=event)
-    return None if isinstance(rest, saving.Unrendered) else rest
+    rest = preview_rule(msgspec.structs.replace(definition, url=url), event=event)
+    return None if isinstance(rest, Unrendered) else rest
 
 
-def _wrong_positions(rendering: saving.Preview) -> tuple[int, ...]:
-    if not isinstance(rendering, saving.Unrendered):
+def _wrong_positions(rendering: Preview) -> tuple[int, ...]:
+    if not isinstance(rendering, Unrendered):
         return ()
     return tuple(problem.position for problem in rendering.problems)
 
@@ -214,7 +220,7 @@ def _own_parameters(event: Event | None) -> tuple[str, ...]:
 
 def _request(
     definition: RuleDefinition,
-    rendering: saving.Preview,
+    rendering: Preview,
     wrong: tuple[int, ...],
     notes: PartNotes,
 ) -> SentRequest:

@@ -95,7 +95,7 @@ def remember_tests(request: HttpRequest, rule: CallbackRule) -> None:
     """Record with a rule that was just saved that its request was tested before."""
     tested_at = tests_of(request).get(test_send.proof_of(definition_from(rule)))
     if tested_at is not None:
-        test_send.remember(rule, rule.version, at=datetime.fromisoformat(tested_at))
+        test_send.mark_tested(rule, rule.version, at=datetime.fromisoformat(tested_at))
 
 
 def _trial_of(form: CallbackRuleForm, chosen: str) -> Trial:

@@ -17,7 +17,7 @@ from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
 from postbacks.models import CallbackRule, Event
-from postbacks.rulebook import saving
+from postbacks.rulebook.preview import SampleEventError, preview_rule
 
 
 class PreviewSerializer(RuleSerializer):
@@ -120,7 +120,7 @@ def preview_content(values: dict[str, Any]) -> dict[str, Any]:
     rule = CallbackRule(**{"name": "Preview", **values})
     event = find_event(event_id, rule.app) if event_id else None
     with answer_event_errors():
-        request = saving.preview(
+        request = preview_rule(
             versions.definition_from(rule),
             event=event,
             sdk_event=sdk_event,
@@ -151,7 +151,7 @@ def answer_event_errors() -> Iterator[None]:
     """Raise InvalidRequest for what is wrong with the event that was sent."""
     try:
         yield
-    except saving.SampleEventError as error:
+    except SampleEventError as error:
         raise InvalidRequest(
             [{"pointer": f"/event{pointer}", "detail": text} for pointer, text in error.faults]
         ) from None

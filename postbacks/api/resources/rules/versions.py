@@ -88,7 +88,7 @@ def version_rows(versions: Sequence[CallbackRuleVersion]) -> list[dict[str, Any]
             "tested_at": format_time(version.tested_at) if version.tested_at else None,
             "definition": None if rule is None else dict(DefinitionSerializer(rule).data),
         }
-        for version, rule in zip(versions, rule_history.rules_saying(versions), strict=True)
+        for version, rule in zip(versions, rule_history.rules_at(versions), strict=True)
     ]
 
 
