@@ -20,7 +20,7 @@ class KnownCredit:
 
 
 _LOAD = """
-SELECT i.id, named.version, i.event_ref, a.facts::text
+SELECT i.id AS install_id, named.version, i.event_ref, a.facts::text AS facts
 FROM unnest(%(installs)s::bigint[], %(versions)s::integer[]) AS named (install_id, version)
 JOIN install AS i ON i.id = named.install_id
 LEFT JOIN attribution AS a ON a.organization_id = i.organization_id AND a.install_id = i.id
@@ -35,10 +35,12 @@ def load_credits(versions: Iterable[CreditVersion]) -> dict[CreditVersion, Known
     if not pairs:
         return {}
     installs, numbers = zip(*pairs, strict=True)
-    rows = prepared.run(_LOAD, {"installs": list(installs), "versions": list(numbers)})
-    return {
-        (install_id, version): KnownCredit(
-            _facts.decode(facts) if facts else NOT_CREDITED, event_ref
-        )
-        for install_id, version, event_ref, facts in rows
-    }
+    parameters = {"installs": list(installs), "versions": list(numbers)}
+    return dict(prepared.fetch(_credit_by_version, _LOAD, parameters))
+
+
+def _credit_by_version(
+    *, install_id: int, version: int, event_ref: int | None, facts: str | None
+) -> tuple[CreditVersion, KnownCredit]:
+    attribution = _facts.decode(facts) if facts else NOT_CREDITED
+    return (install_id, version), KnownCredit(attribution, event_ref)

@@ -67,7 +67,7 @@ def decide_postbacks(
         context = _event_context(event, install)
         rates_then = rates.of(event.event_time, known_at=now)
         for rule in rules.get(event.organization_id, []):
-            decision = _decide_or_skip(rule, event, install, context, now, rates_then)
+            decision = _decide_or_skip(rule, event, install, context, now=now, rates=rates_then)
             if decision is not None and not _is_repeated(decision, already_applied):
                 decisions.append(decision)
     return _first_times_only(decisions)
@@ -81,7 +81,7 @@ def decide_or_refuse(
     “First time per device” is left to the caller, by `uses_first_time` and `first_time_key`.
     """
     refusal = next(refusals_of(rule.definition, _event_context(event, install)), None)
-    return refusal or _decide(rule, event, install, now, rates)
+    return refusal or _decide(rule, event, install, now=now, rates=rates)
 
 
 def refuse_and_decide(
@@ -89,7 +89,7 @@ def refuse_and_decide(
 ) -> tuple[list[Refusal], Decision | None]:
     """Return everything that keeps an event from one rule, and the decision without these."""
     refusals = list(refusals_of(rule.definition, _event_context(event, install)))
-    decided = _decide(rule, event, install, now, rates)
+    decided = _decide(rule, event, install, now=now, rates=rates)
     if isinstance(decided, Refusal):
         return [*refusals, decided], None
     return refusals, decided
@@ -159,6 +159,7 @@ def _decide_or_skip(
     event: StoredEvent,
     install: InstallContext,
     context: EventContext,
+    *,
     now: datetime,
     rates: Rates,
 ) -> Decision | None:
@@ -166,7 +167,7 @@ def _decide_or_skip(
     try:
         if not wants(rule.definition, context):
             return None
-        decided = _decide(rule, event, install, now, rates)
+        decided = _decide(rule, event, install, now=now, rates=rates)
         return decided if isinstance(decided, Decision) else None
     except Exception:
         logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
@@ -175,7 +176,7 @@ def _decide_or_skip(
 
 
 def _decide(
-    rule: CompiledRule, event: StoredEvent, install: InstallContext, now: datetime, rates: Rates
+    rule: CompiledRule, event: StoredEvent, install: InstallContext, *, now: datetime, rates: Rates
 ) -> Decision | Refusal:
     public_id = uuid7(event.received_at)
     facts = facts_if_decided(rule, event, install, postback=public_id, now=now)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.signing import open_signing_secret
@@ -17,17 +18,24 @@ ORDER BY expires_at DESC NULLS FIRST
 """
 
 
+@dataclass(slots=True)
+class _SealedSecret:
+    organization_id: int
+    public_id: str
+    sealed: str
+
+
 def load_signing_secrets(organizations: Iterable[int]) -> dict[int, tuple[str, ...]]:
     """Return the valid secrets of organizations, each one's current secret first."""
     ids = sorted(set(organizations))
     if not ids:
         return {}
     secrets: dict[int, tuple[str, ...]] = {}
-    for organization_id, public_id, sealed in prepared.run(_LOAD, {"organizations": ids}):
+    for row in prepared.fetch(_SealedSecret, _LOAD, {"organizations": ids}):
         try:
-            secret = open_signing_secret(organization_id, public_id, sealed)
+            secret = open_signing_secret(row.organization_id, row.public_id, row.sealed)
         except SecretUnreadableError as error:
-            logger.error("A signing secret of organization %d: %s", organization_id, error)  # noqa: TRY400  # the sentence says all
+            logger.error("A signing secret of organization %d: %s", row.organization_id, error)  # noqa: TRY400  # the sentence says all
             continue
-        secrets[organization_id] = (*secrets.get(organization_id, ()), secret)
+        secrets[row.organization_id] = (*secrets.get(row.organization_id, ()), secret)
     return secrets

@@ -119,7 +119,7 @@ def _decision_without_postback(reasons: Sequence[Refusal]) -> str:
 
 
 _UNDECIDED = Refusal("undecided", "The event has not been decided yet.")
-_FIRST_TIME = Refusal("first_time", "The rule has told of this device before.")
+_FIRST_TIME = Refusal("first_time", "The rule has sent for this device before.")
 _UNREADABLE = Refusal("rule_error", "The rule can't be applied; the operator's log says why.")
 
 

@@ -26,9 +26,13 @@ def compiled(
     headers: dict[str, str] | None = None,
 ) -> CompiledRequest:
     template = RequestTemplate(
-        method="POST", url=url, headers=headers or {}, body_type=BodyType.JSON, body=BODY,
+        method="POST",
+        url=url,
+        headers=headers or {},
+        body_type=BodyType.JSON,
+        body=BODY,
         authentication=authentication,
-    )  # fmt: skip
+    )
     return compile_request(
         template, credential_names=tuple(CREDENTIALS), allowed_hosts=["ads.example.com"]
     )
@@ -45,18 +49,24 @@ def places(authentication: dict[str, str], **more: object) -> list[str]:
     [
         (
             {"type": "bearer", "credential": "api_key"},
-            "Authorization", "Bearer p4ss/w", "Bearer •••",
+            "Authorization",
+            "Bearer p4ss/w",
+            "Bearer •••",
         ),
         (
             {"type": "basic", "user": "login", "password": "key"},
-            "Authorization", "Basic Z2VtOnMzY3JldA==", "Basic •••",
+            "Authorization",
+            "Basic Z2VtOnMzY3JldA==",
+            "Basic •••",
         ),
         (
             {"type": "header", "header": "X-Api-Key", "credential": "api_key"},
-            "X-Api-Key", "p4ss/w", "•••",
+            "X-Api-Key",
+            "p4ss/w",
+            "•••",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_header_made_of_credentials_is_on_the_wire_and_masked_in_what_is_shown(
     authentication: dict[str, str], header: str, sent: str, redacted: str
 ) -> None:
@@ -75,10 +85,14 @@ def test_a_signature_is_that_of_the_body_or_of_the_url(
 ) -> None:
     request = compiled(
         {
-            "type": "hmac", "header": "X-Signature", "credential": "key", "over": over,
-            "algorithm": algorithm, "encoding": encoding,
+            "type": "hmac",
+            "header": "X-Signature",
+            "credential": "key",
+            "over": over,
+            "algorithm": algorithm,
+            "encoding": encoding,
         }
-    )  # fmt: skip
+    )
 
     rendering = request.render({"event_name": "open"}, credentials=CREDENTIALS)
 

@@ -204,11 +204,14 @@ def test_all_and_any_do_not_go_together() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=20)
     | st.decimals(allow_nan=False, allow_infinity=False, places=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=6,
-)  # fmt: skip
+)
 FIELDS = st.sampled_from(["country", "revenue", "event_time", "limit_ad_tracking", "params.x"])
 
 
@@ -249,6 +252,9 @@ def test_the_order_of_numbers_is_the_order_of_numbers(expected: int, found: int)
         return compile_conditions({"all": [line]}).refusal({"revenue": Decimal(found)}) is None
 
     assert [asked(it) for it in (">", "≥", "<", "≤", "=")] == [
-        found > expected, found >= expected, found < expected, found <= expected,
+        found > expected,
+        found >= expected,
+        found < expected,
+        found <= expected,
         found == expected,
-    ]  # fmt: skip
+    ]

@@ -32,10 +32,10 @@ RATES = DayRates({"EUR": Decimal("1.10"), "JPY": Decimal("0.0065")})
 
 # A value of its own for each field, so that it is known by its sight wherever it comes out.
 _IDS = (
-    "advertising_id", "idfa", "idfv", "gaid", "oaid", "amazon_id", "android_id", "app_set_id",
-    "imei", "web_id", "install_id", "customer_user_id", "adservices_token", "install_referrer",
-    "user_agent", "device_name", "postal_code", "city",
-)  # fmt: skip
+    *("advertising_id", "idfa", "idfv", "gaid", "oaid", "amazon_id", "android_id", "app_set_id"),
+    *("imei", "web_id", "install_id", "customer_user_id", "adservices_token", "install_referrer"),
+    *("user_agent", "device_name", "postal_code", "city"),
+)
 PERSONAL = {
     **{name: f"Qx{number:02}-Zy{number * 7919:06}-ÄPers" for number, name in enumerate(_IDS)},
     "ip_address": "203.0.113.77",
@@ -48,15 +48,16 @@ IN_PARAMS = {
 }
 CLICK = {"sub1": "Qx-sub-one", "email": "Qx-mail-of-the-click", "click_id": "c-7f3a91d2"}
 SECRETS = (
-    *PERSONAL.values(), "203.0.113.0", "anna.qx@example.com", "+380441234567", "Qx-in-a-list",
-    "Qx-idfa-in-params", "Qx-partner-user", "Qx-sub-one", "Qx-mail-of-the-click",
-)  # fmt: skip
+    *PERSONAL.values(),
+    *("203.0.113.0", "anna.qx@example.com", "+380441234567", "Qx-in-a-list"),
+    *("Qx-idfa-in-params", "Qx-partner-user", "Qx-sub-one", "Qx-mail-of-the-click"),
+)
 
 REVENUE = Decimal("7319.47")
 MONEY = (
-    "7319.47", "7319", "7319.5", "731947", "7319470000", "8051.42", "805142", "8051420000",
-    "5635.994", "5635.99", "1238680", "1238679",
-)  # fmt: skip
+    *("7319.47", "7319", "7319.5", "731947", "7319470000", "8051.42", "805142", "8051420000"),
+    *("5635.994", "5635.99", "1238680", "1238679"),
+)
 
 
 def person() -> Facts:

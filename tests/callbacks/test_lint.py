@@ -25,13 +25,28 @@ AT = "https://ads.example.com/p"
 
 def _rule(url: str = AT, **fields: object) -> RuleDefinition:
     plain: dict[str, object] = {
-        "name": "A rule", "app_id": None, "partner_id": None, "triggers": ("purchase",),
-        "frequency": "every", "attribution_scope": "everyone", "event_map": {},
-        "window_days": None, "sampling_percent": 100, "delay_seconds": 0, "send_revenue": True,
-        "without_consent": "strip", "method": "GET", "url": url, "headers": {},
-        "body_type": BodyType.NONE, "body": "", "missing_values": MissingValues.EMPTY,
-        "success": {}, "timeout_seconds": 15, "retry_delays": (),
-    }  # fmt: skip
+        "name": "A rule",
+        "app_id": None,
+        "partner_id": None,
+        "triggers": ("purchase",),
+        "frequency": "every",
+        "attribution_scope": "everyone",
+        "event_map": {},
+        "window_days": None,
+        "sampling_percent": 100,
+        "delay_seconds": 0,
+        "send_revenue": True,
+        "without_consent": "strip",
+        "method": "GET",
+        "url": url,
+        "headers": {},
+        "body_type": BodyType.NONE,
+        "body": "",
+        "missing_values": MissingValues.EMPTY,
+        "success": {},
+        "timeout_seconds": 15,
+        "retry_delays": (),
+    }
     return RuleDefinition(**{**plain, **fields})  # type: ignore[arg-type]  # a table's fields
 
 
@@ -71,16 +86,18 @@ def _found(remarks: tuple[RuleWarning, ...]) -> list[tuple[str, str | None]]:
         (_json('{"a": 1, "b": {"a": 2}, "a": {{country}}}'), Code.DUPLICATE_PARAMETER, None),
         (
             _rule(f"{AT}?a={{{{idfa}}}}", without_consent="send"),
-            Code.PERSONAL_WITHOUT_CONSENT, "strip",
+            Code.PERSONAL_WITHOUT_CONSENT,
+            "strip",
         ),
         (
             _rule(f"{AT}?a={{{{params.mail}}}}", without_consent="send"),
-            Code.PERSONAL_WITHOUT_CONSENT, "strip",
+            Code.PERSONAL_WITHOUT_CONSENT,
+            "strip",
         ),
         (_rule(f"{AT}?a={{{{gaid_md5}}}}"), Code.NOT_ON_PLATFORM, "{{advertising_id_md5}}"),
         (_rule(f"{AT}?a={{{{install_referrer!}}}}"), Code.NOT_ON_PLATFORM, None),
     ],
-)  # fmt: skip
+)
 def test_what_was_hardly_meant_is_remarked(
     definition: RuleDefinition, code: Code, fix: str | None
 ) -> None:

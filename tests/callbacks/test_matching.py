@@ -14,15 +14,30 @@ NOW = datetime(2026, 5, 4, 10, tzinfo=UTC)
 
 RULE = msgspec.convert(
     {
-        "name": "A rule", "app_id": None, "partner_id": None, "triggers": ["*"],
-        "frequency": "every", "attribution_scope": "everyone", "event_map": {},
-        "window_days": None, "sampling_percent": 100, "delay_seconds": 0, "send_revenue": True,
-        "without_consent": "strip", "method": "GET", "url": "https://ads.example.com/",
-        "headers": {}, "body_type": "none", "body": "", "missing_values": "empty",
-        "success": {"codes": ["2xx"]}, "timeout_seconds": 15, "retry_delays": [],
+        "name": "A rule",
+        "app_id": None,
+        "partner_id": None,
+        "triggers": ["*"],
+        "frequency": "every",
+        "attribution_scope": "everyone",
+        "event_map": {},
+        "window_days": None,
+        "sampling_percent": 100,
+        "delay_seconds": 0,
+        "send_revenue": True,
+        "without_consent": "strip",
+        "method": "GET",
+        "url": "https://ads.example.com/",
+        "headers": {},
+        "body_type": "none",
+        "body": "",
+        "missing_values": "empty",
+        "success": {"codes": ["2xx"]},
+        "timeout_seconds": 15,
+        "retry_delays": [],
     },
     RuleDefinition,
-)  # fmt: skip
+)
 
 PURCHASE = EventContext(
     app_id=1,
@@ -38,7 +53,7 @@ def rule(**changes: object) -> RuleDefinition:
     return msgspec.structs.replace(RULE, **changes)
 
 
-def occasion(**changes: object) -> EventContext:
+def event(**changes: object) -> EventContext:
     return replace(PURCHASE, **changes)  # type: ignore[arg-type]  # a test's shorthand
 
 
@@ -63,7 +78,7 @@ def occasion(**changes: object) -> EventContext:
 def test_a_trigger_is_an_event_name_or_any_and_an_install_happens_once(
     triggers: tuple[str, ...], name: str, began: str, wanted: bool
 ) -> None:
-    happened = occasion(event_name=name, began=began)
+    happened = event(event_name=name, began=began)
 
     assert wants(rule(triggers=triggers), happened) is wanted
 
@@ -88,8 +103,8 @@ def test_the_scope_looks_at_who_earned_the_install(
     ours = rule(attribution_scope=scope, partner_id=7)
 
     assert (
-        wants(ours, occasion(attribution_type="click", attributed_partner_id=7)),
-        wants(ours, occasion(attribution_type="click", attributed_partner_id=8)),
+        wants(ours, event(attribution_type="click", attributed_partner_id=7)),
+        wants(ours, event(attribution_type="click", attributed_partner_id=8)),
         wants(ours, PURCHASE),
     ) == (to_us, to_others, organic)
 
@@ -106,12 +121,12 @@ def test_the_scope_looks_at_who_earned_the_install(
 def test_the_window_counts_from_the_install(
     days: int | None, installed_at: datetime | None, wanted: bool
 ) -> None:
-    assert wants(rule(window_days=days), occasion(installed_at=installed_at)) is wanted
+    assert wants(rule(window_days=days), event(installed_at=installed_at)) is wanted
 
 
 def test_a_sample_takes_about_its_share_of_devices_and_always_the_same() -> None:
     tenth = rule(sampling_percent=10)
-    devices = [occasion(device=f"device-{n}") for n in range(2_000)]
+    devices = [event(device=f"device-{n}") for n in range(2_000)]
 
     chosen = [wants(tenth, device) for device in devices]
 

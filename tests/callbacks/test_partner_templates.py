@@ -228,7 +228,7 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
     [
         ('title = "Example"', "", "the file", "title"),
         ('title = "Example"', "title = 3", "title", "Expected `str`"),
-        ('about =', 'abuot = "x"\nabout =', "the file", "abuot"),
+        ("about =", 'abuot = "x"\nabout =', "the file", "abuot"),
         ('group = "ad network"', 'group = "bank"', "group", "bank"),
         ('"Example"', '"Example', "the file", "not TOML"),
         ("click_id!", "clickid!", "rules[0].url", "Did you mean click_id"),
@@ -242,7 +242,7 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
         ('url = "https://ads.example.com/cb?k={{credential.key}}"', 'url = ""', "asks_address", ""),
         ("[[rules]]", "[[rulez]]", "the file", "rulez"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_file_names_file_and_key(
     tmp_path: Path, before: str, after: str, key: str, message: str
 ) -> None:

@@ -146,13 +146,43 @@ def test_a_text_that_is_too_long_is_refused() -> None:
 @given(
     st.lists(
         st.sampled_from(
-            ["{", "}", "(", ")", "$", "${", "!", '"', "'", "|", "||", "<#if ", "<#else>", "</#if>",
-             "{{", "}}", "idfa", "gps_adid", "?", "&x=", "https://a.com/", "%7B", "__IDFA__", " ",
-             "NETWORK=", "cl?", ":", "\0", "\n", "<script>", "é"]
+            [
+                "{",
+                "}",
+                "(",
+                ")",
+                "$",
+                "${",
+                "!",
+                '"',
+                "'",
+                "|",
+                "||",
+                "<#if ",
+                "<#else>",
+                "</#if>",
+                "{{",
+                "}}",
+                "idfa",
+                "gps_adid",
+                "?",
+                "&x=",
+                "https://a.com/",
+                "%7B",
+                "__IDFA__",
+                " ",
+                "NETWORK=",
+                "cl?",
+                ":",
+                "\0",
+                "\n",
+                "<script>",
+                "é",
+            ]
         ),
         max_size=40,
     )
-)  # fmt: skip
+)
 def test_nothing_that_is_pasted_breaks_it(pieces: list[str]) -> None:
     found = translate("".join(pieces))
 

@@ -113,5 +113,5 @@ def _clear_if_outdated() -> None:
 
 
 def _load(day: date) -> tuple[ExchangeQuote, ...]:
-    rows = prepared.run(_LOAD, {"first": day - OLDEST, "last": day})
-    return tuple(ExchangeQuote(*row) for row in rows)
+    parameters = {"first": day - OLDEST, "last": day}
+    return tuple(prepared.fetch(ExchangeQuote, _LOAD, parameters))

@@ -10,12 +10,11 @@ from postbacks.callbacks.macros.compiled import BodyRenderer, CompiledRequest
 from postbacks.callbacks.macros.encoders import as_text
 from postbacks.callbacks.macros.expressions import Expression
 from postbacks.callbacks.macros.headers import CompiledHeaders, check_name, compile_header
-from postbacks.callbacks.macros.hosts import is_allowed
 from postbacks.callbacks.macros.json_body import compile_json, render_json
 from postbacks.callbacks.macros.parameters import compile_form
 from postbacks.callbacks.macros.problems import Problems, RuleError, TemplateError
 from postbacks.callbacks.macros.skeleton import Skeleton, fill, read_skeleton
-from postbacks.callbacks.macros.url import CompiledUrl, compile_url
+from postbacks.callbacks.macros.url import CompiledUrl, compile_url, is_allowed
 from postbacks.values.rule_choices import BodyType, HttpMethod, MissingValues
 
 MOST_HEADERS: Final = 20

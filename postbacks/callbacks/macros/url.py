@@ -14,7 +14,6 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from postbacks.callbacks.macros.encoders import RAW_REFUSED, for_path, url_literal
-from postbacks.callbacks.macros.hosts import is_allowed, split_host
 from postbacks.callbacks.macros.parameters import Parameters, compile_query
 from postbacks.callbacks.macros.problems import Problems, RenderError
 from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Hole, Skeleton, fill
@@ -27,6 +26,12 @@ _SCHEME: Final = re.compile(r"[^:/?#]*://")
 _DOTS: Final = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
 _FIRST_OF_DOTS: Final = ".%"
 _CONTROL: Final = re.compile(r"[\x01-\x1f\x7f]")
+# A name, an IPv4 address or a bracketed IPv6 address, and perhaps a port.
+_PLAIN_HOST: Final = re.compile(
+    r"(?P<host>[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?",
+    re.IGNORECASE,
+)
+_HIGHEST_PORT: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,25 @@ def compile_url(skeleton: Skeleton, problems: Problems, *, drop: bool) -> Compil
     )
 
 
+def split_host(text: str) -> tuple[str, int | None] | None:
+    """Split "Ads.example.com:8443" into host and port; None if it is not a plain host."""
+    match = _PLAIN_HOST.fullmatch(text)
+    if match is None or ".." in text:
+        return None
+    port = int(match["port"]) if match["port"] else None
+    if port is not None and not 1 <= port <= _HIGHEST_PORT:
+        return None
+    return match["host"].lower(), port
+
+
+def is_allowed(host: str, port: int, allowed_hosts: Collection[str]) -> bool:
+    """Tell whether the list has a host, by its own name or by `*.example.com`.
+
+    An entry without a port allows every port, one with a port allows only that one.
+    """
+    return any(_is_entry(host.lower(), port, entry.strip().lower()) for entry in allowed_hosts)
+
+
 def _check_beginning(skeleton: Skeleton, problems: Problems) -> None:
     scheme = _SCHEME.match(skeleton.text)
     if scheme is not None and HOLE in scheme[0]:
@@ -230,3 +254,14 @@ def _path(
             problems.add(skeleton.position(start), "A path can't have . or .. as a segment.")
         start += len(text) + 1
     return tuple(path) if not closed else (*path, closed)
+
+
+def _is_entry(host: str, port: int, entry: str) -> bool:
+    wildcard = entry.startswith("*.")
+    allowed = split_host(entry[2:] if wildcard else entry)
+    if allowed is None:
+        return False
+    name, only_port = allowed
+    if only_port is not None and only_port != port:
+        return False
+    return host.endswith(f".{name}") if wildcard else host == name

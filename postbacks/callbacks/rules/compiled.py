@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 import msgspec
 
@@ -67,7 +68,7 @@ class CompiledRule:
         """The compiled template. Raises TemplateError if it is no longer valid."""
         names = frozenset(self.partner.sealed) if self.partner else frozenset()
         hosts = self.partner.allowed_hosts if self.partner else frozenset()
-        return _compile(self.rule_id, self.version, self.definition, names, hosts)
+        return _compile((self.rule_id, self.version, names, hosts), self.definition)
 
     @cached_property
     def conditions(self) -> Conditions:
@@ -110,7 +111,7 @@ def load_rule_versions(versions: Iterable[RuleVersion]) -> dict[RuleVersion, Com
 
 
 _RULES = """
-SELECT r.organization_id, r.id, v.number, r.status, v.definition::text, r.partner_id
+SELECT r.organization_id, r.id AS rule_id, v.number, r.status, v.definition::text AS definition
 FROM callback_rule AS r
 JOIN callback_rule_version AS v ON v.organization_id = r.organization_id AND v.rule_id = r.id"""
 
@@ -129,6 +130,7 @@ ORDER BY r.id
 _LOAD_PARTNERS = """
 SELECT p.organization_id, p.id, p.public_id::text, p.name, p.status, p.allowed_hosts,
        coalesce(jsonb_object_agg(c.name, c.sealed) FILTER (WHERE c.name IS NOT NULL), '{}')::text
+           AS sealed
 FROM partner AS p
 LEFT JOIN partner_credential AS c ON c.organization_id = p.organization_id AND c.partner_id = p.id
 WHERE p.id = ANY(%(ids)s::bigint[])
@@ -136,44 +138,49 @@ GROUP BY p.organization_id, p.id
 """
 
 
+@dataclass(slots=True)
+class _VersionRow:
+    organization_id: int
+    rule_id: int
+    number: int
+    status: str
+    definition: str
+
+
 def _load(statement: str, parameters: Mapping[str, object]) -> list[CompiledRule]:
-    rows = prepared.run(statement, parameters)
-    definitions = {
-        (rule_id, number): parsed
-        for _, rule_id, number, _, definition, _ in rows
-        if (parsed := _parse_or_log(rule_id, number, definition))
-    }
-    partners = _load_partners({d.partner_id for d in definitions.values()} - {None})
+    rows = prepared.fetch(_VersionRow, statement, parameters)
+    versions = [
+        (row, definition)
+        for row in rows
+        if (definition := _parse_or_log(row.rule_id, row.number, row.definition))
+    ]
+    partners = _load_partners(
+        {definition.partner_id for _, definition in versions if definition.partner_id is not None}
+    )
     return [
         CompiledRule(
-            organization_id=organization_id,
-            rule_id=rule_id,
-            version=number,
-            status=status,
+            organization_id=row.organization_id,
+            rule_id=row.rule_id,
+            version=row.number,
+            status=row.status,
             definition=definition,
-            partner=partners.get((organization_id, definition.partner_id)),
+            partner=partners.get((row.organization_id, definition.partner_id)),
         )
-        for organization_id, rule_id, number, status, _, _ in rows
-        if (definition := definitions.get((rule_id, number)))
+        for row, definition in versions
     ]
 
 
-def _load_partners(ids: set[int | None]) -> dict[tuple[int, int | None], PartnerSecrets]:
+def _load_partners(ids: set[int]) -> dict[tuple[int, int | None], PartnerSecrets]:
     if not ids:
         return {}
-    rows = prepared.run(_LOAD_PARTNERS, {"ids": list(ids)})
-    return {
-        (organization_id, id_): PartnerSecrets(
-            organization_id,
-            id_,
-            public_id,
-            name,
-            status,
-            frozenset(hosts),
-            msgspec.json.decode(sealed),
-        )
-        for organization_id, id_, public_id, name, status, hosts, sealed in rows
-    }
+    partners = prepared.fetch(_partner_secrets, _LOAD_PARTNERS, {"ids": list(ids)})
+    return {(partner.organization_id, partner.id): partner for partner in partners}
+
+
+def _partner_secrets(*, allowed_hosts: list[str], sealed: str, **columns: Any) -> PartnerSecrets:
+    return PartnerSecrets(
+        **columns, allowed_hosts=frozenset(allowed_hosts), sealed=msgspec.json.decode(sealed)
+    )
 
 
 def _parse_or_log(rule_id: int, number: int, definition: str) -> RuleDefinition | None:
@@ -196,19 +203,15 @@ def _conditions(rule_id: int, number: int, conditions: bytes) -> Conditions:
     return compile_conditions(msgspec.json.decode(conditions))
 
 
-_compiled: dict[tuple[int, int, frozenset[str], frozenset[str]], CompiledRequest] = {}
+# Rule id, version, the names of the partner's credentials, and the hosts that may get them.
+_RequestKey = tuple[int, int, frozenset[str], frozenset[str]]
+_compiled: dict[_RequestKey, CompiledRequest] = {}
 _MOST_COMPILED = 4096
 
 
-def _compile(
-    rule_id: int,
-    number: int,
-    definition: RuleDefinition,
-    names: frozenset[str],
-    hosts: frozenset[str],
-) -> CompiledRequest:
-    key = (rule_id, number, names, hosts)
+def _compile(key: _RequestKey, definition: RuleDefinition) -> CompiledRequest:
     if key not in _compiled:
+        rule_id, _, names, hosts = key
         compiled = compile_request(definition.template, credential_names=names, allowed_hosts=hosts)
         if rule_id == UNSAVED:
             return compiled
