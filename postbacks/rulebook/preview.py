@@ -54,7 +54,7 @@ class Unrendered(Preview):
     """The template as it was written; its problems say why it could not be rendered."""
 
 
-def preview_rule(
+def preview_definition(
     definition: RuleDefinition,
     *,
     event: Event | None = None,

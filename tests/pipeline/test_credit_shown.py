@@ -10,7 +10,7 @@ from postbacks.callbacks.rules.versions import definition_from
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, Event, Install
 from postbacks.rulebook.dry_run import dry_run
-from postbacks.rulebook.preview import preview_rule
+from postbacks.rulebook.preview import preview_definition
 from tests import database
 from tests.events import event, record
 from tests.make import Tenant, make_rule, make_tenant
@@ -69,7 +69,7 @@ def test_a_preview_of_a_stored_event_shows_its_credit() -> None:
 
     with tenant(gem.organization.pk):
         bought = Event.objects.get(event_name="purchase")
-        shown = preview_rule(definition_from(scoped), event=bought)
+        shown = preview_definition(definition_from(scoped), event=bought)
         install = Install.objects.get()
 
     seconds = int(install.installed_at.timestamp())

@@ -30,7 +30,7 @@ from postbacks.rulebook.preview import (
     Preview,
     Unrendered,
     platform_of,
-    preview_rule,
+    preview_definition,
     template_in_use,
     warnings_about,
 )
@@ -107,7 +107,7 @@ def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
     if not rule.url.strip():
         remarks = warnings_about(definition)
         return RulePreview(choices, notes=notes, parameters=own, remarks=remarks)
-    rendering = preview_rule(definition, event=event)
+    rendering = preview_definition(definition, event=event)
     sendable = _sendable(definition, rendering, event)
     template = template_in_use(definition)
     notes_on_parts = PartNotes(definition, platform_of(definition), template)
@@ -176,7 +176,7 @@ def _sendable(
     url = without_wrong_parameters(definition.url, _wrong_positions(rendering))
     if url is None or url == definition.url:
         return None
-    rest = preview_rule(msgspec.structs.replace(definition, url=url), event=event)
+    rest = preview_definition(msgspec.structs.replace(definition, url=url), event=event)
     return None if isinstance(rest, Unrendered) else rest
 
 

@@ -17,7 +17,7 @@ from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
 from postbacks.models import CallbackRule, Event
-from postbacks.rulebook.preview import SampleEventError, preview_rule
+from postbacks.rulebook.preview import SampleEventError, preview_definition
 
 
 class PreviewSerializer(RuleSerializer):
@@ -120,7 +120,7 @@ def preview_content(values: dict[str, Any]) -> dict[str, Any]:
     rule = CallbackRule(**{"name": "Preview", **values})
     event = find_event(event_id, rule.app) if event_id else None
     with answer_event_errors():
-        request = preview_rule(
+        request = preview_definition(
             versions.definition_from(rule),
             event=event,
             sdk_event=sdk_event,
