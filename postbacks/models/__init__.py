@@ -1,4 +1,4 @@
-"""What happens."""
+"""The tables of events, installs, rules, postbacks and everything between them."""
 
 from postbacks.models.claims import AdServicesClaim
 from postbacks.models.counters import CacheEntry, RateCount

@@ -1,4 +1,4 @@
-"""The queue of installs about which Apple is asked."""
+"""The queue of installs whose AdServices token is sent to Apple."""
 
 from django.db import models
 
@@ -7,9 +7,9 @@ from postbacks.models.installs import Install
 
 
 class AdServicesClaim(TenantModel):
-    """An install whose token of AdServices Apple has not answered for. Its id is the install's.
+    """An install whose AdServices token Apple has not resolved yet. Its id is the install's.
 
-    The token itself stays with the event alone: what is erased there is gone.
+    Only the event holds the token: erasing the event erases it.
     """
 
     install = models.OneToOneField(

@@ -1,4 +1,4 @@
-"""What processes count and remember together. Not a tenant's; unlogged, for it may be forgotten."""
+"""Counts and cache entries that processes share. Of no tenant; unlogged, for they may be lost."""
 
 from django.db import models
 
@@ -18,7 +18,7 @@ class RateCount(models.Model):
 
 
 class CacheEntry(models.Model):
-    """A value of Django's cache, where no Redis keeps it."""
+    """A value of Django's cache, where there is no Redis."""
 
     key = models.CharField(max_length=255, primary_key=True)
     value = models.TextField()

@@ -1,4 +1,4 @@
-"""Which days' partitions hold given rows."""
+"""The days whose partitions hold given rows."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
@@ -9,7 +9,7 @@ _LAST_MOMENT = timedelta(days=1) - timedelta(milliseconds=1)  # the columns keep
 def whole_days(moments: Iterable[datetime]) -> tuple[datetime, datetime]:
     """Return the first and the last moment of the UTC days that `moments` span.
 
-    Statements name them so that PostgreSQL opens only these days' partitions. Narrower bounds
+    With these bounds in a statement PostgreSQL opens only these days' partitions. Narrower bounds
     would tempt it, where its statistics lag behind, to read everything between them instead of
     looking each row up by its key.
     """

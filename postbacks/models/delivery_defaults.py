@@ -1,4 +1,4 @@
-"""Delivery's figures that models, forms and the sender share."""
+"""The retry schedule that models, forms and the sender share."""
 
 # Seconds before each new try, about 73 hours in all. Early steps because ad platforms optimize on
 # fresh conversions; the tail outlives a partner's bad weekend.

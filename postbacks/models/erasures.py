@@ -1,4 +1,4 @@
-"""Requests to forget a device, their progress, and what refuses the device's later data."""
+"""Requests to forget a device, their progress, and the tombstones that block its later data."""
 
 import uuid
 from typing import ClassVar
@@ -12,21 +12,21 @@ from apps_registry.tenancy import TenantModel
 
 
 class ErasureMode(models.TextChoices):
-    """What is to become of a device."""
+    """Whether a device is forgotten for good or reset."""
 
     FORGET = "forget", "Forget for good"
     RESET = "reset", "Reset for tests"
 
 
 class ErasureReach(models.TextChoices):
-    """How far a request may follow a device's ids: an app's key is public, so not far."""
+    """How far a request may follow a device's ids; an app's key is public, so not far."""
 
     INSTALL = "install", "What carries this install ID"
     DEVICE = "device", "All that the device's IDs lead to"
 
 
 class ErasureState(models.TextChoices):
-    """How far the background work is."""
+    """The progress of the background work."""
 
     WAITING = "waiting", "Waiting"
     RUNNING = "running", "Running"
@@ -34,7 +34,7 @@ class ErasureState(models.TextChoices):
 
 
 class ErasureRequest(TenantModel):
-    """A device to be forgotten. It names no id: `digest` is keyed, `ending` four characters."""
+    """A device to forget. It stores no id: `digest` is keyed, `ending` has four characters."""
 
     audited: ClassVar[tuple[str, ...]] = ("app", "mode", "kind", "ending")
 
@@ -82,12 +82,11 @@ class ErasureRequest(TenantModel):
 
     @property
     def masked(self) -> str:
-        """Return what people see of the id."""
         return f"•••{self.ending}"
 
 
 class ErasureTrace(SealedSecret):
-    """What an unfinished erasure knows of its device, encrypted; gone once it is done."""
+    """The device's ids that an unfinished erasure has found, encrypted; deleted once it is done."""
 
     request = models.OneToOneField(
         ErasureRequest, models.DO_NOTHING, db_constraint=False, related_name="trace"
@@ -106,17 +105,16 @@ class ErasureTrace(SealedSecret):
 
     @property
     def operator_label(self) -> str:
-        """Return which erasure this belongs to."""
         return f"unfinished erasure {self.request_id}"
 
     def seal(self, secret: str) -> None:
-        """Encrypt the trace; of what it holds nobody sees an ending."""
+        """Encrypt the trace, and store no ending of it."""
         super().seal(secret)
         self.ending = ""
 
 
 class ErasureTombstone(TenantModel):
-    """A name of a forgotten device as a keyed digest: data that carry it are refused."""
+    """The keyed digest of a forgotten device's identifier: data with it are blocked."""
 
     app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
     digest = models.UUIDField()
@@ -137,8 +135,8 @@ class ErasureTombstone(TenantModel):
 class TombstoneKey(SealedSecret):
     """The organization's key for digests of forgotten devices.
 
-    It is random and never changes, or tombstones would refuse nobody any more. Being encrypted like
-    every secret, it is sealed anew when FIELD_ENCRYPTION_KEYS are rotated and survives that.
+    It is random and never changes, or tombstones would block nothing any more. It is encrypted like
+    every secret: rotating FIELD_ENCRYPTION_KEYS encrypts it anew.
     """
 
     class Meta(TenantModel.Meta):
@@ -155,10 +153,9 @@ class TombstoneKey(SealedSecret):
 
     @property
     def operator_label(self) -> str:
-        """Return what this is."""
         return "key of forgotten devices"
 
 
 def tombstone_key_context(organization_id: int) -> str:
-    """Return where an organization's key belongs, for whoever reads it without the ORM."""
+    """Return the encryption context of an organization's key, for reads without the ORM."""
     return f"{organization_id}:tombstone_key"

@@ -6,7 +6,7 @@ from apps_registry.models import App
 from apps_registry.tenancy import TenantModel
 from postbacks.values.events import SYSTEM
 
-ERASED = "erased:"  # how the stand-in for a forgotten device begins
+ERASED = "erased:"  # the prefix of the stand-in for a forgotten device
 
 
 class EventSource(models.TextChoices):
@@ -47,7 +47,7 @@ class Event(TenantModel):
 
 
 class EventKey(TenantModel):
-    """Holds `event_id` unique per app over all days, which a partitioned table can't."""
+    """Makes `event_id` unique per app over all days, which a partitioned table can't."""
 
     app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
     event_id = models.UUIDField()
@@ -61,7 +61,7 @@ class EventKey(TenantModel):
 
 
 class UndecidedEvent(TenantModel):
-    """What intake has stored and the pipeline has not decided. Its id is the event's."""
+    """A stored event that the pipeline has not decided yet. Its id is the event's."""
 
     received_at = models.DateTimeField()
 
@@ -73,7 +73,7 @@ class UndecidedEvent(TenantModel):
 
 
 class DecisionFailure(TenantModel):
-    """An event whose decision raised, to be tried again. Its id is the event's."""
+    """An event whose decision raised, to be decided again. Its id is the event's."""
 
     received_at = models.DateTimeField()
     error = models.TextField()

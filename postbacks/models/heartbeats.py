@@ -1,4 +1,4 @@
-"""Signs of life, by which the supervisor and `/readyz` know that work goes on."""
+"""Heartbeats of workers, for the supervisor and `/readyz`."""
 
 import os
 
@@ -8,9 +8,9 @@ CLUSTER = "cluster"
 
 
 class WorkerHeartbeat(models.Model):
-    """A sign of life of one part of a cluster, named `worker:part`. Not a tenant's.
+    """The last heartbeat of one part of a cluster, named `worker:part`. Of no tenant.
 
-    The row `cluster` is beaten by every cluster: it tells that any is alive.
+    Every cluster updates the row `cluster`: it shows that any is alive.
     """
 
     name = models.CharField(max_length=255, primary_key=True)
@@ -26,7 +26,7 @@ class WorkerHeartbeat(models.Model):
 
     @classmethod
     def beat(cls, name: str) -> bool:
-        """Give a sign of life; tell whether this part has been asked to stop."""
+        """Save a heartbeat; tell whether this part was requested to stop."""
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO worker_heartbeat (name, beat_at, stop_requested, pid) "
@@ -39,14 +39,14 @@ class WorkerHeartbeat(models.Model):
 
     @classmethod
     def request_stop(cls, prefix: str) -> None:
-        """Ask all parts whose name begins so to stop, and wake those that wait."""
+        """Request all parts with this prefix to stop, and wake waiting ones."""
         cls.objects.filter(name__startswith=prefix).update(stop_requested=True)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_notify('postbacks_work', '')")
 
     @classmethod
     def ages(cls, prefix: str) -> dict[str, float]:
-        """Return the seconds since each part's last sign of life."""
+        """Return the seconds since each part's last heartbeat."""
         with connection.cursor() as cursor:
             # The database's clock on both sides: a host's own may be off.
             cursor.execute(
@@ -58,7 +58,7 @@ class WorkerHeartbeat(models.Model):
 
     @classmethod
     def forget(cls, *, older_than: float) -> None:
-        """Remove what clusters left behind that ended so many seconds ago."""
+        """Delete the rows of clusters that ended so many seconds ago."""
         with connection.cursor() as cursor:
             cursor.execute(
                 "DELETE FROM worker_heartbeat WHERE beat_at < now() - make_interval(secs => %s)",

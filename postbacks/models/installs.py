@@ -1,4 +1,4 @@
-"""Who has the app, since when, and thanks to whom."""
+"""The installs of devices, and the touchpoint that each is credited to."""
 
 import uuid
 
@@ -9,7 +9,7 @@ from apps_registry.tenancy import TenantModel
 
 
 class InstallKind(models.TextChoices):
-    """Whether a device is new, has come back by itself, or was won back."""
+    """Whether a device is new, came back without an ad, or came back through one."""
 
     INSTALL = "install", "Install"
     REINSTALL = "reinstall", "Reinstall"
@@ -24,10 +24,10 @@ class InstallState(models.TextChoices):
 
 
 class Install(TenantModel):
-    """A time that a device opened an app anew, and what earned it now.
+    """A time that a device opened an app anew, and the credit of now.
 
-    A device that comes back has another row with the next `number`; what was decided before, and
-    why, is in `Attribution`.
+    A device that comes back has another row with the next `number`; earlier credits, and the
+    reasons of all, are in `Attribution`.
     """
 
     public_id = models.UUIDField(default=uuid.uuid4)
@@ -35,9 +35,13 @@ class Install(TenantModel):
     device = models.CharField(max_length=320)
     number = models.PositiveIntegerField(default=1)
     before = models.ForeignKey(
-        "self", models.DO_NOTHING, null=True, db_constraint=False, related_name="+",
+        "self",
+        models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        related_name="+",
         help_text="The install that the device had before.",
-    )  # fmt: skip
+    )
     kind = models.CharField(max_length=16, choices=InstallKind.choices, default=InstallKind.INSTALL)
     state = models.CharField(
         max_length=16, choices=InstallState.choices, default=InstallState.PROVISIONAL
@@ -80,8 +84,8 @@ class Install(TenantModel):
 
 
 class Attribution(TenantModel):
-    """One credit of an install. A later one has the next `version`; none is changed, but for the
-    touchpoints that come late and lose: they are added to its `candidates`.
+    """One credit of an install. A later one has the next `version`; none is changed, except that
+    `candidates` gains the touchpoints that arrive late and lose.
     """
 
     install = models.ForeignKey(
@@ -125,7 +129,7 @@ class Attribution(TenantModel):
 
 
 class InstallKey(TenantModel):
-    """One name of a device that has the app. Those that are not `lasting` find late touchpoints."""
+    """One identifier of an install. Those that are not `lasting` find late touchpoints."""
 
     app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
     key = models.UUIDField()
@@ -140,7 +144,7 @@ class InstallKey(TenantModel):
 
 
 class UnsettledInstall(TenantModel):
-    """The queue of installs whose credit is looked at again. Its id is the install's."""
+    """The queue of installs to reevaluate. Its id is the install's."""
 
     install = models.OneToOneField(
         Install, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="unsettled"

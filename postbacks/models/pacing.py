@@ -1,4 +1,4 @@
-"""Keeps a rule's limits where the queue looks for them."""
+"""Copies a rule's limits to the table that the queue reads."""
 
 from datetime import UTC, datetime
 
@@ -7,10 +7,10 @@ from postbacks.models.rules import CallbackRule, RulePace
 
 
 def keep_pace(rule: CallbackRule) -> None:
-    """Store a rule's limits; what it has in the queue is claimed by them from now on.
+    """Store a rule's limits; its queued postbacks are claimed by them from now on.
 
-    Once a rule had a limit its row stays, so that no queued postback can wait for a row that is
-    gone; without limits it lets everything by.
+    The row stays after the limits are lifted, since queued postbacks still look it up; without
+    limits it holds nothing back.
     """
     is_paced = rule.rate_limit_per_second is not None or rule.max_in_flight is not None
     before = RulePace.objects.filter(pk=rule.pk).first()

@@ -1,4 +1,4 @@
-"""What is owed, what was tried, and the queue of what is due."""
+"""Postbacks, their delivery attempts, and the queue of due ones."""
 
 from django.db import models
 
@@ -19,7 +19,7 @@ class PostbackStatus(models.TextChoices):
 
 
 class SkipReason(models.TextChoices):
-    """Why we decided not to send."""
+    """Why a postback is not sent."""
 
     MISSING_MACRO = "missing_macro", "A required macro has no value"
     NOT_MAPPED = "not_mapped", "The rule's event map does not name this event"
@@ -38,10 +38,10 @@ class AttemptKind(models.TextChoices):
 
 
 class Postback(TenantModel):
-    """One request owed for one event under one rule. Partitioned by the event's `received_at`.
+    """One request to send for one event under one rule. Partitioned by the event's `received_at`.
 
-    A test send is owed to nobody: it names no event row, its `event_received_at` is when it was
-    made, and it is left out of every count.
+    A test send has no event row, its `event_received_at` is the time of the test, and no count
+    includes it.
     """
 
     public_id = models.UUIDField()
@@ -80,7 +80,7 @@ class Postback(TenantModel):
 
 
 class DeliveryAttempt(TenantModel):
-    """One try of a postback, append-only. Secrets are masked before it is stored."""
+    """One attempt to send a postback, append-only. Secrets are masked before it is stored."""
 
     postback = models.ForeignKey(
         Postback, models.DO_NOTHING, db_constraint=False, related_name="attempts"
@@ -106,7 +106,7 @@ class DeliveryAttempt(TenantModel):
 
 
 class DuePostback(TenantModel):
-    """The queue: lives only while its postback is pending. Its id is the postback's."""
+    """The queue: a row exists only while its postback is pending. Its id is the postback's."""
 
     postback = models.OneToOneField(
         Postback, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="due"
@@ -118,7 +118,9 @@ class DuePostback(TenantModel):
     due_at = models.DateTimeField()
     tries = models.PositiveIntegerField(default=0)
     claim_id = models.UUIDField(null=True)
-    paced = models.BooleanField(default=False)  # its rule has a limit: it is claimed apart
+    paced = models.BooleanField(
+        default=False
+    )  # its rule has a limit: paced postbacks are claimed apart
 
     class Meta(TenantModel.Meta):
         db_table = "due_postback"

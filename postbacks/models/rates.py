@@ -5,10 +5,10 @@ from django.db.models.functions import Now
 
 
 class ExchangeRate(models.Model):
-    """What one piece of a currency was worth in US dollars on a day, from `known_from` on.
+    """The price of one unit of a currency in US dollars on a day, in use from `known_from` on.
 
-    A row is never changed: a postback that was decided before it was known renders without it for
-    good, so that all of its attempts are alike.
+    A row is never changed: a postback that was decided before the rate was known renders without it
+    for good, so that all of its attempts are alike.
     """
 
     day = models.DateField()

@@ -1,4 +1,4 @@
-"""Callback rules: which events send a postback to which partner, and what it says."""
+"""Callback rules: which events send a postback to which partner, and its content."""
 
 import uuid
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def every_event() -> dict[str, object]:
 
 
 def no_authentication() -> dict[str, str]:
-    """Return how a new rule's requests prove who sends them: not at all."""
+    """Return the authentication of a new rule: none."""
     return {"type": "none"}
 
 
@@ -87,7 +87,7 @@ MISSING_VALUES = [
 
 
 class CallbackRule(TenantModel):
-    """Which events send a postback to whom, and what it says. Each save makes a version."""
+    """Which events send a postback to a partner, and its content. Each save makes a version."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(
@@ -247,17 +247,41 @@ class CallbackRule(TenantModel):
         help_text="The most requests that run at the same time, for example 4. Empty: no limit.",
     )
     version = models.PositiveIntegerField(default=0, editable=False)
-    suspension_told_at = models.DateTimeField(null=True, editable=False)  # when owners were told
+    suspension_told_at = models.DateTimeField(
+        null=True, editable=False
+    )  # when owners were notified
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     audited = (
-        "name", "status", "app", "partner", "triggers", "frequency", "attribution_scope",
-        "event_map", "window_days", "sampling_percent", "delay_seconds", "send_revenue",
-        "without_consent", "method", "url", "headers", "body_type", "body", "missing_values",
-        "conditions", "authentication", "sign", "success", "timeout_seconds", "retry_delays",
-        "rate_limit_per_second", "max_in_flight",
-    )  # fmt: skip
+        "name",
+        "status",
+        "app",
+        "partner",
+        "triggers",
+        "frequency",
+        "attribution_scope",
+        "event_map",
+        "window_days",
+        "sampling_percent",
+        "delay_seconds",
+        "send_revenue",
+        "without_consent",
+        "method",
+        "url",
+        "headers",
+        "body_type",
+        "body",
+        "missing_values",
+        "conditions",
+        "authentication",
+        "sign",
+        "success",
+        "timeout_seconds",
+        "retry_delays",
+        "rate_limit_per_second",
+        "max_in_flight",
+    )
 
     class Meta(TenantModel.Meta):
         db_table = "callback_rule"
@@ -288,9 +312,9 @@ class CallbackRule(TenantModel):
 
 
 class CallbackRuleVersion(TenantModel):
-    """What a rule said when it was saved. Never changed: postbacks remember their version.
+    """A rule's definition when it was saved. Never changed: postbacks refer to their version.
 
-    `tested_at` is when a test send of what it sends last succeeded, None if none did.
+    `tested_at` is the last success of a test send with the same request, None without one.
     """
 
     rule = models.ForeignKey(
@@ -318,7 +342,7 @@ class CallbackRuleVersion(TenantModel):
 
 
 class RuleDevice(TenantModel):
-    """Holds “first time per device”: one row per rule and device that was served."""
+    """Stores “first time per device”: one row per rule and device that was served."""
 
     rule = models.ForeignKey(CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+")
     device = models.CharField(max_length=320)
@@ -336,9 +360,9 @@ class RuleDevice(TenantModel):
 
 
 class RulePace(TenantModel):
-    """How fast a rule may send, and when it may next: kept for rules that ever had a limit.
+    """A rule's limits and the time of its next request, for rules that ever had a limit.
 
-    A row stays when its rule's limits are lifted, since queued postbacks still look here.
+    A row stays when its rule's limits are lifted, since queued postbacks still look it up.
     """
 
     rule = models.OneToOneField(

@@ -1,4 +1,4 @@
-"""How long it took from click to install, by site and night."""
+"""The times from click to install, by site and night."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -10,7 +10,7 @@ from apps_registry.tenancy import TenantModel
 class SiteTimes(TenantModel):
     """One site's installs of the seven days before a night, by the time from click to install.
 
-    Only those sites are kept that look as if their clicks were invented.
+    Only sites whose clicks look invented are kept.
     """
 
     app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")

@@ -1,4 +1,4 @@
-"""Copies of the postbacks that Apple sends to ad networks, and those that are nobody's yet."""
+"""Copies of the postbacks that Apple sends to ad networks, claimed by an organization or not."""
 
 import uuid
 
@@ -26,7 +26,7 @@ class SignatureState(models.TextChoices):
 
 
 class SkanPostback(TenantModel):
-    """A copy as it came, what it says, and what its conversion value meant when it came."""
+    """A copy as it came, its fields, and the meaning of its conversion value at that time."""
 
     public_id = models.UUIDField("ID", default=uuid.uuid4, editable=False)
     app = models.ForeignKey(App, models.PROTECT, db_constraint=False, related_name="+")
@@ -73,7 +73,7 @@ class SkanPostback(TenantModel):
             models.Index(fields=["organization", "public_id"], name="skan_by_public_id"),
         ]
         constraints = [
-            # Of copies that come at the same moment too, one alone is the first.
+            # One copy is the first, even of those that come at the same moment.
             models.UniqueConstraint(
                 fields=["organization", "digest"],
                 condition=Q(duplicate_of=None),
@@ -91,7 +91,7 @@ class SkanPostback(TenantModel):
 
 
 class UnclaimedCopy(models.Model):
-    """A copy of an app that no organization has, kept until somebody claims it."""
+    """A copy for an app of no organization, kept until one claims it."""
 
     store_id = models.CharField("store ID", max_length=19, blank=True)
     received_at = models.DateTimeField(db_index=True)

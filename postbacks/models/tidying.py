@@ -1,12 +1,12 @@
-"""How far the work has come that goes over the logs."""
+"""The progress of jobs that go through the logs."""
 
 from django.db import models
 
 
 class Tidying(models.Model):
-    """One kind of such work: what was received until `through` is done. Of no organization.
+    """The progress of one job: everything received until `through` is done. Of no organization.
 
-    Work that goes row by row has done those up to `last_id`.
+    A job that goes row by row has also done the rows up to `last_id`.
     """
 
     name = models.CharField(max_length=32, primary_key=True)

@@ -1,4 +1,4 @@
-"""Clicks, impressions and claims, and the names by which installs find them."""
+"""Clicks, impressions and claims, and the identifiers by which installs find them."""
 
 from django.db import models
 
@@ -7,14 +7,14 @@ from apps_registry.tenancy import TenantModel
 
 
 class TouchpointKind(models.TextChoices):
-    """What a person did with an ad."""
+    """Whether the person clicked the ad or only saw it."""
 
     CLICK = "click", "Click"
     IMPRESSION = "impression", "Impression"
 
 
 class TouchpointSource(models.TextChoices):
-    """Who told us of a touchpoint."""
+    """Who reported a touchpoint."""
 
     LINK = "link", "Tracking link"
     SERVER = "server", "Partner's server"
@@ -64,7 +64,7 @@ class Touchpoint(TenantModel):
 
 
 class TouchpointSeen(TenantModel):
-    """Holds a touchpoint to one: the same click of a network counts once in seven days."""
+    """Deduplicates touchpoints: the same click of a network counts once in seven days."""
 
     digest = models.UUIDField()
     public_id = models.UUIDField(help_text="The touchpoint that was the first of its kind.")
@@ -78,7 +78,7 @@ class TouchpointSeen(TenantModel):
 
 
 class TouchpointKey(TenantModel):
-    """One name of a touchpoint as installs look it up, without opening a day's partition."""
+    """One identifier of a touchpoint, for look-ups that open no day's partition."""
 
     app = models.ForeignKey(App, models.DO_NOTHING, db_constraint=False, related_name="+")
     key = models.UUIDField()
