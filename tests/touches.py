@@ -40,7 +40,7 @@ def touch(of: Tenant, link: TrackingLink, *, ago: float = 60, **fields: object) 
                         "kind": "click",
                         "source": "link",
                         "occurred_at": at - timedelta(seconds=ago),
-                        "names": frozenset(identifiers.identifiers_of({"gaid": gaid})),
+                        "identifiers": frozenset(identifiers.identifiers_of({"gaid": gaid})),
                         **fields,
                     }
                 )

@@ -282,5 +282,5 @@ def _click(made: make.Tenant, link: TrackingLink, name: str) -> NewTouchpoint:
         kind="click",
         source="link",
         occurred_at=datetime.now(UTC),
-        names=frozenset({name}),
+        identifiers=frozenset({name}),
     )

@@ -34,7 +34,7 @@ def click(account: Account, link: TrackingLink, idfas: Iterable[str], *, at: dat
             kind="click",
             source="link",
             occurred_at=at - _LEAST_AGO - timedelta(seconds=number % 3600),
-            names=frozenset(identifiers.identifiers_of({"idfa": idfa})),
+            identifiers=frozenset(identifiers.identifiers_of({"idfa": idfa})),
             click_id=f"c-{number}",
             params={"sub1": "spring", "creative": "video_15s"},
         )

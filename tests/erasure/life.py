@@ -170,7 +170,7 @@ def _see_ads(scene: Scene, person: Person) -> list[Touchpoint]:
                     partner_id=scene.link.campaign.partner_id, campaign_id=scene.link.campaign_id,
                     link_id=scene.link.pk, kind="click", source="link",
                     occurred_at=datetime.now(UTC), ip_address="203.0.113.7",
-                    names=frozenset({*names, "ip:203.0.113.7"}), params={"gaid": person.gaid},
+                    identifiers=frozenset({*names, "ip:203.0.113.7"}), params={"gaid": person.gaid},
                 )
             ]
         )  # fmt: skip

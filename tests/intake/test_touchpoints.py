@@ -26,7 +26,7 @@ def test_a_click_is_found_by_each_of_its_names() -> None:
     link = _link()
     names = frozenset({"advertising:a-b", "click_id:net-1"})
 
-    (recorded,) = _record(link, _click(link, names=names))
+    (recorded,) = _record(link, _click(link, identifiers=names))
 
     with tenant(link.organization_id):
         touch = Touchpoint.objects.get(public_id=recorded.id)
@@ -62,9 +62,9 @@ def test_a_late_touchpoint_has_its_install_looked_at_again() -> None:
     link = _link()
     later = _unsettled_install(link, "advertising:a-b", lasting=True)
 
-    _record(link, _click(link, names=frozenset({"advertising:someone-else"})))
+    _record(link, _click(link, identifiers=frozenset({"advertising:someone-else"})))
     assert _due(link) == later
-    _record(link, _click(link, names=frozenset({"advertising:a-b"})))
+    _record(link, _click(link, identifiers=frozenset({"advertising:a-b"})))
 
     assert _due(link) < datetime.now(UTC)
 
@@ -73,7 +73,7 @@ def test_an_address_alone_has_nobodys_install_looked_at_again() -> None:
     link = _link()
     later = _unsettled_install(link, "ip:203.0.113.7", lasting=False)
 
-    _record(link, _click(link, names=frozenset({"ip:203.0.113.7"})))
+    _record(link, _click(link, identifiers=frozenset({"ip:203.0.113.7"})))
 
     assert _due(link) == later
 

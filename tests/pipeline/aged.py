@@ -29,7 +29,7 @@ def touched(address: str) -> TrackingLink:
                     source="link",
                     occurred_at=datetime.now(UTC),
                     ip_address=address,
-                    names=frozenset({"advertising:a-b", f"ip:{address}"}),
+                    identifiers=frozenset({"advertising:a-b", f"ip:{address}"}),
                     params={"ip": address, "sub1": "spring"},
                 )
             ]

@@ -37,7 +37,7 @@ def link(gem: Tenant) -> TrackingLink:
 
 def click(of: Tenant, link: TrackingLink, ago: float = 600) -> None:
     names = frozenset({f"ip:{ADDRESS}"})
-    touch(of, link, ago=ago, names=names, os_name="ios", device_model="iPhone17,1")
+    touch(of, link, ago=ago, identifiers=names, os_name="ios", device_model="iPhone17,1")
 
 
 def open_on(of: Tenant, *devices: str) -> None:

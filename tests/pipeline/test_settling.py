@@ -246,7 +246,7 @@ def test_a_guess_is_taken_back_when_another_device_turns_out_to_share_its_addres
             app=gem.app, probabilistic_clicks=True, probabilistic_on_ios=True
         )
     _, link = make_network(gem)
-    at_home = {"names": frozenset({"ip:203.0.113.7"}), "os_name": "ios"}
+    at_home = {"identifiers": frozenset({"ip:203.0.113.7"}), "os_name": "ios"}
     touch(gem, link, ago=600, **at_home, device_model="iPhone17,1")
     record(gem, event("open", ip_address="203.0.113.7", os_name="ios"))
     work()

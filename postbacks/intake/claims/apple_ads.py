@@ -155,7 +155,7 @@ def _touchpoint(
         kind=answer.kind,
         source=TouchpointSource.CLAIM,
         occurred_at=answer.at or pending.installed_at,
-        names=identifiers.installation_identifiers(
+        identifiers=identifiers.installation_identifiers(
             event.fields
         ),  # so that it matches no other install
         once=f"adservices:{pending.public_id}",

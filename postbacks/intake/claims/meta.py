@@ -101,7 +101,7 @@ def _claim(event: StoredEvent, sealed: SealedReferrer, app_key: _AppKey) -> NewT
         kind=TouchpointKind.CLICK,
         source=TouchpointSource.CLAIM,
         occurred_at=clicked_at,
-        names=identifiers.installation_identifiers(event.fields),
+        identifiers=identifiers.installation_identifiers(event.fields),
         once=f"{CLAIMED_BY}:{event.device}:{sealed.nonce.hex()}",
         params={**ad, "claimed_by": CLAIMED_BY},
     )

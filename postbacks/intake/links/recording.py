@@ -133,7 +133,7 @@ def new_touchpoint(
         kind=kind,
         source=source,
         occurred_at=occurred_at,
-        names=parameters.identifiers() | ({address_name} if address_name else set()),
+        identifiers=parameters.identifiers() | ({address_name} if address_name else set()),
         once=parameters.get("click_id") or once,
         click_id=parameters.get("click_id", limit=MAX_CLICK_ID),
         site_id=parameters.get("site_id", limit=255),

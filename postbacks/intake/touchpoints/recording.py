@@ -31,7 +31,7 @@ JOIN unnest(%(organizations)s::bigint[], %(digests)s::uuid[]) AS repeat (organiz
 class NewTouchpoint:
     """A touchpoint to be recorded.
 
-    `names` holds identifiers of the device and the click; the touchpoint's own is added. `once`
+    `identifiers` are those of the device and the click; the touchpoint's own is added. `once`
     makes it equal to another of its link and kind: the network's click id, or the id that the
     network's server made for it. Without it each touchpoint is new.
     """
@@ -45,7 +45,7 @@ class NewTouchpoint:
     campaign_id: int | None = None
     link_id: int | None = None
     public_id: UUID = field(default_factory=lambda: uuid7(datetime.now(UTC)))
-    names: frozenset[str] = frozenset()
+    identifiers: frozenset[str] = frozenset()
     once: str = ""
     click_id: str = ""
     site_id: str = ""
@@ -59,6 +59,9 @@ class NewTouchpoint:
     params: Mapping[str, object] = field(default_factory=dict)
     signature: str = ""
     refused: str = ""
+
+
+_COLUMNS = tuple(name for name in NewTouchpoint.__slots__ if name not in {"once", "identifiers"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,25 +126,28 @@ def _find_repeated(repeats: Sequence[NewTouchpoint]) -> dict[UUID, RecordedTouch
 
 
 def _without_blocked(touchpoints: Sequence[NewTouchpoint]) -> Sequence[NewTouchpoint]:
-    names_by_app: dict[tuple[int, int], set[str]] = {}
+    by_app: dict[tuple[int, int], set[str]] = {}
     for new in touchpoints:
-        names_by_app.setdefault((new.organization_id, new.app_id), set()).update(new.names)
+        by_app.setdefault((new.organization_id, new.app_id), set()).update(new.identifiers)
     blocked = {
-        app: tombstones.blocked_identifiers(*app, names) for app, names in names_by_app.items()
+        app: tombstones.blocked_identifiers(*app, checked) for app, checked in by_app.items()
     }
     if not any(blocked.values()):
         return touchpoints
-    return [new for new in touchpoints if not new.names & blocked[new.organization_id, new.app_id]]
+    return [
+        new for new in touchpoints if not new.identifiers & blocked[new.organization_id, new.app_id]
+    ]
 
 
 def _row(new: NewTouchpoint) -> dict[str, object]:
-    names = sorted(new.names | {identifiers.identifier(identifiers.TOUCH, str(new.public_id))})
-    row = {name: getattr(new, name) for name in NewTouchpoint.__slots__ if name != "once"}
-    row["names"] = names
-    row["keys"] = [str(identifiers.key_of(new.app_id, name)) for name in names]
+    own = identifiers.identifier(identifiers.TOUCH, str(new.public_id))
+    every = sorted(new.identifiers | {own})
+    row = {name: getattr(new, name) for name in _COLUMNS}
+    row["names"] = every
+    row["keys"] = [str(identifiers.key_of(new.app_id, identifier)) for identifier in every]
     # Only a proof changes a credit later: an address would reopen everybody's behind a router.
-    proofs = [name for name in names if identifiers.kind_of(name) != identifiers.ADDRESS]
-    row["proofs"] = [str(identifiers.key_of(new.app_id, name)) for name in proofs]
+    proofs = [i for i in every if identifiers.kind_of(i) != identifiers.ADDRESS]
+    row["proofs"] = [str(identifiers.key_of(new.app_id, identifier)) for identifier in proofs]
     row["digest"] = str(_digest(new))
     return row
 
