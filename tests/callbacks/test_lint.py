@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from postbacks.callbacks.lint import Code, Fix, RuleWarning, fix_of, lint
+from postbacks.callbacks.lint import Fix, RuleWarning, WarningCode, fix_of, lint
 from postbacks.callbacks.macros import (
     BodyType,
     MissingValues,
@@ -65,41 +65,41 @@ def _found(remarks: tuple[RuleWarning, ...]) -> list[tuple[str, str | None]]:
 @pytest.mark.parametrize(
     ("definition", "code", "fix"),
     [
-        (_rule(f"{AT}?a={{idfa}}"), Code.SINGLE_BRACES, "{{idfa}}"),
-        (_rule(f"{AT}?a={{advertising_idd}}"), Code.SINGLE_BRACES, "{{advertising_id}}"),
-        (_rule(f"{AT}?a={{qqqqqq}}"), Code.SINGLE_BRACES, None),
-        (_rule(f"{AT}?a={{gps_adid}}"), Code.VENDOR_PLACEHOLDER, "{{gaid}}"),
-        (_rule(f"{AT}?a=(event-name)"), Code.VENDOR_PLACEHOLDER, "{{event_name}}"),
-        (_rule(f"{AT}?a=$%7Bx%7D&b=[country]"), Code.VENDOR_PLACEHOLDER, "{{country}}"),
-        (_rule(f"{AT}?a=%country%"), Code.VENDOR_PLACEHOLDER, "{{country}}"),
-        (_rule(f"{AT}?a=__CLICK_ID__"), Code.VENDOR_PLACEHOLDER, None),
-        (_rule(headers={"X-Id": "{idfa}"}), Code.SINGLE_BRACES, "{{idfa}}"),
-        (_json('{"id": "{idfa}"}'), Code.SINGLE_BRACES, "{{idfa}}"),
-        (_rule("http://ads.example.com/p"), Code.NOT_ENCRYPTED, "https://"),
-        (_rule(f"{AT}?a=Gem Harbor"), Code.NOT_ENCODED, "%20"),
-        (_rule(f"{AT}/ä?a=b"), Code.NOT_ENCODED, "%C3%A4"),
-        (_rule(f"{AT}?a=100%"), Code.NOT_ENCODED, "%25"),
-        (_rule(f"{AT}?a=b|c"), Code.NOT_ENCODED, "%7C"),
-        (_form("a=x y\nb={{country}}"), Code.NOT_ENCODED, "%20"),
-        (_rule(f"{AT}?a=1&b=2&a=3"), Code.DUPLICATE_PARAMETER, ""),
-        (_form("a=1\nb=2\na={{country}}"), Code.DUPLICATE_PARAMETER, ""),
-        (_json('{"a": 1, "b": {"a": 2}, "a": {{country}}}'), Code.DUPLICATE_PARAMETER, None),
+        (_rule(f"{AT}?a={{idfa}}"), WarningCode.SINGLE_BRACES, "{{idfa}}"),
+        (_rule(f"{AT}?a={{advertising_idd}}"), WarningCode.SINGLE_BRACES, "{{advertising_id}}"),
+        (_rule(f"{AT}?a={{qqqqqq}}"), WarningCode.SINGLE_BRACES, None),
+        (_rule(f"{AT}?a={{gps_adid}}"), WarningCode.VENDOR_PLACEHOLDER, "{{gaid}}"),
+        (_rule(f"{AT}?a=(event-name)"), WarningCode.VENDOR_PLACEHOLDER, "{{event_name}}"),
+        (_rule(f"{AT}?a=$%7Bx%7D&b=[country]"), WarningCode.VENDOR_PLACEHOLDER, "{{country}}"),
+        (_rule(f"{AT}?a=%country%"), WarningCode.VENDOR_PLACEHOLDER, "{{country}}"),
+        (_rule(f"{AT}?a=__CLICK_ID__"), WarningCode.VENDOR_PLACEHOLDER, None),
+        (_rule(headers={"X-Id": "{idfa}"}), WarningCode.SINGLE_BRACES, "{{idfa}}"),
+        (_json('{"id": "{idfa}"}'), WarningCode.SINGLE_BRACES, "{{idfa}}"),
+        (_rule("http://ads.example.com/p"), WarningCode.NOT_ENCRYPTED, "https://"),
+        (_rule(f"{AT}?a=Gem Harbor"), WarningCode.NOT_ENCODED, "%20"),
+        (_rule(f"{AT}/ä?a=b"), WarningCode.NOT_ENCODED, "%C3%A4"),
+        (_rule(f"{AT}?a=100%"), WarningCode.NOT_ENCODED, "%25"),
+        (_rule(f"{AT}?a=b|c"), WarningCode.NOT_ENCODED, "%7C"),
+        (_form("a=x y\nb={{country}}"), WarningCode.NOT_ENCODED, "%20"),
+        (_rule(f"{AT}?a=1&b=2&a=3"), WarningCode.DUPLICATE_PARAMETER, ""),
+        (_form("a=1\nb=2\na={{country}}"), WarningCode.DUPLICATE_PARAMETER, ""),
+        (_json('{"a": 1, "b": {"a": 2}, "a": {{country}}}'), WarningCode.DUPLICATE_PARAMETER, None),
         (
             _rule(f"{AT}?a={{{{idfa}}}}", without_consent="send"),
-            Code.PERSONAL_WITHOUT_CONSENT,
+            WarningCode.PERSONAL_WITHOUT_CONSENT,
             "strip",
         ),
         (
             _rule(f"{AT}?a={{{{params.mail}}}}", without_consent="send"),
-            Code.PERSONAL_WITHOUT_CONSENT,
+            WarningCode.PERSONAL_WITHOUT_CONSENT,
             "strip",
         ),
-        (_rule(f"{AT}?a={{{{gaid_md5}}}}"), Code.NOT_ON_PLATFORM, "{{advertising_id_md5}}"),
-        (_rule(f"{AT}?a={{{{install_referrer!}}}}"), Code.NOT_ON_PLATFORM, None),
+        (_rule(f"{AT}?a={{{{gaid_md5}}}}"), WarningCode.NOT_ON_PLATFORM, "{{advertising_id_md5}}"),
+        (_rule(f"{AT}?a={{{{install_referrer!}}}}"), WarningCode.NOT_ON_PLATFORM, None),
     ],
 )
 def test_what_was_hardly_meant_is_remarked(
-    definition: RuleDefinition, code: Code, fix: str | None
+    definition: RuleDefinition, code: WarningCode, fix: str | None
 ) -> None:
     remarks = lint(definition, platform="ios")
 
@@ -150,7 +150,7 @@ def test_what_the_partner_requires_is_missed_and_can_be_added() -> None:
 
     first, *others = lint(_rule(url), template=rule)
 
-    assert {it.code for it in (first, *others)} == {Code.REQUIRED_MISSING}
+    assert {it.code for it in (first, *others)} == {WarningCode.REQUIRED_MISSING}
     assert "event" in first.message
     fixed = Fix(first.position, first.length, first.fix or "").applied_to(url)
     assert fixed.endswith("/v1/events?event={{partner_event_name!}}")
@@ -166,7 +166,7 @@ def test_what_a_json_body_lacks_is_put_at_its_beginning() -> None:
     remarks = lint(_json("{}", url=rule.url), template=rule)
 
     addable = [it for it in remarks if it.fix is not None]
-    assert {it.code for it in remarks} == {Code.REQUIRED_MISSING}
+    assert {it.code for it in remarks} == {WarningCode.REQUIRED_MISSING}
     for remark in addable:
         body = Fix(remark.position, 0, remark.fix or "").applied_to("{}")
         assert lint(_json(body, url=rule.url), template=rule) != remarks

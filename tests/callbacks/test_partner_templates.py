@@ -10,9 +10,9 @@ import pytest
 from postbacks.callbacks.macros import BodyType
 from postbacks.callbacks.partner_templates import (
     FOLDER,
-    State,
     TemplateFileError,
     TemplateGroup,
+    VerificationState,
     absent_parameters,
     all_templates,
     definition_from_template,
@@ -102,7 +102,7 @@ def test_what_is_not_verified_says_so(name: str) -> None:
     verification = TEMPLATES[name].verification
 
     assert verification.is_verified or verification.note
-    assert verification.sources or verification.state == State.OWN
+    assert verification.sources or verification.state == VerificationState.OWN
 
 
 def test_all_groups_are_served() -> None:

@@ -22,7 +22,7 @@ from postbacks.admin.rules.macro_catalogue import (
     own_groups,
 )
 from postbacks.admin.rules.preview import RulePreview, preview_rule
-from postbacks.callbacks.lint import Code
+from postbacks.callbacks.lint import WarningCode
 from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.partner_templates import TemplateParameter
 from postbacks.delivery.outcome import Outcome
@@ -174,7 +174,7 @@ def _gone_at(rule_id: int) -> datetime | None:
 
 
 def _absent(form: CallbackRuleForm, preview: RulePreview) -> tuple[AbsentParameter, ...]:
-    remarks = (remark for remark in preview.remarks if remark.code == Code.REQUIRED_MISSING)
+    remarks = (remark for remark in preview.remarks if remark.code == WarningCode.REQUIRED_MISSING)
     return tuple(
         AbsentParameter(row, remark_fix(remark, form[remark.field], form.instance))
         for row, remark in zip(preview.absent, remarks, strict=True)

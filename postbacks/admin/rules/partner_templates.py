@@ -20,11 +20,11 @@ from apps_registry.tenancy import Lifecycle, current_organization
 from postbacks.admin.rules.fields import PairLinesField
 from postbacks.callbacks.partner_templates import (
     CredentialAsked,
-    Missing,
+    MissingAnswer,
     PartnerTemplate,
     RuleTemplate,
-    State,
     TemplateGroup,
+    VerificationState,
     all_templates,
     first_choice,
     missing_answers,
@@ -36,10 +36,10 @@ from postbacks.rulebook.partner_setup import Answers, ChosenEvents
 from postbacks.rulebook.saving import RuleProblemsError
 
 STATES = {
-    State.READ: ("good", "Verified"),
-    State.OWN: ("good", "Your own"),
-    State.PARTLY: ("busy", "Partly verified"),
-    State.OLD: ("bad", "Not verified"),
+    VerificationState.READ: ("good", "Verified"),
+    VerificationState.OWN: ("good", "Your own"),
+    VerificationState.PARTLY: ("busy", "Partly verified"),
+    VerificationState.OLD: ("bad", "Not verified"),
 }
 _TITLES = {
     TemplateGroup.AD_NETWORK: "Ad networks",
@@ -92,7 +92,7 @@ class PartnerTemplateForm(forms.Form):
         return [self[name] for name in self.fields if name.startswith("events_")]
 
     @property
-    def missing(self) -> tuple[Missing, ...]:
+    def missing(self) -> tuple[MissingAnswer, ...]:
         """Return the questions that have no answer yet, neither sent nor by default."""
         credentials = {name: self._value(f"credential_{name}") for name in self._credential_names}
         return missing_answers(

@@ -14,8 +14,8 @@ from postbacks.api.base import OrganizationViewSet
 from postbacks.callbacks.partner_templates import (
     PartnerTemplate,
     RuleTemplate,
-    State,
     TemplateGroup,
+    VerificationState,
     all_templates,
     definition_from_template,
     template_named,
@@ -25,7 +25,7 @@ from postbacks.callbacks.partner_templates import (
 class VerificationSerializer(serializers.Serializer):
     """The state of the template's verification against the partner."""
 
-    state = serializers.ChoiceField([(state.value, state.value) for state in State])
+    state = serializers.ChoiceField([(state.value, state.value) for state in VerificationState])
     note = serializers.CharField()
     sources = serializers.ListField(child=serializers.CharField())
 

@@ -6,13 +6,13 @@ obvious fix, it carries it.
 
 from postbacks.callbacks.lint.linting import lint, missing_rows
 from postbacks.callbacks.lint.meaning import is_personal, platform_names
-from postbacks.callbacks.lint.rule_warnings import Code, Fix, RuleWarning, fix_of
+from postbacks.callbacks.lint.rule_warnings import Fix, RuleWarning, WarningCode, fix_of
 from postbacks.callbacks.lint.texts import names_in
 
 __all__ = [
-    "Code",
     "Fix",
     "RuleWarning",
+    "WarningCode",
     "fix_of",
     "is_personal",
     "lint",

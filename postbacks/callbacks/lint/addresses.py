@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
-from postbacks.callbacks.lint.rule_warnings import Code, RuleWarning
-from postbacks.callbacks.lint.texts import HIDDEN, Text
+from postbacks.callbacks.lint.rule_warnings import RuleWarning, WarningCode
+from postbacks.callbacks.lint.texts import HIDDEN, RequestText
 
 _MOST: Final = 5  # of one kind in one text
 _PLAIN_HTTP: Final = re.compile(r"http://", re.IGNORECASE)
@@ -19,21 +19,21 @@ _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
 Spans = Collection[tuple[int, int]]
 
 
-def unencrypted(text: Text) -> Iterator[RuleWarning]:
+def unencrypted(text: RequestText) -> Iterator[RuleWarning]:
     """Warn of an address without encryption."""
     if scheme := _PLAIN_HTTP.match(text.written):
         yield RuleWarning(
             text.field,
             0,
             len(scheme[0]),
-            Code.NOT_ENCRYPTED,
+            WarningCode.NOT_ENCRYPTED,
             "http:// is not encrypted: everybody on the way can read what is sent. "
             "Ask the partner whether https:// works.",
             "https://",
         )
 
 
-def unencoded(text: Text, placeholders: Spans) -> Iterator[RuleWarning]:
+def unencoded(text: RequestText, placeholders: Spans) -> Iterator[RuleWarning]:
     """Warn of characters that a URL or form must encode, outside of `placeholders`."""
     beginning = _AUTHORITY.match(text.plain) if text.field == "url" else None
     matches = (
@@ -48,13 +48,13 @@ def unencoded(text: Text, placeholders: Spans) -> Iterator[RuleWarning]:
             text.field,
             match.start(),
             len(match[0]),
-            Code.NOT_ENCODED,
+            WarningCode.NOT_ENCODED,
             f"{name} has to be encoded here: write {encoded[:120]}.",
             encoded,
         )
 
 
-def duplicates(text: Text) -> Iterator[RuleWarning]:
+def duplicates(text: RequestText) -> Iterator[RuleWarning]:
     """Warn of parameters that a URL or form has twice.
 
     Names that end in [] are lists, which servers expect several times.
@@ -70,14 +70,14 @@ def duplicates(text: Text) -> Iterator[RuleWarning]:
                 text.field,
                 begin - 1,
                 end - begin + 1,
-                Code.DUPLICATE_PARAMETER,
+                WarningCode.DUPLICATE_PARAMETER,
                 f"{name[:80]} is there twice; most servers read one of them only.",
                 "",
             )
         names.add(name)
 
 
-def duplicate_members(text: Text) -> Iterator[RuleWarning]:
+def duplicate_members(text: RequestText) -> Iterator[RuleWarning]:
     """Warn of members that a JSON object has twice."""
     tokens = list(_JSON_TOKEN.finditer(text.plain))
     open_objects: list[set[str]] = []
@@ -92,7 +92,7 @@ def duplicate_members(text: Text) -> Iterator[RuleWarning]:
                     text.field,
                     token.start(),
                     len(token[0]),
-                    Code.DUPLICATE_PARAMETER,
+                    WarningCode.DUPLICATE_PARAMETER,
                     f"{token[0][:80]} is there twice in one object; most servers read the last.",
                 )
             open_objects[-1].add(token[0])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from postbacks.callbacks.lint import addresses, meaning
 from postbacks.callbacks.lint.placeholders import placeholders_in
 from postbacks.callbacks.lint.rule_warnings import RuleWarning
-from postbacks.callbacks.lint.texts import Text, texts_of
+from postbacks.callbacks.lint.texts import RequestText, texts_of
 from postbacks.callbacks.macros import BodyType
 from postbacks.callbacks.partner_templates.shape import RuleTemplate, TemplateParameter
 from postbacks.callbacks.rules.definition import RuleDefinition
@@ -37,7 +37,7 @@ def missing_rows(
 
 
 def _on_text(
-    text: Text, definition: RuleDefinition, template: RuleTemplate | None
+    text: RequestText, definition: RuleDefinition, template: RuleTemplate | None
 ) -> Iterator[RuleWarning]:
     placeholders = placeholders_in(text)
     yield from placeholders

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from postbacks.callbacks.lint.rule_warnings import Code, RuleWarning
-from postbacks.callbacks.lint.texts import Text, names_in
+from postbacks.callbacks.lint.rule_warnings import RuleWarning, WarningCode
+from postbacks.callbacks.lint.texts import RequestText, names_in
 from postbacks.callbacks.macros import CATALOGUE, BodyType
 from postbacks.callbacks.macros.parser import Literal, MacroCall
 from postbacks.callbacks.partner_templates.missing import absent_parameters
@@ -29,7 +29,7 @@ _ON_ALL_PLATFORMS: Final = "advertising_id"
 _ON_ONE_PLATFORM: Final = frozenset({"idfa", "gaid", "oaid", "amazon_id"})
 
 
-def personal(definition: RuleDefinition, texts: Sequence[Text]) -> Iterator[RuleWarning]:
+def personal(definition: RuleDefinition, texts: Sequence[RequestText]) -> Iterator[RuleWarning]:
     """Warn of personal data that is also sent of people who opted out."""
     if definition.without_consent != WithoutConsent.SEND:
         return
@@ -47,7 +47,7 @@ def personal(definition: RuleDefinition, texts: Sequence[Text]) -> Iterator[Rule
             "without_consent",
             0,
             len(definition.without_consent),
-            Code.PERSONAL_WITHOUT_CONSENT,
+            WarningCode.PERSONAL_WITHOUT_CONSENT,
             f"Personal data ({first}{more}) is sent of people who opted out, too.",
             WithoutConsent.STRIP.value,
         )
@@ -64,7 +64,7 @@ def is_personal(name: str) -> bool:
     return name.startswith("params.") if macro is None else macro.personal
 
 
-def absent_on(platform: str, texts: Sequence[Text]) -> Iterator[RuleWarning]:
+def absent_on(platform: str, texts: Sequence[RequestText]) -> Iterator[RuleWarning]:
     """Warn of macros that never have a value on the platform of the rule's app."""
     for text in texts:
         for call in text.calls:
@@ -76,7 +76,7 @@ def absent_on(platform: str, texts: Sequence[Text]) -> Iterator[RuleWarning]:
             yield _absent(platform, text, call, names)
 
 
-def _absent(platform: str, text: Text, call: MacroCall, names: list[str]) -> RuleWarning:
+def _absent(platform: str, text: RequestText, call: MacroCall, names: list[str]) -> RuleWarning:
     written = text.written[call.start : call.end]
     usable = len(names) == 1 and names[0] in _ON_ONE_PLATFORM
     fix = re.sub(rf"\b{names[0]}(?=_|\b)", _ON_ALL_PLATFORMS, written, count=1) if usable else None
@@ -85,7 +85,7 @@ def _absent(platform: str, text: Text, call: MacroCall, names: list[str]) -> Rul
         text.field,
         call.start,
         call.end - call.start,
-        Code.NOT_ON_PLATFORM,
+        WarningCode.NOT_ON_PLATFORM,
         f"{written[:80]} never has a value on {where}, where this rule's app runs.",
         fix,
     )
@@ -96,7 +96,9 @@ def _never_has(platform: str, name: str) -> bool:
     return macro is not None and bool(macro.platforms) and platform not in macro.platforms
 
 
-def missing_rows(texts: Sequence[Text], template: RuleTemplate) -> tuple[TemplateParameter, ...]:
+def missing_rows(
+    texts: Sequence[RequestText], template: RuleTemplate
+) -> tuple[TemplateParameter, ...]:
     """Return the template's required rows that the rule does not have."""
     macros = {name for text in texts for call in text.calls for name in names_in(call)}
     return tuple(
@@ -107,7 +109,7 @@ def missing_rows(texts: Sequence[Text], template: RuleTemplate) -> tuple[Templat
 
 
 def required(
-    definition: RuleDefinition, texts: Sequence[Text], template: RuleTemplate
+    definition: RuleDefinition, texts: Sequence[RequestText], template: RuleTemplate
 ) -> Iterator[RuleWarning]:
     """Warn of missing parameters without which the partner refuses the request."""
     for row in missing_rows(texts, template):
@@ -116,7 +118,7 @@ def required(
             field,
             position,
             0,
-            Code.REQUIRED_MISSING,
+            WarningCode.REQUIRED_MISSING,
             f"The partner requires {row.name} ({row.meaning}), for example {row.display_value}.",
             fix,
         )
@@ -142,7 +144,7 @@ def _addition(definition: RuleDefinition, row: TemplateParameter) -> tuple[str, 
             return "url", len(url), before + pair
 
 
-def _is_written(name: str, text: Text) -> bool:
+def _is_written(name: str, text: RequestText) -> bool:
     """Tell whether a text has the parameter, with some other value."""
     if text.field == "url":
         return re.search(rf"[?&]{re.escape(name)}=", text.plain) is not None

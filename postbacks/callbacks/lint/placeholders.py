@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from postbacks.callbacks.lint.rule_warnings import Code, RuleWarning
-from postbacks.callbacks.lint.texts import Text
+from postbacks.callbacks.lint.rule_warnings import RuleWarning, WarningCode
+from postbacks.callbacks.lint.texts import RequestText
 from postbacks.callbacks.macros import CATALOGUE, UnknownNameError
 from postbacks.callbacks.macros.names import understand
 from postbacks.callbacks.macros.problems import nearest
@@ -24,13 +24,13 @@ _OTHERS: Final = re.compile(r"%([A-Za-z_]\w*)%|\[(\w+)\]")
 _FOR_NETWORKS: Final = "An ad network fills it in when its ad is clicked, never in a callback."
 
 
-def placeholders_in(text: Text) -> tuple[RuleWarning, ...]:
+def placeholders_in(text: RequestText) -> tuple[RuleWarning, ...]:
     """Warn of a text's placeholders, from left to right, each with our macro if there is one."""
     warnings = [*_braces(text), *_freemarker(text), *_round(text), *_others(text), *_networks(text)]
     return tuple(sorted(warnings, key=lambda warning: warning.position))
 
 
-def _braces(text: Text) -> Iterator[RuleWarning]:
+def _braces(text: RequestText) -> Iterator[RuleWarning]:
     placeholders = [
         Placeholder(match.start(), match.end(), match[0], tuple(match[1].split("||")))
         for match in _BRACES.finditer(text.plain)
@@ -43,12 +43,12 @@ def _braces(text: Text) -> Iterator[RuleWarning]:
         yield _warning(text, placeholder, ours, vendor if is_theirs else None)
 
 
-def _freemarker(text: Text) -> Iterator[RuleWarning]:
+def _freemarker(text: RequestText) -> Iterator[RuleWarning]:
     for placeholder in FORMS["branch"](text.plain):
         yield _warning(text, placeholder, _expression("branch", placeholder), "branch")
 
 
-def _round(text: Text) -> Iterator[RuleWarning]:
+def _round(text: RequestText) -> Iterator[RuleWarning]:
     vendor = VENDORS["appsflyer"]
     for placeholder in FORMS["appsflyer"](text.plain):
         name = placeholder.names[0]
@@ -58,20 +58,20 @@ def _round(text: Text) -> Iterator[RuleWarning]:
             yield _warning(text, placeholder, name)
 
 
-def _others(text: Text) -> Iterator[RuleWarning]:
+def _others(text: RequestText) -> Iterator[RuleWarning]:
     for match in _OTHERS.finditer(text.plain):
         name = (match[1] or match[2]).lower()
         if _is_ours(name):
             yield _warning(text, Placeholder(match.start(), match.end(), match[0], (name,)), name)
 
 
-def _networks(text: Text) -> Iterator[RuleWarning]:
+def _networks(text: RequestText) -> Iterator[RuleWarning]:
     for match in NETWORKS.finditer(text.plain):
         yield RuleWarning(
             text.field,
             match.start(),
             len(match[0]),
-            Code.VENDOR_PLACEHOLDER,
+            WarningCode.VENDOR_PLACEHOLDER,
             f"{match[0]} is sent as it stands. {_FOR_NETWORKS}",
         )
 
@@ -86,7 +86,7 @@ def _expression(vendor: str, placeholder: Placeholder) -> str | None:
 
 
 def _warning(
-    text: Text, placeholder: Placeholder, ours: str | None, vendor: str | None = None
+    text: RequestText, placeholder: Placeholder, ours: str | None, vendor: str | None = None
 ) -> RuleWarning:
     is_braces = placeholder.text.startswith("{")
     macro = None if ours is None else f"{{{{{ours}}}}}"
@@ -98,7 +98,7 @@ def _warning(
         text.field,
         placeholder.start,
         placeholder.end - placeholder.start,
-        Code.SINGLE_BRACES if is_braces and not vendor else Code.VENDOR_PLACEHOLDER,
+        WarningCode.SINGLE_BRACES if is_braces and not vendor else WarningCode.VENDOR_PLACEHOLDER,
         f"{placeholder.text[:80]} is sent as it stands.{looks}{use}",
         macro,
     )

@@ -14,7 +14,7 @@ _HOST: Final = re.compile(r"[^/?#]+")
 _OF_ARGUMENT: Final = re.compile(r"[\w-]+: ")
 
 
-class Code(StrEnum):
+class WarningCode(StrEnum):
     """The kind of a warning; programs may rely on it."""
 
     SINGLE_BRACES = "single_braces"
@@ -38,7 +38,7 @@ class RuleWarning:
     field: str
     position: int
     length: int
-    code: Code
+    code: WarningCode
     message: str
     fix: str | None = None
 

@@ -13,7 +13,7 @@ HIDDEN: Final = "\0"
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class RequestText:
     """One text; `plain` has the same length, with HIDDEN characters in place of the macros."""
 
     field: str
@@ -22,7 +22,7 @@ class Text:
     calls: tuple[MacroCall, ...]
 
 
-def texts_of(definition: RuleDefinition) -> tuple[Text, ...]:
+def texts_of(definition: RuleDefinition) -> tuple[RequestText, ...]:
     """Return the URL, the headers' values and the body of a rule."""
     fields = [("url", definition.url)]
     fields += [(f"headers.{name}", value) for name, value in definition.headers.items()]
@@ -31,7 +31,7 @@ def texts_of(definition: RuleDefinition) -> tuple[Text, ...]:
     return tuple(text_of(field, written) for field, written in fields)
 
 
-def text_of(field: str, written: str) -> Text:
+def text_of(field: str, written: str) -> RequestText:
     pieces: list[str] = []
     calls: list[MacroCall] = []
     end = 0
@@ -40,7 +40,7 @@ def text_of(field: str, written: str) -> Text:
         end = macro.end
         if isinstance(macro, MacroCall):
             calls.append(macro)
-    return Text(field, written, "".join([*pieces, written[end:]]), tuple(calls))
+    return RequestText(field, written, "".join([*pieces, written[end:]]), tuple(calls))
 
 
 def names_in(call: MacroCall) -> Iterator[str]:

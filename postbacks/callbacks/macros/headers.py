@@ -9,7 +9,6 @@ from postbacks.callbacks.macros.encoders import for_header
 from postbacks.callbacks.macros.problems import Problems, RenderError
 from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Skeleton, fill
 
-MOST_HEADERS: Final = 20
 LONGEST_VALUE: Final = 4_096
 
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")

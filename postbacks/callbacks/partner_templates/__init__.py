@@ -20,7 +20,7 @@ from postbacks.callbacks.partner_templates.files import (
     unavailable_partners,
 )
 from postbacks.callbacks.partner_templates.missing import (
-    Missing,
+    MissingAnswer,
     absent_parameters,
     missing_answers,
     missing_credentials,
@@ -31,10 +31,10 @@ from postbacks.callbacks.partner_templates.shape import (
     EventName,
     PartnerTemplate,
     RuleTemplate,
-    State,
     TemplateGroup,
     TemplateParameter,
     Verification,
+    VerificationState,
 )
 
 __all__ = [
@@ -42,15 +42,15 @@ __all__ = [
     "ClickMacro",
     "CredentialAsked",
     "EventName",
-    "Missing",
+    "MissingAnswer",
     "PartnerTemplate",
     "RuleTemplate",
-    "State",
     "TemplateFileError",
     "TemplateGroup",
     "TemplateParameter",
     "Unavailable",
     "Verification",
+    "VerificationState",
     "absent_parameters",
     "all_templates",
     "click_parameters",

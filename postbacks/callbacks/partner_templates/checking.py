@@ -9,8 +9,8 @@ from postbacks.callbacks.partner_templates.defining import definition_from_templ
 from postbacks.callbacks.partner_templates.shape import (
     PartnerTemplate,
     RuleTemplate,
-    State,
     TemplateParameter,
+    VerificationState,
 )
 
 _SOMEWHERE = "https://server.example.com/postbacks"
@@ -35,9 +35,12 @@ def _words(template: PartnerTemplate) -> Iterator[TemplateProblem]:
     if not template.rules:
         yield "rules", "A template needs at least one rule."
     verification = template.verification
-    if verification.state != State.OWN and not verification.sources:
+    if verification.state != VerificationState.OWN and not verification.sources:
         yield "verification.sources", "Say where the shape was read."
-    if verification.state in {State.PARTLY, State.OLD} and not verification.note:
+    if (
+        verification.state in {VerificationState.PARTLY, VerificationState.OLD}
+        and not verification.note
+    ):
         yield "verification.note", "Say what is not verified."
     if template.asks_address != (not all(rule.url for rule in template.rules)):
         yield "asks_address", "A rule without url needs asks_address, and only such a rule."

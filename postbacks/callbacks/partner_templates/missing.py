@@ -14,7 +14,7 @@ from postbacks.callbacks.partner_templates.shape import (
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingAnswer:
     """An answer that a person still has to give; `field` is the input that takes it."""
 
     field: str
@@ -27,16 +27,16 @@ def missing_answers(
     credentials: Mapping[str, str],
     events: Collection[str],
     address: str = "",
-) -> tuple[Missing, ...]:
+) -> tuple[MissingAnswer, ...]:
     """Return a template's questions without an answer."""
     missing = [
-        Missing(f"credential_{credential.name}", f"{credential.label}: {credential.help}")
+        MissingAnswer(f"credential_{credential.name}", f"{credential.label}: {credential.help}")
         for credential in missing_credentials(template, credentials)
     ]
     if template.asks_address and not address.strip():
-        missing.insert(0, Missing("address", "The address that is to receive the postbacks."))
+        missing.insert(0, MissingAnswer("address", "The address that is to receive the postbacks."))
     if not events:
-        missing.append(Missing("events", "At least one event to report."))
+        missing.append(MissingAnswer("events", "At least one event to report."))
     return tuple(missing)
 
 

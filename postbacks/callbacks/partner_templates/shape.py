@@ -23,7 +23,7 @@ class TemplateGroup(StrEnum):
     OWN_SYSTEM = "own system"
 
 
-class State(StrEnum):
+class VerificationState(StrEnum):
     """How far the shape of the requests was checked against the partner.
 
     `read`: in the partner's own pages, or in others' code that works with it. `old`: likewise, but
@@ -40,13 +40,13 @@ class State(StrEnum):
 class Verification(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a template comes from, and how far it can be trusted."""
 
-    state: State
+    state: VerificationState
     note: str = ""
     sources: tuple[str, ...] = ()
 
     @property
     def is_verified(self) -> bool:
-        return self.state in {State.READ, State.OWN}
+        return self.state in {VerificationState.READ, VerificationState.OWN}
 
 
 class CredentialAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

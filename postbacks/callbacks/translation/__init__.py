@@ -4,9 +4,9 @@
 placeholders and turns a pasted URL into one of ours.
 """
 
+from postbacks.callbacks.macros.url import LONGEST_URL
 from postbacks.callbacks.translation.translating import (
     AUTO,
-    LONGEST_URL,
     Certainty,
     Translated,
     Translation,

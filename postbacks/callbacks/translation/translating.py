@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from postbacks.callbacks.macros import RequestTemplate, TemplateError, compile_request
+from postbacks.callbacks.macros.url import LONGEST_URL
 from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.translation.forms import FORMS, NETWORKS
 from postbacks.callbacks.translation.naming import (
@@ -17,7 +18,6 @@ from postbacks.callbacks.translation.naming import (
 )
 
 AUTO: Final = "auto"
-LONGEST_URL: Final = 8_192
 
 _BRACES: Final = ("adjust", "singular", "kochava")
 

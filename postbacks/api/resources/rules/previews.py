@@ -12,7 +12,7 @@ from apps_registry.models import App, BundleId
 from postbacks.api.problems import InvalidRequest
 from postbacks.api.resources.rules.serializers import RuleSerializer
 from postbacks.api.strict import StrictSerializer
-from postbacks.callbacks.lint import Code
+from postbacks.callbacks.lint import WarningCode
 from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
@@ -60,7 +60,7 @@ class RemarkOnRuleSerializer(serializers.Serializer):
     length = serializers.IntegerField(
         help_text="How many characters are meant; 0: only a position."
     )
-    code = serializers.ChoiceField(choices=[code.value for code in Code])
+    code = serializers.ChoiceField(choices=[code.value for code in WarningCode])
     message = serializers.CharField()
     fix = serializers.CharField(allow_null=True, help_text="The replacement for these characters.")
 
