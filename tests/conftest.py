@@ -1,5 +1,7 @@
 """What every test may use. Rows come from tests/make.py."""
 
+import os
+from collections import Counter
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -57,8 +59,13 @@ _LONG = ("tests/browser/", "tests/faults/", "tests/api/test_api_attacked.py", "t
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order what several processes share out among themselves."""
+    """Order what several processes share out among themselves, and choose what is measured."""
     items.sort(key=lambda item: _place(item.nodeid))
+    cases: Counter[str] = Counter()
+    for item in items:
+        function = item.nodeid.partition("[")[0]
+        cases[function] += 1
+        item.stash[_measured] = _is_measured(item, cases[function])
 
 
 def _place(nodeid: str) -> int:
@@ -66,8 +73,8 @@ def _place(nodeid: str) -> int:
     return next((n for n, start in enumerate(order) if nodeid.startswith(start)), len(order))
 
 
-# These go where other tests have been, again and again. Measuring them would double their time and
-# find no further line.
+# Coverage makes Django twice as slow under Python 3.11. These tests only go where others have been,
+# again and again: measuring them would find no further line.
 _UNMEASURED = (
     "tests/isolation/",
     "tests/faults/",
@@ -83,19 +90,33 @@ _UNMEASURED = (
     "tests/pipeline/test_many_workers.py",
     "tests/pipeline/test_secrets_nowhere.py",
 )
+_measured = pytest.StashKey[bool]()
+
+
+def _is_measured(item: pytest.Item, case: int) -> bool:
+    """Tell whether coverage is measured: with a database, that is two cases, then each fourth."""
+    if item.nodeid.startswith(_UNMEASURED):
+        return False
+    return case <= 2 or case % 4 == 1 or item.get_closest_marker("django_db") is None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure coverage, but not that of tests which only repeat what others do."""
+    """Pause the measuring of coverage during a test that only repeats what others do."""
     measuring = getattr(item.config.pluginmanager.get_plugin("_cov"), "cov_controller", None)
-    if measuring is None or not item.nodeid.startswith(_UNMEASURED):
+    if measuring is None or item.stash[_measured]:
         return (yield)
     measuring.pause()
     try:
         return (yield)
     finally:
         measuring.resume()
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start one process more than there are processors: a fault takes minutes of mere waiting."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)

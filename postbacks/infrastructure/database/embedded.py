@@ -169,8 +169,9 @@ class EmbeddedServer:
             "log_timezone": "UTC",
             "max_wal_size": "2GB",
             "autovacuum_vacuum_cost_delay": "0",
-            "fsync": "on" if self.durable else "off",
         }
+        if not self.durable:
+            options |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
         arguments = [f"-c{name}={value}" for name, value in options.items()]
         with (self.data_dir / "postgres.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
