@@ -204,7 +204,8 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
 
     form = TrackingLinkForm
     empty_list_text = (
-        "A tracking link stands behind an ad: it records the click and leads to the store. Add one "
+        "A tracking link is the address behind an ad: it records the click and leads to the "
+        "store. Add one "
         "for each campaign, and give it to the network."
     )
     list_display = ["name", "campaign", "partner_name", "address", "state", "created"]
@@ -226,11 +227,11 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
             },
         ),
         (
-            "What the network tells",
+            "What the network reports",
             {
                 "fields": ["parameters"],
                 "description": "A network fills its own macros in at each click, for example its "
-                "ID of the click. What stands here is added to the link.",
+                "ID of the click. These parameters are added to the link.",
             },
         ),
         (

@@ -36,11 +36,11 @@ MOST_TOUCHPOINTS = 100
 _MOMENT = timedelta(milliseconds=1)
 _CAUSES = {
     "install": "The first decision, made when the app was opened first.",
-    "reinstall": "The device came back by itself.",
+    "reinstall": "The device came back without an ad.",
     "reattribution": "The device came back, and a touchpoint led it there.",
     "upgrade": "A touchpoint that was not known before counts more.",
-    "fraud": "What had won turned out to be fraud.",
-    "doubt": "What had won was a guess, and another device has shown up behind its address.",
+    "fraud": "The touchpoint that had won turned out to be fraud.",
+    "doubt": "The winner was a probabilistic match, and another device has appeared behind its address.",
     "original": "The first install of this device is credited to somebody else now.",
 }
 
@@ -91,7 +91,9 @@ def touchpoint_entry(touchpoint: TouchpointView, at: datetime) -> TimelineEntry:
 def install_entries(install: Install, postbacks: PostbacksByEvent) -> Iterator[TimelineEntry]:
     """Yield the download, where the store reports it, and the opening with its postbacks."""
     if install.install_begin_at:
-        notes = ("As the store tells. A click after this moment can't have led to the install.",)
+        notes = (
+            "The store reports this moment. A click after this moment can't have led to the install.",
+        )
         yield TimelineEntry(install.install_begin_at, 1, "Store", "The download began", notes=notes)
     yield TimelineEntry(
         install.installed_at,
@@ -228,7 +230,7 @@ def _why(install: Install, touchpoints: Sequence[TouchpointView]) -> str:
             return "Nobody earned it: none of the touchpoints below could have led to it."
         return "Nobody earned it: no click and no impression of this device is known."
     if install.kind == InstallKind.REINSTALL:
-        return "It came back by itself. Its events are credited to whom the first install was."
+        return "It came back without an ad. Its events are credited like the first install."
     kind = install.attribution_type
     touched = install.touched_at
     when = f" {time_between(touched, install.installed_at)}" if touched else ""

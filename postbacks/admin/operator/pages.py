@@ -141,7 +141,7 @@ def decide_store_id(request: HttpRequest) -> HttpResponse:
         with acting_as(visits.actor(request, user)):
             store_ids.decide(organization, store_id, approve=approve, by=user.email)
     except store_ids.NothingToDecideError:
-        messages.warning(request, "This claim is gone or stands by now.")
+        messages.warning(request, "This claim is gone, or was approved by now.")
     else:
         done = f"has {store_id} now." if approve else f"is refused {store_id}."
         messages.success(request, f"{organization} {done}")

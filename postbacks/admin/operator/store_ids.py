@@ -19,7 +19,7 @@ MOST_SHOWN = 100
 
 
 class NothingToDecideError(LookupError):
-    """The claim is gone or stands by now."""
+    """The claim is gone, or was approved by now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ class DeviceForm(forms.Form):
         queryset=None,
         empty_label=None,
         label="App",
-        help_text="The app on the device. A person who uses several of your apps is forgotten in "
-        "each by itself.",
+        help_text="The app on the device. Forget a person who uses several of your apps in "
+        "each of them.",
     )
     kind = forms.ChoiceField(
         choices=[(kind, _KINDS[kind]) for kind in ID_KINDS],

@@ -54,7 +54,7 @@ _WAIT = re.compile(r"([0-9]{1,6})\s*([a-z]*)", re.IGNORECASE)
 _STATUS_CODE = re.compile(r"[2-5](?:xx|[0-9]{2})")
 _LONGEST_NAME = 64
 
-# A word stands between blanks, a sign may touch its neighbors; ≥ is tried before >.
+# A word needs blanks around it, a sign may touch its neighbors; ≥ is tried before >.
 _WORDS: Final = "|".join(name for name in OPERATORS if name.isascii() and name[0].isalpha())
 _SIGNS: Final = "|".join(
     sorted(
