@@ -205,8 +205,7 @@ class TrackingLinkAdmin(LifecycleColumns, ArchivingAdmin):
     form = TrackingLinkForm
     empty_list_text = (
         "A tracking link is the address behind an ad: it records the click and leads to the "
-        "store. Add one "
-        "for each campaign, and give it to the network."
+        "store. Add one for each campaign, and give it to the network."
     )
     list_display = ["name", "campaign", "partner_name", "address", "state", "created"]
     list_select_related = ["campaign__partner", "campaign__app"]

@@ -40,7 +40,7 @@ _CAUSES = {
     "reattribution": "The device came back, and a touchpoint led it there.",
     "upgrade": "A touchpoint that was not known before counts more.",
     "fraud": "The touchpoint that had won turned out to be fraud.",
-    "doubt": "The winner was a probabilistic match, and another device has appeared behind its address.",
+    "doubt": "The winner was a probabilistic match, and another device now has its address.",
     "original": "The first install of this device is credited to somebody else now.",
 }
 
@@ -91,9 +91,7 @@ def touchpoint_entry(touchpoint: TouchpointView, at: datetime) -> TimelineEntry:
 def install_entries(install: Install, postbacks: PostbacksByEvent) -> Iterator[TimelineEntry]:
     """Yield the download, where the store reports it, and the opening with its postbacks."""
     if install.install_begin_at:
-        notes = (
-            "The store reports this moment. A click after this moment can't have led to the install.",
-        )
+        notes = ("The store reports this moment. A click after it can't have led to the install.",)
         yield TimelineEntry(install.install_begin_at, 1, "Store", "The download began", notes=notes)
     yield TimelineEntry(
         install.installed_at,
