@@ -33,42 +33,48 @@ def cards(overview: Overview) -> list[FigureCard]:
             "Events received",
             wording.number(volume.events),
             wording.change(volume.events, volume.events_before),
-            _list("event", time="24h"),
+            list_url("event", time="24h"),
         ),
         FigureCard(
             "Installs",
             wording.number(volume.installs),
             _credit(volume),
-            _list("install", time="24h"),
+            list_url("install", time="24h"),
         ),
         FigureCard(
             "Postbacks created",
             wording.number(total.total),
             "by your callback rules",
-            _list("postback", time="24h"),
+            list_url("postback", time="24h"),
         ),
         FigureCard(
             "Delivered",
             wording.number(total.delivered),
             "" if success is None else f"{wording.percent(success)} success rate",
-            _list("postback", status=PostbackStatus.DELIVERED, time="24h"),
+            list_url("postback", status=PostbackStatus.DELIVERED, time="24h"),
         ),
         _pending(overview),
         FigureCard(
             "Failed",
             wording.number(total.failed),
             "given up" if total.failed else "none given up",
-            _list("postback", status=PostbackStatus.FAILED, time="24h"),
+            list_url("postback", status=PostbackStatus.FAILED, time="24h"),
             tone="bad" if total.failed else "",
         ),
         FigureCard(
             "Skipped",
             wording.number(total.skipped),
             "decided not to send" if total.skipped else "",
-            _list("postback", status=PostbackStatus.SKIPPED, time="24h"),
+            list_url("postback", status=PostbackStatus.SKIPPED, time="24h"),
         ),
         _delivery_time(overview),
     ]
+
+
+def list_url(model: str, **filters: str) -> str:
+    """Return the address of the admin's list of a model, filtered."""
+    query = f"?{urlencode(filters)}" if filters else ""
+    return reverse(f"admin:postbacks_{model}_changelist") + query
 
 
 def _credit(volume: Volume) -> str:
@@ -92,7 +98,7 @@ def _pending(overview: Overview) -> FigureCard:
             note, tone = f"the first is {wording.span(late)} late", "busy"
         elif late < -_LATE:
             note = f"next try in {wording.span(-late)}"
-    url = _list("postback", status=PostbackStatus.PENDING, time="30d")
+    url = list_url("postback", status=PostbackStatus.PENDING, time="30d")
     return FigureCard("Pending", wording.number(volume.waiting), note, url, tone)
 
 
@@ -102,8 +108,3 @@ def _delivery_time(overview: Overview) -> FigureCard:
         return FigureCard("Delivery time", "\N{EN DASH}", "nothing delivered yet")
     most = f"{wording.percent(95)} within {wording.seconds(delivery_time.most)}"
     return FigureCard("Delivery time", wording.seconds(delivery_time.median), f"median · {most}")
-
-
-def _list(model: str, **filters: str) -> str:
-    query = f"?{urlencode(filters)}" if filters else ""
-    return reverse(f"admin:postbacks_{model}_changelist") + query

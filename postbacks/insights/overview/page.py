@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
@@ -12,7 +11,7 @@ from django.urls import reverse
 from apps_registry.admin_base.permissions import membership_of
 from postbacks.insights import wording
 from postbacks.insights.overview import hours_chart
-from postbacks.insights.overview.cards import FigureCard, cards
+from postbacks.insights.overview.cards import FigureCard, cards, list_url
 from postbacks.insights.overview.checklist import checklist
 from postbacks.insights.overview.hours_chart import HoursChart
 from postbacks.insights.overview.last_day import RuleTrouble
@@ -111,15 +110,9 @@ def overview_page(overview: Overview) -> OverviewPage:
             f"{wording.number(day.skipped)} skipped. The table below has every hour."
         ),
         failures=[_failure(failure, overview) for failure in overview.failures],
-        failures_url=log_url(status=PostbackStatus.FAILED, time="7d"),
+        failures_url=list_url("postback", status=PostbackStatus.FAILED, time="7d"),
         troubles=[_trouble(trouble, overview.rules) for trouble in overview.day.troubles],
     )
-
-
-def log_url(**filters: str) -> str:
-    """Return the address of the delivery log, filtered."""
-    query = f"?{urlencode(filters)}" if filters else ""
-    return reverse("admin:postbacks_postback_changelist") + query
 
 
 def _failure(failure: FailedPostback, overview: Overview) -> FailureRow:
@@ -154,7 +147,9 @@ def _failure(failure: FailedPostback, overview: Overview) -> FailureRow:
 
 def _group_url(failure: FailedPostback) -> str:
     code = "none" if failure.status_code is None else str(failure.status_code)
-    return log_url(rule=str(failure.rule_id), status=failure.status, code=code, time="7d")
+    return list_url(
+        "postback", rule=str(failure.rule_id), status=failure.status, code=code, time="7d"
+    )
 
 
 def _rule_url(rule: CallbackRule) -> str:
@@ -190,5 +185,5 @@ def _trouble(trouble: RuleTrouble, rules: Mapping[int, CallbackRule]) -> RuleTro
         words=" · ".join(filter(None, counts)),
         percent=wording.percent(trouble.success_percent),
         percent_drawn=trouble.success_percent,
-        url=log_url(rule=str(trouble.rule_id), time="24h"),
+        url=list_url("postback", rule=str(trouble.rule_id), time="24h"),
     )
