@@ -89,8 +89,8 @@ def test_picky_refuses_the_same_key_for_good(stand: Stand) -> None:
 
 
 def test_slow_takes_its_time_over_some_keys(stand: Stand) -> None:
-    mood = behavior.behavior_of("/slow")
-    key = next(key for key in map(str, range(1000)) if behavior.response_delay(mood, key))
+    path_behavior = behavior.behavior_of("/slow")
+    key = next(key for key in map(str, range(1000)) if behavior.response_delay(path_behavior, key))
 
     started = time.monotonic()
     reply = stand.ask("/slow", key=key)

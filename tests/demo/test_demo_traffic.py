@@ -31,7 +31,7 @@ def _simulated(seed: int, *, devices: int = DEFAULT_DEVICES) -> SimulatedDay:
 
 
 def _day(seed: int) -> list[SdkCall]:
-    """Return the calls that players make by themselves, and not those of visitors."""
+    """Return the calls of the day without those of live visits."""
     return list(_simulated(seed).calls)
 
 

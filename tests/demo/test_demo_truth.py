@@ -1,4 +1,4 @@
-"""What follows from who earned an install, counted by hand."""
+"""The figures that follow from the ground truth, counted by hand."""
 
 from datetime import UTC, datetime
 

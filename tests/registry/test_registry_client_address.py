@@ -7,7 +7,7 @@ from apps_registry.client_address import client_address
 
 
 @pytest.mark.parametrize(
-    ("seen", "meant"),
+    ("peer", "meant"),
     [
         ("198.51.100.7", "198.51.100.7"),
         ("2001:db8::7", "2001:db8::7"),
@@ -15,7 +15,7 @@ from apps_registry.client_address import client_address
         ("", None),
     ],
 )
-def test_an_address_is_read_as_people_know_it(seen: str, meant: str | None) -> None:
-    request = RequestFactory().get("/", REMOTE_ADDR=seen)
+def test_an_address_is_read_as_people_know_it(peer: str, meant: str | None) -> None:
+    request = RequestFactory().get("/", REMOTE_ADDR=peer)
 
     assert client_address(request) == meant

@@ -16,7 +16,7 @@ def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(first: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "text"),
     [
         (None, ""),
         (True, "true"),
@@ -28,8 +28,8 @@ def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(first: str) -> Non
         ("2 + 2 = 4", "2 + 2 = 4"),
     ],
 )
-def test_a_value_keeps_its_meaning(value: object, shown: str) -> None:
-    assert csv_format.format_cell(value) == shown
+def test_a_value_keeps_its_meaning(value: object, text: str) -> None:
+    assert csv_format.format_cell(value) == text
 
 
 def test_quotes_commas_and_line_ends_stay_in_their_cell() -> None:

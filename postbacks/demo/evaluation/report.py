@@ -68,21 +68,23 @@ class RunReport:
             "The number of postbacks is the expected one": (
                 outcome.postbacks == expectation.postbacks
             ),
-            "Each rule sent as much as it had to": not any(_rule_differences(expectation, outcome)),
+            "Each rule sent as many postbacks as expected": not any(
+                _rule_differences(expectation, outcome)
+            ),
             "Every event is accounted for": expectation.sent_events == accounted,
             "What we call delivered is what the stand-in accepted": (
                 outcome.delivered_ids == frozenset(received.times)
             ),
-            "As many installs are attributed as ads really brought": (
+            "The number of attributed installs is the true one": (
                 outcome.attributed == expectation.attributed
             ),
-            "Every fraud that would have won is refused and told": (
+            "Every fraud that would have won is rejected and reported": (
                 outcome.rejected_installs == expectation.refused
             ),
             "Each copy that Apple signed counts once, and no other": (
                 outcome.skan_postbacks == expectation.skan_postbacks
             ),
-            "Each network was told of exactly what it earned, by its own click ids": (
+            "Each network was notified of exactly its installs, by its own click ids": (
                 received.notified == expectation.earned
             ),
         }
@@ -106,7 +108,7 @@ class RunReport:
         width = max(map(len, (*self.figures, *self.by_network)))
         lines = [f"  {name:<{width}}  {figure:>10,}" for name, figure in self.figures.items()]
         lines += [
-            f"  {name:<{width}}  {counts['earned']:>10,} installs earned, {counts['told']:,} told"
+            f"  {name:<{width}}  {counts['earned']:>10,} installs earned, {counts['told']:,} notified"
             for name, counts in self.by_network.items()
         ]
         lines += [f"  {'✓' if holds else '✗'} {claim}." for claim, holds in self.claims.items()]

@@ -54,7 +54,7 @@ class Command(RecordedCommand):
         if once and demo.report:
             self._say(demo.report.as_json)
         if not is_as_expected:
-            raise CommandError("What came out is not what had to come out; see above.")
+            raise CommandError("The figures are not the expected ones; see above.")
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
