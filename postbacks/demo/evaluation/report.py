@@ -108,7 +108,8 @@ class RunReport:
         width = max(map(len, (*self.figures, *self.by_network)))
         lines = [f"  {name:<{width}}  {figure:>10,}" for name, figure in self.figures.items()]
         lines += [
-            f"  {name:<{width}}  {counts['earned']:>10,} installs earned, {counts['told']:,} notified"
+            f"  {name:<{width}}  {counts['earned']:>10,} installs earned, "
+            f"{counts['told']:,} notified"
             for name, counts in self.by_network.items()
         ]
         lines += [f"  {'✓' if holds else '✗'} {claim}." for claim, holds in self.claims.items()]
