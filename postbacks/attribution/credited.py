@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from apps_registry.models import ReinstallEvents
 from postbacks.attribution import reasons
 from postbacks.attribution.candidates import TouchpointDetails
 from postbacks.attribution.evidence import (
@@ -58,7 +59,7 @@ class Credited:
         if self.kind == InstallKind.REATTRIBUTION:
             return facts_of(credit, self.winner, **return_facts, reattributed_at=at)
         return_facts["reinstalled_at"] = at
-        if before is None or self.settings.reinstall_events != "original":
+        if before is None or self.settings.reinstall_events != ReinstallEvents.ORIGINAL:
             return AttributionFacts(**return_facts)
         return replace(before.facts, **return_facts, acquired_at=before.since)
 

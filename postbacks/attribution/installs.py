@@ -15,9 +15,9 @@ from postbacks.attribution import recording, system_events
 from postbacks.attribution.credited import Credited
 from postbacks.attribution.crediting import credit
 from postbacks.attribution.known_installs import KnownInstalls, load_known_installs
-from postbacks.attribution.openings import LIFE_CYCLE, OpeningKind, plan
+from postbacks.attribution.openings import OpeningKind, plan
 from postbacks.attribution.settings import load_settings
-from postbacks.values.events import StoredEvent
+from postbacks.values.events import LIFE_CYCLE, StoredEvent
 from postbacks.values.install_context import KnownInstall
 
 _ROUNDS = 3  # how often a batch is evaluated while other workers begin the same installs

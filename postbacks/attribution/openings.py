@@ -11,12 +11,8 @@ from postbacks.attribution.known_installs import KnownInstalls
 from postbacks.attribution.settings import AppKey, every_level
 from postbacks.models import InstallKind
 from postbacks.values.attribution import AttributionFacts
-from postbacks.values.events import StoredEvent
+from postbacks.values.events import INSTALL, LIFE_CYCLE, StoredEvent
 from postbacks.values.install_context import KnownInstall
-
-INSTALL = "install"
-OPEN = "open"
-LIFE_CYCLE = frozenset({INSTALL, OPEN})
 
 # A second `install` of the same SDK id within this time repeats the first one: a credit is
 # provisional for as long. Later it is a device that was reset and set up again with its old id.

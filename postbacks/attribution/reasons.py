@@ -1,50 +1,49 @@
-"""What we say to people about credits: one sentence for each code."""
+"""The sentences that explain credits to people, one for each code."""
 
 from collections.abc import Mapping
 
 METHODS: Mapping[str, str] = {
-    "referrer": "The Play store handed the app the referrer of this very click.",
+    "referrer": "The Play store gave the app the referrer of this very click.",
     "claim": "The ad network itself says that its ad led to this install.",
     "advertising_id": "The ad and the app saw the same advertising ID.",
     "click_id": "The app was opened by a link that carries this click's ID.",
     "vendor_id": "The ad was shown in another app of yours on the same device (vendor ID).",
     "own_id": "The touchpoint names the ID that the app's SDK made on this device.",
-    "probabilistic": "Guessed: the same address and kind of device, and no other fits.",
+    "probabilistic": "Probabilistic: the same address and kind of device, and no other fits.",
 }
 
 REASONS: Mapping[str, str] = {
     "won": "It earned the install.",
     "lower_tier": (
-        "Another touchpoint counts more: a click before an impression, a proof before a guess."
+        "Another touchpoint ranks higher: clicks before impressions, proofs before probabilistic "
+        "matches."
     ),
-    "older": "Another touchpoint of the same worth happened later, and the last one wins.",
+    "older": "Another touchpoint of the same rank happened later, and the last one wins.",
     "tie": "Another touchpoint happened at the same moment and has the stronger proof.",
     "out_of_window": "It happened longer before the install than its attribution window allows.",
     "after_install": "It happened after the app was opened for the first time.",
     "after_download": "It happened when the download had begun, so it can't have led to it.",
     "future": "Its time lies in the future of the moment at which it was reported.",
     "stale": "The partner reported it more than 12 hours after it happened.",
-    "late_touch": "It came after the network that the install is credited to had been told of it.",
+    "late_touch": "It arrived after the network that earned the install had been notified.",
     "no_match": "Nothing shows that it was this device.",
-    "switched_off": "Only the address fits, and guessing is switched off for it.",
-    "switched_off_on_ios": "Only the address fits, and guessing is switched off on iOS.",
+    "switched_off": "Only the address fits, and probabilistic matching is off for it.",
+    "switched_off_on_ios": "Only the address fits, and probabilistic matching is off on iOS.",
     "has_id": "Only the address fits, although its IDs would have shown if it were this device.",
     "other_device": "The address fits, but it was another kind of device.",
-    "not_alone": "The address fits several devices, so it can't be told whose touchpoint it was.",
-    "taken": "Only the address fits, and another device was credited to it before.",
+    "not_alone": "The address fits several devices, so the match is ambiguous.",
+    "taken": "Only the address fits, and the touchpoint was already credited to another device.",
     "only_proven": "Only the address fits; a device that comes back needs a proof.",
 }
 
 FRAUD: Mapping[str, str] = {
-    "anonymous_traffic": (
-        "It came from an address behind which anybody may hide, such as a data center's or a VPN's."
-    ),
+    "anonymous_traffic": ("It came from an anonymous address, such as a data center's or a VPN's."),
     "distribution_outlier": (
         "Too few installs of this site follow soon after their click, as when clicks are invented."
     ),
     "engagement_injection": (
-        "The click came when the app was already being installed, or a moment before its first "
-        "open: somebody saw the install and claims it."
+        "The click came during the download, or a moment before the first open: somebody saw the "
+        "install and claims it."
     ),
     "incorrect_signature": "Its signature is missing, wrong or too old.",
     "malformed_advertising_id": "Its advertising ID is not one that a device makes.",
@@ -64,12 +63,11 @@ _UNKNOWN = "For a reason that this version does not know."
 
 
 def of_remark(code: str) -> str:
-    """Return a sentence for what was odd about a credit."""
     return REMARKS.get(code, _UNKNOWN)
 
 
 def of_reason(code: str) -> str:
-    """Return a sentence for a candidate's reason, for example `older` or `rejected:…`."""
+    """Return the sentence of a candidate's reason, for example `older` or `rejected:…`."""
     before, _, fraud = code.partition(":")
     if before == "rejected":
         return f"Rejected as fraud. {FRAUD.get(fraud, _UNKNOWN)}"
@@ -77,5 +75,4 @@ def of_reason(code: str) -> str:
 
 
 def of_fraud(code: str) -> str:
-    """Return a sentence for a fraud's reason, for example `too_many_engagements`."""
     return FRAUD.get(code, _UNKNOWN)

@@ -70,10 +70,10 @@ class DeviceRows:
     def keys(self) -> list[str]:
         """Return the keys by which its touchpoints are found."""
         ids = self.named | (self.ids - self.crowded)
-        found = {identifier for id_ in ids for identifier in _identifiers(*id_)}
-        found |= {identifiers.identifier(identifiers.CLICK_ID, click) for click in self.clicks}
-        found |= {identifiers.identifier(identifiers.TOUCH, touch) for touch in self.touches}
-        return self.keys_of(found)
+        every = {identifier for id_ in ids for identifier in _identifiers(*id_)}
+        every |= {identifiers.identifier(identifiers.CLICK_ID, click) for click in self.clicks}
+        every |= {identifiers.identifier(identifiers.TOUCH, touch) for touch in self.touches}
+        return self.keys_of(every)
 
     def keys_of(self, of: Iterable[str]) -> list[str]:
         """Return the database's keys of identifiers."""

@@ -205,8 +205,8 @@ def empty_installs(device: DeviceRows, device_key: str, stand_in: str) -> Counts
             return Counter()
         values = {**device_values, "ids": installs, "stand_in": stand_in}
         run("DELETE FROM install_key WHERE install_id = ANY(%(ids)s)", values)
-        kept = {"facts": _KEPT_FACTS, "candidates": _KEPT_CANDIDATES}
-        attributions = run(_EMPTY_ATTRIBUTIONS, {**values, **kept})
+        kept_fields = {"facts": _KEPT_FACTS, "candidates": _KEPT_CANDIDATES}
+        attributions = run(_EMPTY_ATTRIBUTIONS, {**values, **kept_fields})
         return Counter(install=run(_EMPTY_INSTALLS, values), attribution=attributions)
 
 

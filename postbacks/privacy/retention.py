@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 from django.db import OperationalError, connection
 
+from postbacks.models import TouchpointKind
+
 
 def drop_old_days() -> None:
     """Drop the days of each log that are past the operator's retention."""
@@ -40,8 +42,8 @@ def delete_old_touchpoint_keys(limit: int = 5_000) -> int:
             [kind, days, limit],
         )
         for kind, days in (
-            ("click", settings.RETENTION_DAYS_CLICKS),
-            ("impression", settings.RETENTION_DAYS_IMPRESSIONS),
+            (TouchpointKind.CLICK, settings.RETENTION_DAYS_CLICKS),
+            (TouchpointKind.IMPRESSION, settings.RETENTION_DAYS_IMPRESSIONS),
         )
         if days
     )

@@ -7,6 +7,11 @@ from decimal import Decimal
 from typing import Any, Final, Self
 from uuid import UUID
 
+# The SDK's life-cycle events.
+INSTALL: Final = "install"
+OPEN: Final = "open"
+LIFE_CYCLE: Final = frozenset({INSTALL, OPEN})
+
 SYSTEM: Final = "system"  # the source of events that Postbacks itself emits
 
 

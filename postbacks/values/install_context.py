@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from postbacks.values.attribution import NOT_CREDITED, AttributionFacts
-from postbacks.values.events import SYSTEM, StoredEvent
+from postbacks.values.events import INSTALL, SYSTEM, StoredEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,8 @@ def install_context(event: StoredEvent, install: KnownInstall | None) -> Install
     """Return the context of an event; a credit of its own precedes the install's."""
     own = own_attribution(event)
     if install is None:  # a device without an id can't be known from before
-        is_install = event.event_name == "install" and not event.device
-        return InstallContext(
-            began="install" if is_install else "", attribution=own or NOT_CREDITED
-        )
+        is_install = event.event_name == INSTALL and not event.device
+        return InstallContext(began=INSTALL if is_install else "", attribution=own or NOT_CREDITED)
     return InstallContext(
         began=install.kind if install.event_ref == event.id else "",
         installed_at=install.since,

@@ -24,7 +24,7 @@ INSTALLED = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 IDS = ("gaid", "idfa", "oaid", "amazon_id", "idfv")
 _TIME = re.compile(r"([+-]?\d+)(s|min|h|d)")
 _UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days"}
-# What a row of settings calls a rung of the ladder, and its unit.
+# The setting of each key of a row of settings, and its unit.
 _SETTINGS = {
     "click_window_hours": ("click_window", "hours"),
     "impression_window_hours": ("impression_window", "hours"),
@@ -56,7 +56,7 @@ class Scenario:
     @property
     def partners(self) -> list[str]:
         """The networks of the story, in order of appearance."""
-        return list(dict.fromkeys(partner_of(it) for it in self.touchpoints))
+        return list(dict.fromkeys(partner_of(touchpoint) for touchpoint in self.touchpoints))
 
     @property
     def platform(self) -> str:
@@ -75,7 +75,7 @@ def scenarios(*, http: bool = False) -> list[Scenario]:
     assert all(row.keys() <= known for row in rows)
     empty: dict[str, Any] = {"lost": {}, "rejected": {}, "settings": {}}
     table = [Scenario(**{**empty, **row}) for row in rows]
-    return [it for it in table if it.http or not http]
+    return [scenario for scenario in table if scenario.http or not http]
 
 
 def partner_of(touchpoint: Mapping[str, Any]) -> str:
@@ -101,8 +101,8 @@ def device_id(letter: str) -> str:
 
 def ids_of(row: Mapping[str, Any]) -> dict[str, str]:
     """Return the ids of a touchpoint or install by the names of the SDK API."""
-    given = {kind: device_id(row[kind]) for kind in IDS if kind in row}
-    return {k: v.upper() if row.get("written") == "upper" else v for k, v in given.items()}
+    ids = {kind: device_id(row[kind]) for kind in IDS if kind in row}
+    return {k: v.upper() if row.get("written") == "upper" else v for k, v in ids.items()}
 
 
 def hash_of(row: Mapping[str, Any], kind: str) -> str:
@@ -114,21 +114,21 @@ def hash_of(row: Mapping[str, Any], kind: str) -> str:
 
 def touches(scenario: Scenario) -> list[tuple[str, CandidateTouchpoint]]:
     """Return the touchpoints with their labels, in the table's order."""
-    if any(it.get("app") for it in scenario.touchpoints):
+    if any(touchpoint.get("app") for touchpoint in scenario.touchpoints):
         return []  # of another app: no search finds them
     numbers = iter(range(1, 1000))
     partners = scenario.partners
     return [
-        (str(row["by"]), _touch(scenario, row, next(numbers), partners, place))
+        (str(row["by"]), _touch(scenario, row, next(numbers), partners, index))
         for row in scenario.touchpoints
-        for place in range(row.get("times", 1))
+        for index in range(row.get("times", 1))
     ]
 
 
 def _touch(
-    scenario: Scenario, row: Mapping[str, Any], number: int, partners: list[str], place: int
+    scenario: Scenario, row: Mapping[str, Any], number: int, partners: list[str], index: int
 ) -> CandidateTouchpoint:
-    at = INSTALLED + span(row.get("at", "-1h")) + place * timedelta(minutes=1)
+    at = INSTALLED + span(row.get("at", "-1h")) + index * timedelta(minutes=1)
     id_ = UUID(int=number)
     params: dict[str, object] = {"claimed_by": row["claimed_by"]} if "claimed_by" in row else {}
     if row.get("time") == "unknown":
@@ -196,13 +196,14 @@ def evidence(scenario: Scenario) -> InstallEvidence:
     )
 
 
-def ladder(scenario: Scenario) -> SettingsByScope:
-    """Return the settings; a rung inherits from the one below it."""
-    given, partners = scenario.settings, scenario.partners
-    app = given.get("app", {})
-    of_partners = {name: {**app, **own} for name, own in given.get("partner", {}).items()}
+def settings_by_scope(scenario: Scenario) -> SettingsByScope:
+    """Return the settings; a level inherits from the next wider one."""
+    settings, partners = scenario.settings, scenario.partners
+    app = settings.get("app", {})
+    of_partners = {name: {**app, **own} for name, own in settings.get("partner", {}).items()}
     of_links = {
-        name: {**of_partners.get(name, app), **own} for name, own in given.get("link", {}).items()
+        name: {**of_partners.get(name, app), **own}
+        for name, own in settings.get("link", {}).items()
     }
     return SettingsByScope(
         app=_settings(app),
@@ -215,9 +216,9 @@ def ladder(scenario: Scenario) -> SettingsByScope:
     )
 
 
-def _settings(given: Mapping[str, Any]) -> Settings:
+def _settings(row: Mapping[str, Any]) -> Settings:
     values: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in row.items():
         target, unit = _SETTINGS.get(name, (name, ""))
         values[target] = timedelta(**{unit: value}) if unit else value
     return Settings(**values)

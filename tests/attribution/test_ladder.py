@@ -18,7 +18,7 @@ from tests.touches import make_network
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def ladder_of(of: Tenant) -> SettingsByScope:
+def settings_of(of: Tenant) -> SettingsByScope:
     key = (of.organization.pk, of.app.pk)
     with database.as_role(roles.WORKER):
         return load_settings([key])[key]
@@ -30,7 +30,7 @@ def touch(partner_id: int, link_id: int | None = None) -> CandidateTouchpoint:
 
 
 def test_without_rows_the_defaults_of_the_installation_hold() -> None:
-    assert ladder_of(make_tenant()) == SettingsByScope()
+    assert settings_of(make_tenant()) == SettingsByScope()
 
 
 def test_each_rung_sets_what_it_names_and_leaves_the_rest_to_the_next() -> None:
@@ -45,7 +45,7 @@ def test_each_rung_sets_what_it_names_and_leaves_the_rest_to_the_next() -> None:
         make(app=gem.app, partner=partner, click_window_hours=4, probabilistic_clicks=True)
         make(link=link, click_window_hours=5, probabilistic_click_window_minutes=5)
 
-    ladder = ladder_of(gem)
+    settings = settings_of(gem)
 
     everywhere = Settings(
         click_window=timedelta(hours=2), impression_window=timedelta(hours=2),
@@ -58,10 +58,10 @@ def test_each_rung_sets_what_it_names_and_leaves_the_rest_to_the_next() -> None:
     of_link = replace(
         of_partner, click_window=timedelta(hours=5), probabilistic_click_window=timedelta(minutes=5)
     )
-    assert ladder.of(touch(partner.pk + 1)) == everywhere
-    assert ladder.of(touch(partner.pk)) == of_partner
-    assert ladder.of(touch(partner.pk, other_link.pk)) == of_partner
-    assert ladder.of(touch(partner.pk, link.pk)) == of_link
+    assert settings.of(touch(partner.pk + 1)) == everywhere
+    assert settings.of(touch(partner.pk)) == of_partner
+    assert settings.of(touch(partner.pk, other_link.pk)) == of_partner
+    assert settings.of(touch(partner.pk, link.pk)) == of_link
 
 
 def test_settings_of_another_app_or_organization_do_not_hold() -> None:
@@ -74,18 +74,18 @@ def test_settings_of_another_app_or_organization_do_not_hold() -> None:
     with tenant(other.organization.pk):
         AttributionSettings.objects.create(click_window_hours=2)
 
-    assert ladder_of(gem) == SettingsByScope()
+    assert settings_of(gem) == SettingsByScope()
 
 
 def test_a_change_holds_at_once() -> None:
     gem = make_tenant()
     with tenant(gem.organization.pk):
         row = AttributionSettings.objects.create(app=gem.app, click_window_hours=2)
-    before = ladder_of(gem).app.click_window
+    before = settings_of(gem).app.click_window
     with tenant(gem.organization.pk):
         row.click_window_hours = None
         row.save()
 
-    after = ladder_of(gem).app.click_window
+    after = settings_of(gem).app.click_window
 
     assert (before, after) == (timedelta(hours=2), timedelta(days=7))

@@ -9,9 +9,9 @@ from postbacks.attribution.waterfall import attribute
 from tests.attribution.scenario_table import (
     Scenario,
     evidence,
-    ladder,
     partner_of,
     scenarios,
+    settings_by_scope,
     touches,
 )
 
@@ -25,11 +25,13 @@ def test_the_table_is_large_and_names_each_scenario_once() -> None:
     assert len(scenarios(http=True)) * 3 >= len(_TABLE)
 
 
-@pytest.mark.parametrize("scenario", _TABLE, ids=lambda it: it.name)
+@pytest.mark.parametrize("scenario", _TABLE, ids=lambda candidate: candidate.name)
 def test_a_scenario_ends_as_the_table_says(scenario: Scenario) -> None:
     labelled = touches(scenario)
 
-    verdict = attribute(evidence(scenario), [touch for _, touch in labelled], ladder(scenario))
+    verdict = attribute(
+        evidence(scenario), [touch for _, touch in labelled], settings_by_scope(scenario)
+    )
 
     labels = {touch.id: label for label, touch in labelled}
     credit = verdict.credit
@@ -37,25 +39,26 @@ def test_a_scenario_ends_as_the_table_says(scenario: Scenario) -> None:
     assert credit.type == ("organic" if scenario.winner == "organic" else scenario.type)
     assert scenario.method in {"", credit.method}
     lost = {
-        labels[it.touchpoint.id]: it.reason
-        for it in verdict.candidates
-        if it.reason != "won" and labels[it.touchpoint.id] != scenario.winner
+        labels[candidate.touchpoint.id]: candidate.reason
+        for candidate in verdict.candidates
+        if candidate.reason != "won" and labels[candidate.touchpoint.id] != scenario.winner
     }
     assert lost == scenario.lost
     assert {
-        partner_of({"by": labels[it.touchpoint.id]}): it.reason for it in verdict.rejections
+        partner_of({"by": labels[candidate.touchpoint.id]}): candidate.reason
+        for candidate in verdict.rejections
     } == scenario.rejected
     assert list(verdict.remarks) == list(scenario.remarks)
 
 
-@pytest.mark.parametrize("scenario", _TABLE, ids=lambda it: it.name)
+@pytest.mark.parametrize("scenario", _TABLE, ids=lambda candidate: candidate.name)
 def test_the_order_in_which_touchpoints_are_known_changes_nothing(scenario: Scenario) -> None:
-    known = [touch for _, touch in touches(scenario)]
-    orders = list(itertools.islice(itertools.permutations(known), 24))
+    touchpoints = [touch for _, touch in touches(scenario)]
+    orders = list(itertools.islice(itertools.permutations(touchpoints), 24))
 
     verdicts = {
-        attribute(evidence(scenario), order, ladder(scenario))
-        == attribute(evidence(scenario), known, ladder(scenario))
+        attribute(evidence(scenario), order, settings_by_scope(scenario))
+        == attribute(evidence(scenario), touchpoints, settings_by_scope(scenario))
         for order in orders
     }
 

@@ -8,7 +8,7 @@ import pytest
 from postbacks.attribution import reasons
 from postbacks.attribution.evidence import Settings, SettingsByScope, WaterfallVerdict
 from postbacks.attribution.waterfall import attribute
-from tests.attribution.touches import ADDRESS, GAID, GUESSING, INSTALLED, install, touch
+from tests.attribution.touches import ADDRESS, GAID, INSTALLED, PROBABILISTIC, install, touch
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -24,11 +24,11 @@ def test_without_touchpoints_an_install_is_organic() -> None:
 def test_the_last_click_wins_and_the_others_have_their_reasons() -> None:
     last = touch(1, GAID, before=MINUTE)
     older = touch(2, GAID, before=DAY)
-    seen = touch(3, GAID, before=timedelta(seconds=30), kind="impression")
+    impression = touch(3, GAID, before=timedelta(seconds=30), kind="impression")
     too_old = touch(4, GAID, before=8 * DAY)
     others = touch(5, "advertising:another")
 
-    verdict = attribute(install(GAID), (older, too_old, seen, last, others), EVERYWHERE)
+    verdict = attribute(install(GAID), (older, too_old, impression, last, others), EVERYWHERE)
 
     assert verdict.credit.touchpoint == last
     assert (verdict.credit.type, verdict.credit.method) == ("click", "advertising_id")
@@ -57,7 +57,7 @@ def test_at_one_moment_the_referrer_wins_over_a_claim_and_that_over_an_id() -> N
 
 
 def test_the_window_of_the_link_goes_before_that_of_partner_and_app() -> None:
-    ladder = SettingsByScope(
+    settings = SettingsByScope(
         app=Settings(click_window=2 * DAY),
         partners={1: Settings(click_window=5 * DAY)},
         links={9: Settings(click_window=MINUTE)},
@@ -70,7 +70,7 @@ def test_the_window_of_the_link_goes_before_that_of_partner_and_app() -> None:
             touch(2, GAID, before=3 * DAY),
             touch(3, GAID, before=2 * MINUTE, link_id=9),
         ],
-        ladder,
+        settings,
     )
 
     assert _reasons(verdict) == {1: "won", 2: "out_of_window", 3: "out_of_window"}
@@ -80,28 +80,33 @@ def test_an_address_alone_earns_nothing_unless_guessing_is_switched_on() -> None
     click = touch(1, ADDRESS)
 
     switched_off = attribute(install(ADDRESS), [click], EVERYWHERE)
-    guessed = attribute(install(ADDRESS), [click], GUESSING)
+    probabilistic = attribute(install(ADDRESS), [click], PROBABILISTIC)
 
     assert _reasons(switched_off) == {1: "switched_off"}
-    assert (guessed.credit.touchpoint, guessed.credit.method) == (click, "probabilistic")
+    assert (probabilistic.credit.touchpoint, probabilistic.credit.method) == (
+        click,
+        "probabilistic",
+    )
 
 
 def test_a_guess_that_another_device_has_is_lost_and_a_proof_is_not() -> None:
-    guessed, proven = touch(1, ADDRESS), touch(2, GAID, before=DAY)
+    probabilistic, proven = touch(1, ADDRESS), touch(2, GAID, before=DAY)
 
-    verdict = attribute(install(ADDRESS, GAID), [guessed, proven], GUESSING, {guessed.id})
-    certain = attribute(install(ADDRESS, GAID), [proven], GUESSING, {proven.id})
+    verdict = attribute(
+        install(ADDRESS, GAID), [probabilistic, proven], PROBABILISTIC, {probabilistic.id}
+    )
+    certain = attribute(install(ADDRESS, GAID), [proven], PROBABILISTIC, {proven.id})
 
     assert _reasons(verdict) == {1: "taken", 2: "won"}
     assert _reasons(certain) == {2: "won"}
 
 
 def test_nobody_guesses_between_two_devices_behind_one_address() -> None:
-    one = touch(1, ADDRESS, device_model="Pixel 8")
+    first = touch(1, ADDRESS, device_model="Pixel 8")
     other = touch(2, ADDRESS, device_model="Pixel 9")
 
-    verdict = attribute(install(ADDRESS), [one, other], GUESSING)
-    known_model = attribute(install(ADDRESS, device_model="pixel 9"), [one, other], GUESSING)
+    verdict = attribute(install(ADDRESS), [first, other], PROBABILISTIC)
+    known_model = attribute(install(ADDRESS, device_model="pixel 9"), [first, other], PROBABILISTIC)
 
     assert _reasons(verdict) == {1: "not_alone", 2: "not_alone"}
     assert _reasons(known_model) == {1: "other_device", 2: "won"}
@@ -116,7 +121,7 @@ def test_a_click_during_the_download_is_rejected_and_the_one_before_it_wins() ->
 
     assert verdict.credit.touchpoint == honest
     assert _reasons(verdict) == {1: "won", 2: "rejected:engagement_injection"}
-    assert [one.touchpoint for one in verdict.rejections] == [injected]
+    assert [candidate.touchpoint for candidate in verdict.rejections] == [injected]
     assert verdict.rejections[0].reason == "engagement_injection"
 
 
@@ -139,16 +144,16 @@ def test_a_click_too_close_to_the_first_open_is_odd_or_fraud(
 
 
 def test_a_partner_that_reports_too_many_clicks_of_a_device_loses_all_of_them() -> None:
-    flood = [touch(one, GAID, before=one * MINUTE, partner_id=7) for one in range(1, 12)]
+    flood = [touch(n, GAID, before=n * MINUTE, partner_id=7) for n in range(1, 12)]
     honest = touch(20, GAID, before=DAY)
 
     verdict = attribute(install(GAID), [*flood, honest], EVERYWHERE)
     ten_are_not_too_many = attribute(install(GAID), [*flood[1:], honest], EVERYWHERE)
 
     assert verdict.credit.touchpoint == honest
-    assert {one.reason for one in verdict.rejections} == {"too_many_engagements"}
+    assert {candidate.reason for candidate in verdict.rejections} == {"too_many_engagements"}
     assert [
-        one.touchpoint for one in verdict.rejections
+        candidate.touchpoint for candidate in verdict.rejections
     ] == flood  # the first that would have won first
     assert ten_are_not_too_many.credit.touchpoint == flood[1]
 
@@ -170,17 +175,17 @@ def test_who_opens_the_app_from_an_anonymous_address_earns_nobody_anything() -> 
     verdict = attribute(install(GAID, is_anonymous=True), [click], EVERYWHERE)
 
     assert verdict.credit.type == "organic"
-    assert [one.reason for one in verdict.rejections] == ["anonymous_traffic"]
+    assert [candidate.reason for candidate in verdict.rejections] == ["anonymous_traffic"]
 
 
 def test_a_device_that_comes_back_needs_a_proof_within_the_reengagement_window() -> None:
     proven = touch(1, GAID, before=timedelta(seconds=1))
-    guessed = touch(2, ADDRESS)
+    probabilistic = touch(2, ADDRESS)
     old = touch(3, GAID, before=8 * DAY)
     evidence = install(GAID, ADDRESS, is_return=True)
-    ladder = SettingsByScope(Settings(probabilistic_clicks=True, click_window=30 * DAY))
+    settings = SettingsByScope(Settings(probabilistic_clicks=True, click_window=30 * DAY))
 
-    verdict = attribute(evidence, [old, guessed, proven], ladder)
+    verdict = attribute(evidence, [old, probabilistic, proven], settings)
 
     assert _reasons(verdict) == {1: "won", 2: "only_proven", 3: "out_of_window"}
 
@@ -210,4 +215,6 @@ def test_every_reason_has_a_sentence() -> None:
 
 
 def _reasons(verdict: WaterfallVerdict) -> dict[int, str]:
-    return {UUID(str(one.touchpoint.id)).int: one.reason for one in verdict.candidates}
+    return {
+        UUID(str(candidate.touchpoint.id)).int: candidate.reason for candidate in verdict.candidates
+    }

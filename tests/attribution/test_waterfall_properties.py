@@ -14,7 +14,7 @@ from postbacks.attribution.evidence import (
     SettingsByScope,
 )
 from postbacks.attribution.waterfall import attribute
-from tests.attribution.touches import ADDRESS, GAID, GUESSING, INSTALLED, install, touch
+from tests.attribution.touches import ADDRESS, GAID, INSTALLED, PROBABILISTIC, install, touch
 
 _NAMES = ("click_id:c", "sha1:" + "0" * 40, GAID, ADDRESS, "advertising:someone-else")
 _SECONDS = st.one_of(
@@ -45,29 +45,29 @@ def _stories(draw: st.DrawFn) -> list[CandidateTouchpoint]:
 
 
 _installs = st.builds(
-    lambda begin, guesses, of_server: install(
+    lambda begin, is_return, of_server: install(
         "click_id:c", "sha1:" + "0" * 40, GAID, ADDRESS,
         install_begin_at=None if begin is None else INSTALLED - timedelta(seconds=begin),
         has_server_begin_time=of_server and begin is not None,
-        is_return=guesses,
+        is_return=is_return,
     ),
     st.one_of(st.none(), st.integers(0, 7_200)),
     st.booleans(),
     st.booleans(),
 )  # fmt: skip
-_ladders = st.builds(
-    lambda guesses, hours: SettingsByScope(
+_scopes = st.builds(
+    lambda is_on, hours: SettingsByScope(
         Settings(
-            probabilistic_clicks=guesses,
-            probabilistic_impressions=guesses,
+            probabilistic_clicks=is_on,
+            probabilistic_impressions=is_on,
             click_window=timedelta(hours=hours),
         )
     ),
     st.booleans(),
     st.sampled_from([1, 24, 168, 720]),
 )
-# What is decided by guesses, which whatever chance brings above seldom is.
-_guesses = st.lists(
+# Stories that probabilistic matches decide, which the random ones above seldom are.
+_probabilistic = st.lists(
     st.tuples(
         st.sampled_from([ADDRESS, ADDRESS, ADDRESS, GAID]),
         st.integers(60, 7_200),
@@ -82,8 +82,8 @@ _guesses = st.lists(
     ]
 )
 _played = st.one_of(
-    st.tuples(_stories(), _installs, _ladders),
-    st.tuples(_guesses, st.just(install(GAID, ADDRESS)), st.just(GUESSING)),
+    st.tuples(_stories(), _installs, _scopes),
+    st.tuples(_probabilistic, st.just(install(GAID, ADDRESS)), st.just(PROBABILISTIC)),
 )
 _bounded = settings(max_examples=150, deadline=None)
 
@@ -93,11 +93,11 @@ _bounded = settings(max_examples=150, deadline=None)
 def test_the_order_of_arrival_changes_nothing(
     played: tuple[list[CandidateTouchpoint], InstallEvidence, SettingsByScope], random: object
 ) -> None:
-    story, evidence, ladder = played
+    story, evidence, scopes = played
     shuffled = list(story)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # a Random
 
-    assert attribute(evidence, shuffled, ladder) == attribute(evidence, story, ladder)
+    assert attribute(evidence, shuffled, scopes) == attribute(evidence, story, scopes)
 
 
 @_bounded
@@ -107,18 +107,18 @@ def test_an_install_that_comes_among_its_touchpoints_ends_with_the_same_winner(
     random: object,
     before: int,
 ) -> None:
-    """The install is credited to what was there, and looked at again for each that comes later."""
-    story, evidence, ladder = played
+    """The install is credited at once, and reevaluated for each touchpoint that comes later."""
+    story, evidence, scopes = played
     arriving = list(story)
     random.shuffle(arriving)  # type: ignore[attr-defined]  # a Random
-    held = attribute(evidence, arriving[:before], ladder).credit.touchpoint
+    credited = attribute(evidence, arriving[:before], scopes).credit.touchpoint
 
-    for known in range(before + 1, len(arriving) + 1):
-        verdict = attribute(evidence, arriving[:known], ladder)
-        if cause_of_change(held.id if held else None, verdict):
-            held = verdict.credit.touchpoint
+    for arrived in range(before + 1, len(arriving) + 1):
+        verdict = attribute(evidence, arriving[:arrived], scopes)
+        if cause_of_change(credited.id if credited else None, verdict):
+            credited = verdict.credit.touchpoint
 
-    assert held == attribute(evidence, story, ladder).credit.touchpoint
+    assert credited == attribute(evidence, story, scopes).credit.touchpoint
 
 
 @_bounded
@@ -126,8 +126,8 @@ def test_an_install_that_comes_among_its_touchpoints_ends_with_the_same_winner(
 def test_the_winner_is_inside_its_window_and_before_the_bound(
     played: tuple[list[CandidateTouchpoint], InstallEvidence, SettingsByScope],
 ) -> None:
-    story, evidence, ladder = played
-    credit = attribute(evidence, story, ladder).credit
+    story, evidence, scopes = played
+    credit = attribute(evidence, story, scopes).credit
 
     if credit.touchpoint is not None:
         assert credit.window is not None
@@ -141,32 +141,37 @@ def test_the_winner_is_inside_its_window_and_before_the_bound(
 def test_every_touchpoint_has_a_reason_that_people_can_read(
     played: tuple[list[CandidateTouchpoint], InstallEvidence, SettingsByScope],
 ) -> None:
-    story, evidence, ladder = played
-    verdict = attribute(evidence, story, ladder)
+    story, evidence, scopes = played
+    verdict = attribute(evidence, story, scopes)
 
-    assert {it.touchpoint.id for it in verdict.candidates} == {it.id for it in story}
-    assert [it.reason for it in verdict.candidates].count("won") == (
+    assert {candidate.touchpoint.id for candidate in verdict.candidates} == {
+        touchpoint.id for touchpoint in story
+    }
+    assert [candidate.reason for candidate in verdict.candidates].count("won") == (
         verdict.credit.touchpoint is not None
     )
-    assert all("does not know" not in reasons.of_reason(it.reason) for it in verdict.candidates)
+    assert all(
+        "does not know" not in reasons.of_reason(candidate.reason)
+        for candidate in verdict.candidates
+    )
 
 
 @_bounded
-@given(_stories(), _installs, _ladders, st.data())
+@given(_stories(), _installs, _scopes, st.data())
 def test_a_touchpoint_that_loses_alone_against_the_winner_changes_nothing_beside_others(
     story: list[CandidateTouchpoint],
     evidence: InstallEvidence,
-    ladder: SettingsByScope,
+    scopes: SettingsByScope,
     data: st.DataObject,
 ) -> None:
-    """A touchpoint of a partner of its own, that is no guess, is in nobody's way."""
-    winner = attribute(evidence, story, ladder).credit.touchpoint
+    """A proven touchpoint of another partner changes no other's chances."""
+    winner = attribute(evidence, story, scopes).credit.touchpoint
     names = data.draw(st.lists(st.sampled_from([_NAMES[0], GAID, _NAMES[4]]), max_size=1))
     before = timedelta(seconds=data.draw(_SECONDS))
     added = touch(99, *names, before=before, partner_id=99)
     duel = [added] if winner is None else [added, winner]
-    loses = attribute(evidence, duel, ladder).credit.touchpoint != added
+    loses = attribute(evidence, duel, scopes).credit.touchpoint != added
 
-    together = attribute(evidence, [*story, added], ladder).credit.touchpoint
+    together = attribute(evidence, [*story, added], scopes).credit.touchpoint
 
     assert together == (winner if loses else added)

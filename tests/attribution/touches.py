@@ -14,7 +14,7 @@ from postbacks.attribution.evidence import (
 INSTALLED = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 GAID = "advertising:38400000-8cf0-11bd-b23e-10b96e40000d"
 ADDRESS = "ip:203.0.113.7"
-GUESSING = SettingsByScope(
+PROBABILISTIC = SettingsByScope(
     Settings(probabilistic_clicks=True, probabilistic_impressions=True, probabilistic_on_ios=True)
 )
 
