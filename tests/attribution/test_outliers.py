@@ -83,7 +83,7 @@ def test_a_night_keeps_the_outliers_of_each_organization_once() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_the_page_shows_the_site_and_what_was_rejected() -> None:
     from tests.events import event, record
-    from tests.pipeline.test_settling import work
+    from tests.pipeline.test_reattribution import work
     from tests.touches import GAID, touch
 
     gem, link = _gem()

@@ -1,6 +1,6 @@
 """Workers that forget devices and are killed, each a statement later than the one before.
 
-`python -m tests.erasure.dying_workers HOST USER DATABASE` goes on until one has nothing left to do,
+`python -m tests.privacy.dying_workers HOST USER DATABASE` goes on until one has nothing left to do,
 and then prints how many were killed.
 """
 

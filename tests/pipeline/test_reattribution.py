@@ -1,4 +1,4 @@
-"""Installs are looked at again: late touchpoints upgrade a credit until its network was told."""
+"""Installs are reevaluated: late touchpoints upgrade a credit until its network was notified."""
 
 import pytest
 from django.db import connection

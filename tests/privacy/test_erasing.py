@@ -31,9 +31,9 @@ from postbacks.privacy.erasure import work
 from postbacks.privacy.requests import DeviceToErase, preview_counts, request_erasure
 from tests import make
 from tests.database import as_role, wait_for_a_lock
-from tests.erasure import life
-from tests.erasure.life import Person, Scene
 from tests.events import event, record
+from tests.privacy import life
+from tests.privacy.life import Person, Scene
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -199,7 +199,7 @@ def test_workers_killed_at_every_statement_leave_a_state_from_which_work_goes_on
 
     at = connection.settings_dict
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.erasure.dying_workers", at["HOST"], at["USER"], at["NAME"]],
+        [sys.executable, "-m", "tests.privacy.dying_workers", at["HOST"], at["USER"], at["NAME"]],
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""A guessed touchpoint earns one device: the next one behind the same address needs another."""
+"""A probabilistic match earns one device: the next one behind the address needs another."""
 
 import threading
 
