@@ -1,5 +1,6 @@
 """What every test may use. Rows come from tests/make.py."""
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Generator, Iterator
@@ -129,6 +130,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             return nodeid if nodeid.startswith(_LONGEST) else super()._split_scope(nodeid)
 
     return Scheduling(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector leave alone what stays to the end; looking through it is slow."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
