@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from postbacks.attribution.installs import KnownInstalls, foresee_installs
 from postbacks.callbacks.currency.stored_rates import load_rates
@@ -37,9 +38,6 @@ from postbacks.values.install_context import InstallContext, install_context
 
 logger = logging.getLogger(__name__)
 
-DECISIONS = ("owed", "sent", "failed", "skipped", "not_matched", "held")
-OWED, SENT, FAILED, SKIPPED, NOT_MATCHED, HELD = DECISIONS
-
 _OFF: Mapping[str, str] = {
     RuleStatus.DRAFT: "The rule is a draft; only active rules send.",
     RuleStatus.PAUSED: "The rule is paused.",
@@ -55,12 +53,23 @@ _PRECEDENCE = (
 )
 
 
+class RuleDecision(StrEnum):
+    """What a rule did with an event, as the API says it."""
+
+    OWED = "owed"
+    SENT = "sent"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    NOT_MATCHED = "not_matched"
+    HELD = "held"
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """One rule's decision about an event, and the reasons; `postback` is None if it made none."""
 
     rule: CallbackRule
-    decision: str
+    decision: RuleDecision
     reasons: tuple[Refusal, ...]
     postback: Postback | None = None
 
@@ -94,19 +103,23 @@ def _postbacks(event: Event) -> dict[int, Postback]:
 
 def _explain_postback(rule: CallbackRule, postback: Postback) -> Explanation:
     if postback.status == PostbackStatus.DELIVERED:
-        return Explanation(rule, SENT, (Refusal("delivered", "The partner took it."),), postback)
+        return Explanation(
+            rule, RuleDecision.SENT, (Refusal("delivered", "The partner took it."),), postback
+        )
     if postback.status == PostbackStatus.SKIPPED:
         reason = Refusal(postback.reason, _skip_sentence(postback.reason))
-        return Explanation(rule, SKIPPED, (reason,), postback)
+        return Explanation(rule, RuleDecision.SKIPPED, (reason,), postback)
     if postback.status == PostbackStatus.FAILED:
         detail = f"Given up after {postback.attempts_made} attempts; the last one says why."
-        return Explanation(rule, FAILED, (Refusal(postback.reason or "failed", detail),), postback)
+        return Explanation(
+            rule, RuleDecision.FAILED, (Refusal(postback.reason or "failed", detail),), postback
+        )
     if postback.reason == RULE_OFF or rule.status != RuleStatus.ACTIVE:
         detail = f"{_OFF.get(rule.status, 'The rule was off.')} It waits until the rule is on."
-        return Explanation(rule, HELD, (Refusal(RULE_OFF, detail),), postback)
+        return Explanation(rule, RuleDecision.HELD, (Refusal(RULE_OFF, detail),), postback)
     tries = postback.attempts_made
     detail = f"It is tried again after {tries} attempts." if tries else "It is about to be sent."
-    return Explanation(rule, OWED, (Refusal("due", detail),), postback)
+    return Explanation(rule, RuleDecision.OWED, (Refusal("due", detail),), postback)
 
 
 def _skip_sentence(reason: str) -> str:
@@ -114,8 +127,9 @@ def _skip_sentence(reason: str) -> str:
     return f"{labels.get(reason, 'The rule says so')}."
 
 
-def _decision_without_postback(reasons: Sequence[Refusal]) -> str:
-    return HELD if any(reason.code == _UNDECIDED.code for reason in reasons) else NOT_MATCHED
+def _decision_without_postback(reasons: Sequence[Refusal]) -> RuleDecision:
+    is_undecided = any(reason.code == _UNDECIDED.code for reason in reasons)
+    return RuleDecision.HELD if is_undecided else RuleDecision.NOT_MATCHED
 
 
 _UNDECIDED = Refusal("undecided", "The event has not been decided yet.")

@@ -22,7 +22,7 @@ from postbacks.api.query import PageQuery, Query
 from postbacks.api.sdk.events import SdkEventsView
 from postbacks.intake.events.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
-from postbacks.rulebook.explain import DECISIONS, explain
+from postbacks.rulebook.explain import RuleDecision, explain
 
 _BESIDE_COLUMNS = [name for name in EventFields.__struct_fields__ if name not in IN_COLUMNS]
 _FIRST = (
@@ -91,7 +91,7 @@ class ExplainedSerializer(serializers.Serializer):
 
     rule = PublicIdField(read_only=True)
     rule_name = serializers.CharField(source="rule.name")
-    decision = serializers.ChoiceField(DECISIONS)
+    decision = serializers.ChoiceField([decision.value for decision in RuleDecision])
     reasons = ReasonSerializer(many=True)
     postback = PublicIdField(
         read_only=True, allow_null=True, help_text="The postback, if there is one."
