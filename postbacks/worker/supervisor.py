@@ -32,7 +32,7 @@ REPLACE_SECONDS = 8.0  # a pump silent so long gets a successor
 WEDGED_SECONDS = 18.0  # a part silent so long means the cluster is ended and started anew
 GRACE_SECONDS = 18.0  # longer than one request may take
 LAST_SECONDS = 3.0  # for django-q2 to end on its own once no pump runs any more
-_FORGET_SECONDS = 600.0
+_HEARTBEAT_KEPT_SECONDS = 600.0
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Supervisor:
     name: str
     _cluster: subprocess.Popen[bytes] | None = None
     _stopping: bool = False
-    _counts_from: float = 0.0  # silence before this moment is nobody's fault
+    _counts_from: float = 0.0  # silence before this moment does not count
     _enqueued_at: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -50,7 +50,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         partitions.ensure_partitions()
-        WorkerHeartbeat.forget(older_than=_FORGET_SECONDS)
+        WorkerHeartbeat.forget(older_than=_HEARTBEAT_KEPT_SECONDS)
         while not self._stopping:
             try:
                 self._check_cluster()
@@ -130,7 +130,7 @@ class Supervisor:
         try:
             WorkerHeartbeat.request_stop(f"{self.name}:pump")
         except (OperationalError, InterfaceError):
-            connection.close()  # the pumps will find out by themselves
+            connection.close()  # the pumps will notice on their own
         if self._cluster is not None and self._cluster.poll() is None:
             self._cluster.terminate()
             self._wait_for_pumps()
