@@ -314,10 +314,10 @@ def test_a_name_without_an_address_is_a_dns_failure(
 def test_a_hanging_name_server_is_not_waited_for(
     delivery_loopback: Destinations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, released = [], threading.Event()
+    looked_up, released = [], threading.Event()
 
     def hang(host: str, *_: object, **__: object) -> list[object]:
-        asked.append(host)
+        looked_up.append(host)
         released.wait(60)
         return []
 
@@ -330,7 +330,7 @@ def test_a_hanging_name_server_is_not_waited_for(
 
     assert [reply.error for reply in replies] == [TransportFailure.DNS] * 3
     assert elapsed < IN_TIME_MS / 1000
-    assert asked == ["hanging.example"]
+    assert looked_up == ["hanging.example"]
 
 
 def test_nobody_there_is_a_connect_failure(delivery_sender: Sender) -> None:

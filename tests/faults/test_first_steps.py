@@ -17,11 +17,11 @@ from tests.faults.demo_process import ROOT
 
 
 def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "PORT"}}
+    inherited = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "PORT"}}
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
-        env={**kept, **environment},
+        env={**inherited, **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -34,10 +34,10 @@ def last_line(run: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_a_port_in_use_is_named_with_the_way_out(data_folder: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
 
         run = manage("demo", DATA_DIR=str(data_folder), PORT=str(port))
 
@@ -106,19 +106,19 @@ def test_a_finite_demo_counts_right_and_leaves_nothing_behind(tmp_path: Path) ->
     assert figures["received_by_partner"] == figures["delivered"]
     assert figures["received_twice"] == 0
     assert figures["attributed"] == figures["attributed_truth"] > 20
-    told = figures["by_network"].values()
-    assert sum(one["earned"] for one in told) == figures["attributed"]
-    assert all(one["earned"] == one["told"] for one in told)
+    networks = figures["by_network"].values()
+    assert sum(network["earned"] for network in networks) == figures["attributed"]
+    assert all(network["earned"] == network["told"] for network in networks)
     assert "Done in" in run.stdout
 
 
 def test_the_development_server_answers_and_leaves_nothing_behind(data_folder: Path) -> None:
     port = free_port()
-    kept = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+    inherited = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
     with subprocess.Popen(
         [sys.executable, "manage.py", "dev"],
         cwd=ROOT,
-        env={**kept, "DATA_DIR": str(data_folder), "PORT": str(port)},
+        env={**inherited, "DATA_DIR": str(data_folder), "PORT": str(port)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as development:

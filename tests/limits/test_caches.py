@@ -41,12 +41,12 @@ def a_cache(request: pytest.FixtureRequest) -> BaseCache:
 
 def at_once(work: Callable[[], object], *, times: int) -> list[object]:
     """Do something in several threads at one moment; return what came out."""
-    found: list[object] = []
+    results: list[object] = []
     together = threading.Barrier(times)
 
     def run() -> None:
         together.wait()
-        found.append(work())
+        results.append(work())
         connection.close()
 
     threads = [threading.Thread(target=run) for _ in range(times)]
@@ -54,7 +54,7 @@ def at_once(work: Callable[[], object], *, times: int) -> list[object]:
         thread.start()
     for thread in threads:
         thread.join()
-    return found
+    return results
 
 
 @pytest.mark.parametrize("value", [True, 0, 7, "text", [1.5, 2.5], {"a": None}, None])
@@ -79,10 +79,10 @@ def test_a_value_is_touched_and_removed(a_cache: BaseCache) -> None:
 
     touched, absent = a_cache.touch("key", 60), a_cache.touch("other", 60)
     time.sleep(1.1)
-    kept = a_cache.get("key")
+    value = a_cache.get("key")
     removed, again = a_cache.delete("key"), a_cache.delete("key")
 
-    assert (touched, absent, kept, removed, again) == (True, False, 1, True, False)
+    assert (touched, absent, value, removed, again) == (True, False, 1, True, False)
 
 
 def test_a_cache_is_cleared(a_cache: BaseCache) -> None:

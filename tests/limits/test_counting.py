@@ -116,12 +116,12 @@ def test_an_absent_store_refuses_nobody_and_is_left_alone_for_a_while() -> None:
     limiter = Limiter(store, clock)
 
     alone = passed(limiter, 150)
-    asked = store.asked
+    requests = store.asked
     store.is_away = False
     clock.now += counting.AWAY_SECONDS + 20
     passed(limiter, 1)
 
-    assert (alone, asked) == (100, 1)
+    assert (alone, requests) == (100, 1)
     assert store.asked == 2
 
 

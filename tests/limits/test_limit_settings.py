@@ -49,9 +49,9 @@ def test_a_wrong_setting_stops_the_start_with_a_sentence(
 
 
 def test_without_redis_postgresql_carries_cache_and_tasks() -> None:
-    said = start(REDIS_URL="").stdout
+    output = start(REDIS_URL="").stdout
 
-    assert said.split() == [
+    assert output.split() == [
         "postbacks.infrastructure.caches.PostgresCache",
         "None",
         "default",
@@ -60,9 +60,9 @@ def test_without_redis_postgresql_carries_cache_and_tasks() -> None:
 
 
 def test_redis_carries_cache_and_tasks_where_it_is_named() -> None:
-    said = start(REDIS_URL="redis://127.0.0.1:1/3", RATE_LIMIT_SDK_APP="600/m").stdout
+    output = start(REDIS_URL="redis://127.0.0.1:1/3", RATE_LIMIT_SDK_APP="600/m").stdout
 
-    assert said.split() == [
+    assert output.split() == [
         "postbacks.infrastructure.caches.PatientRedisCache",
         "redis://127.0.0.1:1/3",
         "None",

@@ -52,7 +52,7 @@ def test_an_install_is_credited_to_the_click_of_its_device_and_the_credit_says_w
         assert UnsettledInstall.objects.get().install_id == install.pk
     assert (credit.install_id, credit.version, credit.cause) == (install.pk, 1, "install")
     assert credit.window_seconds == 7 * 24 * 3600
-    assert [(it["touchpoint"], it["reason"]) for it in credit.candidates] == [
+    assert [(candidate["touchpoint"], candidate["reason"]) for candidate in credit.candidates] == [
         (str(click), "won"),
         (str(older), "older"),
     ]
@@ -76,7 +76,7 @@ def test_a_scope_follows_the_installs_credit_for_later_events_too(
     gem = make_tenant()
     winner, link = make_network(gem)
     other, _ = make_network(gem, "Other")
-    rules = [rule(gem, partner=it, attribution_scope=scope).pk for it in (winner, other)]
+    rules = [rule(gem, partner=network, attribution_scope=scope).pk for network in (winner, other)]
     touch(gem, link)
     record(gem, event("install", gaid=GAID))
     decide()
@@ -84,8 +84,8 @@ def test_a_scope_follows_the_installs_credit_for_later_events_too(
 
     decide()
 
-    told = [it.rule_id for it in postbacks_of(gem)]
-    assert [told.count(it) for it in rules] == [to_winner, to_other]
+    notified = [postback.rule_id for postback in postbacks_of(gem)]
+    assert [notified.count(rule_id) for rule_id in rules] == [to_winner, to_other]
 
 
 def test_the_partner_gets_its_own_click_back(ok_partner: RecordingPartner, run_pump: Run) -> None:
@@ -119,15 +119,15 @@ def test_the_partner_gets_its_own_click_back(ok_partner: RecordingPartner, run_p
 def test_conditions_may_ask_for_the_credit() -> None:
     gem = make_tenant()
     _, link = make_network(gem)
-    wanted = {"field": "click.sub1", "operator": "=", "value": "spring"}
-    spring = rule(gem, conditions={"all": [wanted]})
-    rule(gem, conditions={"all": [{**wanted, "value": "autumn"}]})
+    condition = {"field": "click.sub1", "operator": "=", "value": "spring"}
+    spring = rule(gem, conditions={"all": [condition]})
+    rule(gem, conditions={"all": [{**condition, "value": "autumn"}]})
     touch(gem, link, params={"sub1": "spring"})
     record(gem, event("open", gaid=GAID), event("purchase"))
 
     decide()
 
-    assert [it.rule_id for it in postbacks_of(gem)] == [spring.pk, spring.pk]
+    assert [postback.rule_id for postback in postbacks_of(gem)] == [spring.pk, spring.pk]
 
 
 def test_a_click_of_another_organization_or_app_never_wins() -> None:

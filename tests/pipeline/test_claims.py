@@ -79,8 +79,8 @@ def make_due(**columns: str) -> None:
         cursor.execute(f"UPDATE adservices_claim SET {changes}")
 
 
-def says(status: int, **said: object):
-    return lambda _path, _headers: (status, {}, json.dumps(said).encode())
+def says(status: int, **answer: object):
+    return lambda _path, _headers: (status, {}, json.dumps(answer).encode())
 
 
 def test_a_claim_is_credited_to_apple_ads_with_its_campaign(gem, partner_answering) -> None:

@@ -27,12 +27,12 @@ def conditions(field: str, operator: str, value: object) -> dict[str, object]:
 
 
 def test_only_events_that_fulfil_the_conditions_owe_a_postback() -> None:
-    wanted = event(revenue="5.00", currency="USD")
+    matching = event(revenue="5.00", currency="USD")
     cheap, free = event(revenue="4.99", currency="USD"), event()
 
-    owed = decided(make_tenant(), wanted, cheap, free, conditions=conditions("revenue", "≥", 5))
+    owed = decided(make_tenant(), matching, cheap, free, conditions=conditions("revenue", "≥", 5))
 
-    assert owed == [wanted["event_id"]]
+    assert owed == [matching["event_id"]]
 
 
 def test_conditions_read_money_in_us_dollars() -> None:
@@ -59,14 +59,14 @@ def test_conditions_read_what_is_withheld_from_the_partner() -> None:
 
 
 def test_a_refused_event_does_not_use_the_first_time_up() -> None:
-    cheap, wanted = event(params={"level": 1}), event(params={"level": 7})
+    cheap, matching = event(params={"level": 1}), event(params={"level": 7})
 
     owed = decided(
         make_tenant(),
         cheap,
-        wanted,
+        matching,
         frequency="first",
         conditions=conditions("params.level", ">", 5),
     )
 
-    assert owed == [wanted["event_id"]]
+    assert owed == [matching["event_id"]]

@@ -52,10 +52,13 @@ def decide(rules: dict[str, object], *evidence: dict[str, Any]) -> list[str]:
     gem = make_tenant()
     with tenant(gem.organization.pk):
         make_rule(partner=Partner.objects.create(name="Lumen Ads"), **rules)
-    record(gem, *(event(install_id=f"d{at}", **it) for at, it in enumerate(evidence)))
+    record(gem, *(event(install_id=f"d{at}", **facts) for at, facts in enumerate(evidence)))
     with database.as_role(roles.WORKER):
         pipeline.decide_events()
-    return [it.reason for it in sorted(postbacks_of(gem), key=lambda it: it.event_id)]
+    return [
+        postback.reason
+        for postback in sorted(postbacks_of(gem), key=lambda postback: postback.event_id)
+    ]
 
 
 def test_a_rule_that_skips_skips_on_evidence_only() -> None:
@@ -156,7 +159,7 @@ def test_a_person_who_said_no_leaves_no_device_in_the_headers(
         (headers["user-agent"], headers.get("x-forwarded-for"), headers["content-length"])
         for _method, _path, headers, _body in ok_partner.requests
     ]
-    logged = [it.request["headers"] for it in attempts_of(gem)]
+    logged = [attempt.request["headers"] for attempt in attempts_of(gem)]
     assert sorted(sent) == [
         ("Mozilla/5.0 (Anna)", "203.0.113.77", "0"),
         (USER_AGENT, None, "0"),

@@ -69,11 +69,11 @@ def test_a_preview_of_a_stored_event_shows_its_credit() -> None:
 
     with tenant(gem.organization.pk):
         bought = Event.objects.get(event_name="purchase")
-        shown = preview_definition(definition_from(scoped), event=bought)
+        preview = preview_definition(definition_from(scoped), event=bought)
         install = Install.objects.get()
 
     seconds = int(install.installed_at.timestamp())
-    assert shown.url == f"https://ads.example.com/?click=c-1&at={seconds}"
+    assert preview.url == f"https://ads.example.com/?click=c-1&at={seconds}"
 
 
 @pytest.mark.parametrize(("scope", "owed"), [("partner", 2), ("any_attributed", 2)])
@@ -83,7 +83,7 @@ def test_a_dry_run_asks_for_the_credit_of_past_events(scope: str, owed: int) -> 
     touch(gem, link, click_id="c-1")
     record(gem, event("open", gaid=GAID), event("purchase"), event("open", install_id="organic"))
     work()
-    asked = rule(
+    scoped = rule(
         gem,
         partner=partner,
         attribution_scope=scope,
@@ -92,11 +92,11 @@ def test_a_dry_run_asks_for_the_credit_of_past_events(scope: str, owed: int) -> 
     )
 
     with tenant(gem.organization.pk):
-        run = dry_run(definition_from(asked), datetime.now(UTC) - timedelta(hours=1))
+        run = dry_run(definition_from(scoped), datetime.now(UTC) - timedelta(hours=1))
 
     assert run.owed == owed
     assert run.not_matched == {"attribution_scope": 1}
-    assert {it.url for it in run.examples} == {"https://ads.example.com/?click=c-1"}
+    assert {example.url for example in run.examples} == {"https://ads.example.com/?click=c-1"}
 
 
 def test_a_dry_run_foresees_installs_that_are_not_decided_yet_and_records_none() -> None:
@@ -104,10 +104,10 @@ def test_a_dry_run_foresees_installs_that_are_not_decided_yet_and_records_none()
     partner, link = make_network(gem)
     touch(gem, link)
     record(gem, event("open", gaid=GAID), event("purchase"))
-    asked = rule(gem, partner=partner, attribution_scope="partner")
+    scoped = rule(gem, partner=partner, attribution_scope="partner")
 
     with tenant(gem.organization.pk):
-        run = dry_run(definition_from(asked), datetime.now(UTC) - timedelta(hours=1))
+        run = dry_run(definition_from(scoped), datetime.now(UTC) - timedelta(hours=1))
         recorded = Install.objects.count()
 
     assert (run.owed, recorded) == (2, 0)

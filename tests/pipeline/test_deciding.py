@@ -177,7 +177,9 @@ def test_a_rule_that_raises_is_noted_and_keeps_no_other_rule_from_the_event() ->
 
     decide()
 
-    outcomes = {it.rule_id: (it.status, it.reason) for it in postbacks_of(gem)}
+    outcomes = {
+        postback.rule_id: (postback.status, postback.reason) for postback in postbacks_of(gem)
+    }
     assert outcomes == {
         good.pk: (PostbackStatus.PENDING, ""),
         bad.pk: (PostbackStatus.SKIPPED, "rule_error"),

@@ -22,10 +22,10 @@ def test_a_partner_that_hangs_delays_nobody_else(
     partner_answering: PartnerAnswering, ok_partner: RecordingPartner, run_pump: Run
 ) -> None:
     released = Event()
-    asked: list[str] = []
+    paths: list[str] = []
 
     def hang(path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-        asked.append(path)
+        paths.append(path)
         released.wait(10)
         return 200, {}, b""
 
@@ -42,7 +42,7 @@ def test_a_partner_that_hangs_delays_nobody_else(
     def quick_is_over() -> bool:
         if not attempts_of(quick):
             return False
-        asked_while_hanging.append(len(asked))
+        asked_while_hanging.append(len(paths))
         released.set()  # what is claimed of the slow one may go on from here
         return True
 
@@ -117,11 +117,11 @@ def test_a_pump_that_stops_gives_back_what_waits_for_its_lane(
     partner_answering: PartnerAnswering, run_pump: Run
 ) -> None:
     released = Event()
-    asked = itertools.count(1)
+    requests = itertools.count(1)
     full = Event()
 
     def hang(*_: object) -> tuple[int, dict[str, str], bytes]:
-        if next(asked) == PER_LANE:
+        if next(requests) == PER_LANE:
             full.set()
         released.wait(10)
         return 200, {}, b""

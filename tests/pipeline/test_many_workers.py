@@ -59,9 +59,9 @@ def assert_each_install_is_credited_once(of: Tenant, *, versions: int) -> None:
         installs = list(Install.objects.order_by("id"))
         credited = set(Attribution.objects.values_list("install_id", "version"))
         updates = Event.objects.filter(event_name="attribution_updated").count()
-    assert len({it.device for it in installs}) == len(installs) == DEVICES
-    assert {it.attribution_version for it in installs} == {versions}
-    assert credited == {(it.pk, n) for it in installs for n in range(1, versions + 1)}
+    assert len({install.device for install in installs}) == len(installs) == DEVICES
+    assert {install.attribution_version for install in installs} == {versions}
+    assert credited == {(install.pk, n) for install in installs for n in range(1, versions + 1)}
     assert updates == DEVICES * (versions - 1)
 
 

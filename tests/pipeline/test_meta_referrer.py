@@ -152,11 +152,11 @@ def test_programs_set_the_key_and_see_its_mask() -> None:
     made = api.patch(path, {"meta_decryption_key": KEY.upper()})
     again = api.put(path, {**made.data, "name": "Renamed"})
     with tenant(gem.organization.pk):
-        kept = ReferrerKey.objects.get().reveal()
+        stored = ReferrerKey.objects.get().reveal()
     gone = api.patch(path, {"meta_decryption_key": None})
 
     assert (wrong.status, wrong.pointers()) == (400, ["/meta_decryption_key"])
     assert made.data["meta_decryption_key"] == "•••cdef"
     assert (again.status, again.data["meta_decryption_key"]) == (200, "•••cdef")
-    assert kept == KEY
+    assert stored == KEY
     assert gone.data["meta_decryption_key"] is None

@@ -40,12 +40,12 @@ def test_owners_are_told_once_of_their_own_rule() -> None:
     look()
     look()
 
-    told = {one.to[0]: one for one in mail.outbox}
-    assert set(told) == {ours.owner.email, theirs.owner.email}
+    mails = {message.to[0]: message for message in mail.outbox}
+    assert set(mails) == {ours.owner.email, theirs.owner.email}
     assert len(mail.outbox) == 2
-    assert rule.name in told[ours.owner.email].subject
-    assert f"/admin/postbacks/callbackrule/{rule.pk}/change/" in told[ours.owner.email].body
-    assert rule.name not in told[theirs.owner.email].body
+    assert rule.name in mails[ours.owner.email].subject
+    assert f"/admin/postbacks/callbackrule/{rule.pk}/change/" in mails[ours.owner.email].body
+    assert rule.name not in mails[theirs.owner.email].body
 
 
 def test_a_rule_that_is_suspended_again_is_told_of_again() -> None:

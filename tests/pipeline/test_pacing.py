@@ -79,7 +79,7 @@ def claimed_by_worker(limit: int = 100) -> list[Lease]:
 def most_in_a_second(moments: list[int]) -> int:
     """Return the most moments that lie in any second."""
     return max(
-        bisect.bisect_left(moments, moment + SECOND) - place for place, moment in enumerate(moments)
+        bisect.bisect_left(moments, moment + SECOND) - index for index, moment in enumerate(moments)
     )
 
 

@@ -41,7 +41,13 @@ def click(of: Tenant, link: TrackingLink, ago: float = 600) -> None:
 
 
 def open_on(of: Tenant, *devices: str) -> None:
-    record(of, *(event("open", install_id=it, ip_address=ADDRESS, os_name="ios") for it in devices))
+    record(
+        of,
+        *(
+            event("open", install_id=device, ip_address=ADDRESS, os_name="ios")
+            for device in devices
+        ),
+    )
 
 
 def work() -> None:

@@ -150,13 +150,13 @@ def test_rates_count_once_every_process_has_had_to_see_them() -> None:
 def test_a_file_of_the_bank_is_loaded_once(tmp_path: Path) -> None:
     file = tmp_path / "eurofxref-hist.csv"
     file.write_text("Date,USD,JPY,\n2024-04-26,1.0714,168.03,\n2024-04-25,1.072,166.76,\n")
-    said = StringIO()
+    output = StringIO()
 
     with database.as_role(roles.WORKER):
-        call_command("load_rates", str(file), stdout=said)
-        call_command("load_rates", str(file), stdout=said)
+        call_command("load_rates", str(file), stdout=output)
+        call_command("load_rates", str(file), stdout=output)
 
-    assert said.getvalue().splitlines() == [
+    assert output.getvalue().splitlines() == [
         "4 new rates of 2 days; the newest day is 2024-04-26.",
         "0 new rates of 2 days; the newest day is 2024-04-26.",
     ]

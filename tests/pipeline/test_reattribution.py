@@ -67,12 +67,12 @@ def test_a_late_click_earns_an_organic_install_and_its_network_is_told_once() ->
 
     install = install_of(gem)
     assert (install.touchpoint, install.attribution_version) == (click, 2)
-    assert [(it.type, it.cause) for it in credits_of(gem)] == [
+    assert [(credit.type, credit.cause) for credit in credits_of(gem)] == [
         ("organic", "install"),
         ("click", "upgrade"),
     ]
-    told = [(it.rule_id, it.attribution_version) for it in postbacks_of(gem)]
-    assert sorted(told) == sorted([(everyones.pk, 1), (ours.pk, 2)])
+    notified = [(postback.rule_id, postback.attribution_version) for postback in postbacks_of(gem)]
+    assert sorted(notified) == sorted([(everyones.pk, 1), (ours.pk, 2)])
     (updated,) = reported_by_us(gem)
     assert updated.event_name == "attribution_updated"
     assert updated.fields["attribution"]["click_id"] == "late"
@@ -93,7 +93,8 @@ def test_the_later_click_wins_in_whichever_order_both_arrive() -> None:
     install = install_of(gem)
     assert install.touchpoint == last
     assert [
-        (it["touchpoint"] == str(last), it["reason"]) for it in credits_of(gem)[1].candidates
+        (candidate["touchpoint"] == str(last), candidate["reason"])
+        for candidate in credits_of(gem)[1].candidates
     ] == [
         (True, "won"),
         (False, "older"),
@@ -102,11 +103,11 @@ def test_the_later_click_wins_in_whichever_order_both_arrive() -> None:
 
 def test_a_late_click_changes_nothing_once_another_network_was_told() -> None:
     gem = make_tenant()
-    told, told_link = make_network(gem)
+    notified, notified_link = make_network(gem)
     late, late_link = make_network(gem)
-    for partner in (told, late):
+    for partner in (notified, late):
         rule(gem, partner=partner, attribution_scope="partner", triggers=["install"])
-    winner = touch(gem, told_link, ago=600)
+    winner = touch(gem, notified_link, ago=600)
     record(gem, event("open", gaid=GAID))
     work()
     click = touch(gem, late_link, ago=60)
@@ -116,7 +117,7 @@ def test_a_late_click_changes_nothing_once_another_network_was_told() -> None:
     install = install_of(gem)
     (credit,) = credits_of(gem)
     assert (install.touchpoint, install.attribution_version) == (winner, 1)
-    assert [(it["touchpoint"], it["reason"]) for it in credit.candidates] == [
+    assert [(candidate["touchpoint"], candidate["reason"]) for candidate in credit.candidates] == [
         (str(winner), "won"),
         (str(click), "late_touch"),
     ]
@@ -175,9 +176,9 @@ def test_events_follow_the_credit_of_the_time_at_which_they_are_decided() -> Non
 
     work()
 
-    (told,) = postbacks_of(gem)
-    assert told.attribution_version == 2
-    assert told.install_id == install_of(gem).pk
+    (postback,) = postbacks_of(gem)
+    assert postback.attribution_version == 2
+    assert postback.install_id == install_of(gem).pk
 
 
 def test_rules_on_our_own_events_get_the_credit_that_these_speak_of() -> None:
@@ -192,8 +193,8 @@ def test_rules_on_our_own_events_get_the_credit_that_these_speak_of() -> None:
 
     work()
 
-    (told,) = postbacks_of(gem)
-    assert (told.rule_id, told.event_name) == (updated.pk, "attribution_updated")
+    (postback,) = postbacks_of(gem)
+    assert (postback.rule_id, postback.event_name) == (updated.pk, "attribution_updated")
 
 
 def test_a_fraud_is_reported_to_rules_of_its_network_and_the_next_click_wins() -> None:
@@ -212,8 +213,8 @@ def test_a_fraud_is_reported_to_rules_of_its_network_and_the_next_click_wins() -
     work()
 
     assert install_of(gem).partner_id == honest.pk
-    told = {(it.rule_id, it.event_name) for it in postbacks_of(gem)}
-    assert told == {(installed.pk, "open"), (rejected.pk, "rejected_install")}
+    notified = {(postback.rule_id, postback.event_name) for postback in postbacks_of(gem)}
+    assert notified == {(installed.pk, "open"), (rejected.pk, "rejected_install")}
     (reported,) = reported_by_us(gem)
     assert reported.fields["reject_reason"] == "incorrect_signature"
     assert credits_of(gem)[0].rejections[0]["touchpoint"] == str(fraud)
@@ -258,7 +259,7 @@ def test_a_guess_is_taken_back_when_another_device_turns_out_to_share_its_addres
 
     assert (guessed, install_of(gem).attribution_type) == ("click", "organic")
     credit = credits_of(gem)[1]
-    assert (credit.cause, [it["reason"] for it in credit.candidates]) == (
+    assert (credit.cause, [candidate["reason"] for candidate in credit.candidates]) == (
         "doubt",
         ["not_alone", "not_alone"],
     )

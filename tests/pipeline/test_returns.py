@@ -46,7 +46,7 @@ def installs_of(of: Tenant) -> list[Install]:
 
 
 def kinds_of(of: Tenant) -> list[tuple[str, int]]:
-    return [(it.kind, it.number) for it in installs_of(of)]
+    return [(install.kind, install.number) for install in installs_of(of)]
 
 
 def reported_by_us(of: Tenant) -> list[Event]:
@@ -66,7 +66,10 @@ def test_a_new_install_id_with_a_known_advertising_id_is_a_reinstall() -> None:
     first, second = installs_of(gem)
     assert kinds_of(gem) == [("install", 1), ("reinstall", 2)]
     assert second.before_id == first.pk
-    assert [it.rule_id for it in postbacks_of(gem)] == [rules["install"], rules["reinstall"]]
+    assert [postback.rule_id for postback in postbacks_of(gem)] == [
+        rules["install"],
+        rules["reinstall"],
+    ]
 
 
 def test_a_reinstall_after_a_new_click_is_a_reattribution_of_its_network() -> None:
@@ -89,7 +92,7 @@ def test_a_reinstall_after_a_new_click_is_a_reattribution_of_its_network() -> No
         partner.pk,
         click,
     )
-    assert [it.rule_id for it in postbacks_of(gem)] == [won_back.pk]
+    assert [postback.rule_id for postback in postbacks_of(gem)] == [won_back.pk]
 
 
 def test_the_click_that_won_the_install_does_not_win_the_reinstall_as_well() -> None:
@@ -102,11 +105,11 @@ def test_the_click_that_won_the_install_does_not_win_the_reinstall_as_well() -> 
 
     work()
 
-    assert [it.kind for it in installs_of(gem)] == ["install", "reinstall"]
+    assert [install.kind for install in installs_of(gem)] == ["install", "reinstall"]
 
 
-@pytest.mark.parametrize(("setting", "told"), [("original", 1), ("organic", 0)])
-def test_events_after_a_reinstall_go_to_whom_the_setting_says(setting: str, told: int) -> None:
+@pytest.mark.parametrize(("setting", "notified"), [("original", 1), ("organic", 0)])
+def test_events_after_a_reinstall_go_to_whom_the_setting_says(setting: str, notified: int) -> None:
     gem = make_tenant()
     set_up(gem, reinstall_events=setting)
     partner, link = make_network(gem)
@@ -119,10 +122,10 @@ def test_events_after_a_reinstall_go_to_whom_the_setting_says(setting: str, told
     work()
 
     owed = postbacks_of(gem)
-    assert len(owed) == told
+    assert len(owed) == notified
     first, second = installs_of(gem)
-    assert second.partner_id == (partner.pk if told else None)
-    if told:
+    assert second.partner_id == (partner.pk if notified else None)
+    if notified:
         assert owed[0].installed_at == first.installed_at
 
 
@@ -149,7 +152,7 @@ def test_a_second_install_event_is_told_twice_for_a_day_and_then_a_reinstall(
 
     work()
 
-    assert [it.kind for it in installs_of(gem)] == kinds
+    assert [install.kind for install in installs_of(gem)] == kinds
 
 
 def test_an_install_and_its_reinstall_may_come_in_one_batch() -> None:
@@ -192,7 +195,7 @@ def test_a_click_wins_back_a_person_who_was_away() -> None:
     (reported,) = reported_by_us(gem)
     assert reported.event_name == "reengagement"
     assert reported.fields["attribution"]["click_id"] == "back"
-    assert [it.rule_id for it in postbacks_of(gem)] == [won_back.pk]
+    assert [postback.rule_id for postback in postbacks_of(gem)] == [won_back.pk]
     (install,) = installs_of(gem)
     assert install.attribution_type == "organic"
     assert install.last_open_at is not None
@@ -214,7 +217,7 @@ def test_nobody_is_won_back_who_was_not_away_or_whose_click_is_old(
 
     work()
 
-    assert "reengagement" not in {it.event_name for it in reported_by_us(gem)}
+    assert "reengagement" not in {reported.event_name for reported in reported_by_us(gem)}
 
 
 def test_a_late_click_makes_a_reinstall_a_reattribution() -> None:
@@ -229,8 +232,10 @@ def test_a_late_click_makes_a_reinstall_a_reattribution() -> None:
 
     work()
 
-    assert [it.kind for it in installs_of(gem)] == ["install", "reattribution"]
-    assert [(it.rule_id, it.attribution_version) for it in postbacks_of(gem)] == [(won_back.pk, 2)]
+    assert [install.kind for install in installs_of(gem)] == ["install", "reattribution"]
+    assert [(postback.rule_id, postback.attribution_version) for postback in postbacks_of(gem)] == [
+        (won_back.pk, 2)
+    ]
 
 
 def test_an_install_may_be_removed_before_the_one_that_came_after_it() -> None:
@@ -258,11 +263,11 @@ def test_an_install_that_a_later_one_has_overtaken_is_decided() -> None:
     with database.as_role(roles.WORKER), tenant(gem.organization.pk):
         earlier = UndecidedEvent.objects.order_by("id").first()
         assert earlier is not None
-        held = {"id": earlier.pk, "received_at": earlier.received_at}
+        undecided = {"id": earlier.pk, "received_at": earlier.received_at}
         UndecidedEvent.objects.filter(pk=earlier.pk).delete()
     work()
     with database.as_role(roles.WORKER), tenant(gem.organization.pk):
-        UndecidedEvent.objects.create(**held)
+        UndecidedEvent.objects.create(**undecided)
 
     work()
 

@@ -40,14 +40,14 @@ def story_with_failing_send(partner: RecordingPartner, run_pump: Run) -> Story:
     """Return a tenant whose rule has sent the secret in every way, to a partner who repeats it."""
     story = live_through("Gem Harbor")
     with tenant(story.organization_id):
-        told = Partner.objects.get()
-        told.allowed_hosts = [partner.host]
-        told.save()
-        told.set_credentials({"api_key": SECRET})
+        stored_partner = Partner.objects.get()
+        stored_partner.allowed_hosts = [partner.host]
+        stored_partner.save()
+        stored_partner.set_credentials({"api_key": SECRET})
         make.make_rule(
             name="Tells all",
             url=partner.url + "/p?k={{credential.api_key}}",
-            partner=told,
+            partner=stored_partner,
             method="POST",
             body_type="json",
             body='{"k": "{{credential.api_key}}"}',
@@ -95,11 +95,13 @@ def test_no_page_answer_or_row_shows_what_a_failing_send_sent(
 ) -> None:
     story = story_with_failing_send(echoing, run_pump)
 
-    seen = dict(answers(story))
+    answered = dict(answers(story))
 
     assert any(SECRET.encode() in body for *_, body in echoing.requests), "it was really sent"
-    assert len(seen) > 60
-    assert {path: found for path, text in seen.items() if (found := shows_secret(text))} == {}
+    assert len(answered) > 60
+    assert {
+        path: secrets for path, text in answered.items() if (secrets := shows_secret(text))
+    } == {}
     assert shows_secret(everything_stored()) == []
 
 
@@ -144,11 +146,11 @@ def test_an_error_with_all_its_variables_shows_no_secret() -> None:
         try:
             credential.reveal()
         except SecretUnreadableError as error:
-            told = traceback.TracebackException.from_exception(error, capture_locals=True)
+            report = traceback.TracebackException.from_exception(error, capture_locals=True)
         else:
             pytest.fail("a moved secret must not open")
 
-    assert shows_secret("".join(told.format())) == []
+    assert shows_secret("".join(report.format())) == []
 
 
 def test_a_refused_form_and_a_refused_call_do_not_repeat_the_secret() -> None:

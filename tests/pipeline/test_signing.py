@@ -23,7 +23,7 @@ PartnerAnswering = Callable[[Answer], RecordingPartner]
 
 def signing_rule(of: Tenant, url: str, **fields: object) -> str:
     """Make a rule that signs and return the organization's secret."""
-    wanted = {
+    fields = {
         "name": "Signed",
         "status": RuleStatus.ACTIVE,
         "method": "POST",
@@ -33,7 +33,7 @@ def signing_rule(of: Tenant, url: str, **fields: object) -> str:
         **fields,
     }
     with tenant(of.organization.pk):
-        saving.save(CallbackRule(url=url, **wanted), by=None)
+        saving.save(CallbackRule(url=url, **fields), by=None)
         return ensure_signing_secret().reveal()
 
 
@@ -103,13 +103,17 @@ def test_two_secrets_are_valid_at_most_and_an_expired_one_is_not(
     with tenant(gem.organization.pk):
         second = rotate_signing_secret().reveal()
         third = rotate_signing_secret(timedelta(0)).reveal()
-        assert [it.is_valid for it in SigningSecret.objects.all()] == [True, False, False]
+        assert [secret.is_valid for secret in SigningSecret.objects.all()] == [True, False, False]
     record(gem, event())
 
     run_pump(until=all_ended(gem))
 
     ((_, _, headers, body),) = ok_partner.requests
-    assert [verifies(it, headers, body) for it in (first, second, third)] == [False, False, True]
+    assert [verifies(secret, headers, body) for secret in (first, second, third)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_each_attempt_is_signed_anew_and_the_log_holds_no_signature(
@@ -128,17 +132,17 @@ def test_each_attempt_is_signed_anew_and_the_log_holds_no_signature(
     assert first["webhook-id"] == second["webhook-id"]
     assert all(verifies(secret, headers, body) for _, _, headers, body in partner.requests)
     logged = attempts_of(gem)
-    assert [it.request["headers"]["webhook-signature"] for it in logged] == ["v1,•••"] * 2
-    assert [it.detail for it in logged][1] == ""  # to people both requests are the same
+    assert [attempt.request["headers"]["webhook-signature"] for attempt in logged] == ["v1,•••"] * 2
+    assert [attempt.detail for attempt in logged][1] == ""  # to people both requests are the same
 
 
 def test_a_partner_that_answers_with_the_secret_does_not_bring_it_into_the_log(
     partner_answering: PartnerAnswering, run_pump: Run
 ) -> None:
-    said: list[bytes] = []
-    partner = partner_answering(lambda *_: (200, {}, said[0]))
+    answers: list[bytes] = []
+    partner = partner_answering(lambda *_: (200, {}, answers[0]))
     gem = make_tenant()
-    said.append(signing_rule(gem, partner.url).encode())
+    answers.append(signing_rule(gem, partner.url).encode())
     record(gem, event())
 
     run_pump(until=all_ended(gem))

@@ -14,14 +14,14 @@ WHERE statement = 'SELECT $1::integer + 1'
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_a_statement_is_prepared_once_for_all_values():
+def test_a_statement_is_prepared_once_for_all_values() -> None:
     results = [prepared.run(_STATEMENT, {"value": value}) for value in (1, 2, 3)]
 
     assert results == [[(2,)], [(3,)], [(4,)]]
     assert _kept() == [(3,)]
 
 
-def test_a_statement_still_works_after_its_plan_was_forgotten():
+def test_a_statement_still_works_after_its_plan_was_forgotten() -> None:
     prepared.run(_STATEMENT, {"value": 1})
 
     prepared.plan_anew()
@@ -29,14 +29,14 @@ def test_a_statement_still_works_after_its_plan_was_forgotten():
     assert prepared.run(_STATEMENT, {"value": 2}) == [(3,)]
 
 
-def test_a_refused_statement_raises_djangos_error_and_leaves_the_connection_usable():
+def test_a_refused_statement_raises_djangos_error_and_leaves_the_connection_usable() -> None:
     with pytest.raises(DatabaseError), transaction.atomic():
         prepared.run("SELECT %(value)s::integer / 0", {"value": 1})
 
     assert prepared.run(_STATEMENT, {"value": 1}) == [(2,)]
 
 
-def test_a_lost_connection_is_renewed_and_the_statement_prepared_again():
+def test_a_lost_connection_is_renewed_and_the_statement_prepared_again() -> None:
     prepared.run(_STATEMENT, {"value": 1})
     connection.close()
 

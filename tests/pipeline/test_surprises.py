@@ -42,12 +42,14 @@ def test_a_credential_whose_host_is_no_longer_allowed_is_not_sent(
         if owed and not removed:
             removed.append(True)
             as_worker("UPDATE partner SET allowed_hosts = '{}'")
-        return bool(owed) and all(it.status != PostbackStatus.PENDING for it in owed)
+        return bool(owed) and all(postback.status != PostbackStatus.PENDING for postback in owed)
 
     removed: list[bool] = []
     run_pump(until=are_both_over)
 
-    outcomes = {it.rule_id: (it.status, it.reason) for it in postbacks_of(gem)}
+    outcomes = {
+        postback.rule_id: (postback.status, postback.reason) for postback in postbacks_of(gem)
+    }
     assert outcomes == {
         good.pk: (PostbackStatus.DELIVERED, ""),
         bad.pk: (PostbackStatus.FAILED, "template"),
@@ -181,7 +183,7 @@ def test_an_attempt_that_cannot_be_stored_at_all_stops_no_other(
 
     run_pump(until=lambda: len(attempts_of(gem)) == 5)
 
-    statuses = {(it.rule_id == bad.pk, it.status) for it in postbacks_of(gem)}
+    statuses = {(postback.rule_id == bad.pk, postback.status) for postback in postbacks_of(gem)}
     assert statuses == {(True, PostbackStatus.PENDING), (False, PostbackStatus.DELIVERED)}
 
 
@@ -203,11 +205,11 @@ def test_a_rule_version_that_cannot_be_read_is_left_out_alone(
                 "UPDATE callback_rule_version SET definition = definition - 'triggers'"
                 f" WHERE rule_id = {bad.pk}"
             )
-        return any(it.status == PostbackStatus.DELIVERED for it in owed)
+        return any(postback.status == PostbackStatus.DELIVERED for postback in owed)
 
     run_pump(until=good_is_over)
 
-    statuses = {it.rule_id: it.status for it in postbacks_of(gem)}
+    statuses = {postback.rule_id: postback.status for postback in postbacks_of(gem)}
     assert statuses == {good.pk: PostbackStatus.DELIVERED, bad.pk: PostbackStatus.PENDING}
     assert [path for _, path, _, _ in ok_partner.requests] == ["/good"]
 

@@ -189,8 +189,8 @@ def test_an_install_is_credited_and_its_network_told_with_tenjins_own_macros(
     run_pump(lambda: len(ok_partner.requests) == 2)
 
     assert (opened.data, leveled.data) == ({"code": 200}, {"code": 200})
-    asked = [parse_qs(urlsplit(path).query) for _, path, *_ in ok_partner.requests]
-    install, level = sorted(asked, key=lambda told: "value" in told)
+    queries = [parse_qs(urlsplit(path).query) for _, path, *_ in ok_partner.requests]
+    install, level = sorted(queries, key=lambda query: "value" in query)
     assert install["click_id"] == level["click_id"] == ["c-1"]
     assert install["site_id"] == ["s-9"]
     assert install["advertising_id"] == [GAID]
@@ -282,7 +282,7 @@ def test_a_click_by_tenjins_address_earns_the_install_and_opens_what_it_named(
         link.save()
         make_rule(f"{ok_partner.url}/?id={{{{click_id}}}}", triggers=["install"])
     minute_ago = int((datetime.now(UTC) - timedelta(minutes=1)).timestamp())
-    asked = urlencode(
+    query = urlencode(
         {
             "advertising_id": GAID,
             "click_id": "c-9",
@@ -291,7 +291,7 @@ def test_a_click_by_tenjins_address_earns_the_install_and_opens_what_it_named(
             "click_time": minute_ago,
         }
     )
-    clicked = ask(f"{server.url}/v0/click/{link.token}?{asked}", User_Agent="Network/1.0")
+    clicked = ask(f"{server.url}/v0/click/{link.token}?{query}", User_Agent="Network/1.0")
     send(server, "POST basic form", "event", gem, **device(gem))
     run_pump(lambda: len(ok_partner.requests) == 1)
 

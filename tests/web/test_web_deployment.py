@@ -143,9 +143,9 @@ def test_a_production_is_closed_by_its_headers(production: dict[str, str]) -> No
 def test_the_cookie_of_a_session_is_bound_to_the_host(production: dict[str, str]) -> None:
     settings = {**production, "DJANGO_SETTINGS_MODULE": "postbacks.settings"}
     names = ("SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY")
-    asked = ", ".join(f"settings.{name}" for name in (*names, "SESSION_COOKIE_SAMESITE"))
+    expressions = ", ".join(f"settings.{name}" for name in (*names, "SESSION_COOKIE_SAMESITE"))
 
-    ran = _run(settings, "-c", f"from django.conf import settings; print({asked})")
+    ran = _run(settings, "-c", f"from django.conf import settings; print({expressions})")
 
     assert ran.stdout.split() == ["__Host-sessionid", "True", "True", "Lax"]
 
