@@ -48,15 +48,10 @@ def _quick_passwords() -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-# What takes minutes is begun first, the longest before the others: at the end one process would
-# still be at it, alone. These tests share nothing, so that several processes may share them out.
-_LONGEST = (
-    "tests/isolation/test_isolation_sweep.py",
-    "tests/faults/test_sigkill.py",
-    "tests/faults/test_redis.py",
-    "tests/faults/test_first_steps.py",
-)
-_LONG = ("tests/browser/", "tests/faults/", "tests/api/test_api_attacked.py", "tests/admin/")
+# What takes minutes is begun first: at the end one process would still be at it, alone.
+_FAULTS = "tests/faults/"
+_SWEEP = "tests/isolation/test_isolation_sweep.py"
+_LONG = (_FAULTS, _SWEEP, "tests/browser/", "tests/api/test_api_attacked.py", "tests/admin/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,8 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _place(nodeid: str) -> int:
-    order = (*_LONGEST, *_LONG)
-    return next((n for n, start in enumerate(order) if nodeid.startswith(start)), len(order))
+    return next((n for n, start in enumerate(_LONG) if nodeid.startswith(start)), len(_LONG))
 
 
 # Coverage makes Django twice as slow under Python 3.11. These tests only go where others have been,
@@ -116,18 +110,23 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start one process more than there are processors: a fault takes minutes of mere waiting."""
+    """Start one process more than there are processors: faults are minutes of mere waiting."""
     return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Give a process a file at a time, whose fixtures its tests share, or one of the longest."""
+    """Give a process a file at a time, for its tests share fixtures.
+
+    One process alone has all the faults. The sweep's tests share nothing and take minutes each.
+    """
     from xdist.scheduler import LoadFileScheduling  # only where it is used
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid if nodeid.startswith(_LONGEST) else super()._split_scope(nodeid)
+            if nodeid.startswith(_FAULTS):
+                return _FAULTS
+            return nodeid if nodeid.startswith(_SWEEP) else super()._split_scope(nodeid)
 
     return Scheduling(config, log)
 
