@@ -32,7 +32,7 @@ REASONS: Mapping[str, str] = {
     "has_id": "Only the address fits, although its IDs would have shown if it were this device.",
     "other_device": "The address fits, but it was another kind of device.",
     "not_alone": "The address fits several devices, so the match is ambiguous.",
-    "taken": "Only the address fits, and the touchpoint was already credited to another device.",
+    "taken": "Only the address fits, and another device was credited to it before.",
     "only_proven": "Only the address fits; a device that comes back needs a proof.",
 }
 
