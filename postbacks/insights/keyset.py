@@ -68,14 +68,14 @@ class KeysetPage(Generic[M]):
     """One page, newest first, and the positions from which its neighbors begin.
 
     `stopped_at` is set when a search stopped before the page was full. It stopped on the way to
-    older rows or, if `stopped_ahead`, to newer ones.
+    older rows or, if `stopped_toward_newer`, to newer ones.
     """
 
     rows: Sequence[M] = ()
     newer: KeysetPosition | None = None
     older: KeysetPosition | None = None
     stopped_at: KeysetPosition | None = None
-    stopped_ahead: bool = False
+    stopped_toward_newer: bool = False
     is_first: bool = True
 
 
@@ -118,7 +118,7 @@ class KeysetList(Generic[M]):
         return KeysetPosition(*last_and_next[0]) if len(last_and_next) == 2 else None
 
     def _page_after(self, start: KeysetPosition | None, size: int) -> KeysetPage[M]:
-        rows, stopped_at = self._look(start, size, backward=False)
+        rows, stopped_at = self._read_page(start, size, backward=False)
         more = len(rows) > size
         rows = rows[:size]
         return KeysetPage(
@@ -130,7 +130,7 @@ class KeysetList(Generic[M]):
         )
 
     def _page_before(self, start: KeysetPosition, size: int, *, fill: bool) -> KeysetPage[M]:
-        rows, stopped_at = self._look(start, size, backward=True)
+        rows, stopped_at = self._read_page(start, size, backward=True)
         more = len(rows) > size
         if fill and not more and stopped_at is None:
             return self._page_after(None, size)
@@ -140,11 +140,11 @@ class KeysetList(Generic[M]):
             newer=self.position_of(rows[0]) if more else stopped_at,
             older=self.position_of(rows[-1]) if rows else start,
             stopped_at=None if more else stopped_at,
-            stopped_ahead=not more,
+            stopped_toward_newer=not more,
             is_first=False,
         )
 
-    def _look(
+    def _read_page(
         self, start: KeysetPosition | None, size: int, *, backward: bool
     ) -> tuple[list[M], KeysetPosition | None]:
         """Return at most one row more than a page has, and where the search was stopped."""
