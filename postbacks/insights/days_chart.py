@@ -7,10 +7,10 @@ from datetime import date
 from postbacks.insights.wording import number
 
 PLOT_HEIGHT = 120
-TOP = 10
+TOP = 10  # room for the topmost label
 BOTTOM = TOP + PLOT_HEIGHT
+THINNEST = 1.5  # one among thousands stays visible
 _GAP = 0.16  # of a day's width
-_THINNEST = 1.5  # one among thousands stays visible
 _MOST_LABELS = 8
 _MOST_TICKS = 5
 
@@ -93,7 +93,7 @@ def day_name(day: date) -> str:
 
 
 def _bar(left: float, width: float, share: float, words: str) -> DayBar:
-    height = max(PLOT_HEIGHT * share, _THINNEST) if share else 0.0
+    height = max(PLOT_HEIGHT * share, THINNEST) if share else 0.0
     return DayBar(
         left=left,
         width=width,

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from postbacks.insights.days_chart import ChartLine, round_ticks
+from postbacks.insights.days_chart import THINNEST, TOP, ChartLine, round_ticks
 from postbacks.insights.overview.last_day import DayTally, HourTally
 from postbacks.insights.wording import number
 from postbacks.models import PostbackStatus
 
 PLOT_HEIGHT = 200
-TOP = 10  # room for the topmost label
 BOTTOM = TOP + PLOT_HEIGHT
 _BOTTOM_UP = (
     PostbackStatus.DELIVERED,
@@ -24,7 +23,6 @@ _BOTTOM_UP = (
     PostbackStatus.FAILED,
 )
 _GAP = 0.12  # of an hour's width
-_THINNEST = 1.5  # one failure among thousands stays visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ def _pieces(tally: DayTally, top: int) -> list[BarSegment]:
     for state in _BOTTOM_UP:
         count: int = getattr(tally, state)
         if count:
-            height = max(PLOT_HEIGHT * count / top, _THINNEST)
+            height = max(PLOT_HEIGHT * count / top, THINNEST)
             y -= height
             pieces.append(BarSegment(state, y, height))
     return pieces
