@@ -20,7 +20,7 @@ from postbacks.callbacks.currency.conversion import USD
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.insights.periods import Period
 from postbacks.insights.statements import fetch_rows
-from postbacks.models import TouchpointKind
+from postbacks.models import EventSource, InstallKind, TouchpointKind
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ WHERE organization_id = %(organization)s AND campaign_id = ANY(%(campaigns)s)
 GROUP BY 1, 2, 3
 """
 _COUNT_INSTALLS = """
-SELECT {key} AS key, kind = 'install' AS is_new, count(*)
+SELECT {key} AS key, kind = %(first_install)s AS is_new, count(*)
 FROM install
 WHERE organization_id = %(organization)s AND campaign_id = ANY(%(campaigns)s)
   AND event_received_at >= %(since)s AND event_received_at < %(until)s
@@ -69,13 +69,13 @@ JOIN event ON event.app_id = credited.app_id AND event.device = credited.device
  AND (credited.until IS NULL OR event.received_at < credited.until)
 WHERE event.organization_id = %(organization)s AND event.device <> ''
   AND event.received_at >= %(since)s AND event.received_at < %(until)s
-  AND event.source <> 'system' AND event.event_name NOT IN ('install', 'open')
+  AND event.source <> %(system)s AND event.event_name NOT IN ('install', 'open')
 GROUP BY 1, 2, 3
 """
 # Postbacks itself reports them, each with the credit that it would have had.
 _COUNT_REJECTED = """
 SELECT count(DISTINCT device) FROM event
-WHERE organization_id = %(organization)s AND app_id = %(app)s AND source = 'system'
+WHERE organization_id = %(organization)s AND app_id = %(app)s AND source = %(system)s
   AND received_at >= %(since)s AND received_at < %(until)s AND event_name = 'rejected_install'
   AND fields -> 'attribution' ->> 'partner_id' = %(partner)s
   AND fields -> 'attribution' ->> 'campaign_name' = %(name)s
@@ -191,6 +191,7 @@ def count_rejected_installs(campaign: Campaign, period: Period) -> int:
                 "app": campaign.app_id,
                 "partner": str(campaign.partner_id),
                 "name": campaign.name,
+                "system": EventSource.SYSTEM.value,
                 "since": period.since,
                 "until": period.until,
             },
@@ -227,6 +228,8 @@ def _fetch(
         since=period.since,
         until=period.until,
         zone=period.zone.key,
+        first_install=InstallKind.INSTALL.value,
+        system=EventSource.SYSTEM.value,
     )
 
 
