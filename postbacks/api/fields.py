@@ -1,6 +1,5 @@
 """The fields that serializers share: ids, times, references to other rows."""
 
-import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps_registry.tenancy import Lifecycle, TenantModel
+from postbacks.values.uuid7 import uuid_or_none
 
 
 class MillisecondDateTimeField(serializers.DateTimeField):
@@ -40,7 +40,7 @@ class PublicIdField(serializers.RelatedField):
 
     def to_internal_value(self, data: object) -> Any:
         rows: Any = self.get_queryset()
-        row = rows.filter(public_id=_uuid(data)).first()
+        row = rows.filter(public_id=uuid_or_none(str(data))).first()
         if row is None or row.status == Lifecycle.ARCHIVED:
             self.fail("unknown", what=rows.model._meta.verbose_name)
         return row
@@ -68,10 +68,3 @@ class IdFilter(serializers.UUIDField):
         public_id = super().to_internal_value(data)  # type: ignore[arg-type]  # it checks
         ids = self.rows.filter(public_id=public_id).values_list("pk", flat=True)
         return ids.first() or 0
-
-
-def _uuid(data: object) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(str(data))
-    except ValueError:
-        return None

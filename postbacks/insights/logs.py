@@ -20,6 +20,7 @@ from postbacks.models import (
     Postback,
 )
 from postbacks.values import identifiers
+from postbacks.values.uuid7 import uuid_or_none
 
 _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
 _IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
@@ -224,12 +225,5 @@ def _has_identifier(text: str) -> Q:
     by_key = InstallKey.objects.filter(app_id__in=apps, key__in=keys)
     ids = list(by_key.values_list("install_id", flat=True)[:_MOST_INSTALLS_BY_KEY])
     condition = Q(install_id=text) | Q(app_id__in=apps, device__in=[text, *names]) | Q(pk__in=ids)
-    public_id = _uuid_or_none(text)
+    public_id = uuid_or_none(text)
     return condition | Q(public_id=public_id) if public_id else condition
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -1,4 +1,4 @@
-"""Ids that contain their time."""
+"""UUIDs: ids that contain their time, and ids as people write them."""
 
 import secrets
 from datetime import datetime
@@ -16,3 +16,11 @@ def uuid7(moment: datetime) -> UUID:
         milliseconds << 80 | 0x7 << 76 | (random >> 62) << 64 | 0b10 << 62 | random & (1 << 62) - 1
     )
     return UUID(int=value)
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """Return the UUID that a text writes, None if it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

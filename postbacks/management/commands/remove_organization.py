@@ -1,12 +1,11 @@
 """Remove an organization with everything it has: `manage.py remove_organization`."""
 
-import uuid
-
 from django.core.management.base import CommandError, CommandParser
 
 from apps_registry.models import Organization
 from postbacks.management.base import RecordedCommand
 from postbacks.privacy import organization_removal
+from postbacks.values.uuid7 import uuid_or_none
 
 
 class Command(RecordedCommand):
@@ -14,9 +13,9 @@ class Command(RecordedCommand):
 
     help = (
         "Deletes an organization: its logs, set-up, keys, members and at last itself. Its keys "
-        "and members are refused and its postbacks stop from the first moment. It can't be taken "
-        "back. Interrupted, it goes on from there when it is run again. People stay: those who "
-        "are members of nothing any more can't sign in until somebody invites them."
+        "and members are refused and its postbacks stop from the first moment. This can't be "
+        "undone. An interrupted run continues when repeated. People without another membership "
+        "can't sign in."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -47,7 +46,7 @@ class Command(RecordedCommand):
 
 def _find(text: str) -> Organization:
     matches = list(Organization.objects.filter(name=text).order_by("pk"))
-    if not matches and (public_id := _uuid(text)):
+    if not matches and (public_id := uuid_or_none(text)):
         matches = list(Organization.objects.filter(public_id=public_id))
     if not matches:
         raise CommandError(f"There is no organization “{text}”.")
@@ -55,13 +54,6 @@ def _find(text: str) -> Organization:
         ids = ", ".join(str(organization.public_id) for organization in matches)
         raise CommandError(f"{len(matches)} organizations are called “{text}”; name one of {ids}.")
     return matches[0]
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
 
 
 def _confirm(organization: Organization) -> None:
