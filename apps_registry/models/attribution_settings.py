@@ -98,7 +98,7 @@ class AttributionSettings(TenantModel):
         help_text="How old an impression may be and still win, for example 24.",
     )
     probabilistic_clicks = models.BooleanField(
-        "guess by address and device",
+        "probabilistic clicks",
         null=True,
         blank=True,
         help_text=(
@@ -107,13 +107,13 @@ class AttributionSettings(TenantModel):
         ),
     )
     probabilistic_impressions = models.BooleanField(
-        "guess from impressions too",
+        "probabilistic impressions",
         null=True,
         blank=True,
         help_text="The same for ads that were only seen, for example video ads on TV.",
     )
     probabilistic_on_ios = models.BooleanField(
-        "guess on iOS too",
+        "probabilistic matches on iOS",
         null=True,
         blank=True,
         help_text=(
@@ -122,14 +122,14 @@ class AttributionSettings(TenantModel):
         ),
     )
     probabilistic_click_window_minutes = models.PositiveIntegerField(
-        "window for guesses (minutes)",
+        "window for probabilistic clicks (minutes)",
         null=True,
         blank=True,
         validators=_between(5, 1440),
         help_text="How old such a click may be, for example 360 for 6 hours.",
     )
     probabilistic_impression_window_minutes = models.PositiveIntegerField(
-        "window for guesses from impressions (minutes)",
+        "window for probabilistic impressions (minutes)",
         null=True,
         blank=True,
         validators=_between(5, 1440),

@@ -46,7 +46,7 @@ class Partner(TenantModel):
         help_text="How the management API names this partner.",
     )
     name = models.CharField(
-        max_length=120, help_text="Who is told of events, for example Unity Ads."
+        max_length=120, help_text="Who receives postbacks, for example Unity Ads."
     )
     allowed_hosts = ArrayField(
         models.CharField(max_length=255, validators=[HOST]),

@@ -106,7 +106,7 @@ class AttributionSettingsAdmin(TenantAdmin):
             },
         ),
         (
-            "Guesses",
+            "Probabilistic matches",
             {
                 "fields": (
                     "probabilistic_clicks",
@@ -116,8 +116,9 @@ class AttributionSettingsAdmin(TenantAdmin):
                     "probabilistic_on_ios",
                 ),
                 "description": "Where ad and app share no ID, address and kind of device can still "
-                "fit. That is a guess, and two people behind one address can be taken for one. In "
-                "many countries it needs the person's consent, and Apple's rules forbid it on iOS.",
+                "match. Such a match is probabilistic: two people behind one address can look like "
+                "one. In many countries it needs the person's consent, and Apple's rules forbid it "
+                "on iOS.",
             },
         ),
         (

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.utils.html import format_html
 
@@ -46,12 +47,13 @@ class Waterfall:
 def waterfall() -> Waterfall:
     """Return the tiers for all apps, before settings of an app, a partner or a link."""
     row = AttributionSettings.objects.filter(app=None, partner=None, link=None).first()
-    labels = {
-        column: value_label(column, value)
+    values = {
+        column: value
         if row is not None and is_set(value := getattr(row, column))
-        else installation_default(column)
+        else _installation_value(column)
         for column in SETTINGS
     }
+    labels = {column: value_label(column, value) for column, value in values.items()}
     return Waterfall(
         tiers=(
             TierLabel(
@@ -65,9 +67,9 @@ def waterfall() -> Waterfall:
                 "A click that fits",
                 "Probabilistic click",
                 "The same address and the same kind of device, and no other device fits. Such a "
-                "guess can be wrong.",
+                "match can be wrong.",
                 labels["probabilistic_click_window_minutes"],
-                is_off=labels["probabilistic_clicks"] == "off",
+                is_off=not values["probabilistic_clicks"],
             ),
             TierLabel(
                 "An impression that proves itself",
@@ -78,9 +80,9 @@ def waterfall() -> Waterfall:
             TierLabel(
                 "An impression that fits",
                 "Probabilistic view-through",
-                "The ad was only seen, and the device is a guess.",
+                "The ad was only seen, and only the address and the kind of device match.",
                 labels["probabilistic_impression_window_minutes"],
-                is_off=labels["probabilistic_impressions"] == "off",
+                is_off=not values["probabilistic_impressions"],
             ),
             TierLabel("Nobody", "Organic", "The install is organic.", ""),
         ),
@@ -144,9 +146,7 @@ def inherited_labels(scope: SettingsScope) -> dict[str, str]:
 
 
 def installation_default(column: str) -> str:
-    name, unit = SETTINGS[column]
-    value = getattr(Settings(), name)
-    return value_label(column, value // unit if unit else value)
+    return value_label(column, _installation_value(column))
 
 
 def is_set(value: object) -> bool:
@@ -180,6 +180,12 @@ def set_rows(row: AttributionSettings) -> list[tuple[str, str]]:
         for column in SETTINGS
         if is_set(value := getattr(row, column))
     ]
+
+
+def _installation_value(column: str) -> Any:
+    name, unit = SETTINGS[column]
+    value = getattr(Settings(), name)
+    return value // unit if unit else value
 
 
 def _column_name(row: AttributionSettings, column: str) -> str:

@@ -18,6 +18,7 @@ from postbacks.admin.logs.columns import attribution_label
 from postbacks.insights import wording
 from postbacks.models import Attribution, Install, InstallState, Touchpoint
 from postbacks.values.attribution import ORGANIC
+from postbacks.values.uuid7 import uuid_or_none
 
 WON = "won"
 
@@ -60,7 +61,7 @@ _METHODS = {
     "click_id": "its click ID",
     "vendor_id": "the same vendor ID",
     "own_id": "the ID that the SDK made",
-    "probabilistic": "the same address and kind of device, a guess",
+    "probabilistic": "the same address and kind of device (probabilistic)",
 }
 
 
@@ -147,7 +148,7 @@ def _view(
 
 def _stored(texts: Iterable[str]) -> list[Touchpoint]:
     """Return the touchpoints that still exist; the times in their ids limit the days to read."""
-    ids = [public_id for text in texts if (public_id := _uuid(text))]
+    ids = [public_id for text in texts if (public_id := uuid_or_none(text))]
     moments = sorted(moment for public_id in ids if (moment := _moment_of(public_id)))
     if not moments:
         return []
@@ -161,13 +162,6 @@ def _moment_of(public_id: UUID) -> datetime | None:
     if public_id.version != 7 or milliseconds > _LATEST_MILLISECONDS:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
