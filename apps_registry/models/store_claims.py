@@ -14,7 +14,7 @@ from apps_registry.tenancy import TenantModel
 class ClaimState(models.TextChoices):
     """The state of an organization's claim."""
 
-    STANDING = "standing", "Yours"
+    ACCEPTED = "standing", "Yours"
     WAITING = "waiting", "Waits for the operator: another organization has it"
     REFUSED = "refused", "Refused by the operator"
 
@@ -26,7 +26,7 @@ class StoreClaim(TenantModel):
         "apps_registry.App", models.PROTECT, related_name="store_claims", db_constraint=False
     )
     store_id = models.CharField("store ID", max_length=19)
-    state = models.CharField(max_length=16, choices=ClaimState.choices, default=ClaimState.STANDING)
+    state = models.CharField(max_length=16, choices=ClaimState.choices, default=ClaimState.ACCEPTED)
     claimed_at = models.DateTimeField("claimed", auto_now_add=True)
     decided_at = models.DateTimeField("decided", null=True)
     decided_by = models.CharField(max_length=255, blank=True)

@@ -70,16 +70,16 @@ def decide(organization: Organization, store_id: str, *, approve: bool, by: str)
     """
     lock_number(store_id)
     with tenant(organization.pk):
-        open_claims = StoreClaim.objects.exclude(state=ClaimState.STANDING)
+        open_claims = StoreClaim.objects.exclude(state=ClaimState.ACCEPTED)
         claim = open_claims.filter(store_id=store_id).first()
     if claim is None:
         raise NothingToDecideError(store_id)
     if approve and (holder := find_store_owner(store_id)):
         with tenant(holder[0]):
-            standing = StoreClaim.objects.get(store_id=store_id)
-            standing.decide(ClaimState.REFUSED, by=by)
+            current_claim = StoreClaim.objects.get(store_id=store_id)
+            current_claim.decide(ClaimState.REFUSED, by=by)
     with tenant(organization.pk):
-        claim.decide(ClaimState.STANDING if approve else ClaimState.REFUSED, by=by)
+        claim.decide(ClaimState.ACCEPTED if approve else ClaimState.REFUSED, by=by)
 
 
 def _dispute(organization_id: int, claim_id: int) -> Dispute:
