@@ -17,12 +17,13 @@ from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.snippets import event_snippet
 from apps_registry.admin_base.tenant_admin import (
     ArchivingAdmin,
+    SecretInline,
     TenantAdmin,
     TenantForm,
     TenantInline,
     TenantRelatedFilter,
 )
-from apps_registry.admin_base.time_zones import TimeZoneInput
+from apps_registry.admin_base.time_zones import TimeZoneAdmin
 from apps_registry.models import App, BundleId, ClaimState, Platform, ReferrerKey, SdkKey
 from apps_registry.models.apps import store_number
 from apps_registry.models.referrer_keys import REFERRER_KEY
@@ -67,7 +68,7 @@ class ReferrerKeyForm(TenantForm):
         return key
 
 
-class ReferrerKeyInline(TenantInline):
+class ReferrerKeyInline(SecretInline):
     """The key that decrypts Meta's part of the Play store's referrer."""
 
     model = ReferrerKey
@@ -86,15 +87,9 @@ class ReferrerKeyInline(TenantInline):
     def stored(self, key: ReferrerKey) -> str:
         return key.masked if key.pk else ""
 
-    def get_fields(
-        self, request: HttpRequest, obj: models.Model | None = None
-    ) -> list[str | list[str] | tuple[str, ...] | tuple[()]]:
-        may_set = self.has_change_permission(request, obj)
-        return [name for name in super().get_fields(request, obj) if may_set or name != "secret"]
-
 
 _COPIES_BY_CLAIM = {
-    ClaimState.STANDING: "Copies of Apple's postbacks with this store ID come to this app.",
+    ClaimState.ACCEPTED: "Copies of Apple's postbacks with this store ID come to this app.",
     ClaimState.WAITING: (
         "Another organization has this store ID. No copies come until the operator has decided."
     ),
@@ -109,7 +104,7 @@ _INLINES_BY_PLATFORM: Mapping[str, Sequence[Any]] = {
 
 
 @admin.register(App)
-class AppAdmin(LifecycleColumns, ArchivingAdmin):
+class AppAdmin(LifecycleColumns, TimeZoneAdmin, ArchivingAdmin):
     """Apps that report events."""
 
     empty_list_text = (
@@ -152,13 +147,6 @@ class AppAdmin(LifecycleColumns, ArchivingAdmin):
         if store_number(app):
             return "They go to another app of yours with the same store ID."
         return "They come to an iOS app with the number that Apple gave it as its store ID."
-
-    def formfield_for_dbfield(
-        self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any
-    ) -> forms.Field | None:
-        if db_field.name == "time_zone":
-            kwargs["widget"] = TimeZoneInput()
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

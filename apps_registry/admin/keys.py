@@ -110,7 +110,8 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
         return response
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return not lookup.startswith("hash") and super().lookup_allowed(lookup, value, request)
+        is_secret = lookup.startswith(("hash", "sealed"))
+        return not is_secret and super().lookup_allowed(lookup, value, request)
 
     @admin.action(permissions=["change"], description="Revoke selected %(verbose_name_plural)s")
     def revoke(

@@ -1,18 +1,16 @@
 """The organization's own page. Its table has no row-level security: this module scopes it."""
 
-from typing import Any
-
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
 from apps_registry.admin_base.list_cells import CreatedColumn
 from apps_registry.admin_base.tenant_admin import ScopedAdmin
-from apps_registry.admin_base.time_zones import TimeZoneInput
+from apps_registry.admin_base.time_zones import TimeZoneAdmin
 from apps_registry.models import Organization, User
 from apps_registry.people.sign_in import has_second_factor
 from apps_registry.roles import Right
@@ -38,7 +36,7 @@ class OrganizationForm(forms.ModelForm):
 
 
 @admin.register(Organization)
-class OrganizationAdmin(CreatedColumn, ScopedAdmin):
+class OrganizationAdmin(CreatedColumn, TimeZoneAdmin, ScopedAdmin):
     """The current organization's row."""
 
     form = OrganizationForm
@@ -72,13 +70,6 @@ class OrganizationAdmin(CreatedColumn, ScopedAdmin):
     ) -> type[forms.ModelForm]:
         form: type[forms.ModelForm] = super().get_form(request, obj, change=change, **kwargs)
         return type(form.__name__, (form,), {"person": request.user})
-
-    def formfield_for_dbfield(
-        self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
-    ) -> forms.Field | None:
-        if db_field.name == "time_zone":
-            kwargs["widget"] = TimeZoneInput()
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 def require_organization_id() -> int:

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns, day
 from apps_registry.admin_base.permissions import allowed
-from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantForm, TenantInline
+from apps_registry.admin_base.tenant_admin import ArchivingAdmin, SecretInline, TenantForm
 from apps_registry.admin_base.theme import TextInput
 from apps_registry.comma_list import CommaSeparatedField
 from apps_registry.models import Partner, PartnerCredential
@@ -60,7 +60,7 @@ class CredentialForm(TenantForm):
         return credential
 
 
-class CredentialInline(TenantInline):
+class CredentialInline(SecretInline):
     """A partner's secrets for the macros `{{credential.…}}`."""
 
     model = PartnerCredential
@@ -81,12 +81,6 @@ class CredentialInline(TenantInline):
     @admin.display(description="last set")
     def last_set(self, credential: PartnerCredential) -> SafeString | str:
         return day(credential.updated_at)
-
-    def get_fields(
-        self, request: HttpRequest, obj: Model | None = None
-    ) -> list[str | list[str] | tuple[str, ...] | tuple[()]]:
-        may_set = self.has_change_permission(request, obj)
-        return [name for name in super().get_fields(request, obj) if may_set or name != "secret"]
 
 
 @admin.register(Partner)

@@ -8,7 +8,7 @@ from django.db import models
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 
-from apps_registry.models import Membership
+from apps_registry.models import Membership, User
 from apps_registry.roles import Right
 from apps_registry.tenancy import TenantModel
 
@@ -16,6 +16,11 @@ from apps_registry.tenancy import TenantModel
 def membership_of(request: HttpRequest) -> Membership | None:
     """Return the membership that the middleware set on the request."""
     return getattr(request, "membership", None)
+
+
+def user_of(request: HttpRequest) -> User | None:
+    """Return the user who is signed in."""
+    return request.user if isinstance(request.user, User) else None
 
 
 def allowed(request: HttpRequest, right: Right | None) -> bool:

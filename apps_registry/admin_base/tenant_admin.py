@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import helpers
+from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models.options import Options
 from django.forms import ModelChoiceField
@@ -16,10 +17,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
-from apps_registry.admin_base import theme
+from apps_registry.admin_base import audit_wording, theme
 from apps_registry.admin_base.csv_export import CsvExportAdmin
 from apps_registry.admin_base.permissions import RolePermissionsAdmin, allowed
-from apps_registry.admin_base.row_history import HistoryAdmin
+from apps_registry.models import AuditEntry
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle, TenantModel, current_organization
 
@@ -27,6 +28,7 @@ M = TypeVar("M", bound=models.Model)
 Fieldsets = Any  # Django's own type for them can't be named outside of the stubs
 _OTHER_SAVE_BUTTONS = ("show_save_and_add_another", "show_save_and_continue")
 _FILTER_LOOKUPS = frozenset({"exact", "in", "isnull", "id"})  # those of Django's own filters
+_MAX_HISTORY = 100  # entries of a row; the audit log's own page has all of them
 
 
 class TenantForm(forms.ModelForm):
@@ -51,6 +53,47 @@ class TenantForm(forms.ModelForm):
     def _get_validation_exclusions(self) -> set[str]:
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]  # likewise
         return excluded - {"organization", "status"}
+
+
+class HistoryAdmin(admin.ModelAdmin):
+    """A page whose history view shows the row's audit entries.
+
+    Django's own log belongs to a person, who may work for several organizations, so nothing is
+    written to it.
+    """
+
+    def history_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        extra_context: dict[str, object] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]  # Django's own
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        key = str(getattr(row, "audit_id", ""))
+        entries = AuditEntry.objects.filter(object_id=key) if key else AuditEntry.objects.none()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"History of {row}",
+            "opts": self.opts,
+            "object": row,
+            "object_id": key,
+            "lines": audit_wording.audit_rows(entries.order_by("-at", "-id")[:_MAX_HISTORY]),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/object_history.html", context)
+
+    def log_addition(self, request: HttpRequest, obj: models.Model, message: object) -> Any:
+        """Write nothing: the audit log has the entry."""
+
+    def log_change(self, request: HttpRequest, obj: models.Model, message: object) -> Any:
+        """Write nothing: the audit log has the entry."""
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Write nothing: the audit log has the entry."""
 
 
 class ScopedAdmin(RolePermissionsAdmin, HistoryAdmin, CsvExportAdmin):
@@ -196,6 +239,16 @@ class TenantInline(RolePermissionsAdmin, theme.TabularInline):
         ordering = self.get_ordering(request)
         queryset = queryset.order_by(*ordering) if ordering else queryset
         return queryset if self.has_view_permission(request) else queryset.none()
+
+
+class SecretInline(TenantInline):
+    """An inline with a field `secret`, which only those who may change the rows see."""
+
+    def get_fields(
+        self, request: HttpRequest, obj: models.Model | None = None
+    ) -> list[str | list[str] | tuple[str, ...] | tuple[()]]:
+        may_set = self.has_change_permission(request, obj)
+        return [name for name in super().get_fields(request, obj) if may_set or name != "secret"]
 
 
 class TenantRelatedFilter(admin.RelatedFieldListFilter):

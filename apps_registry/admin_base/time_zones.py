@@ -1,10 +1,14 @@
-"""The input for a time zone: free text that suggests zones."""
+"""The input for a time zone, free text that suggests zones, and the pages with one."""
 
 import zoneinfo
 from functools import cache
 from typing import Any
 
+from django import forms
+from django.contrib.admin.options import BaseModelAdmin
+from django.db import models
 from django.forms.renderers import BaseRenderer
+from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -38,6 +42,17 @@ class TimeZoneInput(TextInput):
         list_id = f"{name}-zones"
         field = super().render(name, value, {**(attrs or {}), "list": list_id}, renderer)
         return format_html('{}<datalist id="{}">{}</datalist>', field, list_id, _options())
+
+
+class TimeZoneAdmin(BaseModelAdmin):
+    """A page whose field `time_zone` suggests time zones."""
+
+    def formfield_for_dbfield(
+        self, db_field: "models.Field[Any, Any]", request: HttpRequest, **kwargs: Any
+    ) -> forms.Field | None:
+        if db_field.name == "time_zone":
+            kwargs["widget"] = TimeZoneInput()
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 @cache

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from apps_registry.crypto import keys
 from apps_registry.models.organizations import valid_time_zone
+from apps_registry.models.sealed import RevocableModel
 from apps_registry.models.store_claims import ClaimState, StoreClaim, lock_number
 from apps_registry.tenancy import Lifecycle, TenantModel
 
@@ -164,7 +165,7 @@ class KeyEndedError(ValueError):
     """The key was revoked or rotated before, so it can't be rotated."""
 
 
-class SdkKey(TenantModel):
+class SdkKey(RevocableModel):
     """A secret with which an app's SDK reports events. Shown once, stored as a hash."""
 
     audited: ClassVar[tuple[str, ...]] = ("app", "name", "kind", "expires_at", "revoked_at")
@@ -218,7 +219,6 @@ class SdkKey(TenantModel):
         editable=False,
         help_text="When a key that was rotated stops working, for example 2027-01-31 00:00:00.",
     )
-    revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
     class Meta(TenantModel.Meta):
         db_table = "sdk_key"
@@ -226,11 +226,6 @@ class SdkKey(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.prefix}… {self.name}".strip()
-
-    def revoke(self) -> None:
-        if self.revoked_at is None:
-            self.revoked_at = timezone.now()
-            self.save(update_fields=["revoked_at"])
 
     def rotate(self, *, overlap: timedelta) -> tuple["SdkKey", str]:
         """Make a successor, end this key after the overlap; return the successor and its secret.
@@ -273,7 +268,7 @@ def _claim(app: App, number: str) -> None:
     lock_number(number)
     claim = StoreClaim.objects.filter(store_id=number).first()
     if claim is None:
-        state = ClaimState.WAITING if _is_claimed(number) else ClaimState.STANDING
+        state = ClaimState.WAITING if _is_claimed(number) else ClaimState.ACCEPTED
         StoreClaim(app=app, store_id=number, state=state).save()
     elif store_number(claim.app) != number:  # a refused claim whose app has another number by now
         claim.app = app

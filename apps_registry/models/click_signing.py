@@ -5,11 +5,10 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
-from django.utils import timezone
 
 from apps_registry.crypto import encryption
 from apps_registry.models.partners import Partner
-from apps_registry.models.sealed import SealedSecret
+from apps_registry.models.sealed import RevocableModel, SealedSecret
 from apps_registry.tenancy import TenantModel
 
 _BYTES = 32
@@ -24,7 +23,7 @@ def new_secret() -> str:
     return secrets.token_hex(_BYTES)
 
 
-class ClickSigningKey(SealedSecret):
+class ClickSigningKey(RevocableModel, SealedSecret):
     """A secret with which a partner signs clicks; the link names it by `kid`.
 
     A partner may have several, so that the new one is in use before the old one is revoked.
@@ -55,7 +54,6 @@ class ClickSigningKey(SealedSecret):
         help_text="What the link names as kid, for example 3f9a01bc.",
     )
     created_at = models.DateTimeField("created", auto_now_add=True)
-    revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
     class Meta(TenantModel.Meta):
         db_table = "click_signing_key"
@@ -76,11 +74,6 @@ class ClickSigningKey(SealedSecret):
     @property
     def operator_label(self) -> str:
         return f"partner “{self.partner}”, click signing key {self.kid}"
-
-    def revoke(self) -> None:
-        if self.revoked_at is None:
-            self.revoked_at = timezone.now()
-            self.save(update_fields=["revoked_at"])
 
 
 def open_click_key(organization_id: int, partner_id: int, kid: str, sealed: str) -> str:

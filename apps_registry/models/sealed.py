@@ -1,6 +1,7 @@
-"""The base of models with an encrypted secret; key rotation includes every subclass."""
+"""The bases of models with a secret: an encrypted one, and one that can be revoked."""
 
 from django.db import models
+from django.utils import timezone
 
 from apps_registry.crypto import encryption
 from apps_registry.tenancy import TenantModel
@@ -40,3 +41,17 @@ class SealedSecret(TenantModel):
     @property
     def masked(self) -> str:
         return f"•••{self.ending}"
+
+
+class RevocableModel(TenantModel):
+    """A key or token that stays in the list when it is revoked."""
+
+    revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
+
+    class Meta(TenantModel.Meta):
+        abstract = True
+
+    def revoke(self) -> None:
+        if self.revoked_at is None:
+            self.revoked_at = timezone.now()
+            self.save(update_fields=["revoked_at"])

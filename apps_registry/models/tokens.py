@@ -6,9 +6,9 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from apps_registry.models.organizations import User
+from apps_registry.models.sealed import RevocableModel
 from apps_registry.roles import RIGHTS, Right, Role, common_rights
 from apps_registry.tenancy import TenantModel
 
@@ -26,7 +26,7 @@ def every_scope() -> list[str]:
     return [scope for scope, _ in SCOPES]
 
 
-class ApiToken(TenantModel):
+class ApiToken(RevocableModel):
     """A person's or the organization's token. Shown once, stored as a hash.
 
     It has the rights that both its role and its scopes allow. A personal token never has more
@@ -89,7 +89,6 @@ class ApiToken(TenantModel):
             "2027-01-31 00:00:00. Empty: never."
         ),
     )
-    revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
 
     class Meta(TenantModel.Meta):
         db_table = "api_token"
@@ -123,8 +122,3 @@ class ApiToken(TenantModel):
         """Return the filter for a user's own tokens; with `manages` also the organization's."""
         own = Q(user=user) if user is not None else Q(pk=None)
         return own | Q(user=None) if manages else own
-
-    def revoke(self) -> None:
-        if self.revoked_at is None:
-            self.revoked_at = timezone.now()
-            self.save(update_fields=["revoked_at"])

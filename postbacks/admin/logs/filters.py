@@ -17,6 +17,7 @@ from django.utils.http import urlencode
 
 from apps_registry.models import App, Partner
 from apps_registry.models.apps import Platform
+from apps_registry.tenancy import Lifecycle
 from postbacks.delivery.outcome import Outcome
 from postbacks.insights.logs import EventSearch, PostbackSearch, StatusCodes, TimeRange
 from postbacks.models import CallbackRule, EventSource, PostbackStatus
@@ -150,7 +151,8 @@ class RowChoiceField(forms.ModelChoiceField):
     """A choice among the organization's rows; archived ones are still in the log."""
 
     def label_from_instance(self, obj: Model) -> str:
-        return f"{obj} (archived)" if getattr(obj, "status", "") == "archived" else str(obj)
+        is_archived = getattr(obj, "status", "") == Lifecycle.ARCHIVED
+        return f"{obj} (archived)" if is_archived else str(obj)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ from django.urls import reverse
 from django.utils.text import slugify
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps_registry.admin_base.permissions import allowed, membership_of
-from apps_registry.models import User
+from apps_registry.admin_base.permissions import allowed, membership_of, user_of
 from apps_registry.roles import Right
 from postbacks.configuration.document import Document, UnreadableDocumentError, parse_document
 from postbacks.configuration.exporting import export_configuration
@@ -95,7 +94,7 @@ def _text(request: HttpRequest) -> bytes:
 
 
 def _plan(request: HttpRequest, document: Document) -> HttpResponse:
-    result = import_document(document, by=_person(request), only_plan=True)
+    result = import_document(document, by=user_of(request), only_plan=True)
     plan = [part for part in _parts(result) if part.rows]
     context = {"plan": plan, "document": msgspec.json.encode(document).decode()}
     if not plan:
@@ -104,7 +103,7 @@ def _plan(request: HttpRequest, document: Document) -> HttpResponse:
 
 
 def _apply(request: HttpRequest, document: Document) -> HttpResponse:
-    result = import_document(document, by=_person(request))
+    result = import_document(document, by=user_of(request))
     messages.success(request, "The configuration is as the file says.")
     for secrets in _missing(result):
         messages.warning(request, f"Enter the secrets of {secrets}.")
@@ -131,10 +130,6 @@ def _missing(result: ImportResult) -> Iterator[str]:
 def _problem_row(fault: ImportProblem) -> ProblemRow:
     steps = (str(step + 1) if isinstance(step, int) else step for step in fault.pointer)
     return ProblemRow(" ".join(steps).replace("_", " "), fault.detail)
-
-
-def _person(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None
 
 
 def _page(request: HttpRequest, context: Mapping[str, object]) -> TemplateResponse:

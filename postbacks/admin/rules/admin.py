@@ -20,10 +20,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.list_cells import day
-from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.permissions import allowed, user_of
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
-from apps_registry.models import User
 from apps_registry.roles import Right
 from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, redirect_to_log
 from postbacks.admin.rules.layout import FIELDS
@@ -152,7 +151,7 @@ class CallbackRuleAdmin(VersionedAdmin):
     def save_model(
         self, request: HttpRequest, obj: CallbackRule, form: forms.ModelForm, change: bool
     ) -> None:
-        saving.save_checked(obj, by=request.user if isinstance(request.user, User) else None)
+        saving.save_checked(obj, by=user_of(request))
         remember_tests(request, obj)
 
     def response_post_save_add(

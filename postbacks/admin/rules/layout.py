@@ -95,7 +95,7 @@ _MODEL_FIELDS = {"condition_lines": "conditions", "auth_type": "authentication"}
 
 @dataclass(frozen=True, slots=True)
 class RemarkView:
-    """A remark beside a field, with the button that answers it."""
+    """A warning beside a field, with the button that answers it."""
 
     message: str
     fix: FixButton | None

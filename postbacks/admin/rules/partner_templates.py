@@ -13,8 +13,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from apps_registry.admin_base.permissions import allowed
-from apps_registry.models import App, Partner, User
+from apps_registry.admin_base.permissions import allowed, user_of
+from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle, current_organization
 from postbacks.admin.rules.fields import PairLinesField
@@ -307,20 +307,20 @@ class TemplatePages:
         hosts = template.allowed_hosts
         if template.asks_address and template.credentials:
             hosts = (urlsplit(answers.address).netloc,)  # an owner names the host by the address
-        by = request.user if isinstance(request.user, User) else None
+        by = user_of(request)
         try:
             setup = partner_setup.make_partner(template, answers, allowed_hosts=hosts, by=by)
         except RuleProblemsError as refusal:
             for problem in refusal.problems:
                 form.add_error("address" if template.asks_address else None, problem.message)
             return None
-        self._announce(request, setup)
+        self._add_messages(request, setup)
         first = setup.rules[0]
         return HttpResponseRedirect(
             reverse("admin:postbacks_callbackrule_change", args=[str(first.pk)])
         )
 
-    def _announce(self, request: HttpRequest, setup: partner_setup.NewPartner) -> None:
+    def _add_messages(self, request: HttpRequest, setup: partner_setup.NewPartner) -> None:
         for rule in setup.rules:
             self.model_admin.log_addition(request, rule, "Made from a template.")
         others = ", ".join(f"“{rule}”" for rule in setup.rules[1:])

@@ -10,8 +10,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from apps_registry.admin_base.permissions import user_of
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin
-from apps_registry.models import App, User
+from apps_registry.models import App
 from apps_registry.tenancy import Lifecycle
 from postbacks.admin.rules.labels import (
     LabeledChange,
@@ -65,7 +66,7 @@ class SwitchingAdmin(ArchivingAdmin):
         status: RuleStatus,
         done: str,
     ) -> None:
-        by = request.user if isinstance(request.user, User) else None
+        by = user_of(request)
         for rule in queryset.exclude(status__in=[status, self.archived]):
             rule.status = status
             try:
@@ -146,7 +147,7 @@ class VersionedAdmin(SwitchingAdmin):
         form = CopyForm(request.POST if request.method == "POST" else None, rule)
         if form.is_valid():
             try:
-                copies = versions.copy_to(rule, form.cleaned_data["apps"], by=_person(request))
+                copies = versions.copy_to(rule, form.cleaned_data["apps"], by=user_of(request))
             except saving.RuleProblemsError as refusal:
                 form.add_error(None, str(refusal))
             else:
@@ -161,7 +162,7 @@ class VersionedAdmin(SwitchingAdmin):
     def _restore(self, request: HttpRequest, rule: CallbackRule, number: int) -> HttpResponse:
         version = CallbackRuleVersion.objects.select_related("rule").get(rule=rule, number=number)
         try:
-            restored = versions.restore(version, by=_person(request))
+            restored = versions.restore(version, by=user_of(request))
         except ValidationError as refusal:
             self.message_user(request, " ".join(refusal.messages), messages.ERROR)
         except (versions.NotRestorableError, saving.RuleProblemsError) as refusal:
@@ -197,7 +198,3 @@ def _asked_comparison(history: tuple[SavedVersion, ...], query: QueryDict) -> Co
 def _comparison(history: tuple[SavedVersion, ...], older: int, newer: int) -> Comparison:
     rows = {version.number: version.rows for version in history}
     return Comparison(older, newer, changes_between(rows.get(older, ()), rows.get(newer, ())))
-
-
-def _person(request: HttpRequest) -> User | None:
-    return request.user if isinstance(request.user, User) else None
