@@ -294,8 +294,8 @@ if environment.text("OIDC_SERVER_URL"):
             {
                 "provider_id": "sso",
                 "name": environment.text("OIDC_NAME", "single sign-on"),
-                "client_id": environment.required("OIDC_CLIENT_ID", beside="OIDC_SERVER_URL"),
-                "secret": environment.required("OIDC_CLIENT_SECRET", beside="OIDC_SERVER_URL"),
+                "client_id": environment.required("OIDC_CLIENT_ID", needed_by="OIDC_SERVER_URL"),
+                "secret": environment.required("OIDC_CLIENT_SECRET", needed_by="OIDC_SERVER_URL"),
                 "settings": {"server_url": environment.text("OIDC_SERVER_URL")},
             }
         ]

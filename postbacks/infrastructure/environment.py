@@ -33,11 +33,11 @@ def text(name: str, default: str = "") -> str:
     return str(_env.str(name, default="") or default)
 
 
-def required(name: str, *, beside: str) -> str:
-    """Return a setting that the setting `beside` needs. Raises ImproperlyConfigured."""
+def required(name: str, *, needed_by: str) -> str:
+    """Return a setting that the setting `needed_by` needs. Raises ImproperlyConfigured."""
     if value := text(name):
         return value
-    raise ImproperlyConfigured(f"The setting {name} must be set, since {beside} is.")
+    raise ImproperlyConfigured(f"The setting {name} must be set, since {needed_by} is.")
 
 
 def parsed(name: str, parse: Callable[[str], T], default: D) -> T | D:

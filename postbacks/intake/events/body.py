@@ -55,7 +55,8 @@ def inflate(body: bytes, encoding: str) -> bytes:
     if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "x-gzip"}:
-        raise BodyError(415, f"The Content-Encoding “{encoding}” is not taken; send gzip or none.")
+        detail = f"The Content-Encoding “{encoding}” is not accepted; send gzip or none."
+        raise BodyError(415, detail)
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         inflated = inflater.decompress(body, MAX_BYTES + 1)

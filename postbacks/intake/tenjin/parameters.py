@@ -89,7 +89,7 @@ def read_body(body: bytes, *, content_type: str, encoding: str = "") -> Mapping[
         return _object(content)
     if kind in {"", "text/plain", _FORM}:
         return dict(_pairs(content.decode("utf-8", "replace")))
-    raise BodyError(415, f"The Content-Type “{kind}” is not taken; send a form or JSON.")
+    raise BodyError(415, f"The Content-Type “{kind}” is not accepted; send a form or JSON.")
 
 
 def parse_text(value: object) -> str:
