@@ -1,4 +1,4 @@
-"""What other vendors call our macros: one file for each vendor in `postbacks/callbacks/vendors/`.
+"""What other vendors call our macros: one file for each vendor in `vendors/`.
 
 A name that is in no file has no counterpart with us. Times are Unix seconds unless a filter or an
 ending says otherwise. Where the same value has several names, the first is the usual one.
@@ -15,7 +15,7 @@ from typing import Final
 
 from postbacks.callbacks.macros.catalogue import base_name
 
-_FOLDER: Final = Path(__file__).parent.parent / "vendors"
+_FOLDER: Final = Path(__file__).parent / "vendors"
 _NAME: Final = re.compile(r"\w+")
 
 

@@ -1,7 +1,7 @@
 """④ Partner templates: the requests that networks, MMPs and own systems expect, as data files.
 
-The files are in `postbacks/callbacks/templates/`, one for each partner. CONTRIBUTING.md tells how
-to add one. Plain Python: no Django, no database.
+The files are in `files/`, one for each partner. CONTRIBUTING.md tells how to add one. Plain
+Python: no Django, no database.
 """
 
 from postbacks.callbacks.partner_templates.defining import (

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from postbacks.callbacks.partner_templates.checking import problems_of
 from postbacks.callbacks.partner_templates.shape import PartnerTemplate, TemplateGroup
 
-FOLDER: Final = Path(__file__).parent.parent / "templates"
+FOLDER: Final = Path(__file__).parent / "files"
 _UNAVAILABLE: Final = "unavailable.toml"  # the one file there that is no template
 _ORDER: Final = list(TemplateGroup)
 
