@@ -14,28 +14,33 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from postbacks.callbacks.macros import RuleError
-from postbacks.callbacks.macros.authentication import ALGORITHMS, ENCODINGS, SIGNED_PARTS
-from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS
-from postbacks.callbacks.rules.conditions import canonical_operator, words_of
+from postbacks.callbacks.macros.authentication import (
+    ALGORITHMS,
+    ENCODINGS,
+    SIGNED_PARTS,
+    AuthenticationType,
+)
+from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS, Operator
+from postbacks.callbacks.rules.conditions import Join, canonical_operator, words_of
 from postbacks.models.rules import any_success
 
 MOST_WAITS = 24
 LONGEST_WAIT = 86_400
 
 TYPES: Final = (
-    ("none", "None"),
-    ("bearer", "Bearer token"),
-    ("basic", "User and password (Basic)"),
-    ("header", "A secret in a header"),
-    ("hmac", "A signature (HMAC) in a header"),
+    (AuthenticationType.NONE.value, "None"),
+    (AuthenticationType.BEARER.value, "Bearer token"),
+    (AuthenticationType.BASIC.value, "User and password (Basic)"),
+    (AuthenticationType.HEADER.value, "A secret in a header"),
+    (AuthenticationType.HMAC.value, "A signature (HMAC) in a header"),
 )
-JOINS: Final = (("all", "All of them"), ("any", "Any of them"))
+JOINS: Final = ((Join.ALL.value, "All of them"), (Join.ANY.value, "Any of them"))
 _USED_BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
-    "none": (),
-    "bearer": ("credential",),
-    "basic": ("user", "password"),
-    "header": ("header", "credential"),
-    "hmac": ("header", "credential", "algorithm", "encoding", "over"),
+    AuthenticationType.NONE: (),
+    AuthenticationType.BEARER: ("credential",),
+    AuthenticationType.BASIC: ("user", "password"),
+    AuthenticationType.HEADER: ("header", "credential"),
+    AuthenticationType.HMAC: ("header", "credential", "algorithm", "encoding", "over"),
 }
 _AUTHENTICATION: Final = (
     "type",
@@ -77,11 +82,13 @@ def format_waits(seconds: Iterable[int]) -> str:
 
 
 def conditions_from(cleaned: Mapping[str, object]) -> dict[str, object]:
-    return {str(cleaned.get("conditions_join") or "all"): cleaned.get("condition_lines") or []}
+    return {
+        str(cleaned.get("conditions_join") or Join.ALL.value): cleaned.get("condition_lines") or []
+    }
 
 
 def condition_inputs(conditions: Mapping[str, object]) -> dict[str, object]:
-    join = "any" if "any" in conditions else "all"
+    join = Join.ANY.value if Join.ANY in conditions else Join.ALL.value
     return {"conditions_join": join, "condition_lines": conditions.get(join) or []}
 
 
@@ -91,7 +98,7 @@ def conditions_label(conditions: Mapping[str, object]) -> str:
     lines = ConditionLinesField().prepare_value(inputs["condition_lines"])
     if not lines:
         return "None"
-    join = "All of" if inputs["conditions_join"] == "all" else "Any of"
+    join = "All of" if inputs["conditions_join"] == Join.ALL else "Any of"
     return f"{join}:\n{lines}"
 
 
@@ -105,7 +112,7 @@ def line_error(problem: RuleError) -> RuleError:
 def authentication_from(cleaned: Mapping[str, object]) -> dict[str, str]:
     """Return a rule's authentication; empty inputs and those of other types are left out."""
     values = {name: str(cleaned.get(f"auth_{name}") or "") for name in _AUTHENTICATION}
-    kind = values["type"] or "none"
+    kind = values["type"] or AuthenticationType.NONE.value
     used = _USED_BY_TYPE[kind]
     return {"type": kind, **{name: values[name] for name in used if values[name]}}
 
@@ -116,7 +123,7 @@ def authentication_inputs(authentication: Mapping[str, str]) -> dict[str, object
 
 def authentication_label(authentication: Mapping[str, str]) -> str:
     """Return authentication as people read it: it names credentials and holds none."""
-    kind = authentication.get("type", "none")
+    kind = authentication.get("type", AuthenticationType.NONE.value)
     parts = [f"{name} {text}" for name, text in authentication.items() if name != "type"]
     return ", ".join((dict(TYPES).get(kind, kind), *parts))
 
@@ -215,7 +222,7 @@ def _choices(values: Iterable[str]) -> list[tuple[str, str]]:
 class AuthenticationInputs(forms.Form):
     """The inputs of authentication; credentials are named, never typed here."""
 
-    auth_type = forms.ChoiceField(choices=TYPES, initial="none")
+    auth_type = forms.ChoiceField(choices=TYPES, initial=AuthenticationType.NONE.value)
     auth_credential = forms.CharField(required=False, max_length=64)
     auth_user = forms.CharField(required=False, max_length=64)
     auth_password = forms.CharField(required=False, max_length=64)
@@ -352,9 +359,9 @@ def _condition(line: str, number: int) -> dict[str, object]:
 
 
 def _condition_value(operator: str, text: str) -> object:
-    if operator in {"in", "not-in"}:
+    if operator in {Operator.IN, Operator.NOT_IN}:
         return [part for item in text.split(",") if (part := item.strip())]
-    if operator == "exists":
+    if operator == Operator.EXISTS:
         return {"": True, "true": True, "false": False}.get(text.lower(), text)
     return text
 

@@ -8,6 +8,7 @@ import base64
 import hmac
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
 from postbacks.callbacks.macros.headers import check_name
@@ -19,20 +20,31 @@ ALGORITHMS: Final = ("sha256", "sha1", "md5")
 ENCODINGS: Final = ("hex", "base64")
 SIGNED_PARTS: Final = ("body", "url")
 
+
+class AuthenticationType(StrEnum):
+    """How a partner recognizes us, as rules store it."""
+
+    NONE = "none"
+    BEARER = "bearer"
+    BASIC = "basic"
+    HEADER = "header"
+    HMAC = "hmac"
+
+
 # The credentials that each kind must name, and the options of HMAC, whose first one is the default.
-_CREDENTIALS: Final[Mapping[str, tuple[str, ...]]] = {
-    "none": (),
-    "bearer": ("credential",),
-    "basic": ("user", "password"),
-    "header": ("credential",),
-    "hmac": ("credential",),
+_CREDENTIALS: Final[Mapping[AuthenticationType, tuple[str, ...]]] = {
+    AuthenticationType.NONE: (),
+    AuthenticationType.BEARER: ("credential",),
+    AuthenticationType.BASIC: ("user", "password"),
+    AuthenticationType.HEADER: ("credential",),
+    AuthenticationType.HMAC: ("credential",),
 }
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "algorithm": ALGORITHMS,
     "encoding": ENCODINGS,
     "over": SIGNED_PARTS,
 }
-_TYPES: Final = tuple(_CREDENTIALS)
+_WITH_OWN_HEADER: Final = {AuthenticationType.HEADER, AuthenticationType.HMAC}
 _AUTHORIZATION: Final = "Authorization"
 
 Proof = Callable[[OutgoingRequest, Mapping[str, str]], str]
@@ -80,32 +92,43 @@ def compile_authentication(
     `headers` are the rule's own headers, in small letters. Problems are added to `errors`.
     """
     errors_before = len(errors)
-    kind = data.get("type", "none")
-    if kind not in _CREDENTIALS:
-        _note(errors, "type", f"Write one of {', '.join(_TYPES)}.", nearest(str(kind), _TYPES))
+    name_of_type = data.get("type", AuthenticationType.NONE)
+    if name_of_type not in _CREDENTIALS:
+        types = [kind.value for kind in AuthenticationType]
+        _note(
+            errors, "type", f"Write one of {', '.join(types)}.", nearest(str(name_of_type), types)
+        )
         return None
+    kind = AuthenticationType(name_of_type)
     _check_members(kind, data, errors)
     _check_credentials(kind, data, credential_names, errors)
-    for name, choices in _CHOICES.items() if kind == "hmac" else ():
+    for name, choices in _CHOICES.items() if kind is AuthenticationType.HMAC else ():
         if data.get(name, choices[0]) not in choices:
             _note(errors, name, f"Write one of {', '.join(choices)}.")
-    header = data.get("header", "") if kind in {"header", "hmac"} else _AUTHORIZATION
-    if kind != "none":
+    header = data.get("header", "") if kind in _WITH_OWN_HEADER else _AUTHORIZATION
+    if kind is not AuthenticationType.NONE:
         problems = Problems("authentication.header", errors)
         check_name(header, set(headers), problems, proves_us=True)
-    return None if kind == "none" or len(errors) > errors_before else _build(kind, header, data)
+    if kind is AuthenticationType.NONE or len(errors) > errors_before:
+        return None
+    return _build(kind, header, data)
 
 
-def _check_members(kind: str, data: Mapping[str, str], errors: list[RuleError]) -> None:
+def _check_members(
+    kind: AuthenticationType, data: Mapping[str, str], errors: list[RuleError]
+) -> None:
     members = {"type", *_CREDENTIALS[kind]}
-    members |= {"header"} if kind in {"header", "hmac"} else set()
-    members |= set(_CHOICES) if kind == "hmac" else set()
+    members |= {"header"} if kind in _WITH_OWN_HEADER else set()
+    members |= set(_CHOICES) if kind is AuthenticationType.HMAC else set()
     for name in sorted(set(data) - members):
         _note(errors, name, f"Authentication {kind} has no {name[:40]}.", nearest(name, members))
 
 
 def _check_credentials(
-    kind: str, data: Mapping[str, str], credential_names: Collection[str], errors: list[RuleError]
+    kind: AuthenticationType,
+    data: Mapping[str, str],
+    credential_names: Collection[str],
+    errors: list[RuleError],
 ) -> None:
     for member in _CREDENTIALS[kind]:
         name = data.get(member)
@@ -126,14 +149,14 @@ def _note(
     Problems(f"authentication.{member}", errors).add(0, message, suggestion)
 
 
-def _build(kind: str, header: str, data: Mapping[str, str]) -> Authentication:
-    if kind == "basic":
+def _build(kind: AuthenticationType, header: str, data: Mapping[str, str]) -> Authentication:
+    if kind is AuthenticationType.BASIC:
         return Authentication(header, "Basic ", _basic(data["user"], data["password"]))
     name = data["credential"]
-    if kind == "hmac":
+    if kind is AuthenticationType.HMAC:
         chosen = {option: data.get(option, choices[0]) for option, choices in _CHOICES.items()}
         return Authentication(header, "", _hmac(name, **chosen))
-    scheme = "Bearer " if kind == "bearer" else ""
+    scheme = "Bearer " if kind is AuthenticationType.BEARER else ""
     return Authentication(header, scheme, lambda _, credentials: _credential(name, credentials))
 
 

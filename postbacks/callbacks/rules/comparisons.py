@@ -7,6 +7,7 @@ compared with numbers, anything else with texts.
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from enum import StrEnum
 from functools import partial
 from typing import Final
 
@@ -23,18 +24,36 @@ LONGEST_MATCHED: Final = 4096  # bytes; a longer value matches no pattern
 LONGEST_VALUE: Final = 1024
 MOST_VALUES: Final = 1000
 
-ALIASES: Final[Mapping[str, str]] = {"!=": "≠", ">=": "≥", "<=": "≤"}
-_ORDER: Final[Mapping[str, Callable[[object, object], bool]]] = {
-    ">": lambda a, b: a > b,  # type: ignore[operator]  # both have gone through the same key
-    "≥": lambda a, b: a >= b,  # type: ignore[operator]  # as above
-    "<": lambda a, b: a < b,  # type: ignore[operator]  # as above
-    "≤": lambda a, b: a <= b,  # type: ignore[operator]  # as above
+
+class Operator(StrEnum):
+    """How a condition compares, as rules store it."""
+
+    EQUAL = "="
+    UNEQUAL = "≠"
+    IN = "in"
+    NOT_IN = "not-in"
+    GREATER = ">"
+    AT_LEAST = "≥"
+    LESS = "<"
+    AT_MOST = "≤"
+    CONTAINS = "contains"
+    STARTS_WITH = "starts-with"
+    MATCHES = "matches"
+    EXISTS = "exists"
+
+
+OPERATORS: Final = tuple(operator.value for operator in Operator)
+ALIASES: Final[Mapping[str, str]] = {
+    "!=": Operator.UNEQUAL.value,
+    ">=": Operator.AT_LEAST.value,
+    "<=": Operator.AT_MOST.value,
 }
-OPERATORS: Final = (
-    *("=", "≠", "in", "not-in"),
-    *_ORDER,
-    *("contains", "starts-with", "matches", "exists"),
-)
+_ORDER: Final[Mapping[Operator, Callable[[object, object], bool]]] = {
+    Operator.GREATER: lambda a, b: a > b,  # type: ignore[operator]  # both went through one key
+    Operator.AT_LEAST: lambda a, b: a >= b,  # type: ignore[operator]  # as above
+    Operator.LESS: lambda a, b: a < b,  # type: ignore[operator]  # as above
+    Operator.AT_MOST: lambda a, b: a <= b,  # type: ignore[operator]  # as above
+}
 
 _VERSION: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,7}")
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -46,24 +65,24 @@ _EXAMPLES: Final[Mapping[MacroType, str]] = {
 }
 
 
-def test_of(field: str, kind: MacroType | None, operator: str, expected: object) -> Test:
+def test_of(field: str, kind: MacroType | None, operator: Operator, expected: object) -> Test:
     """Build the test of a field's value by an operator.
 
     Raises ValueError with a sentence for people if the expected value does not fit.
     """
-    if operator == "exists":
+    if operator is Operator.EXISTS:
         return _exists(expected)
-    if operator in {"in", "not-in"}:
+    if operator in {Operator.IN, Operator.NOT_IN}:
         equalities = [_equality(field, kind, member) for member in _members(field, expected)]
         is_in = partial(_passes_any, equalities)
-        return is_in if operator == "in" else lambda value: not is_in(value)
+        return is_in if operator is Operator.IN else lambda value: not is_in(value)
     if not isinstance(expected, str | int | float | Decimal) or expected == "":
         raise ValueError(f"Write what {field} is compared with.")
     if len(text_of(expected)) > LONGEST_VALUE:
         raise ValueError(f"A value has at most {LONGEST_VALUE} characters.")
-    if operator in {"=", "≠"}:
+    if operator in {Operator.EQUAL, Operator.UNEQUAL}:
         same = _equality(field, kind, expected)
-        return same if operator == "=" else lambda value: not same(value)
+        return same if operator is Operator.EQUAL else lambda value: not same(value)
     if operator in _ORDER:
         return _ordering(field, kind, operator, expected)
     return _on_text(operator, text_of(expected))
@@ -115,7 +134,7 @@ def _loose(value: object) -> object:
     return text_of(value) if number is None else number
 
 
-def _ordering(field: str, kind: MacroType | None, operator: str, expected: object) -> Test:
+def _ordering(field: str, kind: MacroType | None, operator: Operator, expected: object) -> Test:
     compare = _ORDER[operator]
     key, expected_key = _order_of(field, kind, expected)
 
@@ -146,10 +165,10 @@ def _fitting(field: str, kind: MacroType, key: Key, expected: object) -> object:
     return expected_key
 
 
-def _on_text(operator: str, expected: str) -> Test:
-    if operator == "contains":
+def _on_text(operator: Operator, expected: str) -> Test:
+    if operator is Operator.CONTAINS:
         return partial(_contains, expected)
-    if operator == "starts-with":
+    if operator is Operator.STARTS_WITH:
         return lambda value: value is not None and text_of(value).startswith(expected)
     if len(expected) > LONGEST_PATTERN:
         raise ValueError(f"A pattern has at most {LONGEST_PATTERN} characters.")

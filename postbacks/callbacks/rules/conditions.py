@@ -7,6 +7,7 @@ US out, not everybody whose country is unknown; for those there is `exists`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from postbacks.callbacks.macros import (
@@ -21,12 +22,18 @@ from postbacks.callbacks.macros import (
 from postbacks.callbacks.macros.names import CREDENTIAL, Reader, understand
 from postbacks.callbacks.macros.problems import Problems, nearest
 from postbacks.callbacks.macros.value import RenderScope, present, text_of
-from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS, Test, test_of
+from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS, Operator, Test, test_of
 
 MOST_CONDITIONS: Final = 50
-_JOINS: Final = ("all", "any")
 _PARTS: Final = ("field", "operator", "value")
 _LONGEST_SHOWN: Final = 80
+
+
+class Join(StrEnum):
+    """How many of a rule's conditions must hold; the first is the default."""
+
+    ALL = "all"
+    ANY = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +89,11 @@ def compile_conditions(data: Mapping[str, object]) -> Conditions:
     Raises TemplateError, which names each problem by its place: `conditions.all.0.value`.
     """
     errors: list[RuleError] = []
-    joins = [join for join in _JOINS if join in data]
-    if set(data) - set(_JOINS) or len(joins) > 1:
+    joins = [join for join in Join if join in data]
+    if set(data) - set(Join) or len(joins) > 1:
         Problems("conditions", errors).add(0, "Write either all or any, and a list of conditions.")
         raise TemplateError(errors)
-    join = joins[0] if joins else "all"
+    join = joins[0] if joins else Join.ALL
     lines = data.get(join, [])
     if not isinstance(lines, list | tuple) or len(lines) > MOST_CONDITIONS:
         Problems(f"conditions.{join}", errors).add(
@@ -99,7 +106,7 @@ def compile_conditions(data: Mapping[str, object]) -> Conditions:
     if errors:
         raise TemplateError(errors)
     return Conditions(
-        tuple(condition for condition in compiled if condition is not None), join == "any"
+        tuple(condition for condition in compiled if condition is not None), join is Join.ANY
     )
 
 
@@ -110,7 +117,7 @@ def canonical_operator(operator: str) -> str:
 
 def words_of(field: str, operator: str, value: object) -> str:
     """Return a condition as people write it: `country in DE,AT`."""
-    if operator == "exists":
+    if operator == Operator.EXISTS:
         return f"{field} exists" if value in (None, True, "true") else f"{field} exists false"
     text = ",".join(map(text_of, value)) if isinstance(value, list | tuple) else text_of(value)
     return f"{field} {operator} {text}"
@@ -133,7 +140,7 @@ def _condition(line: object, path: str, errors: list[RuleError]) -> Condition | 
         return None
     read, kind = source
     try:
-        holds = test_of(str(field), kind, operator, line.get("value"))
+        holds = test_of(str(field), kind, Operator(operator), line.get("value"))
     except ValueError as error:
         Problems(f"{path}.value", errors).add(0, str(error))
         return None

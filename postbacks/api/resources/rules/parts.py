@@ -8,9 +8,19 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from postbacks.api.strict import StrictSerializer
-from postbacks.callbacks.macros.authentication import ALGORITHMS, ENCODINGS, SIGNED_PARTS
-from postbacks.callbacks.rules.comparisons import ALIASES, LONGEST_PATTERN, OPERATORS
-from postbacks.callbacks.rules.conditions import MOST_CONDITIONS, canonical_operator
+from postbacks.callbacks.macros.authentication import (
+    ALGORITHMS,
+    ENCODINGS,
+    SIGNED_PARTS,
+    AuthenticationType,
+)
+from postbacks.callbacks.rules.comparisons import (
+    ALIASES,
+    LONGEST_PATTERN,
+    OPERATORS,
+    Operator,
+)
+from postbacks.callbacks.rules.conditions import MOST_CONDITIONS, Join, canonical_operator
 from postbacks.models.rules import any_success, every_event
 
 
@@ -108,7 +118,7 @@ class ConditionSerializer(StrictSerializer):
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return all three parts; `exists` without a value means true."""
-        if values["operator"] == "exists" and values.get("value") is None:
+        if values["operator"] == Operator.EXISTS and values.get("value") is None:
             return {**values, "value": True}
         return {"value": None, **values}
 
@@ -125,8 +135,10 @@ class ConditionsSerializer(StrictSerializer):
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return one of the two lists; by default the one that every event fulfills."""
-        if "all" in values and "any" in values:
-            raise serializers.ValidationError({"any": ["Write either all or any, not both."]})
+        if Join.ALL in values and Join.ANY in values:
+            raise serializers.ValidationError(
+                {Join.ANY.value: ["Write either all or any, not both."]}
+            )
         return {
             join: [dict(condition) for condition in conditions]
             for join, conditions in values.items()
@@ -140,7 +152,7 @@ class AuthenticationSerializer(StrictSerializer):
     and `credential`. hmac: `header`, and `credential` as the key.
     """
 
-    type = serializers.ChoiceField(["none", "bearer", "basic", "header", "hmac"])
+    type = serializers.ChoiceField([kind.value for kind in AuthenticationType])
     credential = serializers.CharField(
         required=False, max_length=64, help_text="The name of a credential of the rule's partner."
     )
