@@ -1,7 +1,5 @@
 """The tables of events, installs, rules, postbacks and everything between them."""
 
-from postbacks.models.claims import AdServicesClaim
-from postbacks.models.counters import CacheEntry, RateCount
 from postbacks.models.erasures import (
     ErasureMode,
     ErasureReach,
@@ -20,6 +18,7 @@ from postbacks.models.events import (
 )
 from postbacks.models.heartbeats import WorkerHeartbeat
 from postbacks.models.installs import (
+    AdServicesClaim,
     Attribution,
     Install,
     InstallKey,
@@ -35,7 +34,6 @@ from postbacks.models.postbacks import (
     PostbackStatus,
     SkipReason,
 )
-from postbacks.models.rates import ExchangeRate
 from postbacks.models.rules import (
     CallbackRule,
     CallbackRuleVersion,
@@ -43,15 +41,15 @@ from postbacks.models.rules import (
     RulePace,
     RuleStatus,
 )
-from postbacks.models.site_times import SiteTimes
 from postbacks.models.skadnetwork import (
     SignatureState,
     SkanPostback,
     SkanProtocol,
     UnclaimedCopy,
 )
-from postbacks.models.tidying import Tidying
+from postbacks.models.tenantless import CacheEntry, ExchangeRate, RateCount, Tidying
 from postbacks.models.touchpoints import (
+    SiteTimes,
     Touchpoint,
     TouchpointKey,
     TouchpointKind,

@@ -4,10 +4,16 @@ The compiler's errors keep a rule from being saved. A warning blocks nothing; if
 obvious fix, it carries it.
 """
 
-from postbacks.callbacks.lint.linting import lint, missing_rows
+from collections.abc import Iterator
+
+from postbacks.callbacks.lint import addresses, meaning
 from postbacks.callbacks.lint.meaning import is_personal, platform_names
+from postbacks.callbacks.lint.placeholders import placeholders_in
 from postbacks.callbacks.lint.rule_warnings import Fix, RuleWarning, WarningCode, fix_of
-from postbacks.callbacks.lint.texts import names_in
+from postbacks.callbacks.lint.texts import RequestText, names_in, texts_of
+from postbacks.callbacks.macros import BodyType
+from postbacks.callbacks.partner_templates.shape import RuleTemplate, TemplateParameter
+from postbacks.callbacks.rules.definition import RuleDefinition
 
 __all__ = [
     "Fix",
@@ -20,3 +26,44 @@ __all__ = [
     "names_in",
     "platform_names",
 ]
+
+
+def lint(
+    definition: RuleDefinition, *, platform: str = "", template: RuleTemplate | None = None
+) -> tuple[RuleWarning, ...]:
+    """Return the warnings about a rule, field by field.
+
+    `platform` is that of the rule's app, empty if the rule is for all apps. `template` is the
+    request of a partner template that the rule was made from.
+    """
+    texts = texts_of(definition)
+    warnings = [warning for text in texts for warning in _on_text(text, definition, template)]
+    warnings += meaning.personal(definition, texts)
+    if platform:
+        warnings += meaning.absent_on(platform, texts)
+    if template is not None:
+        warnings += meaning.required(definition, texts, template)
+    return tuple(warnings)
+
+
+def missing_rows(
+    definition: RuleDefinition, template: RuleTemplate
+) -> tuple[TemplateParameter, ...]:
+    """Return the template's rows that `required_missing` warns of, in the same order."""
+    return meaning.absent_rows(texts_of(definition), template)
+
+
+def _on_text(
+    text: RequestText, definition: RuleDefinition, template: RuleTemplate | None
+) -> Iterator[RuleWarning]:
+    placeholders = placeholders_in(text)
+    yield from placeholders
+    is_form = text.field == "body" and definition.body_type == BodyType.FORM
+    if text.field == "url" and not (template and template.url.startswith("http://")):
+        yield from addresses.unencrypted(text)
+    if text.field == "url" or is_form:
+        spans = [(warning.position, warning.position + warning.length) for warning in placeholders]
+        yield from addresses.unencoded(text, spans)
+        yield from addresses.duplicates(text)
+    if text.field == "body" and definition.body_type == BodyType.JSON:
+        yield from addresses.duplicate_members(text)

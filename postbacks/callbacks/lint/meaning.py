@@ -96,7 +96,7 @@ def _never_has(platform: str, name: str) -> bool:
     return macro is not None and bool(macro.platforms) and platform not in macro.platforms
 
 
-def missing_rows(
+def absent_rows(
     texts: Sequence[RequestText], template: RuleTemplate
 ) -> tuple[TemplateParameter, ...]:
     """Return the template's required rows that the rule does not have."""
@@ -112,7 +112,7 @@ def required(
     definition: RuleDefinition, texts: Sequence[RequestText], template: RuleTemplate
 ) -> Iterator[RuleWarning]:
     """Warn of missing parameters without which the partner refuses the request."""
-    for row in missing_rows(texts, template):
+    for row in absent_rows(texts, template):
         field, position, fix = _addition(definition, row)
         yield RuleWarning(
             field,

@@ -1,7 +1,7 @@
 """④ Saves rules and their versions, and converts between a rule's row and its definition."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -9,8 +9,7 @@ from django.db import transaction
 
 from apps_registry.models import User
 from postbacks.callbacks.rules.definition import FIELDS, RuleDefinition
-from postbacks.models import CallbackRule, CallbackRuleVersion
-from postbacks.models.pacing import keep_pace
+from postbacks.models import CallbackRule, CallbackRuleVersion, DuePostback, RulePace
 
 
 def definition_from(rule: CallbackRule) -> RuleDefinition:
@@ -42,7 +41,7 @@ def save_rule(rule: CallbackRule, *, by: User | None) -> None:
                 saved_by=by,
                 tested_at=_still_tested(latest, defined),
             )
-        keep_pace(rule)
+        _keep_pace(rule)
 
 
 def _still_tested(latest: CallbackRuleVersion | None, now: RuleDefinition) -> datetime | None:
@@ -53,6 +52,32 @@ def _still_tested(latest: CallbackRuleVersion | None, now: RuleDefinition) -> da
         return latest.tested_at if definition_of(latest).request_text == now.request_text else None
     except msgspec.ValidationError:
         return None
+
+
+def _keep_pace(rule: CallbackRule) -> None:
+    """Store a rule's limits; its queued postbacks are claimed by them from now on.
+
+    The row stays after the limits are lifted, since queued postbacks still look it up; without
+    limits it holds nothing back.
+    """
+    is_paced = rule.rate_limit_per_second is not None or rule.max_in_flight is not None
+    before = RulePace.objects.filter(pk=rule.pk).first()
+    if before is None and not is_paced:
+        return
+    limits = (rule.rate_limit_per_second, rule.max_in_flight)
+    if before is not None and (before.rate_limit_per_second, before.max_in_flight) == limits:
+        return
+    RulePace.objects.update_or_create(
+        pk=rule.pk,
+        defaults={"rate_limit_per_second": limits[0], "max_in_flight": limits[1]},
+        create_defaults={
+            "rate_limit_per_second": limits[0],
+            "max_in_flight": limits[1],
+            "next_at": datetime.now(UTC),
+        },
+    )
+    if is_paced:
+        DuePostback.objects.filter(rule=rule, paced=False).update(paced=True)
 
 
 def definition_of(version: CallbackRuleVersion) -> RuleDefinition:
