@@ -27,7 +27,7 @@ from apps_registry.roles import RIGHTS, Right, Role
 PERSONAL, ORGANIZATION = "personal", "organization"
 
 
-class _MomentInput(TextInput):
+class _ExpiryInput(TextInput):
     """The browser's date and time picker, in the organization's time zone."""
 
     input_type = "datetime-local"
@@ -149,7 +149,7 @@ class ApiTokenAdmin(KeyAdmin):
                 label="Expires",
                 required=False,
                 help_text=db_field.help_text,
-                widget=_MomentInput(),
+                widget=_ExpiryInput(),
             )
         field: forms.Field | None = super().formfield_for_dbfield(db_field, request, **kwargs)
         return field

@@ -41,8 +41,8 @@ class EvidenceTier(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    """A touchpoint under trial; with a reason it can't earn the install."""
+class _JudgedTouchpoint:
+    """A touchpoint as judged: with a reason it can't earn the install."""
 
     touchpoint: CandidateTouchpoint
     match: Match
@@ -82,9 +82,9 @@ def attribute(
     """
     dated = {t.id: windows.at_known_time(install, t) for t in touchpoints}
     frauds = fraud.reasons(install, list(dated.values()), settings)
-    trials = _refuse_ambiguous(
+    all_judged = _refuse_ambiguous(
         [
-            _try(
+            _judge(
                 install,
                 touchpoint,
                 settings.of(touchpoint),
@@ -94,56 +94,62 @@ def attribute(
             for touchpoint in dated.values()
         ]
     )
-    eligible = sorted((t for t in trials if not t.reason), key=_rank, reverse=True)
-    winner = next((trial for trial in eligible if not trial.fraud), None)
-    rejected = [t for t in eligible if t.fraud and (winner is None or t.rank > winner.rank)]
+    eligible = sorted(
+        (judged for judged in all_judged if not judged.reason), key=_rank, reverse=True
+    )
+    winner = next((judged for judged in eligible if not judged.fraud), None)
+    rejected = [
+        judged
+        for judged in eligible
+        if judged.fraud and (winner is None or judged.rank > winner.rank)
+    ]
     return WaterfallVerdict(
         credit=_credit(winner),
-        candidates=_candidates(trials, winner),
-        rejections=tuple(trial.candidate(trial.fraud) for trial in rejected),
+        candidates=_candidates(all_judged, winner),
+        rejections=tuple(judged.candidate(judged.fraud) for judged in rejected),
         remarks=fraud.remarks(install, winner.touchpoint if winner else None),
     )
 
 
-def _rank(trial: _Trial) -> Rank:
-    return trial.rank
+def _rank(judged: _JudgedTouchpoint) -> Rank:
+    return judged.rank
 
 
-def _try(
+def _judge(
     install: InstallEvidence,
     touchpoint: CandidateTouchpoint,
     settings: Settings,
     *,
     fraud: str,
     is_already_credited: bool,
-) -> _Trial:
+) -> _JudgedTouchpoint:
     match = matching.match(install, touchpoint, settings)
     window = windows.allowed_window(install, touchpoint, match, settings)
     reason = match.reason or windows.time_fault(install, touchpoint, window)
     if not reason and match.method == matching.PROBABILISTIC and is_already_credited:
         reason = matching.ALREADY_CREDITED
-    return _Trial(touchpoint, match, window, reason, fraud)
+    return _JudgedTouchpoint(touchpoint, match, window, reason, fraud)
 
 
-def _refuse_ambiguous(trials: Sequence[_Trial]) -> list[_Trial]:
+def _refuse_ambiguous(all_judged: Sequence[_JudgedTouchpoint]) -> list[_JudgedTouchpoint]:
     """Refuse probabilistic matches whose address could be another device's just as well."""
     probabilistic = [
-        trial
-        for trial in trials
-        if trial.match.method == matching.PROBABILISTIC and not trial.reason
+        judged
+        for judged in all_judged
+        if judged.match.method == matching.PROBABILISTIC and not judged.reason
     ]
-    profiles = {devices.profile(trial.touchpoint) for trial in probabilistic if not trial.fraud}
+    profiles = {devices.profile(judged.touchpoint) for judged in probabilistic if not judged.fraud}
     if any(not devices.may_be_one(first, second) for first in profiles for second in profiles):
-        ambiguous = {trial.touchpoint.id for trial in probabilistic}
+        ambiguous = {judged.touchpoint.id for judged in probabilistic}
     else:
         ambiguous = {
-            trial.touchpoint.id
-            for trial in probabilistic
-            if not _is_only_device(trial.touchpoint, profiles)
+            judged.touchpoint.id
+            for judged in probabilistic
+            if not _is_only_device(judged.touchpoint, profiles)
         }
     return [
-        replace(trial, reason=matching.AMBIGUOUS) if trial.touchpoint.id in ambiguous else trial
-        for trial in trials
+        replace(judged, reason=matching.AMBIGUOUS) if judged.touchpoint.id in ambiguous else judged
+        for judged in all_judged
     ]
 
 
@@ -152,29 +158,31 @@ def _is_only_device(touchpoint: CandidateTouchpoint, profiles: Iterable[devices.
     return all(devices.may_be_one(own, profile) for profile in profiles)
 
 
-def _credit(winner: _Trial | None) -> Credit:
+def _credit(winner: _JudgedTouchpoint | None) -> Credit:
     if winner is None:
         return Credit()
     touchpoint = winner.touchpoint
     return Credit(touchpoint.kind, winner.match.method, touchpoint, winner.window)
 
 
-def _candidates(trials: Sequence[_Trial], winner: _Trial | None) -> tuple[Candidate, ...]:
-    def position(trial: _Trial) -> tuple[bool, datetime, UUID]:
-        return trial is winner, trial.touchpoint.occurred_at, trial.touchpoint.id
+def _candidates(
+    all_judged: Sequence[_JudgedTouchpoint], winner: _JudgedTouchpoint | None
+) -> tuple[Candidate, ...]:
+    def position(judged: _JudgedTouchpoint) -> tuple[bool, datetime, UUID]:
+        return judged is winner, judged.touchpoint.occurred_at, judged.touchpoint.id
 
-    winner_then_latest = sorted(trials, key=position, reverse=True)
-    return tuple(trial.candidate(_outcome(trial, winner)) for trial in winner_then_latest)
+    winner_then_latest = sorted(all_judged, key=position, reverse=True)
+    return tuple(judged.candidate(_outcome(judged, winner)) for judged in winner_then_latest)
 
 
-def _outcome(trial: _Trial, winner: _Trial | None) -> str:
-    if trial is winner:
+def _outcome(judged: _JudgedTouchpoint, winner: _JudgedTouchpoint | None) -> str:
+    if judged is winner:
         return WON
-    if trial.reason:
-        return trial.reason
-    if trial.fraud or winner is None:
-        return f"{REJECTED}{trial.fraud}"
-    if trial.tier < winner.tier:
+    if judged.reason:
+        return judged.reason
+    if judged.fraud or winner is None:
+        return f"{REJECTED}{judged.fraud}"
+    if judged.tier < winner.tier:
         return "lower_tier"
-    is_older = trial.touchpoint.occurred_at < winner.touchpoint.occurred_at
+    is_older = judged.touchpoint.occurred_at < winner.touchpoint.occurred_at
     return "older" if is_older else "tie"

@@ -19,7 +19,7 @@ ORDER BY expires_at DESC NULLS FIRST
 
 
 @dataclass(slots=True)
-class _SealedSecret:
+class _SigningSecretRow:
     organization_id: int
     public_id: str
     sealed: str
@@ -31,7 +31,7 @@ def load_signing_secrets(organizations: Iterable[int]) -> dict[int, tuple[str, .
     if not ids:
         return {}
     secrets: dict[int, tuple[str, ...]] = {}
-    for row in prepared.fetch(_SealedSecret, _LOAD, {"organizations": ids}):
+    for row in prepared.fetch(_SigningSecretRow, _LOAD, {"organizations": ids}):
         try:
             secret = open_signing_secret(row.organization_id, row.public_id, row.sealed)
         except SecretUnreadableError as error:

@@ -64,7 +64,7 @@ class TooManyTestsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class PreparedTest:
     """A test that is ready to be sent. `app_id` is None if a rule for all apps has a sample."""
 
     organization_id: int
@@ -91,7 +91,7 @@ def prepare_test(
     event: Event | None = None,
     sdk_event: dict[str, object] | None = None,
     app: App | None = None,
-) -> Trial:
+) -> PreparedTest:
     """Render a test for a stored event, a given one, or a sample.
 
     Raises NotTestableError, TooManyTestsError, and SampleEventError if a given event is not valid.
@@ -122,7 +122,7 @@ def prepare_test(
     if rendered.rendering is None:
         raise NotTestableError(rendered.refusal)
     event_app_id = event.app_id if event else app.pk if app else None
-    return Trial(
+    return PreparedTest(
         organization_id=organization_id,
         public_id=public_id,
         made_at=made_at,
@@ -134,29 +134,29 @@ def prepare_test(
     )
 
 
-def send(trial: Trial) -> AttemptResult:
+def send(prepared: PreparedTest) -> AttemptResult:
     """Send a test once. Call this outside of any transaction."""
     postback = ClaimedPostback(
-        organization_id=trial.organization_id,
+        organization_id=prepared.organization_id,
         id=0,
-        public_id=trial.public_id,
+        public_id=prepared.public_id,
         rule_id=0,
         rule_version=0,
         event_id=0,
-        event_received_at=trial.made_at,
+        event_received_at=prepared.made_at,
         installed_at=None,
-        created_at=trial.made_at,
+        created_at=prepared.made_at,
         attempts_made=0,
         fingerprint="",
     )
     lease = Lease(uuid.uuid4(), "", AttemptKind.TEST, 0, postback)
     with Sender(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS), pool_size=1) as sender:
-        return attempt(lease, trial.rendered, sender)
+        return attempt(lease, prepared.rendered, sender)
 
 
-def judge_test(trial: Trial, finished: AttemptResult) -> Judgement:
+def judge_test(prepared: PreparedTest, finished: AttemptResult) -> Judgement:
     """Judge the answer to a test by the rule's success condition."""
-    condition = parse_success(trial.definition.success).words
+    condition = parse_success(prepared.definition.success).words
     if is_received(finished):
         return Judgement(
             ok=True,
@@ -185,28 +185,28 @@ def attempt_of(finished: AttemptResult) -> DeliveryAttempt:
     )
 
 
-def log_test(trial: Trial, finished: AttemptResult, rule: CallbackRule) -> Postback:
+def log_test(prepared: PreparedTest, finished: AttemptResult, rule: CallbackRule) -> Postback:
     """Log a test of a saved rule; a success proves the rule's version."""
     received_at = datetime.now(UTC) if is_received(finished) else None
     postback = Postback.objects.create(
-        public_id=trial.public_id,
+        public_id=prepared.public_id,
         rule=rule,
         rule_version=rule.version,
-        app_id=trial.app_id,
-        sdk_event_id=trial.sdk_event_id,
-        event_name=trial.event_name,
-        event_received_at=trial.made_at,
+        app_id=prepared.app_id,
+        sdk_event_id=prepared.sdk_event_id,
+        event_name=prepared.event_name,
+        event_received_at=prepared.made_at,
         status=finished.status,
         reason="" if received_at else finished.error,
         test=True,
         attempts_made=1,
         last_status_code=finished.status_code,
         fingerprint=finished.fingerprint,
-        created_at=trial.made_at,
+        created_at=prepared.made_at,
         delivered_at=received_at,
     )
     logged = attempt_of(finished)
-    logged.postback, logged.event_received_at = postback, trial.made_at
+    logged.postback, logged.event_received_at = postback, prepared.made_at
     logged.save()
     if received_at:
         mark_tested(rule, rule.version, at=received_at)
@@ -214,9 +214,9 @@ def log_test(trial: Trial, finished: AttemptResult, rule: CallbackRule) -> Postb
     return postback
 
 
-def audit_unsaved_test(trial: Trial) -> None:
+def audit_unsaved_test(prepared: PreparedTest) -> None:
     """Record the test of an unsaved rule in the audit log, its only trace."""
-    host = trial.definition.url.partition("://")[2].partition("/")[0].partition("?")[0]
+    host = prepared.definition.url.partition("://")[2].partition("/")[0].partition("?")[0]
     log_action(Action.TESTED, name=f"unsaved callback rule to {host}"[:120])
 
 

@@ -148,7 +148,7 @@ def _paired(written: Sequence[_Piece], sent: Sequence[_Piece]) -> tuple[RequestP
     return (*parts, *(RequestPart(piece.name, "", piece.value) for piece in left))
 
 
-class _Macro(str):
+class _MacroText(str):
     """The text of a macro; `is_value` where it takes the place of a whole JSON value."""
 
     is_value = False
@@ -158,17 +158,17 @@ class _Macro(str):
         return f'"{self}"' if token.startswith('"') and not self.is_value else self
 
 
-def _with_tokens(template: str) -> tuple[str, list[_Macro]]:
+def _with_tokens(template: str) -> tuple[str, list[_MacroText]]:
     """Return a template as JSON, with tokens in place of its macros, and the macros."""
     pieces: list[str] = []
-    macros: list[_Macro] = []
+    macros: list[_MacroText] = []
     end, is_in_string = 0, False
     for call in macros_in(template):
         literal = template[end : call.start]
         quotes = sum(match[0] == '"' for match in _ESCAPE_OR_QUOTE.finditer(literal))
         is_in_string ^= quotes % 2 == 1
         token = f"\ue000{len(macros)}\ue001"
-        macro = _Macro(template[call.start : call.end])
+        macro = _MacroText(template[call.start : call.end])
         macro.is_value = not is_in_string
         macros.append(macro)
         pieces += (literal, token if is_in_string else f'"{token}"')
@@ -176,7 +176,7 @@ def _with_tokens(template: str) -> tuple[str, list[_Macro]]:
     return "".join([*pieces, template[end:]]), macros
 
 
-def _with_macros(value: object, macros: list[_Macro]) -> str:
+def _with_macros(value: object, macros: list[_MacroText]) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return _TOKEN.sub(lambda match: macros[int(match[1])], text)
 

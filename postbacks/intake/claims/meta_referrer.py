@@ -28,13 +28,13 @@ _NAMES = {
 }
 
 
-class _Source(msgspec.Struct):
+class _EncryptedAd(msgspec.Struct):
     data: str
     nonce: str
 
 
 class _Content(msgspec.Struct):
-    source: _Source
+    source: _EncryptedAd
     t: int = 0
 
 

@@ -28,7 +28,12 @@ from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.insights.recent_events import event_by_id
 from postbacks.models import CallbackRule
 from postbacks.rulebook import test_send
-from postbacks.rulebook.test_send import Judgement, NotTestableError, TooManyTestsError, Trial
+from postbacks.rulebook.test_send import (
+    Judgement,
+    NotTestableError,
+    PreparedTest,
+    TooManyTestsError,
+)
 from postbacks.web.middleware import own_transactions
 
 _IN_SESSION = "tested_requests"
@@ -63,22 +68,22 @@ class TestSendPage(TrialPage):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         with _organization_of(request):
-            trial = self._prepare(request)
-        result = test_send.send(trial) if isinstance(trial, Trial) else None
+            prepared = self._prepare(request)
+        result = test_send.send(prepared) if isinstance(prepared, PreparedTest) else None
         with _organization_of(request):
-            if isinstance(trial, Trial) and result is not None:
-                view = _log(request, trial, result)
+            if isinstance(prepared, PreparedTest) and result is not None:
+                view = _log(request, prepared, result)
             else:
-                view = TestSendView(refusal=str(trial))
+                view = TestSendView(refusal=str(prepared))
             return self.answer(request, "test_answer.html", test=view).render()
 
-    def _prepare(self, request: HttpRequest) -> Trial | str:
+    def _prepare(self, request: HttpRequest) -> PreparedTest | str:
         """Return the request to send, or a sentence that says why there is none."""
         form = self.checked_form(request)
         if sentence := corrections_needed(form):
             return sentence
         try:
-            return _trial_of(form, request.POST.get("preview_event", ""))
+            return _prepared_test(form, request.POST.get("preview_event", ""))
         except (NotTestableError, TooManyTestsError) as refusal:
             return str(refusal)
         except msgspec.ValidationError:
@@ -98,7 +103,7 @@ def remember_tests(request: HttpRequest, rule: CallbackRule) -> None:
         test_send.mark_tested(rule, rule.version, at=datetime.fromisoformat(tested_at))
 
 
-def _trial_of(form: CallbackRuleForm, chosen: str) -> Trial:
+def _prepared_test(form: CallbackRuleForm, chosen: str) -> PreparedTest:
     event = event_by_id(chosen)
     app_id = form.instance.app_id
     if event is not None and app_id is not None and event.app_id != app_id:
@@ -106,28 +111,28 @@ def _trial_of(form: CallbackRuleForm, chosen: str) -> Trial:
     return test_send.prepare_test(definition_from(form.instance), event=event)
 
 
-def _log(request: HttpRequest, trial: Trial, result: AttemptResult) -> TestSendView:
+def _log(request: HttpRequest, prepared: PreparedTest, result: AttemptResult) -> TestSendView:
     """Log the test if the rule is saved as it was tried, and remember one that succeeded."""
-    rule = _saved_as_tried(request.GET.get("rule"), trial)
+    rule = _saved_as_tried(request.GET.get("rule"), prepared)
     address = ""
     if rule is not None:
-        address = row_address(test_send.log_test(trial, result, rule))
+        address = row_address(test_send.log_test(prepared, result, rule))
     else:
-        test_send.audit_unsaved_test(trial)
+        test_send.audit_unsaved_test(prepared)
     if test_send.is_received(result):
-        proof = test_send.proof_of(trial.definition)
+        proof = test_send.proof_of(prepared.definition)
         tests = [*tests_of(request).items(), (proof, datetime.now(UTC).isoformat())]
         request.session[_IN_SESSION] = dict(tests[-_MOST_REMEMBERED:])
     return TestSendView(
-        judgement=test_send.judge_test(trial, result),
-        attempt=attempt_view(test_send.attempt_of(result), trial.definition.timeout_seconds),
+        judgement=test_send.judge_test(prepared, result),
+        attempt=attempt_view(test_send.attempt_of(result), prepared.definition.timeout_seconds),
         log_address=address,
     )
 
 
-def _saved_as_tried(key: str | None, trial: Trial) -> CallbackRule | None:
+def _saved_as_tried(key: str | None, prepared: PreparedTest) -> CallbackRule | None:
     rule = CallbackRule.objects.filter(pk=key).first() if key else None
-    return rule if rule is not None and definition_from(rule) == trial.definition else None
+    return rule if rule is not None and definition_from(rule) == prepared.definition else None
 
 
 @contextmanager
