@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 SDK_KEY = "pbk_"
 API_TOKEN = "pbt_"  # noqa: S105  # a prefix, not a secret
+SIGNING_SECRET = "whsec_"  # noqa: S105  # likewise; the prefix is that of Standard Webhooks
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps_registry.crypto import encryption
+from apps_registry.crypto.keys import SIGNING_SECRET
 from apps_registry.models.sealed import SealedSecret
 from apps_registry.tenancy import TenantModel, current_organization
 
-PREFIX = "whsec_"
 OVERLAP = timedelta(hours=24)  # how long the previous secret stays valid by default
 LONGEST_OVERLAP = timedelta(days=30)
 _BYTES = 32
@@ -49,7 +49,7 @@ class SigningSecret(SealedSecret):
         ]
 
     def __str__(self) -> str:
-        return f"{PREFIX}•••{self.ending}"
+        return f"{SIGNING_SECRET}•••{self.ending}"
 
     @property
     def is_valid(self) -> bool:
@@ -91,7 +91,7 @@ def open_signing_secret(organization_id: int, public_id: str, sealed: str) -> st
 
 
 def _make(fresh: SigningSecret) -> SigningSecret:
-    text = PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
+    text = SIGNING_SECRET + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
     fresh.organization_id = current_organization() or 0
     fresh.seal(text)
     # The last characters without base64's padding, which all secrets share.

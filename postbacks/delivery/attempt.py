@@ -21,11 +21,10 @@ from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, jud
 from postbacks.delivery.retry import next_delay
 from postbacks.delivery.signing import redacted_signature, signature_headers
 from postbacks.models import PostbackStatus
-from postbacks.values.outgoing_request import OutgoingRequest, RenderedPostback
+from postbacks.values.outgoing_request import MASK, OutgoingRequest, RenderedPostback
 
 USER_AGENT = f"Postbacks/{__version__}"
 STORED_BODY_LENGTH = 4096
-MASK = "•••"
 _SHORTEST_SECRET = 4  # masking “1” everywhere would hide the answer, not the secret
 
 _NO_REPLY = Reply()

@@ -9,8 +9,8 @@ import hmac
 from collections.abc import Sequence
 from datetime import datetime
 
-_PREFIX = "whsec_"
-_MASK = "•••"
+from apps_registry.crypto.keys import SIGNING_SECRET
+from postbacks.values.outgoing_request import MASK
 
 
 def signature_headers(
@@ -34,10 +34,10 @@ def redacted_signature(message_id: str, *, at: datetime) -> dict[str, str]:
     return {
         "webhook-id": message_id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": f"v1,{_MASK}",
+        "webhook-signature": f"v1,{MASK}",
     }
 
 
 def _signature(secret: str, signed: bytes) -> str:
-    key = base64.b64decode(secret.removeprefix(_PREFIX))
+    key = base64.b64decode(secret.removeprefix(SIGNING_SECRET))
     return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()

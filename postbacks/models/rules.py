@@ -22,6 +22,35 @@ from postbacks.values.rule_choices import (
     WithoutConsent,
 )
 
+LONGEST_RULE_NAME = 120
+
+FREQUENCIES = [
+    (Frequency.EVERY.value, "Every time"),
+    (Frequency.FIRST.value, "First time per device"),
+]
+SCOPES = [
+    (AttributionScope.EVERYONE.value, "Everyone"),
+    (AttributionScope.PARTNER.value, "Attributed to this partner"),
+    (AttributionScope.PARTNER_AND_ORGANIC.value, "Attributed to this partner, and organic"),
+    (AttributionScope.ANY_ATTRIBUTED.value, "Attributed to any partner"),
+]
+WITHOUT_CONSENT = [
+    (WithoutConsent.SEND.value, "Send all the same"),
+    (WithoutConsent.STRIP.value, "Leave personal data out"),
+    (WithoutConsent.SKIP.value, "Do not send"),
+]
+METHODS = [(method.value, method.value.capitalize()) for method in HttpMethod]
+BODY_TYPES = [
+    (BodyType.NONE.value, "No body"),
+    (BodyType.FORM.value, "Form (a=1&b=2)"),
+    (BodyType.JSON.value, "JSON"),
+    (BodyType.RAW.value, "As it stands"),
+]
+MISSING_VALUES = [
+    (MissingValues.EMPTY.value, "Send it empty"),
+    (MissingValues.DROP.value, "Leave the parameter out"),
+]
+
 
 class RuleStatus(models.TextChoices):
     """Whether a rule sends."""
@@ -58,40 +87,13 @@ def no_authentication() -> dict[str, str]:
     return {"type": "none"}
 
 
-FREQUENCIES = [
-    (Frequency.EVERY.value, "Every time"),
-    (Frequency.FIRST.value, "First time per device"),
-]
-SCOPES = [
-    (AttributionScope.EVERYONE.value, "Everyone"),
-    (AttributionScope.PARTNER.value, "Attributed to this partner"),
-    (AttributionScope.PARTNER_AND_ORGANIC.value, "Attributed to this partner, and organic"),
-    (AttributionScope.ANY_ATTRIBUTED.value, "Attributed to any partner"),
-]
-WITHOUT_CONSENT = [
-    (WithoutConsent.SEND.value, "Send all the same"),
-    (WithoutConsent.STRIP.value, "Leave personal data out"),
-    (WithoutConsent.SKIP.value, "Do not send"),
-]
-METHODS = [(method.value, method.value.capitalize()) for method in HttpMethod]
-BODY_TYPES = [
-    (BodyType.NONE.value, "No body"),
-    (BodyType.FORM.value, "Form (a=1&b=2)"),
-    (BodyType.JSON.value, "JSON"),
-    (BodyType.RAW.value, "As it stands"),
-]
-MISSING_VALUES = [
-    (MissingValues.EMPTY.value, "Send it empty"),
-    (MissingValues.DROP.value, "Leave the parameter out"),
-]
-
-
 class CallbackRule(TenantModel):
     """Which events send a postback to a partner, and its content. Each save makes a version."""
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(
-        max_length=120, help_text="What the rule is for, for example Purchases to Unity Ads."
+        max_length=LONGEST_RULE_NAME,
+        help_text="What the rule is for, for example Purchases to Unity Ads.",
     )
     app = models.ForeignKey(
         App,

@@ -12,9 +12,8 @@ from postbacks.callbacks.partner_templates import (
     definition_from_template,
 )
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models.rules import LONGEST_RULE_NAME
 from postbacks.rulebook import saving
-
-_LONGEST_NAME = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ def _make_draft(
 
 def _free_name(name: str) -> str:
     """Return the name, with a number after it if another rule in use has it."""
-    name = name[: _LONGEST_NAME - 4]
+    name = name[: LONGEST_RULE_NAME - 4]
     used = set(
         CallbackRule.objects.filter(name__startswith=name)
         .exclude(status=RuleStatus.ARCHIVED)

@@ -12,9 +12,8 @@ from apps_registry.tenancy import Lifecycle
 from postbacks.callbacks.rules.definition import FIELDS, RuleDefinition
 from postbacks.callbacks.rules.versions import apply_definition, definition_from, definition_of
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
+from postbacks.models.rules import LONGEST_RULE_NAME
 from postbacks.rulebook import saving
-
-_LONGEST_NAME = 120
 
 
 class NotRestorableError(Exception):
@@ -111,9 +110,9 @@ def _check_in_use(definition: RuleDefinition) -> None:
 
 
 def _free_name(name: str, used: set[str]) -> str:
-    free, number = name[:_LONGEST_NAME], 1
+    free, number = name[:LONGEST_RULE_NAME], 1
     while free in used:
         number += 1
         ending = f" {number}"
-        free = name[: _LONGEST_NAME - len(ending)] + ending
+        free = name[: LONGEST_RULE_NAME - len(ending)] + ending
     return free

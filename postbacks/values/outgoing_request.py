@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+MASK = "•••"  # in place of secrets where people may see them
+
 
 @dataclass(slots=True)  # not frozen: that would be a tenth of a postback's rendering
 class OutgoingRequest:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final, Protocol
 
+from postbacks.values import outgoing_request
 from postbacks.values.timestamps import parse_timestamp
 
 Value = (
@@ -57,7 +58,7 @@ class Masked(str):
     __slots__ = ()
 
 
-MASK: Final = Masked("•••")
+MASK: Final = Masked(outgoing_request.MASK)
 
 
 def present(value: object) -> object | None:

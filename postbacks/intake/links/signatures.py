@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl, quote
 
+from postbacks.intake.links.reading import MAX_PARAMETERS
+
 VALID: Final = "valid"
 MISSING: Final = "missing_signature"
 NO_KEY: Final = "no_active_key"
@@ -20,7 +22,6 @@ EXPIRED: Final = "click_expired"
 INVALID: Final = "invalid_signature"
 
 SIG, EXP, KID = "sig", "exp", "kid"
-_MAX_PARAMETERS = 100
 _MAX_DIGITS = 12
 
 
@@ -38,7 +39,7 @@ def canonical_query(parameters: Mapping[str, str]) -> str:
 def check(path: str, query: str, keys: Mapping[str, str], *, now: datetime) -> str:
     """Return the state of a click's signature; `keys` are the partner's active ones by kid."""
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:
         return INVALID
     parameters = dict(pairs)

@@ -17,13 +17,14 @@ from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
 from postbacks.models import CallbackRule, Event
+from postbacks.models.rules import LONGEST_RULE_NAME
 from postbacks.rulebook.preview import SampleEventError, preview_definition
 
 
 class PreviewSerializer(RuleSerializer):
     """A rule, of which only the URL is required, and an event to render it for."""
 
-    name = serializers.CharField(required=False, max_length=120)
+    name = serializers.CharField(required=False, max_length=LONGEST_RULE_NAME)
     event = serializers.DictField(
         required=False, help_text="An event as an SDK sends it. Without one: a sample."
     )
