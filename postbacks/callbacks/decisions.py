@@ -31,6 +31,8 @@ from postbacks.values.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
 
+FIRST_TIME: Final = "first_time"  # the code of a refusal for a device that was served before
+
 RuleOfEvent = tuple[int, int]  # our numbers of an event and a rule
 _NONE_APPLIED: Final[Mapping[RuleOfEvent, bool]] = MappingProxyType({})
 
@@ -73,7 +75,7 @@ def decide_postbacks(
     return _first_times_only(decisions)
 
 
-def decide_or_refuse(
+def first_refusal_or_decision(
     rule: CompiledRule, event: StoredEvent, install: InstallContext, *, now: datetime, rates: Rates
 ) -> Decision | Refusal:
     """Decide for one rule, or return its first refusal; reads and writes no rows.
@@ -84,7 +86,7 @@ def decide_or_refuse(
     return refusal or _decide(rule, event, install, now=now, rates=rates)
 
 
-def refuse_and_decide(
+def all_refusals_and_decision(
     rule: CompiledRule, event: StoredEvent, install: InstallContext, *, now: datetime, rates: Rates
 ) -> tuple[list[Refusal], Decision | None]:
     """Return everything that keeps an event from one rule, and the decision without these."""

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from apps_registry.crypto.keys import SIGNING_SECRET
 from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.decisions import (
+    FIRST_TIME,
     Decision,
-    decide_or_refuse,
     facts_if_decided,
+    first_refusal_or_decision,
     first_time_key,
     uses_first_time,
 )
@@ -36,8 +38,7 @@ logger = logging.getLogger(__name__)
 MOST_EVENTS = 10_000
 EXAMPLES = 10
 BATCH = 100  # as in the pipeline
-NOT_THE_FIRST = "first_time"  # the code of a refusal for a device that was served before
-_ANY_SIGNATURE = ("whsec_",)  # an example shows no signature
+_SIGNING_SECRETS = (SIGNING_SECRET,)  # an empty secret: an example's signature is masked
 
 _EventKey = tuple[int, datetime]
 
@@ -66,7 +67,7 @@ class DryRun:
     since: datetime
     events: int
     is_complete: bool
-    owed: int
+    would_send: int
     skipped: Mapping[str, int]
     not_matched: Mapping[str, int]
     examples: Sequence[Example]
@@ -91,7 +92,7 @@ def dry_run(
         since=since,
         events=len(events),
         is_complete=len(rows) <= most,
-        owed=len(run.owed),
+        would_send=len(run.would_send),
         skipped=run.skipped,
         not_matched=run.not_matched,
         examples=tuple(run.examples()),
@@ -105,7 +106,7 @@ class _Run:
     rule: CompiledRule
     now: datetime
     rule_id: int | None
-    owed: list[_EventKey] = field(default_factory=list)
+    would_send: list[_EventKey] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
     not_matched: Counter[str] = field(default_factory=Counter)
     _installs: KnownInstalls = field(default_factory=KnownInstalls)
@@ -127,7 +128,7 @@ class _Run:
 
     def examples(self) -> Iterator[Example]:
         """Yield the newest requests."""
-        events = load_events(self.owed[-EXAMPLES:])
+        events = load_events(self.would_send[-EXAMPLES:])
         rates = load_rates(event.event_time for event in events if event.has_money)
         installs = foresee_installs(events, self._installs)
         for event in reversed(events):
@@ -139,7 +140,9 @@ class _Run:
         rates_then = rates.of(event.event_time, known_at=self.now)
         context = install_context(event, install)
         try:
-            return decide_or_refuse(self.rule, event, context, now=self.now, rates=rates_then)
+            return first_refusal_or_decision(
+                self.rule, event, context, now=self.now, rates=rates_then
+            )
         except Exception:
             logger.exception("A dry run could not decide event %s", event.event_id)
             return Decision("", event, self.rule, context, reason=SkipReason.RULE_ERROR)
@@ -161,9 +164,9 @@ class _Run:
         elif outcome.reason:
             self.skipped[outcome.reason] += 1
         elif uses_first_time(outcome) and self._is_served(first_time_key(outcome)[1], served):
-            self.not_matched[NOT_THE_FIRST] += 1
+            self.not_matched[FIRST_TIME] += 1
         else:
-            self.owed.append((outcome.event.id, outcome.event.received_at))
+            self.would_send.append((outcome.event.id, outcome.event.received_at))
 
     def _is_served(self, device: str, before: set[str]) -> bool:
         """Tell whether a device has had its first time, and note that it has it now."""
@@ -177,7 +180,7 @@ class _Run:
         context = install_context(event, install)
         facts = facts_if_decided(self.rule, event, context, postback=SAMPLE_ID, now=self.now)
         rates_then = rates.of(event.event_time, known_at=self.now)
-        rendered = render_postback(self.rule, facts, rates_then, _ANY_SIGNATURE)
+        rendered = render_postback(self.rule, facts, rates_then, _SIGNING_SECRETS)
         identity = (str(event.event_id), event.event_name, event.received_at)
         if rendered.rendering is None:
             return Example(*identity, error=rendered.refusal)

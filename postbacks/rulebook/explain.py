@@ -13,9 +13,10 @@ from enum import StrEnum
 from postbacks.attribution.installs import KnownInstalls, foresee_installs
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.decisions import (
+    FIRST_TIME,
     Decision,
+    all_refusals_and_decision,
     first_time_key,
-    refuse_and_decide,
     uses_first_time,
 )
 from postbacks.callbacks.macros import Rates
@@ -38,6 +39,9 @@ from postbacks.values.install_context import InstallContext, install_context
 
 logger = logging.getLogger(__name__)
 
+_UNDECIDED = Refusal("undecided", "The event has not been decided yet.")
+_FIRST_TIME = Refusal(FIRST_TIME, "The rule has sent for this device before.")
+_UNREADABLE = Refusal("rule_error", "The rule can't be applied; the operator's log says why.")
 _OFF: Mapping[str, str] = {
     RuleStatus.DRAFT: "The rule is a draft; only active rules send.",
     RuleStatus.PAUSED: "The rule is paused.",
@@ -56,7 +60,7 @@ _PRECEDENCE = (
 class RuleDecision(StrEnum):
     """What a rule did with an event, as the API says it."""
 
-    OWED = "owed"
+    PENDING = "owed"
     SENT = "sent"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -119,7 +123,7 @@ def _explain_postback(rule: CallbackRule, postback: Postback) -> Explanation:
         return Explanation(rule, RuleDecision.HELD, (Refusal(RULE_OFF, detail),), postback)
     tries = postback.attempts_made
     detail = f"It is tried again after {tries} attempts." if tries else "It is about to be sent."
-    return Explanation(rule, RuleDecision.OWED, (Refusal("due", detail),), postback)
+    return Explanation(rule, RuleDecision.PENDING, (Refusal("due", detail),), postback)
 
 
 def _skip_sentence(reason: str) -> str:
@@ -130,11 +134,6 @@ def _skip_sentence(reason: str) -> str:
 def _decision_without_postback(reasons: Sequence[Refusal]) -> RuleDecision:
     is_undecided = any(reason.code == _UNDECIDED.code for reason in reasons)
     return RuleDecision.HELD if is_undecided else RuleDecision.NOT_MATCHED
-
-
-_UNDECIDED = Refusal("undecided", "The event has not been decided yet.")
-_FIRST_TIME = Refusal("first_time", "The rule has sent for this device before.")
-_UNREADABLE = Refusal("rule_error", "The rule can't be applied; the operator's log says why.")
 
 
 def _refusals(
@@ -174,7 +173,7 @@ def _refusals_if_decided(
     rule: CompiledRule, event: StoredEvent, install: InstallContext, *, now: datetime, rates: Rates
 ) -> Iterable[Refusal]:
     try:
-        refusals, decision = refuse_and_decide(rule, event, install, now=now, rates=rates)
+        refusals, decision = all_refusals_and_decision(rule, event, install, now=now, rates=rates)
     except Exception:
         logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
         return (_UNREADABLE,)
@@ -198,6 +197,6 @@ def _changed_since(rule: CallbackRule, event: StoredEvent) -> Refusal:
         return Refusal("rule_is_newer", "The rule was made after the event had been decided.")
     return Refusal(
         "changed_since",
-        "The rule would want the event now. When the event was decided, the rule was another or "
-        "off, or the install was credited to somebody else.",
+        "The rule would want the event now. When the event was decided, the rule was "
+        "different or switched off, or the install was credited to somebody else.",
     )

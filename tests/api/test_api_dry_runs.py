@@ -139,7 +139,7 @@ def test_of_more_events_than_it_looks_at_the_newest_count() -> None:
     with tenant(made.organization.pk):
         run = dry_run(definition_from(rule), datetime.now(UTC) - timedelta(hours=1), most=3)
 
-    assert (run.events, run.owed, run.is_complete) == (3, 3, False)
+    assert (run.events, run.would_send, run.is_complete) == (3, 3, False)
     assert [it.event_id for it in run.examples] == ids[:0:-1]
 
 

@@ -94,7 +94,7 @@ def test_a_dry_run_asks_for_the_credit_of_past_events(scope: str, owed: int) -> 
     with tenant(gem.organization.pk):
         run = dry_run(definition_from(scoped), datetime.now(UTC) - timedelta(hours=1))
 
-    assert run.owed == owed
+    assert run.would_send == owed
     assert run.not_matched == {"attribution_scope": 1}
     assert {example.url for example in run.examples} == {"https://ads.example.com/?click=c-1"}
 
@@ -110,7 +110,7 @@ def test_a_dry_run_foresees_installs_that_are_not_decided_yet_and_records_none()
         run = dry_run(definition_from(scoped), datetime.now(UTC) - timedelta(hours=1))
         recorded = Install.objects.count()
 
-    assert (run.owed, recorded) == (2, 0)
+    assert (run.would_send, recorded) == (2, 0)
 
 
 def test_macros_tell_of_a_return_on_the_events_after_it(

@@ -12,9 +12,10 @@ from django.urls import URLPattern, path
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
 from postbacks.admin.rules.trials.page import TrialPage, corrections_needed
+from postbacks.callbacks.decisions import FIRST_TIME
 from postbacks.callbacks.rules.versions import definition_from
 from postbacks.models import SkipReason
-from postbacks.rulebook.dry_run import NOT_THE_FIRST, DryRun, dry_run
+from postbacks.rulebook.dry_run import DryRun, dry_run
 
 PERIODS = {"1": "the last hour", "24": "the last 24 hours", "168": "the last 7 days"}
 
@@ -26,7 +27,7 @@ _NOT_MATCHED = {
     "window": "Too long after the install, or without one",
     "sampling": "Not in the sample of devices",
     "condition": "A condition does not hold",
-    NOT_THE_FIRST: "Not the device's first time",
+    FIRST_TIME: "Not the device's first time",
 }
 
 
@@ -101,7 +102,7 @@ def _hours(request: HttpRequest) -> str:
 
 
 def _bars(run: DryRun) -> Iterator[OutcomeBar]:
-    yield _bar(run, "Would be sent", run.owed, "good")
+    yield _bar(run, "Would be sent", run.would_send, "good")
     for reason, count in _largest_first(run.skipped):
         label = SkipReason(reason).label if reason in SkipReason.values else reason
         yield _bar(run, f"Skipped: {label}", count, "busy")

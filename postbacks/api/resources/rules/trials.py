@@ -22,7 +22,7 @@ from postbacks.callbacks.rules import versions
 from postbacks.models import AttemptKind, CallbackRule, DeliveryAttempt
 from postbacks.rulebook import test_send as sending
 from postbacks.rulebook.dry_run import dry_run
-from postbacks.rulebook.test_send import NotTestableError, TooManyTestsError, Trial
+from postbacks.rulebook.test_send import NotTestableError, PreparedTest, TooManyTestsError
 
 _LONGEST_HOURS = 24 * 90
 _DEFAULT_HOURS = 24
@@ -102,7 +102,9 @@ class DryRunAnswerSerializer(serializers.Serializer):
     since = MillisecondDateTimeField()
     events = serializers.IntegerField(help_text="How many events were tried, at most 10,000.")
     is_complete = serializers.BooleanField(help_text="False: the older ones were left out.")
-    owed = serializers.IntegerField(help_text="How many postbacks would have been sent.")
+    owed = serializers.IntegerField(
+        source="would_send", help_text="How many postbacks would have been sent."
+    )
     skipped = serializers.DictField(child=serializers.IntegerField())
     not_matched = serializers.DictField(child=serializers.IntegerField())
     examples = ExampleSerializer(many=True)
@@ -119,14 +121,14 @@ class RuleTrialsViewSet(RegistryViewSet):
         serializer = TestSendSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         with _answer_refusals(), answer_event_errors():
-            trial = _trial(rule, **serializer.validated_data)
+            prepared = _prepared_test(rule, **serializer.validated_data)
         with self.outside_transaction(request):
-            result = sending.send(trial)
-        postback = sending.log_test(trial, result, rule)
+            result = sending.send(prepared)
+        postback = sending.log_test(prepared, result, rule)
         attempt = DeliveryAttempt.objects.select_related("postback").get(
-            postback=postback, event_received_at=trial.made_at, kind=AttemptKind.TEST
+            postback=postback, event_received_at=prepared.made_at, kind=AttemptKind.TEST
         )
-        attempt.success = sending.judge_test(trial, result)  # type: ignore[attr-defined]  # serialized
+        attempt.success = sending.judge_test(prepared, result)  # type: ignore[attr-defined]  # serialized
         return Response(TestSendAnswerSerializer(attempt).data)
 
     @extend_schema(request=DryRunSerializer, responses={200: DryRunAnswerSerializer})
@@ -142,7 +144,7 @@ class RuleTrialsViewSet(RegistryViewSet):
         return Response(DryRunAnswerSerializer(run).data)
 
 
-def _trial(rule: CallbackRule, *, event: Any = None, event_id: Any = None) -> Trial:
+def _prepared_test(rule: CallbackRule, *, event: Any = None, event_id: Any = None) -> PreparedTest:
     return sending.prepare_test(
         versions.definition_from(rule),
         event=find_event(event_id, rule.app) if event_id else None,
