@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import OperationalError, connection
 
 from postbacks.models import TouchpointKind
+from postbacks.privacy.statements import run
 
 
 def drop_old_days() -> None:
@@ -36,7 +37,7 @@ def _drop_oldest(log: str, before: datetime) -> bool:
 def delete_old_touchpoint_keys(limit: int = 5_000) -> int:
     """Delete a batch of keys whose touchpoints were dropped; return how many."""
     return sum(
-        _run(
+        run(
             "DELETE FROM touchpoint_key WHERE ctid IN (SELECT ctid FROM touchpoint_key "
             "WHERE kind = %s AND received_at < now() - %s * interval '1 day' LIMIT %s)",
             [kind, days, limit],
@@ -54,7 +55,7 @@ def delete_old_event_keys(limit: int = 5_000) -> int:
 
     Intake accepts events up to 58 days old, so a key of 60 days can meet no retry any more.
     """
-    return _run(
+    return run(
         "DELETE FROM event_key WHERE ctid IN (SELECT ctid FROM event_key "
         "WHERE received_at < now() - interval '60 days' LIMIT %s)",
         [limit],
@@ -63,14 +64,8 @@ def delete_old_event_keys(limit: int = 5_000) -> int:
 
 def delete_old_repeats(limit: int = 5_000) -> int:
     """Delete a batch of touchpoints' deduplication keys, kept seven days; return how many."""
-    return _run(
+    return run(
         "DELETE FROM touchpoint_seen WHERE ctid IN (SELECT ctid FROM touchpoint_seen "
         "WHERE received_at < now() - interval '7 days' LIMIT %s)",
         [limit],
     )
-
-
-def _run(statement: str, values: list[str | int]) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        return int(cursor.rowcount)

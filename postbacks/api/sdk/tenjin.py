@@ -23,7 +23,13 @@ from postbacks.intake.events.recording import record_parsed_events
 from postbacks.intake.receipts import Receipt
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.intake.tenjin.device import installation_id
-from postbacks.intake.tenjin.mapping import SERVER, Call, tenjin_name, to_sdk_event
+from postbacks.intake.tenjin.mapping import (
+    MEDIATIONS,
+    SERVER,
+    Call,
+    tenjin_name,
+    to_sdk_event,
+)
 from postbacks.intake.tenjin.parameters import read_body, read_query
 from postbacks.models import EventSource
 from postbacks.web.middleware import own_transactions
@@ -175,7 +181,6 @@ _VIEWS = {
     "ad_impressions": _IMPRESSION,
     "conversion-values": TenjinEventView.as_view(call=Call.CONVERSION_VALUE),
 }
-_MEDIATIONS = ("admob", "max", "ironsource", "hyperbid", "topon", "cas", "tradplus")
 
 
 def _routes() -> Iterator[URLPattern]:
@@ -183,7 +188,7 @@ def _routes() -> Iterator[URLPattern]:
     for address, view in _VIEWS.items():
         yield path(address, view)
         yield path(f"{address}/", view)
-    for mediation in _MEDIATIONS:
+    for mediation in MEDIATIONS:
         view = TenjinEventView.as_view(call=Call.AD_IMPRESSION, mediation=mediation)
         yield path(f"ad_impressions/{mediation}", view)
         yield path(f"ad_impressions/{mediation}/", view)

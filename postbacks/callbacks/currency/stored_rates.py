@@ -13,6 +13,7 @@ from postbacks.infrastructure.database import prepared
 # disagree about one postback.
 REFRESH_SECONDS = 20
 KNOWN_AFTER_SECONDS = 60
+_MOST_CACHED = 400
 
 _INSERT = """
 WITH fresh AS (
@@ -29,6 +30,16 @@ _LOAD = """
 SELECT day, currency, usd, known_from FROM exchange_rate WHERE day BETWEEN %(first)s AND %(last)s
 """
 _NEWEST = "SELECT max(id) FROM exchange_rate"
+
+
+@dataclass(slots=True)
+class _Check:
+    at: float = float("-inf")
+    newest: int | None = None
+
+
+_cached: dict[date, tuple[ExchangeQuote, ...]] = {}
+_last_check = _Check()
 
 
 @dataclass(slots=True)
@@ -86,19 +97,6 @@ def repeated(days: Iterable[DayOfRates], *, until: date, number: int) -> list[Da
     """Return the newest day's rates for each of `number` days until a day; for demonstrations."""
     newest = max(days, key=lambda rates: rates.day)
     return [DayOfRates(until - timedelta(days=back), newest.usd) for back in range(number)]
-
-
-_cached: dict[date, tuple[ExchangeQuote, ...]] = {}
-_MOST_CACHED = 400
-
-
-@dataclass(slots=True)
-class _Check:
-    at: float = float("-inf")
-    newest: int | None = None
-
-
-_last_check = _Check()
 
 
 def _clear_if_outdated() -> None:

@@ -28,6 +28,8 @@ from postbacks.intake.tenjin.parameters import (
 from postbacks.values.timestamps import parse_timestamp
 
 LONGEST_TEXT = 16 * 1024  # characters in `params`; a longer receipt is left out, not its purchase
+# The mediations whose impressions have an address of their own.
+MEDIATIONS = ("admob", "max", "ironsource", "hyperbid", "topon", "cas", "tradplus")
 SERVER = "server"  # what a server writes as its `sdk_version`
 
 _PURCHASE = frozenset({"price", "quantity", "currency", "product_id", "transaction_id"})
