@@ -1,1 +1,1 @@
-"""⑥ Owed, ⑦ claimed and sent, ⑧ logged."""
+"""⑥ Enqueue, ⑦ claim and send, ⑧ log."""

@@ -1,13 +1,8 @@
 """⑦ Makes one attempt: adds our headers, sends, judges the answer, and plans the next try."""
 
-import base64
-import hmac
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from urllib.parse import quote, quote_plus
 
 import msgspec
 from django.conf import settings
@@ -15,17 +10,15 @@ from django.conf import settings
 from postbacks import __version__
 from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.claiming import Lease
-from postbacks.delivery.http.response import LONGEST_HEADER
 from postbacks.delivery.http.sender import Reply, Sender
 from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge, parse_success
+from postbacks.delivery.redaction import fingerprint_of, redacted_request, redacted_response
 from postbacks.delivery.retry import next_delay
 from postbacks.delivery.signing import redacted_signature, signature_headers
 from postbacks.models import PostbackStatus
-from postbacks.values.outgoing_request import MASK, OutgoingRequest, RenderedPostback
+from postbacks.values.outgoing_request import OutgoingRequest, RenderedPostback
 
 USER_AGENT = f"Postbacks/{__version__}"
-STORED_BODY_LENGTH = 4096
-_SHORTEST_SECRET = 4  # masking “1” everywhere would hide the answer, not the secret
 
 _NO_REPLY = Reply()
 _STATUS_AFTER = {
@@ -65,7 +58,7 @@ def attempt(lease: Lease, rendered: RenderedPostback, sender: Sender) -> Attempt
     return _result(lease, rendered, verdict, started_at=started_at, reply=reply)
 
 
-def broken(lease: Lease, rendered: RenderedPostback) -> AttemptResult:
+def internal_failure(lease: Lease, rendered: RenderedPostback) -> AttemptResult:
     """Return the result of an attempt that a mistake of ours broke: it is tried again."""
     verdict = AttemptVerdict(Outcome.RETRY, "internal", "Something went wrong on our side.")
     bare = replace(rendered, rendering=None)
@@ -118,7 +111,7 @@ def _result(
         )
     gave_up = verdict.outcome is Outcome.RETRY and wait is None
     redacted = rendered.rendering.redacted if rendered.rendering else None
-    fingerprint = _fingerprint(redacted) if redacted and not rendered.varies else ""
+    fingerprint = fingerprint_of(redacted) if redacted and not rendered.varies else ""
     ours = _redacted_headers(lease, rendered, redacted, started_at) if redacted else {}
     return AttemptResult(
         organization_id=postback.organization_id,
@@ -135,8 +128,8 @@ def _result(
         status_code=reply.status_code,
         error=verdict.error or "",
         detail=_detail(verdict, first_fingerprint=postback.fingerprint, fingerprint=fingerprint),
-        request=_redacted_request(redacted, ours) if redacted else {},
-        response=_redacted_response(reply, rendered.secrets),
+        request=redacted_request(redacted, ours) if redacted else {},
+        response=redacted_response(reply, rendered.secrets),
         fingerprint=postback.fingerprint or fingerprint,
         wait_seconds=wait,
         suspend_rule=verdict.suspend_rule,
@@ -147,66 +140,3 @@ def _detail(verdict: AttemptVerdict, *, first_fingerprint: str, fingerprint: str
     if first_fingerprint and fingerprint and first_fingerprint != fingerprint:
         return f"{verdict.detail} The request differs from the first attempt's.".strip()
     return verdict.detail
-
-
-def _fingerprint(redacted: OutgoingRequest) -> str:
-    """Return a keyed hash of the redacted request, by which attempts are compared."""
-    parts = [redacted.method, redacted.url, repr(sorted(redacted.headers.items()))]
-    text = "\n".join(parts).encode() + b"\n" + (redacted.body or b"")
-    return hmac.digest(settings.SECRET_KEY.encode(), text, "sha256").hex()
-
-
-def _redacted_request(redacted: OutgoingRequest, ours: Mapping[str, str]) -> dict[str, object]:
-    return {
-        "method": redacted.method,
-        "url": redacted.url,
-        "headers": {**redacted.headers, **ours},
-        "body": None if redacted.body is None else _text(redacted.body),
-    }
-
-
-def _redacted_response(reply: Reply, secrets: tuple[str, ...]) -> dict[str, object]:
-    if reply.status_code is None:
-        return {}
-    masker = _Masker(secrets)
-    return {
-        "headers": {name: masker.mask(value) for name, value in reply.headers.items()},
-        # Masked before it is cut: a cut through a secret would leave half of it.
-        "body": masker.mask(_text(reply.body))[:STORED_BODY_LENGTH],
-    }
-
-
-class _Masker:
-    """Hides credentials that a partner echoes, in every form that we know of."""
-
-    def __init__(self, secrets: tuple[str, ...]) -> None:
-        long_enough = {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
-        forms = {form for secret in long_enough for form in _forms(secret)}
-        self.forms = sorted(forms, key=len, reverse=True)  # the longer may hold the shorter
-        self.longest = len(self.forms[0]) if forms else 0
-
-    def mask(self, text: str) -> str:
-        for form in self.forms:
-            text = text.replace(form, MASK)
-        # An answer is read up to a limit, which may lie in the middle of a secret.
-        return text[: -self.longest] if self.longest and len(text) >= LONGEST_HEADER else text
-
-
-@lru_cache(maxsize=1024)
-def _forms(secret: str) -> frozenset[str]:
-    data = secret.encode()
-    forms = {
-        secret,
-        quote(secret, safe=""),
-        quote_plus(secret),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        base64.b64encode(data).decode(),
-        base64.urlsafe_b64encode(data).decode().rstrip("="),
-    }
-    return frozenset(forms)
-
-
-def _text(data: bytes) -> str:
-    # PostgreSQL's JSON can't hold a NUL character.
-    return data.decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -51,7 +51,7 @@ def enqueue_postbacks(postbacks: Sequence[NewPostback]) -> int:
 
 
 def already_notified(earned: Sequence[tuple[StoredEvent, int]]) -> set[int]:
-    """Return the ids of the events of which the partner beside each was notified as its own.
+    """Return the ids of the events that their partner was already notified of.
 
     Only rules that are scoped to the partner claim that. A pending postback counts as notified.
     """

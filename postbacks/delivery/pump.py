@@ -21,7 +21,7 @@ from typing import Self
 from django.conf import settings
 from django.db import connection
 
-from postbacks.delivery.attempt import attempt, broken
+from postbacks.delivery.attempt import attempt, internal_failure
 from postbacks.delivery.attempt_log import (
     OUTAGES,
     RULE_OFF,
@@ -164,7 +164,7 @@ class Pump:
         if time.monotonic() < self._next_beat:
             return True
         self._next_beat = time.monotonic() + self.beat_seconds
-        prepared.plan_anew()
+        prepared.replan()
         return self.beat()
 
     def _run_cycle(self) -> bool:
@@ -224,7 +224,7 @@ class Pump:
                 result = attempt(job.lease, job.rendered, self.sender)
         except Exception:
             logger.exception("The attempt of postback %s broke", job.lease.postback.public_id)
-            result = broken(job.lease, job.rendered)
+            result = internal_failure(job.lease, job.rendered)
         self._finished.put((job.lease, result))
         self._wakeup.notify(
             is_urgent=not self._lanes.is_behind(job.lease.lane),

@@ -104,7 +104,7 @@ def _fill(conninfo: str, count: int, now: datetime) -> None:
 def _looks(searches: list[CandidateSearch], count: int) -> tuple[float, ...]:
     taken = []
     with database.as_role(roles.WORKER):
-        prepared.plan_anew()
+        prepared.replan()
         for _ in range(count + _WARM_UPS):
             started_at = time.perf_counter()
             found = find_candidates(searches)

@@ -24,7 +24,7 @@ def test_a_statement_is_prepared_once_for_all_values() -> None:
 def test_a_statement_still_works_after_its_plan_was_forgotten() -> None:
     prepared.run(_STATEMENT, {"value": 1})
 
-    prepared.plan_anew()
+    prepared.replan()
 
     assert prepared.run(_STATEMENT, {"value": 2}) == [(3,)]
 

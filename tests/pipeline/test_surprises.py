@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks.delivery.attempt import STORED_BODY_LENGTH
+from postbacks.delivery.redaction import STORED_BODY_LENGTH
 from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, PostbackStatus, RuleStatus
 from tests import database

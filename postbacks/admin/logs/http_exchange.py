@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from postbacks.delivery.attempt import STORED_BODY_LENGTH
+from postbacks.delivery.redaction import STORED_BODY_LENGTH
 
 
 @dataclass(frozen=True, slots=True)

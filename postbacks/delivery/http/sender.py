@@ -216,7 +216,7 @@ class GuardedConnection(HTTPConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Tell whether to send on it again; if not, urllib3 opens it anew.
+        """Tell whether to send on it again; if not, urllib3 opens it again.
 
         Routers drop idle connections without telling either end: a request on one would hang.
         """

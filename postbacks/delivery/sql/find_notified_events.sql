@@ -1,4 +1,4 @@
--- Find the events of which a partner was, or will be, notified as its own.
+-- Return the events that their partner was already notified of.
 SELECT input.event_id
 FROM unnest(
     %(events)s::bigint[], %(organizations)s::bigint[], %(uuids)s::uuid[],

@@ -1,6 +1,6 @@
 """Runs the statements of the hot path, whose plans PostgreSQL keeps for the connection.
 
-Django's cursors put the values into the text, so that every statement is planned anew. With a
+Django's cursors put the values into the text, so that every statement is planned again. With a
 partition for each day that takes longer than the work itself.
 """
 
@@ -75,7 +75,7 @@ def fetch(make_row: Callable[..., T], statement: str, parameters: Mapping[str, o
         return cursor.fetchall()
 
 
-def plan_anew() -> None:
+def replan() -> None:
     """Forget the plans. One that was made for a small table is slow once the table has grown.
 
     Long-lived connections call this about once a second, long before statistics are renewed.
