@@ -1,0 +1,1 @@
+"""① For programs: the endpoints of SDKs, links and Apple, and the token API."""

@@ -1,0 +1,1 @@
+"""The simulated day: an organization, its devices and a partner, checked against ground truth."""

@@ -1,0 +1,1 @@
+"""Below the product: the database, rate limits, caches and the environment."""

@@ -1,0 +1,1 @@
+"""Forgetting devices, shortening addresses, and retention."""

@@ -1,0 +1,1 @@
+"""What serves every page: middleware, headers, uploads and the theme."""

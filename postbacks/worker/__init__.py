@@ -1,0 +1,1 @@
+"""The tasks of django-q2 and the supervisor of their cluster."""

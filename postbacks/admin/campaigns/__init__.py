@@ -1,0 +1,1 @@
+"""① Campaigns for people: their figures and tracking links."""

@@ -1,0 +1,1 @@
+"""① Installs for people: the list, touchpoints and timeline."""

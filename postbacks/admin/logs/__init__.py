@@ -1,0 +1,1 @@
+"""① The logs for people: events, postbacks, Apple's copies and the audit log."""

@@ -1,0 +1,1 @@
+"""① Pages of the operator: organizations and the store ids that they claim."""

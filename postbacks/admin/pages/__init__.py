@@ -1,0 +1,1 @@
+"""① Pages of no model: configuration, forgetting a device, and the fraud report."""

@@ -1,0 +1,1 @@
+"""① Rules for people: the form, its preview, versions and trials."""

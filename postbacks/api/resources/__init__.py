@@ -1,0 +1,1 @@
+"""① The token API: one module for each resource."""

@@ -1,0 +1,1 @@
+"""① What SDKs, tracking links and Apple call."""

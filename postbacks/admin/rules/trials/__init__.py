@@ -1,0 +1,1 @@
+"""① Trials of a rule: dry runs and test sends."""

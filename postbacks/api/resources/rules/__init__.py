@@ -1,0 +1,1 @@
+"""① Rules in the token API: fields, versions, previews and trials."""
