@@ -1,6 +1,6 @@
 """The SDK key that a request carries, and who reports with it.
 
-A key is read anew for each request, so that a revoked one stops at once.
+A key is read again for each request, so that a revoked one stops at once.
 """
 
 from dataclasses import dataclass

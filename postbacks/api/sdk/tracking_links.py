@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import msgspec
@@ -13,7 +14,7 @@ from apps_registry.tenancy import tenant
 from postbacks.api.problems import problem
 from postbacks.api.throttling import TooFast, throttle_unknown_keys
 from postbacks.intake.links import known_links, recording
-from postbacks.intake.links.destinations import choose_destination
+from postbacks.intake.links.destinations import choose_destination, destinations_of
 from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.reading import LinkParameters, read_query
 from postbacks.intake.links.recording import TouchpointRefusedError
@@ -26,7 +27,18 @@ _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 _SAFE_IN_LOCATION = "!#$%&'()*+,/:;=?@[]~"  # as it was written; everything else is encoded
 
-Answer = Callable[[KnownLink, LinkParameters, Visitor, str], HttpResponse]
+
+@dataclass(frozen=True, slots=True)
+class LinkVisit:
+    """A person's call of a link; `click_id` is our id of it, empty if none was recorded."""
+
+    link: KnownLink
+    parameters: LinkParameters
+    visitor: Visitor
+    click_id: str = ""
+
+
+Answer = Callable[[LinkVisit], HttpResponse]
 
 
 @csrf_exempt
@@ -58,32 +70,31 @@ def _answer(request: HttpRequest, token: str, kind: str, answer_visitor: Answer)
         if link is None:
             return _not_in_use()
         if is_preview(request.method, request.META):
-            return answer_visitor(link, parameters, _visitor(request, address), "")
+            return answer_visitor(LinkVisit(link, parameters, _visitor(request, address)))
         signature = known_links.check_click_signature(link, request.path, query)
         if parameters.from_server:
             return _answer_server(link, kind, parameters, signature)
         visitor = _visitor(request, address)
         if is_bot(visitor.user_agent):
-            return answer_visitor(link, parameters, visitor, "")
+            return answer_visitor(LinkVisit(link, parameters, visitor))
         recorded = recording.record_visitor_touchpoint(
             link, parameters, visitor, kind=kind, signature=signature
         )
-    return answer_visitor(link, parameters, visitor, str(recorded.id))
+    return answer_visitor(LinkVisit(link, parameters, visitor, str(recorded.id)))
 
 
-def _redirect(
-    link: KnownLink, parameters: LinkParameters, visitor: Visitor, click_id: str
-) -> HttpResponse:
-    device = read_device(visitor.user_agent)
-    values = {**parameters.raw, **parameters.by_our_name}
-    url = choose_destination(recording.destinations_of(link), device, values, click=click_id)
+def _redirect(visit: LinkVisit) -> HttpResponse:
+    device = read_device(visit.visitor.user_agent)
+    values = {**visit.parameters.raw, **visit.parameters.by_our_name}
+    destinations = destinations_of(visit.link)
+    url = choose_destination(destinations, device, values, click=visit.click_id)
     if url is None:
         return _page(404, "This link leads nowhere yet: its app has no store page.")
     location = quote(url, safe=_SAFE_IN_LOCATION)
     return HttpResponse(status=302, headers={**_HEADERS, "Location": location})
 
 
-def _pixel(_: KnownLink, __: LinkParameters, ___: Visitor, ____: str) -> HttpResponse:
+def _pixel(_visit: LinkVisit) -> HttpResponse:
     return HttpResponse(_PIXEL, content_type="image/gif", headers=_HEADERS)
 
 

@@ -13,7 +13,9 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
+from apps_registry.tenancy import Lifecycle
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.intake.claims.adservices import TOKEN_LIVES, AdServicesAnswer, AskAgain, read_answer
 from postbacks.intake.touchpoints.recording import NewTouchpoint, record_touchpoints
 from postbacks.models import TouchpointSource
@@ -42,23 +44,7 @@ ON CONFLICT DO NOTHING
 
 _IS_ANY_DUE = "SELECT EXISTS (SELECT FROM adservices_claim WHERE due_at <= now())"
 
-_LEASE_NEXT = """
-WITH due AS (
-    SELECT install_id FROM adservices_claim WHERE due_at <= now()
-    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
-), leased AS (
-    UPDATE adservices_claim SET due_at = now() + %(lease)s * interval '1 second', tries = tries + 1
-    FROM due WHERE adservices_claim.install_id = due.install_id
-    RETURNING adservices_claim.install_id, tries, ends_at > now() AS is_alive
-)
-SELECT i.id AS install_id, i.public_id::text, i.installed_at, i.event_ref, i.event_received_at,
-       leased.tries, leased.is_alive, (
-           SELECT id FROM partner WHERE organization_id = i.organization_id AND status = 'active'
-               AND lower(name) = lower(%(partner)s)
-           ORDER BY id LIMIT 1
-       ) AS partner_id
-FROM leased JOIN install AS i ON i.id = leased.install_id
-"""
+_LEASE_NEXT = load_sql("postbacks.intake.claims", "lease_next_claim", Lifecycle)
 
 _DEQUEUE = "DELETE FROM adservices_claim WHERE install_id = %(install)s RETURNING 1"
 

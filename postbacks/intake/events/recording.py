@@ -79,19 +79,26 @@ def record_parsed_events(
 
 def _refuse_blocked_devices(events: Sequence[CheckedEvent], reporter: Reporter) -> None:
     """Add an error to each event of a forgotten device, at every id that is blocked."""
-    names = {name for event in events if not event.errors for name in _identifiers(event).values()}
-    if not names:
+    identifiers = {
+        identifier
+        for event in events
+        if not event.errors
+        for identifier in _identifiers(event).values()
+    }
+    if not identifiers:
         return
     with tenant(reporter.organization_id):
-        blocked = tombstones.blocked_identifiers(reporter.organization_id, reporter.app_id, names)
+        blocked = tombstones.blocked_identifiers(
+            reporter.organization_id, reporter.app_id, identifiers
+        )
     if not blocked:
         return
     for event in events:
         if not event.errors:
             event.errors += [
                 FieldError(f"/{kind}", DEVICE_FORGOTTEN)
-                for kind, name in _identifiers(event).items()
-                if name in blocked
+                for kind, identifier in _identifiers(event).items()
+                if identifier in blocked
             ]
 
 

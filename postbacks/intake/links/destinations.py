@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from apps_registry.models.apps import Platform
+from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.visitors import ANDROID, IOS, WINDOWS, VisitorDevice
 
 CLICK_IN_REFERRER: Final = "postbacks_click"
@@ -46,6 +47,19 @@ class LinkDestinations:
     allowed: tuple[str, ...] = ()
     partner_name: str = ""
     campaign_name: str = ""
+
+
+def destinations_of(link: KnownLink) -> LinkDestinations:
+    return LinkDestinations(
+        platform=link.platform,
+        package=link.store_id if link.platform == Platform.IOS else link.package,
+        store_url=link.store_url,
+        fallback_url=link.fallback_url,
+        deep_link=link.deep_link,
+        allowed=tuple(link.allowed_destinations),
+        partner_name=link.partner_name,
+        campaign_name=link.campaign_name,
+    )
 
 
 def choose_destination(

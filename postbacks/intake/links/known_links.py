@@ -1,6 +1,6 @@
 """② Tracking links with what they promote, and the keys with which their clicks are signed.
 
-All is read anew for each click, so that an archived link or a revoked key stops at once. Only
+All is read again for each click, so that an archived link or a revoked key stops at once. Only
 which link a token names stays in memory: that never changes.
 """
 

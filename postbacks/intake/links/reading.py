@@ -89,8 +89,8 @@ def _identifiers(parameters: LinkParameters) -> Iterator[str]:
     hashed = [value for _, value in vocabulary.hashed_ids(parameters.raw)]
     # Networks put a hash where the id belongs, too.
     for value in (*ids.values(), *hashed):
-        if (name := identifiers.hash_identifier(value)) and not identifiers.is_no_id(value):
-            yield name
+        if (hashed_id := identifiers.hash_identifier(value)) and not identifiers.is_no_id(value):
+            yield hashed_id
 
 
 def _dashed(value: str) -> str:

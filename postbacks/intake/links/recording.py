@@ -3,11 +3,10 @@
 import ipaddress
 from datetime import UTC, datetime, timedelta
 
-from apps_registry.models.apps import Platform
 from apps_registry.models.partners import ClickSigning
 from postbacks.intake.countries import country_of
 from postbacks.intake.links import signatures
-from postbacks.intake.links.destinations import LinkDestinations, choose_deep_link
+from postbacks.intake.links.destinations import choose_deep_link, destinations_of
 from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.reading import LinkParameters, clean
 from postbacks.intake.links.visitors import Visitor, read_device
@@ -35,19 +34,6 @@ class TouchpointRefusedError(ValueError):
     """A server's touchpoint is incomplete, or its time impossible; the text says what helps."""
 
 
-def destinations_of(link: KnownLink) -> LinkDestinations:
-    return LinkDestinations(
-        platform=link.platform,
-        package=link.store_id if link.platform == Platform.IOS else link.package,
-        store_url=link.store_url,
-        fallback_url=link.fallback_url,
-        deep_link=link.deep_link,
-        allowed=tuple(link.allowed_destinations),
-        partner_name=link.partner_name,
-        campaign_name=link.campaign_name,
-    )
-
-
 def record_visitor_touchpoint(
     link: KnownLink, parameters: LinkParameters, visitor: Visitor, *, kind: str, signature: str = ""
 ) -> RecordedTouchpoint:
@@ -73,7 +59,10 @@ def record_server_touchpoint(
     """
     address, agent = parameters.get("ip_address"), parameters.get("user_agent")
     click_time = parameters.get("click_time")
-    has_id = any(identifiers.kind_of(n) != identifiers.CLICK_ID for n in parameters.identifiers())
+    has_id = any(
+        identifiers.kind_of(identifier) != identifiers.CLICK_ID
+        for identifier in parameters.identifiers()
+    )
     if not (has_id or click_time or (address and agent)):
         raise TouchpointRefusedError(
             "A server must say whose touchpoint it is: send a device id such as gaid or idfa, or "
@@ -123,7 +112,7 @@ def new_touchpoint(
     agent = clean(visitor.user_agent)[:MAX_USER_AGENT]
     device = read_device(agent, visitor.accept_language)
     address = _address(visitor.address)
-    address_name = identifiers.address_identifier(address)
+    address_identifier = identifiers.address_identifier(address)
     return NewTouchpoint(
         organization_id=link.organization_id,
         app_id=link.app_id,
@@ -133,7 +122,8 @@ def new_touchpoint(
         kind=kind,
         source=source,
         occurred_at=occurred_at,
-        identifiers=parameters.identifiers() | ({address_name} if address_name else set()),
+        identifiers=parameters.identifiers()
+        | ({address_identifier} if address_identifier else set()),
         once=parameters.get("click_id") or once,
         click_id=parameters.get("click_id", limit=MAX_CLICK_ID),
         site_id=parameters.get("site_id", limit=255),

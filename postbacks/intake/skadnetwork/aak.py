@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from postbacks.intake.skadnetwork import apple_values
 from postbacks.intake.skadnetwork.apple_values import coarse_value, country, fine_value
-from postbacks.intake.skadnetwork.copies import ADATTRIBUTIONKIT, Copy
+from postbacks.intake.skadnetwork.copies import ADATTRIBUTIONKIT, AdType, Copy
 from postbacks.intake.skadnetwork.signatures import APPLE, AppleKeys, CopySignature, is_signed_with
 
 _PART = re.compile(r"[A-Za-z0-9_-]*")
 _SIGNATURE_BYTES = 64  # R and S of P-256, one after the other
-_AD_TYPES = {"click", "view"}
+_AD_TYPES = frozenset(AdType)
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 

@@ -1,11 +1,19 @@
 """A copy of one of Apple's postbacks, from either framework. Plain Python."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from postbacks.intake.skadnetwork.signatures import CopySignature
 
 SKADNETWORK = "skadnetwork"
 ADATTRIBUTIONKIT = "adattributionkit"
+
+
+class AdType(StrEnum):
+    """What a person did with the ad."""
+
+    CLICK = "click"
+    VIEW = "view"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +38,7 @@ class Copy:
     source_app_id: str = ""
     source_domain: str = ""
     conversion_type: str = ""  # download, redownload, re-engagement
-    ad_type: str = ""  # click, view
+    ad_type: str = ""  # an AdType
     redownload: bool | None = None
     did_win: bool | None = None
     conversion_value: int | None = None

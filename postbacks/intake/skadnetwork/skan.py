@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from postbacks.intake.skadnetwork import apple_values
 from postbacks.intake.skadnetwork.apple_values import coarse_value, country, fine_value
-from postbacks.intake.skadnetwork.copies import SKADNETWORK, Copy
+from postbacks.intake.skadnetwork.copies import SKADNETWORK, AdType, Copy
 from postbacks.intake.skadnetwork.signatures import APPLE, AppleKeys, CopySignature, is_signed_with
 
 SEPARATOR = "\u2063"
@@ -36,7 +36,7 @@ _OPTIONAL = {"source-app-id", "source-domain"}
 _WITH_OLD_KEY = {_FIRST, "2.0"}
 _ALL = frozenset(name for names in _SIGNED.values() for name in names)
 
-_AD_TYPES = {"0": "view", "1": "click"}
+_AD_TYPES = {"0": AdType.VIEW, "1": AdType.CLICK}
 
 
 def read_skan(body: Mapping[str, object], *, keys: AppleKeys = APPLE) -> Copy:

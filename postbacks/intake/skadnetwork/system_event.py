@@ -1,15 +1,20 @@
 """The system event of a copy that counts: rules send postbacks for it like for any event."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from uuid import UUID, uuid5
 
 from apps_registry.models import Campaign, Partner
+from apps_registry.models.apps import Platform
 from postbacks.intake.skadnetwork import apple_values
+from postbacks.intake.skadnetwork.copies import AdType
 from postbacks.models import SkanPostback, SkanProtocol
 from postbacks.models.system_events import NewSystemEvent, add_system_events
+from postbacks.values.touchpoints import CLICK, IMPRESSION
 
 EVENT_NAME = "skan_postback"
 
+_FIDELITIES: Mapping[str, int] = {AdType.VIEW: 0, AdType.CLICK: 1}
 _NAMESPACE = UUID("5d2f0c5e-8e0b-5c5e-9d4a-2b8f3f0c6a11")
 
 
@@ -24,7 +29,7 @@ def emit_system_event(
         event_id=event_id_of(row),
         event_name=EVENT_NAME,
         event_time=row.received_at,
-        platform="ios",
+        platform=Platform.IOS,
         fields={**fields, "attribution": _attribution(row, partner, campaign)},
     )
     add_system_events([event])
@@ -70,7 +75,7 @@ def _amount(amount: Decimal | None) -> Decimal | None:
 def _fidelity(row: SkanPostback) -> int | None:
     if row.protocol != SkanProtocol.SKADNETWORK:
         return None
-    return {"view": 0, "click": 1}.get(row.ad_type)
+    return _FIDELITIES.get(row.ad_type)
 
 
 def _attribution(
@@ -78,7 +83,7 @@ def _attribution(
 ) -> dict[str, object]:
     """Return the credit that Apple gives, in the form of an install's."""
     credit: dict[str, object] = {
-        "type": "impression" if row.ad_type == "view" else "click",
+        "type": IMPRESSION if row.ad_type == AdType.VIEW else CLICK,
         "method": row.protocol,
         "partner_name": row.network_id,
     }

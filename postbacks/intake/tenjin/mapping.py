@@ -25,6 +25,7 @@ from postbacks.intake.tenjin.parameters import (
     parse_number,
     parse_text,
 )
+from postbacks.values.events import OPEN
 from postbacks.values.timestamps import parse_timestamp
 
 LONGEST_TEXT = 16 * 1024  # characters in `params`; a longer receipt is left out, not its purchase
@@ -124,7 +125,7 @@ def _reported(call: Call, sent: Mapping[str, object]) -> Fields:
         return {"event_name": "ad_impression", **_impression_revenue(sent)}
     if call is Call.CONVERSION_VALUE:
         return {"event_name": "conversion_value"}
-    return {"event_name": parse_text(sent.get("event")) or "open"}  # unnamed: the app was opened
+    return {"event_name": parse_text(sent.get("event")) or OPEN}  # unnamed: the app was opened
 
 
 def _purchase(sent: Mapping[str, object]) -> Fields:

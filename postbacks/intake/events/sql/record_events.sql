@@ -1,4 +1,4 @@
--- stores the new events of a request, each with its key and its place in the queue
+-- Store the new events of a request, each with its key and its place in the queue.
 WITH input AS MATERIALIZED (
     -- Ids in the order of the request; keys below in the order of event ids, the same for all
     -- requests, so that two that retry the same events never wait for each other in a ring.

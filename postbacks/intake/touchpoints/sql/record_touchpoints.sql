@@ -1,4 +1,4 @@
--- stores each new touchpoint once with its keys, and reopens the installs that it may have earned
+-- Store each new touchpoint once with its keys, and reopen the installs that it may have earned.
 WITH input AS MATERIALIZED (
     SELECT row.*, date_trunc('milliseconds', now()) AS received_at
     FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
