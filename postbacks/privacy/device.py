@@ -6,11 +6,11 @@ the device's own: it is not followed, unless the request names it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Self
 
 import msgspec
+from msgspec import field
 
 from postbacks.models import ErasureReach
 from postbacks.models.events import ERASED
@@ -27,12 +27,11 @@ _ID_COLUMNS = ", ".join([f"fields ->> '{kind}'" for kind in _IN_FIELDS] + ["cust
 _CLICK_ID = "fields ->> 'click_id'"
 
 
-@dataclass(slots=True)
-class DeviceRows:
+class DeviceRows(msgspec.Struct):
     """The ids of a device, its keys in our logs, and its touchpoints and clicks.
 
-    `named` are the ids of the request; `crowded` are those that too many installs share. The names
-    of these fields are stored with unfinished requests.
+    `named` are the ids of the request; `shared_ids` are those that too many installs share. The
+    names of these fields are stored with unfinished requests.
     """
 
     organization_id: int
@@ -43,7 +42,7 @@ class DeviceRows:
     devices: set[str] = field(default_factory=set)
     touches: set[str] = field(default_factory=set)
     clicks: set[str] = field(default_factory=set)
-    crowded: set[Id] = field(default_factory=set)
+    shared_ids: set[Id] = field(default_factory=set, name="crowded")
     settled: bool = False  # emptied once; a last pass follows
 
     @classmethod
@@ -64,12 +63,12 @@ class DeviceRows:
         """Return the ids that lead to this device's data only."""
         if self.reach == ErasureReach.INSTALL:
             return self.named
-        own = self.ids - self.crowded
+        own = self.ids - self.shared_ids
         return self.named | {(kind, value) for kind, value in own if kind != CUSTOMER}
 
     def keys(self) -> list[str]:
         """Return the keys by which its touchpoints are found."""
-        ids = self.named | (self.ids - self.crowded)
+        ids = self.named | (self.ids - self.shared_ids)
         every = {identifier for id_ in ids for identifier in _identifiers(*id_)}
         every |= {identifiers.identifier(identifiers.CLICK_ID, click) for click in self.clicks}
         every |= {identifiers.identifier(identifiers.TOUCH, touch) for touch in self.touches}
@@ -96,7 +95,7 @@ def find_by_index(device: DeviceRows) -> None:
             return
         searched |= fresh
         _add_events(device, "device = ANY(%(devices)s)", {"devices": sorted(fresh)})
-        _find_crowded(device)
+        _find_shared_ids(device)
 
 
 def find_in_day(device: DeviceRows, day: date) -> bool:
@@ -105,7 +104,7 @@ def find_in_day(device: DeviceRows, day: date) -> bool:
     conditions, values = _carrying(device.own_ids)
     condition = f"received_at >= %(day)s AND received_at < %(day)s::date + 1 AND ({conditions})"
     device.devices |= _add_events(device, condition, {**values, "day": day}) - {""}
-    _find_crowded(device)
+    _find_shared_ids(device)
     return (len(device.own_ids), len(device.devices)) != before
 
 
@@ -178,20 +177,20 @@ WHERE install.organization_id = %(organization)s AND install.app_id = %(app)s
 """  # noqa: S608  # our own word
 
 
-def _find_crowded(device: DeviceRows) -> None:
+def _find_shared_ids(device: DeviceRows) -> None:
     """Add the ids that too many installs share to be this device's own."""
     by_key = {
         identifiers.key_of(device.app_id, identifier): id_
-        for id_ in device.ids - device.named - device.crowded
+        for id_ in device.ids - device.named - device.shared_ids
         for identifier in _identifiers(*id_)
     }
-    crowded = rows(
+    shared_keys = rows(
         "SELECT key FROM install_key WHERE organization_id = %(organization)s "
         "AND app_id = %(app)s AND key = ANY(%(keys)s) "
         "GROUP BY key HAVING count(DISTINCT install_id) > %(most)s",
         {**device.app_parameters, "keys": list(by_key), "most": MOST_INSTALLS},
     )
-    device.crowded |= {by_key[key] for (key,) in crowded}
+    device.shared_ids |= {by_key[key] for (key,) in shared_keys}
 
 
 def _identifiers(kind: str, value: str) -> Iterator[str]:

@@ -54,6 +54,106 @@ _KEPT_CANDIDATES = [
 
 _EMPTY_ATTRIBUTIONS = load_sql("postbacks.privacy", "empty_attributions")
 
+_EVENTS = """
+SELECT id, event_id, received_at FROM event
+WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(name)s
+ORDER BY id LIMIT %(batch)s
+"""
+_LOCK_UNDECIDED = """
+SELECT id FROM undecided_event WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE
+"""
+_EMPTY_EVENTS = """
+UPDATE event SET device = %(stand_in)s, customer_user_id = '', params = '{}',
+    fields = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(fields)
+              WHERE key = ANY(%(kept)s))
+WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
+  AND received_at BETWEEN %(first)s AND %(last)s
+"""
+# A test send bears the event's id and the time of the test, which is later.
+_POSTBACKS = """
+SELECT id, event_received_at FROM postback
+WHERE organization_id = %(organization)s AND sdk_event_id = ANY(%(event_ids)s)
+  AND event_received_at >= %(first)s
+"""
+_LOCK_DUE = """
+SELECT postback_id FROM due_postback WHERE postback_id = ANY(%(postbacks)s)
+ORDER BY postback_id FOR UPDATE
+"""
+_SKIP = f"""
+UPDATE postback SET status = '{PostbackStatus.SKIPPED}', reason = '{SkipReason.ERASED}',
+    next_attempt_at = NULL
+WHERE organization_id = %(organization)s AND id = ANY(%(postbacks)s)
+  AND event_received_at BETWEEN %(first)s AND %(last)s AND status = '{PostbackStatus.PENDING}'
+"""  # noqa: S608  # our own words
+_EMPTY_POSTBACKS = """
+UPDATE postback SET fingerprint = ''
+WHERE organization_id = %(organization)s AND id = ANY(%(postbacks)s)
+  AND event_received_at BETWEEN %(first)s AND %(last)s
+"""
+_EMPTY_ATTEMPTS = """
+UPDATE delivery_attempt SET request = '{}', response = '{}', detail = ''
+WHERE organization_id = %(organization)s AND postback_id = ANY(%(postbacks)s)
+  AND event_received_at BETWEEN %(first)s AND %(last)s
+"""
+
+_TOUCHPOINTS = """
+SELECT id, received_at, ARRAY(SELECT jsonb_array_elements_text(names)) FROM touchpoint
+WHERE organization_id = %(organization)s AND app_id = %(app)s AND names <> '[]' AND (
+    public_id = ANY(%(touches)s::uuid[])
+    OR id IN (
+        SELECT touchpoint_id FROM touchpoint_key
+        WHERE organization_id = %(organization)s AND app_id = %(app)s
+          AND key = ANY(%(keys)s::uuid[])
+    )
+)
+ORDER BY id LIMIT %(batch)s
+"""
+_DELETE_KEYS = """
+DELETE FROM touchpoint_key
+WHERE organization_id = %(organization)s AND app_id = %(app)s AND key = ANY(%(keys)s::uuid[])
+  AND touchpoint_id = ANY(%(ids)s)
+"""
+_EMPTY_TOUCHPOINTS = """
+UPDATE touchpoint SET names = '[]', params = '{}', click_id = '', ip_address = '',
+    user_agent = '', os_name = '', os_version = '', device_model = '', language = ''
+WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
+  AND received_at BETWEEN %(first)s AND %(last)s
+"""
+
+# The queues first, in the order of the workers on them: no deadlock. Then its installs are locked,
+# so that none is reevaluated while it is being emptied.
+_OWN = """
+    SELECT id FROM install
+    WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(name)s
+"""
+_DELETE_CLAIMS = f"DELETE FROM adservices_claim WHERE install_id IN ({_OWN})"  # noqa: S608  # ours
+_DEQUEUE_INSTALLS = f"DELETE FROM unsettled_install WHERE install_id IN ({_OWN})"  # noqa: S608  # ours
+_INSTALLS = """
+SELECT id FROM install
+WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(name)s
+ORDER BY id FOR UPDATE
+"""
+# The install numbers of a device that came in again while it was being emptied continue.
+_EMPTY_INSTALLS = f"""
+UPDATE install SET device = %(stand_in)s, install_id = '', consent = '{{}}', touchpoint = NULL,
+    state = '{InstallState.FINAL}',
+    number = number + (SELECT coalesce(max(number), 0) FROM install AS other
+        WHERE other.organization_id = %(organization)s AND other.app_id = %(app)s
+          AND other.device = %(stand_in)s)
+WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
+"""  # noqa: S608  # our own word
+
+_FIRST_TIMES = """
+organization_id = %(organization)s AND device = %(name)s AND rule_id = ANY(ARRAY(
+    SELECT id FROM callback_rule WHERE organization_id = %(organization)s))
+"""
+_COPY_FIRST_TIMES = f"""
+INSERT INTO rule_device (organization_id, rule_id, device)
+SELECT organization_id, rule_id, %(stand_in)s FROM rule_device WHERE {_FIRST_TIMES}
+ON CONFLICT DO NOTHING
+"""  # noqa: S608  # our own words
+_DELETE_FIRST_TIMES = f"DELETE FROM rule_device WHERE {_FIRST_TIMES}"  # noqa: S608  # likewise
+
 Counts = Counter[str]
 
 
@@ -100,49 +200,6 @@ def _empty_postbacks(values: Mapping[str, object]) -> Counts:
     )
 
 
-_EVENTS = """
-SELECT id, event_id, received_at FROM event
-WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(name)s
-ORDER BY id LIMIT %(batch)s
-"""
-_LOCK_UNDECIDED = """
-SELECT id FROM undecided_event WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE
-"""
-_EMPTY_EVENTS = """
-UPDATE event SET device = %(stand_in)s, customer_user_id = '', params = '{}',
-    fields = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(fields)
-              WHERE key = ANY(%(kept)s))
-WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
-  AND received_at BETWEEN %(first)s AND %(last)s
-"""
-# A test send bears the event's id and the time of the test, which is later.
-_POSTBACKS = """
-SELECT id, event_received_at FROM postback
-WHERE organization_id = %(organization)s AND sdk_event_id = ANY(%(event_ids)s)
-  AND event_received_at >= %(first)s
-"""
-_LOCK_DUE = """
-SELECT postback_id FROM due_postback WHERE postback_id = ANY(%(postbacks)s)
-ORDER BY postback_id FOR UPDATE
-"""
-_SKIP = f"""
-UPDATE postback SET status = '{PostbackStatus.SKIPPED}', reason = '{SkipReason.ERASED}',
-    next_attempt_at = NULL
-WHERE organization_id = %(organization)s AND id = ANY(%(postbacks)s)
-  AND event_received_at BETWEEN %(first)s AND %(last)s AND status = '{PostbackStatus.PENDING}'
-"""  # noqa: S608  # our own words
-_EMPTY_POSTBACKS = """
-UPDATE postback SET fingerprint = ''
-WHERE organization_id = %(organization)s AND id = ANY(%(postbacks)s)
-  AND event_received_at BETWEEN %(first)s AND %(last)s
-"""
-_EMPTY_ATTEMPTS = """
-UPDATE delivery_attempt SET request = '{}', response = '{}', detail = ''
-WHERE organization_id = %(organization)s AND postback_id = ANY(%(postbacks)s)
-  AND event_received_at BETWEEN %(first)s AND %(last)s
-"""
-
-
 def empty_touchpoints(device: DeviceRows, batch: int = BATCH) -> Counts:
     """Empty a batch of the touchpoints that the device's identifiers lead to."""
     with transaction.atomic():
@@ -169,31 +226,6 @@ def empty_touchpoints(device: DeviceRows, batch: int = BATCH) -> Counts:
         return Counter(touchpoint=run(_EMPTY_TOUCHPOINTS, values))
 
 
-_TOUCHPOINTS = """
-SELECT id, received_at, ARRAY(SELECT jsonb_array_elements_text(names)) FROM touchpoint
-WHERE organization_id = %(organization)s AND app_id = %(app)s AND names <> '[]' AND (
-    public_id = ANY(%(touches)s::uuid[])
-    OR id IN (
-        SELECT touchpoint_id FROM touchpoint_key
-        WHERE organization_id = %(organization)s AND app_id = %(app)s
-          AND key = ANY(%(keys)s::uuid[])
-    )
-)
-ORDER BY id LIMIT %(batch)s
-"""
-_DELETE_KEYS = """
-DELETE FROM touchpoint_key
-WHERE organization_id = %(organization)s AND app_id = %(app)s AND key = ANY(%(keys)s::uuid[])
-  AND touchpoint_id = ANY(%(ids)s)
-"""
-_EMPTY_TOUCHPOINTS = """
-UPDATE touchpoint SET names = '[]', params = '{}', click_id = '', ip_address = '',
-    user_agent = '', os_name = '', os_version = '', device_model = '', language = ''
-WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
-  AND received_at BETWEEN %(first)s AND %(last)s
-"""
-
-
 def empty_installs(device: DeviceRows, device_key: str, stand_in: str) -> Counts:
     """Empty the installs with a key of the device; their credits become final."""
     with transaction.atomic():
@@ -210,34 +242,10 @@ def empty_installs(device: DeviceRows, device_key: str, stand_in: str) -> Counts
         return Counter(install=run(_EMPTY_INSTALLS, values), attribution=attributions)
 
 
-# The queues first, in the order of the workers on them: no deadlock. Then its installs are locked,
-# so that none is reevaluated while it is being emptied.
-_OWN = """
-    SELECT id FROM install
-    WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(name)s
-"""
-_DELETE_CLAIMS = f"DELETE FROM adservices_claim WHERE install_id IN ({_OWN})"  # noqa: S608  # ours
-_DEQUEUE_INSTALLS = f"DELETE FROM unsettled_install WHERE install_id IN ({_OWN})"  # noqa: S608  # ours
-_INSTALLS = """
-SELECT id FROM install
-WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(name)s
-ORDER BY id FOR UPDATE
-"""
-# The install numbers of a device that came in again while it was being emptied continue.
-_EMPTY_INSTALLS = f"""
-UPDATE install SET device = %(stand_in)s, install_id = '', consent = '{{}}', touchpoint = NULL,
-    state = '{InstallState.FINAL}',
-    number = number + (SELECT coalesce(max(number), 0) FROM install AS other
-        WHERE other.organization_id = %(organization)s AND other.app_id = %(app)s
-          AND other.device = %(stand_in)s)
-WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
-"""  # noqa: S608  # our own word
-
-
 def replace_in_rules(
     device: DeviceRows, device_key: str, stand_in: str, *, count_again: bool
 ) -> None:
-    """Keep “first time per device” under the stand-in, or let it begin anew."""
+    """Keep “first time per device” under the stand-in, or let it begin again."""
     values = {
         "organization": device.organization_id,
         "name": f"{device.app_id}:{device_key}",
@@ -247,15 +255,3 @@ def replace_in_rules(
         if not count_again:
             run(_COPY_FIRST_TIMES, values)
         run(_DELETE_FIRST_TIMES, values)
-
-
-_FIRST_TIMES = """
-organization_id = %(organization)s AND device = %(name)s AND rule_id = ANY(ARRAY(
-    SELECT id FROM callback_rule WHERE organization_id = %(organization)s))
-"""
-_COPY_FIRST_TIMES = f"""
-INSERT INTO rule_device (organization_id, rule_id, device)
-SELECT organization_id, rule_id, %(stand_in)s FROM rule_device WHERE {_FIRST_TIMES}
-ON CONFLICT DO NOTHING
-"""  # noqa: S608  # our own words
-_DELETE_FIRST_TIMES = f"DELETE FROM rule_device WHERE {_FIRST_TIMES}"  # noqa: S608  # likewise

@@ -32,7 +32,7 @@ LAST_PASS_AFTER = timedelta(seconds=30)  # longer than the intake's longest tran
 _TURN_SECONDS = 5.0  # how long one request has the worker before the next one
 
 
-def work(seconds: float, *, settle: timedelta = LAST_PASS_AFTER) -> int:
+def work(seconds: float, *, last_pass_after: timedelta = LAST_PASS_AFTER) -> int:
     """Work through due requests for about so many seconds; return how many were finished.
 
     At least one has its turn, and each turn makes progress.
@@ -43,7 +43,7 @@ def work(seconds: float, *, settle: timedelta = LAST_PASS_AFTER) -> int:
         while ours and (due := _next()) is not None:
             turn_ends_at = min(ends_at, time.monotonic() + _TURN_SECONDS)
             try:
-                finished += _Erasure(*due, settle=settle).run(turn_ends_at)
+                finished += _Erasure(*due, last_pass_after=last_pass_after).run(turn_ends_at)
             except OperationalError:
                 raise  # the database failed, not a request
             except Exception:
@@ -75,16 +75,18 @@ def _next() -> tuple[int, int] | None:
 
 
 class _RepeatedError(Exception):
-    """The request was repeated meanwhile, and starts anew."""
+    """The request was repeated meanwhile, and starts again."""
 
 
 class _Erasure:
     """One worker's turn at one request."""
 
-    def __init__(self, organization_id: int, request_id: int, *, settle: timedelta) -> None:
+    def __init__(
+        self, organization_id: int, request_id: int, *, last_pass_after: timedelta
+    ) -> None:
         self.organization_id = organization_id
         self.request_id = request_id
-        self.settle = settle
+        self.last_pass_after = last_pass_after
         with tenant(organization_id):
             self.request = ErasureRequest.objects.get(pk=request_id)
             self.device = DeviceRows.unpacked(ErasureTrace.objects.get(request=request_id).reveal())
@@ -159,10 +161,10 @@ class _Erasure:
 
     def _finish(self) -> bool:
         """Finish the request, or schedule the last pass."""
-        settled_at = self.request.asked_at + self.settle
-        if not self.device.settled and self.settle:
+        last_pass_at = self.request.asked_at + self.last_pass_after
+        if not self.device.settled and self.last_pass_after:
             self.device.settled = True
-            self._save(swept_to=None, due_at=settled_at)
+            self._save(swept_to=None, due_at=last_pass_at)
             return False
         with tenant(self.organization_id):
             self._store(state=ErasureState.DONE, finished_at=datetime.now(UTC))

@@ -112,7 +112,7 @@ def _indexed_ids(device: DeviceToErase) -> set[Id]:
 
 
 def _begin(request: ErasureRequest, device: DeviceToErase) -> None:
-    """Start the request anew. Its reach may grow but never shrink."""
+    """Start the request again. Its reach may grow but never shrink."""
     now = timezone.now()
     if request.reach != ErasureReach.DEVICE:
         request.reach = device.reach

@@ -2,8 +2,8 @@
 
 A keyed digest is stored of each identifier of a forgotten device. The key is random, one for each
 organization, and encrypted: a copy of the database does not reveal which devices were forgotten.
-Rotating FIELD_ENCRYPTION_KEYS encrypts the key anew (`manage.py rotate_encryption_keys`) and leaves
-the digests valid. Losing those keys loses the tombstones, as it loses every secret.
+Rotating FIELD_ENCRYPTION_KEYS encrypts the key again (`manage.py rotate_encryption_keys`) and
+leaves the digests valid. Losing those keys loses the tombstones, as it loses every secret.
 """
 
 import base64

@@ -46,7 +46,7 @@ def test_an_owner_looks_says_yes_and_sees_it_done(gem: make.Tenant) -> None:
     done = browser.post(PAGE, _form(gem, confirmed="yes"))
     waiting = browser.get(PAGE).content.decode()
     with as_role(roles.WORKER):
-        while work(20.0, settle=timedelta(0)):
+        while work(20.0, last_pass_after=timedelta(0)):
             pass
     after = browser.get(PAGE).content.decode()
 

@@ -74,7 +74,7 @@ def test_a_server_key_follows_the_work() -> None:
 
     before = server.get(f"forget-device/{id_}")
     with as_role(roles.WORKER):
-        work(60.0, settle=timedelta(0))
+        work(60.0, last_pass_after=timedelta(0))
     after = server.get(f"forget-device/{id_}")
 
     assert set(before.data) == {"id", "mode", "state", "asked_at", "finished_at", "counts"}

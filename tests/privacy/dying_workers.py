@@ -40,7 +40,7 @@ def _work(turn: int) -> int:
     from postbacks.privacy.erasure import work
 
     with connection.execute_wrapper(_killed_at(turn)):
-        return DONE if work(60.0, settle=timedelta(0)) else NOTHING_DONE
+        return DONE if work(60.0, last_pass_after=timedelta(0)) else NOTHING_DONE
 
 
 def _main(host: str, user: str, name: str) -> None:

@@ -56,9 +56,9 @@ def _forget(scene: Scene, *, seconds: float = 20.0, **ids: str) -> ErasureReques
     return request
 
 
-def _work(seconds: float = 20.0, settle: timedelta = timedelta(0)) -> int:
+def _work(seconds: float = 20.0, last_pass_after: timedelta = timedelta(0)) -> int:
     with as_role(roles.WORKER):
-        return work(seconds, settle=settle)
+        return work(seconds, last_pass_after=last_pass_after)
 
 
 @pytest.fixture
@@ -243,12 +243,12 @@ def test_a_worker_that_dies_leaves_work_that_another_ends(
 def test_what_came_in_at_the_last_moment_is_emptied_too(scene: Scene, gone: Person) -> None:
     with tenant(scene.organization_id):
         request_erasure(DeviceToErase(scene.organization_id, scene.app.pk, {"gaid": gone.gaid}))
-    assert _work(settle=timedelta(hours=1)) == 0
+    assert _work(last_pass_after=timedelta(hours=1)) == 0
     life.live(scene, gone)  # as if requests that began before had been slow
 
     with tenant(scene.organization_id):
         ErasureRequest.objects.update(due_at=datetime.now(UTC))
-    assert _work(settle=timedelta(hours=1)) == 1
+    assert _work(last_pass_after=timedelta(hours=1)) == 1
 
     assert life.rows_with(gone.mark) == life.rows_with(gone.gaid) == set()
 
