@@ -4,7 +4,7 @@ from uuid import UUID
 
 from postbacks.attribution.evidence import WaterfallVerdict
 from postbacks.attribution.matching import AMBIGUOUS
-from postbacks.attribution.waterfall import REJECTED
+from postbacks.attribution.reasons import REJECTED
 
 UPGRADE = "upgrade"  # a touchpoint that came late outranks the winner
 FRAUD = "fraud"  # the winner turned out to be fraud

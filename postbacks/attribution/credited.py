@@ -24,7 +24,7 @@ _CREATIVES = ("creative_name", "creative", "ad_name")
 
 
 @dataclass(frozen=True, slots=True)
-class Credited:
+class CreditedOpening:
     """An opening with its verdict, and the details of the touchpoints that competed."""
 
     opening: Opening
@@ -47,33 +47,33 @@ class Credited:
         return None if touchpoint is None else self.details[touchpoint.id]
 
     def facts(self) -> AttributionFacts:
-        """Return the credit as macros read it, with the names of now."""
+        """Return the credit as macros read it, with the current names."""
         credit, at = self.verdict.credit, self.opening.event.event_time
         before = self.opening.before
         if self.kind == InstallKind.INSTALL:
-            return facts_of(credit, self.winner)
+            return attribution_facts(credit, self.winner)
         return_facts: dict[str, Any] = {
             "install_kind": str(self.kind),
             "first_installed_at": before.first_installed_at if before else at,
         }
         if self.kind == InstallKind.REATTRIBUTION:
-            return facts_of(credit, self.winner, **return_facts, reattributed_at=at)
+            return attribution_facts(credit, self.winner, **return_facts, reattributed_at=at)
         return_facts["reinstalled_at"] = at
         if before is None or self.settings.reinstall_events != ReinstallEvents.ORIGINAL:
             return AttributionFacts(**return_facts)
         return replace(before.facts, **return_facts, acquired_at=before.since)
 
-    def candidates(self) -> list[dict[str, object]]:
+    def candidate_rows(self) -> list[dict[str, object]]:
         """Return a row for people on every touchpoint that competed, and why it lost."""
         return [
             self._row(candidate, reasons.of_reason(candidate.reason))
             for candidate in self.verdict.candidates
         ]
 
-    def rejections(self) -> list[dict[str, object]]:
+    def rejection_rows(self) -> list[dict[str, object]]:
         """Return a row for people on every touchpoint that was fraud and would have won."""
         return [
-            self._row(fraud, reasons.of_reason(f"rejected:{fraud.reason}"))
+            self._row(fraud, reasons.of_reason(f"{reasons.REJECTED}:{fraud.reason}"))
             for fraud in self.verdict.rejections
         ]
 
@@ -92,7 +92,9 @@ class Credited:
         }
 
 
-def facts_of(credit: Credit, details: TouchpointDetails | None, **more: Any) -> AttributionFacts:
+def attribution_facts(
+    credit: Credit, details: TouchpointDetails | None, **more: Any
+) -> AttributionFacts:
     """Return a credit as macros read it; organic without a touchpoint."""
     touchpoint = credit.touchpoint
     if touchpoint is None or details is None:

@@ -16,7 +16,7 @@ from postbacks.attribution.candidates import (
     TouchpointDetails,
     find_candidates,
 )
-from postbacks.attribution.credited import Credited
+from postbacks.attribution.credited import CreditedOpening
 from postbacks.attribution.evidence import InstallEvidence, SettingsByScope, WaterfallVerdict
 from postbacks.attribution.install_evidence import read_install
 from postbacks.attribution.openings import Opening, OpeningKind
@@ -39,9 +39,9 @@ WHERE organization_id = ANY(%(organizations)s::bigint[]) AND touchpoint = ANY(%(
 """
 
 
-def credit(
+def credit_openings(
     openings: Sequence[Opening], settings: Mapping[AppKey, SettingsByScope]
-) -> list[Credited]:
+) -> list[CreditedOpening]:
     """Return the credit of each opening; asks the database once for all of them."""
     scopes = [settings[opening.event.organization_id, opening.event.app.id] for opening in openings]
     evidences = [_evidence(opening) for opening in openings]
@@ -49,13 +49,13 @@ def credit(
         _search(opening, evidence, scope)
         for opening, evidence, scope in zip(openings, evidences, scopes, strict=True)
     ]
-    requests = [
-        _EvidenceRequest(opening, evidence, scope, candidates)
+    to_credit = [
+        _OpeningToCredit(opening, evidence, scope, candidates)
         for opening, evidence, scope, candidates in zip(
             openings, evidences, scopes, find_candidates(searches), strict=True
         )
     ]
-    return _credit_probabilistic_once(requests)
+    return _credit_probabilistic_once(to_credit)
 
 
 def allows_probabilistic(settings: SettingsByScope) -> bool:
@@ -67,7 +67,7 @@ def allows_probabilistic(settings: SettingsByScope) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _EvidenceRequest:
+class _OpeningToCredit:
     """An opening with everything that the waterfall decides on."""
 
     opening: Opening
@@ -79,13 +79,13 @@ class _EvidenceRequest:
     def device(self) -> AppDevice:
         return self.opening.event.app.id, self.opening.event.device
 
-    def credited(self, already_credited: Collection[UUID] = ()) -> Credited:
+    def credited(self, already_credited: Collection[UUID] = ()) -> CreditedOpening:
         touchpoints = [candidate.touchpoint for candidate in self.candidates]
         verdict = attribute(self.evidence, touchpoints, self.settings, already_credited)
         if self.opening.kind is OpeningKind.REENGAGEMENT:
             verdict = _if_away_long_enough(self.opening, verdict, self.settings)
         details = {candidate.touchpoint.id: candidate for candidate in self.candidates}
-        return Credited(self.opening, self.evidence, self.settings.app, verdict, details)
+        return CreditedOpening(self.opening, self.evidence, self.settings.app, verdict, details)
 
 
 def _evidence(opening: Opening) -> InstallEvidence:
@@ -124,31 +124,31 @@ def _if_away_long_enough(
     return WaterfallVerdict()
 
 
-def _credit_probabilistic_once(requests: Sequence[_EvidenceRequest]) -> list[Credited]:
-    """Credit each request; undo a probabilistic match that another device has, here or stored."""
-    credited = [request.credited() for request in requests]
+def _credit_probabilistic_once(openings: Sequence[_OpeningToCredit]) -> list[CreditedOpening]:
+    """Credit each opening; undo a probabilistic match that another device has, here or stored."""
+    credited = [opening.credited() for opening in openings]
     probabilistic = [
-        request
-        for request, result in zip(requests, credited, strict=True)
+        opening
+        for opening, result in zip(openings, credited, strict=True)
         if _probabilistic_touchpoint(result)
     ]
     devices = _lock_credited_devices(
-        {request.opening.event.organization_id for request in probabilistic},
-        {c.touchpoint.id for request in probabilistic for c in request.candidates},
+        {opening.opening.event.organization_id for opening in probabilistic},
+        {c.touchpoint.id for opening in probabilistic for c in opening.candidates},
     )
     results = []
-    for request, first_result in zip(requests, credited, strict=True):
+    for opening, first_result in zip(openings, credited, strict=True):
         result = first_result
         if _probabilistic_touchpoint(result) in devices:
-            others = {id_ for id_, device in devices.items() if device != request.device}
-            result = request.credited(others)
+            others = {id_ for id_, device in devices.items() if device != opening.device}
+            result = opening.credited(others)
         if (touchpoint := _probabilistic_touchpoint(result)) is not None:
-            devices[touchpoint] = request.device
+            devices[touchpoint] = opening.device
         results.append(result)
     return results
 
 
-def _probabilistic_touchpoint(credited: Credited) -> UUID | None:
+def _probabilistic_touchpoint(credited: CreditedOpening) -> UUID | None:
     result = credited.verdict.credit
     is_probabilistic = result.method == matching.PROBABILISTIC
     return result.touchpoint.id if result.touchpoint and is_probabilistic else None

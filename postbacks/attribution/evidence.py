@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from postbacks.values.attribution import ORGANIC
-from postbacks.values.touchpoints import CLAIM, TIME_IS_UNKNOWN
+from postbacks.values.touchpoints import CLAIM, LINK, TIME_IS_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class CandidateTouchpoint:
     received_at: datetime
     partner_id: int
     identifiers: frozenset[str]
-    source: str = "link"  # link, server or claim
+    source: str = LINK  # link, server or claim
     campaign_id: int | None = None
     link_id: int | None = None
     click_id: str = ""

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from postbacks.attribution import recording, system_events
-from postbacks.attribution.credited import Credited
-from postbacks.attribution.crediting import credit
+from postbacks.attribution.credited import CreditedOpening
+from postbacks.attribution.crediting import credit_openings
 from postbacks.attribution.known_installs import KnownInstalls, load_known_installs
 from postbacks.attribution.openings import OpeningKind, plan
 from postbacks.attribution.settings import load_settings
@@ -31,17 +31,17 @@ def recognize_installs(
     """Record the installs among the events and return each event's install, by the event's id.
 
     An event whose device never opened the app has none. Two workers may see one device at once: the
-    unique key lets one of them win, and both then read its install.
+    unique key lets one of them win, and both then read its install. `rounds` bounds the recursion.
     """
     known_installs = load_known_installs(events)
-    if not rounds:  # what still seems to begin has begun by an event that came later
+    if not rounds:  # The rounds are used up: another worker recorded these installs.
         return _installs_of(events, known_installs)
     changes = _evaluate(events, known_installs)
     ids = recording.record_installs(changes.installs, changes.last_opens, now=datetime.now(UTC))
     recording.save_last_opens(_stored_opens(events, known_installs, changes.last_opens))
     recorded = [c for c in changes.installs if c.opening.install.public_id in ids]
     system_events.emit_install_events(recorded, changes.reengagements)
-    if len(recorded) < len(changes.installs):  # another worker was first: evaluate the rest anew
+    if len(recorded) < len(changes.installs):  # another worker was first: evaluate the rest again
         return recognize_installs(events, rounds=rounds - 1)
     known_installs.replace({c.opening.install.public_id: _known_install(c, ids) for c in recorded})
     return _installs_of(events, known_installs)
@@ -68,8 +68,8 @@ class _Changes:
     """The changes that a batch of events brings, with the credit of each."""
 
     last_opens: Mapping[UUID, datetime]
-    installs: list[Credited]
-    reengagements: list[Credited]
+    installs: list[CreditedOpening]
+    reengagements: list[CreditedOpening]
 
 
 def _evaluate(events: Sequence[StoredEvent], known_installs: KnownInstalls) -> _Changes:
@@ -81,7 +81,7 @@ def _evaluate(events: Sequence[StoredEvent], known_installs: KnownInstalls) -> _
     settings = load_settings(apps)
     planned = plan(events, known_installs, settings)
     changes = _Changes(planned.last_opens, [], [])
-    for credited in credit(planned.openings, settings):
+    for credited in credit_openings(planned.openings, settings):
         if credited.opening.kind is not OpeningKind.REENGAGEMENT:
             changes.installs.append(credited)
         elif credited.winner is not None:
@@ -106,7 +106,7 @@ def _stored_opens(
     ]
 
 
-def _known_install(credited: Credited, ids: Mapping[UUID, int]) -> KnownInstall:
+def _known_install(credited: CreditedOpening, ids: Mapping[UUID, int]) -> KnownInstall:
     install = credited.opening.install
     id_ = ids.get(install.public_id, 0)
     return replace(install, id=id_, kind=credited.kind, facts=credited.facts())

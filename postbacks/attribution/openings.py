@@ -1,4 +1,4 @@
-"""③ Which events open an app anew: first installs, returning devices, reengaged people."""
+"""③ Finds the openings among events: first installs, returning devices, reengaged people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -92,7 +92,7 @@ def _plan_event(
 
 
 def _comes_back(event: StoredEvent, install: KnownInstall) -> bool:
-    """Tell whether a device that is known by its ids has the app anew."""
+    """Tell whether a device that is known by its ids has installed the app again."""
     new_id = event.fields.get("install_id")
     if new_id and install.install_id and new_id != install.install_id:
         return True

@@ -1,19 +1,27 @@
 """The sentences that explain credits to people, one for each code."""
 
 from collections.abc import Mapping
+from typing import Final
+
+from postbacks.attribution import matching
+
+WON: Final = "won"
+REJECTED: Final = "rejected"  # followed by a colon and the code of the fraud
 
 METHODS: Mapping[str, str] = {
-    "referrer": "The Play store gave the app the referrer of this very click.",
-    "claim": "The ad network itself says that its ad led to this install.",
-    "advertising_id": "The ad and the app saw the same advertising ID.",
-    "click_id": "The app was opened by a link that carries this click's ID.",
-    "vendor_id": "The ad was shown in another app of yours on the same device (vendor ID).",
-    "own_id": "The touchpoint names the ID that the app's SDK made on this device.",
-    "probabilistic": "Probabilistic: the same address and kind of device, and no other fits.",
+    matching.REFERRER: "The Play store gave the app the referrer of this very click.",
+    matching.STORE_CLAIM: "The ad network itself says that its ad led to this install.",
+    matching.ADVERTISING_ID: "The ad and the app saw the same advertising ID.",
+    matching.DEEP_LINK: "The app was opened by a link that carries this click's ID.",
+    matching.VENDOR_ID: "The ad was shown in another app of yours on the same device (vendor ID).",
+    matching.OWN_ID: "The touchpoint names the ID that the app's SDK made on this device.",
+    matching.PROBABILISTIC: (
+        "Probabilistic: the same address and kind of device, and no other fits."
+    ),
 }
 
 REASONS: Mapping[str, str] = {
-    "won": "It earned the install.",
+    WON: "It earned the install.",
     "lower_tier": (
         "Another touchpoint ranks higher: clicks before impressions, proofs before probabilistic "
         "matches."
@@ -31,8 +39,10 @@ REASONS: Mapping[str, str] = {
     "switched_off_on_ios": "Only the address fits, and probabilistic matching is off on iOS.",
     "has_id": "Only the address fits, although its IDs would have shown if it were this device.",
     "other_device": "The address fits, but it was another kind of device.",
-    "not_alone": "The address fits several devices, so the match is ambiguous.",
-    "taken": "Only the address fits, and another device was credited to it before.",
+    matching.AMBIGUOUS: "The address fits several devices, so the match is ambiguous.",
+    matching.ALREADY_CREDITED: (
+        "Only the address fits, and another device was credited to it before."
+    ),
     "only_proven": "Only the address fits; a device that comes back needs a proof.",
 }
 
@@ -69,7 +79,7 @@ def of_remark(code: str) -> str:
 def of_reason(code: str) -> str:
     """Return the sentence of a candidate's reason, for example `older` or `rejected:…`."""
     before, _, fraud = code.partition(":")
-    if before == "rejected":
+    if before == REJECTED:
         return f"Rejected as fraud. {FRAUD.get(fraud, _UNKNOWN)}"
     return REASONS.get(code, _UNKNOWN)
 

@@ -14,8 +14,8 @@ import msgspec
 
 from postbacks.attribution import reasons, reattribution_queue, system_events
 from postbacks.attribution.causes import ORIGINAL, UPGRADE, cause_of_change
-from postbacks.attribution.credited import Credited
-from postbacks.attribution.crediting import credit
+from postbacks.attribution.credited import CreditedOpening
+from postbacks.attribution.crediting import credit_openings
 from postbacks.attribution.openings import Opening, OpeningKind
 from postbacks.attribution.reattribution_queue import QueuedInstall, StoredCredit
 from postbacks.attribution.recording import credit_columns
@@ -46,11 +46,11 @@ WHERE attribution.organization_id = row.organization_id
 
 @dataclass(frozen=True, slots=True)
 class Reevaluation:
-    """An install's stored credit beside the credit of now, and the cause of a change."""
+    """An install's stored credit beside the current credit, and the cause of a change."""
 
     stored: StoredCredit
     event: StoredEvent
-    credited: Credited
+    credited: CreditedOpening
     cause: str  # empty if the credit stays
 
     @property
@@ -68,19 +68,19 @@ class CreditChange:
 
 
 def reevaluate(queued: Sequence[QueuedInstall]) -> list[Reevaluation]:
-    """Return the credit of now of each install for which a touchpoint may have arrived."""
+    """Return the current credit of each install for which a touchpoint may have arrived."""
     openings = [
         (
             stored,
             Opening(stored.event, _opening_kind(stored.install), stored.install, stored.before),
         )
-        for stored in reattribution_queue.load_credits(
+        for stored in reattribution_queue.load_stored_credits(
             install.install_id for install in queued if not install.is_quiet
         )
         if stored.event is not None  # retention may have dropped it
     ]
     settings = load_settings((stored.organization_id, stored.app_id) for stored, _ in openings)
-    results = credit([opening for _, opening in openings], settings)
+    results = credit_openings([opening for _, opening in openings], settings)
     return [
         Reevaluation(stored, opening.event, credited, _cause(stored.install, credited))
         for (stored, opening), credited in zip(openings, results, strict=True)
@@ -123,7 +123,7 @@ def _opening_kind(install: KnownInstall) -> OpeningKind:
     return OpeningKind.INSTALL if is_first else OpeningKind.RETURN
 
 
-def _cause(install: KnownInstall, credited: Credited) -> str:
+def _cause(install: KnownInstall, credited: CreditedOpening) -> str:
     """Return why the credit changes; empty if it stays."""
     if install.kind != InstallKind.REINSTALL:
         return cause_of_change(install.touchpoint, credited.verdict)
@@ -151,8 +151,8 @@ def _new_version(reevaluation: Reevaluation) -> dict[str, object]:
         "kind": credited.kind,
         "cause": reevaluation.cause,
         "facts": known_facts(facts),
-        "candidates": credited.candidates(),
-        "rejections": credited.rejections(),
+        "candidates": credited.candidate_rows(),
+        "rejections": credited.rejection_rows(),
         "remarks": credited.verdict.remarks,
     }
 
@@ -167,7 +167,7 @@ def _update_candidates(reevaluations: Iterable[Reevaluation]) -> None:
 def _further_candidates(reevaluation: Reevaluation) -> dict[str, object] | None:
     stored = reevaluation.stored
     candidates = _with_new(stored.candidates, _losers(reevaluation))
-    rejections = _with_new(stored.rejections, reevaluation.credited.rejections())
+    rejections = _with_new(stored.rejections, reevaluation.credited.rejection_rows())
     if (candidates, rejections) == (stored.candidates, stored.rejections):
         return None
     return {
@@ -181,7 +181,7 @@ def _further_candidates(reevaluation: Reevaluation) -> dict[str, object] | None:
 
 def _losers(reevaluation: Reevaluation) -> list[dict[str, object]]:
     """Return the candidates where the credit stays: one that would win came too late."""
-    rows = reevaluation.credited.candidates()
+    rows = reevaluation.credited.candidate_rows()
     winner = reevaluation.credited.verdict.credit.touchpoint
     if winner is None or winner.id == reevaluation.stored.install.touchpoint:
         return rows

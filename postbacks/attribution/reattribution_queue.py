@@ -87,7 +87,7 @@ def dequeue_install(install_id: int) -> list[QueuedInstall]:
     return prepared.fetch(QueuedInstall, _DEQUEUE_ONE, {"install": install_id})
 
 
-def load_credits(ids: Iterable[int]) -> list[StoredCredit]:
+def load_stored_credits(ids: Iterable[int]) -> list[StoredCredit]:
     """Return installs with their credit, in the order of their ids."""
     rows = _load_rows(ids)
     befores = {row.install.id: row.install for row in _load_rows(row.before_id for row in rows)}

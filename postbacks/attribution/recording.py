@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from postbacks.attribution.credited import Credited
+from postbacks.attribution.credited import CreditedOpening
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models.installs import InstallState
@@ -58,7 +58,7 @@ FROM opened WHERE install.id = opened.id
 
 
 def record_installs(
-    begun: Sequence[Credited], last_opens: Mapping[UUID, datetime], *, now: datetime
+    begun: Sequence[CreditedOpening], last_opens: Mapping[UUID, datetime], *, now: datetime
 ) -> dict[UUID, int]:
     """Write installs and return our ids by public id; another worker has recorded the missing ones.
 
@@ -86,7 +86,7 @@ def save_last_opens(opens: Iterable[tuple[int, UUID, datetime]]) -> None:
         )
 
 
-def credit_columns(credited: Credited, facts: AttributionFacts) -> dict[str, object]:
+def credit_columns(credited: CreditedOpening, facts: AttributionFacts) -> dict[str, object]:
     """Return the columns of a credit, which are the same on the install and on its version."""
     credit = credited.verdict.credit
     columns: dict[str, object] = {"attribution_type": facts.type, "method": facts.method or ""}
@@ -114,13 +114,13 @@ def credit_columns(credited: Credited, facts: AttributionFacts) -> dict[str, obj
     }
 
 
-def _before_id(credited: Credited, ids: Mapping[UUID, int]) -> int | None:
+def _before_id(credited: CreditedOpening, ids: Mapping[UUID, int]) -> int | None:
     before = credited.opening.before
     return (before.id or ids.get(before.public_id)) if before else None
 
 
 def _row(
-    credited: Credited,
+    credited: CreditedOpening,
     before_id: int | None,
     last_opens: Mapping[UUID, datetime],
     now: datetime,
@@ -144,8 +144,8 @@ def _row(
         "event_received_at": event.received_at,
         "consent": _consent(event),
         "facts": known_facts(facts),
-        "candidates": credited.candidates(),
-        "rejections": credited.rejections(),
+        "candidates": credited.candidate_rows(),
+        "rejections": credited.rejection_rows(),
         "remarks": credited.verdict.remarks,
         **_identifier_keys(credited),
         "due_at": now + SOON,
@@ -154,7 +154,7 @@ def _row(
     }
 
 
-def _identifier_keys(credited: Credited) -> dict[str, object]:
+def _identifier_keys(credited: CreditedOpening) -> dict[str, object]:
     """Return the lasting keys, and those that only find touchpoints that come late."""
     keys = identifiers.keys_of(credited.opening.event.app.id, credited.evidence.identifiers)
     lasting = [

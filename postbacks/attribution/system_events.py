@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from uuid import UUID, uuid5
 
-from postbacks.attribution.credited import Credited, facts_of
+from postbacks.attribution.credited import CreditedOpening, attribution_facts
 from postbacks.attribution.evidence import Candidate, Credit
 from postbacks.models.system_events import NewSystemEvent, add_system_events
 from postbacks.values.attribution import AttributionFacts, known_facts
@@ -23,12 +23,14 @@ ATTRIBUTION_UPDATED = "attribution_updated"
 _NAMESPACE = UUID("0d9f5f6e-6d0b-5a57-9f0e-3c1d8a1f7b42")
 
 
-def emit_install_events(begun: Iterable[Credited], reengaged: Iterable[Credited]) -> None:
+def emit_install_events(
+    begun: Iterable[CreditedOpening], reengaged: Iterable[CreditedOpening]
+) -> None:
     """Emit the frauds that would have earned new installs, and the reengagements."""
     add_system_events([*_rejections(begun), *(_reengagement(credited) for credited in reengaged)])
 
 
-def emit_rejections(openings: Iterable[Credited]) -> None:
+def emit_rejections(openings: Iterable[CreditedOpening]) -> None:
     """Emit the frauds that would have earned installs; each once, however often it is called."""
     add_system_events(list(_rejections(openings)))
 
@@ -57,13 +59,13 @@ def attribution_updated(
     )
 
 
-def _rejections(openings: Iterable[Credited]) -> Iterator[NewSystemEvent]:
+def _rejections(openings: Iterable[CreditedOpening]) -> Iterator[NewSystemEvent]:
     for credited in openings:
         for fraud in credited.verdict.rejections:
             yield _rejection(credited, fraud)
 
 
-def _rejection(credited: Credited, fraud: Candidate) -> NewSystemEvent:
+def _rejection(credited: CreditedOpening, fraud: Candidate) -> NewSystemEvent:
     event, touchpoint = credited.opening.event, fraud.touchpoint
     credit = Credit(touchpoint.kind, fraud.method, touchpoint)
     return _system_event(
@@ -71,19 +73,19 @@ def _rejection(credited: Credited, fraud: Candidate) -> NewSystemEvent:
         event,
         reported=f"{credited.opening.install.public_id}:{touchpoint.id}",
         at=event.event_time,
-        attribution=facts_of(credit, credited.details[touchpoint.id]),
+        attribution=attribution_facts(credit, credited.details[touchpoint.id]),
         fields={"is_rejected": True, "reject_reason": fraud.reason},
     )
 
 
-def _reengagement(credited: Credited) -> NewSystemEvent:
+def _reengagement(credited: CreditedOpening) -> NewSystemEvent:
     event = credited.opening.event
     return _system_event(
         REENGAGEMENT,
         event,
         reported=str(event.event_id),
         at=event.event_time,
-        attribution=facts_of(credited.verdict.credit, credited.winner),
+        attribution=attribution_facts(credited.verdict.credit, credited.winner),
         fields={},
     )
 

@@ -21,10 +21,8 @@ from postbacks.attribution.evidence import (
     WaterfallVerdict,
 )
 from postbacks.attribution.matching import Match
+from postbacks.attribution.reasons import REJECTED, WON
 from postbacks.values.touchpoints import CLICK
-
-WON = "won"
-REJECTED = "rejected:"
 
 _AT_ONE_MOMENT = {matching.REFERRER: 3, matching.STORE_CLAIM: 2, matching.ADVERTISING_ID: 1}
 
@@ -181,7 +179,7 @@ def _outcome(judged: _JudgedTouchpoint, winner: _JudgedTouchpoint | None) -> str
     if judged.reason:
         return judged.reason
     if judged.fraud or winner is None:
-        return f"{REJECTED}{judged.fraud}"
+        return f"{REJECTED}:{judged.fraud}"
     if judged.tier < winner.tier:
         return "lower_tier"
     is_older = judged.touchpoint.occurred_at < winner.touchpoint.occurred_at

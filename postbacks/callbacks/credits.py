@@ -30,7 +30,7 @@ LEFT JOIN attribution AS a ON a.organization_id = i.organization_id AND a.instal
 _facts = msgspec.json.Decoder(AttributionFacts)
 
 
-def load_credits(versions: Iterable[CreditVersion]) -> dict[CreditVersion, KnownCredit]:
+def load_credit_versions(versions: Iterable[CreditVersion]) -> dict[CreditVersion, KnownCredit]:
     pairs = sorted(set(versions))
     if not pairs:
         return {}

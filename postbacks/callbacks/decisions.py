@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from postbacks.callbacks.currency.stored_rates import load_rates
-from postbacks.callbacks.disclosure import every_value, facts_of, lacks_consent, values_for
+from postbacks.callbacks.disclosure import event_facts, every_value, lacks_consent, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, TemplateError
 from postbacks.callbacks.rules.compiled import CompiledRule, load_active_rules
@@ -35,6 +35,18 @@ FIRST_TIME: Final = "first_time"  # the code of a refusal for a device that was 
 
 RuleOfEvent = tuple[int, int]  # our numbers of an event and a rule
 _NONE_APPLIED: Final[Mapping[RuleOfEvent, bool]] = MappingProxyType({})
+
+# Ordered the same way by all workers, so that they never wait for each other in a circle.
+_CLAIM_FIRST_TIMES = """
+INSERT INTO rule_device (organization_id, rule_id, device)
+SELECT organization_id, rule_id, device
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
+    organization_id bigint, rule_id bigint, device text
+)
+ORDER BY organization_id, rule_id, device
+ON CONFLICT DO NOTHING
+RETURNING rule_id, device
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +118,19 @@ def facts_if_decided(
     now: datetime,
 ) -> Facts:
     """Return the facts of a postback with this id, if it were decided now."""
-    return facts_of(
+    return event_facts(
         event,
         installed_at=install.installed_at,
         postback=PostbackFacts(
             id=postback,
             created_at=now,
-            partner_event_name=partner_event_name(rule.definition, event.event_name, install.began),
+            partner_event_name=partner_event_name(
+                rule.definition, event.event_name, install.began_kind
+            ),
             partner=rule.partner.public_id if rule.partner else None,
         ),
         attribution=install.attribution,
-        is_begun=bool(install.began),
+        began_install=bool(install.began_kind),
     )
 
 
@@ -144,7 +158,7 @@ def _event_context(event: StoredEvent, install: InstallContext) -> EventContext:
         event_time=event.event_time,
         device=event.device,
         event_id=str(event.event_id),
-        began=install.began,
+        began_kind=install.began_kind,
         installed_at=install.installed_at,
         attribution_type=install.attribution.type,
         attributed_partner_id=install.attribution.partner_id,
@@ -216,19 +230,6 @@ def _first_times_only(decisions: Sequence[Decision]) -> list[Decision]:
         if not uses_first_time(decision)
         or ((key := first_time_key(decision)) in claimed and earliest[key] is decision)
     ]
-
-
-# Ordered the same way by all workers, so that they never wait for each other in a circle.
-_CLAIM_FIRST_TIMES = """
-INSERT INTO rule_device (organization_id, rule_id, device)
-SELECT organization_id, rule_id, device
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
-    organization_id bigint, rule_id bigint, device text
-)
-ORDER BY organization_id, rule_id, device
-ON CONFLICT DO NOTHING
-RETURNING rule_id, device
-"""
 
 
 def _claim_first_times(decisions: Iterable[Decision]) -> set[tuple[int, str]]:

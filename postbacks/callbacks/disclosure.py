@@ -12,17 +12,17 @@ from postbacks.values.events import StoredEvent
 from postbacks.values.rule_choices import WithoutConsent
 
 
-def facts_of(
+def event_facts(
     event: StoredEvent,
     *,
     installed_at: datetime | None,
     postback: PostbackFacts | None,
     attribution: AttributionFacts = NOT_CREDITED,
-    is_begun: bool = False,
+    began_install: bool = False,
 ) -> Facts:
     """Return the facts of a stored event.
 
-    `attribution` is its install's; with `is_begun` the event began that install.
+    `attribution` is its install's; with `began_install` the event began that install.
     """
     return Facts(
         event=EventFacts(
@@ -45,7 +45,7 @@ def facts_of(
             store_id=event.app.store_id,
             store_share=event.app.store_share,
         ),
-        install=InstallFacts(installed_at, is_begun) if installed_at else None,
+        install=InstallFacts(installed_at, began_install) if installed_at else None,
         attribution=attribution,
         postback=postback,
     )

@@ -40,10 +40,10 @@ class AppFacts:
 
 @dataclass(frozen=True, slots=True)
 class InstallFacts:
-    """The install that the event belongs to; with `is_begun` the event began it."""
+    """The install that the event belongs to; with `began_install` the event began it."""
 
     installed_at: datetime
-    is_begun: bool = False
+    began_install: bool = False
 
 
 @dataclass(frozen=True, slots=True)

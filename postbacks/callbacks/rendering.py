@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from apps_registry.crypto.encryption import SecretUnreadableError
-from postbacks.callbacks.credits import CreditVersion, KnownCredit, load_credits
+from postbacks.callbacks.credits import CreditVersion, KnownCredit, load_credit_versions
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
-from postbacks.callbacks.disclosure import facts_of, values_for
+from postbacks.callbacks.disclosure import event_facts, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, RenderError, TemplateError
 from postbacks.callbacks.rules.compiled import CompiledRule, RuleVersion, load_rule_versions
@@ -49,7 +49,7 @@ def render_postbacks(postbacks: Sequence[ClaimedPostback]) -> list[RenderedPostb
     batch = _Batch(
         rules=rules,
         events=events,
-        credits=load_credits(
+        credits=load_credit_versions(
             postback.credit_version for postback in postbacks if postback.install_id is not None
         ),
         rates=load_rates(event.event_time for event in events.values() if event.has_money),
@@ -99,20 +99,20 @@ def facts_with_credit(
     attempt: int = 1,
 ) -> Facts:
     """Return a postback's facts, with the version of the credit that it remembers."""
-    is_begun = credit.event_ref == event.id
-    began = credit.facts.install_kind if is_begun else ""
-    return facts_of(
+    began_install = credit.event_ref == event.id
+    began_kind = credit.facts.install_kind if began_install else ""
+    return event_facts(
         event,
         installed_at=postback.installed_at,
         postback=PostbackFacts(
             id=postback.public_id,
             created_at=postback.created_at,
-            partner_event_name=partner_event_name(rule.definition, event.event_name, began),
+            partner_event_name=partner_event_name(rule.definition, event.event_name, began_kind),
             partner=rule.partner.public_id if rule.partner else None,
             attempt=attempt,
         ),
         attribution=own_attribution(event) or credit.facts,
-        is_begun=is_begun,
+        began_install=began_install,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from postbacks.attribution.matching import PROBABILISTIC
 from postbacks.models import Attribution, Install
 from postbacks.values.attribution import ORGANIC
 
@@ -61,7 +62,7 @@ def _deep_link(install: Install, click: Mapping[str, Any]) -> str | None:
     Such a match may be somebody else's click, whose link is private.
     """
     is_soon = datetime.now(UTC) - install.installed_at < FIRST_SESSION
-    if not is_soon or "probabilistic" in install.method:
+    if not is_soon or install.method == PROBABILISTIC:
         return None
     deep_link = click.get(_DEEP_LINK) or (install.link.deep_link if install.link else "")
     return str(deep_link) or None

@@ -136,7 +136,7 @@ class TombstoneKey(SealedSecret):
     """The organization's key for digests of forgotten devices.
 
     It is random and never changes, or tombstones would block nothing any more. It is encrypted like
-    every secret: rotating FIELD_ENCRYPTION_KEYS encrypts it anew.
+    every secret: rotating FIELD_ENCRYPTION_KEYS encrypts it again.
     """
 
     class Meta(TenantModel.Meta):

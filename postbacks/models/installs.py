@@ -24,7 +24,7 @@ class InstallState(models.TextChoices):
 
 
 class Install(TenantModel):
-    """A time that a device opened an app anew, and the credit of now.
+    """The opening of an app by a new or returning device, with its current credit.
 
     A device that comes back has another row with the next `number`; earlier credits, and the
     reasons of all, are in `Attribution`.

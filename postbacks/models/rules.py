@@ -13,6 +13,7 @@ from apps_registry.audit.actions import Action
 from apps_registry.models import App, Partner, User
 from apps_registry.tenancy import TenantModel
 from postbacks.models.delivery_defaults import DEFAULT_DELAYS
+from postbacks.values.events import ANY_EVENT
 from postbacks.values.rule_choices import (
     AttributionScope,
     BodyType,
@@ -64,7 +65,7 @@ class RuleStatus(models.TextChoices):
 
 def any_event() -> list[str]:
     """Return the trigger of a new rule."""
-    return ["*"]
+    return [ANY_EVENT]
 
 
 def default_delays() -> list[int]:

@@ -10,19 +10,19 @@ from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import App, Partner
 from postbacks.attribution.known_installs import load_known_installs
 from postbacks.callbacks.currency.stored_rates import load_rates
-from postbacks.callbacks.disclosure import facts_of, values_for
+from postbacks.callbacks.disclosure import event_facts, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
 from postbacks.callbacks.lint import RuleWarning, lint
 from postbacks.callbacks.macros import Rates, RenderError, RuleError, TemplateError
 from postbacks.callbacks.partner_templates import RuleTemplate, rule_in_use, template_named
 from postbacks.callbacks.rules.definition import RuleDefinition
-from postbacks.callbacks.rules.matching import ANY_EVENT, partner_event_name
+from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.intake.events.validation import check_event
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import Event
 from postbacks.models.stored import load_events, stored_app
 from postbacks.rulebook.saving import check_compiled, compiled
-from postbacks.values.events import StoredApp, StoredEvent
+from postbacks.values.events import ANY_EVENT, StoredApp, StoredEvent
 from postbacks.values.install_context import install_context
 
 SAMPLE_ID: Final = UUID("01890000-0000-7000-8000-000000000000")
@@ -116,15 +116,17 @@ def facts_for(
     stored = _stored_event(event) if event is not None else _given_event(sdk_event or {}, app)
     known_install = load_known_installs([stored]).of(stored) if event is not None else None
     install = install_context(stored, known_install)
-    name = partner_event_name(definition, stored.event_name, install.began) or stored.event_name
-    return facts_of(
+    name = (
+        partner_event_name(definition, stored.event_name, install.began_kind) or stored.event_name
+    )
+    return event_facts(
         stored,
         installed_at=install.installed_at,
         postback=PostbackFacts(
             id=SAMPLE_ID, created_at=stored.received_at, partner_event_name=name
         ),
         attribution=install.attribution,
-        is_begun=bool(install.began),
+        began_install=bool(install.began_kind),
     )
 
 

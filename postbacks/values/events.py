@@ -12,6 +12,7 @@ INSTALL: Final = "install"
 OPEN: Final = "open"
 LIFE_CYCLE: Final = frozenset({INSTALL, OPEN})
 
+ANY_EVENT: Final = "*"  # the trigger that every event fires
 SYSTEM: Final = "system"  # the source of events that Postbacks itself emits
 
 

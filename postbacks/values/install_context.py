@@ -12,7 +12,7 @@ from postbacks.values.events import INSTALL, SYSTEM, StoredEvent
 
 @dataclass(frozen=True, slots=True)
 class KnownInstall:
-    """One install of a device, with its credit of now. `event_ref` is the event that began it."""
+    """One install of a device, with its current credit. `event_ref` is the event that began it."""
 
     id: int
     device: str
@@ -49,11 +49,11 @@ class KnownInstall:
 class InstallContext:
     """The install of an event, and its credit.
 
-    `began` is the kind of install that this event began: an install, a reinstall or a
+    `began_kind` is the kind of install that this event began: an install, a reinstall or a
     reattribution; empty for every other event.
     """
 
-    began: str = ""
+    began_kind: str = ""
     installed_at: datetime | None = None
     install_id: int | None = None
     attribution_version: int = 1
@@ -65,9 +65,11 @@ def install_context(event: StoredEvent, install: KnownInstall | None) -> Install
     own = own_attribution(event)
     if install is None:  # a device without an id can't be known from before
         is_install = event.event_name == INSTALL and not event.device
-        return InstallContext(began=INSTALL if is_install else "", attribution=own or NOT_CREDITED)
+        return InstallContext(
+            began_kind=INSTALL if is_install else "", attribution=own or NOT_CREDITED
+        )
     return InstallContext(
-        began=install.kind if install.event_ref == event.id else "",
+        began_kind=install.kind if install.event_ref == event.id else "",
         installed_at=install.since,
         install_id=install.id or None,
         attribution_version=install.version,

@@ -78,7 +78,7 @@ def event(**changes: object) -> EventContext:
 def test_a_trigger_is_an_event_name_or_any_and_an_install_happens_once(
     triggers: tuple[str, ...], name: str, began: str, wanted: bool
 ) -> None:
-    happened = event(event_name=name, began=began)
+    happened = event(event_name=name, began_kind=began)
 
     assert wants(rule(triggers=triggers), happened) is wanted
 

@@ -17,7 +17,7 @@ from postbacks.admin.installs.touchpoints import (
 )
 from postbacks.admin.logs.event_detail import revenue_text
 from postbacks.admin.logs.postback_detail import StatusBadge, status_badge
-from postbacks.attribution import reasons
+from postbacks.attribution import causes, reasons
 from postbacks.insights import wording
 from postbacks.models import (
     Attribution,
@@ -35,13 +35,13 @@ MOST_TOUCHPOINTS = 100
 
 _MOMENT = timedelta(milliseconds=1)
 _CAUSES = {
-    "install": "The first decision, made when the app was opened first.",
-    "reinstall": "The device came back without an ad.",
-    "reattribution": "The device came back, and a touchpoint led it there.",
-    "upgrade": "A touchpoint that was not known before counts more.",
-    "fraud": "The touchpoint that had won turned out to be fraud.",
-    "doubt": "The winner was a probabilistic match, and another device now has its address.",
-    "original": "The first install of this device is credited to somebody else now.",
+    InstallKind.INSTALL: "The first decision, made when the app was opened first.",
+    InstallKind.REINSTALL: "The device came back without an ad.",
+    InstallKind.REATTRIBUTION: "The device came back, and a touchpoint led it there.",
+    causes.UPGRADE: "A touchpoint that was not known before counts more.",
+    causes.FRAUD: "The touchpoint that had won turned out to be fraud.",
+    causes.DOUBT: "The winner was a probabilistic match, and another device now has its address.",
+    causes.ORIGINAL: "The first install of this device is credited to somebody else now.",
 }
 
 
@@ -238,16 +238,16 @@ def _why(install: Install, touchpoints: Sequence[TouchpointView]) -> str:
 def _outlook(install: Install) -> str:
     if install.state == InstallState.FINAL:
         return "Final: nothing that arrives later changes it."
-    unsettled = UnsettledInstall.objects.filter(install=install).first()
-    if unsettled is None:
+    queued = UnsettledInstall.objects.filter(install=install).first()
+    if queued is None:
         return "Provisional: a touchpoint that arrives late can still change it."
-    until = wording.format_moment(timezone.localtime(unsettled.final_at))
+    until = wording.format_moment(timezone.localtime(queued.final_at))
     return f"Provisional until {until}: a touchpoint that arrives late can still change it."
 
 
 def _priority(touchpoint: TouchpointView) -> tuple[bool, bool, float]:
     newest = -touchpoint.at.timestamp() if touchpoint.at else 0.0
-    return (touchpoint.verdict != "Won", not touchpoint.is_rejected, newest)
+    return (not touchpoint.is_winner, not touchpoint.is_rejected, newest)
 
 
 def _events(install: Install, others: Sequence[Install]) -> list[Event]:

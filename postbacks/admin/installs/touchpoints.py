@@ -15,14 +15,13 @@ from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.theme import Tone
 from postbacks.admin.logs.columns import attribution_label
+from postbacks.attribution import matching
+from postbacks.attribution.reasons import REJECTED, WON
 from postbacks.insights import wording
 from postbacks.models import Attribution, Install, InstallState, Touchpoint
 from postbacks.values.attribution import ORGANIC
 from postbacks.values.uuid7 import uuid_or_none
 
-WON = "won"
-
-_REJECTED = "rejected"
 _NEAR = timedelta(hours=1)  # between the time in a touchpoint's id and its arrival
 _LATEST_MILLISECONDS = 4_102_444_800_000  # the year 2100; a later one is no id of ours
 
@@ -55,13 +54,13 @@ def joined_names(*names: object, between: str = " · ") -> SafeString:
 
 
 _METHODS = {
-    "referrer": "the Play Store's install referrer",
-    "claim": "the network's own claim",
-    "advertising_id": "the same advertising ID",
-    "click_id": "its click ID",
-    "vendor_id": "the same vendor ID",
-    "own_id": "the ID that the SDK made",
-    "probabilistic": "the same address and kind of device (probabilistic)",
+    matching.REFERRER: "the Play Store's install referrer",
+    matching.STORE_CLAIM: "the network's own claim",
+    matching.ADVERTISING_ID: "the same advertising ID",
+    matching.DEEP_LINK: "its click ID",
+    matching.VENDOR_ID: "the same vendor ID",
+    matching.OWN_ID: "the ID that the SDK made",
+    matching.PROBABILISTIC: "the same address and kind of device (probabilistic)",
 }
 
 
@@ -81,14 +80,18 @@ class TouchpointView:
     row: Touchpoint | None
 
     @property
+    def is_winner(self) -> bool:
+        return self.reason == WON and not self.is_rejected
+
+    @property
     def verdict(self) -> str:
-        return "Rejected" if self.is_rejected else "Won" if self.reason == WON else "Lost"
+        return "Rejected" if self.is_rejected else "Won" if self.is_winner else "Lost"
 
     @property
     def tone(self) -> Tone:
         if self.is_rejected:
             return Tone.BAD
-        return Tone.GOOD if self.reason == WON else Tone.STILL
+        return Tone.GOOD if self.is_winner else Tone.STILL
 
     @property
     def whose(self) -> str:
@@ -141,7 +144,7 @@ def _view(
         sentence=_text(row, "sentence"),
         method=_METHODS.get(method, method.replace("_", " ")),
         before=time_between(at, install.installed_at) if at else "",
-        is_rejected=is_rejected or reason.startswith(_REJECTED),
+        is_rejected=is_rejected or reason.startswith(REJECTED),
         row=stored,
     )
 

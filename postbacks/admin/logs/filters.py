@@ -21,6 +21,7 @@ from apps_registry.tenancy import Lifecycle
 from postbacks.delivery.outcome import Outcome
 from postbacks.insights.logs import EventSearch, PostbackSearch, StatusCodes, TimeRange
 from postbacks.models import CallbackRule, EventSource, PostbackStatus
+from postbacks.values.events import ANY_EVENT
 
 RECENT = {
     "1h": (timedelta(hours=1), "Last hour"),
@@ -188,7 +189,7 @@ class LogFilter(forms.Form):
     def suggest_events(self) -> None:
         """Suggest the triggers of rules: to list the names in the log would mean reading it all."""
         rules_triggers = CallbackRule.objects.values_list("triggers", flat=True)
-        names = {name for triggers in rules_triggers for name in triggers if name != "*"}
+        names = {name for triggers in rules_triggers for name in triggers if name != ANY_EVENT}
         suggestions = tuple(sorted({*_USUAL_EVENTS, *names}))
         self.fields["event"].suggestions = suggestions  # type: ignore[attr-defined]
 

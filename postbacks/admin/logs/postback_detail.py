@@ -15,7 +15,7 @@ from postbacks.admin.logs.http_exchange import (
     request_view,
     response_view,
 )
-from postbacks.callbacks.credits import KnownCredit, load_credits
+from postbacks.callbacks.credits import KnownCredit, load_credit_versions
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import values_for
 from postbacks.callbacks.macros import Rates, TemplateError, Value
@@ -278,7 +278,7 @@ def _values(
     rule: CompiledRule, event: StoredEvent, postback: Postback, rates: Rates
 ) -> Mapping[str, Value]:
     version = (postback.install_id or 0, postback.attribution_version)
-    credit = load_credits([version]).get(version, KnownCredit())
+    credit = load_credit_versions([version]).get(version, KnownCredit())
     return values_for(rule, facts_with_credit(rule, event, credit, postback), rates)
 
 

@@ -36,6 +36,7 @@ from postbacks.admin.rules.trials.test_sends import TestSendPage, remember_tests
 from postbacks.admin.rules.versions import VersionedAdmin
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
+from postbacks.values.events import ANY_EVENT
 
 _TONES = {
     RuleStatus.DRAFT: Tone.STILL,
@@ -83,7 +84,7 @@ class CallbackRuleAdmin(VersionedAdmin):
 
     @admin.display(description="events")
     def events(self, rule: CallbackRule) -> SafeString:
-        names = ["any event" if name == "*" else name for name in rule.triggers]
+        names = ["any event" if name == ANY_EVENT else name for name in rule.triggers]
         more = [f"{len(names) - _MOST_BADGES} more"] if len(names) > _MOST_BADGES else []
         badges = ((badge(name, Tone.INFO),) for name in (*names[:_MOST_BADGES], *more))
         return format_html(

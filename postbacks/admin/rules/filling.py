@@ -15,6 +15,7 @@ from postbacks.callbacks.partner_templates import (
     first_choice,
     template_named,
 )
+from postbacks.values.events import ANY_EVENT
 
 FILL: Final = "_fill"
 
@@ -54,7 +55,10 @@ def template_offers(partner: Partner | None, in_use: RuleTemplate | None) -> Tem
         return TemplateOffers()
     rules = (in_use,) if in_use is not None else template.rules
     events = {
-        event.ours: event.theirs for rule in rules for event in rule.events if event.ours != "*"
+        event.ours: event.theirs
+        for rule in rules
+        for event in rule.events
+        if event.ours != ANY_EVENT
     }
     return TemplateOffers(
         partner=str(partner),

@@ -34,6 +34,7 @@ from postbacks.callbacks.partner_templates import (
 from postbacks.rulebook import partner_setup
 from postbacks.rulebook.partner_setup import Answers, ChosenEvents
 from postbacks.rulebook.saving import RuleProblemsError
+from postbacks.values.events import ANY_EVENT
 
 STATES = {
     VerificationState.READ: ("good", "Verified"),
@@ -202,7 +203,7 @@ def _events(rule: RuleTemplate) -> forms.Field:
 
 
 def _choice(ours: str, theirs: str) -> str:
-    if ours == "*":
+    if ours == ANY_EVENT:
         return "any event"
     return ours if ours == theirs else f"{ours} → {theirs}"
 

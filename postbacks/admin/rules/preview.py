@@ -34,11 +34,11 @@ from postbacks.rulebook.preview import (
     template_in_use,
     warnings_about,
 )
+from postbacks.values.events import ANY_EVENT, INSTALL, LIFE_CYCLE
 from postbacks.values.rule_choices import WithoutConsent
 
 SAMPLE = "sample"
 
-_INSTALL_EVENTS = {"install", "open"}  # a first open is an install
 _OPTED_OUT: Mapping[str, str] = {
     WithoutConsent.STRIP: "Empty for {who} who opted out.",
     WithoutConsent.SKIP: "Nothing is sent of {who} who opted out.",
@@ -205,8 +205,9 @@ def _event_notes(rule: CallbackRule, event: Event | None, *, is_gone: bool) -> t
 
 def _reasons_not_to_send(rule: CallbackRule, name: str) -> Iterable[str]:
     names = set(rule.triggers)
-    is_install = "install" in names and name in _INSTALL_EVENTS
-    if not (names & {"*", name} or is_install):
+    # A first open is an install.
+    is_install = INSTALL in names and name in LIFE_CYCLE
+    if not (names & {ANY_EVENT, name} or is_install):
         yield f"This rule would not be asked: {name} is not among its events."
     if rule.event_map and name not in rule.event_map:
         yield f"This event would not be sent: the event map does not name {name}."

@@ -1,4 +1,4 @@
--- Load touchpoints by their days, with their partner's, campaign's and link's names of now.
+-- Load touchpoints by their days, with their partner's, campaign's and link's current names.
 SELECT t.id AS row_id, t.public_id AS id, t.kind, t.occurred_at, t.received_at, t.partner_id,
        t.names::text AS identifiers_json, t.source, t.campaign_id, t.link_id, t.click_id, t.site_id,
        t.os_name, t.os_version, t.device_model, t.language, t.user_agent, t.country, t.signature,

@@ -1,4 +1,4 @@
--- Load installs with their credit of now and what lost against it.
+-- Load installs with their current credit and what lost against it.
 SELECT i.id, i.device, i.number, i.kind, i.install_id, i.installed_at, i.last_open_at,
        i.event_ref, i.public_id, i.attribution_version AS version, i.campaign_id, i.link_id,
        i.touchpoint, a.facts::text AS facts, i.before_id, i.event_received_at, i.organization_id,

@@ -156,8 +156,8 @@ def _began(kind: str) -> Source:
 
 def _beginning(values: EventValues) -> str | None:
     install = values.facts.install
-    is_begun = install is not None and install.is_begun
-    return values.facts.attribution.install_kind if is_begun else None
+    began_install = install is not None and install.began_install
+    return values.facts.attribution.install_kind if began_install else None
 
 
 def _time_of_event(

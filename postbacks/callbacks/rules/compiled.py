@@ -21,6 +21,38 @@ logger = logging.getLogger(__name__)
 RuleVersion = tuple[int, int]  # rule id, number of the version
 UNSAVED = 0  # the rule id of a definition that is only checked or previewed
 
+# Rule id, version, the names of the partner's credentials, and the hosts that may get them.
+_RequestKey = tuple[int, int, frozenset[str], frozenset[str]]
+_compiled: dict[_RequestKey, CompiledRequest] = {}
+_MOST_COMPILED = 4096
+
+_RULES = """
+SELECT r.organization_id, r.id AS rule_id, v.number, r.status, v.definition::text AS definition
+FROM callback_rule AS r
+JOIN callback_rule_version AS v ON v.organization_id = r.organization_id AND v.rule_id = r.id"""
+
+_LOAD_ACTIVE = f"""{_RULES}
+WHERE r.organization_id = ANY(%(organizations)s::bigint[]) AND r.status = %(active)s
+  AND v.number = r.version
+ORDER BY r.id
+"""
+
+_LOAD_VERSIONS = f"""{_RULES}
+JOIN unnest(%(rules)s::bigint[], %(numbers)s::integer[]) AS named (rule_id, number)
+  ON named.rule_id = v.rule_id AND named.number = v.number
+ORDER BY r.id
+"""
+
+_LOAD_PARTNERS = """
+SELECT p.organization_id, p.id, p.public_id::text, p.name, p.status, p.allowed_hosts,
+       coalesce(jsonb_object_agg(c.name, c.sealed) FILTER (WHERE c.name IS NOT NULL), '{}')::text
+           AS sealed
+FROM partner AS p
+LEFT JOIN partner_credential AS c ON c.organization_id = p.organization_id AND c.partner_id = p.id
+WHERE p.id = ANY(%(ids)s::bigint[])
+GROUP BY p.organization_id, p.id
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class PartnerSecrets:
@@ -110,34 +142,6 @@ def load_rule_versions(versions: Iterable[RuleVersion]) -> dict[RuleVersion, Com
     return {(rule.rule_id, rule.version): rule for rule in rules}
 
 
-_RULES = """
-SELECT r.organization_id, r.id AS rule_id, v.number, r.status, v.definition::text AS definition
-FROM callback_rule AS r
-JOIN callback_rule_version AS v ON v.organization_id = r.organization_id AND v.rule_id = r.id"""
-
-_LOAD_ACTIVE = f"""{_RULES}
-WHERE r.organization_id = ANY(%(organizations)s::bigint[]) AND r.status = %(active)s
-  AND v.number = r.version
-ORDER BY r.id
-"""
-
-_LOAD_VERSIONS = f"""{_RULES}
-JOIN unnest(%(rules)s::bigint[], %(numbers)s::integer[]) AS named (rule_id, number)
-  ON named.rule_id = v.rule_id AND named.number = v.number
-ORDER BY r.id
-"""
-
-_LOAD_PARTNERS = """
-SELECT p.organization_id, p.id, p.public_id::text, p.name, p.status, p.allowed_hosts,
-       coalesce(jsonb_object_agg(c.name, c.sealed) FILTER (WHERE c.name IS NOT NULL), '{}')::text
-           AS sealed
-FROM partner AS p
-LEFT JOIN partner_credential AS c ON c.organization_id = p.organization_id AND c.partner_id = p.id
-WHERE p.id = ANY(%(ids)s::bigint[])
-GROUP BY p.organization_id, p.id
-"""
-
-
 @dataclass(slots=True)
 class _VersionRow:
     organization_id: int
@@ -201,12 +205,6 @@ def _parse(rule_id: int, number: int, definition: str) -> RuleDefinition:
 @lru_cache(maxsize=4096)
 def _conditions(rule_id: int, number: int, conditions: bytes) -> Conditions:
     return compile_conditions(msgspec.json.decode(conditions))
-
-
-# Rule id, version, the names of the partner's credentials, and the hosts that may get them.
-_RequestKey = tuple[int, int, frozenset[str], frozenset[str]]
-_compiled: dict[_RequestKey, CompiledRequest] = {}
-_MOST_COMPILED = 4096
 
 
 def _compile(key: _RequestKey, definition: RuleDefinition) -> CompiledRequest:

@@ -9,20 +9,17 @@ from typing import Final
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.values.attribution import ORGANIC
+from postbacks.values.events import ANY_EVENT, INSTALL, OPEN
 from postbacks.values.rule_choices import AttributionScope
-
-ANY_EVENT: Final = "*"
-INSTALL: Final = "install"
-OPEN: Final = "open"
 
 
 @dataclass(slots=True)  # not frozen: one is made for each event, and this halves the time
 class EventContext:
     """An event as rules see it.
 
-    `began` is install, reinstall or reattribution, if the event began one. `triggers` are those
-    that the event fires. A first `open` counts as the install; an `install` of a device that was
-    known before is not a second one, but the reinstall or the reattribution that it began.
+    `began_kind` is install, reinstall or reattribution, if the event began one. `triggers` are
+    those that the event fires. A first `open` counts as the install; an `install` of a device that
+    was known before is not a second one, but the reinstall or the reattribution that it began.
     """
 
     app_id: int
@@ -30,7 +27,7 @@ class EventContext:
     event_time: datetime
     device: str
     event_id: str
-    began: str = ""
+    began_kind: str = ""
     installed_at: datetime | None = None
     attribution_type: str = ORGANIC
     attributed_partner_id: int | None = None
@@ -39,8 +36,8 @@ class EventContext:
     def __post_init__(self) -> None:
         names = {self.event_name, ANY_EVENT}
         names.discard(INSTALL)
-        if self.began:
-            names.add(self.began)
+        if self.began_kind:
+            names.add(self.began_kind)
         self.triggers = names
 
 
@@ -59,15 +56,16 @@ def refusals_of(rule: RuleDefinition, event: EventContext) -> Iterator[Refusal]:
             yield Refusal(code, explain(rule, event))
 
 
-def partner_event_name(rule: RuleDefinition, event_name: str, began: str = "") -> str | None:
+def partner_event_name(rule: RuleDefinition, event_name: str, began_kind: str = "") -> str | None:
     """Return the partner's name of an event; None if the rule's map leaves the event out.
 
     A first `open` counts as the install. A rule for installs and not for opens sends no other
-    open, so its partner is sent an install; likewise the reinstall or reattribution that `began`.
+    open, so its partner is sent an install; likewise the reinstall or reattribution in
+    `began_kind`.
     """
     if event_name in {OPEN, INSTALL} and not _wants_opens(rule):
-        if began in rule.triggers:
-            event_name = began
+        if began_kind in rule.triggers:
+            event_name = began_kind
         elif event_name == OPEN and INSTALL in rule.triggers:
             event_name = INSTALL
     return rule.event_map.get(event_name) if rule.event_map else event_name

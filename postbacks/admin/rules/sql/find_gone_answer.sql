@@ -1,4 +1,4 @@
--- Finds when a rule's partner last answered 410 Gone, among the organization's newest failures.
+-- Find when a rule's partner last answered 410 Gone, among the organization's newest failures.
 -- `outcome <> 'delivered'` stands as in the partial index that serves it.
 SELECT max(attempt.started_at)
 FROM (
