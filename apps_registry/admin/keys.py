@@ -27,7 +27,7 @@ _MAX_SUBMITTED_FORMS = 20
 
 
 def _form_fingerprint(request: HttpRequest) -> str:
-    """Identify one rendering of a form: Django masks the CSRF token anew for each."""
+    """Identify one rendering of a form: Django masks the CSRF token again for each."""
     return keys.hash_key(request.POST.get("csrfmiddlewaretoken") or str(uuid.uuid4()))
 
 

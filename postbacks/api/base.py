@@ -134,7 +134,7 @@ class RegistryViewSet(OrganizationViewSet):
         return self._write(None, request, code=status.HTTP_201_CREATED)
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Write a row anew; a field that isn't sent stays as it is."""
+        """Write a row again; a field that isn't sent stays as it is."""
         return self._write(self.get_object_in_use(), request)
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -84,7 +84,7 @@ class CsvLists(GenericViewSet):
         start: KeysetPosition | None,
         organization_id: int,
     ) -> Iterator[bytes]:
-        # Sent after the request's transaction has ended, so each portion enters the tenant anew.
+        # Sent after the request's transaction has ended, so each portion enters the tenant again.
         yield csv_format.encode_rows([columns])
         position, left = start, csv_format.MAX_ROWS
         while left:

@@ -28,7 +28,7 @@ def format_time(moment: datetime) -> str:
 class PublicIdField(serializers.RelatedField):
     """A reference to another row by its public id.
 
-    Rows of other organizations do not exist here, and archived ones can't be referred to anew.
+    Rows of other organizations do not exist here, and nothing new may refer to archived ones.
     """
 
     default_error_messages = {"unknown": "There is no {what} with this id."}

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 0.5
 REPLACE_SECONDS = 8.0  # a pump silent so long gets a successor
-WEDGED_SECONDS = 18.0  # a part silent so long means the cluster is ended and started anew
+WEDGED_SECONDS = 18.0  # a part silent so long means the cluster is ended and started again
 GRACE_SECONDS = 18.0  # longer than one request may take
 LAST_SECONDS = 3.0  # for django-q2 to end on its own once no pump runs any more
 _HEARTBEAT_KEPT_SECONDS = 600.0
@@ -88,7 +88,7 @@ class Supervisor:
             self._start()
             return
         if self._cluster.poll() is not None:
-            logger.error("The cluster has ended; it is started anew")
+            logger.error("The cluster has ended; it is started again")
             self._end_group()
             self._start()
             return

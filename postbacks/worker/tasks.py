@@ -170,7 +170,7 @@ def enqueue(task: str, *arguments: int, cluster: str) -> None:
 
 
 def drop_waiting_tasks(*, cluster: str) -> None:
-    """Empty a cluster's queue of tasks: when it starts anew they are all enqueued again."""
+    """Empty a cluster's queue of tasks: when it starts again, all are enqueued again."""
     get_broker(cluster).purge_queue()
 
 

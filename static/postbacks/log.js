@@ -106,7 +106,7 @@
         if (!isInUse) showDetails(await fetchDetails(button), cell);
         watch(button, cell, refreshes - 1);
       } catch {
-        // The last details stay; opening the row's page reads them anew.
+        // The last details stay; opening the row's page reads them again.
       }
     }, PAUSE);
   }
