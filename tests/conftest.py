@@ -48,15 +48,16 @@ def _quick_passwords() -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-# What takes minutes is begun first: at the end one process would still be at it, alone.
+# The tests that take minutes start first. Started last, one of them would keep one process busy
+# while the others have nothing left to do.
 _FAULTS = "tests/faults/"
 _SWEEP = "tests/isolation/test_isolation_sweep.py"
 _LONG = (_FAULTS, _SWEEP, "tests/browser/", "tests/api/test_api_attacked.py", "tests/admin/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order what several processes share out among themselves, and choose what is measured."""
-    items.sort(key=lambda item: _place(item.nodeid))
+    """Put the long tests first, and choose the tests whose coverage is measured."""
+    items.sort(key=lambda item: _rank(item.nodeid))
     cases: Counter[str] = Counter()
     for item in items:
         function = item.nodeid.partition("[")[0]
@@ -64,12 +65,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.stash[_measured] = _is_measured(item, cases[function])
 
 
-def _place(nodeid: str) -> int:
+def _rank(nodeid: str) -> int:
     return next((n for n, start in enumerate(_LONG) if nodeid.startswith(start)), len(_LONG))
 
 
-# Coverage makes Django twice as slow under Python 3.11. These tests only go where others have been,
-# again and again: measuring them would find no further line.
+# Measuring coverage makes Django twice as slow under Python 3.11, so tests are measured only where
+# they may reach lines that no other test reaches. These repeat what others have run already.
 _UNMEASURED = (
     "tests/isolation/",
     "tests/faults/",
@@ -89,23 +90,29 @@ _measured = pytest.StashKey[bool]()
 
 
 def _is_measured(item: pytest.Item, case: int) -> bool:
-    """Tell whether coverage is measured: with a database, that is two cases, then each fourth."""
+    """Tell whether to measure a test function's case; its first case is number 1.
+
+    The cases of one function run mostly the same lines, so a sample of them is enough: the first
+    two, then each fourth. Tests without a database are quick and are all measured.
+    """
     if item.nodeid.startswith(_UNMEASURED):
         return False
-    return case <= 2 or case % 4 == 1 or item.get_closest_marker("django_db") is None
+    if item.get_closest_marker("django_db") is None:
+        return True
+    return case <= 2 or case % 4 == 1
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Pause the measuring of coverage during a test that only repeats what others do."""
-    measuring = getattr(item.config.pluginmanager.get_plugin("_cov"), "cov_controller", None)
-    if measuring is None or item.stash[_measured]:
+    """Pause coverage, if it is on, during a test that is not measured."""
+    coverage = getattr(item.config.pluginmanager.get_plugin("_cov"), "cov_controller", None)
+    if coverage is None or item.stash[_measured]:
         return (yield)
-    measuring.pause()
+    coverage.pause()
     try:
         return (yield)
     finally:
-        measuring.resume()
+        coverage.resume()
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
