@@ -6,27 +6,11 @@ from django.test import Client
 from apps_registry.models import AttributionSettings, TrackingLink
 from apps_registry.tenancy import tenant
 from tests import make
-from tests.admin.pages import sign_in, submit
+from tests.admin.pages import submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SETTINGS = "/admin/apps_registry/attributionsettings/"
-
-
-@pytest.fixture
-def owner(transactional_db: None) -> make.Tenant:
-    return make.make_tenant()
-
-
-@pytest.fixture
-def browser(owner: make.Tenant) -> Client:
-    return sign_in(owner.owner)
-
-
-@pytest.fixture
-def link(owner: make.Tenant) -> TrackingLink:
-    with tenant(owner.organization.pk):
-        return make.make_link(make.make_campaign(owner.app, make.make_partner()))
 
 
 def _set(owner: make.Tenant, **fields: object) -> AttributionSettings:

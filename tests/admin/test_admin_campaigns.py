@@ -9,29 +9,12 @@ from django.test import Client
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
 from tests import make
-from tests.admin.pages import sign_in
 from tests.insights.credits import make_event, make_install, make_touches
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CAMPAIGNS = "/admin/apps_registry/campaign/"
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def owner(transactional_db: None) -> make.Tenant:
-    return make.make_tenant()
-
-
-@pytest.fixture
-def browser(owner: make.Tenant) -> Client:
-    return sign_in(owner.owner)
-
-
-@pytest.fixture
-def link(owner: make.Tenant) -> TrackingLink:
-    with tenant(owner.organization.pk):
-        return make.make_link(make.make_campaign(owner.app, make.make_partner()))
 
 
 def _live(link: TrackingLink) -> None:

@@ -28,11 +28,6 @@ PAGES = sorted(admin.site._registry, key=lambda model: model._meta.label)
 _BYTES = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
-@pytest.fixture
-def story(transactional_db: None) -> Story:
-    return live_through("Gem Harbor")
-
-
 def _export(browser: Client, address: str) -> list[dict[str, str]]:
     answer = browser.get(address)
     assert answer.status_code == 200, answer.status_code

@@ -19,27 +19,12 @@ from tests.database import as_role
 from tests.events import event, record
 from tests.insights.credits import make_event, make_install, make_touches
 from tests.touches import GAID, make_network, touch
+from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 INSTALLS = "/admin/postbacks/install/"
 NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-@pytest.fixture
-def owner(transactional_db: None) -> make.Tenant:
-    return make.make_tenant()
-
-
-@pytest.fixture
-def browser(owner: make.Tenant) -> Client:
-    return sign_in(owner.owner)
-
-
-@pytest.fixture
-def link(owner: make.Tenant) -> TrackingLink:
-    with tenant(owner.organization.pk):
-        return make.make_link(make.make_campaign(owner.app, make.make_partner()))
 
 
 def _decide(install: Install, version: int = 1, **fields: object) -> None:
@@ -239,8 +224,7 @@ def test_what_the_pipeline_decided_is_told_as_it_happened(owner: make.Tenant) ->
     touch(owner, link, ago=3600)
     touch(owner, link, click_id="click-of-the-network")
     record(owner, event("open", gaid=GAID))
-    with as_role(roles.WORKER):
-        pipeline.decide_events()
+    decide()
     with tenant(owner.organization.pk):
         install = Install.objects.get()
 

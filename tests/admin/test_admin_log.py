@@ -22,14 +22,9 @@ from postbacks.models import (
 from tests import make
 from tests.admin.pages import sign_in
 from tests.database import as_role
-from tests.isolation.story import Story, live_through
+from tests.isolation.story import Story
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def story(transactional_db: None) -> Story:
-    return live_through("Gem Harbor")
 
 
 def test_an_event_shows_its_fields_and_its_postbacks(story: Story) -> None:

@@ -20,11 +20,6 @@ INSTALLS = "/admin/postbacks/install/"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def story(transactional_db: None) -> Story:
-    return live_through("Gem Harbor")
-
-
 @pytest.mark.parametrize(
     ("fields", "question"),
     [

@@ -10,14 +10,9 @@ from postbacks.insights.keyset import KeysetPosition
 from postbacks.models import Postback
 from tests.admin.logs import LOG, add_postbacks, link, seconds_ago, shown_ids
 from tests.admin.pages import sign_in
-from tests.isolation.story import Story, live_through
+from tests.isolation.story import Story
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def story(transactional_db: None) -> Story:
-    return live_through("Gem Harbor")
 
 
 def _everything(story: Story) -> list[int]:

@@ -11,7 +11,7 @@ from apps_registry.roles import Right, Role, allows
 from tests import make
 from tests.admin.pages import sign_in
 from tests.isolation.routes import Route, swept_routes
-from tests.isolation.story import Story, live_through
+from tests.isolation.story import Story
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -91,11 +91,6 @@ FOR_ANYBODY = {
     "%(app_label)s/",
     "%(url)s",
 }
-
-
-@pytest.fixture
-def story(transactional_db: None) -> Story:
-    return live_through("Gem Harbor")
 
 
 def _person(role: str, story: Story) -> User:

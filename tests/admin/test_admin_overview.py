@@ -13,16 +13,11 @@ from postbacks.models import RuleStatus
 from tests import make
 from tests.admin.pages import sign_in
 from tests.insights.logs import make_attempt, make_postback
-from tests.isolation.story import Story, live_through
+from tests.isolation.story import Story
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HOSTILE = '"><script>alert(1)</script>'
-
-
-@pytest.fixture
-def story(transactional_db: None) -> Story:
-    return live_through("Gem Harbor")
 
 
 def _new_organization(role: str) -> str:

@@ -20,14 +20,9 @@ from tests import make
 from tests.admin.logs import LOG
 from tests.admin.pages import sign_in
 from tests.database import as_role
-from tests.isolation.story import Story, live_through
+from tests.isolation.story import Story
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def story(transactional_db: None) -> Story:
-    return live_through("Gem Harbor")
 
 
 def _set_status(story: Story, status: str) -> None:

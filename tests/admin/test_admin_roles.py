@@ -10,17 +10,12 @@ from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.models import CallbackRule, RuleStatus
 from tests import make
 from tests.admin.pages import filled_form, sign_in, submit
-from tests.isolation.story import Story, live_through
+from tests.isolation.story import Story
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGES = sorted(admin.site._registry, key=lambda model: model._meta.label)
 SHARED_PAGES = [model for model in PAGES if model is not ApiToken]  # everybody has tokens
-
-
-@pytest.fixture
-def story(transactional_db: None) -> Story:
-    return live_through("Gem Harbor")
 
 
 @pytest.mark.parametrize("model", SHARED_PAGES, ids=lambda model: model._meta.label)

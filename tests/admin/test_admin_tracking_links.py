@@ -7,21 +7,11 @@ from django.test import Client
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.tenancy import tenant
 from tests import make
-from tests.admin.pages import sign_in, submit
+from tests.admin.pages import submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LINKS = "/admin/apps_registry/trackinglink/"
-
-
-@pytest.fixture
-def owner(transactional_db: None) -> make.Tenant:
-    return make.make_tenant()
-
-
-@pytest.fixture
-def browser(owner: make.Tenant) -> Client:
-    return sign_in(owner.owner)
 
 
 def _campaign(owner: make.Tenant, *, template: str = "") -> Campaign:
