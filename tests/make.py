@@ -30,6 +30,7 @@ from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.versions import save_rule
 from postbacks.models import CallbackRule, RuleStatus, SkanPostback
 
+_URL = "https://ads.example.com/postback"
 _numbers = itertools.count(1)
 
 
@@ -55,9 +56,11 @@ def make_invitation(
     organization: Organization, email: str = "", role: str = Role.ANALYST
 ) -> Invitation:
     return invitations.invite(
-        organization_id=organization.pk, email=email or f"new{next(_numbers)}@example.com",
-        role=role, by=None,
-    )  # fmt: skip
+        organization_id=organization.pk,
+        email=email or f"new{next(_numbers)}@example.com",
+        role=role,
+        by=None,
+    )
 
 
 def make_second_factor(user: User) -> str:
@@ -127,12 +130,18 @@ def make_click_key(partner: Partner, secret: str = "") -> ClickSigningKey:
     return key
 
 
-def make_rule(url: str = "https://ads.example.com/postback", **fields: object) -> CallbackRule:
+def make_rule(url: str = _URL, **fields: object) -> CallbackRule:
     rule = CallbackRule(
         **{"name": f"Rule {next(_numbers)}", "status": RuleStatus.ACTIVE, "url": url, **fields}
     )
     save_rule(rule, by=None)
     return rule
+
+
+def make_tenant_rule(of: Tenant, url: str = _URL, **fields: object) -> CallbackRule:
+    """Make a rule of the tenant's organization from outside it."""
+    with tenant(of.organization.pk):
+        return make_rule(url, **fields)
 
 
 def make_skan_postback(app: App, **fields: object) -> SkanPostback:

@@ -10,22 +10,17 @@ from django.db import connection
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks import pipeline
 from postbacks.callbacks.rules.versions import definition_from
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, Postback, RuleDevice
 from postbacks.rulebook.dry_run import dry_run
 from tests import database, make
 from tests.api.calling import Program, owner_of, report
+from tests.workers import decide_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 URL = "https://ads.example.com/?e={{event_name}}&id={{idfa}}"
-
-
-def _rule(made: make.Tenant, url: str = URL, **fields: object) -> CallbackRule:
-    with tenant(made.organization.pk):
-        return make.make_rule(url, **fields)
 
 
 def _run(made: make.Tenant, rule: CallbackRule, **data: object) -> Any:
@@ -36,15 +31,9 @@ def _report(made: make.Tenant, device: str = "d-1", name: str = "purchase", **mo
     return report(made.sdk_key, event_name=name, install_id=device, **more)
 
 
-def _decide() -> None:
-    with database.as_role(roles.WORKER):
-        while pipeline.decide_events():
-            pass
-
-
 def test_it_says_what_would_have_been_sent_newest_first() -> None:
     made = make.make_tenant()
-    rule = _rule(made, triggers=["purchase"])
+    rule = make.make_tenant_rule(made, URL, triggers=["purchase"])
     ids = [_report(made, idfa="A-1"), _report(made, name="open"), _report(made)]
 
     answer = _run(made, rule, hours=1)
@@ -73,7 +62,7 @@ def test_it_says_what_would_have_been_sent_newest_first() -> None:
 )
 def test_it_says_what_the_pipeline_then_decides(fields: dict[str, Any]) -> None:
     made = make.make_tenant()
-    rule = _rule(made, **fields)
+    rule = make.make_tenant_rule(made, URL, **fields)
     for number in range(6):
         device = f"d-{number % 4}"
         _report(made, device, name="open")
@@ -82,7 +71,7 @@ def test_it_says_what_the_pipeline_then_decides(fields: dict[str, Any]) -> None:
 
     foreseen = _run(made, rule).data
 
-    _decide()
+    decide_all()
     with tenant(made.organization.pk):
         decided = list(Postback.objects.all())
     owed = [it for it in decided if not it.reason]
@@ -96,7 +85,7 @@ def test_it_says_what_the_pipeline_then_decides(fields: dict[str, Any]) -> None:
 
 def test_it_writes_nothing() -> None:
     made = make.make_tenant()
-    rule = _rule(made, frequency="first")
+    rule = make.make_tenant_rule(made, URL, frequency="first")
     _report(made, name="open")
     _report(made)
     before = _rows()
@@ -109,9 +98,9 @@ def test_it_writes_nothing() -> None:
 
 def test_a_device_that_was_served_before_is_not_served_again() -> None:
     made = make.make_tenant()
-    rule = _rule(made, frequency="first")
+    rule = make.make_tenant_rule(made, URL, frequency="first")
     _report(made)
-    _decide()
+    decide_all()
 
     answer = _run(made, rule)
 
@@ -126,14 +115,14 @@ def test_other_apps_events_are_counted_and_left_alone() -> None:
     with tenant(made.organization.pk):
         other = make.App.objects.create(name="Other", platform="ios", store_id="99")
 
-    answer = _run(made, _rule(made, app=other))
+    answer = _run(made, make.make_tenant_rule(made, URL, app=other))
 
     assert (answer.data["owed"], answer.data["not_matched"]) == (0, {"app": 1})
 
 
 def test_of_more_events_than_it_looks_at_the_newest_count() -> None:
     made = make.make_tenant()
-    rule = _rule(made)
+    rule = make.make_tenant_rule(made, URL)
     ids = [_report(made) for _ in range(4)]
 
     with tenant(made.organization.pk):
@@ -145,7 +134,7 @@ def test_of_more_events_than_it_looks_at_the_newest_count() -> None:
 
 def test_events_from_before_are_left_out() -> None:
     made = make.make_tenant()
-    rule = _rule(made)
+    rule = make.make_tenant_rule(made, URL)
     _report(made)
 
     answer = _run(made, rule, since=datetime.now(UTC).isoformat())
@@ -159,7 +148,9 @@ def test_credentials_are_masked() -> None:
         partner = make.make_partner(
             credentials={"key": "s3cret-of-partner"}, allowed_hosts=("ads.example.com",)
         )
-    rule = _rule(made, "https://ads.example.com/?k={{credential.key}}", partner=partner)
+    rule = make.make_tenant_rule(
+        made, "https://ads.example.com/?k={{credential.key}}", partner=partner
+    )
     _report(made)
 
     answer = _run(made, rule)
@@ -181,14 +172,14 @@ def test_credentials_are_masked() -> None:
 def test_a_time_that_means_nothing_is_refused(data: dict[str, object]) -> None:
     made = make.make_tenant()
 
-    answer = _run(made, _rule(made), **data)
+    answer = _run(made, make.make_tenant_rule(made, URL), **data)
 
     assert answer.status == 400
 
 
 def test_everybody_who_reads_may_ask_and_no_stranger() -> None:
     made, other = make.make_tenant(), make.make_tenant("Merge Meadow")
-    rule = _rule(made)
+    rule = make.make_tenant_rule(made, URL)
     with tenant(made.organization.pk):
         analyst = Program(make.make_api_token(Role.ANALYST))
     address = f"callback-rules/{rule.public_id}/dry-run"

@@ -7,11 +7,11 @@ import pytest
 from django.apps import apps
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline
 from postbacks.models import CallbackRule, Postback, RuleStatus
 from postbacks.rulebook import saving
 from tests import database, make
 from tests.api.calling import owner_of, report
+from tests.workers import decide_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,19 +23,8 @@ def made() -> make.Tenant:
     return make.make_tenant()
 
 
-def _rule(made: make.Tenant, url: str = URL, **fields: object) -> CallbackRule:
-    with tenant(made.organization.pk):
-        return make.make_rule(url, **fields)
-
-
 def _report(made: make.Tenant, device: str = "d-1", name: str = "purchase", **more: object) -> str:
     return report(made.sdk_key, event_name=name, install_id=device, **more)
-
-
-def _decide() -> None:
-    with database.as_role("postbacks_worker"):
-        while pipeline.decide_events():
-            pass
 
 
 def _explained(made: make.Tenant, event_id: str) -> dict[str, Mapping[str, Any]]:
@@ -74,9 +63,9 @@ def _end(made: make.Tenant, **fields: object) -> None:
 def test_a_rule_that_sent_nothing_names_everything_that_kept_it(
     made: make.Tenant, fields: dict[str, object], codes: list[str]
 ) -> None:
-    rule = _rule(made, **fields)
+    rule = make.make_tenant_rule(made, URL, **fields)
     event_id = _report(made, country="AT")
-    _decide()
+    decide_all()
 
     explained = _explained(made, event_id)[str(rule.public_id)]
 
@@ -87,11 +76,11 @@ def test_a_rule_that_sent_nothing_names_everything_that_kept_it(
 
 
 def test_a_condition_says_what_the_event_has(made: make.Tenant) -> None:
-    rule = _rule(
+    rule = make.make_tenant_rule(
         made, conditions={"all": [{"field": "country", "operator": "in", "value": "DE,CH"}]}
     )
     event_id = _report(made, country="AT")
-    _decide()
+    decide_all()
 
     (reason,) = _explained(made, event_id)[str(rule.public_id)]["reasons"]
 
@@ -111,9 +100,9 @@ def test_a_condition_says_what_the_event_has(made: make.Tenant) -> None:
 def test_a_postback_tells_by_its_state(
     made: make.Tenant, fields: dict[str, object], decision: str, codes: list[str]
 ) -> None:
-    rule = _rule(made)
+    rule = make.make_tenant_rule(made, URL)
     event_id = _report(made, idfa="A")
-    _decide()
+    decide_all()
     _end(made, **fields)
 
     explained = _explained(made, event_id)[str(rule.public_id)]
@@ -124,9 +113,9 @@ def test_a_postback_tells_by_its_state(
 
 
 def test_a_rule_that_was_paused_holds_what_it_owes(made: make.Tenant) -> None:
-    rule = _rule(made)
+    rule = make.make_tenant_rule(made, URL)
     event_id = _report(made, idfa="A")
-    _decide()
+    decide_all()
     with tenant(made.organization.pk):
         rule.status = RuleStatus.PAUSED
         saving.save(rule, by=None)
@@ -135,9 +124,9 @@ def test_a_rule_that_was_paused_holds_what_it_owes(made: make.Tenant) -> None:
 
 
 def test_a_skip_says_why(made: make.Tenant) -> None:
-    rule = _rule(made, f"{URL}&d={{{{idfv!}}}}")
+    rule = make.make_tenant_rule(made, f"{URL}&d={{{{idfv!}}}}")
     event_id = _report(made)
-    _decide()
+    decide_all()
 
     explained = _explained(made, event_id)[str(rule.public_id)]
 
@@ -146,9 +135,9 @@ def test_a_skip_says_why(made: make.Tenant) -> None:
 
 
 def test_the_second_time_of_a_device_is_not_the_first(made: make.Tenant) -> None:
-    rule = _rule(made, frequency="first")
+    rule = make.make_tenant_rule(made, URL, frequency="first")
     first, second = _report(made), _report(made)
-    _decide()
+    decide_all()
 
     decided = [_explained(made, row)[str(rule.public_id)] for row in (first, second)]
 
@@ -157,10 +146,10 @@ def test_the_second_time_of_a_device_is_not_the_first(made: make.Tenant) -> None
 
 
 def test_a_rule_that_was_made_or_changed_later_says_so(made: make.Tenant) -> None:
-    changed = _rule(made, triggers=["install"])
+    changed = make.make_tenant_rule(made, URL, triggers=["install"])
     event_id = _report(made)
-    _decide()
-    newer = _rule(made)
+    decide_all()
+    newer = make.make_tenant_rule(made, URL)
     with tenant(made.organization.pk):
         changed.triggers = ["purchase"]
         saving.save(changed, by=None)
@@ -172,7 +161,7 @@ def test_a_rule_that_was_made_or_changed_later_says_so(made: make.Tenant) -> Non
 
 
 def test_an_event_that_is_not_decided_yet_says_so(made: make.Tenant) -> None:
-    rule = _rule(made)
+    rule = make.make_tenant_rule(made, URL)
     event_id = _report(made)
 
     explained = _explained(made, event_id)[str(rule.public_id)]
@@ -181,9 +170,12 @@ def test_an_event_that_is_not_decided_yet_says_so(made: make.Tenant) -> None:
 
 
 def test_archived_rules_are_left_out_unless_they_told_of_it(made: make.Tenant) -> None:
-    notified, silent = _rule(made), _rule(made, triggers=["install"])
+    notified, silent = (
+        make.make_tenant_rule(made, URL),
+        make.make_tenant_rule(made, URL, triggers=["install"]),
+    )
     event_id = _report(made, idfa="A")
-    _decide()
+    decide_all()
     _end(made, status="delivered")
     with tenant(made.organization.pk):
         CallbackRule.objects.update(status=RuleStatus.ARCHIVED)
@@ -195,8 +187,8 @@ def test_archived_rules_are_left_out_unless_they_told_of_it(made: make.Tenant) -
 
 
 def test_asking_writes_nothing(made: make.Tenant) -> None:
-    _rule(made, frequency="first")
-    _rule(made, triggers=["install"])
+    make.make_tenant_rule(made, URL, frequency="first")
+    make.make_tenant_rule(made, URL, triggers=["install"])
     event_id = _report(made, name="open")
     before = _counts(made)
 

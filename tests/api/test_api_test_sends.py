@@ -36,11 +36,6 @@ def partners(settings: Any) -> Iterator[Partners]:
     started.stop()
 
 
-def _rule(made: make.Tenant, url: str, **fields: object) -> CallbackRule:
-    with tenant(made.organization.pk):
-        return make.make_rule(url, **fields)
-
-
 def _tested(made: make.Tenant, rule: CallbackRule, data: object = None) -> Any:
     return owner_of(made).post(f"callback-rules/{rule.public_id}/test-send", data)
 
@@ -52,7 +47,9 @@ def _postbacks(made: make.Tenant) -> list[Postback]:
 
 def test_the_answer_is_the_attempt_and_what_counts(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url("/p?e={{event_name}}"), triggers=["registration"])
+    rule = make.make_tenant_rule(
+        made, partner.url("/p?e={{event_name}}"), triggers=["registration"]
+    )
 
     answer = _tested(made, rule, {})
 
@@ -72,7 +69,7 @@ def test_the_answer_is_the_attempt_and_what_counts(partners: Partners) -> None:
 
 def test_it_carries_the_headers_of_a_real_postback_and_its_signature(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url("/?id={{postback_id}}"), sign=True)
+    rule = make.make_tenant_rule(made, partner.url("/?id={{postback_id}}"), sign=True)
 
     answer = _tested(made, rule)
 
@@ -86,7 +83,7 @@ def test_it_carries_the_headers_of_a_real_postback_and_its_signature(partners: P
 
 def test_it_is_logged_as_a_test_and_can_be_asked_for(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
 
     answer = _tested(made, rule)
 
@@ -101,7 +98,7 @@ def test_it_is_logged_as_a_test_and_can_be_asked_for(partners: Partners) -> None
 
 def test_a_draft_can_be_tested_and_stays_a_draft(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url(), status=RuleStatus.DRAFT)
+    rule = make.make_tenant_rule(made, partner.url(), status=RuleStatus.DRAFT)
 
     answer = _tested(made, rule)
 
@@ -114,7 +111,7 @@ def test_a_draft_can_be_tested_and_stays_a_draft(partners: Partners) -> None:
 @pytest.mark.parametrize("form", ["event", "event_id"])
 def test_a_given_or_a_received_event_is_sent(partners: Partners, form: str) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url("/?e={{event_name}}&l={{params.level}}"))
+    rule = make.make_tenant_rule(made, partner.url("/?e={{event_name}}&l={{params.level}}"))
     event = {
         "event_name": "level_up",
         "params": {"level": 7},
@@ -132,7 +129,7 @@ def test_a_given_or_a_received_event_is_sent(partners: Partners, form: str) -> N
 
 def test_an_error_of_the_partner_is_told_and_not_tried_again(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(BROKEN)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
 
     answer = _tested(made, rule)
 
@@ -148,7 +145,9 @@ def test_an_error_of_the_partner_is_told_and_not_tried_again(partners: Partners)
 
 def test_a_body_that_says_no_is_no_success(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url(), success={"codes": ["2xx"], "body_contains": "accepted"})
+    rule = make.make_tenant_rule(
+        made, partner.url(), success={"codes": ["2xx"], "body_contains": "accepted"}
+    )
 
     answer = _tested(made, rule)
 
@@ -160,7 +159,7 @@ def test_a_body_that_says_no_is_no_success(partners: Partners) -> None:
 def test_a_partner_that_trickles_is_cut_off_in_time(partners: Partners) -> None:
     made = make.make_tenant()
     partner = partners.dripping(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n")
-    rule = _rule(made, partner.url(), timeout_seconds=1)
+    rule = make.make_tenant_rule(made, partner.url(), timeout_seconds=1)
 
     answer = _tested(made, rule)
 
@@ -170,7 +169,7 @@ def test_a_partner_that_trickles_is_cut_off_in_time(partners: Partners) -> None:
 
 def test_a_private_address_is_refused_in_one_sentence(partners: Partners, settings: Any) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
     settings.ALLOW_PRIVATE_DESTINATIONS = ()
 
     answer = _tested(made, rule)
@@ -187,7 +186,7 @@ def test_a_credential_goes_out_and_is_masked_wherever_it_comes_back(partners: Pa
     partner = partners.answering(echo % (secret.encode(), len(body), body))
     with tenant(made.organization.pk):
         receiver = make.make_partner(credentials={"key": secret}, allowed_hosts=("127.0.0.1",))
-    rule = _rule(made, partner.url("/?k={{credential.key}}"), partner=receiver)
+    rule = make.make_tenant_rule(made, partner.url("/?k={{credential.key}}"), partner=receiver)
 
     answer = _tested(made, rule)
 
@@ -202,7 +201,7 @@ def test_a_credential_goes_out_and_is_masked_wherever_it_comes_back(partners: Pa
 @pytest.mark.parametrize("reply", [OK, BROKEN, GONE])
 def test_it_is_counted_nowhere_and_suspends_nothing(partners: Partners, reply: bytes) -> None:
     made, partner = make.make_tenant(), partners.answering(reply)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
 
     _tested(made, rule)
 
@@ -224,7 +223,7 @@ def test_no_transaction_is_open_while_the_request_goes_out(partners: Partners) -
 
     made = make.make_tenant()
     partner = partners.start(behave)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
 
     answer = _tested(made, rule)
 
@@ -234,7 +233,7 @@ def test_no_transaction_is_open_while_the_request_goes_out(partners: Partners) -
 
 def test_only_those_may_who_may_resend(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
     with tenant(made.organization.pk):
         tokens = {role: make.make_api_token(role) for role in Role.values}
 
@@ -249,7 +248,10 @@ def test_only_those_may_who_may_resend(partners: Partners) -> None:
 def test_another_organizations_rule_and_event_are_not_there(partners: Partners) -> None:
     made, other = make.make_tenant(), make.make_tenant("Merge Meadow")
     partner = partners.answering(OK)
-    mine, theirs = _rule(made, partner.url()), _rule(other, partner.url())
+    mine, theirs = (
+        make.make_tenant_rule(made, partner.url()),
+        make.make_tenant_rule(other, partner.url()),
+    )
     event_id = report(other.sdk_key)
 
     of_rule = _tested(made, theirs)
@@ -264,7 +266,7 @@ def test_another_organizations_rule_and_event_are_not_there(partners: Partners) 
 def test_an_organization_that_tests_too_often_waits(partners: Partners, settings: Any) -> None:
     settings.RATE_LIMIT_TESTS = RateLimit(2, 3600)
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
 
     answers = [_tested(made, rule) for _ in range(3)]
 
@@ -275,7 +277,7 @@ def test_an_organization_that_tests_too_often_waits(partners: Partners, settings
 
 def test_an_event_without_consent_is_not_sent_by_a_rule_that_skips_it(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url(), without_consent="skip")
+    rule = make.make_tenant_rule(made, partner.url(), without_consent="skip")
     refused = {"event_name": "open", "limit_ad_tracking": True}
 
     answer = _tested(made, rule, {"event": {**refused, "bundle_id": made.bundle_id.identifier}})
@@ -287,7 +289,7 @@ def test_an_event_without_consent_is_not_sent_by_a_rule_that_skips_it(partners: 
 
 def test_a_success_is_remembered_until_the_request_changes(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
 
     _tested(made, rule)
 
@@ -303,7 +305,7 @@ def test_a_success_is_remembered_until_the_request_changes(partners: Partners) -
 
 def test_a_failure_is_not_remembered(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(BROKEN)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
 
     _tested(made, rule)
 
@@ -313,7 +315,7 @@ def test_a_failure_is_not_remembered(partners: Partners) -> None:
 
 def test_it_stands_in_the_audit_log(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
 
     _tested(made, rule)
 
@@ -324,7 +326,7 @@ def test_it_stands_in_the_audit_log(partners: Partners) -> None:
 
 def test_a_test_can_not_be_resent(partners: Partners) -> None:
     made, partner = make.make_tenant(), partners.answering(OK)
-    rule = _rule(made, partner.url())
+    rule = make.make_tenant_rule(made, partner.url())
     id_ = _tested(made, rule).data["postback"]
 
     answer = owner_of(made).post(f"postbacks/{id_}/resend")

@@ -4,13 +4,13 @@ import pytest
 
 from apps_registry.models import App, Partner
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks import pipeline
 from postbacks.infrastructure.database import roles
 from postbacks.models import PostbackStatus
 from postbacks.privacy import organization_removal
 from tests import database, make
 from tests.events import event, postbacks_of, record
 from tests.pipeline.conftest import RecordingPartner, Run
+from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,8 +20,7 @@ def owed(of: make.Tenant, partner: RecordingPartner) -> None:
     with tenant(of.organization.pk):
         make.make_rule(url=partner.url + "/p", partner=make.make_partner())
     record(of, event())
-    with database.as_role(roles.WORKER):
-        pipeline.decide_events()
+    decide()
     assert [postback.status for postback in postbacks_of(of)] == [PostbackStatus.PENDING]
 
 

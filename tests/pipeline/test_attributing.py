@@ -3,28 +3,16 @@
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline
-from postbacks.infrastructure.database import roles
-from postbacks.models import Attribution, CallbackRule, Install, InstallKey, UnsettledInstall
-from tests import database
+from postbacks.models import Attribution, Install, InstallKey, UnsettledInstall
 from tests.events import event, postbacks_of, record
-from tests.make import Tenant, make_rule, make_tenant
+from tests.make import Tenant, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import RecordingPartner, Run
 from tests.touches import GAID, make_network, touch
+from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ALLOWED = "127.0.0.0/8"
-
-
-def decide() -> int:
-    with database.as_role(roles.WORKER):
-        return pipeline.decide_events()
-
-
-def rule(of: Tenant, **fields: object) -> CallbackRule:
-    with tenant(of.organization.pk):
-        return make_rule(**fields)
 
 
 def installs_of(of: Tenant) -> list[Install]:
@@ -76,7 +64,10 @@ def test_a_scope_follows_the_installs_credit_for_later_events_too(
     gem = make_tenant()
     winner, link = make_network(gem)
     other, _ = make_network(gem, "Other")
-    rules = [rule(gem, partner=network, attribution_scope=scope).pk for network in (winner, other)]
+    rules = [
+        make_tenant_rule(gem, partner=network, attribution_scope=scope).pk
+        for network in (winner, other)
+    ]
     touch(gem, link)
     record(gem, event("install", gaid=GAID))
     decide()
@@ -91,7 +82,7 @@ def test_a_scope_follows_the_installs_credit_for_later_events_too(
 def test_the_partner_gets_its_own_click_back(ok_partner: RecordingPartner, run_pump: Run) -> None:
     gem = make_tenant()
     partner, link = make_network(gem)
-    rule(
+    make_tenant_rule(
         gem,
         partner=partner,
         attribution_scope="partner",
@@ -120,8 +111,8 @@ def test_conditions_may_ask_for_the_credit() -> None:
     gem = make_tenant()
     _, link = make_network(gem)
     condition = {"field": "click.sub1", "operator": "=", "value": "spring"}
-    spring = rule(gem, conditions={"all": [condition]})
-    rule(gem, conditions={"all": [{**condition, "value": "autumn"}]})
+    spring = make_tenant_rule(gem, conditions={"all": [condition]})
+    make_tenant_rule(gem, conditions={"all": [{**condition, "value": "autumn"}]})
     touch(gem, link, params={"sub1": "spring"})
     record(gem, event("open", gaid=GAID), event("purchase"))
 

@@ -25,6 +25,8 @@ from postbacks.worker import tasks
 from tests import database
 from tests.events import event, record
 from tests.make import Tenant, make_tenant
+from tests.pipeline.conftest import Answer
+from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,8 +53,7 @@ def gem(settings) -> Tenant:
 
 def installed(of: Tenant, **fields: object) -> None:
     record(of, event("open", **{"adservices_token": "dG9rZW4=", **fields}))
-    with database.as_role(roles.WORKER):
-        pipeline.decide_events()
+    decide()
 
 
 def ask(url: str) -> bool:
@@ -79,7 +80,7 @@ def make_due(**columns: str) -> None:
         cursor.execute(f"UPDATE adservices_claim SET {changes}")
 
 
-def says(status: int, **answer: object):
+def says(status: int, **answer: object) -> Answer:
     return lambda _path, _headers: (status, {}, json.dumps(answer).encode())
 
 

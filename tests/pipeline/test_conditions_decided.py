@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def decided(of: Tenant, *events: dict[str, object], **fields: object) -> list[str]:
-    """Decide events under one rule and return the ids of those that owe a postback."""
+    """Decide events under one rule and return the ids of those that have a postback."""
     with tenant(of.organization.pk):
         make_rule(**fields)
     record(of, *events)
@@ -30,17 +30,19 @@ def test_only_events_that_fulfil_the_conditions_owe_a_postback() -> None:
     matching = event(revenue="5.00", currency="USD")
     cheap, free = event(revenue="4.99", currency="USD"), event()
 
-    owed = decided(make_tenant(), matching, cheap, free, conditions=conditions("revenue", "≥", 5))
+    event_ids = decided(
+        make_tenant(), matching, cheap, free, conditions=conditions("revenue", "≥", 5)
+    )
 
-    assert owed == [matching["event_id"]]
+    assert event_ids == [matching["event_id"]]
 
 
 def test_conditions_read_money_in_us_dollars() -> None:
     paid = event(revenue="5.00", currency="USD")
 
-    owed = decided(make_tenant(), paid, conditions=conditions("revenue_usd_gross", ">", "4"))
+    event_ids = decided(make_tenant(), paid, conditions=conditions("revenue_usd_gross", ">", "4"))
 
-    assert owed == [paid["event_id"]]
+    assert event_ids == [paid["event_id"]]
 
 
 def test_conditions_read_what_is_withheld_from_the_partner() -> None:
@@ -51,17 +53,17 @@ def test_conditions_read_what_is_withheld_from_the_partner() -> None:
         limit_ad_tracking=True,
     )
 
-    owed = decided(
+    event_ids = decided(
         make_tenant(), private, send_revenue=False, conditions=conditions("revenue", "=", "5")
     )
 
-    assert owed == [private["event_id"]]
+    assert event_ids == [private["event_id"]]
 
 
 def test_a_refused_event_does_not_use_the_first_time_up() -> None:
     cheap, matching = event(params={"level": 1}), event(params={"level": 7})
 
-    owed = decided(
+    event_ids = decided(
         make_tenant(),
         cheap,
         matching,
@@ -69,4 +71,4 @@ def test_a_refused_event_does_not_use_the_first_time_up() -> None:
         conditions=conditions("params.level", ">", 5),
     )
 
-    assert owed == [matching["event_id"]]
+    assert event_ids == [matching["event_id"]]

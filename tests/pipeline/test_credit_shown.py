@@ -5,30 +5,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline
 from postbacks.callbacks.rules.versions import definition_from
-from postbacks.infrastructure.database import roles
-from postbacks.models import CallbackRule, Event, Install
+from postbacks.models import Event, Install
 from postbacks.rulebook.dry_run import dry_run
 from postbacks.rulebook.preview import preview_definition
-from tests import database
 from tests.events import event, record
-from tests.make import Tenant, make_rule, make_tenant
+from tests.make import make_tenant, make_tenant_rule
 from tests.pipeline.conftest import RecordingPartner, Run
 from tests.touches import GAID, make_network, touch
+from tests.workers import decide, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def work() -> None:
-    with database.as_role(roles.WORKER):
-        while pipeline.work():
-            pass
-
-
-def rule(of: Tenant, **fields: object) -> CallbackRule:
-    with tenant(of.organization.pk):
-        return make_rule(**fields)
 
 
 def test_a_postback_tells_the_credit_of_the_time_at_which_it_was_decided(
@@ -36,15 +23,14 @@ def test_a_postback_tells_the_credit_of_the_time_at_which_it_was_decided(
 ) -> None:
     gem = make_tenant()
     _, link = make_network(gem)
-    rule(
+    make_tenant_rule(
         gem,
         triggers=["install", "purchase"],
         frequency="every",
         url=ok_partner.url + "/{{event_name}}?network={{attribution_type}}&click={{click_id}}",
     )
     record(gem, event("open", gaid=GAID))
-    with database.as_role(roles.WORKER):
-        pipeline.decide_events()
+    decide()
     touch(gem, link, click_id="late")
     work()
     record(gem, event("purchase"))
@@ -60,7 +46,7 @@ def test_a_postback_tells_the_credit_of_the_time_at_which_it_was_decided(
 def test_a_preview_of_a_stored_event_shows_its_credit() -> None:
     gem = make_tenant()
     partner, link = make_network(gem)
-    scoped = rule(
+    scoped = make_tenant_rule(
         gem, partner=partner, url="https://ads.example.com/?click={{click_id}}&at={{acquired_at}}"
     )
     touch(gem, link, click_id="c-1")
@@ -83,7 +69,7 @@ def test_a_dry_run_asks_for_the_credit_of_past_events(scope: str, owed: int) -> 
     touch(gem, link, click_id="c-1")
     record(gem, event("open", gaid=GAID), event("purchase"), event("open", install_id="organic"))
     work()
-    scoped = rule(
+    scoped = make_tenant_rule(
         gem,
         partner=partner,
         attribution_scope=scope,
@@ -104,7 +90,7 @@ def test_a_dry_run_foresees_installs_that_are_not_decided_yet_and_records_none()
     partner, link = make_network(gem)
     touch(gem, link)
     record(gem, event("open", gaid=GAID), event("purchase"))
-    scoped = rule(gem, partner=partner, attribution_scope="partner")
+    scoped = make_tenant_rule(gem, partner=partner, attribution_scope="partner")
 
     with tenant(gem.organization.pk):
         run = dry_run(definition_from(scoped), datetime.now(UTC) - timedelta(hours=1))
@@ -118,7 +104,7 @@ def test_macros_tell_of_a_return_on_the_events_after_it(
 ) -> None:
     gem = make_tenant()
     _, link = make_network(gem)
-    rule(
+    make_tenant_rule(
         gem,
         triggers=["reattribution", "purchase"],
         url=ok_partner.url + "/{{partner_event_name}}?type={{event_type}}"
@@ -147,7 +133,7 @@ def test_the_event_of_a_new_credit_names_the_one_before(
     gem = make_tenant()
     first, first_link = make_network(gem)
     _, last_link = make_network(gem)
-    rule(
+    make_tenant_rule(
         gem,
         triggers=["attribution_updated"],
         url=ok_partner.url + "/?was={{previous_ad_network}}&click={{click_id}}",

@@ -4,11 +4,9 @@ import pytest
 from django.db import connection
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline
 from postbacks.infrastructure.database import roles
 from postbacks.intake.events.queue import requeue_failed
 from postbacks.models import (
-    CallbackRule,
     DecisionFailure,
     DuePostback,
     Install,
@@ -18,33 +16,24 @@ from postbacks.models import (
 )
 from tests import database
 from tests.events import event, postbacks_of, record
-from tests.make import Tenant, make_partner, make_rule, make_tenant
+from tests.make import make_partner, make_tenant, make_tenant_rule
+from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def decide() -> int:
-    with database.as_role(roles.WORKER):
-        return pipeline.decide_events()
-
-
-def rule(of: Tenant, **fields: object) -> CallbackRule:
-    with tenant(of.organization.pk):
-        return make_rule(**fields)
-
-
 def test_an_event_owes_a_postback_to_each_rule_that_wants_it() -> None:
     gem = make_tenant()
-    purchases = rule(gem, triggers=["purchase"])
-    everything = rule(gem, triggers=["*"])
-    rule(gem, triggers=["install"])
+    purchases = make_tenant_rule(gem, triggers=["purchase"])
+    everything = make_tenant_rule(gem, triggers=["*"])
+    make_tenant_rule(gem, triggers=["install"])
     record(gem, event("purchase"))
 
     decide()
 
-    owed = postbacks_of(gem)
-    assert {postback.rule_id for postback in owed} == {purchases.pk, everything.pk}
-    assert {postback.status for postback in owed} == {PostbackStatus.PENDING}
+    postbacks = postbacks_of(gem)
+    assert {postback.rule_id for postback in postbacks} == {purchases.pk, everything.pk}
+    assert {postback.status for postback in postbacks} == {PostbackStatus.PENDING}
     with tenant(gem.organization.pk):
         assert DuePostback.objects.count() == 2
         assert not UndecidedEvent.objects.exists()
@@ -52,12 +41,12 @@ def test_an_event_owes_a_postback_to_each_rule_that_wants_it() -> None:
 
 def test_only_an_active_rule_of_the_same_organization_and_app_is_asked() -> None:
     gem, other = make_tenant(), make_tenant("Other")
-    rule(other)
-    rule(gem, status=RuleStatus.PAUSED)
-    rule(gem, status=RuleStatus.DRAFT)
+    make_tenant_rule(other)
+    make_tenant_rule(gem, status=RuleStatus.PAUSED)
+    make_tenant_rule(gem, status=RuleStatus.DRAFT)
     with tenant(gem.organization.pk):
         android = type(gem.app).objects.create(name="Android", platform="android")
-    rule(gem, app=android)
+    make_tenant_rule(gem, app=android)
     record(gem, event())
 
     decide()
@@ -68,7 +57,7 @@ def test_only_an_active_rule_of_the_same_organization_and_app_is_asked() -> None
 
 def test_a_first_open_counts_as_the_install_once_per_device() -> None:
     gem = make_tenant()
-    rule(gem, triggers=["install"])
+    make_tenant_rule(gem, triggers=["install"])
 
     record(
         gem, event("open"), event("open"), event("install"), event("open", install_id="device-2")
@@ -84,7 +73,7 @@ def test_a_first_open_counts_as_the_install_once_per_device() -> None:
 
 def test_first_time_per_device_is_held_over_batches() -> None:
     gem = make_tenant()
-    rule(gem, frequency="first", triggers=["purchase"])
+    make_tenant_rule(gem, frequency="first", triggers=["purchase"])
 
     record(gem, event(), event(), event(install_id="device-2"))
     decide()
@@ -96,7 +85,7 @@ def test_first_time_per_device_is_held_over_batches() -> None:
 
 def test_a_skip_does_not_use_the_first_time_up() -> None:
     gem = make_tenant()
-    rule(gem, frequency="first", url="https://ads.example.com/?idfa={{idfa!}}")
+    make_tenant_rule(gem, frequency="first", url="https://ads.example.com/?idfa={{idfa!}}")
 
     record(gem, event())
     decide()
@@ -123,7 +112,7 @@ def test_a_skipped_postback_says_why(
     fields: dict[str, object], sent: dict[str, object], reason: str
 ) -> None:
     gem = make_tenant()
-    rule(gem, **fields)
+    make_tenant_rule(gem, **fields)
     record(gem, event(**sent))
 
     decide()
@@ -142,7 +131,7 @@ def test_an_organic_install_is_told_to_whom_the_scope_says(scope: str, count: in
     gem = make_tenant()
     with tenant(gem.organization.pk):
         partner = make_partner()
-    rule(gem, triggers=["install"], attribution_scope=scope, partner=partner)
+    make_tenant_rule(gem, triggers=["install"], attribution_scope=scope, partner=partner)
     record(gem, event("install"))
 
     decide()
@@ -152,7 +141,7 @@ def test_an_organic_install_is_told_to_whom_the_scope_says(scope: str, count: in
 
 def test_an_event_decided_twice_owes_nothing_twice() -> None:
     gem = make_tenant()
-    rule(gem)
+    make_tenant_rule(gem)
     record(gem, event())
     decide()
     with tenant(gem.organization.pk):
@@ -166,7 +155,7 @@ def test_an_event_decided_twice_owes_nothing_twice() -> None:
 
 def test_a_rule_that_raises_is_noted_and_keeps_no_other_rule_from_the_event() -> None:
     gem = make_tenant()
-    good, bad = rule(gem), rule(gem)
+    good, bad = make_tenant_rule(gem), make_tenant_rule(gem)
     with database.as_role(roles.WORKER), connection.cursor() as cursor:
         cursor.execute(
             "UPDATE callback_rule_version SET definition = definition || "
@@ -188,7 +177,7 @@ def test_a_rule_that_raises_is_noted_and_keeps_no_other_rule_from_the_event() ->
 
 def test_an_event_that_cannot_be_decided_is_set_aside_and_blocks_nobody() -> None:
     gem = make_tenant()
-    rule(gem)
+    make_tenant_rule(gem)
     record(gem, event("broken"), event("purchase"))
     with database.as_role(roles.OWNER), connection.cursor() as cursor:
         cursor.execute(_REFUSE_BROKEN)
@@ -229,7 +218,7 @@ CREATE TRIGGER refuse_broken BEFORE INSERT ON postback
 
 def test_ids_of_postbacks_carry_the_time_of_their_event() -> None:
     gem = make_tenant()
-    rule(gem)
+    make_tenant_rule(gem)
     record(gem, event())
 
     decide()

@@ -11,16 +11,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from apps_registry.models import App, Partner, ReferrerKey
 from apps_registry.models.referrer_keys import set_referrer_key
 from apps_registry.tenancy import tenant
-from postbacks import pipeline
-from postbacks.infrastructure.database import roles
 from postbacks.intake.claims.meta_referrer import decrypt, find_sealed
 from postbacks.models import Install
 from postbacks.values.play_referrer import parse
 from tests import make
 from tests.api.calling import owner_of
-from tests.database import as_role
 from tests.events import event, record
 from tests.pipeline.conftest import RecordingPartner, Run
+from tests.workers import work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,9 +95,7 @@ def _gem(partner: str = "Meta", key: str | None = KEY) -> make.Tenant:
 
 def _install(gem: make.Tenant, referrer: str) -> Install:
     record(gem, event("install", install_referrer=referrer, platform="android"))
-    with as_role(roles.WORKER):
-        while pipeline.work():
-            pass
+    work()
     with tenant(gem.organization.pk):
         return Install.objects.select_related("partner").get()
 

@@ -7,19 +7,13 @@ import psycopg
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline
-from postbacks.infrastructure.database import roles
 from postbacks.models import Event, Install, UndecidedEvent
 from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_rule, make_tenant
+from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def decide() -> int:
-    with database.as_role(roles.WORKER):
-        return pipeline.decide_events()
 
 
 @contextmanager

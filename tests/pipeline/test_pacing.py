@@ -15,7 +15,6 @@ import pytest
 from django.db import connections
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline
 from postbacks.callbacks.rules.versions import save_rule
 from postbacks.delivery.claiming import Lease, claim_due, claim_paced, next_due
 from postbacks.infrastructure.database import roles
@@ -24,6 +23,7 @@ from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_rule, make_tenant
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
+from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,13 +62,12 @@ def claimed() -> Iterator[Claimed]:
         superuser.execute("DROP TABLE noted_claim")
 
 
-def owe(of: Tenant, count: int, **fields: object) -> None:
-    """Owe so many postbacks of one rule, without sending any."""
+def enqueue(of: Tenant, count: int, **fields: object) -> None:
+    """Enqueue so many postbacks of one rule, without sending any."""
     with tenant(of.organization.pk):
         make_rule(**fields)
     record(of, *(event(install_id=f"device-{n}") for n in range(count)))
-    with database.as_role(roles.WORKER):
-        pipeline.decide_events()
+    decide()
 
 
 def claimed_by_worker(limit: int = 100) -> list[Lease]:
@@ -99,8 +98,8 @@ def test_a_rate_limit_holds_in_every_second_and_other_rules_are_not_delayed(
 ) -> None:
     partner = partner_answering(lambda *_: (200, {}, b""))
     limited, free = make_tenant("Limited"), make_tenant("Free")
-    owe(limited, 60, url=partner.url, rate_limit_per_second=20)
-    owe(free, 60, url=ok_partner.url)
+    enqueue(limited, 60, url=partner.url, rate_limit_per_second=20)
+    enqueue(free, 60, url=ok_partner.url)
 
     run_pump(until=lambda: all_delivered(free, 60)() and all_delivered(limited, 60)())
 
@@ -113,7 +112,7 @@ def test_a_rate_limit_holds_in_every_second_and_other_rules_are_not_delayed(
 
 def test_a_rate_limit_holds_over_several_workers(claimed: Claimed) -> None:
     gem = make_tenant()
-    owe(gem, 40, rate_limit_per_second=20)
+    enqueue(gem, 40, rate_limit_per_second=20)
     over = threading.Event()
 
     def work() -> None:
@@ -140,7 +139,7 @@ def test_a_rate_limit_holds_over_several_workers(claimed: Claimed) -> None:
 
 
 def test_no_more_than_the_limit_is_in_flight_over_all_workers() -> None:
-    owe(make_tenant(), 10, max_in_flight=3)
+    enqueue(make_tenant(), 10, max_in_flight=3)
 
     first, second = claimed_by_worker(), claimed_by_worker()
 
@@ -163,7 +162,7 @@ def test_requests_never_run_at_once_where_one_is_the_limit(
         return 200, {}, b""
 
     gem = make_tenant()
-    owe(gem, 8, url=partner_answering(note).url, max_in_flight=1)
+    enqueue(gem, 8, url=partner_answering(note).url, max_in_flight=1)
 
     run_pump(until=all_delivered(gem, 8))
 
@@ -172,8 +171,8 @@ def test_requests_never_run_at_once_where_one_is_the_limit(
 
 def test_a_backlog_behind_a_limit_is_not_in_other_rules_way() -> None:
     gem, coral = make_tenant(), make_tenant()
-    owe(gem, 20, rate_limit_per_second=1)
-    owe(coral, 1)
+    enqueue(gem, 20, rate_limit_per_second=1)
+    enqueue(coral, 1)
 
     with database.as_role(roles.WORKER):
         (other,) = claim_due(1)
@@ -187,7 +186,7 @@ def test_a_backlog_behind_a_limit_is_not_in_other_rules_way() -> None:
 
 def test_after_a_claim_the_next_one_is_due_a_share_of_a_second_later(claimed: Claimed) -> None:
     gem = make_tenant()
-    owe(gem, 20, rate_limit_per_second=1)
+    enqueue(gem, 20, rate_limit_per_second=1)
 
     first = claimed_by_worker()
 
@@ -200,7 +199,7 @@ def test_after_a_claim_the_next_one_is_due_a_share_of_a_second_later(claimed: Cl
 
 def test_a_limit_that_is_set_later_holds_for_what_is_queued() -> None:
     gem = make_tenant()
-    owe(gem, 5)
+    enqueue(gem, 5)
 
     with tenant(gem.organization.pk):
         rule = CallbackRule.objects.get()
@@ -214,7 +213,7 @@ def test_a_limit_that_is_set_later_holds_for_what_is_queued() -> None:
 
 def test_a_limit_that_is_lifted_lets_everything_by() -> None:
     gem = make_tenant()
-    owe(gem, 5, max_in_flight=1, rate_limit_per_second=1)
+    enqueue(gem, 5, max_in_flight=1, rate_limit_per_second=1)
 
     with tenant(gem.organization.pk):
         rule = CallbackRule.objects.get()
@@ -226,7 +225,7 @@ def test_a_limit_that_is_lifted_lets_everything_by() -> None:
 
 def test_a_lease_that_has_ended_is_no_longer_in_flight() -> None:
     gem = make_tenant()
-    owe(gem, 2, max_in_flight=1)
+    enqueue(gem, 2, max_in_flight=1)
     claimed_by_worker()
 
     with tenant(gem.organization.pk):
@@ -239,7 +238,7 @@ def test_a_lease_that_has_ended_is_no_longer_in_flight() -> None:
 
 def test_a_rule_without_limits_leaves_no_trace() -> None:
     gem = make_tenant()
-    owe(gem, 1)
+    enqueue(gem, 1)
 
     with tenant(gem.organization.pk):
         assert not RulePace.objects.exists()

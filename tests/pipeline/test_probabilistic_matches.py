@@ -14,6 +14,7 @@ from tests import database
 from tests.events import event, record
 from tests.make import Tenant, make_tenant
 from tests.touches import make_network, touch
+from tests.workers import work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,12 +49,6 @@ def open_on(of: Tenant, *devices: str) -> None:
             for device in devices
         ),
     )
-
-
-def work() -> None:
-    with database.as_role(roles.WORKER):
-        while pipeline.work():
-            pass
 
 
 def types_of(gem: Tenant) -> dict[str, str]:

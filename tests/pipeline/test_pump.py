@@ -16,21 +16,17 @@ from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.infrastructure.database import roles
-from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RuleStatus
+from postbacks.models import DuePostback, PostbackStatus, RuleStatus
 from postbacks.rulebook import saving
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record
-from tests.make import Tenant, make_partner, make_rule, make_tenant
+from tests.make import Tenant, make_partner, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
+from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PartnerAnswering = Callable[[Answer], RecordingPartner]
-
-
-def rule(of: Tenant, **fields: object) -> CallbackRule:
-    with tenant(of.organization.pk):
-        return make_rule(**fields)
 
 
 def all_ended(of: Tenant, count: int = 1) -> Callable[[], bool]:
@@ -47,7 +43,7 @@ def test_a_purchase_reaches_the_partner_and_its_attempt_the_log(
     ok_partner: RecordingPartner, run_pump: Run
 ) -> None:
     gem = make_tenant()
-    rule(
+    make_tenant_rule(
         gem,
         url=ok_partner.url + "/p?id={{advertising_id}}&ip={{ip_address}}&app={{bundle_id}}"
         "&campaign={{campaign_id}}&event={{event_name}}",
@@ -81,7 +77,7 @@ def test_a_server_error_is_tried_again_until_it_is_taken(
     answers = iter([500, 503, 200])
     partner = partner_answering(lambda *_: (next(answers), {}, b""))
     gem = make_tenant()
-    rule(gem, url=partner.url, retry_delays=[1, 1, 1])
+    make_tenant_rule(gem, url=partner.url, retry_delays=[1, 1, 1])
     record(gem, event())
 
     run_pump(until=all_ended(gem))
@@ -99,7 +95,7 @@ def test_retry_after_makes_the_next_try_wait_longer(
 ) -> None:
     partner = partner_answering(lambda *_: (429, {"Retry-After": "600"}, b""))
     gem = make_tenant()
-    rule(gem, url=partner.url, retry_delays=[1])
+    make_tenant_rule(gem, url=partner.url, retry_delays=[1])
     record(gem, event())
 
     run_pump(until=lambda: len(attempts_of(gem)) == 1)
@@ -115,7 +111,7 @@ def test_a_postback_fails_when_its_schedule_is_over(
 ) -> None:
     partner = partner_answering(lambda *_: (500, {}, b""))
     gem = make_tenant()
-    rule(gem, url=partner.url, retry_delays=[1])
+    make_tenant_rule(gem, url=partner.url, retry_delays=[1])
     record(gem, event())
 
     run_pump(until=all_ended(gem))
@@ -130,7 +126,7 @@ def test_gone_fails_at_once_and_suspends_the_rule(
 ) -> None:
     partner = partner_answering(lambda *_: (410, {}, b""))
     gem = make_tenant()
-    sending = rule(gem, url=partner.url)
+    sending = make_tenant_rule(gem, url=partner.url)
     record(gem, event())
 
     run_pump(until=all_ended(gem))
@@ -152,7 +148,7 @@ def test_credentials_go_over_the_wire_and_never_into_the_log(
     gem = make_tenant()
     with tenant(gem.organization.pk):
         network = make_partner(credentials={"api_key": secret}, allowed_hosts=(partner.host,))
-    rule(
+    make_tenant_rule(
         gem,
         partner=network,
         url=partner.url + "/?key={{credential.api_key}}",
@@ -173,7 +169,7 @@ def test_credentials_go_over_the_wire_and_never_into_the_log(
 
 def test_a_destination_that_is_not_allowed_fails_without_a_connection(run_pump: Run) -> None:
     gem = make_tenant()
-    rule(gem, url="http://10.0.0.1/")
+    make_tenant_rule(gem, url="http://10.0.0.1/")
     record(gem, event())
 
     run_pump(until=all_ended(gem))
@@ -186,10 +182,9 @@ def test_a_switched_off_rule_holds_its_postbacks_without_an_attempt(
     ok_partner: RecordingPartner, run_pump: Run
 ) -> None:
     gem = make_tenant()
-    sending = rule(gem, url=ok_partner.url)
+    sending = make_tenant_rule(gem, url=ok_partner.url)
     record(gem, event())
-    with database.as_role(roles.WORKER):
-        pipeline.decide_events()
+    decide()
     with tenant(gem.organization.pk):
         sending.status = RuleStatus.PAUSED
         saving.save(sending, by=None)
@@ -223,7 +218,7 @@ def test_a_resend_of_something_delivered_leaves_it_delivered(
     answers = iter([200, 404])
     partner = partner_answering(lambda *_: (next(answers), {}, b""))
     gem = make_tenant()
-    rule(gem, url=partner.url)
+    make_tenant_rule(gem, url=partner.url)
     record(gem, event())
     run_pump(until=all_ended(gem))
 
@@ -238,7 +233,7 @@ def test_a_resend_of_something_delivered_leaves_it_delivered(
 
 def test_a_postback_in_a_workers_hands_is_not_resent(ok_partner: RecordingPartner) -> None:
     gem = make_tenant()
-    rule(gem, url=ok_partner.url)
+    make_tenant_rule(gem, url=ok_partner.url)
     record(gem, event())
     with database.as_role(roles.WORKER):
         pipeline.decide_events()
@@ -252,7 +247,7 @@ def test_a_resend_after_the_end_of_a_lease_is_not_swallowed_by_the_late_worker(
     ok_partner: RecordingPartner,
 ) -> None:
     gem = make_tenant()
-    rule(gem, url=ok_partner.url)
+    make_tenant_rule(gem, url=ok_partner.url)
     record(gem, event())
     with (
         database.as_role(roles.WORKER),
@@ -274,7 +269,7 @@ def test_a_resend_after_the_end_of_a_lease_is_not_swallowed_by_the_late_worker(
 
 def test_a_worker_whose_lease_has_ended_writes_nothing(ok_partner: RecordingPartner) -> None:
     gem = make_tenant()
-    rule(gem, url=ok_partner.url)
+    make_tenant_rule(gem, url=ok_partner.url)
     record(gem, event())
     with (
         database.as_role(roles.WORKER),
@@ -308,7 +303,7 @@ def test_no_transaction_is_open_while_a_request_goes_out(
 
     partner = partner_answering(answer)
     gem = make_tenant()
-    rule(gem, url=partner.url)
+    make_tenant_rule(gem, url=partner.url)
     record(gem, event())
 
     run_pump(until=all_ended(gem))
@@ -321,7 +316,7 @@ def test_nul_characters_in_an_answer_do_not_keep_it_from_the_log(
 ) -> None:
     partner = partner_answering(lambda *_: (200, {}, b"a\x00b\xff"))
     gem = make_tenant()
-    rule(gem, url=partner.url)
+    make_tenant_rule(gem, url=partner.url)
     record(gem, event())
 
     run_pump(until=all_ended(gem))
@@ -334,7 +329,7 @@ def test_hundreds_of_postbacks_are_each_sent_once(
     ok_partner: RecordingPartner, run_pump: Run
 ) -> None:
     gem = make_tenant()
-    rule(gem, url=ok_partner.url)
+    make_tenant_rule(gem, url=ok_partner.url)
     record(gem, *(event(install_id=f"device-{n}") for n in range(300)))
 
     run_pump(until=all_ended(gem, 300))

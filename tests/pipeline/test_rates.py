@@ -11,17 +11,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection
 
-from apps_registry.tenancy import tenant
-from postbacks import pipeline
 from postbacks.callbacks.currency import stored_rates
 from postbacks.callbacks.currency.ecb import DayOfRates
 from postbacks.infrastructure.database import roles
-from postbacks.models import CallbackRule, ExchangeRate, PostbackStatus
+from postbacks.models import ExchangeRate, PostbackStatus
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record
-from tests.make import Tenant, make_rule, make_tenant
+from tests.make import make_tenant, make_tenant_rule
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
 from tests.pipeline.test_pump import all_ended
+from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,11 +40,6 @@ def euros_are_worth(usd: str, *, days_ago: int = 0, known_after: float = 0) -> N
         stored_rates.store_rates([day], known_after=known_after)
 
 
-def rule(of: Tenant, **fields: object) -> CallbackRule:
-    with tenant(of.organization.pk):
-        return make_rule(**fields)
-
-
 def url_with_dollars(partner: RecordingPartner) -> str:
     return partner.url + "/p?usd={{revenue_usd_gross}}&net={{revenue_usd_net}}"
 
@@ -63,7 +57,7 @@ def test_revenue_reaches_the_partner_in_dollars_of_the_day(
 ) -> None:
     euros_are_worth("1.10", days_ago=1)
     gem = make_tenant()
-    rule(gem, url=url_with_dollars(ok_partner))
+    make_tenant_rule(gem, url=url_with_dollars(ok_partner))
     record(gem, purchase())
 
     run_pump(until=all_ended(gem))
@@ -81,7 +75,7 @@ def test_a_rate_that_is_loaded_later_does_not_change_a_retried_postback(
         return (200 if partner.requests else 503), {}, b""
 
     partner = partner_answering(answer)
-    rule(gem, url=url_with_dollars(partner), retry_delays=[1])
+    make_tenant_rule(gem, url=url_with_dollars(partner), retry_delays=[1])
     record(gem, purchase())
     run_pump(until=lambda: len(attempts_of(gem)) == 1)
     euros_are_worth("1.20")
@@ -101,7 +95,7 @@ def test_money_without_a_rate_is_left_empty_and_stays_so(
         return (200 if partner.requests else 503), {}, b""
 
     partner = partner_answering(answer)
-    rule(gem, url=url_with_dollars(partner), retry_delays=[1])
+    make_tenant_rule(gem, url=url_with_dollars(partner), retry_delays=[1])
     record(gem, purchase())
     run_pump(until=lambda: len(attempts_of(gem)) == 1)
     euros_are_worth("1.20")
@@ -114,12 +108,11 @@ def test_money_without_a_rate_is_left_empty_and_stays_so(
 def test_required_dollars_without_a_rate_skip_the_postback() -> None:
     euros_are_worth("1.10", days_ago=8)
     gem = make_tenant()
-    rule(gem, url="https://ads.example.com/p?usd={{revenue_usd_gross!}}")
-    rule(gem, url='https://ads.example.com/p?gbp={{revenue|convert:"GBP"!}}')
+    make_tenant_rule(gem, url="https://ads.example.com/p?usd={{revenue_usd_gross!}}")
+    make_tenant_rule(gem, url='https://ads.example.com/p?gbp={{revenue|convert:"GBP"!}}')
     record(gem, purchase())
 
-    with database.as_role(roles.WORKER):
-        pipeline.decide_events()
+    decide()
 
     assert [postback.reason for postback in postbacks_of(gem)] == ["missing_macro"] * 2
 
@@ -127,11 +120,10 @@ def test_required_dollars_without_a_rate_skip_the_postback() -> None:
 def test_required_dollars_with_a_rate_are_owed() -> None:
     euros_are_worth("1.10", days_ago=7)
     gem = make_tenant()
-    rule(gem, url="https://ads.example.com/p?usd={{revenue_usd_gross!}}")
+    make_tenant_rule(gem, url="https://ads.example.com/p?usd={{revenue_usd_gross!}}")
     record(gem, purchase())
 
-    with database.as_role(roles.WORKER):
-        pipeline.decide_events()
+    decide()
 
     assert [postback.status for postback in postbacks_of(gem)] == [PostbackStatus.PENDING]
 

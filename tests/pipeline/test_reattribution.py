@@ -7,19 +7,14 @@ from apps_registry.models import AttributionSettings
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
-from postbacks.models import Attribution, CallbackRule, Event, Install, InstallKey, UnsettledInstall
+from postbacks.models import Attribution, Event, Install, InstallKey, UnsettledInstall
 from tests import database
 from tests.events import event, postbacks_of, record
-from tests.make import Tenant, make_rule, make_tenant
+from tests.make import Tenant, make_tenant, make_tenant_rule
 from tests.touches import GAID, make_network, touch
+from tests.workers import work
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def work() -> None:
-    with database.as_role(roles.WORKER):
-        while pipeline.work():
-            pass
 
 
 def a_minute_later() -> None:
@@ -30,11 +25,6 @@ def a_minute_later() -> None:
 def a_day_later() -> None:
     with database.as_role(roles.WORKER), connection.cursor() as cursor:
         cursor.execute("UPDATE unsettled_install SET due_at = now(), final_at = now()")
-
-
-def rule(of: Tenant, **fields: object) -> CallbackRule:
-    with tenant(of.organization.pk):
-        return make_rule(**fields)
 
 
 def install_of(of: Tenant) -> Install:
@@ -55,8 +45,8 @@ def reported_by_us(of: Tenant) -> list[Event]:
 def test_a_late_click_earns_an_organic_install_and_its_network_is_told_once() -> None:
     gem = make_tenant()
     partner, link = make_network(gem)
-    ours = rule(gem, partner=partner, attribution_scope="partner", triggers=["install"])
-    everyones = rule(gem, triggers=["install"])
+    ours = make_tenant_rule(gem, partner=partner, attribution_scope="partner", triggers=["install"])
+    everyones = make_tenant_rule(gem, triggers=["install"])
     record(gem, event("open", gaid=GAID))
     work()
     click = touch(gem, link, click_id="late")
@@ -106,7 +96,7 @@ def test_a_late_click_changes_nothing_once_another_network_was_told() -> None:
     notified, notified_link = make_network(gem)
     late, late_link = make_network(gem)
     for partner in (notified, late):
-        rule(gem, partner=partner, attribution_scope="partner", triggers=["install"])
+        make_tenant_rule(gem, partner=partner, attribution_scope="partner", triggers=["install"])
     winner = touch(gem, notified_link, ago=600)
     record(gem, event("open", gaid=GAID))
     work()
@@ -167,7 +157,7 @@ def test_after_a_day_a_credit_is_final_and_later_clicks_change_nothing() -> None
 def test_events_follow_the_credit_of_the_time_at_which_they_are_decided() -> None:
     gem = make_tenant()
     partner, link = make_network(gem)
-    rule(gem, partner=partner, attribution_scope="partner", triggers=["purchase"])
+    make_tenant_rule(gem, partner=partner, attribution_scope="partner", triggers=["purchase"])
     record(gem, event("open", gaid=GAID), event("purchase"))
     work()
     touch(gem, link)
@@ -184,7 +174,7 @@ def test_events_follow_the_credit_of_the_time_at_which_they_are_decided() -> Non
 def test_rules_on_our_own_events_get_the_credit_that_these_speak_of() -> None:
     gem = make_tenant()
     partner, link = make_network(gem)
-    updated = rule(
+    updated = make_tenant_rule(
         gem, partner=partner, attribution_scope="partner", triggers=["attribution_updated"]
     )
     record(gem, event("open", gaid=GAID))
@@ -201,9 +191,13 @@ def test_a_fraud_is_reported_to_rules_of_its_network_and_the_next_click_wins() -
     gem = make_tenant()
     honest, honest_link = make_network(gem)
     cheat, cheat_link = make_network(gem)
-    rejected = rule(gem, partner=cheat, attribution_scope="partner", triggers=["rejected_install"])
-    installed = rule(gem, partner=honest, attribution_scope="partner", triggers=["install"])
-    rule(gem, partner=cheat, attribution_scope="partner", triggers=["install"])
+    rejected = make_tenant_rule(
+        gem, partner=cheat, attribution_scope="partner", triggers=["rejected_install"]
+    )
+    installed = make_tenant_rule(
+        gem, partner=honest, attribution_scope="partner", triggers=["install"]
+    )
+    make_tenant_rule(gem, partner=cheat, attribution_scope="partner", triggers=["install"])
     touch(gem, honest_link, ago=600)
     fraud = touch(gem, cheat_link, refused="incorrect_signature")
     record(gem, event("open", gaid=GAID))

@@ -7,32 +7,21 @@ from django.db import connection
 
 from apps_registry.models import AttributionSettings
 from apps_registry.tenancy import tenant
-from postbacks import pipeline
 from postbacks.infrastructure.database import roles
-from postbacks.models import CallbackRule, DecisionFailure, Event, Install, UndecidedEvent
+from postbacks.models import DecisionFailure, Event, Install, UndecidedEvent
 from tests import database
 from tests.events import event, postbacks_of, record
-from tests.make import Tenant, make_rule, make_tenant
+from tests.make import Tenant, make_tenant, make_tenant_rule
 from tests.touches import GAID, make_network, touch
+from tests.workers import work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BACK = {"install_id": "device-2", "gaid": GAID}
 
 
-def work() -> None:
-    with database.as_role(roles.WORKER):
-        while pipeline.work():
-            pass
-
-
 def days_ago(days: float) -> str:
     return (datetime.now(UTC) - timedelta(days=days)).isoformat()
-
-
-def rule(of: Tenant, **fields: object) -> CallbackRule:
-    with tenant(of.organization.pk):
-        return make_rule(**fields)
 
 
 def set_up(of: Tenant, **fields: object) -> None:
@@ -56,7 +45,7 @@ def reported_by_us(of: Tenant) -> list[Event]:
 
 def test_a_new_install_id_with_a_known_advertising_id_is_a_reinstall() -> None:
     gem = make_tenant()
-    rules = {name: rule(gem, triggers=[name]).pk for name in ("install", "reinstall")}
+    rules = {name: make_tenant_rule(gem, triggers=[name]).pk for name in ("install", "reinstall")}
     record(gem, event("open", gaid=GAID, event_time=days_ago(3)))
     work()
     record(gem, event("open", **BACK))
@@ -78,8 +67,12 @@ def test_a_reinstall_after_a_new_click_is_a_reattribution_of_its_network() -> No
     partner, link = make_network(gem)
     touch(gem, first_link, at=datetime.now(UTC) - timedelta(days=3))
     record(gem, event("open", gaid=GAID, event_time=days_ago(3)))
-    won_back = rule(gem, partner=partner, attribution_scope="partner", triggers=["reattribution"])
-    rule(gem, partner=first_partner, attribution_scope="partner", triggers=["reattribution"])
+    won_back = make_tenant_rule(
+        gem, partner=partner, attribution_scope="partner", triggers=["reattribution"]
+    )
+    make_tenant_rule(
+        gem, partner=first_partner, attribution_scope="partner", triggers=["reattribution"]
+    )
     work()
     click = touch(gem, link)
     record(gem, event("install", **BACK), event("purchase", install_id="device-2"))
@@ -116,7 +109,7 @@ def test_events_after_a_reinstall_go_to_whom_the_setting_says(setting: str, noti
     touch(gem, link, at=datetime.now(UTC) - timedelta(days=3), click_id="first")
     record(gem, event("open", gaid=GAID, event_time=days_ago(3)))
     work()
-    rule(gem, partner=partner, attribution_scope="partner", triggers=["purchase"])
+    make_tenant_rule(gem, partner=partner, attribution_scope="partner", triggers=["purchase"])
     record(gem, event("open", **BACK), event("purchase", install_id="device-2"))
 
     work()
@@ -169,7 +162,7 @@ def test_an_install_and_its_reinstall_may_come_in_one_batch() -> None:
 def test_an_event_without_the_install_id_belongs_to_the_device_with_its_advertising_id() -> None:
     gem = make_tenant()
     partner, link = make_network(gem)
-    rule(gem, partner=partner, attribution_scope="partner", triggers=["purchase"])
+    make_tenant_rule(gem, partner=partner, attribution_scope="partner", triggers=["purchase"])
     touch(gem, link)
     record(gem, event("open", gaid=GAID))
     work()
@@ -184,7 +177,9 @@ def test_an_event_without_the_install_id_belongs_to_the_device_with_its_advertis
 def test_a_click_wins_back_a_person_who_was_away() -> None:
     gem = make_tenant()
     partner, link = make_network(gem)
-    won_back = rule(gem, partner=partner, attribution_scope="partner", triggers=["reengagement"])
+    won_back = make_tenant_rule(
+        gem, partner=partner, attribution_scope="partner", triggers=["reengagement"]
+    )
     record(gem, event("open", gaid=GAID, event_time=days_ago(20)))
     work()
     touch(gem, link, click_id="back")
@@ -223,7 +218,9 @@ def test_nobody_is_won_back_who_was_not_away_or_whose_click_is_old(
 def test_a_late_click_makes_a_reinstall_a_reattribution() -> None:
     gem = make_tenant()
     partner, link = make_network(gem)
-    won_back = rule(gem, partner=partner, attribution_scope="partner", triggers=["reattribution"])
+    won_back = make_tenant_rule(
+        gem, partner=partner, attribution_scope="partner", triggers=["reattribution"]
+    )
     record(gem, event("open", gaid=GAID, event_time=days_ago(3)))
     work()
     record(gem, event("open", **BACK))

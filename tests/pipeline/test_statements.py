@@ -6,7 +6,7 @@ from django.db import DatabaseError, connection, transaction
 from postbacks.infrastructure.database import prepared
 
 _STATEMENT = "SELECT %(value)s::integer + 1"
-_KEPT = """
+_PLAN_COUNTS = """
 SELECT generic_plans + custom_plans FROM pg_prepared_statements
 WHERE statement = 'SELECT $1::integer + 1'
 """
@@ -18,7 +18,7 @@ def test_a_statement_is_prepared_once_for_all_values() -> None:
     results = [prepared.run(_STATEMENT, {"value": value}) for value in (1, 2, 3)]
 
     assert results == [[(2,)], [(3,)], [(4,)]]
-    assert _kept() == [(3,)]
+    assert _plan_counts() == [(3,)]
 
 
 def test_a_statement_still_works_after_its_plan_was_forgotten() -> None:
@@ -41,10 +41,10 @@ def test_a_lost_connection_is_renewed_and_the_statement_prepared_again() -> None
     connection.close()
 
     assert prepared.run(_STATEMENT, {"value": 1}) == [(2,)]
-    assert _kept() == [(1,)]
+    assert _plan_counts() == [(1,)]
 
 
-def _kept() -> list[tuple[int]]:
+def _plan_counts() -> list[tuple[int]]:
     with connection.cursor() as cursor:
-        cursor.execute(_KEPT)
+        cursor.execute(_PLAN_COUNTS)
         return list(cursor.fetchall())

@@ -1,0 +1,25 @@
+"""What the worker does for tests, in its database role and in the test's own thread."""
+
+from postbacks import pipeline
+from postbacks.infrastructure.database import roles
+from tests import database
+
+
+def decide() -> int:
+    """Decide one batch of events; return how many it had."""
+    with database.as_role(roles.WORKER):
+        return pipeline.decide_events()
+
+
+def decide_all() -> None:
+    """Decide events until none waits."""
+    with database.as_role(roles.WORKER):
+        while pipeline.decide_events():
+            pass
+
+
+def work() -> None:
+    """Run the pipeline until nothing waits."""
+    with database.as_role(roles.WORKER):
+        while pipeline.work():
+            pass
