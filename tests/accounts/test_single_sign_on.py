@@ -2,6 +2,8 @@
 
 import html
 import re
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -27,7 +29,7 @@ def _where_it_leads(page: HttpResponse) -> str:
 
 
 @pytest.fixture
-def come_back(settings):
+def come_back(settings: Any) -> Callable[..., HttpResponse]:
     """Return who goes to the provider and comes back with an answer, and who that is."""
 
     def come(

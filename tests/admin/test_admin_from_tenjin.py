@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ADDRESS = "/admin/apps_registry/sdkkey/from-tenjin/"
 
 
-def test_the_command_on_the_page_works_with_a_key_of_the_app():
+def test_the_command_on_the_page_works_with_a_key_of_the_app() -> None:
     gem = make.make_tenant()
     server = LiveServer("127.0.0.1")
     with override_settings(PUBLIC_URL=server.url):
@@ -36,7 +36,7 @@ def test_the_command_on_the_page_works_with_a_key_of_the_app():
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_every_member_may_read_it_from_the_list_of_keys(role):
+def test_every_member_may_read_it_from_the_list_of_keys(role: Role) -> None:
     gem = make.make_tenant()
     browser = sign_in(make.make_user(role, organization=gem.organization))
 
@@ -48,7 +48,7 @@ def test_every_member_may_read_it_from_the_list_of_keys(role):
     assert ("Add an SDK key" in page.content.decode()) is (role == Role.OWNER)
 
 
-def test_without_an_app_there_is_an_example():
+def test_without_an_app_there_is_an_example() -> None:
     organization = make.make_organization()
 
     page = sign_in(make.make_user(organization=organization)).get(ADDRESS)

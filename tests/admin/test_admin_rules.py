@@ -298,7 +298,7 @@ def test_what_is_folded_away_opens_when_it_is_set_or_wrong() -> None:
     wrong = submit(browser, ADD, {**RULE, "headers": "none"}).context["rule"]
     sampled = submit(browser, ADD, {**RULE, "sampling_percent": "10", "name": ""}).context["rule"]
 
-    def opened(page):
+    def opened(page) -> list[str]:
         return [
             group.title
             for s in page.sections

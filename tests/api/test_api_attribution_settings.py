@@ -2,6 +2,7 @@
 
 import pytest
 
+from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant as tenant_of
 from tests import make
 from tests.api.calling import owner_of
@@ -10,12 +11,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def tenant(transactional_db):
+def tenant(transactional_db: None) -> make.Tenant:
     return make.make_tenant()
 
 
 @pytest.fixture
-def link(tenant):
+def link(tenant: make.Tenant) -> TrackingLink:
     with tenant_of(tenant.organization.pk):
         return make.make_link(make.make_campaign(tenant.app, make.make_partner()))
 

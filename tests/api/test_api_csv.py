@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
 
 from apps_registry import csv_format
@@ -23,7 +24,7 @@ LISTS = [path for path, view, _ in router.registry if "list" in view.rights]
 _KEYS = {"v1/events": "event_id", "v1/partner-templates": "name"}
 
 
-def _get(token: str, path: str, **query: str):
+def _get(token: str, path: str, **query: str) -> HttpResponse:
     client = Client(headers={"Authorization": f"Bearer {token}", "Accept": "text/csv"})
     return client.get(path if path.startswith("http") else f"/api/{path}", query)
 

@@ -193,7 +193,7 @@ def test_who_loses_a_race_for_a_name_is_told_to_try_again() -> None:
     tenant = make.make_tenant()
     answers = []
 
-    def lose():
+    def lose() -> None:
         answers.append(owner_of(tenant).post("partners", {"name": "Unity Ads"}))
         connection.close()
 

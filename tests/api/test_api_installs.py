@@ -6,9 +6,10 @@ from uuid import uuid4
 
 import pytest
 
+from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.infrastructure.database import roles
-from postbacks.models import Attribution
+from postbacks.models import Attribution, Install
 from tests import make
 from tests.api.calling import Program, owner_of
 from tests.database import as_role
@@ -20,17 +21,17 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 @pytest.fixture
-def tenant(transactional_db):
+def tenant(transactional_db: None) -> make.Tenant:
     return make.make_tenant()
 
 
 @pytest.fixture
-def link(tenant):
+def link(tenant: make.Tenant) -> TrackingLink:
     with tenant_of(tenant.organization.pk):
         return make.make_link(make.make_campaign(tenant.app, make.make_partner()))
 
 
-def _decide(install, version=1, **fields):
+def _decide(install: Install, version: int = 1, **fields: object) -> None:
     with as_role(roles.WORKER), tenant_of(install.organization_id):
         Attribution.objects.create(
             install=install,

@@ -35,7 +35,7 @@ class Everything:
             "postbacks": str(postback.public_id),
         }
 
-    def seen(self):
+    def seen(self) -> dict[str, object]:
         """Return everything that the API shows of this organization."""
         rows = {kind: self.api.rows(kind) for kind in KINDS if kind != "sdk-keys"}
         keys = self.api.rows("sdk-keys")
@@ -45,12 +45,12 @@ class Everything:
 
 
 @pytest.fixture
-def ours():
+def ours() -> Everything:
     return Everything("Ours")
 
 
 @pytest.fixture
-def theirs():
+def theirs() -> Everything:
     return Everything("Theirs")
 
 

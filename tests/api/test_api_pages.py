@@ -8,25 +8,25 @@ import pytest
 
 from apps_registry.tenancy import tenant as tenant_of
 from tests import make
-from tests.api.calling import Program, make_postback, owner_of, report
+from tests.api.calling import Answer, Program, make_postback, owner_of, report
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def _seven_apps(tenant, api):
+def _seven_apps(tenant: make.Tenant, api: Program) -> list[str]:
     return [api.post("apps", {"name": f"App {n}", "platform": "ios"}).data["id"] for n in range(7)]
 
 
-def _seven_events(tenant, api):
+def _seven_events(tenant: make.Tenant, api: Program) -> list[str]:
     return [report(tenant.sdk_key) for _ in range(7)]
 
 
-def _seven_events_of_one_moment(tenant, api):
+def _seven_events_of_one_moment(tenant: make.Tenant, api: Program) -> list[str]:
     events = [{"event_name": "open"} for _ in range(7)]
     return Program(tenant.sdk_key).post("events", events).data["ids"]
 
 
-def _seven_postbacks(tenant, api):
+def _seven_postbacks(tenant: make.Tenant, api: Program) -> list[str]:
     with tenant_of(tenant.organization.pk):
         rule = make.make_rule()
     return [str(make_postback(rule, report(tenant.sdk_key)).public_id) for _ in range(7)]
@@ -109,7 +109,7 @@ def test_nothing_newer_leads_on_to_the_first_page() -> None:
     assert _ids(api.get(beyond.data["next"])) == ids[::-1]
 
 
-def _previous_of_first(api):
+def _previous_of_first(api: Program) -> str:
     """Return the address of what is newer than the newest event."""
     second = api.get(api.get("events", limit=1).data["next"])
     first = api.get(second.data["previous"])
@@ -118,7 +118,7 @@ def _previous_of_first(api):
     return "/api/v1/events?cursor=" + base64.urlsafe_b64encode(cursor).decode().rstrip("=")
 
 
-def _decoded(cursor):
+def _decoded(cursor: str) -> bytes:
     return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
 
 
@@ -165,7 +165,7 @@ def test_a_cursor_of_another_list_is_refused() -> None:
     assert api.get("apps", cursor=cursor).status == 400
 
 
-def _ids(answer):
+def _ids(answer: Answer) -> list[str]:
     assert answer.status == 200, answer.data
     return [
         row.get("event_id") if "event_name" in row else row["id"] for row in answer.data["results"]

@@ -149,7 +149,7 @@ def test_campaigns_are_filtered_by_their_fields() -> None:
         other = make.make_campaign(tenant.app, make.make_partner())
     api.patch(f"campaigns/{campaign.public_id}", {"remote_campaign_id": "7"})
 
-    def matches(**query):
+    def matches(**query: str) -> set[str]:
         return {row["id"] for row in api.rows("campaigns", **query)}
 
     assert matches(partner=partner.public_id) == {str(campaign.public_id)}

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from apps_registry.tenancy import tenant as tenant_of
-from postbacks.models import DuePostback, Postback
+from postbacks.models import CallbackRule, DuePostback, Postback
 from tests import make
 from tests.api.calling import make_postback, owner_of, report
 
@@ -14,11 +14,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def tenant():
+def tenant() -> make.Tenant:
     return make.make_tenant()
 
 
-def rule_of(tenant):
+def rule_of(tenant: make.Tenant) -> CallbackRule:
     with tenant_of(tenant.organization.pk):
         return make.make_rule()
 
@@ -107,7 +107,7 @@ def test_postbacks_are_filtered_by_their_fields(tenant) -> None:
     matching = make_postback(rule, event_id, status="failed")
     make_postback(rule_of(tenant), report(tenant.sdk_key), status="delivered")
 
-    def ids_of(**query):
+    def ids_of(**query: object) -> list[str]:
         return [row["id"] for row in api.rows("postbacks", **query)]
 
     assert ids_of(event_id=event_id) == [str(matching.public_id)]

@@ -11,7 +11,7 @@ from apps_registry.roles import Right, Role, allows
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.api.routes import router
 from tests import make
-from tests.api.calling import DRAFT, PROBLEM, make_postback, owner_of, program_of, report
+from tests.api.calling import DRAFT, PROBLEM, Program, make_postback, owner_of, program_of, report
 from tests.insights.credits import make_install
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -135,7 +135,7 @@ def test_nobody_does_anything_without_a_key() -> None:
     paths = Client().get("/api/schema/").json()["paths"]
     operations = [(method, path) for path, methods in paths.items() for method in methods]
 
-    def address(path):
+    def address(path: str) -> str:
         return re.sub(r"\{\w+\}", str(uuid4()), path.replace("{number}", "1"))
 
     answers = {
@@ -160,7 +160,7 @@ def test_what_a_role_may_not_do_is_not_done() -> None:
     assert api.rows("callback-rules") == [rule]
 
 
-def _row(tenant, path, program):
+def _row(tenant: make.Tenant, path: str, program: Program) -> str:
     """Return the id of a row of that kind, which the program may see."""
     api = owner_of(tenant)
     app = str(tenant.app.public_id)
@@ -192,43 +192,43 @@ def _row(tenant, path, program):
     return makers[path]()
 
 
-def _skan_postback(tenant):
+def _skan_postback(tenant: make.Tenant) -> str:
     with tenant_of(tenant.organization.pk):
         return str(make.make_skan_postback(tenant.app).public_id)
 
 
-def _member(tenant):
+def _member(tenant: make.Tenant) -> str:
     person = make.make_user(Role.ANALYST, organization=tenant.organization)
     return str(person.memberships.get().public_id)
 
 
-def _campaign(tenant):
+def _campaign(tenant: make.Tenant) -> str:
     with tenant_of(tenant.organization.pk):
         return str(make.make_campaign(tenant.app, make.make_partner()).public_id)
 
 
-def _click_key(tenant):
+def _click_key(tenant: make.Tenant) -> str:
     with tenant_of(tenant.organization.pk):
         return str(make.make_click_key(make.make_partner()).public_id)
 
 
-def _install(tenant):
+def _install(tenant: make.Tenant) -> str:
     with tenant_of(tenant.organization.pk):
         link = make.make_link(make.make_campaign(tenant.app, make.make_partner()))
     return str(make_install(link, datetime.now(UTC)).public_id)
 
 
-def _audit_entry(api):
+def _audit_entry(api: Program) -> str:
     api.post("partners", {"name": "A"})
     return api.rows("audit-log")[0]["id"]
 
 
-def _signing_secret(api):
+def _signing_secret(api: Program) -> str:
     api.post("organization/signing-secrets/rotate", {})
     return api.rows("organization/signing-secrets")[0]["id"]
 
 
-def _postback(tenant):
+def _postback(tenant: make.Tenant) -> str:
     with tenant_of(tenant.organization.pk):
         rule = make.make_rule()
     event_id = report(tenant.sdk_key, event_id=str(uuid4()))

@@ -1,6 +1,7 @@
 """API tokens by the API: their scopes, whose they are, and that none makes one above itself."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,19 +14,19 @@ from tests.api.calling import Program, owner_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def personal(tenant, role):
+def personal(tenant: make.Tenant, role: str) -> Program:
     user = make.make_user(role, organization=tenant.organization)
     with tenant_of(tenant.organization.pk):
         return Program(make.make_api_token(role, user=user))
 
 
-def make_by(api, **fields):
+def make_by(api: Program, **fields: object) -> dict[str, Any]:
     answer = api.post("api-tokens", {"name": "nightly", **fields})
     assert answer.status == 201, answer.data
     return answer.data
 
 
-def in_days(days):
+def in_days(days: int) -> str:
     return (datetime.now(UTC) + timedelta(days=days)).isoformat()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 from django.test import Client, override_settings
 
 from apps_registry.models import ConversionMeaning
@@ -28,7 +29,7 @@ STORE_ID = str(GENUINE["app-id"])
 
 
 @pytest.fixture
-def owner():
+def owner() -> make.Tenant:
     """An organization with the app of the published postbacks."""
     made = make.make_tenant()
     with tenant(made.organization.pk):
@@ -37,19 +38,19 @@ def owner():
     return made
 
 
-def send(body, path=SKADNETWORK, **headers):
+def send(body: object, path: str = SKADNETWORK, **headers: str) -> HttpResponse:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Client(enforce_csrf_checks=True).post(
         path, data, content_type="application/json", headers=headers
     )
 
 
-def copies_of(made):
+def copies_of(made: make.Tenant) -> list[SkanPostback]:
     with tenant(made.organization.pk):
         return list(SkanPostback.objects.order_by("id"))
 
 
-def events_of(made):
+def events_of(made: make.Tenant) -> list[Event]:
     with tenant(made.organization.pk):
         return list(Event.objects.filter(event_name="skan_postback"))
 

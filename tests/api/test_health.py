@@ -1,6 +1,7 @@
 """The operator's probes."""
 
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -21,12 +22,12 @@ CHECKS = ["database", "migrations", "roles", "partitions", "worker", "oldest_due
 
 
 @pytest.fixture
-def heartbeat():
+def heartbeat() -> WorkerHeartbeat:
     return WorkerHeartbeat.objects.create(name="cluster", beat_at=timezone.now())
 
 
 @pytest.fixture
-def no_database():
+def no_database() -> Iterator[None]:
     """Let every new connection knock at a socket that isn't there."""
     host = connection.settings_dict["HOST"]
     connection.close()
@@ -36,7 +37,7 @@ def no_database():
     connection.settings_dict["HOST"] = host
 
 
-def ready():
+def ready() -> tuple[int, list[str]]:
     answer = Client().get("/readyz")
     checks = answer.json()["checks"]
     return answer.status_code, [name for name, check in checks.items() if not check["ok"]]

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
 
 from apps_registry.models import App, BundleId, SdkKey
@@ -24,17 +25,17 @@ MEGABYTE = 1024 * 1024
 
 
 @pytest.fixture
-def tenant():
+def tenant() -> make.Tenant:
     return make.make_tenant()
 
 
 @pytest.fixture
-def app_tenant():
+def app_tenant() -> make.Tenant:
     """An app whose key is in the app itself, and so public."""
     return make.make_tenant(key_kind=SdkKey.Kind.APP)
 
 
-def post(tenant, data, **headers):
+def post(tenant: make.Tenant, data: object, **headers: str) -> HttpResponse:
     body = data if isinstance(data, bytes) else json.dumps(data).encode()
     return Client().post(
         "/api/v1/events",
@@ -44,21 +45,21 @@ def post(tenant, data, **headers):
     )
 
 
-def events_of(tenant):
+def events_of(tenant: make.Tenant) -> list[Event]:
     with tenant_of(tenant.organization.pk):
         return list(Event.objects.order_by("id"))
 
 
-def only_event_of(tenant):
+def only_event_of(tenant: make.Tenant) -> Event:
     (event,) = events_of(tenant)
     return event
 
 
-def event(**fields):
+def event(**fields: object) -> dict[str, object]:
     return {"event_id": str(uuid4()), "event_name": "purchase", **fields}
 
 
-def rejections(answer):
+def rejections(answer: HttpResponse) -> list[list[str]]:
     assert (answer.status_code, answer["Content-Type"]) == (422, PROBLEM), answer.text
     return [[error["pointer"] for error in item["errors"]] for item in answer.json()["rejected"]]
 
@@ -412,7 +413,7 @@ def test_an_app_without_bundle_id_takes_events_that_name_none(tenant) -> None:
 # Time
 
 
-def _now():
+def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apps_registry.tenancy import tenant as tenant_of
+from postbacks.models import SkanPostback
 from tests import make
 from tests.api.calling import owner_of
 
@@ -15,11 +16,11 @@ NOW = datetime(2026, 5, 4, 10, 0, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def tenant():
+def tenant() -> make.Tenant:
     return make.make_tenant()
 
 
-def store(tenant, **fields):
+def store(tenant: make.Tenant, **fields: object) -> SkanPostback:
     with tenant_of(tenant.organization.pk):
         return make.make_skan_postback(tenant.app, **fields)
 

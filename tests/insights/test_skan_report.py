@@ -9,7 +9,7 @@ import pytest
 from apps_registry.tenancy import tenant
 from postbacks.insights.logs import TimeRange
 from postbacks.insights.skan.log import SkanCopySearch
-from postbacks.insights.skan.report import read_skan_report
+from postbacks.insights.skan.report import SkanReport, read_skan_report
 from postbacks.insights.skan.setup import registrable, skan_setup
 from tests import make
 
@@ -30,7 +30,7 @@ def store(made: make.Tenant, *copies: dict[str, object]) -> None:
             make.make_skan_postback(made.app, **{"received_at": NOW, **values})
 
 
-def report(made: make.Tenant, search: SkanCopySearch = ALL, zone: str = "UTC"):
+def report(made: make.Tenant, search: SkanCopySearch = ALL, zone: str = "UTC") -> SkanReport:
     with tenant(made.organization.pk):
         return read_skan_report(search, now=NOW, zone=ZoneInfo(zone))
 

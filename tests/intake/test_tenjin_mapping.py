@@ -12,18 +12,18 @@ INSTALLATION = "91d1c313-dd94-4bd3-bbbb-16c8b7afa054"
 ZEROS = "00000000-0000-0000-0000-000000000000"
 
 
-def mapped(call: Call = Call.EVENT, **parameters: object):
+def mapped(call: Call = Call.EVENT, **parameters: object) -> dict[str, object]:
     return to_sdk_event(call, parameters, app_id=7, platform="ios", now=NOW)
 
 
-def test_a_call_without_a_name_is_an_open_and_one_with_a_name_that_event():
+def test_a_call_without_a_name_is_an_open_and_one_with_a_name_that_event() -> None:
     assert mapped()["event_name"] == "open"
     assert mapped(event="")["event_name"] == "open"
     assert mapped(event="level_up")["event_name"] == "level_up"
 
 
 @pytest.mark.parametrize("written", [INSTALLATION, INSTALLATION.upper().replace("-", "")])
-def test_an_installation_has_one_id_however_it_is_written(written):
+def test_an_installation_has_one_id_however_it_is_written(written: str) -> None:
     event = mapped(analytics_installation_id=written)
 
     assert event["install_id"] == "91d1c313dd944bd3bbbb16c8b7afa054"
@@ -39,7 +39,7 @@ def test_an_installation_has_one_id_however_it_is_written(written):
         ("windows", "windows", "advertising_id"),
     ],
 )
-def test_the_platform_says_what_the_advertising_id_is(sent, platform, field):
+def test_the_platform_says_what_the_advertising_id_is(sent: str, platform: str, field: str) -> None:
     event = to_sdk_event(
         Call.EVENT, {"platform": sent, "advertising_id": "ab-1"}, app_id=7, platform="ios", now=NOW
     )
@@ -47,13 +47,13 @@ def test_the_platform_says_what_the_advertising_id_is(sent, platform, field):
     assert (event["platform"], event[field]) == (platform, "ab-1")
 
 
-def test_zeros_are_no_ids():
+def test_zeros_are_no_ids() -> None:
     event = mapped(advertising_id=ZEROS, analytics_installation_id=ZEROS, developer_device_id=ZEROS)
 
     assert not event.keys() & {"idfa", "idfv", "install_id", "advertising_id"}
 
 
-def test_every_documented_parameter_of_the_device_finds_its_field():
+def test_every_documented_parameter_of_the_device_finds_its_field() -> None:
     event = mapped(
         developer_device_id="5f4dcc3b",
         customer_user_id="u-7",
@@ -95,13 +95,13 @@ def test_every_documented_parameter_of_the_device_finds_its_field():
     )
 
 
-def test_androids_version_is_its_api_level():
+def test_androids_version_is_its_api_level() -> None:
     event = mapped(platform="android", os_version="34", os_version_release="14")
 
     assert (event["os_version"], event["api_level"]) == ("14", "34")
 
 
-def test_a_purchase_earns_its_price_times_its_quantity():
+def test_a_purchase_earns_its_price_times_its_quantity() -> None:
     event = mapped(Call.PURCHASE, price="0.10", quantity="3", currency="EUR", product_id="gems")
 
     assert (event["event_name"], event["revenue"]) == ("purchase", Decimal("0.30"))
@@ -109,26 +109,26 @@ def test_a_purchase_earns_its_price_times_its_quantity():
     assert event["product_id"] == "gems"
 
 
-def test_a_price_that_is_no_number_is_left_to_be_refused():
+def test_a_price_that_is_no_number_is_left_to_be_refused() -> None:
     event = mapped(Call.PURCHASE, price="much", quantity="1")
 
     assert event["price"] == "much"
     assert "revenue" not in event
 
 
-def test_what_has_no_place_is_kept_and_the_key_is_not():
+def test_what_has_no_place_is_kept_and_the_key_is_not() -> None:
     event = mapped(api_key="secret", event="buy", value="7", build_id="22C150", receipt="r")
 
     assert event["params"] == {"value": 7, "build_id": "22C150", "receipt": "r"}
 
 
-def test_a_huge_receipt_does_not_cost_the_purchase():
+def test_a_huge_receipt_does_not_cost_the_purchase() -> None:
     event = mapped(Call.PURCHASE, price="1", receipt="r" * (LONGEST_TEXT + 1))
 
     assert event["params"] == {}
 
 
-def test_a_country_that_is_none_is_kept_aside():
+def test_a_country_that_is_none_is_kept_aside() -> None:
     event = mapped(country="419", ip_address="somewhere")
 
     assert event["params"] == {"country": "419", "ip_address": "somewhere"}
@@ -147,7 +147,9 @@ def test_a_country_that_is_none_is_kept_aside():
         ({"revenue": "0"}, "0", "USD"),
     ],
 )
-def test_an_impression_earns_what_its_mediation_says(sent, revenue, currency):
+def test_an_impression_earns_what_its_mediation_says(
+    sent: dict[str, object], revenue: str, currency: str
+) -> None:
     event = mapped(Call.AD_IMPRESSION, **sent)
 
     assert event["event_name"] == "ad_impression"
@@ -155,11 +157,11 @@ def test_an_impression_earns_what_its_mediation_says(sent, revenue, currency):
     assert event["params"] == sent
 
 
-def test_an_impression_without_an_amount_earns_nothing():
+def test_an_impression_without_an_amount_earns_nothing() -> None:
     assert not mapped(Call.AD_IMPRESSION, format="banner").keys() & {"revenue", "currency"}
 
 
-def test_a_conversion_value_is_kept_for_skadnetwork():
+def test_a_conversion_value_is_kept_for_skadnetwork() -> None:
     event = mapped(
         Call.CONVERSION_VALUE,
         conversion_value="12",
@@ -175,7 +177,7 @@ def test_a_conversion_value_is_kept_for_skadnetwork():
     }
 
 
-def test_a_retry_with_its_time_has_the_same_id_and_another_event_has_not():
+def test_a_retry_with_its_time_has_the_same_id_and_another_event_has_not() -> None:
     sent = {"analytics_installation_id": INSTALLATION, "sent_at": "1795608000123", "event": "buy"}
 
     first, retry = mapped(**sent), mapped(**sent, country="DE", advertising_id="late-known")
@@ -187,7 +189,7 @@ def test_a_retry_with_its_time_has_the_same_id_and_another_event_has_not():
     assert "event_id" not in mapped(analytics_installation_id=INSTALLATION, event="buy")
 
 
-def test_a_caller_may_name_the_event_itself():
+def test_a_caller_may_name_the_event_itself() -> None:
     assert mapped(event_id="0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55")["event_id"].startswith(
         "0d6e1b3c"
     )
@@ -205,10 +207,12 @@ def test_a_caller_may_name_the_event_itself():
         ("9" * 400, None),
     ],
 )
-def test_the_time_is_when_it_was_sent_if_a_clock_can_be_so_wrong(sent_at, taken):
+def test_the_time_is_when_it_was_sent_if_a_clock_can_be_so_wrong(
+    sent_at: str, taken: str | None
+) -> None:
     assert mapped(sent_at=sent_at).get("event_time") == taken
 
 
-def test_a_fault_is_named_as_the_caller_names_the_field():
+def test_a_fault_is_named_as_the_caller_names_the_field() -> None:
     assert tenjin_name("/att_status") == "tracking_status"
     assert tenjin_name("/bundle_id") == "bundle_id"

@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import connection
 
-from apps_registry.models import App, StoreClaim
+from apps_registry.models import App, Organization, StoreClaim
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.intake.skadnetwork.recording import find_store_owner
 from tests import make
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NUMBER = "525463029"
 
 
-def make_app(organization, **fields):
+def make_app(organization: Organization, **fields: object) -> App:
     with tenant(organization.pk):
         return App.objects.create(
             **{
@@ -27,7 +27,7 @@ def make_app(organization, **fields):
         )
 
 
-def change(app, **fields):
+def change(app: App, **fields: object) -> None:
     with tenant(app.organization_id):
         app.refresh_from_db()
         for name, value in fields.items():
@@ -35,18 +35,18 @@ def change(app, **fields):
         app.save(update_fields=list(fields))
 
 
-def states_of(organization):
+def states_of(organization: Organization) -> dict[str, str]:
     with tenant(organization.pk):
         return {claim.store_id: claim.state for claim in StoreClaim.objects.all()}
 
 
 @pytest.fixture
-def first():
+def first() -> Organization:
     return make.make_organization("First")
 
 
 @pytest.fixture
-def second():
+def second() -> Organization:
     return make.make_organization("Second")
 
 

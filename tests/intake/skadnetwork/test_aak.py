@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbacks.intake.skadnetwork.aak import read_aak
+from postbacks.intake.skadnetwork.copies import Copy
 from postbacks.intake.skadnetwork.signatures import APPLE, AppleKeys, CopySignature
 
 OURS = ec.derive_private_key(4711, ec.SECP256R1())
@@ -42,7 +43,7 @@ def sign(header: str = PRODUCTION, payload: object = PAYLOAD) -> str:
     return f"{signed}.{_part(r.to_bytes(32) + s.to_bytes(32))}"
 
 
-def read(jws: object, **beside: object):
+def read(jws: object, **beside: object) -> Copy:
     return read_aak({"jws-string": jws, **beside}, keys=KEYS)
 
 

@@ -4,6 +4,7 @@ import base64
 import json
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,13 +17,13 @@ FILE = json.loads((Path(__file__).parent / "vectors.json").read_text())
 GENUINE = {CopySignature.VALID, CopySignature.DEVELOPMENT}
 
 
-def keys_of(vector):
+def keys_of(vector: dict[str, Any]) -> AppleKeys:
     """Apple's keys, or those with which the samples of the open specification were signed."""
     owner = vector["key"].split("-")[0]
     return AppleKeys(FILE["keys"][f"{owner}-p192"], FILE["keys"][f"{owner}-p256"], APPLE.by_id)
 
 
-def name_of(vector):
+def name_of(vector: dict[str, Any]) -> str:
     number = FILE["vectors"].index(vector)
     return f"{number}-{vector['body']['version']}-{vector.get('why', 'genuine')}"
 
