@@ -71,8 +71,8 @@ def scenarios(*, http: bool = False) -> list[Scenario]:
         for path in sorted(_FOLDER.glob("*.toml"))
         for row in tomllib.loads(path.read_text())["scenario"]
     ]
-    known = {field.name for field in fields(Scenario)}
-    assert all(row.keys() <= known for row in rows)
+    field_names = {field.name for field in fields(Scenario)}
+    assert all(row.keys() <= field_names for row in rows)
     empty: dict[str, Any] = {"lost": {}, "rejected": {}, "settings": {}}
     table = [Scenario(**{**empty, **row}) for row in rows]
     return [scenario for scenario in table if scenario.http or not http]

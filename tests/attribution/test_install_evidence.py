@@ -34,7 +34,7 @@ def test_an_advertising_id_that_no_device_makes_is_ignored_and_remarked() -> Non
     evidence = _read(gaid="not-an-id", idfv="599F9C00-92DC-4B5C-9464-7971F01F8370")
     zeros = _read(gaid="00000000-0000-0000-0000-000000000000")
 
-    assert not any(one.startswith("advertising:") for one in evidence.identifiers)
+    assert not any(identifier.startswith("advertising:") for identifier in evidence.identifiers)
     assert evidence.remarks == ("malformed_advertising_id",)
     assert (zeros.identifiers, zeros.remarks) == (frozenset(), ())
 
@@ -42,10 +42,13 @@ def test_an_advertising_id_that_no_device_makes_is_ignored_and_remarked() -> Non
 def test_all_seven_fields_of_the_play_store_are_read_and_the_server_is_believed() -> None:
     evidence = _read(
         install_referrer=f"postbacks_click={OWN}&utm_source=net&gclid=g-1",
-        referrer_click_time="1777888700", referrer_click_time_server="1777888799",
-        install_begin_time="1777888740000", install_begin_time_server="1777888805",
-        install_version="3.2.1", google_play_instant=False,
-    )  # fmt: skip
+        referrer_click_time="1777888700",
+        referrer_click_time_server="1777888799",
+        install_begin_time="1777888740000",
+        install_begin_time_server="1777888805",
+        install_version="3.2.1",
+        google_play_instant=False,
+    )
 
     assert evidence.referrer_identifiers == {f"touch:{OWN}", "click_id:g-1"}
     assert evidence.referrer_identifiers <= evidence.identifiers
@@ -90,7 +93,7 @@ def test_an_anonymous_address_is_marked(settings: Settings) -> None:
     [
         ("utm_source=google-play&utm_medium=organic", set()),
         ("adjust_external_click_id=net_5&clickid=7", {"click_id:net_5", "click_id:7"}),
-        ("af_click_id=a&fbclid=b&msclkid=c&wbraid=d", {f"click_id:{one}" for one in "abcd"}),
+        ("af_click_id=a&fbclid=b&msclkid=c&wbraid=d", {f"click_id:{letter}" for letter in "abcd"}),
         ("click_id%3D9%26utm_source%3Dnet", {"click_id:9"}),  # encoded once more
         ("click_id=%7Bclick_id%7D&gclid=null&clickid=[CLICKID]", set()),  # never filled in
         ("postbacks_click=no-uuid", set()),
@@ -136,8 +139,19 @@ def _read(**fields: object) -> InstallEvidence:
 
 def _event(**fields: object) -> StoredEvent:
     return StoredEvent(
-        organization_id=1, id=1, received_at=MOMENT + timedelta(seconds=1), event_id=uuid4(),
-        event_name="install", event_time=MOMENT, source="sdk", platform="android",
-        bundle_id="com.example", device="install_id:a", revenue=None, currency="",
-        fields=fields, params={}, app=StoredApp.unknown(),
-    )  # fmt: skip
+        organization_id=1,
+        id=1,
+        received_at=MOMENT + timedelta(seconds=1),
+        event_id=uuid4(),
+        event_name="install",
+        event_time=MOMENT,
+        source="sdk",
+        platform="android",
+        bundle_id="com.example",
+        device="install_id:a",
+        revenue=None,
+        currency="",
+        fields=fields,
+        params={},
+        app=StoredApp.unknown(),
+    )

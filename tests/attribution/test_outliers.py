@@ -13,6 +13,9 @@ from postbacks.models import Attribution, Install, SiteTimes, Tidying
 from tests import make
 from tests.admin.pages import sign_in
 from tests.database import as_role
+from tests.events import event, record
+from tests.touches import GAID, touch
+from tests.workers import work
 
 NIGHT = datetime(2026, 11, 20, 3, tzinfo=UTC)
 PAGE = "/admin/fraud-report/"
@@ -41,10 +44,16 @@ def _installs(link: TrackingLink, site: str, hours: list[float], kind: str = "in
     at = NIGHT - timedelta(days=1)
     for number, after in enumerate(hours):
         install = Install.objects.create(
-            app=link.campaign.app, device=f"{site}-{kind}-{number}", kind=kind, installed_at=at,
-            event_ref=1, event_received_at=at, attribution_type="click",
-            partner=link.campaign.partner, touched_at=at - timedelta(hours=after),
-        )  # fmt: skip
+            app=link.campaign.app,
+            device=f"{site}-{kind}-{number}",
+            kind=kind,
+            installed_at=at,
+            event_ref=1,
+            event_received_at=at,
+            attribution_type="click",
+            partner=link.campaign.partner,
+            touched_at=at - timedelta(hours=after),
+        )
         Attribution.objects.create(
             install=install, version=1, decided_at=at, type="click", facts={"site_id": site}
         )
@@ -67,32 +76,35 @@ def test_a_night_keeps_the_outliers_of_each_organization_once() -> None:
             _installs(bad, "small", [30.0] * 9, kind="reattribution")
         with tenant(other.organization.pk):
             _installs(good, "honest", [0.1] * 55)
-        found = [record_outliers(NIGHT + timedelta(hours=hours)) for hours in (0, 1, 20)]
+        counts = [record_outliers(NIGHT + timedelta(hours=hours)) for hours in (0, 1, 20)]
         next_night = record_outliers(NIGHT + timedelta(days=1))
 
-    assert found == [1, 0, 0]
+    assert counts == [1, 0, 0]
     assert next_night == 1
     with tenant(gem.organization.pk):
-        kept = SiteTimes.objects.order_by("day").first()
-    assert kept is not None
-    assert (kept.site_id, kept.day, sum(kept.times)) == ("invented", date(2026, 11, 20), 55)
+        site_times = SiteTimes.objects.order_by("day").first()
+    assert site_times is not None
+    assert (site_times.site_id, site_times.day, sum(site_times.times)) == (
+        "invented",
+        date(2026, 11, 20),
+        55,
+    )
     with tenant(other.organization.pk):
         assert not SiteTimes.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_page_shows_the_site_and_what_was_rejected() -> None:
-    from tests.events import event, record
-    from tests.pipeline.test_reattribution import work
-    from tests.touches import GAID, touch
-
     gem, link = _gem()
     with as_role(roles.WORKER), tenant(gem.organization.pk):
         Tidying.objects.create(name=TIDYING_NAME, through=NIGHT)
         SiteTimes.objects.create(
-            app=gem.app, partner=link.campaign.partner, site_id="pub_7", day=NIGHT.date(),
+            app=gem.app,
+            partner=link.campaign.partner,
+            site_id="pub_7",
+            day=NIGHT.date(),
             times=[0, 0, 0, 5, 10, 10, 10, 25],
-        )  # fmt: skip
+        )
     touch(gem, link, ago=0.5, click_id="injected")
     record(gem, event("install", gaid=GAID))
     work()

@@ -55,23 +55,23 @@ class _Stage:
         self.read = Program(self.tenant.api_token)
 
     def _app(self, partner: str) -> App:
-        rows = [it for it in self.scenario.touchpoints if partner_of(it) == partner]
-        if any(it.get("app") for it in rows):
+        rows = [row for row in self.scenario.touchpoints if partner_of(row) == partner]
+        if any(row.get("app") for row in rows):
             return App.objects.create(name="Another game", platform="android")
         return self.tenant.app
 
     def _settle(self) -> None:
-        given = self.scenario.settings
-        if "app" in given:
-            AttributionSettings.objects.create(app=self.tenant.app, **given["app"])
-        for name, own in given.get("partner", {}).items():
+        settings = self.scenario.settings
+        if "app" in settings:
+            AttributionSettings.objects.create(app=self.tenant.app, **settings["app"])
+        for name, own in settings.get("partner", {}).items():
             AttributionSettings.objects.create(partner=self.partners[name], **own)
-        for name, own in given.get("link", {}).items():
+        for name, own in settings.get("link", {}).items():
             AttributionSettings.objects.create(link=self.links[name], **own)
 
     def touch(self, row: Mapping[str, Any]) -> None:
-        for place in range(row.get("times", 1)):
-            self._touch(row, self.opened + span(row["at"]) + place * timedelta(minutes=1))
+        for repetition in range(row.get("times", 1)):
+            self._touch(row, self.opened + span(row["at"]) + repetition * timedelta(minutes=1))
 
     def _touch(self, row: Mapping[str, Any], at: datetime) -> None:
         link = self.links[partner_of(row)]
@@ -79,23 +79,31 @@ class _Stage:
         if row.get("app"):
             with tenant(self.tenant.organization.pk):
                 program = Program(make.make_sdk_key(link.campaign.app))
-        answer = program.post("touchpoints", {
-            "link": link.token, "kind": row.get("kind", "click"), "occurred_at": at.isoformat(),
-            **ids_of(row), **_traits(row, self.scenario.platform),
-            **{f"gaid_{kind}": hash_of(row, kind) for kind in ("sha1", "md5") if kind in row},
-            **{name: row[name] for name in ("click_id",) if name in row},
-        })  # fmt: skip
+        answer = program.post(
+            "touchpoints",
+            {
+                "link": link.token,
+                "kind": row.get("kind", "click"),
+                "occurred_at": at.isoformat(),
+                **ids_of(row),
+                **_traits(row, self.scenario.platform),
+                **{f"gaid_{kind}": hash_of(row, kind) for kind in ("sha1", "md5") if kind in row},
+                **{name: row[name] for name in ("click_id",) if name in row},
+            },
+        )
         assert answer.status == 202, answer.data
         self.ids.setdefault(str(row["by"]), []).extend(answer.data["ids"])
 
     def install(self) -> None:
         row = self.scenario.install
         fields: dict[str, object] = {
-            "event_name": "install", "event_time": self.opened.isoformat(),
-            "install_id": row.get("install_id", "device-1"), **ids_of(row),
+            "event_name": "install",
+            "event_time": self.opened.isoformat(),
+            "install_id": row.get("install_id", "device-1"),
+            **ids_of(row),
             **_traits(row, self.scenario.platform),
             **{name: row[name] for name in ("click_id", "referrer") if name in row},
-        }  # fmt: skip
+        }
         if "begin" in row:
             fields["install_begin_time_server"] = (self.opened + span(row["begin"])).isoformat()
         referrer = str(fields.pop("referrer", ""))
@@ -121,7 +129,7 @@ def _traits(row: Mapping[str, Any], platform: str) -> dict[str, object]:
     return {"ip_address": ADDRESSES[row["address"]], "user_agent": agent}
 
 
-@pytest.mark.parametrize("scenario", scenarios(http=True), ids=lambda it: it.name)
+@pytest.mark.parametrize("scenario", scenarios(http=True), ids=lambda scenario: scenario.name)
 def test_a_scenario_ends_the_same_through_the_doors(scenario: Scenario) -> None:
     stage = _Stage(scenario)
     stage.set_up()
@@ -147,11 +155,11 @@ def test_a_scenario_ends_the_same_through_the_doors(scenario: Scenario) -> None:
         assert credit["partner"] == str(stage.partners[partner_of({"by": earned})].public_id)
     if scenario.http_sees_losers:
         assert {
-            stage.label_of(it["touchpoint"]): it["reason"]
-            for it in install["candidates"]
-            if it["reason"] != "won"
+            stage.label_of(candidate["touchpoint"]): candidate["reason"]
+            for candidate in install["candidates"]
+            if candidate["reason"] != "won"
         } == scenario.lost
     assert {
-        partner_of({"by": stage.label_of(it["touchpoint"])}): it["reason"]
-        for it in install["rejections"]
+        partner_of({"by": stage.label_of(rejection["touchpoint"])}): rejection["reason"]
+        for rejection in install["rejections"]
     } == {name: f"{reason}" for name, reason in scenario.rejected.items()}

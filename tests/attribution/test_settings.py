@@ -48,13 +48,17 @@ def test_each_rung_sets_what_it_names_and_leaves_the_rest_to_the_next() -> None:
     settings = settings_of(gem)
 
     everywhere = Settings(
-        click_window=timedelta(hours=2), impression_window=timedelta(hours=2),
-        inactivity=timedelta(days=1), reinstall_events="organic",
-    )  # fmt: skip
+        click_window=timedelta(hours=2),
+        impression_window=timedelta(hours=2),
+        inactivity=timedelta(days=1),
+        reinstall_events="organic",
+    )
     of_partner = replace(
-        everywhere, click_window=timedelta(hours=4), probabilistic_clicks=True,
+        everywhere,
+        click_window=timedelta(hours=4),
+        probabilistic_clicks=True,
         most_touches_per_hour=3,
-    )  # fmt: skip
+    )
     of_link = replace(
         of_partner, click_window=timedelta(hours=5), probabilistic_click_window=timedelta(minutes=5)
     )

@@ -34,8 +34,12 @@ def test_the_last_click_wins_and_the_others_have_their_reasons() -> None:
     assert (verdict.credit.type, verdict.credit.method) == ("click", "advertising_id")
     assert verdict.credit.window == 7 * DAY
     assert _reasons(verdict) == {
-        1: "won", 2: "older", 3: "lower_tier", 4: "out_of_window", 5: "no_match",
-    }  # fmt: skip
+        1: "won",
+        2: "older",
+        3: "lower_tier",
+        4: "out_of_window",
+        5: "no_match",
+    }
 
 
 def test_at_one_moment_the_referrer_wins_over_a_claim_and_that_over_an_id() -> None:
@@ -192,9 +196,12 @@ def test_a_device_that_comes_back_needs_a_proof_within_the_reengagement_window()
 
 def test_a_claim_without_a_time_counts_as_just_before_the_install() -> None:
     claim = touch(
-        1, "install_id:a", source="claim", occurred_at=INSTALLED + DAY,
+        1,
+        "install_id:a",
+        source="claim",
+        occurred_at=INSTALLED + DAY,
         params={"time_is_unknown": True, "claimed_by": "adservices"},
-    )  # fmt: skip
+    )
     click = touch(2, GAID, before=MINUTE)
 
     verdict = attribute(install(GAID, "install_id:a"), [claim, click], EVERYWHERE)

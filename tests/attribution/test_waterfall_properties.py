@@ -46,7 +46,10 @@ def _stories(draw: st.DrawFn) -> list[CandidateTouchpoint]:
 
 _installs = st.builds(
     lambda begin, is_return, of_server: install(
-        "click_id:c", "sha1:" + "0" * 40, GAID, ADDRESS,
+        "click_id:c",
+        "sha1:" + "0" * 40,
+        GAID,
+        ADDRESS,
         install_begin_at=None if begin is None else INSTALLED - timedelta(seconds=begin),
         has_server_begin_time=of_server and begin is not None,
         is_return=is_return,
@@ -54,7 +57,7 @@ _installs = st.builds(
     st.one_of(st.none(), st.integers(0, 7_200)),
     st.booleans(),
     st.booleans(),
-)  # fmt: skip
+)
 _scopes = st.builds(
     lambda is_on, hours: SettingsByScope(
         Settings(

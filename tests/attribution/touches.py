@@ -24,15 +24,24 @@ def touch(
 ) -> CandidateTouchpoint:
     at = INSTALLED - before
     values: Mapping[str, object] = {
-        "id": UUID(int=number), "kind": "click", "occurred_at": at, "received_at": at,
-        "partner_id": number, "identifiers": frozenset(names), "os_name": "android", **fields,
-    }  # fmt: skip
+        "id": UUID(int=number),
+        "kind": "click",
+        "occurred_at": at,
+        "received_at": at,
+        "partner_id": number,
+        "identifiers": frozenset(names),
+        "os_name": "android",
+        **fields,
+    }
     return CandidateTouchpoint(**values)  # type: ignore[arg-type]  # the tests' own table of fields
 
 
 def install(*names: str, **fields: object) -> InstallEvidence:
     values: Mapping[str, object] = {
-        "installed_at": INSTALLED, "device": "device-1", "os_name": "Android",
-        "identifiers": frozenset(names), **fields,
-    }  # fmt: skip
+        "installed_at": INSTALLED,
+        "device": "device-1",
+        "os_name": "Android",
+        "identifiers": frozenset(names),
+        **fields,
+    }
     return InstallEvidence(**values)  # type: ignore[arg-type]  # the tests' own table of fields

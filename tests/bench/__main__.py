@@ -21,19 +21,21 @@ ROWS = ("delivery", "whole", "latency", "crediting", "log", "candidates", "rende
 
 def main() -> int:
     """Measure, print, keep; return the exit code, which slow figures do not change."""
-    wanted, quick = _arguments()
+    row_names, quick = _arguments()
     folder = settings.folder()
     stop_on_signals()
     try:
         with _alone(folder):
             server = EmbeddedServer(folder / "run")
-            given = bool(os.environ.get("DATABASE_URL"))
+            has_database_url = bool(os.environ.get("DATABASE_URL"))
             settings.apply(server)
             django.setup()
 
             from tests.bench.session import Session  # what it imports needs Django set up
 
-            session = Session(folder, server, quick=quick, wanted=wanted, own_database=given)
+            session = Session(
+                folder, server, quick=quick, row_names=row_names, own_database=has_database_url
+            )
             session.run()
     except (BenchError, EmbeddedServerError) as error:
         sys.stderr.write(f"{error}\n")
@@ -50,11 +52,11 @@ def _arguments() -> tuple[list[str], bool]:
     parser.add_argument(
         "--only", default=",".join(ROWS), metavar="ROWS", help=f"some of {','.join(ROWS)}"
     )
-    given = parser.parse_args()
-    asked = given.only.split(",")
-    if unknown := set(asked) - set(ROWS):
+    arguments = parser.parse_args()
+    names = arguments.only.split(",")
+    if unknown := set(names) - set(ROWS):
         parser.error(f"there is no row “{unknown.pop()}”; the rows are {', '.join(ROWS)}")
-    return [row for row in ROWS if row in asked], given.quick
+    return [row for row in ROWS if row in names], arguments.quick
 
 
 @contextmanager

@@ -102,13 +102,13 @@ def _fill(conninfo: str, count: int, now: datetime) -> None:
 
 
 def _looks(searches: list[CandidateSearch], count: int) -> tuple[float, ...]:
-    taken = []
+    durations = []
     with database.as_role(roles.WORKER):
         prepared.replan()
         for _ in range(count + _WARM_UPS):
             started_at = time.perf_counter()
-            found = find_candidates(searches)
-            taken.append((time.perf_counter() - started_at) * 1000)
-            if any(len(candidates) != _CLICKS for candidates in found):
+            results = find_candidates(searches)
+            durations.append((time.perf_counter() - started_at) * 1000)
+            if any(len(candidates) != _CLICKS for candidates in results):
                 raise BenchError("An install's clicks were not found.")
-    return tuple(taken[_WARM_UPS:])
+    return tuple(durations[_WARM_UPS:])

@@ -105,9 +105,15 @@ def finish(
     """Run a command to its end and return what it printed. Raises BenchError if it fails."""
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=seconds, check=False,
-        )  # fmt: skip
+            command,
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         raise BenchError(f"“{' '.join(command)}” did not end in {seconds:.0f} s.") from None
     if done.returncode:

@@ -20,8 +20,9 @@ class Client:
         self._side = side
         self._connection = HTTPConnection(HOST, side.port, timeout=_TIMEOUT_SECONDS)
         self._headers = {
-            "Authorization": f"Bearer {side.key}", "Content-Type": "application/json",
-        }  # fmt: skip
+            "Authorization": f"Bearer {side.key}",
+            "Content-Type": "application/json",
+        }
 
     def send(self, body: bytes, *, events: int) -> None:
         """Send a body of so many events. Raises BenchError unless all of them are accepted."""

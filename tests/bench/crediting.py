@@ -88,8 +88,8 @@ def _bodies(devices: Sequence[str], *, first: str) -> list[bytes]:
         for number in range(_PER_DEVICE)
     ]
     return [
-        json.dumps(events[place : place + sample.BATCH]).encode()
-        for place in range(0, len(events), sample.BATCH)
+        json.dumps(events[start : start + sample.BATCH]).encode()
+        for start in range(0, len(events), sample.BATCH)
     ]
 
 
@@ -101,8 +101,8 @@ def _send(stage: Stage, bodies: Sequence[bytes]) -> None:
 
 def _check(stage: Stage, plan: Plan) -> None:
     """Make sure that every install was credited: to measure less would be easy."""
-    wanted = plan.crediting_rounds * (plan.crediting_events // _PER_DEVICE)
+    expected = plan.crediting_rounds * (plan.crediting_events // _PER_DEVICE)
     with psycopg.connect(stage.sides[-1].conninfo) as superuser:
         row = superuser.execute(_CREDITED).fetchone()
-    if row is None or row[0] != wanted:
-        raise BenchError(f"{row} installs were credited, not {wanted}.")
+    if row is None or row[0] != expected:
+        raise BenchError(f"{row} installs were credited, not {expected}.")

@@ -11,9 +11,9 @@ from tests.bench.stage import Stage
 _SECONDS = 300.0
 
 
-def measure(stage: Stage, place: int, count: int) -> float:
+def measure(stage: Stage, side_index: int, count: int) -> float:
     """Measure one side once and return its rate."""
-    side = stage.sides[place]
+    side = stage.sides[side_index]
     before = side.count_logged()
     started_at = side.owe(count)
     stage.children.wait_until(side.is_idle, f"{side.name} has delivered", seconds=_SECONDS)

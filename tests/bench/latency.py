@@ -20,9 +20,9 @@ _SECONDS = 60.0
 _ROUNDING = timedelta(milliseconds=1)  # a moment may be stored to the millisecond
 
 
-def measure(stage: Stage, place: int, rate: int, seconds: float) -> list[float]:
+def measure(stage: Stage, side_index: int, rate: int, seconds: float) -> list[float]:
     """Measure one side once and return each event's latency in milliseconds."""
-    side = stage.sides[place]
+    side = stage.sides[side_index]
     count = round(rate * seconds)
     before = side.count_logged()
     bodies = [json.dumps(sample.event(number)).encode() for number in range(count)]

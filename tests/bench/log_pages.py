@@ -70,7 +70,7 @@ def measure(stage: Stage, plan: Plan) -> Row:
     return Row(
         name=f"Delivery log with {plan.log_rows:,} postbacks, a page of the admin",
         unit="ms",
-        figures={page.name: Spread(taken) for page, taken in times},
+        figures={page.name: Spread(durations) for page, durations in times},
         compared_with=(first.name,),
         goals=(Within(2, first.name, deep.name),),
     )

@@ -92,9 +92,11 @@ class Account:
                 app=self.app, kind=SdkKey.Kind.SERVER, prefix=fresh.prefix, hash=fresh.hash
             )
             self.rule = CallbackRule(
-                name="Purchases", status=RuleStatus.ACTIVE, triggers=["purchase"],
+                name="Purchases",
+                status=RuleStatus.ACTIVE,
+                triggers=["purchase"],
                 url=sink_url + sample.PATH,
-            )  # fmt: skip
+            )
             saving.save(self.rule, by=None)
 
     def record(self, count: int) -> None:

@@ -21,9 +21,17 @@ from tests.bench.plan import Plan
 from tests.bench.sums import AtLeast, Row, Spread
 
 _MACROS = (
-    "advertising_id", "ip_address", "bundle_id", "campaign_name", "event_name", "country",
-    "os_version", "click_id", "time_in_ms", "revenue",
-)  # fmt: skip
+    "advertising_id",
+    "ip_address",
+    "bundle_id",
+    "campaign_name",
+    "event_name",
+    "country",
+    "os_version",
+    "click_id",
+    "time_in_ms",
+    "revenue",
+)
 _JINJA, _OURS = "Jinja2", "Postbacks"
 Render = Callable[[dict[str, Value]], str]
 _BATCH = 500  # a few milliseconds, so that both sides meet the same moments

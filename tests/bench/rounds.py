@@ -20,35 +20,35 @@ class Rounds:
 
     stage: Stage
     plan: Plan
-    wanted: Sequence[str]
+    row_names: Sequence[str]
     say: Callable[[str], None]
     started_at: float
     done: int = 0
-    _kept: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    _measurements: dict[tuple[str, str], list[float]] = field(default_factory=dict)
 
     def run(self) -> None:
         """Measure round after round; after the first, none is begun that would end too late."""
         took = 0.0
         while self.done < self.plan.rounds and (not self.done or self._has_time(took)):
             began_at = time.monotonic()
-            for row in self.wanted:
-                for place, side in enumerate(SIDES):
-                    self._measure(row, place, side)
+            for row in self.row_names:
+                for side_index, side in enumerate(SIDES):
+                    self._measure(row, side_index, side)
             took = time.monotonic() - began_at
             self.done += 1
 
     def rows(self) -> list[Row]:
         """Return what was measured."""
         makers = {"delivery": self._delivery, "whole": self._whole, "latency": self._latencies}
-        return [row for name in self.wanted for row in makers[name]()]
+        return [row for name in self.row_names for row in makers[name]()]
 
     def _has_time(self, seconds: float) -> bool:
         return time.monotonic() - self.started_at + seconds < self.plan.ends_after
 
-    def _measure(self, row: str, place: int, side: str) -> None:
+    def _measure(self, row: str, side_index: int, side: str) -> None:
         if row == "latency":
-            rate, seconds = RATES[place], self.plan.latency_seconds
-            values = latency.measure(self.stage, place, rate, seconds)
+            rate, seconds = RATES[side_index], self.plan.latency_seconds
+            values = latency.measure(self.stage, side_index, rate, seconds)
             p50, p99 = percentile(values, 0.5), percentile(values, 0.99)
             self._keep(row + _P50, side, p50)
             self._keep(row + _P99, side, p99)
@@ -58,16 +58,16 @@ class Rounds:
                 "delivery": (delivery.measure, self.plan.delivery),
                 "whole": (whole_way.measure, self.plan.whole),
             }[row]
-            rate = measure(self.stage, place, counts[place])
+            rate = measure(self.stage, side_index, counts[side_index])
             self._keep(row, side, rate)
             got = f"{rate:,.0f}/s"
         self.say(f"Round {self.done + 1} of {self.plan.rounds}, {row}, {side}: {got}")
 
     def _keep(self, figure: str, side: str, value: float) -> None:
-        self._kept.setdefault((figure, side), []).append(value)
+        self._measurements.setdefault((figure, side), []).append(value)
 
     def _figures(self, figure: str) -> Figures:
-        return {side: Spread(tuple(self._kept[figure, side])) for side in SIDES}
+        return {side: Spread(tuple(self._measurements[figure, side])) for side in SIDES}
 
     def _delivery(self) -> list[Row]:
         goals = (AtLeast(15, _OURS, _NAIVE), AtLeast(4, _OURS, _TUNED))

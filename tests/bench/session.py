@@ -29,12 +29,12 @@ class Session:
         server: EmbeddedServer,
         *,
         quick: bool,
-        wanted: Sequence[str],
+        row_names: Sequence[str],
         own_database: bool,
     ) -> None:
         self.folder = folder
         self.plan = QUICK if quick else FULL
-        self.wanted = wanted
+        self.row_names = row_names
         self.notes = sink.missing_programs()
         if own_database:
             self.notes.append("DATABASE_URL is not used: a benchmark has a PostgreSQL of its own.")
@@ -58,24 +58,24 @@ class Session:
 
     def _measure(self) -> list[Row]:
         self.stage.start_workers()
-        in_rounds = [row for row in self.wanted if row in ROWS]
-        if set(self.wanted) & {"whole", "latency", "crediting"}:
+        in_rounds = [row for row in self.row_names if row in ROWS]
+        if set(self.row_names) & {"whole", "latency", "crediting"}:
             self.stage.start_doors(self.plan.door_processes)
         rounds = Rounds(self.stage, self.plan, in_rounds, self._say, self.started_at)
         if in_rounds:
             rounds.run()
             self.notes.append(self._said_of_rounds(rounds.done))
         rows = rounds.rows()
-        if "crediting" in self.wanted:
+        if "crediting" in self.row_names:
             self._say("Installs with and without attribution …")
             rows.append(crediting.measure(self.stage, self.plan))
-        if "log" in self.wanted:
+        if "log" in self.row_names:
             self._say(f"Writing a delivery log of {self.plan.log_rows:,} postbacks …")
             rows.append(log_pages.measure(self.stage, self.plan))
-        if "candidates" in self.wanted:
+        if "candidates" in self.row_names:
             self._say(f"Writing {self.plan.touchpoints[-1]:,} touchpoints …")
             rows.append(candidates.measure(self.stage, self.plan))
-        if "rendering" in self.wanted:
+        if "rendering" in self.row_names:
             self._say("Rendering …")
             rows.append(rendering.measure(self.plan))
         return rows
@@ -96,7 +96,7 @@ class Session:
 
     def _report(self, rows: Sequence[Row]) -> None:
         now = datetime.now(UTC)
-        kept = self.folder / f"{now:%Y-%m-%dT%H-%M-%S}.json"
+        path = self.folder / f"{now:%Y-%m-%dT%H-%M-%S}.json"
         result = {
             "at": now.isoformat(timespec="seconds"),
             "machine": self._machine(),
@@ -104,13 +104,13 @@ class Session:
             "rows": [table.as_json(row) for row in rows],
             "notes": self.notes,
         }
-        kept.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         bound = self.stage.sink.bound
         lines = [self._machine()]
         if bound:
             lines.append(f"For comparison: wrk against the same sink, {bound:,.0f} requests/s.")
         sys.stdout.write("\n".join(["", *lines, "", table.table(rows), "", *self.notes, ""]))
-        sys.stdout.write(f"All figures: {kept}\n")
+        sys.stdout.write(f"All figures: {path}\n")
 
     def _machine(self) -> str:
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()

@@ -6,11 +6,23 @@ from pathlib import Path
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 
 _DEFAULT = (
-    "DATABASE_ROLE", "DEBUG", "ALLOWED_HOSTS", "TRUSTED_PROXY_COUNT", "PUMPS", "PUBLIC_URL",
-    "SECRET_KEY", "FIELD_ENCRYPTION_KEYS", "WORKER_NAME", "SUPERVISOR_PID",
-    "REDIS_URL", "RATE_LIMIT_SDK_APP", "RATE_LIMIT_SDK_SERVER", "RATE_LIMIT_API",
-    "RATE_LIMIT_UNKNOWN", "RATE_LIMIT_TESTS",
-)  # fmt: skip
+    "DATABASE_ROLE",
+    "DEBUG",
+    "ALLOWED_HOSTS",
+    "TRUSTED_PROXY_COUNT",
+    "PUMPS",
+    "PUBLIC_URL",
+    "SECRET_KEY",
+    "FIELD_ENCRYPTION_KEYS",
+    "WORKER_NAME",
+    "SUPERVISOR_PID",
+    "REDIS_URL",
+    "RATE_LIMIT_SDK_APP",
+    "RATE_LIMIT_SDK_SERVER",
+    "RATE_LIMIT_API",
+    "RATE_LIMIT_UNKNOWN",
+    "RATE_LIMIT_TESTS",
+)
 
 
 def apply(server: EmbeddedServer) -> None:

@@ -29,11 +29,11 @@ class Side:
 
     def is_idle(self) -> bool:
         """Tell whether everything has been sent, logged and acknowledged."""
-        return not self._one(self.busy)
+        return not self._single_value(self.busy)
 
     def count_logged(self) -> int:
         """Return how many postbacks were delivered and have their attempt, since the start."""
-        return int(str(self._one(self.logged)))
+        return int(str(self._single_value(self.logged)))
 
     def latencies_since(self, moment: datetime) -> list[float]:
         """Return how long each event took from its commit to its attempt's, in milliseconds."""
@@ -46,7 +46,7 @@ class Side:
             self._connection.close()
             self._connection = None
 
-    def _one(self, query: str) -> object:
+    def _single_value(self, query: str) -> object:
         row = self._connected().execute(query).fetchone()
         return row[0] if row else None
 

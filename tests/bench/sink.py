@@ -58,8 +58,15 @@ def start(children: Children, folder: Path) -> Sink:
     if nginx:
         folder.mkdir(parents=True)
         (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, host=HOST, port=port))
-        command = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"),
-                   "-e", str(folder / "error.log")]  # fmt: skip
+        command = [
+            nginx,
+            "-p",
+            str(folder),
+            "-c",
+            str(folder / "nginx.conf"),
+            "-e",
+            str(folder / "error.log"),
+        ]
     children.start("sink", command, {})
     children.wait_until(lambda: listens(port), "The sink listens", seconds=10)
     return Sink("nginx" if nginx else "stand-in", port, _bound(port))
@@ -71,8 +78,9 @@ def missing_programs() -> list[str]:
     if not _program("nginx"):
         sentences.append("nginx is not installed: a slower stand-in is used; apt-get install nginx")
     if not _program("wrk"):
-        sentences.append("wrk is not installed: the sink itself is not measured; "
-                         "apt-get install wrk")  # fmt: skip
+        sentences.append(
+            "wrk is not installed: the sink itself is not measured; apt-get install wrk"
+        )
     return sentences
 
 
@@ -91,6 +99,6 @@ def _bound(port: int) -> float | None:
     if not wrk:
         return None
     command = [wrk, "-t1", "-c32", "-d1s", f"http://{HOST}:{port}/"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
-    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    return float(found[1]) if found else None
+    output = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+    match = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    return float(match[1]) if match else None

@@ -80,10 +80,16 @@ class Stage:
             if environment is None:
                 application = "postbacks.wsgi:application"
             command = [
-                sys.executable, "-m", "gunicorn", application, f"--bind={HOST}:{side.port}",
-                "--worker-class=gthread", f"--workers={processes}", "--threads=8",
+                sys.executable,
+                "-m",
+                "gunicorn",
+                application,
+                f"--bind={HOST}:{side.port}",
+                "--worker-class=gthread",
+                f"--workers={processes}",
+                "--threads=8",
                 "--no-control-socket",
-            ]  # fmt: skip
+            ]
             self.children.start(f"{side.name} web", command, environment or os.environ)
         for side in self.sides:
             self._warm_up(side)

@@ -85,18 +85,18 @@ class Within:
     """This is reached when two medians are within so many times of each other."""
 
     times: float
-    one: str
+    side: str
     other: str
 
     @property
     def words(self) -> str:
         """Return what is to be reached."""
-        return f"{self.one} and {self.other} within {self.times:g}× of each other"
+        return f"{self.side} and {self.other} within {self.times:g}× of each other"
 
     def is_reached(self, figures: Figures) -> bool:
         """Tell whether the medians reach it."""
-        forth = ratio(figures, of=self.one, to=self.other)
-        back = ratio(figures, of=self.other, to=self.one)
+        forth = ratio(figures, of=self.side, to=self.other)
+        back = ratio(figures, of=self.other, to=self.side)
         return max(forth, back) <= self.times
 
 

@@ -39,15 +39,18 @@ def _block(row: Row) -> str:
     head = ["", f"median {row.unit}", "min–max", *(f"× {other}" for other in row.compared_with)]
     lines = [head, *(_line(row, side) for side in row.figures)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    shown = [
-        "  " + "  ".join(
-            cell.ljust(width) if not column else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]  # fmt: skip
+    table_lines = ["  " + "  ".join(_justified(line, widths)) for line in lines]
     goals = [f"  Goal: {_verdict(row, goal)}" for goal in row.goals]
-    return "\n".join([row.name, *shown, *goals, *(f"  {note}" for note in row.notes)])
+    return "\n".join([row.name, *table_lines, *goals, *(f"  {note}" for note in row.notes)])
+
+
+def _justified(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    side, *figures = line
+    width, *others = widths
+    return [
+        side.ljust(width),
+        *(figure.rjust(other) for figure, other in zip(figures, others, strict=True)),
+    ]
 
 
 def _line(row: Row, side: str) -> list[str]:

@@ -83,13 +83,13 @@ def test_the_table_says_whether_a_goal_was_reached() -> None:
 def test_the_file_keeps_every_round() -> None:
     row = Row("Delivery", "acknowledged/s", FIGURES, ("naive",), (AtMost(80, "naive", "ms"),))
 
-    kept = table.as_json(row)
+    row_json = table.as_json(row)
 
-    assert kept["figures"]["Postbacks"] == {
+    assert row_json["figures"]["Postbacks"] == {
         "median": 2_400.0,
         "min": 900.0,
         "max": 3_200.0,
         "rounds": [900.0, 3_200.0, 2_400.0],
         "times": {"naive": 30.0},
     }
-    assert kept["goals"] == [{"goal": "naive at most 80 ms", "reached": True}]
+    assert row_json["goals"] == [{"goal": "naive at most 80 ms", "reached": True}]

@@ -17,9 +17,9 @@ _CONNECTIONS = 4
 _SECONDS = 300.0
 
 
-def measure(stage: Stage, place: int, count: int) -> float:
+def measure(stage: Stage, side_index: int, count: int) -> float:
     """Measure one side once and return its rate."""
-    side = stage.sides[place]
+    side = stage.sides[side_index]
     before = side.count_logged()
     bodies = sample.batches(count)
     started_at = time.monotonic()

@@ -59,7 +59,7 @@ def compiled(template: PartnerTemplate, definition: Mapping[str, Any]) -> Compil
             body=definition["body"],
             missing_values=MissingValues(definition["missing_values"]),
         ),
-        credential_names=[asked.name for asked in template.credentials],
+        credential_names=[credential.name for credential in template.credentials],
         allowed_hosts=template.allowed_hosts or [SERVER],
     )
 
@@ -85,7 +85,7 @@ def sent(template: PartnerTemplate, rule: RuleTemplate) -> dict[str, Any]:
     """Return the request as the partner gets it; a credential's value is its name in capitals."""
     event = event_of(rule)
     definition = definition_of(template, rule, event)
-    credentials = {asked.name: asked.name.upper() for asked in template.credentials}
+    credentials = {credential.name: credential.name.upper() for credential in template.credentials}
     rendering = compiled(template, definition).render(
         macro_values(facts_for(definition, event)), credentials=credentials
     )

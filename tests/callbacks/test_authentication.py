@@ -105,7 +105,7 @@ def test_a_signature_is_that_of_the_body_or_of_the_url(
 
 
 @pytest.mark.parametrize(
-    ("authentication", "place"),
+    ("authentication", "field"),
     [
         ({"type": "barer"}, "type"),
         ({"type": "bearer"}, "credential"),
@@ -123,9 +123,9 @@ def test_a_signature_is_that_of_the_body_or_of_the_url(
     ],
 )
 def test_what_can_not_prove_anything_is_named_by_its_place(
-    authentication: dict[str, str], place: str
+    authentication: dict[str, str], field: str
 ) -> None:
-    assert places(authentication) == [f"authentication.{place}"]
+    assert places(authentication) == [f"authentication.{field}"]
 
 
 def test_a_header_can_not_be_written_twice() -> None:

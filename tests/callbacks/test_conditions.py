@@ -139,7 +139,7 @@ def test_a_refusal_names_the_condition_and_the_value() -> None:
 
 def test_of_any_one_is_enough_and_a_refusal_names_them_all() -> None:
     def any_of(*countries: str) -> object:
-        lines = [{"field": "country", "operator": "=", "value": it} for it in countries]
+        lines = [{"field": "country", "operator": "=", "value": country} for country in countries]
         return compile_conditions({"any": lines}).refusal(VALUES)
 
     assert any_of("US", "DE") is None
@@ -153,7 +153,7 @@ def test_no_condition_lets_everything_by(nothing: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "operator", "value", "place", "words"),
+    ("field", "operator", "value", "key", "words"),
     [
         ("contry", "=", "DE", "field", "Did you mean country?"),
         ("credential.api_key", "=", "x", "field", "can't be used in a condition"),
@@ -180,11 +180,11 @@ def test_no_condition_lets_everything_by(nothing: dict[str, object]) -> None:
     ],
 )
 def test_what_means_nothing_is_named_by_its_place(
-    field: object, operator: str, value: object, place: str, words: str
+    field: object, operator: str, value: object, key: str, words: str
 ) -> None:
     (problem,) = problems(field, operator, value)  # type: ignore[arg-type]  # that is the test
 
-    assert problem.field == f"conditions.all.0.{place}"
+    assert problem.field == f"conditions.all.0.{key}"
     assert words in problem.message
 
 
@@ -217,7 +217,7 @@ FIELDS = st.sampled_from(["country", "revenue", "event_time", "limit_ad_tracking
 
 @given(FIELDS, st.sampled_from(OPERATORS), JSON, JSON)
 def test_whatever_can_be_saved_can_be_asked_of_any_value(
-    field: str, operator: str, expected: object, found: object
+    field: str, operator: str, expected: object, actual: object
 ) -> None:
     line = {"field": field, "operator": operator, "value": expected}
     try:
@@ -225,36 +225,37 @@ def test_whatever_can_be_saved_can_be_asked_of_any_value(
     except TemplateError:
         return
 
-    for values in ({}, {"params": {"x": found}}, {field: found}):
+    for values in ({}, {"params": {"x": actual}}, {field: actual}):
         conditions.refusal(values)  # type: ignore[arg-type]  # any JSON value
 
 
 @given(JSON, JSON)
 def test_negations_hold_exactly_where_their_operators_do_not(
-    expected: object, found: object
+    expected: object, actual: object
 ) -> None:
     for operator, negation in (("=", "≠"), ("in", "not-in")):
         lines = [
-            {"field": "params.x", "operator": it, "value": expected} for it in (operator, negation)
+            {"field": "params.x", "operator": sign, "value": expected}
+            for sign in (operator, negation)
         ]
         try:
             positive, negative = (compile_conditions({"all": [line]}) for line in lines)
         except TemplateError:
             continue
-        values = {"params": {"x": found}}
+        values = {"params": {"x": actual}}
         assert (positive.refusal(values) is None) is (negative.refusal(values) is not None)  # type: ignore[arg-type]  # as above
 
 
 @given(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6))
-def test_the_order_of_numbers_is_the_order_of_numbers(expected: int, found: int) -> None:
-    def asked(operator: str) -> bool:
+def test_the_order_of_numbers_is_the_order_of_numbers(expected: int, actual: int) -> None:
+    def holds(operator: str) -> bool:
         line = {"field": "revenue", "operator": operator, "value": expected}
-        return compile_conditions({"all": [line]}).refusal({"revenue": Decimal(found)}) is None
+        return compile_conditions({"all": [line]}).refusal({"revenue": Decimal(actual)}) is None
 
-    assert [asked(it) for it in (">", "≥", "<", "≤", "=")] == [
-        found > expected,
-        found >= expected,
-        found < expected,
-        found <= expected,
-        found == expected,
+    assert [holds(operator) for operator in (">", "≥", "<", "≤", "=")] == [
+        actual > expected,
+        actual >= expected,
+        actual < expected,
+        actual <= expected,
+        actual == expected,
     ]

@@ -112,23 +112,23 @@ CALLS = st.sampled_from(
 def macros(draw: st.DrawFn) -> str:
     names = draw(st.lists(NAMES, min_size=1, max_size=4))
     calls = draw(st.lists(CALLS, max_size=4))
-    return "{{" + "||".join(names) + "".join(f"|{it}" for it in calls) + "}}"
+    return "{{" + "||".join(names) + "".join(f"|{call}" for call in calls) + "}}"
 
 
 @st.composite
 def templates(draw: st.DrawFn) -> RequestTemplate:
-    one, two, three, four = (draw(macros()) for _ in range(4))
+    first, second, third, fourth = (draw(macros()) for _ in range(4))
     body_type, body = draw(
         st.sampled_from(
             [
-                (BodyType.JSON, f'{{"a": {four}, "b": "{one} {two}"}}'),
-                (BodyType.FORM, f"a={four}&b={one}{two}"),
-                (BodyType.RAW, f"{four} {one} {two}"),
+                (BodyType.JSON, f'{{"a": {fourth}, "b": "{first} {second}"}}'),
+                (BodyType.FORM, f"a={fourth}&b={first}{second}"),
+                (BodyType.RAW, f"{fourth} {first} {second}"),
             ]
         )
     )
-    url = f"https://ads.example.com/{one}/x{two}?a={three}&b=1{four}"
-    return RequestTemplate("POST", url, {"X-A": f"{three} {four}", "X-B": one}, body_type, body)
+    url = f"https://ads.example.com/{first}/x{second}?a={third}&b=1{fourth}"
+    return RequestTemplate("POST", url, {"X-A": f"{third} {fourth}", "X-B": first}, body_type, body)
 
 
 def _sent(sent: OutgoingRequest) -> str:
@@ -150,11 +150,11 @@ def _spellings(value: str) -> Iterator[str]:
             yield base64.b64encode(digest.digest()).decode().rstrip("=")
 
 
-def _found(values: Iterable[str], sent: str) -> set[str]:
+def _disclosed(values: Iterable[str], sent: str) -> set[str]:
     looks = {sent, unquote(sent), unquote(unquote(sent))}
     everything = "\n".join(looks).lower()
     spellings = chain.from_iterable(map(_spellings, values))
-    return {it for it in spellings if it.lower() in everything}
+    return {spelling for spelling in spellings if spelling.lower() in everything}
 
 
 def _rendered(template: RequestTemplate, facts: Facts, **withheld: bool) -> str:
@@ -172,7 +172,7 @@ def _rendered(template: RequestTemplate, facts: Facts, **withheld: bool) -> str:
 @example(RequestTemplate("GET", "https://a.com/?a={{customer_user_id||install_id|sha256}}"))
 @example(RequestTemplate("GET", "https://a.com/?a={{partner_params_json}}&b={{click|json}}"))
 def test_without_consent_no_template_sends_anything_personal(template: RequestTemplate) -> None:
-    assert _found(SECRETS, _rendered(template, person(), withhold_personal=True)) == set()
+    assert _disclosed(SECRETS, _rendered(template, person(), withhold_personal=True)) == set()
 
 
 @settings(max_examples=300, deadline=None)
@@ -181,21 +181,22 @@ def test_without_consent_no_template_sends_anything_personal(template: RequestTe
 @example(RequestTemplate("GET", "https://a.com/?a={{params|json}}&b={{click|json}}&c={{price}}"))
 @example(RequestTemplate("GET", "https://a.com/?a={{params.order.price}}&b={{click.payout|md5}}"))
 def test_without_disclosure_no_template_sends_revenue(template: RequestTemplate) -> None:
-    assert _found(MONEY, _rendered(template, payer(), withhold_revenue=True)) == set()
+    assert _disclosed(MONEY, _rendered(template, payer(), withhold_revenue=True)) == set()
 
 
 @pytest.mark.parametrize("name", [*CATALOGUE, *PATHS])
 def test_without_consent_no_macro_alone_sends_anything_personal(name: str) -> None:
     template = RequestTemplate("GET", "https://a.com/?v={{" + name + "}}")
 
-    assert _found(SECRETS, _rendered(template, person(), withhold_personal=True)) == set()
+    assert _disclosed(SECRETS, _rendered(template, person(), withhold_personal=True)) == set()
 
 
 @pytest.mark.parametrize(
-    "name", [it.name for it in CATALOGUE.values() if it.personal and it.type == MacroType.TEXT]
+    "name",
+    [macro.name for macro in CATALOGUE.values() if macro.personal and macro.type == MacroType.TEXT],
 )
 def test_with_consent_it_would_be_seen(name: str) -> None:
     """This shows that the tests above can find what they look for."""
     template = RequestTemplate("GET", "https://a.com/?v={{" + name + "|sha256|upper}}")
 
-    assert _found(SECRETS, _rendered(template, person()))
+    assert _disclosed(SECRETS, _rendered(template, person()))

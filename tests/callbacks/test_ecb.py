@@ -33,10 +33,10 @@ APRIL_26 = {
 
 
 def zipped(name: str, text: str) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(name, text)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(

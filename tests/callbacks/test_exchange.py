@@ -62,20 +62,20 @@ def test_without_a_rate_there_is_no_amount(source: str, target: str) -> None:
 
 
 def test_a_weekend_takes_the_rate_of_the_friday_before_it() -> None:
-    found = rates_on(
+    rates = rates_on(
         [eur(date(2026, 3, 5), "1.09"), eur(FRIDAY, "1.10"), eur(date(2026, 3, 9), "1.20")],
         date(2026, 3, 8),
         known_at=NOW,
     )
 
-    assert found.usd == {"EUR": Decimal("1.10")}
+    assert rates.usd == {"EUR": Decimal("1.10")}
 
 
 @pytest.mark.parametrize(("day", "counts"), [(date(2026, 3, 13), True), (date(2026, 3, 14), False)])
 def test_a_rate_counts_for_seven_days(day: date, counts: bool) -> None:
-    found = rates_on([eur(FRIDAY, "1.10")], day, known_at=NOW)
+    rates = rates_on([eur(FRIDAY, "1.10")], day, known_at=NOW)
 
-    assert ("EUR" in found.usd) is counts
+    assert ("EUR" in rates.usd) is counts
 
 
 def test_a_rate_of_a_later_day_never_counts() -> None:

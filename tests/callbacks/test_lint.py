@@ -58,8 +58,8 @@ def _form(body: str) -> RuleDefinition:
     return _rule(method="POST", body_type=BodyType.FORM, body=body)
 
 
-def _found(remarks: tuple[RuleWarning, ...]) -> list[tuple[str, str | None]]:
-    return [(it.code.value, it.fix) for it in remarks]
+def _codes_and_fixes(remarks: tuple[RuleWarning, ...]) -> list[tuple[str, str | None]]:
+    return [(remark.code.value, remark.fix) for remark in remarks]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_was_hardly_meant_is_remarked(
 ) -> None:
     remarks = lint(definition, platform="ios")
 
-    assert _found(remarks) == [(code, fix)]
+    assert _codes_and_fixes(remarks) == [(code, fix)]
     text = _text(definition, remarks[0].field)
     assert 0 <= remarks[0].position <= remarks[0].position + remarks[0].length <= len(text)
 
@@ -132,7 +132,7 @@ def test_a_rule_for_all_apps_may_name_what_some_platforms_have() -> None:
 def test_a_fix_silences_its_remark() -> None:
     url = "http://ads.example.com/ö?a={idfa}&b=(country)&c=x y&a=2"
     for _ in range(10):
-        fixable = [it for it in lint(_rule(url)) if it.fix is not None]
+        fixable = [remark for remark in lint(_rule(url)) if remark.fix is not None]
         if not fixable:
             break
         url = Fix(fixable[0].position, fixable[0].length, fixable[0].fix or "").applied_to(url)
@@ -150,12 +150,12 @@ def test_what_the_partner_requires_is_missed_and_can_be_added() -> None:
 
     first, *others = lint(_rule(url), template=rule)
 
-    assert {it.code for it in (first, *others)} == {WarningCode.REQUIRED_MISSING}
+    assert {remark.code for remark in (first, *others)} == {WarningCode.REQUIRED_MISSING}
     assert "event" in first.message
     fixed = Fix(first.position, first.length, first.fix or "").applied_to(url)
     assert fixed.endswith("/v1/events?event={{partner_event_name!}}")
     rest = lint(_rule(fixed), template=rule)
-    assert [it.message for it in rest] == [it.message for it in others]
+    assert [remark.message for remark in rest] == [remark.message for remark in others]
 
 
 def test_what_a_json_body_lacks_is_put_at_its_beginning() -> None:
@@ -165,14 +165,14 @@ def test_what_a_json_body_lacks_is_put_at_its_beginning() -> None:
 
     remarks = lint(_json("{}", url=rule.url), template=rule)
 
-    addable = [it for it in remarks if it.fix is not None]
-    assert {it.code for it in remarks} == {WarningCode.REQUIRED_MISSING}
+    addable = [remark for remark in remarks if remark.fix is not None]
+    assert {remark.code for remark in remarks} == {WarningCode.REQUIRED_MISSING}
     for remark in addable:
         body = Fix(remark.position, 0, remark.fix or "").applied_to("{}")
         assert lint(_json(body, url=rule.url), template=rule) != remarks
 
 
-@pytest.mark.parametrize("template", all_templates().values(), ids=lambda it: it.name)
+@pytest.mark.parametrize("template", all_templates().values(), ids=lambda template: template.name)
 def test_shipped_templates_give_no_reason_for_remarks(template: PartnerTemplate) -> None:
     for rule in template.rules:
         made = definition_from_template(rule, ["install"], address="" if rule.url else AT)
@@ -232,4 +232,4 @@ def test_a_macro_is_known_in_the_spelling_of_other_tools(foreign: str) -> None:
 
 @pytest.mark.parametrize("text", ["%20%25", "[0]", "(c)", "{{gaid||(idfa)}}", "{}", "{1}"])
 def test_other_texts_in_brackets_are_left_alone(text: str) -> None:
-    assert [it.code for it in lint(_rule(headers={"X": text}))] == []
+    assert [remark.code for remark in lint(_rule(headers={"X": text}))] == []

@@ -8,7 +8,7 @@ from postbacks.callbacks.macros.sources import SOURCES
 from postbacks.callbacks.macros.vendors import VENDORS, vendor_names
 
 
-@pytest.mark.parametrize("macro", CATALOGUE.values(), ids=lambda it: it.name)
+@pytest.mark.parametrize("macro", CATALOGUE.values(), ids=lambda macro: macro.name)
 def test_every_macro_is_explained_and_can_be_used(macro: Macro) -> None:
     assert macro.description
     assert macro.example

@@ -232,7 +232,10 @@ def test_an_error_of_rendering_never_holds_the_credential() -> None:
 
 
 CHAINS = st.lists(
-    st.sampled_from([it.example for it in FILTERS.values() if it.name in FOR_SECRETS]), max_size=4
+    st.sampled_from(
+        [text_filter.example for text_filter in FILTERS.values() if text_filter.name in FOR_SECRETS]
+    ),
+    max_size=4,
 )
 
 

@@ -65,7 +65,7 @@ def test_an_unknown_macro_is_placed_and_the_nearest_name_is_given() -> None:
     ],
 )
 def test_a_mistyped_name_gets_a_suggestion(macro: str, suggestion: str | None) -> None:
-    assert [it.suggestion for it in problems(f"{HOST}/?a={macro}")] == [suggestion]
+    assert [error.suggestion for error in problems(f"{HOST}/?a={macro}")] == [suggestion]
 
 
 @pytest.mark.parametrize(
@@ -86,15 +86,15 @@ def test_a_mistyped_name_gets_a_suggestion(macro: str, suggestion: str | None) -
     ],
 )
 def test_a_broken_macro_is_explained(macro: str, message: str) -> None:
-    found = problems(f"{HOST}/?a={macro}")
+    errors = problems(f"{HOST}/?a={macro}")
 
-    assert len(found) == 1
-    assert message in found[0].message
-    assert found[0].position >= 27
+    assert len(errors) == 1
+    assert message in errors[0].message
+    assert errors[0].position >= 27
 
 
 def test_all_problems_are_told_at_once_in_order() -> None:
-    found = problems(
+    errors = problems(
         f"{HOST}/{{{{one}}}}?{{{{idfa}}}}=1&x={{{{two",
         method="GET",
         headers={"Host": "{{three}}"},
@@ -102,7 +102,7 @@ def test_all_problems_are_told_at_once_in_order() -> None:
         body_type=BodyType.JSON,
     )
 
-    assert [(it.field, it.position) for it in found] == [
+    assert [(error.field, error.position) for error in errors] == [
         ("url", 24),
         ("url", 32),
         ("url", 45),
@@ -154,7 +154,7 @@ def test_all_problems_are_told_at_once_in_order() -> None:
     ],
 )
 def test_a_url_that_can_not_be_used_is_refused(url: str, message: str) -> None:
-    assert any(message in it.message for it in problems(url))
+    assert any(message in error.message for error in problems(url))
 
 
 def test_a_host_in_another_script_gets_its_ascii_form_as_suggestion() -> None:
@@ -170,9 +170,9 @@ def test_a_host_in_another_script_gets_its_ascii_form_as_suggestion() -> None:
     ],
 )
 def test_a_header_of_the_connection_or_of_ours_is_refused(name: str) -> None:
-    found = problems(headers={name: "x"})
+    errors = problems(headers={name: "x"})
 
-    assert [it.field for it in found] == [f"headers.{name}"]
+    assert [error.field for error in errors] == [f"headers.{name}"]
 
 
 @pytest.mark.parametrize("name", ["User-Agent", "user-agent", "X-Forwarded-For"])
@@ -223,9 +223,9 @@ def test_a_request_has_a_limited_number_of_headers() -> None:
     ],
 )
 def test_a_body_that_is_not_json_is_refused_where_it_ends_to_be(body: str, position: int) -> None:
-    found = problems(body=body, body_type=BodyType.JSON)
+    errors = problems(body=body, body_type=BodyType.JSON)
 
-    assert [(it.field, it.position) for it in found] == [("body", position)]
+    assert [(error.field, error.position) for error in errors] == [("body", position)]
 
 
 def test_a_macro_can_not_be_the_name_of_a_form_field() -> None:
@@ -233,9 +233,9 @@ def test_a_macro_can_not_be_the_name_of_a_form_field() -> None:
 
 
 def test_a_get_request_has_no_body() -> None:
-    found = problems(method="GET", body="x", body_type=BodyType.RAW)
+    errors = problems(method="GET", body="x", body_type=BodyType.RAW)
 
-    assert [it.message for it in found] == ["GET requests carry no body."]
+    assert [error.message for error in errors] == ["GET requests carry no body."]
 
 
 def test_an_unknown_method_is_refused() -> None:
@@ -277,7 +277,7 @@ TEXTS = st.text(max_size=60) | st.lists(PIECES, max_size=25).map("".join)
 
 
 @given(
-    url=TEXTS | TEXTS.map(lambda it: f"{HOST}/{it}"),
+    url=TEXTS | TEXTS.map(lambda path: f"{HOST}/{path}"),
     header=st.tuples(TEXTS, TEXTS),
     body=TEXTS,
     body_type=st.sampled_from(BodyType),
@@ -289,6 +289,6 @@ def test_a_hostile_template_gives_a_template_error_or_compiles(
     template = RequestTemplate("POST", url, dict([header]), body_type, body, missing)
     sizes = {"url": len(url), "body": len(body), f"headers.{header[0]}": len(header[1])}
 
-    found = problems_of(template, credential_names=["host"], allowed_hosts=["a.com"])
+    errors = problems_of(template, credential_names=["host"], allowed_hosts=["a.com"])
 
-    assert all(0 <= it.position <= sizes[it.field] for it in found)
+    assert all(0 <= error.position <= sizes[error.field] for error in errors)

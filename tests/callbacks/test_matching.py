@@ -58,7 +58,7 @@ def event(**changes: object) -> EventContext:
 
 
 @pytest.mark.parametrize(
-    ("triggers", "name", "began", "wanted"),
+    ("triggers", "name", "began", "expected"),
     [
         (("*",), "purchase", "", True),
         (("purchase", "open"), "purchase", "", True),
@@ -76,16 +76,16 @@ def event(**changes: object) -> EventContext:
     ],
 )
 def test_a_trigger_is_an_event_name_or_any_and_an_install_happens_once(
-    triggers: tuple[str, ...], name: str, began: str, wanted: bool
+    triggers: tuple[str, ...], name: str, began: str, expected: bool
 ) -> None:
     happened = event(event_name=name, began_kind=began)
 
-    assert wants(rule(triggers=triggers), happened) is wanted
+    assert wants(rule(triggers=triggers), happened) is expected
 
 
-@pytest.mark.parametrize(("app_id", "wanted"), [(None, True), (1, True), (2, False)])
-def test_a_rule_with_an_app_sees_only_its_events(app_id: int | None, wanted: bool) -> None:
-    assert wants(rule(app_id=app_id), PURCHASE) is wanted
+@pytest.mark.parametrize(("app_id", "expected"), [(None, True), (1, True), (2, False)])
+def test_a_rule_with_an_app_sees_only_its_events(app_id: int | None, expected: bool) -> None:
+    assert wants(rule(app_id=app_id), PURCHASE) is expected
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_the_scope_looks_at_who_earned_the_install(
 
 
 @pytest.mark.parametrize(
-    ("days", "installed_at", "wanted"),
+    ("days", "installed_at", "expected"),
     [
         (3, NOW - timedelta(days=3), True),
         (3, NOW - timedelta(days=3, milliseconds=1), False),
@@ -119,9 +119,9 @@ def test_the_scope_looks_at_who_earned_the_install(
     ],
 )
 def test_the_window_counts_from_the_install(
-    days: int | None, installed_at: datetime | None, wanted: bool
+    days: int | None, installed_at: datetime | None, expected: bool
 ) -> None:
-    assert wants(rule(window_days=days), event(installed_at=installed_at)) is wanted
+    assert wants(rule(window_days=days), event(installed_at=installed_at)) is expected
 
 
 def test_a_sample_takes_about_its_share_of_devices_and_always_the_same() -> None:
@@ -199,6 +199,8 @@ def test_a_first_open_is_told_as_the_install_that_its_rule_asks_for() -> None:
     of_opens = rule(triggers=("install", "open"), event_map={"open": "launch"})
     of_all = rule(triggers=("*",))
 
-    names = [partner_event_name(it, "open") for it in (mapped, unmapped, of_opens, of_all)]
+    names = [
+        partner_event_name(variant, "open") for variant in (mapped, unmapped, of_opens, of_all)
+    ]
 
     assert names == ["af_install", "install", "launch", "open"]

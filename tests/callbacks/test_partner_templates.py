@@ -142,7 +142,7 @@ def test_what_is_missing_is_asked_for() -> None:
 
     missing = missing_answers(template, credentials={"token": " "}, events=[], address="")
 
-    assert [it.field for it in missing] == ["address", "credential_token", "events"]
+    assert [problem.field for problem in missing] == ["address", "credential_token", "events"]
     assert missing_credentials(template, ["token"]) == ()
 
 
@@ -274,7 +274,7 @@ value = "x"
 
 
 def test_files_are_shipped_where_they_are_looked_for() -> None:
-    assert {it.stem for it in FOLDER.glob("*.toml")} == {*TEMPLATES, "unavailable"}
+    assert {path.stem for path in FOLDER.glob("*.toml")} == {*TEMPLATES, "unavailable"}
     assert len(TEMPLATES) >= 20
 
 
@@ -283,9 +283,9 @@ def test_what_has_no_template_says_why_in_a_sentence() -> None:
 
     listed = unavailable_partners()
 
-    assert {"X", "Liftoff", "Chartboost"} <= {it.title for it in listed}
-    assert titles.isdisjoint(it.title for it in listed)
-    assert all(it.why.endswith(".") for it in listed)
+    assert {"X", "Liftoff", "Chartboost"} <= {partner.title for partner in listed}
+    assert titles.isdisjoint(partner.title for partner in listed)
+    assert all(partner.why.endswith(".") for partner in listed)
 
 
 def test_google_ads_is_told_by_the_device_itself() -> None:
@@ -311,7 +311,7 @@ def test_tenjin_counts_the_whole_amount_once_however_many_were_bought() -> None:
 
 
 @pytest.mark.parametrize(
-    ("platform", "att_status", "told"),
+    ("platform", "att_status", "expected"),
     [
         ("ios", 2, "DENIED"),
         ("ios", None, "NOT_DETERMINED"),
@@ -319,7 +319,7 @@ def test_tenjin_counts_the_whole_amount_once_however_many_were_bought() -> None:
     ],
 )
 def test_tiktok_is_always_told_about_apple_s_permission(
-    platform: str, att_status: int | None, told: str
+    platform: str, att_status: int | None, expected: str
 ) -> None:
     template = TEMPLATES["tiktok"]
     definition = definition_of(template, template.rules[0], "install")
@@ -328,4 +328,4 @@ def test_tiktok_is_always_told_about_apple_s_permission(
 
     body = compiled(template, definition).render(macro_values(facts)).request.body
 
-    assert json.loads(body or b"")["data"][0]["user"]["att_status"] == told
+    assert json.loads(body or b"")["data"][0]["user"]["att_status"] == expected

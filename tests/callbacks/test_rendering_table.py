@@ -29,7 +29,7 @@ def _post(body_type: BodyType, body: str) -> RequestTemplate:
 
 
 Place = tuple[Callable[[str], RequestTemplate], Callable[[OutgoingRequest], str]]
-PLACES: Mapping[str, Place] = {
+POSITIONS: Mapping[str, Place] = {
     "path": (
         lambda text: RequestTemplate("GET", f"{URL}/{text}/q"),
         lambda sent: sent.url.removeprefix(f"{URL}/").removesuffix("/q"),
@@ -66,9 +66,9 @@ def _cases() -> Iterator[object]:
     with TABLE.open("rb") as table:
         events = tomllib.load(table, parse_float=Decimal)["event"]
     for event in events:
-        for number, (place, template, expected) in enumerate(event["cases"], start=1):
-            name = f"{event['is']}, {number}: {place} {template}"
-            yield pytest.param(event, place, template, expected, id=name)
+        for number, (position, template, expected) in enumerate(event["cases"], start=1):
+            name = f"{event['is']}, {number}: {position} {template}"
+            yield pytest.param(event, position, template, expected, id=name)
 
 
 def _facts(event: Mapping[str, Any]) -> Facts:
@@ -84,11 +84,11 @@ def _facts(event: Mapping[str, Any]) -> Facts:
 CASES = list(_cases())
 
 
-@pytest.mark.parametrize(("event", "place", "template", "expected"), CASES)
+@pytest.mark.parametrize(("event", "position", "template", "expected"), CASES)
 def test_a_template_becomes_what_the_table_says(
-    event: Mapping[str, Any], place: str, template: str, expected: str
+    event: Mapping[str, Any], position: str, template: str, expected: str
 ) -> None:
-    build, look = PLACES[place]
+    build, look = POSITIONS[position]
     request = compile_request(
         build(template), credential_names=["secret"], allowed_hosts=["ads.example.com"]
     )

@@ -35,10 +35,10 @@ def test_a_translated_url_compiles(vendor: str, theirs: str, ours: str) -> None:
 
 @pytest.mark.parametrize(("vendor", "theirs", "ours"), CASES)
 def test_the_vendor_is_found_out(vendor: str, theirs: str, ours: str) -> None:
-    found = translate(theirs)
+    translation = translate(theirs)
 
-    assert found.vendor == vendor or found.certainty == Certainty.GUESS
-    assert found.url == ours
+    assert translation.vendor == vendor or translation.certainty == Certainty.GUESS
+    assert translation.url == ours
 
 
 @pytest.mark.parametrize(
@@ -57,76 +57,80 @@ def test_the_vendor_is_found_out(vendor: str, theirs: str, ours: str) -> None:
     ],
 )
 def test_how_sure_the_vendor_is_is_said(url: str, vendor: str, certainty: Certainty) -> None:
-    found = translate(url)
+    translation = translate(url)
 
-    assert (found.vendor, found.certainty) == (vendor, certainty)
+    assert (translation.vendor, translation.certainty) == (vendor, certainty)
 
 
 def test_a_vendor_that_was_named_is_not_doubted() -> None:
-    found = translate("https://a.com/?x={idfa}&y={device_ip}", "adjust")
+    translation = translate("https://a.com/?x={idfa}&y={device_ip}", "adjust")
 
-    assert (found.vendor, found.certainty) == ("adjust", Certainty.GIVEN)
-    assert [it.theirs for it in found.untranslated] == ["{device_ip}"]
+    assert (translation.vendor, translation.certainty) == ("adjust", Certainty.GIVEN)
+    assert [macro.theirs for macro in translation.untranslated] == ["{device_ip}"]
 
 
 def test_what_was_translated_and_what_could_not_be_is_listed() -> None:
-    found = translate("https://a.com/?x={gps_adid}&y={gps_add}&z={gps_adid}")
+    translation = translate("https://a.com/?x={gps_adid}&y={gps_add}&z={gps_adid}")
 
-    assert [(it.theirs, it.ours) for it in found.translated] == [("{gps_adid}", "{{gaid}}")]
-    (left_out,) = found.untranslated
+    assert [(macro.theirs, macro.ours) for macro in translation.translated] == [
+        ("{gps_adid}", "{{gaid}}")
+    ]
+    (left_out,) = translation.untranslated
     assert left_out.theirs == "{gps_add}"
     assert "{gps_adid}" in left_out.why
     assert "{{gaid}}" in left_out.why
 
 
 def test_an_alternative_that_is_unknown_is_named() -> None:
-    found = translate("https://a.com/?x={idfa||win_naid||gps_adid}", "adjust")
+    translation = translate("https://a.com/?x={idfa||win_naid||gps_adid}", "adjust")
 
-    assert found.url == "https://a.com/?x={{idfa||gaid}}"
-    assert [it.theirs for it in found.untranslated] == ["win_naid in {idfa||win_naid||gps_adid}"]
+    assert translation.url == "https://a.com/?x={{idfa||gaid}}"
+    assert [macro.theirs for macro in translation.untranslated] == [
+        "win_naid in {idfa||win_naid||gps_adid}"
+    ]
 
 
 def test_an_alternative_that_needs_a_filter_is_named() -> None:
-    found = translate("https://a.com/?x={is_organic||idfa||gps_adid}", "adjust")
+    translation = translate("https://a.com/?x={is_organic||idfa||gps_adid}", "adjust")
 
-    assert found.url == "https://a.com/?x={{idfa||gaid}}"
-    assert "filter" in found.untranslated[0].why
+    assert translation.url == "https://a.com/?x={{idfa||gaid}}"
+    assert "filter" in translation.untranslated[0].why
 
 
 def test_hashes_and_cases_of_known_names_are_understood() -> None:
-    found = translate(
+    translation = translate(
         "https://a.com/?x={gps_adid_upper_md5}&y={idfv_sha1}&z={idfa_md5_hex}", "adjust"
     )
 
-    assert found.url == "https://a.com/?x={{gaid_upper_md5}}&y={{idfv_sha1}}&z={{idfa_md5}}"
+    assert translation.url == "https://a.com/?x={{gaid_upper_md5}}&y={{idfv_sha1}}&z={{idfa_md5}}"
 
 
 def test_a_function_that_we_do_not_have_is_named() -> None:
-    found = translate("https://a.com/?x=${(user_data.idfa)?keep_before('-')!}")
+    translation = translate("https://a.com/?x=${(user_data.idfa)?keep_before('-')!}")
 
-    assert found.url == "https://a.com/?x="
-    assert "keep_before" in found.untranslated[0].why
+    assert translation.url == "https://a.com/?x="
+    assert "keep_before" in translation.untranslated[0].why
 
 
 def test_a_block_of_freemarker_is_taken_out() -> None:
-    found = translate("https://a.com/?x=<#list tags as t>${t}</#list>&i=${(user_data.idfa)!}")
+    translation = translate("https://a.com/?x=<#list tags as t>${t}</#list>&i=${(user_data.idfa)!}")
 
-    assert "#" not in found.url
-    assert found.url.endswith("&i={{idfa}}")
+    assert "#" not in translation.url
+    assert translation.url.endswith("&i={{idfa}}")
 
 
 def test_a_network_s_own_macros_have_no_place_in_a_callback() -> None:
-    found = translate("https://a.com/?x=__IDFA__&y={gps_adid}")
+    translation = translate("https://a.com/?x=__IDFA__&y={gps_adid}")
 
-    assert found.url == "https://a.com/?x=&y={{gaid}}"
-    assert [it.theirs for it in found.untranslated] == ["__IDFA__"]
+    assert translation.url == "https://a.com/?x=&y={{gaid}}"
+    assert [macro.theirs for macro in translation.untranslated] == ["__IDFA__"]
 
 
 def test_only_the_first_of_several_urls_is_translated() -> None:
-    found = translate("https://a.com/?x={gps_adid} https://b.com/?y={gps_adid}")
+    translation = translate("https://a.com/?x={gps_adid} https://b.com/?y={gps_adid}")
 
-    assert found.url == "https://a.com/?x={{gaid}}"
-    assert any("first" in note for note in found.notes)
+    assert translation.url == "https://a.com/?x={{gaid}}"
+    assert any("first" in note for note in translation.notes)
 
 
 def test_an_address_in_the_clear_is_remarked_on() -> None:
@@ -184,6 +188,11 @@ def test_a_text_that_is_too_long_is_refused() -> None:
     )
 )
 def test_nothing_that_is_pasted_breaks_it(pieces: list[str]) -> None:
-    found = translate("".join(pieces))
+    translation = translate("".join(pieces))
 
-    assert found.translated or found.untranslated or found.notes or found.vendor == ""
+    assert (
+        translation.translated
+        or translation.untranslated
+        or translation.notes
+        or translation.vendor == ""
+    )

@@ -179,10 +179,10 @@ def test_now_uuid_and_random_are_the_same_for_each_attempt_of_a_postback() -> No
     sample = sample_facts()
     other = replace(sample, postback=PostbackFacts(UUID(int=1), datetime(2026, 1, 15, tzinfo=UTC)))
 
-    first, again, another = (macro_values(it) for it in (sample, sample, other))
+    first, again, another = (macro_values(facts) for facts in (sample, sample, other))
 
-    assert [first[it] for it in names] == [again[it] for it in names]
-    assert not any(first[it] == another[it] for it in names)
+    assert [first[name] for name in names] == [again[name] for name in names]
+    assert not any(first[name] == another[name] for name in names)
 
 
 def test_a_postback_s_id_has_two_names() -> None:

@@ -39,25 +39,42 @@ from tests import make
 from tests.database import as_role
 
 # What says nothing about who it was: names of ours and of campaigns, kinds, states, outcomes.
-STAYS = {
-    "event.event_name", "event.source", "event.platform", "event.bundle_id", "event.currency",
-    "install.kind", "install.state", "install.platform", "install.attribution_type",
-    "install.method", "attribution.cause", "attribution.type", "attribution.method",
-    "postback.event_name", "postback.status", "postback.reason",
-    "delivery_attempt.kind", "delivery_attempt.outcome", "delivery_attempt.error",
-    "touchpoint.kind", "touchpoint.source", "touchpoint.site_id", "touchpoint.country",
-    "touchpoint.signature", "touchpoint.refused", "touchpoint_key.kind",
-}  # fmt: skip
-_BY_WHICH_IT_IS_FOUND = {
-    "event.device", "event.customer_user_id", "install.device", "install.install_id",
+_STAYING_COLUMNS = {
+    "event": ("event_name", "source", "platform", "bundle_id", "currency"),
+    "install": ("kind", "state", "platform", "attribution_type", "method"),
+    "attribution": ("cause", "type", "method"),
+    "postback": ("event_name", "status", "reason"),
+    "delivery_attempt": ("kind", "outcome", "error"),
+    "touchpoint": ("kind", "source", "site_id", "country", "signature", "refused"),
+    "touchpoint_key": ("kind",),
+}
+STAYS = {f"{table}.{column}" for table, columns in _STAYING_COLUMNS.items() for column in columns}
+_SEARCHED_COLUMNS = {
+    "event.device",
+    "event.customer_user_id",
+    "install.device",
+    "install.install_id",
     "rule_device.device",
-}  # fmt: skip
+}
 
 LOGS: tuple[type[TenantModel], ...] = (
-    Event, EventKey, UndecidedEvent, DecisionFailure, Install, InstallKey, UnsettledInstall,
-    Attribution, Touchpoint, TouchpointKey, TouchpointSeen, RuleDevice, Postback, DeliveryAttempt,
-    DuePostback, AdServicesClaim,
-)  # fmt: skip
+    Event,
+    EventKey,
+    UndecidedEvent,
+    DecisionFailure,
+    Install,
+    InstallKey,
+    UnsettledInstall,
+    Attribution,
+    Touchpoint,
+    TouchpointKey,
+    TouchpointSeen,
+    RuleDevice,
+    Postback,
+    DeliveryAttempt,
+    DuePostback,
+    AdServicesClaim,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,27 +128,27 @@ def live(scene: Scene, person: Person) -> None:
     with tenant(scene.organization_id):
         clicks = _see_ads(scene, person)
     with as_role(roles.WORKER), tenant(scene.organization_id):
-        install = _install(scene, person, clicks[0].public_id)
-        _happen(scene, person, f"install_id:{person.install_id}", "install", install)
-        _happen(scene, person, f"advertising:{person.gaid}", "purchase", install)
+        install = _add_install(scene, person, clicks[0].public_id)
+        _add_event(scene, person, f"install_id:{person.install_id}", "install", install)
+        _add_event(scene, person, f"advertising:{person.gaid}", "purchase", install)
     _mark(scene, person.mark, before)
 
 
 def rows_with(mark: str) -> set[str]:
     """Return the tables that hold a mark anywhere."""
     with as_role(roles.WORKER), connection.cursor() as cursor:
-        found = set()
+        tables = set()
         for model in LOGS:
             table = sql.Identifier(model._meta.db_table)
             cursor.execute(
-                sql.SQL("SELECT count(*) FROM {} AS it WHERE strpos(it::text, %s) > 0").format(
-                    table
-                ),
+                sql.SQL(
+                    "SELECT count(*) FROM {} AS stored WHERE strpos(stored::text, %s) > 0"
+                ).format(table),
                 [mark],
             )
             if cursor.fetchone()[0]:
-                found.add(model._meta.db_table)
-    return found
+                tables.add(model._meta.db_table)
+    return tables
 
 
 def image(scene: Scene, person: Person) -> dict[str, list[str]]:
@@ -143,9 +160,9 @@ def image(scene: Scene, person: Person) -> dict[str, list[str]]:
             table = sql.Identifier(model._meta.db_table)
             cursor.execute(
                 sql.SQL(
-                    "SELECT it::text FROM {} AS it WHERE organization_id = %s "
-                    "AND EXISTS (SELECT FROM unnest(%s::text[]) AS m WHERE strpos(it::text, m) > 0)"
-                    " ORDER BY 1"
+                    "SELECT stored::text FROM {} AS stored WHERE organization_id = %s "
+                    "AND EXISTS (SELECT FROM unnest(%s::text[]) AS mark "
+                    "WHERE strpos(stored::text, mark) > 0) ORDER BY 1"
                 ).format(table),
                 [scene.organization_id, marks],
             )
@@ -166,33 +183,54 @@ def _see_ads(scene: Scene, person: Person) -> list[Touchpoint]:
         record_touchpoints(
             [
                 NewTouchpoint(
-                    organization_id=scene.organization_id, app_id=scene.app.pk,
-                    partner_id=scene.link.campaign.partner_id, campaign_id=scene.link.campaign_id,
-                    link_id=scene.link.pk, kind="click", source="link",
-                    occurred_at=datetime.now(UTC), ip_address="203.0.113.7",
-                    identifiers=frozenset({*names, "ip:203.0.113.7"}), params={"gaid": person.gaid},
+                    organization_id=scene.organization_id,
+                    app_id=scene.app.pk,
+                    partner_id=scene.link.campaign.partner_id,
+                    campaign_id=scene.link.campaign_id,
+                    link_id=scene.link.pk,
+                    kind="click",
+                    source="link",
+                    occurred_at=datetime.now(UTC),
+                    ip_address="203.0.113.7",
+                    identifiers=frozenset({*names, "ip:203.0.113.7"}),
+                    params={"gaid": person.gaid},
                 )
             ]
-        )  # fmt: skip
+        )
     return list(Touchpoint.objects.order_by("-id")[:3])
 
 
-def _install(scene: Scene, person: Person, touch: object) -> Install:
+def _add_install(scene: Scene, person: Person, touch: object) -> Install:
     now = datetime.now(UTC).replace(microsecond=0)
     install = Install.objects.create(
-        app=scene.app, device=f"install_id:{person.install_id}", install_id=person.install_id,
-        installed_at=now, event_ref=1, event_received_at=now, touchpoint=touch, touched_at=now,
-        partner=scene.link.campaign.partner, campaign=scene.link.campaign, link=scene.link,
-        attribution_type="click", consent={"gdpr_applies": True},
-    )  # fmt: skip
+        app=scene.app,
+        device=f"install_id:{person.install_id}",
+        install_id=person.install_id,
+        installed_at=now,
+        event_ref=1,
+        event_received_at=now,
+        touchpoint=touch,
+        touched_at=now,
+        partner=scene.link.campaign.partner,
+        campaign=scene.link.campaign,
+        link=scene.link,
+        attribution_type="click",
+        consent={"gdpr_applies": True},
+    )
     for version in (1, 2):
         Attribution.objects.create(
-            install=install, version=version, decided_at=now, type="click", method="click_id",
-            partner=scene.link.campaign.partner, touchpoint=touch, touched_at=now,
+            install=install,
+            version=version,
+            decided_at=now,
+            type="click",
+            method="click_id",
+            partner=scene.link.campaign.partner,
+            touchpoint=touch,
+            touched_at=now,
             facts={"partner_name": "Network", "click": {"gaid": person.gaid}},
             candidates=[{"touchpoint": str(touch), "reason": "won"}],
             rejections=[{"touchpoint": str(touch), "reason": "too_many_engagements"}],
-        )  # fmt: skip
+        )
     for name in identifiers.identifiers_of(person.ids):
         key = identifiers.key_of(scene.app.pk, name)
         InstallKey.objects.create(app=scene.app, key=key, install=install, lasting=True)
@@ -202,43 +240,71 @@ def _install(scene: Scene, person: Person, touch: object) -> Install:
     return install
 
 
-def _happen(scene: Scene, person: Person, device: str, name: str, install: Install) -> None:
+def _add_event(scene: Scene, person: Person, device: str, name: str, install: Install) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     sdk_id = uuid4()
     key = EventKey.objects.create(app=scene.app, event_id=sdk_id, received_at=now)
     ids = person.ids if device.startswith("install_id") else {"gaid": person.gaid}
     event = Event.objects.create(
-        id=key.pk, app=scene.app, event_id=sdk_id, event_name=name, event_time=now, received_at=now,
-        source=EventSource.SDK, device=device, customer_user_id=person.customer_user_id,
-        revenue="4.99", currency="USD",
+        id=key.pk,
+        app=scene.app,
+        event_id=sdk_id,
+        event_name=name,
+        event_time=now,
+        received_at=now,
+        source=EventSource.SDK,
+        device=device,
+        customer_user_id=person.customer_user_id,
+        revenue="4.99",
+        currency="USD",
         fields={**ids, "country": "DE", "price": 4.99, "ip_address": "203.0.113.7"},
         params={"level": 3},
-    )  # fmt: skip
+    )
     UndecidedEvent.objects.create(id=event.pk, received_at=now)
     DecisionFailure.objects.create(id=event.pk, received_at=now, error="broken", next_try_at=now)
     for status in (PostbackStatus.DELIVERED, PostbackStatus.FAILED, PostbackStatus.PENDING):
-        _owe(scene, event, status, install)
+        _add_postback(scene, event, status, install)
 
 
-def _owe(scene: Scene, event: Event, status: str, install: Install) -> None:
+def _add_postback(scene: Scene, event: Event, status: str, install: Install) -> None:
     with tenant(scene.organization_id):
         rule = make.make_rule(app=scene.app)
     postback = Postback.objects.create(
-        public_id=uuid4(), rule=rule, rule_version=1, app=scene.app, event=event,
-        sdk_event_id=event.event_id, event_name=event.event_name, status=status,
-        event_received_at=event.received_at, created_at=event.received_at, install=install,
-        attempts_made=1, fingerprint="f",
-    )  # fmt: skip
+        public_id=uuid4(),
+        rule=rule,
+        rule_version=1,
+        app=scene.app,
+        event=event,
+        sdk_event_id=event.event_id,
+        event_name=event.event_name,
+        status=status,
+        event_received_at=event.received_at,
+        created_at=event.received_at,
+        install=install,
+        attempts_made=1,
+        fingerprint="f",
+    )
     DeliveryAttempt.objects.create(
-        postback=postback, event_received_at=event.received_at, number=1, kind=AttemptKind.AUTO,
-        started_at=event.received_at, duration_ms=12, outcome="failed", status_code=500,
-        request={"url": "https://ads.example.com"}, response={"body": "no"}, detail="no",
-    )  # fmt: skip
+        postback=postback,
+        event_received_at=event.received_at,
+        number=1,
+        kind=AttemptKind.AUTO,
+        started_at=event.received_at,
+        duration_ms=12,
+        outcome="failed",
+        status_code=500,
+        request={"url": "https://ads.example.com"},
+        response={"body": "no"},
+        detail="no",
+    )
     if status == PostbackStatus.PENDING:
         DuePostback.objects.create(
-            postback=postback, event_received_at=event.received_at, rule=rule,
-            host="ads.example.com", due_at=event.received_at,
-        )  # fmt: skip
+            postback=postback,
+            event_received_at=event.received_at,
+            rule=rule,
+            host="ads.example.com",
+            due_at=event.received_at,
+        )
 
 
 def _keys(scene: Scene) -> dict[type[TenantModel], set[object]]:
@@ -265,7 +331,7 @@ def _mark(scene: Scene, mark: str, before: dict[type[TenantModel], set[object]])
 
 def _changes(model: type[TenantModel], mark: str) -> Iterator[sql.Composable]:
     for field in model._meta.concrete_fields:
-        if f"{model._meta.db_table}.{field.column}" in STAYS | _BY_WHICH_IT_IS_FOUND:
+        if f"{model._meta.db_table}.{field.column}" in STAYS | _SEARCHED_COLUMNS:
             continue
         column, text = sql.Identifier(field.column), sql.Literal(mark)
         if isinstance(field, models.JSONField):

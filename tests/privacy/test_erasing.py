@@ -38,12 +38,27 @@ from tests.privacy.life import Person, Scene
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DECLARED = {
-    "api_token", "app", "attribution_settings", "audit_entry", "bundle_id", "callback_rule",
-    "callback_rule_version", "campaign", "conversion_meaning", "partner", "partner_credential",
-    "rule_pace", "sdk_key", "signing_secret", "store_claim", "tracking_link", "click_signing_key",
-    "referrer_key", "site_times",
+    "api_token",
+    "app",
+    "attribution_settings",
+    "audit_entry",
+    "bundle_id",
+    "callback_rule",
+    "callback_rule_version",
+    "campaign",
+    "conversion_meaning",
+    "partner",
+    "partner_credential",
+    "rule_pace",
+    "sdk_key",
+    "signing_secret",
+    "store_claim",
+    "tracking_link",
+    "click_signing_key",
+    "referrer_key",
+    "site_times",
     "skan_postback",  # of Apple's copies nobody knows whose device they tell of
-}  # fmt: skip
+}
 OWN = {"erasure_request", "erasure_trace", "erasure_tombstone", "tombstone_key"}
 
 
@@ -102,9 +117,12 @@ def test_nothing_of_a_forgotten_device_is_left(
     assert life.rows_with(gone.gaid) == set()
     assert life.image(scene, stays) == other_before
     queues = {
-        "undecided_event", "decision_failure", "due_postback", "unsettled_install",
+        "undecided_event",
+        "decision_failure",
+        "due_postback",
+        "unsettled_install",
         "adservices_claim",
-    }  # fmt: skip
+    }
     for table, count in life.counts(scene).items():
         keys = {"install_key", "touchpoint_key"}
         assert (count < counts_before[table]) == (table in queues | keys), table
@@ -161,9 +179,13 @@ def test_a_preview_says_what_will_be_emptied(scene: Scene, gone: Person, stays: 
     request = _forget(scene, gaid=gone.gaid)
 
     assert foreseen == {
-        "install": 1, "touchpoint": 3, "event": 2, "postback": 6, "skipped": 2,
+        "install": 1,
+        "touchpoint": 3,
+        "event": 2,
+        "postback": 6,
+        "skipped": 2,
         "delivery_attempt": 6,
-    }  # fmt: skip
+    }
     assert {table: request.counts[table] for table in foreseen} == foreseen
 
 
@@ -264,20 +286,20 @@ def test_once_done_nothing_tells_who_was_forgotten(scene: Scene, gone: Person) -
 
 
 def test_two_who_ask_at_once_ask_for_the_same(scene: Scene, gone: Person) -> None:
-    asked = DeviceToErase(scene.organization_id, scene.app.pk, {"gaid": gone.gaid})
+    device = DeviceToErase(scene.organization_id, scene.app.pk, {"gaid": gone.gaid})
     second: list[ErasureRequest] = []
 
     def ask_too() -> None:
         try:
             with tenant(scene.organization_id):
-                second.append(request_erasure(asked))
+                second.append(request_erasure(device))
         finally:
             connection.close()
 
     _forget(scene, gaid="38400000-8cf0-11bd-b23e-10b96e40000d")  # the key is there already
     rival = threading.Thread(target=ask_too)
     with tenant(scene.organization_id):
-        first = request_erasure(asked)  # not committed yet: the other can't see it
+        first = request_erasure(device)  # not committed yet: the other can't see it
         rival.start()
         wait_for_a_lock()
     rival.join(timeout=60)
@@ -373,12 +395,13 @@ def test_what_everybody_sends_in_place_of_an_id_leads_to_nobody(gaid: str) -> No
     record(gem, event("purchase", install_id="device-0", gaid=gaid))
 
     with tenant(gem.organization.pk):
-        kept = Event.objects.exclude(device="").values_list("device", flat=True)
-        assert sorted(set(kept) & {"install_id:device-0", "install_id:device-2"}) == [
-            "install_id:device-0", "install_id:device-2",
-        ]  # fmt: skip
+        devices = Event.objects.exclude(device="").values_list("device", flat=True)
+        assert sorted(set(devices) & {"install_id:device-0", "install_id:device-2"}) == [
+            "install_id:device-0",
+            "install_id:device-2",
+        ]
         assert Event.objects.filter(event_name="purchase").exists()
-        assert "install_id:device-1" not in kept
+        assert "install_id:device-1" not in devices
 
 
 def test_a_request_that_can_not_be_read_keeps_nobody_elses_from_being_done() -> None:
