@@ -62,7 +62,7 @@ def test_it_says_what_would_have_been_sent_newest_first() -> None:
 )
 def test_it_says_what_the_pipeline_then_decides(fields: dict[str, Any]) -> None:
     made = make.make_tenant()
-    rule = make.make_tenant_rule(made, URL, **fields)
+    rule = make.make_tenant_rule(made, **{"url": URL, **fields})
     for number in range(6):
         device = f"d-{number % 4}"
         _report(made, device, name="open")
