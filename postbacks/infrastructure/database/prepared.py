@@ -5,7 +5,8 @@ partition for each day that takes longer than the work itself.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
 from importlib.resources import files
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from django.db import connection
-from psycopg.rows import kwargs_row
+from psycopg.rows import RowFactory, kwargs_row, tuple_row
 
 T = TypeVar("T")
 
@@ -56,10 +57,7 @@ def run(statement: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...
 
     Raises Django's database errors. Each text is kept: nothing but days may vary in it.
     """
-    connection.validate_no_broken_transaction()
-    with connection.cursor(), connection.wrap_database_errors:  # opens or renews the connection
-        cursor = psycopg.Cursor(connection.connection)
-        cursor.execute(statement.encode(), parameters, prepare=True)
+    with _executed(statement, parameters, tuple_row) as cursor:
         return cursor.fetchall() if cursor.description else []
 
 
@@ -68,11 +66,18 @@ def fetch(make_row: Callable[..., T], statement: str, parameters: Mapping[str, o
 
     `make_row` is a class with these fields, or a function with these keyword arguments.
     """
-    connection.validate_no_broken_transaction()
-    with connection.cursor(), connection.wrap_database_errors:
-        cursor = psycopg.Cursor(connection.connection, row_factory=kwargs_row(make_row))
-        cursor.execute(statement.encode(), parameters, prepare=True)
+    with _executed(statement, parameters, kwargs_row(make_row)) as cursor:
         return cursor.fetchall()
+
+
+@contextmanager
+def _executed(
+    statement: str, parameters: Mapping[str, object], row_factory: RowFactory[T]
+) -> Iterator[psycopg.Cursor[T]]:
+    connection.validate_no_broken_transaction()
+    with connection.cursor(), connection.wrap_database_errors:  # opens or renews the connection
+        cursor = psycopg.Cursor(connection.connection, row_factory=row_factory)
+        yield cursor.execute(statement.encode(), parameters, prepare=True)
 
 
 def replan() -> None:
