@@ -161,6 +161,58 @@ def test_a_host_in_another_script_gets_its_ascii_form_as_suggestion() -> None:
     assert problems("https://bücher.example/")[0].suggestion == "xn--bcher-kva.example"
 
 
+# UTS 46, non-transitional, as browsers read a host: IDNA 2003 would lead some of these to a
+# host of another owner.
+@pytest.mark.parametrize(
+    ("written", "suggestion"),
+    [
+        ("straße.de", "xn--strae-oqa.de"),
+        ("STRAẞE.de", "xn--strae-oqa.de"),
+        ("www.faß-und-fass.example:8443", "www.xn--fa-und-fass-w6a.example:8443"),
+        ("βόλος.example", "xn--nxasmm1c.example"),
+        ("ΒΌΛΟΣ.example", "xn--nxasmq6b.example"),
+        ("ن\u0627م\u0647\u200c\u0627ی.example", "xn--mgba3gch31f060k.example"),
+        ("ශ්\u200dරී.example", "xn--10cl1a0b660p.example"),
+        ("BÜCHER.Example", "xn--bcher-kva.example"),
+        ("bücher。example", "xn--bcher-kva.example"),
+        ("bücher\uff0eexample", "xn--bcher-kva.example"),
+        ("ads｡example\uff1a8443", "ads.example:8443"),
+        ("\uff45\uff58\uff41\uff4d\uff50\uff4c\uff45.com", "example.com"),
+        ("bu\u0308cher.example", "xn--bcher-kva.example"),
+        ("stra%C3%9Fe.de", "xn--strae-oqa.de"),
+        ("my_ads.bücher.example", "my_ads.xn--bcher-kva.example"),
+        ("\u0430pple.example", "xn--pple-43d.example"),
+        ("例え.テスト", "xn--r8jz45g.xn--zckzah"),
+    ],
+)
+def test_the_suggested_host_is_the_one_that_was_written(written: str, suggestion: str) -> None:
+    (error,) = problems(f"https://{written}/cb?a={{{{idfa}}}}")
+
+    assert error.suggestion == suggestion
+    assert problems(f"https://{suggestion}/cb") == ()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "x\u200dy.example",  # a joiner where no script needs one
+        "i❤.example",  # IDNA 2008 has no emoji
+        "a..bücher.example",
+        "-bücher.example",
+        "ä" * 70 + ".example",
+        "①②⑦.⓪.⓪.①",
+        "bücher.example:99999",
+        "℀.example",  # a slash inside
+        "bücher%2Fx.example",
+    ],
+)
+def test_no_host_is_suggested_where_none_was_written(written: str) -> None:
+    (error,) = problems(f"https://{written}/cb")
+
+    assert error.suggestion is None
+    assert "host" in error.message
+
+
 @pytest.mark.parametrize(
     "name",
     [

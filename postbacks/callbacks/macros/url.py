@@ -8,8 +8,9 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+import idna
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
@@ -32,6 +33,7 @@ _PLAIN_HOST: Final = re.compile(
     re.IGNORECASE,
 )
 _HIGHEST_PORT: Final = 65_535
+_WIDE_COLON: Final = "\N{FULLWIDTH COLON}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,13 +230,24 @@ def _is_agreed(url: str, host: str) -> bool:
 
 
 def _ascii_host(authority: str) -> str | None:
-    if authority.isascii():
-        return None
+    """Return the host that browsers open for one in another script, with its port.
+
+    IDNA 2008 after UTS 46's non-transitional mapping: ß and ς are letters of their own. IDNA 2003,
+    which Python has, replaces both: another host, perhaps of another owner.
+    """
     try:
-        encoded = authority.encode("idna").decode()
-    except UnicodeError:
+        written = unquote(authority, errors="strict").replace(_WIDE_COLON, ":")
+        name, colon, port = written.partition(":")
+        labels = idna.uts46_remap(name, std3_rules=False, transitional=False).split(".")
+        encoded = ".".join(
+            label if label.isascii() else idna.alabel(label).decode() for label in labels
+        )
+    except (UnicodeError, idna.IDNAError):
         return None
-    return encoded if split_host(encoded) else None
+    host = f"{encoded}{colon}{port}"
+    # Circled digits and the like would make an IP address of what looks like a name.
+    is_name = not encoded.rpartition(".")[2].isdigit()
+    return host if host != authority and is_name and split_host(host) else None
 
 
 def _path(
