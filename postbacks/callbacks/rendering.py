@@ -17,7 +17,7 @@ from postbacks.callbacks.macros import Rates, RenderError, TemplateError
 from postbacks.callbacks.rules.compiled import CompiledRule, RuleVersion, load_rule_versions
 from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
-from postbacks.models import Postback
+from postbacks.models import Postback, SkipReason
 from postbacks.models.stored import load_events
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import own_attribution
@@ -137,9 +137,7 @@ def _render(
     postback: ClaimedPostback, rule: CompiledRule, event: StoredEvent, batch: _Batch
 ) -> RenderedPostback:
     if rule.is_archived:
-        return RenderedPostback(
-            error="rule_archived", refusal="The rule or its partner was archived."
-        )
+        return RenderedPostback(skipped=SkipReason.RULE_ARCHIVED.value)
     if not rule.is_on:
         return RenderedPostback(held=True)
     credit = batch.credits.get(postback.credit_version, _NOT_CREDITED)

@@ -32,6 +32,7 @@ from postbacks.delivery.attempt_log import (
 from postbacks.delivery.claiming import Due, Lane, Lease, claim_due, claim_paced, next_due
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.lanes import PER_LANE, Job, Lanes
+from postbacks.delivery.skipping import skip_claims
 from postbacks.infrastructure.database import prepared
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
 
@@ -55,7 +56,14 @@ class Untried(Enum):
     LATE = "its lease or the pump's time is nearly over"
 
 
-Result = tuple[Lease, AttemptResult | Untried]
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A claimed postback that may not be sent any more, with the code of the reason."""
+
+    reason: str
+
+
+Result = tuple[Lease, AttemptResult | Untried | Skipped]
 
 
 @dataclass(slots=True)
@@ -206,7 +214,9 @@ class Pump:
         rendered = self.prepare([lease.postback for lease in leases]) if leases else []
         for lease, postback in zip(leases, rendered, strict=True):
             self._in_flight[lease.lane] += 1
-            if postback.held:
+            if postback.skipped:
+                self._finished.put((lease, Skipped(postback.skipped)))
+            elif postback.held:
                 self._finished.put((lease, Untried.RULE_OFF))
             else:
                 self._lanes.add(Job(lease, postback, claimed_at))
@@ -255,6 +265,13 @@ class Pump:
         if not self._unlogged:
             return 0
         log_attempts([result for _, result in self._unlogged if isinstance(result, AttemptResult)])
+        skip_claims(
+            [
+                (lease, result.reason)
+                for lease, result in self._unlogged
+                if isinstance(result, Skipped)
+            ]
+        )
         return_claims(self._untried(Untried.RULE_OFF), seconds=HELD_SECONDS, reason=RULE_OFF)
         return_claims(self._untried(Untried.LATE), seconds=0.0)
         count = len(self._unlogged)

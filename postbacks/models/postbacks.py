@@ -25,6 +25,7 @@ class SkipReason(models.TextChoices):
     NOT_MAPPED = "not_mapped", "The rule's event map does not name this event"
     NO_CONSENT = "no_consent", "The person did not consent"
     ERASED = "erased", "The device was forgotten, so there are no data to send"
+    RULE_ARCHIVED = "rule_archived", "Its rule or the rule's partner was archived"
     RULE_ERROR = "rule_error", "The rule could not be applied; the operator's log says why"
 
 

@@ -65,9 +65,10 @@ class ClaimedPostback:
 class RenderedPostback:
     """How to send a postback, or why it can't be sent.
 
-    `held` means not now: its rule is switched off. `refusal` is a sentence for people, with
-    `error` as its code. `secrets` are the credentials in the request, to be masked in answers;
-    `signing` are the secrets that sign each attempt, the current one first.
+    `held` means not now: its rule is switched off. `skipped` is the code of a reason not to send it
+    at all. `refusal` is a sentence for people, with `error` as its code. `secrets` are the
+    credentials in the request, to be masked in answers; `signing` are the secrets that sign each
+    attempt, the current one first.
     `varies` means that the request names its attempt, so attempts differ.
     """
 
@@ -75,6 +76,7 @@ class RenderedPostback:
     error: str = ""
     refusal: str = ""
     held: bool = False
+    skipped: str = ""
     timeout_seconds: float = 15.0
     success: Mapping[str, object] = field(default_factory=dict)
     retry_delays: tuple[int, ...] = ()

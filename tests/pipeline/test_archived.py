@@ -4,11 +4,19 @@ import pytest
 
 from apps_registry.models import App, Partner
 from apps_registry.tenancy import Lifecycle, tenant
+from postbacks.delivery.resend import resend
 from postbacks.infrastructure.database import roles
-from postbacks.models import PostbackStatus
+from postbacks.models import (
+    CallbackRule,
+    DuePostback,
+    PostbackStatus,
+    RuleDevice,
+    RuleStatus,
+    SkipReason,
+)
 from postbacks.privacy import organization_removal
 from tests import database, make
-from tests.events import event, postbacks_of, record
+from tests.events import attempts_of, event, postbacks_of, record
 from tests.pipeline.conftest import RecordingPartner, Run
 from tests.workers import decide
 
@@ -32,7 +40,7 @@ def test_an_archived_partners_postbacks_end_without_being_sent(
     with tenant(gem.organization.pk):
         Partner.objects.update(status=Lifecycle.ARCHIVED)
 
-    run_pump(until=lambda: postbacks_of(gem)[0].status == PostbackStatus.FAILED)
+    run_pump(until=lambda: postbacks_of(gem)[0].status == PostbackStatus.SKIPPED)
 
     assert postbacks_of(gem)[0].reason == "rule_archived"
     assert not ok_partner.requests
@@ -60,7 +68,65 @@ def test_nothing_is_sent_for_an_organization_that_is_being_removed(
     with database.as_role(roles.WORKER):
         organization_removal.switch_off(gem.organization)
 
-    run_pump(until=lambda: postbacks_of(gem)[0].status == PostbackStatus.FAILED)
+    run_pump(until=lambda: postbacks_of(gem)[0].status == PostbackStatus.SKIPPED)
 
     assert len(postbacks_of(gem)) == 1, "nothing new is owed either"
     assert not ok_partner.requests
+
+
+def test_what_an_archived_rule_can_not_send_is_skipped_without_an_attempt(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make.make_tenant()
+    owed(gem, ok_partner)
+    archive_rules(gem)
+
+    run_pump(until=lambda: postbacks_of(gem)[0].status == PostbackStatus.SKIPPED)
+
+    (postback,) = postbacks_of(gem)
+    assert (postback.reason, postback.attempts_made) == (SkipReason.RULE_ARCHIVED, 0)
+    assert postback.next_attempt_at is None
+    assert attempts_of(gem) == []
+    with tenant(gem.organization.pk):
+        assert not DuePostback.objects.exists()
+
+
+def test_a_skipped_postback_gives_its_devices_first_time_back(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make.make_tenant()
+    rule = make.make_tenant_rule(gem, url=ok_partner.url, frequency="first")
+    kept = make.make_tenant_rule(gem, url=ok_partner.url, frequency="first", delay_seconds=3600)
+    record(gem, event())
+    decide()
+    with tenant(gem.organization.pk):
+        CallbackRule.objects.filter(pk=rule.pk).update(status=RuleStatus.ARCHIVED)
+
+    run_pump(until=lambda: any(row.status == PostbackStatus.SKIPPED for row in postbacks_of(gem)))
+
+    with tenant(gem.organization.pk):
+        assert [row.rule_id for row in RuleDevice.objects.all()] == [kept.pk]
+
+
+def test_a_delivered_postback_stays_delivered_where_its_resend_is_skipped(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make.make_tenant()
+    make.make_tenant_rule(gem, url=ok_partner.url, frequency="first")
+    record(gem, event())
+    run_pump(until=lambda: len(attempts_of(gem)) == 1)
+    with tenant(gem.organization.pk):
+        resend(postbacks_of(gem)[0])
+    archive_rules(gem)
+
+    run_pump(until=lambda: postbacks_of(gem)[0].next_attempt_at is None)
+
+    (postback,) = postbacks_of(gem)
+    assert (postback.status, postback.reason) == (PostbackStatus.DELIVERED, "")
+    with tenant(gem.organization.pk):
+        assert RuleDevice.objects.exists(), "the device was served"
+
+
+def archive_rules(of: make.Tenant) -> None:
+    with tenant(of.organization.pk):
+        CallbackRule.objects.update(status=RuleStatus.ARCHIVED)

@@ -239,7 +239,7 @@ def test_an_archived_rules_postbacks_end(ok_partner: RecordingPartner, run_pump:
         if owed:
             with tenant(gem.organization.pk):
                 type(rule).objects.filter(pk=rule.pk).update(status=RuleStatus.ARCHIVED)
-        return bool(owed) and owed[0].status == PostbackStatus.FAILED
+        return bool(owed) and owed[0].status == PostbackStatus.SKIPPED
 
     run_pump(until=is_over)
 
