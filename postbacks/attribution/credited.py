@@ -66,14 +66,14 @@ class CreditedOpening:
     def candidate_rows(self) -> list[dict[str, object]]:
         """Return a row for people on every touchpoint that competed, and why it lost."""
         return [
-            self._row(candidate, reasons.of_reason(candidate.reason))
+            self._row(candidate, reasons.of_reason(candidate.reason, candidate.missed))
             for candidate in self.verdict.candidates
         ]
 
     def rejection_rows(self) -> list[dict[str, object]]:
         """Return a row for people on every touchpoint that was fraud and would have won."""
         return [
-            self._row(fraud, reasons.of_reason(f"{reasons.REJECTED}:{fraud.reason}"))
+            self._row(fraud, reasons.of_reason(f"{reasons.REJECTED}:{fraud.reason}", fraud.missed))
             for fraud in self.verdict.rejections
         ]
 
@@ -89,6 +89,7 @@ class CreditedOpening:
             "method": candidate.method,
             "reason": candidate.reason,
             "sentence": sentence,
+            **(candidate.missed.columns() if candidate.missed else {}),
         }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from postbacks.attribution.missed_limits import MissedLimit
 from postbacks.values.attribution import ORGANIC
 from postbacks.values.touchpoints import CLAIM, LINK, TIME_IS_UNKNOWN
 
@@ -124,11 +125,15 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One touchpoint that competed, and why it lost; the winner's reason is `won`."""
+    """One touchpoint that competed, and why it lost; the winner's reason is `won`.
+
+    `missed` has the figures where the reason is about a limit.
+    """
 
     touchpoint: CandidateTouchpoint
     reason: str
     method: str = ""
+    missed: MissedLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """Why a touchpoint is fraud; the reasons have the names that Adjust gave them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from postbacks.attribution import windows
 from postbacks.attribution.evidence import CandidateTouchpoint, InstallEvidence, SettingsByScope
+from postbacks.attribution.missed_limits import MissedLimit
+from postbacks.attribution.reasons import AFTER_OPEN, DOWNLOAD, FIRST_OPEN
 from postbacks.values.identifiers import ADDRESS, ADVERTISING, HASHES, VENDOR_IDS, kind_of
 from postbacks.values.touchpoints import CLAIM, CLICK
 
@@ -26,13 +29,21 @@ _IDS = frozenset({ADVERTISING, *HASHES, *VENDOR_IDS})
 DeviceOfPartner = tuple[int, str, str]  # partner, kind, and the device's identifier
 
 
-def reasons(
+@dataclass(frozen=True, slots=True)
+class Fraud:
+    """Why a touchpoint is fraud, with the figures where the reason is about a limit."""
+
+    reason: str
+    missed: MissedLimit | None = None
+
+
+def frauds_of(
     install: InstallEvidence, touchpoints: Sequence[CandidateTouchpoint], settings: SettingsByScope
-) -> dict[UUID, str]:
-    """Return the reason of each touchpoint that is fraud."""
+) -> dict[UUID, Fraud]:
+    """Return the touchpoints that are fraud, and why."""
     too_frequent = _too_frequent(touchpoints, settings)
-    judged = {t.id: _reason(install, t, settings, too_frequent) for t in touchpoints}
-    return {touchpoint_id: reason for touchpoint_id, reason in judged.items() if reason}
+    judged = {t.id: _fraud(install, t, settings, too_frequent) for t in touchpoints}
+    return {touchpoint_id: fraud for touchpoint_id, fraud in judged.items() if fraud is not None}
 
 
 def remarks(install: InstallEvidence, winner: CandidateTouchpoint | None) -> tuple[str, ...]:
@@ -41,20 +52,29 @@ def remarks(install: InstallEvidence, winner: CandidateTouchpoint | None) -> tup
     return (*install.remarks, *([SHORT_TIME] if is_short else []))
 
 
-def _reason(
+def _fraud(
     install: InstallEvidence,
     touchpoint: CandidateTouchpoint,
     settings: SettingsByScope,
-    too_frequent: set[UUID],
-) -> str:
+    too_frequent: Mapping[UUID, MissedLimit],
+) -> Fraud | None:
     if touchpoint.refused:
-        return touchpoint.refused
+        return Fraud(touchpoint.refused)
     if install.is_anonymous:
-        return ANONYMOUS_TRAFFIC
-    least = settings.of(touchpoint).least_time_to_install
-    if windows.is_injected(install, touchpoint) or _time_to_install(install, touchpoint) < least:
-        return ENGAGEMENT_INJECTION
-    return TOO_MANY_ENGAGEMENTS if touchpoint.id in too_frequent else ""
+        return Fraud(ANONYMOUS_TRAFFIC)
+    if windows.is_injected(install, touchpoint):
+        missed = replace(windows.since_download(install, touchpoint), subject=DOWNLOAD)
+        return Fraud(ENGAGEMENT_INJECTION, missed)
+    least, passed = (
+        settings.of(touchpoint).least_time_to_install,
+        _time_to_install(install, touchpoint),
+    )
+    if passed < least:
+        subject = AFTER_OPEN if passed < timedelta(0) else FIRST_OPEN
+        return Fraud(ENGAGEMENT_INJECTION, MissedLimit(abs(passed), least, subject))
+    if touchpoint.id in too_frequent:
+        return Fraud(TOO_MANY_ENGAGEMENTS, too_frequent[touchpoint.id])
+    return None
 
 
 def _time_to_install(install: InstallEvidence, touchpoint: CandidateTouchpoint) -> timedelta:
@@ -69,22 +89,21 @@ def _time_to_install(install: InstallEvidence, touchpoint: CandidateTouchpoint) 
 
 def _too_frequent(
     touchpoints: Sequence[CandidateTouchpoint], settings: SettingsByScope
-) -> set[UUID]:
+) -> dict[UUID, MissedLimit]:
     """Return the touchpoints of each device that a partner reported too often in an hour."""
     by_key: dict[DeviceOfPartner, list[CandidateTouchpoint]] = defaultdict(list)
     for touchpoint in touchpoints:
         if touchpoint.source != CLAIM:
             for key in _keys(touchpoint):
                 by_key[key].append(touchpoint)
-    return {
-        touchpoint.id
-        for group in by_key.values()
-        if _are_too_many(
-            sorted(touchpoint.occurred_at for touchpoint in group),
-            min(settings.of(touchpoint).most_touches_per_hour for touchpoint in group),
-        )
-        for touchpoint in group
-    }
+    too_frequent: dict[UUID, MissedLimit] = {}
+    for group in by_key.values():
+        most = min(settings.of(touchpoint).most_touches_per_hour for touchpoint in group)
+        moments = sorted(touchpoint.occurred_at for touchpoint in group)
+        if _are_too_many(moments, most):
+            missed = MissedLimit(_most_within_hour(moments), most)
+            too_frequent.update({touchpoint.id: missed for touchpoint in group})
+    return too_frequent
 
 
 def _keys(touchpoint: CandidateTouchpoint) -> Iterable[DeviceOfPartner]:
@@ -98,3 +117,13 @@ def _keys(touchpoint: CandidateTouchpoint) -> Iterable[DeviceOfPartner]:
 def _are_too_many(moments: Sequence[datetime], most: int) -> bool:
     """Tell whether any one hour holds more than `most` of the sorted moments."""
     return any(last - first <= HOUR for first, last in zip(moments, moments[most:], strict=False))
+
+
+def _most_within_hour(moments: Sequence[datetime]) -> int:
+    """Return the most of the sorted moments that any one hour holds."""
+    first = most = 0
+    for last, moment in enumerate(moments, start=1):
+        while moment - moments[first] > HOUR:
+            first += 1
+        most = max(most, last - first)
+    return most

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from postbacks.attribution import matching
+from postbacks.attribution.missed_limits import MissedLimit
 
 WON: Final = "won"
 REJECTED: Final = "rejected"  # followed by a colon and the code of the fraud
@@ -69,6 +70,42 @@ REMARKS: Mapping[str, str] = {
     ),
 }
 
+# What an engagement injection's time counts to; the third is a click after the first open.
+DOWNLOAD: Final = "download"
+FIRST_OPEN: Final = "first_open"
+AFTER_OPEN: Final = "after_open"
+
+_CLAIMED = "somebody saw the install and claims it."
+# With the figures, by the code, or by the code and what the figures are about.
+_WITH_FIGURES: Mapping[str, str] = {
+    "out_of_window": "It happened {measured} before the install, window {limit} for {subject}.",
+    "after_install": (
+        "It happened {measured} after the app was opened for the first time, limit {limit}."
+    ),
+    "after_download": (
+        "It happened {measured} after the download had begun, limit {limit}, so it can't have led "
+        "to it."
+    ),
+    "future": (
+        "Its time lies {measured} after the moment at which it was reported, limit {limit}."
+    ),
+    "stale": "The partner reported it {measured} after it happened, limit {limit}.",
+    f"engagement_injection:{DOWNLOAD}": (
+        f"The click came {{measured}} after the download had begun, limit {{limit}}: {_CLAIMED}"
+    ),
+    f"engagement_injection:{FIRST_OPEN}": (
+        "The click came {measured} before the first open, at least {limit} is possible: "
+        f"{_CLAIMED}"
+    ),
+    f"engagement_injection:{AFTER_OPEN}": (
+        "The click came {measured} after the first open, at least {limit} before it is possible: "
+        f"{_CLAIMED}"
+    ),
+    "too_many_engagements": (
+        "The partner reported {measured} touchpoints of this device within one hour, limit {limit}."
+    ),
+}
+
 _UNKNOWN = "For a reason that this version does not know."
 
 
@@ -76,13 +113,25 @@ def of_remark(code: str) -> str:
     return REMARKS.get(code, _UNKNOWN)
 
 
-def of_reason(code: str) -> str:
-    """Return the sentence of a candidate's reason, for example `older` or `rejected:…`."""
+def of_reason(code: str, missed: MissedLimit | None = None) -> str:
+    """Return the sentence of a candidate's reason, for example `older` or `rejected:…`.
+
+    It names the limit and what was measured, if there is one.
+    """
     before, _, fraud = code.partition(":")
     if before == REJECTED:
-        return f"Rejected as fraud. {FRAUD.get(fraud, _UNKNOWN)}"
-    return REASONS.get(code, _UNKNOWN)
+        sentence = _with_figures(fraud, missed) or FRAUD.get(fraud, _UNKNOWN)
+        return f"Rejected as fraud. {sentence}"
+    return _with_figures(code, missed) or REASONS.get(code, _UNKNOWN)
 
 
 def of_fraud(code: str) -> str:
     return FRAUD.get(code, _UNKNOWN)
+
+
+def _with_figures(code: str, missed: MissedLimit | None) -> str:
+    if missed is None:
+        return ""
+    words = _WITH_FIGURES.get(code) or _WITH_FIGURES.get(f"{code}:{missed.subject}", "")
+    measured, limit = missed.texts()
+    return words.format(measured=measured, limit=limit, subject=missed.subject)

@@ -74,8 +74,16 @@ def _rejection(credited: CreditedOpening, fraud: Candidate) -> NewSystemEvent:
         reported=f"{credited.opening.install.public_id}:{touchpoint.id}",
         at=event.event_time,
         attribution=attribution_facts(credit, credited.details[touchpoint.id]),
-        fields={"is_rejected": True, "reject_reason": fraud.reason},
+        fields={"is_rejected": True, "reject_reason": fraud.reason, **_figure(fraud)},
     )
+
+
+def _figure(fraud: Candidate) -> dict[str, str]:
+    """Return the figure behind a rejection, as partners write it: 1.4s."""
+    if fraud.missed is None:
+        return {}
+    measured, _ = fraud.missed.texts()
+    return {"reject_value": measured.replace(" ", "")}
 
 
 def _reengagement(credited: CreditedOpening) -> NewSystemEvent:

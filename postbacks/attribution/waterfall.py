@@ -20,7 +20,9 @@ from postbacks.attribution.evidence import (
     SettingsByScope,
     WaterfallVerdict,
 )
+from postbacks.attribution.fraud import Fraud
 from postbacks.attribution.matching import Match
+from postbacks.attribution.missed_limits import MissedLimit
 from postbacks.attribution.reasons import REJECTED, WON
 from postbacks.values.touchpoints import CLICK
 
@@ -46,7 +48,8 @@ class _JudgedTouchpoint:
     match: Match
     window: timedelta
     reason: str
-    fraud: str = ""
+    fraud: Fraud | None = None
+    missed: MissedLimit | None = None  # what `reason` is about
 
     @property
     def tier(self) -> EvidenceTier:
@@ -62,7 +65,8 @@ class _JudgedTouchpoint:
         return self.tier, self.touchpoint.occurred_at, strength, self.touchpoint.id
 
     def candidate(self, reason: str) -> Candidate:
-        return Candidate(self.touchpoint, reason, self.match.method)
+        missed = self.fraud.missed if self.fraud and not self.reason else self.missed
+        return Candidate(self.touchpoint, reason, self.match.method, missed)
 
 
 def attribute(
@@ -79,14 +83,14 @@ def attribute(
     by a proof.
     """
     dated = {t.id: windows.at_known_time(install, t) for t in touchpoints}
-    frauds = fraud.reasons(install, list(dated.values()), settings)
+    frauds = fraud.frauds_of(install, list(dated.values()), settings)
     all_judged = _refuse_ambiguous(
         [
             _judge(
                 install,
                 touchpoint,
                 settings.of(touchpoint),
-                fraud=frauds.get(touchpoint.id, ""),
+                fraud=frauds.get(touchpoint.id),
                 is_already_credited=touchpoint.id in already_credited,
             )
             for touchpoint in dated.values()
@@ -104,7 +108,9 @@ def attribute(
     return WaterfallVerdict(
         credit=_credit(winner),
         candidates=_candidates(all_judged, winner),
-        rejections=tuple(judged.candidate(judged.fraud) for judged in rejected),
+        rejections=tuple(
+            judged.candidate(judged.fraud.reason) for judged in rejected if judged.fraud
+        ),
         remarks=fraud.remarks(install, winner.touchpoint if winner else None),
     )
 
@@ -118,14 +124,18 @@ def _judge(
     touchpoint: CandidateTouchpoint,
     settings: Settings,
     *,
-    fraud: str,
+    fraud: Fraud | None,
     is_already_credited: bool,
 ) -> _JudgedTouchpoint:
     match = matching.match(install, touchpoint, settings)
     window = windows.allowed_window(install, touchpoint, match, settings)
-    reason = match.reason or windows.time_fault(install, touchpoint, window)
-    if not reason and match.method == matching.PROBABILISTIC and is_already_credited:
-        reason = matching.ALREADY_CREDITED
+    if match.reason:
+        return _JudgedTouchpoint(touchpoint, match, window, match.reason, fraud)
+    fault = windows.time_fault(install, touchpoint, match, window)
+    if fault is not None:
+        return _JudgedTouchpoint(touchpoint, match, window, fault.code, fraud, fault.missed)
+    is_refused = match.method == matching.PROBABILISTIC and is_already_credited
+    reason = matching.ALREADY_CREDITED if is_refused else ""
     return _JudgedTouchpoint(touchpoint, match, window, reason, fraud)
 
 
@@ -178,8 +188,8 @@ def _outcome(judged: _JudgedTouchpoint, winner: _JudgedTouchpoint | None) -> str
         return WON
     if judged.reason:
         return judged.reason
-    if judged.fraud or winner is None:
-        return f"{REJECTED}:{judged.fraud}"
+    if judged.fraud is not None or winner is None:
+        return f"{REJECTED}:{judged.fraud.reason if judged.fraud else ''}"
     if judged.tier < winner.tier:
         return "lower_tier"
     is_older = judged.touchpoint.occurred_at < winner.touchpoint.occurred_at

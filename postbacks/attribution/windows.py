@@ -1,10 +1,11 @@
 """Whether a touchpoint's time lets it earn an install: before it, and not too long before it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from postbacks.attribution.evidence import CandidateTouchpoint, InstallEvidence, Settings
 from postbacks.attribution.matching import Match
+from postbacks.attribution.missed_limits import MissedLimit
 from postbacks.values.touchpoints import ADSERVICES, CLAIM, CLAIMED_BY, CLICK
 
 LATE = timedelta(hours=12)  # a touchpoint that is reported later than this is out
@@ -47,23 +48,52 @@ def allowed_window(
     return settings.reengagement_window if is_click else min(ordinary, settings.reengagement_window)
 
 
+def window_subject(install: InstallEvidence, touchpoint: CandidateTouchpoint, match: Match) -> str:
+    """Return what a touchpoint's window is for, as people call it."""
+    kinds = f"{touchpoint.kind}s"
+    if touchpoint.source == CLAIM and touchpoint.params.get(CLAIMED_BY) == ADSERVICES:
+        return f"Apple's {kinds}"
+    if not match.is_proof:
+        return f"probabilistic {kinds}"
+    return f"{kinds} of devices that come back" if install.is_return else kinds
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFault:
+    """Why a touchpoint's time excludes it, and by how much."""
+
+    code: str
+    missed: MissedLimit
+
+
 def time_fault(
-    install: InstallEvidence, touchpoint: CandidateTouchpoint, allowed: timedelta
-) -> str:
-    """Return why a touchpoint's time excludes it; "" if it may have led to the install.
+    install: InstallEvidence, touchpoint: CandidateTouchpoint, match: Match, allowed: timedelta
+) -> TimeFault | None:
+    """Return why a touchpoint's time excludes it; None if it may have led to the install.
 
     A click during the download, whose time is the store server's, is fraud and so no fault here.
     """
     reported_after = touchpoint.received_at - touchpoint.occurred_at
-    faults = {
-        "future": touchpoint.source != CLAIM and reported_after < -FUTURE,
-        "stale": touchpoint.source != CLAIM and reported_after > LATE,
-        "after_install": touchpoint.occurred_at > install.installed_at + CLOCKS_DIFFER,
-        "after_download": touchpoint.occurred_at > bound(install)
-        and not is_injected(install, touchpoint),
-        "out_of_window": install.installed_at - touchpoint.occurred_at > allowed,
-    }
-    return next((name for name, applies in faults.items() if applies), "")
+    before_install = install.installed_at - touchpoint.occurred_at
+    is_reported = touchpoint.source != CLAIM
+    if is_reported and reported_after < -FUTURE:
+        return TimeFault("future", MissedLimit(-reported_after, FUTURE))
+    if is_reported and reported_after > LATE:
+        return TimeFault("stale", MissedLimit(reported_after, LATE))
+    if before_install < -CLOCKS_DIFFER:
+        return TimeFault("after_install", MissedLimit(-before_install, CLOCKS_DIFFER))
+    if touchpoint.occurred_at > bound(install) and not is_injected(install, touchpoint):
+        return TimeFault("after_download", since_download(install, touchpoint))
+    if before_install > allowed:
+        subject = window_subject(install, touchpoint, match)
+        return TimeFault("out_of_window", MissedLimit(before_install, allowed, subject))
+    return None
+
+
+def since_download(install: InstallEvidence, touchpoint: CandidateTouchpoint) -> MissedLimit:
+    """Return how long after the beginning of the download a touchpoint happened."""
+    begun_at = install.install_begin_at or install.installed_at
+    return MissedLimit(touchpoint.occurred_at - begun_at, bound(install) - begun_at)
 
 
 def is_injected(install: InstallEvidence, touchpoint: CandidateTouchpoint) -> bool:

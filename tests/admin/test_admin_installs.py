@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from apps_registry.models import TrackingLink
+from apps_registry.models import AttributionSettings, TrackingLink
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
-from postbacks.models import Attribution, Install, InstallKey, Postback, PostbackStatus
+from postbacks.models import Attribution, Event, Install, InstallKey, Postback, PostbackStatus
 from postbacks.values import identifiers
 from tests import make
 from tests.admin.pages import sign_in
@@ -19,7 +19,7 @@ from tests.database import as_role
 from tests.events import event, record
 from tests.insights.credits import make_event, make_install, make_touches
 from tests.touches import GAID, make_network, touch
-from tests.workers import decide
+from tests.workers import decide, work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -256,3 +256,58 @@ def test_what_was_odd_about_a_credit_is_said_at_each_version(owner: make.Tenant)
     assert remarks == [["short_time_to_install"]] * 2
     assert sentence in page
     assert row["remarks"] == [{"code": "short_time_to_install", "sentence": sentence}]
+
+
+def test_a_touchpoint_that_missed_its_window_says_both_at_both_doors(
+    owner: make.Tenant, browser: Client
+) -> None:
+    _, link = make_network(owner)
+    with tenant(owner.organization.pk):
+        AttributionSettings.objects.create(
+            app=owner.app,
+            probabilistic_clicks=True,
+            probabilistic_on_ios=True,
+            probabilistic_click_window_minutes=60,
+        )
+    names = frozenset({"ip:203.0.113.7"})
+    touch(owner, link, ago=90 * 60, identifiers=names, os_name="ios")
+    record(owner, event("open", ip_address="203.0.113.7", os_name="ios"))
+    work()
+    with tenant(owner.organization.pk):
+        install = Install.objects.get()
+
+    page = _story(browser, install)
+    (row,) = owner_of(owner).rows("installs")
+
+    (candidate,) = row["candidates"]
+    assert candidate["reason"] == "out_of_window"
+    sentence = "It happened 90 min before the install, window 60 min for probabilistic clicks."
+    assert candidate["sentence"] == sentence
+    assert round(candidate["measured"]) == 5_400
+    assert (candidate["limit"], candidate["unit"]) == (3_600, "seconds")
+    assert page.count("before the install") == 1
+    assert sentence in page
+
+
+def test_a_rejected_click_says_what_was_measured_to_people_programs_and_partners(
+    owner: make.Tenant, browser: Client
+) -> None:
+    _, link = make_network(owner)
+    with tenant(owner.organization.pk):
+        AttributionSettings.objects.create(app=owner.app, least_seconds_to_install=60)
+    at = datetime.now(UTC).replace(microsecond=0)
+    touch(owner, link, ago=20, at=at)
+    record(owner, event("open", gaid=GAID, event_time=at.isoformat()))
+    work()
+    with tenant(owner.organization.pk):
+        install = Install.objects.get()
+        rejected = Event.objects.get(event_name="rejected_install")
+
+    page = _story(browser, install)
+    (row,) = owner_of(owner).rows("installs")
+
+    (rejection,) = row["rejections"]
+    assert "20 s before the first open, at least 60 s is possible" in rejection["sentence"]
+    assert (rejection["measured"], rejection["limit"], rejection["unit"]) == (20, 60, "seconds")
+    assert rejection["sentence"] in page
+    assert rejected.fields["reject_value"] == "20s"

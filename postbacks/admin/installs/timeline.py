@@ -18,6 +18,7 @@ from postbacks.admin.installs.touchpoints import (
 from postbacks.admin.logs.event_detail import revenue_text
 from postbacks.admin.logs.postback_detail import StatusBadge, status_badge
 from postbacks.attribution import causes, reasons
+from postbacks.attribution.candidates import LONGEST_WINDOW
 from postbacks.insights import wording
 from postbacks.models import (
     Attribution,
@@ -226,7 +227,11 @@ def _why(install: Install, touchpoints: Sequence[TouchpointView]) -> str:
             return "Nobody earned it: what would have earned it was rejected as fraud."
         if touchpoints:
             return "Nobody earned it: none of the touchpoints below could have led to it."
-        return "Nobody earned it: no click and no impression of this device is known."
+        days = LONGEST_WINDOW.days
+        return (
+            "Nobody earned it: no click and no impression of this device is known from the "
+            f"{days} days before it."
+        )
     if install.kind == InstallKind.REINSTALL:
         return "It came back without an ad. Its events are credited like the first install."
     kind = install.attribution_type

@@ -22,6 +22,8 @@ from postbacks.models import Attribution, Install, InstallState, Touchpoint
 from postbacks.values.attribution import ORGANIC
 from postbacks.values.uuid7 import uuid_or_none
 
+# Their sentences have the time to the install, where they have figures.
+_ABOUT_TIME_TO_INSTALL = frozenset({"out_of_window", "after_install"})
 _NEAR = timedelta(hours=1)  # between the time in a touchpoint's id and its arrival
 _LATEST_MILLISECONDS = 4_102_444_800_000  # the year 2100; a later one is no id of ours
 
@@ -135,6 +137,7 @@ def _view(
     at = _moment(row) or (stored.occurred_at if stored else None)
     reason = _text(row, "reason")
     method = _text(row, "method")
+    is_said = "measured" in row and reason in _ABOUT_TIME_TO_INSTALL
     return TouchpointView(
         kind=_text(row, "kind") or (stored.kind if stored else "touchpoint"),
         at=at,
@@ -143,7 +146,7 @@ def _view(
         reason=reason,
         sentence=_text(row, "sentence"),
         method=_METHODS.get(method, method.replace("_", " ")),
-        before=time_between(at, install.installed_at) if at else "",
+        before=time_between(at, install.installed_at) if at and not is_said else "",
         is_rejected=is_rejected or reason.startswith(REJECTED),
         row=stored,
     )

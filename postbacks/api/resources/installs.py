@@ -53,6 +53,15 @@ class ConsideredSerializer(serializers.Serializer):
     partner_name = serializers.CharField(allow_null=True)
     campaign_name = serializers.CharField(allow_null=True)
     occurred_at = serializers.CharField(allow_null=True)
+    measured = serializers.FloatField(
+        allow_null=True,
+        help_text="What missed the limit, for example seconds before the install; null where the "
+        "reason is about no limit, or the decision is older than these figures.",
+    )
+    limit = serializers.FloatField(allow_null=True, help_text="The window or limit of that time.")
+    unit = serializers.ChoiceField(
+        [("seconds", "Seconds"), ("touchpoints", "Touchpoints within an hour")], allow_null=True
+    )
 
 
 class RemarkSerializer(serializers.Serializer):
@@ -98,13 +107,13 @@ class InstallSerializer(serializers.ModelSerializer):
         return install.platform or None
 
     @extend_schema_field(ConsideredSerializer(many=True))
-    def get_candidates(self, install: Install) -> list[dict[str, str | None]]:
+    def get_candidates(self, install: Install) -> list[dict[str, object]]:
         """Return every touchpoint that was considered, with why it won or lost."""
         decision = _decision(install)
         return list(_considered(decision.candidates)) if decision else []
 
     @extend_schema_field(ConsideredSerializer(many=True))
-    def get_rejections(self, install: Install) -> list[dict[str, str | None]]:
+    def get_rejections(self, install: Install) -> list[dict[str, object]]:
         """Return the touchpoints that were rejected as fraud."""
         decision = _decision(install)
         return list(_considered(decision.rejections)) if decision else []
@@ -192,7 +201,7 @@ def _decision(install: Install) -> Attribution | None:
     return next(iter(install.attributions.all()), None)
 
 
-def _considered(stored: object) -> Iterator[dict[str, str | None]]:
+def _considered(stored: object) -> Iterator[dict[str, object]]:
     """Yield touchpoints as they were stored; erased values are null."""
     rows: Sequence[object] = stored if isinstance(stored, list) else ()
     for row in rows:
@@ -206,9 +215,17 @@ def _considered(stored: object) -> Iterator[dict[str, str | None]]:
                 "partner_name": _text(row, "partner"),
                 "campaign_name": _text(row, "campaign"),
                 "occurred_at": _text(row, "occurred_at"),
+                "measured": _number(row, "measured"),
+                "limit": _number(row, "limit"),
+                "unit": _text(row, "unit"),
             }
 
 
 def _text(row: Mapping[str, Any], name: str) -> str | None:
     value = row.get(name)
     return value if isinstance(value, str) and value else None
+
+
+def _number(row: Mapping[str, Any], name: str) -> float | None:
+    value = row.get(name)
+    return float(value) if isinstance(value, int | float) else None
