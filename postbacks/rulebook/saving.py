@@ -10,6 +10,7 @@ from django.conf import settings
 
 from apps_registry.models import Partner, User
 from apps_registry.models.signing import ensure_signing_secret
+from postbacks.callbacks.lint import amount_errors
 from postbacks.callbacks.macros import RuleError, TemplateError
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.rules.compiled import UNSAVED, CompiledRule, PartnerSecrets
@@ -60,7 +61,11 @@ def check(definition: RuleDefinition, *, promised: Collection[str] = ()) -> tupl
 def check_compiled(rule: CompiledRule) -> tuple[RuleError, ...]:
     """Return every reason why a rule from `compiled` can't be saved."""
     definition = rule.definition
-    problems = [*_template_problems(rule), *_condition_problems(rule)]
+    problems = [
+        *_template_problems(rule),
+        *amount_errors(definition),
+        *_condition_problems(rule),
+    ]
     if not any(problem.field == "url" for problem in problems):
         sentence = _problem_with_destination(definition)
         problems += [RuleError("url", 0, sentence)] if sentence else []

@@ -139,6 +139,31 @@ def test_every_problem_of_a_rule_is_listed_with_its_place() -> None:
     assert set(suggestions) == {"advertising_id", "cents"}
 
 
+@pytest.mark.parametrize("macro", ["country|cents", 'revenue|convert:"XXX"'])
+def test_a_filter_that_never_has_a_value_can_not_be_saved(macro: str) -> None:
+    owner = owner_of(make.make_tenant())
+    rule = {"name": "Sales", "url": f"https://ads.example.com/?a={{{{{macro}}}}}"}
+
+    previewed = owner.post("callback-rules/preview", rule)
+    saved = owner.post("callback-rules", rule)
+
+    (problem,) = previewed.data["problems"]
+    assert (problem["field"], problem["position"]) == ("url", rule["url"].index("|") + 1)
+    assert saved.status == 400
+    assert [error["pointer"] for error in saved.data["errors"]] == ["/url"]
+
+
+def test_cents_that_make_no_sense_are_remarked_and_can_be_saved() -> None:
+    owner = owner_of(make.make_tenant())
+    rule = {"name": "Sales", "url": "https://ads.example.com/?a={{quantity|cents}}"}
+
+    previewed = owner.post("callback-rules/preview", rule)
+    saved = owner.post("callback-rules", rule)
+
+    assert [remark["code"] for remark in previewed.data["remarks"]] == ["not_an_amount"]
+    assert saved.status == 201
+
+
 def test_an_address_that_may_not_be_reached_is_a_problem() -> None:
     answer = owner_of(make.make_tenant()).post(
         "callback-rules/preview", {"url": "http://169.254.169.254/"}

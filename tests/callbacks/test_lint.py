@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from postbacks.callbacks.lint import Fix, RuleWarning, WarningCode, fix_of, lint
+from postbacks.callbacks.lint import Fix, RuleWarning, WarningCode, amount_errors, fix_of, lint
 from postbacks.callbacks.macros import (
     BodyType,
     MissingValues,
@@ -213,6 +213,82 @@ def test_the_host_that_was_meant_takes_the_place_of_the_host() -> None:
 
     assert fix is not None
     assert fix.applied_to("https://bücher.example/x") == "https://xn--bcher-kva.example/x"
+
+
+@pytest.mark.parametrize(
+    ("macro", "message"),
+    [
+        ("country|cents", "cents: country is text"),
+        ("platform|minor", "minor: platform is text"),
+        ("event_name|upper|micros", "micros: event_name is text"),
+        ("idfa_md5|cents", "cents: idfa is text"),
+        ("idfa||gaid|cents", "cents: idfa is text"),
+        ("event_time|cents", "cents: event_time is a time"),
+        ("params|cents", "cents: params is a group of values"),
+        ('currency|convert:"EUR"', "convert: currency is text"),
+        ("country|cents!", "cents: country is text"),
+        ('revenue|convert:"XXX"', "XXX is not a currency"),
+        ('revenue|convert:"xbt"', "XBT is not a currency"),
+        ('revenue|convert:"DEM"', "DEM is not a currency"),
+        ('revenue|convert:"RMB"|cents', "RMB is not a currency"),
+        ('params.price|convert:"EUU"', "EUU is not a currency"),
+    ],
+)
+def test_a_filter_of_money_that_never_has_a_value_can_not_be_saved(
+    macro: str, message: str
+) -> None:
+    url = f"{AT}?a={{{{{macro}}}}}"
+
+    (error,) = amount_errors(_rule(url))
+
+    assert message in error.message
+    assert url[error.position :].startswith(error.message.partition(":")[0])
+    compile_request(RequestTemplate(url=url))  # what was saved before goes on being sent
+
+
+@pytest.mark.parametrize(
+    ("macro", "fixed"),
+    [
+        ("quantity|cents", "quantity"),
+        ("session_count|minor", "session_count"),
+        ("limit_ad_tracking|cents", "limit_ad_tracking"),
+        ("payout_pct|cents", "payout_pct"),
+        ("revenue_usd_cents|cents", "revenue_usd_cents"),
+        ("revenue|cents|cents", "revenue|cents"),
+        ("revenue|micros | cents!", "revenue|micros!"),
+        ('revenue|minor|convert:"EUR"', "revenue|minor"),
+        ("event_time|unix|cents", "event_time|unix"),
+        ("revenue|int|cents", "revenue|int"),
+        ("revenue|round|cents|default:'0'", "revenue|round|default:'0'"),
+        ('quantity|convert:"EUR"', "quantity"),
+        ("event_time_ms|cents", "event_time_ms"),
+        ("event_name||'5'|cents", "event_name||'5'"),
+    ],
+)
+def test_a_filter_of_money_that_makes_no_sense_is_remarked(macro: str, fixed: str) -> None:
+    url = f"{AT}?a={{{{{macro}}}}}"
+
+    (remark,) = lint(_rule(url))
+
+    assert remark.code == WarningCode.NOT_AN_AMOUNT
+    fix = Fix(remark.position, remark.length, remark.fix or "")
+    assert fix.applied_to(url) == f"{AT}?a={{{{{fixed}}}}}"
+
+
+@pytest.mark.parametrize(
+    "macro",
+    [
+        *("revenue|cents", "revenue|minor", "revenue|micros", "revenue|round:2|cents"),
+        *('revenue|convert:"EUR"|cents', "revenue|cents|round:0", "revenue_usd_gross|cents"),
+        *("price|cents", "cost_amount|cents", "ad_revenue|micros", "skan_least_revenue|minor"),
+        *("sub1|cents", "params.total|cents", "click.payout|cents", "payout||revenue|cents"),
+        *('country|map:"DE=5,AT=4"|cents', 'revenue|convert:"usd"'),
+    ],
+)
+def test_a_filter_of_money_on_money_is_left_alone(macro: str) -> None:
+    rule = _rule(f"{AT}?a={{{{{macro}}}}}")
+
+    assert (lint(rule), amount_errors(rule)) == ((), ())
 
 
 def _text(definition: RuleDefinition, field: str) -> str:

@@ -60,7 +60,7 @@ def rendered(macro: str) -> str:
         ("params|json|truncate:6", '{"at":'),
         ("revenue|round:2", "4.99"),
         ("revenue|round", "5"),
-        ("revenue|cents", "498.5"),
+        ("revenue|cents", "499"),
         ("revenue_usd_gross|cents", "1000"),
         ("revenue|micros", "4985000"),
         ("revenue|int", "4"),
@@ -100,10 +100,71 @@ def test_a_filter_changes_the_value(macro: str, expected: str) -> None:
     assert rendered(macro) == expected
 
 
+class AnyRates:
+    def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
+        return amount
+
+
+@pytest.mark.parametrize(
+    ("macro", "amount", "currency", "expected"),
+    [
+        ("revenue|cents", "4.995", "USD", "500"),
+        ("revenue|cents", "4.994", "eur", "499"),
+        ("revenue|cents", "100", "JPY", "100"),
+        ("revenue|cents", "99.5", "KRW", "100"),
+        ("revenue|cents", "1.234", "KWD", "1234"),
+        ("revenue|cents", "1.2345", "BHD", "1235"),
+        ("revenue|cents", "1.23456", "CLF", "12346"),
+        ("revenue|cents", "4.995", None, "500"),
+        ("revenue|cents", "4.995", "GEMS", "500"),
+        ("revenue|cents", "-4.995", "USD", "-500"),
+        ("revenue|cents", "-0.001", "USD", "0"),
+        ("revenue|cents", "0", "USD", "0"),
+        ("revenue|cents", "1e3", "USD", "100000"),
+        ("revenue|cents", "19.99", "USD", "1999"),
+        ("revenue|cents", "1.15", "USD", "115"),
+        ("revenue|cents", "0.29", "USD", "29"),
+        ("revenue|minor", "4.995", "USD", "500"),
+        ("revenue|minor", "100", "JPY", "100"),
+        ("revenue|minor", "1.234", "KWD", "1234"),
+        ("revenue|minor", "4.99", None, ""),
+        ("revenue|minor", "4.99", "GEMS", ""),
+        ("revenue|minor|default:'0'", "4.99", None, "0"),
+        ("params.total|cents", "4.995", "JPY", "50"),
+        ('revenue|convert:"JPY"|cents', "100.4", "USD", "100"),
+        ('revenue|convert:"KWD"|minor', "1.2", "JPY", "1200"),
+        ('revenue|convert:"EUR"|cents', "100", "JPY", "10000"),
+        ("revenue_usd_gross|cents", "4.995", "JPY", "500"),
+        ("cost_amount|cents", "4.995", "JPY", "500"),
+        ("skan_least_revenue|minor", "4.995", "JPY", "500"),
+        ("revenue|micros", "100", "JPY", "100000000"),
+    ],
+)
+def test_cents_are_whole_minor_units_of_the_currency(
+    macro: str, amount: str, currency: str | None, expected: str
+) -> None:
+    money = Decimal(amount)
+    values: dict[str, Value] = {
+        "currency": currency,
+        **dict.fromkeys(("revenue", "revenue_usd_gross", "cost_amount"), money),
+        "cost_currency": "USD",
+        "skan_least_revenue": money,
+        "skan_currency": "USD",
+        "params": {"total": "49.95"},
+    }
+    template = RequestTemplate("GET", "https://x.example.com/?v={{" + macro + "}}")
+
+    url = compile_request(template).render(values, rates=AnyRates()).request.url
+
+    assert unquote(url.partition("?v=")[2]) == expected
+
+
 @pytest.mark.parametrize(
     "macro",
     [
         "idfa|upper:1",
+        "revenue|cents:2",
+        "revenue|minor:JPY",
         "revenue|round:x",
         "revenue|round:99",
         "idfa|truncate",

@@ -6,12 +6,12 @@ obvious fix, it carries it.
 
 from collections.abc import Iterator
 
-from postbacks.callbacks.lint import addresses, meaning
+from postbacks.callbacks.lint import addresses, amounts, meaning
 from postbacks.callbacks.lint.meaning import is_personal, platform_names
 from postbacks.callbacks.lint.placeholders import placeholders_in
 from postbacks.callbacks.lint.rule_warnings import Fix, RuleWarning, WarningCode, fix_of
 from postbacks.callbacks.lint.texts import RequestText, names_in, texts_of
-from postbacks.callbacks.macros import BodyType
+from postbacks.callbacks.macros import BodyType, RuleError
 from postbacks.callbacks.partner_templates.shape import RuleTemplate, TemplateParameter
 from postbacks.callbacks.rules.definition import RuleDefinition
 
@@ -19,6 +19,7 @@ __all__ = [
     "Fix",
     "RuleWarning",
     "WarningCode",
+    "amount_errors",
     "fix_of",
     "is_personal",
     "lint",
@@ -46,6 +47,14 @@ def lint(
     return tuple(warnings)
 
 
+def amount_errors(definition: RuleDefinition) -> tuple[RuleError, ...]:
+    """Return the filters of money that keep a rule from being saved.
+
+    They compile all the same: versions that were saved before go on being sent.
+    """
+    return tuple(amounts.amount_errors(texts_of(definition)))
+
+
 def missing_rows(
     definition: RuleDefinition, template: RuleTemplate
 ) -> tuple[TemplateParameter, ...]:
@@ -58,6 +67,7 @@ def _on_text(
 ) -> Iterator[RuleWarning]:
     placeholders = placeholders_in(text)
     yield from placeholders
+    yield from amounts.odd_amounts(text)
     is_form = text.field == "body" and definition.body_type == BodyType.FORM
     if text.field == "url" and not (template and template.url.startswith("http://")):
         yield from addresses.unencrypted(text)

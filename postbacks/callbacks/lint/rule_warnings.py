@@ -25,6 +25,7 @@ class WarningCode(StrEnum):
     PERSONAL_WITHOUT_CONSENT = "personal_without_consent"
     NOT_ON_PLATFORM = "not_on_platform"
     REQUIRED_MISSING = "required_missing"
+    NOT_AN_AMOUNT = "not_an_amount"
 
 
 @dataclass(frozen=True, slots=True)

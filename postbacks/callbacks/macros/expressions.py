@@ -4,9 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from postbacks.callbacks.macros import filters
+from postbacks.callbacks.macros import filters, money
 from postbacks.callbacks.macros.arguments import ArgumentError
-from postbacks.callbacks.macros.catalogue import in_us_dollars
 from postbacks.callbacks.macros.filters import FILTERS, Step
 from postbacks.callbacks.macros.names import CREDENTIAL, Source, UnknownNameError, understand
 from postbacks.callbacks.macros.parser import FilterCall, Literal, MacroCall, Name
@@ -130,20 +129,18 @@ def _filter(
         _check_order(use, call.filters[:index])
         _check_secrecy(use, sources)
         _check_key(use, credential_names)
-        step = _step(use, sources)
+        step = _step(use, sources, call.filters[:index])
     except ArgumentError as error:
         problems.add(use.position, f"{use.name}: {error.message}", error.suggestion)
         return None
     return AppliedFilter(step, on_missing=use.name == filters.DEFAULT)
 
 
-def _step(use: FilterCall, sources: tuple[Source, ...]) -> Step:
-    if use.name != filters.CONVERT:
+def _step(use: FilterCall, sources: tuple[Source, ...], earlier: tuple[FilterCall, ...]) -> Step:
+    if use.name not in filters.MONEY_FILTERS:
         return FILTERS[use.name].build(use.argument)
-    in_dollars = {in_us_dollars(source.name) for source in sources if source.name}
-    if len(in_dollars) > 1:
-        raise ArgumentError("These macros are not in the same currency.")
-    return filters.convert_step(use.argument, "USD" if True in in_dollars else None)
+    names = [source.name for source in sources if source.name]
+    return money.money_step(use, names, earlier)
 
 
 def _check_order(use: FilterCall, earlier: tuple[FilterCall, ...]) -> None:

@@ -35,6 +35,7 @@ RAW: Final = "raw"
 DEFAULT: Final = "default"
 CONVERT: Final = "convert"
 HMAC: Final = "hmac_sha256"
+MONEY_FILTERS: Final = frozenset({"cents", "minor", "micros", CONVERT})
 TIME_FILTERS: Final = frozenset({"date", "tz", "iso", "unix", "unix_ms"})
 
 FOR_SECRETS: Final = frozenset(
@@ -58,22 +59,6 @@ class Filter:
     description: str
     example: str
     build: Callable[[str | None], Step]
-
-
-def convert_step(argument: str | None, source: str | None) -> Step:
-    """Build a conversion of money; a `source` of None means the event's currency."""
-    target = arguments.currency(argument)
-
-    def convert(value: object, scope: RenderScope) -> Decimal | None:
-        amount = number_of(value)
-        currency = source or text_of(scope.values.get("currency") or "").upper()
-        if amount is None or currency == target:
-            return amount
-        if not currency or scope.rates is None:
-            return None
-        return scope.rates.convert(amount, currency, target)
-
-    return convert
 
 
 def hmac_credential(argument: str | None) -> str:
@@ -107,9 +92,9 @@ def _sha1(text: str) -> str:
     return hashlib.sha1(_bytes(text), usedforsecurity=False).hexdigest()
 
 
-def _scaled(value: object, places: int) -> Decimal | None:
+def _micros(value: object) -> Decimal | None:
     number = number_of(value)
-    return None if number is None else trimmed(number.scaleb(places, EXACT))
+    return None if number is None else trimmed(number.scaleb(6, EXACT))
 
 
 def _int(value: object) -> int | None:
@@ -208,8 +193,14 @@ def _build_default(argument: str | None) -> Step:
     return lambda value, scope: text
 
 
+def _of_money(argument: str | None) -> Step:
+    """Check the argument; `postbacks.callbacks.macros.money` builds the step."""
+    return _plain_step(lambda value: value)(argument)
+
+
 def _build_convert(argument: str | None) -> Step:
-    return convert_step(argument, None)
+    arguments.currency(argument)
+    return _of_money(None)
 
 
 _ALL: Final = (
@@ -240,8 +231,19 @@ _ALL: Final = (
     Filter(RAW, "As it is, without the encoding of its place", RAW, _plain_step(lambda v: v)),
     Filter("json", "As JSON", "json", _plain_step(lambda v: JsonText(json_of(v)))),
     Filter("round", "Rounded to so many decimals", "round:2", _build_round),
-    Filter("cents", "Hundredths: 4.99 is 499", "cents", _plain_step(lambda v: _scaled(v, 2))),
-    Filter("micros", "Millionths: 4.99 is 4990000", "micros", _plain_step(lambda v: _scaled(v, 6))),
+    Filter(
+        "cents",
+        "Whole minor units: 4.99 EUR is 499, 100 JPY is 100; hundredths without a currency",
+        "cents",
+        _of_money,
+    ),
+    Filter(
+        "minor",
+        "Whole minor units of the currency, as cents; no value without a currency",
+        "minor",
+        _of_money,
+    ),
+    Filter("micros", "Millionths: 4.99 is 4990000", "micros", _plain_step(_micros)),
     Filter("int", "Without decimals; 1 and 0 for true and false", "int", _plain_step(_int)),
     Filter("bool", "Words for true and false", 'bool:"1,0"', _build_bool),
     Filter("map", "Other words; others have no value", 'map:"ios=1,android=2"', _build_map),
