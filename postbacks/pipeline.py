@@ -187,7 +187,7 @@ def _new_postback(decision: Decision) -> NewPostback:
         attribution_version=decision.install.attribution_version,
         installed_at=decision.install.installed_at,
         delay_seconds=rule.definition.delay_seconds,
-        host=decision.host,
+        host=rule.lane,
         reason=decision.reason,
         paced=rule.definition.is_paced,
     )

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from postbacks.callbacks.currency.stored_rates import load_rates
-from postbacks.callbacks.disclosure import event_facts, every_value, lacks_consent, values_for
+from postbacks.callbacks.disclosure import event_facts, every_value, skip_reason
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, TemplateError
 from postbacks.callbacks.rules.compiled import CompiledRule, load_active_rules
@@ -26,7 +26,7 @@ from postbacks.infrastructure.database import prepared
 from postbacks.models import SkipReason
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import InstallContext
-from postbacks.values.rule_choices import Frequency, WithoutConsent
+from postbacks.values.rule_choices import Frequency
 from postbacks.values.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,6 @@ class Decision:
     event: StoredEvent
     rule: CompiledRule
     install: InstallContext
-    host: str = ""
     reason: str = ""
 
 
@@ -200,21 +199,11 @@ def _decide(
         refusal = rule.conditions.refusal(every_value(facts, rates), rates=rates)
         if refusal is not None:
             return refusal
-    reason, host = "", ""
-    if facts.postback is not None and facts.postback.partner_event_name is None:
-        reason = SkipReason.NOT_MAPPED
-    elif rule.definition.without_consent == WithoutConsent.SKIP and lacks_consent(rule, facts):
-        reason = SkipReason.NO_CONSENT
-    else:
-        try:
-            host = rule.request.host
-            values = values_for(rule, facts, rates)
-            if rule.request.missing_required(values, rates=rates) is not None:
-                reason = SkipReason.MISSING_MACRO
-        except TemplateError:
-            # The rule was valid when it was saved; sending it will say what is wrong by now.
-            host = ""
-    return Decision(str(public_id), event, rule, install, host, reason)
+    try:
+        reason = skip_reason(rule, facts, rates)
+    except TemplateError:
+        reason = None  # it was valid when it was saved; sending it will say what is wrong by now
+    return Decision(str(public_id), event, rule, install, reason or "")
 
 
 def _first_times_only(decisions: Sequence[Decision]) -> list[Decision]:

@@ -7,6 +7,7 @@ from postbacks.callbacks.facts import AppFacts, EventFacts, Facts, InstallFacts,
 from postbacks.callbacks.macros import Rates, Value
 from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.values import consent_is_missing, macro_values
+from postbacks.models import SkipReason
 from postbacks.values.attribution import NOT_CREDITED, AttributionFacts
 from postbacks.values.events import StoredEvent
 from postbacks.values.rule_choices import WithoutConsent
@@ -49,6 +50,27 @@ def event_facts(
         attribution=attribution,
         postback=postback,
     )
+
+
+def skip_reason(rule: CompiledRule, facts: Facts, rates: Rates | None = None) -> SkipReason | None:
+    """Return why the rule may not send an event that it wants, None if it may.
+
+    Raises TemplateError if the rule's template is no longer valid.
+    """
+    if reason := forbidden_reason(rule, facts):
+        return reason
+    values = values_for(rule, facts, rates)
+    is_missing = rule.request.missing_required(values, rates=rates) is not None
+    return SkipReason.MISSING_MACRO if is_missing else None
+
+
+def forbidden_reason(rule: CompiledRule, facts: Facts) -> SkipReason | None:
+    """Return why the rule's event map or the person's consent forbids an event, or None."""
+    if facts.postback is not None and facts.postback.partner_event_name is None:
+        return SkipReason.NOT_MAPPED
+    if rule.definition.without_consent == WithoutConsent.SKIP and lacks_consent(rule, facts):
+        return SkipReason.NO_CONSENT
+    return None
 
 
 def values_for(rule: CompiledRule, facts: Facts, rates: Rates | None = None) -> Mapping[str, Value]:

@@ -1,5 +1,8 @@
 """⑤ Renders claimed postbacks: a pure function of rule version, event, credit, rates, credentials.
 
+An attempt goes by the current version of its rule, and whether the event may go is judged again by
+that version. Only a resend may ask for the version that decided its postback.
+
 The install's credit is the version that the postback remembers; the rates are those of the event's
 day as they were known when the postback was decided.
 """
@@ -11,9 +14,9 @@ from dataclasses import dataclass
 from apps_registry.crypto.encryption import SecretUnreadableError
 from postbacks.callbacks.credits import CreditVersion, KnownCredit, load_credit_versions
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
-from postbacks.callbacks.disclosure import event_facts, values_for
+from postbacks.callbacks.disclosure import event_facts, forbidden_reason, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts
-from postbacks.callbacks.macros import Rates, RenderError, TemplateError
+from postbacks.callbacks.macros import Rates, RenderError, TemplateError, Value
 from postbacks.callbacks.rules.compiled import CompiledRule, RuleVersion, load_rule_versions
 from postbacks.callbacks.rules.matching import partner_event_name
 from postbacks.callbacks.signing_secrets import load_signing_secrets
@@ -35,6 +38,7 @@ class _Batch:
     """Everything that a batch of postbacks is rendered from, each loaded by one statement."""
 
     rules: Mapping[RuleVersion, CompiledRule]
+    current_rules: Mapping[int, CompiledRule]
     events: Mapping[int, StoredEvent]
     credits: Mapping[CreditVersion, KnownCredit]
     rates: RatesOfDays
@@ -44,10 +48,14 @@ class _Batch:
 def render_postbacks(postbacks: Sequence[ClaimedPostback]) -> list[RenderedPostback]:
     """Render a batch of postbacks, in its order."""
     rules = load_rule_versions((postback.rule_id, postback.rule_version) for postback in postbacks)
+    current_rules = {
+        rule.rule_id: rule for rule in rules.values() if rule.version == rule.current_version
+    }
     keys = {(postback.event_id, postback.event_received_at) for postback in postbacks}
     events = {event.id: event for event in load_events(keys)}
     batch = _Batch(
         rules=rules,
+        current_rules=current_rules,
         events=events,
         credits=load_credit_versions(
             postback.credit_version for postback in postbacks if postback.install_id is not None
@@ -65,22 +73,30 @@ def render_postback(
 ) -> RenderedPostback:
     """Render a rule's request for these facts, or say why it can't be sent.
 
-    The caller decides whether the rule is switched on.
+    The caller decides whether the rule is switched on, and whether it may send the event.
     """
+    return _render_values(rule, values_for(rule, facts, rates), rates, signing)
+
+
+def _render_values(
+    rule: CompiledRule, values: Mapping[str, Value], rates: Rates, signing: tuple[str, ...]
+) -> RenderedPostback:
     definition = rule.definition
     if definition.sign and not signing:
-        return RenderedPostback(error="signing_secret", refusal=_NO_SIGNING_SECRET)
+        return _refused(rule, "signing_secret", _NO_SIGNING_SECRET)
     try:
-        values = values_for(rule, facts, rates)
         rendering = rule.request.render(values, credentials=rule.credentials, rates=rates)
     except TemplateError as error:
-        return RenderedPostback(error="template", refusal=error.problems[0].message)
+        return _refused(rule, "template", error.problems[0].message)
     except RenderError as error:
-        return RenderedPostback(error=error.code, refusal=error.detail)
+        return _refused(rule, error.code, error.detail)
     except SecretUnreadableError as error:
-        return RenderedPostback(error="credential", refusal=str(error))
+        return _refused(rule, "credential", str(error))
     return RenderedPostback(
         rendering=rendering,
+        rule_version=rule.version,
+        lane=rule.lane,
+        is_paced=definition.is_paced,
         timeout_seconds=definition.timeout_seconds,
         success=definition.success,
         retry_delays=definition.retry_delays,
@@ -123,8 +139,9 @@ def _render_or_hold(postback: ClaimedPostback, batch: _Batch) -> RenderedPostbac
         return RenderedPostback(
             error="event_gone", refusal="The event's data are no longer stored."
         )
-    rule = batch.rules.get((postback.rule_id, postback.rule_version))
-    if rule is None:  # its version can't be read, which the operator's log says
+    decided_by = batch.rules.get((postback.rule_id, postback.rule_version))
+    rule = decided_by if postback.pinned_version else batch.current_rules.get(postback.rule_id)
+    if rule is None or decided_by is None:  # it can't be read, which the operator's log says
         return RenderedPostback(held=True)
     try:
         return _render(postback, rule, event, batch)
@@ -137,11 +154,40 @@ def _render(
     postback: ClaimedPostback, rule: CompiledRule, event: StoredEvent, batch: _Batch
 ) -> RenderedPostback:
     if rule.is_archived:
-        return RenderedPostback(skipped=SkipReason.RULE_ARCHIVED.value)
+        return _skipped(rule, SkipReason.RULE_ARCHIVED)
     if not rule.is_on:
         return RenderedPostback(held=True)
+    decided_by = batch.rules[postback.rule_id, postback.rule_version]
+    if rule.definition.partner_id != decided_by.definition.partner_id:
+        return _skipped(rule, SkipReason.PARTNER_CHANGED)
     credit = batch.credits.get(postback.credit_version, _NOT_CREDITED)
     facts = facts_with_credit(rule, event, credit, postback, attempt=postback.attempts_made + 1)
     rates = batch.rates.of(event.event_time, known_at=postback.created_at)
     signing = batch.signing.get(postback.organization_id, ())
-    return render_postback(rule, facts, rates, signing)
+    if reason := forbidden_reason(rule, facts):
+        return _skipped(rule, reason)
+    values = values_for(rule, facts, rates)
+    if _lacks_required(rule, values, rates):
+        return _skipped(rule, SkipReason.MISSING_MACRO)
+    return _render_values(rule, values, rates, signing)
+
+
+def _lacks_required(rule: CompiledRule, values: Mapping[str, Value], rates: Rates) -> bool:
+    try:
+        return rule.request.missing_required(values, rates=rates) is not None
+    except TemplateError:
+        return False  # rendering says what is wrong
+
+
+def _refused(rule: CompiledRule, error: str, refusal: str) -> RenderedPostback:
+    return RenderedPostback(
+        error=error,
+        refusal=refusal,
+        rule_version=rule.version,
+        lane=rule.lane,
+        is_paced=rule.definition.is_paced,
+    )
+
+
+def _skipped(rule: CompiledRule, reason: SkipReason) -> RenderedPostback:
+    return RenderedPostback(skipped=reason.value, rule_version=rule.version)

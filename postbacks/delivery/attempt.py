@@ -112,6 +112,8 @@ def _result(
     gave_up = verdict.outcome is Outcome.RETRY and wait is None
     redacted = rendered.rendering.redacted if rendered.rendering else None
     fingerprint = fingerprint_of(redacted) if redacted and not rendered.varies else ""
+    rule_version = rendered.rule_version or postback.rule_version
+    first_fingerprint = postback.fingerprint_of(rule_version)
     ours = _redacted_headers(lease, rendered, redacted, started_at) if redacted else {}
     return AttemptResult(
         organization_id=postback.organization_id,
@@ -120,6 +122,7 @@ def _result(
         rule_id=postback.rule_id,
         claim_id=lease.claim_id,
         number=number,
+        rule_version=rule_version,
         kind=lease.kind,
         started_at=started_at,
         duration_ms=reply.duration_ms,
@@ -127,10 +130,10 @@ def _result(
         status=PostbackStatus.FAILED if gave_up else _STATUS_AFTER[verdict.outcome],
         status_code=reply.status_code,
         error=verdict.error or "",
-        detail=_detail(verdict, first_fingerprint=postback.fingerprint, fingerprint=fingerprint),
+        detail=_detail(verdict, first_fingerprint=first_fingerprint, fingerprint=fingerprint),
         request=redacted_request(redacted, ours) if redacted else {},
         response=redacted_response(reply, rendered.secrets),
-        fingerprint=postback.fingerprint or fingerprint,
+        fingerprint=first_fingerprint or fingerprint,
         wait_seconds=wait,
         suspend_rule=verdict.suspend_rule,
     )
@@ -138,5 +141,6 @@ def _result(
 
 def _detail(verdict: AttemptVerdict, *, first_fingerprint: str, fingerprint: str) -> str:
     if first_fingerprint and fingerprint and first_fingerprint != fingerprint:
-        return f"{verdict.detail} The request differs from the first attempt's.".strip()
+        remark = "The request differs from the first one by the same version of the rule."
+        return f"{verdict.detail} {remark}".strip()
     return verdict.detail

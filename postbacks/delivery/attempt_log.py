@@ -37,6 +37,7 @@ class AttemptResult:
     rule_id: int
     claim_id: UUID
     number: int
+    rule_version: int
     kind: str
     started_at: datetime
     duration_ms: int
@@ -52,6 +53,14 @@ class AttemptResult:
     suspend_rule: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A claimed postback whose rule sends it elsewhere, or at another pace, than its lane says."""
+
+    host: str
+    is_paced: bool
+
+
 _LOG_ATTEMPTS = load_sql(
     "postbacks.delivery",
     "log_attempts",
@@ -62,6 +71,13 @@ _LOG_ATTEMPTS = load_sql(
     RuleStatus,
 )
 
+_MOVE_CLAIMS = """
+UPDATE due_postback AS due
+SET due_at = now(), claim_id = NULL, host = input.host, paced = input.paced
+FROM unnest(%(ids)s::bigint[], %(claims)s::uuid[], %(hosts)s::text[], %(paced)s::boolean[])
+    AS input (postback_id, claim_id, host, paced)
+WHERE due.postback_id = input.postback_id AND due.claim_id = input.claim_id
+"""
 _RETURN_CLAIMS = """
 WITH returned AS (
     UPDATE due_postback
@@ -109,6 +125,22 @@ def _log(attempts: Sequence[AttemptResult]) -> None:
     first, last = whole_days(attempt.event_received_at for attempt in attempts)
     rows = msgspec.json.encode(attempts).decode()
     prepared.run(within_days(_LOG_ATTEMPTS, first, last), {"rows": rows, "actor": SYSTEM.name})
+
+
+def move_claims(moves: Sequence[tuple[Lease, Move]]) -> None:
+    """Return claimed postbacks to the queue untried, due now in the lane where they belong."""
+    if not moves:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MOVE_CLAIMS,
+            {
+                "ids": [lease.postback.id for lease, _ in moves],
+                "claims": [lease.claim_id for lease, _ in moves],
+                "hosts": [move.host for _, move in moves],
+                "paced": [move.is_paced for _, move in moves],
+            },
+        )
 
 
 def return_claims(claims: Sequence[Lease], *, seconds: float, reason: str = "") -> None:

@@ -54,8 +54,10 @@ _CLAIM_PACED = load_sql("postbacks.delivery", "claim_paced")
 
 _LOAD_POSTBACKS = """
 SELECT organization_id, id, public_id, rule_id, rule_version, event_id, event_received_at,
-       installed_at, created_at, attempts_made, fingerprint, install_id, attribution_version
-FROM unnest(%(ids)s::bigint[], %(moments)s::timestamptz[]) AS input (postback_id, received_at)
+       installed_at, created_at, attempts_made, fingerprint, other_fingerprints::text,
+       pinned_version, install_id, attribution_version
+FROM unnest(%(ids)s::bigint[], %(moments)s::timestamptz[], %(pins)s::integer[])
+    AS input (postback_id, received_at, pinned_version)
 CROSS JOIN LATERAL (  -- one by one: each is found by its key, whatever the statistics say
     SELECT * FROM postback
     WHERE id = postback_id AND event_received_at = received_at
@@ -90,6 +92,7 @@ class Lease:
     kind: str
     tries: int  # of this retry schedule
     postback: ClaimedPostback
+    is_paced: bool = False
 
     @property
     def lane(self) -> Lane:
@@ -132,6 +135,8 @@ class _QueueRow:
     host: str
     kind: str
     tries: int
+    paced: bool
+    pinned_version: int | None
 
 
 def _claim(statement: str, limits: dict[str, object], busy: Iterable[Lane]) -> list[Lease]:
@@ -152,7 +157,7 @@ def _claim(statement: str, limits: dict[str, object], busy: Iterable[Lane]) -> l
     postbacks = _load_postbacks(rows)
     _dequeue(row.postback_id for row in rows if row.postback_id not in postbacks)
     return [
-        Lease(claim_id, row.host, row.kind, row.tries, postbacks[row.postback_id])
+        Lease(claim_id, row.host, row.kind, row.tries, postbacks[row.postback_id], row.paced)
         for row in rows
         if row.postback_id in postbacks
     ]
@@ -169,6 +174,7 @@ def _load_postbacks(rows: Sequence[_QueueRow]) -> dict[int, ClaimedPostback]:
         {
             "ids": [row.postback_id for row in rows],
             "moments": moments,
+            "pins": [row.pinned_version for row in rows],
             "first": first,
             "last": last,
         },

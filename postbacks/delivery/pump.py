@@ -26,7 +26,9 @@ from postbacks.delivery.attempt_log import (
     OUTAGES,
     RULE_OFF,
     AttemptResult,
+    Move,
     log_attempts,
+    move_claims,
     return_claims,
 )
 from postbacks.delivery.claiming import Due, Lane, Lease, claim_due, claim_paced, next_due
@@ -63,7 +65,7 @@ class Skipped:
     reason: str
 
 
-Result = tuple[Lease, AttemptResult | Untried | Skipped]
+Result = tuple[Lease, AttemptResult | Untried | Skipped | Move]
 
 
 @dataclass(slots=True)
@@ -214,10 +216,8 @@ class Pump:
         rendered = self.prepare([lease.postback for lease in leases]) if leases else []
         for lease, postback in zip(leases, rendered, strict=True):
             self._in_flight[lease.lane] += 1
-            if postback.skipped:
-                self._finished.put((lease, Skipped(postback.skipped)))
-            elif postback.held:
-                self._finished.put((lease, Untried.RULE_OFF))
+            if (result := _result_without_attempt(lease, postback)) is not None:
+                self._finished.put((lease, result))
             else:
                 self._lanes.add(Job(lease, postback, claimed_at))
         return len(leases)
@@ -272,6 +272,7 @@ class Pump:
                 if isinstance(result, Skipped)
             ]
         )
+        move_claims([(lease, r) for lease, r in self._unlogged if isinstance(r, Move)])
         return_claims(self._untried(Untried.RULE_OFF), seconds=HELD_SECONDS, reason=RULE_OFF)
         return_claims(self._untried(Untried.LATE), seconds=0.0)
         count = len(self._unlogged)
@@ -311,3 +312,21 @@ class Pump:
                 limit = min(left, LINGER_SECONDS) if self._in_flight else left
                 if self._wakeup.wait(limit, *sockets):
                     break
+
+
+def _result_without_attempt(
+    lease: Lease, rendered: RenderedPostback
+) -> Untried | Skipped | Move | None:
+    """Return what keeps a claimed postback from being sent in the lane that it was claimed in."""
+    if rendered.held:
+        return Untried.RULE_OFF
+    if rendered.skipped:
+        return Skipped(rendered.skipped)
+    if rendered.lane is None:
+        return None
+    # Its rule was saved, or a credential's host, since it was queued: the limits of another lane
+    # and pace hold for it. One that is paced without need loses nothing.
+    is_unpaced = rendered.is_paced and not lease.is_paced
+    if rendered.lane != lease.host or is_unpaced:
+        return Move(rendered.lane, rendered.is_paced)
+    return None

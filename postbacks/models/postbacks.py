@@ -24,6 +24,7 @@ class SkipReason(models.TextChoices):
     MISSING_MACRO = "missing_macro", "A required macro has no value"
     NOT_MAPPED = "not_mapped", "The rule's event map does not name this event"
     NO_CONSENT = "no_consent", "The person did not consent"
+    PARTNER_CHANGED = "partner_changed", "The rule got another partner after it was decided"
     ERASED = "erased", "The device was forgotten, so there are no data to send"
     RULE_ARCHIVED = "rule_archived", "Its rule or the rule's partner was archived"
     RULE_ERROR = "rule_error", "The rule could not be applied; the operator's log says why"
@@ -68,6 +69,8 @@ class Postback(TenantModel):
     attempts_made = models.PositiveIntegerField(default=0)
     last_status_code = models.PositiveSmallIntegerField(null=True)
     fingerprint = models.CharField(max_length=64, blank=True)
+    # Of attempts by later versions of the rule, by their number.
+    other_fingerprints = models.JSONField(null=True)
     created_at = models.DateTimeField()
     next_attempt_at = models.DateTimeField(null=True)
     delivered_at = models.DateTimeField(null=True)
@@ -88,6 +91,7 @@ class DeliveryAttempt(TenantModel):
     )
     event_received_at = models.DateTimeField()
     number = models.PositiveIntegerField()
+    rule_version = models.PositiveIntegerField(null=True)  # null: the postback's
     kind = models.CharField(max_length=8, choices=AttemptKind.choices)
     started_at = models.DateTimeField()
     duration_ms = models.PositiveIntegerField()
@@ -114,7 +118,7 @@ class DuePostback(TenantModel):
     )
     event_received_at = models.DateTimeField()
     rule = models.ForeignKey(CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+")
-    host = models.CharField(max_length=255)
+    host = models.CharField(max_length=262)  # and port: the lane
     kind = models.CharField(max_length=8, choices=AttemptKind.choices, default=AttemptKind.AUTO)
     due_at = models.DateTimeField()
     tries = models.PositiveIntegerField(default=0)
@@ -122,6 +126,7 @@ class DuePostback(TenantModel):
     paced = models.BooleanField(
         default=False
     )  # its rule has a limit: paced postbacks are claimed apart
+    pinned_version = models.PositiveIntegerField(null=True)  # null: goes by the rule's current one
 
     class Meta(TenantModel.Meta):
         db_table = "due_postback"

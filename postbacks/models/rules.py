@@ -250,6 +250,8 @@ class CallbackRule(TenantModel):
         help_text="The most requests that run at the same time, for example 4. Empty: no limit.",
     )
     version = models.PositiveIntegerField(default=0, editable=False)
+    # The version whose lane and pace the queued postbacks have; another one: they must move.
+    queue_version = models.PositiveIntegerField(default=0, editable=False)
     suspension_told_at = models.DateTimeField(
         null=True, editable=False
     )  # when owners were notified

@@ -86,7 +86,7 @@ WHERE organization_id = %(organization)s AND id = ANY(%(postbacks)s)
   AND event_received_at BETWEEN %(first)s AND %(last)s AND status = '{PostbackStatus.PENDING}'
 """  # noqa: S608  # our own words
 _EMPTY_POSTBACKS = """
-UPDATE postback SET fingerprint = ''
+UPDATE postback SET fingerprint = '', other_fingerprints = NULL
 WHERE organization_id = %(organization)s AND id = ANY(%(postbacks)s)
   AND event_received_at BETWEEN %(first)s AND %(last)s
 """

@@ -3,6 +3,7 @@
 Neither stage needs to know the other.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,7 +40,12 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedPostback:
-    """A postback's row, claimed by a worker. `id` is internal, `public_id` is what partners see."""
+    """A postback's row, claimed by a worker. `id` is internal, `public_id` is what partners see.
+
+    `rule_version` decided it. An attempt goes by the rule's current version, or by
+    `pinned_version`. `fingerprint` is of the first attempt by `rule_version`; `other_fingerprints`
+    is JSON, by the number of each other version.
+    """
 
     organization_id: int
     id: int
@@ -52,8 +58,18 @@ class ClaimedPostback:
     created_at: datetime
     attempts_made: int
     fingerprint: str
+    other_fingerprints: str | None = None
+    pinned_version: int | None = None
     install_id: int | None = None
     attribution_version: int = 1
+
+    def fingerprint_of(self, rule_version: int) -> str:
+        """Return the fingerprint of the first attempt by a version, "" before it."""
+        if rule_version == self.rule_version:
+            return self.fingerprint
+        if not self.other_fingerprints:
+            return ""
+        return str(json.loads(self.other_fingerprints).get(str(rule_version), ""))
 
     @property
     def credit_version(self) -> tuple[int, int]:
@@ -66,9 +82,10 @@ class RenderedPostback:
     """How to send a postback, or why it can't be sent.
 
     `held` means not now: its rule is switched off. `skipped` is the code of a reason not to send it
-    at all. `refusal` is a sentence for people, with `error` as its code. `secrets` are the
-    credentials in the request, to be masked in answers; `signing` are the secrets that sign each
-    attempt, the current one first.
+    at all. `lane` and `is_paced` are those of the version that it was rendered by; the lane is None
+    where no version could be read. `refusal` is a sentence for people, with `error` as its code.
+    `secrets` are the credentials in the request, to be masked in answers; `signing` are the secrets
+    that sign each attempt, the current one first.
     `varies` means that the request names its attempt, so attempts differ.
     """
 
@@ -77,6 +94,9 @@ class RenderedPostback:
     refusal: str = ""
     held: bool = False
     skipped: str = ""
+    rule_version: int = 0
+    lane: str | None = None
+    is_paced: bool = False
     timeout_seconds: float = 15.0
     success: Mapping[str, object] = field(default_factory=dict)
     retry_delays: tuple[int, ...] = ()

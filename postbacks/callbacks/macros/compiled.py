@@ -55,6 +55,7 @@ class CompiledRequest:
     allowed_hosts: frozenset[str] = field(repr=False)
     has_secrets: bool = field(repr=False)
     plain_names: tuple[str, ...] = field(repr=False)
+    required: tuple[Expression, ...] = field(repr=False)
     others: tuple[tuple[int, Expression], ...] = field(repr=False)
     authentication: Authentication | None = field(default=None, repr=False)
 
@@ -70,15 +71,27 @@ class CompiledRequest:
         Credentials or rates that are None count as having a value, so that a postback can be
         decided before they are known.
         """
+        if not self.required:
+            return None
         scope = RenderScope(
             values,
             _AnyCredential() if credentials is None else credentials,
             _AnyRate() if rates is None else rates,
         )
-        for expression in self.expressions:
-            if expression.required and expression.evaluate(scope) is None:
+        for expression in self.required:
+            if expression.evaluate(scope) is None:
                 return expression.names[0] if expression.names else ""
         return None
+
+    def lane(self, credentials: Mapping[str, str]) -> str:
+        """Return the host and port that requests go to, "" if the credential host is none.
+
+        Only a template whose host is a credential needs `credentials`.
+        """
+        if self.url.host_index is None:
+            return f"{self.url.host}:{self.url.port}"
+        scope = RenderScope({}, credentials, None)
+        return self.url.lane_of(self.expressions[self.url.host_index].evaluate(scope))
 
     def render(
         self,

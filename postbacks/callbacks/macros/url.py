@@ -103,6 +103,11 @@ class CompiledUrl:
             )
         return text.lower()
 
+    def lane_of(self, credential_host: object | None) -> str:
+        """Return the host and port of a credential host, "" if it is not a plain host."""
+        split = split_host(str(credential_host or ""))
+        return "" if split is None else f"{split[0]}:{split[1] or DEFAULT_PORTS[self.scheme]}"
+
     def _leads_to_template(self, url: str, authority: str) -> bool:
         parts = urlsplit(url)
         return (

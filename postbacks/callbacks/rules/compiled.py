@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models.partners import open_credential
 from apps_registry.tenancy import Lifecycle
-from postbacks.callbacks.macros import CompiledRequest, compile_request
+from postbacks.callbacks.macros import CompiledRequest, TemplateError, compile_request
 from postbacks.callbacks.rules.conditions import Conditions, compile_conditions
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.infrastructure.database import prepared
@@ -27,7 +28,8 @@ _compiled: dict[_RequestKey, CompiledRequest] = {}
 _MOST_COMPILED = 4096
 
 _RULES = """
-SELECT r.organization_id, r.id AS rule_id, v.number, r.status, v.definition::text AS definition
+SELECT r.organization_id, r.id AS rule_id, v.number, r.version AS current_version, r.status,
+       v.definition::text AS definition
 FROM callback_rule AS r
 JOIN callback_rule_version AS v ON v.organization_id = r.organization_id AND v.rule_id = r.id"""
 
@@ -39,7 +41,7 @@ ORDER BY r.id
 
 _LOAD_VERSIONS = f"""{_RULES}
 JOIN unnest(%(rules)s::bigint[], %(numbers)s::integer[]) AS named (rule_id, number)
-  ON named.rule_id = v.rule_id AND named.number = v.number
+  ON named.rule_id = v.rule_id AND v.number IN (named.number, r.version)
 ORDER BY r.id
 """
 
@@ -83,6 +85,7 @@ class CompiledRule:
     status: str
     definition: RuleDefinition
     partner: PartnerSecrets | None
+    current_version: int = UNSAVED  # of its rule
 
     @property
     def is_on(self) -> bool:
@@ -101,6 +104,19 @@ class CompiledRule:
         names = frozenset(self.partner.sealed) if self.partner else frozenset()
         hosts = self.partner.allowed_hosts if self.partner else frozenset()
         return _compile((self.rule_id, self.version, names, hosts), self.definition)
+
+    @cached_property
+    def lane(self) -> str:
+        """The host and port that this version's requests go to, a credential's host included.
+
+        Whatever queues a postback asks here. It is "" where the template or the credential can't
+        be read: sending it says what is wrong.
+        """
+        try:
+            is_credential = self.request.url.host_index is not None
+            return self.request.lane(self.credentials if is_credential else {})
+        except (TemplateError, SecretUnreadableError):
+            return ""
 
     @cached_property
     def conditions(self) -> Conditions:
@@ -133,7 +149,10 @@ def load_active_rules(organizations: Iterable[int]) -> dict[int, list[CompiledRu
 
 
 def load_rule_versions(versions: Iterable[RuleVersion]) -> dict[RuleVersion, CompiledRule]:
-    """Return rules by version; one that can't be read is missing."""
+    """Return rules by version; one that can't be read is missing.
+
+    The current version of each named rule is among them, read in the same statement.
+    """
     pairs = sorted(set(versions))
     rules = _load(
         _LOAD_VERSIONS,
@@ -147,6 +166,7 @@ class _VersionRow:
     organization_id: int
     rule_id: int
     number: int
+    current_version: int
     status: str
     definition: str
 
@@ -167,6 +187,7 @@ def _load(statement: str, parameters: Mapping[str, object]) -> list[CompiledRule
             rule_id=row.rule_id,
             version=row.number,
             status=row.status,
+            current_version=row.current_version,
             definition=definition,
             partner=partners.get((row.organization_id, definition.partner_id)),
         )

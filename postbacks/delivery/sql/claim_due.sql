@@ -15,4 +15,5 @@ WITH candidates AS (
 UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
 FROM chosen
 WHERE due_postback.postback_id = chosen.postback_id
-RETURNING due_postback.postback_id, event_received_at, host, kind, tries
+RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
+          pinned_version

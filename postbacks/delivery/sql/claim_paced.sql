@@ -25,7 +25,8 @@ WITH pace AS MATERIALIZED (
     UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
     FROM chosen
     WHERE due_postback.postback_id = chosen.postback_id
-    RETURNING due_postback.postback_id, event_received_at, host, kind, tries, rule_id
+    RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
+              pinned_version, rule_id
 ), moved AS (
     UPDATE rule_pace SET
         next_at = greatest(next_at, now() - make_interval(secs => %(slack)s))
@@ -33,4 +34,4 @@ WITH pace AS MATERIALIZED (
     FROM (SELECT rule_id, count(*) FROM claimed GROUP BY rule_id) AS requests
     WHERE rule_pace.rule_id = requests.rule_id AND rate_limit_per_second IS NOT NULL
 )
-SELECT postback_id, event_received_at, host, kind, tries FROM claimed
+SELECT postback_id, event_received_at, host, kind, tries, paced, pinned_version FROM claimed

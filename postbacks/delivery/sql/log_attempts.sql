@@ -2,7 +2,7 @@
 WITH input AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
         organization_id bigint, postback_id bigint, event_received_at timestamptz, rule_id bigint,
-        claim_id uuid, number integer, kind text, started_at timestamptz, duration_ms integer,
+        claim_id uuid, number integer, rule_version integer, kind text, started_at timestamptz, duration_ms integer,
         outcome text, status text, status_code smallint, error text, detail text, request jsonb,
         response jsonb, fingerprint text, wait_seconds float8, suspend_rule boolean
     )
@@ -24,11 +24,11 @@ WITH input AS MATERIALIZED (
     JOIN (SELECT * FROM finished UNION ALL SELECT * FROM rescheduled) AS ours USING (postback_id)
 ), logged AS (
     INSERT INTO delivery_attempt (
-        organization_id, postback_id, event_received_at, number, kind, started_at, duration_ms,
-        outcome, status_code, error, detail, request, response
+        organization_id, postback_id, event_received_at, number, rule_version, kind, started_at,
+        duration_ms, outcome, status_code, error, detail, request, response
     )
-    SELECT organization_id, postback_id, event_received_at, number, kind, started_at, duration_ms,
-           outcome, status_code, error, detail, request, response
+    SELECT organization_id, postback_id, event_received_at, number, rule_version, kind, started_at,
+           duration_ms, outcome, status_code, error, detail, request, response
     FROM attempt
 ), suspended AS (
     UPDATE callback_rule SET status = :'RuleStatus.SUSPENDED', suspension_told_at = NULL
@@ -54,7 +54,15 @@ UPDATE postback SET
                   THEN attempt.error ELSE '' END,
     attempts_made = attempt.number,
     last_status_code = attempt.status_code,
-    fingerprint = attempt.fingerprint,
+    -- Of the first attempt by each version; without a request there is none.
+    fingerprint = CASE WHEN attempt.rule_version = postback.rule_version
+                       THEN attempt.fingerprint ELSE postback.fingerprint END,
+    other_fingerprints = CASE
+        WHEN attempt.rule_version = postback.rule_version OR attempt.fingerprint = ''
+        THEN other_fingerprints
+        ELSE coalesce(other_fingerprints, '{}')
+             || jsonb_build_object(attempt.rule_version::text, attempt.fingerprint)
+    END,
     next_attempt_at = now() + make_interval(secs => attempt.wait_seconds),
     delivered_at = CASE WHEN attempt.status = :'PostbackStatus.DELIVERED'
                         THEN coalesce(delivered_at, now()) ELSE delivered_at END
