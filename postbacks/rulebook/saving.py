@@ -6,6 +6,7 @@ allowed. Neither stage knows the other, so their checks meet here.
 
 from collections.abc import Collection
 
+import msgspec
 from django.conf import settings
 
 from apps_registry.models import Partner, User
@@ -14,6 +15,7 @@ from postbacks.callbacks.lint import amount_errors
 from postbacks.callbacks.macros import RuleError, TemplateError
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.rules.compiled import UNSAVED, CompiledRule, PartnerSecrets
+from postbacks.callbacks.rules.conditions import compile_conditions
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.delivery.http.destinations import Destinations, problem_with_url
 from postbacks.delivery.resend import release_held
@@ -32,12 +34,29 @@ class RuleProblemsError(Exception):
 def save(rule: CallbackRule, *, by: User | None, promised: Collection[str] = ()) -> None:
     """Check a rule, then save it and its version. Raises RuleProblemsError and saves nothing.
 
-    `promised` credentials count as the partner's: an imported draft waits for them.
+    `promised` credentials count as the partner's: an imported draft waits for them. Switching a
+    rule off is never refused.
     """
     problems = check(versions.definition_from(rule), promised=promised)
-    if problems:
+    if problems and not is_only_switched_off(rule):
         raise RuleProblemsError(problems)
     save_checked(rule, by=by)
+
+
+def is_only_switched_off(rule: CallbackRule) -> bool:
+    """Tell whether a row says what its version says, and is not to send.
+
+    It may hold what was allowed when the version was saved, and is not any more.
+    """
+    if rule.pk is None or rule.status == RuleStatus.ACTIVE:
+        return False
+    version = rule.versions.filter(number=rule.version).first()
+    try:
+        return version is not None and versions.definition_of(version) == versions.definition_from(
+            rule
+        )
+    except msgspec.ValidationError:
+        return False
 
 
 def save_checked(rule: CallbackRule, *, by: User | None) -> None:
@@ -116,7 +135,7 @@ def _template_problems(rule: CompiledRule) -> tuple[RuleError, ...]:
 
 def _condition_problems(rule: CompiledRule) -> tuple[RuleError, ...]:
     try:
-        _ = rule.conditions
+        compile_conditions(rule.definition.conditions)
     except TemplateError as error:
         return error.problems
     return ()

@@ -221,3 +221,30 @@ def test_another_organizations_partner_fills_nothing_in() -> None:
 
     assert "adjust" not in answer.content.decode().lower().replace("adjust's", "")
     assert filled_form(answer.content.decode())["url"] == AT
+
+
+@pytest.mark.parametrize(
+    ("typed", "fix", "fixed"),
+    [
+        (" country = Germany", "condition_lines:11:18:DE", " country = DE"),
+        (
+            "currency=eur\r\n\r\ncountry in FR, Germany",
+            "condition_lines:29:36:DE",
+            "currency=eur\n\ncountry in FR, DE",
+        ),
+        ("platform ≠ iPhone ", "condition_lines:11:17:ios", "platform ≠ ios "),
+        ("att_status = Authorized", "condition_lines:13:23:3", "att_status = 3"),
+        ("country = DE,AT", "condition_lines:8:9:in", "country in DE,AT"),
+    ],
+)
+def test_a_fix_replaces_the_wrong_part_of_a_condition(typed: str, fix: str, fixed: str) -> None:
+    browser = sign_in(make.make_tenant().owner)
+
+    answer = _look(browser, url=f"{AT}a=b", condition_lines=typed)
+
+    assert fix in {value for _, value in _fixes(answer)}
+    form = filled_form(answer.content.decode())
+    after = browser.post(ADD, {**form, "_fix": fix})
+    lines = filled_form(after.content.decode())["condition_lines"].replace("\r\n", "\n")
+    assert lines.strip() == fixed.strip()
+    assert "is no" not in after.content.decode().partition('id="problems-condition_lines"')[2][:400]

@@ -455,3 +455,17 @@ def test_an_analyst_reads_a_rule_in_words_and_writes_nothing() -> None:
     assert page.context["rule"].preview.request.url == "https://ads.example.com/?e=purchase"
     assert 'name="url"' not in page.content.decode()
     assert refused.status_code == 403
+
+
+def test_a_rule_of_before_can_be_paused_and_says_what_is_wrong_when_it_is_changed() -> None:
+    made = make.make_tenant()
+    line = {"field": "platform", "operator": "=", "value": "iPhone"}
+    rule = make.make_tenant_rule(made, conditions={"all": [line]})
+    browser = sign_in(made.owner)
+
+    paused = submit(browser, _page(rule), {"status": "paused"})
+    renamed = submit(browser, _page(rule), {"name": "Renamed"})
+
+    assert paused.status_code == 302
+    assert _only_rule(made).status == RuleStatus.PAUSED
+    assert "“iPhone” is no platform" in renamed.content.decode()

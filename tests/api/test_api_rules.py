@@ -158,6 +158,8 @@ def _condition(field: str, operator: str, value: object) -> dict[str, object]:
         (_condition("country", "~", "DE"), "/conditions/all/0/operator"),
         (_condition("revenue", "≥", "much"), "/conditions/all/0/value"),
         (_condition("country", "=", {"a": 1}), "/conditions/all/0/value"),
+        (_condition("country", "=", "Germany"), "/conditions/all/0/value"),
+        (_condition("platform", "in", ["iOS", "iPhone"]), "/conditions/all/0/value/1"),
         (_condition("credential.api_key", "=", "a"), "/conditions/all/0/field"),
         ({"conditions": {"all": [], "any": []}}, "/conditions/any"),
         ({"conditions": {"some": []}}, "/conditions/some"),
@@ -329,3 +331,27 @@ def test_a_credential_is_sent_to_allowed_hosts_only() -> None:
 
     assert allowed.status == 201
     assert (elsewhere.status, elsewhere.pointers()) == (400, ["/url"])
+
+
+def test_an_unknown_value_of_a_list_is_refused_with_the_nearest() -> None:
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules", {**DRAFT, **_condition("currency", "=", "Euro")}
+    )
+
+    (error,) = answer.data["errors"]
+    assert error["suggestion"] == "EUR"
+    assert "“Euro” is no currency" in error["detail"]
+
+
+def test_a_rule_that_was_saved_before_lists_were_checked_can_be_switched_off() -> None:
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, **_condition("platform", "=", "iPhone"))
+    path = f"callback-rules/{rule.public_id}"
+    api = owner_of(made)
+
+    paused = api.patch(path, {"status": "paused"})
+    renamed = api.patch(path, {"name": "Renamed"})
+    switched_on = api.patch(path, {"status": "active"})
+
+    assert [paused.status, renamed.status, switched_on.status] == [200, 400, 400]
+    assert renamed.pointers() == ["/conditions/all/0/value"]

@@ -93,7 +93,7 @@ def test_a_condition_that_holds_lets_the_event_by(field: str, operator: str, val
 @pytest.mark.parametrize(
     ("field", "operator", "value"),
     [
-        ("country", "=", "de"),
+        ("event_name", "=", "Purchase"),
         ("country", "in", "US"),
         ("revenue", ">", "4.99"),
         ("os_version", ">", "17.10.1"),

@@ -72,6 +72,29 @@ def test_what_the_event_says_itself_counts() -> None:
     assert country_kept(ip_address="203.0.113.7", country="fr") == "FR"
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept", "warning"),
+    [
+        ("UK", "GB", "In ISO 3166 “UK” is GB, which was stored."),
+        ("uk", "GB", "In ISO 3166 “uk” is GB, which was stored."),
+        ("EL", "GR", "In ISO 3166 “EL” is GR, which was stored."),
+        ("gb", "GB", None),
+        ("xk", "XK", None),
+    ],
+)
+def test_a_country_by_its_other_code_is_kept_by_the_one_of_iso(
+    sent: str, kept: str, warning: str | None
+) -> None:
+    event = {"event_name": "open", "country": sent}
+
+    checked = check_event(event, reporter=REPORTER, now=datetime.now(UTC))
+
+    fields = checked.row["fields"]
+    assert isinstance(fields, dict)
+    assert fields["country"] == kept
+    assert checked.warnings.get("country") == warning
+
+
 def test_without_a_database_there_is_no_country() -> None:
     assert country_kept(ip_address="203.0.113.7") is None
 

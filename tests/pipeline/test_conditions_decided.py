@@ -72,3 +72,26 @@ def test_a_refused_event_does_not_use_the_first_time_up() -> None:
     )
 
     assert event_ids == [matching["event_id"]]
+
+
+@pytest.mark.parametrize(
+    ("sent", "condition"),
+    [
+        ({"country": "de"}, ("country", "=", "de")),
+        ({"country": "UK"}, ("country", "=", "UK")),
+        ({"country": "GB"}, ("country", "in", ["uk"])),
+        ({"country": "EL"}, ("country", "=", "GR")),
+        ({"platform": "ios"}, ("platform", "=", "iOS")),
+        ({"revenue": "5", "currency": "eur"}, ("currency", "=", "eur")),
+        ({"att_status": 3}, ("att_status", "=", "3")),
+        ({"language": "de-DE"}, ("language", "starts-with", "DE")),
+    ],
+)
+def test_values_of_a_list_are_compared_in_any_letter_case(
+    sent: dict[str, object], condition: tuple[str, str, object]
+) -> None:
+    meant, other = event(**sent), event(country="FR", platform="android", currency="USD")
+
+    event_ids = decided(make_tenant(), meant, other, conditions=conditions(*condition))
+
+    assert event_ids == [meant["event_id"]]

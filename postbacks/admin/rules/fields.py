@@ -346,6 +346,25 @@ def _format_wait(seconds: int) -> str:
     return f"{seconds}s"
 
 
+def condition_parts(line: str) -> dict[str, tuple[int, int]]:
+    """Return where the parts of a condition's line begin and end: field, operator, value.
+
+    The members of a list are `value.0`, `value.1` and so on.
+    """
+    match = _CONDITION.match(line, len(line) - len(line.lstrip()))
+    if match is None:
+        return {}
+    operator = 2 if match[2] else 3
+    begin = match.start(4)
+    spans = {"field": match.span(1), "operator": match.span(operator)}
+    spans["value"] = (begin, begin + len(match[4].rstrip()))
+    members = (part for part in re.finditer(r"[^,]+", match[4]) if part[0].strip())
+    for index, part in enumerate(members):
+        start = begin + part.start() + len(part[0]) - len(part[0].lstrip())
+        spans[f"value.{index}"] = (start, start + len(part[0].strip()))
+    return spans
+
+
 def _condition(line: str, number: int) -> dict[str, object]:
     match = _CONDITION.fullmatch(line)
     if match is None:

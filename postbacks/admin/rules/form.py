@@ -171,6 +171,9 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
             self.rule_errors = saving.check(definition_from(self.instance))
         except msgspec.ValidationError:
             return  # a value of the wrong shape has its error already
+        is_saved = self.rule_errors and not self.is_unfinished
+        if is_saved and saving.is_only_switched_off(self.instance):
+            return
         fields_with_errors = set(self.errors)
         for rule_error in self.rule_errors:
             is_condition = rule_error.field.startswith("conditions")

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.forms import BoundField
 from django.http import QueryDict
 
+from postbacks.admin.rules.fields import condition_parts
 from postbacks.callbacks.lint import Fix, RuleWarning, fix_of
 from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.macros.parser import Flaw, MacroCall, macros_in
@@ -22,7 +23,7 @@ FIX: Final = "_fix"
 
 _EXCERPT_MARGIN = 28
 _WORD = re.compile(r"\{\{[^{}]*\}\}|[\w.-]+|\s+|.", re.DOTALL)
-_CONDITION_FIELD = re.compile(r"[^\S\n]*(\S+?)(?=[^\w.-]|$)[^\n]*", re.MULTILINE)
+_LINE = re.compile(r"[^\n]+")
 _REQUIRED = "required"
 
 
@@ -234,15 +235,17 @@ def _mark_kind(macro: MacroCall | Flaw, error_positions: list[int]) -> str:
 
 
 def _condition_fix(problem: RuleError, bound: BoundField) -> FixButton | None:
-    """Return the button that replaces the field name with which a condition's line begins."""
-    _, _, number, *part = problem.field.split(".")
-    if part != ["field"]:
-        return None
-    lines = list(_CONDITION_FIELD.finditer(_text_of(bound)))
+    """Return the button that replaces the wrong part of a condition's line."""
+    _, _, number, *steps = problem.field.split(".")
+    lines = [line for line in _LINE.finditer(_text_of(bound)) if line[0].strip()]
     if int(number) >= len(lines):
         return None
-    begin, end = lines[int(number)].span(1)
-    return FixButton(bound.name, Fix(begin, end - begin, problem.suggestion or ""))
+    line = lines[int(number)]
+    span = condition_parts(line[0]).get(".".join(steps))
+    if span is None:
+        return None
+    begin, end = span
+    return FixButton(bound.name, Fix(line.start() + begin, end - begin, problem.suggestion or ""))
 
 
 def _is_position(text: str) -> bool:

@@ -36,7 +36,7 @@ _CLICK_PARAMETERS: Final = (
     *(f"sub{number}" for number in range(1, 11)),
 )
 _KEPT_BITS: Final = {4: 24, 6: 48}
-_LIFE_CYCLE: Final = frozenset(
+LIFE_CYCLE_TYPES: Final = frozenset(
     {
         *("install", "reinstall", "reattribution", "reengagement", "open", "purchase"),
         *("skan_postback", "rejected_install", "attribution_updated", "ad_impression"),
@@ -178,7 +178,7 @@ def _time_of_event(
 
 def _event_type(values: EventValues) -> str:
     name = _beginning(values) or values.facts.event.event_name
-    return name if name in _LIFE_CYCLE else "event"
+    return name if name in LIFE_CYCLE_TYPES else "event"
 
 
 def _partner_event_name(values: EventValues) -> str:

@@ -1,11 +1,13 @@
 """④ Compares a value as number, truth, time or text, by the type of its field.
 
 An event's own parameters have no declared type: there the condition's value decides. A number is
-compared with numbers, anything else with texts.
+compared with numbers, anything else with texts. A field whose values are a list is compared in any
+letter case.
 """
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import partial
@@ -15,6 +17,7 @@ import re2
 
 from postbacks.callbacks.macros import MacroType
 from postbacks.callbacks.macros.value import number_of, text_of, time_of
+from postbacks.callbacks.rules.value_lists import ValueList
 
 Test = Callable[[object], bool]  # takes a field's value, None without one
 Key = Callable[[object], object]  # returns the compared form; None if the value has no such form
@@ -48,7 +51,7 @@ ALIASES: Final[Mapping[str, str]] = {
     ">=": Operator.AT_LEAST.value,
     "<=": Operator.AT_MOST.value,
 }
-_ORDER: Final[Mapping[Operator, Callable[[object, object], bool]]] = {
+ORDER: Final[Mapping[Operator, Callable[[object, object], bool]]] = {
     Operator.GREATER: lambda a, b: a > b,  # type: ignore[operator]  # both went through one key
     Operator.AT_LEAST: lambda a, b: a >= b,  # type: ignore[operator]  # as above
     Operator.LESS: lambda a, b: a < b,  # type: ignore[operator]  # as above
@@ -65,7 +68,19 @@ _EXAMPLES: Final[Mapping[MacroType, str]] = {
 }
 
 
-def test_of(field: str, kind: MacroType | None, operator: Operator, expected: object) -> Test:
+@dataclass(frozen=True, slots=True)
+class ComparedField:
+    """A field as conditions compare it.
+
+    `kind` is None for an event's own parameters, `values` where anything may be a value.
+    """
+
+    name: str
+    kind: MacroType | None
+    values: ValueList | None = None
+
+
+def test_of(field: ComparedField, operator: Operator, expected: object) -> Test:
     """Build the test of a field's value by an operator.
 
     Raises ValueError with a sentence for people if the expected value does not fit.
@@ -73,19 +88,18 @@ def test_of(field: str, kind: MacroType | None, operator: Operator, expected: ob
     if operator is Operator.EXISTS:
         return _exists(expected)
     if operator in {Operator.IN, Operator.NOT_IN}:
-        equalities = [_equality(field, kind, member) for member in _members(field, expected)]
-        is_in = partial(_passes_any, equalities)
+        is_in = _membership(field, members_of(field.name, expected))
         return is_in if operator is Operator.IN else lambda value: not is_in(value)
     if not isinstance(expected, str | int | float | Decimal) or expected == "":
-        raise ValueError(f"Write what {field} is compared with.")
+        raise ValueError(f"Write what {field.name} is compared with.")
     if len(text_of(expected)) > LONGEST_VALUE:
         raise ValueError(f"A value has at most {LONGEST_VALUE} characters.")
     if operator in {Operator.EQUAL, Operator.UNEQUAL}:
-        same = _equality(field, kind, expected)
+        same = _equality(field, expected)
         return same if operator is Operator.EQUAL else lambda value: not same(value)
-    if operator in _ORDER:
-        return _ordering(field, kind, operator, expected)
-    return _on_text(operator, text_of(expected))
+    if operator in ORDER:
+        return _ordering(field, operator, expected)
+    return _on_text(field, operator, text_of(expected))
 
 
 def _exists(expected: object) -> Test:
@@ -95,7 +109,11 @@ def _exists(expected: object) -> Test:
     return lambda value: (value is not None) is should_exist
 
 
-def _members(field: str, expected: object) -> list[object]:
+def members_of(field: str, expected: object) -> list[object]:
+    """Return the values of a list, also of one that was written with commas.
+
+    Raises ValueError with a sentence for people if it is no list of values.
+    """
     if isinstance(expected, str):
         expected = [part for text in expected.split(",") if (part := text.strip())]
     if isinstance(expected, int | float | Decimal):
@@ -109,15 +127,23 @@ def _members(field: str, expected: object) -> list[object]:
     return list(expected)
 
 
+def _membership(field: ComparedField, members: list[object]) -> Test:
+    if field.kind is None:
+        return partial(_passes_any, [_equality(field, member) for member in members])
+    key = _key_of(field)
+    keys = frozenset(_fitting(field, key, member) for member in members)
+    return lambda value: value is not None and key(value) in keys
+
+
 def _passes_any(tests: list[Test], value: object) -> bool:
     return any(test(value) for test in tests)
 
 
-def _equality(field: str, kind: MacroType | None, expected: object) -> Test:
-    if kind is None:
+def _equality(field: ComparedField, expected: object) -> Test:
+    if field.kind is None:
         return partial(_is_loosely, expected, _loose(expected))
-    key = _KEYS[kind]
-    expected_key = _fitting(field, kind, key, expected)
+    key = _key_of(field)
+    expected_key = _fitting(field, key, expected)
     return lambda value: value is not None and key(value) == expected_key
 
 
@@ -134,9 +160,15 @@ def _loose(value: object) -> object:
     return text_of(value) if number is None else number
 
 
-def _ordering(field: str, kind: MacroType | None, operator: Operator, expected: object) -> Test:
-    compare = _ORDER[operator]
-    key, expected_key = _order_of(field, kind, expected)
+def _key_of(field: ComparedField) -> Key:
+    if field.values is not None and field.kind is MacroType.TEXT:
+        return field.values.key
+    return _KEYS[field.kind or MacroType.TEXT]
+
+
+def _ordering(field: ComparedField, operator: Operator, expected: object) -> Test:
+    compare = ORDER[operator]
+    key, expected_key = _order_of(field, expected)
 
     def holds(value: object) -> bool:
         value_key = None if value is None else key(value)
@@ -145,27 +177,42 @@ def _ordering(field: str, kind: MacroType | None, operator: Operator, expected: 
     return holds
 
 
-def _order_of(field: str, kind: MacroType | None, expected: object) -> tuple[Key, object]:
+def _order_of(field: ComparedField, expected: object) -> tuple[Key, object]:
     """Return the key that orders values, and the expected one; 4.10 comes after 4.9."""
-    if kind is MacroType.BOOLEAN:
-        raise ValueError(f"{field} is true or false: compare it with = or ≠.")
-    if kind in {MacroType.INTEGER, MacroType.DECIMAL, MacroType.TIME}:
-        return _KEYS[kind], _fitting(field, kind, _KEYS[kind], expected)
-    keys = (_version_of,) if kind else (_plain_number, _version_of, time_of)
+    if field.kind is MacroType.BOOLEAN:
+        raise ValueError(f"{field.name} is true or false: compare it with = or ≠.")
+    if field.kind in {MacroType.INTEGER, MacroType.DECIMAL, MacroType.TIME}:
+        return _KEYS[field.kind], _fitting(field, _KEYS[field.kind], expected)
+    keys = (_version_of,) if field.kind else (_plain_number, _version_of, time_of)
     for key in keys:
         if (expected_key := key(expected)) is not None:
             return key, expected_key
     raise ValueError("Write a number or a version, for example 5 or 17.4.1.")
 
 
-def _fitting(field: str, kind: MacroType, key: Key, expected: object) -> object:
+def _fitting(field: ComparedField, key: Key, expected: object) -> object:
     expected_key = key(expected)
-    if expected_key is None or (isinstance(expected, bool) and kind is not MacroType.BOOLEAN):
-        raise ValueError(f"{field} is compared with {_EXAMPLES.get(kind, 'a text')}.")
+    is_boolean = field.kind is MacroType.BOOLEAN
+    if expected_key is None or (isinstance(expected, bool) and not is_boolean):
+        example = _EXAMPLES.get(field.kind, "a text") if field.kind else "a text"
+        raise ValueError(f"{field.name} is compared with {example}.")
     return expected_key
 
 
-def _on_text(operator: Operator, expected: str) -> Test:
+def _on_text(field: ComparedField, operator: Operator, expected: str) -> Test:
+    if field.values is None or field.kind is not MacroType.TEXT:
+        return _on_written_text(operator, expected)
+    # A pattern keeps its letters: \D is not \d.
+    written = expected if operator is Operator.MATCHES else expected.casefold()
+    test = _on_written_text(operator, written, any_case=True)
+    return partial(_passes_spelled, field.values, test)
+
+
+def _passes_spelled(values: ValueList, test: Test, value: object) -> bool:
+    return value is not None and any(test(name) for name in values.spellings(value))
+
+
+def _on_written_text(operator: Operator, expected: str, *, any_case: bool = False) -> Test:
     if operator is Operator.CONTAINS:
         return partial(_contains, expected)
     if operator is Operator.STARTS_WITH:
@@ -174,6 +221,7 @@ def _on_text(operator: Operator, expected: str) -> Test:
         raise ValueError(f"A pattern has at most {LONGEST_PATTERN} characters.")
     options = re2.Options()
     options.log_errors = False
+    options.case_sensitive = not any_case
     try:
         pattern = re2.compile(expected, options)
     except re2.error as error:

@@ -122,7 +122,7 @@ class CompiledRule:
     def conditions(self) -> Conditions:
         """The compiled conditions. Raises TemplateError if one is no longer valid."""
         if self.rule_id == UNSAVED:
-            return compile_conditions(self.definition.conditions)
+            return compile_conditions(self.definition.conditions, is_stored=True)
         return _conditions(
             self.rule_id, self.version, msgspec.json.encode(self.definition.conditions)
         )
@@ -225,7 +225,7 @@ def _parse(rule_id: int, number: int, definition: str) -> RuleDefinition:
 
 @lru_cache(maxsize=4096)
 def _conditions(rule_id: int, number: int, conditions: bytes) -> Conditions:
-    return compile_conditions(msgspec.json.decode(conditions))
+    return compile_conditions(msgspec.json.decode(conditions), is_stored=True)
 
 
 def _compile(key: _RequestKey, definition: RuleDefinition) -> CompiledRequest:

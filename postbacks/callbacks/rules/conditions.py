@@ -22,11 +22,23 @@ from postbacks.callbacks.macros import (
 from postbacks.callbacks.macros.names import CREDENTIAL, Reader, understand
 from postbacks.callbacks.macros.problems import Problems, nearest
 from postbacks.callbacks.macros.value import RenderScope, present, text_of
-from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS, Operator, Test, test_of
+from postbacks.callbacks.rules.comparisons import (
+    ALIASES,
+    OPERATORS,
+    ORDER,
+    ComparedField,
+    Operator,
+    Test,
+    members_of,
+    test_of,
+)
+from postbacks.callbacks.rules.value_lists import ValueList, values_of
 
 MOST_CONDITIONS: Final = 50
 _PARTS: Final = ("field", "operator", "value")
 _LONGEST_SHOWN: Final = 80
+_ASKS_FOR_A_PART: Final = frozenset({Operator.CONTAINS, Operator.STARTS_WITH, Operator.MATCHES})
+_ASKS_FOR_NO_VALUE: Final = frozenset({Operator.EXISTS, *ORDER})
 
 
 class Join(StrEnum):
@@ -46,11 +58,18 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One compiled condition; `words` is its text for people."""
+    """One compiled condition; `expected` is the value as it was written."""
 
-    words: str
+    field: ComparedField
+    operator: Operator
+    expected: object
     read: Reader
     holds: Test
+
+    @property
+    def words(self) -> str:
+        """Return its text for people."""
+        return words_of(self.field.name, self.operator, self.expected)
 
     def refusal(self, value: object) -> str:
         """Return why the condition does not hold for a value."""
@@ -83,8 +102,11 @@ class Conditions:
         return Refusal("condition", " ".join(failed)) if failed else None
 
 
-def compile_conditions(data: Mapping[str, object]) -> Conditions:
+def compile_conditions(data: Mapping[str, object], *, is_stored: bool = False) -> Conditions:
     """Compile `{"all": [{"field", "operator", "value"}]}`, or the same with "any".
+
+    Stored conditions may ask for values that a closed list does not have: they were saved before
+    the lists were checked, and go on as they did.
 
     Raises TemplateError, which names each problem by its place: `conditions.all.0.value`.
     """
@@ -103,6 +125,10 @@ def compile_conditions(data: Mapping[str, object]) -> Conditions:
     compiled = [
         _condition(line, f"conditions.{join}.{index}", errors) for index, line in enumerate(lines)
     ]
+    if not is_stored:
+        for index, condition in enumerate(compiled):
+            if condition is not None:
+                _check_values(condition, f"conditions.{join}.{index}.value", errors)
     if errors:
         raise TemplateError(errors)
     return Conditions(
@@ -138,16 +164,55 @@ def _condition(line: object, path: str, errors: list[RuleError]) -> Condition | 
         )
     if source is None or len(errors) > errors_before:
         return None
-    read, kind = source
+    read, compared = source
+    expected = line.get("value")
     try:
-        holds = test_of(str(field), kind, Operator(operator), line.get("value"))
+        holds = test_of(compared, Operator(operator), expected)
     except ValueError as error:
-        Problems(f"{path}.value", errors).add(0, str(error))
+        Problems(f"{path}.value", errors).add(0, str(error), _nearest_number(compared, expected))
         return None
-    return Condition(words_of(str(field), operator, line.get("value")), read, holds)
+    return Condition(compared, Operator(operator), expected, read, holds)
 
 
-def _source(field: object, problems: Problems) -> tuple[Reader, MacroType | None] | None:
+def _nearest_number(field: ComparedField, expected: object) -> str | None:
+    """Return the number that a word stands for, such as 3 for authorized."""
+    if field.values is None or field.kind is not MacroType.INTEGER:
+        return None
+    return field.values.nearest(expected) if isinstance(expected, str) else None
+
+
+def _check_values(condition: Condition, path: str, errors: list[RuleError]) -> None:
+    """Refuse values that no event can have: the condition would decide nothing."""
+    field, operator, expected = condition.field, condition.operator, condition.expected
+    values = field.values
+    if values is None or not values.members or operator in _ASKS_FOR_NO_VALUE:
+        return
+    if operator in _ASKS_FOR_A_PART:
+        if not any(map(condition.holds, values.members)):
+            detail = f"No {field.name} fits this; {values.remedy(expected)}."
+            is_pattern = operator is Operator.MATCHES
+            Problems(path, errors).add(0, detail, None if is_pattern else values.nearest(expected))
+        return
+    if operator in {Operator.EQUAL, Operator.UNEQUAL} and _is_list_of(values, expected):
+        listing = Operator.IN if operator is Operator.EQUAL else Operator.NOT_IN
+        detail = f"{operator} compares with one value; for several write {listing}."
+        Problems(path.removesuffix("value") + "operator", errors).add(0, detail, listing.value)
+        return
+    is_list = operator in {Operator.IN, Operator.NOT_IN}
+    for index, member in enumerate(members_of(field.name, expected) if is_list else [expected]):
+        if not values.has(member):
+            written = text_of(member)[:_LONGEST_SHOWN]
+            detail = f"“{written}” is no {field.name} of an event; {values.remedy(member)}."
+            place = f"{path}.{index}" if isinstance(expected, list | tuple) else path
+            Problems(place, errors).add(0, detail, values.nearest(member))
+
+
+def _is_list_of(values: ValueList, expected: object) -> bool:
+    parts = expected.split(",") if isinstance(expected, str) else []
+    return len(parts) > 1 and all(map(values.has, parts))
+
+
+def _source(field: object, problems: Problems) -> tuple[Reader, ComparedField] | None:
     if not isinstance(field, str) or not field:
         problems.add(0, "Name a macro, for example country or params.level.")
         return None
@@ -162,7 +227,8 @@ def _source(field: object, problems: Problems) -> tuple[Reader, MacroType | None
     except UnknownNameError as error:
         problems.add(0, error.message, error.suggestion)
         return None
-    return source.read, _kind_of(field, source.name)
+    kind = _kind_of(field, source.name)
+    return source.read, ComparedField(field, kind, values_of(field))
 
 
 def _kind_of(field: str, base: str) -> MacroType | None:

@@ -22,6 +22,7 @@ from postbacks.intake.events.fields import (
 from postbacks.intake.receipts import ADDRESS_EXPECTED, UUID_EXPECTED, FieldError
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.values import identifiers
+from postbacks.values.countries import OTHER_CODES, canonical_country
 from postbacks.values.currencies import CURRENCIES
 from postbacks.values.timestamps import parse_timestamp
 
@@ -41,7 +42,7 @@ class CheckedEvent:
 
     row: dict[str, object] = field(default_factory=dict)
     errors: list[FieldError] = field(default_factory=list)
-    warnings: dict[str, str] = field(default_factory=dict)  # by unknown field
+    warnings: dict[str, str] = field(default_factory=dict)  # by field
 
 
 def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEvent:
@@ -58,6 +59,9 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
     checked.warnings = {
         name: UNKNOWN_LEFT_OUT if name in own_params else UNKNOWN_IN_PARAMS for name in unknown
     }
+    if event.country is not None and event.country.upper() in OTHER_CODES:
+        code = canonical_country(event.country)
+        checked.warnings["country"] = f"In ISO 3166 “{event.country}” is {code}, which was stored."
     params = {**unknown, **own_params}
     row: dict[str, object] = {
         "event_id": _event_id(event, checked.errors),
@@ -205,7 +209,7 @@ def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) ->
             errors.append(
                 FieldError("/country", "The country must be an ISO 3166 code such as DE.")
             )
-        fields["country"] = event.country.upper()
+        fields["country"] = canonical_country(event.country)
     elif country := _country(fields):
         fields["country"] = country
     if event.price is not None:
