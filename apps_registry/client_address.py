@@ -1,9 +1,9 @@
 """The caller's address, behind as many proxies as the operator trusts."""
 
-import ipaddress
-
 from django.conf import settings
 from django.http import HttpRequest
+
+from apps_registry.addresses import parse_forwarded_address
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -11,13 +11,8 @@ def client_address(request: HttpRequest) -> str | None:
 
     Each trusted proxy appends the address that it saw. Anything further left can be forged.
     """
-    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     count = settings.TRUSTED_PROXY_COUNT
-    address = hops[-count].strip() if 0 < count <= len(hops) else request.META.get("REMOTE_ADDR")
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
-        return None
-    # A dual-stack socket shows every IPv4 caller inside one IPv6 network: rate limits, which count
-    # by network, would treat them all as one caller.
-    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if count else []
+    hop = hops[-count] if 0 < count <= len(hops) else request.META.get("REMOTE_ADDR")
+    address = parse_forwarded_address(hop or "")
+    return None if address is None else str(address)

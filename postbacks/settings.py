@@ -221,6 +221,7 @@ MIDDLEWARE = [
     "postbacks.web.security_headers.ContentPolicy",  # outermost: no answer goes without
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "postbacks.web.middleware.DatabaseOutage",
+    "postbacks.web.request_bodies.BodiesWithoutLength",  # before anything reads a body
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -12,9 +12,11 @@ from django.views import defaults
 from rest_framework import exceptions, status
 
 from postbacks.web.middleware import RETRY_AFTER_SECONDS, database_is_away
+from postbacks.web.request_bodies import UnreadableBodyError
 
 CONTENT_TYPE = "application/problem+json"
-_API = ("/api/", "/v0/")
+_TENJIN = "/v0/"
+_API = ("/api/", _TENJIN, "/.well-known/")
 _TOO_LARGE = "The body is larger than 5 MB; send less at once."
 
 
@@ -63,12 +65,21 @@ def problem(
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer requests that Django itself refuses: too large, too many fields, unknown host."""
-    too_large = isinstance(exception, RequestDataTooBig)
+    code, detail = 400, "The request is not valid."
+    if isinstance(exception, RequestDataTooBig):
+        code, detail = 413, _TOO_LARGE
+    elif isinstance(exception, UnreadableBodyError):
+        code, detail = exception.status, exception.detail
+    if request.path.startswith(_TENJIN):
+        content = {"code": code, "message": detail}
+        return HttpResponse(
+            msgspec.json.encode(content), status=code, content_type="application/json"
+        )
     if request.path.startswith(_API):
-        return problem(413, _TOO_LARGE) if too_large else problem(400, "The request is not valid.")
+        return problem(code, detail)
     # Without the request: it may have been refused before its user was looked up.
-    code = 413 if too_large else 400
-    return HttpResponse(render_to_string(f"{code}.html"), status=code)
+    page = "413.html" if code == 413 else "400.html"
+    return HttpResponse(render_to_string(page), status=code)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

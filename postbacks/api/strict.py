@@ -32,7 +32,7 @@ class StrictJsonParser(JSONParser):
         """Return the body's data. Raises ParseError (400)."""
         request = (parser_context or {})["request"]
         try:
-            text = request._request.body.decode()  # type: ignore[attr-defined]  # REST framework's
+            text = request._request.body.decode("utf-8-sig")  # type: ignore[attr-defined]  # REST framework's
             return json.loads(  # type: ignore[no-any-return]  # serializers look closer
                 text,
                 parse_float=Decimal,

@@ -3,6 +3,7 @@
 Only rows in use are written: archived rows are history. Secrets are named and never shown.
 """
 
+import codecs
 from typing import Annotated, Any
 
 import msgspec
@@ -129,7 +130,7 @@ def document_from(data: object) -> Document:
 def parse_document(text: bytes) -> Document:
     """Return the document in a file. Raises UnreadableDocumentError."""
     try:
-        data = msgspec.json.decode(text)
+        data = msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableDocumentError(f"This is not JSON: {error}") from None
     if b"\\u0000" in msgspec.json.encode(data):  # as JSON writes it; PostgreSQL can't hold it

@@ -9,13 +9,14 @@ the progress is stored with each batch.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from itertools import takewhile
 
 import msgspec
 from django.conf import settings
 from django.db import connection, transaction
 
+from apps_registry.addresses import parse_address
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import Tidying
 from postbacks.values import identifiers
@@ -69,9 +70,8 @@ def shorten_events(batch: int = BATCH) -> bool:
 
 def shortened(address: str) -> str:
     """Return the network of an address: 24 bits of IPv4, 48 of IPv6; "" of no address."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return ""
     network = ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False)
     return str(network.network_address)

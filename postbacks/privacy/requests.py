@@ -23,6 +23,7 @@ from postbacks.privacy import tombstones
 from postbacks.privacy.device import DeviceRows, Id, find_by_index
 from postbacks.privacy.statements import rows
 from postbacks.values import identifiers
+from postbacks.values.visible_text import hidden_character
 
 _MAX_LENGTH = 255
 _ENDING_SHOWN_FROM = 12  # characters; four of a shorter id would reveal too much
@@ -53,8 +54,8 @@ def id_error(value: object) -> str:
     """Return why a value can be no id of a device; "" if it can."""
     if not isinstance(value, str) or not value.strip() or len(value) > _MAX_LENGTH:
         return f"The id must be a text of 1 to {_MAX_LENGTH} characters."
-    if "\x00" in value or not value.isprintable():
-        return "The id must be visible characters."
+    if hidden := hidden_character(value):
+        return f"The id holds {hidden}; send it without."
     if identifiers.is_no_id(value):
         return "This is what devices send instead of an id; name the device by another one."
     return ""

@@ -21,6 +21,7 @@ from postbacks.delivery.http.destinations import Destinations, problem_with_url
 from postbacks.delivery.resend import release_held
 from postbacks.delivery.success import parse_success
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.values.visible_text import is_visible
 
 
 class RuleProblemsError(Exception):
@@ -153,5 +154,5 @@ def _trigger_problems(definition: RuleDefinition) -> list[RuleError]:
     return [
         RuleError("triggers", 0, f"“{name}” is not an event name of 1 to 64 visible characters.")
         for name in definition.triggers
-        if not 1 <= len(name) <= 64 or not name.isprintable() or name != name.strip()
+        if not 1 <= len(name) <= 64 or not is_visible(name) or name != name.strip()
     ]

@@ -3,9 +3,11 @@
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cache
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from django.conf import settings
+
+from apps_registry.addresses import parse_address
 
 Network = IPv4Network | IPv6Network
 
@@ -14,9 +16,8 @@ def is_anonymous(address: str) -> bool:
     """Tell whether an address is in one of the networks of ANONYMOUS_NETWORKS."""
     if not settings.ANONYMOUS_NETWORKS:
         return False
-    try:
-        parsed = ip_address(address)
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return False
     return _Ranges.of(tuple(settings.ANONYMOUS_NETWORKS)).contain(parsed.version, int(parsed))
 

@@ -8,8 +8,9 @@ The database keeps an identifier as a key of 16 bytes, in one index for all kind
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_address
 from uuid import UUID
+
+from apps_registry.addresses import parse_address
 
 # Ids of a device that both ads and apps may know, by the names of the SDK API.
 ADVERTISING_IDS = ("idfa", "gaid", "oaid", "amazon_id", "advertising_id")
@@ -92,16 +93,10 @@ def identifier(kind: str, value: str) -> str:
 
 def address_identifier(address: str) -> str | None:
     """Return the identifier of a whole IPv4 address, or of an IPv6 network of 64 bits."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
+    parsed = parse_address(address)
+    if parsed is None:
         return None
-    if parsed.version == 6:
-        mapped = parsed.ipv4_mapped
-        if mapped is None:
-            return f"{ADDRESS}:{int(parsed) >> 64:x}"
-        parsed = mapped
-    return f"{ADDRESS}:{parsed}"
+    return f"{ADDRESS}:{parsed}" if parsed.version == 4 else f"{ADDRESS}:{int(parsed) >> 64:x}"
 
 
 def kind_of(identifier: str) -> str:

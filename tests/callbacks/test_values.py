@@ -226,7 +226,13 @@ def test_a_parameter_of_the_click_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("address", "expected"),
-    [("203.0.113.77", "203.0.113.0"), ("2001:db8:1:2::3", "2001:db8:1::"), ("nonsense", None)],
+    [
+        ("203.0.113.77", "203.0.113.0"),
+        ("2001:db8:1:2::3", "2001:db8:1::"),
+        ("::ffff:222.1.41.90", "222.1.41.0"),
+        ("::ffff:de01:295a", "222.1.41.0"),
+        ("nonsense", None),
+    ],
 )
 def test_an_anonymized_address_lacks_its_last_part(address: str, expected: str | None) -> None:
     assert macro_values(facts(ip_address=address)).get("ip_anonymized") == expected

@@ -23,6 +23,7 @@ from postbacks.callbacks.macros.authentication import (
 from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS, Operator
 from postbacks.callbacks.rules.conditions import Join, canonical_operator, words_of
 from postbacks.models.rules import any_success
+from postbacks.values.visible_text import hidden_character, is_visible
 
 MOST_WAITS = 24
 LONGEST_WAIT = 86_400
@@ -161,7 +162,7 @@ def parse_value(text: str) -> object:
     if isinstance(value, dict | list):
         message = "Write a plain text, a number, true, false or null."
         raise ValueError(message)  # noqa: TRY004  # the typed text, not a type, is wrong
-    if isinstance(value, str) and not value.isprintable():
+    if isinstance(value, str) and hidden_character(value):
         raise ValueError("Write visible characters only.")
     if isinstance(value, int | float) and not _fits(value):
         raise ValueError("The number is too large.")
@@ -242,7 +243,7 @@ class EventNamesField(forms.CharField):
         text = value if isinstance(value, str) else ""
         names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
         for name in names:
-            if len(name) > _LONGEST_NAME or not name.isprintable():
+            if len(name) > _LONGEST_NAME or not is_visible(name):
                 raise ValidationError(
                     f"“{name[:80]}” is not a name of 1 to {_LONGEST_NAME} visible characters."
                 )

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Final, Protocol
 from uuid import UUID
 
+from apps_registry.addresses import parse_address
 from postbacks.callbacks.facts import Facts
 from postbacks.callbacks.macros.catalogue import CATALOGUE, MacroType
 from postbacks.callbacks.macros.value import (
@@ -227,9 +228,8 @@ def _of_link(name: str, stored: Callable[[AttributionFacts], str | None]) -> Sou
 
 
 def _ip_anonymized(values: EventValues) -> str | None:
-    try:
-        address = ip_address(str(values.field("ip_address")))
-    except ValueError:
+    address = parse_address(str(values.field("ip_address")))
+    if address is None:
         return None
     network = ip_network((address, _KEPT_BITS[address.version]), strict=False)
     return str(network.network_address)

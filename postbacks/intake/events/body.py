@@ -1,5 +1,6 @@
 """Reads a request's body: inflates, parses and bounds it before any item is checked."""
 
+import codecs
 import json
 import re
 import zlib
@@ -73,8 +74,14 @@ def inflate(body: bytes, encoding: str) -> bytes:
     return inflated
 
 
+def without_mark(body: bytes) -> bytes:
+    """Return a body without the byte order mark that editors and .NET put before UTF-8."""
+    return body.removeprefix(codecs.BOM_UTF8)
+
+
 def parse_json(body: bytes) -> object:
     """Return JSON parsed, with fractions as Decimal. Raises BodyError (400)."""
+    body = without_mark(body)
     if not body.strip():
         raise BodyError(400, "The body is empty; send one event or an array of events as JSON.")
     try:

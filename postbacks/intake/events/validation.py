@@ -1,6 +1,5 @@
 """Checks one event and converts it to the row that is stored."""
 
-import ipaddress
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
+from apps_registry.addresses import normalized_address
 from postbacks.intake.countries import country_of
 from postbacks.intake.events.fields import (
     DEVICE_IDS,
@@ -25,6 +25,7 @@ from postbacks.values import identifiers
 from postbacks.values.countries import OTHER_CODES, canonical_country
 from postbacks.values.currencies import CURRENCIES
 from postbacks.values.timestamps import parse_timestamp
+from postbacks.values.visible_text import is_visible
 
 MAX_PARAMS_BYTES = 32 * 1024
 UNKNOWN_IN_PARAMS = "Unknown field; it was kept in params."
@@ -120,7 +121,7 @@ def _event_id(event: EventFields, errors: list[FieldError]) -> str:
 
 def _event_name(event: EventFields, errors: list[FieldError]) -> str:
     name = event.event_name.strip()
-    if not name or not name.isprintable():
+    if not is_visible(name):
         errors.append(
             FieldError(
                 "/event_name", "The name must be 1 to 64 visible characters, such as “purchase”."
@@ -198,12 +199,10 @@ def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) ->
     }
     fields.update({name: bool(fields[name]) for name in fields.keys() & FLAGS})
     fields.update({name: str(fields[name]) for name in fields.keys() & TIMESTAMPS})
-    if event.ip_address is None and reporter.ip_address:
-        fields["ip_address"] = reporter.ip_address
+    if address := _address(event, reporter, errors):
+        fields["ip_address"] = address
     if event.user_agent is None and reporter.user_agent:
         fields["user_agent"] = reporter.user_agent
-    if event.ip_address is not None and not _is_address(event.ip_address):
-        errors.append(FieldError("/ip_address", ADDRESS_EXPECTED))
     if event.country is not None:
         if not _COUNTRY.fullmatch(event.country):
             errors.append(
@@ -217,17 +216,18 @@ def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) ->
     return fields
 
 
+def _address(event: EventFields, reporter: Reporter, errors: list[FieldError]) -> str | None:
+    if event.ip_address is None:
+        return reporter.ip_address
+    address = normalized_address(event.ip_address)
+    if not address:
+        errors.append(FieldError("/ip_address", ADDRESS_EXPECTED))
+    return address
+
+
 def _country(fields: dict[str, object]) -> str | None:
     address = fields.get("ip_address")
     return country_of(address) if isinstance(address, str) else None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _storage_errors(row: Mapping[str, object], params: object) -> list[FieldError]:

@@ -1,8 +1,8 @@
 """② Records the clicks and impressions of tracking links."""
 
-import ipaddress
 from datetime import UTC, datetime, timedelta
 
+from apps_registry.addresses import parse_address
 from apps_registry.models.partners import ClickSigning
 from postbacks.intake.countries import country_of
 from postbacks.intake.links import signatures
@@ -141,10 +141,8 @@ def new_touchpoint(
 
 
 def _address(text: str | None) -> str:
-    try:
-        return str(ipaddress.ip_address((text or "").strip()))[:64]
-    except ValueError:  # a network sent something else in its place
-        return ""
+    address = parse_address(text or "")
+    return "" if address is None else str(address)  # else a network sent something in its place
 
 
 def _refusal(link: KnownLink, signature: str, address: str, occurred_at: datetime) -> str:

@@ -3,13 +3,13 @@
 Each names a tracking link or a campaign of the reporter's app; the good ones are recorded.
 """
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from apps_registry.addresses import parse_address
 from apps_registry.models.partners import ClickSigning
 from apps_registry.tenancy import tenant
 from postbacks.intake.events.body import read_items
@@ -244,9 +244,7 @@ def _occurred_at(
 
 def _check_address(parameters: LinkParameters, errors: list[FieldError]) -> None:
     text = parameters.get("ip_address")
-    try:
-        ipaddress.ip_address(text or "::")
-    except ValueError:
+    if text and parse_address(text) is None:
         errors.append(FieldError("/ip_address", ADDRESS_EXPECTED))
 
 

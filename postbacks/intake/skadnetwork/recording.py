@@ -18,7 +18,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from apps_registry.models import App, Campaign, ConversionMeaning, Partner
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.infrastructure.database import prepared
-from postbacks.intake.events.body import BodyError
+from postbacks.intake.events.body import BodyError, without_mark
 from postbacks.intake.skadnetwork import system_event, unclaimed
 from postbacks.intake.skadnetwork.aak import read_aak
 from postbacks.intake.skadnetwork.copies import Copy
@@ -83,7 +83,7 @@ def read_body(body: bytes) -> Mapping[str, object]:
         raise BodyError(413, "The copy is larger than 16 KB.")
     try:
         body.decode()
-        decoded = _decoder.decode(body)
+        decoded = _decoder.decode(without_mark(body))
     except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError):
         raise BodyError(400, "The body is not valid JSON.") from None
     if not isinstance(decoded, dict):

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 
+from apps_registry.addresses import parse_address
 from apps_registry.models.apps import Platform
 from postbacks.intake.tenjin.parameters import (
     ADVERTISING_IDS,
@@ -85,8 +85,6 @@ def _without_invalid(fields: Fields) -> Fields:
     """Drop an invalid country or address: an SDK can't help it, and its event is good."""
     if not _COUNTRY.fullmatch(str(fields.get("country", ""))):
         fields.pop("country", None)
-    try:
-        ip_address(str(fields.get("ip_address", "")))
-    except ValueError:
+    if parse_address(str(fields.get("ip_address", ""))) is None:
         fields.pop("ip_address", None)
     return {name: value for name, value in fields.items() if value is not None}

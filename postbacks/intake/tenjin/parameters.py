@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from decimal import Context, Decimal, InvalidOperation, localcontext
 from urllib.parse import parse_qsl
 
-from postbacks.intake.events.body import BodyError, inflate, parse_json
+from postbacks.intake.events.body import BodyError, inflate, parse_json, without_mark
 
 _MAX_PARAMETERS = 500  # Tenjin's SDKs send about fifty
 _FORM = "application/x-www-form-urlencoded"
@@ -81,7 +81,7 @@ def read_body(body: bytes, *, content_type: str, encoding: str = "") -> Mapping[
 
     Raises BodyError (400, 413 or 415).
     """
-    content = inflate(body, encoding.strip().lower())
+    content = without_mark(inflate(body, encoding.strip().lower()))
     kind = content_type.partition(";")[0].strip().lower()
     if not content.strip():
         return {}

@@ -22,6 +22,7 @@ from postbacks.callbacks.rules.comparisons import (
 )
 from postbacks.callbacks.rules.conditions import MOST_CONDITIONS, Join, canonical_operator
 from postbacks.models.rules import any_success, every_event
+from postbacks.values.visible_text import hidden_character
 
 
 @extend_schema_field({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]})
@@ -30,7 +31,7 @@ class PlainJsonField(serializers.JSONField):
 
     def to_internal_value(self, data: Any) -> Any:
         """Return the value as `json.loads` would. Raises for what can't be compared or stored."""
-        if isinstance(data, dict | list) or (isinstance(data, str) and not data.isprintable()):
+        if isinstance(data, dict | list) or (isinstance(data, str) and hidden_character(data)):
             raise serializers.ValidationError("Write a plain text, a number, true, false or null.")
         if isinstance(data, Decimal) and not math.isfinite(float(data)):
             raise serializers.ValidationError("The number is too large.")

@@ -1,0 +1,145 @@
+"""Reads bodies that come without a Content-Length: chunked, or by HTTP/2.
+
+Django believes CONTENT_LENGTH alone, and would take such a body for an empty one: a purchase would
+be answered and lost. A server that marks its stream `wsgi.input_terminated` ends it where the body
+ends, so that it can be read to its end. It is read before any view, and so within bounds of size
+and time that hold for strangers too.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from threading import Timer
+from typing import Any, BinaryIO, Final, Protocol, cast
+
+from django.conf import settings
+from django.core.exceptions import BadRequest, RequestDataTooBig
+from django.core.handlers.wsgi import LimitedStream
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import get_resolver
+
+SECONDS: Final = 30  # in which a body without a length must have come
+_PIECE: Final = 64 * 1024
+_WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+class InputStream(Protocol):
+    """A stream as WSGI servers give it."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes; none at the end."""
+
+
+class UnreadableBodyError(BadRequest):
+    """The body of a request can't be read; `status` and `detail` are the answer."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class BodiesWithoutLength:
+    """Gives views a body that came without a length as one that came with it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method not in _WITHOUT_BODY and _has_no_length(request.META):
+            try:
+                _read_body(request)
+            except (UnreadableBodyError, RequestDataTooBig) as error:
+                # Not raised: with DEBUG, Django would answer programs a page for people.
+                refuse: Callable[..., HttpResponseBase] = get_resolver().resolve_error_handler(400)
+                return refuse(request, exception=error)
+        return self.get_response(request)
+
+
+def read_to_end(
+    stream: InputStream,
+    *,
+    limit: int,
+    seconds: float = SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+) -> bytes:
+    """Return all of a stream that ends where the body ends.
+
+    Raises RequestDataTooBig beyond `limit` bytes, and UnreadableBodyError (400, 408).
+    """
+    ends_at = clock() + seconds
+    body = bytearray()
+    while len(body) <= limit:
+        try:
+            piece = stream.read(min(_PIECE, limit + 1 - len(body)))
+        except Exception as error:  # each server has errors of its own for malformed chunks
+            if clock() >= ends_at:
+                raise _too_slow(seconds) from error
+            raise UnreadableBodyError(
+                400, "The body ended too early, or its chunks are malformed; send it again."
+            ) from error
+        if not piece:
+            return bytes(body)
+        body += piece
+        if clock() >= ends_at:
+            raise _too_slow(seconds)
+    raise RequestDataTooBig(f"A body without Content-Length is larger than {limit} bytes.")
+
+
+def _has_no_length(meta: dict[str, Any]) -> bool:
+    """Tell whether a request may have a body of unknown length; chunks overrule a length."""
+    return bool(meta.get("HTTP_TRANSFER_ENCODING")) or not meta.get("CONTENT_LENGTH")
+
+
+def _read_body(request: HttpRequest) -> None:
+    meta = request.META
+    if not meta.get("wsgi.input_terminated"):
+        if meta.get("HTTP_TRANSFER_ENCODING") and not meta.get("CONTENT_LENGTH"):
+            raise UnreadableBodyError(
+                411,
+                "This server can't read a chunked body; send the body with a Content-Length.",
+            )
+        return
+    with closed_for_reading_when_late(meta.get("gunicorn.socket")):
+        body = read_to_end(
+            cast(InputStream, meta["wsgi.input"]), limit=settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        )
+    meta["CONTENT_LENGTH"] = str(len(body))
+    meta["wsgi.input"] = BytesIO(body)
+    # Django made its own stream, of no bytes, when it made the request.
+    request._stream = cast(BinaryIO, LimitedStream(meta["wsgi.input"], len(body)))
+
+
+@contextmanager
+def closed_for_reading_when_late(connection: object, *, seconds: float = SECONDS) -> Iterator[None]:
+    """Bound the time of gunicorn's reads: one that trickles bytes would never return.
+
+    Another server's connection is None; its own time limits hold.
+    """
+    if not isinstance(connection, socket.socket):
+        yield
+        return
+    timer = Timer(seconds, _close_for_reading, [connection])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _close_for_reading(connection: socket.socket) -> None:
+    try:
+        # Past TLS, whose own shutdown would write to the connection in the clear.
+        socket.socket.shutdown(connection, socket.SHUT_RD)
+    except OSError:
+        return  # the caller has gone
+
+
+def _too_slow(seconds: float) -> UnreadableBodyError:
+    return UnreadableBodyError(
+        408, f"The body did not come within {seconds:.0f} seconds; send it again."
+    )
