@@ -145,7 +145,8 @@ if not FIELD_ENCRYPTION_KEYS and TRYING_OUT:
     )
 if not FIELD_ENCRYPTION_KEYS:
     raise ImproperlyConfigured(
-        "The setting FIELD_ENCRYPTION_KEYS must be set, as id:key with a key of 32 bytes in base64."
+        "The setting FIELD_ENCRYPTION_KEYS must be set, as id:key with a key of 32 bytes in "
+        f"URL-safe base64; {environment.MAKE_ENCRYPTION_KEY}"
     )
 
 PUBLIC_URL = environment.text("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")

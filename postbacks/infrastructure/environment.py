@@ -114,12 +114,36 @@ def redis_url(url: str) -> str:
     return url
 
 
+MAKE_ENCRYPTION_KEY = (
+    "make one with python -c 'import secrets; print(\"k1:\" + secrets.token_urlsafe(32))'"
+)
+
+
 def encryption_keys(value: str) -> dict[str, str]:
-    form = "write it as id:key[,older-id:older-key], each key 32 bytes in URL-safe base64."
-    keys = dict(part.split(":", 1) for part in words(value) if ":" in part)
-    if not keys or any(len(urlsafe_b64decode(key)) != 32 for key in keys.values()):
-        raise ValueError(form)
+    """Return the keys by their ids, in order. Raises ValueError, which quotes no key."""
+    parts = (part.split(":", 1) for part in words(value) if ":" in part)
+    # `token_urlsafe` leaves the padding out.
+    keys = {name: key.rstrip("=") + "=" * (-len(key.rstrip("=")) % 4) for name, key in parts}
+    if not keys:
+        raise ValueError(
+            "write it as id:key[,older-id:older-key], each key 32 bytes in URL-safe base64; "
+            f"{MAKE_ENCRYPTION_KEY}"
+        )
+    for name, key in keys.items():
+        if (size := _decoded_size(key)) != 32:
+            fault = "is not URL-safe base64" if size is None else f"has {size} bytes"
+            raise ValueError(
+                f"the key “{name}” {fault}; it must be 32 bytes in URL-safe base64. "
+                f"To {MAKE_ENCRYPTION_KEY}"
+            )
     return keys
+
+
+def _decoded_size(key: str) -> int | None:
+    try:
+        return len(urlsafe_b64decode(key))
+    except ValueError:
+        return None
 
 
 def first_encryption_key() -> str:

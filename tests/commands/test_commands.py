@@ -73,3 +73,10 @@ def test_roles_cannot_be_set_up_by_a_login_without_rights(
 
     with pytest.raises(CommandError, match="DATABASE_ADMIN_URL"):
         call_command("setup_roles")
+
+
+def test_roles_of_a_missing_database_say_how_to_create_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_ADMIN_URL", database.superuser_conninfo("not_made_yet"))
+
+    with pytest.raises(CommandError, match='CREATE DATABASE "not_made_yet";'):
+        call_command("setup_roles")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from apps_registry.models import Organization, User
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 _KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
@@ -99,6 +101,71 @@ def test_a_weak_secret_stops_the_start_with_a_sentence(
     assert ran.returncode != 0
     assert name in ran.stderr
     assert not value or value not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("", "must be set"),
+        ("k1", "write it as id:key"),
+        ("k1:abcde", "the key “k1” is not URL-safe base64"),
+        ("k1:c2hvcnQ=", "the key “k1” has 5 bytes"),
+        ("k1:c2hvcnQ", "the key “k1” has 5 bytes"),
+        (f"k2:{'a' * 43},k1:{'a' * 42}", "the key “k1” has 31 bytes"),
+        (f"k1:{'a' * 44}", "the key “k1” has 33 bytes"),
+    ],
+)
+def test_a_wrong_encryption_key_says_what_is_wrong_and_how_to_make_one(
+    production: dict[str, str], value: str, sentence: str
+) -> None:
+    ran = _run({**production, "FIELD_ENCRYPTION_KEYS": value}, "manage.py", "check")
+
+    assert ran.returncode != 0
+    assert sentence in ran.stderr
+    assert "make one with python -c" in ran.stderr
+    assert "padding" not in ran.stderr
+
+
+def test_an_encryption_key_may_leave_its_padding_out(production: dict[str, str]) -> None:
+    ran = _run(
+        {**production, "FIELD_ENCRYPTION_KEYS": f"k1:{secrets.token_urlsafe(32)}"},
+        "manage.py",
+        "shell",
+        "-c",
+        "from apps_registry.crypto import encryption as e\n"
+        "print(e.decrypt(e.encrypt('hi', context='c'), context='c'))",
+    )
+
+    assert ran.stdout.strip().endswith("hi"), ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "remedy"),
+    [
+        (["createorganization", "Gem Harbor", "owner@example.com"], "Set OWNER_PASSWORD"),
+        (["createoperator", "operator@example.com"], "Set OPERATOR_PASSWORD"),
+    ],
+)
+def test_without_a_terminal_no_password_is_asked_for(
+    production: dict[str, str], command: list[str], remedy: str
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=ROOT,
+        env=production,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        start_new_session=True,  # away from the terminal of the tests
+    )
+
+    assert ran.returncode != 0
+    assert f"There is no terminal to ask for a password. {remedy}" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not Organization.objects.exists()
+    assert not User.objects.exists()
 
 
 _ASK = """

@@ -1,6 +1,5 @@
 """Make somebody an operator of this installation: `manage.py createoperator`."""
 
-import getpass
 import os
 import secrets
 
@@ -10,7 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.core.validators import validate_email
 
 from apps_registry.models import User
-from postbacks.management.base import RecordedCommand
+from postbacks.management.base import RecordedCommand, prompt_for_password
 
 
 class Command(RecordedCommand):
@@ -47,16 +46,8 @@ class Command(RecordedCommand):
             password = secrets.token_urlsafe(18)
             self.stdout.write(f"The password, shown only now: {password}")
         else:
-            password = os.environ.get("OPERATOR_PASSWORD") or _prompt_for_password()
+            password = os.environ.get("OPERATOR_PASSWORD") or prompt_for_password(
+                "Password: ", remedy="Set OPERATOR_PASSWORD, or add --generate-password."
+            )
         validate_password(password, User(email=email))
         User.objects.create_superuser(email, password)
-
-
-def _prompt_for_password() -> str:
-    try:
-        return getpass.getpass("Password: ")
-    except EOFError:
-        raise CommandError(
-            "There is no terminal to ask for a password. Set OPERATOR_PASSWORD, or add "
-            "--generate-password."
-        ) from None

@@ -1,6 +1,5 @@
 """Create an organization and its first owner: `manage.py createorganization`."""
 
-import getpass
 import os
 
 from django.contrib.auth.password_validation import validate_password
@@ -11,7 +10,7 @@ from django.db import transaction
 
 from apps_registry.models import Membership, Organization, User
 from apps_registry.roles import Role
-from postbacks.management.base import RecordedCommand
+from postbacks.management.base import RecordedCommand, prompt_for_password
 
 
 class Command(RecordedCommand):
@@ -42,6 +41,8 @@ class Command(RecordedCommand):
 
 
 def _new_person(email: str) -> User:
-    password = os.environ.get("OWNER_PASSWORD") or getpass.getpass("Password of the owner: ")
+    password = os.environ.get("OWNER_PASSWORD") or prompt_for_password(
+        "Password of the owner: ", remedy="Set OWNER_PASSWORD to the owner's password."
+    )
     validate_password(password, User(email=email))
     return User.objects.create_user(email, password)

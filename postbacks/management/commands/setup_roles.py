@@ -3,6 +3,7 @@
 import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from psycopg import conninfo
 
 from postbacks.infrastructure import environment
 from postbacks.infrastructure.database import roles
@@ -26,7 +27,17 @@ class Command(BaseCommand):
             roles.ensure_roles(admin, login=login, password=str(database["PASSWORD"]))
         except psycopg.Error as error:
             raise CommandError(
-                f"The roles could not be created: {error}".strip()
-                + "\nSet DATABASE_ADMIN_URL to the address of a superuser and run it again."
+                f"The roles could not be created: {error}".strip() + f"\n{_remedy(error, admin)}"
             ) from None
         self.stdout.write(f"The login “{login}” can turn into {', '.join(roles.ROLES)}.")
+
+
+def _remedy(error: psycopg.Error, admin: str) -> str:
+    # A refused connection carries no SQLSTATE, and its text may be in the server's language.
+    database = str(conninfo.conninfo_to_dict(admin).get("dbname", ""))
+    if error.sqlstate is None and f'"{database}"' in str(error):
+        return (
+            f"If the database is missing, create it and run this again: as a superuser, in the "
+            f'database “postgres”, CREATE DATABASE "{database}";'
+        )
+    return "Set DATABASE_ADMIN_URL to the address of a superuser and run it again."
