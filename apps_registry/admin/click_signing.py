@@ -26,6 +26,7 @@ class ClickSigningKeyAdmin(KeyAdmin):
     )
     storage_note = "we keep it encrypted, to check signatures with"
     next_step = "Give the network the key, its ID and this example, which signs a link of yours."
+    copy_label = "Copy the program"
     list_display = ["kid", "partner", "state", "created"]
     list_select_related = ["partner"]
     list_filter = [("partner", TenantRelatedFilter)]

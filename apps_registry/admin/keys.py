@@ -38,6 +38,7 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
     key_prefix: str
     storage_note: ClassVar[str] = "we keep a hash, not the secret itself"
     next_step: ClassVar[str]  # the sentence above the snippet that uses a new key
+    copy_label: ClassVar[str] = "Copy the command"
     right_to_add = Right.MANAGE
     right_to_change = Right.MANAGE
     actions = ["revoke"]
@@ -103,6 +104,7 @@ class KeyAdmin(CreatedColumn, TenantAdmin):
             "secret": secret,
             "storage_note": self.storage_note,
             "next_step": self.next_step,
+            "copy_label": self.copy_label,
             "snippet": self.snippet(key, secret),
         }
         response = TemplateResponse(request, "admin/secret_once.html", context)

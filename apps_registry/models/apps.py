@@ -200,7 +200,8 @@ class SdkKey(RevocableModel):
         default=Kind.APP,
         help_text=(
             "In the app: the SDK on players' devices, for example in a Unity build. On your "
-            "server: your backend, whose events must name ip_address and user_agent."
+            "server: your backend. Name the device's ip_address and user_agent in its events: "
+            "they are not taken from the request."
         ),
     )
     prefix = models.CharField(

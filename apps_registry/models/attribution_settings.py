@@ -103,7 +103,7 @@ class AttributionSettings(TenantModel):
         blank=True,
         help_text=(
             "Credit an install to a click from the same address and kind of device if it is the "
-            "only one, for example where no id is shared. Off unless you switch it on."
+            "only one, for example where no ID is shared. Off unless you switch it on."
         ),
     )
     probabilistic_impressions = models.BooleanField(

@@ -93,7 +93,10 @@ class TokenAuthentication(_SecretAuthentication):
 
     def authenticate_secret(self, request: Request, secret: str) -> tuple[Caller, ApiToken]:
         if secret.startswith(SDK_KEY):
-            raise exceptions.PermissionDenied("An SDK key can only report events.")
+            raise exceptions.PermissionDenied(
+                "An SDK key can only report events and touchpoints and forget a device. Everything "
+                "else takes an API token."
+            )
         ids = _find_token(secret)
         if ids is None:
             raise exceptions.AuthenticationFailed("The API token is not known.")

@@ -190,3 +190,14 @@ def test_the_token_of_somebody_who_left_is_refused() -> None:
     Membership.objects.filter(user=tenant.owner).delete()
 
     assert api.get("apps").status == 403
+
+
+@pytest.mark.parametrize("path", ["apps", "events", "installs", "audit-log", "organization"])
+def test_an_sdk_key_elsewhere_is_told_all_that_it_may_do(path: str) -> None:
+    tenant = make.make_tenant()
+
+    answer = Program(tenant.sdk_key).get(path)
+
+    assert answer.status == 403
+    assert "events and touchpoints and forget a device" in answer.data["detail"]
+    assert "API token" in answer.data["detail"]

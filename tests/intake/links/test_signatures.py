@@ -177,5 +177,7 @@ def test_a_page_shows_the_secret_once(ad: Advertised) -> None:
         secret = key.reveal()
     assert secret in page
     assert "a hash" not in page
+    assert "Copy the program" in page
+    assert "Copy the command" not in page
     assert key.kid in listed
     assert secret not in listed
