@@ -150,6 +150,22 @@ def first_time_key(decision: Decision) -> tuple[int, str]:
     return decision.rule.rule_id, f"{decision.event.app.id}:{decision.event.device}"
 
 
+def claim_first_times(decisions: Iterable[Decision]) -> set[tuple[int, str]]:
+    """Use up the first times of these decisions' devices; return the keys that were free."""
+    rows = [
+        {
+            "organization_id": decision.event.organization_id,
+            "rule_id": decision.rule.rule_id,
+            "device": first_time_key(decision)[1],
+        }
+        for decision in decisions
+    ]
+    if not rows:
+        return set()
+    claimed = prepared.run(_CLAIM_FIRST_TIMES, {"rows": msgspec.json.encode(rows).decode()})
+    return {(rule_id, device) for rule_id, device in claimed}
+
+
 def _event_context(event: StoredEvent, install: InstallContext) -> EventContext:
     return EventContext(
         app_id=event.app.id,
@@ -212,25 +228,10 @@ def _first_times_only(decisions: Sequence[Decision]) -> list[Decision]:
     for decision in decisions:
         if uses_first_time(decision):
             earliest.setdefault(first_time_key(decision), decision)
-    claimed = _claim_first_times(earliest.values())
+    claimed = claim_first_times(earliest.values())
     return [
         decision
         for decision in decisions
         if not uses_first_time(decision)
         or ((key := first_time_key(decision)) in claimed and earliest[key] is decision)
     ]
-
-
-def _claim_first_times(decisions: Iterable[Decision]) -> set[tuple[int, str]]:
-    rows = [
-        {
-            "organization_id": decision.event.organization_id,
-            "rule_id": decision.rule.rule_id,
-            "device": first_time_key(decision)[1],
-        }
-        for decision in decisions
-    ]
-    if not rows:
-        return set()
-    claimed = prepared.run(_CLAIM_FIRST_TIMES, {"rows": msgspec.json.encode(rows).decode()})
-    return {(rule_id, device) for rule_id, device in claimed}

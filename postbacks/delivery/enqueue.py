@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import PostbackStatus
@@ -15,7 +16,7 @@ from postbacks.values.rule_choices import AttributionScope
 
 _ENQUEUE = load_sql("postbacks.delivery", "enqueue_postbacks", PostbackStatus)
 _NOTIFIED_EVENTS = load_sql(
-    "postbacks.delivery", "find_notified_events", AttributionScope, PostbackStatus
+    "postbacks.delivery", "find_notified_events", AttributionScope, Outcome, PostbackStatus
 )
 _APPLIED_RULES = load_sql("postbacks.delivery", "find_applied_rules", PostbackStatus)
 

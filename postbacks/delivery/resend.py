@@ -1,11 +1,9 @@
 """Puts postbacks back into the queue because a person asks for it."""
 
-from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
-from apps_registry.audit.actions import Action
-from apps_registry.audit.audited_model import log_action
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import (
     AttemptKind,
@@ -29,16 +27,10 @@ WHERE due.organization_id = %(organization)s AND due.rule_id = %(rule)s AND due.
 """
 
 
-class NotResendableError(Exception):
-    """The postback can't be sent again; the message says why."""
-
-
 def resend_refusal(postback: Postback) -> str:
     """Return why a postback can't be sent again, empty if it can."""
     if postback.test:
         return "It was a test send; send a new test from its rule."
-    if postback.status == PostbackStatus.SKIPPED:
-        return "It was skipped by its rule, so there is nothing to send again."
     if postback.rule.status == RuleStatus.SUSPENDED:
         return (
             "Its rule was suspended after the partner answered 410 Gone; switch the rule on first."
@@ -52,21 +44,31 @@ def resend_refusal(postback: Postback) -> str:
     return ""
 
 
-def resend(postback: Postback) -> None:
-    """Have a postback sent now, with a fresh retry schedule.
+def enqueue_again(
+    postback: Postback, *, host: str, is_paced: bool, pinned_version: int | None = None
+) -> bool:
+    """Queue a postback once more, due now, with a fresh retry schedule.
 
-    A pending one goes out at once instead of at its next try, unless a worker has it right now.
-    A delivered one stays delivered, even if the new attempt fails.
+    Its attempts go by the rule's current version, or by the pinned one. False: a worker has it.
     """
-    if refusal := resend_refusal(postback):
-        raise NotResendableError(refusal)
+    parameters: dict[str, Any] = {
+        "id": postback.pk,
+        "organization": postback.organization_id,
+        "received": postback.event_received_at,
+        "rule": postback.rule_id,
+        "host": host,
+        "paced": is_paced,
+        "pinned_version": pinned_version,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_ENQUEUE_AGAIN, _parameters(postback))
-        if cursor.fetchone() is None:
-            raise NotResendableError("It is being sent at this moment.")
+        cursor.execute(_ENQUEUE_AGAIN, parameters)
+        return cursor.fetchone() is not None
+
+
+def wake_pumps() -> None:
+    """Tell the pumps, once this transaction is committed, that something is due."""
+    with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify('postbacks_work', '')")
-    postback.refresh_from_db()
-    log_action(Action.RESENT, postback)
 
 
 def _is_device_erased(postback: Postback) -> bool:
@@ -84,13 +86,3 @@ def release_held(rule: CallbackRule) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_RELEASE_HELD, {"rule": rule.pk, "organization": rule.organization_id})
         cursor.execute("SELECT pg_notify('postbacks_work', '')")
-
-
-def _parameters(postback: Postback) -> dict[str, int | datetime]:
-    return {
-        "id": postback.pk,
-        "organization": postback.organization_id,
-        "received": postback.event_received_at,
-        "rule": postback.rule_id,
-        "version": postback.rule_version,
-    }

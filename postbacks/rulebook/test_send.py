@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action
@@ -29,6 +30,7 @@ from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.claiming import Lease
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.sender import Sender
+from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.success import parse_success
 from postbacks.infrastructure.rate_limits import limiter
 from postbacks.models import (
@@ -207,6 +209,7 @@ def log_test(prepared: PreparedTest, finished: AttemptResult, rule: CallbackRule
     )
     logged = attempt_of(finished)
     logged.postback, logged.event_received_at = postback, prepared.made_at
+    logged.rule_version = rule.version
     logged.save()
     if received_at:
         mark_tested(rule, rule.version, at=received_at)
@@ -249,10 +252,17 @@ def is_proven(rule: CallbackRule) -> bool:
 
 
 def _has_delivered(rule: CallbackRule) -> bool:
-    return Postback.objects.filter(
+    by_this_version = DeliveryAttempt.objects.filter(
+        Q(rule_version=rule.version) | Q(rule_version=None, postback__rule_version=rule.version),
+        postback=OuterRef("pk"),
+        event_received_at=OuterRef("event_received_at"),
+        outcome=Outcome.DELIVERED,
+    )
+    delivered = Postback.objects.filter(
+        Q(rule_version=rule.version) | Q(other_fingerprints__has_key=str(rule.version)),
         rule_id=rule.pk,
-        rule_version=rule.version,
         status=PostbackStatus.DELIVERED,
         test=False,
         event_received_at__gte=datetime.now(UTC) - _PROOF_LASTS,
-    ).exists()
+    )
+    return delivered.filter(Exists(by_this_version)).exists()

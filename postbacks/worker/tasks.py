@@ -35,13 +35,16 @@ from postbacks.intake.skadnetwork.recording import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import delete_expired_copies
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 from postbacks.privacy import address_shortening, erasure, retention
+from postbacks.rulebook import queue_moves
 
 _REQUEUE_SECONDS = 5.0
 # Short, for the cluster shows that it lives by short tasks of the same workers.
 _ERASE_SECONDS = 5.0
 _ASK_APPLE_SECONDS = 5.0
+_MOVE_SECONDS = 5.0
 _TIDY_SECONDS = 60.0
 _APPLE_SLOT = -1  # no pump's
+_MOVE_SLOT = -2
 
 
 def run_pump(slot: int) -> None:
@@ -142,6 +145,13 @@ def ask_apple() -> None:
             pass
 
 
+def move_queued() -> None:
+    """Move queued postbacks of saved rules to their lane; leftovers wait for the next run."""
+    with _exclusive(_MOVE_SLOT) as is_ours:
+        if is_ours:
+            queue_moves.move_queued(_MOVE_SECONDS)
+
+
 def _is_apple_due() -> bool:
     return bool(settings.ADSERVICES_URL) and apple_ads.is_any_due()
 
@@ -160,6 +170,7 @@ PERIODIC = (
     Periodic("tidy_up", every=timedelta(hours=1)),
     Periodic("enqueue_notices", every=timedelta(seconds=30)),
     Periodic("erase_devices", every=timedelta(seconds=10)),
+    Periodic("move_queued", every=timedelta(seconds=2), is_needed=queue_moves.is_any_to_move),
     Periodic("ask_apple", every=timedelta(seconds=2), is_needed=_is_apple_due),
 )
 

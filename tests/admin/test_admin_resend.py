@@ -7,10 +7,12 @@ from django.utils import timezone
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
+from postbacks.callbacks.rules.versions import save_rule
 from postbacks.infrastructure.database.roles import WORKER
 from postbacks.models import (
     AttemptKind,
     CallbackRule,
+    DeliveryAttempt,
     DuePostback,
     Postback,
     PostbackStatus,
@@ -110,16 +112,78 @@ def test_a_resend_leads_nowhere_else(story: Story, elsewhere: str) -> None:
 
 def test_a_skipped_postback_is_not_resent_and_the_page_says_why(story: Story) -> None:
     _set_status(story, PostbackStatus.SKIPPED)
+    _correct_rule(story, event_map={"something_else": "x"})
     browser = sign_in(story.tenant.owner)
 
     question = browser.get(_question(story)).content.decode()
     answer = browser.post(_question(story), {"confirmed": "yes"}, follow=True)
 
-    assert "nothing to send again" in question
+    assert "Have this postback decided again?" in question
     assert "Yes, resend it" not in question
-    assert "nothing to send again" in answer.content.decode()
+    assert "the rule of now skips it too" in answer.content.decode()
+    assert _status(story) == PostbackStatus.SKIPPED
     with tenant(story.organization_id):
         assert not DuePostback.objects.exists()
+
+
+def test_a_skipped_postback_that_the_rule_of_now_wants_is_on_its_way(story: Story) -> None:
+    _set_status(story, PostbackStatus.SKIPPED)
+    browser = sign_in(story.tenant.owner)
+
+    page = browser.get(f"{LOG}{story.keys[Postback][0]}/change/").content.decode()
+    answer = browser.post(_question(story), {"confirmed": "yes"}, follow=True)
+
+    assert "Decide again" in page
+    assert "The postback is on the way." in answer.content.decode()
+    assert _status(story) == PostbackStatus.PENDING
+
+
+def test_a_resend_may_ask_for_the_version_that_decided(story: Story) -> None:
+    _set_status(story, PostbackStatus.FAILED)
+    browser = sign_in(story.tenant.owner)
+    same_version = browser.get(_question(story)).content.decode()
+    _correct_rule(story, timeout_seconds=3)
+    with tenant(story.organization_id):
+        decided_by = Postback.objects.get().rule_version
+
+    question = browser.get(_question(story)).content.decode()
+    browser.post(_question(story), {"confirmed": "yes", "as_decided": "yes"})
+
+    assert "as_decided" not in same_version
+    assert 'name="as_decided"' in question
+    with tenant(story.organization_id):
+        assert DuePostback.objects.get().pinned_version == decided_by
+
+
+def test_the_page_shows_where_two_tries_differ(story: Story) -> None:
+    with as_role(WORKER), tenant(story.organization_id):
+        first = DeliveryAttempt.objects.get()
+        DeliveryAttempt.objects.create(
+            postback_id=first.postback_id,
+            event_received_at=first.event_received_at,
+            number=first.number + 1,
+            rule_version=7,
+            kind=AttemptKind.AUTO,
+            started_at=first.started_at,
+            duration_ms=1,
+            outcome="retry",
+            request={**first.request, "method": "PATCH", "url": "https://new.example.com/x?sub1=b"},
+        )
+
+    page = sign_in(story.tenant.owner).get(f"{LOG}{story.keys[Postback][0]}/change/")
+
+    html = page.content.decode()
+    assert "This request differs from the one of the try before" in html
+    assert "Parameter sub1" in html
+    assert "rule version 7" in html
+
+
+def _correct_rule(story: Story, **fields: object) -> None:
+    with tenant(story.organization_id):
+        rule = Postback.objects.get().rule
+        for name, value in fields.items():
+            setattr(rule, name, value)
+        save_rule(rule, by=None)
 
 
 def test_a_rule_that_a_partner_ended_is_said_to_be_suspended(story: Story) -> None:

@@ -6,8 +6,9 @@ from uuid import uuid4
 import pytest
 
 from apps_registry.tenancy import tenant as tenant_of
-from postbacks.models import CallbackRule, DuePostback, Postback
-from tests import make
+from postbacks.infrastructure.database import roles
+from postbacks.models import CallbackRule, DeliveryAttempt, DuePostback, Postback
+from tests import database, make
 from tests.api.calling import make_postback, owner_of, report
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,6 +48,7 @@ def test_a_postback_has_the_contracts_shape(tenant) -> None:
         "attempts": [
             {
                 "number": 1,
+                "rule_version": 1,
                 "kind": "auto",
                 "started_at": "2026-05-04T10:00:01.000Z",
                 "duration_ms": 12,
@@ -61,6 +63,7 @@ def test_a_postback_has_the_contracts_shape(tenant) -> None:
                     "body": None,
                 },
                 "response": {"headers": {"Content-Type": "text/plain"}, "body": "oops"},
+                "differences": [],
             }
         ],
     }
@@ -150,7 +153,9 @@ def test_a_failed_postback_is_sent_again(tenant) -> None:
 
 
 def test_a_skipped_postback_is_not_sent_again(tenant) -> None:
-    postback = make_postback(rule_of(tenant), report(tenant.sdk_key), status="skipped")
+    with tenant_of(tenant.organization.pk):
+        rule = make.make_rule(event_map={"install": "i"})
+    postback = make_postback(rule, report(tenant.sdk_key), status="skipped", reason="not_mapped")
 
     answer = owner_of(tenant).post(f"postbacks/{postback.public_id}/resend")
 
@@ -159,6 +164,82 @@ def test_a_skipped_postback_is_not_sent_again(tenant) -> None:
     with tenant_of(tenant.organization.pk):
         assert not DuePostback.objects.exists()
         assert Postback.objects.get().status == "skipped"
+
+
+def test_a_skipped_postback_that_the_rule_of_now_wants_is_decided_again(tenant) -> None:
+    postback = make_postback(
+        rule_of(tenant), report(tenant.sdk_key), status="skipped", reason="not_mapped"
+    )
+
+    answer = owner_of(tenant).post(f"postbacks/{postback.public_id}/resend")
+
+    assert answer.status == 202
+    assert (answer.data["status"], answer.data["reason"]) == ("pending", None)
+    assert answer.data["id"] == str(postback.public_id)
+    assert answer.data["next_attempt_at"] is not None
+    (entry,) = owner_of(tenant).rows("audit-log", action="resent")
+    assert entry["changes"]["reason"] == ["not_mapped", ""]
+
+
+@pytest.mark.parametrize(
+    ("body", "pinned"),
+    [(None, None), ({}, None), ({"as_decided": False}, None), ({"as_decided": True}, 1)],
+)
+def test_a_resend_goes_by_the_rule_of_now_or_as_decided(tenant, body, pinned) -> None:
+    rule = rule_of(tenant)
+    postback = make_postback(rule, report(tenant.sdk_key), status="failed", attempts=1)
+    api = owner_of(tenant)
+    corrected = {"url": "https://new.example.com:8443/p"}
+    assert api.patch(f"callback-rules/{rule.public_id}", corrected).status == 200
+
+    assert api.post(f"postbacks/{postback.public_id}/resend", body).status == 202
+
+    with tenant_of(tenant.organization.pk):
+        due = DuePostback.objects.get()
+    host = "ads.example.com:443" if pinned else "new.example.com:8443"
+    assert (due.pinned_version, due.host) == (pinned, host)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [({"as_decided": "maybe"}, "/as_decided"), ({"asdecided": True}, "/asdecided")],
+)
+def test_a_resend_refuses_what_it_does_not_know(tenant, body, pointer) -> None:
+    postback = make_postback(rule_of(tenant), report(tenant.sdk_key), status="failed", attempts=1)
+
+    answer = owner_of(tenant).post(f"postbacks/{postback.public_id}/resend", body)
+
+    assert answer.status == 400
+    assert answer.pointers() == [pointer]
+
+
+def test_an_attempt_names_its_version_and_what_differs_from_the_one_before(tenant) -> None:
+    postback = make_postback(rule_of(tenant), report(tenant.sdk_key), attempts=2)
+    with database.as_role(roles.WORKER), tenant_of(tenant.organization.pk):
+        DeliveryAttempt.objects.filter(number=2).update(
+            rule_version=2,
+            request={
+                "method": "POST",
+                "url": "https://new.example.com/?id=7",
+                "headers": {"A": "c"},
+                "body": None,
+            },
+        )
+
+    first, second = owner_of(tenant).get(f"postbacks/{postback.public_id}").data["attempts"]
+
+    assert (first["rule_version"], first["differences"]) == (1, [])
+    assert second["rule_version"] == 2
+    assert second["differences"] == [
+        {"field": "method", "before": "GET", "after": "POST"},
+        {
+            "field": "url",
+            "before": "https://ads.example.com/",
+            "after": "https://new.example.com/",
+        },
+        {"field": "headers.A", "before": "b", "after": "c"},
+        {"field": "query.id", "before": None, "after": "7"},
+    ]
 
 
 def test_resending_what_is_not_there_is_404(tenant) -> None:

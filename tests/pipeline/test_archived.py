@@ -4,7 +4,6 @@ import pytest
 
 from apps_registry.models import App, Partner
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks.delivery.resend import resend
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     CallbackRule,
@@ -15,6 +14,7 @@ from postbacks.models import (
     SkipReason,
 )
 from postbacks.privacy import organization_removal
+from postbacks.rulebook.resending import resend
 from tests import database, make
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.pipeline.conftest import RecordingPartner, Run

@@ -19,6 +19,7 @@ from postbacks.callbacks.rules.versions import save_rule
 from postbacks.delivery.claiming import Lease, claim_due, claim_paced, next_due
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RulePace
+from postbacks.rulebook import queue_moves
 from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_rule, make_tenant
@@ -205,6 +206,8 @@ def test_a_limit_that_is_set_later_holds_for_what_is_queued() -> None:
         rule = CallbackRule.objects.get()
         rule.max_in_flight = 2
         save_rule(rule, by=None)
+    with database.as_role(roles.WORKER):
+        queue_moves.move_queued(60)
 
     with database.as_role(roles.WORKER):
         assert claim_due(100) == []

@@ -14,10 +14,10 @@ from postbacks.delivery.attempt_log import log_attempts
 from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.sender import Sender
-from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, PostbackStatus, RuleStatus
 from postbacks.rulebook import saving
+from postbacks.rulebook.resending import NotResendableError, resend
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_partner, make_tenant, make_tenant_rule

@@ -6,11 +6,23 @@ from django.db import connection
 from apps_registry.models import AttributionSettings
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
+from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database import roles
-from postbacks.models import Attribution, Event, Install, InstallKey, UnsettledInstall
+from postbacks.models import (
+    AttemptKind,
+    Attribution,
+    DeliveryAttempt,
+    DuePostback,
+    Event,
+    Install,
+    InstallKey,
+    PostbackStatus,
+    UnsettledInstall,
+)
 from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_tenant, make_tenant_rule
+from tests.pipeline.test_corrected_rules import correct
 from tests.touches import GAID, make_network, touch
 from tests.workers import work
 
@@ -113,6 +125,75 @@ def test_a_late_click_changes_nothing_once_another_network_was_told() -> None:
     ]
     assert len(postbacks_of(gem)) == 1
     assert reported_by_us(gem) == []
+
+
+@pytest.mark.parametrize(
+    ("correction", "is_notified"),
+    [
+        ({}, True),
+        ({"url": "https://new.example.com"}, True),
+        ({"attribution_scope": "everyone"}, False),
+        ({"partner": "another"}, False),
+        ({"partner": None, "attribution_scope": "any_attributed"}, False),
+    ],
+)
+def test_a_pending_postback_notifies_as_the_rule_of_now_says(
+    correction: dict[str, object], is_notified: bool
+) -> None:
+    gem = make_tenant()
+    notified, notified_link = make_network(gem)
+    late, late_link = make_network(gem)
+    rule = make_tenant_rule(
+        gem, partner=notified, attribution_scope="partner", triggers=["install"]
+    )
+    winner = touch(gem, notified_link, ago=600)
+    record(gem, event("open", gaid=GAID))
+    work()
+    correct(gem, rule, **{**correction, **({"partner": late} if "partner" in correction else {})})
+
+    click = touch(gem, late_link, ago=60)
+    work()
+
+    assert install_of(gem).touchpoint == (winner if is_notified else click)
+
+
+@pytest.mark.parametrize(
+    ("versions", "is_notified"), [([None], True), ([1], True), ([2], False), ([2, 1], True)]
+)
+def test_a_delivered_attempts_version_says_who_was_notified(
+    versions: list[int | None], is_notified: bool
+) -> None:
+    gem = make_tenant()
+    notified, notified_link = make_network(gem)
+    _, late_link = make_network(gem)
+    rule = make_tenant_rule(
+        gem, partner=notified, attribution_scope="partner", triggers=["install"]
+    )
+    winner = touch(gem, notified_link, ago=600)
+    record(gem, event("open", gaid=GAID))
+    work()
+    correct(gem, rule, attribution_scope="everyone")
+    (postback,) = postbacks_of(gem)
+    with database.as_role(roles.WORKER), tenant(gem.organization.pk):
+        postback.status = PostbackStatus.DELIVERED
+        postback.save()
+        DuePostback.objects.all().delete()
+        for number, version in enumerate(versions, 1):
+            DeliveryAttempt.objects.create(
+                postback=postback,
+                event_received_at=postback.event_received_at,
+                number=number,
+                rule_version=version,
+                kind=AttemptKind.AUTO,
+                started_at=postback.created_at,
+                duration_ms=1,
+                outcome=Outcome.DELIVERED,
+            )
+
+    click = touch(gem, late_link, ago=60)
+    work()
+
+    assert install_of(gem).touchpoint == (winner if is_notified else click)
 
 
 def test_a_look_that_finds_nothing_new_changes_only_when_the_next_one_is() -> None:

@@ -1,7 +1,7 @@
 """Everything about one postback: its row, its attempts, and its state in words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -25,6 +25,7 @@ from postbacks.delivery.attempt_log import RULE_OFF
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.resend import resend_refusal
 from postbacks.insights import wording
+from postbacks.insights.request_differences import RequestDifference, request_differences
 from postbacks.models import (
     CallbackRuleVersion,
     DeliveryAttempt,
@@ -77,10 +78,24 @@ class PostbackRow:
     def resend_refusal(self) -> str:
         return resend_refusal(self.postback)
 
+    @property
+    def is_decided_again(self) -> bool:
+        """Return whether a resend has the rule of now decide it, since it was skipped."""
+        return self.postback.status == PostbackStatus.SKIPPED
+
+    @property
+    def is_of_other_version(self) -> bool:
+        """Return whether another version of its rule decided it than the current one."""
+        return self.postback.rule_version != self.postback.rule.version
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptView:
-    """One try with its request and response; `share` is its percentage of the allowed time."""
+    """One try with its request and response; `share` is its percentage of the allowed time.
+
+    `differences` are those of its request from the try before. `rule_version` is the version that
+    it used.
+    """
 
     attempt: DeliveryAttempt
     badge: StatusBadge
@@ -89,6 +104,8 @@ class AttemptView:
     share: int
     request: RequestView | None
     response: ResponseView | None
+    rule_version: int | None = None
+    differences: Sequence[RequestDifference] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +143,12 @@ def postback_detail(postback: Postback) -> PostbackDetail:
     timeout = _timeout_of(postback)
     is_incomplete = postback.reason == SkipReason.MISSING_MACRO
     attempts = list(
-        postback.attempts.filter(event_received_at=postback.event_received_at).order_by("-number")[
-            :_SHOWN_ATTEMPTS
-        ]
+        postback.attempts.filter(event_received_at=postback.event_received_at).order_by(
+            "-number", "-id"
+        )[: _SHOWN_ATTEMPTS + 1]
     )
+    older = [*attempts[1:], None]  # of each the one before it
+    attempts = attempts[:_SHOWN_ATTEMPTS]
     delivered = [attempt.number for attempt in attempts if attempt.outcome == Outcome.DELIVERED]
     return PostbackDetail(
         row=PostbackRow.of(postback),
@@ -138,7 +157,16 @@ def postback_detail(postback: Postback) -> PostbackDetail:
         next_try=next_try(postback),
         next_at=postback.next_attempt_at,
         timeout_seconds=timeout,
-        attempts=[attempt_view(attempt, timeout) for attempt in attempts],
+        attempts=[
+            replace(
+                attempt_view(attempt, timeout),
+                rule_version=attempt.rule_version or postback.rule_version,
+                differences=request_differences(
+                    before.request if before else None, attempt.request
+                ),
+            )
+            for attempt, before in zip(attempts, older, strict=False)
+        ],
         hidden_attempts=max(postback.attempts_made - len(attempts), 0),
     )
 
@@ -254,11 +282,14 @@ def _missing_macros(postback: Postback) -> str:
     Where the event is gone, it names all that the rule requires; empty if the rule is gone too.
     """
     version = (postback.rule_id, postback.rule_version)
-    rule = load_rule_versions([version]).get(version)
+    rules = load_rule_versions([version])
     key = postback.event_id
     events = load_events([(key, postback.event_received_at)] if key is not None else [])
+    rule = rules.get(version)
     if rule is None:
         return ""
+    if postback.attempts_made or postback.next_attempt_at:  # a later version judged it again
+        rule = max(rules.values(), key=lambda one: one.version)
     try:
         missing = _missing(rule, events[0], postback) if events else []
         required = [

@@ -25,10 +25,10 @@ from postbacks.admin.logs.postback_detail import (
     outcome_badge,
     postback_detail,
 )
-from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import attempt_log, delivery_log
 from postbacks.models import DeliveryAttempt, Postback
+from postbacks.rulebook.resending import NotResendableError, resend
 
 RESENT_AT_ONCE = 200
 _REFUSAL = "Analysts look and export. Ask an owner or a marketer of your organization to resend."
@@ -130,6 +130,12 @@ class PostbackAdmin(LogAdmin):
             "media": self.media,
             "rows": rows,
             "any_sendable": any(not row.resend_refusal for row in rows),
+            "any_skipped": any(row.is_decided_again for row in rows),
+            "only_skipped": all(row.is_decided_again for row in rows),
+            "any_of_other_version": any(
+                row.is_of_other_version and not row.is_decided_again and not row.resend_refusal
+                for row in rows
+            ),
             "back": list_address or self.list_address(request),
         }
         return TemplateResponse(request, "admin/postbacks/postback/resend.html", context)
@@ -152,7 +158,7 @@ class PostbackAdmin(LogAdmin):
 
     def _resend(self, request: HttpRequest, postback: Postback) -> bool:
         try:
-            resend(postback)
+            resend(postback, as_decided=bool(request.POST.get("as_decided")))
         except NotResendableError as refusal:
             name = postback.event_name or postback.public_id
             self.message_user(request, f"{name}: {refusal}", messages.WARNING)

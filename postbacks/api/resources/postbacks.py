@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import Prefetch, prefetch_related_objects
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -19,8 +19,10 @@ from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import EmptyAsNullField, IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery
-from postbacks.delivery.resend import NotResendableError, resend
+from postbacks.api.strict import StrictSerializer
+from postbacks.insights.request_differences import request_differences
 from postbacks.models import CallbackRule, DeliveryAttempt, Postback, PostbackStatus
+from postbacks.rulebook.resending import NotResendableError, resend
 
 _CLOCK_TOLERANCE = timedelta(minutes=1)
 
@@ -41,9 +43,38 @@ class LoggedResponseSerializer(serializers.Serializer):
     body = serializers.CharField(default=None, allow_null=True)
 
 
-class AttemptSerializer(serializers.ModelSerializer):
-    """One delivery attempt of a postback."""
+class DifferenceSerializer(serializers.Serializer):
+    """A part of the request that differs from the attempt before; null where one lacks it."""
 
+    field = serializers.CharField(
+        help_text="`method`, `url` without its query, `query.id`, `headers.X-Key`, `body.id` …"
+    )
+    before = serializers.CharField(allow_null=True)
+    after = serializers.CharField(allow_null=True)
+
+
+class AttemptListSerializer(serializers.ListSerializer):
+    """The attempts of one postback in their order, each with its differences."""
+
+    def to_representation(self, data: Any) -> Any:
+        before, rows = None, []
+        for attempt in data.all():
+            row = self.child.to_representation(attempt)  # type: ignore[union-attr]  # it has one
+            differences = request_differences(before, attempt.request)
+            row["differences"] = DifferenceSerializer(differences, many=True).data
+            rows.append(row)
+            before = attempt.request
+        return rows
+
+
+class AttemptSerializer(serializers.ModelSerializer):
+    """One delivery attempt of a postback.
+
+    `rule_version` is the version of the rule that it used; null in a test of an unsaved rule.
+    `differences` are those of its request from the attempt before, the signature's time aside.
+    """
+
+    differences = serializers.SerializerMethodField()
     started_at = MillisecondDateTimeField()
     error = EmptyAsNullField(allow_null=True)
     detail = EmptyAsNullField(allow_null=True)
@@ -52,10 +83,15 @@ class AttemptSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = DeliveryAttempt
+        list_serializer_class = AttemptListSerializer
         fields = (
-            *("number", "kind", "started_at", "duration_ms", "outcome", "status_code", "error"),
-            *("detail", "request", "response"),
+            *("number", "rule_version", "kind", "started_at", "duration_ms", "outcome"),
+            *("status_code", "error", "detail", "request", "response", "differences"),
         )
+
+    @extend_schema_field(DifferenceSerializer(many=True))
+    def get_differences(self, _attempt: DeliveryAttempt) -> Any:
+        return []  # of a single one; `AttemptListSerializer` knows the attempt before
 
 
 class PostbackSerializer(serializers.ModelSerializer):
@@ -77,6 +113,15 @@ class PostbackSerializer(serializers.ModelSerializer):
             *("created_at", "next_attempt_at", "delivered_at", "attempts"),
         )
         read_only_fields = fields
+
+
+class ResendSerializer(StrictSerializer):
+    """How to send a postback again."""
+
+    as_decided = serializers.BooleanField(
+        default=False,
+        help_text="By the version of the rule that decided the postback, not by the current one.",
+    )
 
 
 class PostbackCsvSerializer(PostbackSerializer):
@@ -139,13 +184,19 @@ class PostbackViewSet(OrganizationViewSet):
         _read_attempts([postback])
         return postback
 
-    @extend_schema(request=None, responses={202: PostbackSerializer})
+    @extend_schema(request=ResendSerializer, responses={202: PostbackSerializer})
     @action(detail=True, methods=["post"])
     def resend(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Send the postback again now, with a fresh retry schedule."""
+        """Send the postback again now, by the current version of its rule.
+
+        It gets a fresh retry schedule. A skipped postback is decided again by the rule of now; 409
+        says why it stays skipped.
+        """
         postback = self.get_object()
+        wish = ResendSerializer(data=request.data or {})
+        wish.is_valid(raise_exception=True)
         try:
-            resend(postback)
+            resend(postback, as_decided=wish.validated_data["as_decided"])
         except NotResendableError as error:
             raise Conflict(str(error)) from None
         resent = self.get_serializer(self.get_object()).data
@@ -160,6 +211,9 @@ def _read_attempts(postbacks: Sequence[Postback]) -> None:
         event_received_at__range=(min(moments), max(moments))
     ).order_by("number", "id")
     prefetch_related_objects(postbacks, Prefetch("attempts", queryset=attempts))
+    for postback in postbacks:
+        for attempt in postback.attempts.all():
+            attempt.rule_version = attempt.rule_version or postback.rule_version
 
 
 def _day_of(public_id: UUID) -> dict[str, object]:

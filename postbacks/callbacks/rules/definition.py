@@ -61,6 +61,13 @@ class RuleDefinition(Struct, frozen=True, kw_only=True):
         return msgspec.json.encode([getattr(self, name) for name in _REQUEST_FIELDS])
 
     @property
+    def queued_as(self) -> tuple[str, int | None, bool]:
+        """Return all of the definition that says in which lane, and how, postbacks are queued."""
+        scheme, _, rest = self.url.partition("://")
+        authority = rest.partition("/")[0].partition("?")[0]
+        return f"{scheme}://{authority}".lower(), self.partner_id, self.is_paced
+
+    @property
     def template(self) -> RequestTemplate:
         return RequestTemplate(
             method=self.method,

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from apps_registry.models import User
 from postbacks.callbacks.rules.definition import FIELDS, RuleDefinition
-from postbacks.models import CallbackRule, CallbackRuleVersion, DuePostback, RulePace
+from postbacks.models import CallbackRule, CallbackRuleVersion, RulePace
 
 
 def definition_from(rule: CallbackRule) -> RuleDefinition:
@@ -27,11 +27,14 @@ def save_rule(rule: CallbackRule, *, by: User | None) -> None:
     with transaction.atomic():
         if rule.pk is not None:
             # Two people who save at once get two versions, one after the other.
-            rule.version = CallbackRule.objects.select_for_update().get(pk=rule.pk).version
+            stored = CallbackRule.objects.select_for_update().get(pk=rule.pk)
+            rule.version, rule.queue_version = stored.version, stored.queue_version
         latest = rule.versions.filter(number=rule.version).first() if rule.pk else None
         changed = latest is None or upgraded(latest.definition) != definition
         if changed:
             rule.version += 1
+            if rule.queue_version == rule.version - 1 and _keeps_queue(latest, defined):
+                rule.queue_version = rule.version
         rule.save()
         if changed:
             CallbackRuleVersion.objects.create(
@@ -54,8 +57,16 @@ def _still_tested(latest: CallbackRuleVersion | None, now: RuleDefinition) -> da
         return None
 
 
+def _keeps_queue(latest: CallbackRuleVersion | None, now: RuleDefinition) -> bool:
+    """Tell whether queued postbacks are where they belong after this save; a task moves them."""
+    try:
+        return latest is None or definition_of(latest).queued_as == now.queued_as
+    except msgspec.ValidationError:
+        return False
+
+
 def _keep_pace(rule: CallbackRule) -> None:
-    """Store a rule's limits; its queued postbacks are claimed by them from now on.
+    """Store a rule's limits, by which its postbacks are claimed.
 
     The row stays after the limits are lifted, since queued postbacks still look it up; without
     limits it holds nothing back.
@@ -76,8 +87,6 @@ def _keep_pace(rule: CallbackRule) -> None:
             "next_at": datetime.now(UTC),
         },
     )
-    if is_paced:
-        DuePostback.objects.filter(rule=rule, paced=False).update(paced=True)
 
 
 def definition_of(version: CallbackRuleVersion) -> RuleDefinition:
