@@ -66,7 +66,7 @@ def test_people_stay_without_a_place_to_sign_in_to() -> None:
 
     output = run(str(story.tenant.organization.public_id), "--yes")
 
-    assert "1 people are members of nothing else" in output
+    assert "1 person is a member of nothing else" in output
     owner = User.objects.get(pk=story.tenant.owner.pk)
     assert not owner.memberships_for_sign_in().exists()
     assert sign_in(owner).get("/admin/").status_code == 302
@@ -78,7 +78,7 @@ def test_a_dry_run_counts_and_changes_nothing() -> None:
 
     output = run(story.tenant.organization.name, "--dry-run")
 
-    assert "           1 callback_rule\n" in output
+    assert "           1 row of callback_rule\n" in output
     assert fingerprint(story) == before
 
 

@@ -19,7 +19,7 @@ class Command(RecordedCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("organization", help="Its id or its exact name.")
+        parser.add_argument("organization", help="Its ID or its exact name.")
         parser.add_argument("--dry-run", action="store_true", help="Only count what would go.")
         parser.add_argument("--yes", action="store_true", help="Do not ask for the name again.")
 
@@ -27,11 +27,12 @@ class Command(RecordedCommand):
         organization = _find(str(options["organization"]))
         counts = organization_removal.count_rows(organization)
         for table, count in counts.items():
-            self.stdout.write(f"{count:>12,} {table}")
+            self.stdout.write(f"{count:>12,} {'row' if count == 1 else 'rows'} of {table}")
         alone = organization_removal.people_left_alone(organization)
+        membership = "person is a member" if alone == 1 else "people are members"
         self.stdout.write(
             f"{sum(counts.values()):,} rows of “{organization}” ({organization.public_id}). "
-            f"{alone} people are members of nothing else."
+            f"{alone} {membership} of nothing else."
         )
         if options["dry_run"]:
             return
