@@ -2,11 +2,6 @@
 
 from dataclasses import dataclass
 
-UUID_EXPECTED = (
-    "The id must be a UUID such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, made once by the client."
-)
-ADDRESS_EXPECTED = "The address must be IPv4 or IPv6, such as 203.0.113.7."
-
 
 @dataclass(frozen=True, slots=True)
 class FieldError:

@@ -7,14 +7,19 @@ from typing import Final, Literal
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_MILLISECONDS: Final = 100_000_000_000  # as seconds it would be the year 5138
+_FIRST_MICROSECONDS: Final = 1_000 * _FIRST_MILLISECONDS
 _MOST_DIGITS: Final = 18  # microseconds of the year 9999; beyond it arithmetic is only costly
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?")
+# Adjust writes …T15:57:04.000Z+0200, with a Z that means nothing, and others a blank or a name.
+_OFFSET: Final = re.compile(r"(?:Z| ?(?:UTC|GMT)| )(?P<offset>[+-]\d{2}:?\d{2})")
+_NAMED_UTC: Final = re.compile(r" ?(?:UTC|GMT)")
+_LONGEST: Final = 64
 
 
 def parse_timestamp(
     value: object, *, naive: Literal["refuse", "utc"] = "refuse"
 ) -> datetime | None:
-    """Return an aware time of Unix seconds, milliseconds, or ISO 8601; None if it is none.
+    """Return an aware time of Unix seconds, milliseconds, microseconds, or ISO 8601; else None.
 
     Zero and below are no time: stores send 0 for none. An ISO time keeps its offset. Without one it
     could be hours wrong, and is refused, unless `naive` says to take it as UTC.
@@ -32,7 +37,11 @@ def parse_timestamp(
 def _from_number(number: Decimal) -> datetime | None:
     if not number.is_finite() or number <= 0 or number.adjusted() > _MOST_DIGITS:
         return None
-    seconds = number / 1000 if number >= _FIRST_MILLISECONDS else number
+    seconds = number
+    if number >= _FIRST_MICROSECONDS:
+        seconds = number / 1_000_000
+    elif number >= _FIRST_MILLISECONDS:
+        seconds = number / 1_000
     try:
         return _EPOCH + timedelta(microseconds=int(seconds * 1_000_000))
     except OverflowError:
@@ -41,10 +50,20 @@ def _from_number(number: Decimal) -> datetime | None:
 
 def _from_iso(text: str, naive: Literal["refuse", "utc"]) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(_with_plain_offset(text))
         if moment.tzinfo is None:
             return None if naive == "refuse" else moment.replace(tzinfo=UTC)
         moment.astimezone(UTC)  # may be beyond the years 1 and 9999
     except (OverflowError, ValueError):
         return None
     return moment
+
+
+def _with_plain_offset(text: str) -> str:
+    if len(text) > _LONGEST:
+        return text
+    for pattern, offset in ((_OFFSET, r"\g<offset>"), (_NAMED_UTC, "+00:00")):
+        match = pattern.search(text)
+        if match and match.end() == len(text):
+            return text[: match.start()] + match.expand(offset)
+    return text

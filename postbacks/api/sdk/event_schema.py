@@ -57,7 +57,7 @@ def event_schema() -> dict[str, Any]:
         schema["properties"][name] = {"type": ["string", "number", "null"]}
     schema["properties"]["event_time"] = {
         "type": ["string", "number", "null"],
-        "description": "ISO 8601 with an offset, or Unix seconds or milliseconds.",
+        "description": "ISO 8601 with an offset, or Unix seconds, milliseconds or microseconds.",
     }
     schema["description"] = "Unknown fields are kept in `params` and named in `warnings`."
     return schema

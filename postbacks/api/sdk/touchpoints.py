@@ -46,8 +46,9 @@ _TOUCHPOINT: dict[str, Any] = {
         "occurred_at": {
             "type": ["string", "number", "null"],
             "description": (
-                "ISO 8601 with an offset, or Unix seconds or milliseconds; default now. At most 30 "
-                "days old; after 12 hours a touchpoint is kept but can earn no install."
+                "ISO 8601 with an offset, or Unix seconds, milliseconds or microseconds; default "
+                "now. At most 30 days old; after 12 hours a touchpoint is kept but can earn no "
+                "install."
             ),
         },
         "click_id": {

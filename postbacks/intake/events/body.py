@@ -1,7 +1,6 @@
 """Reads a request's body: inflates, parses and bounds it before any item is checked."""
 
 import codecs
-import json
 import re
 import zlib
 from collections.abc import Iterable
@@ -9,13 +8,23 @@ from decimal import Decimal
 
 import msgspec
 
+from postbacks.intake.events.lenient_json import (
+    MAX_DEPTH,
+    TOO_DEEP,
+    FlawedItem,
+    InvalidJsonError,
+    RepeatedKey,
+    examine,
+    is_deeper_than,
+    parse_leniently,
+    storable,
+)
+
 MAX_BYTES = 5 * 1024 * 1024
 MAX_EVENTS = 1_000
-MAX_DEPTH = 20
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)  # money is never a float
 _KEY = re.compile(rb'"\s*:')
-_TOO_DEEP = f"The JSON is nested more than {MAX_DEPTH} levels deep."
 
 
 class BodyError(Exception):
@@ -27,17 +36,24 @@ class BodyError(Exception):
         self.detail = detail
 
 
-def read_items(body: bytes, *, encoding: str = "", noun: str = "event") -> list[object]:
+def read_items(
+    body: bytes, *, encoding: str = "", noun: str = "event", exact: frozenset[str] = frozenset()
+) -> list[object]:
     """Return the items of a body: one object, an array, or `{"events": […]}`.
 
-    `noun` names one item in the wrapping key and in errors. Raises BodyError (400, 413, 415, 422).
+    An item with a flaw that costs only itself is a FlawedItem; a single one is refused with the
+    body. `noun` names one item in the wrapping key and in errors; `exact` names the fields in which
+    half a character can't be replaced. Raises BodyError (400, 413, 415, 422).
     """
     plural = f"{noun}s"
-    data = parse_json(inflate(body, encoding.strip().lower()))
+    data, is_flawless = _parse(inflate(body, encoding.strip().lower()))
     if isinstance(data, dict) and plural in data:
+        if isinstance(data, RepeatedKey):
+            raise BodyError(400, f"The key “{data.key}” stands twice in one object; send it once.")
         others = sorted(data.keys() - {plural})
         if others:
-            raise BodyError(400, f"Beside “{plural}” the object holds “{others[0]}”; remove it.")
+            other = storable(others[0])
+            raise BodyError(400, f"Beside “{plural}” the object holds “{other}”; remove it.")
         data = data[plural]
         if not isinstance(data, list):
             raise BodyError(400, f"“{plural}” must be an array of {plural}.")
@@ -48,7 +64,15 @@ def read_items(body: bytes, *, encoding: str = "", noun: str = "event") -> list[
         raise BodyError(
             413, f"{len(items)} {plural} are too many for one request; send at most {MAX_EVENTS}."
         )
-    return items
+    return items if is_flawless else _examined(items, exact)
+
+
+def _examined(items: list[object], exact: frozenset[str]) -> list[object]:
+    examined = [examine(item, exact=exact) for item in items]
+    if len(examined) == 1 and isinstance(examined[0], FlawedItem):
+        for error in examined[0].errors:
+            raise BodyError(400, error.detail)
+    return examined
 
 
 def inflate(body: bytes, encoding: str) -> bytes:
@@ -80,39 +104,42 @@ def without_mark(body: bytes) -> bytes:
 
 
 def parse_json(body: bytes) -> object:
-    """Return JSON parsed, with fractions as Decimal. Raises BodyError (400)."""
+    """Return JSON parsed, with fractions as Decimal. Raises BodyError (400) for any flaw."""
+    data, is_flawless = _parse(body)
+    return data if is_flawless else _repaired(data, frozenset())
+
+
+def _parse(body: bytes) -> tuple[object, bool]:
+    """Return JSON parsed, and whether it has no flaws; else its items must be examined.
+
+    The fast parser silently keeps the last of repeated keys. Each key is one `":` in the text: if
+    there are as many as keys in the data, none was lost. Strings may hold more of them; then, and
+    where the fast parser fails, a slow one decides.
+    """
     body = without_mark(body)
     if not body.strip():
         raise BodyError(400, "The body is empty; send one event or an array of events as JSON.")
     try:
         data = _decoder.decode(body)
-    except RecursionError:
-        raise BodyError(400, _TOO_DEEP) from None
-    except (msgspec.DecodeError, ValueError, ArithmeticError) as error:
-        raise BodyError(400, f"The body is not valid JSON: {error}") from None
-    if _is_deeper_than(data, MAX_DEPTH):
-        raise BodyError(400, _TOO_DEEP)
-    _refuse_duplicate_keys(body, data)
-    return data
+        if not is_deeper_than(data, MAX_DEPTH) and len(_KEY.findall(body)) == _count_keys(data):
+            return data, True
+    except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError):
+        pass  # the slow parser finds where, and says it in words
+    try:
+        return parse_leniently(body), False
+    except (InvalidJsonError, RecursionError) as error:
+        detail = str(error) if isinstance(error, InvalidJsonError) else TOO_DEEP
+        raise BodyError(400, detail) from None
 
 
-def _refuse_duplicate_keys(body: bytes, data: object) -> None:
-    """Refuse an object that repeats a key: parsers disagree on which one counts.
-
-    The fast parser silently keeps the last. Each key is one `":` in the text: if there are as many
-    as keys in the data, none was lost. Strings may hold more of them; then a slow parser decides.
-    """
-    if len(_KEY.findall(body)) != _count_keys(data):
-        json.loads(body, object_pairs_hook=_unique_keys)
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    data = dict(pairs)
-    if len(data) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise BodyError(400, f"The key “{repeated}” stands twice in one object; send it once.")
-    return data
+def _repaired(item: object, exact: frozenset[str]) -> object:
+    """Return the one item of a body, repaired. Raises BodyError (400) if it has errors."""
+    examined = examine(item, exact=exact)
+    if not isinstance(examined, FlawedItem):
+        return examined
+    for error in examined.errors:
+        raise BodyError(400, error.detail)
+    return examined.value
 
 
 def _count_keys(data: object) -> int:
@@ -121,13 +148,6 @@ def _count_keys(data: object) -> int:
     if isinstance(data, list):
         return sum(map(_count_keys, _containers(data)))
     return 0
-
-
-def _is_deeper_than(data: object, limit: int) -> bool:
-    if limit < 0:
-        return True
-    children = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
-    return any(_is_deeper_than(child, limit - 1) for child in _containers(children))
 
 
 def _containers(values: Iterable[object]) -> list[object]:

@@ -1,9 +1,11 @@
 """The fields of an event as the SDK API takes them (contract, section 3)."""
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
+
+MOST_PIECES: Final = 1_000_000_000
 
 Text = Annotated[str, Meta(max_length=4096)] | None
 Id = Annotated[str, Meta(max_length=255)] | None
@@ -60,7 +62,7 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     # money
     revenue: Decimal | None = None
     currency: str | None = None
-    quantity: Annotated[int, Meta(ge=0, le=1_000_000_000)] | None = None
+    quantity: Annotated[int, Meta(ge=0, le=MOST_PIECES)] | None = None
     price: Decimal | None = None
     product_id: Text = None
     transaction_id: Text = None
@@ -121,6 +123,18 @@ IN_COLUMNS = frozenset(
     {
         *("event_id", "event_name", "event_time", "bundle_id", "platform", "customer_user_id"),
         *("revenue", "currency", "params"),
+    }
+)
+
+WHOLE_NUMBERS = frozenset({"quantity", "att_status"})
+
+# Half a character in one of these would make it another value.
+EXACT = frozenset(
+    {
+        *("event_id", "event_name", "bundle_id", "product_id", "transaction_id", "click_id"),
+        *("adservices_token", "install_referrer"),
+        *("install_id", "advertising_id", "idfa", "idfv", "gaid", "oaid", "amazon_id"),
+        *("android_id", "app_set_id", "web_id", "customer_user_id"),
     }
 )
 

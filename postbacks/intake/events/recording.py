@@ -13,6 +13,7 @@ from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.intake.events.body import read_items
+from postbacks.intake.events.fields import EXACT
 from postbacks.intake.events.validation import CheckedEvent, check_event
 from postbacks.intake.receipts import (
     FieldError,
@@ -42,7 +43,7 @@ def record_events(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
     database is away; in both cases nothing was stored.
     """
     source = EventSource.SERVER if reporter.is_server else EventSource.SDK
-    events = read_items(body, encoding=encoding)
+    events = read_items(body, encoding=encoding, exact=EXACT)
     return record_parsed_events(events, reporter=reporter, source=source)
 
 
@@ -73,6 +74,12 @@ def record_parsed_events(
             for index, event in enumerate(checked)
             if not event.errors
             for name, detail in event.warnings.items()
+        )
+        + tuple(
+            FieldWarning(index, remark.pointer, remark.detail)
+            for index, event in enumerate(checked)
+            if not event.errors
+            for remark in event.remarks
         ),
     )
 

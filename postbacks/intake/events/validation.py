@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,22 +10,26 @@ from decimal import Decimal
 import msgspec
 
 from apps_registry.addresses import normalized_address
+from postbacks.intake import refusals
 from postbacks.intake.countries import country_of
+from postbacks.intake.events.field_refusals import field_errors
 from postbacks.intake.events.fields import (
     DEVICE_IDS,
     FIELD_NAMES,
     FLAGS,
     IN_COLUMNS,
     TIMESTAMPS,
+    WHOLE_NUMBERS,
     EventFields,
 )
-from postbacks.intake.receipts import ADDRESS_EXPECTED, UUID_EXPECTED, FieldError
+from postbacks.intake.events.lenient_json import FlawedItem
+from postbacks.intake.receipts import FieldError
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.values import identifiers
 from postbacks.values.countries import OTHER_CODES, canonical_country
 from postbacks.values.currencies import CURRENCIES
 from postbacks.values.timestamps import parse_timestamp
-from postbacks.values.visible_text import is_visible
+from postbacks.values.visible_text import hidden_character, is_visible
 
 MAX_PARAMS_BYTES = 32 * 1024
 UNKNOWN_IN_PARAMS = "Unknown field; it was kept in params."
@@ -34,7 +38,11 @@ OLDEST = timedelta(days=58)
 FUTURE = timedelta(minutes=5)
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _ONLY_ZEROS = re.compile(r"[0-]*")
-_POINTER = re.compile(r" - at `\$(.*)`$")
+_MOST_DECIMALS = 12
+_MOST_DIGITS = 19
+_MOST_LISTED = 5
+_EXAMPLE = "{“event_name”: “purchase”}"
+_NO_TIME = {"", "0"}
 
 
 @dataclass(slots=True)
@@ -44,13 +52,20 @@ class CheckedEvent:
     row: dict[str, object] = field(default_factory=dict)
     errors: list[FieldError] = field(default_factory=list)
     warnings: dict[str, str] = field(default_factory=dict)  # by field
+    remarks: list[FieldError] = field(default_factory=list)  # on parts of its values
 
 
 def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEvent:
     """Check one event of a body and fill in the defaults of its reporter."""
     checked = CheckedEvent()
+    if isinstance(item, FlawedItem):
+        checked.errors, checked.remarks = list(item.errors), list(item.repaired)
+        item = item.value
+        if checked.errors:
+            return checked
     if not isinstance(item, dict):
-        checked.errors.append(FieldError("", "An event must be a JSON object."))
+        detail = f"{refusals.shown(item)} is no event. Send an object such as {_EXAMPLE}."
+        checked.errors.append(FieldError("", detail))
         return checked
     event, checked.errors = _convert(item)
     if event is None:
@@ -77,6 +92,7 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
         "fields": _fields(event, reporter, checked.errors),
         "params": params,
     }
+    checked.warnings |= _unread_times(event)
     checked.errors.extend(_storage_errors(row, params))
     checked.row = row
     return checked
@@ -85,28 +101,25 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
 def _convert(item: dict[str, object]) -> tuple[EventFields | None, list[FieldError]]:
     try:
         return msgspec.convert(item, EventFields), []
-    except msgspec.ValidationError as error:
-        return None, _all_errors(item, error)
+    except msgspec.ValidationError:
+        whole = _with_whole_numbers(item)
+    try:
+        return msgspec.convert(whole, EventFields), []
+    except msgspec.ValidationError:
+        return None, field_errors(whole)
 
 
-def _all_errors(item: dict[str, object], first: msgspec.ValidationError) -> list[FieldError]:
-    """Check each field alone: msgspec stops at the first error, people want to see all."""
-    errors: list[FieldError] = []
-    if "event_name" not in item:
-        errors.append(FieldError("/event_name", "The field is required, for example “purchase”."))
-    for name in item.keys() & FIELD_NAMES:
-        try:
-            msgspec.convert({"event_name": "x", name: item[name]}, EventFields)
-        except msgspec.ValidationError as error:
-            errors.append(_field_error(error))
-    return errors or [_field_error(first)]
-
-
-def _field_error(error: msgspec.ValidationError) -> FieldError:
-    message = str(error)
-    path = _POINTER.search(message)
-    pointer = path[1].replace(".", "/").replace("[", "/").replace("]", "") if path else ""
-    return FieldError(pointer, _POINTER.sub("", message).replace("`", "") + ".")
+def _with_whole_numbers(item: Mapping[str, object]) -> dict[str, object]:
+    """Return an event in which 1.0 is 1, where a whole number or a flag belongs."""
+    numbers = {
+        name: int(value)
+        for name in (WHOLE_NUMBERS | FLAGS | TIMESTAMPS) & item.keys()
+        if isinstance(value := item[name], Decimal)
+        and value.is_finite()
+        and value.adjusted() < _MOST_DIGITS
+        and value == value.to_integral_value()
+    }
+    return {**item, **numbers}
 
 
 def _event_id(event: EventFields, errors: list[FieldError]) -> str:
@@ -115,49 +128,58 @@ def _event_id(event: EventFields, errors: list[FieldError]) -> str:
     try:
         return str(uuid.UUID(event.event_id))
     except ValueError:
-        errors.append(FieldError("/event_id", UUID_EXPECTED))
+        errors.append(FieldError("/event_id", refusals.not_uuid(event.event_id)))
         return ""
 
 
 def _event_name(event: EventFields, errors: list[FieldError]) -> str:
     name = event.event_name.strip()
     if not is_visible(name):
-        errors.append(
-            FieldError(
-                "/event_name", "The name must be 1 to 64 visible characters, such as “purchase”."
-            )
-        )
+        hidden = hidden_character(name)
+        reason = f"holds {hidden}" if hidden else "has no visible character"
+        detail = f"{refusals.shown(name)} {reason}. Write a name such as “purchase”."
+        errors.append(FieldError("/event_name", detail))
     return name
 
 
 def _event_time(event: EventFields, now: datetime, errors: list[FieldError]) -> str:
     time = now if event.event_time is None else parse_timestamp(event.event_time)
     if time is None:
-        errors.append(
-            FieldError(
-                "/event_time",
-                "The time must be ISO 8601 with an offset, such as 2026-05-04T10:00:00Z, "
-                "or Unix seconds or milliseconds.",
-            )
-        )
+        errors.append(FieldError("/event_time", refusals.not_time(event.event_time)))
         return ""
     if time > now + FUTURE:
-        errors.append(FieldError("/event_time", "The time is more than 5 minutes in the future."))
+        detail = (
+            f"{refusals.shown(event.event_time)} is more than 5 minutes in the future. Write when "
+            "the event happened."
+        )
+        errors.append(FieldError("/event_time", detail))
     elif time < now - OLDEST:
-        errors.append(FieldError("/event_time", "The time is more than 58 days ago."))
+        detail = (
+            f"{refusals.shown(event.event_time)} is more than 58 days ago. Send events within 58 "
+            "days."
+        )
+        errors.append(FieldError("/event_time", detail))
     return time.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def _bundle_id(event: EventFields, reporter: Reporter, errors: list[FieldError]) -> str:
     if event.bundle_id is None:
         if len(reporter.bundle_ids) > 1:
-            errors.append(FieldError("/bundle_id", "The app has several bundle IDs; name one."))
+            detail = f"The app has several bundle IDs. Write one of: {_listed(reporter)}."
+            errors.append(FieldError("/bundle_id", detail))
         return reporter.bundle_ids[0] if reporter.bundle_ids else ""
     if event.bundle_id not in reporter.bundle_ids:
-        errors.append(
-            FieldError("/bundle_id", "The bundle ID does not belong to the app of this SDK key.")
+        known = f"Write one of: {_listed(reporter)}" if reporter.bundle_ids else "Leave it out"
+        detail = (
+            f"{refusals.shown(event.bundle_id)} does not belong to the app of this SDK key. "
+            f"{known}, or add it to the app under Apps."
         )
+        errors.append(FieldError("/bundle_id", detail))
     return event.bundle_id
+
+
+def _listed(reporter: Reporter) -> str:
+    return ", ".join(reporter.bundle_ids[:_MOST_LISTED])
 
 
 def _device(event: EventFields) -> str:
@@ -172,12 +194,8 @@ def _amount(name: str, amount: Decimal | None, errors: list[FieldError]) -> Deci
     if amount is None:
         return None
     _sign, _digits, exponent = amount.as_tuple()
-    if not isinstance(exponent, int) or exponent < -12 or amount.adjusted() > 20:
-        errors.append(
-            FieldError(
-                f"/{name}", "The amount must be a decimal with at most 12 digits after the point."
-            )
-        )
+    if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS or amount.adjusted() > 20:
+        errors.append(FieldError(f"/{name}", refusals.not_exact(amount, _MOST_DECIMALS)))
         return None
     return amount
 
@@ -187,7 +205,7 @@ def _currency(event: EventFields, errors: list[FieldError]) -> str:
         return ""
     code = event.currency.upper()
     if code not in CURRENCIES:
-        errors.append(FieldError("/currency", "The currency must be an ISO 4217 code such as EUR."))
+        errors.append(FieldError("/currency", refusals.not_currency(event.currency)))
     return code
 
 
@@ -205,9 +223,11 @@ def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) ->
         fields["user_agent"] = reporter.user_agent
     if event.country is not None:
         if not _COUNTRY.fullmatch(event.country):
-            errors.append(
-                FieldError("/country", "The country must be an ISO 3166 code such as DE.")
+            detail = (
+                f"{refusals.shown(event.country)} is no code of a country. Write the two letters "
+                "of ISO 3166, such as DE."
             )
+            errors.append(FieldError("/country", detail))
         fields["country"] = canonical_country(event.country)
     elif country := _country(fields):
         fields["country"] = country
@@ -221,7 +241,7 @@ def _address(event: EventFields, reporter: Reporter, errors: list[FieldError]) -
         return reporter.ip_address
     address = normalized_address(event.ip_address)
     if not address:
-        errors.append(FieldError("/ip_address", ADDRESS_EXPECTED))
+        errors.append(FieldError("/ip_address", refusals.not_address(event.ip_address)))
     return address
 
 
@@ -230,16 +250,32 @@ def _country(fields: dict[str, object]) -> str | None:
     return country_of(address) if isinstance(address, str) else None
 
 
+def _unread_times(event: EventFields) -> dict[str, str]:
+    """Return a warning for each time of the install that nothing can read; 0 is none."""
+    sent = {name: getattr(event, name) for name in TIMESTAMPS}
+    return {
+        name: f"{refusals.not_time(value)} It is kept as it was sent, and not used."
+        for name, value in sent.items()
+        if value is not None
+        and str(value).strip() not in _NO_TIME
+        and parse_timestamp(value) is None
+    }
+
+
 def _storage_errors(row: Mapping[str, object], params: object) -> list[FieldError]:
     """Return an error for each value that PostgreSQL can't hold.
 
     Found here, such a value rejects its own event; in the statement it would reject all.
     """
     if _any_nested(params, _is_huge_number):
-        return [FieldError("/params", "A number is too large or too small; send it as a string.")]
+        number = refusals.shown(next(_huge_numbers(params)))
+        detail = f"The number {number} is too large or too small. Write it as a text: “{number}”."
+        return [FieldError("/params", detail)]
     errors: list[FieldError] = []
-    if len(msgspec.json.encode(params)) > MAX_PARAMS_BYTES:
-        errors.append(FieldError("/params", "The parameters are larger than 32 KB; send fewer."))
+    size = len(msgspec.json.encode(params))
+    if size > MAX_PARAMS_BYTES:
+        detail = f"The parameters have {size:,} bytes. Send at most {MAX_PARAMS_BYTES:,}."
+        errors.append(FieldError("/params", detail))
     if b"\\u0000" in msgspec.json.encode(row):  # rare: only then look for the field
         fields = row["fields"] if isinstance(row["fields"], dict) else {}
         errors.extend(
@@ -256,6 +292,14 @@ def _any_nested(value: object, test: Callable[[object], bool]) -> bool:
     if isinstance(value, list):
         return any(_any_nested(part, test) for part in value)
     return test(value)
+
+
+def _huge_numbers(value: object) -> Iterator[object]:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for part in parts:
+        yield from _huge_numbers(part)
+    if _is_huge_number(value):
+        yield value
 
 
 def _is_huge_number(value: object) -> bool:

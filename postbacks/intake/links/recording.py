@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from apps_registry.addresses import parse_address
 from apps_registry.models.partners import ClickSigning
+from postbacks.intake import refusals
 from postbacks.intake.countries import country_of
 from postbacks.intake.links import signatures
 from postbacks.intake.links.destinations import choose_deep_link, destinations_of
@@ -85,15 +86,17 @@ def read_occurred_at(text: str) -> datetime:
     """Return the time of a touchpoint. Raises TouchpointRefusedError."""
     occurred_at = parse_timestamp(text)
     if occurred_at is None:
-        raise TouchpointRefusedError(
-            "The time must be Unix seconds or milliseconds, or ISO 8601 with an offset, such as "
-            "2026-05-04T10:00:00Z."
-        )
+        raise TouchpointRefusedError(refusals.not_time(text))
     now = datetime.now(UTC)
     if occurred_at > now + FUTURE:
-        raise TouchpointRefusedError("The time is more than 5 minutes in the future.")
+        raise TouchpointRefusedError(
+            f"{refusals.shown(text)} is more than 5 minutes in the future. Write when the ad was "
+            "shown or clicked."
+        )
     if occurred_at < now - OLDEST:
-        raise TouchpointRefusedError("The time is more than 30 days ago.")
+        raise TouchpointRefusedError(
+            f"{refusals.shown(text)} is more than 30 days ago. Send a touchpoint within 30 days."
+        )
     return occurred_at
 
 

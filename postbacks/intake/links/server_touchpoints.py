@@ -12,7 +12,9 @@ from uuid import UUID
 from apps_registry.addresses import parse_address
 from apps_registry.models.partners import ClickSigning
 from apps_registry.tenancy import tenant
+from postbacks.intake import refusals
 from postbacks.intake.events.body import read_items
+from postbacks.intake.events.lenient_json import FlawedItem
 from postbacks.intake.events.recording import DEVICE_FORGOTTEN
 from postbacks.intake.links import signatures
 from postbacks.intake.links.known_links import KnownLink, find_campaigns, find_links
@@ -29,10 +31,8 @@ from postbacks.intake.links.recording import (
     read_occurred_at,
 )
 from postbacks.intake.links.visitors import Visitor
-from postbacks.intake.links.vocabulary import hashed_kind, our_name
+from postbacks.intake.links.vocabulary import CANONICAL, hashed_kind, our_name
 from postbacks.intake.receipts import (
-    ADDRESS_EXPECTED,
-    UUID_EXPECTED,
     FieldError,
     FieldWarning,
     Receipt,
@@ -48,6 +48,8 @@ from postbacks.intake.touchpoints.recording import (
 from postbacks.models import TouchpointKind, TouchpointSource
 
 KEPT = "Unknown field; it is kept as a parameter of the touchpoint: {{click.<name>}}."
+_EXAMPLE = "{“link”: “…”, “click_id”: “…”}"
+_EXACT = frozenset({"link", "campaign", "touchpoint_id", *CANONICAL} - {"user_agent"})
 OWN_FIELDS = ("touchpoint_id", "kind", "link", "campaign", "occurred_at", "params")
 
 
@@ -71,7 +73,7 @@ def record_server_touchpoints(body: bytes, *, encoding: str, reporter: Reporter)
     Raises BodyError when the whole request is refused, and Django's OperationalError when the
     database is away; in both cases nothing was stored.
     """
-    items = read_items(body, encoding=encoding, noun="touchpoint")
+    items = read_items(body, encoding=encoding, noun="touchpoint", exact=_EXACT)
     checked = [check_touchpoint(item) for item in items]
     with tenant(reporter.organization_id):
         links = _resolve_links(checked, reporter)
@@ -91,12 +93,18 @@ def record_server_touchpoints(body: bytes, *, encoding: str, reporter: Reporter)
 def check_touchpoint(item: object) -> CheckedTouchpoint:
     """Check all of a touchpoint that needs no database."""
     checked = CheckedTouchpoint()
+    if isinstance(item, FlawedItem):
+        checked.errors, checked.warnings = list(item.errors), list(item.repaired)
+        item = item.value
+        if checked.errors:
+            return checked
     if not isinstance(item, dict):
-        checked.errors.append(FieldError("", "A touchpoint must be a JSON object."))
+        detail = f"{refusals.shown(item)} is no touchpoint. Send an object such as {_EXAMPLE}."
+        checked.errors.append(FieldError("", detail))
         return checked
     item = _with_kind(item)
     checked.parameters = _parameters(item, checked.errors)
-    checked.warnings = [
+    checked.warnings += [
         FieldError(json_pointer(name), KEPT)
         for name in item
         if name not in OWN_FIELDS and not (our_name(name) or hashed_kind(name))
@@ -147,7 +155,8 @@ def _parameters(item: Mapping[str, object], errors: list[FieldError]) -> LinkPar
     if params is None:
         params = {}
     if not isinstance(params, dict):
-        errors.append(FieldError("/params", "The parameters must be a JSON object."))
+        detail = f"{refusals.shown(params)} is no object. Write one, such as {{“sub1”: “spring”}}."
+        errors.append(FieldError("/params", detail))
         params = {}
     own = {name: value for name, value in item.items() if name not in OWN_FIELDS}
     parameters = [
@@ -155,13 +164,18 @@ def _parameters(item: Mapping[str, object], errors: list[FieldError]) -> LinkPar
         *((json_pointer(name), name, value) for name, value in own.items()),
     ]
     if len(parameters) > MAX_PARAMETERS:
-        errors.append(
-            FieldError("/params", f"Send at most {MAX_PARAMETERS} fields and parameters.")
+        detail = (
+            f"The touchpoint has {len(parameters):,} fields and parameters. Send at most "
+            f"{MAX_PARAMETERS}."
         )
+        errors.append(FieldError("/params", detail))
     raw = {}
     for pointer, name, value in parameters[:MAX_PARAMETERS]:
         text = _text(value)
-        if error := _parameter_error(pointer, name, text):
+        if text is None:
+            detail = f"{refusals.shown(value)} can't be a parameter. Write a text or a number."
+            errors.append(FieldError(pointer, detail))
+        elif error := _parameter_error(pointer, name, text):
             errors.append(error)
         elif text:
             raw[name] = text
@@ -179,15 +193,14 @@ def _text(value: object) -> str | None:
     return str(value) if isinstance(value, str | int) else None
 
 
-def _parameter_error(pointer: str, name: str, text: str | None) -> FieldError | None:
-    if text is None:
-        return FieldError(pointer, "The value must be a text, a number, true or false.")
+def _parameter_error(pointer: str, name: str, text: str) -> FieldError | None:
     if "\x00" in text or "\x00" in name:
         return FieldError(pointer, "The text holds a NUL character; remove it.")
     if len(text) > MAX_VALUE:
-        return FieldError(pointer, f"The text is longer than {MAX_VALUE} characters.")
+        return FieldError(pointer, refusals.too_long(text, MAX_VALUE))
     if len(name) > MAX_NAME:
-        return FieldError(pointer, f"The name is longer than {MAX_NAME} characters.")
+        detail = f"The name has {len(name):,} characters. Send a name of at most {MAX_NAME}."
+        return FieldError(pointer, detail)
     return None
 
 
@@ -196,7 +209,7 @@ def _kind(value: object, errors: list[FieldError]) -> str:
         return TouchpointKind.CLICK
     if value in TouchpointKind.values:
         return str(value)
-    errors.append(FieldError("/kind", "The kind must be “click” or “impression”."))
+    errors.append(FieldError("/kind", refusals.not_one_of(value, TouchpointKind.values)))
     return ""
 
 
@@ -206,7 +219,7 @@ def _own_id(value: object, errors: list[FieldError]) -> str:
     try:
         return str(UUID(str(value)))
     except ValueError:
-        errors.append(FieldError("/touchpoint_id", UUID_EXPECTED))
+        errors.append(FieldError("/touchpoint_id", refusals.not_uuid(value)))
         return ""
 
 
@@ -220,8 +233,15 @@ def _link_and_campaign(item: Mapping[str, object], errors: list[FieldError]) -> 
         errors.append(FieldError("/campaign", "Name a link or a campaign, not both."))
     for pointer, value in (("/link", link), ("/campaign", campaign)):
         if value is not None and (not isinstance(value, str) or not _is_name(value)):
-            errors.append(FieldError(pointer, "The app of this SDK key has none with this id."))
+            errors.append(FieldError(pointer, _unknown(value)))
     return (str(link or ""), str(campaign or ""))
+
+
+def _unknown(name: object) -> str:
+    return (
+        f"The app of this SDK key has none with the id {refusals.shown(name)}. Send the token or "
+        "id of one of its active tracking links, or the id of an active campaign."
+    )
 
 
 def _is_name(text: str) -> bool:
@@ -235,8 +255,11 @@ def _occurred_at(
     text = parameters.get("click_time") if value is None else _text(value)
     if text == "":
         return datetime.now(UTC)
+    if text is None:
+        errors.append(FieldError("/occurred_at", refusals.not_time(value)))
+        return datetime.now(UTC)
     try:
-        return read_occurred_at(text or "?")
+        return read_occurred_at(text)
     except TouchpointRefusedError as error:
         errors.append(FieldError("/occurred_at", str(error)))
         return datetime.now(UTC)
@@ -245,7 +268,7 @@ def _occurred_at(
 def _check_address(parameters: LinkParameters, errors: list[FieldError]) -> None:
     text = parameters.get("ip_address")
     if text and parse_address(text) is None:
-        errors.append(FieldError("/ip_address", ADDRESS_EXPECTED))
+        errors.append(FieldError("/ip_address", refusals.not_address(text)))
 
 
 def _resolve_links(
@@ -264,9 +287,8 @@ def _resolve_links(
         link = links.get(touchpoint.link) if by_link else campaigns.get(touchpoint.campaign)
         if link is None and not touchpoint.errors:
             pointer = "/link" if by_link else "/campaign"
-            touchpoint.errors.append(
-                FieldError(pointer, "The app of this SDK key has none with this id.")
-            )
+            name = touchpoint.link or touchpoint.campaign
+            touchpoint.errors.append(FieldError(pointer, _unknown(name)))
         resolved.append(link)
     return resolved
 

@@ -1,0 +1,189 @@
+"""The sentences with which values are refused: what was sent, and what to send instead.
+
+Plain Python. A parser's own words name neither, and stop at the first error.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final
+
+from apps_registry.addresses import parse_forwarded_address
+from postbacks.values.currencies import CURRENCIES
+
+_LONGEST_SHOWN: Final = 60
+_SIGNS: Final = {
+    "€": "EUR",
+    "$": "USD",
+    "£": "GBP",
+    "¥": "JPY",
+    "₹": "INR",
+    "₴": "UAH",
+    "₽": "RUB",
+    "₺": "TRY",
+    "₩": "KRW",
+    "₪": "ILS",
+    "R$": "BRL",
+    "US$": "USD",
+    "zł": "PLN",
+    "Kč": "CZK",
+}
+# A sign or a code, digits with separators, and again a sign or a code.
+_MONEY: Final = re.compile(
+    r"(?P<before>[^\d\s.,+-]{0,4})\s*(?P<sign>[+-]?)\s*"
+    r"(?P<digits>\d[\d.,'\u2019\s]*)(?P<after>\D{0,6})"
+)
+_GROUPED: Final = re.compile(r"\d{1,3}([.,])\d{3}")
+
+
+def shown(value: object) -> str:
+    """Return a value as a refusal names it."""
+    if isinstance(value, str):
+        cut = value[:_LONGEST_SHOWN]
+        return f"“{cut}…”" if len(cut) < len(value) else f"“{value}”"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "An object"
+    if isinstance(value, list):
+        return "A list"
+    text = str(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def not_text(value: object, *, example: str = "") -> str:
+    """Return the sentence for a value that is no text where one belongs."""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        text = shown(value)
+        return f"{text} is a number, and this is a text. Write “{text}”, in quotes."
+    instead = f", such as “{example}”," if example else ""
+    return f"{shown(value)} is no text. Write a text{instead} or leave the field out."
+
+
+def too_long(text: str, limit: int) -> str:
+    return (
+        f"{shown(text)} has {len(text):,} characters. Send at most {limit:,}, or leave the field "
+        "out."
+    )
+
+
+def not_flag(value: object) -> str:
+    word = str(value).strip().lower() if isinstance(value, str) else ""
+    if word in {"true", "yes", "y", "on", "1"}:
+        return f"{shown(value)} is a text. Write true, without quotes."
+    if word in {"false", "no", "n", "off", "0"}:
+        return f"{shown(value)} is a text. Write false, without quotes."
+    return f"{shown(value)} says neither yes nor no. Write true or false, or leave the field out."
+
+
+def not_whole_number(value: object, most: int) -> str:
+    """Return the sentence for a value that is no whole number from 0 to `most`."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        number = value.strip().lstrip("0") or "0"
+        if len(number) <= len(str(most)) and int(number) <= most:
+            return f"{shown(value)} is a text. Write {number}, without quotes."
+    return f"{shown(value)} is no whole number from 0 to {most:,}. Write one, such as 1."
+
+
+def not_one_of(value: object, choices: Iterable[str]) -> str:
+    """Return the sentence for a value that is none of a closed list."""
+    words = list(choices)
+    close = difflib.get_close_matches(str(value)[:64].strip().lower(), words, n=1, cutoff=0.6)
+    meant = f"Write {close[0]}; possible are" if close else "Write one of:"
+    return f"{shown(value)} is none of the values. {meant} {', '.join(words)}."
+
+
+def not_amount(value: object) -> str:
+    """Return the sentence for a value that is no amount of money."""
+    if isinstance(value, str) and not value.strip():
+        return "An empty text is no amount. Write a number such as 9.99, or leave the field out."
+    suggestion = suggested_amount(value) if isinstance(value, str) else ""
+    if suggestion:
+        return f"{shown(value)} is no amount. Write {suggestion}."
+    return (
+        f"{shown(value)} is no amount. Write a number such as 9.99, with a point before the cents, "
+        "or leave the field out."
+    )
+
+
+def not_exact(amount: Decimal, digits: int) -> str:
+    """Return the sentence for an amount with more digits than are kept."""
+    _sign, _digits, exponent = amount.as_tuple()
+    if not isinstance(exponent, int):
+        return not_amount(amount)
+    if exponent < -digits and amount.adjusted() <= 0 and exponent > -100:
+        return (
+            f"{shown(amount)} has {-exponent} digits after the point. Write at most {digits}: "
+            f"{round(amount, digits):f}."
+        )
+    return (
+        f"{shown(amount)} can't be kept as an amount. Write at most 21 digits before the point and "
+        f"{digits} after it, such as 9.99."
+    )
+
+
+def suggested_amount(text: str) -> str:
+    """Return what an amount was probably meant to be: `9.99` for `9,99`; "" if nobody knows."""
+    match = _MONEY.fullmatch(text.strip()[:_LONGEST_SHOWN])
+    if match is None:
+        return ""
+    number = _with_point(re.sub(r"[\s'\u2019]", "", match["digits"]))
+    if not number:
+        return ""
+    number = ("-" if match["sign"] == "-" else "") + number
+    named = (match["before"].strip() or match["after"].strip()).strip(".")
+    currency = _SIGNS.get(named) or (named.upper() if named.upper() in CURRENCIES else "")
+    return f"{number}, and {currency} as the currency" if currency else number
+
+
+def _with_point(digits: str) -> str:
+    """Return a number with a point before its fraction, whatever separated its parts."""
+    digits = digits.rstrip(".,")
+    separators = [character for character in digits if character in ".,"]
+    if not separators:
+        return digits
+    last = separators[-1]
+    if len(set(separators)) == 1:
+        if len(separators) > 1:  # 1,000,000
+            return digits.replace(last, "")
+        if last == "," and _GROUPED.fullmatch(digits):
+            return f"{digits.replace(',', '')}, or {digits.replace(',', '.')}"
+        return digits.replace(",", ".")
+    whole, _, fraction = digits.rpartition(last)
+    return re.sub("[.,]", "", whole) + "." + fraction
+
+
+def not_currency(code: str) -> str:
+    sign = _SIGNS.get(code.strip(), "")
+    close = difflib.get_close_matches(code.strip().upper()[:64], sorted(CURRENCIES), n=1)
+    meant = sign or (close[0] if close else "")
+    instead = f"Write {meant}, or another" if meant else "Write a"
+    return f"{shown(code)} is no currency. {instead} code of ISO 4217, such as EUR."
+
+
+def not_address(text: str) -> str:
+    """Return the sentence for a text that is no IP address; a port or a list are its fault."""
+    meant = parse_forwarded_address(text.partition(",")[0])
+    if meant is not None:
+        return f"{shown(text)} is more than an address. Write {meant}, alone."
+    return (
+        f"{shown(text)} is no IP address. Write IPv4 or IPv6, such as 203.0.113.7, or leave the "
+        "field out."
+    )
+
+
+def not_uuid(value: object) -> str:
+    return (
+        f"{shown(value)} is no UUID. Write one such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, made "
+        "once by the client."
+    )
+
+
+def not_time(value: object) -> str:
+    return (
+        f"{shown(value)} is no time. Write ISO 8601 with an offset, such as 2026-05-04T10:00:00Z, "
+        "or Unix seconds, milliseconds or microseconds."
+    )
