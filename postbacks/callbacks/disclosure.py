@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from postbacks.callbacks.empty_macros import EmptyMacro, empty_macros
 from postbacks.callbacks.facts import AppFacts, EventFacts, Facts, InstallFacts, PostbackFacts
 from postbacks.callbacks.macros import Rates, Value
 from postbacks.callbacks.rules.compiled import CompiledRule
-from postbacks.callbacks.values import consent_is_missing, macro_values
+from postbacks.callbacks.values import consent_evidence, consent_is_missing, macro_values
 from postbacks.models import SkipReason
 from postbacks.values.attribution import NOT_CREDITED, AttributionFacts
 from postbacks.values.events import StoredEvent
@@ -90,7 +91,29 @@ def every_value(facts: Facts, rates: Rates | None = None) -> Mapping[str, Value]
     return macro_values(facts, rates=rates)
 
 
+def empty_macros_of(
+    rule: CompiledRule, facts: Facts, rates: Rates | None
+) -> tuple[EmptyMacro, ...]:
+    """Return the macros without a value in the request that this rule sends, and why.
+
+    Raises TemplateError if the template is no longer valid.
+    """
+    withholds = rule.definition.without_consent != WithoutConsent.SEND
+    return empty_macros(
+        rule.request,
+        facts,
+        rates=rates,
+        consent_refusal=(
+            consent_evidence(facts.event.fields, partner=_partner_names(rule)) if withholds else ""
+        ),
+        sends_revenue=rule.definition.send_revenue,
+    )
+
+
 def lacks_consent(rule: CompiledRule, facts: Facts) -> bool:
     """Tell whether the event's person refused to share data with this rule's partner."""
-    names = (rule.partner.name, rule.partner.public_id) if rule.partner else ()
-    return consent_is_missing(facts.event.fields, partner=names)
+    return consent_is_missing(facts.event.fields, partner=_partner_names(rule))
+
+
+def _partner_names(rule: CompiledRule) -> tuple[str, ...]:
+    return (rule.partner.name, rule.partner.public_id) if rule.partner else ()

@@ -90,3 +90,12 @@ def answer(code: str, status_code: int | None = None) -> str:
     if status_code is None:
         return words
     return f"HTTP {status_code}: {words.lower()}" if words else f"HTTP {status_code}"
+
+
+def lower_first(text: str) -> str:
+    """Return words as they stand inside a sentence; an abbreviation such as TLS stays."""
+    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+
+
+def times(tries: int) -> str:
+    return "1 try" if tries == 1 else f"{tries} tries"

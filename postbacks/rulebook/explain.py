@@ -23,8 +23,10 @@ from postbacks.callbacks.macros import Rates
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.delivery.attempt_log import RULE_OFF
+from postbacks.insights import wording
 from postbacks.models import (
     CallbackRule,
+    DeliveryAttempt,
     Event,
     Postback,
     PostbackStatus,
@@ -34,6 +36,13 @@ from postbacks.models import (
     UndecidedEvent,
 )
 from postbacks.models.stored import load_events
+from postbacks.rulebook.postback_reasons import (
+    EmptyMacros,
+    empty_macros_by_request,
+    last_answer,
+    last_attempts,
+    version_of,
+)
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import InstallContext, install_context
 
@@ -48,6 +57,7 @@ _OFF: Mapping[str, str] = {
     RuleStatus.SUSPENDED: "We suspended the rule after lasting failure.",
     RuleStatus.ARCHIVED: "The rule was archived.",
 }
+_MOST_IN_A_SENTENCE = 4
 # If a rule made several postbacks of an event, the first of these is explained.
 _PRECEDENCE = (
     PostbackStatus.DELIVERED,
@@ -70,12 +80,16 @@ class RuleDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One rule's decision about an event, and the reasons; `postback` is None if it made none."""
+    """One rule's decision about an event, and the reasons.
+
+    `postback` is None if the rule made none; `empty_macros` have no value in its request.
+    """
 
     rule: CallbackRule
     decision: RuleDecision
     reasons: tuple[Refusal, ...]
     postback: Postback | None = None
+    empty_macros: EmptyMacros = ()
 
 
 def explain(event: Event) -> list[Explanation]:
@@ -88,8 +102,17 @@ def explain(event: Event) -> list[Explanation]:
         if rule.status != RuleStatus.ARCHIVED or rule.pk in postbacks
     ]
     refusals = dict(_refusals(stored, [rule for rule in rules if rule.pk not in postbacks]))
+    attempts = last_attempts(list(postbacks.values()))
+    empty = empty_macros_by_request(
+        (p, version_of(p, attempts.get(p.pk))) for p in postbacks.values()
+    )
     return [
-        _explain_postback(rule, postbacks[rule.pk])
+        _explain_postback(
+            rule,
+            (postback := postbacks[rule.pk]),
+            empty=empty.get((postback.pk, version_of(postback, attempts.get(postback.pk))), ()),
+            last=attempts.get(postback.pk),
+        )
         if rule.pk in postbacks
         else Explanation(rule, _decision_without_postback(refusals[rule.pk]), refusals[rule.pk])
         for rule in rules
@@ -105,25 +128,40 @@ def _postbacks(event: Event) -> dict[int, Postback]:
     return {postback.rule_id: postback for postback in ordered}
 
 
-def _explain_postback(rule: CallbackRule, postback: Postback) -> Explanation:
+def _explain_postback(
+    rule: CallbackRule, postback: Postback, *, empty: EmptyMacros, last: DeliveryAttempt | None
+) -> Explanation:
+    decision, reason = _state_of(rule, postback, last)
+    if postback.attempts_made:
+        reason = Refusal(reason.code, " ".join([reason.detail, *_first_details(empty)]))
+    return Explanation(rule, decision, (reason,), postback, empty)
+
+
+def _state_of(
+    rule: CallbackRule, postback: Postback, last: DeliveryAttempt | None
+) -> tuple[RuleDecision, Refusal]:
+    tries = wording.times(postback.attempts_made)
     if postback.status == PostbackStatus.DELIVERED:
-        return Explanation(
-            rule, RuleDecision.SENT, (Refusal("delivered", "The partner took it."),), postback
-        )
+        return RuleDecision.SENT, Refusal("delivered", "The partner took it.")
     if postback.status == PostbackStatus.SKIPPED:
-        reason = Refusal(postback.reason, _skip_sentence(postback.reason))
-        return Explanation(rule, RuleDecision.SKIPPED, (reason,), postback)
+        return RuleDecision.SKIPPED, Refusal(postback.reason, _skip_sentence(postback.reason))
     if postback.status == PostbackStatus.FAILED:
-        detail = f"Given up after {postback.attempts_made} attempts; the last one says why."
-        return Explanation(
-            rule, RuleDecision.FAILED, (Refusal(postback.reason or "failed", detail),), postback
-        )
+        detail = f"Given up after {tries}. {last_answer(last, postback.reason)}".strip()
+        return RuleDecision.FAILED, Refusal(postback.reason or "failed", detail)
     if postback.reason == RULE_OFF or rule.status != RuleStatus.ACTIVE:
         detail = f"{_OFF.get(rule.status, 'The rule was off.')} It waits until the rule is on."
-        return Explanation(rule, RuleDecision.HELD, (Refusal(RULE_OFF, detail),), postback)
-    tries = postback.attempts_made
-    detail = f"It is tried again after {tries} attempts." if tries else "It is about to be sent."
-    return Explanation(rule, RuleDecision.PENDING, (Refusal("due", detail),), postback)
+        return RuleDecision.HELD, Refusal(RULE_OFF, detail)
+    if not postback.attempts_made:
+        return RuleDecision.PENDING, Refusal("due", "It is about to be sent.")
+    detail = f"It is tried again after {tries}. {last_answer(last, '')}".strip()
+    return RuleDecision.PENDING, Refusal("due", detail)
+
+
+def _first_details(empty: EmptyMacros) -> Iterator[str]:
+    yield from (macro.detail for macro in empty[:_MOST_IN_A_SENTENCE])
+    more = len(empty) - _MOST_IN_A_SENTENCE
+    if more > 0:
+        yield f"{more} more {'macro has' if more == 1 else 'macros have'} no value."
 
 
 def _skip_sentence(reason: str) -> str:

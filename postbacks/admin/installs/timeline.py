@@ -75,8 +75,8 @@ class TimelineEntry:
 def touchpoint_entry(touchpoint: TouchpointView, at: datetime) -> TimelineEntry:
     campaign = touchpoint.row.campaign if touchpoint.row else None
     url = reverse("admin:apps_registry_campaign_change", args=[campaign.pk]) if campaign else ""
-    recognized = f"recognized by {touchpoint.method}" if touchpoint.method else ""
-    facts = " · ".join(filter(None, (touchpoint.before, recognized)))
+    recognized = f"{'r' if touchpoint.before else 'R'}ecognized by {touchpoint.method}"
+    facts = " · ".join(filter(None, (touchpoint.before, touchpoint.method and recognized)))
     return TimelineEntry(
         at=at,
         rank=0,

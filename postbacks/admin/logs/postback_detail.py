@@ -34,6 +34,12 @@ from postbacks.models import (
     SkipReason,
 )
 from postbacks.models.stored import load_events
+from postbacks.rulebook.postback_reasons import (
+    EmptyMacros,
+    empty_macros_by_request,
+    last_answer,
+    version_of,
+)
 from postbacks.values.events import StoredEvent
 
 _USUAL_TIMEOUT = 15
@@ -106,13 +112,15 @@ class AttemptView:
     response: ResponseView | None
     rule_version: int | None = None
     differences: Sequence[RequestDifference] = ()
+    empty_macros: EmptyMacros = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PostbackDetail:
     """A postback with its tries, newest first.
 
-    `missing` names the macros for lack of which it was skipped, empty if it was not.
+    `missing` names the macros for lack of which it was skipped, empty if it was not. Each try has
+    its own `empty_macros`; those of the postback are of the request that no try has made.
     """
 
     row: PostbackRow
@@ -123,6 +131,7 @@ class PostbackDetail:
     timeout_seconds: int
     attempts: Sequence[AttemptView]
     hidden_attempts: int
+    empty_macros: EmptyMacros = ()
 
     @property
     def postback(self) -> Postback:
@@ -149,17 +158,25 @@ def postback_detail(postback: Postback) -> PostbackDetail:
     )
     older = [*attempts[1:], None]  # of each the one before it
     attempts = attempts[:_SHOWN_ATTEMPTS]
+    requests: Sequence[DeliveryAttempt | None] = attempts or [None]  # None: the one to come
+    empty = empty_macros_by_request(
+        (postback, version) for version in {version_of(postback, made) for made in requests}
+    )
     delivered = [attempt.number for attempt in attempts if attempt.outcome == Outcome.DELIVERED]
     return PostbackDetail(
         row=PostbackRow.of(postback),
-        sentence=sentence_of(postback, min(delivered, default=None)),
+        sentence=sentence_of(
+            postback, min(delivered, default=None), attempts[0] if attempts else None
+        ),
         missing=_missing_macros(postback) if is_incomplete else "",
         next_try=next_try(postback),
         next_at=postback.next_attempt_at,
         timeout_seconds=timeout,
         attempts=[
             replace(
-                attempt_view(attempt, timeout),
+                attempt_view(
+                    attempt, timeout, empty.get((postback.pk, version_of(postback, attempt)), ())
+                ),
                 rule_version=attempt.rule_version or postback.rule_version,
                 differences=request_differences(
                     before.request if before else None, attempt.request
@@ -168,10 +185,13 @@ def postback_detail(postback: Postback) -> PostbackDetail:
             for attempt, before in zip(attempts, older, strict=False)
         ],
         hidden_attempts=max(postback.attempts_made - len(attempts), 0),
+        empty_macros=() if attempts else empty.get((postback.pk, version_of(postback, None)), ()),
     )
 
 
-def attempt_view(attempt: DeliveryAttempt, timeout: int = _USUAL_TIMEOUT) -> AttemptView:
+def attempt_view(
+    attempt: DeliveryAttempt, timeout: int = _USUAL_TIMEOUT, empty_macros: EmptyMacros = ()
+) -> AttemptView:
     """Return one try; `timeout` is the number of seconds that the partner had."""
     return AttemptView(
         attempt=attempt,
@@ -181,7 +201,18 @@ def attempt_view(attempt: DeliveryAttempt, timeout: int = _USUAL_TIMEOUT) -> Att
         share=min(100, max(1, round(attempt.duration_ms / (timeout * 10)))),
         request=request_view(attempt.request),
         response=response_view(attempt.response),
+        empty_macros=empty_macros if attempt.request else (),
     )
+
+
+def logged_attempt_view(attempt: DeliveryAttempt) -> AttemptView:
+    """Return one try of a stored postback, with why macros of its request had no value."""
+    postback = Postback.objects.select_related("rule").get(
+        pk=attempt.postback_id, event_received_at=attempt.event_received_at
+    )
+    version = version_of(postback, attempt)
+    empty = empty_macros_by_request([(postback, version)])
+    return attempt_view(attempt, empty_macros=empty.get((postback.pk, version), ()))
 
 
 def status_badge(postback: Postback) -> StatusBadge:
@@ -236,29 +267,40 @@ def error_text(attempt: DeliveryAttempt) -> str:
     return wording.answer(attempt.error, attempt.status_code) if attempt.error else ""
 
 
-def sentence_of(postback: Postback, delivered_by: int | None) -> str:
+def sentence_of(
+    postback: Postback, delivered_by: int | None, last: DeliveryAttempt | None = None
+) -> str:
     """Return the state in a sentence; `delivered_by` is the number of the successful try."""
     tries = postback.attempts_made
     if postback.test:
         return _test_sentence(postback)
     if postback.status == PostbackStatus.SKIPPED:
-        return "Decided not to send it: " + _lower(_note(postback) or "its rule says so") + "."
+        return (
+            "Decided not to send it: "
+            + wording.lower_first(_note(postback) or "its rule says so")
+            + "."
+        )
     if postback.status == PostbackStatus.DELIVERED:
         by = f" at the {_ordinal(delivered_by)} try" if delivered_by else ""
         again = " It is being sent again." if postback.next_attempt_at else ""
         return f"Delivered{by}, {delivered_after(postback)} after the event arrived.{again}"
     if postback.status == PostbackStatus.FAILED:
-        reason = wording.answer(postback.reason) if postback.reason else "no delivery"
-        return f"Given up after {_times(tries)}. The last result: {_lower(reason)}."
+        return (
+            f"Given up after {wording.times(tries)}. {last_answer(last, postback.reason)}".strip()
+        )
     if postback.reason == RULE_OFF:
         return "Waiting: its rule is off. It is sent as soon as the rule is switched on."
-    return f"Not delivered yet after {_times(tries)}." if tries else "Not sent yet."
+    if not tries:
+        return "Not sent yet."
+    return f"Not delivered yet after {wording.times(tries)}. {last_answer(last, '')}".strip()
 
 
 def _test_sentence(postback: Postback) -> str:
     if postback.status == PostbackStatus.DELIVERED:
         return "A test send, which counts nowhere. The partner took it."
-    reason = _lower(wording.answer(postback.reason)) if postback.reason else "no delivery"
+    reason = (
+        wording.lower_first(wording.answer(postback.reason)) if postback.reason else "no delivery"
+    )
     return f"A test send, which counts nowhere. The partner did not take it: {reason}."
 
 
@@ -266,14 +308,6 @@ def _ordinal(number: int) -> str:
     if number % 100 in (11, 12, 13):
         return f"{number}th"
     return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
-
-
-def _times(tries: int) -> str:
-    return "1 try" if tries == 1 else f"{tries} tries"
-
-
-def _lower(text: str) -> str:
-    return text if text[:2].isupper() else text[:1].lower() + text[1:]
 
 
 def _missing_macros(postback: Postback) -> str:

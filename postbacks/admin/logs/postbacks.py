@@ -20,8 +20,8 @@ from postbacks.admin.logs.filters import AttemptFilter, PostbackFilter
 from postbacks.admin.logs.postback_detail import (
     PostbackRow,
     StatusBadge,
-    attempt_view,
     error_text,
+    logged_attempt_view,
     outcome_badge,
     postback_detail,
 )
@@ -194,7 +194,7 @@ class DeliveryAttemptAdmin(LogAdmin):
         ]
 
     def row_context(self, request: HttpRequest, row: DeliveryAttempt) -> dict[str, object]:
-        return {"view": attempt_view(row)}
+        return {"view": logged_attempt_view(row)}
 
 
 def _resent_message(sent: int, chosen: Sequence[Postback]) -> str:

@@ -20,6 +20,7 @@ from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdFie
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery, Query
 from postbacks.api.sdk.events import SdkEventsView
+from postbacks.callbacks.empty_macros import EmptyCause
 from postbacks.intake.events.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
 from postbacks.rulebook.explain import RuleDecision, explain
@@ -86,6 +87,14 @@ class ReasonSerializer(serializers.Serializer):
     detail = serializers.CharField()
 
 
+class EmptyMacroSerializer(serializers.Serializer):
+    """A macro that had no value in the request; `code` is stable, `detail` is for people."""
+
+    macro = serializers.CharField()
+    code = serializers.ChoiceField([cause.value for cause in EmptyCause])
+    detail = serializers.CharField()
+
+
 class ExplainedSerializer(serializers.Serializer):
     """What one rule decided about an event."""
 
@@ -95,6 +104,9 @@ class ExplainedSerializer(serializers.Serializer):
     reasons = ReasonSerializer(many=True)
     postback = PublicIdField(
         read_only=True, allow_null=True, help_text="The postback, if there is one."
+    )
+    empty_macros = EmptyMacroSerializer(
+        many=True, help_text="The macros without a value in the postback's request, and why."
     )
 
 

@@ -30,7 +30,7 @@ class _AnyRate:
         return amount
 
 
-class _AnyCredential(dict[str, str]):
+class AnyCredential(dict[str, str]):
     """Credentials that are not known yet: every name has a value."""
 
     def get(self, key: str, default: object = None) -> str:
@@ -75,7 +75,7 @@ class CompiledRequest:
             return None
         scope = RenderScope(
             values,
-            _AnyCredential() if credentials is None else credentials,
+            AnyCredential() if credentials is None else credentials,
             _AnyRate() if rates is None else rates,
         )
         for expression in self.required:

@@ -17,10 +17,14 @@ _MOST_FILTERS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class AppliedFilter:
-    """A filter with its argument; `on_missing` marks the one that replaces a missing value."""
+    """A filter with its argument; `on_missing` marks the one that replaces a missing value.
+
+    `text` is the filter as a template has it.
+    """
 
     step: Step
     on_missing: bool = False
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,16 @@ class Expression:
         except (ArithmeticError, ValueError):
             return None
         return value
+
+    def losing_filter(self, scope: RenderScope) -> str:
+        """Return the filter that has nothing for the value; "" if none is to blame."""
+        value = self._source_value(scope)
+        for applied in self.filters:
+            if not applied.on_missing and value is not None:
+                value = present(_step_or_none(applied.step, value, scope))
+                if value is None:
+                    return applied.text
+        return ""
 
     def _source_value(self, scope: RenderScope) -> object | None:
         for source in self.sources:
@@ -133,7 +147,15 @@ def _filter(
     except ArgumentError as error:
         problems.add(use.position, f"{use.name}: {error.message}", error.suggestion)
         return None
-    return AppliedFilter(step, on_missing=use.name == filters.DEFAULT)
+    text = use.name if use.argument is None else f'{use.name}:"{use.argument}"'
+    return AppliedFilter(step, on_missing=use.name == filters.DEFAULT, text=text)
+
+
+def _step_or_none(step: Step, value: object, scope: RenderScope) -> object | None:
+    try:
+        return step(value, scope)
+    except (ArithmeticError, ValueError):
+        return None
 
 
 def _step(use: FilterCall, sources: tuple[Source, ...], earlier: tuple[FilterCall, ...]) -> Step:
