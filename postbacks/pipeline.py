@@ -190,4 +190,5 @@ def _new_postback(decision: Decision) -> NewPostback:
         host=rule.lane,
         reason=decision.reason,
         paced=rule.definition.is_paced,
+        held=not rule.is_on,
     )

@@ -391,6 +391,7 @@ SPECTACULAR_SETTINGS = {
         "RuleStatus": "postbacks.models.RuleStatus",
         "PostbackStatus": "postbacks.models.PostbackStatus",
         "AttemptKind": "postbacks.models.AttemptKind",
+        "JobAction": "postbacks.models.JobAction",
     },
 }
 

@@ -1,7 +1,10 @@
 """What the worker does for tests, in its database role and in the test's own thread."""
 
+from datetime import UTC, datetime
+
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
+from postbacks.rulebook import held_postbacks
 from tests import database
 
 
@@ -23,3 +26,10 @@ def work() -> None:
     with database.as_role(roles.WORKER):
         while pipeline.work():
             pass
+
+
+def work_on_held(now: datetime | None = None) -> None:
+    """Do at a moment what the tasks for held postbacks do, until nothing is left to do."""
+    with database.as_role(roles.WORKER):
+        held_postbacks.sweep_queue(60)
+        held_postbacks.work(60, now=lambda: now or datetime.now(UTC))

@@ -4,6 +4,7 @@ The system check apps_registry.E001 reports a page without one of these bases.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 from django import forms
@@ -29,6 +30,15 @@ Fieldsets = Any  # Django's own type for them can't be named outside of the stub
 _OTHER_SAVE_BUTTONS = ("show_save_and_add_another", "show_save_and_continue")
 _FILTER_LOOKUPS = frozenset({"exact", "in", "isnull", "id"})  # those of Django's own filters
 _MAX_HISTORY = 100  # entries of a row; the audit log's own page has all of them
+
+
+@dataclass(frozen=True, slots=True)
+class ActionChoice:
+    """A question of a confirmation page: a name, a sentence, and values with their labels."""
+
+    name: str
+    question: str
+    options: tuple[tuple[str, str], ...]
 
 
 class TenantForm(forms.ModelForm):
@@ -156,14 +166,19 @@ class ScopedAdmin(RolePermissionsAdmin, HistoryAdmin, CsvExportAdmin):
         action: str,
         question: str,
         description: str = "",
+        choice: "ActionChoice | None" = None,
     ) -> TemplateResponse | None:
-        """Return the page that asks for confirmation, None once the person has confirmed."""
+        """Return the page that asks for confirmation, None once the person has confirmed.
+
+        A `choice` is one more question, whose answer is sent under its name.
+        """
         if request.POST.get("confirmed"):
             return None
         context = {
             **self.admin_site.each_context(request),
             "title": question,
             "description": description,
+            "choice": choice,
             "opts": self.opts,
             "objects": queryset,
             "action": action,

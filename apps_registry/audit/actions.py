@@ -16,6 +16,8 @@ class Action(TextChoices):
     SUSPENDED = "suspended", "Suspended"
     TESTED = "tested", "Tested"
     RESENT = "resent", "Resent"
+    HELD_SENT = "held_sent", "Had held postbacks sent"
+    HELD_DROPPED = "held_dropped", "Dropped held postbacks"
     REPEATED = "repeated", "Repeated"
     EXPORTED = "exported", "Exported"
     IMPORTED = "imported", "Imported"

@@ -14,7 +14,7 @@ from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import event_facts, every_value, skip_reason
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, TemplateError
-from postbacks.callbacks.rules.compiled import CompiledRule, load_active_rules
+from postbacks.callbacks.rules.compiled import CompiledRule, load_deciding_rules
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.matching import (
     EventContext,
@@ -67,12 +67,12 @@ def decide_postbacks(
     now: datetime,
     already_applied: Mapping[RuleOfEvent, bool] = _NONE_APPLIED,
 ) -> list[Decision]:
-    """Return the postbacks that the active rules want, “first time per device” included.
+    """Return the postbacks that active and suspended rules want, “first time per device” included.
 
     `already_applied` holds the events and rules of earlier postbacks; False marks those that were
     skipped, which another skip would only repeat.
     """
-    rules = load_active_rules(event.organization_id for event in events)
+    rules = load_deciding_rules(event.organization_id for event in events)
     rates = load_rates(event.event_time for event in events if event.has_money)
     decisions = []
     for event in events:

@@ -133,7 +133,7 @@ def facts_with_credit(
 
 
 def _render_or_hold(postback: ClaimedPostback, batch: _Batch) -> RenderedPostback:
-    """Render one postback; an unexpected error holds this one and never its neighbors."""
+    """Render one postback; an unexpected error postpones this one and never its neighbors."""
     event = batch.events.get(postback.event_id)
     if event is None:
         return RenderedPostback(
@@ -142,12 +142,12 @@ def _render_or_hold(postback: ClaimedPostback, batch: _Batch) -> RenderedPostbac
     decided_by = batch.rules.get((postback.rule_id, postback.rule_version))
     rule = decided_by if postback.pinned_version else batch.current_rules.get(postback.rule_id)
     if rule is None or decided_by is None:  # it can't be read, which the operator's log says
-        return RenderedPostback(held=True)
+        return RenderedPostback(postponed=True)
     try:
         return _render(postback, rule, event, batch)
     except Exception:
         logger.exception("Postback %s could not be rendered", postback.public_id)
-        return RenderedPostback(held=True)
+        return RenderedPostback(postponed=True)
 
 
 def _render(

@@ -23,7 +23,6 @@ from postbacks.models.days import whole_days
 
 logger = logging.getLogger(__name__)
 
-RULE_OFF = "rule_off"  # pending, but not before its rule is switched on again
 OUTAGES = (OperationalError, InterfaceError)  # the database's trouble, not a row's
 
 
@@ -79,35 +78,27 @@ FROM unnest(%(ids)s::bigint[], %(claims)s::uuid[], %(hosts)s::text[], %(paced)s:
 WHERE due.postback_id = input.postback_id AND due.claim_id = input.claim_id
 """
 _RETURN_CLAIMS = """
-WITH returned AS (
-    UPDATE due_postback
-    SET due_at = now() + make_interval(secs => %(seconds)s), claim_id = NULL
-    WHERE postback_id = ANY(%(ids)s) AND claim_id = ANY(%(claims)s)
-    RETURNING postback_id
-)
-UPDATE postback SET reason = %(reason)s FROM returned
-WHERE postback.id = returned.postback_id AND status = %(pending)s AND reason <> %(reason)s
-  AND event_received_at BETWEEN %(first)s AND %(last)s
+UPDATE due_postback SET due_at = now() + make_interval(secs => %(seconds)s), claim_id = NULL
+WHERE postback_id = ANY(%(ids)s) AND claim_id = ANY(%(claims)s)
 """
 
 
-def log_attempts(attempts: Sequence[AttemptResult]) -> None:
-    """Log attempts and update their postbacks.
+def log_attempts(attempts: Sequence[AttemptResult]) -> list[int]:
+    """Log attempts, update their postbacks, and return the ids of the rules that they suspended.
 
     If PostgreSQL refuses the batch because of one attempt's data, each is written alone. One that
     is refused again is written without request and answer: its outcome must not be lost.
     """
     try:
-        _log(attempts)
+        return _log(attempts)
     except OUTAGES:
         raise
     except DatabaseError:
         logger.exception("A batch of %d attempts was refused; each is written alone", len(attempts))
-        for attempt in attempts:
-            _log_alone(attempt)
+        return [rule_id for attempt in attempts for rule_id in _log_alone(attempt)]
 
 
-def _log_alone(attempt: AttemptResult) -> None:
+def _log_alone(attempt: AttemptResult) -> list[int]:
     detail = "The request and the answer could not be stored."
     for candidate in (attempt, replace(attempt, request={}, response={}, detail=detail)):
         try:
@@ -116,15 +107,17 @@ def _log_alone(attempt: AttemptResult) -> None:
             raise
         except DatabaseError:
             logger.exception("An attempt of postback %d was refused", attempt.postback_id)
-    return None  # its lease will end and it is tried again; the others are safe
+    return []  # its lease will end and it is tried again; the others are safe
 
 
-def _log(attempts: Sequence[AttemptResult]) -> None:
+def _log(attempts: Sequence[AttemptResult]) -> list[int]:
     if not attempts:
-        return
+        return []
     first, last = whole_days(attempt.event_received_at for attempt in attempts)
     rows = msgspec.json.encode(attempts).decode()
-    prepared.run(within_days(_LOG_ATTEMPTS, first, last), {"rows": rows, "actor": SYSTEM.name})
+    parameters = {"rows": rows, "actor": SYSTEM.name}
+    suspended = prepared.run(within_days(_LOG_ATTEMPTS, first, last), parameters)
+    return [rule_id for (rule_id,) in suspended]
 
 
 def move_claims(moves: Sequence[tuple[Lease, Move]]) -> None:
@@ -143,21 +136,16 @@ def move_claims(moves: Sequence[tuple[Lease, Move]]) -> None:
         )
 
 
-def return_claims(claims: Sequence[Lease], *, seconds: float, reason: str = "") -> None:
+def return_claims(claims: Sequence[Lease], *, seconds: float) -> None:
     """Return claimed postbacks to the queue untried, due again after so many seconds."""
     if not claims:
         return
-    first, last = whole_days(claim.postback.event_received_at for claim in claims)
     with connection.cursor() as cursor:
         cursor.execute(
             _RETURN_CLAIMS,
             {
                 "seconds": seconds,
-                "reason": reason,
-                "pending": PostbackStatus.PENDING,
                 "ids": [claim.postback.id for claim in claims],
                 "claims": [claim.claim_id for claim in claims],
-                "first": first,
-                "last": last,
             },
         )

@@ -9,12 +9,14 @@ import msgspec
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
-from postbacks.models import PostbackStatus
+from postbacks.models import AttemptKind, HeldReason, PostbackStatus, RuleStatus
 from postbacks.models.days import whole_days
 from postbacks.values.events import StoredEvent
 from postbacks.values.rule_choices import AttributionScope
 
-_ENQUEUE = load_sql("postbacks.delivery", "enqueue_postbacks", PostbackStatus)
+_ENQUEUE = load_sql(
+    "postbacks.delivery", "enqueue_postbacks", AttemptKind, HeldReason, PostbackStatus, RuleStatus
+)
 _NOTIFIED_EVENTS = load_sql(
     "postbacks.delivery", "find_notified_events", AttributionScope, Outcome, PostbackStatus
 )
@@ -23,7 +25,10 @@ _APPLIED_RULES = load_sql("postbacks.delivery", "find_applied_rules", PostbackSt
 
 @dataclass(frozen=True, slots=True)
 class NewPostback:
-    """A postback to be written. With a `reason` it is skipped, otherwise due after a delay."""
+    """A postback to be written. With a `reason` it is skipped, otherwise due after a delay.
+
+    One that is `held` is held if its rule is still suspended when the postback is written.
+    """
 
     public_id: str
     organization_id: int
@@ -41,13 +46,18 @@ class NewPostback:
     host: str
     reason: str
     paced: bool = False  # the rule limits how fast it sends
+    held: bool = False
 
 
 def enqueue_postbacks(postbacks: Sequence[NewPostback]) -> int:
     """Write postbacks and return how many were new: an event decided twice adds none."""
     if not postbacks:
         return 0
-    ((added,),) = prepared.run(_ENQUEUE, {"rows": msgspec.json.encode(postbacks).decode()})
+    parameters = {
+        "rows": msgspec.json.encode(postbacks).decode(),
+        "suspended": sorted({postback.rule_id for postback in postbacks if postback.held}),
+    }
+    ((added,),) = prepared.run(_ENQUEUE, parameters)
     return int(added)
 
 

@@ -24,7 +24,6 @@ from django.db import connection
 from postbacks.delivery.attempt import attempt, internal_failure
 from postbacks.delivery.attempt_log import (
     OUTAGES,
-    RULE_OFF,
     AttemptResult,
     Move,
     log_attempts,
@@ -32,6 +31,7 @@ from postbacks.delivery.attempt_log import (
     return_claims,
 )
 from postbacks.delivery.claiming import Due, Lane, Lease, claim_due, claim_paced, next_due
+from postbacks.delivery.holding import hold_claims, hold_queued
 from postbacks.delivery.http.sender import Sender
 from postbacks.delivery.lanes import PER_LANE, Job, Lanes
 from postbacks.delivery.skipping import skip_claims
@@ -44,7 +44,7 @@ CHANNEL = "postbacks_work"
 MANY = 64  # what is claimed of one lane, or logged, together
 MOST_IN_FLIGHT = 4 * MANY  # of which one lane has at most half
 LINGER_SECONDS = 0.05  # the longest that a finished request waits for others to be logged with it
-HELD_SECONDS = 60.0  # how soon the postbacks of a switched-off rule are claimed again
+POSTPONED_SECONDS = 60.0  # how soon a postback that could not be rendered is claimed again
 BEAT_SECONDS = 1.0
 _CONTENDED_SECONDS = 0.05  # until the next claim while another pump holds the rows that are due
 
@@ -54,7 +54,8 @@ Prepare = Callable[[Sequence[ClaimedPostback]], list[RenderedPostback]]
 class Untried(Enum):
     """Why a claimed postback comes back without an attempt."""
 
-    RULE_OFF = "its rule is switched off"
+    RULE_OFF = "its rule is suspended or switched off"
+    POSTPONED = "its rule could not be read, or not be rendered"
     LATE = "its lease or the pump's time is nearly over"
 
 
@@ -264,7 +265,9 @@ class Pump:
             pass
         if not self._unlogged:
             return 0
-        log_attempts([result for _, result in self._unlogged if isinstance(result, AttemptResult)])
+        suspended = log_attempts(
+            [result for _, result in self._unlogged if isinstance(result, AttemptResult)]
+        )
         skip_claims(
             [
                 (lease, result.reason)
@@ -273,14 +276,18 @@ class Pump:
             ]
         )
         move_claims([(lease, r) for lease, r in self._unlogged if isinstance(r, Move)])
-        return_claims(self._untried(Untried.RULE_OFF), seconds=HELD_SECONDS, reason=RULE_OFF)
-        return_claims(self._untried(Untried.LATE), seconds=0.0)
+        hold_claims(self._untried(Untried.RULE_OFF))
+        return_claims(self._untried(Untried.POSTPONED), seconds=POSTPONED_SECONDS)
+        # A rule that was switched on before its postbacks could be held sends them at once.
+        return_claims(self._untried(Untried.LATE, Untried.RULE_OFF), seconds=0.0)
+        for rule_id in suspended:
+            hold_queued(rule_id)  # a job holds what is more than a batch
         count = len(self._unlogged)
         self._unlogged.clear()
         return count
 
-    def _untried(self, why: Untried) -> list[Lease]:
-        return [lease for lease, result in self._unlogged if result is why]
+    def _untried(self, *reasons: Untried) -> list[Lease]:
+        return [lease for lease, result in self._unlogged if result in reasons]
 
     def _release_lane(self, lane: Lane) -> None:
         self._in_flight[lane] -= 1
@@ -320,6 +327,8 @@ def _result_without_attempt(
     """Return what keeps a claimed postback from being sent in the lane that it was claimed in."""
     if rendered.held:
         return Untried.RULE_OFF
+    if rendered.postponed:
+        return Untried.POSTPONED
     if rendered.skipped:
         return Skipped(rendered.skipped)
     if rendered.lane is None:

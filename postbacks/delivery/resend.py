@@ -7,7 +7,6 @@ from django.db import connection
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import (
     AttemptKind,
-    CallbackRule,
     Event,
     Postback,
     PostbackStatus,
@@ -18,13 +17,6 @@ from postbacks.models.events import ERASED
 MOST_ATTEMPTS = 1_000
 
 _ENQUEUE_AGAIN = load_sql("postbacks.delivery", "enqueue_again", AttemptKind, PostbackStatus)
-_RELEASE_HELD = """
-UPDATE due_postback AS due SET due_at = now()
-FROM postback
-WHERE due.organization_id = %(organization)s AND due.rule_id = %(rule)s AND due.claim_id IS NULL
-  AND postback.organization_id = due.organization_id AND postback.id = due.postback_id
-  AND postback.event_received_at = due.event_received_at AND postback.next_attempt_at <= now()
-"""
 
 
 def resend_refusal(postback: Postback) -> str:
@@ -76,13 +68,3 @@ def _is_device_erased(postback: Postback) -> bool:
         id=postback.event_id or 0, received_at=postback.event_received_at, device__startswith=ERASED
     )
     return event.exists()
-
-
-def release_held(rule: CallbackRule) -> None:
-    """Have the postbacks sent now that waited for their rule to be switched on.
-
-    Only due ones are released; the others keep to their retry schedule.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_RELEASE_HELD, {"rule": rule.pk, "organization": rule.organization_id})
-        cursor.execute("SELECT pg_notify('postbacks_work', '')")

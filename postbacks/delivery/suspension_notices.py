@@ -17,6 +17,7 @@ from apps_registry.mail_text import one_line
 from apps_registry.models import Membership
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
+from postbacks.delivery.holding import HELD_DAYS
 from postbacks.models import CallbackRule, RuleStatus
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,10 @@ def _mail(rule: CallbackRule, addresses: list[str]) -> EmailMessage:
         body=(
             f"The callback rule “{name}” sends nothing any more: its partner answered "
             "410 Gone, which means that the address is gone for good.\n\n"
-            "Its postbacks wait. Correct the URL and switch the rule on; then they are sent.\n\n"
+            f"Its postbacks are held for {HELD_DAYS} days each, new ones too, and skipped after "
+            "that. Correct the URL and switch the rule on: the page then asks whether to send or "
+            "to drop what is held. A program that switches it on by the API says so by POST "
+            f"callback-rules/{rule.public_id}/held; until then all stay held.\n\n"
             f"{settings.PUBLIC_URL}{page}\n"
         ),
         to=addresses[:1],

@@ -11,13 +11,24 @@ from django.db.migrations.executor import MigrationExecutor
 from psycopg import sql
 
 from postbacks.infrastructure.database import partitions, roles
-from postbacks.models import DuePostback, WorkerHeartbeat
+from postbacks.models import RuleStatus, WorkerHeartbeat
 from postbacks.models.heartbeats import CLUSTER
 
 MIN_DAYS_AHEAD = 2
 HEARTBEAT_SECONDS = 30
 # Well above what a burst takes, well below what a partner would notice.
 LONGEST_WAIT = timedelta(minutes=10)
+
+# A paced rule makes its own postbacks wait, and a suspended one is about to have them held: neither
+# is a worker's fault.
+_OLDEST_DUE = f"""
+SELECT now() - due_at FROM due_postback AS due
+WHERE NOT paced AND EXISTS (
+    SELECT FROM callback_rule AS rule WHERE rule.organization_id = due.organization_id
+      AND rule.id = due.rule_id AND rule.status = '{RuleStatus.ACTIVE}'
+)
+ORDER BY due_at LIMIT 1
+"""  # noqa: S608  # our own words
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +96,9 @@ def _worker() -> CheckResult:
 
 def _oldest_due() -> CheckResult:
     with as_role(roles.WORKER), connection.cursor() as cursor:  # it sees every organization's
-        # A paced rule makes its own postbacks wait: that is not a worker's fault.
-        cursor.execute(
-            f"SELECT now() - min(due_at) FROM {DuePostback._meta.db_table} WHERE NOT paced"  # noqa: S608
-        )
-        (waited,) = cursor.fetchone()
-    waited = max(waited or timedelta(0), timedelta(0))
+        cursor.execute(_OLDEST_DUE)
+        row = cursor.fetchone()
+    waited = max(row[0] if row else timedelta(0), timedelta(0))
     return CheckResult(
         ok=waited <= LONGEST_WAIT,
         detail=f"The oldest due postback has waited for {waited.total_seconds():.0f} s.",

@@ -1,5 +1,8 @@
 """Postbacks, their delivery attempts, and the queue of due ones."""
 
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from apps_registry.models import App
@@ -27,7 +30,16 @@ class SkipReason(models.TextChoices):
     PARTNER_CHANGED = "partner_changed", "The rule got another partner after it was decided"
     ERASED = "erased", "The device was forgotten, so there are no data to send"
     RULE_ARCHIVED = "rule_archived", "Its rule or the rule's partner was archived"
+    HELD_EXPIRED = "held_expired", "It was held for seven days, and nobody had it sent"
+    HELD_DROPPED = "held_dropped", "It was held, and somebody dropped it"
     RULE_ERROR = "rule_error", "The rule could not be applied; the operator's log says why"
+
+
+class HeldReason(models.TextChoices):
+    """Why a pending postback is not in the queue."""
+
+    RULE_SUSPENDED = "rule_suspended", "Its rule was suspended; somebody sends or drops it"
+    RULE_OFF = "rule_off", "Its rule is off; it is sent once the rule is switched on"
 
 
 class AttemptKind(models.TextChoices):
@@ -133,3 +145,73 @@ class DuePostback(TenantModel):
 
     def __str__(self) -> str:
         return str(self.postback_id)
+
+
+class HeldPostback(TenantModel):
+    """A pending postback that left the queue when its rule was suspended or switched off.
+
+    Its id is the postback's. `due_at` is when it would have been sent, and `tries` how many of its
+    retry schedule it has had.
+    """
+
+    postback = models.OneToOneField(
+        Postback, models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="held"
+    )
+    event_received_at = models.DateTimeField()
+    rule = models.ForeignKey(CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+")
+    kind = models.CharField(max_length=8, choices=AttemptKind.choices, default=AttemptKind.AUTO)
+    due_at = models.DateTimeField()
+    tries = models.PositiveIntegerField(default=0)
+    pinned_version = models.PositiveIntegerField(null=True)
+    reason = models.CharField(max_length=16, choices=HeldReason.choices)
+    held_at = models.DateTimeField()
+
+    class Meta(TenantModel.Meta):
+        db_table = "held_postback"
+
+    def __str__(self) -> str:
+        return str(self.postback_id)
+
+
+class JobAction(models.TextChoices):
+    """What a job does with a rule's held postbacks."""
+
+    SEND = "send", "Send"
+    DROP = "drop", "Drop"
+
+
+class PostbackJob(TenantModel):
+    """Background work on many postbacks of a rule, one batch after the other.
+
+    `queued_ids` are those of the last batches that may still wait in the queue: the next batch
+    follows when most of them have been tried, so that a job never runs ahead of its rule's pace.
+    """
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    rule = models.ForeignKey(CallbackRule, models.DO_NOTHING, db_constraint=False, related_name="+")
+    action = models.CharField(max_length=8, choices=JobAction.choices)
+    reason = models.CharField(max_length=16, choices=HeldReason.choices)  # of the held postbacks
+    total = models.PositiveIntegerField(default=0)  # when the job was started
+    done = models.PositiveIntegerField(default=0)
+    queued_ids = ArrayField(models.BigIntegerField(), default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    due_at = models.DateTimeField()  # when the next batch is looked for
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta(TenantModel.Meta):
+        db_table = "postback_job"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "rule", "reason"],
+                condition=models.Q(finished_at=None),
+                name="one_running_job_per_rule_and_reason",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["due_at"], condition=models.Q(finished_at=None), name="postback_job_due"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.done} of {self.total}"

@@ -255,6 +255,8 @@ class CallbackRule(TenantModel):
     suspension_told_at = models.DateTimeField(
         null=True, editable=False
     )  # when owners were notified
+    # Attempts that began before count nothing toward a suspension.
+    judged_since = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

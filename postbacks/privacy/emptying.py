@@ -79,6 +79,7 @@ _LOCK_DUE = """
 SELECT postback_id FROM due_postback WHERE postback_id = ANY(%(postbacks)s)
 ORDER BY postback_id FOR UPDATE
 """
+_DELETE_HELD = "DELETE FROM held_postback WHERE postback_id = ANY(%(postbacks)s)"
 _SKIP = f"""
 UPDATE postback SET status = '{PostbackStatus.SKIPPED}', reason = '{SkipReason.ERASED}',
     next_attempt_at = NULL
@@ -191,8 +192,11 @@ def _empty_postbacks(values: Mapping[str, object]) -> Counts:
         return Counter()
     ids, moments = (list(column) for column in zip(*postbacks, strict=True))
     values = {**values, "postbacks": ids, "first": min(moments), "last": max(moments)}
+    # A postback may just be moving from one queue to the other: held ones are looked for twice.
+    run(_DELETE_HELD, values)
     rows(_LOCK_DUE, values)
     run("DELETE FROM due_postback WHERE postback_id = ANY(%(postbacks)s)", values)
+    run(_DELETE_HELD, values)
     return Counter(
         skipped=run(_SKIP, values),
         postback=run(_EMPTY_POSTBACKS, values),

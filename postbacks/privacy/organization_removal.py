@@ -24,13 +24,13 @@ from psycopg import sql
 
 from apps_registry.models import ApiToken, AuditEntry, Membership, Organization, SdkKey, User
 from apps_registry.tenancy import TenantModel, tenant
-from postbacks.models import CallbackRule, DuePostback, RuleStatus, UndecidedEvent
+from postbacks.models import CallbackRule, DuePostback, HeldPostback, RuleStatus, UndecidedEvent
 
 BATCH = 2_000
 
 # Emptied first: deleting a queue's rows waits for the workers that hold them. What these workers
 # write is committed by then, and the later statements see it.
-_QUEUES: tuple[type[models.Model], ...] = (DuePostback, UndecidedEvent)
+_QUEUES: tuple[type[models.Model], ...] = (HeldPostback, DuePostback, UndecidedEvent)
 
 OnBatch = Callable[[str, int], None]  # a table, and how many of its rows were deleted
 

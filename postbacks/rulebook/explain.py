@@ -22,12 +22,12 @@ from postbacks.callbacks.decisions import (
 from postbacks.callbacks.macros import Rates
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.callbacks.rules.conditions import Refusal
-from postbacks.delivery.attempt_log import RULE_OFF
 from postbacks.insights import wording
 from postbacks.models import (
     CallbackRule,
     DeliveryAttempt,
     Event,
+    HeldReason,
     Postback,
     PostbackStatus,
     RuleDevice,
@@ -148,9 +148,8 @@ def _state_of(
     if postback.status == PostbackStatus.FAILED:
         detail = f"Given up after {tries}. {last_answer(last, postback.reason)}".strip()
         return RuleDecision.FAILED, Refusal(postback.reason or "failed", detail)
-    if postback.reason == RULE_OFF or rule.status != RuleStatus.ACTIVE:
-        detail = f"{_OFF.get(rule.status, 'The rule was off.')} It waits until the rule is on."
-        return RuleDecision.HELD, Refusal(RULE_OFF, detail)
+    if held := _held(postback, rule):
+        return RuleDecision.HELD, held
     if not postback.attempts_made:
         return RuleDecision.PENDING, Refusal("due", "It is about to be sent.")
     detail = f"It is tried again after {tries}. {last_answer(last, '')}".strip()
@@ -162,6 +161,21 @@ def _first_details(empty: EmptyMacros) -> Iterator[str]:
     more = len(empty) - _MOST_IN_A_SENTENCE
     if more > 0:
         yield f"{more} more {'macro has' if more == 1 else 'macros have'} no value."
+
+
+def _held(postback: Postback, rule: CallbackRule) -> Refusal | None:
+    if postback.reason == HeldReason.RULE_SUSPENDED or rule.status == RuleStatus.SUSPENDED:
+        is_on = rule.status == RuleStatus.ACTIVE
+        to_do = "Send" if is_on else "Correct the rule and switch it on, then send"
+        return Refusal(
+            HeldReason.RULE_SUSPENDED.value,
+            f"It is held since we suspended the rule. {to_do} or drop what the rule holds on its "
+            "page; after 7 days it is skipped.",
+        )
+    if postback.reason == HeldReason.RULE_OFF or rule.status != RuleStatus.ACTIVE:
+        detail = f"{_OFF.get(rule.status, 'The rule was off.')} It waits until the rule is on."
+        return Refusal(HeldReason.RULE_OFF.value, detail)
+    return None
 
 
 def _skip_sentence(reason: str) -> str:
@@ -201,7 +215,7 @@ def _refusals(
 
 
 def _switched_off(rule: CompiledRule) -> Iterator[Refusal]:
-    if rule.status != RuleStatus.ACTIVE:
+    if rule.status not in {RuleStatus.ACTIVE, RuleStatus.SUSPENDED}:  # both decide
         yield Refusal(rule.status, _OFF[rule.status])
     elif rule.is_archived:
         yield Refusal("partner_archived", "The rule's partner was archived.")

@@ -18,7 +18,6 @@ from postbacks.callbacks.rules.compiled import UNSAVED, CompiledRule, PartnerSec
 from postbacks.callbacks.rules.conditions import compile_conditions
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.delivery.http.destinations import Destinations, problem_with_url
-from postbacks.delivery.resend import release_held
 from postbacks.delivery.success import parse_success
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.values.visible_text import is_visible
@@ -64,10 +63,7 @@ def save_checked(rule: CallbackRule, *, by: User | None) -> None:
     """Save a rule that `check` has just passed, and its version."""
     if rule.sign:
         ensure_signing_secret()
-    before = CallbackRule.objects.filter(pk=rule.pk).values_list("status", flat=True).first()
     versions.save_rule(rule, by=by)
-    if rule.status == RuleStatus.ACTIVE and before not in {None, RuleStatus.ACTIVE}:
-        release_held(rule)
 
 
 def check(definition: RuleDefinition, *, promised: Collection[str] = ()) -> tuple[RuleError, ...]:

@@ -81,11 +81,12 @@ class ClaimedPostback:
 class RenderedPostback:
     """How to send a postback, or why it can't be sent.
 
-    `held` means not now: its rule is switched off. `skipped` is the code of a reason not to send it
-    at all. `lane` and `is_paced` are those of the version that it was rendered by; the lane is None
-    where no version could be read. `refusal` is a sentence for people, with `error` as its code.
-    `secrets` are the credentials in the request, to be masked in answers; `signing` are the secrets
-    that sign each attempt, the current one first.
+    `held` means that its rule is suspended or off, `postponed` that a mistake of ours keeps it from
+    being rendered now; `skipped` is the code of a reason not to send it at all. `lane` and
+    `is_paced` are those of the version that it was rendered by; the lane is None where no version
+    could be read. `refusal` is a sentence for people, with `error` as its code. `secrets` are the
+    credentials in the request, to be masked in answers; `signing` are the secrets that sign each
+    attempt, the current one first.
     `varies` means that the request names its attempt, so attempts differ.
     """
 
@@ -93,6 +94,7 @@ class RenderedPostback:
     error: str = ""
     refusal: str = ""
     held: bool = False
+    postponed: bool = False
     skipped: str = ""
     rule_version: int = 0
     lane: str | None = None

@@ -35,13 +35,14 @@ from postbacks.intake.skadnetwork.recording import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import delete_expired_copies
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 from postbacks.privacy import address_shortening, erasure, retention
-from postbacks.rulebook import queue_moves
+from postbacks.rulebook import held_postbacks, queue_moves
 
 _REQUEUE_SECONDS = 5.0
 # Short, for the cluster shows that it lives by short tasks of the same workers.
 _ERASE_SECONDS = 5.0
 _ASK_APPLE_SECONDS = 5.0
 _MOVE_SECONDS = 5.0
+_HELD_SECONDS = 5.0
 _TIDY_SECONDS = 60.0
 _APPLE_SLOT = -1  # no pump's
 _MOVE_SLOT = -2
@@ -152,6 +153,17 @@ def move_queued() -> None:
             queue_moves.move_queued(_MOVE_SECONDS)
 
 
+def work_on_held() -> None:
+    """Send, drop or expire what rules hold; leftovers wait for the next run."""
+    with acting_as(SYSTEM):
+        held_postbacks.work(_HELD_SECONDS)
+
+
+def sweep_queue() -> None:
+    """Take what suspended and archived rules have in the queue out of it."""
+    held_postbacks.sweep_queue(_HELD_SECONDS)
+
+
 def _is_apple_due() -> bool:
     return bool(settings.ADSERVICES_URL) and apple_ads.is_any_due()
 
@@ -171,6 +183,8 @@ PERIODIC = (
     Periodic("enqueue_notices", every=timedelta(seconds=30)),
     Periodic("erase_devices", every=timedelta(seconds=10)),
     Periodic("move_queued", every=timedelta(seconds=2), is_needed=queue_moves.is_any_to_move),
+    Periodic("work_on_held", every=timedelta(seconds=2), is_needed=held_postbacks.is_any_due),
+    Periodic("sweep_queue", every=timedelta(seconds=15)),
     Periodic("ask_apple", every=timedelta(seconds=2), is_needed=_is_apple_due),
 )
 

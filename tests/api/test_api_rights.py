@@ -43,6 +43,8 @@ RIGHTS = {
         "copy": SET_UP,
         "test_send": RESEND,
         "dry_run": READ,
+        "held": READ,
+        "start_held": RESEND,
     },
     "v1/bundle-ids": {"list": READ, "retrieve": READ, "create": SET_UP, "destroy": SET_UP},
     "v1/sdk-keys": {
@@ -92,6 +94,8 @@ REQUESTS = {
     "copy": ("POST", "/{id}/copy"),
     "test_send": ("POST", "/{id}/test-send"),
     "dry_run": ("POST", "/{id}/dry-run"),
+    "held": ("GET", "/{id}/held"),
+    "start_held": ("POST", "/{id}/held"),
 }
 # Some stand beside the rows.
 ELSEWHERE = {("v1/organization/signing-secrets", "rotate"): ("POST", "/rotate")}

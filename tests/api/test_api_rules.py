@@ -62,6 +62,7 @@ def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract() -> N
         "rate_limit_per_second": None,
         "max_in_flight": None,
         "version": 1,
+        "held": 0,
     }
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.infrastructure.database import roles
-from postbacks.models import DuePostback, WorkerHeartbeat
+from postbacks.models import DuePostback, HeldPostback, HeldReason, WorkerHeartbeat
 from tests import database, make
 from tests.api.calling import make_postback, report, run_as_owner_of_tables
 
@@ -138,6 +138,33 @@ def test_a_postback_of_any_organization_that_waits_too_long_is_not_ready(
         )
 
     assert ready() == (503 if failing else 200, failing)
+
+
+@pytest.mark.parametrize("status", ["suspended", "paused", "draft", "archived"])
+def test_what_a_rule_that_is_not_on_keeps_waiting_is_no_workers_fault(heartbeat, status) -> None:
+    tenant = make.make_tenant()
+    with tenant_of(tenant.organization.pk):
+        rule = make.make_rule(status=status)
+    held, queued = (make_postback(rule, report(tenant.sdk_key)) for _ in range(2))
+    long_ago = timezone.now() - timedelta(days=2)
+    with database.as_role(roles.WORKER), tenant_of(tenant.organization.pk):
+        HeldPostback.objects.create(
+            postback=held,
+            event_received_at=held.event_received_at,
+            rule=rule,
+            due_at=long_ago,
+            reason=HeldReason.RULE_SUSPENDED,
+            held_at=long_ago,
+        )
+        DuePostback.objects.create(
+            postback=queued,
+            event_received_at=queued.event_received_at,
+            rule=rule,
+            host="ads.example.com",
+            due_at=long_ago,
+        )
+
+    assert ready() == (200, [])
 
 
 def test_probes_are_only_read() -> None:

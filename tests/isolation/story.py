@@ -39,9 +39,13 @@ from postbacks.models import (
     Event,
     EventKey,
     EventSource,
+    HeldPostback,
+    HeldReason,
     Install,
     InstallKey,
+    JobAction,
     Postback,
+    PostbackJob,
     PostbackStatus,
     RuleDevice,
     RulePace,
@@ -178,6 +182,17 @@ def _live(app: App, rule: models.Model) -> None:
     )
     DuePostback.objects.create(
         postback=postback, event_received_at=now, rule=rule, host="ads.example.com", due_at=now
+    )
+    HeldPostback.objects.create(
+        postback=postback,
+        event_received_at=now,
+        rule=rule,
+        due_at=now,
+        reason=HeldReason.RULE_SUSPENDED,
+        held_at=now,
+    )
+    PostbackJob.objects.create(
+        rule=rule, action=JobAction.SEND, reason=HeldReason.RULE_SUSPENDED, due_at=now
     )
     UndecidedEvent.objects.create(id=event.pk, received_at=now)
     DecisionFailure.objects.create(id=event.pk, received_at=now, error="broken", next_try_at=now)

@@ -55,6 +55,7 @@ WITHOUT_COMPOSITE_KEY = {
     "delivery_attempt.postback_id",
     "due_postback.postback_id",
     "due_postback.rule_id",
+    "held_postback.postback_id",
     "event_key.app_id",
     "postback.install_id",
     "touchpoint_key.app_id",

@@ -46,6 +46,9 @@ def test_owners_are_told_once_of_their_own_rule() -> None:
     assert rule.name in mails[ours.owner.email].subject
     assert f"/admin/postbacks/callbackrule/{rule.pk}/change/" in mails[ours.owner.email].body
     assert rule.name not in mails[theirs.owner.email].body
+    assert "held for 7 days" in mails[ours.owner.email].body
+    assert "send or to drop what is held" in mails[ours.owner.email].body
+    assert f"callback-rules/{rule.public_id}/held" in mails[ours.owner.email].body
 
 
 def test_a_rule_that_is_suspended_again_is_told_of_again() -> None:

@@ -23,6 +23,8 @@ from postbacks.models import (
     Event,
     EventKey,
     EventSource,
+    HeldPostback,
+    HeldReason,
     Install,
     InstallKey,
     Postback,
@@ -73,6 +75,7 @@ LOGS: tuple[type[TenantModel], ...] = (
     Postback,
     DeliveryAttempt,
     DuePostback,
+    HeldPostback,
     AdServicesClaim,
 )
 
@@ -304,6 +307,14 @@ def _add_postback(scene: Scene, event: Event, status: str, install: Install) -> 
             rule=rule,
             host="ads.example.com",
             due_at=event.received_at,
+        )
+        HeldPostback.objects.create(
+            postback=postback,
+            event_received_at=event.received_at,
+            rule=rule,
+            due_at=event.received_at,
+            reason=HeldReason.RULE_SUSPENDED,
+            held_at=event.received_at,
         )
 
 

@@ -120,6 +120,7 @@ def test_nothing_of_a_forgotten_device_is_left(
         "undecided_event",
         "decision_failure",
         "due_postback",
+        "held_postback",
         "unsettled_install",
         "adservices_claim",
     }

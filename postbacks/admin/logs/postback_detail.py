@@ -21,7 +21,6 @@ from postbacks.callbacks.disclosure import values_for
 from postbacks.callbacks.macros import Rates, TemplateError, Value
 from postbacks.callbacks.rendering import facts_with_credit
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
-from postbacks.delivery.attempt_log import RULE_OFF
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.resend import resend_refusal
 from postbacks.insights import wording
@@ -29,6 +28,7 @@ from postbacks.insights.request_differences import RequestDifference, request_di
 from postbacks.models import (
     CallbackRuleVersion,
     DeliveryAttempt,
+    HeldReason,
     Postback,
     PostbackStatus,
     SkipReason,
@@ -223,7 +223,9 @@ def status_badge(postback: Postback) -> StatusBadge:
 
 
 def _pending(postback: Postback) -> StatusBadge:
-    if postback.reason == RULE_OFF:
+    if postback.reason == HeldReason.RULE_SUSPENDED:
+        return StatusBadge("Held", Tone.BUSY, "Its rule was suspended")
+    if postback.reason == HeldReason.RULE_OFF:
         return StatusBadge("Waiting", Tone.BUSY, "Its rule is off")
     if postback.attempts_made:
         return StatusBadge("Retrying", Tone.BUSY, next_try(postback))
@@ -288,7 +290,12 @@ def sentence_of(
         return (
             f"Given up after {wording.times(tries)}. {last_answer(last, postback.reason)}".strip()
         )
-    if postback.reason == RULE_OFF:
+    if postback.reason == HeldReason.RULE_SUSPENDED:
+        return (
+            "Held, since its rule was suspended. Somebody sends or drops it on the rule's page; "
+            "after 7 days it is skipped."
+        )
+    if postback.reason == HeldReason.RULE_OFF:
         return "Waiting: its rule is off. It is sent as soon as the rule is switched on."
     if not tries:
         return "Not sent yet."

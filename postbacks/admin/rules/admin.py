@@ -25,6 +25,7 @@ from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.roles import Right
 from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, redirect_to_log
+from postbacks.admin.rules.held import HELD, HeldPage, start_job
 from postbacks.admin.rules.layout import FIELDS
 from postbacks.admin.rules.macro_catalogue import CataloguePage
 from postbacks.admin.rules.page import live_rule_page, rule_page
@@ -34,7 +35,7 @@ from postbacks.admin.rules.translate import TranslatePage, translated_url
 from postbacks.admin.rules.trials.dry_runs import PERIODS, DryRunPage
 from postbacks.admin.rules.trials.test_sends import TestSendPage, remember_tests, tests_of
 from postbacks.admin.rules.versions import VersionedAdmin
-from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models import CallbackRule, JobAction, RuleStatus
 from postbacks.rulebook import saving
 from postbacks.values.events import ANY_EVENT
 
@@ -118,9 +119,12 @@ class CallbackRuleAdmin(VersionedAdmin):
         page = rule_page(
             form, saved=obj, may_write=may_write, chosen=request.POST.get("preview_event", SAMPLE)
         )
-        # Asking for a test does not refuse the rule.
-        context["rule"] = replace(page, is_refused=page.is_refused and not form.asks_for_test)
+        # A question does not refuse the rule.
+        asks = form.asks_for_test or form.asks_about_held
+        context["rule"] = replace(page, is_refused=page.is_refused and not asks)
         context["asks_for_test"] = form.asks_for_test
+        context["asks_about_held"] = form.asks_about_held
+        context["confirmed"] = form.answered
         context["dry_run_periods"] = PERIODS
         context["errors"] = None  # the page has a banner of its own, which leads to the fields
         return super().render_change_form(request, context, add, change, form_url, obj)
@@ -129,7 +133,7 @@ class CallbackRuleAdmin(VersionedAdmin):
         view = self.admin_site.admin_view(self.preview_view)
         address = path("preview/", view, name="postbacks_callbackrule_preview")
         pages = (*TemplatePages(self).urls, *TranslatePage(self).urls, *CataloguePage(self).urls)
-        pages = (*pages, *TestSendPage(self).urls, *DryRunPage(self).urls)
+        pages = (*pages, *TestSendPage(self).urls, *DryRunPage(self).urls, *HeldPage(self).urls)
         return [address, *pages, *super().get_urls()]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -154,6 +158,8 @@ class CallbackRuleAdmin(VersionedAdmin):
     ) -> None:
         saving.save_checked(obj, by=user_of(request))
         remember_tests(request, obj)
+        if (action := request.POST.get(HELD)) in JobAction.values:
+            start_job(request, obj, JobAction(action))
 
     def response_post_save_add(
         self, request: HttpRequest, obj: CallbackRule

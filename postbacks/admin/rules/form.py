@@ -28,6 +28,7 @@ from postbacks.admin.rules.fields import (
     success_inputs,
 )
 from postbacks.admin.rules.filling import FILL, filled_from_template
+from postbacks.admin.rules.held import HELD
 from postbacks.admin.rules.help_texts import INPUT_HELP, LABELS, SCOPES, STATUSES
 from postbacks.admin.rules.hints import (
     FIX,
@@ -42,6 +43,7 @@ from postbacks.callbacks.rules.versions import definition_from
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.models.rules import default_delays
 from postbacks.rulebook import saving
+from postbacks.rulebook.held_postbacks import held_count
 from postbacks.rulebook.test_send import is_proven, proof_of
 from postbacks.values.rule_choices import HttpMethod
 
@@ -210,13 +212,14 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
 
 
 class SwitchedRuleForm(CallbackRuleForm):
-    """A rule's form that asks before an untested rule is switched on.
+    """A rule's form that asks before a rule is switched on that is untested or holds postbacks.
 
     `tested` has the proofs of the requests that this person has just seen to work.
     """
 
     tested: ClassVar[Collection[str]] = ()
     asks_for_test = False
+    asks_about_held = False
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         data, *rest = args or (kwargs.pop("data", None),)
@@ -225,13 +228,26 @@ class SwitchedRuleForm(CallbackRuleForm):
     def is_valid(self) -> bool:
         if not super().is_valid():
             return False
-        self.asks_for_test = ANYWAY not in self.data and self._is_switched_on_untested()
-        return not self.asks_for_test
+        if not self._is_switched_on():
+            return True
+        self.asks_for_test = ANYWAY not in self.data and self._is_untested()
+        self.asks_about_held = not self.asks_for_test and self._leaves_held_open()
+        return not (self.asks_for_test or self.asks_about_held)
 
-    def _is_switched_on_untested(self) -> bool:
-        is_switched_on = self.cleaned_data.get("status") == RuleStatus.ACTIVE
-        if not is_switched_on or self.initial.get("status") == RuleStatus.ACTIVE:
-            return False
+    @property
+    def answered(self) -> list[str]:
+        """Return the buttons of earlier questions, which stay answered."""
+        return [name for name in (SWITCH_ON, ANYWAY) if name in self.data]
+
+    def _is_switched_on(self) -> bool:
+        is_on = self.cleaned_data.get("status") == RuleStatus.ACTIVE
+        return is_on and self.initial.get("status") != RuleStatus.ACTIVE
+
+    def _leaves_held_open(self) -> bool:
+        is_saved = self.instance.pk is not None
+        return HELD not in self.data and is_saved and held_count(self.instance) > 0
+
+    def _is_untested(self) -> bool:
         try:
             return proof_of(definition_from(self.instance)) not in self.tested and not is_proven(
                 self.instance
@@ -250,7 +266,7 @@ def _switched_on(data: object) -> object:
 
 def redirect_to_log(request: HttpRequest, rule: CallbackRule) -> HttpResponseRedirect | None:
     """Lead to the log of a rule that was just switched on: there its first postbacks appear."""
-    if not {SWITCH_ON, ANYWAY} & request.POST.keys():
+    if not {SWITCH_ON, ANYWAY, HELD} & request.POST.keys():
         return None
     messages.info(request, "From now on, each postback of this rule appears here.")
     address = reverse("admin:postbacks_postback_changelist")

@@ -10,6 +10,7 @@ from django.urls import reverse
 from apps_registry.tenancy import current_organization
 from postbacks.admin.rules.filling import TemplateOffers, template_offers
 from postbacks.admin.rules.form import CallbackRuleForm
+from postbacks.admin.rules.held import HeldView, held_view
 from postbacks.admin.rules.help_texts import LABELS
 from postbacks.admin.rules.hints import FixButton, remark_fix
 from postbacks.admin.rules.labels import RuleRow, SavedVersion, current_rows, version_history
@@ -28,7 +29,7 @@ from postbacks.callbacks.partner_templates import TemplateParameter
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.insights.recent_events import recent_event_names
-from postbacks.models import CallbackRule, DuePostback, RuleStatus
+from postbacks.models import CallbackRule, DuePostback, HeldPostback, RuleStatus
 
 MOST_COUNTED = 10_000
 
@@ -90,6 +91,7 @@ class RulePageContext:
     saved: CallbackRule | None = None
     may_switch_on: bool = False
     suspension: Suspension | None = None
+    held: HeldView | None = None
 
     @property
     def remarks(self) -> tuple[FieldProblem, ...]:
@@ -120,7 +122,8 @@ def rule_page(
     if saved is not None:
         page = replace(page, saved=saved, history=version_history(saved))
         # The form has put the chosen status into the rule: the row says what it is.
-        page = replace(page, suspension=suspension_of(saved.pk))
+        stored = CallbackRule.objects.get(pk=saved.pk)
+        page = replace(page, suspension=suspension_of(saved.pk), held=held_view(stored))
     if not may_write:
         return replace(page, rows=current_rows(saved) if saved is not None else ())
     names = dict.fromkeys((*_STANDARD_NAMES, *recent_event_names()))
@@ -151,7 +154,11 @@ def suspension_of(rule_id: int) -> Suspension | None:
     """Return the banner of a suspended rule; None for any other."""
     if not CallbackRule.objects.filter(pk=rule_id, status=RuleStatus.SUSPENDED).exists():
         return None
-    waiting = DuePostback.objects.filter(rule_id=rule_id)[: MOST_COUNTED + 1].count()
+    # What a job has not taken from the queue yet is held all the same.
+    waiting = sum(
+        rows.objects.filter(rule_id=rule_id)[: MOST_COUNTED + 1].count()
+        for rows in (HeldPostback, DuePostback)
+    )
     return Suspension(
         since=_gone_at(rule_id),
         waiting=f"{waiting:,}" if waiting <= MOST_COUNTED else f"more than {MOST_COUNTED:,}",

@@ -14,14 +14,16 @@ from apps_registry.admin_base.permissions import user_of
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models import App
 from apps_registry.tenancy import Lifecycle
+from postbacks.admin.rules.held import HELD, held_choice, start_job
 from postbacks.admin.rules.labels import (
     LabeledChange,
     SavedVersion,
     changes_between,
     version_history,
 )
-from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
+from postbacks.models import CallbackRule, CallbackRuleVersion, JobAction, RuleStatus
 from postbacks.rulebook import saving, versions
+from postbacks.rulebook.held_postbacks import held_count
 from postbacks.rulebook.test_send import is_proven
 
 _TRY_FIRST = "Open a rule to send a test first, or switch on anyway."
@@ -41,11 +43,20 @@ class SwitchingAdmin(ArchivingAdmin):
         question = "Switch on these callback rules? They send from now on."
         untested = [str(rule) for rule in queryset if not is_proven(rule)]
         note = f"Not tested yet: {', '.join(untested)}. {_TRY_FIRST}" if untested else ""
+        held = sum(held_count(rule) for rule in queryset)
         if page := self.confirm_action(
-            request, queryset, action="switch_on", question=question, description=note
+            request,
+            queryset,
+            action="switch_on",
+            question=question,
+            description=note,
+            choice=held_choice(held) if held else None,
         ):
             return page
-        self._set_status(request, queryset, RuleStatus.ACTIVE, "Switched on.")
+        switched = self._set_status(request, queryset, RuleStatus.ACTIVE, "Switched on.")
+        if (action := request.POST.get(HELD)) in JobAction.values:
+            for rule in switched:
+                start_job(request, rule, JobAction(action))
         return None
 
     @admin.action(permissions=["change"], description="Pause selected callback rules")
@@ -65,8 +76,8 @@ class SwitchingAdmin(ArchivingAdmin):
         queryset: QuerySet[CallbackRule],
         status: RuleStatus,
         done: str,
-    ) -> None:
-        by = user_of(request)
+    ) -> list[CallbackRule]:
+        by, changed = user_of(request), []
         for rule in queryset.exclude(status__in=[status, self.archived]):
             rule.status = status
             try:
@@ -74,7 +85,9 @@ class SwitchingAdmin(ArchivingAdmin):
             except saving.RuleProblemsError as refusal:
                 self.message_user(request, f"{rule}: {refusal}", messages.ERROR)
                 continue
+            changed.append(rule)
             self.message_user(request, f"{rule}: {done}", messages.SUCCESS)
+        return changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,13 @@ SELECT r.organization_id, r.id AS rule_id, v.number, r.version AS current_versio
 FROM callback_rule AS r
 JOIN callback_rule_version AS v ON v.organization_id = r.organization_id AND v.rule_id = r.id"""
 
-_LOAD_ACTIVE = f"""{_RULES}
-WHERE r.organization_id = ANY(%(organizations)s::bigint[]) AND r.status = %(active)s
+_LOAD_DECIDING = f"""{_RULES}
+WHERE r.organization_id = ANY(%(organizations)s::bigint[]) AND r.status = ANY(%(statuses)s::text[])
   AND v.number = r.version
 ORDER BY r.id
 """
+
+_DECIDING = [RuleStatus.ACTIVE.value, RuleStatus.SUSPENDED.value]
 
 _LOAD_VERSIONS = f"""{_RULES}
 JOIN unnest(%(rules)s::bigint[], %(numbers)s::integer[]) AS named (rule_id, number)
@@ -135,17 +137,19 @@ class CompiledRule:
         return self.partner.open()
 
 
-def load_active_rules(organizations: Iterable[int]) -> dict[int, list[CompiledRule]]:
-    """Return each organization's active rules."""
+def load_deciding_rules(organizations: Iterable[int]) -> dict[int, list[CompiledRule]]:
+    """Return each organization's active and suspended rules.
+
+    A suspended rule decides events like an active one; its postbacks are held.
+    """
     rules = _load(
-        _LOAD_ACTIVE,
-        {"organizations": sorted(set(organizations)), "active": RuleStatus.ACTIVE.value},
+        _LOAD_DECIDING, {"organizations": sorted(set(organizations)), "statuses": _DECIDING}
     )
-    active: dict[int, list[CompiledRule]] = {}
+    deciding: dict[int, list[CompiledRule]] = {}
     for rule in rules:
-        if rule.is_on:
-            active.setdefault(rule.organization_id, []).append(rule)
-    return active
+        if not rule.is_archived:
+            deciding.setdefault(rule.organization_id, []).append(rule)
+    return deciding
 
 
 def load_rule_versions(versions: Iterable[RuleVersion]) -> dict[RuleVersion, CompiledRule]:

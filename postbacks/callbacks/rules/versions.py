@@ -9,7 +9,7 @@ from django.db import transaction
 
 from apps_registry.models import User
 from postbacks.callbacks.rules.definition import FIELDS, RuleDefinition
-from postbacks.models import CallbackRule, CallbackRuleVersion, RulePace
+from postbacks.models import CallbackRule, CallbackRuleVersion, RulePace, RuleStatus
 
 
 def definition_from(rule: CallbackRule) -> RuleDefinition:
@@ -20,21 +20,29 @@ def definition_from(rule: CallbackRule) -> RuleDefinition:
 def save_rule(rule: CallbackRule, *, by: User | None) -> None:
     """Save a rule, and a new version if its definition changed.
 
-    Switching a rule on or off makes no version.
+    Switching a rule on or off makes no version. What was attempted before a new version, or before
+    the rule was switched on, counts nothing toward a suspension.
     """
     defined = definition_from(rule)
     definition = _as_json(defined)
+    before = None
     with transaction.atomic():
         if rule.pk is not None:
             # Two people who save at once get two versions, one after the other.
-            stored = CallbackRule.objects.select_for_update().get(pk=rule.pk)
-            rule.version, rule.queue_version = stored.version, stored.queue_version
+            before = CallbackRule.objects.select_for_update().get(pk=rule.pk)
+            rule.version, rule.queue_version = before.version, before.queue_version
+            rule.judged_since = before.judged_since
         latest = rule.versions.filter(number=rule.version).first() if rule.pk else None
         changed = latest is None or upgraded(latest.definition) != definition
         if changed:
             rule.version += 1
             if rule.queue_version == rule.version - 1 and _keeps_queue(latest, defined):
                 rule.queue_version = rule.version
+        is_switched_on = rule.status == RuleStatus.ACTIVE and (
+            before is None or before.status != RuleStatus.ACTIVE
+        )
+        if changed or is_switched_on:
+            rule.judged_since = datetime.now(UTC)
         rule.save()
         if changed:
             CallbackRuleVersion.objects.create(

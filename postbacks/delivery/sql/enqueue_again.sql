@@ -14,6 +14,10 @@ WITH queued AS (
             pinned_version = excluded.pinned_version
         WHERE due.claim_id IS NULL OR due.due_at <= now()
     RETURNING postback_id, due_at
+), released AS (
+    DELETE FROM held_postback USING queued
+    WHERE held_postback.organization_id = %(organization)s
+      AND held_postback.postback_id = queued.postback_id
 )
 UPDATE postback SET
     status = CASE WHEN status = :'PostbackStatus.DELIVERED' THEN status

@@ -7,6 +7,11 @@ WITH input AS MATERIALIZED (
         installed_at timestamptz,
         delay_seconds integer, host text, reason text, paced boolean
     )
+), suspended AS MATERIALIZED (
+    -- Locked: what is held here is committed before its rule can be switched on.
+    SELECT id FROM callback_rule
+    WHERE id = ANY(%(suspended)s::bigint[]) AND status = :'RuleStatus.SUSPENDED'
+    ORDER BY id FOR SHARE
 ), added AS (
     INSERT INTO postback (
         public_id, organization_id, rule_id, rule_version, app_id, event_id, sdk_event_id,
@@ -17,17 +22,29 @@ WITH input AS MATERIALIZED (
            event_name, event_received_at, install_id, attribution_version, installed_at,
            CASE reason WHEN '' THEN :'PostbackStatus.PENDING'
                        ELSE :'PostbackStatus.SKIPPED' END,
-           reason, now(),
-           CASE reason WHEN '' THEN now() + make_interval(secs => delay_seconds) END
-    FROM input
+           CASE WHEN reason = '' AND suspended.id IS NOT NULL
+                THEN :'HeldReason.RULE_SUSPENDED' ELSE reason END,
+           now(),
+           CASE WHEN reason = '' AND suspended.id IS NULL
+                THEN now() + make_interval(secs => delay_seconds) END
+    FROM input LEFT JOIN suspended ON suspended.id = input.rule_id
     ON CONFLICT ON CONSTRAINT one_postback_per_rule_event_and_attribution DO NOTHING
-    RETURNING id, public_id, status
+    RETURNING id, public_id, status, reason
 ), queued AS (
     INSERT INTO due_postback
         (postback_id, organization_id, event_received_at, rule_id, host, due_at, paced)
     SELECT added.id, organization_id, event_received_at, rule_id, host,
            now() + make_interval(secs => delay_seconds), paced
     FROM added JOIN input USING (public_id)
-    WHERE added.status = :'PostbackStatus.PENDING'
+    WHERE added.status = :'PostbackStatus.PENDING' AND added.reason = ''
+), held AS (
+    INSERT INTO held_postback (
+        postback_id, organization_id, event_received_at, rule_id, kind, due_at, tries, reason,
+        held_at
+    )
+    SELECT added.id, organization_id, event_received_at, rule_id, :'AttemptKind.AUTO',
+           now() + make_interval(secs => delay_seconds), 0, added.reason, now()
+    FROM added JOIN input USING (public_id)
+    WHERE added.status = :'PostbackStatus.PENDING' AND added.reason <> ''
 )
 SELECT count(*) FROM added

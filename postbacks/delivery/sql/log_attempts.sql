@@ -2,8 +2,8 @@
 WITH input AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
         organization_id bigint, postback_id bigint, event_received_at timestamptz, rule_id bigint,
-        claim_id uuid, number integer, rule_version integer, kind text, started_at timestamptz, duration_ms integer,
-        outcome text, status text, status_code smallint, error text, detail text, request jsonb,
+        claim_id uuid, number integer, rule_version integer, kind text, started_at timestamptz,
+        duration_ms integer, outcome text, status text, status_code smallint, error text, detail text, request jsonb,
         response jsonb, fingerprint text, wait_seconds float8, suspend_rule boolean
     )
 ), finished AS (
@@ -35,7 +35,11 @@ WITH input AS MATERIALIZED (
     FROM attempt
     WHERE attempt.suspend_rule AND callback_rule.organization_id = attempt.organization_id
       AND callback_rule.id = attempt.rule_id AND callback_rule.status = :'RuleStatus.ACTIVE'
-    RETURNING callback_rule.organization_id, callback_rule.public_id, callback_rule.name
+      -- A rule that was corrected or switched on meanwhile is not blamed for what was before.
+      AND callback_rule.version = attempt.rule_version
+      AND coalesce(callback_rule.judged_since <= attempt.started_at, true)
+    RETURNING callback_rule.organization_id, callback_rule.id, callback_rule.public_id,
+              callback_rule.name
 ), audited AS (
     INSERT INTO audit_entry (
         organization_id, public_id, at, actor_kind, actor_name, door, action, object_type,
@@ -46,28 +50,30 @@ WITH input AS MATERIALIZED (
            jsonb_build_object('status', jsonb_build_array(
                :'RuleStatus.ACTIVE', :'RuleStatus.SUSPENDED'))
     FROM suspended
+), updated AS (
+    UPDATE postback SET
+        -- A delivered postback stays delivered, even if a resend fails.
+        status = CASE WHEN delivered_at IS NULL THEN attempt.status ELSE postback.status END,
+        reason = CASE WHEN attempt.status = :'PostbackStatus.FAILED' AND delivered_at IS NULL
+                      THEN attempt.error ELSE '' END,
+        attempts_made = attempt.number,
+        last_status_code = attempt.status_code,
+        -- Of the first attempt by each version; without a request there is none.
+        fingerprint = CASE WHEN attempt.rule_version = postback.rule_version
+                           THEN attempt.fingerprint ELSE postback.fingerprint END,
+        other_fingerprints = CASE
+            WHEN attempt.rule_version = postback.rule_version OR attempt.fingerprint = ''
+            THEN other_fingerprints
+            ELSE coalesce(other_fingerprints, '{}')
+                 || jsonb_build_object(attempt.rule_version::text, attempt.fingerprint)
+        END,
+        next_attempt_at = now() + make_interval(secs => attempt.wait_seconds),
+        delivered_at = CASE WHEN attempt.status = :'PostbackStatus.DELIVERED'
+                            THEN coalesce(delivered_at, now()) ELSE delivered_at END
+    FROM attempt
+    WHERE postback.organization_id = attempt.organization_id AND postback.id = attempt.postback_id
+      AND postback.event_received_at = attempt.event_received_at
+      -- `within_days` narrows these bounds.
+      AND postback.event_received_at BETWEEN '-infinity' AND 'infinity'
 )
-UPDATE postback SET
-    -- A delivered postback stays delivered, even if a resend fails.
-    status = CASE WHEN delivered_at IS NULL THEN attempt.status ELSE postback.status END,
-    reason = CASE WHEN attempt.status = :'PostbackStatus.FAILED' AND delivered_at IS NULL
-                  THEN attempt.error ELSE '' END,
-    attempts_made = attempt.number,
-    last_status_code = attempt.status_code,
-    -- Of the first attempt by each version; without a request there is none.
-    fingerprint = CASE WHEN attempt.rule_version = postback.rule_version
-                       THEN attempt.fingerprint ELSE postback.fingerprint END,
-    other_fingerprints = CASE
-        WHEN attempt.rule_version = postback.rule_version OR attempt.fingerprint = ''
-        THEN other_fingerprints
-        ELSE coalesce(other_fingerprints, '{}')
-             || jsonb_build_object(attempt.rule_version::text, attempt.fingerprint)
-    END,
-    next_attempt_at = now() + make_interval(secs => attempt.wait_seconds),
-    delivered_at = CASE WHEN attempt.status = :'PostbackStatus.DELIVERED'
-                        THEN coalesce(delivered_at, now()) ELSE delivered_at END
-FROM attempt
-WHERE postback.organization_id = attempt.organization_id AND postback.id = attempt.postback_id
-  AND postback.event_received_at = attempt.event_received_at
-  -- `within_days` narrows these bounds.
-  AND postback.event_received_at BETWEEN '-infinity' AND 'infinity'
+SELECT id FROM suspended

@@ -54,13 +54,17 @@ class RuleSerializer(RowSerializer):
     body = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
     authentication = AuthenticationSerializer(required=False)
     success = SuccessSerializer(required=False)
+    held = serializers.IntegerField(
+        read_only=True,
+        help_text="Postbacks that are held since the rule was suspended; see `held`.",
+    )
 
     class Meta:
         model = CallbackRule
         fields = (
             *("id", "name", "app", "partner", "status"),
             *CONTENT_FIELDS,
-            *("version", "created_at", "updated_at"),
+            *("version", "held", "created_at", "updated_at"),
         )
         read_only_fields = ("version", "updated_at")
 
@@ -70,6 +74,10 @@ class RuleSerializer(RowSerializer):
         if status not in _WRITABLE_STATUS and status != before:
             raise serializers.ValidationError(f"Write one of {', '.join(_WRITABLE_STATUS)}.")
         return status
+
+    def _repeats(self, name: str, value: object) -> bool:
+        # The count moves by itself: a row that was just read can be written back all the same.
+        return name == "held" or super()._repeats(name, value)
 
     def write(self, row: CallbackRule) -> None:
         with answer_rule_errors():

@@ -16,6 +16,7 @@ from postbacks.api.fields import IdFilter
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery
 from postbacks.api.resources.rules import versions as rule_versions
+from postbacks.api.resources.rules.held import HeldViewSet
 from postbacks.api.resources.rules.previews import (
     PreviewAnswerSerializer,
     PreviewSerializer,
@@ -34,6 +35,7 @@ from postbacks.api.resources.rules.versions import (
     VersionSerializer,
 )
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
+from postbacks.rulebook import held_postbacks
 from postbacks.rulebook import versions as rule_history
 
 
@@ -52,7 +54,7 @@ class RuleQuery(PageQuery):
         return super().narrow(rows)
 
 
-class RuleViewSet(RuleTrialsViewSet, RegistryViewSet):
+class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
     """Rules that say which events send a postback, to which partner, with what content."""
 
     model = CallbackRule
@@ -68,10 +70,13 @@ class RuleViewSet(RuleTrialsViewSet, RegistryViewSet):
         "copy": Right.SET_UP,
         "test_send": Right.RESEND,
         "dry_run": Right.READ,
+        "held": Right.READ,
+        "start_held": Right.RESEND,
     }
 
     def get_queryset(self) -> Any:
-        return super().get_queryset().select_related("app", "partner")
+        rows = super().get_queryset().select_related("app", "partner")
+        return rows.annotate(held=held_postbacks.held_count_of_rules())
 
     @extend_schema(request=PreviewSerializer, responses={200: PreviewAnswerSerializer})
     @action(detail=False, methods=["post"], serializer_class=PreviewSerializer)

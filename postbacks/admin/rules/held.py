@@ -1,0 +1,111 @@
+"""What a rule holds since it was suspended: a page that sends or drops it, and notices that ask."""
+
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.tenant_admin import ActionChoice, TenantAdmin
+from apps_registry.roles import Right
+from postbacks.insights import wording
+from postbacks.models import CallbackRule, JobAction, PostbackJob, RuleStatus
+from postbacks.rulebook import held_postbacks
+from postbacks.rulebook.held_postbacks import NotReleasableError
+
+HELD = "_held"  # the name under which an answer is sent: send, drop or keep
+
+_STARTED = {
+    JobAction.SEND: "The held postbacks are being sent in the background, at the rule's pace.",
+    JobAction.DROP: "The held postbacks are being dropped in the background.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HeldView:
+    """What a rule holds, for its pages. `job` is the one that is running, if any."""
+
+    count: int
+    job: PostbackJob | None
+    may_send: bool
+    address: str
+
+    @property
+    def is_one(self) -> bool:
+        return self.count == 1
+
+    @property
+    def count_text(self) -> str:
+        return wording.number(self.count)
+
+    @property
+    def done(self) -> str:
+        return wording.number(self.job.done if self.job else 0)
+
+
+def held_view(rule: CallbackRule) -> HeldView | None:
+    """Return what a rule holds; None if that is nothing and no job is running."""
+    count, job = held_postbacks.held_count(rule), held_postbacks.newest_job(rule)
+    running = job if job is not None and job.finished_at is None else None
+    if not count and running is None:
+        return None
+    address = reverse("admin:postbacks_callbackrule_held", args=[rule.pk])
+    return HeldView(count, running, rule.status == RuleStatus.ACTIVE, address)
+
+
+def held_choice(count: int) -> ActionChoice:
+    """Return the question what to do with held postbacks when their rules are switched on."""
+    which = "the held postback" if count == 1 else f"the {wording.number(count)} held postbacks"
+    options = (
+        (JobAction.SEND.value, "Send, to the addresses that the rules have now"),
+        (JobAction.DROP.value, "Drop"),
+        ("keep", "Decide later, on each rule's page"),
+    )
+    return ActionChoice(HELD, f"What is to become of {which}?", options)
+
+
+def start_job(request: HttpRequest, rule: CallbackRule, action: JobAction) -> None:
+    """Start a job and say so. Raises PermissionDenied for those who may not resend."""
+    if not allowed(request, Right.RESEND):
+        raise PermissionDenied
+    try:
+        held_postbacks.start_job(rule, action)
+    except NotReleasableError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _STARTED[action])
+
+
+class HeldPage:
+    """Serve the page that asks what to do with what a rule holds."""
+
+    def __init__(self, page: TenantAdmin) -> None:
+        self.page = page
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        view = self.page.admin_site.admin_view(self.view)
+        return [path("<path:object_id>/held/", view, name="postbacks_callbackrule_held")]
+
+    def view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        rule = self.page.get_object(request, object_id)
+        if not isinstance(rule, CallbackRule) or not self.page.has_view_permission(request, rule):
+            raise Http404
+        if request.method == "POST":
+            action = request.POST.get("action", "")
+            if action not in JobAction.values:
+                raise Http404
+            start_job(request, rule, JobAction(action))
+            return HttpResponseRedirect(request.path)
+        context = {
+            **self.page.admin_site.each_context(request),
+            "title": f"Held postbacks of {rule}",
+            "opts": self.page.opts,
+            "rule": rule,
+            "held": held_view(rule),
+            "may_write": allowed(request, Right.RESEND),
+        }
+        return TemplateResponse(request, "admin/postbacks/callbackrule/held.html", context)

@@ -1,0 +1,11 @@
+-- Find suspended and archived rules with postbacks in the queue that no worker has.
+SELECT rule.organization_id, rule.id AS rule_id, rule.status,
+       rule.status = :'RuleStatus.ARCHIVED'
+           OR coalesce(partner.status = :'Lifecycle.ARCHIVED', false) AS is_archived
+FROM (SELECT DISTINCT rule_id FROM due_postback WHERE claim_id IS NULL) AS queued
+JOIN callback_rule AS rule ON rule.id = queued.rule_id
+LEFT JOIN partner
+  ON partner.organization_id = rule.organization_id AND partner.id = rule.partner_id
+WHERE rule.status IN (:'RuleStatus.SUSPENDED', :'RuleStatus.ARCHIVED')
+   OR partner.status = :'Lifecycle.ARCHIVED'
+LIMIT %(limit)s
