@@ -38,6 +38,7 @@ from tests.privacy.life import Person, Scene
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DECLARED = {
+    "postback_job",
     "api_token",
     "app",
     "attribution_settings",
