@@ -19,7 +19,6 @@ from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.enqueue import already_notified
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.sender import Sender
-from postbacks.delivery.resend import NotResendableError, resend
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     CallbackRule,
@@ -37,6 +36,7 @@ from postbacks.models import (
 from postbacks.models.stored import load_events
 from postbacks.rulebook import held_postbacks, saving
 from postbacks.rulebook.held_postbacks import NotReleasableError
+from postbacks.rulebook.resending import NotResendableError, resend
 from tests import database, make
 from tests.events import event, postbacks_of, record
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
@@ -553,3 +553,77 @@ def test_nothing_of_one_organization_is_touched_by_anothers_job(gem: make.Tenant
     assert len(held(moss)) == 1
     with tenant(gem.organization.pk):
         assert not HeldPostback.objects.filter(rule=rules[moss.organization.pk]).exists()
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_in_flight": 1}, {"rate_limit_per_second": 50}])
+def test_suspended_corrected_switched_on_and_all_delivered_to_the_new_address(
+    gem: make.Tenant,
+    ok_partner: RecordingPartner,
+    partner_answering: PartnerAnswering,
+    run_pump: Run,
+    limits: dict[str, int],
+) -> None:
+    gone = partner_answering(lambda *_: (410, {}, b""))
+    rule = make.make_tenant_rule(gem, url=gone.url, **limits)
+    record(gem, *purchases(4))
+    run_pump(until=lambda: len(held(gem)) + len(gone.requests) == 4)
+    record(gem, event(install_id="meanwhile"))
+    decide()
+    refused = len(gone.requests)
+
+    with tenant(gem.organization.pk):
+        corrected = CallbackRule.objects.get(pk=rule.pk)
+        corrected.url, corrected.status = ok_partner.url, RuleStatus.ACTIVE
+        saving.save(corrected, by=None)
+    start(gem, rule, JobAction.SEND)
+    work_on_held()
+    run_pump(until=lambda: len(ok_partner.requests) == 5 - refused)
+
+    states = [(PostbackStatus.FAILED, "http_410")] * refused
+    assert sorted(summary(gem)) == sorted(
+        [*states, *[(PostbackStatus.DELIVERED, "")] * (5 - refused)]
+    )
+    assert len(gone.requests) == refused, "nothing goes to the old address any more"
+    with tenant(gem.organization.pk):
+        assert CallbackRule.objects.get(pk=rule.pk).status == RuleStatus.ACTIVE
+
+
+def test_what_is_held_follows_no_rule_to_another_partner(
+    gem: make.Tenant, ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    with tenant(gem.organization.pk):
+        rule = make.make_rule(url=ok_partner.url, partner=make.make_partner())
+        other = make.make_partner()
+    suspend(gem, rule)
+    record(gem, event())
+    decide()
+
+    with tenant(gem.organization.pk):
+        corrected = CallbackRule.objects.get(pk=rule.pk)
+        corrected.partner, corrected.status = other, RuleStatus.ACTIVE
+        saving.save(corrected, by=None)
+    start(gem, rule, JobAction.SEND)
+    work_on_held()
+    run_pump(until=lambda: summary(gem)[0][0] == PostbackStatus.SKIPPED)
+
+    assert summary(gem) == [(PostbackStatus.SKIPPED, "partner_changed")]
+    assert ok_partner.requests == []
+
+
+def test_a_dropped_one_can_be_decided_again(
+    gem: make.Tenant, ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    rule = make.make_tenant_rule(gem, url=ok_partner.url, frequency="first")
+    suspend(gem, rule)
+    record(gem, event())
+    decide()
+    start(gem, rule, JobAction.DROP)
+    work_on_held()
+
+    set_status(gem, rule, RuleStatus.ACTIVE)
+    with tenant(gem.organization.pk):
+        resend(Postback.objects.get())
+        assert RuleDevice.objects.count() == 1
+    run_pump(until=lambda: len(ok_partner.requests) == 1)
+
+    assert summary(gem) == [(PostbackStatus.DELIVERED, "")]
