@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from django.db.models import QuerySet
+
 from postbacks.models import Event
 
 MOST_EVENTS = 20
 _MOST_READ = 500
 _MOST_NAMES = 12
+_MOST_COMPARED = 2000
 _LARGEST_ID = 2**63 - 1
 
 
@@ -39,8 +42,17 @@ def recent_events(*, app_id: int | None = None) -> tuple[RecentEvent, ...]:
 
 def recent_event_names() -> tuple[str, ...]:
     """Return the names of the organization's latest events, the newest first."""
-    latest = Event.objects.order_by("-received_at", "-id").values_list("event_name", flat=True)
-    return tuple(dict.fromkeys(latest[:_MOST_READ]))[:_MOST_NAMES]
+    return tuple(dict.fromkeys(_latest_names()[:_MOST_READ]))[:_MOST_NAMES]
+
+
+def names_of_latest_events() -> tuple[tuple[str, ...], bool]:
+    """Return the names of many of the latest events, and whether there are no other events."""
+    names = list(_latest_names()[: _MOST_COMPARED + 1])
+    return tuple(dict.fromkeys(names)), len(names) <= _MOST_COMPARED
+
+
+def _latest_names() -> "QuerySet[Event, str]":
+    return Event.objects.order_by("-received_at", "-id").values_list("event_name", flat=True)
 
 
 def event_by_id(text: str) -> Event | None:

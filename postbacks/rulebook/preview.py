@@ -12,11 +12,12 @@ from postbacks.attribution.known_installs import load_known_installs
 from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import event_facts, values_for
 from postbacks.callbacks.facts import Facts, PostbackFacts, sample_facts
-from postbacks.callbacks.lint import RuleWarning, lint
+from postbacks.callbacks.lint import KnownEvents, RuleWarning, lint
 from postbacks.callbacks.macros import Rates, RenderError, RuleError, TemplateError
 from postbacks.callbacks.partner_templates import RuleTemplate, rule_in_use, template_named
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.matching import partner_event_name
+from postbacks.insights.recent_events import names_of_latest_events
 from postbacks.intake.events.validation import check_event
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import Event
@@ -71,7 +72,18 @@ def preview_definition(
 
 def warnings_about(definition: RuleDefinition) -> tuple[RuleWarning, ...]:
     """Return the warnings about a rule, none of which keeps it from being saved."""
-    return lint(definition, platform=platform_of(definition), template=template_in_use(definition))
+    return lint(
+        definition,
+        platform=platform_of(definition),
+        template=template_in_use(definition),
+        known_events=known_events(),
+    )
+
+
+def known_events() -> KnownEvents:
+    """Return the names that the organization's events have had of late."""
+    names, is_all = names_of_latest_events()
+    return KnownEvents(names, is_all)
 
 
 def platform_of(definition: RuleDefinition) -> str:

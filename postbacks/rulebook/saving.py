@@ -20,6 +20,7 @@ from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.delivery.http.destinations import Destinations, problem_with_url
 from postbacks.delivery.success import parse_success
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.values.rule_choices import AttributionScope
 from postbacks.values.visible_text import is_visible
 
 
@@ -89,7 +90,7 @@ def check_compiled(rule: CompiledRule) -> tuple[RuleError, ...]:
         parse_success(definition.success)
     except ValueError as error:
         problems.append(RuleError("success", 0, str(error)))
-    return (*problems, *_trigger_problems(definition))
+    return (*problems, *_scope_problems(definition), *_trigger_problems(definition))
 
 
 def compiled(definition: RuleDefinition, promised: Collection[str] = ()) -> CompiledRule:
@@ -142,6 +143,18 @@ def _problem_with_destination(definition: RuleDefinition) -> str | None:
     if definition.url.partition("://")[2].lstrip().startswith("{{"):
         return None  # the host is a credential, checked when it is rendered
     return problem_with_url(definition.url, Destinations(settings.ALLOW_PRIVATE_DESTINATIONS))
+
+
+def _scope_problems(definition: RuleDefinition) -> list[RuleError]:
+    scope = definition.attribution_scope
+    if scope != AttributionScope.PARTNER or definition.partner_id is not None:
+        return []
+    suggestion = AttributionScope.ANY_ATTRIBUTED.value
+    sentence = (
+        "Choose the partner: without one nobody earns the installs that the rule is for, and it "
+        f"never sends. Or write {suggestion}, for installs that any partner earned."
+    )
+    return [RuleError("attribution_scope", 0, sentence, suggestion)]
 
 
 def _trigger_problems(definition: RuleDefinition) -> list[RuleError]:

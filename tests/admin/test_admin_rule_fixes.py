@@ -11,7 +11,7 @@ from apps_registry.tenancy import tenant
 from postbacks.admin.rules.request_parts import RequestPart, indented_template, json_parts
 from postbacks.models import CallbackRule
 from tests import make
-from tests.admin.pages import filled_form, sign_in
+from tests.admin.pages import filled_form, sign_in, submit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -248,3 +248,101 @@ def test_a_fix_replaces_the_wrong_part_of_a_condition(typed: str, fix: str, fixe
     lines = filled_form(after.content.decode())["condition_lines"].replace("\r\n", "\n")
     assert lines.strip() == fixed.strip()
     assert "is no" not in after.content.decode().partition('id="problems-condition_lines"')[2][:400]
+
+
+@pytest.mark.parametrize(
+    ("typed", "button", "field", "fixed"),
+    [
+        (
+            {"url": f"{AT}c={{{{click_id}}}}"},
+            "Use Installs that any partner earned",
+            "attribution_scope",
+            "any_attributed",
+        ),
+        (
+            {"url": f"{AT}c={{{{click_id}}}}"},
+            "Use {{click_id!}}",
+            "url",
+            f"{AT}c={{{{click_id!}}}}",
+        ),
+        (
+            {"attribution_scope": "partner"},
+            "Use Installs that any partner earned",
+            "attribution_scope",
+            "any_attributed",
+        ),
+        (
+            {"attribution_scope": "partner_and_organic"},
+            "Use All installs, organic ones too",
+            "attribution_scope",
+            "everyone",
+        ),
+        (
+            {"triggers": " install,purchse , open"},
+            "Use purchase",
+            "triggers",
+            "install,purchase , open",
+        ),
+        (
+            {"triggers": "purchase, open", "event_map": "purchase = p\r\n"},
+            "Add open = open",
+            "event_map",
+            "purchase = p\nopen = open",
+        ),
+        (
+            {"triggers": "*", "event_map": "open = o\r\npurchse = p"},
+            "Use purchase",
+            "event_map",
+            "open = o\npurchase = p",
+        ),
+        (
+            {"condition_lines": "event_name = purchse"},
+            "Use purchase",
+            "condition_lines",
+            "event_name = purchase",
+        ),
+        ({"sampling_percent": "0"}, "Use 100", "sampling_percent", "100"),
+    ],
+)
+def test_what_loses_money_in_silence_has_its_remedy_as_a_button(
+    typed: dict[str, str], button: str, field: str, fixed: str
+) -> None:
+    browser = sign_in(make.make_tenant().owner)
+
+    answer = _look(browser, **{"url": f"{AT}a=b", "triggers": "install", **typed})
+    form = _press(browser, answer, button)
+
+    assert str(form[field]).strip().replace("\r\n", "\n") == fixed
+
+
+def test_what_nobody_would_notice_stands_before_the_other_remarks() -> None:
+    browser = sign_in(make.make_tenant().owner)
+
+    answer = _look(browser, url=f"{AT}c={{{{click_id}}}}&n=x y", triggers="install")
+
+    text = answer.content.decode().partition('id="rule-preview"')[2]
+    assert text.index("Nobody would notice:") < text.index("1 remark")
+    assert "organic installs too, which have no click_id" in text
+
+
+def test_revenue_that_is_kept_back_is_switched_on_by_a_button() -> None:
+    browser = sign_in(make.make_tenant().owner)
+    form = filled_form(browser.get(ADD).content.decode())
+    del form["send_revenue"]
+
+    answer = browser.post(ADD, {**form, "_preview": "1", "url": f"{AT}r={{{{revenue}}}}"})
+    form = _press(browser, answer, "Switch on Send revenue")
+
+    assert "send_revenue" in form
+
+
+def test_a_scope_that_needs_a_partner_is_refused_beside_its_field() -> None:
+    made = make.make_tenant()
+    rule = {"name": "New", "triggers": "install", "url": f"{AT}a=b", "attribution_scope": "partner"}
+
+    answer = submit(sign_in(made.owner), ADD, rule)
+
+    beside = answer.content.decode().partition('id="problems-attribution_scope"')[2]
+    assert "Choose the partner" in beside[:400]
+    with tenant(made.organization.pk):
+        assert not CallbackRule.objects.exists()

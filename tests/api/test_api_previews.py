@@ -246,3 +246,24 @@ def test_a_preview_saves_nothing() -> None:
         assert not CallbackRule.objects.exists()
         assert not Event.objects.exists()
         assert not Postback.objects.exists()
+
+
+def test_what_would_lose_money_unnoticed_is_a_problem_with_its_remedy() -> None:
+    made = make.make_tenant()
+    report(made.sdk_key)
+    rule = {
+        "url": "https://ads.example.com/?clickid={{click_id}}&payout={{revenue}}",
+        "triggers": ["install", "purchse"],
+        "event_map": {"install": "i"},
+    }
+
+    answer = owner_of(made).post("callback-rules/preview", rule)
+
+    assert [(problem["field"], problem["suggestion"]) for problem in answer.data["problems"]] == [
+        ("attribution_scope", "any_attributed"),
+        ("url", "{{click_id!}}"),
+        ("event_map.purchse", "purchse"),
+        ("triggers.1", "purchase"),
+    ]
+    codes = [remark["code"] for remark in answer.data["remarks"]]
+    assert codes == ["empty_for_organic", "empty_for_organic", "not_mapped", "unknown_event"]

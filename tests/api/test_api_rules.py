@@ -187,6 +187,8 @@ def _condition(field: str, operator: str, value: object) -> dict[str, object]:
         ({"success": {"json_path": "data"}}, "/success/json_equals"),
         ({"success": {"json_path": "$..x", "json_equals": 1}}, "/success"),
         ({"frequency": "sometimes"}, "/frequency"),
+        ({"attribution_scope": "partner"}, "/attribution_scope"),
+        ({"attribution_scope": "partner", "status": "active"}, "/attribution_scope"),
         ({"method": "DELETE"}, "/method"),
         ({"status": "suspended"}, "/status"),
         ({"status": "archived"}, "/status"),
@@ -356,3 +358,28 @@ def test_a_rule_that_was_saved_before_lists_were_checked_can_be_switched_off() -
 
     assert [paused.status, renamed.status, switched_on.status] == [200, 400, 400]
     assert renamed.pointers() == ["/conditions/all/0/value"]
+
+
+def test_a_scope_that_needs_a_partner_is_refused_with_the_scope_that_needs_none() -> None:
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules", {**DRAFT, "attribution_scope": "partner"}
+    )
+
+    (error,) = answer.data["errors"]
+    assert error["suggestion"] == "any_attributed"
+    assert error["detail"].startswith("Choose the partner")
+
+
+def test_a_rule_for_a_partner_that_was_saved_without_one_can_be_paused_and_mended() -> None:
+    made = make.make_tenant()
+    rule = make.make_tenant_rule(made, attribution_scope="partner")
+    with tenant_of(made.organization.pk):
+        partner = make.make_partner()
+    path = f"callback-rules/{rule.public_id}"
+    api = owner_of(made)
+
+    paused = api.patch(path, {"status": "paused"})
+    switched_on = api.patch(path, {"status": "active"})
+    mended = api.patch(path, {"status": "active", "partner": str(partner.public_id)})
+
+    assert [paused.status, switched_on.status, mended.status] == [200, 400, 200]

@@ -176,7 +176,8 @@ def test_what_a_json_body_lacks_is_put_at_its_beginning() -> None:
 def test_shipped_templates_give_no_reason_for_remarks(template: PartnerTemplate) -> None:
     for rule in template.rules:
         made = definition_from_template(rule, ["install"], address="" if rule.url else AT)
-        shape = {k: made[k] for k in ("url", "method", "headers", "body_type", "body")}
+        fields = ("url", "method", "headers", "body_type", "body", "attribution_scope")
+        shape = {k: made[k] for k in fields}
         definition = _rule(**{**shape, "body_type": BodyType(str(shape["body_type"]))})  # type: ignore[arg-type]  # a table's fields
 
         assert lint(definition, template=rule) == ()
@@ -286,7 +287,7 @@ def test_a_filter_of_money_that_makes_no_sense_is_remarked(macro: str, fixed: st
     ],
 )
 def test_a_filter_of_money_on_money_is_left_alone(macro: str) -> None:
-    rule = _rule(f"{AT}?a={{{{{macro}}}}}")
+    rule = _rule(f"{AT}?a={{{{{macro}}}}}", attribution_scope="any_attributed")
 
     assert (lint(rule), amount_errors(rule)) == ((), ())
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django.forms import BoundField
 from django.http import QueryDict
@@ -24,15 +25,20 @@ FIX: Final = "_fix"
 _EXCERPT_MARGIN = 28
 _WORD = re.compile(r"\{\{[^{}]*\}\}|[\w.-]+|\s+|.", re.DOTALL)
 _LINE = re.compile(r"[^\n]+")
+_PART = re.compile(r"[^,]+")
 _REQUIRED = "required"
 
 
 @dataclass(frozen=True, slots=True)
 class FixButton:
-    """A button that changes an input's text; `value` carries all that the server needs."""
+    """A button that changes an input's text; `value` carries all that the server needs.
+
+    `label` is what people know the new text as, where that is another.
+    """
 
     field: str
     fix: Fix
+    label: str = ""
 
     @property
     def value(self) -> str:
@@ -43,11 +49,13 @@ class FixButton:
     def verb(self) -> str:
         if not self.fix.text:
             return "Remove it"
+        if self.label and not self.fix.length:
+            return "Switch on"
         return "Use" if self.fix.length else "Add"
 
     @property
     def text(self) -> str:
-        return self.fix.text.strip("&?,\n ")[:80]
+        return self.label or self.fix.text.strip("&?,\n ")[:80]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +171,29 @@ def marks_attribute(marks: Iterable[Mark]) -> str:
 
 
 def remark_fix(remark: RuleWarning, bound: BoundField, rule: CallbackRule) -> FixButton | None:
-    typed = input_text(bound, rule, remark.field) if remark.fix is not None else None
+    if remark.fix is None:
+        return None
+    name, _, member = remark.field.partition(".")
+    if name == "conditions":
+        return _condition_fix(remark.field, remark.fix, bound)
+    if name == "triggers" and member:
+        return _name_fix(int(member), remark.fix, bound)
+    if name == "event_map":
+        return _pair_fix(member, remark.fix, bound, is_new=not remark.length)
+    if isinstance(bound.field, forms.ChoiceField | forms.BooleanField):
+        return choice_fix(remark.fix, bound)
+    typed = input_text(bound, rule, remark.field)
     if typed is None:
         return None
-    return typed.button(Fix(remark.position, remark.length, remark.fix or ""))
+    return typed.button(Fix(remark.position, remark.length, remark.fix))
+
+
+def choice_fix(choice: str, bound: BoundField) -> FixButton:
+    """Return the button that chooses another value, by the words that the page has for it."""
+    if isinstance(bound.field, forms.ChoiceField):
+        label = dict(bound.field.widget.choices).get(choice, choice)
+        return FixButton(bound.name, Fix(0, len(str(bound.value() or "")), choice), str(label))
+    return FixButton(bound.name, Fix(0, 0, choice), str(bound.label))
 
 
 def problem_fix(
@@ -176,7 +203,9 @@ def problem_fix(
     if problem.suggestion is None:
         return None
     if problem.field.startswith("conditions"):
-        return _condition_fix(problem, bound)
+        return _condition_fix(problem.field, problem.suggestion, bound)
+    if isinstance(bound.field, forms.ChoiceField):
+        return choice_fix(problem.suggestion, bound)
     if problem.field.startswith("authentication"):
         name = str(bound.value() or "")
         return FixButton(bound.name, Fix(0, len(name), problem.suggestion))
@@ -187,10 +216,11 @@ def problem_fix(
 def with_fix_applied(data: QueryDict) -> QueryDict:
     """Return a form's data after the fix whose button was pressed; ignore a malformed one."""
     name, *rest = str(data.get(FIX, "")).split(":", 3)
-    if len(rest) < 3 or name not in data or not all(map(_is_position, rest[:2])):
+    if len(rest) < 3 or not all(map(_is_position, rest[:2])):
         return data
     start, end = int(rest[0]), int(rest[1])
-    written = _with_newlines(str(data[name]))
+    # An unchecked box is not in a form's data.
+    written = _with_newlines(str(data.get(name, "")))
     if not start <= end <= len(written):
         return data
     changed = data.copy()
@@ -234,9 +264,9 @@ def _mark_kind(macro: MacroCall | Flaw, error_positions: list[int]) -> str:
     return "filter" if min(inside) >= first_filter else "unknown"
 
 
-def _condition_fix(problem: RuleError, bound: BoundField) -> FixButton | None:
-    """Return the button that replaces the wrong part of a condition's line."""
-    _, _, number, *steps = problem.field.split(".")
+def _condition_fix(place: str, text: str, bound: BoundField) -> FixButton | None:
+    """Return the button that replaces a part of a condition's line."""
+    _, _, number, *steps = place.split(".")
     lines = [line for line in _LINE.finditer(_text_of(bound)) if line[0].strip()]
     if int(number) >= len(lines):
         return None
@@ -245,7 +275,34 @@ def _condition_fix(problem: RuleError, bound: BoundField) -> FixButton | None:
     if span is None:
         return None
     begin, end = span
-    return FixButton(bound.name, Fix(line.start() + begin, end - begin, problem.suggestion or ""))
+    return FixButton(bound.name, Fix(line.start() + begin, end - begin, text))
+
+
+def _name_fix(number: int, text: str, bound: BoundField) -> FixButton | None:
+    """Return the button that replaces one of the names that commas separate."""
+    names = list(dict.fromkeys(part[0].strip() for part in _PART.finditer(_text_of(bound))))
+    names = [name for name in names if name]
+    for part in _PART.finditer(_text_of(bound)):
+        name = part[0].strip()
+        if name and names.index(name) == number:
+            start = part.start() + len(part[0]) - len(part[0].lstrip())
+            return FixButton(bound.name, Fix(start, len(name), text))
+    return None
+
+
+def _pair_fix(name: str, text: str, bound: BoundField, *, is_new: bool) -> FixButton | None:
+    """Return the button that renames a pair of the event map, or adds one."""
+    written = _text_of(bound)
+    if is_new:
+        end = len(written.rstrip())
+        line = f"{name} = {text}"
+        return FixButton(bound.name, Fix(end, 0, f"\n{line}" if end else line))
+    for pair in _LINE.finditer(written):
+        key = pair[0].partition("=")[0]
+        if key.strip() == name:
+            start = pair.start() + len(key) - len(key.lstrip())
+            return FixButton(bound.name, Fix(start, len(name), text))
+    return None
 
 
 def _is_position(text: str) -> bool:

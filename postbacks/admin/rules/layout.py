@@ -16,7 +16,7 @@ from postbacks.admin.rules.hints import (
     remark_fix,
 )
 from postbacks.admin.rules.request_parts import indented_template
-from postbacks.callbacks.lint import Fix, RuleWarning
+from postbacks.callbacks.lint import LOSES_IN_SILENCE, Fix, RuleWarning
 from postbacks.callbacks.macros import BodyType, RuleError
 from postbacks.models import CallbackRule
 
@@ -95,10 +95,14 @@ _MODEL_FIELDS = {"condition_lines": "conditions", "auth_type": "authentication"}
 
 @dataclass(frozen=True, slots=True)
 class RemarkView:
-    """A warning beside a field, with the button that answers it."""
+    """A warning beside a field, with the button that answers it.
+
+    What `is_costly` fails no request: nobody would notice.
+    """
 
     message: str
     fix: FixButton | None
+    is_costly: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +160,20 @@ def _groups(section: Section, form: CallbackRuleForm, findings: Findings) -> Ite
     for group in section.groups:
         fields = tuple(_field(form, name, findings) for name in group.fields)
         is_set = any(_differs(form.instance, untouched, name) for name in group.fields)
-        yield GroupView(group.title, fields, is_set or any(view.problems for view in fields))
+        is_marked = any(view.problems or view.remarks for view in fields)
+        yield GroupView(group.title, fields, is_set or is_marked)
 
 
 def _field(form: CallbackRuleForm, name: str, findings: Findings) -> FieldView:
     bound = form[name]
     remarks = (
-        RemarkView(_sentence(remark), remark_fix(remark, bound, form.instance))
+        RemarkView(
+            _sentence(remark),
+            remark_fix(remark, bound, form.instance),
+            is_costly=remark.code in LOSES_IN_SILENCE,
+        )
         for remark in findings.remarks
-        if remark.field.partition(".")[0] == name
+        if remark.field.partition(".")[0] == _MODEL_FIELDS.get(name, name)
     )
     return FieldView(
         bound=bound,
@@ -184,8 +193,8 @@ def _layout_button(bound: BoundField, rule: CallbackRule) -> FixButton | None:
 
 
 def _sentence(remark: RuleWarning) -> str:
-    header = remark.field.partition(".")[2]
-    return f"{header}: {remark.message}" if header else remark.message
+    name, _, header = remark.field.partition(".")
+    return f"{header}: {remark.message}" if name == "headers" else remark.message
 
 
 def _marks(form: CallbackRuleForm, bound: BoundField, findings: Findings) -> str:

@@ -23,7 +23,7 @@ from postbacks.admin.rules.macro_catalogue import (
     own_groups,
 )
 from postbacks.admin.rules.preview import RulePreview, preview_rule
-from postbacks.callbacks.lint import WarningCode
+from postbacks.callbacks.lint import STANDARD_EVENTS, WarningCode
 from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.partner_templates import TemplateParameter
 from postbacks.delivery.outcome import Outcome
@@ -34,17 +34,17 @@ from postbacks.models import CallbackRule, DuePostback, HeldPostback, RuleStatus
 MOST_COUNTED = 10_000
 
 _GONE_SOUGHT_FOR = timedelta(days=7)
-_STANDARD_NAMES = ("install", "open", "registration", "purchase")
 _FIND_GONE_ANSWER = load_sql("postbacks.admin.rules", "find_gone_answer", Outcome)
 
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """A problem in the list that leads to its field."""
+    """A problem or remark in the list that leads to its field, with the button that answers it."""
 
     field: str
     label: str
     message: str
+    fix: FixButton | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,31 @@ class RulePageContext:
 
     @property
     def remarks(self) -> tuple[FieldProblem, ...]:
-        """Return the remarks on all fields, each once."""
-        remarks = (
-            FieldProblem(view.bound.name, str(view.bound.label), remark.message)
-            for view in self.fields
-            for remark in view.remarks
-        )
-        return tuple(dict.fromkeys(remarks))
+        """Return the remarks on all fields, each once, without the costly ones."""
+        return self._remarks(costly=False)
+
+    @property
+    def costly_remarks(self) -> tuple[FieldProblem, ...]:
+        """Return the remarks on what would go wrong unnoticed, with their buttons."""
+        return self._remarks(costly=True)
 
     @property
     def fields(self) -> Iterable[FieldView]:
         return _fields_of(self.sections)
+
+    def _remarks(self, *, costly: bool) -> tuple[FieldProblem, ...]:
+        remarks = (
+            FieldProblem(
+                view.bound.name,
+                str(view.bound.label),
+                remark.message,
+                remark.fix if costly else None,
+            )
+            for view in self.fields
+            for remark in view.remarks
+            if remark.is_costly == costly
+        )
+        return tuple(dict.fromkeys(remarks))
 
 
 def rule_page(
@@ -126,7 +140,7 @@ def rule_page(
         page = replace(page, suspension=suspension_of(saved.pk), held=held_view(stored))
     if not may_write:
         return replace(page, rows=current_rows(saved) if saved is not None else ())
-    names = dict.fromkeys((*_STANDARD_NAMES, *recent_event_names()))
+    names = dict.fromkeys((*STANDARD_EVENTS, *recent_event_names()))
     return replace(page, event_names=tuple(names), macros=macro_groups(), filters=filters())
 
 

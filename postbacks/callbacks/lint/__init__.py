@@ -6,17 +6,27 @@ obvious fix, it carries it.
 
 from collections.abc import Iterator
 
-from postbacks.callbacks.lint import addresses, amounts, meaning
+from postbacks.callbacks.lint import addresses, amounts, audience, meaning
+from postbacks.callbacks.lint.audience import STANDARD_EVENTS, KnownEvents
 from postbacks.callbacks.lint.meaning import is_personal, platform_names
 from postbacks.callbacks.lint.placeholders import placeholders_in
-from postbacks.callbacks.lint.rule_warnings import Fix, RuleWarning, WarningCode, fix_of
+from postbacks.callbacks.lint.rule_warnings import (
+    LOSES_IN_SILENCE,
+    Fix,
+    RuleWarning,
+    WarningCode,
+    fix_of,
+)
 from postbacks.callbacks.lint.texts import RequestText, names_in, texts_of
 from postbacks.callbacks.macros import BodyType, RuleError
 from postbacks.callbacks.partner_templates.shape import RuleTemplate, TemplateParameter
 from postbacks.callbacks.rules.definition import RuleDefinition
 
 __all__ = [
+    "LOSES_IN_SILENCE",
+    "STANDARD_EVENTS",
     "Fix",
+    "KnownEvents",
     "RuleWarning",
     "WarningCode",
     "amount_errors",
@@ -30,16 +40,28 @@ __all__ = [
 
 
 def lint(
-    definition: RuleDefinition, *, platform: str = "", template: RuleTemplate | None = None
+    definition: RuleDefinition,
+    *,
+    platform: str = "",
+    template: RuleTemplate | None = None,
+    known_events: KnownEvents | None = None,
 ) -> tuple[RuleWarning, ...]:
     """Return the warnings about a rule, field by field.
 
     `platform` is that of the rule's app, empty if the rule is for all apps. `template` is the
-    request of a partner template that the rule was made from.
+    request of a partner template that the rule was made from. Without `known_events` no event name
+    is doubted.
     """
     texts = texts_of(definition)
     warnings = [warning for text in texts for warning in _on_text(text, definition, template)]
     warnings += meaning.personal(definition, texts)
+    warnings += audience.empty_for_organic(definition, texts, template)
+    warnings += audience.without_partner(definition, texts)
+    warnings += audience.unmapped(definition)
+    warnings += audience.withheld_money(definition, texts)
+    warnings += audience.sampled_away(definition)
+    if known_events is not None:
+        warnings += audience.unknown_events(definition, known_events)
     if platform:
         warnings += meaning.absent_on(platform, texts)
     if template is not None:

@@ -26,14 +26,34 @@ class WarningCode(StrEnum):
     NOT_ON_PLATFORM = "not_on_platform"
     REQUIRED_MISSING = "required_missing"
     NOT_AN_AMOUNT = "not_an_amount"
+    EMPTY_FOR_ORGANIC = "empty_for_organic"
+    NO_PARTNER = "no_partner"
+    UNKNOWN_EVENT = "unknown_event"
+    NOT_MAPPED = "not_mapped"
+    REVENUE_WITHHELD = "revenue_withheld"
+    SENDS_NOTHING = "sends_nothing"
+
+
+# What such a warning is about fails no request: nobody notices until the money is missing.
+LOSES_IN_SILENCE: Final = frozenset(
+    {
+        WarningCode.EMPTY_FOR_ORGANIC,
+        WarningCode.NO_PARTNER,
+        WarningCode.UNKNOWN_EVENT,
+        WarningCode.NOT_MAPPED,
+        WarningCode.REVENUE_WITHHELD,
+        WarningCode.SENDS_NOTHING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RuleWarning:
     """Something in a rule that is allowed and probably not meant.
 
-    `field` is named as in a RuleError. `fix` replaces the `length` characters from `position` on;
-    None if only a person can tell what is right.
+    `field` is named as in a RuleError; a member of a list or object is `triggers.0` or
+    `event_map.purchase`. `fix` replaces the `length` characters from `position` on; None if only a
+    person can tell what is right.
     """
 
     field: str

@@ -30,7 +30,7 @@ _ADVERTISING_IDS: Final[Mapping[str, tuple[str, ...]]] = {
     "amazon": ("amazon_id", "gaid"),
 }
 _ANY_PLATFORM: Final = ("idfa", "gaid", "amazon_id", "oaid")
-_CLICK_PARAMETERS: Final = (
+CLICK_PARAMETERS: Final = (
     *("adset_id", "adset_name", "ad_id", "ad_name", "creative_id", "site_name", "sub_site_id"),
     *("keyword", "agency", "gclid", "gbraid", "wbraid", "tracker_id", "tracker_name"),
     *("cost_type", "cost_amount", "cost_currency", "conversion_type", "payout", "payout_pct"),
@@ -352,7 +352,7 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "is_view_through": lambda values: values.facts.attribution.type == "impression",
     "attribution_type": lambda values: values.facts.attribution.type,
     "match_type": lambda values: values.facts.attribution.method,
-    **{name: _of_click(name) for name in _CLICK_PARAMETERS},
+    **{name: _of_click(name) for name in CLICK_PARAMETERS},
     "tracker_id": _of_link("tracker_id", lambda credit: credit.tracker_id),
     "tracker_name": _of_link("tracker_name", lambda credit: credit.tracker_name),
     "rejection_reason": _same_as("reject_reason"),

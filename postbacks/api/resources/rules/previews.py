@@ -12,7 +12,7 @@ from apps_registry.models import App, BundleId
 from postbacks.api.problems import InvalidRequest
 from postbacks.api.resources.rules.serializers import RuleSerializer
 from postbacks.api.strict import StrictSerializer
-from postbacks.callbacks.lint import WarningCode
+from postbacks.callbacks.lint import LOSES_IN_SILENCE, RuleWarning, WarningCode
 from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
@@ -45,7 +45,7 @@ class PreviewSerializer(RuleSerializer):
 
 
 class ProblemOfRuleSerializer(serializers.Serializer):
-    """One reason why the rule can't be saved."""
+    """One reason why the rule can't be saved, or why it would send nothing worth having."""
 
     field = serializers.CharField()
     position = serializers.IntegerField()
@@ -54,7 +54,10 @@ class ProblemOfRuleSerializer(serializers.Serializer):
 
 
 class RemarkOnRuleSerializer(serializers.Serializer):
-    """One thing that is odd about the rule; it can be saved all the same."""
+    """One thing that is odd about the rule; it can be saved all the same.
+
+    What would go wrong unnoticed is among the problems, too.
+    """
 
     field = serializers.CharField()
     position = serializers.IntegerField()
@@ -127,7 +130,21 @@ def preview_content(values: dict[str, Any]) -> dict[str, Any]:
             sdk_event=sdk_event,
             app=find_app(rule.app, sdk_event),
         )
-    return msgspec.to_builtins(request)  # type: ignore[no-any-return]  # a dataclass gives a dict
+    content: dict[str, Any] = msgspec.to_builtins(request)
+    content["problems"] = [
+        *content["problems"],
+        *(_problem_of(remark) for remark in request.remarks if remark.code in LOSES_IN_SILENCE),
+    ]
+    return content
+
+
+def _problem_of(remark: RuleWarning) -> dict[str, object]:
+    return {
+        "field": remark.field,
+        "position": remark.position,
+        "message": remark.message,
+        "suggestion": remark.fix,
+    }
 
 
 def translation_content(url: str, vendor: str) -> dict[str, Any]:
