@@ -392,6 +392,7 @@ SPECTACULAR_SETTINGS = {
         "PostbackStatus": "postbacks.models.PostbackStatus",
         "AttemptKind": "postbacks.models.AttemptKind",
         "JobAction": "postbacks.models.JobAction",
+        "Tool": "postbacks.callbacks.translation.TOOLS",
     },
 }
 

@@ -274,6 +274,20 @@ def test_a_translated_url_begins_a_new_rule() -> None:
     assert "translated" not in browser.get(f"{RULES}add/").content.decode()
 
 
+def test_each_url_of_a_pasted_list_can_begin_a_new_rule() -> None:
+    browser = sign_in(make.make_tenant().owner)
+    pasted = "1. https://a.example.com/?i={gps_adid}\n2. https://b.example.com/?p={payout}"
+
+    page = browser.post(TRANSLATE, {"url": pasted, "vendor": ""}).content.decode()
+    answer = browser.post(TRANSLATE, {"url": pasted, "vendor": "", "_use": "2"}, follow=True)
+    wrong = browser.post(TRANSLATE, {"url": pasted, "vendor": "", "_use": "99"}, follow=True)
+
+    assert "https://b.example.com/?p={{payout||revenue}}" in page
+    assert "first of 2 URLs" in page
+    assert "https://b.example.com/?p={{payout||revenue}}" in answer.content.decode()
+    assert "https://a.example.com/?i={{gaid}}" in wrong.content.decode()
+
+
 def test_hostile_text_is_shown_as_text() -> None:
     browser = sign_in(make.make_tenant().owner)
     hostile = 'https://a.example.com/?x=</textarea><script>alert(1)</script>{"&y={gps_adid}'

@@ -142,6 +142,32 @@ def test_a_url_is_translated() -> None:
     assert answer.data["untranslated"] == [{"theirs": "{label}", "why": "We have no macro for it."}]
 
 
+def test_a_url_that_no_tool_alone_writes_is_read_with_the_words_that_many_share() -> None:
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules/translate",
+        {"url": "https://t.example.com/?clickid={click_id}&payout={payout}&amount={revenue}"},
+    )
+
+    assert (answer.data["vendor"], answer.data["certainty"]) == ("generic", "guess")
+    assert answer.data["url"] == (
+        "https://t.example.com/?clickid={{click_id}}&payout={{payout||revenue}}&amount={{revenue}}"
+    )
+
+
+def test_each_url_of_a_pasted_list_is_translated_and_what_was_done_is_said() -> None:
+    pasted = "Postbacks:\n1. https://a.com/?i=%7Bidfa%7D&amp;n=1\n2. https://b.com/?p={payout}\n"
+
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules/translate", {"url": pasted, "vendor": "everflow"}
+    )
+
+    assert answer.data["url"] == "https://a.com/?i={{idfa}}&n=1"
+    assert [other["url"] for other in answer.data["others"]] == [
+        "https://b.com/?p={{payout||revenue}}"
+    ]
+    assert "first of 2" in answer.data["notes"][0]
+
+
 def test_a_url_without_placeholders_has_no_vendor() -> None:
     answer = owner_of(make.make_tenant()).post(
         "callback-rules/translate", {"url": "https://a.example.com/"}

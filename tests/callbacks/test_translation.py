@@ -1,11 +1,14 @@
 """URLs from other tools become ours, and nothing of theirs is ever sent as it stands."""
 
+from decimal import Decimal
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbacks.callbacks.macros import RequestTemplate, compile_request
-from postbacks.callbacks.macros.vendors import VENDORS
+from postbacks.callbacks.macros import RequestTemplate, Value, compile_request
+from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
 from postbacks.callbacks.translation import LONGEST_URL, Certainty, translate
 from tests.callbacks.translated_urls import BY_VENDOR
 
@@ -19,7 +22,7 @@ CASES = [
 def test_each_family_has_its_six_urls() -> None:
     families = {vendor: len(pairs) for vendor, pairs in BY_VENDOR.items() if vendor != "tenjin"}
 
-    assert set(BY_VENDOR) == set(VENDORS)
+    assert set(BY_VENDOR) == {*VENDORS, GENERIC.key}
     assert families == dict.fromkeys(families, 6)
 
 
@@ -52,7 +55,28 @@ def test_the_vendor_is_found_out(vendor: str, theirs: str, ours: str) -> None:
         ("https://a.com/?x={IDFA}", "singular", Certainty.CERTAIN),
         ("https://a.com/?x={kochava_device_id}", "kochava", Certainty.CERTAIN),
         ("https://a.com/?x={kochava_device_id}&y={idfa}", "kochava", Certainty.LIKELY),
-        ("https://a.com/?x={idfa}", "adjust", Certainty.GUESS),
+        ("https://a.com/?x={idfa}", "generic", Certainty.GUESS),
+        ("https://a.com/?x={revenue}&s={status}&i={subid}", "generic", Certainty.GUESS),
+        ("https://a.com/?x={click_id}&p={payout}", "generic", Certainty.GUESS),
+        ("https://a.com/?x={transaction_id}&p={payout}", "generic", Certainty.GUESS),
+        ("https://a.com/?x={event}&r={revenue}&c={currency}", "generic", Certainty.GUESS),
+        ("https://a.com/?x={sub1}&a={amount}", "generic", Certainty.GUESS),
+        ("https://a.com/?x={{clickid}}&p={{sum}}", "generic", Certainty.GUESS),
+        ("https://a.com/?x={{clickid}}&p={{event_name}}", "tenjin", Certainty.LIKELY),
+        ("https://a.com/?x=${clickid}", "generic", Certainty.GUESS),
+        ("https://a.com/?x=[CLICK_ID]&p=#price#", "generic", Certainty.GUESS),
+        ("https://a.com/?x=(payout)", "appsflyer", Certainty.CERTAIN),
+        ("https://a.com/?x={idfa||gps_adid}", "adjust", Certainty.LIKELY),
+        ("https://a.com/?x={gps_adid}&p={payout}", "adjust", Certainty.LIKELY),
+        ("https://a.com/?x={cnv_status2}", "binom", Certainty.CERTAIN),
+        ("https://a.com/?x={status:lead=0 sale=1}", "keitaro", Certainty.CERTAIN),
+        ("https://a.com/?x={campaign.id}", "voluum", Certainty.CERTAIN),
+        ("https://a.com/?x={rt_campaign}", "redtrack", Certainty.CERTAIN),
+        ("https://a.com/?x={payout_amount}", "everflow", Certainty.CERTAIN),
+        ("https://a.com/?x={goal_ref}", "tune", Certainty.CERTAIN),
+        ("https://a.com/?x={order_sum}", "affise", Certainty.CERTAIN),
+        ("https://a.com/?x={sale_amount_usd}", "trackier", Certainty.CERTAIN),
+        ("https://a.com/?x={gps_adid}&y={cnv_status}", "generic", Certainty.GUESS),
         ("https://a.com/?x=1", "", Certainty.GUESS),
     ],
 )
@@ -95,6 +119,57 @@ def test_an_alternative_that_needs_a_filter_is_named() -> None:
 
     assert translation.url == "https://a.com/?x={{idfa||gaid}}"
     assert "filter" in translation.untranslated[0].why
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        *("{payout}", "{PAYOUT}", "{amount}", "{sum}", "{revenue}", "{sale_amount}", "{price}"),
+        *("{saleAmount}", "{order_total}", "{commission}", "{reward}", "{value}", "[payout]"),
+        *("#price#", "%amount%", "${payout}", "{{payout}}", "{{sum}}", "(payout)", "%7Bpayout%7D"),
+    ],
+)
+@pytest.mark.parametrize("beside", ["{click_id}", "{gps_adid}", "{cnv_status}", "{externalid}"])
+def test_the_money_is_kept(theirs: str, beside: str) -> None:
+    translation = translate(f"https://a.com/?c={beside}&m={theirs}")
+
+    request = compile_request(RequestTemplate(url=translation.url))
+    values: dict[str, Value] = {"revenue": Decimal("4.99"), "currency": "USD"}
+    sent = request.render(values).request.url.rpartition("&m=")[2]
+    is_adjust_s = (theirs, beside) == ("{revenue}", "{gps_adid}")
+    assert sent == ("499" if is_adjust_s else "4.99")
+
+
+def test_only_what_adjust_alone_writes_makes_its_revenue_cents() -> None:
+    url = "https://t.example.com/postback?subid={subid}&status={status}&payout={revenue}"
+
+    assert translate(url).url.endswith("&payout={{revenue}}")
+    assert translate(url, "adjust").url.endswith("&payout={{revenue|cents}}")
+    assert translate(f"{url}&id={{gps_adid}}").url.endswith("{{revenue|cents}}&id={{gaid}}")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("t={transaction_id}", "t={{click_id}}"),
+        ("c={click_id}&t={transaction_id}", "c={{click_id}}&t={{transaction_id}}"),
+        ("c={subid}&t={transaction_id}", "c={{click.subid||click_id}}&t={{transaction_id}}"),
+        ("t={transaction_id}&m={amount}", "t={{click_id}}&m={{revenue}}"),
+        ("c={externalid}&t={transaction_id}", "c={{click_id}}&t={{transaction_id}}"),
+    ],
+)
+def test_a_transaction_is_the_click_where_nothing_else_is(theirs: str, ours: str) -> None:
+    assert translate(f"https://a.com/?{theirs}").url == f"https://a.com/?{ours}"
+
+
+@pytest.mark.parametrize(
+    "plain",
+    ["t=Hello%20(city)", "100%25", "a[0]=1", "x=(new)", "ids[]=1", "q=a%20b%20c", "p=%C3%A4%C3%B6"],
+)
+def test_plain_text_is_no_placeholder_of_an_affiliate_tracker(plain: str) -> None:
+    url = f"https://a.com/?c={{click_id}}&{plain}"
+
+    assert translate(url).url == url.replace("{click_id}", "{{click_id}}")
 
 
 def test_hashes_and_cases_of_known_names_are_understood() -> None:
@@ -145,6 +220,113 @@ def test_an_unknown_vendor_is_refused() -> None:
 def test_a_text_that_is_too_long_is_refused() -> None:
     with pytest.raises(ValueError, match="at most"):
         translate("x" * (LONGEST_URL + 1))
+
+
+PASTED = "https://a.com/cb?i={idfa}&n={event_name}"
+READ = "https://a.com/cb?i={{idfa}}&n={{event_name}}"
+
+
+@pytest.mark.parametrize(
+    ("pasted", "note"),
+    [
+        ("https://a.com/cb?i={idfa}&amp;n={event_name}", "&amp;"),
+        ("https://a.com/cb?i={idfa}&amp;amp;n={event_name}", "&amp;"),
+        ("https://a.com/cb?i={idfa}&#38;n={event_name}", "&amp;"),
+        ("https://a.com/cb?i=&#123;idfa&#125;&AMP;n={event_name}", "&amp;"),
+        ("https://a.com/cb?i=%7Bidfa%7D&n=%7bevent_name%7d", "encoded"),
+        ("https://a.com/cb?i=%257Bidfa%257D&n={event_name}", "encoded"),
+        ("https://a.com/cb?i=%25257Bidfa%25257D&n={event_name}", "encoded"),
+        ("https://a.com/cb?i=%7B%7Bidfa%7D%7D&n=%7B%7Bevent_name%7D%7D", "encoded"),
+        ("https://a.com/cb?i=%28idfa%29&n=%28event_name%29", "encoded"),
+        ("https://a.com/cb?i=%2528idfa%2529&n=%2528event%2Dname%2529", "encoded"),
+        ("https://a.com/cb?i=%24%7B%28user_data.idfa%29%21%7D&n=%24%7B%28name%29%21%7D", "encoded"),
+        ("https%3A%2F%2Fa.com%2Fcb%3Fi%3D%7Bidfa%7D%26n%3D%7Bevent_name%7D", "as a whole"),
+        (
+            "https%253A%252F%252Fa.com%252Fcb%253Fi%253D%257Bidfa%257D%2526n%253D{event_name}",
+            "whole",
+        ),
+        (f"Postback URL: {PASTED}", "left out"),
+        (f"Install postback:\n\n{PASTED}\n", "left out"),
+        (f"Please use {PASTED} from Monday on. Thanks!", "left out"),
+        (f"1. {PASTED}", "left out"),
+        (f"GET {PASTED} HTTP/1.1", "left out"),
+        (f"curl -X POST '{PASTED}'", "left out"),
+        (f"[our postback]({PASTED})", "left out"),
+        (f'{{"postback": "{PASTED}"}}', "left out"),
+        (f'"{PASTED}"', "Quotes"),
+        (f"'{PASTED}'", "Quotes"),
+        (f"\u201c{PASTED}\u201d", "Quotes"),
+        (f"\u00ab{PASTED}\u00bb", "Quotes"),
+        (f"<{PASTED}>", "Quotes"),
+        (f"`{PASTED}`", "Quotes"),
+        ("https://a.com/cb?i={idfa}\n&n={event_name}", "Line breaks"),
+        ("https://a.com/cb\r\n    ?i={idfa}&\r\n    n={event_name}", "Line breaks"),
+        ("https://a.com/cb?i={idfa}&n=\n{event_name}\n\nBest regards\nAnna", "Line breaks"),
+        ("https://a.\u200bcom/cb?i={\u200bidfa}&n=\ufeff{event_name}", "Invisible"),
+        ("\u2060https://a.com/cb?i={idfa}&n={event\u00ad_name}", "Invisible"),
+        (f"\u00a0{PASTED}\u00a0", ""),
+        (f"URL:\u00a0{PASTED}", "document"),
+        ("https:\\/\\/a.com\\/cb?i={idfa}\\u0026n={event_name}", "JSON"),
+        ("a.com/cb?i={idfa}&n={event_name}", "https://"),
+        ("Postback: a.com/cb?i={idfa}&n={event_name}.", "https://"),
+    ],
+)
+def test_a_pasted_text_is_read_as_meant_and_what_was_done_is_said(pasted: str, note: str) -> None:
+    translation = translate(pasted)
+
+    assert translation.url == READ
+    assert note in " ".join(translation.notes)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://a.com/cb?copy=1&reg=2&times=3&lt=4&amp=5&c={click_id}",
+        "https://a.com/cb?n=Gem%20Harbor&p=50%25&c={click_id}",
+        "https://a.com/cb?ids%5B0%5D=1&t=Hello%20%28new%29&c={click_id}",
+        "https://a.com/cb?u=https%3A%2F%2Fb.com%2F&c={click_id}",
+        "https://a.com/cb?u=https://b.com/x&c={click_id}",
+        "https://a.com/cb?q='quoted'&c={click_id}",
+        "https://a.com/cb/(x)?c={click_id}",
+    ],
+)
+def test_what_was_meant_as_it_stands_is_left_alone(url: str) -> None:
+    translation = translate(url)
+
+    assert translation.url == url.replace("{click_id}", "{{click_id}}")
+    assert translation.notes == ()
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "1. https://a.com/?i={idfa}\n2. https://b.com/?g={gaid}\n3. https://c.com/?n={event_name}",
+        "1) https://a.com/?i={idfa}\n\n2) https://b.com/?g={gaid}\n\n3) https://c.com/?n={event_name}",
+        "- https://a.com/?i={idfa}\r\n- https://b.com/?g={gaid}\r\n- https://c.com/?n={event_name}",
+        "Install: https://a.com/?i={idfa}\nSale: https://b.com/?g={gaid}\nLead: https://c.com/?n={event_name}",
+        "https://a.com/?i={idfa} https://b.com/?g={gaid} https://c.com/?n={event_name}",
+        "https://a.com/?i={idfa}, https://b.com/?g={gaid}; https://c.com/?n={event_name}.",
+        '["https://a.com/?i={idfa}", "https://b.com/?g={gaid}", "https://c.com/?n={event_name}"]',
+    ],
+)
+def test_each_url_of_a_list_is_translated(pasted: str) -> None:
+    translation = translate(pasted)
+
+    assert [translation.url, *(other.url for other in translation.others)] == [
+        "https://a.com/?i={{idfa}}",
+        "https://b.com/?g={{gaid}}",
+        "https://c.com/?n={{event_name}}",
+    ]
+    assert "first of 3" in translation.notes[0]
+
+
+def test_a_callback_that_was_encoded_twice_inside_a_click_url_is_found() -> None:
+    callback = quote(quote("https://net.example.com/cb?i={idfa}&k={click_id}", safe=""), safe="")
+
+    translation = translate(f"https://app.adjust.com/abc?c=1&install_callback={callback}")
+
+    assert translation.url == "https://net.example.com/cb?i={{idfa}}&k={{click_id}}"
+    assert translation.vendor == "adjust"
 
 
 @given(

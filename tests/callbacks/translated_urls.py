@@ -203,6 +203,319 @@ TENJIN = [
         "https://net.example.com/te?site={{site_id}}&click={{click_id}}&net={{ad_network}}&x=",
     ),
 ]
+EVERFLOW = [
+    (
+        "https://net.example.com/ef?clickid={transaction_id}&payout={payout_amount}",
+        "https://net.example.com/ef?clickid={{click_id}}&payout={{payout||revenue}}",
+    ),
+    (
+        "https://net.example.com/ef?sub={sub1}&s2={sub2}&s10={sub10}&amount={sale_amount}"
+        "&cur={currency}",
+        "https://net.example.com/ef?sub={{sub1}}&s2={{sub2}}&s10={{sub10}}&amount={{revenue}}"
+        "&cur={{currency}}",
+    ),
+    (
+        "https://net.example.com/ef?event={event_name}&goal={event_id}&offer={offer_id}"
+        "&name={offer_name}&ip={conversion_user_ip}",
+        "https://net.example.com/ef?event={{event_name}}"
+        "&goal={{partner_event_name||event_name}}&offer={{campaign_id}}"
+        "&name={{campaign_name}}&ip={{ip_address}}",
+    ),
+    (
+        "https://net.example.com/ef?idfa={idfa}&gaid={google_aid}&order={order_id}"
+        "&aff={affiliate_id}&src={source_id}",
+        "https://net.example.com/ef?idfa={{idfa}}&gaid={{gaid}}&order={{transaction_id}}"
+        "&aff={{site_id}}&src={{site_id}}",
+    ),
+    (
+        "https://net.example.com/ef?country={country_code}&region={region}&city={city}"
+        "&ua={user_agent}&t={timestamp}",
+        "https://net.example.com/ef?country={{country}}&region={{region}}&city={{city}}"
+        "&ua={{user_agent}}&t={{event_time}}",
+    ),
+    (
+        "https://net.example.com/ef?conv={conversion_id}&code={coupon_code}"
+        "&adv={advertiser_id}&r={random}&sip={session_user_ip}",
+        "https://net.example.com/ef?conv={{event_id}}&code=&adv=&r={{random}}&sip={{ip_address}}",
+    ),
+]
+BINOM = [
+    (
+        "https://net.example.com/bi?id={externalid}&payout={payout}&status={cnv_status}",
+        "https://net.example.com/bi?id={{click_id}}&payout={{payout||revenue}}"
+        "&status={{partner_event_name||event_name}}",
+    ),
+    (
+        "https://net.example.com/bi?click={clickid}&cur={cnv_currency}&status2={cnv_status2}",
+        "https://net.example.com/bi?click={{click_id}}&cur={{currency}}"
+        "&status2={{partner_event_name||event_name}}",
+    ),
+    (
+        "https://net.example.com/bi?t1={t1}&t2={t2}&t10={t10}&source={trafficsource}",
+        "https://net.example.com/bi?t1={{sub1}}&t2={{sub2}}&t10={{sub10}}&source=",
+    ),
+    (
+        "https://net.example.com/bi?c={campaign}&name={campaign_name}&key={campaign_key}"
+        "&country={country_code}",
+        "https://net.example.com/bi?c={{campaign_id}}&name={{campaign_name}}&key="
+        "&country={{country}}",
+    ),
+    (
+        "https://net.example.com/bi?ip={ip}&ua={user_agent}&os={os_name}&osv={os_version}"
+        "&brand={device_brand}&cost={clickcost}",
+        "https://net.example.com/bi?ip={{ip_address}}&ua={{user_agent}}&os={{os_name}}"
+        "&osv={{os_version}}&brand={{device_brand}}&cost={{cost_amount}}",
+    ),
+    (
+        "https://net.example.com/bi?id={external_id}&isp={isp}&lander={lander}&path={path_name}",
+        "https://net.example.com/bi?id={{click_id}}&isp={{carrier}}&lander=&path=",
+    ),
+]
+KEITARO = [
+    (
+        "https://net.example.com/ke?subid={subid}&status={status:lead=0 sale=1 rejected=2}"
+        "&payout={revenue}",
+        "https://net.example.com/ke?subid={{click_id}}"
+        '&status={{partner_event_name||event_name|map:"lead=0,sale=1,rejected=2"}}'
+        "&payout={{revenue}}",
+    ),
+    (
+        "https://net.example.com/ke?cid={external_id}&tid={tid}&c={keitaro_campaign_name}",
+        "https://net.example.com/ke?cid={{click_id}}&tid={{transaction_id}}&c={{campaign_name}}",
+    ),
+    (
+        "https://net.example.com/ke?when={_date:Y-m-d H:i:s,Europe/Kyiv}&unix={date:U}"
+        "&text={_keyword}",
+        'https://net.example.com/ke?when={{event_time|tz:"Europe/Kyiv"|date:"%Y-%m-%d %H:%M:%S"}}'
+        "&unix={{event_time|unix}}&text={{keyword}}",
+    ),
+    (
+        "https://net.example.com/ke?s1={sub_id_1}&s2={sub_id_2}&ad={ad_campaign_id}"
+        "&net={traffic_source_name}",
+        "https://net.example.com/ke?s1={{sub1}}&s2={{sub2}}&ad={{campaign_id}}&net={{ad_network}}",
+    ),
+    (
+        "https://net.example.com/ke?ip={ip}&ua={user_agent}&os={os}&country={country}"
+        "&op={operator}&bot={is_bot}&d={visitor_code}",
+        "https://net.example.com/ke?ip={{ip_address}}&ua={{user_agent}}&os={{os_name}}"
+        "&country={{country}}&op={{carrier}}&bot=&d=",
+    ),
+    (
+        "https://net.example.com/ke?x={sample:1,2,3}&y={from_file:a.txt}&p={profit}"
+        "&cost={cost}&cur={currency}",
+        "https://net.example.com/ke?x=&y=&p=&cost={{cost_amount}}&cur={{currency}}",
+    ),
+]
+VOLUUM = [
+    (
+        "https://net.example.com/vo?cid={externalid}&payout={payout}&c={campaign.id}",
+        "https://net.example.com/vo?cid={{click_id}}&payout={{payout||revenue}}&c={{campaign_id}}",
+    ),
+    (
+        "https://net.example.com/vo?name={campaign.name}&src={trafficsource.name}"
+        "&tx={transactionid}",
+        "https://net.example.com/vo?name={{campaign_name}}&src={{ad_network}}"
+        "&tx={{transaction_id}}",
+    ),
+    (
+        "https://net.example.com/vo?v1={var1}&v2={var2}&cv={cv1}&offer={offer.id}",
+        "https://net.example.com/vo?v1={{sub1}}&v2={{sub2}}&cv={{sub1}}&offer=",
+    ),
+    (
+        "https://net.example.com/vo?ip={conversion.ip}&ua={conversion.useragent}"
+        "&brand={brand}&model={model}&os={os}&osv={osversion}",
+        "https://net.example.com/vo?ip={{ip_address}}&ua={{user_agent}}"
+        "&brand={{device_brand}}&model={{device_model}}&os={{os_name}}&osv={{os_version}}",
+    ),
+    (
+        "https://net.example.com/vo?country={country}&full={countryname}&isp={isp}"
+        "&con={connectiontype}&l={lander.id}",
+        "https://net.example.com/vo?country={{country}}&full=&isp={{carrier}}"
+        "&con={{connection_type}}&l=",
+    ),
+    (
+        "https://net.example.com/vo?id={externalid:raw}&h={var1:hash}&et={eventtype}"
+        "&t={trafficsource.id}",
+        "https://net.example.com/vo?id={{click_id}}&h=&et={{partner_event_name||event_name}}&t=",
+    ),
+]
+REDTRACK = [
+    (
+        "https://net.example.com/rt?clickid={ref_id}&sum={sum}&type={convtype}",
+        "https://net.example.com/rt?clickid={{click_id}}&sum={{payout||revenue}}"
+        "&type={{partner_event_name||event_name}}",
+    ),
+    (
+        "https://net.example.com/rt?c={rt_campaign}&cid={rt_campaignid}&ad={rt_ad}"
+        "&adid={rt_adid}&place={rt_placement}",
+        "https://net.example.com/rt?c={{campaign_name}}&cid={{campaign_id}}&ad={{ad_name}}"
+        "&adid={{ad_id}}&place={{site_name}}",
+    ),
+    (
+        "https://net.example.com/rt?s1={sub1}&s10={sub10}&kw={rt_keyword}&group={rt_adgroup}",
+        "https://net.example.com/rt?s1={{sub1}}&s10={{sub10}}&kw={{keyword}}&group={{adset_name}}",
+    ),
+    (
+        "https://net.example.com/rt?id={clickid}&event={rdtk_event_id}&payout={payout}"
+        "&cur={currency}&status={status}",
+        "https://net.example.com/rt?id={{click_id}}&event={{event_id}}"
+        "&payout={{payout||revenue}}&cur={{currency}}&status=",
+    ),
+    (
+        "https://net.example.com/rt?ip={ip}&ua={ua}&os={os}&brand={brand}&device={device}"
+        "&country={country}&src={rt_source}",
+        "https://net.example.com/rt?ip={{ip_address}}&ua={{user_agent}}&os={{os_name}}"
+        "&brand={{device_brand}}&device={{device_type}}&country={{country}}"
+        "&src={{ad_network}}",
+    ),
+    (
+        "https://net.example.com/rt?tx={transactionid}&offer={offerid}&cost={cost}"
+        "&c={convtype}&ref={referrer}",
+        "https://net.example.com/rt?tx={{transaction_id}}&offer=&cost={{cost_amount}}"
+        "&c={{partner_event_name||event_name}}&ref={{referrer}}",
+    ),
+]
+TUNE = [
+    (
+        "https://net.example.com/hf?tid={transaction_id}&payout={payout}&goal={goal_ref}",
+        "https://net.example.com/hf?tid={{click_id}}&payout={{payout||revenue}}"
+        "&goal={{partner_event_name||event_name}}",
+    ),
+    (
+        "https://net.example.com/hf?click={aff_sub}&s2={aff_sub2}&s5={aff_sub5}&offer={offer_ref}",
+        "https://net.example.com/hf?click={{click.aff_sub||sub1}}&s2={{sub2}}&s5={{sub5}}"
+        "&offer={{campaign_id}}",
+    ),
+    (
+        "https://net.example.com/hf?amount={sale_amount}&cur={currency}&idfa={ios_ifa}"
+        "&gaid={google_aid}",
+        "https://net.example.com/hf?amount={{revenue}}&cur={{currency}}&idfa={{idfa}}"
+        "&gaid={{gaid}}",
+    ),
+    (
+        "https://net.example.com/hf?when={datetime}&day={date}&clicked={session_datetime}&r={ran}",
+        'https://net.example.com/hf?when={{event_time|date:"%Y-%m-%d %H:%M:%S"}}'
+        '&day={{event_time|date:"%Y-%m-%d"}}&clicked={{click_time|date:"%Y-%m-%d %H:%M:%S"}}'
+        "&r={{random}}",
+    ),
+    (
+        "https://net.example.com/hf?aff={affiliate_id}&src={source}&info={affiliate_info1}"
+        "&adv={advertiser_id}",
+        "https://net.example.com/hf?aff={{site_id}}&src={{site_id}}&info=&adv=",
+    ),
+    (
+        "https://net.example.com/hf?ip={ip}&country={country_code}&os={device_os}"
+        "&osv={device_os_version}&file={offer_file_id}&order={adv_sub}",
+        "https://net.example.com/hf?ip={{ip_address}}&country={{country}}&os={{os_name}}"
+        "&osv={{os_version}}&file=&order={{transaction_id}}",
+    ),
+]
+AFFISE = [
+    (
+        "https://net.example.com/as?clickid={sub1}&sum={sum}&goal={goal}&ua={uagent}",
+        "https://net.example.com/as?clickid={{sub1}}&sum={{payout||revenue}}"
+        "&goal={{partner_event_name||event_name}}&ua={{user_agent}}",
+    ),
+    (
+        "https://net.example.com/as?order={order_sum}&cur={order_currency}"
+        "&action={transactionid}&status={status}",
+        "https://net.example.com/as?order={{revenue}}&cur={{currency}}"
+        "&action={{transaction_id}}&status=",
+    ),
+    (
+        "https://net.example.com/as?offer={offerid}&name={offer_name}&geo={geo}&city={city}"
+        "&ip={ip}&day={date_only}",
+        "https://net.example.com/as?offer={{campaign_id}}&name={{campaign_name}}"
+        '&geo={{country}}&city={{city}}&ip={{ip_address}}&day={{event_time|date:"%Y-%m-%d"}}',
+    ),
+    (
+        "https://net.example.com/as?when={date}&clicked={click_date}&unix={timestamp}"
+        "&cf={custom_field1}&r={rand}",
+        'https://net.example.com/as?when={{event_time|date:"%Y-%m-%d %H:%M:%S"}}'
+        '&clicked={{click_time|date:"%Y-%m-%d %H:%M:%S"}}&unix={{event_time}}&cf=&r={{uuid}}',
+    ),
+    (
+        "https://net.example.com/as?s2={sub2}&s8={sub8}&cur={currency}&promo={promo_code}"
+        "&ua={uagent}",
+        "https://net.example.com/as?s2={{sub2}}&s8={{sub8}}&cur={{currency}}&promo="
+        "&ua={{user_agent}}",
+    ),
+    (
+        "https://net.example.com/as?idfa={ios_idfa}&android={android_id}&user={user_id}"
+        "&comment={comment}&cf={custom_field_1}",
+        "https://net.example.com/as?idfa={{idfa}}&android={{android_id}}"
+        "&user={{customer_user_id}}&comment=&cf=",
+    ),
+]
+TRACKIER = [
+    (
+        "https://net.example.com/tr?clickid={p1}&payout={payout}",
+        "https://net.example.com/tr?clickid={{click.p1||click_id}}&payout={{payout||revenue}}",
+    ),
+    (
+        "https://net.example.com/tr?click_id={click_id}&p2={p2}&p10={p10}&txn={txn_id}",
+        "https://net.example.com/tr?click_id={{click_id}}&p2={{click.p2||sub2}}"
+        "&p10={{click.p10||sub10}}&txn={{transaction_id}}",
+    ),
+    (
+        "https://net.example.com/tr?sale={sale_amount}&usd={sale_amount_usd}&cur={currency}"
+        "&goal={goal_id}",
+        "https://net.example.com/tr?sale={{revenue}}&usd={{revenue_usd_gross}}"
+        "&cur={{currency}}&goal={{partner_event_name||event_name}}",
+    ),
+    (
+        "https://net.example.com/tr?camp={camp_id}&pub={pub_id}&gaid={gaid}&idfa={idfa}&ip={ip}",
+        "https://net.example.com/tr?camp={{campaign_id}}&pub={{site_id}}&gaid={{gaid}}"
+        "&idfa={{idfa}}&ip={{ip_address}}",
+    ),
+    (
+        "https://net.example.com/tr?usd={payout_usd}&app={app_name}&os={os}&osv={os_version}"
+        "&t={conv_time}",
+        "https://net.example.com/tr?usd={{revenue_usd_gross}}&app={{app_name}}&os={{os_name}}"
+        "&osv={{os_version}}&t={{event_time}}",
+    ),
+    (
+        "https://net.example.com/tr?s1={sub1}&s10={sub10}&c={camp_name}"
+        "&country={country_code}&creative={creative_name}",
+        "https://net.example.com/tr?s1={{sub1}}&s10={{sub10}}&c={{campaign_name}}"
+        "&country={{country}}&creative={{creative_name}}",
+    ),
+]
+GENERIC = [
+    (
+        "https://net.example.com/pb?clickid={click_id}&payout={payout}",
+        "https://net.example.com/pb?clickid={{click_id}}&payout={{payout||revenue}}",
+    ),
+    (
+        "https://t.example.com/postback?subid={subid}&status={status}&payout={revenue}",
+        "https://t.example.com/postback?subid={{click.subid||click_id}}"
+        "&status={{partner_event_name||event_name}}&payout={{revenue}}",
+    ),
+    (
+        "https://net.example.com/pb?cid={CLICK_ID}&sum={Amount}&cur={currencyCode}"
+        "&tx={transaction_id}",
+        "https://net.example.com/pb?cid={{click_id}}&sum={{revenue}}&cur={{currency}}"
+        "&tx={{transaction_id}}",
+    ),
+    (
+        "https://net.example.com/pb?tid={transaction_id}&sub={sub1}&s3={subid3}&goal={goal}"
+        "&price=#price#&p=[payout]",
+        "https://net.example.com/pb?tid={{click_id}}&sub={{sub1}}&s3={{sub3}}"
+        "&goal={{partner_event_name||event_name}}&price={{revenue}}&p={{payout||revenue}}",
+    ),
+    (
+        "https://net.example.com/pb?click=${clickid}&usd={{payout_usd}}&device=%device_id%"
+        "&geo=<country_code>",
+        "https://net.example.com/pb?click={{click_id}}&usd={{revenue_usd_gross}}"
+        "&device={{advertising_id}}&geo={{country}}",
+    ),
+    (
+        "https://net.example.com/pb?offer={offer_id}&aff={aff_id}&ip={user_ip}&ua={useragent}"
+        "&when={datetime}&none={whatever}",
+        "https://net.example.com/pb?offer={{campaign_id}}&aff={{site_id}}&ip={{ip_address}}"
+        '&ua={{user_agent}}&when={{event_time|date:"%Y-%m-%d %H:%M:%S"}}&none=',
+    ),
+]
 BY_VENDOR = {
     "adjust": ADJUST,
     "appsflyer": APPSFLYER,
@@ -210,4 +523,13 @@ BY_VENDOR = {
     "kochava": KOCHAVA,
     "singular": SINGULAR,
     "tenjin": TENJIN,
+    "everflow": EVERFLOW,
+    "binom": BINOM,
+    "keitaro": KEITARO,
+    "voluum": VOLUUM,
+    "redtrack": REDTRACK,
+    "tune": TUNE,
+    "affise": AFFISE,
+    "trackier": TRACKIER,
+    "generic": GENERIC,
 }

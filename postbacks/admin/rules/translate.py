@@ -8,8 +8,8 @@ from django.urls import URLPattern, path, reverse
 
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.roles import Right
-from postbacks.callbacks.macros.vendors import VENDORS
-from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
+from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
+from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, Translation, translate
 
 URL_IN_SESSION = "translated_url"
 USE = "translated"  # parameter of a new rule's address: begin with the translated URL
@@ -38,11 +38,16 @@ class PastedUrlForm(forms.Form):
             }
         ),
         help_text="The callback or postback URL, for example "
-        "https://ads.example.com/?id={idfa||gps_adid}&event={event_name}",
+        "https://ads.example.com/?id={idfa||gps_adid}&event={event_name}. Several at once, "
+        "quotes, line breaks and text around it are understood.",
     )
     vendor = forms.ChoiceField(
         label="Written for",
-        choices=[(AUTO, "Find out"), *((vendor.key, vendor.name) for vendor in VENDORS.values())],
+        choices=[
+            (AUTO, "Find out"),
+            *((vendor.key, vendor.name) for vendor in VENDORS.values()),
+            (GENERIC.key, GENERIC.name),
+        ],
         initial=AUTO,
         required=False,
         widget=forms.Select(attrs={"class": "rule-input", "aria-describedby": "id_vendor_help"}),
@@ -70,7 +75,7 @@ class TranslatePage:
         may_use = allowed(request, Right.SET_UP)
         if translation is not None and "_use" in request.POST and may_use:
             # In the session: it may be too long for an address.
-            request.session[URL_IN_SESSION] = translation.url
+            request.session[URL_IN_SESSION] = _chosen(translation, request.POST["_use"]).url
             return HttpResponseRedirect(f"{reverse('admin:postbacks_callbackrule_add')}?{USE}=1")
         context = {
             **self.site.each_context(request),
@@ -79,14 +84,27 @@ class TranslatePage:
             "back": reverse("admin:postbacks_callbackrule_changelist"),
             "form": form,
             "translation": translation,
-            "certainty": _CERTAINTY_NOTES[translation.certainty].format(
-                name=translation.vendor_name
-            )
-            if translation and translation.vendor
-            else "",
+            "certainty": _certainty_note(translation) if translation else "",
             "may_use": may_use,
         }
         return TemplateResponse(request, "admin/postbacks/callbackrule/translate.html", context)
+
+
+def _certainty_note(translation: Translation) -> str:
+    if translation.is_generic and translation.certainty == Certainty.GUESS:
+        return (
+            "Many tools write it like this, so it was read with the words that they share: "
+            "choose whose it is if you know."
+        )
+    note = _CERTAINTY_NOTES[translation.certainty] if translation.vendor else ""
+    return note.format(name=translation.vendor_name)
+
+
+def _chosen(translation: Translation, number: str) -> Translation:
+    """Return the URL whose button was pressed; they count from 1."""
+    urls = (translation, *translation.others)
+    index = int(number) - 1 if number.isascii() and number.isdigit() and len(number) < 3 else 0
+    return urls[index] if 0 <= index < len(urls) else translation
 
 
 def translated_url(request: HttpRequest) -> str:

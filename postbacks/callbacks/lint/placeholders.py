@@ -13,7 +13,7 @@ from postbacks.callbacks.lint.texts import RequestText
 from postbacks.callbacks.macros import CATALOGUE, UnknownNameError
 from postbacks.callbacks.macros.names import understand
 from postbacks.callbacks.macros.problems import nearest
-from postbacks.callbacks.macros.vendors import VENDORS
+from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
 from postbacks.callbacks.translation.forms import FORMS, NETWORKS, Placeholder
 from postbacks.callbacks.translation.naming import NoCounterpart, expression_for, is_known
 from postbacks.callbacks.translation.translating import Certainty, detect
@@ -36,7 +36,7 @@ def _braces(text: RequestText) -> Iterator[RuleWarning]:
         for match in _BRACES.finditer(text.plain)
     ]
     detected = detect(" ".join(placeholder.text for placeholder in placeholders))
-    vendor, certainty = detected or ("adjust", Certainty.GUESS)
+    vendor, certainty = detected or (GENERIC.key, Certainty.GUESS)
     for placeholder in placeholders:
         ours = _expression(vendor, placeholder)
         is_theirs = certainty != Certainty.GUESS and is_known(vendor, placeholder.names[0])

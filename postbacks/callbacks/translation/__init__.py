@@ -7,6 +7,8 @@ placeholders and turns a pasted URL into one of ours.
 from postbacks.callbacks.macros.url import LONGEST_URL
 from postbacks.callbacks.translation.translating import (
     AUTO,
+    CHOICES,
+    TOOLS,
     Certainty,
     Translated,
     Translation,
@@ -16,7 +18,9 @@ from postbacks.callbacks.translation.translating import (
 
 __all__ = [
     "AUTO",
+    "CHOICES",
     "LONGEST_URL",
+    "TOOLS",
     "Certainty",
     "Translated",
     "Translation",

@@ -39,6 +39,13 @@ _QUESTION: Final = re.compile(
 )
 _OTHER_FREEMARKER: Final = re.compile(r"\$\{[^{}]{0,300}\}|</?#[^<>]{0,300}>")
 
+_WORD: Final = r"[A-Za-z_][\w.-]{0,80}"
+_ANY: Final = re.compile(
+    r"\{\{\s*(?P<double>[^{}]{1,200}?)\s*\}\}|\$?\{(?P<single>[^{}]{1,200})\}"
+    rf"|\[\[?(?P<square>{_WORD})\]\]?|\((?P<round>{_WORD})\)|##?(?P<hash>{_WORD})##?"
+    rf"|%(?P<percent>[A-Za-z_]\w{{2,80}})%|<(?P<angle>{_WORD})>"
+)
+
 # Networks fill these in when an ad is clicked: they make no sense in a callback.
 NETWORKS: Final = re.compile(r"__[A-Z][A-Z0-9_]{1,60}__")
 
@@ -91,11 +98,29 @@ def _questions(url: str) -> Iterator[Placeholder]:
         yield Placeholder(match.start(), match.end(), match[0], (match[1],), words=words)
 
 
+def _any_form(url: str) -> Iterator[Placeholder]:
+    """Read what many tools write: {name}, ${name}, {{name}}, [name], (name), #name#, %name%."""
+    for match in _ANY.finditer(url):
+        name = match[str(match.lastgroup)]
+        yield Placeholder(
+            match.start(), match.end(), match[0], tuple(part.strip() for part in name.split("||"))
+        )
+
+
 FORMS: Final[Mapping[str, Callable[[str], Iterator[Placeholder]]]] = {
     "adjust": _single,
+    "affise": _single,
     "appsflyer": _round,
+    "binom": _single,
     "branch": _freemarker,
+    "everflow": _single,
+    "generic": _any_form,
+    "keitaro": _single,
     "kochava": _single,
+    "redtrack": _single,
     "singular": _single_and_double,
     "tenjin": _double,
+    "trackier": _single,
+    "tune": _single,
+    "voluum": _single,
 }

@@ -7,17 +7,25 @@ from typing import Final
 from postbacks.callbacks.macros import UnknownNameError
 from postbacks.callbacks.macros.names import understand
 from postbacks.callbacks.macros.problems import nearest
-from postbacks.callbacks.macros.vendors import VENDORS, Vendor
+from postbacks.callbacks.macros.vendors import GENERIC, VENDORS, Vendor
 from postbacks.callbacks.translation.forms import Placeholder
 
 _HASHES: Final = ("md5", "sha1", "sha256")
 _CASES: Final = ("upper", "lower")
 _OWN_PARAMETER: Final = re.compile(r"[A-Za-z_][\w-]{0,63}")
+# What only one vendor's grammar has.
+_ONLY_THEIRS: Final = {
+    "keitaro": re.compile(r"_?(?:status|date|sample|from_file|random):.{1,120}|_\w{2,40}"),
+    "singular": re.compile(r"(?:cl|pcrid|pcrn|psid|psn|pshid)\?.{1,80}|NETWORK=.{1,80}"),
+}
 _PASSED_THROUGH: Final = re.compile(r"(cl|pcrid|pcrn|psid|psn|pshid)\?.{1,80}")
 _NETWORK: Final = re.compile(r"NETWORK=([\w .-]{1,80})")
 
 # Built-ins of FreeMarker that we have as filters.
 _BUILT_IN: Final = {"upper_case": "upper", "lower_case": "lower", "trim": "trim", "url": ""}
+
+
+_COMMON: Final = {**GENERIC.macros, **GENERIC.first_of}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +38,52 @@ class NoCounterpart:
 Expression = str | NoCounterpart
 
 
-def expression_for(vendor: str, placeholder: Placeholder) -> Expression:
-    """Return the text between our braces for a placeholder, or why there is none."""
-    results = [_expression(VENDORS[vendor], name) for name in placeholder.names]
+def expression_for(
+    vendor: str, placeholder: Placeholder, *, or_generic: bool = False
+) -> Expression:
+    """Return the text between our braces for a placeholder, or why there is none.
+
+    `or_generic` reads a name that the vendor does not have as many tools mean it.
+    """
+    results = [_found(vendor, name, or_generic=or_generic) for name in placeholder.names]
     expressions = [result for result in results if isinstance(result, str)]
     if not expressions:
         return results[0]
     if len(expressions) > 1:
         # Filters follow all sources, so only plain names can be alternatives.
-        plain = [expression for expression in expressions if "|" not in expression]
+        plain = [expression for expression in expressions if not _has_filter(expression)]
         return _completed("||".join(plain or expressions[:1]), placeholder)
     return _completed(expressions[0], placeholder)
 
 
-def unknown_names(vendor: str, placeholder: Placeholder) -> list[tuple[str, str]]:
+def unknown_names(
+    vendor: str, placeholder: Placeholder, *, or_generic: bool = False
+) -> list[tuple[str, str]]:
     """Return the names of a placeholder that its expression leaves out, and why."""
-    results = [(name, _expression(VENDORS[vendor], name)) for name in placeholder.names]
+    results = [(name, _found(vendor, name, or_generic=or_generic)) for name in placeholder.names]
     left_out = [(name, result.why) for name, result in results if isinstance(result, NoCounterpart)]
     if len(results) - len(left_out) > 1:
         left_out += [
             (name, f"It needs a filter ({result}), which can't stand in a list of alternatives.")
             for name, result in results
-            if isinstance(result, str) and "|" in result
+            if isinstance(result, str) and _has_filter(result)
         ]
     return left_out
+
+
+def _found(vendor: str, name: str, *, or_generic: bool) -> Expression:
+    own = _expression(vendor_of(vendor), name)
+    if isinstance(own, str) or not or_generic or name in vendor_of(vendor).without:
+        return own
+    return _common(name) or own
+
+
+def vendor_of(key: str) -> Vendor:
+    return GENERIC if key == GENERIC.key else VENDORS[key]
+
+
+def _has_filter(expression: str) -> bool:
+    return "|" in expression.replace("||", "")
 
 
 def _completed(expression: str, placeholder: Placeholder) -> Expression:
@@ -66,7 +96,7 @@ def _completed(expression: str, placeholder: Placeholder) -> Expression:
     if placeholder.default is None:
         return expression
     quote = "'" if "'" not in placeholder.default else '"'
-    if "|" in expression.replace("||", ""):
+    if _has_filter(expression):
         quote = '"' if '"' not in placeholder.default else "'"
         return f"{expression}|default:{quote}{placeholder.default}{quote}"
     return f"{expression}||{quote}{placeholder.default}{quote}"
@@ -82,8 +112,12 @@ def _question(expression: str, words: tuple[str, str]) -> Expression:
 
 
 def _expression(vendor: Vendor, name: str) -> Expression:
+    if name in vendor.first_of:
+        return vendor.first_of[name]
     if name in vendor.macros:
         return vendor.macros[name]
+    if name in vendor.without:
+        return NoCounterpart(vendor.without[name])
     special = _SPECIAL.get(vendor.key)
     expression = special(vendor, name) if special else None
     return expression or _changed(vendor, name) or _no_counterpart(vendor, name)
@@ -153,6 +187,69 @@ def _singular(vendor: Vendor, name: str) -> Expression | None:
     return None
 
 
+def _keitaro(vendor: Vendor, name: str) -> Expression | None:
+    """Read Keitaro's {_name}, which it does not encode, and what stands after a colon.
+
+    Values are always encoded for their place here: the partner reads the same.
+    """
+    base, colon, argument = name.removeprefix("_").partition(":")
+    if base in vendor.without:
+        return NoCounterpart(vendor.without[base])
+    expression = vendor.first_of.get(base) or vendor.macros.get(base)
+    if expression is None:
+        return None
+    if base == "status" and colon:
+        pairs = [pair.partition("=") for pair in argument.split()]
+        if pairs and all(ours and theirs for ours, _, theirs in pairs):
+            table = ",".join(f"{ours}={theirs}" for ours, _, theirs in pairs)
+            return f'{expression}|map:"{table}"'
+    if base == "date" and colon:
+        return _php_date(argument)
+    return expression
+
+
+def _php_date(argument: str) -> Expression:
+    """Return a time in a format of PHP's date(), perhaps with a time zone after a comma."""
+    form, _, zone = argument.partition(",")
+    if form == "U":
+        return "event_time|unix"
+    ours = "".join(_PHP_DATE.get(character, character) for character in form)
+    unknown = next((c for c in form if c.isalpha() and c not in _PHP_DATE), None)
+    if unknown is not None or '"' in argument:
+        return NoCounterpart(f"We have no date format {form}.")
+    in_zone = f'|tz:"{zone.strip()}"' if zone.strip() else ""
+    return f'event_time{in_zone}|date:"{ours}"'
+
+
+def _voluum(vendor: Vendor, name: str) -> Expression | None:
+    """Read Voluum's functions, such as {externalid:raw}."""
+    base, colon, function = name.partition(":")
+    expression = vendor.first_of.get(base) or vendor.macros.get(base)
+    if not colon or expression is None:
+        return None
+    if function == "raw":
+        return expression
+    return NoCounterpart(f"We have no function {function}.")
+
+
+def _generic(vendor: Vendor, name: str) -> Expression | None:
+    return _common(name)
+
+
+def _common(name: str) -> str | None:
+    """Return what many tools mean by a name, in whatever letters: clickId, CLICK_ID, click-id."""
+    spelling = name.strip().lower()
+    return _COMMON.get(spelling) or _COMMON_LETTERS.get(_letters(spelling))
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+# Where two words have the same letters, the first one's meaning: "adid" is one of its own.
+_COMMON_LETTERS: Final = {_letters(name): ours for name, ours in reversed(_COMMON.items())}
+
+
 def _tenjin(vendor: Vendor, name: str) -> Expression | None:
     """Keep the names that we share with Tenjin, whose macro language is ours."""
     try:
@@ -163,8 +260,24 @@ def _tenjin(vendor: Vendor, name: str) -> Expression | None:
 
 
 _BRANCH_FLAGS: Final = {"attributed": "is_attributed", "first_event_for_user": "is_first"}
+_PHP_DATE: Final = {
+    "Y": "%Y",
+    "m": "%m",
+    "d": "%d",
+    "H": "%H",
+    "i": "%M",
+    "s": "%S",
+    "y": "%y",
+    "D": "%a",
+    "M": "%b",
+    "F": "%B",
+    "l": "%A",
+}
 _SPECIAL: Final = {
     "adjust": _adjust,
+    "generic": _generic,
+    "keitaro": _keitaro,
+    "voluum": _voluum,
     "branch": _branch,
     "appsflyer": _appsflyer,
     "singular": _singular,
@@ -173,16 +286,30 @@ _SPECIAL: Final = {
 
 
 def _no_counterpart(vendor: Vendor, name: str) -> NoCounterpart:
-    close = nearest(name, vendor.macros)
-    if close is not None:
-        ours = vendor.macros[close]
-        return NoCounterpart(
-            f"{vendor.name} has no such macro that we know of. "
-            f"Nearest: {vendor.spelled(close)}, with us {{{{{ours}}}}}."
-        )
-    return NoCounterpart("We have no macro for it.")
+    names = {**vendor.macros, **vendor.first_of}
+    close = nearest(name, names)
+    if close is None:
+        return NoCounterpart("We have no macro for it.")
+    whose = f"{vendor.name} has no such macro" if vendor is not GENERIC else "There is no such word"
+    return NoCounterpart(
+        f"{whose} that we know of. "
+        f"Nearest: {vendor.spelled(close)}, with us {{{{{names[close]}}}}}."
+    )
 
 
 def is_known(vendor: str, name: str) -> bool:
     """Tell whether a name is one of this vendor's."""
-    return isinstance(_expression(VENDORS[vendor], name), str)
+    return isinstance(_expression(vendor_of(vendor), name), str)
+
+
+def is_own(vendor: str, name: str) -> bool:
+    """Tell whether this vendor alone writes a name, plain, hashed or in capital letters."""
+    own = VENDORS[vendor].own
+    special = _ONLY_THEIRS.get(vendor)
+    if special is not None and special.fullmatch(name):
+        return True
+    while name not in own:
+        name, separator, ending = name.rpartition("_")
+        if not separator or ending.lower() not in (*_HASHES, *_CASES, "hex"):
+            return False
+    return True

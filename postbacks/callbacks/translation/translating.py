@@ -1,31 +1,42 @@
 """④ Translates a pasted URL, and reports what was and what could not be translated."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
-from urllib.parse import unquote
 
 from postbacks.callbacks.macros import RequestTemplate, TemplateError, compile_request
 from postbacks.callbacks.macros.url import LONGEST_URL
-from postbacks.callbacks.macros.vendors import VENDORS
-from postbacks.callbacks.translation.forms import FORMS, NETWORKS
+from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
+from postbacks.callbacks.translation.forms import FORMS, NETWORKS, Placeholder
 from postbacks.callbacks.translation.naming import (
     NoCounterpart,
     expression_for,
     is_known,
+    is_own,
     unknown_names,
+    vendor_of,
 )
+from postbacks.callbacks.translation.pasted import read_pasted
 
 AUTO: Final = "auto"
+TOOLS: Final = [*VENDORS, GENERIC.key]
+CHOICES: Final = [*TOOLS, AUTO]
 
-_BRACES: Final = ("adjust", "singular", "kochava")
-
-_ENCODED_BRACES: Final = re.compile(r"%7[BbDdCc]")
-# Adjust carries callbacks inside click URLs, each encoded once.
-_CARRIED: Final = re.compile(
-    r"[?&](?:adj_)?((?:\w+_callback(?:_\w+)?)|rejected_\w+)=(https?%3[Aa]%2[Ff]%2[Ff][^&\s]+)"
+_IN_BRACES: Final = tuple(
+    key for key, vendor in VENDORS.items() if (vendor.before, vendor.after) == ("{", "}")
 )
+# What a click is called, but for TUNE's and Everflow's {transaction_id}.
+_CLICK_WORDS: Final = ("click_id", "click.")
+_TRANSACTION: Final = "transaction_id"
+
+# Adjust carries callbacks inside click URLs, encoded once or more.
+_CARRIED: Final = re.compile(
+    r"[?&](?:adj_)?((?:\w+_callback(?:_\w+)?)|rejected_\w+)"
+    r"=(https?%(?:25){0,2}3[Aa]%(?:25){0,2}2[Ff]%(?:25){0,2}2[Ff][^&\s]+)"
+)
+_CLICK_ONLY: Final = re.compile(r"\{\{click\.[^|}]*(?:\|(?!\|)[^}]*)?\}\}")
 _FOR_NETWORKS: Final = "An ad network fills it in when its ad is clicked, so never in a callback."
 
 
@@ -56,7 +67,10 @@ class Untranslated:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A translated URL. `vendor` is "" if the URL had no placeholders."""
+    """A translated URL. `vendor` is "" if the URL had no placeholders.
+
+    `notes` say what was done and what to look at; `others` are further URLs of the pasted text.
+    """
 
     url: str
     vendor: str
@@ -64,10 +78,15 @@ class Translation:
     translated: tuple[Translated, ...] = ()
     untranslated: tuple[Untranslated, ...] = ()
     notes: tuple[str, ...] = ()
+    others: tuple["Translation", ...] = ()
 
     @property
     def vendor_name(self) -> str:
-        return VENDORS[self.vendor].name if self.vendor else ""
+        return vendor_of(self.vendor).name if self.vendor else ""
+
+    @property
+    def is_generic(self) -> bool:
+        return self.vendor == GENERIC.key
 
 
 @dataclass(slots=True)
@@ -79,21 +98,30 @@ class _Draft:
     notes: list[str] = field(default_factory=list)
 
 
-def translate(url: str, vendor: str = AUTO) -> Translation:
-    """Translate a callback URL that was written for another vendor.
+def translate(pasted: str, vendor: str = AUTO) -> Translation:
+    """Translate a callback URL that was written for another vendor, out of a pasted text.
 
     A placeholder without a counterpart is removed, so that it is never sent as it stands. Raises
     ValueError for an unknown vendor or a text that is too long.
     """
-    if vendor != AUTO and vendor not in VENDORS:
-        raise ValueError(f"{vendor} is not one of {', '.join([*VENDORS, AUTO])}.")
-    if len(url) > LONGEST_URL:
+    if vendor not in CHOICES:
+        raise ValueError(f"{vendor} is not one of {', '.join(CHOICES)}.")
+    if len(pasted) > LONGEST_URL:
         raise ValueError(f"A URL has at most {LONGEST_URL} characters.")
-    draft = _Draft(url.strip())
+    read = read_pasted(pasted)
+    first, *others = (_translated(url, vendor) for url in read.urls)
+    notes = [*read.notes, *first.notes]
+    if others:
+        notes.insert(0, f"This is the first of {len(read.urls)} URLs; the others follow.")
+    return replace(first, notes=tuple(notes), others=tuple(others))
+
+
+def _translated(url: str, vendor: str) -> Translation:
+    draft = _Draft(url)
     _unwrap(draft)
     detected = _vendor(draft, vendor)
     if detected is not None:
-        _replace(draft, detected[0])
+        _replace(draft, detected[0], or_generic=vendor == AUTO)
     _remove_networks(draft)
     _add_notes(draft, has_placeholders=detected is not None)
     key, certainty = detected or ("", Certainty.GUESS)
@@ -108,16 +136,41 @@ def translate(url: str, vendor: str = AUTO) -> Translation:
 
 
 def detect(url: str) -> tuple[str, Certainty] | None:
-    """Return a URL's vendor and how sure that is; None if it has no placeholders."""
-    if any(FORMS["branch"](url)):
+    """Return a URL's vendor and how sure that is; None if it has no placeholders.
+
+    What several tools write is nobody's: it is read with the words that they share.
+    """
+    if any(_is_freemarker(placeholder) for placeholder in FORMS["branch"](url)):
         return "branch", Certainty.CERTAIN
     if any(FORMS["adjust"](url)):
         return _among_braces(url)
     if any(FORMS["tenjin"](url)):
-        return "tenjin", Certainty.CERTAIN
+        return _of_one_form("tenjin", url)
+    if any(FORMS["branch"](url)):
+        return GENERIC.key, Certainty.GUESS
     if any(FORMS["appsflyer"](url)):
-        return "appsflyer", Certainty.CERTAIN
+        return _of_one_form("appsflyer", url)
+    if any(_is_shared(each, url) for each in FORMS[GENERIC.key](url)):
+        return GENERIC.key, Certainty.GUESS
     return None
+
+
+def _is_freemarker(placeholder: Placeholder) -> bool:
+    """Tell whether only FreeMarker, which Branch has, could read a placeholder."""
+    return (
+        any(sign in placeholder.text for sign in ("!", "?", "#", "("))
+        or placeholder.words is not None
+        or any("." in name or is_known("branch", name) for name in placeholder.names)
+    )
+
+
+def _of_one_form(vendor: str, url: str) -> tuple[str, Certainty]:
+    """Judge a URL in a form that one vendor of ours has: others may have it, too."""
+    names = [name for placeholder in FORMS[vendor](url) for name in placeholder.names]
+    known = sum(is_known(vendor, name) for name in names)
+    if not known:
+        return GENERIC.key, Certainty.GUESS
+    return vendor, Certainty.CERTAIN if known == len(names) else Certainty.LIKELY
 
 
 def _vendor(draft: _Draft, chosen: str) -> tuple[str, Certainty] | None:
@@ -127,39 +180,73 @@ def _vendor(draft: _Draft, chosen: str) -> tuple[str, Certainty] | None:
 
 
 def _unwrap(draft: _Draft) -> None:
-    """Extract the callback from the URL or text around it."""
+    """Extract the callback from the click URL around it."""
     if carried := _CARRIED.search(draft.url):
         draft.notes.append(
             f"This is a click URL: its {carried[1]} was translated, and the rest left out."
         )
-        draft.url = unquote(carried[2])
+        (draft.url,) = read_pasted(carried[2]).urls
         draft.vendor = "adjust"
-    first, *more = draft.url.split() or [""]
-    if any(text.startswith(("http://", "https://")) for text in more):
-        draft.notes.append("Only the first of several URLs was translated.")
-        draft.url = first
-    if re.match(r"https?%3[Aa]", draft.url):
-        draft.url = unquote(draft.url)
-    draft.url = _ENCODED_BRACES.sub(lambda match: unquote(match[0]), draft.url)
 
 
-def _replace(draft: _Draft, vendor: str) -> None:
+def _replace(draft: _Draft, vendor: str, *, or_generic: bool) -> None:
     pieces, end = [], 0
-    for placeholder in FORMS[vendor](draft.url):
+    placeholders = list(_placeholders(vendor, draft.url, or_generic=or_generic))
+    has_click = any(_is_click(vendor, placeholder) for placeholder in placeholders)
+    for placeholder in placeholders:
         pieces.append(draft.url[end : placeholder.start])
         end = placeholder.end
-        expression = expression_for(vendor, placeholder)
+        expression = expression_for(vendor, placeholder, or_generic=or_generic)
         if isinstance(expression, NoCounterpart):
             draft.untranslated.append(Untranslated(placeholder.text, expression.why))
             continue
+        if placeholder.names == (_TRANSACTION,) and vendor == GENERIC.key and has_click:
+            expression = _TRANSACTION
         ours = f"{{{{{expression}}}}}"
         pieces.append(ours)
         draft.translated.append(Translated(placeholder.text, ours))
         draft.untranslated += [
             Untranslated(f"{name} in {placeholder.text}", why)
-            for name, why in unknown_names(vendor, placeholder)
+            for name, why in unknown_names(vendor, placeholder, or_generic=or_generic)
         ]
     draft.url = "".join([*pieces, draft.url[end:]])
+
+
+def _placeholders(vendor: str, url: str, *, or_generic: bool) -> Iterator[Placeholder]:
+    """Yield the vendor's placeholders, and those of other forms whose names many tools share."""
+    found = list(FORMS[vendor](url))
+    if vendor == GENERIC.key:
+        # Only braces are never plain text.
+        found = [each for each in found if each.text[0] in "{$" or _is_shared(each, url)]
+    elif or_generic:
+        spans = [(each.start, each.end) for each in found]
+        found += [
+            each
+            for each in FORMS[GENERIC.key](url)
+            if _is_shared(each, url)
+            and not any(start < each.end and each.start < end for start, end in spans)
+        ]
+    return iter(sorted(found, key=lambda each: each.start))
+
+
+def _is_shared(placeholder: Placeholder, url: str) -> bool:
+    """Tell whether a placeholder has a word that many tools share, and is a value of its own."""
+    is_value = url[placeholder.start - 1 : placeholder.start] in {"=", "/"} and (
+        url[placeholder.end : placeholder.end + 1] in {"", "&", "/", "#"}
+    )
+    return (is_value or placeholder.text[0] in "{$") and any(
+        is_known(GENERIC.key, name) for name in placeholder.names
+    )
+
+
+def _is_click(vendor: str, placeholder: Placeholder) -> bool:
+    """Tell whether a placeholder names the click, and is not {transaction_id}."""
+    expression = expression_for(vendor, placeholder)
+    return (
+        isinstance(expression, str)
+        and expression.startswith(_CLICK_WORDS)
+        and placeholder.names != (_TRANSACTION,)
+    )
 
 
 def _remove_networks(draft: _Draft) -> None:
@@ -171,7 +258,7 @@ def _remove_networks(draft: _Draft) -> None:
 def _add_notes(draft: _Draft, *, has_placeholders: bool) -> None:
     if not has_placeholders:
         draft.notes.append("No placeholder of any vendor was found in it.")
-    if any(macro.ours.startswith("{{click.") for macro in draft.translated):
+    if any(_CLICK_ONLY.fullmatch(macro.ours) for macro in draft.translated):
         draft.notes.append(
             "{{click.…}} is a parameter of the click URL: it has a value only if the tracking link "
             "carries that parameter."
@@ -185,16 +272,15 @@ def _add_notes(draft: _Draft, *, has_placeholders: bool) -> None:
 
 
 def _among_braces(url: str) -> tuple[str, Certainty]:
-    """Adjust, Singular and Kochava all write {name}: the names decide."""
-    counts = {vendor: _count_known_names(vendor, url) for vendor in _BRACES}
-    best = max(_BRACES, key=lambda vendor: counts[vendor])  # the first of equals
-    others = max(counts[vendor] for vendor in _BRACES if vendor != best)
-    if counts[best] == others:
-        return best, Certainty.GUESS
-    return best, Certainty.CERTAIN if not others else Certainty.LIKELY
-
-
-def _count_known_names(vendor: str, url: str) -> int:
-    return sum(
-        is_known(vendor, name) for placeholder in FORMS[vendor](url) for name in placeholder.names
-    )
+    """Many tools write {name}: only a name that one alone writes says whose a URL is."""
+    names = [name for placeholder in FORMS["adjust"](url) for name in placeholder.names]
+    marks = {vendor: sum(is_own(vendor, name) for name in names) for vendor in _IN_BRACES}
+    knowing = {vendor: sum(is_known(vendor, name) for name in names) for vendor in _IN_BRACES}
+    best = max(_IN_BRACES, key=lambda vendor: (marks[vendor], knowing[vendor]))
+    if not marks[best]:
+        return GENERIC.key, Certainty.GUESS
+    others = [vendor for vendor in _IN_BRACES if vendor != best]
+    if any((marks[best], knowing[best]) == (marks[other], knowing[other]) for other in others):
+        return GENERIC.key, Certainty.GUESS
+    is_alone = not any(knowing[other] for other in others)
+    return best, Certainty.CERTAIN if is_alone else Certainty.LIKELY

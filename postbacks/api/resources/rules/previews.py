@@ -13,9 +13,16 @@ from postbacks.api.problems import InvalidRequest
 from postbacks.api.resources.rules.serializers import RuleSerializer
 from postbacks.api.strict import StrictSerializer
 from postbacks.callbacks.lint import LOSES_IN_SILENCE, RuleWarning, WarningCode
-from postbacks.callbacks.macros.vendors import VENDORS
 from postbacks.callbacks.rules import versions
-from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, translate
+from postbacks.callbacks.translation import (
+    AUTO,
+    CHOICES,
+    LONGEST_URL,
+    TOOLS,
+    Certainty,
+    Translation,
+    translate,
+)
 from postbacks.models import CallbackRule, Event
 from postbacks.models.rules import LONGEST_RULE_NAME
 from postbacks.rulebook.preview import SampleEventError, preview_definition
@@ -85,10 +92,16 @@ class TranslateSerializer(StrictSerializer):
     """A callback URL, and the vendor whose macros it uses."""
 
     url = serializers.CharField(
-        max_length=LONGEST_URL, help_text="For example https://a.example.com/?id={idfa||gps_adid}."
+        max_length=LONGEST_URL,
+        trim_whitespace=False,
+        help_text="For example https://a.example.com/?id={idfa||gps_adid}, also with a label, "
+        "quotes or line breaks around and inside.",
     )
     vendor = serializers.ChoiceField(
-        [*VENDORS, AUTO], default=AUTO, help_text="The vendor it was written for; auto detects it."
+        CHOICES,
+        default=AUTO,
+        help_text="The vendor it was written for; auto detects it, generic knows the words that "
+        "many tools share.",
     )
 
 
@@ -106,15 +119,23 @@ class UntranslatedSerializer(serializers.Serializer):
     why = serializers.CharField()
 
 
-class TranslationSerializer(serializers.Serializer):
-    """The URL in our macro language."""
+class TranslationOfUrlSerializer(serializers.Serializer):
+    """A URL in our macro language."""
 
-    vendor = serializers.ChoiceField([*VENDORS], allow_null=True)
+    vendor = serializers.ChoiceField(TOOLS, allow_null=True)
     certainty = serializers.ChoiceField([(level.value, level.value) for level in Certainty])
     url = serializers.CharField()
     translated = TranslatedSerializer(many=True)
     untranslated = UntranslatedSerializer(many=True)
-    notes = serializers.ListField(child=serializers.CharField())
+    notes = serializers.ListField(
+        child=serializers.CharField(), help_text="What was done, and what to look at."
+    )
+
+
+class TranslationSerializer(TranslationOfUrlSerializer):
+    """The URL in our macro language, and further URLs of the same text."""
+
+    others = TranslationOfUrlSerializer(many=True)
 
 
 def preview_content(values: dict[str, Any]) -> dict[str, Any]:
@@ -150,6 +171,11 @@ def _problem_of(remark: RuleWarning) -> dict[str, object]:
 def translation_content(url: str, vendor: str) -> dict[str, Any]:
     """Return another vendor's callback URL in our macro language."""
     translation = translate(url, vendor)
+    others = [_content_of(other) for other in translation.others]
+    return {**_content_of(translation), "others": others}
+
+
+def _content_of(translation: Translation) -> dict[str, Any]:
     return {
         "vendor": translation.vendor or None,
         "certainty": translation.certainty.value,
