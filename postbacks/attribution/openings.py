@@ -81,7 +81,8 @@ def _plan_event(
         return  # the event began the install, or a later one overtook it
     elif _comes_back(event, install):
         age = event.event_time - install.first_installed_at
-        is_return = age <= settings.app.reattribution_window
+        # The window is in days, and its last day counts whole.
+        is_return = age < settings.app.reattribution_window + timedelta(days=1)
         kind = OpeningKind.RETURN if is_return else OpeningKind.INSTALL
     else:
         _plan_open(event, install, settings, changes)

@@ -6,7 +6,7 @@ instant app (developer.android.com, Install Referrer library). Times are 0 where
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qsl, unquote
 from uuid import UUID
 
@@ -14,7 +14,11 @@ from postbacks.values.identifiers import CLICK_ID, TOUCH, identifier, is_placeho
 
 OWN_CLICK = "postbacks_click"  # our own id of a click, put there by our redirect
 _MAX_PARAMETERS = 100
-_MAX_ID_LENGTH = 1024  # as long as a touchpoint keeps it
+_MAX_ID_LENGTH = 2048  # as long as a touchpoint keeps it
+_MOST_LAYERS = 4
+_NESTED = ("referrer", "install_referrer", "play_referrer", "google_play_referrer")
+_ADDRESS = re.compile(r"(?:https?|market|android-app)://", re.IGNORECASE)
+_OWN_CLICK_INSIDE = re.compile(rf"{OWN_CLICK}(?:=|%(?:25)*3D)([0-9a-f-]{{36}})", re.IGNORECASE)
 # gclid and fbclid, click_id and clickid, adjust_external_click_id, …
 _CLICK_ID_PARAMETER = re.compile(r"(.*[_-])?click_?id|[a-z]{1,3}clk?id|gbraid|wbraid")
 
@@ -23,14 +27,38 @@ def parse(referrer: object) -> dict[str, str]:
     """Return a referrer's parameters, the first of each name; none of a broken one."""
     if not isinstance(referrer, str):
         return {}
-    text = referrer.strip().removeprefix("?")
-    if "=" not in text and "%3d" in text.lower():  # an SDK or a link has encoded it once more
+    parameters: dict[str, str] = {}
+    inner = referrer
+    for _ in range(_MOST_LAYERS):
+        outer = _parameters(inner)
+        parameters = {**outer, **parameters}
+        inner = next((outer[name] for name in _NESTED if outer.get(name)), "")
+    return parameters
+
+
+def _parameters(referrer: str) -> dict[str, str]:
+    """Return the parameters of one layer, however often an SDK or a link has encoded it."""
+    text = referrer.strip()
+    if _ADDRESS.match(text):  # the whole address of the store's page
+        text = text.partition("?")[2].partition("#")[0]
+    text = text.removeprefix("?")
+    for _ in range(_MOST_LAYERS):
+        if "=" in text or "%" not in text:
+            break
         text = unquote(text)
     try:
-        pairs = parse_qsl(text, max_num_fields=_MAX_PARAMETERS)
+        pairs = parse_qsl(text.replace("&amp;", "&"), max_num_fields=_MAX_PARAMETERS)
     except ValueError:
         return {}
-    return dict(reversed(pairs))
+    return {**_own_click_inside(pairs), **dict(reversed(pairs))}
+
+
+def _own_click_inside(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return our click from a value that has swallowed the parameters behind it, encoded."""
+    for _, value in pairs:
+        if match := _OWN_CLICK_INSIDE.search(value):
+            return {OWN_CLICK: match[1]}
+    return {}
 
 
 def click_identifiers(parameters: Mapping[str, object]) -> Iterator[str]:

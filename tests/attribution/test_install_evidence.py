@@ -97,6 +97,24 @@ def test_an_anonymous_address_is_marked(settings: Settings) -> None:
         ("click_id%3D9%26utm_source%3Dnet", {"click_id:9"}),  # encoded once more
         ("click_id=%7Bclick_id%7D&gclid=null&clickid=[CLICKID]", set()),  # never filled in
         ("postbacks_click=no-uuid", set()),
+        ("click_id%253D9%2526utm_source%253Dnet", {"click_id:9"}),  # encoded twice more
+        (f"postbacks_click%25253D{OWN}%252526a%25253Db", {f"touch:{OWN}"}),
+        (
+            f"a=x&referrer=postbacks_click%3D{OWN}%26gclid%3Dg",
+            {f"touch:{OWN}", "click_id:g"},
+        ),
+        (f"referrer%3Dpostbacks_click%253D{OWN}", {f"touch:{OWN}"}),
+        (f"referrer=referrer%3Dpostbacks_click%253D{OWN}", {f"touch:{OWN}"}),
+        ("https://play.google.com/store/apps/details?id=a&referrer=gclid%3D1", {"click_id:1"}),
+        (f"market://details?id=a&referrer=postbacks_click%3D{OWN}", {f"touch:{OWN}"}),
+        (f"?postbacks_click={OWN}", {f"touch:{OWN}"}),
+        (f"utm_source=x%26postbacks_click%3D{OWN}", {f"touch:{OWN}"}),
+        (f"utm_source=x%26postbacks_click%253D{OWN}%26a%3Db", {f"touch:{OWN}"}),
+        (f"utm_source=a&amp;postbacks_click={OWN}&amp;gclid=2", {f"touch:{OWN}", "click_id:2"}),
+        ("deep_link=https%3A%2F%2Fx.example%2F%3Fclick_id%3D5", set()),  # of another address
+        ("click_id=1&referrer=click_id%3D2", {"click_id:1"}),  # the outer one counts
+        ("%253D" * 800, set()),
+        ("referrer=" * 400, set()),
         ("&&==%%%zz=%", set()),
         ("a=1&" * 500 + "gclid=2", set()),
         ("", set()),

@@ -134,6 +134,19 @@ def test_a_device_that_comes_back_after_the_window_is_a_new_install() -> None:
     assert kinds_of(gem) == [("install", 1), ("install", 2)]
 
 
+@pytest.mark.parametrize("days", [9.9, 10.0, 10.1, 10.5, 10.99])
+def test_the_last_day_of_the_window_counts_whole(days: float) -> None:
+    gem = make_tenant()
+    set_up(gem, reattribution_window_days=10)
+    record(gem, event("open", gaid=GAID, event_time=days_ago(days)))
+    work()
+    record(gem, event("open", **BACK))
+
+    work()
+
+    assert kinds_of(gem) == [("install", 1), ("reinstall", 2)]
+
+
 @pytest.mark.parametrize(("days", "kinds"), [(0.9, ["install"]), (1.1, ["install", "reinstall"])])
 def test_a_second_install_event_is_told_twice_for_a_day_and_then_a_reinstall(
     days: float, kinds: list[str]

@@ -254,7 +254,7 @@ def _unread_times(event: EventFields) -> dict[str, str]:
     """Return a warning for each time of the install that nothing can read; 0 is none."""
     sent = {name: getattr(event, name) for name in TIMESTAMPS}
     return {
-        name: f"{refusals.not_time(value)} It is kept as it was sent, and not used."
+        name: f"{refusals.not_time(value)} It is kept, but attribution can't use it."
         for name, value in sent.items()
         if value is not None
         and str(value).strip() not in _NO_TIME

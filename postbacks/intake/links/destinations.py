@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from apps_registry.models.apps import Platform
 from postbacks.intake.links.known_links import KnownLink
-from postbacks.intake.links.visitors import ANDROID, IOS, WINDOWS, VisitorDevice
+from postbacks.intake.links.visitors import ANDROID, IOS, MACOS, WINDOWS, VisitorDevice
 
 CLICK_IN_REFERRER: Final = "postbacks_click"
 _APPLE: Final = ("pt", "ct", "mt")
@@ -126,6 +126,8 @@ def _covers(declared: str, parts: tuple[str, str]) -> bool:
 
 def _can_run(platform: str, device: VisitorDevice) -> bool:
     systems = _RUNS_ON.get(platform)
+    if platform == Platform.IOS and device.os_name == MACOS:
+        return not device.is_surely_mac  # else it may be an iPad, and on a Mac the page opens too
     return systems is None or not device.os_name or device.os_name in systems
 
 

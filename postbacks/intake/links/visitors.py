@@ -5,21 +5,24 @@ Plain Python.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 IOS: Final = "ios"
 ANDROID: Final = "android"
 WINDOWS: Final = "windows"
+MACOS: Final = "macos"
 
 _IOS: Final = re.compile(r"\b(iPhone|iPad|iPod)\b(?:.*?\bOS (\d+(?:_\d+)*))?")
 _ANDROID: Final = re.compile(r"\bAndroid\b(?: (\d+(?:\.\d+)*))?([^)]*)")
 _OTHERS: Final = (
     ("chromeos", re.compile(r"\bCrOS\b(?: \w+ (\d+(?:\.\d+)+))?")),
     (WINDOWS, re.compile(r"\bWindows\b(?: (?:NT |Phone )?(\d+(?:\.\d+)*))?")),
-    ("macos", re.compile(r"\bMac(?:intosh|OS)?\b(?:.*?OS X (\d+(?:[._]\d+)*))?")),
+    (MACOS, re.compile(r"\bMac(?:intosh|OS)?\b(?:.*?OS X (\d+(?:[._]\d+)*))?")),
     ("linux", re.compile(r"\bLinux\b()")),
 )
+# On an iPad these call themselves CriOS, FxiOS, EdgiOS, OPT.
+_DESKTOP_BROWSER: Final = re.compile(r"\b(?:Chrome|Chromium|Firefox|Edg|OPR|Electron)/")
 _BUILD: Final = re.compile(r"\s+Build/.*$")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})?")
 _NO_MODEL: Final = {"", "K", "Mobile", "Tablet", "wv", "U"}  # K: what Chrome says since 2023
@@ -58,6 +61,8 @@ class VisitorDevice:
     os_version: str = ""
     model: str = ""
     language: str = ""
+    # An iPad that asks for a desktop's pages calls itself a Macintosh, as Safari on a Mac does.
+    is_surely_mac: bool = field(default=False, compare=False)
 
 
 def read_device(user_agent: str, accept_language: str = "") -> VisitorDevice:
@@ -71,7 +76,9 @@ def read_device(user_agent: str, accept_language: str = "") -> VisitorDevice:
         return VisitorDevice(IOS, (match[2] or "").replace("_", ".")[:32], match[1], language)
     for name, pattern in _OTHERS:
         if match := pattern.search(text):
-            return VisitorDevice(name, (match[1] or "").replace("_", ".")[:32], "", language)
+            version = (match[1] or "").replace("_", ".")[:32]
+            is_mac = name == MACOS and _DESKTOP_BROWSER.search(text) is not None
+            return VisitorDevice(name, version, "", language, is_surely_mac=is_mac)
     return VisitorDevice(language=language)
 
 

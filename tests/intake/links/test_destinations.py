@@ -3,7 +3,7 @@
 import pytest
 
 from postbacks.intake.links.destinations import LinkDestinations, choose_destination, is_allowed
-from postbacks.intake.links.visitors import VisitorDevice
+from postbacks.intake.links.visitors import VisitorDevice, read_device
 from tests.intake.links.opening import DESKTOP, IPHONE, advertise, referrer_of
 
 ALLOWED = ("gemharbor://", "https://go.example.com", "shop://cart", "https://")
@@ -227,3 +227,38 @@ def test_a_link_without_a_store_page_says_so() -> None:
 
     assert answer.status_code == 404
     assert "store page" in answer.content.decode()
+
+
+IPAD = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+MAC = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko)"
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "gets_store"),
+    [
+        (f"{IPAD} Version/17.5 Safari/605.1.15", True),
+        (IPAD, True),  # inside an app
+        (f"{IPAD} CriOS/126.0.0.0 Version/17.5 Safari/605.1.15", True),
+        (f"{IPAD} FxiOS/126.0 Safari/605.1.15", True),
+        (f"{IPAD} EdgiOS/126.0 Version/17.0 Safari/605.1.15", True),
+        (f"{IPAD} Mobile/15E148 [FBAN/FBIOS;FBDV/iPad13,1]", True),
+        ("Mozilla/5.0 (iPad; CPU OS 17_5 like Mac OS X) AppleWebKit/605.1.15", True),
+        (f"{MAC} Chrome/126.0.0.0 Safari/537.36", False),
+        (f"{MAC} Chrome/126.0.0.0 Safari/537.36 Edg/126.0", False),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:126.0) Gecko/2 Firefox/126.0", False),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/126.0.0.0", False),
+    ],
+)
+def test_an_ipad_that_says_macintosh_gets_the_app_store(user_agent: str, gets_store: bool) -> None:
+    link = LinkDestinations("ios", "1234", fallback_url="https://example.com/game")
+
+    led = choose_destination(link, read_device(user_agent), {})
+
+    store = "https://apps.apple.com/app/id1234"
+    assert led == (store if gets_store else "https://example.com/game")
+
+
+def test_on_links_of_other_apps_a_macintosh_is_no_ipad() -> None:
+    link = LinkDestinations("android", "com.x", fallback_url="https://example.com/game")
+
+    assert choose_destination(link, read_device(IPAD), {}) == "https://example.com/game"
