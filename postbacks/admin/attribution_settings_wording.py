@@ -140,7 +140,7 @@ def inherited_labels(scope: SettingsScope) -> dict[str, str]:
                 label = value_label(column, value)
                 labels[column] = format_html("{}, as set for {}", label, wider.isolated_names)
     return {
-        column: labels.get(column, f"{installation_default(column)}, from the installation")
+        column: labels.get(column, f"{installation_default(column)}, the default of this server")
         for column in SETTINGS
     }
 

@@ -66,7 +66,8 @@ FRAUD: Mapping[str, str] = {
 REMARKS: Mapping[str, str] = {
     "short_time_to_install": "Less than 10 seconds passed from the click to the first open.",
     "malformed_advertising_id": (
-        "An advertising ID of the app is not one that a device makes; it was ignored."
+        "An advertising ID of the app is not one that a device makes; it was ignored for "
+        "attribution."
     ),
 }
 

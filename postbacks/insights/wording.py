@@ -19,6 +19,27 @@ _WITHOUT_ANSWER = {
     "body_says_no": "Body says no",
 }
 
+DEVICE_IDS = {
+    "install_id": "Install ID",
+    "web_id": "Web ID",
+    "idfa": "IDFA",
+    "gaid": "Google advertising ID",
+    "oaid": "OAID",
+    "amazon_id": "Fire advertising ID",
+    "advertising": "Advertising ID",
+    "advertising_id": "Advertising ID",
+    "idfv": "IDFV",
+    "app_set_id": "App set ID",
+    "android_id": "Android ID",
+    "customer_user_id": "Your own user ID",
+}
+
+
+def device(stored: str) -> str:
+    """Return a device, stored as `kind:value`, with its kind in words: Install ID a-device."""
+    kind, _, value = stored.partition(":")
+    return f"{DEVICE_IDS[kind]} {value}" if kind in DEVICE_IDS and value else stored
+
 
 def number(count: int) -> str:
     """Return a count with separators of thousands: 1,234."""

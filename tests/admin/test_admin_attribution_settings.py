@@ -48,7 +48,7 @@ def test_each_field_says_what_holds_where_it_stays_empty(
         found.append(_help(browser, address))
 
     assert [each.partition("Empty: ")[2] for each in found] == [
-        "7 days, from the installation.",
+        "7 days, the default of this server.",
         "1 day, as set for all apps.",
         f"2 days, as set for <bdi>{app}</bdi>.",
         f"3 days, as set for <bdi>{partner}</bdi>.",
@@ -118,6 +118,19 @@ def test_settings_are_deleted_and_what_is_above_holds_again(
     assert "At most 7 days before" in browser.get(SETTINGS).content.decode()
     with tenant(owner.organization.pk):
         assert not AttributionSettings.objects.exists()
+
+
+def test_settings_are_counted_and_asked_about_as_what_they_are(
+    owner: make.Tenant, browser: Client
+) -> None:
+    row = _set(owner, click_window_hours=24)
+
+    asked = browser.get(f"{SETTINGS}{row.pk}/delete/").content.decode()
+    listed = browser.get(SETTINGS).content.decode()
+
+    assert "Delete these attribution settings?" in asked
+    assert "Yes, delete them" in asked
+    assert "1 set of attribution settings" in listed
 
 
 def test_the_list_and_its_file_say_what_is_set(

@@ -151,6 +151,51 @@ def test_a_device_that_came_back_has_a_story_for_each_time(
     assert f"{INSTALLS}{again.pk}/change/" in before
 
 
+@pytest.mark.parametrize("cause", ["reinstall", "original"])
+def test_a_reinstall_says_that_it_keeps_the_credit_of_the_first_install(
+    browser: Client, link: TrackingLink, cause: str
+) -> None:
+    make_install(link, NOW - timedelta(days=3), device="d")
+    again = make_install(link, NOW - timedelta(days=1), device="d", number=2, kind="reinstall")
+    _decide(again, cause=cause)
+
+    page = _story(browser, again)
+
+    partner, campaign = link.campaign.partner, link.campaign
+    assert (
+        f"Keeps the credit of its first install: <bdi>{partner}</bdi>, <bdi>{campaign}</bdi>"
+        in page
+    )
+    assert "so it keeps the credit of its first install" in page
+    assert "Credited to" not in page
+
+
+@pytest.mark.parametrize(
+    ("device", "text"),
+    [
+        ("install_id:a-device", "Install ID a-device"),
+        ("advertising:6d92078a-8246-4ba4-ae5b-76104861e7dc", "Advertising ID 6d92078a-"),
+        ("idfv:38400000", "IDFV 38400000"),
+        ("customer_user_id:anna", "Your own user ID anna"),
+        ("web_id:w:1", "Web ID w:1"),
+        ("something:else", "something:else"),
+    ],
+)
+def test_a_device_is_named_with_the_kind_of_its_id(
+    browser: Client, link: TrackingLink, device: str, text: str
+) -> None:
+    install = make_install(link, NOW, device=device)
+    event = make_event(link, NOW, device=device)
+
+    pages = [
+        _story(browser, install),
+        browser.get(INSTALLS).content.decode(),
+        browser.get(f"/admin/postbacks/event/{event.pk}/change/").content.decode(),
+    ]
+
+    assert all(text in page for page in pages)
+
+
 @pytest.mark.parametrize(
     "stored", [None, {}, [], "gone", ["gone"], [{}], [{"occurred_at": None, "partner": 7}]]
 )

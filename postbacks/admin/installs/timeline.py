@@ -45,6 +45,10 @@ _CAUSES = {
     causes.ORIGINAL: "The first install of this device is credited to somebody else now.",
 }
 
+# Decisions that take over what the device's first install is credited to.
+_OF_THE_FIRST = frozenset({InstallKind.REINSTALL, causes.ORIGINAL})
+_KEPT = "Keeps the credit of its first install:"
+
 
 @dataclass(frozen=True, slots=True)
 class PostbackState:
@@ -113,7 +117,8 @@ def decision_entries(decisions: Sequence[Attribution]) -> Iterator[TimelineEntry
     for decision in decisions:
         whose = _whose(decision)
         is_change = decision.version > 1
-        title = format_html("Credited to {}", whose) if whose else "Organic"
+        verb = _KEPT if decision.cause in _OF_THE_FIRST else "Credited to"
+        title = format_html("{} {}", verb, whose) if whose else "Organic"
         cause = _CAUSES.get(decision.cause, decision.cause.replace("_", " ").capitalize())
         was = format_html("Before, it was {}.", before) if is_change and before else ""
         yield TimelineEntry(
@@ -233,7 +238,10 @@ def _why(install: Install, touchpoints: Sequence[TouchpointView]) -> str:
             f"{days} days before it."
         )
     if install.kind == InstallKind.REINSTALL:
-        return "It came back without an ad. Its events are credited like the first install."
+        return (
+            "It came back without an ad, so it keeps the credit of its first install, and so "
+            "do its events."
+        )
     kind = install.attribution_type
     touched = install.touched_at
     when = f" {time_between(touched, install.installed_at)}" if touched else ""

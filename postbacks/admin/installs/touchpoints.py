@@ -36,6 +36,7 @@ class InstallRow:
     type: str
     tone: Tone
     whose: SafeString
+    device: str
     is_provisional: bool
 
     @classmethod
@@ -46,6 +47,7 @@ class InstallRow:
             type=attribution_label(install),
             tone=Tone.STILL if is_organic else Tone.GOOD,
             whose=joined_names(install.partner, install.campaign),
+            device=wording.device(install.device),
             is_provisional=install.state == InstallState.PROVISIONAL,
         )
 

@@ -13,14 +13,12 @@ from django.utils import timezone
 from apps_registry.models.apps import Platform
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.admin.logs.postback_detail import PostbackRow
+from postbacks.insights import wording
 from postbacks.models import Event, Install, Postback
 from postbacks.rulebook.explain import Explanation, explain
 
 _FIELD_LABELS = {
-    "idfa": "IDFA",
-    "idfv": "IDFV",
-    "gaid": "Google advertising id",
-    "oaid": "OAID",
+    **wording.DEVICE_IDS,
     "ip_address": "IP address",
     "os_name": "OS name",
     "os_version": "OS version",
@@ -52,6 +50,7 @@ class EventDetail:
 
     revenue: str
     platform: str
+    device: str
     fields: tuple[Pair, ...]
     params: tuple[Pair, ...]
     stored: str
@@ -101,6 +100,7 @@ def event_detail(event: Event) -> EventDetail:
     return EventDetail(
         revenue=revenue_text(event),
         platform=platform_label(event),
+        device=wording.device(event.device),
         fields=tuple(_pairs(fields, by_label=True)),
         params=tuple(_pairs(params, by_label=False)),
         stored=_stored(event, fields, params),
@@ -125,8 +125,12 @@ def _raw_json(event: Event) -> tuple[Mapping[str, msgspec.Raw], Mapping[str, msg
 
 def _pairs(values: Mapping[str, msgspec.Raw], *, by_label: bool) -> Iterator[Pair]:
     for name, raw in values.items():
-        label = _FIELD_LABELS.get(name, name.replace("_", " ").capitalize()) if by_label else name
-        yield Pair(label, _value(raw))
+        yield Pair(_field_label(name) if by_label else name, _value(raw))
+
+
+def _field_label(name: str) -> str:
+    words = name.removesuffix("_id").replace("_", " ").capitalize()
+    return _FIELD_LABELS.get(name, f"{words} ID" if name.endswith("_id") else words)
 
 
 def _value(raw: msgspec.Raw) -> str:
