@@ -7,8 +7,7 @@ pump claims before, or while, it moves itself.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -17,21 +16,20 @@ from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.infrastructure.database.prepared import load_sql
 
 BATCH = 1_000
-_RULES_IN_ONE_RUN = 200
+_RULES_IN_ONE_WALK = 200
 
 _MOVE_QUEUED = load_sql("postbacks.rulebook", "move_queued")
 _RULES_TO_MOVE = """
 SELECT id, version FROM callback_rule WHERE queue_version <> version ORDER BY id LIMIT %(limit)s
 """
-_SET_QUEUE_VERSION = """
-UPDATE callback_rule SET queue_version = %(version)s WHERE id = %(rule)s
+_SET_QUEUE_VERSIONS = """
+UPDATE callback_rule SET queue_version = moved.version
+FROM unnest(%(rules)s::bigint[], %(versions)s::integer[]) AS moved (rule_id, version)
+WHERE id = moved.rule_id
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _RuleToMove:
-    id: int
-    version: int
+RuleToMove = tuple[int, int]  # a rule's id and version
 
 
 def is_any_to_move() -> bool:
@@ -44,45 +42,43 @@ def move_queued(
 ) -> int:
     """Move queued postbacks for at most so many seconds; return how many were moved.
 
-    Only the role worker may do this; it sees every organization's rows.
+    Many rules are done in one walk through the queue. Only the role worker may do this; it sees
+    every organization's rows.
     """
     until = clock() + seconds
     moved = 0
-    for rule in _rules_to_move(_RULES_IN_ONE_RUN):
-        current = _current(rule)
+    while rules := _rules_to_move(_RULES_IN_ONE_WALK):
+        current = _current_versions(rules)
         after = 0
-        while current is not None and current.lane:
-            ids = _move_batch(current, after, batch)
+        while ids := _move_batch([rule for rule in current if rule.lane], after, batch):
             moved += len(ids)
-            if len(ids) < batch:
-                break
             after = max(ids)
             if clock() >= until:
                 return moved  # the next run goes on: what is moved no longer matches
-        _set_queue_version(rule, current)
+        _set_queue_versions(dict(rules) | {rule.rule_id: rule.version for rule in current})
         if clock() >= until:
             break
     return moved
 
 
-def _rules_to_move(limit: int) -> list[_RuleToMove]:
+def _rules_to_move(limit: int) -> list[RuleToMove]:
     with connection.cursor() as cursor:
         cursor.execute(_RULES_TO_MOVE, {"limit": limit})
-        return [_RuleToMove(*row) for row in cursor.fetchall()]
+        return [(rule_id, version) for rule_id, version in cursor.fetchall()]
 
 
-def _current(rule: _RuleToMove) -> CompiledRule | None:
-    """Return the current version, which may be a newer one by now; None if it can't be read."""
-    versions = load_rule_versions([(rule.id, rule.version)]).values()
-    return next((v for v in versions if v.version == v.current_version), None)
+def _current_versions(rules: Sequence[RuleToMove]) -> list[CompiledRule]:
+    """Return the current versions, which may be newer by now; those that can't be read miss."""
+    versions = load_rule_versions(rules).values()
+    return [rule for rule in versions if rule.version == rule.current_version]
 
 
-def _move_batch(rule: CompiledRule, after: int, limit: int) -> list[int]:
+def _move_batch(rules: Sequence[CompiledRule], after: int, limit: int) -> list[int]:
     parameters: dict[str, Any] = {
-        "rule": rule.rule_id,
+        "rules": [rule.rule_id for rule in rules],
+        "hosts": [rule.lane for rule in rules],
+        "paced": [rule.definition.is_paced for rule in rules],
         "after": after,
-        "host": rule.lane,
-        "paced": rule.definition.is_paced,
         "limit": limit,
     }
     with connection.cursor() as cursor:
@@ -90,7 +86,7 @@ def _move_batch(rule: CompiledRule, after: int, limit: int) -> list[int]:
         return [postback_id for (postback_id,) in cursor.fetchall()]
 
 
-def _set_queue_version(rule: _RuleToMove, current: CompiledRule | None) -> None:
-    version = rule.version if current is None else current.version
+def _set_queue_versions(versions: Mapping[int, int]) -> None:
+    parameters = {"rules": list(versions), "versions": list(versions.values())}
     with connection.cursor() as cursor:
-        cursor.execute(_SET_QUEUE_VERSION, {"rule": rule.id, "version": version})
+        cursor.execute(_SET_QUEUE_VERSIONS, parameters)

@@ -10,11 +10,13 @@ from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RuleDevice
 from postbacks.rulebook import saving
+from postbacks.rulebook.resending import resend
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_partner, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
 from tests.pipeline.test_pump import all_ended
+from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -176,6 +178,51 @@ def test_what_may_no_longer_go_is_skipped_before_the_next_attempt(
     with tenant(gem.organization.pk):
         assert not DuePostback.objects.exists()
         assert not RuleDevice.objects.exists(), "a skip gives the first time back"
+
+
+@pytest.mark.parametrize("path", ["first try", "resend"])
+@pytest.mark.parametrize(
+    ("correction", "reason"),
+    [
+        ({"without_consent": "skip"}, "no_consent"),
+        ({"event_map": {"registration": "reg"}}, "not_mapped"),
+        ({"headers": {"X-Id": "{{gaid!}}"}}, "missing_macro"),
+        ({"partner": None}, "partner_changed"),
+    ],
+)
+def test_each_kind_of_attempt_is_judged_again(
+    broken_partner: RecordingPartner,
+    run_pump: Run,
+    path: str,
+    correction: dict[str, Any],
+    reason: str,
+) -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        partner = make_partner()
+    rule = make_tenant_rule(
+        gem,
+        url=broken_partner.url,
+        partner=partner,
+        retry_delays=[],
+        without_consent="send",
+        delay_seconds=3600 if path == "first try" else 0,
+    )
+    record(gem, event(limit_ad_tracking=True))
+    if path == "first try":
+        decide()
+        correct(gem, rule, **correction)
+        make_all_due()
+    else:
+        run_pump(until=all_ended(gem))
+        correct(gem, rule, **correction)
+        with tenant(gem.organization.pk):
+            resend(postbacks_of(gem)[0])
+    run_pump(until=all_ended(gem))
+
+    (postback,) = postbacks_of(gem)
+    assert (postback.status, postback.reason) == (PostbackStatus.SKIPPED, reason)
+    assert len(broken_partner.requests) == len(attempts_of(gem)) == (path == "resend")
 
 
 def test_a_partner_that_a_rule_never_had_is_not_sent_what_was_decided_before(

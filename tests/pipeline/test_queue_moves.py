@@ -202,6 +202,42 @@ def test_the_next_run_goes_on_where_one_has_ended() -> None:
     assert not is_any_to_move()
 
 
+def test_many_rules_move_in_one_walk_through_the_queue() -> None:
+    gem, coral = make_tenant(), make_tenant()
+    rules = {
+        of: [make_tenant_rule(of, url=f"https://old{n}.example.com/p") for n in range(3)]
+        for of in (gem, coral)
+    }
+    for of, its_rules in rules.items():
+        enqueue(of, 2)
+        for n, rule in enumerate(its_rules):
+            correct(of, rule, url=f"https://new{n}.example.com/p")
+
+    assert move_queued(batch=5) == 12
+
+    for of in rules:
+        assert {host for host, _ in queued(of)} == {f"new{n}.example.com:443" for n in range(3)}
+    assert not is_any_to_move()
+
+
+def test_a_version_that_can_not_be_read_keeps_no_other_rule_from_moving() -> None:
+    gem = make_tenant()
+    broken = make_tenant_rule(gem, url="https://a.example.com/p")
+    rule = make_tenant_rule(gem, url="https://b.example.com/p")
+    enqueue(gem, 1)
+    correct(gem, broken, url="https://c.example.com/p")
+    correct(gem, rule, url="https://d.example.com/p")
+    database.superuser().execute(
+        "UPDATE callback_rule_version SET definition = '{}' WHERE rule_id = %s AND number = 2",
+        [broken.pk],
+    )
+
+    move_queued()
+
+    assert sorted(queued(gem)) == [("a.example.com:443", False), ("d.example.com:443", False)]
+    assert not is_any_to_move()
+
+
 def test_what_was_queued_before_the_upgrade_gets_its_port() -> None:
     gem = make_tenant()
     make_tenant_rule(gem, url="https://old.example.com/p")

@@ -1,6 +1,6 @@
 """Everything about one postback: its row, its attempts, and its state in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -97,7 +97,7 @@ class PostbackRow:
 
 @dataclass(frozen=True, slots=True)
 class AttemptView:
-    """One try with its request and response; `share` is its percentage of the allowed time.
+    """One try with its request and response; `share` is its percentage of `timeout_seconds`.
 
     `differences` are those of its request from the try before. `rule_version` is the version that
     it used.
@@ -110,6 +110,7 @@ class AttemptView:
     share: int
     request: RequestView | None
     response: ResponseView | None
+    timeout_seconds: int
     rule_version: int | None = None
     differences: Sequence[RequestDifference] = ()
     empty_macros: EmptyMacros = ()
@@ -128,7 +129,6 @@ class PostbackDetail:
     missing: str
     next_try: str
     next_at: datetime | None
-    timeout_seconds: int
     attempts: Sequence[AttemptView]
     hidden_attempts: int
     empty_macros: EmptyMacros = ()
@@ -149,7 +149,6 @@ class PostbackDetail:
 
 def postback_detail(postback: Postback) -> PostbackDetail:
     """Read a postback's tries, all of which lie in the partition of its event's day."""
-    timeout = _timeout_of(postback)
     is_incomplete = postback.reason == SkipReason.MISSING_MACRO
     attempts = list(
         postback.attempts.filter(event_received_at=postback.event_received_at).order_by(
@@ -162,6 +161,7 @@ def postback_detail(postback: Postback) -> PostbackDetail:
     empty = empty_macros_by_request(
         (postback, version) for version in {version_of(postback, made) for made in requests}
     )
+    timeouts = _timeouts(postback, {*(a.rule_version for a in attempts), postback.rule_version})
     delivered = [attempt.number for attempt in attempts if attempt.outcome == Outcome.DELIVERED]
     return PostbackDetail(
         row=PostbackRow.of(postback),
@@ -171,18 +171,20 @@ def postback_detail(postback: Postback) -> PostbackDetail:
         missing=_missing_macros(postback) if is_incomplete else "",
         next_try=next_try(postback),
         next_at=postback.next_attempt_at,
-        timeout_seconds=timeout,
         attempts=[
             replace(
                 attempt_view(
-                    attempt, timeout, empty.get((postback.pk, version_of(postback, attempt)), ())
+                    attempt,
+                    timeouts.get(version, _USUAL_TIMEOUT),
+                    empty.get((postback.pk, version_of(postback, attempt)), ()),
                 ),
-                rule_version=attempt.rule_version or postback.rule_version,
+                rule_version=version,
                 differences=request_differences(
                     before.request if before else None, attempt.request
                 ),
             )
             for attempt, before in zip(attempts, older, strict=False)
+            for version in [attempt.rule_version or postback.rule_version]
         ],
         hidden_attempts=max(postback.attempts_made - len(attempts), 0),
         empty_macros=() if attempts else empty.get((postback.pk, version_of(postback, None)), ()),
@@ -202,6 +204,7 @@ def attempt_view(
         request=request_view(attempt.request),
         response=response_view(attempt.response),
         empty_macros=empty_macros if attempt.request else (),
+        timeout_seconds=timeout,
     )
 
 
@@ -370,10 +373,15 @@ def _macro_list(names: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _timeout_of(postback: Postback) -> int:
-    version = CallbackRuleVersion.objects.filter(
-        rule_id=postback.rule_id, number=postback.rule_version
-    ).first()
-    definition = version.definition if version else None
-    timeout = definition.get("timeout_seconds") if isinstance(definition, dict) else None
-    return timeout if isinstance(timeout, int) and timeout > 0 else _USUAL_TIMEOUT
+def _timeouts(postback: Postback, versions: Set[int | None]) -> dict[int, int]:
+    """Return how many seconds the partner had, by the version of the rule."""
+    rows = CallbackRuleVersion.objects.filter(
+        rule_id=postback.rule_id, number__in=[number for number in versions if number is not None]
+    )
+    return {
+        row.number: timeout
+        for row in rows
+        if isinstance(row.definition, dict)
+        and isinstance(timeout := row.definition.get("timeout_seconds"), int)
+        and timeout > 0
+    }
