@@ -173,6 +173,29 @@ def test_each_way_of_calling_stores_the_purchase(server: LiveServer, gem: Tenant
     assert event.params == {}
 
 
+@pytest.mark.parametrize("ampersand", ["&amp;", "&amp;amp;", "&AMP;", "&"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_call_that_was_copied_out_of_html_is_read_as_meant(
+    server: LiveServer, gem: Tenant, method: str, ampersand: str
+) -> None:
+    parameters = {**device(gem), "price": "9.99", "quantity": 1, "currency": "EUR"}
+    query = urlencode({**parameters, "product_id": "p", "api_key": gem.sdk_key})
+    query = query.replace("&", ampersand)
+    url = f"{server.url}/v0/purchase"
+
+    if method == "GET":
+        answer = ask(f"{url}?{query}")
+    else:
+        headers = {"Content_Type": "application/x-www-form-urlencoded"}
+        answer = ask(url, method="POST", body=query.encode(), **headers)
+
+    assert answer.data == {"code": 200}
+    (event,) = events_of(gem)
+    assert (event.revenue, event.currency) == (Decimal("9.99"), "EUR")
+    assert not any("amp" in name or "api_key" in name for name in event.params)
+    assert ("read as &" in answer.headers.get("Warning", "")) == (ampersand != "&")
+
+
 def test_an_install_is_credited_and_its_network_told_with_tenjins_own_macros(
     server: LiveServer, gem: Tenant, ok_partner: RecordingPartner, run_pump: Run
 ) -> None:

@@ -20,6 +20,7 @@ from postbacks.api.sdk import tracking_links
 from postbacks.insights.device_attribution import attribution_of_installation
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.recording import record_parsed_events
+from postbacks.intake.html_entities import READ_AS_MEANT, holds_entity
 from postbacks.intake.receipts import Receipt
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.intake.tenjin.device import installation_id
@@ -66,11 +67,18 @@ class TenjinView(APIView):
 
     def get(self, request: Request) -> HttpResponse:
         """Answer a call with its parameters in the address."""
-        return self.answer(cast(Reporter, request.auth), _parameters(request))
+        return self._answered(request)
 
     def post(self, request: Request) -> HttpResponse:
         """Answer a call with its parameters in a form or in JSON."""
-        return self.answer(cast(Reporter, request.auth), _parameters(request))
+        return self._answered(request)
+
+    def _answered(self, request: Request) -> HttpResponse:
+        answer = self.answer(cast(Reporter, request.auth), _parameters(request))
+        if _is_from_html(request):
+            # Tenjin's answer has no place for a remark.
+            answer["Warning"] = f'299 - "{READ_AS_MEANT}"'
+        return answer
 
     def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:
         """Return the answer to a call."""
@@ -148,6 +156,13 @@ def _parameters(request: Request) -> Mapping[str, object]:
         encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
     )
     return {**_query(request), **body}
+
+
+def _is_from_html(request: Request) -> bool:
+    if holds_entity(request.META.get("QUERY_STRING", "")):
+        return True
+    is_form = request.META.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
+    return is_form and b"&amp;" in request._request.body.lower()
 
 
 def _rejection(receipt: Receipt) -> str:

@@ -13,6 +13,7 @@ from apps_registry.client_address import client_address
 from apps_registry.tenancy import tenant
 from postbacks.api.problems import problem
 from postbacks.api.throttling import TooFast, throttle_unknown_keys
+from postbacks.intake.html_entities import READ_AS_MEANT
 from postbacks.intake.links import known_links, recording
 from postbacks.intake.links.destinations import choose_destination, destinations_of
 from postbacks.intake.links.known_links import KnownLink
@@ -107,15 +108,18 @@ def _answer_server(
         )
     except TouchpointRefusedError as error:
         return problem(400, str(error), headers=_HEADERS)
-    return _json(kind, recorded, signature)
+    return _json(kind, recorded, signature, is_from_html=parameters.is_from_html)
 
 
-def _json(kind: str, recorded: RecordedTouchpoint, signature: str) -> HttpResponse:
+def _json(
+    kind: str, recorded: RecordedTouchpoint, signature: str, *, is_from_html: bool
+) -> HttpResponse:
     content = {
         "touchpoint_id": str(recorded.id),
         f"{kind}_id": str(recorded.id),
         "duplicate": not recorded.is_new,
         **({"signature": signature} if signature else {}),
+        **({"warnings": [READ_AS_MEANT]} if is_from_html else {}),
     }
     return HttpResponse(
         msgspec.json.encode(content), content_type="application/json", headers=_HEADERS

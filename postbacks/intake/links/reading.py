@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote_plus
 
+from postbacks.intake.html_entities import holds_entity, without_entity
 from postbacks.intake.links import vocabulary
 from postbacks.values import identifiers
 
@@ -24,6 +25,7 @@ class LinkParameters:
 
     raw: Mapping[str, str]
     by_our_name: Mapping[str, str]
+    is_from_html: bool = False  # its &amp; were read as &
 
     def get(self, name: str, *, limit: int = MAX_VALUE) -> str:
         """Return the value by our name, cut to its column's length; empty if it was not sent."""
@@ -51,7 +53,8 @@ class LinkParameters:
 
 def read_query(query: str) -> LinkParameters:
     """Read a query string; parameters over the limits are dropped, broken encodings repaired."""
-    return read_parameters(dict(_pairs(query)))
+    parameters = read_parameters(dict(_pairs(query)))
+    return replace(parameters, is_from_html=True) if holds_entity(query) else parameters
 
 
 def read_parameters(raw: Mapping[str, str]) -> LinkParameters:
@@ -64,7 +67,7 @@ def _pairs(query: str) -> Iterator[tuple[str, str]]:
     names: set[str] = set()
     for part in whole.split("&", MAX_PARAMETERS)[:MAX_PARAMETERS]:
         name, _, value = part.partition("=")
-        name = _text(name)
+        name = without_entity(_text(name))
         if name and name not in names and len(name) <= MAX_NAME:
             names.add(name)
             yield name, _text(value)[:MAX_VALUE]

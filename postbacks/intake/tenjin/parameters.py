@@ -9,6 +9,7 @@ from decimal import Context, Decimal, InvalidOperation, localcontext
 from urllib.parse import parse_qsl
 
 from postbacks.intake.events.body import BodyError, inflate, parse_json, without_mark
+from postbacks.intake.html_entities import without_entity
 
 _MAX_PARAMETERS = 500  # Tenjin's SDKs send about fifty
 _FORM = "application/x-www-form-urlencoded"
@@ -118,11 +119,12 @@ def calculate_exactly(calculate: Callable[[], Decimal]) -> Decimal | None:
 
 def _pairs(text: str) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
     except ValueError:
         raise BodyError(
             400, f"More than {_MAX_PARAMETERS} parameters are too many for one call."
         ) from None
+    return [(without_entity(name), value) for name, value in pairs]
 
 
 def _object(content: bytes) -> Mapping[str, object]:

@@ -34,6 +34,20 @@ def test_a_server_gets_the_id_of_the_click(flag: str) -> None:
     assert f"advertising:{GAID}" in touch.names
 
 
+@pytest.mark.parametrize("ampersand", ["&amp;", "&amp;amp;", "&Amp;", "&amp%3B"])
+def test_a_link_that_was_copied_out_of_html_is_read_as_meant(ampersand: str) -> None:
+    ad = advertise()
+    query = f"s2s=1&gaid={GAID}&click_id=n-1&sub1=a&campaign_id=c-7".replace("&", ampersand)
+
+    answer = ad.click(query)
+
+    touch = ad.touchpoint()
+    assert answer.status_code == 200
+    assert f"advertising:{GAID}" in touch.names
+    assert (touch.params["sub1"], touch.params["campaign_id"]) == ("a", "c-7")
+    assert ("read as &" in str(answer.json().get("warnings"))) == (ampersand != "&amp%3B")
+
+
 def test_an_address_of_the_server_is_not_the_devices() -> None:
     ad = advertise()
 
