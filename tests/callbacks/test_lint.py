@@ -217,6 +217,38 @@ def test_the_host_that_was_meant_takes_the_place_of_the_host() -> None:
 
 
 @pytest.mark.parametrize(
+    ("authority", "fault", "meant"),
+    [
+        ("ads.example.com:0", "0 is not a port", None),
+        ("ads.example.com:00000", "00000 is not a port", None),
+        ("ads.example.com:65536", "65536 is not a port", None),
+        ("ads.example.com:99999", "99999 is not a port", None),
+        ("ads.example.com:123456789", "123456789 is not a port", None),
+        ("ads.example.com:8o", "“8o” is not a port", None),
+        ("ads.example.com:-1", "“-1” is not a port", None),
+        ("ads.example.com:", "The port after the colon is missing", "ads.example.com"),
+        ("ads.example.com.", "The host ends with a dot", "ads.example.com"),
+        ("ads.example.com.:8443", "The host ends with a dot", "ads.example.com:8443"),
+        ("ads.example.com.:0", "0 is not a port", None),
+        ("192.0.2.1:0", "0 is not a port", None),
+        ("192.0.2.1.", "The host ends with a dot", "192.0.2.1"),
+        ("[2606:4700::1111]:0", "0 is not a port", None),
+        ("[2606:4700::1111]:99999", "99999 is not a port", None),
+        ("ads..example.com", "This is not a host name", None),
+    ],
+)
+def test_what_is_wrong_with_a_host_is_named(authority: str, fault: str, meant: str | None) -> None:
+    url = f"https://{authority}/x"
+    with pytest.raises(TemplateError) as raised:
+        compile_request(RequestTemplate(url=url))
+
+    (problem,) = raised.value.problems
+    assert fault in problem.message
+    fix = fix_of(problem, url)
+    assert (fix and fix.applied_to(url)) == (meant and f"https://{meant}/x")
+
+
+@pytest.mark.parametrize(
     ("macro", "message"),
     [
         ("country|cents", "cents: country is text"),

@@ -11,6 +11,7 @@ _WORD: Final = re.compile(r"[\w.-]+")
 _INSIDE: Final = re.compile(r"\{\{\s*")
 _ARGUMENT: Final = re.compile(r"[\w-]+\s*:\s*(?:'([^']*)'|\"([^\"]*)\"|([\w.+-]+))")
 _HOST: Final = re.compile(r"[^/?#]+")
+_OF_HOST: Final = ("This is not a host name.", "The host ends with", "The port after the colon")
 _OF_ARGUMENT: Final = re.compile(r"[\w-]+: ")
 
 
@@ -80,7 +81,7 @@ def fix_of(error: RuleError, written: str) -> Fix | None:
     """Return an error's suggestion as a change of the text; None if it has none."""
     if error.suggestion is None:
         return None
-    if error.message.startswith("This is not a host name."):
+    if error.message.startswith(_OF_HOST):
         return _at(_HOST.match(written, error.position), 0, error.suggestion)
     if _OF_ARGUMENT.match(error.message):
         argument = _ARGUMENT.match(written, error.position)

@@ -16,6 +16,7 @@ from postbacks.callbacks.macros.value import MASK, json_of, json_string_content,
 RAW_REFUSED: Final = "raw_changed_request"
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 _BREAKS_QUERY: Final = re.compile(r"[\x00-\x20\x7f\\#&]")
 _BREAKS_PATH: Final = re.compile(r"[\x00-\x20\x7f\\#&/?]")
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
@@ -99,7 +100,10 @@ def _header(value: object) -> str:
     if value is MASK:
         return text
     text = _CONTROLS.sub("", text)
-    return "".join([char if char <= "\xff" else quote(char, errors="replace") for char in text])
+    if max(text, default="") <= "\xff":
+        return text
+    # One way for the whole value: half in Latin-1 and half in UTF-8, nobody could read it.
+    return _NOT_ASCII.sub(lambda match: quote(match[0], errors="replace"), text)
 
 
 def _raw_header(value: object) -> str:

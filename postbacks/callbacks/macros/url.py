@@ -216,9 +216,27 @@ def _plain_authority(
         return None
     host = split_host(authority)
     if host is None or not _is_agreed(beginning[0], host[0]):
-        problems.add(start, "This is not a host name.", _ascii_host(authority))
+        problems.add(start, *_host_fault(authority))
         return None
     return host
+
+
+def _host_fault(authority: str) -> tuple[str, str | None]:
+    """Return what is wrong with a host and its port, and what was probably meant."""
+    host, colon, port = authority.rpartition(":")
+    if not colon or host.count(":") != host.strip("[]").count(":") or "]" in port:
+        host, colon, port = authority, "", ""  # the colons are those of an IPv6 address
+    plain = host.rstrip(".")
+    if split_host(plain):
+        if colon and not port:
+            return "The port after the colon is missing.", plain
+        if colon and not (port.isascii() and port.isdigit()):
+            return f"“{port[:20]}” is not a port: ports are numbers from 1 to 65535.", None
+        if colon and split_host(f"{plain}:{port}") is None:
+            return f"{port[:20]} is not a port: ports go from 1 to 65535.", None
+        if plain != host:
+            return "The host ends with a dot; write it without.", f"{plain}{colon}{port}"
+    return "This is not a host name.", _ascii_host(authority)
 
 
 def _is_agreed(url: str, host: str) -> bool:
