@@ -36,5 +36,5 @@
     if (!isRunning) run(button);
   });
 
-  window.addEventListener("load", () => document.getElementById("rule-untested")?.focus());
+  window.addEventListener("load", () => document.querySelector("#rule-untested, #rule-held-question")?.focus());
 })();
