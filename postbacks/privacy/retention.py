@@ -62,6 +62,26 @@ def delete_old_event_keys(limit: int = 5_000) -> int:
     )
 
 
+def delete_old_held(limit: int = 5_000) -> int:
+    """Delete a batch of held postbacks whose rows were dropped; return how many."""
+    if not settings.RETENTION_DAYS_POSTBACKS:
+        return 0
+    return run(
+        "DELETE FROM held_postback WHERE ctid IN (SELECT ctid FROM held_postback "
+        "WHERE event_received_at < now() - %s * interval '1 day' LIMIT %s)",
+        [settings.RETENTION_DAYS_POSTBACKS + 1, limit],
+    )
+
+
+def delete_old_jobs(limit: int = 5_000) -> int:
+    """Delete a batch of jobs that ended 90 days ago; the audit log keeps who started them."""
+    return run(
+        "DELETE FROM postback_job WHERE ctid IN (SELECT ctid FROM postback_job "
+        "WHERE finished_at < now() - interval '90 days' LIMIT %s)",
+        [limit],
+    )
+
+
 def delete_old_repeats(limit: int = 5_000) -> int:
     """Delete a batch of touchpoints' deduplication keys, kept seven days; return how many."""
     return run(

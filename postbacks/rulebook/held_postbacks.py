@@ -21,6 +21,7 @@ from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.callbacks.rules.compiled import load_rule_versions
 from postbacks.delivery import holding
 from postbacks.delivery.holding import HELD_DAYS, QueueLane
+from postbacks.delivery.resend import wake_pumps
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import (
@@ -216,6 +217,7 @@ def _send_batch(job: PostbackJob) -> int:
         limit=most - len(job.queued_ids),
     )
     job.queued_ids += released
+    wake_pumps()
     return len(released)
 
 

@@ -90,6 +90,8 @@ def tidy_up() -> None:
         retention.delete_old_touchpoint_keys,
         retention.delete_old_repeats,
         retention.delete_old_event_keys,
+        retention.delete_old_held,
+        retention.delete_old_jobs,
         stores.delete_expired_counts,
         caches.delete_expired_entries,
         delete_expired_copies,

@@ -184,6 +184,22 @@ def test_another_organizations_rule_is_not_there(rule: CallbackRule) -> None:
         assert answer.status_code == 404
 
 
+def test_the_overview_names_rules_that_hold_on_after_they_were_switched_on(
+    browser: Client, made: make.Tenant, rule: CallbackRule
+) -> None:
+    notice = "1 callback rule still holds postbacks from when it was suspended."
+    assert notice not in text_of(browser.get("/admin/"))
+
+    with tenant(made.organization.pk):
+        CallbackRule.objects.update(status=RuleStatus.ACTIVE)
+    overview = text_of(browser.get("/admin/"))
+    assert notice in overview
+    assert page_of(rule) in overview
+    browser.post(page_of(rule, "held"), {"action": "drop"})
+
+    assert notice not in text_of(browser.get("/admin/"))
+
+
 def test_the_log_says_of_each_that_it_is_held(
     browser: Client, made: make.Tenant, rule: CallbackRule
 ) -> None:

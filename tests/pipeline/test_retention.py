@@ -6,8 +6,11 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
+from postbacks.models import HeldPostback, HeldReason, JobAction, PostbackJob
 from postbacks.privacy import retention
+from tests import make
 from tests.database import as_role
 from tests.pipeline.aged import touched, touched_at
 
@@ -53,6 +56,42 @@ def test_names_leave_with_their_touchpoints() -> None:
         names, repeats = retention.delete_old_touchpoint_keys(), retention.delete_old_repeats()
 
     assert (names, repeats) == (3, 1)
+
+
+def test_held_ones_and_jobs_leave_with_what_they_are_about(settings: Settings) -> None:
+    gem = make.make_tenant()
+    rule = make.make_tenant_rule(gem)
+    now = datetime.now(UTC).replace(microsecond=0)
+    old, fresh = (now - timedelta(days=days) for days in (92, 30))
+    with as_role(roles.WORKER), tenant(gem.organization.pk):
+        for number, moment in enumerate((old, fresh)):
+            HeldPostback.objects.create(
+                postback_id=number,
+                event_received_at=moment,
+                rule=rule,
+                due_at=moment,
+                reason=HeldReason.RULE_OFF,
+                held_at=moment,
+            )
+            PostbackJob.objects.create(
+                rule=rule,
+                action=JobAction.DROP,
+                reason=HeldReason.RULE_SUSPENDED,
+                due_at=moment,
+                finished_at=moment,
+            )
+    settings.RETENTION_DAYS_POSTBACKS = 90
+
+    with as_role(roles.WORKER):
+        left = retention.delete_old_held(), retention.delete_old_jobs()
+
+    assert left == (1, 1)
+    with tenant(gem.organization.pk):
+        assert HeldPostback.objects.get().event_received_at == fresh
+        assert PostbackJob.objects.get().finished_at == fresh
+    settings.RETENTION_DAYS_POSTBACKS = 0
+    with as_role(roles.WORKER):
+        assert retention.delete_old_held() == 0, "kept for ever"
 
 
 def _days_left(log: str) -> set[int]:

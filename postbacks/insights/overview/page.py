@@ -56,8 +56,8 @@ class RuleTroubleRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SuspendedRuleRow:
-    """A rule that no longer sends, with the address of its page."""
+class RuleLink:
+    """A rule that needs somebody, with the address of its page."""
 
     rule: str
     url: str
@@ -70,7 +70,8 @@ class OverviewPage:
     clock: str
     zone: str
     is_new: bool
-    suspended: list[SuspendedRuleRow]
+    suspended: list[RuleLink]
+    holding: list[RuleLink]
     cards: list[FigureCard]
     chart: HoursChart
     summary: str
@@ -101,7 +102,8 @@ def overview_page(overview: Overview) -> OverviewPage:
         clock=wording.format_moment(local),
         zone=overview.zone.key,
         is_new=not overview.steps.event,
-        suspended=[SuspendedRuleRow(rule.name, _rule_url(rule)) for rule in overview.suspended],
+        suspended=[RuleLink(rule.name, _rule_url(rule)) for rule in overview.suspended],
+        holding=[RuleLink(rule.name, _rule_url(rule)) for rule in overview.holding],
         cards=cards(overview),
         chart=hours_chart.draw_hours(overview.day.hours, overview.zone),
         summary=(

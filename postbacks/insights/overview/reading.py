@@ -5,14 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.insights.overview.checklist import FirstSteps, read_first_steps
 from postbacks.insights.overview.last_day import LastDay, clock_hours, read_last_day
 from postbacks.insights.statements import fetch_row, fetch_rows
-from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
+from postbacks.models import (
+    CallbackRule,
+    HeldPostback,
+    HeldReason,
+    PostbackJob,
+    PostbackStatus,
+    RuleStatus,
+)
 
 SHOWN_BODY_LENGTH = 200
 _DAY = timedelta(hours=24)
@@ -67,7 +74,8 @@ class FailedPostback:
 class Overview:
     """All that the first page shows.
 
-    `rules` has each rule with a failure by id, and every suspended one.
+    `rules` has each rule with a failure by id, every suspended one, and every one that holds
+    postbacks of which nobody has said what becomes of them.
     """
 
     now: datetime
@@ -83,6 +91,17 @@ class Overview:
         """Return the rules that no longer send because their partner says it is gone."""
         suspended = [rule for rule in self.rules.values() if rule.status == RuleStatus.SUSPENDED]
         return sorted(suspended, key=lambda rule: rule.name)
+
+    @property
+    def holding(self) -> list[CallbackRule]:
+        """Return the rules that are suspended no more and still hold postbacks."""
+        others = {RuleStatus.SUSPENDED, RuleStatus.ARCHIVED}
+        holding = [
+            rule
+            for rule in self.rules.values()
+            if rule.status not in others and rule.holds  # type: ignore[attr-defined]  # annotated
+        ]
+        return sorted(holding, key=lambda rule: rule.name)
 
 
 def read_overview(*, now: datetime, zone: ZoneInfo) -> Overview:
@@ -125,8 +144,12 @@ def _read_volume(since: datetime, until: datetime) -> Volume:
 
 
 def _rules(ids: set[int]) -> list[CallbackRule]:
+    of_rule = {"rule": OuterRef("pk"), "reason": HeldReason.RULE_SUSPENDED}
+    held = HeldPostback.objects.filter(**of_rule)
+    running = PostbackJob.objects.filter(**of_rule, finished_at=None)
     return list(
-        CallbackRule.objects.filter(Q(pk__in=ids) | Q(status=RuleStatus.SUSPENDED))
+        CallbackRule.objects.annotate(holds=Exists(held) & ~Exists(running))
+        .filter(Q(pk__in=ids) | Q(status=RuleStatus.SUSPENDED) | Q(holds=True))
         .select_related("partner")
         .only("name", "status", "partner__name")
     )
