@@ -18,6 +18,7 @@ from postbacks.attribution.evidence import (
 from postbacks.attribution.openings import Opening, OpeningKind
 from postbacks.models import InstallKind
 from postbacks.values.attribution import AttributionFacts
+from postbacks.values.touchpoints import LEFT_OUT
 
 # The names under which links may carry the creative.
 _CREATIVES = ("creative_name", "creative", "ad_name")
@@ -100,7 +101,11 @@ def attribution_facts(
     touchpoint = credit.touchpoint
     if touchpoint is None or details is None:
         return AttributionFacts(**more)
-    click = {name: str(value) for name, value in touchpoint.params.items() if value is not None}
+    click = {
+        name: str(value)
+        for name, value in touchpoint.params.items()
+        if value is not None and name != LEFT_OUT
+    }
     campaign_id = click.get("campaign_id") or details.remote_campaign_id or details.campaign
     return AttributionFacts(
         type=credit.type,

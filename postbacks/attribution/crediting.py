@@ -99,7 +99,7 @@ def _evidence(opening: Opening) -> InstallEvidence:
 def _search(
     opening: Opening, evidence: InstallEvidence, settings: SettingsByScope
 ) -> CandidateSearch:
-    searched = evidence.identifiers
+    searched = evidence.searched_identifiers
     if evidence.is_return or not allows_probabilistic(settings):
         searched = frozenset(i for i in searched if identifiers.kind_of(i) != identifiers.ADDRESS)
     most_per_hour = max(level.most_touches_per_hour for level in every_level(settings))

@@ -49,8 +49,9 @@ class InstallEvidence:
     """What is known of an install when touchpoints compete for it.
 
     `identifiers` hold its ids raw and hashed, the click ids of its referrer, and its address; those
-    of the referrer are in `referrer_identifiers` too. Store times are the server's where it sent
-    them. `referrer` holds the Play referrer's parameters.
+    of the referrer are in `referrer_identifiers` too. `former_identifiers` only find touchpoints
+    that spell an id otherwise. Store times are the server's where it sent them. `referrer` holds
+    the Play referrer's parameters.
     """
 
     installed_at: datetime
@@ -71,6 +72,12 @@ class InstallEvidence:
     is_anonymous: bool = False  # from a data center, a VPN or Tor: no touchpoint can earn it
     adservices_token: str = ""
     remarks: tuple[str, ...] = ()
+    former_identifiers: frozenset[str] = frozenset()
+
+    @property
+    def searched_identifiers(self) -> frozenset[str]:
+        """Return the identifiers with the other spellings that touchpoints may have of them."""
+        return self.identifiers | self.former_identifiers
 
 
 @dataclass(frozen=True, slots=True)

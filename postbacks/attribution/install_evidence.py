@@ -11,6 +11,7 @@ from postbacks.values.identifiers import (
     ADVERTISING_IDS,
     CLICK_ID,
     address_identifier,
+    former_identifiers,
     hashed_identifiers,
     identifiers_of,
     is_malformed,
@@ -54,6 +55,7 @@ def read_install(
         is_anonymous=is_anonymous(address),
         adservices_token=_text(fields, "adservices_token"),
         remarks=tuple(_remarks(fields)),
+        former_identifiers=frozenset(former_identifiers(fields)),
     )
 
 

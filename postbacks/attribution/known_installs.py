@@ -1,6 +1,6 @@
 """③ Which installs are known: by the event's device, else by any lasting identifier it shares."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -65,7 +65,11 @@ class KnownInstalls:
 
 def load_known_installs(events: Sequence[StoredEvent]) -> KnownInstalls:
     """Return the installs of the events' devices."""
-    devices = {event.key for event in events if event.device}
+    devices = {
+        event.key: identifiers.device_spellings(event.device, event.fields)
+        for event in events
+        if event.device
+    }
     known_installs = KnownInstalls(by_device=_find_by_device(devices))
     unknown = [
         event for event in events if event.device and event.key not in known_installs.by_device
@@ -78,7 +82,10 @@ def load_known_installs(events: Sequence[StoredEvent]) -> KnownInstalls:
 def identifier_keys(event: StoredEvent) -> Iterator[IdentifierKey]:
     """Yield the keys of the identifiers that last as long as the device, or its app, does."""
     for identifier in identifiers.identifiers_of(event.fields):
-        yield event.organization_id, event.app.id, identifiers.key_of(event.app.id, identifier)
+        for spelling in identifiers.spellings(identifier):
+            yield event.organization_id, event.app.id, identifiers.key_of(event.app.id, spelling)
+    for written in identifiers.written_identifiers(event.fields):
+        yield event.organization_id, event.app.id, identifiers.key_of(event.app.id, written)
 
 
 def known_install(*, facts: str | None, **columns: Any) -> KnownInstall:
@@ -86,10 +93,17 @@ def known_install(*, facts: str | None, **columns: Any) -> KnownInstall:
     return KnownInstall(**columns, facts=_facts.decode(facts) if facts else NOT_CREDITED)
 
 
-def _find_by_device(devices: Iterable[DeviceKey]) -> dict[DeviceKey, list[KnownInstall]]:
+def _find_by_device(
+    devices: Mapping[DeviceKey, Sequence[str]],
+) -> dict[DeviceKey, list[KnownInstall]]:
     searched = [
-        {"organization_id": organization_id, "app_id": app_id, "device": device}
-        for organization_id, app_id, device in devices
+        {
+            "organization_id": organization_id,
+            "app_id": app_id,
+            "device": device,
+            "spellings": spellings,
+        }
+        for (organization_id, app_id, device), spellings in devices.items()
     ]
     if not searched:
         return {}
@@ -109,10 +123,9 @@ def _find_by_identifier(searched: set[IdentifierKey]) -> dict[IdentifierKey, Kno
 
 
 def _with_device_key(
-    *, organization_id: int, app_id: int, **columns: Any
+    *, organization_id: int, app_id: int, searched_device: str, **columns: Any
 ) -> tuple[DeviceKey, KnownInstall]:
-    install = known_install(**columns)
-    return (organization_id, app_id, install.device), install
+    return (organization_id, app_id, searched_device), known_install(**columns)
 
 
 def _with_identifier_key(

@@ -12,6 +12,7 @@ from postbacks.attribution.settings import AppKey, every_level
 from postbacks.models import InstallKind
 from postbacks.values.attribution import AttributionFacts
 from postbacks.values.events import INSTALL, LIFE_CYCLE, StoredEvent
+from postbacks.values.identifiers import read_id
 from postbacks.values.install_context import KnownInstall
 
 # A second `install` of the same SDK id within this time repeats the first one: a credit is
@@ -95,10 +96,15 @@ def _plan_event(
 def _comes_back(event: StoredEvent, install: KnownInstall) -> bool:
     """Tell whether a device that is known by its ids has installed the app again."""
     new_id = event.fields.get("install_id")
-    if new_id and install.install_id and new_id != install.install_id:
+    if isinstance(new_id, str) and _is_another_installation(new_id, install.install_id):
         return True
     since_install = event.event_time - install.installed_at
     return event.event_name == INSTALL and since_install > REPEATED_WITHIN
+
+
+def _is_another_installation(new_id: str, known_id: str) -> bool:
+    new_id, known_id = (read_id("install_id", id_) for id_ in (new_id, known_id))
+    return bool(new_id and known_id) and new_id != known_id
 
 
 def _plan_open(

@@ -23,8 +23,10 @@ from postbacks.callbacks.rules.matching import (
     wants,
 )
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import SkipReason
 from postbacks.values.events import StoredEvent
+from postbacks.values.identifiers import device_spellings
 from postbacks.values.install_context import InstallContext
 from postbacks.values.rule_choices import Frequency
 from postbacks.values.uuid7 import uuid7
@@ -36,17 +38,7 @@ FIRST_TIME: Final = "first_time"  # the code of a refusal for a device that was 
 RuleOfEvent = tuple[int, int]  # our numbers of an event and a rule
 _NONE_APPLIED: Final[Mapping[RuleOfEvent, bool]] = MappingProxyType({})
 
-# Ordered the same way by all workers, so that they never wait for each other in a circle.
-_CLAIM_FIRST_TIMES = """
-INSERT INTO rule_device (organization_id, rule_id, device)
-SELECT organization_id, rule_id, device
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
-    organization_id bigint, rule_id bigint, device text
-)
-ORDER BY organization_id, rule_id, device
-ON CONFLICT DO NOTHING
-RETURNING rule_id, device
-"""
+_CLAIM_FIRST_TIMES = load_sql("postbacks.callbacks", "claim_first_times")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +149,7 @@ def claim_first_times(decisions: Iterable[Decision]) -> set[tuple[int, str]]:
             "organization_id": decision.event.organization_id,
             "rule_id": decision.rule.rule_id,
             "device": first_time_key(decision)[1],
+            "others": first_time_devices(decision.event),
         }
         for decision in decisions
     ]
@@ -166,12 +159,17 @@ def claim_first_times(decisions: Iterable[Decision]) -> set[tuple[int, str]]:
     return {(rule_id, device) for rule_id, device in claimed}
 
 
+def first_time_devices(event: StoredEvent) -> list[str]:
+    """Return the names that `rule_device` may have of an event's device."""
+    return [f"{event.app.id}:{device}" for device in device_spellings(event.device, event.fields)]
+
+
 def _event_context(event: StoredEvent, install: InstallContext) -> EventContext:
     return EventContext(
         app_id=event.app.id,
         event_name=event.event_name,
         event_time=event.event_time,
-        device=event.device,
+        device=install.device or event.device,
         event_id=str(event.event_id),
         began_kind=install.began_kind,
         installed_at=install.installed_at,

@@ -7,6 +7,7 @@ from typing import Any
 from postbacks.attribution.matching import PROBABILISTIC
 from postbacks.models import Attribution, Install
 from postbacks.values.attribution import ORGANIC
+from postbacks.values.identifiers import device_key, device_spellings
 
 FIRST_SESSION = timedelta(hours=1)  # later, the deep link would only surprise
 
@@ -42,8 +43,9 @@ def attribution_of_installation(app_id: int, installation: str) -> Mapping[str, 
 
 
 def _latest_install(app_id: int, installation: str) -> Install | None:
+    devices = device_spellings(device_key("install_id", installation))
     return (
-        Install.objects.filter(app_id=app_id, device=f"install_id:{installation}")
+        Install.objects.filter(app_id=app_id, device__in=devices)
         .select_related("campaign", "partner", "link")
         .order_by("-number")
         .first()

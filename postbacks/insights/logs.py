@@ -220,10 +220,22 @@ def _has_identifier(text: str) -> Q:
     Each kind has an index: install ids, devices by app, keys by app, and our own ids.
     """
     apps = list(App.objects.values_list("pk", flat=True))
-    names = [identifiers.identifier(kind, text) for kind in _IDENTIFIER_KINDS]
+    names = [
+        spelling
+        for kind in _IDENTIFIER_KINDS
+        for spelling in identifiers.spellings(identifiers.identifier(kind, text))
+    ]
     keys = [identifiers.key_of(app, name) for app in apps for name in names]
     by_key = InstallKey.objects.filter(app_id__in=apps, key__in=keys)
     ids = list(by_key.values_list("install_id", flat=True)[:_MOST_INSTALLS_BY_KEY])
-    condition = Q(install_id=text) | Q(app_id__in=apps, device__in=[text, *names]) | Q(pk__in=ids)
+    devices = {
+        text,
+        *(spelling for name in names for spelling in identifiers.device_spellings(name)),
+    }
+    condition = (
+        Q(install_id__in=identifiers.install_id_spellings(text))
+        | Q(app_id__in=apps, device__in=devices)
+        | Q(pk__in=ids)
+    )
     public_id = uuid_or_none(text)
     return condition | Q(public_id=public_id) if public_id else condition

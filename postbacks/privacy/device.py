@@ -18,6 +18,7 @@ from postbacks.privacy import tombstones
 from postbacks.privacy.statements import rows
 from postbacks.privacy.tombstones import CUSTOMER, ID_KINDS
 from postbacks.values import identifiers
+from postbacks.values.placeholders import is_placeholder
 
 MOST_INSTALLS = 20  # of one device; an id that more share is not followed
 Id = tuple[str, str]  # kind and value, as the SDK API has them
@@ -114,7 +115,7 @@ def _carrying(ids: Iterable[Id]) -> tuple[str, dict[str, object]]:
     for kind, value in ids:
         is_advertising = kind in identifiers.ADVERTISING_IDS
         for alike in identifiers.ADVERTISING_IDS if is_advertising else (kind,):
-            by_kind.setdefault(alike, set()).update({value.strip(), value.strip().lower()})
+            by_kind.setdefault(alike, set()).update(_spellings(kind, value))
     conditions = [f"{_column(kind)} = ANY(%(v_{kind})s)" for kind in by_kind]
     values: dict[str, object] = {f"v_{kind}": sorted(texts) for kind, texts in by_kind.items()}
     return " OR ".join(conditions), values
@@ -142,14 +143,14 @@ def _add_events(device: DeviceRows, condition: str, values: Mapping[str, object]
             for kind, value in zip((*_IN_FIELDS, CUSTOMER), ids, strict=True)
             if value and _can_be_one_device(kind, value)
         }
-        if click_id and not identifiers.is_placeholder(click_id):
+        if click_id and not is_placeholder(click_id):
             device.clicks.add(click_id)
     return device_keys
 
 
 def _can_be_one_device(kind: str, value: str) -> bool:
     """Tell whether an id may be of one device: a value that all devices send leads to all."""
-    return not (identifiers.is_placeholder(value) or identifiers.is_malformed(kind, value))
+    return not (is_placeholder(value) or identifiers.is_malformed(kind, value))
 
 
 def _add_installs(device: DeviceRows) -> None:
@@ -198,6 +199,7 @@ def _identifiers(kind: str, value: str) -> Iterator[str]:
     yield tombstones.id_identifier(kind, value)
     yield from identifiers.identifiers_of({kind: value})
     yield from identifiers.hashed_identifiers({kind: value})
+    yield from identifiers.former_identifiers({kind: value})
 
 
 def _device_keys(kind: str, value: str) -> set[str]:
@@ -211,6 +213,11 @@ def _device_keys(kind: str, value: str) -> set[str]:
 
 
 def _spellings(kind: str, value: str) -> set[str]:
+    """Return the spellings in which fields may have an id: as named, as now, as in older rows."""
+    text = value.strip()
+    key = identifiers.device_key(kind, value)
+    devices = {*identifiers.device_spellings(key), *identifiers.spellings(key)}
+    spellings = {value, text, *(device.partition(":")[2] for device in devices)}
     if kind in {*identifiers.OWN_IDS, CUSTOMER}:
-        return {value, value.strip()}
-    return {value, value.strip(), value.strip().lower(), value.strip().upper()}
+        return spellings
+    return {form for each in spellings for form in (each, each.lower(), each.upper())}

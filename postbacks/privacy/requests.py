@@ -23,6 +23,7 @@ from postbacks.privacy import tombstones
 from postbacks.privacy.device import DeviceRows, Id, find_by_index
 from postbacks.privacy.statements import rows
 from postbacks.values import identifiers
+from postbacks.values.placeholders import why_no_id
 from postbacks.values.visible_text import hidden_character
 
 _MAX_LENGTH = 255
@@ -56,8 +57,8 @@ def id_error(value: object) -> str:
         return f"The id must be a text of 1 to {_MAX_LENGTH} characters."
     if hidden := hidden_character(value):
         return f"The id holds {hidden}; send it without."
-    if identifiers.is_no_id(value):
-        return "This is what devices send instead of an id; name the device by another one."
+    if why := why_no_id(value):
+        return f"{why} Name the device by another id."
     return ""
 
 
@@ -69,14 +70,18 @@ def request_erasure(device: DeviceToErase) -> ErasureRequest:
     request for the same id repeats the first one.
     """
     kind, value = device.pairs[0]
-    identifier = tombstones.id_identifier(kind, value)
-    digest = tombstones.digest(tombstones.ensure_key(), device.app_id, identifier)
-    key = {"app_id": device.app_id, "mode": device.mode, "kind": kind, "digest": digest}
+    tombstone_key = tombstones.ensure_key()
+    digest, *former_digests = (
+        tombstones.digest(tombstone_key, device.app_id, spelling)
+        for spelling in identifiers.spellings(tombstones.id_identifier(kind, value))
+    )
+    key = {"app_id": device.app_id, "mode": device.mode, "kind": kind}
     _lock(digest)
-    request = ErasureRequest.objects.select_for_update().filter(**key).first()
+    requests = ErasureRequest.objects.select_for_update().filter(**key)
+    request = requests.filter(digest__in=[digest, *former_digests]).order_by("pk").first()
     if request is None:
         ending = value[-4:] if len(value) >= _ENDING_SHOWN_FROM else ""
-        request = ErasureRequest(**key, ending=ending)
+        request = ErasureRequest(**key, digest=digest, ending=ending)
     else:
         log_action(Action.REPEATED, request)
     _begin(request, device)

@@ -18,6 +18,7 @@ from postbacks.infrastructure.database import prepared
 from postbacks.models import ErasureTombstone, TombstoneKey
 from postbacks.models.erasures import tombstone_key_context
 from postbacks.values import identifiers
+from postbacks.values.placeholders import is_placeholder
 
 CUSTOMER = "customer_user_id"
 # Every id by which a request may name a device, the best first.
@@ -44,13 +45,13 @@ def identifiers_by_kind(ids: Mapping[str, object]) -> dict[str, str]:
     return {
         kind: id_identifier(kind, value)
         for kind in ID_KINDS
-        if isinstance(value := ids.get(kind), str) and not identifiers.is_no_id(value)
+        if isinstance(value := ids.get(kind), str) and not is_placeholder(value)
     }
 
 
 def id_identifier(kind: str, value: str) -> str:
     """Return the identifier of one id; all advertising ids share one kind."""
-    text = value.strip()
+    text = identifiers.normalize_id(kind, value).strip()
     return f"{identifiers.shared_kind(kind)}:{text if kind in _CASE_SENSITIVE else text.lower()}"
 
 
@@ -58,12 +59,17 @@ def blocked_identifiers(organization_id: int, app_id: int, checked: Iterable[str
     """Return the identifiers that are of forgotten devices, inside the organization's tenant.
 
     One indexed query: for the key while no device was ever forgotten, for digests afterwards.
+    Older tombstones have the spelling of their request.
     """
     lasting = {i for i in checked if identifiers.kind_of(i) not in _TRANSIENT}
     key = _key(organization_id) if lasting else None
     if key is None:
         return set()
-    by_digest = {digest(key, app_id, identifier): identifier for identifier in lasting}
+    by_digest = {
+        digest(key, app_id, spelling): identifier
+        for identifier in lasting
+        for spelling in identifiers.spellings(identifier)
+    }
     rows = prepared.run(
         _FIND, {"organization": organization_id, "app": app_id, "digests": list(by_digest)}
     )
@@ -106,6 +112,7 @@ def _identifiers(kind: str, value: str) -> Iterator[str]:
     yield id_identifier(kind, value)
     if kind != CUSTOMER:
         yield from identifiers.hashed_identifiers({kind: value})
+        yield from identifiers.former_identifiers({kind: value})
 
 
 def _key(organization_id: int, *, cache: bool = True) -> bytes | None:

@@ -19,6 +19,7 @@ from postbacks.callbacks.decisions import (
     Decision,
     facts_if_decided,
     first_refusal_or_decision,
+    first_time_devices,
     first_time_key,
     uses_first_time,
 )
@@ -150,13 +151,16 @@ class _Run:
     def _served_before(self, decided: Sequence[Decision | Refusal]) -> set[str]:
         if self.rule_id is None:
             return set()
-        devices = [
-            first_time_key(outcome)[1]
+        devices = {
+            device: first_time_key(outcome)[1]
             for outcome in decided
             if isinstance(outcome, Decision) and uses_first_time(outcome)
-        ]
+            for device in first_time_devices(outcome.event)
+        }
+        if not devices:
+            return set()
         served = RuleDevice.objects.filter(rule_id=self.rule_id, device__in=devices)
-        return set(served.values_list("device", flat=True)) if devices else set()
+        return {devices[device] for device in served.values_list("device", flat=True)}
 
     def _count(self, outcome: Decision | Refusal, served: set[str]) -> None:
         if isinstance(outcome, Refusal):

@@ -16,7 +16,7 @@ from postbacks.callbacks.decisions import (
     FIRST_TIME,
     Decision,
     all_refusals_and_decision,
-    first_time_key,
+    first_time_devices,
     uses_first_time,
 )
 from postbacks.callbacks.macros import Rates
@@ -239,8 +239,8 @@ def _refusals_if_decided(
 def _is_served(decision: Decision) -> bool:
     if not uses_first_time(decision):
         return False
-    rule_id, device = first_time_key(decision)
-    return RuleDevice.objects.filter(rule_id=rule_id, device=device).exists()
+    devices = first_time_devices(decision.event)
+    return RuleDevice.objects.filter(rule_id=decision.rule.rule_id, device__in=devices).exists()
 
 
 def _changed_since(rule: CallbackRule, event: StoredEvent) -> Refusal:

@@ -3,14 +3,20 @@
 An identifier is a kind and a value, such as `idfv:38400000-8cf0-11bd-b23e-10b96e40000d`. If a
 touchpoint and an install share one, they may be of the same device; the waterfall ranks the proof.
 The database keeps an identifier as a key of 16 bytes, in one index for all kinds.
+
+An id is read once, where it enters, by `read_id`, and compared in one spelling: UUIDs in small
+letters with dashes, other ids as they are written. Older rows have ids in every spelling, and a key
+can't be spelled anew, so whatever searches by an id searches by its `spellings`.
 """
 
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from uuid import UUID
 
 from apps_registry.addresses import parse_address
+from postbacks.values.placeholders import is_placeholder
 
 # Ids of a device that both ads and apps may know, by the names of the SDK API.
 ADVERTISING_IDS = ("idfa", "gaid", "oaid", "amazon_id", "advertising_id")
@@ -24,28 +30,50 @@ ADDRESS = "ip"
 ADVERTISING = "advertising"  # the kind that all advertising ids share
 HASHES = ("sha1", "md5")
 
-_ONLY_ZEROS = re.compile(r"[0-]*")
-_UUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}")
-# Values that are the same for everybody: {click_id}, %%CLICKID%%, null.
-_PLACEHOLDER = re.compile(r"[{\[<%$(].*|[0-]*|null|nil|none|undefined|unknown|n/?a", re.I | re.S)
+AS_WRITTEN = "as_written"  # a field of events: the ids that were written in an odd way, by kind
+_NO_IDS: Mapping[str, object] = MappingProxyType({})
+
+_UUID_KINDS = frozenset({ADVERTISING, *ADVERTISING_IDS, "idfv", "app_set_id", *OWN_IDS})
+_ALWAYS_UUIDS = frozenset({"idfa", "gaid", "amazon_id"})
+_APPLES = frozenset({"idfa", "idfv", "advertising_id"})
+_CANONICAL = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+# In braces as Windows writes it, as a URN, in quotes, or without dashes.
+_UUID = re.compile(
+    r"""(?:urn:uuid:)?[{("']?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})"""
+    r"""-?([0-9a-f]{12})[)}"']?""",
+    re.IGNORECASE,
+)
+_LENGTH_OF_PLAIN_UUID = 32
 _HASH = {"sha1": re.compile(r"[0-9a-f]{40}"), "md5": re.compile(r"[0-9a-f]{32}")}
 
 
-def is_no_id(value: str) -> bool:
-    """Tell whether an id is the zeros that devices send instead of one."""
-    return not _ONLY_ZEROS.sub("", value.strip())
+_NO_UUIDS = frozenset({str(UUID(int=0)), str(UUID(int=2**128 - 1))})
+
+
+def read_id(kind: str, value: str) -> str:
+    """Return an id in the form in which it is kept and sent; empty if the value is none.
+
+    Ids that may be Apple's keep Apple's capitals, which partners expect and hash.
+    """
+    if _CANONICAL.fullmatch(value) and value not in _NO_UUIDS:
+        return value
+    if is_placeholder(value):
+        return ""
+    normalized = normalize_id(kind, value)
+    return value if kind in _APPLES and value == normalized.upper() else normalized
+
+
+def normalize_id(kind: str, value: str) -> str:
+    """Return an id in its one spelling: a UUID in small letters with dashes, else as written."""
+    if len(value) < _LENGTH_OF_PLAIN_UUID or kind not in _UUID_KINDS or _CANONICAL.fullmatch(value):
+        return value
+    match = _UUID.fullmatch(value.strip())
+    return "-".join(match.groups()).lower() if match else value
 
 
 def is_malformed(kind: str, value: str) -> bool:
     """Tell whether an advertising id has a form that no device makes; zeros are no id at all."""
-    if kind not in {"idfa", "gaid", "amazon_id"} or is_no_id(value):
-        return False
-    return _UUID.fullmatch(value.strip().lower()) is None
-
-
-def is_placeholder(value: str) -> bool:
-    """Tell whether a value is a word or an unfilled macro in place of an id."""
-    return _PLACEHOLDER.fullmatch(value.strip()) is not None
+    return _is_malformed(kind, value) and not is_placeholder(value)
 
 
 def identifiers_of(ids: Mapping[str, object]) -> Iterator[str]:
@@ -55,7 +83,7 @@ def identifiers_of(ids: Mapping[str, object]) -> Iterator[str]:
     """
     for kind in (*ADVERTISING_IDS, *VENDOR_IDS, *OWN_IDS):
         value = ids.get(kind)
-        if isinstance(value, str) and not is_no_id(value) and not is_malformed(kind, value):
+        if isinstance(value, str) and _is_of_a_device(kind, value):
             yield identifier(shared_kind(kind), value)
 
 
@@ -69,11 +97,33 @@ def hashed_identifiers(ids: Mapping[str, object]) -> Iterator[str]:
     """Yield hashes that networks send instead of ids: of the id in lower and upper case."""
     for kind in (*ADVERTISING_IDS, *VENDOR_IDS):
         value = ids.get(kind)
-        if isinstance(value, str) and not is_no_id(value) and not is_malformed(kind, value):
-            for form in {value.strip().lower(), value.strip().upper()}:
-                for algorithm in HASHES:
-                    digest = hashlib.new(algorithm, form.encode(), usedforsecurity=False)
-                    yield f"{algorithm}:{digest.hexdigest()}"
+        if isinstance(value, str) and _is_of_a_device(kind, value):
+            yield from _hashes_of(normalize_id(kind, value).strip())
+
+
+def former_identifiers(ids: Mapping[str, object]) -> Iterator[str]:
+    """Yield what rows may have of ids that are spelled otherwise, and of their hashes."""
+    yield from written_identifiers(ids)
+    for kind in (*ADVERTISING_IDS, *VENDOR_IDS, *OWN_IDS):
+        value = ids.get(kind)
+        if isinstance(value, str) and _is_of_a_device(kind, value):
+            normalized = normalize_id(kind, value)
+            plain = normalized.replace("-", "")
+            yield from spellings(identifier(shared_kind(kind), normalized))[1:]
+            if is_irregular(value, normalized):  # in an event that was stored so
+                yield written_identifier(kind, value)
+            if kind not in OWN_IDS and _UUID.fullmatch(plain):
+                yield from _hashes_of(plain)
+
+
+def written_identifiers(ids: Mapping[str, object]) -> Iterator[str]:
+    """Yield the identifiers of ids as they were written, where no spelling of ours is so."""
+    return (written_identifier(kind, value) for kind, value in _as_written(ids))
+
+
+def written_identifier(kind: str, value: str) -> str:
+    text = value.strip()
+    return f"{shared_kind(kind)}:{text if kind in OWN_IDS else text.lower()}"
 
 
 def hash_identifier(value: str) -> str | None:
@@ -87,7 +137,7 @@ def hash_identifier(value: str) -> str | None:
 
 def identifier(kind: str, value: str) -> str:
     """Return an identifier in the form in which it is compared."""
-    text = value.strip()
+    text = normalize_id(kind, value).strip()
     return f"{kind}:{text if kind in {CLICK_ID, *OWN_IDS} else text.lower()}"
 
 
@@ -122,4 +172,74 @@ def shared_kind(kind: str) -> str:
 
 def device_key(kind: str, value: str) -> str:
     """Return the `device` of an event whose best id is this one."""
-    return f"{shared_kind(kind)}:{value.lower() if kind in ADVERTISING_IDS else value}"
+    text = normalize_id(kind, value)
+    return f"{shared_kind(kind)}:{text.lower() if kind in ADVERTISING_IDS else text}"
+
+
+def normalize_device(device: str) -> str:
+    """Return a `device` in the spelling that events have now."""
+    kind, _, value = device.partition(":")
+    return f"{kind}:{normalize_id(kind, value)}"
+
+
+def spellings(identifier: str) -> tuple[str, ...]:
+    """Return an identifier and the other spellings under which it may be stored, itself first."""
+    kind, _, value = identifier.partition(":")
+    if kind not in _UUID_KINDS or not _CANONICAL.fullmatch(value):
+        return (identifier,)
+    plain = f"{kind}:{value.replace('-', '')}"
+    if kind not in OWN_IDS:  # compared without regard to case, then as now
+        return identifier, plain
+    return identifier, plain, f"{kind}:{value.upper()}", f"{kind}:{value.replace('-', '').upper()}"
+
+
+def device_spellings(device: str, ids: Mapping[str, object] = _NO_IDS) -> tuple[str, ...]:
+    """Return the spellings that rows may have of a `device`, today's first.
+
+    `ids` are those of its event; they may hold one as it was written.
+    """
+    kind, _, text = device.partition(":")
+    value = normalize_id(kind, text)
+    if kind not in _UUID_KINDS or not _CANONICAL.fullmatch(value):
+        return (device,)
+    plain = value.replace("-", "")
+    forms = [value, text, plain]
+    if kind != ADVERTISING:
+        forms += [value.upper(), plain.upper()]
+    if AS_WRITTEN in ids:
+        written = (other for other in _as_written(ids) if shared_kind(other[0]) == kind)
+        forms += [form.lower() if kind == ADVERTISING else form for _, form in written]
+    return tuple(f"{kind}:{form}" for form in dict.fromkeys(forms))
+
+
+def install_id_spellings(value: str) -> list[str]:
+    """Return an `install_id` and the other spellings that rows may have of it."""
+    devices = device_spellings(f"install_id:{value}")
+    return [device.partition(":")[2] for device in devices]
+
+
+def is_irregular(value: str, normalized: str) -> bool:
+    """Tell whether an id is written as `spellings` does not expect, such as in mixed case."""
+    plain = normalized.replace("-", "")
+    return value not in {normalized, normalized.upper(), plain, plain.upper()}
+
+
+def _as_written(ids: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    written = ids.get(AS_WRITTEN)
+    if isinstance(written, Mapping):
+        yield from ((str(kind), str(value)) for kind, value in written.items())
+
+
+def _is_of_a_device(kind: str, value: str) -> bool:
+    return not (is_placeholder(value) or _is_malformed(kind, value))
+
+
+def _is_malformed(kind: str, value: str) -> bool:
+    return kind in _ALWAYS_UUIDS and _UUID.fullmatch(value.strip()) is None
+
+
+def _hashes_of(text: str) -> Iterator[str]:
+    for form in {text.lower(), text.upper()}:
+        for algorithm in HASHES:
+            digest = hashlib.new(algorithm, form.encode(), usedforsecurity=False)
+            yield f"{algorithm}:{digest.hexdigest()}"

@@ -8,6 +8,7 @@ import msgspec
 
 from postbacks.values.attribution import NOT_CREDITED, AttributionFacts
 from postbacks.values.events import INSTALL, SYSTEM, StoredEvent
+from postbacks.values.identifiers import normalize_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class InstallContext:
     """The install of an event, and its credit.
 
     `began_kind` is the kind of install that this event began: an install, a reinstall or a
-    reattribution; empty for every other event.
+    reattribution; empty for every other event. `device` is the event's as the install spells it, so
+    that a sample by device stays the same.
     """
 
     began_kind: str = ""
@@ -58,6 +60,7 @@ class InstallContext:
     install_id: int | None = None
     attribution_version: int = 1
     attribution: AttributionFacts = NOT_CREDITED
+    device: str = ""
 
 
 def install_context(event: StoredEvent, install: KnownInstall | None) -> InstallContext:
@@ -74,6 +77,7 @@ def install_context(event: StoredEvent, install: KnownInstall | None) -> Install
         install_id=install.id or None,
         attribution_version=install.version,
         attribution=own or install.facts,
+        device=install.device if normalize_device(install.device) == event.device else "",
     )
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import parse_qsl, unquote
 from uuid import UUID
 
-from postbacks.values.identifiers import CLICK_ID, TOUCH, identifier, is_placeholder
+from postbacks.values.identifiers import CLICK_ID, TOUCH, identifier
+from postbacks.values.placeholders import is_placeholder
 
 OWN_CLICK = "postbacks_click"  # our own id of a click, put there by our redirect
 _MAX_PARAMETERS = 100

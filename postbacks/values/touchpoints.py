@@ -10,3 +10,6 @@ CLAIM = "claim"
 CLAIMED_BY = "claimed_by"
 TIME_IS_UNKNOWN = "time_is_unknown"
 ADSERVICES = "adservices"
+
+# A key of a touchpoint's `params`: macros and words in place of ids that were left out of them.
+LEFT_OUT = "left_out"

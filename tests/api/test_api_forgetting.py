@@ -167,6 +167,9 @@ def test_asking_again_answers_the_same() -> None:
         ({"gaid": ""}, "/gaid", "1 to 255"),
         ({"gaid": "x" * 256}, "/gaid", "1 to 255"),
         ({"gaid": "00000000-0000-0000-0000-000000000000"}, "/gaid", "instead of an id"),
+        ({"gaid": "null"}, "/gaid", "instead of an id"),
+        ({"customer_user_id": "guest"}, "/customer_user_id", "instead of an id"),
+        ({"install_id": "{install_id}"}, "/install_id", "macro"),
         ({"gaid": GAID, "mode": "hide"}, "/mode", "reset"),
     ],
 )
@@ -181,6 +184,17 @@ def test_what_can_not_be_a_device_is_refused_with_a_remedy(
     assert answer.content_type == PROBLEM
     assert answer.pointers() == [pointer]
     assert word in answer.details()
+
+
+def test_a_word_beside_an_id_is_left_out_and_the_device_is_forgotten() -> None:
+    server = Program(make.make_tenant().sdk_key)
+
+    answer = server.post("forget-device", {"gaid": GAID, "idfv": "null", "install_id": "0"})
+    later = server.post("events", [_event(gaid=GAID), _event(idfv="null", gaid=str(uuid4()))])
+
+    assert answer.status == 202
+    assert {warning["pointer"] for warning in answer.data["warnings"]} == {"/idfv", "/install_id"}
+    assert (later.data["accepted"], [r["index"] for r in later.data["rejected"]]) == (1, [0])
 
 
 def test_a_key_that_asks_too_often_is_told_to_wait(settings: Settings) -> None:

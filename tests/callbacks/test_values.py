@@ -113,6 +113,53 @@ def test_an_id_of_zeros_is_no_id(name: str) -> None:
     assert name not in macro_values(facts(**zeros))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "null",
+        "undefined",
+        "9774d56d682e549c",
+        "guest",
+        "(not set)",
+        "0",
+        "{gaid}",
+        "[object Object]",
+    ],
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gaid", "idfa", "idfv", "android_id", "install_id", "app_set_id", "advertising_id"),
+        *("customer_user_id", "oaid", "web_id", "mmp_device_id"),
+    ],
+)
+def test_a_word_in_place_of_an_id_reaches_no_partner_nor_does_its_hash(
+    name: str, value: str
+) -> None:
+    sent = {"install_id" if name == "mmp_device_id" else name: value}
+    request = compile_request(
+        RequestTemplate("GET", f"https://a.com/?a={{{{{name}}}}}&b={{{{{name}_sha1}}}}")
+    )
+
+    assert name not in macro_values(facts(platform="android", **sent))
+    rendered = request.render(macro_values(facts(platform="android", **sent)))
+    assert rendered.request.url == "https://a.com/?a=&b="
+
+
+@pytest.mark.parametrize("value", ["$$CLICK_ID$$", "{clickid}", "unknown", "null"])
+def test_a_click_id_that_an_older_click_never_had_reaches_no_partner(value: str) -> None:
+    sent = replace(sample_facts(), attribution=AttributionFacts(click_id=value))
+
+    assert "click_id" not in macro_values(sent)
+
+
+def test_a_macro_that_an_older_click_holds_unfilled_reaches_no_partner() -> None:
+    click = {"sub1": "{sub1}", "sub2": "b", "other": "%%OTHER%%"}
+    values = macro_values(replace(sample_facts(), attribution=AttributionFacts(click=click)))
+
+    assert (values.get("sub1"), values["sub2"], values["click"]) == (None, "b", {"sub2": "b"})
+
+
 def test_net_revenue_is_gross_without_the_store_s_share() -> None:
     values = macro_values(sample_facts())
 

@@ -26,7 +26,7 @@ def test_a_call_without_a_name_is_an_open_and_one_with_a_name_that_event() -> No
 def test_an_installation_has_one_id_however_it_is_written(written: str) -> None:
     event = mapped(analytics_installation_id=written)
 
-    assert event["install_id"] == "91d1c313dd944bd3bbbb16c8b7afa054"
+    assert event["install_id"] == "91d1c313-dd94-4bd3-bbbb-16c8b7afa054"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ from tests.touches import make_network, touch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-INSTALLATION = "91d1c313dd944bd3bbbb16c8b7afa054"
+INSTALLATION = "91d1c313dd944bd3bbbb16c8b7afa054"  # as servers write it
+INSTALL_ID = "91d1c313-dd94-4bd3-bbbb-16c8b7afa054"  # as it is stored
 GAID = "be277924-d076-456d-9a20-3c8dee5663d3"
 PLATFORM = {"platform": "android", "os_version": "34", "sdk_version": "server"}
 TENJINS_MACROS = (
@@ -156,9 +157,9 @@ def test_each_way_of_calling_stores_the_purchase(server: LiveServer, gem: Tenant
     (event,) = events_of(gem)
     assert (event.event_name, event.source) == ("purchase", EventSource.TENJIN)
     assert (event.revenue, event.currency, event.platform) == (Decimal("9.98"), "EUR", "android")
-    assert event.device == f"install_id:{INSTALLATION}"
+    assert event.device == f"install_id:{INSTALL_ID}"
     assert event.fields == {
-        "install_id": INSTALLATION,
+        "install_id": INSTALL_ID,
         "gaid": GAID,
         "ip_address": "203.0.113.7",
         "os_version": "34",

@@ -28,6 +28,7 @@ from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle
 from postbacks.admin.logs.base import is_id
 from postbacks.callbacks.partner_templates import ClickMacro, click_parameters, template_named
+from postbacks.insights.left_out_values import LeftOutValue, left_out_values
 from postbacks.models import CallbackRule, RuleStatus
 
 _QR_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
@@ -119,6 +120,14 @@ def unused_macros(name: str, text: str) -> tuple[ClickMacro, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOutRow:
+    """A value that was left out of clicks, and the macro that the network's template has for it."""
+
+    sent: LeftOutValue
+    known_macro: str
+
+
+@dataclass(frozen=True, slots=True)
 class LinkPage:
     """The context of a link's page."""
 
@@ -132,6 +141,7 @@ class LinkPage:
     unused: tuple[ClickMacro, ...]
     rules: tuple[CallbackRule, ...]
     goes_nowhere: bool
+    left_out: tuple[LeftOutRow, ...]
 
     @property
     def is_archived(self) -> bool:
@@ -162,7 +172,18 @@ def link_page(link: TrackingLink) -> LinkPage:
         has_click_id=has_click_id(link.parameters),
         unused=unused_macros(partner.template, link.parameters),
         rules=tuple(rules.order_by("name", "pk")),
+        left_out=_left_out(link),
         goes_nowhere=not (link.store_url or link.fallback_url or link.campaign.app.store_id),
+    )
+
+
+def _left_out(link: TrackingLink) -> tuple[LeftOutRow, ...]:
+    known = {
+        parameter.name: parameter.value
+        for parameter in explain_parameters(click_parameters(link.campaign.partner.template))
+    }
+    return tuple(
+        LeftOutRow(value, known.get(value.parameter, "")) for value in left_out_values(link)
     )
 
 

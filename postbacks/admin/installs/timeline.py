@@ -30,6 +30,7 @@ from postbacks.models import (
     UnsettledInstall,
 )
 from postbacks.values.attribution import ORGANIC
+from postbacks.values.identifiers import device_spellings
 
 MOST_EVENTS = 50
 MOST_TOUCHPOINTS = 100
@@ -193,7 +194,7 @@ def install_detail(install: Install) -> InstallDetail:
     )
     touchpoints = touchpoint_views(install, decisions)
     others = list(
-        Install.objects.filter(app_id=install.app_id, device=install.device)
+        Install.objects.filter(app_id=install.app_id, device__in=device_spellings(install.device))
         .exclude(pk=install.pk)
         .order_by("number")
     )
@@ -270,7 +271,9 @@ def _events(install: Install, others: Sequence[Install]) -> list[Event]:
     since = install.event_received_at
     ends = [other.event_received_at for other in others if other.number > install.number]
     rows = Event.objects.filter(
-        app_id=install.app_id, device=install.device, received_at__gte=since
+        app_id=install.app_id,
+        device__in=device_spellings(install.device),
+        received_at__gte=since,
     ).exclude(pk=install.event_ref)
     if ends:
         rows = rows.filter(received_at__lt=min(ends))

@@ -16,6 +16,7 @@ from postbacks.admin.logs.postback_detail import PostbackRow
 from postbacks.insights import wording
 from postbacks.models import Event, Install, Postback
 from postbacks.rulebook.explain import Explanation, explain
+from postbacks.values.identifiers import device_spellings
 
 _FIELD_LABELS = {
     **wording.DEVICE_IDS,
@@ -95,7 +96,9 @@ def event_detail(event: Event) -> EventDetail:
     postbacks = Postback.objects.filter(event_received_at=event.received_at, event_id=event.pk)
     rows = postbacks.prefetch_related("rule__partner", "app").order_by("id")
     installs = Install.objects.filter(
-        app_id=event.app_id, device=event.device, event_received_at__lte=event.received_at
+        app_id=event.app_id,
+        device__in=device_spellings(event.device, event.fields),
+        event_received_at__lte=event.received_at,
     ).order_by("-number")  # the latest one before the event, for a device that came back
     return EventDetail(
         revenue=revenue_text(event),

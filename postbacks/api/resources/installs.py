@@ -15,6 +15,7 @@ from postbacks.api.query import PageQuery
 from postbacks.attribution import reasons
 from postbacks.models import Attribution, Install, InstallKind, InstallState, TouchpointKind
 from postbacks.values.attribution import ORGANIC
+from postbacks.values.identifiers import install_id_spellings
 
 _NESTED = ("attribution", "candidates", "rejections", "remarks")
 TYPES = (*TouchpointKind.choices, (ORGANIC, "Organic"))
@@ -170,9 +171,14 @@ class InstallQuery(PageQuery):
         "campaign": "campaign_id",
         "link": "link_id",
         "type": "attribution_type",
+        "install_id": "install_id__in",
         "since": "event_received_at__gte",
         "until": "event_received_at__lt",
     }
+
+    def validate_install_id(self, install_id: str) -> list[str]:
+        """Return the id in every spelling that rows may have of it."""
+        return install_id_spellings(install_id)
 
 
 class InstallViewSet(OrganizationViewSet):

@@ -3,15 +3,26 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps_registry.models import App, Campaign, Partner, TrackingLink
 from apps_registry.models.tracking_links import DESTINATION
 from postbacks.api.base import RegistryViewSet
-from postbacks.api.fields import IdFilter, PublicIdField
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import ArchivableQuery
 from postbacks.api.strict import RowSerializer
 from postbacks.callbacks.partner_templates import click_parameters
+from postbacks.insights.left_out_values import left_out_values
+
+
+class LeftOutValueSerializer(serializers.Serializer):
+    """A value that the network sent in place of one, how often, and when last."""
+
+    parameter = serializers.CharField()
+    value = serializers.CharField(help_text="As it was sent, such as $$CLICK_ID$$.")
+    count = serializers.IntegerField()
+    last_at = MillisecondDateTimeField()
 
 
 class TrackingLinkSerializer(RowSerializer):
@@ -35,12 +46,24 @@ class TrackingLinkSerializer(RowSerializer):
         "without them has those of its partner's template.",
     )
 
+    left_out = serializers.SerializerMethodField(
+        help_text="In the answer about one link: macros that the network did not fill in, and "
+        "words in place of IDs, in the link's newest clicks. They are no IDs. Null in lists."
+    )
+
+    @extend_schema_field(LeftOutValueSerializer(many=True, allow_null=True))
+    def get_left_out(self, link: TrackingLink) -> list[dict[str, object]] | None:
+        view = self.context.get("view")
+        if getattr(view, "action", None) != "retrieve":
+            return None
+        return [dict(LeftOutValueSerializer(value).data) for value in left_out_values(link)]
+
     class Meta:
         model = TrackingLink
         fields = (
             *("id", "name", "campaign", "token", "click_url", "impression_url", "parameters"),
             *("store_url", "fallback_url", "deep_link", "allowed_destinations"),
-            *("status", "created_at"),
+            *("status", "created_at", "left_out"),
         )
         read_only_fields = ("token", "status")
 

@@ -24,6 +24,7 @@ from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import ErasureMode, ErasureReach, ErasureRequest
 from postbacks.privacy.requests import DeviceToErase, id_error, request_erasure
 from postbacks.privacy.tombstones import ID_KINDS
+from postbacks.values.placeholders import why_no_id
 from postbacks.web.middleware import own_transactions
 
 _EFFECTS = {
@@ -60,6 +61,11 @@ class ForgettingSerializer(serializers.Serializer):
     id = serializers.UUIDField(help_text="The same for each request for the same device.")
     state = serializers.CharField()
     detail = serializers.CharField()
+    warnings = serializers.ListField(
+        child=serializers.DictField(child=serializers.CharField()),
+        required=False,
+        help_text="Values that are no ids, such as null, and were left out.",
+    )
 
 
 @own_transactions
@@ -86,6 +92,12 @@ class ForgetDeviceView(APIView):
         reporter = cast(Reporter, request.auth)
         throttle_erasures(reporter, client_address(request))
         ids, mode = _device(request.data, reporter)
+        sent = cast(Mapping[str, object], request.data)
+        warnings = [
+            _fault(f"/{kind}", f"{why} It was left out.")
+            for kind, why in _left_out(sent).items()
+            if kind not in ids
+        ]
         reach = ErasureReach.DEVICE if reporter.is_server else ErasureReach.INSTALL
         with tenant(reporter.organization_id), acting_as(_key_actor(reporter, request)):
             erasure = request_erasure(
@@ -102,6 +114,7 @@ class ForgetDeviceView(APIView):
                 "id": erasure.public_id,
                 "state": erasure.state,
                 "detail": _EFFECTS[ErasureMode(mode)],
+                **({"warnings": warnings} if warnings else {}),
             },
             status=status.HTTP_202_ACCEPTED,
         )
@@ -155,7 +168,9 @@ def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:
         )
     mode = data.get("mode", ErasureMode.FORGET)
     ids = {kind: data[kind] for kind in ID_KINDS if data.get(kind) is not None}
-    faults = [*_unknown_members(data), *_invalid_ids(ids)]
+    left_out = _left_out(ids)
+    named = {kind: id_ for kind, id_ in ids.items() if kind not in left_out} or ids
+    faults = [*_unknown_members(data), *_invalid_ids(named)]
     if mode not in ErasureMode.values:
         faults.append(_fault("/mode", "The mode is “forget” or “reset”."))
     if not ids and not faults:
@@ -164,7 +179,14 @@ def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:
         raise InvalidRequest(faults)
     if not reporter.is_server:
         _check_app_key(ids, mode)
-    return ids, mode
+    return named, mode
+
+
+def _left_out(ids: Mapping[str, object]) -> dict[str, str]:
+    """Return why some of the values are no ids; the others still name the device."""
+    return {
+        kind: why for kind, id_ in ids.items() if isinstance(id_, str) and (why := why_no_id(id_))
+    }
 
 
 def _check_app_key(ids: Mapping[str, str], mode: str) -> None:

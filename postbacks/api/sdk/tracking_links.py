@@ -86,9 +86,8 @@ def _answer(request: HttpRequest, token: str, kind: str, answer_visitor: Answer)
 
 def _redirect(visit: LinkVisit) -> HttpResponse:
     device = read_device(visit.visitor.user_agent)
-    values = {**visit.parameters.raw, **visit.parameters.by_our_name}
     destinations = destinations_of(visit.link)
-    url = choose_destination(destinations, device, values, click=visit.click_id)
+    url = choose_destination(destinations, device, visit.parameters.all, click=visit.click_id)
     if url is None:
         return _page(404, "This link leads nowhere yet: its app has no store page.")
     location = quote(url, safe=_SAFE_IN_LOCATION)

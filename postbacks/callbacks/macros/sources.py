@@ -21,6 +21,7 @@ from postbacks.callbacks.macros.value import (
     unix_milliseconds,
 )
 from postbacks.values.attribution import ORGANIC, AttributionFacts
+from postbacks.values.placeholders import is_placeholder, unfilled_macro
 
 # The names of an advertising id on each platform, best first.
 _ADVERTISING_IDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -106,11 +107,11 @@ def _milliseconds(name: str) -> Source:
 
 
 def _device_id(name: str) -> Source:
-    """Read an id; all zeros mean none."""
+    """Read an id; words and macros in its place mean none."""
 
     def source(values: EventValues) -> object:
         device_id = values.field(name)
-        is_none = isinstance(device_id, str) and not device_id.strip("0-")
+        is_none = isinstance(device_id, str) and is_placeholder(device_id)
         return None if is_none else device_id
 
     return source
@@ -207,6 +208,20 @@ def _ad_network(values: EventValues) -> str | None:
     if attribution.type == ORGANIC:
         return ORGANIC
     return attribution.partner_name or attribution.partner
+
+
+def _click(values: EventValues) -> Mapping[str, object] | None:
+    """Return the click's parameters; older clicks still hold macros that nobody filled."""
+    return {
+        name: value
+        for name, value in values.click.items()
+        if not (isinstance(value, str) and unfilled_macro(value))
+    } or None
+
+
+def _click_id(values: EventValues) -> str | None:
+    click_id = values.facts.attribution.click_id
+    return None if click_id is None or is_placeholder(click_id) else click_id
 
 
 def _of_click(name: str) -> Source:
@@ -342,8 +357,8 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "campaign_name": lambda values: values.facts.attribution.campaign_name,
     "creative_name": lambda values: values.facts.attribution.creative_name,
     "site_id": lambda values: values.facts.attribution.site_id,
-    "click_id": lambda values: values.facts.attribution.click_id,
-    "click": lambda values: values.click or None,
+    "click_id": _click_id,
+    "click": _click,
     "is_organic": lambda values: values.facts.attribution.type == ORGANIC,
     "is_attributed": lambda values: values.facts.attribution.type != ORGANIC,
     "is_attributed_to_destination": _is_attributed_to_destination,
@@ -363,6 +378,7 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "amazon_id": _id_of("amazon", "amazon_id"),
     **{name: _device_id(name) for name in ("install_id", "idfv", "oaid")},
     **{name: _device_id(name) for name in ("android_id", "app_set_id", "imei", "web_id")},
+    "customer_user_id": _device_id("customer_user_id"),
     "fire_adid": _same_as("amazon_id"),
     "ip_anonymized": _ip_anonymized,
     "consent_ad_user_data": _same_as("ad_user_data"),

@@ -96,6 +96,9 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     params: dict[str, object] | None = None
 
 
+# Ids beside the device's: a click's, or a network's own.
+CLICK_IDS = ("click_id", "gclid", "gbraid", "wbraid")
+
 FIELD_NAMES = frozenset(EventFields.__struct_fields__)
 
 FLAGS = frozenset(
@@ -143,3 +146,5 @@ DEVICE_IDS = (
     *("install_id", "advertising_id", "idfa", "gaid", "amazon_id", "oaid", "idfv", "app_set_id"),
     *("android_id", "web_id", "customer_user_id"),
 )
+# With the ids of clicks: what is no id is left out of all of these.
+ID_NAMES = frozenset({*DEVICE_IDS, *CLICK_IDS})

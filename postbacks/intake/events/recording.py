@@ -25,6 +25,7 @@ from postbacks.intake.receipts import (
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import EventSource
 from postbacks.privacy import tombstones
+from postbacks.values.identifiers import AS_WRITTEN, written_identifier
 
 DEVICE_FORGOTTEN = (
     "The device with this ID was forgotten on request; nothing is kept of it any more."
@@ -87,10 +88,7 @@ def record_parsed_events(
 def _refuse_blocked_devices(events: Sequence[CheckedEvent], reporter: Reporter) -> None:
     """Add an error to each event of a forgotten device, at every id that is blocked."""
     identifiers = {
-        identifier
-        for event in events
-        if not event.errors
-        for identifier in _identifiers(event).values()
+        identifier for event in events if not event.errors for _, identifier in _identifiers(event)
     }
     if not identifiers:
         return
@@ -104,16 +102,21 @@ def _refuse_blocked_devices(events: Sequence[CheckedEvent], reporter: Reporter) 
         if not event.errors:
             event.errors += [
                 FieldError(f"/{kind}", DEVICE_FORGOTTEN)
-                for kind, identifier in _identifiers(event).items()
+                for kind, identifier in _identifiers(event)
                 if identifier in blocked
             ]
 
 
-def _identifiers(event: CheckedEvent) -> dict[str, str]:
+def _identifiers(event: CheckedEvent) -> list[tuple[str, str]]:
+    """Return the kinds and identifiers of an event's ids; an oddly written one has two."""
     fields = event.row.get("fields")
     ids = dict(fields) if isinstance(fields, Mapping) else {}
     ids[tombstones.CUSTOMER] = event.row.get("customer_user_id") or None
-    return tombstones.identifiers_by_kind(ids)
+    named = [*tombstones.identifiers_by_kind(ids).items()]
+    written = ids.get(AS_WRITTEN)
+    if isinstance(written, Mapping):
+        named += [(kind, written_identifier(kind, value)) for kind, value in written.items()]
+    return named
 
 
 def _rows_to_store(checked: Sequence[CheckedEvent]) -> list[dict[str, object]]:

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +17,7 @@ from postbacks.intake.events.fields import (
     DEVICE_IDS,
     FIELD_NAMES,
     FLAGS,
+    ID_NAMES,
     IN_COLUMNS,
     TIMESTAMPS,
     WHOLE_NUMBERS,
@@ -28,16 +29,17 @@ from postbacks.intake.sdk_keys import Reporter
 from postbacks.values import identifiers
 from postbacks.values.countries import OTHER_CODES, canonical_country
 from postbacks.values.currencies import CURRENCIES
+from postbacks.values.placeholders import why_no_id
 from postbacks.values.timestamps import parse_timestamp
 from postbacks.values.visible_text import hidden_character, is_visible
 
 MAX_PARAMS_BYTES = 32 * 1024
 UNKNOWN_IN_PARAMS = "Unknown field; it was kept in params."
+LEFT_OUT = "It was left out; send the id itself, or leave the field out where there is none."
 UNKNOWN_LEFT_OUT = "Unknown field; it was left out, because params has one of this name."
 OLDEST = timedelta(days=58)
 FUTURE = timedelta(minutes=5)
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
-_ONLY_ZEROS = re.compile(r"[0-]*")
 _MOST_DECIMALS = 12
 _MOST_DIGITS = 19
 _MOST_LISTED = 5
@@ -78,6 +80,7 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
     if event.country is not None and event.country.upper() in OTHER_CODES:
         code = canonical_country(event.country)
         checked.warnings["country"] = f"In ISO 3166 “{event.country}” is {code}, which was stored."
+    as_written = _normalize_ids(event, item.keys() & ID_NAMES, checked.warnings)
     params = {**unknown, **own_params}
     row: dict[str, object] = {
         "event_id": _event_id(event, checked.errors),
@@ -89,7 +92,7 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
         "customer_user_id": event.customer_user_id or "",
         "revenue": _amount("revenue", event.revenue, checked.errors),
         "currency": _currency(event, checked.errors),
-        "fields": _fields(event, reporter, checked.errors),
+        "fields": {**_fields(event, reporter, checked.errors), **as_written},
         "params": params,
     }
     checked.warnings |= _unread_times(event)
@@ -182,10 +185,33 @@ def _listed(reporter: Reporter) -> str:
     return ", ".join(reporter.bundle_ids[:_MOST_LISTED])
 
 
+def _normalize_ids(
+    event: EventFields, names: Iterable[str], warnings: dict[str, str]
+) -> dict[str, object]:
+    """Spell each id in its one way, and leave out what stands in place of one.
+
+    Return a further field, if any: ids that older rows have in a way of their own, as written.
+    """
+    as_written: dict[str, str] = {}
+    for name in names:
+        value = getattr(event, name)
+        if not value:
+            continue
+        normalized = identifiers.read_id(name, value)
+        if normalized == value:
+            continue
+        setattr(event, name, normalized or None)
+        if not normalized:
+            warnings[name] = f"{why_no_id(value)} {LEFT_OUT}"
+        elif identifiers.is_irregular(value, normalized):
+            as_written[name] = value
+    return {identifiers.AS_WRITTEN: as_written} if as_written else {}
+
+
 def _device(event: EventFields) -> str:
     for name in DEVICE_IDS:
         value = getattr(event, name)
-        if value and not _ONLY_ZEROS.fullmatch(value):
+        if value:
             return identifiers.device_key(name, value)
     return ""
 

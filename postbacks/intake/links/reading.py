@@ -1,20 +1,19 @@
 """Reads a tracking link's query, however long or broken it is."""
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import unquote_plus
 
 from postbacks.intake.html_entities import holds_entity, without_entity
 from postbacks.intake.links import vocabulary
 from postbacks.values import identifiers
+from postbacks.values.placeholders import is_placeholder, unfilled_macro
 
 MAX_PARAMETERS: Final = 100
 MAX_QUERY: Final = 8_192
 MAX_NAME: Final = 64
 MAX_VALUE: Final = 2_048
-_NO_DASHES: Final = re.compile(r"[0-9a-fA-F]{32}")
 _YES: Final = {"1", "true", "yes"}
 _NO: Final = {"0", "false", "no"}
 
@@ -25,6 +24,7 @@ class LinkParameters:
 
     raw: Mapping[str, str]
     by_our_name: Mapping[str, str]
+    left_out: Mapping[str, str] = field(default_factory=dict)  # macros, words in place of ids
     is_from_html: bool = False  # its &amp; were read as &
 
     def get(self, name: str, *, limit: int = MAX_VALUE) -> str:
@@ -44,7 +44,8 @@ class LinkParameters:
     @property
     def all(self) -> dict[str, str]:
         """Return every parameter, under its own name and under ours, for `{{click.name}}`."""
-        return {**self.raw, **self.by_our_name}
+        sent = {name: text for name, text in self.raw.items() if name not in self.left_out}
+        return {**sent, **self.by_our_name}
 
     def identifiers(self) -> frozenset[str]:
         """Return the identifiers by which an install may be recognized, without its address."""
@@ -58,7 +59,15 @@ def read_query(query: str) -> LinkParameters:
 
 
 def read_parameters(raw: Mapping[str, str]) -> LinkParameters:
-    return LinkParameters(raw, vocabulary.by_our_names(raw))
+    """Return parameters with what they mean; what stands in place of a value is left out."""
+    left_out = {name: text for name, text in raw.items() if _is_left_out(name, text)}
+    return LinkParameters(raw, vocabulary.by_our_names(raw), left_out)
+
+
+def _is_left_out(name: str, text: str) -> bool:
+    if not text or not is_placeholder(text):
+        return False
+    return bool(unfilled_macro(text)) or vocabulary.stands_for_id(name, text)
 
 
 def _pairs(query: str) -> Iterator[tuple[str, str]]:
@@ -88,15 +97,9 @@ def _identifiers(parameters: LinkParameters) -> Iterator[str]:
     if click_id := ours.get("click_id"):
         yield identifiers.identifier(identifiers.CLICK_ID, click_id)
     ids = {kind: ours[kind] for kind in vocabulary.ID_KINDS if kind in ours}
-    yield from identifiers.identifiers_of({kind: _dashed(value) for kind, value in ids.items()})
+    yield from identifiers.identifiers_of(ids)
     hashed = [value for _, value in vocabulary.hashed_ids(parameters.raw)]
     # Networks put a hash where the id belongs, too.
     for value in (*ids.values(), *hashed):
-        if (hashed_id := identifiers.hash_identifier(value)) and not identifiers.is_no_id(value):
+        if hashed_id := identifiers.hash_identifier(value):
             yield hashed_id
-
-
-def _dashed(value: str) -> str:
-    if not _NO_DASHES.fullmatch(value):
-        return value
-    return "-".join((value[:8], value[8:12], value[12:16], value[16:20], value[20:]))

@@ -20,6 +20,7 @@ from postbacks.models import TouchpointSource
 from postbacks.values import identifiers
 from postbacks.values.anonymous_networks import is_anonymous
 from postbacks.values.timestamps import parse_timestamp
+from postbacks.values.touchpoints import LEFT_OUT
 
 FUTURE = timedelta(minutes=5)
 OLDEST = timedelta(days=30)
@@ -165,5 +166,8 @@ def _params(link: KnownLink, parameters: LinkParameters) -> dict[str, object]:
     own = {"tracker_id": str(link.public_id), "tracker_name": link.name} if link.id else {}
     params: dict[str, object] = {**own, **parameters.all}
     params.pop("deep_link", None)
+    params.pop(LEFT_OUT, None)
+    if parameters.left_out:
+        params[LEFT_OUT] = dict(parameters.left_out)
     deep_link = choose_deep_link(destinations_of(link), parameters.by_our_name)
     return {**params, "deep_link": deep_link} if deep_link else params

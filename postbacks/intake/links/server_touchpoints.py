@@ -46,8 +46,10 @@ from postbacks.intake.touchpoints.recording import (
     record_touchpoints,
 )
 from postbacks.models import TouchpointKind, TouchpointSource
+from postbacks.values.placeholders import why_no_id
 
 KEPT = "Unknown field; it is kept as a parameter of the touchpoint: {{click.<name>}}."
+NO_VALUE = "It was left out; send the value itself, or leave the field out where there is none."
 _EXAMPLE = "{“link”: “…”, “click_id”: “…”}"
 _EXACT = frozenset({"link", "campaign", "touchpoint_id", *CANONICAL} - {"user_agent"})
 OWN_FIELDS = ("touchpoint_id", "kind", "link", "campaign", "occurred_at", "params")
@@ -108,6 +110,10 @@ def check_touchpoint(item: object) -> CheckedTouchpoint:
         FieldError(json_pointer(name), KEPT)
         for name in item
         if name not in OWN_FIELDS and not (our_name(name) or hashed_kind(name))
+    ]
+    checked.warnings += [
+        FieldError(_pointer(item, name), f"{why_no_id(text)} {NO_VALUE}")
+        for name, text in checked.parameters.left_out.items()
     ]
     checked.kind = _kind(item.get("kind"), checked.errors)
     checked.once = _own_id(item.get("touchpoint_id"), checked.errors)
@@ -180,6 +186,10 @@ def _parameters(item: Mapping[str, object], errors: list[FieldError]) -> LinkPar
         elif text:
             raw[name] = text
     return read_parameters(raw)
+
+
+def _pointer(item: Mapping[str, object], name: str) -> str:
+    return json_pointer(name) if name in item else f"/params{json_pointer(name)}"
 
 
 def _text(value: object) -> str | None:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from postbacks.values.placeholders import is_no_value, is_placeholder
+
 # Our name, then the aliases, best first. Our own name always wins.
 _ALIASES: Final[Mapping[str, str]] = {
     "click_id": "clickid cl external_click_id transaction_id adjust_external_click_id",
@@ -61,19 +63,15 @@ ID_KINDS: Final = (
     *("idfa", "gaid", "oaid", "amazon_id", "advertising_id"),
     *("idfv", "app_set_id", "android_id"),
 )
+_IDS: Final = frozenset({"click_id", *ID_KINDS})
 
 # Singular writes 1 for SHA-1 and 5 for MD5 at the end of its short names.
 _SHORT_HASHES: Final = re.compile(r"(ifa|ifv|aif|and|oaid)([15])")
 _SHORT_KINDS: Final = {"aif": "gaid", "and": "android_id", "ifa": "idfa", "ifv": "idfv"}
+_SHORTEST_HASH: Final = 32
 _HASH_PREFIX: Final = re.compile(r"(sha1|md5)_(.+)")
 _HASH_SUFFIX: Final = re.compile(
     r"(.+?)(?:_(?:lower|upper))?_(sha1|md5)(?:_hex)?(?:_(?:lower|upper))?"
-)
-# `{clickid}`, `[IDFA]`, `%GAID%`, `__IP__`, `$$ID$$`: a macro that nobody has replaced.
-_UNFILLED: Final = re.compile(
-    r"\{[^{}]*\}|\{\{[^{}]*\}\}|\$\{[^{}]*\}|\[[^\[\]]*\]|%[A-Za-z_]+%|__[A-Z_]+__|<[^<>]*>"
-    r"|\(null\)|null|none|undefined|n/a",
-    re.IGNORECASE,
 )
 
 
@@ -99,20 +97,13 @@ def hashed_kind(name: str) -> str | None:
     return kind if kind in ID_KINDS else None
 
 
-def is_unfilled(value: str) -> bool:
-    """Tell whether a value is empty, or a macro that the network did not replace."""
-    text = value.strip()
-    return not text or _UNFILLED.fullmatch(text) is not None
-
-
 def by_our_names(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameters with a meaning, by our names and without unfilled macros."""
+    """Return the parameters with a meaning, by our names; ids that are none are left out."""
     sent = {normalize_name(name): value for name, value in reversed([*parameters.items()])}
     values: dict[str, str] = {}
     for ours, names in CANONICAL.items():
         for name in names:
-            value = sent.get(name, "")
-            if not is_unfilled(value):
+            if (value := sent.get(name)) and not has_no_value(ours, value):
                 values[ours] = value.strip()
                 break
     return values
@@ -121,5 +112,21 @@ def by_our_names(parameters: Mapping[str, str]) -> dict[str, str]:
 def hashed_ids(parameters: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, value in parameters.items():
         kind = hashed_kind(name)
-        if kind is not None and not is_unfilled(value):
+        if kind is not None and not is_placeholder(value):
             yield kind, value.strip()
+
+
+def has_no_value(ours: str, value: str) -> bool:
+    """Tell whether a parameter is empty, unfilled, or a word in place of an id."""
+    return is_placeholder(value) if ours in _IDS else is_no_value(value)
+
+
+def stands_for_id(name: str, placeholder: str) -> bool:
+    """Tell whether a placeholder stands where the id of a click or a device belongs, or its hash.
+
+    A few zeros in place of a hash name nobody anyway, and stay as they were sent.
+    """
+    if our_name(name) in _IDS:
+        return True
+    is_short = len(placeholder) < _SHORTEST_HASH and not placeholder.strip("0-")
+    return hashed_kind(name) is not None and not is_short

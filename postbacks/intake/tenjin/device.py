@@ -14,13 +14,13 @@ from postbacks.intake.tenjin.parameters import (
     parse_number,
     parse_text,
 )
-from postbacks.values.identifiers import is_no_id
+from postbacks.values.identifiers import normalize_id
+from postbacks.values.placeholders import is_placeholder
 
 Fields = dict[str, object]
 
 _ANDROID_OTHER = "android_other"
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 _YES_AND_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -50,20 +50,18 @@ def installation_id(sent: Mapping[str, object]) -> str:
 
 def _installation(value: str) -> str | None:
     """Return the installation's id in one form: servers leave out the hyphens that SDKs send."""
-    if is_no_id(value):
-        return None
-    return value.replace("-", "").lower() if _UUID.fullmatch(value) else value
+    return None if is_placeholder(value) else normalize_id("install_id", value)
 
 
 def _ids(sent: Mapping[str, object], platform: str, named: str) -> Fields:
     fields: Fields = {}
     advertising = parse_text(sent.get("advertising_id"))
-    if not is_no_id(advertising):
+    if not is_placeholder(advertising):
         generic = "advertising_id"
         name = generic if named == _ANDROID_OTHER else ADVERTISING_IDS.get(platform, generic)
         fields[name] = advertising
     vendor = parse_text(sent.get("developer_device_id"))
-    if platform == Platform.IOS and not is_no_id(vendor):
+    if platform == Platform.IOS and not is_placeholder(vendor):
         fields["idfv"] = vendor
     return fields
 

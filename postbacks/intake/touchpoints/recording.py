@@ -146,8 +146,13 @@ def _row(new: NewTouchpoint) -> dict[str, object]:
     row["names"] = every
     row["keys"] = [str(identifiers.key_of(new.app_id, identifier)) for identifier in every]
     # Only a proof changes a credit later: an address would reopen everybody's behind a router.
-    proofs = [i for i in every if identifiers.kind_of(i) != identifiers.ADDRESS]
-    row["proofs"] = [str(identifiers.key_of(new.app_id, identifier)) for identifier in proofs]
+    proofs = [
+        spelling
+        for identifier in every
+        if identifiers.kind_of(identifier) != identifiers.ADDRESS
+        for spelling in identifiers.spellings(identifier)
+    ]
+    row["proofs"] = [str(identifiers.key_of(new.app_id, proof)) for proof in proofs]
     row["digest"] = str(_digest(new))
     return row
 
