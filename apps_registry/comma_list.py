@@ -18,22 +18,19 @@ class CommaSeparatedField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         items = [text for part in str(value or "").split(",") if (text := part.strip())]
-        invalid = [item for item in items if not self._is_valid(item)]
-        if invalid:
+        faults = [(item, fault) for item in items if (fault := self._fault(item))]
+        if faults:
             raise ValidationError(
-                [
-                    f"“{item}” is not {self.item_label}. {self.item_validator.message}"
-                    for item in invalid
-                ]
+                [f"“{item}” is not {self.item_label}. {fault}" for item, fault in faults]
             )
         return items
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return self.prepare_value(initial) != str(data or "").strip()
 
-    def _is_valid(self, item: str) -> bool:
+    def _fault(self, item: str) -> str:
         try:
             self.item_validator(item)
-        except ValidationError:
-            return False
-        return True
+        except ValidationError as error:
+            return " ".join(error.messages)
+        return ""

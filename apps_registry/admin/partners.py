@@ -14,14 +14,14 @@ from apps_registry.admin_base.tenant_admin import ArchivingAdmin, SecretInline, 
 from apps_registry.admin_base.theme import TextInput
 from apps_registry.comma_list import CommaSeparatedField
 from apps_registry.models import Partner, PartnerCredential
-from apps_registry.models.partners import HOST, NETWORK_ID
+from apps_registry.models.partners import ALLOWED_HOST, NETWORK_ID
 from apps_registry.roles import Right
 
 
 class HostsField(CommaSeparatedField):
     """A comma-separated list of hosts."""
 
-    item_validator = HOST
+    item_validator = ALLOWED_HOST
     item_label = "a host"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -17,6 +18,24 @@ HOST = RegexValidator(
     r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:\d{1,5})?$",
     "Write a host without https:// and path, for example ads.example.com or *.example.com.",
 )
+_HIGHEST_PORT = 65_535
+
+
+class HostValidator(RegexValidator):
+    """Accepts what HOST does, save ports that do not exist; names the port or the dot at fault."""
+
+    def __call__(self, value: Any) -> None:
+        host, colon, port = str(value).rpartition(":")
+        host = host if colon else port
+        if colon and not (port.isascii() and port.isdigit() and 0 < int(port) <= _HIGHEST_PORT):
+            message = f"“{port[:20]}” is not a port: ports go from 1 to 65535."
+            raise ValidationError(message)
+        if host.endswith("."):
+            raise ValidationError("The host ends with a dot; write it without.")
+        super().__call__(value)
+
+
+ALLOWED_HOST = HostValidator(HOST.regex, HOST.message)  # where people enter one
 NETWORK_ID = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9.-]{0,254}$",
     "Write it as the network does, for example 4fzdc2evr5.skadnetwork.",

@@ -8,6 +8,7 @@ from apps_registry.models import Partner
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant as tenant_of
 from tests import make
+from tests.admin.pages import sign_in, submit
 from tests.api.calling import owner_of, program_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,3 +158,36 @@ def test_campaigns_are_filtered_by_their_fields() -> None:
     assert matches(remote_campaign_id="7") == {str(campaign.public_id)}
     assert matches(app=tenant.app.public_id) == {str(campaign.public_id), str(other.public_id)}
     assert matches(app=uuid4()) == set()
+
+
+@pytest.mark.parametrize(
+    ("host", "fault"),
+    [
+        ("ads.example.com:0", "“0” is not a port"),
+        ("ads.example.com:99999", "“99999” is not a port"),
+        ("ads.example.com:65536", "“65536” is not a port"),
+        ("ads.example.com:8o", "“8o” is not a port"),
+        ("ads.example.com:", "“” is not a port"),
+        ("ads.example.com.", "ends with a dot"),
+        ("ads.example.com.:8443", "ends with a dot"),
+        ("*.example.com:0", "“0” is not a port"),
+        ("ads example", "Write a host without"),
+    ],
+)
+def test_what_is_wrong_with_an_allowed_host_is_named_by_both_doors(host: str, fault: str) -> None:
+    tenant = make.make_tenant()
+
+    by_api = owner_of(tenant).post("partners", {"name": "A", "allowed_hosts": [host]})
+    form = {"name": "A", "allowed_hosts": host}
+    by_page = submit(sign_in(tenant.owner), "/admin/apps_registry/partner/add/", form)
+
+    assert (by_api.status, by_api.pointers()) == (400, ["/allowed_hosts/0"])
+    assert fault in by_api.details()
+    assert fault in by_page.content.decode()
+
+
+@pytest.mark.parametrize("host", ["ads.example.com", "*.example.com", "ads.example.com:8443"])
+def test_an_allowed_host_may_have_a_port(host: str) -> None:
+    made = owner_of(make.make_tenant()).post("partners", {"name": "A", "allowed_hosts": [host]})
+
+    assert made.status == 201

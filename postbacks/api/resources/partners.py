@@ -6,7 +6,7 @@ from typing import Any
 from rest_framework import exceptions, serializers
 
 from apps_registry.models import App, Campaign, Partner
-from apps_registry.models.partners import CREDENTIAL_NAME, HOST, NETWORK_ID
+from apps_registry.models.partners import ALLOWED_HOST, CREDENTIAL_NAME, NETWORK_ID
 from apps_registry.roles import Right
 from postbacks.api.authentication import Caller
 from postbacks.api.base import RegistryViewSet, missing_right
@@ -46,7 +46,7 @@ class PartnerSerializer(RowSerializer):
     """A partner."""
 
     allowed_hosts = serializers.ListField(
-        child=serializers.CharField(max_length=255, validators=[HOST]),
+        child=serializers.CharField(max_length=255, validators=[ALLOWED_HOST]),
         required=False,
         help_text="Hosts that the credentials may be sent to. Only an owner can change them.",
     )
