@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from postbacks.callbacks.facts import Facts, sample_facts
+from postbacks.callbacks.facts import EventFacts, Facts, PostbackFacts, sample_facts
 from postbacks.callbacks.macros import (
     BodyType,
     CompiledRequest,
@@ -28,6 +28,7 @@ CLICK = {
     "uuid": "mtg_game_ios",
     "callback": "cb-31",
     "ScCid": "sc-7",
+    "ad_event_id": "Q2owS0VRancwZHk",
 }
 PARAMS = {"appsflyer_id": "1415211453000-6513894", "kochava_device_id": "KI-42"}
 
@@ -78,6 +79,26 @@ def facts_for(definition: Mapping[str, Any], event: str, **fields: object) -> Fa
         event=happened,
         attribution=replace(sample.attribution, click={**sample.attribution.click, **CLICK}),
         postback=replace(sample.postback, partner_event_name=definition["event_map"].get(event)),
+    )
+
+
+def bare_facts(definition: Mapping[str, Any], event: str) -> Facts:
+    """Return what is known of an event with a name and a time, of a device that nothing names."""
+    sample = sample_facts()
+    return Facts(
+        event=EventFacts(
+            event_id=sample.event.event_id,
+            event_name="purchase" if event == "*" else event,
+            event_time=sample.event.event_time,
+            received_at=sample.event.received_at,
+            source="sdk",
+        ),
+        app=sample.app,
+        postback=PostbackFacts(
+            id=sample.event.event_id,
+            created_at=sample.event.received_at,
+            partner_event_name=definition["event_map"].get(event),
+        ),
     )
 
 

@@ -178,7 +178,8 @@ def test_shipped_templates_give_no_reason_for_remarks(template: PartnerTemplate)
         made = definition_from_template(rule, ["install"], address="" if rule.url else AT)
         fields = ("url", "method", "headers", "body_type", "body", "attribution_scope")
         shape = {k: made[k] for k in fields}
-        definition = _rule(**{**shape, "body_type": BodyType(str(shape["body_type"]))})  # type: ignore[arg-type]  # a table's fields
+        shape |= {"body_type": BodyType(str(shape["body_type"])), "partner_id": 1}
+        definition = _rule(**shape)  # type: ignore[arg-type]  # a table's fields
 
         assert lint(definition, template=rule) == ()
 

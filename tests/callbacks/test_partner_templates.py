@@ -22,10 +22,18 @@ from postbacks.callbacks.partner_templates import (
     template_named,
     unavailable_partners,
 )
+from postbacks.callbacks.partner_templates.missing import macros_of
 from postbacks.callbacks.values import macro_values
 from postbacks.delivery.success import parse_success
 from postbacks.values.attribution import AttributionFacts
-from tests.callbacks.template_requests import compiled, definition_of, event_of, facts_for, sent
+from tests.callbacks.template_requests import (
+    bare_facts,
+    compiled,
+    definition_of,
+    event_of,
+    facts_for,
+    sent,
+)
 
 TEMPLATES = all_templates()
 DATA = Path(__file__).parent / "templates"
@@ -108,6 +116,70 @@ def test_what_is_not_verified_says_so(name: str) -> None:
 def test_all_groups_are_served() -> None:
     assert {template.group for template in TEMPLATES.values()} == set(TemplateGroup)
     assert {"adjust", "appsflyer", "branch", "singular", "kochava", "tenjin"} <= set(TEMPLATES)
+
+
+@pytest.mark.parametrize(("name", "number"), RULES)
+def test_an_event_with_nothing_but_a_name_and_a_time_is_skipped_or_sent_whole(
+    name: str, number: int
+) -> None:
+    template = TEMPLATES[name]
+    rule = template.rules[number]
+    credentials = {credential.name: credential.name for credential in template.credentials}
+    shape = DATA / "shapes" / f"{name}.json"
+
+    for event in rule.events:
+        definition = definition_of(template, rule, event.ours)
+        values = macro_values(bare_facts(definition, event.ours))
+        request = compiled(template, definition)
+
+        missing = request.missing_required(values)
+        rendering = request.render(values, credentials=credentials)
+
+        if missing is not None:
+            assert missing in rendering.missing
+            continue
+        absent = [
+            row.name
+            for row in rule.parameters
+            if row.required and set(rendering.missing) >= macros_of(row) != set()
+        ]
+        assert absent == []
+        body = (rendering.request.body or b"").decode()
+        assert "{{" not in f"{rendering.request.url}{body}"
+        if rule.body == BodyType.JSON:
+            content = json.loads(body)
+            if shape.exists():
+                jsonschema.Draft202012Validator(json.loads(shape.read_text())).validate(content)
+
+
+def test_google_is_told_who_earned_the_install_only_where_it_claimed_it() -> None:
+    template = TEMPLATES["google-ads"]
+    second = template.rules[2]
+    definition = definition_of(template, second, "install")
+    facts = facts_for(definition, "install")
+    unclaimed = replace(facts, attribution=AttributionFacts())
+    by_the_event = replace(
+        unclaimed, event=replace(facts.event, params={"ad_event_id": "Q2owS0VRancwZHk"})
+    )
+    credentials = {"dev_token": "d", "link_id": "l"}
+
+    request = compiled(template, definition)
+    url = request.render(macro_values(by_the_event), credentials=credentials).request.url
+
+    assert request.missing_required(macro_values(unclaimed)) == "click.ad_event_id"
+    assert url.endswith("&app_event_type=first_open&ad_event_id=Q2owS0VRancwZHk&attributed=0")
+
+
+def test_google_gets_what_its_sdk_measured_on_the_device() -> None:
+    template = TEMPLATES["google-ads"]
+    definition = definition_of(template, template.rules[0], "install")
+    facts = facts_for(definition, "install")
+    measured = replace(facts, event=replace(facts.event, params={"odm_info": "abEe1+="}))
+
+    request = compiled(template, definition)
+
+    assert "&odm_info=abEe1%2B%3D" in request.render(macro_values(measured)).request.url
+    assert "odm_info" not in request.render(macro_values(facts)).request.url
 
 
 def test_a_required_macro_without_a_value_is_named() -> None:
