@@ -9,7 +9,7 @@ day as they were known when the postback was decided.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apps_registry.crypto.encryption import SecretUnreadableError
 from postbacks.callbacks.credits import CreditVersion, KnownCredit, load_credit_versions
@@ -144,10 +144,14 @@ def _render_or_hold(postback: ClaimedPostback, batch: _Batch) -> RenderedPostbac
     if rule is None or decided_by is None:  # it can't be read, which the operator's log says
         return RenderedPostback(postponed=True)
     try:
-        return _render(postback, rule, event, batch)
+        rendered = _render(postback, rule, event, batch)
     except Exception:
         logger.exception("Postback %s could not be rendered", postback.public_id)
         return RenderedPostback(postponed=True)
+    current = batch.current_rules.get(postback.rule_id, rule)
+    if rule is not current:  # the limits are those of now, whatever version is sent
+        rendered = replace(rendered, is_paced=current.definition.is_paced)
+    return rendered
 
 
 def _render(
