@@ -74,6 +74,12 @@ class PostbacksAdminSite(AdminSite):
     def _entrance(self, page: StandalonePage) -> Callable[..., HttpResponse]:
         return self.admin_view(page.view) if page.for_members else page.view
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Add the sidebar's entry to which the page belongs, by whose name pages call it."""
+        context = super().each_context(request)
+        entries = (entry for group in context["sidebar_navigation"] for entry in group["items"])
+        return {**context, "section": next((each for each in entries if each["active"]), None)}
+
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Lead an operator who is in no organization to the operator's own pages."""
         inner = super().admin_view(view, cacheable)

@@ -110,6 +110,7 @@ class ScopedAdmin(RolePermissionsAdmin, HistoryAdmin, CsvExportAdmin):
     """A page whose subclass scopes the rows: their table has no row-level security."""
 
     empty_list_text: ClassVar[str] = ""  # the sentence in an empty list: what to do next
+    list_title: ClassVar[str] = ""  # the sidebar's name for the list, where it is another
     detail_fields: ClassVar[tuple[str, ...]] = ()  # read-only fields below the form of a saved row
     details_description: ClassVar[str] = ""
     single_save_button: ClassVar[bool] = False  # hide “and add another” and “and continue editing”
@@ -117,7 +118,7 @@ class ScopedAdmin(RolePermissionsAdmin, HistoryAdmin, CsvExportAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, object] | None = None
     ) -> HttpResponse:
-        title = capfirst(str(self.opts.verbose_name_plural))
+        title = self.list_title or capfirst(str(self.opts.verbose_name_plural))
         context = {"title": title, "may_export": allowed(request, Right.EXPORT)}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 

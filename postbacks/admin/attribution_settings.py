@@ -70,6 +70,7 @@ class AttributionSettingsAdmin(TenantAdmin):
     """Settings of an app, a partner or a link that differ from those of all apps."""
 
     form = AttributionSettingsForm
+    list_title = "Attribution"
     empty_list_text = (
         "The windows above hold everywhere. Add settings where an app, a partner or a link needs "
         "others, for example a shorter window for impressions."
@@ -186,7 +187,7 @@ class AttributionSettingsAdmin(TenantAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context = {"title": "Attribution", "waterfall": waterfall(), **(extra_context or {})}
+        context = {"waterfall": waterfall(), **(extra_context or {})}
         return super().changelist_view(request, context)
 
 

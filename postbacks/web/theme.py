@@ -25,26 +25,34 @@ def _own_organization(request: HttpRequest) -> str:
     )
 
 
+_TEMPLATES = "postbacks/callbackrule/templates"
+_BELONG_ELSEWHERE = ("macros", "templates")
+
+
 def _is_below(*pages: str) -> Callable[[HttpRequest], bool]:
     """Return a callable that tells whether a request is for one of these pages of the admin.
 
-    The catalogue of macros lies below the rules, and has an entry of its own.
+    Two pages lie below the rules and belong elsewhere: the catalogue of macros has an entry of its
+    own, and the templates make partners.
     """
     paths = tuple(f"/admin/{page}/" for page in pages)
+    of_others = tuple(f"{path}{page}/" for path in paths for page in _BELONG_ELSEWHERE)
 
     def is_active(request: HttpRequest) -> bool:
-        return request.path.startswith(paths) and not request.path.endswith("/macros/")
+        return request.path.startswith(paths) and not request.path.startswith(of_others)
 
     return is_active
 
 
-def _list(title: str, icon: str, model: str, *related: str) -> dict[str, object]:
-    """Return the entry for the list of a model; the pages of `related` models belong to it."""
+def _list(
+    title: str, icon: str, model: str, *related: str, pages: tuple[str, ...] = ()
+) -> dict[str, object]:
+    """Return the entry for the list of a model; `related` models and `pages` belong to it."""
     return {
         "title": title,
         "icon": icon,
         "link": reverse_lazy(f"admin:{model.replace('.', '_')}_changelist"),
-        "active": _is_below(*(name.replace(".", "/") for name in (model, *related))),
+        "active": _is_below(*(name.replace(".", "/") for name in (model, *related)), *pages),
     }
 
 
@@ -85,9 +93,9 @@ UNFOLD = {
                 "title": "Set up",
                 "items": [
                     _list("Apps", "smartphone", "apps_registry.app", "apps_registry.bundleid"),
-                    _list("Partners", "handshake", "apps_registry.partner"),
+                    _list("Partners", "handshake", "apps_registry.partner", pages=(_TEMPLATES,)),
                     _list(
-                        "Campaigns & links",
+                        "Campaigns & tracking links",
                         "campaign",
                         "apps_registry.campaign",
                         "apps_registry.trackinglink",
@@ -113,7 +121,7 @@ UNFOLD = {
                         "title": "Settings",
                         "icon": "settings",
                         "link": _own_organization,
-                        "active": _is_below("apps_registry/organization"),
+                        "active": _is_below("apps_registry/organization", "configuration"),
                     },
                 ],
             },

@@ -62,6 +62,22 @@
     }
   };
 
+  const showCurrentEntry = () => {
+    const nav = document.querySelector(".pb-nav");
+    const entry = nav?.querySelector("[aria-current]");
+    if (!entry) return;
+    const below = entry.getBoundingClientRect().bottom - nav.getBoundingClientRect().bottom;
+    if (below > 0) nav.scrollTop += below + 16;
+  };
+
+  // On phones a list's cells show their column's name, which the theme takes as the model has it.
+  const capitalizeLabels = () => {
+    for (const cell of document.querySelectorAll("#result_list [data-label]")) {
+      const label = cell.dataset.label;
+      cell.dataset.label = label.charAt(0).toUpperCase() + label.slice(1);
+    }
+  };
+
   const copy = async (button) => {
     const source = document.getElementById(button.dataset.copy);
     const notice = button.parentElement.querySelector("[aria-live]");
@@ -99,6 +115,8 @@
   document.addEventListener("DOMContentLoaded", () => {
     showColors();
     showSidebar();
+    showCurrentEntry();
+    capitalizeLabels();
   });
   showColors();
   showSidebar();

@@ -1,5 +1,6 @@
 """The frame around the pages: sidebar, organizations to switch between, empty lists, archives."""
 
+import html
 import re
 
 import pytest
@@ -36,6 +37,11 @@ def _shown_organization(page: str) -> str:
         ("/admin/apps_registry/app/add/", "Apps"),
         ("/admin/apps_registry/apitoken/", "API tokens"),
         ("/admin/apps_registry/organization/{}/change/", "Settings"),
+        ("/admin/configuration/import/", "Settings"),
+        ("/admin/postbacks/callbackrule/templates/", "Partners"),
+        ("/admin/postbacks/callbackrule/templates/slack/", "Partners"),
+        ("/admin/postbacks/callbackrule/macros/", "Macros"),
+        ("/admin/postbacks/callbackrule/translate/", "Callback rules"),
     ],
 )
 def test_the_sidebar_marks_the_one_entry_to_which_a_page_belongs(path: str, current: str) -> None:
@@ -45,6 +51,51 @@ def test_the_sidebar_marks_the_one_entry_to_which_a_page_belongs(path: str, curr
 
     marked = re.findall(r'aria-current="page">.*?</span>\s*([\w ]+?)\s*</a>', page, re.DOTALL)
     assert marked == [current]
+
+
+def _name(html_text: str) -> str:
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", "", html_text))).strip()
+
+
+def test_each_page_of_the_sidebar_bears_the_name_of_its_entry() -> None:
+    browser = sign_in(make.make_tenant().owner)
+    sidebar = re.findall(
+        r'<a href="([^"]+)"[^>]*>\s*<span class="material-symbols-outlined" aria-hidden="true">'
+        r"\w+</span>(.*?)</a>",
+        _page(browser, "/admin/").partition('<nav class="pb-nav"')[2].partition("</nav>")[0],
+        re.S,
+    )
+
+    titles = [
+        (_name(re.findall(r"<h1>(.*?)</h1>", _page(browser, link), re.S)[0]), _name(entry))
+        for link, entry in sidebar
+    ]
+
+    assert len(titles) > 15
+    assert [title for title, _ in titles] == [entry for _, entry in titles]
+
+
+@pytest.mark.parametrize(
+    ("path", "crumbs"),
+    [
+        ("apps_registry/app/add/", "Apps"),
+        ("apps_registry/campaign/add/", "Campaigns & tracking links"),
+        ("apps_registry/trackinglink/add/", "Campaigns & tracking links / Tracking links"),
+        ("apps_registry/attributionsettings/add/", "Attribution"),
+        ("apps_registry/invitation/add/", "Members / Invitations"),
+        ("apps_registry/sdkkey/from-tenjin/", "SDK keys"),
+        ("postbacks/callbackrule/add/", "Callback rules"),
+        ("postbacks/callbackrule/templates/slack/", "Partners"),
+        ("postbacks/callbackrule/translate/", "Callback rules"),
+    ],
+)
+def test_the_way_to_a_page_has_the_names_of_the_sidebar(path: str, crumbs: str) -> None:
+    browser = sign_in(make.make_tenant().owner)
+
+    page = _page(browser, f"/admin/{path}")
+
+    (way,) = re.findall(r'aria-label="Breadcrumb">(.*?)</nav>', page, re.S)
+    assert _name(way) == crumbs
 
 
 def test_a_page_is_titled_by_what_it_shows() -> None:

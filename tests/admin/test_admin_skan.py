@@ -42,7 +42,7 @@ def test_while_there_is_none_the_page_says_what_an_app_must_say(made: make.Tenan
     assert "NSAdvertisingAttributionReportEndpoint" in page
     assert "AttributionCopyEndpoint" in page
     assert "registrable domain" in page
-    assert "Copies that count" not in page
+    assert "Valid copies" not in page
 
 
 def test_figures_and_copies_are_shown_together(made: make.Tenant) -> None:

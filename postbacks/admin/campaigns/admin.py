@@ -98,6 +98,7 @@ if TYPE_CHECKING:
 class CampaignAdmin(LifecycleColumns, ArchivingAdmin):
     """Partners' promotions of apps."""
 
+    list_title = "Campaigns & tracking links"
     empty_list_text = (
         "Add a campaign once you have an app and a partner, so that installs can be credited to it."
     )

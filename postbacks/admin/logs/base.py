@@ -91,7 +91,6 @@ class LogList(ChangeList):
 class LogAdmin(ReadOnlyAdmin, TenantAdmin):
     """A log: its list, a page for each row, and the export of the rows."""
 
-    list_title: ClassVar[str]
     filter_form: ClassVar[type[LogFilter]] = LogFilter
     page_template: ClassVar[str]
     columns: ClassVar[Columns]  # of the exported file

@@ -133,5 +133,5 @@ def _problem_row(fault: ImportProblem) -> ProblemRow:
 
 
 def _page(request: HttpRequest, context: Mapping[str, object]) -> TemplateResponse:
-    shell = {**admin.site.each_context(request), "title": "Bring a configuration in"}
+    shell = {**admin.site.each_context(request), "title": "Upload a configuration"}
     return TemplateResponse(request, "admin/configuration/import.html", {**shell, **context})

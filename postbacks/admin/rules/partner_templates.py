@@ -333,7 +333,7 @@ class TemplatePages:
         messages.success(request, f"{text}{more} Nothing is sent until you switch it on.")
 
     def _page(self, request: HttpRequest, page: str, context: Mapping[str, object]) -> HttpResponse:
-        context = {**self.site.each_context(request), "opts": self.model_admin.opts, **context}
+        context = {**self.site.each_context(request), "opts": Partner._meta, **context}
         template = f"admin/postbacks/callbackrule/templates/{page}.html"
         return TemplateResponse(request, template, context)
 

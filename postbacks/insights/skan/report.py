@@ -95,6 +95,7 @@ class SkanReport:
     meanings: tuple[SkanReportRow, ...]
     by_day: tuple[SkanReportRow, ...]
     chart: DaysChart
+    is_whole: bool  # False: the filter asks for more days than a report has
 
     @property
     def title(self) -> str:
@@ -129,7 +130,8 @@ def read_skan_report(search: SkanCopySearch, *, now: datetime, zone: ZoneInfo) -
             SkanReportRow(day_name(day), "", tally)
             for day, tally in reversed(list(zip(days, tallies, strict=True)))
         ),
-        chart=days_chart.draw_days("Copies that count", days, [tally.copies for tally in tallies]),
+        chart=days_chart.draw_days("Valid copies", days, [tally.copies for tally in tallies]),
+        is_whole=search.span.since is not None and search.span.since >= since,
     )
 
 
