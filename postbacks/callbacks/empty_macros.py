@@ -208,7 +208,7 @@ class _Search:
         platform = self.facts.event.platform or self.facts.app.platform
         if macro.platforms and platform and platform not in macro.platforms:
             owners = _listed(macro.platforms)
-            words = f"{_named(platform)} does not know it: only {owners} devices have it"
+            words = f"it is unknown to {_named(platform)}: only {owners} devices have it"
             return EmptyCause.UNKNOWN_TO_PLATFORM, words
         return (
             self._of_another_event(name)

@@ -1,6 +1,6 @@
 """Answers “was this rule on at 14:05 yesterday?” from the audit log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,7 +65,7 @@ def rule_status_at(rule: CallbackRule, moment: datetime) -> RuleStatusAt:
     changes = _status_changes(rule)
     last = next((change for change in reversed(changes) if change.at <= moment), None)
     following = next((change for change in changes if change.at > moment), None)
-    begins_at = AuditEntry.objects.order_by("at", "id").values_list("at", flat=True).first()
+    begins_at = log_begins_at()
     status = last.after if last else ""
     if last is None and begins_at is not None and begins_at <= moment:
         # The status stayed the same until the next change, or until now.
@@ -73,6 +73,27 @@ def rule_status_at(rule: CallbackRule, moment: datetime) -> RuleStatusAt:
     if rule.created_at > moment and last is None:
         status = ""
     return RuleStatusAt(rule, moment, status, last, following, begins_at)
+
+
+def log_begins_at() -> datetime | None:
+    """Return the time of the audit log's first entry, None while it has none."""
+    return AuditEntry.objects.order_by("at", "id").values_list("at", flat=True).first()
+
+
+def statuses_at(kind: str, statuses: Mapping[str, str], moment: datetime) -> dict[str, str]:
+    """Return the status that rows of a table had at a moment, by their ids in the audit log.
+
+    `statuses` has each row's current one, which it had before too if the log names no change. Ask
+    `log_begins_at` whether the log reaches back to the moment.
+    """
+    entries = AuditEntry.objects.filter(
+        object_type=kind, object_id__in=statuses, changes__has_key="status"
+    )
+    last = entries.filter(at__lte=moment).order_by("object_id", "-at", "-id")
+    following = entries.filter(at__gt=moment).order_by("object_id", "at", "id")
+    before = {e.object_id: e.changes["status"][0] for e in following.distinct("object_id")}
+    after = {e.object_id: e.changes["status"][1] for e in last.distinct("object_id")}
+    return {id_: after.get(id_) or before.get(id_) or now for id_, now in statuses.items()}
 
 
 def _status_changes(rule: CallbackRule) -> Sequence[StatusChange]:

@@ -1,17 +1,20 @@
 """Why each rule sent an event to its partner, or did not.
 
 What was sent is read from the log. If nothing was, the functions that decide postbacks decide the
-event again, with the rule and the credit of today, and their refusals are the reasons.
+event again by the rule, its status and the install's credit of that time; their refusals are the
+reasons. Where the rule and the credit of today would decide otherwise, that is said too.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
-from postbacks.attribution.installs import KnownInstalls, foresee_installs
-from postbacks.callbacks.currency.stored_rates import load_rates
+from django.utils import timezone
+
+from postbacks.attribution.installs import KnownInstall, KnownInstalls, foresee_installs
+from postbacks.callbacks.credits import load_credit_versions
+from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.decisions import (
     FIRST_TIME,
     Decision,
@@ -20,44 +23,53 @@ from postbacks.callbacks.decisions import (
     uses_first_time,
 )
 from postbacks.callbacks.macros import Rates
-from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
+from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.insights import wording
 from postbacks.models import (
+    Attribution,
     CallbackRule,
-    DeliveryAttempt,
     Event,
-    HeldReason,
     Postback,
     PostbackStatus,
     RuleDevice,
     RuleStatus,
-    SkipReason,
     UndecidedEvent,
 )
+from postbacks.models.events import ERASED
 from postbacks.models.stored import load_events
 from postbacks.rulebook.postback_reasons import (
+    OFF,
     EmptyMacros,
+    RuleDecision,
+    decision_and_reason,
     empty_macros_by_request,
-    last_answer,
     last_attempts,
+    skip_sentence,
     version_of,
 )
+from postbacks.rulebook.rule_history import RuleState, RuleThenAndNow, rules_then_and_now
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import InstallContext, install_context
 
 logger = logging.getLogger(__name__)
 
+CHANGED_SINCE = "changed_since"
+
 _UNDECIDED = Refusal("undecided", "The event has not been decided yet.")
 _FIRST_TIME = Refusal(FIRST_TIME, "The rule has sent for this device before.")
 _UNREADABLE = Refusal("rule_error", "The rule can't be applied; the operator's log says why.")
-_OFF: Mapping[str, str] = {
-    RuleStatus.DRAFT: "The rule is a draft; only active rules send.",
-    RuleStatus.PAUSED: "The rule is paused.",
-    RuleStatus.SUSPENDED: "We suspended the rule after lasting failure.",
+_UNEXPLAINED = Refusal(
+    "unexplained",
+    "The rule as it was then wanted the event. Either it changed while the event waited to be "
+    "decided, or its postback is no longer stored.",
+)
+_WAS_OFF: Mapping[str, str] = {
+    RuleStatus.DRAFT: "The rule was a draft; only active rules send.",
+    RuleStatus.PAUSED: "The rule was paused.",
+    RuleStatus.SUSPENDED: "We had suspended the rule after lasting failure.",
     RuleStatus.ARCHIVED: "The rule was archived.",
 }
-_MOST_IN_A_SENTENCE = 4
 # If a rule made several postbacks of an event, the first of these is explained.
 _PRECEDENCE = (
     PostbackStatus.DELIVERED,
@@ -65,17 +77,7 @@ _PRECEDENCE = (
     PostbackStatus.FAILED,
     PostbackStatus.SKIPPED,
 )
-
-
-class RuleDecision(StrEnum):
-    """What a rule did with an event, as the API says it."""
-
-    PENDING = "owed"
-    SENT = "sent"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    NOT_MATCHED = "not_matched"
-    HELD = "held"
+_ROUNDING = timedelta(milliseconds=1)  # of the time at which an event was received
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,139 +93,234 @@ class Explanation:
     postback: Postback | None = None
     empty_macros: EmptyMacros = ()
 
+    @property
+    def changed_since(self) -> str:
+        """Return how today's rule would decide, empty if no otherwise."""
+        return next((r.detail for r in self.reasons if r.code == CHANGED_SINCE), "")
+
 
 def explain(event: Event) -> list[Explanation]:
-    """Explain an event for each rule in use, and for each archived one that made a postback."""
+    """Explain an event for each rule in use, and for the archived ones that were there for it."""
     (stored,) = load_events([(event.pk, event.received_at)])
-    postbacks = _postbacks(event)
-    rules = [
-        rule
-        for rule in CallbackRule.objects.select_related("partner", "app").order_by("name", "pk")
-        if rule.status != RuleStatus.ARCHIVED or rule.pk in postbacks
-    ]
-    refusals = dict(_refusals(stored, [rule for rule in rules if rule.pk not in postbacks]))
-    attempts = last_attempts(list(postbacks.values()))
-    empty = empty_macros_by_request(
-        (p, version_of(p, attempts.get(p.pk))) for p in postbacks.values()
+    rows = list(
+        Postback.objects.filter(event_received_at=event.received_at, event_id=event.pk, test=False)
+        .select_related("rule")
+        .order_by("id")
     )
+    postbacks = _postback_by_rule(rows)
+    rules = list(CallbackRule.objects.select_related("partner", "app").order_by("name", "pk"))
+    judge = _Judge.of(stored, decided_at=_decided_at(event, rows))
+    history = rules_then_and_now(rules, judge.decided_at)
+    explain_postback = _postback_explainer(list(postbacks.values()), judge)
     return [
-        _explain_postback(
-            rule,
-            (postback := postbacks[rule.pk]),
-            empty=empty.get((postback.pk, version_of(postback, attempts.get(postback.pk))), ()),
-            last=attempts.get(postback.pk),
-        )
+        explain_postback(history[rule.pk], postbacks[rule.pk])
         if rule.pk in postbacks
-        else Explanation(rule, _decision_without_postback(refusals[rule.pk]), refusals[rule.pk])
+        else _explain_silence(history[rule.pk], judge)
         for rule in rules
+        if rule.pk in postbacks or _was_there(history[rule.pk])
     ]
 
 
-def _postbacks(event: Event) -> dict[int, Postback]:
+def _postback_by_rule(rows: Sequence[Postback]) -> dict[int, Postback]:
     """Return the postback to explain, by rule."""
-    rows = Postback.objects.filter(
-        event_received_at=event.received_at, event_id=event.pk, test=False
-    ).order_by("id")
     ordered = sorted(rows, key=lambda row: -_PRECEDENCE.index(PostbackStatus(row.status)))
     return {postback.rule_id: postback for postback in ordered}
 
 
-def _explain_postback(
-    rule: CallbackRule, postback: Postback, *, empty: EmptyMacros, last: DeliveryAttempt | None
-) -> Explanation:
-    decision, reason = _state_of(rule, postback, last)
-    if postback.attempts_made:
-        reason = Refusal(reason.code, " ".join([reason.detail, *_first_details(empty)]))
-    return Explanation(rule, decision, (reason,), postback, empty)
+def _decided_at(event: Event, postbacks: Sequence[Postback]) -> datetime:
+    """Return when the event was decided, which only its postbacks tell: else when it arrived.
 
-
-def _state_of(
-    rule: CallbackRule, postback: Postback, last: DeliveryAttempt | None
-) -> tuple[RuleDecision, Refusal]:
-    tries = wording.times(postback.attempts_made)
-    if postback.status == PostbackStatus.DELIVERED:
-        return RuleDecision.SENT, Refusal("delivered", "The partner took it.")
-    if postback.status == PostbackStatus.SKIPPED:
-        return RuleDecision.SKIPPED, Refusal(postback.reason, _skip_sentence(postback.reason))
-    if postback.status == PostbackStatus.FAILED:
-        detail = f"Given up after {tries}. {last_answer(last, postback.reason)}".strip()
-        return RuleDecision.FAILED, Refusal(postback.reason or "failed", detail)
-    if held := _held(postback, rule):
-        return RuleDecision.HELD, held
-    if not postback.attempts_made:
-        return RuleDecision.PENDING, Refusal("due", "It is about to be sent.")
-    detail = f"It is tried again after {tries}. {last_answer(last, '')}".strip()
-    return RuleDecision.PENDING, Refusal("due", detail)
-
-
-def _first_details(empty: EmptyMacros) -> Iterator[str]:
-    yield from (macro.detail for macro in empty[:_MOST_IN_A_SENTENCE])
-    more = len(empty) - _MOST_IN_A_SENTENCE
-    if more > 0:
-        yield f"{more} more {'macro has' if more == 1 else 'macros have'} no value."
-
-
-def _held(postback: Postback, rule: CallbackRule) -> Refusal | None:
-    if postback.reason == HeldReason.RULE_SUSPENDED or rule.status == RuleStatus.SUSPENDED:
-        is_on = rule.status == RuleStatus.ACTIVE
-        to_do = "Send" if is_on else "Correct the rule and switch it on, then send"
-        return Refusal(
-            HeldReason.RULE_SUSPENDED.value,
-            f"It is held since we suspended the rule. {to_do} or drop what the rule holds on its "
-            "page; after 7 days it is skipped.",
-        )
-    if postback.reason == HeldReason.RULE_OFF or rule.status != RuleStatus.ACTIVE:
-        detail = f"{_OFF.get(rule.status, 'The rule was off.')} It waits until the rule is on."
-        return Refusal(HeldReason.RULE_OFF.value, detail)
-    return None
-
-
-def _skip_sentence(reason: str) -> str:
-    labels = {str(value): str(label) for value, label in SkipReason.choices}
-    return f"{labels.get(reason, 'The rule says so')}."
-
-
-def _decision_without_postback(reasons: Sequence[Refusal]) -> RuleDecision:
-    is_undecided = any(reason.code == _UNDECIDED.code for reason in reasons)
-    return RuleDecision.HELD if is_undecided else RuleDecision.NOT_MATCHED
-
-
-def _refusals(
-    event: StoredEvent, rules: Sequence[CallbackRule]
-) -> Iterator[tuple[int, tuple[Refusal, ...]]]:
-    """Yield each rule with everything that keeps the event from it now."""
-    now = datetime.now(UTC)
-    known_install = foresee_installs([event], KnownInstalls()).get(event.id)
-    install = install_context(event, known_install)
-    rates = load_rates([event.event_time] if event.has_money else []).of(
-        event.event_time, known_at=now
+    Those of a later credit were decided later.
+    """
+    return min(
+        (postback.created_at for postback in postbacks if postback.attribution_version == 1),
+        default=event.received_at + _ROUNDING,
     )
-    compiled = load_rule_versions((rule.pk, rule.version) for rule in rules)
-    is_undecided = UndecidedEvent.objects.filter(pk=event.id).exists()
-    for rule in rules:
-        version = compiled.get((rule.pk, rule.version))
-        if is_undecided:
-            yield rule.pk, (_UNDECIDED,)
-        elif version is None:
-            yield rule.pk, (_UNREADABLE,)
-        else:
-            refusals = (
-                *_switched_off(version),
-                *_refusals_if_decided(version, event, install, now=now, rates=rates),
+
+
+def _was_there(rule: RuleThenAndNow) -> bool:
+    """Tell whether a rule is in use, or was archived only after the event, as far as is known."""
+    if rule.rule.status != RuleStatus.ARCHIVED:
+        return True
+    was_in_use = rule.then.status != RuleStatus.ARCHIVED or rule.log_begins_at is not None
+    return was_in_use and not rule.is_newer
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Decides one event again: by what held when it was decided, and by what holds today."""
+
+    event: StoredEvent
+    decided_at: datetime
+    now: datetime
+    install_then: InstallContext
+    install_now: InstallContext
+    rates: RatesOfDays
+    is_undecided: bool
+
+    @classmethod
+    def of(cls, event: StoredEvent, *, decided_at: datetime) -> "_Judge":
+        known_install = foresee_installs([event], KnownInstalls()).get(event.id)
+        return cls(
+            event=event,
+            decided_at=decided_at,
+            now=datetime.now(UTC),
+            install_then=install_context(event, _credited_at(known_install, decided_at)),
+            install_now=install_context(event, known_install),
+            rates=load_rates([event.event_time] if event.has_money else []),
+            is_undecided=UndecidedEvent.objects.filter(pk=event.id).exists(),
+        )
+
+    @property
+    def is_erased(self) -> bool:
+        return self.event.device.startswith(ERASED)
+
+    def refusals_then(self, rule: RuleThenAndNow) -> tuple[Refusal, ...]:
+        refusals = self._refusals(rule.then, self.install_then, self.decided_at)
+        if rule.then.status == RuleStatus.SUSPENDED and not rule.then.is_partner_archived:
+            return tuple(refusals)  # it decides all the same, and holds
+        return (*_switched_off(rule.then, _WAS_OFF), *refusals)
+
+    def refusals_now(self, rule: RuleThenAndNow) -> tuple[Refusal, ...]:
+        refusals = self._refusals(rule.now, self.install_now, self.now)
+        return (*_switched_off(rule.now, OFF), *refusals)
+
+    def differences(self, rule: RuleThenAndNow) -> Iterator[str]:
+        """Yield what is other today than it was."""
+        if rule.then.version != rule.now.version:
+            yield (
+                f"the event was judged by version {rule.then.version}, today it is version "
+                f"{rule.now.version}"
             )
-            yield rule.pk, refusals or (_changed_since(rule, event),)
+        if rule.then.status != rule.now.status:
+            yield "the rule is on today"
+        if rule.then.is_partner_archived and not rule.now.is_partner_archived:
+            yield "its partner is in use today"
+        if self.install_then.attribution_version != self.install_now.attribution_version:
+            yield "the install is credited otherwise today"
+
+    def _refusals(
+        self, state: RuleState, install: InstallContext, moment: datetime
+    ) -> Sequence[Refusal]:
+        if state.compiled is None:
+            return (_UNREADABLE,)
+        rates = self.rates.of(self.event.event_time, known_at=moment)
+        return _refusals_if_decided(state.compiled, self.event, install, now=moment, rates=rates)
 
 
-def _switched_off(rule: CompiledRule) -> Iterator[Refusal]:
-    if rule.status not in {RuleStatus.ACTIVE, RuleStatus.SUSPENDED}:  # both decide
-        yield Refusal(rule.status, _OFF[rule.status])
-    elif rule.is_archived:
+def _postback_explainer(
+    postbacks: Sequence[Postback], judge: _Judge
+) -> Callable[[RuleThenAndNow, Postback], Explanation]:
+    """Load what all postbacks' explanations read, and return what explains one of them."""
+    attempts = last_attempts(postbacks)
+    versions = {p.pk: version_of(p, attempts.get(p.pk)) for p in postbacks}
+    empty = empty_macros_by_request((p, versions[p.pk]) for p in postbacks)
+
+    def explain_postback(rule: RuleThenAndNow, postback: Postback) -> Explanation:
+        macros = empty.get((postback.pk, versions[postback.pk]), ())
+        decision, reason = decision_and_reason(
+            postback, empty=macros, last=attempts.get(postback.pk)
+        )
+        today = () if judge.is_erased else _otherwise_today(rule, decision, judge)
+        return Explanation(rule.rule, decision, (reason, *today), postback, macros)
+
+    return explain_postback
+
+
+def _otherwise_today(
+    rule: RuleThenAndNow, decision: RuleDecision, judge: _Judge
+) -> tuple[Refusal, ...]:
+    """Say if a rule that made a postback would decide otherwise today."""
+    refusals = [r for r in judge.refusals_now(rule) if r.code != FIRST_TIME]
+    if decision is RuleDecision.SKIPPED:
+        return () if refusals else (_would_be_sent(rule, judge),)
+    if decision is RuleDecision.HELD:  # that the rule is off is its reason already
+        refusals = [r for r in refusals if r.code != rule.now.status]
+    if not refusals:
+        return ()
+    why = wording.lower_first(refusals[0].detail)
+    return (Refusal(CHANGED_SINCE, f"Decided today, it would not be sent: {why}"),)
+
+
+def _would_be_sent(rule: RuleThenAndNow, judge: _Judge) -> Refusal:
+    differences = "; ".join(judge.differences(rule))
+    ending = f": {differences}." if differences else "."
+    return Refusal(CHANGED_SINCE, f"Decided today, it would be sent{ending}")
+
+
+def _explain_silence(rule: RuleThenAndNow, judge: _Judge) -> Explanation:
+    """Explain why a rule made no postback."""
+    if judge.is_undecided:
+        return Explanation(rule.rule, RuleDecision.HELD, (_UNDECIDED,))
+    if rule.is_newer:
+        return Explanation(rule.rule, RuleDecision.NOT_MATCHED, _newer(judge.refusals_now(rule)))
+    refusals, notes = judge.refusals_then(rule), tuple(_unknown(rule, judge))
+    if not refusals and rule.then.status == RuleStatus.SUSPENDED:
+        # Suspended rules decide and hold; before they did, their events made no postback.
+        refusals = (Refusal(rule.then.status, _WAS_OFF[rule.then.status]),)
+    if not refusals:
+        return Explanation(rule.rule, RuleDecision.NOT_MATCHED, notes or (_UNEXPLAINED,))
+    wants_now = not judge.is_erased and not judge.refusals_now(rule)
+    today = (_would_be_sent(rule, judge),) if wants_now else ()
+    return Explanation(rule.rule, RuleDecision.NOT_MATCHED, (*refusals, *notes, *today))
+
+
+def _newer(refusals_now: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
+    detail = "The rule was made after the event arrived."
+    if not refusals_now:
+        detail = f"{detail} Today it would be sent."
+    return (Refusal("rule_is_newer", detail), *refusals_now)
+
+
+def _unknown(rule: RuleThenAndNow, judge: _Judge) -> Iterator[Refusal]:
+    """Yield what is no longer known of the time of the event."""
+    if judge.is_erased:
+        yield Refusal(
+            "erased", "The device was forgotten; this is judged by what is left of the event."
+        )
+    if rule.log_begins_at is not None:
+        begins = wording.format_moment(timezone.localtime(rule.log_begins_at))
+        yield Refusal(
+            "log_too_short",
+            f"The audit log begins on {begins}, after the event: whether the rule and its partner "
+            "were on then is not known for certain.",
+        )
+    if not rule.has_version:
+        yield Refusal(
+            "version_unknown",
+            "No version of the rule from before the event is stored; this is judged by its oldest, "
+            f"version {rule.then.version}.",
+        )
+
+
+def _credited_at(install: KnownInstall | None, moment: datetime) -> KnownInstall | None:
+    """Return an install with the credit that it had at a moment, at least its first."""
+    if install is None or not install.id or install.version == 1:
+        return install
+    credits_ = list(
+        Attribution.objects.filter(install_id=install.id)
+        .order_by("version")
+        .values_list("version", "decided_at")
+    )
+    versions = [number for number, decided_at in credits_ if decided_at <= moment]
+    version = max(versions, default=credits_[0][0] if credits_ else install.version)
+    if version == install.version:
+        return install
+    credit = load_credit_versions([(install.id, version)])[install.id, version]
+    kind = credit.facts.install_kind
+    return replace(install, version=version, facts=credit.facts, kind=kind)
+
+
+def _switched_off(state: RuleState, words: Mapping[str, str]) -> Iterator[Refusal]:
+    if state.status != RuleStatus.ACTIVE:
+        yield Refusal(state.status, words[state.status])
+    elif state.is_partner_archived:
         yield Refusal("partner_archived", "The rule's partner was archived.")
 
 
 def _refusals_if_decided(
     rule: CompiledRule, event: StoredEvent, install: InstallContext, *, now: datetime, rates: Rates
-) -> Iterable[Refusal]:
+) -> Sequence[Refusal]:
     try:
         refusals, decision = all_refusals_and_decision(rule, event, install, now=now, rates=rates)
     except Exception:
@@ -232,7 +329,7 @@ def _refusals_if_decided(
     if refusals or decision is None:
         return refusals
     if decision.reason:
-        return (Refusal(decision.reason, _skip_sentence(decision.reason)),)
+        return (Refusal(decision.reason, skip_sentence(decision.reason)),)
     return (_FIRST_TIME,) if _is_served(decision) else ()
 
 
@@ -241,14 +338,3 @@ def _is_served(decision: Decision) -> bool:
         return False
     devices = first_time_devices(decision.event)
     return RuleDevice.objects.filter(rule_id=decision.rule.rule_id, device__in=devices).exists()
-
-
-def _changed_since(rule: CallbackRule, event: StoredEvent) -> Refusal:
-    """Say why a rule that wants the event now did not when the event was decided, once."""
-    if rule.created_at > event.received_at:
-        return Refusal("rule_is_newer", "The rule was made after the event had been decided.")
-    return Refusal(
-        "changed_since",
-        "The rule would want the event now. When the event was decided, the rule was "
-        "different or switched off, or the install was credited to somebody else.",
-    )

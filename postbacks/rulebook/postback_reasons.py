@@ -1,6 +1,7 @@
 """What became of postbacks, in sentences: the last answer, and why macros had no value."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 
 from postbacks.callbacks.credits import KnownCredit, load_credit_versions
 from postbacks.callbacks.currency.stored_rates import load_rates
@@ -9,15 +10,43 @@ from postbacks.callbacks.empty_macros import EmptyMacro
 from postbacks.callbacks.macros import TemplateError
 from postbacks.callbacks.rendering import facts_with_credit
 from postbacks.callbacks.rules.compiled import load_rule_versions
+from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.insights import wording
-from postbacks.models import AttemptKind, DeliveryAttempt, Postback, PostbackStatus
+from postbacks.models import (
+    AttemptKind,
+    DeliveryAttempt,
+    HeldReason,
+    Postback,
+    PostbackStatus,
+    RuleStatus,
+    SkipReason,
+)
 from postbacks.models.events import ERASED
 from postbacks.models.stored import load_events
 
 _LONGEST_QUOTE = 120
+_MOST_IN_A_SENTENCE = 4
+
+OFF: Mapping[str, str] = {
+    RuleStatus.DRAFT: "The rule is a draft; only active rules send.",
+    RuleStatus.PAUSED: "The rule is paused.",
+    RuleStatus.SUSPENDED: "We suspended the rule after lasting failure.",
+    RuleStatus.ARCHIVED: "The rule was archived.",
+}
 
 EmptyMacros = tuple[EmptyMacro, ...]
 PostbackVersion = tuple[Postback, int]  # with the number of its rule's version
+
+
+class RuleDecision(StrEnum):
+    """What a rule did with an event, as the API says it."""
+
+    PENDING = "owed"
+    SENT = "sent"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    NOT_MATCHED = "not_matched"
+    HELD = "held"
 
 
 def empty_macros_by_request(
@@ -82,6 +111,21 @@ def last_attempts(postbacks: Sequence[Postback]) -> dict[int, DeliveryAttempt]:
     return {attempt.postback_id: attempt for attempt in attempts}
 
 
+def decision_and_reason(
+    postback: Postback, *, empty: EmptyMacros, last: DeliveryAttempt | None
+) -> tuple[RuleDecision, Refusal]:
+    """Return what became of a postback; of what was tried, with the first empty macros."""
+    decision, reason = _state_of(postback, last)
+    if postback.attempts_made:
+        reason = Refusal(reason.code, " ".join([reason.detail, *_first_details(empty)]))
+    return decision, reason
+
+
+def skip_sentence(reason: str) -> str:
+    labels = {str(value): str(label) for value, label in SkipReason.choices}
+    return f"{labels.get(reason, 'The rule says so')}."
+
+
 def last_answer(attempt: DeliveryAttempt | None, reason: str) -> str:
     """Return the last answer in a sentence; "" if nothing is known of it.
 
@@ -100,6 +144,46 @@ def last_answer(attempt: DeliveryAttempt | None, reason: str) -> str:
         return f"The last try sent nothing: {words}."
     words = wording.lower_first(wording.answer(attempt.error))
     return f"The last try got no answer: {words}{f' ({detail})' if detail else ''}."
+
+
+def _state_of(postback: Postback, last: DeliveryAttempt | None) -> tuple[RuleDecision, Refusal]:
+    tries = wording.times(postback.attempts_made)
+    if postback.status == PostbackStatus.DELIVERED:
+        return RuleDecision.SENT, Refusal("delivered", "The partner took it.")
+    if postback.status == PostbackStatus.SKIPPED:
+        return RuleDecision.SKIPPED, Refusal(postback.reason, skip_sentence(postback.reason))
+    if postback.status == PostbackStatus.FAILED:
+        detail = f"Given up after {tries}. {last_answer(last, postback.reason)}".strip()
+        return RuleDecision.FAILED, Refusal(postback.reason or "failed", detail)
+    if held := _held(postback):
+        return RuleDecision.HELD, held
+    if not postback.attempts_made:
+        return RuleDecision.PENDING, Refusal("due", "It is about to be sent.")
+    detail = f"It is tried again after {tries}. {last_answer(last, '')}".strip()
+    return RuleDecision.PENDING, Refusal("due", detail)
+
+
+def _held(postback: Postback) -> Refusal | None:
+    status = postback.rule.status
+    if postback.reason == HeldReason.RULE_SUSPENDED or status == RuleStatus.SUSPENDED:
+        is_on = status == RuleStatus.ACTIVE
+        to_do = "Send" if is_on else "Correct the rule and switch it on, then send"
+        return Refusal(
+            HeldReason.RULE_SUSPENDED.value,
+            f"It is held since we suspended the rule. {to_do} or drop what the rule holds on its "
+            "page; after 7 days it is skipped.",
+        )
+    if postback.reason == HeldReason.RULE_OFF or status != RuleStatus.ACTIVE:
+        detail = f"{OFF.get(status, 'The rule was off.')} It waits until the rule is on."
+        return Refusal(HeldReason.RULE_OFF.value, detail)
+    return None
+
+
+def _first_details(empty: EmptyMacros) -> Iterator[str]:
+    yield from (macro.detail for macro in empty[:_MOST_IN_A_SENTENCE])
+    more = len(empty) - _MOST_IN_A_SENTENCE
+    if more > 0:
+        yield f"{more} more {'macro has' if more == 1 else 'macros have'} no value."
 
 
 def _quoted(response: object) -> str:

@@ -157,7 +157,7 @@ def test_a_rule_that_was_made_or_changed_later_says_so(made: make.Tenant) -> Non
     explained = _explained(made, event_id)
 
     assert _codes(explained[str(newer.public_id)]) == ["rule_is_newer"]
-    assert _codes(explained[str(changed.public_id)]) == ["changed_since"]
+    assert _codes(explained[str(changed.public_id)]) == ["trigger", "changed_since"]
 
 
 def test_an_event_that_is_not_decided_yet_says_so(made: make.Tenant) -> None:
@@ -170,9 +170,10 @@ def test_an_event_that_is_not_decided_yet_says_so(made: make.Tenant) -> None:
 
 
 def test_archived_rules_are_left_out_unless_they_told_of_it(made: make.Tenant) -> None:
-    notified, silent = (
+    notified, silent, gone = (
         make.make_tenant_rule(made, URL),
         make.make_tenant_rule(made, URL, triggers=["install"]),
+        make.make_tenant_rule(made, URL, status=RuleStatus.ARCHIVED),
     )
     event_id = _report(made, idfa="A")
     decide_all()
@@ -182,8 +183,8 @@ def test_archived_rules_are_left_out_unless_they_told_of_it(made: make.Tenant) -
 
     explained = _explained(made, event_id)
 
-    assert set(explained) == {str(notified.public_id)}
-    assert str(silent.public_id) not in explained
+    assert set(explained) == {str(notified.public_id), str(silent.public_id)}
+    assert str(gone.public_id) not in explained
 
 
 def test_asking_writes_nothing(made: make.Tenant) -> None:

@@ -64,7 +64,7 @@ def _empty(text: str, of: Facts, **options: Any) -> tuple[EmptyMacro, ...]:
             "{{gaid}}",
             facts(),
             "unknown_to_platform",
-            "iOS does not know it: only Android, Amazon and TV",
+            "unknown to iOS: only Android, Amazon and TV",
         ),
         ("{{android_id}}", facts(), "unknown_to_platform", "iOS"),
         ("{{install_referrer}}", facts(), "unknown_to_platform", "only Android and TV"),

@@ -1,7 +1,7 @@
 """Everything about one event: its fields by label, its JSON as stored, and its postbacks."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,6 +100,8 @@ def event_detail(event: Event) -> EventDetail:
         device__in=device_spellings(event.device, event.fields),
         event_received_at__lte=event.received_at,
     ).order_by("-number")  # the latest one before the event, for a device that came back
+    explanations = explain(event)
+    changed_since = {e.postback.pk: e.changed_since for e in explanations if e.postback}
     return EventDetail(
         revenue=revenue_text(event),
         platform=platform_label(event),
@@ -107,11 +109,14 @@ def event_detail(event: Event) -> EventDetail:
         fields=tuple(_pairs(fields, by_label=True)),
         params=tuple(_pairs(params, by_label=False)),
         stored=_stored(event, fields, params),
-        postbacks=tuple(PostbackRow.of(postback) for postback in rows),
+        postbacks=tuple(
+            replace(PostbackRow.of(postback), changed_since=changed_since.get(postback.pk, ""))
+            for postback in rows
+        ),
         install=installs.first() if event.device else None,
         silent=tuple(
             explained
-            for explained in explain(event)
+            for explained in explanations
             if explained.postback is None and explained.rule.app_id in {None, event.app_id}
         ),
     )

@@ -70,11 +70,15 @@ class StatusBadge:
 
 @dataclass(frozen=True)
 class PostbackRow:
-    """A postback as one row of a list."""
+    """A postback as one row of a list.
+
+    `changed_since` says how today's rule would decide otherwise, where a page asks for it.
+    """
 
     postback: Postback
     badge: StatusBadge
     delivered_after: str
+    changed_since: str = ""
 
     @classmethod
     def of(cls, postback: Postback) -> "PostbackRow":

@@ -23,7 +23,8 @@ from postbacks.api.sdk.events import SdkEventsView
 from postbacks.callbacks.empty_macros import EmptyCause
 from postbacks.intake.events.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
-from postbacks.rulebook.explain import RuleDecision, explain
+from postbacks.rulebook.explain import explain
+from postbacks.rulebook.postback_reasons import RuleDecision
 
 _BESIDE_COLUMNS = [name for name in EventFields.__struct_fields__ if name not in IN_COLUMNS]
 _FIRST = (
@@ -158,7 +159,8 @@ class EventViewSet(OrganizationViewSet):
     def explain(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answer for each rule what it decided about the event, and why.
 
-        A rule that sent nothing is evaluated as it is now, with the install's current credit.
+        A rule that sent nothing is judged by its version, its status and the install's credit of
+        that time; `changed_since` says if it would decide otherwise today.
         """
         return Response(ExplainedSerializer(explain(self._event()), many=True).data)
 
