@@ -12,7 +12,7 @@ from django.db.models.fields.json import KeyTransform
 
 from apps_registry.models import TrackingLink
 from postbacks.models import Touchpoint
-from postbacks.values.placeholders import why_no_id
+from postbacks.values.placeholders import why_no_id, why_shortened
 from postbacks.values.touchpoints import LEFT_OUT
 
 _SINCE = timedelta(days=7)
@@ -31,7 +31,7 @@ class LeftOutValue:
 
     @property
     def reason(self) -> str:
-        return why_no_id(self.value)
+        return why_no_id(self.value) or why_shortened(self.value)
 
 
 def left_out_values(link: TrackingLink) -> Sequence[LeftOutValue]:

@@ -68,6 +68,7 @@ _BRACED_UUID: Final = re.compile(
 )
 _ONLY_ZEROS: Final = re.compile(r"0[0-]*")
 _LONGEST_WORD: Final = 32
+_SHORTENED: Final = re.compile(r".{32}… \([0-9,]+ characters\)", re.DOTALL)
 _LONGEST_MACRO: Final = 128
 _HIGHEST_UUID: Final = "f" * 32
 
@@ -176,3 +177,15 @@ def _digests() -> frozenset[str]:
 
 
 _PLACEHOLDERS: Final = _WORDS | _NAMES_OF_IDS | _SHARED_IDS | _digests()
+
+
+def shortened(value: str) -> str:
+    """Return the beginning of a value that was left out because it was too long, and its length."""
+    return f"{value[:_LONGEST_WORD]}… ({len(value):,} characters)"
+
+
+def why_shortened(value: str) -> str:
+    """Return why a value was left out that `shortened` made; "" of any other."""
+    if not _SHORTENED.fullmatch(value):
+        return ""
+    return "The value is longer than the 2,048 characters that a click id may have."

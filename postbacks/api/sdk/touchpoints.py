@@ -53,7 +53,7 @@ _TOUCHPOINT: dict[str, Any] = {
         },
         "click_id": {
             "type": ["string", "null"],
-            "maxLength": 1024,
+            "maxLength": 2048,
             "description": "The network's own id. The same one counts once in seven days.",
         },
         **dict.fromkeys(("idfa", "gaid", "oaid", "amazon_id", "advertising_id", "idfv"), _ID),

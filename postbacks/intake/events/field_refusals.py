@@ -9,6 +9,7 @@ import msgspec
 from postbacks.intake import refusals
 from postbacks.intake.events.fields import (
     FLAGS,
+    MOST_OF_CLICK_ID,
     MOST_PIECES,
     TIMESTAMPS,
     EventFields,
@@ -20,6 +21,7 @@ from postbacks.intake.receipts import FieldError
 _LONGEST_NAME: Final = 64
 _LONGEST_ID: Final = 255
 _LONGEST_TEXT: Final = 4096
+_LONGEST: Final = {"click_id": MOST_OF_CLICK_ID}
 _ATT_STATUS: Final = {
     "notdetermined": 0,
     "restricted": 1,
@@ -55,7 +57,7 @@ def _error(name: str, value: object) -> FieldError:
 
 
 def _no_text(name: str, value: object) -> str:
-    limit = _LONGEST_ID if name in _IDS else _LONGEST_TEXT
+    limit = _LONGEST_ID if name in _IDS else _LONGEST.get(name, _LONGEST_TEXT)
     if isinstance(value, str):
         return refusals.too_long(value, limit)
     return refusals.not_text(value, example=_EXAMPLES.get(name, ""))

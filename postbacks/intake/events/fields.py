@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+MOST_OF_CLICK_ID: Final = 2_048  # as long as a touchpoint keeps it
 MOST_PIECES: Final = 1_000_000_000
 
 Text = Annotated[str, Meta(max_length=4096)] | None
@@ -68,7 +69,7 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     transaction_id: Text = None
 
     # attribution evidence
-    click_id: Text = None
+    click_id: Annotated[str, Meta(max_length=MOST_OF_CLICK_ID)] | None = None
     install_referrer: Text = None
     install_begin_time: TimestampText = None
     install_begin_time_server: TimestampText = None

@@ -7,8 +7,10 @@ from urllib.parse import unquote_plus
 
 from postbacks.intake.html_entities import holds_entity, without_entity
 from postbacks.intake.links import vocabulary
+from postbacks.intake.links.vocabulary import our_name
 from postbacks.values import identifiers
-from postbacks.values.placeholders import is_placeholder, unfilled_macro
+from postbacks.values.identifiers import CLICK_ID
+from postbacks.values.placeholders import is_placeholder, shortened, unfilled_macro
 
 MAX_PARAMETERS: Final = 100
 MAX_QUERY: Final = 8_192
@@ -25,6 +27,7 @@ class LinkParameters:
     raw: Mapping[str, str]
     by_our_name: Mapping[str, str]
     left_out: Mapping[str, str] = field(default_factory=dict)  # macros, words in place of ids
+    too_long: Mapping[str, str] = field(default_factory=dict)  # click ids; cut they name nothing
     is_from_html: bool = False  # its &amp; were read as &
 
     def get(self, name: str, *, limit: int = MAX_VALUE) -> str:
@@ -61,7 +64,11 @@ def read_query(query: str) -> LinkParameters:
 def read_parameters(raw: Mapping[str, str]) -> LinkParameters:
     """Return parameters with what they mean; what stands in place of a value is left out."""
     left_out = {name: text for name, text in raw.items() if _is_left_out(name, text)}
-    return LinkParameters(raw, vocabulary.by_our_names(raw), left_out)
+    too_long = {name: text for name, text in raw.items() if len(text) > MAX_VALUE}
+    if too_long:
+        raw = {name: text for name, text in raw.items() if name not in too_long}
+        left_out |= {name: shortened(text) for name, text in too_long.items()}
+    return LinkParameters(raw, vocabulary.by_our_names(raw), left_out, too_long)
 
 
 def _is_left_out(name: str, text: str) -> bool:
@@ -79,7 +86,8 @@ def _pairs(query: str) -> Iterator[tuple[str, str]]:
         name = without_entity(_text(name))
         if name and name not in names and len(name) <= MAX_NAME:
             names.add(name)
-            yield name, _text(value)[:MAX_VALUE]
+            text = _text(value)
+            yield name, text if our_name(name) == CLICK_ID else text[:MAX_VALUE]
 
 
 def _text(encoded: str) -> str:

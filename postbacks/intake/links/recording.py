@@ -9,7 +9,7 @@ from postbacks.intake.countries import country_of
 from postbacks.intake.links import signatures
 from postbacks.intake.links.destinations import choose_deep_link, destinations_of
 from postbacks.intake.links.known_links import KnownLink
-from postbacks.intake.links.reading import LinkParameters, clean
+from postbacks.intake.links.reading import MAX_VALUE, LinkParameters, clean
 from postbacks.intake.links.visitors import Visitor, read_device
 from postbacks.intake.touchpoints.recording import (
     NewTouchpoint,
@@ -29,7 +29,6 @@ STALE_TOUCHPOINT = "stale_touchpoint"
 ANONYMOUS = "anonymous_traffic"
 INCORRECT_SIGNATURE = "incorrect_signature"
 MAX_USER_AGENT = 1_024
-MAX_CLICK_ID = 1_024
 
 
 class TouchpointRefusedError(ValueError):
@@ -59,6 +58,8 @@ def record_server_touchpoint(
 
     Raises TouchpointRefusedError.
     """
+    for name, text in parameters.too_long.items():
+        raise TouchpointRefusedError(f"{name}: {refusals.too_long(text, MAX_VALUE)}")
     address, agent = parameters.get("ip_address"), parameters.get("user_agent")
     click_time = parameters.get("click_time")
     has_id = any(
@@ -129,7 +130,7 @@ def new_touchpoint(
         identifiers=parameters.identifiers()
         | ({address_identifier} if address_identifier else set()),
         once=parameters.get("click_id") or once,
-        click_id=parameters.get("click_id", limit=MAX_CLICK_ID),
+        click_id=parameters.get("click_id"),
         site_id=parameters.get("site_id", limit=255),
         ip_address=address,
         user_agent=agent,
