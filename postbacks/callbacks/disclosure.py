@@ -91,6 +91,11 @@ def every_value(facts: Facts, rates: Rates | None = None) -> Mapping[str, Value]
     return macro_values(facts, rates=rates)
 
 
+def consent_refusal(rule: CompiledRule, facts: Facts) -> str:
+    """Return by which of its fields an event forbids to share data with this rule's partner."""
+    return consent_evidence(facts.event.fields, partner=_partner_names(rule))
+
+
 def empty_macros_of(
     rule: CompiledRule, facts: Facts, rates: Rates | None
 ) -> tuple[EmptyMacro, ...]:
@@ -103,9 +108,7 @@ def empty_macros_of(
         rule.request,
         facts,
         rates=rates,
-        consent_refusal=(
-            consent_evidence(facts.event.fields, partner=_partner_names(rule)) if withholds else ""
-        ),
+        consent_refusal=consent_refusal(rule, facts) if withholds else "",
         sends_revenue=rule.definition.send_revenue,
     )
 

@@ -1,7 +1,7 @@
 """⑤ The facts of one event that its postbacks are rendered from: plain data, no database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -71,8 +71,24 @@ class Facts:
     postback: PostbackFacts | None = None
 
 
-def sample_facts() -> Facts:
-    """Return a believable purchase on iOS, for previews of rules without events."""
+def sample_facts(platform: str = "ios") -> Facts:
+    """Return a believable purchase, for previews of rules without events.
+
+    It is of iOS, except for rules of apps on Android and Fire OS, whose macros iOS does not have.
+    """
+    sample = _sample_on_ios()
+    fields = _ON_OTHER_PLATFORMS.get(platform)
+    if fields is None:
+        return sample
+    kept = {name: sample.event.fields[name] for name in _ON_ALL_PLATFORMS}
+    return replace(
+        sample,
+        event=replace(sample.event, platform=platform, fields={**kept, **fields}),
+        app=replace(sample.app, platform=platform, store_id="com.example.meadow"),
+    )
+
+
+def _sample_on_ios() -> Facts:
     bought = datetime(2026, 1, 14, 18, 22, 41, 387_000, tzinfo=UTC)
     return Facts(
         event=EventFacts(
@@ -136,4 +152,35 @@ _SAMPLE_FIELDS: Final[Mapping[str, object]] = {
     "transaction_id": "2000000512345678",
     "limit_ad_tracking": False,
     "att_status": 3,
+}
+_ON_ALL_PLATFORMS: Final = (
+    *("install_id", "customer_user_id", "ip_address", "app_version", "sdk_version", "language"),
+    *("country", "timezone", "carrier", "quantity", "product_id", "transaction_id"),
+    "limit_ad_tracking",
+)
+_ON_ANDROID: Final[Mapping[str, object]] = {
+    "gaid": "cdda802e-fb9c-47ad-9866-0794d394c912",
+    "android_id": "b7a1c3d95e20f846",
+    "app_set_id": "b23fbb9d-57ec-4d8e-8f2e-8a6c1c1a1f10",
+    "user_agent": "Mozilla/5.0 (Linux; Android 15; Pixel 9)",
+    "os_version": "15",
+    "api_level": "35",
+    "device_model": "Pixel 9",
+    "device_brand": "Google",
+    "install_referrer": "utm_source=google-play&utm_medium=organic",
+    "install_begin_time": "1768208580",
+    "install_finish_time": "1768208589",
+    "referrer_click_time": "1768208462",
+}
+_ON_OTHER_PLATFORMS: Final[Mapping[str, Mapping[str, object]]] = {
+    "android": _ON_ANDROID,
+    "amazon": {
+        "amazon_id": "df07c7dc-cea7-4a89-b328-810ff5acb15d",
+        "android_id": "b7a1c3d95e20f846",
+        "user_agent": "Mozilla/5.0 (Linux; Android 11; KFTRWI)",
+        "os_version": "11",
+        "api_level": "30",
+        "device_model": "KFTRWI",
+        "device_brand": "Amazon",
+    },
 }

@@ -30,7 +30,7 @@ from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.models import Event, RuleDevice, SkipReason
 from postbacks.models.stored import load_events
 from postbacks.rulebook import saving
-from postbacks.rulebook.preview import SAMPLE_ID
+from postbacks.rulebook.trial_events import SAMPLE_ID
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import install_context
 

@@ -19,9 +19,9 @@ from apps_registry.audit.audited_model import log_action
 from apps_registry.models import App
 from apps_registry.models.signing import ensure_signing_secret
 from apps_registry.tenancy import NoTenantError, current_organization
-from postbacks.callbacks.disclosure import lacks_consent
 from postbacks.callbacks.facts import PostbackFacts
 from postbacks.callbacks.rendering import render_postback
+from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.versions import definition_from, definition_of
 from postbacks.callbacks.signing_secrets import load_signing_secrets
@@ -41,19 +41,24 @@ from postbacks.models import (
     Postback,
     PostbackStatus,
 )
-from postbacks.rulebook import preview, saving
+from postbacks.rulebook import saving
+from postbacks.rulebook.trial_events import reasons_to_skip, skip_sentence, trial_event
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
-from postbacks.values.rule_choices import WithoutConsent
 from postbacks.values.uuid7 import uuid7
 
 _PROOF_LASTS = timedelta(days=30)
-_NO_CONSENT = (
-    "The person of this event did not consent, so the rule would not send it. Choose another event."
-)
 
 
 class NotTestableError(Exception):
     """The rule can't send a test for the event; the message says why."""
+
+
+class WouldBeSkippedError(Exception):
+    """The rule, switched on, would not send the event; only who insists sends a test of it."""
+
+    def __init__(self, reasons: tuple[Refusal, ...]) -> None:
+        super().__init__(skip_sentence(reasons))
+        self.reasons = reasons
 
 
 class TooManyTestsError(Exception):
@@ -67,7 +72,10 @@ class TooManyTestsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PreparedTest:
-    """A test that is ready to be sent. `app_id` is None if a rule for all apps has a sample."""
+    """A test that is ready to be sent. `app_id` is None if a rule for all apps has a sample.
+
+    With `skips` the rule would not send the event, and somebody insisted.
+    """
 
     organization_id: int
     public_id: uuid.UUID
@@ -77,6 +85,12 @@ class PreparedTest:
     sdk_event_id: uuid.UUID
     event_name: str
     app_id: int | None
+    skips: tuple[Refusal, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """Return what the log says of a test that somebody insisted on; empty for others."""
+        return f"Sent all the same. {skip_sentence(self.skips)}" if self.skips else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +107,12 @@ def prepare_test(
     event: Event | None = None,
     sdk_event: dict[str, object] | None = None,
     app: App | None = None,
+    even_if_skipped: bool = False,
 ) -> PreparedTest:
     """Render a test for a stored event, a given one, or a sample.
 
-    Raises NotTestableError, TooManyTestsError, and SampleEventError if a given event is not valid.
+    Raises NotTestableError, TooManyTestsError, SampleEventError if a given event is not valid, and
+    WouldBeSkippedError unless `even_if_skipped`.
     """
     organization_id = current_organization()
     if organization_id is None:
@@ -110,19 +126,20 @@ def prepare_test(
     rule = saving.compiled(definition)
     if rule.is_archived:
         raise NotTestableError("The partner is archived.")
-    facts = preview.facts_for(definition, event=event, sdk_event=sdk_event, app=app)
+    trial = trial_event(definition, event=event, sdk_event=sdk_event, app=app)
+    facts = trial.facts
     name = facts.postback.partner_event_name if facts.postback else None
     partner = rule.partner.public_id if rule.partner else None
     facts = replace(facts, postback=PostbackFacts(public_id, made_at, name, partner))
-    if definition.without_consent == WithoutConsent.SKIP and lacks_consent(rule, facts):
-        raise NotTestableError(_NO_CONSENT)
     if definition.sign:
         ensure_signing_secret()
     signing = load_signing_secrets([organization_id] if definition.sign else [])
-    rates = preview.rates_for(facts, is_sample=event is None and sdk_event is None)
-    rendered = render_postback(rule, facts, rates, signing.get(organization_id, ()))
+    rendered = render_postback(rule, facts, trial.rates, signing.get(organization_id, ()))
     if rendered.rendering is None:
         raise NotTestableError(rendered.refusal)
+    skips = reasons_to_skip(rule, trial)
+    if skips and not even_if_skipped:
+        raise WouldBeSkippedError(skips)
     event_app_id = event.app_id if event else app.pk if app else None
     return PreparedTest(
         organization_id=organization_id,
@@ -133,6 +150,7 @@ def prepare_test(
         sdk_event_id=facts.event.event_id,
         event_name=facts.event.event_name,
         app_id=event_app_id or definition.app_id,
+        skips=skips,
     )
 
 
@@ -153,17 +171,18 @@ def send(prepared: PreparedTest) -> AttemptResult:
     )
     lease = Lease(uuid.uuid4(), "", AttemptKind.TEST, 0, postback)
     with Sender(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS), pool_size=1) as sender:
-        return attempt(lease, prepared.rendered, sender)
+        finished = attempt(lease, prepared.rendered, sender)
+    if not prepared.mark:
+        return finished
+    return replace(finished, detail=f"{prepared.mark} {finished.detail}".strip())
 
 
 def judge_test(prepared: PreparedTest, finished: AttemptResult) -> Judgement:
     """Judge the answer to a test by the rule's success condition."""
     condition = parse_success(prepared.definition.success).words
     if is_received(finished):
-        return Judgement(
-            ok=True,
-            reason=f"The partner answered {finished.status_code}. What counts is {condition}.",
-        )
+        answer = f"The partner answered {finished.status_code}. What counts is {condition}."
+        return Judgement(ok=True, reason=f"{prepared.mark} {answer}".strip())
     return Judgement(ok=False, reason=f"{finished.detail} What would count is {condition}.".strip())
 
 
@@ -188,7 +207,10 @@ def attempt_of(finished: AttemptResult) -> DeliveryAttempt:
 
 
 def log_test(prepared: PreparedTest, finished: AttemptResult, rule: CallbackRule) -> Postback:
-    """Log a test of a saved rule; a success proves the rule's version."""
+    """Log a test of a saved rule; a success proves the rule's version.
+
+    With an event that the rule would skip it proves nothing: such a request is never sent.
+    """
     received_at = datetime.now(UTC) if is_received(finished) else None
     postback = Postback.objects.create(
         public_id=prepared.public_id,
@@ -211,7 +233,7 @@ def log_test(prepared: PreparedTest, finished: AttemptResult, rule: CallbackRule
     logged.postback, logged.event_received_at = postback, prepared.made_at
     logged.rule_version = rule.version
     logged.save()
-    if received_at:
+    if received_at and not prepared.skips:
         mark_tested(rule, rule.version, at=received_at)
     log_action(Action.TESTED, rule)
     return postback

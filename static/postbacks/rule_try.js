@@ -12,6 +12,7 @@
     const state = document.getElementById(`${output.id}-state`);
     const data = new FormData(form);
     data.set("_live", "1");
+    data.set(button.name, button.value);
     isRunning = true;
     state.textContent = PROGRESS[output.id];
     output.replaceChildren();

@@ -293,3 +293,15 @@ def test_a_body_nested_too_deep_to_be_indented_is_shown_as_it_is() -> None:
 
     assert answer.status_code == 200
     assert answer.context["rule"].preview.request.body == body
+
+
+def test_the_preview_says_first_that_the_event_would_be_skipped() -> None:
+    answer = _ask(
+        sign_in(make.make_tenant().owner),
+        triggers="purchase",
+        url="https://ads.example.com/?g={{gaid!}}&e={{event_name}}",
+    )
+
+    text = answer.content.decode().partition('id="rule-preview"')[2]
+    assert text.index("This event would be skipped:") < text.index("Parameters of the URL")
+    assert "{{gaid}} has no value" in text

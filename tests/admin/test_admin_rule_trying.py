@@ -315,3 +315,60 @@ def test_a_rule_is_switched_on_by_a_button_which_leads_to_its_log(partners: Part
         rule.refresh_from_db()
     assert rule.status == RuleStatus.ACTIVE
     assert 'name="_switch_on"' not in browser.get(page).content.decode()
+
+
+@pytest.mark.parametrize("live", [{"_live": "1"}, {}])
+def test_what_would_be_skipped_is_sent_at_the_second_press_and_marked(
+    partners: Partners, live: dict[str, str]
+) -> None:
+    made, partner = make.make_tenant(), partners.answering(OK)
+    rule = _rule(made, partner.url("/?g={{gaid!}}"), triggers=["purchase"])
+    browser = sign_in(made.owner)
+
+    first = _try(browser, TEST, rule, **live).content.decode()
+
+    assert partner.requests == []
+    assert "Nothing was sent." in first
+    assert "{{gaid}} has no value" in first
+    assert 'name="_even_if_skipped"' in first
+    assert (
+        f'formaction="{TEST}?rule={rule.pk}#test"' in first.partition('id="test-answer"')[2] or live
+    )
+
+    second = _try(browser, TEST, rule, _even_if_skipped="1", **live).content.decode()
+
+    assert partner.requests[0].startswith(b"GET /?g= ")
+    assert "HTTP 200" in second
+    assert "Would be skipped" in second
+    assert "does not count as a test" in second
+    (postback,) = _tests(made)
+    page = browser.get(f"/admin/postbacks/postback/{postback.pk}/change/").content.decode()
+    assert "This event would be skipped: {{gaid}} has no value" in page
+
+
+def test_what_would_be_skipped_does_not_count_as_tested(partners: Partners) -> None:
+    made, partner = make.make_tenant(), partners.answering(OK)
+    browser = sign_in(made.owner)
+    new = {"name": "New", "triggers": "purchase", "url": partner.url("/?g={{gaid!}}")}
+    _try(browser, TEST, **new, _even_if_skipped="1", _live="1")
+
+    answer = submit(browser, ADD, {**new, "status": "active"})
+
+    assert len(partner.requests) == 1
+    assert "Not tested yet." in answer.content.decode()
+
+
+def test_an_archived_partners_test_offers_no_second_press(partners: Partners) -> None:
+    made, partner = make.make_tenant(), partners.answering(OK)
+    with tenant(made.organization.pk):
+        receiver = make.make_partner()
+    rule = _rule(made, partner.url(), partner=receiver)
+    with tenant(made.organization.pk):
+        receiver.status = "archived"
+        receiver.save()
+
+    answer = _try(sign_in(made.owner), TEST, rule, _even_if_skipped="1", _live="1")
+
+    assert "Nothing was sent." in answer.content.decode()
+    assert "_even_if_skipped" not in answer.content.decode()
+    assert partner.requests == []

@@ -29,12 +29,11 @@ from postbacks.models import CallbackRule, Event
 from postbacks.rulebook.preview import (
     Preview,
     Unrendered,
-    platform_of,
     preview_definition,
     template_in_use,
     warnings_about,
 )
-from postbacks.values.events import ANY_EVENT, INSTALL, LIFE_CYCLE
+from postbacks.rulebook.trial_events import platform_of, skip_details
 from postbacks.values.rule_choices import WithoutConsent
 
 SAMPLE = "sample"
@@ -44,6 +43,9 @@ _OPTED_OUT: Mapping[str, str] = {
     WithoutConsent.SKIP: "Nothing is sent of {who} who opted out.",
     WithoutConsent.SEND: "Personal; sent of {who} who opted out, too.",
 }
+
+
+_EVENT_IS_GONE = "The chosen event is not there. This is the sample event."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class RulePreview:
     """The preview beside the form. Without `request` the problems say why there is none.
 
     `template` is the partner's template that the rule still follows, `absent` what it requires
-    and the rule lacks. `parameters` are the event's own, as macros.
+    and the rule lacks. `parameters` are the event's own, as macros. `skips` says why the event
+    would not be sent.
     """
 
     choices: tuple[EventChoice, ...]
@@ -86,6 +89,7 @@ class RulePreview:
     absent: tuple[TemplateParameter, ...] = ()
     notes: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    skips: tuple[str, ...] = ()
 
 
 def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
@@ -98,7 +102,8 @@ def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
     if event is not None and rule.app_id is not None and event.app_id != rule.app_id:
         event = None
     choices = _choices(rule.app_id, event)
-    notes = _event_notes(rule, event, is_gone=event is None and chosen not in {"", SAMPLE})
+    is_gone = event is None and chosen not in {"", SAMPLE}
+    notes = (_EVENT_IS_GONE,) if is_gone else ()
     own = _own_parameters(event)
     try:
         definition = definition_from(rule)
@@ -123,6 +128,7 @@ def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
         absent=missing_rows(definition, template) if template else (),
         notes=notes,
         parameters=own,
+        skips=skip_details(rendering.skips),
     )
 
 
@@ -193,24 +199,6 @@ def _choices(app_id: int | None, chosen: Event | None) -> tuple[EventChoice, ...
     id_ = chosen.pk if chosen is not None else None
     sample = EventChoice(SAMPLE, None, is_chosen=chosen is None)
     return (sample, *(EventChoice(str(event.id), event, event.id == id_) for event in recent))
-
-
-def _event_notes(rule: CallbackRule, event: Event | None, *, is_gone: bool) -> tuple[str, ...]:
-    if is_gone:
-        return ("The chosen event is not there. This is the sample event.",)
-    if event is None:
-        return ()
-    return tuple(_reasons_not_to_send(rule, event.event_name))
-
-
-def _reasons_not_to_send(rule: CallbackRule, name: str) -> Iterable[str]:
-    names = set(rule.triggers)
-    # A first open is an install.
-    is_install = INSTALL in names and name in LIFE_CYCLE
-    if not (names & {ANY_EVENT, name} or is_install):
-        yield f"This rule would not be asked: {name} is not among its events."
-    if rule.event_map and name not in rule.event_map:
-        yield f"This event would not be sent: the event map does not name {name}."
 
 
 def _own_parameters(event: Event | None) -> tuple[str, ...]:

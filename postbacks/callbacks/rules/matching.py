@@ -12,6 +12,8 @@ from postbacks.values.attribution import ORGANIC
 from postbacks.values.events import ANY_EVENT, INSTALL, OPEN
 from postbacks.values.rule_choices import AttributionScope
 
+TRIGGER: Final = "trigger"  # the code of a refusal of an event by its name
+
 
 @dataclass(slots=True)  # not frozen: one is made for each event, and this halves the time
 class EventContext:
@@ -158,7 +160,7 @@ _CHECKS: Final[
     ]
 ] = (
     ("app", _is_of_app, _explain_app),
-    ("trigger", _is_triggered, _explain_trigger),
+    (TRIGGER, _is_triggered, _explain_trigger),
     ("attribution_scope", _is_in_scope, _explain_scope),
     ("window", _is_in_window, _explain_window),
     ("sampling", _is_in_sample, _explain_sampling),

@@ -33,9 +33,12 @@ from postbacks.rulebook.test_send import (
     NotTestableError,
     PreparedTest,
     TooManyTestsError,
+    WouldBeSkippedError,
 )
+from postbacks.rulebook.trial_events import skip_details
 from postbacks.web.middleware import own_transactions
 
+EVEN_IF_SKIPPED = "_even_if_skipped"  # the button of the second press
 _IN_SESSION = "tested_requests"
 _MOST_REMEMBERED = 20
 
@@ -44,6 +47,7 @@ _MOST_REMEMBERED = 20
 class TestSendView:
     """The result of a test, or the reason why none was sent.
 
+    With `skips` the rule would not send the event: then `may_insist` offers a second press.
     `log_address` is empty where the test was not logged as the saved rule's.
     """
 
@@ -51,6 +55,8 @@ class TestSendView:
     judgement: Judgement | None = None
     attempt: AttemptView | None = None
     log_address: str = ""
+    skips: tuple[str, ...] = ()
+    may_insist: bool = False
 
 
 class TestSendPage(TrialPage):
@@ -74,16 +80,22 @@ class TestSendPage(TrialPage):
             if isinstance(prepared, PreparedTest) and result is not None:
                 view = _log(request, prepared, result)
             else:
-                view = TestSendView(refusal=str(prepared))
+                view = _not_sent(prepared)
             return self.answer(request, "test_answer.html", test=view).render()
 
-    def _prepare(self, request: HttpRequest) -> PreparedTest | str:
-        """Return the request to send, or a sentence that says why there is none."""
+    def _prepare(self, request: HttpRequest) -> PreparedTest | WouldBeSkippedError | str:
+        """Return the request to send, or say why there is none."""
         form = self.checked_form(request)
         if sentence := corrections_needed(form):
             return sentence
         try:
-            return _prepared_test(form, request.POST.get("preview_event", ""))
+            return _prepared_test(
+                form,
+                request.POST.get("preview_event", ""),
+                even_if_skipped=EVEN_IF_SKIPPED in request.POST,
+            )
+        except WouldBeSkippedError as skipped:
+            return skipped
         except (NotTestableError, TooManyTestsError) as refusal:
             return str(refusal)
         except msgspec.ValidationError:
@@ -103,12 +115,22 @@ def remember_tests(request: HttpRequest, rule: CallbackRule) -> None:
         test_send.mark_tested(rule, rule.version, at=datetime.fromisoformat(tested_at))
 
 
-def _prepared_test(form: CallbackRuleForm, chosen: str) -> PreparedTest:
+def _not_sent(refusal: WouldBeSkippedError | str | PreparedTest) -> TestSendView:
+    if isinstance(refusal, WouldBeSkippedError):
+        return TestSendView(
+            refusal=str(refusal), skips=skip_details(refusal.reasons), may_insist=True
+        )
+    return TestSendView(refusal=str(refusal))
+
+
+def _prepared_test(form: CallbackRuleForm, chosen: str, *, even_if_skipped: bool) -> PreparedTest:
     event = event_by_id(chosen)
     app_id = form.instance.app_id
     if event is not None and app_id is not None and event.app_id != app_id:
         event = None  # the preview shows the sample then, too
-    return test_send.prepare_test(definition_from(form.instance), event=event)
+    return test_send.prepare_test(
+        definition_from(form.instance), event=event, even_if_skipped=even_if_skipped
+    )
 
 
 def _log(request: HttpRequest, prepared: PreparedTest, result: AttemptResult) -> TestSendView:
@@ -119,7 +141,7 @@ def _log(request: HttpRequest, prepared: PreparedTest, result: AttemptResult) ->
         address = row_address(test_send.log_test(prepared, result, rule))
     else:
         test_send.audit_unsaved_test(prepared)
-    if test_send.is_received(result):
+    if test_send.is_received(result) and not prepared.skips:
         proof = test_send.proof_of(prepared.definition)
         tests = [*tests_of(request).items(), (proof, datetime.now(UTC).isoformat())]
         request.session[_IN_SESSION] = dict(tests[-_MOST_REMEMBERED:])
@@ -127,6 +149,7 @@ def _log(request: HttpRequest, prepared: PreparedTest, result: AttemptResult) ->
         judgement=test_send.judge_test(prepared, result),
         attempt=attempt_view(test_send.attempt_of(result), prepared.definition.timeout_seconds),
         log_address=address,
+        skips=skip_details(prepared.skips),
     )
 
 

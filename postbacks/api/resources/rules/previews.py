@@ -25,7 +25,8 @@ from postbacks.callbacks.translation import (
 )
 from postbacks.models import CallbackRule, Event
 from postbacks.models.rules import LONGEST_RULE_NAME
-from postbacks.rulebook.preview import SampleEventError, preview_definition
+from postbacks.rulebook.preview import preview_definition
+from postbacks.rulebook.trial_events import SampleEventError, skip_sentence
 
 
 class PreviewSerializer(RuleSerializer):
@@ -52,7 +53,11 @@ class PreviewSerializer(RuleSerializer):
 
 
 class ProblemOfRuleSerializer(serializers.Serializer):
-    """One reason why the rule can't be saved, or why it would send nothing worth having."""
+    """One reason why the rule can't be saved, or why it would send nothing worth having.
+
+    The one of the field `event` says why the event would be skipped, and keeps no rule from being
+    saved.
+    """
 
     field = serializers.CharField()
     position = serializers.IntegerField()
@@ -152,7 +157,14 @@ def preview_content(values: dict[str, Any]) -> dict[str, Any]:
             app=find_app(rule.app, sdk_event),
         )
     content: dict[str, Any] = msgspec.to_builtins(request)
+    del content["skips"]
+    skipped = skip_sentence(request.skips)
     content["problems"] = [
+        *(
+            [{"field": "event", "position": 0, "message": skipped, "suggestion": None}]
+            if skipped
+            else []
+        ),
         *content["problems"],
         *(_problem_of(remark) for remark in request.remarks if remark.code in LOSES_IN_SILENCE),
     ]

@@ -22,10 +22,16 @@ from postbacks.callbacks.rules import versions
 from postbacks.models import AttemptKind, CallbackRule, DeliveryAttempt
 from postbacks.rulebook import test_send as sending
 from postbacks.rulebook.dry_run import dry_run
-from postbacks.rulebook.test_send import NotTestableError, PreparedTest, TooManyTestsError
+from postbacks.rulebook.test_send import (
+    NotTestableError,
+    PreparedTest,
+    TooManyTestsError,
+    WouldBeSkippedError,
+)
 
 _LONGEST_HOURS = 24 * 90
 _DEFAULT_HOURS = 24
+_INSIST = 'Send {"even_if_skipped": true} to test it all the same.'
 
 
 class TestSendSerializer(StrictSerializer):
@@ -33,9 +39,13 @@ class TestSendSerializer(StrictSerializer):
 
     event = serializers.DictField(required=False, help_text="An event as an SDK sends it.")
     event_id = serializers.UUIDField(required=False, help_text="An event that was received.")
+    even_if_skipped = serializers.BooleanField(
+        required=False,
+        help_text="Send it although the rule would skip the event; the attempt says so.",
+    )
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        if len(values) > 1:
+        if "event" in values and "event_id" in values:
             raise serializers.ValidationError(
                 {"event_id": ["Send “event” or “event_id”, not both."]}
             )
@@ -49,15 +59,26 @@ class JudgementSerializer(serializers.Serializer):
     reason = serializers.CharField()
 
 
+class SkipSerializer(serializers.Serializer):
+    """One reason why the rule would skip the event; programs may rely on `code`."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
 class TestSendAnswerSerializer(AttemptSerializer):
-    """The one attempt, secrets masked; `postback` is its id in the log, marked as a test."""
+    """The one attempt, secrets masked; `postback` is its id in the log, marked as a test.
+
+    `would_be_skipped` is empty unless the rule would not send such an event.
+    """
 
     postback = serializers.UUIDField(source="postback.public_id")
     success = JudgementSerializer()
+    would_be_skipped = SkipSerializer(many=True)
 
     class Meta:
         model = DeliveryAttempt
-        fields = ("postback", *AttemptSerializer.Meta.fields, "success")
+        fields = ("postback", *AttemptSerializer.Meta.fields, "success", "would_be_skipped")
 
 
 class DryRunSerializer(StrictSerializer):
@@ -116,7 +137,10 @@ class RuleTrialsViewSet(RegistryViewSet):
     @extend_schema(request=TestSendSerializer, responses={200: TestSendAnswerSerializer})
     @action(detail=True, methods=["post"], url_path="test-send")
     def test_send(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Make one real request and answer with what came back; it counts nowhere."""
+        """Make one real request and answer with what came back; it counts nowhere.
+
+        An event that the rule would skip is answered 409, unless `even_if_skipped` is true.
+        """
         rule = self.get_object_in_use()
         serializer = TestSendSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -129,6 +153,7 @@ class RuleTrialsViewSet(RegistryViewSet):
             postback=postback, event_received_at=prepared.made_at, kind=AttemptKind.TEST
         )
         attempt.success = sending.judge_test(prepared, result)  # type: ignore[attr-defined]  # serialized
+        attempt.would_be_skipped = prepared.skips  # type: ignore[attr-defined]  # serialized
         return Response(TestSendAnswerSerializer(attempt).data)
 
     @extend_schema(request=DryRunSerializer, responses={200: DryRunAnswerSerializer})
@@ -144,12 +169,15 @@ class RuleTrialsViewSet(RegistryViewSet):
         return Response(DryRunAnswerSerializer(run).data)
 
 
-def _prepared_test(rule: CallbackRule, *, event: Any = None, event_id: Any = None) -> PreparedTest:
+def _prepared_test(
+    rule: CallbackRule, *, event: Any = None, event_id: Any = None, even_if_skipped: bool = False
+) -> PreparedTest:
     return sending.prepare_test(
         versions.definition_from(rule),
         event=find_event(event_id, rule.app) if event_id else None,
         sdk_event=event,
         app=find_app(rule.app, event),
+        even_if_skipped=even_if_skipped,
     )
 
 
@@ -159,5 +187,7 @@ def _answer_refusals() -> Iterator[None]:
         yield
     except NotTestableError as refusal:
         raise Conflict(str(refusal)) from None
+    except WouldBeSkippedError as refusal:
+        raise Conflict(f"{refusal} {_INSIST}") from None
     except TooManyTestsError as refusal:
         raise TooFast("Too many tests in a short time", refusal.wait) from None
