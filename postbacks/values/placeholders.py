@@ -49,12 +49,20 @@ _NO_VALUE: Final = re.compile(  # of any parameter, not only of an id
 )
 
 _PART: Final = r"(?:sha\d{1,3}|[^\W\d_]+\d{0,2}|[^\W\d_]{2,}\d{1,2}[^\W\d_]{2,}\d{0,2}|\d{1,2})"
-_NAME: Final = rf"[\s!=%?_.-]{{0,3}}{_PART}(?:[\s_.:|!,'\"-]{{1,3}}{_PART})*[\s!=%?_.-]{{0,3}}"
+_NAME: Final = (
+    rf"[\s!=%?_.\ufffd-]{{0,3}}{_PART}(?:[\s_.:|!,'\"-]{{1,3}}{_PART})*[\s!=%?_.-]{{0,3}}"
+)
 _MACRO: Final = re.compile(
-    rf"[$#%@&!]?[{{\[<]{{1,3}}[%?*|=]?{_NAME}[%?*|]?[}}\]>]{{1,3}}|[$#%@]\({_NAME}\)"
+    rf"[$#%@&!]?[{{\[<]{{1,3}}[%?*|=]?{_NAME}[%?*|]?[}}\]>]{{1,3}}|[$#%@]\({_NAME}\)[sd]?"
     rf"|(?P<mark>[$#%@]{{1,2}}|__|\*\|){_NAME}(?:(?P=mark)|\|\*)"
 )
-_EMPTY_MACRO: Final = re.compile(r"[$#%@]?(?:\{[{}\s]*\}|\[[\[\]\s]*\]|<[<>\s]*>)")
+# Without a name: braces, and what printf would have filled.
+_EMPTY_MACRO: Final = re.compile(
+    r"[$#%@]?(?:\{[{}\s]*\}|\[[\[\]\s]*\]|<[<>\s]*>)|%(?:\d\$)?(?:[sdiu@]|l[du])"
+)
+# As AppsFlyer writes macros: a name of several words; one word alone may be somebody's.
+_IN_PARENTHESES: Final = re.compile(r"\([a-z]+(?:[_-][a-z0-9]+)+\)", re.IGNORECASE)
+_CROSSES: Final = re.compile(r"x[x-]{2,}", re.IGNORECASE)
 _MACRO_INSIDE: Final = re.compile(
     rf"[$#%@]?\{{{{1,3}}{_NAME}\}}{{1,3}}|\[{{1,2}}{_NAME}\]{{1,2}}"
     rf"|%%{_NAME}%%|\$\${_NAME}\$\$|##{_NAME}##"
@@ -146,6 +154,8 @@ def _is_word(text: str) -> bool:
         return True
     if lowered[0] in "0f" and _is_of_zeros(lowered):
         return True
+    if lowered[0] == "x" and _CROSSES.fullmatch(lowered):
+        return True
     if len(lowered) > _LONGEST_WORD or lowered.isalnum():
         return False
     return lowered.replace("-", "").replace("_", "").replace(".", "") in _PLACEHOLDERS
@@ -153,7 +163,13 @@ def _is_word(text: str) -> bool:
 
 def _is_word_in_punctuation(text: str) -> bool:
     letters = _PUNCTUATION.sub("", text).lower().removeprefix("urnuuid")
-    return not letters or text == "-1" or letters in _PUNCTUATED_WORDS or _is_word(letters)
+    return (
+        not letters
+        or text == "-1"
+        or letters in _PUNCTUATED_WORDS
+        or _IN_PARENTHESES.fullmatch(text) is not None
+        or _is_word(letters)
+    )
 
 
 def _is_of_zeros(lowered: str) -> bool:

@@ -143,6 +143,20 @@ def test_an_id_of_tenjins_servers_finds_the_installation_that_was_stored_without
     assert postbacks_of(gem) == []
 
 
+def test_tenjins_sdk_and_the_api_find_the_installation_in_any_spelling() -> None:
+    gem = make_tenant()
+    former = FormerInstall.of(gem, "install_id", ID.replace("-", "").upper())
+
+    for spelling in SPELLINGS:
+        credit = Client().get(
+            "/v0/user", {"api_key": gem.sdk_key, "analytics_installation_id": spelling}
+        )
+        (found,) = Program(gem.api_token).rows("installs", install_id=spelling)
+
+        assert credit.json() == {"ad_network": "organic"}
+        assert found["id"] == str(former.row.public_id)
+
+
 def test_a_device_that_comes_back_is_a_reinstall_of_the_one_it_was() -> None:
     gem = make_tenant()
     FormerInstall.of(gem, "install_id", ID.upper())

@@ -11,9 +11,12 @@ def _digest(algorithm: str, text: bytes) -> str:
     return hashlib.new(algorithm, text, usedforsecurity=False).hexdigest()
 
 
+# Decoded from `%%DEVICE_ID%%`, whose `%DE` is no character.
+HALF_DECODED = "%\ufffdVICE_ID%%"
 ZEROS = "00000000-0000-0000-0000-000000000000"
 
 MACROS = [
+    *(HALF_DECODED, "%s", "%@", "%1$s", "%(click_id)s", "{{ .ClickID }}", "{clickid}/{sub1}"),
     *("$$CLICK_ID$$", "{x}", "[X]", "##X##", "%%X%%", "__X__", "{{x}}"),  # the issue's
     *("${CLICK_ID}", "<click_id>", "@click_id@", "%7Bclick_id%7D", "#{x}", "{{gaid}}"),
     *("{ click_id }", "{{ad.id}}", "{{{click_id}}}", "[[clickid]]", "%CLICKID%"),
@@ -32,6 +35,7 @@ MACROS = [
     *("acme_{click_id}", "{click_id}_{sub1}", "unityads_%%CLICK%%", "net2-[CLICKID]"),
 ]
 WORDS = [
+    *("(af_siteid)", "XXXX", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"),
     *("null", "undefined", "guest", "9774d56d682e549c", ZEROS, "unknown", "(not set)", "0"),
     *("NULL", "None", "nil", "N/A", "n.a.", "(null)", "<null>", "NaN", "[object Object]", "-"),
     *("--", "", "  ", "not_set", "not-set", "(none)", "<nil>", "%!s(<nil>)", "\\N", "#N/A", "-1"),
@@ -59,6 +63,7 @@ WORDS = [
     _digest("sha1", ZEROS.replace("-", "").encode()),
 ]
 IDS = [
+    *("x", "xx", "xxl", "%sale", "(af)", "<CAF-7d@mail.example.com>", "[2001:db8::7]", "%C3%A9"),
     *("x1", "abc_def", "%2Bk3%2F9", "test", "1", "42", "007", "-12", "+1", "a", "A1", "null1"),
     *("38400000-8cf0-11bd-b23e-10b96e40000d", "{38400000-8CF0-11BD-B23E-10B96E40000D}"),
     *("384000008cf011bdb23e10b96e40000d", "{abcdefab-cdef-abcd-efab-cdefabcdefab}", "a1b2c3"),

@@ -64,6 +64,16 @@ def test_the_hash_of_nothing_is_no_id() -> None:
     assert {i.partition(":")[0] for i in ad.touchpoint().names} == {"touch", "ip"}
 
 
+@pytest.mark.parametrize("macro", ["%%DEVICE_ID%%", "%%CAMPAIGN%%", "%%CLICKID%%", "%%ADID%%"])
+def test_a_macro_between_percent_signs_is_known_although_a_query_encodes_so(macro: str) -> None:
+    ad = advertise()
+
+    ad.click(f"click_id={macro}&gaid={macro}")
+
+    touch = ad.touchpoint()
+    assert (touch.click_id, touch.params["left_out"].keys()) == ("", {"click_id", "gaid"})
+
+
 def test_whatever_can_be_a_click_id_stays_one() -> None:
     ad = advertise()
     values = ["x1", "abc_def", "%2Bk3", "7", "{a93f01c7}", "acme_7f3a", "CjwKCAiA_9r"]
