@@ -4,6 +4,7 @@ What was tried goes by the rule of now, or, if the person says so, by the versio
 skipped postback is decided again by the rule of now, in its own row.
 """
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,9 +30,12 @@ from postbacks.models.stored import load_events
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import install_context
 
+logger = logging.getLogger(__name__)
+
 _DECIDE_AGAIN = load_sql("postbacks.rulebook", "decide_again", PostbackStatus)
 
 _BEING_SENT = "It is being sent at this moment."
+_NOT_APPLICABLE = "The rule can't be applied; the operator's log says why. Save it again."
 _NEVER_DECIDED = (
     "It was skipped as decided. Resend it without as_decided, and the rule of now decides it again."
 )
@@ -106,7 +110,11 @@ def _decide(postback: Postback, rule: CompiledRule) -> Decision:
     rates = load_rates([event.event_time] if event.has_money else []).of(
         event.event_time, known_at=now
     )
-    decided = first_refusal_or_decision(rule, event, install, now=now, rates=rates)
+    try:
+        decided = first_refusal_or_decision(rule, event, install, now=now, rates=rates)
+    except Exception:
+        logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
+        raise NotResendableError(_NOT_APPLICABLE) from None
     if isinstance(decided, Refusal):
         raise NotResendableError(f"The rule of now does not want its event. {decided.detail}")
     if decided.reason:

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 
 import postbacks
 from postbacks.infrastructure.database import prepared
+from postbacks.models import RuleStatus
 
 _ROOT = Path(postbacks.__file__).parent
 FILES = sorted(str(path.relative_to(_ROOT)) for path in _ROOT.rglob("sql/*.sql"))
@@ -51,4 +52,4 @@ def test_a_statement_says_what_it_does_and_can_be_prepared(
 
 def test_a_word_that_no_enum_holds_is_refused() -> None:
     with pytest.raises(ValueError, match=r"no enum holds PostbackStatus\.PENDING"):
-        prepared.load_sql("postbacks.delivery", "enqueue_postbacks")
+        prepared.load_sql("postbacks.delivery", "enqueue_postbacks", RuleStatus)

@@ -11,10 +11,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection
 
+from apps_registry.tenancy import tenant
 from postbacks.callbacks.currency import stored_rates
 from postbacks.callbacks.currency.ecb import DayOfRates
 from postbacks.infrastructure.database import roles
 from postbacks.models import ExchangeRate, PostbackStatus
+from postbacks.rulebook.resending import NotResendableError, resend
 from tests import database
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import make_tenant, make_tenant_rule
@@ -63,6 +65,26 @@ def test_revenue_reaches_the_partner_in_dollars_of_the_day(
     run_pump(until=all_ended(gem))
 
     assert paths(ok_partner) == ["/p?usd=10.99&net=7.693"]
+
+
+def test_what_was_skipped_for_want_of_a_rate_is_decided_again_with_the_rate_of_now(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    make_tenant_rule(gem, url=ok_partner.url + "/p?usd={{revenue_usd_gross!}}")
+    record(gem, purchase())
+    decide()
+    assert postbacks_of(gem)[0].reason == "missing_macro"
+    with tenant(gem.organization.pk), pytest.raises(NotResendableError, match="no value"):
+        resend(postbacks_of(gem)[0])
+
+    euros_are_worth("1.10")
+    stored_rates.refresh_rates()
+    with tenant(gem.organization.pk):
+        resend(postbacks_of(gem)[0])
+    run_pump(until=all_ended(gem))
+
+    assert paths(ok_partner) == ["/p?usd=10.99"]
 
 
 def test_a_rate_that_is_loaded_later_does_not_change_a_retried_postback(

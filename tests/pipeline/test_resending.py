@@ -271,6 +271,81 @@ def test_what_was_skipped_is_not_resent_as_decided(ok_partner: RecordingPartner)
         resend_first(gem, as_decided=True)
 
 
+def test_a_rule_that_can_not_be_applied_is_corrected_and_decides_again(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    rule = make_tenant_rule(gem, url=ok_partner.url)
+    database.superuser().execute(
+        "UPDATE callback_rule_version SET definition = definition || %s WHERE rule_id = %s",
+        ['{"conditions": {"all": [{"field": "no_such", "operator": "=", "value": 1}]}}', rule.pk],
+    )
+    record(gem, event())
+    decide()
+    assert postbacks_of(gem)[0].reason == "rule_error"
+    with pytest.raises(NotResendableError, match="operator's log"):
+        resend_first(gem)
+
+    correct(gem, rule, conditions={"all": []})
+    resend_first(gem)
+    run_pump(until=all_ended(gem))
+
+    assert postbacks_of(gem)[0].status == PostbackStatus.DELIVERED
+
+
+def test_each_version_keeps_the_fingerprint_of_its_first_attempt(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    broken = partner_answering(lambda *_: (500, {}, b""))
+    gem = make_tenant()
+    rule = make_tenant_rule(gem, url=broken.url + "/a?n={{app_name}}", retry_delays=[3600])
+    record(gem, event())
+    run_pump(until=was_tried(gem))
+    correct(gem, rule, url=broken.url + "/b?n={{app_name}}")
+    make_all_due()
+    run_pump(until=was_tried(gem, 2))
+    resend_first(gem, as_decided=True)
+    run_pump(until=was_tried(gem, 3))
+    with tenant(gem.organization.pk):
+        gem.app.name = "Renamed"
+        gem.app.save()
+    resend_first(gem, as_decided=True)
+    run_pump(until=was_tried(gem, 4))
+    resend_first(gem)
+    run_pump(until=was_tried(gem, 5))
+
+    assert [(a.rule_version, "differs" in a.detail) for a in attempts_of(gem)] == [
+        (1, False),
+        (2, False),
+        (1, False),
+        (1, True),
+        (2, True),
+    ]
+
+
+def test_a_postback_that_is_decided_again_keeps_the_fingerprints_of_all_versions(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    broken = partner_answering(lambda *_: (500, {}, b""))
+    gem = make_tenant()
+    rule = make_tenant_rule(gem, url=broken.url, retry_delays=[3600])
+    record(gem, event())
+    run_pump(until=was_tried(gem))
+    (tried,) = postbacks_of(gem)
+    correct(gem, rule, event_map={"install": "i"})
+    make_all_due()
+    run_pump(until=all_ended(gem))
+    correct(gem, rule, event_map={}, url=broken.url + "/new")
+
+    resend_first(gem)
+    run_pump(until=was_tried(gem, 2))
+
+    (postback,) = postbacks_of(gem)
+    assert (postback.rule_version, postback.status) == (3, PostbackStatus.PENDING)
+    assert postback.other_fingerprints == {"1": tried.fingerprint}
+    assert postback.fingerprint not in {"", tried.fingerprint}
+
+
 def test_what_has_an_archived_partner_is_not_resent(ok_partner: RecordingPartner) -> None:
     gem = make_tenant()
     with tenant(gem.organization.pk):

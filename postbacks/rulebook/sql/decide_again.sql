@@ -2,6 +2,7 @@
 UPDATE postback SET
     status = :'PostbackStatus.PENDING',
     reason = '',
+    created_at = now(),  -- the rates that are known now count
     install_id = %(install)s,
     installed_at = %(installed_at)s,
     attribution_version = %(attribution_version)s,
