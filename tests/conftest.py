@@ -92,14 +92,14 @@ _measured = pytest.StashKey[bool]()
 def _is_measured(item: pytest.Item, case: int) -> bool:
     """Tell whether to measure a test function's case; its first case is number 1.
 
-    The cases of one function run mostly the same lines, so a sample of them is enough: the first
-    two, then each fourth. Tests without a database are quick and are all measured.
+    The cases of one function run mostly the same lines, so a sample of them is enough: the first,
+    then each eighth. Tests without a database are quick and are all measured.
     """
     if item.nodeid.startswith(_UNMEASURED):
         return False
     if item.get_closest_marker("django_db") is None:
         return True
-    return case <= 2 or case % 4 == 1
+    return case % 8 == 1
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,7 +20,7 @@ _PART_OF_MARKER = MARKER[:-1]  # a page repeats what was searched for, so never 
 def admin_calls(route: Route, victim: Story, visitor: Visitor, browser: Client) -> Iterator[Call]:
     """Yield calls of one route, with every id of the victim that fits into it.
 
-    Whether a column can be asked about is no matter of roles, so only the owner asks about all.
+    What a list's search and columns can be asked is no matter of roles: only the owner asks all.
     """
     model = _model_of(route)
     for path in _paths(route, model, victim):
@@ -28,13 +28,12 @@ def admin_calls(route: Route, victim: Story, visitor: Visitor, browser: Client) 
         yield Call("POST", path, form={"post": "yes", **_form(model, victim, {})})
     if model is None:
         yield from _autocomplete(route)
-    elif not route.parameters:
-        is_list = not route.template.endswith("/add/")
-        if not is_list:
-            yield from _add(route, model, victim, browser)
-            return
+    elif route.template.endswith("/add/"):
+        yield from _add(route, model, victim, browser)
+    elif _is_list(route):
         yield from _list(route, model, victim)
         if visitor.is_owner:
+            yield from _other_ids(route, model, victim)
             yield from _columns(route, model)
     elif route.template.endswith("/change/"):
         yield from _change_own(route, model, victim, visitor.story, browser)
@@ -65,11 +64,16 @@ def _paths(route: Route, model: type[models.Model] | None, victim: Story) -> Ite
         yield route.template % dict.fromkeys(route.parameters, value)
 
 
+def _is_list(route: Route) -> bool:
+    """Tell whether a page answers a list's questions: the list itself, or its export."""
+    segments = route.template.removeprefix("/admin/").strip("/").split("/")
+    return segments[2:] in ([], ["export"]) and not route.parameters
+
+
 def _list(route: Route, model: type[models.Model], victim: Story) -> Iterator[Call]:
     questions: list[dict[str, object]] = [{"id__exact": key} for key in victim.keys[model]]
     questions += [{f"{name}__exact": key} for name, key in _foreign_keys(model, victim).items()]
     questions += [{"q": word} for word in (_PART_OF_MARKER, *victim.uuids.get(model, []))]
-    questions += [{"q": key} for ids in victim.uuids.values() for key in ids]
     questions += [{"_facets": "True"}, {"all": ""}, {"_popup": "1"}, {"e": "1"}]
     yield from (Call("GET", route.template, query=question) for question in questions)
     for action in _actions(model):
@@ -77,6 +81,12 @@ def _list(route: Route, model: type[models.Model], victim: Story) -> Iterator[Ca
         sure = {"post": "yes", "confirmed": "yes"}
         yield Call("POST", route.template, form={**chosen, "index": "0"})
         yield Call("POST", route.template, form={**chosen, **sure})
+
+
+def _other_ids(route: Route, model: type[models.Model], victim: Story) -> Iterator[Call]:
+    for other, ids in victim.uuids.items():
+        if other is not model:
+            yield from (Call("GET", route.template, query={"q": key}) for key in ids)
 
 
 def _columns(route: Route, model: type[models.Model]) -> Iterator[Call]:
