@@ -135,6 +135,8 @@ class Pump:
     _lanes: Lanes = field(init=False)
     _in_flight: Counter[Lane] = field(default_factory=Counter)
     _wakeup: Wakeup = field(default_factory=Wakeup)
+    # When an answer last suspended a version of a rule: what was claimed before is not sent to it.
+    _suspended_at: dict[tuple[int, int], float] = field(default_factory=dict)
     _is_stopping: bool = False
     _is_notified: bool = False
     _listening: object = None
@@ -227,18 +229,28 @@ class Pump:
         return [lane for lane, in_flight in self._in_flight.items() if in_flight >= count]
 
     def _send(self, job: Job) -> None:
-        """Make an attempt in a thread, unless it is too late for the lease or for the pump."""
+        """Make an attempt in a thread, unless it is too late for the lease or for the pump.
+
+        Nor is it made once the rule's partner has just answered that it is gone: the answer is
+        logged first, so that what comes back untried is held.
+        """
+        version = job.lease.postback.rule_id, job.rendered.rule_version
         result: AttemptResult | Untried = Untried.LATE
         try:
             age = time.monotonic() - job.claimed_at
-            if not self._is_stopping and age < settings.LEASE_SECONDS / 2:
+            if job.claimed_at <= self._suspended_at.get(version, 0.0):
+                result = Untried.RULE_OFF
+            elif not self._is_stopping and age < settings.LEASE_SECONDS / 2:
                 result = attempt(job.lease, job.rendered, self.sender)
         except Exception:
             logger.exception("The attempt of postback %s broke", job.lease.postback.public_id)
             result = internal_failure(job.lease, job.rendered)
         self._finished.put((job.lease, result))
+        suspends = isinstance(result, AttemptResult) and result.suspend_rule
+        if suspends:
+            self._suspended_at[version] = time.monotonic()
         self._wakeup.notify(
-            is_urgent=not self._lanes.is_behind(job.lease.lane),
+            is_urgent=suspends or not self._lanes.is_behind(job.lease.lane),
             is_batch_full=self._finished.qsize() >= MANY,
         )
 

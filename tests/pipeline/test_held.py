@@ -19,6 +19,8 @@ from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.enqueue import already_notified
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.sender import Sender
+from postbacks.delivery.lanes import PER_LANE
+from postbacks.delivery.pump import MANY
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     CallbackRule,
@@ -38,7 +40,7 @@ from postbacks.rulebook import held_postbacks, saving
 from postbacks.rulebook.held_postbacks import NotReleasableError
 from postbacks.rulebook.resending import NotResendableError, resend
 from tests import database, make
-from tests.events import event, postbacks_of, record
+from tests.events import attempts_of, event, postbacks_of, record
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
 from tests.workers import decide, work_on_held
 
@@ -627,3 +629,18 @@ def test_a_dropped_one_can_be_decided_again(
     run_pump(until=lambda: len(ok_partner.requests) == 1)
 
     assert summary(gem) == [(PostbackStatus.DELIVERED, "")]
+
+
+def test_what_was_claimed_and_not_begun_when_the_410_came_is_held_too(
+    gem: make.Tenant, partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    gone = partner_answering(lambda *_: (410, {}, b""))
+    make.make_tenant_rule(gem, url=gone.url)
+    record(gem, *purchases(MANY))
+    decide()
+
+    run_pump(until=lambda: len(held(gem)) + len(attempts_of(gem)) == MANY)
+
+    assert len(gone.requests) <= PER_LANE, "no thread begins another after a 410"
+    assert len(held(gem)) == MANY - len(gone.requests)
+    assert queued(gem) == []
