@@ -15,10 +15,21 @@ from django.db import connection
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
-from postbacks.models import Attribution, Event, Install, UndecidedEvent
+from postbacks.models import (
+    Attribution,
+    CallbackRule,
+    Event,
+    Install,
+    JobAction,
+    Postback,
+    PostbackJob,
+    SkipReason,
+    UndecidedEvent,
+)
+from postbacks.rulebook import held_postbacks
 from tests import database
 from tests.events import event, postbacks_of, record
-from tests.make import Tenant, make_rule, make_tenant
+from tests.make import Tenant, make_rule, make_tenant, make_tenant_rule
 from tests.touches import make_network, touch
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -125,6 +136,60 @@ def test_killed_workers_leave_a_state_from_which_work_goes_on() -> None:
 
     assert_each_install_is_credited_once(gem, versions=2)
     assert len(postbacks_of(gem)) == DEVICES
+
+
+@pytest.mark.parametrize("action", JobAction.values)
+def test_killed_workers_leave_a_job_from_which_others_go_on(action: str) -> None:
+    gem = make_tenant()
+    rule = make_tenant_rule(gem)
+    hold(gem, rule, count=5_000)
+    with tenant(gem.organization.pk):
+        job = held_postbacks.start_job(rule, JobAction(action))
+    chance = random.Random(12)  # noqa: S311  # moments, not secrets
+    kills = 0
+
+    while kills < 4 or not is_over(gem, job):
+        with worker() as process, worker() as other:
+            time.sleep(chance.uniform(0.01, 0.2) if kills < 4 else 0.5)
+            process.kill()
+            other.kill()
+        drain_queue()
+        kills += 1
+        assert kills < 60
+
+    with tenant(gem.organization.pk):
+        job.refresh_from_db()
+        reason = SkipReason.HELD_DROPPED if action == JobAction.DROP else ""
+        assert job.done == job.total == Postback.objects.filter(reason=reason).count() == 5_000
+
+
+def hold(of: Tenant, rule: CallbackRule, *, count: int) -> None:
+    """Write postbacks that the rule holds, as if it had been suspended."""
+    values = [of.organization.pk, rule.pk, of.app.pk, count]
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute(
+            "WITH added AS (INSERT INTO postback (organization_id, public_id, rule_id, "
+            "rule_version, app_id, event_id, sdk_event_id, event_name, event_received_at, status, "
+            "reason, created_at) SELECT %s, gen_random_uuid(), %s, 1, %s, number, "
+            "gen_random_uuid(), 'purchase', now(), 'pending', 'rule_suspended', now() "
+            "FROM generate_series(1, %s) AS number RETURNING *) "
+            "INSERT INTO held_postback (postback_id, organization_id, event_received_at, rule_id, "
+            "kind, due_at, tries, reason, held_at) SELECT id, organization_id, event_received_at, "
+            "rule_id, 'auto', now(), 0, reason, now() FROM added",
+            values,
+        )
+
+
+def is_over(of: Tenant, job: PostbackJob) -> bool:
+    with tenant(of.organization.pk):
+        return PostbackJob.objects.filter(pk=job.pk).exclude(finished_at=None).exists()
+
+
+def drain_queue() -> None:
+    """Empty the queue, as pumps do that have sent everything."""
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM due_postback")
+        cursor.execute("UPDATE postback_job SET due_at = now() WHERE finished_at IS NULL")
 
 
 @contextmanager

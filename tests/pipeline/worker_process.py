@@ -14,6 +14,7 @@ if __name__ == "__main__":
 
     from postbacks import pipeline
     from postbacks.infrastructure.database import roles
+    from postbacks.rulebook import held_postbacks
 
     host, user, name = sys.argv[1:]
     connection.settings_dict.update(HOST=host, USER=user, NAME=name)
@@ -21,5 +22,6 @@ if __name__ == "__main__":
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while True:
+        held_postbacks.work(5)
         if not pipeline.work(5):
             time.sleep(0.01)
