@@ -162,7 +162,7 @@ class RegistryViewSet(OrganizationViewSet):
         serializer = self.get_serializer(row, data=request.data, partial=partial)
         serializer.is_valid(raise_exception=True)
         written = self.get_queryset().get(pk=serializer.save().pk)  # as others will read it
-        return Response(self.get_serializer(written).data, status=code)
+        return Response(serializer.to_representation(written), status=code)
 
 
 def missing_right(caller: Caller, right: Right) -> str:

@@ -53,6 +53,18 @@ def test_a_rule_is_saved_with_its_first_version_and_who_wrote_it() -> None:
         assert version.definition["url"] == RULE["url"]
 
 
+def test_an_address_that_was_pasted_is_read_as_meant_and_what_was_done_is_said() -> None:
+    made = make.make_tenant()
+    browser = sign_in(made.owner)
+    pasted = "Postback:\r\nhttps://ads.example.com/?a={{idfa}}&amp;b={{event_name}}"
+
+    submit(browser, ADD, {**RULE, "url": pasted})
+
+    assert _only_rule(made).url == "https://ads.example.com/?a={{idfa}}&b={{event_name}}"
+    page = browser.get(LIST).content.decode()
+    assert "The URL was read as it was meant. &amp;amp; and the like" in page
+
+
 def test_plain_inputs_become_what_the_rule_keeps() -> None:
     made = make.make_tenant()
 

@@ -10,6 +10,26 @@ from tests.api.calling import DRAFT, owner_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+def test_an_address_that_was_pasted_is_read_as_meant_and_what_was_done_is_said() -> None:
+    owner = owner_of(make.make_tenant())
+    pasted = "Postback: https://ads.example.com/?a={{idfa}}&amp;b=%7B%7Bevent_name%7D%7D"
+    meant = "https://ads.example.com/?a={{idfa}}&b={{event_name}}"
+
+    saved = owner.post("callback-rules", {**DRAFT, "url": pasted})
+    read = owner.get(f"callback-rules/{saved.data['id']}")
+    written_back = owner.patch(f"callback-rules/{saved.data['id']}", saved.data)
+    previewed = owner.post("callback-rules/preview", {"url": pasted})
+    plain = owner.post("callback-rules/preview", {"url": meant})
+
+    assert (saved.status, saved.data["url"]) == (201, meant)
+    assert len(saved.data["notes"]) == 3
+    assert (read.data["url"], "notes" in read.data) == (meant, False)
+    assert (written_back.status, "notes" in written_back.data) == (200, False)
+    assert (previewed.data["problems"], "notes" in plain.data) == ([], False)
+    assert previewed.data["url"] == plain.data["url"]
+    assert previewed.data["notes"] == saved.data["notes"]
+
+
 def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract() -> None:
     answer = owner_of(make.make_tenant()).post("callback-rules", DRAFT)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from postbacks.callbacks.macros import RequestTemplate, Value, compile_request
 from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
-from postbacks.callbacks.translation import LONGEST_URL, Certainty, translate
+from postbacks.callbacks.translation import LONGEST_URL, Certainty, read_rule_url, translate
 from tests.callbacks.translated_urls import BY_VENDOR
 
 CASES = [
@@ -327,6 +327,55 @@ def test_a_callback_that_was_encoded_twice_inside_a_click_url_is_found() -> None
 
     assert translation.url == "https://net.example.com/cb?i={{idfa}}&k={{click_id}}"
     assert translation.vendor == "adjust"
+
+
+RULE_URL = "https://a.com/cb?i={{idfa}}&n={{event_name||'none'}}"
+
+
+@pytest.mark.parametrize(
+    ("written", "note"),
+    [
+        (RULE_URL.replace("&", "&amp;"), "&amp;"),
+        (RULE_URL.replace("&", "&amp;amp;"), "&amp;"),
+        (RULE_URL.replace("'", "&#39;"), "&amp;"),
+        (RULE_URL.replace("{{", "{{\u200b"), "Invisible"),
+        (f"\ufeff{RULE_URL}", "Invisible"),
+        (RULE_URL.replace("&", "\n&"), "Line breaks"),
+        (RULE_URL.replace("&", "&\r\n   "), "Line breaks"),
+        (f"Postback URL: {RULE_URL}", "left out"),
+        (f"1. {RULE_URL}\n", "left out"),
+        (f'"{RULE_URL}"', "Quotes"),
+        (f"\u201c{RULE_URL}\u201d", "Quotes"),
+        (RULE_URL.replace("{{idfa}}", "%7B%7Bidfa%7D%7D"), "encoded"),
+        (RULE_URL.replace("{{idfa}}", "%257B%257Bidfa%257D%257D"), "encoded"),
+    ],
+)
+def test_the_address_of_a_rule_is_read_as_meant(written: str, note: str) -> None:
+    read = read_rule_url(written)
+
+    assert read.urls == (RULE_URL,)
+    assert note in " ".join(read.notes)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        RULE_URL,
+        "https://a.com/?n=Gem Harbor&x={{idfa}} y",
+        "https://a.com/?copy=1&reg=2&amp=3&lt=4",
+        "https://a.com/?x=%7Bidfa%7D&y=%7B%7Bnot a macro%7D%7D&z=%28idfa%29",
+        "https://a.com/?q='x'&r=\"y\"&s=(z)",
+        "https://{{credential.host}}/?u=https://b.com/",
+        "ads.example.com/p?x={{idfa}}",
+        "ads.example.com/{{idfa}}?u=https://a.example/",
+        "//ads.example.com/",
+        "ftp://ads.example.com/",
+        "1. https://a.com/\n2. https://b.com/",
+        "",
+    ],
+)
+def test_the_address_of_a_rule_is_left_as_it_stands(url: str) -> None:
+    assert read_rule_url(url).urls == (url,)
 
 
 @given(

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Field, ForeignKey, Model
 from django.http import (
@@ -157,6 +157,8 @@ class CallbackRuleAdmin(VersionedAdmin):
         self, request: HttpRequest, obj: CallbackRule, form: forms.ModelForm, change: bool
     ) -> None:
         saving.save_checked(obj, by=user_of(request))
+        for note in form.url_notes if isinstance(form, CallbackRuleForm) else ():
+            messages.info(request, f"The URL was read as it was meant. {note}")
         remember_tests(request, obj)
         if (action := request.POST.get(HELD)) in JobAction.values:
             start_job(request, obj, JobAction(action))

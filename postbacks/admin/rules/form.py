@@ -40,6 +40,7 @@ from postbacks.admin.rules.hints import (
 )
 from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.rules.versions import definition_from
+from postbacks.callbacks.translation import read_rule_url
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.models.rules import default_delays
 from postbacks.rulebook import saving
@@ -82,6 +83,7 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
             data = with_fix_applied(filled_from_template(data))
         super().__init__(data, *rest, **kwargs)
         self.rule_errors: tuple[RuleError, ...] = ()
+        self.url_notes: tuple[str, ...] = ()  # what was done to read the address as it was meant
         self.initial = {
             **success_inputs(self.instance.success),
             **condition_inputs(self.instance.conditions),
@@ -140,6 +142,11 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         # the status stays as it is now, unless this person has chosen another one.
         chosen = str(self.cleaned_data["status"])
         return chosen if "status" in self.changed_data else str(self.instance.status)
+
+    def clean_url(self) -> str:
+        read = read_rule_url(str(self.cleaned_data["url"]))
+        self.url_notes = read.notes
+        return read.urls[0]
 
     def clean_body(self) -> str:
         return str(self.cleaned_data["body"]).replace("\r\n", "\n")  # browsers send CRLF

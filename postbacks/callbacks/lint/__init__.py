@@ -96,6 +96,7 @@ def _on_text(
     if text.field == "url" or is_form:
         spans = [(warning.position, warning.position + warning.length) for warning in placeholders]
         yield from addresses.unencoded(text, spans)
+        yield from addresses.entities(text)
         yield from addresses.duplicates(text)
     if text.field == "body" and definition.body_type == BodyType.JSON:
         yield from addresses.duplicate_members(text)

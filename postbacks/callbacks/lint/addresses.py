@@ -10,6 +10,7 @@ from postbacks.callbacks.lint.rule_warnings import RuleWarning, WarningCode
 from postbacks.callbacks.lint.texts import HIDDEN, RequestText
 
 _MOST: Final = 5  # of one kind in one text
+_ENTITY: Final = re.compile(r"&(?:(?:amp|#38|#x26);)+", re.IGNORECASE)
 _PLAIN_HTTP: Final = re.compile(r"http://", re.IGNORECASE)
 _UNENCODED: Final = re.compile(r"[^\x21-\x7e\0\r\n]+|[\"<>^`{|}]+|%(?![0-9A-Fa-f]{2})")
 _AUTHORITY: Final = re.compile(r"[^:/?#]*://[^/?#]*")
@@ -51,6 +52,20 @@ def unencoded(text: RequestText, placeholders: Spans) -> Iterator[RuleWarning]:
             WarningCode.NOT_ENCODED,
             f"{name} has to be encoded here: write {encoded[:120]}.",
             encoded,
+        )
+
+
+def entities(text: RequestText) -> Iterator[RuleWarning]:
+    """Warn of &amp;, which HTML writes for &: the next parameter would be called amp;name."""
+    for match in islice(_ENTITY.finditer(text.plain), _MOST):
+        yield RuleWarning(
+            text.field,
+            match.start(),
+            len(match[0]),
+            WarningCode.HTML_ENTITY,
+            f"{match[0][:40]} is how HTML writes &. Here it is sent as it stands, so that the next "
+            "parameter has a wrong name.",
+            "&",
         )
 
 

@@ -6,6 +6,7 @@ names that no tool and no macro has are left alone: they may be plain text.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from postbacks.callbacks.lint.rule_warnings import RuleWarning, WarningCode
@@ -16,17 +17,26 @@ from postbacks.callbacks.macros.problems import nearest
 from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
 from postbacks.callbacks.translation.forms import FORMS, NETWORKS, Placeholder
 from postbacks.callbacks.translation.naming import NoCounterpart, expression_for, is_known
-from postbacks.callbacks.translation.translating import Certainty, detect
+from postbacks.callbacks.translation.pasted import encoded_placeholders
+from postbacks.callbacks.translation.translating import Certainty, detect, translate
 
 _NAMES: Final = r"[A-Za-z_][\w.-]{0,80}"
 _BRACES: Final = re.compile(rf"(?<![{{$])\{{({_NAMES}(?:\|\|{_NAMES})*)\}}(?!\}})")
 _OTHERS: Final = re.compile(r"%([A-Za-z_]\w*)%|\[(\w+)\]")
+_MOST_ENCODED: Final = 20
 _FOR_NETWORKS: Final = "An ad network fills it in when its ad is clicked, never in a callback."
 
 
 def placeholders_in(text: RequestText) -> tuple[RuleWarning, ...]:
     """Warn of a text's placeholders, from left to right, each with our macro if there is one."""
-    warnings = [*_braces(text), *_freemarker(text), *_round(text), *_others(text), *_networks(text)]
+    warnings = [
+        *_encoded(text),
+        *_braces(text),
+        *_freemarker(text),
+        *_round(text),
+        *_others(text),
+        *_networks(text),
+    ]
     return tuple(sorted(warnings, key=lambda warning: warning.position))
 
 
@@ -41,6 +51,27 @@ def _braces(text: RequestText) -> Iterator[RuleWarning]:
         ours = _expression(vendor, placeholder)
         is_theirs = certainty != Certainty.GUESS and is_known(vendor, placeholder.names[0])
         yield _warning(text, placeholder, ours, vendor if is_theirs else None)
+
+
+def _encoded(text: RequestText) -> Iterator[RuleWarning]:
+    """Warn of placeholders whose braces were percent-encoded, as browsers and editors do."""
+    if text.field != "url":
+        return
+    for start, end, meant in islice(encoded_placeholders(text.plain), _MOST_ENCODED):
+        translation = translate(f"https://a.example/?v={meant}")
+        name = meant.strip("()[]#%<>")
+        is_word = meant[0] in "{$" or _is_ours(name) or is_known(GENERIC.key, name)
+        if translation.translated and is_word:
+            ours = translation.url.partition("?v=")[2]
+            yield RuleWarning(
+                text.field,
+                start,
+                end - start,
+                WarningCode.VENDOR_PLACEHOLDER,
+                f"{text.written[start:end][:80]} is sent as it stands. It is {meant[:80]}, "
+                f"percent-encoded. Use {ours}.",
+                ours,
+            )
 
 
 def _freemarker(text: RequestText) -> Iterator[RuleWarning]:

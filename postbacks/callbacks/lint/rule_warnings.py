@@ -22,6 +22,7 @@ class WarningCode(StrEnum):
     VENDOR_PLACEHOLDER = "vendor_placeholder"
     NOT_ENCRYPTED = "not_encrypted"
     NOT_ENCODED = "not_encoded"
+    HTML_ENTITY = "html_entity"
     DUPLICATE_PARAMETER = "duplicate_parameter"
     PERSONAL_WITHOUT_CONSENT = "personal_without_consent"
     NOT_ON_PLATFORM = "not_on_platform"

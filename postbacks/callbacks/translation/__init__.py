@@ -5,6 +5,7 @@ placeholders and turns a pasted URL into one of ours.
 """
 
 from postbacks.callbacks.macros.url import LONGEST_URL
+from postbacks.callbacks.translation.pasted import Pasted, read_rule_url
 from postbacks.callbacks.translation.translating import (
     AUTO,
     CHOICES,
@@ -22,8 +23,10 @@ __all__ = [
     "LONGEST_URL",
     "TOOLS",
     "Certainty",
+    "Pasted",
     "Translated",
     "Translation",
     "Untranslated",
+    "read_rule_url",
     "translate",
 ]

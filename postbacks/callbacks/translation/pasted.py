@@ -11,6 +11,8 @@ from itertools import islice, pairwise
 from typing import Final
 from urllib.parse import unquote
 
+from postbacks.callbacks.macros.parser import MacroCall, macros_in
+
 _MOST_URLS: Final = 20
 _ENCODED_AT_MOST: Final = 3  # times
 _WRAPPED_LINE: Final = 60  # characters from which on a line end is probably no end
@@ -67,6 +69,10 @@ _GOES_ON: Final = re.compile(r"[&?=/%{}#+~_-]")
 _ENDS_OPEN: Final = re.compile(r"[&?=/%{_-]$")
 _HAS_PARTS: Final = re.compile(r"[=&?{%]")
 
+_STARTS_WITH_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
+_OWN_MACRO: Final = re.compile(
+    r"(?:%(?:25){0,2}7B){2}[^&#\s{}]{1,300}?(?:%(?:25){0,2}7D){2}", re.IGNORECASE
+)
 _BRACES: Final = re.compile(
     r"(?:%(?:25){0,2}24)?(?:%(?:25){0,2}7B){1,2}[^&#\s{}]{1,300}?(?:%(?:25){0,2}7D){1,2}", re.I
 )
@@ -75,6 +81,10 @@ _OTHERS: Final = re.compile(
     r"(?:%(?:25){0,2}(?:29|5D|23|25|3E)){1,2}(?=[&/#]|$)",
     re.I,
 )
+
+
+_DECODED: Final = "Percent-encoded placeholders were decoded."
+_Changes = tuple[tuple[Callable[[str], str], str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +98,53 @@ class Pasted:
 def read_pasted(text: str) -> Pasted:
     """Return the URLs that a text was meant to hold."""
     notes: dict[str, None] = {}
-    for change, note in _CHANGES:
-        changed = change(text)
-        if changed != text:
-            notes[note] = None
-        text = changed
+    text = _changed(text, _CHANGES, notes)
     if not _BEGINNING.search(text) and (bare := _WITHOUT_SCHEME.search(text)):
         text = f"{text[: bare.start()]}https://{text[bare.start() :]}"
         notes["The address had no https:// before it: that was added."] = None
     urls = list(islice(_urls(text, notes), _MOST_URLS)) or [_decoded_whole(text, notes)]
     return Pasted(tuple(urls), tuple(notes))
+
+
+def read_rule_url(text: str) -> Pasted:
+    """Return the one URL that the text of a rule's address was meant to hold.
+
+    What a rule could have had all along is left as it stands; a text that would be refused is read
+    like any pasted one.
+    """
+    notes: dict[str, None] = {}
+    text = _changed(text.strip(), _CHANGES_OF_RULES, notes)
+    if "\n" in text or "\r" in text or not _STARTS_WITH_SCHEME.match(text):
+        pasted = list(_urls(_changed(text, _CHANGES, notes), notes))
+        text = pasted[0] if len(pasted) == 1 else text
+    decoded = _OWN_MACRO.sub(_own_macro, text)
+    if decoded != text:
+        notes[_DECODED] = None
+    return Pasted((decoded,), tuple(notes))
+
+
+def encoded_placeholders(url: str) -> Iterator[tuple[int, int, str]]:
+    """Yield the start and end of each percent-encoded placeholder, and what it was meant to be."""
+    for pattern in (_BRACES, _OTHERS):
+        for match in pattern.finditer(url):
+            yield match.start(), match.end(), _decoded(match)
+
+
+def _changed(text: str, changes: _Changes, notes: dict[str, None]) -> str:
+    for change, note in changes:
+        changed = change(text)
+        if changed != text:
+            notes[note] = None
+        text = changed
+    return text
+
+
+def _own_macro(match: re.Match[str]) -> str:
+    """Decode a macro of ours; anything else stays as it is."""
+    decoded = _decoded(match)
+    calls = list(macros_in(decoded))
+    is_ours = len(calls) == 1 and isinstance(calls[0], MacroCall) and calls[0].end == len(decoded)
+    return decoded if is_ours else match[0]
 
 
 def decode_placeholders(url: str) -> str:
@@ -131,11 +178,14 @@ def _without_json_escapes(text: str) -> str:
     return _JSON_ESCAPE.sub(lambda m: m[2] or chr(int(m[1], 16)), text)
 
 
-_CHANGES: Final[tuple[tuple[Callable[[str], str], str], ...]] = (
-    (str.strip, "Spaces around it were removed."),
+_CHANGES_OF_RULES: Final[_Changes] = (
     (_without_invisible, "Invisible characters were removed."),
-    (_with_plain_spaces, "Spaces from a document were read as plain ones."),
     (_without_entities, "&amp; and the like, which HTML writes, were read as the characters."),
+)
+_CHANGES: Final[_Changes] = (
+    (str.strip, "Spaces around it were removed."),
+    (_with_plain_spaces, "Spaces from a document were read as plain ones."),
+    *_CHANGES_OF_RULES,
     (_without_json_escapes, "The escapes of JSON were read as the characters."),
 )
 
@@ -221,7 +271,7 @@ def _decoded_whole(url: str, notes: dict[str, None]) -> str:
         notes["The address was percent-encoded as a whole and was decoded."] = None
     decoded = decode_placeholders(url)
     if decoded != url:
-        notes["Percent-encoded placeholders were decoded."] = None
+        notes[_DECODED] = None
     return decoded
 
 

@@ -91,6 +91,11 @@ class PreviewAnswerSerializer(serializers.Serializer):
     problems = ProblemOfRuleSerializer(many=True)
     missing = serializers.ListField(child=serializers.CharField())
     remarks = RemarkOnRuleSerializer(many=True)
+    notes = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="How `url` was read, if it was not as it was written.",
+    )
 
 
 class TranslateSerializer(StrictSerializer):

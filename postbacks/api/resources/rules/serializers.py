@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rest_framework import serializers
 
@@ -16,6 +17,7 @@ from postbacks.api.resources.rules.parts import (
 from postbacks.api.strict import RowSerializer
 from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.rules.definition import CONTENT_FIELDS
+from postbacks.callbacks.translation import read_rule_url
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
 
@@ -24,6 +26,8 @@ _WRITABLE_STATUS = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
 
 class RuleSerializer(RowSerializer):
     """A callback rule."""
+
+    url_notes: tuple[str, ...] = ()
 
     app = PublicIdField(
         App,
@@ -54,6 +58,12 @@ class RuleSerializer(RowSerializer):
     body = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
     authentication = AuthenticationSerializer(required=False)
     success = SuccessSerializer(required=False)
+    notes = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        required=False,
+        help_text="After a save: how `url` was read, if it was not as it was written.",
+    )
     held = serializers.IntegerField(
         read_only=True,
         help_text="Postbacks that are held since the rule was suspended; see `held`.",
@@ -64,9 +74,20 @@ class RuleSerializer(RowSerializer):
         fields = (
             *("id", "name", "app", "partner", "status"),
             *CONTENT_FIELDS,
-            *("version", "held", "created_at", "updated_at"),
+            *("version", "held", "notes", "created_at", "updated_at"),
         )
         read_only_fields = ("version", "updated_at")
+
+    def validate_url(self, url: str) -> str:
+        """Read an address as it was meant, and remember what was done to it."""
+        read = read_rule_url(url)
+        self.url_notes = read.notes
+        return read.urls[0]
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Say after a save how the address was read, if not as it was written."""
+        content = super().to_representation(instance)
+        return {**content, "notes": list(self.url_notes)} if self.url_notes else content
 
     def validate_status(self, status: str) -> str:
         """Accept statuses that people set; others are set by suspending and archiving."""
@@ -77,7 +98,8 @@ class RuleSerializer(RowSerializer):
 
     def _repeats(self, name: str, value: object) -> bool:
         # The count moves by itself: a row that was just read can be written back all the same.
-        return name == "held" or super()._repeats(name, value)
+        # Notes are of one save only.
+        return name in {"held", "notes"} or super()._repeats(name, value)
 
     def write(self, row: CallbackRule) -> None:
         with answer_rule_errors():

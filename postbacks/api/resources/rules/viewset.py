@@ -1,6 +1,6 @@
 """Callback rules: written, previewed, versioned, copied and archived."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
@@ -82,9 +82,11 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
     @action(detail=False, methods=["post"], serializer_class=PreviewSerializer)
     def preview(self, request: Request) -> Response:
         """Render a rule for an event; saves and sends nothing."""
-        serializer = self.get_serializer(data=request.data)
+        serializer = cast(PreviewSerializer, self.get_serializer(data=request.data))
         serializer.is_valid(raise_exception=True)
-        return Response(preview_content(serializer.validated_data))
+        content = preview_content(serializer.validated_data)
+        notes = {"notes": list(serializer.url_notes)} if serializer.url_notes else {}
+        return Response({**content, **notes})
 
     @extend_schema(request=TranslateSerializer, responses={200: TranslationSerializer})
     @action(detail=False, methods=["post"], serializer_class=TranslateSerializer)
