@@ -21,6 +21,7 @@ from postbacks.callbacks.decisions import (
     first_time_key,
     uses_first_time,
 )
+from postbacks.callbacks.rendering import render_postbacks
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.delivery.resend import enqueue_again, resend_refusal, wake_pumps
@@ -29,6 +30,7 @@ from postbacks.models import Postback, PostbackStatus, SkipReason
 from postbacks.models.stored import load_events
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import install_context
+from postbacks.values.outgoing_request import ClaimedPostback
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +65,14 @@ def resend(postback: Postback, *, as_decided: bool = False) -> None:
         _resend_skipped(postback, current)
         return
     rule = decided_by if as_decided else current
+    pinned_version = rule.version if as_decided else None
+    if postback.status == PostbackStatus.DELIVERED:
+        _check_goes_again(postback, pinned_version)
     if not enqueue_again(
         postback,
         host=rule.lane,
         is_paced=current.definition.is_paced,
-        pinned_version=rule.version if as_decided else None,
+        pinned_version=pinned_version,
     ):
         raise NotResendableError(_BEING_SENT)
     wake_pumps()
@@ -85,6 +90,30 @@ def _load_rules(postback: Postback) -> tuple[CompiledRule, CompiledRule]:
     if current[0].is_archived or rules[key].is_archived:
         raise NotResendableError("The rule's partner is archived.")
     return rules[key], current[0]
+
+
+def _check_goes_again(postback: Postback, pinned_version: int | None) -> None:
+    """Refuse what would be skipped: a delivered postback stays so, and nobody would see why."""
+    claimed = ClaimedPostback(
+        organization_id=postback.organization_id,
+        id=postback.pk,
+        public_id=postback.public_id,
+        rule_id=postback.rule_id,
+        rule_version=postback.rule_version,
+        event_id=postback.event_id or 0,
+        event_received_at=postback.event_received_at,
+        installed_at=postback.installed_at,
+        created_at=postback.created_at,
+        attempts_made=postback.attempts_made,
+        fingerprint=postback.fingerprint,
+        pinned_version=pinned_version,
+        install_id=postback.install_id,
+        attribution_version=postback.attribution_version,
+    )
+    (rendered,) = render_postbacks([claimed])
+    if rendered.skipped:
+        label = str(SkipReason(rendered.skipped).label)
+        raise NotResendableError(f"It was delivered, and the rule of now would skip it. {label}.")
 
 
 def _resend_skipped(postback: Postback, rule: CompiledRule) -> None:

@@ -202,7 +202,11 @@ def test_a_resend_goes_by_the_rule_of_now_or_as_decided(tenant, body, pinned) ->
 
 @pytest.mark.parametrize(
     ("body", "pointer"),
-    [({"as_decided": "maybe"}, "/as_decided"), ({"asdecided": True}, "/asdecided")],
+    [
+        ({"as_decided": "maybe"}, "/as_decided"),
+        ({"asdecided": True}, "/asdecided"),
+        ({"as_decided": True, "rule_version": 3}, "/rule_version"),
+    ],
 )
 def test_a_resend_refuses_what_it_does_not_know(tenant, body, pointer) -> None:
     postback = make_postback(rule_of(tenant), report(tenant.sdk_key), status="failed", attempts=1)

@@ -346,6 +346,35 @@ def test_a_postback_that_is_decided_again_keeps_the_fingerprints_of_all_versions
     assert postback.fingerprint not in {"", tried.fingerprint}
 
 
+@pytest.mark.parametrize(
+    ("correction", "words"),
+    [
+        ({"event_map": {"install": "i"}}, "event map does not name"),
+        ({"without_consent": "skip"}, "did not consent"),
+        ({"headers": {"X-G": "{{gaid!}}"}}, "A required macro has no value"),
+        ({"partner": "another"}, "another partner"),
+    ],
+)
+def test_what_was_delivered_and_would_be_skipped_now_is_refused_with_the_reason(
+    ok_partner: RecordingPartner, run_pump: Run, correction: dict[str, Any], words: str
+) -> None:
+    gem = make_tenant()
+    rule = make_tenant_rule(gem, url=ok_partner.url, without_consent="send")
+    record(gem, event(limit_ad_tracking=True))
+    run_pump(until=all_ended(gem))
+    with tenant(gem.organization.pk):
+        other = make_partner()
+    correct(gem, rule, **{**correction, **({"partner": other} if "partner" in correction else {})})
+
+    with pytest.raises(NotResendableError, match=words):
+        resend_first(gem)
+    resend_first(gem, as_decided=True)
+    run_pump(until=was_tried(gem, 2))
+
+    assert postbacks_of(gem)[0].status == PostbackStatus.DELIVERED
+    assert [attempt.rule_version for attempt in attempts_of(gem)] == [1, 1]
+
+
 def test_what_has_an_archived_partner_is_not_resent(ok_partner: RecordingPartner) -> None:
     gem = make_tenant()
     with tenant(gem.organization.pk):

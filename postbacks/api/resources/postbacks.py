@@ -193,7 +193,7 @@ class PostbackViewSet(OrganizationViewSet):
         says why it stays skipped.
         """
         postback = self.get_object()
-        wish = ResendSerializer(data=request.data or {})
+        wish = ResendSerializer(data={} if request.data is None else request.data)
         wish.is_valid(raise_exception=True)
         try:
             resend(postback, as_decided=wish.validated_data["as_decided"])
