@@ -22,7 +22,7 @@ from postbacks.models import (
 from postbacks.privacy import tombstones
 from postbacks.privacy.device import DeviceRows, Id, find_by_index
 from postbacks.privacy.statements import rows
-from postbacks.values import identifiers
+from postbacks.values import identifiers, refusals
 from postbacks.values.placeholders import why_no_id
 from postbacks.values.visible_text import hidden_character
 
@@ -53,10 +53,15 @@ class DeviceToErase:
 
 def id_error(value: object) -> str:
     """Return why a value can be no id of a device; "" if it can."""
-    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_LENGTH:
-        return f"The id must be a text of 1 to {_MAX_LENGTH} characters."
+    if not isinstance(value, str):
+        return refusals.not_text(value)
+    if not value.strip():
+        return f"The text is empty. Send an id of 1 to {_MAX_LENGTH} characters."
+    if len(value) > _MAX_LENGTH:
+        length = f"{refusals.shown(value)} has {len(value):,} characters"
+        return f"{length}. Send an id of 1 to {_MAX_LENGTH} characters."
     if hidden := hidden_character(value):
-        return f"The id holds {hidden}; send it without."
+        return f"{refusals.shown(value)} holds {hidden}. Send the id without."
     if why := why_no_id(value):
         return f"{why} Name the device by another id."
     return ""

@@ -13,9 +13,9 @@ from django.test import Client
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.intake.events.fields import FIELD_NAMES
 from postbacks.intake.events.validation import check_event
-from postbacks.intake.refusals import shown
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import Event
+from postbacks.values.refusals import shown
 from tests import make
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -470,3 +470,68 @@ def test_tenjin_is_told_in_its_own_names(tenant) -> None:
 
     assert answer.status_code == 400
     assert answer.json()["message"] == "price: “9,99” is no amount. Write 9.99."
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "said"),
+    [
+        ({"gaid": 7}, "/gaid", "Write “7”, in quotes."),
+        ({"gaid": True}, "/gaid", "true is no text."),
+        ({"gaid": {}}, "/gaid", "An object is no text."),
+        ({"install_id": "x" * 256}, "/install_id", "has 256 characters"),
+        ({"install_id": "a\u200bb"}, "/install_id", "U+200B (zero width space)"),
+        ({"install_id": ""}, "/install_id", "empty"),
+        ({"install_id": "i", "mode": "forgot"}, "/mode", "Write forget;"),
+        ({"install_id": "i", "mode": 7}, "/mode", "Write one of: forget, reset"),
+        ({"gaidd": "x"}, "/gaidd", "send one of: install_id"),
+        ([], "", "A list is no device."),
+        ("i", "", "“i” is no device."),
+    ],
+)
+def test_a_refusal_to_forget_says_what_to_send(tenant, body, pointer, said) -> None:
+    answer = send("/api/v1/forget-device", tenant, body)
+
+    assert answer.status_code == 400
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == pointer
+    assert said in error["detail"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer", "said"),
+    [
+        ({"kind": "clik"}, "/kind", "Write click;"),
+        ({"kind": 7}, "/kind", "Write one of: click, impression"),
+        ({"link": "no-such"}, "/link", "“no-such”"),
+        ({"link": 7}, "/link", "the id 7"),
+        ({"occurred_at": "yesterday"}, "/occurred_at", "“yesterday” is no time."),
+        ({"occurred_at": []}, "/occurred_at", "A list is no time."),
+        ({"occurred_at": "2020-01-01T00:00:00Z"}, "/occurred_at", "“2020-01-01T00:00:00Z”"),
+        ({"occurred_at": 1577836800}, "/occurred_at", "“1577836800”"),
+        ({"touchpoint_id": "seven"}, "/touchpoint_id", "“seven” is no UUID."),
+        ({"ip_address": "1.2.3.4:80"}, "/ip_address", "Write 1.2.3.4, alone."),
+        ({"ip_address": "here"}, "/ip_address", "“here” is no IP address."),
+        ({"sub1": {}}, "/sub1", "An object can't be a parameter."),
+        ({"sub1": "x" * 2_049}, "/sub1", "has 2,049 characters"),
+        ({"params": "a=b"}, "/params", "“a=b” is no object."),
+        ({"params": {"sub1": []}}, "/params/sub1", "A list can't be a parameter."),
+    ],
+)
+def test_a_refusal_of_a_touchpoint_says_what_to_send(tenant, fields, pointer, said) -> None:
+    with tenant_of(tenant.organization.pk):
+        link = make.make_link(make.make_campaign(tenant.app, make.make_partner()))
+
+    answer = send("/api/v1/touchpoints", tenant, {"link": link.token, **fields})
+
+    assert answer.status_code == 422
+    ((error,),) = [item["errors"] for item in answer.json()["rejected"]]
+    assert error["pointer"] == pointer
+    assert said in error["detail"]
+
+
+@pytest.mark.parametrize("body", [{"events": {}}, {"events": "x"}, {"events": None}])
+def test_a_wrapper_that_holds_no_list_is_told_so(tenant, body) -> None:
+    answer = post(tenant, body)
+
+    assert answer.status_code == 400
+    assert "Send an array of events" in answer.json()["detail"]

@@ -25,8 +25,10 @@ from postbacks.models import ErasureMode, ErasureReach, ErasureRequest
 from postbacks.privacy.requests import DeviceToErase, id_error, request_erasure
 from postbacks.privacy.tombstones import ID_KINDS
 from postbacks.values.placeholders import why_no_id
+from postbacks.values.refusals import not_one_of, shown
 from postbacks.web.middleware import own_transactions
 
+_EXAMPLE = "{“install_id”: “…”}"
 _EFFECTS = {
     ErasureMode.FORGET: (
         "Later data of the device is refused from now on. A worker erases its stored data, which "
@@ -164,7 +166,7 @@ def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:
     """Return the ids and the mode. Raises InvalidRequest (400) or PermissionDenied (403)."""
     if not isinstance(data, Mapping):
         raise InvalidRequest(
-            [_fault("", "The body must be an object such as {“install_id”: “…”}.")]
+            [_fault("", f"{shown(data)} is no device. Send an object such as {_EXAMPLE}.")]
         )
     mode = data.get("mode", ErasureMode.FORGET)
     ids = {kind: data[kind] for kind in ID_KINDS if data.get(kind) is not None}
@@ -172,7 +174,7 @@ def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:
     named = {kind: id_ for kind, id_ in ids.items() if kind not in left_out} or ids
     faults = [*_unknown_members(data), *_invalid_ids(named)]
     if mode not in ErasureMode.values:
-        faults.append(_fault("/mode", "The mode is “forget” or “reset”."))
+        faults.append(_fault("/mode", not_one_of(mode, ErasureMode.values)))
     if not ids and not faults:
         faults.append(_fault("", f"Name the device by one of: {', '.join(ID_KINDS)}."))
     if faults:

@@ -19,6 +19,7 @@ from postbacks.intake.events.lenient_json import (
     parse_leniently,
     storable,
 )
+from postbacks.values.refusals import shown
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_EVENTS = 1_000
@@ -56,7 +57,9 @@ def read_items(
             raise BodyError(400, f"Beside “{plural}” the object holds “{other}”; remove it.")
         data = data[plural]
         if not isinstance(data, list):
-            raise BodyError(400, f"“{plural}” must be an array of {plural}.")
+            raise BodyError(
+                400, f"“{plural}” is {shown(data).lower()}. Send an array of {plural}, in […]."
+            )
     items = data if isinstance(data, list) else [data]
     if not items:
         raise BodyError(422, f"The request holds no {noun}.")

@@ -6,7 +6,6 @@ from typing import Final, get_args, get_type_hints
 
 import msgspec
 
-from postbacks.intake import refusals
 from postbacks.intake.events.fields import (
     FLAGS,
     MOST_OF_CLICK_ID,
@@ -17,6 +16,7 @@ from postbacks.intake.events.fields import (
     Platform,
 )
 from postbacks.intake.receipts import FieldError
+from postbacks.values import refusals
 
 _LONGEST_NAME: Final = 64
 _LONGEST_ID: Final = 255

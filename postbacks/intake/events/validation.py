@@ -10,7 +10,6 @@ from decimal import Decimal
 import msgspec
 
 from apps_registry.addresses import normalized_address
-from postbacks.intake import refusals
 from postbacks.intake.countries import country_of
 from postbacks.intake.events.field_refusals import field_errors
 from postbacks.intake.events.fields import (
@@ -26,7 +25,7 @@ from postbacks.intake.events.fields import (
 from postbacks.intake.events.lenient_json import FlawedItem
 from postbacks.intake.receipts import FieldError
 from postbacks.intake.sdk_keys import Reporter
-from postbacks.values import identifiers
+from postbacks.values import identifiers, refusals
 from postbacks.values.countries import OTHER_CODES, canonical_country
 from postbacks.values.currencies import CURRENCIES
 from postbacks.values.placeholders import why_no_id

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 from apps_registry.addresses import parse_address
 from apps_registry.models.partners import ClickSigning
-from postbacks.intake import refusals
 from postbacks.intake.countries import country_of
 from postbacks.intake.links import signatures
 from postbacks.intake.links.destinations import choose_deep_link, destinations_of
@@ -17,7 +16,7 @@ from postbacks.intake.touchpoints.recording import (
     record_touchpoints,
 )
 from postbacks.models import TouchpointSource
-from postbacks.values import identifiers
+from postbacks.values import identifiers, refusals
 from postbacks.values.anonymous_networks import is_anonymous
 from postbacks.values.timestamps import parse_timestamp
 from postbacks.values.touchpoints import LEFT_OUT

@@ -12,7 +12,6 @@ from uuid import UUID
 from apps_registry.addresses import parse_address
 from apps_registry.models.partners import ClickSigning
 from apps_registry.tenancy import tenant
-from postbacks.intake import refusals
 from postbacks.intake.events.body import read_items
 from postbacks.intake.events.lenient_json import FlawedItem
 from postbacks.intake.events.recording import DEVICE_FORGOTTEN
@@ -46,6 +45,7 @@ from postbacks.intake.touchpoints.recording import (
     record_touchpoints,
 )
 from postbacks.models import TouchpointKind, TouchpointSource
+from postbacks.values import refusals
 from postbacks.values.placeholders import why_no_id
 
 KEPT = "Unknown field; it is kept as a parameter of the touchpoint: {{click.<name>}}."
