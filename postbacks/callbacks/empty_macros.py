@@ -20,6 +20,7 @@ from postbacks.callbacks.macros.names import OPEN_NAMES, Source
 from postbacks.callbacks.macros.value import RenderScope, number_of, present, text_of
 from postbacks.callbacks.values import macro_values
 from postbacks.values.attribution import ORGANIC
+from postbacks.values.placeholders import is_placeholder, why_no_id
 
 _LONGEST_SHOWN: Final = 80
 
@@ -38,8 +39,8 @@ class EmptyCause(StrEnum):
     NO_INSTALL = "no_install"
     NO_RATE = "no_rate"
     NO_FORM = "no_form"
+    NO_ID = "no_id"
     UNKNOWN_TO_PLATFORM = "unknown_to_platform"
-    ZERO_ID = "zero_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +232,9 @@ class _Search:
             value = self.facts.event.fields.get(field) or self.facts.event.params.get(field)
             if not value:
                 continue
-            if isinstance(value, str) and not value.strip("0-"):
-                return EmptyCause.ZERO_ID, f"the event's {field} is all zeros, which is no ID"
+            if isinstance(value, str) and is_placeholder(value):
+                why = why_no_id(value).rstrip(".")
+                return EmptyCause.NO_ID, f"the event's {field} is no ID: {why}"
             kind = _KINDS.get(CATALOGUE[name].type, "value that can be sent")
             return EmptyCause.NO_FORM, f"the event's {field} is not a {kind}"
         return None

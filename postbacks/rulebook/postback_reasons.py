@@ -11,6 +11,7 @@ from postbacks.callbacks.macros import TemplateError
 from postbacks.callbacks.rendering import facts_with_credit
 from postbacks.callbacks.rules.compiled import load_rule_versions
 from postbacks.callbacks.rules.conditions import Refusal
+from postbacks.delivery.http.response import TransportFailure
 from postbacks.insights import wording
 from postbacks.models import (
     AttemptKind,
@@ -26,6 +27,11 @@ from postbacks.models.stored import load_events
 
 _LONGEST_QUOTE = 120
 _MOST_IN_A_SENTENCE = 4
+_WITHOUT_ANSWER = frozenset(
+    failure.value
+    for failure in TransportFailure
+    if failure not in {TransportFailure.BLOCKED, TransportFailure.INVALID_REQUEST}
+)
 
 OFF: Mapping[str, str] = {
     RuleStatus.DRAFT: "The rule is a draft; only active rules send.",
@@ -137,13 +143,14 @@ def last_answer(attempt: DeliveryAttempt | None, reason: str) -> str:
         words = wording.answer(attempt.error, attempt.status_code)
         if attempt.error.startswith("http_") or not attempt.error:
             words = f"HTTP {attempt.status_code}"
-        return f"The last answer was {words}{_quoted(attempt.response)}."
+        # A forgotten device's requests and answers are emptied: then nothing is known of the body.
+        quote = _quoted(attempt.response) if attempt.request else ""
+        return f"The last answer was {words}{quote}."
     detail = attempt.detail.rstrip(".")
-    if not attempt.request:
-        words = wording.lower_first(detail or wording.answer(attempt.error))
-        return f"The last try sent nothing: {words}."
     words = wording.lower_first(wording.answer(attempt.error))
-    return f"The last try got no answer: {words}{f' ({detail})' if detail else ''}."
+    if attempt.error in _WITHOUT_ANSWER:
+        return f"The last try got no answer: {words}{f' ({detail})' if detail else ''}."
+    return f"The last try sent nothing: {wording.lower_first(detail) or words}."
 
 
 def _state_of(postback: Postback, last: DeliveryAttempt | None) -> tuple[RuleDecision, Refusal]:

@@ -58,8 +58,13 @@ def _empty(text: str, of: Facts, **options: Any) -> tuple[EmptyMacro, ...]:
         ("{{value}}", facts(event={"revenue": None}), "not_in_event", "no revenue"),
         ("{{revenue_usd}}", facts(event={"revenue": None}), "not_in_event", "no revenue"),
         ("{{revenue_usd_net}}", facts(event={"currency": None}), "not_in_event", "no currency"),
-        ("{{idfa}}", facts({"idfa": "00000000-0000-0000-0000-000000000000"}), "zero_id", "zeros"),
-        ("{{advertising_id}}", facts({"idfa": "0000-0000"}), "zero_id", "all zeros"),
+        (
+            "{{idfa}}",
+            facts({"idfa": "00000000-0000-0000-0000-000000000000"}),
+            "no_id",
+            "is what devices and programs send instead",
+        ),
+        ("{{advertising_id}}", facts({"idfa": "0000-0000"}), "no_id", "the event's idfa is no ID"),
         (
             "{{gaid}}",
             facts(),

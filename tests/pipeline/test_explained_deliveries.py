@@ -1,16 +1,19 @@
 """What was sent says at both doors why macros were empty, and what the last answer was."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure.database import roles
 from postbacks.models import DeliveryAttempt, Postback
-from tests import make
+from postbacks.privacy import erasure
+from tests import database, make
 from tests.admin.pages import sign_in
-from tests.api.calling import owner_of
+from tests.api.calling import Program, owner_of
 from tests.events import event, record
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
 from tests.workers import decide_all
@@ -199,3 +202,47 @@ def test_a_skip_names_what_had_no_value(gem: make.Tenant) -> None:
     assert [(macro["macro"], macro["code"]) for macro in explained["empty_macros"]] == [
         ("idfv", "not_in_event")
     ]
+
+
+def test_of_a_forgotten_device_nothing_is_said_that_is_not_known(
+    gem: make.Tenant, partner_answering: StartPartner, run_pump: Run
+) -> None:
+    partner = partner_answering(lambda path, sent: (404, {}, b"no such campaign"))
+    make.make_tenant_rule(gem, partner.url + "/?idfa={{idfa}}")
+    silent = make.make_tenant_rule(gem, triggers=["install"])
+    reported = event(platform="ios")
+    record(gem, reported)
+    run_pump(lambda: _has_failed(gem))
+    Program(gem.sdk_key).post("forget-device", {"install_id": reported["install_id"]})
+    with database.as_role(roles.WORKER):
+        erasure.work(5, last_pass_after=timedelta(0))
+
+    answer = owner_of(gem).get(f"events/{reported['event_id']}/explain")
+
+    by_rule = {row["rule"]: row for row in answer.data}
+    quiet = by_rule.pop(str(silent.public_id))
+    (failed,) = by_rule.values()
+    assert [reason["code"] for reason in quiet["reasons"]] == ["trigger", "erased"]
+    assert failed["empty_macros"] == []
+    (reason,) = failed["reasons"]
+    assert reason["detail"] == "Given up after 1 try. The last answer was HTTP 404."
+
+
+def _has_failed(gem: make.Tenant) -> bool:
+    with tenant(gem.organization.pk):
+        return Postback.objects.filter(status="failed").exists()
+
+
+def test_a_credential_that_is_gone_says_that_nothing_was_sent(
+    gem: make.Tenant, ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    with tenant(gem.organization.pk):
+        partner = make.make_partner(credentials={"key": "k"}, allowed_hosts=(ok_partner.host,))
+    make.make_tenant_rule(gem, ok_partner.url + "/?k={{credential.key}}", partner=partner)
+    with tenant(gem.organization.pk):
+        partner.credentials.all().delete()
+
+    explained = _deliver(gem, run_pump, event(), status="failed")
+
+    (reason,) = explained["reasons"]
+    assert reason["detail"].startswith("Given up after 1 try. The last try sent nothing: unknown")
