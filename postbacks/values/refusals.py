@@ -34,6 +34,7 @@ _MONEY: Final = re.compile(
     r"(?P<before>[^\d\s.,+-]{0,4})\s*(?P<sign>[+-]?)\s*"
     r"(?P<digits>\d[\d.,'\u2019\s]*)(?P<after>\D{0,6})"
 )
+_WHOLE: Final = re.compile(r"([0-9]{1,18})(?:[.,]0{1,18})?")
 _GROUPED: Final = re.compile(r"\d{1,3}([.,])\d{3}")
 
 
@@ -81,10 +82,9 @@ def not_flag(value: object) -> str:
 
 def not_whole_number(value: object, most: int) -> str:
     """Return the sentence for a value that is no whole number from 0 to `most`."""
-    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-        number = value.strip().lstrip("0") or "0"
-        if len(number) <= len(str(most)) and int(number) <= most:
-            return f"{shown(value)} is a text. Write {number}, without quotes."
+    digits = _WHOLE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if digits and int(digits[1]) <= most:
+        return f"{shown(value)} is a text. Write {int(digits[1])}, without quotes."
     return f"{shown(value)} is no whole number from 0 to {most:,}. Write one, such as 1."
 
 

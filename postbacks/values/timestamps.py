@@ -12,7 +12,14 @@ _MOST_DIGITS: Final = 18  # microseconds of the year 9999; beyond it arithmetic 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{0,40})?([eE][+-]?[0-9]{1,3})?")
 # Adjust writes …T15:57:04.000Z+0200, with a Z that means nothing, and others a blank or a name.
 _OFFSET: Final = re.compile(r"(?:Z| ?(?:UTC|GMT)| )(?P<offset>[+-]\d{2}:?\d{2})")
+# A plus that nobody encoded in a URL arrives as a blank.
+_LOST_PLUS: Final = re.compile(r"(?:Z|(?<=:\d\d)|(?<=\.\d{3})) (?P<offset>\d{2}:?\d{2})")
 _NAMED_UTC: Final = re.compile(r" ?(?:UTC|GMT)")
+_SPELLINGS: Final = (
+    (_OFFSET, r"\g<offset>"),
+    (_LOST_PLUS, r"+\g<offset>"),
+    (_NAMED_UTC, "+00:00"),
+)
 _LONGEST: Final = 64
 
 
@@ -50,7 +57,7 @@ def _from_number(number: Decimal) -> datetime | None:
 
 def _from_iso(text: str, naive: Literal["refuse", "utc"]) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(_with_plain_offset(text))
+        moment = _iso_time(text)
         if moment.tzinfo is None:
             return None if naive == "refuse" else moment.replace(tzinfo=UTC)
         moment.astimezone(UTC)  # may be beyond the years 1 and 9999
@@ -59,10 +66,17 @@ def _from_iso(text: str, naive: Literal["refuse", "utc"]) -> datetime | None:
     return moment
 
 
+def _iso_time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # most are plain
+        return datetime.fromisoformat(_with_plain_offset(text))
+
+
 def _with_plain_offset(text: str) -> str:
     if len(text) > _LONGEST:
         return text
-    for pattern, offset in ((_OFFSET, r"\g<offset>"), (_NAMED_UTC, "+00:00")):
+    for pattern, offset in _SPELLINGS:
         match = pattern.search(text)
         if match and match.end() == len(text):
             return text[: match.start()] + match.expand(offset)

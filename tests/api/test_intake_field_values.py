@@ -409,6 +409,8 @@ def test_no_refusal_has_a_parsers_words(field, value) -> None:
         ("revenue", "NaN", "such as 9.99"),
         ("revenue", "0.1234567890123", "0.123456789012."),
         ("quantity", "2", "Write 2, without quotes."),
+        ("quantity", "2.0", "Write 2, without quotes."),
+        ("quantity", " 007 ", "Write 7, without quotes."),
         ("quantity", 1.5, "1.5 is no whole number"),
         ("quantity", -1, "-1 is no whole number"),
         ("quantity", "two", "“two” is no whole number"),

@@ -85,9 +85,8 @@ def is_deeper_than(data: object, limit: int) -> bool:
     if limit < 0:
         return True
     children = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
-    return any(
-        is_deeper_than(child, limit - 1) for child in children if isinstance(child, dict | list)
-    )
+    inner = [child for child in children if isinstance(child, dict | list)]
+    return bool(inner) and any(is_deeper_than(child, limit - 1) for child in inner)
 
 
 @dataclass(slots=True)

@@ -94,7 +94,8 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
         "fields": {**_fields(event, reporter, checked.errors), **as_written},
         "params": params,
     }
-    checked.warnings |= _unread_times(event)
+    if not TIMESTAMPS.isdisjoint(item):
+        checked.warnings |= _unread_times(event)
     checked.errors.extend(_storage_errors(row, params))
     checked.row = row
     return checked
