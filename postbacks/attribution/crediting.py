@@ -77,7 +77,8 @@ class _OpeningToCredit:
 
     @property
     def device(self) -> AppDevice:
-        return self.opening.event.app.id, self.opening.event.device
+        device = identifiers.normalize_device(self.opening.event.device)
+        return self.opening.event.app.id, device
 
     def credited(self, already_credited: Collection[UUID] = ()) -> CreditedOpening:
         touchpoints = [candidate.touchpoint for candidate in self.candidates]
@@ -166,4 +167,7 @@ def _lock_credited_devices(
         _LOAD_CREDITED_DEVICES,
         {"organizations": sorted(organizations), "ids": ids, "method": matching.PROBABILISTIC},
     )
-    return {touchpoint: (app_id, device) for touchpoint, app_id, device in rows}
+    return {
+        touchpoint: (app_id, identifiers.normalize_device(device))
+        for touchpoint, app_id, device in rows
+    }

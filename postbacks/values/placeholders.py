@@ -62,7 +62,7 @@ _EMPTY_MACRO: Final = re.compile(
 )
 # As AppsFlyer writes macros: a name of several words; one word alone may be somebody's.
 _IN_PARENTHESES: Final = re.compile(r"\([a-z]+(?:[_-][a-z0-9]+)+\)", re.IGNORECASE)
-_CROSSES: Final = re.compile(r"x[x-]{2,}", re.IGNORECASE)
+_CROSSED_UUID: Final = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"  # as in documentation
 _MACRO_INSIDE: Final = re.compile(
     rf"[$#%@]?\{{{{1,3}}{_NAME}\}}{{1,3}}|\[{{1,2}}{_NAME}\]{{1,2}}"
     rf"|%%{_NAME}%%|\$\${_NAME}\$\$|##{_NAME}##"
@@ -154,8 +154,6 @@ def _is_word(text: str) -> bool:
         return True
     if lowered[0] in "0f" and _is_of_zeros(lowered):
         return True
-    if lowered[0] == "x" and _CROSSES.fullmatch(lowered):
-        return True
     if len(lowered) > _LONGEST_WORD or lowered.isalnum():
         return False
     return lowered.replace("-", "").replace("_", "").replace(".", "") in _PLACEHOLDERS
@@ -192,7 +190,7 @@ def _digests() -> frozenset[str]:
     )
 
 
-_PLACEHOLDERS: Final = _WORDS | _NAMES_OF_IDS | _SHARED_IDS | _digests()
+_PLACEHOLDERS: Final = _WORDS | _NAMES_OF_IDS | _SHARED_IDS | {_CROSSED_UUID} | _digests()
 
 
 def shortened(value: str) -> str:

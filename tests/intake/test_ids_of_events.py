@@ -161,6 +161,7 @@ def test_tenjins_door_leaves_words_out_as_well(value: str) -> None:
     answer = Client().get("/v0/event", call)
 
     assert answer.json() == {"code": 200}
+    assert "analytics_installation_id, advertising_id, customer_user_id" in answer["Warning"]
     (stored,) = events_of(gem)
     assert stored.device == ""
     assert not stored.fields.keys() & {"install_id", "gaid", "advertising_id"}

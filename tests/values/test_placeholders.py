@@ -35,7 +35,7 @@ MACROS = [
     *("acme_{click_id}", "{click_id}_{sub1}", "unityads_%%CLICK%%", "net2-[CLICKID]"),
 ]
 WORDS = [
-    *("(af_siteid)", "XXXX", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"),
+    *("(af_siteid)", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"),
     *("null", "undefined", "guest", "9774d56d682e549c", ZEROS, "unknown", "(not set)", "0"),
     *("NULL", "None", "nil", "N/A", "n.a.", "(null)", "<null>", "NaN", "[object Object]", "-"),
     *("--", "", "  ", "not_set", "not-set", "(none)", "<nil>", "%!s(<nil>)", "\\N", "#N/A", "-1"),
@@ -63,7 +63,18 @@ WORDS = [
     _digest("sha1", ZEROS.replace("-", "").encode()),
 ]
 IDS = [
-    *("x", "xx", "xxl", "%sale", "(af)", "<CAF-7d@mail.example.com>", "[2001:db8::7]", "%C3%A9"),
+    *(
+        "x",
+        "xx",
+        "XXXX",
+        "x" * 1_100,
+        "xxl",
+        "%sale",
+        "(af)",
+        "<CAF-7d@mail.example.com>",
+        "[2001:db8::7]",
+        "%C3%A9",
+    ),
     *("x1", "abc_def", "%2Bk3%2F9", "test", "1", "42", "007", "-12", "+1", "a", "A1", "null1"),
     *("38400000-8cf0-11bd-b23e-10b96e40000d", "{38400000-8CF0-11BD-B23E-10B96E40000D}"),
     *("384000008cf011bdb23e10b96e40000d", "{abcdefab-cdef-abcd-efab-cdefabcdefab}", "a1b2c3"),

@@ -23,7 +23,7 @@ from postbacks.intake.events.recording import record_parsed_events
 from postbacks.intake.html_entities import READ_AS_MEANT, holds_entity
 from postbacks.intake.receipts import Receipt
 from postbacks.intake.sdk_keys import Reporter
-from postbacks.intake.tenjin.device import installation_id
+from postbacks.intake.tenjin.device import installation_id, left_out_ids
 from postbacks.intake.tenjin.mapping import (
     MEDIATIONS,
     SERVER,
@@ -74,10 +74,11 @@ class TenjinView(APIView):
         return self._answered(request)
 
     def _answered(self, request: Request) -> HttpResponse:
-        answer = self.answer(cast(Reporter, request.auth), _parameters(request))
-        if _is_from_html(request):
+        parameters = _parameters(request)
+        answer = self.answer(cast(Reporter, request.auth), parameters)
+        if remarks := _remarks(request, parameters):
             # Tenjin's answer has no place for a remark.
-            answer["Warning"] = f'299 - "{READ_AS_MEANT}"'
+            answer["Warning"] = ", ".join(f'299 - "{remark}"' for remark in remarks)
         return answer
 
     def answer(self, reporter: Reporter, parameters: Mapping[str, object]) -> HttpResponse:
@@ -156,6 +157,13 @@ def _parameters(request: Request) -> Mapping[str, object]:
         encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
     )
     return {**_query(request), **body}
+
+
+def _remarks(request: Request, parameters: Mapping[str, object]) -> list[str]:
+    remarks = [READ_AS_MEANT] if _is_from_html(request) else []
+    if names := left_out_ids(parameters):
+        remarks.append(f"No ids, so they were left out: {', '.join(names)}")
+    return remarks
 
 
 def _is_from_html(request: Request) -> bool:

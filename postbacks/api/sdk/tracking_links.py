@@ -1,7 +1,7 @@
 """① Tracking links: `/c/{token}` records a click and redirects, `/i/{token}` an impression."""
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -22,6 +22,7 @@ from postbacks.intake.links.recording import TouchpointRefusedError
 from postbacks.intake.links.visitors import Visitor, is_bot, is_preview, read_device
 from postbacks.intake.touchpoints.recording import RecordedTouchpoint
 from postbacks.models import TouchpointKind
+from postbacks.values.placeholders import why_no_id
 from postbacks.web.middleware import own_transactions
 
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
@@ -107,18 +108,22 @@ def _answer_server(
         )
     except TouchpointRefusedError as error:
         return problem(400, str(error), headers=_HEADERS)
-    return _json(kind, recorded, signature, is_from_html=parameters.is_from_html)
+    warnings = [READ_AS_MEANT] if parameters.is_from_html else []
+    warnings += [
+        f"{name}: {why_no_id(text)} It was left out." for name, text in parameters.left_out.items()
+    ]
+    return _json(kind, recorded, signature, warnings)
 
 
 def _json(
-    kind: str, recorded: RecordedTouchpoint, signature: str, *, is_from_html: bool
+    kind: str, recorded: RecordedTouchpoint, signature: str, warnings: Sequence[str]
 ) -> HttpResponse:
     content = {
         "touchpoint_id": str(recorded.id),
         f"{kind}_id": str(recorded.id),
         "duplicate": not recorded.is_new,
         **({"signature": signature} if signature else {}),
-        **({"warnings": [READ_AS_MEANT]} if is_from_html else {}),
+        **({"warnings": warnings} if warnings else {}),
     }
     return HttpResponse(
         msgspec.json.encode(content), content_type="application/json", headers=_HEADERS

@@ -20,6 +20,13 @@ from postbacks.values.placeholders import is_placeholder
 Fields = dict[str, object]
 
 _ANDROID_OTHER = "android_other"
+_IDS = (
+    "analytics_installation_id",
+    "advertising_id",
+    "developer_device_id",
+    "oaid",
+    "customer_user_id",
+)
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _YES_AND_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -46,6 +53,11 @@ def device_fields(sent: Mapping[str, object], *, platform: str) -> Fields:
 def installation_id(sent: Mapping[str, object]) -> str:
     """Return the `install_id` of a call's events; empty if the call names none."""
     return _installation(parse_text(sent.get("analytics_installation_id"))) or ""
+
+
+def left_out_ids(sent: Mapping[str, object]) -> list[str]:
+    """Return the parameters with a word or a macro in place of an id."""
+    return [name for name in _IDS if (text := parse_text(sent.get(name))) and is_placeholder(text)]
 
 
 def _installation(value: str) -> str | None:

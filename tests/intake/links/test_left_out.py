@@ -137,6 +137,16 @@ def test_a_servers_touchpoint_says_what_was_left_out() -> None:
     assert "“null”" in warnings["/gaid"]
 
 
+def test_a_networks_server_is_told_what_was_left_out() -> None:
+    ad = advertise()
+
+    answer = ad.click("s2s=1&ip=203.0.113.7&ua=x&click_id=$$CLICK_ID$$&gaid=null&sub1=a")
+
+    first, second = answer.json()["warnings"]
+    assert first.startswith("click_id: “$$CLICK_ID$$” is a macro that was not filled in.")
+    assert second.startswith("gaid: “null”")
+
+
 def test_the_links_page_names_the_parameter_and_the_networks_macro() -> None:
     ad = advertise()
     for sub in "abc":
