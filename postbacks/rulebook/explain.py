@@ -6,7 +6,7 @@ reasons. Where the rule and the credit of today would decide otherwise, that is 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,13 +17,10 @@ from postbacks.callbacks.credits import load_credit_versions
 from postbacks.callbacks.currency.stored_rates import RatesOfDays, load_rates
 from postbacks.callbacks.decisions import (
     FIRST_TIME,
-    Decision,
     all_refusals_and_decision,
     first_time_devices,
     uses_first_time,
 )
-from postbacks.callbacks.macros import Rates
-from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.insights import wording
 from postbacks.models import (
@@ -109,7 +106,7 @@ def explain(event: Event) -> list[Explanation]:
     )
     postbacks = _postback_by_rule(rows)
     rules = list(CallbackRule.objects.select_related("partner", "app").order_by("name", "pk"))
-    judge = _Judge.of(stored, decided_at=_decided_at(event, rows))
+    judge = _Judge.of(stored, rules, decided_at=_decided_at(event, rows))
     history = rules_then_and_now(rules, judge.decided_at)
     explain_postback = _postback_explainer(list(postbacks.values()), judge)
     return [
@@ -148,7 +145,10 @@ def _was_there(rule: RuleThenAndNow) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """Decides one event again: by what held when it was decided, and by what holds today."""
+    """Decides one event again: by what held when it was decided, and by what holds today.
+
+    `served` are the rules for first times that have sent for its device, at whatever time.
+    """
 
     event: StoredEvent
     decided_at: datetime
@@ -157,9 +157,12 @@ class _Judge:
     install_now: InstallContext
     rates: RatesOfDays
     is_undecided: bool
+    served: Set[int]
 
     @classmethod
-    def of(cls, event: StoredEvent, *, decided_at: datetime) -> "_Judge":
+    def of(
+        cls, event: StoredEvent, rules: Sequence[CallbackRule], *, decided_at: datetime
+    ) -> "_Judge":
         known_install = foresee_installs([event], KnownInstalls()).get(event.id)
         return cls(
             event=event,
@@ -169,6 +172,11 @@ class _Judge:
             install_now=install_context(event, known_install),
             rates=load_rates([event.event_time] if event.has_money else []),
             is_undecided=UndecidedEvent.objects.filter(pk=event.id).exists(),
+            served=set(
+                RuleDevice.objects.filter(
+                    rule__in=rules, device__in=first_time_devices(event)
+                ).values_list("rule_id", flat=True)
+            ),
         )
 
     @property
@@ -205,7 +213,20 @@ class _Judge:
         if state.compiled is None:
             return (_UNREADABLE,)
         rates = self.rates.of(self.event.event_time, known_at=moment)
-        return _refusals_if_decided(state.compiled, self.event, install, now=moment, rates=rates)
+        try:
+            refusals, decision = all_refusals_and_decision(
+                state.compiled, self.event, install, now=moment, rates=rates
+            )
+        except Exception:
+            rule_id = state.compiled.rule_id
+            logger.exception("Rule %d could not be applied to an event", rule_id)
+            return (_UNREADABLE,)
+        if refusals or decision is None:
+            return refusals
+        if decision.reason:
+            return (Refusal(decision.reason, skip_sentence(decision.reason)),)
+        is_served = uses_first_time(decision) and decision.rule.rule_id in self.served
+        return (_FIRST_TIME,) if is_served else ()
 
 
 def _postback_explainer(
@@ -316,25 +337,3 @@ def _switched_off(state: RuleState, words: Mapping[str, str]) -> Iterator[Refusa
         yield Refusal(state.status, words[state.status])
     elif state.is_partner_archived:
         yield Refusal("partner_archived", "The rule's partner was archived.")
-
-
-def _refusals_if_decided(
-    rule: CompiledRule, event: StoredEvent, install: InstallContext, *, now: datetime, rates: Rates
-) -> Sequence[Refusal]:
-    try:
-        refusals, decision = all_refusals_and_decision(rule, event, install, now=now, rates=rates)
-    except Exception:
-        logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
-        return (_UNREADABLE,)
-    if refusals or decision is None:
-        return refusals
-    if decision.reason:
-        return (Refusal(decision.reason, skip_sentence(decision.reason)),)
-    return (_FIRST_TIME,) if _is_served(decision) else ()
-
-
-def _is_served(decision: Decision) -> bool:
-    if not uses_first_time(decision):
-        return False
-    devices = first_time_devices(decision.event)
-    return RuleDevice.objects.filter(rule_id=decision.rule.rule_id, device__in=devices).exists()

@@ -6,6 +6,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.models import CallbackRule, Event, Postback, RuleStatus
@@ -154,6 +156,9 @@ def test_an_archived_rule_stays_in_the_explanation_of_its_time(gem: make.Tenant)
     }
     page = _page(gem, event_id)
     assert "Silent" in page
+    assert "Archived since" in page
+    rule_page = sign_in(gem.owner).get(f"/admin/postbacks/callbackrule/{silent.pk}/change/")
+    assert rule_page.status_code == 200
     assert "Decided today, it would not be sent: the rule was archived." in page
 
 
@@ -292,3 +297,22 @@ def test_a_rule_made_later_says_what_it_would_do(gem: make.Tenant) -> None:
         "rule_is_newer": "The rule was made after the event arrived. Today it would be sent."
     }
     assert list(_reasons(gem, event_id, refusing)) == ["rule_is_newer", "trigger"]
+
+
+def test_explaining_takes_as_many_statements_for_many_rules_as_for_few(gem: make.Tenant) -> None:
+    def make_rules(count: int) -> None:
+        for _ in range(count):
+            make.make_tenant_rule(gem, URL, frequency="first")
+            make.make_tenant_rule(gem, URL, triggers=["install"])
+
+    make_rules(1)
+    few = _purchase(gem)
+    with CaptureQueriesContext(connection) as before:
+        _explained(gem, few)
+    make_rules(8)
+    many = _purchase(gem)
+
+    with CaptureQueriesContext(connection) as after:
+        _explained(gem, many)
+
+    assert len(after) <= len(before) + 1
