@@ -149,12 +149,11 @@ def _scope_problems(definition: RuleDefinition) -> list[RuleError]:
     scope = definition.attribution_scope
     if scope != AttributionScope.PARTNER or definition.partner_id is not None:
         return []
-    suggestion = AttributionScope.ANY_ATTRIBUTED.value
     sentence = (
-        "Choose the partner: without one nobody earns the installs that the rule is for, and it "
-        f"never sends. Or write {suggestion}, for installs that any partner earned."
+        "Choose the partner, or send what any partner earned: without a partner nobody earns "
+        "these installs, and the rule never sends."
     )
-    return [RuleError("attribution_scope", 0, sentence, suggestion)]
+    return [RuleError("attribution_scope", 0, sentence, AttributionScope.ANY_ATTRIBUTED.value)]
 
 
 def _trigger_problems(definition: RuleDefinition) -> list[RuleError]:

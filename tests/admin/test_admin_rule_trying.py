@@ -372,3 +372,22 @@ def test_an_archived_partners_test_offers_no_second_press(partners: Partners) ->
     assert "Nothing was sent." in answer.content.decode()
     assert "_even_if_skipped" not in answer.content.decode()
     assert partner.requests == []
+
+
+def test_a_name_that_is_taken_is_named_in_place_of_a_test(partners: Partners) -> None:
+    made, partner = make.make_tenant(), partners.answering(OK)
+    _rule(made, partner.url(), name="Purchases")
+
+    answer = _try(
+        sign_in(made.owner),
+        TEST,
+        name="Purchases",
+        triggers="install",
+        url=partner.url(),
+        _live="1",
+    )
+
+    assert "Correct first: the rule" not in answer.content.decode()
+    assert "Nothing was sent." in answer.content.decode()
+    assert "name" in answer.content.decode().partition("Nothing was sent.")[2]
+    assert partner.requests == []

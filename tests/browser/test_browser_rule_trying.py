@@ -81,3 +81,29 @@ def test_the_question_before_switching_on_can_be_answered_by_a_test(
     page.get_by_role("button", name="Save", exact=True).click()
 
     expect(page.get_by_role("status").filter(has_text="A rule to try")).to_be_visible()
+
+
+def test_what_would_be_skipped_and_what_nobody_would_notice_come_with_their_buttons(
+    page: Page, partners: Partners
+) -> None:
+    partner = partners.answering(OK)
+    write_rule(page, partner.url("/p?g={{gaid!}}&clickid={{click_id}}"))
+    page.get_by_role("textbox", name="Name (required)").fill("Another rule to try")
+    page.get_by_label("Events", exact=True).fill("purchse")
+    preview = page.get_by_role("region", name="Preview")
+    tested = page.get_by_role("region", name="Test send")
+    expect(preview.get_by_text("This event would be skipped:")).to_be_visible()
+
+    tested.get_by_role("button", name="Send a test").click()
+    expect(tested.get_by_text("Nothing was sent.")).to_be_visible()
+    assert_for_everybody(page)
+    assert partner.requests == []
+    tested.get_by_role("button", name="Send it all the same").click()
+    expect(tested.get_by_text("Would be skipped", exact=True)).to_be_visible()
+    assert len(partner.requests) == 1
+
+    preview.get_by_role("button", name="Use purchase").click()
+    expect(page.get_by_label("Events", exact=True)).to_have_value("purchase")
+    preview.get_by_role("button", name="Use Installs that any partner earned").click()
+    expect(preview.get_by_text("Nobody would notice:")).to_have_count(0)
+    assert_for_everybody(page)

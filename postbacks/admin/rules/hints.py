@@ -15,7 +15,7 @@ from django.forms import BoundField
 from django.http import QueryDict
 
 from postbacks.admin.rules.fields import condition_parts
-from postbacks.callbacks.lint import Fix, RuleWarning, fix_of
+from postbacks.callbacks.lint import LOSES_IN_SILENCE, Fix, RuleWarning, fix_of
 from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.macros.parser import Flaw, MacroCall, macros_in
 from postbacks.models import CallbackRule
@@ -26,6 +26,7 @@ _EXCERPT_MARGIN = 28
 _WORD = re.compile(r"\{\{[^{}]*\}\}|[\w.-]+|\s+|.", re.DOTALL)
 _LINE = re.compile(r"[^\n]+")
 _PART = re.compile(r"[^,]+")
+_CHOSEN = (forms.ChoiceField, forms.BooleanField)
 _REQUIRED = "required"
 
 
@@ -180,7 +181,7 @@ def remark_fix(remark: RuleWarning, bound: BoundField, rule: CallbackRule) -> Fi
         return _name_fix(int(member), remark.fix, bound)
     if name == "event_map":
         return _pair_fix(member, remark.fix, bound, is_new=not remark.length)
-    if isinstance(bound.field, forms.ChoiceField | forms.BooleanField):
+    if remark.code in LOSES_IN_SILENCE and isinstance(bound.field, _CHOSEN):
         return choice_fix(remark.fix, bound)
     typed = input_text(bound, rule, remark.field)
     if typed is None:

@@ -66,5 +66,7 @@ class TrialPage:
 def corrections_needed(form: CallbackRuleForm) -> str:
     """Return which fields must be corrected before anything can be tried, "" for none."""
     wrong = [name for name in form.errors if name not in _MAY_BE_MISSING]
-    labels = [str(form.fields[name].label) if name in form.fields else "the rule" for name in wrong]
-    return f"Correct first: {', '.join(labels)}." if wrong else ""
+    labels = [str(form.fields[name].label) for name in wrong if name in form.fields]
+    of_the_whole = [str(error) for error in form.non_field_errors()]
+    listed = f"Correct first: {', '.join(labels)}." if labels else ""
+    return " ".join([listed, *of_the_whole]).strip()
