@@ -115,7 +115,10 @@ def _format_value(field: "models.Field[Any, Any] | None", value: Any) -> str:
     if isinstance(field, models.DateTimeField):
         return _format_time(str(value))
     if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
-        return ", ".join(map(str, value))
+        choices = getattr(getattr(field, "base_field", None), "flatchoices", ())
+        # Of a choice that explains itself, such as “Read: apps, rules, events”, the name is enough.
+        labels = {choice: str(label).partition(":")[0] for choice, label in choices}
+        return ", ".join(labels.get(item, str(item)) for item in value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

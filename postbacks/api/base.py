@@ -31,11 +31,13 @@ class OrganizationViewSet(CsvLists):
     """Serves one kind of row of the caller's organization, in one transaction per request.
 
     `rights` names the right that each action needs and `queries` its query parameters; an action
-    without a right is a mistake of ours and can't be called.
+    without a right is a mistake of ours and can't be called. In the API's description `{one}` and
+    `{many}` of a docstring become the rows' names.
     """
 
     rights: ClassVar[dict[str, Right]]
     queries: ClassVar[dict[str, type[Query]]] = {}
+    row_names: ClassVar[tuple[str, str] | None] = None  # one and many, where not as the model says
 
     authentication_classes = (TokenAuthentication,)
     permission_classes: tuple[type[BasePermission], ...] = ()  # `check_permissions` has the table
@@ -98,7 +100,7 @@ class OrganizationViewSet(CsvLists):
         return self.model.objects.all()
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer one page of the rows that the filters leave; all of them as CSV."""
+        """Answer one page of the {many} that the filters leave; all of them as CSV."""
         rows = self.query.narrow(self.get_queryset())  # type: ignore[attr-defined]  # a PageQuery
         if request.accepted_renderer.format == CsvRenderer.format:
             return self.csv_response(rows)
@@ -106,7 +108,7 @@ class OrganizationViewSet(CsvLists):
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer one row."""
+        """Answer one {one}."""
         return Response(self.get_serializer(self.get_object()).data)
 
     def _enter(self, request: Request) -> None:
@@ -130,19 +132,19 @@ class RegistryViewSet(OrganizationViewSet):
     }
 
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Write a new row."""
+        """Make a new {one}."""
         return self._write(None, request, code=status.HTTP_201_CREATED)
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Write a row again; a field that isn't sent stays as it is."""
+        """Write the {one} again; a field that isn't sent stays as it is."""
         return self._write(self.get_object_in_use(), request)
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Change some fields of a row."""
+        """Change some fields of the {one}."""
         return self._write(self.get_object_in_use(), request, partial=True)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Archive a row: it is gone from lists and its name is free; history stays."""
+        """Archive the {one}: it is gone from lists and its name is free; history stays."""
         row = self.get_object()
         if row.status != Lifecycle.ARCHIVED:
             row.status = Lifecycle.ARCHIVED

@@ -330,3 +330,16 @@ def test_the_log_itself_can_be_taken_away() -> None:
     file = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]  # it streams
     assert "Gem Harbor iOS" in file
     assert "Name: — → Gem Harbor iOS; Platform: — → iOS" in file
+
+
+def test_the_scopes_of_a_token_are_named_as_its_form_names_them() -> None:
+    made = make.make_tenant()
+    browser = sign_in(made.owner)
+    token = {"name": "Reports", "role": "marketer", "scopes": ["read", "set_up"]}
+
+    submit(browser, "/admin/apps_registry/apitoken/add/", token)
+    entry = newest(made)
+
+    page = text(browser, f"{LOG}{entry.pk}/change/")
+    assert "Read, Set up" in page
+    assert "set_up" not in page

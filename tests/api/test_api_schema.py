@@ -1,6 +1,7 @@
 """The API's description: complete, valid, and readable without a key or a CDN."""
 
 import re
+from collections import Counter
 from io import StringIO
 
 import pytest
@@ -35,6 +36,22 @@ def test_the_document_is_yaml_for_those_who_ask() -> None:
     answer = Client(headers={"Accept": "application/yaml"}).get("/api/schema/")
 
     assert answer.content.startswith(b"openapi: 3.1.0")
+
+
+def test_each_operation_says_what_it_is_about() -> None:
+    paths = Client().get("/api/schema/").json()["paths"]
+
+    descriptions = [
+        operation["description"] for methods in paths.values() for operation in methods.values()
+    ]
+
+    repeated = {text for text, count in Counter(descriptions).items() if count > 1}
+    assert not repeated
+    assert not [text for text in descriptions if "{one}" in text or "{many}" in text]
+    assert "Answer one page of the audit entries that the filters leave; all of them as CSV." in (
+        descriptions
+    )
+    assert "Make a new set of attribution settings." in descriptions
 
 
 def test_every_address_of_the_contract_is_described() -> None:

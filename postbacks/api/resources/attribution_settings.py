@@ -58,6 +58,7 @@ class AttributionSettingsViewSet(RegistryViewSet):
     """How installs are credited, where that differs from the defaults."""
 
     model = AttributionSettings
+    row_names = ("set of attribution settings", "sets of attribution settings")
     serializer_class = AttributionSettingsSerializer
     queries = {"list": AttributionSettingsQuery}
 

@@ -75,6 +75,7 @@ class AuditLogViewSet(OrganizationViewSet):
     """Changes by people and programs, newest first. Nobody can write or delete an entry."""
 
     model = AuditEntry
+    row_names = ("audit entry", "audit entries")
     serializer_class = AuditEntrySerializer
     queries = {"list": AuditLogQuery}
     rights = {"list": Right.READ, "retrieve": Right.READ}

@@ -55,6 +55,7 @@ class ImportOutcomeSerializer(serializers.Serializer):
 class OwnOrganizationViewSet(OrganizationViewSet):
     """The organization of the token."""
 
+    row_names = ("organization: the token's own", "organizations")
     serializer_class = OrganizationSerializer
     queries = {"import_configuration": ImportQuery}
     rights = {
