@@ -14,10 +14,12 @@ from django.db import connection
 
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
+from postbacks.callbacks.rules.versions import save_rule
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     Attribution,
     CallbackRule,
+    DuePostback,
     Event,
     Install,
     JobAction,
@@ -26,7 +28,7 @@ from postbacks.models import (
     SkipReason,
     UndecidedEvent,
 )
-from postbacks.rulebook import held_postbacks
+from postbacks.rulebook import held_postbacks, queue_moves
 from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_rule, make_tenant, make_tenant_rule
@@ -161,6 +163,45 @@ def test_killed_workers_leave_a_job_from_which_others_go_on(action: str) -> None
         job.refresh_from_db()
         reason = SkipReason.HELD_DROPPED if action == JobAction.DROP else ""
         assert job.done == job.total == Postback.objects.filter(reason=reason).count() == 5_000
+
+
+def test_killed_workers_leave_a_queue_that_others_move() -> None:
+    gem = make_tenant()
+    rule = make_tenant_rule(gem, url="https://old.example.com/p")
+    fill_queue(gem, rule, count=20_000)
+    with tenant(gem.organization.pk):
+        rule.url, rule.max_in_flight = "https://new.example.com:8443/p", 5
+        save_rule(rule, by=None)
+    chance = random.Random(2)  # noqa: S311  # moments, not secrets
+    kills = 0
+
+    while kills < 4 or is_any_to_move():
+        with worker() as process, worker() as other:
+            time.sleep(chance.uniform(0.01, 0.1) if kills < 4 else 0.5)
+            process.kill()
+            other.kill()
+        kills += 1
+        assert kills < 60
+
+    with tenant(gem.organization.pk):
+        moved = DuePostback.objects.filter(host="new.example.com:8443", paced=True)
+        assert moved.count() == DuePostback.objects.count() == 20_000
+
+
+def is_any_to_move() -> bool:
+    with database.as_role(roles.WORKER):
+        return queue_moves.is_any_to_move()
+
+
+def fill_queue(of: Tenant, rule: CallbackRule, *, count: int) -> None:
+    """Queue postbacks of a rule as deciding does, due in an hour."""
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO due_postback (postback_id, organization_id, event_received_at, rule_id, "
+            "host, due_at) SELECT number, %s, now(), %s, 'old.example.com:443', "
+            "now() + interval '1 hour' FROM generate_series(1, %s) AS number",
+            [of.organization.pk, rule.pk, count],
+        )
 
 
 def hold(of: Tenant, rule: CallbackRule, *, count: int) -> None:

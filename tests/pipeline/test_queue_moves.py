@@ -13,6 +13,7 @@ from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus
 from postbacks.rulebook import queue_moves
 from postbacks.rulebook.resending import resend
+from postbacks.worker import tasks
 from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_partner, make_tenant, make_tenant_rule
@@ -236,6 +237,20 @@ def test_a_version_that_can_not_be_read_keeps_no_other_rule_from_moving() -> Non
 
     assert sorted(queued(gem)) == [("a.example.com:443", False), ("d.example.com:443", False)]
     assert not is_any_to_move()
+
+
+def test_the_workers_task_moves_the_queue() -> None:
+    gem = make_tenant()
+    rule = make_tenant_rule(gem, url="https://old.example.com/p")
+    enqueue(gem, 2)
+    correct(gem, rule, url="https://new.example.com/p")
+
+    with database.as_role(roles.WORKER):
+        needed = [periodic.task for periodic in tasks.PERIODIC if periodic.is_needed()]
+        tasks.move_queued()
+
+    assert "move_queued" in needed
+    assert queued(gem) == [("new.example.com:443", False)] * 2
 
 
 def test_what_was_queued_before_the_upgrade_gets_its_port() -> None:

@@ -14,7 +14,7 @@ if __name__ == "__main__":
 
     from postbacks import pipeline
     from postbacks.infrastructure.database import roles
-    from postbacks.rulebook import held_postbacks
+    from postbacks.rulebook import held_postbacks, queue_moves
 
     host, user, name = sys.argv[1:]
     connection.settings_dict.update(HOST=host, USER=user, NAME=name)
@@ -23,5 +23,6 @@ if __name__ == "__main__":
     sys.stdout.flush()
     while True:
         held_postbacks.work(5)
+        queue_moves.move_queued(5)
         if not pipeline.work(5):
             time.sleep(0.01)
