@@ -75,6 +75,7 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
     "postbacks/callbackrule/macros/": ("GET", READ),
     "postbacks/callbackrule/%(object_id)s/versions/": ("GET", READ),
     "postbacks/callbackrule/%(object_id)s/copy/": ("POST", SET_UP),
+    "postbacks/callbackrule/%(object_id)s/held/": ("GET", READ),
     "postbacks/callbackrule/translate/": ("GET", READ),
 }
 # About oneself or about nothing: whose turn it is does not depend on a role.
