@@ -140,6 +140,27 @@ def test_the_money_is_kept(theirs: str, beside: str) -> None:
     assert sent == ("499" if is_adjust_s else "4.99")
 
 
+@pytest.mark.parametrize(
+    ("vendor", "theirs"),
+    [
+        ("adjust", "{payout}"),
+        ("kochava", "{sum}"),
+        ("singular", "{amount}"),
+        ("tenjin", "{{sale_amount}}"),
+        ("appsflyer", "(payout)"),
+        ("appsflyer", "{payout}"),
+        ("branch", "${payout}"),
+        ("keitaro", "{payout_amount}"),
+        ("tune", "[price]"),
+    ],
+)
+def test_the_money_is_kept_where_another_tool_s_word_was_written(vendor: str, theirs: str) -> None:
+    translation = translate(f"https://a.com/?m={theirs}", vendor)
+
+    assert translation.url.endswith("revenue}}")
+    assert vendor == "appsflyer" or any(theirs in note for note in translation.notes)
+
+
 def test_only_what_adjust_alone_writes_makes_its_revenue_cents() -> None:
     url = "https://t.example.com/postback?subid={subid}&status={status}&payout={revenue}"
 

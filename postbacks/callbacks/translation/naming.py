@@ -38,14 +38,12 @@ class NoCounterpart:
 Expression = str | NoCounterpart
 
 
-def expression_for(
-    vendor: str, placeholder: Placeholder, *, or_generic: bool = False
-) -> Expression:
+def expression_for(vendor: str, placeholder: Placeholder) -> Expression:
     """Return the text between our braces for a placeholder, or why there is none.
 
-    `or_generic` reads a name that the vendor does not have as many tools mean it.
+    A name that the vendor does not have is read as many tools mean it.
     """
-    results = [_found(vendor, name, or_generic=or_generic) for name in placeholder.names]
+    results = [_found(vendor, name) for name in placeholder.names]
     expressions = [result for result in results if isinstance(result, str)]
     if not expressions:
         return results[0]
@@ -56,11 +54,9 @@ def expression_for(
     return _completed(expressions[0], placeholder)
 
 
-def unknown_names(
-    vendor: str, placeholder: Placeholder, *, or_generic: bool = False
-) -> list[tuple[str, str]]:
+def unknown_names(vendor: str, placeholder: Placeholder) -> list[tuple[str, str]]:
     """Return the names of a placeholder that its expression leaves out, and why."""
-    results = [(name, _found(vendor, name, or_generic=or_generic)) for name in placeholder.names]
+    results = [(name, _found(vendor, name)) for name in placeholder.names]
     left_out = [(name, result.why) for name, result in results if isinstance(result, NoCounterpart)]
     if len(results) - len(left_out) > 1:
         left_out += [
@@ -71,9 +67,9 @@ def unknown_names(
     return left_out
 
 
-def _found(vendor: str, name: str, *, or_generic: bool) -> Expression:
+def _found(vendor: str, name: str) -> Expression:
     own = _expression(vendor_of(vendor), name)
-    if isinstance(own, str) or not or_generic or name in vendor_of(vendor).without:
+    if isinstance(own, str) or name in vendor_of(vendor).without:
         return own
     return _common(name) or own
 
@@ -168,6 +164,9 @@ def _appsflyer(vendor: Vendor, name: str) -> Expression | None:
     other = name.replace("-", "_")
     if other in vendor.macros:
         return vendor.macros[other]
+    common = _common(name)
+    if common is not None and "revenue" in common:
+        return common  # a link seldom says what a purchase will bring
     if _OWN_PARAMETER.fullmatch(name):
         return f"click.{name}"
     return None

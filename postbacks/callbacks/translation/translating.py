@@ -30,6 +30,7 @@ _IN_BRACES: Final = tuple(
 # What a click is called, but for TUNE's and Everflow's {transaction_id}.
 _CLICK_WORDS: Final = ("click_id", "click.")
 _TRANSACTION: Final = "transaction_id"
+_MOST_NAMED: Final = 5
 
 # Adjust carries callbacks inside click URLs, encoded once or more.
 _CARRIED: Final = re.compile(
@@ -121,7 +122,7 @@ def _translated(url: str, vendor: str) -> Translation:
     _unwrap(draft)
     detected = _vendor(draft, vendor)
     if detected is not None:
-        _replace(draft, detected[0], or_generic=vendor == AUTO)
+        _replace(draft, detected[0])
     _remove_networks(draft)
     _add_notes(draft, has_placeholders=detected is not None)
     key, certainty = detected or ("", Certainty.GUESS)
@@ -189,14 +190,15 @@ def _unwrap(draft: _Draft) -> None:
         draft.vendor = "adjust"
 
 
-def _replace(draft: _Draft, vendor: str, *, or_generic: bool) -> None:
+def _replace(draft: _Draft, vendor: str) -> None:
     pieces, end = [], 0
-    placeholders = list(_placeholders(vendor, draft.url, or_generic=or_generic))
+    shared: list[str] = []  # not the vendor's, and read as many tools mean them
+    placeholders = list(_placeholders(vendor, draft.url))
     has_click = any(_is_click(vendor, placeholder) for placeholder in placeholders)
     for placeholder in placeholders:
         pieces.append(draft.url[end : placeholder.start])
         end = placeholder.end
-        expression = expression_for(vendor, placeholder, or_generic=or_generic)
+        expression = expression_for(vendor, placeholder)
         if isinstance(expression, NoCounterpart):
             draft.untranslated.append(Untranslated(placeholder.text, expression.why))
             continue
@@ -205,20 +207,27 @@ def _replace(draft: _Draft, vendor: str, *, or_generic: bool) -> None:
         ours = f"{{{{{expression}}}}}"
         pieces.append(ours)
         draft.translated.append(Translated(placeholder.text, ours))
+        if not any(is_known(vendor, name) for name in placeholder.names):
+            shared.append(placeholder.text)
         draft.untranslated += [
             Untranslated(f"{name} in {placeholder.text}", why)
-            for name, why in unknown_names(vendor, placeholder, or_generic=or_generic)
+            for name, why in unknown_names(vendor, placeholder)
         ]
     draft.url = "".join([*pieces, draft.url[end:]])
+    if shared:
+        names = ", ".join(dict.fromkeys(shared[:_MOST_NAMED]))
+        draft.notes.append(
+            f"{names}: not known as {vendor_of(vendor).name}'s, so read as many tools mean it."
+        )
 
 
-def _placeholders(vendor: str, url: str, *, or_generic: bool) -> Iterator[Placeholder]:
+def _placeholders(vendor: str, url: str) -> Iterator[Placeholder]:
     """Yield the vendor's placeholders, and those of other forms whose names many tools share."""
     found = list(FORMS[vendor](url))
     if vendor == GENERIC.key:
         # Only braces are never plain text.
         found = [each for each in found if each.text[0] in "{$" or _is_shared(each, url)]
-    elif or_generic:
+    else:
         spans = [(each.start, each.end) for each in found]
         found += [
             each
