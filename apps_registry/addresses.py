@@ -34,6 +34,15 @@ def parse_forwarded_address(hop: str) -> IPv4Address | IPv6Address | None:
     return parse_address(text)
 
 
+def first_address(text: str) -> str:
+    """Return the address that a network or server passed on as a proxy gave it; "" of none.
+
+    The first of a list is the device's; a port, quotes and brackets are left out.
+    """
+    address = parse_forwarded_address(text.partition(",")[0])
+    return "" if address is None else str(address)
+
+
 def normalized_address(text: str) -> str:
     """Return an address as it was written, and an IPv4 address inside IPv6 as IPv4; "" of none."""
     if ":" not in text:  # for each event: in C, and as strict

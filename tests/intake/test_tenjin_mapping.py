@@ -216,3 +216,17 @@ def test_the_time_is_when_it_was_sent_if_a_clock_can_be_so_wrong(
 def test_a_fault_is_named_as_the_caller_names_the_field() -> None:
     assert tenjin_name("/att_status") == "tracking_status"
     assert tenjin_name("/bundle_id") == "bundle_id"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("203.0.113.9:49153", "203.0.113.9"),
+        ("[2001:db8::7]:80", "2001:db8::7"),
+        ("203.0.113.9, 10.0.0.1", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("unknown", None),
+    ],
+)
+def test_an_address_is_read_as_a_proxy_passed_it_on(sent: str, kept: str | None) -> None:
+    assert mapped(ip_address=sent).get("ip_address") == kept

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from apps_registry.addresses import parse_address
+from apps_registry.addresses import first_address
 from apps_registry.models.partners import ClickSigning
 from postbacks.intake.countries import country_of
 from postbacks.intake.links import signatures
@@ -77,10 +77,17 @@ def record_server_touchpoint(
         visitor,
         kind=kind,
         source=TouchpointSource.SERVER,
-        occurred_at=read_occurred_at(click_time) if click_time else datetime.now(UTC),
+        occurred_at=_read_click_time(click_time) if click_time else datetime.now(UTC),
         signature=signature,
     )
     return record_touchpoints([touchpoint])[0]
+
+
+def _read_click_time(text: str) -> datetime:
+    try:
+        return read_occurred_at(text)
+    except TouchpointRefusedError as error:
+        raise TouchpointRefusedError(f"click_time: {error}") from None
 
 
 def read_occurred_at(text: str) -> datetime:
@@ -115,7 +122,7 @@ def new_touchpoint(
     """Return a touchpoint to record; `once` identifies it where there is no click id."""
     agent = clean(visitor.user_agent)[:MAX_USER_AGENT]
     device = read_device(agent, visitor.accept_language)
-    address = _address(visitor.address)
+    address = first_address(visitor.address or "")  # else a network sent something in its place
     address_identifier = identifiers.address_identifier(address)
     return NewTouchpoint(
         organization_id=link.organization_id,
@@ -142,11 +149,6 @@ def new_touchpoint(
         signature=signature,
         refused=_refusal(link, signature, address, occurred_at),
     )
-
-
-def _address(text: str | None) -> str:
-    address = parse_address(text or "")
-    return "" if address is None else str(address)  # else a network sent something in its place
 
 
 def _refusal(link: KnownLink, signature: str, address: str, occurred_at: datetime) -> str:

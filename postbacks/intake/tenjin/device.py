@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from apps_registry.addresses import parse_address
+from apps_registry.addresses import first_address
 from apps_registry.models.apps import Platform
 from postbacks.intake.tenjin.parameters import (
     ADVERTISING_IDS,
@@ -95,6 +95,6 @@ def _without_invalid(fields: Fields) -> Fields:
     """Drop an invalid country or address: an SDK can't help it, and its event is good."""
     if not _COUNTRY.fullmatch(str(fields.get("country", ""))):
         fields.pop("country", None)
-    if parse_address(str(fields.get("ip_address", ""))) is None:
-        fields.pop("ip_address", None)
+    if address := first_address(str(fields.pop("ip_address", ""))):
+        fields["ip_address"] = address
     return {name: value for name, value in fields.items() if value is not None}

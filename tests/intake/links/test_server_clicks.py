@@ -1,7 +1,9 @@
 """A network's server reports a click by the same link and is answered with our id of it."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from urllib.parse import quote
 
 import pytest
 from django.conf import LazySettings
@@ -146,3 +148,31 @@ def test_a_click_from_an_anonymous_network_earns_nothing(settings: LazySettings)
 
     assert ad.click(agent=PHONE).status_code == 302
     assert ad.touchpoint().refused == "anonymous_traffic"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("203.0.113.9:49153", "203.0.113.9"),
+        ("[2001:db8::7]:8080", "2001:db8::7"),
+        ("203.0.113.9, 10.0.0.1", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ('"[2001:db8::7]"', "2001:db8::7"),
+        (" 203.0.113.9 ", "203.0.113.9"),
+        ("unknown", ""),
+        ("203.0.113.300", ""),
+    ],
+)
+def test_an_address_is_read_as_a_proxy_passed_it_on(sent: str, kept: str) -> None:
+    ad = advertise()
+
+    answer = ad.click(f"s2s=1&click_time={int(time.time())}&ip={quote(sent)}&ua=UA")
+
+    assert answer.status_code == 200
+    assert ad.touchpoint().ip_address == kept
+
+
+def test_a_time_that_is_none_names_its_parameter_and_what_was_sent() -> None:
+    answer = advertise().click("s2s=1&click_time=yesterday")
+
+    assert answer.json()["detail"].startswith("click_time: “yesterday” is no time.")
