@@ -1,13 +1,18 @@
 """What a rule holds since it was suspended, over the API."""
 
+import threading
+
+import psycopg
 import pytest
+from django.db import connection
 
 from apps_registry.models import AuditEntry
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.models import CallbackRule, PostbackJob, PostbackStatus, RuleStatus, SkipReason
 from tests import make
-from tests.api.calling import Program, owner_of, program_of, report
+from tests.api.calling import Answer, Program, owner_of, program_of, report
+from tests.database import superuser_conninfo, wait_for_a_lock
 from tests.events import postbacks_of
 from tests.workers import decide_all, work_on_held
 
@@ -68,6 +73,29 @@ def test_switching_on_leaves_them_held_until_the_call_that_sends_them(
     assert {row["reason"] for row in program.rows("postbacks")} == {None}
     with tenant_of(made.organization.pk):
         assert AuditEntry.objects.get(action="held_sent").object_id == str(rule.public_id)
+
+
+def test_a_correction_does_not_switch_on_a_rule_that_is_suspended_at_that_moment(
+    made: make.Tenant,
+) -> None:
+    rule = make.make_tenant_rule(made)
+    answers: list[Answer] = []
+
+    def correct() -> None:
+        body = {"url": "https://b.example/p"}
+        answers.append(owner_of(made).patch(f"callback-rules/{rule.public_id}", body))
+        connection.close()
+
+    with psycopg.connect(superuser_conninfo()) as worker:
+        worker.execute("UPDATE callback_rule SET status = 'suspended' WHERE id = %s", [rule.pk])
+        person = threading.Thread(target=correct)  # has read the rule as it was before
+        person.start()
+        wait_for_a_lock()
+        worker.commit()
+        person.join()
+
+    assert (answers[0].status, answers[0].data["status"]) == (200, "suspended")
+    assert answers[0].data["url"] == "https://b.example/p"
 
 
 def test_dropped_ones_are_skipped_with_their_reason(program: Program, rule: CallbackRule) -> None:

@@ -539,6 +539,22 @@ def _decide() -> None:
         connection.close()
 
 
+def test_what_the_version_before_had_put_back_into_the_queue_is_held(gem: make.Tenant) -> None:
+    rule = make.make_tenant_rule(gem)
+    record(gem, *purchases(2))
+    decide()
+    suspend(gem, rule)
+    with tenant(gem.organization.pk):
+        Postback.objects.update(reason="rule_off")
+        DuePostback.objects.update(due_at=datetime.now(UTC) + timedelta(minutes=1))
+
+    work_on_held()
+
+    assert summary(gem) == [(PostbackStatus.PENDING, HELD)] * 2
+    assert len(held(gem)) == 2
+    assert queued(gem) == []
+
+
 def test_nothing_of_one_organization_is_touched_by_anothers_job(gem: make.Tenant) -> None:
     moss = make.make_tenant("Moss Valley")
     rules = {}

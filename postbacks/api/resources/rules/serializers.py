@@ -102,6 +102,10 @@ class RuleSerializer(RowSerializer):
         return name in {"held", "notes"} or super()._repeats(name, value)
 
     def write(self, row: CallbackRule) -> None:
+        if row.pk is not None and "status" not in self.validated_data:
+            # A worker may have suspended the rule since it was read: that is not to be undone.
+            stored = CallbackRule.objects.select_for_update(no_key=True)
+            row.status = stored.values_list("status", flat=True).get(pk=row.pk)
         with answer_rule_errors():
             saving.save(row, by=self.context["request"].user.user)
 

@@ -13,7 +13,7 @@ from postbacks.api.strict import StrictSerializer
 from postbacks.models import CallbackRule, CallbackRuleVersion
 from postbacks.rulebook import versions as rule_history
 
-_NOT_DEFINED = {"id", "status", "version", "created_at", "updated_at"}
+_NOT_DEFINED = {"id", "status", "version", "held", "created_at", "updated_at"}
 
 
 class DefinitionSerializer(RuleSerializer):

@@ -78,6 +78,9 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         rows = super().get_queryset().select_related("app", "partner")
         return rows.annotate(held=held_postbacks.held_count_of_rules())
 
+    def csv_columns(self) -> list[str]:
+        return [name for name in super().csv_columns() if name != "notes"]  # only after a save
+
     @extend_schema(request=PreviewSerializer, responses={200: PreviewAnswerSerializer})
     @action(detail=False, methods=["post"], serializer_class=PreviewSerializer)
     def preview(self, request: Request) -> Response:
