@@ -69,6 +69,13 @@ _GOES_ON: Final = re.compile(r"[&?=/%{}#+~_-]")
 _ENDS_OPEN: Final = re.compile(r"[&?=/%{_-]$")
 _HAS_PARTS: Final = re.compile(r"[=&?{%]")
 
+_QUOTE_MARK: Final = re.compile(r"^[ \t]*>+[ \t]?", re.MULTILINE)
+_FULL_WIDTH: Final = {0xFF00 + ord(sign) - 0x20: sign for sign in "&=?{}%/:"}
+# "1.https://…", "-https://…" and "URL=https://…" at the beginning of a line.
+_STUCK_LABEL: Final = re.compile(
+    r"^([ \t]*(?:\d{1,2}[.):]|[-*\u2022\u2013]|[A-Za-z][\w \t-]{0,60}[=:]))(?=https?(?:://|%))",
+    re.MULTILINE | re.IGNORECASE,
+)
 _STARTS_WITH_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
 _OWN_MACRO: Final = re.compile(
     r"(?:%(?:25){0,2}7B){2}[^&#\s{}]{1,300}?(?:%(?:25){0,2}7D){2}", re.IGNORECASE
@@ -156,6 +163,17 @@ def _without_invisible(text: str) -> str:
     return _INVISIBLE.sub("", text)
 
 
+def _without_quote_marks(text: str) -> str:
+    """Remove the > with which mails quote each line; a lone < > pair is no such mark."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    is_quoted = bool(lines) and all(line.lstrip().startswith(">") for line in lines)
+    return _QUOTE_MARK.sub("", text) if is_quoted else text
+
+
+def _with_plain_width(text: str) -> str:
+    return text.translate(_FULL_WIDTH)
+
+
 def _with_plain_spaces(text: str) -> str:
     return _SPACES.sub(" ", text)
 
@@ -184,13 +202,16 @@ _CHANGES_OF_RULES: Final[_Changes] = (
 )
 _CHANGES: Final[_Changes] = (
     (str.strip, "Spaces around it were removed."),
+    (_without_quote_marks, "The marks of a quoted mail were removed."),
     (_with_plain_spaces, "Spaces from a document were read as plain ones."),
+    (_with_plain_width, "Full-width characters were read as plain ones."),
     *_CHANGES_OF_RULES,
     (_without_json_escapes, "The escapes of JSON were read as the characters."),
 )
 
 
 def _urls(text: str, notes: dict[str, None]) -> Iterator[str]:
+    text = _STUCK_LABEL.sub(r"\1 ", text)
     starts = [match.start() for match in _BEGINNING.finditer(text)]
     rest = 0
     for start, following in pairwise([*starts, len(text)]):
@@ -267,7 +288,7 @@ def _decoded_whole(url: str, notes: dict[str, None]) -> str:
     for _ in range(_ENCODED_AT_MOST):
         if not re.match(r"https?%(?:25)*3A", url, re.I):
             break
-        url = unquote(url)
+        url = _without_entities(unquote(url))
         notes["The address was percent-encoded as a whole and was decoded."] = None
     decoded = decode_placeholders(url)
     if decoded != url:
