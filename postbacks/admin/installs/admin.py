@@ -26,7 +26,7 @@ class InstallFilter(TimedFilter):
     q = forms.CharField(
         label="ID of a device or an install",
         max_length=320,
-        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole id"}),
+        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole ID"}),
     )
     type = forms.ChoiceField(
         label="Earned by",

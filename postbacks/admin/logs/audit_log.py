@@ -42,7 +42,7 @@ class AuditFilter(TimedFilter):
         label="Who", max_length=120, widget=forms.TextInput({"placeholder": "ada@example.com"})
     )
     kind = forms.ChoiceField(label="Kind")
-    object = IdField(label="ID in the API", widget=forms.TextInput({"placeholder": "A whole id"}))
+    object = IdField(label="ID in the API", widget=forms.TextInput({"placeholder": "A whole ID"}))
     field_order = ("q", "action", "time", "who", "kind", "object", "since")
 
     def __init__(self, data: Any) -> None:

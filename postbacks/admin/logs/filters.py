@@ -48,7 +48,7 @@ class IdField(forms.CharField):
             return uuid.UUID(text)
         except ValueError:
             raise ValidationError(
-                "This is not a whole id. Copy all of it, "
+                "This is not a whole ID. Copy all of it, "
                 "for example 0198c0de-7e57-7000-8000-000000000001."
             ) from None
 
@@ -258,8 +258,8 @@ class PostbackFilter(TimedFilter):
 
     basic = ("q", "status", "time")
     q = IdField(
-        label="Id of a postback or event",
-        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole id"}),
+        label="ID of a postback or event",
+        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole ID"}),
     )
     status = forms.ChoiceField(label="Status", choices=[("", "Any"), *PostbackStatus.choices])
     app = RowChoiceField(queryset=None, label="App", empty_label="All apps")
@@ -307,8 +307,8 @@ class EventFilter(TimedFilter):
 
     basic = ("q", "event", "time")
     q = IdField(
-        label="Event id",
-        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole id"}),
+        label="Event ID",
+        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole ID"}),
     )
     event = SuggestingField(
         label="Event", max_length=64, widget=forms.TextInput({"placeholder": "purchase"})

@@ -41,7 +41,7 @@ class SkanFilter(TimedFilter):
     basic = ("app", "partner", "time")
     q = IdField(
         label="ID of a copy or transaction",
-        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole id"}),
+        widget=forms.TextInput({"type": "search", "placeholder": "Paste a whole ID"}),
     )
     app = RowChoiceField(queryset=None, label="App", empty_label="All apps")
     partner = RowChoiceField(queryset=None, label="Partner", empty_label="All partners")

@@ -30,7 +30,7 @@ class ObjectSerializer(serializers.Serializer):
     """What it was done to, by its name at that time."""
 
     type = serializers.CharField(source="object_type", help_text="For example callback_rule.")
-    id = serializers.CharField(source="object_id", help_text="Its id in this API.")
+    id = serializers.CharField(source="object_id", help_text="Its ID in this API.")
     name = serializers.CharField(source="object_name")
 
 
@@ -57,7 +57,7 @@ class AuditLogQuery(PageQuery):
     object_type = serializers.CharField(
         required=False, max_length=64, help_text="For example callback_rule, partner_credential."
     )
-    object = serializers.UUIDField(required=False, help_text="The id of what was changed.")
+    object = serializers.UUIDField(required=False, help_text="The ID of what was changed.")
     actor = serializers.CharField(
         required=False, max_length=255, help_text="Part of an e-mail address or a token's name."
     )

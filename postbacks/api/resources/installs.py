@@ -77,7 +77,7 @@ class InstallSerializer(serializers.ModelSerializer):
 
     id = serializers.UUIDField(source="public_id")
     app = PublicIdField(read_only=True)
-    install_id = serializers.SerializerMethodField(help_text="The id that the app's SDK made.")
+    install_id = serializers.SerializerMethodField(help_text="The ID that the app's SDK made.")
     kind = serializers.ChoiceField(InstallKind.choices)
     state = serializers.ChoiceField(
         InstallState.choices, help_text="A provisional credit can still change."

@@ -54,7 +54,7 @@ class PartnerSerializer(RowSerializer):
         child=serializers.CharField(max_length=255, validators=[NETWORK_ID]),
         required=False,
         help_text=(
-            "The ids of this network in Apple's postbacks, for example 4fzdc2evr5.skadnetwork. The "
+            "The IDs of this network in Apple's postbacks, for example 4fzdc2evr5.skadnetwork. The "
             "ending .adattributionkit means the same."
         ),
     )

@@ -68,7 +68,7 @@ class CopySerializer(StrictSerializer):
     """The apps that get a copy of a rule."""
 
     apps = serializers.ListField(
-        child=PublicIdField(App), min_length=1, max_length=100, help_text="Ids of apps."
+        child=PublicIdField(App), min_length=1, max_length=100, help_text="IDs of apps."
     )
 
 
