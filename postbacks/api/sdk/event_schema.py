@@ -59,7 +59,10 @@ def event_schema() -> dict[str, Any]:
         "type": ["string", "number", "null"],
         "description": "ISO 8601 with an offset, or Unix seconds, milliseconds or microseconds.",
     }
-    schema["description"] = "Unknown fields are kept in `params` and named in `warnings`."
+    schema["description"] = (
+        "Unknown fields are kept in `params` and named in `warnings`. A word or an unfilled macro "
+        "in place of an id is left out and named there too."
+    )
     return schema
 
 
