@@ -403,3 +403,24 @@ def test_a_rule_for_a_partner_that_was_saved_without_one_can_be_paused_and_mende
     mended = api.patch(path, {"status": "active", "partner": str(partner.public_id)})
 
     assert [paused.status, switched_on.status, mended.status] == [200, 400, 200]
+
+
+def test_a_save_says_what_would_go_wrong_unnoticed() -> None:
+    api = owner_of(make.make_tenant())
+    costly = {**DRAFT, "triggers": ["purchse"], "url": "https://ads.example.com/?c={{click_id}}"}
+
+    saved = api.post("callback-rules", {**costly, "status": "active"})
+    path = f"callback-rules/{saved.data['id']}"
+    read = api.get(path)
+    mended = api.patch(
+        path, {**saved.data, "triggers": ["purchase"], "attribution_scope": "any_attributed"}
+    )
+
+    assert saved.status == 201
+    assert [(row["field"], row["suggestion"]) for row in saved.data["problems"]] == [
+        ("attribution_scope", "any_attributed"),
+        ("url", "{{click_id!}}"),
+        ("triggers.0", "purchase"),
+    ]
+    assert "problems" not in read.data
+    assert (mended.status, "problems" in mended.data) == (200, False)

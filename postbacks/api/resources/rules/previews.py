@@ -10,9 +10,13 @@ from rest_framework import serializers
 
 from apps_registry.models import App, BundleId
 from postbacks.api.problems import InvalidRequest
-from postbacks.api.resources.rules.serializers import RuleSerializer
+from postbacks.api.resources.rules.serializers import (
+    ProblemOfRuleSerializer,
+    RuleSerializer,
+    costly_problems,
+)
 from postbacks.api.strict import StrictSerializer
-from postbacks.callbacks.lint import LOSES_IN_SILENCE, RuleWarning, WarningCode
+from postbacks.callbacks.lint import WarningCode
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.translation import (
     AUTO,
@@ -50,19 +54,6 @@ class PreviewSerializer(RuleSerializer):
                 {"event_id": ["Send “event” or “event_id”, not both."]}
             )
         return values
-
-
-class ProblemOfRuleSerializer(serializers.Serializer):
-    """One reason why the rule can't be saved, or why it would send nothing worth having.
-
-    The one of the field `event` says why the event would be skipped, and keeps no rule from being
-    saved.
-    """
-
-    field = serializers.CharField()
-    position = serializers.IntegerField()
-    message = serializers.CharField()
-    suggestion = serializers.CharField(allow_null=True)
 
 
 class RemarkOnRuleSerializer(serializers.Serializer):
@@ -171,18 +162,9 @@ def preview_content(values: dict[str, Any]) -> dict[str, Any]:
             else []
         ),
         *content["problems"],
-        *(_problem_of(remark) for remark in request.remarks if remark.code in LOSES_IN_SILENCE),
+        *costly_problems(request.remarks),
     ]
     return content
-
-
-def _problem_of(remark: RuleWarning) -> dict[str, object]:
-    return {
-        "field": remark.field,
-        "position": remark.position,
-        "message": remark.message,
-        "suggestion": remark.fix,
-    }
 
 
 def translation_content(url: str, vendor: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A callback rule in the API, and the errors that refuse one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,19 +15,37 @@ from postbacks.api.resources.rules.parts import (
     SuccessSerializer,
 )
 from postbacks.api.strict import RowSerializer
+from postbacks.callbacks.lint import LOSES_IN_SILENCE, RuleWarning
 from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.rules.definition import CONTENT_FIELDS
+from postbacks.callbacks.rules.versions import definition_from
 from postbacks.callbacks.translation import read_rule_url
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
+from postbacks.rulebook.preview import warnings_about
 
+OF_ONE_SAVE = frozenset({"notes", "problems"})  # only its answer has these, where there are any
 _WRITABLE_STATUS = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
+
+
+class ProblemOfRuleSerializer(serializers.Serializer):
+    """One reason why the rule can't be saved, or why it would send nothing worth having.
+
+    The one of the field `event` says why the event would be skipped, and keeps no rule from being
+    saved.
+    """
+
+    field = serializers.CharField()
+    position = serializers.IntegerField()
+    message = serializers.CharField()
+    suggestion = serializers.CharField(allow_null=True)
 
 
 class RuleSerializer(RowSerializer):
     """A callback rule."""
 
     url_notes: tuple[str, ...] = ()
+    saved_problems: tuple[dict[str, object], ...] = ()
 
     app = PublicIdField(
         App,
@@ -64,6 +82,12 @@ class RuleSerializer(RowSerializer):
         required=False,
         help_text="After a save: how `url` was read, if it was not as it was written.",
     )
+    problems = ProblemOfRuleSerializer(
+        many=True,
+        read_only=True,
+        required=False,
+        help_text="After a save: what would go wrong unnoticed, if anything would.",
+    )
     held = serializers.IntegerField(
         read_only=True,
         help_text="Postbacks that are held since the rule was suspended; see `held`.",
@@ -74,7 +98,7 @@ class RuleSerializer(RowSerializer):
         fields = (
             *("id", "name", "app", "partner", "status"),
             *CONTENT_FIELDS,
-            *("version", "held", "notes", "created_at", "updated_at"),
+            *("version", "held", "notes", "problems", "created_at", "updated_at"),
         )
         read_only_fields = ("version", "updated_at")
 
@@ -85,9 +109,13 @@ class RuleSerializer(RowSerializer):
         return read.urls[0]
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        """Say after a save how the address was read, if not as it was written."""
+        """Say after a save how the address was read, and what would go wrong unnoticed."""
         content = super().to_representation(instance)
-        return {**content, "notes": list(self.url_notes)} if self.url_notes else content
+        if self.url_notes:
+            content["notes"] = list(self.url_notes)
+        if self.saved_problems:
+            content["problems"] = list(self.saved_problems)
+        return content
 
     def validate_status(self, status: str) -> str:
         """Accept statuses that people set; others are set by suspending and archiving."""
@@ -98,8 +126,7 @@ class RuleSerializer(RowSerializer):
 
     def _repeats(self, name: str, value: object) -> bool:
         # The count moves by itself: a row that was just read can be written back all the same.
-        # Notes are of one save only.
-        return name in {"held", "notes"} or super()._repeats(name, value)
+        return name in {"held", *OF_ONE_SAVE} or super()._repeats(name, value)
 
     def write(self, row: CallbackRule) -> None:
         if row.pk is not None and "status" not in self.validated_data:
@@ -108,6 +135,21 @@ class RuleSerializer(RowSerializer):
             row.status = stored.values_list("status", flat=True).get(pk=row.pk)
         with answer_rule_errors():
             saving.save(row, by=self.context["request"].user.user)
+        self.saved_problems = costly_problems(warnings_about(definition_from(row)))
+
+
+def costly_problems(warnings: Iterable[RuleWarning]) -> tuple[dict[str, object], ...]:
+    """Return the warnings about what would go wrong unnoticed, as problems with their remedy."""
+    return tuple(
+        {
+            "field": warning.field,
+            "position": warning.position,
+            "message": warning.message,
+            "suggestion": warning.fix,
+        }
+        for warning in warnings
+        if warning.code in LOSES_IN_SILENCE
+    )
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from rest_framework import serializers
 from apps_registry.models import App
 from postbacks.api.fields import MillisecondDateTimeField, PublicIdField, format_time
 from postbacks.api.query import Query
-from postbacks.api.resources.rules.serializers import RuleSerializer
+from postbacks.api.resources.rules.serializers import OF_ONE_SAVE, RuleSerializer
 from postbacks.api.strict import StrictSerializer
 from postbacks.models import CallbackRule, CallbackRuleVersion
 from postbacks.rulebook import versions as rule_history
 
-_NOT_DEFINED = {"id", "status", "version", "held", "created_at", "updated_at"}
+_NOT_DEFINED = {"id", "status", "version", "held", *OF_ONE_SAVE, "created_at", "updated_at"}
 
 
 class DefinitionSerializer(RuleSerializer):

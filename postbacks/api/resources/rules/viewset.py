@@ -1,5 +1,6 @@
 """Callback rules: written, previewed, versioned, copied and archived."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from django.shortcuts import get_object_or_404
@@ -25,7 +26,11 @@ from postbacks.api.resources.rules.previews import (
     preview_content,
     translation_content,
 )
-from postbacks.api.resources.rules.serializers import RuleSerializer, answer_rule_errors
+from postbacks.api.resources.rules.serializers import (
+    OF_ONE_SAVE,
+    RuleSerializer,
+    answer_rule_errors,
+)
 from postbacks.api.resources.rules.trials import RuleTrialsViewSet
 from postbacks.api.resources.rules.versions import (
     ComparedVersionSerializer,
@@ -78,8 +83,8 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         rows = super().get_queryset().select_related("app", "partner")
         return rows.annotate(held=held_postbacks.held_count_of_rules())
 
-    def csv_columns(self) -> list[str]:
-        return [name for name in super().csv_columns() if name != "notes"]  # only after a save
+    def csv_columns(self) -> Sequence[str]:
+        return [name for name in super().csv_columns() if name not in OF_ONE_SAVE]
 
     @extend_schema(request=PreviewSerializer, responses={200: PreviewAnswerSerializer})
     @action(detail=False, methods=["post"], serializer_class=PreviewSerializer)
