@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from postbacks.callbacks.macros import UnknownNameError
@@ -67,6 +68,7 @@ def unknown_names(vendor: str, placeholder: Placeholder) -> list[tuple[str, str]
     return left_out
 
 
+@lru_cache(maxsize=2048)  # a text may hold one name thousands of times
 def _found(vendor: str, name: str) -> Expression:
     own = _expression(vendor_of(vendor), name)
     if isinstance(own, str) or name in vendor_of(vendor).without:
@@ -296,6 +298,7 @@ def _no_counterpart(vendor: Vendor, name: str) -> NoCounterpart:
     )
 
 
+@lru_cache(maxsize=2048)
 def is_known(vendor: str, name: str) -> bool:
     """Tell whether a name is one of this vendor's."""
     return isinstance(_expression(vendor_of(vendor), name), str)

@@ -228,12 +228,13 @@ def _placeholders(vendor: str, url: str) -> Iterator[Placeholder]:
         # Only braces are never plain text.
         found = [each for each in found if each.text[0] in "{$" or _is_shared(each, url)]
     else:
-        spans = [(each.start, each.end) for each in found]
+        covered = bytearray(len(url))
+        for each in found:
+            covered[each.start : each.end] = b"\1" * (each.end - each.start)
         found += [
             each
             for each in FORMS[GENERIC.key](url)
-            if _is_shared(each, url)
-            and not any(start < each.end and each.start < end for start, end in spans)
+            if not any(covered[each.start : each.end]) and _is_shared(each, url)
         ]
     return iter(sorted(found, key=lambda each: each.start))
 
