@@ -537,3 +537,13 @@ def test_a_wrapper_that_holds_no_list_is_told_so(tenant, body) -> None:
 
     assert answer.status_code == 400
     assert "Send an array of events" in answer.json()["detail"]
+
+
+def test_half_a_character_in_a_call_of_tenjins_does_not_cost_its_purchase(tenant) -> None:
+    body = (
+        b'{"price": "9.99", "quantity": 1, "currency": "EUR", "product_id": "p", "note": "\\ud83d"}'
+    )
+
+    assert send("/v0/purchase", tenant, body).status_code == 200
+    (stored,) = events_of(tenant)
+    assert (str(stored.revenue), stored.params) == ("9.99", {"note": "\ufffd"})
