@@ -44,7 +44,7 @@
     markInvalid();
     makeMacrosPressable();
     findMacros();
-    const problems = document.querySelectorAll("#rule-preview .rule-list li").length;
+    const problems = document.querySelectorAll("#rule-preview .rule-list:not(.rule-list--costly) li").length;
     state.textContent = problems === 0 ? "Up to date" : problems === 1 ? "1 problem" : `${problems} problems`;
   }
 

@@ -93,6 +93,7 @@ def test_what_would_be_skipped_and_what_nobody_would_notice_come_with_their_butt
     preview = page.get_by_role("region", name="Preview")
     tested = page.get_by_role("region", name="Test send")
     expect(preview.get_by_text("This event would be skipped:")).to_be_visible()
+    expect(preview.get_by_role("status")).to_have_text("Up to date")  # it can be saved
 
     tested.get_by_role("button", name="Send a test").click()
     expect(tested.get_by_text("Nothing was sent.")).to_be_visible()
