@@ -34,14 +34,21 @@ _PUNCTUATED_WORDS: Final = _words("n snil vnil dnil ref 020000000000")
 _SHARED_IDS: Final = _words("9774d56d682e549c")
 # The names of ids: a parameter that holds its own name was never filled.
 _NAMES_OF_IDS: Final = _words("""
-    clickid clkid clid affclickid externalclickid adjustexternalclickid yourclickid
-    insertclickid clickidhere insertclickidhere replaceme changeme transactionid requestid
+    clickid clkid clid affclickid externalclickid adjustexternalclickid
+    replaceme changeme transactionid requestid
     impressionid gclid gbraid wbraid fbclid ttclid msclkid twclid advertisingid gaid googleaid
     googleadvertisingid aaid adid aifa gpsadid idfa ifa iosifa rdid oaid amazonid amazonaid fireid
     fireadid idfv developerdeviceid vendorid androidid appsetid installid installationid
     analyticsinstallationid appsflyerid webid webuuid deviceid udid uuid guid customeruserid
     customerid userid externaluserid
 """)
+# As documentation writes them: YOUR_GAID, INSERT_CLICK_ID_HERE.
+_TO_BE_REPLACED: Final = frozenset(
+    before + name + after
+    for name in _NAMES_OF_IDS
+    for before in ("your", "my", "insert", "")
+    for after in ("here", "macro", "")
+)
 _NULLS: Final = _words("null nil none undefined")
 _NO_VALUE: Final = re.compile(  # of any parameter, not only of an id
     r"[\s(<\[{\"']*(?:null|nil|none|undefined|n/a|not[ _-]set|object[ ]object)[\s)>\]}\"']*",
@@ -66,15 +73,18 @@ _CROSSED_UUID: Final = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"  # as in documenta
 _MACRO_INSIDE: Final = re.compile(
     rf"[$#%@]?\{{{{1,3}}{_NAME}\}}{{1,3}}|\[{{1,2}}{_NAME}\]{{1,2}}"
     rf"|%%{_NAME}%%|\$\${_NAME}\$\$|##{_NAME}##"
+    r"|__[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*__"
 )
 # What may stand beside macros without making a value one person's own: the network's name.
 _AROUND_MACROS: Final = re.compile(r"(?:[^\W\d_]++\d?|[\s_.:|,/-])*+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_PUNCTUATION: Final = re.compile(r"[\s\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+")
+_PUNCTUATION: Final = re.compile(
+    r"[\s\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f\u200b-\u200f\u2060\ufeff]+"  # and invisible ones
+)
 _BRACED_UUID: Final = re.compile(
     r"\{[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\}", re.IGNORECASE
 )
-_ONLY_ZEROS: Final = re.compile(r"0[0-]*")
+_ONLY_ZEROS: Final = re.compile(r"0[0.-]*")
 _LONGEST_WORD: Final = 32
 _SHORTENED: Final = re.compile(r".{32}… \([0-9,]+ characters\)", re.DOTALL)
 _LONGEST_MACRO: Final = 128
@@ -190,7 +200,7 @@ def _digests() -> frozenset[str]:
     )
 
 
-_PLACEHOLDERS: Final = _WORDS | _NAMES_OF_IDS | _SHARED_IDS | {_CROSSED_UUID} | _digests()
+_PLACEHOLDERS: Final = _WORDS | _TO_BE_REPLACED | _SHARED_IDS | {_CROSSED_UUID} | _digests()
 
 
 def shortened(value: str) -> str:

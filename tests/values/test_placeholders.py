@@ -16,6 +16,7 @@ HALF_DECODED = "%\ufffdVICE_ID%%"
 ZEROS = "00000000-0000-0000-0000-000000000000"
 
 MACROS = [
+    *("__CLICK_ID__:__SUB__", "{clickid},{sub1}"),
     *(HALF_DECODED, "%s", "%@", "%1$s", "%(click_id)s", "{{ .ClickID }}", "{clickid}/{sub1}"),
     *("$$CLICK_ID$$", "{x}", "[X]", "##X##", "%%X%%", "__X__", "{{x}}"),  # the issue's
     *("${CLICK_ID}", "<click_id>", "@click_id@", "%7Bclick_id%7D", "#{x}", "{{gaid}}"),
@@ -35,6 +36,8 @@ MACROS = [
     *("acme_{click_id}", "{click_id}_{sub1}", "unityads_%%CLICK%%", "net2-[CLICKID]"),
 ]
 WORDS = [
+    *("0.0", "0.00", "YOUR_GAID", "YOUR-IDFA", "click_id_macro", "INSERT_CLICK_ID_HERE"),
+    *("null\u200b", "\ufeffundefined"),
     *("(af_siteid)", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"),
     *("null", "undefined", "guest", "9774d56d682e549c", ZEROS, "unknown", "(not set)", "0"),
     *("NULL", "None", "nil", "N/A", "n.a.", "(null)", "<null>", "NaN", "[object Object]", "-"),
@@ -63,6 +66,7 @@ WORDS = [
     _digest("sha1", ZEROS.replace("-", "").encode()),
 ]
 IDS = [
+    *("yourname", "0.5", "1.0", "0a", "ab__C__7f3", "my-id", "0.0.0.1"),
     *(
         "x",
         "xx",
