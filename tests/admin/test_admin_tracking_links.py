@@ -155,7 +155,7 @@ def test_what_the_partners_rules_could_use_is_named(owner: make.Tenant, browser:
     page = browser.get(f"{LINKS}{link.pk}/change/")
 
     assert [macro.parameter for macro in page.context["page"].unused] == ["gamer_id"]
-    assert "Unity&#x27;s id of the player" in page.content.decode()
+    assert "Unity&#x27;s ID of the player" in page.content.decode()
 
 
 def test_a_link_that_leads_nowhere_says_so(owner: make.Tenant, browser: Client) -> None:
