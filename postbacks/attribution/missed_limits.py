@@ -49,25 +49,28 @@ def in_one_unit(measured: timedelta, limit: timedelta) -> tuple[str, str]:
     """
     for name, unit in _UNITS.items():
         is_whole = limit % unit == _NOTHING and limit // unit <= _MOST_UNITS
-        if is_whole and abs(measured - limit) >= unit and _shows(measured, unit):
-            return _text(round(measured / unit), name), _text(limit // unit, name)
+        if is_whole and abs(measured - limit) >= unit and _shows_exactly(measured, unit):
+            return _with_unit(round(measured / unit), name), _with_unit(limit // unit, name)
     if _NOTHING < limit < measured:
-        return f"{_alone(limit)} and {_alone(measured - limit)}", _alone(limit)
-    return _alone(measured), _alone(limit)
+        return (
+            f"{_in_largest_unit(limit)} and {_in_largest_unit(measured - limit)}",
+            _in_largest_unit(limit),
+        )
+    return _in_largest_unit(measured), _in_largest_unit(limit)
 
 
-def _shows(length: timedelta, unit: timedelta) -> bool:
+def _shows_exactly(length: timedelta, unit: timedelta) -> bool:
     return abs(length - round(length / unit) * unit) * _TOLERANCE <= length
 
 
-def _alone(length: timedelta) -> str:
+def _in_largest_unit(length: timedelta) -> str:
     for name, unit in _UNITS.items():
-        if length >= unit and _shows(length, unit) and unit > SECOND:
-            return _text(round(length / unit), name)
+        if length >= unit and _shows_exactly(length, unit) and unit > SECOND:
+            return _with_unit(round(length / unit), name)
     if _NOTHING < length < _LEAST:
         return "less than 0.001 s"
     return f"{length / SECOND:.3f}".rstrip("0").rstrip(".") + " s"
 
 
-def _text(count: int, unit: str) -> str:
+def _with_unit(count: int, unit: str) -> str:
     return f"{count} days" if unit == "day" and count != 1 else f"{count} {unit}"

@@ -80,10 +80,10 @@ def sample_facts(platform: str = "ios") -> Facts:
     fields = _ON_OTHER_PLATFORMS.get(platform)
     if fields is None:
         return sample
-    kept = {name: sample.event.fields[name] for name in _ON_ALL_PLATFORMS}
+    shared = {name: sample.event.fields[name] for name in _ON_ALL_PLATFORMS}
     return replace(
         sample,
-        event=replace(sample.event, platform=platform, fields={**kept, **fields}),
+        event=replace(sample.event, platform=platform, fields={**shared, **fields}),
         app=replace(sample.app, platform=platform, store_id="com.example.meadow"),
     )
 

@@ -129,7 +129,7 @@ def claim_paced(limit: int, *, busy: Iterable[Lane] = ()) -> list[Lease]:
 
 
 @dataclass(frozen=True, slots=True)
-class _QueueRow:
+class _ClaimedRow:
     postback_id: int
     event_received_at: datetime
     host: str
@@ -144,7 +144,7 @@ def _claim(statement: str, limits: dict[str, object], busy: Iterable[Lane]) -> l
     lanes = list(busy)
     claim_id = uuid.uuid4()
     rows = prepared.fetch(
-        _QueueRow,
+        _ClaimedRow,
         statement,
         {
             **limits,
@@ -163,7 +163,7 @@ def _claim(statement: str, limits: dict[str, object], busy: Iterable[Lane]) -> l
     ]
 
 
-def _load_postbacks(rows: Sequence[_QueueRow]) -> dict[int, ClaimedPostback]:
+def _load_postbacks(rows: Sequence[_ClaimedRow]) -> dict[int, ClaimedPostback]:
     if not rows:
         return {}
     moments = [row.event_received_at for row in rows]

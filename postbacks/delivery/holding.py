@@ -76,7 +76,7 @@ WHERE postback_id = ANY(%(ids)s) AND (due_at <= now() OR claim_id IS NOT NULL)
 
 
 @dataclass(frozen=True, slots=True)
-class _QueueRow:
+class _DequeuedRow:
     """A row that was taken from the queue, or from what is held."""
 
     organization_id: int
@@ -195,7 +195,7 @@ def _held_reason(status: RuleStatus) -> HeldReason | None:
 def _hold(
     statement: str, parameters: Mapping[str, object], reasons: Mapping[int, HeldReason]
 ) -> int:
-    rows = prepared.fetch(_QueueRow, statement, parameters)
+    rows = prepared.fetch(_DequeuedRow, statement, parameters)
     if rows:
         first, last = whole_days(row.event_received_at for row in rows)
         held = [{**asdict(row), "reason": reasons[row.rule_id].value} for row in rows]
@@ -204,7 +204,7 @@ def _hold(
 
 
 def _skip(statement: str, parameters: Mapping[str, object], reason: SkipReason) -> int:
-    rows = prepared.fetch(_QueueRow, statement, parameters)
+    rows = prepared.fetch(_DequeuedRow, statement, parameters)
     skip_rows(
         [
             SkippedRow(row.organization_id, row.postback_id, row.event_received_at, reason.value)

@@ -14,8 +14,8 @@ READ_AS_MEANT: Final = "&amp; in the address was read as &."
 
 def without_entity(name: str) -> str:
     """Return a parameter's name as it was meant."""
-    found = _REST_OF_ENTITY.match(name)
-    return name if found is None else name[found.end() :]
+    entity = _REST_OF_ENTITY.match(name)
+    return name if entity is None else name[entity.end() :]
 
 
 def holds_entity(query: str) -> bool:

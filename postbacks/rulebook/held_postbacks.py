@@ -1,8 +1,8 @@
-"""What becomes of the postbacks that a rule holds: sent, dropped, skipped after a week.
+"""Sends, drops or expires the postbacks that a rule holds, in the background.
 
 People start a job, which `work` does in a task: a batch at a time, each in one transaction with its
-count. So a job survives its worker, and two workers never do the same batch. The rest needs nobody:
-`work` looks at what is held and at its rule's status, and does what follows.
+count. So a job survives its worker, and two workers never do the same batch. `work` also does what
+needs no person: it follows a rule's new status, and ends a week of waiting.
 """
 
 import time
@@ -78,8 +78,8 @@ def held_count(rule: CallbackRule) -> int:
 
 def held_count_of_rules() -> Coalesce:
     """Return the same count as an annotation of a queryset of rules."""
-    held = HeldPostback.objects.filter(rule=OuterRef("pk"), reason=HeldReason.RULE_SUSPENDED)
-    counts = held.order_by().values("rule").annotate(count=Count("*")).values("count")
+    rows = HeldPostback.objects.filter(rule=OuterRef("pk"), reason=HeldReason.RULE_SUSPENDED)
+    counts = rows.order_by().values("rule").annotate(count=Count("*")).values("count")
     return Coalesce(Subquery(counts), 0)
 
 

@@ -1,4 +1,4 @@
-"""What became of postbacks, in sentences: the last answer, and why macros had no value."""
+"""Says where postbacks stand: their state, the last answer, and why macros had no value."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -120,7 +120,7 @@ def last_attempts(postbacks: Sequence[Postback]) -> dict[int, DeliveryAttempt]:
 def decision_and_reason(
     postback: Postback, *, empty: EmptyMacros, last: DeliveryAttempt | None
 ) -> tuple[RuleDecision, Refusal]:
-    """Return what became of a postback; of what was tried, with the first empty macros."""
+    """Return a postback's state and why; for one that was tried, with its first empty macros."""
     decision, reason = _state_of(postback, last)
     if postback.attempts_made:
         reason = Refusal(reason.code, " ".join([reason.detail, *_first_details(empty)]))
@@ -162,15 +162,15 @@ def _state_of(postback: Postback, last: DeliveryAttempt | None) -> tuple[RuleDec
     if postback.status == PostbackStatus.FAILED:
         detail = f"Given up after {tries}. {last_answer(last, postback.reason)}".strip()
         return RuleDecision.FAILED, Refusal(postback.reason or "failed", detail)
-    if held := _held(postback):
-        return RuleDecision.HELD, held
+    if refusal := _held_refusal(postback):
+        return RuleDecision.HELD, refusal
     if not postback.attempts_made:
         return RuleDecision.PENDING, Refusal("due", "It is about to be sent.")
     detail = f"It is tried again after {tries}. {last_answer(last, '')}".strip()
     return RuleDecision.PENDING, Refusal("due", detail)
 
 
-def _held(postback: Postback) -> Refusal | None:
+def _held_refusal(postback: Postback) -> Refusal | None:
     status = postback.rule.status
     if postback.reason == HeldReason.RULE_SUSPENDED or status == RuleStatus.SUSPENDED:
         is_on = status == RuleStatus.ACTIVE

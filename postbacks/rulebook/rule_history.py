@@ -54,8 +54,8 @@ def rules_then_and_now(
     numbers = _versions_at(rules, moment)
     oldest = _oldest_versions([rule for rule in rules if rule.pk not in numbers])
     then = {rule.pk: numbers.get(rule.pk) or oldest.get(rule.pk, rule.version) for rule in rules}
-    wanted = {(rule.pk, then[rule.pk]) for rule in rules}
-    compiled = load_rule_versions(wanted | {(rule.pk, rule.version) for rule in rules})
+    versions_then = {(rule.pk, then[rule.pk]) for rule in rules}
+    compiled = load_rule_versions(versions_then | {(rule.pk, rule.version) for rule in rules})
     statuses = statuses_at(
         CallbackRule._meta.db_table, {str(rule.public_id): rule.status for rule in rules}, moment
     )

@@ -38,7 +38,7 @@ _WHOLE: Final = re.compile(r"([0-9]{1,18})(?:[.,]0{1,18})?")
 _GROUPED: Final = re.compile(r"\d{1,3}([.,])\d{3}")
 
 
-def shown(value: object) -> str:
+def quote(value: object) -> str:
     """Return a value as a refusal names it."""
     if isinstance(value, str):
         cut = value[:_LONGEST_SHOWN]
@@ -58,15 +58,15 @@ def shown(value: object) -> str:
 def not_text(value: object, *, example: str = "") -> str:
     """Return the sentence for a value that is no text where one belongs."""
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        text = shown(value)
+        text = quote(value)
         return f"{text} is a number, and this is a text. Write “{text}”, in quotes."
     instead = f", such as “{example}”," if example else ""
-    return f"{shown(value)} is no text. Write a text{instead} or leave the field out."
+    return f"{quote(value)} is no text. Write a text{instead} or leave the field out."
 
 
 def too_long(text: str, limit: int) -> str:
     return (
-        f"{shown(text)} has {len(text):,} characters. Send at most {limit:,}, or leave the field "
+        f"{quote(text)} has {len(text):,} characters. Send at most {limit:,}, or leave the field "
         "out."
     )
 
@@ -74,18 +74,18 @@ def too_long(text: str, limit: int) -> str:
 def not_flag(value: object) -> str:
     word = str(value).strip().lower() if isinstance(value, str) else ""
     if word in {"true", "yes", "y", "on", "1"}:
-        return f"{shown(value)} is a text. Write true, without quotes."
+        return f"{quote(value)} is a text. Write true, without quotes."
     if word in {"false", "no", "n", "off", "0"}:
-        return f"{shown(value)} is a text. Write false, without quotes."
-    return f"{shown(value)} says neither yes nor no. Write true or false, or leave the field out."
+        return f"{quote(value)} is a text. Write false, without quotes."
+    return f"{quote(value)} says neither yes nor no. Write true or false, or leave the field out."
 
 
 def not_whole_number(value: object, most: int) -> str:
     """Return the sentence for a value that is no whole number from 0 to `most`."""
     digits = _WHOLE.fullmatch(value.strip()) if isinstance(value, str) else None
     if digits and int(digits[1]) <= most:
-        return f"{shown(value)} is a text. Write {int(digits[1])}, without quotes."
-    return f"{shown(value)} is no whole number from 0 to {most:,}. Write one, such as 1."
+        return f"{quote(value)} is a text. Write {int(digits[1])}, without quotes."
+    return f"{quote(value)} is no whole number from 0 to {most:,}. Write one, such as 1."
 
 
 def not_one_of(value: object, choices: Iterable[str]) -> str:
@@ -93,7 +93,7 @@ def not_one_of(value: object, choices: Iterable[str]) -> str:
     words = list(choices)
     close = difflib.get_close_matches(str(value)[:64].strip().lower(), words, n=1, cutoff=0.6)
     meant = f"Write {close[0]}; possible are" if close else "Write one of:"
-    return f"{shown(value)} is none of the values. {meant} {', '.join(words)}."
+    return f"{quote(value)} is none of the values. {meant} {', '.join(words)}."
 
 
 def not_amount(value: object) -> str:
@@ -102,9 +102,9 @@ def not_amount(value: object) -> str:
         return "An empty text is no amount. Write a number such as 9.99, or leave the field out."
     suggestion = suggested_amount(value) if isinstance(value, str) else ""
     if suggestion:
-        return f"{shown(value)} is no amount. Write {suggestion}."
+        return f"{quote(value)} is no amount. Write {suggestion}."
     return (
-        f"{shown(value)} is no amount. Write a number such as 9.99, with a point before the cents, "
+        f"{quote(value)} is no amount. Write a number such as 9.99, with a point before the cents, "
         "or leave the field out."
     )
 
@@ -116,11 +116,11 @@ def not_exact(amount: Decimal, digits: int) -> str:
         return not_amount(amount)
     if exponent < -digits and amount.adjusted() <= 0 and exponent > -100:
         return (
-            f"{shown(amount)} has {-exponent} digits after the point. Write at most {digits}: "
+            f"{quote(amount)} has {-exponent} digits after the point. Write at most {digits}: "
             f"{round(amount, digits):f}."
         )
     return (
-        f"{shown(amount)} can't be kept as an amount. Write at most 21 digits before the point and "
+        f"{quote(amount)} can't be kept as an amount. Write at most 21 digits before the point and "
         f"{digits} after it, such as 9.99."
     )
 
@@ -161,29 +161,29 @@ def not_currency(code: str) -> str:
     close = difflib.get_close_matches(code.strip().upper()[:64], sorted(CURRENCIES), n=1)
     meant = sign or (close[0] if close else "")
     instead = f"Write {meant}, or another" if meant else "Write a"
-    return f"{shown(code)} is no currency. {instead} code of ISO 4217, such as EUR."
+    return f"{quote(code)} is no currency. {instead} code of ISO 4217, such as EUR."
 
 
 def not_address(text: str) -> str:
     """Return the sentence for a text that is no IP address; a port or a list are its fault."""
     meant = parse_forwarded_address(text.partition(",")[0])
     if meant is not None:
-        return f"{shown(text)} is more than an address. Write {meant}, alone."
+        return f"{quote(text)} is more than an address. Write {meant}, alone."
     return (
-        f"{shown(text)} is no IP address. Write IPv4 or IPv6, such as 203.0.113.7, or leave the "
+        f"{quote(text)} is no IP address. Write IPv4 or IPv6, such as 203.0.113.7, or leave the "
         "field out."
     )
 
 
 def not_uuid(value: object) -> str:
     return (
-        f"{shown(value)} is no UUID. Write one such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, made "
+        f"{quote(value)} is no UUID. Write one such as 0d6e1b3c-5f0a-4f6e-9d3e-2b6f4a1c7e55, made "
         "once by the client."
     )
 
 
 def not_time(value: object) -> str:
     return (
-        f"{shown(value)} is no time. Write ISO 8601 with an offset, such as 2026-05-04T10:00:00Z, "
+        f"{quote(value)} is no time. Write ISO 8601 with an offset, such as 2026-05-04T10:00:00Z, "
         "or Unix seconds, milliseconds or microseconds."
     )

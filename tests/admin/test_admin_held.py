@@ -21,7 +21,7 @@ from tests.workers import decide, work_on_held
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LIST = "/admin/postbacks/callbackrule/"
-ASKED = "What is to become of the 3 held postbacks?"
+ASKED = "What should happen to the 3 held postbacks?"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from postbacks.intake.events.fields import FIELD_NAMES
 from postbacks.intake.events.validation import check_event
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import Event
-from postbacks.values.refusals import shown
+from postbacks.values.refusals import quote
 from tests import make
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -381,7 +381,7 @@ def test_no_refusal_has_a_parsers_words(field, value) -> None:
     for error in checked.errors:
         assert error.pointer.startswith(f"/{field}")
         assert not any(word in error.detail for word in PARSERS_WORDS), error.detail
-        assert shown(value) in error.detail or field in ADDED_TO or not value, error.detail
+        assert quote(value) in error.detail or field in ADDED_TO or not value, error.detail
         assert re.search(r"\b(Write|Send|Leave)\b", error.detail), error.detail
 
 

@@ -10,8 +10,8 @@ import pytest
 from django.conf import settings as project
 from pytest_django import Settings
 
-from postbacks.intake.countries import country_of
 from postbacks.intake.events.validation import check_event
+from postbacks.intake.geoip import country_of
 from postbacks.intake.sdk_keys import Reporter
 from tests.mmdb import write_mmdb
 

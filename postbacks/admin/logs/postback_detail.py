@@ -337,7 +337,7 @@ def _missing_macros(postback: Postback) -> str:
     if rule is None:
         return ""
     if postback.attempts_made or postback.next_attempt_at:  # a later version judged it again
-        rule = max(rules.values(), key=lambda one: one.version)
+        rule = max(rules.values(), key=lambda compiled: compiled.version)
     try:
         missing = _missing(rule, events[0], postback) if events else []
         required = [

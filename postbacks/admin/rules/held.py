@@ -64,7 +64,7 @@ def held_choice(count: int) -> ActionChoice:
         (JobAction.DROP.value, "Drop"),
         ("keep", "Decide later, on each rule's page"),
     )
-    return ActionChoice(HELD, f"What is to become of {which}?", options)
+    return ActionChoice(HELD, f"What should happen to {which}?", options)
 
 
 def start_job(request: HttpRequest, rule: CallbackRule, action: JobAction) -> None:

@@ -43,14 +43,14 @@ class SwitchingAdmin(ArchivingAdmin):
         question = "Switch on these callback rules? They send from now on."
         untested = [str(rule) for rule in queryset if not is_proven(rule)]
         note = f"Not tested yet: {', '.join(untested)}. {_TRY_FIRST}" if untested else ""
-        held = sum(held_count(rule) for rule in queryset)
+        held_total = sum(held_count(rule) for rule in queryset)
         if page := self.confirm_action(
             request,
             queryset,
             action="switch_on",
             question=question,
             description=note,
-            choice=held_choice(held) if held else None,
+            choice=held_choice(held_total) if held_total else None,
         ):
             return page
         switched = self._set_status(request, queryset, RuleStatus.ACTIVE, "Switched on.")

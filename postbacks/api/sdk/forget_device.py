@@ -25,7 +25,7 @@ from postbacks.models import ErasureMode, ErasureReach, ErasureRequest
 from postbacks.privacy.requests import DeviceToErase, id_error, request_erasure
 from postbacks.privacy.tombstones import ID_KINDS
 from postbacks.values.placeholders import why_no_id
-from postbacks.values.refusals import not_one_of, shown
+from postbacks.values.refusals import not_one_of, quote
 from postbacks.web.middleware import own_transactions
 
 _EXAMPLE = "{“install_id”: “…”}"
@@ -166,7 +166,7 @@ def _device(data: object, reporter: Reporter) -> tuple[dict[str, str], str]:
     """Return the ids and the mode. Raises InvalidRequest (400) or PermissionDenied (403)."""
     if not isinstance(data, Mapping):
         raise InvalidRequest(
-            [_fault("", f"{shown(data)} is no device. Send an object such as {_EXAMPLE}.")]
+            [_fault("", f"{quote(data)} is no device. Send an object such as {_EXAMPLE}.")]
         )
     mode = data.get("mode", ErasureMode.FORGET)
     ids = {kind: data[kind] for kind in ID_KINDS if data.get(kind) is not None}

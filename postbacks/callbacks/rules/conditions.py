@@ -203,8 +203,8 @@ def _check_values(condition: Condition, path: str, errors: list[RuleError]) -> N
         if not values.has(member):
             written = text_of(member)[:_LONGEST_SHOWN]
             detail = f"“{written}” is no {field.name} of an event; {values.remedy(member)}."
-            place = f"{path}.{index}" if isinstance(expected, list | tuple) else path
-            Problems(place, errors).add(0, detail, values.nearest(member))
+            member_path = f"{path}.{index}" if isinstance(expected, list | tuple) else path
+            Problems(member_path, errors).add(0, detail, values.nearest(member))
 
 
 def _is_list_of(values: ValueList, expected: object) -> bool:

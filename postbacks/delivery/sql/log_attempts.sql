@@ -3,8 +3,9 @@ WITH input AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
         organization_id bigint, postback_id bigint, event_received_at timestamptz, rule_id bigint,
         claim_id uuid, number integer, rule_version integer, kind text, started_at timestamptz,
-        duration_ms integer, outcome text, status text, status_code smallint, error text, detail text, request jsonb,
-        response jsonb, fingerprint text, wait_seconds float8, suspend_rule boolean
+        duration_ms integer, outcome text, status text, status_code smallint, error text,
+        detail text, request jsonb, response jsonb, fingerprint text, wait_seconds float8,
+        suspend_rule boolean
     )
 ), finished AS (
     DELETE FROM due_postback USING input

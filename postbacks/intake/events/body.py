@@ -19,7 +19,7 @@ from postbacks.intake.events.lenient_json import (
     parse_leniently,
     storable,
 )
-from postbacks.values.refusals import shown
+from postbacks.values.refusals import quote
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_EVENTS = 1_000
@@ -58,7 +58,7 @@ def read_items(
         data = data[plural]
         if not isinstance(data, list):
             raise BodyError(
-                400, f"“{plural}” is {shown(data).lower()}. Send an array of {plural}, in […]."
+                400, f"“{plural}” is {quote(data).lower()}. Send an array of {plural}, in […]."
             )
     items = data if isinstance(data, list) else [data]
     if not items:
@@ -71,6 +71,7 @@ def read_items(
 
 
 def _examined(items: list[object], exact: frozenset[str]) -> list[object]:
+    """Return items, those with flaws as FlawedItem. Raises BodyError (400) if the only one errs."""
     examined = [examine(item, exact=exact) for item in items]
     if len(examined) == 1 and isinstance(examined[0], FlawedItem):
         for error in examined[0].errors:
@@ -109,7 +110,10 @@ def without_mark(body: bytes) -> bytes:
 def parse_json(body: bytes) -> object:
     """Return JSON parsed, with fractions as Decimal. Raises BodyError (400) for any flaw."""
     data, is_flawless = _parse(body)
-    return data if is_flawless else _repaired(data, frozenset())
+    if is_flawless:
+        return data
+    (examined,) = _examined([data], frozenset())
+    return examined.value if isinstance(examined, FlawedItem) else examined
 
 
 def _parse(body: bytes) -> tuple[object, bool]:
@@ -133,16 +137,6 @@ def _parse(body: bytes) -> tuple[object, bool]:
     except (InvalidJsonError, RecursionError) as error:
         detail = str(error) if isinstance(error, InvalidJsonError) else TOO_DEEP
         raise BodyError(400, detail) from None
-
-
-def _repaired(item: object, exact: frozenset[str]) -> object:
-    """Return the one item of a body, repaired. Raises BodyError (400) if it has errors."""
-    examined = examine(item, exact=exact)
-    if not isinstance(examined, FlawedItem):
-        return examined
-    for error in examined.errors:
-        raise BodyError(400, error.detail)
-    return examined.value
 
 
 def _count_keys(data: object) -> int:

@@ -10,8 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from apps_registry.addresses import normalized_address
-from postbacks.intake.countries import country_of
-from postbacks.intake.events.field_refusals import field_errors
+from postbacks.intake.events.field_errors import field_errors
 from postbacks.intake.events.fields import (
     DEVICE_IDS,
     FIELD_NAMES,
@@ -23,6 +22,7 @@ from postbacks.intake.events.fields import (
     EventFields,
 )
 from postbacks.intake.events.lenient_json import FlawedItem
+from postbacks.intake.geoip import country_of
 from postbacks.intake.receipts import FieldError
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.values import identifiers, refusals
@@ -65,7 +65,7 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
         if checked.errors:
             return checked
     if not isinstance(item, dict):
-        detail = f"{refusals.shown(item)} is no event. Send an object such as {_EXAMPLE}."
+        detail = f"{refusals.quote(item)} is no event. Send an object such as {_EXAMPLE}."
         checked.errors.append(FieldError("", detail))
         return checked
     event, checked.errors = _convert(item)
@@ -140,7 +140,7 @@ def _event_name(event: EventFields, errors: list[FieldError]) -> str:
     if not is_visible(name):
         hidden = hidden_character(name)
         reason = f"holds {hidden}" if hidden else "has no visible character"
-        detail = f"{refusals.shown(name)} {reason}. Write a name such as “purchase”."
+        detail = f"{refusals.quote(name)} {reason}. Write a name such as “purchase”."
         errors.append(FieldError("/event_name", detail))
     return name
 
@@ -152,13 +152,13 @@ def _event_time(event: EventFields, now: datetime, errors: list[FieldError]) -> 
         return ""
     if time > now + FUTURE:
         detail = (
-            f"{refusals.shown(event.event_time)} is more than 5 minutes in the future. Write when "
+            f"{refusals.quote(event.event_time)} is more than 5 minutes in the future. Write when "
             "the event happened."
         )
         errors.append(FieldError("/event_time", detail))
     elif time < now - OLDEST:
         detail = (
-            f"{refusals.shown(event.event_time)} is more than 58 days ago. Send events within 58 "
+            f"{refusals.quote(event.event_time)} is more than 58 days ago. Send events within 58 "
             "days."
         )
         errors.append(FieldError("/event_time", detail))
@@ -172,10 +172,10 @@ def _bundle_id(event: EventFields, reporter: Reporter, errors: list[FieldError])
             errors.append(FieldError("/bundle_id", detail))
         return reporter.bundle_ids[0] if reporter.bundle_ids else ""
     if event.bundle_id not in reporter.bundle_ids:
-        known = f"Write one of: {_listed(reporter)}" if reporter.bundle_ids else "Leave it out"
+        instead = f"Write one of: {_listed(reporter)}" if reporter.bundle_ids else "Leave it out"
         detail = (
-            f"{refusals.shown(event.bundle_id)} does not belong to the app of this SDK key. "
-            f"{known}, or add it to the app under Apps."
+            f"{refusals.quote(event.bundle_id)} does not belong to the app of this SDK key. "
+            f"{instead}, or add it to the app under Apps."
         )
         errors.append(FieldError("/bundle_id", detail))
     return event.bundle_id
@@ -250,7 +250,7 @@ def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) ->
     if event.country is not None:
         if not _COUNTRY.fullmatch(event.country):
             detail = (
-                f"{refusals.shown(event.country)} is no code of a country. Write the two letters "
+                f"{refusals.quote(event.country)} is no code of a country. Write the two letters "
                 "of ISO 3166, such as DE."
             )
             errors.append(FieldError("/country", detail))
@@ -294,7 +294,7 @@ def _storage_errors(row: Mapping[str, object], params: object) -> list[FieldErro
     Found here, such a value rejects its own event; in the statement it would reject all.
     """
     if _any_nested(params, _is_huge_number):
-        number = refusals.shown(next(_huge_numbers(params)))
+        number = refusals.quote(next(_huge_numbers(params)))
         detail = f"The number {number} is too large or too small. Write it as a text: “{number}”."
         return [FieldError("/params", detail)]
     errors: list[FieldError] = []

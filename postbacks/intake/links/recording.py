@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from apps_registry.addresses import first_address
 from apps_registry.models.partners import ClickSigning
-from postbacks.intake.countries import country_of
+from postbacks.intake.geoip import country_of
 from postbacks.intake.links import signatures
 from postbacks.intake.links.destinations import choose_deep_link, destinations_of
 from postbacks.intake.links.known_links import KnownLink
@@ -98,12 +98,12 @@ def read_occurred_at(text: str) -> datetime:
     now = datetime.now(UTC)
     if occurred_at > now + FUTURE:
         raise TouchpointRefusedError(
-            f"{refusals.shown(text)} is more than 5 minutes in the future. Write when the ad was "
+            f"{refusals.quote(text)} is more than 5 minutes in the future. Write when the ad was "
             "shown or clicked."
         )
     if occurred_at < now - OLDEST:
         raise TouchpointRefusedError(
-            f"{refusals.shown(text)} is more than 30 days ago. Send a touchpoint within 30 days."
+            f"{refusals.quote(text)} is more than 30 days ago. Send a touchpoint within 30 days."
         )
     return occurred_at
 

@@ -101,7 +101,7 @@ def check_touchpoint(item: object) -> CheckedTouchpoint:
         if checked.errors:
             return checked
     if not isinstance(item, dict):
-        detail = f"{refusals.shown(item)} is no touchpoint. Send an object such as {_EXAMPLE}."
+        detail = f"{refusals.quote(item)} is no touchpoint. Send an object such as {_EXAMPLE}."
         checked.errors.append(FieldError("", detail))
         return checked
     item = _with_kind(item)
@@ -161,7 +161,7 @@ def _parameters(item: Mapping[str, object], errors: list[FieldError]) -> LinkPar
     if params is None:
         params = {}
     if not isinstance(params, dict):
-        detail = f"{refusals.shown(params)} is no object. Write one, such as {{“sub1”: “spring”}}."
+        detail = f"{refusals.quote(params)} is no object. Write one, such as {{“sub1”: “spring”}}."
         errors.append(FieldError("/params", detail))
         params = {}
     own = {name: value for name, value in item.items() if name not in OWN_FIELDS}
@@ -179,7 +179,7 @@ def _parameters(item: Mapping[str, object], errors: list[FieldError]) -> LinkPar
     for pointer, name, value in parameters[:MAX_PARAMETERS]:
         text = _text(value)
         if text is None:
-            detail = f"{refusals.shown(value)} can't be a parameter. Write a text or a number."
+            detail = f"{refusals.quote(value)} can't be a parameter. Write a text or a number."
             errors.append(FieldError(pointer, detail))
         elif error := _parameter_error(pointer, name, text):
             errors.append(error)
@@ -249,7 +249,7 @@ def _link_and_campaign(item: Mapping[str, object], errors: list[FieldError]) -> 
 
 def _unknown(name: object) -> str:
     return (
-        f"The app of this SDK key has none with the id {refusals.shown(name)}. Send the token or "
+        f"The app of this SDK key has none with the id {refusals.quote(name)}. Send the token or "
         "id of one of its active tracking links, or the id of an active campaign."
     )
 

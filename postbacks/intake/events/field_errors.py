@@ -70,16 +70,16 @@ def _no_name(name: str, value: object) -> str:
         )
     if not value:
         return "An empty text is no name. Write 1 to 64 characters, such as “purchase”."
-    return f"{refusals.shown(value)} has {len(value):,} characters. Write at most {_LONGEST_NAME}."
+    return f"{refusals.quote(value)} has {len(value):,} characters. Write at most {_LONGEST_NAME}."
 
 
 def _no_object(name: str, value: object) -> str:
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         return (
-            f"{refusals.shown(value)} is a text that holds JSON. Send the object itself, without "
+            f"{refusals.quote(value)} is a text that holds JSON. Send the object itself, without "
             "quotes around it."
         )
-    return f"{refusals.shown(value)} is no object. Write one, such as {{“level”: 7}}."
+    return f"{refusals.quote(value)} is no object. Write one, such as {{“level”: 7}}."
 
 
 def _no_att_status(name: str, value: object) -> str:
@@ -87,21 +87,17 @@ def _no_att_status(name: str, value: object) -> str:
     digit = str(value).strip() if isinstance(value, str) else ""
     status = _ATT_STATUS.get(word, int(digit) if digit in {"0", "1", "2", "3"} else None)
     if status is not None:
-        return f"{refusals.shown(value)} is a text. Write {status}, without quotes."
+        return f"{refusals.quote(value)} is a text. Write {status}, without quotes."
     return (
-        f"{refusals.shown(value)} is no status of App Tracking Transparency. Write 0 (not "
+        f"{refusals.quote(value)} is no status of App Tracking Transparency. Write 0 (not "
         "determined), 1 (restricted), 2 (denied) or 3 (authorized)."
     )
-
-
-def _no_timestamp(name: str, value: object) -> str:
-    return refusals.not_time(value)
 
 
 def _no_list(name: str, value: object) -> str:
     partner = value if isinstance(value, str) else "Unity Ads"
     return (
-        f"{refusals.shown(value)} is no list. Write the partners' names in a list: "
+        f"{refusals.quote(value)} is no list. Write the partners' names in a list: "
         f"[“{partner[:60]}”]."
     )
 
@@ -132,5 +128,5 @@ _DESCRIBERS: Final[Mapping[str, Callable[[str, object], str]]] = {
     "sharing_opt_out": _no_list,
     "params": _no_object,
     **dict.fromkeys(FLAGS, lambda _, value: refusals.not_flag(value)),
-    **dict.fromkeys(TIMESTAMPS, _no_timestamp),
+    **dict.fromkeys(TIMESTAMPS, lambda _, value: refusals.not_time(value)),
 }
