@@ -49,7 +49,7 @@ def in_one_unit(measured: timedelta, limit: timedelta) -> tuple[str, str]:
     """
     for name, unit in _UNITS.items():
         is_whole = limit % unit == _NOTHING and limit // unit <= _MOST_UNITS
-        if is_whole and abs(measured - limit) >= unit and _shows_exactly(measured, unit):
+        if is_whole and abs(measured - limit) >= unit and _shows_closely(measured, unit):
             return _with_unit(round(measured / unit), name), _with_unit(limit // unit, name)
     if _NOTHING < limit < measured:
         return (
@@ -59,13 +59,13 @@ def in_one_unit(measured: timedelta, limit: timedelta) -> tuple[str, str]:
     return _in_largest_unit(measured), _in_largest_unit(limit)
 
 
-def _shows_exactly(length: timedelta, unit: timedelta) -> bool:
+def _shows_closely(length: timedelta, unit: timedelta) -> bool:
     return abs(length - round(length / unit) * unit) * _TOLERANCE <= length
 
 
 def _in_largest_unit(length: timedelta) -> str:
     for name, unit in _UNITS.items():
-        if length >= unit and _shows_exactly(length, unit) and unit > SECOND:
+        if length >= unit and _shows_closely(length, unit) and unit > SECOND:
             return _with_unit(round(length / unit), name)
     if _NOTHING < length < _LEAST:
         return "less than 0.001 s"
