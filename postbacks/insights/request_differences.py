@@ -11,7 +11,13 @@ MOST_DIFFERENCES = 50
 _LONGEST_VALUE = 500
 # They name the moment of their attempt.
 _OF_THE_MOMENT = frozenset({"webhook-timestamp", "webhook-signature"})
-_LABELS = {"query": "Parameter", "headers": "Header", "body": "Body"}
+_LABELS = {
+    "method": "Method",
+    "url": "Address",
+    "query": "Parameter",
+    "headers": "Header",
+    "body": "Body",
+}
 
 _Parts = dict[tuple[str, str], str]  # kind and name of a part
 
@@ -35,8 +41,7 @@ class RequestDifference:
 
     @property
     def label(self) -> str:
-        label = _LABELS.get(self.kind, {"method": "Method", "url": "Address"}.get(self.kind, ""))
-        return f"{label} {self.name}".strip()
+        return f"{_LABELS[self.kind]} {self.name}".strip()
 
 
 def request_differences(

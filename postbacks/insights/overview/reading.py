@@ -74,8 +74,8 @@ class FailedPostback:
 class Overview:
     """All that the first page shows.
 
-    `rules` has each rule with a failure by id, every suspended one, and every one that holds
-    postbacks of which nobody has said what becomes of them.
+    `rules` has each rule with a failure by id, every suspended one, and every one whose
+    held postbacks nobody has sent or dropped yet.
     """
 
     now: datetime
@@ -145,10 +145,10 @@ def _read_volume(since: datetime, until: datetime) -> Volume:
 
 def _rules(ids: set[int]) -> list[CallbackRule]:
     of_rule = {"rule": OuterRef("pk"), "reason": HeldReason.RULE_SUSPENDED}
-    held = HeldPostback.objects.filter(**of_rule)
+    held_postbacks = HeldPostback.objects.filter(**of_rule)
     running = PostbackJob.objects.filter(**of_rule, finished_at=None)
     return list(
-        CallbackRule.objects.annotate(holds=Exists(held) & ~Exists(running))
+        CallbackRule.objects.annotate(holds=Exists(held_postbacks) & ~Exists(running))
         .filter(Q(pk__in=ids) | Q(status=RuleStatus.SUSPENDED) | Q(holds=True))
         .select_related("partner")
         .only("name", "status", "partner__name")
