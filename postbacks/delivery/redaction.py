@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
@@ -14,6 +15,13 @@ from postbacks.delivery.http.sender import Reply
 from postbacks.values.outgoing_request import MASK, OutgoingRequest
 
 STORED_BODY_LENGTH = 4096
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';,]{1,40})""", re.IGNORECASE)
+# Python decodes also what is no character set, such as unicode_escape. In each of these ASCII text
+# stands as it is, and so does a secret that a partner echoes.
+_OF_TEXT = re.compile(
+    r"latin-?1|us-ascii|iso-?8859-\d{1,2}|(windows|cp)-?125\d|koi8-[ru]"
+    r"|shift[_-]jis|euc-(jp|kr)|gbk|gb2312|gb18030|big5"
+)
 _SHORTEST_SECRET = 4  # masking “1” everywhere would hide the answer, not the secret
 
 
@@ -40,7 +48,7 @@ def redacted_response(reply: Reply, secrets: tuple[str, ...]) -> dict[str, objec
     return {
         "headers": {name: masker.mask(value) for name, value in reply.headers.items()},
         # Masked before it is cut: a cut through a secret would leave half of it.
-        "body": masker.mask(_text(reply.body))[:STORED_BODY_LENGTH],
+        "body": masker.mask(_text(reply.body, _charset(reply)))[:STORED_BODY_LENGTH],
     }
 
 
@@ -75,6 +83,20 @@ def _forms(secret: str) -> frozenset[str]:
     return frozenset(forms)
 
 
-def _text(data: bytes) -> str:
+def _charset(reply: Reply) -> str:
+    """Return the character set that an answer names, if it is one of text; else UTF-8."""
+    if reply.body.isascii():
+        return "utf-8"
+    types = (value for name, value in reply.headers.items() if name.lower() == "content-type")
+    named = _CHARSET.search(next(types, ""))
+    charset = named[1].lower() if named else ""
+    return charset if _OF_TEXT.fullmatch(charset) else "utf-8"
+
+
+def _text(data: bytes, charset: str = "utf-8") -> str:
+    try:
+        text = data.decode(charset, "replace")
+    except LookupError:  # one that Python does not know
+        text = data.decode("utf-8", "replace")
     # PostgreSQL's JSON can't hold a NUL character.
-    return data.decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -5,6 +5,7 @@ import pytest
 from apps_registry.tenancy import tenant
 from postbacks.models import Attribution, Install, InstallKey, UnsettledInstall
 from tests.events import event, postbacks_of, record
+from tests.intake.links.opening import advertise
 from tests.make import Tenant, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import RecordingPartner, Run
 from tests.touches import GAID, make_network, touch
@@ -137,3 +138,64 @@ def test_a_click_of_another_organization_or_app_never_wins() -> None:
     (install,) = installs_of(gem)
     assert install.attribution_type == "organic"
     assert install.partner_id is None
+
+
+def test_devices_that_say_zeros_are_not_taken_for_one_another() -> None:
+    """A device whose owner agreed to tracking may say zeros too (complaint 16)."""
+    zeros = "00000000-0000-0000-0000-000000000000"
+    gem = make_tenant()
+    _, link = make_network(gem)
+    touch(gem, link, gaid=zeros)
+    record(
+        gem,
+        *(event("open", idfa=zeros, gaid=zeros, install_id=name) for name in ("one", "two")),
+    )
+
+    decide()
+
+    assert [install.attribution_type for install in installs_of(gem)] == ["organic"] * 2
+
+
+def test_an_id_that_comes_with_a_later_consent_goes_out_and_the_install_does_not_again() -> None:
+    """Complaint 17."""
+    idfa = "6D92078A-8246-4BA4-AE5B-76104861E7DC"
+    gem = make_tenant()
+    make_tenant_rule(gem, triggers=["install"])
+    purchases = make_tenant_rule(
+        gem, triggers=["purchase"], url="https://ads.example.com/?i={{idfa!}}"
+    )
+    record(gem, event("install", att_status=0), event(att_status=0))
+    decide()
+    with tenant(gem.organization.pk):
+        skipped = [postback.reason for postback in postbacks_of(gem)]
+
+    agreed = {"att_status": 3, "idfa": idfa}
+    record(gem, event(**agreed), event("open", **agreed), event("install", **agreed))
+    decide()
+
+    *before, last = postbacks_of(gem)
+    assert skipped == ["", "missing_macro"]
+    assert len(before) == 2
+    assert (last.rule_id, last.status) == (purchases.pk, "pending")
+    assert len(installs_of(gem)) == 1
+
+
+@pytest.mark.parametrize("blank", ["%20", "+", "%09", "%C2%A0", "%E2%80%8B", "%20%20", ""])
+def test_a_blank_click_id_earns_no_install(blank: str) -> None:
+    """Complaint 20: a store that handed on an empty place, and a network that sent one."""
+    ad = advertise()
+    ad.click(f"click_id={blank}")
+    gem = ad.tenant
+    referrers = [f"{name}={blank}" for name in ("click_id", "postbacks_click", "gclid")]
+    record(
+        gem,
+        *(
+            event("open", install_id=f"device-{number}", install_referrer=referrer, click_id=" ")
+            for number, referrer in enumerate(referrers)
+        ),
+    )
+
+    decide()
+
+    assert ad.touchpoint().click_id == ""
+    assert [install.attribution_type for install in installs_of(gem)] == ["organic"] * 3

@@ -106,6 +106,11 @@ def test_a_skip_does_not_use_the_first_time_up() -> None:
             {"idfa": "6D92078A-8246-4BA4-AE5B-76104861E7DC", "att_status": 2},
             "missing_macro",
         ),
+        (
+            {"url": "https://ads.example.com/?a={{idfa!}}"},
+            {"idfa": "00000000-0000-0000-0000-000000000000", "att_status": 3},
+            "missing_macro",
+        ),
     ],
 )
 def test_a_skipped_postback_says_why(

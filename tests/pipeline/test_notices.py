@@ -63,6 +63,20 @@ def test_a_rule_that_is_suspended_again_is_told_of_again() -> None:
     assert len(mail.outbox) == 2
 
 
+def test_rules_of_the_same_name_are_told_of_in_each_organization() -> None:
+    """Complaint 39."""
+    ours, theirs = make.make_tenant("Gem Harbor"), make.make_tenant("Moss Valley")
+    for made in (ours, theirs):
+        suspended_rule(made.organization, name="Purchases")
+
+    look()
+
+    assert sorted(message.to[0] for message in mail.outbox) == sorted(
+        [ours.owner.email, theirs.owner.email]
+    )
+    assert {message.subject for message in mail.outbox} == {"Callback rule suspended: Purchases"}
+
+
 def test_a_name_of_two_lines_can_not_add_headers() -> None:
     ours = make.make_tenant()
     suspended_rule(ours.organization, name="Purchases\r\nBcc: thief@example.com")

@@ -1,5 +1,6 @@
 """From an owed postback to a logged attempt, with a real partner on loopback."""
 
+import gzip
 import time
 from collections.abc import Callable
 
@@ -323,6 +324,42 @@ def test_nul_characters_in_an_answer_do_not_keep_it_from_the_log(
 
     (logged,) = attempts_of(gem)
     assert logged.response["body"] == "a\ufffdb\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "shown"),
+    [
+        ({"Content-Type": "text/plain"}, "Zugriff verweigert: é".encode(), "Zugriff verweigert: é"),
+        ({"Content-Type": "text/html"}, b"<h1>Forbidden</h1>", "<h1>Forbidden</h1>"),
+        ({}, b"Forbidden", "Forbidden"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b"Forbidden"), "Forbidden"),
+        ({"Content-Type": "text/html; charset=ISO-8859-1"}, b"refus\xe9", "refus\xe9"),
+        ({"content-type": 'text/plain;CHARSET="latin1"'}, b"refus\xe9", "refus\xe9"),
+        ({"Content-Type": "text/plain; charset=windows-1251"}, b"\xed\xe5\xf2", "нет"),
+        ({"Content-Type": "text/plain; charset=Shift_JIS"}, "拒否".encode("shift_jis"), "拒否"),
+        ({"Content-Type": "text/plain; charset=gbk"}, "拒绝".encode("gbk"), "拒绝"),
+        ({"Content-Type": "text/plain; charset=none-such"}, b"no\xe9", "no\ufffd"),
+        ({"Content-Type": "text/plain; charset=unicode_escape"}, b"\\x41", "\\x41"),
+        ({"Content-Type": "text/plain; charset="}, b"no", "no"),
+    ],
+)
+def test_an_answer_of_any_kind_can_be_read_in_the_log(
+    partner_answering: PartnerAnswering,
+    run_pump: Run,
+    headers: dict[str, str],
+    body: bytes,
+    shown: str,
+) -> None:
+    """Complaint 35: the words with which a partner refuses are what people look for."""
+    partner = partner_answering(lambda *_: (403, headers, body))
+    gem = make_tenant()
+    make_tenant_rule(gem, url=partner.url)
+    record(gem, event())
+
+    run_pump(until=all_ended(gem))
+
+    (logged,) = attempts_of(gem)
+    assert (logged.status_code, logged.response["body"]) == (403, shown)
 
 
 def test_hundreds_of_postbacks_are_each_sent_once(

@@ -11,6 +11,7 @@ from apps_registry.models.signing import ensure_signing_secret, rotate_signing_s
 from apps_registry.tenancy import tenant
 from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
 from postbacks.rulebook import saving
+from postbacks.rulebook.resending import resend
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_tenant
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
@@ -93,6 +94,10 @@ def test_while_secrets_change_either_one_verifies(
     assert old != new
     assert verifies(old, headers, body)
     assert verifies(new, headers, body)
+    turned = " ".join(reversed(headers["webhook-signature"].split(" ")))  # complaint 33
+    assert turned != headers["webhook-signature"]
+    assert verifies(old, {**headers, "webhook-signature": turned}, body)
+    assert verifies(new, {**headers, "webhook-signature": turned}, body)
 
 
 def test_two_secrets_are_valid_at_most_and_an_expired_one_is_not(
@@ -134,6 +139,29 @@ def test_each_attempt_is_signed_anew_and_the_log_holds_no_signature(
     logged = attempts_of(gem)
     assert [attempt.request["headers"]["webhook-signature"] for attempt in logged] == ["v1,•••"] * 2
     assert [attempt.detail for attempt in logged][1] == ""  # to people both requests are the same
+
+
+def test_later_tries_and_a_resend_by_hand_are_signed_and_so_is_their_time(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    """Complaints 30 and 32: not the first attempt alone, nor the body alone."""
+    answers = iter([500, 500, 500, 200])
+    partner = partner_answering(lambda *_: (next(answers), {}, b""))
+    gem = make_tenant()
+    secret = signing_rule(gem, partner.url, retry_delays=[1, 1])
+    record(gem, event())
+    run_pump(until=all_ended(gem))
+
+    with tenant(gem.organization.pk):
+        resend(postbacks_of(gem)[0])
+    run_pump(until=lambda: postbacks_of(gem)[0].status == PostbackStatus.DELIVERED)
+
+    assert len(partner.requests) == 4
+    for _, _, headers, body in partner.requests:
+        assert verifies(secret, headers, body)
+        later = str(int(headers["webhook-timestamp"]) + 1)
+        assert not verifies(secret, {**headers, "webhook-timestamp": later}, body)
+    assert len({headers["webhook-id"] for _, _, headers, _ in partner.requests}) == 1
 
 
 def test_a_partner_that_answers_with_the_secret_does_not_bring_it_into_the_log(

@@ -180,8 +180,7 @@ def _with_parameters(url: str, parameters: Mapping[str, str]) -> str:
         return url
     address, mark, fragment = url.partition("#")
     address, _, query = address.partition("?")
-    others = [
-        part for part in query.split("&") if part and part.partition("=")[0] not in parameters
-    ]
+    parts = query.split("&") if query else []
+    others = [part for part in parts if part.partition("=")[0] not in parameters]
     query = "&".join([*others, urlencode(parameters, quote_via=quote)])
     return f"{address}?{query}{mark}{fragment}"

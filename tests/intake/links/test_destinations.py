@@ -1,9 +1,13 @@
 """A click leads only to what people declared, whatever a stranger writes into its address."""
 
+import re
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 from postbacks.intake.links.destinations import LinkDestinations, choose_destination, is_allowed
 from postbacks.intake.links.visitors import VisitorDevice, read_device
+from postbacks.values import play_referrer
 from tests.intake.links.opening import DESKTOP, IPHONE, advertise, referrer_of
 
 ALLOWED = ("gemharbor://", "https://go.example.com", "shop://cart", "https://")
@@ -111,6 +115,52 @@ def test_a_deep_link_carries_our_id_of_the_click() -> None:
     )
 
     assert led == "gemharbor://shop?x=1&postbacks_click=c-1#top"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gemharbor://shop/summer",
+        "gemharbor://shop?",
+        "gemharbor://shop?x=1&y=2",
+        "gemharbor://shop?x=1&x=2&&flag",
+        "gemharbor://shop?x=%2B%20%c3%a9&y=a+b&empty=",
+        "gemharbor://shop?next=a=b=c",
+        "gemharbor://shop;v=1/%2F/?q=1&",
+        "https://go.example.com/a/?u=https%3A%2F%2Fo.example%2F%3Fa%3Db#/r?x=1&y",
+    ],
+)
+def test_a_deep_link_is_led_to_as_written_with_our_id_alone_beside_it(url: str) -> None:
+    """Complaint 22: an app reads its own parameters byte for byte."""
+    places = LinkDestinations("ios", "1", allowed=ALLOWED)
+
+    led = choose_destination(places, VisitorDevice("ios"), {"deep_link": url}, click="c-1")
+
+    assert led is not None
+    ours = re.compile(r"[?&]postbacks_click=c-1(?=#|$)")
+    assert len(ours.findall(led)) == 1
+    assert ours.sub("", led) == url.rstrip("?")
+    assert choose_destination(places, VisitorDevice("ios"), {"deep_link": url}) == url
+
+
+@pytest.mark.parametrize("campaign", ["spring", "a=b", "a&b=c", "a+b %20", "100%", "é#?/"])
+def test_the_play_store_gets_one_referrer_that_comes_back_the_same(campaign: str) -> None:
+    """Complaint 21: an = within the referrer breaks the store's page."""
+    own = "0198c1f0-5b7e-7c3a-9d40-2f6a1c8e7b55"
+    places = LinkDestinations("android", "com.x", partner_name="U=V", campaign_name=campaign)
+
+    led = choose_destination(places, ANDROID, {}, click=own)
+
+    assert led is not None
+    (referrer,) = [part for part in urlsplit(led).query.split("&") if part.startswith("referrer=")]
+    assert referrer.count("=") == 1
+    assert referrer_of(led) == {
+        "postbacks_click": own,
+        "utm_source": "U=V",
+        "utm_campaign": campaign,
+    }
+    handed_on = play_referrer.parse(parse_qs(urlsplit(led).query)["referrer"][0])
+    assert set(play_referrer.click_identifiers(handed_on)) == {f"touch:{own}"}
 
 
 def test_an_unfit_device_gets_the_fallback() -> None:
