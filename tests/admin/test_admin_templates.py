@@ -97,6 +97,20 @@ def test_answers_become_a_partner_and_a_draft_rule() -> None:
     assert rule.headers == {"Access-Token": "{{credential.access_token}}"}
 
 
+def test_blanks_around_a_pasted_answer_are_left_out() -> None:
+    """Complaint 40: a token that was copied with its line break is refused by the partner."""
+    made = make.make_tenant()
+    pasted = {"credential_access_token": " a-secret-token-1234\r\n", "name": " TikTok "}
+
+    sign_in(made.owner).post(TIKTOK, {**ANSWERS, **pasted})
+
+    (partner,) = _partners(made)
+    assert partner.name == "TikTok"
+    with tenant(made.organization.pk):
+        token = partner.credentials.get(name="access_token")
+        assert token.reveal() == "a-secret-token-1234"
+
+
 def test_a_rule_that_a_template_made_can_be_opened_and_saved() -> None:
     made = make.make_tenant()
     browser = sign_in(made.owner)

@@ -56,6 +56,18 @@ def test_a_credential_is_on_the_wire_and_masked_in_what_is_shown() -> None:
     assert request.macros == {"credential.api_key", "event_name"}
 
 
+def test_a_customer_id_with_hyphens_or_blanks_can_be_sent_without() -> None:
+    """Complaint 40: a secret is kept as it was entered; the rule says what the partner wants."""
+    request = compiled(
+        "https://ads.example.com/{{credential.api_key|nohyphen}}?k={{credential.api_key|trim}}"
+    )
+
+    rendering = request.render({}, credentials={"api_key": "123-456-7890\n"})
+
+    assert rendering.request.url == "https://ads.example.com/1234567890%0A?k=123-456-7890"
+    assert rendering.redacted.url == "https://ads.example.com/•••?k=•••"
+
+
 def test_a_credential_is_masked_in_a_user_agent_too() -> None:
     request = compiled(
         "https://ads.example.com/", headers={"User-Agent": "{{credential.api_key}} {{user_agent}}"}

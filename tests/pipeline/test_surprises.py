@@ -57,6 +57,24 @@ def test_a_credential_whose_host_is_no_longer_allowed_is_not_sent(
     assert [path for _, path, _, _ in ok_partner.requests] == ["/good"]
 
 
+def test_a_request_that_can_not_be_made_fails_at_once_and_says_why(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    """Complaint 34: such a fault was tried again, and lost unseen in the end."""
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        make_rule(url=ok_partner.url, headers={"X-Note": "{{params.note}}"}, retry_delays=[1, 1])
+    record(gem, event(params={"note": "x" * 5_000}))
+
+    run_pump(until=lambda: [p.status for p in postbacks_of(gem)] == [PostbackStatus.FAILED])
+
+    (postback,) = postbacks_of(gem)
+    (attempt,) = attempts_of(gem)
+    assert postback.reason == attempt.error == "header_too_long"
+    assert "X-Note" in attempt.detail
+    assert ok_partner.requests == []
+
+
 def test_a_postback_whose_event_is_gone_fails_with_a_reason(
     ok_partner: RecordingPartner, run_pump: Run
 ) -> None:

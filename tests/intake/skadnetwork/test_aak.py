@@ -60,6 +60,16 @@ def test_a_copy_is_read_and_verified() -> None:
     assert (copy.ad_type, copy.conversion_value, copy.country) == ("click", 20, "US")
 
 
+def test_ids_may_come_as_text() -> None:
+    """Complaint 23."""
+    ids = ("advertised-item-identifier", "publisher-item-identifier")
+
+    copy = read(sign(payload={**PAYLOAD, **{name: str(PAYLOAD[name]) for name in ids}}))
+
+    assert copy.signature_state is CopySignature.VALID
+    assert (copy.store_id, copy.source_app_id) == ("525463029", "1234567891")
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_copy_of_a_test_is_no_real_one(number: int) -> None:
     header = f'{{"kid":"apple-development-identifier\\/{number}","alg":"ES256"}}'
