@@ -42,7 +42,7 @@ from postbacks.rulebook.postback_reasons import (
     decision_and_reason,
     empty_macros_by_request,
     last_attempts,
-    skip_sentence,
+    skip_reason_sentence,
     version_of,
 )
 from postbacks.rulebook.rule_history import RuleState, RuleThenAndNow, rules_then_and_now
@@ -224,7 +224,7 @@ class _Judge:
         if refusals or decision is None:
             return refusals
         if decision.reason:
-            return (Refusal(decision.reason, skip_sentence(decision.reason)),)
+            return (Refusal(decision.reason, skip_reason_sentence(decision.reason)),)
         is_served = uses_first_time(decision) and decision.rule.rule_id in self.served
         return (_FIRST_TIME,) if is_served else ()
 

@@ -127,7 +127,7 @@ def decision_and_reason(
     return decision, reason
 
 
-def skip_sentence(reason: str) -> str:
+def skip_reason_sentence(reason: str) -> str:
     labels = {str(value): str(label) for value, label in SkipReason.choices}
     return f"{labels.get(reason, 'The rule says so')}."
 
@@ -158,7 +158,7 @@ def _state_of(postback: Postback, last: DeliveryAttempt | None) -> tuple[RuleDec
     if postback.status == PostbackStatus.DELIVERED:
         return RuleDecision.SENT, Refusal("delivered", "The partner took it.")
     if postback.status == PostbackStatus.SKIPPED:
-        return RuleDecision.SKIPPED, Refusal(postback.reason, skip_sentence(postback.reason))
+        return RuleDecision.SKIPPED, Refusal(postback.reason, skip_reason_sentence(postback.reason))
     if postback.status == PostbackStatus.FAILED:
         detail = f"Given up after {tries}. {last_answer(last, postback.reason)}".strip()
         return RuleDecision.FAILED, Refusal(postback.reason or "failed", detail)

@@ -28,7 +28,7 @@ from postbacks.delivery.resend import enqueue_again, resend_refusal, wake_pumps
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import Postback, PostbackStatus
 from postbacks.models.stored import load_events
-from postbacks.rulebook.postback_reasons import skip_sentence
+from postbacks.rulebook.postback_reasons import skip_reason_sentence
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import install_context
 from postbacks.values.outgoing_request import ClaimedPostback
@@ -113,7 +113,7 @@ def _check_goes_again(postback: Postback, pinned_version: int | None) -> None:
     )
     (rendered,) = render_postbacks([claimed])
     if rendered.skipped:
-        why = skip_sentence(rendered.skipped)
+        why = skip_reason_sentence(rendered.skipped)
         raise NotResendableError(f"It was delivered, and the rule of now would skip it. {why}")
 
 
@@ -148,7 +148,7 @@ def _decide(postback: Postback, rule: CompiledRule) -> Decision:
     if isinstance(decided, Refusal):
         raise NotResendableError(f"The rule of now does not want its event. {decided.detail}")
     if decided.reason:
-        why = skip_sentence(decided.reason)
+        why = skip_reason_sentence(decided.reason)
         raise NotResendableError(f"It was skipped, and the rule of now skips it too. {why}")
     newer = Postback.objects.filter(
         event_received_at=postback.event_received_at,

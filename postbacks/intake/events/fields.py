@@ -132,16 +132,6 @@ IN_COLUMNS = frozenset(
 
 WHOLE_NUMBERS = frozenset({"quantity", "att_status"})
 
-# Half a character in one of these would make it another value.
-EXACT = frozenset(
-    {
-        *("event_id", "event_name", "bundle_id", "product_id", "transaction_id", "click_id"),
-        *("adservices_token", "install_referrer"),
-        *("install_id", "advertising_id", "idfa", "idfv", "gaid", "oaid", "amazon_id"),
-        *("android_id", "app_set_id", "web_id", "customer_user_id"),
-    }
-)
-
 # The best id of a device first: what an SDK makes at the install outlives a reset advertising id.
 DEVICE_IDS = (
     *("install_id", "advertising_id", "idfa", "gaid", "amazon_id", "oaid", "idfv", "app_set_id"),
@@ -149,3 +139,12 @@ DEVICE_IDS = (
 )
 # With the ids of clicks: what is no id is left out of all of these.
 ID_NAMES = frozenset({*DEVICE_IDS, *CLICK_IDS})
+
+# Half a character in one of these would make it another value.
+EXACT = frozenset(
+    {
+        *("event_id", "event_name", "bundle_id", "product_id", "transaction_id", "click_id"),
+        *("adservices_token", "install_referrer"),
+        *DEVICE_IDS,
+    }
+)

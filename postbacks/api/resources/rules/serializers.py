@@ -125,7 +125,7 @@ class RuleSerializer(RowSerializer):
         return status
 
     def _repeats(self, name: str, value: object) -> bool:
-        # The count moves by itself: a row that was just read can be written back all the same.
+        # Workers change the count: a row that was just read can be written back all the same.
         return name in {"held", *OF_ONE_SAVE} or super()._repeats(name, value)
 
     def write(self, row: CallbackRule) -> None:
