@@ -199,10 +199,13 @@ def test_a_delivered_attempts_version_says_who_was_notified(
 def test_a_look_that_finds_nothing_new_changes_only_when_the_next_one_is() -> None:
     gem = make_tenant()
     _, link = make_network(gem)
+    touch(gem, link, ago=120)
     touch(gem, link)
+    make_tenant_rule(gem, triggers=["install", "reattribution"])
     record(gem, event("open", gaid=GAID))
     work()
     before = (install_of(gem), credits_of(gem)[0])
+    assert len(postbacks_of(gem)) == 1
     a_minute_later()
 
     work()
@@ -215,6 +218,7 @@ def test_a_look_that_finds_nothing_new_changes_only_when_the_next_one_is() -> No
     with tenant(gem.organization.pk):
         waiting = UnsettledInstall.objects.get()
     assert waiting.due_at == waiting.final_at
+    assert len(postbacks_of(gem)) == len(credits_of(gem)) == 1  # complaint 38
 
 
 def test_after_a_day_a_credit_is_final_and_later_clicks_change_nothing() -> None:
