@@ -9,6 +9,9 @@ import msgspec
 from postbacks.intake.events.fields import (
     FLAGS,
     MOST_OF_CLICK_ID,
+    MOST_OF_ID,
+    MOST_OF_NAME,
+    MOST_OF_TEXT,
     MOST_PIECES,
     TIMESTAMPS,
     EventFields,
@@ -18,9 +21,6 @@ from postbacks.intake.events.fields import (
 from postbacks.intake.receipts import FieldError
 from postbacks.values import refusals
 
-_LONGEST_NAME: Final = 64
-_LONGEST_ID: Final = 255
-_LONGEST_TEXT: Final = 4096
 _LONGEST: Final = {"click_id": MOST_OF_CLICK_ID}
 _ATT_STATUS: Final = {
     "notdetermined": 0,
@@ -57,7 +57,7 @@ def _error(name: str, value: object) -> FieldError:
 
 
 def _no_text(name: str, value: object) -> str:
-    limit = _LONGEST_ID if name in _IDS else _LONGEST.get(name, _LONGEST_TEXT)
+    limit = MOST_OF_ID if name in _IDS else _LONGEST.get(name, MOST_OF_TEXT)
     if isinstance(value, str):
         return refusals.too_long(value, limit)
     return refusals.not_text(value, example=_EXAMPLES.get(name, ""))
@@ -70,7 +70,7 @@ def _no_name(name: str, value: object) -> str:
         )
     if not value:
         return "An empty text is no name. Write 1 to 64 characters, such as “purchase”."
-    return f"{refusals.quote(value)} has {len(value):,} characters. Write at most {_LONGEST_NAME}."
+    return f"{refusals.quote(value)} has {len(value):,} characters. Write at most {MOST_OF_NAME}."
 
 
 def _no_object(name: str, value: object) -> str:
@@ -104,9 +104,9 @@ def _no_list(name: str, value: object) -> str:
 
 def _opt_out_error(names: list[object]) -> FieldError:
     for at, name in enumerate(names):
-        if not isinstance(name, str) or len(name) > _LONGEST_ID:
+        if not isinstance(name, str) or len(name) > MOST_OF_ID:
             detail = (
-                refusals.too_long(name, _LONGEST_ID)
+                refusals.too_long(name, MOST_OF_ID)
                 if isinstance(name, str)
                 else refusals.not_text(name, example="Unity Ads")
             )

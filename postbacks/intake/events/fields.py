@@ -5,11 +5,16 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+# The most characters of a value.
+MOST_OF_NAME: Final = 64
+MOST_OF_ID: Final = 255
+MOST_OF_TEXT: Final = 4_096
 MOST_OF_CLICK_ID: Final = 2_048  # as long as a touchpoint keeps it
+
 MOST_PIECES: Final = 1_000_000_000
 
-Text = Annotated[str, Meta(max_length=4096)] | None
-Id = Annotated[str, Meta(max_length=255)] | None
+Text = Annotated[str, Meta(max_length=MOST_OF_TEXT)] | None
+Id = Annotated[str, Meta(max_length=MOST_OF_ID)] | None
 Flag = bool | Literal[0, 1] | None  # consent frameworks write 0 and 1
 TimestampText = Annotated[str, Meta(max_length=64)] | int | None  # stores write texts or Unix times
 Platform = Literal["ios", "android", "amazon", "windows", "web", "tv", "other"]
@@ -19,7 +24,7 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     """Every field with a meaning of its own. Anything else is kept in `params`."""
 
     event_id: str | None = None
-    event_name: Annotated[str, Meta(min_length=1, max_length=64)]
+    event_name: Annotated[str, Meta(min_length=1, max_length=MOST_OF_NAME)]
     event_time: object = None  # a text or a number; checked by hand
     bundle_id: Id = None
     platform: Platform | None = None
@@ -92,7 +97,7 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     ad_user_data: Flag = None
     ad_personalization: Flag = None
     us_privacy: Text = None
-    sharing_opt_out: list[Annotated[str, Meta(max_length=255)]] | None = None
+    sharing_opt_out: list[Annotated[str, Meta(max_length=MOST_OF_ID)]] | None = None
 
     params: dict[str, object] | None = None
 

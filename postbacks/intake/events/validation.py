@@ -158,8 +158,8 @@ def _event_time(event: EventFields, now: datetime, errors: list[FieldError]) -> 
         errors.append(FieldError("/event_time", detail))
     elif time < now - OLDEST:
         detail = (
-            f"{refusals.quote(event.event_time)} is more than 58 days ago. Send events within 58 "
-            "days."
+            f"{refusals.quote(event.event_time)} is more than {OLDEST.days} days ago. Send events "
+            f"within {OLDEST.days} days."
         )
         errors.append(FieldError("/event_time", detail))
     return time.astimezone(UTC).isoformat(timespec="milliseconds")
