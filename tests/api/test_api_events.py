@@ -40,7 +40,10 @@ def test_an_event_is_shown_with_every_field_of_the_sdk_api() -> None:
     assert event["app"] == str(tenant.app.public_id)
     assert event["source"] == "server"
     assert event["idfv"] is None
-    assert event.keys() == {*EventFields.__struct_fields__, "app", "source", "received_at"}
+    assert event.keys() == {
+        *EventFields.__struct_fields__,
+        *("app", "source", "received_at", "event_time_corrected_by"),
+    }
     assert abs(datetime.fromisoformat(event["received_at"]) - datetime.now(UTC)) < timedelta(
         minutes=1
     )

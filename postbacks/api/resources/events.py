@@ -21,6 +21,7 @@ from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery, Query
 from postbacks.api.sdk.events import SdkEventsView
 from postbacks.callbacks.empty_macros import EmptyCause
+from postbacks.intake.events.device_clock import CORRECTED_BY
 from postbacks.intake.events.fields import IN_COLUMNS, EventFields
 from postbacks.models import Event
 from postbacks.rulebook.explain import explain
@@ -28,8 +29,8 @@ from postbacks.rulebook.postback_reasons import RuleDecision
 
 _BESIDE_COLUMNS = [name for name in EventFields.__struct_fields__ if name not in IN_COLUMNS]
 _FIRST = (
-    *("event_id", "app", "event_name", "event_time", "received_at", "source", "platform"),
-    *("bundle_id", "customer_user_id", "revenue", "currency"),
+    *("event_id", "app", "event_name", "event_time", CORRECTED_BY, "received_at", "source"),
+    *("platform", "bundle_id", "customer_user_id", "revenue", "currency"),
 )
 COLUMNS = (
     *_FIRST,
@@ -49,6 +50,7 @@ class EventSerializer(serializers.BaseSerializer):
             "app": str(instance.app.public_id),
             "event_name": instance.event_name,
             "event_time": format_time(instance.event_time),
+            CORRECTED_BY: None,
             "received_at": format_time(instance.received_at),
             "source": instance.source,
             "platform": instance.platform or None,

@@ -7,6 +7,7 @@ from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
+from postbacks.intake.events.device_clock import CORRECTED_BY
 from postbacks.intake.events.fields import EventFields
 from postbacks.models import EventSource
 
@@ -14,6 +15,22 @@ _SET_BY_US = {
     "app": {"type": "string", "format": "uuid"},
     "received_at": {"type": "string", "format": "date-time"},
     "source": {"type": "string", "enum": EventSource.values},
+    CORRECTED_BY: {
+        "type": ["integer", "null"],
+        "description": "Seconds by which the times of a wrong clock were corrected; negative where "
+        "it ran ahead.",
+    },
+}
+_TIME = "ISO 8601 with an offset, or Unix seconds, milliseconds or microseconds."
+_EVENT_TIME = {
+    "type": ["string", "number", "null"],
+    "description": f"{_TIME} At most 58 days ago and 14 days ahead. More than a minute ahead "
+    "counts as now; see `sent_at`.",
+}
+_SENT_AT = {
+    "type": ["string", "number", "null"],
+    "description": f"The time of the device's clock when it sends: {_TIME} If it is off by more "
+    "than a minute, the device's times are corrected by the difference.",
 }
 
 
@@ -55,10 +72,7 @@ def event_schema() -> dict[str, Any]:
     schema = _fields()
     for name in ("revenue", "price"):
         schema["properties"][name] = {"type": ["string", "number", "null"]}
-    schema["properties"]["event_time"] = {
-        "type": ["string", "number", "null"],
-        "description": "ISO 8601 with an offset, or Unix seconds, milliseconds or microseconds.",
-    }
+    schema["properties"] |= {"event_time": _EVENT_TIME, "sent_at": _SENT_AT}
     schema["description"] = (
         "Unknown fields are kept in `params` and named in `warnings`. A word or an unfilled macro "
         "in place of an id is left out and named there too."
@@ -73,7 +87,11 @@ def events_body_schema() -> dict[str, Any]:
         "oneOf": [
             event_schema(),
             many,
-            {"type": "object", "required": ["events"], "properties": {"events": many}},
+            {
+                "type": "object",
+                "required": ["events"],
+                "properties": {"events": many, "sent_at": _SENT_AT},
+            },
         ]
     }
 
@@ -89,6 +107,7 @@ class EventExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-cal
         for name in ("revenue", "price"):
             schema["properties"][name] = {"type": ["string", "null"], "format": "decimal"}
         schema["properties"]["event_time"] = _SET_BY_US["received_at"]
+        schema["properties"]["sent_at"] = {"type": ["string", "null"], "format": "date-time"}
         schema["properties"] |= _SET_BY_US
         schema["required"] = sorted(schema["properties"])
         return schema

@@ -34,9 +34,9 @@ class SdkEventsView(APIView):
     def post(self, request: Request) -> HttpResponse:
         """Answer 202 once the good events are committed, 422 if there is none.
 
-        One event, an array, or `{"events": […]}`; up to 1,000 events and 5 MB, also gzipped. An
-        event that was sent before (same `event_id`) is counted as a duplicate and changes nothing,
-        so that everything can be sent again safely.
+        One event, an array, or `{"events": […]}`, where `sent_at` may stand beside them; up to
+        1,000 events and 5 MB, also gzipped. An event that was sent before (same `event_id`) is
+        counted as a duplicate and changes nothing, so that everything can be sent again safely.
         """
         reporter = cast(Reporter, request.auth)
         try:

@@ -10,7 +10,7 @@ from postbacks.demo.simulation.model import SentEvent
 
 _Fields = Mapping[str, object]
 _TOO_OLD_BY = timedelta(days=90)
-_AHEAD_BY = timedelta(days=1)
+_AHEAD_BY = timedelta(days=20)
 
 
 def _without_name(fields: _Fields, now: datetime) -> _Fields:

@@ -3,7 +3,7 @@
 import codecs
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -23,6 +23,7 @@ from postbacks.values.refusals import quote
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_EVENTS = 1_000
+SENT_AT = "sent_at"  # of the whole request, beside its events
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)  # money is never a float
 _KEY = re.compile(rb'"\s*:')
@@ -46,15 +47,43 @@ def read_items(
     body. `noun` names one item in the wrapping key and in errors; `exact` names the fields in which
     half a character can't be replaced. Raises BodyError (400, 413, 415, 422).
     """
-    plural = f"{noun}s"
     data, is_flawless = _parse(inflate(body, encoding.strip().lower()))
+    _beside, items = _unwrapped(data, noun, frozenset())
+    return items if is_flawless else _examined(items, exact)
+
+
+def read_events(
+    body: bytes, *, encoding: str, exact: frozenset[str]
+) -> tuple[list[object], object]:
+    """Return the events of a body as `read_items` does, and the `sent_at` beside them, if any.
+
+    Raises BodyError (400, 413, 415, 422).
+    """
+    data, is_flawless = _parse(inflate(body, encoding.strip().lower()))
+    beside, items = _unwrapped(data, "event", frozenset({SENT_AT}))
+    sent_at = beside.get(SENT_AT)
+    if isinstance(sent_at, str):
+        sent_at = storable(sent_at)
+    return items if is_flawless else _examined(items, exact), sent_at
+
+
+def _unwrapped(
+    data: object, noun: str, allowed: frozenset[str]
+) -> tuple[Mapping[str, object], list[object]]:
+    """Return the object around the items, empty if there is none, and the items.
+
+    `allowed` are its other keys. Raises BodyError (400, 413, 422).
+    """
+    plural = f"{noun}s"
+    beside: Mapping[str, object] = {}
     if isinstance(data, dict) and plural in data:
         if isinstance(data, RepeatedKey):
             raise BodyError(400, f"The key “{data.key}” stands twice in one object; send it once.")
-        others = sorted(data.keys() - {plural})
+        others = sorted(data.keys() - {plural} - allowed)
         if others:
             other = storable(others[0])
             raise BodyError(400, f"Beside “{plural}” the object holds “{other}”; remove it.")
+        beside = data
         data = data[plural]
         if not isinstance(data, list):
             raise BodyError(
@@ -67,7 +96,7 @@ def read_items(
         raise BodyError(
             413, f"{len(items)} {plural} are too many for one request; send at most {MAX_EVENTS}."
         )
-    return items if is_flawless else _examined(items, exact)
+    return beside, items
 
 
 def _examined(items: list[object], exact: frozenset[str]) -> list[object]:

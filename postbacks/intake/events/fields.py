@@ -26,6 +26,7 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     event_id: str | None = None
     event_name: Annotated[str, Meta(min_length=1, max_length=MOST_OF_NAME)]
     event_time: object = None  # a text or a number; checked by hand
+    sent_at: object = None  # likewise
     bundle_id: Id = None
     platform: Platform | None = None
 

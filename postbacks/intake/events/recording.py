@@ -12,9 +12,10 @@ import msgspec
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
-from postbacks.intake.events.body import read_items
+from postbacks.intake.events.body import BodyError, read_events
+from postbacks.intake.events.device_clock import ClockError, DeviceClock
 from postbacks.intake.events.fields import EXACT
-from postbacks.intake.events.validation import CheckedEvent, check_event
+from postbacks.intake.events.validation import CheckedEvent, check_event, keep_order
 from postbacks.intake.receipts import (
     FieldError,
     FieldWarning,
@@ -44,19 +45,28 @@ def record_events(body: bytes, *, encoding: str, reporter: Reporter) -> Receipt:
     database is away; in both cases nothing was stored.
     """
     source = EventSource.SERVER if reporter.is_server else EventSource.SDK
-    events = read_items(body, encoding=encoding, exact=EXACT)
-    return record_parsed_events(events, reporter=reporter, source=source)
+    events, sent_at = read_events(body, encoding=encoding, exact=EXACT)
+    return record_parsed_events(events, reporter=reporter, source=source, sent_at=sent_at)
 
 
 def record_parsed_events(
-    events: Sequence[object], *, reporter: Reporter, source: EventSource
+    events: Sequence[object], *, reporter: Reporter, source: EventSource, sent_at: object = None
 ) -> Receipt:
-    """Record events that the caller has parsed.
+    """Record events that the caller has parsed; `sent_at` is the whole request's.
 
-    Raises Django's OperationalError when the database is away; then nothing was stored.
+    Raises BodyError (422) for a wrong `sent_at`, and Django's OperationalError when the database
+    is away; then nothing was stored.
     """
     now = datetime.now(UTC)
-    checked = [check_event(event, reporter=reporter, now=now) for event in events]
+    try:
+        clock = DeviceClock.read(sent_at, now=now)
+    except ClockError as error:
+        raise BodyError(422, f"The request's sent_at is wrong: {error.detail}") from None
+    checked = [
+        check_event(event, reporter=reporter, now=now, request_clock=clock) for event in events
+    ]
+    if len(checked) > 1 and any(event.is_time_corrected for event in checked):
+        keep_order(checked)
     _refuse_blocked_devices(checked, reporter)
     rows = _rows_to_store(checked)
     stored = _store(rows, reporter, source) if rows else 0

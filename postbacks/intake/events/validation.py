@@ -4,12 +4,24 @@ import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
 from apps_registry.addresses import normalized_address
+from postbacks.intake.events.device_clock import (
+    CORRECTED_BY,
+    ClockError,
+    DeviceClock,
+    EventTime,
+    as_text,
+    clock_fields,
+    correction_remark,
+    in_order,
+    read_event_time,
+    whole_seconds,
+)
 from postbacks.intake.events.field_errors import field_errors
 from postbacks.intake.events.fields import (
     DEVICE_IDS,
@@ -36,8 +48,6 @@ MAX_PARAMS_BYTES = 32 * 1024
 UNKNOWN_IN_PARAMS = "Unknown field; it was kept in params."
 LEFT_OUT = "It was left out; send the id itself, or leave the field out where there is none."
 UNKNOWN_LEFT_OUT = "Unknown field; it was left out, because params has one of this name."
-OLDEST = timedelta(days=58)
-FUTURE = timedelta(minutes=5)
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _MOST_DECIMALS = 12
 _MOST_DIGITS = 19
@@ -54,10 +64,20 @@ class CheckedEvent:
     errors: list[FieldError] = field(default_factory=list)
     warnings: dict[str, str] = field(default_factory=dict)  # by field
     remarks: list[FieldError] = field(default_factory=list)  # on parts of its values
+    time: EventTime | None = None  # None where the event said none
+
+    @property
+    def is_time_corrected(self) -> bool:
+        return self.time is not None and self.time.is_corrected and not self.errors
 
 
-def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEvent:
-    """Check one event of a body and fill in the defaults of its reporter."""
+def check_event(
+    item: object, *, reporter: Reporter, now: datetime, request_clock: DeviceClock | None = None
+) -> CheckedEvent:
+    """Check one event of a body and fill in the defaults of its reporter.
+
+    `request_clock` counts for an event without a `sent_at` of its own.
+    """
     checked = CheckedEvent()
     if isinstance(item, FlawedItem):
         checked.errors, checked.remarks = list(item.errors), list(item.repaired)
@@ -84,21 +104,37 @@ def check_event(item: object, *, reporter: Reporter, now: datetime) -> CheckedEv
     row: dict[str, object] = {
         "event_id": _event_id(event, checked.errors),
         "event_name": _event_name(event, checked.errors),
-        "event_time": _event_time(event, now, checked.errors),
+        "event_time": "",
         "bundle_id": _bundle_id(event, reporter, checked.errors),
         "platform": event.platform or reporter.platform,
         "device": _device(event),
         "customer_user_id": event.customer_user_id or "",
         "revenue": _amount("revenue", event.revenue, checked.errors),
         "currency": _currency(event, checked.errors),
-        "fields": {**_fields(event, reporter, checked.errors), **as_written},
+        "fields": (fields := {**_fields(event, reporter, checked.errors), **as_written}),
         "params": params,
     }
     if not TIMESTAMPS.isdisjoint(item):
         checked.warnings |= _unread_times(event)
+    row["event_time"] = _event_time(event, checked, fields, request_clock or DeviceClock(now))
     checked.errors.extend(_storage_errors(row, params))
     checked.row = row
     return checked
+
+
+def keep_order(events: Iterable[CheckedEvent]) -> None:
+    """Keep each device's events of one request in order where times were corrected."""
+    by_device: dict[object, list[tuple[EventTime, CheckedEvent]]] = {}
+    for event in events:
+        if event.time is not None and event.row.get("device") and not event.errors:
+            by_device.setdefault(event.row["device"], []).append((event.time, event))
+    for timed in by_device.values():
+        timed.sort(key=lambda pair: pair[0].claimed)
+        for time, (former, event) in zip(in_order([t for t, _ in timed]), timed, strict=True):
+            fields = event.row["fields"]
+            if time != former and isinstance(fields, dict):
+                event.row["event_time"] = as_text(time.stored)
+                fields[CORRECTED_BY] = whole_seconds(time.correction)
 
 
 def _convert(item: dict[str, object]) -> tuple[EventFields | None, list[FieldError]]:
@@ -145,24 +181,27 @@ def _event_name(event: EventFields, errors: list[FieldError]) -> str:
     return name
 
 
-def _event_time(event: EventFields, now: datetime, errors: list[FieldError]) -> str:
-    time = now if event.event_time is None else parse_timestamp(event.event_time)
-    if time is None:
-        errors.append(FieldError("/event_time", refusals.not_time(event.event_time)))
+def _event_time(
+    event: EventFields, checked: CheckedEvent, fields: dict[str, object], clock: DeviceClock
+) -> str:
+    """Return the event's time, and correct it and `fields` where its device's clock is wrong."""
+    try:
+        if event.sent_at is not None:
+            clock = DeviceClock.read(event.sent_at, now=clock.now)
+        if event.event_time is None:
+            time, stored = None, clock.now
+        else:
+            time = read_event_time(event.event_time, clock)
+            stored = time.stored
+    except ClockError as error:
+        checked.errors.append(FieldError(f"/{error.field}", error.detail))
         return ""
-    if time > now + FUTURE:
-        detail = (
-            f"{refusals.quote(event.event_time)} is more than 5 minutes in the future. Write when "
-            "the event happened."
-        )
-        errors.append(FieldError("/event_time", detail))
-    elif time < now - OLDEST:
-        detail = (
-            f"{refusals.quote(event.event_time)} is more than {OLDEST.days} days ago. Send events "
-            f"within {OLDEST.days} days."
-        )
-        errors.append(FieldError("/event_time", detail))
-    return time.astimezone(UTC).isoformat(timespec="milliseconds")
+    checked.time = time
+    fields |= clock_fields(fields, time, clock)
+    if CORRECTED_BY in fields:
+        name = "sent_at" if time is None else "event_time"
+        checked.warnings[name] = correction_remark(event.event_time, time, clock)
+    return as_text(stored)
 
 
 def _bundle_id(event: EventFields, reporter: Reporter, errors: list[FieldError]) -> str:
@@ -243,6 +282,7 @@ def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) ->
     }
     fields.update({name: bool(fields[name]) for name in fields.keys() & FLAGS})
     fields.update({name: str(fields[name]) for name in fields.keys() & TIMESTAMPS})
+    fields.pop("sent_at", None)  # it is stored once it is read
     if address := _address(event, reporter, errors):
         fields["ip_address"] = address
     if event.user_agent is None and reporter.user_agent:

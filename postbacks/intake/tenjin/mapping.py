@@ -7,13 +7,13 @@ such as a price that is no number, is left for the check of the event to refuse.
 
 import uuid
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
 
-from postbacks.intake.events.validation import OLDEST
+from postbacks.intake.events.device_clock import MOST_OFF, OLDEST, TOLERANCE, as_text
 from postbacks.intake.tenjin.device import Fields, device_fields
 from postbacks.intake.tenjin.parameters import (
     DEVICE,
@@ -81,7 +81,7 @@ def to_sdk_event(
     event: Fields = {
         **device,
         "event_id": _event_id(call, sent, app_id=app_id),
-        "event_time": _sent_time(sent, now=now),
+        **_sent_time(sent, now=now),
         **_reported(call, sent),
         "params": _params(call, sent, device),
     }
@@ -110,12 +110,17 @@ def _event_id(call: str, sent: Mapping[str, object], *, app_id: int) -> str | No
     return str(uuid.uuid5(_EVENT_IDS, text))
 
 
-def _sent_time(sent: Mapping[str, object], *, now: datetime) -> str | None:
-    """Return when the call was sent; None, which means now, if it is missing or not believable."""
+def _sent_time(sent: Mapping[str, object], *, now: datetime) -> Fields:
+    """Return when the call was sent; nothing, which means now, if that can't be believed.
+
+    A time in the past may be that of a first try. Only one ahead shows that the clock is wrong, and
+    is passed on as `sent_at`, by which the event is corrected.
+    """
     sent_at = parse_timestamp(sent.get("sent_at"))
-    if sent_at is None or sent_at < now - OLDEST:
-        return None
-    return min(sent_at, now).astimezone(UTC).isoformat(timespec="milliseconds")
+    if sent_at is None or not now - OLDEST <= sent_at <= now + MOST_OFF:
+        return {}
+    time = as_text(sent_at)
+    return {"event_time": time, **({"sent_at": time} if sent_at > now + TOLERANCE else {})}
 
 
 def _reported(call: Call, sent: Mapping[str, object]) -> Fields:
