@@ -28,7 +28,8 @@ from apps_registry.people import invitations
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.versions import save_rule
-from postbacks.models import CallbackRule, RuleStatus, SkanPostback
+from postbacks.models import CallbackRule, RuleStatus, SkanPostback, TestDevice
+from postbacks.privacy.device_marks import mark_device
 
 _URL = "https://ads.example.com/postback"
 _numbers = itertools.count(1)
@@ -121,6 +122,14 @@ def make_link(campaign: Campaign, **fields: object) -> TrackingLink:
     return TrackingLink.objects.create(
         **{"name": f"Link {next(_numbers)}", "campaign": campaign, **fields}
     )
+
+
+def make_test_device(name: str = "Anna's Pixel 8", *, days: int = 7, **ids: str) -> TestDevice:
+    """Mark a device by one id, as the page does."""
+    ((kind, value),) = (ids or {"gaid": str(uuid.uuid4())}).items()
+    row = TestDevice(name=name)
+    mark_device(row, kind=kind, value=value, days=days)
+    return row
 
 
 def make_click_key(partner: Partner, secret: str = "") -> ClickSigningKey:

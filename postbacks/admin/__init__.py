@@ -15,6 +15,7 @@ from postbacks.admin.logs.skan import SkanPostbackAdmin
 from postbacks.admin.operator import pages as operator
 from postbacks.admin.pages import configuration, forget_device, fraud_report
 from postbacks.admin.rules.admin import CallbackRuleAdmin
+from postbacks.admin.test_devices import TestDeviceAdmin
 from postbacks.admin_site import PostbacksAdminSite
 
 site = cast("PostbacksAdminSite", admin.site)
@@ -43,5 +44,6 @@ __all__ = [
     "InstallAdmin",
     "PostbackAdmin",
     "SkanPostbackAdmin",
+    "TestDeviceAdmin",
     "TrackingLinkAdmin",
 ]

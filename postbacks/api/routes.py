@@ -24,6 +24,7 @@ from postbacks.api.resources.rules.viewset import RuleViewSet
 from postbacks.api.resources.sdk_keys import SdkKeyViewSet
 from postbacks.api.resources.signing_secrets import SigningSecretViewSet
 from postbacks.api.resources.skan_postbacks import SkanPostbackViewSet
+from postbacks.api.resources.test_devices import TestDeviceViewSet
 from postbacks.api.resources.tracking_links import TrackingLinkViewSet
 from postbacks.api.schema import DocsView, SchemaView
 from postbacks.api.sdk.forget_device import ErasureProgressView, ForgetDeviceView
@@ -40,6 +41,7 @@ router.register("v1/partner-templates", PartnerTemplateViewSet, "partner-templat
 router.register("v1/campaigns", CampaignViewSet, "campaign")
 router.register("v1/attribution-settings", AttributionSettingsViewSet, "attribution-settings")
 router.register("v1/click-signing-keys", ClickSigningKeyViewSet, "click-signing-key")
+router.register("v1/test-devices", TestDeviceViewSet, "test-device")
 router.register("v1/tracking-links", TrackingLinkViewSet, "tracking-link")
 router.register("v1/callback-rules", RuleViewSet, "callback-rule")
 router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signing-secret")

@@ -21,6 +21,7 @@ from postbacks.attribution.evidence import InstallEvidence, SettingsByScope, Wat
 from postbacks.attribution.install_evidence import read_install
 from postbacks.attribution.openings import Opening, OpeningKind
 from postbacks.attribution.settings import AppKey, every_level
+from postbacks.attribution.test_devices import mark_evidences
 from postbacks.attribution.waterfall import attribute
 from postbacks.infrastructure.database import prepared
 from postbacks.values import identifiers
@@ -44,7 +45,11 @@ def credit_openings(
 ) -> list[CreditedOpening]:
     """Return the credit of each opening; asks the database once for all of them."""
     scopes = [settings[opening.event.organization_id, opening.event.app.id] for opening in openings]
-    evidences = [_evidence(opening) for opening in openings]
+    evidences = mark_evidences(
+        [opening.event for opening in openings],
+        [_evidence(opening) for opening in openings],
+        {key[0] for key, scope in settings.items() if scope.has_test_devices},
+    )
     searches = [
         _search(opening, evidence, scope)
         for opening, evidence, scope in zip(openings, evidences, scopes, strict=True)

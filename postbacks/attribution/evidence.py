@@ -73,6 +73,7 @@ class InstallEvidence:
     adservices_token: str = ""
     remarks: tuple[str, ...] = ()
     former_identifiers: frozenset[str] = frozenset()
+    is_test_device: bool = False  # marked by a tester: fraud checks leave it alone
 
     @property
     def searched_identifiers(self) -> frozenset[str]:
@@ -109,6 +110,7 @@ class SettingsByScope:
     app: Settings = Settings()
     partners: Mapping[int, Settings] = field(default_factory=dict)
     links: Mapping[int, Settings] = field(default_factory=dict)
+    has_test_devices: bool = False  # in the organization
 
     def of(self, touchpoint: CandidateTouchpoint) -> Settings:
         if touchpoint.link_id is not None and touchpoint.link_id in self.links:

@@ -21,6 +21,7 @@ MALFORMED_ADVERTISING_ID = "malformed_advertising_id"
 TOO_MANY_ENGAGEMENTS = "too_many_engagements"
 
 SHORT_TIME = "short_time_to_install"
+TEST_DEVICE = "test_device"
 SHORT = timedelta(seconds=10)
 HOUR = timedelta(hours=1)
 
@@ -49,7 +50,11 @@ def frauds_of(
 def remarks(install: InstallEvidence, winner: CandidateTouchpoint | None) -> tuple[str, ...]:
     """Return what is odd about a credit but decides nothing."""
     is_short = winner is not None and _time_to_install(install, winner) < SHORT
-    return (*install.remarks, *([SHORT_TIME] if is_short else []))
+    return (
+        *install.remarks,
+        *([SHORT_TIME] if is_short else []),
+        *([TEST_DEVICE] if install.is_test_device else []),
+    )
 
 
 def _fraud(
@@ -58,6 +63,8 @@ def _fraud(
     settings: SettingsByScope,
     too_frequent: Mapping[UUID, MissedLimit],
 ) -> Fraud | None:
+    if install.is_test_device and touchpoint.refused in {"", ANONYMOUS_TRAFFIC}:
+        return None
     if touchpoint.refused:
         return Fraud(touchpoint.refused)
     if install.is_anonymous:

@@ -65,6 +65,9 @@ FRAUD: Mapping[str, str] = {
 
 REMARKS: Mapping[str, str] = {
     "short_time_to_install": "Less than 10 seconds passed from the click to the first open.",
+    "test_device": (
+        "It is marked as a test device, so no click was rejected for its time, number or address."
+    ),
     "malformed_advertising_id": (
         "An advertising ID of the app is not one that a device makes; it was ignored for "
         "attribution."

@@ -14,6 +14,7 @@ import msgspec
 
 from postbacks.attribution.evidence import Settings, SettingsByScope
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.prepared import load_sql
 
 AppKey = tuple[int, int]  # organization, app
 
@@ -37,21 +38,10 @@ COLUMNS: Final[Mapping[str, tuple[str, timedelta | None]]] = {
     "most_touches_per_hour": ("most_touchpoints_per_hour", None),
 }
 
-_LOAD = """
-SELECT s.organization_id, jsonb_agg(
-    to_jsonb(s) || jsonb_build_object('link_app_id', c.app_id, 'link_partner_id', c.partner_id)
-    ORDER BY s.id
-)::text
-FROM attribution_settings AS s
-LEFT JOIN tracking_link AS l ON l.organization_id = s.organization_id AND l.id = s.link_id
-LEFT JOIN campaign AS c ON c.organization_id = s.organization_id AND c.id = l.campaign_id
-WHERE s.organization_id = ANY(%(organizations)s::bigint[])
-GROUP BY s.organization_id
-"""
+_LOAD = load_sql("postbacks.attribution", "load_settings")
 
 _Row = dict[str, Any]
 _rows = msgspec.json.Decoder(list[_Row])
-_DEFAULTS = SettingsByScope()
 
 
 def load_settings(apps: Iterable[AppKey]) -> dict[AppKey, SettingsByScope]:
@@ -60,11 +50,14 @@ def load_settings(apps: Iterable[AppKey]) -> dict[AppKey, SettingsByScope]:
     if not keys:
         return {}
     organizations = sorted({organization_id for organization_id, _ in keys})
-    texts = dict(prepared.run(_LOAD, {"organizations": organizations}))
+    rows = {
+        organization_id: (text, has_test_devices)
+        for organization_id, text, has_test_devices in prepared.run(
+            _LOAD, {"organizations": organizations}
+        )
+    }
     return {
-        (organization_id, app_id): _settings_by_scope(app_id, texts[organization_id])
-        if organization_id in texts
-        else _DEFAULTS
+        (organization_id, app_id): _settings_by_scope(app_id, *rows[organization_id])
         for organization_id, app_id in keys
     }
 
@@ -75,7 +68,7 @@ def every_level(settings: SettingsByScope) -> Iterable[Settings]:
 
 
 @lru_cache(maxsize=1024)
-def _settings_by_scope(app_id: int, text: str) -> SettingsByScope:
+def _settings_by_scope(app_id: int, text: str, has_test_devices: bool) -> SettingsByScope:
     rows = _rows.decode(text)
     app = Settings()
     for level in (None, app_id):
@@ -91,7 +84,7 @@ def _settings_by_scope(app_id: int, text: str) -> SettingsByScope:
         for row in rows
         if isinstance(row["link_id"], int) and row["link_app_id"] == app_id
     }
-    return SettingsByScope(app, partners, links)
+    return SettingsByScope(app, partners, links, has_test_devices)
 
 
 def _of_partner(rows: list[_Row], app: Settings, app_id: int, partner_id: object) -> Settings:

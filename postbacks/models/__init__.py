@@ -52,6 +52,7 @@ from postbacks.models.skadnetwork import (
     UnclaimedCopy,
 )
 from postbacks.models.tenantless import CacheEntry, ExchangeRate, RateCount, Tidying
+from postbacks.models.test_devices import TestDevice
 from postbacks.models.touchpoints import (
     SiteTimes,
     Touchpoint,
@@ -100,6 +101,7 @@ __all__ = [
     "SkanPostback",
     "SkanProtocol",
     "SkipReason",
+    "TestDevice",
     "Tidying",
     "TombstoneKey",
     "Touchpoint",

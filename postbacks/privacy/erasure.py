@@ -23,7 +23,7 @@ from postbacks.models import (
     Event,
 )
 from postbacks.models.events import ERASED
-from postbacks.privacy import emptying, tombstones
+from postbacks.privacy import device_marks, emptying, tombstones
 from postbacks.privacy.device import DeviceRows, find_by_index, find_in_day
 
 logger = logging.getLogger(__name__)
@@ -180,6 +180,7 @@ class _Erasure:
             trace.save(update_fields=["sealed"])
             if self.request.mode == ErasureMode.FORGET:
                 tombstones.block_device(self.device.app_id, self.device.own_ids)
+                device_marks.unmark_device(self.organization_id, self.device.own_ids)
 
     def _counted(self, empty: Callable[[], Counter[str]]) -> bool:
         """Empty and count a batch in one transaction; tell whether it had any rows."""

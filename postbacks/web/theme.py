@@ -101,6 +101,7 @@ UNFOLD = {
                         "apps_registry.trackinglink",
                     ),
                     _list("Attribution", "conversion_path", "apps_registry.attributionsettings"),
+                    _list("Test devices", "phonelink_setup", "postbacks.testdevice"),
                     _list("Callback rules", "rule_settings", "postbacks.callbackrule"),
                     _page("Macros", "data_object", "postbacks_callbackrule_macros"),
                 ],

@@ -34,7 +34,7 @@ from postbacks.intake.events.queue import requeue_failed
 from postbacks.intake.skadnetwork.recording import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import delete_expired_copies
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
-from postbacks.privacy import address_shortening, erasure, retention
+from postbacks.privacy import address_shortening, device_marks, erasure, retention
 from postbacks.rulebook import held_postbacks, queue_moves
 
 _REQUEUE_SECONDS = 5.0
@@ -92,6 +92,7 @@ def tidy_up() -> None:
         retention.delete_old_event_keys,
         retention.delete_old_held,
         retention.delete_old_jobs,
+        device_marks.delete_ended_marks,
         stores.delete_expired_counts,
         caches.delete_expired_entries,
         delete_expired_copies,

@@ -45,6 +45,7 @@ PAGES: dict[str, tuple[Right | None, Right | None, Right | None, dict[str, Right
     "postbacks.Event": (None, None, None, {}),
     "postbacks.Install": (None, None, None, {}),
     "postbacks.SkanPostback": (None, None, None, {}),
+    "postbacks.TestDevice": (SET_UP, None, SET_UP, {"remove": SET_UP}),
     "postbacks.Postback": (None, None, None, {"resend_selected": RESEND}),
 }
 # Pages beside those that every table has, by method; None is for operators alone.

@@ -60,6 +60,7 @@ RIGHTS = {
         "create": MANAGE,
         "destroy": MANAGE,
     },
+    "v1/test-devices": {"list": READ, "retrieve": READ, "create": SET_UP, "destroy": SET_UP},
     "v1/api-tokens": {"list": READ, "retrieve": READ, "create": READ, "destroy": READ},
     "v1/partner-templates": {"list": READ, "retrieve": READ},
     "v1/organization/signing-secrets": {"list": READ, "retrieve": READ, "rotate": MANAGE},
@@ -180,6 +181,7 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
             "id"
         ],
         "v1/click-signing-keys": lambda: _click_key(tenant),
+        "v1/test-devices": lambda: _test_device(tenant),
         "v1/tracking-links": lambda: api.post(
             "tracking-links", {"name": "A", "campaign": _campaign(tenant)}
         ).data["id"],
@@ -214,6 +216,11 @@ def _campaign(tenant: make.Tenant) -> str:
 def _click_key(tenant: make.Tenant) -> str:
     with tenant_of(tenant.organization.pk):
         return str(make.make_click_key(make.make_partner()).public_id)
+
+
+def _test_device(tenant: make.Tenant) -> str:
+    with tenant_of(tenant.organization.pk):
+        return str(make.make_test_device().public_id)
 
 
 def _install(tenant: make.Tenant) -> str:

@@ -113,6 +113,8 @@ def test_every_address_of_the_contract_is_described() -> None:
         "sdk-keys": {"get", "post"},
         "sdk-keys/{id}": {"get", "delete"},
         "sdk-keys/{id}/rotate": {"post"},
+        "test-devices": {"get", "post"},
+        "test-devices/{id}": {"get", "delete"},
         "touchpoints": {"post"},
         "tracking-links": {"get", "post"},
         "tracking-links/{id}": {"get", "put", "patch", "delete"},

@@ -100,6 +100,7 @@ def live_through(name: str) -> Story:
             _live(made.app, rule)
             _advertise(made.app, link)
             make.make_click_key(partner)
+            make.make_test_device()
             set_referrer_key(made.app, "ab" * 32)
             _hear_of_apple(made.app, partner)
         make.make_invitation(made.organization)

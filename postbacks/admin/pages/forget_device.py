@@ -20,7 +20,7 @@ from postbacks.privacy.requests import DeviceToErase, id_error, preview_counts, 
 from postbacks.privacy.tombstones import ID_KINDS
 
 NEWEST = 50  # requests that the page shows
-_KINDS = {
+KINDS = {
     "install_id": "Install ID (made by the SDK)",
     "web_id": "Web ID",
     "idfa": "IDFA (iOS)",
@@ -59,7 +59,7 @@ class DeviceForm(forms.Form):
         "each of them.",
     )
     kind = forms.ChoiceField(
-        choices=[(kind, _KINDS[kind]) for kind in ID_KINDS],
+        choices=[(kind, KINDS[kind]) for kind in ID_KINDS],
         label="Which ID you have",
         help_text="The person finds it in your app or its settings; support often has your own "
         "user ID.",
@@ -140,7 +140,7 @@ def _page(
         "requests": [
             {
                 "row": row,
-                "kind": _KINDS.get(row.kind, row.kind),
+                "kind": KINDS.get(row.kind, row.kind),
                 "emptied": ", ".join(_count_labels(row.counts)),
                 "tone": _TONES[ErasureState(row.state)],
             }

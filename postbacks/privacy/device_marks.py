@@ -1,0 +1,91 @@
+"""Marks devices of testers, by any of their ids in any spelling, without keeping the ids."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from postbacks.models.test_devices import FEWEST_DAYS, MOST_DAYS, MOST_MARKS, TestDevice
+from postbacks.privacy.requests import id_error
+from postbacks.privacy.statements import run
+from postbacks.privacy.tombstones import id_identifier, identifiers_by_kind
+from postbacks.values import identifiers
+
+# An install is judged again for a day; the mark that it was credited with is still there then.
+KEPT_AFTER_END = timedelta(days=2)
+
+_EVERY_APP = 0  # stands in a key for an app: a tester's device is the same in all of them
+_ENDING_SHOWN_FROM = 12  # characters; four of a shorter id would reveal too much
+
+
+def device_error(kind: str, value: object) -> str:
+    """Return why an id can't name a test device, and what to send; "" if it can."""
+    if error := id_error(value):
+        return error
+    if identifiers.is_malformed(kind, str(value)):
+        return (
+            f"“{value}” is not an ID of this kind. Write it as the device shows it, for example "
+            "38400000-8cf0-11bd-b23e-10b96e40000d."
+        )
+    return ""
+
+
+def days_error(days: int) -> str:
+    """Return why a mark can't last so long; "" if it can."""
+    if FEWEST_DAYS <= days <= MOST_DAYS:
+        return ""
+    return f"{days} days are not possible. Write a number from {FEWEST_DAYS} to {MOST_DAYS}."
+
+
+def mark_error(kind: str, value: str) -> str:
+    """Return why the current organization can't mark a device now; "" if it can."""
+    now = timezone.now()
+    marked = TestDevice.objects.filter(key=mark_key(kind, value), ends_at__gt=now).first()
+    if marked is not None:
+        until = f"{marked.ends_at:%Y-%m-%d %H:%M} UTC"
+        return f"This device is marked already, as “{marked.name}” until {until}. Remove it first."
+    if TestDevice.objects.filter(ends_at__gt=now).count() >= MOST_MARKS:
+        return f"There are {MOST_MARKS:,} test devices already. Remove some first."
+    return ""
+
+
+def mark_device(row: TestDevice, *, kind: str, value: str, days: int) -> None:
+    """Save a mark of a device in the current organization; one that has ended gives way to it."""
+    row.kind, row.key = kind, mark_key(kind, value)
+    text = value.strip()
+    row.ending = text[-4:] if len(text) >= _ENDING_SHOWN_FROM else ""
+    row.created_at = timezone.now()
+    row.ends_at = row.created_at + timedelta(days=days)
+    with transaction.atomic():
+        TestDevice.objects.filter(key=row.key, ends_at__lte=row.created_at).delete()
+        row.save()
+
+
+def mark_key(kind: str, value: str) -> UUID:
+    """Return the key of a device's mark by one id, the same for every spelling."""
+    return identifiers.key_of(_EVERY_APP, id_identifier(kind, value))
+
+
+def mark_keys(fields: Mapping[str, Any]) -> set[UUID]:
+    """Return the keys under which the device of an event may be marked."""
+    return set(identifiers.keys_of(_EVERY_APP, identifiers_by_kind(fields).values()))
+
+
+def unmark_device(organization_id: int, ids: Iterable[tuple[str, str]]) -> None:
+    """Delete the marks of a device that is being forgotten."""
+    run(
+        "DELETE FROM test_device WHERE organization_id = %(organization)s AND key = ANY(%(keys)s)",
+        {"organization": organization_id, "keys": [mark_key(*id_) for id_ in ids]},
+    )
+
+
+def delete_ended_marks(limit: int = 5_000) -> int:
+    """Delete a batch of marks that ended some days ago; return how many."""
+    return run(
+        "DELETE FROM test_device WHERE ctid IN (SELECT ctid FROM test_device "
+        "WHERE ends_at < now() - %s LIMIT %s)",
+        [KEPT_AFTER_END, limit],
+    )
