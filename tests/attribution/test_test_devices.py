@@ -8,6 +8,7 @@ import pytest
 
 from apps_registry.models import AuditEntry
 from apps_registry.tenancy import tenant
+from postbacks import pipeline
 from postbacks.attribution.settings import load_settings
 from postbacks.infrastructure.database import roles
 from postbacks.models import ErasureMode, TestDevice
@@ -281,3 +282,23 @@ def test_an_ended_mark_is_deleted_two_days_later(tester: Trial) -> None:
         with database.as_role(roles.WORKER):
             delete_ended_marks()
         assert len(tester.api.rows("test-devices")) == left
+
+
+def test_an_install_that_is_judged_again_after_the_mark_s_end_keeps_its_credit(
+    tester: Trial,
+) -> None:
+    tester.mark(gaid=GAID)
+    tester.install()
+
+    with psycopg.connect(database.superuser_conninfo()) as superuser:
+        superuser.execute("UPDATE test_device SET ends_at = now()")
+        superuser.execute("UPDATE unsettled_install SET due_at = now() - interval '1 second'")
+    late = datetime.now(UTC) - timedelta(hours=2)
+    click = {"link": tester.link.token, "occurred_at": late.isoformat(), "gaid": GAID}
+    Program(tester.tenant.sdk_key).post("touchpoints", click)
+    with database.as_role(roles.WORKER):
+        pipeline.reattribute_installs()
+
+    (install,) = tester.api.rows("installs")
+    assert [candidate["reason"] for candidate in install["candidates"]] == ["won", "older"]
+    assert install["rejections"] == []
