@@ -166,6 +166,7 @@ DEEP = 100_000
         (f'{{"event_name": "x", "customer_user_id": "{HALF}"}}', "/customer_user_id"),
         (f'{{"event_name": "x", "gaid": "{HALF}"}}', "/gaid"),
         ('{"event_name": "x", "click_id": "a\\ude00"}', "/click_id"),
+        ('{"event_name": "x", "gclid": "a\\ude00"}', "/gclid"),
         (f'{{"event_name": "x", "params": {{"{HALF}": 1}}}}', "/params"),
         ('{"event_name": "x", "event_name": "y"}', "/event_name"),
         ('{"event_name": "x", "params": {"a": {"b": 1, "b": 1}}}', "/params/a/b"),
@@ -180,7 +181,7 @@ DEEP = 100_000
         ('{"event_name": "x", "revenue": 1e9999999999999999999}', "/revenue"),
     ],
     ids=[
-        *("half a name", "half a user", "half an id", "half a click", "half a key"),
+        *("half a name", "half a user", "half an id", "half a click", "half a gclid", "half a key"),
         *("key twice", "deep key twice", "escaped key twice"),
         *("deep", "very deep list", "very deep object", "deep list"),
         *("NaN", "infinity", "long integer", "exponent"),

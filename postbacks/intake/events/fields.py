@@ -149,8 +149,8 @@ ID_NAMES = frozenset({*DEVICE_IDS, *CLICK_IDS})
 # Half a character in one of these would make it another value.
 EXACT = frozenset(
     {
-        *("event_id", "event_name", "bundle_id", "product_id", "transaction_id", "click_id"),
+        *("event_id", "event_name", "bundle_id", "product_id", "transaction_id"),
         *("adservices_token", "install_referrer"),
-        *DEVICE_IDS,
+        *ID_NAMES,
     }
 )
