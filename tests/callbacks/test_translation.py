@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbacks.callbacks.macros import RequestTemplate, Value, compile_request
+from postbacks.callbacks.macros import RequestTemplate, TemplateError, Value, compile_request
 from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
-from postbacks.callbacks.translation import LONGEST_URL, Certainty, read_rule_url, translate
+from postbacks.callbacks.translation import (
+    LONGEST_URL,
+    Certainty,
+    Pasted,
+    read_rule_url,
+    translate,
+)
 from tests.callbacks.translated_urls import BY_VENDOR
 
 CASES = [
@@ -409,6 +415,47 @@ def test_the_address_of_a_rule_is_read_as_meant(written: str, note: str) -> None
 )
 def test_the_address_of_a_rule_is_left_as_it_stands(url: str) -> None:
     assert read_rule_url(url).urls == (url,)
+
+
+NO_ENTITIES = [
+    *(
+        "&apo\u017f;",
+        "&APO\u017f;",
+        "&#0;",
+        "&#00;",
+        "&#x110000;",
+        "&#xd800;",
+        "&#xffff;",
+        "&#9999;",
+    ),
+    *("&#\u0663\u0668;", "&#\u00b2;", "&#x;", "&#;", "&#abc;", "&#x\u0664;", "&nbsp;"),
+]
+
+
+@pytest.mark.parametrize("entity", NO_ENTITIES)
+def test_what_only_resembles_an_entity_is_left_alone(entity: str) -> None:
+    url = f"https://a.example/?a={entity}b"
+
+    assert read_rule_url(url).urls == (url,)
+    assert translate(url).url == url
+
+
+@pytest.mark.parametrize("scheme", ["http\u017f", "HTTP\u017f"])
+def test_a_scheme_of_other_letters_is_refused(scheme: str) -> None:
+    with pytest.raises(TemplateError):
+        compile_request(RequestTemplate(url=f"{scheme}://{{{{credential.host}}}}/?a=1"))
+
+
+def test_a_text_that_is_far_too_long_for_an_address_stays_as_it_is() -> None:
+    text = "https://a.example/?" + "%7B" * LONGEST_URL
+
+    assert read_rule_url(text) == Pasted((text,), ())
+
+
+def test_an_address_over_thousands_of_lines_is_read() -> None:
+    lines = 2_000
+
+    assert translate("https://a.example/?" + "a=\n" * lines).url.count("a=") == lines
 
 
 @given(

@@ -22,7 +22,7 @@ from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Hole, Skeleton, fil
 LONGEST_URL: Final = 8_192
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
-_BEGINNING: Final = re.compile(r"(https?)://([^/?#]*)", re.IGNORECASE)
+_BEGINNING: Final = re.compile(r"(https?)://([^/?#]*)", re.IGNORECASE | re.ASCII)
 _SCHEME: Final = re.compile(r"[^:/?#]*://")
 _DOTS: Final = re.compile(r"(?:\.|%2e){1,2}", re.IGNORECASE)
 _FIRST_OF_DOTS: Final = ".%"

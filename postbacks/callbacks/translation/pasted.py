@@ -12,8 +12,10 @@ from typing import Final
 from urllib.parse import unquote
 
 from postbacks.callbacks.macros.parser import MacroCall, macros_in
+from postbacks.callbacks.macros.url import LONGEST_URL
 
 _MOST_URLS: Final = 20
+_LONGEST: Final = 2 * LONGEST_URL  # encoded; a longer text is no rule's address, and stays as is
 _ENCODED_AT_MOST: Final = 3  # times
 _WRAPPED_LINE: Final = 60  # characters from which on a line end is probably no end
 
@@ -24,7 +26,7 @@ _INVISIBLE: Final = re.compile(
 )
 _SPACES: Final = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _ENTITY: Final = re.compile(
-    r"&(amp|quot|apos|lt|gt|lbrace|rbrace|lcub|rcub|#x?[0-9a-f]{2,4});", re.I
+    r"&(amp|quot|apos|lt|gt|lbrace|rbrace|lcub|rcub|#x?[0-9a-f]{2,4});", re.I | re.ASCII
 )
 _ENTITIES: Final = {
     "amp": "&",
@@ -41,7 +43,8 @@ _JSON_ESCAPE: Final = re.compile(r"\\(?:u00(26|3d|3D|3c|3C|3e|3E|7b|7B|7d|7D)|(/
 
 # A URL begins where no other can go on: an address inside a query follows "=".
 _BEGINNING: Final = re.compile(
-    r"(?<![\w=/&%?.+~-])(?:https?://|https?%(?:25){0,2}3A%(?:25){0,2}2F%(?:25){0,2}2F)", re.I
+    r"(?<![\w=/&%?.+~-])(?:https?://|https?%(?:25){0,2}3A%(?:25){0,2}2F%(?:25){0,2}2F)",
+    re.I | re.ASCII,
 )
 _WITHOUT_SCHEME: Final = re.compile(
     r"(?:^|(?<=[\s\"'`<(:]))(?:[a-z0-9](?:[a-z0-9-]{0,62})\.){1,8}[a-z]{2,24}(?::\d{1,5})?[/?]",
@@ -65,6 +68,7 @@ _QUOTES: Final = {
 }
 _CLOSING: Final = frozenset("\"'`>)]\u201c\u201d\u2019\u00bb")
 _PUNCTUATION: Final = ".,;!:"
+_LINE: Final = re.compile("[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]*")  # as splitlines() reads it
 _GOES_ON: Final = re.compile(r"[&?=/%{}#+~_-]")
 _ENDS_OPEN: Final = re.compile(r"[&?=/%{_-]$")
 _HAS_PARTS: Final = re.compile(r"[=&?{%]")
@@ -117,8 +121,10 @@ def read_rule_url(text: str) -> Pasted:
     """Return the one URL that the text of a rule's address was meant to hold.
 
     What a rule could have had all along is left as it stands; a text that would be refused is read
-    like any pasted one.
+    like any pasted one, unless it is far too long for an address.
     """
+    if len(text) > _LONGEST:
+        return Pasted((text,), ())
     notes: dict[str, None] = {}
     text = _changed(text.strip(), _CHANGES_OF_RULES, notes)
     if "\n" in text or "\r" in text or not _STARTS_WITH_SCHEME.match(text):
@@ -186,7 +192,7 @@ def _without_entities(text: str) -> str:
 
 def _character(name: str) -> str | None:
     if not name.startswith("#"):
-        return _ENTITIES[name]
+        return _ENTITIES.get(name)
     code = name[1:]
     number = int(code[1:], 16) if code.startswith("x") else int(code) if code.isdigit() else 0
     return chr(number) if chr(number) in "&\"'<>{}=/:?" else None
@@ -235,11 +241,11 @@ def _url_at(text: str, closing: str, notes: dict[str, None]) -> tuple[str, int]:
         if atom[0] in closing and (len(atom[0]) == 1 and _is_end(text, atom.end())):
             break
         if atom[0].isspace():
-            if not _continues("".join(pieces)[line:], atom[0], text[atom.end() :]):
+            if not _continues("".join(pieces[line:]), atom[0], _first_line(text, atom.end())):
                 break
             if "\n" in atom[0] or "\r" in atom[0]:
                 notes["Line breaks inside it were removed."] = None
-                line = len("".join(pieces))
+                line = len(pieces)
             else:
                 pieces.append(atom[0])
         else:
@@ -253,9 +259,12 @@ def _is_end(text: str, position: int) -> bool:
     return not following or following.isspace() or following in _CLOSING or following in ",;.)"
 
 
-def _continues(line: str, space: str, rest: str) -> bool:
+def _first_line(text: str, start: int) -> str:
+    return _LINE.match(text, start)[0]  # type: ignore[index]  # it matches nothing, too
+
+
+def _continues(line: str, space: str, first_line: str) -> bool:
     """Tell whether a URL goes on after a space or line break inside it."""
-    first_line = rest.splitlines()[0] if rest else ""
     token = first_line.split(" ")[0]
     if "\n" not in space and "\r" not in space:
         return _HAS_PARTS.search(first_line) is not None and "://" not in first_line
