@@ -191,12 +191,79 @@ def test_a_transaction_is_the_click_where_nothing_else_is(theirs: str, ours: str
 
 @pytest.mark.parametrize(
     "plain",
-    ["t=Hello%20(city)", "100%25", "a[0]=1", "x=(new)", "ids[]=1", "q=a%20b%20c", "p=%C3%A4%C3%B6"],
+    [
+        "t=Hello%20(city)",
+        "100%25",
+        "a[0]=1",
+        "x=(new)",
+        "ids[]=1",
+        "q=a%20b%20c",
+        "p=%C3%A4%C3%B6",
+        "n=[EU]",
+        "n=%new%",
+        "n=(new-user)",
+        "n=a[foo_bar]",
+        "n=<b>",
+        "n=x(foo_bar)y",
+        "n=100%off%",
+    ],
 )
 def test_plain_text_is_no_placeholder_of_an_affiliate_tracker(plain: str) -> None:
     url = f"https://a.com/?c={{click_id}}&{plain}"
 
     assert translate(url).url == url.replace("{click_id}", "{{click_id}}")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("c=[CLICK_ID]&m=%%GAID%%", "c={{click_id}}&m={{gaid}}"),
+        ("g=%28gps_adid%29&c={click_id}", "g={{gaid}}&c={{click_id}}"),
+        ("g=(gps_adid)&i=(idfa)", "g={{gaid}}&i={{idfa}}"),
+        ("g=(gps_adid)", "g={{gaid}}"),
+        ("g=(advertiserId)&c={click_id}", "g={{gaid}}&c={{click_id}}"),
+        ("g=[GPS_ADID]&c={click_id}", "g={{gaid}}&c={{click_id}}"),
+        ("g=##gps_adid##&e={{event_name}}", "g={{gaid}}&e={{event_name}}"),
+        ("g=%gps_adid%&e=${name}", "g={{gaid}}&e={{event_name}}"),
+        ("g=<amazon_aid>&c={click_id}", "g={{amazon_id}}&c={{click_id}}"),
+        ("g=(gps_adid_md5)&c={click_id}", "g={{gaid_md5}}&c={{click_id}}"),
+        ("m=%25%25GAID%25%25&c={click_id}", "m={{gaid}}&c={{click_id}}"),
+        ("a=%%CLICK_ID%%&b=%%IDFA%%", "a={{click_id}}&b={{idfa}}"),
+        ("g=%%gaid%%&a=(android-id)&c=[[clickid]]", "g={{gaid}}&a={{android_id}}&c={{click_id}}"),
+    ],
+)
+def test_placeholders_of_several_forms_in_one_url_are_all_translated(
+    theirs: str, ours: str
+) -> None:
+    translation = translate(f"https://t.example/p?{theirs}")
+
+    assert translation.url == f"https://t.example/p?{ours}"
+    assert translation.untranslated == ()
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        "%%FOOBAR%%",
+        "[FOO_BAR]",
+        "##foobar##",
+        "(foo_bar)",
+        "<foo_bar_2>",
+        "%foo_bar%",
+        "[[foobar]]",
+    ],
+)
+def test_a_placeholder_of_another_form_without_a_counterpart_is_named(theirs: str) -> None:
+    translation = translate(f"https://t.example/p?c={{click_id}}&m={theirs}&i={{idfa}}")
+
+    assert translation.url == "https://t.example/p?c={{click_id}}&m=&i={{idfa}}"
+    assert [macro.theirs for macro in translation.untranslated] == [theirs]
+
+
+def test_a_name_of_another_vendor_does_not_make_a_url_appsflyer_s_for_certain() -> None:
+    translation = translate("https://t.example/p?g=(gps_adid)&i=(idfa)")
+
+    assert (translation.vendor, translation.certainty) == ("appsflyer", Certainty.LIKELY)
 
 
 def test_hashes_and_cases_of_known_names_are_understood() -> None:

@@ -43,7 +43,7 @@ _WORD: Final = r"[A-Za-z_][\w.-]{0,80}"
 _ANY: Final = re.compile(
     r"\{\{\s*(?P<double>[^{}]{1,200}?)\s*\}\}|\$?\{(?P<single>[^{}]{1,200})\}"
     rf"|\[\[?(?P<square>{_WORD})\]\]?|\((?P<round>{_WORD})\)|##?(?P<hash>{_WORD})##?"
-    rf"|%(?P<percent>[A-Za-z_]\w{{2,80}})%|<(?P<angle>{_WORD})>"
+    rf"|%%?(?P<percent>[A-Za-z_]\w{{2,80}})%%?|<(?P<angle>{_WORD})>"
 )
 
 # Networks fill these in when an ad is clicked: they make no sense in a callback.

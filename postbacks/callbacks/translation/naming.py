@@ -10,10 +10,12 @@ from postbacks.callbacks.macros.names import understand
 from postbacks.callbacks.macros.problems import nearest
 from postbacks.callbacks.macros.vendors import GENERIC, VENDORS, Vendor
 from postbacks.callbacks.translation.forms import Placeholder
+from postbacks.values.identifiers import ADVERTISING_IDS
 
 _HASHES: Final = ("md5", "sha1", "sha256")
 _CASES: Final = ("upper", "lower")
 _OWN_PARAMETER: Final = re.compile(r"[A-Za-z_][\w-]{0,63}")
+_SEVERAL_WORDS: Final = re.compile(r"[A-Za-z]+[0-9]?(?:_[A-Za-z0-9]+)+")
 # What only one vendor's grammar has.
 _ONLY_THEIRS: Final = {
     "keitaro": re.compile(r"_?(?:status|date|sample|from_file|random):.{1,120}|_\w{2,40}"),
@@ -27,6 +29,19 @@ _BUILT_IN: Final = {"upper_case": "upper", "lower_case": "lower", "trim": "trim"
 
 
 _COMMON: Final = {**GENERIC.macros, **GENERIC.first_of}
+_IDS: Final = frozenset({*ADVERTISING_IDS, "idfv", "app_set_id", "android_id"})
+
+
+def _names_of_ids() -> dict[str, str]:
+    """Return vendors' names of a device's ids, but for those that two of them mean differently."""
+    meanings: dict[str, set[str]] = {}
+    for vendor in VENDORS.values():
+        for name, expression in vendor.macros.items():
+            meanings.setdefault(name, set()).add(expression)
+    return {name: one for name, (one, *more) in meanings.items() if one in _IDS and not more}
+
+
+_NAMES_OF_IDS: Final = _names_of_ids()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +184,8 @@ def _appsflyer(vendor: Vendor, name: str) -> Expression | None:
     common = _common(name)
     if common is not None and "revenue" in common:
         return common  # a link seldom says what a purchase will bring
+    if name in _NAMES_OF_IDS:
+        return None  # another tool's name of the device, which no link's parameter tells
     if _OWN_PARAMETER.fullmatch(name):
         return f"click.{name}"
     return None
@@ -240,7 +257,12 @@ def _generic(vendor: Vendor, name: str) -> Expression | None:
 def _common(name: str) -> str | None:
     """Return what many tools mean by a name, in whatever letters: clickId, CLICK_ID, click-id."""
     spelling = name.strip().lower()
-    return _COMMON.get(spelling) or _COMMON_LETTERS.get(_letters(spelling))
+    return (
+        _COMMON.get(spelling)
+        or _COMMON_LETTERS.get(_letters(spelling))
+        or _NAMES_OF_IDS.get(name.strip())
+        or _NAMES_OF_IDS.get(spelling)
+    )
 
 
 def _letters(name: str) -> str:
@@ -295,6 +317,13 @@ def _no_counterpart(vendor: Vendor, name: str) -> NoCounterpart:
     return NoCounterpart(
         f"{whose} that we know of. "
         f"Nearest: {vendor.spelled(close)}, with us {{{{{names[close]}}}}}."
+    )
+
+
+def is_anyones(name: str) -> bool:
+    """Tell whether a name is a macro of any vendor, or of several words as macros are."""
+    return _SEVERAL_WORDS.fullmatch(name) is not None or any(
+        name in vendor.macros for vendor in VENDORS.values()
     )
 
 

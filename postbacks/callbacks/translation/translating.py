@@ -13,6 +13,7 @@ from postbacks.callbacks.translation.forms import FORMS, NETWORKS, Placeholder
 from postbacks.callbacks.translation.naming import (
     NoCounterpart,
     expression_for,
+    is_anyones,
     is_known,
     is_own,
     unknown_names,
@@ -222,11 +223,14 @@ def _replace(draft: _Draft, vendor: str) -> None:
 
 
 def _placeholders(vendor: str, url: str) -> Iterator[Placeholder]:
-    """Yield the vendor's placeholders, and those of other forms whose names many tools share."""
+    """Yield the vendor's placeholders, and those of other forms that are surely some.
+
+    Their names are those that many tools share, or the URL would go out with a macro in it.
+    """
     found = list(FORMS[vendor](url))
     if vendor == GENERIC.key:
         # Only braces are never plain text.
-        found = [each for each in found if each.text[0] in "{$" or _is_shared(each, url)]
+        found = [each for each in found if each.text[0] in "{$" or _is_surely_one(each, url)]
     else:
         covered = bytearray(len(url))
         for each in found:
@@ -234,18 +238,31 @@ def _placeholders(vendor: str, url: str) -> Iterator[Placeholder]:
         found += [
             each
             for each in FORMS[GENERIC.key](url)
-            if not any(covered[each.start : each.end]) and _is_shared(each, url)
+            if not any(covered[each.start : each.end]) and _is_surely_one(each, url)
         ]
     return iter(sorted(found, key=lambda each: each.start))
 
 
 def _is_shared(placeholder: Placeholder, url: str) -> bool:
     """Tell whether a placeholder has a word that many tools share, and is a value of its own."""
-    is_value = url[placeholder.start - 1 : placeholder.start] in {"=", "/"} and (
+    return (_is_value(placeholder, url) or placeholder.text[0] in "{$") and any(
+        is_known(GENERIC.key, name) for name in placeholder.names
+    )
+
+
+def _is_value(placeholder: Placeholder, url: str) -> bool:
+    return url[placeholder.start - 1 : placeholder.start] in {"=", "/"} and (
         url[placeholder.end : placeholder.end + 1] in {"", "&", "/", "#"}
     )
-    return (is_value or placeholder.text[0] in "{$") and any(
-        is_known(GENERIC.key, name) for name in placeholder.names
+
+
+def _is_surely_one(placeholder: Placeholder, url: str) -> bool:
+    """Tell whether a text beside other placeholders is one, too, and not plain text: `(new)`."""
+    if _is_shared(placeholder, url):
+        return True
+    is_doubled = placeholder.text[:2] in {"%%", "##", "[["}
+    return (_is_value(placeholder, url) or placeholder.text[0] in "{$") and (
+        is_doubled or any(map(is_anyones, placeholder.names))
     )
 
 
