@@ -13,6 +13,7 @@ from apps_registry.addresses import parse_forwarded_address
 from postbacks.values.currencies import CURRENCIES
 
 _LONGEST_SHOWN: Final = 60
+_MOST_BITS: Final = 4_000  # Python writes out no number of more than 4,300 digits
 _SIGNS: Final = {
     "€": "EUR",
     "$": "USD",
@@ -51,6 +52,8 @@ def quote(value: object) -> str:
         return "An object"
     if isinstance(value, list):
         return "A list"
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return f"A number of more than {_MOST_BITS // 4:,} digits"
     text = str(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
@@ -114,6 +117,11 @@ def not_exact(amount: Decimal, digits: int) -> str:
     _sign, _digits, exponent = amount.as_tuple()
     if not isinstance(exponent, int):
         return not_amount(amount)
+    if exponent < -digits and amount.adjusted() < -digits:
+        return (
+            f"{quote(amount)} is too small to be kept as an amount; {digits} digits after the "
+            "point are. Write 0, or leave the field out."
+        )
     if exponent < -digits and amount.adjusted() <= 0 and exponent > -100:
         return (
             f"{quote(amount)} has {-exponent} digits after the point. Write at most {digits}: "

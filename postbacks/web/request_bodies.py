@@ -51,7 +51,7 @@ class BodiesWithoutLength:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.method not in _WITHOUT_BODY and _has_no_length(request.META):
             try:
-                _read_body(request)
+                read_chunked_body(request)
             except (UnreadableBodyError, RequestDataTooBig) as error:
                 # Not raised: with DEBUG, Django would answer programs a page for people.
                 refuse: Callable[..., HttpResponseBase] = get_resolver().resolve_error_handler(400)
@@ -94,7 +94,8 @@ def _has_no_length(meta: dict[str, Any]) -> bool:
     return bool(meta.get("HTTP_TRANSFER_ENCODING")) or not meta.get("CONTENT_LENGTH")
 
 
-def _read_body(request: HttpRequest) -> None:
+def read_chunked_body(request: HttpRequest) -> None:
+    """Give a request its body of unknown length. Raises UnreadableBodyError, RequestDataTooBig."""
     meta = request.META
     if not meta.get("wsgi.input_terminated"):
         if meta.get("HTTP_TRANSFER_ENCODING") and not meta.get("CONTENT_LENGTH"):

@@ -231,3 +231,111 @@ def test_a_fault_is_named_as_the_caller_names_the_field() -> None:
 )
 def test_an_address_is_read_as_a_proxy_passed_it_on(sent: str, kept: str | None) -> None:
     assert mapped(ip_address=sent).get("ip_address") == kept
+
+
+@pytest.mark.parametrize(
+    ("sent", "opted_out"),
+    [
+        *((word, True) for word in ("on", "ON", "Y", "y", "yes", "t", "T", "TRUE", " 1 ", "1.0")),
+        *((word, False) for word in ("off", "Off", "N", "no", "f", "F", "False", "0", "0.0")),
+        *((number, True) for number in (True, 1, Decimal("1.0"))),
+        *((number, False) for number in (False, 0, Decimal("0.0"))),
+        *((word, True) for word in ("denied", "opted_out", "Opt-Out", "restricted")),
+        *((word, False) for word in ("authorized", "optIn")),
+        *((word, True) for word in ("2", "ja", "oui", "x" * 300, ["1"], Decimal("1e1000000"))),
+        *((word, None) for word in ("", "null", "{{limit_ad_tracking}}", "unknown")),
+    ],
+    ids=repr,
+)
+def test_no_opt_out_is_lost(sent: object, opted_out: bool | None) -> None:
+    assert mapped(limit_ad_tracking=sent).get("limit_ad_tracking") is opted_out
+
+
+@pytest.mark.parametrize(
+    ("sent", "allowed"),
+    [
+        ("GRANTED", True),
+        ("on", True),
+        ("1.0", True),
+        ("denied", False),
+        ("f", False),
+        ("never", False),
+        ("-1", False),
+        ("unspecified", None),
+    ],
+)
+def test_what_nobody_knows_is_no_consent(sent: str, allowed: bool | None) -> None:
+    event = mapped(ad_user_data=sent, ad_personalization=sent)
+
+    assert (event.get("ad_user_data"), event.get("ad_personalization")) == (allowed, allowed)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("2", 2),
+        ("2.0", 2),
+        (Decimal("3.0"), 3),
+        ("denied", 2),
+        ("DENIED", 2),
+        ("Restricted", 1),
+        ("authorized", 3),
+        ("authorised", 3),
+        ("notDetermined", 0),
+        ("not_determined", 0),
+        ("ATTrackingManagerAuthorizationStatusDenied", 2),
+        (".authorized", 3),
+        ("4", 2),
+        ("1.5", 2),
+        ("refusé", 2),
+        ("1e1000000", 2),
+        ("null", None),
+        ("$STATUS$", None),
+    ],
+)
+def test_apples_words_are_read(sent: object, status: int | None) -> None:
+    assert mapped(tracking_status=sent).get("att_status") == status
+
+
+def test_a_word_of_consent_that_nobody_knows_is_kept_as_it_was_sent() -> None:
+    event = mapped(limit_ad_tracking="peut-être", tracking_status="vielleicht", ad_user_data="1")
+
+    assert event["params"] == {"limit_ad_tracking": "peut-être", "tracking_status": "vielleicht"}
+
+
+@pytest.mark.parametrize(
+    "sent", ["1e200000", "1e1000000", "1E+999999999", "9" * 500, "1_000", "Infinity", "sNaN"]
+)
+def test_a_quantity_is_never_written_out(sent: str) -> None:
+    event = mapped(Call.PURCHASE, price="1", quantity=sent)
+
+    assert not isinstance(event["quantity"], int)
+
+
+@pytest.mark.parametrize("sent", ["9" * 500, "1e1000000"])
+def test_a_price_that_is_no_amount_earns_nothing(sent: str) -> None:
+    assert "revenue" not in mapped(Call.PURCHASE, price=sent)
+
+
+@pytest.mark.parametrize(
+    ("sent", "platform"),
+    [
+        ("iPhone", "ios"),
+        ("iPad", "ios"),
+        ("iPadOS", "ios"),
+        ("iOS 17.5", "ios"),
+        ("tvOS", "ios"),
+        ("Android TV", "android"),
+        ("ANDROID", "android"),
+        ("android-tv", "android"),
+        ("Fire TV", "amazon"),
+        ("Kindle", "amazon"),
+        ("UWP", "windows"),
+        ("WebGL", "web"),
+        ("Tizen", "tv"),
+        ("toaster", "other"),
+        ("other", "other"),
+    ],
+)
+def test_a_platform_is_known_by_its_other_names(sent: str, platform: str) -> None:
+    assert mapped(platform=sent)["platform"] == platform

@@ -391,3 +391,103 @@ def test_a_public_key_gives_the_devices_own_address_and_a_servers_call_none(
     phone, server_call = events_of(gem)
     assert phone.fields["ip_address"] == "127.0.0.1"
     assert "ip_address" not in server_call.fields
+
+
+def raw(server: LiveServer, of: Tenant, call: str, query: str, **asked: object) -> Answered:
+    """Send a query as it is written, and `body`, if any, as curl does."""
+    headers = {"Authorization": basic(of.sdk_key)}
+    if "body" in asked:
+        headers["Content_Type"] = str(asked.pop("type", "application/x-www-form-urlencoded"))
+    return ask(f"{server.url}/v0/{call}?{query}", **asked, **headers)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("price=1&quantity=1e200000", "quantity: "),
+        ("price=1&quantity=1e1000000", "quantity: "),
+        ("price=1&quantity=1_000", "quantity: "),
+        ("price=1&quantity=1.5", "quantity: "),
+        ("price=1_000", "price: "),
+        ("price=1e1000000", "price: "),
+        (f"price={'9' * 500}", "price: "),
+        ("price=1e-20", "price: 1E-20 is too small"),
+    ],
+    ids=lambda part: part[:30],
+)
+def test_an_impossible_number_is_refused_once_and_by_name(
+    server: LiveServer, gem: Tenant, query: str, named: str
+) -> None:
+    answer = raw(server, gem, "purchase", f"{query}&currency=EUR&product_id=p")
+
+    message = str(answer.data["message"])
+    assert (answer.status, message.count(named)) == (400, 1)
+    assert message.startswith(named)
+    assert "0.000000000000" not in message
+    assert events_of(gem) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "body", "kind", "name"),
+    [
+        ("purchase", b"price=9.99&currency=EUR", "application/x-www-form-urlencoded", "purchase"),
+        ("purchase", b'{"price": 9.99, "currency": "EUR"}', "application/json", "purchase"),
+        ("event", b"event=level_up", "application/x-www-form-urlencoded", "level_up"),
+        ("event", b'{"event": "level_up"}', "application/json", "level_up"),
+        ("event", b"", "application/json", "open"),
+    ],
+)
+def test_the_body_of_a_get_is_read(
+    server: LiveServer, gem: Tenant, call: str, body: bytes, kind: str, name: str
+) -> None:
+    answer = raw(server, gem, call, "platform=ios", method="GET", body=body, type=kind)
+
+    assert answer.data == {"code": 200}
+    (event,) = events_of(gem)
+    assert event.event_name == name
+    assert event.revenue == (Decimal("9.99") if name == "purchase" else None)
+
+
+@pytest.mark.parametrize(
+    ("query", "remark"),
+    [
+        ("limit_ad_tracking=ja", "limit_ad_tracking: 'ja' is no known value"),
+        ("ad_user_data=peut-%C3%AAtre", "ad_user_data: 'peut-?tre'"),
+        ("tracking_status=7", "tracking_status: '7' is no known value, so it was taken as 2"),
+        ("country=Germany", "country: 'Germany'"),
+        ("ip_address=1.2.3.4.5", "ip_address: '1.2.3.4.5'"),
+        ("platform=toaster%0d%0aX:1", "platform: 'toaster"),
+        ("platform=iPhone&country=de&limit_ad_tracking=on&tracking_status=denied", ""),
+    ],
+)
+def test_what_was_not_taken_as_sent_is_said(
+    server: LiveServer, gem: Tenant, query: str, remark: str
+) -> None:
+    answer = raw(server, gem, "event", f"{query}&advertising_id={GAID}")
+
+    assert answer.data == {"code": 200}
+    assert remark in answer.headers.get("Warning", "")
+    assert ("Warning" in answer.headers) == bool(remark)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit_ad_tracking=on",
+        "limit_ad_tracking=Y",
+        "limit_ad_tracking=1.0",
+        "limit_ad_tracking=ja",
+        "tracking_status=denied",
+        "tracking_status=Restricted",
+    ],
+)
+def test_an_opt_out_keeps_the_device_id_from_partners(
+    server: LiveServer, gem: Tenant, ok_partner: RecordingPartner, run_pump: Run, query: str
+) -> None:
+    with tenant(gem.organization.pk):
+        make_rule(f"{ok_partner.url}/?id={{{{advertising_id}}}}", triggers=["level_up"])
+
+    raw(server, gem, "event", f"event=level_up&platform=ios&advertising_id={GAID}&{query}")
+    run_pump(lambda: len(ok_partner.requests) == 1)
+
+    assert GAID not in ok_partner.requests[0][1]

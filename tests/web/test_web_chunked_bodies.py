@@ -390,3 +390,10 @@ def test_a_connection_that_is_late_is_closed_for_reading_and_can_still_be_answer
 
         assert received == [b"1", b""]
         assert caller.recv(3) == b"408"
+
+
+def test_the_chunked_body_of_a_get_is_read(tenant) -> None:
+    answer = call("/v0/purchase", PURCHASE, REQUEST_METHOD="GET", CONTENT_TYPE=FORM, **key(tenant))
+
+    assert answer.status == 200
+    assert str(events_of(tenant)[0].revenue) == "9.99"

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import msgspec
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
@@ -23,7 +24,7 @@ from postbacks.intake.events.recording import record_parsed_events
 from postbacks.intake.html_entities import READ_AS_MEANT, holds_entity
 from postbacks.intake.receipts import Receipt
 from postbacks.intake.sdk_keys import Reporter
-from postbacks.intake.tenjin.device import installation_id, left_out_ids
+from postbacks.intake.tenjin.device import installation_id
 from postbacks.intake.tenjin.mapping import (
     MEDIATIONS,
     SERVER,
@@ -32,8 +33,10 @@ from postbacks.intake.tenjin.mapping import (
     to_sdk_event,
 )
 from postbacks.intake.tenjin.parameters import read_body, read_query
+from postbacks.intake.tenjin.remarks import remarks_on_device
 from postbacks.models import EventSource
 from postbacks.web.middleware import own_transactions
+from postbacks.web.request_bodies import UnreadableBodyError, read_chunked_body
 
 _KEY = "api_key"
 _ERROR_HEADERS = ("Retry-After", "WWW-Authenticate")
@@ -65,8 +68,19 @@ class TenjinView(APIView):
     permission_classes = []
     http_method_names = ["get", "post"]  # a HEAD must not report anything
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Read the chunked body of a GET, which no other door waits for."""
+        if request.method == "GET" and request.META.get("HTTP_TRANSFER_ENCODING"):
+            try:
+                read_chunked_body(request._request)
+            except UnreadableBodyError as error:
+                raise BodyError(error.status, error.detail) from None
+            except RequestDataTooBig as error:
+                raise BodyError(413, str(error)) from None
+        super().initial(request, *args, **kwargs)
+
     def get(self, request: Request) -> HttpResponse:
-        """Answer a call with its parameters in the address."""
+        """Answer a call with its parameters in the address, or in a body as after `curl -d`."""
         return self._answered(request)
 
     def post(self, request: Request) -> HttpResponse:
@@ -148,9 +162,10 @@ def _query(request: Request) -> dict[str, object]:
 
 
 def _parameters(request: Request) -> Mapping[str, object]:
-    """Return the parameters of query and body; the body's take precedence."""
-    if request.method == "GET":
-        return _query(request)
+    """Return the parameters of query and body; the body's take precedence.
+
+    A GET may have a body too: what `curl -X GET -d` sends would be lost otherwise.
+    """
     body = read_body(
         request._request.body,
         content_type=request.META.get("CONTENT_TYPE", ""),
@@ -161,9 +176,7 @@ def _parameters(request: Request) -> Mapping[str, object]:
 
 def _remarks(request: Request, parameters: Mapping[str, object]) -> list[str]:
     remarks = [READ_AS_MEANT] if _is_from_html(request) else []
-    if names := left_out_ids(parameters):
-        remarks.append(f"No ids, so they were left out: {', '.join(names)}")
-    return remarks
+    return [*remarks, *remarks_on_device(parameters)]
 
 
 def _is_from_html(request: Request) -> bool:
@@ -175,6 +188,8 @@ def _is_from_html(request: Request) -> bool:
 
 def _rejection(receipt: Receipt) -> str:
     errors = [error for rejection in receipt.rejected for error in rejection.errors]
+    if any(error.pointer == "/price" for error in errors):  # the revenue was made of it
+        errors = [error for error in errors if error.pointer != "/revenue"]
     return " ".join(f"{tenjin_name(error.pointer)}: {error.detail}" for error in errors)
 
 

@@ -5,14 +5,12 @@ from collections.abc import Mapping
 
 from apps_registry.addresses import first_address
 from apps_registry.models.apps import Platform
+from postbacks.intake.tenjin.consent import read_consent
 from postbacks.intake.tenjin.parameters import (
     ADVERTISING_IDS,
     DEVICE,
-    FLAGS,
-    PLATFORMS,
-    TRACKING_STATUS,
-    parse_number,
     parse_text,
+    read_platform,
 )
 from postbacks.values.identifiers import normalize_id
 from postbacks.values.placeholders import is_placeholder
@@ -28,7 +26,6 @@ _IDS = (
     "customer_user_id",
 )
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
-_YES_AND_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 def device_fields(sent: Mapping[str, object], *, platform: str) -> Fields:
@@ -39,14 +36,12 @@ def device_fields(sent: Mapping[str, object], *, platform: str) -> Fields:
         if theirs in sent and not isinstance(sent[theirs], dict | list)
     }
     named = parse_text(sent.get("platform")).lower()
-    platform = PLATFORMS.get(named, "other") if named else platform
+    platform = read_platform(named) or "other" if named else platform
     fields["platform"] = platform or None
     fields["install_id"] = _installation(parse_text(sent.get("analytics_installation_id")))
     fields.update(_ids(sent, platform, named))
     fields.update(_system(sent, platform))
-    fields.update({name: _flag(sent.get(name)) for name in FLAGS})
-    status = parse_number(sent.get(TRACKING_STATUS))
-    fields["att_status"] = int(status) if status in {0, 1, 2, 3} else None
+    fields.update(read_consent(sent))
     return _without_invalid(fields)
 
 
@@ -58,6 +53,10 @@ def installation_id(sent: Mapping[str, object]) -> str:
 def left_out_ids(sent: Mapping[str, object]) -> list[str]:
     """Return the parameters with a word or a macro in place of an id."""
     return [name for name in _IDS if (text := parse_text(sent.get(name))) and is_placeholder(text)]
+
+
+def is_country(text: str) -> bool:
+    return _COUNTRY.fullmatch(text) is not None
 
 
 def _installation(value: str) -> str | None:
@@ -87,13 +86,9 @@ def _system(sent: Mapping[str, object], platform: str) -> Fields:
     }
 
 
-def _flag(value: object) -> bool | None:
-    return _YES_AND_NO.get(parse_text(value).lower())
-
-
 def _without_invalid(fields: Fields) -> Fields:
     """Drop an invalid country or address: an SDK can't help it, and its event is good."""
-    if not _COUNTRY.fullmatch(str(fields.get("country", ""))):
+    if not is_country(str(fields.get("country", ""))):
         fields.pop("country", None)
     if address := first_address(str(fields.pop("ip_address", ""))):
         fields["ip_address"] = address

@@ -13,7 +13,9 @@ from enum import StrEnum
 
 import msgspec
 
+from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.device_clock import MOST_OFF, OLDEST, TOLERANCE, as_text
+from postbacks.intake.tenjin.consent import unread_consent
 from postbacks.intake.tenjin.device import Fields, device_fields
 from postbacks.intake.tenjin.parameters import (
     DEVICE,
@@ -25,6 +27,7 @@ from postbacks.intake.tenjin.parameters import (
     parse_number,
     parse_text,
 )
+from postbacks.values import refusals
 from postbacks.values.events import OPEN
 from postbacks.values.timestamps import parse_timestamp
 
@@ -51,6 +54,7 @@ _AMOUNTS = (
     ("cpm", 1_000),
 )
 _CURRENCIES = ("ad_revenue_currency", "currency", "currency_code", "publisher_revenue_currency")
+_MOST_DIGITS = 19  # of a quantity; it takes a minute to write out 1e1000000
 _DIGITS = Decimal("1e-12")  # as many as an event's revenue keeps
 
 _EVENT_IDS = uuid.UUID("5f3c7c0e-2d1a-5b7e-9a44-8a0c5b1d7e21")
@@ -134,20 +138,31 @@ def _reported(call: Call, sent: Mapping[str, object]) -> Fields:
 
 
 def _purchase(sent: Mapping[str, object]) -> Fields:
-    """Return a purchase; Tenjin's `price` is that of one piece, before the store's share."""
+    """Return a purchase; Tenjin's `price` is that of one piece, before the store's share.
+
+    Raises BodyError (400) for a price that only programs read as a number.
+    """
+    if "_" in (text := parse_text(sent.get("price"))):
+        raise BodyError(400, f"price: {refusals.not_amount(text)}")
     price, quantity = parse_number(sent.get("price")), parse_number(sent.get("quantity", 1))
     revenue: Decimal | None = None
     if price is not None and quantity is not None:
         each, pieces = price, quantity
         revenue = calculate_exactly(lambda: each * pieces)
-    is_whole = quantity is not None and quantity == quantity.to_integral_value()
     return {
         "event_name": "purchase",
         "revenue": revenue,
         "price": sent.get("price") if price is None else price,
-        "quantity": int(quantity) if quantity is not None and is_whole else sent.get("quantity"),
+        "quantity": sent.get("quantity") if quantity is None else _whole(quantity),
         **{name: parse_text(sent.get(name)) or None for name in _PURCHASE - {"price", "quantity"}},
     }
+
+
+def _whole(number: Decimal) -> int | Decimal:
+    """Return 2.0 as 2; what is no quantity as it is, to be refused."""
+    if number.adjusted() >= _MOST_DIGITS or number != number.to_integral_value():
+        return number
+    return int(number)
 
 
 def _impression_revenue(sent: Mapping[str, object]) -> Fields:
@@ -191,6 +206,7 @@ def _params(call: Call, sent: Mapping[str, object], device: Fields) -> Fields:
     mapped = SECRETS | {"event_id", "advertising_id"}  # zeros in place of an id are dropped
     mapped |= {OURS_TO_THEIRS[name] for name in device.keys() & OURS_TO_THEIRS.keys()}
     mapped |= {name for name, value in device.items() if _is_same(sent.get(name), value)}
+    mapped -= unread_consent(sent).keys()
     mapped |= {Call.EVENT: {"event"}, Call.PURCHASE: _PURCHASE}.get(call, frozenset())
     return {
         name: _number_or_as_sent(name, value)

@@ -4,6 +4,7 @@ A call has them in its query, or as a form or JSON in its body. Source of the na
 server-to-server documentation, and requests of its SDKs.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from decimal import Context, Decimal, InvalidOperation, localcontext
 from urllib.parse import parse_qsl
@@ -14,6 +15,7 @@ from postbacks.intake.html_entities import without_entity
 _MAX_PARAMETERS = 500  # Tenjin's SDKs send about fifty
 _FORM = "application/x-www-form-urlencoded"
 _EXACT = Context(prec=60)
+_LONGEST_NUMBER = 400  # characters
 
 # Device and user, with the names of our fields. A parameter in no table is kept in `params`.
 DEVICE = {
@@ -45,13 +47,19 @@ TRACKING_STATUS = "tracking_status"  # Apple's four states of App Tracking Trans
 # A key among the parameters must not be stored with them.
 SECRETS = frozenset({"api_key"})
 
-PLATFORMS = {
-    "ios": "ios",
-    "android": "android",
-    "android_other": "android",  # without Google Play
-    "amazon": "amazon",
-    "windows": "windows",
+# By the letters of what was sent: `iOS 17.5` and `Android TV` are here too. What Apple makes has an
+# IDFA, whichever screen it has, and what runs Android a GAID.
+_PLATFORMS = {
+    "ios": "ios iphone iphoneos ipad ipados ipod ipodtouch tvos appletv visionos apple",
+    "android": "android androidother androidtv androidos androidtablet androidphone googletv "
+    "wearos googleplay",
+    "amazon": "amazon fire fireos firetv firetablet kindle kindlefire amazonfire",
+    "windows": "windows win uwp windowsphone windowsdesktop",
+    "web": "web browser html webgl",
+    "tv": "tv tizen webos roku smarttv",
+    "other": "other",
 }
+_PLATFORM_OF = {word: platform for platform, words in _PLATFORMS.items() for word in words.split()}
 
 # Android without Google Play has no gaid: the maker chooses the advertising id.
 ADVERTISING_IDS = {"ios": "idfa", "android": "gaid", "amazon": "amazon_id"}
@@ -102,10 +110,15 @@ def parse_number(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     try:
-        number = Decimal(value.strip() if isinstance(value, str) else value)
+        number = Decimal(_number_text(value) if isinstance(value, str) else value)
     except InvalidOperation:
         return None
     return number if number.is_finite() else None
+
+
+def read_platform(text: str) -> str:
+    """Return our platform for the name of a system or device; empty if nobody knows it."""
+    return _PLATFORM_OF.get(re.sub(r"[^a-z]", "", text[:_LONGEST_NUMBER].lower()), "")
 
 
 def calculate_exactly(calculate: Callable[[], Decimal]) -> Decimal | None:
@@ -115,6 +128,11 @@ def calculate_exactly(calculate: Callable[[], Decimal]) -> Decimal | None:
             return calculate()
         except ArithmeticError:
             return None
+
+
+def _number_text(text: str) -> str:
+    """Return a text that is a number if `Decimal` reads it: not `1_000`, whose comma is lost."""
+    return "" if "_" in text or len(text) > _LONGEST_NUMBER else text.strip()
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
