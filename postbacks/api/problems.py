@@ -11,6 +11,7 @@ from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions, status
 
+from postbacks.intake.events.body import BodyError
 from postbacks.web.middleware import RETRY_AFTER_SECONDS, database_is_away
 from postbacks.web.request_bodies import UnreadableBodyError
 
@@ -102,6 +103,8 @@ def answer_exception(error: Exception, context: Mapping[str, object]) -> HttpRes
         return database_is_away()
     if isinstance(error, RequestDataTooBig):
         return problem(413, _TOO_LARGE)
+    if isinstance(error, BodyError):
+        return problem(error.status, error.detail)
     if isinstance(error, Http404):
         return problem(404, "There is nothing of yours at this address.")
     if isinstance(error, PermissionDenied):

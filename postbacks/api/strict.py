@@ -3,25 +3,30 @@
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import MAX_EMAX, Decimal, InvalidOperation
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import models
 from rest_framework import exceptions, serializers
 from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
 
 from apps_registry.crypto import keys
 from apps_registry.tenancy import TenantModel, current_organization
 from postbacks.api.fields import MillisecondDateTimeField
 from postbacks.callbacks.macros.problems import nearest
+from postbacks.intake.events.body import inflate
+from postbacks.intake.events.lenient_json import misplaced_mark, stands_twice
+from postbacks.values.refusals import quote
 
 _SET_BY_US = "This field is set by Postbacks and can't be changed."
+_MOST_DIGITS = 4_300  # of a whole number; Python converts no more
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # serializers check values, nobody checks keys
 
 
 class StrictJsonParser(JSONParser):
-    """Accepts JSON in which every key occurs once; decimals keep all their digits."""
+    """Accepts JSON, also gzipped, in which every key occurs once; decimals keep all digits."""
 
     def parse(
         self,
@@ -29,13 +34,15 @@ class StrictJsonParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, object] | None = None,
     ) -> dict[str, object]:
-        """Return the body's data. Raises ParseError (400)."""
-        request = (parser_context or {})["request"]
+        """Return the body's data. Raises ParseError (400), or BodyError (400, 413 or 415)."""
         try:
-            text = request._request.body.decode("utf-8-sig")  # type: ignore[attr-defined]  # REST framework's
+            text = inflated_body((parser_context or {})["request"]).decode("utf-8-sig")  # type: ignore[arg-type]  # REST framework's
+            if mark := misplaced_mark(text, 0):
+                raise exceptions.ParseError(mark)
             return json.loads(  # type: ignore[no-any-return]  # serializers look closer
                 text,
-                parse_float=Decimal,
+                parse_float=_decimal,
+                parse_int=_integer,
                 parse_constant=_refuse_constant,
                 object_pairs_hook=_unique_keys,
             )
@@ -43,8 +50,16 @@ class StrictJsonParser(JSONParser):
             raise exceptions.ParseError("The body is not valid UTF-8.") from None
         except RecursionError:
             raise exceptions.ParseError("The JSON is nested too deeply.") from None
+        except json.JSONDecodeError as error:
+            reason = misplaced_mark(text, error.pos) or f"The body is not valid JSON: {error}"
+            raise exceptions.ParseError(reason) from None
         except ValueError as error:
             raise exceptions.ParseError(f"The body is not valid JSON: {error}") from None
+
+
+def inflated_body(request: Request) -> bytes:
+    """Return a request's body decompressed. Raises BodyError (400, 413 or 415)."""
+    return inflate(request._request.body, request.META.get("HTTP_CONTENT_ENCODING", ""))
 
 
 class StrictSerializer(serializers.Serializer):
@@ -136,12 +151,34 @@ def _refuse_constant(constant: str) -> object:
     raise ValueError(f"{constant} is no JSON")
 
 
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise exceptions.ParseError(
+            f"The number {quote(text)} has an exponent that nothing can hold; it may be from "
+            f"-{MAX_EMAX} to {MAX_EMAX}."
+        ) from None
+
+
+def _integer(text: str) -> int:
+    digits = len(text.removeprefix("-"))
+    if digits > _MOST_DIGITS:
+        raise exceptions.ParseError(
+            f"The number {quote(text)} has {digits:,} digits; a whole number may have at most "
+            f"{_MOST_DIGITS:,} digits."
+        )
+    return int(text)
+
+
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if _UNSTORABLE.search("".join(members)):
         raise ValueError("a key holds a character that is no text")
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key “{twice}” stands twice in one object; send it once")
+        names: set[str] = set()
+        for name, _ in pairs:
+            if name in names:
+                raise exceptions.ParseError(stands_twice(name))
+            names.add(name)
     return members

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from threading import Timer
+from threading import Event, Timer
 from typing import Any, BinaryIO, Final, Protocol, cast
 
 from django.conf import settings
@@ -65,8 +65,11 @@ def read_to_end(
     limit: int,
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.monotonic,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> bytes:
     """Return all of a stream that ends where the body ends.
+
+    `is_late` tells that the connection was closed for reading, by which a stream ends or fails.
 
     Raises RequestDataTooBig beyond `limit` bytes, and UnreadableBodyError (400, 408).
     """
@@ -76,11 +79,13 @@ def read_to_end(
         try:
             piece = stream.read(min(_PIECE, limit + 1 - len(body)))
         except Exception as error:  # each server has errors of its own for malformed chunks
-            if clock() >= ends_at:
+            if is_late() or clock() >= ends_at:
                 raise _too_slow(seconds) from error
             raise UnreadableBodyError(
                 400, "The body ended too early, or its chunks are malformed; send it again."
             ) from error
+        if is_late():
+            raise _too_slow(seconds)
         if not piece:
             return bytes(body)
         body += piece
@@ -104,9 +109,11 @@ def read_chunked_body(request: HttpRequest) -> None:
                 "This server can't read a chunked body; send the body with a Content-Length.",
             )
         return
-    with closed_for_reading_when_late(meta.get("gunicorn.socket")):
+    with closed_for_reading_when_late(meta.get("gunicorn.socket")) as is_late:
         body = read_to_end(
-            cast(InputStream, meta["wsgi.input"]), limit=settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            cast(InputStream, meta["wsgi.input"]),
+            limit=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+            is_late=is_late,
         )
     meta["CONTENT_LENGTH"] = str(len(body))
     meta["wsgi.input"] = BytesIO(body)
@@ -115,19 +122,28 @@ def read_chunked_body(request: HttpRequest) -> None:
 
 
 @contextmanager
-def closed_for_reading_when_late(connection: object, *, seconds: float = SECONDS) -> Iterator[None]:
+def closed_for_reading_when_late(
+    connection: object, *, seconds: float = SECONDS
+) -> Iterator[Callable[[], bool]]:
     """Bound the time of gunicorn's reads: one that trickles bytes would never return.
 
-    Another server's connection is None; its own time limits hold.
+    Gives a function that tells whether the time is over. Another server's connection is None; its
+    own time limits hold.
     """
+    late = Event()
     if not isinstance(connection, socket.socket):
-        yield
+        yield late.is_set
         return
-    timer = Timer(seconds, _close_for_reading, [connection])
+
+    def close() -> None:
+        late.set()  # first, so that the read that fails by it knows why
+        _close_for_reading(connection)
+
+    timer = Timer(seconds, close)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield late.is_set
     finally:
         timer.cancel()
 

@@ -43,8 +43,12 @@ class Program:
     def get(self, path: str, **query: Any) -> Answer:
         return _answer(self.client.get(_address(path), query))
 
-    def send(self, method: str, path: str, data: Any = None) -> Answer:
-        return _answer(self.client.generic(method, _address(path), _json(data), "application/json"))
+    def send(self, method: str, path: str, data: Any = None, **headers: str) -> Answer:
+        return _answer(
+            self.client.generic(
+                method, _address(path), _json(data), "application/json", headers=headers
+            )
+        )
 
     def post(self, path: str, data: Any = None) -> Answer:
         return self.send("POST", path, data)

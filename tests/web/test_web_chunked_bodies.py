@@ -397,3 +397,50 @@ def test_the_chunked_body_of_a_get_is_read(tenant) -> None:
 
     assert answer.status == 200
     assert str(events_of(tenant)[0].revenue) == "9.99"
+
+
+@pytest.mark.parametrize("ends_quietly", [False, True])
+def test_a_body_that_stalls_until_it_is_closed_is_too_slow_whatever_the_clock_says(
+    ends_quietly,
+) -> None:
+    server, caller = socket.socketpair()
+
+    class Stalled:
+        """Reads as gunicorn does: a closed connection fails, or looks like the end."""
+
+        def read(self, size: int) -> bytes:
+            piece = server.recv(size)
+            if not piece and not ends_quietly:
+                raise ValueError("no more data")
+            return piece
+
+    with server, caller:
+        caller.sendall(b"1")
+        with (
+            pytest.raises(UnreadableBodyError) as refused,
+            closed_for_reading_when_late(server, seconds=0.001) as is_late,
+        ):
+            read_to_end(Stalled(), limit=MEGABYTE, clock=lambda: 0.0, is_late=is_late)
+
+    assert refused.value.status == 408
+
+
+def test_a_caller_that_goes_away_is_not_called_slow() -> None:
+    server, caller = socket.socketpair()
+
+    class Cut:
+        def read(self, size: int) -> bytes:
+            if not (piece := server.recv(size)):
+                raise ValueError("no more data")
+            return piece
+
+    with server:
+        caller.sendall(b"1")
+        caller.close()
+        with (
+            pytest.raises(UnreadableBodyError) as refused,
+            closed_for_reading_when_late(server) as is_late,
+        ):
+            read_to_end(Cut(), limit=MEGABYTE, is_late=is_late)
+
+    assert refused.value.status == 400

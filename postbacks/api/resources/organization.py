@@ -14,7 +14,7 @@ from apps_registry.roles import Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.problems import InvalidRequest, pointer
 from postbacks.api.query import Query
-from postbacks.api.strict import RowSerializer
+from postbacks.api.strict import RowSerializer, inflated_body
 from postbacks.configuration.document import UnreadableDocumentError, parse_document
 from postbacks.configuration.exporting import export_configuration
 from postbacks.configuration.importing import ImportProblemsError, import_document
@@ -92,7 +92,7 @@ class OwnOrganizationViewSet(OrganizationViewSet):
         """
         _ = request.data  # strict: each key once
         try:
-            document = parse_document(request._request.body)
+            document = parse_document(inflated_body(request))
             outcome = import_document(
                 document, by=self.caller.user, only_plan=self.query.validated_data["dry_run"]
             )

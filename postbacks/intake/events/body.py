@@ -17,6 +17,7 @@ from postbacks.intake.events.lenient_json import (
     examine,
     is_deeper_than,
     parse_leniently,
+    stands_twice,
     storable,
 )
 from postbacks.values.refusals import quote
@@ -47,7 +48,7 @@ def read_items(
     body. `noun` names one item in the wrapping key and in errors; `exact` names the fields in which
     half a character can't be replaced. Raises BodyError (400, 413, 415, 422).
     """
-    data, is_flawless = _parse(inflate(body, encoding.strip().lower()))
+    data, is_flawless = _parse(inflate(body, encoding))
     _beside, items = _unwrapped(data, noun, frozenset())
     return items if is_flawless else _examined(items, exact)
 
@@ -59,7 +60,7 @@ def read_events(
 
     Raises BodyError (400, 413, 415, 422).
     """
-    data, is_flawless = _parse(inflate(body, encoding.strip().lower()))
+    data, is_flawless = _parse(inflate(body, encoding))
     beside, items = _unwrapped(data, "event", frozenset({SENT_AT}))
     sent_at = beside.get(SENT_AT)
     if isinstance(sent_at, str):
@@ -78,7 +79,7 @@ def _unwrapped(
     beside: Mapping[str, object] = {}
     if isinstance(data, dict) and plural in data:
         if isinstance(data, RepeatedKey):
-            raise BodyError(400, f"The key “{data.key}” stands twice in one object; send it once.")
+            raise BodyError(400, stands_twice(data.key))
         others = sorted(data.keys() - {plural} - allowed)
         if others:
             other = storable(others[0])
@@ -110,10 +111,11 @@ def _examined(items: list[object], exact: frozenset[str]) -> list[object]:
 
 def inflate(body: bytes, encoding: str) -> bytes:
     """Return a body decompressed. Raises BodyError (400, 413 or 415)."""
+    encoding = encoding.strip().lower()
     if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "x-gzip"}:
-        detail = f"The Content-Encoding “{encoding}” is not accepted; send gzip or none."
+        detail = f"The Content-Encoding {quote(encoding)} is not accepted; send gzip or none."
         raise BodyError(415, detail)
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
@@ -121,7 +123,7 @@ def inflate(body: bytes, encoding: str) -> bytes:
     except zlib.error:
         raise BodyError(400, "The body is not valid gzip.") from None
     if len(inflated) > MAX_BYTES:
-        raise BodyError(413, "The inflated body is larger than 5 MB; send fewer events at once.")
+        raise BodyError(413, "The inflated body is larger than 5 MB; send less at once.")
     if not inflater.eof:
         raise BodyError(400, "The gzip body ends too early.")
     if (

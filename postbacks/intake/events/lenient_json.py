@@ -4,14 +4,16 @@ Half a surrogate pair, a key that stands twice, nesting without end, NaN: each i
 that holds it. Plain Python.
 """
 
+import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from postbacks.intake.receipts import FieldError, json_pointer
+from postbacks.values.refusals import quote
 
 MAX_DEPTH: Final = 20
 TOO_DEEP: Final = f"The JSON is nested more than {MAX_DEPTH} levels deep; send fewer levels."
@@ -27,7 +29,10 @@ _HALF_IN_KEY: Final = "A name holds half a character; send whole characters, in 
 
 _KEPT_DEPTH: Final = 2 * MAX_DEPTH  # deeper parts are left out: their item is refused anyway
 _LONGEST_INTEGER: Final = 4_000  # digits; Python refuses to convert more than 4,300
-_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
+_MOST_ERRORS: Final = 100  # of one item, which is refused anyway
+_LONGEST_STEP: Final = 200  # of a pointer: else a long name would be copied for all inside it
+# A text without an end is one token too: else each quote inside it would begin another search.
+TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?+|[\[\]{}]', re.DOTALL)
 _HALF: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -75,7 +80,7 @@ def examine(item: object, *, exact: frozenset[str] = frozenset()) -> object:
     if is_deeper_than(item, MAX_DEPTH):
         return FlawedItem(None, (FieldError("", TOO_DEEP),))
     examination = _Examination(exact)
-    value = examination.checked(item, "")
+    value = examination.checked(item, ())
     if not (examination.errors or examination.repaired):
         return value
     return FlawedItem(value, tuple(examination.errors), tuple(examination.repaired))
@@ -95,39 +100,66 @@ class _Examination:
     errors: list[FieldError] = field(default_factory=list)
     repaired: list[FieldError] = field(default_factory=list)
 
-    def checked(self, value: object, pointer: str) -> object:
+    def checked(self, value: object, steps: tuple[str | int, ...]) -> object:
+        """Return a value without its flaws; `steps` lead to it, as those of a JSON pointer do."""
         if isinstance(value, str):
-            return self._text(value, pointer)
+            return self._text(value, steps)
         if isinstance(value, dict):
-            return self._object(value, pointer)
+            return self._object(value, steps)
         if isinstance(value, list):
-            return [self.checked(part, f"{pointer}/{at}") for at, part in enumerate(value)]
+            return [self.checked(part, (*steps, at)) for at, part in enumerate(value)]
         if isinstance(value, NoJsonNumber):
-            detail = f"{value.text} is no number in JSON; write a number, or leave the field out."
-            self.errors.append(FieldError(pointer, detail))
+            self._refuse(
+                steps, f"{value.text} is no number in JSON; write a number, or leave the field out."
+            )
             return None
         return value
 
-    def _text(self, text: str, pointer: str) -> str:
+    def _text(self, text: str, steps: tuple[str | int, ...]) -> str:
         if not _HALF.search(text):
             return text
-        if not pointer or pointer[1:] in self.exact:
-            self.errors.append(FieldError(pointer, _HALF_IN_ID))
+        if not steps or (len(steps) == 1 and steps[0] in self.exact):
+            self._refuse(steps, _HALF_IN_ID)
         else:
-            self.repaired.append(FieldError(pointer, REPAIRED))
+            self.repaired.append(FieldError(_pointer(steps), REPAIRED))
         # Two halves that an encoder wrote apart become the character that they are.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
-    def _object(self, members: dict[str, object], pointer: str) -> dict[str, object]:
+    def _object(
+        self, members: dict[str, object], steps: tuple[str | int, ...]
+    ) -> dict[str, object]:
         if isinstance(members, RepeatedKey):
-            detail = f"The key “{members.key}” stands twice in one object; send it once."
-            self.errors.append(FieldError(storable(pointer + json_pointer(members.key)), detail))
+            self._refuse((*steps, members.key), stands_twice(members.key))
         if any(_HALF.search(name) for name in members):
-            self.errors.append(FieldError(pointer, _HALF_IN_KEY))
-        return {
-            name: self.checked(value, storable(pointer + json_pointer(name)))
-            for name, value in members.items()
-        }
+            self._refuse(steps, _HALF_IN_KEY)
+        return {name: self.checked(value, (*steps, name)) for name, value in members.items()}
+
+    def _refuse(self, steps: tuple[str | int, ...], detail: str) -> None:
+        if len(self.errors) < _MOST_ERRORS:
+            self.errors.append(FieldError(_pointer(steps), detail))
+
+
+def stands_twice(key: str) -> str:
+    """Return the sentence for a key that stands twice in one object."""
+    return f"The key {quote(key)} stands twice in one object; send it once."
+
+
+def misplaced_mark(text: str, position: int) -> str:
+    """Return the sentence for a byte order mark where JSON can't be read; "" if none is there."""
+    if not text.startswith(codecs.BOM_UTF8.decode(), position):
+        return ""
+    return (
+        f"Character {position + 1:,} of the JSON is a byte order mark (U+FEFF), which nobody sees. "
+        "One before the JSON is skipped; remove this one."
+    )
+
+
+def _pointer(steps: Iterable[str | int]) -> str:
+    return storable("".join(json_pointer(_shortened(str(step))) for step in steps))
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_STEP else f"{name[:_LONGEST_STEP]}…"
 
 
 def _decoded(body: bytes) -> str:
@@ -150,6 +182,8 @@ def _parsed(text: str) -> object:
     except RecursionError:
         raise
     except json.JSONDecodeError as error:
+        if mark := misplaced_mark(text, error.pos):
+            raise InvalidJsonError(mark) from None
         near = storable(text[error.pos : error.pos + 20]) or "the end"
         raise InvalidJsonError(
             f"The body is not valid JSON: at line {error.lineno}, column {error.colno}, before "
@@ -189,7 +223,7 @@ def _without_depths(text: str) -> str:
 
 def _shallow_pieces(text: str) -> Iterator[str]:
     depth = kept_from = 0
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         first = text[token.start()]
         if first in "[{":
             depth += 1

@@ -90,7 +90,7 @@ def read_body(body: bytes, *, content_type: str, encoding: str = "") -> Mapping[
 
     Raises BodyError (400, 413 or 415).
     """
-    content = without_mark(inflate(body, encoding.strip().lower()))
+    content = without_mark(inflate(body, encoding))
     kind = content_type.partition(";")[0].strip().lower()
     if not content.strip():
         return {}
