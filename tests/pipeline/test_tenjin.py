@@ -457,6 +457,10 @@ def test_the_body_of_a_get_is_read(
         ("country=Germany", "country: 'Germany'"),
         ("ip_address=1.2.3.4.5", "ip_address: '1.2.3.4.5'"),
         ("platform=toaster%0d%0aX:1", "platform: 'toaster"),
+        ("Limit_Ad_Tracking=ja", "limit_ad_tracking: 'ja'"),
+        ("event=a&event=b", "several values, of which the last counts: 'event'"),
+        ("event=a&event=a", ""),
+        ("country=DE&country=", ""),
         ("platform=iPhone&country=de&limit_ad_tracking=on&tracking_status=denied", ""),
     ],
 )
@@ -491,3 +495,36 @@ def test_an_opt_out_keeps_the_device_id_from_partners(
     run_pump(lambda: len(ok_partner.requests) == 1)
 
     assert GAID not in ok_partner.requests[0][1]
+
+
+@pytest.mark.parametrize(
+    ("query", "price", "is_said"),
+    [
+        ("price=9.99&price=8.88&currency=EUR", "8.88", True),
+        ("price=9.99&price=&currency=EUR", "9.99", False),
+        ("Price=9.99&Currency=eur", "9.99", False),
+        ("PRICE=9.99&CURRENCY=EUR&Quantity=1", "9.99", False),
+        ("price=9.99&Price=1&currency=EUR", "9.99", False),
+    ],
+)
+def test_a_price_is_found_however_its_name_is_written(
+    server: LiveServer, gem: Tenant, query: str, price: str, is_said: bool
+) -> None:
+    answer = raw(server, gem, "purchase", query)
+
+    assert answer.data == {"code": 200}
+    assert ("several values" in answer.headers.get("Warning", "")) == is_said
+    (event,) = events_of(gem)
+    assert (event.revenue, event.currency) == (Decimal(price), "EUR")
+
+
+def test_a_body_that_contradicts_the_address_counts_and_is_said(
+    server: LiveServer, gem: Tenant
+) -> None:
+    answer = raw(server, gem, "event", "Event=a&Value=1", method="POST", body=b"event=b")
+    both = raw(server, gem, "event", "event=a", method="POST", body=b"event=b")
+
+    assert (answer.data, both.data) == ({"code": 200}, {"code": 200})
+    assert "several values" in both.headers["Warning"]
+    first, second = events_of(gem)
+    assert (first.event_name, first.params["Value"], second.event_name) == ("b", "1", "b")

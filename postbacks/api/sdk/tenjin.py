@@ -32,8 +32,14 @@ from postbacks.intake.tenjin.mapping import (
     tenjin_name,
     to_sdk_event,
 )
-from postbacks.intake.tenjin.parameters import read_body, read_query
-from postbacks.intake.tenjin.remarks import remarks_on_device
+from postbacks.intake.tenjin.parameters import (
+    NAMES,
+    Parameters,
+    in_known_case,
+    read_body,
+    read_query,
+)
+from postbacks.intake.tenjin.remarks import remarks_on_device, remarks_on_repeated
 from postbacks.models import EventSource
 from postbacks.web.middleware import own_transactions
 from postbacks.web.request_bodies import UnreadableBodyError, read_chunked_body
@@ -157,11 +163,11 @@ def nothing_here(request: HttpRequest, address: str) -> HttpResponse:
     return _answer(404, "There is nothing at this address.")
 
 
-def _query(request: Request) -> dict[str, object]:
+def _query(request: Request) -> Parameters:
     return read_query(request.META.get("QUERY_STRING", ""))
 
 
-def _parameters(request: Request) -> Mapping[str, object]:
+def _parameters(request: Request) -> Parameters:
     """Return the parameters of query and body; the body's take precedence.
 
     A GET may have a body too: what `curl -X GET -d` sends would be lost otherwise.
@@ -171,12 +177,16 @@ def _parameters(request: Request) -> Mapping[str, object]:
         content_type=request.META.get("CONTENT_TYPE", ""),
         encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
     )
-    return {**_query(request), **body}
+    query = _query(request)
+    parameters = Parameters(in_known_case({**query, **body}, NAMES))
+    parameters.repeated = query.repeated | getattr(body, "repeated", frozenset())
+    parameters.repeated |= {name for name in query.keys() & body if query[name] != body[name]}
+    return parameters
 
 
-def _remarks(request: Request, parameters: Mapping[str, object]) -> list[str]:
+def _remarks(request: Request, parameters: Parameters) -> list[str]:
     remarks = [READ_AS_MEANT] if _is_from_html(request) else []
-    return [*remarks, *remarks_on_device(parameters)]
+    return [*remarks, *remarks_on_repeated(parameters), *remarks_on_device(parameters)]
 
 
 def _is_from_html(request: Request) -> bool:

@@ -9,6 +9,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from apps_registry.addresses import first_address
 from apps_registry.client_address import client_address
 from apps_registry.tenancy import tenant
 from postbacks.api.problems import problem
@@ -22,6 +23,7 @@ from postbacks.intake.links.recording import TouchpointRefusedError
 from postbacks.intake.links.visitors import Visitor, is_bot, is_preview, read_device
 from postbacks.intake.touchpoints.recording import RecordedTouchpoint
 from postbacks.models import TouchpointKind
+from postbacks.values import refusals
 from postbacks.values.placeholders import why_no_id
 from postbacks.web.middleware import own_transactions
 
@@ -112,6 +114,10 @@ def _answer_server(
     warnings += [
         f"{name}: {why_no_id(text)} It was left out." for name, text in parameters.left_out.items()
     ]
+    address = parameters.get("ip_address")
+    if address and not first_address(address):
+        name = parameters.sent_name("ip_address")
+        warnings.append(f"{name}: {refusals.not_address(address)} It was left out.")
     return _json(kind, recorded, signature, warnings)
 
 

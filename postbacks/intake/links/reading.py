@@ -50,6 +50,15 @@ class LinkParameters:
         sent = {name: text for name, text in self.raw.items() if name not in self.left_out}
         return {**sent, **self.by_our_name}
 
+    def sent_name(self, ours: str) -> str:
+        """Return the name under which a parameter came whose value counts as ours."""
+        sent = {vocabulary.normalize_name(name): name for name in reversed([*self.raw])}
+        for alias in vocabulary.CANONICAL[ours]:
+            name = sent.get(alias)
+            if name and self.raw[name] and not vocabulary.has_no_value(ours, self.raw[name]):
+                return name
+        return ours
+
     def identifiers(self) -> frozenset[str]:
         """Return the identifiers by which an install may be recognized, without its address."""
         return frozenset(_identifiers(self))

@@ -119,7 +119,7 @@ def check_touchpoint(item: object) -> CheckedTouchpoint:
     checked.once = _own_id(item.get("touchpoint_id"), checked.errors)
     checked.link, checked.campaign = _link_and_campaign(item, checked.errors)
     checked.occurred_at = _occurred_at(item, checked.parameters, checked.errors)
-    _check_address(checked.parameters, checked.errors)
+    _check_address(item, checked.parameters, checked.errors)
     return checked
 
 
@@ -271,14 +271,20 @@ def _occurred_at(
     try:
         return read_occurred_at(text)
     except TouchpointRefusedError as error:
-        errors.append(FieldError("/occurred_at", str(error)))
+        pointer = "/occurred_at"
+        if value is None:
+            pointer = _pointer(item, parameters.sent_name("click_time"))
+        errors.append(FieldError(pointer, str(error)))
         return datetime.now(UTC)
 
 
-def _check_address(parameters: LinkParameters, errors: list[FieldError]) -> None:
+def _check_address(
+    item: Mapping[str, object], parameters: LinkParameters, errors: list[FieldError]
+) -> None:
     text = parameters.get("ip_address")
     if text and parse_address(text) is None:
-        errors.append(FieldError("/ip_address", refusals.not_address(text)))
+        pointer = _pointer(item, parameters.sent_name("ip_address"))
+        errors.append(FieldError(pointer, refusals.not_address(text)))
 
 
 def _resolve_links(

@@ -24,6 +24,7 @@ from postbacks.intake.tenjin.parameters import (
     SECRETS,
     TRACKING_STATUS,
     calculate_exactly,
+    in_known_case,
     parse_number,
     parse_text,
 )
@@ -80,6 +81,8 @@ def to_sdk_event(
     call: Call, parameters: Mapping[str, object], *, app_id: int, platform: str, now: datetime
 ) -> Fields:
     """Return the event that a call reports; `platform` is the app's, if the call names none."""
+    if call is Call.PURCHASE:
+        parameters = in_known_case(parameters, _PURCHASE)
     sent = {name: value for name, value in parameters.items() if value not in (None, "")}
     device = device_fields(sent, platform=platform)
     event: Fields = {
@@ -174,6 +177,7 @@ def _impression_revenue(sent: Mapping[str, object]) -> Fields:
     without a currency is in US dollars, as all these mediations report.
     """
     nested = dict(_nested_first(sent))
+    nested = {name.lower(): value for name, value in nested.items()} | nested
     amounts = [
         amount
         for name, units in _AMOUNTS

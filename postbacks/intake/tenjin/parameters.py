@@ -5,7 +5,7 @@ server-to-server documentation, and requests of its SDKs.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Context, Decimal, InvalidOperation, localcontext
 from urllib.parse import parse_qsl
 
@@ -44,6 +44,14 @@ DEVICE = {
 FLAGS = frozenset({"limit_ad_tracking", "ad_user_data", "ad_personalization"})
 TRACKING_STATUS = "tracking_status"  # Apple's four states of App Tracking Transparency
 
+# Names that are read in any letter case: `Limit_Ad_Tracking=1` is an opt-out too.
+NAMES = frozenset(
+    DEVICE.keys()
+    | FLAGS
+    | {TRACKING_STATUS, "platform", "advertising_id", "developer_device_id", "api_key"}
+    | {"os_version", "os_version_release", "event", "event_id", "sent_at"}
+)
+
 # A key among the parameters must not be stored with them.
 SECRETS = frozenset({"api_key"})
 
@@ -77,12 +85,44 @@ OURS_TO_THEIRS = {
 }
 
 
-def read_query(query: str) -> dict[str, object]:
+class Parameters(dict[str, object]):
+    """The parameters of a call, the last of each name; `repeated` had several values."""
+
+    repeated: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_pairs(cls, pairs: Iterable[tuple[str, object]]) -> "Parameters":
+        """Return parameters of names and values; nothing replaces no value."""
+        parameters = cls()
+        repeated: set[str] = set()
+        for name, value in pairs:
+            former = parameters.setdefault(name, value)
+            if former != value and value not in (None, ""):
+                if former not in (None, ""):
+                    repeated.add(name)
+                parameters[name] = value
+        parameters.repeated = frozenset(repeated)
+        return parameters
+
+
+def in_known_case(sent: Mapping[str, object], names: frozenset[str]) -> dict[str, object]:
+    """Return parameters with these names in small letters; a name so written wins."""
+    known = {
+        small: value
+        for name, value in sent.items()
+        if name not in names and (small := name.lower()) in names and small not in sent
+    }
+    if not known:
+        return dict(sent)
+    return {name: value for name, value in sent.items() if name.lower() not in known} | known
+
+
+def read_query(query: str) -> Parameters:
     """Return the parameters of a query string; the last of a name counts.
 
     Raises BodyError (400) if there are too many.
     """
-    return dict(_pairs(query))
+    return Parameters.of_pairs(_pairs(query))
 
 
 def read_body(body: bytes, *, content_type: str, encoding: str = "") -> Mapping[str, object]:
@@ -97,7 +137,7 @@ def read_body(body: bytes, *, content_type: str, encoding: str = "") -> Mapping[
     if kind == "application/json" or (kind in {"", "text/plain"} and content.lstrip()[:1] == b"{"):
         return _object(content)
     if kind in {"", "text/plain", _FORM}:
-        return dict(_pairs(content.decode("utf-8", "replace")))
+        return Parameters.of_pairs(_pairs(content.decode("utf-8", "replace")))
     raise BodyError(415, f"The Content-Type “{kind}” is not accepted; send a form or JSON.")
 
 

@@ -50,6 +50,25 @@ def test_a_link_that_was_copied_out_of_html_is_read_as_meant(ampersand: str) -> 
     assert ("read as &" in str(answer.json().get("warnings"))) == (ampersand != "&amp%3B")
 
 
+@pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        ("ip=bogus", "ip"),
+        ("af_ip=1.2.3.4.5", "af_ip"),
+        ("Device_IP=%3Cb%3E", "Device_IP"),
+        ("ip=&ip_address=x", "ip_address"),
+        ("ip=203.0.113.9:80", ""),
+        ("ip={ip}", "ip"),
+    ],
+)
+def test_an_address_that_is_none_is_said_to_be_left_out(sent: str, named: str) -> None:
+    answer = advertise().click(f"s2s=1&gaid={GAID}&{sent}")
+
+    assert answer.status_code == 200
+    warnings = answer.json().get("warnings", [])
+    assert [warning.partition(":")[0] for warning in warnings] == ([named] if named else [])
+
+
 def test_an_address_of_the_server_is_not_the_devices() -> None:
     ad = advertise()
 
