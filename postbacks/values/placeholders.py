@@ -35,7 +35,7 @@ _SHARED_IDS: Final = _words("9774d56d682e549c")
 # The names of ids: a parameter that holds its own name was never filled.
 _NAMES_OF_IDS: Final = _words("""
     clickid clkid clid affclickid externalclickid adjustexternalclickid
-    replaceme changeme transactionid requestid
+    replace replaceme replacethis changeme placeholder transactionid requestid
     impressionid gclid gbraid wbraid fbclid ttclid msclkid twclid advertisingid gaid googleaid
     googleadvertisingid aaid adid aifa gpsadid idfa ifa iosifa rdid oaid amazonid amazonaid fireid
     fireadid idfv developerdeviceid vendorid androidid appsetid installid installationid
@@ -61,7 +61,7 @@ _NAME: Final = (
 )
 _MACRO: Final = re.compile(
     rf"[$#%@&!]?[{{\[<]{{1,3}}[%?*|=]?{_NAME}[%?*|]?[}}\]>]{{1,3}}|[$#%@]\({_NAME}\)[sd]?"
-    rf"|(?P<mark>[$#%@]{{1,2}}|__|\*\|){_NAME}(?:(?P=mark)|\|\*)"
+    rf"|(?P<mark>[$#%@]{{1,2}}|__|\*\||~~|\|{{1,2}}){_NAME}(?:(?P=mark)|\|\*)"
 )
 # Without a name: braces, and what printf would have filled.
 _EMPTY_MACRO: Final = re.compile(
@@ -79,7 +79,10 @@ _MACRO_INSIDE: Final = re.compile(
 _AROUND_MACROS: Final = re.compile(r"(?:[^\W\d_]++\d?|[\s_.:|,/-])*+")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PUNCTUATION: Final = re.compile(
-    r"[\s\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f\u200b-\u200f\u2060\ufeff]+"  # and invisible ones
+    r"[\s\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f"
+    # And what nobody sees: joiners, marks of direction, blank letters, selectors and tags.
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]+"
 )
 _BRACED_UUID: Final = re.compile(
     r"\{[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\}", re.IGNORECASE

@@ -5,6 +5,7 @@ Plain Python. A parser's own words name neither, and stop at the first error.
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
@@ -35,6 +36,7 @@ _MONEY: Final = re.compile(
     r"(?P<before>[^\d\s.,+-]{0,4})\s*(?P<sign>[+-]?)\s*"
     r"(?P<digits>\d[\d.,'\u2019\s]*)(?P<after>\D{0,6})"
 )
+_SEPARATORS: Final = {"\u066b": ".", "\u066c": ",", "\uff0e": ".", "\uff0c": ","}
 _WHOLE: Final = re.compile(r"([0-9]{1,18})(?:[.,]0{1,18})?")
 _GROUPED: Final = re.compile(r"\d{1,3}([.,])\d{3}")
 
@@ -135,7 +137,8 @@ def not_exact(amount: Decimal, digits: int) -> str:
 
 def suggested_amount(text: str) -> str:
     """Return what an amount was probably meant to be: `9.99` for `9,99`; "" if nobody knows."""
-    match = _MONEY.fullmatch(text.strip()[:_LONGEST_SHOWN])
+    plain = "".join(map(_plain_sign, text.strip()[:_LONGEST_SHOWN]))
+    match = _MONEY.fullmatch(plain)
     if match is None:
         return ""
     number = _with_point(re.sub(r"[\s'\u2019]", "", match["digits"]))
@@ -145,6 +148,12 @@ def suggested_amount(text: str) -> str:
     named = (match["before"].strip() or match["after"].strip()).strip(".")
     currency = _SIGNS.get(named) or (named.upper() if named.upper() in CURRENCIES else "")
     return f"{number}, and {currency} as the currency" if currency else number
+
+
+def _plain_sign(character: str) -> str:
+    """Return the digit 4 for ٤ and other scripts' fours, and a point and comma for theirs."""
+    digit = unicodedata.decimal(character, None)
+    return _SEPARATORS.get(character, character) if digit is None else str(digit)
 
 
 def _with_point(digits: str) -> str:
@@ -164,12 +173,28 @@ def _with_point(digits: str) -> str:
     return re.sub("[.,]", "", whole) + "." + fraction
 
 
+def not_country(code: str) -> str:
+    shown = quote(code) if code.strip() else "An empty text"
+    return (
+        f"{shown} is no code of a country. Write the two letters of ISO 3166, such as DE, or leave "
+        "the field out."
+    )
+
+
 def not_currency(code: str) -> str:
+    if not code.strip():
+        return (
+            "An empty text is no currency. Write a code of ISO 4217, such as EUR, or leave the "
+            "field out."
+        )
     sign = _SIGNS.get(code.strip(), "")
     close = difflib.get_close_matches(code.strip().upper()[:64], sorted(CURRENCIES), n=1)
     meant = sign or (close[0] if close else "")
     instead = f"Write {meant}, or another" if meant else "Write a"
-    return f"{quote(code)} is no currency. {instead} code of ISO 4217, such as EUR."
+    return (
+        f"{quote(code)} is no currency. {instead} code of ISO 4217, such as EUR, or leave the "
+        "field out."
+    )
 
 
 def not_address(text: str) -> str:

@@ -158,7 +158,10 @@ def test_a_url_that_can_not_be_used_is_refused(url: str, message: str) -> None:
 
 
 def test_a_host_in_another_script_gets_its_ascii_form_as_suggestion() -> None:
-    assert problems("https://bücher.example/")[0].suggestion == "xn--bcher-kva.example"
+    (problem,) = problems("https://bücher.example/")
+
+    assert problem.suggestion == "xn--bcher-kva.example"
+    assert problem.message.endswith("ASCII letters. Write it as xn--bcher-kva.example.")
 
 
 # UTS 46, non-transitional, as browsers read a host: IDNA 2003 would lead some of these to a

@@ -1,5 +1,6 @@
 """Conditions on fields whose values are a list: any letter case, other names, unknown values."""
 
+from decimal import Decimal
 from typing import get_args
 
 import pytest
@@ -228,3 +229,30 @@ def test_the_sample_and_each_macros_example_are_in_its_list() -> None:
         assert values is not None
         assert values.has(CATALOGUE[name].example), name
         assert name not in sample or values.has(sample[name]), name
+
+
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [
+        *(("Eire", "IE"), ("Éire", "IE"), ("Republic of Ireland", "IE"), ("Holland", "NL")),
+        *(("England", "GB"), ("Great Britain", "GB"), ("U.K.", "GB"), ("Burma", "MM")),
+        *(("Ivory Coast", "CI"), ("Korea", "KR"), ("Russia", "RU"), ("Turkey", "TR")),
+        *(("Persia", "IR"), ("Siam", "TH"), ("Ceylon", "LK"), ("Brunei Darussalam", "BN")),
+        *(("Syrian Arab Republic", "SY"), ("Holy See", "VA"), ("Schweiz", "CH"), ("Polska", "PL")),
+    ],
+)
+def test_a_country_is_suggested_by_each_common_name(written: str, code: str) -> None:
+    assert problem("country", "in", [written]).suggestion == code
+
+
+@pytest.mark.parametrize("written", ["3.0", "3.00", [Decimal("3.0")], [3.0], ["1", "3.0"]])
+def test_a_whole_number_may_have_a_point_as_in_events(written: object) -> None:
+    operator = "in" if isinstance(written, list) else "="
+
+    assert holds("att_status", operator, written)
+    assert not holds("att_status", operator, written, {"att_status": 2})
+
+
+@pytest.mark.parametrize("written", ["3.5", "4.0", "3.", ".0", "03.0", 3.1])
+def test_a_number_that_is_no_status_stays_refused(written: object) -> None:
+    problem("att_status", "=", written)

@@ -18,6 +18,7 @@ ZEROS = "00000000-0000-0000-0000-000000000000"
 MACROS = [
     *("__CLICK_ID__:__SUB__", "{clickid},{sub1}"),
     *(HALF_DECODED, "%s", "%@", "%1$s", "%(click_id)s", "{{ .ClickID }}", "{clickid}/{sub1}"),
+    *("~~X~~", "|x|", "||click_id||", "~~CLICK_ID~~", "|CLICK-ID|", "~~sub1~~", "|aff_sub2|"),
     *("$$CLICK_ID$$", "{x}", "[X]", "##X##", "%%X%%", "__X__", "{{x}}"),  # the issue's
     *("${CLICK_ID}", "<click_id>", "@click_id@", "%7Bclick_id%7D", "#{x}", "{{gaid}}"),
     *("{ click_id }", "{{ad.id}}", "{{{click_id}}}", "[[clickid]]", "%CLICKID%"),
@@ -35,7 +36,21 @@ MACROS = [
     *("%257Bclick_id%257D", "%5BCLICK%5D", "&lt;click_id&gt;", "%24%7Bclickid%7D"),
     *("acme_{click_id}", "{click_id}_{sub1}", "unityads_%%CLICK%%", "net2-[CLICKID]"),
 ]
+INVISIBLE = [
+    *("\u200b", "\u200b\u200b", "\u00ad", "\u2061", "\u034f", "\u3164", "\u180e", "\u2800"),
+    *("\U000e0020", "\u2066", "\ufe0f", "\u115f", "\uffa0", "\u202e", " \u200d ", "\u206a\ufeff"),
+]
 WORDS = [
+    *INVISIBLE,
+    *(
+        "REPLACE",
+        "replace",
+        "REPLACE_THIS",
+        "[REPLACE]",
+        "<replace>",
+        "placeholder",
+        "your_replace",
+    ),
     *("0.0", "0.00", "YOUR_GAID", "YOUR-IDFA", "click_id_macro", "INSERT_CLICK_ID_HERE"),
     *("null\u200b", "\ufeffundefined"),
     *("(af_siteid)", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"),
@@ -66,6 +81,7 @@ WORDS = [
     _digest("sha1", ZEROS.replace("-", "").encode()),
 ]
 IDS = [
+    *("a|b", "|x", "~x~", "~~x", "x~~y~~", "replaced", "replace7", "\u2764\ufe0f", "a\u00adb"),
     *("yourname", "0.5", "1.0", "0a", "ab__C__7f3", "my-id", "0.0.0.1"),
     *(
         "x",

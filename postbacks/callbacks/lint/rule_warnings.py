@@ -11,7 +11,10 @@ _WORD: Final = re.compile(r"[\w.-]+")
 _INSIDE: Final = re.compile(r"\{\{\s*")
 _ARGUMENT: Final = re.compile(r"[\w-]+\s*:\s*(?:'([^']*)'|\"([^\"]*)\"|([\w.+-]+))")
 _HOST: Final = re.compile(r"[^/?#]+")
-_OF_HOST: Final = ("This is not a host name.", "The host ends with", "The port after the colon")
+_OF_HOST: Final = (
+    *("This is not a host name.", "A URL has its host in ASCII"),
+    *("The host ends with", "The port after the colon"),
+)
 _OF_ARGUMENT: Final = re.compile(r"[\w-]+: ")
 
 

@@ -53,8 +53,8 @@ class Problems:
     errors: list[RuleError]
 
     def add(self, position: int, message: str, suggestion: str | None = None) -> None:
-        """Add a problem; a suggestion also becomes part of its message."""
-        if suggestion is not None:
+        """Add a problem; a suggestion also becomes part of its message, if it is not yet."""
+        if suggestion is not None and not message.endswith(f"Write it as {suggestion}."):
             message = f"{message} Did you mean {suggestion}?"
         self.errors.append(RuleError(self.field, position, message, suggestion))
 

@@ -236,7 +236,10 @@ def _host_fault(authority: str) -> tuple[str, str | None]:
             return f"{port[:20]} is not a port: ports go from 1 to 65535.", None
         if plain != host:
             return "The host ends with a dot; write it without.", f"{plain}{colon}{port}"
-    return "This is not a host name.", _ascii_host(authority)
+    meant = _ascii_host(authority)
+    if meant is not None and not authority.isascii():
+        return f"A URL has its host in ASCII letters. Write it as {meant}.", meant
+    return "This is not a host name.", meant
 
 
 def _is_agreed(url: str, host: str) -> bool:

@@ -5,6 +5,7 @@ of its members: a condition that asks for another value could never hold.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +17,7 @@ from postbacks.values.currencies import CURRENCIES
 
 _MOST_LISTED: Final = 16
 _LONGEST_COMPARED: Final = 64  # difflib is quadratic
+_WHOLE: Final = re.compile(r"([0-9]{1,18})\.0{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class ValueList:
     def key(self, value: object) -> str:
         """Return the form in which two values are equal if they mean the same member."""
         key = _folded(text_of(value))
+        if key not in self._keys and (whole := _WHOLE.fullmatch(key)) and whole[1] in self._keys:
+            return whole[1]  # 3.0 is 3, as in events
         return self.same.get(key, key)
 
     def spellings(self, value: object) -> tuple[str, ...]:

@@ -289,11 +289,7 @@ def _fields(event: EventFields, reporter: Reporter, errors: list[FieldError]) ->
         fields["user_agent"] = reporter.user_agent
     if event.country is not None:
         if not _COUNTRY.fullmatch(event.country):
-            detail = (
-                f"{refusals.quote(event.country)} is no code of a country. Write the two letters "
-                "of ISO 3166, such as DE."
-            )
-            errors.append(FieldError("/country", detail))
+            errors.append(FieldError("/country", refusals.not_country(event.country)))
         fields["country"] = canonical_country(event.country)
     elif country := _country(fields):
         fields["country"] = country

@@ -177,6 +177,8 @@ def _error_content(error: RuleError) -> dict[str, object]:
         detail = f"{error.message.removesuffix('.')} (position {error.position})."
         return {**content, "detail": detail, "position": error.position}
     meant = f"Did you mean {error.suggestion}?"
+    if not error.message.endswith(meant):
+        meant = f"Write it as {error.suggestion}."
     reason = error.message.removesuffix(meant).strip().removesuffix(".")
     return {
         **content,
