@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from postbacks.intake.tenjin.mapping import LONGEST_TEXT, Call, tenjin_name, to_sdk_event
+from postbacks.intake.tenjin.parameters import read_query
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 INSTALLATION = "91d1c313-dd94-4bd3-bbbb-16c8b7afa054"
@@ -295,6 +296,25 @@ def test_what_nobody_knows_is_no_consent(sent: str, allowed: bool | None) -> Non
 )
 def test_apples_words_are_read(sent: object, status: int | None) -> None:
     assert mapped(tracking_status=sent).get("att_status") == status
+
+
+@pytest.mark.parametrize(
+    ("query", "opted_out", "status"),
+    [
+        ("limit_ad_tracking=1&limit_ad_tracking=0", True, None),
+        ("limit_ad_tracking=0&limit_ad_tracking=on", True, None),
+        ("limit_ad_tracking=0&limit_ad_tracking=false&limit_ad_tracking=", False, None),
+        ("tracking_status=3&tracking_status=denied", None, 2),
+        ("tracking_status=2&tracking_status=3", None, 2),
+        ("tracking_status=3&tracking_status=authorized", None, 3),
+    ],
+)
+def test_of_contradicting_consents_the_opt_out_counts(
+    query: str, opted_out: bool | None, status: int | None
+) -> None:
+    event = mapped(**read_query(query))
+
+    assert (event.get("limit_ad_tracking"), event.get("att_status")) == (opted_out, status)
 
 
 def test_a_word_of_consent_that_nobody_knows_is_kept_as_it_was_sent() -> None:

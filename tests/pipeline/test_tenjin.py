@@ -458,6 +458,7 @@ def test_the_body_of_a_get_is_read(
         ("ip_address=1.2.3.4.5", "ip_address: '1.2.3.4.5'"),
         ("platform=toaster%0d%0aX:1", "platform: 'toaster"),
         ("Limit_Ad_Tracking=ja", "limit_ad_tracking: 'ja'"),
+        ("limit_ad_tracking=1&limit_ad_tracking=0", "taken as the person has opted out"),
         ("event=a&event=b", "several values, of which the last counts: 'event'"),
         ("event=a&event=a", ""),
         ("country=DE&country=", ""),
@@ -528,3 +529,14 @@ def test_a_body_that_contradicts_the_address_counts_and_is_said(
     assert "several values" in both.headers["Warning"]
     first, second = events_of(gem)
     assert (first.event_name, first.params["Value"], second.event_name) == ("b", "1", "b")
+
+
+def test_a_body_takes_back_no_opt_out_of_the_address(server: LiveServer, gem: Tenant) -> None:
+    answer = raw(
+        server, gem, "event", "limit_ad_tracking=1", method="POST", body=b"limit_ad_tracking=0"
+    )
+
+    assert answer.data == {"code": 200}
+    assert "opted out" in answer.headers["Warning"]
+    (event,) = events_of(gem)
+    assert event.fields["limit_ad_tracking"] is True

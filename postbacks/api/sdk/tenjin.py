@@ -33,11 +33,13 @@ from postbacks.intake.tenjin.mapping import (
     to_sdk_event,
 )
 from postbacks.intake.tenjin.parameters import (
+    CONSENTS,
     NAMES,
     Parameters,
     in_known_case,
     read_body,
     read_query,
+    that_counts,
 )
 from postbacks.intake.tenjin.remarks import remarks_on_device, remarks_on_repeated
 from postbacks.models import EventSource
@@ -178,9 +180,11 @@ def _parameters(request: Request) -> Parameters:
         encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
     )
     query = _query(request)
-    parameters = Parameters(in_known_case({**query, **body}, NAMES))
+    both = {name for name in query.keys() & body if query[name] != body[name]}
+    consents = {name: that_counts(name, query[name], body[name]) for name in both & CONSENTS}
+    parameters = Parameters(in_known_case({**query, **body, **consents}, NAMES))
     parameters.repeated = query.repeated | getattr(body, "repeated", frozenset())
-    parameters.repeated |= {name for name in query.keys() & body if query[name] != body[name]}
+    parameters.repeated |= both - CONSENTS
     return parameters
 
 

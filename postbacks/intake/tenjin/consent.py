@@ -72,6 +72,9 @@ def _flag(name: str, value: object) -> bool:
 
 
 def _known_flag(name: str, value: object) -> bool | None:
+    if isinstance(value, list):
+        flags = {_known_flag(name, parse_text(part)) for part in value}
+        return flags.pop() if len(flags) == 1 else None
     if (number := parse_number(value)) is not None:
         return {0: False, 1: True}.get(number)  # type: ignore[call-overload,no-any-return]
     word = _word(value)
@@ -90,6 +93,9 @@ def _status(value: object) -> int | None:
 
 
 def _known_status(value: object) -> int | None:
+    if isinstance(value, list):
+        statuses = {_known_status(parse_text(part)) for part in value}
+        return statuses.pop() if len(statuses) == 1 else None
     number = parse_number(value)
     if number is not None:
         return int(number) if number in {0, 1, 2, 3} else None
@@ -98,6 +104,8 @@ def _known_status(value: object) -> int | None:
 
 def _says_something(value: object) -> bool:
     """Tell whether a value is neither a macro that nobody filled nor a word for “not asked”."""
+    if isinstance(value, list):
+        return any(_says_something(parse_text(part)) for part in value)
     text = parse_text(value)
     if not text:
         return False

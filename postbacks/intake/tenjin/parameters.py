@@ -15,6 +15,7 @@ from postbacks.intake.html_entities import without_entity
 _MAX_PARAMETERS = 500  # Tenjin's SDKs send about fifty
 _FORM = "application/x-www-form-urlencoded"
 _EXACT = Context(prec=60)
+_MOST_CONSENTS = 10  # values of one name; enough to see that they contradict each other
 _LONGEST_NUMBER = 400  # characters
 
 # Device and user, with the names of our fields. A parameter in no table is kept in `params`.
@@ -43,6 +44,8 @@ DEVICE = {
 
 FLAGS = frozenset({"limit_ad_tracking", "ad_user_data", "ad_personalization"})
 TRACKING_STATUS = "tracking_status"  # Apple's four states of App Tracking Transparency
+
+CONSENTS = FLAGS | {TRACKING_STATUS}
 
 # Names that are read in any letter case: `Limit_Ad_Tracking=1` is an opt-out too.
 NAMES = frozenset(
@@ -100,9 +103,16 @@ class Parameters(dict[str, object]):
             if former != value and value not in (None, ""):
                 if former not in (None, ""):
                     repeated.add(name)
-                parameters[name] = value
-        parameters.repeated = frozenset(repeated)
+                parameters[name] = that_counts(name, former, value)
+        parameters.repeated = frozenset(repeated - CONSENTS)
         return parameters
+
+
+def that_counts(name: str, former: object, value: object) -> object:
+    """Return what counts of two values: the last; of consents both, so that no opt-out is lost."""
+    if name not in CONSENTS or former in (None, "") or former == value:
+        return value
+    return [*(former if isinstance(former, list) else [former]), value][:_MOST_CONSENTS]
 
 
 def in_known_case(sent: Mapping[str, object], names: frozenset[str]) -> dict[str, object]:
