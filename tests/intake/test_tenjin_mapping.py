@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from postbacks.intake.tenjin.mapping import LONGEST_TEXT, Call, tenjin_name, to_sdk_event
-from postbacks.intake.tenjin.parameters import read_query
+from postbacks.intake.tenjin.parameters import NAMES, in_known_case, read_query
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 INSTALLATION = "91d1c313-dd94-4bd3-bbbb-16c8b7afa054"
@@ -315,6 +315,13 @@ def test_of_contradicting_consents_the_opt_out_counts(
     event = mapped(**read_query(query))
 
     assert (event.get("limit_ad_tracking"), event.get("att_status")) == (opted_out, status)
+
+
+@pytest.mark.parametrize(("other", "small"), [("1", "0"), ("0", "1")])
+def test_another_letter_case_takes_back_no_opt_out(other: str, small: str) -> None:
+    sent = in_known_case({"Limit_Ad_Tracking": other, "limit_ad_tracking": small}, NAMES)
+
+    assert mapped(**sent)["limit_ad_tracking"] is True
 
 
 def test_a_word_of_consent_that_nobody_knows_is_kept_as_it_was_sent() -> None:

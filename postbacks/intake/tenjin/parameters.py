@@ -122,6 +122,11 @@ def in_known_case(sent: Mapping[str, object], names: frozenset[str]) -> dict[str
         for name, value in sent.items()
         if name not in names and (small := name.lower()) in names and small not in sent
     }
+    known |= {
+        small: that_counts(small, value, sent[small])
+        for name, value in sent.items()
+        if name not in names and (small := name.lower()) in CONSENTS & sent.keys()
+    }
     if not known:
         return dict(sent)
     return {name: value for name, value in sent.items() if name.lower() not in known} | known
