@@ -26,6 +26,28 @@ def test_a_preview_needs_only_a_url_and_has_the_contracts_shape() -> None:
     assert answer.data["problems"] == []
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("gaid", "null"), ("gaid", "00000000-0000-0000-0000-000000000000"), ("oaid", "{oaid}")),
+        *(("app_set_id", "unknown"), ("android_id", "9774d56d682e549c"), ("install_id", "REPLACE")),
+        ("gaid", "\u200b"),
+    ],
+)
+def test_a_preview_names_what_an_event_has_in_place_of_an_id(field: str, value: str) -> None:
+    answer = owner_of(make.make_tenant()).post(
+        "callback-rules/preview",
+        {
+            "url": f"https://ads.example.com/?g={{{{{field}!}}}}",
+            "event": {"event_name": "open", "platform": "android", field: value},
+        },
+    )
+
+    (problem,) = answer.data["problems"]
+    assert answer.data["missing"] == [field]
+    assert f"the event's {field} is no ID" in problem["message"]
+
+
 def test_a_preview_remarks_on_what_was_hardly_meant() -> None:
     url = "https://ads.example.com/?id={idfa}"
 
