@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.openapi import AutoSchema
 from rest_framework import serializers
 
 from apps_registry.models import App, Partner
@@ -186,3 +188,18 @@ def _error_content(error: RuleError) -> dict[str, object]:
         "position": error.position,
         "suggestion": error.suggestion,
     }
+
+
+class RuleExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # untyped there
+    """Describes that an answer may lack what only a save's answer has."""
+
+    target_class = RuleSerializer
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        """Return the schema; read-only fields are otherwise required in answers."""
+        schema: dict[str, Any] = auto_schema._map_serializer(  # as its documentation says
+            self.target, direction, bypass_extensions=True
+        )
+        if "required" in schema:  # not in a PATCH's body
+            schema["required"] = [name for name in schema["required"] if name not in OF_ONE_SAVE]
+        return schema
