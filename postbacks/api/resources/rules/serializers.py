@@ -197,7 +197,7 @@ class RuleExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         """Return the schema; read-only fields are otherwise required in answers."""
-        schema: dict[str, Any] = auto_schema._map_serializer(  # as its documentation says
+        schema: dict[str, Any] = auto_schema._map_serializer(  # type: ignore[no-untyped-call]
             self.target, direction, bypass_extensions=True
         )
         if "required" in schema:  # not in a PATCH's body
