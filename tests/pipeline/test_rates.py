@@ -1,7 +1,7 @@
 """Exchange rates on an event's way: what was known when it was decided counts, and stays."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -26,8 +26,6 @@ from tests.workers import decide
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TODAY = datetime.now(UTC).date()
-
 
 @pytest.fixture(autouse=True)
 def _no_rates_of_other_tests() -> Iterator[None]:
@@ -36,8 +34,13 @@ def _no_rates_of_other_tests() -> Iterator[None]:
     stored_rates.refresh_rates()
 
 
+def _today() -> date:
+    """Return the day; read at import, it would be yesterday in a run over midnight."""
+    return datetime.now(UTC).date()
+
+
 def euros_are_worth(usd: str, *, days_ago: int = 0, known_after: float = 0) -> None:
-    day = DayOfRates(TODAY - timedelta(days=days_ago), {"EUR": Decimal(usd)})
+    day = DayOfRates(_today() - timedelta(days=days_ago), {"EUR": Decimal(usd)})
     with database.as_role(roles.WORKER):
         stored_rates.store_rates([day], known_after=known_after)
 
@@ -185,7 +188,7 @@ def test_a_demonstration_takes_one_day_for_many(tmp_path: Path) -> None:
         call_command("load_rates", str(file), "--repeat=3", stdout=StringIO())
 
     assert set(ExchangeRate.objects.values_list("day", "usd")) == {
-        (TODAY - timedelta(days=back), Decimal("1.0714")) for back in range(3)
+        (_today() - timedelta(days=back), Decimal("1.0714")) for back in range(3)
     }
 
 
