@@ -47,9 +47,5 @@ def mark_evidences(
 
 
 def _is_marked(event: StoredEvent, keys: set[UUID], spans: _Spans) -> bool:
-    for key in keys:
-        if span := spans.get((event.organization_id, key)):
-            begins_at, ends_at = span
-            if begins_at <= event.received_at < ends_at:
-                return True
-    return False
+    marks = (spans.get((event.organization_id, key)) for key in keys)
+    return any(mark and mark[0] <= event.received_at < mark[1] for mark in marks)

@@ -28,6 +28,7 @@ from postbacks.callbacks.rules.compiled import CompiledRule
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.matching import TRIGGER, partner_event_name
+from postbacks.insights.wording import lower_first
 from postbacks.intake.events.validation import check_event
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import Event, SkipReason
@@ -122,7 +123,7 @@ def skip_sentence(reasons: tuple[Refusal, ...]) -> str:
 
 def skip_details(reasons: tuple[Refusal, ...]) -> tuple[str, ...]:
     """Return the reasons as they go on after a colon."""
-    return tuple(_inside_a_sentence(reason.detail) for reason in reasons)
+    return tuple(lower_first(reason.detail.removesuffix(".")) for reason in reasons)
 
 
 def _sample_for(definition: RuleDefinition) -> Facts:
@@ -195,13 +196,6 @@ def _why_skipped(reason: SkipReason, rule: CompiledRule, trial: TrialEvent) -> s
                 return macro.detail
         return f"{{{{{required}}}}} is required and has no value."
     return f"{reason.label}."
-
-
-def _inside_a_sentence(detail: str) -> str:
-    detail = detail.removesuffix(".")
-    starts_plain = detail[:1].isupper() and detail[1:2].islower()
-    is_name = detail.startswith("iOS")
-    return detail[:1].lower() + detail[1:] if starts_plain and not is_name else detail
 
 
 def _rates_at(moment: datetime) -> Rates:

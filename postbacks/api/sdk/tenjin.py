@@ -35,7 +35,7 @@ from postbacks.intake.tenjin.mapping import (
 from postbacks.intake.tenjin.parameters import (
     CONSENTS,
     NAMES,
-    Parameters,
+    SentParameters,
     in_known_case,
     read_body,
     read_query,
@@ -165,11 +165,11 @@ def nothing_here(request: HttpRequest, address: str) -> HttpResponse:
     return _answer(404, "There is nothing at this address.")
 
 
-def _query(request: Request) -> Parameters:
+def _query(request: Request) -> SentParameters:
     return read_query(request.META.get("QUERY_STRING", ""))
 
 
-def _parameters(request: Request) -> Parameters:
+def _parameters(request: Request) -> SentParameters:
     """Return the parameters of query and body; the body's take precedence.
 
     A GET may have a body too: what `curl -X GET -d` sends would be lost otherwise.
@@ -182,13 +182,13 @@ def _parameters(request: Request) -> Parameters:
     query = _query(request)
     both = {name for name in query.keys() & body if query[name] != body[name]}
     consents = {name: that_counts(name, query[name], body[name]) for name in both & CONSENTS}
-    parameters = Parameters(in_known_case({**query, **body, **consents}, NAMES))
+    parameters = SentParameters(in_known_case({**query, **body, **consents}, NAMES))
     parameters.repeated = query.repeated | getattr(body, "repeated", frozenset())
     parameters.repeated |= both - CONSENTS
     return parameters
 
 
-def _remarks(request: Request, parameters: Parameters) -> list[str]:
+def _remarks(request: Request, parameters: SentParameters) -> list[str]:
     remarks = [READ_AS_MEANT] if _is_from_html(request) else []
     return [*remarks, *remarks_on_repeated(parameters), *remarks_on_device(parameters)]
 

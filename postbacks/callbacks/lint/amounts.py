@@ -102,7 +102,7 @@ def _oddity(call: MacroCall, index: int) -> str | None:
         return f"What stands before {use.name} has dropped the decimals that it needs."
     if any(before.name not in _KEEPS_KIND for before in earlier):
         return None
-    other = next((name for name in names if not _is_money(name)), None)
+    other = next((name for name in names if not _may_be_amount(name)), None)
     return None if other is None else f"{other} is not money: {use.name} makes no sense of it."
 
 
@@ -110,7 +110,7 @@ def _drops_decimals(use: FilterCall) -> bool:
     return use.name in _DROPS_DECIMALS and (use.argument or "0") in {"0", "1"}
 
 
-def _is_money(name: str) -> bool:
+def _may_be_amount(name: str) -> bool:
     macro = CATALOGUE.get(name)
     if macro is None or name in _FREE_TEXTS or name in _OTHER_AMOUNTS:
         return True

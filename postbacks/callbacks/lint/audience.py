@@ -104,9 +104,9 @@ def without_partner(
             "Choose the partner, or send all installs.",
             AttributionScope.EVERYONE,
         )
-    for place, condition in _conditions_on(definition, "is_attributed_to_destination"):
+    for field, condition in _conditions_on(definition, "is_attributed_to_destination"):
         yield RuleWarning(
-            f"{place}.field",
+            f"{field}.field",
             0,
             len(condition.field.name),
             WarningCode.NO_PARTNER,
@@ -130,18 +130,18 @@ def without_partner(
 
 def unknown_events(definition: RuleDefinition, known: KnownEvents) -> Iterator[RuleWarning]:
     """Warn of names that no event has had."""
-    places = [(f"triggers.{index}", name) for index, name in enumerate(definition.triggers)]
-    places += [(f"event_map.{name}", name) for name in definition.event_map]
-    for place, condition in _conditions_on(definition, "event_name"):
-        places += _expected_names(place, condition)
-    for place, name in places:
+    fields = [(f"triggers.{index}", name) for index, name in enumerate(definition.triggers)]
+    fields += [(f"event_map.{name}", name) for name in definition.event_map]
+    for field, condition in _conditions_on(definition, "event_name"):
+        fields += _expected_names(field, condition)
+    for field, name in fields:
         close = _nearest_event(name, known)
         if name in known.names or _is_expected(name, known) or (close is None and not known.names):
             continue
         heard = "No event" if known.is_all else "No event of late"
         meant = f" Did you mean {close}?" if close else ""
         yield RuleWarning(
-            place,
+            field,
             0,
             len(name),
             WarningCode.UNKNOWN_EVENT,
@@ -173,7 +173,7 @@ def withheld_money(
     if definition.send_revenue:
         return
     calls = (call for text in texts for call in text.calls if not _has_default(call))
-    names = list(dict.fromkeys(n for call in calls for n in names_in(call) if _is_money(n)))
+    names = list(dict.fromkeys(n for call in calls for n in names_in(call) if _is_revenue(n)))
     if names:
         yield RuleWarning(
             "send_revenue",
@@ -260,7 +260,7 @@ def _has_default(call: MacroCall) -> bool:
     )
 
 
-def _is_money(name: str) -> bool:
+def _is_revenue(name: str) -> bool:
     macro = CATALOGUE.get(name)
     return macro is not None and macro.money
 
@@ -273,13 +273,13 @@ def _conditions_on(definition: RuleDefinition, name: str) -> Iterator[tuple[str,
             yield f"conditions.{join}.{index}", condition
 
 
-def _expected_names(place: str, condition: Condition) -> list[tuple[str, str]]:
+def _expected_names(field: str, condition: Condition) -> list[tuple[str, str]]:
     expected = condition.expected
     if condition.operator in {Operator.EQUAL, Operator.UNEQUAL} and isinstance(expected, str):
-        return [(f"{place}.value", expected)]
+        return [(f"{field}.value", expected)]
     if condition.operator in {Operator.IN, Operator.NOT_IN} and isinstance(expected, list | tuple):
         names = enumerate(expected)
-        return [(f"{place}.value.{n}", name) for n, name in names if isinstance(name, str)]
+        return [(f"{field}.value.{n}", name) for n, name in names if isinstance(name, str)]
     return []
 
 

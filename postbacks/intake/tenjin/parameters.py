@@ -88,13 +88,13 @@ OURS_TO_THEIRS = {
 }
 
 
-class Parameters(dict[str, object]):
+class SentParameters(dict[str, object]):
     """The parameters of a call, the last of each name; `repeated` had several values."""
 
     repeated: frozenset[str] = frozenset()
 
     @classmethod
-    def of_pairs(cls, pairs: Iterable[tuple[str, object]]) -> "Parameters":
+    def of_pairs(cls, pairs: Iterable[tuple[str, object]]) -> "SentParameters":
         """Return parameters of names and values; nothing replaces no value."""
         parameters = cls()
         repeated: set[str] = set()
@@ -132,12 +132,12 @@ def in_known_case(sent: Mapping[str, object], names: frozenset[str]) -> dict[str
     return {name: value for name, value in sent.items() if name.lower() not in known} | known
 
 
-def read_query(query: str) -> Parameters:
+def read_query(query: str) -> SentParameters:
     """Return the parameters of a query string; the last of a name counts.
 
     Raises BodyError (400) if there are too many.
     """
-    return Parameters.of_pairs(_pairs(query))
+    return SentParameters.of_pairs(_pairs(query))
 
 
 def read_body(body: bytes, *, content_type: str, encoding: str = "") -> Mapping[str, object]:
@@ -152,7 +152,7 @@ def read_body(body: bytes, *, content_type: str, encoding: str = "") -> Mapping[
     if kind == "application/json" or (kind in {"", "text/plain"} and content.lstrip()[:1] == b"{"):
         return _object(content)
     if kind in {"", "text/plain", _FORM}:
-        return Parameters.of_pairs(_pairs(content.decode("utf-8", "replace")))
+        return SentParameters.of_pairs(_pairs(content.decode("utf-8", "replace")))
     raise BodyError(415, f"The Content-Type “{kind}” is not accepted; send a form or JSON.")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from apps_registry.addresses import first_address
 from postbacks.intake.tenjin.consent import unread_consent
 from postbacks.intake.tenjin.device import is_country, left_out_ids
-from postbacks.intake.tenjin.parameters import Parameters, parse_text, read_platform
+from postbacks.intake.tenjin.parameters import SentParameters, parse_text, read_platform
 
 _LONGEST_SHOWN = 40
 _MOST_NAMED = 5
@@ -34,7 +34,7 @@ def remarks_on_device(sent: Mapping[str, object]) -> Iterator[str]:
         yield f"platform: {_shown(platform)} is unknown and counts as other; send ios or android"
 
 
-def remarks_on_repeated(parameters: Parameters) -> Iterator[str]:
+def remarks_on_repeated(parameters: SentParameters) -> Iterator[str]:
     """Yield a sentence for the parameters that were sent with several values, if any."""
     if parameters.repeated:
         names = sorted(map(_shown, parameters.repeated))[:_MOST_NAMED]
