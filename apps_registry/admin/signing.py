@@ -1,9 +1,10 @@
-"""The page of signing secrets, which owners make and show."""
+"""The pages of signing secrets, which owners make and show, and of the keys that sign clicks."""
 
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -11,13 +12,16 @@ from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
 from django.utils.safestring import SafeString
 
+from apps_registry.admin.keys import KeyAdmin
 from apps_registry.admin_base.list_cells import CreatedColumn, day
-from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantForm
+from apps_registry.admin_base.snippets import signed_click_snippet
+from apps_registry.admin_base.tenant_admin import TenantAdmin, TenantForm, TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action
 from apps_registry.crypto.encryption import SecretUnreadableError
-from apps_registry.models import SigningSecret
+from apps_registry.models import ClickSigningKey, SigningSecret
+from apps_registry.models.click_signing import new_secret
 from apps_registry.models.signing import rotate_signing_secret
 from apps_registry.roles import Right
 
@@ -125,3 +129,52 @@ class SigningSecretAdmin(CreatedColumn, TenantAdmin):
     @admin.display(description="valid until", ordering="expires_at")
     def valid_until(self, secret: SigningSecret) -> SafeString | str:
         return day(secret.expires_at, otherwise="until a new one is made")
+
+
+@admin.register(ClickSigningKey)
+class ClickSigningKeyAdmin(KeyAdmin):
+    """Keys with which partners sign clicks."""
+
+    empty_list_text = (
+        "Add a key for a partner that can sign its clicks, give it both, then set the partner's "
+        "signed clicks to Report."
+    )
+    storage_note = "we keep it encrypted, to check signatures with"
+    next_step = "Give the network the key, its ID and this example, which signs a link of yours."
+    copy_label = "Copy the program"
+    list_display = ["kid", "partner", "state", "created"]
+    list_select_related = ["partner"]
+    list_filter = [("partner", TenantRelatedFilter)]
+    fixed_fields = ("partner",)
+    search_fields = ["kid", "partner__name"]
+    search_help_text = "Key ID or partner"
+    detail_fields = ("kid", "state", "created")
+    readonly_fields = detail_fields
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": ["partner"],
+                "description": "A network that signs its clicks can't be impersonated. The key is "
+                "shown once, right after you save. Two can be in use while they are changed.",
+            },
+        )
+    ]
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: forms.ModelForm, change: bool
+    ) -> None:
+        if not change:
+            secret = new_secret()
+            obj.seal(secret)
+            request.fresh_secret = secret  # type: ignore[attr-defined]  # for response_add
+        super(KeyAdmin, self).save_model(request, obj, form, change)
+
+    def snippet(self, key: Any, secret: str) -> str:
+        return signed_click_snippet(settings.PUBLIC_URL, key.kid, secret)
+
+    @admin.display(description="status", ordering="revoked_at")
+    def state(self, key: Any) -> SafeString:
+        if key.revoked_at is not None:
+            return badge("Revoked", Tone.STILL)
+        return badge("Active", Tone.GOOD)

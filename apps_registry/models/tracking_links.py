@@ -11,8 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
-from apps_registry.links import destinations
-from apps_registry.links import parameters as link_parameters
+from apps_registry import links
 from apps_registry.models.campaigns import Campaign
 from apps_registry.tenancy import Lifecycle, TenantModel
 
@@ -151,8 +150,8 @@ class TrackingLink(TenantModel):
 
     def clean(self) -> None:
         errors = {**self._page_errors(), **self._destination_errors()}
-        self.parameters = link_parameters.normalized(self.parameters)
-        if parameter_errors := list(link_parameters.errors(self.parameters)):
+        self.parameters = links.normalized_parameters(self.parameters)
+        if parameter_errors := list(links.parameter_errors(self.parameters)):
             errors["parameters"] = parameter_errors
         if errors:
             raise ValidationError(errors)
@@ -161,19 +160,19 @@ class TrackingLink(TenantModel):
         return {
             name: [f"Begin with https:// or http://, for example {example}."]
             for name, example in _EXAMPLE_PAGES.items()
-            if (page := getattr(self, name)) and not destinations.is_web_page(page)
+            if (page := getattr(self, name)) and not links.is_web_page(page)
         }
 
     def _destination_errors(self) -> dict[str, list[str]]:
         allowed, errors = self.allowed_destinations, {}
-        if invalid := [text for text in allowed if not destinations.is_destination(text)]:
+        if invalid := [text for text in allowed if not links.is_destination(text)]:
             errors["allowed_destinations"] = [
                 f"“{text}” can't be allowed: it does not open an app or a page." for text in invalid
             ]
-        if self.deep_link and not destinations.is_destination(self.deep_link):
+        if self.deep_link and not links.is_destination(self.deep_link):
             error = "Write the app's scheme and what it opens, for example gemharbor://shop/summer."
             errors["deep_link"] = [error]
-        elif self.deep_link and allowed and not destinations.is_allowed(self.deep_link, allowed):
+        elif self.deep_link and allowed and not links.is_allowed(self.deep_link, allowed):
             listed = ", ".join(allowed)
             error = f"This does not fit the allowed destinations ({listed}). Add it there."
             errors["deep_link"] = [error]

@@ -1,11 +1,15 @@
-"""The pages behind an invitation's link.
+"""The pages behind an invitation's link, and the form with which a person joins.
 
 The link redirects at once: its address, which holds the token, must not stay in histories and logs.
 """
 
+from typing import Any
+
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
+from django import forms
 from django.contrib import messages
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -20,11 +24,44 @@ from apps_registry.models.invitations import InvitationState
 from apps_registry.people import invitations
 from apps_registry.people.invitations import InvitationClosedError
 from postbacks.accounts.audit import as_person
-from postbacks.accounts.forms import JoinForm
 from postbacks.web.middleware import ORGANIZATION_IN_SESSION
 
 _IN_SESSION = "invitation"
 _GONE = 410
+
+
+class JoinForm(forms.Form):
+    """Asks an invited person for a name and a password."""
+
+    name = forms.CharField(
+        label="Your name",
+        max_length=120,
+        help_text="How colleagues see you, for example Ada Lovelace.",
+        widget=forms.TextInput(attrs={"autocomplete": "name", "autofocus": True}),
+    )
+    password = forms.CharField(
+        label="Password",
+        strip=False,
+        help_text=(
+            "At least 10 characters, and nothing that is easily guessed, for example three or "
+            "four random words."
+        ),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def __init__(self, *args: Any, email: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.email = email
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        if password := values.get("password"):
+            person = User(email=self.email, name=values.get("name", ""))
+            try:
+                validate_password(password, person)
+            except forms.ValidationError as error:
+                self.add_error("password", error)
+        return values
 
 
 @never_cache

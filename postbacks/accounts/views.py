@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.account.forms import LoginForm
 from allauth.account.views import LoginView
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions.views import ListUserSessionsView
@@ -37,6 +38,18 @@ _SYSTEMS = {
     "Mac OS X": "macOS",
     "Linux": "Linux",
 }
+
+
+class SignInForm(LoginForm):  # type: ignore[misc]  # allauth has no types
+    """Asks for address and password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        address, password = self.fields["login"], self.fields["password"]
+        address.label, password.help_text = "E-mail address", ""
+        address.widget.attrs |= {"autocomplete": "username webauthn", "autofocus": True}
+        address.widget.attrs["placeholder"] = "you@example.com"
+        password.widget.attrs["placeholder"] = ""
 
 
 class SignInView(LoginView):  # type: ignore[misc]  # allauth has no types

@@ -4,6 +4,7 @@ from typing import cast
 
 from django.contrib import admin
 
+from postbacks.admin import operator
 from postbacks.admin.attribution_settings import AttributionSettingsAdmin
 from postbacks.admin.campaigns.admin import CampaignAdmin
 from postbacks.admin.campaigns.tracking_links import TrackingLinkAdmin
@@ -12,7 +13,6 @@ from postbacks.admin.logs.audit_log import AuditEntryAdmin
 from postbacks.admin.logs.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.logs.postbacks import DeliveryAttemptAdmin, PostbackAdmin
 from postbacks.admin.logs.skan import SkanPostbackAdmin
-from postbacks.admin.operator import pages as operator
 from postbacks.admin.pages import configuration, forget_device, fraud_report
 from postbacks.admin.rules.admin import CallbackRuleAdmin
 from postbacks.admin.test_devices import TestDeviceAdmin

@@ -11,7 +11,6 @@ from postbacks.api.resources.api_tokens import ApiTokenViewSet
 from postbacks.api.resources.apps import AppViewSet, BundleIdViewSet
 from postbacks.api.resources.attribution_settings import AttributionSettingsViewSet
 from postbacks.api.resources.audit_log import AuditLogViewSet
-from postbacks.api.resources.click_signing_keys import ClickSigningKeyViewSet
 from postbacks.api.resources.events import EventViewSet
 from postbacks.api.resources.installs import InstallViewSet
 from postbacks.api.resources.macros import MacroViewSet
@@ -22,7 +21,7 @@ from postbacks.api.resources.people import InvitationViewSet, MemberViewSet
 from postbacks.api.resources.postbacks import PostbackViewSet
 from postbacks.api.resources.rules.viewset import RuleViewSet
 from postbacks.api.resources.sdk_keys import SdkKeyViewSet
-from postbacks.api.resources.signing_secrets import SigningSecretViewSet
+from postbacks.api.resources.signing import ClickSigningKeyViewSet, SigningSecretViewSet
 from postbacks.api.resources.skan_postbacks import SkanPostbackViewSet
 from postbacks.api.resources.test_devices import TestDeviceViewSet
 from postbacks.api.resources.tracking_links import TrackingLinkViewSet

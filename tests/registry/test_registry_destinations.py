@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps_registry.links import destinations
+from apps_registry import links
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,7 @@ from apps_registry.links import destinations
     ["https://go.example.com", "https://GO.example.com/a?b#c", "gemharbor://", "GemHarbor://shop"],
 )
 def test_an_address_within_the_allowed_places_fits(address: str) -> None:
-    assert destinations.is_allowed(address, ["gemharbor://", "https://go.example.com"])
+    assert links.is_allowed(address, ["gemharbor://", "https://go.example.com"])
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def test_an_address_within_the_allowed_places_fits(address: str) -> None:
     ],
 )
 def test_any_other_address_does_not(address: str) -> None:
-    assert not destinations.is_allowed(address, ["gemharbor://", "https://go.example.com"])
+    assert not links.is_allowed(address, ["gemharbor://", "https://go.example.com"])
 
 
 def test_nothing_that_a_browser_runs_fits_even_where_it_was_allowed() -> None:
-    assert not destinations.is_allowed("javascript://%0aalert(1)", ["javascript://"])
-    assert not destinations.is_allowed("data://text/html,x", ["data://"])
+    assert not links.is_allowed("javascript://%0aalert(1)", ["javascript://"])
+    assert not links.is_allowed("data://text/html,x", ["data://"])

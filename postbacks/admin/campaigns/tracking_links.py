@@ -19,8 +19,7 @@ from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin, TenantForm, TenantRelatedFilter
 from apps_registry.admin_base.theme import TextInput
 from apps_registry.comma_list import CommaSeparatedField
-from apps_registry.links import parameters
-from apps_registry.links.parameters import normalized
+from apps_registry.links import normalized_parameters
 from apps_registry.models import Campaign, TrackingLink
 from apps_registry.models.apps import Platform
 from apps_registry.models.tracking_links import DESTINATION
@@ -96,7 +95,7 @@ class LinkParameter:
 
 
 def explain_parameters(text: str) -> tuple[LinkParameter, ...]:
-    pairs = (piece.partition("=") for piece in normalized(text).split("&") if piece)
+    pairs = (piece.partition("=") for piece in normalized_parameters(text).split("&") if piece)
     return tuple(_explained(name, value) for name, _, value in pairs)
 
 
@@ -216,7 +215,7 @@ class TrackingLinkForm(TenantForm):
     """Takes parameters as people copy them, with the rest of the address around them."""
 
     def clean_parameters(self) -> str:
-        return parameters.normalized(self.cleaned_data["parameters"])
+        return normalized_parameters(self.cleaned_data["parameters"])
 
 
 @admin.register(TrackingLink)

@@ -15,7 +15,7 @@ from postbacks.admin.installs.touchpoints import (
     time_between,
     touchpoint_views,
 )
-from postbacks.admin.logs.event_detail import revenue_text
+from postbacks.admin.logs.events import revenue_text
 from postbacks.admin.logs.postback_detail import StatusBadge, status_badge
 from postbacks.attribution import causes, reasons
 from postbacks.attribution.candidates import LONGEST_WINDOW

@@ -5,7 +5,7 @@ from typing import Any
 
 from apps_registry.admin_base import audit_wording
 from apps_registry.models import AuditEntry
-from postbacks.admin.logs.event_detail import platform_label
+from postbacks.admin.logs.events import platform_label
 from postbacks.admin.logs.postback_detail import error_text, outcome_badge
 from postbacks.intake.events.device_clock import CORRECTED_BY
 from postbacks.models import (

@@ -1,17 +1,181 @@
-"""The log of events, and of those whose decision failed."""
+"""The log of events, the page of one of them, and the events whose decision failed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
 from django.contrib import admin
+from django.db.models import TextField
+from django.db.models.functions import Cast
 from django.http import HttpRequest
+from django.utils import timezone
 
+from apps_registry.models.apps import Platform
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
-from postbacks.admin.logs.event_detail import EventRow, event_detail, event_title
 from postbacks.admin.logs.filters import EventFilter, LogFilter
+from postbacks.admin.logs.http_exchange import Pair
+from postbacks.admin.logs.postback_detail import PostbackRow
+from postbacks.insights import wording
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import event_log, failure_log
-from postbacks.models import DecisionFailure, Event
+from postbacks.models import DecisionFailure, Event, Install, Postback
+from postbacks.rulebook.explain import Explanation, explain
+from postbacks.values.identifiers import device_spellings
+
+_FIELD_LABELS = {
+    **wording.DEVICE_IDS,
+    "ip_address": "IP address",
+    "os_name": "OS name",
+    "os_version": "OS version",
+    "api_level": "API level",
+    "sdk_version": "SDK version",
+    "mcc": "MCC",
+    "mnc": "MNC",
+    "att_status": "ATT status",
+    "gdpr_applies": "GDPR applies",
+    "tcf_string": "TCF string",
+    "eea": "EEA",
+    "us_privacy": "US privacy",
+    "gclid": "GCLID",
+    "gbraid": "GBRAID",
+    "wbraid": "WBRAID",
+    "adservices_token": "AdServices token",
+    "google_play_instant": "Google Play Instant",
+    "event_time_corrected_by": "Time corrected by (seconds)",
+    "install_begin_time_server": "Install begin time (server)",
+    "referrer_click_time_server": "Referrer click time (server)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventDetail:
+    """An event with its fields, its JSON as stored, its postbacks and its install.
+
+    `silent` are the rules of its app that sent nothing, with their reasons.
+    """
+
+    revenue: str
+    platform: str
+    device: str
+    fields: tuple[Pair, ...]
+    params: tuple[Pair, ...]
+    stored: str
+    postbacks: tuple[PostbackRow, ...]
+    install: Install | None
+    silent: tuple[Explanation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event as one row of a list."""
+
+    event: Event
+    revenue: str
+    platform: str
+
+    @classmethod
+    def of(cls, event: Event) -> "EventRow":
+        return cls(event, revenue_text(event), platform_label(event))
+
+
+def revenue_text(event: Event) -> str:
+    """Return the event's revenue with every digit that was sent, "" without one."""
+    if event.revenue is None:
+        return ""
+    return f"{event.revenue.normalize():f} {event.currency}".strip()
+
+
+def platform_label(event: Event) -> str:
+    """Return the platform as its makers write it, "" where the event names none."""
+    return dict(Platform.choices).get(event.platform, event.platform)
+
+
+def event_title(event: Event) -> str:
+    arrived = timezone.localtime(event.received_at).strftime("%H:%M:%S")
+    return f"{event.event_name} · {event.app} · {arrived}"
+
+
+def event_detail(event: Event) -> EventDetail:
+    """Read all that belongs to an event; its postbacks lie in the partition of its arrival."""
+    fields, params = _raw_json(event)
+    postbacks = Postback.objects.filter(event_received_at=event.received_at, event_id=event.pk)
+    rows = postbacks.prefetch_related("rule__partner", "app").order_by("id")
+    installs = Install.objects.filter(
+        app_id=event.app_id,
+        device__in=device_spellings(event.device, event.fields),
+        event_received_at__lte=event.received_at,
+    ).order_by("-number")  # the latest one before the event, for a device that came back
+    explanations = explain(event)
+    changed_since = {e.postback.pk: e.changed_since for e in explanations if e.postback}
+    return EventDetail(
+        revenue=revenue_text(event),
+        platform=platform_label(event),
+        device=wording.device(event.device),
+        fields=tuple(_pairs(fields, by_label=True)),
+        params=tuple(_pairs(params, by_label=False)),
+        stored=_stored(event, fields, params),
+        postbacks=tuple(
+            replace(PostbackRow.of(postback), changed_since=changed_since.get(postback.pk, ""))
+            for postback in rows
+        ),
+        install=installs.first() if event.device else None,
+        silent=tuple(
+            explained
+            for explained in explanations
+            if explained.postback is None and explained.rule.app_id in {None, event.app_id}
+        ),
+    )
+
+
+def _raw_json(event: Event) -> tuple[Mapping[str, msgspec.Raw], Mapping[str, msgspec.Raw]]:
+    """Return fields and params with each value as its text: as floats, numbers lose digits."""
+    texts = Event.objects.filter(pk=event.pk, received_at=event.received_at).values_list(
+        Cast("fields", TextField()), Cast("params", TextField())
+    )[0]
+    fields, params = (msgspec.json.decode(text, type=dict[str, msgspec.Raw]) for text in texts)
+    return fields, params
+
+
+def _pairs(values: Mapping[str, msgspec.Raw], *, by_label: bool) -> Iterator[Pair]:
+    for name, raw in values.items():
+        yield Pair(_field_label(name) if by_label else name, _value(raw))
+
+
+def _field_label(name: str) -> str:
+    words = name.removesuffix("_id").replace("_", " ").capitalize()
+    return _FIELD_LABELS.get(name, f"{words} ID" if name.endswith("_id") else words)
+
+
+def _value(raw: msgspec.Raw) -> str:
+    value: Any = msgspec.json.decode(raw)
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    return value if isinstance(value, str) else bytes(raw).decode()
+
+
+def _stored(
+    event: Event, fields: Mapping[str, msgspec.Raw], params: Mapping[str, msgspec.Raw]
+) -> str:
+    columns: dict[str, object] = {
+        "event_id": str(event.event_id),
+        "event_name": event.event_name,
+        "event_time": _iso(event.event_time),
+        "bundle_id": event.bundle_id,
+        "platform": event.platform,
+        "customer_user_id": event.customer_user_id,
+        "revenue": None if event.revenue is None else msgspec.Raw(f"{event.revenue:f}".encode()),
+        "currency": event.currency,
+    }
+    present = {name: value for name, value in columns.items() if value not in ("", None)}
+    text = msgspec.json.encode({**present, **fields, **({"params": params} if params else {})})
+    return msgspec.json.format(text, indent=2).decode()
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @admin.register(Event)

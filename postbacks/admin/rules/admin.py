@@ -32,8 +32,13 @@ from postbacks.admin.rules.page import live_rule_page, rule_page
 from postbacks.admin.rules.partner_templates import TemplatePages
 from postbacks.admin.rules.preview import SAMPLE
 from postbacks.admin.rules.translate import TranslatePage, translated_url
-from postbacks.admin.rules.trials.dry_runs import PERIODS, DryRunPage
-from postbacks.admin.rules.trials.test_sends import TestSendPage, remember_tests, tests_of
+from postbacks.admin.rules.trial_pages import (
+    PERIODS,
+    DryRunPage,
+    TestSendPage,
+    remember_tests,
+    tests_of,
+)
 from postbacks.admin.rules.versions import VersionedAdmin
 from postbacks.models import CallbackRule, JobAction, RuleStatus
 from postbacks.rulebook import saving

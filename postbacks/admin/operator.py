@@ -1,30 +1,46 @@
-"""The operator's pages, inside the shell of the admin. Only operators may open them."""
+"""① The operator's pages: the installation, its organizations, and disputed store ids.
+
+Only operators may open them. Of the organizations they see names, counts and store ids here, none
+of their data.
+"""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.core.paginator import Paginator
+from django.db import connection, transaction
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps_registry.audit.actors import acting_as
-from apps_registry.models import Organization
-from postbacks.admin.operator import organizations, store_ids
+from apps_registry.models import ClaimState, Organization, StoreClaim
+from apps_registry.models.store_claims import lock_number
+from apps_registry.tenancy import tenant
 from postbacks.insights.installation import read_installation
 from postbacks.intake.skadnetwork import unclaimed
+from postbacks.intake.skadnetwork.recording import find_store_owner
+from postbacks.models import Event, UnclaimedCopy
 from postbacks.web import visits
 from postbacks.web.middleware import ORGANIZATION_IN_SESSION, memberships_of, own_transactions
 
 PAGE_SIZE = 25
+MOST_COUNTED = 10_000  # events of a day; more are not counted, so that the page is quick
+MOST_APPS = 100
+
 View = Callable[..., HttpResponse]
 
 
@@ -82,9 +98,9 @@ def show_installation(request: HttpRequest) -> HttpResponse:
 def list_organizations(request: HttpRequest) -> HttpResponse:
     """Show a page of the organizations, with counts."""
     search = request.GET.get("q", "").strip()[:200]
-    pages = Paginator(organizations.search_organizations(search), PAGE_SIZE)
+    pages = Paginator(search_organizations(search), PAGE_SIZE)
     page = pages.get_page(request.GET.get("page"))
-    rows = organizations.organization_rows(page.object_list)
+    rows = organization_rows(page.object_list)
     context: dict[str, object] = {"search": search, "page": page, "rows": rows}
     return _page(request, "organizations", "Organizations", context)
 
@@ -119,8 +135,8 @@ def leave(request: HttpRequest) -> HttpResponse:
 def list_store_ids(request: HttpRequest) -> HttpResponse:
     """Show the claims that wait, and the unknown apps of which copies arrived."""
     context: dict[str, object] = {
-        "disputes": store_ids.disputes(),
-        "unknown": store_ids.unknown_apps(),
+        "disputes": disputes(),
+        "unknown": unknown_apps(),
         "days": unclaimed.RETENTION.days,
     }
     return _page(request, "store_ids", "Store IDs", context)
@@ -139,8 +155,8 @@ def decide_store_id(request: HttpRequest) -> HttpResponse:
     approve = form.cleaned_data["decision"] == "approve"
     try:
         with acting_as(visits.actor(request, user)):
-            store_ids.decide(organization, store_id, approve=approve, by=user.email)
-    except store_ids.NothingToDecideError:
+            decide_claim(organization, store_id, approve=approve, by=user.email)
+    except NothingToDecideError:
         messages.warning(request, "This claim is gone, or was approved by now.")
     else:
         done = f"has {store_id} now." if approve else f"is refused {store_id}."
@@ -160,3 +176,124 @@ def _page(
         "title": title,
     }
     return TemplateResponse(request, f"admin/operating/{template}.html", {**shell, **context})
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationRow:
+    """An organization with its numbers of members and events."""
+
+    organization: Organization
+    members: int
+    last_event_at: datetime | None
+    events_of_day: int
+
+    @property
+    def events_label(self) -> str:
+        if self.events_of_day > MOST_COUNTED:
+            return f"over {MOST_COUNTED:,}"
+        return f"{self.events_of_day:,}"
+
+
+def search_organizations(search: str) -> QuerySet[Organization]:
+    """Return organizations by name, limited to those with the text in their name or as their id."""
+    rows = Organization.objects.annotate(members=Count("memberships")).order_by("name", "pk")
+    if not search:
+        return rows
+    text = search.replace("\x00", "")
+    return rows.filter(Q(name__icontains=text) | Q(public_id__in=_ids(text)))
+
+
+def organization_rows(organizations: Iterable[Organization]) -> list[OrganizationRow]:
+    """Return a page's rows, with a query for each organization: tenancy allows none across."""
+    return [_row(organization) for organization in organizations]
+
+
+def _row(organization: Organization) -> OrganizationRow:
+    with tenant(organization.pk):
+        last = Event.objects.aggregate(at=Max("received_at"))["at"]
+        day = Event.objects.filter(received_at__gt=timezone.now() - timedelta(days=1))
+        count = day.order_by()[: MOST_COUNTED + 1].count() if last else 0
+    members: int = organization.members  # type: ignore[attr-defined]  # annotated by `search_organizations`
+    return OrganizationRow(organization, members, last, count)
+
+
+def _ids(text: str) -> list[UUID]:
+    try:
+        return [UUID(text.strip())]
+    except ValueError:
+        return []
+
+
+class NothingToDecideError(LookupError):
+    """The claim is gone, or was approved by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A claim that waits or was refused, and the organization that has the app now."""
+
+    organization: Organization
+    claim: StoreClaim
+    holder: Organization | None
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.claim.state == ClaimState.WAITING
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownApp:
+    """An app that nobody has, and the number of stored copies."""
+
+    store_id: str
+    copies: int
+    first_at: datetime
+    last_at: datetime
+
+
+def disputes() -> list[Dispute]:
+    """Return claims that wait, then refused ones, each read inside its own organization."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT organization_id, id FROM find_disputed_claims()")
+        claims = cursor.fetchall()
+    return [_dispute(organization_id, claim_id) for organization_id, claim_id in claims]
+
+
+def unknown_apps() -> list[UnknownApp]:
+    """Return the apps with stored copies, most copies first."""
+    rows = UnclaimedCopy.objects.values("store_id").annotate(
+        copies=Count("pk"), first_at=Min("received_at"), last_at=Max("received_at")
+    )
+    return [UnknownApp(**row) for row in rows.order_by("-copies", "store_id")[:MOST_APPS]]
+
+
+@transaction.atomic
+def decide_claim(organization: Organization, store_id: str, *, approve: bool, by: str) -> None:
+    """Give an app to an organization that claims it, or refuse the claim.
+
+    The claim of the organization that has it now is refused then. Both read it in their audit
+    logs. Raises NothingToDecideError.
+    """
+    lock_number(store_id)
+    with tenant(organization.pk):
+        open_claims = StoreClaim.objects.exclude(state=ClaimState.ACCEPTED)
+        claim = open_claims.filter(store_id=store_id).first()
+    if claim is None:
+        raise NothingToDecideError(store_id)
+    if approve and (holder := find_store_owner(store_id)):
+        with tenant(holder[0]):
+            current_claim = StoreClaim.objects.get(store_id=store_id)
+            current_claim.decide(ClaimState.REFUSED, by=by)
+    with tenant(organization.pk):
+        claim.decide(ClaimState.ACCEPTED if approve else ClaimState.REFUSED, by=by)
+
+
+def _dispute(organization_id: int, claim_id: int) -> Dispute:
+    with tenant(organization_id):
+        claim = StoreClaim.objects.select_related("organization").get(pk=claim_id)
+    holder = find_store_owner(claim.store_id)
+    return Dispute(
+        organization=claim.organization,
+        claim=claim,
+        holder=Organization.objects.filter(pk=holder[0]).first() if holder else None,
+    )

@@ -1,1 +1,0 @@
-"""① Pages of the operator: organizations and the store ids that they claim."""

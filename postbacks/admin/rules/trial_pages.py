@@ -1,0 +1,332 @@
+"""Try a rule out beside its form: “Send a test” and “Try on past events”.
+
+The form is read as it stands, and nothing of it is saved. A test makes one real request; a
+person's session remembers the requests that worked, so that switching the rule on needs no further
+question. A trial on past events sends nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import msgspec
+from django.contrib.admin import AdminSite
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+
+from apps_registry.admin_base.permissions import allowed, membership_of
+from apps_registry.roles import Right
+from apps_registry.tenancy import tenant
+from postbacks.admin.logs.base import row_address
+from postbacks.admin.logs.postback_detail import AttemptView, attempt_view
+from postbacks.admin.rules.form import LIVE, PREVIEW, CallbackRuleForm
+from postbacks.callbacks.decisions import FIRST_TIME
+from postbacks.callbacks.rules.versions import definition_from
+from postbacks.delivery.attempt_log import AttemptResult
+from postbacks.insights.recent_events import event_by_id
+from postbacks.models import CallbackRule, SkipReason
+from postbacks.rulebook import test_send
+from postbacks.rulebook.dry_run import DryRun, dry_run
+from postbacks.rulebook.test_send import (
+    Judgement,
+    NotTestableError,
+    PreparedTest,
+    TooManyTestsError,
+    WouldBeSkippedError,
+)
+from postbacks.rulebook.trial_events import skip_details
+from postbacks.web.middleware import own_transactions
+
+PERIODS = {"1": "the last hour", "24": "the last 24 hours", "168": "the last 7 days"}
+EVEN_IF_SKIPPED = "_even_if_skipped"  # the button of the second press
+
+_MAY_BE_MISSING = {"name"}  # a rule can be tried before it has one
+_IN_SESSION = "tested_requests"
+_MOST_REMEMBERED = 20
+_USUAL_HOURS = "24"
+_NOT_MATCHED = {
+    "app": "Another app's",
+    "trigger": "Another event",
+    "attribution_scope": "The install was earned by somebody else, or by nobody",
+    "window": "Too long after the install, or without one",
+    "sampling": "Not in the sample of devices",
+    "condition": "A condition does not hold",
+    FIRST_TIME: "Not the device's first time",
+}
+
+
+class RuleFormPages(Protocol):
+    """The admin of rules, as far as trials need it."""
+
+    admin_site: AdminSite
+
+    def form_as_sent(self, request: HttpRequest) -> tuple[CallbackRule | None, CallbackRuleForm]:
+        """Return the saved rule that is being changed, if any, and its form with the sent data."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None,
+        form_url: str,
+        extra_context: dict[str, object] | None,
+    ) -> HttpResponse:
+        """Return the page of the form."""
+
+
+class TrialPage:
+    """Serve one kind of trial: to a script a piece of a page, to everybody else the page itself."""
+
+    def __init__(self, model_admin: RuleFormPages) -> None:
+        self.model_admin = model_admin
+        self.site = model_admin.admin_site
+
+    def checked_form(self, request: HttpRequest) -> CallbackRuleForm:
+        """Return the form with its errors; it is only looked at, never saved."""
+        if LIVE not in request.POST:
+            data = request.POST.copy()
+            data[PREVIEW] = "1"
+            request.POST = data  # type: ignore[assignment]  # immutable only by custom
+        _, form = self.model_admin.form_as_sent(request)
+        form.is_valid()
+        return form
+
+    def answer(self, request: HttpRequest, piece: str, **context: object) -> TemplateResponse:
+        """Return the outcome of the trial: alone, or in the page with the form as it was sent."""
+        if LIVE in request.POST:
+            return TemplateResponse(request, f"admin/postbacks/callbackrule/{piece}", context)
+        key = request.GET.get("rule")
+        address = (
+            reverse("admin:postbacks_callbackrule_change", args=[key])
+            if key
+            else reverse("admin:postbacks_callbackrule_add")
+        )
+        page = self.model_admin.changeform_view(request, key, address, context)
+        assert isinstance(page, TemplateResponse)  # noqa: S101  # nothing was saved: no redirect
+        return page
+
+
+def corrections_needed(form: CallbackRuleForm) -> str:
+    """Return which fields must be corrected before anything can be tried, "" for none."""
+    wrong = [name for name in form.errors if name not in _MAY_BE_MISSING]
+    labels = [str(form.fields[name].label) for name in wrong if name in form.fields]
+    of_the_whole = [str(error) for error in form.non_field_errors()]
+    listed = f"Correct first: {', '.join(labels)}." if labels else ""
+    return " ".join([listed, *of_the_whole]).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class TestSendView:
+    """The result of a test, or the reason why none was sent.
+
+    With `skips` the rule would not send the event: then `may_insist` offers a second press.
+    `log_address` is empty where the test was not logged as the saved rule's.
+    """
+
+    refusal: str = ""
+    judgement: Judgement | None = None
+    attempt: AttemptView | None = None
+    log_address: str = ""
+    skips: tuple[str, ...] = ()
+    may_insist: bool = False
+
+
+class TestSendPage(TrialPage):
+    """Serve the button “Send a test”."""
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        view = own_transactions(self.site.admin_view(self.view))
+        return [path("test/", view, name="postbacks_callbackrule_test")]
+
+    def view(self, request: HttpRequest) -> HttpResponse:
+        """Send the form's request, with no transaction open, and show the answer."""
+        if not allowed(request, Right.RESEND):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        with _organization_of(request):
+            prepared = self._prepare(request)
+        result = test_send.send(prepared) if isinstance(prepared, PreparedTest) else None
+        with _organization_of(request):
+            if isinstance(prepared, PreparedTest) and result is not None:
+                view = _log(request, prepared, result)
+            else:
+                view = _not_sent(prepared)
+            return self.answer(request, "test_answer.html", test=view).render()
+
+    def _prepare(self, request: HttpRequest) -> PreparedTest | WouldBeSkippedError | str:
+        """Return the request to send, or say why there is none."""
+        form = self.checked_form(request)
+        if sentence := corrections_needed(form):
+            return sentence
+        try:
+            return _prepared_test(
+                form,
+                request.POST.get("preview_event", ""),
+                even_if_skipped=EVEN_IF_SKIPPED in request.POST,
+            )
+        except WouldBeSkippedError as skipped:
+            return skipped
+        except (NotTestableError, TooManyTestsError) as refusal:
+            return str(refusal)
+        except msgspec.ValidationError:
+            return "Correct the rule first."
+
+
+def tests_of(request: HttpRequest) -> Mapping[str, str]:
+    """Return the requests that this person has seen to work in this session, and when."""
+    tests = request.session.get(_IN_SESSION)
+    return tests if isinstance(tests, dict) else {}
+
+
+def remember_tests(request: HttpRequest, rule: CallbackRule) -> None:
+    """Record with a rule that was just saved that its request was tested before."""
+    tested_at = tests_of(request).get(test_send.proof_of(definition_from(rule)))
+    if tested_at is not None:
+        test_send.mark_tested(rule, rule.version, at=datetime.fromisoformat(tested_at))
+
+
+def _not_sent(refusal: WouldBeSkippedError | str | PreparedTest) -> TestSendView:
+    if isinstance(refusal, WouldBeSkippedError):
+        return TestSendView(
+            refusal=str(refusal), skips=skip_details(refusal.reasons), may_insist=True
+        )
+    return TestSendView(refusal=str(refusal))
+
+
+def _prepared_test(form: CallbackRuleForm, chosen: str, *, even_if_skipped: bool) -> PreparedTest:
+    event = event_by_id(chosen)
+    app_id = form.instance.app_id
+    if event is not None and app_id is not None and event.app_id != app_id:
+        event = None  # the preview shows the sample then, too
+    return test_send.prepare_test(
+        definition_from(form.instance), event=event, even_if_skipped=even_if_skipped
+    )
+
+
+def _log(request: HttpRequest, prepared: PreparedTest, result: AttemptResult) -> TestSendView:
+    """Log the test if the rule is saved as it was tried, and remember one that succeeded."""
+    rule = _saved_as_tried(request.GET.get("rule"), prepared)
+    address = ""
+    if rule is not None:
+        address = row_address(test_send.log_test(prepared, result, rule))
+    else:
+        test_send.audit_unsaved_test(prepared)
+    if test_send.is_received(result) and not prepared.skips:
+        proof = test_send.proof_of(prepared.definition)
+        tests = [*tests_of(request).items(), (proof, datetime.now(UTC).isoformat())]
+        request.session[_IN_SESSION] = dict(tests[-_MOST_REMEMBERED:])
+    return TestSendView(
+        judgement=test_send.judge_test(prepared, result),
+        attempt=attempt_view(test_send.attempt_of(result), prepared.definition.timeout_seconds),
+        log_address=address,
+        skips=skip_details(prepared.skips),
+    )
+
+
+def _saved_as_tried(key: str | None, prepared: PreparedTest) -> CallbackRule | None:
+    rule = CallbackRule.objects.filter(pk=key).first() if key else None
+    return rule if rule is not None and definition_from(rule) == prepared.definition else None
+
+
+@contextmanager
+def _organization_of(request: HttpRequest) -> Iterator[None]:
+    membership = membership_of(request)
+    if membership is None:
+        raise PermissionDenied
+    zone = ZoneInfo(membership.organization.time_zone)
+    with tenant(membership.organization_id), timezone.override(zone):
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeBar:
+    """The number of events with one outcome, and its share of all events."""
+
+    title: str
+    count: int
+    percent: int
+    tone: str
+
+    @property
+    def count_label(self) -> str:
+        return f"{self.count:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunView:
+    """The result of a dry run, or the reason why there was none."""
+
+    period: str = ""
+    refusal: str = ""
+    run: DryRun | None = None
+    bars: tuple[OutcomeBar, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        if self.run is None:
+            return ""
+        events = "1 event" if self.run.events == 1 else f"{self.run.events:,} events"
+        more = "" if self.run.is_complete else " There were more: these are the newest."
+        return f"for {events} of {self.period}.{more}"
+
+
+class DryRunPage(TrialPage):
+    """Serve the button “Try on past events”."""
+
+    @property
+    def urls(self) -> list[URLPattern]:
+        view = self.site.admin_view(self.view)
+        return [path("dry-run/", view, name="postbacks_callbackrule_dry_run")]
+
+    def view(self, request: HttpRequest) -> HttpResponse:
+        if not allowed(request, Right.SET_UP):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        return self.answer(
+            request,
+            "dry_run_answer.html",
+            dry=self._run(request),
+            dry_run_hours=_hours(request),
+        )
+
+    def _run(self, request: HttpRequest) -> DryRunView:
+        form = self.checked_form(request)
+        hours = _hours(request)
+        if sentence := corrections_needed(form):
+            return DryRunView(refusal=sentence)
+        since = datetime.now(UTC) - timedelta(hours=int(hours))
+        try:
+            run = dry_run(definition_from(form.instance), since, rule_id=form.instance.pk)
+        except msgspec.ValidationError:
+            return DryRunView(refusal="Correct the rule first.")
+        return DryRunView(PERIODS[hours], run=run, bars=tuple(_bars(run)))
+
+
+def _hours(request: HttpRequest) -> str:
+    hours = request.POST.get("dry_run_hours", _USUAL_HOURS)
+    return hours if hours in PERIODS else _USUAL_HOURS
+
+
+def _bars(run: DryRun) -> Iterator[OutcomeBar]:
+    yield _bar(run, "Would be sent", run.would_send, "good")
+    for reason, count in _largest_first(run.skipped):
+        label = SkipReason(reason).label if reason in SkipReason.values else reason
+        yield _bar(run, f"Skipped: {label}", count, "busy")
+    for code, count in _largest_first(run.not_matched):
+        yield _bar(run, _NOT_MATCHED.get(code, code), count, "still")
+
+
+def _largest_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _bar(run: DryRun, title: str, count: int, tone: str) -> OutcomeBar:
+    return OutcomeBar(title, count, round(100 * count / max(run.events, 1)), tone)

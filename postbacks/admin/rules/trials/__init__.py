@@ -1,1 +1,0 @@
-"""① Trials of a rule: dry runs and test sends."""
