@@ -322,7 +322,7 @@ WHITENOISE_USE_FINDERS = True
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024  # contract: 5 MB a request
 FILE_UPLOAD_HANDLERS = [
-    "postbacks.web.uploads.HoldToLimit",  # first: the others would already store
+    "postbacks.web.request_bodies.HoldToLimit",  # first: the others would already store
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]

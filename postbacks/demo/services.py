@@ -12,7 +12,7 @@ from django.conf import settings
 from postbacks.demo import organization
 from postbacks.demo.child_processes import ChildProcesses, DemoError
 from postbacks.demo.organization import DemoOrganization
-from postbacks.demo.simulation.fraud_scenarios import ANONYMOUS_NETWORK
+from postbacks.demo.simulation.scenarios import ANONYMOUS_NETWORK
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 
 HOST = "127.0.0.1"

@@ -1,9 +1,10 @@
-"""Reads bodies that come without a Content-Length: chunked, or by HTTP/2.
+"""Reads bodies that come without a Content-Length, and limits those with files.
 
-Django believes CONTENT_LENGTH alone, and would take such a body for an empty one: a purchase would
-be answered and lost. A server that marks its stream `wsgi.input_terminated` ends it where the body
-ends, so that it can be read to its end. It is read before any view, and so within bounds of size
-and time that hold for strangers too.
+Django believes CONTENT_LENGTH alone, and would take a body that comes chunked or by HTTP/2 for an
+empty one: a purchase would be answered and lost. A server that marks its stream
+`wsgi.input_terminated` ends it where the body ends, so that it can be read to its end. It is read
+before any view, and so within bounds of size and time that hold for strangers too. Django's own
+limit excludes files, and anybody may send some to the sign-in page.
 """
 
 import socket
@@ -12,10 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from threading import Event, Timer
-from typing import Any, BinaryIO, Final, Protocol, cast
+from typing import IO, Any, BinaryIO, Final, Protocol, cast
 
 from django.conf import settings
 from django.core.exceptions import BadRequest, RequestDataTooBig
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
 from django.core.handlers.wsgi import LimitedStream
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -160,3 +163,24 @@ def _too_slow(seconds: float) -> UnreadableBodyError:
     return UnreadableBodyError(
         408, f"The body did not come within {seconds:.0f} seconds; send it again."
     )
+
+
+class HoldToLimit(FileUploadHandler):
+    """Limits a form with files like every other request; the next handlers store the files."""
+
+    def handle_raw_input(
+        self,
+        input_data: IO[bytes],
+        META: dict[str, str],  # noqa: N803  # Django's name
+        content_length: int,
+        boundary: str,
+        encoding: str | None = None,
+    ) -> None:
+        if content_length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise RequestDataTooBig("A form with files is larger than 5 MB.")
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        return raw_data  # to the next handler
+
+    def file_complete(self, file_size: int) -> UploadedFile | None:
+        return None  # the next handler has the file

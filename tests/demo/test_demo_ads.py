@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import pytest
 
 from postbacks.demo.networks import KITEBIRD, NETWORKS, DemoApp
-from postbacks.demo.sending.ad_networks import AdNetworkClient
+from postbacks.demo.sending.day_sender import AdNetworkClient
 from postbacks.demo.sending.http_client import RefusedError, RetryingClient
 from postbacks.demo.simulation.model import (
     GroundTruth,

@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 import pytest
 
 from postbacks.demo.networks import KITEBIRD, LUMEN, NETWORKS, TIDAL, DemoApp
-from postbacks.demo.simulation import fraud_scenarios, scenarios
+from postbacks.demo.simulation import scenarios
 from postbacks.demo.simulation.day import SimulatedDay, simulate_day
 from postbacks.demo.simulation.devices import NO_ID, make_device
-from postbacks.demo.simulation.fraud_scenarios import ANONYMOUS_NETWORK
 from postbacks.demo.simulation.model import Acquisition, OpenKind, TouchKind
+from postbacks.demo.simulation.scenarios import ANONYMOUS_NETWORK
 from postbacks.demo.simulation.touches import TouchSimulator
 
 _NOW = datetime(2026, 7, 14, 18, 30, tzinfo=UTC)
@@ -115,7 +115,7 @@ def _is_recognizable(acquisition: Acquisition, simulator: TouchSimulator) -> boo
 def test_an_honest_click_comes_before_the_download_and_an_injected_one_during_it() -> None:
     simulator = _simulator(DemoApp.ANDROID, with_id=True)
 
-    honest, fraud = scenarios.single_click(simulator), fraud_scenarios.click_injection(simulator)
+    honest, fraud = scenarios.single_click(simulator), scenarios.click_injection(simulator)
 
     begins = datetime.fromtimestamp(float(str(fraud.evidence["install_begin_time_server"])), UTC)
     assert honest.truth.earned is not None
@@ -125,7 +125,7 @@ def test_an_honest_click_comes_before_the_download_and_an_injected_one_during_it
 
 
 def test_a_flood_is_of_one_network_and_one_id_within_an_hour() -> None:
-    refused = fraud_scenarios.click_flooding(_simulator(DemoApp.IOS, with_id=True)).truth.refused
+    refused = scenarios.click_flooding(_simulator(DemoApp.IOS, with_id=True)).truth.refused
 
     moments = [touch.at for touch in refused]
     assert len(refused) > 10
@@ -136,7 +136,7 @@ def test_a_flood_is_of_one_network_and_one_id_within_an_hour() -> None:
 def test_a_data_center_has_other_addresses_than_people() -> None:
     simulator = _simulator(DemoApp.IOS, with_id=True)
 
-    [refused] = fraud_scenarios.data_center_click(simulator).truth.refused
+    [refused] = scenarios.data_center_click(simulator).truth.refused
 
     anonymous = ip_network(ANONYMOUS_NETWORK)
     assert ip_address(refused.ip_address) in anonymous

@@ -11,8 +11,7 @@ import pytest
 
 from postbacks.demo.networks import DemoApp
 from postbacks.demo.rules import DEMO_RULES
-from postbacks.demo.simulation.day import DEFAULT_DEVICES, SimulatedDay, simulate_day
-from postbacks.demo.simulation.failures import EVENT_ERRORS
+from postbacks.demo.simulation.day import DEFAULT_DEVICES, EVENT_ERRORS, SimulatedDay, simulate_day
 from postbacks.demo.simulation.model import SdkCall, SentEvent
 
 _NOW = datetime(2026, 7, 14, 18, 30, tzinfo=UTC)

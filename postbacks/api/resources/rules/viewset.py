@@ -1,4 +1,4 @@
-"""Callback rules: written, previewed, versioned, copied and archived; what a suspended one holds."""
+"""Callback rules: saved, previewed, versioned, copied, archived; what a suspended one holds."""
 
 from collections.abc import Sequence
 from typing import Any, cast
