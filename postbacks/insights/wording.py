@@ -2,6 +2,9 @@
 
 from datetime import datetime, timedelta
 
+from apps_registry.models.apps import Platform
+from postbacks.models import Event
+
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _NBSP = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 
@@ -39,6 +42,18 @@ def device(stored: str) -> str:
     """Return a device, stored as `kind:value`, with its kind in words: Install ID a-device."""
     kind, _, value = stored.partition(":")
     return f"{DEVICE_IDS[kind]} {value}" if kind in DEVICE_IDS and value else stored
+
+
+def platform(event: Event) -> str:
+    """Return an event's platform as its makers write it, "" where the event names none."""
+    return dict(Platform.choices).get(event.platform, event.platform)
+
+
+def revenue(event: Event) -> str:
+    """Return an event's revenue with every digit that was sent, "" without one."""
+    if event.revenue is None:
+        return ""
+    return f"{event.revenue.normalize():f} {event.currency}".strip()
 
 
 def number(count: int) -> str:

@@ -8,9 +8,13 @@ import pytest
 
 from apps_registry.tenancy import tenant
 from postbacks.insights.logs import TimeRange
-from postbacks.insights.skan.log import SkanCopySearch
-from postbacks.insights.skan.report import SkanReport, read_skan_report
-from postbacks.insights.skan.setup import registrable, skan_setup
+from postbacks.insights.skan_copies import (
+    SkanCopySearch,
+    SkanReport,
+    read_skan_report,
+    registrable,
+    skan_setup,
+)
 from tests import make
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -15,7 +15,6 @@ from postbacks.admin.installs.touchpoints import (
     time_between,
     touchpoint_views,
 )
-from postbacks.admin.logs.events import revenue_text
 from postbacks.admin.logs.postback_detail import StatusBadge, status_badge
 from postbacks.attribution import causes, reasons
 from postbacks.attribution.candidates import LONGEST_WINDOW
@@ -147,7 +146,7 @@ def event_entries(events: Sequence[Event], postbacks: PostbacksByEvent) -> Itera
             event.event_name,
             Tone.INFO,
             reverse("admin:postbacks_event_change", args=[event.pk]),
-            notes=tuple(filter(None, (revenue_text(event),))),
+            notes=tuple(filter(None, (wording.revenue(event),))),
             postbacks=tuple(postbacks.get(event.pk, ())),
         )
 

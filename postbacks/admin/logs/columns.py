@@ -5,8 +5,8 @@ from typing import Any
 
 from apps_registry.admin_base import audit_wording
 from apps_registry.models import AuditEntry
-from postbacks.admin.logs.events import platform_label
 from postbacks.admin.logs.postback_detail import error_text, outcome_badge
+from postbacks.insights import wording
 from postbacks.intake.events.device_clock import CORRECTED_BY
 from postbacks.models import (
     DecisionFailure,
@@ -60,7 +60,7 @@ EVENTS: Columns = {
     "Happened": lambda row: row.event_time,
     "Event": lambda row: row.event_name,
     "App": lambda row: row.app,
-    "Platform": platform_label,
+    "Platform": wording.platform,
     "Customer": lambda row: row.customer_user_id,
     "Revenue": lambda row: None if row.revenue is None else row.revenue.normalize(),
     "Currency": lambda row: row.currency,

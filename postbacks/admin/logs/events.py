@@ -12,7 +12,6 @@ from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.utils import timezone
 
-from apps_registry.models.apps import Platform
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.filters import EventFilter, LogFilter
@@ -78,19 +77,7 @@ class EventRow:
 
     @classmethod
     def of(cls, event: Event) -> "EventRow":
-        return cls(event, revenue_text(event), platform_label(event))
-
-
-def revenue_text(event: Event) -> str:
-    """Return the event's revenue with every digit that was sent, "" without one."""
-    if event.revenue is None:
-        return ""
-    return f"{event.revenue.normalize():f} {event.currency}".strip()
-
-
-def platform_label(event: Event) -> str:
-    """Return the platform as its makers write it, "" where the event names none."""
-    return dict(Platform.choices).get(event.platform, event.platform)
+        return cls(event, wording.revenue(event), wording.platform(event))
 
 
 def event_title(event: Event) -> str:
@@ -111,8 +98,8 @@ def event_detail(event: Event) -> EventDetail:
     explanations = explain(event)
     changed_since = {e.postback.pk: e.changed_since for e in explanations if e.postback}
     return EventDetail(
-        revenue=revenue_text(event),
-        platform=platform_label(event),
+        revenue=wording.revenue(event),
+        platform=wording.platform(event),
         device=wording.device(event.device),
         fields=tuple(_pairs(fields, by_label=True)),
         params=tuple(_pairs(params, by_label=False)),

@@ -19,9 +19,13 @@ from postbacks.admin.logs.base import LogAdmin
 from postbacks.admin.logs.filters import IdField, RowChoiceField, TimedFilter, pk_or_none
 from postbacks.admin.logs.http_exchange import Pair
 from postbacks.insights.keyset import Cursor, KeysetPage
-from postbacks.insights.skan.log import SkanCopySearch, skan_copy_log
-from postbacks.insights.skan.report import RevenueRanges, read_skan_report
-from postbacks.insights.skan.setup import skan_setup
+from postbacks.insights.skan_copies import (
+    RevenueRanges,
+    SkanCopySearch,
+    read_skan_report,
+    skan_copy_log,
+    skan_setup,
+)
 from postbacks.intake.skadnetwork.system_event import event_id_of
 from postbacks.models import SignatureState, SkanPostback, SkanProtocol
 

@@ -1,14 +1,17 @@
-"""What copies of Apple's postbacks add up to: by network and campaign, by meaning, and by day.
+"""Copies of Apple's postbacks: their log, what they add up to, and the app's settings for them.
 
-Only valid copies count, each transaction once. Forged copies, tests and duplicates are listed
-separately.
+They add up by network and campaign, by meaning, and by day. Only valid copies count, each
+transaction once; forged copies, tests and duplicates are listed separately.
 """
 
+import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Q, QuerySet, Sum
@@ -16,9 +19,9 @@ from django.db.models.functions import Coalesce, TruncDate
 
 from postbacks.insights import days_chart
 from postbacks.insights.days_chart import DaysChart, day_name
+from postbacks.insights.keyset import Cursor, KeysetList, KeysetPage
 from postbacks.insights.logs import TimeRange
-from postbacks.insights.skan.log import SkanCopySearch
-from postbacks.models import SignatureState
+from postbacks.models import SignatureState, SkanPostback
 from postbacks.models.skadnetwork import SkanProtocol
 
 DEFAULT_DAYS, MOST_DAYS = 30, 92
@@ -30,6 +33,67 @@ _WON = Q(did_win=True) | Q(
     did_win=None, protocol=SkanProtocol.SKADNETWORK, version__regex=r"^[12]\."
 )
 _CAMPAIGN_NUMBERS = ("source_identifier", "campaign_id")
+# Names below these are registered with the country's registry: example.co.uk is one name.
+_SECOND_LEVEL = {"ac", "co", "com", "edu", "gov", "net", "ne", "or", "org"}
+
+
+@dataclass(frozen=True, slots=True)
+class SkanCopySearch:
+    """A search of the copies. `id` is a copy's own or Apple's id of the transaction.
+
+    `campaign` is a network's number of a campaign: source identifier or campaign id.
+    """
+
+    span: TimeRange
+    id: UUID | None = None
+    app_id: int | None = None
+    partner_id: int | None = None
+    network_id: str = ""
+    campaign: str = ""
+    protocol: str = ""
+    signature_state: str = ""
+    sequence: int | None = None
+    did_win: bool | None = None
+    duplicate: bool | None = None
+    event_name: str = ""
+
+    @property
+    def conditions(self) -> list[Q]:
+        """Return all conditions except the time."""
+        equal: dict[str, object] = {
+            "app_id": self.app_id,
+            "partner_id": self.partner_id,
+            "network_id__iexact": self.network_id,
+            "protocol": self.protocol,
+            "signature_state": self.signature_state,
+            "sequence": self.sequence,
+            "did_win": self.did_win,
+            "event_name": self.event_name,
+        }
+        conditions = [
+            Q(**{name: value}) for name, value in equal.items() if value not in (None, "")
+        ]
+        if self.id:
+            conditions.append(Q(public_id=self.id) | Q(transaction_id__iexact=str(self.id)))
+        if self.campaign:
+            conditions.append(Q(source_identifier=self.campaign) | Q(campaign_id=self.campaign))
+        if self.duplicate is not None:
+            conditions.append(Q(duplicate_of__isnull=not self.duplicate))
+        return conditions
+
+    def rows(self, span: TimeRange | None = None) -> "QuerySet[Any]":
+        """Return the matching copies; `span` replaces the time that is searched."""
+        within = (span or self.span).within(SkanPostback.objects.all(), "received_at")
+        return within.filter(*self.conditions)
+
+
+def skan_copy_log(search: SkanCopySearch, cursor: Cursor) -> KeysetPage[SkanPostback]:
+    """Return a page of copies, newest first, with their apps and partners."""
+    searched = search.span.within(SkanPostback.objects.all(), "received_at")
+    rows = search.rows().defer("body", "signature").prefetch_related("app", "partner")
+    return KeysetList(
+        rows=rows, time_key="received_at", searched=searched if search.conditions else None
+    ).page(cursor)
 
 
 @dataclass(slots=True)
@@ -206,3 +270,54 @@ def _states(rows: "QuerySet[Any]") -> tuple[tuple[str, int], ...]:
         .values_list("signature_state", "count")
     )
     return tuple((state.label, counts[state]) for state in SignatureState if state in counts)
+
+
+@dataclass(frozen=True, slots=True)
+class SkanSetup:
+    """The lines of an app's Info.plist, with the domain to which Apple shortens our host.
+
+    With `is_sub_domain` the copies go to another host than this installation's own.
+    """
+
+    host: str
+    domain: str
+
+    @property
+    def address(self) -> str:
+        return f"https://{self.domain}"
+
+    @property
+    def is_sub_domain(self) -> bool:
+        return self.host != self.domain
+
+    @property
+    def lines(self) -> str:
+        """Return the lines of Info.plist, to be copied."""
+        return "\n".join(
+            (
+                "<key>NSAdvertisingAttributionReportEndpoint</key>",
+                f"<string>{self.address}</string>",
+                "<key>AdAttributionKit</key>",
+                "<dict>",
+                "  <key>AttributionCopyEndpoint</key>",
+                f"  <string>{self.address}</string>",
+                "</dict>",
+            )
+        )
+
+
+def skan_setup(public_url: str) -> SkanSetup:
+    """Return the settings for an installation at an address."""
+    host = urlsplit(public_url).hostname or "example.com"
+    return SkanSetup(host, registrable(host))
+
+
+def registrable(host: str) -> str:
+    """Return the part of a host that can be registered, as far as its shape tells."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.split(".")
+        is_country = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL
+        return ".".join(labels[-3 if is_country else -2 :])
+    return host
