@@ -1,6 +1,6 @@
 """⑦ Makes one attempt: adds our headers, sends, judges the answer, and plans the next try."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -10,7 +10,8 @@ from django.conf import settings
 from postbacks import __version__
 from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.claiming import Lease
-from postbacks.delivery.http.sender import Reply, Sender
+from postbacks.delivery.http.response import INTERNAL_FAILURE, Reply
+from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge, parse_success
 from postbacks.delivery.redaction import fingerprint_of, redacted_request, redacted_response
 from postbacks.delivery.retry import next_delay
@@ -28,8 +29,31 @@ _STATUS_AFTER = {
 }
 
 
-def attempt(lease: Lease, rendered: RenderedPostback, sender: Sender) -> AttemptResult:
-    """Send a claimed postback once and return the result, which is not written here."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that has begun: the request to send, within so many seconds."""
+
+    lease: Lease
+    rendered: RenderedPostback
+    started_at: datetime
+    request: OutgoingRequest
+    timeout: float
+    success: SuccessRule
+
+    def result(self, reply: Reply) -> AttemptResult:
+        """Judge the reply and plan the next try. Nothing is written here."""
+        verdict = judge(
+            status_code=reply.status_code,
+            body=reply.body,
+            failure=reply.error,
+            detail=reply.detail,
+            success=self.success,
+        )
+        return _result(self.lease, self.rendered, verdict, started_at=self.started_at, reply=reply)
+
+
+def begin(lease: Lease, rendered: RenderedPostback) -> Attempt | AttemptResult:
+    """Return the attempt to make, or at once the result of one that can't be made."""
     started_at = datetime.now(UTC)
     if rendered.rendering is None:
         verdict = AttemptVerdict(Outcome.FAILED, rendered.error, rendered.refusal)
@@ -44,23 +68,27 @@ def attempt(lease: Lease, rendered: RenderedPostback, sender: Sender) -> Attempt
         rendered.signing, message_id=str(lease.postback.public_id), at=started_at, body=request.body
     )
     ours = _our_headers(lease, request)
-    request = replace(request, headers={**request.headers, **ours, **signature})
-    reply = sender.send(
-        request, timeout=min(rendered.timeout_seconds, float(settings.HTTP_TOTAL_SECONDS))
-    )
-    verdict = judge(
-        status_code=reply.status_code,
-        body=reply.body,
-        failure=reply.error,
-        detail=reply.detail,
+    return Attempt(
+        lease,
+        rendered,
+        started_at,
+        request=replace(request, headers={**request.headers, **ours, **signature}),
+        timeout=min(rendered.timeout_seconds, float(settings.HTTP_TOTAL_SECONDS)),
         success=success,
     )
-    return _result(lease, rendered, verdict, started_at=started_at, reply=reply)
+
+
+def attempt(lease: Lease, rendered: RenderedPostback, transport: Transport) -> AttemptResult:
+    """Send a claimed postback once, wait for the answer and return the result."""
+    begun = begin(lease, rendered)
+    if isinstance(begun, AttemptResult):
+        return begun
+    return begun.result(transport.send(begun.request, timeout=begun.timeout))
 
 
 def internal_failure(lease: Lease, rendered: RenderedPostback) -> AttemptResult:
     """Return the result of an attempt that a mistake of ours broke: it is tried again."""
-    verdict = AttemptVerdict(Outcome.RETRY, "internal", "Something went wrong on our side.")
+    verdict = AttemptVerdict(Outcome.RETRY, INTERNAL_FAILURE.error, INTERNAL_FAILURE.detail)
     bare = replace(rendered, rendering=None)
     return _result(lease, bare, verdict, started_at=datetime.now(UTC))
 

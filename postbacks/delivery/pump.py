@@ -1,8 +1,8 @@
 """⑦ The pump: decides, claims, sends many at once and logs, for as long as its task runs.
 
-One thread talks to the database, many talk to partners. A NOTIFY from the intake, finished requests
-and the next due time wake it, and at the latest the next heartbeat. Finished requests are logged at
-once while there is little to do, and many together while there is more to send.
+One thread talks to the database, the transport to partners. A NOTIFY from the intake, finished
+requests and the next due time wake it, and at the latest the next heartbeat. Finished requests are
+logged at once while there is little to do, and many together while there is more to send.
 """
 
 import logging
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Self
@@ -21,7 +22,7 @@ from typing import Self
 from django.conf import settings
 from django.db import connection
 
-from postbacks.delivery.attempt import attempt, internal_failure
+from postbacks.delivery.attempt import Attempt, begin, internal_failure
 from postbacks.delivery.attempt_log import (
     OUTAGES,
     AttemptResult,
@@ -32,8 +33,9 @@ from postbacks.delivery.attempt_log import (
 )
 from postbacks.delivery.claiming import Due, Lane, Lease, claim_due, claim_paced, next_due
 from postbacks.delivery.holding import hold_claims, hold_queued
-from postbacks.delivery.http.sender import Sender
-from postbacks.delivery.lanes import PER_LANE, Job, Lanes
+from postbacks.delivery.http.response import Reply
+from postbacks.delivery.http.transport import Transport
+from postbacks.delivery.lanes import Job, Lanes, most_of_one_lane
 from postbacks.delivery.skipping import skip_claims
 from postbacks.infrastructure.database import prepared
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
@@ -47,6 +49,7 @@ LINGER_SECONDS = 0.05  # the longest that a finished request waits for others to
 POSTPONED_SECONDS = 60.0  # how soon a postback that could not be rendered is claimed again
 BEAT_SECONDS = 1.0
 _CONTENDED_SECONDS = 0.05  # until the next claim while another pump holds the rows that are due
+_BROKEN = "The attempt of postback %s broke"
 
 Prepare = Callable[[Sequence[ClaimedPostback]], list[RenderedPostback]]
 
@@ -84,8 +87,9 @@ class Wakeup:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        for end in self._pipe:
-            os.close(end)
+        with self._lock:  # a thread may still be in `notify`
+            for end in self._pipe:
+                os.close(end)
 
     @property
     def is_urgent(self) -> bool:
@@ -99,10 +103,9 @@ class Wakeup:
         """Say that a request is finished; wake the sleeper if it must be logged now."""
         with self._lock:
             self._is_urgent = self._is_urgent or is_urgent
-            wakes = self._is_asleep and (self._is_urgent or is_batch_full)
-        if wakes:
-            with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
-                os.write(self._pipe[1], b"\0")
+            if self._is_asleep and (self._is_urgent or is_batch_full):
+                with suppress(BlockingIOError):  # the pipe may be full of wake-ups already
+                    os.write(self._pipe[1], b"\0")
 
     @contextmanager
     def sleeping(self) -> Iterator[None]:
@@ -125,7 +128,7 @@ class Wakeup:
 class Pump:
     """One pump. `decide` decides waiting events; `beat` writes a heartbeat, False means stop."""
 
-    sender: Sender
+    transport: Transport
     decide: Callable[[], int]
     prepare: Prepare
     beat: Callable[[], bool]
@@ -145,12 +148,12 @@ class Pump:
     _due_in: float | None = None  # seconds, as of the last query
 
     def __post_init__(self) -> None:
-        self._lanes = Lanes(self._send)
+        self._lanes = Lanes(self._begin, self.transport.capacity)
 
     def run(self, seconds: float) -> None:
         """Work for so many seconds or until asked to stop, then finish what is in flight."""
         ends_at = time.monotonic() + seconds
-        with self._wakeup, self._lanes:
+        with self._wakeup:
             while self._retrying(self._should_continue) and time.monotonic() < ends_at:
                 if not self._retrying(self._run_cycle):
                     self._retrying(lambda: self._wait(ends_at))
@@ -215,7 +218,9 @@ class Pump:
         if due.is_now(due.plain):
             leases += claim_due(min(room, MANY), busy=self._lanes_with(MANY + 1))
         if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
-            leases += claim_paced(min(room, MANY), busy=self._lanes_with(PER_LANE))
+            leases += claim_paced(
+                min(room, MANY), busy=self._lanes_with(most_of_one_lane(self.transport.capacity))
+            )
         rendered = self.prepare([lease.postback for lease in leases]) if leases else []
         for lease, postback in zip(leases, rendered, strict=True):
             self._in_flight[lease.lane] += 1
@@ -228,27 +233,45 @@ class Pump:
     def _lanes_with(self, count: int) -> list[Lane]:
         return [lane for lane, in_flight in self._in_flight.items() if in_flight >= count]
 
-    def _send(self, job: Job) -> None:
-        """Make an attempt in a thread, unless it is too late for the lease or for the pump.
+    def _begin(self, job: Job) -> bool:
+        """Begin an attempt, unless it is too late for the lease or for the pump.
 
-        Nor is it made once the rule's partner has just answered that it is gone: the answer is
+        Nor does one begin once the rule's partner has just answered that it is gone: the answer is
         logged first, so that what comes back untried is held.
         """
-        version = job.lease.postback.rule_id, job.rendered.rule_version
-        result: AttemptResult | Untried = Untried.LATE
+        begun: Attempt | AttemptResult | Untried = Untried.LATE
         try:
             age = time.monotonic() - job.claimed_at
-            if job.claimed_at <= self._suspended_at.get(version, 0.0):
-                result = Untried.RULE_OFF
+            if job.claimed_at <= self._suspended_at.get(_version(job), 0.0):
+                begun = Untried.RULE_OFF
             elif not self._is_stopping and age < settings.LEASE_SECONDS / 2:
-                result = attempt(job.lease, job.rendered, self.sender)
+                begun = begin(job.lease, job.rendered)
+            if isinstance(begun, Attempt):
+                self.transport.start(
+                    begun.request, timeout=begun.timeout, done=partial(self._end, job, begun)
+                )
+                return True
         except Exception:
-            logger.exception("The attempt of postback %s broke", job.lease.postback.public_id)
+            logger.exception(_BROKEN, job.lease.postback.public_id)
+            begun = internal_failure(job.lease, job.rendered)
+        self._finish(job, begun)
+        return False
+
+    def _end(self, job: Job, begun: Attempt, reply: Reply) -> None:
+        """Take an attempt's reply, in a thread of the transport's."""
+        try:
+            result = begun.result(reply)
+        except Exception:
+            logger.exception(_BROKEN, job.lease.postback.public_id)
             result = internal_failure(job.lease, job.rendered)
+        self._finish(job, result)
+        self._lanes.end(job.lease.lane)
+
+    def _finish(self, job: Job, result: AttemptResult | Untried) -> None:
         self._finished.put((job.lease, result))
         suspends = isinstance(result, AttemptResult) and result.suspend_rule
         if suspends:
-            self._suspended_at[version] = time.monotonic()
+            self._suspended_at[_version(job)] = time.monotonic()
         self._wakeup.notify(
             is_urgent=suspends or not self._lanes.is_behind(job.lease.lane),
             is_batch_full=self._finished.qsize() >= MANY,
@@ -259,7 +282,7 @@ class Pump:
         return self._wakeup.is_urgent or self._finished.qsize() >= (1 if lingered else MANY)
 
     def _stop(self) -> None:
-        """Begin nothing more: jobs that no thread has begun go back untried."""
+        """Begin nothing more: jobs that have not begun go back untried."""
         self._is_stopping = True
         for job in self._lanes.withdraw():
             self._finished.put((job.lease, Untried.LATE))
@@ -331,6 +354,10 @@ class Pump:
                 limit = min(left, LINGER_SECONDS) if self._in_flight else left
                 if self._wakeup.wait(limit, *sockets):
                     break
+
+
+def _version(job: Job) -> tuple[int, int]:
+    return job.lease.postback.rule_id, job.rendered.rule_version
 
 
 def _result_without_attempt(

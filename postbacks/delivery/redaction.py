@@ -10,8 +10,7 @@ from urllib.parse import quote, quote_plus
 
 from django.conf import settings
 
-from postbacks.delivery.http.response import LONGEST_HEADER
-from postbacks.delivery.http.sender import Reply
+from postbacks.delivery.http.response import LONGEST_HEADER, Reply
 from postbacks.values.outgoing_request import MASK, OutgoingRequest
 
 STORED_BODY_LENGTH = 4096

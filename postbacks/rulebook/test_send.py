@@ -29,7 +29,7 @@ from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.claiming import Lease
 from postbacks.delivery.http.destinations import Destinations
-from postbacks.delivery.http.sender import Sender
+from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.success import parse_success
 from postbacks.infrastructure.rate_limits import limiter
@@ -170,8 +170,10 @@ def send(prepared: PreparedTest) -> AttemptResult:
         fingerprint="",
     )
     lease = Lease(uuid.uuid4(), "", AttemptKind.TEST, 0, postback)
-    with Sender(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS), pool_size=1) as sender:
-        finished = attempt(lease, prepared.rendered, sender)
+    with RequestsTransport(
+        Destinations(settings.ALLOW_PRIVATE_DESTINATIONS), pool_size=1
+    ) as transport:
+        finished = attempt(lease, prepared.rendered, transport)
     if not prepared.mark:
         return finished
     return replace(finished, detail=f"{prepared.mark} {finished.detail}".strip())

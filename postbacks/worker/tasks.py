@@ -23,7 +23,7 @@ from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery import suspension_notices
 from postbacks.delivery.http.destinations import Destinations
-from postbacks.delivery.http.sender import Sender
+from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.pump import Pump
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
@@ -58,9 +58,9 @@ def run_pump(slot: int) -> None:
     with _exclusive(slot) as is_ours:
         if not is_ours:
             return
-        with Sender(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)) as sender:
+        with RequestsTransport(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)) as transport:
             Pump(
-                sender=sender,
+                transport=transport,
                 decide=pipeline.work,
                 prepare=rendering.render_postbacks,
                 beat=_PumpBeat(name),
@@ -139,12 +139,12 @@ def ask_apple() -> None:
     until = time.monotonic() + _ASK_APPLE_SECONDS
     with (
         _exclusive(_APPLE_SLOT) as is_ours,  # two of them would leave no worker for anything else
-        Sender(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)) as sender,
+        RequestsTransport(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)) as transport,
     ):
         while (
             is_ours
             and time.monotonic() < until
-            and apple_ads.ask_about_next(sender, settings.ADSERVICES_URL)
+            and apple_ads.ask_about_next(transport, settings.ADSERVICES_URL)
         ):
             pass
 

@@ -1,4 +1,4 @@
-"""Partners on loopback, and a sender that may reach them."""
+"""Partners on loopback, and a transport that may reach them."""
 
 import ssl
 from collections.abc import Iterator
@@ -8,7 +8,8 @@ import pytest
 import trustme
 
 from postbacks.delivery.http.destinations import Destinations, parse_networks
-from postbacks.delivery.http.sender import Sender
+from postbacks.delivery.http.requests_transport import RequestsTransport
+from postbacks.delivery.http.transport import Transport
 from tests.delivery.partner_server import Partners
 
 
@@ -25,15 +26,17 @@ def delivery_loopback() -> Destinations:
 
 
 @pytest.fixture
-def delivery_sender(delivery_loopback: Destinations) -> Iterator[Sender]:
-    with Sender(delivery_loopback, resolve_timeout=0.5, connect_timeout=0.5) as sender:
-        yield sender
+def delivery_sender(delivery_loopback: Destinations) -> Iterator[Transport]:
+    with RequestsTransport(
+        delivery_loopback, resolve_timeout=0.5, connect_timeout=0.5
+    ) as transport:
+        yield transport
 
 
 @pytest.fixture
-def delivery_public_sender() -> Iterator[Sender]:
-    with Sender(Destinations(), resolve_timeout=0.5, connect_timeout=0.5) as sender:
-        yield sender
+def delivery_public_sender() -> Iterator[Transport]:
+    with RequestsTransport(Destinations(), resolve_timeout=0.5, connect_timeout=0.5) as transport:
+        yield transport
 
 
 @pytest.fixture(scope="session")

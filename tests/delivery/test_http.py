@@ -18,13 +18,16 @@ from time import monotonic
 import pytest
 
 from postbacks.delivery.http.destinations import Destinations
+from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.http.response import (
     LONGEST_HEADER,
     MOST_BODY,
     MOST_HEADERS,
+    Reply,
+    TransportFailure,
     seconds_to_wait,
 )
-from postbacks.delivery.http.sender import Reply, Sender, TransportFailure
+from postbacks.delivery.http.transport import Transport
 from postbacks.values.outgoing_request import OutgoingRequest
 from tests.delivery.partner_server import Partners
 
@@ -71,7 +74,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
 # What goes out and what comes back
 
 
-def test_an_answer_comes_back_whole(delivery_sender: Sender, delivery_partners: Partners) -> None:
+def test_an_answer_comes_back_whole(
+    delivery_sender: Transport, delivery_partners: Partners
+) -> None:
     partner = delivery_partners.answering(answer(b"HTTP/1.1 201 Made\r\nX-Id: 7", b'{"ok": 1}'))
 
     reply = delivery_sender.send(get(partner.url()))
@@ -83,7 +88,7 @@ def test_an_answer_comes_back_whole(delivery_sender: Sender, delivery_partners: 
 
 
 def test_a_request_goes_out_as_it_was_rendered(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     partner = delivery_partners.answering(OK)
     url = partner.url("/a/%2e%2E/b%7Ec?x=%41&empty=&x=1%2B1#fragment")
@@ -110,7 +115,7 @@ def test_a_request_goes_out_as_it_was_rendered(
 
 
 def test_a_url_without_a_path_asks_for_the_root(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     partner = delivery_partners.answering(OK)
 
@@ -120,7 +125,7 @@ def test_a_url_without_a_path_asks_for_the_root(
 
 
 def test_a_connection_serves_many_requests(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     partner = delivery_partners.answering(
         OK,
@@ -136,7 +141,7 @@ def test_a_connection_serves_many_requests(
     assert (len(partner.requests), partner.connections) == (6, 1)
 
 
-def test_threads_share_a_sender(delivery_sender: Sender, delivery_partners: Partners) -> None:
+def test_threads_share_a_sender(delivery_sender: Transport, delivery_partners: Partners) -> None:
     partner = delivery_partners.answering(OK)
 
     with ThreadPoolExecutor(8) as pool:
@@ -154,8 +159,8 @@ def test_a_long_idle_connection_is_not_trusted(
 ) -> None:
     partner = delivery_partners.answering(OK)
 
-    with Sender(delivery_loopback, idle_seconds=0.0) as sender:
-        replies = [sender.send(get(partner.url())) for _ in range(2)]
+    with RequestsTransport(delivery_loopback, idle_seconds=0.0) as transport:
+        replies = [transport.send(get(partner.url())) for _ in range(2)]
 
     assert [reply.status_code for reply in replies] == [200, 200]
     assert partner.connections == 2
@@ -190,7 +195,10 @@ def test_a_long_idle_connection_is_not_trusted(
     ],
 )
 def test_no_spelling_of_an_inner_address_is_reached(
-    delivery_public_sender: Sender, delivery_partners: Partners, host: str, error: TransportFailure
+    delivery_public_sender: Transport,
+    delivery_partners: Partners,
+    host: str,
+    error: TransportFailure,
 ) -> None:
     partner = delivery_partners.answering(OK)
 
@@ -212,7 +220,7 @@ def test_no_spelling_of_an_inner_address_is_reached(
     ],
 )
 def test_one_inner_address_refuses_a_name(
-    delivery_public_sender: Sender, names: Names, addresses: list[str]
+    delivery_public_sender: Transport, names: Names, addresses: list[str]
 ) -> None:
     names.answer("partner.example", addresses)
 
@@ -222,7 +230,7 @@ def test_one_inner_address_refuses_a_name(
 
 
 def test_a_blocked_destination_tells_nothing_but_the_operators_log(
-    delivery_public_sender: Sender, names: Names, caplog: pytest.LogCaptureFixture
+    delivery_public_sender: Transport, names: Names, caplog: pytest.LogCaptureFixture
 ) -> None:
     names.answer("inner.example", ["10.1.2.3"])
     names.answer("meta.example", ["169.254.169.254"])
@@ -237,7 +245,7 @@ def test_a_blocked_destination_tells_nothing_but_the_operators_log(
 
 
 def test_a_port_that_is_not_the_webs_is_refused(
-    delivery_public_sender: Sender, names: Names
+    delivery_public_sender: Transport, names: Names
 ) -> None:
     names.answer("partner.example", ["8.8.8.8"])
 
@@ -247,7 +255,7 @@ def test_a_port_that_is_not_the_webs_is_refused(
 
 
 def test_a_name_that_changes_its_answer_is_refused_at_its_next_connection(
-    delivery_sender: Sender, delivery_partners: Partners, names: Names
+    delivery_sender: Transport, delivery_partners: Partners, names: Names
 ) -> None:
     partner = delivery_partners.answering(OK_AND_CLOSE)
     names.answer("rebinding.example", ["127.0.0.1"], ["10.0.0.1"])
@@ -259,7 +267,7 @@ def test_a_name_that_changes_its_answer_is_refused_at_its_next_connection(
 
 
 def test_the_address_judged_is_the_address_connected_to(
-    delivery_sender: Sender, delivery_partners: Partners, names: Names
+    delivery_sender: Transport, delivery_partners: Partners, names: Names
 ) -> None:
     partner = delivery_partners.answering(OK)
     names.answer("rebinding.example", ["127.0.0.1"], ["10.0.0.1"])
@@ -273,7 +281,7 @@ def test_the_address_judged_is_the_address_connected_to(
 
 
 def test_a_dead_address_leaves_time_for_the_next(
-    delivery_sender: Sender, delivery_partners: Partners, names: Names
+    delivery_sender: Transport, delivery_partners: Partners, names: Names
 ) -> None:
     partner = delivery_partners.answering(OK)
     names.answer("partner.example", ["127.0.0.9", "127.0.0.1"])
@@ -285,7 +293,7 @@ def test_a_dead_address_leaves_time_for_the_next(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is nobody's address")
 def test_a_hanging_address_leaves_time_for_the_next(
-    delivery_sender: Sender, delivery_partners: Partners, names: Names
+    delivery_sender: Transport, delivery_partners: Partners, names: Names
 ) -> None:
     partner = delivery_partners.answering(OK)
     names.answer("partner.example", ["127.0.0.2", "127.0.0.1"])
@@ -303,7 +311,7 @@ def test_a_hanging_address_leaves_time_for_the_next(
 
 
 def test_a_name_without_an_address_is_a_dns_failure(
-    delivery_public_sender: Sender, names: Names
+    delivery_public_sender: Transport, names: Names
 ) -> None:
     reply = delivery_public_sender.send(get("http://nowhere.example/?token=s3cret"))
 
@@ -322,9 +330,9 @@ def test_a_hanging_name_server_is_not_waited_for(
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    with Sender(delivery_loopback, resolve_timeout=0.1) as sender:
+    with RequestsTransport(delivery_loopback, resolve_timeout=0.1) as transport:
         started = monotonic()
-        replies = [sender.send(get("http://hanging.example/")) for _ in range(3)]
+        replies = [transport.send(get("http://hanging.example/")) for _ in range(3)]
         elapsed = monotonic() - started
         released.set()
 
@@ -333,7 +341,7 @@ def test_a_hanging_name_server_is_not_waited_for(
     assert looked_up == ["hanging.example"]
 
 
-def test_nobody_there_is_a_connect_failure(delivery_sender: Sender) -> None:
+def test_nobody_there_is_a_connect_failure(delivery_sender: Transport) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -344,7 +352,7 @@ def test_nobody_there_is_a_connect_failure(delivery_sender: Sender) -> None:
 
 
 def test_a_redirect_is_an_answer_like_any_other(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     partner = delivery_partners.answering(answer(b"HTTP/1.1 302 Found\r\nLocation: /again"))
 
@@ -355,7 +363,7 @@ def test_a_redirect_is_an_answer_like_any_other(
 
 
 def test_the_environment_changes_nothing(
-    delivery_sender: Sender,
+    delivery_sender: Transport,
     delivery_partners: Partners,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -387,7 +395,7 @@ def test_the_environment_changes_nothing(
     ],
 )
 def test_a_dripping_head_ends_in_time(
-    delivery_sender: Sender, delivery_partners: Partners, beginning: bytes, drop: bytes
+    delivery_sender: Transport, delivery_partners: Partners, beginning: bytes, drop: bytes
 ) -> None:
     partner = delivery_partners.dripping(beginning, drop)
 
@@ -406,7 +414,7 @@ def test_a_dripping_head_ends_in_time(
     ],
 )
 def test_a_dripping_body_ends_in_time_and_what_came_is_kept(
-    delivery_sender: Sender, delivery_partners: Partners, beginning: bytes, drop: bytes
+    delivery_sender: Transport, delivery_partners: Partners, beginning: bytes, drop: bytes
 ) -> None:
     partner = delivery_partners.dripping(beginning, drop)
 
@@ -418,7 +426,7 @@ def test_a_dripping_body_ends_in_time_and_what_came_is_kept(
 
 
 def test_a_silent_partner_is_left_in_time(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     partner = delivery_partners.silent()
 
@@ -430,7 +438,7 @@ def test_a_silent_partner_is_left_in_time(
 
 
 def test_a_partner_that_does_not_read_is_left_in_time(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     partner = delivery_partners.silent()
     request = OutgoingRequest("POST", partner.url(), {}, b"x" * 16_000_000)
@@ -451,7 +459,11 @@ def test_a_partner_that_does_not_read_is_left_in_time(
     ],
 )
 def test_an_endless_body_is_cut(
-    delivery_sender: Sender, delivery_partners: Partners, status: bytes, framing: bytes, wave: bytes
+    delivery_sender: Transport,
+    delivery_partners: Partners,
+    status: bytes,
+    framing: bytes,
+    wave: bytes,
 ) -> None:
     partner = delivery_partners.flooding(b"HTTP/1.1 " + status + b"\r\n" + framing + b"\r\n", wave)
 
@@ -462,7 +474,7 @@ def test_an_endless_body_is_cut(
 
 
 def test_a_cut_answers_connection_is_not_used_again(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     partner = delivery_partners.answering(answer(b"HTTP/1.1 200 OK", b"a" * (MOST_BODY + 2)))
 
@@ -473,7 +485,7 @@ def test_a_cut_answers_connection_is_not_used_again(
 
 
 def test_a_body_of_just_64_kib_is_whole(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     partner = delivery_partners.answering(answer(b"HTTP/1.1 200 OK", b"a" * MOST_BODY))
 
@@ -494,7 +506,7 @@ def test_a_body_of_just_64_kib_is_whole(
     ],
 )
 def test_what_the_parser_would_read_forever_is_stopped(
-    delivery_sender: Sender, delivery_partners: Partners, beginning: bytes, wave: bytes
+    delivery_sender: Transport, delivery_partners: Partners, beginning: bytes, wave: bytes
 ) -> None:
     partner = delivery_partners.flooding(beginning, wave)
 
@@ -505,7 +517,7 @@ def test_what_the_parser_would_read_forever_is_stopped(
 
 
 def test_many_and_long_headers_are_cut(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     many = b"\r\n".join(b"X-%d: %s" % (number, b"a" * 10_000) for number in range(90))
     partner = delivery_partners.answering(answer(b"HTTP/1.1 200 OK\r\n" + many, b"ok"))
@@ -518,7 +530,7 @@ def test_many_and_long_headers_are_cut(
 
 
 def test_headers_hold_no_control_characters(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     partner = delivery_partners.answering(
         answer(b"HTTP/1.1 200 OK\r\nX-Nul: a\x00b\x1b[31m", b"ok")
@@ -538,7 +550,10 @@ def test_headers_hold_no_control_characters(
     ],
 )
 def test_a_compressed_answer_is_read(
-    delivery_sender: Sender, delivery_partners: Partners, encoding: str, compressed: bytes
+    delivery_sender: Transport,
+    delivery_partners: Partners,
+    encoding: str,
+    compressed: bytes,
 ) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}".encode()
     partner = delivery_partners.answering(answer(head, compressed))
@@ -548,7 +563,7 @@ def test_a_compressed_answer_is_read(
     assert (reply.body, reply.truncated) == (b"fine", False)
 
 
-def test_a_gzip_bomb_is_cut(delivery_sender: Sender, delivery_partners: Partners) -> None:
+def test_a_gzip_bomb_is_cut(delivery_sender: Transport, delivery_partners: Partners) -> None:
     bomb = gzip.compress(bytes(20_000_000))
     partner = delivery_partners.answering(
         answer(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip", bomb)
@@ -564,7 +579,7 @@ def test_a_gzip_bomb_is_cut(delivery_sender: Sender, delivery_partners: Partners
 
 @pytest.mark.parametrize("beginning", [b"", b"HTTP/1.1 20", b"HTTP/1.1 200 OK\r\nX-Half: "])
 def test_a_reset_before_the_head_is_complete(
-    delivery_sender: Sender, delivery_partners: Partners, beginning: bytes
+    delivery_sender: Transport, delivery_partners: Partners, beginning: bytes
 ) -> None:
     partner = delivery_partners.resetting(beginning)
 
@@ -582,7 +597,7 @@ def test_a_reset_before_the_head_is_complete(
     ],
 )
 def test_a_body_that_breaks_off_is_not_whole(
-    delivery_sender: Sender, delivery_partners: Partners, broken: bytes
+    delivery_sender: Transport, delivery_partners: Partners, broken: bytes
 ) -> None:
     partner = delivery_partners.answering(broken)
 
@@ -605,7 +620,7 @@ def test_a_body_that_breaks_off_is_not_whole(
     ],
 )
 def test_what_is_not_an_http_answer_is_a_protocol_failure(
-    delivery_sender: Sender, delivery_partners: Partners, garbage: bytes
+    delivery_sender: Transport, delivery_partners: Partners, garbage: bytes
 ) -> None:
     partner = delivery_partners.answering(garbage)
 
@@ -616,7 +631,7 @@ def test_what_is_not_an_http_answer_is_a_protocol_failure(
     assert partner.connections == 2
 
 
-def test_no_garbage_raises(delivery_sender: Sender, delivery_partners: Partners) -> None:
+def test_no_garbage_raises(delivery_sender: Transport, delivery_partners: Partners) -> None:
     dice = random.Random(20)  # noqa: S311
     parts = [b"HTTP/1.1 ", b"200", b" OK", b"\r\n", b"\r\n\r\n", b":", b"Content-Length", b": -1"]
     parts += [b"Transfer-Encoding: chunked", b"Content-Encoding: gzip", b"\x00\xff", b"0", b"ok"]
@@ -637,7 +652,7 @@ def test_no_garbage_raises(delivery_sender: Sender, delivery_partners: Partners)
 
 
 def test_a_stale_connection_is_silently_replaced(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     def behave(connection: socket.socket) -> None:
         partner.next_request(connection)
@@ -655,7 +670,7 @@ def test_a_stale_connection_is_silently_replaced(
 
 
 def test_a_stale_connection_is_replaced_only_once(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     def behave(connection: socket.socket) -> None:
         if partner.next_request(connection) and partner.connections == 1:
@@ -671,7 +686,7 @@ def test_a_stale_connection_is_replaced_only_once(
 
 
 def test_a_stale_connection_is_not_replaced_by_another_stale_one(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     both_open = threading.Barrier(2)
 
@@ -693,7 +708,7 @@ def test_a_stale_connection_is_not_replaced_by_another_stale_one(
 
 
 def test_a_request_whose_answer_began_is_not_sent_again(
-    delivery_sender: Sender, delivery_partners: Partners
+    delivery_sender: Transport, delivery_partners: Partners
 ) -> None:
     def behave(connection: socket.socket) -> None:
         partner.next_request(connection)
@@ -730,7 +745,7 @@ def test_a_request_whose_answer_began_is_not_sent_again(
     ],
 )
 def test_a_request_that_could_be_read_in_two_ways_is_not_sent(
-    delivery_sender: Sender,
+    delivery_sender: Transport,
     delivery_partners: Partners,
     method: str,
     url: str,
@@ -747,7 +762,7 @@ def test_a_request_that_could_be_read_in_two_ways_is_not_sent(
 
 
 def test_no_failure_repeats_what_the_url_and_headers_hold(
-    delivery_sender: Sender,
+    delivery_sender: Transport,
     delivery_partners: Partners,
     names: Names,
     caplog: pytest.LogCaptureFixture,
@@ -794,7 +809,10 @@ def test_no_failure_repeats_what_the_url_and_headers_hold(
     ],
 )
 def test_retry_after_is_read_or_left(
-    delivery_sender: Sender, delivery_partners: Partners, header: bytes, seconds: float | None
+    delivery_sender: Transport,
+    delivery_partners: Partners,
+    header: bytes,
+    seconds: float | None,
 ) -> None:
     partner = delivery_partners.answering(
         answer(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: " + header)
@@ -805,7 +823,7 @@ def test_retry_after_is_read_or_left(
     assert (reply.status_code, reply.retry_after, reply.error) == (429, seconds, None)
 
 
-def test_retry_after_may_be_a_date(delivery_sender: Sender, delivery_partners: Partners) -> None:
+def test_retry_after_may_be_a_date(delivery_sender: Transport, delivery_partners: Partners) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
     partner = delivery_partners.answering(
         answer(f"HTTP/1.1 503 Busy\r\nRetry-After: {date}".encode())
@@ -827,13 +845,16 @@ def test_a_date_without_a_zone_is_in_gmt() -> None:
 
 
 @pytest.fixture
-def tls_sender(delivery_loopback: Destinations, delivery_ca_file: str) -> Iterator[Sender]:
-    with Sender(delivery_loopback, ca_file=delivery_ca_file) as sender:
-        yield sender
+def tls_sender(delivery_loopback: Destinations, delivery_ca_file: str) -> Iterator[Transport]:
+    with RequestsTransport(delivery_loopback, ca_file=delivery_ca_file) as transport:
+        yield transport
 
 
 def test_tls_is_verified_and_kept_alive(
-    tls_sender: Sender, delivery_partners: Partners, delivery_tls: ssl.SSLContext, names: Names
+    tls_sender: Transport,
+    delivery_partners: Partners,
+    delivery_tls: ssl.SSLContext,
+    names: Names,
 ) -> None:
     asked_for: list[str | None] = []
     delivery_tls.sni_callback = lambda _socket, name, _context: asked_for.append(name)
@@ -848,7 +869,10 @@ def test_tls_is_verified_and_kept_alive(
 
 
 def test_a_certificate_for_another_name_is_refused(
-    tls_sender: Sender, delivery_partners: Partners, delivery_tls: ssl.SSLContext, names: Names
+    tls_sender: Transport,
+    delivery_partners: Partners,
+    delivery_tls: ssl.SSLContext,
+    names: Names,
 ) -> None:
     partner = delivery_partners.answering(OK, tls=delivery_tls)
     names.answer("other.example", ["127.0.0.1"])
@@ -862,7 +886,10 @@ def test_a_certificate_for_another_name_is_refused(
 
 
 def test_an_unknown_authority_is_refused(
-    delivery_sender: Sender, delivery_partners: Partners, delivery_tls: ssl.SSLContext, names: Names
+    delivery_sender: Transport,
+    delivery_partners: Partners,
+    delivery_tls: ssl.SSLContext,
+    names: Names,
 ) -> None:
     partner = delivery_partners.answering(OK, tls=delivery_tls)
     names.answer("partner.example", ["127.0.0.1"])
@@ -875,7 +902,10 @@ def test_an_unknown_authority_is_refused(
 
 
 def test_tls_before_1_2_is_refused(
-    tls_sender: Sender, delivery_partners: Partners, delivery_tls: ssl.SSLContext, names: Names
+    tls_sender: Transport,
+    delivery_partners: Partners,
+    delivery_tls: ssl.SSLContext,
+    names: Names,
 ) -> None:
     with pytest.warns(DeprecationWarning, match="TLSv1 is deprecated"):
         delivery_tls.minimum_version = ssl.TLSVersion.TLSv1
@@ -890,7 +920,7 @@ def test_tls_before_1_2_is_refused(
 
 
 def test_plain_http_where_tls_is_expected_is_a_tls_failure(
-    tls_sender: Sender, delivery_partners: Partners
+    tls_sender: Transport, delivery_partners: Partners
 ) -> None:
     def behave(connection: socket.socket) -> None:
         connection.recv(65536)
@@ -904,7 +934,7 @@ def test_plain_http_where_tls_is_expected_is_a_tls_failure(
 
 
 def test_a_handshake_that_never_ends_is_left_in_time(
-    tls_sender: Sender, delivery_partners: Partners
+    tls_sender: Transport, delivery_partners: Partners
 ) -> None:
     partner = delivery_partners.silent()
 
@@ -915,7 +945,10 @@ def test_a_handshake_that_never_ends_is_left_in_time(
 
 
 def test_a_dripping_body_over_tls_ends_in_time(
-    tls_sender: Sender, delivery_partners: Partners, delivery_tls: ssl.SSLContext, names: Names
+    tls_sender: Transport,
+    delivery_partners: Partners,
+    delivery_tls: ssl.SSLContext,
+    names: Names,
 ) -> None:
     def behave(connection: socket.socket) -> None:
         partner.next_request(connection)

@@ -11,7 +11,7 @@ import pytest
 from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery.http.destinations import Destinations, parse_networks
-from postbacks.delivery.http.sender import Sender
+from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.pump import Pump
 from postbacks.infrastructure.database import roles
 from tests import database
@@ -103,10 +103,10 @@ def run_pump() -> Run:
 
         with (
             database.as_role(roles.WORKER),
-            Sender(Destinations(parse_networks("127.0.0.0/8"))) as sender,
+            RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
         ):
             Pump(
-                sender=sender,
+                transport=transport,
                 decide=pipeline.work,
                 prepare=rendering.render_postbacks,
                 beat=beat,

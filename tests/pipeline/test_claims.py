@@ -17,7 +17,7 @@ from apps_registry.models import Partner
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.delivery.http.destinations import Destinations, parse_networks
-from postbacks.delivery.http.sender import Sender
+from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.infrastructure.database import roles
 from postbacks.intake.claims import apple_ads
 from postbacks.models import AdServicesClaim, Install, Touchpoint
@@ -59,9 +59,9 @@ def installed(of: Tenant, **fields: object) -> None:
 def ask(url: str) -> bool:
     with (
         database.as_role(roles.WORKER),
-        Sender(Destinations(parse_networks("127.0.0.0/8"))) as sender,
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
     ):
-        return apple_ads.ask_about_next(sender, url)
+        return apple_ads.ask_about_next(transport, url)
 
 
 def settle() -> None:

@@ -7,11 +7,15 @@ from threading import Event, Timer
 import pytest
 
 from apps_registry.tenancy import tenant
-from postbacks.delivery.lanes import PER_LANE, THREADS
+from postbacks.delivery.http.requests_transport import RequestsTransport
+from postbacks.delivery.lanes import most_of_one_lane
 from postbacks.models import DuePostback, PostbackStatus
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import make_rule, make_tenant
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
+
+THREADS = RequestsTransport.capacity
+PER_LANE = most_of_one_lane(THREADS)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

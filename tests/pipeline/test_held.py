@@ -18,8 +18,8 @@ from postbacks.delivery.attempt_log import log_attempts
 from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.enqueue import already_notified
 from postbacks.delivery.http.destinations import Destinations, parse_networks
-from postbacks.delivery.http.sender import Sender
-from postbacks.delivery.lanes import PER_LANE
+from postbacks.delivery.http.requests_transport import RequestsTransport
+from postbacks.delivery.lanes import most_of_one_lane
 from postbacks.delivery.pump import MANY
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
@@ -43,6 +43,8 @@ from tests import database, make
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
 from tests.workers import decide, work_on_held
+
+PER_LANE = most_of_one_lane(RequestsTransport.capacity)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -284,12 +286,12 @@ def answer_meanwhile(of: make.Tenant, change: Callable[[], None]) -> None:
     record(of, event())
     with (
         database.as_role(roles.WORKER),
-        Sender(Destinations(parse_networks("127.0.0.0/8"))) as sender,
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
     ):
         pipeline.decide_events()
         (lease,) = claim_due(10)
         (rendered,) = rendering.render_postbacks([lease.postback])
-        result = attempt(lease, rendered, sender)
+        result = attempt(lease, rendered, transport)
         with database.as_role(roles.WEB), tenant(of.organization.pk):
             change()
         log_attempts([result])
@@ -657,6 +659,8 @@ def test_what_was_claimed_and_not_begun_when_the_410_came_is_held_too(
 
     run_pump(until=lambda: len(held(gem)) + len(attempts_of(gem)) == MANY)
 
-    assert len(gone.requests) <= PER_LANE, "no thread begins another after a 410"
+    assert len(gone.requests) <= most_of_one_lane(RequestsTransport.capacity), (
+        "no thread begins another after a 410"
+    )
     assert len(held(gem)) == MANY - len(gone.requests)
     assert queued(gem) == []

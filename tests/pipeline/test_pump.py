@@ -14,7 +14,7 @@ from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import log_attempts
 from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.http.destinations import Destinations, parse_networks
-from postbacks.delivery.http.sender import Sender
+from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, HeldPostback, PostbackStatus, RuleStatus
 from postbacks.rulebook import saving
@@ -252,7 +252,7 @@ def test_a_resend_after_the_end_of_a_lease_is_not_swallowed_by_the_late_worker(
     record(gem, event())
     with (
         database.as_role(roles.WORKER),
-        Sender(Destinations(parse_networks("127.0.0.0/8"))) as sender,
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
     ):
         pipeline.decide_events()
         (late,) = claim_due(10)
@@ -262,7 +262,7 @@ def test_a_resend_after_the_end_of_a_lease_is_not_swallowed_by_the_late_worker(
         with database.as_role(roles.WEB), tenant(gem.organization.pk):
             resend(postbacks_of(gem)[0])
 
-        log_attempts([attempt(late, prepared, sender)])
+        log_attempts([attempt(late, prepared, transport)])
 
     with tenant(gem.organization.pk):
         assert DuePostback.objects.filter(kind="resend").count() == 1
@@ -274,7 +274,7 @@ def test_a_worker_whose_lease_has_ended_writes_nothing(ok_partner: RecordingPart
     record(gem, event())
     with (
         database.as_role(roles.WORKER),
-        Sender(Destinations(parse_networks("127.0.0.0/8"))) as sender,
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
     ):
         pipeline.decide_events()
         (stale,) = claim_due(10)
@@ -282,12 +282,12 @@ def test_a_worker_whose_lease_has_ended_writes_nothing(ok_partner: RecordingPart
             cursor.execute("UPDATE due_postback SET due_at = now()")
         (fresh,) = claim_due(10)
         (prepared,) = rendering.render_postbacks([stale.postback])
-        late = attempt(stale, prepared, sender)
+        late = attempt(stale, prepared, transport)
 
         log_attempts([late])
 
         assert attempts_of(gem) == []
-        log_attempts([attempt(fresh, prepared, sender)])
+        log_attempts([attempt(fresh, prepared, transport)])
 
     assert len(attempts_of(gem)) == 1
     assert postbacks_of(gem)[0].status == PostbackStatus.DELIVERED

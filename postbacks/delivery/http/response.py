@@ -37,6 +37,7 @@ class TransportFailure(StrEnum):
     RESET = "reset"
     PROTOCOL = "protocol"
     INVALID_REQUEST = "invalid_request"
+    INTERNAL = "internal"  # a mistake of ours
 
 
 class Undelivered(Exception):  # noqa: N818  # an outcome of the network, not a mistake of ours
@@ -81,6 +82,11 @@ class Reply:
     duration_ms: int = 0
     peer: str | None = None
     retry_after: float | None = None
+
+
+INTERNAL_FAILURE = Reply(
+    error=TransportFailure.INTERNAL, detail="Something went wrong on our side."
+)
 
 
 def read(answer: HTTPResponse) -> Reply:

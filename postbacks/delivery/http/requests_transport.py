@@ -1,16 +1,15 @@
-"""The only way out of the product.
+"""The transport by `requests`: one thread for each open request.
 
-Every request leaves through `Sender.send`, test sends included: it judges the address that the
-socket connects to, holds one deadline over everything, and reads a stranger's answer in small
-portions. Failures of the network or the partner come back as values. Below it are requests'
-adapter and urllib3's pools and connections, with our dialer in place of theirs.
+Below it are requests' adapter and urllib3's pools and connections, with our dialer in place of
+theirs.
 """
 
 import logging
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import monotonic
-from typing import Any, Self
+from typing import Any
 
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
@@ -29,6 +28,7 @@ from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.dns import Lookup
 from postbacks.delivery.http.request_guard import Origin, checked_origin, target_of
 from postbacks.delivery.http.response import (
+    INTERNAL_FAILURE,
     TROUBLE,
     Reply,
     TransportFailure,
@@ -38,20 +38,24 @@ from postbacks.delivery.http.response import (
     read,
 )
 from postbacks.delivery.http.sockets import CURRENT, Dialer, Exchange, TimedSocket, TimedTLSSocket
+from postbacks.delivery.http.transport import Done, Transport
 from postbacks.values.outgoing_request import OutgoingRequest
 
-__all__ = ["Reply", "Sender", "TransportFailure"]
+logger = logging.getLogger(__name__)
 
+_THREADS = 48  # they wait for partners nearly all the time
 _HOSTS_KEPT = 128
 _IDLE_SECONDS = 60.0
 
 
-class Sender:
-    """Sends requests to allowed destinations over kept-alive connections.
+class RequestsTransport(Transport):
+    """Sends each request in a thread; one transport per pump.
 
-    Thread-safe; one per pump. `pool_size` connections are kept per host. `ca_file` names further
-    certificate authorities to trust, beside the public ones. Times are in seconds.
+    `pool_size` connections are kept per host. `ca_file` names further certificate authorities to
+    trust, beside the public ones. Times are in seconds.
     """
+
+    capacity = _THREADS
 
     def __init__(
         self,
@@ -67,19 +71,12 @@ class Sender:
         self._dialer = Dialer(destinations, self._lookup, resolve_timeout, connect_timeout)
         self._adapter = _Adapter(pool_size, ca_file)
         self._idle_seconds = idle_seconds
+        self._threads = ThreadPoolExecutor(_THREADS, "request")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
+    def start(self, request: OutgoingRequest, *, timeout: float, done: Done) -> None:
+        self._threads.submit(self._send_and_tell, request, timeout, done)
 
     def send(self, request: OutgoingRequest, *, timeout: float = 15.0) -> Reply:
-        """Return the reply to a request within `timeout` seconds of wall-clock time.
-
-        Never raises for what network or partner do. If a kept-alive connection turns out to be
-        closed before a byte of the answer came, the request is sent once more on a fresh one.
-        """
         started = monotonic()
         try:
             origin = checked_origin(request)
@@ -95,9 +92,17 @@ class Sender:
         return replace(reply, duration_ms=duration, peer=exchange.peer)
 
     def close(self) -> None:
-        """Close idle connections and end the threads of name look-ups."""
+        self._threads.shutdown()
         self._adapter.close()
         self._lookup.close()
+
+    def _send_and_tell(self, request: OutgoingRequest, timeout: float, done: Done) -> None:
+        try:
+            reply = self.send(request, timeout=timeout)
+        except Exception:
+            logger.exception("A request broke")
+            reply = INTERNAL_FAILURE
+        done(reply)
 
     def _reply(self, prepared: PreparedRequest, exchange: Exchange) -> Reply:
         try:
