@@ -219,7 +219,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "postbacks.web.security_headers.ContentPolicy",  # outermost: no answer goes without
+    "postbacks.web.middleware.ContentPolicy",  # outermost: no answer goes without
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "postbacks.web.middleware.DatabaseOutage",
     "postbacks.web.request_bodies.BodiesWithoutLength",  # before anything reads a body

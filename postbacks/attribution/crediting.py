@@ -18,10 +18,9 @@ from postbacks.attribution.candidates import (
 )
 from postbacks.attribution.credited import CreditedOpening
 from postbacks.attribution.evidence import InstallEvidence, SettingsByScope, WaterfallVerdict
-from postbacks.attribution.install_evidence import read_install
+from postbacks.attribution.install_evidence import mark_evidences, read_install
 from postbacks.attribution.openings import Opening, OpeningKind
 from postbacks.attribution.settings import AppKey, every_level
-from postbacks.attribution.test_devices import mark_evidences
 from postbacks.attribution.waterfall import attribute
 from postbacks.infrastructure.database import prepared
 from postbacks.values import identifiers

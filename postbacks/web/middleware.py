@@ -1,4 +1,7 @@
-"""Surrounds every request: the tenant's transaction, and an answer when PostgreSQL is away."""
+"""Surrounds every request: the tenant's transaction, an answer when PostgreSQL is away, the policy.
+
+settings.py holds the Content-Security-Policy of a page, `ContentPolicy` those of other answers.
+"""
 
 import json
 from collections.abc import Callable
@@ -6,6 +9,8 @@ from contextlib import ExitStack
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from csp.constants import HEADER, UNSAFE_EVAL
+from csp.middleware import CSPMiddleware, PolicyParts
 from django.conf import settings
 from django.contrib.auth import logout
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -24,6 +29,7 @@ V = TypeVar("V")
 
 ORGANIZATION_IN_SESSION = "organization"
 RETRY_AFTER_SECONDS = "5"
+_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 class SignedInRequest(HttpRequest):
@@ -163,3 +169,29 @@ def _person(request: HttpRequest, user: User) -> Actor:
 def _has_own_transactions(view: View) -> bool:
     view_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
     return any(getattr(marked, "own_transactions", False) for marked in (view, view_class))
+
+
+class ContentPolicy(CSPMiddleware):
+    """Allows nothing but on pages, and on pages what the settings list.
+
+    A name that slipped through as markup could then still run nothing, load nothing and send
+    nothing away. Only the theme of `/admin/` evaluates texts of its own templates (Alpine), so only
+    there `'unsafe-eval'` is allowed; `'unsafe-inline'` is allowed nowhere, for styles neither.
+    django-csp builds a policy of fifty possible directives for each answer: too slow for the API.
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            return super().process_response(request, response)
+        response.headers.setdefault(HEADER, _NOTHING)
+        return response
+
+    def get_policy_parts(
+        self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
+    ) -> PolicyParts:
+        parts = super().get_policy_parts(request, response, report_only)
+        if request.path.startswith("/admin/"):
+            parts.update = {"script-src": [UNSAFE_EVAL]}
+        return parts

@@ -29,6 +29,8 @@ from postbacks.intake.tenjin.mapping import (
     MEDIATIONS,
     SERVER,
     Call,
+    remarks_on_device,
+    remarks_on_repeated,
     tenjin_name,
     to_sdk_event,
 )
@@ -41,7 +43,6 @@ from postbacks.intake.tenjin.parameters import (
     read_query,
     that_counts,
 )
-from postbacks.intake.tenjin.remarks import remarks_on_device, remarks_on_repeated
 from postbacks.models import EventSource
 from postbacks.web.middleware import own_transactions
 from postbacks.web.request_bodies import UnreadableBodyError, read_chunked_body

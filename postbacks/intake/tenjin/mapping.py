@@ -1,8 +1,9 @@
-"""Converts a call of Tenjin's API to an event of ours.
+"""Converts a call of Tenjin's API to an event of ours, and remarks on what was not taken as sent.
 
 Nothing is lost: a parameter without a field of ours is kept in `params` as it was sent. What an SDK
 can't help, such as a country that is none, does not cost the event; what its developer can fix,
-such as a price that is no number, is left for the check of the event to refuse.
+such as a price that is no number, is left for the check of the event to refuse. Remarks are plain
+ASCII, since a header carries them.
 """
 
 import uuid
@@ -13,20 +14,23 @@ from enum import StrEnum
 
 import msgspec
 
+from apps_registry.addresses import first_address
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.device_clock import MOST_OFF, OLDEST, TOLERANCE, as_text
 from postbacks.intake.tenjin.consent import unread_consent
-from postbacks.intake.tenjin.device import Fields, device_fields
+from postbacks.intake.tenjin.device import Fields, device_fields, is_country, left_out_ids
 from postbacks.intake.tenjin.parameters import (
     DEVICE,
     FLAGS,
     OURS_TO_THEIRS,
     SECRETS,
     TRACKING_STATUS,
+    SentParameters,
     calculate_exactly,
     in_known_case,
     parse_number,
     parse_text,
+    read_platform,
 )
 from postbacks.values import refusals
 from postbacks.values.events import OPEN
@@ -66,6 +70,8 @@ _CIRCUMSTANCES = (
     | SECRETS
     | {TRACKING_STATUS, "advertising_id", "developer_device_id", "signature", "retry_enabled"}
 ) - {"analytics_installation_id"}
+_LONGEST_SHOWN = 40
+_MOST_NAMED = 5
 
 
 class Call(StrEnum):
@@ -227,3 +233,36 @@ def _number_or_as_sent(name: str, value: object) -> object:
     """Return a number where one is meant, so that conditions and macros can calculate with it."""
     number = parse_number(value) if name in _NUMBERS else None
     return value if number is None else number
+
+
+def remarks_on_device(sent: Mapping[str, object]) -> Iterator[str]:
+    """Yield a sentence for each parameter of the device or person that was not taken as sent."""
+    if names := left_out_ids(sent):
+        yield f"No ids, so they were left out: {', '.join(names)}"
+    for name, taken_as in unread_consent(sent).items():
+        yield (
+            f"{name}: {_shown(sent[name])} is no known value, so it was taken as {taken_as}; "
+            f"{'send 0, 1, 2 or 3' if taken_as[0].isdigit() else 'send 0 or 1'}"
+        )
+    country, address, platform = (
+        parse_text(sent.get(name)) for name in ("country", "ip_address", "platform")
+    )
+    if country and not is_country(country):
+        yield f"country: {_shown(country)} is no code of two letters such as DE; kept in params"
+    if address and not first_address(address):
+        yield f"ip_address: {_shown(address)} is no IP address; kept in params"
+    if platform and not read_platform(platform):
+        yield f"platform: {_shown(platform)} is unknown and counts as other; send ios or android"
+
+
+def remarks_on_repeated(parameters: SentParameters) -> Iterator[str]:
+    """Yield a sentence for the parameters that were sent with several values, if any."""
+    if parameters.repeated:
+        names = sorted(map(_shown, parameters.repeated))[:_MOST_NAMED]
+        yield f"Sent with several values, of which the last counts: {', '.join(names)}"
+
+
+def _shown(value: object) -> str:
+    text = parse_text(value)[:_LONGEST_SHOWN]
+    plain = (c if c.isascii() and c.isprintable() and c not in "\"\\'" else "?" for c in text)
+    return f"'{''.join(plain)}'"

@@ -13,10 +13,9 @@ from rest_framework.response import Response
 from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from postbacks.api.base import RegistryViewSet
-from postbacks.api.fields import IdFilter, MillisecondDateTimeField
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField, format_time
 from postbacks.api.problems import Conflict
-from postbacks.api.query import PageQuery
-from postbacks.api.resources.rules import versions as rule_versions
+from postbacks.api.query import PageQuery, Query
 from postbacks.api.resources.rules.previews import (
     PreviewAnswerSerializer,
     PreviewSerializer,
@@ -31,18 +30,108 @@ from postbacks.api.resources.rules.serializers import (
     answer_rule_errors,
 )
 from postbacks.api.resources.rules.trials import RuleTrialsViewSet
-from postbacks.api.resources.rules.versions import (
-    ComparedVersionSerializer,
-    CopiesSerializer,
-    CopySerializer,
-    VersionQuery,
-    VersionSerializer,
-)
 from postbacks.api.strict import StrictSerializer
 from postbacks.models import CallbackRule, CallbackRuleVersion, JobAction, PostbackJob, RuleStatus
 from postbacks.rulebook import held_postbacks
 from postbacks.rulebook import versions as rule_history
 from postbacks.rulebook.held_postbacks import NotReleasableError
+
+_NOT_DEFINED = {"id", "status", "version", "held", *OF_ONE_SAVE, "created_at", "updated_at"}
+
+
+class DefinitionSerializer(RuleSerializer):
+    """The definition of one version of a rule."""
+
+    class Meta:
+        model = CallbackRule
+        fields = tuple(name for name in RuleSerializer.Meta.fields if name not in _NOT_DEFINED)
+
+
+class ChangeSerializer(serializers.Serializer):
+    """One field that changed."""
+
+    field = serializers.CharField()
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+
+
+class VersionSerializer(serializers.Serializer):
+    """One version of a rule; `definition` is null where it can't be read any more."""
+
+    number = serializers.IntegerField()
+    saved_by = serializers.CharField(
+        allow_null=True, help_text="Who saved it; null for programs without a person."
+    )
+    created_at = MillisecondDateTimeField()
+    tested_at = MillisecondDateTimeField(
+        allow_null=True, help_text="When a test of what it sends last succeeded; null: never."
+    )
+    definition = DefinitionSerializer(allow_null=True)
+
+
+class ComparedVersionSerializer(VersionSerializer):
+    """One version, and what changed from another one to it."""
+
+    compared_to = serializers.IntegerField(allow_null=True)
+    changes = ChangeSerializer(many=True)
+
+
+class VersionQuery(Query):
+    """Parameters of one version."""
+
+    compare_to = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text="The number of another version; by default the previous one.",
+    )
+
+
+class CopySerializer(StrictSerializer):
+    """The apps that get a copy of a rule."""
+
+    apps = serializers.ListField(
+        child=PublicIdField(App), min_length=1, max_length=100, help_text="IDs of apps."
+    )
+
+
+class CopiesSerializer(serializers.Serializer):
+    """The copies, all drafts."""
+
+    results = RuleSerializer(many=True)
+
+
+def version_rows(versions: Sequence[CallbackRuleVersion]) -> list[dict[str, Any]]:
+    """Return versions as the API answers them."""
+    return [
+        {
+            "number": version.number,
+            "saved_by": str(version.saved_by) if version.saved_by else None,
+            "created_at": format_time(version.created_at),
+            "tested_at": format_time(version.tested_at) if version.tested_at else None,
+            "definition": None if rule is None else dict(DefinitionSerializer(rule).data),
+        }
+        for version, rule in zip(versions, rule_history.rules_at(versions), strict=True)
+    ]
+
+
+def compare_versions(
+    version: CallbackRuleVersion, other: CallbackRuleVersion | None
+) -> dict[str, Any]:
+    """Return a version with what changed from another one to it."""
+    if other is None:
+        return {**version_rows([version])[0], "compared_to": None, "changes": []}
+    before, after = version_rows([other, version])
+    return {**after, "compared_to": other.number, "changes": _changes(before, after)}
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
+    old, new = before["definition"] or {}, after["definition"] or {}
+    return [
+        {"field": name, "before": old.get(name), "after": new.get(name)}
+        for name in DefinitionSerializer.Meta.fields
+        if old.get(name) != new.get(name)
+    ]
 
 
 class HeldActionSerializer(StrictSerializer):
@@ -172,7 +261,7 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         """Answer the versions of a rule, the newest first."""
         versions = self.get_object().versions.select_related("saved_by")
         page = self.paginate_queryset(versions)
-        return self.get_paginated_response(rule_versions.version_rows(page or []))
+        return self.get_paginated_response(version_rows(page or []))
 
     @extend_schema(responses={200: ComparedVersionSerializer})
     @action(detail=True, url_path="versions/<int:number>")
@@ -184,7 +273,7 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
             before = version.rule.versions.filter(number=number - 1).first()
         else:
             before = self._version(other)
-        return Response(rule_versions.compare_versions(version, before))
+        return Response(compare_versions(version, before))
 
     @extend_schema(request=None, responses={200: RuleSerializer})
     @action(detail=True, methods=["post"], url_path="versions/<int:number>/restore")
