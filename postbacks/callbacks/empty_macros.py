@@ -20,6 +20,7 @@ from postbacks.callbacks.macros.names import OPEN_NAMES, Source
 from postbacks.callbacks.macros.value import RenderScope, number_of, present, text_of
 from postbacks.callbacks.values import macro_values
 from postbacks.values.attribution import ORGANIC
+from postbacks.values.identifiers import ADVERTISING_IDS
 from postbacks.values.placeholders import is_placeholder, why_no_id
 
 _LONGEST_SHOWN: Final = 80
@@ -120,7 +121,7 @@ _OF_TOUCHPOINT: Final = frozenset(
     }
 )
 _OF_APP: Final = frozenset({"app_name", "store_id"})
-_ADVERTISING_IDS: Final = ("advertising_id", "idfa", "gaid", "oaid", "amazon_id")
+_ADVERTISING_IDS: Final = tuple(dict.fromkeys(("advertising_id", *ADVERTISING_IDS)))
 # Names that stand for another field of the event.
 _FIELDS: Final[Mapping[str, str]] = {
     "ip_anonymized": "ip_address",

@@ -20,6 +20,13 @@ from postbacks.values.placeholders import is_placeholder
 
 # Ids of a device that both ads and apps may know, by the names of the SDK API.
 ADVERTISING_IDS = ("idfa", "gaid", "oaid", "amazon_id", "advertising_id")
+_ADVERTISING_IDS_ON: Mapping[str, tuple[str, ...]] = {
+    "ios": ("idfa",),
+    "tv": ("idfa", "gaid", "amazon_id"),
+    "android": ("gaid", "oaid", "amazon_id"),
+    "amazon": ("amazon_id", "gaid"),
+}
+_ADVERTISING_IDS_ANYWHERE = ("idfa", "gaid", "amazon_id", "oaid")
 VENDOR_IDS = ("idfv", "app_set_id", "android_id")
 # Ids that an app's SDK makes at the install: only the app itself knows them.
 OWN_IDS = ("install_id", "web_id")
@@ -48,6 +55,11 @@ _HASH = {"sha1": re.compile(r"[0-9a-f]{40}"), "md5": re.compile(r"[0-9a-f]{32}")
 
 
 _NO_UUIDS = frozenset({str(UUID(int=0)), str(UUID(int=2**128 - 1))})
+
+
+def advertising_ids_on(platform: str) -> tuple[str, ...]:
+    """Return the names that a platform's advertising id may have, best first."""
+    return _ADVERTISING_IDS_ON.get(platform, _ADVERTISING_IDS_ANYWHERE)
 
 
 def read_id(kind: str, value: str) -> str:

@@ -177,12 +177,12 @@ def link_page(link: TrackingLink) -> LinkPage:
 
 
 def _left_out(link: TrackingLink) -> tuple[LeftOutRow, ...]:
-    known = {
+    meanings = {
         parameter.name: parameter.value
         for parameter in explain_parameters(click_parameters(link.campaign.partner.template))
     }
     return tuple(
-        LeftOutRow(value, known.get(value.parameter, "")) for value in left_out_values(link)
+        LeftOutRow(value, meanings.get(value.parameter, "")) for value in left_out_values(link)
     )
 
 

@@ -265,9 +265,9 @@ def _mark_kind(macro: MacroCall | Flaw, error_positions: list[int]) -> str:
     return "filter" if min(inside) >= first_filter else "unknown"
 
 
-def _condition_fix(place: str, text: str, bound: BoundField) -> FixButton | None:
+def _condition_fix(path: str, text: str, bound: BoundField) -> FixButton | None:
     """Return the button that replaces a part of a condition's line."""
-    _, _, number, *steps = place.split(".")
+    _, _, number, *steps = path.split(".")
     lines = [line for line in _LINE.finditer(_text_of(bound)) if line[0].strip()]
     if int(number) >= len(lines):
         return None

@@ -1,6 +1,6 @@
 """① Receives events from SDKs and servers: reads the body, calls the intake, answers."""
 
-from typing import cast
+from typing import Protocol, cast
 
 import msgspec
 from django.http import HttpResponse
@@ -38,25 +38,31 @@ class SdkEventsView(APIView):
         1,000 events and 5 MB, also gzipped. An event that was sent before (same `event_id`) is
         counted as a duplicate and changes nothing, so that everything can be sent again safely.
         """
-        reporter = cast(Reporter, request.auth)
-        try:
-            receipt = record_events(
-                request._request.body,
-                encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
-                reporter=reporter,
-            )
-        except BodyError as error:
-            return problem(error.status, error.detail)
-        count_events(reporter, len(receipt.ids))
-        if not any(receipt.ids):
-            return problem(
-                422, "No event of the request is valid.", members=receipt_content(receipt)
-            )
-        return HttpResponse(
-            msgspec.json.encode(receipt_content(receipt)),
-            status=202,
-            content_type="application/json",
+        return answer_report(request, record_events, "event")
+
+
+class RecordItems(Protocol):
+    """Records the good items of a body. Raises BodyError for a body that can't be read."""
+
+    def __call__(self, body: bytes, *, encoding: str, reporter: Reporter) -> Receipt: ...
+
+
+def answer_report(request: Request, record: RecordItems, noun: str) -> HttpResponse:
+    """Record what a request reports: 202 once the good items are committed, 422 without any."""
+    reporter = cast(Reporter, request.auth)
+    try:
+        receipt = record(
+            request._request.body,
+            encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
+            reporter=reporter,
         )
+    except BodyError as error:
+        return problem(error.status, error.detail)
+    count_events(reporter, len(receipt.ids))
+    content = receipt_content(receipt)
+    if not any(receipt.ids):
+        return problem(422, f"No {noun} of the request is valid.", members=content)
+    return HttpResponse(msgspec.json.encode(content), status=202, content_type="application/json")
 
 
 def receipt_content(receipt: Receipt) -> dict[str, object]:

@@ -1,22 +1,17 @@
 """① Receives touchpoints from servers and apps: reads the body, calls the intake, answers."""
 
-from typing import Any, cast
+from typing import Any
 
-import msgspec
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from postbacks.api.authentication import SdkKeyAuthentication
-from postbacks.api.problems import problem
 from postbacks.api.schema import ProblemSchema
 from postbacks.api.sdk.event_schema import ReceiptSerializer
-from postbacks.api.sdk.events import receipt_content
-from postbacks.api.throttling import count_events
-from postbacks.intake.events.body import BodyError
+from postbacks.api.sdk.events import answer_report
 from postbacks.intake.links.server_touchpoints import record_server_touchpoints
-from postbacks.intake.sdk_keys import Reporter
 from postbacks.web.middleware import own_transactions
 
 _ID = {"type": ["string", "null"], "maxLength": 255}
@@ -96,19 +91,4 @@ class TouchpointsView(APIView):
         that was sent before is counted as a duplicate and answered with the id of the first; one of
         a forgotten device is rejected.
         """
-        reporter = cast(Reporter, request.auth)
-        try:
-            receipt = record_server_touchpoints(
-                request._request.body,
-                encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
-                reporter=reporter,
-            )
-        except BodyError as error:
-            return problem(error.status, error.detail)
-        count_events(reporter, len(receipt.ids))
-        content = receipt_content(receipt)
-        if not any(receipt.ids):
-            return problem(422, "No touchpoint of the request is valid.", members=content)
-        return HttpResponse(
-            msgspec.json.encode(content), status=202, content_type="application/json"
-        )
+        return answer_report(request, record_server_touchpoints, "touchpoint")

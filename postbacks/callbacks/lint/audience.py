@@ -9,6 +9,7 @@ from postbacks.callbacks.lint.rule_warnings import RuleWarning, WarningCode
 from postbacks.callbacks.lint.texts import RequestText, names_in
 from postbacks.callbacks.macros import CATALOGUE, TemplateError, Value
 from postbacks.callbacks.macros.catalogue import base_name
+from postbacks.callbacks.macros.filters import DEFAULT
 from postbacks.callbacks.macros.parser import CLOSING, Literal, MacroCall
 from postbacks.callbacks.macros.sources import CLICK_PARAMETERS, LIFE_CYCLE_TYPES
 from postbacks.callbacks.macros.value import RenderScope, present
@@ -128,17 +129,18 @@ def without_partner(
                 )
 
 
-def unknown_events(definition: RuleDefinition, known: KnownEvents) -> Iterator[RuleWarning]:
+def unknown_events(definition: RuleDefinition, known_events: KnownEvents) -> Iterator[RuleWarning]:
     """Warn of names that no event has had."""
     fields = [(f"triggers.{index}", name) for index, name in enumerate(definition.triggers)]
     fields += [(f"event_map.{name}", name) for name in definition.event_map]
     for field, condition in _conditions_on(definition, "event_name"):
         fields += _expected_names(field, condition)
     for field, name in fields:
-        close = _nearest_event(name, known)
-        if name in known.names or _is_expected(name, known) or (close is None and not known.names):
+        close = _nearest_event(name, known_events)
+        is_expected = name in known_events.names or _is_expected(name, known_events)
+        if is_expected or (close is None and not known_events.names):
             continue
-        heard = "No event" if known.is_all else "No event of late"
+        heard = "No event" if known_events.is_all else "No event of late"
         meant = f" Did you mean {close}?" if close else ""
         yield RuleWarning(
             field,
@@ -225,8 +227,8 @@ def _has_organic(definition: RuleDefinition) -> bool:
     if _NEVER_ORGANIC.issuperset(definition.triggers):
         return False
     conditions = _compiled(definition)
-    asked = [line for line in conditions.lines if _is_known_if_organic(line.field.name)]
-    refused = [line for line in asked if not line.holds(_value_if_organic(line))]
+    decided = [line for line in conditions.lines if _is_known_if_organic(line.field.name)]
+    refused = [line for line in decided if not line.holds(_value_if_organic(line))]
     if conditions.any_is_enough:
         return not conditions.lines or len(refused) < len(conditions.lines)
     return not refused
@@ -256,7 +258,7 @@ def _is_click_id(name: str) -> bool:
 
 def _has_default(call: MacroCall) -> bool:
     return any(isinstance(source, Literal) for source in call.sources) or any(
-        use.name == "default" for use in call.filters
+        use.name == DEFAULT for use in call.filters
     )
 
 
@@ -290,16 +292,18 @@ def _compiled(definition: RuleDefinition) -> Conditions:
         return Conditions()  # its errors are named elsewhere
 
 
-def _is_expected(name: str, known: KnownEvents) -> bool:
+def _is_expected(name: str, known_events: KnownEvents) -> bool:
     """Tell whether a name needs no event to be right."""
     if name == ANY_EVENT or name in _REPORTED_BY_US:
         return True
     is_standard = name in STANDARD_EVENTS or name in LIFE_CYCLE_TYPES
-    return is_standard and _plain(name) not in {_plain(each) for each in known.names}
+    return is_standard and _plain(name) not in {_plain(each) for each in known_events.names}
 
 
-def _nearest_event(name: str, known: KnownEvents) -> str | None:
-    by_plain = {_plain(each): each for each in (*STANDARD_EVENTS, *LIFE_CYCLE_TYPES, *known.names)}
+def _nearest_event(name: str, known_events: KnownEvents) -> str | None:
+    by_plain = {
+        _plain(each): each for each in (*STANDARD_EVENTS, *LIFE_CYCLE_TYPES, *known_events.names)
+    }
     close = difflib.get_close_matches(_plain(name), by_plain, n=1, cutoff=0.7)
     return by_plain[close[0]] if close else None
 

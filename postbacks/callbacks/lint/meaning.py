@@ -12,6 +12,7 @@ from postbacks.callbacks.partner_templates.missing import absent_parameters
 from postbacks.callbacks.partner_templates.shape import RuleTemplate, TemplateParameter
 from postbacks.callbacks.partner_templates.writing import leaf_of, query_of
 from postbacks.callbacks.rules.definition import RuleDefinition
+from postbacks.values.identifiers import ADVERTISING_IDS
 from postbacks.values.rule_choices import WithoutConsent
 
 _PLATFORM_NAMES: Final = {
@@ -26,7 +27,7 @@ _PLATFORM_NAMES: Final = {
 _MOST_NAMED: Final = 4
 # The macro that has the right id on every platform, in place of each platform's own.
 _ON_ALL_PLATFORMS: Final = "advertising_id"
-_ON_ONE_PLATFORM: Final = frozenset({"idfa", "gaid", "oaid", "amazon_id"})
+_ON_ONE_PLATFORM: Final = frozenset(ADVERTISING_IDS) - {_ON_ALL_PLATFORMS}
 
 
 def personal(definition: RuleDefinition, texts: Sequence[RequestText]) -> Iterator[RuleWarning]:

@@ -15,7 +15,7 @@ from postbacks.callbacks.macros import CATALOGUE, UnknownNameError
 from postbacks.callbacks.macros.names import understand
 from postbacks.callbacks.macros.problems import nearest
 from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
-from postbacks.callbacks.translation.forms import FORMS, NETWORKS, Placeholder
+from postbacks.callbacks.translation.forms import FOR_NETWORKS, FORMS, NETWORKS, Placeholder
 from postbacks.callbacks.translation.naming import NoCounterpart, expression_for, is_known
 from postbacks.callbacks.translation.pasted import encoded_placeholders
 from postbacks.callbacks.translation.translating import Certainty, detect, translate
@@ -24,7 +24,6 @@ _NAMES: Final = r"[A-Za-z_][\w.-]{0,80}"
 _BRACES: Final = re.compile(rf"(?<![{{$])\{{({_NAMES}(?:\|\|{_NAMES})*)\}}(?!\}})")
 _OTHERS: Final = re.compile(r"%([A-Za-z_]\w*)%|\[(\w+)\]")
 _MOST_ENCODED: Final = 20
-_FOR_NETWORKS: Final = "An ad network fills it in when its ad is clicked, never in a callback."
 
 
 def placeholders_in(text: RequestText) -> tuple[RuleWarning, ...]:
@@ -103,7 +102,7 @@ def _networks(text: RequestText) -> Iterator[RuleWarning]:
             match.start(),
             len(match[0]),
             WarningCode.VENDOR_PLACEHOLDER,
-            f"{match[0]} is sent as it stands. {_FOR_NETWORKS}",
+            f"{match[0]} is sent as it stands. {FOR_NETWORKS}",
         )
 
 

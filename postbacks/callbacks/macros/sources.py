@@ -5,15 +5,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from ipaddress import ip_network
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from apps_registry.addresses import parse_address
-from postbacks.callbacks.facts import Facts
 from postbacks.callbacks.macros.catalogue import CATALOGUE, MacroType
 from postbacks.callbacks.macros.value import (
     EXACT,
-    Rates,
+    EventValues,
     Value,
     number_of,
     time_of,
@@ -21,16 +20,10 @@ from postbacks.callbacks.macros.value import (
     unix_milliseconds,
 )
 from postbacks.values.attribution import ORGANIC, AttributionFacts
+from postbacks.values.identifiers import advertising_ids_on
 from postbacks.values.placeholders import is_placeholder, unfilled_macro
+from postbacks.values.touchpoints import CLICK, IMPRESSION
 
-# The names of an advertising id on each platform, best first.
-_ADVERTISING_IDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "ios": ("idfa",),
-    "tv": ("idfa", "gaid", "amazon_id"),
-    "android": ("gaid", "oaid", "amazon_id"),
-    "amazon": ("amazon_id", "gaid"),
-}
-_ANY_PLATFORM: Final = ("idfa", "gaid", "amazon_id", "oaid")
 CLICK_PARAMETERS: Final = (
     *("adset_id", "adset_name", "ad_id", "ad_name", "creative_id", "site_name", "sub_site_id"),
     *("keyword", "agency", "gclid", "gbraid", "wbraid", "tracker_id", "tracker_name"),
@@ -44,30 +37,6 @@ LIFE_CYCLE_TYPES: Final = frozenset(
         *("skan_postback", "rejected_install", "attribution_updated", "ad_impression"),
     }
 )
-
-
-class EventValues(Protocol):
-    """What a macro may be made of: an event's facts, and the values of other macros.
-
-    `params` are the event's own parameters and `click` those of the click URL, both empty if they
-    are withheld. `field` reads a field of the event, or else the parameter of that name.
-    """
-
-    @property
-    def facts(self) -> Facts: ...
-
-    @property
-    def params(self) -> Mapping[str, object]: ...
-
-    @property
-    def click(self) -> Mapping[str, object]: ...
-
-    @property
-    def rates(self) -> Rates | None: ...
-
-    def get(self, name: str, /) -> Value: ...
-
-    def field(self, name: str) -> object: ...
 
 
 Source = Callable[[EventValues], object]
@@ -117,13 +86,12 @@ def _device_id(name: str) -> Source:
     return source
 
 
-def _ids_of_platform(values: EventValues) -> tuple[str, ...]:
-    platform = values.facts.event.platform or values.facts.app.platform
-    return _ADVERTISING_IDS.get(platform, _ANY_PLATFORM)
+def _platform(values: EventValues) -> str:
+    return values.facts.event.platform or values.facts.app.platform
 
 
 def _advertising_id(values: EventValues) -> object:
-    for name in ("advertising_id", *_ids_of_platform(values)):
+    for name in ("advertising_id", *advertising_ids_on(_platform(values))):
         device_id = _device_id(name)(values)
         if device_id:
             return device_id
@@ -136,7 +104,7 @@ def _id_of(platform: str, name: str) -> Source:
 
     def source(values: EventValues) -> object:
         own_id = read_own_id(values)
-        if own_id or (values.facts.event.platform or values.facts.app.platform) != platform:
+        if own_id or _platform(values) != platform:
             return own_id
         return _device_id("advertising_id")(values)
 
@@ -187,6 +155,11 @@ def _partner_event_name(values: EventValues) -> str:
     postback = values.facts.postback
     mapped = postback.partner_event_name if postback is not None else None
     return mapped or values.facts.event.event_name
+
+
+def _acquired_at(values: EventValues) -> datetime | None:
+    install = values.facts.install
+    return None if install is None else install.installed_at
 
 
 def _touched(*types: str) -> Source:
@@ -326,16 +299,14 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "time_in_ms": _milliseconds("event_time"),
     "received_at": lambda values: values.facts.event.received_at,
     "received_time": _same_as("received_at"),
-    "acquired_at": lambda values: (
-        values.facts.install.installed_at if values.facts.install else None
-    ),
+    "acquired_at": _acquired_at,
     "acquired_at_ms": _milliseconds("acquired_at"),
     "install_time": _same_as("acquired_at"),
     "engaged_at": _touched(),
     "engaged_at_ms": _milliseconds("engaged_at"),
     "engagement_time": _same_as("engaged_at"),
-    "click_time": _touched("click"),
-    "impression_time": _touched("impression"),
+    "click_time": _touched(CLICK),
+    "impression_time": _touched(IMPRESSION),
     "reattributed_time": _time_of_event(
         "reattribution", "reattributed_time", lambda credit: credit.reattributed_at
     ),
@@ -350,7 +321,7 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "app_name": lambda values: values.facts.app.name,
     "bundle_id": lambda values: values.facts.event.bundle_id,
     "store_id": lambda values: values.facts.app.store_id,
-    "platform": lambda values: values.facts.event.platform or values.facts.app.platform,
+    "platform": _platform,
     # Attribution
     "ad_network": _ad_network,
     "campaign_id": lambda values: values.facts.attribution.campaign_id,
@@ -364,7 +335,7 @@ _SPECIAL: Final[Mapping[str, Source]] = {
     "is_attributed_to_destination": _is_attributed_to_destination,
     "is_reattribution": _began("reattribution"),
     "is_reengagement": _is_event("reengagement"),
-    "is_view_through": lambda values: values.facts.attribution.type == "impression",
+    "is_view_through": lambda values: values.facts.attribution.type == IMPRESSION,
     "attribution_type": lambda values: values.facts.attribution.type,
     "match_type": lambda values: values.facts.attribution.method,
     **{name: _of_click(name) for name in CLICK_PARAMETERS},

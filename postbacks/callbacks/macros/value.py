@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final, Protocol
 
+from postbacks.callbacks.facts import Facts
 from postbacks.values import outgoing_request
 from postbacks.values.timestamps import parse_timestamp
 
@@ -35,6 +36,30 @@ class Rates(Protocol):
 
     def convert(self, amount: Decimal, source: str, target: str) -> Decimal | None:
         """Return the amount in the target currency; None without a rate, never 1:1."""
+
+
+class EventValues(Protocol):
+    """What a macro may be made of: an event's facts, and the values of other macros.
+
+    `params` are the event's own parameters and `click` those of the click URL, both empty if they
+    are withheld. `field` reads a field of the event, or else the parameter of that name.
+    """
+
+    @property
+    def facts(self) -> Facts: ...
+
+    @property
+    def params(self) -> Mapping[str, object]: ...
+
+    @property
+    def click(self) -> Mapping[str, object]: ...
+
+    @property
+    def rates(self) -> Rates | None: ...
+
+    def get(self, name: str, /) -> Value: ...
+
+    def field(self, name: str) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ _ANY: Final = re.compile(
 
 # Networks fill these in when an ad is clicked: they make no sense in a callback.
 NETWORKS: Final = re.compile(r"__[A-Z][A-Z0-9_]{1,60}__")
+FOR_NETWORKS: Final = "An ad network fills it in when its ad is clicked, never in a callback."
 
 
 def _double(url: str) -> Iterator[Placeholder]:

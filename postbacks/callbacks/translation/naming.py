@@ -38,7 +38,7 @@ def _names_of_ids() -> dict[str, str]:
     for vendor in VENDORS.values():
         for name, expression in vendor.macros.items():
             meanings.setdefault(name, set()).add(expression)
-    return {name: one for name, (one, *more) in meanings.items() if one in _IDS and not more}
+    return {name: id_ for name, (id_, *others) in meanings.items() if id_ in _IDS and not others}
 
 
 _NAMES_OF_IDS: Final = _names_of_ids()

@@ -9,7 +9,7 @@ from typing import Final
 from postbacks.callbacks.macros import RequestTemplate, TemplateError, compile_request
 from postbacks.callbacks.macros.url import LONGEST_URL
 from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
-from postbacks.callbacks.translation.forms import FORMS, NETWORKS, Placeholder
+from postbacks.callbacks.translation.forms import FOR_NETWORKS, FORMS, NETWORKS, Placeholder
 from postbacks.callbacks.translation.naming import (
     NoCounterpart,
     expression_for,
@@ -39,7 +39,6 @@ _CARRIED: Final = re.compile(
     r"=(https?%(?:25){0,2}3[Aa]%(?:25){0,2}2[Ff]%(?:25){0,2}2[Ff][^&\s]+)"
 )
 _CLICK_ONLY: Final = re.compile(r"\{\{click\.[^|}]*(?:\|(?!\|)[^}]*)?\}\}")
-_FOR_NETWORKS: Final = "An ad network fills it in when its ad is clicked, so never in a callback."
 
 
 class Certainty(StrEnum):
@@ -169,10 +168,10 @@ def _is_freemarker(placeholder: Placeholder) -> bool:
 def _of_one_form(vendor: str, url: str) -> tuple[str, Certainty]:
     """Judge a URL in a form that one vendor of ours has: others may have it, too."""
     names = [name for placeholder in FORMS[vendor](url) for name in placeholder.names]
-    known = sum(is_known(vendor, name) for name in names)
-    if not known:
+    own_names = sum(is_known(vendor, name) for name in names)
+    if not own_names:
         return GENERIC.key, Certainty.GUESS
-    return vendor, Certainty.CERTAIN if known == len(names) else Certainty.LIKELY
+    return vendor, Certainty.CERTAIN if own_names == len(names) else Certainty.LIKELY
 
 
 def _vendor(draft: _Draft, chosen: str) -> tuple[str, Certainty] | None:
@@ -227,20 +226,20 @@ def _placeholders(vendor: str, url: str) -> Iterator[Placeholder]:
 
     Their names are those that many tools share, or the URL would go out with a macro in it.
     """
-    found = list(FORMS[vendor](url))
+    placeholders = list(FORMS[vendor](url))
     if vendor == GENERIC.key:
         # Only braces are never plain text.
-        found = [each for each in found if each.text[0] in "{$" or _is_surely_one(each, url)]
+        placeholders = [p for p in placeholders if p.text[0] in "{$" or _is_surely_one(p, url)]
     else:
         covered = bytearray(len(url))
-        for each in found:
-            covered[each.start : each.end] = b"\1" * (each.end - each.start)
-        found += [
-            each
-            for each in FORMS[GENERIC.key](url)
-            if not any(covered[each.start : each.end]) and _is_surely_one(each, url)
+        for own in placeholders:
+            covered[own.start : own.end] = b"\1" * (own.end - own.start)
+        placeholders += [
+            other
+            for other in FORMS[GENERIC.key](url)
+            if not any(covered[other.start : other.end]) and _is_surely_one(other, url)
         ]
-    return iter(sorted(found, key=lambda each: each.start))
+    return iter(sorted(placeholders, key=lambda placeholder: placeholder.start))
 
 
 def _is_shared(placeholder: Placeholder, url: str) -> bool:
@@ -278,7 +277,7 @@ def _is_click(vendor: str, placeholder: Placeholder) -> bool:
 
 def _remove_networks(draft: _Draft) -> None:
     for theirs in dict.fromkeys(NETWORKS.findall(draft.url)):
-        draft.untranslated.append(Untranslated(theirs, _FOR_NETWORKS))
+        draft.untranslated.append(Untranslated(theirs, FOR_NETWORKS))
     draft.url = NETWORKS.sub("", draft.url)
 
 
@@ -299,7 +298,7 @@ def _add_notes(draft: _Draft, *, has_placeholders: bool) -> None:
 
 
 def _among_braces(url: str) -> tuple[str, Certainty]:
-    """Many tools write {name}: only a name that one alone writes says whose a URL is."""
+    """Judge a URL in braces, which many tools write, by the names that one vendor alone writes."""
     names = [name for placeholder in FORMS["adjust"](url) for name in placeholder.names]
     marks = {vendor: sum(is_own(vendor, name) for name in names) for vendor in _IN_BRACES}
     knowing = {vendor: sum(is_known(vendor, name) for name in names) for vendor in _IN_BRACES}

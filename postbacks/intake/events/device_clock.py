@@ -146,13 +146,13 @@ def in_order(times: Sequence[EventTime]) -> list[EventTime]:
     ordered: list[EventTime] = []
     latest: EventTime | None = None
     for time in times:
-        kept = time
+        moved = time
         if time.is_corrected and latest is not None:
             step = _ONE_STEP if time.claimed > latest.claimed else _NO_CORRECTION
-            kept = EventTime(time.claimed, max(time.stored, latest.stored + step))
-        if latest is None or kept.stored >= latest.stored:
-            latest = kept
-        ordered.append(kept)
+            moved = EventTime(time.claimed, max(time.stored, latest.stored + step))
+        if latest is None or moved.stored >= latest.stored:
+            latest = moved
+        ordered.append(moved)
     return ordered
 
 

@@ -67,8 +67,8 @@ def unread_consent(sent: Mapping[str, object]) -> dict[str, str]:
 
 
 def _flag(name: str, value: object) -> bool:
-    known = _known_flag(name, value)
-    return name == LIMIT_AD_TRACKING if known is None else known
+    flag = _known_flag(name, value)
+    return name == LIMIT_AD_TRACKING if flag is None else flag
 
 
 def _known_flag(name: str, value: object) -> bool | None:
@@ -88,8 +88,8 @@ def _known_flag(name: str, value: object) -> bool | None:
 
 
 def _status(value: object) -> int | None:
-    known = _known_status(value)
-    return _DENIED if known is None and _says_something(value) else known
+    status = _known_status(value)
+    return _DENIED if status is None and _says_something(value) else status
 
 
 def _known_status(value: object) -> int | None:

@@ -7,7 +7,7 @@ from apps_registry.addresses import first_address
 from apps_registry.models.apps import Platform
 from postbacks.intake.tenjin.consent import read_consent
 from postbacks.intake.tenjin.parameters import (
-    ADVERTISING_IDS,
+    ADVERTISING_ID_OF_PLATFORM,
     DEVICE,
     parse_text,
     read_platform,
@@ -68,9 +68,8 @@ def _ids(sent: Mapping[str, object], platform: str, named: str) -> Fields:
     fields: Fields = {}
     advertising = parse_text(sent.get("advertising_id"))
     if not is_placeholder(advertising):
-        generic = "advertising_id"
-        name = generic if named == _ANDROID_OTHER else ADVERTISING_IDS.get(platform, generic)
-        fields[name] = advertising
+        of_platform = None if named == _ANDROID_OTHER else ADVERTISING_ID_OF_PLATFORM.get(platform)
+        fields[of_platform or "advertising_id"] = advertising
     vendor = parse_text(sent.get("developer_device_id"))
     if platform == Platform.IOS and not is_placeholder(vendor):
         fields["idfv"] = vendor

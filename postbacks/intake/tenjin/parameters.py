@@ -73,7 +73,7 @@ _PLATFORMS = {
 _PLATFORM_OF = {word: platform for platform, words in _PLATFORMS.items() for word in words.split()}
 
 # Android without Google Play has no gaid: the maker chooses the advertising id.
-ADVERTISING_IDS = {"ios": "idfa", "android": "gaid", "amazon": "amazon_id"}
+ADVERTISING_ID_OF_PLATFORM = {"ios": "idfa", "android": "gaid", "amazon": "amazon_id"}
 
 OURS_TO_THEIRS = {
     **{ours: theirs for theirs, ours in DEVICE.items()},
@@ -117,19 +117,19 @@ def that_counts(name: str, former: object, value: object) -> object:
 
 def in_known_case(sent: Mapping[str, object], names: frozenset[str]) -> dict[str, object]:
     """Return parameters with these names in small letters; a name so written wins."""
-    known = {
+    renamed = {
         small: value
         for name, value in sent.items()
         if name not in names and (small := name.lower()) in names and small not in sent
     }
-    known |= {
+    renamed |= {
         small: that_counts(small, value, sent[small])
         for name, value in sent.items()
         if name not in names and (small := name.lower()) in CONSENTS & sent.keys()
     }
-    if not known:
+    if not renamed:
         return dict(sent)
-    return {name: value for name, value in sent.items() if name.lower() not in known} | known
+    return {name: value for name, value in sent.items() if name.lower() not in renamed} | renamed
 
 
 def read_query(query: str) -> SentParameters:
