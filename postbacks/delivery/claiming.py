@@ -9,7 +9,7 @@ never give the same slot away.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,39 +18,45 @@ from django.db import connection, transaction
 
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.models import BreakerState, QueueClass
 from postbacks.models.days import whole_days
 from postbacks.values.outgoing_request import ClaimedPostback
 
-Lane = tuple[int, str]  # an organization and a host, which share the threads of a worker
+Lane = tuple[int, str]  # an organization, and a host with its port
+QueuePlace = tuple[int, str, int]  # organization, host and class: a place in the order of queues
+FIRST_PLACE: QueuePlace = (0, "", -1)
+MOST_QUEUES = 1_000  # that one look walks through
 
 # A worker that wakes late catches up by so much. It bounds what a second can hold above the limit:
 # this share of it, or one request.
 _SLACK_SECONDS = 0.05
 
-_NEXT_DUE = """
-SELECT extract(epoch FROM min(due_at) - now())::float8 AS plain,
-       (SELECT extract(epoch FROM min(greatest(pace.next_at, first.due_at)) - now())::float8
-        FROM rule_pace AS pace CROSS JOIN LATERAL (
-            SELECT due_at FROM due_postback WHERE paced AND rule_id = pace.rule_id
-            ORDER BY due_at LIMIT 1
-        ) AS first) AS paced
-FROM due_postback WHERE NOT paced
-"""
+_FIND_DUE_LANES = load_sql("postbacks.delivery", "find_due_lanes")
 
 # Due rows and rows whose lease has ended look the same: `due_at` is when they may be claimed.
-_CLAIM_DUE = load_sql("postbacks.delivery", "claim_due")
+_CLAIM_DUE = load_sql("postbacks.delivery", "claim_due", BreakerState)
 
+# A rule whose oldest may not go now, for its lane is full or fails, is not even locked.
 _LOCK_PACES = """
-SELECT rule_id FROM rule_pace
-WHERE next_at <= now() AND EXISTS (
-    SELECT FROM due_postback
+SELECT rule_id FROM rule_pace CROSS JOIN LATERAL (
+    SELECT organization_id, host FROM due_postback
     WHERE paced AND due_postback.rule_id = rule_pace.rule_id AND due_at <= now()
-)
-ORDER BY next_at LIMIT 64 FOR UPDATE SKIP LOCKED
+    ORDER BY due_at LIMIT 1
+) AS first
+WHERE next_at <= now()
+  AND (first.organization_id, host) NOT IN (
+      SELECT * FROM unnest(%(busy_organizations)s::bigint[], %(busy_hosts)s::text[])
+  )
+  AND NOT EXISTS (
+      SELECT FROM circuit_breaker AS breaker
+      WHERE breaker.organization_id = first.organization_id AND breaker.host = first.host
+        AND next_probe_at > now()
+  )
+ORDER BY next_at LIMIT 64 FOR UPDATE OF rule_pace SKIP LOCKED
 """
 
 # A statement of its own after the lock: only so does it see what others have claimed before.
-_CLAIM_PACED = load_sql("postbacks.delivery", "claim_paced")
+_CLAIM_PACED = load_sql("postbacks.delivery", "claim_paced", BreakerState)
 
 _LOAD_POSTBACKS = """
 SELECT organization_id, id, public_id, rule_id, rule_version, event_id, event_received_at,
@@ -68,11 +74,29 @@ CROSS JOIN LATERAL (  -- one by one: each is found by its key, whatever the stat
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """In how many seconds the next postback may be claimed; None where nothing is waiting."""
+class LaneQueue:
+    """One class of a lane's queued postbacks, and in how many seconds its oldest may be claimed."""
 
-    plain: float | None
-    paced: float | None  # of rules that limit how fast they send
+    organization_id: int
+    host: str
+    queue_class: QueueClass
+    due_in: float
+    is_failing: bool = False  # its lane has a row in `circuit_breaker`
+    is_probe: bool = False  # its lane's breaker is open: one request finds out
+
+    @property
+    def lane(self) -> Lane:
+        return self.organization_id, self.host
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What may be claimed now, and in how many seconds the next postback; None where none waits."""
+
+    lanes: Sequence[LaneQueue] = ()
+    plain: float | None = None
+    paced: float | None = None  # of rules that limit how fast they send
+    resume_after: QueuePlace = FIRST_PLACE  # where the next look begins if this one saw not all
 
     @property
     def soonest(self) -> float | None:
@@ -81,6 +105,14 @@ class Due:
     @staticmethod
     def is_now(seconds: float | None) -> bool:
         return seconds is not None and seconds <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many postbacks of a queue may be claimed now."""
+
+    queue: LaneQueue
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,39 +125,87 @@ class Lease:
     tries: int  # of this retry schedule
     postback: ClaimedPostback
     is_paced: bool = False
+    is_probe: bool = False  # finds out whether its lane's partner answers again
 
     @property
     def lane(self) -> Lane:
         return self.postback.organization_id, self.host
 
 
-def next_due() -> Due:
-    (due,) = prepared.fetch(Due, _NEXT_DUE, {})
-    return due
+def next_due(after: QueuePlace = FIRST_PLACE) -> Due:
+    """Look at the head of each lane's queues, after a place in their order.
+
+    However many postbacks a lane has, it costs one probe of an index.
+    """
+    parameters: dict[str, object] = {
+        "after_organization": after[0],
+        "after_host": after[1],
+        "after_class": after[2],
+        "most": MOST_QUEUES,
+    }
+    rows = prepared.run(_FIND_DUE_LANES, parameters)
+    paced, walked = rows[0][:2]
+    queues = [
+        LaneQueue(organization_id, host, QueueClass(queue_class), due_in, is_failing, is_probe)
+        for _, _, organization_id, host, queue_class, due_in, is_failing, is_probe in rows
+        if organization_id is not None
+    ]
+    last = queues[-1] if queues and walked == MOST_QUEUES else None
+    return Due(
+        lanes=[queue for queue in queues if queue.due_in <= 0],
+        plain=min((queue.due_in for queue in queues), default=None),
+        paced=paced,
+        resume_after=(*last.lane, last.queue_class) if last else FIRST_PLACE,
+    )
 
 
 def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] = ()) -> list[Lease]:
-    """Claim up to `limit` due postbacks, the longest due first, of rules without limits.
+    """Claim up to `limit` due postbacks, of each lane the longest due, of rules without limits.
 
-    Of one organization and host at most `per_host`, and none where they are `busy`: a partner that
-    hangs holds its own share of a worker and no more.
+    Of one organization, host and port at most `per_host`, and none where they are `busy`.
     """
-    limits: dict[str, object] = {
+    left_out = set(busy)
+    rooms = [
+        Room(queue, limit if per_host is None else per_host)
+        for queue in next_due().lanes
+        if queue.lane not in left_out
+    ]
+    return claim_rooms(rooms, limit)
+
+
+def claim_rooms(rooms: Sequence[Room], limit: int) -> list[Lease]:
+    """Claim the longest due postbacks of each queue, as many as it has room for, `limit` in all.
+
+    Nothing else is read or locked, however much waits. Of a lane whose breaker is open only one is
+    claimed, and only by one worker.
+    """
+    if not rooms:
+        return []
+    parameters: dict[str, object] = {
         "limit": limit,
-        "per_host": limit if per_host is None else per_host,
+        "organizations": [room.queue.organization_id for room in rooms],
+        "hosts": [room.queue.host for room in rooms],
+        "classes": [room.queue.queue_class.value for room in rooms],
+        "rooms": [1 if room.queue.is_probe else room.count for room in rooms],
+        "probes": [room.queue.is_probe for room in rooms],
     }
     with transaction.atomic():
-        return _claim(_CLAIM_DUE, limits, busy)
+        return _claim(_CLAIM_DUE, parameters)
 
 
 def claim_paced(limit: int, *, busy: Iterable[Lane] = ()) -> list[Lease]:
     """Claim up to `limit` due postbacks of rules with limits, none where lanes are `busy`."""
+    lanes = list(busy)
+    parameters: dict[str, object] = {
+        "busy_organizations": [organization_id for organization_id, _ in lanes],
+        "busy_hosts": [host for _, host in lanes],
+    }
     with transaction.atomic():
-        rules = [rule_id for (rule_id,) in prepared.run(_LOCK_PACES, {})]
+        rules = [rule_id for (rule_id,) in prepared.run(_LOCK_PACES, parameters)]
         if not rules:
             return []
-        limits: dict[str, object] = {"rules": rules, "limit": limit, "slack": _SLACK_SECONDS}
-        return _claim(_CLAIM_PACED, limits, busy)
+        limits = {"rules": rules, "limit": limit, "slack": _SLACK_SECONDS}
+        return _claim(_CLAIM_PACED, {**parameters, **limits})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,27 +217,29 @@ class _ClaimedRow:
     tries: int
     paced: bool
     pinned_version: int | None
+    is_probe: bool
 
 
-def _claim(statement: str, limits: dict[str, object], busy: Iterable[Lane]) -> list[Lease]:
+def _claim(statement: str, parameters: Mapping[str, object]) -> list[Lease]:
     """Claim rows and load their postbacks in the same transaction."""
-    lanes = list(busy)
     claim_id = uuid.uuid4()
     rows = prepared.fetch(
         _ClaimedRow,
         statement,
-        {
-            **limits,
-            "lease": settings.LEASE_SECONDS,
-            "claim": claim_id,
-            "busy_organizations": [organization_id for organization_id, _ in lanes],
-            "busy_hosts": [host for _, host in lanes],
-        },
+        {**parameters, "lease": settings.LEASE_SECONDS, "claim": claim_id},
     )
     postbacks = _load_postbacks(rows)
     _dequeue(row.postback_id for row in rows if row.postback_id not in postbacks)
     return [
-        Lease(claim_id, row.host, row.kind, row.tries, postbacks[row.postback_id], row.paced)
+        Lease(
+            claim_id,
+            row.host,
+            row.kind,
+            row.tries,
+            postbacks[row.postback_id],
+            is_paced=row.paced,
+            is_probe=row.is_probe,
+        )
         for row in rows
         if row.postback_id in postbacks
     ]

@@ -31,11 +31,20 @@ from postbacks.delivery.attempt_log import (
     move_claims,
     return_claims,
 )
-from postbacks.delivery.claiming import Due, Lane, Lease, claim_due, claim_paced, next_due
+from postbacks.delivery.claiming import (
+    FIRST_PLACE,
+    Due,
+    Lane,
+    Lease,
+    QueuePlace,
+    claim_paced,
+    claim_rooms,
+    next_due,
+)
 from postbacks.delivery.holding import hold_claims, hold_queued
 from postbacks.delivery.http.response import Reply
 from postbacks.delivery.http.transport import Transport
-from postbacks.delivery.lanes import Job, Lanes, most_of_one_lane
+from postbacks.delivery.lanes import Job, Lanes, Turns, most_of_one_lane
 from postbacks.delivery.skipping import skip_claims
 from postbacks.infrastructure.database import prepared
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
@@ -137,6 +146,8 @@ class Pump:
     _unlogged: list[Result] = field(default_factory=list)
     _lanes: Lanes = field(init=False)
     _in_flight: Counter[Lane] = field(default_factory=Counter)
+    _turns: Turns = field(default_factory=Turns)
+    _look_after: QueuePlace = FIRST_PLACE
     _wakeup: Wakeup = field(default_factory=Wakeup)
     # When an answer last suspended a version of a rule: what was claimed before is not sent to it.
     _suspended_at: dict[tuple[int, int], float] = field(default_factory=dict)
@@ -191,8 +202,9 @@ class Pump:
             self._log_finished()
         decided = self.decide()
         # Most cycles find nothing: this query takes far less than to begin a claim.
-        due = next_due()
-        self._due_in = due.soonest
+        due = next_due(self._look_after)
+        self._look_after = due.resume_after
+        self._due_in = 0.0 if due.resume_after != FIRST_PLACE else due.soonest
         claimed = self._claim(due) if self._due_in is not None and self._due_in <= 0 else 0
         return bool(decided or claimed)
 
@@ -216,7 +228,8 @@ class Pump:
         claimed_at = time.monotonic()
         leases = []
         if due.is_now(due.plain):
-            leases += claim_due(min(room, MANY), busy=self._lanes_with(MANY + 1))
+            rooms = self._turns.allot(due.lanes, self._room_of, min(room, MANY))
+            leases += claim_rooms(rooms, min(room, MANY))
         if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
             leases += claim_paced(
                 min(room, MANY), busy=self._lanes_with(most_of_one_lane(self.transport.capacity))
@@ -229,6 +242,9 @@ class Pump:
             else:
                 self._lanes.add(Job(lease, postback, claimed_at))
         return len(leases)
+
+    def _room_of(self, lane: Lane) -> int:
+        return 2 * MANY - self._in_flight[lane]
 
     def _lanes_with(self, count: int) -> list[Lane]:
         return [lane for lane, in_flight in self._in_flight.items() if in_flight >= count]

@@ -11,7 +11,8 @@ from django.db.migrations.executor import MigrationExecutor
 from psycopg import sql
 
 from postbacks.infrastructure.database import partitions, roles
-from postbacks.models import RuleStatus, WorkerHeartbeat
+from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.models import BreakerState, RuleStatus, WorkerHeartbeat
 from postbacks.models.heartbeats import CLUSTER
 
 MIN_DAYS_AHEAD = 2
@@ -19,16 +20,9 @@ HEARTBEAT_SECONDS = 30
 # Well above what a burst takes, well below what a partner would notice.
 LONGEST_WAIT = timedelta(minutes=10)
 
-# A paced rule makes its own postbacks wait, and a suspended one is about to have them held: neither
-# is a worker's fault.
-_OLDEST_DUE = f"""
-SELECT now() - due_at FROM due_postback AS due
-WHERE NOT paced AND EXISTS (
-    SELECT FROM callback_rule AS rule WHERE rule.organization_id = due.organization_id
-      AND rule.id = due.rule_id AND rule.status = '{RuleStatus.ACTIVE}'
-)
-ORDER BY due_at LIMIT 1
-"""  # noqa: S608  # our own words
+# A paced rule makes its own postbacks wait, a suspended one is about to have them held, and an open
+# circuit breaker waits for its partner: none of these is a worker's fault.
+_OLDEST_DUE = load_sql("postbacks.insights", "find_oldest_due", BreakerState, RuleStatus)
 
 
 @dataclass(frozen=True, slots=True)

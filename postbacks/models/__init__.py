@@ -28,6 +28,8 @@ from postbacks.models.installs import (
 )
 from postbacks.models.postbacks import (
     AttemptKind,
+    BreakerState,
+    CircuitBreaker,
     DeliveryAttempt,
     DuePostback,
     HeldPostback,
@@ -36,6 +38,7 @@ from postbacks.models.postbacks import (
     Postback,
     PostbackJob,
     PostbackStatus,
+    QueueClass,
     SkipReason,
 )
 from postbacks.models.rules import (
@@ -66,9 +69,11 @@ __all__ = [
     "AdServicesClaim",
     "AttemptKind",
     "Attribution",
+    "BreakerState",
     "CacheEntry",
     "CallbackRule",
     "CallbackRuleVersion",
+    "CircuitBreaker",
     "DecisionFailure",
     "DeliveryAttempt",
     "DuePostback",
@@ -92,6 +97,7 @@ __all__ = [
     "Postback",
     "PostbackJob",
     "PostbackStatus",
+    "QueueClass",
     "RateCount",
     "RuleDevice",
     "RulePace",

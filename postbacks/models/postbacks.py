@@ -147,6 +147,63 @@ class DuePostback(TenantModel):
         return str(self.postback_id)
 
 
+class QueueClass(models.IntegerChoices):
+    """In which of its lane's queues a due postback stands, as the SQL function `queue_class` says.
+
+    Each gets its share of what the lane sends: no backlog of one delays the others.
+    """
+
+    FRESH = 0, "Fresh"
+    LATE = 1, "Late"  # tried before
+    REPLAYED = 2, "Replayed"
+
+
+class BreakerState(models.TextChoices):
+    """Whether a lane's postbacks are sent."""
+
+    CLOSED = "closed", "Closed"  # they are
+    OPEN = "open", "Open"  # they wait
+    HALF_OPEN = "half_open", "Half open"  # they wait, and one request finds out
+
+
+class CircuitBreaker(TenantModel):
+    """What all workers know of a lane that fails or failed lately: an organization, host and port.
+
+    A lane without a row is well. `failures` are those in a row, `window_…` those of a minute.
+    """
+
+    host = models.CharField(max_length=262)  # and port
+    state = models.CharField(
+        max_length=9, choices=BreakerState.choices, default=BreakerState.CLOSED
+    )
+    reason = models.CharField(max_length=64, blank=True)  # the code of the last failure
+    failures = models.PositiveIntegerField(default=0)
+    window_started_at = models.DateTimeField()
+    window_requests = models.PositiveIntegerField(default=0)
+    window_failures = models.PositiveIntegerField(default=0)
+    opened_at = models.DateTimeField(null=True)
+    next_probe_at = models.DateTimeField(null=True)
+    probe_wait_seconds = models.PositiveIntegerField(default=0)
+
+    class Meta(TenantModel.Meta):
+        db_table = "circuit_breaker"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "host"], name="one_circuit_breaker_per_lane"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_probe_at"],
+                condition=~models.Q(state="closed"),
+                name="circuit_breaker_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.state}"
+
+
 class HeldPostback(TenantModel):
     """A pending postback that left the queue when its rule was suspended or switched off.
 

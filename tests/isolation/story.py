@@ -33,6 +33,7 @@ from postbacks.models import (
     AdServicesClaim,
     AttemptKind,
     Attribution,
+    CircuitBreaker,
     DecisionFailure,
     DeliveryAttempt,
     DuePostback,
@@ -202,6 +203,7 @@ def _live(app: App, rule: models.Model) -> None:
     )
     RuleDevice.objects.create(rule=rule, device="device-1")
     RulePace.objects.create(rule=rule, rate_limit_per_second=20, next_at=now)
+    CircuitBreaker.objects.create(host="ads.example.com:443", window_started_at=now)
     ensure_signing_secret()
     request_erasure(DeviceToErase(app.organization_id, app.pk, {"install_id": "forgotten-device"}))
 

@@ -1,19 +1,35 @@
--- Claim due postbacks of rules without limits, the longest due first, a fair share of each lane.
-WITH candidates AS (
-    SELECT postback_id, organization_id, host, due_at FROM due_postback
-    WHERE due_at <= now() AND NOT paced AND (organization_id, host) NOT IN (
-        SELECT * FROM unnest(%(busy_organizations)s::bigint[], %(busy_hosts)s::text[])
-    )
-    ORDER BY due_at LIMIT 4 * %(limit)s FOR UPDATE SKIP LOCKED
-), ranked AS (
-    SELECT postback_id, due_at,
-           row_number() OVER (PARTITION BY organization_id, host ORDER BY due_at) AS rank
-    FROM candidates
+-- Claim the longest due postbacks of each named queue, of rules without limits.
+WITH queue AS MATERIALIZED (
+    SELECT * FROM unnest(
+        %(organizations)s::bigint[], %(hosts)s::text[], %(classes)s::integer[],
+        %(rooms)s::integer[], %(probes)s::boolean[]
+    ) WITH ORDINALITY AS queue (organization_id, host, class, room, is_probe, position)
+), probed AS MATERIALIZED (
+    -- Of all workers one gets the probe; if it is lost with its worker, the next one is due later.
+    UPDATE circuit_breaker AS breaker
+    SET state = :'BreakerState.HALF_OPEN',
+        next_probe_at = now() + make_interval(secs => greatest(probe_wait_seconds, %(lease)s))
+    FROM queue
+    WHERE queue.is_probe AND breaker.organization_id = queue.organization_id
+      AND breaker.host = queue.host AND breaker.next_probe_at <= now()
+    RETURNING breaker.organization_id, breaker.host
 ), chosen AS (
-    SELECT postback_id FROM ranked WHERE rank <= %(per_host)s ORDER BY due_at LIMIT %(limit)s
+    SELECT due.postback_id, queue.is_probe, queue.position
+    FROM (
+        SELECT * FROM queue
+        WHERE NOT is_probe OR (organization_id, host) IN (SELECT * FROM probed)
+        ORDER BY position
+    ) AS queue CROSS JOIN LATERAL (
+        SELECT postback_id FROM due_postback
+        WHERE NOT paced AND due_postback.organization_id = queue.organization_id
+          AND due_postback.host = queue.host AND queue_class(kind, tries) = queue.class
+          AND due_at <= now()
+        ORDER BY due_at LIMIT queue.room FOR UPDATE SKIP LOCKED
+    ) AS due
+    LIMIT %(limit)s
 )
 UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
 FROM chosen
 WHERE due_postback.postback_id = chosen.postback_id
 RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
-          pinned_version
+          pinned_version, is_probe

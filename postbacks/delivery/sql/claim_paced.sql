@@ -1,18 +1,36 @@
 -- Claim due postbacks of rules with limits, as many as each may send now, and move its pace on.
 WITH pace AS MATERIALIZED (
-    SELECT rule_id, least(
-        %(limit)s::bigint,
-        floor(extract(epoch FROM least(now() - next_at, make_interval(secs => %(slack)s)))
-              * rate_limit_per_second)::bigint + 1,
-        max_in_flight - (
-            SELECT count(*) FROM due_postback
-            WHERE paced AND claim_id IS NOT NULL AND due_at > now()
-              AND due_postback.rule_id = rule_pace.rule_id
-        )
-    ) AS room
-    FROM rule_pace WHERE rule_id = ANY(%(rules)s::bigint[])
+    SELECT rule_id, first.organization_id, first.host,
+           breaker.next_probe_at IS NOT NULL AS is_probe,
+           least(
+               %(limit)s::bigint,
+               floor(extract(epoch FROM least(now() - next_at, make_interval(secs => %(slack)s)))
+                     * rate_limit_per_second)::bigint + 1,
+               max_in_flight - (
+                   SELECT count(*) FROM due_postback
+                   WHERE paced AND claim_id IS NOT NULL AND due_at > now()
+                     AND due_postback.rule_id = rule_pace.rule_id
+               ),
+               CASE WHEN breaker.next_probe_at IS NOT NULL THEN 1 END
+           ) AS room
+    FROM rule_pace CROSS JOIN LATERAL (
+        SELECT organization_id, host FROM due_postback
+        WHERE paced AND due_postback.rule_id = rule_pace.rule_id AND due_at <= now()
+        ORDER BY due_at LIMIT 1
+    ) AS first
+    LEFT JOIN circuit_breaker AS breaker
+      ON breaker.organization_id = first.organization_id AND breaker.host = first.host
+    WHERE rule_id = ANY(%(rules)s::bigint[])
+), probed AS MATERIALIZED (
+    UPDATE circuit_breaker AS breaker
+    SET state = :'BreakerState.HALF_OPEN',
+        next_probe_at = now() + make_interval(secs => greatest(probe_wait_seconds, %(lease)s))
+    FROM pace
+    WHERE pace.is_probe AND breaker.organization_id = pace.organization_id
+      AND breaker.host = pace.host AND breaker.next_probe_at <= now()
+    RETURNING breaker.organization_id, breaker.host
 ), chosen AS (
-    SELECT due.postback_id FROM pace CROSS JOIN LATERAL (
+    SELECT due.postback_id, pace.is_probe FROM pace CROSS JOIN LATERAL (
         SELECT postback_id FROM due_postback
         WHERE paced AND due_postback.rule_id = pace.rule_id AND due_at <= now()
           AND (organization_id, host) NOT IN (
@@ -20,13 +38,14 @@ WITH pace AS MATERIALIZED (
           )
         ORDER BY due_at LIMIT greatest(0, pace.room) FOR UPDATE SKIP LOCKED
     ) AS due
+    WHERE NOT is_probe OR (pace.organization_id, pace.host) IN (SELECT * FROM probed)
     LIMIT %(limit)s
 ), claimed AS (
     UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
     FROM chosen
     WHERE due_postback.postback_id = chosen.postback_id
     RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
-              pinned_version, rule_id
+              pinned_version, is_probe, rule_id
 ), moved AS (
     UPDATE rule_pace SET
         next_at = greatest(next_at, now() - make_interval(secs => %(slack)s))
@@ -34,4 +53,5 @@ WITH pace AS MATERIALIZED (
     FROM (SELECT rule_id, count(*) FROM claimed GROUP BY rule_id) AS requests
     WHERE rule_pace.rule_id = requests.rule_id AND rate_limit_per_second IS NOT NULL
 )
-SELECT postback_id, event_received_at, host, kind, tries, paced, pinned_version FROM claimed
+SELECT postback_id, event_received_at, host, kind, tries, paced, pinned_version, is_probe
+FROM claimed
