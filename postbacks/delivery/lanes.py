@@ -13,7 +13,6 @@ from postbacks.delivery.claiming import Lane, LaneQueue, Lease, Room
 from postbacks.models import QueueClass
 from postbacks.values.outgoing_request import RenderedPostback
 
-
 # Of 7 slots of a lane with all three classes: no class starves, and fresh ones go first.
 _PATTERN = (
     QueueClass.FRESH,
