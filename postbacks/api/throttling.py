@@ -73,7 +73,7 @@ def throttle_copies(address: str | None) -> None:
 def throttle_unclaimed_copies(address: str | None) -> None:
     """Raise TooFast for an address that sends too many copies of apps that nobody has."""
     verdict = limiter.limit(f"strange-copies:{_network(address)}", settings.RATE_LIMIT_UNKNOWN)
-    _enforce(verdict, "Too many copies from your address were of apps that nobody has")
+    _enforce(verdict, "Too many copies from your address are of apps that no organization has")
 
 
 def _enforce(verdict: RateVerdict, what: str) -> None:

@@ -53,7 +53,6 @@ class Match:
 
 
 def match(install: InstallEvidence, touchpoint: CandidateTouchpoint, settings: Settings) -> Match:
-    """Return how an install and a touchpoint match."""
     shared = touchpoint.identifiers & install.searched_identifiers
     proofs = {_METHODS[kind] for kind in map(kind_of, shared) if kind in _METHODS}
     if proofs:

@@ -92,7 +92,7 @@ def every_value(facts: Facts, rates: Rates | None = None) -> Mapping[str, Value]
 
 
 def consent_refusal(rule: CompiledRule, facts: Facts) -> str:
-    """Return by which of its fields an event forbids to share data with this rule's partner."""
+    """Return how an event forbids sharing data with this rule's partner, "" if it does not."""
     return consent_evidence(facts.event.fields, partner=_partner_names(rule))
 
 

@@ -56,10 +56,7 @@ def consent_is_missing(fields: Mapping[str, object], *, partner: Collection[str]
 
 
 def consent_evidence(fields: Mapping[str, object], *, partner: Collection[str]) -> str:
-    """Return by which of its fields an event forbids what `consent_is_missing` tells of.
-
-    Empty if none does.
-    """
+    """Return which field of an event forbids sharing, and its value; "" if none does."""
     for is_refused, explain in _REFUSALS:
         if is_refused(fields, partner):
             return explain(fields)

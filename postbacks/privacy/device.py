@@ -48,7 +48,7 @@ class DeviceRows(msgspec.Struct):
 
     @classmethod
     def named_by(cls, organization_id: int, app_id: int, reach: str, ids: Iterable[Id]) -> Self:
-        """Return a device of which only the ids of a request are known."""
+        """Return a device known only by the ids of a request."""
         return cls(organization_id, app_id, reach, set(ids))
 
     def packed(self) -> str:

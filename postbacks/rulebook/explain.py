@@ -119,7 +119,6 @@ def explain(event: Event) -> list[Explanation]:
 
 
 def _postback_by_rule(rows: Sequence[Postback]) -> dict[int, Postback]:
-    """Return the postback to explain, by rule."""
     ordered = sorted(rows, key=lambda row: -_PRECEDENCE.index(PostbackStatus(row.status)))
     return {postback.rule_id: postback for postback in ordered}
 

@@ -65,7 +65,7 @@ def warnings_about(definition: RuleDefinition) -> tuple[RuleWarning, ...]:
 
 
 def known_events() -> KnownEvents:
-    """Return the names that the organization's events have had of late."""
+    """Return the names of the organization's recent events."""
     names, is_all = names_of_latest_events()
     return KnownEvents(names, is_all)
 

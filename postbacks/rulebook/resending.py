@@ -159,7 +159,7 @@ def _decide(postback: Postback, rule: CompiledRule) -> Decision:
     ).exclude(pk=postback.pk)
     if newer.exists():
         raise NotResendableError(
-            "Its install was credited anew since then; resend the newer postback of its event."
+            "Its install has been credited again since; resend the newer postback of its event."
         )
     return decided
 

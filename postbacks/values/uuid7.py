@@ -19,7 +19,6 @@ def uuid7(moment: datetime) -> UUID:
 
 
 def uuid_or_none(text: str) -> UUID | None:
-    """Return the UUID that a text writes, None if it is none."""
     try:
         return UUID(text)
     except ValueError:

@@ -53,10 +53,10 @@ _USUAL_HOURS = "24"
 _NOT_MATCHED = {
     "app": "Another app's",
     "trigger": "Another event",
-    "attribution_scope": "The install was earned by somebody else, or by nobody",
-    "window": "Too long after the install, or without one",
+    "attribution_scope": "The install is another partner's, or organic",
+    "window": "Too long after the install, or no install is known",
     "sampling": "Not in the sample of devices",
-    "condition": "A condition does not hold",
+    "condition": "A condition is not met",
     FIRST_TIME: "Not the device's first time",
 }
 

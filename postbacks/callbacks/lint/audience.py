@@ -140,7 +140,7 @@ def unknown_events(definition: RuleDefinition, known_events: KnownEvents) -> Ite
         is_expected = name in known_events.names or _is_expected(name, known_events)
         if is_expected or (close is None and not known_events.names):
             continue
-        heard = "No event" if known_events.is_all else "No event of late"
+        heard = "No event" if known_events.is_all else "No recent event"
         meant = f" Did you mean {close}?" if close else ""
         yield RuleWarning(
             field,

@@ -293,7 +293,7 @@ def _trimmed(url: str) -> str:
 
 
 def _decoded_whole(url: str, notes: dict[str, None]) -> str:
-    """Decode a URL of which every character was percent-encoded, and encoded placeholders."""
+    """Decode a URL that is percent-encoded throughout, and encoded placeholders."""
     for _ in range(_ENCODED_AT_MOST):
         if not re.match(r"https?%(?:25)*3A", url, re.I):
             break

@@ -283,7 +283,7 @@ def _remove_networks(draft: _Draft) -> None:
 
 def _add_notes(draft: _Draft, *, has_placeholders: bool) -> None:
     if not has_placeholders:
-        draft.notes.append("No placeholder of any vendor was found in it.")
+        draft.notes.append("It has no placeholder of any vendor.")
     if any(_CLICK_ONLY.fullmatch(macro.ours) for macro in draft.translated):
         draft.notes.append(
             "{{click.…}} is a parameter of the click URL: it has a value only if the tracking link "

@@ -75,7 +75,6 @@ def behavior_of(path: str) -> PathBehavior:
 
 
 def first_status(behavior: PathBehavior, key: str) -> HTTPStatus:
-    """Return the status for the first try of a key."""
     point = _point(key, "verdict")
     for share, status in (
         (behavior.server_errors, HTTPStatus.INTERNAL_SERVER_ERROR),

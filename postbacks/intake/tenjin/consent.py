@@ -54,7 +54,7 @@ def read_consent(sent: Mapping[str, object]) -> dict[str, object]:
 
 
 def unread_consent(sent: Mapping[str, object]) -> dict[str, str]:
-    """Return, for each parameter whose word nobody knows, as what it was taken."""
+    """Return how each parameter with an unknown word was read."""
     unread = {
         name: "the person has opted out"
         for name in sorted(FLAGS & sent.keys())

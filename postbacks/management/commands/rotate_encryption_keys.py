@@ -12,9 +12,9 @@ class Command(RecordedCommand):
     """Encrypts every secret again whose key is not the first in FIELD_ENCRYPTION_KEYS."""
 
     help = (
-        "Seals every secret anew whose key is not the first in FIELD_ENCRYPTION_KEYS. Put the new "
-        "key in front, restart all web and worker processes, then run this. It may be interrupted "
-        "and started again. It says which older keys may be removed."
+        "Encrypts again every secret whose key is not the first in FIELD_ENCRYPTION_KEYS. Put the "
+        "new key in front, restart all web and worker processes, then run this. It may be "
+        "interrupted and started again. It says which older keys may be removed."
     )
 
     def handle(self, *args: object, **options: object) -> None:
@@ -28,7 +28,7 @@ class Command(RecordedCommand):
         if rotation.unreadable:
             raise CommandError(
                 f"{len(rotation.unreadable)} secrets can't be read. Bring their key back into "
-                "FIELD_ENCRYPTION_KEYS and run this again, or enter them anew:\n"
+                "FIELD_ENCRYPTION_KEYS and run this again, or enter them again:\n"
                 + "\n".join(rotation.unreadable)
             )
 
