@@ -149,7 +149,7 @@ class Pump:
     beat_seconds: float = BEAT_SECONDS
     hand_on: Callable[[], bool] = lambda: True
     claim_ids: ClaimIds = field(default_factory=ClaimIds.make)
-    begun: BegunRequests = field(default_factory=BegunRequests)
+    journal: BegunRequests = field(default_factory=BegunRequests)
     _finished: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     _unlogged: list[Result] = field(default_factory=list)
     _lanes: Lanes = field(init=False)
@@ -287,7 +287,7 @@ class Pump:
             elif not self._is_stopping and age < settings.LEASE_SECONDS / 2:
                 begun = begin(job.lease, job.rendered)
             if isinstance(begun, Attempt):
-                self.begun.add(job.lease.postback.id)
+                self.journal.add(job.lease.postback.id)
                 self.transport.start(
                     begun.request, timeout=begun.timeout, done=partial(self._end, job, begun)
                 )
@@ -360,7 +360,7 @@ class Pump:
             hold_queued(rule_id)  # a job holds what is more than a batch
         count = len(self._unlogged)
         for lease, _ in self._unlogged:
-            self.begun.discard(lease.postback.id)
+            self.journal.discard(lease.postback.id)
         self._unlogged.clear()
         return count
 

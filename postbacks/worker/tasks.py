@@ -66,7 +66,7 @@ def run_pump(slot: int) -> None:
         return
     ids = ClaimIds.make()
     beat_pump = _PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids)
-    begun = BegunRequests(ids.journal)
+    journal = BegunRequests(ids.journal)
     try:
         with RequestsTransport(Destinations(settings.ALLOW_PRIVATE_DESTINATIONS)) as transport:
             Pump(
@@ -76,9 +76,9 @@ def run_pump(slot: int) -> None:
                 beat=beat_pump,
                 hand_on=seat.hand_on,
                 claim_ids=ids,
-                begun=begun,
+                journal=journal,
             ).run(_seconds_until_turn(slot))
-        begun.close()
+        journal.close()
         WorkerHeartbeat.objects.filter(name=beat_pump.name).delete()
     finally:
         seat.release()

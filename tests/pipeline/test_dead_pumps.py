@@ -23,7 +23,7 @@ from postbacks.models import DeliveryAttempt, DuePostback
 from postbacks.models.heartbeats import WorkerHeartbeat
 from tests import database
 from tests.events import event, postbacks_of, record
-from tests.make import Tenant, make_rule, make_tenant
+from tests.make import Tenant, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import RecordingPartner, Run
 from tests.workers import decide_all
 
@@ -36,7 +36,7 @@ LONG_AGO = "now() - interval '20 seconds'"
 def gem(ok_partner: RecordingPartner, settings, tmp_path) -> Tenant:
     settings.DATA_DIR = tmp_path
     gem = make_tenant()
-    make_rule(gem, url=f"{ok_partner.url}/install", triggers=["purchase"])
+    make_tenant_rule(gem, f"{ok_partner.url}/install", triggers=["purchase"])
     return gem
 
 
@@ -104,7 +104,7 @@ def test_claims_of_an_ended_process_are_due_at_once_and_what_was_begun_is_logged
     assert not ids.journal.exists()
     assert not WorkerHeartbeat.objects.filter(claims=ids.first).exists()
 
-    run_pump(until=lambda: len(ok_partner.requests) == 3 and not due_rows())
+    run_pump(until=lambda: len(ok_partner.requests) == 3 and not queued(gem))
 
     sent_again = next(p for p in postbacks_of(gem) if p.pk == leases[1].postback.id)
     with tenant(gem.organization.pk):
@@ -112,8 +112,8 @@ def test_claims_of_an_ended_process_are_due_at_once_and_what_was_begun_is_logged
         assert list(attempts) == [(1, "interrupted", 1), (2, "delivered", 1)]
 
 
-def due_rows() -> int:
-    with database.as_role(roles.WORKER):
+def queued(of: Tenant) -> int:
+    with tenant(of.organization.pk):
         return DuePostback.objects.count()
 
 
