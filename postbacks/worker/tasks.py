@@ -61,7 +61,7 @@ def run_pump(slot: int) -> None:
     The advisory lock keeps a slot to one pump: a task may come back after its worker was killed
     although another one has taken its place.
     """
-    seat = _Seat(slot)
+    seat = Seat(slot)
     if not seat.take():
         return
     ids = ClaimIds.make()
@@ -77,7 +77,7 @@ def run_pump(slot: int) -> None:
                 hand_on=seat.hand_on,
                 claim_ids=ids,
                 journal=journal,
-            ).run(_seconds_until_turn(slot))
+            ).run(seconds_until_turn(slot))
         journal.close()
         WorkerHeartbeat.objects.filter(name=beat_pump.name).delete()
     finally:
@@ -85,7 +85,7 @@ def run_pump(slot: int) -> None:
         ids.release_lock()
 
 
-def _seconds_until_turn(slot: int) -> float:
+def seconds_until_turn(slot: int) -> float:
     """Return how long a pump works. Slots end at different times, so that some always work."""
     turn = settings.PUMP_SECONDS * slot / settings.PUMPS
     seconds = (turn - time.monotonic()) % settings.PUMP_SECONDS
@@ -258,7 +258,7 @@ class _PumpBeat:
         return not stop_requested and not _supervisor_is_gone()
 
 
-class _Seat:
+class Seat:
     """A pump's slot, of which one pump at a time takes what is due."""
 
     def __init__(self, slot: int) -> None:

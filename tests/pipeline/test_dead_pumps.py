@@ -4,13 +4,17 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import uuid
 
 import psycopg
 import pytest
 from django.db import connection
+from django_q.conf import Conf
 
 from apps_registry.tenancy import tenant
+from postbacks import pipeline
+from postbacks.callbacks import rendering
 from postbacks.delivery.claiming import Lease, claim_due
 from postbacks.delivery.dead_pumps import (
     BegunRequests,
@@ -18,9 +22,13 @@ from postbacks.delivery.dead_pumps import (
     read_begun,
     return_claims_of_dead_pumps,
 )
+from postbacks.delivery.http.destinations import Destinations, parse_networks
+from postbacks.delivery.http.requests_transport import RequestsTransport
+from postbacks.delivery.pump import Pump
 from postbacks.infrastructure.database import roles
 from postbacks.models import DeliveryAttempt, DuePostback
 from postbacks.models.heartbeats import WorkerHeartbeat
+from postbacks.worker import tasks
 from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_tenant, make_tenant_rule
@@ -29,6 +37,7 @@ from tests.workers import decide_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+TRY_SLOT = "SELECT pg_try_advisory_lock(hashtext(%s), 0)"
 LONG_AGO = "now() - interval '20 seconds'"
 
 
@@ -185,3 +194,62 @@ def test_the_journal_holds_what_was_begun_and_not_logged(tmp_path) -> None:
 
 def other_session() -> psycopg.Connection[tuple[object, ...]]:
     return psycopg.connect(database.superuser_conninfo(), autocommit=True)
+
+
+def test_a_pump_that_can_not_hand_on_goes_on(gem: Tenant, ok_partner: RecordingPartner) -> None:
+    turns: list[int] = []
+
+    def hand_on() -> bool:
+        turns.append(len(ok_partner.requests))
+        if len(turns) == 1:
+            with database.as_role(roles.WEB):
+                record(gem, event("purchase"))
+        return len(turns) > 1 and bool(ok_partner.requests)
+
+    with (
+        database.as_role(roles.WORKER),
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
+    ):
+        Pump(
+            transport=transport,
+            decide=pipeline.work,
+            prepare=rendering.render_postbacks,
+            beat=lambda: True,
+            hand_on=hand_on,
+        ).run(0.3)
+
+    assert turns[0] == 0
+    assert len(ok_partner.requests) == 1
+
+
+def test_a_slot_is_free_before_its_successor_is_asked_for(settings) -> None:
+    with database.as_role(roles.WORKER):
+        seat = tasks.Seat(0)
+        assert seat.take()
+
+        assert seat.hand_on()
+
+        with other_session() as session:
+            assert session.execute(TRY_SLOT, [settings.WORKER_NAME]).fetchone() == (True,)
+        tasks.drop_waiting_tasks(cluster=settings.WORKER_NAME)
+
+
+def test_a_pump_keeps_its_slot_while_the_queue_is_away(settings, monkeypatch) -> None:
+    monkeypatch.setattr(Conf, "ORM", None)
+    monkeypatch.setattr(Conf, "REDIS", "redis://127.0.0.1:1/0")
+    with database.as_role(roles.WORKER):
+        seat = tasks.Seat(0)
+        assert seat.take()
+
+        assert not seat.hand_on()
+
+        with other_session() as session:
+            assert session.execute(TRY_SLOT, [settings.WORKER_NAME]).fetchone() == (False,)
+        seat.release()
+
+
+def test_slots_end_at_different_times(settings) -> None:
+    moments = [(time.monotonic() + tasks.seconds_until_turn(slot)) % 60 for slot in range(2)]
+
+    assert 29 < abs(moments[0] - moments[1]) < 31
+    assert all(15 <= tasks.seconds_until_turn(slot) <= 75 for slot in range(2))

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('postbacks', '0026_mark_test_devices'),
+        ('postbacks', '0027_queue_by_lane'),
     ]
 
     operations = [
