@@ -13,12 +13,12 @@ from msgspec import Meta, Struct
 
 from postbacks.intake.receipts import FieldError
 from postbacks.values import refusals
+from postbacks.values.touchpoints import LONGEST_CLICK_ID
 
 # The most characters of a value.
 MOST_OF_NAME: Final = 64
 MOST_OF_ID: Final = 255
 MOST_OF_TEXT: Final = 4_096
-MOST_OF_CLICK_ID: Final = 2_048  # as long as a touchpoint keeps it
 
 MOST_PIECES: Final = 1_000_000_000
 
@@ -27,7 +27,7 @@ Id = Annotated[str, Meta(max_length=MOST_OF_ID)] | None
 Flag = bool | Literal[0, 1] | None  # consent frameworks write 0 and 1
 TimestampText = Annotated[str, Meta(max_length=64)] | int | None  # stores write texts or Unix times
 Platform = Literal["ios", "android", "amazon", "windows", "web", "tv", "other"]
-_LONGEST: Final = {"click_id": MOST_OF_CLICK_ID}
+_LONGEST: Final = {"click_id": LONGEST_CLICK_ID}
 _ATT_STATUS: Final = {
     "notdetermined": 0,
     "restricted": 1,
@@ -93,7 +93,7 @@ class EventFields(Struct, kw_only=True, omit_defaults=True):
     transaction_id: Text = None
 
     # attribution evidence
-    click_id: Annotated[str, Meta(max_length=MOST_OF_CLICK_ID)] | None = None
+    click_id: Annotated[str, Meta(max_length=LONGEST_CLICK_ID)] | None = None
     install_referrer: Text = None
     install_begin_time: TimestampText = None
     install_begin_time_server: TimestampText = None
