@@ -1,7 +1,9 @@
 FROM python:3.13-slim AS build
 WORKDIR /app
-COPY requirements.txt .
+COPY requirements.txt requirements-curl.txt ./
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements.txt
+# Where no wheel of pycurl fits, postbacks are sent by requests.
+RUN /venv/bin/pip install --no-cache-dir --require-hashes --no-deps --only-binary :all: -r requirements-curl.txt || true
 COPY . .
 RUN DATA_DIR=/tmp/build /venv/bin/python manage.py collectstatic --noinput
 

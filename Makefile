@@ -45,11 +45,13 @@ bench: .venv/development
 
 # Needs uv. The lock files are complete, so nothing is resolved when they are installed (`--no-deps`): an older pip asks for
 # `coverage[toml]` beside its lock and takes a release of today. They name versions and hashes, never where a package came from.
-LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --quiet
-lock:
-	$(LOCK) -o requirements.txt
-	$(LOCK) --extra dev -c requirements.txt -o requirements-dev.txt
+lock: .venv/python
+	$(LOCK) pyproject.toml --extra sentry -o requirements.txt
+	$(LOCK) pyproject.toml --extra sentry --extra dev -c requirements.txt -o requirements-dev.txt
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["curl"])' \
+		| $(LOCK) - -o requirements-curl.txt
 
 .venv/python:
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -57,14 +59,21 @@ lock:
 	@"$(PYTHON)" -m venv .venv
 	@touch $@
 
-.venv/runtime: requirements.txt | .venv/python
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+# Postbacks also leave without pycurl, so a machine that no wheel fits (musl, an older glibc) is no failure.
+INSTALL_CURL := $(INSTALL) --only-binary :all: -r requirements-curl.txt 2>/dev/null \
+	|| echo "There is no pycurl for this machine: postbacks are sent by requests (DELIVERY_TRANSPORT)."
+
+.venv/runtime: requirements.txt requirements-curl.txt | .venv/python
 	@echo "Installing the locked dependencies …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
+	@$(INSTALL) -r requirements.txt
+	@$(INSTALL_CURL)
 	@touch $@
 
-.venv/development: requirements-dev.txt | .venv/python
+.venv/development: requirements-dev.txt requirements-curl.txt | .venv/python
 	@echo "Installing the locked dependencies for development …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
+	@$(INSTALL_CURL)
 	@touch $@ .venv/runtime
 
 clean:

@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from postbacks.delivery.http.destinations import parse_networks
+from postbacks.delivery.http.egress_proxy import parse_proxy
 from postbacks.infrastructure import environment
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import EmbeddedServer
@@ -194,6 +195,19 @@ ADSERVICES_URL = environment.parsed("ADSERVICES_URL", environment.web_address, d
 ALLOW_PRIVATE_DESTINATIONS = environment.parsed(
     "ALLOW_PRIVATE_DESTINATIONS", parse_networks, default=()
 )
+
+EGRESS_PROXY = environment.parsed("EGRESS_PROXY", parse_proxy, default=None)
+
+DELIVERY_TRANSPORT = environment.parsed(
+    "DELIVERY_TRANSPORT",
+    environment.delivery_transport,
+    default="curl" if environment.has_pycurl() else "requests",
+)
+if EGRESS_PROXY and EGRESS_PROXY.origin.scheme == "https" and DELIVERY_TRANSPORT != "curl":
+    raise ImproperlyConfigured(
+        "The setting EGRESS_PROXY is wrong: only curl (DELIVERY_TRANSPORT) speaks TLS to a proxy; "
+        "write http:// or install postbacks[curl]."
+    )
 
 INSTALLED_APPS = [
     "apps_registry",
@@ -411,12 +425,12 @@ Q_CLUSTER = {
     "cluster_name": WORKER_NAME,  # each supervisor has a queue of its own
     **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
     "cache": "queue",
-    "workers": PUMPS + 3,  # the pumps, one that ends while its successor works, two for short tasks
+    "workers": PUMPS + 2,  # the pumps, and two for short tasks
     "timeout": 120,
     "retry": 180,
     "save_limit": -1,  # our own rows are the log
     "bulk": 1,
-    "queue_limit": PUMPS + 3,
+    "queue_limit": PUMPS + 2,
     "poll": 0.2,
     "max_attempts": 0,
     "catch_up": False,

@@ -1,7 +1,7 @@
 """⑦ Makes one attempt: adds our headers, sends, judges the answer, and plans the next try."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import msgspec
@@ -10,19 +10,19 @@ from django.conf import settings
 from postbacks import __version__
 from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.claiming import Lease
-from postbacks.delivery.http.response import INTERNAL_FAILURE, Reply
+from postbacks.delivery.http.response import INTERNAL_FAILURE, Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge, parse_success
 from postbacks.delivery.redaction import fingerprint_of, redacted_request, redacted_response
 from postbacks.delivery.retry import next_delay
 from postbacks.delivery.signing import redacted_signature, signature_headers
-from postbacks.infrastructure.database import database_clock
 from postbacks.models import PostbackStatus
 from postbacks.values.outgoing_request import OutgoingRequest, RenderedPostback
 
 USER_AGENT = f"Postbacks/{__version__}"
 
 _NO_REPLY = Reply()
+_PROXY_DELAYS = (60,)  # seconds
 _STATUS_AFTER = {
     Outcome.DELIVERED: PostbackStatus.DELIVERED,
     Outcome.RETRY: PostbackStatus.PENDING,
@@ -55,7 +55,7 @@ class Attempt:
 
 def begin(lease: Lease, rendered: RenderedPostback) -> Attempt | AttemptResult:
     """Return the attempt to make, or at once the result of one that can't be made."""
-    started_at = database_clock.now()
+    started_at = datetime.now(UTC)
     if rendered.rendering is None:
         verdict = AttemptVerdict(Outcome.FAILED, rendered.error, rendered.refusal)
         return _result(lease, rendered, verdict, started_at=started_at)
@@ -91,7 +91,7 @@ def internal_failure(lease: Lease, rendered: RenderedPostback) -> AttemptResult:
     """Return the result of an attempt that a mistake of ours broke: it is tried again."""
     verdict = AttemptVerdict(Outcome.RETRY, INTERNAL_FAILURE.error, INTERNAL_FAILURE.detail)
     bare = replace(rendered, rendering=None)
-    return _result(lease, bare, verdict, started_at=database_clock.now())
+    return _result(lease, bare, verdict, started_at=datetime.now(UTC))
 
 
 @lru_cache(maxsize=4096)
@@ -131,7 +131,12 @@ def _result(
     postback = lease.postback
     number = postback.attempts_made + 1
     wait = None
-    if verdict.outcome is Outcome.RETRY:
+    is_our_proxy = reply.error is TransportFailure.PROXY
+    if is_our_proxy:  # as often as it takes: no partner has been asked
+        wait = next_delay(
+            attempts_made=1, delays=_PROXY_DELAYS, seed=f"{postback.public_id}:{number}"
+        )
+    elif verdict.outcome is Outcome.RETRY:
         wait = next_delay(
             attempts_made=lease.tries + 1,
             delays=rendered.retry_delays,
@@ -165,6 +170,7 @@ def _result(
         fingerprint=first_fingerprint or fingerprint,
         wait_seconds=wait,
         suspend_rule=verdict.suspend_rule,
+        uses_up_try=not is_our_proxy,
     )
 
 

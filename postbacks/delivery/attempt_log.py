@@ -50,6 +50,7 @@ class AttemptResult:
     fingerprint: str
     wait_seconds: float | None
     suspend_rule: bool = False
+    uses_up_try: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ class Outcome(StrEnum):
     DELIVERED = "delivered"
     RETRY = "retry"
     FAILED = "failed"
-    INTERRUPTED = "interrupted"  # its worker died meanwhile: it may have been sent
 
 
 @dataclass(frozen=True, slots=True)

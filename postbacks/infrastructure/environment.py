@@ -7,6 +7,7 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -105,6 +106,20 @@ def web_address(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("write it as https://host/path.")
     return value
+
+
+def delivery_transport(value: str) -> str:
+    """Return the name of a transport that can be used here. Raises ValueError."""
+    name = value.strip().lower()
+    if name not in {"curl", "requests"}:
+        raise ValueError(f"“{value}” is no transport; write curl or requests, or leave it unset.")
+    if name == "curl" and not has_pycurl():
+        raise ValueError("curl needs pycurl: install postbacks[curl], or write requests.")
+    return name
+
+
+def has_pycurl() -> bool:
+    return find_spec("pycurl") is not None
 
 
 def redis_url(url: str) -> str:

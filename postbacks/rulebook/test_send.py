@@ -28,8 +28,7 @@ from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.claiming import Lease
-from postbacks.delivery.http.destinations import Destinations
-from postbacks.delivery.http.requests_transport import RequestsTransport
+from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.success import parse_success
 from postbacks.infrastructure.rate_limits import limiter
@@ -170,9 +169,7 @@ def send(prepared: PreparedTest) -> AttemptResult:
         fingerprint="",
     )
     lease = Lease(uuid.uuid4(), "", AttemptKind.TEST, 0, postback)
-    with RequestsTransport(
-        Destinations(settings.ALLOW_PRIVATE_DESTINATIONS), pool_size=1
-    ) as transport:
+    with open_transport() as transport:
         finished = attempt(lease, prepared.rendered, transport)
     if not prepared.mark:
         return finished

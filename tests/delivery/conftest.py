@@ -25,17 +25,32 @@ def delivery_loopback() -> Destinations:
     return Destinations(parse_networks("127.0.0.0/8"))
 
 
+@pytest.fixture(params=["requests", "curl"])
+def delivery_transport(request: pytest.FixtureRequest) -> type[Transport]:
+    """Return each transport in turn; curl only where pycurl is installed."""
+    if request.param == "requests":
+        return RequestsTransport
+    pytest.importorskip("pycurl")
+    from postbacks.delivery.http.curl_transport import CurlTransport
+
+    return CurlTransport
+
+
 @pytest.fixture
-def delivery_sender(delivery_loopback: Destinations) -> Iterator[Transport]:
-    with RequestsTransport(
+def delivery_sender(
+    delivery_transport: type[Transport], delivery_loopback: Destinations
+) -> Iterator[Transport]:
+    with delivery_transport(
         delivery_loopback, resolve_timeout=0.5, connect_timeout=0.5
     ) as transport:
         yield transport
 
 
 @pytest.fixture
-def delivery_public_sender() -> Iterator[Transport]:
-    with RequestsTransport(Destinations(), resolve_timeout=0.5, connect_timeout=0.5) as transport:
+def delivery_public_sender(
+    delivery_transport: type[Transport],
+) -> Iterator[Transport]:
+    with delivery_transport(Destinations(), resolve_timeout=0.5, connect_timeout=0.5) as transport:
         yield transport
 
 

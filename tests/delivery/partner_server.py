@@ -54,6 +54,8 @@ class PartnerServer:
         self._listener.close()
         for thread in self._threads:
             thread.join(2)
+        self._open.clear()
+        self._threads.clear()
 
     def _accept(self) -> None:
         while not self.stopping.is_set():

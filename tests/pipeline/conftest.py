@@ -12,6 +12,7 @@ from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
+from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.pump import Pump
 from postbacks.infrastructure.database import roles
 from tests import database
@@ -94,7 +95,12 @@ Run = Callable[..., None]
 def run_pump() -> Run:
     """Return a function that pumps until a condition holds, for at most some seconds."""
 
-    def run(until: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    def run(
+        until: Callable[[], bool],
+        *,
+        seconds: float = 60.0,
+        open_transport: Callable[[Destinations], Transport] = RequestsTransport,
+    ) -> None:
         deadline = time.monotonic() + seconds
 
         def beat() -> bool:
@@ -103,7 +109,7 @@ def run_pump() -> Run:
 
         with (
             database.as_role(roles.WORKER),
-            RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
+            open_transport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
         ):
             Pump(
                 transport=transport,

@@ -1,8 +1,10 @@
 """From an owed postback to a logged attempt, with a real partner on loopback."""
 
 import gzip
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -14,6 +16,7 @@ from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import log_attempts
 from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.http.destinations import Destinations, parse_networks
+from postbacks.delivery.http.egress_proxy import parse_proxy
 from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, HeldPostback, PostbackStatus, RuleStatus
@@ -374,3 +377,46 @@ def test_hundreds_of_postbacks_are_each_sent_once(
     keys = [headers["idempotency-key"] for _, _, headers, _ in ok_partner.requests]
     assert len(keys) == len(set(keys)) == 300
     assert len(attempts_of(gem)) == 300
+
+
+def test_a_pump_by_curl_has_many_requests_open_at_once(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    curl = pytest.importorskip("postbacks.delivery.http.curl_transport")
+    all_there = threading.Barrier(2 * RequestsTransport.capacity)
+
+    def answer_when_all_are_there(*_: object) -> tuple[int, dict[str, str], bytes]:
+        all_there.wait(20)
+        return 200, {}, b""
+
+    partner = partner_answering(answer_when_all_are_there)
+    count = all_there.parties
+    gem = make_tenant()
+    make_tenant_rule(gem, url=partner.url)
+    record(gem, *(event(install_id=f"device-{number}") for number in range(count)))
+
+    run_pump(until=all_ended(gem, count), open_transport=curl.CurlTransport)
+
+    assert {postback.status for postback in postbacks_of(gem)} == {PostbackStatus.DELIVERED}
+    assert len(partner.requests) == len(attempts_of(gem)) == count
+
+
+def test_an_egress_proxy_that_is_away_uses_up_no_try(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    nowhere = parse_proxy("http://127.0.0.1:1")
+    gem = make_tenant()
+    make_tenant_rule(gem, url=ok_partner.url, retry_delays=[5])
+    record(gem, event())
+
+    run_pump(
+        until=lambda: bool(attempts_of(gem)),
+        open_transport=partial(RequestsTransport, proxy=nowhere),
+    )
+
+    (logged,) = attempts_of(gem)
+    assert (logged.error, logged.outcome) == ("proxy", "retry")
+    assert logged.detail == "The egress proxy could not be reached."
+    assert postbacks_of(gem)[0].status == PostbackStatus.PENDING
+    with tenant(gem.organization.pk):
+        assert DuePostback.objects.get().tries == 0

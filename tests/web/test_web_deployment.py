@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from apps_registry.models import Organization, User
+from postbacks.infrastructure import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _KEY = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
@@ -223,3 +225,36 @@ def test_the_image_holds_no_secrets_and_its_containers_get_every_setting() -> No
 
     assert {".env", ".local"} <= set(left_out)
     assert "env_file: .env" in compose
+
+
+@pytest.mark.parametrize(
+    ("value", "has_pycurl", "sentence"),
+    [
+        ("fast", True, "“fast” is no transport; write curl or requests"),
+        ("curl,requests", True, "write curl or requests"),
+        ("curl", False, "install postbacks[curl], or write requests"),
+    ],
+)
+def test_a_wrong_transport_stops_the_start_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, value: str, has_pycurl: bool, sentence: str
+) -> None:
+    monkeypatch.setenv("DELIVERY_TRANSPORT", value)
+    monkeypatch.setattr(environment, "has_pycurl", lambda: has_pycurl)
+
+    with pytest.raises(ImproperlyConfigured) as refused:
+        environment.parsed("DELIVERY_TRANSPORT", environment.delivery_transport, default=None)
+
+    assert "The setting DELIVERY_TRANSPORT is wrong" in str(refused.value)
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "has_pycurl", "name"),
+    [("requests", True, "requests"), (" CURL ", True, "curl"), ("requests", False, "requests")],
+)
+def test_the_transport_is_the_one_that_the_setting_names(
+    monkeypatch: pytest.MonkeyPatch, value: str, has_pycurl: bool, name: str
+) -> None:
+    monkeypatch.setattr(environment, "has_pycurl", lambda: has_pycurl)
+
+    assert environment.delivery_transport(value) == name

@@ -60,6 +60,10 @@ class Lookup:
         """
         return self._ask(_Question(host, port, monotonic() + timeout)).answer.result(timeout)
 
+    def ask(self, host: str, port: int, *, timeout: float) -> "Future[Answer]":
+        """Begin to resolve and return at once; nobody waits longer than `timeout` seconds."""
+        return self._ask(_Question(host, port, monotonic() + timeout)).answer
+
     def close(self) -> None:
         for _ in self._threads:
             self._queue.put(None)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from urllib.parse import quote
 
 from postbacks.delivery.http.response import TransportFailure, Undelivered
 from postbacks.values.outgoing_request import OutgoingRequest
@@ -37,6 +38,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SCHEME_AND_AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
 _BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?")
 _PLAIN = re.compile(r"([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
+_NOT_ENCODED = "/?:@!$&'()*+,;=-._~"
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_PLAIN_PART = rf"[A-Za-z0-9{re.escape(_NOT_ENCODED)}]*+"
+_TARGET = re.compile(rf"{_PLAIN_PART}(?:{_ESCAPE.pattern}{_PLAIN_PART})*+")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 # The WHATWG's rule: a host whose last label is a number is an IPv4 address in one of its
 # spellings (octal, hexadecimal, shortened, one integer).
@@ -50,6 +55,11 @@ class Origin:
     scheme: str
     host: str
     port: int
+
+    @property
+    def authority(self) -> str:
+        """Return host and port as a URL has them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def address(self) -> IPv4Address | IPv6Address | None:
@@ -88,9 +98,21 @@ def origin_of(url: str) -> Origin:
 
 
 def target_of(url: str) -> str:
-    """Return the path and query of a URL unchanged, without its fragment."""
+    """Return the path and query of a URL without its fragment, byte for byte as they are.
+
+    Only what may not stand in a URL, such as a space or a letter beyond ASCII, is percent-encoded.
+    """
     target = _SCHEME_AND_AUTHORITY.sub("", url, count=1).partition("#")[0]
-    return target if target.startswith("/") else f"/{target}"
+    target = target if target.startswith("/") else f"/{target}"
+    if _TARGET.fullmatch(target):
+        return target
+    path, mark, query = target.partition("?")
+    return _encoded(path) + mark + _encoded(query)
+
+
+def _encoded(part: str) -> str:
+    has_escapes_only = len(_ESCAPE.findall(part)) == part.count("%")
+    return quote(part, safe=_NOT_ENCODED + ("%" if has_escapes_only else ""))
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

@@ -24,8 +24,10 @@ from urllib3 import (
 )
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from postbacks.delivery.http.address_guard import AddressGuard
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.dns import Lookup
+from postbacks.delivery.http.egress_proxy import EgressProxy
 from postbacks.delivery.http.request_guard import Origin, checked_origin, target_of
 from postbacks.delivery.http.response import (
     INTERNAL_FAILURE,
@@ -66,9 +68,12 @@ class RequestsTransport(Transport):
         connect_timeout: float = 3.0,
         ca_file: str | None = None,
         idle_seconds: float = _IDLE_SECONDS,
+        proxy: EgressProxy | None = None,
     ) -> None:
         self._lookup = Lookup()
-        self._dialer = Dialer(destinations, self._lookup, resolve_timeout, connect_timeout)
+        self._dialer = Dialer(
+            AddressGuard(destinations), self._lookup, resolve_timeout, connect_timeout, proxy
+        )
         self._adapter = _Adapter(pool_size, ca_file)
         self._idle_seconds = idle_seconds
         self._threads = ThreadPoolExecutor(_THREADS, "request")
@@ -82,7 +87,9 @@ class RequestsTransport(Transport):
             origin = checked_origin(request)
         except Undelivered as undelivered:
             return Reply(error=undelivered.failure, detail=undelivered.detail)
-        exchange = Exchange(origin, self._dialer, started + timeout, self._idle_seconds)
+        exchange = Exchange(
+            origin, target_of(request.url), self._dialer, started + timeout, self._idle_seconds
+        )
         token = CURRENT.set(exchange)
         try:
             reply = self._reply(_prepared(request), exchange)
@@ -166,8 +173,8 @@ class _Adapter(HTTPAdapter):
     def cert_verify(self, *_: object) -> None:
         """Leave verification to the TLS context, which always verifies."""
 
-    def request_url(self, request: PreparedRequest, _proxies: object) -> str:
-        return target_of(request.url or "")
+    def request_url(self, _request: PreparedRequest, _proxies: object) -> str:
+        return CURRENT.get().target
 
     def build_response(self, _request: PreparedRequest, answer: BaseHTTPResponse) -> Response:
         response = Response()
@@ -214,10 +221,12 @@ class GuardedConnection(HTTPConnection):
         skip_host: bool = False,
         skip_accept_encoding: bool = False,
     ) -> None:
+        exchange = CURRENT.get()
         if not self.is_closed:
-            CURRENT.get().peer = self._peer
+            exchange.peer = self._peer
         self._used_at = monotonic()
-        super().putrequest(method, url, skip_host, skip_accept_encoding)
+        # Not `url`: urllib3 has written its escapes in capitals.
+        super().putrequest(method, exchange.target, skip_host, skip_accept_encoding)
 
     @property
     def is_connected(self) -> bool:

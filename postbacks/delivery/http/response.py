@@ -38,6 +38,7 @@ class TransportFailure(StrEnum):
     PROTOCOL = "protocol"
     INVALID_REQUEST = "invalid_request"
     INTERNAL = "internal"  # a mistake of ours
+    PROXY = "proxy"  # the operator's own: not the partner's fault
 
 
 class Undelivered(Exception):  # noqa: N818  # an outcome of the network, not a mistake of ours
@@ -95,9 +96,7 @@ def read(answer: HTTPResponse) -> Reply:
         # The parser takes an interim answer for the final one, and would take that for the
         # answer to the next request on this connection.
         answer.close()
-        return failed(
-            Reply(), Undelivered(TransportFailure.PROTOCOL, _DETAILS[TransportFailure.PROTOCOL])
-        )
+        return failed(Reply(), broken(TransportFailure.PROTOCOL))
     head = Reply(
         status_code=answer.status,
         headers=capped_headers(answer.headers.itermerged()),
@@ -121,8 +120,12 @@ def failed(reply: Reply, error: BaseException) -> Reply:
     """Return the reply with what went wrong, in our own words."""
     if isinstance(error, Undelivered):
         return replace(reply, error=error.failure, detail=error.detail)
-    failure = failure_of(error)
-    return replace(reply, error=failure, detail=_DETAILS[failure])
+    return failed(reply, broken(failure_of(error)))
+
+
+def broken(failure: TransportFailure) -> Undelivered:
+    """Return why an answer broke off or is none."""
+    return Undelivered(failure, _DETAILS[failure])
 
 
 def failure_of(error: BaseException) -> TransportFailure:
@@ -147,9 +150,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def capped_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the first 64 headers, cut to size and without control characters."""
     return {
-        _CONTROL.sub(" ", name[:_LONGEST_HEADER_NAME]): _CONTROL.sub(" ", value[:LONGEST_HEADER])
+        _printable(name[:_LONGEST_HEADER_NAME]): _printable(value[:LONGEST_HEADER])
         for name, value in islice(headers, MOST_HEADERS)
     }
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else _CONTROL.sub(" ", text)
 
 
 def inflated(body: bytes, encoding: str) -> tuple[bytes, bool]:

@@ -9,24 +9,30 @@ of the URL can't do this: names change their answers between check and connectio
 decodes more spellings of an address than any parser of ours.
 """
 
-import logging
 import socket
 import ssl
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from postbacks.delivery.http.destinations import Destinations
+from postbacks.delivery.http.address_guard import (
+    AddressGuard,
+    literal,
+    no_connection,
+    not_looked_up,
+    out_of_time,
+    too_long,
+)
 from postbacks.delivery.http.dns import Answer, Lookup, SocketAddress
+from postbacks.delivery.http.egress_proxy import EgressProxy, check_tunnel, proxy_failure
 from postbacks.delivery.http.request_guard import Origin
 from postbacks.delivery.http.response import TransportFailure, Undelivered
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
-
-logger = logging.getLogger(__name__)
 
 _MOST_ADDRESSES_TRIED = 6
 # Status line, 64 headers of 8 KiB, and 64 KiB of body in chunks of one byte stay below it.
@@ -41,6 +47,7 @@ class Exchange:
     """A request and its answer under way: where to, by when, and what has happened so far."""
 
     origin: Origin
+    target: str
     dialer: "Dialer"
     deadline: float
     idle_seconds: float
@@ -60,7 +67,7 @@ class Exchange:
         """Count bytes of the answer. Raises Undelivered for an answer that never ends."""
         self.received += received
         if self.received > MOST_WIRE_BYTES:
-            raise Undelivered(TransportFailure.PROTOCOL, "The partner's answer is far too long.")
+            raise too_long()
 
 
 # To open, read or write outside an exchange raises LookupError: no way around the guard.
@@ -132,78 +139,82 @@ class TimedTLSSocket(TimedSocket, ssl.SSLSocket):
             ) from None
 
 
-def out_of_time() -> Undelivered:
-    return Undelivered(TransportFailure.TIMEOUT, "The partner did not answer completely in time.")
-
-
 @dataclass(frozen=True, slots=True)
 class Dialer:
     """Opens connections to allowed destinations, and to nothing else."""
 
-    destinations: Destinations
+    guard: AddressGuard
     lookup: Lookup
     resolve_timeout: float
     connect_timeout: float
+    proxy: EgressProxy | None = None
 
     def open(self, exchange: Exchange) -> TimedSocket:
-        """Return a socket connected to the exchange's origin.
+        """Return a socket connected to the exchange's origin, through the proxy if there is one.
 
         Raises Undelivered for a forbidden destination, a name without address, no connection.
         """
-        addresses = self._allowed_addresses(exchange)
+        exchange.opened = True
+        if self.proxy is not None:
+            return self._open_tunnel(exchange, self.proxy)
+        connected, exchange.peer = self._open_any(self._allowed_addresses(exchange), exchange)
+        if connected is None:
+            exchange.remaining()
+            raise no_connection()
+        return connected
+
+    def _open_any(
+        self, addresses: Answer, exchange: Exchange
+    ) -> tuple[TimedSocket, str] | tuple[None, None]:
         budget = min(monotonic() + self.connect_timeout, exchange.deadline)
         for address, seconds in _shares(addresses[:_MOST_ADDRESSES_TRIED], budget):
             connected = _connect(address, seconds)
             if connected is not None:
-                exchange.opened = True
-                exchange.peer = address.ip
-                return connected
-        exchange.remaining()
-        raise Undelivered(
-            TransportFailure.CONNECT, "No connection could be made to the partner's server."
-        )
+                return connected, address.ip
+        return None, None
+
+    def _open_tunnel(self, exchange: Exchange, proxy: EgressProxy) -> TimedSocket:
+        self.guard.check_proxied(exchange.origin)
+        try:
+            addresses = literal(proxy.origin) or self._answer(proxy.origin, exchange)
+        except (OSError, UnicodeError):
+            raise proxy_failure("could not be looked up") from None
+        connected, _ = self._open_any(addresses, exchange)
+        if connected is None:
+            raise proxy_failure("could not be reached")
+        try:
+            connected.sendall(proxy.request_for(exchange.origin))
+            check_tunnel(partial(_receive, connected))
+        except OSError:
+            connected.close()
+            raise proxy_failure("broke the connection") from None
+        except Undelivered:
+            connected.close()
+            raise
+        return connected
 
     def _allowed_addresses(self, exchange: Exchange) -> Answer:
         origin = exchange.origin
-        addresses = _literal(origin) or self._resolved(exchange)
-        refusal = next(filter(None, map(self._refuse, addresses)), None)
-        # One forbidden address rejects the whole name: mixed answers are a DNS-rebinding probe.
-        if refusal is not None:
-            raise _blocked(origin, refusal)
+        addresses = literal(origin) or self._resolved(exchange)
+        self.guard.check_addresses(origin, addresses)
         return addresses
 
     def _resolved(self, exchange: Exchange) -> Answer:
         origin = exchange.origin
-        refusal = self.destinations.refuse_name(origin.host)
-        if refusal is not None:
-            raise _blocked(origin, refusal)
-        timeout = min(self.resolve_timeout, exchange.remaining())
+        self.guard.check_name(origin)
         try:
-            return self.lookup.resolve(origin.host, origin.port, timeout=timeout)
-        except TimeoutError:
-            detail = "The partner's host name could not be looked up in time."
-        except (OSError, UnicodeError):
-            detail = "The partner's host name has no address."
-        raise Undelivered(TransportFailure.DNS, detail)
+            return self._answer(origin, exchange)
+        except (OSError, UnicodeError) as error:
+            raise not_looked_up(error) from None
 
-    def _refuse(self, address: SocketAddress) -> str | None:
-        reason = self.destinations.refuse(address.ip)
-        return reason or self.destinations.refuse_port(address.sockaddr[1], address.ip)
+    def _answer(self, origin: Origin, exchange: Exchange) -> Answer:
+        timeout = min(self.resolve_timeout, exchange.remaining())
+        return self.lookup.resolve(origin.host, origin.port, timeout=timeout)
 
 
-def _literal(origin: Origin) -> Answer:
-    address = origin.address
-    if address is None:
-        return ()
-    if address.version == 4:
-        return (SocketAddress(socket.AF_INET, (origin.host, origin.port)),)
-    return (SocketAddress(socket.AF_INET6, (origin.host, origin.port, 0, 0)),)
-
-
-def _blocked(origin: Origin, reason: str) -> Undelivered:
-    # The reason is for the operator. The author of the URL could map the network behind us by it.
-    logger.warning("Refused to connect to %s port %d: %s", origin.host, origin.port, reason)
-    return Undelivered(TransportFailure.BLOCKED, "This destination is not allowed.")
+def _receive(connected: TimedSocket, count: int) -> bytes:
+    buffer = bytearray(count)
+    return bytes(buffer[: connected.recv_into(buffer)])
 
 
 def _shares(addresses: Answer, budget: float) -> Iterator[tuple[SocketAddress, float]]:

@@ -5,7 +5,7 @@ WITH input AS MATERIALIZED (
         claim_id uuid, number integer, rule_version integer, kind text, started_at timestamptz,
         duration_ms integer, outcome text, status text, status_code smallint, error text,
         detail text, request jsonb, response jsonb, fingerprint text, wait_seconds float8,
-        suspend_rule boolean
+        suspend_rule boolean, uses_up_try boolean
     )
 ), finished AS (
     DELETE FROM due_postback USING input
@@ -14,8 +14,8 @@ WITH input AS MATERIALIZED (
     RETURNING due_postback.postback_id
 ), rescheduled AS (
     UPDATE due_postback SET
-        due_at = now() + make_interval(secs => input.wait_seconds), tries = tries + 1,
-        claim_id = NULL
+        due_at = now() + make_interval(secs => input.wait_seconds),
+        tries = tries + input.uses_up_try::integer, claim_id = NULL
     FROM input
     WHERE due_postback.postback_id = input.postback_id
       AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NOT NULL

@@ -21,8 +21,7 @@ from postbacks.callbacks.rules.comparisons import (
     Operator,
 )
 from postbacks.callbacks.rules.conditions import MOST_CONDITIONS, Join, canonical_operator
-from postbacks.models.rules import every_event
-from postbacks.values.rule_choices import any_success
+from postbacks.models.rules import any_success, every_event
 from postbacks.values.visible_text import hidden_character
 
 

@@ -1,0 +1,378 @@
+"""One libcurl handle: a request put into libcurl's options, its answer taken in small portions."""
+
+import re
+import socket
+from dataclasses import dataclass, field
+from time import monotonic
+
+import pycurl
+
+from postbacks.delivery.http.address_guard import (
+    AddressGuard,
+    blocked,
+    no_connection,
+    out_of_time,
+    too_long,
+)
+from postbacks.delivery.http.dns import Answer, SocketAddress
+from postbacks.delivery.http.egress_proxy import EgressProxy, proxy_failure
+from postbacks.delivery.http.request_guard import Origin, target_of
+from postbacks.delivery.http.response import (
+    MOST_BODY,
+    Reply,
+    TransportFailure,
+    Undelivered,
+    broken,
+    capped_headers,
+    inflated,
+    seconds_to_wait,
+)
+from postbacks.delivery.http.transport import Done
+from postbacks.values.outgoing_request import OutgoingRequest
+
+_CurlAddress = tuple[int, int, int, tuple[str, int] | tuple[str, int, int, int]]
+
+_NO_SOCKET: int = pycurl.SOCKET_BAD
+_GO_ON: int = pycurl.PREREQFUNC_OK
+_STOP: int = pycurl.PREREQFUNC_ABORT
+_SWITCHING_PROTOCOLS = 101
+_SUPPRESS_CONNECT_HEADERS = 265  # libcurl's number: pycurl has no name for it
+MOST_HEADER_BYTES = 256 * 1024  # of all lines, interim answers and trailers included
+_VERIFY_RESULT = re.compile(r"(?:verify result|certificate problem): ([a-z -]{1,100})")
+_STATUS_LINE = re.compile(rb"HTTP/[0-9.]+ ([1-9][0-9]{2})(?:[^0-9]|$)")
+_WITHOUT_LENGTH = frozenset({"GET", "HEAD", "DELETE", "TRACE", "OPTIONS", "CONNECT"})
+_DEFAULTS = ("Accept", "Expect", "Content-Type")
+_TLS_CODES = frozenset(
+    {
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_ISSUER_ERROR,
+        pycurl.E_SSL_PINNEDPUBKEYNOTMATCH,
+        pycurl.E_SSL_INVALIDCERTSTATUS,
+    }
+)
+_RESET_CODES = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_PARTIAL_FILE})
+
+
+_NOWHERE = Origin("", "", 0)
+
+
+@dataclass(slots=True, eq=False)
+class CurlExchange:
+    """A request under way, from its first try to its reply."""
+
+    request: OutgoingRequest
+    done: Done
+    started: float
+    deadline: float
+    origin: Origin = _NOWHERE
+    addresses: Answer = ()  # judged: without any it may not open a connection
+    fresh_only: bool = False
+    is_looking_up: bool = False
+    is_open: bool = True
+    tries: int = 0
+    peer: str | None = None
+    handle: "CurlHandle | None" = None
+
+
+class _HandedOver(socket.socket):
+    """A socket of which pycurl keeps a copy of the descriptor, and leaves this one to be closed."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@dataclass(slots=True, eq=False)
+class CurlHandle:
+    """A handle that serves one exchange after another. All of it runs in the transport's thread."""
+
+    guard: AddressGuard
+    proxy: EgressProxy | None = None
+    curl: pycurl.Curl = field(default_factory=pycurl.Curl)
+    exchange: CurlExchange | None = None
+    has_opened: bool = False  # a socket, during this try
+    has_begun: bool = False  # to send the request
+    _status: int | None = None
+    _is_head_complete: bool = False
+    _headers: list[bytes] = field(default_factory=list)
+    _header_bytes: int = 0
+    _body: bytearray = field(default_factory=bytearray)
+    _stopped_by: Undelivered | None = None
+    _is_stale: bool = False
+    _is_cut: bool = False
+
+    def set_up(self, *, ca_file: str, idle_seconds: float) -> None:
+        """Set what is the same for every request."""
+        set_option = self.curl.setopt
+        set_option(pycurl.NOSIGNAL, 1)
+        self._set_proxy(ca_file)
+        set_option(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        set_option(pycurl.FOLLOWLOCATION, 0)
+        set_option(pycurl.NETRC, pycurl.NETRC_IGNORED)
+        set_option(pycurl.PATH_AS_IS, 1)
+        set_option(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+        set_option(pycurl.HTTP09_ALLOWED, 0)
+        set_option(pycurl.USERAGENT, "Postbacks")  # unless the request has another
+        set_option(pycurl.SSL_VERIFYPEER, 1)
+        set_option(pycurl.SSL_VERIFYHOST, 2)
+        set_option(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
+        set_option(pycurl.CAINFO, ca_file)
+        set_option(pycurl.MAXAGE_CONN, max(1, round(idle_seconds)))
+        set_option(pycurl.HEADERFUNCTION, self._take_header)
+        set_option(pycurl.WRITEFUNCTION, self._take_body)
+        set_option(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+        set_option(pycurl.PREREQFUNCTION, self._begin_request)
+
+    def _set_proxy(self, ca_file: str) -> None:
+        """Set the operator's proxy, or none at all: not even one that the environment names."""
+        set_option = self.curl.setopt
+        if self.proxy is None:
+            set_option(pycurl.PROXY, "")
+            set_option(pycurl.NOPROXY, "*")
+            return
+        set_option(pycurl.PROXY, self.proxy.url)
+        set_option(pycurl.NOPROXY, "")
+        set_option(pycurl.HTTPPROXYTUNNEL, 1)
+        set_option(_SUPPRESS_CONNECT_HEADERS, 1)
+        set_option(pycurl.PROXY_CAINFO, ca_file)
+        set_option(pycurl.PROXY_SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
+        if self.proxy.user:
+            set_option(pycurl.PROXYUSERNAME, self.proxy.user)
+            set_option(pycurl.PROXYPASSWORD, self.proxy.password)
+
+    def begin(self, exchange: CurlExchange, pins: list[str]) -> None:
+        """Prepare the next try of an exchange; `pins` are its name's addresses for libcurl."""
+        self.exchange = exchange
+        self.has_opened = self.has_begun = self._is_stale = self._is_cut = False
+        self._is_head_complete = False
+        self._status = self._stopped_by = None
+        self._headers = []
+        self._header_bytes = 0
+        self._body = bytearray()
+        exchange.tries += 1
+        self._set_request(exchange)
+        set_option = self.curl.setopt
+        left = max(1, round((exchange.deadline - monotonic()) * 1000))
+        set_option(pycurl.TIMEOUT_MS, left)
+        set_option(pycurl.CONNECTTIMEOUT_MS, left)
+        set_option(pycurl.FRESH_CONNECT, exchange.fresh_only)
+        if pins:
+            set_option(pycurl.RESOLVE, pins)
+        else:
+            self.curl.unsetopt(pycurl.RESOLVE)
+
+    def reply(self, code: int, message: str) -> Reply | None:
+        """Return the reply that a try ended with, None if the exchange must be tried anew.
+
+        That is on a connection of its own, which it had no right to open yet.
+        """
+        exchange = self.exchange
+        assert exchange is not None  # noqa: S101
+        if code == pycurl.E_OK or self._is_cut:
+            self._is_head_complete = True  # also where the partner hung up instead of an empty line
+            return self._answer(exchange)
+        if self._stopped_by is not None:
+            return self._answer(exchange, self._stopped_by)
+        if self._is_stale or (code == pycurl.E_COULDNT_CONNECT and not exchange.addresses):
+            exchange.fresh_only = exchange.fresh_only or self.has_begun
+            return None
+        if self.proxy is None and exchange.peer is None and self.is_connected():
+            exchange.peer = self.curl.getinfo(pycurl.PRIMARY_IP) or None
+        failure = self._proxy_failure(code) or _failure(code, message, exchange.origin)
+        return self._answer(exchange, failure)
+
+    def end(self) -> None:
+        """Forget the exchange, and with it what it sent and received."""
+        self.exchange = None
+        self._headers = []
+        self._body = bytearray()
+        set_option = self.curl.setopt
+        set_option(pycurl.HTTPHEADER, [])
+        set_option(pycurl.POSTFIELDS, b"")
+        set_option(pycurl.HTTPGET, 1)
+
+    def no_connection(self) -> Undelivered:
+        """Return the failure of a try that could not connect in time."""
+        return no_connection() if self.proxy is None else proxy_failure("could not be reached")
+
+    def is_connected(self) -> bool:
+        return self.has_begun or self.curl.getinfo(pycurl.CONNECT_TIME) > 0
+
+    def _set_request(self, exchange: CurlExchange) -> None:
+        request, set_option = exchange.request, self.curl.setopt
+        target = target_of(request.url)
+        set_option(pycurl.URL, f"{exchange.origin.scheme}://{exchange.origin.authority}/")
+        set_option(pycurl.REQUEST_TARGET, target)
+        set_option(pycurl.HTTPHEADER, _header_lines(request))
+        body = request.body
+        if body is None and request.method not in _WITHOUT_LENGTH:
+            body = b""
+        if body is not None:
+            set_option(pycurl.POSTFIELDS, body)
+            set_option(pycurl.CUSTOMREQUEST, request.method)
+        elif request.method == "HEAD":
+            set_option(pycurl.NOBODY, 1)
+            set_option(pycurl.CUSTOMREQUEST, "HEAD")
+        else:
+            set_option(pycurl.HTTPGET, 1)
+            set_option(pycurl.CUSTOMREQUEST, request.method)
+
+    def _proxy_failure(self, code: int) -> Undelivered | None:
+        if self.proxy is None or self.has_begun:
+            return None
+        status = self.curl.getinfo(pycurl.HTTP_CONNECTCODE)
+        if status >= 300:
+            return proxy_failure(f"answered {status}")
+        if not self.is_connected():
+            return proxy_failure("could not be reached")
+        if status == 0 and code != pycurl.E_OPERATION_TIMEDOUT:
+            return proxy_failure("broke the connection")
+        return None
+
+    def _open_socket(self, _purpose: int, address: _CurlAddress) -> socket.socket | int:
+        exchange = self.exchange
+        if exchange is None or not exchange.addresses:
+            return _NO_SOCKET
+        family, kind, protocol, sockaddr = address
+        refusal = self._refuse(exchange, SocketAddress(family, sockaddr))
+        if refusal is not None:
+            self._stopped_by = blocked(exchange.origin, refusal)
+            return _NO_SOCKET
+        try:
+            opened = _HandedOver(family, kind, protocol)
+        except OSError:  # this machine has no IPv6, or no descriptor is left
+            return _NO_SOCKET
+        self.has_opened = True
+        return opened
+
+    def _refuse(self, exchange: CurlExchange, address: SocketAddress) -> str | None:
+        if self.proxy is None:
+            return self.guard.refuse(address)
+        is_proxy = any(address.ip == allowed.ip for allowed in exchange.addresses)
+        return None if is_proxy else f"{address.ip} is not the egress proxy."
+
+    def _begin_request(self, peer: str, *_addresses: object) -> int:
+        """Have a request sent on a connection; libcurl sends it again if that was stale.
+
+        Once at most, and on a fresh one: each further stale connection could deliver it again.
+        """
+        if self.has_begun and not self.has_opened:
+            self._is_stale = True
+            return _STOP
+        self.has_begun = True
+        if self.exchange is not None and self.proxy is None:
+            self.exchange.peer = peer
+        return _GO_ON
+
+    def _take_header(self, line: bytes) -> int | None:
+        self._header_bytes += len(line)
+        if self._header_bytes > MOST_HEADER_BYTES:
+            self._stopped_by = too_long()
+            return -1
+        if self._is_head_complete:
+            return None  # a trailer
+        if line.startswith(b"HTTP/"):
+            match = _STATUS_LINE.match(line)
+            self._status = int(match[1]) if match else None
+            self._headers = []
+            if self._status in {None, _SWITCHING_PROTOCOLS}:
+                self._stopped_by = broken(TransportFailure.PROTOCOL)
+                return -1
+        elif line.strip(b"\r\n"):
+            self._headers.append(line)
+        else:
+            self._is_head_complete = self._status is not None and self._status >= 200
+        return None
+
+    def _take_body(self, portion: bytes) -> int | None:
+        # One byte more than is kept tells whether there is more.
+        self._body += portion[: MOST_BODY + 1 - len(self._body)]
+        if len(self._body) > MOST_BODY:
+            self._is_cut = True
+            return -1
+        return None
+
+    def _answer(self, exchange: CurlExchange, error: Undelivered | None = None) -> Reply:
+        """Return what has come, which is nothing before the end of the head."""
+        is_there = self._is_head_complete
+        merged = _merged(self._headers) if is_there else {}
+        _, retry_after = merged.get("retry-after", ("", None))
+        _, encoding = merged.get("content-encoding", ("", ""))
+        body, more = inflated(bytes(self._body[:MOST_BODY]), encoding)
+        return Reply(
+            status_code=self._status if is_there else None,
+            headers=capped_headers(merged.values()),
+            body=body,
+            truncated=more or self._is_cut,
+            error=error.failure if error else None,
+            detail=error.detail if error else "",
+            duration_ms=milliseconds_since(exchange.started),
+            peer=exchange.peer,
+            retry_after=seconds_to_wait(retry_after),
+        )
+
+
+def _header_lines(request: OutgoingRequest) -> list[bytes]:
+    """Return the request's headers, without what libcurl would add; of one name the last counts."""
+    headers = {name.lower(): (name, value) for name, value in request.headers.items()}
+    headers["accept-encoding"] = ("Accept-Encoding", "identity")
+    lines = [f"{name}:".encode() for name in _DEFAULTS if name.lower() not in headers]
+    for name, value in headers.values():
+        # libcurl takes "Name:" for a wish to leave the header out.
+        is_blank = not value.strip(" \t")
+        lines.append(f"{name};".encode() if is_blank else f"{name}: {value}".encode("latin-1"))
+    return lines
+
+
+def _merged(lines: list[bytes]) -> dict[str, tuple[str, str]]:
+    """Return names and values by the name in lower case; a repeated header's values are joined."""
+    merged: dict[str, tuple[str, str]] = {}
+    for line in lines:
+        name, _, value = line.decode("latin-1").partition(":")
+        value = value.strip()
+        key = name.lower()
+        if key in merged:
+            name, first = merged[key]
+            value = f"{first}, {value}"
+        merged[key] = name, value
+    return merged
+
+
+def milliseconds_since(moment: float) -> int:
+    return round((monotonic() - moment) * 1000)
+
+
+def _failure(code: int, message: str, origin: Origin) -> Undelivered:
+    """Return the failure that libcurl's code stands for, in our words.
+
+    Its message is only read for what kind of failure it is: it may hold what the partner sent.
+    """
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return out_of_time()
+    if code == pycurl.E_COULDNT_CONNECT:
+        return no_connection()
+    if code == pycurl.E_PEER_FAILED_VERIFICATION:
+        reason = _certificate_problem(message, origin)
+        return Undelivered(
+            TransportFailure.TLS, f"The partner's TLS certificate was refused: {reason}."
+        )
+    if code in _TLS_CODES:
+        return Undelivered(TransportFailure.TLS, "No TLS connection could be agreed on.")
+    if code in _RESET_CODES or (code == pycurl.E_RECV_ERROR and _is_reset(message)):
+        return broken(TransportFailure.RESET)
+    return broken(TransportFailure.PROTOCOL)
+
+
+def _is_reset(message: str) -> bool:
+    return message.startswith(("Recv failure", "OpenSSL SSL_read", "Connection"))
+
+
+def _certificate_problem(message: str, origin: Origin) -> str:
+    problem = _VERIFY_RESULT.search(message)
+    if problem:
+        return problem[1].strip()
+    kind = "IP address" if origin.address is not None else "Hostname"
+    return f"{kind} mismatch, certificate is not valid for '{origin.host}'"
