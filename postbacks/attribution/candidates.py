@@ -1,9 +1,10 @@
 """③ Finds the touchpoints that may have earned installs: by shared identifiers, newest first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -51,11 +52,7 @@ class TouchpointDetails:
     link_name: str = ""
 
 
-_NAMES = tuple(name for name in TouchpointDetails.__slots__ if name != "touchpoint")
-
-
-@dataclass(frozen=True, slots=True)
-class _KeyMatch:
+class _KeyMatch(NamedTuple):
     """A touchpoint that shares a key with the search of this `number`."""
 
     number: int
@@ -71,12 +68,12 @@ def find_candidates(searches: Sequence[CandidateSearch]) -> list[list[Touchpoint
     Two statements serve all searches. The second opens only the days that the first has named, and
     does not run where nobody clicked.
     """
-    keys = [row for number, search in enumerate(searches) for row in _keys(number, search)]
-    if not keys:
+    windows = [row for number, search in enumerate(searches) for row in _windows(number, search)]
+    if not windows:
         return [[] for _ in searches]
-    columns = ("numbers", "organizations", "apps", "keys", "firsts", "lasts", "limits")
-    lists = map(list, zip(*keys, strict=True))
-    matches = prepared.fetch(_KeyMatch, _FIND_KEYS, dict(zip(columns, lists, strict=True)))
+    # As JSON: psycopg writes an array element by element, which took longer than the search.
+    parameters = {"searches": msgspec.json.encode(windows).decode()}
+    matches = prepared.fetch(_KeyMatch, _FIND_KEYS, parameters)
     touchpoints = _load(matches)
     by_search: list[dict[int, TouchpointDetails]] = [{} for _ in searches]
     for match in matches:
@@ -85,46 +82,61 @@ def find_candidates(searches: Sequence[CandidateSearch]) -> list[list[Touchpoint
     return [list(candidates.values()) for candidates in by_search]
 
 
-def _keys(number: int, search: CandidateSearch) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    last = search.installed_at + SHOWN_AFTER_INSTALL
+def _windows(number: int, search: CandidateSearch) -> Iterator[dict[str, object]]:
+    """Yield the keys of a search: those of its ids, and apart those of addresses."""
+    keys: dict[bool, list[UUID]] = {False: [], True: []}
     for key, identifier in identifiers.keys_of(search.app_id, search.identifiers).items():
-        is_address = identifiers.kind_of(identifier) == identifiers.ADDRESS
-        window = LONGEST_PROBABILISTIC_WINDOW if is_address else LONGEST_WINDOW
-        first = search.installed_at - window
-        if search.not_before is not None:
-            first = max(first, search.not_before)
-        rows.append((number, search.organization_id, search.app_id, key, first, last, search.most))
-    return rows
+        keys[identifiers.kind_of(identifier) == identifiers.ADDRESS].append(key)
+    windows = {False: LONGEST_WINDOW, True: LONGEST_PROBABILISTIC_WINDOW}
+    for is_address, keys_of_kind in keys.items():
+        first = search.installed_at - windows[is_address]
+        if keys_of_kind:
+            yield {
+                "number": number,
+                "organization_id": search.organization_id,
+                "app_id": search.app_id,
+                "keys": keys_of_kind,
+                "first": max(first, search.not_before or first),
+                "last": search.installed_at + SHOWN_AFTER_INSTALL,
+                "most": search.most,
+            }
 
 
 def _load(matches: Sequence[_KeyMatch]) -> dict[int, TouchpointDetails]:
-    distinct = {
-        (match.touchpoint_id, match.received_at, match.kind, match.organization_id)
-        for match in matches
-    }
-    if not distinct:
+    if not matches:
         return {}
-    ids, received, kinds, organizations = map(list, zip(*distinct, strict=True))
-    first, last = whole_days(received)
-    parameters = {
-        "ids": ids,
-        "received": received,
-        "kinds": kinds,
-        "organizations": organizations,
-        "first": first,
-        "last": last,
-    }
+    distinct = {match.touchpoint_id: match for match in matches}
+    first, last = whole_days([match.received_at for match in distinct.values()])
+    rows = [match._asdict() for match in distinct.values()]
+    parameters = {"matches": msgspec.json.encode(rows).decode(), "first": first, "last": last}
     return dict(prepared.fetch(_details_by_id, _LOAD, parameters))
 
 
 def _details_by_id(
-    *, row_id: int, identifiers_json: str, params_json: str, **columns: Any
+    *,
+    row_id: int,
+    identifiers_json: str,
+    params_json: str,
+    partner: str,
+    partner_name: str,
+    campaign: str,
+    campaign_name: str,
+    remote_campaign_id: str,
+    link: str,
+    link_name: str,
+    **touchpoint: Any,
 ) -> tuple[int, TouchpointDetails]:
-    names = {name: columns.pop(name) for name in _NAMES}
-    touchpoint = CandidateTouchpoint(
-        **columns,
-        identifiers=frozenset(msgspec.json.decode(identifiers_json)),
-        params=msgspec.json.decode(params_json),
+    return row_id, TouchpointDetails(
+        CandidateTouchpoint(
+            **touchpoint,
+            identifiers=frozenset(msgspec.json.decode(identifiers_json)),
+            params=msgspec.json.decode(params_json),
+        ),
+        partner,
+        partner_name,
+        campaign,
+        campaign_name,
+        remote_campaign_id,
+        link,
+        link_name,
     )
-    return row_id, TouchpointDetails(touchpoint, **names)

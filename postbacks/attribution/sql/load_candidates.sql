@@ -6,12 +6,12 @@ SELECT t.id AS row_id, t.public_id AS id, t.kind, t.occurred_at, t.received_at, 
        coalesce(c.public_id::text, '') AS campaign, coalesce(c.name, '') AS campaign_name,
        coalesce(c.remote_campaign_id, '') AS remote_campaign_id,
        coalesce(l.public_id::text, '') AS link, coalesce(l.name, '') AS link_name
-FROM unnest(
-    %(ids)s::bigint[], %(received)s::timestamptz[], %(kinds)s::text[], %(organizations)s::bigint[]
-) AS match (id, received_at, kind, organization_id)
+FROM jsonb_to_recordset(%(matches)s::jsonb) AS match (
+    touchpoint_id bigint, received_at timestamptz, kind text, organization_id bigint
+)
 CROSS JOIN LATERAL (
     SELECT * FROM touchpoint
-    WHERE organization_id = match.organization_id AND kind = match.kind AND id = match.id
+    WHERE organization_id = match.organization_id AND kind = match.kind AND id = match.touchpoint_id
       AND received_at = match.received_at AND received_at BETWEEN %(first)s AND %(last)s
     LIMIT 1
 ) AS t
