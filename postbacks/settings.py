@@ -425,12 +425,12 @@ Q_CLUSTER = {
     "cluster_name": WORKER_NAME,  # each supervisor has a queue of its own
     **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
     "cache": "queue",
-    "workers": PUMPS + 2,  # the pumps, and two for short tasks
+    "workers": PUMPS + 3,  # the pumps, one that ends while its successor works, two for short tasks
     "timeout": 120,
     "retry": 180,
     "save_limit": -1,  # our own rows are the log
     "bulk": 1,
-    "queue_limit": PUMPS + 2,
+    "queue_limit": PUMPS + 3,
     "poll": 0.2,
     "max_attempts": 0,
     "catch_up": False,

@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -15,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from apps_registry.admin.keys import KeyAdmin
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.snippets import event_snippet, tenjin_snippet
-from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
+from apps_registry.admin_base.tenant_admin import SubPage, TenantRelatedFilter
 from apps_registry.crypto import keys
 from apps_registry.models import BundleId, SdkKey
 from apps_registry.models.apps import KeyEndedError
@@ -134,12 +133,8 @@ class SdkKeyAdmin(KeyAdmin):
         return str(key)
 
 
-class FromTenjinPage:
+class FromTenjinPage(SubPage):
     """The page below the list of SDK keys."""
-
-    def __init__(self, model_admin: ModelAdmin) -> None:
-        self.model_admin = model_admin
-        self.site = model_admin.admin_site
 
     @property
     def urls(self) -> list[URLPattern]:

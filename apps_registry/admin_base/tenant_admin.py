@@ -41,6 +41,14 @@ class ActionChoice:
     options: tuple[tuple[str, str], ...]
 
 
+class SubPage:
+    """Base of pages that have no rows of their own and stand below a model's list."""
+
+    def __init__(self, model_admin: admin.ModelAdmin) -> None:
+        self.model_admin = model_admin
+        self.site = model_admin.admin_site
+
+
 class TenantForm(forms.ModelForm):
     """Validates a row with its organization and status, which are not fields of the form.
 

@@ -1,7 +1,7 @@
 """⑦ Makes one attempt: adds our headers, sends, judges the answer, and plans the next try."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 import msgspec
@@ -16,6 +16,7 @@ from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, jud
 from postbacks.delivery.redaction import fingerprint_of, redacted_request, redacted_response
 from postbacks.delivery.retry import next_delay
 from postbacks.delivery.signing import redacted_signature, signature_headers
+from postbacks.infrastructure.database import database_clock
 from postbacks.models import PostbackStatus
 from postbacks.values.outgoing_request import OutgoingRequest, RenderedPostback
 
@@ -55,7 +56,7 @@ class Attempt:
 
 def begin(lease: Lease, rendered: RenderedPostback) -> Attempt | AttemptResult:
     """Return the attempt to make, or at once the result of one that can't be made."""
-    started_at = datetime.now(UTC)
+    started_at = database_clock.now()
     if rendered.rendering is None:
         verdict = AttemptVerdict(Outcome.FAILED, rendered.error, rendered.refusal)
         return _result(lease, rendered, verdict, started_at=started_at)
@@ -91,7 +92,7 @@ def internal_failure(lease: Lease, rendered: RenderedPostback) -> AttemptResult:
     """Return the result of an attempt that a mistake of ours broke: it is tried again."""
     verdict = AttemptVerdict(Outcome.RETRY, INTERNAL_FAILURE.error, INTERNAL_FAILURE.detail)
     bare = replace(rendered, rendering=None)
-    return _result(lease, bare, verdict, started_at=datetime.now(UTC))
+    return _result(lease, bare, verdict, started_at=database_clock.now())
 
 
 @lru_cache(maxsize=4096)

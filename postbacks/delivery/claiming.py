@@ -159,7 +159,13 @@ def next_due(after: QueuePlace = FIRST_PLACE) -> Due:
     )
 
 
-def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] = ()) -> list[Lease]:
+def claim_due(
+    limit: int,
+    *,
+    per_host: int | None = None,
+    busy: Iterable[Lane] = (),
+    claim_id: uuid.UUID | None = None,
+) -> list[Lease]:
     """Claim up to `limit` due postbacks, of each lane the longest due, of rules without limits.
 
     Of one organization, host and port at most `per_host`, and none where they are `busy`.
@@ -170,10 +176,12 @@ def claim_due(limit: int, *, per_host: int | None = None, busy: Iterable[Lane] =
         for queue in next_due().lanes
         if queue.lane not in left_out
     ]
-    return claim_rooms(rooms, limit)
+    return claim_rooms(rooms, limit, claim_id=claim_id)
 
 
-def claim_rooms(rooms: Sequence[Room], limit: int) -> list[Lease]:
+def claim_rooms(
+    rooms: Sequence[Room], limit: int, *, claim_id: uuid.UUID | None = None
+) -> list[Lease]:
     """Claim the longest due postbacks of each queue, as many as it has room for, `limit` in all.
 
     Nothing else is read or locked, however much waits. Of a lane whose breaker is open only one is
@@ -190,10 +198,12 @@ def claim_rooms(rooms: Sequence[Room], limit: int) -> list[Lease]:
         "probes": [room.queue.is_probe for room in rooms],
     }
     with transaction.atomic():
-        return _claim(_CLAIM_DUE, parameters)
+        return _claim(_CLAIM_DUE, parameters, claim_id)
 
 
-def claim_paced(limit: int, *, busy: Iterable[Lane] = ()) -> list[Lease]:
+def claim_paced(
+    limit: int, *, busy: Iterable[Lane] = (), claim_id: uuid.UUID | None = None
+) -> list[Lease]:
     """Claim up to `limit` due postbacks of rules with limits, none where lanes are `busy`."""
     lanes = list(busy)
     parameters: dict[str, object] = {
@@ -205,7 +215,7 @@ def claim_paced(limit: int, *, busy: Iterable[Lane] = ()) -> list[Lease]:
         if not rules:
             return []
         limits = {"rules": rules, "limit": limit, "slack": _SLACK_SECONDS}
-        return _claim(_CLAIM_PACED, {**parameters, **limits})
+        return _claim(_CLAIM_PACED, {**parameters, **limits}, claim_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +230,11 @@ class _ClaimedRow:
     is_probe: bool
 
 
-def _claim(statement: str, parameters: Mapping[str, object]) -> list[Lease]:
+def _claim(
+    statement: str, parameters: Mapping[str, object], claim_id: uuid.UUID | None
+) -> list[Lease]:
     """Claim rows and load their postbacks in the same transaction."""
-    claim_id = uuid.uuid4()
+    claim_id = claim_id or uuid.uuid4()
     rows = prepared.fetch(
         _ClaimedRow,
         statement,

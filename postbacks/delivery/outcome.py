@@ -22,6 +22,7 @@ class Outcome(StrEnum):
     DELIVERED = "delivered"
     RETRY = "retry"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"  # its worker died meanwhile: it may have been sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ from postbacks.delivery.claiming import (
     claim_rooms,
     next_due,
 )
+from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds
 from postbacks.delivery.holding import hold_claims, hold_queued
 from postbacks.delivery.http.response import Reply
 from postbacks.delivery.http.transport import Transport
@@ -135,13 +136,20 @@ class Wakeup:
 
 @dataclass(slots=True)
 class Pump:
-    """One pump. `decide` decides waiting events; `beat` writes a heartbeat, False means stop."""
+    """One pump. `decide` decides waiting events; `beat` writes a heartbeat, False means stop.
+
+    When its time is over, `hand_on` has a successor start before what is in flight is finished;
+    False means that none can start now, and the pump goes on.
+    """
 
     transport: Transport
     decide: Callable[[], int]
     prepare: Prepare
     beat: Callable[[], bool]
     beat_seconds: float = BEAT_SECONDS
+    hand_on: Callable[[], bool] = lambda: True
+    claim_ids: ClaimIds = field(default_factory=ClaimIds.make)
+    journal: BegunRequests = field(default_factory=BegunRequests)
     _finished: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     _unlogged: list[Result] = field(default_factory=list)
     _lanes: Lanes = field(init=False)
@@ -163,14 +171,28 @@ class Pump:
 
     def run(self, seconds: float) -> None:
         """Work for so many seconds or until asked to stop, then finish what is in flight."""
-        ends_at = time.monotonic() + seconds
         with self._wakeup:
-            while self._retrying(self._should_continue) and time.monotonic() < ends_at:
-                if not self._retrying(self._run_cycle):
-                    self._retrying(lambda: self._wait(ends_at))
+            while self._work(time.monotonic() + seconds) and not self._is_handed_on():
+                pass
             self._stop()
             while self._in_flight or self._unlogged:
                 self._retrying(self._drain)
+
+    def _work(self, ends_at: float) -> bool:
+        """Work until a moment; return False if asked to stop before."""
+        while self._retrying(self._should_continue):
+            if time.monotonic() >= ends_at:
+                return True
+            if not self._retrying(self._run_cycle):
+                self._retrying(lambda: self._wait(ends_at))
+        return False
+
+    def _is_handed_on(self) -> bool:
+        try:
+            return self.hand_on()
+        except Exception:
+            logger.exception("The pump can't hand on, and goes on")
+            return False
 
     def _retrying(self, step: Callable[[], bool]) -> bool:
         """Run a step. If it fails, wait a moment and return True, as after work.
@@ -229,10 +251,12 @@ class Pump:
         leases = []
         if due.is_now(due.plain):
             rooms = self._turns.allot(due.lanes, self._room_of, min(room, MANY))
-            leases += claim_rooms(rooms, min(room, MANY))
+            leases += claim_rooms(rooms, min(room, MANY), claim_id=self.claim_ids.next())
         if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
             leases += claim_paced(
-                min(room, MANY), busy=self._lanes_with(most_of_one_lane(self.transport.capacity))
+                min(room, MANY),
+                busy=self._lanes_with(most_of_one_lane(self.transport.capacity)),
+                claim_id=self.claim_ids.next(),
             )
         rendered = self.prepare([lease.postback for lease in leases]) if leases else []
         for lease, postback in zip(leases, rendered, strict=True):
@@ -263,6 +287,7 @@ class Pump:
             elif not self._is_stopping and age < settings.LEASE_SECONDS / 2:
                 begun = begin(job.lease, job.rendered)
             if isinstance(begun, Attempt):
+                self.journal.add(job.lease.postback.id)
                 self.transport.start(
                     begun.request, timeout=begun.timeout, done=partial(self._end, job, begun)
                 )
@@ -334,6 +359,8 @@ class Pump:
         for rule_id in suspended:
             hold_queued(rule_id)  # a job holds what is more than a batch
         count = len(self._unlogged)
+        for lease, _ in self._unlogged:
+            self.journal.discard(lease.postback.id)
         self._unlogged.clear()
         return count
 

@@ -1,10 +1,25 @@
-"""Heartbeats of workers, for the supervisor and `/readyz`."""
+"""Heartbeats of workers, for the supervisor, `/readyz`, and the return of a dead pump's claims."""
 
 import os
+import time
+import uuid
+from dataclasses import dataclass
 
 from django.db import connection, models
 
+from postbacks.infrastructure.database import database_clock
+
 CLUSTER = "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The last heartbeat of a part: its age in seconds by the database's clock, and its process."""
+
+    name: str
+    age: float
+    pid: int
+    claims: uuid.UUID | None
 
 
 class WorkerHeartbeat(models.Model):
@@ -17,6 +32,7 @@ class WorkerHeartbeat(models.Model):
     beat_at = models.DateTimeField()
     stop_requested = models.BooleanField(default=False)
     pid = models.IntegerField(default=0)
+    claims = models.UUIDField(null=True)  # a pump's: its claims' ids begin like this one
 
     class Meta:
         db_table = "worker_heartbeat"
@@ -25,17 +41,21 @@ class WorkerHeartbeat(models.Model):
         return self.name
 
     @classmethod
-    def beat(cls, name: str) -> bool:
+    def beat(cls, name: str, claims: uuid.UUID | None = None) -> bool:
         """Save a heartbeat; tell whether this part was requested to stop."""
+        asked_at = time.monotonic()
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO worker_heartbeat (name, beat_at, stop_requested, pid) "
-                "VALUES (%s, now(), false, %s) "
-                "ON CONFLICT (name) DO UPDATE SET beat_at = now(), pid = excluded.pid "
-                "RETURNING stop_requested",
-                [name, os.getpid()],
+                "INSERT INTO worker_heartbeat (name, beat_at, stop_requested, pid, claims) "
+                "VALUES (%s, now(), false, %s, %s) "
+                "ON CONFLICT (name) DO UPDATE "
+                "SET beat_at = now(), pid = excluded.pid, claims = excluded.claims "
+                "RETURNING stop_requested, clock_timestamp()",
+                [name, os.getpid(), claims],
             )
-            return bool(cursor.fetchone()[0])
+            stop_requested, at = cursor.fetchone()
+        database_clock.note(at, asked_at=asked_at, answered_at=time.monotonic())
+        return bool(stop_requested)
 
     @classmethod
     def request_stop(cls, prefix: str) -> None:
@@ -45,22 +65,36 @@ class WorkerHeartbeat(models.Model):
             cursor.execute("SELECT pg_notify('postbacks_work', '')")
 
     @classmethod
-    def ages(cls, prefix: str) -> dict[str, float]:
-        """Return the seconds since each part's last heartbeat."""
+    def latest(cls, prefix: str) -> list[Heartbeat]:
+        """Return the last heartbeat of each part with this prefix."""
         with connection.cursor() as cursor:
             # The database's clock on both sides: a host's own may be off.
             cursor.execute(
-                "SELECT name, extract(epoch FROM now() - beat_at) FROM worker_heartbeat "
-                "WHERE starts_with(name, %s)",
+                "SELECT name, extract(epoch FROM clock_timestamp() - beat_at)::float8, pid, claims"
+                " FROM worker_heartbeat WHERE starts_with(name, %s)",
                 [prefix],
             )
-            return {name: float(age) for name, age in cursor.fetchall()}
+            return [Heartbeat(*row) for row in cursor.fetchall()]
+
+    @classmethod
+    def pumps(cls) -> list[Heartbeat]:
+        """Return the last heartbeats of all clusters' pumps, dead ones included."""
+        return [beat for beat in cls.latest("") if beat.claims is not None]
+
+    @classmethod
+    def ages(cls, prefix: str) -> dict[str, float]:
+        """Return the seconds since each part's last heartbeat."""
+        return {beat.name: beat.age for beat in cls.latest(prefix)}
 
     @classmethod
     def forget(cls, *, older_than: float) -> None:
-        """Delete the rows of clusters that ended so many seconds ago."""
+        """Delete the rows of clusters that ended so many seconds ago, save those of their pumps.
+
+        A pump's row goes when its claims have been returned to the queue.
+        """
         with connection.cursor() as cursor:
             cursor.execute(
-                "DELETE FROM worker_heartbeat WHERE beat_at < now() - make_interval(secs => %s)",
+                "DELETE FROM worker_heartbeat"
+                " WHERE beat_at < now() - make_interval(secs => %s) AND claims IS NULL",
                 [older_than],
             )

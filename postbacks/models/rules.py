@@ -22,8 +22,11 @@ from postbacks.values.rule_choices import (
     MissingValues,
     WithoutConsent,
 )
+from postbacks.values.rule_choices import any_success as any_success  # migrations name it here
 
 LONGEST_RULE_NAME = 120
+MOST_WAITS = 24  # between tries
+LONGEST_WAIT = 86_400  # seconds
 
 FREQUENCIES = [
     (Frequency.EVERY.value, "Every time"),
@@ -71,11 +74,6 @@ def any_event() -> list[str]:
 def default_delays() -> list[int]:
     """Return the contract's retry schedule in seconds."""
     return list(DEFAULT_DELAYS)
-
-
-def any_success() -> dict[str, object]:
-    """Return the success condition of a new rule: any 2xx."""
-    return {"codes": ["2xx"], "body_contains": None, "json_path": None, "json_equals": None}
 
 
 def every_event() -> dict[str, object]:
@@ -231,10 +229,12 @@ class CallbackRule(TenantModel):
         help_text="How long the partner may take to answer, 1 to 15 seconds.",
     )
     retry_delays = ArrayField(
-        models.PositiveIntegerField(validators=[MinValueValidator(1), MaxValueValidator(86_400)]),
+        models.PositiveIntegerField(
+            validators=[MinValueValidator(1), MaxValueValidator(LONGEST_WAIT)]
+        ),
         default=default_delays,
         blank=True,
-        size=24,
+        size=MOST_WAITS,
         help_text="Seconds before each new try, for example 5,30,120. Empty: never again.",
     )
     rate_limit_per_second = models.PositiveSmallIntegerField(

@@ -5,6 +5,7 @@ from django.db import models
 
 from apps_registry.models import App, Campaign, Partner, TrackingLink
 from apps_registry.tenancy import TenantModel
+from postbacks.values.touchpoints import LONGEST_CLICK_ID
 
 
 class TouchpointKind(models.TextChoices):
@@ -38,7 +39,7 @@ class Touchpoint(TenantModel):
     source = models.CharField(max_length=16, choices=TouchpointSource.choices)
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField()
-    click_id = models.CharField("network's click ID", max_length=2048, blank=True)
+    click_id = models.CharField("network's click ID", max_length=LONGEST_CLICK_ID, blank=True)
     site_id = models.CharField("site", max_length=255, blank=True)
     ip_address = models.CharField(max_length=64, blank=True)
     user_agent = models.TextField(blank=True)

@@ -45,7 +45,7 @@ from postbacks.rulebook.postback_reasons import (
     skip_reason_sentence,
     version_of,
 )
-from postbacks.rulebook.rule_history import RuleState, RuleThenAndNow, rules_then_and_now
+from postbacks.rulebook.versions import RuleState, RuleThenAndNow, rules_then_and_now
 from postbacks.values.events import StoredEvent
 from postbacks.values.install_context import InstallContext, install_context
 

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from postbacks.values.identifiers import CLICK_ID, TOUCH, identifier
 from postbacks.values.placeholders import is_placeholder
+from postbacks.values.touchpoints import LONGEST_CLICK_ID
 
 OWN_CLICK = "postbacks_click"  # our own id of a click, put there by our redirect
 _MAX_PARAMETERS = 100
-_MAX_ID_LENGTH = 2048  # as long as a touchpoint keeps it
 _MOST_LAYERS = 4
 _NESTED = ("referrer", "install_referrer", "play_referrer", "google_play_referrer")
 _ADDRESS = re.compile(r"(?:https?|market|android-app)://", re.IGNORECASE)
@@ -76,7 +76,7 @@ def click_identifiers(parameters: Mapping[str, object]) -> Iterator[str]:
 def network_click(value: str) -> Iterator[str]:
     """Yield the identifier of a network's click, if the value can be an id of one."""
     text = value.strip()
-    if len(text) <= _MAX_ID_LENGTH and not is_placeholder(text):
+    if len(text) <= LONGEST_CLICK_ID and not is_placeholder(text):
         yield identifier(CLICK_ID, text)
 
 

@@ -50,3 +50,8 @@ class MissingValues(StrEnum):
 
     EMPTY = "empty"
     DROP = "drop"
+
+
+def any_success() -> dict[str, object]:
+    """Return the success condition of a new rule: any 2xx."""
+    return {"codes": ["2xx"], "body_contains": None, "json_path": None, "json_equals": None}

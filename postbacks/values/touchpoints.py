@@ -6,6 +6,8 @@ LINK = "link"
 SERVER = "server"
 CLAIM = "claim"
 
+LONGEST_CLICK_ID = 2_048  # characters; a network's id is never cut
+
 # Keys of a claim's `params`: who claims it, and that the network keeps the ad's time to itself.
 CLAIMED_BY = "claimed_by"
 TIME_IS_UNKNOWN = "time_is_unknown"

@@ -1,1 +1,1 @@
-"""What serves every page: middleware, headers, uploads and the theme."""
+"""What serves every page: middleware, headers, request bodies and the theme."""

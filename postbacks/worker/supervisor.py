@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
@@ -20,16 +21,19 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from redis import RedisError
 
+from postbacks.delivery.dead_pumps import is_gone, return_claims_of_dead_pumps
 from postbacks.infrastructure.database import partitions
 from postbacks.infrastructure.processes import die_with_parent
-from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
+from postbacks.models.heartbeats import CLUSTER, Heartbeat, WorkerHeartbeat
 from postbacks.worker import tasks
 
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 0.5
-REPLACE_SECONDS = 8.0  # a pump silent so long gets a successor
-WEDGED_SECONDS = 18.0  # a part silent so long means the cluster is ended and started again
+REPLACE_SECONDS = 8.0  # a pump that did not begin in this time is asked for again
+FROZEN_SECONDS = 8.0  # a pump silent so long is killed: another one goes on
+WEDGED_SECONDS = 18.0  # tasks not done for so long: the cluster is ended and started again
+STUCK_SECONDS = 2.0  # a look at the cluster that took so long says nothing about the cluster
 GRACE_SECONDS = 18.0  # longer than one request may take
 LAST_SECONDS = 3.0  # for django-q2 to end on its own once no pump runs any more
 _HEARTBEAT_KEPT_SECONDS = 600.0
@@ -49,29 +53,38 @@ class Supervisor:
         """Start the cluster and watch it; return once it has stopped."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        partitions.ensure_partitions()
-        WorkerHeartbeat.forget(older_than=_HEARTBEAT_KEPT_SECONDS)
         while not self._stopping:
+            looked_at = time.monotonic()
             try:
                 self._check_cluster()
             except (OperationalError, InterfaceError) as error:
                 logger.warning("The database can't be reached; the cluster waits: %s", error)
-                self._counts_from = time.monotonic()
+                self._forgive_silence()
                 connection.close()
             except RedisError as error:
                 logger.warning("Redis can't be reached; the cluster waits: %s", error)
-                self._counts_from = time.monotonic()
+                self._forgive_silence()
+            if time.monotonic() - looked_at > STUCK_SECONDS:
+                self._forgive_silence()  # what held us held the cluster too
             time.sleep(CHECK_SECONDS)
         self._stop()
+
+    def _forgive_silence(self) -> None:
+        self._counts_from = time.monotonic()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
 
     def _start(self) -> None:
-        WorkerHeartbeat.objects.filter(name__startswith=f"{self.name}:").delete()
+        partitions.ensure_partitions()
+        WorkerHeartbeat.forget(older_than=_HEARTBEAT_KEPT_SECONDS)
+        WorkerHeartbeat.objects.filter(
+            name__startswith=f"{self.name}:", claims__isnull=True
+        ).delete()
+        return_claims_of_dead_pumps()  # ours, if this is a restart
         tasks.drop_waiting_tasks(cluster=self.name)
         self._enqueued_at = {}
-        self._counts_from = time.monotonic()
+        self._forgive_silence()
         self._cluster = subprocess.Popen(
             [sys.executable, "manage.py", "qcluster"],
             cwd=settings.BASE_DIR,
@@ -96,22 +109,43 @@ class Supervisor:
             every = periodic.every.total_seconds()
             if self._is_time_for(periodic.task, every=every) and periodic.is_needed():
                 tasks.enqueue(periodic.task, cluster=self.name)
-        silences = self._silences()
+        beats = WorkerHeartbeat.latest(f"{self.name}:")
         for slot in range(settings.PUMPS):
-            if silences[f"pump:{slot}"] > REPLACE_SECONDS:
-                self._start_pump(slot)
-        part, silence = max(silences.items(), key=lambda item: item[1])
-        if silence > WEDGED_SECONDS:
-            logger.error("“%s” has been silent for %.0f s; the cluster restarts", part, silence)
+            self._watch_pump(
+                slot, [beat for beat in beats if beat.name.startswith(f"{self.name}:pump:{slot}:")]
+            )
+        ages = [beat.age for beat in beats if beat.name == f"{self.name}:{CLUSTER}"]
+        if self._silence(ages) > WEDGED_SECONDS:
+            logger.error("No task was done for %.0f s; the cluster restarts", self._silence(ages))
             self._stop()
             self._start()
 
-    def _silences(self) -> dict[str, float]:
-        """Return the seconds since the last heartbeat of each part of the cluster."""
-        ages = WorkerHeartbeat.ages(f"{self.name}:")
-        longest = time.monotonic() - self._counts_from
-        parts = [CLUSTER, *(f"pump:{slot}" for slot in range(settings.PUMPS))]
-        return {part: min(ages.get(f"{self.name}:{part}", longest), longest) for part in parts}
+    def _watch_pump(self, slot: int, beats: Sequence[Heartbeat]) -> None:
+        """Kill a slot's pump that hangs, and start one where none works.
+
+        Only the one that hangs is killed: to stop all of them would stop delivery.
+        """
+        alive = []
+        for beat in beats:
+            if is_gone(beat):
+                self._enqueued_at.pop(f"pump:{slot}", None)  # its successor starts at once
+                return_claims_of_dead_pumps()
+            elif self._silence([beat.age]) <= FROZEN_SECONDS:
+                alive.append(beat)
+            else:
+                self._kill(beat)
+        if not alive:
+            self._start_pump(slot)
+
+    def _kill(self, beat: Heartbeat) -> None:
+        with suppress(ProcessLookupError):
+            if self._cluster and os.getpgid(beat.pid) == self._cluster.pid:
+                logger.error("“%s” has been silent for %.0f s; it is killed", beat.name, beat.age)
+                os.kill(beat.pid, signal.SIGKILL)
+
+    def _silence(self, ages: Sequence[float]) -> float:
+        """Return the seconds since the last of some heartbeats, as far as silence counts."""
+        return min([*ages, time.monotonic() - self._counts_from])
 
     def _start_pump(self, slot: int) -> None:
         if self._is_time_for(f"pump:{slot}", every=REPLACE_SECONDS):
@@ -146,7 +180,8 @@ class Supervisor:
 
     def _is_pump_running(self) -> bool:
         try:
-            return bool(WorkerHeartbeat.ages(f"{self.name}:pump"))
+            ages = WorkerHeartbeat.ages(f"{self.name}:pump").values()
+            return any(age <= FROZEN_SECONDS for age in ages)
         except (OperationalError, InterfaceError):
             connection.close()
             return True

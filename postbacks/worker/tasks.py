@@ -5,6 +5,7 @@ supervisor enqueues again what gives no sign of life.
 """
 
 import functools
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +17,15 @@ from django.conf import settings
 from django.db import connection, transaction
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
+from redis import RedisError
 
 from apps_registry.audit.actors import SYSTEM, acting_as
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery import suspension_notices
+from postbacks.delivery.attempt_log import OUTAGES
+from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds, return_claims_of_dead_pumps
 from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.pump import Pump
 from postbacks.infrastructure import caches
@@ -36,6 +40,8 @@ from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 from postbacks.privacy import address_shortening, device_marks, erasure, retention
 from postbacks.rulebook import held_postbacks, queue_moves
 
+logger = logging.getLogger(__name__)
+
 _REQUEUE_SECONDS = 5.0
 # Short, for the cluster shows that it lives by short tasks of the same workers.
 _ERASE_SECONDS = 5.0
@@ -43,6 +49,7 @@ _ASK_APPLE_SECONDS = 5.0
 _MOVE_SECONDS = 5.0
 _HELD_SECONDS = 5.0
 _TIDY_SECONDS = 60.0
+_PUMP_TIMEOUT = 24 * 3600
 _APPLE_SLOT = -1  # no pump's
 _MOVE_SLOT = -2
 
@@ -53,21 +60,35 @@ def run_pump(slot: int) -> None:
     The advisory lock keeps a slot to one pump: a task may come back after its worker was killed
     although another one has taken its place.
     """
-    name = _heartbeat_name(f"pump:{slot}")
-    with _exclusive(slot) as is_ours:
-        if not is_ours:
-            return
+    seat = Seat(slot)
+    if not seat.take():
+        return
+    ids = ClaimIds.make()
+    beat_pump = _PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids)
+    journal = BegunRequests(ids.journal)
+    try:
         with open_transport() as transport:
             Pump(
                 transport=transport,
                 decide=pipeline.work,
                 prepare=rendering.render_postbacks,
-                beat=_PumpBeat(name),
-            ).run(settings.PUMP_SECONDS)
-    if _supervisor_is_gone() or WorkerHeartbeat.beat(name):
-        WorkerHeartbeat.objects.filter(name=name).delete()  # it has stopped
-    else:
-        enqueue("run_pump", slot, cluster=settings.WORKER_NAME)
+                beat=beat_pump,
+                hand_on=seat.hand_on,
+                claim_ids=ids,
+                journal=journal,
+            ).run(seconds_until_turn(slot))
+        journal.close()
+        WorkerHeartbeat.objects.filter(name=beat_pump.name).delete()
+    finally:
+        seat.release()
+        ids.release_lock()
+
+
+def seconds_until_turn(slot: int) -> float:
+    """Return how long a pump works. Slots end at different times, so that some always work."""
+    turn = settings.PUMP_SECONDS * slot / settings.PUMPS
+    seconds = (turn - time.monotonic()) % settings.PUMP_SECONDS
+    return seconds if seconds >= settings.PUMP_SECONDS / 4 else seconds + settings.PUMP_SECONDS
 
 
 def beat() -> None:
@@ -192,8 +213,13 @@ PERIODIC = (
 
 
 def enqueue(task: str, *arguments: int, cluster: str) -> None:
-    """Have a worker of the cluster run a task of this module."""
-    async_task(f"{__name__}.{task}", *arguments, cluster=cluster)
+    """Have a worker of the cluster run a task of this module.
+
+    A pump may outlast its time while it can't hand on: its heartbeat, and not the clock, tells
+    that it hangs.
+    """
+    timeout = {"timeout": _PUMP_TIMEOUT} if task == "run_pump" else {}
+    async_task(f"{__name__}.{task}", *arguments, cluster=cluster, **timeout)
 
 
 def drop_waiting_tasks(*, cluster: str) -> None:
@@ -202,21 +228,63 @@ def drop_waiting_tasks(*, cluster: str) -> None:
 
 
 class _PumpBeat:
-    """Gives a pump's sign of life, and requeues what waits: events whose decision had failed, and
-    Apple's copies that belonged to no app when they came.
+    """Gives a pump's sign of life, and does what no event or answer calls for.
+
+    It returns the claims of dead pumps to the queue, and requeues what waits: events whose decision
+    had failed, and Apple's copies that belonged to no app when they came.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, claim_ids: ClaimIds) -> None:
         self.name = name
-        self.next_requeue = 0.0
+        self._claim_ids = claim_ids
+        self._next_requeue = 0.0
+        self._locked_on: object = None  # the database connection that holds the lock
+        self._connected_at = 0.0
 
     def __call__(self) -> bool:
-        if time.monotonic() >= self.next_requeue:
-            self.next_requeue = time.monotonic() + _REQUEUE_SECONDS
+        connection.ensure_connection()
+        if connection.connection is not self._locked_on:
+            self._claim_ids.hold_lock()
+            self._locked_on = connection.connection
+            self._connected_at = time.monotonic()
+        stop_requested = WorkerHeartbeat.beat(self.name, self._claim_ids.first)
+        return_claims_of_dead_pumps(watched_for=time.monotonic() - self._connected_at)
+        if time.monotonic() >= self._next_requeue:
+            self._next_requeue = time.monotonic() + _REQUEUE_SECONDS
             with transaction.atomic():
                 requeue_failed()
             hand_over_copies()
-        return not WorkerHeartbeat.beat(self.name) and not _supervisor_is_gone()
+        return not stop_requested and not _supervisor_is_gone()
+
+
+class Seat:
+    """A pump's slot, of which one pump at a time takes what is due."""
+
+    def __init__(self, slot: int) -> None:
+        self._slot = slot
+        self._is_ours = False
+
+    def take(self) -> bool:
+        self._is_ours = _try_lock(self._slot)
+        return self._is_ours
+
+    def hand_on(self) -> bool:
+        """Have a successor start; False if the queue can't be reached, and the slot is still ours.
+
+        The slot is free before the successor looks: it would end at once otherwise.
+        """
+        self.release()
+        try:
+            enqueue("run_pump", self._slot, cluster=settings.WORKER_NAME)
+        except (RedisError, *OUTAGES) as error:
+            logger.warning("The queue can't be reached; the pump goes on: %s", error)
+            return not self.take()
+        return True
+
+    def release(self) -> None:
+        if self._is_ours:
+            self._is_ours = False
+            _unlock(self._slot)
 
 
 def _heartbeat_name(part: str) -> str:
@@ -238,13 +306,24 @@ def _supervisor_is_gone() -> bool:
 
 @contextmanager
 def _exclusive(slot: int) -> Iterator[bool]:
-    key: tuple[str, int] = (settings.WORKER_NAME, slot)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", key)
-        is_ours = bool(cursor.fetchone()[0])
+    is_ours = _try_lock(slot)
     try:
         yield is_ours
     finally:
-        if is_ours and connection.connection is not None:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", key)
+        if is_ours:
+            _unlock(slot)
+
+
+def _try_lock(slot: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_lock(hashtext(%s), %s)", [settings.WORKER_NAME, slot]
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _unlock(slot: int) -> None:
+    if connection.connection is None:
+        return  # the lock has gone with its connection
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [settings.WORKER_NAME, slot])

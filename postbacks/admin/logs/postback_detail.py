@@ -56,6 +56,7 @@ _OUTCOMES: Mapping[str, tuple[str, Tone]] = {
     Outcome.DELIVERED: ("Delivered", Tone.GOOD),
     Outcome.RETRY: ("Tried again later", Tone.BUSY),
     Outcome.FAILED: ("Failed", Tone.BAD),
+    Outcome.INTERRUPTED: ("May have been sent", Tone.BUSY),
 }
 
 

@@ -22,11 +22,9 @@ from postbacks.callbacks.macros.authentication import (
 )
 from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS, Operator
 from postbacks.callbacks.rules.conditions import Join, canonical_operator, words_of
-from postbacks.models.rules import any_success
+from postbacks.models.rules import LONGEST_WAIT, MOST_WAITS
+from postbacks.values.rule_choices import any_success
 from postbacks.values.visible_text import hidden_character, is_visible
-
-MOST_WAITS = 24
-LONGEST_WAIT = 86_400
 
 TYPES: Final = (
     (AuthenticationType.NONE.value, "None"),
@@ -132,7 +130,7 @@ def authentication_label(authentication: Mapping[str, str]) -> str:
 def success_from(cleaned: Mapping[str, object]) -> dict[str, object]:
     path = cleaned.get("json_path") or None
     return {
-        "codes": cleaned.get("success_codes") or ["2xx"],
+        "codes": cleaned.get("success_codes") or any_success()["codes"],
         "body_contains": cleaned.get("body_contains") or None,
         "json_path": path,
         "json_equals": parse_value(str(cleaned.get("json_equals", ""))) if path else None,
@@ -143,7 +141,7 @@ def success_inputs(success: Mapping[str, object]) -> dict[str, object]:
     complete = {**any_success(), **success}
     path = complete["json_path"]
     return {
-        "success_codes": complete["codes"] or ["2xx"],
+        "success_codes": complete["codes"] or any_success()["codes"],
         "body_contains": complete["body_contains"] or "",
         "json_path": path or "",
         "json_equals": format_value(complete["json_equals"]) if path else "",

@@ -19,6 +19,7 @@ from postbacks.callbacks.rules.definition import FIELDS
 from postbacks.callbacks.rules.versions import definition_from, upgraded
 from postbacks.models import CallbackRule, CallbackRuleVersion, RuleStatus
 from postbacks.models.rules import BODY_TYPES, FREQUENCIES, MISSING_VALUES, WITHOUT_CONSENT
+from postbacks.values.rule_choices import any_success
 
 MOST_VERSIONS = 50
 
@@ -165,7 +166,7 @@ def _plain_label(value: object) -> str:
 
 
 def _success_label(success: Mapping[str, object]) -> str:
-    codes = success.get("codes") or ["2xx"]
+    codes = success.get("codes") or any_success()["codes"]
     checks = [", ".join(map(str, codes)) if isinstance(codes, list) else str(codes)]
     if success.get("body_contains"):
         checks.append(f"the answer contains “{success['body_contains']}”")

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
+from apps_registry.admin_base.tenant_admin import SubPage
 from apps_registry.models import Partner
 from postbacks.callbacks.macros import CATALOGUE, FILTERS, Filter, Macro, MacroGroup
 from postbacks.callbacks.macros.vendors import VENDORS, vendor_names
@@ -129,12 +129,8 @@ class MacroPage:
         return sum(len(section.rows) for section in self.sections)
 
 
-class CataloguePage:
+class CataloguePage(SubPage):
     """Serve the page, below the list of callback rules."""
-
-    def __init__(self, model_admin: ModelAdmin) -> None:
-        self.model_admin = model_admin
-        self.site = model_admin.admin_site
 
     @property
     def urls(self) -> list[URLPattern]:

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.forms import BoundField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from apps_registry.admin_base.permissions import allowed, user_of
+from apps_registry.admin_base.tenant_admin import SubPage
 from apps_registry.models import App, Partner
 from apps_registry.roles import Right
 from apps_registry.tenancy import Lifecycle, current_organization
@@ -220,12 +220,8 @@ def _listed(value: object) -> list[str]:
     return str(value or "").split("\n")
 
 
-class TemplatePages:
+class TemplatePages(SubPage):
     """Serve the pages of templates, below the list of callback rules."""
-
-    def __init__(self, model_admin: ModelAdmin) -> None:
-        self.model_admin = model_admin
-        self.site = model_admin.admin_site
 
     @property
     def urls(self) -> list[URLPattern]:

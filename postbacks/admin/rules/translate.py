@@ -1,12 +1,12 @@
 """The page that translates a URL written for another tool into one of ours."""
 
 from django import forms
-from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.tenant_admin import SubPage
 from apps_registry.roles import Right
 from postbacks.callbacks.macros.vendors import GENERIC, VENDORS
 from postbacks.callbacks.translation import AUTO, LONGEST_URL, Certainty, Translation, translate
@@ -55,12 +55,8 @@ class PastedUrlForm(forms.Form):
     )
 
 
-class TranslatePage:
+class TranslatePage(SubPage):
     """Serve the page, below the list of callback rules."""
-
-    def __init__(self, model_admin: ModelAdmin) -> None:
-        self.model_admin = model_admin
-        self.site = model_admin.admin_site
 
     @property
     def urls(self) -> list[URLPattern]:

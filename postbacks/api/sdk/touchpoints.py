@@ -12,6 +12,7 @@ from postbacks.api.schema import ProblemSchema
 from postbacks.api.sdk.event_schema import ReceiptSerializer
 from postbacks.api.sdk.events import answer_report
 from postbacks.intake.links.server_touchpoints import record_server_touchpoints
+from postbacks.values.touchpoints import LONGEST_CLICK_ID
 from postbacks.web.middleware import own_transactions
 
 _ID = {"type": ["string", "null"], "maxLength": 255}
@@ -48,7 +49,7 @@ _TOUCHPOINT: dict[str, Any] = {
         },
         "click_id": {
             "type": ["string", "null"],
-            "maxLength": 2048,
+            "maxLength": LONGEST_CLICK_ID,
             "description": "The network's own id. The same one counts once in seven days.",
         },
         **dict.fromkeys(("idfa", "gaid", "oaid", "amazon_id", "advertising_id", "idfv"), _ID),

@@ -7,17 +7,12 @@ from typing import Final
 from postbacks.callbacks.macros import BodyType
 from postbacks.callbacks.partner_templates.shape import PartnerTemplate, RuleTemplate
 from postbacks.callbacks.partner_templates.writing import form_of, json_of, query_of
+from postbacks.values.rule_choices import any_success
 
 MAPPED: Final = "{{partner_event_name"
 _USUAL: Final = frozenset({"install", "registration", "purchase"})
 _NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 _WRITERS: Final = {BodyType.FORM: form_of, BodyType.JSON: json_of}
-_ANY_SUCCESS: Final[dict[str, object]] = {
-    "codes": ["2xx"],
-    "body_contains": None,
-    "json_path": None,
-    "json_equals": None,
-}
 
 
 def definition_from_template(
@@ -51,7 +46,7 @@ def definition_from_template(
         "body_type": rule.body.value,
         "body": body,
         "missing_values": rule.missing_values.value,
-        "success": {**_ANY_SUCCESS, **rule.success},
+        "success": {**any_success(), **rule.success},
     }
 
 

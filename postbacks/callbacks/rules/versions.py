@@ -1,7 +1,7 @@
 """④ Saves rules and their versions, and converts between a rule's row and its definition."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,6 +9,7 @@ from django.db import transaction
 
 from apps_registry.models import User
 from postbacks.callbacks.rules.definition import FIELDS, RuleDefinition
+from postbacks.infrastructure.database import database_clock
 from postbacks.models import CallbackRule, CallbackRuleVersion, RulePace, RuleStatus
 
 
@@ -42,7 +43,7 @@ def save_rule(rule: CallbackRule, *, by: User | None) -> None:
             before is None or before.status != RuleStatus.ACTIVE
         )
         if changed or is_switched_on:
-            rule.judged_since = datetime.now(UTC)
+            rule.judged_since = database_clock.ask()  # attempts go by it
         rule.save()
         if changed:
             CallbackRuleVersion.objects.create(
@@ -92,7 +93,7 @@ def _keep_pace(rule: CallbackRule) -> None:
         create_defaults={
             "rate_limit_per_second": limits[0],
             "max_in_flight": limits[1],
-            "next_at": datetime.now(UTC),
+            "next_at": database_clock.ask(),
         },
     )
 

@@ -22,7 +22,6 @@ from postbacks.intake.events.device_clock import (
     read_event_time,
     whole_seconds,
 )
-from postbacks.intake.events.field_errors import field_errors
 from postbacks.intake.events.fields import (
     DEVICE_IDS,
     FIELD_NAMES,
@@ -32,6 +31,7 @@ from postbacks.intake.events.fields import (
     TIMESTAMPS,
     WHOLE_NUMBERS,
     EventFields,
+    field_errors,
 )
 from postbacks.intake.events.lenient_json import FlawedItem
 from postbacks.intake.geoip import country_of

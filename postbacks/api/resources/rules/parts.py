@@ -21,7 +21,8 @@ from postbacks.callbacks.rules.comparisons import (
     Operator,
 )
 from postbacks.callbacks.rules.conditions import MOST_CONDITIONS, Join, canonical_operator
-from postbacks.models.rules import any_success, every_event
+from postbacks.models.rules import every_event
+from postbacks.values.rule_choices import any_success
 from postbacks.values.visible_text import hidden_character
 
 

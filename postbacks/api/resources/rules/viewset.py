@@ -33,7 +33,7 @@ from postbacks.api.resources.rules.trials import RuleTrialsViewSet
 from postbacks.api.strict import StrictSerializer
 from postbacks.models import CallbackRule, CallbackRuleVersion, JobAction, PostbackJob, RuleStatus
 from postbacks.rulebook import held_postbacks
-from postbacks.rulebook import versions as rule_history
+from postbacks.rulebook import versions as rule_versions
 from postbacks.rulebook.held_postbacks import NotReleasableError
 
 _NOT_DEFINED = {"id", "status", "version", "held", *OF_ONE_SAVE, "created_at", "updated_at"}
@@ -111,7 +111,7 @@ def version_rows(versions: Sequence[CallbackRuleVersion]) -> list[dict[str, Any]
             "tested_at": format_time(version.tested_at) if version.tested_at else None,
             "definition": None if rule is None else dict(DefinitionSerializer(rule).data),
         }
-        for version, rule in zip(versions, rule_history.rules_at(versions), strict=True)
+        for version, rule in zip(versions, rule_versions.rules_at(versions), strict=True)
     ]
 
 
@@ -283,8 +283,8 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         version = self._version(number)
         try:
             with answer_rule_errors():
-                rule = rule_history.restore(version, by=self.caller.user)
-        except rule_history.NotRestorableError as error:
+                rule = rule_versions.restore(version, by=self.caller.user)
+        except rule_versions.NotRestorableError as error:
             raise Conflict(str(error)) from None
         return Response(self.get_serializer(self.get_queryset().get(pk=rule.pk)).data)
 
@@ -296,7 +296,7 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         serializer = CopySerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         with answer_rule_errors():
-            copies = rule_history.copy_to(
+            copies = rule_versions.copy_to(
                 rule, serializer.validated_data["apps"], by=self.caller.user
             )
         rows = self.get_queryset().in_bulk([copy.pk for copy in copies])

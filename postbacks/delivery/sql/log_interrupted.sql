@@ -1,0 +1,28 @@
+-- Log an attempt for each request that a dead pump may have sent; it uses up no try.
+WITH interrupted AS (
+    SELECT * FROM unnest(
+        %(organizations)s::bigint[], %(postbacks)s::bigint[], %(moments)s::timestamptz[],
+        %(rules)s::bigint[], %(kinds)s::text[], %(pins)s::integer[], %(claimed)s::timestamptz[]
+    ) AS input (
+        organization_id, postback_id, event_received_at, rule_id, kind, pinned_version, claimed_at
+    )
+), counted AS (
+    UPDATE postback SET attempts_made = attempts_made + 1
+    FROM interrupted
+    WHERE postback.organization_id = interrupted.organization_id
+      AND postback.id = interrupted.postback_id
+      AND postback.event_received_at = interrupted.event_received_at
+      -- `within_days` narrows these bounds.
+      AND postback.event_received_at BETWEEN '-infinity' AND 'infinity'
+    RETURNING interrupted.*, postback.attempts_made
+)
+INSERT INTO delivery_attempt (
+    organization_id, postback_id, event_received_at, number, rule_version, kind, started_at,
+    duration_ms, outcome, error, detail, request, response
+)
+SELECT counted.organization_id, postback_id, event_received_at, attempts_made,
+       coalesce(pinned_version, callback_rule.version), kind, claimed_at,
+       0, :'Outcome.INTERRUPTED', '', %(detail)s, '{}', '{}'
+FROM counted
+JOIN callback_rule ON callback_rule.organization_id = counted.organization_id
+    AND callback_rule.id = counted.rule_id

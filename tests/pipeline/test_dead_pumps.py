@@ -1,0 +1,255 @@
+"""A pump dies: what it had claimed is due again, and what it may have sent says so in the log."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+
+import psycopg
+import pytest
+from django.db import connection
+from django_q.conf import Conf
+
+from apps_registry.tenancy import tenant
+from postbacks import pipeline
+from postbacks.callbacks import rendering
+from postbacks.delivery.claiming import Lease, claim_due
+from postbacks.delivery.dead_pumps import (
+    BegunRequests,
+    ClaimIds,
+    read_begun,
+    return_claims_of_dead_pumps,
+)
+from postbacks.delivery.http.destinations import Destinations, parse_networks
+from postbacks.delivery.http.requests_transport import RequestsTransport
+from postbacks.delivery.pump import Pump
+from postbacks.infrastructure.database import roles
+from postbacks.models import DeliveryAttempt, DuePostback
+from postbacks.models.heartbeats import WorkerHeartbeat
+from postbacks.worker import tasks
+from tests import database
+from tests.events import event, postbacks_of, record
+from tests.make import Tenant, make_tenant, make_tenant_rule
+from tests.pipeline.conftest import RecordingPartner, Run
+from tests.workers import decide_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TRY_SLOT = "SELECT pg_try_advisory_lock(hashtext(%s), 0)"
+LONG_AGO = "now() - interval '20 seconds'"
+
+
+@pytest.fixture
+def gem(ok_partner: RecordingPartner, settings, tmp_path) -> Tenant:
+    settings.DATA_DIR = tmp_path
+    gem = make_tenant()
+    make_tenant_rule(gem, f"{ok_partner.url}/install", triggers=["purchase"])
+    return gem
+
+
+@pytest.fixture(scope="module")
+def ended_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def claim(of: Tenant, ids: ClaimIds, count: int = 3) -> list[Lease]:
+    record(of, *(event("purchase", install_id=f"device-{n}") for n in range(count)))
+    decide_all()
+    with database.as_role(roles.WORKER):
+        return claim_due(count, claim_id=ids.next())
+
+
+def beat(ids: ClaimIds, *, host: str, pid: int, at: str = "now()") -> None:
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO worker_heartbeat (name, beat_at, stop_requested, pid, claims)"
+            f" VALUES (%s, {at}, false, %s, %s)",
+            [f"{host}-1:pump:0:{pid}", pid, ids.first],
+        )
+
+
+def return_claims(*, watched_for: float = 0.0) -> int:
+    with database.as_role(roles.WORKER):
+        return return_claims_of_dead_pumps(watched_for=watched_for)
+
+
+def interrupted(of: Tenant) -> list[tuple[int, int, str]]:
+    with tenant(of.organization.pk):
+        rows = DeliveryAttempt.objects.filter(outcome="interrupted").order_by("postback_id")
+        return [(row.postback_id, row.number, row.kind) for row in rows]
+
+
+def due_now(of: Tenant) -> list[tuple[int, int]]:
+    """Return the ids of unclaimed due postbacks, each with the tries that it has used up."""
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT postback_id, tries FROM due_postback"
+            " WHERE claim_id IS NULL AND due_at <= now() ORDER BY 1"
+        )
+        return cursor.fetchall()
+
+
+def test_claims_of_an_ended_process_are_due_at_once_and_what_was_begun_is_logged(
+    gem: Tenant, ended_pid: int, run_pump: Run, ok_partner: RecordingPartner
+) -> None:
+    ids = ClaimIds.make()
+    leases = claim(gem, ids)
+    begun = BegunRequests(ids.journal)
+    for lease in leases:
+        begun.add(lease.postback.id)
+    begun.discard(leases[0].postback.id)
+    begun.discard(leases[2].postback.id)
+    beat(ids, host=socket.gethostname(), pid=ended_pid)
+
+    assert return_claims() == 3
+
+    claimed = sorted(lease.postback.id for lease in leases)
+    assert due_now(gem) == [(postback_id, 0) for postback_id in claimed]
+    assert interrupted(gem) == [(leases[1].postback.id, 1, "auto")]
+    assert not ids.journal.exists()
+    assert not WorkerHeartbeat.objects.filter(claims=ids.first).exists()
+
+    run_pump(until=lambda: len(ok_partner.requests) == 3 and not queued(gem))
+
+    sent_again = next(p for p in postbacks_of(gem) if p.pk == leases[1].postback.id)
+    with tenant(gem.organization.pk):
+        attempts = sent_again.attempts.values_list("number", "outcome", "rule_version")
+        assert list(attempts) == [(1, "interrupted", 1), (2, "delivered", 1)]
+
+
+def queued(of: Tenant) -> int:
+    with tenant(of.organization.pk):
+        return DuePostback.objects.count()
+
+
+@pytest.mark.parametrize("journal", ["missing", "another boot", "too short", "overflowed"])
+def test_without_a_journal_each_claim_may_have_been_sent(
+    journal: str, gem: Tenant, ended_pid: int
+) -> None:
+    ids = ClaimIds.make()
+    leases = claim(gem, ids)
+    if journal != "missing":
+        BegunRequests(ids.journal)
+        content = bytearray(ids.journal.read_bytes())
+        if journal == "another boot":
+            content[:36] = str(uuid.uuid4()).encode()
+        if journal == "overflowed":
+            content[48] = 1
+        ids.journal.write_bytes(content[:20] if journal == "too short" else content)
+    beat(ids, host=socket.gethostname(), pid=ended_pid)
+
+    assert return_claims() == 3
+    assert len(interrupted(gem)) == len(leases)
+
+
+def test_a_silent_pump_elsewhere_is_dead_once_its_session_has_ended(gem: Tenant) -> None:
+    ids = ClaimIds.make()
+    claim(gem, ids)
+    beat(ids, host="elsewhere", pid=os.getpid(), at=LONG_AGO)
+
+    with other_session() as session:
+        session.execute("SELECT pg_advisory_lock(7001, %s)", [ids.lock_key])
+        assert return_claims(watched_for=60) == 0
+    assert return_claims(watched_for=2) == 0  # whoever has just connected gives others a grace
+    assert return_claims(watched_for=60) == 3
+
+
+def test_a_pump_that_beats_or_runs_keeps_its_claims(gem: Tenant) -> None:
+    ids = ClaimIds.make()
+    claim(gem, ids)
+    beat(ids, host=socket.gethostname(), pid=os.getpid())
+
+    assert return_claims(watched_for=60) == 0
+    assert due_now(gem) == []
+
+
+def test_claims_of_another_pump_stay(gem: Tenant, ended_pid: int) -> None:
+    dead, alive = ClaimIds.make(), ClaimIds.make()
+    claim(gem, dead, 2)
+    kept = claim(gem, alive, 2)
+    beat(dead, host=socket.gethostname(), pid=ended_pid)
+
+    assert return_claims() == 2
+    assert not {lease.postback.id for lease in kept} & {row[0] for row in due_now(gem)}
+
+
+def test_the_journal_holds_what_was_begun_and_not_logged(tmp_path) -> None:
+    path = tmp_path / "pumps" / "journal"
+    begun = BegunRequests(path)
+    for number in range(1, 100):
+        begun.add(number)
+    for number in range(1, 100, 2):
+        begun.discard(number)
+    begun.add(1_000)
+    begun.discard(5_000)  # never begun
+
+    assert read_begun(path) == {*range(2, 100, 2), 1_000}
+    begun.close()
+    assert read_begun(path) is None
+
+
+def other_session() -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(database.superuser_conninfo(), autocommit=True)
+
+
+def test_a_pump_that_can_not_hand_on_goes_on(gem: Tenant, ok_partner: RecordingPartner) -> None:
+    turns: list[int] = []
+
+    def hand_on() -> bool:
+        turns.append(len(ok_partner.requests))
+        if len(turns) == 1:
+            with database.as_role(roles.WEB):
+                record(gem, event("purchase"))
+        return len(turns) > 1 and bool(ok_partner.requests)
+
+    with (
+        database.as_role(roles.WORKER),
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
+    ):
+        Pump(
+            transport=transport,
+            decide=pipeline.work,
+            prepare=rendering.render_postbacks,
+            beat=lambda: True,
+            hand_on=hand_on,
+        ).run(0.3)
+
+    assert turns[0] == 0
+    assert len(ok_partner.requests) == 1
+
+
+def test_a_slot_is_free_before_its_successor_is_asked_for(settings) -> None:
+    with database.as_role(roles.WORKER):
+        seat = tasks.Seat(0)
+        assert seat.take()
+
+        assert seat.hand_on()
+
+        with other_session() as session:
+            assert session.execute(TRY_SLOT, [settings.WORKER_NAME]).fetchone() == (True,)
+        tasks.drop_waiting_tasks(cluster=settings.WORKER_NAME)
+
+
+def test_a_pump_keeps_its_slot_while_the_queue_is_away(settings, monkeypatch) -> None:
+    monkeypatch.setattr(Conf, "ORM", None)
+    monkeypatch.setattr(Conf, "REDIS", "redis://127.0.0.1:1/0")
+    with database.as_role(roles.WORKER):
+        seat = tasks.Seat(0)
+        assert seat.take()
+
+        assert not seat.hand_on()
+
+        with other_session() as session:
+            assert session.execute(TRY_SLOT, [settings.WORKER_NAME]).fetchone() == (False,)
+        seat.release()
+
+
+def test_slots_end_at_different_times(settings) -> None:
+    moments = [(time.monotonic() + tasks.seconds_until_turn(slot)) % 60 for slot in range(2)]
+
+    assert 29 < abs(moments[0] - moments[1]) < 31
+    assert all(15 <= tasks.seconds_until_turn(slot) <= 75 for slot in range(2))
