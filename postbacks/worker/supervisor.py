@@ -46,6 +46,7 @@ class Supervisor:
     name: str
     _cluster: subprocess.Popen[bytes] | None = None
     _stopping: bool = False
+    _is_waiting: bool = False  # for a server that is away
     _counts_from: float = 0.0  # silence before this moment does not count
     _enqueued_at: dict[str, float] = field(default_factory=dict)
 
@@ -57,17 +58,23 @@ class Supervisor:
             looked_at = time.monotonic()
             try:
                 self._check_cluster()
+                self._is_waiting = False
             except (OperationalError, InterfaceError) as error:
-                logger.warning("The database can't be reached; the cluster waits: %s", error)
-                self._forgive_silence()
+                self._wait_for("The database", error)
                 connection.close()
             except RedisError as error:
-                logger.warning("Redis can't be reached; the cluster waits: %s", error)
-                self._forgive_silence()
+                self._wait_for("Redis", error)
             if time.monotonic() - looked_at > STUCK_SECONDS:
                 self._forgive_silence()  # what held us held the cluster too
             time.sleep(CHECK_SECONDS)
         self._stop()
+
+    def _wait_for(self, server: str, error: Exception) -> None:
+        """Say once that a server is away; the silence meanwhile is not the cluster's."""
+        if not self._is_waiting:
+            logger.warning("%s can't be reached; the cluster waits: %s", server, error)
+        self._is_waiting = True
+        self._forgive_silence()
 
     def _forgive_silence(self) -> None:
         self._counts_from = time.monotonic()
