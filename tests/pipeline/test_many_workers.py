@@ -1,13 +1,9 @@
 """Two workers at once, and workers that are killed: each install is begun and credited once."""
 
-import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from django.db import connection
@@ -32,11 +28,20 @@ from postbacks.rulebook import held_postbacks, queue_moves
 from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_rule, make_tenant, make_tenant_rule
+from tests.pipeline.worker_process import WorkerNursery
 from tests.touches import make_network, touch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DEVICES = 120
+
+
+@pytest.fixture(scope="module")
+def nursery(django_db_setup: None) -> Iterator[WorkerNursery]:
+    at = connection.settings_dict
+    started = WorkerNursery(at["HOST"], at["USER"], at["NAME"])
+    yield started
+    started.close()
 
 
 def gaid(number: int) -> str:
@@ -112,7 +117,7 @@ def test_two_workers_begin_and_settle_each_install_once() -> None:
     assert len(postbacks_of(gem)) == DEVICES
 
 
-def test_killed_workers_leave_a_state_from_which_work_goes_on() -> None:
+def test_killed_workers_leave_a_state_from_which_work_goes_on(nursery: WorkerNursery) -> None:
     gem = make_tenant()
     partner, link = make_network(gem)
     with tenant(gem.organization.pk):
@@ -122,7 +127,7 @@ def test_killed_workers_leave_a_state_from_which_work_goes_on() -> None:
     def work_and_be_killed() -> None:
         kills = 0
         while kills < 4 or not is_idle(gem):
-            with worker() as process:
+            with nursery.worker() as process:
                 time.sleep(chance.uniform(0.02, 0.25) if kills < 4 else 0.5)
                 process.kill()
             kills += 1
@@ -141,7 +146,9 @@ def test_killed_workers_leave_a_state_from_which_work_goes_on() -> None:
 
 
 @pytest.mark.parametrize("action", JobAction.values)
-def test_killed_workers_leave_a_job_from_which_others_go_on(action: str) -> None:
+def test_killed_workers_leave_a_job_from_which_others_go_on(
+    nursery: WorkerNursery, action: str
+) -> None:
     gem = make_tenant()
     rule = make_tenant_rule(gem)
     hold(gem, rule, count=5_000)
@@ -151,7 +158,7 @@ def test_killed_workers_leave_a_job_from_which_others_go_on(action: str) -> None
     kills = 0
 
     while kills < 4 or not is_over(gem, job):
-        with worker() as process, worker() as other:
+        with nursery.worker() as process, nursery.worker() as other:
             time.sleep(chance.uniform(0.01, 0.2) if kills < 4 else 0.5)
             process.kill()
             other.kill()
@@ -165,7 +172,7 @@ def test_killed_workers_leave_a_job_from_which_others_go_on(action: str) -> None
         assert job.done == job.total == Postback.objects.filter(reason=reason).count() == 5_000
 
 
-def test_killed_workers_leave_a_queue_that_others_move() -> None:
+def test_killed_workers_leave_a_queue_that_others_move(nursery: WorkerNursery) -> None:
     gem = make_tenant()
     rule = make_tenant_rule(gem, url="https://old.example.com/p")
     fill_queue(gem, rule, count=20_000)
@@ -176,7 +183,7 @@ def test_killed_workers_leave_a_queue_that_others_move() -> None:
     kills = 0
 
     while kills < 4 or is_any_to_move():
-        with worker() as process, worker() as other:
+        with nursery.worker() as process, nursery.worker() as other:
             time.sleep(chance.uniform(0.01, 0.1) if kills < 4 else 0.5)
             process.kill()
             other.kill()
@@ -231,21 +238,3 @@ def drain_queue() -> None:
     with database.as_role(roles.WORKER), connection.cursor() as cursor:
         cursor.execute("DELETE FROM due_postback")
         cursor.execute("UPDATE postback_job SET due_at = now() WHERE finished_at IS NULL")
-
-
-@contextmanager
-def worker() -> Iterator[subprocess.Popen[str]]:
-    at = connection.settings_dict
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.pipeline.worker_process", at["HOST"], at["USER"], at["NAME"]],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ,
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
-    finally:
-        process.kill()
-        process.communicate()

@@ -4,6 +4,7 @@
 and then prints how many were killed.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -34,27 +35,25 @@ def _killed_at(turn: int) -> Callable[..., Any]:
     return count
 
 
-def _work(turn: int) -> int:
-    from django.db import connection
-
-    from postbacks.privacy.erasure import work
-
-    with connection.execute_wrapper(_killed_at(turn)):
-        return DONE if work(60.0, last_pass_after=timedelta(0)) else NOTHING_DONE
-
-
 def _main(host: str, user: str, name: str) -> None:
+    # Loaded once for all, for loading takes longer than a worker lives.
     from django.db import connection
 
     from postbacks.infrastructure.database import roles
+    from postbacks.privacy.erasure import work
+
+    def work_once(turn: int) -> int:
+        with connection.execute_wrapper(_killed_at(turn)):
+            return DONE if work(60.0, last_pass_after=timedelta(0)) else NOTHING_DONE
 
     connection.settings_dict.update(HOST=host, USER=user, NAME=name)
     connection.settings_dict["OPTIONS"]["assume_role"] = roles.WORKER
+    gc.freeze()
     turn = killed = 0
     for _ in range(_PATIENCE):
         pid = os.fork()
         if not pid:
-            os._exit(_work(turn + 1))
+            os._exit(work_once(turn + 1))
         _, status = os.waitpid(pid, 0)
         if os.WIFSIGNALED(status):
             turn, killed = turn + 1, killed + 1
