@@ -2,34 +2,33 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from postbacks.demo.child_processes import free_port
-from tests.faults.demo_process import DemoProcess
+from tests.faults.demo_process import DemoRuns
 
 
 @pytest.fixture
 def data_folder() -> Iterator[Path]:
-    """A folder that PostgreSQL's own user may reach, which pytest's are not for root."""
+    with _data_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def demos() -> Iterator[DemoRuns]:
+    """The demo on one data folder for all tests of a module: starting it takes half a minute."""
+    with _data_folder() as folder:
+        runs = DemoRuns(folder)
+        yield runs
+        runs.kill_everything()
+
+
+@contextmanager
+def _data_folder() -> Iterator[Path]:
+    """Make a folder that PostgreSQL's own user may reach, which pytest's are not for root."""
     folder = Path(tempfile.mkdtemp(prefix="postbacks-test-"))
     yield folder / "data"
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def start_demo(data_folder: Path) -> Iterator[Callable[..., DemoProcess]]:
-    """Return a function that starts the demo, each time on the same data."""
-    port = free_port()
-    started: list[DemoProcess] = []
-
-    def start(*arguments: str) -> DemoProcess:
-        started.append(DemoProcess(data_folder, *arguments, port=port))
-        return started[-1]
-
-    yield start
-    for demo in started:
-        if demo.process.poll() is None:
-            demo.kill_everything()

@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+from postbacks.demo.child_processes import free_port
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -21,11 +23,12 @@ class DemoProcess:
     def __init__(self, folder: Path, *arguments: str, port: int) -> None:
         self.folder = folder
         self.output = folder.parent / f"{folder.name}.out"
+        self._said_before = self.output.stat().st_size if self.output.exists() else 0
         environment = {
             name: value
             for name, value in os.environ.items()
             if name not in {"DATABASE_URL", "POSTBACKS_DEMO", "DATABASE_ROLE"}
-        }
+        } | {"DJANGO_SETTINGS_MODULE": "tests.faults.short_lease"}
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "demo", *arguments],
@@ -81,7 +84,34 @@ class DemoProcess:
         return (self.folder / "demo.json").exists()
 
     def said(self) -> str:
-        return self.output.read_text()[-3000:]
+        """Return the end of what this run has printed."""
+        return self.output.read_bytes()[self._said_before :].decode()[-3000:]
+
+
+class DemoRuns:
+    """The runs of the demo on one data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._port = free_port()
+        self._started: list[DemoProcess] = []
+
+    def start(self, *arguments: str) -> DemoProcess:
+        self.kill_everything()  # what a test that failed has left
+        self._started.append(DemoProcess(self.folder, *arguments, port=self._port))
+        return self._started[-1]
+
+    def running(self) -> DemoProcess:
+        """Return the last run if it is still up, else one that has begun now; its day is over."""
+        last = self._started[-1] if self._started else None
+        demo = last if last and last.process.poll() is None else self.start("--devices=20")
+        demo.wait_for(lambda: demo.is_up() and "until Ctrl-C" in demo.said(), seconds=240)
+        return demo
+
+    def kill_everything(self) -> None:
+        for demo in self._started:
+            if demo.process.poll() is None:
+                demo.kill_everything()
 
 
 def _command(process: psutil.Process) -> list[str]:
