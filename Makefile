@@ -7,7 +7,7 @@ BIN := .venv/bin
 # sh, not make, reads these: a value given on the command line or in the environment counts.
 export PORT DATA_DIR
 
-.PHONY: demo dev test coverage lint format screenshots bench lock clean
+.PHONY: demo dev test coverage lint lint-types lint-others format screenshots bench lock clean
 
 demo: .venv/runtime
 	@$(BIN)/python manage.py demo $(if $(ONCE),--once) $(if $(RESET),--reset)
@@ -23,11 +23,17 @@ test: .venv/development
 coverage: .venv/development
 	@$(PYTEST) --cov --cov-report=term $(ARGS)
 
+# mypy takes as long as all the others, which run beside it.
 lint: .venv/development
+	@$(MAKE) --no-print-directory --jobs=2 lint-types lint-others
+
+lint-types:
+	$(BIN)/mypy
+
+lint-others:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/djade --check $(shell find templates -name '*.html')
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py check --fail-level WARNING
 	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
