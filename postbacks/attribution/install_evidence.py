@@ -4,7 +4,7 @@ The fraud checks leave the installs of test devices alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -27,12 +27,10 @@ from postbacks.values.identifiers import (
 from postbacks.values.timestamps import parse_timestamp
 
 _GOOGLE_CLICKS = ("gclid", "gbraid", "wbraid")
-_LOAD = """
+_LOAD_TEST_DEVICES = """
 SELECT organization_id, key, created_at, ends_at FROM test_device
 WHERE organization_id = ANY(%(organizations)s::bigint[]) AND key = ANY(%(keys)s::uuid[])
 """
-
-_Spans = dict[tuple[int, UUID], tuple[datetime, datetime]]  # by organization and key
 
 
 def read_install(
@@ -93,6 +91,16 @@ def _text(fields: Mapping[str, object], field: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _MarkedDevice:
+    """A key of a test device, and how long its mark holds."""
+
+    organization_id: int
+    key: UUID
+    created_at: datetime
+    ends_at: datetime
+
+
 def mark_evidences(
     events: Sequence[StoredEvent],
     evidences: Sequence[InstallEvidence],
@@ -111,16 +119,21 @@ def mark_evidences(
     if not any(keys.values()):
         return list(evidences)
     searched = sorted({str(key) for of_event in keys.values() for key in of_event})
-    rows = prepared.run(_LOAD, {"organizations": sorted(organizations), "keys": searched})
-    spans: _Spans = {(row[0], row[1]): (row[2], row[3]) for row in rows}
+    parameters = {"organizations": sorted(organizations), "keys": searched}
+    devices = {
+        (device.organization_id, device.key): device
+        for device in prepared.fetch(_MarkedDevice, _LOAD_TEST_DEVICES, parameters)
+    }
     return [
         replace(evidence, is_test_device=True)
-        if _is_marked(event, keys.get(event.id, set()), spans)
+        if _is_marked(event, keys.get(event.id, set()), devices)
         else evidence
         for event, evidence in zip(events, evidences, strict=True)
     ]
 
 
-def _is_marked(event: StoredEvent, keys: set[UUID], spans: _Spans) -> bool:
-    marks = (spans.get((event.organization_id, key)) for key in keys)
-    return any(mark and mark[0] <= event.received_at < mark[1] for mark in marks)
+def _is_marked(
+    event: StoredEvent, keys: set[UUID], devices: Mapping[tuple[int, UUID], _MarkedDevice]
+) -> bool:
+    marked = (devices.get((event.organization_id, key)) for key in keys)
+    return any(d and d.created_at <= event.received_at < d.ends_at for d in marked)
