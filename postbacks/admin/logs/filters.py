@@ -128,7 +128,7 @@ def error_messages_of(field: forms.Field) -> dict[str, str]:
         return {"invalid_choice": f"“%(value)s” is no {noun}. Choose one of: {names}."}
     return {
         "max_length": "Write at most %(limit_value)d characters.",
-        "null_characters_not_allowed": "This has a character that no text has.",
+        "null_characters_not_allowed": "This has a NUL character; remove it.",
     }
 
 

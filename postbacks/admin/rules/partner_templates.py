@@ -57,20 +57,22 @@ class PartnerTemplateForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.template = template
         self.fields["name"] = _text(
-            "Name", _free_name(template.title), "To whom postbacks go, for example Unity Ads."
+            "Name",
+            _free_name(template.title),
+            "The partner that gets the postbacks, for example Unity Ads.",
         )
         self.fields["app"] = forms.ModelChoiceField(
             App.objects.filter(status=Lifecycle.ACTIVE).order_by("name"),
             required=False,
             empty_label="All apps",
             widget=forms.Select(attrs=_INPUT),
-            help_text="Whose events are reported. Networks often have credentials for each app.",
+            help_text="The app whose events are sent. Networks often have credentials per app.",
         )
         if template.asks_address:
             self.fields["address"] = _text(
                 "Address",
                 "",
-                "Where it is sent to, for example https://server.example.com/events.",
+                "Where postbacks are sent, for example https://server.example.com/events.",
                 longest=2048,
             )
         for credential in template.credentials:
