@@ -52,7 +52,15 @@ def _quick_passwords() -> None:
 # while the others have nothing left to do.
 _FAULTS = "tests/faults/"
 _SWEEP = "tests/isolation/test_isolation_sweep.py"
-_LONG = (_FAULTS, _SWEEP, "tests/browser/", "tests/api/test_api_attacked.py", "tests/admin/")
+_LONG = (
+    _FAULTS,
+    _SWEEP,
+    "tests/browser/",
+    "tests/api/test_api_attacked.py",
+    "tests/privacy/test_erasing.py",
+    "tests/web/test_web_deployment.py",
+    "tests/admin/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

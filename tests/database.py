@@ -16,6 +16,9 @@ from postbacks.infrastructure.database import roles
 
 # Each process of a run that is shared out has a database of its own.
 NAME = f"test_postbacks{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+# The first of them migrates, and the others copy what it made; the run is the template's comment.
+_TEMPLATE = "test_postbacks_template"
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
 _TAKING_TURNS = 0x7E57  # roles are the whole server's
 # From tables that were ever written to: TRUNCATE makes a new file for each of a hundred tables,
 # which took longer than most tests. `replica` leaves triggers and references alone.
@@ -46,17 +49,37 @@ def create() -> None:
     with psycopg.connect(admin, autocommit=True) as superuser:
         superuser.execute("SELECT pg_advisory_lock(%s)", [_TAKING_TURNS])
         superuser.execute(f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)")
-        superuser.execute(f"CREATE DATABASE {NAME}")
+        is_copied = bool(_RUN) and _run_of_template(superuser) == _RUN
+        superuser.execute(
+            f"CREATE DATABASE {NAME} TEMPLATE {_TEMPLATE if is_copied else 'template1'}"
+        )
         roles.ensure_roles(
             psycopg.conninfo.make_conninfo(admin, dbname=NAME),
             login=connection.settings_dict["USER"],
         )
-    connection.close()
-    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = NAME
+        connection.close()
+        settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = NAME
+        if not is_copied:
+            _migrate()
+        if _RUN and not is_copied:
+            superuser.execute(f"DROP DATABASE IF EXISTS {_TEMPLATE} WITH (FORCE)")
+            superuser.execute(f"CREATE DATABASE {_TEMPLATE} TEMPLATE {NAME}")
+            superuser.execute(f"COMMENT ON DATABASE {_TEMPLATE} IS '{_RUN}'")
+    connection.settings_dict["OPTIONS"]["assume_role"] = roles.WEB
+
+
+def _run_of_template(superuser: psycopg.Connection) -> str:
+    row = superuser.execute(
+        "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
+        [_TEMPLATE],
+    ).fetchone()
+    return row[0] if row else ""
+
+
+def _migrate() -> None:
     connection.settings_dict["OPTIONS"]["assume_role"] = roles.OWNER
     call_command("migrate", verbosity=0)
     connection.close()
-    connection.settings_dict["OPTIONS"]["assume_role"] = roles.WEB
 
 
 def empty() -> None:
