@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.apps import apps
@@ -62,7 +63,7 @@ def changes_as_text(entry: AuditEntry) -> str:
 
 def object_type_choices() -> list[tuple[str, str]]:
     """Return the audited models as choices, in alphabetical order."""
-    options = [model._meta for model in _audited_models() if model.audited]
+    options = [model._meta for model in _models_by_table().values() if model.audited]
     choices = [(option.db_table, capfirst(str(option.verbose_name))) for option in options]
     return sorted(choices, key=lambda choice: choice[1].casefold())
 
@@ -136,8 +137,10 @@ def _field(model: type[AuditedModel] | None, name: str) -> "models.Field[Any, An
 
 
 def _model(object_type: str) -> type[AuditedModel] | None:
-    return {model._meta.db_table: model for model in _audited_models()}.get(object_type)
+    return _models_by_table().get(object_type)
 
 
-def _audited_models() -> list[type[AuditedModel]]:
-    return [model for model in apps.get_models() if issubclass(model, AuditedModel)]
+@cache  # asked for each row of a page
+def _models_by_table() -> dict[str, type[AuditedModel]]:
+    audited = [model for model in apps.get_models() if issubclass(model, AuditedModel)]
+    return {model._meta.db_table: model for model in audited}

@@ -28,6 +28,7 @@ from tests.accounts.people import link_in_mail
 from tests.admin.hostile import ENDLESS, HOSTILE, code_in
 from tests.admin.pages import filled_form, sign_in
 from tests.browser.admin_pages import address, admin_routes
+from tests.database import made_once
 from tests.isolation.story import Story, fill_texts, live_through
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,7 +66,7 @@ def _with_texts() -> Story:
 
 @pytest.fixture(params=[_with_names, _with_texts], ids=["names", "texts"])
 def story(request: pytest.FixtureRequest, transactional_db: None) -> Story:
-    return request.param()
+    return made_once(request.param)
 
 
 def test_a_hostile_text_is_text_on_every_page_of_a_member(story: Story) -> None:
@@ -74,8 +75,8 @@ def test_a_hostile_text_is_text_on_every_page_of_a_member(story: Story) -> None:
     pages = [address(route, story) for route in admin_routes()]
     asked = [f"{path}?q=x" for path in pages if path.count("/") == 4]
 
-    findings = _code_on(browser, [*pages, *asked, *gallery, "/accounts/second-factor/"])
-    shown = [path for path in pages if _shows(browser, path)]
+    shown, findings = _look_at(browser, pages)
+    findings += _code_on(browser, [*asked, *gallery, "/accounts/second-factor/"])
 
     assert findings == []
     assert len(shown) > 50, "a hostile text that is not shown proves nothing"
@@ -164,17 +165,23 @@ def test_the_eye_for_code_is_no_blind_one() -> None:
 
 
 def _shows(browser: Client, path: str) -> bool:
-    answer = browser.get(path)
-    return not answer.streaming and b"alert(" in answer.content
+    return _look_at(browser, [path])[0] == [path]
 
 
 def _code_on(browser: Client, paths: list[str]) -> list[str]:
-    """Return what came onto pages as code, and pages that broke."""
-    findings = []
+    return _look_at(browser, paths)[1]
+
+
+def _look_at(browser: Client, paths: list[str]) -> tuple[list[str], list[str]]:
+    """Return the pages that show a hostile text; what came onto pages as code, and what broke."""
+    shown, findings = [], []
     for path in dict.fromkeys(paths):
         answer = browser.get(path)
         if answer.status_code >= 500:
             findings.append(f"{path}: {answer.status_code}")
-        elif not answer.streaming and answer["Content-Type"].startswith("text/html"):
-            findings += [f"{path}: {code}" for code in code_in(answer.content.decode())]
-    return findings
+        elif not answer.streaming:
+            if b"alert(" in answer.content:
+                shown.append(path)
+            if answer["Content-Type"].startswith("text/html"):
+                findings += [f"{path}: {code}" for code in code_in(answer.content.decode())]
+    return shown, findings

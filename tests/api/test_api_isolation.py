@@ -1,5 +1,7 @@
 """Another organization's ids, on every address and method: as if they did not exist."""
 
+from functools import cached_property
+
 import pytest
 from django.db import connection
 
@@ -7,6 +9,7 @@ from apps_registry.roles import Role
 from apps_registry.tenancy import tenant as tenant_of
 from tests import make
 from tests.api.calling import DRAFT, Program, make_postback, owner_of, program_of, report
+from tests.database import made_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -18,7 +21,6 @@ class Everything:
 
     def __init__(self, name: str) -> None:
         self.tenant = make.make_tenant(name)
-        self.api = owner_of(self.tenant)
         with tenant_of(self.tenant.organization.pk):
             partner = make.make_partner(credentials={"key": "hush"})
             campaign = make.make_campaign(self.tenant.app, partner)
@@ -28,12 +30,17 @@ class Everything:
         self.ids = {
             "apps": str(self.tenant.app.public_id),
             "bundle-ids": str(self.tenant.bundle_id.public_id),
-            "sdk-keys": self.api.rows("sdk-keys")[0]["id"],
+            "sdk-keys": owner_of(self.tenant).rows("sdk-keys")[0]["id"],
             "partners": str(partner.public_id),
             "campaigns": str(campaign.public_id),
             "callback-rules": str(rule.public_id),
             "postbacks": str(postback.public_id),
         }
+
+    @cached_property
+    def api(self) -> Program:
+        """Return a program of the owner's; made late, since `made_once` copies what it keeps."""
+        return owner_of(self.tenant)
 
     def seen(self) -> dict[str, object]:
         """Return everything that the API shows of this organization."""
@@ -44,14 +51,23 @@ class Everything:
         return {**rows, "sdk-keys": keys, "events": self.api.rows("events")}
 
 
-@pytest.fixture
-def ours() -> Everything:
-    return Everything("Ours")
+def _both() -> tuple[Everything, Everything]:
+    return Everything("Ours"), Everything("Theirs")
 
 
 @pytest.fixture
-def theirs() -> Everything:
-    return Everything("Theirs")
+def both(transactional_db: None) -> tuple[Everything, Everything]:
+    return made_once(_both)
+
+
+@pytest.fixture
+def ours(both: tuple[Everything, Everything]) -> Everything:
+    return both[0]
+
+
+@pytest.fixture
+def theirs(both: tuple[Everything, Everything]) -> Everything:
+    return both[1]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])

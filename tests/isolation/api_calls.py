@@ -3,7 +3,7 @@
 import itertools
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.db import models
@@ -13,6 +13,7 @@ from drf_spectacular.generators import SchemaGenerator
 from tests.isolation.calls import Call
 from tests.isolation.routes import Route
 from tests.isolation.story import MARKER, Story
+from tests.isolation.visitors import Visitor
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _SAMPLES: Mapping[str, object] = {
@@ -58,21 +59,30 @@ class Description:
 
 
 def api_calls(
-    route: Route, victim: Story, stranger: Story, description: Description
+    route: Route, victim: Story, visitor: Visitor, description: Description
 ) -> Iterator[Call]:
-    """Yield calls of one route with the victim's ids in address, query and body."""
+    """Yield calls of one route with the victim's ids in address, query and body.
+
+    As in the admin, only a thorough visitor asks a list for more than all its rows.
+    """
     documented = re.sub(r"%\((\w+)\)s", r"{\1}", route.template)
+    stranger = visitor.story
     for path in _paths(route, victim):
         for method in _METHODS:
             yield Call(method, path, json=_body(method, documented, victim, description))
+    if not route.parameters:
+        yield Call("GET", route.template, accept="text/csv")
     for path in _paths(route, stranger) if route.parameters else ():
         for method in ("PUT", "PATCH"):
             yield Call(method, path, json=_body(method, documented, victim, description))
-    paths = {*_paths(route, victim), *_paths(route, stranger)}
-    for name in description.questions(documented):
-        for path, value in itertools.product(paths, _answers(name, victim)):
-            for accept in ("application/json", "text/csv"):
-                yield Call("GET", path, query={name: value}, accept=accept)
+    for name in description.questions(documented) if visitor.is_thorough else ():
+        yield from _asked(name, {*_paths(route, victim), *_paths(route, stranger)}, victim)
+
+
+def _asked(name: str, paths: Iterable[str], victim: Story) -> Iterator[Call]:
+    for path, value in itertools.product(paths, _answers(name, victim)):
+        for accept in ("application/json", "text/csv"):
+            yield Call("GET", path, query={name: value}, accept=accept)
 
 
 def _paths(route: Route, story: Story) -> list[str]:
@@ -83,16 +93,18 @@ def _paths(route: Route, story: Story) -> list[str]:
 
 
 def _ids_for(route: Route, story: Story) -> list[uuid.UUID]:
-    """Return the ids of the resource that the address names, or all of them."""
+    """Return the ids of the resource that the address names, or all; one where no page is."""
     segments = set(route.template.split("/"))
     for model, ids in story.uuids.items():
-        if _segment(model) in segments:
+        if segments & _segments(model):
             return ids
-    return [key for ids in story.uuids.values() for key in ids]
+    every_id = [key for ids in story.uuids.values() for key in ids]
+    return every_id[:1] if "address" in route.parameters else every_id
 
 
-def _segment(model: type[models.Model]) -> str:
-    return slugify(model._meta.verbose_name_plural)
+def _segments(model: type[models.Model]) -> set[str]:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", model.__name__).lower()
+    return {slugify(model._meta.verbose_name_plural), f"{words}s"}
 
 
 def _named(story: Story) -> dict[str, uuid.UUID]:
