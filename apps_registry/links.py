@@ -9,6 +9,10 @@ LONGEST = 2_000  # characters of parameters
 
 # These run or show the content of the address itself.
 _NEVER = frozenset({"about", "blob", "data", "file", "javascript", "vbscript", "view-source"})
+_HIGHEST_PORT = 65_535
+_PORT = re.compile(r"https?://[^/?#]*:([0-9]{1,400})(?=[/?#]|$)", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:amp;)+", re.IGNORECASE)
+_SHOWN = 300  # characters of an address in a sentence about it
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
 
@@ -46,6 +50,16 @@ def _scheme_and_host(address: str) -> tuple[str, str]:
     except ValueError:
         return "", ""
     return parts.scheme.lower(), parts.netloc.lower()
+
+
+def address_errors(address: str) -> Iterator[str]:
+    """Yield a sentence for each fault of a web page's or deep link's address as it was pasted."""
+    match = _PORT.match(address)
+    if match and not 0 < int(match[1]) <= _HIGHEST_PORT:
+        yield f"“{match[1][:20]}” is not a port: ports go from 1 to 65535. Most need none."
+    if _ENTITY.search(address):
+        meant = _ENTITY.sub("&", address)
+        yield f"This was copied out of HTML: write & where it has &amp;, as in {meant[:_SHOWN]}"
 
 
 def normalized_parameters(text: str) -> str:

@@ -157,11 +157,14 @@ class TrackingLink(TenantModel):
             raise ValidationError(errors)
 
     def _page_errors(self) -> dict[str, list[str]]:
-        return {
-            name: [f"Begin with https:// or http://, for example {example}."]
-            for name, example in _EXAMPLE_PAGES.items()
-            if (page := getattr(self, name)) and not links.is_web_page(page)
-        }
+        errors: dict[str, list[str]] = {}
+        for name, example in _EXAMPLE_PAGES.items():
+            page = getattr(self, name)
+            if page and not links.is_web_page(page):
+                errors[name] = [f"Begin with https:// or http://, for example {example}."]
+            elif page_errors := list(links.address_errors(page)):
+                errors[name] = page_errors
+        return errors
 
     def _destination_errors(self) -> dict[str, list[str]]:
         allowed, errors = self.allowed_destinations, {}
@@ -169,6 +172,8 @@ class TrackingLink(TenantModel):
             errors["allowed_destinations"] = [
                 f"“{text}” can't be allowed: it does not open an app or a page." for text in invalid
             ]
+        elif faults := [error for text in allowed for error in links.address_errors(text)]:
+            errors["allowed_destinations"] = faults
         if self.deep_link and not links.is_destination(self.deep_link):
             error = "Write the app's scheme and what it opens, for example gemharbor://shop/summer."
             errors["deep_link"] = [error]
@@ -176,4 +181,6 @@ class TrackingLink(TenantModel):
             listed = ", ".join(allowed)
             error = f"This does not fit the allowed destinations ({listed}). Add it there."
             errors["deep_link"] = [error]
+        elif faults := list(links.address_errors(self.deep_link)):
+            errors["deep_link"] = faults
         return errors

@@ -73,6 +73,8 @@ def test_a_new_link_has_the_parameters_of_its_partners_template(
         ({"deep_link": "javascript:alert(1)"}, "/deep_link"),
         ({"allowed_destinations": ["data://x"]}, "/allowed_destinations"),
         ({"store_url": "ftp://example.com/app"}, "/store_url"),
+        ({"store_url": "https://example.com:99999/app"}, "/store_url"),
+        ({"fallback_url": "https://example.com/?a=1&amp;b=2"}, "/fallback_url"),
         ({"parameters": "a={{idfa}}"}, "/parameters"),
         ({"token": "chosen-by-me"}, "/token"),
     ],

@@ -48,6 +48,7 @@ from postbacks.web.middleware import own_transactions
 from postbacks.web.request_bodies import UnreadableBodyError, read_chunked_body
 
 _KEY = "api_key"
+_BODY = "_parameters_of_body"
 _ERROR_HEADERS = ("Retry-After", "WWW-Authenticate")
 
 
@@ -170,17 +171,26 @@ def _query(request: Request) -> SentParameters:
     return read_query(request.META.get("QUERY_STRING", ""))
 
 
+def _body(request: Request) -> Mapping[str, object]:
+    """Return the parameters of the body, which is read once: for the key, or after it."""
+    sent = request._request
+    body: Mapping[str, object] | None = getattr(sent, _BODY, None)
+    if body is None:
+        body = read_body(
+            sent.body,
+            content_type=request.META.get("CONTENT_TYPE", ""),
+            encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
+        )
+        setattr(sent, _BODY, body)
+    return body
+
+
 def _parameters(request: Request) -> SentParameters:
     """Return the parameters of query and body; the body's take precedence.
 
     A GET may have a body too: what `curl -X GET -d` sends would be lost otherwise.
     """
-    body = read_body(
-        request._request.body,
-        content_type=request.META.get("CONTENT_TYPE", ""),
-        encoding=request.META.get("HTTP_CONTENT_ENCODING", ""),
-    )
-    query = _query(request)
+    query, body = _query(request), _body(request)
     both = {name for name in query.keys() & body if query[name] != body[name]}
     consents = {name: that_counts(name, query[name], body[name]) for name in both & CONSENTS}
     parameters = SentParameters(in_known_case({**query, **body, **consents}, NAMES))

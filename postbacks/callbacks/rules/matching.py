@@ -123,6 +123,8 @@ def _explain_trigger(rule: RuleDefinition, event: EventContext) -> str:
 
 
 def _explain_scope(rule: RuleDefinition, event: EventContext) -> str:
+    if rule.attribution_scope == AttributionScope.PARTNER and event.installed_at is None:
+        return "The rule is for what its partner earned; no install of this device is known."
     return _OUT_OF_SCOPE[rule.attribution_scope]
 
 
