@@ -52,6 +52,10 @@ def _quick_passwords() -> None:
 # while the others have nothing left to do.
 _FAULTS = "tests/faults/"
 _SWEEP = "tests/isolation/test_isolation_sweep.py"
+_ON_DEMO = tuple(
+    f"tests/browser/test_browser_{name}.py"
+    for name in ("correcting", "first_rule", "journey", "keyboard", "without_scripts")
+)
 _LONG = (
     _FAULTS,
     _SWEEP,
@@ -133,7 +137,8 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Give a process a file at a time, for its tests share fixtures.
 
-    One process alone has all the faults. The sweep's tests share nothing and take minutes each.
+    One process alone has all the faults, and one all that is played on the demo, which is started
+    once for it. The sweep's tests share nothing and take minutes each.
     """
     from xdist.scheduler import LoadFileScheduling  # only where it is used
 
@@ -141,6 +146,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
         def _split_scope(self, nodeid: str) -> str:
             if nodeid.startswith(_FAULTS):
                 return _FAULTS
+            if nodeid.startswith(_ON_DEMO):
+                return "tests/browser/ on the demo"
             return nodeid if nodeid.startswith(_SWEEP) else super()._split_scope(nodeid)
 
     return Scheduling(config, log)

@@ -29,6 +29,7 @@ _ARGUMENTS = (
     "--enable-blink-features=ComputedAccessibilityInfo",  # names as a screen reader says them
     "--force-color-profile=srgb",  # pictures come out the same everywhere
     "--hide-scrollbars",
+    "--process-per-site",  # a new page joins an open one: its scripts are compiled already
 )
 
 

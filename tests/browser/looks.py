@@ -20,6 +20,12 @@ _ADD_SHEET = """
 """
 
 
+def show_on_desk(page: Page) -> None:
+    """Have what is opened next come as it first does: on a desk, in light colors."""
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
+
+
 def switch_to(page: Page, scheme: Scheme) -> None:
     """Change the colors that the computer asks for, at once and without moving ones."""
     page.evaluate(_ADD_SHEET, _STILL)

@@ -3,23 +3,23 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
 from postbacks.models import Event, Install
 from tests import database
-from tests.browser.people import page_of
 from tests.browser.site import Site
+from tests.browser.visit import open_page
 
 LAPTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
+def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
     """A page of the owner."""
-    with page_of(site.owner, browser, site) as page:
+    with open_page(owners_browser, home=site.url) as page:
         yield page
 
 

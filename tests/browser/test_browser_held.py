@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from apps_registry.tenancy import tenant
 from postbacks.models import CallbackRule, DuePostback, HeldPostback, RuleStatus
 from tests import make
 from tests.browser.faults import faults
-from tests.browser.people import page_of
 from tests.browser.site import Site
+from tests.browser.visit import open_page
 from tests.events import event, record
 from tests.workers import decide_all, work_on_held
 
@@ -29,9 +29,9 @@ def rule(site: Site) -> CallbackRule:
 
 
 @pytest.fixture
-def page(browser: Browser, site: Site, rule: CallbackRule) -> Iterator[Page]:
+def page(owners_browser: BrowserContext, site: Site, rule: CallbackRule) -> Iterator[Page]:
     """The suspended rule in front of the owner."""
-    with page_of(site.owner, browser, site) as page:
+    with open_page(owners_browser, home=site.url) as page:
         page.goto(f"/admin/postbacks/callbackrule/{rule.pk}/change/")
         yield page
 

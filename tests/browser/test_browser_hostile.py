@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
+from django.test import Client
+from playwright.sync_api import Dialog, Page
 
-from tests.admin.pages import sign_in
 from tests.browser import looks, phone
 from tests.browser.admin_pages import address, admin_routes, is_page
-from tests.browser.people import browser_of
 from tests.browser.site import Site
-from tests.browser.visit import open_page
+from tests.browser.visit import watched
 from tests.isolation.routes import Route
 from tests.isolation.story import fill_texts
 
@@ -48,25 +47,42 @@ _RUN_AS_CODE = """
 
 
 @pytest.fixture(scope="module")
-def hostile_browser(browser: Browser, site: Site) -> Iterator[BrowserContext]:
+def hostile_page(owners_page: Page, site: Site) -> Page:
     fill_texts(site.story, HOSTILE)
-    with browser_of(site.owner, browser, site) as context:
-        yield context
+    return owners_page
+
+
+@pytest.fixture
+def asked(hostile_page: Page) -> Iterator[list[str]]:
+    """Return what the page asks in windows of its own, as a script that was let in would."""
+    messages: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        messages.append(dialog.message)
+        dialog.dismiss()
+
+    hostile_page.on("dialog", dismiss)
+    yield messages
+    hostile_page.remove_listener("dialog", dismiss)
 
 
 @pytest.mark.parametrize("route", admin_routes(), ids=lambda route: route.template)
 def test_hostile_texts_are_texts_on_every_page(
-    route: Route, site: Site, hostile_browser: BrowserContext
+    route: Route,
+    site: Site,
+    hostile_page: Page,
+    asked: list[str],
+    owners_program: Client,
 ) -> None:
     path = address(route, site.story)
-    answer = sign_in(site.owner).get(path)
+    answer = owners_program.get(path)
     assert answer.status_code < 500
     if not is_page(answer):
         return
 
-    with open_page(hostile_browser, home=site.url) as page:
-        asked: list[str] = []
-        page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page = hostile_page
+    with watched(page, home=site.url):
+        looks.show_on_desk(page)
         page.goto(path)
         findings = page.evaluate(_RUN_AS_CODE) + page.evaluate(_SPILLS, _OVERRIDE)
         page.set_viewport_size(looks.PHONE)

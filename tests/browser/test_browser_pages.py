@@ -1,38 +1,23 @@
 """Every page, for everybody: WCAG 2 A and AA in light and in dark, and on a phone."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext
+from playwright.sync_api import Browser, Page
 
-from tests.admin.pages import sign_in
+from tests.browser import looks
 from tests.browser.admin_pages import address, admin_routes, is_page, shows_rows
 from tests.browser.faults import faults, faults_in_light
-from tests.browser.people import browser_of, page_of
+from tests.browser.people import page_of
 from tests.browser.site import Site
-from tests.browser.visit import open_page
+from tests.browser.visit import watched
 from tests.isolation.routes import Route
 
 _ROUTES = admin_routes()
 
 
-@pytest.fixture(scope="module")
-def owners_browser(browser: Browser, site: Site) -> Iterator[BrowserContext]:
-    """One browser for all pages: what it keeps of one makes the next one quick."""
-    with browser_of(site.owner, browser, site) as context:
-        yield context
-
-
-@pytest.fixture(scope="module")
-def owners_program(site: Site) -> Client:
-    """A client without a browser, to tell quickly whether an address is a page at all."""
-    return sign_in(site.owner)
-
-
 @pytest.mark.parametrize("route", _ROUTES, ids=lambda route: route.template)
 def test_a_page_is_for_everybody(
-    route: Route, site: Site, owners_browser: BrowserContext, owners_program: Client
+    route: Route, site: Site, owners_page: Page, owners_program: Client
 ) -> None:
     path = address(route, site.story)
     answer = owners_program.get(path)
@@ -41,9 +26,10 @@ def test_a_page_is_for_everybody(
         assert not shows_rows(route), f"{path} answered {answer.status_code}"
         return
 
-    with open_page(owners_browser, home=site.url) as page:
-        page.goto(path)
-        findings = faults(page)
+    with watched(owners_page, home=site.url):
+        looks.show_on_desk(owners_page)
+        owners_page.goto(path)
+        findings = faults(owners_page)
 
         assert not findings, "\n".join(findings)
 

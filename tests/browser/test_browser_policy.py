@@ -1,11 +1,8 @@
 """The policy of our pages in a real browser: it is kept, and what breaks it would not go unseen."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.people import browser_of
 from tests.browser.site import Site
 from tests.browser.visit import open_page
 
@@ -16,12 +13,6 @@ _BAD_PAGE = """<!DOCTYPE html>
   <script>document.title = "ran"</script>
 </body>
 """
-
-
-@pytest.fixture(scope="module")
-def owners_browser(browser: Browser, site: Site) -> Iterator[BrowserContext]:
-    with browser_of(site.owner, browser, site) as context:
-        yield context
 
 
 def _bad_page(context: BrowserContext, site: Site, path: str) -> str:

@@ -3,20 +3,20 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.faults import faults
-from tests.browser.people import page_of
 from tests.browser.site import Site
+from tests.browser.visit import open_page
 
 ADD = "/admin/postbacks/callbackrule/add/"
 AT = "https://ads.example.com/?"
 
 
 @pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
+def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
     """An empty form in front of the owner; its scripts may complain of nothing."""
-    with page_of(site.owner, browser, site) as page:
+    with open_page(owners_browser, home=site.url) as page:
         page.goto(ADD)
         yield page
 

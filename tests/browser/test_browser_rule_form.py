@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.people import page_of
 from tests.browser.site import Site
+from tests.browser.visit import open_page
 
 ADD = "/admin/postbacks/callbackrule/add/"
 
 
 @pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
+def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
     """An empty form in front of the owner."""
-    with page_of(site.owner, browser, site) as page:
+    with open_page(owners_browser, home=site.url) as page:
         page.goto(ADD)
         yield page
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from postbacks.delivery.http.destinations import parse_networks
 from tests.browser.faults import faults
-from tests.browser.people import page_of
 from tests.browser.site import Site
+from tests.browser.visit import open_page
 from tests.delivery.partner_server import Partners
 
 ADD = "/admin/postbacks/callbackrule/add/"
@@ -29,9 +29,9 @@ def partners(settings: Any) -> Iterator[Partners]:
 
 
 @pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
+def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
     """An empty form in front of the owner."""
-    with page_of(site.owner, browser, site) as page:
+    with open_page(owners_browser, home=site.url) as page:
         page.goto(ADD)
         yield page
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.browser import looks
 from tests.browser.admin_pages import admin_routes
 from tests.browser.faults import faults, faults_in_light
-from tests.browser.people import browser_of, page_of
+from tests.browser.people import page_of
 from tests.browser.site import Site
 from tests.browser.steps import go_to
 from tests.browser.visit import open_page
@@ -21,17 +21,10 @@ _FORMS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def owners_browser(browser: Browser, site: Site) -> Iterator[BrowserContext]:
-    with browser_of(site.owner, browser, site) as context:
-        yield context
-
-
 @pytest.fixture
 def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
-    """A page of the owner, which first shows the overview."""
+    """A page of the owner."""
     with open_page(owners_browser, home=site.url) as page:
-        page.goto("/admin/")
         yield page
 
 
@@ -80,6 +73,7 @@ def test_a_form_that_is_sent_empty_is_for_everybody(path: str, page: Page) -> No
 
 
 def test_an_opened_row_of_the_log_is_for_everybody(page: Page) -> None:
+    page.goto("/admin/")
     go_to(page, "Delivery log")
     for button in page.get_by_role("button", name="Details of").all():
         button.click()
@@ -103,6 +97,7 @@ def test_filters_that_cannot_be_read_are_for_everybody(page: Page) -> None:
 
 
 def test_the_question_before_archiving_is_for_everybody(page: Page) -> None:
+    page.goto("/admin/")
     go_to(page, "Apps")
     page.get_by_role("checkbox", name="Select record").first.check()
     page.get_by_role("combobox", name="action").select_option(label="Archive selected apps")
@@ -113,6 +108,7 @@ def test_the_question_before_archiving_is_for_everybody(page: Page) -> None:
 
 
 def test_the_page_that_shows_a_key_once_is_for_everybody(page: Page) -> None:
+    page.goto("/admin/")
     go_to(page, "SDK keys")
     page.get_by_role("link", name="Add SDK key").first.click()
     page.get_by_label("App").select_option(index=1)
@@ -140,6 +136,7 @@ def test_an_address_that_leads_nowhere_is_for_everybody(owners_browser: BrowserC
 
 
 def test_the_menu_on_a_phone_is_for_everybody(page: Page) -> None:
+    page.goto("/admin/")
     page.set_viewport_size(looks.PHONE)
     page.get_by_role("button", name="Menu", exact=True).click()
 

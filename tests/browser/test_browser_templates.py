@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.faults import faults
-from tests.browser.people import page_of
 from tests.browser.site import Site
+from tests.browser.visit import open_page
 
 _GALLERY = "/admin/postbacks/callbackrule/templates/"
 
 
 @pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
+def page(owners_browser: BrowserContext, site: Site) -> Iterator[Page]:
     """A page of the owner."""
-    with page_of(site.owner, browser, site) as page:
+    with open_page(owners_browser, home=site.url) as page:
         yield page
 
 

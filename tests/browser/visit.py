@@ -1,9 +1,17 @@
 """A page that is watched: what it complains about, and whom it asks, is held against it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Request,
+    expect,
+)
 
 from tests.browser import looks
 
@@ -26,19 +34,31 @@ def new_context(browser: Browser, home: str, *, scripts: bool = True) -> Iterato
 def open_page(context: BrowserContext, *, home: str) -> Iterator[Page]:
     """Open a page of the server at `home`; when it is closed, nothing may have gone wrong."""
     page = context.new_page()
+    with watched(page, home=home):
+        try:
+            yield page
+        finally:
+            page.close()
+
+
+@contextmanager
+def watched(page: Page, *, home: str) -> Iterator[None]:
+    """Watch an open page; at the end, nothing may have gone wrong."""
     complaints: list[str] = []
-    _listen(page, home, complaints)
+    stop = _listen(page, home, complaints)
     try:
-        yield page
+        yield
     except BaseException as error:
         error.add_note("\n".join(["What the browser said:", *complaints]))
         raise
     finally:
-        page.close()
+        stop()
     assert not complaints, "\n".join(dict.fromkeys(complaints))
 
 
-def _listen(page: Page, home: str, complaints: list[str]) -> None:
+def _listen(page: Page, home: str, complaints: list[str]) -> Callable[[], None]:
+    """Collect what a page complains about, until what is returned is called."""
+
     def hear(message: ConsoleMessage) -> None:
         if message.type == "error":
             complaints.append(f"{page.url}: {message.text} ({message.location['url']})")
@@ -47,6 +67,17 @@ def _listen(page: Page, home: str, complaints: list[str]) -> None:
         if not request.url.startswith((f"{home}/", *_OPENS_NO_CONNECTION)):
             complaints.append(f"{page.url} asks another server: {request.url}")
 
+    def fail(error: Error) -> None:
+        complaints.append(f"{page.url}: a script failed: {error}")
+
+    def stop() -> None:
+        if page.is_closed():
+            return
+        page.remove_listener("console", hear)
+        page.remove_listener("pageerror", fail)
+        page.remove_listener("request", follow)
+
     page.on("console", hear)
-    page.on("pageerror", lambda error: complaints.append(f"{page.url}: a script failed: {error}"))
+    page.on("pageerror", fail)
     page.on("request", follow)
+    return stop
