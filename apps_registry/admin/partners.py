@@ -1,11 +1,12 @@
 """The page of partners and their credentials, which can be set and replaced but not read."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.db.models import Field, Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
 from apps_registry.admin_base.list_cells import HideArchived, LifecycleColumns, day
@@ -108,6 +109,8 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
     detail_fields = ("public_id", "template", "state", "created")
     readonly_fields = detail_fields
     inlines = [CredentialInline]
+    # What other packages show on a partner's page, for its template.
+    more_context: ClassVar[list[Callable[[Partner], dict[str, object]]]] = []
 
     def formfield_for_dbfield(
         self, db_field: "Field[Any, Any]", request: HttpRequest, **kwargs: Any
@@ -133,6 +136,15 @@ class PartnerAdmin(LifecycleColumns, ArchivingAdmin):
     ) -> list[str] | tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
         return fields if allowed(request, Right.MANAGE) else (*fields, "allowed_hosts")
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        partner = context.get("original")
+        if isinstance(partner, Partner):
+            for context_of in self.more_context:
+                context.update(context_of(partner))
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="credentials may go to", empty_value="nowhere")
     def hosts(self, partner: Partner) -> str:

@@ -4,6 +4,7 @@ from typing import cast
 
 from django.contrib import admin
 
+from apps_registry.admin import PartnerAdmin
 from postbacks.admin import operator
 from postbacks.admin.attribution_settings import AttributionSettingsAdmin
 from postbacks.admin.campaigns.admin import CampaignAdmin
@@ -17,6 +18,11 @@ from postbacks.admin.pages import configuration, forget_device, fraud_report
 from postbacks.admin.rules.admin import CallbackRuleAdmin
 from postbacks.admin.test_devices import TestDeviceAdmin
 from postbacks.admin_site import PostbacksAdminSite
+from postbacks.rulebook.breakers import breakers_of_partners
+
+PartnerAdmin.more_context.append(
+    lambda partner: {"breakers": breakers_of_partners([partner]).get(partner.pk, [])}
+)
 
 site = cast("PostbacksAdminSite", admin.site)
 site.add_page("configuration/export/", configuration.export_page, "export_configuration")

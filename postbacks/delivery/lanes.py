@@ -4,8 +4,9 @@ More is claimed of a lane than is sent at once, because claiming and logging man
 cheap. A lane that hangs still takes no more than its share of what the transport has open.
 """
 
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -24,6 +25,10 @@ _PATTERN = (
     QueueClass.FRESH,
 )
 _MOST_REMEMBERED = 10_000
+_MANY_OPEN = 512  # a transport without a thread for each request
+_QUICK_SECONDS = 1.0
+_TIMEOUTS_OF_A_HANGING_LANE = 3
+MOST_IN_HAND = 64  # claimed jobs of a quick lane that wait: claiming many together is cheap
 _FEWEST = 8  # claimed together of a queue: fewer cost as much
 
 
@@ -93,77 +98,223 @@ class Job:
 
 
 def most_of_one_lane(capacity: int) -> int:
-    """Return how much one organization and host may have open: one that hangs leaves the rest."""
-    return capacity // 2
+    """Return how much one organization, host and port may have open at most.
+
+    One that hangs leaves the rest to others. A transport of few threads gives a lane a quarter of
+    them, for less would slow a partner that answers after a second.
+    """
+    return capacity // (8 if capacity >= _MANY_OPEN else 4)
+
+
+@dataclass(slots=True)
+class Speed:
+    """How a lane answers: the time of its last answers, and its timeouts in a row."""
+
+    seconds: float | None = None  # of an answer, newer ones counting more; None: none came yet
+    timeouts: int = 0
+
+    def note(self, seconds: float, *, is_timeout: bool) -> None:
+        self.timeouts = self.timeouts + 1 if is_timeout else 0
+        known = seconds if self.seconds is None else self.seconds
+        self.seconds = known + (seconds - known) / 4
+
+
+Speeds = dict[Lane, Speed]
+
+
+@dataclass(slots=True)
+class Shares:
+    """Says how much each lane may have open, the less the slower it answers.
+
+    A lane that answers within a second has its share of `capacity`, a slower one as much less as it
+    is slower, and the longest of its open requests counts as an answer already. A quarter of all
+    is kept for lanes that answer quickly. A lane that timed out three times has one request open to
+    find out, and all of these together an eighth. `speeds` may outlive this object.
+    """
+
+    capacity: int
+    speeds: Speeds = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
+    _open: dict[Lane, dict[int, float]] = field(default_factory=dict)  # began when, by the job's id
+    _total: int = 0
+
+    def begin(self, lane: Lane, job: int) -> None:
+        self._open.setdefault(lane, {})[job] = self.clock()
+        self._total += 1
+
+    def end(self, lane: Lane, job: int, *, is_timeout: bool | None) -> None:
+        """Note that a job has ended; `is_timeout` is None if nothing was sent."""
+        jobs = self._open[lane]
+        began_at = jobs.pop(job)
+        self._total -= 1
+        if not jobs:
+            del self._open[lane]
+        if is_timeout is not None:
+            self._speed_of(lane).note(self.clock() - began_at, is_timeout=is_timeout)
+
+    @property
+    def free(self) -> int:
+        return self.capacity - self._total
+
+    def open_of(self, lane: Lane) -> int:
+        return len(self._open.get(lane, ()))
+
+    def open_lanes(self) -> Collection[Lane]:
+        return self._open.keys()
+
+    def is_quick(self, lane: Lane) -> bool:
+        """Tell whether a lane has answered, and has lately answered within a second."""
+        speed = self.speeds.get(lane)
+        return (
+            speed is not None
+            and speed.seconds is not None
+            and speed.timeouts == 0
+            and self._seconds_of(lane) <= _QUICK_SECONDS
+        )
+
+    def limit_of(self, lane: Lane) -> int:
+        """Return how much a lane may have open, as far as only the lane counts."""
+        if self._is_hanging(lane):
+            return 1
+        share = most_of_one_lane(self.capacity)
+        return max(1, int(share / max(_QUICK_SECONDS, self._seconds_of(lane))))
+
+    def may_begin(self, lane: Lane) -> bool:
+        """Tell whether a lane may have one more request open now."""
+        is_open = self.open_of(lane)
+        if self.free <= 0 or is_open >= self.limit_of(lane):
+            return False
+        if self.is_quick(lane):
+            return True
+        if self.free <= self.capacity // 4:
+            return False
+        if self._is_hanging(lane):
+            return self._count_open(self._is_hanging) < max(1, self.capacity // 8)
+        # The more is open already, the less one lane gets, but each gets one.
+        return is_open == 0 or (
+            3 * is_open < self.free
+            and self._count_open(lambda other: other[0] == lane[0] and not self.is_quick(other))
+            < self.capacity // 4
+        )
+
+    def _is_hanging(self, lane: Lane) -> bool:
+        speed = self.speeds.get(lane)
+        return speed is not None and speed.timeouts >= _TIMEOUTS_OF_A_HANGING_LANE
+
+    def _seconds_of(self, lane: Lane) -> float:
+        speed = self.speeds.get(lane)
+        answered = (speed.seconds if speed else None) or 0.0
+        jobs = self._open.get(lane)
+        return max(answered, self.clock() - next(iter(jobs.values()))) if jobs else answered
+
+    def _count_open(self, is_counted: Callable[[Lane], bool]) -> int:
+        return sum(len(jobs) for lane, jobs in self._open.items() if is_counted(lane))
+
+    def _speed_of(self, lane: Lane) -> Speed:
+        if len(self.speeds) >= _MOST_REMEMBERED and lane not in self.speeds:
+            self.speeds.clear()
+        return self.speeds.setdefault(lane, Speed())
 
 
 @dataclass(slots=True)
 class Lanes:
-    """Begins claimed postbacks, at most `capacity` at a time.
+    """Begins claimed postbacks, each lane's in their order and lane by lane, as `Shares` allows.
 
-    After each postback its turn goes to the end of the line, so that a lane with much to send does
-    not keep others waiting. `begin` starts a job without waiting for it and tells whether it is
-    open now; an open job ends with `end`, from any thread.
+    `begin` starts a job without waiting for it and tells whether it is open now; an open job ends
+    with `end`, from any thread.
     """
 
     begin: Callable[[Job], bool]
-    capacity: int
-    _waiting: defaultdict[Lane, deque[Job]] = field(default_factory=lambda: defaultdict(deque))
-    _turns: Counter[Lane] = field(default_factory=Counter)  # of jobs that are open or in line
-    _line: deque[Lane] = field(default_factory=deque)
-    _open: int = 0
+    shares: Shares
+    _waiting: dict[Lane, deque[Job]] = field(default_factory=dict)
+    _line: deque[Lane] = field(default_factory=deque)  # lanes with waiting jobs, each once
     _lock: Lock = field(default_factory=Lock)
 
     def add(self, job: Job) -> None:
         """Begin a postback as soon as its lane and the transport have room."""
         lane = job.lease.lane
         with self._lock:
-            self._waiting[lane].append(job)
-            if self._turns[lane] < most_of_one_lane(self.capacity):
-                self._turns[lane] += 1
+            if lane not in self._waiting:
+                self._waiting[lane] = deque()
                 self._line.append(lane)
-        self._begin_jobs()
+            self._waiting[lane].append(job)
+        self.begin_waiting()
 
-    def end(self, lane: Lane) -> None:
+    def end(self, job: Job, *, is_timeout: bool) -> None:
         """Note that an open job has ended, and begin what has room now."""
         with self._lock:
-            self._open -= 1
-            self._pass_turn(lane)
-        self._begin_jobs()
+            self.shares.end(job.lease.lane, id(job), is_timeout=is_timeout)
+        self.begin_waiting()
 
-    def withdraw(self) -> list[Job]:
-        """Return the jobs that have not begun; they are not sent."""
+    def withdraw(self, lanes: Collection[Lane] | None = None) -> list[Job]:
+        """Return the jobs that have not begun, of all or some lanes; they are not sent.
+
+        Of some lanes, probes stay: they find out whether the lane answers again.
+        """
         with self._lock:
-            jobs = [job for waiting in self._waiting.values() for job in waiting]
-            self._waiting.clear()
-        return jobs
+            if lanes is None:
+                jobs = [job for waiting in self._waiting.values() for job in waiting]
+                self._waiting.clear()
+                self._line.clear()
+                return jobs
+            jobs = []
+            for lane in [lane for lane in lanes if lane in self._waiting]:
+                jobs += [job for job in self._waiting[lane] if not job.lease.is_probe]
+                probes = deque(job for job in self._waiting[lane] if job.lease.is_probe)
+                if probes:
+                    self._waiting[lane] = probes
+                else:
+                    del self._waiting[lane]
+                    self._line.remove(lane)
+            return jobs
+
+    def room_of(self, lane: Lane) -> int:
+        """Return how many more jobs of a lane would soon begin.
+
+        A lane that answers quickly has some in hand; of others a lease might end in waiting.
+        """
+        with self._lock:
+            taken = self.shares.open_of(lane) + len(self._waiting.get(lane, ()))
+            if self.shares.is_quick(lane):
+                return self.shares.limit_of(lane) + MOST_IN_HAND - taken
+            if taken and not self.shares.may_begin(lane):
+                return 0
+            return self.shares.limit_of(lane) - taken
+
+    def full_lanes(self) -> list[Lane]:
+        """Return the lanes that may not begin anything now."""
+        with self._lock:
+            lanes = {*self.shares.open_lanes(), *self._waiting}
+            return [
+                lane for lane in lanes if lane in self._waiting or not self.shares.may_begin(lane)
+            ]
 
     def is_behind(self, lane: Lane) -> bool:
-        """Tell whether there is still a job to begin, in this lane or in line."""
-        return bool(self._line) or bool(self._waiting.get(lane))
+        """Tell whether there is still a job to begin, in this lane or for lack of room."""
+        return lane in self._waiting or (bool(self._line) and self.shares.free <= 0)
 
-    def _begin_jobs(self) -> None:
+    def begin_waiting(self) -> None:
+        """Begin what has room: a lane gets room by its answers, and by those of others."""
         while (job := self._next_job()) is not None:
             if not self.begin(job):
                 with self._lock:
-                    self._open -= 1
-                    self._pass_turn(job.lease.lane)
+                    self.shares.end(job.lease.lane, id(job), is_timeout=None)
 
     def _next_job(self) -> Job | None:
         with self._lock:
-            while self._line and self._open < self.capacity:
+            if self.shares.free <= 0:
+                return None
+            for _ in range(len(self._line)):
                 lane = self._line.popleft()
-                if waiting := self._waiting.get(lane):
-                    self._open += 1
-                    return waiting.popleft()
-                self._pass_turn(lane)  # its jobs were withdrawn, or other turns took them
+                if not self.shares.may_begin(lane):
+                    self._line.append(lane)
+                    continue
+                waiting = self._waiting[lane]
+                job = waiting.popleft()
+                if waiting:
+                    self._line.append(lane)
+                else:
+                    del self._waiting[lane]
+                self.shares.begin(lane, id(job))
+                return job
         return None
-
-    def _pass_turn(self, lane: Lane) -> None:
-        if self._waiting.get(lane):
-            self._line.append(lane)
-            return
-        self._waiting.pop(lane, None)
-        self._turns[lane] -= 1
-        if not self._turns[lane]:
-            del self._turns[lane]

@@ -10,7 +10,7 @@ import os
 import select
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -31,6 +31,7 @@ from postbacks.delivery.attempt_log import (
     move_claims,
     return_claims,
 )
+from postbacks.delivery.breaker import open_lanes, record_reports, reports_of
 from postbacks.delivery.claiming import (
     FIRST_PLACE,
     Due,
@@ -43,9 +44,10 @@ from postbacks.delivery.claiming import (
 )
 from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds
 from postbacks.delivery.holding import hold_claims, hold_queued
-from postbacks.delivery.http.response import Reply
+from postbacks.delivery.http.response import Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
-from postbacks.delivery.lanes import Job, Lanes, Turns, most_of_one_lane
+from postbacks.delivery.lanes import Job, Lanes, Shares, Speeds, Turns
+from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.skipping import skip_claims
 from postbacks.infrastructure.database import prepared
 from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
@@ -54,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "postbacks_work"
 MANY = 64  # what is claimed of one lane, or logged, together
-MOST_IN_FLIGHT = 4 * MANY  # of which one lane has at most half
+_IN_HAND = 4 * MANY  # claimed beyond what the transport has open
 LINGER_SECONDS = 0.05  # the longest that a finished request waits for others to be logged with it
 POSTPONED_SECONDS = 60.0  # how soon a postback that could not be rendered is claimed again
 BEAT_SECONDS = 1.0
@@ -150,11 +152,13 @@ class Pump:
     hand_on: Callable[[], bool] = lambda: True
     claim_ids: ClaimIds = field(default_factory=ClaimIds.make)
     journal: BegunRequests = field(default_factory=BegunRequests)
+    speeds: Speeds = field(default_factory=dict)  # of lanes, as pumps before have found them
     _finished: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     _unlogged: list[Result] = field(default_factory=list)
     _lanes: Lanes = field(init=False)
     _in_flight: Counter[Lane] = field(default_factory=Counter)
     _turns: Turns = field(default_factory=Turns)
+    _failing: set[Lane] = field(default_factory=set)  # lanes that have a circuit breaker's row
     _look_after: QueuePlace = FIRST_PLACE
     _wakeup: Wakeup = field(default_factory=Wakeup)
     # When an answer last suspended a version of a rule: what was claimed before is not sent to it.
@@ -167,7 +171,7 @@ class Pump:
     _due_in: float | None = None  # seconds, as of the last query
 
     def __post_init__(self) -> None:
-        self._lanes = Lanes(self._begin, self.transport.capacity)
+        self._lanes = Lanes(self._begin, Shares(self.transport.capacity, self.speeds))
 
     def run(self, seconds: float) -> None:
         """Work for so many seconds or until asked to stop, then finish what is in flight."""
@@ -214,6 +218,7 @@ class Pump:
             return True
         self._next_beat = time.monotonic() + self.beat_seconds
         prepared.replan()
+        self._withdraw(open_lanes())  # opened by any worker
         return self.beat()
 
     def _run_cycle(self) -> bool:
@@ -244,19 +249,18 @@ class Pump:
         self._is_notified = True
 
     def _claim(self, due: Due) -> int:
-        room = MOST_IN_FLIGHT - self._in_flight.total()
+        room = self.transport.capacity + _IN_HAND - self._in_flight.total()
         if room <= 0:
             return 0
         claimed_at = time.monotonic()
         leases = []
         if due.is_now(due.plain):
-            rooms = self._turns.allot(due.lanes, self._room_of, min(room, MANY))
+            self._failing.update(queue.lane for queue in due.lanes if queue.is_failing)
+            rooms = self._turns.allot(due.lanes, self._lanes.room_of, min(room, MANY))
             leases += claim_rooms(rooms, min(room, MANY), claim_id=self.claim_ids.next())
         if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
             leases += claim_paced(
-                min(room, MANY),
-                busy=self._lanes_with(most_of_one_lane(self.transport.capacity)),
-                claim_id=self.claim_ids.next(),
+                min(room, MANY), busy=self._lanes.full_lanes(), claim_id=self.claim_ids.next()
             )
         rendered = self.prepare([lease.postback for lease in leases]) if leases else []
         for lease, postback in zip(leases, rendered, strict=True):
@@ -266,12 +270,6 @@ class Pump:
             else:
                 self._lanes.add(Job(lease, postback, claimed_at))
         return len(leases)
-
-    def _room_of(self, lane: Lane) -> int:
-        return 2 * MANY - self._in_flight[lane]
-
-    def _lanes_with(self, count: int) -> list[Lane]:
-        return [lane for lane, in_flight in self._in_flight.items() if in_flight >= count]
 
     def _begin(self, job: Job) -> bool:
         """Begin an attempt, unless it is too late for the lease or for the pump.
@@ -306,7 +304,7 @@ class Pump:
             logger.exception(_BROKEN, job.lease.postback.public_id)
             result = internal_failure(job.lease, job.rendered)
         self._finish(job, result)
-        self._lanes.end(job.lease.lane)
+        self._lanes.end(job, is_timeout=reply.error == TransportFailure.TIMEOUT)
 
     def _finish(self, job: Job, result: AttemptResult | Untried) -> None:
         self._finished.put((job.lease, result))
@@ -358,11 +356,32 @@ class Pump:
         return_claims(self._untried(Untried.LATE, Untried.RULE_OFF), seconds=0.0)
         for rule_id in suspended:
             hold_queued(rule_id)  # a job holds what is more than a batch
+        self._report_lanes()
         count = len(self._unlogged)
         for lease, _ in self._unlogged:
             self.journal.discard(lease.postback.id)
         self._unlogged.clear()
         return count
+
+    def _report_lanes(self) -> None:
+        """Count failures for the circuit breakers; a lane that is well costs nothing."""
+        made = [(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)]
+        if not self._failing and all(r.outcome == Outcome.DELIVERED for _, r in made):
+            return
+        reports = {
+            lane: report
+            for lane, report in reports_of(made).items()
+            if report.failures or lane in self._failing
+        }
+        breakers = record_reports(reports)
+        self._failing -= reports.keys()
+        self._failing |= breakers.keys()
+        self._withdraw([lane for lane, each in breakers.items() if each.is_open])
+
+    def _withdraw(self, lanes: Collection[Lane]) -> None:
+        """Give back what waits for lanes whose breaker is open; it comes again with their probe."""
+        for job in self._lanes.withdraw(lanes):
+            self._finished.put((job.lease, Untried.LATE))
 
     def _untried(self, *reasons: Untried) -> list[Lease]:
         return [lease for lease, result in self._unlogged if result in reasons]

@@ -83,6 +83,7 @@ def test_a_rule_of_only_a_name_and_a_url_has_the_defaults_of_the_contract() -> N
         "max_in_flight": None,
         "version": 1,
         "held": 0,
+        "breakers": [],
     }
 
 

@@ -147,3 +147,38 @@ def test_a_pump_that_stops_gives_back_what_waits_for_its_lane(
     with tenant(gem.organization.pk):
         assert not DuePostback.objects.filter(claim_id__isnull=False).exists()
         assert DuePostback.objects.count() == PER_LANE
+
+
+def test_twenty_partners_that_hang_take_no_room_from_others(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    released = Event()
+    begun: list[str] = []
+
+    def hang(path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+        begun.append(path)
+        released.wait(30)
+        return 200, {}, b""
+
+    slow, quick = make_tenant("Slow"), make_tenant("Quick")
+    hanging = [partner_answering(hang) for _ in range(20)]
+    good = partner_answering(lambda *_: (200, {}, b"ok"))
+    for partner in (*hanging, good):  # the good one is the same tenant's, and decided last
+        with tenant(slow.organization.pk):
+            make_rule(url=partner.url)
+    with tenant(quick.organization.pk):
+        make_rule(url=good.url + "/quick")
+    record(slow, *(event(install_id=f"device-{n}") for n in range(30)))
+    record(quick, *(event(install_id=f"device-{n}") for n in range(30)))
+
+    def others_are_over() -> bool:
+        is_over = len(good.requests) == 60
+        if is_over:
+            released.set()
+        return is_over
+
+    run_pump(until=others_are_over, seconds=25)
+
+    assert not any(attempt.error for attempt in attempts_of(quick))
+    assert len(good.requests) == 60
+    assert len(begun) >= 20  # each was asked

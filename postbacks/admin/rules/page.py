@@ -30,6 +30,7 @@ from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.insights.recent_events import recent_event_names
 from postbacks.models import CallbackRule, DuePostback, HeldPostback, RuleStatus
+from postbacks.rulebook.breakers import OpenBreaker, breakers_of_rules
 
 MOST_COUNTED = 10_000
 
@@ -92,6 +93,7 @@ class RulePageContext:
     may_switch_on: bool = False
     suspension: Suspension | None = None
     held: HeldView | None = None
+    breakers: tuple[OpenBreaker, ...] = ()
 
     @property
     def remarks(self) -> tuple[FieldProblem, ...]:
@@ -137,7 +139,12 @@ def rule_page(
         page = replace(page, saved=saved, history=version_history(saved))
         # The form has put the chosen status into the rule: the row says what it is.
         stored = CallbackRule.objects.get(pk=saved.pk)
-        page = replace(page, suspension=suspension_of(saved.pk), held=held_view(stored))
+        page = replace(
+            page,
+            suspension=suspension_of(saved.pk),
+            held=held_view(stored),
+            breakers=tuple(breakers_of_rules([stored]).get(stored.pk, ())),
+        )
     if not may_write:
         return replace(page, rows=current_rows(saved) if saved is not None else ())
     names = dict.fromkeys((*STANDARD_EVENTS, *recent_event_names()))

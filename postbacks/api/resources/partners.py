@@ -1,8 +1,10 @@
 """Partners with their credentials and allowed hosts, and their campaigns."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import exceptions, serializers
 
 from apps_registry.models import App, Campaign, Partner
@@ -10,7 +12,7 @@ from apps_registry.models.partners import ALLOWED_HOST, CREDENTIAL_NAME, NETWORK
 from apps_registry.roles import Right
 from postbacks.api.authentication import Caller
 from postbacks.api.base import RegistryViewSet, missing_right
-from postbacks.api.fields import IdFilter, PublicIdField
+from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.query import ArchivableQuery
 from postbacks.api.strict import RowSerializer
 from postbacks.callbacks.macros.problems import nearest
@@ -19,8 +21,30 @@ from postbacks.callbacks.partner_templates import (
     missing_credentials,
     template_named,
 )
+from postbacks.models import BreakerState
+from postbacks.rulebook.breakers import breakers_of_partners
 
 _A_MASK = "This is the mask of a secret, not the secret itself."
+
+
+BREAKERS_HELP = (
+    "Hosts that failed again and again, so that postbacks wait instead of using up attempts; a "
+    "request is tried at `next_probe_at`. Empty: all is well."
+)
+
+
+class BreakerSerializer(serializers.Serializer):
+    """An open circuit breaker: a host and port to which nothing is sent now."""
+
+    host = serializers.CharField()
+    port = serializers.IntegerField()
+    state = serializers.ChoiceField(
+        [(each.value, each.label) for each in BreakerState if each != BreakerState.CLOSED],
+        help_text="`half_open`: one request is finding out whether the partner answers again.",
+    )
+    reason = serializers.CharField(help_text="The code of the last failure: `timeout`, `http_503`.")
+    since = MillisecondDateTimeField()
+    next_probe_at = MillisecondDateTimeField()
 
 
 class CredentialsField(serializers.DictField):
@@ -79,11 +103,13 @@ class PartnerSerializer(RowSerializer):
         help_text="Credentials that the template asks for and this partner does not have."
     )
 
+    breakers = serializers.SerializerMethodField(help_text=BREAKERS_HELP)
+
     class Meta:
         model = Partner
         fields = (
             *("id", "name", "template", "allowed_hosts", "skadnetwork_ids", "click_signing"),
-            *("credentials", "missing_credentials", "status", "created_at"),
+            *("credentials", "missing_credentials", "breakers", "status", "created_at"),
         )
         read_only_fields = ("status",)
 
@@ -94,6 +120,17 @@ class PartnerSerializer(RowSerializer):
             return []
         names = [credential.name for credential in partner.credentials.all()]
         return [credential.name for credential in missing_credentials(template, names)]
+
+    @extend_schema_field(BreakerSerializer(many=True))
+    def get_breakers(self, partner: Partner) -> Any:
+        """Return the open circuit breakers, which a page of partners has read already."""
+        known = getattr(partner, "open_breakers", None)
+        breakers = breakers_of_partners([partner]).get(partner.pk, []) if known is None else known
+        return BreakerSerializer(breakers, many=True).data
+
+    def _repeats(self, name: str, value: object) -> bool:
+        # Workers change it: a row that was just read can be written back all the same.
+        return name == "breakers" or super()._repeats(name, value)
 
     def validate_template(self, name: str) -> str:
         """Accept a known template, once: the rules were made from it."""
@@ -162,6 +199,16 @@ class PartnerViewSet(RegistryViewSet):
 
     def get_queryset(self) -> Any:
         return super().get_queryset().prefetch_related("credentials")
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        breakers = breakers_of_partners(page or [])
+        for partner in page or []:
+            partner.open_breakers = breakers.get(partner.pk, [])
+        return page
+
+    def csv_columns(self) -> Sequence[str]:
+        return [name for name in super().csv_columns() if name != "breakers"]
 
 
 class CampaignSerializer(RowSerializer):

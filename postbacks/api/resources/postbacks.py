@@ -22,6 +22,7 @@ from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
 from postbacks.insights.request_differences import request_differences
 from postbacks.models import CallbackRule, DeliveryAttempt, Postback, PostbackStatus
+from postbacks.rulebook.breakers import BREAKER_OPEN, waiting_for_breakers
 from postbacks.rulebook.resending import NotResendableError, resend
 
 _CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -100,7 +101,10 @@ class PostbackSerializer(serializers.ModelSerializer):
     id = serializers.UUIDField(source="public_id")
     rule = PublicIdField(read_only=True)
     event_id = serializers.UUIDField(source="sdk_event_id")
-    reason = EmptyAsNullField(allow_null=True)
+    reason = EmptyAsNullField(
+        allow_null=True,
+        help_text="Why it was skipped, failed or waits; `breaker_open`: its partner's host fails.",
+    )
     created_at = MillisecondDateTimeField()
     next_attempt_at = MillisecondDateTimeField(allow_null=True)
     delivered_at = MillisecondDateTimeField(allow_null=True)
@@ -211,7 +215,10 @@ def _read_attempts(postbacks: Sequence[Postback]) -> None:
         event_received_at__range=(min(moments), max(moments))
     ).order_by("number", "id")
     prefetch_related_objects(postbacks, Prefetch("attempts", queryset=attempts))
+    waiting = waiting_for_breakers(postbacks)
     for postback in postbacks:
+        if postback.pk in waiting:
+            postback.reason = BREAKER_OPEN
         for attempt in postback.attempts.all():
             attempt.rule_version = attempt.rule_version or postback.rule_version
 

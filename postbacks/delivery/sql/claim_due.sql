@@ -8,7 +8,7 @@ WITH queue AS MATERIALIZED (
     -- Of all workers one gets the probe; if it is lost with its worker, the next one is due later.
     UPDATE circuit_breaker AS breaker
     SET state = :'BreakerState.HALF_OPEN',
-        next_probe_at = now() + make_interval(secs => greatest(probe_wait_seconds, %(lease)s))
+        next_probe_at = now() + make_interval(secs => probe_wait_seconds)
     FROM queue
     WHERE queue.is_probe AND breaker.organization_id = queue.organization_id
       AND breaker.host = queue.host AND breaker.next_probe_at <= now()

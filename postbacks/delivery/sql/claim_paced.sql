@@ -24,7 +24,7 @@ WITH pace AS MATERIALIZED (
 ), probed AS MATERIALIZED (
     UPDATE circuit_breaker AS breaker
     SET state = :'BreakerState.HALF_OPEN',
-        next_probe_at = now() + make_interval(secs => greatest(probe_wait_seconds, %(lease)s))
+        next_probe_at = now() + make_interval(secs => probe_wait_seconds)
     FROM pace
     WHERE pace.is_probe AND breaker.organization_id = pace.organization_id
       AND breaker.host = pace.host AND breaker.next_probe_at <= now()

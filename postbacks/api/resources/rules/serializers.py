@@ -6,11 +6,13 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps_registry.models import App, Partner
 from postbacks.api.fields import PublicIdField
 from postbacks.api.problems import InvalidRequest, pointer
+from postbacks.api.resources.partners import BREAKERS_HELP, BreakerSerializer
 from postbacks.api.resources.rules.parts import (
     AuthenticationSerializer,
     ConditionsSerializer,
@@ -24,6 +26,7 @@ from postbacks.callbacks.rules.versions import definition_from
 from postbacks.callbacks.translation import read_rule_url
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
+from postbacks.rulebook.breakers import breakers_of_rules
 from postbacks.rulebook.preview import warnings_about
 
 OF_ONE_SAVE = frozenset({"notes", "problems"})  # only its answer has these, where there are any
@@ -95,14 +98,23 @@ class RuleSerializer(RowSerializer):
         help_text="Postbacks that are held since the rule was suspended; see `held`.",
     )
 
+    breakers = serializers.SerializerMethodField(help_text=BREAKERS_HELP)
+
     class Meta:
         model = CallbackRule
         fields = (
             *("id", "name", "app", "partner", "status"),
             *CONTENT_FIELDS,
-            *("version", "held", "notes", "problems", "created_at", "updated_at"),
+            *("version", "held", "breakers", "notes", "problems", "created_at", "updated_at"),
         )
         read_only_fields = ("version", "updated_at")
+
+    @extend_schema_field(BreakerSerializer(many=True))
+    def get_breakers(self, rule: CallbackRule) -> Any:
+        """Return the open circuit breakers, which a page of rules has read already."""
+        known = getattr(rule, "open_breakers", None)
+        breakers = breakers_of_rules([rule]).get(rule.pk, []) if known is None else known
+        return BreakerSerializer(breakers, many=True).data
 
     def validate_url(self, url: str) -> str:
         """Read an address as it was meant, and remember what was done to it."""
@@ -127,8 +139,8 @@ class RuleSerializer(RowSerializer):
         return status
 
     def _repeats(self, name: str, value: object) -> bool:
-        # Workers change the count: a row that was just read can be written back all the same.
-        return name in {"held", *OF_ONE_SAVE} or super()._repeats(name, value)
+        # Workers change these: a row that was just read can be written back all the same.
+        return name in {"held", "breakers", *OF_ONE_SAVE} or super()._repeats(name, value)
 
     def write(self, row: CallbackRule) -> None:
         if row.pk is not None and "status" not in self.validated_data:

@@ -34,9 +34,19 @@ from postbacks.api.strict import StrictSerializer
 from postbacks.models import CallbackRule, CallbackRuleVersion, JobAction, PostbackJob, RuleStatus
 from postbacks.rulebook import held_postbacks
 from postbacks.rulebook import versions as rule_versions
+from postbacks.rulebook.breakers import breakers_of_rules
 from postbacks.rulebook.held_postbacks import NotReleasableError
 
-_NOT_DEFINED = {"id", "status", "version", "held", *OF_ONE_SAVE, "created_at", "updated_at"}
+_NOT_DEFINED = {
+    "id",
+    "status",
+    "version",
+    "held",
+    "breakers",
+    *OF_ONE_SAVE,
+    "created_at",
+    "updated_at",
+}
 
 
 class DefinitionSerializer(RuleSerializer):
@@ -234,8 +244,16 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         rows = super().get_queryset().select_related("app", "partner")
         return rows.annotate(held=held_postbacks.held_count_of_rules())
 
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        breakers = breakers_of_rules(page or [])
+        for rule in page or []:
+            rule.open_breakers = breakers.get(rule.pk, [])
+        return page
+
     def csv_columns(self) -> Sequence[str]:
-        return [name for name in super().csv_columns() if name not in OF_ONE_SAVE]
+        left_out = {"breakers", *OF_ONE_SAVE}
+        return [name for name in super().csv_columns() if name not in left_out]
 
     @extend_schema(request=PreviewSerializer, responses={200: PreviewAnswerSerializer})
     @action(detail=False, methods=["post"], serializer_class=PreviewSerializer)

@@ -1,0 +1,107 @@
+"""Says which rules, partners and postbacks wait for a circuit breaker, for pages and the API."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps_registry.models import Partner
+from postbacks.callbacks.rules.compiled import RuleVersion, load_rule_versions
+from postbacks.insights import wording
+from postbacks.models import (
+    BreakerState,
+    CallbackRule,
+    CircuitBreaker,
+    DuePostback,
+    Postback,
+    PostbackStatus,
+    RuleStatus,
+)
+
+BREAKER_OPEN = "breaker_open"  # the reason of a postback that waits for one
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBreaker:
+    """The circuit breaker of a host and port that is not asked now. `reason` is a code."""
+
+    host: str
+    port: int
+    state: str
+    reason: str
+    since: datetime | None
+    next_probe_at: datetime | None
+
+    @property
+    def reason_words(self) -> str:
+        """The last failure as a page says it."""
+        return wording.lower_first(wording.answer(self.reason))
+
+
+def breakers_of_rules(rules: Collection[CallbackRule]) -> dict[int, list[OpenBreaker]]:
+    """Return the open breakers in the way of rules' current versions, by the rules' row ids."""
+    breakers = _open_breakers() if rules else {}
+    if not breakers:
+        return {}
+    hosts = _hosts_of((rule.pk, rule.version) for rule in rules)
+    return {
+        rule.pk: [breakers[host] for host in hosts[rule.pk] if host in breakers] for rule in rules
+    }
+
+
+def breakers_of_partners(partners: Collection[Partner]) -> dict[int, list[OpenBreaker]]:
+    """Return the open breakers in the way of partners' rules, by the partners' row ids."""
+    breakers = _open_breakers() if partners else {}
+    if not breakers:
+        return {}
+    rules = list(
+        CallbackRule.objects.filter(partner_id__in=[partner.pk for partner in partners])
+        .exclude(status__in=[RuleStatus.DRAFT, RuleStatus.ARCHIVED])
+        .values_list("partner_id", "id", "version")
+    )
+    hosts = _hosts_of((rule_id, version) for _, rule_id, version in rules)
+    of_partners: dict[int, set[str]] = {}
+    for partner_id, rule_id, _ in rules:
+        of_partners.setdefault(partner_id, set()).update(hosts[rule_id])
+    return {
+        partner_id: [breakers[host] for host in sorted(named) if host in breakers]
+        for partner_id, named in of_partners.items()
+    }
+
+
+def waiting_for_breakers(postbacks: Iterable[Postback]) -> set[int]:
+    """Return the row ids of the pending postbacks whose breaker is open."""
+    pending = [each.pk for each in postbacks if each.status == PostbackStatus.PENDING]
+    breakers = _open_breakers() if pending else {}
+    if not breakers:
+        return set()
+    due = DuePostback.objects.filter(pk__in=pending, host__in=breakers, claim_id=None)
+    return set(due.values_list("pk", flat=True))
+
+
+def _open_breakers() -> dict[str, OpenBreaker]:
+    """Return the current organization's open breakers by host and port."""
+    return {
+        row.host: _opened(row) for row in CircuitBreaker.objects.exclude(state=BreakerState.CLOSED)
+    }
+
+
+def _opened(row: CircuitBreaker) -> OpenBreaker:
+    host, _, port = row.host.rpartition(":")
+    return OpenBreaker(
+        host=host,
+        port=int(port),
+        state=row.state,
+        reason=row.reason,
+        since=row.opened_at,
+        next_probe_at=row.next_probe_at,
+    )
+
+
+def _hosts_of(versions: Iterable[RuleVersion]) -> dict[int, list[str]]:
+    """Return the hosts and ports that rules' versions send to, by the rules' row ids."""
+    named = list(versions)
+    rules = load_rule_versions(named)
+    return {
+        rule_id: [rule.lane] if (rule := rules.get((rule_id, version))) and rule.lane else []
+        for rule_id, version in named
+    }

@@ -1,0 +1,121 @@
+"""How much of what a transport has open each lane may take."""
+
+import pytest
+
+from postbacks.delivery.claiming import Lane
+from postbacks.delivery.lanes import Shares, most_of_one_lane
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Traffic:
+    """Begins and ends requests of lanes as `Shares` allows."""
+
+    def __init__(self, capacity: int) -> None:
+        self.clock = Clock()
+        self.shares = Shares(capacity, clock=self.clock)
+        self.jobs: list[tuple[Lane, int]] = []
+        self.count = 0
+
+    def begin(self, lane: Lane, most: int = 10_000) -> int:
+        """Begin as many as may begin; return how many did."""
+        begun = 0
+        while begun < most and self.shares.may_begin(lane):
+            self.count += 1
+            self.shares.begin(lane, self.count)
+            self.jobs.append((lane, self.count))
+            begun += 1
+        return begun
+
+    def end(self, lane: Lane, *, is_timeout: bool = False) -> None:
+        """End all requests of a lane."""
+        for each, job in [job for job in self.jobs if job[0] == lane]:
+            self.shares.end(each, job, is_timeout=is_timeout)
+            self.jobs.remove((each, job))
+
+    def answer(
+        self, lane: Lane, seconds: float, *, times: int = 12, is_timeout: bool = False
+    ) -> None:
+        for _ in range(times):
+            self.begin(lane, 1)
+            self.clock.now += seconds
+            self.end(lane, is_timeout=is_timeout)
+
+
+@pytest.mark.parametrize("capacity", [48, 4_096])
+@pytest.mark.parametrize(
+    ("seconds", "part"),
+    [(None, 1), (0.01, 1), (1.0, 1), (2.0, 2), (5.0, 5), (15.0, 15)],
+)
+def test_a_lane_has_the_less_open_the_slower_it_answers(
+    capacity: int, seconds: float | None, part: int
+) -> None:
+    traffic, lane = Traffic(capacity), (1, "ads.example.com:443")
+    if seconds is not None:
+        traffic.answer(lane, seconds, times=40)
+
+    begun = traffic.begin(lane)
+
+    most = most_of_one_lane(capacity)
+    assert max(1, most // part - 1) <= begun <= max(1, most // part)
+    assert most <= capacity // 4
+
+
+@pytest.mark.parametrize("capacity", [48, 4_096])
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("tenants", [1, 2, 20])
+def test_twenty_lanes_that_begin_to_hang_leave_room(
+    capacity: int, is_known: bool, tenants: int
+) -> None:
+    traffic = Traffic(capacity)
+    hanging = [(number % tenants, f"{number}.example.com:443") for number in range(20)]
+    good = [(0, f"good-{number}.example.com:443") for number in range(10)]
+    for lane in [*good, *(hanging if is_known else [])]:
+        traffic.answer(lane, 0.02, times=1)
+
+    for _ in range(30):  # four a second each, and nobody answers
+        for lane in hanging:
+            traffic.begin(lane, 4)
+        for lane in good:
+            assert traffic.begin(lane, 1) == 1, lane
+            traffic.end(lane)
+        traffic.clock.now += 1
+
+    assert {lane for lane, _ in traffic.jobs} == set(hanging)
+
+
+def test_a_lane_that_timed_out_three_times_has_one_probe_until_it_answers() -> None:
+    traffic, lane = Traffic(48), (1, "ads.example.com:443")
+    traffic.answer(lane, 15.0, times=3, is_timeout=True)
+
+    assert traffic.begin(lane) == 1
+
+    traffic.clock.now += 0.02
+    traffic.end(lane)
+    traffic.answer(lane, 0.02, times=30)
+    assert traffic.begin(lane) == most_of_one_lane(48)
+
+
+@pytest.mark.parametrize("capacity", [48, 4_096])
+def test_all_lanes_that_hang_hold_an_eighth_together(capacity: int) -> None:
+    traffic = Traffic(capacity)
+    hanging = [(number, "ads.example.com:443") for number in range(capacity)]
+    for lane in hanging:
+        traffic.answer(lane, 15.0, times=3, is_timeout=True)
+
+    assert sum(traffic.begin(lane) for lane in hanging) == capacity // 8
+
+
+def test_many_new_lanes_each_get_their_first_request() -> None:
+    traffic = Traffic(48)
+
+    assert [traffic.begin((1, f"{number}.example.com:443")) for number in range(12)] == [
+        12,
+        *[1] * 11,
+    ]

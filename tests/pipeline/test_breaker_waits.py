@@ -1,0 +1,247 @@
+"""While a circuit breaker is open its postbacks wait, and one request finds out."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.urls import reverse
+
+from apps_registry.tenancy import tenant
+from postbacks.delivery.claiming import claim_due, claim_paced, next_due
+from postbacks.infrastructure.database import roles
+from postbacks.models import BreakerState, CircuitBreaker, DuePostback, Postback, PostbackStatus
+from tests import database
+from tests.admin.pages import sign_in
+from tests.api.calling import owner_of
+from tests.events import attempts_of, event, postbacks_of, record
+from tests.make import Tenant, make_partner, make_tenant, make_tenant_rule
+from tests.pipeline.conftest import Answer, RecordingPartner, Run
+from tests.pipeline.test_pump import all_ended
+from tests.workers import decide
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PartnerAnswering = Callable[[Answer], RecordingPartner]
+
+
+def breaker_of(of: Tenant) -> CircuitBreaker | None:
+    with tenant(of.organization.pk):
+        return CircuitBreaker.objects.first()
+
+
+def make_breaker(of: Tenant, host: str, **fields: object) -> CircuitBreaker:
+    now = datetime.now(UTC)
+    values = {
+        "state": BreakerState.OPEN,
+        "reason": "timeout",
+        "window_started_at": now,
+        "opened_at": now,
+        "next_probe_at": now + timedelta(seconds=30),
+        "probe_wait_seconds": 30,
+        **fields,
+    }
+    with database.as_role(roles.WORKER), tenant(of.organization.pk):
+        return CircuitBreaker.objects.create(host=host, **values)
+
+
+def let_probe(of: Tenant) -> None:
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE circuit_breaker SET next_probe_at = now() WHERE organization_id = %s",
+            [of.organization.pk],
+        )
+
+
+def test_it_opens_after_ten_failures_and_closes_when_a_probe_is_answered(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    answers: Iterator[int] = iter([503] * 10)
+    partner = partner_answering(lambda *_: (next(answers, 200), {}, b""))
+    gem = make_tenant()
+    make_tenant_rule(gem, url=partner.url, retry_delays=[1] * 10)
+    record(gem, *(event(install_id=f"device-{n}") for n in range(10)))
+
+    run_pump(until=lambda: len(attempts_of(gem)) == 10)
+
+    breaker = breaker_of(gem)
+    assert breaker is not None
+    assert (breaker.state, breaker.reason, breaker.host) == ("open", "http_503", partner.host)
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute("UPDATE due_postback SET due_at = now()")
+    with database.as_role(roles.WORKER):
+        assert claim_due(100) == []
+        wait = next_due().plain
+    assert wait is not None
+    assert 20 < wait <= 30
+    assert len(attempts_of(gem)) == 10
+
+    let_probe(gem)
+    run_pump(until=all_ended(gem, 10))
+
+    assert breaker_of(gem) is None
+    assert {postback.status for postback in postbacks_of(gem)} == {PostbackStatus.DELIVERED}
+    assert {postback.attempts_made for postback in postbacks_of(gem)} == {2}
+
+
+def test_a_probe_that_fails_leaves_the_others_waiting_and_the_next_one_later(
+    partner_answering: PartnerAnswering, run_pump: Run
+) -> None:
+    partner = partner_answering(lambda *_: (503, {}, b""))
+    gem = make_tenant()
+    make_tenant_rule(gem, url=partner.url)
+    record(gem, *(event(install_id=f"device-{n}") for n in range(10)))
+    decide()
+    make_breaker(gem, partner.host, next_probe_at=datetime.now(UTC))
+
+    run_pump(until=lambda: len(attempts_of(gem)) == 1)
+
+    breaker = breaker_of(gem)
+    assert breaker is not None
+    assert (breaker.state, breaker.probe_wait_seconds) == ("open", 60)
+    assert len(partner.requests) == 1
+    assert sum(postback.attempts_made for postback in postbacks_of(gem)) == 1
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_in_flight": 5}, {"rate_limit_per_second": 50}])
+def test_of_all_workers_one_gets_the_probe(limits: dict[str, int]) -> None:
+    gem, coral = make_tenant(), make_tenant()
+    for of in (gem, coral):
+        make_tenant_rule(of, url="https://ads.example.com/p", **limits)
+        record(of, *(event(install_id=f"device-{n}") for n in range(5)))
+        decide()
+    make_breaker(gem, "ads.example.com:443")
+    claim = claim_paced if limits else claim_due
+
+    with database.as_role(roles.WORKER):
+        others = {lease.postback.organization_id for lease in claim(100)}
+        let_probe(gem)
+        (probe,) = claim(100)
+        again = claim(100)
+
+    assert others == {coral.organization.pk}  # the same host, and no breaker
+    assert (probe.postback.organization_id, probe.is_probe, again) == (
+        gem.organization.pk,
+        True,
+        [],
+    )
+    breaker = breaker_of(gem)
+    assert breaker is not None
+    assert breaker.state == BreakerState.HALF_OPEN
+    with tenant(gem.organization.pk):
+        assert DuePostback.objects.filter(claim_id__isnull=True).count() == 4
+
+
+def test_people_see_what_fails_and_what_waits_for_it() -> None:
+    gem, coral = make_tenant(), make_tenant()
+    for of in (gem, coral):
+        with tenant(of.organization.pk):
+            partner = make_partner("Skyline Ads")
+        make_tenant_rule(of, url="https://ads.example.com:8443/p", partner=partner)
+        make_tenant_rule(of, url="https://ads.example.com/p")
+        record(of, event())
+        decide()
+    breaker = make_breaker(gem, "ads.example.com:8443")
+
+    shown = {}
+    for of in (gem, coral):
+        owner = owner_of(of)
+        rules = owner.get("callback-rules").data["results"]
+        ((failing,), (well,)) = (
+            [rule for rule in rules if (":8443" in rule["url"]) is is_failing]
+            for is_failing in (True, False)
+        )
+        (partner,) = owner.get("partners").data["results"]
+        alone = [
+            owner.get(f"callback-rules/{failing['id']}"),
+            owner.get(f"partners/{partner['id']}"),
+        ]
+        assert [each.data["breakers"] for each in alone] == [
+            failing["breakers"],
+            partner["breakers"],
+        ]
+        written = [
+            owner.patch(f"callback-rules/{failing['id']}", {**failing, "breakers": []}),
+            owner.patch(f"partners/{partner['id']}", {**partner, "breakers": []}),
+        ]
+        assert [each.status for each in written] == [200, 200]
+        assert well["breakers"] == []
+        postbacks = owner.get("postbacks").data["results"]
+        reasons = {each["rule"]: each["reason"] for each in postbacks}
+        single = owner.get(f"postbacks/{postbacks[0]['id']}").data["reason"]
+        assert single == postbacks[0]["reason"]
+        shown[of.organization.pk] = (
+            failing["breakers"],
+            partner["breakers"],
+            reasons[failing["id"]],
+            reasons[well["id"]],
+        )
+        with tenant(of.organization.pk):
+            # Nothing is stored: the reason is of now.
+            assert {each.reason for each in Postback.objects.all()} == {""}
+
+    (of_rule,), (of_partner,), reason, other = shown[gem.organization.pk]
+    assert of_rule == of_partner
+    assert {name: of_rule[name] for name in ("host", "port", "state", "reason")} == {
+        "host": "ads.example.com",
+        "port": 8443,
+        "state": "open",
+        "reason": "timeout",
+    }
+    assert datetime.fromisoformat(of_rule["next_probe_at"]) - datetime.fromisoformat(
+        of_rule["since"]
+    ) == timedelta(seconds=30)
+    assert breaker.opened_at is not None
+    assert (reason, other) == ("breaker_open", None)
+    assert shown[coral.organization.pk] == ([], [], None, None)
+
+
+def test_the_pages_of_a_rule_and_its_partner_name_the_host_that_fails() -> None:
+    gem = make_tenant()
+    client = sign_in(gem.owner)
+    with tenant(gem.organization.pk):
+        partner = make_partner("Skyline Ads")
+    rule = make_tenant_rule(gem, url="https://ads.example.com:8443/p", partner=partner)
+    pages = [
+        reverse("admin:postbacks_callbackrule_change", args=[rule.pk]),
+        reverse("admin:apps_registry_partner_change", args=[partner.pk]),
+    ]
+    before = [client.get(page).content.decode() for page in pages]
+    make_breaker(gem, "ads.example.com:8443", reason="http_503")
+
+    after = [client.get(page).content.decode() for page in pages]
+
+    assert not any("ads.example.com, port 8443, fails" in page for page in before)
+    for page in after:
+        assert "ads.example.com, port 8443, fails: its postbacks wait." in page
+        assert "HTTP 503" in page
+
+
+def test_another_port_of_the_same_host_has_a_breaker_of_its_own() -> None:
+    gem = make_tenant()
+    for url in ("https://ads.example.com/p", "https://ads.example.com:8443/p"):
+        make_tenant_rule(gem, url=url)
+    record(gem, event())
+    decide()
+    make_breaker(gem, "ads.example.com:443")
+
+    with database.as_role(roles.WORKER):
+        assert [lease.host for lease in claim_due(100)] == ["ads.example.com:8443"]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_failing"),
+    [(500, True), (502, True), (429, True), (408, True), (404, False), (200, False), (401, False)],
+)
+def test_only_a_partner_that_can_not_answer_counts(
+    partner_answering: PartnerAnswering, run_pump: Run, status: int, is_failing: bool
+) -> None:
+    partner = partner_answering(lambda *_: (status, {}, b""))
+    gem = make_tenant()
+    make_tenant_rule(gem, url=partner.url)
+    record(gem, event())
+
+    run_pump(until=lambda: len(attempts_of(gem)) == 1)
+
+    breaker = breaker_of(gem)
+    assert (breaker is not None and breaker.failures == 1) is is_failing
