@@ -98,12 +98,8 @@ class Job:
 
 
 def most_of_one_lane(capacity: int) -> int:
-    """Return how much one organization, host and port may have open at most.
-
-    One that hangs leaves the rest to others. A transport of few threads gives a lane a quarter of
-    them, for less would slow a partner that answers after a second.
-    """
-    return capacity // (8 if capacity >= _MANY_OPEN else 4)
+    """Return how much a lane may have open that has not answered yet: one that hangs holds it."""
+    return capacity // 8
 
 
 @dataclass(slots=True)
@@ -126,10 +122,12 @@ Speeds = dict[Lane, Speed]
 class Shares:
     """Says how much each lane may have open, the less the slower it answers.
 
-    A lane that answers within a second has its share of `capacity`, a slower one as much less as it
-    is slower, and the longest of its open requests counts as an answer already. A quarter of all
-    is kept for lanes that answer quickly. A lane that timed out three times has one request open to
-    find out, and all of these together an eighth. `speeds` may outlive this object.
+    A lane that answers within a second has its whole share, a slower one as much less as it is
+    slower; the oldest of its open requests counts as an answer already. Each lane has its first
+    request early: the fuller the transport, the fewer get a second one. Lanes that have not proved
+    to be quick never take the last quarter, nor all of one tenant's more than five eighths. One
+    that timed out three times has one request open to find out, all of these an eighth together.
+    `speeds` may outlive this object.
     """
 
     capacity: int
@@ -176,26 +174,29 @@ class Shares:
         """Return how much a lane may have open, as far as only the lane counts."""
         if self._is_hanging(lane):
             return 1
-        share = most_of_one_lane(self.capacity)
+        if lane not in self.speeds:
+            return max(1, most_of_one_lane(self.capacity))
+        # A share of few threads would slow a distant partner that answers well.
+        share = self.capacity // (8 if self.capacity >= _MANY_OPEN else 2)
         return max(1, int(share / max(_QUICK_SECONDS, self._seconds_of(lane))))
 
     def may_begin(self, lane: Lane) -> bool:
         """Tell whether a lane may have one more request open now."""
-        is_open = self.open_of(lane)
+        is_open, eighth = self.open_of(lane), self.capacity // 8
         if self.free <= 0 or is_open >= self.limit_of(lane):
             return False
         if self.is_quick(lane):
-            return True
-        if self.free <= self.capacity // 4:
+            return is_open == 0 or self.free > 4 * eighth
+        if self.free <= 2 * eighth:
             return False
         if self._is_hanging(lane):
-            return self._count_open(self._is_hanging) < max(1, self.capacity // 8)
-        # The more is open already, the less one lane gets, but each gets one.
-        return is_open == 0 or (
-            3 * is_open < self.free
-            and self._count_open(lambda other: other[0] == lane[0] and not self.is_quick(other))
-            < self.capacity // 4
+            return self._count_open(self._is_hanging) < max(1, eighth)
+        if is_open and self.free <= (6 if lane in self.speeds else 7) * eighth:
+            return False
+        is_unproved = self._count_open(
+            lambda other: other[0] == lane[0] and not self.is_quick(other)
         )
+        return is_unproved < 5 * eighth
 
     def _is_hanging(self, lane: Lane) -> bool:
         speed = self.speeds.get(lane)

@@ -19,6 +19,11 @@ from postbacks.models import (
 
 BREAKER_OPEN = "breaker_open"  # the reason of a postback that waits for one
 
+WAITS_FOR_BREAKER = (
+    "Its partner's host fails again and again. It waits until one request is answered, and waiting "
+    "uses up no try."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class OpenBreaker:
@@ -68,14 +73,15 @@ def breakers_of_partners(partners: Collection[Partner]) -> dict[int, list[OpenBr
     }
 
 
-def waiting_for_breakers(postbacks: Iterable[Postback]) -> set[int]:
-    """Return the row ids of the pending postbacks whose breaker is open."""
-    pending = [each.pk for each in postbacks if each.status == PostbackStatus.PENDING]
+def mark_waiting(postbacks: Iterable[Postback]) -> None:
+    """Give pending postbacks whose breaker is open the reason `breaker_open`, which is not stored."""
+    pending = {each.pk: each for each in postbacks if each.status == PostbackStatus.PENDING}
     breakers = _open_breakers() if pending else {}
     if not breakers:
-        return set()
+        return
     due = DuePostback.objects.filter(pk__in=pending, host__in=breakers, claim_id=None)
-    return set(due.values_list("pk", flat=True))
+    for postback_id in due.values_list("pk", flat=True):
+        pending[postback_id].reason = BREAKER_OPEN
 
 
 def _open_breakers() -> dict[str, OpenBreaker]:

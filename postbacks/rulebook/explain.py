@@ -35,6 +35,7 @@ from postbacks.models import (
 )
 from postbacks.models.events import ERASED
 from postbacks.models.stored import load_events
+from postbacks.rulebook.breakers import mark_waiting
 from postbacks.rulebook.postback_reasons import (
     OFF,
     EmptyMacros,
@@ -232,6 +233,7 @@ def _postback_explainer(
     postbacks: Sequence[Postback], judge: _Judge
 ) -> Callable[[RuleThenAndNow, Postback], Explanation]:
     """Load what all postbacks' explanations read, and return what explains one of them."""
+    mark_waiting(postbacks)
     attempts = last_attempts(postbacks)
     versions = {p.pk: version_of(p, attempts.get(p.pk)) for p in postbacks}
     empty = empty_macros_by_request((p, versions[p.pk]) for p in postbacks)

@@ -24,6 +24,7 @@ from postbacks.models import (
 )
 from postbacks.models.events import ERASED
 from postbacks.models.stored import load_events
+from postbacks.rulebook.breakers import BREAKER_OPEN, WAITS_FOR_BREAKER
 
 _LONGEST_QUOTE = 120
 _MOST_IN_A_SENTENCE = 4
@@ -164,6 +165,8 @@ def _state_of(postback: Postback, last: DeliveryAttempt | None) -> tuple[RuleDec
         return RuleDecision.FAILED, Refusal(postback.reason or "failed", detail)
     if refusal := _held_refusal(postback):
         return RuleDecision.HELD, refusal
+    if postback.reason == BREAKER_OPEN:
+        return RuleDecision.PENDING, Refusal(BREAKER_OPEN, WAITS_FOR_BREAKER)
     if not postback.attempts_made:
         return RuleDecision.PENDING, Refusal("due", "It is about to be sent.")
     detail = f"It is tried again after {tries}. {last_answer(last, '')}".strip()

@@ -34,6 +34,7 @@ from postbacks.models import (
     SkipReason,
 )
 from postbacks.models.stored import load_events
+from postbacks.rulebook.breakers import BREAKER_OPEN, WAITS_FOR_BREAKER, mark_waiting
 from postbacks.rulebook.postback_reasons import (
     EmptyMacros,
     empty_macros_by_request,
@@ -160,6 +161,7 @@ def postback_detail(postback: Postback) -> PostbackDetail:
             "-number", "-id"
         )[: _SHOWN_ATTEMPTS + 1]
     )
+    mark_waiting([postback])
     older = [*attempts[1:], None]  # of each the one before it
     attempts = attempts[:_SHOWN_ATTEMPTS]
     requests: Sequence[DeliveryAttempt | None] = attempts or [None]  # None: the one to come
@@ -235,6 +237,8 @@ def _pending(postback: Postback) -> StatusBadge:
         return StatusBadge("Held", Tone.BUSY, "Its rule was suspended")
     if postback.reason == HeldReason.RULE_OFF:
         return StatusBadge("Waiting", Tone.BUSY, "Its rule is off")
+    if postback.reason == BREAKER_OPEN:
+        return StatusBadge("Waiting", Tone.BUSY, "Its partner's host fails")
     if postback.attempts_made:
         return StatusBadge("Retrying", Tone.BUSY, next_try(postback))
     return StatusBadge("Pending", Tone.INFO, next_try(postback))
@@ -305,6 +309,8 @@ def sentence_of(
         )
     if postback.reason == HeldReason.RULE_OFF:
         return "Waiting: its rule is off. It is sent as soon as the rule is switched on."
+    if postback.reason == BREAKER_OPEN:
+        return WAITS_FOR_BREAKER
     if not tries:
         return "Not sent yet."
     return f"Not delivered yet after {wording.times(tries)}. {last_answer(last, '')}".strip()

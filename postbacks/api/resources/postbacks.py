@@ -22,7 +22,7 @@ from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
 from postbacks.insights.request_differences import request_differences
 from postbacks.models import CallbackRule, DeliveryAttempt, Postback, PostbackStatus
-from postbacks.rulebook.breakers import BREAKER_OPEN, waiting_for_breakers
+from postbacks.rulebook.breakers import mark_waiting
 from postbacks.rulebook.resending import NotResendableError, resend
 
 _CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -215,10 +215,8 @@ def _read_attempts(postbacks: Sequence[Postback]) -> None:
         event_received_at__range=(min(moments), max(moments))
     ).order_by("number", "id")
     prefetch_related_objects(postbacks, Prefetch("attempts", queryset=attempts))
-    waiting = waiting_for_breakers(postbacks)
+    mark_waiting(postbacks)
     for postback in postbacks:
-        if postback.pk in waiting:
-            postback.reason = BREAKER_OPEN
         for attempt in postback.attempts.all():
             attempt.rule_version = attempt.rule_version or postback.rule_version
 
