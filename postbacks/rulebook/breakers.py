@@ -74,7 +74,7 @@ def breakers_of_partners(partners: Collection[Partner]) -> dict[int, list[OpenBr
 
 
 def mark_waiting(postbacks: Iterable[Postback]) -> None:
-    """Give pending postbacks whose breaker is open the reason `breaker_open`, which is not stored."""
+    """Give pending postbacks whose breaker is open the reason `breaker_open`; it is not stored."""
     pending = {each.pk: each for each in postbacks if each.status == PostbackStatus.PENDING}
     breakers = _open_breakers() if pending else {}
     if not breakers:

@@ -27,6 +27,7 @@ from postbacks.delivery import suspension_notices
 from postbacks.delivery.attempt_log import OUTAGES
 from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds, return_claims_of_dead_pumps
 from postbacks.delivery.http.opening import open_transport
+from postbacks.delivery.lanes import Speeds
 from postbacks.delivery.pump import Pump
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
@@ -52,6 +53,7 @@ _TIDY_SECONDS = 60.0
 _PUMP_TIMEOUT = 24 * 3600
 _APPLE_SLOT = -1  # no pump's
 _MOVE_SLOT = -2
+_SPEEDS: Speeds = {}  # of lanes, for the next pump of this process
 
 
 def run_pump(slot: int) -> None:
@@ -76,6 +78,7 @@ def run_pump(slot: int) -> None:
                 hand_on=seat.hand_on,
                 claim_ids=ids,
                 journal=journal,
+                speeds=_SPEEDS,
             ).run(seconds_until_turn(slot))
         journal.close()
         WorkerHeartbeat.objects.filter(name=beat_pump.name).delete()

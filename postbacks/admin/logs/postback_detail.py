@@ -225,6 +225,14 @@ def logged_attempt_view(attempt: DeliveryAttempt) -> AttemptView:
     return attempt_view(attempt, empty_macros=empty.get((postback.pk, version), ()))
 
 
+_WAITING: Mapping[str, str] = {
+    HeldReason.RULE_SUSPENDED: "Held, since its rule was suspended. Somebody sends or drops it on "
+    "the rule's page; after 7 days it is skipped.",
+    HeldReason.RULE_OFF: "Waiting: its rule is off. It is sent as soon as the rule is switched on.",
+    BREAKER_OPEN: WAITS_FOR_BREAKER,
+}
+
+
 def status_badge(postback: Postback) -> StatusBadge:
     if postback.status == PostbackStatus.PENDING:
         return _pending(postback)
@@ -302,15 +310,8 @@ def sentence_of(
         return (
             f"Given up after {wording.times(tries)}. {last_answer(last, postback.reason)}".strip()
         )
-    if postback.reason == HeldReason.RULE_SUSPENDED:
-        return (
-            "Held, since its rule was suspended. Somebody sends or drops it on the rule's page; "
-            "after 7 days it is skipped."
-        )
-    if postback.reason == HeldReason.RULE_OFF:
-        return "Waiting: its rule is off. It is sent as soon as the rule is switched on."
-    if postback.reason == BREAKER_OPEN:
-        return WAITS_FOR_BREAKER
+    if postback.reason in _WAITING:
+        return _WAITING[postback.reason]
     if not tries:
         return "Not sent yet."
     return f"Not delivered yet after {wording.times(tries)}. {last_answer(last, '')}".strip()
