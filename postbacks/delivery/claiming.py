@@ -189,6 +189,11 @@ def claim_rooms(
     """
     if not rooms:
         return []
+    # One class of an open lane has the probe.
+    named: dict[Lane | LaneQueue, Room] = {}
+    for room in rooms:
+        named.setdefault(room.queue.lane if room.queue.is_probe else room.queue, room)
+    rooms = list(named.values())
     parameters: dict[str, object] = {
         "limit": limit,
         "organizations": [room.queue.organization_id for room in rooms],
