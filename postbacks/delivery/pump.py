@@ -262,6 +262,7 @@ class Pump:
             leases += claim_paced(
                 min(room, MANY), busy=self._lanes.full_lanes(), claim_id=self.claim_ids.next()
             )
+        self._failing.update(lease.lane for lease in leases if lease.is_probe)
         rendered = self.prepare([lease.postback for lease in leases]) if leases else []
         for lease, postback in zip(leases, rendered, strict=True):
             self._in_flight[lease.lane] += 1
