@@ -123,7 +123,8 @@ class Shares:
     """Says how much each lane may have open, the less the slower it answers.
 
     A lane that answers within a second has its whole share, a slower one as much less as it is
-    slower; the oldest of its open requests counts as an answer already. Each lane has its first
+    slower, unless nearly everything is free; the oldest of its open requests counts as an answer
+    already. Each lane has its first
     request early: the fuller the transport, the fewer get a second one. Lanes that have not proved
     to be quick never take the last quarter, nor all of one tenant's more than five eighths. One
     that timed out three times has one request open to find out, all of these an eighth together.
@@ -174,11 +175,13 @@ class Shares:
         """Return how much a lane may have open, as far as only the lane counts."""
         if self._is_hanging(lane):
             return 1
+        most = max(1, most_of_one_lane(self.capacity))
         if lane not in self.speeds:
-            return max(1, most_of_one_lane(self.capacity))
+            return most
         # A share of few threads would slow a distant partner that answers well.
-        share = self.capacity // (8 if self.capacity >= _MANY_OPEN else 2)
-        return max(1, int(share / max(_QUICK_SECONDS, self._seconds_of(lane))))
+        share = most if self.capacity >= _MANY_OPEN else self.capacity // 2
+        fitting = max(1, int(share / max(_QUICK_SECONDS, self._seconds_of(lane))))
+        return max(fitting, most) if self.free > 7 * (self.capacity // 8) else fitting
 
     def may_begin(self, lane: Lane) -> bool:
         """Tell whether a lane may have one more request open now."""

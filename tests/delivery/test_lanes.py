@@ -60,10 +60,14 @@ def test_a_lane_has_the_less_open_the_slower_it_answers(
     if seconds is not None:
         traffic.answer(lane, seconds, times=40)
 
-    begun = traffic.begin(lane)
+    idle = traffic.shares.limit_of(lane)
+    for number in range(capacity // 8 + 1):
+        traffic.begin((2, f"{number}.example.com:443"), 1)
+    busy = traffic.shares.limit_of(lane)
 
     share = capacity // (2 if capacity == 48 and seconds is not None else 8)
-    assert max(1, share // part - 1) <= begun <= max(1, share // part)
+    assert max(1, share // part - 1) <= busy <= max(1, share // part)
+    assert idle == max(busy, most_of_one_lane(capacity))
 
 
 @pytest.mark.parametrize("capacity", [48, 4_096])
