@@ -149,9 +149,12 @@ def test_a_pump_that_stops_gives_back_what_waits_for_its_lane(
         assert DuePostback.objects.count() == PER_LANE
 
 
+@pytest.mark.parametrize("transport", ["requests", "curl"])
 def test_twenty_partners_that_hang_take_no_room_from_others(
-    partner_answering: PartnerAnswering, run_pump: Run
+    partner_answering: PartnerAnswering, run_pump: Run, transport: str
 ) -> None:
+    module = pytest.importorskip(f"postbacks.delivery.http.{transport}_transport")
+    open_transport = getattr(module, f"{transport.title()}Transport")
     released = Event()
     begun: list[str] = []
 
@@ -177,7 +180,7 @@ def test_twenty_partners_that_hang_take_no_room_from_others(
             released.set()
         return is_over
 
-    run_pump(until=others_are_over, seconds=25)
+    run_pump(until=others_are_over, seconds=25, open_transport=open_transport)
 
     assert not any(attempt.error for attempt in attempts_of(quick))
     assert len(good.requests) == 60
