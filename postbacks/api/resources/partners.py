@@ -1,7 +1,6 @@
 """Partners with their credentials and allowed hosts, and their campaigns."""
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -206,9 +205,6 @@ class PartnerViewSet(RegistryViewSet):
         for partner in page or []:
             partner.open_breakers = breakers.get(partner.pk, [])
         return page
-
-    def csv_columns(self) -> Sequence[str]:
-        return [name for name in super().csv_columns() if name != "breakers"]
 
 
 class CampaignSerializer(RowSerializer):

@@ -252,8 +252,7 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         return page
 
     def csv_columns(self) -> Sequence[str]:
-        left_out = {"breakers", *OF_ONE_SAVE}
-        return [name for name in super().csv_columns() if name not in left_out]
+        return [name for name in super().csv_columns() if name not in OF_ONE_SAVE]
 
     @extend_schema(request=PreviewSerializer, responses={200: PreviewAnswerSerializer})
     @action(detail=False, methods=["post"], serializer_class=PreviewSerializer)
