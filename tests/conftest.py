@@ -21,6 +21,7 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
         database.create()
     # Django would empty tables as the role web, which may not.
     TransactionTestCase._fixture_teardown = lambda _self: database.empty()  # type: ignore[method-assign]
+    TransactionTestCase._should_reload_connections = lambda _self: database.must_reconnect()
     yield
     database.superuser().close()
 

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from postbacks.infrastructure.database import roles
 
@@ -116,6 +117,31 @@ def _migrate() -> None:
     connection.settings_dict["OPTIONS"]["assume_role"] = roles.OWNER
     call_command("migrate", verbosity=0)
     connection.close()
+
+
+def must_reconnect() -> bool:
+    """Tell whether a test has left more behind in its connection than an open session.
+
+    Django would open a connection for each test. In a new one PostgreSQL reads its catalog again
+    for every table, which took longer than the statements.
+    """
+    session = connection.connection
+    if session is None or not connection.get_autocommit() or connection.in_atomic_block:
+        return True
+    if session.closed or session.info.transaction_status != TransactionStatus.IDLE:
+        return True
+    try:
+        return bool(session.execute(_IS_CHANGED).fetchone()[0])
+    except psycopg.OperationalError:  # the server has ended it
+        return True
+
+
+# What a test has set in the session, locked or made there and left: the next is to see none of it.
+_IS_CHANGED = f"""
+SELECT current_user <> '{roles.WEB}' OR coalesce(current_setting('pb.org', true), '') <> ''
+    OR EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory')
+    OR EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_my_temp_schema())
+"""
 
 
 def empty() -> None:
