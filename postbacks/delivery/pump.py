@@ -130,10 +130,13 @@ class Wakeup:
 
     def wait(self, seconds: float, *sockets: int) -> bool:
         """Wait for a wake-up or for one of the sockets; tell whether there was any."""
-        readable, _, _ = select.select([self._pipe[0], *sockets], [], [], seconds)
-        if self._pipe[0] in readable:
+        poll = select.poll()  # not `select`, which refuses descriptors above 1,023
+        for descriptor in (self._pipe[0], *sockets):
+            poll.register(descriptor, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(seconds * 1000)}
+        if self._pipe[0] in ready:
             os.read(self._pipe[0], 65_536)
-        return bool(readable)
+        return bool(ready)
 
 
 @dataclass(slots=True)

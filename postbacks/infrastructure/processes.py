@@ -1,9 +1,11 @@
-"""Child processes that never outlive their parent."""
+"""Child processes that never outlive their parent, and how many files a process may open."""
 
 import ctypes
+import resource
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
@@ -22,3 +24,15 @@ def die_with_parent(by: signal.Signals = signal.SIGTERM) -> Callable[[], None] |
         libc.prctl(_PR_SET_PDEATHSIG, int(by))
 
     return ask_kernel
+
+
+def raise_descriptor_limit(wanted: int) -> int:
+    """Let this process open as many files and sockets as wanted, if it may; return how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        return allowed
+    return soft

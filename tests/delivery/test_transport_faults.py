@@ -296,6 +296,26 @@ def test_one_request_leaves_nothing_to_the_next(
     assert b"Content-Length" not in partner.requests[1]
 
 
+def test_methods_may_follow_each_other_in_any_order(
+    delivery_sender: Transport, delivery_partners: Partners
+) -> None:
+    methods = ["POST", "GET", "PATCH", "DELETE", "GET", "GET", "PUT", "POST", "DELETE", "GET"]
+    partner = delivery_partners.answering(OK)
+
+    replies = [
+        delivery_sender.send(
+            OutgoingRequest(method, partner.url(), {}, b"x" if method.startswith("P") else None)
+        )
+        for method in methods
+    ]
+
+    assert [reply.body for reply in replies] == [b"ok"] * len(methods)
+    assert [request.split()[0].decode() for request in partner.requests] == methods
+    assert [request.endswith(b"x") for request in partner.requests] == [
+        method.startswith("P") for method in methods
+    ]
+
+
 def test_many_requests_are_open_at_once_without_a_thread_each(
     delivery_loopback: Destinations, delivery_partners: Partners
 ) -> None:
@@ -322,6 +342,32 @@ def test_many_requests_are_open_at_once_without_a_thread_each(
     assert [reply.status_code for reply in replies] == [200] * 200
     assert ours <= 0
     assert transport.capacity > 1_000
+
+
+def test_one_host_has_only_its_share_of_connections_and_waiting_costs_no_time(
+    delivery_loopback: Destinations, delivery_partners: Partners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curl = pytest.importorskip("postbacks.delivery.http.curl_transport")
+    monkeypatch.setattr(curl, "_OF_ONE_HOST", 4)
+
+    def hang_at_first(connection: socket.socket) -> None:
+        if partner.connections <= 4:
+            partner.stopping.wait(5)
+        while partner.next_request(connection):
+            connection.sendall(OK)
+
+    partner = delivery_partners.start(hang_at_first)
+    replies: list[Reply] = []
+
+    with curl.CurlTransport(delivery_loopback) as transport:
+        for timeout in (0.2, 5.0):
+            for _ in range(4):
+                transport.start(get(partner.url()), timeout=timeout, done=replies.append)
+        other = transport.send(get(delivery_partners.answering(OK).url()))
+
+    assert other.status_code == 200
+    assert [reply.error for reply in replies] == [TransportFailure.TIMEOUT] * 4 + [None] * 4
+    assert all(reply.duration_ms >= 150 for reply in replies[:4])
 
 
 # What is left behind
@@ -421,7 +467,7 @@ def test_libcurl_gets_no_socket_to_what_is_forbidden() -> None:
     """The second wall, behind the look-up's: the very address of each socket is judged."""
     handles = pytest.importorskip("postbacks.delivery.http.curl_handle")
     handle = handles.CurlHandle(AddressGuard(Destinations()))
-    exchange = handles.CurlExchange(get("http://partner.example/"), print, 0.0, 0.0)
+    exchange = handles.CurlExchange(get("http://partner.example/"), print, 15.0, 0.0)
     handle.exchange = exchange
     inside = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, ("10.0.0.1", 80))
     outside = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, ("8.8.8.8", 80))

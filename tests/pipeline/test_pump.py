@@ -1,6 +1,8 @@
 """From an owed postback to a logged attempt, with a real partner on loopback."""
 
 import gzip
+import os
+import resource
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.egress_proxy import parse_proxy
 from postbacks.delivery.http.requests_transport import RequestsTransport
+from postbacks.delivery.pump import Wakeup
 from postbacks.infrastructure.database import roles
 from postbacks.models import DuePostback, HeldPostback, PostbackStatus, RuleStatus
 from postbacks.rulebook import saving
@@ -420,3 +423,19 @@ def test_an_egress_proxy_that_is_away_uses_up_no_try(
     assert postbacks_of(gem)[0].status == PostbackStatus.PENDING
     with tenant(gem.organization.pk):
         assert DuePostback.objects.get().tries == 0
+
+
+def test_a_pump_waits_whatever_number_its_descriptors_have() -> None:
+    """Thousands of open requests take the low numbers, beyond which `select` does not look."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, hard), hard))
+    taken = [os.dup(0) for _ in range(1_100)]
+    try:
+        with Wakeup() as wakeup, wakeup.sleeping():
+            wakeup.notify(is_urgent=True, is_batch_full=False)
+            assert wakeup.wait(5.0)
+            assert not wakeup.wait(0.01)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

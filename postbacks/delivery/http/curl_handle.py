@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections import deque
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -36,6 +37,7 @@ _NO_SOCKET: int = pycurl.SOCKET_BAD
 _GO_ON: int = pycurl.PREREQFUNC_OK
 _STOP: int = pycurl.PREREQFUNC_ABORT
 _SWITCHING_PROTOCOLS = 101
+_NEVER = 3_600_000
 _SUPPRESS_CONNECT_HEADERS = 265  # libcurl's number: pycurl has no name for it
 MOST_HEADER_BYTES = 256 * 1024  # of all lines, interim answers and trailers included
 _VERIFY_RESULT = re.compile(r"(?:verify result|certificate problem): ([a-z -]{1,100})")
@@ -60,14 +62,23 @@ _RESET_CODES = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_PA
 _NOWHERE = Origin("", "", 0)
 
 
+@dataclass(slots=True)
+class CurlHost:
+    """What one host has open, and what waits until it may have more."""
+
+    open_requests: int = 0
+    held_back: "deque[CurlExchange]" = field(default_factory=deque)
+
+
 @dataclass(slots=True, eq=False)
 class CurlExchange:
     """A request under way, from its first try to its reply."""
 
     request: OutgoingRequest
     done: Done
+    timeout: float
     started: float
-    deadline: float
+    deadline: float = 0.0
     origin: Origin = _NOWHERE
     addresses: Answer = ()  # judged: without any it may not open a connection
     fresh_only: bool = False
@@ -76,6 +87,7 @@ class CurlExchange:
     tries: int = 0
     peer: str | None = None
     handle: "CurlHandle | None" = None
+    host: CurlHost | None = None
 
 
 class _HandedOver(socket.socket):
@@ -95,6 +107,10 @@ class CurlHandle:
     exchange: CurlExchange | None = None
     has_opened: bool = False  # a socket, during this try
     has_begun: bool = False  # to send the request
+    _origin: Origin = _NOWHERE  # as the options have it, like the next three
+    _method: str = ""  # of a request without a body
+    _is_fresh_only: bool = False
+    _is_pinned: bool = False
     _status: int | None = None
     _is_head_complete: bool = False
     _headers: list[bytes] = field(default_factory=list)
@@ -120,6 +136,7 @@ class CurlHandle:
         set_option(pycurl.SSL_VERIFYHOST, 2)
         set_option(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
         set_option(pycurl.CAINFO, ca_file)
+        set_option(pycurl.CONNECTTIMEOUT_MS, _NEVER)  # the transport looks after that
         set_option(pycurl.MAXAGE_CONN, max(1, round(idle_seconds)))
         set_option(pycurl.HEADERFUNCTION, self._take_header)
         set_option(pycurl.WRITEFUNCTION, self._take_body)
@@ -157,12 +174,14 @@ class CurlHandle:
         set_option = self.curl.setopt
         left = max(1, round((exchange.deadline - monotonic()) * 1000))
         set_option(pycurl.TIMEOUT_MS, left)
-        set_option(pycurl.CONNECTTIMEOUT_MS, left)
-        set_option(pycurl.FRESH_CONNECT, exchange.fresh_only)
+        if exchange.fresh_only != self._is_fresh_only:
+            self._is_fresh_only = exchange.fresh_only
+            set_option(pycurl.FRESH_CONNECT, int(exchange.fresh_only))
         if pins:
             set_option(pycurl.RESOLVE, pins)
-        else:
+        elif self._is_pinned:
             self.curl.unsetopt(pycurl.RESOLVE)
+        self._is_pinned = bool(pins)
 
     def reply(self, code: int, message: str) -> Reply | None:
         """Return the reply that a try ended with, None if the exchange must be tried anew.
@@ -189,10 +208,10 @@ class CurlHandle:
         self.exchange = None
         self._headers = []
         self._body = bytearray()
-        set_option = self.curl.setopt
-        set_option(pycurl.HTTPHEADER, [])
-        set_option(pycurl.POSTFIELDS, b"")
-        set_option(pycurl.HTTPGET, 1)
+        if self._method != "GET":
+            self._method = ""
+            self.curl.setopt(pycurl.POSTFIELDS, b"")
+            self.curl.setopt(pycurl.HTTPGET, 1)
 
     def no_connection(self) -> Undelivered:
         """Return the failure of a try that could not connect in time."""
@@ -204,21 +223,26 @@ class CurlHandle:
     def _set_request(self, exchange: CurlExchange) -> None:
         request, set_option = exchange.request, self.curl.setopt
         target = target_of(request.url)
-        set_option(pycurl.URL, f"{exchange.origin.scheme}://{exchange.origin.authority}/")
+        if exchange.origin != self._origin:
+            self._origin = exchange.origin
+            set_option(pycurl.URL, f"{self._origin.scheme}://{self._origin.authority}/")
         set_option(pycurl.REQUEST_TARGET, target)
         set_option(pycurl.HTTPHEADER, _header_lines(request))
         body = request.body
+        if body is None and request.method == self._method == "GET":
+            return  # most of all requests, and all is set for them
         if body is None and request.method not in _WITHOUT_LENGTH:
             body = b""
+        set_option(pycurl.CUSTOMREQUEST, request.method)
         if body is not None:
+            self._method = ""
             set_option(pycurl.POSTFIELDS, body)
-            set_option(pycurl.CUSTOMREQUEST, request.method)
         elif request.method == "HEAD":
+            self._method = ""
             set_option(pycurl.NOBODY, 1)
-            set_option(pycurl.CUSTOMREQUEST, "HEAD")
         else:
+            self._method = request.method
             set_option(pycurl.HTTPGET, 1)
-            set_option(pycurl.CUSTOMREQUEST, request.method)
 
     def _proxy_failure(self, code: int) -> Undelivered | None:
         if self.proxy is None or self.has_begun:

@@ -9,8 +9,7 @@ address of each socket that libcurl then asks for is judged once more.
 
 import logging
 import os
-import resource
-import selectors
+import select
 from collections import OrderedDict, deque
 from concurrent.futures import Future
 from contextlib import suppress
@@ -31,14 +30,21 @@ from postbacks.delivery.http.address_guard import (
     literal,
     no_connection,
     not_looked_up,
+    out_of_time,
 )
-from postbacks.delivery.http.curl_handle import CurlExchange, CurlHandle, milliseconds_since
+from postbacks.delivery.http.curl_handle import (
+    CurlExchange,
+    CurlHandle,
+    CurlHost,
+    milliseconds_since,
+)
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.dns import Answer, Lookup, SocketAddress
 from postbacks.delivery.http.egress_proxy import EgressProxy, proxy_failure
 from postbacks.delivery.http.request_guard import Origin, checked_origin
 from postbacks.delivery.http.response import INTERNAL_FAILURE, Reply, Undelivered
 from postbacks.delivery.http.transport import Done, Transport
+from postbacks.infrastructure.processes import raise_descriptor_limit
 from postbacks.values.outgoing_request import OutgoingRequest
 
 logger = logging.getLogger(__name__)
@@ -53,6 +59,14 @@ _MOST_ADDRESSES_TRIED = 6
 _MOST_TRIES = 4  # on a kept connection, on one that was just opened, and on a fresh one
 _IDLE_SECONDS = 60.0
 _LONGEST_WAIT = 1.0
+_HAS_EPOLL = hasattr(select, "epoll")
+_UNITS_A_SECOND = 1 if _HAS_EPOLL else 1000
+_EVENTS = {
+    pycurl.POLL_IN: select.POLLIN,
+    pycurl.POLL_OUT: select.POLLOUT,
+    pycurl.POLL_INOUT: select.POLLIN | select.POLLOUT,
+    pycurl.POLL_NONE: 0,
+}
 
 
 class CurlTransport(Transport):
@@ -73,7 +87,8 @@ class CurlTransport(Transport):
         proxy: EgressProxy | None = None,
     ) -> None:
         # A kept connection is a descriptor as well.
-        self.capacity = min(_OPEN_AT_ONCE, (_descriptors() - _OTHER_DESCRIPTORS) // 2)
+        descriptors = raise_descriptor_limit(2 * _OPEN_AT_ONCE + _OTHER_DESCRIPTORS)
+        self.capacity = min(_OPEN_AT_ONCE, (descriptors - _OTHER_DESCRIPTORS) // 2)
         self._guard = AddressGuard(destinations)
         self._proxy = proxy
         self._lookup = Lookup(_LOOKUP_THREADS)
@@ -85,6 +100,8 @@ class CurlTransport(Transport):
         self._submitted: deque[tuple[OutgoingRequest, float, Done]] = deque()
         self._looked_up: deque[tuple[CurlExchange, Future[Answer]]] = deque()
         self._in_flight = 0
+        self._hosts: dict[Origin, CurlHost] = {}  # with something open
+        self._ready: deque[CurlExchange] = deque()  # held back before, their turn has come
         self._open: dict[pycurl.Curl, CurlHandle] = {}
         self._idle: list[CurlHandle] = []
         # Where connections may be kept, with the pins, which libcurl would keep for ever.
@@ -97,8 +114,11 @@ class CurlTransport(Transport):
         self._wake_read, self._wake_write = os.pipe()
         for end in (self._wake_read, self._wake_write):
             os.set_blocking(end, False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        # epoll where there is one: at thousands of sockets `poll` looks at each of them each time.
+        # Both have the same numbers for the same events, but count time in other units.
+        self._sockets = select.epoll() if _HAS_EPOLL else select.poll()
+        self._sockets.register(self._wake_read, select.POLLIN)
+        self._watched: set[int] = set()
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
@@ -139,13 +159,16 @@ class CurlTransport(Transport):
         for handle in self._idle:
             handle.curl.close()
         self._multi.close()
-        self._selector.close()
+        if hasattr(self._sockets, "close"):
+            self._sockets.close()
         os.close(self._wake_read)
         os.close(self._wake_write)
 
     def _work(self) -> None:
         while self._submitted and self._in_flight < self.capacity:
             self._begin(*self._submitted.popleft())
+        while self._ready:
+            self._go(self._ready.popleft())
         while self._looked_up:
             self._take_answer(*self._looked_up.popleft())
         now = monotonic()
@@ -160,19 +183,20 @@ class CurlTransport(Transport):
 
     def _wait(self) -> None:
         self._is_asleep = True
-        for key, events in self._selector.select(self._seconds_to_wait()):
-            if key.fd == self._wake_read:
+        seconds = self._seconds_to_wait()
+        for descriptor, events in self._sockets.poll(seconds * _UNITS_A_SECOND):
+            if descriptor == self._wake_read:
                 with suppress(BlockingIOError):
                     os.read(self._wake_read, 65_536)
                 continue
-            mask = (pycurl.CSELECT_IN if events & selectors.EVENT_READ else 0) | (
-                pycurl.CSELECT_OUT if events & selectors.EVENT_WRITE else 0
-            )
-            self._multi.socket_action(key.fd, mask)
+            reads = pycurl.CSELECT_IN if events & ~select.POLLOUT else 0  # also what is broken
+            writes = pycurl.CSELECT_OUT if events & select.POLLOUT else 0
+            self._multi.socket_action(descriptor, reads | writes)
         self._is_asleep = False
 
     def _seconds_to_wait(self) -> float:
-        if self._looked_up or (self._submitted and self._in_flight < self.capacity):
+        has_submitted = self._submitted and self._in_flight < self.capacity
+        if has_submitted or self._ready or self._looked_up:
             return 0.0
         if self._is_closing and not self._in_flight:
             return 0.0
@@ -192,26 +216,39 @@ class CurlTransport(Transport):
 
     def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
         if what == pycurl.POLL_REMOVE:
-            with suppress(KeyError):
-                self._selector.unregister(descriptor)
-            return
-        events = (selectors.EVENT_READ if what & pycurl.POLL_IN else 0) | (
-            selectors.EVENT_WRITE if what & pycurl.POLL_OUT else 0
-        )
-        try:
-            self._selector.modify(descriptor, events)
-        except KeyError:
-            self._selector.register(descriptor, events)
+            self._watched.discard(descriptor)
+            self._sockets.unregister(descriptor)
+        elif descriptor in self._watched:
+            self._sockets.modify(descriptor, _EVENTS[what])
+        else:
+            self._watched.add(descriptor)
+            self._sockets.register(descriptor, _EVENTS[what])
 
     def _set_timer(self, milliseconds: int) -> None:
         self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000
 
     def _begin(self, request: OutgoingRequest, timeout: float, done: Done) -> None:
         self._in_flight += 1
-        started = monotonic()
-        exchange = CurlExchange(request, done, started, started + timeout)
+        exchange = CurlExchange(request, done, timeout, monotonic())
         try:
             exchange.origin = checked_origin(request)
+        except Undelivered as undelivered:
+            self._fail(exchange, undelivered)
+            return
+        host = exchange.host = self._hosts.setdefault(exchange.origin, CurlHost())
+        if host.open_requests < _OF_ONE_HOST:
+            host.open_requests += 1
+            self._go(exchange)
+        else:  # its time begins with its turn
+            host.held_back.append(exchange)
+
+    def _go(self, exchange: CurlExchange) -> None:
+        submitted_at, exchange.started = exchange.started, monotonic()
+        exchange.deadline = exchange.started + exchange.timeout
+        if exchange.started - submitted_at > exchange.timeout:
+            self._fail(exchange, out_of_time())  # whoever waits for it may have given it up
+            return
+        try:
             exchange.fresh_only = self._idle_seconds <= 0
             if exchange.origin in self._known and not exchange.fresh_only:
                 self._try(exchange)
@@ -254,6 +291,9 @@ class CurlTransport(Transport):
             self._fail(exchange, undelivered)
         except (OSError, UnicodeError) as error:
             self._fail(exchange, self._not_looked_up(error))
+        except Exception:
+            logger.exception("A request broke")
+            self._end(exchange, INTERNAL_FAILURE)
 
     def _not_looked_up(self, error: BaseException) -> Undelivered:
         if self._proxy is not None:
@@ -363,23 +403,20 @@ class CurlTransport(Transport):
             return
         exchange.is_open = exchange.is_looking_up = False
         self._in_flight -= 1
+        if exchange.host is not None:
+            self._pass_turn(exchange.origin, exchange.host)
         try:
             exchange.done(reply)
         except Exception:
             logger.exception("A reply could not be taken")
 
-
-def _descriptors() -> int:
-    """Return how many descriptors this process may have, after raising the limit if need be."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * _OPEN_AT_ONCE + _OTHER_DESCRIPTORS
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-        return allowed
-    return soft
+    def _pass_turn(self, origin: Origin, host: CurlHost) -> None:
+        if host.held_back:
+            self._ready.append(host.held_back.popleft())
+            return
+        host.open_requests -= 1
+        if not host.open_requests:
+            del self._hosts[origin]
 
 
 def _bundle(ca_file: str | None) -> str:
