@@ -117,7 +117,7 @@ def delivery_log(search: PostbackSearch, cursor: Cursor) -> KeysetPage[Postback]
         *([Q(rule_id__in=_rules_of(search.partner_id))] if search.partner_id else []),
     ]
     has_id = Q(public_id=search.id) | Q(sdk_event_id=search.id) if search.id else None
-    rows = search.span.within(Postback.objects.all(), "event_received_at")
+    rows = search.span.within(Postback.objects.defer("other_fingerprints"), "event_received_at")
     # In queries of their own: a join might keep PostgreSQL from reading days in order.
     related = ("rule__partner", "app")
     return _search(rows, "event_received_at", conditions, has_id=has_id, related=related).page(

@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import tenant
+from postbacks.callbacks.rules.versions import save_rule
 from postbacks.infrastructure.database.roles import WORKER
 from postbacks.models import (
     DeliveryAttempt,
@@ -173,7 +174,7 @@ def test_a_row_opens_to_a_piece_of_a_page(story: Story) -> None:
     assert "curl --request GET https://ads.example.com" in html
 
 
-def _skip_for(story: Story, url: str) -> str:
+def _skip_for(story: Story, url: str, *, corrected: str = "") -> str:
     """Have the story's postback skipped by a rule with this URL; return what its row opens to."""
     with as_role(WORKER), tenant(story.organization_id):
         rule = make.make_rule(url=url, app=story.tenant.app)
@@ -183,6 +184,9 @@ def _skip_for(story: Story, url: str) -> str:
             rule_id=rule.pk,
             rule_version=rule.version,
         )
+        if corrected:
+            rule.url = corrected
+            save_rule(rule, by=None)
     address = f"/admin/postbacks/postback/{story.keys[Postback][0]}/details/"
     return sign_in(story.tenant.owner).get(address).content.decode()
 
@@ -201,6 +205,18 @@ def test_a_skipped_postback_names_the_macros_without_a_value(
     shown = _skip_for(story, f"https://ads.example.com/?{query}")
 
     assert words in shown
+
+
+def test_a_postback_that_a_corrected_rule_skipped_names_what_that_rule_requires(
+    story: Story,
+) -> None:
+    decided_by, corrected = (
+        f"https://ads.example.com/?a={query}" for query in ("{{idfa!}}", "{{idfa!}}&b={{gaid!}}")
+    )
+
+    shown = _skip_for(story, decided_by, corrected=corrected)
+
+    assert "{{gaid}} has no value in this event." in shown
 
 
 def test_a_skipped_postback_whose_event_is_gone_names_what_its_rule_requires(story: Story) -> None:

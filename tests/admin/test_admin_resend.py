@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
+from postbacks.admin.logs import postbacks as log_pages
 from postbacks.callbacks.rules.versions import save_rule
 from postbacks.infrastructure.database.roles import WORKER
 from postbacks.models import (
@@ -19,7 +20,7 @@ from postbacks.models import (
     RuleStatus,
 )
 from tests import make
-from tests.admin.logs import LOG
+from tests.admin.logs import LOG, add_postbacks
 from tests.admin.pages import sign_in
 from tests.database import as_role
 from tests.isolation.story import Story
@@ -70,6 +71,20 @@ def test_chosen_postbacks_are_resent_after_a_question_under_the_same_filters(sto
     assert "Resend this postback?" in question.content.decode()
     assert answer["Location"] == address
     assert _status(story) == PostbackStatus.PENDING
+
+
+def test_what_a_page_has_no_time_to_resend_is_left_and_counted(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_pages, "RESENDING_SECONDS", 0)
+    added = add_postbacks(story, [timezone.now()] * 2, status=PostbackStatus.FAILED)
+    chosen = {"action": "resend_selected", "_selected_action": [row.pk for row in added]}
+
+    answer = sign_in(story.tenant.owner).post(LOG, {**chosen, "confirmed": "yes"}, follow=True)
+
+    words = answer.content.decode()
+    assert "1 postback is on the way." in words
+    assert "1 postback was not reached before this page had to answer." in words
 
 
 def test_a_resend_leads_back_to_the_list_with_its_filters(story: Story) -> None:

@@ -337,27 +337,24 @@ def _missing_macros(postback: Postback) -> str:
 
     Where the event is gone, it names all that the rule requires; empty if the rule is gone too.
     """
-    version = (postback.rule_id, postback.rule_version)
-    rules = load_rule_versions([version])
+    rules = load_rule_versions([(postback.rule_id, postback.rule_version)])  # and the current one
     key = postback.event_id
     events = load_events([(key, postback.event_received_at)] if key is not None else [])
-    rule = rules.get(version)
-    if rule is None:
-        return ""
-    if postback.attempts_made or postback.next_attempt_at:  # a later version judged it again
-        rule = max(rules.values(), key=lambda compiled: compiled.version)
-    try:
-        missing = _missing(rule, events[0], postback) if events else []
-        required = [
-            expression.names[0]
-            for expression in rule.request.expressions
-            if expression.required and expression.names
-        ]
-    except TemplateError:
-        return ""
-    if missing:
-        verb = "has" if len(missing) == 1 else "have"
-        return f"{_macro_list(missing)} {verb} no value in this event."
+    required: list[str] = []
+    # The version that decided it skipped it, or a later one before a try: whichever lacks a value.
+    for rule in sorted(rules.values(), key=lambda rule: rule.version != postback.rule_version):
+        try:
+            missing = _missing(rule, events[0], postback) if events else []
+            required = required or [
+                expression.names[0]
+                for expression in rule.request.expressions
+                if expression.required and expression.names
+            ]
+        except TemplateError:
+            continue
+        if missing:
+            verb = "has" if len(missing) == 1 else "have"
+            return f"{_macro_list(missing)} {verb} no value in this event."
     return f"The rule requires {_macro_list(list(dict.fromkeys(required)))}." if required else ""
 
 

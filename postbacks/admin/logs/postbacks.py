@@ -1,5 +1,6 @@
 """The delivery log: every postback with its state, resending them, and every single attempt."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ from postbacks.models import DeliveryAttempt, Postback
 from postbacks.rulebook.resending import NotResendableError, resend
 
 RESENT_AT_ONCE = 200
+RESENDING_SECONDS = 10.0  # deciding a skipped one again takes a while; the rest is named
 _REFUSAL = "Analysts look and export. Ask an owner or a marketer of your organization to resend."
 
 
@@ -152,9 +154,22 @@ class PostbackAdmin(LogAdmin):
         return TemplateResponse(request, "postbacks/refused.html", context, status=403)
 
     def _resend_all(self, request: HttpRequest, chosen: Sequence[Postback]) -> None:
-        sent = sum(self._resend(request, postback) for postback in chosen)
+        stops_at = time.monotonic() + RESENDING_SECONDS
+        sent = tried = 0
+        for postback in chosen:
+            sent += self._resend(request, postback)
+            tried += 1
+            if time.monotonic() >= stops_at:
+                break
         if sent:
             self.message_user(request, _resent_message(sent, chosen), messages.SUCCESS)
+        if left := len(chosen) - tried:
+            words = "1 postback was" if left == 1 else f"{left} postbacks were"
+            self.message_user(
+                request,
+                f"{words} not reached before this page had to answer. Choose the rest again.",
+                messages.WARNING,
+            )
 
     def _resend(self, request: HttpRequest, postback: Postback) -> bool:
         try:
