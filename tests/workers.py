@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
-from postbacks.rulebook import held_postbacks
+from postbacks.rulebook import held_postbacks, replaying
 from tests import database
 
 
@@ -33,3 +33,9 @@ def work_on_held(now: datetime | None = None) -> None:
     with database.as_role(roles.WORKER):
         held_postbacks.sweep_queue(60)
         held_postbacks.work(60, now=lambda: now or datetime.now(UTC))
+
+
+def work_on_replays(now: datetime | None = None) -> None:
+    """Do at a moment what the task for replays does, until nothing is left to do."""
+    with database.as_role(roles.WORKER):
+        replaying.work(60, now=lambda: now or datetime.now(UTC))

@@ -16,6 +16,8 @@ class Action(TextChoices):
     SUSPENDED = "suspended", "Suspended"
     TESTED = "tested", "Tested"
     RESENT = "resent", "Resent"
+    REPLAYED = "replayed", "Started a replay"
+    REPLAY_CANCELLED = "replay_cancelled", "Cancelled a replay"
     HELD_SENT = "held_sent", "Had held postbacks sent"
     HELD_DROPPED = "held_dropped", "Dropped held postbacks"
     REPEATED = "repeated", "Repeated"

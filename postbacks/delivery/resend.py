@@ -1,5 +1,6 @@
 """Puts postbacks back into the queue because a person asks for it."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -16,7 +17,7 @@ from postbacks.models.events import ERASED
 
 MOST_ATTEMPTS = 1_000
 
-_ENQUEUE_AGAIN = load_sql("postbacks.delivery", "enqueue_again", AttemptKind, PostbackStatus)
+_ENQUEUE_AGAIN = load_sql("postbacks.delivery", "enqueue_again", PostbackStatus)
 
 
 def resend_refusal(postback: Postback) -> str:
@@ -37,9 +38,15 @@ def resend_refusal(postback: Postback) -> str:
 
 
 def enqueue_again(
-    postback: Postback, *, host: str, is_paced: bool, pinned_version: int | None = None
+    postback: Postback,
+    *,
+    host: str,
+    is_paced: bool,
+    pinned_version: int | None = None,
+    kind: AttemptKind = AttemptKind.RESEND,
+    due_at: datetime | None = None,
 ) -> bool:
-    """Queue a postback once more, due now, with a fresh retry schedule.
+    """Queue a postback once more, due now or at a time, with a fresh retry schedule.
 
     Its attempts go by the rule's current version, or by the pinned one. False: a worker has it.
     """
@@ -51,6 +58,8 @@ def enqueue_again(
         "host": host,
         "paced": is_paced,
         "pinned_version": pinned_version,
+        "kind": kind.value,
+        "due_at": due_at,
     }
     with connection.cursor() as cursor:
         cursor.execute(_ENQUEUE_AGAIN, parameters)

@@ -1,5 +1,6 @@
 """The logs that people read: what can be searched in each, and one page of the result."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +23,8 @@ from postbacks.models import (
 from postbacks.values import identifiers
 from postbacks.values.uuid7 import uuid_or_none
 
+_CODE = re.compile(r"[1-5][0-9]{2}")
+_CODE_CLASS = re.compile(r"([1-5])xx")
 _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
 _IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
 _MOST_INSTALLS_BY_KEY = 200
@@ -46,6 +49,18 @@ class StatusCodes:
 
     first: int | None = None
     last: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "StatusCodes":
+        """Return the codes that a person names: 503, 5xx, or none. Raises ValueError."""
+        text = text.strip().lower()
+        if text == "none":
+            return cls()
+        if match := _CODE_CLASS.fullmatch(text):
+            return cls(int(match[1]) * 100, int(match[1]) * 100 + 99)
+        if _CODE.fullmatch(text):
+            return cls(int(text), int(text))
+        raise ValueError("Write a code like 503, a class like 5xx, or none for no answer.")
 
     @property
     def condition(self) -> Q:

@@ -41,6 +41,13 @@ from postbacks.models.postbacks import (
     QueueClass,
     SkipReason,
 )
+from postbacks.models.replays import (
+    Replay,
+    ReplayedPostback,
+    ReplayedState,
+    ReplayPart,
+    ReplayStatus,
+)
 from postbacks.models.rules import (
     CallbackRule,
     CallbackRuleVersion,
@@ -99,6 +106,11 @@ __all__ = [
     "PostbackStatus",
     "QueueClass",
     "RateCount",
+    "Replay",
+    "ReplayPart",
+    "ReplayStatus",
+    "ReplayedPostback",
+    "ReplayedState",
     "RuleDevice",
     "RulePace",
     "RuleStatus",

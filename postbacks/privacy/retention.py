@@ -11,6 +11,21 @@ from django.db import OperationalError, connection
 from postbacks.models import TouchpointKind
 from postbacks.privacy.statements import run
 
+# Each deletes what nothing refers to any more, the replays themselves last.
+_DELETE_OLD_REPLAYS = (
+    "DELETE FROM replayed_postback WHERE id IN (SELECT replayed.id "
+    "FROM replayed_postback AS replayed JOIN replay_part AS part ON part.id = replayed.part_id "
+    "JOIN replay ON replay.id = part.replay_id "
+    "WHERE replay.finished_at < now() - interval '90 days' LIMIT %s)",
+    "DELETE FROM replay_part WHERE id IN (SELECT part.id FROM replay_part AS part "
+    "JOIN replay ON replay.id = part.replay_id "
+    "WHERE replay.finished_at < now() - interval '90 days' AND NOT EXISTS "
+    "(SELECT FROM replayed_postback WHERE part_id = part.id) LIMIT %s)",
+    "DELETE FROM replay WHERE id IN (SELECT id FROM replay "
+    "WHERE finished_at < now() - interval '90 days' AND NOT EXISTS "
+    "(SELECT FROM replay_part WHERE replay_id = replay.id) LIMIT %s)",
+)
+
 
 def drop_old_days() -> None:
     """Drop the days of each log that are past the operator's retention."""
@@ -80,6 +95,11 @@ def delete_old_jobs(limit: int = 5_000) -> int:
         "WHERE finished_at < now() - interval '90 days' LIMIT %s)",
         [limit],
     )
+
+
+def delete_old_replays(limit: int = 5_000) -> int:
+    """Delete a batch of what replays that ended 90 days ago have left; return how many rows."""
+    return sum(run(statement, [limit]) for statement in _DELETE_OLD_REPLAYS)
 
 
 def delete_old_repeats(limit: int = 5_000) -> int:

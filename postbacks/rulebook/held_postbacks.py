@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks.callbacks.rules.compiled import load_rule_versions
+from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery import holding
 from postbacks.delivery.holding import HELD_DAYS, QueueLane
 from postbacks.delivery.resend import wake_pumps
@@ -227,12 +227,16 @@ def _lane_and_room(rule_id: int) -> tuple[QueueLane, int]:
     rule = load_rule_versions([(rule_id, number)]).get((rule_id, number))
     if rule is None:  # it can't be read: the pump says so
         return QueueLane("", is_paced=False), _FEWEST_QUEUED
+    return QueueLane(rule.lane, is_paced=rule.definition.is_paced), queue_room(rule)
+
+
+def queue_room(rule: CompiledRule) -> int:
+    """Return how many postbacks that were released or replayed may wait in a rule's queue."""
     definition = rule.definition
-    most = _MOST_QUEUED
-    if definition.is_paced:
-        per_second = definition.rate_limit_per_second or definition.max_in_flight or 1
-        most = min(most, max(_FEWEST_QUEUED, per_second * _SECONDS_AHEAD))
-    return QueueLane(rule.lane, is_paced=definition.is_paced), most
+    if not definition.is_paced:
+        return _MOST_QUEUED
+    per_second = definition.rate_limit_per_second or definition.max_in_flight or 1
+    return min(_MOST_QUEUED, max(_FEWEST_QUEUED, per_second * _SECONDS_AHEAD))
 
 
 def _rules(statement: str, *, limit: int) -> list[_RuleToSettle]:

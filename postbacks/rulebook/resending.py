@@ -26,7 +26,7 @@ from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.delivery.resend import enqueue_again, resend_refusal, wake_pumps
 from postbacks.infrastructure.database.prepared import load_sql
-from postbacks.models import Postback, PostbackStatus
+from postbacks.models import AttemptKind, Postback, PostbackStatus, SkipReason
 from postbacks.models.stored import load_events
 from postbacks.rulebook.postback_reasons import skip_reason_sentence
 from postbacks.values.events import StoredEvent
@@ -45,7 +45,11 @@ _NEVER_DECIDED = (
 
 
 class NotResendableError(Exception):
-    """The postback can't be sent again; the message says why."""
+    """The postback can't be sent again; the message says why, and `code` in one word."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @transaction.atomic
@@ -58,11 +62,11 @@ def resend(postback: Postback, *, as_decided: bool = False) -> None:
     NotResendableError.
     """
     if refusal := resend_refusal(postback):
-        raise NotResendableError(refusal)
+        raise NotResendableError(refusal, "refused")
     decided_by, current = _load_rules(postback)
     if postback.status == PostbackStatus.SKIPPED:
         if as_decided:
-            raise NotResendableError(_NEVER_DECIDED)
+            raise NotResendableError(_NEVER_DECIDED, "never_decided")
         _resend_skipped(postback, current)
         return
     rule = decided_by if as_decided else current
@@ -75,7 +79,7 @@ def resend(postback: Postback, *, as_decided: bool = False) -> None:
         is_paced=current.definition.is_paced,
         pinned_version=pinned_version,
     ):
-        raise NotResendableError(_BEING_SENT)
+        raise NotResendableError(_BEING_SENT, "pending")
     wake_pumps()
     postback.refresh_from_db()
     log_action(Action.RESENT, postback)
@@ -87,9 +91,11 @@ def _load_rules(postback: Postback) -> tuple[CompiledRule, CompiledRule]:
     rules = load_rule_versions([key])
     current = [rule for rule in rules.values() if rule.version == rule.current_version]
     if key not in rules or not current:
-        raise NotResendableError("Its rule can't be read any more; the operator's log says why.")
+        raise NotResendableError(
+            "Its rule can't be read any more; the operator's log says why.", SkipReason.RULE_ERROR
+        )
     if current[0].is_archived or rules[key].is_archived:
-        raise NotResendableError("The rule's partner is archived.")
+        raise NotResendableError("The rule's partner is archived.", SkipReason.RULE_ARCHIVED)
     return rules[key], current[0]
 
 
@@ -114,17 +120,34 @@ def _check_goes_again(postback: Postback, pinned_version: int | None) -> None:
     (rendered,) = render_postbacks([claimed])
     if rendered.skipped:
         why = skip_reason_sentence(rendered.skipped)
-        raise NotResendableError(f"It was delivered, and the rule of now would skip it. {why}")
+        raise NotResendableError(
+            f"It was delivered, and the rule of now would skip it. {why}", rendered.skipped
+        )
+
+
+def requeue_skipped(
+    postback: Postback,
+    rule: CompiledRule,
+    *,
+    kind: AttemptKind = AttemptKind.RESEND,
+    due_at: datetime | None = None,
+) -> None:
+    """Decide a skipped postback again and queue it, due now unless the caller says when.
+
+    Raises NotResendableError where the rule of now does not want it; what was written until then
+    is the caller's to roll back.
+    """
+    decision = _decide(postback, rule)
+    _claim_first_time(decision)
+    if not _update(postback, decision) or not enqueue_again(
+        postback, host=rule.lane, is_paced=rule.definition.is_paced, kind=kind, due_at=due_at
+    ):
+        raise NotResendableError(_BEING_SENT, "pending")  # somebody else was quicker
 
 
 def _resend_skipped(postback: Postback, rule: CompiledRule) -> None:
     skipped_for = postback.reason
-    decision = _decide(postback, rule)
-    _claim_first_time(decision)
-    if not _update(postback, decision) or not enqueue_again(
-        postback, host=rule.lane, is_paced=rule.definition.is_paced
-    ):
-        raise NotResendableError(_BEING_SENT)  # somebody else was quicker
+    requeue_skipped(postback, rule)
     wake_pumps()
     postback.refresh_from_db()
     before, now = PostbackStatus.SKIPPED.value, PostbackStatus.PENDING.value
@@ -144,12 +167,16 @@ def _decide(postback: Postback, rule: CompiledRule) -> Decision:
         decided = first_refusal_or_decision(rule, event, install, now=now, rates=rates)
     except Exception:
         logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
-        raise NotResendableError(_NOT_APPLICABLE) from None
+        raise NotResendableError(_NOT_APPLICABLE, SkipReason.RULE_ERROR) from None
     if isinstance(decided, Refusal):
-        raise NotResendableError(f"The rule of now does not want its event. {decided.detail}")
+        raise NotResendableError(
+            f"The rule of now does not want its event. {decided.detail}", "not_wanted"
+        )
     if decided.reason:
         why = skip_reason_sentence(decided.reason)
-        raise NotResendableError(f"It was skipped, and the rule of now skips it too. {why}")
+        raise NotResendableError(
+            f"It was skipped, and the rule of now skips it too. {why}", decided.reason
+        )
     newer = Postback.objects.filter(
         event_received_at=postback.event_received_at,
         rule_id=postback.rule_id,
@@ -159,7 +186,8 @@ def _decide(postback: Postback, rule: CompiledRule) -> Decision:
     ).exclude(pk=postback.pk)
     if newer.exists():
         raise NotResendableError(
-            "Its install has been credited again since; resend the newer postback of its event."
+            "Its install has been credited again since; resend the newer postback of its event.",
+            "credited_anew",
         )
     return decided
 
@@ -168,13 +196,13 @@ def _load_event(postback: Postback) -> StoredEvent:
     key = postback.event_id
     events = load_events([(key, postback.event_received_at)] if key is not None else [])
     if not events:
-        raise NotResendableError("The event's data are no longer stored.")
+        raise NotResendableError("The event's data are no longer stored.", "event_gone")
     return events[0]
 
 
 def _claim_first_time(decision: Decision) -> None:
     if uses_first_time(decision) and first_time_key(decision) not in claim_first_times([decision]):
-        raise NotResendableError("The rule has sent for this device before.")
+        raise NotResendableError("The rule has sent for this device before.", "first_time_used")
 
 
 def _update(postback: Postback, decision: Decision) -> bool:

@@ -39,7 +39,7 @@ from postbacks.intake.skadnetwork.recording import hand_over_copies
 from postbacks.intake.skadnetwork.unclaimed import delete_expired_copies
 from postbacks.models.heartbeats import CLUSTER, WorkerHeartbeat
 from postbacks.privacy import address_shortening, device_marks, erasure, retention
-from postbacks.rulebook import held_postbacks, queue_moves
+from postbacks.rulebook import held_postbacks, queue_moves, replaying
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +115,7 @@ def tidy_up() -> None:
         retention.delete_old_event_keys,
         retention.delete_old_held,
         retention.delete_old_jobs,
+        retention.delete_old_replays,
         device_marks.delete_ended_marks,
         stores.delete_expired_counts,
         caches.delete_expired_entries,
@@ -180,9 +181,14 @@ def move_queued() -> None:
 
 
 def work_on_held() -> None:
-    """Send, drop or expire what rules hold; leftovers wait for the next run."""
+    """Send, drop or expire what rules hold, and replay; leftovers wait for the next run."""
     with acting_as(SYSTEM):
         held_postbacks.work(_HELD_SECONDS)
+        replaying.work(_HELD_SECONDS)
+
+
+def _is_held_or_replay_due() -> bool:
+    return held_postbacks.is_any_due() or replaying.is_any_due()
 
 
 def sweep_queue() -> None:
@@ -209,7 +215,7 @@ PERIODIC = (
     Periodic("enqueue_notices", every=timedelta(seconds=30)),
     Periodic("erase_devices", every=timedelta(seconds=10)),
     Periodic("move_queued", every=timedelta(seconds=2), is_needed=queue_moves.is_any_to_move),
-    Periodic("work_on_held", every=timedelta(seconds=2), is_needed=held_postbacks.is_any_due),
+    Periodic("work_on_held", every=timedelta(seconds=2), is_needed=_is_held_or_replay_due),
     Periodic("sweep_queue", every=timedelta(seconds=15)),
     Periodic("ask_apple", every=timedelta(seconds=2), is_needed=_is_apple_due),
 )

@@ -3,7 +3,6 @@
 First the fields, then what all filters share, then the filters of each log.
 """
 
-import re
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,8 +30,6 @@ RECENT = {
 }
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-_CODE = re.compile(r"[1-5][0-9]{2}")
-_CODE_CLASS = re.compile(r"([1-5])xx", re.IGNORECASE)
 _NOUNS = {"Time": "stretch of time", "Reported by": "way to report"}
 _USUAL_EVENTS = ("install", "open", "registration", "login", "purchase", "subscription")
 
@@ -105,16 +102,13 @@ class StatusCodesField(SuggestingField):
     suggestions = ("2xx", "3xx", "4xx", "5xx", "none")
 
     def clean(self, value: Any) -> Any:
-        text = super().clean(value).lower()
+        text = super().clean(value)
         if not text:
             return None
-        if text == "none":
-            return StatusCodes()
-        if match := _CODE_CLASS.fullmatch(text):
-            return StatusCodes(int(match[1]) * 100, int(match[1]) * 100 + 99)
-        if _CODE.fullmatch(text):
-            return StatusCodes(int(text), int(text))
-        raise ValidationError("Write a code like 503, a class like 5xx, or none for no answer.")
+        try:
+            return StatusCodes.parse(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 def error_messages_of(field: forms.Field) -> dict[str, str]:

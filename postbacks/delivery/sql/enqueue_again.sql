@@ -1,15 +1,15 @@
--- Queue a postback once more, due now, unless a worker has it: taking its row would send twice.
+-- Queue a postback once more, unless a worker has it: taking its row would send twice.
 WITH queued AS (
     INSERT INTO due_postback AS due (
         postback_id, organization_id, event_received_at, rule_id, host, kind, due_at, paced,
         pinned_version
     )
     VALUES (
-        %(id)s, %(organization)s, %(received)s, %(rule)s, %(host)s, :'AttemptKind.RESEND', now(),
-        %(paced)s, %(pinned_version)s
+        %(id)s, %(organization)s, %(received)s, %(rule)s, %(host)s, %(kind)s,
+        coalesce(%(due_at)s::timestamptz, now()), %(paced)s, %(pinned_version)s
     )
     ON CONFLICT (postback_id) DO UPDATE
-        SET due_at = now(), tries = 0, kind = :'AttemptKind.RESEND', claim_id = NULL,
+        SET due_at = excluded.due_at, tries = 0, kind = excluded.kind, claim_id = NULL,
             host = excluded.host, paced = excluded.paced,
             pinned_version = excluded.pinned_version
         WHERE due.claim_id IS NULL OR due.due_at <= now()
