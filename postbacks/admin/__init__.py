@@ -13,6 +13,7 @@ from postbacks.admin.installs.admin import InstallAdmin
 from postbacks.admin.logs.audit_log import AuditEntryAdmin
 from postbacks.admin.logs.events import DecisionFailureAdmin, EventAdmin
 from postbacks.admin.logs.postbacks import DeliveryAttemptAdmin, PostbackAdmin
+from postbacks.admin.logs.replays import ReplayAdmin
 from postbacks.admin.logs.skan import SkanPostbackAdmin
 from postbacks.admin.pages import configuration, forget_device, fraud_report
 from postbacks.admin.rules.admin import CallbackRuleAdmin
@@ -49,6 +50,7 @@ __all__ = [
     "EventAdmin",
     "InstallAdmin",
     "PostbackAdmin",
+    "ReplayAdmin",
     "SkanPostbackAdmin",
     "TestDeviceAdmin",
     "TrackingLinkAdmin",

@@ -19,6 +19,7 @@ from postbacks.api.resources.partner_templates import PartnerTemplateViewSet
 from postbacks.api.resources.partners import CampaignViewSet, PartnerViewSet
 from postbacks.api.resources.people import InvitationViewSet, MemberViewSet
 from postbacks.api.resources.postbacks import PostbackViewSet
+from postbacks.api.resources.replays import ReplayViewSet
 from postbacks.api.resources.rules.viewset import RuleViewSet
 from postbacks.api.resources.sdk_keys import SdkKeyViewSet
 from postbacks.api.resources.signing import ClickSigningKeyViewSet, SigningSecretViewSet
@@ -47,6 +48,7 @@ router.register("v1/organization/signing-secrets", SigningSecretViewSet, "signin
 router.register("v1/events", EventViewSet, "event")
 router.register("v1/installs", InstallViewSet, "install")
 router.register("v1/postbacks", PostbackViewSet, "postback")
+router.register("v1/replays", ReplayViewSet, "replay")
 router.register("v1/skan-postbacks", SkanPostbackViewSet, "skan-postback")
 router.register("v1/audit-log", AuditLogViewSet, "audit-entry")
 router.register("v1/members", MemberViewSet, "member")

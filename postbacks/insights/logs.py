@@ -19,6 +19,9 @@ from postbacks.models import (
     Install,
     InstallKey,
     Postback,
+    Replay,
+    ReplayPart,
+    ReplayStatus,
 )
 from postbacks.values import identifiers
 from postbacks.values.uuid7 import uuid_or_none
@@ -28,6 +31,11 @@ _CODE_CLASS = re.compile(r"([1-5])xx")
 _TIME_STEP = timedelta(milliseconds=1)  # the least by which two times in a log differ
 _IDENTIFIER_KINDS = (identifiers.ADVERTISING, *identifiers.VENDOR_IDS, *identifiers.OWN_IDS)
 _MOST_INSTALLS_BY_KEY = 200
+_REPLAYS = {
+    str(ReplayStatus.RUNNING): Q(finished_at=None),
+    str(ReplayStatus.FINISHED): Q(cancelled_at=None, finished_at__isnull=False),
+    str(ReplayStatus.CANCELLED): Q(cancelled_at__isnull=False),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +201,15 @@ def attempt_log(outcome: str, cursor: Cursor) -> KeysetPage[DeliveryAttempt]:
         span = TimeRange(min(moments), max(moments) + _TIME_STEP)
         postbacks = span.within(Postback.objects.all(), "event_received_at")
         prefetch_related_objects(page.rows, Prefetch("postback", queryset=postbacks))
+    return page
+
+
+def replay_log(status: str, rule_id: int | None, cursor: Cursor) -> KeysetPage[Replay]:
+    """Return a page of replays, newest first, with the shares of their rules."""
+    conditions = [*_equal(part__rule_id=rule_id), *([_REPLAYS[status]] if status else [])]
+    parts = Prefetch("parts", queryset=ReplayPart.objects.select_related("rule").order_by("pk"))
+    page = _search(Replay.objects.all(), "created_at", conditions).page(cursor)
+    prefetch_related_objects(page.rows, parts)
     return page
 
 

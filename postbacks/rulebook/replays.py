@@ -29,6 +29,7 @@ from postbacks.models import (
     Replay,
     ReplayPart,
     RuleStatus,
+    SkipReason,
 )
 from postbacks.models.replays import USUAL_PER_SECOND
 
@@ -50,6 +51,21 @@ WHERE part.organization_id = %(organization)s AND part.replay_id = %(replay)s
   AND due.organization_id = replayed.organization_id AND due.postback_id = replayed.postback_id
   AND due.kind = 'replay' AND due.claim_id IS NULL AND due.tries = 0
 """
+
+
+_SKIP_LABELS = {
+    "pending": "On its way already",
+    "delivered": "Delivered already",
+    "rule_off": "Its rule is not active",
+    "too_many_attempts": "Tried too often already",
+    "never_decided": "Skipped as decided then",
+    "not_wanted": "The rule of now does not want its event",
+    "credited_anew": "Its install was credited anew; a newer postback stands for it",
+    "event_gone": "The event's data are no longer stored",
+    "first_time_used": "The rule has sent for this device before",
+    "gone": "Its data are no longer stored",
+    "not_sent": "It left the queue untried",
+}
 
 
 class ReplayRefusedError(Exception):
@@ -424,6 +440,11 @@ def _key(model: Any, public_id: UUID | None) -> int | None:
         return None
     keys = model.objects.filter(public_id=public_id).values_list("pk", flat=True)
     return keys.first() or 0
+
+
+def skip_label(reason: str) -> str:
+    """Return in a few words why a replay skips postbacks."""
+    return _SKIP_LABELS.get(reason) or dict(SkipReason.choices).get(reason) or reason
 
 
 def skip_counts(stored: object) -> dict[str, int]:

@@ -26,14 +26,15 @@ def _own_organization(request: HttpRequest) -> str:
 
 
 _TEMPLATES = "postbacks/callbackrule/templates"
-_BELONG_ELSEWHERE = ("macros", "templates")
+_REPLAY = "postbacks/postback/replay"
+_BELONG_ELSEWHERE = ("macros", "templates", "replay")
 
 
 def _is_below(*pages: str) -> Callable[[HttpRequest], bool]:
     """Return a callable that tells whether a request is for one of these pages of the admin.
 
-    Two pages lie below the rules and belong elsewhere: the catalogue of macros has an entry of its
-    own, and the templates make partners.
+    Three pages lie below others and belong elsewhere: the catalogue of macros and replays have
+    entries of their own, and the templates make partners.
     """
     paths = tuple(f"/admin/{page}/" for page in pages)
     of_others = tuple(f"{path}{page}/" for path in paths for page in _BELONG_ELSEWHERE)
@@ -83,6 +84,7 @@ UNFOLD = {
                         "postbacks.postback",
                         "postbacks.deliveryattempt",
                     ),
+                    _list("Replays", "replay", "postbacks.replay", pages=(_REPLAY,)),
                     _list("Events", "bolt", "postbacks.event", "postbacks.decisionfailure"),
                     _list("Installs", "install_mobile", "postbacks.install"),
                     _page("Fraud report", "gpp_bad", "fraud_report"),

@@ -156,8 +156,27 @@
     }
   }
 
+  // Moves the progress of a replay along; when it has ended, the page is read anew.
+  function follow(region) {
+    window.setTimeout(async () => {
+      try {
+        const answer = document.hidden
+          ? null : await fetch(region.dataset.progress, { redirect: "manual" });
+        if (answer?.ok) region.innerHTML = await answer.text(); // ours, every value escaped
+        if (answer && (!answer.ok || !region.querySelector("[data-moving]"))) {
+          location.reload(); // ended, or signed out
+          return;
+        }
+      } catch {
+        // The server is away for the moment; the last figures stay.
+      }
+      follow(region);
+    }, PAUSE);
+  }
+
   function start() {
     foldFilters();
+    document.querySelectorAll("[data-progress]").forEach(follow);
     narrow.addEventListener("change", adjustSpans);
     document.querySelectorAll("[data-opens-in-place] a[data-details]").forEach(makeButton);
     document.querySelectorAll("form.pl-filters").forEach(omitEmptyFields);

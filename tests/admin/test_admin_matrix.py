@@ -45,6 +45,7 @@ PAGES: dict[str, tuple[Right | None, Right | None, Right | None, dict[str, Right
     "postbacks.Event": (None, None, None, {}),
     "postbacks.Install": (None, None, None, {}),
     "postbacks.SkanPostback": (None, None, None, {}),
+    "postbacks.Replay": (None, None, None, {}),
     "postbacks.TestDevice": (SET_UP, None, SET_UP, {"remove": SET_UP}),
     "postbacks.Postback": (None, None, None, {"resend_selected": RESEND}),
 }
@@ -68,6 +69,9 @@ OTHERS: dict[str, tuple[str, Right | None]] = {
     "apps_registry/trackinglink/%(object_id)s/qr.png": ("GET", READ),
     "postbacks/postback/%(object_id)s/details/": ("GET", READ),
     "postbacks/postback/%(object_id)s/resend/": ("GET", RESEND),
+    "postbacks/postback/replay/": ("GET", RESEND),
+    "postbacks/replay/%(object_id)s/progress/": ("GET", READ),
+    "postbacks/replay/%(object_id)s/cancel/": ("POST", RESEND),
     "postbacks/callbackrule/preview/": ("POST", SET_UP),
     "postbacks/callbackrule/test/": ("POST", RESEND),
     "postbacks/callbackrule/dry-run/": ("POST", SET_UP),

@@ -85,6 +85,7 @@ def test_every_list_comes_as_csv_with_the_fields_of_its_json(path: str) -> None:
         rule = make.make_rule()
     make_postback(rule, report(tenant.sdk_key), attempts=1)
     make_install(link, datetime.now(UTC))
+    owner_of(tenant).post("replays", {"filter": {}})
     make.make_invitation(tenant.organization)
     owner_of(tenant).post("organization/signing-secrets/rotate", {})
     owner_of(tenant).post("attribution-settings", {"click_window_hours": 24})

@@ -76,6 +76,7 @@ RIGHTS = {
     "v1/invitations": {"list": READ, "retrieve": READ, "create": MANAGE, "destroy": MANAGE},
     "v1/skan-postbacks": {"list": READ, "retrieve": READ},
     "v1/postbacks": {"list": READ, "retrieve": READ, "resend": RESEND},
+    "v1/replays": {"list": READ, "retrieve": READ, "create": RESEND, "cancel": RESEND},
 }
 REQUESTS = {
     "list": ("GET", ""),
@@ -88,6 +89,7 @@ REQUESTS = {
     "preview": ("POST", "/preview"),
     "translate": ("POST", "/translate"),
     "resend": ("POST", "/{id}/resend"),
+    "cancel": ("POST", "/{id}/cancel"),
     "rotate": ("POST", "/{id}/rotate"),
     "versions": ("GET", "/{id}/versions"),
     "version": ("GET", "/{id}/versions/1"),
@@ -237,6 +239,11 @@ def _audit_entry(api: Program) -> str:
 def _signing_secret(api: Program) -> str:
     api.post("organization/signing-secrets/rotate", {})
     return api.rows("organization/signing-secrets")[0]["id"]
+
+
+def _replay(tenant: make.Tenant) -> str:
+    ids = {"ids": [_postback(tenant)]}
+    return owner_of(tenant).post("replays", ids).data["id"]
 
 
 def _postback(tenant: make.Tenant) -> str:

@@ -48,6 +48,9 @@ from postbacks.models import (
     Postback,
     PostbackJob,
     PostbackStatus,
+    Replay,
+    ReplayedPostback,
+    ReplayPart,
     RuleDevice,
     RulePace,
     SiteTimes,
@@ -195,6 +198,18 @@ def _live(app: App, rule: models.Model) -> None:
     )
     PostbackJob.objects.create(
         rule=rule, action=JobAction.SEND, reason=HeldReason.RULE_SUSPENDED, due_at=now
+    )
+    replay = Replay.objects.create(
+        filter={"status": "failed"}, count=1, fingerprint="1", next_at=now, asked_by="Anna"
+    )
+    part = ReplayPart.objects.create(replay=replay, rule=rule, count=1, due_at=now)
+    ReplayedPostback.objects.create(
+        part=part,
+        postback=postback,
+        event_received_at=now,
+        status_before=PostbackStatus.FAILED,
+        attempts_before=1,
+        look_at=now,
     )
     UndecidedEvent.objects.create(id=event.pk, received_at=now)
     DecisionFailure.objects.create(id=event.pk, received_at=now, error="broken", next_try_at=now)

@@ -56,6 +56,7 @@ WITHOUT_COMPOSITE_KEY = {
     "due_postback.postback_id",
     "due_postback.rule_id",
     "held_postback.postback_id",
+    "replayed_postback.postback_id",
     "event_key.app_id",
     "postback.install_id",
     "touchpoint_key.app_id",

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -323,7 +324,7 @@ def test_a_replay_keeps_its_own_pace_and_the_rules(gem: make.Tenant) -> None:
     assert len(queued(gem)) == 20  # the rule's queue has room for no more
     with tenant(gem.organization.pk):
         moments = list(DuePostback.objects.order_by("due_at").values_list("due_at", flat=True))
-    gaps = {round((b - a).total_seconds(), 2) for a, b in zip(moments, moments[1:], strict=False)}
+    gaps = {round((b - a).total_seconds(), 2) for a, b in pairwise(moments)}
     assert gaps == {0.1}
     work_on_replays(begun + timedelta(seconds=60))
     assert len(queued(gem)) == 20  # nothing was sent meanwhile

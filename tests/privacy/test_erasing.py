@@ -39,6 +39,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 DECLARED = {
     "postback_job",
+    "replay",  # filters and the public ids of postbacks
+    "replay_part",
+    "replayed_postback",
     "api_token",
     "app",
     "attribution_settings",

@@ -54,6 +54,17 @@ POSTBACKS: Columns = {
     "Next try": lambda row: row.next_attempt_at,
 }
 
+REPLAYS: Columns = {
+    "ID": lambda row: row.public_id,
+    "Started": lambda row: row.created_at,
+    "Started by": lambda row: row.asked_by,
+    "Status": lambda row: row.status.label,
+    "Postbacks": lambda row: row.count,
+    "Delivered": lambda row: sum(part.sent for part in row.parts.all()),
+    "Given up": lambda row: sum(part.failed for part in row.parts.all()),
+    "Finished": lambda row: row.finished_at,
+}
+
 EVENTS: Columns = {
     "Event ID": lambda row: row.event_id,
     "Received": _received,

@@ -26,6 +26,7 @@ from postbacks.admin.logs.postback_detail import (
     outcome_badge,
     postback_detail,
 )
+from postbacks.admin.logs.replays import ReplayStartPage, replay_link
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import attempt_log, delivery_log
 from postbacks.models import DeliveryAttempt, Postback
@@ -48,9 +49,11 @@ class PostbackAdmin(LogAdmin):
     actions = ["resend_selected"]
 
     def get_urls(self) -> list[URLPattern]:
+        replay = ReplayStartPage(self)
         details = self.admin_site.admin_view(self.details_view)
         question = self.admin_site.admin_view(self.resend_view)
         return [
+            *replay.urls,
             path("<path:object_id>/details/", details, name="postbacks_postback_details"),
             path("<path:object_id>/resend/", question, name="postbacks_postback_resend"),
             *super().get_urls(),
@@ -63,7 +66,12 @@ class PostbackAdmin(LogAdmin):
         return [PostbackRow.of(postback) for postback in rows]
 
     def list_context(self, request: HttpRequest) -> dict[str, object]:
-        return {"may_resend": self.has_resend_permission(request)}
+        may_resend = self.has_resend_permission(request)
+        filters = PostbackFilter(request.GET)
+        if not may_resend or not filters.is_valid():
+            return {"may_resend": may_resend}
+        address, text = replay_link(filters)
+        return {"may_resend": True, "replay_address": address, "replay_text": text}
 
     def row_context(self, request: HttpRequest, row: Postback) -> dict[str, object]:
         return {
