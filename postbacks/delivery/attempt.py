@@ -13,7 +13,12 @@ from postbacks.delivery.claiming import Lease
 from postbacks.delivery.http.response import INTERNAL_FAILURE, Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge, parse_success
-from postbacks.delivery.redaction import fingerprint_of, redacted_request, redacted_response
+from postbacks.delivery.redaction import (
+    fingerprint_of,
+    redacted_request,
+    redacted_response,
+    redacted_text,
+)
 from postbacks.delivery.retry import next_delay
 from postbacks.delivery.signing import redacted_signature, signature_headers
 from postbacks.infrastructure.database import database_clock
@@ -165,7 +170,10 @@ def _result(
         status=PostbackStatus.FAILED if gave_up else _STATUS_AFTER[verdict.outcome],
         status_code=reply.status_code,
         error=verdict.error or "",
-        detail=_detail(verdict, first_fingerprint=first_fingerprint, fingerprint=fingerprint),
+        detail=redacted_text(
+            _detail(verdict, first_fingerprint=first_fingerprint, fingerprint=fingerprint),
+            rendered.secrets,
+        ),
         request=redacted_request(redacted, ours) if redacted else {},
         response=redacted_response(reply, rendered.secrets),
         fingerprint=first_fingerprint or fingerprint,

@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import SYSTEM, ActorKind, Door
 from postbacks.delivery.claiming import Lease
+from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql, within_days
 from postbacks.models import PostbackStatus, RuleStatus
@@ -67,6 +68,7 @@ _LOG_ATTEMPTS = load_sql(
     Action,
     ActorKind,
     Door,
+    Outcome,
     PostbackStatus,
     RuleStatus,
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from postbacks.delivery.http.response import TransportFailure
-from postbacks.delivery.success import SuccessRule, parse_success
+from postbacks.delivery.success import MarkedAnswer, SuccessRule, parse_success
 
 __all__ = ["AttemptVerdict", "Outcome", "SuccessRule", "judge", "parse_success"]
 
@@ -55,9 +55,11 @@ def judge(
     if status_code is None:
         return _without_answer(failure or TransportFailure.PROTOCOL.value, detail)
     if not success.allows_status(status_code):
-        return _unsuccessful(status_code)
+        return _marked(status_code, body, success) or _unsuccessful(status_code)
     if failure is not None:
         return _without_answer(failure, detail)
+    if verdict := _marked(status_code, body, success):
+        return verdict
     if not success.allows_body(body):
         return AttemptVerdict(
             Outcome.RETRY,
@@ -65,6 +67,20 @@ def judge(
             f"The partner answered {status_code}, but its body doesn't say that it took the data.",
         )
     return AttemptVerdict(Outcome.DELIVERED)
+
+
+def _marked(status_code: int, body: bytes, success: SuccessRule) -> AttemptVerdict | None:
+    """Judge an answer in which the rule names a “no”; 410 and redirects need no reading."""
+    if status_code == _GONE or 300 <= status_code < 400:
+        return None
+    marked = success.marked(body)
+    if marked is None:
+        return None
+    meaning, found = marked
+    answered = f"The partner answered {status_code} and said no"
+    if meaning is MarkedAnswer.FINAL:
+        return AttemptVerdict(Outcome.FAILED, "body_is_final", f"{answered} for good: {found}.")
+    return AttemptVerdict(Outcome.RETRY, "body_says_retry", f"{answered} for now: {found}.")
 
 
 def _without_answer(failure: str, detail: str) -> AttemptVerdict:

@@ -51,6 +51,12 @@ def redacted_response(reply: Reply, secrets: tuple[str, ...]) -> dict[str, objec
     }
 
 
+def redacted_text(text: str, secrets: tuple[str, ...]) -> str:
+    """Return a sentence that quotes an answer, without the credentials that it echoes."""
+    masked = _Masker(secrets).mask(text) if secrets else text
+    return masked.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
 class _Masker:
     """Hides credentials that a partner echoes, in every form that we know of."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import connection
 
+from postbacks.delivery.lasting_failure import failure_that_suspended
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import (
     AttemptKind,
@@ -25,6 +26,8 @@ def resend_refusal(postback: Postback) -> str:
     if postback.test:
         return "It was a test send; send a new test from its rule."
     if postback.rule.status == RuleStatus.SUSPENDED:
+        if failure_that_suspended(postback.rule):
+            return "Its rule was suspended after it failed for days; switch the rule on first."
         return (
             "Its rule was suspended after the partner answered 410 Gone; switch the rule on first."
         )

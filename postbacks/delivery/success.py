@@ -1,15 +1,60 @@
-"""A rule's definition of success: the status and, for networks that always answer 200, the body."""
+"""A rule's definition of success: the status and, for networks that always answer 200, the body.
+
+An answer can also be named that is a “no”: for good, or for now.
+"""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 _CODE = re.compile(r"[2-5](?:xx|[0-9]{2})")
 # Dotted names and indexes only: no query language of a user's is ever run on an answer.
 _JSON_PATH = re.compile(r"[^\s.\[\]*]+(?:\.[^\s.\[\]*]+){0,15}")
-_FIELDS = frozenset({"codes", "body_contains", "json_path", "json_equals"})
+_FIELDS = frozenset({"codes", "body_contains", "json_path", "json_equals", "final", "retry"})
 _LONGEST_TEXT = 1024
+MOST_MARKS = 20
+_MARKS = ({"body_contains"}, {"json_path", "equals"})
+MOST_VALUES = 50
+_REASON_NAMES = ("message", "msg", "error_msg", "error_message", "errmsg", "description", "error")
+_LONGEST_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMark:
+    """Something in an answer that says no: one of some values at a path, or a text."""
+
+    json_path: str | None = None
+    equals: tuple[object, ...] = ()
+    text: str | None = None
+
+    def found_in(self, body: bytes, document: object) -> str:
+        """Return what of the mark an answer holds, in words; empty if it does not."""
+        if self.text is not None:
+            return f"“{self.text}”" if self.text.encode() in body else ""
+        try:
+            value = _value_at(self.json_path or "", document)
+        except (LookupError, ValueError):
+            return ""
+        if not any(_alike(value, expected) for expected in self.equals):
+            return ""
+        shown = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+        return f"{self.json_path} {shown}"
+
+    @property
+    def words(self) -> str:
+        if self.text is not None:
+            return f"“{self.text}”"
+        values = " or ".join(json.dumps(value, ensure_ascii=False) for value in self.equals)
+        return f"{values} at {self.json_path}"
+
+
+class MarkedAnswer(StrEnum):
+    """What an answer means that holds a mark."""
+
+    FINAL = "final"
+    RETRY = "retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +70,23 @@ class SuccessRule:
     body_contains: str | None = None
     json_path: str | None = None
     json_equals: object = None
+    final: tuple[AnswerMark, ...] = ()
+    retry: tuple[AnswerMark, ...] = ()
+
+    def marked(self, body: bytes) -> tuple[MarkedAnswer, str] | None:
+        """Return what an answer says that is named as a “no”, and what in it; None for others.
+
+        One that is named as both is final.
+        """
+        if not self.final and not self.retry:
+            return None
+        document = _document(body)
+        for meaning, marks in ((MarkedAnswer.FINAL, self.final), (MarkedAnswer.RETRY, self.retry)):
+            for mark in marks:
+                if found := mark.found_in(body, document):
+                    reason = _reason_in(document, mark.json_path)
+                    return meaning, f"{found}, {reason}" if reason else found
+        return None
 
     def allows_status(self, status_code: int) -> bool:
         return not {str(status_code), f"{status_code // 100}xx"}.isdisjoint(self.codes)
@@ -42,7 +104,12 @@ class SuccessRule:
             parts.append(f"a body that contains “{self.body_contains}”")
         if self.json_path is not None:
             parts.append(f"{json.dumps(self.json_equals, ensure_ascii=False)} at {self.json_path}")
-        return " and ".join(parts)
+        words = " and ".join(parts)
+        if self.final:
+            words += f", and a “no” for good is {', '.join(mark.words for mark in self.final)}"
+        if self.retry:
+            words += f", and a “no” for now is {', '.join(mark.words for mark in self.retry)}"
+        return words
 
     def _json_agrees(self, path: str, body: bytes) -> bool:
         try:
@@ -60,9 +127,7 @@ def parse_success(data: Mapping[str, object]) -> SuccessRule:
     unknown = sorted(set(data) - _FIELDS)
     if unknown:
         raise ValueError(f"{unknown[0]} is not a field; fields are {', '.join(sorted(_FIELDS))}.")
-    path = _text(data, "json_path")
-    if path is not None and not _JSON_PATH.fullmatch(path):
-        raise ValueError("json_path must be names and indexes joined by dots, as in data.0.status.")
+    path = _path(data)
     expected = data.get("json_equals")
     if path is None and expected is not None:
         raise ValueError("json_equals needs a json_path.")
@@ -75,7 +140,88 @@ def parse_success(data: Mapping[str, object]) -> SuccessRule:
         body_contains=_text(data, "body_contains"),
         json_path=path,
         json_equals=expected,
+        final=_marks(data, "final"),
+        retry=_marks(data, "retry"),
     )
+
+
+def _marks(data: Mapping[str, object], name: str) -> tuple[AnswerMark, ...]:
+    entries = data.get(name)
+    if entries is None:
+        return ()
+    if isinstance(entries, str) or not isinstance(entries, Sequence) or len(entries) > MOST_MARKS:
+        raise ValueError(f"{name} must be a list of at most {MOST_MARKS} answers.")
+    return tuple(_mark(entry, name) for entry in entries)
+
+
+def _mark(entry: object, name: str) -> AnswerMark:
+    if isinstance(entry, str):
+        entry = {"body_contains": entry}
+    if not isinstance(entry, Mapping) or set(entry) not in _MARKS:
+        raise ValueError(
+            f'{name}: write each answer as in {{"json_path": "code", "equals": [40105]}} '
+            'or {"body_contains": "bad token"}.'
+        )
+    try:
+        text, path = _text(entry, "body_contains"), _path(entry)
+        equals = _values(entry) if "equals" in entry else ()
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if text is None and path is None:
+        raise ValueError(f"{name}: a text or a json_path is needed.")
+    return AnswerMark(json_path=path, equals=equals, text=text)
+
+
+def _path(data: Mapping[str, object]) -> str | None:
+    path = _text(data, "json_path")
+    if path is not None and not _JSON_PATH.fullmatch(path):
+        raise ValueError("json_path must be names and indexes joined by dots, as in data.0.status.")
+    return path
+
+
+def _values(entry: Mapping[str, object]) -> tuple[object, ...]:
+    values = entry["equals"]
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        values = [values]
+    if not 1 <= len(values) <= MOST_VALUES:
+        raise ValueError(f"equals must be a list of 1 to {MOST_VALUES} values.")
+    if not all(value is None or isinstance(value, str | int | float) for value in values):
+        raise ValueError("equals may hold text, numbers, true, false and null.")
+    if any(isinstance(value, str) and len(value) > _LONGEST_TEXT for value in values):
+        raise ValueError(f"a text in equals has at most {_LONGEST_TEXT} characters.")
+    return tuple(values)
+
+
+def _document(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _reason_in(document: object, path: str | None) -> str:
+    """Return what the partner itself says beside a mark, on one line."""
+    beside = document
+    if path is not None and "." in path:
+        try:
+            beside = _value_at(path.rpartition(".")[0], document)
+        except (LookupError, ValueError):
+            return ""
+    if not isinstance(beside, dict):
+        return ""
+    reasons = (beside.get(name) for name in _REASON_NAMES)
+    reason = next((text for text in reasons if isinstance(text, str) and text.strip()), "")
+    return " ".join(reason.split())[:_LONGEST_REASON]
+
+
+def _alike(value: object, expected: object) -> bool:
+    """Tell whether a value is meant: partners write the same code as a number and as text."""
+    if _same(value, expected):
+        return True
+    plain = str | int | float
+    both_plain = isinstance(value, plain) and isinstance(expected, plain)
+    is_truth = isinstance(value, bool) or isinstance(expected, bool)
+    return both_plain and not is_truth and str(value) == str(expected)
 
 
 def _codes(data: Mapping[str, object]) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ _WITHOUT_ANSWER = {
     "invalid_request": "Request not valid",
     "redirect": "Redirected",
     "body_says_no": "Body says no",
+    "body_is_final": "Body says no for good",
+    "body_says_retry": "Body says try again",
 }
 
 DEVICE_IDS = {

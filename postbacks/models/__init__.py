@@ -52,6 +52,7 @@ from postbacks.models.rules import (
     CallbackRule,
     CallbackRuleVersion,
     RuleDevice,
+    RuleFailure,
     RulePace,
     RuleStatus,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "ReplayedPostback",
     "ReplayedState",
     "RuleDevice",
+    "RuleFailure",
     "RulePace",
     "RuleStatus",
     "SignatureState",

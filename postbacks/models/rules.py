@@ -366,6 +366,32 @@ class RuleDevice(TenantModel):
         return self.device
 
 
+class RuleFailure(TenantModel):
+    """Since when nothing of a rule's current version succeeded, and how much was given up since.
+
+    There are rows of rules that have failed only. `warned` is the percentage of the way to a
+    suspension that owners were last told of.
+    """
+
+    rule = models.OneToOneField(
+        CallbackRule,
+        models.DO_NOTHING,
+        primary_key=True,
+        db_constraint=False,
+        related_name="failure",
+    )
+    version = models.PositiveIntegerField()
+    failing_since = models.DateTimeField(null=True)  # null: it has succeeded since
+    given_up = models.PositiveIntegerField(default=0)
+    warned = models.PositiveSmallIntegerField(default=0)
+
+    class Meta(TenantModel.Meta):
+        db_table = "rule_failure"
+
+    def __str__(self) -> str:
+        return f"{self.rule_id}: {self.given_up} since {self.failing_since}"
+
+
 class RulePace(TenantModel):
     """A rule's limits and the time of its next request, for rules that ever had a limit.
 

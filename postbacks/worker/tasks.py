@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -23,7 +23,7 @@ from apps_registry.audit.actors import SYSTEM, acting_as
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.callbacks import rendering
-from postbacks.delivery import suspension_notices
+from postbacks.delivery import lasting_failure, suspension_notices
 from postbacks.delivery.attempt_log import OUTAGES
 from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds, return_claims_of_dead_pumps
 from postbacks.delivery.http.opening import open_transport
@@ -147,6 +147,20 @@ def notify_of_suspension(rule_id: int) -> None:
     suspension_notices.notify_of_suspension(rule_id)
 
 
+@tenant_task
+def warn_of_failure(rule_id: int) -> None:
+    """Mail the owners of a failing rule's organization."""
+    suspension_notices.warn_of_failure(rule_id, now=datetime.now(UTC))
+
+
+def judge_failing_rules() -> None:
+    """Suspend rules that have failed for days, and enqueue mails about those on the way."""
+    with acting_as(SYSTEM):
+        failing = lasting_failure.judge_failing_rules(now=datetime.now(UTC))
+    for organization_id, rule_id in failing:
+        enqueue("warn_of_failure", organization_id, rule_id, cluster=settings.WORKER_NAME)
+
+
 def enqueue_notices() -> None:
     """Enqueue a mail for each suspended rule whose owners are not notified yet."""
     for organization_id, rule_id in list(suspension_notices.unnotified_suspensions()):
@@ -213,6 +227,7 @@ PERIODIC = (
     Periodic("beat", every=timedelta(seconds=4)),
     Periodic("tidy_up", every=timedelta(hours=1)),
     Periodic("enqueue_notices", every=timedelta(seconds=30)),
+    Periodic("judge_failing_rules", every=timedelta(minutes=1)),
     Periodic("erase_devices", every=timedelta(seconds=10)),
     Periodic("move_queued", every=timedelta(seconds=2), is_needed=queue_moves.is_any_to_move),
     Periodic("work_on_held", every=timedelta(seconds=2), is_needed=_is_held_or_replay_due),

@@ -80,6 +80,8 @@ def test_plain_inputs_become_what_the_rule_keeps() -> None:
             "body_contains": "ok",
             "json_path": "data.0.status",
             "json_equals": "0",
+            "success_final": 'code = 40105, 40104\n\na.0 = "a, b", null\ncontains bad token',
+            "success_retry": "code = later, 7",
             "retry_delays": "5, 30s, 2m, 1h",
         },
     )
@@ -93,6 +95,12 @@ def test_plain_inputs_become_what_the_rule_keeps() -> None:
         "body_contains": "ok",
         "json_path": "data.0.status",
         "json_equals": 0,
+        "final": [
+            {"json_path": "code", "equals": [40105, 40104]},
+            {"json_path": "a.0", "equals": ["a, b", None]},
+            {"body_contains": "bad token"},
+        ],
+        "retry": [{"json_path": "code", "equals": ["later", 7]}],
     }
     assert rule.retry_delays == [5, 30, 120, 3600]
 
@@ -100,7 +108,17 @@ def test_plain_inputs_become_what_the_rule_keeps() -> None:
 @pytest.mark.parametrize("value", [7, 1.5, True, None, "ok", "0", "true", 'a "b"', "", " a"])
 def test_opening_and_saving_a_rule_changes_nothing(value: object) -> None:
     made = make.make_tenant()
-    success = {"codes": ["2xx"], "body_contains": " ok", "json_path": "a", "json_equals": value}
+    success = {
+        "codes": ["2xx"],
+        "body_contains": " ok",
+        "json_path": "a",
+        "json_equals": value,
+        "final": [{"json_path": "a", "equals": [value, "b"]}],
+        "retry": [
+            {"body_contains": str(value) or "x"},
+            {"json_path": "b.0", "equals": ["a,b", value]},
+        ],
+    }
     with tenant(made.organization.pk):
         rule = make.make_rule(
             triggers=["install", "*"],
@@ -221,6 +239,14 @@ def test_a_new_rule_is_a_draft_with_the_retry_schedule_filled_in() -> None:
         ("json_equals", {"json_path": "a", "json_equals": "1e999"}, "The number is too large."),
         ("json_equals", {"json_path": "a", "json_equals": "9" * 30}, "The number is too large."),
         ("json_equals", {"json_path": "a", "json_equals": '"\\ud800"'}, "visible characters"),
+        (
+            "success_final",
+            {"success_final": "a = 1\nbad token"},
+            "Line 2: write it as code",
+        ),
+        ("success_final", {"success_final": "$..a = 1"}, "Line 1: json_path must be names"),
+        ("success_retry", {"success_retry": "code = [1]"}, "Write a plain text"),
+        ("success_retry", {"success_retry": "contains x\n" * 21}, "at most 20 lines"),
         ("retry_delays", {"retry_delays": "5,soon"}, "“soon” is not a wait"),
         ("retry_delays", {"retry_delays": "2d"}, "between 1 second and 24 hours"),
         ("retry_delays", {"retry_delays": "1," * 25}, "at most 24 waits; these are 25"),

@@ -193,6 +193,7 @@ def _row(tenant: make.Tenant, path: str, program: Program) -> str:
         "v1/events": lambda: report(tenant.sdk_key),
         "v1/installs": lambda: _install(tenant),
         "v1/postbacks": lambda: _postback(tenant),
+        "v1/replays": lambda: _replay(tenant),
         "v1/skan-postbacks": lambda: _skan_postback(tenant),
         "v1/members": lambda: _member(tenant),
         "v1/invitations": lambda: str(make.make_invitation(tenant.organization).public_id),

@@ -209,3 +209,111 @@ def test_what_is_left_empty_means_the_default(data: dict[str, object]) -> None:
 def test_a_wrong_rule_names_the_field(data: dict[str, object], field: str) -> None:
     with pytest.raises(ValueError, match=field):
         parse_success(data)
+
+
+MARKED = parse_success(
+    {
+        "json_path": "code",
+        "json_equals": 0,
+        "final": [
+            {"json_path": "code", "equals": [40105, "E7", True]},
+            {"json_path": "data.0.state", "equals": [None]},
+            "bad token",
+        ],
+        "retry": [{"json_path": "code", "equals": [40100]}, {"body_contains": "rate limit"}],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome", "error", "detail"),
+    [
+        (200, '{"code": 0}', "delivered", None, ""),
+        (
+            200,
+            '{"code": 40105, "message": "wrong\\n token"}',
+            "failed",
+            "body_is_final",
+            "wrong token",
+        ),
+        (200, '{"code": "40105"}', "failed", "body_is_final", "code 40105"),
+        (200, '{"code": 40105.0}', "failed", "body_is_final", "code 40105"),
+        (200, '{"code": "E7"}', "failed", "body_is_final", "code E7"),
+        (200, '{"code": true}', "failed", "body_is_final", "code true"),
+        (200, '{"code": 1}', "retry", "body_says_no", ""),
+        (200, '{"code": "True"}', "retry", "body_says_no", ""),
+        (200, '{"code": 401050}', "retry", "body_says_no", ""),
+        (200, '{"data": [{"state": null, "msg": "gone"}]}', "failed", "body_is_final", "gone"),
+        (200, "a bad token, you see", "failed", "body_is_final", "“bad token”"),
+        (200, '{"code": 0, "x": "bad token"}', "failed", "body_is_final", "bad token"),
+        (200, '{"code": 40100}', "retry", "body_says_retry", "code 40100"),
+        (200, '{"code": 40105, "m": "rate limit"}', "failed", "body_is_final", "code 40105"),
+        (200, "no JSON", "retry", "body_says_no", ""),
+        (200, "[" * 100_000, "retry", "body_says_no", ""),
+        (200, "", "retry", "body_says_no", ""),
+        (
+            400,
+            "rate limit exceeded",
+            "retry",
+            "body_says_retry",
+            "400 and said no for now",
+        ),
+        (403, '{"code": 40100}', "retry", "body_says_retry", "code 40100"),
+        (400, '{"code": 1}', "failed", "http_400", ""),
+        (503, '{"code": 40105}', "failed", "body_is_final", "503 and said no for good"),
+        (503, "busy", "retry", "http_503", ""),
+        (429, "bad token", "failed", "body_is_final", "bad token"),
+        (410, "rate limit", "failed", "http_410", ""),
+        (302, "rate limit", "failed", "redirect", ""),
+        (None, "", "retry", "timeout", ""),
+    ],
+)
+def test_a_no_in_the_body_is_for_good_or_for_now(
+    status: int | None, body: str, outcome: str, error: str | None, detail: str
+) -> None:
+    """Complaint 28."""
+    judged = judge(
+        status_code=status,
+        body=body.encode(),
+        failure="timeout" if status is None else None,
+        detail="",
+        success=MARKED,
+    )
+
+    assert (judged.outcome, judged.error) == (outcome, error)
+    assert detail in judged.detail
+
+
+def test_a_no_counts_where_any_2xx_would_be_a_success() -> None:
+    success = parse_success({"final": ["invalid"], "retry": [{"body_contains": "later"}]})
+
+    verdicts = [
+        judge(status_code=200, body=body, failure=None, detail="", success=success).outcome
+        for body in (b"ok", b"invalid", b"later", b"later invalid")
+    ]
+
+    assert verdicts == ["delivered", "failed", "retry", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({"final": "bad token"}, "final must be a list"),
+        ({"retry": [{}]}, "retry: write each answer as in"),
+        ({"final": [7]}, "final: write each answer as in"),
+        ({"final": [{"json_path": "code"}]}, "final: write each answer as in"),
+        ({"final": [{"json_path": "code", "equals": [], "x": 1}]}, "final: write each"),
+        ({"final": [{"json_path": "code", "equals": []}]}, "equals must be a list of 1 to 50"),
+        ({"final": [{"json_path": "code", "equals": [[1]]}]}, "equals may hold text"),
+        ({"final": [{"json_path": "$.*", "equals": [1]}]}, "names and indexes joined by dots"),
+        ({"final": [{"json_path": "a", "equals": ["x" * 1025]}]}, "at most 1024 characters"),
+        ({"final": [""]}, "a text or a json_path is needed"),
+        ({"final": ["x"] * 21}, "at most 20 answers"),
+        ({"final": [{"body_contains": "x", "equals": [1]}]}, "final: write each answer"),
+    ],
+)
+def test_a_wrong_no_is_refused_with_its_place(data: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=r"^(final|retry)") as refusal:
+        parse_success(data)
+
+    assert sentence in str(refusal.value)

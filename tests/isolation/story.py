@@ -52,6 +52,7 @@ from postbacks.models import (
     ReplayedPostback,
     ReplayPart,
     RuleDevice,
+    RuleFailure,
     RulePace,
     SiteTimes,
     Touchpoint,
@@ -217,6 +218,7 @@ def _live(app: App, rule: models.Model) -> None:
         app=app, device="device-1", installed_at=now, event_ref=event.pk, event_received_at=now
     )
     RuleDevice.objects.create(rule=rule, device="device-1")
+    RuleFailure.objects.create(rule=rule, version=1, failing_since=now, given_up=3)
     RulePace.objects.create(rule=rule, rate_limit_per_second=20, next_at=now)
     CircuitBreaker.objects.create(host="ads.example.com:443", window_started_at=now)
     ensure_signing_secret()

@@ -53,6 +53,7 @@ DECLARED = {
     "conversion_meaning",
     "partner",
     "partner_credential",
+    "rule_failure",
     "rule_pace",
     "sdk_key",
     "signing_secret",

@@ -24,6 +24,7 @@ from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS, Operator
 from postbacks.callbacks.rules.conditions import Join, canonical_operator, words_of
 from postbacks.models.rules import LONGEST_WAIT, MOST_WAITS
 from postbacks.values.rule_choices import any_success
+from postbacks.delivery.success import MOST_MARKS, parse_success
 from postbacks.values.visible_text import hidden_character, is_visible
 
 TYPES: Final = (
@@ -66,6 +67,8 @@ _SIGNS: Final = "|".join(
     )
 )
 _CONDITION: Final = re.compile(rf"(\S+?)(?:\s+({_WORDS})(?:\s+|$)|\s*({_SIGNS})\s*)(.*)")
+
+_CONTAINS = "contains"
 
 
 def parse_waits(text: str) -> list[int]:
@@ -134,6 +137,11 @@ def success_from(cleaned: Mapping[str, object]) -> dict[str, object]:
         "body_contains": cleaned.get("body_contains") or None,
         "json_path": path,
         "json_equals": parse_value(str(cleaned.get("json_equals", ""))) if path else None,
+        **{
+            name: marks
+            for name in ("final", "retry")
+            if (marks := cleaned.get(f"success_{name}"))  # absent where there are none
+        },
     }
 
 
@@ -145,7 +153,53 @@ def success_inputs(success: Mapping[str, object]) -> dict[str, object]:
         "body_contains": complete["body_contains"] or "",
         "json_path": path or "",
         "json_equals": format_value(complete["json_equals"]) if path else "",
+        "success_final": complete.get("final") or [],
+        "success_retry": complete.get("retry") or [],
     }
+
+
+def format_mark(mark: object) -> str:
+    """Return an answer that says no so that `parse_mark` gives it back."""
+    if not isinstance(mark, dict) or "json_path" not in mark:
+        text = mark.get("body_contains", "") if isinstance(mark, dict) else mark
+        return f"{_CONTAINS} {_quoted(text) if _needs_quotes(text) else text}"
+    values = mark.get("equals")
+    listed = values if isinstance(values, list) else [values]
+    texts_in = [each for each in listed if isinstance(each, str)]
+    is_quoted = any("," in each or _needs_quotes(each) for each in texts_in)
+    texts = [_quoted(each) if is_quoted else format_value(each) for each in listed]
+    return f"{mark['json_path']} = {', '.join(texts)}"
+
+
+def parse_mark(line: str) -> dict[str, object]:
+    """Return the meant answer: `code = 40105, 40104`, or `contains bad token`.
+
+    Raises ValueError with a sentence for people.
+    """
+    first, _, text = line.partition(" ")
+    if first.lower() == _CONTAINS and text.strip():
+        meant = parse_value(text.strip())
+        return {"body_contains": meant if text.strip()[0] == '"' else text.strip()}
+    path, is_equal, values = (part.strip() for part in line.partition("="))
+    if not (path and is_equal and values):
+        raise ValueError("write it as code = 40105, 40104 or as contains bad token.")
+    try:
+        listed = json.loads(f"[{values}]", parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        listed = [value.strip() for value in values.split(",")]
+    else:
+        listed = [_quoted(value) for value in listed]
+    return {"json_path": path, "equals": [parse_value(value) for value in listed]}
+
+
+def _needs_quotes(text: object) -> bool:
+    """Tell whether a line would give a text back otherwise."""
+    plain = str(text)
+    return plain != plain.strip() or plain[:1] == '"' or len(plain.splitlines()) != 1
+
+
+def _quoted(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def parse_value(text: str) -> object:
@@ -314,6 +368,29 @@ class SuccessCodesField(forms.CharField):
             if not _STATUS_CODE.fullmatch(code):
                 raise ValidationError(f"“{code[:20]}” is not a status such as 200 or 2xx.")
         return codes
+
+
+class AnswerMarksField(forms.CharField):
+    """Answers that say no, one to a line; see `parse_mark`."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: object) -> object:
+        return "\n".join(map(format_mark, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: object) -> list[dict[str, object]]:  # type: ignore[override]  # a list
+        marks = []
+        for number, line in enumerate(str(value or "").splitlines(), start=1):
+            if line.strip():
+                try:
+                    marks.append(parse_mark(line.strip()))
+                    parse_success({"final": marks[-1:]})
+                except ValueError as error:
+                    sentence = str(error).removeprefix("final: ")
+                    raise ValidationError(f"Line {number}: {sentence}") from None
+        if len(marks) > MOST_MARKS:
+            raise ValidationError(f"Write at most {MOST_MARKS} lines.")
+        return marks
 
 
 class ExpectedValueField(forms.CharField):

@@ -12,6 +12,7 @@ from django.urls import reverse
 from apps_registry.admin_base.tenant_admin import TenantForm
 from postbacks.admin.rules.fields import (
     JOINS,
+    AnswerMarksField,
     AuthenticationInputs,
     ConditionLinesField,
     EventNamesField,
@@ -75,6 +76,8 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
     body_contains = forms.CharField(required=False, max_length=1024, strip=False)
     json_path = forms.CharField(required=False, max_length=1024)
     json_equals = ExpectedValueField(required=False, max_length=1024)
+    success_final = AnswerMarksField(required=False, max_length=65_536)
+    success_retry = AnswerMarksField(required=False, max_length=65_536)
     retry_delays = WaitsField(required=False, initial=default_delays)
 
     def __init__(self, *args: object, **kwargs: object) -> None:

@@ -38,6 +38,8 @@ LABELS: Final[Mapping[str, str]] = {
     "body_contains": "The answer contains",
     "json_path": "A value in the JSON answer",
     "json_equals": "equals",
+    "success_final": "Answers that are a no for good",
+    "success_retry": "Answers that are a no for now",
     "timeout_seconds": "Timeout in seconds",
     "retry_delays": "Try again after",
 }
@@ -71,6 +73,10 @@ INPUT_HELP: Final[Mapping[str, str]] = {
     "body_contains": "For networks that answer 200 to everything: a text such as ok. Empty: any.",
     "json_path": "Names and numbers joined by dots, for example data.0.status. Empty: any.",
     "json_equals": 'For example ok, 0 or true; in quotes, "0" is text.',
+    "success_final": "One to a line: such an answer is not tried again, whatever its status, for "
+    "example code = 40105, 40104 or contains bad token.",
+    "success_retry": "One to a line: such an answer is tried again as the schedule says, whatever "
+    "its status, for example contains rate limit.",
     "retry_delays": (
         "The wait before each new try, for example 5s, 30s, 2m, 10m, 1h. Empty: never again."
     ),

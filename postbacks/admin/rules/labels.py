@@ -11,6 +11,7 @@ from apps_registry.models import App, Partner
 from postbacks.admin.rules.fields import (
     authentication_label,
     conditions_label,
+    format_mark,
     format_value,
     format_waits,
 )
@@ -172,6 +173,10 @@ def _success_label(success: Mapping[str, object]) -> str:
         checks.append(f"the answer contains “{success['body_contains']}”")
     if success.get("json_path"):
         checks.append(f"{success['json_path']} is {format_value(success.get('json_equals'))}")
+    for name, meaning in (("final", "no for good"), ("retry", "no for now")):
+        marks = success.get(name)
+        if isinstance(marks, list) and marks:
+            checks.append(f"{meaning}: {', '.join(map(format_mark, marks))}")
     return "; ".join(checks)
 
 

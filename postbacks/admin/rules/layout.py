@@ -73,7 +73,10 @@ LAYOUT = (
     Section(
         "Success",
         "Which answers count as received. All that is filled in must hold.",
-        (FieldGroup(("success_codes", "body_contains", "json_path", "json_equals")),),
+        (
+            FieldGroup(("success_codes", "body_contains", "json_path", "json_equals")),
+            FieldGroup(("success_final", "success_retry"), "More: answers that say no"),
+        ),
     ),
     Section(
         "Delivery",

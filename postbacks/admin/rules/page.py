@@ -26,10 +26,16 @@ from postbacks.admin.rules.preview import RulePreview, preview_rule
 from postbacks.callbacks.lint import STANDARD_EVENTS, WarningCode
 from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.partner_templates import TemplateParameter
+from postbacks.delivery.lasting_failure import (
+    FAILING_DAYS,
+    MOST_GIVEN_UP,
+    failing_rules,
+    failure_that_suspended,
+)
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.insights.recent_events import recent_event_names
-from postbacks.models import CallbackRule, DuePostback, HeldPostback, RuleStatus
+from postbacks.models import CallbackRule, DuePostback, HeldPostback, RuleFailure, RuleStatus
 from postbacks.rulebook.breakers import OpenBreaker, breakers_of_rules
 
 MOST_COUNTED = 10_000
@@ -66,10 +72,21 @@ class Suspension:
     since: datetime | None
     waiting: str
     log_url: str
+    failure: RuleFailure | None  # None: it was suspended for a 410
 
     @property
     def is_one(self) -> bool:
         return self.waiting == "1"
+
+
+@dataclass(frozen=True, slots=True)
+class FailingNotice:
+    """The banner of a rule that is on the way to a suspension."""
+
+    failure: RuleFailure
+    percent: int
+    days: int = FAILING_DAYS
+    most_given_up: int = MOST_GIVEN_UP
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,7 @@ class RulePageContext:
     saved: CallbackRule | None = None
     may_switch_on: bool = False
     suspension: Suspension | None = None
+    failing: FailingNotice | None = None
     held: HeldView | None = None
     breakers: tuple[OpenBreaker, ...] = ()
 
@@ -142,6 +160,7 @@ def rule_page(
         page = replace(
             page,
             suspension=suspension_of(saved.pk),
+            failing=failing_notice(saved.pk),
             held=held_view(stored),
             breakers=tuple(breakers_of_rules([stored]).get(stored.pk, ())),
         )
@@ -171,9 +190,18 @@ def live_rule_page(form: CallbackRuleForm, *, may_write: bool, chosen: str) -> R
     )
 
 
+def failing_notice(rule_id: int) -> FailingNotice | None:
+    """Return the banner of a rule that is at least half way to a suspension."""
+    for failure, percent in failing_rules(now=datetime.now(UTC)):
+        if failure.pk == rule_id:
+            return FailingNotice(failure, percent)
+    return None
+
+
 def suspension_of(rule_id: int) -> Suspension | None:
     """Return the banner of a suspended rule; None for any other."""
-    if not CallbackRule.objects.filter(pk=rule_id, status=RuleStatus.SUSPENDED).exists():
+    rule = CallbackRule.objects.filter(pk=rule_id, status=RuleStatus.SUSPENDED).first()
+    if rule is None:
         return None
     # What a job has not taken from the queue yet is held all the same.
     waiting = sum(
@@ -184,6 +212,7 @@ def suspension_of(rule_id: int) -> Suspension | None:
         since=_gone_at(rule_id),
         waiting=f"{waiting:,}" if waiting <= MOST_COUNTED else f"more than {MOST_COUNTED:,}",
         log_url=f"{reverse('admin:postbacks_postback_changelist')}?rule={rule_id}&time=7d",
+        failure=failure_that_suspended(rule),
     )
 
 

@@ -51,6 +51,44 @@ WITH input AS MATERIALIZED (
            jsonb_build_object('status', jsonb_build_array(
                :'RuleStatus.ACTIVE', :'RuleStatus.SUSPENDED'))
     FROM suspended
+), judged AS (
+    -- Rules that failed in this batch, and failing ones that succeeded in it.
+    SELECT attempt.organization_id, attempt.rule_id, attempt.rule_version,
+           CASE WHEN bool_and(attempt.outcome <> :'Outcome.DELIVERED')
+                THEN min(attempt.started_at) END AS failing_since,
+           count(*) FILTER (WHERE attempt.status = :'PostbackStatus.FAILED') AS given_up
+    FROM attempt
+    JOIN callback_rule ON callback_rule.organization_id = attempt.organization_id
+        AND callback_rule.id = attempt.rule_id
+        AND callback_rule.version = attempt.rule_version
+        AND coalesce(callback_rule.judged_since <= attempt.started_at, true)
+    WHERE attempt.outcome <> :'Outcome.DELIVERED' OR attempt.rule_id IN (
+        SELECT rule_id FROM rule_failure WHERE rule_failure.failing_since IS NOT NULL
+    )
+    GROUP BY attempt.organization_id, attempt.rule_id, attempt.rule_version
+), counted AS (
+    INSERT INTO rule_failure AS stored (
+        rule_id, organization_id, version, failing_since, given_up, warned
+    )
+    SELECT rule_id, organization_id, rule_version, failing_since,
+           CASE WHEN failing_since IS NULL THEN 0 ELSE given_up END, 0
+    FROM judged
+    ORDER BY rule_id  -- all workers lock rules in this order
+    ON CONFLICT (rule_id) DO UPDATE SET
+        version = excluded.version,
+        failing_since = CASE
+            WHEN excluded.failing_since IS NULL THEN NULL
+            WHEN stored.version = excluded.version
+            THEN coalesce(stored.failing_since, excluded.failing_since)
+            ELSE excluded.failing_since END,
+        given_up = excluded.given_up + CASE
+            WHEN stored.version = excluded.version AND excluded.failing_since IS NOT NULL
+            THEN stored.given_up ELSE 0 END,
+        warned = CASE
+            WHEN stored.version = excluded.version AND excluded.failing_since IS NOT NULL
+            THEN stored.warned ELSE 0 END
+    WHERE excluded.given_up > 0 OR excluded.failing_since IS NULL
+       OR stored.failing_since IS NULL OR stored.version <> excluded.version
 ), updated AS (
     UPDATE postback SET
         -- A delivered postback stays delivered, even if a resend fails.

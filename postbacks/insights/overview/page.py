@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from apps_registry.admin_base.permissions import membership_of
+from postbacks.delivery.lasting_failure import failing_rules
 from postbacks.insights import wording
 from postbacks.insights.overview import hours_chart
 from postbacks.insights.overview.checklist import checklist
@@ -88,6 +89,7 @@ class OverviewPage:
     zone: str
     is_new: bool
     suspended: list[RuleLink]
+    failing: list[RuleLink]
     holding: list[RuleLink]
     cards: list[FigureCard]
     chart: HoursChart
@@ -120,6 +122,10 @@ def overview_page(overview: Overview) -> OverviewPage:
         zone=overview.zone.key,
         is_new=not overview.steps.event,
         suspended=[RuleLink(rule.name, _rule_url(rule)) for rule in overview.suspended],
+        failing=[
+            RuleLink(f"{failure.rule} ({percent} % of the way)", _rule_url(failure.rule))
+            for failure, percent in failing_rules(now=overview.now)
+        ],
         holding=[RuleLink(rule.name, _rule_url(rule)) for rule in overview.holding],
         cards=cards(overview),
         chart=hours_chart.draw_hours(overview.day.hours, overview.zone),

@@ -23,6 +23,7 @@ from postbacks.callbacks.rules.comparisons import (
 from postbacks.callbacks.rules.conditions import MOST_CONDITIONS, Join, canonical_operator
 from postbacks.models.rules import every_event
 from postbacks.values.rule_choices import any_success
+from postbacks.delivery.success import MOST_MARKS, MOST_VALUES
 from postbacks.values.visible_text import hidden_character
 
 
@@ -37,6 +38,41 @@ class PlainJsonField(serializers.JSONField):
         if isinstance(data, Decimal) and not math.isfinite(float(data)):
             raise serializers.ValidationError("The number is too large.")
         return float(data) if isinstance(data, Decimal) else data
+
+
+_PLAIN_VALUE = {"type": ["string", "number", "boolean", "null"]}
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": {
+                    "json_path": {"type": "string"},
+                    "equals": {"type": "array", "items": _PLAIN_VALUE, "maxItems": MOST_VALUES},
+                    "body_contains": {"type": "string"},
+                },
+            },
+            {"type": "string"},
+        ]
+    }
+)
+class AnswerMarkField(serializers.JSONField):
+    """An answer that says no: `{"json_path", "equals": [..]}`, or a text that it contains."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {"body_contains": data}
+        if not isinstance(data, dict):
+            return data  # `parse_success` says how to write it
+        values = data.get("equals")
+        if isinstance(values, list):
+            plain = PlainJsonField(allow_null=True)
+            data = {**data, "equals": [plain.run_validation(value) for value in values]}
+        if any(isinstance(text, str) and hidden_character(text) for text in data.values()):
+            raise serializers.ValidationError("Write visible characters only.")
+        return data
 
 
 class SuccessSerializer(StrictSerializer):
@@ -64,11 +100,28 @@ class SuccessSerializer(StrictSerializer):
         required=False, allow_null=True, help_text="The expected value at the path."
     )
 
+    final = serializers.ListField(
+        child=AnswerMarkField(),
+        required=False,
+        max_length=MOST_MARKS,
+        help_text="Answers that are a “no” for good, whatever their status: not tried again, for "
+        'example {"json_path": "code", "equals": [40105]} or {"body_contains": "bad token"}.',
+    )
+    retry = serializers.ListField(
+        child=AnswerMarkField(),
+        required=False,
+        max_length=MOST_MARKS,
+        help_text="Answers that are a “no” for now, whatever their status: tried again, for "
+        'example {"body_contains": "rate limit"}. One that is also in `final` is final.',
+    )
+
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return all four conditions, filled up with the defaults."""
+        """Return all four conditions, filled up with the defaults, and the answers that say no."""
         if values.get("json_path") and "json_equals" not in values:
             raise serializers.ValidationError({"json_equals": ["json_path needs a json_equals."]})
-        return {**any_success(), **values}
+        marked = {name: values[name] for name in ("final", "retry") if values.get(name)}
+        values = {name: value for name, value in values.items() if name in any_success()}
+        return {**any_success(), **values, **marked}
 
 
 _PLAIN = {"type": ["string", "number", "boolean", "null"]}
