@@ -22,9 +22,9 @@ from postbacks.callbacks.macros.authentication import (
 )
 from postbacks.callbacks.rules.comparisons import ALIASES, OPERATORS, Operator
 from postbacks.callbacks.rules.conditions import Join, canonical_operator, words_of
+from postbacks.delivery.success import MOST_MARKS, parse_success
 from postbacks.models.rules import LONGEST_WAIT, MOST_WAITS
 from postbacks.values.rule_choices import any_success
-from postbacks.delivery.success import MOST_MARKS, parse_success
 from postbacks.values.visible_text import hidden_character, is_visible
 
 TYPES: Final = (

@@ -62,8 +62,10 @@ WITH input AS MATERIALIZED (
         AND callback_rule.id = attempt.rule_id
         AND callback_rule.version = attempt.rule_version
         AND coalesce(callback_rule.judged_since <= attempt.started_at, true)
-    WHERE attempt.outcome <> :'Outcome.DELIVERED' OR attempt.rule_id IN (
-        SELECT rule_id FROM rule_failure WHERE rule_failure.failing_since IS NOT NULL
+    WHERE attempt.uses_up_try AND (
+        attempt.outcome <> :'Outcome.DELIVERED' OR attempt.rule_id IN (
+            SELECT rule_id FROM rule_failure WHERE rule_failure.failing_since IS NOT NULL
+        )
     )
     GROUP BY attempt.organization_id, attempt.rule_id, attempt.rule_version
 ), counted AS (

@@ -1,6 +1,14 @@
 -- Take what a cancelled replay has queued, and no worker has begun, from the queue.
 WITH chosen AS MATERIALIZED (
-    SELECT * FROM replayed_postback WHERE id = ANY(%(ids)s)
+    SELECT * FROM replayed_postback AS replayed
+    WHERE replayed.id = ANY(%(ids)s) AND NOT EXISTS (
+        -- An attempt whose worker was killed: it may have been sent.
+        SELECT FROM delivery_attempt AS attempt
+        WHERE attempt.organization_id = replayed.organization_id
+          AND attempt.postback_id = replayed.postback_id
+          AND attempt.event_received_at = replayed.event_received_at
+          AND attempt.number > replayed.attempts_before
+    )
 ), dequeued AS (
     DELETE FROM due_postback AS due USING chosen
     WHERE due.organization_id = chosen.organization_id AND due.postback_id = chosen.postback_id

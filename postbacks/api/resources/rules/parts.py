@@ -21,9 +21,9 @@ from postbacks.callbacks.rules.comparisons import (
     Operator,
 )
 from postbacks.callbacks.rules.conditions import MOST_CONDITIONS, Join, canonical_operator
+from postbacks.delivery.success import MOST_MARKS, MOST_VALUES
 from postbacks.models.rules import every_event
 from postbacks.values.rule_choices import any_success
-from postbacks.delivery.success import MOST_MARKS, MOST_VALUES
 from postbacks.values.visible_text import hidden_character
 
 

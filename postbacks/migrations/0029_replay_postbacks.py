@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps_registry', '0015_say_what_keys_do'),
-        ('postbacks', '0026_mark_test_devices'),
+        ('postbacks', '0028_keep_pumps_claims'),
     ]
 
     operations = [

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('apps_registry', '0015_say_what_keys_do'),
-        ('postbacks', '0027_replay_postbacks'),
+        ('postbacks', '0029_replay_postbacks'),
     ]
 
     operations = [
