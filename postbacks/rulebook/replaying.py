@@ -5,6 +5,7 @@ that is killed loses nothing and doubles nothing. What is queued is remembered u
 a replay never runs ahead of its pace, and a cancelled one takes back what nobody has begun.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
 
 from apps_registry.tenancy import tenant
@@ -41,11 +42,14 @@ from postbacks.rulebook.held_postbacks import queue_room
 from postbacks.rulebook.replays import ReplayRequest, skip_counts
 from postbacks.rulebook.resending import NotResendableError, requeue_skipped
 
+logger = logging.getLogger(__name__)
+
 BATCH = 1_000
 _WINDOW = 5_000  # rows of a rule's log in which a batch's matches are looked for
 _SECONDS_AHEAD = 5  # so much of a replay is queued before it is due
 _NEXT_LOOK = timedelta(seconds=1)
 _NEXT_LOOK_AT_HELD = timedelta(minutes=1)
+_POSTPONED = timedelta(minutes=1)
 _PARTS_IN_ONE_RUN = 200
 
 _DUE_PARTS = """
@@ -175,8 +179,23 @@ def _work_once(now: datetime) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(_DUE_PARTS, {"now": now, "limit": _PARTS_IN_ONE_RUN})
         parts = cursor.fetchall()
-    done += sum(_advance(organization_id, part_id, now) for organization_id, part_id in parts)
+    done += sum(
+        _advance_safely(organization_id, part_id, now) for organization_id, part_id in parts
+    )
     return done > 0
+
+
+def _advance_safely(organization_id: int, part_id: int, now: datetime) -> int:
+    """Do the next batch of a part; one that raises is postponed and never blocks the others."""
+    try:
+        return _advance(organization_id, part_id, now)
+    except (OperationalError, InterfaceError):
+        raise  # the database failed, not a replay
+    except Exception:
+        logger.exception("A batch of replay part %d could not be queued", part_id)
+        with tenant(organization_id):
+            ReplayPart.objects.filter(pk=part_id).update(due_at=now + _POSTPONED)
+        return 0
 
 
 def _advance(organization_id: int, part_id: int, now: datetime) -> int:

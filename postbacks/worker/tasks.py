@@ -195,14 +195,15 @@ def move_queued() -> None:
 
 
 def work_on_held() -> None:
-    """Send, drop or expire what rules hold, and replay; leftovers wait for the next run."""
+    """Send, drop or expire what rules hold; leftovers wait for the next run."""
     with acting_as(SYSTEM):
         held_postbacks.work(_HELD_SECONDS)
+
+
+def work_on_replays() -> None:
+    """Replay what people asked for; leftovers wait for the next run."""
+    with acting_as(SYSTEM):
         replaying.work(_HELD_SECONDS)
-
-
-def _is_held_or_replay_due() -> bool:
-    return held_postbacks.is_any_due() or replaying.is_any_due()
 
 
 def sweep_queue() -> None:
@@ -230,7 +231,8 @@ PERIODIC = (
     Periodic("judge_failing_rules", every=timedelta(minutes=1)),
     Periodic("erase_devices", every=timedelta(seconds=10)),
     Periodic("move_queued", every=timedelta(seconds=2), is_needed=queue_moves.is_any_to_move),
-    Periodic("work_on_held", every=timedelta(seconds=2), is_needed=_is_held_or_replay_due),
+    Periodic("work_on_held", every=timedelta(seconds=2), is_needed=held_postbacks.is_any_due),
+    Periodic("work_on_replays", every=timedelta(seconds=2), is_needed=replaying.is_any_due),
     Periodic("sweep_queue", every=timedelta(seconds=15)),
     Periodic("ask_apple", every=timedelta(seconds=2), is_needed=_is_apple_due),
 )
