@@ -63,6 +63,15 @@ def percent_of_way(failing_since: datetime, given_up: int, now: datetime) -> int
     return max(0, int(100 * min(days, given_up / MOST_GIVEN_UP, 1)))
 
 
+def current_failure(rule: CallbackRule) -> RuleFailure | None:
+    """Return what counts toward a rule's suspension at present, None if nothing does."""
+    failure: RuleFailure | None = getattr(rule, "failure", None)
+    if failure is None or failure.failing_since is None or failure.version != rule.version:
+        return None
+    is_old = rule.judged_since is not None and failure.failing_since < rule.judged_since
+    return None if is_old else failure
+
+
 def failure_that_suspended(rule: CallbackRule) -> RuleFailure | None:
     """Return the failure for which a rule was suspended; None where its partner answered 410."""
     if rule.status != RuleStatus.SUSPENDED:

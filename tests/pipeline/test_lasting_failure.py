@@ -16,6 +16,7 @@ from postbacks.rulebook import saving
 from postbacks.worker import tasks
 from tests import database, make
 from tests.admin.pages import sign_in
+from tests.api.calling import owner_of
 from tests.events import event, postbacks_of, record
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
 from tests.workers import decide_all
@@ -101,6 +102,8 @@ def test_a_rule_that_fails_for_days_is_warned_of_and_suspended_once_each(
     rule = make.make_tenant_rule(gem, url=partner.url, retry_delays=[], name="Purchases")
     send(14)
     assert (failure_of(gem) or RuleFailure()).given_up == 14
+    row = owner_of(gem).get(f"callback-rules/{rule.public_id}").data
+    assert (row["failing"]["given_up"], row["failing"]["percent"]) == (14, 0)
 
     for after, mails in [(2 * DAY, 0), (2.6 * DAY, 1), (3 * DAY, 1), (3.6 * DAY, 2), (9 * DAY, 2)]:
         judge(after)
@@ -139,6 +142,7 @@ def test_a_success_a_correction_and_switching_on_start_anew(
     partner.status = 200
     send(1)
     assert failure_of(gem) is None
+    assert owner_of(gem).get(f"callback-rules/{rule.public_id}").data["failing"] is None
     judge(6 * DAY)
     assert status_of(gem) == RuleStatus.ACTIVE
 

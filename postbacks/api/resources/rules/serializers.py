@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
@@ -10,7 +11,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps_registry.models import App, Partner
-from postbacks.api.fields import PublicIdField
+from postbacks.api.fields import MillisecondDateTimeField, PublicIdField, format_time
 from postbacks.api.problems import InvalidRequest, pointer
 from postbacks.api.resources.partners import BREAKERS_HELP, BreakerSerializer
 from postbacks.api.resources.rules.parts import (
@@ -24,6 +25,12 @@ from postbacks.callbacks.macros import RuleError
 from postbacks.callbacks.rules.definition import CONTENT_FIELDS
 from postbacks.callbacks.rules.versions import definition_from
 from postbacks.callbacks.translation import read_rule_url
+from postbacks.delivery.lasting_failure import (
+    FAILING_DAYS,
+    MOST_GIVEN_UP,
+    current_failure,
+    percent_of_way,
+)
 from postbacks.models import CallbackRule, RuleStatus
 from postbacks.rulebook import saving
 from postbacks.rulebook.breakers import breakers_of_rules
@@ -44,6 +51,14 @@ class ProblemOfRuleSerializer(serializers.Serializer):
     position = serializers.IntegerField()
     message = serializers.CharField()
     suggestion = serializers.CharField(allow_null=True)
+
+
+class FailingSerializer(serializers.Serializer):
+    """How long a rule has delivered nothing. `percent` is of the way to its suspension."""
+
+    since = MillisecondDateTimeField()
+    given_up = serializers.IntegerField()
+    percent = serializers.IntegerField()
 
 
 class RuleSerializer(RowSerializer):
@@ -99,13 +114,17 @@ class RuleSerializer(RowSerializer):
     )
 
     breakers = serializers.SerializerMethodField(help_text=BREAKERS_HELP)
+    failing = serializers.SerializerMethodField(
+        help_text="Since when nothing was delivered, and how far the rule is on the way to its "
+        f"suspension after {FAILING_DAYS} days with {MOST_GIVEN_UP} postbacks given up; else null.",
+    )
 
     class Meta:
         model = CallbackRule
         fields = (
             *("id", "name", "app", "partner", "status"),
             *CONTENT_FIELDS,
-            *("version", "held", "breakers", "notes", "problems", "created_at", "updated_at"),
+            *("version", "held", "breakers", "failing", "notes", "problems", "created_at", "updated_at"),
         )
         read_only_fields = ("version", "updated_at")
 
@@ -115,6 +134,18 @@ class RuleSerializer(RowSerializer):
         known = getattr(rule, "open_breakers", None)
         breakers = breakers_of_rules([rule]).get(rule.pk, []) if known is None else known
         return BreakerSerializer(breakers, many=True).data
+
+    @extend_schema_field(FailingSerializer(allow_null=True))
+    def get_failing(self, rule: CallbackRule) -> Any:
+        failure = current_failure(rule)
+        if failure is None or failure.failing_since is None:
+            return None
+        now = datetime.now(UTC)
+        return {
+            "since": format_time(failure.failing_since),
+            "given_up": failure.given_up,
+            "percent": percent_of_way(failure.failing_since, failure.given_up, now),
+        }
 
     def validate_url(self, url: str) -> str:
         """Read an address as it was meant, and remember what was done to it."""

@@ -43,6 +43,7 @@ _NOT_DEFINED = {
     "version",
     "held",
     "breakers",
+    "failing",
     *OF_ONE_SAVE,
     "created_at",
     "updated_at",
@@ -241,7 +242,7 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
     }
 
     def get_queryset(self) -> Any:
-        rows = super().get_queryset().select_related("app", "partner")
+        rows = super().get_queryset().select_related("app", "partner", "failure")
         return rows.annotate(held=held_postbacks.held_count_of_rules())
 
     def paginate_queryset(self, queryset: Any) -> Any:
