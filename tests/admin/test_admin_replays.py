@@ -52,9 +52,8 @@ def test_from_the_log_to_a_replay_that_is_followed_and_cancelled(
 ) -> None:
     assert "No replays yet" in text_of(browser, LIST)
     log = text_of(browser, f"{LOG}?rule={rule.pk}&time=24h")
-    link = f"{LOG}replay/?rule={rule.pk}&amp;time=24h&amp;status=failed"
     assert "Replay what failed …" in log
-    assert link in log or f"status=failed&amp;rule={rule.pk}" in log
+    assert f"{LOG}replay/?time=24h&amp;rule={rule.pk}&amp;status=failed" in log
 
     question = text_of(browser, f"{LOG}replay/?rule={rule.pk}&time=24h&status=failed")
     assert "Replay 2 postbacks?" in question
