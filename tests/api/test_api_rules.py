@@ -209,7 +209,7 @@ def _condition(field: str, operator: str, value: object) -> dict[str, object]:
         ({"success": {"code": ["2xx"]}}, "/success/code"),
         ({"success": {"json_path": "data"}}, "/success/json_equals"),
         ({"success": {"final": [{"json_path": "a"}]}}, "/success"),
-        ({"success": {"final": [{"json_path": "a", "equals": [{}]}]}}, "/success/final"),
+        ({"success": {"final": [{"json_path": "a", "equals": [{}]}]}}, "/success/final/0"),
         ({"success": {"retry": ["x"] * 21}}, "/success/retry"),
         ({"success": {"retry": [7]}}, "/success"),
         ({"success": {"json_path": "$..x", "json_equals": 1}}, "/success"),

@@ -39,6 +39,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 DECLARED = {
     "postback_job",
+    "circuit_breaker",
     "replay",  # filters and the public ids of postbacks
     "replay_part",
     "replayed_postback",

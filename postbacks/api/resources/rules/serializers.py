@@ -36,7 +36,8 @@ from postbacks.rulebook import saving
 from postbacks.rulebook.breakers import breakers_of_rules
 from postbacks.rulebook.preview import warnings_about
 
-OF_ONE_SAVE = frozenset({"notes", "problems"})  # only its answer has these, where there are any
+# A save's answer has the first two, where there are any, and a failing rule the last.
+OF_SOME_ANSWERS = frozenset({"notes", "problems", "failing"})
 _WRITABLE_STATUS = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
 
 
@@ -116,7 +117,7 @@ class RuleSerializer(RowSerializer):
     breakers = serializers.SerializerMethodField(help_text=BREAKERS_HELP)
     failing = serializers.SerializerMethodField(
         help_text="Since when nothing was delivered, and how far the rule is on the way to its "
-        f"suspension after {FAILING_DAYS} days with {MOST_GIVEN_UP} postbacks given up; else null.",
+        f"suspension after {FAILING_DAYS} days with {MOST_GIVEN_UP} postbacks given up.",
     )
 
     class Meta:
@@ -124,7 +125,16 @@ class RuleSerializer(RowSerializer):
         fields = (
             *("id", "name", "app", "partner", "status"),
             *CONTENT_FIELDS,
-            *("version", "held", "breakers", "failing", "notes", "problems", "created_at", "updated_at"),
+            *(
+                "version",
+                "held",
+                "breakers",
+                "failing",
+                "notes",
+                "problems",
+                "created_at",
+                "updated_at",
+            ),
         )
         read_only_fields = ("version", "updated_at")
 
@@ -135,7 +145,7 @@ class RuleSerializer(RowSerializer):
         breakers = breakers_of_rules([rule]).get(rule.pk, []) if known is None else known
         return BreakerSerializer(breakers, many=True).data
 
-    @extend_schema_field(FailingSerializer(allow_null=True))
+    @extend_schema_field(FailingSerializer)
     def get_failing(self, rule: CallbackRule) -> Any:
         failure = current_failure(rule)
         if failure is None or failure.failing_since is None:
@@ -156,6 +166,8 @@ class RuleSerializer(RowSerializer):
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Say after a save how the address was read, and what would go wrong unnoticed."""
         content = super().to_representation(instance)
+        if content.get("failing") is None:
+            content.pop("failing", None)
         if self.url_notes:
             content["notes"] = list(self.url_notes)
         if self.saved_problems:
@@ -171,7 +183,7 @@ class RuleSerializer(RowSerializer):
 
     def _repeats(self, name: str, value: object) -> bool:
         # Workers change these: a row that was just read can be written back all the same.
-        return name in {"held", "breakers", *OF_ONE_SAVE} or super()._repeats(name, value)
+        return name in {"held", "breakers", *OF_SOME_ANSWERS} or super()._repeats(name, value)
 
     def write(self, row: CallbackRule) -> None:
         if row.pk is not None and "status" not in self.validated_data:
@@ -234,7 +246,7 @@ def _error_content(error: RuleError) -> dict[str, object]:
 
 
 class RuleExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # untyped there
-    """Describes that an answer may lack what only a save's answer has."""
+    """Describes that an answer may lack what only some answers have."""
 
     target_class = RuleSerializer
 
@@ -244,5 +256,7 @@ class RuleExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call
             self.target, direction, bypass_extensions=True
         )
         if "required" in schema:  # not in a PATCH's body
-            schema["required"] = [name for name in schema["required"] if name not in OF_ONE_SAVE]
+            schema["required"] = [
+                name for name in schema["required"] if name not in OF_SOME_ANSWERS
+            ]
         return schema

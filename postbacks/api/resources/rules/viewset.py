@@ -25,7 +25,7 @@ from postbacks.api.resources.rules.previews import (
     translation_content,
 )
 from postbacks.api.resources.rules.serializers import (
-    OF_ONE_SAVE,
+    OF_SOME_ANSWERS,
     RuleSerializer,
     answer_rule_errors,
 )
@@ -43,8 +43,7 @@ _NOT_DEFINED = {
     "version",
     "held",
     "breakers",
-    "failing",
-    *OF_ONE_SAVE,
+    *OF_SOME_ANSWERS,
     "created_at",
     "updated_at",
 }
@@ -253,7 +252,7 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         return page
 
     def csv_columns(self) -> Sequence[str]:
-        return [name for name in super().csv_columns() if name not in OF_ONE_SAVE]
+        return [name for name in super().csv_columns() if name not in OF_SOME_ANSWERS]
 
     @extend_schema(request=PreviewSerializer, responses={200: PreviewAnswerSerializer})
     @action(detail=False, methods=["post"], serializer_class=PreviewSerializer)
