@@ -212,7 +212,7 @@ def test_a_skip_names_what_had_no_value(gem: make.Tenant) -> None:
         ("idfv", "{{idfv}}", "“{{idfv}}” is a macro that was not filled in."),
         ("install_id", "undefined", "instead of an id."),
         ("customer_user_id", "guest", "instead of an id."),
-        ("oaid", "%%OAID%%", "is a macro that was not filled in."),
+        ("idfv", "%%IDFV%%", "is a macro that was not filled in."),
     ],
 )
 def test_a_word_in_place_of_an_id_is_named_after_it_was_left_out(
@@ -229,7 +229,7 @@ def test_a_word_in_place_of_an_id_is_named_after_it_was_left_out(
 
     (macro_left_out,) = explained["empty_macros"]
     assert (macro_left_out["macro"], macro_left_out["code"]) == (macro, "no_id")
-    assert words in macro_left_out["reason"]
+    assert words.rstrip(".") in macro_left_out["detail"]
 
 
 def test_of_a_forgotten_device_nothing_is_said_that_is_not_known(
