@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import NamedTuple
 
 from postbacks.delivery.claiming import Lane, LaneQueue, Lease, Room
 from postbacks.models import QueueClass
@@ -118,6 +119,14 @@ class Speed:
 Speeds = dict[Lane, Speed]
 
 
+class _OpenJob(NamedTuple):
+    """When a request began, and as what of its lane it counts until it ends."""
+
+    at: float
+    is_hanging: bool
+    is_unproved: bool
+
+
 @dataclass(slots=True)
 class Shares:
     """Says how much each lane may have open, the less the slower it answers.
@@ -134,22 +143,26 @@ class Shares:
     capacity: int
     speeds: Speeds = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
-    _open: dict[Lane, dict[int, float]] = field(default_factory=dict)  # began when, by the job's id
+    _open: dict[Lane, dict[int, _OpenJob]] = field(default_factory=dict)  # by the job's id
     _total: int = 0
+    _hanging: int = 0  # open requests that began as the one of a hanging lane
+    _unproved: Counter[int] = field(default_factory=Counter)  # by organization: of lanes not quick
 
     def begin(self, lane: Lane, job: int) -> None:
-        self._open.setdefault(lane, {})[job] = self.clock()
-        self._total += 1
+        is_hanging = self._is_hanging(lane)
+        began = _OpenJob(self.clock(), is_hanging, not is_hanging and not self.is_quick(lane))
+        self._open.setdefault(lane, {})[job] = began
+        self._count(lane, began, 1)
 
     def end(self, lane: Lane, job: int, *, is_timeout: bool | None) -> None:
         """Note that a job has ended; `is_timeout` is None if nothing was sent."""
         jobs = self._open[lane]
-        began_at = jobs.pop(job)
-        self._total -= 1
+        began = jobs.pop(job)
         if not jobs:
             del self._open[lane]
+        self._count(lane, began, -1)
         if is_timeout is not None:
-            self._speed_of(lane).note(self.clock() - began_at, is_timeout=is_timeout)
+            self._speed_of(lane).note(self.clock() - began.at, is_timeout=is_timeout)
 
     @property
     def free(self) -> int:
@@ -193,13 +206,10 @@ class Shares:
         if self.free <= 2 * eighth:
             return False
         if self._is_hanging(lane):
-            return self._count_open(self._is_hanging) < max(1, eighth)
+            return self._hanging < max(1, eighth)
         if is_open and self.free <= (6 if lane in self.speeds else 7) * eighth:
             return False
-        is_unproved = self._count_open(
-            lambda other: other[0] == lane[0] and not self.is_quick(other)
-        )
-        return is_unproved < 5 * eighth
+        return self._unproved[lane[0]] < 5 * eighth
 
     def _is_hanging(self, lane: Lane) -> bool:
         speed = self.speeds.get(lane)
@@ -209,10 +219,16 @@ class Shares:
         speed = self.speeds.get(lane)
         answered = (speed.seconds if speed else None) or 0.0
         jobs = self._open.get(lane)
-        return max(answered, self.clock() - next(iter(jobs.values()))) if jobs else answered
+        return max(answered, self.clock() - next(iter(jobs.values())).at) if jobs else answered
 
-    def _count_open(self, is_counted: Callable[[Lane], bool]) -> int:
-        return sum(len(jobs) for lane, jobs in self._open.items() if is_counted(lane))
+    def _count(self, lane: Lane, began: _OpenJob, by: int) -> None:
+        self._total += by
+        if began.is_hanging:
+            self._hanging += by
+        if began.is_unproved:
+            self._unproved[lane[0]] += by
+            if not self._unproved[lane[0]]:
+                del self._unproved[lane[0]]
 
     def _speed_of(self, lane: Lane) -> Speed:
         if len(self.speeds) >= _MOST_REMEMBERED and lane not in self.speeds:
@@ -281,8 +297,8 @@ class Lanes:
             taken = self.shares.open_of(lane) + len(self._waiting.get(lane, ()))
             if self.shares.is_quick(lane):
                 return self.shares.limit_of(lane) + MOST_IN_HAND - taken
-            if taken and not self.shares.may_begin(lane):
-                return 0
+            if not self.shares.may_begin(lane):
+                return 0  # it would only wait, and be asked about each time that a request ends
             return self.shares.limit_of(lane) - taken
 
     def full_lanes(self) -> list[Lane]:
