@@ -133,10 +133,10 @@ class Shares:
 
     A lane that answers within a second has its whole share, a slower one as much less as it is
     slower, unless nearly everything is free; the oldest of its open requests counts as an answer
-    already. Each lane has its first
-    request early: the fuller the transport, the fewer get a second one. Lanes that have not proved
-    to be quick never take the last quarter, nor all of one tenant's more than five eighths. One
-    that timed out three times has one request open to find out, all of these an eighth together.
+    already. Each lane has its first request early: the fuller the transport, the fewer get a
+    second one. Lanes that have not proved to be quick never take the last quarter, nor all of one
+    tenant's more than five eighths. One that timed out three times has one request open to find
+    out, and all of these have an eighth together.
     `speeds` may outlive this object.
     """
 
