@@ -29,7 +29,8 @@ _MOST_REMEMBERED = 10_000
 _MANY_OPEN = 512  # a transport without a thread for each request
 _QUICK_SECONDS = 1.0
 _TIMEOUTS_OF_A_HANGING_LANE = 3
-MOST_IN_HAND = 64  # claimed jobs of a quick lane that wait: claiming many together is cheap
+_CLAIMED_TOGETHER = 64
+_MANY_CLAIMED_TOGETHER = 256  # where a look at the lanes and a claim pay for more
 _FEWEST = 8  # claimed together of a queue: fewer cost as much
 
 
@@ -101,6 +102,11 @@ class Job:
 def most_of_one_lane(capacity: int) -> int:
     """Return how much a lane may have open that has not answered yet: one that hangs holds it."""
     return capacity // 8
+
+
+def claimed_together(capacity: int) -> int:
+    """Return how many postbacks one claim takes at most; a quick lane has as many in hand."""
+    return _MANY_CLAIMED_TOGETHER if capacity >= _MANY_OPEN else _CLAIMED_TOGETHER
 
 
 @dataclass(slots=True)
@@ -296,7 +302,7 @@ class Lanes:
         with self._lock:
             taken = self.shares.open_of(lane) + len(self._waiting.get(lane, ()))
             if self.shares.is_quick(lane):
-                return self.shares.limit_of(lane) + MOST_IN_HAND - taken
+                return self.shares.limit_of(lane) + claimed_together(self.shares.capacity) - taken
             if not self.shares.may_begin(lane):
                 return 0  # it would only wait, and be asked about each time that a request ends
             return self.shares.limit_of(lane) - taken
