@@ -4,6 +4,7 @@ import pytest
 
 from postbacks.delivery.http.response import TransportFailure
 from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge, parse_success
+from postbacks.delivery.redaction import redacted_text
 
 
 def verdict(
@@ -317,3 +318,13 @@ def test_a_wrong_no_is_refused_with_its_place(data: dict[str, object], sentence:
         parse_success(data)
 
     assert sentence in str(refusal.value)
+
+
+def test_a_no_that_echoes_a_credential_is_logged_without_it() -> None:
+    body = b'{"code": 40105, "message": "token s3cret/t0ken is wrong"}'
+    judged = judge(status_code=200, body=body, failure=None, detail="", success=MARKED)
+
+    logged = redacted_text(judged.detail, ("s3cret/t0ken",))
+
+    assert "s3cret" in judged.detail
+    assert logged.endswith("code 40105, token ••• is wrong.")

@@ -31,7 +31,7 @@ class MoodyPartner:
     """A partner that answers as it is told."""
 
     def __init__(self, start: PartnerAnswering) -> None:
-        self.status = 500
+        self.status = 404  # given up at once, and no matter of the circuit breaker
         self.url = start(lambda *_: (self.status, {}, b"")).url
 
 
@@ -146,7 +146,7 @@ def test_a_success_a_correction_and_switching_on_start_anew(
     judge(6 * DAY)
     assert status_of(gem) == RuleStatus.ACTIVE
 
-    partner.status = 404
+    partner.status = 400
     send(3)
     again = failure_of(gem)
     assert again is not None
@@ -168,6 +168,7 @@ def test_a_success_a_correction_and_switching_on_start_anew(
 def test_retries_alone_are_no_given_up_postbacks(
     gem: make.Tenant, partner: MoodyPartner, run_pump: Run
 ) -> None:
+    partner.status = 503
     make.make_tenant_rule(gem, url=partner.url, retry_delays=[3600])
     record(gem, *(event(install_id=f"device-{number}") for number in range(3)))
     decide_all()
