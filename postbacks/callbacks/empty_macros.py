@@ -20,7 +20,7 @@ from postbacks.callbacks.macros.names import OPEN_NAMES, Source
 from postbacks.callbacks.macros.value import RenderScope, number_of, present, text_of
 from postbacks.callbacks.values import macro_values
 from postbacks.values.attribution import ORGANIC
-from postbacks.values.identifiers import ADVERTISING_IDS
+from postbacks.values.identifiers import ADVERTISING_IDS, LEFT_OUT_IDS
 from postbacks.values.placeholders import is_placeholder, why_no_id
 
 _LONGEST_SHOWN: Final = 80
@@ -229,7 +229,10 @@ class _Search:
 
     def _of_unreadable_field(self, name: str) -> _Cause | None:
         names = _ADVERTISING_IDS if name == "advertising_id" else (_FIELDS.get(name, name),)
+        left_out = self.facts.event.fields.get(LEFT_OUT_IDS)
         for field in names:
+            if isinstance(left_out, Mapping) and (why := why_no_id(str(left_out.get(field, "1")))):
+                return EmptyCause.NO_ID, f"the event's {field} is no ID: {why.rstrip('.')}"
             value = self.facts.event.fields.get(field) or self.facts.event.params.get(field)
             if not value:
                 continue

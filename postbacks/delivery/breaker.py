@@ -53,6 +53,16 @@ _OPEN_LANES = f"""
 SELECT organization_id, host FROM circuit_breaker WHERE state <> '{BreakerState.CLOSED}'
 """  # noqa: S608  # our own word
 
+_DELETE_OLD = """
+WITH old AS (
+    SELECT id FROM circuit_breaker
+    WHERE coalesce(next_probe_at, window_started_at) < now() - interval '7 days'
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+DELETE FROM circuit_breaker USING old WHERE circuit_breaker.id = old.id
+RETURNING circuit_breaker.id
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class LaneReport:
@@ -195,6 +205,11 @@ def record_reports(reports: Mapping[Lane, LaneReport]) -> dict[Lane, Breaker]:
 def open_lanes() -> set[Lane]:
     """Return the lanes that no worker sends to now, their probes aside."""
     return {(organization_id, host) for organization_id, host in prepared.run(_OPEN_LANES, {})}
+
+
+def delete_old_breakers(limit: int = 5_000) -> int:
+    """Forget lanes to which nothing was sent for a week; return how many there were."""
+    return len(prepared.run(_DELETE_OLD, {"limit": limit}))
 
 
 def _parameters(lanes: Iterable[Lane]) -> dict[str, object]:

@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import NamedTuple
 
 from postbacks.delivery.claiming import Lane, LaneQueue, Lease, Room
 from postbacks.models import QueueClass
@@ -28,7 +29,8 @@ _MOST_REMEMBERED = 10_000
 _MANY_OPEN = 512  # a transport without a thread for each request
 _QUICK_SECONDS = 1.0
 _TIMEOUTS_OF_A_HANGING_LANE = 3
-MOST_IN_HAND = 64  # claimed jobs of a quick lane that wait: claiming many together is cheap
+_CLAIMED_TOGETHER = 64
+_MANY_CLAIMED_TOGETHER = 256  # where a look at the lanes and a claim pay for more
 _FEWEST = 8  # claimed together of a queue: fewer cost as much
 
 
@@ -102,6 +104,11 @@ def most_of_one_lane(capacity: int) -> int:
     return capacity // 8
 
 
+def claimed_together(capacity: int) -> int:
+    """Return how many postbacks one claim takes at most; a quick lane has as many in hand."""
+    return _MANY_CLAIMED_TOGETHER if capacity >= _MANY_OPEN else _CLAIMED_TOGETHER
+
+
 @dataclass(slots=True)
 class Speed:
     """How a lane answers: the time of its last answers, and its timeouts in a row."""
@@ -118,38 +125,50 @@ class Speed:
 Speeds = dict[Lane, Speed]
 
 
+class _OpenJob(NamedTuple):
+    """When a request began, and as what of its lane it counts until it ends."""
+
+    at: float
+    is_hanging: bool
+    is_unproved: bool
+
+
 @dataclass(slots=True)
 class Shares:
     """Says how much each lane may have open, the less the slower it answers.
 
     A lane that answers within a second has its whole share, a slower one as much less as it is
     slower, unless nearly everything is free; the oldest of its open requests counts as an answer
-    already. Each lane has its first
-    request early: the fuller the transport, the fewer get a second one. Lanes that have not proved
-    to be quick never take the last quarter, nor all of one tenant's more than five eighths. One
-    that timed out three times has one request open to find out, all of these an eighth together.
+    already. Each lane has its first request early: the fuller the transport, the fewer get a
+    second one. Lanes that have not proved to be quick never take the last quarter, nor all of one
+    tenant's more than five eighths. One that timed out three times has one request open to find
+    out, and all of these have an eighth together.
     `speeds` may outlive this object.
     """
 
     capacity: int
     speeds: Speeds = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
-    _open: dict[Lane, dict[int, float]] = field(default_factory=dict)  # began when, by the job's id
+    _open: dict[Lane, dict[int, _OpenJob]] = field(default_factory=dict)  # by the job's id
     _total: int = 0
+    _hanging: int = 0  # open requests that began as the one of a hanging lane
+    _unproved: Counter[int] = field(default_factory=Counter)  # by organization: of lanes not quick
 
     def begin(self, lane: Lane, job: int) -> None:
-        self._open.setdefault(lane, {})[job] = self.clock()
-        self._total += 1
+        is_hanging = self._is_hanging(lane)
+        began = _OpenJob(self.clock(), is_hanging, not is_hanging and not self.is_quick(lane))
+        self._open.setdefault(lane, {})[job] = began
+        self._count(lane, began, 1)
 
     def end(self, lane: Lane, job: int, *, is_timeout: bool | None) -> None:
         """Note that a job has ended; `is_timeout` is None if nothing was sent."""
         jobs = self._open[lane]
-        began_at = jobs.pop(job)
-        self._total -= 1
+        began = jobs.pop(job)
         if not jobs:
             del self._open[lane]
+        self._count(lane, began, -1)
         if is_timeout is not None:
-            self._speed_of(lane).note(self.clock() - began_at, is_timeout=is_timeout)
+            self._speed_of(lane).note(self.clock() - began.at, is_timeout=is_timeout)
 
     @property
     def free(self) -> int:
@@ -193,13 +212,10 @@ class Shares:
         if self.free <= 2 * eighth:
             return False
         if self._is_hanging(lane):
-            return self._count_open(self._is_hanging) < max(1, eighth)
+            return self._hanging < max(1, eighth)
         if is_open and self.free <= (6 if lane in self.speeds else 7) * eighth:
             return False
-        is_unproved = self._count_open(
-            lambda other: other[0] == lane[0] and not self.is_quick(other)
-        )
-        return is_unproved < 5 * eighth
+        return self._unproved[lane[0]] < 5 * eighth
 
     def _is_hanging(self, lane: Lane) -> bool:
         speed = self.speeds.get(lane)
@@ -209,10 +225,16 @@ class Shares:
         speed = self.speeds.get(lane)
         answered = (speed.seconds if speed else None) or 0.0
         jobs = self._open.get(lane)
-        return max(answered, self.clock() - next(iter(jobs.values()))) if jobs else answered
+        return max(answered, self.clock() - next(iter(jobs.values())).at) if jobs else answered
 
-    def _count_open(self, is_counted: Callable[[Lane], bool]) -> int:
-        return sum(len(jobs) for lane, jobs in self._open.items() if is_counted(lane))
+    def _count(self, lane: Lane, began: _OpenJob, by: int) -> None:
+        self._total += by
+        if began.is_hanging:
+            self._hanging += by
+        if began.is_unproved:
+            self._unproved[lane[0]] += by
+            if not self._unproved[lane[0]]:
+                del self._unproved[lane[0]]
 
     def _speed_of(self, lane: Lane) -> Speed:
         if len(self.speeds) >= _MOST_REMEMBERED and lane not in self.speeds:
@@ -280,9 +302,9 @@ class Lanes:
         with self._lock:
             taken = self.shares.open_of(lane) + len(self._waiting.get(lane, ()))
             if self.shares.is_quick(lane):
-                return self.shares.limit_of(lane) + MOST_IN_HAND - taken
-            if taken and not self.shares.may_begin(lane):
-                return 0
+                return self.shares.limit_of(lane) + claimed_together(self.shares.capacity) - taken
+            if not self.shares.may_begin(lane):
+                return 0  # it would only wait, and be asked about each time that a request ends
             return self.shares.limit_of(lane) - taken
 
     def full_lanes(self) -> list[Lane]:

@@ -46,7 +46,7 @@ from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds
 from postbacks.delivery.holding import hold_claims, hold_queued
 from postbacks.delivery.http.response import Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
-from postbacks.delivery.lanes import Job, Lanes, Shares, Speeds, Turns
+from postbacks.delivery.lanes import Job, Lanes, Shares, Speeds, Turns, claimed_together
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.skipping import skip_claims
 from postbacks.infrastructure.database import prepared
@@ -55,7 +55,7 @@ from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
 logger = logging.getLogger(__name__)
 
 CHANNEL = "postbacks_work"
-MANY = 64  # what is claimed of one lane, or logged, together
+MANY = 64  # what is logged together
 _IN_HAND = 4 * MANY  # claimed beyond what the transport has open
 LINGER_SECONDS = 0.05  # the longest that a finished request waits for others to be logged with it
 POSTPONED_SECONDS = 60.0  # how soon a postback that could not be rendered is claimed again
@@ -255,15 +255,16 @@ class Pump:
         room = self.transport.capacity + _IN_HAND - self._in_flight.total()
         if room <= 0:
             return 0
+        most = min(room, claimed_together(self.transport.capacity))
         claimed_at = time.monotonic()
         leases = []
         if due.is_now(due.plain):
             self._failing.update(queue.lane for queue in due.lanes if queue.is_failing)
-            rooms = self._turns.allot(due.lanes, self._lanes.room_of, min(room, MANY))
-            leases += claim_rooms(rooms, min(room, MANY), claim_id=self.claim_ids.next())
+            rooms = self._turns.allot(due.lanes, self._lanes.room_of, most)
+            leases += claim_rooms(rooms, most, claim_id=self.claim_ids.next())
         if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
             leases += claim_paced(
-                min(room, MANY), busy=self._lanes.full_lanes(), claim_id=self.claim_ids.next()
+                most, busy=self._lanes.full_lanes(), claim_id=self.claim_ids.next()
             )
         self._failing.update(lease.lane for lease in leases if lease.is_probe)
         rendered = self.prepare([lease.postback for lease in leases]) if leases else []

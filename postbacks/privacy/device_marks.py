@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from postbacks.models.test_devices import FEWEST_DAYS, MOST_DAYS, MOST_MARKS, TestDevice
@@ -53,7 +53,10 @@ def mark_error(kind: str, value: str) -> str:
 
 
 def mark_device(row: TestDevice, *, kind: str, value: str, days: int) -> None:
-    """Save a mark of a device in the current organization; one that has ended gives way to it."""
+    """Save a mark of a device in the current organization; one that has ended gives way to it.
+
+    A second request at the same moment gets the mark that the first has made, in `row`.
+    """
     row.kind, row.key = kind, mark_key(kind, value)
     text = value.strip()
     row.ending = text[-4:] if len(text) >= _ENDING_SHOWN_FROM else ""
@@ -61,7 +64,14 @@ def mark_device(row: TestDevice, *, kind: str, value: str, days: int) -> None:
     row.ends_at = row.created_at + timedelta(days=days)
     with transaction.atomic():
         TestDevice.objects.filter(key=row.key, ends_at__lte=row.created_at).delete()
-        row.save()
+        try:
+            with transaction.atomic():
+                row.save()
+        except IntegrityError:
+            made_by_first = TestDevice.objects.filter(key=row.key).first()
+            if made_by_first is None:
+                raise
+            row.__dict__.update(made_by_first.__dict__)
 
 
 def mark_key(kind: str, value: str) -> UUID:

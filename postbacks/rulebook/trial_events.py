@@ -34,14 +34,12 @@ from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import Event, SkipReason
 from postbacks.models.stored import load_events, stored_app
 from postbacks.values.events import ANY_EVENT, INSTALL, LIFE_CYCLE, StoredApp, StoredEvent
-from postbacks.values.identifiers import ADVERTISING_IDS, OWN_IDS, VENDOR_IDS
 from postbacks.values.install_context import InstallContext, install_context
 
 SAMPLE_ID: Final = UUID("01890000-0000-7000-8000-000000000000")
 WOULD_BE_SKIPPED: Final = "This event would be skipped"
 PARTNER_ARCHIVED: Final = "partner_archived"
 _KNOWN_OF_GIVEN: Final = frozenset({TRIGGER, "condition"})
-_IDS_LEFT_OUT: Final = frozenset({*ADVERTISING_IDS, *VENDOR_IDS, *OWN_IDS})
 
 
 class SampleEventError(Exception):
@@ -215,13 +213,6 @@ def _given_event(sdk_event: Mapping[str, object], app: App | None) -> StoredEven
     checked = check_event(dict(sdk_event), reporter=reporter, now=now)
     if checked.errors:
         raise SampleEventError(tuple((error.pointer, error.detail) for error in checked.errors))
-    fields = checked.row["fields"]
-    if isinstance(fields, dict):
-        # What is no id is kept here, so that an empty macro can name it; no macro sends it.
-        fields |= {
-            name: sdk_event[name]
-            for name in _IDS_LEFT_OUT & checked.warnings.keys() - fields.keys()
-        }
     return StoredEvent.from_checked(
         checked.row, app=stored_app(app) if app else StoredApp.unknown(), received_at=now
     )

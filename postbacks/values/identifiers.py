@@ -38,6 +38,7 @@ ADVERTISING = "advertising"  # the kind that all advertising ids share
 HASHES = ("sha1", "md5")
 
 AS_WRITTEN = "as_written"  # a field of events: the ids that were written in an odd way, by kind
+LEFT_OUT_IDS = "left_out_ids"  # a field of events: what stood in place of ids, by kind
 _NO_IDS: Mapping[str, object] = MappingProxyType({})
 
 _UUID_KINDS = frozenset({ADVERTISING, *ADVERTISING_IDS, "idfv", "app_set_id", *OWN_IDS})

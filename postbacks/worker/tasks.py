@@ -25,6 +25,7 @@ from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery import lasting_failure, suspension_notices
 from postbacks.delivery.attempt_log import OUTAGES
+from postbacks.delivery.breaker import delete_old_breakers
 from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds, return_claims_of_dead_pumps
 from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.lanes import Speeds
@@ -116,6 +117,7 @@ def tidy_up() -> None:
         retention.delete_old_held,
         retention.delete_old_jobs,
         retention.delete_old_replays,
+        delete_old_breakers,
         device_marks.delete_ended_marks,
         stores.delete_expired_counts,
         caches.delete_expired_entries,

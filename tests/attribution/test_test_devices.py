@@ -229,6 +229,14 @@ def test_a_device_is_marked_once_and_again_when_it_has_ended(tester: Trial) -> N
     assert [row["name"] for row in tester.api.rows("test-devices")] == ["Again"]
 
 
+def test_a_second_press_at_the_same_moment_gets_the_mark_of_the_first(tester: Trial) -> None:
+    with tenant(tester.tenant.organization.pk):
+        first, second = (make.make_test_device(gaid=form) for form in (GAID, GAID.upper()))
+
+        assert (second.pk, second.public_id) == (first.pk, first.public_id)
+        assert TestDevice.objects.count() == 1
+
+
 def test_the_page_lists_adds_and_removes(tester: Trial) -> None:
     browser = sign_in(tester.tenant.owner)
     path = "/admin/postbacks/testdevice/"

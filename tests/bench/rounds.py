@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from django.conf import settings
+
 from tests.bench import delivery, latency, whole_way
 from tests.bench.plan import RATES, SIDES, Plan
 from tests.bench.stage import Stage
@@ -12,6 +14,22 @@ from tests.bench.sums import AtLeast, AtMost, Figures, Row, Spread, percentile
 ROWS = ("delivery", "whole", "latency")
 _NAIVE, _TUNED, _OURS = SIDES
 _P50, _P99 = "p50", "p99"
+
+
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """What a transport has to reach: times naive and tuned, milliseconds."""
+
+    delivery: tuple[int, int]
+    whole: int
+    p50: int
+    p99: int
+
+
+_GOALS = {
+    "requests": Goals(delivery=(25, 7), whole=24, p50=20, p99=100),
+    "curl": Goals(delivery=(100, 25), whole=50, p50=10, p99=50),
+}
 
 
 @dataclass(slots=True)
@@ -42,6 +60,10 @@ class Rounds:
         makers = {"delivery": self._delivery, "whole": self._whole, "latency": self._latencies}
         return [row for name in self.row_names for row in makers[name]()]
 
+    @property
+    def _goals(self) -> Goals:
+        return _GOALS[settings.DELIVERY_TRANSPORT]
+
     def _has_time(self, seconds: float) -> bool:
         return time.monotonic() - self.started_at + seconds < self.plan.ends_after
 
@@ -70,12 +92,14 @@ class Rounds:
         return {side: Spread(tuple(self._measurements[figure, side])) for side in SIDES}
 
     def _delivery(self) -> list[Row]:
-        goals = (AtLeast(15, _OURS, _NAIVE), AtLeast(4, _OURS, _TUNED))
-        return [self._rate("Delivery: claim → send → log", "delivery", self.plan.delivery, goals)]
+        times_naive, times_tuned = self._goals.delivery
+        goals = (AtLeast(times_naive, _OURS, _NAIVE), AtLeast(times_tuned, _OURS, _TUNED))
+        name = f"Delivery by {settings.DELIVERY_TRANSPORT}: claim → send → log"
+        return [self._rate(name, "delivery", self.plan.delivery, goals)]
 
     def _whole(self) -> list[Row]:
         name = "The whole way: HTTP batches of 100 in → decided → delivered → logged"
-        goals = (AtLeast(10, _OURS, _NAIVE),)
+        goals = (AtLeast(self._goals.whole, _OURS, _NAIVE),)
         return [self._rate(name, "whole", self.plan.whole, goals)]
 
     def _rate(self, name: str, row: str, counts: Sequence[int], goals: tuple[AtLeast, ...]) -> Row:
@@ -92,7 +116,7 @@ class Rounds:
     def _latencies(self) -> list[Row]:
         rates = ", ".join(f"{side} {rate}" for side, rate in zip(SIDES, RATES, strict=True))
         note = f"Events per second: {rates}; the references bear no more."
-        limits = ((_P50, 20), (_P99, 100))
+        limits = ((_P50, self._goals.p50), (_P99, self._goals.p99))
         return [
             Row(
                 name=f"Latency {name}: event committed → attempt committed, one event per request",

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from django.conf import settings
+
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 from tests.bench import candidates, crediting, log_pages, rendering, sink, table
 from tests.bench.plan import FULL, QUICK
@@ -38,6 +40,8 @@ class Session:
         self.notes = sink.missing_programs()
         if own_database:
             self.notes.append("DATABASE_URL is not used: a benchmark has a PostgreSQL of its own.")
+        transport = settings.DELIVERY_TRANSPORT
+        self.notes.append(f"Postbacks are sent by {transport}; DELIVERY_TRANSPORT names another.")
         if quick:
             self.notes.append("QUICK: small counts and two processes a web server, to be quick.")
         if (load := os.getloadavg()[0]) > _QUIET:

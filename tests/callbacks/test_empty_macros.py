@@ -64,6 +64,21 @@ def _empty(text: str, of: Facts, **options: Any) -> tuple[EmptyMacro, ...]:
             "no_id",
             "is what devices and programs send instead",
         ),
+        (
+            "{{idfa}}",
+            facts({"left_out_ids": {"idfa": "None"}}),
+            "no_id",
+            "idfa is no ID: “None” is",
+        ),
+        ("{{idfa_md5}}", facts({"left_out_ids": {"idfa": "0000"}}), "no_id", "idfa is no ID"),
+        (
+            "{{advertising_id}}",
+            facts({"left_out_ids": {"idfa": "${IDFA}"}}),
+            "no_id",
+            "idfa is no ID: “${IDFA}” is a macro that was not filled in",
+        ),
+        ("{{idfv}}", facts({"left_out_ids": {"idfa": "None"}}), "not_in_event", "has no idfv"),
+        ("{{mmp_device_id}}", facts({"left_out_ids": {"install_id": "x" * 9}}), "not_in_event", ""),
         ("{{advertising_id}}", facts({"idfa": "0000-0000"}), "no_id", "the event's idfa is no ID"),
         (
             "{{gaid}}",

@@ -8,8 +8,10 @@ from django.db import connection
 from django.urls import reverse
 
 from apps_registry.tenancy import tenant
+from postbacks.delivery.breaker import delete_old_breakers
 from postbacks.delivery.claiming import claim_due, claim_paced, next_due
 from postbacks.infrastructure.database import roles
+from postbacks.insights.health import CHECKS
 from postbacks.models import BreakerState, CircuitBreaker, DuePostback, Postback, PostbackStatus
 from tests import database
 from tests.admin.pages import sign_in
@@ -259,3 +261,35 @@ def test_only_a_partner_that_can_not_answer_counts(
 
     breaker = breaker_of(gem)
     assert (breaker is not None and breaker.failures == 1) is is_failing
+
+
+def test_what_waits_for_a_partner_is_no_workers_fault() -> None:
+    gem = make_tenant()
+    make_tenant_rule(gem, url="https://ads.example.com/p")
+    record(gem, event())
+    decide()
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute("UPDATE due_postback SET due_at = now() - interval '1 hour'")
+    before = CHECKS["oldest_due_postback"]()
+    make_breaker(gem, "ads.example.com:443")
+
+    after = CHECKS["oldest_due_postback"]()
+
+    assert (before.ok, after.ok) == (False, True)
+
+
+def test_a_lane_to_which_nothing_was_sent_for_a_week_is_forgotten() -> None:
+    gem = make_tenant()
+    old, recent = (datetime.now(UTC) - timedelta(days=days) for days in (8, 6))
+    make_breaker(gem, "a.example.com:443", next_probe_at=old)
+    make_breaker(gem, "b.example.com:443", next_probe_at=recent)
+    closed = {"state": BreakerState.CLOSED, "next_probe_at": None}
+    make_breaker(gem, "c.example.com:443", window_started_at=old, **closed)
+    make_breaker(gem, "d.example.com:443", window_started_at=recent, **closed)
+
+    with database.as_role(roles.WORKER):
+        assert (delete_old_breakers(), delete_old_breakers()) == (2, 0)
+
+    with tenant(gem.organization.pk):
+        hosts = CircuitBreaker.objects.order_by("host").values_list("host", flat=True)
+        assert list(hosts) == ["b.example.com:443", "d.example.com:443"]

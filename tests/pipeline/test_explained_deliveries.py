@@ -204,6 +204,34 @@ def test_a_skip_names_what_had_no_value(gem: make.Tenant) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("field", "sent", "words"),
+    [
+        ("idfa", "None", "“None” is what devices and programs send instead of an id."),
+        ("idfa", "00000000-0000-0000-0000-000000000000", "instead of an id."),
+        ("idfv", "{{idfv}}", "“{{idfv}}” is a macro that was not filled in."),
+        ("install_id", "undefined", "instead of an id."),
+        ("customer_user_id", "guest", "instead of an id."),
+        ("idfv", "%%IDFV%%", "is a macro that was not filled in."),
+    ],
+)
+def test_a_word_in_place_of_an_id_is_named_after_it_was_left_out(
+    gem: make.Tenant, field: str, sent: str, words: str
+) -> None:
+    macro = "mmp_device_id" if field == "install_id" else field
+    url = "https://ads.example.com/?a={{" + macro + "!}}&e={{event_name}}"
+    make.make_tenant_rule(gem, url)
+    reported = event(**{"platform": None, field: sent})
+    record(gem, reported)
+    decide_all()
+
+    explained = _explained(gem, reported)
+
+    (macro_left_out,) = explained["empty_macros"]
+    assert (macro_left_out["macro"], macro_left_out["code"]) == (macro, "no_id")
+    assert words.rstrip(".") in macro_left_out["detail"]
+
+
 def test_of_a_forgotten_device_nothing_is_said_that_is_not_known(
     gem: make.Tenant, partner_answering: StartPartner, run_pump: Run
 ) -> None:

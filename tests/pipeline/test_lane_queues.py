@@ -119,6 +119,17 @@ def test_a_backlog_of_one_partner_adds_no_work_to_claims_and_locks_nothing() -> 
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_days_postbacks_leave_room_on_their_pages_for_updates() -> None:
+    """An update on the same page tells no index (HOT), and each postback has one or two."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT reloptions::text FROM pg_inherits JOIN pg_class ON oid = inhrelid "
+            "WHERE inhparent = 'postback'::regclass"
+        )
+        assert cursor.fetchall() == [("{fillfactor=60}",)]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_each_class_of_a_lane_is_a_queue_of_its_own() -> None:
     gem, coral = make_tenant(), make_tenant()
     rule, other = make_tenant_rule(gem), make_tenant_rule(coral)

@@ -22,7 +22,8 @@ from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import event_log, failure_log
 from postbacks.models import DecisionFailure, Event, Install, Postback
 from postbacks.rulebook.explain import Explanation, explain
-from postbacks.values.identifiers import device_spellings
+from postbacks.values.identifiers import LEFT_OUT_IDS, device_spellings
+from postbacks.values.placeholders import why_no_id
 
 _FIELD_LABELS = {
     **wording.DEVICE_IDS,
@@ -128,6 +129,10 @@ def _raw_json(event: Event) -> tuple[Mapping[str, msgspec.Raw], Mapping[str, msg
 
 def _pairs(values: Mapping[str, msgspec.Raw], *, by_label: bool) -> Iterator[Pair]:
     for name, raw in values.items():
+        if by_label and name == LEFT_OUT_IDS:
+            for field, text in msgspec.json.decode(raw, type=dict[str, str]).items():
+                yield Pair(f"{_field_label(field)} (left out)", why_no_id(text))
+            continue
         yield Pair(_field_label(name) if by_label else name, _value(raw))
 
 

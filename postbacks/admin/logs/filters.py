@@ -178,7 +178,9 @@ class LogFilter(forms.Form):
         return [self[name] for name in self.fields if name not in self.basic]
 
     def offer(self, name: str, rows: "QuerySet[Any]") -> None:
-        self.fields[name].queryset = rows.order_by("name", "pk")  # type: ignore[attr-defined]
+        """Offer rows to choose from. A rule's templates may be long, and none is shown here."""
+        named = rows.only("organization_id", "name", "status").order_by("name", "pk")
+        self.fields[name].queryset = named  # type: ignore[attr-defined]
 
     def suggest_events(self) -> None:
         """Suggest the triggers of rules: to list the names in the log would mean reading it all."""

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from postbacks.intake.events.device_clock import CORRECTED_BY
 from postbacks.intake.events.fields import EventFields
 from postbacks.models import EventSource
+from postbacks.values.identifiers import LEFT_OUT_IDS
 
 _SET_BY_US = {
     "app": {"type": "string", "format": "uuid"},
@@ -20,6 +21,11 @@ _SET_BY_US = {
         "description": "Seconds by which the times of a wrong clock were corrected; negative where "
         "it ran ahead.",
     },
+}
+_LEFT_OUT_IDS = {
+    "type": "object",
+    "additionalProperties": {"type": "string"},
+    "description": "What was sent in place of an id and left out, by field; only where there was.",
 }
 _TIME = "ISO 8601 with an offset, or Unix seconds, milliseconds or microseconds."
 _EVENT_TIME = {
@@ -110,6 +116,7 @@ class EventExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-cal
         schema["properties"]["sent_at"] = {"type": ["string", "null"], "format": "date-time"}
         schema["properties"] |= _SET_BY_US
         schema["required"] = sorted(schema["properties"])
+        schema["properties"][LEFT_OUT_IDS] = _LEFT_OUT_IDS
         return schema
 
 

@@ -53,15 +53,16 @@ def lint(
     is doubted.
     """
     texts = texts_of(definition)
+    conditions = audience.readable_conditions(definition)
     warnings = [warning for text in texts for warning in _on_text(text, definition, template)]
     warnings += meaning.personal(definition, texts)
-    warnings += audience.empty_for_organic(definition, texts, template)
-    warnings += audience.without_partner(definition, texts)
+    warnings += audience.empty_for_organic(definition, conditions, texts, template)
+    warnings += audience.without_partner(definition, conditions, texts)
     warnings += audience.unmapped(definition)
     warnings += audience.withheld_money(definition, texts)
     warnings += audience.sampled_away(definition)
     if known_events is not None:
-        warnings += audience.unknown_events(definition, known_events)
+        warnings += audience.unknown_events(definition, conditions, known_events)
     if platform:
         warnings += meaning.absent_on(platform, texts)
     if template is not None:

@@ -57,8 +57,19 @@ class KnownEvents:
     is_all: bool = True
 
 
+def readable_conditions(definition: RuleDefinition) -> Conditions:
+    """Return a rule's conditions for these checks; none if they can't be compiled."""
+    try:
+        return compile_conditions(definition.conditions, is_stored=True)
+    except TemplateError:
+        return Conditions()  # its errors are named elsewhere
+
+
 def empty_for_organic(
-    definition: RuleDefinition, texts: Sequence[RequestText], template: RuleTemplate | None
+    definition: RuleDefinition,
+    conditions: Conditions,
+    texts: Sequence[RequestText],
+    template: RuleTemplate | None,
 ) -> Iterator[RuleWarning]:
     """Warn of macros of a click in a rule that is also for installs without one.
 
@@ -67,7 +78,7 @@ def empty_for_organic(
     scope = definition.attribution_scope
     if scope not in _INCLUDES_ORGANIC or (template and template.attribution_scope == scope):
         return
-    if not _has_organic(definition):
+    if not _has_organic(definition, conditions):
         return
     calls = [(text, call) for text in texts for call in text.calls if _is_of_touch(call)]
     if not calls or any(call.required for _, call in calls):
@@ -91,7 +102,7 @@ def empty_for_organic(
 
 
 def without_partner(
-    definition: RuleDefinition, texts: Sequence[RequestText]
+    definition: RuleDefinition, conditions: Conditions, texts: Sequence[RequestText]
 ) -> Iterator[RuleWarning]:
     """Warn where a rule without a partner asks what its partner earned."""
     if definition.partner_id is not None:
@@ -105,7 +116,7 @@ def without_partner(
             "Choose the partner, or send all installs.",
             AttributionScope.EVERYONE,
         )
-    for field, condition in _conditions_on(definition, "is_attributed_to_destination"):
+    for field, condition in _conditions_on(conditions, "is_attributed_to_destination"):
         yield RuleWarning(
             f"{field}.field",
             0,
@@ -129,11 +140,13 @@ def without_partner(
                 )
 
 
-def unknown_events(definition: RuleDefinition, known_events: KnownEvents) -> Iterator[RuleWarning]:
+def unknown_events(
+    definition: RuleDefinition, conditions: Conditions, known_events: KnownEvents
+) -> Iterator[RuleWarning]:
     """Warn of names that no event has had."""
     fields = [(f"triggers.{index}", name) for index, name in enumerate(definition.triggers)]
     fields += [(f"event_map.{name}", name) for name in definition.event_map]
-    for field, condition in _conditions_on(definition, "event_name"):
+    for field, condition in _conditions_on(conditions, "event_name"):
         fields += _expected_names(field, condition)
     for field, name in fields:
         close = _nearest_event(name, known_events)
@@ -222,11 +235,10 @@ def _at_scope(
     return RuleWarning("attribution_scope", 0, len(scope), code, message, fix.value)
 
 
-def _has_organic(definition: RuleDefinition) -> bool:
+def _has_organic(definition: RuleDefinition, conditions: Conditions) -> bool:
     """Tell whether an event of an organic install can pass the triggers and conditions."""
     if _NEVER_ORGANIC.issuperset(definition.triggers):
         return False
-    conditions = _compiled(definition)
     decided = [line for line in conditions.lines if _is_known_if_organic(line.field.name)]
     refused = [line for line in decided if not line.holds(_value_if_organic(line))]
     if conditions.any_is_enough:
@@ -267,8 +279,7 @@ def _is_revenue(name: str) -> bool:
     return macro is not None and macro.money
 
 
-def _conditions_on(definition: RuleDefinition, name: str) -> Iterator[tuple[str, Condition]]:
-    conditions = _compiled(definition)
+def _conditions_on(conditions: Conditions, name: str) -> Iterator[tuple[str, Condition]]:
     join = "any" if conditions.any_is_enough else "all"
     for index, condition in enumerate(conditions.lines):
         if condition.field.name == name:
@@ -283,13 +294,6 @@ def _expected_names(field: str, condition: Condition) -> list[tuple[str, str]]:
         names = enumerate(expected)
         return [(f"{field}.value.{n}", name) for n, name in names if isinstance(name, str)]
     return []
-
-
-def _compiled(definition: RuleDefinition) -> Conditions:
-    try:
-        return compile_conditions(definition.conditions, is_stored=True)
-    except TemplateError:
-        return Conditions()  # its errors are named elsewhere
 
 
 def _is_expected(name: str, known_events: KnownEvents) -> bool:

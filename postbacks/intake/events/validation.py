@@ -52,6 +52,7 @@ _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _MOST_DECIMALS = 12
 _MOST_DIGITS = 19
 _MOST_LISTED = 5
+_LONGEST_MARK = 200  # characters that are kept of what stood in place of an id
 _EXAMPLE = "{“event_name”: “purchase”}"
 _NO_TIME = {"", "0"}
 
@@ -99,7 +100,7 @@ def check_event(
     if event.country is not None and event.country.upper() in OTHER_CODES:
         code = canonical_country(event.country)
         checked.warnings["country"] = f"In ISO 3166 “{event.country}” is {code}, which was stored."
-    as_written = _normalize_ids(event, item.keys() & ID_NAMES, checked.warnings)
+    id_marks = _normalize_ids(event, item.keys() & ID_NAMES, checked.warnings)
     params = {**unknown, **own_params}
     row: dict[str, object] = {
         "event_id": _event_id(event, checked.errors),
@@ -111,7 +112,7 @@ def check_event(
         "customer_user_id": event.customer_user_id or "",
         "revenue": _amount("revenue", event.revenue, checked.errors),
         "currency": _currency(event, checked.errors),
-        "fields": (fields := {**_fields(event, reporter, checked.errors), **as_written}),
+        "fields": (fields := {**_fields(event, reporter, checked.errors), **id_marks}),
         "params": params,
     }
     if not TIMESTAMPS.isdisjoint(item):
@@ -229,9 +230,11 @@ def _normalize_ids(
 ) -> dict[str, object]:
     """Spell each id in its one way, and leave out what stands in place of one.
 
-    Return a further field, if any: ids that older rows have in a way of their own, as written.
+    Return further fields, if any: ids that older rows have in a way of their own, as written, and
+    what stood in place of an id.
     """
     as_written: dict[str, str] = {}
+    left_out: dict[str, str] = {}
     for name in names:
         value = getattr(event, name)
         if not value:
@@ -242,9 +245,11 @@ def _normalize_ids(
         setattr(event, name, normalized or None)
         if not normalized:
             warnings[name] = f"{why_no_id(value)} {LEFT_OUT}"
+            left_out[name] = value.strip()[:_LONGEST_MARK]
         elif identifiers.is_irregular(value, normalized):
             as_written[name] = value
-    return {identifiers.AS_WRITTEN: as_written} if as_written else {}
+    marks = {identifiers.AS_WRITTEN: as_written, identifiers.LEFT_OUT_IDS: left_out}
+    return {name: mark for name, mark in marks.items() if mark}
 
 
 def _device(event: EventFields) -> str:
