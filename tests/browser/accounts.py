@@ -5,7 +5,6 @@ import re
 from playwright.sync_api import CDPSession, Page, expect
 
 from tests.accounts.people import PASSWORD, code_of
-from tests.browser import looks
 from tests.browser.faults import faults
 
 
@@ -13,8 +12,6 @@ def judge(page: Page) -> None:
     """Assert that a page is for everybody, and leave it as it was."""
     findings = faults(page)
     assert not findings, "\n".join([page.url, *findings])
-    page.set_viewport_size(looks.DESK)
-    looks.switch_to(page, "light")
 
 
 def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:

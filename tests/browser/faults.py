@@ -6,12 +6,16 @@ from tests.browser import axe, looks, phone
 
 
 def faults(page: Page) -> list[str]:
-    """Return every finding; the page is left dark and as narrow as a phone."""
+    """Return every finding, and leave the page as it was, in light."""
+    size = page.viewport_size or looks.DESK
     findings = faults_in_light(page)
     looks.switch_to(page, "dark")
     findings += [f"in dark: {finding}" for finding in axe.color_violations(page)]
     page.set_viewport_size(looks.PHONE)
-    return findings + [f"at 390 px: {finding}" for finding in phone.misfits(page)]
+    findings += [f"at 390 px: {finding}" for finding in phone.misfits(page)]
+    page.set_viewport_size(size)
+    looks.switch_to(page, "light")
+    return findings
 
 
 def faults_in_light(page: Page) -> list[str]:

@@ -2,13 +2,12 @@
 
 from datetime import UTC, datetime
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from apps_registry.models import App, User
 from apps_registry.tenancy import tenant
 from postbacks.models import UnclaimedCopy
 from tests import make
-from tests.browser import looks
 from tests.browser.faults import faults
 from tests.browser.people import page_of
 from tests.browser.site import Site
@@ -20,35 +19,27 @@ def test_an_operator_looks_around_visits_and_leaves(browser: Browser, site: Site
 
     with page_of(operator, browser, site) as page:
         assert page.url.endswith("/admin/installation/")
-        findings = _faults(page)
+        findings = faults(page)
         page.goto("/admin/organizations/")
         page.get_by_role("link", name=f"Enter… {organization.name}").click()
         page.get_by_label("Reason").fill("Ticket 4711")
         page.get_by_role("button", name="Enter").click()
-        findings += _faults(page)
+        findings += faults(page)
         banner = page.get_by_text("You are visiting")
         assert organization.name in banner.inner_text()
         page.get_by_role("button", name="Leave").click()
-        findings += _faults(page)
+        findings += faults(page)
         page.goto(f"/admin/organizations/{organization.public_id}/enter/")
-        findings += _faults(page)
+        findings += faults(page)
         _dispute(site)
         page.goto("/admin/store-ids/")
-        findings += _faults(page)
+        findings += faults(page)
         page.get_by_role("button", name="Approve").click()
-        findings += _faults(page)
+        findings += faults(page)
         page.goto("/admin/organizations/")
 
         assert page.url.endswith("/admin/organizations/")
         assert not findings, "\n".join(findings)
-
-
-def _faults(page: Page) -> list[str]:
-    """Return every finding, and leave the page as it was."""
-    findings = faults(page)
-    page.set_viewport_size(looks.DESK)
-    looks.switch_to(page, "light")
-    return findings
 
 
 def _dispute(site: Site) -> None:
