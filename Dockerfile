@@ -8,12 +8,12 @@ COPY . .
 RUN DATA_DIR=/tmp/build /venv/bin/python manage.py collectstatic --noinput
 
 FROM python:3.13-slim
-RUN useradd --uid 10001 --no-create-home postbacks
+RUN useradd --uid 10001 --no-create-home postbacks && install -d -o postbacks /data
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
 USER postbacks
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV DATA_DIR=/data PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8000
 CMD ["gunicorn", "postbacks.wsgi:application", "--bind=0.0.0.0:8000", "--worker-class=gthread", \
      "--workers=4", "--threads=8", "--no-control-socket", "--limit-request-line=8190"]

@@ -1,5 +1,6 @@
 """Django's settings. Each that an operator may set is explained in docs/settings.md."""
 
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from redis.retry import Retry
 
 from postbacks.delivery.http.destinations import parse_networks
 from postbacks.delivery.http.egress_proxy import parse_proxy
-from postbacks.infrastructure import environment
+from postbacks.infrastructure import environment, metrics
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 from postbacks.infrastructure.rate_limits.counting import RateLimit, parse_rate
@@ -24,6 +25,7 @@ environment.load(BASE_DIR / ".env")
 DATA_DIR = Path(environment.text("DATA_DIR", str(BASE_DIR / ".local")))
 EMBEDDED_URL = EmbeddedServer(DATA_DIR).url
 DATABASE_URL = environment.text("DATABASE_URL", EMBEDDED_URL)
+os.environ[metrics.FOLDER_VARIABLE] = str(DATA_DIR / "metrics")
 DEBUG = environment.parsed("DEBUG", environment.boolean, default=False)
 
 # Without a DATABASE_URL somebody is trying Postbacks on one machine; there we keep the secrets.
@@ -181,6 +183,12 @@ if RETENTION_DAYS_EVENTS and not 0 < RETENTION_DAYS_POSTBACKS <= RETENTION_DAYS_
         "The setting RETENTION_DAYS_POSTBACKS must not be longer than RETENTION_DAYS_EVENTS: "
         "a postback is explained by its event."
     )
+
+# Unset: /metrics answers loopback alone.
+METRICS_TOKEN = environment.parsed("METRICS_TOKEN", environment.metrics_token, default="")
+METRICS_BY_ORGANIZATION = environment.parsed(
+    "METRICS_BY_ORGANIZATION", environment.boolean, default=False
+)
 
 GEOIP_DATABASE = environment.parsed("GEOIP_DATABASE", environment.geoip_database, default=None)
 
@@ -375,7 +383,7 @@ if PUBLIC_URL.startswith("https://"):
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
     if TRUSTED_PROXY_COUNT:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$"]
+    SECURE_REDIRECT_EXEMPT = ["^healthz$", "^readyz$", "^metrics$"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
-from postbacks.api.health import healthz, readyz
+from postbacks.api.health import healthz, metrics, readyz
 from postbacks.api.sdk import tracking_links
 from postbacks.api.sdk.skadnetwork import COPY_PATHS, SkanCopiesView
 
@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("i/<slug:token>/", tracking_links.impression),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     *(path(address, SkanCopiesView.as_view()) for address in COPY_PATHS),
 ]
 

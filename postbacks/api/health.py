@@ -1,12 +1,20 @@
-"""The operator's probes: is the process alive, and is everything there that work needs?"""
+"""The operator's probes: is it alive, is everything there that work needs, and its metrics."""
 
 from dataclasses import asdict
+from secrets import compare_digest
 
-from django.http import HttpRequest, JsonResponse
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
+from apps_registry.addresses import parse_address
+from apps_registry.client_address import client_address
+from postbacks.api.problems import problem
 from postbacks.insights.health import CHECKS, run_check
+from postbacks.insights.metrics import exposition
 from postbacks.web.middleware import own_transactions
+
+_OF_PROXIES = ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED", "HTTP_VIA")
 
 
 @own_transactions
@@ -29,3 +37,43 @@ def readyz(request: HttpRequest) -> JsonResponse:
         },
         status=200 if ready else 503,
     )
+
+
+@own_transactions
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer Prometheus: whoever has the token, without one whoever asks from this machine."""
+    if settings.METRICS_TOKEN:
+        if not _has_token(request):
+            refusal = problem(401, "Send METRICS_TOKEN as Authorization: Bearer <token>.")
+            refusal["WWW-Authenticate"] = 'Bearer realm="metrics"'
+            return refusal
+    elif not _is_from_loopback(request):
+        return problem(
+            403, "Metrics are for this machine alone; set METRICS_TOKEN to read them from others."
+        )
+    return HttpResponse(
+        exposition(),
+        content_type="text/plain; version=0.0.4; charset=utf-8",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _has_token(request: HttpRequest) -> bool:
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    expected = settings.METRICS_TOKEN.encode()
+    return compare_digest(token.strip().encode(), expected) and scheme.lower() == "bearer"
+
+
+def _is_from_loopback(request: HttpRequest) -> bool:
+    """Tell whether the peer and, behind trusted proxies, the caller are this machine.
+
+    A proxy on this machine that is not declared as one would let everybody in.
+    """
+    if not settings.TRUSTED_PROXY_COUNT and any(name in request.META for name in _OF_PROXIES):
+        return False
+    addresses = [
+        parse_address(text or "")
+        for text in (request.META.get("REMOTE_ADDR"), client_address(request))
+    ]
+    return all(address is not None and address.is_loopback for address in addresses)

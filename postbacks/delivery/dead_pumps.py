@@ -23,6 +23,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import connection, transaction
 
+from postbacks.delivery.attempt_reports import report_interrupted
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql, within_days
@@ -237,3 +238,4 @@ def _log_interrupted(claims: Sequence[_LockedClaim]) -> None:
             "detail": _DETAIL,
         },
     )
+    report_interrupted([(claim.organization_id, claim.kind) for claim in claims])

@@ -31,6 +31,7 @@ from postbacks.delivery.attempt_log import (
     move_claims,
     return_claims,
 )
+from postbacks.delivery.attempt_reports import report_attempts
 from postbacks.delivery.breaker import open_lanes, record_reports, reports_of
 from postbacks.delivery.claiming import (
     FIRST_PLACE,
@@ -362,6 +363,7 @@ class Pump:
         for rule_id in suspended:
             hold_queued(rule_id)  # a job holds what is more than a batch
         self._report_lanes()
+        report_attempts([(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)])
         count = len(self._unlogged)
         for lease, _ in self._unlogged:
             self.journal.discard(lease.postback.id)

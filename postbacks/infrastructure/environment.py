@@ -108,6 +108,16 @@ def web_address(value: str) -> str:
     return value
 
 
+def metrics_token(value: str) -> str:
+    """Return a token that can stand in a header and can't be guessed. Raises ValueError."""
+    if len(value) < 16 or not value.isascii() or any(sign.isspace() for sign in value):
+        raise ValueError(
+            "it must have at least 16 characters without spaces; make one with "
+            "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return value
+
+
 def delivery_transport(value: str) -> str:
     """Return the name of a transport that can be used here. Raises ValueError."""
     name = value.strip().lower()

@@ -88,11 +88,17 @@ def _worker() -> CheckResult:
     )
 
 
-def _oldest_due() -> CheckResult:
-    with as_role(roles.WORKER), connection.cursor() as cursor:  # it sees every organization's
+def oldest_due_wait() -> timedelta:
+    """Return how long the oldest due postback waits. The role must see every organization's."""
+    with connection.cursor() as cursor:
         cursor.execute(_OLDEST_DUE)
         row = cursor.fetchone()
-    waited = max(row[0] if row else timedelta(0), timedelta(0))
+    return max(row[0] if row else timedelta(0), timedelta(0))
+
+
+def _oldest_due() -> CheckResult:
+    with as_role(roles.WORKER):  # it sees every organization's
+        waited = oldest_due_wait()
     return CheckResult(
         ok=waited <= LONGEST_WAIT,
         detail=f"The oldest due postback has waited for {waited.total_seconds():.0f} s.",

@@ -25,3 +25,17 @@ def days_ahead() -> int:
             """
         )
         return int(cursor.fetchone()[0])
+
+
+def days_kept() -> int:
+    """Return for how many days before today partitions of events exist."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT coalesce((now() AT TIME ZONE 'UTC')::date
+                            - min(to_date(right(relname, 8), 'YYYYMMDD')), 0)
+            FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+            WHERE inhparent = 'event'::regclass AND relname ~ '^event_p[0-9]{8}$'
+            """
+        )
+        return int(cursor.fetchone()[0])

@@ -12,6 +12,7 @@ import msgspec
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.infrastructure.metrics import Counter
 from postbacks.intake.events.body import BodyError, read_events
 from postbacks.intake.events.device_clock import ClockError, DeviceClock
 from postbacks.intake.events.fields import EXACT
@@ -30,6 +31,12 @@ from postbacks.values.identifiers import AS_WRITTEN, written_identifier
 
 DEVICE_FORGOTTEN = (
     "The device with this ID was forgotten on request; nothing is kept of it any more."
+)
+
+EVENTS = Counter(
+    "postbacks_events",
+    "Events that were reported: taken, duplicates of taken ones, and rejected ones.",
+    ("source", "result"),
 )
 
 # A number stays a number with all its digits, also in `params`.
@@ -71,6 +78,14 @@ def record_parsed_events(
     rows = _rows_to_store(checked)
     stored = _store(rows, reporter, source) if rows else 0
     accepted = sum(not event.errors for event in checked)
+    results = {
+        "taken": stored,
+        "duplicate": accepted - stored,
+        "rejected": len(checked) - accepted,
+    }
+    for result, count in results.items():
+        if count:
+            EVENTS.add((source.value, result), count)
     return Receipt(
         accepted=stored,
         duplicates=accepted - stored,
