@@ -35,6 +35,7 @@ def test_versions_are_listed_in_the_words_of_the_api_newest_first() -> None:
         "id",
         "status",
         "version",
+        "breakers",
         "held",
         "created_at",
         "updated_at",
