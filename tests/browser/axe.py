@@ -109,7 +109,9 @@ def color_violations(page: Page) -> list[str]:
 
 def _run(page: Page, rules: dict[str, object]) -> list[str]:
     if not page.evaluate("'axe' in window"):
-        page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text())
-        page.evaluate(_SHARE_PASSES)
+        source = files("axe_playwright_python").joinpath("axe.min.js").read_text()
+        script = f"{source}\n;({_SHARE_PASSES})();"
+        page.evaluate(script)
+        page.add_init_script(script)  # compiled once, for what is opened in this page from now on
     findings: list[str] = page.evaluate(_RUN, rules)
     return findings
