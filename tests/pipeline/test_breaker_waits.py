@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from django.db import connection
 from django.urls import reverse
@@ -146,6 +147,26 @@ def test_of_all_workers_one_gets_the_probe(limits: dict[str, int]) -> None:
     assert breaker.state == BreakerState.HALF_OPEN
     with tenant(gem.organization.pk):
         assert DuePostback.objects.filter(claim_id__isnull=True).count() == 4
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_in_flight": 5}])
+def test_a_probe_that_another_worker_takes_is_not_waited_for(limits: dict[str, int]) -> None:
+    gem = make_tenant()
+    for host in ("ads.example.com", "net.example.com"):
+        make_tenant_rule(gem, url=f"https://{host}/p", **limits)
+        make_breaker(gem, f"{host}:443", next_probe_at=datetime.now(UTC))
+    record(gem, event())
+    decide()
+    claim = claim_paced if limits else claim_due
+
+    with psycopg.connect(database.superuser_conninfo()) as other:
+        other.execute("SELECT FROM circuit_breaker WHERE host = 'ads.example.com:443' FOR UPDATE")
+        with database.as_role(roles.WORKER), connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '2s'")
+            probes = claim(100)
+            cursor.execute("RESET lock_timeout")
+
+    assert [(probe.host, probe.is_probe) for probe in probes] == [("net.example.com:443", True)]
 
 
 def test_people_see_what_fails_and_what_waits_for_it() -> None:

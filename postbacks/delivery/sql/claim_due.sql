@@ -9,9 +9,13 @@ WITH queue AS MATERIALIZED (
     UPDATE circuit_breaker AS breaker
     SET state = :'BreakerState.HALF_OPEN',
         next_probe_at = now() + make_interval(secs => probe_wait_seconds)
-    FROM queue
-    WHERE queue.is_probe AND breaker.organization_id = queue.organization_id
-      AND breaker.host = queue.host AND breaker.next_probe_at <= now()
+    FROM (
+        -- Skipped while another worker has it: two that wait for each other's would deadlock.
+        SELECT breaker.id FROM queue JOIN circuit_breaker AS breaker
+          ON breaker.organization_id = queue.organization_id AND breaker.host = queue.host
+        WHERE queue.is_probe AND next_probe_at <= now() FOR UPDATE OF breaker SKIP LOCKED
+    ) AS free
+    WHERE breaker.id = free.id
     RETURNING breaker.organization_id, breaker.host
 ), chosen AS (
     SELECT due.postback_id, queue.is_probe, queue.position

@@ -25,9 +25,13 @@ WITH pace AS MATERIALIZED (
     UPDATE circuit_breaker AS breaker
     SET state = :'BreakerState.HALF_OPEN',
         next_probe_at = now() + make_interval(secs => probe_wait_seconds)
-    FROM pace
-    WHERE pace.is_probe AND breaker.organization_id = pace.organization_id
-      AND breaker.host = pace.host AND breaker.next_probe_at <= now()
+    FROM (
+        -- Skipped while another worker has it: two that wait for each other's would deadlock.
+        SELECT breaker.id FROM pace JOIN circuit_breaker AS breaker
+          ON breaker.organization_id = pace.organization_id AND breaker.host = pace.host
+        WHERE pace.is_probe AND next_probe_at <= now() FOR UPDATE OF breaker SKIP LOCKED
+    ) AS free
+    WHERE breaker.id = free.id
     RETURNING breaker.organization_id, breaker.host
 ), chosen AS (
     SELECT due.postback_id, pace.is_probe FROM pace CROSS JOIN LATERAL (
