@@ -23,11 +23,17 @@ SUSPENDED = 100
 
 _MOST_AT_ONCE = 200
 # Whatever began before the rule was corrected or switched on is forgotten.
+# What a worker counts just now is skipped: it locks rules in their order, and would deadlock.
 _FORGET_CORRECTED = """
-DELETE FROM rule_failure USING callback_rule AS rule
-WHERE rule.organization_id = rule_failure.organization_id AND rule.id = rule_failure.rule_id
-  AND (rule_failure.failing_since IS NULL OR rule.version <> rule_failure.version
-       OR rule_failure.failing_since < rule.judged_since)
+WITH corrected AS (
+    SELECT failure.rule_id FROM rule_failure AS failure
+    JOIN callback_rule AS rule
+      ON rule.organization_id = failure.organization_id AND rule.id = failure.rule_id
+    WHERE failure.failing_since IS NULL OR rule.version <> failure.version
+       OR failure.failing_since < rule.judged_since
+    FOR UPDATE OF failure SKIP LOCKED
+)
+DELETE FROM rule_failure USING corrected WHERE rule_failure.rule_id = corrected.rule_id
 """
 _FAILING = f"""
 SELECT failure.organization_id, failure.rule_id, failure.failing_since, failure.given_up,

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 from django.core import mail
+from django.db import connection
 
 from apps_registry.models import AuditEntry
 from apps_registry.tenancy import tenant
@@ -94,6 +96,24 @@ def test_the_lesser_share_of_days_and_count_is_the_way() -> None:
         (-1, 20, 0),
     ]:
         assert percent_of_way(now - days * DAY, given_up, now) == percent, (days, given_up)
+
+
+def test_a_rule_that_a_worker_counts_just_now_is_not_waited_for(gem: make.Tenant) -> None:
+    rule = make.make_tenant_rule(gem)
+    with database.as_role(roles.WORKER), tenant(gem.organization.pk):
+        RuleFailure.objects.create(rule=rule, version=rule.version)
+
+    with psycopg.connect(database.superuser_conninfo()) as counting:
+        counting.execute("SELECT FROM rule_failure FOR UPDATE")
+        with database.as_role(roles.WORKER), connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '2s'")
+            lasting_failure.judge_failing_rules(now=datetime.now(UTC))
+            cursor.execute("RESET lock_timeout")
+    with tenant(gem.organization.pk):
+        assert RuleFailure.objects.exists()
+    judge(DAY)
+    with tenant(gem.organization.pk):
+        assert not RuleFailure.objects.exists()
 
 
 def test_a_rule_that_fails_for_days_is_warned_of_and_suspended_once_each(
