@@ -83,7 +83,8 @@ def _mapped(path: Path | None, size: int) -> mmap.mmap:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with path.open("w+b") as file:
-                file.truncate(size)
+                file.write(bytes(size))  # not a hole: on a full disk, to fill it would kill us
+                file.flush()
                 return mmap.mmap(file.fileno(), size)
         except OSError as error:
             logger.warning("If this pump dies, all that it had claimed counts as sent: %s", error)
@@ -134,10 +135,14 @@ class ClaimIds:
     def lock_key(self) -> int:
         return int.from_bytes(self.first.bytes[:4], signed=True)
 
-    def hold_lock(self) -> None:
-        """Show others that this pump's database session lives. The lock ends with the session."""
+    def hold_lock(self) -> bool:
+        """Show others that this pump's database session lives. The lock ends with the session.
+
+        False: the session before, or whoever judges this pump, has it still.
+        """
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK, self.lock_key])
+            return bool(cursor.fetchone()[0])
 
     def release_lock(self) -> None:
         if connection.connection is None:

@@ -184,6 +184,7 @@ class Pump:
                 pass
             self._stop()
             while self._in_flight or self._unlogged:
+                self._retrying(self.beat)  # apart: what fails in it must not keep results back
                 self._retrying(self._drain)
 
     def _work(self, ends_at: float) -> bool:
@@ -407,7 +408,6 @@ class Pump:
         return True
 
     def _drain(self) -> bool:
-        self.beat()
         if not self._log_finished():
             self._sleep(self.beat_seconds)
         return True

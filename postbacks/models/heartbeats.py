@@ -59,8 +59,13 @@ class WorkerHeartbeat(models.Model):
 
     @classmethod
     def request_stop(cls, prefix: str) -> None:
-        """Request all parts with this prefix to stop, and wake waiting ones."""
-        cls.objects.filter(name__startswith=prefix).update(stop_requested=True)
+        """Request all parts with this prefix to stop, and wake waiting ones.
+
+        Call it again while any runs: one may only begin after the first request.
+        """
+        beats = cls.objects.filter(name__startswith=prefix, stop_requested=False)
+        if not beats.update(stop_requested=True):
+            return
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_notify('postbacks_work', '')")
 

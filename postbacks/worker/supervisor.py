@@ -168,10 +168,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Let the pumps finish what they are sending, then end every process of the cluster."""
-        try:
-            WorkerHeartbeat.request_stop(f"{self.name}:pump")
-        except (OperationalError, InterfaceError):
-            connection.close()  # the pumps will notice on their own
+        self._request_stop()
         if self._cluster is not None and self._cluster.poll() is None:
             self._cluster.terminate()
             self._wait_for_pumps()
@@ -181,9 +178,16 @@ class Supervisor:
         """Give the pumps their time, and the rest of the cluster, which may be wedged, a moment."""
         ends_at = time.monotonic() + GRACE_SECONDS
         while self._cluster and self._cluster.poll() is None and time.monotonic() < ends_at:
+            self._request_stop()  # again: a pump may have been handed its slot meanwhile
             if not self._is_pump_running():
                 ends_at = min(ends_at, time.monotonic() + LAST_SECONDS)
             time.sleep(0.1)
+
+    def _request_stop(self) -> None:
+        try:
+            WorkerHeartbeat.request_stop(f"{self.name}:pump")
+        except (OperationalError, InterfaceError):
+            connection.close()  # the pumps will notice on their own
 
     def _is_pump_running(self) -> bool:
         try:

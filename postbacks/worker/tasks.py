@@ -67,7 +67,7 @@ def run_pump(slot: int) -> None:
     if not seat.take():
         return
     ids = ClaimIds.make()
-    beat_pump = _PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids)
+    beat_pump = PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids)
     journal = BegunRequests(ids.journal)
     try:
         with open_transport() as transport:
@@ -255,7 +255,7 @@ def drop_waiting_tasks(*, cluster: str) -> None:
     get_broker(cluster).purge_queue()
 
 
-class _PumpBeat:
+class PumpBeat:
     """Gives a pump's sign of life, and does what no event or answer calls for.
 
     It returns the claims of dead pumps to the queue, and requeues what waits: events whose decision
@@ -266,15 +266,18 @@ class _PumpBeat:
         self.name = name
         self._claim_ids = claim_ids
         self._next_requeue = 0.0
-        self._locked_on: object = None  # the database connection that holds the lock
+        self._connection: object = None
         self._connected_at = 0.0
+        self._has_lock = False  # on this connection
 
     def __call__(self) -> bool:
         connection.ensure_connection()
-        if connection.connection is not self._locked_on:
-            self._claim_ids.hold_lock()
-            self._locked_on = connection.connection
+        if connection.connection is not self._connection:
+            self._connection = connection.connection
             self._connected_at = time.monotonic()
+            self._has_lock = False
+        if not self._has_lock:
+            self._has_lock = self._claim_ids.hold_lock()
         stop_requested = WorkerHeartbeat.beat(self.name, self._claim_ids.first)
         return_claims_of_dead_pumps(watched_for=time.monotonic() - self._connected_at)
         if time.monotonic() >= self._next_requeue:

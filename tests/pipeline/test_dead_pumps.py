@@ -1,11 +1,13 @@
 """A pump dies: what it had claimed is due again, and what it may have sent says so in the log."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import uuid
+from threading import Thread
 
 import psycopg
 import pytest
@@ -29,6 +31,7 @@ from postbacks.infrastructure.database import roles
 from postbacks.models import DeliveryAttempt, DuePostback
 from postbacks.models.heartbeats import WorkerHeartbeat
 from postbacks.worker import tasks
+from postbacks.worker.supervisor import Supervisor
 from tests import database
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_tenant, make_tenant_rule
@@ -158,6 +161,63 @@ def test_a_silent_pump_elsewhere_is_dead_once_its_session_has_ended(gem: Tenant)
     assert return_claims(watched_for=60) == 3
 
 
+def test_a_pump_asks_for_its_lock_until_it_holds_it() -> None:
+    ids = ClaimIds.make()
+    with database.as_role(roles.WORKER), other_session() as session:
+        session.execute("SELECT pg_advisory_lock(7001, %s)", [ids.lock_key])
+        beat_pump = tasks.PumpBeat("elsewhere-1:pump:0:1", ids)
+        beat_pump()
+        session.execute("SELECT pg_advisory_unlock(7001, %s)", [ids.lock_key])
+
+        beat_pump()
+
+        row = session.execute("SELECT pg_try_advisory_lock(7001, %s)", [ids.lock_key]).fetchone()
+        ids.release_lock()
+    assert row == (False,)
+
+
+def test_a_pump_that_begins_while_its_cluster_stops_is_asked_to_stop() -> None:
+    cluster = subprocess.Popen(
+        ["sh", "-c", "trap '' TERM; echo; sleep 60"], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert cluster.stdout is not None
+    cluster.stdout.readline()
+    first, late = ClaimIds.make(), ClaimIds.make()
+    beat(first, host="stopping", pid=1)
+    asked: list[bool] = []
+
+    def begin_late() -> None:
+        with other_session() as session:
+            _wait_for_stop(session, first)
+            session.execute(
+                "INSERT INTO worker_heartbeat (name, beat_at, stop_requested, pid, claims)"
+                " VALUES ('stopping-1:pump:0:2', now(), false, 2, %s)",
+                [late.first],
+            )
+            asked.append(_wait_for_stop(session, late))
+        os.killpg(cluster.pid, signal.SIGKILL)
+
+    thread = Thread(target=begin_late)
+    with database.as_role(roles.WORKER):
+        thread.start()
+        Supervisor("stopping-1", _cluster=cluster)._stop()
+    thread.join()
+    cluster.stdout.close()
+
+    assert asked == [True]
+
+
+def _wait_for_stop(session: psycopg.Connection[tuple[object, ...]], ids: ClaimIds) -> bool:
+    """Wait a while until a pump is asked to stop; tell whether it is."""
+    asked = "SELECT stop_requested FROM worker_heartbeat WHERE claims = %s"
+    ends_at = time.monotonic() + 5
+    while time.monotonic() < ends_at:
+        if session.execute(asked, [ids.first]).fetchone() == (True,):
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def test_a_pump_that_beats_or_runs_keeps_its_claims(gem: Tenant) -> None:
     ids = ClaimIds.make()
     claim(gem, ids)
@@ -188,6 +248,7 @@ def test_the_journal_holds_what_was_begun_and_not_logged(tmp_path) -> None:
     begun.discard(5_000)  # never begun
 
     assert read_begun(path) == {*range(2, 100, 2), 1_000}
+    assert path.stat().st_blocks * 512 >= path.stat().st_size  # a full disk is known at once
     begun.close()
     assert read_begun(path) is None
 
@@ -220,6 +281,37 @@ def test_a_pump_that_can_not_hand_on_goes_on(gem: Tenant, ok_partner: RecordingP
 
     assert turns[0] == 0
     assert len(ok_partner.requests) == 1
+
+
+def test_results_are_logged_even_where_heartbeats_fail(
+    gem: Tenant, ok_partner: RecordingPartner
+) -> None:
+    record(gem, event("purchase"))
+    failures: list[int] = []
+
+    def fail_at_the_end() -> bool:
+        if not ok_partner.requests:
+            return True
+        if failures and len(failures) < 4:
+            failures.append(1)
+            raise ValueError("A heartbeat failed")
+        failures.append(0)
+        return False
+
+    with (
+        database.as_role(roles.WORKER),
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
+    ):
+        Pump(
+            transport=transport,
+            decide=pipeline.work,
+            prepare=rendering.render_postbacks,
+            beat=fail_at_the_end,
+            beat_seconds=0.0,
+        ).run(20)
+
+    assert len(failures) < 4
+    assert postbacks_of(gem)[0].attempts_made == 1
 
 
 def test_a_slot_is_free_before_its_successor_is_asked_for(settings) -> None:
