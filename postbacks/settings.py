@@ -17,7 +17,7 @@ from postbacks.infrastructure import environment, metrics
 from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 from postbacks.infrastructure.rate_limits.counting import RateLimit, parse_rate
-from postbacks.web import theme
+from postbacks.web import error_reports, theme
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.load(BASE_DIR / ".env")
@@ -445,10 +445,16 @@ Q_CLUSTER = {
     "label": "Background tasks",
 }
 
+LOG_FORMAT = environment.parsed("LOG_FORMAT", environment.log_format, default="text")
+_LOG_LEVEL = environment.parsed("LOG_LEVEL", environment.log_level, default="")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "line": {"()": "postbacks.web.log_filter.json_formatter"}
+        if LOG_FORMAT == "json"
+        else {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+    },
     "filters": {"hide_keys": {"()": "postbacks.web.log_filter.HideKeysInLinks"}},
     "handlers": {
         "console": {
@@ -459,8 +465,15 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
-        "postbacks": {"level": "INFO"},
+        "postbacks": {"level": _LOG_LEVEL or "INFO"},
+        # One line for each attempt: in JSON, or where a level asks for it.
+        "postbacks.delivery.attempt_reports": {
+            "level": _LOG_LEVEL or ("INFO" if LOG_FORMAT == "json" else "WARNING")
+        },
         "django_q": {"level": "WARNING"},
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
     },
 }
+
+if SENTRY_DSN := environment.parsed("SENTRY_DSN", environment.sentry_dsn, default=""):
+    error_reports.start(SENTRY_DSN)

@@ -2,10 +2,11 @@
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 from postbacks.web.log_filter import hide_keys_of_web_server
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "postbacks.settings")
 application = get_wsgi_application()
-hide_keys_of_web_server()
+hide_keys_of_web_server(as_json=settings.LOG_FORMAT == "json")

@@ -1,5 +1,6 @@
-"""⑧ Counts logged attempts for `/metrics`, a batch at a time."""
+"""⑧ Counts logged attempts for `/metrics`, and writes a line for each where that is asked for."""
 
+import logging
 from collections import Counter as Tally
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -14,6 +15,8 @@ from postbacks.delivery.http.response import TransportFailure
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.metrics import Counter, Histogram
 from postbacks.models import AttemptKind
+
+logger = logging.getLogger(__name__)
 
 _LABELS = ("kind", "outcome", "error")
 # The organization is named only where the operator asks for it.
@@ -48,6 +51,32 @@ def report_attempts(made: Sequence[tuple[Lease, AttemptResult]]) -> None:
     ]
     if waits:
         DELIVERY_SECONDS.observe(waits)
+    if logger.isEnabledFor(logging.INFO):
+        _write_lines(made)
+
+
+def _write_lines(made: Sequence[tuple[Lease, AttemptResult]]) -> None:
+    """Write one wide line for each attempt, without anything that the event or partner said."""
+    names = organization_ids({result.organization_id for _, result in made})
+    for lease, result in made:
+        logger.info(
+            "Attempt %d of postback %s: %s",
+            result.number,
+            lease.postback.public_id,
+            str(result.outcome),
+            extra={
+                "postback": str(lease.postback.public_id),
+                "organization": str(names.get(result.organization_id, "")),
+                "rule_id": result.rule_id,
+                "attempt": result.number,
+                "kind": str(result.kind),
+                "outcome": str(result.outcome),
+                "status_code": result.status_code,
+                "error_code": str(result.error),
+                "duration_ms": result.duration_ms,
+                "host": lease.host,
+            },
+        )
 
 
 def report_interrupted(claims: Sequence[tuple[int, str]]) -> None:

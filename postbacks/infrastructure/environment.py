@@ -21,6 +21,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 _env = environ.FileAwareEnv()
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def load(env_file: Path) -> None:
@@ -105,6 +106,34 @@ def web_address(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("write it as https://host/path.")
+    return value
+
+
+def log_format(value: str) -> str:
+    """Return `text` or `json`. Raises ValueError."""
+    if value.strip().lower() not in {"text", "json"}:
+        raise ValueError(f"“{value}” is no format; write text or json, or leave it unset.")
+    return value.strip().lower()
+
+
+def log_level(value: str) -> str:
+    """Return a level of Python's logging. Raises ValueError."""
+    if value.strip().upper() not in _LEVELS:
+        raise ValueError(
+            f"“{value}” is no level; write {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}."
+        )
+    return value.strip().upper()
+
+
+def sentry_dsn(value: str) -> str:
+    """Return where errors are reported to. Raises ValueError, which does not quote it."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not (parts.username and parts.hostname):
+        raise ValueError("write it as Sentry shows it: https://<key>@<host>/<project>.")
+    if not parts.path.rpartition("/")[2].isdigit():
+        raise ValueError("it must end with the project's number: https://<key>@<host>/<project>.")
+    if find_spec("sentry_sdk") is None:
+        raise ValueError("it needs sentry-sdk: install postbacks[sentry], or leave it unset.")
     return value
 
 

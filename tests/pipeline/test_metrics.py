@@ -18,6 +18,7 @@ from postbacks.delivery import attempt_reports
 from postbacks.delivery.attempt_reports import error_class
 from postbacks.infrastructure import metrics
 from postbacks.models import PostbackStatus, WorkerHeartbeat
+from postbacks.web.log_filter import json_formatter
 from tests.events import event, postbacks_of, record
 from tests.make import make_tenant, make_tenant_rule
 from tests.pipeline.conftest import RecordingPartner, Run
@@ -57,8 +58,9 @@ def count(samples: Samples, name: str, **labels: str) -> float:
 
 
 def test_events_and_attempts_are_counted_and_no_tenant_is_named(
-    partner_answering, run_pump: Run
+    partner_answering, run_pump: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "postbacks.delivery.attempt_reports")
     gem = make_tenant("Gem Harbor")
     partner: RecordingPartner = partner_answering(
         lambda path, _: (200, {}, b"ok") if "purchase" in path else (404, {}, b"")
@@ -86,6 +88,26 @@ def test_events_and_attempts_are_counted_and_no_tenant_is_named(
     assert count(after, "postbacks_delivery_seconds_count") == 1
     assert 0 < count(after, "postbacks_delivery_seconds_sum") < 60
     assert count(after, "postbacks_delivery_seconds_bucket", le="+Inf") == 1
+    lines = [
+        json.loads(json_formatter().format(each))
+        for each in caplog.records
+        if each.name == "postbacks.delivery.attempt_reports"
+    ]
+    by_outcome = {line["outcome"]: line for line in lines}
+    assert len(lines) == 2
+    assert (
+        by_outcome["failed"].items()
+        >= {
+            "organization": str(gem.organization.public_id),
+            "attempt": 1,
+            "kind": "auto",
+            "status_code": 404,
+            "error_code": "http_404",
+            "host": partner.host,
+        }.items()
+    )
+    assert {line["postback"] for line in lines} == {str(p.public_id) for p in postbacks_of(gem)}
+    assert "/purchase" not in str(lines)
     text = Client().get("/metrics").text
     for name in ("Gem Harbor", str(gem.organization.public_id), "organization", partner.host):
         assert name not in text
