@@ -125,6 +125,7 @@ class Lease:
     tries: int  # of this retry schedule
     postback: ClaimedPostback
     is_paced: bool = False
+    is_failing: bool = False  # its lane has a row in `circuit_breaker`
     is_probe: bool = False  # finds out whether its lane's partner answers again
 
     @property
@@ -200,6 +201,7 @@ def claim_rooms(
         "hosts": [room.queue.host for room in rooms],
         "classes": [room.queue.queue_class.value for room in rooms],
         "rooms": [1 if room.queue.is_probe else room.count for room in rooms],
+        "failing": [room.queue.is_failing for room in rooms],
         "probes": [room.queue.is_probe for room in rooms],
     }
     with transaction.atomic():
@@ -232,6 +234,7 @@ class _ClaimedRow:
     tries: int
     paced: bool
     pinned_version: int | None
+    is_failing: bool
     is_probe: bool
 
 
@@ -255,6 +258,7 @@ def _claim(
             row.tries,
             postbacks[row.postback_id],
             is_paced=row.paced,
+            is_failing=row.is_failing,
             is_probe=row.is_probe,
         )
         for row in rows

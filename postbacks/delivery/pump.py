@@ -261,14 +261,13 @@ class Pump:
         claimed_at = time.monotonic()
         leases = []
         if due.is_now(due.plain):
-            self._failing.update(queue.lane for queue in due.lanes if queue.is_failing)
             rooms = self._turns.allot(due.lanes, self._lanes.room_of, most)
             leases += claim_rooms(rooms, most, claim_id=self.claim_ids.next())
         if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
             leases += claim_paced(
                 most, busy=self._lanes.full_lanes(), claim_id=self.claim_ids.next()
             )
-        self._failing.update(lease.lane for lease in leases if lease.is_probe)
+        self._failing.update(lease.lane for lease in leases if lease.is_failing)
         rendered = self.prepare([lease.postback for lease in leases]) if leases else []
         for lease, postback in zip(leases, rendered, strict=True):
             self._in_flight[lease.lane] += 1

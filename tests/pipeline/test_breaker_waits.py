@@ -102,6 +102,28 @@ def test_an_answer_to_a_probe_closes_it_for_rules_with_and_without_limits(
     assert breaker_of(gem) is None
 
 
+@pytest.mark.parametrize("limits", [{}, {"max_in_flight": 5}])
+def test_an_answer_ends_the_failures_in_a_row_that_other_workers_counted(
+    ok_partner: RecordingPartner, run_pump: Run, limits: dict[str, int]
+) -> None:
+    gem = make_tenant()
+    make_tenant_rule(gem, url=ok_partner.url, **limits)
+    record(gem, event())
+    decide()
+    make_breaker(
+        gem,
+        ok_partner.host,
+        state=BreakerState.CLOSED,
+        failures=9,
+        opened_at=None,
+        next_probe_at=None,
+    )
+
+    run_pump(until=all_ended(gem, 1))
+
+    assert breaker_of(gem) is None
+
+
 def test_a_probe_that_fails_leaves_the_others_waiting_and_the_next_one_later(
     partner_answering: PartnerAnswering, run_pump: Run
 ) -> None:

@@ -73,6 +73,7 @@ def claimed(rooms: list[Room]) -> Mapping[str, object]:
         "hosts": [room.queue.host for room in rooms],
         "classes": [room.queue.queue_class.value for room in rooms],
         "rooms": [room.count for room in rooms],
+        "failing": [False for _ in rooms],
         "probes": [False for _ in rooms],
         "lease": 64,
         "claim": "00000000-0000-0000-0000-000000000001",

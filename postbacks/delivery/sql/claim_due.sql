@@ -2,8 +2,9 @@
 WITH queue AS MATERIALIZED (
     SELECT * FROM unnest(
         %(organizations)s::bigint[], %(hosts)s::text[], %(classes)s::integer[],
-        %(rooms)s::integer[], %(probes)s::boolean[]
-    ) WITH ORDINALITY AS queue (organization_id, host, class, room, is_probe, position)
+        %(rooms)s::integer[], %(failing)s::boolean[], %(probes)s::boolean[]
+    ) WITH ORDINALITY
+        AS queue (organization_id, host, class, room, is_failing, is_probe, position)
 ), probed AS MATERIALIZED (
     -- Of all workers one gets the probe; if it is lost with its worker, the next one is due later.
     UPDATE circuit_breaker AS breaker
@@ -18,7 +19,7 @@ WITH queue AS MATERIALIZED (
     WHERE breaker.id = free.id
     RETURNING breaker.organization_id, breaker.host
 ), chosen AS (
-    SELECT due.postback_id, queue.is_probe, queue.position
+    SELECT due.postback_id, queue.is_failing, queue.is_probe, queue.position
     FROM (
         SELECT * FROM queue
         WHERE NOT is_probe OR (organization_id, host) IN (SELECT * FROM probed)
@@ -36,4 +37,4 @@ UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim
 FROM chosen
 WHERE due_postback.postback_id = chosen.postback_id
 RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
-          pinned_version, is_probe
+          pinned_version, is_failing, is_probe

@@ -1,6 +1,6 @@
 -- Claim due postbacks of rules with limits, as many as each may send now, and move its pace on.
 WITH pace AS MATERIALIZED (
-    SELECT rule_id, first.organization_id, first.host,
+    SELECT rule_id, first.organization_id, first.host, breaker.id IS NOT NULL AS is_failing,
            breaker.next_probe_at IS NOT NULL AS is_probe,
            least(
                %(limit)s::bigint,
@@ -34,7 +34,7 @@ WITH pace AS MATERIALIZED (
     WHERE breaker.id = free.id
     RETURNING breaker.organization_id, breaker.host
 ), chosen AS (
-    SELECT due.postback_id, pace.is_probe FROM pace CROSS JOIN LATERAL (
+    SELECT due.postback_id, pace.is_failing, pace.is_probe FROM pace CROSS JOIN LATERAL (
         SELECT postback_id FROM due_postback
         WHERE paced AND due_postback.rule_id = pace.rule_id AND due_at <= now()
           AND (organization_id, host) NOT IN (
@@ -49,7 +49,7 @@ WITH pace AS MATERIALIZED (
     FROM chosen
     WHERE due_postback.postback_id = chosen.postback_id
     RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
-              pinned_version, is_probe, rule_id
+              pinned_version, is_failing, is_probe, rule_id
 ), moved AS (
     UPDATE rule_pace SET
         next_at = greatest(next_at, now() - make_interval(secs => %(slack)s))
@@ -57,5 +57,6 @@ WITH pace AS MATERIALIZED (
     FROM (SELECT rule_id, count(*) FROM claimed GROUP BY rule_id) AS requests
     WHERE rule_pace.rule_id = requests.rule_id AND rate_limit_per_second IS NOT NULL
 )
-SELECT postback_id, event_received_at, host, kind, tries, paced, pinned_version, is_probe
+SELECT postback_id, event_received_at, host, kind, tries, paced, pinned_version, is_failing,
+       is_probe
 FROM claimed
