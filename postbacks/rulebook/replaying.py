@@ -501,8 +501,15 @@ def _not_begun(part: ReplayPart) -> "QuerySet[ReplayedPostback]":
 def _take_back(part: ReplayPart) -> int:
     """Take a batch of a cancelled part from the queue, and leave each postback as it was."""
     chosen = _not_begun(part).order_by("pk").select_for_update(skip_locked=True)
-    ids = list(chosen.values_list("pk", flat=True)[:BATCH])
-    taken = prepared.fetch(_TakenBack, _DEQUEUE, {"ids": ids})
+    rows = list(chosen.values_list("pk", "event_received_at")[:BATCH])
+    if not rows:
+        return 0
+    days = whole_days(received_at for _, received_at in rows)
+    taken = prepared.fetch(
+        _TakenBack,
+        within_days(_DEQUEUE, *days),
+        {"ids": [replayed_id for replayed_id, _ in rows]},
+    )
     if not taken:
         return 0
     skip_rows(
