@@ -160,26 +160,6 @@ def next_due(after: QueuePlace = FIRST_PLACE) -> Due:
     )
 
 
-def claim_due(
-    limit: int,
-    *,
-    per_host: int | None = None,
-    busy: Iterable[Lane] = (),
-    claim_id: uuid.UUID | None = None,
-) -> list[Lease]:
-    """Claim up to `limit` due postbacks, of each lane the longest due, of rules without limits.
-
-    Of one organization, host and port at most `per_host`, and none where they are `busy`.
-    """
-    left_out = set(busy)
-    rooms = [
-        Room(queue, limit if per_host is None else per_host)
-        for queue in next_due().lanes
-        if queue.lane not in left_out
-    ]
-    return claim_rooms(rooms, limit, claim_id=claim_id)
-
-
 def claim_rooms(
     rooms: Sequence[Room], limit: int, *, claim_id: uuid.UUID | None = None
 ) -> list[Lease]:

@@ -10,13 +10,14 @@ from django.urls import reverse
 
 from apps_registry.tenancy import tenant
 from postbacks.delivery.breaker import delete_old_breakers
-from postbacks.delivery.claiming import claim_due, claim_paced, next_due
+from postbacks.delivery.claiming import claim_paced, next_due
 from postbacks.infrastructure.database import roles
 from postbacks.insights.health import CHECKS
 from postbacks.models import BreakerState, CircuitBreaker, DuePostback, Postback, PostbackStatus
 from tests import database
 from tests.admin.pages import sign_in
 from tests.api.calling import owner_of
+from tests.claims import claim_due
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_partner, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import Answer, RecordingPartner, Run

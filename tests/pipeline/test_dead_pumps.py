@@ -17,7 +17,7 @@ from django_q.conf import Conf
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.callbacks import rendering
-from postbacks.delivery.claiming import Lease, claim_due
+from postbacks.delivery.claiming import Lease
 from postbacks.delivery.dead_pumps import (
     BegunRequests,
     ClaimIds,
@@ -33,6 +33,7 @@ from postbacks.models.heartbeats import WorkerHeartbeat
 from postbacks.worker import tasks
 from postbacks.worker.supervisor import Supervisor
 from tests import database
+from tests.claims import claim_due
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import RecordingPartner, Run
@@ -157,6 +158,8 @@ def test_a_silent_pump_elsewhere_is_dead_once_its_session_has_ended(gem: Tenant)
     with other_session() as session:
         session.execute("SELECT pg_advisory_lock(7001, %s)", [ids.lock_key])
         assert return_claims(watched_for=60) == 0
+        with other_session() as superuser:  # and wait until it has ended
+            superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [session.info.backend_pid])
     assert return_claims(watched_for=2) == 0  # whoever has just connected gives others a grace
     assert return_claims(watched_for=60) == 3
 

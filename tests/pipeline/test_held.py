@@ -15,7 +15,6 @@ from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import log_attempts
-from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.enqueue import already_notified
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
@@ -40,6 +39,7 @@ from postbacks.rulebook import held_postbacks, saving
 from postbacks.rulebook.held_postbacks import NotReleasableError
 from postbacks.rulebook.resending import NotResendableError, resend
 from tests import database, make
+from tests.claims import claim_due
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
 from tests.workers import decide, work_on_held

@@ -8,12 +8,13 @@ import pytest
 from django.db import connection, transaction
 
 from postbacks.delivery import claiming
-from postbacks.delivery.claiming import LaneQueue, Room, claim_due, claim_rooms, next_due
+from postbacks.delivery.claiming import LaneQueue, Room, claim_rooms, next_due
 from postbacks.delivery.lanes import Turns
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, QueueClass
 from postbacks.rulebook import held_postbacks
 from tests import database
+from tests.claims import claim_due
 from tests.make import Tenant, make_tenant, make_tenant_rule
 
 _FILL = """
@@ -108,7 +109,7 @@ def test_a_backlog_of_one_partner_adds_no_work_to_claims_and_locks_nothing() -> 
         assert after <= 2 * before + 20, (statement, before, after)
 
     with database.as_role(roles.WORKER), transaction.atomic():
-        leases = claim_due(64, per_host=32)
+        leases = claim_due(64, of_each_queue=32)
         with psycopg.connect(database.superuser_conninfo()) as superuser:
             free = superuser.execute("SELECT 1 FROM due_postback FOR UPDATE SKIP LOCKED").rowcount
     assert len(leases) == 64

@@ -16,7 +16,6 @@ from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import log_attempts
-from postbacks.delivery.claiming import claim_due
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.egress_proxy import parse_proxy
 from postbacks.delivery.http.requests_transport import RequestsTransport
@@ -26,6 +25,7 @@ from postbacks.models import DuePostback, HeldPostback, PostbackStatus, RuleStat
 from postbacks.rulebook import saving
 from postbacks.rulebook.resending import NotResendableError, resend
 from tests import database
+from tests.claims import claim_due
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_partner, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import Answer, RecordingPartner, Run

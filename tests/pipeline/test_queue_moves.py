@@ -8,13 +8,13 @@ import pytest
 
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.macros import RequestTemplate, compile_request
-from postbacks.delivery.claiming import claim_due
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus
 from postbacks.rulebook import queue_moves
 from postbacks.rulebook.resending import resend
 from postbacks.worker import tasks
 from tests import database
+from tests.claims import claim_due
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_partner, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import Answer, RecordingPartner, Run

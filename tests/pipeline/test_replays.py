@@ -13,7 +13,6 @@ from django.db import InterfaceError, OperationalError, connection
 
 from apps_registry.models import AuditEntry
 from apps_registry.tenancy import Lifecycle, tenant
-from postbacks.delivery.claiming import claim_due
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
     CallbackRule,
@@ -35,6 +34,7 @@ from postbacks.rulebook.replays import (
     ReplayRequest,
 )
 from tests import database, make
+from tests.claims import claim_due
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
 from tests.workers import decide_all, work_on_held, work_on_replays
