@@ -12,6 +12,7 @@ import mmap
 import os
 import socket
 import struct
+import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
@@ -35,10 +36,12 @@ logger = logging.getLogger(__name__)
 GRACE_SECONDS = 4.0  # of silence; a pump beats once a second, and reconnects within one
 _MOST_BEGUN = 16_384
 _HEADER = 64  # bytes: the boot's id, and from byte 48 on a flag
+_JOURNAL_KEPT = 86_400.0  # seconds since a pump wrote into it or began
 _LOCK = 7_001  # the first key of the locks that pumps hold while they live
 
 _LOCK_CLAIMS = load_sql("postbacks.delivery", "lock_claims_of_pump")
 _LOG_INTERRUPTED = load_sql("postbacks.delivery", "log_interrupted", Outcome)
+_AGAIN_SECONDS = 60.0  # until the next attempt at what was interrupted twice
 _DETAIL = "The worker ended while this request was on its way. The partner may have received it."
 
 
@@ -210,11 +213,15 @@ def _return_claims(beat: Heartbeat) -> int:
         )
         begun = read_begun(ids.journal)
         sent = [claim for claim in claims if begun is None or claim.postback_id in begun]
-        _log_interrupted(sent)
+        again = _log_interrupted(sent)
         cursor.execute(
-            "UPDATE due_postback SET due_at = now(), claim_id = NULL"
+            "UPDATE due_postback SET claim_id = NULL, due_at = now()"
+            " + CASE WHEN postback_id = ANY(%s) THEN make_interval(secs => %s) ELSE '0' END"
             " WHERE postback_id = ANY(%s) AND claim_id BETWEEN %s AND %s",
-            [[claim.postback_id for claim in claims], ids.first, ids.last],
+            [
+                *(again, _AGAIN_SECONDS),
+                *([claim.postback_id for claim in claims], ids.first, ids.last),
+            ],
         )
         cursor.execute("DELETE FROM worker_heartbeat WHERE name = %s", [beat.name])
         cursor.execute("SELECT pg_notify('postbacks_work', '')")
@@ -226,11 +233,12 @@ def _return_claims(beat: Heartbeat) -> int:
     return len(claims)
 
 
-def _log_interrupted(claims: Sequence[_LockedClaim]) -> None:
+def _log_interrupted(claims: Sequence[_LockedClaim]) -> list[int]:
+    """Log them, and return the ids of those that were interrupted before: they may kill pumps."""
     if not claims:
-        return
+        return []
     first, last = whole_days([claim.event_received_at for claim in claims])
-    prepared.run(
+    logged = prepared.run(
         within_days(_LOG_INTERRUPTED, first, last),
         {
             "organizations": [claim.organization_id for claim in claims],
@@ -244,3 +252,14 @@ def _log_interrupted(claims: Sequence[_LockedClaim]) -> None:
         },
     )
     report_interrupted([(claim.organization_id, claim.kind) for claim in claims])
+    return [postback_id for postback_id, was_interrupted_before in logged if was_interrupted_before]
+
+
+def delete_old_journals() -> None:
+    """Delete the journals of dead pumps whose claims another host has returned."""
+    known = {beat.claims.hex[:16] for beat in WorkerHeartbeat.pumps() if beat.claims}
+    folder = settings.DATA_DIR / "pumps"
+    for path in folder.glob("*") if folder.is_dir() else ():
+        with suppress(OSError):
+            if path.name not in known and time.time() - path.stat().st_mtime > _JOURNAL_KEPT:
+                path.unlink()

@@ -259,16 +259,22 @@ class Pump:
             return 0
         most = min(room, claimed_together(self.transport.capacity))
         claimed_at = time.monotonic()
-        leases = []
-        if due.is_now(due.plain):
-            rooms = self._turns.allot(due.lanes, self._lanes.room_of, most)
-            leases += claim_rooms(rooms, most, claim_id=self.claim_ids.next())
-        if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
-            leases += claim_paced(
-                most, busy=self._lanes.full_lanes(), claim_id=self.claim_ids.next()
-            )
+        leases: list[Lease] = []
+        try:
+            if due.is_now(due.plain):
+                rooms = self._turns.allot(due.lanes, self._lanes.room_of, most)
+                leases += claim_rooms(rooms, most, claim_id=self.claim_ids.next())
+            if due.is_now(due.paced):  # more than a lane sends now would leave in one burst later
+                leases += claim_paced(
+                    most, busy=self._lanes.full_lanes(), claim_id=self.claim_ids.next()
+                )
+            rendered = self.prepare([lease.postback for lease in leases]) if leases else []
+        except OUTAGES:  # what else breaks may break again at once: it waits out its lease
+            for lease in leases:
+                self._in_flight[lease.lane] += 1
+                self._finished.put((lease, Untried.LATE))
+            raise
         self._failing.update(lease.lane for lease in leases if lease.is_failing)
-        rendered = self.prepare([lease.postback for lease in leases]) if leases else []
         for lease, postback in zip(leases, rendered, strict=True):
             self._in_flight[lease.lane] += 1
             if (result := _result_without_attempt(lease, postback)) is not None:

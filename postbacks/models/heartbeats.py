@@ -49,7 +49,10 @@ class WorkerHeartbeat(models.Model):
                 "INSERT INTO worker_heartbeat (name, beat_at, stop_requested, pid, claims) "
                 "VALUES (%s, now(), false, %s, %s) "
                 "ON CONFLICT (name) DO UPDATE "
-                "SET beat_at = now(), pid = excluded.pid, claims = excluded.claims "
+                "SET beat_at = now(), pid = excluded.pid, claims = excluded.claims,"
+                # Another pump of the same name was asked, of a process with this one's number.
+                " stop_requested = worker_heartbeat.stop_requested"
+                " AND worker_heartbeat.claims IS NOT DISTINCT FROM excluded.claims "
                 "RETURNING stop_requested, clock_timestamp()",
                 [name, os.getpid(), claims],
             )

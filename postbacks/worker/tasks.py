@@ -26,7 +26,12 @@ from postbacks.callbacks import rendering
 from postbacks.delivery import lasting_failure, suspension_notices
 from postbacks.delivery.attempt_log import OUTAGES
 from postbacks.delivery.breaker import delete_old_breakers
-from postbacks.delivery.dead_pumps import BegunRequests, ClaimIds, return_claims_of_dead_pumps
+from postbacks.delivery.dead_pumps import (
+    BegunRequests,
+    ClaimIds,
+    delete_old_journals,
+    return_claims_of_dead_pumps,
+)
 from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.lanes import Speeds
 from postbacks.delivery.pump import Pump
@@ -107,6 +112,7 @@ def tidy_up() -> None:
     Each run is time-boxed; leftovers wait for the next run.
     """
     partitions.ensure_partitions()
+    delete_old_journals()
     retention.drop_old_days()
     outlier_sites.record_outliers()
     until = time.monotonic() + _TIDY_SECONDS

@@ -21,6 +21,7 @@ from postbacks.delivery.claiming import Lease
 from postbacks.delivery.dead_pumps import (
     BegunRequests,
     ClaimIds,
+    delete_old_journals,
     read_begun,
     return_claims_of_dead_pumps,
 )
@@ -128,6 +129,37 @@ def test_claims_of_an_ended_process_are_due_at_once_and_what_was_begun_is_logged
 def queued(of: Tenant) -> int:
     with tenant(of.organization.pk):
         return DuePostback.objects.count()
+
+
+def test_what_kills_two_pumps_waits_a_minute_before_a_third_begins(
+    gem: Tenant, ended_pid: int
+) -> None:
+    claim(gem, ClaimIds.make(), 1)
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        for _ in range(2):
+            ids = ClaimIds.make()
+            cursor.execute("UPDATE due_postback SET claim_id = %s", [ids.next()])
+            beat(ids, host=socket.gethostname(), pid=ended_pid)
+            assert return_claims() == 1
+        cursor.execute("SELECT extract(epoch FROM due_at - now())::float8 FROM due_postback")
+        (seconds,) = cursor.fetchone()
+
+    assert [number for _, number, _ in interrupted(gem)] == [1, 2]
+    assert 50 < seconds <= 60
+
+
+def test_journals_that_nobody_reads_any_more_are_deleted(gem: Tenant) -> None:
+    read, unread, fresh = ClaimIds.make(), ClaimIds.make(), ClaimIds.make()
+    for ids in (read, unread, fresh):
+        BegunRequests(ids.journal)
+    for ids in (read, unread):
+        os.utime(ids.journal, (0, 0))
+    beat(read, host="elsewhere", pid=1)
+
+    with database.as_role(roles.WORKER):
+        delete_old_journals()
+
+    assert [ids.journal.exists() for ids in (read, unread, fresh)] == [True, False, True]
 
 
 @pytest.mark.parametrize("journal", ["missing", "another boot", "too short", "overflowed"])

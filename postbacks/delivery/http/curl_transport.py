@@ -20,7 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from tempfile import NamedTemporaryFile
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 
 import certifi
 import pycurl
@@ -59,6 +59,7 @@ _MOST_ADDRESSES_TRIED = 6
 _MOST_TRIES = 4  # on a kept connection, on one that was just opened, and on a fresh one
 _IDLE_SECONDS = 60.0
 _LONGEST_WAIT = 1.0
+_PAUSE_AFTER_FAILURE = 0.05
 _HAS_EPOLL = hasattr(select, "epoll")
 _UNITS_A_SECOND = 1 if _HAS_EPOLL else 1000
 _EVENTS = {
@@ -156,6 +157,7 @@ class CurlTransport(Transport):
                 self._wait()
             except Exception:
                 logger.exception("A step of the transport failed; it goes on")
+                sleep(_PAUSE_AFTER_FAILURE)  # one that fails each time must not fill the log
         for handle in self._idle:
             handle.curl.close()
         self._multi.close()
@@ -272,6 +274,8 @@ class CurlTransport(Transport):
         if self._proxy is None:
             self._guard.check_name(origin)
         timeout = min(self._resolve_timeout, exchange.deadline - monotonic())
+        if timeout <= 0:
+            raise out_of_time()
         exchange.is_looking_up = True
         self._set_deadline(exchange, timeout)
         answer = self._lookup.ask(origin.host, origin.port, timeout=timeout)
@@ -320,8 +324,9 @@ class CurlTransport(Transport):
         pins = []
         if name:
             pins = [*self._unpinned, f"{name}:{','.join(map(_literal_of, exchange.addresses))}"]
-            self._unpinned = []
         handle.begin(exchange, pins)
+        if name:
+            self._unpinned = []
         self._open[handle.curl] = handle
         self._multi.add_handle(handle.curl)
         if exchange.addresses:
@@ -360,8 +365,10 @@ class CurlTransport(Transport):
         exchange = handle.exchange
         assert exchange is not None  # noqa: S101
         try:
-            reply = handle.reply(code, message)
-            self._withdraw(handle)
+            try:
+                reply = handle.reply(code, message)
+            finally:
+                self._withdraw(handle)
             if reply is not None:
                 self._end(exchange, reply)
             elif exchange.tries < _MOST_TRIES:

@@ -26,3 +26,9 @@ SELECT counted.organization_id, postback_id, event_received_at, attempts_made,
 FROM counted
 JOIN callback_rule ON callback_rule.organization_id = counted.organization_id
     AND callback_rule.id = counted.rule_id
+RETURNING postback_id, EXISTS (
+    SELECT FROM delivery_attempt AS earlier
+    WHERE earlier.postback_id = delivery_attempt.postback_id
+      AND earlier.event_received_at = delivery_attempt.event_received_at
+      AND earlier.outcome = :'Outcome.INTERRUPTED'
+) AS was_interrupted_before
