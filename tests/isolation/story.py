@@ -350,7 +350,9 @@ def _filled(field: "models.Field[object, object]", text: str) -> sql.Composable 
     if isinstance(field, models.JSONField):
         return _json_with(column, value)
     if isinstance(field, ArrayField):
-        longest = getattr(field.base_field, "max_length", None)
+        if not isinstance(field.base_field, models.CharField):
+            return None
+        longest = field.base_field.max_length
         fitting = sql.Literal(text[:longest])
         return sql.SQL("{} = ARRAY[{}]").format(column, fitting) if longest else None
     is_text = isinstance(field, models.CharField | models.TextField) and not field.choices
