@@ -45,7 +45,7 @@ def live_claims(folder: Path) -> int:
 def test_everything_is_delivered_after_every_process_was_killed(demos: DemoRuns) -> None:
     data_folder = demos.folder
     first = demos.start("--devices=400")
-    first.wait_for(lambda: first.is_up() and len(accepted_keys(first)) > 500, seconds=120)
+    first.wait_for(lambda: first.is_up() and len(accepted_keys(first)) > 500, seconds=240)
 
     first.kill_everything()
 
