@@ -36,7 +36,8 @@ def rows_left(organization_id: int) -> dict[str, int]:
     with as_role(roles.WORKER), connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid "
-            "WHERE attname = 'organization_id' AND relkind IN ('r', 'p') AND NOT relispartition"
+            "WHERE attname = 'organization_id' AND relkind IN ('r', 'p') AND NOT relispartition "
+            "AND relnamespace = 'public'::regnamespace"
         )
         tables = [table for (table,) in cursor.fetchall()]
         counts = {}

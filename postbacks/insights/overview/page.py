@@ -13,7 +13,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from apps_registry.admin_base.permissions import membership_of
-from postbacks.delivery.lasting_failure import failing_rules
 from postbacks.insights import wording
 from postbacks.insights.overview import hours_chart
 from postbacks.insights.overview.checklist import checklist
@@ -123,8 +122,8 @@ def overview_page(overview: Overview) -> OverviewPage:
         is_new=not overview.steps.event,
         suspended=[RuleLink(rule.name, _rule_url(rule)) for rule in overview.suspended],
         failing=[
-            RuleLink(f"{failure.rule} ({percent} % of the way)", _rule_url(failure.rule))
-            for failure, percent in failing_rules(now=overview.now)
+            RuleLink(f"{rule} ({percent} % of the way)", _rule_url(rule))
+            for rule, percent in overview.failing
         ],
         holding=[RuleLink(rule.name, _rule_url(rule)) for rule in overview.holding],
         cards=cards(overview),

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Exists, OuterRef, Q
 
+from postbacks.delivery.lasting_failure import WARNINGS, current_failure, percent_of_way
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.insights.overview.checklist import FirstSteps, read_first_steps
@@ -74,8 +75,8 @@ class FailedPostback:
 class Overview:
     """All that the first page shows.
 
-    `rules` has each rule with a failure by id, every suspended one, and every one whose
-    held postbacks nobody has sent or dropped yet.
+    `rules` has each rule with a failure by id, every one that is suspended or on its way there,
+    and every one whose held postbacks nobody has sent or dropped yet.
     """
 
     now: datetime
@@ -85,6 +86,19 @@ class Overview:
     day: LastDay
     failures: list[FailedPostback]
     rules: Mapping[int, CallbackRule]
+
+    @property
+    def failing(self) -> list[tuple[CallbackRule, int]]:
+        """Return the rules that are half way to their suspension, and how far in percent."""
+        on_their_way = [
+            (rule, percent_of_way(failure.failing_since, failure.given_up, self.now))
+            for rule in self.rules.values()
+            if rule.status == RuleStatus.ACTIVE
+            and (failure := current_failure(rule))
+            and failure.failing_since
+        ]
+        half_way = [(rule, percent) for rule, percent in on_their_way if percent >= WARNINGS[0]]
+        return sorted(half_way, key=lambda each: each[0].name)
 
     @property
     def suspended(self) -> list[CallbackRule]:
@@ -149,7 +163,15 @@ def _rules(ids: set[int]) -> list[CallbackRule]:
     running = PostbackJob.objects.filter(**of_rule, finished_at=None)
     return list(
         CallbackRule.objects.annotate(holds=Exists(held_postbacks) & ~Exists(running))
-        .filter(Q(pk__in=ids) | Q(status=RuleStatus.SUSPENDED) | Q(holds=True))
-        .select_related("partner")
-        .only("name", "status", "partner__name")
+        .filter(
+            Q(pk__in=ids)
+            | Q(status=RuleStatus.SUSPENDED)
+            | Q(holds=True)
+            | Q(failure__failing_since__isnull=False)
+        )
+        .select_related("partner", "failure")
+        .only(
+            *("name", "status", "version", "judged_since", "partner__name"),
+            *("failure__version", "failure__failing_since", "failure__given_up"),
+        )
     )
