@@ -206,6 +206,8 @@ class _Search:
             if root == "click":
                 return self._of_credit(f"parameter {path}")
             return EmptyCause.NOT_IN_EVENT, f"the event has no parameter {path}"
+        if left_out := self._of_left_out_id(name):
+            return left_out
         macro = CATALOGUE[name]
         platform = self.facts.event.platform or self.facts.app.platform
         if macro.platforms and platform and platform not in macro.platforms:
@@ -227,12 +229,18 @@ class _Search:
             return None
         return EmptyCause.NOT_OF_THIS_EVENT, f"only events named {event_name} have it"
 
-    def _of_unreadable_field(self, name: str) -> _Cause | None:
-        names = _ADVERTISING_IDS if name == "advertising_id" else (_FIELDS.get(name, name),)
+    def _of_left_out_id(self, name: str) -> _Cause | None:
+        """Return what intake left out: the app sent it, whatever its platform should know."""
         left_out = self.facts.event.fields.get(LEFT_OUT_IDS)
-        for field in names:
-            if isinstance(left_out, Mapping) and (why := why_no_id(str(left_out.get(field, "1")))):
+        if not isinstance(left_out, Mapping):
+            return None
+        for field in _fields_of(name):
+            if field in left_out and (why := why_no_id(str(left_out[field]))):
                 return EmptyCause.NO_ID, f"the event's {field} is no ID: {why.rstrip('.')}"
+        return None
+
+    def _of_unreadable_field(self, name: str) -> _Cause | None:
+        for field in _fields_of(name):
             value = self.facts.event.fields.get(field) or self.facts.event.params.get(field)
             if not value:
                 continue
@@ -284,6 +292,11 @@ class _Search:
             f"no exchange rate of {self.facts.event.currency} is known from the 7 days up to "
             f"{day:%b} {day.day}, {day.year}"
         )
+
+
+def _fields_of(name: str) -> tuple[str, ...]:
+    """Return the event's fields that a macro is made of."""
+    return _ADVERTISING_IDS if name == "advertising_id" else (_FIELDS.get(name, name),)
 
 
 def _value(source: Source, scope: RenderScope) -> object | None:

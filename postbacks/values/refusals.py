@@ -12,6 +12,7 @@ from typing import Final
 
 from apps_registry.addresses import parse_forwarded_address
 from postbacks.values.currencies import CURRENCIES
+from postbacks.values.timestamps import without_offset
 
 _LONGEST_SHOWN: Final = 60
 _MOST_BITS: Final = 4_000  # Python writes out no number of more than 4,300 digits
@@ -190,11 +191,12 @@ def not_currency(code: str) -> str:
     sign = _SIGNS.get(code.strip(), "")
     close = difflib.get_close_matches(code.strip().upper()[:64], sorted(CURRENCIES), n=1)
     meant = sign or (close[0] if close else "")
-    instead = f"Write {meant}, or another" if meant else "Write a"
-    return (
-        f"{quote(code)} is no currency. {instead} code of ISO 4217, such as EUR, or leave the "
-        "field out."
+    instead = (
+        f"Write {meant}, or another code of ISO 4217,"
+        if meant
+        else "Write a code of ISO 4217, such as EUR,"
     )
+    return f"{quote(code)} is no currency. {instead} or leave the field out."
 
 
 def not_address(text: str) -> str:
@@ -216,6 +218,11 @@ def not_uuid(value: object) -> str:
 
 
 def not_time(value: object) -> str:
+    if isinstance(value, str) and (in_utc := without_offset(value)):
+        return (
+            f"{quote(value)} has no offset, and could be hours wrong. Write {in_utc} if it is UTC, "
+            "or end it with the offset, such as +02:00."
+        )
     return (
         f"{quote(value)} is no time. Write ISO 8601 with an offset, such as 2026-05-04T10:00:00Z, "
         "or Unix seconds, milliseconds or microseconds."

@@ -41,6 +41,13 @@ def parse_timestamp(
     return _from_number(Decimal(repr(value))) if isinstance(value, float) else None
 
 
+def without_offset(text: str) -> str:
+    """Return an ISO time that lacks only its offset as one of UTC; of any other text nothing."""
+    if parse_timestamp(text) is not None or (moment := _from_iso(text.strip(), "utc")) is None:
+        return ""
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
 def _from_number(number: Decimal) -> datetime | None:
     if not number.is_finite() or number <= 0 or number.adjusted() > _MOST_DIGITS:
         return None

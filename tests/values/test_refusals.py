@@ -2,7 +2,7 @@
 
 import pytest
 
-from postbacks.values.refusals import not_country, not_currency, suggested_amount
+from postbacks.values.refusals import not_country, not_currency, not_time, suggested_amount
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,26 @@ def test_a_country_may_be_left_out(written: str) -> None:
 def test_an_empty_text_is_named_as_such() -> None:
     assert not_country("").startswith("An empty text is no code of a country.")
     assert not_currency(" ").startswith("An empty text is no currency.")
+
+
+@pytest.mark.parametrize("written", ["Euro", "\u20ac", "euros", "EURR"])
+def test_the_code_that_was_meant_is_named_once(written: str) -> None:
+    assert not_currency(written).count("EUR,") == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "in_utc"),
+    [
+        ("2026-11-30 02:40:00", "2026-11-30T02:40:00Z"),
+        (" 2026-11-30T02:40 ", "2026-11-30T02:40:00Z"),
+        ("2026-11-30T02:40:00.250", "2026-11-30T02:40:00.250000Z"),
+        ("2026-11-30", "2026-11-30T00:00:00Z"),
+    ],
+)
+def test_a_time_that_lacks_only_its_offset_is_written_out(written: str, in_utc: str) -> None:
+    assert f"has no offset, and could be hours wrong. Write {in_utc} if" in not_time(written)
+
+
+@pytest.mark.parametrize("written", ["yesterday", "", 0, None, "2026-13-30 02:40:00", []])
+def test_what_is_no_time_at_all_is_said_to_be_none(written: object) -> None:
+    assert "is no time. Write ISO 8601" in not_time(written)

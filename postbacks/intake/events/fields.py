@@ -182,7 +182,9 @@ def field_errors(item: Mapping[str, object]) -> list[FieldError]:
 def _errors(name: str, item: Mapping[str, object]) -> Iterator[FieldError]:
     if name not in item:
         if name == "event_name":
-            detail = "The event has no name. Write one of 1 to 64 characters, such as “purchase”."
+            detail = (
+                "The event has no event_name. Write one of 1 to 64 characters, such as “purchase”."
+            )
             yield FieldError("/event_name", detail)
         return
     try:
