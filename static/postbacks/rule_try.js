@@ -22,7 +22,7 @@
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       output.replaceChildren(...page.body.childNodes);
       state.textContent = "";
-      if (output.querySelector("p")) state.textContent = "Done.";
+      if (output.querySelector("p") && !output.querySelector("[data-unsent]")) state.textContent = "Done.";
     } catch {
       state.textContent = "That did not work. Try again.";
     }

@@ -9,12 +9,20 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure.database import roles
 from postbacks.insights.overview.hours_chart import draw_hours, hour_name, round_ticks
 from postbacks.insights.overview.last_day import clock_hours
 from postbacks.insights.overview.page import overview_page
 from postbacks.insights.overview.reading import Overview, read_overview
-from postbacks.models import CallbackRule, PostbackStatus
+from postbacks.models import (
+    CallbackRule,
+    DuePostback,
+    HeldPostback,
+    HeldReason,
+    PostbackStatus,
+)
 from tests import make
+from tests.database import as_role
 from tests.insights.credits import make_install
 from tests.insights.logs import make_attempt, make_postback
 
@@ -378,3 +386,48 @@ def test_the_installs_say_how_many_somebody_earned(of: make.Tenant) -> None:
 
     (card,) = (it for it in overview_page(overview).cards if it.label == "Installs")
     assert (card.figure, card.note) == ("3", "2 attributed, 1 organic")
+
+
+def test_what_waits_outside_the_queue_is_pending_too(of: make.Tenant, rule: CallbackRule) -> None:
+    other = make.make_tenant("Other")
+    _hold(other, _rule(other), HeldReason.RULE_OFF)
+    assert _pending(of) == ("0", "nothing in the queue")
+
+    paused = _rule(of, status="paused")
+    _hold(of, paused, HeldReason.RULE_OFF)
+    assert _pending(of) == ("1", "1 waits: its rule is off or suspended")
+
+    _hold(of, _rule(of, status="suspended"), HeldReason.RULE_SUSPENDED)
+    assert _pending(of) == ("2", "2 wait: their rule is off or suspended")
+
+    queued = make_postback(of, rule, at=NOW, status=PostbackStatus.PENDING)
+    with as_role(roles.WORKER), tenant(of.organization.pk):
+        DuePostback.objects.create(
+            postback=queued,
+            event_received_at=NOW,
+            rule=rule,
+            host="ads.example.com",
+            due_at=NOW - timedelta(minutes=9),
+        )
+    assert _pending(of) == (
+        "3",
+        "the first is 9\N{NO-BREAK SPACE}min late · 2 wait: their rule is off or suspended",
+    )
+
+
+def _hold(of: make.Tenant, rule: CallbackRule, reason: HeldReason) -> None:
+    postback = make_postback(of, rule, at=NOW, status=PostbackStatus.PENDING)
+    with as_role(roles.WORKER), tenant(of.organization.pk):
+        HeldPostback.objects.create(
+            postback=postback,
+            event_received_at=NOW,
+            rule=rule,
+            due_at=NOW,
+            reason=reason,
+            held_at=NOW,
+        )
+
+
+def _pending(of: make.Tenant) -> tuple[str, str]:
+    (card,) = (it for it in overview_page(_read(of)).cards if it.label == "Pending")
+    return card.figure, card.note

@@ -12,6 +12,7 @@ from django.db.models import Model, Prefetch, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.theme import Tone
@@ -43,6 +44,7 @@ from postbacks.rulebook.replays import (
     ReplayRefusedError,
     ReplayRequest,
 )
+from postbacks.values.timestamps import parse_timestamp
 from postbacks.values.uuid7 import uuid_or_none
 
 _TONES = {
@@ -159,7 +161,7 @@ class ReplayView:
             return [Pair("Postbacks", f"{len(self.replay.postback_ids):,}, named one by one")]
         stored = self.replay.filter if isinstance(self.replay.filter, dict) else {}
         return [
-            Pair(label, _shown(stored[name], model))
+            Pair(label, _shown(name, stored[name], model))
             for name, (label, model) in _NAMES.items()
             if name in stored
         ] or [Pair("Postbacks", "All that failed or was skipped")]
@@ -360,9 +362,13 @@ def _with_parts() -> Prefetch:
     return Prefetch("parts", queryset=ReplayPart.objects.select_related("rule").order_by("pk"))
 
 
-def _shown(value: object, model: Any) -> str:
-    """Return a filter's value as people know it: a row by its name."""
+def _shown(name: str, value: object, model: Any) -> str:
+    """Return a filter's value as people know it: a row by its name, a time in their zone."""
     text = str(value)
+    if name == "status" and text in PostbackStatus.values:
+        return str(PostbackStatus(text).label)
+    if name in ("since", "until") and (moment := parse_timestamp(text, naive="utc")):
+        return wording.format_moment(timezone.localtime(moment), to_seconds=True)
     public_id = uuid_or_none(text) if model is not None else None
     row = model.objects.filter(public_id=public_id).first() if public_id else None
     return str(row) if row is not None else text

@@ -30,7 +30,7 @@ from postbacks.admin.rules.fields import (
 )
 from postbacks.admin.rules.filling import FILL, filled_from_template
 from postbacks.admin.rules.held import HELD
-from postbacks.admin.rules.help_texts import INPUT_HELP, LABELS, SCOPES, STATUSES
+from postbacks.admin.rules.help_texts import IF_EMPTY, INPUT_HELP, LABELS, SCOPES, STATUSES
 from postbacks.admin.rules.hints import (
     FIX,
     ProblemView,
@@ -98,6 +98,8 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
         for name, field in self.fields.items():
             field.label = LABELS.get(name, field.label)
             field.help_text = INPUT_HELP.get(name, field.help_text)
+            if name in IF_EMPTY:
+                field.error_messages["required"] = f"This field is required. {IF_EMPTY[name]}"
             _add_attributes(name, field)
         if "body" in self.fields:
             self.fields["body"].strip = False  # type: ignore[attr-defined]  # a text, to the byte

@@ -82,6 +82,15 @@ INPUT_HELP: Final[Mapping[str, str]] = {
     ),
 }
 
+# What to write into an input that may not stay empty.
+IF_EMPTY: Final[Mapping[str, str]] = {
+    "name": "Write a name by which you know the rule, for example Purchases.",
+    "triggers": "Choose the events that the rule is for, for example purchase.",
+    "url": "Write the address that the partner gave you; it begins with https://.",
+    "success_codes": "Write 2xx if the partner names no other status.",
+    "timeout_seconds": "Write a number of seconds, for example 10.",
+}
+
 STATUSES: Final[Mapping[RuleStatus, str]] = {
     RuleStatus.DRAFT: "Draft: sends nothing yet",
     RuleStatus.ACTIVE: "Active: sends from now on",

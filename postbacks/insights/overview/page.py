@@ -287,8 +287,13 @@ def _pending(overview: Overview) -> FigureCard:
             note, tone = f"the first is {wording.span(late)} late", "busy"
         elif late < -_LATE:
             note = f"next try in {wording.span(-late)}"
+    if volume.held:
+        held = f"{wording.number(volume.held)} wait: their rule is off or suspended"
+        if volume.held == 1:
+            held = "1 waits: its rule is off or suspended"
+        note = f"{note} · {held}" if volume.waiting else held
     url = list_url("postback", status=PostbackStatus.PENDING, time="30d")
-    return FigureCard("Pending", wording.number(volume.waiting), note, url, tone)
+    return FigureCard("Pending", wording.number(volume.waiting + volume.held), note, url, tone)
 
 
 def _delivery_time(overview: Overview) -> FigureCard:

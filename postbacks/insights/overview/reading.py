@@ -37,7 +37,8 @@ _READ_FAILURES = load_sql(
 class Volume:
     """A day's events and installs, those of the day before, and the queue right now.
 
-    `oldest_due_at` is when the postback at the head of the queue was or will be due.
+    `oldest_due_at` is when the postback at the head of the queue was or will be due. `held` ones
+    are outside of it, since their rule is off or was suspended.
     """
 
     events: int
@@ -47,6 +48,7 @@ class Volume:
     installs_before: int
     waiting: int
     oldest_due_at: datetime | None
+    held: int
 
 
 @dataclass(frozen=True, slots=True)

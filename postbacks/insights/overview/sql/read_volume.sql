@@ -7,7 +7,12 @@ SELECT
     recent.installs, recent.attributed,
     (SELECT count(*) FROM install WHERE organization_id = %(organization)s
         AND event_received_at > %(before)s AND event_received_at <= %(since)s) AS installs_before,
-    queue.waiting, queue.oldest_due_at
+    queue.waiting, queue.oldest_due_at,
+    -- Rule by rule, as held_postback's index goes.
+    (SELECT coalesce(sum(held.count), 0)::bigint FROM callback_rule CROSS JOIN LATERAL (
+        SELECT count(*) FROM held_postback WHERE organization_id = %(organization)s
+            AND rule_id = callback_rule.id
+    ) AS held WHERE callback_rule.organization_id = %(organization)s) AS held
 FROM (
     SELECT count(*) AS waiting, min(due_at) AS oldest_due_at FROM due_postback
     WHERE organization_id = %(organization)s
