@@ -5,7 +5,7 @@ it is open its postbacks wait in the queue: claims leave the lane out (`claim_du
 waiting uses up neither attempts nor time. Only lanes that fail have a row and cost anything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
@@ -52,7 +52,19 @@ _SAVE_BREAKERS = load_sql("postbacks.delivery", "save_breakers")
 _OPEN_LANES = f"""
 SELECT organization_id, host FROM circuit_breaker WHERE state <> '{BreakerState.CLOSED}'
 """  # noqa: S608  # our own word
-
+# If another worker has begun the next one meanwhile, one request more is sent than need be.
+_RETURN_PROBES = f"""
+UPDATE circuit_breaker AS breaker
+SET state = '{BreakerState.OPEN}', next_probe_at = now()
+FROM (
+    SELECT id FROM circuit_breaker AS breaker
+    JOIN unnest(%(organizations)s::bigint[], %(hosts)s::text[]) AS lane (organization_id, host)
+      ON breaker.organization_id = lane.organization_id AND breaker.host = lane.host
+    WHERE state = '{BreakerState.HALF_OPEN}'
+    ORDER BY breaker.organization_id, breaker.host FOR UPDATE OF breaker
+) AS unprobed
+WHERE breaker.id = unprobed.id
+"""  # noqa: S608  # our own words
 _DELETE_OLD = """
 WITH old AS (
     SELECT id FROM circuit_breaker
@@ -200,6 +212,12 @@ def record_reports(reports: Mapping[Lane, LaneReport]) -> dict[Lane, Breaker]:
         rows = [{**asdict(breaker), "is_well": breaker.is_well} for breaker in after]
         prepared.run(_SAVE_BREAKERS, {"rows": msgspec.json.encode(rows).decode()})
     return {breaker.lane: breaker for breaker in after if not breaker.is_well}
+
+
+def return_probes(lanes: Collection[Lane]) -> None:
+    """Make the next probe of lanes due now, for theirs came back without an attempt."""
+    if lanes:
+        prepared.run(_RETURN_PROBES, _parameters(lanes))
 
 
 def open_lanes() -> set[Lane]:

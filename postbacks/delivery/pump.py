@@ -32,7 +32,7 @@ from postbacks.delivery.attempt_log import (
     return_claims,
 )
 from postbacks.delivery.attempt_reports import report_attempts
-from postbacks.delivery.breaker import open_lanes, record_reports, reports_of
+from postbacks.delivery.breaker import open_lanes, record_reports, reports_of, return_probes
 from postbacks.delivery.claiming import (
     FIRST_PLACE,
     Due,
@@ -368,6 +368,14 @@ class Pump:
         return_claims(self._untried(Untried.LATE, Untried.RULE_OFF), seconds=0.0)
         for rule_id in suspended:
             hold_queued(rule_id)  # a job holds what is more than a batch
+        # Only after they have left the front of the queue: the next probe is another postback.
+        return_probes(
+            {
+                lease.lane
+                for lease, result in self._unlogged
+                if lease.is_probe and not isinstance(result, AttemptResult)
+            }
+        )
         self._report_lanes()
         report_attempts([(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)])
         count = len(self._unlogged)

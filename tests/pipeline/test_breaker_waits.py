@@ -13,7 +13,16 @@ from postbacks.delivery.breaker import delete_old_breakers
 from postbacks.delivery.claiming import claim_paced, next_due
 from postbacks.infrastructure.database import roles
 from postbacks.insights.health import CHECKS
-from postbacks.models import BreakerState, CircuitBreaker, DuePostback, Postback, PostbackStatus
+from postbacks.models import (
+    BreakerState,
+    CallbackRule,
+    CircuitBreaker,
+    DuePostback,
+    Postback,
+    PostbackStatus,
+    RuleStatus,
+)
+from postbacks.rulebook import saving
 from tests import database
 from tests.admin.pages import sign_in
 from tests.api.calling import owner_of
@@ -190,6 +199,49 @@ def test_a_probe_that_another_worker_takes_is_not_waited_for(limits: dict[str, i
             cursor.execute("RESET lock_timeout")
 
     assert [(probe.host, probe.is_probe) for probe in probes] == [("net.example.com:443", True)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": RuleStatus.PAUSED},
+        {"status": RuleStatus.SUSPENDED},
+        {"status": RuleStatus.ARCHIVED},
+        {"url": "http://127.0.0.1:1/p"},
+        {"max_in_flight": 5},
+        {"event_map": {"registration": "reg"}},
+    ],
+)
+def test_a_probe_that_is_not_sent_gives_its_turn_to_the_next_postback(
+    ok_partner: RecordingPartner,
+    run_pump: Run,
+    change: dict[str, object],
+) -> None:
+    gem = make_tenant()
+    changed = make_tenant_rule(gem, url=ok_partner.url)
+    other = make_tenant_rule(gem, url=ok_partner.url)
+    record(gem, event())
+    decide()
+    with tenant(gem.organization.pk):
+        first = datetime.now(UTC) - timedelta(hours=1)
+        DuePostback.objects.filter(rule_id=changed.pk).update(due_at=first)
+        for name, value in change.items():
+            setattr(changed, name, value)
+        saving.save(changed, by=None)
+    make_breaker(gem, ok_partner.host, next_probe_at=datetime.now(UTC), probe_wait_seconds=300)
+
+    run_pump(until=lambda: is_delivered(gem, other), seconds=15.0)
+
+    with tenant(gem.organization.pk):
+        assert not CircuitBreaker.objects.filter(host=ok_partner.host).exists()
+
+
+def is_delivered(of: Tenant, rule: CallbackRule) -> bool:
+    return any(
+        postback.status == PostbackStatus.DELIVERED
+        for postback in postbacks_of(of)
+        if postback.rule_id == rule.pk
+    )
 
 
 def test_people_see_what_fails_and_what_waits_for_it() -> None:
