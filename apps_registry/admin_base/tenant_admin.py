@@ -229,6 +229,10 @@ class ArchivingAdmin(TenantAdmin):
         is_archived = getattr(obj, "status", None) == self.archived
         return not is_archived and super().has_change_permission(request, obj)
 
+    def archive_description(self, queryset: models.QuerySet[models.Model]) -> str:
+        """Return what archiving these rows does; a page adds what is special to them."""
+        return "They leave lists and choices. Their history stays, their names free up."
+
     @admin.action(permissions=["change"], description="Archive selected %(verbose_name_plural)s")
     def archive(
         self, request: HttpRequest, queryset: models.QuerySet[models.Model]
@@ -239,7 +243,7 @@ class ArchivingAdmin(TenantAdmin):
             queryset,
             action="archive",
             question=f"Archive these {plural}?",
-            description="They leave lists and choices. Their history stays, their names free up.",
+            description=self.archive_description(queryset),
         )
         if page:
             return page

@@ -6,7 +6,7 @@ needs no person: it follows a rule's new status, and ends a week of waiting.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -26,6 +26,7 @@ from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import (
     CallbackRule,
+    DuePostback,
     HeldPostback,
     HeldReason,
     JobAction,
@@ -74,6 +75,22 @@ class _RuleToSettle:
 def held_count(rule: CallbackRule) -> int:
     """Return how many postbacks wait for a person since their rule was suspended."""
     return HeldPostback.objects.filter(rule=rule, reason=HeldReason.RULE_SUSPENDED).count()
+
+
+def waiting_count(rules: Iterable[CallbackRule], *, most: int) -> int:
+    """Return how many postbacks of rules wait, queued or held, and count no further than `most`.
+
+    Those that a worker has at this moment are left out.
+    """
+    ids = [rule.pk for rule in rules]
+    held = HeldPostback.objects.filter(rule__in=ids)[:most].count()
+    queued = DuePostback.objects.filter(rule__in=ids, claim_id=None)
+    return held + (queued[: most - held].count() if held < most else 0)
+
+
+def has_unpinned_in_queue(rule: CallbackRule) -> bool:
+    """Tell whether a postback in the queue will go by the rule's current version."""
+    return DuePostback.objects.filter(rule=rule, claim_id=None, pinned_version=None).exists()
 
 
 def held_count_of_rules() -> Coalesce:

@@ -451,6 +451,34 @@ def test_rules_are_paused_and_switched_on_from_the_list_after_asking() -> None:
     assert _only_rule(made).status == RuleStatus.ACTIVE
 
 
+def test_what_becomes_of_postbacks_that_wait_is_said_before_and_after() -> None:
+    made = make.make_tenant()
+    with tenant(made.organization.pk):
+        rule = make.make_rule(status=RuleStatus.ACTIVE)
+    browser = sign_in(made.owner)
+    asked = {"action": "archive", "_selected_action": rule.pk}
+
+    assert "Postbacks that wait are skipped" in browser.post(LIST, asked).content.decode()
+    submit(browser, _page(rule), {"url": "https://ads.example.com/a"})
+    assert "go to the new address" not in browser.get(_page(rule)).content.decode()
+
+    at = datetime.now(UTC)
+    retried = make_postback(made, rule, at=at, status=PostbackStatus.PENDING, attempts_made=1)
+    with as_role(roles.WORKER), tenant(made.organization.pk):
+        DuePostback.objects.create(
+            postback=retried, event_received_at=at, rule=rule, host="a.example", due_at=at
+        )
+    submit(browser, _page(rule), {"name": "Renamed"})
+    assert "go to the new address" not in browser.get(_page(rule)).content.decode()
+    submit(browser, _page(rule), {"url": "https://ads.example.com/b"})
+    assert "Retries that wait go to the new address." in browser.get(_page(rule)).content.decode()
+    submit(browser, _page(rule), {"status": RuleStatus.PAUSED})
+    paused = browser.get(_page(rule)).content.decode()
+    assert "Postbacks that wait stay until you switch it on." in paused
+    archiving = browser.post(LIST, asked).content.decode()
+    assert "Of their postbacks, 1 waits and is skipped, with the reason rule_archived." in archiving
+
+
 def test_a_rule_that_may_not_be_sent_is_not_switched_on() -> None:
     made = make.make_tenant()
     with tenant(made.organization.pk):

@@ -25,7 +25,7 @@ from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.roles import Right
 from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, redirect_to_log
-from postbacks.admin.rules.held import HELD, HeldPage, start_job
+from postbacks.admin.rules.held import HELD, HeldPage, start_job, what_becomes_of_waiting
 from postbacks.admin.rules.layout import FIELDS
 from postbacks.admin.rules.macro_catalogue import CataloguePage
 from postbacks.admin.rules.page import live_rule_page, rule_page
@@ -165,6 +165,8 @@ class CallbackRuleAdmin(VersionedAdmin):
         for note in form.url_notes if isinstance(form, CallbackRuleForm) else ():
             messages.info(request, f"The URL was read as it was meant. {note}")
         remember_tests(request, obj)
+        if change and (note := what_becomes_of_waiting(obj, form.changed_data)):
+            messages.info(request, note)
         if (action := request.POST.get(HELD)) in JobAction.values:
             start_job(request, obj, JobAction(action))
 

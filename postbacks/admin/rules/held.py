@@ -1,5 +1,6 @@
 """What a rule holds since it was suspended: a page that sends or drops it, and notices that ask."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.contrib import messages
@@ -65,6 +66,17 @@ def held_choice(count: int) -> ActionChoice:
         ("keep", "Decide later, on each rule's page"),
     )
     return ActionChoice(HELD, f"What should happen to {which}?", options)
+
+
+def what_becomes_of_waiting(rule: CallbackRule, changed: Collection[str]) -> str:
+    """Return what a save means for postbacks that wait; "" if none does, or nothing changes."""
+    if rule.status == RuleStatus.PAUSED and "status" in changed:
+        waits = held_postbacks.waiting_count([rule], most=1) > 0
+        return "Postbacks that wait stay until you switch it on." if waits else ""
+    if rule.status == RuleStatus.ACTIVE and "url" in changed and "partner" not in changed:
+        waits = held_postbacks.has_unpinned_in_queue(rule)
+        return "Retries that wait go to the new address." if waits else ""
+    return ""
 
 
 def start_job(request: HttpRequest, rule: CallbackRule, action: JobAction) -> None:
