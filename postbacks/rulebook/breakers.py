@@ -43,25 +43,29 @@ class OpenBreaker:
 
 
 def breakers_of_rules(rules: Collection[CallbackRule]) -> dict[int, list[OpenBreaker]]:
-    """Return the open breakers in the way of rules' current versions, by the rules' row ids."""
-    breakers = _open_breakers() if rules else {}
+    """Return the open breakers in the way of rules that are on, by the rules' row ids.
+
+    What a rule that is off has decided waits for the rule, whatever its partner answers.
+    """
+    active = [rule for rule in rules if rule.status == RuleStatus.ACTIVE]
+    breakers = _open_breakers() if active else {}
     if not breakers:
         return {}
-    hosts = _hosts_of((rule.pk, rule.version) for rule in rules)
+    hosts = _hosts_of((rule.pk, rule.version) for rule in active)
     return {
-        rule.pk: [breakers[host] for host in hosts[rule.pk] if host in breakers] for rule in rules
+        rule.pk: [breakers[host] for host in hosts[rule.pk] if host in breakers] for rule in active
     }
 
 
 def breakers_of_partners(partners: Collection[Partner]) -> dict[int, list[OpenBreaker]]:
-    """Return the open breakers in the way of partners' rules, by the partners' row ids."""
+    """Return the open breakers in the way of partners' rules that are on, by partners' row ids."""
     breakers = _open_breakers() if partners else {}
     if not breakers:
         return {}
     rules = list(
-        CallbackRule.objects.filter(partner_id__in=[partner.pk for partner in partners])
-        .exclude(status__in=[RuleStatus.DRAFT, RuleStatus.ARCHIVED])
-        .values_list("partner_id", "id", "version")
+        CallbackRule.objects.filter(
+            partner_id__in=[partner.pk for partner in partners], status=RuleStatus.ACTIVE
+        ).values_list("partner_id", "id", "version")
     )
     hosts = _hosts_of((rule_id, version) for _, rule_id, version in rules)
     of_partners: dict[int, set[str]] = {}

@@ -329,6 +329,28 @@ def test_the_pages_of_a_rule_and_its_partner_name_the_host_that_fails() -> None:
         assert "HTTP 503" in page
 
 
+@pytest.mark.parametrize("status", [RuleStatus.PAUSED, RuleStatus.SUSPENDED, RuleStatus.ARCHIVED])
+def test_of_a_rule_that_is_off_nothing_waits_for_a_breaker(status: RuleStatus) -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        partner = make_partner("Skyline Ads")
+    rule = make_tenant_rule(gem, url="https://ads.example.com:8443/p", partner=partner)
+    make_breaker(gem, "ads.example.com:8443")
+    with tenant(gem.organization.pk):
+        CallbackRule.objects.filter(pk=rule.pk).update(status=status)
+
+    client, owner = sign_in(gem.owner), owner_of(gem)
+    pages = [
+        client.get(reverse("admin:postbacks_callbackrule_change", args=[rule.pk])),
+        client.get(reverse("admin:apps_registry_partner_change", args=[partner.pk])),
+    ]
+
+    assert [page.status_code for page in pages] == [200, 200]
+    assert not any("its postbacks wait" in page.content.decode() for page in pages)
+    assert owner.get(f"callback-rules/{rule.public_id}").data["breakers"] == []
+    assert owner.get(f"partners/{partner.public_id}").data["breakers"] == []
+
+
 def test_another_port_of_the_same_host_has_a_breaker_of_its_own() -> None:
     gem = make_tenant()
     for url in ("https://ads.example.com/p", "https://ads.example.com:8443/p"):

@@ -28,7 +28,7 @@ _A_MASK = "This is the mask of a secret, not the secret itself."
 
 BREAKERS_HELP = (
     "Hosts that failed again and again, so that postbacks wait instead of using up attempts; a "
-    "request is tried at `next_probe_at`. Empty: all is well."
+    "request is tried at `next_probe_at`. Empty: no postback of a rule that is on waits for one."
 )
 
 
