@@ -7,11 +7,12 @@ from django.test import Client
 
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
-from postbacks.models import CallbackRule, Replay
+from postbacks.models import CallbackRule, DuePostback, Replay
 from tests import make
 from tests.admin.pages import sign_in
 from tests.api.calling import make_postback, report
 from tests.events import postbacks_of
+from tests.pipeline.test_breaker_waits import make_breaker
 from tests.workers import work_on_replays
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,6 +42,11 @@ def browser(made: make.Tenant) -> Client:
 def replay_of(made: make.Tenant) -> Replay:
     with tenant(made.organization.pk):
         return Replay.objects.latest("pk")
+
+
+def queue_of(made: make.Tenant) -> list[DuePostback]:
+    with tenant(made.organization.pk):
+        return list(DuePostback.objects.all())
 
 
 def text_of(browser: Client, address: str) -> str:
@@ -73,7 +79,13 @@ def test_from_the_log_to_a_replay_that_is_followed_and_cancelled(
     assert f'data-progress="{LIST}{replay.pk}/progress/"' in page
     assert "Purchases" in page
     work_on_replays()
-    assert "Waiting for their first try" in text_of(browser, f"{LIST}{replay.pk}/progress/")
+    progress = text_of(browser, f"{LIST}{replay.pk}/progress/")
+    assert "Waiting for their turn" in progress
+    assert "Postbacks wait" not in progress
+    (host,) = {due.host for due in queue_of(made)}
+    make_breaker(made, host)
+    progress = text_of(browser, f"{LIST}{replay.pk}/progress/")
+    assert f"Postbacks wait: {host.replace(':', ', port ')}, fails; the next try is at " in progress
 
     cancelled = browser.post(f"{LIST}{replay.pk}/cancel/", follow=True).content.decode()
     work_on_replays()

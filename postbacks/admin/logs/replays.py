@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from django import forms
@@ -35,6 +36,7 @@ from postbacks.models import (
 )
 from postbacks.models.replays import MOST_PER_SECOND, USUAL_PER_SECOND
 from postbacks.rulebook import replays
+from postbacks.rulebook.breakers import OpenBreaker, breakers_of_rules
 from postbacks.rulebook.replays import (
     REPLAYABLE,
     ReplayEstimate,
@@ -140,7 +142,7 @@ class ReplayView:
     def counts(self) -> list[Pair]:
         progress = self.progress
         labels = {
-            "Waiting for their first try": progress.queued,
+            "Waiting for their turn": progress.queued,
             "Delivered": progress.sent,
             "Given up": progress.failed,
             "Tried, and tried again later": progress.retrying,
@@ -153,6 +155,14 @@ class ReplayView:
             Pair(f"Skipped: {replays.skip_label(reason)}", wording.number(count))
             for reason, count in reasons
         ]
+
+    @property
+    def waits_for(self) -> list[OpenBreaker]:
+        """Return the hosts that fail, for which those that have not had their turn wait."""
+        rule_ids = [part.rule_id for part in self.parts if part.queued]
+        rules = list(CallbackRule.objects.filter(pk__in=rule_ids)) if rule_ids else []
+        breakers = chain.from_iterable(breakers_of_rules(rules).values())
+        return list(dict.fromkeys(breakers))  # rules share hosts
 
     @property
     def asked(self) -> list[Pair]:

@@ -175,7 +175,7 @@ class ReplayProgressSerializer(serializers.Serializer):
     total = serializers.IntegerField()
     done = serializers.IntegerField()
     percent = serializers.IntegerField()
-    queued = serializers.IntegerField(help_text="Waiting for their first try by the replay.")
+    queued = serializers.IntegerField(help_text="Waiting for their turn.")
     sent = serializers.IntegerField(help_text="The partner took them.")
     failed = serializers.IntegerField(help_text="Given up.")
     retrying = serializers.IntegerField(help_text="Tried, and to be tried again as the rule says.")
