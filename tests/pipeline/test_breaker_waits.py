@@ -236,6 +236,24 @@ def test_a_probe_that_is_not_sent_gives_its_turn_to_the_next_postback(
         assert not CircuitBreaker.objects.filter(host=ok_partner.host).exists()
 
 
+def test_a_rule_that_may_send_nothing_now_takes_no_probe() -> None:
+    gem = make_tenant()
+    make_tenant_rule(gem, url="https://ads.example.com/p", max_in_flight=1)
+    record(gem, *(event(install_id=f"device-{n}") for n in range(2)))
+    decide()
+    with database.as_role(roles.WORKER):
+        under_way = claim_paced(1)
+    make_breaker(gem, "ads.example.com:443", next_probe_at=datetime.now(UTC))
+
+    with database.as_role(roles.WORKER):
+        probes = claim_paced(1)
+
+    assert (len(under_way), probes) == (1, [])
+    breaker = breaker_of(gem)
+    assert breaker is not None
+    assert breaker.state == BreakerState.OPEN
+
+
 def is_delivered(of: Tenant, rule: CallbackRule) -> bool:
     return any(
         postback.status == PostbackStatus.DELIVERED

@@ -29,7 +29,8 @@ WITH pace AS MATERIALIZED (
         -- Skipped while another worker has it: two that wait for each other's would deadlock.
         SELECT breaker.id FROM pace JOIN circuit_breaker AS breaker
           ON breaker.organization_id = pace.organization_id AND breaker.host = pace.host
-        WHERE pace.is_probe AND next_probe_at <= now() FOR UPDATE OF breaker SKIP LOCKED
+        WHERE pace.is_probe AND pace.room > 0 AND next_probe_at <= now()
+        FOR UPDATE OF breaker SKIP LOCKED
     ) AS free
     WHERE breaker.id = free.id
     RETURNING breaker.organization_id, breaker.host
