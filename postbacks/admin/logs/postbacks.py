@@ -66,12 +66,14 @@ class PostbackAdmin(LogAdmin):
         return [PostbackRow.of(postback) for postback in rows]
 
     def list_context(self, request: HttpRequest) -> dict[str, object]:
-        may_resend = self.has_resend_permission(request)
-        filters = PostbackFilter(request.GET)
-        if not may_resend or not filters.is_valid():
-            return {"may_resend": may_resend}
-        address, text = replay_link(filters)
-        return {"may_resend": True, "replay_address": address, "replay_text": text}
+        return {"may_resend": self.has_resend_permission(request)}
+
+    def _add_rows(self, request: HttpRequest, response: TemplateResponse) -> None:
+        super()._add_rows(request, response)
+        context = response.context_data or {}
+        filters = context["cl"].filters
+        if context["may_resend"] and filters.is_valid():
+            context["replay_address"], context["replay_text"] = replay_link(filters)
 
     def row_context(self, request: HttpRequest, row: Postback) -> dict[str, object]:
         return {
