@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from django.conf import settings
@@ -26,8 +27,10 @@ from django.db import connection, transaction
 
 from postbacks.delivery.attempt_reports import report_interrupted
 from postbacks.delivery.outcome import Outcome
+from postbacks.delivery.resend import wake_pumps
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql, within_days
+from postbacks.infrastructure.processes import is_running
 from postbacks.models.days import whole_days
 from postbacks.models.heartbeats import Heartbeat, WorkerHeartbeat
 
@@ -106,6 +109,7 @@ def read_begun(path: Path) -> set[int] | None:
     return {number for (number,) in struct.iter_unpack("<q", content[_HEADER:]) if number}
 
 
+@cache
 def _boot_id() -> bytes:
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()[:36]
@@ -181,15 +185,7 @@ def return_claims_of_dead_pumps(*, watched_for: float = 0.0) -> int:
 
 def is_gone(beat: Heartbeat) -> bool:
     """Tell whether a part's process has certainly ended: it ran on this host, and runs no more."""
-    if not beat.name.startswith(f"{socket.gethostname()}-"):
-        return False
-    try:
-        os.kill(beat.pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return beat.name.startswith(f"{socket.gethostname()}-") and not is_running(beat.pid)
 
 
 @transaction.atomic
@@ -224,7 +220,7 @@ def _return_claims(beat: Heartbeat) -> int:
             ],
         )
         cursor.execute("DELETE FROM worker_heartbeat WHERE name = %s", [beat.name])
-        cursor.execute("SELECT pg_notify('postbacks_work', '')")
+    wake_pumps()
     transaction.on_commit(lambda: ids.journal.unlink(missing_ok=True))
     logger.warning(
         "%s has died: of %d claimed postbacks it may have sent %d; all are in the queue again",

@@ -351,9 +351,8 @@ class Pump:
             pass
         if not self._unlogged:
             return 0
-        suspended = log_attempts(
-            [result for _, result in self._unlogged if isinstance(result, AttemptResult)]
-        )
+        made = [(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)]
+        suspended = log_attempts([result for _, result in made])
         skip_claims(
             [
                 (lease, result.reason)
@@ -376,17 +375,16 @@ class Pump:
                 if lease.is_probe and not isinstance(result, AttemptResult)
             }
         )
-        self._report_lanes()
-        report_attempts([(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)])
+        self._report_lanes(made)
+        report_attempts(made)
         count = len(self._unlogged)
         for lease, _ in self._unlogged:
             self.journal.discard(lease.postback.id)
         self._unlogged.clear()
         return count
 
-    def _report_lanes(self) -> None:
+    def _report_lanes(self, made: Sequence[tuple[Lease, AttemptResult]]) -> None:
         """Count failures for the circuit breakers; a lane that is well costs nothing."""
-        made = [(lease, r) for lease, r in self._unlogged if isinstance(r, AttemptResult)]
         if not self._failing and all(r.outcome == Outcome.DELIVERED for _, r in made):
             return
         reports = {

@@ -1,6 +1,7 @@
-"""Child processes that never outlive their parent, and how many files a process may open."""
+"""What the operating system says of processes: do they live, whose child, how many files."""
 
 import ctypes
+import os
 import resource
 import signal
 import sys
@@ -24,6 +25,17 @@ def die_with_parent(by: signal.Signals = signal.SIGTERM) -> Callable[[], None] |
         libc.prctl(_PR_SET_PDEATHSIG, int(by))
 
     return ask_kernel
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process of this host has not ended, whoever it belongs to."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def raise_descriptor_limit(wanted: int) -> int:

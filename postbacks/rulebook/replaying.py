@@ -96,7 +96,7 @@ _DEQUEUE = load_sql("postbacks.rulebook", "dequeue_replayed", AttemptKind)
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class _PartBatch:
     """The next postbacks of a part, and whether others follow them."""
 
     rows: Sequence[Postback]
@@ -276,7 +276,7 @@ def _allowed(replay: Replay, now: datetime) -> int:
     return int((now + timedelta(seconds=_SECONDS_AHEAD) - start) / _spacing(replay))
 
 
-def _next_batch(part: ReplayPart, limit: int) -> _Batch:
+def _next_batch(part: ReplayPart, limit: int) -> _PartBatch:
     """Return the next postbacks of a part, in the order of their events.
 
     A batch reads so much of the rule's log and no more, however rare the matches are.
@@ -292,11 +292,11 @@ def _next_batch(part: ReplayPart, limit: int) -> _Batch:
     matches = rows.filter(*request.conditions())
     if end is not None:
         matches = matches.filter(event_id__lte=end)
-    found = list(matches[:limit])
-    if len(found) == limit:
-        last = found[-1]
-        return _Batch(found, (last.event_id or 0, last.attribution_version), is_last=False)
-    return _Batch(found, (end or part.after_event, 2**31 - 1), is_last=end is None)
+    matching = list(matches[:limit])
+    if len(matching) == limit:
+        last = matching[-1]
+        return _PartBatch(matching, (last.event_id or 0, last.attribution_version), is_last=False)
+    return _PartBatch(matching, (end or part.after_event, 2**31 - 1), is_last=end is None)
 
 
 def _end_of_window(rows: "QuerySet[Postback]", request: ReplayRequest) -> int | None:
@@ -306,7 +306,7 @@ def _end_of_window(rows: "QuerySet[Postback]", request: ReplayRequest) -> int | 
     return rows.values_list("event_id", flat=True)[_WINDOW : _WINDOW + 1].first()
 
 
-def _continue_after(part: ReplayPart, batch: _Batch) -> None:
+def _continue_after(part: ReplayPart, batch: _PartBatch) -> None:
     part.after_event, part.after_attribution = batch.after
     part.is_through = batch.is_last
 

@@ -37,6 +37,7 @@ from postbacks.delivery.lanes import Speeds
 from postbacks.delivery.pump import Pump
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
+from postbacks.infrastructure.processes import is_running
 from postbacks.infrastructure.rate_limits import stores
 from postbacks.insights import outlier_sites
 from postbacks.intake.claims import apple_ads
@@ -330,15 +331,7 @@ def _heartbeat_name(part: str) -> str:
 
 def _supervisor_is_gone() -> bool:
     """Tell whether the supervisor was killed: its cluster must not go on without it."""
-    if not settings.SUPERVISOR_PID:
-        return False
-    try:
-        os.kill(settings.SUPERVISOR_PID, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return bool(settings.SUPERVISOR_PID) and not is_running(settings.SUPERVISOR_PID)
 
 
 @contextmanager
