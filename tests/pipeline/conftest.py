@@ -13,7 +13,7 @@ from postbacks.callbacks import rendering
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.requests_transport import RequestsTransport
 from postbacks.delivery.http.transport import Transport
-from postbacks.delivery.pump import Pump
+from postbacks.delivery.pump import BEAT_SECONDS, Pump
 from postbacks.infrastructure.database import roles
 from tests import database
 
@@ -91,6 +91,29 @@ def ok_partner(
     return partner_answering(lambda _path, _headers: (200, {}, b"ok"))
 
 
+def pump_for(
+    seconds: float,
+    beat: Callable[[], bool],
+    *,
+    open_transport: Callable[[Destinations], Transport] = RequestsTransport,
+    beat_seconds: float = BEAT_SECONDS,
+    hand_on: Callable[[], bool] = lambda: True,
+) -> None:
+    """Run a real pump as the worker, in this thread, until its time is over or a beat stops it."""
+    with (
+        database.as_role(roles.WORKER),
+        open_transport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
+    ):
+        Pump(
+            transport=transport,
+            decide=pipeline.work,
+            prepare=rendering.render_postbacks,
+            beat=beat,
+            beat_seconds=beat_seconds,
+            hand_on=hand_on,
+        ).run(seconds)
+
+
 Run = Callable[..., None]
 
 
@@ -110,17 +133,7 @@ def run_pump() -> Run:
             with database.as_role(roles.WEB):
                 return not until()
 
-        with (
-            database.as_role(roles.WORKER),
-            open_transport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
-        ):
-            Pump(
-                transport=transport,
-                decide=pipeline.work,
-                prepare=rendering.render_postbacks,
-                beat=beat,
-                beat_seconds=0.05,
-            ).run(seconds)
+        pump_for(seconds, beat, open_transport=open_transport, beat_seconds=0.05)
         assert time.monotonic() < deadline, "The pump's time ran out."
 
     return run

@@ -15,8 +15,6 @@ from django.db import connection
 from django_q.conf import Conf
 
 from apps_registry.tenancy import tenant
-from postbacks import pipeline
-from postbacks.callbacks import rendering
 from postbacks.delivery.claiming import Lease
 from postbacks.delivery.dead_pumps import (
     BegunRequests,
@@ -25,9 +23,6 @@ from postbacks.delivery.dead_pumps import (
     read_begun,
     return_claims_of_dead_pumps,
 )
-from postbacks.delivery.http.destinations import Destinations, parse_networks
-from postbacks.delivery.http.requests_transport import RequestsTransport
-from postbacks.delivery.pump import Pump
 from postbacks.infrastructure.database import roles
 from postbacks.models import DeliveryAttempt, DuePostback
 from postbacks.models.heartbeats import WorkerHeartbeat
@@ -37,7 +32,7 @@ from tests import database
 from tests.claims import claim_due
 from tests.events import event, postbacks_of, record
 from tests.make import Tenant, make_tenant, make_tenant_rule
-from tests.pipeline.conftest import RecordingPartner, Run
+from tests.pipeline.conftest import RecordingPartner, Run, pump_for
 from tests.workers import decide_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -302,17 +297,7 @@ def test_a_pump_that_can_not_hand_on_goes_on(gem: Tenant, ok_partner: RecordingP
                 record(gem, event("purchase"))
         return len(turns) > 1 and bool(ok_partner.requests)
 
-    with (
-        database.as_role(roles.WORKER),
-        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
-    ):
-        Pump(
-            transport=transport,
-            decide=pipeline.work,
-            prepare=rendering.render_postbacks,
-            beat=lambda: True,
-            hand_on=hand_on,
-        ).run(0.3)
+    pump_for(0.3, lambda: True, hand_on=hand_on)
 
     assert turns[0] == 0
     assert len(ok_partner.requests) == 1
@@ -333,17 +318,7 @@ def test_results_are_logged_even_where_heartbeats_fail(
         failures.append(0)
         return False
 
-    with (
-        database.as_role(roles.WORKER),
-        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
-    ):
-        Pump(
-            transport=transport,
-            decide=pipeline.work,
-            prepare=rendering.render_postbacks,
-            beat=fail_at_the_end,
-            beat_seconds=0.0,
-        ).run(20)
+    pump_for(20, fail_at_the_end, beat_seconds=0.0)
 
     assert len(failures) < 4
     assert postbacks_of(gem)[0].attempts_made == 1
