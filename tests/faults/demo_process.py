@@ -22,6 +22,7 @@ class DemoProcess:
 
     def __init__(self, folder: Path, *arguments: str, port: int) -> None:
         self.folder = folder
+        (folder / "demo.json").unlink(missing_ok=True)  # a killed run's says nothing about this one
         self.output = folder.parent / f"{folder.name}.out"
         self._said_before = self.output.stat().st_size if self.output.exists() else 0
         environment = {

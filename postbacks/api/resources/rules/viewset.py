@@ -246,6 +246,8 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)
+        if self.action != "list":  # a rule's versions: pages of rows of another kind
+            return page
         breakers = breakers_of_rules(page or [])
         for rule in page or []:
             rule.open_breakers = breakers.get(rule.pk, [])
