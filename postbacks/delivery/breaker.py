@@ -182,6 +182,15 @@ def failure_of(result: AttemptResult) -> str | None:
     return f"http_{result.status_code}" if is_failure else ""
 
 
+def unused_probes(results: Iterable[tuple[Lease, object]]) -> set[Lane]:
+    """Return the lanes whose probe came back without a request that their partner could answer."""
+    return {
+        lease.lane
+        for lease, result in results
+        if lease.is_probe and (not isinstance(result, AttemptResult) or failure_of(result) is None)
+    }
+
+
 def reports_of(results: Iterable[tuple[Lease, AttemptResult]]) -> dict[Lane, LaneReport]:
     """Return what came of each lane's requests."""
     reports: dict[Lane, LaneReport] = {}

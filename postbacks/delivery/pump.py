@@ -32,7 +32,13 @@ from postbacks.delivery.attempt_log import (
     return_claims,
 )
 from postbacks.delivery.attempt_reports import report_attempts
-from postbacks.delivery.breaker import open_lanes, record_reports, reports_of, return_probes
+from postbacks.delivery.breaker import (
+    open_lanes,
+    record_reports,
+    reports_of,
+    return_probes,
+    unused_probes,
+)
 from postbacks.delivery.claiming import (
     FIRST_PLACE,
     Due,
@@ -368,13 +374,7 @@ class Pump:
         for rule_id in suspended:
             hold_queued(rule_id)  # a job holds what is more than a batch
         # Only after they have left the front of the queue: the next probe is another postback.
-        return_probes(
-            {
-                lease.lane
-                for lease, result in self._unlogged
-                if lease.is_probe and not isinstance(result, AttemptResult)
-            }
-        )
+        return_probes(unused_probes(self._unlogged))
         self._report_lanes(made)
         report_attempts(made)
         count = len(self._unlogged)

@@ -130,6 +130,36 @@ FAULTS: dict[str, tuple[Fault, Outcome, str | None]] = {
         Outcome.RETRY,
         "protocol",
     ),
+    "sends an endless chunk extension": (
+        flooding(b"HTTP/1.1 200 OK" + CHUNKED + b"2;", b"a" * 9_999),
+        Outcome.RETRY,
+        "protocol",
+    ),
+    "sends an endless extension of the last chunk": (
+        flooding(b"HTTP/1.1 200 OK" + CHUNKED + b"2\r\nok\r\n0;", b"a" * 9_999),
+        Outcome.RETRY,
+        "protocol",
+    ),
+    "sends chunks of a byte with long extensions": (
+        flooding(b"HTTP/1.1 200 OK" + CHUNKED, (b"1;" + b"a" * 9_999 + b"\r\na\r\n") * 9),
+        Outcome.RETRY,
+        "protocol",
+    ),
+    "sends an endless body in chunks": (
+        flooding(b"HTTP/1.1 200 OK" + CHUNKED, (b"400\r\n" + b"a" * 1024 + b"\r\n") * 99),
+        Outcome.DELIVERED,
+        None,
+    ),
+    "sends early hints for ever, fast": (
+        flooding(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 9_999),
+        Outcome.RETRY,
+        "protocol",
+    ),
+    "sends early hints for ever, slowly": (
+        dripping(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        Outcome.RETRY,
+        "timeout",
+    ),
     "sends an endless body": (
         flooding(b"HTTP/1.1 200 OK\r\n\r\n", b"a" * MOST_BODY),
         Outcome.DELIVERED,
@@ -210,18 +240,53 @@ def test_every_fault_has_its_outcome_and_reason(
     assert reply.peer == "127.0.0.1"
 
 
-def test_an_early_hint_is_no_answer(
-    delivery_sender: Transport, delivery_partners: Partners
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nRetry-After: 7\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n" * 3,
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\nHTTP/1.1 100 Go\r\n\r\n",
+        b"HTTP/1.1 199 Early\r\nContent-Length: 9\r\n\r\n",
+    ],
+)
+def test_an_interim_answer_is_no_answer(
+    delivery_sender: Transport, delivery_partners: Partners, before: bytes
 ) -> None:
-    """The parser below `requests` takes it for one, so that is a failure which is tried again."""
-    partner = delivery_partners.answering(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK)
+    partner = delivery_partners.answering(before + OK)
 
-    reply = delivery_sender.send(get(partner.url()), timeout=SHORT)
+    replies = [delivery_sender.send(get(partner.url()), timeout=SHORT) for _ in range(2)]
 
-    if speaks_http_2(delivery_sender):
+    for reply in replies:
         assert (reply.status_code, reply.body, reply.error) == (200, b"ok", None)
-    else:
-        assert (reply.status_code, reply.error) == (None, TransportFailure.PROTOCOL)
+        assert (reply.headers, reply.retry_after) == ({"Content-Length": "2"}, None)
+    assert partner.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("chunks", "body"),
+    [
+        (b"2\r\nok\r\n0\r\n\r\n", b"ok"),
+        (b'2;a=b;c="d"\r\nok\r\n0;e\r\n\r\n', b"ok"),
+        (b"1\r\no\r\n001\r\nk\r\n0\r\nX-Trailer: 1\r\n\r\n", b"ok"),
+        (b"0\r\n\r\n", b""),
+        (b"9\r\n" + b"\r\n0\r\n\r\n2\r" + b"\r\n0\r\n\r\n", b"\r\n0\r\n\r\n2\r"),
+        (b"1\r\na\r\n" * MOST_BODY + b"0\r\n\r\n", b"a" * MOST_BODY),
+        (b"%x\r\n%s\r\n0\r\n\r\n" % (MOST_BODY, b"b" * MOST_BODY), b"b" * MOST_BODY),
+    ],
+)
+def test_chunks_are_put_together(
+    delivery_sender: Transport, delivery_partners: Partners, chunks: bytes, body: bytes
+) -> None:
+    partner = delivery_partners.answering(b"HTTP/1.1 200 OK" + CHUNKED + chunks)
+
+    replies = [delivery_sender.send(get(partner.url())) for _ in range(2)]
+
+    assert [(each.status_code, each.error, each.truncated) for each in replies] == [
+        (200, None, False)
+    ] * 2
+    assert [each.body for each in replies] == [body] * 2
+    assert partner.connections == 1
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])

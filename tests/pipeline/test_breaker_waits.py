@@ -1,5 +1,6 @@
 """While a circuit breaker is open its postbacks wait, and one request finds out."""
 
+import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -234,6 +235,42 @@ def test_a_probe_that_is_not_sent_gives_its_turn_to_the_next_postback(
 
     with tenant(gem.organization.pk):
         assert not CircuitBreaker.objects.filter(host=ok_partner.host).exists()
+
+
+@pytest.mark.parametrize("refused_by", ["the guard", "the rule's limits", "a missing secret"])
+def test_a_probe_of_which_nothing_was_sent_gives_its_turn_to_the_next_postback(
+    ok_partner: RecordingPartner,
+    run_pump: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    refused_by: str,
+) -> None:
+    """An attempt that never left says nothing about its partner."""
+    look_up, answers = socket.getaddrinfo, iter(["10.0.0.1"])
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, port, **options: look_up(next(answers, "127.0.0.1"), port, **options),
+    )
+    url = f"{ok_partner.url.replace('127.0.0.1', 'partner.example')}?note={{{{params.note}}}}"
+    if refused_by != "the guard":
+        url, _ = url.replace("partner.example", "127.0.0.1"), next(answers)
+    gem = make_tenant()
+    refused = make_tenant_rule(gem, url=url, sign=refused_by == "a missing secret")
+    other = make_tenant_rule(gem, url=url.replace("{{params.note}}", "n"))
+    note = "n" * 9_000 if refused_by == "the rule's limits" else "n"
+    record(gem, event(params={"note": note}))
+    decide()
+    with tenant(gem.organization.pk):
+        first = datetime.now(UTC) - timedelta(hours=1)
+        (queued,) = DuePostback.objects.filter(rule_id=refused.pk)
+        DuePostback.objects.filter(pk=queued.pk).update(due_at=first)
+    make_breaker(gem, queued.host, next_probe_at=datetime.now(UTC), probe_wait_seconds=300)
+
+    run_pump(until=lambda: is_delivered(gem, other), seconds=15.0)
+
+    assert breaker_of(gem) is None
+    ended = {postback.rule_id: postback.status for postback in postbacks_of(gem)}
+    assert ended == {refused.pk: PostbackStatus.FAILED, other.pk: PostbackStatus.DELIVERED}
 
 
 def test_a_rule_that_may_send_nothing_now_takes_no_probe() -> None:

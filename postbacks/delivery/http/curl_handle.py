@@ -20,12 +20,14 @@ from postbacks.delivery.http.egress_proxy import EgressProxy, proxy_failure
 from postbacks.delivery.http.request_guard import Origin, target_of
 from postbacks.delivery.http.response import (
     MOST_BODY,
+    MOST_WIRE_BYTES,
     Reply,
     TransportFailure,
     Undelivered,
     broken,
     capped_headers,
     inflated,
+    joined_chunks,
     seconds_to_wait,
 )
 from postbacks.delivery.http.transport import Done
@@ -115,7 +117,8 @@ class CurlHandle:
     _is_head_complete: bool = False
     _headers: list[bytes] = field(default_factory=list)
     _header_bytes: int = 0
-    _body: bytearray = field(default_factory=bytearray)
+    _body: bytearray = field(default_factory=bytearray)  # with the frames of its chunks
+    _most_body: int = MOST_BODY
     _stopped_by: Undelivered | None = None
     _is_stale: bool = False
     _is_cut: bool = False
@@ -131,6 +134,8 @@ class CurlHandle:
         set_option(pycurl.PATH_AS_IS, 1)
         set_option(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
         set_option(pycurl.HTTP09_ALLOWED, 0)
+        # Chunks come as they are: libcurl takes their extensions, however long, for nothing.
+        set_option(pycurl.HTTP_TRANSFER_DECODING, 0)
         set_option(pycurl.USERAGENT, "Postbacks")  # unless the request has another
         set_option(pycurl.SSL_VERIFYPEER, 1)
         set_option(pycurl.SSL_VERIFYHOST, 2)
@@ -169,6 +174,7 @@ class CurlHandle:
         self._headers = []
         self._header_bytes = 0
         self._body = bytearray()
+        self._most_body = MOST_BODY
         exchange.tries += 1
         self._set_request(exchange)
         set_option = self.curl.setopt
@@ -312,10 +318,19 @@ class CurlHandle:
         return None
 
     def _take_body(self, portion: bytes) -> int | None:
+        self._body += portion
         # One byte more than is kept tells whether there is more.
-        self._body += portion[: MOST_BODY + 1 - len(self._body)]
-        if len(self._body) > MOST_BODY:
+        if len(self._body) <= self._most_body:
+            return None
+        if not _is_chunked(self._headers):
             self._is_cut = True
+            return -1
+        if len(joined_chunks(self._body, MOST_BODY + 1)) > MOST_BODY:
+            self._is_cut = True
+            return -1
+        self._most_body *= 2  # so that the chunks are not joined again and again
+        if len(self._body) > MOST_WIRE_BYTES:
+            self._stopped_by = too_long()
             return -1
         return None
 
@@ -325,7 +340,10 @@ class CurlHandle:
         merged = _merged(self._headers) if is_there else {}
         _, retry_after = merged.get("retry-after", ("", None))
         _, encoding = merged.get("content-encoding", ("", ""))
-        body, more = inflated(bytes(self._body[:MOST_BODY]), encoding)
+        body = bytes(self._body)
+        if _is_chunked(self._headers):
+            body = joined_chunks(body, MOST_BODY)
+        body, more = inflated(body[:MOST_BODY], encoding)
         return Reply(
             status_code=self._status if is_there else None,
             headers=capped_headers(merged.values()),
@@ -363,6 +381,12 @@ def _merged(lines: list[bytes]) -> dict[str, tuple[str, str]]:
             value = f"{first}, {value}"
         merged[key] = name, value
     return merged
+
+
+def _is_chunked(lines: list[bytes]) -> bool:
+    return any(
+        line[:18].lower() == b"transfer-encoding:" and b"chunked" in line.lower() for line in lines
+    )
 
 
 def milliseconds_since(moment: float) -> int:

@@ -4,10 +4,12 @@ Below it are requests' adapter and urllib3's pools and connections, with our dia
 theirs.
 """
 
+import http.client
 import logging
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http import HTTPStatus
 from time import monotonic
 from typing import Any
 
@@ -24,7 +26,7 @@ from urllib3 import (
 )
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from postbacks.delivery.http.address_guard import AddressGuard
+from postbacks.delivery.http.address_guard import AddressGuard, too_long
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.dns import Lookup
 from postbacks.delivery.http.egress_proxy import EgressProxy
@@ -48,6 +50,7 @@ logger = logging.getLogger(__name__)
 _THREADS = 48  # they wait for partners nearly all the time
 _HOSTS_KEPT = 128
 _IDLE_SECONDS = 60.0
+_MOST_INTERIM_ANSWERS = 100  # other than 100 Continue
 
 
 class RequestsTransport(Transport):
@@ -202,9 +205,22 @@ class GuardedPools(PoolManager):
         return self.connection_from_pool_key(origin, context)  # type: ignore[arg-type]  # any key
 
 
+class FinalAnswer(http.client.HTTPResponse):
+    """An answer that begins after all interim ones; http.client passes over 100 alone."""
+
+    def begin(self) -> None:
+        for _ in range(_MOST_INTERIM_ANSWERS):
+            super().begin()
+            if not 100 < self.status < 200 or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                return
+            self.headers = self.msg = None  # type: ignore[assignment]  # as before it began
+        raise too_long()
+
+
 class GuardedConnection(HTTPConnection):
     """A kept-alive connection that only the guard can open."""
 
+    response_class = FinalAnswer
     _peer: str | None = None
     _used_at: float = 0.0
 

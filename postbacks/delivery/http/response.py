@@ -18,12 +18,16 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
 MOST_BODY = 64 * 1024
+# Status line, 64 headers of 8 KiB, and 64 KiB of body in chunks of one byte stay below it.
+# Endless trailers, interim answers and chunk extensions, which no parser counts, don't.
+MOST_WIRE_BYTES = 1024 * 1024
 MOST_HEADERS = 64
 LONGEST_HEADER = 8 * 1024
 _LONGEST_HEADER_NAME = 256
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[^\n]*\n")
 
 
 class TransportFailure(StrEnum):
@@ -93,8 +97,7 @@ INTERNAL_FAILURE = Reply(
 def read(answer: HTTPResponse) -> Reply:
     """Return an answer's status, headers and at most 64 KiB of its body."""
     if answer.status < 200:
-        # The parser takes an interim answer for the final one, and would take that for the
-        # answer to the next request on this connection.
+        # Whatever follows a switch of protocols is not the answer to the next request.
         answer.close()
         return failed(Reply(), broken(TransportFailure.PROTOCOL))
     head = Reply(
@@ -172,6 +175,22 @@ def inflated(body: bytes, encoding: str) -> tuple[bytes, bool]:
     except zlib.error:
         return body, False
     return text, bool(inflater.unconsumed_tail)
+
+
+def joined_chunks(raw: bytes | bytearray, limit: int) -> bytes:
+    """Return what the chunks of a body hold, the last perhaps not complete, up to a limit."""
+    body = bytearray()
+    position = 0
+    while len(body) < limit and (size := _CHUNK_SIZE.match(raw, position)):
+        length = int(size[1], 16)
+        if not length:
+            break
+        body += raw[size.end() : size.end() + min(length, limit)]
+        end_of_line = raw.find(b"\n", size.end() + length)
+        if end_of_line == -1:
+            break
+        position = end_of_line + 1
+    return bytes(body[:limit])
 
 
 def seconds_to_wait(retry_after: str | None, now: datetime | None = None) -> float | None:

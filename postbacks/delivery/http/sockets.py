@@ -29,15 +29,12 @@ from postbacks.delivery.http.address_guard import (
 from postbacks.delivery.http.dns import Answer, Lookup, SocketAddress
 from postbacks.delivery.http.egress_proxy import EgressProxy, check_tunnel, proxy_failure
 from postbacks.delivery.http.request_guard import Origin
-from postbacks.delivery.http.response import TransportFailure, Undelivered
+from postbacks.delivery.http.response import MOST_WIRE_BYTES, TransportFailure, Undelivered
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 _MOST_ADDRESSES_TRIED = 6
-# Status line, 64 headers of 8 KiB, and 64 KiB of body in chunks of one byte stay below it.
-# Endless trailers, interim answers and chunk extensions, which no parser counts, don't.
-MOST_WIRE_BYTES = 1024 * 1024
 # Each change of a socket's timeout is a call into the system, in which all threads take turns.
 _LATE_BY_AT_MOST = 0.02
 
