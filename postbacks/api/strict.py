@@ -22,6 +22,7 @@ from postbacks.values.refusals import quote
 
 _SET_BY_US = "This field is set by Postbacks and can't be changed."
 _MOST_DIGITS = 4_300  # of a whole number; Python converts no more
+_MOST_UNKNOWN = 100  # named in one refusal: each is compared with all names for what was meant
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # serializers check values, nobody checks keys
 
 
@@ -78,12 +79,11 @@ class StrictSerializer(serializers.Serializer):
         return values
 
     def _refused_fields(self, data: Mapping[str, object]) -> dict[str, list[str]]:
-        refused: dict[str, list[str]] = {}
+        unknown = [name for name in data if name not in self.fields]
+        refused = {name: [self._unknown(name)] for name in unknown[:_MOST_UNKNOWN]}
         for name, value in data.items():
             field = self.fields.get(name)
-            if field is None:
-                refused[name] = [self._unknown(name)]
-            elif field.read_only and not self._repeats(name, value):
+            if field is not None and field.read_only and not self._repeats(name, value):
                 refused[name] = [_SET_BY_US]
         return refused
 

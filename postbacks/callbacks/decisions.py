@@ -15,7 +15,7 @@ from postbacks.callbacks.disclosure import event_facts, every_value, skip_reason
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, TemplateError
 from postbacks.callbacks.rules.compiled import CompiledRule, load_deciding_rules
-from postbacks.callbacks.rules.conditions import Refusal
+from postbacks.callbacks.rules.conditions import Effort, Refusal, TooExpensiveError
 from postbacks.callbacks.rules.matching import (
     EventContext,
     partner_event_name,
@@ -71,8 +71,11 @@ def decide_postbacks(
         install = installs.get(event.id, InstallContext())
         context = _event_context(event, install)
         rates_then = rates.of(event.event_time, known_at=now)
+        effort = Effort()
         for rule in rules.get(event.organization_id, []):
-            decision = _decide_or_skip(rule, event, install, context, now=now, rates=rates_then)
+            decision = _decide_or_skip(
+                rule, event, install, context, now=now, rates=rates_then, effort=effort
+            )
             if decision is not None and not _is_repeated(decision, already_applied):
                 decisions.append(decision)
     return _first_times_only(decisions)
@@ -191,13 +194,22 @@ def _decide_or_skip(
     *,
     now: datetime,
     rates: Rates,
+    effort: Effort,
 ) -> Decision | None:
     """Decide for one rule; an unexpected error becomes a skip and never stops other rules."""
     try:
         if not wants(rule.definition, context):
             return None
-        decided = _decide(rule, event, install, now=now, rates=rates)
-        return decided if isinstance(decided, Decision) else None
+        effort.begin_rule()
+        public_id = uuid7(event.received_at)
+        facts = facts_if_decided(rule, event, install, postback=public_id, now=now)
+        if rule.conditions.lines and not rule.conditions.hold(
+            every_value(facts, rates), rates=rates, effort=effort
+        ):
+            return None
+        return Decision(str(public_id), event, rule, install, _skip_reason(rule, facts, rates))
+    except TooExpensiveError:
+        return _too_expensive(rule, event, install)
     except Exception:
         logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
         public_id = str(uuid7(event.received_at))
@@ -207,17 +219,29 @@ def _decide_or_skip(
 def _decide(
     rule: CompiledRule, event: StoredEvent, install: InstallContext, *, now: datetime, rates: Rates
 ) -> Decision | Refusal:
+    """Decide for one rule, conditions included, or return in words why they do not hold."""
     public_id = uuid7(event.received_at)
     facts = facts_if_decided(rule, event, install, postback=public_id, now=now)
     if rule.conditions.lines:
-        refusal = rule.conditions.refusal(every_value(facts, rates), rates=rates)
+        try:
+            refusal = rule.conditions.refusal(every_value(facts, rates), rates=rates)
+        except TooExpensiveError:
+            return _too_expensive(rule, event, install)
         if refusal is not None:
             return refusal
+    return Decision(str(public_id), event, rule, install, _skip_reason(rule, facts, rates))
+
+
+def _skip_reason(rule: CompiledRule, facts: Facts, rates: Rates) -> str:
     try:
-        reason = skip_reason(rule, facts, rates)
+        return skip_reason(rule, facts, rates) or ""
     except TemplateError:
-        reason = None  # it was valid when it was saved; sending it will say what is wrong by now
-    return Decision(str(public_id), event, rule, install, reason or "")
+        return ""  # it was valid when it was saved; sending it will say what is wrong by now
+
+
+def _too_expensive(rule: CompiledRule, event: StoredEvent, install: InstallContext) -> Decision:
+    public_id = str(uuid7(event.received_at))
+    return Decision(public_id, event, rule, install, reason=SkipReason.RULE_TOO_EXPENSIVE)
 
 
 def _first_times_only(decisions: Sequence[Decision]) -> list[Decision]:

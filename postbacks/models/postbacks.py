@@ -33,6 +33,10 @@ class SkipReason(models.TextChoices):
     HELD_EXPIRED = "held_expired", "It was held for seven days, and nobody had it sent"
     HELD_DROPPED = "held_dropped", "It was held, and somebody dropped it"
     RULE_ERROR = "rule_error", "The rule could not be applied; the operator's log says why"
+    RULE_TOO_EXPENSIVE = (
+        "rule_too_expensive",
+        "The rule's conditions took too long; write cheaper ones, then replay the postback",
+    )
 
 
 class HeldReason(models.TextChoices):

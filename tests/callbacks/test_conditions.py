@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from postbacks.callbacks.macros import RuleError, TemplateError
 from postbacks.callbacks.rules.comparisons import OPERATORS
-from postbacks.callbacks.rules.conditions import compile_conditions
+from postbacks.callbacks.rules.conditions import (
+    LARGEST_CONDITIONS,
+    MOST_CONDITIONS,
+    Effort,
+    TooExpensiveError,
+    compile_conditions,
+)
+from tests.work import calls_of
 
 VALUES = {
     "country": "DE",
@@ -259,3 +266,101 @@ def test_the_order_of_numbers_is_the_order_of_numbers(expected: int, actual: int
         actual <= expected,
         actual == expected,
     ]
+
+
+@pytest.mark.parametrize("join", ["all", "any"])
+@pytest.mark.parametrize(
+    ("field", "members", "value"),
+    [
+        ("params.level", list(range(1_000)), 5_000),
+        ("params.level", list(range(1_000)), "5000"),
+        ("params.level", [f"level {n}" for n in range(1_000)], "none of them"),
+        ("params.level", [f"{n}.50" for n in range(1_000)], Decimal("0.25")),
+        ("params.level", [n if n % 2 else f"v{n}" for n in range(1_000)], True),
+        ("params.level", [str(n) for n in range(1_000)], ["1", "2"]),
+        ("params.level", [str(n) for n in range(1_000)], {"a": {"b": 1}}),
+        ("quantity", list(range(1_000)), 5_000),
+        ("event_name", [f"event_{n}" for n in range(1_000)], "another"),
+        ("revenue", [f"{n}.99" for n in range(1_000)], Decimal("0.50")),
+    ],
+)
+@pytest.mark.parametrize("operator", ["in", "not-in"])
+def test_a_list_of_a_thousand_costs_like_one_value(join, field, members, value, operator) -> None:
+    values = {"params": {"level": value}, "quantity": value, "event_name": value, "revenue": value}
+    one, many = (
+        compile_conditions(
+            {join: [{"field": field, "operator": operator, "value": some}] * MOST_CONDITIONS}
+        )
+        for some in (members[:1], members)
+    )
+
+    passes = [
+        calls_of(lambda of=of: of.hold(values, rates=None, effort=Effort())) for of in (one, many)
+    ]
+    assert passes[1] <= passes[0] + 5
+
+
+def test_equal_values_of_a_parameter_are_the_same_in_a_list() -> None:
+    assert holds("params.level", "in", ["x", "7.00"])
+    assert holds("params.code", "in", ["x", "007"])
+    assert not holds("params.code", "in", ["7", "x", "07"])
+    assert holds("params.code", "in", [7])
+    assert holds("params.vip", "in", ["true", "x"])
+    assert holds("params.tags", "in", ['["new","sale"]'])
+
+
+def test_a_refusal_by_a_long_list_names_its_first_values() -> None:
+    conditions = compile_conditions(
+        {"all": [{"field": "params.level", "operator": "in", "value": list(range(100, 1_100))}]}
+    )
+
+    refusal = conditions.refusal(VALUES)
+
+    assert refusal is not None
+    assert refusal.detail.startswith("params.level in 100,101,")
+    assert refusal.detail.endswith("119,… (980 more): the event has 7.")
+
+
+def test_conditions_that_are_too_large_say_how_large_they_may_be() -> None:
+    value = ["x" * 1_020 + str(n % 10) for n in range(1_000)]
+    line = {"field": "params.level", "operator": "in", "value": value}
+
+    with pytest.raises(TemplateError) as refused:
+        compile_conditions({"any": [line, line]})
+
+    (problem,) = refused.value.problems
+    assert problem.field == "conditions"
+    assert f"{LARGEST_CONDITIONS:,}" in problem.message
+    assert compile_conditions({"any": [line, line]}, is_stored=True).lines  # an older one goes on
+
+
+@pytest.mark.parametrize(
+    ("field", "operator", "value"),
+    [
+        ("event_name", "matches", "rch"),
+        ("params.tier", "matches", "^g"),
+        ("params.items", "starts-with", "["),
+        ("params.items", "=", '[{"sku":"gems_500"}]'),
+        ("params.items", "in", ["a", "b"]),
+    ],
+)
+def test_what_may_take_long_ends_once_its_time_is_over(field, operator, value) -> None:
+    conditions = compile_conditions(
+        {"any": [{"field": field, "operator": operator, "value": value}]}
+    )
+
+    for limits in ({"rule_limit": -1.0}, {"event_limit": -1.0}):
+        with pytest.raises(TooExpensiveError):
+            conditions.hold(VALUES, rates=None, effort=Effort(**limits))
+    conditions.hold(VALUES, rates=None, effort=Effort())
+
+
+@pytest.mark.parametrize(
+    ("field", "operator", "value"), [("country", "in", "DE,AT"), ("params.level", "≥", 5)]
+)
+def test_plain_conditions_never_count_as_long(field, operator, value) -> None:
+    conditions = compile_conditions(
+        {"all": [{"field": field, "operator": operator, "value": value}]}
+    )
+
+    assert conditions.hold(VALUES, rates=None, effort=Effort(-1.0, -1.0))

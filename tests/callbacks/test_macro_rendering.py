@@ -1,8 +1,10 @@
 """What a template becomes: one place of the request after the other."""
 
 import json
+import tracemalloc
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -243,7 +245,7 @@ def test_dots_around_a_value_can_not_become_a_dot_segment() -> None:
 
 
 def test_a_url_that_grows_too_long_is_not_sent() -> None:
-    with pytest.raises(RenderError, match="url_too_long"):
+    with pytest.raises(RenderError, match="too_large"):
         render(HOST + "/?n={{event_name}}", event_name="x" * 8_192)
 
 
@@ -280,13 +282,109 @@ def test_a_device_can_write_no_header_of_its_own() -> None:
 
 
 def test_a_header_that_grows_too_long_is_not_sent() -> None:
-    with pytest.raises(RenderError, match="header_too_long"):
+    with pytest.raises(RenderError, match="too_large"):
         render(headers={"X-A": "{{event_name}}"}, event_name="x" * 4_097)
 
 
 def test_a_body_that_grows_too_long_is_not_sent() -> None:
-    with pytest.raises(RenderError, match="body_too_long"):
+    with pytest.raises(RenderError, match="too_large"):
         render(body="{{event_name}}" * 40, body_type=BodyType.RAW, event_name="x" * 30_000)
+
+
+_LONG_TEXT = "".join(chr(32 + n % 90) for n in range(31_000))
+_BOMBS = {
+    "text": _LONG_TEXT,
+    "wide": "\U0001f600" * 7_500,
+    "controls": "\x01" * 31_000,
+    "object": {"a": [{f"k{n}": "\x01\U0001f600"} for n in range(400)]},
+}
+
+
+def _sizes_or_code(part: dict[str, Any], value: Value) -> str:
+    try:
+        request = render(**part, params={"p": value}).request
+    except RenderError as error:
+        return error.code
+    fits = len(request.url) <= 8_192 and len(request.body or b"") <= 1_048_576
+    return "fits" if fits else "grew"
+
+
+@pytest.mark.parametrize(
+    ("bomb", "filters"),
+    [
+        ("text", ""),
+        ("wide", ""),
+        ("object", "|upper"),
+        ("controls", "|sha256|base64"),
+        ("text", "|base64" * 16),
+        ("wide", "|urlencode" * 16),
+        ("controls", "|json" * 16),
+        ("text", "|nohyphen" * 16),
+        ("text", '|map:"a=b"|default:"' + "c" * 250 + '"|urlencode|base64'),
+    ],
+)
+def test_a_request_is_refused_before_it_is_too_large(bomb, filters) -> None:
+    macro = f"{{{{params.p{filters}}}}}"
+    many = [macro] * min(190, 8_000 // (len(macro) + 5))
+    parts: tuple[dict[str, Any], ...] = (
+        {"url": f"{HOST}/?" + "&".join(f"k{n}={macro}" for n, macro in enumerate(many))},
+        {"url": f"{HOST}/" + "/".join(many)},
+        {"headers": {f"X-{n}": "".join(many[n * 9 : n * 9 + 9]) for n in range(20)}},
+        {"body": "&".join(f"k={macro}" for macro in many), "body_type": BodyType.FORM},
+        {"body": "".join(many), "body_type": BodyType.RAW},
+        {"body": f"[{','.join(many)}]", "body_type": BodyType.JSON},
+        {"body": f'{{"a": "{"".join(many)}"}}', "body_type": BodyType.JSON},
+        {
+            "body": "{" + ",".join(f'"k{n}": {macro}' for n, macro in enumerate(many)) + "}",
+            "body_type": BodyType.JSON,
+            "missing": MissingValues.DROP,
+        },
+    )
+    tracemalloc.start()
+    try:
+        for part in parts:
+            assert _sizes_or_code(part, _BOMBS[bomb]) in ("too_large", "fits")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 24 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (
+            {"url": f"{HOST}/?" + "&".join(["a={{params.p}}"] * 9)},
+            "The URL would be longer than 8,192",
+        ),
+        ({"url": f"{HOST}/" + "{{params.p}}" * 9}, "The URL would be longer than 8,192"),
+        ({"headers": {"X-A": "{{params.p}}"}}, "The header X-A would be longer than 4,096"),
+        (
+            {"body": "{{params.p}}" * 40, "body_type": BodyType.RAW},
+            "The body would be longer than 1,048,576",
+        ),
+        (
+            {"body": "{{params.p" + "|base64" * 16 + "}}", "body_type": BodyType.RAW},
+            "A macro's value would be longer than 262,144",
+        ),
+        (
+            {"body": "{{params.p|upper|md5}}" * 100, "body_type": BodyType.RAW},
+            "The texts that the filters of this request write would be longer than 2,097,152",
+        ),
+    ],
+)
+def test_what_is_too_large_is_named_with_its_limit(part, words) -> None:
+    with pytest.raises(RenderError) as refused:
+        render(**part, params={"p": _LONG_TEXT})
+
+    assert refused.value.code == "too_large"
+    assert refused.value.detail.startswith(words)
+
+
+def test_a_required_macro_that_is_too_large_is_not_missing() -> None:
+    template = RequestTemplate("GET", f"{HOST}/?a={{{{params.p{'|base64' * 16}!}}}}")
+
+    assert compile_request(template).missing_required({"params": {"p": _LONG_TEXT}}) is None
 
 
 def test_raw_leaves_the_encoding_out() -> None:

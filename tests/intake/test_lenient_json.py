@@ -4,6 +4,7 @@ import pytest
 
 from postbacks.intake.events.body import BodyError, parse_json
 from postbacks.intake.events.lenient_json import TOKEN, FlawedItem, examine, parse_leniently
+from tests.work import calls_of
 
 MOST = 5 * 1024 * 1024
 DEPTH = "[" * 20_000
@@ -63,3 +64,37 @@ def test_pointers_of_usual_names_are_whole() -> None:
 
     assert isinstance(flawed, FlawedItem)
     assert [error.pointer for error in flawed.errors] == ["/params/a~1b~0c/1/x", "/y/k"]
+
+
+_MANY = 20_000
+_TWICE = ",".join(f'"k{n}": 1, "k{n}": 2' for n in range(_MANY))
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        "{" + _TWICE + "}",
+        "{" + '"k": 1,' * _MANY + '"k": 2}',
+        "{" + ",".join(f'"k{n}": 1' for n in range(_MANY)) + f', "k{_MANY - 1}": 2}}',
+        '{"params": [' + '{"a": 1, "a": 2},' * _MANY + "{}]}",
+        '{"a": ' * 15 + "{" + _TWICE + "}" + "}" * 15,
+        "{" + ",".join(f'"k{n}": "\\ud800"' for n in range(_MANY)) + "}",
+        '{"params": {' + _TWICE + '}, "other": {' + _TWICE + "}}",
+    ],
+    ids=["pairs", "one key", "the last", "objects", "deep", "halves", "two objects"],
+)
+def test_each_key_that_stands_twice_is_looked_at_once(item) -> None:
+    small = item.replace(_TWICE, _TWICE[: _TWICE.index(f'"k{_MANY // 10}"')].rstrip(","))
+    first, second = parse_leniently(f"[{item}, {{}}]".encode())  # type: ignore[misc]
+
+    flawed = examine(first)
+
+    assert isinstance(flawed, FlawedItem)
+    assert 1 <= len(flawed.errors) + len(flawed.repaired) <= 200
+    assert examine(second) == {}
+    if small != item:
+        assert _work(item) <= 15 * _work(small)
+
+
+def _work(item: str) -> int:
+    return calls_of(lambda: examine(parse_leniently(item.encode())))

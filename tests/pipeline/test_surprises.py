@@ -70,7 +70,7 @@ def test_a_request_that_can_not_be_made_fails_at_once_and_says_why(
 
     (postback,) = postbacks_of(gem)
     (attempt,) = attempts_of(gem)
-    assert postback.reason == attempt.error == "header_too_long"
+    assert postback.reason == attempt.error == "too_large"
     assert "X-Note" in attempt.detail
     assert ok_partner.requests == []
 

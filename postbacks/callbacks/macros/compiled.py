@@ -9,12 +9,11 @@ from typing import Final
 from postbacks.callbacks.macros.authentication import Authentication
 from postbacks.callbacks.macros.expressions import Expression
 from postbacks.callbacks.macros.headers import CompiledHeaders
-from postbacks.callbacks.macros.problems import RenderError
+from postbacks.callbacks.macros.problems import too_large
+from postbacks.callbacks.macros.skeleton import LONGEST_BODY
 from postbacks.callbacks.macros.url import CompiledUrl
 from postbacks.callbacks.macros.value import MASK, Rates, RenderScope, Value, present
 from postbacks.values.outgoing_request import OutgoingRequest, Rendering
-
-LONGEST_BODY: Final = 1_048_576
 
 _NO_CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -79,7 +78,7 @@ class CompiledRequest:
             _AnyRate() if rates is None else rates,
         )
         for expression in self.required:
-            if expression.evaluate(scope) is None:
+            if expression.lacks_value(scope):
                 return expression.names[0] if expression.names else ""
         return None
 
@@ -102,8 +101,9 @@ class CompiledRequest:
     ) -> Rendering:
         """Render the request, and its redacted twin for people.
 
-        Raises RenderError if a value would have changed more than its own place. A required macro
-        without a value is like any other here: previews show such requests.
+        Raises RenderError if a value would have changed more than its own place, or if a part
+        becomes too large. A required macro without a value is like any other here: previews show
+        such requests.
         """
         results = self._results(values, credentials, rates)
         request = self._request(results, self.url.authority_for(results, self.allowed_hosts))
@@ -152,7 +152,7 @@ class CompiledRequest:
         if self.body is not None:
             body = self.body(results).encode("utf-8", "replace")
             if len(body) > LONGEST_BODY:
-                raise RenderError("body_too_long", f"The body is over {LONGEST_BODY} bytes.")
+                raise too_large("The body", LONGEST_BODY, "bytes")
         url = self.url.render(results, authority)
         return OutgoingRequest(self.method, url, self.headers.render(results), body)
 

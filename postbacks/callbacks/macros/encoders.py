@@ -15,7 +15,7 @@ from postbacks.callbacks.macros.value import MASK, json_of, json_string_content,
 
 RAW_REFUSED: Final = "raw_changed_request"
 
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 _BREAKS_QUERY: Final = re.compile(r"[\x00-\x20\x7f\\#&]")
 _BREAKS_PATH: Final = re.compile(r"[\x00-\x20\x7f\\#&/?]")

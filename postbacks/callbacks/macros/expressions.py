@@ -9,10 +9,13 @@ from postbacks.callbacks.macros.arguments import ArgumentError
 from postbacks.callbacks.macros.filters import FILTERS, Step
 from postbacks.callbacks.macros.names import CREDENTIAL, Source, UnknownNameError, understand
 from postbacks.callbacks.macros.parser import FilterCall, Literal, MacroCall, Name
-from postbacks.callbacks.macros.problems import Problems, nearest
+from postbacks.callbacks.macros.problems import Problems, RenderError, nearest, too_large
 from postbacks.callbacks.macros.value import RenderScope, present
 
 _MOST_FILTERS: Final = 16
+LONGEST_RESULT: Final = 262_144  # characters of one macro's value, between its filters too
+MOST_WRITTEN: Final = 2_097_152  # characters that all filters of one request write
+_LONG: Final = 1_024  # shorter texts are not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,26 @@ class Expression:
     required: bool
 
     def evaluate(self, scope: RenderScope) -> object | None:
+        """Return the macro's value. Raises RenderError if a filter makes it too large."""
         try:
             value = self._source_value(scope)
+            if self.filters and type(value) in (dict, list):
+                value = scope.text_of_container(value)
             for applied in self.filters:
                 if (value is None) == applied.on_missing:
                     value = present(applied.step(value, scope))
+                    if isinstance(value, str) and len(value) > _LONG:
+                        _count_written(value, scope)
         except (ArithmeticError, ValueError):
             return None
         return value
+
+    def lacks_value(self, scope: RenderScope) -> bool:
+        """Tell whether the macro has no value; one that is too large is a value."""
+        try:
+            return self.evaluate(scope) is None
+        except RenderError:
+            return False
 
     def losing_filter(self, scope: RenderScope) -> str:
         """Return the filter that has nothing for the value; "" if none is to blame."""
@@ -60,6 +75,8 @@ class Expression:
                 value = present(_step_or_none(applied.step, value, scope))
                 if value is None:
                     return applied.text
+                if isinstance(value, str) and len(value) > LONGEST_RESULT:
+                    return ""  # it is too large, and not missing
         return ""
 
     def _source_value(self, scope: RenderScope) -> object | None:
@@ -149,6 +166,15 @@ def _filter(
         return None
     text = use.name if use.argument is None else f'{use.name}:"{use.argument}"'
     return AppliedFilter(step, on_missing=use.name == filters.DEFAULT, text=text)
+
+
+def _count_written(text: str, scope: RenderScope) -> None:
+    """Bound the texts of a request while its filters write them. Raises RenderError."""
+    if len(text) > LONGEST_RESULT:
+        raise too_large("A macro's value", LONGEST_RESULT)
+    scope.written += len(text)
+    if scope.written > MOST_WRITTEN:
+        raise too_large("The texts that the filters of this request write", MOST_WRITTEN)
 
 
 def _step_or_none(step: Step, value: object, scope: RenderScope) -> object | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from postbacks.callbacks.macros.encoders import for_header
-from postbacks.callbacks.macros.problems import Problems, RenderError
+from postbacks.callbacks.macros.problems import Problems, too_large
 from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Skeleton, fill
 
 LONGEST_VALUE: Final = 4_096
@@ -51,7 +51,7 @@ class CompiledHeaders:
     drop: bool
 
     def render(self, results: Sequence[object]) -> dict[str, str]:
-        """Render the headers that are not dropped."""
+        """Render the headers that are not dropped. Raises RenderError for one that is too long."""
         rendered = {}
         for header in self.headers:
             may_drop = self.drop and header.droppable
@@ -61,9 +61,7 @@ class CompiledHeaders:
             if header.needs_value and not value:
                 continue
             if len(value) > LONGEST_VALUE:
-                raise RenderError(
-                    "header_too_long", f"{header.name} is longer than {LONGEST_VALUE} characters."
-                )
+                raise too_large(f"The header {header.name}", LONGEST_VALUE)
             rendered[header.name] = value
         return rendered
 

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from postbacks.callbacks.macros.encoders import for_json_string, for_json_value
 from postbacks.callbacks.macros.parameters import merged
 from postbacks.callbacks.macros.problems import Problems
-from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Skeleton, Slot, fill
+from postbacks.callbacks.macros.skeleton import BODY_LIMIT, HOLE, Chunk, Skeleton, Slot
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -43,13 +43,18 @@ Part = str | Slot | Members
 
 
 def render_json(parts: Sequence[Part], results: Sequence[object]) -> str:
-    """Render a compiled JSON template."""
-    return "".join(
-        [
-            _render_members(part, results) if isinstance(part, Members) else fill((part,), results)
-            for part in parts
-        ]
-    )
+    """Render a compiled JSON template. Raises RenderError if it becomes too long for a body."""
+    texts: list[str] = []
+    size = 0
+    for part in parts:
+        if isinstance(part, Members):
+            text = _render_members(part, results)
+        else:
+            text = part if isinstance(part, str) else part.encode(results[part.index])
+        size += len(text)
+        BODY_LIMIT.check(size)
+        texts.append(text)
+    return "".join(texts)
 
 
 def compile_json(skeleton: Skeleton, problems: Problems, *, drop: bool) -> tuple[Part, ...]:
@@ -65,10 +70,14 @@ def compile_json(skeleton: Skeleton, problems: Problems, *, drop: bool) -> tuple
 
 def _render_members(item: Members, results: Sequence[object]) -> str:
     rendered = []
+    size = 0
     for member in item.members:
         if member.droppable and all(results[index] is None for index in member.droppable):
             continue
-        rendered.append(member.name + render_json(member.parts, results))
+        text = member.name + render_json(member.parts, results)
+        size += len(text)
+        BODY_LIMIT.check(size)
+        rendered.append(text)
     return "{" + ",".join(rendered) + "}"
 
 

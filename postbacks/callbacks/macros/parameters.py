@@ -8,8 +8,10 @@ from typing import Final
 from postbacks.callbacks.macros.encoders import for_parameter, url_literal
 from postbacks.callbacks.macros.problems import Problems
 from postbacks.callbacks.macros.skeleton import (
+    BODY_LIMIT,
     HOLE,
     Chunk,
+    Limit,
     Skeleton,
     SkeletonRow,
     Slot,
@@ -41,12 +43,19 @@ class Parameters:
     row: SkeletonRow
     drop: bool
 
-    def render(self, results: Sequence[object]) -> str:
-        """Render the parameters that are not dropped."""
+    def render(self, results: Sequence[object], limit: Limit = BODY_LIMIT) -> str:
+        """Render the parameters that are not dropped. Raises RenderError beyond the limit."""
         if not self.drop:
-            return self.row.fill(results)
-        sent = (param for param in self.parameters if not param.is_dropped(results))
-        return "&".join([fill(param.chunks, results) for param in sent])
+            return self.row.fill(results, limit)
+        pairs: list[str] = []
+        size = 0
+        for parameter in self.parameters:
+            if not parameter.is_dropped(results):
+                pair = fill(parameter.chunks, results, limit)
+                size += len(pair)
+                limit.check(size)
+                pairs.append(pair)
+        return "&".join(pairs)
 
 
 def compile_query(skeleton: Skeleton, start: int, problems: Problems, *, drop: bool) -> Parameters:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 _LONGEST_COMPARED = 64  # difflib is quadratic
 
@@ -34,7 +35,7 @@ class TemplateError(ValueError):
 
 
 class RenderError(Exception):
-    """A value would have changed the request's structure or destination.
+    """A value would have changed the request's structure or destination, or is too large.
 
     `code` is stable, `detail` is for people and never holds a value or a credential.
     """
@@ -43,6 +44,14 @@ class RenderError(Exception):
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+
+
+TOO_LARGE: Final = "too_large"
+
+
+def too_large(part: str, most: int, unit: str = "characters") -> RenderError:
+    """Return the error of a part of a request that grew beyond its limit."""
+    return RenderError(TOO_LARGE, f"{part} would be longer than {most:,} {unit}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from postbacks.callbacks.macros.expressions import Expression, compile_expression
 from postbacks.callbacks.macros.parser import MacroCall, macros_in
-from postbacks.callbacks.macros.problems import Problems
+from postbacks.callbacks.macros.problems import Problems, too_large
 
 HOLE: Final = "\0"
 UNRESERVED: Final = string.ascii_letters + string.digits + "-._~"
@@ -21,6 +21,24 @@ MOST_MACROS: Final = 200
 _UNSENDABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 Encoder = Callable[[object], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How long a part of a request may become; it is checked while the part is written."""
+
+    part: str
+    most: int
+
+    def check(self, size: int) -> None:
+        """Raise RenderError if so many characters are too many."""
+        if size > self.most:
+            raise too_large(self.part, self.most)
+
+
+LONGEST_BODY: Final = 1_048_576
+BODY_LIMIT: Final = Limit("The body", LONGEST_BODY)
+_LONG: Final = 512  # shorter texts are not counted: a request has few macros
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +78,20 @@ class SkeletonRow:
     texts: tuple[str, ...]
     slots: tuple[tuple[int, int, Encoder], ...]
 
-    def fill(self, results: Sequence[object]) -> str:
-        """Join texts and values."""
+    def fill(self, results: Sequence[object], limit: Limit = BODY_LIMIT) -> str:
+        """Join texts and values. Raises RenderError beyond the limit."""
         pieces = list(self.texts)
+        size = 0
         for gap, index, encode in self.slots:
             value = results[index]
             # Most values consist of characters that no place needs to encode.
-            is_safe = type(value) is str and not value.strip(UNRESERVED)
-            pieces[gap] = value if is_safe else encode(value)  # type: ignore[call-overload]  # str
+            if type(value) is str and not value.strip(UNRESERVED):
+                pieces[gap] = value
+                continue
+            pieces[gap] = piece = encode(value)
+            if len(piece) > _LONG:
+                size += len(piece)
+                limit.check(size)
         return "".join(pieces)
 
 
@@ -123,14 +147,17 @@ class Skeleton:
         return tuple(chunks)
 
 
-def fill(chunks: Sequence[Chunk], results: Sequence[object]) -> str:
-    """Join texts and values."""
-    return "".join(
-        [
-            chunk if isinstance(chunk, str) else chunk.encode(results[chunk.index])
-            for chunk in chunks
-        ]
-    )
+def fill(chunks: Sequence[Chunk], results: Sequence[object], limit: Limit = BODY_LIMIT) -> str:
+    """Join texts and values. Raises RenderError beyond the limit."""
+    pieces: list[str] = []
+    size = 0
+    for chunk in chunks:
+        piece = chunk if isinstance(chunk, str) else chunk.encode(results[chunk.index])
+        if len(piece) > _LONG:
+            size += len(piece)
+            limit.check(size)
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def read_skeleton(

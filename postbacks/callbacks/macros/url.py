@@ -16,10 +16,11 @@ from urllib3.util import parse_url
 
 from postbacks.callbacks.macros.encoders import RAW_REFUSED, for_path, url_literal
 from postbacks.callbacks.macros.parameters import Parameters, compile_query
-from postbacks.callbacks.macros.problems import Problems, RenderError
-from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Hole, Skeleton, fill
+from postbacks.callbacks.macros.problems import Problems, RenderError, too_large
+from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Hole, Limit, Skeleton, fill
 
 LONGEST_URL: Final = 8_192
+_LIMIT: Final = Limit("The URL", LONGEST_URL)
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 _BEGINNING: Final = re.compile(r"(https?)://([^/?#]*)", re.IGNORECASE | re.ASCII)
@@ -44,7 +45,7 @@ class OpenSegment:
 
     def render(self, results: Sequence[object]) -> str:
         """Render the segment. Raises RenderError if it would lead elsewhere."""
-        text = fill(self.chunks, results)
+        text = fill(self.chunks, results, _LIMIT)
         if text[:1] in _FIRST_OF_DOTS and _DOTS.fullmatch(text):
             raise RenderError("path_changed", "A value would have been a dot segment of the path.")
         return text
@@ -73,10 +74,10 @@ class CompiledUrl:
     def render(self, results: Sequence[object], authority: str) -> str:
         """Render the URL. Raises RenderError if a value would change where it leads."""
         url = self._before_query(results, authority) if self.plain is None else self.plain
-        query = self.query.render(results) if self.query is not None else ""
+        query = self.query.render(results, _LIMIT) if self.query is not None else ""
         url = f"{url}?{query}" if query else url
         if len(url) > LONGEST_URL:
-            raise RenderError("url_too_long", f"The URL is longer than {LONGEST_URL} characters.")
+            raise too_large(_LIMIT.part, LONGEST_URL)
         if self.has_raw and not self._leads_to_template(url, authority):
             raise RenderError(RAW_REFUSED, "A raw value would have changed where the URL leads.")
         return url

@@ -62,19 +62,30 @@ class EventValues(Protocol):
     def field(self, name: str) -> object: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RenderScope:
-    """Everything that one rendering may read."""
-
-    values: Mapping[str, Value]
-    credentials: Mapping[str, str]
-    rates: Rates | None = None
-
-
 class JsonText(str):
     """Text that is JSON already, which a JSON body takes over unchanged."""
 
     __slots__ = ()
+
+
+@dataclass(slots=True)
+class RenderScope:
+    """Everything that one rendering may read, and how much its filters have written."""
+
+    values: Mapping[str, Value]
+    credentials: Mapping[str, str]
+    rates: Rates | None = None
+    written: int = 0  # characters, of long texts only
+    _texts: dict[int, JsonText] | None = None
+
+    def text_of_container(self, value: object) -> JsonText:
+        """Return an object or a list of the event as JSON, which is written once."""
+        if self._texts is None:
+            self._texts = {}
+        text = self._texts.get(id(value))  # the event keeps its values alive
+        if text is None:
+            text = self._texts[id(value)] = JsonText(json_of(value))
+        return text
 
 
 class Masked(str):

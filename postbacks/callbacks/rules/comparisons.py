@@ -6,7 +6,7 @@ letter case.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -129,28 +129,45 @@ def members_of(field: str, expected: object) -> list[object]:
 
 def _membership(field: ComparedField, members: list[object]) -> Test:
     if field.kind is None:
-        return partial(_passes_any, [_equality(field, member) for member in members])
+        return _LooseMembers.of(members).has
     key = _key_of(field)
     keys = frozenset(_fitting(field, key, member) for member in members)
     return lambda value: value is not None and key(value) in keys
 
 
-def _passes_any(tests: list[Test], value: object) -> bool:
-    return any(test(value) for test in tests)
+@dataclass(frozen=True, slots=True)
+class _LooseMembers:
+    """Expected values of an event's own parameter, each normalized once.
+
+    A text is equal to a text that is written alike: 007 is not 7. Else a number counts as a number.
+    """
+
+    texts: frozenset[str]
+    keys: frozenset[object]  # of all
+    keys_of_others: frozenset[object]  # of those that are no texts
+
+    @classmethod
+    def of(cls, members: Sequence[object]) -> "_LooseMembers":
+        return cls(
+            frozenset(member for member in members if isinstance(member, str)),
+            frozenset(map(_loose, members)),
+            frozenset(_loose(member) for member in members if not isinstance(member, str)),
+        )
+
+    def has(self, value: object) -> bool:
+        if isinstance(value, str):
+            return value in self.texts or (
+                bool(self.keys_of_others) and _loose(value) in self.keys_of_others
+            )
+        return value is not None and _loose(value) in self.keys
 
 
 def _equality(field: ComparedField, expected: object) -> Test:
     if field.kind is None:
-        return partial(_is_loosely, expected, _loose(expected))
+        return _LooseMembers.of([expected]).has
     key = _key_of(field)
     expected_key = _fitting(field, key, expected)
     return lambda value: value is not None and key(value) == expected_key
-
-
-def _is_loosely(expected: object, loose: object, value: object) -> bool:
-    if isinstance(expected, str) and isinstance(value, str):
-        return expected == value
-    return value is not None and _loose(value) == loose
 
 
 def _loose(value: object) -> object:

@@ -5,10 +5,13 @@ A missing value follows plain logic rather than SQL's: it equals nothing and is 
 US out, not everybody whose country is unknown; for those there is `exists`.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from postbacks.callbacks.macros import (
     CATALOGUE,
@@ -35,8 +38,11 @@ from postbacks.callbacks.rules.comparisons import (
 from postbacks.callbacks.rules.value_lists import ValueList, values_of
 
 MOST_CONDITIONS: Final = 50
+LARGEST_CONDITIONS: Final = 1_048_576  # bytes of a rule's conditions as JSON
 _PARTS: Final = ("field", "operator", "value")
 _LONGEST_SHOWN: Final = 80
+_MOST_SHOWN: Final = 20  # values of one list
+_MOST_WRONG: Final = 20  # values that are named; each is compared with all for what was meant
 _ASKS_FOR_A_PART: Final = frozenset({Operator.CONTAINS, Operator.STARTS_WITH, Operator.MATCHES})
 _ASKS_FOR_NO_VALUE: Final = frozenset({Operator.EXISTS, *ORDER})
 
@@ -72,9 +78,48 @@ class Condition:
         return words_of(self.field.name, self.operator, self.expected)
 
     def refusal(self, value: object) -> str:
-        """Return why the condition does not hold for a value."""
+        """Return why the condition does not hold for a value; a long list is cut."""
         text = "no value" if value is None else text_of(value)[:_LONGEST_SHOWN]
-        return f"{self.words}: the event has {text}."
+        return f"{_cut(self)}: the event has {text}."
+
+
+class TooExpensiveError(Exception):
+    """The conditions of one event's rules took more processor time than they may."""
+
+
+RULE_SECONDS: Final = 0.1  # of processor time that one rule's conditions may take for one event
+EVENT_SECONDS: Final = 0.3  # ... and those of all rules for one event
+
+
+@dataclass(slots=True)
+class Effort:
+    """The processor time that conditions take for one event, rule after rule.
+
+    Only patterns and long values take time; a rule without them is never refused. The time of this
+    thread alone counts: a machine that is busy makes no rule expensive.
+    """
+
+    rule_limit: float = RULE_SECONDS
+    event_limit: float = EVENT_SECONDS
+    _event_began: float | None = None
+    _rule_began: float | None = None
+
+    def begin_rule(self) -> None:
+        self._rule_began = None
+
+    def check(self) -> None:
+        """Raise TooExpensiveError if the rule, or all rules together, took too long."""
+        now = time.thread_time()
+        if self._event_began is None:
+            self._event_began = now
+        if self._rule_began is None:
+            self._rule_began = now
+        if now - self._rule_began > self.rule_limit or now - self._event_began > self.event_limit:
+            raise TooExpensiveError
+
+    def seconds_of_rule(self) -> float:
+        """Return what the rule's conditions took from their first pattern or long value on."""
+        return 0.0 if self._rule_began is None else time.thread_time() - self._rule_began
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +130,41 @@ class Conditions:
     any_is_enough: bool = False
 
     def refusal(self, values: Mapping[str, Value], *, rates: Rates | None = None) -> Refusal | None:
-        """Return the condition that refuses an event; None if none does."""
-        if not self.lines:
+        """Return the condition that refuses an event; None if none does.
+
+        Raises TooExpensiveError.
+        """
+        failed = self._failed(values, rates, Effort())
+        if not failed:
             return None
+        return Refusal("condition", " ".join([line.refusal(value) for line, value in failed]))
+
+    def hold(self, values: Mapping[str, Value], *, rates: Rates | None, effort: Effort) -> bool:
+        """Tell whether an event passes, without the words. Raises TooExpensiveError."""
+        return not self._failed(values, rates, effort)
+
+    def _failed(
+        self, values: Mapping[str, Value], rates: Rates | None, effort: Effort
+    ) -> list[tuple[Condition, object]]:
+        """Return the conditions that keep an event out, each with its value."""
         scope = RenderScope(values, {}, rates)
         failed = []
         for condition in self.lines:
             value = present(condition.read(scope))
+            kind = type(value)
+            if kind is dict or (kind is list and condition.operator is not Operator.CONTAINS):
+                value = scope.text_of_container(value)
+                effort.check()
+            elif condition.operator is Operator.MATCHES:
+                effort.check()
             if condition.holds(value):
                 if self.any_is_enough:
-                    return None
+                    return []
             elif self.any_is_enough:
-                failed.append(condition.refusal(value))
+                failed.append((condition, value))
             else:
-                return Refusal("condition", condition.refusal(value))
-        return Refusal("condition", " ".join(failed)) if failed else None
+                return [(condition, value)]
+        return failed
 
 
 def compile_conditions(data: Mapping[str, object], *, is_stored: bool = False) -> Conditions:
@@ -129,6 +194,7 @@ def compile_conditions(data: Mapping[str, object], *, is_stored: bool = False) -
         for index, condition in enumerate(compiled):
             if condition is not None:
                 _check_values(condition, f"conditions.{join}.{index}.value", errors)
+        _check_size(data, errors)
     if errors:
         raise TemplateError(errors)
     return Conditions(
@@ -200,11 +266,34 @@ def _check_values(condition: Condition, path: str, errors: list[RuleError]) -> N
         return
     is_list = operator in {Operator.IN, Operator.NOT_IN}
     for index, member in enumerate(members_of(field.name, expected) if is_list else [expected]):
+        if len(errors) >= _MOST_WRONG:
+            return  # enough to correct first
         if not values.has(member):
             written = text_of(member)[:_LONGEST_SHOWN]
             detail = f"“{written}” is no {field.name} of an event; {values.remedy(member)}."
             member_path = f"{path}.{index}" if isinstance(expected, list | tuple) else path
             Problems(member_path, errors).add(0, detail, values.nearest(member))
+
+
+def _check_size(data: Mapping[str, object], errors: list[RuleError]) -> None:
+    size = len(msgspec.json.encode(data))
+    if size > LARGEST_CONDITIONS:
+        Problems("conditions", errors).add(
+            0,
+            f"The conditions have {size:,} bytes as JSON; a rule has at most "
+            f"{LARGEST_CONDITIONS:,}. Write fewer or shorter values, or split the rule.",
+        )
+
+
+def _cut(condition: Condition) -> str:
+    """Return a condition's words without most of a long list."""
+    expected = condition.expected
+    if isinstance(expected, str) and condition.operator in {Operator.IN, Operator.NOT_IN}:
+        expected = expected.split(",")
+    if not isinstance(expected, list | tuple) or len(expected) <= _MOST_SHOWN:
+        return condition.words
+    words = words_of(condition.field.name, condition.operator, expected[:_MOST_SHOWN])
+    return f"{words},… ({len(expected) - _MOST_SHOWN:,} more)"
 
 
 def _is_list_of(values: ValueList, expected: object) -> bool:

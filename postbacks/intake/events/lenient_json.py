@@ -29,7 +29,7 @@ _HALF_IN_KEY: Final = "A name holds half a character; send whole characters, in 
 
 _KEPT_DEPTH: Final = 2 * MAX_DEPTH  # deeper parts are left out: their item is refused anyway
 _LONGEST_INTEGER: Final = 4_000  # digits; Python refuses to convert more than 4,300
-_MOST_ERRORS: Final = 100  # of one item, which is refused anyway
+_MOST_ERRORS: Final = 100  # of one item, which is refused anyway; and of remarks on its texts
 _LONGEST_STEP: Final = 200  # of a pointer: else a long name would be copied for all inside it
 # A text without an end is one token too: else each quote inside it would begin another search.
 TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?+|[\[\]{}]', re.DOTALL)
@@ -101,7 +101,12 @@ class _Examination:
     repaired: list[FieldError] = field(default_factory=list)
 
     def checked(self, value: object, steps: tuple[str | int, ...]) -> object:
-        """Return a value without its flaws; `steps` lead to it, as those of a JSON pointer do."""
+        """Return a value without its flaws; `steps` lead to it, as those of a JSON pointer do.
+
+        The rest of an item with too many errors is left as it is: a refusal names no more.
+        """
+        if len(self.errors) >= _MOST_ERRORS:
+            return value
         if isinstance(value, str):
             return self._text(value, steps)
         if isinstance(value, dict):
@@ -120,7 +125,7 @@ class _Examination:
             return text
         if not steps or (len(steps) == 1 and steps[0] in self.exact):
             self._refuse(steps, _HALF_IN_ID)
-        else:
+        elif len(self.repaired) < _MOST_ERRORS:
             self.repaired.append(FieldError(_pointer(steps), REPAIRED))
         # Two halves that an encoder wrote apart become the character that they are.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -135,8 +140,7 @@ class _Examination:
         return {name: self.checked(value, (*steps, name)) for name, value in members.items()}
 
     def _refuse(self, steps: tuple[str | int, ...], detail: str) -> None:
-        if len(self.errors) < _MOST_ERRORS:
-            self.errors.append(FieldError(_pointer(steps), detail))
+        self.errors.append(FieldError(_pointer(steps), detail))
 
 
 def stands_twice(key: str) -> str:
