@@ -184,3 +184,12 @@ def test_a_repeated_key_among_many_is_named_and_cut() -> None:
     assert answer.status == 400
     assert "stands twice" in answer.data["detail"]
     assert len(answer.data["detail"]) < 300
+
+
+def test_of_thousands_of_unknown_fields_a_hundred_are_named() -> None:
+    body = "{" + ",".join(f'"fild_{n}": 0' for n in range(20_000)) + "}"
+
+    answer = send(make.make_tenant(), "apps", body.encode())
+
+    unknown = [error for error in answer.data["errors"] if error["pointer"].startswith("/fild_")]
+    assert (answer.status, len(unknown)) == (400, 100), answer.data["errors"][-3:]
