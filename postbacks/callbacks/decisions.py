@@ -209,11 +209,10 @@ def _decide_or_skip(
             return None
         return Decision(str(public_id), event, rule, install, _skip_reason(rule, facts, rates))
     except TooExpensiveError:
-        return _too_expensive(rule, event, install)
+        return _skipped(rule, event, install, SkipReason.RULE_TOO_EXPENSIVE)
     except Exception:
         logger.exception("Rule %d could not be applied to event %s", rule.rule_id, event.event_id)
-        public_id = str(uuid7(event.received_at))
-        return Decision(public_id, event, rule, install, reason=SkipReason.RULE_ERROR)
+        return _skipped(rule, event, install, SkipReason.RULE_ERROR)
 
 
 def _decide(
@@ -226,7 +225,7 @@ def _decide(
         try:
             refusal = rule.conditions.refusal(every_value(facts, rates), rates=rates)
         except TooExpensiveError:
-            return _too_expensive(rule, event, install)
+            return _skipped(rule, event, install, SkipReason.RULE_TOO_EXPENSIVE)
         if refusal is not None:
             return refusal
     return Decision(str(public_id), event, rule, install, _skip_reason(rule, facts, rates))
@@ -239,9 +238,10 @@ def _skip_reason(rule: CompiledRule, facts: Facts, rates: Rates) -> str:
         return ""  # it was valid when it was saved; sending it will say what is wrong by now
 
 
-def _too_expensive(rule: CompiledRule, event: StoredEvent, install: InstallContext) -> Decision:
-    public_id = str(uuid7(event.received_at))
-    return Decision(public_id, event, rule, install, reason=SkipReason.RULE_TOO_EXPENSIVE)
+def _skipped(
+    rule: CompiledRule, event: StoredEvent, install: InstallContext, reason: SkipReason
+) -> Decision:
+    return Decision(str(uuid7(event.received_at)), event, rule, install, reason)
 
 
 def _first_times_only(decisions: Sequence[Decision]) -> list[Decision]:
