@@ -5,12 +5,12 @@ from http import HTTPStatus
 
 import msgspec
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, ValidationError
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions, status
 
+from postbacks.infrastructure.database.prepared import is_outage
 from postbacks.intake.events.body import BodyError
 from postbacks.web.middleware import RETRY_AFTER_SECONDS, database_is_away
 from postbacks.web.request_bodies import UnreadableBodyError
@@ -99,8 +99,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def answer_exception(error: Exception, context: Mapping[str, object]) -> HttpResponse | None:
     """Turn what a view raised into a problem document; None leaves it to Django."""
-    if isinstance(error, OperationalError | InterfaceError):
-        return database_is_away()
+    if is_outage(error):
+        return database_is_away(error)
     if isinstance(error, RequestDataTooBig):
         return problem(413, _TOO_LARGE)
     if isinstance(error, BodyError):

@@ -1,19 +1,23 @@
 """Checks whether everything is there that work needs, for the operator's probes and page."""
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Lock
 
 import psycopg
-from django.db import InterfaceError, OperationalError, ProgrammingError, connection, transaction
+from django.db import Error as DatabaseError
+from django.db import ProgrammingError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from psycopg import sql
 
 from postbacks.infrastructure.database import partitions, roles
-from postbacks.infrastructure.database.prepared import load_sql
+from postbacks.infrastructure.database.prepared import is_outage, load_sql, outage_sentence
 from postbacks.models import BreakerState, RuleStatus, WorkerHeartbeat
-from postbacks.models.heartbeats import CLUSTER
+from postbacks.models.heartbeats import CLUSTER, WRITE_PROBE
 
 MIN_DAYS_AHEAD = 2
 HEARTBEAT_SECONDS = 30
@@ -34,22 +38,68 @@ class CheckResult:
 
 
 def run_check(check: Callable[[], CheckResult]) -> CheckResult:
-    """Run a check; an unreachable or unready database is a result too."""
+    """Run a check; an unreachable, full or unready database is a result too."""
     try:
         return check()
-    except (OperationalError, InterfaceError, psycopg.OperationalError):
-        connection.close()
-        return CheckResult(ok=False, detail="The database can't be reached.")
     except ProgrammingError:
         return CheckResult(
             ok=False, detail="The database lacks a table or a right; run `manage.py migrate`."
         )
+    except (DatabaseError, psycopg.OperationalError) as error:
+        if not (isinstance(error, psycopg.Error) or is_outage(error)):
+            raise
+        connection.close()
+        return CheckResult(ok=False, detail=outage_sentence(error))
+
+
+@dataclass(slots=True)
+class WriteProbe:
+    """Tries whether the database stores anything: as often as it is asked, within a bound.
+
+    Probes beyond `most` in `seconds` get the last result, so that nobody can make a process write
+    without end by asking. The row alone would not notice a full disk, for it has its place; the
+    sort that follows needs new blocks, and leaves nothing behind.
+    """
+
+    most: int = 10
+    seconds: float = 10.0
+    clock: Callable[[], float] = time.monotonic
+    _tries: deque[float] = field(default_factory=deque)
+    _last: CheckResult = CheckResult(ok=True, detail="")
+    _lock: Lock = field(default_factory=Lock)
+
+    def run(self) -> CheckResult:
+        """Return the result of a write, or the last one."""
+        with self._lock:
+            now = self.clock()
+            while self._tries and now - self._tries[0] >= self.seconds:
+                self._tries.popleft()
+            if len(self._tries) < self.most:
+                self._tries.append(now)
+                self._last = run_check(_write)
+            return self._last
+
+
+_write_probe = WriteProbe()
 
 
 def _database() -> CheckResult:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    return CheckResult(ok=True, detail="The database answers.")
+    return _write_probe.run()
+
+
+def _write() -> CheckResult:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL work_mem = '64kB'")
+        cursor.execute("SET LOCAL statement_timeout = '5s'")  # a disk that hangs is full for us
+        cursor.execute(
+            "INSERT INTO worker_heartbeat (name, beat_at, stop_requested, pid)"
+            " VALUES (%s, now(), false, 0) ON CONFLICT (name) DO UPDATE SET beat_at = now()",
+            [WRITE_PROBE],
+        )
+        cursor.execute("SELECT count(*) FROM generate_series(1, 10000)")
+    return CheckResult(ok=True, detail="The database answers and stores.")
 
 
 def _migrations() -> CheckResult:

@@ -11,7 +11,7 @@ from postbacks import __version__
 from postbacks.infrastructure.database import roles
 from postbacks.insights.health import CHECKS, CheckResult, as_role, run_check
 from postbacks.models import WorkerHeartbeat
-from postbacks.models.heartbeats import CLUSTER
+from postbacks.models.heartbeats import CLUSTER, WRITE_PROBE
 
 MOST_COUNTED = 100_000  # counting a longer queue would say no more
 _UNDECIDED_SECONDS = 60
@@ -57,7 +57,7 @@ def read_installation() -> InstallationStatus:
     )
     ages = WorkerHeartbeat.ages("")
     parts = sorted(
-        (WorkerPart(name, age) for name, age in ages.items() if name != CLUSTER),
+        (WorkerPart(name, age) for name, age in ages.items() if name not in {CLUSTER, WRITE_PROBE}),
         key=lambda part: part.name,
     )
     return InstallationStatus(facts, tuple(parts), _versions())

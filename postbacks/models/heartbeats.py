@@ -10,6 +10,7 @@ from django.db import connection, models
 from postbacks.infrastructure.database import database_clock
 
 CLUSTER = "cluster"
+WRITE_PROBE = "readyz"  # no part of a cluster: the row that `/readyz` writes
 
 
 @dataclass(frozen=True, slots=True)

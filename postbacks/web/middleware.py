@@ -13,7 +13,8 @@ from csp.constants import HEADER, UNSAFE_EVAL
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.conf import settings
 from django.contrib.auth import logout
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import Error as DatabaseError
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 
@@ -21,6 +22,7 @@ from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
 from apps_registry.client_address import client_address
 from apps_registry.models import Membership, User
 from apps_registry.tenancy import current_organization, tenant
+from postbacks.infrastructure.database.prepared import is_outage, outage_sentence
 from postbacks.web import visits
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -57,19 +59,17 @@ class DatabaseOutage:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if isinstance(error, OperationalError | InterfaceError):
-            return database_is_away()
-        return None
+        return database_is_away(error) if is_outage(error) else None
 
 
-def database_is_away() -> HttpResponse:
-    """Return the 503 of every view while the database is away."""
+def database_is_away(error: Exception) -> HttpResponse:
+    """Return the 503 of every view while the database is away, full or read-only."""
     connection.close()
     problem = {
         "type": "about:blank",
         "title": "Service Unavailable",
         "status": 503,
-        "detail": "The database can't be reached. Nothing was stored; try again.",
+        "detail": f"{outage_sentence(error)} Nothing was stored; try again.",
     }
     return HttpResponse(
         json.dumps(problem),
@@ -98,8 +98,10 @@ class TenantOfRequest:
                 if request.visit
                 else _chosen_membership(request, request.memberships)
             )
-        except (OperationalError, InterfaceError):
-            return database_is_away()
+        except DatabaseError as error:
+            if not is_outage(error):
+                raise
+            return database_is_away(error)
         if request.membership is None:
             return self.get_response(request)
         actor_of = visits.actor if request.visit else _person

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.infrastructure.database import roles
+from postbacks.insights import health
 from postbacks.models import DuePostback, HeldPostback, HeldReason, WorkerHeartbeat
 from tests import database, make
 from tests.api.calling import make_postback, report, run_as_owner_of_tables
@@ -50,6 +51,116 @@ def test_ready_means_that_every_check_is_fine(heartbeat) -> None:
     assert answer.json()["status"] == "ready"
     assert list(answer.json()["checks"]) == CHECKS
     assert all(check["ok"] and check["detail"] for check in answer.json()["checks"].values())
+
+
+@pytest.fixture
+def fresh_probe(monkeypatch) -> Iterator[None]:
+    """Start with no writes behind, and put back what the test changes in the database."""
+    monkeypatch.setattr(health, "_write_probe", health.WriteProbe())
+    yield
+    store_again()
+
+
+def store_again() -> None:
+    connection.close()
+    for undo in (
+        f"ALTER DATABASE {_database()} RESET default_transaction_read_only",
+        "DROP FUNCTION IF EXISTS fail_to_store CASCADE",
+        f"GRANT INSERT, UPDATE ON worker_heartbeat TO {roles.WEB}",
+    ):
+        _as_superuser(undo, _database())
+
+
+_FAIL_TO_STORE = """
+CREATE FUNCTION fail_to_store() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'could not extend file "base/1/2": No space left on device'
+        USING ERRCODE = '{code}';
+END $$;
+CREATE TRIGGER fail_to_store BEFORE INSERT OR UPDATE ON {table}
+    FOR EACH ROW EXECUTE FUNCTION fail_to_store()
+"""
+
+
+@pytest.mark.parametrize(
+    ("trouble", "sentence"),
+    [
+        (_FAIL_TO_STORE.format(code="53100", table="worker_heartbeat"), "disk is full"),
+        ("ALTER DATABASE {database} SET default_transaction_read_only = on", "is read-only"),
+        (_FAIL_TO_STORE.format(code="57014", table="worker_heartbeat"), "can't be reached"),
+        (f"REVOKE INSERT, UPDATE ON worker_heartbeat FROM {roles.WEB}", "lacks a table or a right"),
+    ],
+)
+def test_a_database_that_stores_nothing_is_not_ready_until_it_does_again(
+    heartbeat, fresh_probe, trouble, sentence
+) -> None:
+    assert ready() == (200, [])
+
+    _as_superuser(trouble.replace("{database}", _database()), _database())
+    connection.close()
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert sentence in answer.json()["checks"]["database"]["detail"]
+    assert "base/1/2" not in answer.text
+
+    store_again()
+    assert ready() == (200, [])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "detail"),
+    [
+        (
+            _FAIL_TO_STORE.format(code="53100", table="undecided_event"),
+            "The database's disk is full.",
+        ),
+        (
+            "ALTER DATABASE {database} SET default_transaction_read_only = on",
+            "The database is read-only.",
+        ),
+    ],
+)
+def test_an_event_that_cant_be_stored_is_answered_503_with_the_reason(
+    fresh_probe, trouble, detail
+) -> None:
+    tenant = make.make_tenant()
+    _as_superuser(trouble.replace("{database}", _database()), _database())
+    connection.close()
+
+    answers = [
+        Client().post(
+            "/api/v1/events",
+            data=body,
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {tenant.sdk_key}"},
+        )
+        for body in ('{"event_name": "open"}', '[{"event_name": "open"}, {"event_name": "open"}]')
+    ]
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert {answer.json()["detail"] for answer in answers} == {
+        f"{detail} Nothing was stored; try again."
+    }
+    assert {answer["Retry-After"] for answer in answers} == {"5"}
+
+
+def test_probes_without_end_write_only_ten_times_in_ten_seconds(fresh_probe) -> None:
+    now = [0.0]
+    probe = health.WriteProbe(clock=lambda: now[0])
+    with connection.cursor() as cursor:
+        for _ in range(30):
+            probe.run()
+        cursor.execute("SELECT beat_at FROM worker_heartbeat WHERE name = 'readyz'")
+        (last,) = cursor.fetchone()
+
+        assert probe.run().ok
+        cursor.execute("SELECT beat_at FROM worker_heartbeat WHERE name = 'readyz'")
+        assert cursor.fetchone() == (last,)
+
+        now[0] = 10.0
+        probe.run()
+        cursor.execute("SELECT beat_at > %s FROM worker_heartbeat WHERE name = 'readyz'", [last])
+        assert cursor.fetchone() == (True,)
 
 
 def test_alive_needs_no_database(no_database) -> None:
@@ -180,7 +291,12 @@ def test_a_probe_leaves_the_connection_with_its_own_role(heartbeat) -> None:
         assert cursor.fetchone() == (roles.WEB,)
 
 
-def _as_superuser(statement: str) -> None:
-    admin = os.environ.get("DATABASE_ADMIN_URL") or database.superuser_conninfo("postgres")
+def _database() -> str:
+    return str(connection.settings_dict["NAME"])
+
+
+def _as_superuser(statement: str, name: str = "postgres") -> None:
+    admin = os.environ.get("DATABASE_ADMIN_URL") or database.superuser_conninfo(name)
     with psycopg.connect(admin, autocommit=True) as superuser:
+        superuser.execute("SET default_transaction_read_only = off")
         superuser.execute(statement)
