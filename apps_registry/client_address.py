@@ -1,5 +1,7 @@
 """The caller's address, behind as many proxies as the operator trusts."""
 
+import ipaddress
+
 from django.conf import settings
 from django.http import HttpRequest
 
@@ -16,3 +18,10 @@ def client_address(request: HttpRequest) -> str | None:
     hop = hops[-count] if 0 < count <= len(hops) else request.META.get("REMOTE_ADDR")
     address = parse_forwarded_address(hop or "")
     return None if address is None else str(address)
+
+
+def client_network(address: str | None) -> str:
+    """Return the network of one caller: an IPv4 address, or the /64 of an IPv6 address."""
+    if address is None or ":" not in address:
+        return address or ""
+    return str(ipaddress.ip_network((address, 64), strict=False))

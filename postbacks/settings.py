@@ -117,6 +117,10 @@ RATE_LIMIT_SDK_SERVER = environment.parsed(
 )
 RATE_LIMIT_API = environment.parsed("RATE_LIMIT_API", parse_rate, default=RateLimit(300, 1))
 RATE_LIMIT_UNKNOWN = environment.parsed("RATE_LIMIT_UNKNOWN", parse_rate, default=RateLimit(50, 1))
+RATE_LIMIT_LINKS = environment.parsed("RATE_LIMIT_LINKS", parse_rate, default=RateLimit(600, 60))
+RATE_LIMIT_INVITATIONS = environment.parsed(
+    "RATE_LIMIT_INVITATIONS", parse_rate, default=RateLimit(50, 3_600)
+)
 RATE_LIMIT_TESTS = environment.parsed("RATE_LIMIT_TESTS", parse_rate, default=RateLimit(30, 60))
 RATE_LIMIT_ERASURES = environment.parsed(
     "RATE_LIMIT_ERASURES", parse_rate, default=RateLimit(60, 60)

@@ -55,6 +55,8 @@ class InviteForm(forms.ModelForm):
                 )
             except ValidationError as error:
                 self.add_error(None, error)
+            except invitations.TooManyInvitationsError as error:
+                self.add_error("email", str(error))
         return values
 
     def _post_clean(self) -> None:
@@ -183,6 +185,8 @@ class InvitationAdmin(ScopedAdmin):
             except invitations.InvitationClosedError as closed:
                 text = f"{invitation.email}: {closed.state.label.lower()}, so not sent again."
                 self.message_user(request, text, messages.WARNING)
+            except invitations.TooManyInvitationsError as error:
+                self.message_user(request, f"{invitation.email}: {error}", messages.ERROR)
             else:
                 text = f"A new link is on the way to {invitation.email}."
                 self.message_user(request, text, messages.SUCCESS)

@@ -4,7 +4,9 @@ The link's token is in the mail only. The database and sessions hold its hash.
 """
 
 import logging
+import math
 import smtplib
+from datetime import timedelta
 from functools import partial
 
 from django.conf import settings
@@ -17,7 +19,7 @@ from django.utils import timezone
 
 from apps_registry.crypto import keys
 from apps_registry.mail_text import one_line
-from apps_registry.models import Invitation, Membership, User
+from apps_registry.models import Invitation, Membership, Organization, User
 from apps_registry.models.invitations import LIFETIME, InvitationState
 
 _TOKEN_PREFIX = "pbi_"  # noqa: S105  # a prefix, not a secret
@@ -31,6 +33,17 @@ class InvitationClosedError(Exception):
     def __init__(self, state: InvitationState) -> None:
         super().__init__(state.label)
         self.state = state
+
+
+class TooManyInvitationsError(Exception):
+    """The organization has invited as many as it may in an hour; `wait` are the seconds to wait."""
+
+    def __init__(self, most: int, wait: int) -> None:
+        super().__init__(
+            f"This organization has sent {most} invitations within an hour, as many as it may. "
+            f"Try again in {max(1, round(wait / 60))} min."
+        )
+        self.wait = wait
 
 
 def of_organization(organization_id: int) -> "models.QuerySet[Invitation]":
@@ -64,9 +77,11 @@ def find_by_token_hash(token_hash: str) -> Invitation | None:
 def invite(*, organization_id: int, email: str, role: str, by: User | None) -> Invitation:
     """Invite an address; the link is mailed after the commit.
 
-    Raises ValidationError, on the field `email`, for a member and for a second invitation.
+    Raises ValidationError, on the field `email`, for a member and for a second invitation, and
+    TooManyInvitationsError.
     """
     email = email.strip().lower()
+    _check_rate(organization_id)
     if Membership.objects.filter(organization_id=organization_id, user__email=email).exists():
         raise ValidationError({"email": "This person is already a member."})
     earlier = of_organization(organization_id).filter(
@@ -98,11 +113,13 @@ def invite(*, organization_id: int, email: str, role: str, by: User | None) -> I
 def resend(invitation: Invitation) -> None:
     """Mail a new link, valid for seven days; the earlier link stops working.
 
-    Raises InvitationClosedError for an accepted or revoked invitation.
+    Raises InvitationClosedError for an accepted or revoked invitation, and
+    TooManyInvitationsError.
     """
     row = Invitation.objects.select_for_update().get(pk=invitation.pk)
     if row.state not in {InvitationState.OPEN, InvitationState.EXPIRED}:
         raise InvitationClosedError(row.state)
+    _check_rate(row.organization_id)
     fresh = keys.make_key(_TOKEN_PREFIX)
     row.token_hash = fresh.hash
     row.expires_at = timezone.now() + LIFETIME
@@ -155,6 +172,28 @@ def _locked(token_hash: str) -> Invitation:
     if invitation.state is not InvitationState.OPEN:
         raise InvitationClosedError(invitation.state)
     return invitation
+
+
+def _check_rate(organization_id: int) -> None:
+    """Refuse a mail too many: anybody can be invited, and so be sent mail by strangers.
+
+    An invitation counts with its last mail, whatever became of it. Raises TooManyInvitationsError.
+    """
+    rate = settings.RATE_LIMIT_INVITATIONS
+    if rate is None:
+        return
+    # Two that invite at once take turns, so that both do not take the last place.
+    Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
+    now = timezone.now()
+    counted = Invitation.objects.filter(
+        organization_id=organization_id,
+        expires_at__gt=now + LIFETIME - timedelta(seconds=rate.seconds),
+    )
+    newest = counted.order_by("-expires_at").values_list("expires_at", flat=True)
+    expiries = list(newest[: rate.amount])
+    if len(expiries) >= rate.amount:
+        free_at = expiries[-1] - LIFETIME + timedelta(seconds=rate.seconds)
+        raise TooManyInvitationsError(rate.amount, math.ceil((free_at - now).total_seconds()))
 
 
 def _on_email_field(error: ValidationError) -> ValidationError:

@@ -68,7 +68,11 @@ class JoinForm(forms.Form):
 @require_safe
 def follow_link(request: HttpRequest, token: str) -> HttpResponse:
     """Keep the token's hash in the session, and redirect to an address without the token."""
-    request.session[_IN_SESSION] = hash_key(token)
+    token_hash = hash_key(token)
+    if invitations.find_by_token_hash(token_hash) is not None:
+        request.session[_IN_SESSION] = token_hash
+    elif _IN_SESSION in request.session:  # nothing is begun: anybody could fill the table
+        del request.session[_IN_SESSION]
     return HttpResponseRedirect(reverse("invitation"))
 
 

@@ -1,10 +1,9 @@
 """Rate limits of the API: callers above them are answered 429 with Retry-After."""
 
-import ipaddress
-
 from django.conf import settings
 from rest_framework import exceptions
 
+from apps_registry.client_address import client_network
 from postbacks.infrastructure.rate_limits import limiter
 from postbacks.infrastructure.rate_limits.counting import RateVerdict
 from postbacks.intake.sdk_keys import KnownKey, Reporter
@@ -29,7 +28,7 @@ def throttle_sdk_key(key: KnownKey, address: str | None) -> None:
         rate = settings.RATE_LIMIT_SDK_SERVER
         verdict = limiter.limit(_server_key(key.organization_id, key.id), rate)
     else:
-        name = f"app-key:{key.organization_id}:{key.id}:{_network(address)}"
+        name = f"app-key:{key.organization_id}:{key.id}:{client_network(address)}"
         verdict = limiter.limit(name, settings.RATE_LIMIT_SDK_APP)
     _enforce(verdict, "This SDK key reports too much")
 
@@ -43,7 +42,7 @@ def count_events(reporter: Reporter, count: int) -> None:
 
 def throttle_erasures(reporter: Reporter, address: str | None) -> None:
     """Raise TooFast for a key that requests too many erasures: each of them is much work."""
-    network = "" if reporter.is_server else f":{_network(address)}"
+    network = "" if reporter.is_server else f":{client_network(address)}"
     name = f"forget:{reporter.organization_id}:{reporter.key_id}{network}"
     verdict = limiter.limit(name, settings.RATE_LIMIT_ERASURES)
     _enforce(verdict, "This SDK key requests too many erasures")
@@ -60,19 +59,26 @@ def throttle_unknown_keys(address: str | None) -> None:
 
     Known keys from there keep working: many people may share an address.
     """
-    verdict = limiter.limit(f"unknown:{_network(address)}", settings.RATE_LIMIT_UNKNOWN)
+    verdict = limiter.limit(f"unknown:{client_network(address)}", settings.RATE_LIMIT_UNKNOWN)
     _enforce(verdict, "Too many calls from your address had no key that we know")
+
+
+def throttle_links(verdict: RateVerdict) -> None:
+    """Raise TooFast for a server that reports too many touchpoints by one link."""
+    _enforce(verdict, "Too many touchpoints of this link came from your address")
 
 
 def throttle_copies(address: str | None) -> None:
     """Raise TooFast for an address that sends too many copies of Apple's postbacks."""
-    verdict = limiter.limit(f"copies:{_network(address)}", settings.RATE_LIMIT_SDK_APP)
+    verdict = limiter.limit(f"copies:{client_network(address)}", settings.RATE_LIMIT_SDK_APP)
     _enforce(verdict, "Too many copies came from your address")
 
 
 def throttle_unclaimed_copies(address: str | None) -> None:
     """Raise TooFast for an address that sends too many copies of apps that nobody has."""
-    verdict = limiter.limit(f"strange-copies:{_network(address)}", settings.RATE_LIMIT_UNKNOWN)
+    verdict = limiter.limit(
+        f"strange-copies:{client_network(address)}", settings.RATE_LIMIT_UNKNOWN
+    )
     _enforce(verdict, "Too many copies from your address are of apps that no organization has")
 
 
@@ -83,10 +89,3 @@ def _enforce(verdict: RateVerdict, what: str) -> None:
 
 def _server_key(organization_id: int, key_id: int) -> str:
     return f"server-key:{organization_id}:{key_id}"
-
-
-def _network(address: str | None) -> str:
-    """Return the network of one caller: an IPv4 address, or the /64 of an IPv6 address."""
-    if address is None or ":" not in address:
-        return address or ""
-    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -1,6 +1,7 @@
 """③ Finds the touchpoints that may have earned installs: by shared identifiers, newest first."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -21,14 +22,21 @@ LONGEST_WINDOW = timedelta(days=30)
 LONGEST_PROBABILISTIC_WINDOW = timedelta(days=1)
 SHOWN_AFTER_INSTALL = timedelta(minutes=5)  # clicks so soon after are listed, as too late
 MOST_PER_IDENTIFIER = 100
+# Anybody may send clicks with a device's id, so where there are as many as that, more are looked
+# through: the newest of each sender are candidates, and no flood hides another sender's click.
+MOST_LOOKED_THROUGH = 10_000
 
 _FIND_KEYS = load_sql("postbacks.attribution", "find_candidate_keys")
+_FIND_FLOODED = load_sql("postbacks.attribution", "find_flooded_keys")
 _LOAD = load_sql("postbacks.attribution", "load_candidates")
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateSearch:
-    """One install to find touchpoints for: those with one of its identifiers, in its window."""
+    """One install to find touchpoints for: those with one of its identifiers, in its window.
+
+    Of an identifier that was flooded, `per_sender` of each sender are found.
+    """
 
     organization_id: int
     app_id: int
@@ -36,6 +44,7 @@ class CandidateSearch:
     installed_at: datetime
     not_before: datetime | None = None
     most: int = MOST_PER_IDENTIFIER
+    per_sender: int = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +69,14 @@ class _KeyMatch(NamedTuple):
     received_at: datetime
     kind: str
     organization_id: int
+    key: UUID
 
 
 def find_candidates(searches: Sequence[CandidateSearch]) -> list[list[TouchpointDetails]]:
     """Return each search's touchpoints.
 
-    Two statements serve all searches. The second opens only the days that the first has named, and
-    does not run where nobody clicked.
+    Two statements serve all searches, and a third the identifiers that were flooded. The last opens
+    only the days that the others have named, and does not run where nobody clicked.
     """
     windows = [row for number, search in enumerate(searches) for row in _windows(number, search)]
     if not windows:
@@ -74,6 +84,7 @@ def find_candidates(searches: Sequence[CandidateSearch]) -> list[list[Touchpoint
     # As JSON: psycopg writes an array element by element, which took longer than the search.
     parameters = {"searches": msgspec.json.encode(windows).decode()}
     matches = prepared.fetch(_KeyMatch, _FIND_KEYS, parameters)
+    matches = _look_through_floods(windows, matches)
     touchpoints = _load(matches)
     by_search: list[dict[int, TouchpointDetails]] = [{} for _ in searches]
     for match in matches:
@@ -82,7 +93,26 @@ def find_candidates(searches: Sequence[CandidateSearch]) -> list[list[Touchpoint
     return [list(candidates.values()) for candidates in by_search]
 
 
-def _windows(number: int, search: CandidateSearch) -> Iterator[dict[str, object]]:
+def _look_through_floods(
+    windows: Sequence[Mapping[str, Any]], matches: list[_KeyMatch]
+) -> list[_KeyMatch]:
+    """Replace the newest touchpoints of an identifier that has too many by those of each sender."""
+    counts = Counter((match.number, match.key) for match in matches)
+    flooded = [
+        {**window, "keys": keys, "most": 3 * window["most"]}
+        for window in windows
+        if (keys := [k for k in window["keys"] if counts[window["number"], k] >= window["most"]])
+    ]
+    if not flooded:
+        return matches
+    searches = msgspec.json.encode(flooded).decode()
+    parameters = {"searches": searches, "deepest": MOST_LOOKED_THROUGH}
+    replaced = {(window["number"], key) for window in flooded for key in window["keys"]}
+    found_again = prepared.fetch(_KeyMatch, _FIND_FLOODED, parameters)
+    return [m for m in matches if (m.number, m.key) not in replaced] + found_again
+
+
+def _windows(number: int, search: CandidateSearch) -> Iterator[dict[str, Any]]:
     """Yield the keys of a search: those of its ids, and apart those of addresses."""
     keys: dict[bool, list[UUID]] = {False: [], True: []}
     for key, identifier in identifiers.keys_of(search.app_id, search.identifiers).items():
@@ -99,6 +129,7 @@ def _windows(number: int, search: CandidateSearch) -> Iterator[dict[str, object]
                 "first": max(first, search.not_before or first),
                 "last": search.installed_at + SHOWN_AFTER_INSTALL,
                 "most": search.most,
+                "per_sender": search.per_sender,
             }
 
 

@@ -115,6 +115,7 @@ def _search(
         installed_at=evidence.installed_at,
         not_before=opening.not_before,
         most=max(MOST_PER_IDENTIFIER, most_per_hour + 1),
+        per_sender=most_per_hour + 1,
     )
 
 

@@ -14,7 +14,8 @@ from postbacks.values.touchpoints import CLAIM, LINK, TIME_IS_UNKNOWN
 class CandidateTouchpoint:
     """A touchpoint that may have earned the install.
 
-    `refused` is a fraud reason that was known on arrival, `signature` the result of its check.
+    `refused` is a fraud reason that was known on arrival, `signature` the result of its check,
+    `sender` the key or the hashed address of a server that reported it.
     """
 
     id: UUID
@@ -36,6 +37,7 @@ class CandidateTouchpoint:
     country: str = ""
     signature: str = ""
     refused: str = ""
+    sender: str = ""
     params: Mapping[str, object] = field(default_factory=dict)
 
     @property

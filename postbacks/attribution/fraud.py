@@ -10,8 +10,16 @@ from postbacks.attribution import windows
 from postbacks.attribution.evidence import CandidateTouchpoint, InstallEvidence, SettingsByScope
 from postbacks.attribution.missed_limits import MissedLimit
 from postbacks.attribution.reasons import AFTER_OPEN, DOWNLOAD, FIRST_OPEN
-from postbacks.values.identifiers import ADDRESS, ADVERTISING, HASHES, VENDOR_IDS, kind_of
-from postbacks.values.touchpoints import CLAIM, CLICK
+from postbacks.values.identifiers import (
+    ADDRESS,
+    ADVERTISING,
+    CLICK_ID,
+    HASHES,
+    TOUCH,
+    VENDOR_IDS,
+    kind_of,
+)
+from postbacks.values.touchpoints import CLAIM, CLICK, LINK, TOO_MANY
 
 ANONYMOUS_TRAFFIC = "anonymous_traffic"
 DISTRIBUTION_OUTLIER = "distribution_outlier"
@@ -27,7 +35,11 @@ HOUR = timedelta(hours=1)
 
 _IDS = frozenset({ADVERTISING, *HASHES, *VENDOR_IDS})
 
-DeviceOfPartner = tuple[int, str, str]  # partner, kind, and the device's identifier
+_OF_ONE_CLICK = frozenset({CLICK_ID, TOUCH})
+_SIGNED = "valid"
+
+# Partner, kind, source, whether it is signed, who sent it, and the device's identifier.
+DeviceOfSender = tuple[int, str, str, bool, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ def frauds_of(
     install: InstallEvidence, touchpoints: Sequence[CandidateTouchpoint], settings: SettingsByScope
 ) -> dict[UUID, Fraud]:
     """Return the touchpoints that are fraud, and why."""
-    too_frequent = _too_frequent(touchpoints, settings)
+    too_frequent = _too_frequent(install, touchpoints, settings)
     judged = {t.id: _fraud(install, t, settings, too_frequent) for t in touchpoints}
     return {touchpoint_id: fraud for touchpoint_id, fraud in judged.items() if fraud is not None}
 
@@ -65,7 +77,9 @@ def _fraud(
 ) -> Fraud | None:
     if install.is_test_device and touchpoint.refused in {"", ANONYMOUS_TRAFFIC}:
         return None
-    if touchpoint.refused:
+    if touchpoint.refused and not (
+        touchpoint.refused == TOO_MANY and _is_this_very_click(install, touchpoint)
+    ):
         return Fraud(touchpoint.refused)
     if install.is_anonymous:
         return Fraud(ANONYMOUS_TRAFFIC)
@@ -95,30 +109,63 @@ def _time_to_install(install: InstallEvidence, touchpoint: CandidateTouchpoint) 
 
 
 def _too_frequent(
-    touchpoints: Sequence[CandidateTouchpoint], settings: SettingsByScope
+    install: InstallEvidence, touchpoints: Sequence[CandidateTouchpoint], settings: SettingsByScope
 ) -> dict[UUID, MissedLimit]:
-    """Return the touchpoints of each device that a partner reported too often in an hour."""
-    by_key: dict[DeviceOfPartner, list[CandidateTouchpoint]] = defaultdict(list)
-    for touchpoint in touchpoints:
-        if touchpoint.source != CLAIM:
-            for key in _keys(touchpoint):
-                by_key[key].append(touchpoint)
+    """Return the touchpoints of each device that one sender reported too often in an hour.
+
+    Anybody may open a link with a device's id, so a flood is counted by its sender, first of each
+    link and then of all links of the partner, and only the flood itself is rejected: neither what
+    another sender reported, nor a signed touchpoint beside unsigned ones, nor the very click that
+    the store or the app names.
+    """
+    counted = [
+        touchpoint
+        for touchpoint in touchpoints
+        if touchpoint.source != CLAIM and not _is_this_very_click(install, touchpoint)
+    ]
     too_frequent: dict[UUID, MissedLimit] = {}
-    for group in by_key.values():
-        most = min(settings.of(touchpoint).most_touches_per_hour for touchpoint in group)
-        moments = sorted(touchpoint.occurred_at for touchpoint in group)
-        if _are_too_many(moments, most):
-            missed = MissedLimit(_most_within_hour(moments), most)
-            too_frequent.update({touchpoint.id: missed for touchpoint in group})
+    for of_each_link in (True, False):
+        groups: dict[object, list[CandidateTouchpoint]] = defaultdict(list)
+        for touchpoint in counted:
+            if touchpoint.id not in too_frequent:
+                link_id = touchpoint.link_id if of_each_link else None
+                for key in _keys(touchpoint):
+                    groups[link_id, key].append(touchpoint)
+        for group in groups.values():
+            too_frequent.update(_flood(group, settings))
     return too_frequent
 
 
-def _keys(touchpoint: CandidateTouchpoint) -> Iterable[DeviceOfPartner]:
+def _flood(
+    group: Sequence[CandidateTouchpoint], settings: SettingsByScope
+) -> dict[UUID, MissedLimit]:
+    """Return all touchpoints of a sender's, if they are too many in any one hour."""
+    most = min(settings.of(touchpoint).most_touches_per_hour for touchpoint in group)
+    moments = sorted(touchpoint.occurred_at for touchpoint in group)
+    if not _are_too_many(moments, most):
+        return {}
+    missed = MissedLimit(_most_within_hour(moments), most)
+    return {touchpoint.id: missed for touchpoint in group}
+
+
+def _is_this_very_click(install: InstallEvidence, touchpoint: CandidateTouchpoint) -> bool:
+    """Tell whether the store's referrer or the app names the click itself, not only its device."""
+    shared = touchpoint.identifiers & install.searched_identifiers
+    return any(kind_of(identifier) in _OF_ONE_CLICK for identifier in shared)
+
+
+def _keys(touchpoint: CandidateTouchpoint) -> Iterable[DeviceOfSender]:
     devices = sorted(i for i in touchpoint.identifiers if kind_of(i) in _IDS)
-    addresses = [i for i in touchpoint.identifiers if kind_of(i) == ADDRESS]
+    addresses = sorted(i for i in touchpoint.identifiers if kind_of(i) == ADDRESS)
     if not devices and addresses and touchpoint.user_agent:
         devices = [f"{address} {touchpoint.user_agent}" for address in addresses]
-    return [(touchpoint.partner_id, touchpoint.kind, device) for device in devices]
+    # What a person opens comes from its own address; what a server reports only names one.
+    sender = touchpoint.sender or "".join(addresses if touchpoint.source == LINK else ())
+    is_signed = touchpoint.signature == _SIGNED
+    return [
+        (touchpoint.partner_id, touchpoint.kind, touchpoint.source, is_signed, sender, device)
+        for device in devices
+    ]
 
 
 def _are_too_many(moments: Sequence[datetime], most: int) -> bool:

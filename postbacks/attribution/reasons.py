@@ -5,6 +5,7 @@ from typing import Final
 
 from postbacks.attribution import matching
 from postbacks.attribution.missed_limits import MissedLimit
+from postbacks.values.touchpoints import TOO_MANY
 
 WON: Final = "won"
 REJECTED: Final = "rejected"  # followed by a colon and the code of the fraud
@@ -58,8 +59,12 @@ FRAUD: Mapping[str, str] = {
     ),
     "incorrect_signature": "Its signature is missing, wrong or too old.",
     "malformed_advertising_id": "Its advertising ID is not one that a device makes.",
+    TOO_MANY: (
+        "Its sender opened this link too often in a short time: more often than all people do who "
+        "share one address, or with one device's ID."
+    ),
     "too_many_engagements": (
-        "The partner reported too many touchpoints of this device within one hour."
+        "One sender reported too many touchpoints of this device within one hour."
     ),
 }
 
@@ -106,7 +111,7 @@ _WITH_FIGURES: Mapping[str, str] = {
         f"{_CLAIMED}"
     ),
     "too_many_engagements": (
-        "The partner reported {measured} touchpoints of this device within one hour, limit {limit}."
+        "One sender reported {measured} touchpoints of this device within one hour, limit {limit}."
     ),
 }
 

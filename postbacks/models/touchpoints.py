@@ -53,6 +53,12 @@ class Touchpoint(TenantModel):
     )
     params = models.JSONField(default=dict, help_text="Every parameter, for {{click.name}}.")
     signature = models.CharField(max_length=32, blank=True)
+    sender = models.CharField(
+        max_length=48,
+        blank=True,
+        default="",
+        help_text="Which key or, hashed, which address reported it, if a server did.",
+    )
     refused = models.CharField(
         max_length=64, blank=True, help_text="Why it can earn nothing, known when it came."
     )

@@ -4,9 +4,10 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connection, models
 from django.test import Client
 from django.utils import timezone
 
@@ -14,9 +15,11 @@ from apps_registry.crypto.keys import hash_key
 from apps_registry.models import Invitation, Membership, User
 from apps_registry.people import invitations
 from apps_registry.roles import Role
+from postbacks.infrastructure.rate_limits.counting import RateLimit
 from tests import make
 from tests.accounts.people import PASSWORD, link_in_mail, sign_in_by_form
 from tests.admin.pages import sign_in, submit
+from tests.api.calling import owner_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 INVITE = "/admin/apps_registry/invitation/add/"
@@ -43,6 +46,54 @@ def test_somebody_new_is_invited_and_joins() -> None:
     assert browser.get("/admin/").status_code == 200
     membership = Membership.objects.get(user__email="ada@example.com")
     assert (membership.role, membership.user.name) == (Role.MARKETER, "Ada Lovelace")
+
+
+@pytest.mark.parametrize("token", ["pbi_junk", "x", "pbi_" + "a" * 43, "pbk_sdk-key", "%00"])
+def test_a_junk_link_leaves_no_session(token: str) -> None:
+    browser = Client()
+
+    answer = browser.get(f"/accounts/invitation/{token}", follow=True)
+
+    assert answer.status_code == 404
+    assert Session.objects.count() == 0
+    assert "sessionid" not in browser.cookies
+
+
+def test_a_junk_link_takes_the_place_of_an_invitation_that_was_open_before() -> None:
+    made = make.make_tenant()
+    make.make_invitation(made.organization)
+    browser = Client()
+    browser.get(link_in_mail())
+
+    answer = browser.get("/accounts/invitation/pbi_junk", follow=True)
+
+    assert answer.status_code == 404
+
+
+def test_an_organization_invites_so_many_in_an_hour_and_no_more(settings) -> None:
+    settings.RATE_LIMIT_INVITATIONS = RateLimit(5, 3600)
+    ours, theirs = make.make_tenant("Ours"), make.make_tenant("Theirs")
+    rows = [make.make_invitation(ours.organization) for _ in range(4)]
+    invitations.revoke(rows[0])  # a mail that was sent stays sent
+    api = owner_of(ours)
+
+    last = api.post("invitations", {"email": "fifth@example.com", "role": "analyst"})
+    refused = api.post("invitations", {"email": "sixth@example.com", "role": "analyst"})
+    page = submit(sign_in(ours.owner), INVITE, {"email": "s@example.com", "role": Role.ANALYST})
+    resent = sign_in(ours.owner).post(
+        f"/admin/apps_registry/invitation/{rows[1].pk}/resend/", follow=True
+    )
+    others = owner_of(theirs).post("invitations", {"email": "a@example.com", "role": "analyst"})
+
+    assert (last.status, refused.status, others.status) == (201, 429, 201)
+    assert 3_500 < int(refused.headers["Retry-After"]) <= 3_600
+    assert "as many as it may. Try again in 60 min." in page.content.decode()
+    assert "as many as it may" in resent.content.decode()
+    assert len(mail.outbox) == 6
+
+    Invitation.objects.update(expires_at=models.F("expires_at") - timedelta(hours=1))
+    later = api.post("invitations", {"email": "later@example.com", "role": "analyst"})
+    assert later.status == 201
 
 
 def test_the_link_is_in_the_mail_and_nowhere_else(caplog) -> None:

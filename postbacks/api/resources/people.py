@@ -17,6 +17,7 @@ from postbacks.api.fields import MillisecondDateTimeField
 from postbacks.api.problems import Conflict
 from postbacks.api.query import PageQuery
 from postbacks.api.strict import StrictSerializer
+from postbacks.api.throttling import TooFast
 
 
 class MemberSerializer(StrictSerializer):
@@ -107,6 +108,8 @@ class InvitationSerializer(StrictSerializer):
             )
         except DjangoValidationError as error:
             raise serializers.ValidationError(error.message_dict) from None
+        except invitations.TooManyInvitationsError as error:
+            raise TooFast("Too many invitations within an hour", error.wait) from None
 
 
 class InvitationQuery(PageQuery):

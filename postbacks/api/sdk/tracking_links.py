@@ -13,9 +13,9 @@ from apps_registry.addresses import first_address
 from apps_registry.client_address import client_address
 from apps_registry.tenancy import tenant
 from postbacks.api.problems import problem
-from postbacks.api.throttling import TooFast, throttle_unknown_keys
+from postbacks.api.throttling import TooFast, throttle_links, throttle_unknown_keys
 from postbacks.intake.html_entities import READ_AS_MEANT
-from postbacks.intake.links import known_links, recording
+from postbacks.intake.links import known_links, recording, signatures
 from postbacks.intake.links.destinations import choose_destination, destinations_of
 from postbacks.intake.links.known_links import KnownLink
 from postbacks.intake.links.reading import LinkParameters, read_query
@@ -40,6 +40,21 @@ class LinkVisit:
     parameters: LinkParameters
     visitor: Visitor
     click_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReport:
+    """What a network's server reports by a link, and the address from which it does."""
+
+    link: KnownLink
+    kind: str
+    parameters: LinkParameters
+    signature: str
+    address: str | None
+
+    @property
+    def is_signed(self) -> bool:
+        return self.signature == signatures.VALID
 
 
 Answer = Callable[[LinkVisit], HttpResponse]
@@ -77,12 +92,15 @@ def _answer(request: HttpRequest, token: str, kind: str, answer_visitor: Answer)
             return answer_visitor(LinkVisit(link, parameters, _visitor(request, address)))
         signature = known_links.check_click_signature(link, request.path, query)
         if parameters.from_server:
-            return _answer_server(link, kind, parameters, signature)
+            return _answer_server(ServerReport(link, kind, parameters, signature, address))
         visitor = _visitor(request, address)
         if is_bot(visitor.user_agent):
             return answer_visitor(LinkVisit(link, parameters, visitor))
+        refused = ""
+        if signature != signatures.VALID:
+            refused = recording.flood_of_visitor(link, parameters, kind=kind, address=address)
         recorded = recording.record_visitor_touchpoint(
-            link, parameters, visitor, kind=kind, signature=signature
+            link, parameters, visitor, kind=kind, signature=signature, refused=refused
         )
     return answer_visitor(LinkVisit(link, parameters, visitor, str(recorded.id)))
 
@@ -101,12 +119,25 @@ def _pixel(_visit: LinkVisit) -> HttpResponse:
     return HttpResponse(_PIXEL, content_type="image/gif", headers=_HEADERS)
 
 
-def _answer_server(
-    link: KnownLink, kind: str, parameters: LinkParameters, signature: str
-) -> HttpResponse:
+def _answer_server(report: ServerReport) -> HttpResponse:
+    link, kind, parameters = report.link, report.kind, report.parameters
+    sender = recording.sender_of(report.address)
+    refused = ""
+    if not report.is_signed:
+        try:
+            throttle_links(recording.limit_server(link, report.address))
+        except TooFast as error:
+            headers = {**_HEADERS, "Retry-After": str(error.wait)}
+            return problem(429, str(error.detail), headers=headers)
+        refused = recording.flood_of_server(link, parameters, kind=kind, sender=sender)
     try:
         recorded = recording.record_server_touchpoint(
-            link, parameters, kind=kind, signature=signature
+            link,
+            parameters,
+            kind=kind,
+            sender=sender,
+            signature=report.signature,
+            refused=refused,
         )
     except TouchpointRefusedError as error:
         return problem(400, str(error), headers=_HEADERS)
@@ -118,7 +149,7 @@ def _answer_server(
     if address and not first_address(address):
         name = parameters.sent_name("ip_address")
         warnings.append(f"{name}: {refusals.not_address(address)} It was left out.")
-    return _json(kind, recorded, signature, warnings)
+    return _json(kind, recorded, report.signature, warnings)
 
 
 def _json(

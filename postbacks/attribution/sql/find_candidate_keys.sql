@@ -1,6 +1,6 @@
 -- Find the newest touchpoints that share an identifier with each search.
 SELECT search.number, match.touchpoint_id, match.received_at, match.kind,
-       search.organization_id
+       search.organization_id, searched.key
 FROM jsonb_to_recordset(%(searches)s::jsonb) AS search (
     number integer, organization_id bigint, app_id bigint, keys uuid[],
     first timestamptz, last timestamptz, most integer

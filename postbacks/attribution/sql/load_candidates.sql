@@ -2,7 +2,7 @@
 SELECT t.id AS row_id, t.public_id AS id, t.kind, t.occurred_at, t.received_at, t.partner_id,
        t.names::text AS identifiers_json, t.source, t.campaign_id, t.link_id, t.click_id, t.site_id,
        t.os_name, t.os_version, t.device_model, t.language, t.user_agent, t.country, t.signature,
-       t.refused, t.params::text AS params_json, p.public_id::text AS partner, p.name AS partner_name,
+       t.refused, t.sender, t.params::text AS params_json, p.public_id::text AS partner, p.name AS partner_name,
        coalesce(c.public_id::text, '') AS campaign, coalesce(c.name, '') AS campaign_name,
        coalesce(c.remote_campaign_id, '') AS remote_campaign_id,
        coalesce(l.public_id::text, '') AS link, coalesce(l.name, '') AS link_name

@@ -1,9 +1,20 @@
-"""② Records the clicks and impressions of tracking links."""
+"""② Records the clicks and impressions of tracking links.
 
+A link is public, and anybody may open it as often as they like. Nobody is refused a redirect; what
+is too much is recorded as `too_many`, earns nothing, and hides no other touchpoint.
+"""
+
+import hashlib
+import hmac
 from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
+
 from apps_registry.addresses import first_address
+from apps_registry.client_address import client_network
 from apps_registry.models.partners import ClickSigning
+from postbacks.infrastructure.rate_limits import limiter
+from postbacks.infrastructure.rate_limits.counting import RateLimit, RateVerdict
 from postbacks.intake.geoip import country_of
 from postbacks.intake.links import signatures
 from postbacks.intake.links.destinations import choose_deep_link, destinations_of
@@ -19,7 +30,7 @@ from postbacks.models import TouchpointSource
 from postbacks.values import identifiers, refusals
 from postbacks.values.anonymous_networks import is_anonymous
 from postbacks.values.timestamps import parse_timestamp
-from postbacks.values.touchpoints import LEFT_OUT
+from postbacks.values.touchpoints import LEFT_OUT, TOO_MANY
 
 FUTURE = timedelta(minutes=5)
 OLDEST = timedelta(days=30)
@@ -28,6 +39,10 @@ STALE_TOUCHPOINT = "stale_touchpoint"
 ANONYMOUS = "anonymous_traffic"
 INCORRECT_SIGNATURE = "incorrect_signature"
 MAX_USER_AGENT = 1_024
+# No person opens a link so often; a network may be allowed to report as much as that.
+_OF_ONE_DEVICE = RateLimit(100, 3_600)
+_OF_ONE_DEVICE_BY_SERVER = RateLimit(1_000, 3_600)
+_IDS = frozenset({identifiers.ADVERTISING, *identifiers.HASHES, *identifiers.VENDOR_IDS})
 
 
 class TouchpointRefusedError(ValueError):
@@ -35,7 +50,13 @@ class TouchpointRefusedError(ValueError):
 
 
 def record_visitor_touchpoint(
-    link: KnownLink, parameters: LinkParameters, visitor: Visitor, *, kind: str, signature: str = ""
+    link: KnownLink,
+    parameters: LinkParameters,
+    visitor: Visitor,
+    *,
+    kind: str,
+    signature: str = "",
+    refused: str = "",
 ) -> RecordedTouchpoint:
     """Record a person's click or impression, in the transaction of the link's organization."""
     touchpoint = new_touchpoint(
@@ -46,12 +67,19 @@ def record_visitor_touchpoint(
         source=TouchpointSource.LINK,
         occurred_at=datetime.now(UTC),
         signature=signature,
+        refused=refused,
     )
     return record_touchpoints([touchpoint])[0]
 
 
 def record_server_touchpoint(
-    link: KnownLink, parameters: LinkParameters, *, kind: str, signature: str = ""
+    link: KnownLink,
+    parameters: LinkParameters,
+    *,
+    kind: str,
+    sender: str,
+    signature: str = "",
+    refused: str = "",
 ) -> RecordedTouchpoint:
     """Record what a network's server reports; its request says nothing about the device itself.
 
@@ -79,6 +107,8 @@ def record_server_touchpoint(
         source=TouchpointSource.SERVER,
         occurred_at=_read_click_time(click_time) if click_time else datetime.now(UTC),
         signature=signature,
+        refused=refused,
+        sender=sender,
     )
     return record_touchpoints([touchpoint])[0]
 
@@ -118,6 +148,8 @@ def new_touchpoint(
     occurred_at: datetime,
     once: str = "",
     signature: str = "",
+    refused: str = "",
+    sender: str = "",
 ) -> NewTouchpoint:
     """Return a touchpoint to record; `once` identifies it where there is no click id."""
     agent = clean(visitor.user_agent)[:MAX_USER_AGENT]
@@ -147,7 +179,8 @@ def new_touchpoint(
         country=country_of(address) or "",
         params=_params(link, parameters),
         signature=signature,
-        refused=_refusal(link, signature, address, occurred_at),
+        refused=refused or _refusal(link, signature, address, occurred_at),
+        sender=sender,
     )
 
 
@@ -173,3 +206,42 @@ def _params(link: KnownLink, parameters: LinkParameters) -> dict[str, object]:
         params[LEFT_OUT] = dict(parameters.left_out)
     deep_link = choose_deep_link(destinations_of(link), parameters.by_our_name)
     return {**params, "deep_link": deep_link} if deep_link else params
+
+
+def flood_of_visitor(
+    link: KnownLink, parameters: LinkParameters, *, kind: str, address: str | None
+) -> str:
+    """Count a person's click or impression; return why it is one too many, empty if it is none."""
+    name = f"link:{link.organization_id}:{link.id}:{kind}:{client_network(address)}"
+    if not limiter.limit(name, settings.RATE_LIMIT_LINKS, lazy=True).allowed:
+        return TOO_MANY
+    name = f"{kind}:{client_network(address)}"
+    return _flood_of_device(link, parameters, name, _OF_ONE_DEVICE)
+
+
+def flood_of_server(link: KnownLink, parameters: LinkParameters, *, kind: str, sender: str) -> str:
+    """Count what a server reports; return why it is one too many, empty if it is none."""
+    return _flood_of_device(link, parameters, f"{kind}:{sender}", _OF_ONE_DEVICE_BY_SERVER)
+
+
+def _flood_of_device(
+    link: KnownLink, parameters: LinkParameters, sender: str, rate: RateLimit
+) -> str:
+    for identifier in sorted(parameters.identifiers()):  # one order for all: their rows are locked
+        if identifiers.kind_of(identifier) in _IDS:
+            name = f"touch:{link.organization_id}:{link.id}:{sender}:{identifier}"
+            if not limiter.limit(name, rate, lazy=True).allowed:
+                return TOO_MANY
+    return ""
+
+
+def limit_server(link: KnownLink, address: str | None) -> RateVerdict:
+    """Count what a network's server reports of a link, as what it would report with a key."""
+    name = f"link-server:{link.organization_id}:{link.id}:{client_network(address)}"
+    return limiter.limit(name, settings.RATE_LIMIT_SDK_SERVER, lazy=True)
+
+
+def sender_of(address: str | None) -> str:
+    """Return a mark of an address from which nobody else can tell it."""
+    network = client_network(address).encode()
+    return hmac.new(settings.SECRET_KEY.encode(), network, hashlib.sha256).hexdigest()[:16]

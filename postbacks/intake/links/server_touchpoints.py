@@ -15,7 +15,7 @@ from apps_registry.tenancy import tenant
 from postbacks.intake.events.body import read_items
 from postbacks.intake.events.lenient_json import FlawedItem
 from postbacks.intake.events.recording import DEVICE_FORGOTTEN
-from postbacks.intake.links import signatures
+from postbacks.intake.links import recording, signatures
 from postbacks.intake.links.known_links import KnownLink, find_campaigns, find_links
 from postbacks.intake.links.reading import (
     MAX_NAME,
@@ -327,7 +327,14 @@ def _new_touchpoint(
         occurred_at=touchpoint.occurred_at,
         once=touchpoint.once,
         signature=_signature(link, reporter),
+        sender=_sender(reporter),
     )
+
+
+def _sender(reporter: Reporter) -> str:
+    """Return who reports: a server's key, or the address that uses the public key of an app."""
+    key = f"key:{reporter.key_id}"
+    return key if reporter.is_server else f"{key}:{recording.sender_of(reporter.ip_address)}"
 
 
 def _signature(link: KnownLink, reporter: Reporter) -> str:

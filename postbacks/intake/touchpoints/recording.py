@@ -16,8 +16,10 @@ from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.privacy import tombstones
 from postbacks.values import identifiers
+from postbacks.values.touchpoints import TOO_MANY
 from postbacks.values.uuid7 import uuid7
 
+_OF_ONE_CLICK = frozenset({identifiers.TOUCH, identifiers.CLICK_ID})
 _RECORD = load_sql("postbacks.intake.touchpoints", "record_touchpoints")
 
 _FIND_REPEATED = """
@@ -59,6 +61,7 @@ class NewTouchpoint:
     params: Mapping[str, object] = field(default_factory=dict)
     signature: str = ""
     refused: str = ""
+    sender: str = ""
 
 
 _COLUMNS = tuple(name for name in NewTouchpoint.__slots__ if name not in {"once", "identifiers"})
@@ -144,11 +147,14 @@ def _row(new: NewTouchpoint) -> dict[str, object]:
     every = sorted(new.identifiers | {own})
     row = {name: getattr(new, name) for name in _COLUMNS}
     row["names"] = every
-    row["keys"] = [str(identifiers.key_of(new.app_id, identifier)) for identifier in every]
+    # A flood is found by what names this very click: by the device it would hide honest clicks.
+    is_flood = new.refused == TOO_MANY
+    keyed = [i for i in every if not is_flood or identifiers.kind_of(i) in _OF_ONE_CLICK]
+    row["keys"] = [str(identifiers.key_of(new.app_id, identifier)) for identifier in keyed]
     # Only a proof changes a credit later: an address would reopen everybody's behind a router.
     proofs = [
         spelling
-        for identifier in every
+        for identifier in keyed
         if identifiers.kind_of(identifier) != identifiers.ADDRESS
         for spelling in identifiers.spellings(identifier)
     ]

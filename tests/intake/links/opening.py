@@ -30,16 +30,20 @@ class Advertised:
     tenant: make.Tenant
     link: TrackingLink
 
-    def click(self, query: str = "", *, agent: str = PHONE, **headers: str) -> Any:
-        return self._open("c", query, agent, headers)
+    def click(
+        self, query: str = "", *, agent: str = PHONE, address: str = "127.0.0.1", **headers: str
+    ) -> Any:
+        return self._open("c", query, address, {"User-Agent": agent, **headers})
 
-    def see(self, query: str = "", *, agent: str = PHONE, **headers: str) -> Any:
-        return self._open("i", query, agent, headers)
+    def see(
+        self, query: str = "", *, agent: str = PHONE, address: str = "127.0.0.1", **headers: str
+    ) -> Any:
+        return self._open("i", query, address, {"User-Agent": agent, **headers})
 
-    def _open(self, door: str, query: str, agent: str, headers: Mapping[str, str]) -> Any:
+    def _open(self, door: str, query: str, sender: str, headers: Mapping[str, str]) -> Any:
         # As a path with its query: the client would encode a mapping by itself.
         address = f"/{door}/{self.link.token}" + (f"?{query}" if query else "")
-        return Client().get(address, headers={"User-Agent": agent, **headers})
+        return Client(REMOTE_ADDR=sender).get(address, headers=headers)
 
     def touchpoints(self) -> list[Touchpoint]:
         with tenant(self.tenant.organization.pk):

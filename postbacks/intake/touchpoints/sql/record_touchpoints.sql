@@ -6,7 +6,7 @@ WITH input AS MATERIALIZED (
         campaign_id bigint, link_id bigint, kind text, source text, occurred_at timestamptz,
         click_id text, site_id text, ip_address text, user_agent text, os_name text,
         os_version text, device_model text, language text, country text, names jsonb,
-        params jsonb, signature text, refused text, digest uuid, keys uuid[], proofs uuid[]
+        params jsonb, signature text, refused text, sender text, digest uuid, keys uuid[], proofs uuid[]
     )
 ), fresh AS (
     -- In one order for all, so that two that report the same never wait for each other in a ring.
@@ -21,11 +21,11 @@ WITH input AS MATERIALIZED (
     INSERT INTO touchpoint (
         organization_id, public_id, app_id, partner_id, campaign_id, link_id, kind, source,
         occurred_at, received_at, click_id, site_id, ip_address, user_agent, os_name, os_version,
-        device_model, language, country, names, params, signature, refused
+        device_model, language, country, names, params, signature, refused, sender
     )
     SELECT organization_id, public_id, app_id, partner_id, campaign_id, link_id, kind, source,
            occurred_at, received_at, click_id, site_id, ip_address, user_agent, os_name,
-           os_version, device_model, language, country, names, params, signature, refused
+           os_version, device_model, language, country, names, params, signature, refused, sender
     FROM input JOIN fresh USING (organization_id, digest, public_id)
     RETURNING id, public_id
 ), keyed AS (
