@@ -18,6 +18,7 @@ from postbacks.infrastructure.database import roles
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 from postbacks.infrastructure.rate_limits.counting import RateLimit, parse_rate
 from postbacks.web import error_reports, theme
+from postbacks.web.log_filter import CALLERS_FAULTS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 environment.load(BASE_DIR / ".env")
@@ -247,6 +248,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "postbacks.web.middleware.ContentPolicy",  # outermost: no answer goes without
     "django_permissions_policy.PermissionsPolicyMiddleware",
+    "postbacks.web.request_bodies.UnreadBodies",
     "postbacks.web.middleware.DatabaseOutage",
     "postbacks.web.request_bodies.BodiesWithoutLength",  # before anything reads a body
     "django.middleware.security.SecurityMiddleware",
@@ -459,7 +461,10 @@ LOGGING = {
         if LOG_FORMAT == "json"
         else {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
     },
-    "filters": {"hide_keys": {"()": "postbacks.web.log_filter.HideKeysInLinks"}},
+    "filters": {
+        "hide_keys": {"()": "postbacks.web.log_filter.HideKeysInLinks"},
+        "callers_faults": {"()": "postbacks.web.log_filter.CallersFaults"},
+    },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
@@ -474,6 +479,7 @@ LOGGING = {
         "postbacks.delivery.attempt_reports": {
             "level": _LOG_LEVEL or ("INFO" if LOG_FORMAT == "json" else "WARNING")
         },
+        **{name: {"filters": ["callers_faults"]} for name in CALLERS_FAULTS},
         "django_q": {"level": "WARNING"},
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
     },

@@ -64,7 +64,7 @@ FRAUD: Mapping[str, str] = {
         "share one address, or with one device's ID."
     ),
     "too_many_engagements": (
-        "One sender reported too many touchpoints of this device within one hour."
+        "The partner reported too many touchpoints of this device within one hour."
     ),
 }
 
@@ -111,7 +111,7 @@ _WITH_FIGURES: Mapping[str, str] = {
         f"{_CLAIMED}"
     ),
     "too_many_engagements": (
-        "One sender reported {measured} touchpoints of this device within one hour, limit {limit}."
+        "The partner reported {measured} touchpoints of this device within one hour, limit {limit}."
     ),
 }
 

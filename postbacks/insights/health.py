@@ -99,7 +99,7 @@ def _write() -> CheckResult:
             [WRITE_PROBE],
         )
         cursor.execute("SELECT count(*) FROM generate_series(1, 10000)")
-    return CheckResult(ok=True, detail="The database answers and stores.")
+    return CheckResult(ok=True, detail="The database answers. It takes writes.")
 
 
 def _migrations() -> CheckResult:

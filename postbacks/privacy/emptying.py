@@ -115,7 +115,7 @@ WHERE organization_id = %(organization)s AND app_id = %(app)s AND key = ANY(%(ke
   AND touchpoint_id = ANY(%(ids)s)
 """
 _EMPTY_TOUCHPOINTS = """
-UPDATE touchpoint SET names = '[]', params = '{}', click_id = '', ip_address = '',
+UPDATE touchpoint SET names = '[]', params = '{}', click_id = '', ip_address = '', sender = '',
     user_agent = '', os_name = '', os_version = '', device_model = '', language = ''
 WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)
   AND received_at BETWEEN %(first)s AND %(last)s

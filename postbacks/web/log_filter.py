@@ -57,6 +57,40 @@ class HideKeysInLinks(logging.Filter):
         return True
 
 
+# Django's loggers of requests that it refuses: a filter holds for one logger, not for those below.
+CALLERS_FAULTS = (
+    "django.request",
+    *(
+        f"django.security.{error}"
+        for error in (
+            "DisallowedHost",
+            "DisallowedRedirect",
+            "InvalidSessionKey",
+            "RequestDataTooBig",
+            "SuspiciousFileOperation",
+            "SuspiciousMultipartForm",
+            "SuspiciousOperation",
+            "SuspiciousSession",
+            "TooManyFieldsSent",
+            "TooManyFilesSent",
+        )
+    ),
+)
+
+
+class CallersFaults(logging.Filter):
+    """Writes one line, without a traceback, for a request that Django refused as its caller's.
+
+    Anybody can send a wrong `Host` or too many fields, and nobody learns from where it was noticed.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_refused = record.name == "django.request" and getattr(record, "status_code", 500) < 500
+        if is_refused or record.name != "django.request":
+            record.exc_info = record.exc_text = None
+        return True
+
+
 _FILTER = HideKeysInLinks()
 
 

@@ -9,11 +9,11 @@ limit excludes files, and anybody may send some to the sign-in page.
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from threading import Event, Timer
-from typing import IO, Any, BinaryIO, Final, Protocol, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, Protocol, cast
 
 from django.conf import settings
 from django.core.exceptions import BadRequest, RequestDataTooBig
@@ -24,8 +24,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import get_resolver
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 SECONDS: Final = 30  # in which a body without a length must have come
 _PIECE: Final = 64 * 1024
+_REST: Final = 20_000_000  # what is still read of a body that was refused
+_REST_SECONDS: Final = 2.0
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -60,6 +65,87 @@ class BodiesWithoutLength:
                 refuse: Callable[..., HttpResponseBase] = get_resolver().resolve_error_handler(400)
                 return refuse(request, exception=error)
         return self.get_response(request)
+
+
+class UnreadBodies:
+    """Reads what a refused request still sends, so that its caller reads the answer.
+
+    A server that hangs up on unread bytes resets the connection, often before the caller has read
+    why it was refused. What is too much or too slow for that is left unread, and the answer says
+    that the connection is closed.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if _is_unread(request) and not read_rest(request):
+            response.headers["Connection"] = "close"
+        return response
+
+
+def closing_connections(application: "WSGIApplication") -> "WSGIApplication":
+    """Have the server close a connection whose answer says so.
+
+    WSGI leaves connections to servers, and gunicorn drops the header: it is asked in its own way.
+    """
+
+    def closing(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        def start(
+            status: str, headers: list[tuple[str, str]], *exception: Any
+        ) -> Callable[[bytes], object]:
+            kept = [(name, value) for name, value in headers if name != "Connection"]
+            close = getattr(getattr(start_response, "__self__", None), "force_close", None)
+            if len(kept) < len(headers) and close is not None:
+                close()
+            return start_response(status, kept, *exception)
+
+        return application(environ, start)
+
+    return closing
+
+
+def read_rest(request: HttpRequest, *, limit: int = _REST, seconds: float = _REST_SECONDS) -> bool:
+    """Read and drop the rest of a body within a limit; tell whether it was all."""
+    meta = request.META
+    stream = _stream_of(request)
+    expected = None if _has_no_length(meta) else _rest_of(request)
+    ends_at = time.monotonic() + seconds
+    read = 0
+    with closed_for_reading_when_late(meta.get("gunicorn.socket"), seconds=seconds) as is_late:
+        while expected is None or read < expected:
+            if read >= limit or time.monotonic() >= ends_at:
+                return False
+            try:
+                piece = stream.read(_PIECE)
+            except Exception:  # noqa: BLE001  # each server has errors of its own for this
+                return False
+            if not piece:
+                return expected is None and not is_late()
+            read += len(piece)
+    return True
+
+
+def _is_unread(request: HttpRequest) -> bool:
+    meta = request.META
+    if _has_no_length(meta):
+        # Only where reading can be bounded in time.
+        has_connection = isinstance(meta.get("gunicorn.socket"), socket.socket)
+        return has_connection and bool(meta.get("HTTP_TRANSFER_ENCODING"))
+    return _rest_of(request) > 0
+
+
+def _rest_of(request: HttpRequest) -> int:
+    """Return how many bytes of a body with a length nobody has read."""
+    stream = getattr(request, "_stream", None)
+    return stream.limit - stream._pos if isinstance(stream, LimitedStream) else 0
+
+
+def _stream_of(request: HttpRequest) -> InputStream:
+    if _has_no_length(request.META):
+        return cast(InputStream, request.META["wsgi.input"])
+    return cast(InputStream, request._stream)  # type: ignore[attr-defined]  # Django's own
 
 
 def read_to_end(

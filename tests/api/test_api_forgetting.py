@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 from pytest_django import Settings
 
 from apps_registry.crypto import encryption
@@ -21,6 +22,7 @@ from postbacks.values import identifiers
 from tests import make
 from tests.api.calling import PROBLEM, Program
 from tests.database import as_role
+from tests.touches import make_network
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -298,3 +300,24 @@ def _click(made: make.Tenant, link: TrackingLink, name: str) -> NewTouchpoint:
         occurred_at=datetime.now(UTC),
         identifiers=frozenset({name}),
     )
+
+
+@pytest.mark.parametrize("door", ["c", "i", "v0/click"])
+def test_a_forgotten_devices_click_by_a_link_is_no_duplicate(door: str) -> None:
+    made = make.make_tenant()
+    _, link = make_network(made)
+    Program(made.sdk_key).post("forget-device", {"gaid": GAID})
+    with as_role(roles.WORKER):
+        work(5)
+
+    first, again = (
+        Client().get(f"/{door}/{link.token}?s2s=1&gaid={GAID}&click_id=n-1") for _ in range(2)
+    )
+    browser = Client().get(f"/{door}/{link.token}?gaid={GAID}&click_id=n-1")
+
+    for answer in (first, again):
+        assert answer.status_code == 400
+        assert "was forgotten on request" in answer.json()["detail"]
+    assert browser.status_code in {200, 302, 404}
+    with tenant(made.organization.pk):
+        assert not Touchpoint.objects.exists()

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.core.handlers.wsgi import WSGIHandler
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import connection
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.test import RequestFactory
 
 from apps_registry.models import App
@@ -23,6 +25,7 @@ from apps_registry.tenancy import tenant as tenant_of
 from postbacks.models import ErasureRequest, Event, Touchpoint, UnclaimedCopy
 from postbacks.web.request_bodies import (
     UnreadableBodyError,
+    UnreadBodies,
     closed_for_reading_when_late,
     read_to_end,
 )
@@ -378,6 +381,78 @@ def test_under_gunicorn_chunks_are_read_and_broken_ones_refused(tenant, port) ->
 
     assert [answer.split()[1] for answer in answers] == [b"202", b"200", b"202", b"400"], answers
     assert [str(event.revenue) for event in events_of(tenant)] == ["9.99"] * 3
+
+
+def test_under_gunicorn_a_refused_body_leaves_a_connection_that_works(tenant, port) -> None:
+    alive = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    good, much = f"Bearer {tenant.sdk_key}", b"x" * 6_000_000
+    cases = {
+        (413, "too large"): (good, f"Content-Length: {len(much)}", much),
+        (401, "no key"): ("Bearer pbk_nobody", f"Content-Length: {len(much)}", much),
+        (413, "chunked"): (
+            good,
+            "Transfer-Encoding: chunked",
+            b"%x\r\n%b\r\n0\r\n\r\n" % (len(much), much),
+        ),
+    }
+
+    for (status, name), (authorization, length, body) in cases.items():
+        head = (
+            f"POST /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n{length}\r\n"
+            f"Authorization: {authorization}\r\nContent-Type: application/json\r\n\r\n"
+        )
+        answer = exchange(port, head.encode() + body + alive)
+        assert answer.startswith(b"HTTP/1.1 %d" % status), (name, answer[:300])
+        assert b'{"status": "alive"}' in answer, (name, answer)
+
+
+def test_under_gunicorn_a_body_without_end_is_answered_and_the_connection_closed(
+    tenant, port
+) -> None:
+    head = (
+        "POST /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000000000\r\n"
+        f"Authorization: Bearer {tenant.sdk_key}\r\n\r\n"
+    )
+
+    answer = exchange(port, head.encode() + b"x" * 1_000_000)
+
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"Connection: close" in answer
+
+
+def refuse(body: BytesIO, length: str, *, status: int) -> HttpResponseBase:
+    """Answer a request without reading its body."""
+    environ = RequestFactory()._base_environ(REQUEST_METHOD="POST", CONTENT_LENGTH=length)
+    request = WSGIRequest({**environ, "wsgi.input": body})
+    return UnreadBodies(lambda _request: HttpResponse(status=status))(request)
+
+
+@pytest.mark.parametrize("status", [401, 408, 411, 413, 429, 503])
+def test_what_a_refused_request_still_sends_is_read(status: int) -> None:
+    body = BytesIO(b"x" * 100_000)
+    environ = {
+        **RequestFactory()._base_environ(REQUEST_METHOD="POST"),
+        "wsgi.input": body,
+        "CONTENT_LENGTH": "100000",
+    }
+
+    answer = UnreadBodies(lambda _request: HttpResponse(status=status))(WSGIRequest(environ))
+
+    assert "Connection" not in answer.headers
+    assert body.read() == b""
+
+
+@pytest.mark.parametrize(("length", "sent"), [("90000000", 30_000_000), ("1000", 999)])
+def test_what_is_too_much_or_does_not_come_closes_the_connection(length: str, sent: int) -> None:
+    environ = {
+        **RequestFactory()._base_environ(REQUEST_METHOD="POST"),
+        "wsgi.input": BytesIO(b"x" * sent),
+        "CONTENT_LENGTH": length,
+    }
+
+    answer = UnreadBodies(lambda _request: HttpResponse(status=401))(WSGIRequest(environ))
+
+    assert answer.headers["Connection"] == "close"
 
 
 def test_a_connection_that_is_late_is_closed_for_reading_and_can_still_be_answered() -> None:

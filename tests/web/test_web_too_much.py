@@ -99,3 +99,27 @@ def test_an_unknown_host_is_refused_by_a_page(path: str) -> None:
 
     assert answer.status_code == 400
     assert "This can't be taken" in answer.content.decode()
+
+
+@pytest.mark.parametrize("host", ["else.example", "a b", "evil.example:99999", "[::1"])
+@pytest.mark.parametrize("path", ["/admin/", "/api/v1/apps", "/c/anything", "/nothing"])
+def test_a_wrong_host_writes_one_line_and_no_traceback(path: str, host: str, caplog) -> None:
+    logging.disable(logging.NOTSET)
+
+    answer = Client(raise_request_exception=False).get(path, headers={"Host": host})
+
+    assert answer.status_code in {400, 404}
+    assert "Traceback" not in caplog.text
+
+
+def test_what_a_caller_sends_wrongly_writes_no_traceback(caplog) -> None:
+    logging.disable(logging.NOTSET)
+    client = Client(raise_request_exception=False)
+
+    client.post("/accounts/login/", {f"f{number}": "1" for number in range(2_000)})
+    client.post("/accounts/login/", "x", content_type="multipart/form-data; boundary=\xe9")
+    client.post("/accounts/login/", f"login={MUCH}", content_type=FORM)
+    client.cookies["sessionid"] = "x" * 5_000
+    client.get("/accounts/login/")
+
+    assert "Traceback" not in caplog.text

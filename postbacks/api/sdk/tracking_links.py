@@ -14,6 +14,7 @@ from apps_registry.client_address import client_address
 from apps_registry.tenancy import tenant
 from postbacks.api.problems import problem
 from postbacks.api.throttling import TooFast, throttle_links, throttle_unknown_keys
+from postbacks.intake.events.recording import DEVICE_FORGOTTEN
 from postbacks.intake.html_entities import READ_AS_MEANT
 from postbacks.intake.links import known_links, recording, signatures
 from postbacks.intake.links.destinations import choose_destination, destinations_of
@@ -102,7 +103,8 @@ def _answer(request: HttpRequest, token: str, kind: str, answer_visitor: Answer)
         recorded = recording.record_visitor_touchpoint(
             link, parameters, visitor, kind=kind, signature=signature, refused=refused
         )
-    return answer_visitor(LinkVisit(link, parameters, visitor, str(recorded.id)))
+    click_id = "" if recorded.blocked else str(recorded.id)
+    return answer_visitor(LinkVisit(link, parameters, visitor, click_id))
 
 
 def _redirect(visit: LinkVisit) -> HttpResponse:
@@ -141,6 +143,8 @@ def _answer_server(report: ServerReport) -> HttpResponse:
         )
     except TouchpointRefusedError as error:
         return problem(400, str(error), headers=_HEADERS)
+    if recorded.blocked:
+        return problem(400, DEVICE_FORGOTTEN, headers=_HEADERS)
     warnings = [READ_AS_MEANT] if parameters.is_from_html else []
     warnings += [
         f"{name}: {why_no_id(text)} It was left out." for name, text in parameters.left_out.items()
