@@ -139,13 +139,15 @@ def _is_unread(request: HttpRequest) -> bool:
 def _rest_of(request: HttpRequest) -> int:
     """Return how many bytes of a body with a length nobody has read."""
     stream = getattr(request, "_stream", None)
-    return stream.limit - stream._pos if isinstance(stream, LimitedStream) else 0
+    if not isinstance(stream, LimitedStream):
+        return 0
+    return stream.limit - stream._pos  # type: ignore[attr-defined]  # its stub lacks it
 
 
 def _stream_of(request: HttpRequest) -> InputStream:
     if _has_no_length(request.META):
         return cast(InputStream, request.META["wsgi.input"])
-    return cast(InputStream, request._stream)  # type: ignore[attr-defined]  # Django's own
+    return cast(InputStream, request._stream)
 
 
 def read_to_end(
