@@ -141,7 +141,7 @@ def _rest_of(request: HttpRequest) -> int:
     stream = getattr(request, "_stream", None)
     if not isinstance(stream, LimitedStream):
         return 0
-    return stream.limit - stream._pos  # type: ignore[attr-defined]  # its stub lacks it
+    return int(stream.limit - stream._pos)  # type: ignore[attr-defined]  # its stub lacks it
 
 
 def _stream_of(request: HttpRequest) -> InputStream:
