@@ -1,12 +1,14 @@
 """Rows as CSV that is safe to open in a spreadsheet.
 
 A spreadsheet would run a text that begins like a formula, so such a text gets an apostrophe in
-front (https://owasp.org/www-community/attacks/CSV_Injection). Numbers stay numbers.
+front (https://owasp.org/www-community/attacks/CSV_Injection). Spreadsheets drop blanks that begin
+a cell and read a sign's wide forms as the sign. Numbers stay numbers.
 """
 
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,7 +19,10 @@ BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}".encode()  # without it Excel g
 MAX_ROWS = 100_000
 CHUNK_SIZE = 1_000  # in memory, and in one transaction
 
-_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_SIGNS = frozenset("=+-@")
+_FORMULA_PREFIXES = (*_FORMULA_SIGNS, "\t", "\r", "\n")
+# Letters and symbols that show as nothing; the other blanks have a category of their own.
+_EMPTY_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 def encode_rows(rows: Iterable[Sequence[object]]) -> bytes:
@@ -58,4 +63,17 @@ def chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def _without_formula(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA_PREFIXES) else text
+    return f"'{text}" if _is_formula(text) else text
+
+
+def _is_formula(text: str) -> bool:
+    if text[:1].isascii() and text[:1].isalnum():  # most texts
+        return False
+    if text.startswith(_FORMULA_PREFIXES):
+        return True
+    first = next((char for char in text if not _is_blank(char)), "")
+    return unicodedata.normalize("NFKC", first) in _FORMULA_SIGNS
+
+
+def _is_blank(char: str) -> bool:
+    return unicodedata.category(char) in {"Zs", "Zl", "Zp", "Cc", "Cf"} or char in _EMPTY_LETTERS

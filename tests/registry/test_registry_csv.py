@@ -15,6 +15,29 @@ def test_a_text_that_begins_like_a_formula_gets_an_apostrophe(first: str) -> Non
     assert csv_format.format_cell(f"{first}HYPERLINK(1)") == f"'{first}HYPERLINK(1)"
 
 
+_BLANKS = [
+    *(" ", "   ", "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}", "\N{IDEOGRAPHIC SPACE}"),
+    *("\N{EM SPACE}", "\N{OGHAM SPACE MARK}", "\N{LINE SEPARATOR}", "\x0b", "\x0c", "\x00", "\x1f"),
+    *("\x85", "\N{ZERO WIDTH SPACE}", "\N{ZERO WIDTH NO-BREAK SPACE}", "\N{WORD JOINER}"),
+    *("\N{RIGHT-TO-LEFT MARK}", "\N{RIGHT-TO-LEFT OVERRIDE}", "\N{SOFT HYPHEN}"),
+    *("\N{HANGUL FILLER}", "\N{BRAILLE PATTERN BLANK}", " \N{NO-BREAK SPACE}\t"),
+]
+_SIGNS = [*"=+-@＝＋－＠﹦﹢﹣﹫⁼⁺"]
+
+
+@pytest.mark.parametrize("blank", ["", *_BLANKS])
+def test_blanks_before_a_sign_and_wide_signs_make_no_formula(blank: str) -> None:
+    texts = [f"{blank}{sign}HYPERLINK(1)" for sign in _SIGNS]
+
+    assert [csv_format.format_cell(text) for text in texts] == [f"'{text}" for text in texts]
+
+
+@pytest.mark.parametrize("blank", _BLANKS[:3])
+def test_blanks_before_other_texts_stay_as_they_are(blank: str) -> None:
+    assert csv_format.format_cell(f"{blank}a = b") == f"{blank}a = b"
+    assert csv_format.format_cell(blank) == blank
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
