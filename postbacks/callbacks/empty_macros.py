@@ -91,7 +91,7 @@ def empty_macros(
     scope = search.scope(search.sent)
     empty: dict[str, EmptyMacro] = {}
     for expression in request.expressions:
-        if not expression.hides_absence and expression.lacks_value(scope):
+        if expression.is_openly_absent(scope):
             for macro in search.causes(expression):
                 empty.setdefault(macro.macro, macro)
     return tuple(empty.values())

@@ -15,9 +15,11 @@ from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge, parse_success
 from postbacks.delivery.redaction import (
     fingerprint_of,
+    masker_of,
     redacted_request,
     redacted_response,
     redacted_text,
+    withheld_response,
 )
 from postbacks.delivery.retry import next_delay
 from postbacks.delivery.signing import redacted_signature, signature_headers
@@ -29,6 +31,7 @@ USER_AGENT = f"Postbacks/{__version__}"
 
 _NO_REPLY = Reply()
 _PROXY_DELAYS = (60,)  # seconds
+_BODY_NOT_JUDGED = "Only the status counted: the request sends a piece of a credential."
 _STATUS_AFTER = {
     Outcome.DELIVERED: PostbackStatus.DELIVERED,
     Outcome.RETRY: PostbackStatus.PENDING,
@@ -49,14 +52,21 @@ class Attempt:
 
     def result(self, reply: Reply) -> AttemptResult:
         """Judge the reply and plan the next try. Nothing is written here."""
+        success, rendered = self.success, self.rendered
+        withholds = _withholds_answer(rendered)
+        masker = masker_of(rendered.secrets)
         verdict = judge(
             status_code=reply.status_code,
             body=reply.body,
             failure=reply.error,
             detail=reply.detail,
-            success=self.success,
+            success=success.by_status if withholds else success,
+            masker=masker if masker.forms else None,
+            is_cut=reply.truncated,
         )
-        return _result(self.lease, self.rendered, verdict, started_at=self.started_at, reply=reply)
+        if withholds and success.reads_body:
+            verdict = replace(verdict, detail=f"{verdict.detail} {_BODY_NOT_JUDGED}".strip())
+        return _result(self.lease, rendered, verdict, started_at=self.started_at, reply=reply)
 
 
 def begin(lease: Lease, rendered: RenderedPostback) -> Attempt | AttemptResult:
@@ -103,6 +113,10 @@ def internal_failure(lease: Lease, rendered: RenderedPostback) -> AttemptResult:
 @lru_cache(maxsize=4096)
 def _success_rule(text: bytes) -> SuccessRule:
     return parse_success(msgspec.json.decode(text))
+
+
+def _withholds_answer(rendered: RenderedPostback) -> bool:
+    return rendered.rendering is not None and rendered.rendering.has_pieces
 
 
 def _our_headers(lease: Lease, request: OutgoingRequest) -> dict[str, str]:
@@ -175,7 +189,9 @@ def _result(
             rendered.secrets,
         ),
         request=redacted_request(redacted, ours) if redacted else {},
-        response=redacted_response(reply, rendered.secrets),
+        response=withheld_response(reply)
+        if _withholds_answer(rendered)
+        else redacted_response(reply, rendered.secrets),
         fingerprint=first_fingerprint or fingerprint,
         wait_seconds=wait,
         suspend_rule=verdict.suspend_rule,

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from postbacks.delivery.http.response import TransportFailure
-from postbacks.delivery.success import MarkedAnswer, SuccessRule, parse_success
+from postbacks.delivery.success import (
+    AnswerBody,
+    AnswerMask,
+    MarkedAnswer,
+    SuccessRule,
+    parse_success,
+)
 
 __all__ = ["AttemptVerdict", "Outcome", "SuccessRule", "judge", "parse_success"]
 
@@ -46,21 +52,27 @@ def judge(
     failure: str | None,
     detail: str,
     success: SuccessRule,
+    masker: AnswerMask | None = None,
+    is_cut: bool = False,
 ) -> AttemptVerdict:
     """Judge an attempt by the status, body, failure and detail of its reply.
+
+    `masker` hides the credentials that the partner may echo, from the conditions too; `is_cut`
+    says that there was more of the body than was read.
 
     A status that can't mean success decides alone. A failure after it, such as a body that never
     ended, matters only where the body could still mean success.
     """
     if status_code is None:
         return _without_answer(failure or TransportFailure.PROTOCOL.value, detail)
+    answer = AnswerBody(body, masker, is_cut)
     if not success.allows_status(status_code):
-        return _marked(status_code, body, success) or _unsuccessful(status_code)
+        return _marked(status_code, answer, success) or _unsuccessful(status_code)
     if failure is not None:
         return _without_answer(failure, detail)
-    if verdict := _marked(status_code, body, success):
+    if verdict := _marked(status_code, answer, success):
         return verdict
-    if not success.allows_body(body):
+    if not success.allows_body(answer):
         return AttemptVerdict(
             Outcome.RETRY,
             "body_says_no",
@@ -69,7 +81,7 @@ def judge(
     return AttemptVerdict(Outcome.DELIVERED)
 
 
-def _marked(status_code: int, body: bytes, success: SuccessRule) -> AttemptVerdict | None:
+def _marked(status_code: int, body: AnswerBody, success: SuccessRule) -> AttemptVerdict | None:
     """Judge an answer in which the rule names a “no”; 410 and redirects need no reading."""
     if status_code == _GONE or 300 <= status_code < 400:
         return None

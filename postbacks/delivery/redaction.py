@@ -2,9 +2,10 @@
 
 import base64
 import hmac
+import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
@@ -22,6 +23,15 @@ _OF_TEXT = re.compile(
     r"|shift[_-]jis|euc-(jp|kr)|gbk|gb2312|gb18030|big5"
 )
 _SHORTEST_SECRET = 4  # masking “1” everywhere would hide the answer, not the secret
+_SHORTEST_WORD = 2  # these are masked only where they are whole words
+WITHHELD = f"{MASK} Not shown: the request sends a piece of a credential, which could be guessed."
+
+SHOWN_HEADER_LENGTH = 4096
+_MOST_MASKS_OF_HEADER = 4
+_MOST_MASKS_OF_BODY = 12
+# With so few masks, each in place of so much at most, what is shown was read to its end.
+_LONGEST_USUAL = 800
+_UNSURE_END = 4096
 
 
 def fingerprint_of(redacted: OutgoingRequest) -> str:
@@ -41,23 +51,42 @@ def redacted_request(redacted: OutgoingRequest, ours: Mapping[str, str]) -> dict
 
 
 def redacted_response(reply: Reply, secrets: tuple[str, ...]) -> dict[str, object]:
+    """Return an answer as people see it.
+
+    What is shown of one that holds secrets ends well before the limits up to which it was read,
+    so that neither its length nor its end tells how long they are.
+    """
     if reply.status_code is None:
         return {}
-    masker = _Masker(secrets)
+    body = _text(reply.body, _charset(reply))
+    if not secrets:
+        return {"headers": dict(reply.headers), "body": body[:STORED_BODY_LENGTH]}
+    masker = masker_of(secrets)
+    masker = masker if masker.finds((*reply.headers, *reply.headers.values(), body)) else _NOTHING
     return {
-        "headers": {name: masker.mask(value) for name, value in reply.headers.items()},
-        # Masked before it is cut: a cut through a secret would leave half of it.
-        "body": masker.mask(_text(reply.body, _charset(reply)))[:STORED_BODY_LENGTH],
+        "headers": {
+            masker.mask(name): masker.shown_header(value) for name, value in reply.headers.items()
+        },
+        "body": masker.shown_body(body, is_cut=reply.truncated),
     }
+
+
+def withheld_response(reply: Reply) -> dict[str, object]:
+    """Return what people see of an answer to a request with pieces of a credential: nothing.
+
+    A piece can be guessed. Masked where the answer repeats the rule's own text, the place of a mask
+    would tell which guess was right.
+    """
+    return {} if reply.status_code is None else {"headers": {}, "body": WITHHELD}
 
 
 def redacted_text(text: str, secrets: tuple[str, ...]) -> str:
     """Return a sentence that quotes an answer, without the credentials that it echoes."""
-    masked = _Masker(secrets).mask(text) if secrets else text
+    masked = masker_of(secrets).mask(text) if secrets else text
     return masked.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
-class _Masker:
+class Masker:
     """Hides credentials that a partner echoes, in every form that we know of."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
@@ -65,12 +94,55 @@ class _Masker:
         forms = {form for secret in long_enough for form in _forms(secret)}
         self.forms = sorted(forms, key=len, reverse=True)  # the longer may hold the shorter
         self.longest = len(self.forms[0]) if forms else 0
+        self.words = [word for word in secrets if _SHORTEST_WORD <= len(word) < _SHORTEST_SECRET]
+
+    def finds(self, texts: Sequence[str]) -> bool:
+        """Tell whether anything may have to be masked, which is so for few answers."""
+        together = "\n".join(texts)
+        return "\x00" in together or any(text in together for text in (*self.forms, *self.words))
 
     def mask(self, text: str) -> str:
+        if self.forms and "\x00" in text:  # as in UTF-16, where they part the letters
+            text = text.replace("\x00", "")
         for form in self.forms:
             text = text.replace(form, MASK)
-        # An answer is read up to a limit, which may lie in the middle of a secret.
-        return text[: -self.longest] if self.longest and len(text) >= LONGEST_HEADER else text
+        return text
+
+    def mask_body(self, text: str, *, is_cut: bool) -> str:
+        """Mask a body; `is_cut`: it was read up to a limit, which may lie within a secret."""
+        masked = self.mask(text)
+        return masked[: -max(self.longest, _UNSURE_END)] if is_cut and self.forms else masked
+
+    def shown_header(self, value: str) -> str:
+        if len(value) >= LONGEST_HEADER and self.longest > _LONGEST_USUAL:
+            return MASK
+        return self._shown(self.mask(value), SHOWN_HEADER_LENGTH, _MOST_MASKS_OF_HEADER)
+
+    def shown_body(self, text: str, *, is_cut: bool) -> str:
+        if is_cut and self.longest > _LONGEST_USUAL:
+            return MASK
+        return self._shown(self.mask(text), STORED_BODY_LENGTH, _MOST_MASKS_OF_BODY)
+
+    def _shown(self, masked: str, length: int, most_masks: int) -> str:
+        for word in self.words:
+            masked = _whole_word(word).sub(MASK, masked)
+        parts = masked.split(MASK, most_masks)
+        if len(parts) > most_masks:
+            masked = MASK.join([*parts[:most_masks], "…"])
+        return masked[:length]
+
+
+_NOTHING = Masker(())
+
+
+@lru_cache(maxsize=1024)
+def masker_of(secrets: tuple[str, ...]) -> Masker:
+    return Masker(secrets)
+
+
+@lru_cache(maxsize=1024)
+def _whole_word(secret: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])")
 
 
 @lru_cache(maxsize=1024)
@@ -84,7 +156,11 @@ def _forms(secret: str) -> frozenset[str]:
         json.dumps(secret, ensure_ascii=False)[1:-1],
         base64.b64encode(data).decode(),
         base64.urlsafe_b64encode(data).decode().rstrip("="),
+        data.hex(),
     }
+    forms |= {form.replace("/", "\\/") for form in forms}  # as PHP writes JSON
+    forms |= {html.escape(secret), html.escape(secret, quote=False), quote(quote(secret, safe=""))}
+    forms |= {form for text in forms for form in (text.lower(), text.upper())}
     return frozenset(forms)
 
 

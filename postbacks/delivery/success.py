@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+from typing import Protocol
 
 _CODE = re.compile(r"[2-5](?:xx|[0-9]{2})")
 # Dotted names and indexes only: no query language of a user's is ever run on an answer.
@@ -21,6 +23,55 @@ _REASON_NAMES = ("message", "msg", "error_msg", "error_message", "errmsg", "desc
 _LONGEST_REASON = 200
 
 
+class AnswerMask(Protocol):
+    """Hides the credentials that a partner echoes; `delivery.redaction` has it."""
+
+    def mask(self, text: str) -> str: ...
+
+    def mask_body(self, text: str, *, is_cut: bool) -> str: ...
+
+
+@dataclass  # without slots, for its cached properties
+class AnswerBody:
+    """An answer's body as success conditions read it: as people see it in the log.
+
+    `masker` hides the credentials that a partner echoes, so that no condition can ask for them
+    letter by letter; None where there are none. `is_cut`: it was read up to a limit.
+    """
+
+    data: bytes
+    masker: AnswerMask | None = None
+    is_cut: bool = False
+
+    @cached_property
+    def document(self) -> object:
+        try:
+            return json.loads(self.data)
+        except (ValueError, RecursionError):
+            return None
+
+    @cached_property
+    def _text(self) -> str:
+        text = self.data.decode("utf-8", "replace")
+        return self.masker.mask_body(text, is_cut=self.is_cut) if self.masker else text
+
+    def contains(self, text: str) -> bool:
+        return text.encode() in self.data if self.masker is None else text in self._text
+
+    def value_at(self, path: str) -> object:
+        """Return the value at a path. Raises LookupError or ValueError without one."""
+        if self.masked(path) != path:
+            raise LookupError(path)
+        value = _value_at(path, self.document)
+        if value is None or isinstance(value, bool | dict | list):
+            return value
+        masked = self.masked(str(value))
+        return value if masked == str(value) else masked
+
+    def masked(self, text: str) -> str:
+        return self.masker.mask(text) if self.masker else text
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerMark:
     """Something in an answer that says no: one of some values at a path, or a text."""
@@ -29,12 +80,12 @@ class AnswerMark:
     equals: tuple[object, ...] = ()
     text: str | None = None
 
-    def found_in(self, body: bytes, document: object) -> str:
+    def found_in(self, body: AnswerBody) -> str:
         """Return what of the mark an answer holds, in words; empty if it does not."""
         if self.text is not None:
-            return f"“{self.text}”" if self.text.encode() in body else ""
+            return f"“{self.text}”" if body.contains(self.text) else ""
         try:
-            value = _value_at(self.json_path or "", document)
+            value = body.value_at(self.json_path or "")
         except (LookupError, ValueError):
             return ""
         if not any(_alike(value, expected) for expected in self.equals):
@@ -73,26 +124,35 @@ class SuccessRule:
     final: tuple[AnswerMark, ...] = ()
     retry: tuple[AnswerMark, ...] = ()
 
-    def marked(self, body: bytes) -> tuple[MarkedAnswer, str] | None:
+    @property
+    def reads_body(self) -> bool:
+        conditions = (self.body_contains, self.json_path)
+        return bool(self.final or self.retry) or any(text is not None for text in conditions)
+
+    @property
+    def by_status(self) -> "SuccessRule":
+        """The same rule without what it asks of the body."""
+        return SuccessRule(codes=self.codes)
+
+    def marked(self, body: AnswerBody) -> tuple[MarkedAnswer, str] | None:
         """Return what an answer says that is named as a “no”, and what in it; None for others.
 
         One that is named as both is final.
         """
         if not self.final and not self.retry:
             return None
-        document = _document(body)
         for meaning, marks in ((MarkedAnswer.FINAL, self.final), (MarkedAnswer.RETRY, self.retry)):
             for mark in marks:
-                if found := mark.found_in(body, document):
-                    reason = _reason_in(document, mark.json_path)
+                if found := mark.found_in(body):
+                    reason = _reason_in(body, mark.json_path)
                     return meaning, f"{found}, {reason}" if reason else found
         return None
 
     def allows_status(self, status_code: int) -> bool:
         return not {str(status_code), f"{status_code // 100}xx"}.isdisjoint(self.codes)
 
-    def allows_body(self, body: bytes) -> bool:
-        if self.body_contains is not None and self.body_contains.encode() not in body:
+    def allows_body(self, body: AnswerBody) -> bool:
+        if self.body_contains is not None and not body.contains(self.body_contains):
             return False
         return self.json_path is None or self._json_agrees(self.json_path, body)
 
@@ -111,10 +171,10 @@ class SuccessRule:
             words += f", and a “no” for now is {', '.join(mark.words for mark in self.retry)}"
         return words
 
-    def _json_agrees(self, path: str, body: bytes) -> bool:
+    def _json_agrees(self, path: str, body: AnswerBody) -> bool:
         try:
-            value = _value_at(path, json.loads(body))
-        except (ValueError, LookupError, RecursionError):
+            value = body.value_at(path)
+        except (ValueError, LookupError):
             return False
         return _same(value, self.json_equals)
 
@@ -192,26 +252,20 @@ def _values(entry: Mapping[str, object]) -> tuple[object, ...]:
     return tuple(values)
 
 
-def _document(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _reason_in(document: object, path: str | None) -> str:
+def _reason_in(body: AnswerBody, path: str | None) -> str:
     """Return what the partner itself says beside a mark, on one line."""
-    beside = document
+    beside = body.document
     if path is not None and "." in path:
         try:
-            beside = _value_at(path.rpartition(".")[0], document)
+            beside = _value_at(path.rpartition(".")[0], beside)
         except (LookupError, ValueError):
             return ""
     if not isinstance(beside, dict):
         return ""
     reasons = (beside.get(name) for name in _REASON_NAMES)
     reason = next((text for text in reasons if isinstance(text, str) and text.strip()), "")
-    return " ".join(reason.split())[:_LONGEST_REASON]
+    # Masked before it is cut: a cut through a secret would leave half of it.
+    return " ".join(body.masked(reason).split())[:_LONGEST_REASON]
 
 
 def _alike(value: object, expected: object) -> bool:

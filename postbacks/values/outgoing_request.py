@@ -30,12 +30,14 @@ class Rendering:
     `request` holds credentials and is never stored; `redacted` has `•••` in their place and is
     logged. `missing` names the macros without a value, in order of first appearance; `secrets` are
     the texts that credentials became in the request, to be masked where a partner echoes them.
+    `has_pieces`: some are so short that even the place of a mask would reveal them.
     """
 
     request: OutgoingRequest
     redacted: OutgoingRequest
     missing: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    has_pieces: bool = False
 
 
 @dataclass(frozen=True, slots=True)

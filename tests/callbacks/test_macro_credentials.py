@@ -17,6 +17,7 @@ from postbacks.callbacks.macros import (
     compile_request,
 )
 from postbacks.callbacks.macros.filters import FOR_SECRETS
+from postbacks.values.rule_choices import MissingValues
 
 NAMES = ("api_key", "secret", "host")
 
@@ -267,3 +268,127 @@ def test_no_chain_of_filters_shows_a_credential(chain: list[str], key: str) -> N
     assert not any(key[at : at + 8] in text for at in range(len(key) - 8))
     assert redacted.url == "https://ads.example.com/•••?q=•••"
     assert redacted.headers["X-Key"] == "•••"
+
+
+def _first_digit(key: str) -> str:
+    return hmac.new(key.encode(), b"msg", hashlib.sha256).hexdigest()[0]
+
+
+ONE_KEY = "k1"
+OTHER_KEY = next(
+    key for key in map(str, range(100)) if _first_digit(key) not in (_first_digit(ONE_KEY), "0")
+)
+DIGIT = _first_digit(ONE_KEY)
+SIGNED = "'msg'|hmac_sha256:\"secret\""
+TELLING = [
+    f'{SIGNED}|truncate:1|map:"{DIGIT}=1"',
+    f'{SIGNED}|truncate:1|map:"{DIGIT}=1"|default:"none"',
+    f'{SIGNED}|truncate:1|map:"{DIGIT}=1"!',
+    f'{SIGNED}|truncate:1|map:"{DIGIT}=#"|raw',
+    f'{SIGNED}|truncate:1|map:"{DIGIT}=/"|raw',
+    f'{SIGNED}|truncate:1|map:"{DIGIT}=.."',
+    f'{SIGNED}|truncate:1|map:"{DIGIT}="|raw',
+    f'{SIGNED}|truncate:1|bool:"yes,no"',
+    f"{SIGNED}|truncate:1|int",
+    f"{SIGNED}|truncate:2|round:1",
+    f"{SIGNED}|truncate:1|unix",
+    f'{SIGNED}|truncate:4|date:"%Y"',
+    f"{SIGNED}|truncate:1|raw",
+    f"{SIGNED}|raw",
+    f'{SIGNED}|truncate:1|map:"{DIGIT}=1,{_first_digit(OTHER_KEY)}=2"|cents',
+    'credential.secret|hmac_sha256:"secret"|truncate:1|default:"none"',
+    "credential.secret|truncate:1",
+    "credential.secret|sha256|truncate:3",
+    "credential.secret|nohyphen|trim",
+    "credential.absent||credential.secret|truncate:2",
+    "idfa||credential.secret|md5|truncate:1",
+]
+
+
+def _all_that_shows(
+    macro: str, secret: str, *, missing_values: MissingValues = MissingValues.EMPTY, pad: int = 0
+) -> list[object]:
+    """Return what people may see of requests that hold a macro in each place."""
+    at = "https://ads.example.com"
+    places = [
+        {"url": f"{at}/a/{macro}/b"},
+        {"url": f"{at}/a?k={macro}&p={'x' * pad}"},
+        {"url": at, "headers": {"X-Key": macro + "x" * pad}},
+        {"url": at, "headers": {"User-Agent": macro}},
+        {"url": at, "method": "POST", "body_type": BodyType.FORM, "body": f"k={macro}"},
+        {"url": at, "method": "POST", "body_type": BodyType.JSON, "body": f'{{"k": {macro}}}'},
+        {"url": at, "method": "POST", "body_type": BodyType.JSON, "body": f'["<{macro}>"]'},
+        {"url": at, "method": "POST", "body_type": BodyType.RAW, "body": f"-{macro}-"},
+    ]
+    seen: list[object] = []
+    for place in places:
+        request = compile_request(
+            RequestTemplate(missing_values=missing_values, **place),  # type: ignore[arg-type]  # a table
+            credential_names=("secret", "absent"),
+            allowed_hosts=("ads.example.com",),
+        )
+        seen.append(request.missing_required({}))
+        try:
+            rendering = request.render({}, credentials={"secret": secret})
+        except RenderError as error:
+            seen.append(str(error))
+        else:
+            seen += [rendering.redacted, rendering.missing, rendering.has_pieces]
+    return seen
+
+
+@pytest.mark.parametrize("chain", TELLING)
+def test_nothing_that_people_see_depends_on_what_a_credential_is(chain: str) -> None:
+    macro = f"{{{{{chain}}}}}"
+
+    for missing in MissingValues:
+        seen = [
+            _all_that_shows(macro, secret, missing_values=missing)
+            for secret in (ONE_KEY, OTHER_KEY, "", "-", "7", "..", "x" * 300, "ключ-☃")
+        ]
+
+        assert all(each == seen[0] for each in seen)
+
+
+@pytest.mark.parametrize(
+    "chain", ["credential.secret", "credential.secret|base64|base64|urlencode"]
+)
+@pytest.mark.parametrize("pad", [4_050, 4_090, 8_130, 8_157])
+def test_a_limit_of_length_does_not_tell_how_long_a_credential_is(chain: str, pad: int) -> None:
+    seen = [
+        _all_that_shows(f"{{{{{chain}}}}}", "x" * length, pad=pad)
+        for length in (1, 39, 40, 41, 200, 4_096)
+    ]
+
+    assert all(each == seen[0] for each in seen)
+
+
+def test_a_missing_value_is_still_named_where_no_credential_decides_it() -> None:
+    request = compiled('https://ads.example.com/?s={{idfa|lower|hmac_sha256:"secret"}}')
+
+    without = request.render({}, credentials={"secret": "k"})
+
+    assert "idfa" in without.missing
+    assert without.redacted.url == "https://ads.example.com/?s="
+    assert request.missing_required({}) is None
+
+
+@pytest.mark.parametrize(
+    ("chain", "is_piece"),
+    [
+        ("credential.secret", False),
+        ("credential.secret|trim|base64|sha256", False),
+        ("credential.secret|truncate:3", True),
+        ("credential.secret|truncate:40", True),
+        ("credential.secret|truncate:255", False),
+        ("credential.secret|sha256|truncate:3", True),
+        ("credential.secret|truncate:3|sha256", True),
+        ('idfa|hmac_sha256:"secret"|truncate:16', False),
+        ('idfa|truncate:3|hmac_sha256:"secret"', False),
+        ('idfa|hmac_sha256:"secret"|upper|truncate:7', True),
+        ('idfa|hmac_sha256:"secret"|int', True),
+        ("idfa|truncate:3", False),
+    ],
+)
+def test_a_piece_of_a_credential_is_known_as_one(chain: str, is_piece: bool) -> None:
+    assert compiled(f"https://ads.example.com/?k={{{{{chain}}}}}").has_pieces is is_piece

@@ -1,10 +1,12 @@
 import json
+from base64 import b64encode
+from urllib.parse import quote
 
 import pytest
 
-from postbacks.delivery.http.response import TransportFailure
+from postbacks.delivery.http.response import MOST_BODY, Reply, TransportFailure, capped_headers
 from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge, parse_success
-from postbacks.delivery.redaction import redacted_text
+from postbacks.delivery.redaction import Masker, redacted_response, redacted_text
 
 
 def verdict(
@@ -328,3 +330,143 @@ def test_a_no_that_echoes_a_credential_is_logged_without_it() -> None:
 
     assert "s3cret" in judged.detail
     assert logged.endswith("code 40105, token ••• is wrong.")
+
+
+SECRET = "s3cret/t0ken"
+# What a partner may make of a credential that it repeats.
+ECHOES = [
+    SECRET,
+    quote(SECRET, safe=""),
+    quote(SECRET, safe="").lower(),
+    quote(quote(SECRET, safe=""), safe=""),
+    SECRET.upper(),
+    SECRET.replace("/", "\\/"),
+    b64encode(SECRET.encode()).decode(),
+    SECRET.encode().hex(),
+    "\x00".join(SECRET),
+]
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+def test_no_condition_reads_a_credential_that_is_echoed_letter_by_letter(echo: str) -> None:
+    body = (
+        json.dumps({"code": 1, "k": {"is": echo}, f"<{echo}>": 2}).encode()
+        + b" k="
+        + (echo.encode())
+    )
+    start, wrong = echo[:5], "zzzzz"
+    document = json.dumps({"code": 1, "k": {"is": echo}, echo: 2}).encode()
+
+    def outcomes(guess: str) -> list[str | None]:
+        texts: list[tuple[bytes, dict[str, object]]] = [
+            (body, {"body_contains": f"k={guess}"}),
+            (body, {"final": [f"k={guess}"]}),
+            (body, {"retry": [{"body_contains": f"k={guess}"}]}),
+            (document, {"json_path": "k.is", "json_equals": guess + echo[5:]}),
+            (document, {"final": [{"json_path": "k.is", "equals": [guess + echo[5:]]}]}),
+        ]
+        if "." not in echo and "\x00" not in echo:
+            path = guess + echo[5:]
+            texts.append((document, {"json_path": path, "json_equals": 2}))
+        return [
+            judge(
+                status_code=200,
+                body=answer,
+                failure=None,
+                detail="",
+                success=parse_success(success),
+                masker=Masker((SECRET,)),
+            ).error
+            for answer, success in texts
+        ]
+
+    assert outcomes(start) == outcomes(wrong)
+
+
+def test_conditions_read_the_rest_of_an_answer_that_echoes_a_credential() -> None:
+    body = json.dumps({"ok": True, "id": 12345678, "token": "1234"}).encode()
+
+    def error(success: dict[str, object]) -> str | None:
+        masker = Masker(("1234",))
+        return judge(
+            status_code=200,
+            body=body,
+            failure=None,
+            detail="",
+            success=parse_success(success),
+            masker=masker,
+        ).error
+
+    assert error({"json_path": "ok", "json_equals": True}) is None
+    assert error({"body_contains": '"ok": true'}) is None
+    assert error({"json_path": "id", "json_equals": 12345678}) == "body_says_no"
+
+
+def test_the_end_of_a_cut_body_is_not_read_where_half_a_credential_may_stand() -> None:
+    body = b"x" * (MOST_BODY - 5) + SECRET[:5].encode()
+
+    verdict = judge(
+        status_code=200,
+        body=body,
+        failure=None,
+        detail="",
+        success=parse_success({"body_contains": SECRET[:4]}),
+        masker=Masker((SECRET,)),
+        is_cut=True,
+    )
+
+    assert verdict.error == "body_says_no"
+
+
+def test_a_reason_is_masked_before_it_is_cut() -> None:
+    body = json.dumps({"code": 40105, "message": "x" * 195 + SECRET}).encode()
+
+    verdict = judge(
+        status_code=200,
+        body=body,
+        failure=None,
+        detail="",
+        success=MARKED,
+        masker=Masker((SECRET,)),
+    )
+
+    assert "s3cre" not in verdict.detail
+
+
+@pytest.mark.parametrize("pad", [0, 100, 4_090, 8_140, 8_152, 8_180, 8_192, 20_000, 65_500])
+@pytest.mark.parametrize("form", ["{0}", "{0},{0},{0}"])
+def test_what_is_shown_of_an_echo_does_not_tell_how_long_a_credential_is(
+    pad: int, form: str
+) -> None:
+    def shown(secret: str) -> dict[str, object]:
+        echo = ("x" * pad + form.format(secret)) if pad else ",".join([secret] * 3_000)
+        reply = Reply(
+            200,
+            capped_headers([("X-Echo", echo)]),
+            echo.encode()[:MOST_BODY],
+            truncated=len(echo) > MOST_BODY,
+        )
+        return redacted_response(reply, (secret,))
+
+    one, *others = [shown("Aa" * half) for half in (10, 19, 20, 21, 100)]
+
+    assert all(other == one for other in others)
+
+
+@pytest.mark.parametrize("echo", ECHOES[:-1])
+def test_an_echo_is_masked_in_headers_their_names_and_body(echo: str) -> None:
+    reply = Reply(200, {f"X-{echo}": f"is {echo}"}, f"is {echo}!".encode())
+
+    assert redacted_response(reply, (SECRET,)) == {
+        "headers": {"X-•••": "is •••"},
+        "body": "is •••!",
+    }
+
+
+def test_a_short_credential_is_masked_where_it_is_a_word() -> None:
+    reply = Reply(200, {"X-Id": "abc"}, b"abc abcd xabc k=abc&")
+
+    assert redacted_response(reply, ("abc",)) == {
+        "headers": {"X-Id": "•••"},
+        "body": "••• abcd xabc k=•••&",
+    }

@@ -13,7 +13,9 @@ from django.test import Client
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import Partner, PartnerCredential
 from apps_registry.tenancy import tenant
+from postbacks.delivery.redaction import WITHHELD
 from postbacks.infrastructure.database import roles
+from postbacks.models import DeliveryAttempt
 from tests import make
 from tests.admin.pages import filled_form, sign_in
 from tests.api.calling import Program
@@ -169,3 +171,69 @@ def test_a_refused_form_and_a_refused_call_do_not_repeat_the_secret() -> None:
     assert shows_secret(page.content.decode()) == []
     assert answer.status == 400
     assert shows_secret(str(answer.data)) == []
+
+
+def test_an_answer_is_neither_shown_nor_read_that_may_repeat_a_piece_of_a_credential(
+    partner_answering: Callable[[Answer], RecordingPartner], run_pump: Run
+) -> None:
+    partner = partner_answering(lambda path, headers: (200, {"X-Echo": path}, path.encode()))
+    tenant_made = make.make_tenant()
+    pieces = [
+        ("{{credential.api_key|truncate:3}}", "k=s3c"),
+        ("{{credential.api_key|truncate:3}}", "k=zzz"),
+        ("{{credential.api_key|sha256|truncate:3}}", "k=00"),
+        ('{{\'m\'|hmac_sha256:"api_key"|truncate:1|map:"0=a,1=b"}}', "k=a"),
+    ]
+    with tenant(tenant_made.organization.pk):
+        stored_partner = make.make_partner(
+            credentials={"api_key": SECRET}, allowed_hosts=(partner.host,)
+        )
+        for number, (macro, text) in enumerate(pieces):
+            make.make_rule(
+                name=f"Sends a piece {number}",
+                url=f"{partner.url}/p?guess=s3c,zzz&k={macro}",
+                partner=stored_partner,
+                success={"body_contains": text},
+            )
+
+    record(tenant_made, event())
+    run_pump(until=lambda: len(attempts_of(tenant_made)) == len(pieces))
+
+    assert any("k=s3c" in path for _, path, *_ in partner.requests), "it was really sent"
+    for attempt in attempts_of(tenant_made):
+        assert attempt.response == {"headers": {}, "body": WITHHELD}
+        assert (attempt.outcome, attempt.detail) == (
+            "delivered",
+            "Only the status counted: the request sends a piece of a credential.",
+        )
+
+
+def test_no_success_condition_reads_a_credential_that_is_echoed(
+    partner_answering: Callable[[Answer], RecordingPartner], run_pump: Run
+) -> None:
+    partner = partner_answering(lambda path, headers: (200, {}, path.encode()))
+    tenant_made = make.make_tenant()
+    with tenant(tenant_made.organization.pk):
+        stored_partner = make.make_partner(
+            credentials={"api_key": SECRET}, allowed_hosts=(partner.host,)
+        )
+        for text in ("k=s3", "k=zz", "p?k="):
+            make.make_rule(
+                name=f"Asks for {text}",
+                url=f"{partner.url}/p?k={{{{credential.api_key}}}}",
+                partner=stored_partner,
+                success={"body_contains": text},
+                retry_delays=[],
+            )
+
+    record(tenant_made, event())
+    run_pump(until=lambda: len(attempts_of(tenant_made)) == 3)
+
+    with tenant(tenant_made.organization.pk):
+        attempts = DeliveryAttempt.objects.select_related("postback__rule")
+        errors = {attempt.postback.rule.name: attempt.error for attempt in attempts}
+    assert errors == {
+        "Asks for k=s3": "body_says_no",
+        "Asks for k=zz": "body_says_no",
+        "Asks for p?k=": "",
+    }

@@ -22,7 +22,7 @@ _BLANKS = [
     *("\N{RIGHT-TO-LEFT MARK}", "\N{RIGHT-TO-LEFT OVERRIDE}", "\N{SOFT HYPHEN}"),
     *("\N{HANGUL FILLER}", "\N{BRAILLE PATTERN BLANK}", " \N{NO-BREAK SPACE}\t"),
 ]
-_SIGNS = [*"=+-@＝＋－＠﹦﹢﹣﹫⁼⁺"]
+_SIGNS = [*"=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u207c\u207a"]
 
 
 @pytest.mark.parametrize("blank", ["", *_BLANKS])

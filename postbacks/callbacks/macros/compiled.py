@@ -9,11 +9,13 @@ from typing import Final
 from postbacks.callbacks.macros.authentication import Authentication
 from postbacks.callbacks.macros.expressions import Expression
 from postbacks.callbacks.macros.headers import CompiledHeaders
-from postbacks.callbacks.macros.problems import too_large
-from postbacks.callbacks.macros.skeleton import LONGEST_BODY
+from postbacks.callbacks.macros.problems import RenderError, too_large
+from postbacks.callbacks.macros.skeleton import LONGEST_BODY, ROOM_FOR_SECRETS
 from postbacks.callbacks.macros.url import CompiledUrl
 from postbacks.callbacks.macros.value import MASK, Rates, RenderScope, Value, present
 from postbacks.values.outgoing_request import OutgoingRequest, Rendering
+
+LONGEST_CREDENTIAL: Final = 4_096
 
 _NO_CREDENTIALS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -53,6 +55,7 @@ class CompiledRequest:
     body: BodyRenderer | None = field(repr=False)
     allowed_hosts: frozenset[str] = field(repr=False)
     has_secrets: bool = field(repr=False)
+    has_pieces: bool = field(repr=False)
     plain_names: tuple[str, ...] = field(repr=False)
     required: tuple[Expression, ...] = field(repr=False)
     others: tuple[tuple[int, Expression], ...] = field(repr=False)
@@ -78,7 +81,8 @@ class CompiledRequest:
             _AnyRate() if rates is None else rates,
         )
         for expression in self.required:
-            if expression.lacks_value(scope):
+            lacks = expression.is_openly_absent if credentials is None else expression.lacks_value
+            if lacks(scope):
                 return expression.names[0] if expression.names else ""
         return None
 
@@ -106,15 +110,20 @@ class CompiledRequest:
         such requests.
         """
         results = self._results(values, credentials, rates)
-        request = self._request(results, self.url.authority_for(results, self.allowed_hosts))
-        missing = self._missing(results) if None in results else ()
+        authority = self.url.authority_for(results, self.allowed_hosts)
         if not self.has_secrets:
-            return Rendering(request, request, missing)
-        redacted, secrets = self._redacted(results), self._secrets(results)
-        if self.authentication is None:
-            return Rendering(request, redacted, missing, secrets)
-        request, proof = self.authentication.prove(request, credentials)
-        return Rendering(request, self.authentication.redact(redacted), missing, (*secrets, proof))
+            request = self._request(results, authority)
+            return Rendering(request, request, self._missing(results) if None in results else ())
+        _check_lengths(credentials)
+        request = self._request(results, authority, room=ROOM_FOR_SECRETS)
+        masked = self._masked(results, RenderScope(values, credentials, rates))
+        redacted = self._request(masked, self.url.authority or MASK)
+        missing = self._missing(masked) if None in masked else ()
+        secrets = self._secrets(results)
+        if self.authentication is not None:
+            request, proof = self.authentication.prove(request, credentials)
+            redacted, secrets = self.authentication.redact(redacted), (*secrets, proof)
+        return Rendering(request, redacted, missing, secrets, self.has_pieces)
 
     def _results(
         self, values: Mapping[str, Value], credentials: Mapping[str, str], rates: Rates | None
@@ -138,27 +147,39 @@ class CompiledRequest:
             if expression.secret and result is not None
         )
 
-    def _redacted(self, results: Sequence[object]) -> OutgoingRequest:
-        masked = [
+    def _masked(self, results: Sequence[object], scope: RenderScope) -> list[object]:
+        """Return what people see in place of the values: a mask also where a credential made none.
+
+        What its filters make of a credential may be nothing, which would reveal something.
+        """
+        return [
             MASK
-            if expression.secret and (result is not None or expression.hides_absence)
+            if expression.secret and (result is not None or not expression.is_openly_absent(scope))
             else result
             for expression, result in zip(self.expressions, results, strict=True)
         ]
-        return self._request(masked, self.url.authority or MASK)
 
-    def _request(self, results: Sequence[object], authority: str) -> OutgoingRequest:
+    def _request(
+        self, results: Sequence[object], authority: str, *, room: int = 0
+    ) -> OutgoingRequest:
         body = None
         if self.body is not None:
             body = self.body(results).encode("utf-8", "replace")
-            if len(body) > LONGEST_BODY:
+            if len(body) > LONGEST_BODY + room:
                 raise too_large("The body", LONGEST_BODY, "bytes")
-        url = self.url.render(results, authority)
-        return OutgoingRequest(self.method, url, self.headers.render(results), body)
+        url = self.url.render(results, authority, room)
+        return OutgoingRequest(self.method, url, self.headers.render(results, room), body)
 
     def _missing(self, results: Sequence[object]) -> tuple[str, ...]:
         names: dict[str, None] = {}
         for expression, result in zip(self.expressions, results, strict=True):
-            if result is None and not expression.hides_absence:
+            if result is None:
                 names.update(dict.fromkeys(expression.names))
         return tuple(names)
+
+
+def _check_lengths(credentials: Mapping[str, str]) -> None:
+    if any(len(secret) > LONGEST_CREDENTIAL for secret in credentials.values()):
+        raise RenderError(
+            "bad_credential", f"A credential has at most {LONGEST_CREDENTIAL:,} characters."
+        )

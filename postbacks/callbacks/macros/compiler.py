@@ -86,6 +86,7 @@ class _Compiler:
             authentication=authentication,
             has_secrets=authentication is not None
             or any(expression.secret for expression in expressions),
+            has_pieces=any(expression.is_piece for expression in expressions),
             required=tuple(expression for expression in expressions if expression.required),
             plain_names=tuple(expression.plain_name or "" for expression in expressions),
             others=tuple(

@@ -23,28 +23,43 @@ _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def for_path(hole: Hole) -> Encoder:
-    return _raw_path if hole.raw else _percent
+    return _chosen(hole, _raw_path, _percent)
 
 
 def for_parameter(hole: Hole) -> Encoder:
-    return _raw_parameter if hole.raw else _percent
+    return _chosen(hole, _raw_parameter, _percent)
 
 
 def for_header(hole: Hole) -> Encoder:
-    return _raw_header if hole.raw else _header
+    return _chosen(hole, _raw_header, _header)
 
 
 def for_json_string(hole: Hole) -> Encoder:
-    return _raw_json_string if hole.raw else _json_string
+    return _chosen(hole, _raw_json_string, _json_string)
 
 
 def for_json_value(hole: Hole) -> Encoder:
     """Return the encoder of a whole JSON value, which keeps the value's own type."""
-    return _raw_json_value if hole.raw else _json_value
+    return _chosen(hole, _raw_json_value, _json_value)
 
 
 def as_text(_: Hole) -> Encoder:
     return _text
+
+
+def _chosen(hole: Hole, raw: Encoder, safe: Encoder) -> Encoder:
+    if not hole.raw:
+        return safe
+    if not hole.secret:
+        return raw
+
+    def encode(value: object) -> str:
+        try:
+            return raw(value)
+        except RenderError:  # which would tell what a credential made of the value
+            return safe(value)
+
+    return encode
 
 
 def url_literal(text: str) -> str:

@@ -15,6 +15,7 @@ from postbacks.callbacks.macros.value import RenderScope, present
 _MOST_FILTERS: Final = 16
 LONGEST_RESULT: Final = 262_144  # characters of one macro's value, between its filters too
 MOST_WRITTEN: Final = 2_097_152  # characters that all filters of one request write
+LONGEST_SECRET_VALUE: Final = 65_536  # of what a credential had a part in
 _LONG: Final = 1_024  # shorter texts are not counted
 
 
@@ -35,7 +36,9 @@ class Expression:
     """One compiled macro.
 
     Any credential in it makes it `secret`, even one whose turn never comes: what people see of a
-    request must not depend on which source had a value.
+    request must not depend on which source had a value. `open_filters` is the number of filters
+    before the first that uses a credential. `is_piece`: what is sent is so little of a credential
+    that it could be guessed bit by bit.
     """
 
     sources: tuple[Source, ...]
@@ -44,6 +47,8 @@ class Expression:
     secret: bool
     raw: bool
     required: bool
+    open_filters: int
+    is_piece: bool = False
 
     def evaluate(self, scope: RenderScope) -> object | None:
         """Return the macro's value. Raises RenderError if a filter makes it too large."""
@@ -51,11 +56,14 @@ class Expression:
             value = self._source_value(scope)
             if self.filters and type(value) in (dict, list):
                 value = scope.text_of_container(value)
-            for applied in self.filters:
+            for number, applied in enumerate(self.filters):
                 if (value is None) == applied.on_missing:
                     value = present(applied.step(value, scope))
                     if isinstance(value, str) and len(value) > _LONG:
-                        _count_written(value, scope)
+                        if number < self.open_filters:
+                            _count_written(value, scope)
+                        elif len(value) > LONGEST_SECRET_VALUE:
+                            return None  # an error would tell how long the credential is
         except (ArithmeticError, ValueError):
             return None
         return value
@@ -66,6 +74,25 @@ class Expression:
             return self.evaluate(scope) is None
         except RenderError:
             return False
+
+    def is_openly_absent(self, scope: RenderScope) -> bool:
+        """Tell whether there is no value, and people may know it.
+
+        Nothing that a credential had a part in decides this.
+        """
+        if not self.secret:
+            return self.lacks_value(scope)
+        if any(source.secret for source in self.sources):
+            return False
+        try:
+            value = self._source_value(scope)
+            for applied in self.filters[: self.open_filters]:
+                if (value is None) == applied.on_missing:
+                    value = present(applied.step(value, scope))
+        except (ArithmeticError, ValueError):
+            return True
+        later = self.filters[self.open_filters :]
+        return value is None and not any(applied.on_missing for applied in later)
 
     def losing_filter(self, scope: RenderScope) -> str:
         """Return the filter that has nothing for the value; "" if none is to blame."""
@@ -93,11 +120,6 @@ class Expression:
         return self.sources[0].name if is_plain else None
 
     @property
-    def hides_absence(self) -> bool:
-        """Whether even the lack of a value would reveal something about a credential."""
-        return any(source.secret for source in self.sources)
-
-    @property
     def is_credential_host(self) -> bool:
         """Whether this is {{credential.host}} and nothing more."""
         is_host = [source.name for source in self.sources] == [f"{CREDENTIAL}host"]
@@ -119,13 +141,18 @@ def compile_expression(
     if len(sources) < len(parts) or None in applied:
         return None
     keys = tuple(_hmac_keys(call))
+    uses = [(use.name, use.argument) for use in call.filters]
+    has_secret_source = any(source.secret for source in sources)
+    open_filters = 0 if has_secret_source else filters.before_key([name for name, _ in uses])
     return Expression(
         sources=sources,
         filters=tuple(step for step in applied if step is not None),
         names=tuple(dict.fromkeys((*(source.name for source in sources if source.name), *keys))),
-        secret=bool(keys) or any(source.secret for source in sources),
+        secret=bool(keys) or has_secret_source,
         raw=any(use.name == filters.RAW for use in call.filters),
         required=call.required,
+        open_filters=open_filters,
+        is_piece=filters.cuts_secret(uses[open_filters:]),
     )
 
 

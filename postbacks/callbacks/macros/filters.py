@@ -7,7 +7,7 @@ It takes a value, never None, and returns None where the value has no such form.
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
@@ -35,16 +35,21 @@ RAW: Final = "raw"
 DEFAULT: Final = "default"
 CONVERT: Final = "convert"
 HMAC: Final = "hmac_sha256"
+_TRUNCATE: Final = "truncate"
 MONEY_FILTERS: Final = frozenset({"cents", "minor", "micros", CONVERT})
 TIME_FILTERS: Final = frozenset({"date", "tz", "iso", "unix", "unix_ms"})
 
 FOR_SECRETS: Final = frozenset(
     {
         *("upper", "lower", "trim", "nohyphen", "md5", "sha1", "sha256", HMAC, "base64"),
-        *("urlencode", "json", "truncate", DEFAULT),
+        *("urlencode", "json", _TRUNCATE, DEFAULT),
     }
 )
 
+# A credential's digest may be cut to so many characters, itself to so many: less can be guessed.
+_SHORTEST_CUT_OF_DIGEST: Final = 8
+_SHORTEST_CUT_OF_SECRET: Final = 128
+_DIGESTS: Final = frozenset({"md5", "sha1", "sha256", HMAC})
 _LONGEST_TEXT: Final = 10_000
 _MOST_DECIMALS: Final = 12
 _TRUE: Final = frozenset({"1", "true", "yes", "y", "on", "t"})
@@ -65,6 +70,27 @@ def hmac_credential(argument: str | None) -> str:
     """Return the name of the credential that signs."""
     name = arguments.required(argument, 'hmac_sha256:"secret"')
     return name.removeprefix("credential.")
+
+
+def before_key(names: Sequence[str]) -> int:
+    """Return how many filters stand before the first that signs."""
+    return names.index(HMAC) if HMAC in names else len(names)
+
+
+def cuts_secret(uses: Sequence[tuple[str, str | None]]) -> bool:
+    """Tell whether filters leave so little of a credential that tries would find it.
+
+    `uses` are the names and arguments of the filters from the credential on.
+    """
+    is_digest = False
+    for name, argument in uses:
+        is_digest = is_digest or name in _DIGESTS
+        shortest = _SHORTEST_CUT_OF_DIGEST if is_digest else _SHORTEST_CUT_OF_SECRET
+        if name == _TRUNCATE and int(argument or 0) < shortest:
+            return True
+        if name not in FOR_SECRETS and name != RAW:
+            return True
+    return False
 
 
 def _text_step(change: Callable[[str], object]) -> Callable[[str | None], Step]:
@@ -252,7 +278,7 @@ _ALL: Final = (
     Filter("unix", "A time in seconds since 1970", "unix", _plain_step(_unix)),
     Filter("unix_ms", "A time in milliseconds since 1970", "unix_ms", _plain_step(_unix_ms)),
     Filter("iso", "A time as 2026-01-31T12:00:00.000Z", "iso", _plain_step(_iso)),
-    Filter("truncate", "The first so many characters", "truncate:100", _build_truncate),
+    Filter(_TRUNCATE, "The first so many characters", "truncate:100", _build_truncate),
     Filter(CONVERT, "Money in another currency", f'{CONVERT}:"EUR"', _build_convert),
     Filter(DEFAULT, "What to send without a value", f'{DEFAULT}:"none"', _build_default),
 )

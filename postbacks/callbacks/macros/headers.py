@@ -50,8 +50,11 @@ class CompiledHeaders:
     headers: tuple[CompiledHeader, ...]
     drop: bool
 
-    def render(self, results: Sequence[object]) -> dict[str, str]:
-        """Render the headers that are not dropped. Raises RenderError for one that is too long."""
+    def render(self, results: Sequence[object], room: int = 0) -> dict[str, str]:
+        """Render the headers that are not dropped; each may be longer by `room`.
+
+        Raises RenderError for one that is too long.
+        """
         rendered = {}
         for header in self.headers:
             may_drop = self.drop and header.droppable
@@ -60,7 +63,7 @@ class CompiledHeaders:
             value = fill(header.chunks, results).strip()
             if header.needs_value and not value:
                 continue
-            if len(value) > LONGEST_VALUE:
+            if len(value) > LONGEST_VALUE + room:
                 raise too_large(f"The header {header.name}", LONGEST_VALUE)
             rendered[header.name] = value
         return rendered

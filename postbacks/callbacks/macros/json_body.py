@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from postbacks.callbacks.macros.encoders import for_json_string, for_json_value
 from postbacks.callbacks.macros.parameters import merged
 from postbacks.callbacks.macros.problems import Problems
-from postbacks.callbacks.macros.skeleton import BODY_LIMIT, HOLE, Chunk, Skeleton, Slot
+from postbacks.callbacks.macros.skeleton import HOLE, JSON_LIMIT, Chunk, Skeleton, Slot
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -52,7 +52,7 @@ def render_json(parts: Sequence[Part], results: Sequence[object]) -> str:
         else:
             text = part if isinstance(part, str) else part.encode(results[part.index])
         size += len(text)
-        BODY_LIMIT.check(size)
+        JSON_LIMIT.check(size)
         texts.append(text)
     return "".join(texts)
 
@@ -76,7 +76,7 @@ def _render_members(item: Members, results: Sequence[object]) -> str:
             continue
         text = member.name + render_json(member.parts, results)
         size += len(text)
-        BODY_LIMIT.check(size)
+        JSON_LIMIT.check(size)
         rendered.append(text)
     return "{" + ",".join(rendered) + "}"
 

@@ -23,9 +23,15 @@ _UNSENDABLE: Final = re.compile("[\0\ud800-\udfff]")
 Encoder = Callable[[object], str]
 
 
+ROOM_FOR_SECRETS: Final = 262_144
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How long a part of a request may become; it is checked while the part is written."""
+    """How long a part of a request may become; it is checked while the part is written.
+
+    Then credentials are not counted: whether the rest fits must not depend on how long they are.
+    """
 
     part: str
     most: int
@@ -38,6 +44,7 @@ class Limit:
 
 LONGEST_BODY: Final = 1_048_576
 BODY_LIMIT: Final = Limit("The body", LONGEST_BODY)
+JSON_LIMIT: Final = Limit("The body", LONGEST_BODY + ROOM_FOR_SECRETS)
 _LONG: Final = 512  # shorter texts are not counted: a request has few macros
 
 
@@ -56,13 +63,18 @@ class Hole:
     def raw(self) -> bool:
         return self.expression is not None and self.expression.raw
 
+    @property
+    def secret(self) -> bool:
+        return self.expression is not None and self.expression.secret
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where to write a macro's value, and how to encode it there."""
+    """Where to write a macro's value, how to encode it there, and whether that is a secret."""
 
     index: int
     encode: Encoder
+    secret: bool = False
 
 
 Chunk = str | Slot
@@ -76,20 +88,20 @@ class SkeletonRow:
     """
 
     texts: tuple[str, ...]
-    slots: tuple[tuple[int, int, Encoder], ...]
+    slots: tuple[tuple[int, int, Encoder, bool], ...]
 
     def fill(self, results: Sequence[object], limit: Limit = BODY_LIMIT) -> str:
         """Join texts and values. Raises RenderError beyond the limit."""
         pieces = list(self.texts)
         size = 0
-        for gap, index, encode in self.slots:
+        for gap, index, encode, secret in self.slots:
             value = results[index]
             # Most values consist of characters that no place needs to encode.
             if type(value) is str and not value.strip(UNRESERVED):
                 pieces[gap] = value
                 continue
             pieces[gap] = piece = encode(value)
-            if len(piece) > _LONG:
+            if len(piece) > _LONG and not secret:
                 size += len(piece)
                 limit.check(size)
         return "".join(pieces)
@@ -100,7 +112,7 @@ def laid_out(chunks: Sequence[Chunk]) -> SkeletonRow:
     return SkeletonRow(
         tuple(chunk if isinstance(chunk, str) else "" for chunk in chunks),
         tuple(
-            (gap, chunk.index, chunk.encode)
+            (gap, chunk.index, chunk.encode, chunk.secret)
             for gap, chunk in enumerate(chunks)
             if isinstance(chunk, Slot)
         ),
@@ -142,7 +154,7 @@ class Skeleton:
             offset += len(text)
             if offset < end:
                 hole = self.holes[offset]
-                chunks.append(Slot(hole.index, encoder(hole)))
+                chunks.append(Slot(hole.index, encoder(hole), hole.secret))
             offset += 1
         return tuple(chunks)
 
@@ -153,7 +165,7 @@ def fill(chunks: Sequence[Chunk], results: Sequence[object], limit: Limit = BODY
     size = 0
     for chunk in chunks:
         piece = chunk if isinstance(chunk, str) else chunk.encode(results[chunk.index])
-        if len(piece) > _LONG:
+        if len(piece) > _LONG and not (isinstance(chunk, Slot) and chunk.secret):
             size += len(piece)
             limit.check(size)
         pieces.append(piece)

@@ -39,14 +39,20 @@ _WIDE_COLON: Final = "\N{FULLWIDTH COLON}"
 
 @dataclass(frozen=True, slots=True)
 class OpenSegment:
-    """A segment of the path with macros in it."""
+    """A segment of the path with macros in it, and perhaps with a credential."""
 
     chunks: tuple[Chunk, ...]
+    has_secret: bool = False
 
     def render(self, results: Sequence[object]) -> str:
-        """Render the segment. Raises RenderError if it would lead elsewhere."""
+        """Render the segment. Raises RenderError if it would lead elsewhere.
+
+        Dots that a credential had a part in are left out: an error would reveal something.
+        """
         text = fill(self.chunks, results, _LIMIT)
         if text[:1] in _FIRST_OF_DOTS and _DOTS.fullmatch(text):
+            if self.has_secret:
+                return ""
             raise RenderError("path_changed", "A value would have been a dot segment of the path.")
         return text
 
@@ -71,12 +77,15 @@ class CompiledUrl:
     has_raw: bool
     plain: str | None
 
-    def render(self, results: Sequence[object], authority: str) -> str:
-        """Render the URL. Raises RenderError if a value would change where it leads."""
+    def render(self, results: Sequence[object], authority: str, room: int = 0) -> str:
+        """Render the URL, which may be longer by `room`.
+
+        Raises RenderError if a value would change where it leads.
+        """
         url = self._before_query(results, authority) if self.plain is None else self.plain
         query = self.query.render(results, _LIMIT) if self.query is not None else ""
         url = f"{url}?{query}" if query else url
-        if len(url) > LONGEST_URL:
+        if len(url) > LONGEST_URL + room:
             raise too_large(_LIMIT.part, LONGEST_URL)
         if self.has_raw and not self._leads_to_template(url, authority):
             raise RenderError(RAW_REFUSED, "A raw value would have changed where the URL leads.")
@@ -286,7 +295,8 @@ def _path(
         closed += "/" if number else ""
         if HOLE in text:
             segment = skeleton.chunks(start, start + len(text), url_literal, for_path)
-            path += (closed, OpenSegment(segment))
+            holes = skeleton.holes_in(start, start + len(text))
+            path += (closed, OpenSegment(segment, any(hole.secret for hole in holes)))
             closed = ""
         else:
             closed += url_literal(text)
