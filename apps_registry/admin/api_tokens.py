@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from apps_registry.admin.keys import KeyAdmin
 from apps_registry.admin_base.list_cells import day
-from apps_registry.admin_base.permissions import allowed, membership_of
+from apps_registry.admin_base.permissions import allowed, end_of_visit, membership_of
 from apps_registry.admin_base.snippets import app_list_snippet
 from apps_registry.admin_base.tenant_admin import Fieldsets, TenantForm
 from apps_registry.admin_base.theme import Checkboxes, Select, TextInput, Tone, badge
@@ -25,6 +25,10 @@ from apps_registry.models.tokens import SCOPES, every_scope
 from apps_registry.roles import RIGHTS, Right, Role
 
 PERSONAL, ORGANIZATION = "personal", "organization"
+_ENDS_WITH_VISIT = (
+    "The token ends with your visit: a visit leaves no way in behind. For one that works on, an "
+    "owner makes it."
+)
 
 
 class _ExpiryInput(TextInput):
@@ -96,7 +100,7 @@ class ApiTokenAdmin(KeyAdmin):
     )
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        # A visiting operator is no member: a visit leaves no token behind.
+        # A visiting operator is no member and has no token of their own.
         is_member = _person(request) is not None
         return super().has_add_permission(request, obj) and (
             is_member or allowed(request, Right.MANAGE)
@@ -121,7 +125,9 @@ class ApiTokenAdmin(KeyAdmin):
     ) -> list[str] | tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
         if obj:
-            return (*fields, "owner", "role", "scopes", "may")
+            # Nor can a token of the visit be made to outlive it.
+            end = ["expires_at"] if end_of_visit(request) else []
+            return (*fields, "owner", "role", "scopes", "may", *end)
         return fields if _may_choose_owner(request) else (*fields, "owner")
 
     def formfield_for_choice_field(
@@ -139,7 +145,14 @@ class ApiTokenAdmin(KeyAdmin):
         if isinstance(obj, ApiToken) and not change:
             is_own = form.cleaned_data.get("owner", PERSONAL) == PERSONAL
             obj.user = _person(request) if is_own else None
+            self._end_with_visit(request, obj)
         super().save_model(request, obj, form, change)
+
+    def _end_with_visit(self, request: HttpRequest, token: ApiToken) -> None:
+        end = end_of_visit(request)
+        if end is not None and (token.expires_at is None or token.expires_at > end):
+            token.expires_at = end
+            self.message_user(request, _ENDS_WITH_VISIT, messages.WARNING)
 
     def formfield_for_dbfield(
         self, db_field: "models.Field[object, object]", request: HttpRequest, **kwargs: object

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 
 from apps_registry.admin.organizations import require_organization_id
 from apps_registry.admin_base.list_cells import day
-from apps_registry.admin_base.permissions import allowed
+from apps_registry.admin_base.permissions import allowed, end_of_visit
 from apps_registry.admin_base.tenant_admin import ScopedAdmin
 from apps_registry.admin_base.theme import Tone, badge
 from apps_registry.models import Invitation, User
@@ -37,7 +37,8 @@ _TONES = {
 class InviteForm(forms.ModelForm):
     """Asks for the address and the role; validating the form sends the invitation."""
 
-    inviter: User  # set by the page
+    inviter: User  # set by the page, with whether this is an operator's visit
+    is_visit: bool
 
     class Meta:
         model = Invitation
@@ -45,6 +46,9 @@ class InviteForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
+        address = str(values.get("email", "")).casefold()
+        if self.is_visit and address == self.inviter.email.casefold():
+            self.add_error("email", "This is your own address: a visit leaves no way in behind.")
         if not self.errors:
             try:
                 self.instance = invitations.invite(
@@ -107,7 +111,11 @@ class InvitationAdmin(ScopedAdmin):
         **kwargs: object,
     ) -> type[forms.ModelForm]:
         form: type[forms.ModelForm] = super().get_form(request, obj, change=change, **kwargs)
-        return type(form.__name__, (form,), {"inviter": request.user})
+        return type(
+            form.__name__,
+            (form,),
+            {"inviter": request.user, "is_visit": bool(end_of_visit(request))},
+        )
 
     def add_view(
         self,

@@ -1,5 +1,6 @@
 """Permissions in the admin: the member's role decides, not Django's permissions."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django import forms
@@ -21,6 +22,12 @@ def membership_of(request: HttpRequest) -> Membership | None:
 def user_of(request: HttpRequest) -> User | None:
     """Return the user who is signed in."""
     return request.user if isinstance(request.user, User) else None
+
+
+def end_of_visit(request: HttpRequest) -> datetime | None:
+    """Return when an operator's visit ends; None for members, who are not visiting."""
+    visit = getattr(request, "visit", None)
+    return visit.until if visit else None
 
 
 def allowed(request: HttpRequest, right: Right | None) -> bool:

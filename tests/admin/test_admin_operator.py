@@ -11,11 +11,20 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from apps_registry.models import ApiToken, App, AuditEntry, Membership, Organization, User
+from apps_registry.models import (
+    ApiToken,
+    App,
+    AuditEntry,
+    Invitation,
+    Membership,
+    Organization,
+    User,
+)
 from apps_registry.roles import Role
 from apps_registry.tenancy import tenant
 from postbacks.infrastructure.database import roles
 from postbacks.models import WorkerHeartbeat
+from postbacks.web import visits
 from tests import make
 from tests.admin.pages import sign_in
 from tests.database import as_role
@@ -400,3 +409,35 @@ def test_no_token_of_an_operators_own_is_left_of_a_visit(
     with tenant(made.organization.pk):
         tokens = ApiToken.objects.filter(name="mine")
         assert list(tokens.values_list("user_id", flat=True)) == made_for
+
+
+@pytest.mark.parametrize("end", ["", "2099-01-31T00:00"])
+def test_a_token_made_on_a_visit_ends_with_it(operator: User, end: str) -> None:
+    made = make.make_tenant()
+    browser = sign_in(operator)
+    enter(browser, made.organization, purpose="help")
+    wish = {"name": "help", "role": "owner", "scopes": ["read", "manage"], "expires_at": end}
+
+    page = browser.post("/admin/apps_registry/apitoken/add/", wish)
+
+    with tenant(made.organization.pk):
+        token = ApiToken.objects.get(name="help")
+    assert "ends with your visit" in page.content.decode()
+    assert token.expires_at is not None
+    assert token.expires_at <= datetime.now(UTC) + visits.LENGTH
+    path = f"/admin/apps_registry/apitoken/{token.pk}/change/"
+    browser.post(path, {"name": "longer", "expires_at": "2099-01-31T00:00"})
+    with tenant(made.organization.pk):
+        assert ApiToken.objects.get(name="longer").expires_at == token.expires_at
+
+
+@pytest.mark.parametrize("address", ["operator@example.com", "Operator@Example.com"])
+def test_a_visiting_operator_does_not_invite_themselves(operator: User, address: str) -> None:
+    made = make.make_tenant()
+    browser = sign_in(operator)
+    enter(browser, made.organization, purpose="help")
+
+    page = browser.post("/admin/apps_registry/invitation/add/", {"email": address, "role": "owner"})
+
+    assert "This is your own address" in page.content.decode()
+    assert not Invitation.objects.filter(organization=made.organization).exists()

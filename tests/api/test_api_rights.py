@@ -11,6 +11,7 @@ from apps_registry.roles import Right, Role, allows
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.api.routes import router
 from tests import make
+from tests.admin import test_admin_matrix as matrix
 from tests.api.calling import DRAFT, PROBLEM, Program, make_postback, owner_of, program_of, report
 from tests.insights.credits import make_install
 
@@ -35,14 +36,14 @@ RIGHTS = {
     "v1/tracking-links": _SET_UP_ROWS,
     "v1/callback-rules": {
         **_SET_UP_ROWS,
-        "preview": READ,
+        "preview": SET_UP,
         "translate": READ,
         "versions": READ,
         "version": READ,
         "restore": SET_UP,
         "copy": SET_UP,
         "test_send": RESEND,
-        "dry_run": READ,
+        "dry_run": SET_UP,
         "held": READ,
         "start_held": RESEND,
     },
@@ -78,6 +79,41 @@ RIGHTS = {
     "v1/postbacks": {"list": READ, "retrieve": READ, "resend": RESEND},
     "v1/replays": {"list": READ, "retrieve": READ, "create": RESEND, "cancel": RESEND},
 }
+# The same deed by the page: a model's adding, changing or deleting, its action, or a page.
+_RULES = "postbacks/callbackrule"
+PAGES_OF = {
+    ("v1/callback-rules", "preview"): f"{_RULES}/preview/",
+    ("v1/callback-rules", "dry_run"): f"{_RULES}/dry-run/",
+    ("v1/callback-rules", "test_send"): f"{_RULES}/test/",
+    ("v1/callback-rules", "translate"): f"{_RULES}/translate/",
+    ("v1/callback-rules", "copy"): f"{_RULES}/%(object_id)s/copy/",
+    ("v1/callback-rules", "versions"): f"{_RULES}/%(object_id)s/versions/",
+    ("v1/callback-rules", "held"): f"{_RULES}/%(object_id)s/held/",
+    ("v1/partner-templates", "list"): f"{_RULES}/templates/",
+    ("v1/postbacks", "resend"): "postbacks/postback/%(object_id)s/resend/",
+    ("v1/replays", "create"): "postbacks/postback/replay/",
+    ("v1/replays", "cancel"): "postbacks/replay/%(object_id)s/cancel/",
+    ("v1/sdk-keys", "rotate"): "apps_registry/sdkkey/%(object_id)s/rotate/",
+    ("v1/invitations", "destroy"): "apps_registry/invitation/%(pk)s/revoke/",
+}
+# What a page has no address of its own for: the right is that of the form, the list or the row.
+ON_THE_FORM = {
+    ("v1/callback-rules", "version"): READ,
+    ("v1/callback-rules", "restore"): SET_UP,
+    ("v1/callback-rules", "start_held"): RESEND,
+    ("v1/partner-templates", "retrieve"): READ,
+    ("v1/events", "explain"): READ,
+}
+# Pages of what the API has at an address beside its rows, or not at all.
+PAGES_ALONE = {
+    *("", "configuration/export/", "configuration/import/", "forget-device/", "fraud-report/"),
+    *("installation/", "organizations/", "store-ids/", "store-ids/decide/"),
+    *("organizations/%(organization)s/enter/", "apps_registry/invitation/%(pk)s/resend/"),
+    "apps_registry/sdkkey/from-tenjin/",
+    *(f"apps_registry/trackinglink/%(object_id)s/qr.{kind}" for kind in ("svg", "png")),
+    *("postbacks/postback/%(object_id)s/details/", "postbacks/replay/%(object_id)s/progress/"),
+    *(f"{_RULES}/templates/%(name)s/", f"{_RULES}/macros/"),
+}
 REQUESTS = {
     "list": ("GET", ""),
     "retrieve": ("GET", "/{id}"),
@@ -107,6 +143,32 @@ ACTIONS = [(path, action) for path, actions in RIGHTS.items() for action in acti
 
 def test_the_table_above_is_the_one_of_the_views() -> None:
     assert {path: view.rights for path, view, _ in router.registry} == RIGHTS
+
+
+def test_both_doors_ask_for_the_same_right() -> None:
+    """Every route of either door is compared, or named as one that the other door lacks."""
+    differing = []
+    for path, view, _ in router.registry:
+        if path == "v1/organization/signing-secrets":
+            model = "apps_registry.SigningSecret"
+        else:
+            model = view.model._meta.label if hasattr(view, "model") else ""
+        add, change, delete, actions = matrix.PAGES.get(model, (None, None, None, {}))
+        removing = {delete, *(actions.get(name) for name in ("archive", "revoke", "remove"))}
+        of_form = {"create": {add}, "update": {change}, "partial_update": {change}}
+        of_form |= {"destroy": removing, "list": {READ}, "retrieve": {READ}, "rotate": {add}}
+        for action, right in view.rights.items():
+            if page := PAGES_OF.get((path, action)):
+                page_rights = {matrix.OTHERS[page][1]}
+            elif (path, action) in ON_THE_FORM:
+                page_rights = {ON_THE_FORM[path, action]}
+            else:
+                page_rights = of_form[action]
+            if right not in page_rights:
+                differing.append((path, action, right, page_rights))
+
+    assert differing == []
+    assert matrix.OTHERS.keys() == {*PAGES_OF.values(), *PAGES_ALONE}
 
 
 def test_every_address_needs_a_right() -> None:

@@ -183,3 +183,31 @@ def test_another_organizations_token_is_not_there() -> None:
 
     assert owner_of(stranger).get(f"api-tokens/{made['id']}").status == 404
     assert owner_of(stranger).delete(f"api-tokens/{made['id']}").status == 404
+
+
+@pytest.mark.parametrize(
+    ("caller", "target", "status"),
+    [
+        ({"role": "owner", "scopes": ["read"]}, {"role": "owner"}, 403),
+        ({"role": "owner", "scopes": ["read"]}, {"role": "owner", "scopes": ["read"]}, 403),
+        ({"role": "owner", "scopes": ["read", "export", "set_up"]}, {"role": "analyst"}, 403),
+        ({"role": "analyst"}, {"role": "owner"}, 403),
+        ({"role": "marketer"}, {"role": "owner", "scopes": ["manage"]}, 403),
+        ({"role": "marketer"}, {"role": "analyst"}, 204),
+        ({"role": "analyst"}, {"role": "owner", "scopes": ["read"]}, 204),
+        ({"role": "owner", "scopes": ["read", "manage"]}, {"role": "owner"}, 204),
+    ],
+)
+def test_a_token_revokes_no_token_that_may_more(
+    caller: dict[str, object], target: dict[str, object], status: int
+) -> None:
+    owner = personal(make.make_tenant(), Role.OWNER)
+    narrow, other = make_by(owner, **caller), make_by(owner, **target)
+    program = Program(narrow["token"])
+
+    answer = program.delete(f"api-tokens/{other['id']}")
+
+    assert answer.status == status
+    if status == 403:
+        assert "may revoke only itself" in answer.data["detail"]
+        assert program.delete(f"api-tokens/{narrow['id']}").status == 204

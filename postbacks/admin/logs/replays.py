@@ -18,7 +18,7 @@ from django.utils import timezone
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.theme import Tone
 from apps_registry.models import App, Partner
-from apps_registry.roles import Right
+from apps_registry.roles import RIGHT_TO
 from postbacks.admin.logs import columns as log_columns
 from postbacks.admin.logs.base import LogAdmin, row_address
 from postbacks.admin.logs.filters import LogFilter, PostbackFilter, RowChoiceField, pk_or_none
@@ -208,7 +208,7 @@ class ReplayStartPage:
         return [path("replay/", view, name="postbacks_postback_replay")]
 
     def view(self, request: HttpRequest) -> HttpResponse:
-        if not allowed(request, Right.RESEND):
+        if not allowed(request, RIGHT_TO["replay"]):
             raise PermissionDenied
         filters = PostbackFilter(request.GET)
         if not filters.is_valid():
@@ -291,7 +291,7 @@ class ReplayAdmin(LogAdmin):
         return [ReplayView.of(replay) for replay in rows]
 
     def row_context(self, request: HttpRequest, row: Replay) -> dict[str, object]:
-        return {"view": ReplayView.of(row), "may_cancel": allowed(request, Right.RESEND)}
+        return {"view": ReplayView.of(row), "may_cancel": allowed(request, RIGHT_TO["replay"])}
 
     def progress_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Return the moving part of a replay's page."""
@@ -301,7 +301,7 @@ class ReplayAdmin(LogAdmin):
     def cancel_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Cancel a replay."""
         replay = self._replay(request, object_id)
-        if not allowed(request, Right.RESEND):
+        if not allowed(request, RIGHT_TO["replay"]):
             raise PermissionDenied
         if request.method == "POST":
             try:

@@ -23,7 +23,7 @@ from apps_registry.admin_base.list_cells import day
 from apps_registry.admin_base.permissions import allowed, user_of
 from apps_registry.admin_base.tenant_admin import TenantRelatedFilter
 from apps_registry.admin_base.theme import Tone, badge
-from apps_registry.roles import Right
+from apps_registry.roles import RIGHT_TO
 from postbacks.admin.rules.form import CallbackRuleForm, SwitchedRuleForm, redirect_to_log
 from postbacks.admin.rules.held import HELD, HeldPage, start_job, what_becomes_of_waiting
 from postbacks.admin.rules.layout import FIELDS
@@ -148,7 +148,7 @@ class CallbackRuleAdmin(VersionedAdmin):
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """Return the parts of the page that change while a person writes."""
-        if not allowed(request, Right.SET_UP):
+        if not allowed(request, RIGHT_TO["preview"]):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])

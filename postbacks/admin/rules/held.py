@@ -11,7 +11,7 @@ from django.urls import URLPattern, path, reverse
 
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ActionChoice, TenantAdmin
-from apps_registry.roles import Right
+from apps_registry.roles import RIGHT_TO
 from postbacks.insights import wording
 from postbacks.models import CallbackRule, JobAction, PostbackJob, RuleStatus
 from postbacks.rulebook import held_postbacks
@@ -81,7 +81,7 @@ def what_becomes_of_waiting(rule: CallbackRule, changed: Collection[str]) -> str
 
 def start_job(request: HttpRequest, rule: CallbackRule, action: JobAction) -> None:
     """Start a job and say so. Raises PermissionDenied for those who may not resend."""
-    if not allowed(request, Right.RESEND):
+    if not allowed(request, RIGHT_TO["start_held"]):
         raise PermissionDenied
     try:
         held_postbacks.start_job(rule, action)
@@ -118,6 +118,6 @@ class HeldPage:
             "opts": self.page.opts,
             "rule": rule,
             "held": held_view(rule),
-            "may_write": allowed(request, Right.RESEND),
+            "may_write": allowed(request, RIGHT_TO["start_held"]),
         }
         return TemplateResponse(request, "admin/postbacks/callbackrule/held.html", context)

@@ -21,7 +21,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from apps_registry.admin_base.permissions import allowed, membership_of
-from apps_registry.roles import Right
+from apps_registry.roles import RIGHT_TO
 from apps_registry.tenancy import tenant
 from postbacks.admin.logs.base import row_address
 from postbacks.admin.logs.postback_detail import AttemptView, attempt_view
@@ -146,7 +146,7 @@ class TestSendPage(TrialPage):
 
     def view(self, request: HttpRequest) -> HttpResponse:
         """Send the form's request, with no transaction open, and show the answer."""
-        if not allowed(request, Right.RESEND):
+        if not allowed(request, RIGHT_TO["test_send"]):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
@@ -286,7 +286,7 @@ class DryRunPage(TrialPage):
         return [path("dry-run/", view, name="postbacks_callbackrule_dry_run")]
 
     def view(self, request: HttpRequest) -> HttpResponse:
-        if not allowed(request, Right.SET_UP):
+        if not allowed(request, RIGHT_TO["dry_run"]):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])

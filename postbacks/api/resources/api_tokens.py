@@ -18,6 +18,10 @@ from postbacks.api.query import PageQuery
 from postbacks.api.strict import KeySerializer
 
 PERSONAL, ORGANIZATION = "personal", "organization"
+_MAY_NOT_REVOKE = (
+    "This token may revoke only itself. Call with one that has the scope “manage”, or all scopes "
+    "of its role and every right of the token to revoke; or revoke it on the page of API tokens."
+)
 
 
 class OwnerField(serializers.ChoiceField):
@@ -124,9 +128,23 @@ class ApiTokenViewSet(OrganizationViewSet, mixins.CreateModelMixin):
         return super().get_queryset().filter(visible | own)
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Revoke a token: it is refused from now on and stays in the list."""
-        self.get_object().revoke()
+        """Revoke a token: it is refused from now on and stays in the list.
+
+        Any token may revoke itself. Another takes the scope manage, or a token with all scopes of
+        its role, for one that may do no more.
+        """
+        token: ApiToken = self.get_object()
+        own = cast(ApiToken, request.auth)
+        if token.pk != own.pk and not self._may_revoke(token):
+            raise exceptions.PermissionDenied(_MAY_NOT_REVOKE)
+        token.revoke()
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _may_revoke(self, token: ApiToken) -> bool:
+        if self.caller.allows(Right.MANAGE):
+            return True
+        is_whole = self.caller.rights == RIGHTS[self.caller.role]
+        return is_whole and token.rights() <= self.caller.rights
 
 
 def _user(owner: str, caller: Caller) -> Any:

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_registry.models import App
-from apps_registry.roles import Right
+from apps_registry.roles import RIGHT_TO, Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import EmptyAsNullField, IdFilter, MillisecondDateTimeField, PublicIdField
 from postbacks.api.problems import Conflict
@@ -166,7 +166,7 @@ class PostbackViewSet(OrganizationViewSet):
     model = Postback
     serializer_class = PostbackSerializer
     queries = {"list": PostbackQuery}
-    rights = {"list": Right.READ, "retrieve": Right.READ, "resend": Right.RESEND}
+    rights = {"list": Right.READ, "retrieve": Right.READ, "resend": RIGHT_TO["resend"]}
     time_key = "event_received_at"
 
     def get_queryset(self) -> Any:

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_registry.models import App, Partner
-from apps_registry.roles import Right
+from apps_registry.roles import RIGHT_TO, Right
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, format_time
 from postbacks.api.problems import Conflict
@@ -285,8 +285,8 @@ class ReplayViewSet(OrganizationViewSet):
     rights = {
         "list": Right.READ,
         "retrieve": Right.READ,
-        "create": Right.RESEND,
-        "cancel": Right.RESEND,
+        "create": RIGHT_TO["replay"],
+        "cancel": RIGHT_TO["replay"],
     }
 
     def get_queryset(self) -> Any:

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_registry.models import App, Partner
-from apps_registry.roles import Right
+from apps_registry.roles import RIGHT_TO, Right
 from postbacks.api.base import RegistryViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField, format_time
 from postbacks.api.problems import Conflict
@@ -228,16 +228,16 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
     queries = {"list": RuleQuery, "versions": PageQuery, "version": VersionQuery}
     rights = {
         **RegistryViewSet.rights,
-        "preview": Right.READ,
+        "preview": RIGHT_TO["preview"],
         "translate": Right.READ,
         "versions": Right.READ,
         "version": Right.READ,
         "restore": Right.SET_UP,
         "copy": Right.SET_UP,
-        "test_send": Right.RESEND,
-        "dry_run": Right.READ,
+        "test_send": RIGHT_TO["test_send"],
+        "dry_run": RIGHT_TO["dry_run"],
         "held": Right.READ,
-        "start_held": Right.RESEND,
+        "start_held": RIGHT_TO["start_held"],
     }
 
     def get_queryset(self) -> Any:
