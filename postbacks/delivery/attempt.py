@@ -10,6 +10,7 @@ from django.conf import settings
 from postbacks import __version__
 from postbacks.delivery.attempt_log import AttemptResult
 from postbacks.delivery.claiming import Lease
+from postbacks.delivery.http.address_guard import told_to_authors
 from postbacks.delivery.http.response import INTERNAL_FAILURE, Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.outcome import AttemptVerdict, Outcome, SuccessRule, judge, parse_success
@@ -52,6 +53,7 @@ class Attempt:
 
     def result(self, reply: Reply) -> AttemptResult:
         """Judge the reply and plan the next try. Nothing is written here."""
+        reply = told_to_authors(reply, self.request.url)
         success, rendered = self.success, self.rendered
         withholds = _withholds_answer(rendered)
         masker = masker_of(rendered.secrets)

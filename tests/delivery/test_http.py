@@ -17,6 +17,7 @@ from time import monotonic
 
 import pytest
 
+from postbacks.delivery.http.address_guard import told_to_authors
 from postbacks.delivery.http.destinations import Destinations
 from postbacks.delivery.http.response import (
     LONGEST_HEADER,
@@ -244,6 +245,25 @@ def test_a_blocked_destination_tells_nothing_but_the_operators_log(
 
     assert {reply.detail for reply in replies} == {"This destination is not allowed."}
     assert "10.1.2.3 is not a public address (private)" in caplog.text
+
+
+def test_authors_can_not_tell_an_inner_name_from_one_that_is_nowhere(
+    delivery_public_sender: Transport, names: Names
+) -> None:
+    names.answer("inner.example", ["10.1.2.3"])
+    names.answer("meta.example", ["169.254.169.254"])
+    names.answer("mixed.example", ["8.8.8.8", "fd00::1"])
+    names.answer("port.example", ["8.8.8.8"])
+    hosts = ["inner.example", "meta.example", "mixed.example", "port.example:22", "db.internal"]
+
+    told = {
+        (reply.error, reply.detail, reply.peer, reply.status_code)
+        for host in [*hosts, "localhost", "intranet", "nowhere.example"]
+        for url in [f"http://{host}/"]
+        for reply in [told_to_authors(delivery_public_sender.send(get(url)), url)]
+    }
+
+    assert told == {(TransportFailure.DNS, "The partner's host name has no address.", None, None)}
 
 
 def test_a_port_that_is_not_the_webs_is_refused(

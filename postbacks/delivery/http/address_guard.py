@@ -5,14 +5,16 @@ One forbidden address rejects the whole name: mixed answers are a DNS-rebinding 
 
 import logging
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from postbacks.delivery.http.destinations import Destinations, is_internal_name
 from postbacks.delivery.http.dns import Answer, SocketAddress
-from postbacks.delivery.http.request_guard import Origin
-from postbacks.delivery.http.response import TransportFailure, Undelivered
+from postbacks.delivery.http.request_guard import Origin, origin_of
+from postbacks.delivery.http.response import Reply, TransportFailure, Undelivered
 
 logger = logging.getLogger(__name__)
+
+_NO_ADDRESS = "The partner's host name has no address."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,19 @@ def not_looked_up(error: BaseException) -> Undelivered:
     if isinstance(error, TimeoutError):
         detail = "The partner's host name could not be looked up in time."
     else:
-        detail = "The partner's host name has no address."
+        detail = _NO_ADDRESS
     return Undelivered(TransportFailure.DNS, detail)
+
+
+def told_to_authors(reply: Reply, url: str) -> Reply:
+    """Return the reply as authors of rules see it.
+
+    A name that leads where we may not go is answered like one without an address: by the
+    difference they could find out which names the network behind us has.
+    """
+    if reply.error is not TransportFailure.BLOCKED or origin_of(url).address is not None:
+        return reply
+    return replace(reply, error=TransportFailure.DNS, detail=_NO_ADDRESS)
 
 
 def no_connection() -> Undelivered:
