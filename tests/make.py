@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.contrib.auth.hashers import make_password
+from django.db import connection
 
+from apps_registry.audit.actors import current_actor
 from apps_registry.crypto import keys
 from apps_registry.models import (
     ApiToken,
     App,
+    AuditEntry,
     BundleId,
     Campaign,
     ClickSigningKey,
@@ -20,6 +24,7 @@ from apps_registry.models import (
     Organization,
     Partner,
     SdkKey,
+    StoreClaim,
     TrackingLink,
     User,
 )
@@ -30,7 +35,10 @@ from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.versions import save_rule
 from postbacks.models import CallbackRule, RuleStatus, SkanPostback, TestDevice
 from postbacks.privacy.device_marks import mark_device
+from tests.database import superuser
+from tests.row_templates import RowTemplate, loaded, stored_rows
 
+_PASSWORD = "correct horse battery"
 _URL = "https://ads.example.com/postback"
 _numbers = itertools.count(1)
 
@@ -48,7 +56,7 @@ class Tenant:
 
 
 def make_user(role: str = Role.OWNER, *, organization: Organization) -> User:
-    user = User.objects.create_user(f"{role}{next(_numbers)}@example.com", "correct horse battery")
+    user = User.objects.create_user(f"{role}{next(_numbers)}@example.com", _PASSWORD)
     Membership.objects.create(organization=organization, user=user, role=role)
     return user
 
@@ -76,14 +84,82 @@ def make_organization(name: str = "Gem Harbor") -> Organization:
 
 
 def make_tenant(name: str = "Gem Harbor", *, key_kind: str = SdkKey.Kind.SERVER) -> Tenant:
+    """Make a tenant: the first of its kind in a process as people would, the next as copies of it.
+
+    Rows that this transaction has not committed yet are seen by nobody else, so they are made anew.
+    """
+    if connection.in_atomic_block:
+        return make_tenant_anew(name, key_kind=key_kind)
+    claimed = superuser().execute("SELECT is_store_id_claimed(%s)", [_STORE_ID]).fetchone()
+    kind = (key_kind, claimed, current_actor())
+    if kind in _tenant_templates:
+        return _copy_of_tenant(_tenant_templates[kind], name)
+    made = make_tenant_anew(name, key_kind=key_kind)
+    _tenant_templates[kind] = template_of(made)
+    return made
+
+
+def make_tenant_anew(name: str = "Gem Harbor", *, key_kind: str = SdkKey.Kind.SERVER) -> Tenant:
+    """Make a tenant as people would, with all that our models do."""
     organization = make_organization(name)
     owner = make_user(organization=organization)
     with tenant(organization.pk):
-        app = App.objects.create(name=f"{name} iOS", platform="ios", store_id="1234567890")
+        app = App.objects.create(name=f"{name} iOS", platform="ios", store_id=_STORE_ID)
         bundle_id = BundleId.objects.create(app=app, identifier=f"com.example.app{app.pk}")
         sdk_key = make_sdk_key(app, kind=key_kind)
         api_token = make_api_token(Role.OWNER)
     return Tenant(organization, owner, app, bundle_id, sdk_key, api_token)
+
+
+_STORE_ID = "1234567890"
+_tenant_templates: dict[tuple[object, ...], RowTemplate] = {}
+
+
+def template_of(made: Tenant) -> RowTemplate:
+    """Return a template of all rows that a fresh tenant has."""
+    organization_id = made.organization.pk
+    rows = {
+        Organization: stored_rows(Organization, id=organization_id),
+        User: stored_rows(User, id=made.owner.pk),
+        **{
+            model: stored_rows(model, organization_id=organization_id)
+            for model in (Membership, App, StoreClaim, BundleId, SdkKey, ApiToken, AuditEntry)
+        },
+    }
+    (sdk_key,), (api_token,) = rows[SdkKey], rows[ApiToken]
+    texts = {
+        "organization": made.organization.name,
+        "owner": made.owner.email,
+        "password": made.owner.password,
+        "app": made.app.name,
+        "bundle": made.bundle_id.identifier,
+        **{f"sdk {column}": sdk_key[column] for column in ("prefix", "hash")},
+        **{f"api {column}": api_token[column] for column in ("prefix", "hash")},
+    }
+    return RowTemplate(rows, texts)
+
+
+def _copy_of_tenant(template: RowTemplate, name: str) -> Tenant:
+    sdk_key, api_token = keys.make_key(keys.SDK_KEY), keys.make_key(keys.API_TOKEN)
+    rows = template.write(
+        {
+            "organization": f"{name} {next(_numbers)}",
+            "owner": f"{Role.OWNER}{next(_numbers)}@example.com",
+            "password": make_password(_PASSWORD),
+            "app": f"{name} iOS",
+            "bundle": f"com.example.copy{next(_numbers)}",
+            "sdk prefix": sdk_key.prefix,
+            "sdk hash": sdk_key.hash,
+            "api prefix": api_token.prefix,
+            "api hash": api_token.hash,
+        }
+    )
+    organization, owner, app, bundle_id = (
+        loaded(model, rows[model._meta.db_table][0])
+        for model in (Organization, User, App, BundleId)
+    )
+    bundle_id.app = app
+    return Tenant(organization, owner, app, bundle_id, sdk_key.secret, api_token.secret)
 
 
 def make_sdk_key(app: App, *, kind: str = SdkKey.Kind.SERVER) -> str:

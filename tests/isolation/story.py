@@ -19,7 +19,6 @@ from apps_registry.models import (
     AuditEntry,
     ConversionMeaning,
     Invitation,
-    Membership,
     Organization,
     Partner,
     TrackingLink,
@@ -110,7 +109,7 @@ def live_through(name: str) -> Story:
             _hear_of_apple(made.app, partner)
         make.make_invitation(made.organization)
         make.make_second_factor(made.owner)
-        return Story(made, _keys(made), _uuids(made))
+        return Story(made, *_ids(made))
 
 
 def mark(story: Story) -> None:
@@ -285,31 +284,23 @@ def _hear_of_apple(app: App, partner: Partner) -> None:
     )
 
 
-def _keys(made: make.Tenant) -> dict[type[models.Model], list[int]]:
-    keys: dict[type[models.Model], list[int]] = {
-        Organization: [made.organization.pk],
-        User: [made.owner.pk],
-        Membership: [made.owner.memberships.get().pk],
-        Invitation: [made.organization.invitations.get().pk],
-    }
+def _ids(
+    made: make.Tenant,
+) -> tuple[dict[type[models.Model], list[int]], dict[type[models.Model], list[uuid.UUID]]]:
+    """Return all primary keys and all public UUIDs, one query a table: there are fifty."""
+    membership, invitation = made.owner.memberships.get(), made.organization.invitations.get()
+    rows: tuple[models.Model, ...] = (made.organization, membership, invitation)
+    keys = {type(row): [row.pk] for row in (*rows, made.owner)}
+    uuids = {type(row): [row.public_id] for row in rows}  # type: ignore[attr-defined]  # each has one
     with tenant(made.organization.pk):
         for model in tenant_models():
-            keys[model] = list(model.objects.values_list("pk", flat=True))
-    return keys
-
-
-def _uuids(made: make.Tenant) -> dict[type[models.Model], list[uuid.UUID]]:
-    uuids: dict[type[models.Model], list[uuid.UUID]] = {
-        Organization: [made.organization.public_id],
-        Membership: [made.owner.memberships.get().public_id],
-        Invitation: [made.organization.invitations.get().public_id],
-    }
-    with tenant(made.organization.pk):
-        for model in tenant_models():
-            for name in ("public_id", "event_id"):
-                if name in {field.name for field in _fields_of(model, models.UUIDField)}:
-                    uuids[model] = list(model.objects.values_list(name, flat=True))
-    return uuids
+            public = {field.name for field in _fields_of(model, models.UUIDField)}
+            name = next((name for name in ("event_id", "public_id") if name in public), "pk")
+            stored = model.objects.values_list("pk", name)
+            keys[model] = [key for key, _ in stored]
+            if name != "pk":
+                uuids[model] = [public_id for _, public_id in stored]
+    return keys, uuids
 
 
 def _fields_of(
