@@ -2,7 +2,8 @@
 
 import uuid
 
-from postbacks.delivery.claiming import Lease, Room, claim_rooms, next_due
+from postbacks.delivery.claiming import Room, claim_rooms, next_due
+from postbacks.values.outgoing_request import Lease
 
 
 def claim_due(

@@ -9,7 +9,6 @@ from django.conf import settings
 
 from postbacks import __version__
 from postbacks.delivery.attempt_log import AttemptResult
-from postbacks.delivery.claiming import Lease
 from postbacks.delivery.http.address_guard import told_to_authors
 from postbacks.delivery.http.response import INTERNAL_FAILURE, Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
@@ -26,7 +25,7 @@ from postbacks.delivery.retry import next_delay
 from postbacks.delivery.signing import redacted_signature, signature_headers
 from postbacks.infrastructure.database import database_clock
 from postbacks.models import PostbackStatus
-from postbacks.values.outgoing_request import OutgoingRequest, RenderedPostback
+from postbacks.values.outgoing_request import Lease, OutgoingRequest, RenderedPostback
 
 USER_AGENT = f"Postbacks/{__version__}"
 

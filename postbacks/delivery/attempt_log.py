@@ -12,19 +12,25 @@ from uuid import UUID
 
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from psycopg.errors import TransactionRollback
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import SYSTEM, ActorKind, Door
-from postbacks.delivery.claiming import Lease
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql, within_days
 from postbacks.models import PostbackStatus, RuleStatus
 from postbacks.models.days import whole_days
+from postbacks.values.outgoing_request import Lease
 
 logger = logging.getLogger(__name__)
 
 OUTAGES = (OperationalError, InterfaceError)  # the database's trouble, not a row's
+
+
+def is_conflict(error: Exception) -> bool:
+    """Tell whether PostgreSQL undid a transaction for another's sake: the same works again."""
+    return isinstance(error.__cause__, TransactionRollback)
 
 
 @dataclass(frozen=True, slots=True)

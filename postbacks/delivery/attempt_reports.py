@@ -10,11 +10,11 @@ from django.conf import settings
 
 from apps_registry.models import Organization
 from postbacks.delivery.attempt_log import AttemptResult
-from postbacks.delivery.claiming import Lease
 from postbacks.delivery.http.response import TransportFailure
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.metrics import Counter, Histogram
 from postbacks.models import AttemptKind
+from postbacks.values.outgoing_request import Lease
 
 logger = logging.getLogger(__name__)
 

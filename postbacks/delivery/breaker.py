@@ -13,11 +13,12 @@ import msgspec
 from django.db import transaction
 
 from postbacks.delivery.attempt_log import AttemptResult
-from postbacks.delivery.claiming import Lane, Lease
+from postbacks.delivery.claiming import Lane
 from postbacks.delivery.http.response import TransportFailure
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import BreakerState
+from postbacks.values.outgoing_request import Lease
 
 FAILURES_IN_A_ROW = 10
 WINDOW = timedelta(seconds=60)

@@ -11,16 +11,17 @@ never give the same slot away.
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
 
+from postbacks.delivery.dead_pumps import InterruptedClaim, log_lapsed
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import BreakerState, QueueClass
 from postbacks.models.days import whole_days
-from postbacks.values.outgoing_request import ClaimedPostback
+from postbacks.values.outgoing_request import ClaimedPostback, Lease
 
 Lane = tuple[int, str]  # an organization, and a host with its port
 QueuePlace = tuple[int, str, int]  # organization, host and class: a place in the order of queues
@@ -115,24 +116,6 @@ class Room:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A postback that this worker may send until the lease ends."""
-
-    claim_id: uuid.UUID
-    host: str
-    kind: str
-    tries: int  # of this retry schedule
-    postback: ClaimedPostback
-    is_paced: bool = False
-    is_failing: bool = False  # its lane has a row in `circuit_breaker`
-    is_probe: bool = False  # finds out whether its lane's partner answers again
-
-    @property
-    def lane(self) -> Lane:
-        return self.postback.organization_id, self.host
-
-
 def next_due(after: QueuePlace = FIRST_PLACE) -> Due:
     """Look at the head of each lane's queues, after a place in their order.
 
@@ -216,6 +199,10 @@ class _ClaimedRow:
     pinned_version: int | None
     is_failing: bool
     is_probe: bool
+    organization_id: int
+    rule_id: int
+    lapsed_claim: uuid.UUID | None  # of a worker that has not finished in its time
+    was_due_at: datetime
 
 
 def _claim(
@@ -228,6 +215,7 @@ def _claim(
         statement,
         {**parameters, "lease": settings.LEASE_SECONDS, "claim": claim_id},
     )
+    _log_lapsed(rows)
     postbacks = _load_postbacks(rows)
     _dequeue(row.postback_id for row in rows if row.postback_id not in postbacks)
     return [
@@ -244,6 +232,26 @@ def _claim(
         for row in rows
         if row.postback_id in postbacks
     ]
+
+
+def _log_lapsed(rows: Sequence[_ClaimedRow]) -> None:
+    """Log what was taken from workers that have fallen silent: they may have sent it."""
+    lapsed = [
+        InterruptedClaim(
+            row.lapsed_claim,
+            row.organization_id,
+            row.postback_id,
+            row.event_received_at,
+            row.rule_id,
+            row.kind,
+            row.pinned_version,
+            claimed_at=row.was_due_at - timedelta(seconds=settings.LEASE_SECONDS),
+        )
+        for row in rows
+        if row.lapsed_claim is not None
+    ]
+    if lapsed:
+        log_lapsed(lapsed)
 
 
 def _load_postbacks(rows: Sequence[_ClaimedRow]) -> dict[int, ClaimedPostback]:

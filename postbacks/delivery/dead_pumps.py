@@ -45,7 +45,10 @@ _LOCK = 7_001  # the first key of the locks that pumps hold while they live
 _LOCK_CLAIMS = load_sql("postbacks.delivery", "lock_claims_of_pump")
 _LOG_INTERRUPTED = load_sql("postbacks.delivery", "log_interrupted", Outcome)
 _AGAIN_SECONDS = 60.0  # until the next attempt at what was interrupted twice
-_DETAIL = "The worker ended while this request was on its way. The partner may have received it."
+_DIED = "The worker ended while this request was on its way. The partner may have received it."
+_FELL_SILENT = (
+    "The worker did not finish this request in its time. The partner may have received it."
+)
 
 
 class BegunRequests:
@@ -60,7 +63,8 @@ class BegunRequests:
         self._pages = _mapped(path, _HEADER + 8 * _MOST_BEGUN)
         self._pages[: len(_boot_id())] = _boot_id()
         self._free = deque(range(_MOST_BEGUN))
-        self._places: dict[int, int] = {}
+        # Of one postback there are two if its lease has ended, and this pump claimed it again.
+        self._places: dict[int, list[int]] = {}
 
     def add(self, postback_id: int) -> None:
         try:
@@ -68,14 +72,18 @@ class BegunRequests:
         except IndexError:
             self._pages[48] = 1  # from now on the file proves nothing
             return
-        self._places[postback_id] = place
+        self._places.setdefault(postback_id, []).append(place)
         struct.pack_into("<q", self._pages, _HEADER + 8 * place, postback_id)
 
     def discard(self, postback_id: int) -> None:
-        place = self._places.pop(postback_id, None)
-        if place is not None:
-            struct.pack_into("<q", self._pages, _HEADER + 8 * place, 0)
-            self._free.append(place)
+        places = self._places.get(postback_id)
+        if not places:
+            return
+        place = places.pop()
+        if not places:
+            del self._places[postback_id]
+        struct.pack_into("<q", self._pages, _HEADER + 8 * place, 0)
+        self._free.append(place)
 
     def close(self) -> None:
         """Forget all: the pump has ended and logged what it began."""
@@ -159,7 +167,10 @@ class ClaimIds:
 
 
 @dataclass(frozen=True, slots=True)
-class _LockedClaim:
+class InterruptedClaim:
+    """A claimed postback that its worker has not finished, and will not."""
+
+    claim_id: uuid.UUID
     organization_id: int
     postback_id: int
     event_received_at: datetime
@@ -203,13 +214,13 @@ def _return_claims(beat: Heartbeat) -> int:
         if cursor.fetchone() is None:
             return 0
         claims = prepared.fetch(
-            _LockedClaim,
+            InterruptedClaim,
             _LOCK_CLAIMS,
             {"lease": settings.LEASE_SECONDS, "first_claim": ids.first, "last_claim": ids.last},
         )
         begun = read_begun(ids.journal)
         sent = [claim for claim in claims if begun is None or claim.postback_id in begun]
-        again = _log_interrupted(sent)
+        again = _log_interrupted(sent, _DIED)
         cursor.execute(
             "UPDATE due_postback SET claim_id = NULL, due_at = now()"
             " + CASE WHEN postback_id = ANY(%s) THEN make_interval(secs => %s) ELSE '0' END"
@@ -229,7 +240,26 @@ def _return_claims(beat: Heartbeat) -> int:
     return len(claims)
 
 
-def _log_interrupted(claims: Sequence[_LockedClaim]) -> list[int]:
+def log_lapsed(claims: Sequence[InterruptedClaim]) -> None:
+    """Log what workers may have sent that live, or lived, and did not finish within their lease.
+
+    Whoever takes such a claim over calls this first: what its worker says later is not logged.
+    """
+    begun: dict[Path, set[int] | None] = {}
+    for path in {ClaimIds(claim.claim_id).journal for claim in claims}:
+        begun[path] = read_begun(path)
+    _log_interrupted(
+        [
+            claim
+            for claim in claims
+            if (noted := begun[ClaimIds(claim.claim_id).journal]) is None
+            or claim.postback_id in noted
+        ],
+        _FELL_SILENT,
+    )
+
+
+def _log_interrupted(claims: Sequence[InterruptedClaim], detail: str) -> list[int]:
     """Log them, and return the ids of those that were interrupted before: they may kill pumps."""
     if not claims:
         return []
@@ -244,7 +274,7 @@ def _log_interrupted(claims: Sequence[_LockedClaim]) -> list[int]:
             "kinds": [claim.kind for claim in claims],
             "pins": [claim.pinned_version for claim in claims],
             "claimed": [claim.claimed_at for claim in claims],
-            "detail": _DETAIL,
+            "detail": detail,
         },
     )
     report_interrupted([(claim.organization_id, claim.kind) for claim in claims])

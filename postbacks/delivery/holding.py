@@ -13,12 +13,12 @@ from datetime import datetime
 import msgspec
 from django.db import connection, transaction
 
-from postbacks.delivery.claiming import Lease
 from postbacks.delivery.skipping import SkippedRow, skip_rows
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql, within_days
 from postbacks.models import HeldReason, RuleStatus, SkipReason
 from postbacks.models.days import whole_days
+from postbacks.values.outgoing_request import Lease
 
 BATCH = 1_000
 HELD_DAYS = 7

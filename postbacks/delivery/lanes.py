@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
 
-from postbacks.delivery.claiming import Lane, LaneQueue, Lease, Room
+from postbacks.delivery.claiming import Lane, LaneQueue, Room
 from postbacks.models import QueueClass
-from postbacks.values.outgoing_request import RenderedPostback
+from postbacks.values.outgoing_request import Lease, RenderedPostback
 
 # Of 7 slots of a lane with all three classes: no class starves, and fresh ones go first.
 _PATTERN = (

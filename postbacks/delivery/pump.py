@@ -27,6 +27,7 @@ from postbacks.delivery.attempt_log import (
     OUTAGES,
     AttemptResult,
     Move,
+    is_conflict,
     log_attempts,
     move_claims,
     return_claims,
@@ -43,7 +44,6 @@ from postbacks.delivery.claiming import (
     FIRST_PLACE,
     Due,
     Lane,
-    Lease,
     QueuePlace,
     claim_paced,
     claim_rooms,
@@ -57,7 +57,7 @@ from postbacks.delivery.lanes import Job, Lanes, Shares, Speeds, Turns, claimed_
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.skipping import skip_claims
 from postbacks.infrastructure.database import prepared
-from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
+from postbacks.values.outgoing_request import ClaimedPostback, Lease, RenderedPostback
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +163,7 @@ class Pump:
     claim_ids: ClaimIds = field(default_factory=ClaimIds.make)
     journal: BegunRequests = field(default_factory=BegunRequests)
     speeds: Speeds = field(default_factory=dict)  # of lanes, as pumps before have found them
+    clock: Callable[[], float] = time.monotonic
     _finished: SimpleQueue[Result] = field(default_factory=SimpleQueue)
     _unlogged: list[Result] = field(default_factory=list)
     _lanes: Lanes = field(init=False)
@@ -181,12 +182,14 @@ class Pump:
     _due_in: float | None = None  # seconds, as of the last query
 
     def __post_init__(self) -> None:
-        self._lanes = Lanes(self._begin, Shares(self.transport.capacity, self.speeds))
+        self._lanes = Lanes(
+            self._begin, Shares(self.transport.capacity, self.speeds, clock=self.clock)
+        )
 
     def run(self, seconds: float) -> None:
         """Work for so many seconds or until asked to stop, then finish what is in flight."""
         with self._wakeup:
-            while self._work(time.monotonic() + seconds) and not self._is_handed_on():
+            while self._work(self.clock() + seconds) and not self._is_handed_on():
                 pass
             self._stop()
             while self._in_flight or self._unlogged:
@@ -196,9 +199,9 @@ class Pump:
     def _work(self, ends_at: float) -> bool:
         """Work until a moment; return False if asked to stop before."""
         while self._retrying(self._should_continue):
-            if time.monotonic() >= ends_at:
+            if self.clock() >= ends_at:
                 return True
-            if not self._retrying(self._run_cycle):
+            if not self._retrying(self.run_cycle):
                 self._retrying(lambda: self._wait(ends_at))
         return False
 
@@ -217,6 +220,12 @@ class Pump:
         try:
             return step()
         except OUTAGES as error:
+            if is_conflict(error):
+                logger.warning(
+                    "Another transaction was in the way; the pump tries again: %s", error
+                )
+                time.sleep(_CONTENDED_SECONDS)
+                return True
             logger.warning("The database can't be reached; the pump tries again: %s", error)
             connection.close()
         except Exception:
@@ -225,19 +234,19 @@ class Pump:
         return True
 
     def _should_continue(self) -> bool:
-        if time.monotonic() < self._next_beat:
+        if self.clock() < self._next_beat:
             return True
-        self._next_beat = time.monotonic() + self.beat_seconds
+        self._next_beat = self.clock() + self.beat_seconds
         prepared.replan()
         self._withdraw(open_lanes())  # opened by any worker
         return self.beat()
 
-    def _run_cycle(self) -> bool:
+    def run_cycle(self) -> bool:
         """Log, decide and claim once; tell whether there may be more to do."""
         self._listen()
         self._is_notified = False
         if self._is_time_to_log():
-            self._log_finished()
+            self.log_finished()
         decided = self.decide()
         # Most cycles find nothing: this query takes far less than to begin a claim.
         due = next_due(self._look_after)
@@ -264,7 +273,7 @@ class Pump:
         if room <= 0:
             return 0
         most = min(room, claimed_together(self.transport.capacity))
-        claimed_at = time.monotonic()
+        claimed_at = self.clock()
         leases: list[Lease] = []
         try:
             if due.is_now(due.plain):
@@ -297,7 +306,7 @@ class Pump:
         """
         begun: Attempt | AttemptResult | Untried = Untried.LATE
         try:
-            age = time.monotonic() - job.claimed_at
+            age = self.clock() - job.claimed_at
             if job.claimed_at <= self._suspended_at.get(_version(job), 0.0):
                 begun = Untried.RULE_OFF
             elif not self._is_stopping and age < settings.LEASE_SECONDS / 2:
@@ -328,14 +337,14 @@ class Pump:
         self._finished.put((job.lease, result))
         suspends = isinstance(result, AttemptResult) and result.suspend_rule
         if suspends:
-            self._suspended_at[_version(job)] = time.monotonic()
+            self._suspended_at[_version(job)] = self.clock()
         self._wakeup.notify(
             is_urgent=suspends or not self._lanes.is_behind(job.lease.lane),
             is_batch_full=self._finished.qsize() >= MANY,
         )
 
     def _is_time_to_log(self) -> bool:
-        lingered = time.monotonic() - self._logged_at >= LINGER_SECONDS
+        lingered = self.clock() - self._logged_at >= LINGER_SECONDS
         return self._wakeup.is_urgent or self._finished.qsize() >= (1 if lingered else MANY)
 
     def _stop(self) -> None:
@@ -344,10 +353,10 @@ class Pump:
         for job in self._lanes.withdraw():
             self._finished.put((job.lease, Untried.LATE))
 
-    def _log_finished(self) -> int:
+    def log_finished(self) -> int:
         """Log what has come back. What can't be written now is kept for the next cycle."""
         self._wakeup.clear()
-        self._logged_at = time.monotonic()
+        self._logged_at = self.clock()
         try:
             while True:
                 lease, result = self._finished.get_nowait()
@@ -411,7 +420,7 @@ class Pump:
             del self._in_flight[lane]
 
     def _wait(self, ends_at: float) -> bool:
-        limits = [self.beat_seconds, ends_at - time.monotonic()]
+        limits = [self.beat_seconds, ends_at - self.clock()]
         if self._due_in is not None:
             limits.append(max(self._due_in, _CONTENDED_SECONDS))
         if not self._is_notified:  # that may have changed by the last query
@@ -419,18 +428,18 @@ class Pump:
         return True
 
     def _drain(self) -> bool:
-        if not self._log_finished():
+        if not self.log_finished():
             self._sleep(self.beat_seconds)
         return True
 
     def _sleep(self, seconds: float) -> None:
         """Sleep until something calls, or until finished requests have lingered long enough."""
-        ends_at = time.monotonic() + seconds
+        ends_at = self.clock() + seconds
         sockets = []
         if connection.connection is not None:
             sockets.append(connection.connection.fileno())
         with self._wakeup.sleeping():
-            while (left := ends_at - time.monotonic()) > 0 and not self._is_time_to_log():
+            while (left := ends_at - self.clock()) > 0 and not self._is_time_to_log():
                 limit = min(left, LINGER_SECONDS) if self._in_flight else left
                 if self._wakeup.wait(limit, *sockets):
                     break

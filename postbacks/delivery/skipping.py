@@ -10,11 +10,11 @@ from datetime import datetime
 import msgspec
 from django.db import connection, transaction
 
-from postbacks.delivery.claiming import Lease
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql, within_days
 from postbacks.models import PostbackStatus
 from postbacks.models.days import whole_days
+from postbacks.values.outgoing_request import Lease
 from postbacks.values.rule_choices import Frequency
 
 _SKIP = load_sql("postbacks.delivery", "skip_postbacks", PostbackStatus, Frequency)

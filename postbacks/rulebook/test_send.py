@@ -27,7 +27,6 @@ from postbacks.callbacks.rules.versions import definition_from, definition_of
 from postbacks.callbacks.signing_secrets import load_signing_secrets
 from postbacks.delivery.attempt import attempt
 from postbacks.delivery.attempt_log import AttemptResult
-from postbacks.delivery.claiming import Lease
 from postbacks.delivery.http.opening import open_transport
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.success import parse_success
@@ -42,7 +41,7 @@ from postbacks.models import (
 )
 from postbacks.rulebook import saving
 from postbacks.rulebook.trial_events import reasons_to_skip, skip_sentence, trial_event
-from postbacks.values.outgoing_request import ClaimedPostback, RenderedPostback
+from postbacks.values.outgoing_request import ClaimedPostback, Lease, RenderedPostback
 from postbacks.values.uuid7 import uuid7
 
 _PROOF_LASTS = timedelta(days=30)

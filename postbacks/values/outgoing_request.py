@@ -80,6 +80,25 @@ class ClaimedPostback:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """A postback that this worker may send until the lease ends."""
+
+    claim_id: UUID
+    host: str
+    kind: str
+    tries: int  # of this retry schedule
+    postback: ClaimedPostback
+    is_paced: bool = False
+    is_failing: bool = False  # its lane has a row in `circuit_breaker`
+    is_probe: bool = False  # finds out whether its lane's partner answers again
+
+    @property
+    def lane(self) -> tuple[int, str]:
+        """Return its organization, and its host with the port."""
+        return self.postback.organization_id, self.host
+
+
+@dataclass(frozen=True, slots=True)
 class RenderedPostback:
     """How to send a postback, or why it can't be sent.
 

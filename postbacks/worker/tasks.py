@@ -6,6 +6,7 @@ supervisor enqueues again what gives no sign of life.
 
 import functools
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +61,7 @@ _TIDY_SECONDS = 60.0
 _PUMP_TIMEOUT = 24 * 3600
 _APPLE_SLOT = -1  # no pump's
 _MOVE_SLOT = -2
+_SESSION_ENDS_SECONDS = 10.0  # until PostgreSQL has certainly ended one that was broken off
 _SPEEDS: Speeds = {}  # of lanes, for the next pump of this process
 
 
@@ -73,7 +75,7 @@ def run_pump(slot: int) -> None:
     if not seat.take():
         return
     ids = ClaimIds.make()
-    beat_pump = PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids)
+    beat_pump = PumpBeat(_heartbeat_name(f"pump:{slot}:{os.getpid()}"), ids, seat.keep)
     journal = BegunRequests(ids.journal)
     try:
         with open_transport() as transport:
@@ -269,9 +271,12 @@ class PumpBeat:
     had failed, and Apple's copies that belonged to no app when they came.
     """
 
-    def __init__(self, name: str, claim_ids: ClaimIds) -> None:
+    def __init__(
+        self, name: str, claim_ids: ClaimIds, keep_seat: Callable[[], bool] = lambda: True
+    ) -> None:
         self.name = name
         self._claim_ids = claim_ids
+        self._keep_seat = keep_seat
         self._next_requeue = 0.0
         self._connection: object = None
         self._connected_at = 0.0
@@ -292,7 +297,7 @@ class PumpBeat:
             with transaction.atomic():
                 requeue_failed()
             hand_over_copies()
-        return not stop_requested and not _supervisor_is_gone()
+        return self._keep_seat() and not stop_requested and not _supervisor_is_gone()
 
 
 class Seat:
@@ -301,10 +306,28 @@ class Seat:
     def __init__(self, slot: int) -> None:
         self._slot = slot
         self._is_ours = False
+        self._session: object = None
+        self._lost_at = math.inf
 
     def take(self) -> bool:
         self._is_ours = _try_lock(self._slot)
+        self._session = connection.connection
         return self._is_ours
+
+    def keep(self) -> bool:
+        """Take the slot anew if its lock has gone with its database session.
+
+        False: another pump has it for so long that it can't be the session before, which
+        PostgreSQL may not have ended yet.
+        """
+        if not self._is_ours or connection.connection is self._session:
+            return True
+        if _try_lock(self._slot):
+            self._session = connection.connection
+            self._lost_at = math.inf
+            return True
+        self._lost_at = min(self._lost_at, time.monotonic())
+        return time.monotonic() - self._lost_at < _SESSION_ENDS_SECONDS
 
     def hand_on(self) -> bool:
         """Have a successor start; False if the queue can't be reached, and the slot is still ours.
@@ -322,7 +345,8 @@ class Seat:
     def release(self) -> None:
         if self._is_ours:
             self._is_ours = False
-            _unlock(self._slot)
+            if connection.connection is self._session:  # it has gone with another one
+                _unlock(self._slot)
 
 
 def _heartbeat_name(part: str) -> str:

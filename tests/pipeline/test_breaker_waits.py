@@ -291,6 +291,28 @@ def test_a_rule_that_may_send_nothing_now_takes_no_probe() -> None:
     assert breaker.state == BreakerState.OPEN
 
 
+@pytest.mark.parametrize("limits", [{"max_in_flight": 5}, {"rate_limit_per_second": 50}])
+def test_of_several_rules_with_limits_that_send_to_an_open_lane_one_probes(
+    limits: dict[str, int],
+) -> None:
+    gem = make_tenant()
+    for path in ("a", "b", "c"):
+        make_tenant_rule(gem, url=f"https://ads.example.com/{path}", **limits)
+    make_tenant_rule(gem, url="https://net.example.com/p", **limits)
+    record(gem, *(event(install_id=f"device-{n}") for n in range(2)))
+    decide()
+    make_breaker(gem, "ads.example.com:443", next_probe_at=datetime.now(UTC))
+
+    with database.as_role(roles.WORKER):
+        leases = claim_paced(100)
+        again = claim_paced(100)
+
+    probed = [lease.host for lease in leases if lease.is_probe]
+    assert probed == ["ads.example.com:443"]
+    assert {lease.host for lease in [*leases, *again]} == {probed[0], "net.example.com:443"}
+    assert not any(lease.host == probed[0] for lease in again)
+
+
 def is_delivered(of: Tenant, rule: CallbackRule) -> bool:
     return any(
         postback.status == PostbackStatus.DELIVERED

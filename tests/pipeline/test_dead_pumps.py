@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import uuid
+from functools import partial
 from threading import Thread
 
 import psycopg
@@ -15,7 +16,9 @@ from django.db import connection
 from django_q.conf import Conf
 
 from apps_registry.tenancy import tenant
-from postbacks.delivery.claiming import Lease
+from postbacks.delivery.attempt import begin
+from postbacks.delivery.attempt_log import AttemptResult, log_attempts
+from postbacks.delivery.claiming import claim_paced
 from postbacks.delivery.dead_pumps import (
     BegunRequests,
     ClaimIds,
@@ -24,13 +27,15 @@ from postbacks.delivery.dead_pumps import (
     return_claims_of_dead_pumps,
 )
 from postbacks.infrastructure.database import roles
-from postbacks.models import DeliveryAttempt, DuePostback
+from postbacks.models import CallbackRule, DeliveryAttempt, DuePostback
 from postbacks.models.heartbeats import WorkerHeartbeat
+from postbacks.rulebook import saving
+from postbacks.values.outgoing_request import Lease, RenderedPostback
 from postbacks.worker import tasks
 from postbacks.worker.supervisor import Supervisor
 from tests import database
 from tests.claims import claim_due
-from tests.events import event, postbacks_of, record
+from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_tenant, make_tenant_rule
 from tests.pipeline.conftest import RecordingPartner, Run, pump_for
 from tests.workers import decide_all
@@ -348,6 +353,119 @@ def test_a_pump_keeps_its_slot_while_the_queue_is_away(settings, monkeypatch) ->
         with other_session() as session:
             assert session.execute(TRY_SLOT, [settings.WORKER_NAME]).fetchone() == (False,)
         seat.release()
+
+
+def test_a_pump_takes_its_slot_again_after_it_lost_its_connection(settings) -> None:
+    with database.as_role(roles.WORKER):
+        seat = tasks.Seat(0)
+        assert seat.take()
+        connection.close()
+        connection.ensure_connection()
+
+        assert seat.keep()
+
+        with other_session() as session:
+            assert session.execute(TRY_SLOT, [settings.WORKER_NAME]).fetchone() == (False,)
+        seat.release()
+        with other_session() as session:
+            assert session.execute(TRY_SLOT, [settings.WORKER_NAME]).fetchone() == (True,)
+
+
+def test_a_pump_whose_slot_another_one_has_taken_meanwhile_ends(settings, monkeypatch) -> None:
+    monkeypatch.setattr(tasks, "_SESSION_ENDS_SECONDS", 0.0)
+    with database.as_role(roles.WORKER), other_session() as session:
+        seat = tasks.Seat(0)
+        assert seat.take()
+        connection.close()
+        connection.ensure_connection()
+        assert session.execute(TRY_SLOT, [settings.WORKER_NAME]).fetchone() == (True,)
+
+        assert not seat.keep()
+
+        seat.release()
+
+
+def test_a_postback_that_a_pump_began_twice_is_noted_until_both_have_ended(tmp_path) -> None:
+    """The first lease of it has ended, and the same pump has claimed it again."""
+    begun = BegunRequests(tmp_path / "journal")
+    for postback_id in (7, 7, 8):
+        begun.add(postback_id)
+
+    begun.discard(7)
+    assert read_begun(tmp_path / "journal") == {7, 8}
+    begun.discard(7)
+    assert read_begun(tmp_path / "journal") == {8}
+    begun.discard(7)
+    begun.add(9)
+    assert read_begun(tmp_path / "journal") == {8, 9}
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+@pytest.mark.parametrize("is_paced", [True, False])
+def test_whoever_takes_over_a_lapsed_claim_logs_what_may_have_been_sent(
+    gem: Tenant, has_begun: bool, is_paced: bool
+) -> None:
+    if is_paced:
+        with tenant(gem.organization.pk):
+            rule = CallbackRule.objects.get()
+            rule.max_in_flight = 5
+            saving.save(rule, by=None)
+    ids = ClaimIds.make()
+    record(gem, event("purchase"))
+    decide_all()
+    take = partial(claim_paced, 9) if is_paced else partial(claim_due, 9)
+    with database.as_role(roles.WORKER):
+        (late,) = take(claim_id=ids.next())
+        begun = BegunRequests(ids.journal)
+        if has_begun:
+            begun.add(late.postback.id)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE due_postback SET due_at = now() - interval '1 second'")
+        (lease,) = take(claim_id=ClaimIds.make().next())
+
+    assert interrupted(gem) == ([(late.postback.id, 1, "auto")] if has_begun else [])
+    assert lease.postback.attempts_made == int(has_begun)
+    assert lease.tries == 0
+
+
+def test_two_results_of_one_postback_in_a_batch_are_one_attempt(gem: Tenant) -> None:
+    """The same pump claimed it again after its first lease had ended; both were answered."""
+    ids = ClaimIds.make()
+    BegunRequests(ids.journal)
+    (late,) = claim(gem, ids, count=1)
+    with database.as_role(roles.WORKER):
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE due_postback SET due_at = now()")
+        (lease,) = claim_due(1, claim_id=ids.next())
+        results = [
+            begin(each, RenderedPostback(error="test", refusal="Not sent.", rule_version=1))
+            for each in (late, lease)
+        ]
+        log_attempts([result for result in results if isinstance(result, AttemptResult)])
+
+    assert [each.number for each in attempts_of(gem)] == [1]
+
+
+def test_a_deadlock_costs_a_pump_neither_its_connection_nor_a_second(
+    gem: Tenant, ok_partner: RecordingPartner
+) -> None:
+    record(gem, event("purchase"))
+    sessions: list[int] = []
+
+    def beat_once() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            sessions.append(cursor.fetchone()[0])
+            if len(sessions) == 1:
+                cursor.execute("DO $$ BEGIN RAISE deadlock_detected; END $$")
+            if len(sessions) == 2:
+                cursor.execute("DO $$ BEGIN RAISE serialization_failure; END $$")
+        return not ok_partner.requests
+
+    pump_for(20, beat_once, beat_seconds=0.0)
+
+    assert len(ok_partner.requests) == 1
+    assert len(set(sessions)) == 1
 
 
 def test_slots_end_at_different_times(settings) -> None:

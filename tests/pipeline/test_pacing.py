@@ -16,10 +16,11 @@ from django.db import connections
 
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.versions import save_rule
-from postbacks.delivery.claiming import Lease, claim_paced, next_due
+from postbacks.delivery.claiming import claim_paced, next_due
 from postbacks.infrastructure.database import roles
 from postbacks.models import CallbackRule, DuePostback, PostbackStatus, RulePace
 from postbacks.rulebook import queue_moves
+from postbacks.values.outgoing_request import Lease
 from tests import database
 from tests.claims import claim_due
 from tests.events import event, postbacks_of, record

@@ -292,10 +292,11 @@ def test_a_worker_whose_lease_has_ended_writes_nothing(ok_partner: RecordingPart
 
         log_attempts([late])
 
-        assert attempts_of(gem) == []
+        assert [each.outcome for each in attempts_of(gem)] == ["interrupted"]
         log_attempts([attempt(fresh, prepared, transport)])
 
-    assert len(attempts_of(gem)) == 1
+    assert [each.outcome for each in attempts_of(gem)] == ["interrupted", "delivered"]
+    assert [each.number for each in attempts_of(gem)] == [1, 2]
     assert postbacks_of(gem)[0].status == PostbackStatus.DELIVERED
 
 

@@ -1,5 +1,6 @@
 """Signed postbacks, judged by Standard Webhooks' own library."""
 
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -9,13 +10,17 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from apps_registry.models import SigningSecret
 from apps_registry.models.signing import ensure_signing_secret, rotate_signing_secret
 from apps_registry.tenancy import tenant
+from postbacks.callbacks.rules.versions import definition_from
+from postbacks.delivery.http.destinations import parse_networks
 from postbacks.models import CallbackRule, PostbackStatus, RuleStatus
-from postbacks.rulebook import saving
+from postbacks.rulebook import replays, saving, test_send
+from postbacks.rulebook.replays import ReplayFilter, ReplayRequest
 from postbacks.rulebook.resending import resend
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.make import Tenant, make_tenant
 from tests.pipeline.conftest import Answer, RecordingPartner, Run
 from tests.pipeline.test_pump import all_ended
+from tests.workers import work_on_replays
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -162,6 +167,63 @@ def test_later_tries_and_a_resend_by_hand_are_signed_and_so_is_their_time(
         later = str(int(headers["webhook-timestamp"]) + 1)
         assert not verifies(secret, {**headers, "webhook-timestamp": later}, body)
     assert len({headers["webhook-id"] for _, _, headers, _ in partner.requests}) == 1
+
+
+@pytest.mark.parametrize("transport", ["requests", "curl"])
+def test_attempts_of_every_kind_verify_by_either_secret_in_either_order_and_changed_ones_do_not(
+    partner_answering: PartnerAnswering, run_pump: Run, settings, transport: str
+) -> None:
+    module = pytest.importorskip(f"postbacks.delivery.http.{transport}_transport")
+    open_transport = getattr(module, f"{transport.title()}Transport")
+    settings.ALLOW_PRIVATE_DESTINATIONS = parse_networks("127.0.0.0/8")
+    settings.DELIVERY_TRANSPORT = transport
+    answers = iter([500, 404, 404])  # a retry, a resend; then all is taken
+    partner = partner_answering(lambda *_: (next(answers, 200), {}, b""))
+    gem = make_tenant()
+    old = signing_rule(gem, partner.url, retry_delays=[1])
+    with tenant(gem.organization.pk):
+        new = rotate_signing_secret().reveal()
+    record(gem, event())
+
+    def pump_until_logged(count: int) -> None:
+        run_pump(until=lambda: len(attempts_of(gem)) == count, open_transport=open_transport)
+
+    pump_until_logged(2)
+    with tenant(gem.organization.pk):
+        resend(postbacks_of(gem)[0])
+    pump_until_logged(3)
+    with tenant(gem.organization.pk):
+        rule = CallbackRule.objects.get()
+        rule.body = '{"corrected": "{{event_name}}"}'
+        saving.save(rule, by=None)
+        request = ReplayRequest(filter=ReplayFilter(status="failed"))
+        replays.start(request, now=datetime.now(UTC))
+    work_on_replays()
+    pump_until_logged(4)
+    with tenant(gem.organization.pk):
+        resend(postbacks_of(gem)[0], as_decided=True)
+    pump_until_logged(5)
+    with tenant(gem.organization.pk):
+        prepared = test_send.prepare_test(definition_from(rule))
+    assert test_send.is_received(test_send.send(prepared))
+
+    kinds = [attempt.kind for attempt in attempts_of(gem)]
+    assert kinds == ["auto", "auto", "resend", "replay", "resend"]
+    assert [b"corrected" in body for *_, body in partner.requests] == [
+        *(False, False, False, True, False, True)
+    ]
+    ids = [headers["webhook-id"] for _, _, headers, _ in partner.requests]
+    assert ids == [str(postbacks_of(gem)[0].public_id)] * 5 + [str(prepared.public_id)]
+    for _, _, headers, body in partner.requests:
+        first, second = headers["webhook-signature"].split(" ")
+        for signatures in (f"{first} {second}", f"{second} {first}"):
+            sent = {**headers, "webhook-signature": signatures}
+            later = str(int(headers["webhook-timestamp"]) + 1)
+            for secret in (old, new):
+                assert verifies(secret, sent, body)
+                assert not verifies(secret, {**sent, "webhook-timestamp": later}, body)
+                assert not verifies(secret, {**sent, "webhook-id": str(uuid.uuid4())}, body)
+                assert not verifies(secret, sent, body + b" ")
 
 
 def test_a_partner_that_answers_with_the_secret_does_not_bring_it_into_the_log(

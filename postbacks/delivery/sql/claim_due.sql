@@ -19,13 +19,14 @@ WITH queue AS MATERIALIZED (
     WHERE breaker.id = free.id
     RETURNING breaker.organization_id, breaker.host
 ), chosen AS (
-    SELECT due.postback_id, queue.is_failing, queue.is_probe, queue.position
+    SELECT due.postback_id, queue.is_failing, queue.is_probe, queue.position,
+           due.claim_id AS lapsed_claim, due.due_at AS was_due_at
     FROM (
         SELECT * FROM queue
         WHERE NOT is_probe OR (organization_id, host) IN (SELECT * FROM probed)
         ORDER BY position
     ) AS queue CROSS JOIN LATERAL (
-        SELECT postback_id FROM due_postback
+        SELECT postback_id, claim_id, due_at FROM due_postback
         WHERE NOT paced AND due_postback.organization_id = queue.organization_id
           AND due_postback.host = queue.host AND queue_class(kind, tries) = queue.class
           AND due_at <= now()
@@ -37,4 +38,4 @@ UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim
 FROM chosen
 WHERE due_postback.postback_id = chosen.postback_id
 RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
-          pinned_version, is_failing, is_probe
+          pinned_version, is_failing, is_probe, organization_id, rule_id, lapsed_claim, was_due_at

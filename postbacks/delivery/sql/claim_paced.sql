@@ -34,9 +34,11 @@ WITH pace AS MATERIALIZED (
     ) AS free
     WHERE breaker.id = free.id
     RETURNING breaker.organization_id, breaker.host
-), chosen AS (
-    SELECT due.postback_id, pace.is_failing, pace.is_probe FROM pace CROSS JOIN LATERAL (
-        SELECT postback_id FROM due_postback
+), found AS (
+    SELECT pace.organization_id, pace.host, pace.is_failing, pace.is_probe, due.postback_id,
+           due.claim_id AS lapsed_claim, due.due_at AS was_due_at
+    FROM pace CROSS JOIN LATERAL (
+        SELECT postback_id, claim_id, due_at FROM due_postback
         WHERE paced AND due_postback.rule_id = pace.rule_id AND due_at <= now()
           AND (organization_id, host) NOT IN (
               SELECT * FROM unnest(%(busy_organizations)s::bigint[], %(busy_hosts)s::text[])
@@ -44,13 +46,22 @@ WITH pace AS MATERIALIZED (
         ORDER BY due_at LIMIT greatest(0, pace.room) FOR UPDATE SKIP LOCKED
     ) AS due
     WHERE NOT is_probe OR (pace.organization_id, pace.host) IN (SELECT * FROM probed)
+), chosen AS (
+    SELECT postback_id, is_failing, is_probe, lapsed_claim, was_due_at FROM (
+        -- Of several rules that send to an open lane one has its probe.
+        SELECT *,
+               row_number() OVER (PARTITION BY organization_id, host ORDER BY was_due_at) AS place
+        FROM found
+    ) AS found
+    WHERE NOT is_probe OR place = 1
     LIMIT %(limit)s
 ), claimed AS (
     UPDATE due_postback SET due_at = now() + make_interval(secs => %(lease)s), claim_id = %(claim)s
     FROM chosen
     WHERE due_postback.postback_id = chosen.postback_id
     RETURNING due_postback.postback_id, event_received_at, host, kind, tries, paced,
-              pinned_version, is_failing, is_probe, rule_id
+              pinned_version, is_failing, is_probe, organization_id, rule_id, lapsed_claim,
+              was_due_at
 ), moved AS (
     UPDATE rule_pace SET
         next_at = greatest(next_at, now() - make_interval(secs => %(slack)s))
@@ -59,5 +70,5 @@ WITH pace AS MATERIALIZED (
     WHERE rule_pace.rule_id = requests.rule_id AND rate_limit_per_second IS NOT NULL
 )
 SELECT postback_id, event_received_at, host, kind, tries, paced, pinned_version, is_failing,
-       is_probe
+       is_probe, organization_id, rule_id, lapsed_claim, was_due_at
 FROM claimed

@@ -9,7 +9,11 @@ WITH queued AS (
         coalesce(%(due_at)s::timestamptz, now()), %(paced)s, %(pinned_version)s
     )
     ON CONFLICT (postback_id) DO UPDATE
-        SET due_at = excluded.due_at, tries = 0, kind = excluded.kind, claim_id = NULL,
+        SET due_at = CASE WHEN due.claim_id IS NULL THEN excluded.due_at ELSE due.due_at END,
+            -- A claim whose lease has ended becomes another one of the same worker's: what that
+            -- says later is not logged, and the next worker logs that it may have been sent.
+            claim_id = (left(due.claim_id::text, 18) || right(gen_random_uuid()::text, 18))::uuid,
+            tries = 0, kind = excluded.kind,
             host = excluded.host, paced = excluded.paced,
             pinned_version = excluded.pinned_version
         WHERE due.claim_id IS NULL OR due.due_at <= now()

@@ -11,7 +11,7 @@ WITH input AS MATERIALIZED (
     DELETE FROM due_postback USING input
     WHERE due_postback.postback_id = input.postback_id
       AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NULL
-    RETURNING due_postback.postback_id
+    RETURNING due_postback.postback_id, due_postback.claim_id
 ), rescheduled AS (
     UPDATE due_postback SET
         due_at = now() + make_interval(secs => input.wait_seconds),
@@ -19,10 +19,12 @@ WITH input AS MATERIALIZED (
     FROM input
     WHERE due_postback.postback_id = input.postback_id
       AND due_postback.claim_id = input.claim_id AND input.wait_seconds IS NOT NULL
-    RETURNING due_postback.postback_id
+    RETURNING due_postback.postback_id, input.claim_id
 ), attempt AS (
+    -- By the claim too: a worker may hold a second one of a postback whose first has lapsed.
     SELECT input.* FROM input
-    JOIN (SELECT * FROM finished UNION ALL SELECT * FROM rescheduled) AS ours USING (postback_id)
+    JOIN (SELECT * FROM finished UNION ALL SELECT * FROM rescheduled) AS ours
+      USING (postback_id, claim_id)
 ), logged AS (
     INSERT INTO delivery_attempt (
         organization_id, postback_id, event_received_at, number, rule_version, kind, started_at,
