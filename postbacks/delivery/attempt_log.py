@@ -12,7 +12,6 @@ from uuid import UUID
 
 import msgspec
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from psycopg.errors import TransactionRollback
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import SYSTEM, ActorKind, Door
@@ -30,7 +29,7 @@ OUTAGES = (OperationalError, InterfaceError)  # the database's trouble, not a ro
 
 def is_conflict(error: Exception) -> bool:
     """Tell whether PostgreSQL undid a transaction for another's sake: the same works again."""
-    return isinstance(error.__cause__, TransactionRollback)
+    return (getattr(error.__cause__, "sqlstate", None) or "").startswith("40")
 
 
 @dataclass(frozen=True, slots=True)

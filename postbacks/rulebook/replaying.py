@@ -1,8 +1,8 @@
-"""Works on replays in the background: queues what was asked for, and counts how each one ends.
+"""Works on replays in the background: queues what was asked for, at its pace.
 
 A batch is queued in one transaction with the key at which the next one begins, so that a worker
-that is killed loses nothing and doubles nothing. What is queued is remembered until it has ended:
-a replay never runs ahead of its pace, and a cancelled one takes back what nobody has begun.
+that is killed loses nothing and doubles nothing. What is queued is remembered until it has ended
+(`replay_outcomes`), so that a replay never runs ahead of its pace.
 """
 
 import logging
@@ -19,9 +19,7 @@ from django.db.models import Q, QuerySet
 from apps_registry.tenancy import tenant
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery import holding
-from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.resend import MOST_ATTEMPTS, wake_pumps
-from postbacks.delivery.skipping import SkippedRow, skip_rows
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql, within_days
 from postbacks.models import (
@@ -31,15 +29,16 @@ from postbacks.models import (
     PostbackStatus,
     Replay,
     ReplayedPostback,
-    ReplayedState,
     ReplayPart,
     RuleStatus,
     SkipReason,
 )
 from postbacks.models.days import whole_days
 from postbacks.models.events import ERASED
+from postbacks.rulebook import replay_outcomes
 from postbacks.rulebook.held_postbacks import queue_room
-from postbacks.rulebook.replays import ReplayRequest, skip_counts
+from postbacks.rulebook.replay_outcomes import NEXT_LOOK
+from postbacks.rulebook.replays import ReplayRequest
 from postbacks.rulebook.resending import NotResendableError, requeue_skipped
 
 logger = logging.getLogger(__name__)
@@ -47,26 +46,12 @@ logger = logging.getLogger(__name__)
 BATCH = 1_000
 _WINDOW = 5_000  # rows of a rule's log in which a batch's matches are looked for
 _SECONDS_AHEAD = 5  # so much of a replay is queued before it is due
-_NEXT_LOOK = timedelta(seconds=1)
-_NEXT_LOOK_AT_HELD = timedelta(minutes=1)
 _POSTPONED = timedelta(minutes=1)
 _PARTS_IN_ONE_RUN = 200
 
 _DUE_PARTS = """
 SELECT organization_id, id FROM replay_part WHERE finished_at IS NULL AND due_at <= %(now)s
 ORDER BY due_at LIMIT %(limit)s
-"""
-_IS_ANY_TO_FOLLOW = "SELECT EXISTS (SELECT FROM replayed_postback WHERE look_at <= now())"
-_LOCK_TO_FOLLOW = """
-SELECT id, event_received_at FROM replayed_postback WHERE look_at <= %(now)s
-ORDER BY look_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-"""
-_FIND_OUTCOMES = load_sql("postbacks.rulebook", "find_replayed_outcomes")
-_LOOK_LATER = """
-UPDATE replayed_postback SET state = later.state, look_at = later.look_at
-FROM unnest(%(ids)s::bigint[], %(states)s::text[], %(moments)s::timestamptz[])
-    AS later (id, state, look_at)
-WHERE replayed_postback.id = later.id
 """
 _ENQUEUE = load_sql("postbacks.rulebook", "enqueue_replayed", AttemptKind)
 _MARK_PENDING = f"""
@@ -80,19 +65,6 @@ WHERE postback.organization_id = %(organization)s AND postback.id = input.id
   AND postback.event_received_at BETWEEN '-infinity' AND 'infinity'
 RETURNING postback.id
 """  # noqa: S608  # our own words
-_RESTORE = f"""
-UPDATE postback SET
-    status = CASE WHEN delivered_at IS NULL THEN input.status_before ELSE status END,
-    reason = CASE WHEN delivered_at IS NULL THEN input.reason_before ELSE '' END,
-    next_attempt_at = NULL
-FROM unnest(%(ids)s::bigint[], %(moments)s::timestamptz[], %(statuses)s::text[],
-            %(reasons)s::text[]) AS input (id, received_at, status_before, reason_before)
-WHERE postback.organization_id = %(organization)s AND postback.id = input.id
-  AND postback.event_received_at = input.received_at
-  AND postback.status IN ('{PostbackStatus.PENDING}', '{PostbackStatus.DELIVERED}')
-  AND postback.event_received_at BETWEEN '-infinity' AND 'infinity'
-"""  # noqa: S608  # our own words
-_DEQUEUE = load_sql("postbacks.rulebook", "dequeue_replayed", AttemptKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,56 +84,13 @@ class _Queued:
     due_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayedOutcome:
-    """What a replayed postback waits for, or how it ended, as its rows say."""
-
-    id: int
-    part_id: int
-    organization_id: int
-    state: str
-    attempts_before: int
-    postback_id: int
-    status: str | None  # None: its day was dropped
-    reason: str | None
-    attempts_made: int | None
-    tries: int | None  # None: not in the queue
-    due_at: datetime | None
-    is_claimed: bool
-    is_held: bool
-    outcome: str | None  # of the last attempt
-
-    @property
-    def waits_for(self) -> ReplayedState | None:
-        if self.tries is not None:
-            return ReplayedState.RETRYING if self.tries else ReplayedState.QUEUED
-        return ReplayedState.HELD if self.is_held else None
-
-    @property
-    def ended_as(self) -> str:
-        """Return `sent`, `failed`, or the reason why it was skipped."""
-        if self.status is None:
-            return "gone"
-        if self.status == PostbackStatus.SKIPPED or self.attempts_made == self.attempts_before:
-            return self.reason or "not_sent"
-        return "sent" if self.outcome == Outcome.DELIVERED else "failed"
-
-    def next_look(self, now: datetime) -> datetime:
-        if self.is_held:
-            return now + _NEXT_LOOK_AT_HELD
-        if self.due_at is None or self.is_claimed:  # a claimed row's time is its lease's end
-            return now + _NEXT_LOOK
-        return max(now, self.due_at) + _NEXT_LOOK
-
-
 def is_any_due() -> bool:
     """Tell whether `work` has something to do, for all organizations."""
     with connection.cursor() as cursor:
         cursor.execute(_DUE_PARTS, {"now": datetime.now(UTC), "limit": 1})
         if cursor.fetchone() is not None:
             return True
-        cursor.execute(_IS_ANY_TO_FOLLOW)
-        return bool(cursor.fetchone()[0])
+    return replay_outcomes.is_any_due()
 
 
 def work(seconds: float, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -175,7 +104,7 @@ def work(seconds: float, *, now: Callable[[], datetime] = lambda: datetime.now(U
 
 
 def _work_once(now: datetime) -> bool:
-    done = _follow(now)
+    done = replay_outcomes.follow(now)
     with connection.cursor() as cursor:
         cursor.execute(_DUE_PARTS, {"now": now, "limit": _PARTS_IN_ONE_RUN})
         parts = cursor.fetchall()
@@ -206,12 +135,12 @@ def _advance(organization_id: int, part_id: int, now: datetime) -> int:
         if part is None:
             return 0  # another worker has it
         if part.replay.cancelled_at is not None:
-            done = _take_back(part)
-            is_over = done == 0 and not _not_begun(part).exists()
+            done = replay_outcomes.take_back(part)
+            is_over = done == 0 and not replay_outcomes.not_begun(part).exists()
         else:
             done = 0 if part.is_through else _queue_batch(part, now)
             is_over = part.is_through and part.queued == 0
-        part.due_at = now + (timedelta(0) if done else _NEXT_LOOK)
+        part.due_at = now + (timedelta(0) if done else NEXT_LOOK)
         part.finished_at = now if is_over else None
         part.save()
         if is_over:
@@ -235,7 +164,7 @@ def _queue_batch(part: ReplayPart, now: datetime) -> int:
     current = next((rule for rule in rules.values() if rule.version == rule.current_version), None)
     if reason := _refusal(status, current):
         batch = _next_batch(part, BATCH)
-        _count_skipped(part, Counter({reason: len(batch.rows)}))
+        replay_outcomes.count_skipped(part, Counter({reason: len(batch.rows)}))
         _continue_after(part, batch)
         return len(batch.rows) or int(not batch.is_last)
     assert current is not None  # `_refusal` has seen to that  # noqa: S101
@@ -248,7 +177,7 @@ def _queue_batch(part: ReplayPart, now: datetime) -> int:
     _remember(part, queued)
     if status == RuleStatus.SUSPENDED and queued:
         holding.hold_queued(part.rule_id, limit=len(queued))
-    _count_skipped(part, skipped)
+    replay_outcomes.count_skipped(part, skipped)
     _continue_after(part, batch)
     part.queued += len(queued)
     replay.next_at = max(replay.next_at, now) + _spacing(replay) * len(queued)
@@ -432,119 +361,7 @@ def _remember(part: ReplayPart, queued: Iterable[_Queued]) -> None:
             status_before=wish.status_before,
             reason_before=wish.reason_before,
             attempts_before=wish.postback.attempts_made,
-            look_at=wish.due_at + _NEXT_LOOK,
+            look_at=wish.due_at + NEXT_LOOK,
         )
         for wish in queued
     )
-
-
-def _count_skipped(part: ReplayPart, reasons: Mapping[str, int]) -> None:
-    counted = Counter(skip_counts(part.skipped))
-    counted.update(reasons)
-    part.skipped = dict(+counted)
-
-
-def _follow(now: datetime) -> int:
-    """Look how a batch of replayed postbacks is; count those that have ended."""
-    with transaction.atomic():
-        locked = prepared.run(_LOCK_TO_FOLLOW, {"now": now, "limit": BATCH})
-        if not locked:
-            return 0
-        days = whole_days(received_at for _, received_at in locked)
-        outcomes = prepared.fetch(
-            ReplayedOutcome,
-            within_days(_FIND_OUTCOMES, *days),
-            {"ids": [replayed_id for replayed_id, _ in locked]},
-        )
-        waiting = [outcome for outcome in outcomes if outcome.waits_for]
-        ended = [outcome.id for outcome in outcomes if not outcome.waits_for]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _LOOK_LATER,
-                {
-                    "ids": [outcome.id for outcome in waiting],
-                    "states": [str(outcome.waits_for) for outcome in waiting],
-                    "moments": [outcome.next_look(now) for outcome in waiting],
-                },
-            )
-            cursor.execute("DELETE FROM replayed_postback WHERE id = ANY(%s)", [ended])
-        for part_id in sorted({outcome.part_id for outcome in outcomes}):
-            _count_outcomes([o for o in outcomes if o.part_id == part_id], now)
-    return len(locked)
-
-
-def _count_outcomes(outcomes: Sequence[ReplayedOutcome], now: datetime) -> None:
-    """Move a part's counts from what its postbacks waited for to what they are now."""
-    with tenant(outcomes[0].organization_id):
-        part = ReplayPart.objects.select_for_update().get(pk=outcomes[0].part_id)
-        reasons: Counter[str] = Counter()
-        for outcome in outcomes:
-            before = str(ReplayedState(outcome.state))
-            setattr(part, before, max(0, getattr(part, before) - 1))
-            if (state := outcome.waits_for) is not None:
-                setattr(part, str(state), getattr(part, str(state)) + 1)
-            elif outcome.ended_as in {"sent", "failed"}:
-                setattr(part, outcome.ended_as, getattr(part, outcome.ended_as) + 1)
-            else:
-                reasons[outcome.ended_as] += 1
-        _count_skipped(part, reasons)
-        if part.finished_at is None:
-            part.due_at = now
-        part.save()
-
-
-def _not_begun(part: ReplayPart) -> "QuerySet[ReplayedPostback]":
-    states = (ReplayedState.QUEUED, ReplayedState.HELD)
-    return ReplayedPostback.objects.filter(part=part, state__in=states)
-
-
-def _take_back(part: ReplayPart) -> int:
-    """Take a batch of a cancelled part from the queue, and leave each postback as it was."""
-    chosen = _not_begun(part).order_by("pk").select_for_update(skip_locked=True)
-    rows = list(chosen.values_list("pk", "event_received_at")[:BATCH])
-    if not rows:
-        return 0
-    days = whole_days(received_at for _, received_at in rows)
-    taken = prepared.fetch(
-        _TakenBack,
-        within_days(_DEQUEUE, *days),
-        {"ids": [replayed_id for replayed_id, _ in rows]},
-    )
-    if not taken:
-        return 0
-    skip_rows(
-        [
-            SkippedRow(row.organization_id, row.postback_id, row.event_received_at, row.reason)
-            for row in taken
-            if row.status_before == PostbackStatus.SKIPPED
-        ]
-    )
-    others = [row for row in taken if row.status_before != PostbackStatus.SKIPPED]
-    if others:
-        prepared.run(
-            within_days(_RESTORE, *whole_days(row.event_received_at for row in others)),
-            {
-                "organization": part.organization_id,
-                "ids": [row.postback_id for row in others],
-                "moments": [row.event_received_at for row in others],
-                "statuses": [row.status_before for row in others],
-                "reasons": [row.reason for row in others],
-            },
-        )
-    for state in (ReplayedState.QUEUED, ReplayedState.HELD):
-        left = sum(row.state == state for row in taken)
-        setattr(part, str(state), max(0, getattr(part, str(state)) - left))
-    part.taken_back += len(taken)
-    return len(taken)
-
-
-@dataclass(frozen=True, slots=True)
-class _TakenBack:
-    """A postback that left the queue again, and how it was before the replay."""
-
-    organization_id: int
-    postback_id: int
-    event_received_at: datetime
-    status_before: str
-    reason: str
-    state: str

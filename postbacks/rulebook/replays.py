@@ -1,6 +1,6 @@
 """Replays: what may be asked for, the estimate before, the start and the cancel.
 
-`replaying` does the work in the background.
+`replaying` does the work in the background, and `replay_outcomes` follows it.
 """
 
 import hashlib
