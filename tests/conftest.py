@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from django.conf import settings
-from django.test import TransactionTestCase
+from django.template import RequestContext
+from django.test import TransactionTestCase, client
 from pytest_django import DjangoDbBlocker
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -40,6 +41,20 @@ def _static_files_listed_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", list_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _contexts_of_pages() -> Iterator[None]:
+    """Keep for a test what a page's template was given, and not again for each part and widget."""
+    store_all = client.store_rendered_templates
+
+    def store_first(store: dict[str, object], *arguments: object, **rendered: object) -> None:
+        if "context" not in store and isinstance(rendered["context"], RequestContext):
+            store_all(store, *arguments, **rendered)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "store_rendered_templates", store_first)
         yield
 
 
