@@ -7,7 +7,7 @@ BIN := .venv/bin
 # sh, not make, reads these: a value given on the command line or in the environment counts.
 export PORT DATA_DIR
 
-.PHONY: demo dev test coverage lint lint-types lint-others format screenshots bench lock clean
+.PHONY: demo dev test coverage lint lint-types lint-others format screenshots bench chaos lock clean
 
 demo: .venv/runtime
 	@$(BIN)/python manage.py demo $(if $(ONCE),--once) $(if $(RESET),--reset)
@@ -48,6 +48,10 @@ screenshots: .venv/development
 
 bench: .venv/development
 	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+
+# Kills the product's processes at random for some minutes, and judges what was promised.
+chaos: .venv/development
+	@$(BIN)/python -m tests.chaos $(if $(QUICK),--quick) $(if $(SEED),--seed=$(SEED))
 
 # Needs uv. The lock files are complete, so nothing is resolved when they are installed (`--no-deps`): an older pip asks for
 # `coverage[toml]` beside its lock and takes a release of today. They name versions and hashes, never where a package came from.

@@ -47,6 +47,7 @@ class Supervisor:
     _cluster: subprocess.Popen[bytes] | None = None
     _stopping: bool = False
     _is_waiting: bool = False  # for a server that is away
+    _looked_at: float = 0.0  # when the look at the cluster began
     _counts_from: float = 0.0  # silence before this moment does not count
     _enqueued_at: dict[str, float] = field(default_factory=dict)
 
@@ -55,7 +56,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         while not self._stopping:
-            looked_at = time.monotonic()
+            self._looked_at = time.monotonic()
             try:
                 self._check_cluster()
                 self._is_waiting = False
@@ -64,8 +65,6 @@ class Supervisor:
                 connection.close()
             except RedisError as error:
                 self._wait_for("Redis", error)
-            if time.monotonic() - looked_at > STUCK_SECONDS:
-                self._forgive_silence()  # what held us held the cluster too
             time.sleep(CHECK_SECONDS)
         self._stop()
 
@@ -151,7 +150,12 @@ class Supervisor:
                 os.kill(beat.pid, signal.SIGKILL)
 
     def _silence(self, ages: Sequence[float]) -> float:
-        """Return the seconds since the last of some heartbeats, as far as silence counts."""
+        """Return the seconds since the last of some heartbeats, as far as silence counts.
+
+        What held this look, such as a database that stalls, held the cluster's heartbeats too.
+        """
+        if time.monotonic() - self._looked_at > STUCK_SECONDS:
+            self._forgive_silence()
         return min([*ages, time.monotonic() - self._counts_from])
 
     def _start_pump(self, slot: int) -> None:
