@@ -253,11 +253,12 @@ class FullDisk:
             return
         filler = self.folder / "filler"
         try:
-            with filler.open("wb", buffering=0) as file:
-                size = 1 << 26
+            with filler.open("wb") as file:
+                size, end = 1 << 30, 0
                 while size >= 4096:
                     try:
-                        file.write(bytes(size))
+                        os.posix_fallocate(file.fileno(), end, size)
+                        end += size
                     except OSError:
                         size //= 2
             yield

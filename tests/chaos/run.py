@@ -132,9 +132,11 @@ class Run:
             wounds.append(wound)
             self.wounds.append(wound)
         deadline = time.monotonic() + _WATCH_SECONDS
-        while not all(self._is_healed(wound, traffic) for wound in wounds):
-            if time.monotonic() > deadline:
-                break
+        # What comes together with an outage heals after it.
+        outage = max((wound.ended_at for wound in wounds if wound.is_outage), default=0.0)
+        sick = wounds
+        while sick and time.monotonic() < deadline:
+            sick = [wound for wound in sick if not self._is_healed(wound, traffic, outage)]
             time.sleep(0.05)
         with suppress(ChaosError):
             self.installation.wait_for(self.installation.is_whole, "", seconds=_WATCH_SECONDS)
@@ -153,13 +155,13 @@ class Run:
                     raise ChaosError(f"{kind}: the database is not back.") from None
                 time.sleep(0.1)
 
-    def _is_healed(self, wound: Wound, traffic: Traffic) -> bool:
-        began = wound.ended_at if wound.is_outage else wound.began_at
+    def _is_healed(self, wound: Wound, traffic: Traffic, outage: float) -> bool:
+        began = max(wound.began_at, outage)
         if wound.recovered_in is None:
             at = seen_after(self.installation.look(), traffic, began)
             wound.recovered_in = at - began if at else None
         if wound.claims and wound.returned_in is None and self._is_returned(wound):
-            wound.returned_in = time.monotonic() - wound.began_at
+            wound.returned_in = time.monotonic() - began
         return wound.recovered_in is not None and not (wound.claims and wound.returned_in is None)
 
     def _is_returned(self, wound: Wound) -> bool:
