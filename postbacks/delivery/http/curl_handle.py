@@ -3,7 +3,10 @@
 import re
 import socket
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
 from time import monotonic
 
 import pycurl
@@ -20,12 +23,13 @@ from postbacks.delivery.http.egress_proxy import EgressProxy, proxy_failure
 from postbacks.delivery.http.request_guard import Origin, target_of
 from postbacks.delivery.http.response import (
     MOST_BODY,
+    MOST_HEADERS,
     MOST_WIRE_BYTES,
     Reply,
     TransportFailure,
     Undelivered,
     broken,
-    capped_headers,
+    capped_header,
     inflated,
     joined_chunks,
     seconds_to_wait,
@@ -46,6 +50,8 @@ _VERIFY_RESULT = re.compile(r"(?:verify result|certificate problem): ([a-z -]{1,
 _STATUS_LINE = re.compile(rb"HTTP/[0-9.]+ ([1-9][0-9]{2})(?:[^0-9]|$)")
 _WITHOUT_LENGTH = frozenset({"GET", "HEAD", "DELETE", "TRACE", "OPTIONS", "CONNECT"})
 _DEFAULTS = ("Accept", "Expect", "Content-Type")
+_DEFAULTS_WITHOUT_BODY = ("Accept",)
+_SHORT_LINE = 256
 _TLS_CODES = frozenset(
     {
         pycurl.E_SSL_CONNECT_ERROR,
@@ -109,8 +115,9 @@ class CurlHandle:
     exchange: CurlExchange | None = None
     has_opened: bool = False  # a socket, during this try
     has_begun: bool = False  # to send the request
-    _origin: Origin = _NOWHERE  # as the options have it, like the next three
+    _origin: Origin = _NOWHERE  # as the options have it, like the next four
     _method: str = ""  # of a request without a body
+    _milliseconds: int = 0
     _is_fresh_only: bool = False
     _is_pinned: bool = False
     _status: int | None = None
@@ -179,7 +186,9 @@ class CurlHandle:
         self._set_request(exchange)
         set_option = self.curl.setopt
         left = max(1, round((exchange.deadline - monotonic()) * 1000))
-        set_option(pycurl.TIMEOUT_MS, left)
+        if left != self._milliseconds:
+            self._milliseconds = left
+            set_option(pycurl.TIMEOUT_MS, left)
         if exchange.fresh_only != self._is_fresh_only:
             self._is_fresh_only = exchange.fresh_only
             set_option(pycurl.FRESH_CONNECT, int(exchange.fresh_only))
@@ -233,12 +242,12 @@ class CurlHandle:
             self._origin = exchange.origin
             set_option(pycurl.URL, f"{self._origin.scheme}://{self._origin.authority}/")
         set_option(pycurl.REQUEST_TARGET, target)
-        set_option(pycurl.HTTPHEADER, _header_lines(request))
         body = request.body
-        if body is None and request.method == self._method == "GET":
-            return  # most of all requests, and all is set for them
         if body is None and request.method not in _WITHOUT_LENGTH:
             body = b""
+        set_option(pycurl.HTTPHEADER, _header_lines(request.headers, has_body=body is not None))
+        if body is None and request.method == self._method == "GET":
+            return  # most of all requests, and all is set for them
         set_option(pycurl.CUSTOMREQUEST, request.method)
         if body is not None:
             self._method = ""
@@ -338,49 +347,77 @@ class CurlHandle:
         """Return what has come, which is nothing before the end of the head."""
         is_there = self._is_head_complete
         merged = _merged(self._headers) if is_there else {}
-        _, retry_after = merged.get("retry-after", ("", None))
-        _, encoding = merged.get("content-encoding", ("", ""))
-        body = bytes(self._body)
-        if _is_chunked(self._headers):
-            body = joined_chunks(body, MOST_BODY)
-        body, more = inflated(body[:MOST_BODY], encoding)
+        body, more = bytes(self._body[:MOST_BODY]), False
+        if body and "transfer-encoding" in merged and _is_chunked(self._headers):
+            body = joined_chunks(self._body, MOST_BODY)
+        if body and "content-encoding" in merged:
+            body, more = inflated(body, merged["content-encoding"][1])
+        retry_after = None
+        if "retry-after" in merged:
+            retry_after = seconds_to_wait(merged["retry-after"][1])
         return Reply(
             status_code=self._status if is_there else None,
-            headers=capped_headers(merged.values()),
+            headers=dict(islice(merged.values(), MOST_HEADERS)),
             body=body,
             truncated=more or self._is_cut,
             error=error.failure if error else None,
             detail=error.detail if error else "",
             duration_ms=milliseconds_since(exchange.started),
             peer=exchange.peer,
-            retry_after=seconds_to_wait(retry_after),
+            retry_after=retry_after,
         )
 
 
-def _header_lines(request: OutgoingRequest) -> list[bytes]:
-    """Return the request's headers, without what libcurl would add; of one name the last counts."""
-    headers = {name.lower(): (name, value) for name, value in request.headers.items()}
-    headers["accept-encoding"] = ("Accept-Encoding", "identity")
-    lines = [f"{name}:".encode() for name in _DEFAULTS if name.lower() not in headers]
-    for name, value in headers.values():
-        # libcurl takes "Name:" for a wish to leave the header out.
-        is_blank = not value.strip(" \t")
-        lines.append(f"{name};".encode() if is_blank else f"{name}: {value}".encode("latin-1"))
-    return lines
+def _header_lines(headers: Mapping[str, str], *, has_body: bool) -> list[bytes]:
+    """Return a request's headers, without what libcurl would add; of one name the last counts."""
+    beginnings = _line_beginnings(tuple(headers), has_body)
+    if beginnings is None:
+        last = {name.lower(): (name, value) for name, value in headers.items()}
+        last.pop("accept-encoding", None)
+        return _header_lines(dict(last.values()), has_body=has_body)
+    names, lines = beginnings
+    # libcurl takes "Name:" for a wish to leave the header out.
+    return lines + [
+        b"%b: %b" % (name, value.encode("latin-1")) if value.strip(" \t") else b"%b;" % name
+        for name, value in zip(names, headers.values(), strict=True)
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _line_beginnings(
+    names: tuple[str, ...], has_body: bool
+) -> tuple[list[bytes], list[bytes]] | None:
+    """Return the names as bytes, and the lines that do not depend on values.
+
+    None where a name is there twice, or our own is among them.
+    """
+    lowered = {name.lower() for name in names}
+    if len(lowered) < len(names) or "accept-encoding" in lowered:
+        return None
+    defaults = _DEFAULTS if has_body else _DEFAULTS_WITHOUT_BODY
+    left_out = [b"%b:" % name.encode() for name in defaults if name.lower() not in lowered]
+    return [name.encode() for name in names], [*left_out, b"Accept-Encoding: identity"]
 
 
 def _merged(lines: list[bytes]) -> dict[str, tuple[str, str]]:
     """Return names and values by the name in lower case; a repeated header's values are joined."""
     merged: dict[str, tuple[str, str]] = {}
     for line in lines:
-        name, _, value = line.decode("latin-1").partition(":")
-        value = value.strip()
-        key = name.lower()
+        key, name, value = _known_line(line) if len(line) <= _SHORT_LINE else _read_line(line)
         if key in merged:
             name, first = merged[key]
-            value = f"{first}, {value}"
+            name, value = capped_header(name, f"{first}, {value}")
         merged[key] = name, value
     return merged
+
+
+def _read_line(line: bytes) -> tuple[str, str, str]:
+    name, _, value = line.decode("latin-1").partition(":")
+    return name.lower(), *capped_header(name, value.strip())
+
+
+# A partner's answers are much alike.
+_known_line = lru_cache(maxsize=4096)(_read_line)
 
 
 def _is_chunked(lines: list[bytes]) -> bool:

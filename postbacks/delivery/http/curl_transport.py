@@ -53,7 +53,7 @@ _OPEN_AT_ONCE = 4096
 _OF_ONE_HOST = _OPEN_AT_ONCE // 8  # more than any share of it that one lane has
 _OTHER_DESCRIPTORS = 256
 _LOOKUP_THREADS = 32
-_HANDLES_KEPT = 256
+_HANDLES_KEPT = 1024
 _ORIGINS_KEPT = 4096
 _MOST_ADDRESSES_TRIED = 6
 _MOST_TRIES = 4  # on a kept connection, on one that was just opened, and on a fresh one
@@ -191,6 +191,10 @@ class CurlTransport(Transport):
                 with suppress(BlockingIOError):
                     os.read(self._wake_read, 65_536)
                 continue
+            if descriptor not in self._watched:  # the other end of an idle connection is gone
+                with suppress(OSError, KeyError):
+                    self._sockets.unregister(descriptor)
+                continue
             reads = pycurl.CSELECT_IN if events & ~select.POLLOUT else 0  # also what is broken
             writes = pycurl.CSELECT_OUT if events & select.POLLOUT else 0
             self._multi.socket_action(descriptor, reads | writes)
@@ -218,12 +222,14 @@ class CurlTransport(Transport):
 
     def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
         if what == pycurl.POLL_REMOVE:
+            # It stays registered: the next request on its connection changes that at most. What is
+            # closed leaves by itself.
             self._watched.discard(descriptor)
-            self._sockets.unregister(descriptor)
-        elif descriptor in self._watched:
+            return
+        self._watched.add(descriptor)
+        try:
             self._sockets.modify(descriptor, _EVENTS[what])
-        else:
-            self._watched.add(descriptor)
+        except FileNotFoundError:
             self._sockets.register(descriptor, _EVENTS[what])
 
     def _set_timer(self, milliseconds: int) -> None:
@@ -237,7 +243,10 @@ class CurlTransport(Transport):
         except Undelivered as undelivered:
             self._fail(exchange, undelivered)
             return
-        host = exchange.host = self._hosts.setdefault(exchange.origin, CurlHost())
+        host = self._hosts.get(exchange.origin)
+        if host is None:
+            host = self._hosts[exchange.origin] = CurlHost()
+        exchange.host = host
         if host.open_requests < _OF_ONE_HOST:
             host.open_requests += 1
             self._go(exchange)

@@ -6,9 +6,9 @@ URL is read strictly: if two parsers could read it differently, it is refused.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 from urllib.parse import quote
 
 from postbacks.delivery.http.response import TransportFailure, Undelivered
@@ -38,6 +38,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SCHEME_AND_AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
 _BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?")
 _PLAIN = re.compile(r"([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
+_SCHEME_AT_LEAST = len("http://x")
+_SHORT = 300
 _NOT_ENCODED = "/?:@!$&'()*+,;=-._~"
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _PLAIN_PART = rf"[A-Za-z0-9{re.escape(_NOT_ENCODED)}]*+"
@@ -48,8 +50,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The part of a URL that decides where a connection goes."""
 
     scheme: str
@@ -75,9 +76,9 @@ def checked_origin(request: OutgoingRequest) -> Origin:
 
     Raises Undelivered (invalid request) with a sentence that names the part, never its value.
     """
-    if not _TOKEN.fullmatch(request.method):
+    if not _is_token(request.method):
         raise _invalid("The method is not one that HTTP knows.")
-    if _CONTROL.search(request.url):
+    if not request.url.isprintable() and _CONTROL.search(request.url):
         raise _invalid("The URL holds a control character.")
     _check_headers(request.headers)
     try:
@@ -91,10 +92,7 @@ def origin_of(url: str) -> Origin:
 
     Raises ValueError with a sentence for people that repeats nothing but scheme, host and port.
     """
-    match = _SCHEME_AND_AUTHORITY.match(url)
-    if not match or match[1].lower() not in _DEFAULT_PORTS:
-        raise ValueError("A URL starts with https:// or http://.")
-    return _origin(match[1].lower(), match[2])
+    return _beginning(url)[0]
 
 
 def target_of(url: str) -> str:
@@ -102,7 +100,7 @@ def target_of(url: str) -> str:
 
     Only what may not stand in a URL, such as a space or a letter beyond ASCII, is percent-encoded.
     """
-    target = _SCHEME_AND_AUTHORITY.sub("", url, count=1).partition("#")[0]
+    target = url[_beginning(url)[1] :].partition("#")[0]
     target = target if target.startswith("/") else f"/{target}"
     if _TARGET.fullmatch(target):
         return target
@@ -117,11 +115,12 @@ def _encoded(part: str) -> str:
 
 def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
-        if not _TOKEN.fullmatch(name):
+        if not _is_token(name):
             raise _invalid("A header's name holds a character that HTTP doesn't allow there.")
-        if name.lower() in _FRAMING:
+        if _is_framing(name):
             raise _invalid(f"The header {name} is set by the transport.")
-        if _NOT_IN_A_HEADER.search(value):
+        is_plain = value.isascii() and value.isprintable()
+        if not is_plain and _NOT_IN_A_HEADER.search(value):
             raise _invalid(f"The header {name} holds a character that HTTP doesn't allow there.")
 
 
@@ -129,8 +128,36 @@ def _invalid(detail: str) -> Undelivered:
     return Undelivered(TransportFailure.INVALID_REQUEST, detail)
 
 
-# Rules name the same few partners again and again.
+def _beginning(url: str) -> tuple[Origin, int]:
+    """Return the origin of a URL, and how many of its characters say so.
+
+    Rules name the same few partners again and again: what stands before the path is read once.
+    """
+    end = url.find("/", _SCHEME_AT_LEAST)
+    beginning = url if end == -1 else url[:end]
+    return _known_beginning(beginning) if len(beginning) <= _SHORT else _read_beginning(beginning)
+
+
+def _read_beginning(url: str) -> tuple[Origin, int]:
+    match = _SCHEME_AND_AUTHORITY.match(url)
+    if not match or match[1].lower() not in _DEFAULT_PORTS:
+        raise ValueError("A URL starts with https:// or http://.")
+    return _origin(match[1].lower(), match[2]), match.end()
+
+
+_known_beginning = lru_cache(maxsize=4096)(_read_beginning)
+
+
 @lru_cache(maxsize=4096)
+def _is_token(text: str) -> bool:
+    return _TOKEN.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=4096)
+def _is_framing(name: str) -> bool:
+    return name.lower() in _FRAMING
+
+
 def _origin(scheme: str, authority: str) -> Origin:
     if "@" in authority:
         raise ValueError("A URL must not hold a user name or password; use a header instead.")

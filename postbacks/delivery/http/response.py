@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from http.client import HTTPException, IncompleteRead
-from itertools import islice
+from itertools import islice, starmap
 
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
@@ -69,7 +69,7 @@ _DETAILS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each attempt
 class Reply:
     """The result of one request: an answer, a failure, or an answer that broke off.
 
@@ -152,10 +152,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def capped_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the first 64 headers, cut to size and without control characters."""
-    return {
-        _printable(name[:_LONGEST_HEADER_NAME]): _printable(value[:LONGEST_HEADER])
-        for name, value in islice(headers, MOST_HEADERS)
-    }
+    return dict(islice(starmap(capped_header, headers), MOST_HEADERS))
+
+
+def capped_header(name: str, value: str) -> tuple[str, str]:
+    return _printable(name[:_LONGEST_HEADER_NAME]), _printable(value[:LONGEST_HEADER])
 
 
 def _printable(text: str) -> str:
