@@ -21,6 +21,13 @@ _PERSONAL: Final = _MAY_HOLD_ANYTHING | {
 }
 _MONEY: Final = frozenset(macro.name for macro in CATALOGUE.values() if macro.money)
 
+_WITHHELD: Final = {
+    (False, False): frozenset[str](),
+    (False, True): _MONEY,
+    (True, False): _PERSONAL,
+    (True, True): _PERSONAL | _MONEY,
+}
+
 _ATT_REFUSED: Final[Mapping[object, str]] = {1: "restricted", 2: "denied"}
 _US_OPT_OUT = 2  # IAB US Privacy string: version, notice, opt-out of sale, …
 
@@ -38,10 +45,7 @@ def macro_values(
     which may hold anything; `withhold_revenue` leaves out money, also in parameters. Without rates
     only amounts that were in US dollars have a value in US dollars.
     """
-    withheld = (_PERSONAL if withhold_personal else frozenset()) | (
-        _MONEY if withhold_revenue else frozenset()
-    )
-    return MacroValues(facts, withheld, rates)
+    return MacroValues(facts, _WITHHELD[withhold_personal, withhold_revenue], rates)
 
 
 def consent_is_missing(fields: Mapping[str, object], *, partner: Collection[str]) -> bool:
@@ -49,15 +53,16 @@ def consent_is_missing(fields: Mapping[str, object], *, partner: Collection[str]
 
     `partner` holds the partner's name and id, either of which may name it.
     """
-    for is_refused, _ in _REFUSALS:  # noqa: SIM110  # any() takes twice as long
-        if is_refused(fields, partner):
-            return True
+    for names, is_refused, _ in _REFUSALS:
+        for name in names:
+            if name in fields and is_refused(fields, partner):
+                return True
     return False
 
 
 def consent_evidence(fields: Mapping[str, object], *, partner: Collection[str]) -> str:
     """Return which field of an event forbids sharing, and its value; "" if none does."""
-    for is_refused, explain in _REFUSALS:
+    for _, is_refused, explain in _REFUSALS:
         if is_refused(fields, partner):
             return explain(fields)
     return ""
@@ -72,8 +77,13 @@ class MacroValues(Mapping[str, Value]):
         self.facts = facts
         self.rates = rates
         self.withheld = withheld
-        self.params: Mapping[str, object] = _without(facts.event.params, withheld)
-        self.click = _without(facts.attribution.click, withheld)
+        self.params: Mapping[str, object] = facts.event.params
+        self.click: Mapping[str, object] = facts.attribution.click
+        if withheld:
+            self.params, self.click = (
+                _without(self.params, withheld),
+                _without(self.click, withheld),
+            )
         self._cache: dict[str, Value] = {}
 
     def __getitem__(self, name: str) -> Value:
@@ -93,10 +103,14 @@ class MacroValues(Mapping[str, Value]):
 
     def get(self, name: str, default: object = None, /) -> object:
         cache = self._cache
-        if name not in cache:
+        if name in cache:
+            value = cache[name]
+        else:
             source = SOURCES.get(name)
-            cache[name] = None if source is None or name in self.withheld else _value(source(self))
-        value = cache[name]
+            value = None
+            if source is not None and name not in self.withheld:
+                value = _value(source(self))
+            cache[name] = value
         return default if value is None else value
 
     def __iter__(self) -> Iterator[str]:
@@ -114,7 +128,7 @@ class MacroValues(Mapping[str, Value]):
 def _without(params: Mapping[str, object], withheld: frozenset[str]) -> Mapping[str, object]:
     if "params" in withheld:
         return {}
-    return _stripped(params, withheld) if withheld else params
+    return _stripped(params, withheld)
 
 
 def _stripped(container: Mapping[str, object], names: frozenset[str]) -> dict[str, object]:
@@ -137,6 +151,8 @@ def _stripped_value(value: object, names: frozenset[str]) -> object:
 def _value(value: object) -> Value:
     if value is None or value == "":
         return None
+    if type(value) is str:  # as most are
+        return value
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, float):
@@ -191,20 +207,25 @@ def _plain(name: str) -> str:
     return "".join(char for char in name.lower() if char.isalnum())
 
 
-# Whether an event's fields refuse a partner, and the words for it. Plain tuples: these run for each
-# rule and event.
+# The fields without which there is no refusal, whether an event's fields refuse a partner, and the
+# words for it. Plain tuples: these run for each rule and event.
 _REFUSALS: Final[
     tuple[
         tuple[
+            tuple[str, ...],
             Callable[[Mapping[str, object], Collection[str]], bool],
             Callable[[Mapping[str, object]], str],
         ],
         ...,
     ]
 ] = (
-    (_limits_tracking, lambda fields: "limit_ad_tracking is true"),
-    (_refused_tracking, _explain_att),
-    (_opted_out_of_sale, lambda fields: f"us_privacy is {fields['us_privacy']}, opted out of sale"),
-    (_opted_out_of_sharing, _explain_sharing),
-    (_is_european_without_consent, _explain_european),
+    (("limit_ad_tracking",), _limits_tracking, lambda fields: "limit_ad_tracking is true"),
+    (("att_status",), _refused_tracking, _explain_att),
+    (
+        ("us_privacy",),
+        _opted_out_of_sale,
+        lambda fields: f"us_privacy is {fields['us_privacy']}, opted out of sale",
+    ),
+    (("sharing_opt_out",), _opted_out_of_sharing, _explain_sharing),
+    (("eea", "gdpr_applies"), _is_european_without_consent, _explain_european),
 )

@@ -1,10 +1,9 @@
 """⑦ Makes one attempt: adds our headers, sends, judges the answer, and plans the next try."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 
-import msgspec
 from django.conf import settings
 
 from postbacks import __version__
@@ -32,6 +31,8 @@ USER_AGENT = f"Postbacks/{__version__}"
 _NO_REPLY = Reply()
 _PROXY_DELAYS = (60,)  # seconds
 _BODY_NOT_JUDGED = "Only the status counted: the request sends a piece of a credential."
+_MOST_SUCCESS_RULES = 4096
+_success_rules: dict[int, tuple[Mapping[str, object], SuccessRule]] = {}
 _STATUS_AFTER = {
     Outcome.DELIVERED: PostbackStatus.DELIVERED,
     Outcome.RETRY: PostbackStatus.PENDING,
@@ -39,9 +40,12 @@ _STATUS_AFTER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each attempt, as of all that it consists of
 class Attempt:
-    """An attempt that has begun: the request to send, within so many seconds."""
+    """An attempt that has begun: the request to send, within so many seconds.
+
+    `ours` are the headers that we add, as they are logged.
+    """
 
     lease: Lease
     rendered: RenderedPostback
@@ -49,6 +53,7 @@ class Attempt:
     request: OutgoingRequest
     timeout: float
     success: SuccessRule
+    ours: Mapping[str, str]
 
     def result(self, reply: Reply) -> AttemptResult:
         """Judge the reply and plan the next try. Nothing is written here."""
@@ -67,7 +72,14 @@ class Attempt:
         )
         if withholds and success.reads_body:
             verdict = replace(verdict, detail=f"{verdict.detail} {_BODY_NOT_JUDGED}".strip())
-        return _result(self.lease, rendered, verdict, started_at=self.started_at, reply=reply)
+        return _result(
+            self.lease,
+            self.rendered,
+            verdict,
+            started_at=self.started_at,
+            reply=reply,
+            ours=self.ours,
+        )
 
 
 def begin(lease: Lease, rendered: RenderedPostback) -> Attempt | AttemptResult:
@@ -77,22 +89,29 @@ def begin(lease: Lease, rendered: RenderedPostback) -> Attempt | AttemptResult:
         verdict = AttemptVerdict(Outcome.FAILED, rendered.error, rendered.refusal)
         return _result(lease, rendered, verdict, started_at=started_at)
     try:
-        success = _success_rule(msgspec.json.encode(rendered.success))
+        success = _success_rule(rendered.success)
     except ValueError as error:
         verdict = AttemptVerdict(Outcome.FAILED, "success_rule", str(error))
         return _result(lease, rendered, verdict, started_at=started_at)
-    request = rendered.rendering.request
-    signature = signature_headers(
-        rendered.signing, message_id=str(lease.postback.public_id), at=started_at, body=request.body
-    )
-    ours = _our_headers(lease, request)
+    request, redacted = rendered.rendering.request, rendered.rendering.redacted
+    public_id = str(lease.postback.public_id)
+    ours = redacted_ours = _our_headers(public_id, request)
+    if rendered.signing:
+        ours = ours | signature_headers(
+            rendered.signing, message_id=public_id, at=started_at, body=request.body
+        )
+    if rendered.signing or redacted is not request:
+        redacted_ours = _redacted_headers(public_id, rendered, redacted, started_at)
     return Attempt(
         lease,
         rendered,
         started_at,
-        request=replace(request, headers={**request.headers, **ours, **signature}),
+        request=OutgoingRequest(
+            request.method, request.url, {**request.headers, **ours}, request.body
+        ),
         timeout=min(rendered.timeout_seconds, float(settings.HTTP_TOTAL_SECONDS)),
         success=success,
+        ours=redacted_ours,
     )
 
 
@@ -111,34 +130,40 @@ def internal_failure(lease: Lease, rendered: RenderedPostback) -> AttemptResult:
     return _result(lease, bare, verdict, started_at=database_clock.now())
 
 
-@lru_cache(maxsize=4096)
-def _success_rule(text: bytes) -> SuccessRule:
-    return parse_success(msgspec.json.decode(text))
+def _success_rule(definition: Mapping[str, object]) -> SuccessRule:
+    """Return what a version's definition says, read once: it is the same object each time."""
+    key = id(definition)
+    known, success = _success_rules.get(key, (None, SuccessRule()))
+    if known is not definition:
+        success = parse_success(definition)
+        if len(_success_rules) >= _MOST_SUCCESS_RULES:
+            _success_rules.clear()
+        _success_rules[key] = definition, success
+    return success
 
 
 def _withholds_answer(rendered: RenderedPostback) -> bool:
     return rendered.rendering is not None and rendered.rendering.has_pieces
 
 
-def _our_headers(lease: Lease, request: OutgoingRequest) -> dict[str, str]:
+def _our_headers(public_id: str, request: OutgoingRequest) -> dict[str, str]:
     """Return our headers. A rule may replace only User-Agent, for example by the device's.
 
     Partners tell postbacks apart by the others.
     """
-    ours = {"Idempotency-Key": str(lease.postback.public_id)}
-    if any(name.lower() == "user-agent" for name in request.headers):
-        return ours
-    return {"User-Agent": USER_AGENT, **ours}
+    if request.headers and any(name.lower() == "user-agent" for name in request.headers):
+        return {"Idempotency-Key": public_id}
+    return {"User-Agent": USER_AGENT, "Idempotency-Key": public_id}
 
 
 def _redacted_headers(
-    lease: Lease, rendered: RenderedPostback, redacted: OutgoingRequest, started_at: datetime
+    public_id: str, rendered: RenderedPostback, redacted: OutgoingRequest, started_at: datetime
 ) -> dict[str, str]:
     """Return our headers as people see them: the signature is never stored."""
-    ours = _our_headers(lease, redacted)
+    ours = _our_headers(public_id, redacted)
     if not rendered.signing:
         return ours
-    return {**ours, **redacted_signature(str(lease.postback.public_id), at=started_at)}
+    return {**ours, **redacted_signature(public_id, at=started_at)}
 
 
 def _result(
@@ -148,6 +173,7 @@ def _result(
     *,
     started_at: datetime,
     reply: Reply = _NO_REPLY,
+    ours: Mapping[str, str] | None = None,
 ) -> AttemptResult:
     postback = lease.postback
     number = postback.attempts_made + 1
@@ -169,7 +195,10 @@ def _result(
     fingerprint = fingerprint_of(redacted) if redacted and not rendered.varies else ""
     rule_version = rendered.rule_version or postback.rule_version
     first_fingerprint = postback.fingerprint_of(rule_version)
-    ours = _redacted_headers(lease, rendered, redacted, started_at) if redacted else {}
+    if ours is None:
+        public_id = str(postback.public_id)
+        ours = _redacted_headers(public_id, rendered, redacted, started_at) if redacted else {}
+    detail = _detail(verdict, first_fingerprint=first_fingerprint, fingerprint=fingerprint)
     return AttemptResult(
         organization_id=postback.organization_id,
         postback_id=postback.id,
@@ -185,10 +214,7 @@ def _result(
         status=PostbackStatus.FAILED if gave_up else _STATUS_AFTER[verdict.outcome],
         status_code=reply.status_code,
         error=verdict.error or "",
-        detail=redacted_text(
-            _detail(verdict, first_fingerprint=first_fingerprint, fingerprint=fingerprint),
-            rendered.secrets,
-        ),
+        detail=redacted_text(detail, rendered.secrets) if detail else "",
         request=redacted_request(redacted, ours) if redacted else {},
         response=withheld_response(reply)
         if _withholds_answer(rendered)

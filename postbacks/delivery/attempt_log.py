@@ -32,7 +32,7 @@ def is_conflict(error: Exception) -> bool:
     return (getattr(error.__cause__, "sqlstate", None) or "").startswith("40")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptResult:
     """The result of one attempt. `wait_seconds` is None once the postback has ended."""
 

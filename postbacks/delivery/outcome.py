@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"  # its worker died meanwhile: it may have been sent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AttemptVerdict:
     """The judgment of an attempt: what comes next, and why, for the log.
 

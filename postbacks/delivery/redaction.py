@@ -36,8 +36,8 @@ _UNSURE_END = 4096
 
 def fingerprint_of(redacted: OutgoingRequest) -> str:
     """Return a keyed hash of the redacted request, by which attempts are compared."""
-    parts = [redacted.method, redacted.url, repr(sorted(redacted.headers.items()))]
-    text = "\n".join(parts).encode() + b"\n" + (redacted.body or b"")
+    headers = sorted(redacted.headers.items()) if redacted.headers else []
+    text = f"{redacted.method}\n{redacted.url}\n{headers!r}\n".encode() + (redacted.body or b"")
     return hmac.digest(settings.SECRET_KEY.encode(), text, "sha256").hex()
 
 

@@ -149,7 +149,7 @@ class SuccessRule:
         return None
 
     def allows_status(self, status_code: int) -> bool:
-        return not {str(status_code), f"{status_code // 100}xx"}.isdisjoint(self.codes)
+        return f"{status_code // 100}xx" in self.codes or str(status_code) in self.codes
 
     def allows_body(self, body: AnswerBody) -> bool:
         if self.body_contains is not None and not body.contains(self.body_contains):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -40,8 +41,23 @@ def load_events(keys: Iterable[tuple[int, datetime]]) -> list[StoredEvent]:
 
 
 def _stored_event(
-    *, fields_json: str, params_json: str, customer_user_id: str, **columns: Any
+    *,
+    app_id: int,
+    app_public_id: UUID,
+    app_name: str,
+    app_platform: str,
+    app_store_id: str,
+    app_store_share: Decimal,
+    fields_json: str,
+    params_json: str,
+    customer_user_id: str,
+    **columns: Any,
 ) -> StoredEvent:
-    app = StoredApp(**{name: columns.pop(f"app_{name}") for name in StoredApp.__slots__})
-    fields = {**_decoder.decode(fields_json), "customer_user_id": customer_user_id or None}
-    return StoredEvent(**columns, fields=fields, params=_decoder.decode(params_json), app=app)
+    fields = _decoder.decode(fields_json)
+    fields["customer_user_id"] = customer_user_id or None
+    return StoredEvent(
+        **columns,
+        fields=fields,
+        params=_decoder.decode(params_json),
+        app=StoredApp(app_id, app_public_id, app_name, app_platform, app_store_id, app_store_share),
+    )

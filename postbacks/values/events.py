@@ -16,7 +16,7 @@ ANY_EVENT: Final = "*"  # the trigger that every event fires
 SYSTEM: Final = "system"  # the source of events that Postbacks itself emits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each event
 class StoredApp:
     """The app of an event, as far as macros read it."""
 
@@ -33,7 +33,7 @@ class StoredApp:
         return cls(0, UUID(int=0), "", "", "", Decimal("0.3"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, likewise
 class StoredEvent:
     """One event row with its app. `id` is ours, `event_id` the SDK's."""
 

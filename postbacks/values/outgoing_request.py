@@ -40,7 +40,7 @@ class Rendering:
     has_pieces: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ClaimedPostback:
     """A postback's row, claimed by a worker. `id` is internal, `public_id` is what partners see.
 
@@ -79,7 +79,7 @@ class ClaimedPostback:
         return self.install_id or 0, self.attribution_version
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lease:
     """A postback that this worker may send until the lease ends."""
 
@@ -98,7 +98,7 @@ class Lease:
         return self.postback.organization_id, self.host
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RenderedPostback:
     """How to send a postback, or why it can't be sent.
 
