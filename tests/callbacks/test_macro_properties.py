@@ -1,12 +1,14 @@
 """What holds for any value whatsoever."""
 
 import json
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from postbacks.callbacks.facts import sample_facts
 from postbacks.callbacks.macros import (
     BodyType,
     MissingValues,
@@ -14,6 +16,8 @@ from postbacks.callbacks.macros import (
     RequestTemplate,
     compile_request,
 )
+from postbacks.callbacks.macros.catalogue import CATALOGUE
+from postbacks.callbacks.values import consent_evidence, consent_is_missing, macro_values
 
 TEXT = st.text(min_size=1, max_size=40) | st.lists(
     st.sampled_from(
@@ -153,3 +157,59 @@ def test_money_is_exact(amount: Decimal) -> None:
     assert Decimal(sent["r"]) == amount
     assert Decimal(sent["c"]) == (amount * 100).quantize(Decimal(1), ROUND_HALF_UP)
     assert sent["m"] == str(int(amount * 1_000_000))
+
+
+@given(
+    st.lists(st.sampled_from(sorted(CATALOGUE)), min_size=1, max_size=8),
+    st.dictionaries(st.sampled_from(sorted(sample_facts().event.fields)), TEXT, max_size=4),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(MissingValues),
+)
+def test_a_rule_renders_from_values_read_when_needed_what_it_renders_from_all_of_them(
+    names: list[str], fields: dict[str, str], personal: bool, revenue: bool, missing: MissingValues
+) -> None:
+    sample = sample_facts()
+    event = replace(sample.event, fields={**sample.event.fields, **fields})
+    values = macro_values(
+        replace(sample, event=event), withhold_personal=personal, withhold_revenue=revenue
+    )
+    url = "https://a.com/p?" + "&".join(f"p{at}={{{{{name}}}}}" for at, name in enumerate(names))
+    members = ", ".join(f'"{at}": "{{{{{name}}}}}"' for at, name in enumerate(names))
+    request = compile_request(
+        RequestTemplate("POST", url, {}, BodyType.JSON, f"{{{members}}}", missing)
+    )
+
+    assert request.render(values) == request.render(dict(values))
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "limit_ad_tracking": st.sampled_from([True, False, None, 1, "true"]),
+            "att_status": st.sampled_from([0, 1, 2, 3, None, "1"]),
+            "us_privacy": st.sampled_from(["1YYN", "1YNN", "1Y", "", None, 7]),
+            "sharing_opt_out": st.sampled_from([["all"], ["Lumen Ads"], ["other"], [], "all"]),
+            "eea": st.sampled_from([True, False, None]),
+            "gdpr_applies": st.sampled_from([True, False, None]),
+            "ad_user_data": st.sampled_from([True, False, None]),
+        },
+    )
+)
+def test_consent_is_missing_where_there_is_evidence_and_only_there(
+    fields: dict[str, object],
+) -> None:
+    partner = ("lumen_ads", "0198c1f0-5b7e-7c3a-9d40-2f6a1c8e7b55")
+    us_privacy, opted_out = fields.get("us_privacy"), fields.get("sharing_opt_out")
+    is_european = fields.get("eea") is True or fields.get("gdpr_applies") is True
+    expected = (
+        fields.get("limit_ad_tracking") is True
+        or fields.get("att_status") in {1, 2}
+        or us_privacy in {"1YYN", "1NYN"}
+        or opted_out in (["all"], ["Lumen Ads"])
+        or (is_european and fields.get("ad_user_data") is not True)
+    )
+
+    assert consent_is_missing(fields, partner=partner) is expected
+    assert bool(consent_evidence(fields, partner=partner)) is expected

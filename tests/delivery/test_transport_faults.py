@@ -13,14 +13,18 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
+from urllib.parse import unquote
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from postbacks.delivery.http.address_guard import AddressGuard
 from postbacks.delivery.http.destinations import Destinations, parse_networks
 from postbacks.delivery.http.dns import SocketAddress
 from postbacks.delivery.http.egress_proxy import parse_proxy
+from postbacks.delivery.http.request_guard import origin_of, target_of
 from postbacks.delivery.http.response import MOST_BODY, Reply, TransportFailure
 from postbacks.delivery.http.transport import Transport
 from postbacks.delivery.outcome import Outcome, judge, parse_success
@@ -380,6 +384,55 @@ def test_methods_may_follow_each_other_in_any_order(
     assert [request.endswith(b"x") for request in partner.requests] == [
         method.startswith("P") for method in methods
     ]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["Accept", "accept", "X-A", "x-a", "User-Agent", "Accept-Encoding", "Content-Type"]
+        ),
+        st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=5),
+        max_size=5,
+    ),
+    st.booleans(),
+)
+def test_prepared_header_lines_are_those_that_are_written_one_by_one(
+    headers: dict[str, str], has_body: bool
+) -> None:
+    handles = pytest.importorskip("postbacks.delivery.http.curl_handle")
+    last = {name.lower(): (name, value) for name, value in headers.items()}
+    last["accept-encoding"] = ("Accept-Encoding", "identity")
+    left_out = ("Accept", "Expect", "Content-Type") if has_body else ("Accept",)
+    expected = [f"{name}:".encode() for name in left_out if name.lower() not in last]
+    for name, value in last.values():
+        line = f"{name}: {value}" if value.strip(" \t") else f"{name};"
+        expected.append(line.encode("latin-1"))
+
+    lines = handles._header_lines(headers, has_body=has_body)
+
+    assert sorted(lines) == sorted(expected)
+
+
+@given(
+    st.sampled_from(["http://", "HTTPS://", "https://", "ftp://", "http:/", ""]),
+    st.text(st.sampled_from("aB1.:@[]/?#%5c-"), max_size=12),
+    st.text(st.sampled_from("aé %2F/?#&=."), max_size=12),
+)
+def test_a_url_s_known_beginning_says_what_all_of_it_says(
+    scheme: str, authority: str, rest: str
+) -> None:
+    url = f"{scheme}{authority}{rest}"
+    whole = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)", url)
+    for _ in range(2):
+        try:
+            origin = origin_of(url)
+        except ValueError:
+            continue
+        assert whole is not None
+        assert (origin.scheme, origin) == (whole[1].lower(), origin_of(f"{whole[0]}/"))
+        path = url[whole.end() :].partition("#")[0]
+        path = path if path.startswith("/") else f"/{path}"
+        assert unquote(target_of(url)) == unquote(path)
 
 
 def test_many_requests_are_open_at_once_without_a_thread_each(
