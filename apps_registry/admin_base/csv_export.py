@@ -25,7 +25,7 @@ from apps_registry import csv_format
 from apps_registry.admin_base import theme
 from apps_registry.admin_base.permissions import allowed, membership_of
 from apps_registry.audit.actions import Action
-from apps_registry.audit.audited_model import log_action
+from apps_registry.audit.audited_model import log_action, logged_filters
 from apps_registry.roles import Right
 from apps_registry.tenancy import tenant
 
@@ -58,8 +58,7 @@ class CsvExportAdmin(theme.ModelAdmin):
             return HttpResponseRedirect(reverse(name))
         kind = str(self.opts.verbose_name_plural)
         if request.method == "GET":
-            filters = {"filters": [None, request.GET.urlencode()]} if request.GET else {}
-            log_action(Action.EXPORTED, name=kind, changes=filters)
+            log_action(Action.EXPORTED, name=kind, changes=logged_filters(request.GET))
         name = csv_format.file_name(kind, membership.organization.name, datetime.now(UTC))
         return csv_response(headings, chunks, name)
 

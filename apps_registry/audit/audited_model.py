@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from django.apps import apps
 from django.db import models, transaction
+from django.http import QueryDict
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import current_actor
@@ -18,6 +19,14 @@ from apps_registry.audit.actors import current_actor
 MASKED = "•••"
 SECRET = "secret"  # noqa: S105  # the field name under which a changed secret is logged
 Changes = dict[str, list[Any]]  # {field: [before, after]}
+_FILTERS_ABOUT_NOBODY = frozenset(
+    {
+        *("app", "partner", "rule", "campaign", "link", "bundle_id", "status", "state", "kind"),
+        *("role", "platform", "event_name", "source", "reason", "outcome", "error", "test", "type"),
+        *("method", "attribution_type", "protocol", "version", "signature_state", "action", "door"),
+        *("since", "until", "period", "hours", "at", "received_at", "created_at", "o", "limit"),
+    }
+)
 _JSON_TYPES = (str, int, float, bool, list, dict, type(None))
 
 
@@ -121,6 +130,20 @@ class AuditedModel(models.Model):
     def _log_change(self, action: Action, changes: Changes) -> None:
         with self.in_its_organization():
             log_action(action, self, changes=changes)
+
+
+def logged_filters(query: QueryDict) -> Changes:
+    """Return the filters of a list that was taken away, for the audit log.
+
+    The log can't be changed, also not when a device is forgotten: what may name a person is masked.
+    """
+    if not query:
+        return {}
+    logged = QueryDict(mutable=True)
+    for name, values in query.lists():
+        is_open = name.partition("__")[0] in _FILTERS_ABOUT_NOBODY
+        logged.setlist(name, values if is_open else [MASKED])
+    return {"filters": [None, logged.urlencode(safe=MASKED)]}
 
 
 def log_action(

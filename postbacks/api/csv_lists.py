@@ -12,7 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from apps_registry import csv_format
 from apps_registry.audit.actions import Action
-from apps_registry.audit.audited_model import log_action
+from apps_registry.audit.audited_model import log_action, logged_filters
 from apps_registry.models import Organization
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks.api.authentication import Caller
@@ -100,8 +100,7 @@ class CsvLists(GenericViewSet):
 
 def _record_export(request: Request, name: str) -> None:
     if request.method == "GET":
-        filters = request._request.GET
-        changes = {"filters": [None, filters.urlencode()]} if filters else {}
+        changes = logged_filters(request._request.GET)
         log_action(Action.EXPORTED, name=name, changes=changes)
 
 

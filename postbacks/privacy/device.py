@@ -5,9 +5,12 @@ the search goes on until none is new. An id that many installs share, such as an
 the device's own: it is not followed, unless the request names it.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Self
+from urllib.parse import quote
 
 import msgspec
 from msgspec import field
@@ -20,6 +23,7 @@ from postbacks.privacy.tombstones import CUSTOMER, ID_KINDS
 from postbacks.values import identifiers
 from postbacks.values.placeholders import is_placeholder
 
+_SHORTEST_IN_TEXT = 6
 MOST_INSTALLS = 20  # of one device; an id that more share is not followed
 Id = tuple[str, str]  # kind and value, as the SDK API has them
 
@@ -78,6 +82,25 @@ class DeviceRows(msgspec.Struct):
     def keys_of(self, of: Iterable[str]) -> list[str]:
         """Return the database's keys of identifiers."""
         return [str(identifiers.key_of(self.app_id, identifier)) for identifier in of]
+
+    def texts(self) -> list[str]:
+        """Return what texts may have of its ids, in small letters: spelled, encoded, hashed.
+
+        Short ids are left out: they stand in any text by chance.
+        """
+        spelled = {form for id_ in self.own_ids for form in _spellings(*id_)}
+        spelled = {form for form in spelled if len(form) >= _SHORTEST_IN_TEXT}
+        hashed = {
+            hashlib.new(name, form.encode(), usedforsecurity=False).hexdigest()
+            for form in spelled
+            for name in ("md5", "sha1", "sha256")
+        }
+        encoded = {quote(form, safe="") for form in spelled} | {
+            json.dumps(form, ensure_ascii=is_ascii)[1:-1]
+            for form in spelled
+            for is_ascii in (True, False)
+        }
+        return sorted({form.lower() for form in spelled | hashed | encoded})
 
     @property
     def app_parameters(self) -> dict[str, object]:

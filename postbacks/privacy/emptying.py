@@ -7,6 +7,7 @@ tomorrow is emptied without being listed.
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import date
 from itertools import chain
 
 from django.db import transaction
@@ -95,6 +96,19 @@ _EMPTY_ATTEMPTS = """
 UPDATE delivery_attempt SET request = '{}', response = '{}', detail = ''
 WHERE organization_id = %(organization)s AND postback_id = ANY(%(postbacks)s)
   AND event_received_at BETWEEN %(first)s AND %(last)s
+"""
+
+# The event of a test may have been given with it and stored nowhere: its text is searched.
+_TESTS_OF_DAY = """
+SELECT tested.id, tested.event_received_at FROM postback AS tested
+WHERE tested.organization_id = %(organization)s AND tested.test
+  AND (tested.app_id = %(app)s OR tested.app_id IS NULL)
+  AND tested.event_received_at >= %(day)s AND tested.event_received_at < %(day)s::date + 1
+  AND EXISTS (
+    SELECT 1 FROM delivery_attempt AS attempt, unnest(%(texts)s::text[]) AS device_text
+    WHERE attempt.organization_id = tested.organization_id AND attempt.postback_id = tested.id
+      AND attempt.event_received_at = tested.event_received_at
+      AND strpos(lower(concat(attempt.request, attempt.response, attempt.detail)), device_text) > 0)
 """
 
 _TOUCHPOINTS = """
@@ -201,6 +215,20 @@ def _empty_postbacks(values: Mapping[str, object]) -> Counts:
         skipped=run(_SKIP, values),
         postback=run(_EMPTY_POSTBACKS, values),
         delivery_attempt=run(_EMPTY_ATTEMPTS, values),
+    )
+
+
+def empty_tests_of_day(device: DeviceRows, day: date) -> Counts:
+    """Empty the attempts of a day's test sends that name the device."""
+    texts = device.texts()
+    values: dict[str, object] = {**device.app_parameters, "day": day, "texts": texts}
+    tests = rows(_TESTS_OF_DAY, values) if texts else []
+    if not tests:
+        return Counter()
+    ids, moments = (list(column) for column in zip(*tests, strict=True))
+    values |= {"postbacks": ids, "first": min(moments), "last": max(moments)}
+    return Counter(
+        postback=run(_EMPTY_POSTBACKS, values), delivery_attempt=run(_EMPTY_ATTEMPTS, values)
     )
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from django.db import OperationalError, connection, transaction
 
@@ -21,6 +22,7 @@ from postbacks.models import (
     ErasureState,
     ErasureTrace,
     Event,
+    Postback,
 )
 from postbacks.models.events import ERASED
 from postbacks.privacy import device_marks, emptying, tombstones
@@ -105,6 +107,7 @@ class _Erasure:
             if find_in_day(self.device, day):  # new ids: read every day again
                 self._save(swept_to=None)
                 return self._end_turn()
+            self._counted(partial(emptying.empty_tests_of_day, self.device, day))
             self._save(swept_to=day)
             if time.monotonic() >= ends_at:
                 return self._end_turn()
@@ -145,10 +148,13 @@ class _Erasure:
         if self.request.reach == ErasureReach.INSTALL:
             return  # indexes find everything with an install ID
         with tenant(self.organization_id):
-            oldest = Event.objects.order_by("received_at").values_list("received_at").first()
-        if oldest is None:
+            events = Event.objects.order_by("received_at").values_list("received_at", flat=True)
+            # A test send may have an event that is stored nowhere.
+            tests = Postback.objects.order_by("event_received_at")
+            oldest = [events.first(), tests.values_list("event_received_at", flat=True).first()]
+        if not any(oldest):
             return
-        first = oldest[0].date()
+        first = min(moment.date() for moment in oldest if moment)
         if self.device.settled:  # only events of the last moment before the block
             first = max(first, self.request.asked_at.date() - timedelta(days=1))
         before = self.request.swept_to or datetime.now(UTC).date() + timedelta(days=2)

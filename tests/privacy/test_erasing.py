@@ -1,18 +1,22 @@
 """A forgotten device is found nowhere any more; everybody else's rows stay byte by byte."""
 
+import hashlib
 import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
 from django.db import connection
+from psycopg.sql import SQL, Identifier
 
 from apps_registry.tenancy import TenantModel, tenant
 from postbacks import pipeline
 from postbacks.infrastructure.database import roles
 from postbacks.models import (
+    DeliveryAttempt,
     ErasureMode,
     ErasureReach,
     ErasureRequest,
@@ -30,7 +34,9 @@ from postbacks.privacy import emptying
 from postbacks.privacy.erasure import work
 from postbacks.privacy.requests import DeviceToErase, preview_counts, request_erasure
 from tests import make
-from tests.database import as_role, wait_for_a_lock
+from tests.admin.pages import sign_in
+from tests.api.calling import owner_of
+from tests.database import as_role, superuser, wait_for_a_lock
 from tests.events import event, record
 from tests.privacy import life
 from tests.privacy.life import Person, Scene
@@ -430,3 +436,74 @@ def test_a_request_that_can_not_be_read_keeps_nobody_elses_from_being_done() -> 
         assert ErasureRequest.objects.get().state == ErasureState.DONE
     with tenant(broken.organization_id):
         assert ErasureRequest.objects.get().state != ErasureState.DONE
+
+
+def _tables_with(*texts: str) -> set[str]:
+    """Return the tables of the whole database that hold any of these, also as bytes."""
+    sought = sorted({form for text in texts for form in (text.lower(), text.encode().hex())})
+    tables = superuser().execute(
+        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
+    search = "SELECT EXISTS (SELECT 1 FROM {} AS t WHERE lower(t::text) LIKE ANY (%s))"
+    patterns = [[f"%{text}%" for text in sought]]
+    return {
+        name
+        for (name,) in tables.fetchall()
+        if superuser().execute(SQL(search).format(Identifier(name)), patterns).fetchone() == (True,)
+    }
+
+
+def _add_test_send(scene: Scene, url: str, body: str) -> None:
+    """Log a test with an event that a program gave, which is stored nowhere."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    with as_role(roles.WORKER), tenant(scene.organization_id):
+        postback = Postback.objects.create(
+            public_id=uuid4(),
+            rule=scene.rule,
+            rule_version=1,
+            app=scene.app,
+            sdk_event_id=uuid4(),
+            event_name="purchase",
+            status="delivered",
+            event_received_at=now,
+            created_at=now,
+            test=True,
+        )
+        DeliveryAttempt.objects.create(
+            postback=postback,
+            event_received_at=now,
+            number=1,
+            kind="test",
+            started_at=now,
+            duration_ms=12,
+            outcome="delivered",
+            request={"url": url, "body": body, "headers": {"User-Agent": "ZQXAGENT/1"}},
+            response={"body": f"took {body}"},
+        )
+
+
+def test_a_search_of_the_whole_database_finds_nothing_of_a_forgotten_device(
+    scene: Scene, gone: Person, stays: Person
+) -> None:
+    hashes = [
+        hashlib.new(name, spelling.encode()).hexdigest()
+        for name in ("md5", "sha1", "sha256")
+        for spelling in (gone.gaid, gone.gaid.upper())
+    ]
+    _add_test_send(scene, f"https://a.example/?g={gone.gaid.upper()}&ip=203.0.113.99", "no")
+    for digest in hashes:
+        _add_test_send(scene, "https://a.example/", digest.upper())
+    _add_test_send(scene, "https://a.example/", f"of {stays.gaid}")
+    browser = sign_in(scene.made.owner)
+    for filters in (f"q={gone.gaid}", f"customer_user_id={gone.customer_user_id}&e={gone.gaid}"):
+        browser.get(f"/admin/postbacks/event/export/?{filters}")
+    api = f"/api/v1/events?customer_user_id={gone.customer_user_id}"
+    assert owner_of(scene.made).client.get(api, headers={"Accept": "text/csv"}).status_code == 200
+    before = _tables_with(gone.mark, gone.gaid)
+
+    _forget(scene, gaid=gone.gaid)
+
+    for name in ("event", "delivery_attempt", "install", "touchpoint"):  # or their partitions
+        assert any(table.startswith(name) for table in before), name
+    assert _tables_with(gone.mark, gone.gaid, "203.0.113.99", *hashes) == set()
+    assert _tables_with(f"of {stays.gaid}") != set()
