@@ -43,8 +43,10 @@ def main() -> int:
     path = results / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.json"
     verdict = None
     try:
-        say(f"Starting everything; the seed is {run.seed} …")
+        say(f"Starting everything; the seed is {run.seed}; the disk is {disk.means} …")
         installation.start()
+        if not installation.redis_port:
+            say("redis-server is not installed: all tasks lie in PostgreSQL.")
         verdict = run.do()
     except (ChaosError, EmbeddedServerError) as error:
         say(str(error))
