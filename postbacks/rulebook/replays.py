@@ -38,6 +38,10 @@ MOST_POSTBACKS = 1_000_000
 REPLAYABLE = (PostbackStatus.FAILED, PostbackStatus.SKIPPED, PostbackStatus.DELIVERED)
 
 _COUNT_SECONDS = 15
+_ONLY_DELIVERED = (
+    "All of these postbacks were delivered, and are sent again only if you ask for that: "
+    '"include_delivered": true. Or replay what failed or was skipped.'
+)
 _LIMIT_TIME = "SELECT set_config('statement_timeout', %s, true)"
 _ID_REACH = timedelta(minutes=1)  # a UUIDv7's time and its event's may differ by so much
 # What is parked is taken from the queue by a worker within seconds; until then it isn't due.
@@ -254,6 +258,8 @@ def start(request: ReplayRequest, *, now: datetime, confirm: int | None = None) 
     if running is not None:
         return running
     expected = estimate(request, now=now)
+    if not expected.count and set(expected.left_out) == {PostbackStatus.DELIVERED}:
+        raise ReplayRefusedError(_ONLY_DELIVERED, "include_delivered")
     _check_confirmed(expected, confirm)
     replay, is_new = Replay.objects.get_or_create(
         fingerprint=fingerprint,

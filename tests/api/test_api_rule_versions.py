@@ -80,6 +80,45 @@ def test_restoring_makes_a_new_version_and_keeps_the_status() -> None:
     assert again.data["version"] == 3  # it says that already
 
 
+def test_answers_that_are_final_or_tried_again_are_compared_restored_and_exported() -> None:
+    api = owner_of(make.make_tenant())
+    first = {
+        "codes": ["200"],
+        "final": [{"json_path": "code", "equals": [40105, "x", None]}],
+        "retry": [{"body_contains": "rate limit"}],
+    }
+    second = {"codes": ["200"], "final": [{"body_contains": "bad token"}]}
+    made = api.post("callback-rules", {**DRAFT, "success": first}).data
+    rule = f"callback-rules/{made['id']}"
+    changed = api.patch(rule, {"success": second}).data
+
+    (change,) = api.get(f"{rule}/versions/2").data["changes"]
+    assert change == {
+        "field": "success",
+        "before": made["success"],
+        "after": changed["success"],
+    }
+    assert [made["success"][name] for name in ("final", "retry")] == [
+        first["final"],
+        first["retry"],
+    ]
+    assert "retry" not in changed["success"]
+    assert api.post(f"{rule}/versions/1/restore").data["success"] == made["success"]
+
+    document = api.get("organization/export").data
+    (exported,) = document["callback_rules"]
+    assert exported["success"] == made["success"]
+    other = owner_of(make.make_tenant())
+    assert other.post("organization/import", document).status == 200
+    (imported,) = other.get("callback-rules").data["results"]
+    assert imported["success"] == made["success"]
+
+    exported["success"] = {"final": [{"json_path": "$..code", "equals": [1]}]}
+    refused = other.post("organization/import", document)
+    assert refused.status == 400
+    assert any("/success" in pointer for pointer in refused.pointers())
+
+
 def test_a_version_whose_name_or_app_is_gone_is_not_restored() -> None:
     tenant = make.make_tenant()
     api = owner_of(tenant)

@@ -32,6 +32,14 @@ def test_the_document_is_served_without_a_key() -> None:
     assert answer.json()["openapi"] == "3.1.0"
 
 
+def test_the_document_says_what_answers_are_final_and_which_are_tried_again() -> None:
+    schemas = Client().get("/api/schema/").json()["components"]["schemas"]
+
+    marks = [schemas["Success"]["properties"][name] for name in ("final", "retry")]
+    assert [mark["type"] for mark in marks] == ["array", "array"]
+    assert all("json_path" in str(mark["items"]) and mark["description"] for mark in marks)
+
+
 def test_the_document_is_yaml_for_those_who_ask() -> None:
     answer = Client(headers={"Accept": "application/yaml"}).get("/api/schema/")
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -113,6 +114,23 @@ def summary(of: make.Tenant) -> list[tuple[str, str]]:
 
 def later() -> datetime:
     return datetime.now(UTC) + timedelta(minutes=2)
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_a_replay_of_nothing_but_what_was_delivered_starts_only_if_that_is_asked_for(
+    gem: make.Tenant, by_id: bool
+) -> None:
+    rule = make.make_tenant_rule(gem)
+    delivered = ended(gem, rule, 2, "delivered")
+    ids = tuple(postback.public_id for postback in delivered) if by_id else ()
+    chosen = ReplayFilter() if by_id else ReplayFilter(status="delivered")
+    request = ReplayRequest(filter=chosen, ids=ids)
+
+    with pytest.raises(ReplayRefusedError, match=r'"include_delivered": true') as refusal:
+        start(gem, request)
+
+    assert refusal.value.field == "include_delivered"
+    assert start(gem, replace(request, include_delivered=True), confirm=2).count == 2
 
 
 def test_a_replay_sends_what_failed_once_and_counts_how_it_ended(
