@@ -23,6 +23,7 @@ from postbacks.values.refusals import quote
 _SET_BY_US = "This field is set by Postbacks and can't be changed."
 _MOST_DIGITS = 4_300  # of a whole number; Python converts no more
 _MOST_UNKNOWN = 100  # named in one refusal: each is compared with all names for what was meant
+_MOST_CHOICES = 60  # named in a refusal
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # serializers check values, nobody checks keys
 
 
@@ -63,6 +64,22 @@ def inflated_body(request: Request) -> bytes:
     return inflate(request._request.body, request.META.get("HTTP_CONTENT_ENCODING", ""))
 
 
+def _naming_choices(field: object, errors: Any) -> Any:
+    """Return a field's errors; where none of its choices was sent, with the choices."""
+    if isinstance(field, serializers.ListField) and isinstance(errors, dict):
+        return {index: _naming_choices(field.child, each) for index, each in errors.items()}
+    if not isinstance(field, serializers.ChoiceField) or not isinstance(errors, list):
+        return errors
+    choices = ", ".join(str(choice) for choice in list(field.choices)[:_MOST_CHOICES])
+    more = ", …" if len(field.choices) > _MOST_CHOICES else ""
+    return [
+        f"{str(error).removesuffix('.')}; send one of {choices}{more}."
+        if getattr(error, "code", "") == "invalid_choice" and choices not in error
+        else error
+        for error in errors
+    ]
+
+
 class StrictSerializer(serializers.Serializer):
     """Refuses unknown fields, and read-only ones unless they repeat the stored value."""
 
@@ -73,6 +90,7 @@ class StrictSerializer(serializers.Serializer):
             values = super().to_internal_value(data)
         except serializers.ValidationError as error:
             detail = error.detail if isinstance(error.detail, dict) else {}
+            detail = {name: _naming_choices(self.fields.get(name), e) for name, e in detail.items()}
             raise serializers.ValidationError({**refused, **detail}) from None
         if refused:
             raise serializers.ValidationError(refused)

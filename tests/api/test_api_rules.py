@@ -232,6 +232,30 @@ def test_a_mistake_is_refused_at_its_place_and_nothing_is_saved(fields, pointer)
     assert api.rows("callback-rules") == []
 
 
+def test_a_choice_that_there_is_not_is_answered_with_those_that_there_are() -> None:
+    api = owner_of(make.make_tenant())
+    sent = {
+        "method": ("FETCH", "GET"),
+        "frequency": ("sometimes", "every, first"),
+        "body_type": ("xml", "none, form, json, raw"),
+        "without_consent": ("ask", "send, strip, skip"),
+        "missing_values": ("null", "empty, drop"),
+        "attribution_scope": ("mine", "everyone, partner, partner_and_organic, any_attributed"),
+    }
+
+    answer = api.post("callback-rules", {**DRAFT, **{k: value for k, (value, _) in sent.items()}})
+
+    details = {each["pointer"].removeprefix("/"): each["detail"] for each in answer.data["errors"]}
+    assert details.keys() == sent.keys()
+    for name, (value, choices) in sent.items():
+        assert f"“{value}”" in details[name] or f'"{value}"' in details[name]
+        assert choices in details[name]
+
+    (scope,) = api.post("api-tokens", {"name": "A", "scopes": ["fly"]}).data["errors"]
+    assert scope["pointer"] == "/scopes/0"
+    assert "; send one of " in scope["detail"]
+
+
 @pytest.mark.parametrize("missing", ["name", "url"])
 def test_name_and_url_are_required(missing) -> None:
     fields = {name: value for name, value in DRAFT.items() if name != missing}
