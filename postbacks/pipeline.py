@@ -24,14 +24,22 @@ django-q2 (`worker.tasks`).
 """
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from django.db import OperationalError, transaction
 
 from postbacks.attribution import reattribution, reattribution_queue
 from postbacks.attribution.installs import recognize_installs
-from postbacks.callbacks.decisions import Decision, decide_postbacks
+from postbacks.callbacks.decisions import (
+    Budget,
+    Decision,
+    OverBudgetError,
+    decide_postbacks,
+)
+from postbacks.callbacks.rules.compiled import mark_expensive
 from postbacks.delivery.enqueue import (
     NewPostback,
     already_notified,
@@ -41,12 +49,14 @@ from postbacks.delivery.enqueue import (
 from postbacks.intake.claims import meta
 from postbacks.intake.claims.apple_ads import queue_claims
 from postbacks.intake.events.queue import (
+    BATCH_SECONDS,
+    EXPENSIVE_SECONDS,
+    Turns,
     UndecidedRow,
     clear_failure,
     defer_out_of_order,
     dequeue_event,
     dequeue_events,
-    is_any_undecided,
     record_failure,
 )
 from postbacks.models.stored import load_events
@@ -55,32 +65,35 @@ from postbacks.values.install_context import install_context
 logger = logging.getLogger(__name__)
 
 
+_Row = TypeVar("_Row")
+_turns = Turns()
+_marked: dict[tuple[int, int], float] = {}  # rules that were marked as expensive, and when
+_MARK_AGAIN_SECONDS = 60.0
+
+
 def work(limit: int = 100) -> int:
     """Decide events and reattribute installs; return how many were processed."""
     return decide_events(limit) + reattribute_installs()
 
 
 def decide_events(limit: int = 100) -> int:
-    """Decide the oldest undecided events and return how many were processed.
+    """Decide the oldest undecided events of each organization; return how many were processed.
 
-    A batch is decided in one transaction. If an event raises, each is decided in a transaction of
-    its own, and the failing one is recorded with its error: it never blocks the others. Deferred
-    events are not counted: the worker that decides their predecessors picks them up.
+    A batch is decided in one transaction. If its rules take too long, nothing of it is decided,
+    and the next batches are shorter for those who took the time. If an event raises, each is
+    decided in a transaction of its own, and the failing one is recorded with its error: it never
+    blocks the others. Deferred events are not counted: the worker that decides their predecessors
+    picks them up.
     """
-    if not is_any_undecided():
+    waiting = _turns.waiting(limit)
+    if not waiting:
         return 0
-    dequeued: list[UndecidedRow] = []
-    try:
-        with transaction.atomic():
-            dequeued = dequeue_events(limit)
-            return _decide(dequeued)
-    except OperationalError:
-        raise  # the database failed, not an event
-    except Exception:
-        logger.exception("A batch of %d events could not be decided together", len(dequeued))
-        for row in dequeued:
-            _decide_alone(row)
-    return len(dequeued)
+    decided = 0
+    if shares := _turns.share(waiting, limit):
+        decided = _decide_batch(shares)
+    if shares := _turns.share_of_expensive(waiting):
+        decided += _decide_batch(shares)
+    return decided
 
 
 def reattribute_installs(limit: int = 50) -> int:
@@ -98,18 +111,69 @@ def reattribute_installs(limit: int = 50) -> int:
             _reattribute(dequeued)
     except OperationalError:
         raise
-    except Exception:
-        logger.exception("A batch of %d installs could not be reattributed", len(dequeued))
-        for install in dequeued:
+    except Exception as error:
+        if not isinstance(error, OverBudgetError):
+            logger.exception("A batch of %d installs could not be reattributed", len(dequeued))
+        for install in _for_a_while(dequeued):
             _reattribute_alone(install.install_id)
     return len(dequeued)
+
+
+def _decide_batch(shares: Mapping[int, int]) -> int:
+    """Decide so many events of each organization; return how many were processed."""
+    dequeued: list[UndecidedRow] = []
+    budget = Budget(BATCH_SECONDS)
+    try:
+        with transaction.atomic():
+            dequeued = dequeue_events(shares)
+            return _decide(dequeued, budget)
+    except OperationalError:
+        raise  # the database failed, not an event
+    except OverBudgetError:
+        return 1  # they are in the queue again, for shorter batches
+    except Exception:
+        logger.exception("A batch of %d events could not be decided together", len(dequeued))
+        for row in _for_a_while(dequeued):
+            _decide_alone(row)
+        return len(dequeued)
+    finally:
+        _note_costs(budget)
+
+
+def _for_a_while(rows: Sequence[_Row]) -> Iterator[_Row]:
+    """Yield rows for as long as a batch may take; what is left waits for the next one."""
+    until = time.monotonic() + 2 * BATCH_SECONDS
+    for row in rows:
+        yield row
+        if time.monotonic() > until:
+            return
+
+
+def _note_costs(budget: Budget) -> None:
+    """Remember what each organization's rules took, and mark those that are too expensive."""
+    for organization_id, (events, seconds) in budget.spent.items():
+        _turns.note(organization_id, events, seconds)
+    if not budget.slow_rules:
+        return
+    now = time.monotonic()
+    new = {
+        rule: seconds
+        for rule, seconds in budget.expensive_rules(EXPENSIVE_SECONDS).items()
+        if now - _marked.get(rule, -_MARK_AGAIN_SECONDS) >= _MARK_AGAIN_SECONDS
+    }
+    if not new:
+        return
+    if len(_marked) > 10_000:
+        _marked.clear()
+    _marked.update(dict.fromkeys(new, now))
+    mark_expensive(new)
 
 
 def _decide_alone(row: UndecidedRow) -> None:
     try:
         with transaction.atomic():
             if dequeue_event(row):
-                _decide([row])
+                _decide([row], Budget(BATCH_SECONDS))
                 clear_failure(row)
     except OperationalError:
         raise
@@ -120,7 +184,7 @@ def _decide_alone(row: UndecidedRow) -> None:
                 record_failure(row, f"{type(error).__name__}: {error}")
 
 
-def _decide(dequeued: Sequence[UndecidedRow]) -> int:
+def _decide(dequeued: Sequence[UndecidedRow], budget: Budget) -> int:
     if not dequeued:
         return 0
     now = datetime.now(UTC)
@@ -130,7 +194,7 @@ def _decide(dequeued: Sequence[UndecidedRow]) -> int:
     installs = recognize_installs(events)
     queue_claims([(event, installs.get(event.id)) for event in events])
     contexts = {event.id: install_context(event, installs.get(event.id)) for event in events}
-    decisions = decide_postbacks(events, contexts, now=now)
+    decisions = decide_postbacks(events, contexts, now=now, budget=budget)
     enqueue_postbacks([_new_postback(decision) for decision in decisions])
     return len(events)
 
@@ -167,7 +231,9 @@ def _decide_again(changes: Sequence[reattribution.CreditChange], now: datetime) 
         change.event.id: install_context(change.event, change.install) for change in changes
     }
     applied = rules_already_applied(events)
-    decisions = decide_postbacks(events, contexts, now=now, already_applied=applied)
+    decisions = decide_postbacks(
+        events, contexts, now=now, budget=Budget(BATCH_SECONDS), already_applied=applied
+    )
     enqueue_postbacks([_new_postback(decision) for decision in decisions])
 
 

@@ -1,8 +1,10 @@
 """④ Decides an event's postbacks: one for each rule that wants the event."""
 
+import itertools
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -14,7 +16,7 @@ from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import event_facts, every_value, skip_reason
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, TemplateError
-from postbacks.callbacks.rules.compiled import CompiledRule, load_deciding_rules
+from postbacks.callbacks.rules.compiled import CompiledRule, RuleVersion, load_deciding_rules
 from postbacks.callbacks.rules.conditions import Effort, Refusal, TooExpensiveError
 from postbacks.callbacks.rules.matching import (
     EventContext,
@@ -33,12 +35,18 @@ from postbacks.values.uuid7 import uuid7
 
 logger = logging.getLogger(__name__)
 
+NOTABLE_SECONDS: Final = 0.005  # that a rule's conditions take for one event
+
 FIRST_TIME: Final = "first_time"  # the code of a refusal for a device that was served before
 
 RuleOfEvent = tuple[int, int]  # our numbers of an event and a rule
 _NONE_APPLIED: Final[Mapping[RuleOfEvent, bool]] = MappingProxyType({})
 
 _CLAIM_FIRST_TIMES = load_sql("postbacks.callbacks", "claim_first_times")
+
+
+class OverBudgetError(Exception):
+    """The rules of a batch took more processor time than it has; nothing of it is decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +60,60 @@ class Decision:
     reason: str = ""
 
 
+@dataclass(slots=True)
+class Budget:
+    """The processor time that the rules of a batch may take, and what it went to.
+
+    `spent` holds the events and seconds of each organization; `slow_rules` the most that the
+    conditions of a rule took for one event, if that is much, and whether any event was skipped.
+    """
+
+    seconds: float
+    spent: dict[int, tuple[int, float]] = field(default_factory=dict)
+    slow_rules: dict[tuple[int, RuleVersion], tuple[float, bool]] = field(default_factory=dict)
+
+    def note_rule(self, rule: CompiledRule, seconds: float, decision: Decision | None) -> None:
+        if seconds > NOTABLE_SECONDS:
+            is_skip = decision is not None and decision.reason == SkipReason.RULE_TOO_EXPENSIVE
+            key = (rule.organization_id, (rule.rule_id, rule.version))
+            before, was_skip = self.slow_rules.get(key, (0.0, False))
+            self.slow_rules[key] = max(seconds, before), is_skip or was_skip
+
+    def expensive_rules(self, limit: float) -> dict[RuleVersion, float]:
+        """Return the slow rules that skipped events, or whose organization is over a limit.
+
+        `limit` is in seconds for one event.
+        """
+        return {
+            rule: seconds
+            for (organization_id, rule), (seconds, is_skip) in self.slow_rules.items()
+            if is_skip or self._mean(organization_id) > limit
+        }
+
+    def _mean(self, organization_id: int) -> float:
+        events, seconds = self.spent.get(organization_id, (1, 0.0))
+        return seconds / events
+
+
 def decide_postbacks(
     events: Sequence[StoredEvent],
     installs: Mapping[int, InstallContext],
     *,
     now: datetime,
+    budget: Budget,
     already_applied: Mapping[RuleOfEvent, bool] = _NONE_APPLIED,
 ) -> list[Decision]:
     """Return the postbacks that active and suspended rules want, “first time per device” included.
 
     `already_applied` holds the events and rules of earlier postbacks; False marks those that were
     skipped, which another skip would only repeat.
+
+    Raises OverBudgetError if the rules of several events take longer than the budget.
     """
     rules = load_deciding_rules(event.organization_id for event in events)
     rates = load_rates(event.event_time for event in events if event.has_money)
     decisions = []
-    for event in events:
+    for event in _metered(events, budget):
         install = installs.get(event.id, InstallContext())
         context = _event_context(event, install)
         rates_then = rates.of(event.event_time, known_at=now)
@@ -76,9 +122,38 @@ def decide_postbacks(
             decision = _decide_or_skip(
                 rule, event, install, context, now=now, rates=rates_then, effort=effort
             )
+            if effort.has_begun:
+                budget.note_rule(rule, effort.seconds_of_rule(), decision)
             if decision is not None and not _is_repeated(decision, already_applied):
                 decisions.append(decision)
     return _first_times_only(decisions)
+
+
+def _metered(events: Sequence[StoredEvent], budget: Budget) -> Iterator[StoredEvent]:
+    """Yield events by organization, and note in the budget what each organization takes."""
+    began = before = time.thread_time()
+    until = time.monotonic() + budget.seconds
+    by_organization = sorted(events, key=lambda event: event.organization_id)
+    for organization, of_one in itertools.groupby(
+        by_organization, key=lambda event: event.organization_id
+    ):
+        count = 0
+        try:
+            for event in of_one:
+                # The clock on the wall is quick to read; a busy machine is no one's fault.
+                if (
+                    time.monotonic() > until
+                    and (count or budget.spent)
+                    and time.thread_time() - began > budget.seconds
+                ):
+                    raise OverBudgetError
+                count += 1
+                yield event
+        finally:
+            now = time.thread_time()
+            if count:
+                budget.spent[organization] = (count, now - before)
+            before = now
 
 
 def first_refusal_or_decision(

@@ -17,6 +17,26 @@ MOST_COUNTED = 100_000  # counting a longer queue would say no more
 _UNDECIDED_SECONDS = 60
 
 
+# The oldest of each organization is its first, as in the queue's index.
+_COUNT_UNDECIDED = """
+WITH RECURSIVE first AS (
+    (SELECT organization_id, received_at FROM undecided_event
+     ORDER BY organization_id, id LIMIT 1)
+    UNION ALL
+    SELECT next.organization_id, next.received_at
+    FROM first CROSS JOIN LATERAL (
+        SELECT organization_id, received_at FROM undecided_event
+        WHERE organization_id > first.organization_id ORDER BY organization_id, id LIMIT 1
+    ) AS next
+)
+SELECT (SELECT count(*) FROM (
+            SELECT FROM undecided_event ORDER BY organization_id, id LIMIT %s
+        ) AS counted),
+       coalesce(extract(epoch FROM now() - min(received_at)), 0)::int
+FROM first
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class InstallationFact:
     """One fact about the installation, and what to do if it is bad."""
@@ -73,10 +93,7 @@ def _due() -> CheckResult:
 
 
 def _undecided() -> CheckResult:
-    count, seconds = _counts(
-        "SELECT count(*), coalesce(extract(epoch FROM now() - min(received_at)), 0)::int FROM "
-        "(SELECT received_at FROM undecided_event ORDER BY id LIMIT %s) AS counted"
-    )
+    count, seconds = _counts(_COUNT_UNDECIDED)
     if not count:
         return CheckResult(ok=True, detail="No event waits for a decision.")
     return CheckResult(

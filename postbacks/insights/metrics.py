@@ -29,7 +29,9 @@ _LONGEST_MS = 2_000
 
 _COUNT_QUEUE = load_sql("postbacks.insights", "count_queue")
 _COUNT_UNDECIDED = """
-SELECT count(*) FROM (SELECT FROM undecided_event ORDER BY id LIMIT %s) AS undecided
+SELECT count(*) FROM (
+    SELECT FROM undecided_event ORDER BY organization_id, id LIMIT %s
+) AS undecided
 """
 _COUNT_BREAKERS = """
 SELECT state, count(*) FROM (SELECT state FROM circuit_breaker LIMIT %s) AS breaker GROUP BY state

@@ -86,6 +86,12 @@ def no_authentication() -> dict[str, str]:
     return {"type": "none"}
 
 
+EXPENSIVE_REMEDY = (
+    "Name values in a list in place of a pattern, write fewer and simpler patterns, or narrow the "
+    "rule's events and app; then replay what was skipped."
+)
+
+
 class CallbackRule(TenantModel):
     """Which events send a postback to a partner, and its content. Each save makes a version."""
 
@@ -257,6 +263,10 @@ class CallbackRule(TenantModel):
     )  # when owners were notified
     # Attempts that began before count nothing toward a suspension.
     judged_since = models.DateTimeField(null=True, editable=False)
+    # The version whose conditions took too long when last seen; another one: they may be cheap.
+    expensive_version = models.PositiveIntegerField(null=True, editable=False)
+    expensive_at = models.DateTimeField(null=True, editable=False)
+    expensive_ms = models.PositiveIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -305,6 +315,16 @@ class CallbackRule(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def expensive_remedy(self) -> str:
+        """Return what helps, for pages."""
+        return EXPENSIVE_REMEDY
+
+    @property
+    def is_too_expensive(self) -> bool:
+        """Whether the current version's conditions took too long for an event."""
+        return self.expensive_version is not None and self.expensive_version == self.version
 
     def audit_action(self, changes: Mapping[str, list[Any]]) -> Action:
         """Name a change of status by what it means for sending."""

@@ -61,7 +61,8 @@ WHERE organization_id = %(organization)s AND app_id = %(app)s AND device = %(nam
 ORDER BY id LIMIT %(batch)s
 """
 _LOCK_UNDECIDED = """
-SELECT id FROM undecided_event WHERE id = ANY(%(ids)s) ORDER BY id FOR UPDATE
+SELECT id FROM undecided_event
+WHERE organization_id = %(organization)s AND id = ANY(%(ids)s) ORDER BY id FOR UPDATE
 """
 _EMPTY_EVENTS = """
 UPDATE event SET device = %(stand_in)s, customer_user_id = '', params = '{}',
@@ -189,8 +190,13 @@ def empty_events(device: DeviceRows, device_key: str, stand_in: str, batch: int 
             "organization": device.organization_id,
         }
         # Locked in the order of all workers; the later statements see what these write meanwhile.
-        rows(_LOCK_UNDECIDED, {"ids": ids})
-        run("DELETE FROM undecided_event WHERE id = ANY(%(ids)s)", {"ids": ids})
+        of_organization = {"ids": ids, "organization": device.organization_id}
+        rows(_LOCK_UNDECIDED, of_organization)
+        run(
+            "DELETE FROM undecided_event"
+            " WHERE organization_id = %(organization)s AND id = ANY(%(ids)s)",
+            of_organization,
+        )
         run("DELETE FROM decision_failure WHERE id = ANY(%(ids)s)", {"ids": ids})
         counts = _empty_postbacks({**bounds, "event_ids": event_ids})
         counts["event"] = run(

@@ -47,6 +47,14 @@ JOIN unnest(%(rules)s::bigint[], %(numbers)s::integer[]) AS named (rule_id, numb
 ORDER BY r.id
 """
 
+_MARK_EXPENSIVE = """
+UPDATE callback_rule SET expensive_version = marked.version, expensive_at = now(),
+    expensive_ms = marked.milliseconds
+FROM unnest(%(rules)s::bigint[], %(versions)s::integer[], %(milliseconds)s::integer[])
+    AS marked (rule_id, version, milliseconds)
+WHERE callback_rule.id = marked.rule_id AND callback_rule.version = marked.version
+"""
+
 _LOAD_PARTNERS = """
 SELECT p.organization_id, p.id, p.public_id::text, p.name, p.status, p.allowed_hosts,
        coalesce(jsonb_object_agg(c.name, c.sealed) FILTER (WHERE c.name IS NOT NULL), '{}')::text
@@ -163,6 +171,18 @@ def load_rule_versions(versions: Iterable[RuleVersion]) -> dict[RuleVersion, Com
         {"rules": [rule for rule, _ in pairs], "numbers": [number for _, number in pairs]},
     )
     return {(rule.rule_id, rule.version): rule for rule in rules}
+
+
+def mark_expensive(rules: Mapping[RuleVersion, float]) -> None:
+    """Note on rules that their conditions took so many seconds for one event."""
+    prepared.run(
+        _MARK_EXPENSIVE,
+        {
+            "rules": [rule_id for rule_id, _ in rules],
+            "versions": [version for _, version in rules],
+            "milliseconds": [round(seconds * 1000) for seconds in rules.values()],
+        },
+    )
 
 
 @dataclass(slots=True)

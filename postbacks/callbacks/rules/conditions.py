@@ -103,6 +103,7 @@ class Effort:
     event_limit: float = EVENT_SECONDS
     _event_began: float | None = None
     _rule_began: float | None = None
+    _is_second: bool = False
 
     def begin_rule(self) -> None:
         self._rule_began = None
@@ -117,8 +118,21 @@ class Effort:
         if now - self._rule_began > self.rule_limit or now - self._event_began > self.event_limit:
             raise TooExpensiveError
 
+    def start_again(self) -> bool:
+        """Allow the event its time once more, once: Python may have cleared up in between."""
+        if self._is_second:
+            return False
+        self._is_second = True
+        self._event_began = self._rule_began = None
+        return True
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the rule has a pattern, or had a long value."""
+        return self._rule_began is not None
+
     def seconds_of_rule(self) -> float:
-        """Return what the rule's conditions took from their first pattern or long value on."""
+        """Return what the rule took from its first pattern or long value on."""
         return 0.0 if self._rule_began is None else time.thread_time() - self._rule_began
 
 
@@ -147,6 +161,16 @@ class Conditions:
         self, values: Mapping[str, Value], rates: Rates | None, effort: Effort
     ) -> list[tuple[Condition, object]]:
         """Return the conditions that keep an event out, each with its value."""
+        try:
+            return self._failed_at_once(values, rates, effort)
+        except TooExpensiveError:
+            if not effort.start_again():
+                raise
+        return self._failed_at_once(values, rates, effort)
+
+    def _failed_at_once(
+        self, values: Mapping[str, Value], rates: Rates | None, effort: Effort
+    ) -> list[tuple[Condition, object]]:
         scope = RenderScope(values, {}, rates)
         failed = []
         for condition in self.lines:

@@ -3,39 +3,45 @@
 Several workers decide at once, but each device's events in order: what a purchase means depends on
 the install before it. A worker that decides the purchase while another is still at the install
 would find a device that never opened the app.
+
+Organizations take turns: the events of one never wait for the backlog, or the rules, of another.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from django.db import connection
 
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.values.events import StoredEvent
 
-# `min` walks the index, which skips deleted rows; the table's beginning is full of them.
-_IS_ANY = "SELECT min(id) IS NOT NULL FROM undecided_event"
+MOST_ORGANIZATIONS: Final = 64  # that share one batch
+BATCH_SECONDS: Final = 0.5  # of processor time that the rules of a batch may take
+EXPENSIVE_SECONDS: Final = 0.05  # ... and those of one event, before its organization waits apart
+_NOTABLE_SECONDS: Final = 0.002  # of one event; less is not remembered
+_REST: Final = 9  # times what a turn took, for an organization with expensive rules
+_LONGEST_REST: Final = 5.0
+_NEIGHBOR_SECONDS: Final = 60.0  # as long as others' events are this fresh, their turns matter
+_MOST_REMEMBERED: Final = 10_000
 
-_DEQUEUE = """
-WITH dequeued AS (
-    SELECT id FROM undecided_event ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-), cleared AS (
-    DELETE FROM decision_failure USING dequeued WHERE decision_failure.id = dequeued.id
-)
-DELETE FROM undecided_event USING dequeued WHERE undecided_event.id = dequeued.id
-RETURNING undecided_event.id, organization_id, received_at
-"""
+_FIND_WAITING = load_sql("postbacks.intake.events", "find_waiting_organizations")
+_DEQUEUE = load_sql("postbacks.intake.events", "dequeue_events")
 
-# Older events that are still queued are locked by other workers, and these are few.
+# An organization's older events that are still queued are locked by other workers: these are few.
 _EARLIER_OPENS = """
 SELECT queued.id, opening.organization_id, opening.app_id, opening.device
-FROM undecided_event AS queued
+FROM unnest(%(organizations)s::bigint[], %(lasts)s::bigint[]) AS share (organization_id, last)
+JOIN undecided_event AS queued
+  ON queued.organization_id = share.organization_id AND queued.id < share.last
 CROSS JOIN LATERAL (
     SELECT organization_id, app_id, device, event_name FROM event
     WHERE event.id = queued.id AND event.received_at = queued.received_at LIMIT 1
 ) AS opening
-WHERE queued.id < %(last)s AND opening.event_name IN ('install', 'open') AND opening.device <> ''
+WHERE opening.event_name IN ('install', 'open') AND opening.device <> ''
 """
 
 _REQUEUE = """
@@ -69,18 +75,119 @@ class UndecidedRow:
     received_at: datetime
 
 
-def is_any_undecided() -> bool:
-    """Tell whether events are queued; another worker may be deciding some of them."""
-    ((is_any,),) = prepared.run(_IS_ANY, {})
-    return bool(is_any)
+@dataclass(frozen=True, slots=True)
+class WaitingOrganization:
+    """An organization with undecided events; another worker may be deciding some of them."""
+
+    organization_id: int
+    events: int  # counted up to a batch
 
 
-def dequeue_events(limit: int) -> list[UndecidedRow]:
+@dataclass(slots=True)
+class Turns:
+    """Shares batches among organizations: each has its part, however much another has queued.
+
+    What an organization's rules took is remembered. One with expensive rules has batches of its
+    own, short ones, and rests after each while others have events: it waits for its own rules.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    _after: int = 0
+    _seconds: dict[int, float] = field(default_factory=dict)  # for one event, of notable ones
+    _rests_until: dict[int, float] = field(default_factory=dict)
+    _served_at: dict[int, float] = field(default_factory=dict)
+
+    def waiting(self, limit: int) -> list[WaitingOrganization]:
+        """Return organizations with undecided events, many of them by turns."""
+        found = self._walk(limit)
+        if not found and self._after:
+            self._after = 0
+            found = self._walk(limit)
+        self._after = found[-1].organization_id if len(found) == MOST_ORGANIZATIONS else 0
+        return found
+
+    def share(self, waiting: Sequence[WaitingOrganization], limit: int) -> dict[int, int]:
+        """Return how many events of each organization the next batch takes, as far as it has time.
+
+        Those whose rules are quick come first, with few events before many, so that the rest is
+        shared among those with more; the others follow, who was served longest ago before others.
+        """
+        shares: dict[int, int] = {}
+        seconds_left = BATCH_SECONDS / 2
+        usual = [each for each in waiting if not self._is_expensive(each.organization_id)]
+        if len(usual) > 1:
+            usual.sort(key=self._place)
+        for place, each in enumerate(usual):
+            if seconds_left <= 0 or limit <= 0:
+                break
+            count = min(each.events, max(1, limit // (len(usual) - place)))
+            if seconds := self._seconds.get(each.organization_id):
+                count = min(count, max(1, int(seconds_left / seconds)))
+                seconds_left -= count * seconds
+            limit -= count
+            shares[each.organization_id] = count
+        return shares
+
+    def share_of_expensive(self, waiting: Sequence[WaitingOrganization]) -> dict[int, int]:
+        """Return the turn of one organization with expensive rules, if one has rested."""
+        now = self.clock()
+        rested = [
+            each.organization_id
+            for each in waiting
+            if self._is_expensive(each.organization_id)
+            and self._rests_until.get(each.organization_id, 0.0) <= now
+        ]
+        if not rested:
+            return {}
+        first = min(rested, key=lambda each: self._served_at.get(each, 0.0))
+        return {first: max(1, int(BATCH_SECONDS / 4 / self._seconds[first]))}
+
+    def note(self, organization_id: int, events: int, seconds: float) -> None:
+        """Remember what the rules of an organization took for some events."""
+        now = self.clock()
+        if len(self._served_at) > _MOST_REMEMBERED:
+            self._served_at.clear()
+        self._served_at[organization_id] = now
+        if seconds < events * _NOTABLE_SECONDS:
+            self._seconds.pop(organization_id, None)
+            self._rests_until.pop(organization_id, None)
+            return
+        self._seconds[organization_id] = seconds / events
+        if self._is_expensive(organization_id) and self._has_neighbors(organization_id, now):
+            self._rests_until[organization_id] = now + min(_LONGEST_REST, _REST * seconds)
+
+    def _place(self, waiting: WaitingOrganization) -> tuple[bool, float]:
+        if waiting.organization_id in self._seconds:
+            return True, self._served_at.get(waiting.organization_id, 0.0)
+        return False, waiting.events
+
+    def _walk(self, limit: int) -> list[WaitingOrganization]:
+        return prepared.fetch(
+            WaitingOrganization,
+            _FIND_WAITING,
+            {"after": self._after, "most": MOST_ORGANIZATIONS, "counted": limit},
+        )
+
+    def _is_expensive(self, organization_id: int) -> bool:
+        return self._seconds.get(organization_id, 0.0) > EXPENSIVE_SECONDS
+
+    def _has_neighbors(self, organization_id: int, now: float) -> bool:
+        return any(
+            served_at > now - _NEIGHBOR_SECONDS
+            for each, served_at in self._served_at.items()
+            if each != organization_id
+        )
+
+
+def dequeue_events(shares: Mapping[int, int]) -> list[UndecidedRow]:
     """Take the oldest undecided events out of the queue, within the caller's transaction.
 
-    A rollback, or the death of this process, puts them back, and the notes on earlier failures.
+    `shares` says how many of each organization. A rollback, or the death of this process, puts
+    them back, and the notes on earlier failures.
     """
-    rows = prepared.fetch(UndecidedRow, _DEQUEUE, {"limit": limit})
+    rows = prepared.fetch(
+        UndecidedRow, _DEQUEUE, {"organizations": list(shares), "counts": list(shares.values())}
+    )
     return sorted(rows, key=lambda row: row.id)
 
 
@@ -91,7 +198,10 @@ def defer_out_of_order(
 
     Events whose device has an earlier, undecided open are deferred.
     """
-    opens = prepared.run(_EARLIER_OPENS, {"last": dequeued[-1].id})
+    lasts = {row.organization_id: row.id for row in dequeued}  # they are in the order of ids
+    opens = prepared.run(
+        _EARLIER_OPENS, {"organizations": list(lasts), "lasts": list(lasts.values())}
+    )
     first_open: dict[tuple[int, int, str], int] = {}
     for event_id, organization_id, app_id, device in opens:
         key = (organization_id, app_id, device)
@@ -106,9 +216,10 @@ def dequeue_event(row: UndecidedRow) -> bool:
     """Take one event out of the queue; False if another worker has it."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM undecided_event WHERE id = ("
-            "SELECT id FROM undecided_event WHERE id = %s FOR UPDATE SKIP LOCKED)",
-            [row.id],
+            "DELETE FROM undecided_event WHERE (organization_id, id) = ("
+            "SELECT organization_id, id FROM undecided_event"
+            " WHERE organization_id = %s AND id = %s FOR UPDATE SKIP LOCKED)",
+            [row.organization_id, row.id],
         )
         return bool(cursor.rowcount == 1)
 

@@ -32,12 +32,13 @@ from postbacks.delivery.lasting_failure import (
     percent_of_way,
 )
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models.rules import EXPENSIVE_REMEDY
 from postbacks.rulebook import saving
 from postbacks.rulebook.breakers import breakers_of_rules
 from postbacks.rulebook.preview import warnings_about
 
 # A save's answer has the first two, where there are any, and a failing rule the last.
-OF_SOME_ANSWERS = frozenset({"notes", "problems", "failing"})
+OF_SOME_ANSWERS = frozenset({"notes", "problems", "failing", "too_expensive"})
 _WRITABLE_STATUS = (RuleStatus.DRAFT, RuleStatus.ACTIVE, RuleStatus.PAUSED)
 
 
@@ -60,6 +61,14 @@ class FailingSerializer(serializers.Serializer):
     since = MillisecondDateTimeField()
     given_up = serializers.IntegerField()
     percent = serializers.IntegerField()
+
+
+class TooExpensiveSerializer(serializers.Serializer):
+    """When the rule's conditions last took too long for an event, and what helps."""
+
+    at = MillisecondDateTimeField()
+    milliseconds = serializers.IntegerField(help_text="Of processor time, for one event.")
+    remedy = serializers.CharField()
 
 
 class RuleSerializer(RowSerializer):
@@ -120,6 +129,11 @@ class RuleSerializer(RowSerializer):
         f"suspension after {FAILING_DAYS} days with {MOST_GIVEN_UP} postbacks given up.",
     )
 
+    too_expensive = serializers.SerializerMethodField(
+        help_text="Where the conditions of the current version took too long: events wait, or are "
+        "skipped with the reason `rule_too_expensive`.",
+    )
+
     class Meta:
         model = CallbackRule
         fields = (
@@ -130,6 +144,7 @@ class RuleSerializer(RowSerializer):
                 "held",
                 "breakers",
                 "failing",
+                "too_expensive",
                 "notes",
                 "problems",
                 "created_at",
@@ -157,6 +172,16 @@ class RuleSerializer(RowSerializer):
             "percent": percent_of_way(failure.failing_since, failure.given_up, now),
         }
 
+    @extend_schema_field(TooExpensiveSerializer)
+    def get_too_expensive(self, rule: CallbackRule) -> Any:
+        if rule.expensive_at is None or not rule.is_too_expensive:
+            return None
+        return {
+            "at": format_time(rule.expensive_at),
+            "milliseconds": rule.expensive_ms,
+            "remedy": EXPENSIVE_REMEDY,
+        }
+
     def validate_url(self, url: str) -> str:
         """Read an address as it was meant, and remember what was done to it."""
         read = read_rule_url(url)
@@ -166,8 +191,9 @@ class RuleSerializer(RowSerializer):
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Say after a save how the address was read, and what would go wrong unnoticed."""
         content = super().to_representation(instance)
-        if content.get("failing") is None:
-            content.pop("failing", None)
+        for name in ("failing", "too_expensive"):
+            if content.get(name) is None:
+                content.pop(name, None)
         if self.url_notes:
             content["notes"] = list(self.url_notes)
         if self.saved_problems:

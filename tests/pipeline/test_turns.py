@@ -1,0 +1,203 @@
+"""Organizations take turns in deciding: neither a backlog nor expensive rules delay another."""
+
+import pytest
+from django.db import connection
+
+from apps_registry.tenancy import tenant
+from postbacks import pipeline
+from postbacks.callbacks.decisions import Budget
+from postbacks.callbacks.rules.versions import save_rule
+from postbacks.infrastructure.database import roles
+from postbacks.intake.events.queue import (
+    EXPENSIVE_SECONDS,
+    MOST_ORGANIZATIONS,
+    Turns,
+    WaitingOrganization,
+    dequeue_events,
+)
+from postbacks.models import CallbackRule, PostbackStatus
+from tests import database
+from tests.admin.pages import sign_in
+from tests.api.calling import Program
+from tests.events import event, postbacks_of, record
+from tests.make import Tenant, make_rule, make_tenant
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Each takes RE2 far longer than a rule's conditions may: it tracks many states at once.
+SLOW_PATTERNS = [
+    {"field": "params.text", "operator": "matches", "value": f"((a?b?){{30}}){{30}}{letter}"}
+    for letter in "cdefghijklmnopqrstuvwxyz"
+]
+SLOW_TEXT = "ab" * 2_000
+
+
+def decide_once(limit: int = 100) -> int:
+    with database.as_role(roles.WORKER):
+        return pipeline.decide_events(limit)
+
+
+def queue(*organizations: int) -> None:
+    """Queue an event of each organization that only the queue knows."""
+    with database.as_role(roles.WORKER), connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO undecided_event (id, organization_id, received_at) "
+            "SELECT position, organization, now() "
+            "FROM unnest(%s::bigint[]) WITH ORDINALITY AS row (organization, position)",
+            [list(organizations)],
+        )
+
+
+@pytest.mark.parametrize("floods", [1, 3])
+def test_a_single_event_is_in_the_first_batch_beside_any_backlog(floods) -> None:
+    tenants = [make_tenant(f"Flood {n}") for n in range(floods)]
+    quiet = make_tenant("Quiet")
+    for of in (*tenants, quiet):
+        with tenant(of.organization.pk):
+            make_rule()
+    for of in tenants:
+        record(of, *(event() for _ in range(60)))
+    record(quiet, event())
+
+    decide_once(limit=30)
+
+    assert [postback.status for postback in postbacks_of(quiet)] == [PostbackStatus.PENDING]
+    shares = [len(postbacks_of(of)) for of in tenants]
+    assert sum(shares) == 29  # the batch is full all the same
+    assert max(shares) - min(shares) <= 1
+
+
+def test_one_organization_alone_has_whole_batches_in_the_order_of_arrival() -> None:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        make_rule()
+    sent = [event() for _ in range(25)]
+    record(gem, *sent)
+
+    decide_once(limit=10)
+    decide_once(limit=10)
+
+    decided = [str(postback.sdk_event_id) for postback in postbacks_of(gem)]
+    assert len(decided) == 20
+    assert set(decided) == {each["event_id"] for each in sent[:20]}
+
+
+def test_every_organization_comes_by_turns_however_many_there_are() -> None:
+    organizations = list(range(1, 3 * MOST_ORGANIZATIONS // 2))
+    queue(*organizations, *organizations)
+    turns = Turns()
+
+    with database.as_role(roles.WORKER):
+        seen = [{each.organization_id for each in turns.waiting(100)} for _ in range(3)]
+        for each in (*seen[0], *seen[1]):
+            dequeue_events({each: 2})
+        assert turns.waiting(100) == []
+
+    assert len(seen[0]) == MOST_ORGANIZATIONS
+    assert seen[0] | seen[1] == set(organizations)
+    assert seen[2] == seen[0]
+
+
+def test_a_batch_is_shared_by_what_waits_and_by_what_rules_take() -> None:
+    turns = Turns(clock=lambda: 100.0)
+    waiting = [WaitingOrganization(1, 100), WaitingOrganization(2, 3), WaitingOrganization(3, 100)]
+
+    assert turns.share(waiting, 100) == {2: 3, 1: 48, 3: 49}
+    assert turns.share(waiting[:1], 100) == {1: 100}
+    assert turns.share(waiting, 1) == {2: 1}
+    turns.note(1, events=10, seconds=0.2)
+    assert turns.share(waiting, 100) == {2: 3, 3: 48, 1: 12}  # 12 × 0.02 s
+    assert turns.share_of_expensive(waiting) == {}
+
+
+def test_an_organization_with_expensive_rules_waits_for_its_own_turns() -> None:
+    now = 100.0
+    turns = Turns(clock=lambda: now)
+    waiting = [WaitingOrganization(1, 100), WaitingOrganization(2, 100)]
+
+    turns.note(2, events=1, seconds=0.001)
+    turns.note(1, events=5, seconds=5 * 2 * EXPENSIVE_SECONDS)
+    assert turns.share(waiting, 100) == {2: 100}
+    assert turns.share_of_expensive(waiting) == {}  # it rests
+    now += 5
+    assert turns.share_of_expensive(waiting) == {1: 1}
+    turns.note(1, events=1, seconds=0.001)  # its rules were corrected
+    assert turns.share(waiting, 100) == {1: 50, 2: 50}
+
+
+def test_alone_an_organization_with_expensive_rules_never_rests() -> None:
+    turns = Turns(clock=lambda: 100.0)
+    turns.note(1, events=5, seconds=5.0)
+
+    assert turns.share_of_expensive([WaitingOrganization(1, 100)]) == {1: 1}
+
+
+def test_a_batch_over_its_budget_decides_nothing_and_is_shorter_next_time() -> None:
+    gem = _with_slow_rules()
+    record(gem, *(event(params={"text": SLOW_TEXT}) for _ in range(10)))
+    record(quiet := _quiet(), event())
+
+    rounds = 0
+    while not postbacks_of(quiet):
+        decide_once()
+        rounds += 1
+
+    assert rounds <= 2
+    assert len(postbacks_of(gem)) <= 6 * 3  # three of ten events at most
+
+
+def test_a_rule_that_is_too_expensive_skips_its_own_events_and_says_so() -> None:
+    gem = _with_slow_rules()
+    with tenant(gem.organization.pk):
+        plain = make_rule()
+        slow = CallbackRule.objects.exclude(pk=plain.pk).order_by("pk").first()
+    assert slow is not None
+    record(gem, event(params={"text": SLOW_TEXT}))
+
+    decide_once()
+
+    outcomes = {postback.rule_id: postback.reason for postback in postbacks_of(gem)}
+    assert outcomes.pop(plain.pk) == ""
+    assert set(outcomes.values()) == {"rule_too_expensive"}
+    assert len(outcomes) == 3
+    rules = {
+        row["id"]: row.get("too_expensive")
+        for row in Program(gem.api_token).get("callback-rules").data["results"]
+    }
+    assert rules[str(plain.public_id)] is None
+    shown = rules[str(slow.public_id)]
+    assert shown["milliseconds"] >= 100
+    assert "pattern" in shown["remedy"]
+    page = sign_in(gem.owner).get(f"/admin/postbacks/callbackrule/{slow.pk}/change/")
+    assert "This rule is too expensive." in page.content.decode()
+    with tenant(gem.organization.pk):
+        slow.refresh_from_db()
+        slow.conditions = {"all": []}
+        save_rule(slow, by=None)
+    assert (
+        "too_expensive" not in Program(gem.api_token).get(f"callback-rules/{slow.public_id}").data
+    )
+
+
+def _quiet() -> Tenant:
+    quiet = make_tenant("Quiet")
+    with tenant(quiet.organization.pk):
+        make_rule()
+    return quiet
+
+
+def _with_slow_rules() -> Tenant:
+    gem = make_tenant()
+    with tenant(gem.organization.pk):
+        for _ in range(3):
+            make_rule(conditions={"any": SLOW_PATTERNS})
+    return gem
+
+
+def test_what_rules_took_is_noted_by_organization() -> None:
+    budget = Budget(1.0, spent={1: (2, 0.5), 2: (4, 0.1)}, slow_rules={})
+    budget.slow_rules[1, (7, 1)] = (0.2, False)
+    budget.slow_rules[2, (8, 1)] = (0.02, False)
+    budget.slow_rules[2, (9, 3)] = (0.11, True)
+
+    assert budget.expensive_rules(EXPENSIVE_SECONDS) == {(7, 1): 0.2, (9, 3): 0.11}
