@@ -106,7 +106,7 @@ def test_a_batch_is_shared_by_what_waits_and_by_what_rules_take() -> None:
     assert turns.share(waiting[:1], 100) == {1: 100}
     assert turns.share(waiting, 1) == {2: 1}
     turns.note(1, events=10, seconds=0.2)
-    assert turns.share(waiting, 100) == {2: 3, 3: 48, 1: 12}  # 12 × 0.02 s
+    assert turns.share(waiting, 100) == {2: 3, 3: 48, 1: 12}  # in 0.25 s
     assert turns.share_of_expensive(waiting) == {}
 
 
