@@ -15,7 +15,7 @@ ALTER TABLE undecided_event ADD PRIMARY KEY (id);
 
 class Migration(migrations.Migration):
 
-    dependencies = [('postbacks', '0030_count_failures')]
+    dependencies = [('postbacks', '0031_say_who_sent_touchpoints')]
 
     operations = [
         migrations.RunSQL(IN_TURNS, IN_ORDER),
