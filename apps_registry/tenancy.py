@@ -16,6 +16,8 @@ from apps_registry.audit.audited_model import AuditedModel, AuditedQuerySet
 
 M = TypeVar("M", bound=models.Model)
 
+SET_TENANT = "SELECT set_config('pb.org', %s, true)"
+
 _current: ContextVar[int | None] = ContextVar("organization", default=None)
 
 
@@ -52,7 +54,7 @@ def tenant(organization_id: int) -> Iterator[None]:
 def _set_tenant(organization_id: int | None) -> None:
     value = "" if organization_id is None else str(organization_id)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('pb.org', %s, true)", [value])
+        cursor.execute(SET_TENANT, [value])
 
 
 class TenantManager(models.Manager[M]):

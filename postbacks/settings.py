@@ -111,6 +111,9 @@ CACHES: dict[str, dict[str, object]] = {
     "queue": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
 }
 
+# The processes of the web server; gunicorn reads the same variable.
+WEB_CONCURRENCY = environment.parsed("WEB_CONCURRENCY", environment.natural, default=4) or 1
+
 # Calls on average over ten seconds, or over the unit if it is longer; None is no limit.
 RATE_LIMIT_SDK_APP = environment.parsed("RATE_LIMIT_SDK_APP", parse_rate, default=RateLimit(100, 1))
 RATE_LIMIT_SDK_SERVER = environment.parsed(

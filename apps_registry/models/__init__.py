@@ -7,7 +7,7 @@ from apps_registry.models.campaigns import Campaign
 from apps_registry.models.click_signing import ClickSigningKey
 from apps_registry.models.conversions import ConversionMeaning
 from apps_registry.models.invitations import Invitation
-from apps_registry.models.organizations import Membership, Organization, User
+from apps_registry.models.organizations import ConfigurationVersion, Membership, Organization, User
 from apps_registry.models.partners import Partner, PartnerCredential
 from apps_registry.models.referrer_keys import ReferrerKey
 from apps_registry.models.signing import SigningSecret
@@ -24,6 +24,7 @@ __all__ = [
     "Campaign",
     "ClaimState",
     "ClickSigningKey",
+    "ConfigurationVersion",
     "ConversionMeaning",
     "Invitation",
     "Membership",

@@ -156,3 +156,16 @@ class Membership(AuditedModel):
 
     def allows(self, right: Right) -> bool:
         return allows(self.role, right)
+
+
+class ConfigurationVersion(models.Model):
+    """One row, which triggers write with every change of what processes keep in memory."""
+
+    id = models.SmallIntegerField(primary_key=True)
+    version = models.BigIntegerField()
+
+    class Meta:
+        db_table = "configuration_version"
+
+    def __str__(self) -> str:
+        return str(self.version)

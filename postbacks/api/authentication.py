@@ -16,7 +16,7 @@ from rest_framework.request import Request
 
 from apps_registry.client_address import client_address
 from apps_registry.crypto.keys import API_TOKEN, SDK_KEY, hash_key
-from apps_registry.models import ApiToken, SdkKey, User
+from apps_registry.models import ApiToken, User
 from apps_registry.roles import RIGHTS, Right
 from apps_registry.tenancy import tenant
 from postbacks.api import throttling
@@ -66,21 +66,18 @@ class SdkKeyAuthentication(_SecretAuthentication):
     def authenticate_secret(self, request: Request, secret: str) -> tuple[None, Reporter]:
         if secret.startswith(API_TOKEN):
             raise exceptions.PermissionDenied("An API token can't report events; use an SDK key.")
-        ids = find_key(secret)
-        if ids is None:
+        key = find_key(secret)
+        if key is None:
             raise exceptions.AuthenticationFailed("The SDK key is not known.")
-        organization_id, key_id = ids
-        with tenant(organization_id):
-            key = KnownKey.load(organization_id, key_id)
-            if key.is_revoked:
-                raise exceptions.PermissionDenied("The SDK key was revoked; make a new one.")
-            if key.has_ended:
-                raise exceptions.PermissionDenied(
-                    "The SDK key was rotated and has ended; use the key that took its place."
-                )
-            if key.is_of_archived_app:
-                raise exceptions.PermissionDenied("The app of this SDK key is archived.")
-            _record_use(SdkKey, key.id, key.last_used_at)
+        if key.is_revoked:
+            raise exceptions.PermissionDenied("The SDK key was revoked; make a new one.")
+        if key.has_ended:
+            raise exceptions.PermissionDenied(
+                "The SDK key was rotated and has ended; use the key that took its place."
+            )
+        if key.is_of_archived_app:
+            raise exceptions.PermissionDenied("The app of this SDK key is archived.")
+        key.note_use()
         throttling.throttle_sdk_key(key, client_address(request))
         return None, _reporter(key, request)
 
@@ -107,7 +104,7 @@ class TokenAuthentication(_SecretAuthentication):
                 raise exceptions.PermissionDenied("The API token was revoked.")
             if token.expires_at is not None and token.expires_at <= datetime.now(UTC):
                 raise exceptions.PermissionDenied("The API token has expired.")
-            _record_use(ApiToken, token.pk, token.last_used_at)
+            _record_use(token)
             caller = _caller(token)
         throttling.throttle_api_token(organization_id, token_id)
         return caller, token
@@ -150,10 +147,10 @@ def _caller(token: ApiToken) -> Caller:
     raise exceptions.PermissionDenied("The person of this API token is no longer a member.")
 
 
-def _record_use(model: type[SdkKey | ApiToken], pk: int, last_used_at: datetime | None) -> None:
+def _record_use(token: ApiToken) -> None:
     now = datetime.now(UTC)
-    if last_used_at is None or last_used_at < now - _USE_PRECISION:
-        model.objects.filter(pk=pk).update(last_used_at=now)
+    if token.last_used_at is None or token.last_used_at < now - _USE_PRECISION:
+        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
 
 
 def _reporter(key: KnownKey, request: Request) -> Reporter:

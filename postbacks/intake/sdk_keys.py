@@ -1,16 +1,17 @@
 """The SDK key that a request carries, and who reports with it.
 
-A key is read again for each request, so that a revoked one stops at once.
+Keys stay in memory; a revoked one stops within a second.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from apps_registry.crypto.keys import hash_key
 from apps_registry.models import SdkKey
-from apps_registry.tenancy import Lifecycle
+from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.known_configuration import Known
 
 _FIND = "SELECT organization_id, id FROM find_sdk_key(%(hash)s)"
 
@@ -26,9 +27,12 @@ WHERE key.organization_id = %(organization)s AND key.id = %(id)s
 """
 
 
-@dataclass(frozen=True, slots=True)
+_USE_PRECISION = timedelta(minutes=1)  # of `last_used_at`; a write per call would cost more
+
+
+@dataclass(slots=True)
 class KnownKey:
-    """An SDK key with its app, as they are at this moment."""
+    """An SDK key with its app, as they were at most half a second ago."""
 
     id: int
     organization_id: int
@@ -59,6 +63,14 @@ class KnownKey:
     def is_of_archived_app(self) -> bool:
         return self.app_status == Lifecycle.ARCHIVED
 
+    def note_use(self) -> None:
+        """Store when the key was last used, to the minute."""
+        now = datetime.now(UTC)
+        if self.last_used_at is None or self.last_used_at < now - _USE_PRECISION:
+            self.last_used_at = now
+            with tenant(self.organization_id):
+                SdkKey.objects.filter(pk=self.id).update(last_used_at=now)
+
     @classmethod
     def load(cls, organization_id: int, key_id: int) -> Self:
         """Return a key of the current organization, with which `tenant(…)` was opened."""
@@ -80,7 +92,16 @@ class Reporter:
     key_id: int = 0  # of the SDK key; 0 where a person tries an event out
 
 
-def find_key(secret: str) -> tuple[int, int] | None:
-    """Return the organization and the id of the key with this secret; None if there is none."""
-    rows = prepared.run(_FIND, {"hash": hash_key(secret)})
-    return rows[0] if rows else None
+def find_key(secret: str) -> KnownKey | None:
+    """Return the key with this secret; None if there is none. Raises Django's database errors."""
+    return _keys.get(hash_key(secret))
+
+
+def _load_key(hashed: str) -> KnownKey | None:
+    for organization_id, key_id in prepared.run(_FIND, {"hash": hashed}):
+        with tenant(organization_id):
+            return KnownKey.load(organization_id, key_id)
+    return None
+
+
+_keys = Known(_load_key)

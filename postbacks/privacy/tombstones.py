@@ -62,18 +62,29 @@ def blocked_identifiers(organization_id: int, app_id: int, checked: Iterable[str
     Older tombstones have the spelling of their request.
     """
     lasting = {i for i in checked if identifiers.kind_of(i) not in _TRANSIENT}
-    key = _key(organization_id) if lasting else None
+    key = find_key(organization_id) if lasting else None
     if key is None:
         return set()
-    by_digest = {
-        digest(key, app_id, spelling): identifier
-        for identifier in lasting
-        for spelling in identifiers.spellings(identifier)
-    }
+    by_digest = digests(key, app_id, lasting)
     rows = prepared.run(
         _FIND, {"organization": organization_id, "app": app_id, "digests": list(by_digest)}
     )
-    return {by_digest[blocked] for (blocked,) in rows}
+    return {by_digest[str(blocked)] for (blocked,) in rows}
+
+
+def digests(key: bytes, app_id: int, checked: Iterable[str]) -> dict[str, str]:
+    """Return lasting identifiers by the digests of all their spellings."""
+    return {
+        str(digest(key, app_id, spelling)): identifier
+        for identifier in checked
+        if identifiers.kind_of(identifier) not in _TRANSIENT
+        for spelling in identifiers.spellings(identifier)
+    }
+
+
+def known_key(organization_id: int) -> bytes | None:
+    """Return an organization's key if this process has seen it; costs no query."""
+    return _cached_keys.get(organization_id)
 
 
 def block_device(app_id: int, ids: Iterable[tuple[str, str]]) -> None:
@@ -90,13 +101,13 @@ def ensure_key() -> bytes:
     """Return the current organization's key; create it if there is none."""
     organization_id = current_organization() or 0
     # Not cached: this transaction may have created it, and may still be rolled back.
-    if (key := _key(organization_id, cache=False)) is not None:
+    if (key := find_key(organization_id, cache=False)) is not None:
         return key
     fresh = TombstoneKey(organization_id=organization_id)
     fresh.seal(base64.b64encode(secrets.token_bytes(32)).decode())
     fresh.ending = ""
     TombstoneKey.objects.bulk_create([fresh], ignore_conflicts=True)  # the first of two stays
-    key = _key(organization_id, cache=False)
+    key = find_key(organization_id, cache=False)
     if key is None:
         raise RuntimeError("The key of forgotten devices was not stored.")
     return key
@@ -115,7 +126,8 @@ def _identifiers(kind: str, value: str) -> Iterator[str]:
         yield from identifiers.former_identifiers({kind: value})
 
 
-def _key(organization_id: int, *, cache: bool = True) -> bytes | None:
+def find_key(organization_id: int, *, cache: bool = True) -> bytes | None:
+    """Return an organization's key, inside its tenant; None while no device was ever forgotten."""
     if (cached := _cached_keys.get(organization_id)) is not None:
         return cached
     rows = prepared.run(_FIND_KEY, {"organization": organization_id})

@@ -90,14 +90,28 @@ def test_the_store_is_asked_once_a_second_or_when_a_share_is_used_up() -> None:
     limiter = Limiter(store, clock)
 
     passed(limiter, 4)
-    first = store.asked
+    few = store.asked
+    passed(limiter, 1)
+    share = store.asked
     clock.now += 1
-    passed(limiter, 4)
+    passed(limiter, 2)
     second = store.asked
     passed(limiter, 50)
 
-    assert (first, second) == (1, 2)
+    assert (few, share, second) == (0, 1, 2)
     assert store.asked - second <= 50 / (RATE.most / counting.SHARES)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 10])
+def test_processes_that_share_nothing_let_through_a_twentieth_more_at_most(processes: int) -> None:
+    store, clock, rate = Memory(), Clock(), RateLimit(1_000, 10)
+    limiters = [Limiter(store, clock, processes) for _ in range(processes)]
+
+    let_through = sum(
+        limiter.limit("key", rate).allowed for _ in range(1_100) for limiter in limiters
+    )
+
+    assert rate.most <= let_through <= rate.most * 21 / 20
 
 
 def test_two_processes_hold_a_limit_together_to_within_a_seconds_traffic() -> None:

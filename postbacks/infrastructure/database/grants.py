@@ -8,6 +8,8 @@ from apps_registry.tenancy import TenantModel
 _EVERY_RIGHT = "SELECT, INSERT, UPDATE, DELETE"
 # Of web and of worker.
 _RIGHTS = {
+    # Triggers write it, as the owner.
+    "configuration_version": ("SELECT", "SELECT"),
     # Everybody reads rates; only the command that loads them adds some.
     "exchange_rate": ("SELECT", "SELECT, INSERT"),
     # The API stores them and the operator reads; workers hand them over and delete them.

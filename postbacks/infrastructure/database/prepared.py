@@ -21,6 +21,8 @@ from psycopg.rows import RowFactory, kwargs_row, tuple_row
 T = TypeVar("T")
 
 _ENUM_WORD = re.compile(r":'(\w+)\.(\w+)'")
+_WHOLE = (b"BEGIN", b"COMMIT", b"ROLLBACK")
+_NESTED = (b"SAVEPOINT together", b"RELEASE SAVEPOINT together", b"ROLLBACK TO SAVEPOINT together")
 _PLAIN_WORD = re.compile(r"[a-z0-9_]+")
 _FULL = "The database's disk is full."
 _READ_ONLY = "The database is read-only."
@@ -83,6 +85,30 @@ def _executed(
     with connection.cursor(), connection.wrap_database_errors:  # opens or renews the connection
         cursor = psycopg.Cursor(connection.connection, row_factory=row_factory)
         yield cursor.execute(statement.encode(), parameters, prepare=True)
+
+
+@contextmanager
+def one_round_trip() -> Iterator[psycopg.Connection]:
+    """Open a transaction of which all statements, and its commit, go to PostgreSQL at once.
+
+    Their results are there when the block has ended. Within an open transaction it is a savepoint.
+    Raises Django's database errors, at the end of the block; then nothing was stored, unless the
+    connection was lost while the commit was on its way.
+    """
+    connection.validate_no_broken_transaction()
+    is_nested = connection.in_atomic_block
+    begin, commit, rollback = _NESTED if is_nested else _WHOLE
+    with connection.cursor(), connection.wrap_database_errors:  # opens or renews the connection
+        session = connection.connection
+        try:
+            with session.pipeline():
+                session.execute(begin)
+                yield session
+                session.execute(commit)
+        except BaseException:
+            if not session.closed:
+                session.execute(rollback)
+            raise
 
 
 def replan() -> None:

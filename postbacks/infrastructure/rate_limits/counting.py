@@ -1,9 +1,10 @@
 """Counts calls in the memory of this process, and regularly adds them to a shared count.
 
-A call costs one lookup in a dictionary. The process's count of a key is added to the shared store
-at most once a second, or as soon as a twentieth of the limit is used up, and the count of all
-processes comes back. Several processes together therefore keep a limit to within about one second's
-traffic: each may let through calls that it has not shared yet.
+A call costs one lookup in a dictionary. Nothing is shared of a key that stays below its limit
+divided by 20 and by the number of processes, as most devices and addresses do: all processes
+together let through at most a twentieth more because of that. From there on a process adds its
+count to the shared store as often as it has grown by so much, and at least once a second while
+there are calls; the count of all processes comes back.
 
 The count slides: calls of the window before still count in proportion to its overlap with a window
 that ends now.
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 SHORTEST_WINDOW = 10  # seconds: bursts pass, and not every call needs the shared count
 SHARE_SECONDS = 1.0  # how often a key's count is shared at least, while there are calls
-SHARES = 20  # … and as soon as this part of its limit is used up
+SHARES = 20  # this part of a limit is what all processes together may keep to themselves
 AWAY_SECONDS = 5.0  # how long a store that failed is not asked again
 MOST_KEYS = 20_000  # in memory; beyond, the longer unused half is dropped
 
@@ -105,6 +106,7 @@ class Limiter:
 
     store: Store
     clock: Callable[[], float] = time.time
+    processes: int = 1  # that share the store
     _counts: dict[tuple[str, RateLimit], _Count] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _away_until: float = -math.inf
@@ -162,7 +164,9 @@ class Limiter:
 
     def _take_unshared(self, counted: _Count, rate: RateLimit, now: float) -> int:
         """Return how many calls to share now; they count as shared from here on."""
-        is_due = now - counted.shared_at >= SHARE_SECONDS or counted.own >= rate.most / SHARES
+        is_much = counted.own >= rate.most / (SHARES * self.processes)
+        is_shared = counted.shared_at > -math.inf and counted.own > 0
+        is_due = is_much or (is_shared and now - counted.shared_at >= SHARE_SECONDS)
         if not is_due or now < self._away_until:
             return 0
         unshared, counted.own = counted.own, 0

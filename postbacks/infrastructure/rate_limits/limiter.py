@@ -23,4 +23,5 @@ def add(key: str, rate: RateLimit | None, *, count: int) -> None:
 @functools.cache
 def _limiter() -> Limiter:
     url: str = settings.REDIS_URL
-    return Limiter(RedisStore(url) if url else PostgresStore())
+    store = RedisStore(url) if url else PostgresStore()
+    return Limiter(store, processes=settings.WEB_CONCURRENCY)

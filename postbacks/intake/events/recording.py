@@ -4,19 +4,21 @@ Nothing is answered before the commit, and a commit holds the event, its key and
 queue of undecided events together.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 
 from apps_registry.tenancy import tenant
-from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.infrastructure.metrics import Counter
 from postbacks.intake.events.body import BodyError, read_events
 from postbacks.intake.events.device_clock import ClockError, DeviceClock
 from postbacks.intake.events.fields import EXACT
 from postbacks.intake.events.validation import CheckedEvent, check_event, keep_order
+from postbacks.intake.group_commit import GroupCommit, run_for_organizations
 from postbacks.intake.receipts import (
     FieldError,
     FieldWarning,
@@ -74,9 +76,7 @@ def record_parsed_events(
     ]
     if len(checked) > 1 and any(event.is_time_corrected for event in checked):
         keep_order(checked)
-    _refuse_blocked_devices(checked, reporter)
-    rows = _rows_to_store(checked)
-    stored = _store(rows, reporter, source) if rows else 0
+    stored = _store(checked, reporter, source)
     accepted = sum(not event.errors for event in checked)
     results = {
         "taken": stored,
@@ -110,26 +110,27 @@ def record_parsed_events(
     )
 
 
-def _refuse_blocked_devices(events: Sequence[CheckedEvent], reporter: Reporter) -> None:
-    """Add an error to each event of a forgotten device, at every id that is blocked."""
-    identifiers = {
-        identifier for event in events if not event.errors for _, identifier in _identifiers(event)
-    }
-    if not identifiers:
-        return
-    with tenant(reporter.organization_id):
-        blocked = tombstones.blocked_identifiers(
-            reporter.organization_id, reporter.app_id, identifiers
-        )
-    if not blocked:
-        return
-    for event in events:
+def _store(checked: Sequence[CheckedEvent], reporter: Reporter, source: EventSource) -> int:
+    """Store the events without errors; return how many were new. Refuse those of forgotten devices.
+
+    Events that share an id within the request are stored once, the first of them.
+    """
+    good: dict[object, CheckedEvent] = {}
+    for event in checked:
         if not event.errors:
+            good.setdefault(event.row["event_id"], event)
+    if not good:
+        return 0
+    report = _Report(reporter.organization_id, reporter.app_id, source, list(good.values()))
+    stored, forgotten = _commits.commit(report)
+    for event in checked:
+        if not event.errors and (blocked := forgotten.get(str(event.row["event_id"]))):
             event.errors += [
                 FieldError(f"/{kind}", DEVICE_FORGOTTEN)
                 for kind, identifier in _identifiers(event)
                 if identifier in blocked
-            ]
+            ] or [FieldError("/event_id", DEVICE_FORGOTTEN)]  # another event with this id is its
+    return stored
 
 
 def _identifiers(event: CheckedEvent) -> list[tuple[str, str]]:
@@ -144,24 +145,71 @@ def _identifiers(event: CheckedEvent) -> list[tuple[str, str]]:
     return named
 
 
-def _rows_to_store(checked: Sequence[CheckedEvent]) -> list[dict[str, object]]:
-    """Return the rows without errors, the first of each event id."""
-    rows: dict[object, dict[str, object]] = {}
-    for event in checked:
-        if not event.errors:
-            rows.setdefault(event.row["event_id"], event.row)
-    return list(rows.values())
+_numbers = itertools.count(1)
 
 
-def _store(rows: list[dict[str, object]], reporter: Reporter, source: EventSource) -> int:
-    with tenant(reporter.organization_id):
-        ((stored, _notified),) = prepared.run(
+@dataclass(slots=True)
+class _Report:
+    """The good events of one request, to be stored together with other requests'."""
+
+    organization_id: int
+    app_id: int
+    source: EventSource
+    events: Sequence[CheckedEvent]
+    number: int = field(default_factory=lambda: next(_numbers))
+    identifiers: dict[str, str] = field(default_factory=dict)  # by the digests that were asked
+
+    def rows(self, key: bytes | None) -> list[dict[str, object]]:
+        """Return the events as rows; `key` is that of the organization's forgotten devices."""
+        own = {"request": self.number, "app_id": self.app_id, "source": self.source}
+        if key is None:
+            return [event.row | own for event in self.events]
+        rows = []
+        for event in self.events:
+            digests = tombstones.digests(
+                key, self.app_id, {identifier for _, identifier in _identifiers(event)}
+            )
+            self.identifiers |= digests
+            rows.append(event.row | own | {"digests": list(digests)})
+        return rows
+
+
+def _write(reports: Sequence[_Report]) -> list[tuple[int, Mapping[str, set[str]]]]:
+    """Commit reports; return of each how many events were new, and ids of forgotten devices.
+
+    The latter by event, for events that were not stored.
+    """
+    by_organization: dict[int, list[_Report]] = {}
+    for report in reports:
+        by_organization.setdefault(report.organization_id, []).append(report)
+    stored: dict[int, int] = {}
+    forgotten: dict[int, dict[str, set[str]]] = {report.number: {} for report in reports}
+    keys = {each: tombstones.known_key(each) for each in by_organization}
+    while by_organization:
+        answers = run_for_organizations(
             _RECORD,
             {
-                "events": _encoder.encode(rows).decode(),
-                "organization": reporter.organization_id,
-                "app": reporter.app_id,
-                "source": source,
+                each: {
+                    "organization": each,
+                    "has_key": keys[each] is not None,
+                    "events": _encoder.encode(
+                        [row for report in own for row in report.rows(keys[each])]
+                    ).decode(),
+                }
+                for each, own in by_organization.items()
             },
         )
-    return int(stored)
+        for organization_id, ((counts, blocked, lacks_digests, _notified),) in answers.items():
+            if lacks_digests:  # its first device was forgotten meanwhile
+                with tenant(organization_id):
+                    keys[organization_id] = tombstones.find_key(organization_id)
+                continue
+            own = {report.number: report for report in by_organization.pop(organization_id)}
+            stored |= msgspec.json.decode(counts or "{}", type=dict[int, int])
+            for number, event_id, digests in msgspec.json.decode(blocked or "[]"):
+                identifiers = own[number].identifiers
+                forgotten[number][event_id] = {identifiers[digest] for digest in digests}
+    return [(stored.get(report.number, 0), forgotten[report.number]) for report in reports]
+
+
+_commits = GroupCommit(_write)

@@ -1,0 +1,148 @@
+"""② Commits together what concurrent requests of one process have to store.
+
+A commit costs as much for one event as for a hundred, and so does a round trip. The first request
+to come writes; those that come meanwhile wait, and the first of them then writes for all of these.
+Nobody waits for a timer, and nobody is answered before the commit.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Final, Generic, TypeVar, cast
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from psycopg import Cursor
+
+from apps_registry.tenancy import SET_TENANT, current_organization
+from postbacks.infrastructure.database.prepared import one_round_trip
+
+logger = logging.getLogger(__name__)
+
+W = TypeVar("W")
+R = TypeVar("R")
+
+MOST_TOGETHER: Final = 128  # requests in one commit: more would make each of them wait
+WAIT_SECONDS: Final = 5.0  # for one's turn, before the request is answered 503
+
+
+class BusyError(OperationalError):
+    """The commits before this one take too long; nothing of this one was stored."""
+
+
+@dataclass(slots=True, eq=False)
+class _Entry(Generic[W, R]):
+    """What one request waits for; `turn` is released when there is an outcome, or to lead."""
+
+    work: W
+    turn: Lock = field(default_factory=Lock)
+    outcome: R | Exception | None = None
+    leads: bool = False
+
+
+class GroupCommit(Generic[W, R]):
+    """Hands the work of concurrent requests to `write`, together.
+
+    `write` returns one result for each piece of work, in their order, and commits before it does.
+    When it raises, nothing of them is stored. Where PostgreSQL refuses one piece, the others are
+    written without it.
+    """
+
+    def __init__(self, write: Callable[[Sequence[W]], Sequence[R]]) -> None:
+        self._write = write
+        self._lock = Lock()
+        self._waiting: deque[_Entry[W, R]] = deque()
+        self._is_writing = False
+
+    def commit(self, work: W) -> R:
+        """Return the result of one piece of work, once it is committed.
+
+        Within an open transaction it is written as a part of that, and not together with others'.
+
+        Raises Django's database errors; BusyError when its turn does not come in time.
+        """
+        if connection.in_atomic_block:
+            return self._write([work])[0]
+        entry: _Entry[W, R] = _Entry(work)
+        entry.turn.acquire()
+        with self._lock:
+            self._waiting.append(entry)
+            entry.leads = not self._is_writing
+            self._is_writing = True
+        if not entry.leads:
+            self._wait(entry)
+        if entry.leads and entry.outcome is None:
+            self._lead()
+        if isinstance(entry.outcome, Exception):
+            raise entry.outcome
+        return cast(R, entry.outcome)
+
+    def _wait(self, entry: _Entry[W, R]) -> None:
+        if entry.turn.acquire(timeout=WAIT_SECONDS):
+            return
+        with self._lock:
+            if entry.leads or entry.outcome is not None:
+                return  # its turn came at this very moment
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+                raise BusyError("Earlier events are still being stored.")
+        raise OperationalError("The commit does not end; it may have been stored.")
+
+    def _lead(self) -> None:
+        """Write for all that wait, the leader among them, and hand the turn on."""
+        with self._lock:
+            group = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
+        try:
+            outcomes = self._outcomes([entry.work for entry in group])
+            for entry, outcome in zip(group, outcomes, strict=True):
+                entry.outcome = outcome
+        finally:
+            self._hand_on(group)
+
+    def _outcomes(self, works: Sequence[W]) -> Sequence[R | Exception]:
+        try:
+            return self._write(works)
+        except (OperationalError, InterfaceError) as error:
+            # The database is away, for all of them; each raises one of its own.
+            return [type(error)(*error.args) for _ in works]
+        except DatabaseError as error:
+            if len(works) == 1:
+                return [error]
+            logger.warning("One of %s requests can't be stored: %s", len(works), error)
+            return [outcome for work in works for outcome in self._outcomes([work])]
+        except Exception as error:
+            logger.exception("What %s requests had to store was not written.", len(works))
+            return [error] * len(works)
+
+    def _hand_on(self, group: Sequence[_Entry[W, R]]) -> None:
+        with self._lock:
+            for entry in group:
+                if entry.outcome is None:  # this thread is being ended
+                    entry.outcome = OperationalError("The process ends; send it again.")
+                entry.turn.release()
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._waiting[0].turn.release()
+            else:
+                self._is_writing = False
+
+
+def run_for_organizations(
+    statement: str, parameters: Mapping[int, Mapping[str, object]]
+) -> dict[int, list[tuple[Any, ...]]]:
+    """Run a prepared statement for each of some organizations, by their ids; return its rows.
+
+    All in one transaction and one round trip, and in the order of the ids, so that two processes
+    never wait for each other in a ring. Each organization's statement sees only its own rows.
+    """
+    cursors: dict[int, Cursor[tuple[Any, ...]]] = {}
+    with one_round_trip() as session:
+        for organization_id in sorted(parameters):
+            session.execute(SET_TENANT, [str(organization_id)], prepare=True)
+            cursors[organization_id] = session.execute(
+                statement.encode(), parameters[organization_id], prepare=True
+            )
+        if connection.in_atomic_block:
+            session.execute(SET_TENANT, [str(current_organization() or "")], prepare=True)
+    return {organization_id: cursor.fetchall() for organization_id, cursor in cursors.items()}
