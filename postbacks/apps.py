@@ -6,6 +6,7 @@ from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 from django.contrib.auth.signals import user_logged_out
 from django.core import checks
+from django.core.signals import request_started
 from django.db.models.signals import post_migrate
 from django.utils.functional import SimpleLazyObject
 
@@ -26,7 +27,7 @@ class PostbacksConfig(AppConfig):
             check_times_nest,
         )
         from postbacks.infrastructure.database import grants, partitions
-        from postbacks.web import visits
+        from postbacks.web import database_connections, visits
 
         # django-q2 looks tasks up by dotted name, and some wait in queues as `postbacks.tasks.…`.
         former_tasks = SimpleLazyObject(lambda: import_module("postbacks.worker.former_names"))
@@ -35,6 +36,7 @@ class PostbacksConfig(AppConfig):
         checks.register(check_times_nest)
         checks.register(check_partner_templates)
         checks.register(check_database_roles, checks.Tags.database)
+        request_started.connect(database_connections.renew_closed)
         user_logged_out.connect(visits.end_with_session)
         user_logged_out.connect(audit.record_sign_out)
         user_logged_in.connect(audit.record_sign_in)

@@ -267,6 +267,18 @@ MIDDLEWARE = [
     "postbacks.accounts.second_factor.RequiredSecondFactor",  # asks the organization just found
 ]
 
+# What requests of programs pass, whom sessions, accounts and pages do not concern.
+MACHINE_MIDDLEWARE = [
+    "postbacks.web.middleware.ContentPolicy",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
+    "postbacks.web.request_bodies.UnreadBodies",
+    "postbacks.web.middleware.DatabaseOutage",
+    "postbacks.web.request_bodies.BodiesWithoutLength",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
 ROOT_URLCONF = "postbacks.urls"
 WSGI_APPLICATION = "postbacks.wsgi.application"
 TEMPLATES = [

@@ -137,12 +137,10 @@ def run_for_organizations(
     never wait for each other in a ring. Each organization's statement sees only its own rows.
     """
     cursors: dict[int, Cursor[tuple[Any, ...]]] = {}
-    with one_round_trip() as session:
+    with one_round_trip() as execute:
         for organization_id in sorted(parameters):
-            session.execute(SET_TENANT, [str(organization_id)], prepare=True)
-            cursors[organization_id] = session.execute(
-                statement.encode(), parameters[organization_id], prepare=True
-            )
+            execute(SET_TENANT, [str(organization_id)])
+            cursors[organization_id] = execute(statement, parameters[organization_id])
         if connection.in_atomic_block:
-            session.execute(SET_TENANT, [str(current_organization() or "")], prepare=True)
+            execute(SET_TENANT, [str(current_organization() or "")])
     return {organization_id: cursor.fetchall() for organization_id, cursor in cursors.items()}

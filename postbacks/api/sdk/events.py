@@ -1,10 +1,14 @@
 """① Receives events from SDKs and servers: reads the body, calls the intake, answers."""
 
+from collections.abc import Iterable
 from typing import Protocol, cast
 
 import msgspec
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -19,10 +23,24 @@ from postbacks.intake.sdk_keys import Reporter
 from postbacks.web.middleware import own_transactions
 
 
+class AlwaysJson(BaseContentNegotiation):
+    """Answers JSON, whatever a program accepts: its event must not be lost over that."""
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
+        return next(iter(parsers))
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        renderer = next(iter(renderers))
+        return renderer, str(renderer.media_type)
+
+
 @own_transactions
 class SdkEventsView(APIView):
     """Receives events from an app's SDK or the advertiser's server."""
 
+    content_negotiation_class = AlwaysJson
     authentication_classes = [SdkKeyAuthentication]
     permission_classes = []
 

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from apps_registry.client_address import client_address
 from postbacks.api import throttling
 from postbacks.api.problems import problem
+from postbacks.api.sdk.events import AlwaysJson
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.skadnetwork.recording import record_copy
 from postbacks.web.middleware import own_transactions
@@ -30,6 +31,7 @@ COPY_PATHS: Final = tuple(
 class SkanCopiesView(APIView):
     """Receives copies of the postbacks of SKAdNetwork and AdAttributionKit."""
 
+    content_negotiation_class = AlwaysJson
     authentication_classes = []
     permission_classes = []
 

@@ -18,6 +18,7 @@ from apps_registry.tenancy import tenant
 from postbacks.api.authentication import SdkKeyAuthentication, credential_in_header
 from postbacks.api.problems import answer_exception
 from postbacks.api.sdk import tracking_links
+from postbacks.api.sdk.events import AlwaysJson
 from postbacks.insights.device_attribution import attribution_of_installation
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.recording import record_parsed_events
@@ -74,6 +75,7 @@ class TenjinView(APIView):
     """A view of Tenjin's API; each answers GET and POST alike."""
 
     schema = None  # Tenjin's documentation describes it
+    content_negotiation_class = AlwaysJson
     authentication_classes = [TenjinKeyAuthentication]
     permission_classes = []
     http_method_names = ["get", "post"]  # a HEAD must not report anything

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.schema import ProblemSchema
 from postbacks.api.sdk.event_schema import ReceiptSerializer
-from postbacks.api.sdk.events import answer_report
+from postbacks.api.sdk.events import AlwaysJson, answer_report
 from postbacks.intake.links.server_touchpoints import record_server_touchpoints
 from postbacks.values.touchpoints import LONGEST_CLICK_ID
 from postbacks.web.middleware import own_transactions
@@ -76,6 +76,7 @@ _BODY = {
 class TouchpointsView(APIView):
     """Receives clicks and impressions from a network's or the advertiser's server, or an app."""
 
+    content_negotiation_class = AlwaysJson
     authentication_classes = [SdkKeyAuthentication]
     permission_classes = []
     schema = ProblemSchema()

@@ -5,12 +5,12 @@ partition for each day that takes longer than the work itself.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg
 from django.db import Error as DatabaseError
@@ -21,8 +21,6 @@ from psycopg.rows import RowFactory, kwargs_row, tuple_row
 T = TypeVar("T")
 
 _ENUM_WORD = re.compile(r":'(\w+)\.(\w+)'")
-_WHOLE = (b"BEGIN", b"COMMIT", b"ROLLBACK")
-_NESTED = (b"SAVEPOINT together", b"RELEASE SAVEPOINT together", b"ROLLBACK TO SAVEPOINT together")
 _PLAIN_WORD = re.compile(r"[a-z0-9_]+")
 _FULL = "The database's disk is full."
 _READ_ONLY = "The database is read-only."
@@ -82,33 +80,48 @@ def _executed(
     statement: str, parameters: Mapping[str, object], row_factory: RowFactory[T]
 ) -> Iterator[psycopg.Cursor[T]]:
     connection.validate_no_broken_transaction()
-    with connection.cursor(), connection.wrap_database_errors:  # opens or renews the connection
-        cursor = psycopg.Cursor(connection.connection, row_factory=row_factory)
+    with connection.wrap_database_errors:
+        cursor = psycopg.Cursor(_open_connection(), row_factory=row_factory)
         yield cursor.execute(statement.encode(), parameters, prepare=True)
 
 
-@contextmanager
-def one_round_trip() -> Iterator[psycopg.Connection]:
-    """Open a transaction of which all statements, and its commit, go to PostgreSQL at once.
+Execute = Callable[[str, Sequence[object] | Mapping[str, object]], psycopg.Cursor[tuple[Any, ...]]]
 
-    Their results are there when the block has ended. Within an open transaction it is a savepoint.
-    Raises Django's database errors, at the end of the block; then nothing was stored, unless the
-    connection was lost while the commit was on its way.
+
+@contextmanager
+def one_round_trip() -> Iterator[Execute]:
+    """Open a transaction whose statements go to PostgreSQL at once, and are committed with that.
+
+    Gives a function that adds a statement; the rows of its cursor are there when the block has
+    ended. Within an open transaction it is a savepoint. Raises Django's database errors at the
+    block's end; nothing was stored then, unless the connection was lost on the way of the commit.
     """
     connection.validate_no_broken_transaction()
     is_nested = connection.in_atomic_block
-    begin, commit, rollback = _NESTED if is_nested else _WHOLE
-    with connection.cursor(), connection.wrap_database_errors:  # opens or renews the connection
-        session = connection.connection
-        try:
-            with session.pipeline():
-                session.execute(begin)
-                yield session
-                session.execute(commit)
-        except BaseException:
-            if not session.closed:
-                session.execute(rollback)
-            raise
+    with connection.wrap_database_errors:
+        session = _open_connection()
+
+        def execute(
+            statement: str, parameters: Sequence[object] | Mapping[str, object] = ()
+        ) -> psycopg.Cursor[tuple[Any, ...]]:
+            # Of psycopg's own kind: Django's puts values into the text, which can't be prepared.
+            cursor = psycopg.Cursor(session, row_factory=tuple_row)
+            return cursor.execute(statement.encode(), parameters, prepare=True)
+
+        # What a pipeline holds is one transaction, where none is open: its end commits.
+        with session.pipeline():
+            if is_nested:
+                execute("SAVEPOINT together")
+            yield execute
+            if is_nested:
+                execute("RELEASE SAVEPOINT together")
+
+
+def _open_connection() -> psycopg.Connection:
+    """Return Django's connection, opened or renewed as Django's own cursors do it."""
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    return cast(psycopg.Connection, connection.connection)
 
 
 def replan() -> None:

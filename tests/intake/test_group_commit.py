@@ -1,0 +1,209 @@
+"""Requests that come at one moment are committed together, and each gets its own answer."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+from django.db import DatabaseError, DataError, OperationalError, connection
+from psycopg import sql
+
+from apps_registry.tenancy import tenant
+from postbacks.intake import group_commit
+from postbacks.intake.events import recording
+from postbacks.intake.group_commit import BusyError, GroupCommit
+from postbacks.intake.receipts import Receipt
+from postbacks.models import Event, UndecidedEvent
+from postbacks.privacy import tombstones
+from tests import database, events, make
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Reports:
+    """Requests in threads of their own, and what each was answered."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, object] = {}
+        self._threads: list[threading.Thread] = []
+
+    def send(self, name: str, report: Callable[[], object]) -> None:
+        def run() -> None:
+            try:
+                self.answers[name] = report()
+            except DatabaseError as error:
+                self.answers[name] = error
+            finally:
+                connection.close()
+
+        self._threads.append(threading.Thread(target=run))
+        self._threads[-1].start()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(30)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_events_of_many_organizations_that_wait_are_committed_together() -> None:
+    first, second = make.make_tenant(), make.make_tenant("Tidal Reach")
+    again = events.event()
+    sent = {
+        "first": (first, [events.event(), events.event()]),
+        "second": (second, [events.event()]),
+        "same id": (first, [again, events.event()]),
+        "same id again": (first, [again]),
+        "same id elsewhere": (second, [again]),
+        "one of two is wrong": (second, [events.event(), events.event(revenue="much")]),
+    }
+    reports = Reports()
+
+    with database.superuser().transaction():
+        database.superuser().execute("LOCK TABLE event_key IN SHARE MODE")  # nobody can write
+        reports.send("leads", lambda: events.record(first, events.event()))
+        database.wait_for_a_lock()
+        for number, (name, (of, each)) in enumerate(sent.items(), start=1):
+            reports.send(name, lambda of=of, each=each: events.record(of, *each))  # type: ignore[misc]
+            wait_until(lambda number=number: len(recording._commits._waiting) == number)  # type: ignore[misc]
+    reports.join()
+
+    def counts(name: str) -> tuple[int, int, int]:
+        answer = reports.answers[name]
+        assert isinstance(answer, Receipt), answer
+        return answer.accepted, answer.duplicates, len(answer.rejected)
+
+    assert {name: counts(name) for name in sent} == {
+        "first": (2, 0, 0),
+        "second": (1, 0, 0),
+        "same id": (2, 0, 0),
+        "same id again": (0, 1, 0),
+        "same id elsewhere": (1, 0, 0),
+        "one of two is wrong": (1, 0, 1),
+    }
+    for of, expected in ((first, 5), (second, 3)):
+        with tenant(of.organization.pk):
+            assert Event.objects.count() == UndecidedEvent.objects.count() == expected
+            times = set(Event.objects.values_list("received_at", flat=True))
+            assert len(times) == (2 if of is first else 1)  # the leader's, and everybody else's
+
+
+def test_each_organization_sees_only_its_own_rows_within_one_round_trip() -> None:
+    first, second = make.make_tenant(), make.make_tenant("Tidal Reach")
+    statement = "SELECT array_agg(organization_id), %(word)s FROM app"
+    ids = [second.organization.pk, first.organization.pk]
+
+    answers = group_commit.run_for_organizations(statement, {each: {"word": "x"} for each in ids})
+
+    assert answers == {each: [([each], "x")] for each in ids}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('pb.org', true), count(*) FROM app")
+        assert cursor.fetchone() == ("", 0)
+
+
+def test_what_one_statement_refuses_leaves_nothing_of_the_others() -> None:
+    of = make.make_tenant()
+    statement = "INSERT INTO cache_entry (key, value, ends_at) VALUES (%(key)s, '1', now())"
+    ids = sorted([of.organization.pk, make.make_tenant("Tidal Reach").organization.pk])
+
+    with pytest.raises(DataError):
+        group_commit.run_for_organizations(
+            statement, {ids[0]: {"key": "kept?"}, ids[1]: {"key": "x" * 10_000}}
+        )
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM cache_entry")
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_device_that_is_the_first_to_be_forgotten_is_refused_at_once() -> None:
+    """No process knows the organization's key yet, which is made together with the tombstone."""
+    of = make.make_tenant()
+    events.record(of, events.event(install_id="lost"))
+    with tenant(of.organization.pk):
+        tombstones.block_device(of.app.pk, [("install_id", "lost")])
+    tombstones._cached_keys.clear()
+
+    receipt = events.record(of, events.event(install_id="lost"), events.event(install_id="kept"))
+
+    assert (receipt.accepted, [each.index for each in receipt.rejected]) == (1, [0])
+    assert receipt.rejected[0].errors[0].pointer == "/install_id"
+
+
+class Held:
+    """Writes words, once it is let go; refuses `bad`."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.groups: list[list[str]] = []
+
+    def __call__(self, works: Sequence[str]) -> list[str]:
+        self.groups.append(list(works))
+        assert self.go.wait(30)
+        if "bad" in works:
+            raise DataError("bad")
+        return [work.upper() for work in works]
+
+
+def test_one_that_postgresql_refuses_is_refused_alone() -> None:
+    write, reports = Held(), Reports()
+    commits = GroupCommit(write)
+
+    reports.send("first", lambda: commits.commit("first"))
+    wait_until(lambda: len(write.groups) == 1)
+    for number, word in enumerate(("good", "bad", "fine"), start=1):
+        reports.send(word, lambda word=word: commits.commit(word))  # type: ignore[misc]
+        wait_until(lambda number=number: len(commits._waiting) == number)  # type: ignore[misc]
+    write.go.set()
+    reports.join()
+
+    assert write.groups == [["first"], ["good", "bad", "fine"], ["good"], ["bad"], ["fine"]]
+    assert isinstance(reports.answers.pop("bad"), DataError)
+    assert reports.answers == {"first": "FIRST", "good": "GOOD", "fine": "FINE"}
+
+
+def test_who_waits_too_long_is_told_that_nothing_was_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_commit, "WAIT_SECONDS", 0.01)
+    write, reports = Held(), Reports()
+    commits = GroupCommit(write)
+
+    reports.send("first", lambda: commits.commit("first"))
+    wait_until(lambda: len(write.groups) == 1)
+    with pytest.raises(BusyError):
+        commits.commit("late")
+    write.go.set()
+    reports.join()
+    after = commits.commit("after")
+
+    assert (write.groups, after) == ([["first"], ["after"]], "AFTER")
+
+
+def test_a_database_that_is_away_is_away_for_all_that_wait() -> None:
+    of, reports = make.make_tenant(), Reports()
+
+    with database.superuser().transaction():
+        database.superuser().execute("LOCK TABLE event_key IN SHARE MODE")
+        reports.send("leads", lambda: events.record(of, events.event()))
+        database.wait_for_a_lock()
+        for number in (1, 2):
+            reports.send(str(number), lambda: events.record(of, events.event()))
+            wait_until(lambda number=number: len(recording._commits._waiting) == number)  # type: ignore[misc]
+        database.superuser().execute(
+            sql.SQL(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
+                " current_database() AND wait_event_type = 'Lock'"
+            )
+        )
+        wait_until(lambda: "leads" in reports.answers)
+    reports.join()
+
+    assert isinstance(reports.answers["leads"], OperationalError)
+    with tenant(of.organization.pk):
+        assert Event.objects.count() == 2  # those who came after wrote on connections of their own

@@ -1,0 +1,168 @@
+"""Machines take a short way, and are answered as the whole one would answer them."""
+
+import json
+import re
+from io import BytesIO
+from typing import Any
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import connection
+from django.test import RequestFactory
+
+from apps_registry.models import TrackingLink
+from apps_registry.tenancy import tenant
+from postbacks.web.machine_doors import MachineDoors, TwoWays, is_for_machines
+from tests import database, make
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+PHONE = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/120 Mobile"
+_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+
+
+@pytest.fixture(scope="module")
+def ways() -> tuple[WSGIHandler, MachineDoors]:
+    return WSGIHandler(), MachineDoors()
+
+
+def call(application: Any, method: str, address: str, body: bytes = b"", **more: str) -> object:
+    """Return status, headers and body of an answer, ids of new rows left out."""
+    path, _, query = address.partition("?")
+    environ = RequestFactory()._base_environ(
+        **{
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "REQUEST_METHOD": method,
+            "CONTENT_TYPE": JSON,
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_USER_AGENT": PHONE,
+            "wsgi.input": BytesIO(body),
+            **more,
+        }
+    )
+    started: list[Any] = []
+    answer = application(environ, lambda status, headers, *_: started.extend((status, headers)))
+    text = b"".join(answer).decode("latin-1")
+    answer.close()
+    headers = {name: _ID.sub("<id>", value) for name, value in started[1]}
+    return started[0], headers, _ID.sub("<id>", text)
+
+
+def test_both_ways_answer_alike(ways: tuple[WSGIHandler, MachineDoors]) -> None:
+    of = make.make_tenant()
+    with tenant(of.organization.pk):
+        link = make.make_link(make.make_campaign(of.app, make.make_partner()))
+    token = TrackingLink(token=link.token).token
+    key = {"HTTP_AUTHORIZATION": f"Bearer {of.sdk_key}"}
+    events, touches = "/api/v1/events", "/api/v1/touchpoints"
+    event = json.dumps({"event_name": "open", "event_id": None}).encode()
+    touch = json.dumps({"link": token, "gaid": "38400000-8cf0-11bd-b23e-10b96e40000d"}).encode()
+    form = {"CONTENT_TYPE": FORM}
+    calls: list[tuple[Any, ...]] = [
+        ("POST", events, event, key),
+        ("POST", events, b"[" + event + b"]", key),
+        ("POST", events, event, key | {"HTTP_ACCEPT": "text/html"}),
+        ("POST", events, event, key | {"HTTP_CONTENT_ENCODING": "br"}),
+        ("POST", events, b"{", key),
+        ("POST", events, b"", key),
+        ("POST", events, b'{"event_name": ""}', key),
+        ("POST", events, event, {}),
+        ("POST", events, event, {"HTTP_AUTHORIZATION": "Bearer pbk_unknown"}),
+        ("POST", events, event, {"HTTP_AUTHORIZATION": f"Bearer {of.api_token}"}),
+        ("POST", events, event, key | {"HTTP_HOST": "elsewhere.example.com"}),
+        ("POST", events, event, key | {"CONTENT_LENGTH": str(6 * 1024 * 1024)}),
+        ("POST", events, b"", key | {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}),
+        ("POST", touches, touch, key),
+        ("POST", touches, b'{"link": "unknown"}', key),
+        ("POST", touches, touch, {}),
+        ("GET", f"/c/{token}", b"", {}),
+        ("GET", f"/c/{token}/?click_id=1&gaid=x", b"", {}),
+        ("HEAD", f"/c/{token}", b"", {}),
+        ("POST", f"/c/{token}", b"", {}),
+        ("GET", f"/c/{token}?s2s=1", b"", {}),
+        ("GET", "/c/unknown", b"", {}),
+        ("GET", "/c/not/a/token", b"", {}),
+        ("GET", "/c/", b"", {}),
+        ("GET", f"/i/{token}", b"", {}),
+        ("GET", "/i/unknown/", b"", {}),
+        ("GET", "/v0/user", b"", {}),
+        ("POST", "/v0/event", b"event=open", form),
+        ("POST", "/v0/event", f"api_key={of.sdk_key}&event=open".encode(), form),
+        ("GET", "/v0/nothing", b"", {}),
+        ("POST", "/v0/event", b"x", form | {"CONTENT_LENGTH": str(6 * 1024 * 1024)}),
+        ("POST", "/.well-known/skadnetwork/report-attribution/", b"{}", {}),
+        ("GET", "/.well-known/skadnetwork/report-attribution", b"", {}),
+        ("POST", "/.well-known/nothing", b"", {}),
+        ("GET", "/healthz", b"", {}),
+        ("GET", "/healthz", b"", {"HTTP_HOST": "elsewhere.example.com"}),
+    ]
+
+    whole, short = ways
+    for method, address, body, more in calls:
+        expected = call(whole, method, address, body, **more)
+        assert call(short, method, address, body, **more) == expected, (method, address)
+
+
+def test_while_the_database_is_away_both_ways_say_so(
+    ways: tuple[WSGIHandler, MachineDoors],
+) -> None:
+    of = make.make_tenant()
+    key = {"HTTP_AUTHORIZATION": f"Bearer {of.sdk_key}"}
+    connection.close()
+    host, connection.settings_dict["HOST"] = connection.settings_dict["HOST"], "/nowhere"
+    try:
+        whole, short = (call(way, "POST", "/api/v1/events", b"{}", **key) for way in ways)
+    finally:
+        connection.settings_dict["HOST"] = host
+        connection.close()
+
+    assert short == whole
+    assert str(short).startswith("('503 Service Unavailable', {")
+    assert "'Retry-After': '5'" in str(short)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "short"),
+    [
+        ("POST", "/api/v1/events", True),
+        ("GET", "/api/v1/events", False),  # the management API lists them
+        ("HEAD", "/api/v1/events", False),
+        ("POST", "/api/v1/touchpoints", True),
+        ("POST", "/api/v1/events/", False),
+        ("GET", "/c/abc", True),
+        ("GET", "/campaigns", False),
+        ("GET", "/v0/user", True),
+        ("GET", "/healthz", True),
+        ("GET", "/readyz", False),
+        ("GET", "/admin/", False),
+        ("GET", "/", False),
+    ],
+)
+def test_machines_and_people_are_told_apart(method: str, path: str, short: bool) -> None:
+    taken: list[str] = []
+
+    def way(name: str) -> Any:
+        return lambda _environ, _start: taken.append(name) or []
+
+    environ = {"REQUEST_METHOD": method, "PATH_INFO": path}
+    TwoWays(way("whole"), way("short"))(environ, lambda *_: None)
+
+    assert (taken, is_for_machines(environ)) == (["short" if short else "whole"], short)
+
+
+def test_a_connection_that_postgresql_has_closed_is_opened_again_unnoticed(
+    ways: tuple[WSGIHandler, MachineDoors],
+) -> None:
+    of = make.make_tenant()
+    event = json.dumps({"event_name": "open"}).encode()
+    key = {"HTTP_AUTHORIZATION": f"Bearer {of.sdk_key}"}
+
+    for way in ways:
+        pid = connection.connection.info.backend_pid
+        database.superuser().execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        answer = call(way, "POST", "/api/v1/events", event, **key)
+        assert str(answer).startswith("('202 Accepted'"), answer
+        assert connection.connection.info.backend_pid != pid
