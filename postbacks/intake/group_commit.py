@@ -104,8 +104,8 @@ class GroupCommit(Generic[W, R]):
         try:
             return self._write(works)
         except (OperationalError, InterfaceError) as error:
-            # The database is away, for all of them; each raises one of its own.
-            return [type(error)(*error.args) for _ in works]
+            # The database stores nothing, for all of them; each raises an error of its own.
+            return [_copy(error) for _ in works]
         except DatabaseError as error:
             if len(works) == 1:
                 return [error]
@@ -126,6 +126,12 @@ class GroupCommit(Generic[W, R]):
                 self._waiting[0].turn.release()
             else:
                 self._is_writing = False
+
+
+def _copy(error: Exception) -> Exception:
+    copied = type(error)(*error.args)
+    copied.__cause__ = error.__cause__  # PostgreSQL's own words, from which the answer is made
+    return copied
 
 
 def run_for_organizations(

@@ -161,6 +161,7 @@ def test_a_connection_that_postgresql_has_closed_is_opened_again_unnoticed(
     key = {"HTTP_AUTHORIZATION": f"Bearer {of.sdk_key}"}
 
     for way in ways:
+        connection.ensure_connection()
         pid = connection.connection.info.backend_pid
         database.superuser().execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
         answer = call(way, "POST", "/api/v1/events", event, **key)
