@@ -177,16 +177,17 @@ def test_a_time_that_means_nothing_is_refused(data: dict[str, object]) -> None:
     assert answer.status == 400
 
 
-def test_everybody_who_reads_may_ask_and_no_stranger() -> None:
+def test_everybody_who_sets_up_may_ask_and_no_stranger() -> None:
     made, other = make.make_tenant(), make.make_tenant("Merge Meadow")
     rule = make.make_tenant_rule(made, URL)
     with tenant(made.organization.pk):
-        analyst = Program(make.make_api_token(Role.ANALYST))
+        marketer = Program(make.make_api_token(Role.MARKETER))
+        analyst = Program(make.make_api_token(Role.ANALYST))  # as on the rule's page
     address = f"callback-rules/{rule.public_id}/dry-run"
 
-    answers = analyst.post(address).status, owner_of(other).post(address).status
+    answers = [each.post(address).status for each in (marketer, analyst, owner_of(other))]
 
-    assert answers == (200, 404)
+    assert answers == [200, 403, 404]
 
 
 def _rows() -> dict[str, str]:
