@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
-MACHINE_URLCONF: Final = "postbacks.api.machine_urls"
+MACHINE_URLCONF: Final = "postbacks.machine_urls"
 _REPORTS: Final = frozenset({"/api/v1/events", "/api/v1/touchpoints"})  # by POST; GET lists events
 _DOORS: Final = ("/c/", "/i/", "/v0/", "/.well-known/", "/healthz")
 
