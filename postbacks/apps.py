@@ -27,7 +27,7 @@ class PostbacksConfig(AppConfig):
             check_times_nest,
         )
         from postbacks.infrastructure.database import grants, partitions
-        from postbacks.web import database_connections, visits
+        from postbacks.web import middleware, visits
 
         # django-q2 looks tasks up by dotted name, and some wait in queues as `postbacks.tasks.…`.
         former_tasks = SimpleLazyObject(lambda: import_module("postbacks.worker.former_names"))
@@ -36,7 +36,7 @@ class PostbacksConfig(AppConfig):
         checks.register(check_times_nest)
         checks.register(check_partner_templates)
         checks.register(check_database_roles, checks.Tags.database)
-        request_started.connect(database_connections.renew_closed)
+        request_started.connect(middleware.renew_closed_connections)
         user_logged_out.connect(visits.end_with_session)
         user_logged_out.connect(audit.record_sign_out)
         user_logged_in.connect(audit.record_sign_in)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from postbacks.models.delivery_defaults import DEFAULT_DELAYS
+from postbacks.values.rule_choices import DEFAULT_DELAYS
 
 __all__ = ["DEFAULT_DELAYS", "LONGEST_HINT", "next_delay"]
 

@@ -1,10 +1,12 @@
 """A run of the demo: start services, send a day of traffic, await the postbacks, report."""
 
 import json
+import secrets
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from django.conf import settings
@@ -19,16 +21,16 @@ from postbacks.demo.evaluation.report import RunReport
 from postbacks.demo.networks import LUMEN, DemoApp
 from postbacks.demo.organization import DemoOrganization
 from postbacks.demo.rules import DEMO_RULES
-from postbacks.demo.saved_day import load_day, new_day, save_day
 from postbacks.demo.sending.day_sender import DaySender
 from postbacks.demo.sending.http_client import RefusedError, UnreachableError
 from postbacks.demo.sending.sdk_client import EventsAnswer
 from postbacks.demo.services import HOST, Services
-from postbacks.demo.simulation.day import SimulatedDay
+from postbacks.demo.simulation.day import SimulatedDay, simulate_day
 from postbacks.demo.simulation.skan_copies import COPIES
 from postbacks.infrastructure.database.embedded import EmbeddedServer
 
 CONNECTION_FILE = "demo.json"
+_DAY_FILE = "day.json"
 _DRAIN_SECONDS = 600.0
 _DATA_FILES = ("postgres", "partner", "partner_port", "day.json", "demo.json", "demo_password")
 
@@ -182,3 +184,42 @@ def choose_port(*, setting: str, once: bool) -> int:
             raise DemoError(f"PORT must be a number from 1 to 65535, not “{setting}”.")
         return int(setting)
     return free_port() if once else 8000
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDay:
+    """The parameters of a day; after a crash its seed gives the same events again."""
+
+    seed: int
+    now: datetime
+    devices: int
+    sent: bool = False
+
+    def simulated(self) -> SimulatedDay:
+        return simulate_day(
+            seed=self.seed,
+            devices=self.devices,
+            now=self.now,
+            ios_bundle=BUNDLE_IDS[DemoApp.IOS],
+            android_bundle=BUNDLE_IDS[DemoApp.ANDROID],
+        )
+
+
+def new_day(devices: int) -> SavedDay:
+    return SavedDay(secrets.randbits(48), datetime.now(UTC), devices)
+
+
+def load_day(folder: Path) -> SavedDay | None:
+    """Return the day of a data folder, None if there is none yet."""
+    try:
+        data = json.loads((folder / _DAY_FILE).read_text())
+    except FileNotFoundError:
+        return None
+    return SavedDay(**{**data, "now": datetime.fromisoformat(data["now"])})
+
+
+def save_day(folder: Path, day: SavedDay) -> None:
+    """Save the day atomically: a crash leaves the old file or the new one."""
+    temporary = folder / f"{_DAY_FILE}.new"
+    temporary.write_text(json.dumps({**asdict(day), "now": day.now.isoformat()}))
+    temporary.replace(folder / _DAY_FILE)

@@ -12,9 +12,9 @@ from django.db.models import Q
 from apps_registry.audit.actions import Action
 from apps_registry.models import App, Partner, User
 from apps_registry.tenancy import TenantModel
-from postbacks.models.delivery_defaults import DEFAULT_DELAYS
 from postbacks.values.events import ANY_EVENT
 from postbacks.values.rule_choices import (
+    DEFAULT_DELAYS,
     AttributionScope,
     BodyType,
     Frequency,

@@ -124,7 +124,7 @@ def test_the_development_server_answers_and_leaves_nothing_behind(data_folder: P
     ) as development:
         family = [psutil.Process(development.pid)]
         try:
-            assert answers(f"http://127.0.0.1:{port}/readyz", within=60)
+            assert answers(f"http://127.0.0.1:{port}/readyz", within=240)
             family += family[0].children(recursive=True)
         finally:
             development.terminate()

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from postbacks.demo.evaluation.expected import expect
 from postbacks.demo.rules import DEMO_RULES
-from postbacks.demo.saved_day import load_day
+from postbacks.demo.run import load_day
 from postbacks.demo.simulation.skan_copies import COPIES
 from postbacks.infrastructure.database.embedded import DATABASE, EmbeddedServer
 from tests.faults.demo_process import DemoProcess, DemoRuns

@@ -145,6 +145,9 @@ class CurlTransport(Transport):
             os.write(self._wake_write, b"\0")
         self._thread.join()
         self._lookup.close()
+        # Not by the thread: it may end before the write above, whose number may be another's then.
+        os.close(self._wake_read)
+        os.close(self._wake_write)
         if self._is_bundle_ours:
             Path(self._bundle).unlink(missing_ok=True)
 
@@ -163,8 +166,6 @@ class CurlTransport(Transport):
         self._multi.close()
         if hasattr(self._sockets, "close"):
             self._sockets.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
 
     def _work(self) -> None:
         while self._submitted and self._in_flight < self.capacity:

@@ -146,11 +146,11 @@ def click_injection(simulator: TouchSimulator) -> Acquisition:
 
 
 def click_flooding(simulator: TouchSimulator) -> Acquisition:
-    """A network reports more clicks of one device than a person makes."""
+    """A network reports more clicks of one device than a person makes, all by the same way."""
     honest, fraud = _honest_and_fraudulent_click(simulator)
     flood = (simulator.click(fraud.network, least=3, most=35) for _ in range(_FLOOD_CLICKS))
     return _fraud_rejected(
-        simulator, honest, tuple(replace(click, ids=fraud.ids) for click in flood)
+        simulator, honest, tuple(replace(click, ids=fraud.ids, by_link=fraud.by_link) for click in flood)
     )
 
 
