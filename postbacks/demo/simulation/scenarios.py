@@ -150,7 +150,9 @@ def click_flooding(simulator: TouchSimulator) -> Acquisition:
     honest, fraud = _honest_and_fraudulent_click(simulator)
     flood = (simulator.click(fraud.network, least=3, most=35) for _ in range(_FLOOD_CLICKS))
     return _fraud_rejected(
-        simulator, honest, tuple(replace(click, ids=fraud.ids, by_link=fraud.by_link) for click in flood)
+        simulator,
+        honest,
+        tuple(replace(click, ids=fraud.ids, by_link=fraud.by_link) for click in flood),
     )
 
 
