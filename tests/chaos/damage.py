@@ -6,7 +6,6 @@ that it had claimed and the requests that it had begun can be counted.
 
 import os
 import random
-import resource
 import subprocess
 import sys
 import time
@@ -72,10 +71,11 @@ class Damage:
             "postmaster": self.kill_postmaster,
         }
         self.faults = {
-            "disk full": self.fill_disk,
             "PostgreSQL frozen": self.freeze_postgres,
             "connections exhausted": self.exhaust_connections,
         }
+        if self.full_disk.is_mounted:
+            self.faults["disk full"] = self.fill_disk
         if self.installation.redis_port:
             self.faults["Redis gone"] = self.take_redis_away
 
@@ -168,7 +168,7 @@ class Damage:
         return Wound(kind, process.pid, time.monotonic())
 
     def fill_disk(self) -> Wound:
-        with self.full_disk.filled(self.installation):
+        with self.full_disk.filled():
             time.sleep(self.fault_seconds)
         return Wound("disk full", note=self.full_disk.means)
 
@@ -225,32 +225,26 @@ def read_journal(folder: Path, claims: uuid.UUID) -> set[int]:
 
 
 class FullDisk:
-    """A disk that can be filled: a small tmpfs where this process may mount one.
-
-    Elsewhere a limit on the size of PostgreSQL's files stands for it: its writes fail, its disk is
-    not touched.
-    """
+    """A disk that can be filled: a small tmpfs, where this process may mount one."""
 
     def __init__(self, folder: Path, megabytes: int) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._is_mounted = sys.platform == "linux" and os.geteuid() == 0 and self._mount(megabytes)
+        self.is_mounted = sys.platform == "linux" and os.geteuid() == 0 and self._mount(megabytes)
         self.means = (
-            f"a tmpfs of {megabytes} MB" if self._is_mounted else "a limit on the size of files"
+            f"a tmpfs of {megabytes} MB"
+            if self.is_mounted
+            else "not filled, since nothing may be mounted here"
         )
 
     def close(self) -> None:
-        if self._is_mounted:
+        if self.is_mounted:
             subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
-            self._is_mounted = False
+            self.is_mounted = False
 
     @contextmanager
-    def filled(self, installation: Installation) -> Iterator[None]:
+    def filled(self) -> Iterator[None]:
         """Let no byte be free meanwhile."""
-        if not self._is_mounted:
-            with _files_limited(installation):
-                yield
-            return
         filler = self.folder / "filler"
         try:
             with filler.open("wb") as file:
@@ -273,19 +267,3 @@ class FullDisk:
             check=False,
         )
         return done.returncode == 0
-
-
-@contextmanager
-def _files_limited(installation: Installation) -> Iterator[None]:
-    limited = installation.postgres()
-    before = resource.RLIM_INFINITY
-    for process in limited:
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            _, before = process.rlimit(resource.RLIMIT_FSIZE)
-            process.rlimit(resource.RLIMIT_FSIZE, (1 << 16, before))
-    try:
-        yield
-    finally:
-        for process in limited:
-            with suppress(psutil.NoSuchProcess, ProcessLookupError):
-                process.rlimit(resource.RLIMIT_FSIZE, (before, before))

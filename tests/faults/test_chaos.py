@@ -175,9 +175,11 @@ def test_pumps_outlive_a_database_that_goes_away_and_a_new_supervisor_waits_for_
 
 
 def test_nothing_is_lost_while_the_disk_is_full(installation: Installation, damage: Damage) -> None:
+    if not damage.full_disk.is_mounted:
+        pytest.skip("Only who may mount a tmpfs can fill a disk that nothing else needs.")
     events = purchases(50)
 
-    with damage.full_disk.filled(installation):
+    with damage.full_disk.filled():
         statuses = {installation.post(events[:20], timeout=3.0) for _ in range(4)}
         time.sleep(2.0)
 
