@@ -51,7 +51,7 @@ from postbacks.intake.claims.apple_ads import queue_claims
 from postbacks.intake.events.queue import (
     BATCH_SECONDS,
     EXPENSIVE_SECONDS,
-    Turns,
+    OrganizationTurns,
     UndecidedRow,
     clear_failure,
     defer_out_of_order,
@@ -66,9 +66,7 @@ logger = logging.getLogger(__name__)
 
 
 _Row = TypeVar("_Row")
-_turns = Turns()
-_marked: dict[tuple[int, int], float] = {}  # rules that were marked as expensive, and when
-_MARK_AGAIN_SECONDS = 60.0
+_turns = OrganizationTurns()
 
 
 def work(limit: int = 100) -> int:
@@ -153,20 +151,7 @@ def _note_costs(budget: Budget) -> None:
     """Remember what each organization's rules took, and mark those that are too expensive."""
     for organization_id, (events, seconds) in budget.spent.items():
         _turns.note(organization_id, events, seconds)
-    if not budget.slow_rules:
-        return
-    now = time.monotonic()
-    new = {
-        rule: seconds
-        for rule, seconds in budget.expensive_rules(EXPENSIVE_SECONDS).items()
-        if now - _marked.get(rule, -_MARK_AGAIN_SECONDS) >= _MARK_AGAIN_SECONDS
-    }
-    if not new:
-        return
-    if len(_marked) > 10_000:
-        _marked.clear()
-    _marked.update(dict.fromkeys(new, now))
-    mark_expensive(new)
+    mark_expensive(budget.expensive_rules(EXPENSIVE_SECONDS))
 
 
 def _decide_alone(row: UndecidedRow) -> None:

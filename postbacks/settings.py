@@ -267,17 +267,18 @@ MIDDLEWARE = [
     "postbacks.accounts.second_factor.RequiredSecondFactor",  # asks the organization just found
 ]
 
-# What requests of programs pass, whom sessions, accounts and pages do not concern.
-MACHINE_MIDDLEWARE = [
-    "postbacks.web.middleware.ContentPolicy",
-    "django_permissions_policy.PermissionsPolicyMiddleware",
-    "postbacks.web.request_bodies.UnreadBodies",
-    "postbacks.web.middleware.DatabaseOutage",
-    "postbacks.web.request_bodies.BodiesWithoutLength",
-    "django.middleware.security.SecurityMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-]
+# Sessions, accounts and pages do not concern programs: their requests pass all but these.
+_FOR_PEOPLE = {
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "postbacks.web.middleware.TenantOfRequest",
+    "postbacks.accounts.second_factor.RequiredSecondFactor",
+}
+MACHINE_MIDDLEWARE = [each for each in MIDDLEWARE if each not in _FOR_PEOPLE]
 
 ROOT_URLCONF = "postbacks.urls"
 WSGI_APPLICATION = "postbacks.wsgi.application"

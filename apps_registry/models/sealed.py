@@ -1,10 +1,14 @@
 """The bases of models with a secret: an encrypted one, and one that can be revoked."""
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.utils import timezone
 
 from apps_registry.crypto import encryption
 from apps_registry.tenancy import TenantModel
+
+_USE_PRECISION = timedelta(minutes=1)
 
 
 class SealedSecret(TenantModel):
@@ -41,6 +45,11 @@ class SealedSecret(TenantModel):
     @property
     def masked(self) -> str:
         return f"•••{self.ending}"
+
+
+def is_use_noted(last_used_at: datetime | None, now: datetime) -> bool:
+    """Tell whether a key's last use is noted, to the minute; a write per call would cost more."""
+    return last_used_at is not None and last_used_at >= now - _USE_PRECISION
 
 
 class RevocableModel(TenantModel):

@@ -6,7 +6,7 @@ token belongs, or the other way around, is answered 403: it is known, but not he
 
 import base64
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
@@ -17,12 +17,11 @@ from rest_framework.request import Request
 from apps_registry.client_address import client_address
 from apps_registry.crypto.keys import API_TOKEN, SDK_KEY, hash_key
 from apps_registry.models import ApiToken, User
+from apps_registry.models.sealed import is_use_noted
 from apps_registry.roles import RIGHTS, Right
 from apps_registry.tenancy import tenant
 from postbacks.api import throttling
 from postbacks.intake.sdk_keys import KnownKey, Reporter, find_key
-
-_USE_PRECISION = timedelta(minutes=1)  # of `last_used_at`; a write per call would cost more
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ def _caller(token: ApiToken) -> Caller:
 
 def _record_use(token: ApiToken) -> None:
     now = datetime.now(UTC)
-    if token.last_used_at is None or token.last_used_at < now - _USE_PRECISION:
+    if not is_use_noted(token.last_used_at, now):
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
 
 

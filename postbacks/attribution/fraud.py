@@ -10,16 +10,8 @@ from postbacks.attribution import windows
 from postbacks.attribution.evidence import CandidateTouchpoint, InstallEvidence, SettingsByScope
 from postbacks.attribution.missed_limits import MissedLimit
 from postbacks.attribution.reasons import AFTER_OPEN, DOWNLOAD, FIRST_OPEN
-from postbacks.values.identifiers import (
-    ADDRESS,
-    ADVERTISING,
-    CLICK_ID,
-    HASHES,
-    TOUCH,
-    VENDOR_IDS,
-    kind_of,
-)
-from postbacks.values.touchpoints import CLAIM, CLICK, LINK, TOO_MANY
+from postbacks.values.identifiers import ADDRESS, OF_DEVICES, OF_ONE_CLICK, kind_of
+from postbacks.values.touchpoints import CLAIM, CLICK, LINK, TOO_MANY, VALID_SIGNATURE
 
 ANONYMOUS_TRAFFIC = "anonymous_traffic"
 DISTRIBUTION_OUTLIER = "distribution_outlier"
@@ -32,11 +24,6 @@ SHORT_TIME = "short_time_to_install"
 TEST_DEVICE = "test_device"
 SHORT = timedelta(seconds=10)
 HOUR = timedelta(hours=1)
-
-_IDS = frozenset({ADVERTISING, *HASHES, *VENDOR_IDS})
-
-_OF_ONE_CLICK = frozenset({CLICK_ID, TOUCH})
-_SIGNED = "valid"
 
 # Partner, kind, source, whether it is signed, who sent it, and the device's identifier.
 DeviceOfSender = tuple[int, str, str, bool, str, str]
@@ -151,17 +138,17 @@ def _flood(
 def _is_this_very_click(install: InstallEvidence, touchpoint: CandidateTouchpoint) -> bool:
     """Tell whether the store's referrer or the app names the click itself, not only its device."""
     shared = touchpoint.identifiers & install.searched_identifiers
-    return any(kind_of(identifier) in _OF_ONE_CLICK for identifier in shared)
+    return any(kind_of(identifier) in OF_ONE_CLICK for identifier in shared)
 
 
 def _keys(touchpoint: CandidateTouchpoint) -> Iterable[DeviceOfSender]:
-    devices = sorted(i for i in touchpoint.identifiers if kind_of(i) in _IDS)
+    devices = sorted(i for i in touchpoint.identifiers if kind_of(i) in OF_DEVICES)
     addresses = sorted(i for i in touchpoint.identifiers if kind_of(i) == ADDRESS)
     if not devices and addresses and touchpoint.user_agent:
         devices = [f"{address} {touchpoint.user_agent}" for address in addresses]
     # What a person opens comes from its own address; what a server reports only names one.
     sender = touchpoint.sender or "".join(addresses if touchpoint.source == LINK else ())
-    is_signed = touchpoint.signature == _SIGNED
+    is_signed = touchpoint.signature == VALID_SIGNATURE
     return [
         (touchpoint.partner_id, touchpoint.kind, touchpoint.source, is_signed, sender, device)
         for device in devices

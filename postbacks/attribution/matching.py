@@ -9,6 +9,7 @@ from postbacks.values.identifiers import (
     ADVERTISING,
     CLICK_ID,
     HASHES,
+    OF_DEVICES,
     OWN_IDS,
     TOUCH,
     VENDOR_IDS,
@@ -37,7 +38,7 @@ _METHODS = {
     **dict.fromkeys(VENDOR_IDS, VENDOR_ID),
     **dict.fromkeys(OWN_IDS, OWN_ID),
 }
-_DEVICE_IDS = frozenset({ADVERTISING, *HASHES, *VENDOR_IDS, *OWN_IDS})
+_DEVICE_IDS = OF_DEVICES.union(OWN_IDS)
 
 
 @dataclass(frozen=True, slots=True)

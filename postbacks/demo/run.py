@@ -32,7 +32,7 @@ from postbacks.infrastructure.database.embedded import EmbeddedServer
 CONNECTION_FILE = "demo.json"
 _DAY_FILE = "day.json"
 _DRAIN_SECONDS = 600.0
-_DATA_FILES = ("postgres", "partner", "partner_port", "day.json", "demo.json", "demo_password")
+_DATA_FILES = ("postgres", "partner", "partner_port", _DAY_FILE, CONNECTION_FILE, "demo_password")
 
 
 class Demo:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final, Generic, TypeVar, cast
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import Error as DatabaseError
+from django.db import OperationalError, connection
 from psycopg import Cursor
 
 from apps_registry.tenancy import SET_TENANT, current_organization
-from postbacks.infrastructure.database.prepared import one_round_trip
+from postbacks.infrastructure.database.prepared import is_outage, one_round_trip
 
 logger = logging.getLogger(__name__)
 
@@ -103,12 +104,10 @@ class GroupCommit(Generic[W, R]):
     def _outcomes(self, works: Sequence[W]) -> Sequence[R | Exception]:
         try:
             return self._write(works)
-        except (OperationalError, InterfaceError) as error:
-            # The database stores nothing, for all of them; each raises an error of its own.
-            return [_copy(error) for _ in works]
         except DatabaseError as error:
-            if len(works) == 1:
-                return [error]
+            if is_outage(error) or len(works) == 1:
+                # Of an outage the same holds for all of them; each raises an error of its own.
+                return [_copy(error) for _ in works]
             logger.warning("One of %s requests can't be stored: %s", len(works), error)
             return [outcome for work in works for outcome in self._outcomes([work])]
         except Exception as error:

@@ -4,11 +4,12 @@ Keys stay in memory; a revoked one stops within a second.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Self
 
 from apps_registry.crypto.keys import hash_key
 from apps_registry.models import SdkKey
+from apps_registry.models.sealed import is_use_noted
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.infrastructure.database import prepared
 from postbacks.infrastructure.known_configuration import Known
@@ -25,9 +26,6 @@ FROM sdk_key AS key
 JOIN app ON app.organization_id = key.organization_id AND app.id = key.app_id
 WHERE key.organization_id = %(organization)s AND key.id = %(id)s
 """
-
-
-_USE_PRECISION = timedelta(minutes=1)  # of `last_used_at`; a write per call would cost more
 
 
 @dataclass(slots=True)
@@ -66,7 +64,7 @@ class KnownKey:
     def note_use(self) -> None:
         """Store when the key was last used, to the minute."""
         now = datetime.now(UTC)
-        if self.last_used_at is None or self.last_used_at < now - _USE_PRECISION:
+        if not is_use_noted(self.last_used_at, now):
             self.last_used_at = now
             with tenant(self.organization_id):
                 SdkKey.objects.filter(pk=self.id).update(last_used_at=now)

@@ -29,7 +29,7 @@ ID_KINDS = (
     CUSTOMER,
 )
 _CASE_SENSITIVE = frozenset({*identifiers.OWN_IDS, CUSTOMER})
-_TRANSIENT = frozenset({identifiers.TOUCH, identifiers.CLICK_ID, identifiers.ADDRESS})
+_TRANSIENT = identifiers.OF_ONE_CLICK | {identifiers.ADDRESS}
 
 _FIND_KEY = "SELECT sealed FROM tombstone_key WHERE organization_id = %(organization)s"
 _FIND = """

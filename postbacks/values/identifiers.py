@@ -36,6 +36,8 @@ CLICK_ID = "click_id"  # the network's id of a click
 ADDRESS = "ip"
 ADVERTISING = "advertising"  # the kind that all advertising ids share
 HASHES = ("sha1", "md5")
+OF_ONE_CLICK = frozenset({TOUCH, CLICK_ID})  # they name the click itself
+OF_DEVICES = frozenset({ADVERTISING, *HASHES, *VENDOR_IDS})  # networks name devices by them
 
 AS_WRITTEN = "as_written"  # a field of events: the ids that were written in an odd way, by kind
 LEFT_OUT_IDS = "left_out_ids"  # a field of events: what stood in place of ids, by kind

@@ -8,6 +8,7 @@ CLAIM = "claim"
 
 LONGEST_CLICK_ID = 2_048  # characters; a network's id is never cut
 
+VALID_SIGNATURE = "valid"  # the state of a signature that proves who sent a touchpoint
 TOO_MANY = "too_many"  # why a touchpoint is refused whose sender sends too many
 
 # Keys of a claim's `params`: who claims it, and that the network keeps the ad's time to itself.

@@ -11,7 +11,7 @@ from postbacks.infrastructure.database import roles
 from postbacks.intake.events.queue import (
     EXPENSIVE_SECONDS,
     MOST_ORGANIZATIONS,
-    Turns,
+    OrganizationTurns,
     WaitingOrganization,
     dequeue_events,
 )
@@ -85,7 +85,7 @@ def test_one_organization_alone_has_whole_batches_in_the_order_of_arrival() -> N
 def test_every_organization_comes_by_turns_however_many_there_are() -> None:
     organizations = list(range(1, 3 * MOST_ORGANIZATIONS // 2))
     queue(*organizations, *organizations)
-    turns = Turns()
+    turns = OrganizationTurns()
 
     with database.as_role(roles.WORKER):
         seen = [{each.organization_id for each in turns.waiting(100)} for _ in range(3)]
@@ -99,7 +99,7 @@ def test_every_organization_comes_by_turns_however_many_there_are() -> None:
 
 
 def test_a_batch_is_shared_by_what_waits_and_by_what_rules_take() -> None:
-    turns = Turns(clock=lambda: 100.0)
+    turns = OrganizationTurns(clock=lambda: 100.0)
     waiting = [WaitingOrganization(1, 100), WaitingOrganization(2, 3), WaitingOrganization(3, 100)]
 
     assert turns.share(waiting, 100) == {2: 3, 1: 48, 3: 49}
@@ -112,7 +112,7 @@ def test_a_batch_is_shared_by_what_waits_and_by_what_rules_take() -> None:
 
 def test_an_organization_with_expensive_rules_waits_for_its_own_turns() -> None:
     now = 100.0
-    turns = Turns(clock=lambda: now)
+    turns = OrganizationTurns(clock=lambda: now)
     waiting = [WaitingOrganization(1, 100), WaitingOrganization(2, 100)]
 
     turns.note(2, events=1, seconds=0.001)
@@ -126,7 +126,7 @@ def test_an_organization_with_expensive_rules_waits_for_its_own_turns() -> None:
 
 
 def test_alone_an_organization_with_expensive_rules_never_rests() -> None:
-    turns = Turns(clock=lambda: 100.0)
+    turns = OrganizationTurns(clock=lambda: 100.0)
     turns.note(1, events=5, seconds=5.0)
 
     assert turns.share_of_expensive([WaitingOrganization(1, 100)]) == {1: 1}

@@ -1,6 +1,7 @@
 """④ Loads rules' versions for workers, each parsed and compiled once per process."""
 
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -25,6 +26,7 @@ UNSAVED = 0  # the rule id of a definition that is only checked or previewed
 # Rule id, version, the names of the partner's credentials, and the hosts that may get them.
 _RequestKey = tuple[int, int, frozenset[str], frozenset[str]]
 _compiled: dict[_RequestKey, CompiledRequest] = {}
+_marked_at: dict["RuleVersion", float] = {}  # rules that were marked as expensive, and when
 _MOST_COMPILED = 4096
 
 _RULES = """
@@ -54,6 +56,9 @@ FROM unnest(%(rules)s::bigint[], %(versions)s::integer[], %(milliseconds)s::inte
     AS marked (rule_id, version, milliseconds)
 WHERE callback_rule.id = marked.rule_id AND callback_rule.version = marked.version
 """
+
+_MARK_AGAIN_SECONDS = 60.0
+_MOST_MARKED = 10_000
 
 _LOAD_PARTNERS = """
 SELECT p.organization_id, p.id, p.public_id::text, p.name, p.status, p.allowed_hosts,
@@ -174,13 +179,24 @@ def load_rule_versions(versions: Iterable[RuleVersion]) -> dict[RuleVersion, Com
 
 
 def mark_expensive(rules: Mapping[RuleVersion, float]) -> None:
-    """Note on rules that their conditions took so many seconds for one event."""
+    """Note on rules that their conditions took so many seconds for one event, once a minute."""
+    now = time.monotonic()
+    new = {
+        rule: seconds
+        for rule, seconds in rules.items()
+        if now - _marked_at.get(rule, -_MARK_AGAIN_SECONDS) >= _MARK_AGAIN_SECONDS
+    }
+    if not new:
+        return
+    if len(_marked_at) > _MOST_MARKED:
+        _marked_at.clear()
+    _marked_at.update(dict.fromkeys(new, now))
     prepared.run(
         _MARK_EXPENSIVE,
         {
-            "rules": [rule_id for rule_id, _ in rules],
-            "versions": [version for _, version in rules],
-            "milliseconds": [round(seconds * 1000) for seconds in rules.values()],
+            "rules": [rule_id for rule_id, _ in new],
+            "versions": [version for _, version in new],
+            "milliseconds": [round(seconds * 1000) for seconds in new.values()],
         },
     )
 

@@ -81,11 +81,11 @@ def _executed(
 ) -> Iterator[psycopg.Cursor[T]]:
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors:
-        cursor = psycopg.Cursor(_open_connection(), row_factory=row_factory)
-        yield cursor.execute(statement.encode(), parameters, prepare=True)
+        yield _execute(_open_connection(), statement, parameters, row_factory)
 
 
-Execute = Callable[[str, Sequence[object] | Mapping[str, object]], psycopg.Cursor[tuple[Any, ...]]]
+Parameters = Sequence[object] | Mapping[str, object]
+Execute = Callable[[str, Parameters], psycopg.Cursor[tuple[Any, ...]]]
 
 
 @contextmanager
@@ -101,12 +101,8 @@ def one_round_trip() -> Iterator[Execute]:
     with connection.wrap_database_errors:
         session = _open_connection()
 
-        def execute(
-            statement: str, parameters: Sequence[object] | Mapping[str, object] = ()
-        ) -> psycopg.Cursor[tuple[Any, ...]]:
-            # Of psycopg's own kind: Django's puts values into the text, which can't be prepared.
-            cursor = psycopg.Cursor(session, row_factory=tuple_row)
-            return cursor.execute(statement.encode(), parameters, prepare=True)
+        def execute(statement: str, parameters: Parameters = ()) -> psycopg.Cursor[tuple[Any, ...]]:
+            return _execute(session, statement, parameters, tuple_row)
 
         # What a pipeline holds is one transaction, where none is open: its end commits.
         with session.pipeline():
@@ -115,6 +111,14 @@ def one_round_trip() -> Iterator[Execute]:
             yield execute
             if is_nested:
                 execute("RELEASE SAVEPOINT together")
+
+
+def _execute(
+    session: psycopg.Connection, statement: str, parameters: Parameters, row_factory: RowFactory[T]
+) -> psycopg.Cursor[T]:
+    # Of psycopg's own kind: Django's puts values into the text, which can't be prepared.
+    cursor = psycopg.Cursor(session, row_factory=row_factory)
+    return cursor.execute(statement.encode(), parameters, prepare=True)
 
 
 def _open_connection() -> psycopg.Connection:

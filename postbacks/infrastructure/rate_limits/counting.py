@@ -111,14 +111,11 @@ class Limiter:
     _lock: Lock = field(default_factory=Lock)
     _away_until: float = -math.inf
 
-    def limit(
-        self, key: str, rate: RateLimit | None, *, count: int = 1, lazy: bool = False
-    ) -> RateVerdict:
+    def limit(self, key: str, rate: RateLimit | None, *, count: int = 1) -> RateVerdict:
         """Count a call, or as many as `count`, and say whether it may pass.
 
         With room for one call a larger one may pass too: the next ones wait the longer. A refused
-        call is not counted. The first calls of a `lazy` key are not shared: most of such keys are
-        seen once, and a round trip for each would cost more than what it would count.
+        call is not counted.
         """
         if rate is None:
             return ALLOWED
@@ -129,8 +126,7 @@ class Limiter:
             if wait:
                 return RateVerdict(allowed=False, retry_after=wait)
             counted.own += count
-            is_seldom = lazy and not counted.shared and counted.own < rate.most / SHARES
-            unshared = 0 if is_seldom else self._take_unshared(counted, rate, now)
+            unshared = self._take_unshared(counted, rate, now)
         if unshared:
             self._share(key, rate, counted, unshared)
         return ALLOWED

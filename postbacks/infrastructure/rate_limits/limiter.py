@@ -8,12 +8,9 @@ from postbacks.infrastructure.rate_limits.counting import Limiter, RateLimit, Ra
 from postbacks.infrastructure.rate_limits.stores import PostgresStore, RedisStore
 
 
-def limit(key: str, rate: RateLimit | None, *, count: int = 1, lazy: bool = False) -> RateVerdict:
-    """Count a call and say whether it may pass. A tenant's key must name the tenant.
-
-    What is `lazy` is shared with other processes only once it comes near the limit.
-    """
-    return _limiter().limit(key, rate, count=count, lazy=lazy)
+def limit(key: str, rate: RateLimit | None, *, count: int = 1) -> RateVerdict:
+    """Count a call and say whether it may pass. A tenant's key must name the tenant."""
+    return _limiter().limit(key, rate, count=count)
 
 
 def add(key: str, rate: RateLimit | None, *, count: int) -> None:

@@ -84,7 +84,7 @@ class WaitingOrganization:
 
 
 @dataclass(slots=True)
-class Turns:
+class OrganizationTurns:
     """Shares batches among organizations: each has its part, however much another has queued.
 
     What an organization's rules took is remembered. One with expensive rules has batches of its

@@ -42,7 +42,6 @@ MAX_USER_AGENT = 1_024
 # No person opens a link so often; a network may be allowed to report as much as that.
 _OF_ONE_DEVICE = RateLimit(100, 3_600)
 _OF_ONE_DEVICE_BY_SERVER = RateLimit(1_000, 3_600)
-_IDS = frozenset({identifiers.ADVERTISING, *identifiers.HASHES, *identifiers.VENDOR_IDS})
 
 
 class TouchpointRefusedError(ValueError):
@@ -213,7 +212,7 @@ def flood_of_visitor(
 ) -> str:
     """Count a person's click or impression; return why it is one too many, empty if it is none."""
     name = f"link:{link.organization_id}:{link.id}:{kind}:{client_network(address)}"
-    if not limiter.limit(name, settings.RATE_LIMIT_LINKS, lazy=True).allowed:
+    if not limiter.limit(name, settings.RATE_LIMIT_LINKS).allowed:
         return TOO_MANY
     name = f"{kind}:{client_network(address)}"
     return _flood_of_device(link, parameters, name, _OF_ONE_DEVICE)
@@ -228,9 +227,9 @@ def _flood_of_device(
     link: KnownLink, parameters: LinkParameters, sender: str, rate: RateLimit
 ) -> str:
     for identifier in sorted(parameters.identifiers()):  # one order for all: their rows are locked
-        if identifiers.kind_of(identifier) in _IDS:
+        if identifiers.kind_of(identifier) in identifiers.OF_DEVICES:
             name = f"touch:{link.organization_id}:{link.id}:{sender}:{identifier}"
-            if not limiter.limit(name, rate, lazy=True).allowed:
+            if not limiter.limit(name, rate).allowed:
                 return TOO_MANY
     return ""
 
@@ -238,7 +237,7 @@ def _flood_of_device(
 def limit_server(link: KnownLink, address: str | None) -> RateVerdict:
     """Count what a network's server reports of a link, as what it would report with a key."""
     name = f"link-server:{link.organization_id}:{link.id}:{client_network(address)}"
-    return limiter.limit(name, settings.RATE_LIMIT_SDK_SERVER, lazy=True)
+    return limiter.limit(name, settings.RATE_LIMIT_SDK_SERVER)
 
 
 def sender_of(address: str | None) -> str:

@@ -14,8 +14,9 @@ from typing import Final
 from urllib.parse import parse_qsl, quote
 
 from postbacks.intake.links.reading import MAX_PARAMETERS
+from postbacks.values.touchpoints import VALID_SIGNATURE
 
-VALID: Final = "valid"
+VALID: Final = VALID_SIGNATURE
 MISSING: Final = "missing_signature"
 NO_KEY: Final = "no_active_key"
 EXPIRED: Final = "click_expired"

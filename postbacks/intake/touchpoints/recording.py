@@ -19,7 +19,6 @@ from postbacks.values import identifiers
 from postbacks.values.touchpoints import TOO_MANY
 from postbacks.values.uuid7 import uuid7
 
-_OF_ONE_CLICK = frozenset({identifiers.TOUCH, identifiers.CLICK_ID})
 _RECORD = load_sql("postbacks.intake.touchpoints", "record_touchpoints")
 
 _FIND_REPEATED = """
@@ -149,7 +148,7 @@ def _row(new: NewTouchpoint) -> dict[str, object]:
     row["names"] = every
     # A flood is found by what names this very click: by the device it would hide honest clicks.
     is_flood = new.refused == TOO_MANY
-    keyed = [i for i in every if not is_flood or identifiers.kind_of(i) in _OF_ONE_CLICK]
+    keyed = [i for i in every if not is_flood or identifiers.kind_of(i) in identifiers.OF_ONE_CLICK]
     row["keys"] = [str(identifiers.key_of(new.app_id, identifier)) for identifier in keyed]
     # Only a proof changes a credit later: an address would reopen everybody's behind a router.
     proofs = [

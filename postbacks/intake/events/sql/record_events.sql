@@ -1,7 +1,12 @@
 -- Store the new events of some requests of one organization, each with its key and its place in
--- the queue. `requests` counts what became of each request's events; a forgotten device's ids are
--- told by their digests.
-WITH input AS MATERIALIZED (
+-- the queue. `stored` counts the new events of each request; a forgotten device's ids are told by
+-- their digests.
+WITH organization AS MATERIALIZED (
+    -- Without a key the caller made no digests: if there is one by now, it has to make them.
+    SELECT NOT %(has_key)s AND EXISTS (
+        SELECT FROM tombstone_key WHERE organization_id = %(organization)s
+    ) AS lacks_digests
+), input AS MATERIALIZED (
     -- Ids in the order of the requests; keys below in the order of event ids, the same for all
     -- commits, so that two that retry the same events never wait for each other in a ring.
     SELECT nextval('event_key_id_seq') AS id, row.*
@@ -19,14 +24,11 @@ WITH input AS MATERIALIZED (
         AND erasure_tombstone.digest = one.digest::uuid
     GROUP BY request, event_id
 ), allowed AS (
-    -- Without a key the caller made no digests: if there is one by now, it has to make them.
     SELECT input.* FROM input
     WHERE NOT EXISTS (
         SELECT FROM forgotten
         WHERE forgotten.request = input.request AND forgotten.event_id = input.event_id
-    ) AND (%(has_key)s OR NOT EXISTS (
-        SELECT FROM tombstone_key WHERE organization_id = %(organization)s
-    ))
+    ) AND NOT (SELECT lacks_digests FROM organization)
 ), fresh AS (
     INSERT INTO event_key (id, organization_id, app_id, event_id, received_at)
     SELECT DISTINCT ON (app_id, event_id)
@@ -54,7 +56,5 @@ SELECT
         SELECT request, count(*) FROM input JOIN stored USING (id) GROUP BY request
     ) AS counted) AS stored,
     (SELECT jsonb_agg(jsonb_build_array(request, event_id, digests)) FROM forgotten) AS forgotten,
-    NOT %(has_key)s AND EXISTS (
-        SELECT FROM tombstone_key WHERE organization_id = %(organization)s
-    ) AS lacks_digests,
+    (SELECT lacks_digests FROM organization),
     (SELECT count(*) FROM notified)
