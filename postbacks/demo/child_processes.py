@@ -1,6 +1,7 @@
 """Child processes: started in order, stopped in reverse order, none left behind."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from typing import IO
 from postbacks.infrastructure.processes import die_with_parent
 
 _GRACE_SECONDS = 25.0
+# Below those that Linux (32768) and macOS (49152) give to outgoing connections.
+_PORTS_OF_SERVERS = range(20_000, 32_000)
 
 
 class DemoError(Exception):
@@ -93,9 +96,15 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port on which nobody listens, from those that no outgoing connection is given.
+
+    A port that the system chose could be given to somebody's connection before our server binds it.
+    """
+    for port in random.sample(_PORTS_OF_SERVERS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise DemoError("No port can be used. Choose one: make demo PORT=8000")
 
 
 def require_free(port: int) -> None:
