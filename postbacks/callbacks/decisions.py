@@ -16,7 +16,7 @@ from postbacks.callbacks.currency.stored_rates import load_rates
 from postbacks.callbacks.disclosure import event_facts, every_value, skip_reason
 from postbacks.callbacks.facts import Facts, PostbackFacts
 from postbacks.callbacks.macros import Rates, TemplateError
-from postbacks.callbacks.rules.compiled import CompiledRule, RuleVersion, load_deciding_rules
+from postbacks.callbacks.rules.compiled import CompiledRule, DecidingRules, RuleVersion
 from postbacks.callbacks.rules.conditions import Effort, Refusal, TooExpensiveError
 from postbacks.callbacks.rules.matching import (
     EventContext,
@@ -110,7 +110,7 @@ def decide_postbacks(
 
     Raises OverBudgetError if the rules of several events take longer than the budget.
     """
-    rules = load_deciding_rules(event.organization_id for event in events)
+    rules = DecidingRules(event.organization_id for event in events)
     rates = load_rates(event.event_time for event in events if event.has_money)
     decisions = []
     for event in _metered(events, budget):
@@ -118,7 +118,7 @@ def decide_postbacks(
         context = _event_context(event, install)
         rates_then = rates.of(event.event_time, known_at=now)
         effort = Effort()
-        for rule in rules.get(event.organization_id, []):
+        for rule in rules.of(event.organization_id):
             decision = _decide_or_skip(
                 rule, event, install, context, now=now, rates=rates_then, effort=effort
             )

@@ -25,6 +25,11 @@ from postbacks.values.rule_choices import (
 from postbacks.values.rule_choices import any_success as any_success  # migrations name it here
 
 LONGEST_RULE_NAME = 120
+# Rules that aren't archived. Each is compared with each event of its app.
+MOST_RULES = 2_000  # of an organization
+MOST_RULES_OF_APP = 1_000  # ... those for all apps included
+LARGEST_RULE = 4 * 1024 * 1024  # bytes, as `RuleDefinition.counted_bytes`
+LARGEST_RULES = 16 * 1024 * 1024  # ... of an organization's rules together
 MOST_WAITS = 24  # between tries
 LONGEST_WAIT = 86_400  # seconds
 
@@ -256,6 +261,7 @@ class CallbackRule(TenantModel):
         help_text="The most requests that run at the same time, for example 4. Empty: no limit.",
     )
     version = models.PositiveIntegerField(default=0, editable=False)
+    counted_bytes = models.PositiveIntegerField(default=0, editable=False)  # of its definition
     # The version whose lane and pace the queued postbacks have; another one: they must move.
     queue_version = models.PositiveIntegerField(default=0, editable=False)
     suspension_told_at = models.DateTimeField(

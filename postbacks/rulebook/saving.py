@@ -8,20 +8,26 @@ from collections.abc import Collection
 
 import msgspec
 from django.conf import settings
+from django.db import connection
+from django.db.models import Count, Q, Sum
 
 from apps_registry.models import Partner, User
 from apps_registry.models.signing import ensure_signing_secret
+from apps_registry.tenancy import current_organization
 from postbacks.callbacks.lint import amount_errors
 from postbacks.callbacks.macros import RuleError, TemplateError
 from postbacks.callbacks.rules import versions
 from postbacks.callbacks.rules.compiled import UNSAVED, CompiledRule, PartnerSecrets
 from postbacks.callbacks.rules.conditions import compile_conditions
-from postbacks.callbacks.rules.definition import RuleDefinition
+from postbacks.callbacks.rules.definition import VALUE_BYTES, RuleDefinition
 from postbacks.delivery.http.destinations import Destinations, problem_with_url
 from postbacks.delivery.success import parse_success
 from postbacks.models import CallbackRule, RuleStatus
+from postbacks.models.rules import LARGEST_RULE, LARGEST_RULES, MOST_RULES, MOST_RULES_OF_APP
 from postbacks.values.rule_choices import AttributionScope
 from postbacks.values.visible_text import is_visible
+
+_ARCHIVE = "Archive rules that are not needed, or join some: one rule may name many events."
 
 
 class RuleProblemsError(Exception):
@@ -38,10 +44,62 @@ def save(rule: CallbackRule, *, by: User | None, promised: Collection[str] = ())
     `promised` credentials count as the partner's: an imported draft waits for them. Switching a
     rule off is never refused.
     """
-    problems = check(versions.definition_from(rule), promised=promised)
+    definition = versions.definition_from(rule)
+    problems = (*check(definition, promised=promised), *lacks_room(rule, definition))
     if problems and not is_only_switched_off(rule):
         raise RuleProblemsError(problems)
     save_checked(rule, by=by)
+
+
+def lacks_room(rule: CallbackRule, definition: RuleDefinition) -> list[RuleError]:
+    """Return why the app or the organization has no room for a rule as it is now.
+
+    Until the transaction ends, no other rule of the organization is saved. A rule that takes no
+    more room than it did is never refused: organizations may have more than was allowed later.
+    """
+    _lock_room()
+    rules = CallbackRule.objects.exclude(status=RuleStatus.ARCHIVED).exclude(pk=rule.pk)
+    of_app = Q() if rule.app_id is None else Q(app=rule.app_id) | Q(app=None)
+    room = rules.aggregate(
+        count=Count("pk"),
+        of_app=Count("pk", filter=of_app),
+        size=Sum("counted_bytes", default=0),
+    )
+    before = CallbackRule.objects.filter(pk=rule.pk).first() if rule.pk else None
+    is_new = before is None or before.status == RuleStatus.ARCHIVED
+    size = definition.counted_bytes
+    size_before = 0 if before is None or is_new else before.counted_bytes
+    problems = []
+    if is_new and room["count"] >= MOST_RULES:
+        problems.append(
+            RuleError("name", 0, f"An organization has at most {MOST_RULES:,} rules. {_ARCHIVE}")
+        )
+    is_moved = before is None or is_new or before.app_id not in {rule.app_id, None}
+    if is_moved and rule.app_id is not None and room["of_app"] >= MOST_RULES_OF_APP:
+        sentence = f"An app has at most {MOST_RULES_OF_APP:,} rules, with those for all apps."
+        problems.append(RuleError("app", 0, f"{sentence} {_ARCHIVE}"))
+    if size > max(LARGEST_RULE, size_before):
+        problems.append(RuleError("conditions", 0, _too_large(size, "a rule has", LARGEST_RULE)))
+    elif size > size_before and room["size"] + size > LARGEST_RULES:
+        sentence = _too_large(
+            room["size"] + size, "with all other rules; an organization's have", LARGEST_RULES
+        )
+        problems.append(RuleError("conditions", 0, sentence))
+    return problems
+
+
+def _lock_room() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('rules'), %s)", [current_organization()]
+        )
+
+
+def _too_large(size: int, what: str, most: int) -> str:
+    return (
+        f"The rule takes {size:,} bytes {what} at most {most:,}, where each value of a list counts "
+        f"{VALUE_BYTES} beside its letters. Write fewer or shorter values, or archive other rules."
+    )
 
 
 def is_only_switched_off(rule: CallbackRule) -> bool:

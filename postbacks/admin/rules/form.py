@@ -182,7 +182,9 @@ class CallbackRuleForm(TenantForm, AuthenticationInputs):
             self.instance.conditions = conditions_from(self.cleaned_data)
             self.instance.authentication = authentication_from(self.cleaned_data)
         try:
-            self.rule_errors = saving.check(definition_from(self.instance))
+            definition = definition_from(self.instance)
+            room = [] if self.is_unfinished else saving.lacks_room(self.instance, definition)
+            self.rule_errors = (*saving.check(definition), *room)
         except msgspec.ValidationError:
             return  # a value of the wrong shape has its error already
         is_saved = self.rule_errors and not self.is_unfinished

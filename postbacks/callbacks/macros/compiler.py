@@ -39,6 +39,11 @@ class RequestTemplate:
     missing_values: MissingValues = MissingValues.EMPTY
     authentication: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def length(self) -> int:
+        """Return the characters of its texts."""
+        return len(self.url) + len(self.body) + sum(map(len, self.headers.values()))
+
 
 def compile_request(
     template: RequestTemplate,

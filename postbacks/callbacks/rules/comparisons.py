@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 import re2
@@ -26,6 +26,8 @@ LONGEST_PATTERN: Final = 256
 LONGEST_MATCHED: Final = 4096  # bytes; a longer value matches no pattern
 LONGEST_VALUE: Final = 1024
 MOST_VALUES: Final = 1000
+_PATTERN_BYTES: Final = 128 * 1024  # of memory that one may take
+_LARGE_PATTERN_BYTES: Final = 8 * 1024 * 1024  # RE2's usual limit
 
 
 class Operator(StrEnum):
@@ -148,11 +150,12 @@ class _LooseMembers:
 
     @classmethod
     def of(cls, members: Sequence[object]) -> "_LooseMembers":
-        return cls(
-            frozenset(member for member in members if isinstance(member, str)),
-            frozenset(map(_loose, members)),
-            frozenset(_loose(member) for member in members if not isinstance(member, str)),
-        )
+        texts = frozenset(member for member in members if isinstance(member, str))
+        keys = frozenset(map(_loose, members))
+        if not texts:
+            return cls(texts, keys, keys)  # shared: a list may have thousands
+        others = frozenset(_loose(member) for member in members if not isinstance(member, str))
+        return cls(texts, keys, others)
 
     def has(self, value: object) -> bool:
         if isinstance(value, str):
@@ -236,16 +239,8 @@ def _on_written_text(operator: Operator, expected: str, *, any_case: bool = Fals
         return lambda value: value is not None and text_of(value).startswith(expected)
     if len(expected) > LONGEST_PATTERN:
         raise ValueError(f"A pattern has at most {LONGEST_PATTERN} characters.")
-    options = re2.Options()
-    options.log_errors = False
-    options.case_sensitive = not any_case
-    try:
-        pattern = re2.compile(expected, options)
-    except re2.error as error:
-        reason = error.args[0] if error.args else error
-        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"This is not a pattern that RE2 understands: {text}.") from None
-    return partial(_matches, pattern)
+    _pattern(expected, any_case)  # refused here if it is none
+    return partial(_matches, expected, any_case)
 
 
 def _contains(expected: str, value: object) -> bool:
@@ -254,11 +249,50 @@ def _contains(expected: str, value: object) -> bool:
     return value is not None and expected in text_of(value)
 
 
-def _matches(pattern: "re2._Regexp[str]", value: object) -> bool:
+def _matches(pattern: str, any_case: bool, value: object) -> bool:
     if value is None:
         return False
     text = text_of(value)
-    return len(text.encode("utf-8", "replace")) <= LONGEST_MATCHED and bool(pattern.search(text))
+    if len(text.encode("utf-8", "replace")) > LONGEST_MATCHED:
+        return False
+    return bool(_pattern(pattern, any_case).search(text))
+
+
+def _pattern(expected: str, any_case: bool) -> "re2._Regexp[str]":
+    """Return a compiled pattern. Raises ValueError if RE2 does not understand it.
+
+    A pattern takes memory as it is used, up to a limit. Most do with little; the few that are
+    refused with that get RE2's usual limit, and fewer of them are kept.
+    """
+    return _small_pattern(expected, any_case) or _large_pattern(expected, any_case)
+
+
+@lru_cache(maxsize=256)
+def _small_pattern(expected: str, any_case: bool) -> "re2._Regexp[str] | None":
+    try:
+        return _compile_pattern(expected, any_case, _PATTERN_BYTES)
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=4)
+def _large_pattern(expected: str, any_case: bool) -> "re2._Regexp[str]":
+    return _compile_pattern(expected, any_case, _LARGE_PATTERN_BYTES)
+
+
+def _compile_pattern(expected: str, any_case: bool, most: int) -> "re2._Regexp[str]":
+    options = re2.Options()
+    options.log_errors = False
+    options.case_sensitive = not any_case
+    options.max_mem = most
+    try:
+        return re2.compile(expected, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else error
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise ValueError(f"This is not a pattern that RE2 understands: {text}.") from None
+    finally:
+        re2.purge()  # the library's own cache would keep far more
 
 
 def _truth_of(value: object) -> bool | None:

@@ -1,11 +1,17 @@
-"""④ Loads rules' versions for workers, each parsed and compiled once per process."""
+"""④ Loads rules' versions for workers, each parsed and compiled once per process.
+
+A tenant's rules may be large. What a process keeps of them, and what it loads at once, is bounded
+in bytes, so that a worker's memory is.
+"""
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import cached_property
+from threading import Lock
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -16,6 +22,7 @@ from postbacks.callbacks.macros import CompiledRequest, TemplateError, compile_r
 from postbacks.callbacks.rules.conditions import Conditions, compile_conditions
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import RuleStatus
 
 logger = logging.getLogger(__name__)
@@ -23,11 +30,13 @@ logger = logging.getLogger(__name__)
 RuleVersion = tuple[int, int]  # rule id, number of the version
 UNSAVED = 0  # the rule id of a definition that is only checked or previewed
 
-# Rule id, version, the names of the partner's credentials, and the hosts that may get them.
-_RequestKey = tuple[int, int, frozenset[str], frozenset[str]]
-_compiled: dict[_RequestKey, CompiledRequest] = {}
 _marked_at: dict["RuleVersion", float] = {}  # rules that were marked as expensive, and when
-_MOST_COMPILED = 4096
+_KEPT_VERSIONS: Final = 64 * 1024 * 1024  # bytes of memory
+_KEPT_REQUESTS: Final = 24 * 1024 * 1024
+_LOADED_TOGETHER: Final = 2 * 1024 * 1024  # bytes of definitions, beyond one organization's
+_BYTES_IN_MEMORY: Final = 4  # of each byte that a rule counts, its conditions compiled
+_BYTES_OF_REQUEST: Final = 52  # ... of each character of a template, compiled
+_BYTES_AT_LEAST: Final = 4_096
 
 _RULES = """
 SELECT r.organization_id, r.id AS rule_id, v.number, r.version AS current_version, r.status,
@@ -35,11 +44,7 @@ SELECT r.organization_id, r.id AS rule_id, v.number, r.version AS current_versio
 FROM callback_rule AS r
 JOIN callback_rule_version AS v ON v.organization_id = r.organization_id AND v.rule_id = r.id"""
 
-_LOAD_DECIDING = f"""{_RULES}
-WHERE r.organization_id = ANY(%(organizations)s::bigint[]) AND r.status = ANY(%(statuses)s::text[])
-  AND v.number = r.version
-ORDER BY r.id
-"""
+_LOAD_DECIDING = load_sql("postbacks.callbacks", "load_deciding_rules")
 
 _DECIDING = [RuleStatus.ACTIVE.value, RuleStatus.SUSPENDED.value]
 
@@ -69,6 +74,35 @@ LEFT JOIN partner_credential AS c ON c.organization_id = p.organization_id AND c
 WHERE p.id = ANY(%(ids)s::bigint[])
 GROUP BY p.organization_id, p.id
 """
+
+
+T = TypeVar("T")
+
+
+class _WeightedCache(Generic[T]):
+    """Keeps what was used last, up to so many bytes of memory. Threads may share it."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._kept: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
+        self._weight = 0
+        self._lock = Lock()
+
+    def get_or_make(self, key: Hashable, make: Callable[[], tuple[T, int]]) -> T:
+        """Return what is kept, else what `make` returns beside its weight."""
+        with self._lock:
+            if (kept := self._kept.get(key)) is not None:
+                self._kept.move_to_end(key)
+                return kept[0]
+        made, weight = make()
+        with self._lock:
+            if key not in self._kept:  # another thread may have been quicker
+                self._kept[key] = made, weight
+                self._weight += weight
+            while self._weight > self._capacity:
+                _, (_, dropped) = self._kept.popitem(last=False)
+                self._weight -= dropped
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +135,7 @@ class CompiledRule:
     definition: RuleDefinition
     partner: PartnerSecrets | None
     current_version: int = UNSAVED  # of its rule
+    parsed: "ParsedVersion | None" = field(default=None, repr=False)  # None of one that is unsaved
 
     @property
     def is_on(self) -> bool:
@@ -118,7 +153,15 @@ class CompiledRule:
         """The compiled template. Raises TemplateError if it is no longer valid."""
         names = frozenset(self.partner.sealed) if self.partner else frozenset()
         hosts = self.partner.allowed_hosts if self.partner else frozenset()
-        return _compile((self.rule_id, self.version, names, hosts), self.definition)
+
+        def compiled() -> tuple[CompiledRequest, int]:
+            template = self.definition.template
+            request = compile_request(template, credential_names=names, allowed_hosts=hosts)
+            return request, _BYTES_AT_LEAST + _BYTES_OF_REQUEST * template.length
+
+        if self.rule_id == UNSAVED:
+            return compiled()[0]
+        return _requests.get_or_make((self.rule_id, self.version, names, hosts), compiled)
 
     @cached_property
     def lane(self) -> str:
@@ -136,11 +179,9 @@ class CompiledRule:
     @cached_property
     def conditions(self) -> Conditions:
         """The compiled conditions. Raises TemplateError if one is no longer valid."""
-        if self.rule_id == UNSAVED:
+        if self.parsed is None:
             return compile_conditions(self.definition.conditions, is_stored=True)
-        return _conditions(
-            self.rule_id, self.version, msgspec.json.encode(self.definition.conditions)
-        )
+        return self.parsed.conditions
 
     @cached_property
     def credentials(self) -> Mapping[str, str]:
@@ -150,19 +191,57 @@ class CompiledRule:
         return self.partner.open()
 
 
-def load_deciding_rules(organizations: Iterable[int]) -> dict[int, list[CompiledRule]]:
-    """Return each organization's active and suspended rules.
+class DecidingRules:
+    """Each organization's active and suspended rules, loaded a few megabytes at a time.
 
-    A suspended rule decides events like an active one; its postbacks are held.
+    Organizations are asked for in the order of their ids. A suspended rule decides events like an
+    active one; its postbacks are held.
     """
-    rules = _load(
-        _LOAD_DECIDING, {"organizations": sorted(set(organizations)), "statuses": _DECIDING}
-    )
-    deciding: dict[int, list[CompiledRule]] = {}
-    for rule in rules:
-        if not rule.is_archived:
-            deciding.setdefault(rule.organization_id, []).append(rule)
-    return deciding
+
+    def __init__(self, organizations: Iterable[int]) -> None:
+        self._left = sorted(set(organizations))
+        self._rules: dict[int, list[CompiledRule]] = {}
+
+    def of(self, organization_id: int) -> list[CompiledRule]:
+        while organization_id not in self._rules and organization_id in self._left:
+            self._load()
+        return self._rules.get(organization_id, [])
+
+    def _load(self) -> None:
+        """Load the rules of the next organizations, and let go of those before."""
+        rows = prepared.fetch(
+            _VersionRow,
+            _LOAD_DECIDING,
+            {
+                "organizations": self._left,
+                "statuses": _DECIDING,
+                "most": _LOADED_TOGETHER,
+            },
+        )
+        cut = {row.organization_id for row in rows if row.definition is None}
+        self._rules = {each: [] for each in self._left if each not in cut}
+        self._left = sorted(cut)
+        for rule in _rules_of([row for row in rows if row.definition is not None]):
+            if not rule.is_archived:
+                self._rules[rule.organization_id].append(rule)
+
+
+@dataclass(frozen=True)
+class ParsedVersion:
+    """A stored version, which never changes: parsed once, its conditions compiled once."""
+
+    definition: RuleDefinition
+
+    @classmethod
+    def weighed(cls, text: str) -> "tuple[ParsedVersion, int]":
+        """Return a version and about the bytes of memory that it takes."""
+        definition = msgspec.json.decode(text, type=RuleDefinition)
+        return cls(definition), _BYTES_AT_LEAST + _BYTES_IN_MEMORY * definition.counted_bytes
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """The compiled conditions. Raises TemplateError if one is no longer valid."""
+        return compile_conditions(self.definition.conditions, is_stored=True)
 
 
 def load_rule_versions(versions: Iterable[RuleVersion]) -> dict[RuleVersion, CompiledRule]:
@@ -171,10 +250,12 @@ def load_rule_versions(versions: Iterable[RuleVersion]) -> dict[RuleVersion, Com
     The current version of each named rule is among them, read in the same statement.
     """
     pairs = sorted(set(versions))
-    rules = _load(
+    rows = prepared.fetch(
+        _VersionRow,
         _LOAD_VERSIONS,
         {"rules": [rule for rule, _ in pairs], "numbers": [number for _, number in pairs]},
     )
+    rules = _rules_of(rows)
     return {(rule.rule_id, rule.version): rule for rule in rules}
 
 
@@ -208,18 +289,21 @@ class _VersionRow:
     number: int
     current_version: int
     status: str
-    definition: str
+    definition: str | None  # None: too much for this load
 
 
-def _load(statement: str, parameters: Mapping[str, object]) -> list[CompiledRule]:
-    rows = prepared.fetch(_VersionRow, statement, parameters)
+def _rules_of(rows: Iterable[_VersionRow]) -> list[CompiledRule]:
     versions = [
-        (row, definition)
+        (row, parsed)
         for row in rows
-        if (definition := _parse_or_log(row.rule_id, row.number, row.definition))
+        if row.definition and (parsed := _parse_or_log(row.rule_id, row.number, row.definition))
     ]
     partners = _load_partners(
-        {definition.partner_id for _, definition in versions if definition.partner_id is not None}
+        {
+            parsed.definition.partner_id
+            for _, parsed in versions
+            if parsed.definition.partner_id is not None
+        }
     )
     return [
         CompiledRule(
@@ -228,10 +312,11 @@ def _load(statement: str, parameters: Mapping[str, object]) -> list[CompiledRule
             version=row.number,
             status=row.status,
             current_version=row.current_version,
-            definition=definition,
-            partner=partners.get((row.organization_id, definition.partner_id)),
+            definition=parsed.definition,
+            partner=partners.get((row.organization_id, parsed.definition.partner_id)),
+            parsed=parsed,
         )
-        for row, definition in versions
+        for row, parsed in versions
     ]
 
 
@@ -248,33 +333,16 @@ def _partner_secrets(*, allowed_hosts: list[str], sealed: str, **columns: Any) -
     )
 
 
-def _parse_or_log(rule_id: int, number: int, definition: str) -> RuleDefinition | None:
+def _parse_or_log(rule_id: int, number: int, definition: str) -> ParsedVersion | None:
     """Parse a version; one that can't be read is left out and never fails the others."""
     try:
-        return _parse(rule_id, number, definition)
+        return _versions.get_or_make(
+            (rule_id, number, definition), lambda: ParsedVersion.weighed(definition)
+        )
     except msgspec.MsgspecError:
         logger.exception("Version %d of rule %d can't be read", number, rule_id)
         return None
 
 
-# A version never changes, so its parsed and compiled forms never expire.
-@lru_cache(maxsize=4096)
-def _parse(rule_id: int, number: int, definition: str) -> RuleDefinition:
-    return msgspec.json.decode(definition, type=RuleDefinition)
-
-
-@lru_cache(maxsize=4096)
-def _conditions(rule_id: int, number: int, conditions: bytes) -> Conditions:
-    return compile_conditions(msgspec.json.decode(conditions), is_stored=True)
-
-
-def _compile(key: _RequestKey, definition: RuleDefinition) -> CompiledRequest:
-    if key not in _compiled:
-        rule_id, _, names, hosts = key
-        compiled = compile_request(definition.template, credential_names=names, allowed_hosts=hosts)
-        if rule_id == UNSAVED:
-            return compiled
-        if len(_compiled) >= _MOST_COMPILED:
-            _compiled.clear()
-        _compiled[key] = compiled
-    return _compiled[key]
+_versions = _WeightedCache[ParsedVersion](_KEPT_VERSIONS)
+_requests = _WeightedCache[CompiledRequest](_KEPT_REQUESTS)

@@ -1,6 +1,6 @@
 """④ A rule's definition as its versions store it: plain data for matching and rendering."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, field
@@ -13,6 +13,8 @@ from postbacks.values.rule_choices import (
     MissingValues,
     WithoutConsent,
 )
+
+VALUE_BYTES: Final = 40  # that each value of a list takes in memory, however short it is
 
 
 class RuleDefinition(Struct, frozen=True, kw_only=True):
@@ -68,6 +70,13 @@ class RuleDefinition(Struct, frozen=True, kw_only=True):
         return f"{scheme}://{authority}".lower(), self.partner_id, self.is_paced
 
     @property
+    def counted_bytes(self) -> int:
+        """Return its bytes as JSON, and `VALUE_BYTES` for each value of its conditions' lists."""
+        lists = [line.get("value") for lines in self.conditions.values() for line in lines]
+        values = sum(map(_count_of_values, lists))
+        return len(msgspec.json.encode(self)) + VALUE_BYTES * values
+
+    @property
     def template(self) -> RequestTemplate:
         return RequestTemplate(
             method=self.method,
@@ -99,3 +108,9 @@ _REQUEST_FIELDS = (
     "success",
     "timeout_seconds",
 )
+
+
+def _count_of_values(value: object) -> int:
+    if isinstance(value, str):
+        return value.count(",")
+    return len(value) if isinstance(value, list | tuple) else 0

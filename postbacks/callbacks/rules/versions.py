@@ -44,6 +44,7 @@ def save_rule(rule: CallbackRule, *, by: User | None) -> None:
         )
         if changed or is_switched_on:
             rule.judged_since = database_clock.ask()  # attempts go by it
+        rule.counted_bytes = defined.counted_bytes
         rule.save()
         if changed:
             CallbackRuleVersion.objects.create(

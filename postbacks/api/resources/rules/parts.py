@@ -17,9 +17,11 @@ from postbacks.callbacks.macros.authentication import (
 from postbacks.callbacks.rules.comparisons import (
     ALIASES,
     LONGEST_PATTERN,
+    LONGEST_VALUE,
     OPERATORS,
     Operator,
 )
+from postbacks.callbacks.rules.comparisons import MOST_VALUES as MOST_LISTED
 from postbacks.callbacks.rules.conditions import MOST_CONDITIONS, Join, canonical_operator
 from postbacks.delivery.success import MOST_MARKS, MOST_VALUES
 from postbacks.models.rules import every_event
@@ -124,10 +126,18 @@ class SuccessSerializer(StrictSerializer):
         return {**any_success(), **values, **marked}
 
 
-_PLAIN = {"type": ["string", "number", "boolean", "null"]}
+_PLAIN = {"type": ["string", "number", "boolean", "null"], "maxLength": LONGEST_VALUE}
 
 
-@extend_schema_field({"oneOf": [_PLAIN, {"type": "array", "items": _PLAIN}]})
+@extend_schema_field(
+    {
+        "oneOf": [
+            # A list may also be written as a text with commas.
+            {**_PLAIN, "maxLength": MOST_LISTED * (LONGEST_VALUE + 1)},
+            {"type": "array", "items": _PLAIN, "minItems": 1, "maxItems": MOST_LISTED},
+        ]
+    }
+)
 class ConditionValueField(serializers.JSONField):
     """The value that a field is compared with: text, a number, true, false, or a list of these."""
 
@@ -159,7 +169,8 @@ class ConditionSerializer(StrictSerializer):
             "`!=`, `>=` and `<=` are kept as `≠`, `≥` and `≤`. Texts are compared letter for "
             "letter, and put in order as versions: 4.10 comes after 4.9. Without a value only "
             "`≠`, `not-in` and `exists` false hold. `matches` is an RE2 pattern of at most "
-            f"{LONGEST_PATTERN} characters that may match anywhere in a value of at most 4 KiB."
+            f"{LONGEST_PATTERN} characters that may match anywhere in a value of at most 4 KiB. "
+            f"A value has at most {LONGEST_VALUE:,} characters, a list {MOST_LISTED:,} values."
         ),
     )
     value = ConditionValueField(
@@ -179,7 +190,10 @@ class ConditionSerializer(StrictSerializer):
 
 
 class ConditionsSerializer(StrictSerializer):
-    """The conditions of an event: all of a list, or any of it. An empty list: every event."""
+    """The conditions of an event: all of a list, or any of it. An empty list: every event.
+
+    As JSON they have at most 1 MiB.
+    """
 
     all = serializers.ListField(
         child=ConditionSerializer(), required=False, max_length=MOST_CONDITIONS

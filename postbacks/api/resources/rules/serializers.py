@@ -32,7 +32,7 @@ from postbacks.delivery.lasting_failure import (
     percent_of_way,
 )
 from postbacks.models import CallbackRule, RuleStatus
-from postbacks.models.rules import EXPENSIVE_REMEDY
+from postbacks.models.rules import EXPENSIVE_REMEDY, MOST_RULES, MOST_RULES_OF_APP
 from postbacks.rulebook import saving
 from postbacks.rulebook.breakers import breakers_of_rules
 from postbacks.rulebook.preview import warnings_about
@@ -81,7 +81,9 @@ class RuleSerializer(RowSerializer):
         App,
         required=False,
         allow_null=True,
-        help_text="The app whose events are sent. Null: all apps.",
+        help_text="The app whose events are sent. Null: all apps. An app has at most "
+        f"{MOST_RULES_OF_APP:,} rules with those for all apps, an organization {MOST_RULES:,}; "
+        "archived ones do not count.",
     )
     partner = PublicIdField(
         Partner, required=False, allow_null=True, help_text="Who receives the postbacks."
