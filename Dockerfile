@@ -15,5 +15,4 @@ WORKDIR /app
 USER postbacks
 ENV DATA_DIR=/data PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8000
-CMD ["gunicorn", "postbacks.wsgi:application", "--bind=0.0.0.0:8000", "--worker-class=gthread", \
-     "--workers=4", "--threads=8", "--no-control-socket", "--limit-request-line=8190"]
+CMD ["gunicorn", "--bind=0.0.0.0:8000"]

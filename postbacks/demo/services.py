@@ -66,13 +66,8 @@ class Services:
             sys.executable,
             "-m",
             "gunicorn",
-            "postbacks.wsgi:application",
             f"--bind={HOST}:{self.port}",
-            "--worker-class=gthread",
             "--workers=2",
-            "--threads=8",
-            "--no-control-socket",
-            "--limit-request-line=8190",
         ]
         self.children.start("web", web, environment=environment)
         worker = [sys.executable, "manage.py", "worker"]

@@ -72,24 +72,19 @@ class Stage:
         )
 
     def start_doors(self, processes: int) -> None:
-        """Start the three web servers in the shape that README.md gives for production."""
+        """Start the three web servers in the shape of `gunicorn.conf.py`."""
         self.say("Starting the web servers …")
         for side in self.sides:
             environment = self._environments.get(side.name)
-            application = "django.core.wsgi:get_wsgi_application()"
-            if environment is None:
-                application = "postbacks.wsgi:application"
             command = [
                 sys.executable,
                 "-m",
                 "gunicorn",
-                application,
                 f"--bind={HOST}:{side.port}",
-                "--worker-class=gthread",
                 f"--workers={processes}",
-                "--threads=8",
-                "--no-control-socket",
             ]
+            if environment is not None:  # a reference, under gunicorn's own worker
+                command += ["django.core.wsgi:get_wsgi_application()", "--worker-class=gthread"]
             self.children.start(f"{side.name} web", command, environment or os.environ)
         for side in self.sides:
             self._warm_up(side)

@@ -305,9 +305,8 @@ class Installation:
             self._add("redis", ["redis-server", *options, "--save", ""], base)
             with_redis = base | {"REDIS_URL": f"redis://{HOST}:{self.redis_port}/0"}
         web = [
-            *(sys.executable, "-m", "gunicorn", "postbacks.wsgi:application"),
-            *(f"--bind={HOST}:{self.port}", "--worker-class=gthread", "--workers=2"),
-            *("--threads=8", "--no-control-socket", "--limit-request-line=8190"),
+            *(sys.executable, "-m", "gunicorn"),
+            *(f"--bind={HOST}:{self.port}", "--workers=2"),
         ]
         self._add("web", web, with_redis)
         for number in range(self.clusters):

@@ -2,12 +2,7 @@
 
 import gzip
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -15,7 +10,6 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.db import connection
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.test import RequestFactory
@@ -30,6 +24,7 @@ from postbacks.web.request_bodies import (
     read_to_end,
 )
 from tests import database, make
+from tests.web.gunicorn_server import exchange
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,11 +65,6 @@ def call(path: str, body: object, *, terminated: bool = True, **more: str) -> An
     environ.pop("CONTENT_LENGTH", None)
     environ = {name: value for name, value in {**environ, **more}.items() if value != "absent"}
     return Answer(environ)
-
-
-@pytest.fixture
-def tenant() -> make.Tenant:
-    return make.make_tenant()
 
 
 def key(tenant: make.Tenant) -> dict[str, str]:
@@ -308,44 +298,6 @@ def test_broken_chunks_are_refused_in_a_sentence(tenant) -> None:
 
 
 # The server that README and demo use
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    """Run gunicorn on the tests' database, as the demo does."""
-    login, host = connection.settings_dict["USER"], connection.settings_dict["HOST"]
-    keys = settings.FIELD_ENCRYPTION_KEYS.items()
-    environment = {
-        "DATABASE_URL": f"postgresql://{login}@/{database.NAME}?host={host}",
-        "SECRET_KEY": settings.SECRET_KEY,
-        "FIELD_ENCRYPTION_KEYS": ",".join(f"{name}:{key}" for name, key in keys),
-    }
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.set_inheritable(True)
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "gunicorn", "postbacks.wsgi:application"),
-                *(f"--bind=fd://{listener.fileno()}", "--worker-class=gthread", "--threads=8"),
-                "--no-control-socket",
-            ],
-            cwd=settings.BASE_DIR,
-            env={**os.environ, **environment},
-            pass_fds=[listener.fileno()],
-            start_new_session=True,
-        )
-        yield listener.getsockname()[1]
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def exchange(port: int, request: bytes) -> bytes:
-    """Send a request and return all that is answered until the server closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as caller:
-        caller.sendall(request)
-        answer = b""
-        while piece := caller.recv(65_536):
-            answer += piece
-        return answer
 
 
 def chunked(path: str, sdk_key: str, *chunks: bytes, more: bytes = b"", end: bytes = b"0") -> bytes:

@@ -1,0 +1,337 @@
+"""gunicorn's worker with threads, which gives a thread a request only when all of it has come.
+
+gunicorn's own reads heads and bodies in its threads, so that as many callers as it has threads,
+each with a byte every few seconds, silence it; and its loop waits up to two seconds for a caller to
+hang up. Here callers are waited for in the loop, where one costs its bytes and no thread.
+"""
+
+import errno
+import json
+import re
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from gunicorn import http
+from gunicorn.http.message import Request
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from postbacks.web.request_bodies import IS_WHOLE
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+HEAD_BYTES: Final = 64 * 1024
+REQUEST_BYTES: Final = (
+    8 * 1024 * 1024
+)  # more than any door takes; what is longer is refused at once
+WAITING_BYTES: Final = 32 * 1024 * 1024  # of all requests that have come in part
+SECONDS: Final = 30.0  # for a request, and a second more for each KiB that has come
+_LINGER_SECONDS: Final = 2.0  # for a caller to end what it sends, read the answer and hang up
+_LINGER_BYTES: Final = 20_000_000
+_PIECE: Final = 64 * 1024
+_GONE: Final = (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK)
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r", re.IGNORECASE)
+_CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding:[^\r]*chunked", re.IGNORECASE)
+_EXPECT: Final = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r)", re.IGNORECASE)
+
+
+@dataclass(slots=True, eq=False)
+class Arriving:
+    """A request of which a part has come."""
+
+    connection: TConn
+    received: bytearray
+    is_watched: bool = False
+    is_whole: bool = False
+    began_at: float = field(default_factory=time.monotonic)
+    _body_at: int = 0  # where the body begins; 0 until the head is complete
+    _ends_at: int | None = None  # where the body ends; None if it comes in chunks
+    _chunk_at: int = 0
+    _is_malformed: bool = False
+
+    def is_complete(self) -> bool:
+        """Tell whether a thread can answer without waiting for the caller."""
+        if not self._body_at and not self._read_head():
+            return False
+        if self._ends_at is None:
+            self.is_whole = self._has_last_chunk()
+            return self.is_whole or self._is_malformed or len(self.received) > REQUEST_BYTES
+        self.is_whole = len(self.received) >= self._ends_at
+        return self.is_whole or self._ends_at > REQUEST_BYTES
+
+    def has_too_long_head(self) -> bool:
+        return not self._body_at and len(self.received) > HEAD_BYTES
+
+    def is_late(self, now: float) -> bool:
+        return now > self.began_at + SECONDS + len(self.received) / 1024
+
+    def asks_to_continue(self) -> bool:
+        """Tell, once, whether the caller waits for a word before it sends the body."""
+        if not self._body_at:
+            return False
+        head = bytes(self.received[: self._body_at])
+        without, asked = _EXPECT.subn(b"", head)
+        if asked:
+            self.received[: self._body_at] = without
+            shorter = len(head) - len(without)
+            self._body_at -= shorter
+            self._chunk_at -= shorter
+            if self._ends_at is not None:
+                self._ends_at -= shorter
+        return bool(asked)
+
+    def _read_head(self) -> bool:
+        end = self.received.find(b"\r\n\r\n", 0, HEAD_BYTES)
+        if end < 0:
+            return False
+        self._body_at = self._chunk_at = end + 4
+        head = bytes(self.received[: self._body_at])
+        if not _CHUNKED.search(head):
+            length = _LENGTH.search(head)
+            self._ends_at = self._body_at + (int(length[1]) if length else 0)
+        return True
+
+    def _has_last_chunk(self) -> bool:
+        """Follow the chunks that have come; malformed ones are the server's to refuse."""
+        received = self.received
+        while (line_end := received.find(b"\r\n", self._chunk_at, self._chunk_at + 4096)) >= 0:
+            size = received[self._chunk_at : line_end].split(b";")[0].strip()
+            if not re.fullmatch(rb"[0-9a-fA-F]{1,16}", size):
+                self._is_malformed = True
+                return False
+            if not int(size, 16):
+                return received.find(b"\r\n\r\n", line_end, line_end + HEAD_BYTES) >= 0
+            self._chunk_at = line_end + 2 + int(size, 16) + 2
+        return False
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not typed
+    """The worker class of `gunicorn.conf.py`."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)
+        self._arriving: dict[TConn, Arriving] = {}  # by the time that they began
+        self._arrived_bytes = 0
+        self._closing: dict[TConn, float] = {}  # until when each may linger
+        self._looks_at = 0.0
+        self._of_thread = threading.local()
+        # TLS, HTTP/2 and a proxy's line come before or in place of what is read here.
+        self._is_patient = (
+            not self.cfg.is_ssl
+            and self.cfg.proxy_protocol == "off"
+            and self.cfg.http_protocols == ["h1"]
+        )
+
+    def load_wsgi(self) -> None:
+        """Load the application, and tell it of each request whether all of it has come."""
+        super().load_wsgi()
+        application: WSGIApplication = self.wsgi  # type: ignore[has-type]
+
+        def patient(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+            environ[IS_WHOLE] = self._of_thread.is_whole
+            return application(environ, start)
+
+        self.wsgi = patient
+
+    def handle_request(self, req: Request, conn: TConn) -> bool:
+        """Answer a request, in a thread."""
+        self._of_thread.is_whole = getattr(conn, "is_whole", None)
+        return bool(super().handle_request(req, conn))
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take a connection, and wait for its request."""
+        if not self._is_patient:
+            super().accept(listener)
+            return
+        try:
+            client, address = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._make_room()
+            elif error.errno not in _GONE:
+                raise
+            return
+        self.nr_conns += 1
+        self._wait_for_request(TConn(self.cfg, client, address, listener.getsockname()))
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
+
+    def on_client_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        """Wait for the next request of a connection that was kept."""
+        if not self._is_patient:
+            super().on_client_socket_readable(conn, client)
+            return
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._wait_for_request(conn)
+
+    def finish_request(self, conn: TConn, fs: "Future[bool]") -> None:
+        """Keep a connection for its next request, or close it."""
+        if not self._is_patient:
+            super().finish_request(conn, fs)
+        elif fs.cancelled() or fs.exception() or not fs.result():
+            self._hang_up(conn)
+        elif next_request := conn.parser.unreader.take_buffered():
+            conn.sock.setblocking(False)
+            self._wait_for_request(conn, next_request)
+        else:
+            super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """Refuse, once a second, what is late; gunicorn calls this in its loop."""
+        now = time.monotonic()
+        if now < self._looks_at:
+            return
+        self._looks_at = now + 1
+        for arriving in list(self._arriving.values()):
+            if arriving.is_late(now) or not (self.alive or arriving.received):
+                self._refuse(arriving, HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW)
+        for conn, until in list(self._closing.items()):
+            if now > until:
+                self._close(conn)
+
+    def is_parent_alive(self) -> bool:
+        """Tell whether the master lives; if it was killed, leave the port to its successor."""
+        alive = bool(super().is_parent_alive())
+        if not alive:
+            self.set_accept_enabled(False)
+            for listener in self.sockets:
+                listener.close()
+        return alive
+
+    def _wait_for_request(self, conn: TConn, begun: bytes = b"") -> None:
+        arriving = Arriving(conn, bytearray(begun))
+        self._arriving[conn] = arriving
+        self._arrived_bytes += len(begun)
+        if begun and arriving.is_complete():
+            self._hand_over(arriving)
+            return
+        self._receive(arriving)  # most have come with their connection
+        if conn in self._arriving:
+            self.poller.register(conn.sock, selectors.EVENT_READ, lambda _: self._receive(arriving))
+            arriving.is_watched = True
+
+    def _receive(self, arriving: Arriving) -> None:
+        if arriving.connection not in self._arriving:
+            return  # given up by what happened at the same moment
+        try:
+            piece = arriving.connection.sock.recv(_PIECE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            piece = b""
+        arriving.received += piece
+        self._arrived_bytes += len(piece)
+        if piece:
+            self._go_on(arriving)
+        elif arriving.received:
+            self._hand_over(arriving)  # an application says better than we what is missing
+        else:
+            self._forget(arriving)
+            self._close(arriving.connection)
+
+    def _go_on(self, arriving: Arriving) -> None:
+        """Wait for more of a request, unless it is whole or has used up a bound."""
+        if arriving.is_complete():
+            self._hand_over(arriving)
+        elif arriving.has_too_long_head():
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self._refuse(arriving, status, f"The head is longer than {HEAD_BYTES} bytes.")
+        elif self._arrived_bytes > WAITING_BYTES:
+            largest = max(self._arriving.values(), key=lambda one: len(one.received))
+            self._refuse(largest, HTTPStatus.SERVICE_UNAVAILABLE, _TOO_MANY)
+        elif arriving.asks_to_continue():
+            with suppress(OSError):
+                arriving.connection.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _hand_over(self, arriving: Arriving) -> None:
+        """Give a request to a thread, which reads it from memory."""
+        self._forget(arriving)
+        conn = arriving.connection
+        if conn.parser is None:
+            conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
+        conn.parser.unreader.unread(bytes(arriving.received))
+        conn.data_ready = True
+        conn.is_whole = arriving.is_whole
+        self.enqueue_req(conn)
+
+    def _refuse(self, arriving: Arriving, status: HTTPStatus, detail: str) -> None:
+        self._forget(arriving)
+        if arriving.received:
+            with suppress(OSError):  # what does not fit into an empty buffer is lost
+                arriving.connection.sock.send(_answer(status, detail))
+        self._hang_up(arriving.connection)
+
+    def _make_room(self) -> None:
+        """Give up the request that has been coming for longest."""
+        for arriving in self._arriving.values():
+            self._forget(arriving)
+            self._close(arriving.connection)
+            return
+
+    def _forget(self, arriving: Arriving) -> None:
+        del self._arriving[arriving.connection]
+        self._arrived_bytes -= len(arriving.received)
+        if arriving.is_watched:
+            self.poller.unregister(arriving.connection.sock)
+
+    def _hang_up(self, conn: TConn) -> None:
+        """End what we say, and close once the caller has read it; a reset would take it away."""
+        left = _LINGER_BYTES
+
+        def drop(_sock: socket.socket) -> None:
+            nonlocal left
+            if conn not in self._closing:
+                return
+            try:
+                piece = conn.sock.recv(_PIECE)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                piece = b""
+            left -= len(piece)
+            if not piece or left < 0:
+                self._close(conn)
+
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(conn)
+            return
+        self._closing[conn] = time.monotonic() + _LINGER_SECONDS
+        self.poller.register(conn.sock, selectors.EVENT_READ, drop)
+        drop(conn.sock)
+
+    def _close(self, conn: TConn) -> None:
+        if self._closing.pop(conn, None) is not None:
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+
+_TOO_SLOW: Final = "The request did not come in time; send it again."
+_TOO_MANY: Final = "Too many requests are coming slowly; send it again."
+
+
+def _answer(status: HTTPStatus, detail: str) -> bytes:
+    """Return a refusal that needs no thread, like those of the API."""
+    problem = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+    }
+    body = json.dumps(problem).encode()
+    return (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode() + body
