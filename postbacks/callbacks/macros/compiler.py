@@ -13,7 +13,7 @@ from postbacks.callbacks.macros.headers import CompiledHeaders, check_name, comp
 from postbacks.callbacks.macros.json_body import compile_json, render_json
 from postbacks.callbacks.macros.parameters import compile_form
 from postbacks.callbacks.macros.problems import Problems, RuleError, TemplateError
-from postbacks.callbacks.macros.skeleton import Skeleton, fill, read_skeleton
+from postbacks.callbacks.macros.skeleton import Skeleton, laid_out, read_skeleton
 from postbacks.callbacks.macros.url import CompiledUrl, compile_url, is_allowed
 from postbacks.values.rule_choices import BodyType, HttpMethod, MissingValues
 
@@ -157,7 +157,7 @@ class _Compiler:
             return compile_form(skeleton, problems, drop=self._drop).render
         if body_type == BodyType.JSON:
             return partial(render_json, compile_json(skeleton, problems, drop=self._drop))
-        return partial(fill, skeleton.chunks(0, len(skeleton.text), str, as_text))
+        return laid_out(skeleton.chunks(0, len(skeleton.text), str, as_text)).fill
 
     def _authentication(self, headers: CompiledHeaders) -> Authentication | None:
         return compile_authentication(

@@ -36,36 +36,47 @@ class Expression:
     """One compiled macro.
 
     Any credential in it makes it `secret`, even one whose turn never comes: what people see of a
-    request must not depend on which source had a value. `open_filters` is the number of filters
-    before the first that uses a credential. `is_piece`: what is sent is so little of a credential
-    that it could be guessed bit by bit.
+    request must not depend on which source had a value. `key_filters` are those from the first that
+    uses a credential on. `is_piece`: what is sent is so little of a credential that it could be
+    guessed bit by bit.
     """
 
     sources: tuple[Source, ...]
-    filters: tuple[AppliedFilter, ...]
+    open_filters: tuple[AppliedFilter, ...]
+    key_filters: tuple[AppliedFilter, ...]
     names: tuple[str, ...]
     secret: bool
     raw: bool
     required: bool
-    open_filters: int
     is_piece: bool = False
 
     def evaluate(self, scope: RenderScope) -> object | None:
         """Return the macro's value. Raises RenderError if a filter makes it too large."""
         try:
-            value = self._source_value(scope)
-            if self.filters and type(value) in (dict, list):
-                value = scope.text_of_container(value)
-            for number, applied in enumerate(self.filters):
+            value = self._open_value(scope)
+            for applied in self.key_filters:
                 if (value is None) == applied.on_missing:
                     value = present(applied.step(value, scope))
-                    if isinstance(value, str) and len(value) > _LONG:
-                        if number < self.open_filters:
-                            _count_written(value, scope)
-                        elif len(value) > LONGEST_SECRET_VALUE:
-                            return None  # an error would tell how long the credential is
+                    if isinstance(value, str) and len(value) > LONGEST_SECRET_VALUE:
+                        return None  # an error would tell how long the credential is
         except (ArithmeticError, ValueError):
             return None
+        return value
+
+    def _open_value(self, scope: RenderScope) -> object | None:
+        """Return the value before the first filter that uses a credential.
+
+        Raises RenderError if a filter makes it too large; ArithmeticError and ValueError mean that
+        there is none.
+        """
+        value = self._source_value(scope)
+        if type(value) in (dict, list) and self.filters:
+            value = scope.text_of_container(value)
+        for applied in self.open_filters:
+            if (value is None) == applied.on_missing:
+                value = present(applied.step(value, scope))
+                if isinstance(value, str) and len(value) > _LONG:
+                    _count_written(value, scope)
         return value
 
     def lacks_value(self, scope: RenderScope) -> bool:
@@ -85,14 +96,12 @@ class Expression:
         if any(source.secret for source in self.sources):
             return False
         try:
-            value = self._source_value(scope)
-            for applied in self.filters[: self.open_filters]:
-                if (value is None) == applied.on_missing:
-                    value = present(applied.step(value, scope))
+            value = self._open_value(scope)
+        except RenderError:
+            return False
         except (ArithmeticError, ValueError):
             return True
-        later = self.filters[self.open_filters :]
-        return value is None and not any(applied.on_missing for applied in later)
+        return value is None and not any(applied.on_missing for applied in self.key_filters)
 
     def losing_filter(self, scope: RenderScope) -> str:
         """Return the filter that has nothing for the value; "" if none is to blame."""
@@ -105,6 +114,10 @@ class Expression:
                 if isinstance(value, str) and len(value) > LONGEST_RESULT:
                     return ""  # it is too large, and not missing
         return ""
+
+    @property
+    def filters(self) -> tuple[AppliedFilter, ...]:
+        return self.open_filters + self.key_filters
 
     def _source_value(self, scope: RenderScope) -> object | None:
         for source in self.sources:
@@ -143,16 +156,17 @@ def compile_expression(
     keys = tuple(_hmac_keys(call))
     uses = [(use.name, use.argument) for use in call.filters]
     has_secret_source = any(source.secret for source in sources)
-    open_filters = 0 if has_secret_source else filters.before_key([name for name, _ in uses])
+    before_key = 0 if has_secret_source else filters.before_key([name for name, _ in uses])
+    steps = tuple(step for step in applied if step is not None)
     return Expression(
         sources=sources,
-        filters=tuple(step for step in applied if step is not None),
+        open_filters=steps[:before_key],
+        key_filters=steps[before_key:],
         names=tuple(dict.fromkeys((*(source.name for source in sources if source.name), *keys))),
         secret=bool(keys) or has_secret_source,
         raw=any(use.name == filters.RAW for use in call.filters),
         required=call.required,
-        open_filters=open_filters,
-        is_piece=filters.cuts_secret(uses[open_filters:]),
+        is_piece=filters.cuts_secret(uses[before_key:]),
     )
 
 

@@ -7,7 +7,13 @@ from typing import Final
 
 from postbacks.callbacks.macros.encoders import for_header
 from postbacks.callbacks.macros.problems import Problems, too_large
-from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Skeleton, fill
+from postbacks.callbacks.macros.skeleton import (
+    HOLE,
+    Skeleton,
+    SkeletonRow,
+    all_missing,
+    laid_out,
+)
 
 LONGEST_VALUE: Final = 4_096
 
@@ -38,7 +44,7 @@ class CompiledHeader:
     """
 
     name: str
-    chunks: tuple[Chunk, ...]
+    row: SkeletonRow
     droppable: tuple[int, ...]
     needs_value: bool = False
 
@@ -57,10 +63,9 @@ class CompiledHeaders:
         """
         rendered = {}
         for header in self.headers:
-            may_drop = self.drop and header.droppable
-            if may_drop and all(results[index] is None for index in header.droppable):
+            if self.drop and all_missing(header.droppable, results):
                 continue
-            value = fill(header.chunks, results).strip()
+            value = header.row.fill(results).strip()
             if header.needs_value and not value:
                 continue
             if len(value) > LONGEST_VALUE + room:
@@ -98,7 +103,7 @@ def compile_header(name: str, skeleton: Skeleton, problems: Problems) -> Compile
     only_macros = bool(text) and not text.strip(HOLE)
     return CompiledHeader(
         name=name,
-        chunks=skeleton.chunks(0, len(text), str, for_header),
+        row=laid_out(skeleton.chunks(0, len(text), str, for_header)),
         droppable=tuple(hole.index for hole in skeleton.holes.values()) if only_macros else (),
         needs_value=name.lower() in _DEVICE_HEADERS,
     )

@@ -11,9 +11,18 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from postbacks.callbacks.macros.encoders import for_json_string, for_json_value
-from postbacks.callbacks.macros.parameters import merged
 from postbacks.callbacks.macros.problems import Problems
-from postbacks.callbacks.macros.skeleton import HOLE, JSON_LIMIT, Chunk, Skeleton, Slot
+from postbacks.callbacks.macros.skeleton import (
+    BODY_LIMIT,
+    HOLE,
+    Chunk,
+    Skeleton,
+    SkeletonRow,
+    Slot,
+    all_missing,
+    join_within,
+    laid_out,
+)
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -27,8 +36,7 @@ _DEEPEST: Final = 32
 class Member:
     """One member of an object; `droppable` are the indexes of the macros that make up its value."""
 
-    name: str
-    parts: "tuple[Part, ...]"
+    parts: "tuple[Part, ...]"  # its name too
     droppable: tuple[int, ...]
 
 
@@ -39,22 +47,19 @@ class Members:
     members: tuple[Member, ...]
 
 
-Part = str | Slot | Members
+Part = SkeletonRow | Members
+_ReadPart = Chunk | Members
 
 
 def render_json(parts: Sequence[Part], results: Sequence[object]) -> str:
     """Render a compiled JSON template. Raises RenderError if it becomes too long for a body."""
-    texts: list[str] = []
-    size = 0
-    for part in parts:
-        if isinstance(part, Members):
-            text = _render_members(part, results)
-        else:
-            text = part if isinstance(part, str) else part.encode(results[part.index])
-        size += len(text)
-        JSON_LIMIT.check(size)
-        texts.append(text)
-    return "".join(texts)
+    if len(parts) == 1 and isinstance(parts[0], SkeletonRow):
+        return parts[0].fill(results)
+    texts = (
+        part.fill(results) if isinstance(part, SkeletonRow) else _render_members(part, results)
+        for part in parts
+    )
+    return join_within(BODY_LIMIT, "", texts)
 
 
 def compile_json(skeleton: Skeleton, problems: Problems, *, drop: bool) -> tuple[Part, ...]:
@@ -65,20 +70,16 @@ def compile_json(skeleton: Skeleton, problems: Problems, *, drop: bool) -> tuple
     except _NotJsonError as error:
         problems.add(skeleton.position(error.position), error.message)
         return ()
-    return _merged(parts)
+    return _laid_out(parts)
 
 
 def _render_members(item: Members, results: Sequence[object]) -> str:
-    rendered = []
-    size = 0
-    for member in item.members:
-        if member.droppable and all(results[index] is None for index in member.droppable):
-            continue
-        text = member.name + render_json(member.parts, results)
-        size += len(text)
-        JSON_LIMIT.check(size)
-        rendered.append(text)
-    return "{" + ",".join(rendered) + "}"
+    texts = (
+        render_json(member.parts, results)
+        for member in item.members
+        if not all_missing(member.droppable, results)
+    )
+    return f"{{{join_within(BODY_LIMIT, ',', texts)}}}"
 
 
 class _NotJsonError(Exception):
@@ -97,14 +98,14 @@ class _JsonTemplateReader:
         self.position = 0
         self.drop = drop
 
-    def document(self) -> list[Part]:
+    def document(self) -> list[_ReadPart]:
         parts = self._value(0)
         self._skip_space()
         if self.position < len(self.text):
             self._fail("The JSON body should end here.")
         return parts
 
-    def _value(self, depth: int) -> list[Part]:
+    def _value(self, depth: int) -> list[_ReadPart]:
         self._skip_space()
         if depth > _DEEPEST:
             self._fail(f"The JSON body is nested more than {_DEEPEST} deep.")
@@ -118,26 +119,29 @@ class _JsonTemplateReader:
             case "\0":
                 hole = self.skeleton.holes[self.position]
                 self.position += 1
-                return [Slot(hole.index, for_json_value(hole))]
+                return [Slot(hole.index, for_json_value(hole), hole.secret, unreserved="")]
             case _:
                 return [self._scalar()]
 
-    def _object(self, depth: int) -> list[Part]:
+    def _object(self, depth: int) -> list[_ReadPart]:
         self.position += 1
-        members: list[Member] = []
+        members: list[tuple[str, list[_ReadPart]]] = []
         if not self._takes("}"):
             members.append(self._member(depth))
             while self._takes(","):
                 members.append(self._member(depth))
             self._expect("}")
-        if self.drop and any(member.droppable for member in members):
-            return [Members(tuple(members))]
-        parts: list[Part] = []
-        for member in members:
-            parts += ("," if parts else "{", member.name, *member.parts)
+        if self.drop and any(_droppable(value) for _, value in members):
+            compiled = (
+                Member(_laid_out([name, *value]), _droppable(value)) for name, value in members
+            )
+            return [Members(tuple(compiled))]
+        parts: list[_ReadPart] = []
+        for name, value in members:
+            parts += ("," if parts else "{", name, *value)
         return [*parts, "}"] if parts else ["{}"]
 
-    def _member(self, depth: int) -> Member:
+    def _member(self, depth: int) -> tuple[str, list[_ReadPart]]:
         self._skip_space()
         if self.text.startswith(HOLE, self.position):
             self._fail("A macro can't be the name of a JSON member.")
@@ -148,10 +152,9 @@ class _JsonTemplateReader:
         if HOLE in self.text[start : self.position]:
             raise _NotJsonError(start, "A macro can't stand in the name of a JSON member.")
         self._expect(":")
-        parts = self._value(depth + 1)
-        return Member(f"{''.join(map(str, name))}:", _merged(parts), _droppable(parts))
+        return f"{''.join(map(str, name))}:", self._value(depth + 1)
 
-    def _array(self, depth: int) -> list[Part]:
+    def _array(self, depth: int) -> list[_ReadPart]:
         self.position += 1
         if self._takes("]"):
             return ["[]"]
@@ -203,19 +206,19 @@ class _JsonTemplateReader:
         raise _NotJsonError(self.position, message)
 
 
-def _droppable(parts: Sequence[Part]) -> tuple[int, ...]:
+def _droppable(parts: Sequence[_ReadPart]) -> tuple[int, ...]:
     slots = [part for part in parts if isinstance(part, Slot)]
     rest = [part for part in parts if not isinstance(part, Slot) and part != '"']
     return () if rest else tuple(slot.index for slot in slots)
 
 
-def _merged(parts: Sequence[Part]) -> tuple[Part, ...]:
+def _laid_out(parts: Sequence[_ReadPart]) -> tuple[Part, ...]:
     result: list[Part] = []
     run: list[Chunk] = []
     for part in parts:
-        if isinstance(part, Members):
-            result += (*merged(run), part)
-            run = []
-        else:
+        if not isinstance(part, Members):
             run.append(part)
-    return (*result, *merged(run))
+            continue
+        result += (laid_out(run), part) if run else (part,)
+        run = []
+    return (*result, laid_out(run)) if run else tuple(result)

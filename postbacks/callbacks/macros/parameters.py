@@ -14,8 +14,8 @@ from postbacks.callbacks.macros.skeleton import (
     Limit,
     Skeleton,
     SkeletonRow,
-    Slot,
-    fill,
+    all_missing,
+    join_within,
     laid_out,
 )
 
@@ -27,12 +27,8 @@ _BETWEEN_FORM: Final = re.compile(r"[&\r\n]")
 class MacroParameter:
     """One pair; `droppable` are the indexes of the macros that make up its whole value."""
 
-    chunks: tuple[Chunk, ...]
+    row: SkeletonRow
     droppable: tuple[int, ...]
-
-    def is_dropped(self, results: Sequence[object]) -> bool:
-        """Tell whether no macro of the value has a value."""
-        return bool(self.droppable) and all(results[index] is None for index in self.droppable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +43,12 @@ class Parameters:
         """Render the parameters that are not dropped. Raises RenderError beyond the limit."""
         if not self.drop:
             return self.row.fill(results, limit)
-        pairs: list[str] = []
-        size = 0
-        for parameter in self.parameters:
-            if not parameter.is_dropped(results):
-                pair = fill(parameter.chunks, results, limit)
-                size += len(pair)
-                limit.check(size)
-                pairs.append(pair)
-        return "&".join(pairs)
+        pairs = (
+            parameter.row.fill(results, limit)
+            for parameter in self.parameters
+            if not all_missing(parameter.droppable, results)
+        )
+        return join_within(limit, "&", pairs)
 
 
 def compile_query(skeleton: Skeleton, start: int, problems: Problems, *, drop: bool) -> Parameters:
@@ -71,17 +64,23 @@ def compile_form(skeleton: Skeleton, problems: Problems, *, drop: bool) -> Param
 def _compile(
     skeleton: Skeleton, start: int, between: re.Pattern[str], problems: Problems, *, drop: bool
 ) -> Parameters:
-    compiled = []
+    pairs = []
     separators = [match.start() for match in between.finditer(skeleton.text, start)]
     for end in [*separators, len(skeleton.text)]:
         if end > start and (between is _BETWEEN_QUERY or skeleton.text[start:end].strip()):
-            compiled.append(_parameter(skeleton, start, end, problems))
+            pairs.append(_pair(skeleton, start, end, problems))
         start = end + 1
-    may_drop = drop and any(parameter.droppable for parameter in compiled)
-    return Parameters(tuple(compiled), laid_out(_joined(compiled)), may_drop)
+    return Parameters(
+        parameters=tuple(MacroParameter(laid_out(chunks), macros) for chunks, macros in pairs),
+        row=laid_out([chunk for chunks, _ in pairs for chunk in ("&", *chunks)][1:]),
+        drop=drop and any(macros for _, macros in pairs),
+    )
 
 
-def _parameter(skeleton: Skeleton, start: int, end: int, problems: Problems) -> MacroParameter:
+def _pair(
+    skeleton: Skeleton, start: int, end: int, problems: Problems
+) -> tuple[tuple[Chunk, ...], tuple[int, ...]]:
+    """Return a pair's chunks, and the indexes of the macros that make up its whole value."""
     text = skeleton.text[start:end]
     equals = text.find("=")
     value_start = end if equals == -1 else start + equals + 1
@@ -91,23 +90,4 @@ def _parameter(skeleton: Skeleton, start: int, end: int, problems: Problems) -> 
     value = skeleton.text[value_start:end]
     only_macros = bool(value) and not value.strip(HOLE)
     droppable = skeleton.holes_in(value_start, end) if only_macros else []
-    return MacroParameter(chunks, tuple(hole.index for hole in droppable))
-
-
-def _joined(parameters: list[MacroParameter]) -> tuple[Chunk, ...]:
-    chunks: list[Chunk] = []
-    for parameter in parameters:
-        chunks += ["&", *parameter.chunks] if chunks else parameter.chunks
-    return merged(chunks)
-
-
-def merged(chunks: Sequence[Chunk]) -> tuple[Chunk, ...]:
-    """Return the same chunks, with neighboring texts joined."""
-    result: list[Chunk] = []
-    for chunk in chunks:
-        last = result[-1] if result else None
-        if isinstance(chunk, Slot) or not isinstance(last, str):
-            result.append(chunk)
-        else:
-            result[-1] = last + chunk
-    return tuple(result)
+    return chunks, tuple(hole.index for hole in droppable)

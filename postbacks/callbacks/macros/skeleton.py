@@ -6,7 +6,7 @@ that a person wrote, so no value can ever change it.
 
 import re
 import string
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,10 +20,9 @@ MOST_MACROS: Final = 200
 
 _UNSENDABLE: Final = re.compile("[\0\ud800-\udfff]")
 
-Encoder = Callable[[object], str]
-
-
 ROOM_FOR_SECRETS: Final = 262_144
+
+Encoder = Callable[[object], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,6 @@ class Limit:
 
 LONGEST_BODY: Final = 1_048_576
 BODY_LIMIT: Final = Limit("The body", LONGEST_BODY)
-JSON_LIMIT: Final = Limit("The body", LONGEST_BODY + ROOM_FOR_SECRETS)
 _LONG: Final = 512  # shorter texts are not counted: a request has few macros
 
 
@@ -70,11 +68,16 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where to write a macro's value, how to encode it there, and whether that is a secret."""
+    """Where to write a macro's value, how to encode it there, and whether that is a secret.
+
+    A text of `unreserved` characters stays as it is. In place of a whole JSON value there are none:
+    a text has quotes around it.
+    """
 
     index: int
     encode: Encoder
     secret: bool = False
+    unreserved: str = UNRESERVED
 
 
 Chunk = str | Slot
@@ -82,22 +85,19 @@ Chunk = str | Slot
 
 @dataclass(frozen=True, slots=True)
 class SkeletonRow:
-    """Chunks laid out to be filled often: texts with gaps, and the slot of each gap.
-
-    Only for places that write text as text: a whole JSON value has quotes around it.
-    """
+    """Chunks laid out to be filled often: texts with gaps, and the slot of each gap."""
 
     texts: tuple[str, ...]
-    slots: tuple[tuple[int, int, Encoder, bool], ...]
+    slots: tuple[tuple[int, int, Encoder, bool, str], ...]
 
     def fill(self, results: Sequence[object], limit: Limit = BODY_LIMIT) -> str:
         """Join texts and values. Raises RenderError beyond the limit."""
         pieces = list(self.texts)
         size = 0
-        for gap, index, encode, secret in self.slots:
+        for gap, index, encode, secret, unreserved in self.slots:
             value = results[index]
             # Most values consist of characters that no place needs to encode.
-            if type(value) is str and not value.strip(UNRESERVED):
+            if type(value) is str and not value.strip(unreserved):
                 pieces[gap] = value
                 continue
             pieces[gap] = piece = encode(value)
@@ -108,12 +108,19 @@ class SkeletonRow:
 
 
 def laid_out(chunks: Sequence[Chunk]) -> SkeletonRow:
-    """Return the same chunks, faster to fill."""
+    """Return chunks in the form that is filled; neighboring texts are joined."""
+    joined: list[Chunk] = []
+    for chunk in chunks:
+        last = joined[-1] if joined else None
+        if isinstance(chunk, Slot) or not isinstance(last, str):
+            joined.append(chunk)
+        else:
+            joined[-1] = last + chunk
     return SkeletonRow(
-        tuple(chunk if isinstance(chunk, str) else "" for chunk in chunks),
+        tuple(chunk if isinstance(chunk, str) else "" for chunk in joined),
         tuple(
-            (gap, chunk.index, chunk.encode, chunk.secret)
-            for gap, chunk in enumerate(chunks)
+            (gap, chunk.index, chunk.encode, chunk.secret, chunk.unreserved)
+            for gap, chunk in enumerate(joined)
             if isinstance(chunk, Slot)
         ),
     )
@@ -159,17 +166,26 @@ class Skeleton:
         return tuple(chunks)
 
 
-def fill(chunks: Sequence[Chunk], results: Sequence[object], limit: Limit = BODY_LIMIT) -> str:
-    """Join texts and values. Raises RenderError beyond the limit."""
-    pieces: list[str] = []
-    size = 0
-    for chunk in chunks:
-        piece = chunk if isinstance(chunk, str) else chunk.encode(results[chunk.index])
-        if len(piece) > _LONG and not (isinstance(chunk, Slot) and chunk.secret):
-            size += len(piece)
-            limit.check(size)
-        pieces.append(piece)
-    return "".join(pieces)
+def join_within(limit: Limit, separator: str, texts: Iterable[str]) -> str:
+    """Join texts, each written when its turn comes. Raises RenderError far beyond the limit.
+
+    Credentials in them are counted here, so there is room for them.
+    """
+    written: list[str] = []
+    size = -ROOM_FOR_SECRETS
+    for text in texts:
+        size += len(text)
+        limit.check(size)
+        written.append(text)
+    return separator.join(written)
+
+
+def all_missing(indexes: Collection[int], results: Sequence[object]) -> bool:
+    """Tell whether there are macros at these indexes, and none has a value."""
+    for index in indexes:
+        if results[index] is not None:
+            return False
+    return bool(indexes)
 
 
 def read_skeleton(

@@ -17,7 +17,14 @@ from urllib3.util import parse_url
 from postbacks.callbacks.macros.encoders import RAW_REFUSED, for_path, url_literal
 from postbacks.callbacks.macros.parameters import Parameters, compile_query
 from postbacks.callbacks.macros.problems import Problems, RenderError, too_large
-from postbacks.callbacks.macros.skeleton import HOLE, Chunk, Hole, Limit, Skeleton, fill
+from postbacks.callbacks.macros.skeleton import (
+    HOLE,
+    Hole,
+    Limit,
+    Skeleton,
+    SkeletonRow,
+    laid_out,
+)
 
 LONGEST_URL: Final = 8_192
 _LIMIT: Final = Limit("The URL", LONGEST_URL)
@@ -41,7 +48,7 @@ _WIDE_COLON: Final = "\N{FULLWIDTH COLON}"
 class OpenSegment:
     """A segment of the path with macros in it, and perhaps with a credential."""
 
-    chunks: tuple[Chunk, ...]
+    row: SkeletonRow
     has_secret: bool = False
 
     def render(self, results: Sequence[object]) -> str:
@@ -49,7 +56,7 @@ class OpenSegment:
 
         Dots that a credential had a part in are left out: an error would reveal something.
         """
-        text = fill(self.chunks, results, _LIMIT)
+        text = self.row.fill(results, _LIMIT)
         if text[:1] in _FIRST_OF_DOTS and _DOTS.fullmatch(text):
             if self.has_secret:
                 return ""
@@ -294,9 +301,9 @@ def _path(
     for number, text in enumerate(skeleton.text[start:end].split("/")):
         closed += "/" if number else ""
         if HOLE in text:
-            segment = skeleton.chunks(start, start + len(text), url_literal, for_path)
+            row = laid_out(skeleton.chunks(start, start + len(text), url_literal, for_path))
             holes = skeleton.holes_in(start, start + len(text))
-            path += (closed, OpenSegment(segment, any(hole.secret for hole in holes)))
+            path += (closed, OpenSegment(row, any(hole.secret for hole in holes)))
             closed = ""
         else:
             closed += url_literal(text)
