@@ -363,6 +363,22 @@ def test_a_limit_of_length_does_not_tell_how_long_a_credential_is(chain: str, pa
     assert all(each == seen[0] for each in seen)
 
 
+@pytest.mark.parametrize("missing_values", [MissingValues.EMPTY, MissingValues.DROP])
+def test_whether_a_url_fits_does_not_depend_on_a_credential(missing_values: MissingValues) -> None:
+    template = RequestTemplate(
+        url="https://ads.example.com/?k={{credential.api_key}}&n={{event_name}}&c={{country}}",
+        missing_values=missing_values,
+    )
+    request = compile_request(template, credential_names=NAMES, allowed_hosts=("ads.example.com",))
+    long_name = {"event_name": "n" * 6_000}
+
+    url = request.render(long_name, credentials={"api_key": "k" * 4_096}).request.url
+
+    assert len(url) > 8_192
+    with pytest.raises(RenderError, match="too_large"):
+        request.render({"event_name": "n " * 4_096}, credentials={"api_key": "k"})
+
+
 def test_a_missing_value_is_still_named_where_no_credential_decides_it() -> None:
     request = compiled('https://ads.example.com/?s={{idfa|lower|hmac_sha256:"secret"}}')
 
