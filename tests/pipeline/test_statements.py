@@ -1,5 +1,7 @@
 """The plans of the hot path: kept for the connection, made anew when asked."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.db import DatabaseError, connection, transaction
 
@@ -42,6 +44,32 @@ def test_a_lost_connection_is_renewed_and_the_statement_prepared_again() -> None
 
     assert prepared.run(_STATEMENT, {"value": 1}) == [(2,)]
     assert _plan_counts() == [(1,)]
+
+
+@pytest.mark.parametrize("time_zone", ["UTC", "Europe/Kyiv", "America/St_Johns"])
+def test_moments_are_loaded_as_django_loads_them(time_zone: str) -> None:
+    moments = [
+        datetime(2026, 11, 30, 8, 41, 17, 123456, tzinfo=UTC),
+        datetime(2026, 11, 30, 8, 41, 17, 120000, tzinfo=UTC),
+        datetime(2026, 10, 25, 0, 30, tzinfo=UTC),  # an hour that clocks of some zones show twice
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(1883, 11, 18, 12, 3, 58, tzinfo=UTC),  # offsets had seconds
+        datetime(9999, 12, 30, tzinfo=UTC),
+        None,
+    ]
+    statement = "SELECT unnest(%(moments)s::timestamptz[])"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('TimeZone', %s, true)", [time_zone])
+        cursor.execute("SELECT unnest(%s::timestamptz[])", [moments])
+        by_django = [moment for (moment,) in cursor.fetchall()]
+        loaded = [moment for (moment,) in prepared.run(statement, {"moments": moments})]
+        with prepared.one_round_trip() as execute:
+            together = execute(statement, {"moments": moments})
+        assert [moment for (moment,) in together.fetchall()] == loaded
+    assert [moment and moment.astimezone(UTC) for moment in loaded] == moments
+    if time_zone == "UTC":  # as it is of every session of ours
+        assert loaded == by_django
+        assert [str(moment) for moment in loaded] == [str(moment) for moment in by_django]
 
 
 def _plan_counts() -> list[tuple[int]]:

@@ -16,6 +16,7 @@ import psycopg
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection
 from psycopg import errors
+from psycopg.pq import Format
 from psycopg.rows import RowFactory, kwargs_row, tuple_row
 
 T = TypeVar("T")
@@ -25,6 +26,9 @@ _PLAIN_WORD = re.compile(r"[a-z0-9_]+")
 _FULL = "The database's disk is full."
 _READ_ONLY = "The database is read-only."
 _AWAY = "The database can't be reached."
+_TIMESTAMPTZ = psycopg.adapters.types["timestamptz"].oid
+# In C, where psycopg has it. Django's is Python, and a postback has eight to load on its way.
+_TIMESTAMPTZ_LOADER = psycopg.adapters.get_loader(_TIMESTAMPTZ, Format.TEXT)
 
 
 def load_sql(package: str, name: str, *enums: type[Enum]) -> str:
@@ -118,6 +122,8 @@ def _execute(
 ) -> psycopg.Cursor[T]:
     # Of psycopg's own kind: Django's puts values into the text, which can't be prepared.
     cursor = psycopg.Cursor(session, row_factory=row_factory)
+    if _TIMESTAMPTZ_LOADER is not None:
+        cursor.adapters.register_loader(_TIMESTAMPTZ, _TIMESTAMPTZ_LOADER)
     return cursor.execute(statement.encode(), parameters, prepare=True)
 
 
