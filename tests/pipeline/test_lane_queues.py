@@ -15,7 +15,10 @@ from postbacks.models import CallbackRule, QueueClass
 from postbacks.rulebook import held_postbacks
 from tests import database
 from tests.claims import claim_due
+from tests.events import event, record
 from tests.make import Tenant, make_tenant, make_tenant_rule
+from tests.pipeline.conftest import RecordingPartner, Run
+from tests.pipeline.test_pump import all_ended
 
 _FILL = """
 WITH added AS (
@@ -128,7 +131,36 @@ def test_a_days_postbacks_leave_room_on_their_pages_for_updates() -> None:
             "SELECT DISTINCT reloptions::text FROM pg_inherits JOIN pg_class ON oid = inhrelid "
             "WHERE inhparent = 'postback'::regclass"
         )
-        assert cursor.fetchall() == [("{fillfactor=60}",)]
+        assert cursor.fetchall() == [("{fillfactor=40}",)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_index_is_told_of_a_postback_that_was_delivered(
+    ok_partner: RecordingPartner, run_pump: Run
+) -> None:
+    gem = make_tenant()
+    make_tenant_rule(gem, ok_partner.url)
+    record(gem, *(event(install_id=f"device-{number}") for number in range(90)))
+    before = updates_of_postbacks()
+
+    run_pump(until=all_ended(gem, 90))
+
+    all_updates, on_the_same_page = (
+        now - then for now, then in zip(updates_of_postbacks(), before, strict=True)
+    )
+    assert all_updates == on_the_same_page == 90
+
+
+def updates_of_postbacks() -> tuple[int, int]:
+    """Return how many there were, and how many found room on their page."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute("SELECT")  # what has been counted is told when the statement before ends
+    counts = database.superuser().execute(
+        "SELECT sum(n_tup_upd), sum(n_tup_hot_upd) FROM pg_stat_user_tables"
+        " WHERE relname LIKE 'postback_p2%'"
+    )
+    return tuple(map(int, counts.fetchone()))
 
 
 @pytest.mark.django_db(transaction=True)
