@@ -114,7 +114,7 @@ def hold_claims(claims: Sequence[Lease]) -> None:
             for rule_id, status in lock_statuses(
                 {claim.postback.rule_id for claim in claims}
             ).items()
-            if (reason := _held_reason(status))
+            if (reason := held_reason(status))
         }
         parameters = {
             "ids": [claim.postback.id for claim in claims],
@@ -186,7 +186,8 @@ def still_queued(postbacks: Collection[int]) -> list[int]:
         return [postback_id for (postback_id,) in cursor.fetchall()]
 
 
-def _held_reason(status: RuleStatus) -> HeldReason | None:
+def held_reason(status: RuleStatus) -> HeldReason | None:
+    """Return why a rule of this status holds its pending postbacks; None if it does not."""
     if status in {RuleStatus.ACTIVE, RuleStatus.ARCHIVED}:
         return None
     return HeldReason.RULE_SUSPENDED if status == RuleStatus.SUSPENDED else HeldReason.RULE_OFF

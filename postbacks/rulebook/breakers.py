@@ -1,4 +1,4 @@
-"""Says which rules, partners and postbacks wait for a circuit breaker, for pages and the API."""
+"""Says what waits for a circuit breaker or a rule, for pages and the API."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from apps_registry.models import Partner
 from postbacks.callbacks.rules.compiled import RuleVersion, load_rule_versions
+from postbacks.delivery.holding import held_reason
 from postbacks.insights import wording
 from postbacks.models import (
     BreakerState,
@@ -15,14 +16,10 @@ from postbacks.models import (
     Postback,
     PostbackStatus,
     RuleStatus,
+    SkipReason,
 )
 
 BREAKER_OPEN = "breaker_open"  # the reason of a postback that waits for one
-
-WAITS_FOR_BREAKER = (
-    "Its partner's host fails again and again. It waits until one request is answered, and waiting "
-    "uses up no try."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +75,31 @@ def breakers_of_partners(partners: Collection[Partner]) -> dict[int, list[OpenBr
 
 
 def mark_waiting(postbacks: Iterable[Postback]) -> None:
-    """Give pending postbacks whose breaker is open the reason `breaker_open`; it is not stored."""
-    pending = {each.pk: each for each in postbacks if each.status == PostbackStatus.PENDING}
+    """Give pending postbacks that nothing sends now the reason of now, which is not stored.
+
+    A rule that is off has not held all of its postbacks yet; what waits for an open breaker has
+    the reason `breaker_open`. Every list and page asks here, so that all say the same.
+    """
+    pending: dict[int, Postback] = {}
+    for each in postbacks:
+        if each.status == PostbackStatus.PENDING and not each.reason:
+            each.reason = _reason_of_rule(RuleStatus(each.rule.status))
+            if not each.reason:
+                pending[each.pk] = each
     breakers = _open_breakers() if pending else {}
     if not breakers:
         return
     due = DuePostback.objects.filter(pk__in=pending, host__in=breakers, claim_id=None)
     for postback_id in due.values_list("pk", flat=True):
         pending[postback_id].reason = BREAKER_OPEN
+
+
+def _reason_of_rule(status: RuleStatus) -> str:
+    """Return why a rule of this status sends nothing; empty if it sends."""
+    if status == RuleStatus.ARCHIVED:
+        return SkipReason.RULE_ARCHIVED.value
+    reason = held_reason(status)
+    return reason.value if reason else ""
 
 
 def _open_breakers() -> dict[str, OpenBreaker]:

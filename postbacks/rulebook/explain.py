@@ -65,7 +65,7 @@ _UNEXPLAINED = Refusal(
 _WAS_OFF: Mapping[str, str] = {
     RuleStatus.DRAFT: "The rule was a draft; only active rules send.",
     RuleStatus.PAUSED: "The rule was paused.",
-    RuleStatus.SUSPENDED: "We had suspended the rule after lasting failure.",
+    RuleStatus.SUSPENDED: "We had suspended the rule, since its partner refused or failed.",
     RuleStatus.ARCHIVED: "The rule was archived.",
 }
 # If a rule made several postbacks of an event, the first of these is explained.

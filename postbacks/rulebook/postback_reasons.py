@@ -1,6 +1,7 @@
 """Says where postbacks stand: their state, the last answer, and why macros had no value."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from postbacks.callbacks.credits import KnownCredit, load_credit_versions
@@ -24,7 +25,7 @@ from postbacks.models import (
 )
 from postbacks.models.events import ERASED
 from postbacks.models.stored import load_events
-from postbacks.rulebook.breakers import BREAKER_OPEN, WAITS_FOR_BREAKER
+from postbacks.rulebook.breakers import BREAKER_OPEN
 
 _LONGEST_QUOTE = 120
 _MOST_IN_A_SENTENCE = 4
@@ -37,7 +38,7 @@ _WITHOUT_ANSWER = frozenset(
 OFF: Mapping[str, str] = {
     RuleStatus.DRAFT: "The rule is a draft; only active rules send.",
     RuleStatus.PAUSED: "The rule is paused.",
-    RuleStatus.SUSPENDED: "We suspended the rule after lasting failure.",
+    RuleStatus.SUSPENDED: "We suspended the rule, since its partner refused or failed.",
     RuleStatus.ARCHIVED: "The rule was archived.",
 }
 
@@ -54,6 +55,15 @@ class RuleDecision(StrEnum):
     SKIPPED = "skipped"
     NOT_MATCHED = "not_matched"
     HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingWords:
+    """Why a pending postback is not sent: in a word, in a note, and in sentences."""
+
+    label: str
+    note: str
+    detail: str
 
 
 def empty_macros_by_request(
@@ -128,6 +138,39 @@ def decision_and_reason(
     return decision, reason
 
 
+def waiting_words(postback: Postback) -> WaitingWords | None:
+    """Return why nothing sends a pending postback now, None if it is sent when it is due.
+
+    The postback has been given its reason by `breakers.mark_waiting`.
+    """
+    if postback.status != PostbackStatus.PENDING:
+        return None
+    status = postback.rule.status
+    if postback.reason == BREAKER_OPEN:
+        return WaitingWords(
+            "Waiting",
+            "It waits for its host, which fails",
+            "It waits for its host, which fails again and again, until one request is answered. "
+            "Waiting uses up no try.",
+        )
+    if postback.reason == HeldReason.RULE_SUSPENDED:
+        is_on = status == RuleStatus.ACTIVE
+        to_do = "Send" if is_on else "Correct the rule and switch it on, then send"
+        return WaitingWords(
+            "Held",
+            "Its rule was suspended",
+            f"Held, since its rule was suspended. {to_do} or drop what the rule holds on its "
+            "page; after 7 days it is skipped.",
+        )
+    if postback.reason == HeldReason.RULE_OFF:
+        detail = f"{OFF.get(status, 'The rule was off.')} It waits until the rule is on."
+        return WaitingWords("Waiting", "Its rule is off", detail)
+    if postback.reason == SkipReason.RULE_ARCHIVED:
+        detail = f"{OFF[RuleStatus.ARCHIVED]} It is about to be skipped."
+        return WaitingWords("Waiting", "Its rule was archived", detail)
+    return None
+
+
 def skip_reason_sentence(reason: str) -> str:
     labels = {str(value): str(label) for value, label in SkipReason.choices}
     return f"{labels.get(reason, 'The rule says so')}."
@@ -163,30 +206,14 @@ def _state_of(postback: Postback, last: DeliveryAttempt | None) -> tuple[RuleDec
     if postback.status == PostbackStatus.FAILED:
         detail = f"Given up after {tries}. {last_answer(last, postback.reason)}".strip()
         return RuleDecision.FAILED, Refusal(postback.reason or "failed", detail)
-    if refusal := _held_refusal(postback):
-        return RuleDecision.HELD, refusal
-    if postback.reason == BREAKER_OPEN:
-        return RuleDecision.PENDING, Refusal(BREAKER_OPEN, WAITS_FOR_BREAKER)
+    if words := waiting_words(postback):
+        waits_for_rule = postback.reason != BREAKER_OPEN
+        decision = RuleDecision.HELD if waits_for_rule else RuleDecision.PENDING
+        return decision, Refusal(postback.reason, words.detail)
     if not postback.attempts_made:
         return RuleDecision.PENDING, Refusal("due", "It is about to be sent.")
     detail = f"It is tried again after {tries}. {last_answer(last, '')}".strip()
     return RuleDecision.PENDING, Refusal("due", detail)
-
-
-def _held_refusal(postback: Postback) -> Refusal | None:
-    status = postback.rule.status
-    if postback.reason == HeldReason.RULE_SUSPENDED or status == RuleStatus.SUSPENDED:
-        is_on = status == RuleStatus.ACTIVE
-        to_do = "Send" if is_on else "Correct the rule and switch it on, then send"
-        return Refusal(
-            HeldReason.RULE_SUSPENDED.value,
-            f"It is held since we suspended the rule. {to_do} or drop what the rule holds on its "
-            "page; after 7 days it is skipped.",
-        )
-    if postback.reason == HeldReason.RULE_OFF or status != RuleStatus.ACTIVE:
-        detail = f"{OFF.get(status, 'The rule was off.')} It waits until the rule is on."
-        return Refusal(HeldReason.RULE_OFF.value, detail)
-    return None
 
 
 def _first_details(empty: EmptyMacros) -> Iterator[str]:

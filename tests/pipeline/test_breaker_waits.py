@@ -18,6 +18,7 @@ from postbacks.models import (
     CallbackRule,
     CircuitBreaker,
     DuePostback,
+    Install,
     Postback,
     PostbackStatus,
     RuleStatus,
@@ -478,3 +479,45 @@ def test_a_lane_to_which_nothing_was_sent_for_a_week_is_forgotten() -> None:
     with tenant(gem.organization.pk):
         hosts = CircuitBreaker.objects.order_by("host").values_list("host", flat=True)
         assert list(hosts) == ["b.example.com:443", "d.example.com:443"]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_failing", "code", "note"),
+    [
+        (RuleStatus.ACTIVE, True, "breaker_open", "It waits for its host, which fails"),
+        (RuleStatus.PAUSED, True, "rule_off", "Its rule is off"),
+        (RuleStatus.DRAFT, False, "rule_off", "Its rule is off"),
+        (RuleStatus.SUSPENDED, False, "rule_suspended", "Its rule was suspended"),
+        (RuleStatus.ARCHIVED, True, "rule_archived", "Its rule was archived"),
+        (RuleStatus.ACTIVE, False, "", "The next try is due now"),
+    ],
+)
+def test_every_list_and_page_says_the_same_of_what_waits(
+    status: RuleStatus, is_failing: bool, code: str, note: str
+) -> None:
+    gem = make_tenant()
+    make_tenant_rule(gem, url="https://ads.example.com/p")
+    record(gem, event("install"))
+    decide()
+    (postback,) = postbacks_of(gem)
+    with tenant(gem.organization.pk):
+        CallbackRule.objects.update(status=status)  # no worker has looked since
+        install = Install.objects.get().pk
+    if is_failing:
+        make_breaker(gem, "ads.example.com:443", state=BreakerState.HALF_OPEN)
+    browser, owner, pk = sign_in(gem.owner), owner_of(gem), postback.pk
+
+    pages = [
+        *("postback/", f"postback/{pk}/change/", f"postback/{pk}/details/"),
+        *(f"postback/{pk}/resend/", f"event/{postback.event_id}/change/"),
+        f"install/{install}/change/",
+    ]
+    for page in pages:
+        words = browser.get(f"/admin/postbacks/{page}").content.decode()
+        assert note in words, page
+        assert note == "The next try is due now" or "due now" not in words, page
+    export = b"".join(browser.get("/admin/postbacks/postback/export/").streaming_content).decode()
+    (row,) = owner.rows("postbacks")
+    (explained,) = owner.get(f"events/{postback.sdk_event_id}/explain").data
+    assert f",{code}," in export
+    assert (row["reason"] or "", explained["reasons"][0]["code"]) == (code, code or "due")

@@ -44,6 +44,7 @@ from postbacks.models import (
     TouchpointKind,
     UnsettledInstall,
 )
+from postbacks.rulebook.breakers import mark_waiting
 from postbacks.values.attribution import ORGANIC
 from postbacks.values.identifiers import device_spellings
 
@@ -251,9 +252,13 @@ def postbacks_of(install: Install, events: Sequence[Event]) -> PostbacksByEvent:
     moments = [install.event_received_at, *(event.received_at for event in events)]
     days = (min(moments), max(moments) + _MOMENT)
     keys = [install.event_ref, *(event.pk for event in events)]
-    rows = Postback.objects.filter(event_received_at__range=days, event_id__in=keys, test=False)
+    postbacks = Postback.objects.filter(
+        event_received_at__range=days, event_id__in=keys, test=False
+    )
+    rows = list(postbacks.prefetch_related("rule__partner").order_by("id"))
+    mark_waiting(rows)
     by_event: dict[int | None, list[PostbackState]] = {}
-    for postback in rows.prefetch_related("rule__partner").order_by("id"):
+    for postback in rows:
         by_event.setdefault(postback.event_id, []).append(
             PostbackState(postback, status_badge(postback))
         )

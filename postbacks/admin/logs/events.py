@@ -21,6 +21,7 @@ from postbacks.insights import wording
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import event_log, failure_log
 from postbacks.models import DecisionFailure, Event, Install, Postback
+from postbacks.rulebook.breakers import mark_waiting
 from postbacks.rulebook.explain import Explanation, explain
 from postbacks.values.identifiers import LEFT_OUT_IDS, device_spellings
 from postbacks.values.placeholders import why_no_id
@@ -90,7 +91,8 @@ def event_detail(event: Event) -> EventDetail:
     """Read all that belongs to an event; its postbacks lie in the partition of its arrival."""
     fields, params = _raw_json(event)
     postbacks = Postback.objects.filter(event_received_at=event.received_at, event_id=event.pk)
-    rows = postbacks.prefetch_related("rule__partner", "app").order_by("id")
+    rows = list(postbacks.prefetch_related("rule__partner", "app").order_by("id"))
+    mark_waiting(rows)
     installs = Install.objects.filter(
         app_id=event.app_id,
         device__in=device_spellings(event.device, event.fields),

@@ -28,18 +28,18 @@ from postbacks.insights.request_differences import RequestDifference, request_di
 from postbacks.models import (
     CallbackRuleVersion,
     DeliveryAttempt,
-    HeldReason,
     Postback,
     PostbackStatus,
     SkipReason,
 )
 from postbacks.models.stored import load_events
-from postbacks.rulebook.breakers import BREAKER_OPEN, WAITS_FOR_BREAKER, mark_waiting
+from postbacks.rulebook.breakers import mark_waiting
 from postbacks.rulebook.postback_reasons import (
     EmptyMacros,
     empty_macros_by_request,
     last_answer,
     version_of,
+    waiting_words,
 )
 from postbacks.values.events import StoredEvent
 
@@ -225,14 +225,6 @@ def logged_attempt_view(attempt: DeliveryAttempt) -> AttemptView:
     return attempt_view(attempt, empty_macros=empty.get((postback.pk, version), ()))
 
 
-_WAITING: Mapping[str, str] = {
-    HeldReason.RULE_SUSPENDED: "Held, since its rule was suspended. Somebody sends or drops it on "
-    "the rule's page; after 7 days it is skipped.",
-    HeldReason.RULE_OFF: "Waiting: its rule is off. It is sent as soon as the rule is switched on.",
-    BREAKER_OPEN: WAITS_FOR_BREAKER,
-}
-
-
 def status_badge(postback: Postback) -> StatusBadge:
     if postback.status == PostbackStatus.PENDING:
         return _pending(postback)
@@ -241,12 +233,8 @@ def status_badge(postback: Postback) -> StatusBadge:
 
 
 def _pending(postback: Postback) -> StatusBadge:
-    if postback.reason == HeldReason.RULE_SUSPENDED:
-        return StatusBadge("Held", Tone.BUSY, "Its rule was suspended")
-    if postback.reason == HeldReason.RULE_OFF:
-        return StatusBadge("Waiting", Tone.BUSY, "Its rule is off")
-    if postback.reason == BREAKER_OPEN:
-        return StatusBadge("Waiting", Tone.BUSY, "Its partner's host fails")
+    if words := waiting_words(postback):
+        return StatusBadge(words.label, Tone.BUSY, words.note)
     if postback.attempts_made:
         return StatusBadge("Retrying", Tone.BUSY, next_try(postback))
     return StatusBadge("Pending", Tone.INFO, next_try(postback))
@@ -270,6 +258,8 @@ def next_try(postback: Postback) -> str:
     if postback.next_attempt_at is None:
         return ""
     left = (postback.next_attempt_at - timezone.now()).total_seconds()
+    if left < 1 and waiting_words(postback):
+        return "Due since"
     return f"Next try in {wording.seconds(left)}" if left >= 1 else "The next try is due now"
 
 
@@ -310,8 +300,8 @@ def sentence_of(
         return (
             f"Given up after {wording.times(tries)}. {last_answer(last, postback.reason)}".strip()
         )
-    if postback.reason in _WAITING:
-        return _WAITING[postback.reason]
+    if words := waiting_words(postback):
+        return words.detail
     if not tries:
         return "Not sent yet."
     return f"Not delivered yet after {wording.times(tries)}. {last_answer(last, '')}".strip()

@@ -30,6 +30,7 @@ from postbacks.admin.logs.replays import ReplayStartPage, replay_link
 from postbacks.insights.keyset import Cursor, KeysetPage
 from postbacks.insights.logs import attempt_log, delivery_log
 from postbacks.models import DeliveryAttempt, Postback
+from postbacks.rulebook.breakers import mark_waiting
 from postbacks.rulebook.resending import NotResendableError, resend
 
 RESENT_AT_ONCE = 200
@@ -60,7 +61,9 @@ class PostbackAdmin(LogAdmin):
         ]
 
     def read_page(self, filters: PostbackFilter, cursor: Cursor) -> KeysetPage[Postback]:
-        return delivery_log(filters.search, cursor)
+        page = delivery_log(filters.search, cursor)
+        mark_waiting(page.rows)
+        return page
 
     def row_views(self, rows: Sequence[Postback]) -> Sequence[Any]:
         return [PostbackRow.of(postback) for postback in rows]
@@ -134,6 +137,7 @@ class PostbackAdmin(LogAdmin):
 
     def _question(self, request: HttpRequest, chosen: Sequence[Postback]) -> TemplateResponse:
         list_address = "" if "/resend/" in request.path else request.get_full_path()
+        mark_waiting(chosen)
         rows = [PostbackRow.of(postback) for postback in chosen]
         context = {
             **self.admin_site.each_context(request),
