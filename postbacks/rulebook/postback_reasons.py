@@ -163,10 +163,13 @@ def waiting_words(postback: Postback) -> WaitingWords | None:
             "page; after 7 days it is skipped.",
         )
     if postback.reason == HeldReason.RULE_OFF:
-        detail = f"{OFF.get(status, 'The rule was off.')} It waits until the rule is on."
+        if status == RuleStatus.ACTIVE:
+            return WaitingWords("Waiting", "Its rule was off", "Its rule was off. It is sent soon.")
+        state = RuleStatus(status).label.lower()
+        detail = f"Its rule is off ({state}). It waits until the rule is on."
         return WaitingWords("Waiting", "Its rule is off", detail)
     if postback.reason == SkipReason.RULE_ARCHIVED:
-        detail = f"{OFF[RuleStatus.ARCHIVED]} It is about to be skipped."
+        detail = "Its rule was archived. It is about to be skipped."
         return WaitingWords("Waiting", "Its rule was archived", detail)
     return None
 

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from apps_registry.addresses import parse_address
 from postbacks.values.placeholders import is_placeholder
+from postbacks.values.refusals import quote
 
 # Ids of a device that both ads and apps may know, by the names of the SDK API.
 ADVERTISING_IDS = ("idfa", "gaid", "oaid", "amazon_id", "advertising_id")
@@ -54,6 +55,19 @@ _UUID = re.compile(
     re.IGNORECASE,
 )
 _LENGTH_OF_PLAIN_UUID = 32
+_HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE)
+_DIGEST_LENGTHS = frozenset({32, 40, 64})  # MD5, SHA-1 and SHA-256, in hexadecimal digits
+_HEX_IDS = {"oaid": 16, "advertising_id": 16, "android_id": 14}  # the fewest digits of such ids
+_NAMES = {
+    "idfa": "IDFA",
+    "idfv": "IDFV",
+    "gaid": "Google advertising ID",
+    "oaid": "OAID",
+    "amazon_id": "Fire advertising ID",
+    "advertising_id": "advertising ID",
+    "app_set_id": "app set ID",
+    "android_id": "Android ID",
+}
 _HASH = {"sha1": re.compile(r"[0-9a-f]{40}"), "md5": re.compile(r"[0-9a-f]{32}")}
 
 
@@ -89,6 +103,28 @@ def normalize_id(kind: str, value: str) -> str:
 def is_malformed(kind: str, value: str) -> bool:
     """Tell whether an advertising id has a form that no device makes; zeros are no id at all."""
     return _is_malformed(kind, value) and not is_placeholder(value)
+
+
+def why_odd(kind: str, value: str) -> str:
+    """Return why an id can hardly be a device's: no form of its kind, and no digest; else "".
+
+    Such an id is kept all the same: what a platform makes tomorrow is not known today.
+    """
+    if _CANONICAL.fullmatch(value):
+        return ""
+    text = value.strip()
+    if kind not in _NAMES or (kind in _UUID_KINDS and _UUID.fullmatch(text)):
+        return ""
+    if _HEX.fullmatch(text) and (
+        len(text) in _DIGEST_LENGTHS or len(text) >= _HEX_IDS.get(kind, len(text) + 1)
+    ):
+        return ""
+    use = "names no device" if kind in _ALWAYS_UUIDS else "may name no device"
+    form = "16 hexadecimal digits" if kind == "android_id" else "a UUID"
+    return (
+        f"{quote(text)} does not look like its kind ({_NAMES[kind]}) and {use}. It was kept; send "
+        f"{form}."
+    )
 
 
 def identifiers_of(ids: Mapping[str, object]) -> Iterator[str]:

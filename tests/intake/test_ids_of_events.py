@@ -165,4 +165,91 @@ def test_tenjins_door_leaves_words_out_as_well(value: str) -> None:
     (stored,) = events_of(gem)
     assert stored.device == ""
     assert not stored.fields.keys() & {"install_id", "gaid", "advertising_id"}
+    marked = {"install_id": value, "gaid": value, "customer_user_id": value}
+    assert stored.fields["left_out_ids"] == marked
     assert json.dumps(stored.params).count(value) <= 1
+
+
+def test_an_id_in_a_form_that_no_device_makes_is_kept_and_named_in_the_warnings() -> None:
+    gem = make_tenant()
+    odd = [
+        *(("idfa", "ABC"), ("gaid", "d-7"), ("amazon_id", "38400000-8cf0-11bd-b23e")),
+        *(("advertising_id", "user-1047"), ("oaid", "short"), ("idfv", "iPhone17,1")),
+        *(("app_set_id", "12345"), ("android_id", "pixel"), ("gaid", ID + ID[-1])),
+        ("idfa", "6D92078A82464BA4AE5B76104861E7D"),
+    ]
+    plain = ID.replace("-", "")
+    usual = [
+        *(("idfa", ID.upper()), ("gaid", plain), ("idfa", digest("sha1", ID)), ("oaid", "7" * 64)),
+        *(("advertising_id", "b7a1c3d95e20f846"), ("android_id", "b7a1c3d95e20f846")),
+        *(("advertising_id", digest("sha256", ID)), ("gaid", digest("md5", ID).upper())),
+        *(("customer_user_id", "7"), ("install_id", "7"), ("click_id", "7"), ("web_id", "7")),
+    ]
+    sent = [event(**{"install_id": None, kind: value}) for kind, value in (*odd, *usual)]
+
+    receipt = record(gem, *sent)
+
+    assert receipt.accepted == len(sent)
+    assert [(warning.index, warning.pointer) for warning in receipt.warnings] == [
+        (index, f"/{kind}") for index, (kind, _) in enumerate(odd)
+    ]
+    assert all("does not look like its kind" in warning.detail for warning in receipt.warnings)
+    assert [
+        stored.fields[kind] for stored, (kind, _) in zip(events_of(gem), odd, strict=False)
+    ] == [value for _, value in odd]
+
+
+def test_money_without_a_currency_is_kept_and_named_in_the_warnings() -> None:
+    gem = make_tenant()
+    odd = [
+        *({"revenue": "4.99"}, {"revenue": 5}, {"price": "1.99", "quantity": 2}),
+        *({"revenue": -3}, {"revenue": "0.01", "params": {"currency": "EUR"}}),
+    ]
+    usual = [
+        *({"revenue": 0}, {"revenue": "4.99", "currency": "eur"}, {"currency": "EUR"}, {}),
+        {"revenue": None, "quantity": 3},
+    ]
+
+    receipt = record(gem, *(event(**fields) for fields in (*odd, *usual)))
+
+    assert receipt.accepted == len(odd) + len(usual)
+    assert [(warning.index, warning.pointer) for warning in receipt.warnings] == [
+        (index, "/currency") for index in range(len(odd))
+    ]
+    assert all("no currency" in warning.detail for warning in receipt.warnings)
+
+
+@pytest.mark.parametrize(
+    ("address", "fields", "words"),
+    [
+        (
+            "/v0/event",
+            {"sent_at": +300_000},
+            "sent_at: By sent_at the device's clock is 300 seconds",
+        ),
+        ("/v0/event", {"sent_at": +86_400_000}, "86,400 seconds ahead"),
+        ("/v0/ad_impression", {"sent_at": +120_000}, "Its times were corrected by -120 seconds"),
+        ("/v0/event", {"sent_at": "yesterday"}, "sent_at: 'yesterday' is no time of the last"),
+        ("/v0/event", {"sent_at": -90 * 86_400_000}, "the event counts as now"),
+        ("/v0/event", {"country": "UK"}, "country: In ISO 3166 'UK' is GB"),
+        ("/v0/event", {"advertising_id": "d-7"}, "advertising_id: 'd-7' does not look like"),
+        ("/v0/purchase", {"price": "9.99", "quantity": 1, "product_id": "p"}, "but no currency"),
+        ("/v0/event", {"sent_at": -3_600_000}, ""),
+        ("/v0/event", {"sent_at": +20_000}, ""),
+        ("/v0/purchase", {"price": "9.99", "currency": "EUR", "product_id": "p"}, ""),
+    ],
+)
+def test_tenjins_door_warns_of_all_that_it_took_otherwise(
+    address: str, fields: dict[str, object], words: str
+) -> None:
+    gem = make_tenant()
+    if isinstance(off := fields.get("sent_at"), int):
+        fields = {"sent_at": int(datetime.now(UTC).timestamp() * 1000) + off}
+    call = {"api_key": gem.sdk_key, "platform": "android", "analytics_installation_id": ID}
+
+    answer = Client().get(address, {**call, **fields})
+
+    assert answer.json() == {"code": 200}
+    assert words in answer.get("Warning", "")
+    assert answer.has_header("Warning") == bool(words)
+    assert answer.get("Warning", "").isascii()

@@ -5,12 +5,15 @@ from decimal import Decimal
 
 import pytest
 
+from postbacks.intake.events.validation import check_event
+from postbacks.intake.sdk_keys import Reporter
 from postbacks.intake.tenjin.mapping import LONGEST_TEXT, Call, tenjin_name, to_sdk_event
 from postbacks.intake.tenjin.parameters import NAMES, in_known_case, read_query
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 INSTALLATION = "91d1c313-dd94-4bd3-bbbb-16c8b7afa054"
 ZEROS = "00000000-0000-0000-0000-000000000000"
+REPORTER = Reporter(1, 7, is_server=True, platform="ios", bundle_ids=())
 
 
 def mapped(call: Call = Call.EVENT, **parameters: object) -> dict[str, object]:
@@ -51,7 +54,9 @@ def test_the_platform_says_what_the_advertising_id_is(sent: str, platform: str, 
 def test_zeros_are_no_ids() -> None:
     event = mapped(advertising_id=ZEROS, analytics_installation_id=ZEROS, developer_device_id=ZEROS)
 
-    assert not event.keys() & {"idfa", "idfv", "install_id", "advertising_id"}
+    fields = check_event(event, reporter=REPORTER, now=NOW).row["fields"]
+
+    assert fields == {"left_out_ids": {"idfa": ZEROS, "idfv": ZEROS, "install_id": ZEROS}}
 
 
 def test_every_documented_parameter_of_the_device_finds_its_field() -> None:

@@ -1,6 +1,6 @@
 """① Tenjin's API: reads its parameters, calls the intake, and answers as Tenjin does."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -31,7 +31,9 @@ from postbacks.intake.tenjin.mapping import (
     SERVER,
     Call,
     remarks_on_device,
+    remarks_on_event,
     remarks_on_repeated,
+    remarks_on_time,
     tenjin_name,
     to_sdk_event,
 )
@@ -78,6 +80,7 @@ class TenjinView(APIView):
     content_negotiation_class = AlwaysJson
     authentication_classes = [TenjinKeyAuthentication]
     permission_classes = []
+    remarks: Sequence[str] = ()  # on the event that the call reported
     http_method_names = ["get", "post"]  # a HEAD must not report anything
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -102,7 +105,7 @@ class TenjinView(APIView):
     def _answered(self, request: Request) -> HttpResponse:
         parameters = _parameters(request)
         answer = self.answer(cast(Reporter, request.auth), parameters)
-        if remarks := _remarks(request, parameters):
+        if remarks := [*_remarks(request, parameters), *self.remarks]:
             # Tenjin's answer has no place for a remark.
             answer["Warning"] = ", ".join(f'299 - "{remark}"' for remark in remarks)
         return answer
@@ -136,16 +139,14 @@ class TenjinEventView(TenjinView):
         """Answer 200 once the event is committed, 400 with a sentence if it can't be taken."""
         if self.mediation:
             parameters = {"mediation": self.mediation, **parameters}
+        now = datetime.now(UTC)
         event = to_sdk_event(
-            self.call,
-            parameters,
-            app_id=reporter.app_id,
-            platform=reporter.platform,
-            now=datetime.now(UTC),
+            self.call, parameters, app_id=reporter.app_id, platform=reporter.platform, now=now
         )
         if parameters.get("sdk_version") == SERVER:  # its address says nothing about the device
             reporter = replace(reporter, ip_address=None, user_agent=None)
         receipt = record_parsed_events([event], reporter=reporter, source=EventSource.TENJIN)
+        self.remarks = [*remarks_on_time(parameters, now=now), *remarks_on_event(receipt.warnings)]
         return _answer(400, _rejection(receipt)) if receipt.rejected else _answer(200)
 
 

@@ -47,6 +47,10 @@ from postbacks.values.visible_text import hidden_character, is_visible
 MAX_PARAMS_BYTES = 32 * 1024
 UNKNOWN_IN_PARAMS = "Unknown field; it was kept in params."
 LEFT_OUT = "It was left out; send the id itself, or leave the field out where there is none."
+NO_CURRENCY = (
+    "The event has revenue, but no currency: nothing can convert it, and partners can't tell what "
+    "it is worth. Send currency with it, such as EUR."
+)
 UNKNOWN_LEFT_OUT = "Unknown field; it was left out, because params has one of this name."
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 _MOST_DECIMALS = 12
@@ -101,6 +105,8 @@ def check_event(
         code = canonical_country(event.country)
         checked.warnings["country"] = f"In ISO 3166 “{event.country}” is {code}, which was stored."
     id_marks = _normalize_ids(event, item.keys() & ID_NAMES, checked.warnings)
+    if event.currency is None and (event.revenue or event.price):
+        checked.warnings["currency"] = NO_CURRENCY
     params = {**unknown, **own_params}
     row: dict[str, object] = {
         "event_id": _event_id(event, checked.errors),
@@ -240,6 +246,8 @@ def _normalize_ids(
         if not value:
             continue
         normalized = identifiers.read_id(name, value)
+        if normalized and (odd := identifiers.why_odd(name, normalized)):
+            warnings[name] = odd
         if normalized == value:
             continue
         setattr(event, name, normalized or None)

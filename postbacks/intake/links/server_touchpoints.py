@@ -46,10 +46,12 @@ from postbacks.intake.touchpoints.recording import (
 )
 from postbacks.models import TouchpointKind, TouchpointSource
 from postbacks.values import refusals
+from postbacks.values.identifiers import ADVERTISING_IDS, VENDOR_IDS, why_odd
 from postbacks.values.placeholders import why_no_id
 
 KEPT = "Unknown field; it is kept as a parameter of the touchpoint: {{click.<name>}}."
 NO_VALUE = "It was left out; send the value itself, or leave the field out where there is none."
+_DEVICE_IDS = frozenset({*ADVERTISING_IDS, *VENDOR_IDS})
 _EXAMPLE = "{“link”: “…”, “click_id”: “…”}"
 _EXACT = frozenset({"link", "campaign", "touchpoint_id", *CANONICAL} - {"user_agent"})
 OWN_FIELDS = ("touchpoint_id", "kind", "link", "campaign", "occurred_at", "params")
@@ -114,6 +116,11 @@ def check_touchpoint(item: object) -> CheckedTouchpoint:
     checked.warnings += [
         FieldError(_pointer(item, name), f"{why_no_id(text)} {NO_VALUE}")
         for name, text in checked.parameters.left_out.items()
+    ]
+    checked.warnings += [
+        FieldError(_pointer(item, checked.parameters.sent_name(name)), odd)
+        for name, text in checked.parameters.by_our_name.items()
+        if name in _DEVICE_IDS and (odd := why_odd(name, text))
     ]
     checked.kind = _kind(item.get("kind"), checked.errors)
     checked.once = _own_id(item.get("touchpoint_id"), checked.errors)

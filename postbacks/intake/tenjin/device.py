@@ -29,7 +29,10 @@ _COUNTRY = re.compile(r"[A-Za-z]{2}")
 
 
 def device_fields(sent: Mapping[str, object], *, platform: str) -> Fields:
-    """Return our fields for a call's device; `platform` is the app's, if the call names none."""
+    """Return our fields for a call's device; `platform` is the app's, if the call names none.
+
+    What stands in place of an id is an id here: the check of the event leaves it out, and marks it.
+    """
     fields: Fields = {
         ours: parse_text(sent[theirs])
         for theirs, ours in DEVICE.items()
@@ -38,7 +41,8 @@ def device_fields(sent: Mapping[str, object], *, platform: str) -> Fields:
     named = parse_text(sent.get("platform")).lower()
     platform = read_platform(named) or "other" if named else platform
     fields["platform"] = platform or None
-    fields["install_id"] = _installation(parse_text(sent.get("analytics_installation_id")))
+    installation = parse_text(sent.get("analytics_installation_id"))
+    fields["install_id"] = installation_id(sent) or installation or None
     fields.update(_ids(sent, platform, named))
     fields.update(_system(sent, platform))
     fields.update(read_consent(sent))
@@ -47,7 +51,8 @@ def device_fields(sent: Mapping[str, object], *, platform: str) -> Fields:
 
 def installation_id(sent: Mapping[str, object]) -> str:
     """Return the `install_id` of a call's events; empty if the call names none."""
-    return _installation(parse_text(sent.get("analytics_installation_id"))) or ""
+    text = parse_text(sent.get("analytics_installation_id"))
+    return "" if is_placeholder(text) else normalize_id("install_id", text)
 
 
 def left_out_ids(sent: Mapping[str, object]) -> list[str]:
@@ -59,19 +64,14 @@ def is_country(text: str) -> bool:
     return _COUNTRY.fullmatch(text) is not None
 
 
-def _installation(value: str) -> str | None:
-    """Return the installation's id in one form: servers leave out the hyphens that SDKs send."""
-    return None if is_placeholder(value) else normalize_id("install_id", value)
-
-
 def _ids(sent: Mapping[str, object], platform: str, named: str) -> Fields:
     fields: Fields = {}
     advertising = parse_text(sent.get("advertising_id"))
-    if not is_placeholder(advertising):
+    if advertising:
         of_platform = None if named == _ANDROID_OTHER else ADVERTISING_ID_OF_PLATFORM.get(platform)
         fields[of_platform or "advertising_id"] = advertising
     vendor = parse_text(sent.get("developer_device_id"))
-    if platform == Platform.IOS and not is_placeholder(vendor):
+    if platform == Platform.IOS and vendor:
         fields["idfv"] = vendor
     return fields
 

@@ -7,7 +7,7 @@ ASCII, since a header carries them.
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -17,6 +17,8 @@ import msgspec
 from apps_registry.addresses import first_address
 from postbacks.intake.events.body import BodyError
 from postbacks.intake.events.device_clock import MOST_OFF, OLDEST, TOLERANCE, as_text
+from postbacks.intake.events.validation import LEFT_OUT
+from postbacks.intake.receipts import FieldWarning
 from postbacks.intake.tenjin.consent import unread_consent
 from postbacks.intake.tenjin.device import Fields, device_fields, is_country, left_out_ids
 from postbacks.intake.tenjin.parameters import (
@@ -71,6 +73,7 @@ _CIRCUMSTANCES = (
     | {TRACKING_STATUS, "advertising_id", "developer_device_id", "signature", "retry_enabled"}
 ) - {"analytics_installation_id"}
 _LONGEST_SHOWN = 40
+_PLAIN_QUOTES = str.maketrans("“”", "''")
 _MOST_NAMED = 5
 
 
@@ -213,7 +216,7 @@ def _amount(value: object, units: int) -> Decimal | None:
 
 def _params(call: Call, sent: Mapping[str, object], device: Fields) -> Fields:
     """Return the parameters that no field of ours holds, or holds in another form."""
-    mapped = SECRETS | {"event_id", "advertising_id"}  # zeros in place of an id are dropped
+    mapped = SECRETS | {"event_id", "advertising_id"}
     mapped |= {OURS_TO_THEIRS[name] for name in device.keys() & OURS_TO_THEIRS.keys()}
     mapped |= {name for name, value in device.items() if _is_same(sent.get(name), value)}
     mapped -= unread_consent(sent).keys()
@@ -255,6 +258,25 @@ def remarks_on_device(sent: Mapping[str, object]) -> Iterator[str]:
         yield f"platform: {_shown(platform)} is unknown and counts as other; send ios or android"
 
 
+def remarks_on_time(sent: Mapping[str, object], *, now: datetime) -> Iterator[str]:
+    """Yield a sentence where `sent_at` can't be believed."""
+    if sent.get("sent_at") and not _sent_time(sent, now=now):
+        yield (
+            f"sent_at: {_shown(sent['sent_at'])} is no time of the last {OLDEST.days} days, so the "
+            "event counts as now; send the device's time in milliseconds or as 2026-01-31T12:00:00Z"
+        )
+
+
+def remarks_on_event(warnings: Iterable[FieldWarning]) -> Iterator[str]:
+    """Yield, under Tenjin's names, what was taken of an event otherwise than it was sent.
+
+    What was left out in place of an id is named by `remarks_on_device`.
+    """
+    for warning in warnings:
+        if not warning.detail.endswith(LEFT_OUT):
+            yield f"{tenjin_name(warning.pointer)}: {_plain(warning.detail)}"
+
+
 def remarks_on_repeated(parameters: SentParameters) -> Iterator[str]:
     """Yield a sentence for the parameters that were sent with several values, if any."""
     if parameters.repeated:
@@ -264,5 +286,10 @@ def remarks_on_repeated(parameters: SentParameters) -> Iterator[str]:
 
 def _shown(value: object) -> str:
     text = parse_text(value)[:_LONGEST_SHOWN]
-    plain = (c if c.isascii() and c.isprintable() and c not in "\"\\'" else "?" for c in text)
-    return f"'{''.join(plain)}'"
+    return f"'{_plain(text.replace(chr(39), '?'))}'"
+
+
+def _plain(text: str) -> str:
+    """Return a text as a header can carry it between double quotes."""
+    text = text.translate(_PLAIN_QUOTES)
+    return "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "?" for c in text)
