@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from django.db.models import QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from postbacks.models import Event
 
@@ -23,6 +23,18 @@ class RecentEvent:
     name: str
     app: str
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LatestEvents:
+    """The names of the latest events, and of those with revenue in an unknown currency.
+
+    `is_all`: there are no other events.
+    """
+
+    names: tuple[str, ...]
+    without_currency: tuple[str, ...]
+    is_all: bool
 
 
 def recent_events(*, app_id: int | None = None) -> tuple[RecentEvent, ...]:
@@ -45,10 +57,19 @@ def recent_event_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(_latest_names()[:_MOST_READ]))[:_MOST_NAMES]
 
 
-def names_of_latest_events() -> tuple[tuple[str, ...], bool]:
-    """Return the names of many of the latest events, and whether there are no other events."""
-    names = list(_latest_names()[: _MOST_COMPARED + 1])
-    return tuple(dict.fromkeys(names)), len(names) <= _MOST_COMPARED
+def latest_events() -> LatestEvents:
+    """Return what many of the latest events are named."""
+    lacks_currency = Q(revenue__isnull=False, currency="") & ~Q(revenue=0)
+    rows = list(
+        Event.objects.order_by("-received_at", "-id")
+        .annotate(lacks_currency=ExpressionWrapper(lacks_currency, BooleanField()))
+        .values_list("event_name", "lacks_currency")[: _MOST_COMPARED + 1]
+    )
+    return LatestEvents(
+        names=tuple(dict.fromkeys(name for name, _ in rows)),
+        without_currency=tuple(dict.fromkeys(name for name, lacks in rows if lacks)),
+        is_all=len(rows) <= _MOST_COMPARED,
+    )
 
 
 def _latest_names() -> "QuerySet[Event, str]":

@@ -6,15 +6,20 @@ from dataclasses import dataclass, replace
 from apps_registry.crypto.encryption import SecretUnreadableError
 from apps_registry.models import App, Partner
 from postbacks.callbacks.disclosure import values_for
-from postbacks.callbacks.lint import KnownEvents, RuleWarning, lint
+from postbacks.callbacks.lint import KnownEvents, RuleWarning, WarningCode, lint
 from postbacks.callbacks.macros import RenderError, RuleError, TemplateError
 from postbacks.callbacks.partner_templates import RuleTemplate, rule_in_use, template_named
 from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
-from postbacks.insights.recent_events import names_of_latest_events
+from postbacks.insights.recent_events import latest_events
 from postbacks.models import Event
 from postbacks.rulebook.saving import check_compiled, compiled
-from postbacks.rulebook.trial_events import platform_of, reasons_to_skip, trial_event
+from postbacks.rulebook.trial_events import (
+    TrialEvent,
+    platform_of,
+    reasons_to_skip,
+    trial_event,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,13 @@ def preview_definition(
 
     Raises SampleEventError if a given event is not valid.
     """
-    preview = _rendered(definition, event=event, sdk_event=sdk_event, app=app)
-    return replace(preview, remarks=warnings_about(definition))
+    trial = trial_event(definition, event=event, sdk_event=sdk_event, app=app)
+    on_event = (
+        RuleWarning(f"event.{name}", 0, 0, WarningCode.EVENT, detail)
+        for name, detail in trial.warnings.items()
+    )
+    remarks = (*warnings_about(definition), *on_event)
+    return replace(_rendered(definition, trial), remarks=remarks)
 
 
 def warnings_about(definition: RuleDefinition) -> tuple[RuleWarning, ...]:
@@ -65,9 +75,9 @@ def warnings_about(definition: RuleDefinition) -> tuple[RuleWarning, ...]:
 
 
 def known_events() -> KnownEvents:
-    """Return the names of the organization's recent events."""
-    names, is_all = names_of_latest_events()
-    return KnownEvents(names, is_all)
+    """Return what is known of the organization's recent events."""
+    latest = latest_events()
+    return KnownEvents(latest.names, latest.is_all, latest.without_currency)
 
 
 def template_in_use(definition: RuleDefinition) -> RuleTemplate | None:
@@ -83,16 +93,9 @@ def template_in_use(definition: RuleDefinition) -> RuleTemplate | None:
     )
 
 
-def _rendered(
-    definition: RuleDefinition,
-    *,
-    event: Event | None,
-    sdk_event: Mapping[str, object] | None,
-    app: App | None,
-) -> Preview:
+def _rendered(definition: RuleDefinition, trial: TrialEvent) -> Preview:
     rule = compiled(definition)
     problems = check_compiled(rule)
-    trial = trial_event(definition, event=event, sdk_event=sdk_event, app=app)
     skips = reasons_to_skip(rule, trial)
     broken = Unrendered(definition.method, definition.url, {}, None, problems, (), skips=skips)
     try:

@@ -29,7 +29,7 @@ from postbacks.callbacks.rules.conditions import Refusal
 from postbacks.callbacks.rules.definition import RuleDefinition
 from postbacks.callbacks.rules.matching import TRIGGER, partner_event_name
 from postbacks.insights.wording import lower_first
-from postbacks.intake.events.validation import check_event
+from postbacks.intake.events.validation import NO_CURRENCY, check_event, lacks_currency
 from postbacks.intake.sdk_keys import Reporter
 from postbacks.models import Event, SkipReason
 from postbacks.models.stored import load_events, stored_app
@@ -54,7 +54,8 @@ class SampleEventError(Exception):
 class TrialEvent:
     """An event to try a rule with. Without `stored` it is the sample.
 
-    `is_received`: its install and credit are known.
+    `is_received`: its install and credit are known. `warnings` say by field what the intake
+    remarks on the event.
     """
 
     facts: Facts
@@ -62,6 +63,7 @@ class TrialEvent:
     stored: StoredEvent | None = None
     install: InstallContext = field(default_factory=InstallContext)
     is_received: bool = False
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
 
 def trial_event(
@@ -77,12 +79,15 @@ def trial_event(
     """
     if event is None and sdk_event is None:
         return TrialEvent(_sample_for(definition), _rates_at(datetime.now(UTC)))
+    warnings: Mapping[str, str] = {}
     if event is not None:
         (stored,) = load_events([(event.pk, event.received_at)])
         known_install = foresee_installs([stored], KnownInstalls()).get(stored.id)
         install = install_context(stored, known_install)
+        if lacks_currency(stored.revenue, stored.fields.get("price"), stored.currency):
+            warnings = {"currency": NO_CURRENCY}
     else:
-        stored = _given_event(sdk_event or {}, app)
+        stored, warnings = _given_event(sdk_event or {}, app)
         install = install_context(stored, None)
     name = (
         partner_event_name(definition, stored.event_name, install.began_kind) or stored.event_name
@@ -95,7 +100,12 @@ def trial_event(
         began_install=bool(install.began_kind),
     )
     return TrialEvent(
-        facts, _rates_at(stored.event_time), stored, install, is_received=event is not None
+        facts,
+        _rates_at(stored.event_time),
+        stored,
+        install,
+        is_received=event is not None,
+        warnings=warnings,
     )
 
 
@@ -201,7 +211,10 @@ def _rates_at(moment: datetime) -> Rates:
     return load_rates([moment]).of(moment, known_at=datetime.now(UTC))
 
 
-def _given_event(sdk_event: Mapping[str, object], app: App | None) -> StoredEvent:
+def _given_event(
+    sdk_event: Mapping[str, object], app: App | None
+) -> tuple[StoredEvent, Mapping[str, str]]:
+    """Return the event as it would be stored, and what its intake would remark on it."""
     now = datetime.now(UTC)
     reporter = Reporter(
         organization_id=app.organization_id if app else 0,
@@ -213,9 +226,9 @@ def _given_event(sdk_event: Mapping[str, object], app: App | None) -> StoredEven
     checked = check_event(dict(sdk_event), reporter=reporter, now=now)
     if checked.errors:
         raise SampleEventError(tuple((error.pointer, error.detail) for error in checked.errors))
-    return StoredEvent.from_checked(
-        checked.row, app=stored_app(app) if app else StoredApp.unknown(), received_at=now
-    )
+    known_app = stored_app(app) if app else StoredApp.unknown()
+    stored = StoredEvent.from_checked(checked.row, app=known_app, received_at=now)
+    return stored, checked.warnings
 
 
 def _bundle_ids(sdk_event: Mapping[str, object], app: App | None) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Previews: what a rule would send, without saving or sending anything."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -46,6 +47,27 @@ def test_a_preview_names_what_an_event_has_in_place_of_an_id(field: str, value: 
     (problem,) = answer.data["problems"]
     assert answer.data["missing"] == [field]
     assert f"the event's {field} is no ID" in problem["message"]
+
+
+def test_a_preview_remarks_on_the_event_as_the_intake_would() -> None:
+    made = make.make_tenant()
+    api = owner_of(made)
+    fields = {"event_name": "purchase", "revenue": 5, "idfa": "abc", "colour": "red"}
+    event_id = report(made.sdk_key, event_name="purchase", revenue=5)
+    url = "https://ads.example.com/?p={{revenue}}"
+
+    given = api.post("callback-rules/preview", {"url": url, "event": fields}).data
+    stored = api.post("callback-rules/preview", {"url": url, "event_id": event_id}).data
+    sample = api.post("callback-rules/preview", {"url": url}).data
+
+    def remarks(answer: dict[str, Any]) -> dict[str, str]:
+        return {remark["field"]: remark["message"] for remark in answer["remarks"]}
+
+    assert remarks(given).keys() == {"url", "event.currency", "event.idfa", "event.colour"}
+    assert remarks(stored).keys() == {"url", "event.currency"}
+    assert "no currency" in remarks(stored)["event.currency"]
+    assert remarks(sample).keys() == {"url"}
+    assert ["without a currency" in each["message"] for each in sample["problems"]] == [True]
 
 
 def test_a_preview_remarks_on_what_was_hardly_meant() -> None:

@@ -23,7 +23,7 @@ CLICK = f"{AT}?c={{{{click_id}}}}&p={{{{revenue}}}}"
 def found(definition: RuleDefinition, known: KnownEvents | None = None) -> list[RuleWarning]:
     kinds = {
         *(ORGANIC, NOBODY, WarningCode.UNKNOWN_EVENT, WarningCode.NOT_MAPPED),
-        *(WarningCode.REVENUE_WITHHELD, WarningCode.SENDS_NOTHING),
+        *(WarningCode.REVENUE_WITHHELD, WarningCode.SENDS_NOTHING, WarningCode.NO_CURRENCY),
     }
     return [remark for remark in lint(definition, known_events=known) if remark.code in kinds]
 
@@ -197,6 +197,32 @@ def test_a_standard_name_that_the_app_spells_otherwise_is_named() -> None:
 )
 def test_known_and_standard_names_are_not_doubted(triggers: tuple[str, ...]) -> None:
     assert found(rule(triggers=triggers), SEEN) == []
+
+
+@pytest.mark.parametrize(
+    ("triggers", "query", "is_named"),
+    [
+        (("purchase",), "p={{revenue}}", True),
+        (("*",), "p={{revenue_usd}}", True),
+        (("open", "purchase"), "c={{currency}}", True),
+        (("purchase",), "p={{params.x||revenue|cents}}", True),
+        (("purchase",), 'p={{value|convert:"EUR"}}', True),
+        (("open",), "p={{revenue}}", False),
+        (("purchase",), "e={{event_name}}", False),
+        (("purchase",), "p={{payout_pct}}", True),
+    ],
+)
+def test_money_whose_events_come_without_a_currency_is_named(
+    triggers: tuple[str, ...], query: str, is_named: bool
+) -> None:
+    known = KnownEvents(SEEN.names, without_currency=("purchase",))
+    definition = rule(f"{AT}?{query}", triggers=triggers)
+
+    remarks = found(definition, known)
+
+    assert [remark.code for remark in remarks] == [WarningCode.NO_CURRENCY] * is_named
+    assert all("purchase have revenue without a currency" in each.message for each in remarks)
+    assert found(definition, SEEN) == []
 
 
 def test_before_the_first_event_only_misspelled_standard_names_are_doubted() -> None:

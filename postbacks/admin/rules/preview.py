@@ -14,6 +14,7 @@ from postbacks.admin.rules.request_parts import (
 )
 from postbacks.callbacks.lint import (
     RuleWarning,
+    WarningCode,
     is_personal,
     missing_rows,
     names_in,
@@ -113,6 +114,7 @@ def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
         remarks = warnings_about(definition)
         return RulePreview(choices, notes=notes, parameters=own, remarks=remarks)
     rendering = preview_definition(definition, event=event)
+    notes += tuple(r.message for r in rendering.remarks if r.code == WarningCode.EVENT)
     sendable = _sendable(definition, rendering, event)
     template = template_in_use(definition)
     notes_on_parts = PartNotes(definition, platform_of(definition), template)

@@ -63,6 +63,7 @@ def lint(
     warnings += audience.sampled_away(definition)
     if known_events is not None:
         warnings += audience.unknown_events(definition, conditions, known_events)
+        warnings += audience.without_currency(definition, texts, known_events)
     if platform:
         warnings += meaning.absent_on(platform, texts)
     if template is not None:

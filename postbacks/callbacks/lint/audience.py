@@ -51,10 +51,14 @@ _MOST_NAMED: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class KnownEvents:
-    """The names of an organization's latest events; `is_all` if it has no others."""
+    """The names of an organization's latest events; `is_all` if it has no others.
+
+    `without_currency` are those of events with revenue in an unknown currency.
+    """
 
     names: tuple[str, ...] = ()
     is_all: bool = True
+    without_currency: tuple[str, ...] = ()
 
 
 def readable_conditions(definition: RuleDefinition) -> Conditions:
@@ -198,6 +202,31 @@ def withheld_money(
             f"Revenue is not sent, so {_listed(names)} {_verb(names)} always empty.",
             "true",
         )
+
+
+def without_currency(
+    definition: RuleDefinition, texts: Sequence[RequestText], known_events: KnownEvents
+) -> Iterator[RuleWarning]:
+    """Warn of money in a request whose events come without a currency."""
+    triggers = definition.triggers
+    names = [n for n in known_events.without_currency if n in triggers or ANY_EVENT in triggers]
+    if not names or not definition.send_revenue:
+        return
+    for text in texts:
+        for call in text.calls:
+            money = next(filter(_is_revenue, names_in(call)), None)
+            if money is None:
+                continue
+            yield RuleWarning(
+                text.field,
+                call.start,
+                call.end - call.start,
+                WarningCode.NO_CURRENCY,
+                f"Recent events named {_listed(names)} have revenue without a currency: {money} "
+                "can't be converted, and the partner can't tell what it is worth. Have the app or "
+                "server send currency with the revenue.",
+            )
+            return
 
 
 def sampled_away(definition: RuleDefinition) -> Iterator[RuleWarning]:

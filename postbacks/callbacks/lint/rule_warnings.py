@@ -31,11 +31,13 @@ class WarningCode(StrEnum):
     NOT_ON_PLATFORM = "not_on_platform"
     REQUIRED_MISSING = "required_missing"
     NOT_AN_AMOUNT = "not_an_amount"
+    EVENT = "event"  # the event that a rule is tried with, not the rule
     EMPTY_FOR_ORGANIC = "empty_for_organic"
     NO_PARTNER = "no_partner"
     UNKNOWN_EVENT = "unknown_event"
     NOT_MAPPED = "not_mapped"
     REVENUE_WITHHELD = "revenue_withheld"
+    NO_CURRENCY = "no_currency"
     SENDS_NOTHING = "sends_nothing"
 
 
@@ -47,6 +49,7 @@ LOSES_IN_SILENCE: Final = frozenset(
         WarningCode.UNKNOWN_EVENT,
         WarningCode.NOT_MAPPED,
         WarningCode.REVENUE_WITHHELD,
+        WarningCode.NO_CURRENCY,
         WarningCode.SENDS_NOTHING,
     }
 )
@@ -57,8 +60,9 @@ class RuleWarning:
     """Something in a rule that is allowed and probably not meant.
 
     `field` is named as in a RuleError; a member of a list or object is `triggers.0` or
-    `event_map.purchase`. `fix` replaces the `length` characters from `position` on; None if only a
-    person can tell what is right.
+    `event_map.purchase`, and `event.currency` is a field of the event that the rule is tried with.
+    `fix` replaces the `length` characters from `position` on; None if only a person can tell what
+    is right.
     """
 
     field: str

@@ -105,7 +105,7 @@ def check_event(
         code = canonical_country(event.country)
         checked.warnings["country"] = f"In ISO 3166 “{event.country}” is {code}, which was stored."
     id_marks = _normalize_ids(event, item.keys() & ID_NAMES, checked.warnings)
-    if event.currency is None and (event.revenue or event.price):
+    if lacks_currency(event.revenue, event.price, event.currency):
         checked.warnings["currency"] = NO_CURRENCY
     params = {**unknown, **own_params}
     row: dict[str, object] = {
@@ -127,6 +127,11 @@ def check_event(
     checked.errors.extend(_storage_errors(row, params))
     checked.row = row
     return checked
+
+
+def lacks_currency(revenue: object, price: object, currency: str | None) -> bool:
+    """Tell whether an event has money, and does not say in which currency."""
+    return not currency and bool(revenue or price)
 
 
 def keep_order(events: Iterable[CheckedEvent]) -> None:
