@@ -3,7 +3,7 @@
 The system check apps_registry.E001 reports a page without one of these bases.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -224,6 +224,8 @@ class ArchivingAdmin(TenantAdmin):
         "stays."
     )
     archived: ClassVar[str] = Lifecycle.ARCHIVED
+    # What other packages say that archiving these rows does besides.
+    archiving_notes: ClassVar[tuple[Callable[[Any], str], ...]] = ()
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         is_archived = getattr(obj, "status", None) == self.archived
@@ -231,7 +233,9 @@ class ArchivingAdmin(TenantAdmin):
 
     def archive_description(self, queryset: models.QuerySet[models.Model]) -> str:
         """Return what archiving these rows does; a page adds what is special to them."""
-        return "They leave lists and choices. Their history stays, their names free up."
+        usual = "They leave lists and choices. Their history stays, their names free up."
+        notes = (note(queryset.exclude(status=self.archived)) for note in self.archiving_notes)
+        return " ".join([usual, *filter(None, notes)])
 
     @admin.action(permissions=["change"], description="Archive selected %(verbose_name_plural)s")
     def archive(

@@ -17,10 +17,12 @@ from postbacks.admin.logs.replays import ReplayAdmin
 from postbacks.admin.logs.skan import SkanPostbackAdmin
 from postbacks.admin.pages import configuration, forget_device, fraud_report
 from postbacks.admin.rules.admin import CallbackRuleAdmin
+from postbacks.admin.rules.held import what_archiving_partners_skips
 from postbacks.admin.test_devices import TestDeviceAdmin
 from postbacks.admin_site import PostbacksAdminSite
 from postbacks.rulebook.breakers import breakers_of_partners
 
+PartnerAdmin.archiving_notes = (what_archiving_partners_skips,)
 PartnerAdmin.more_context.append(
     lambda partner: {"breakers": breakers_of_partners([partner]).get(partner.pk, [])}
 )

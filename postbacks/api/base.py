@@ -116,6 +116,11 @@ class OrganizationViewSet(CsvLists):
         self._transaction.enter_context(acting_as(_token_actor(request)))
 
 
+# A header of the answer that archives a rule or partner: how many postbacks that skips, at most
+# `held_postbacks.MOST_COUNTED`.
+SKIPPED_POSTBACKS = "Skipped-Postbacks"
+
+
 class RegistryViewSet(OrganizationViewSet):
     """Serves rows that people declare: they are created, changed and archived.
 
@@ -146,10 +151,18 @@ class RegistryViewSet(OrganizationViewSet):
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Archive the {one}: it is gone from lists and its name is free; history stays."""
         row = self.get_object()
+        response = Response(status=status.HTTP_204_NO_CONTENT)
         if row.status != Lifecycle.ARCHIVED:
+            skipped = self.skipped_by_archiving(row)
+            if skipped is not None:
+                response[SKIPPED_POSTBACKS] = str(skipped)
             row.status = Lifecycle.ARCHIVED
             row.save(update_fields=["status"])
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return response
+
+    def skipped_by_archiving(self, row: Any) -> int | None:
+        """Return how many postbacks are skipped with the row; None if it has none ever."""
+        return None
 
     def get_object_in_use(self) -> Any:
         """Return the row of the address. Raises Conflict if it is archived."""

@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.db import connection
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.audited_model import log_action
+from apps_registry.models import Partner
 from apps_registry.tenancy import Lifecycle, tenant
 from postbacks.callbacks.rules.compiled import CompiledRule, load_rule_versions
 from postbacks.delivery import holding
@@ -39,6 +40,7 @@ from postbacks.models import (
 # again, so that the rule's fresh postbacks wait no longer than that behind a backlog.
 _MOST_QUEUED = 2_000
 _FEWEST_QUEUED = 20
+MOST_COUNTED = 10_000  # of what archiving skips
 _SECONDS_AHEAD = 4
 _NEXT_LOOK = timedelta(seconds=1)
 _DONE_IN_ONE_RUN = 200  # jobs, or rules
@@ -86,6 +88,20 @@ def waiting_count(rules: Iterable[CallbackRule], *, most: int) -> int:
     held = HeldPostback.objects.filter(rule__in=ids)[:most].count()
     queued = DuePostback.objects.filter(rule__in=ids, claim_id=None)
     return held + (queued[: most - held].count() if held < most else 0)
+
+
+def rules_of(partners: Iterable[Partner]) -> "QuerySet[CallbackRule]":
+    """Return the rules of partners that are not archived themselves."""
+    rules = CallbackRule.objects.filter(partner__in=list(partners))
+    return rules.exclude(status=RuleStatus.ARCHIVED)
+
+
+def skipped_by_archiving(rules: Iterable[CallbackRule]) -> int:
+    """Return how many postbacks are skipped if rules, or their partner, are archived now.
+
+    No more than MOST_COUNTED are counted.
+    """
+    return waiting_count(rules, most=MOST_COUNTED)
 
 
 def has_unpinned_in_queue(rule: CallbackRule) -> bool:

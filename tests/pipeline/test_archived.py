@@ -16,6 +16,8 @@ from postbacks.models import (
 from postbacks.privacy import organization_removal
 from postbacks.rulebook.resending import resend
 from tests import database, make
+from tests.admin.pages import sign_in
+from tests.api.calling import owner_of
 from tests.events import attempts_of, event, postbacks_of, record
 from tests.pipeline.conftest import RecordingPartner, Run
 from tests.workers import decide
@@ -44,6 +46,39 @@ def test_an_archived_partners_postbacks_end_without_being_sent(
 
     assert postbacks_of(gem)[0].reason == "rule_archived"
     assert not ok_partner.requests
+
+
+@pytest.mark.parametrize("kind", ["partners", "callback-rules"])
+def test_people_and_programs_read_how_many_postbacks_archiving_skips(kind: str) -> None:
+    gem = make.make_tenant()
+    with tenant(gem.organization.pk):
+        lumen, skyline = make.make_partner("Lumen"), make.make_partner("Skyline")
+        rule = make.make_rule(partner=lumen)
+        other = make.make_rule(partner=lumen, status=RuleStatus.SUSPENDED)
+        idle = make.make_rule(partner=skyline, status=RuleStatus.DRAFT)
+        make.make_rule(partner=skyline, status=RuleStatus.ARCHIVED)
+    record(gem, event(), event(install_id="device-2"))
+    decide()
+    page, busy, quiet = {
+        "partners": ("apps_registry/partner", [lumen], skyline),
+        "callback-rules": ("postbacks/callbackrule", [rule, other], idle),
+    }[kind]
+    browser, owner = sign_in(gem.owner), owner_of(gem)
+
+    def question(*rows: Partner | CallbackRule) -> str:
+        asked = {"action": "archive", "_selected_action": [row.pk for row in rows]}
+        return browser.post(f"/admin/{page}/", asked).content.decode()
+
+    assert "Of their postbacks, 4 wait and are skipped" in question(*busy)
+    assert "Postbacks that wait are skipped" in question(quiet)
+    if kind == "partners":
+        assert "Their 2 callback rules send nothing any more." in question(lumen)
+        assert "Their 1 callback rule sends nothing any more." in question(skyline)
+    answers = [owner.delete(f"{kind}/{row.public_id}") for row in (*busy, quiet, *busy)]
+    assert [answer.status for answer in answers] == [204] * len(answers)
+    counts = [answer.headers.get("Skipped-Postbacks") for answer in answers]
+    now = ["4"] if kind == "partners" else ["2", "2"]
+    assert counts == [*now, "0", *[None] * len(busy)], "what is archived skips nothing more"
 
 
 def test_what_an_app_reported_before_it_was_archived_is_still_delivered(

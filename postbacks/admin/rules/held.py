@@ -5,17 +5,19 @@ from dataclasses import dataclass
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from apps_registry.admin_base.permissions import allowed
 from apps_registry.admin_base.tenant_admin import ActionChoice, TenantAdmin
+from apps_registry.models import Partner
 from apps_registry.roles import RIGHT_TO
 from postbacks.insights import wording
 from postbacks.models import CallbackRule, JobAction, PostbackJob, RuleStatus
 from postbacks.rulebook import held_postbacks
-from postbacks.rulebook.held_postbacks import NotReleasableError
+from postbacks.rulebook.held_postbacks import NotReleasableError, rules_of
 
 HELD = "_held"  # the name under which an answer is sent: send, drop or keep
 
@@ -77,6 +79,27 @@ def what_becomes_of_waiting(rule: CallbackRule, changed: Collection[str]) -> str
         waits = held_postbacks.has_unpinned_in_queue(rule)
         return "Retries that wait go to the new address." if waits else ""
     return ""
+
+
+def what_archiving_skips(rules: "QuerySet[CallbackRule]") -> str:
+    """Return how many postbacks are skipped when rules, or their partner, are archived."""
+    count = held_postbacks.skipped_by_archiving(rules)
+    if not count:
+        return "Postbacks that wait are skipped, with the reason rule_archived."
+    which = "1 waits and is" if count == 1 else f"{wording.number(count)} wait and are"
+    if count == held_postbacks.MOST_COUNTED:
+        which = f"{wording.number(count)} or more wait and are"
+    return f"Of their postbacks, {which} skipped, with the reason rule_archived."
+
+
+def what_archiving_partners_skips(partners: "QuerySet[Partner]") -> str:
+    """Return how many rules stop when their partners are archived, and what is skipped."""
+    rules = rules_of(partners)
+    count = rules.count()
+    if not count:
+        return "They have no callback rules."
+    which = "callback rule sends" if count == 1 else "callback rules send"
+    return f"Their {wording.number(count)} {which} nothing any more. {what_archiving_skips(rules)}"
 
 
 def start_job(request: HttpRequest, rule: CallbackRule, action: JobAction) -> None:

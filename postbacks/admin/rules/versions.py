@@ -14,20 +14,18 @@ from apps_registry.admin_base.permissions import user_of
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models import App
 from apps_registry.tenancy import Lifecycle
-from postbacks.admin.rules.held import HELD, held_choice, start_job
+from postbacks.admin.rules.held import HELD, held_choice, start_job, what_archiving_skips
 from postbacks.admin.rules.labels import (
     LabeledChange,
     SavedVersion,
     changes_between,
     version_history,
 )
-from postbacks.insights import wording
 from postbacks.models import CallbackRule, CallbackRuleVersion, JobAction, RuleStatus
 from postbacks.rulebook import saving, versions
-from postbacks.rulebook.held_postbacks import held_count, waiting_count
+from postbacks.rulebook.held_postbacks import held_count
 from postbacks.rulebook.test_send import is_proven
 
-_MOST_COUNTED = 10_000
 _TRY_FIRST = "Open a rule to send a test first, or switch on anyway."
 
 
@@ -37,17 +35,7 @@ class SwitchingAdmin(ArchivingAdmin):
     actions = ["switch_on", "pause", "archive"]
     archived = RuleStatus.ARCHIVED
 
-    def archive_description(self, queryset: QuerySet[CallbackRule]) -> str:  # type: ignore[override]  # its own rows
-        """Return what archiving does, and how many postbacks it skips."""
-        usual = super().archive_description(queryset)
-        rules = queryset.exclude(status=self.archived)
-        count = waiting_count(rules, most=_MOST_COUNTED)
-        if not count:
-            return f"{usual} Postbacks that wait are skipped, with the reason rule_archived."
-        which = "1 waits and is" if count == 1 else f"{wording.number(count)} wait and are"
-        if count == _MOST_COUNTED:
-            which = f"{wording.number(count)} or more wait and are"
-        return f"{usual} Of their postbacks, {which} skipped, with the reason rule_archived."
+    archiving_notes = (what_archiving_skips,)
 
     @admin.action(permissions=["change"], description="Switch on selected callback rules")
     def switch_on(

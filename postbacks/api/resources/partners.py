@@ -22,6 +22,7 @@ from postbacks.callbacks.partner_templates import (
 )
 from postbacks.models import BreakerState
 from postbacks.rulebook.breakers import breakers_of_partners
+from postbacks.rulebook.held_postbacks import rules_of, skipped_by_archiving
 
 _A_MASK = "This is the mask of a secret, not the secret itself."
 
@@ -198,6 +199,9 @@ class PartnerViewSet(RegistryViewSet):
 
     def get_queryset(self) -> Any:
         return super().get_queryset().prefetch_related("credentials")
+
+    def skipped_by_archiving(self, row: Any) -> int:
+        return skipped_by_archiving(rules_of([row]))
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)

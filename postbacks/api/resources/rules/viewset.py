@@ -244,6 +244,9 @@ class RuleViewSet(RuleTrialsViewSet, HeldViewSet):
         rows = super().get_queryset().select_related("app", "partner", "failure")
         return rows.annotate(held=held_postbacks.held_count_of_rules())
 
+    def skipped_by_archiving(self, row: Any) -> int:
+        return held_postbacks.skipped_by_archiving([row])
+
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)
         if self.action != "list":  # a rule's versions: pages of rows of another kind
