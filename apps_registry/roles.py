@@ -34,6 +34,10 @@ RIGHTS: dict[str, frozenset[Right]] = {
 # What both doors offer beside a row's own list and form. Rows name theirs themselves, and a test
 # compares the doors.
 RIGHT_TO: Mapping[str, Right] = {
+    "explain": Right.READ,
+    "version": Right.READ,
+    "template": Right.READ,
+    "restore": Right.SET_UP,
     "preview": Right.SET_UP,
     "dry_run": Right.SET_UP,
     "test_send": Right.RESEND,

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from itertools import product
 from uuid import uuid4
 
 import pytest
@@ -10,10 +11,13 @@ from django.test import Client
 from apps_registry.roles import Right, Role, allows
 from apps_registry.tenancy import tenant as tenant_of
 from postbacks.api.routes import router
+from postbacks.models import CallbackRule, Event
 from tests import make
 from tests.admin import test_admin_matrix as matrix
+from tests.admin.pages import sign_in
 from tests.api.calling import DRAFT, PROBLEM, Program, make_postback, owner_of, program_of, report
 from tests.insights.credits import make_install
+from tests.isolation.story import live_through
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -96,13 +100,13 @@ PAGES_OF = {
     ("v1/sdk-keys", "rotate"): "apps_registry/sdkkey/%(object_id)s/rotate/",
     ("v1/invitations", "destroy"): "apps_registry/invitation/%(pk)s/revoke/",
 }
-# What a page has no address of its own for: the right is that of the form, the list or the row.
-ON_THE_FORM = {
-    ("v1/callback-rules", "version"): READ,
-    ("v1/callback-rules", "restore"): SET_UP,
-    ("v1/callback-rules", "start_held"): RESEND,
-    ("v1/partner-templates", "retrieve"): READ,
-    ("v1/events", "explain"): READ,
+# What a page has no address of its own for, and how the page of the row, form or list is asked.
+ON_THE_FORM: dict[tuple[str, str], tuple[str, str, dict[str, str]]] = {
+    ("v1/callback-rules", "version"): ("GET", f"{_RULES}/{{rule}}/versions/", {"newer": "1"}),
+    ("v1/callback-rules", "restore"): ("POST", f"{_RULES}/{{rule}}/versions/", {"number": "1"}),
+    ("v1/callback-rules", "start_held"): ("POST", f"{_RULES}/{{rule}}/held/", {"action": "drop"}),
+    ("v1/partner-templates", "retrieve"): ("GET", f"{_RULES}/templates/", {"q": "adjust"}),
+    ("v1/events", "explain"): ("GET", "postbacks/event/{event}/change/", {}),
 }
 # Pages of what the API has at an address beside its rows, or not at all.
 PAGES_ALONE = {
@@ -161,7 +165,7 @@ def test_both_doors_ask_for_the_same_right() -> None:
             if page := PAGES_OF.get((path, action)):
                 page_rights = {matrix.OTHERS[page][1]}
             elif (path, action) in ON_THE_FORM:
-                page_rights = {ON_THE_FORM[path, action]}
+                continue  # the next test asks the pages
             else:
                 page_rights = of_form[action]
             if right not in page_rights:
@@ -169,6 +173,26 @@ def test_both_doors_ask_for_the_same_right() -> None:
 
     assert differing == []
     assert matrix.OTHERS.keys() == {*PAGES_OF.values(), *PAGES_ALONE}
+
+
+def test_both_doors_ask_for_the_same_right_on_a_page_of_something_else() -> None:
+    views = {path: view for path, view, _ in router.registry}
+    story = live_through("Gem Harbor")
+    rows = {"rule": story.keys[CallbackRule][0], "event": story.keys[Event][0]}
+    browsers = {
+        role: sign_in(make.make_user(role, organization=story.tenant.organization))
+        for role in Role.values
+    }
+
+    differing = []
+    for role, ((path, action), (method, page, sent)) in product(browsers, ON_THE_FORM.items()):
+        ask = browsers[role].get if method == "GET" else browsers[role].post
+        answer = ask(f"/admin/{page.format(**rows)}", sent)
+        assert answer.status_code in {200, 302, 403}, page
+        if (answer.status_code != 403) != allows(role, views[path].rights[action]):
+            differing.append((role, path, action, answer.status_code))
+
+    assert differing == []
 
 
 def test_every_address_needs_a_right() -> None:

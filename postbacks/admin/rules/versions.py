@@ -10,9 +10,10 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from apps_registry.admin_base.permissions import user_of
+from apps_registry.admin_base.permissions import allowed, user_of
 from apps_registry.admin_base.tenant_admin import ArchivingAdmin
 from apps_registry.models import App
+from apps_registry.roles import RIGHT_TO
 from apps_registry.tenancy import Lifecycle
 from postbacks.admin.rules.held import HELD, held_choice, start_job, what_archiving_skips
 from postbacks.admin.rules.labels import (
@@ -138,7 +139,7 @@ class VersionedAdmin(SwitchingAdmin):
         history = version_history(rule)
         restoring = _version(history, request.POST.get("number"))
         if request.method == "POST":
-            if not self.has_change_permission(request, rule):
+            if not self._may_restore(request, rule):
                 raise PermissionDenied
             if restoring is None:
                 raise Http404
@@ -147,7 +148,7 @@ class VersionedAdmin(SwitchingAdmin):
         context = {
             **self._context(request, rule, f"Versions of {rule}"),
             "history": history,
-            "may_restore": self.has_change_permission(request, rule),
+            "may_restore": self._may_restore(request, rule),
             "restoring": restoring and _comparison(history, rule.version, restoring.number),
             "comparison": _asked_comparison(history, request.GET),
         }
@@ -173,6 +174,10 @@ class VersionedAdmin(SwitchingAdmin):
                 return HttpResponseRedirect(reverse("admin:postbacks_callbackrule_changelist"))
         context = {**self._context(request, rule, f"Copy {rule} to other apps"), "form": form}
         return TemplateResponse(request, "admin/postbacks/callbackrule/copy.html", context)
+
+    def _may_restore(self, request: HttpRequest, rule: CallbackRule) -> bool:
+        is_in_use = rule.status != self.archived
+        return is_in_use and allowed(request, RIGHT_TO["restore"])
 
     def _restore(self, request: HttpRequest, rule: CallbackRule, number: int) -> HttpResponse:
         version = CallbackRuleVersion.objects.select_related("rule").get(rule=rule, number=number)

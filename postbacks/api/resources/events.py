@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_registry.models import App
-from apps_registry.roles import Right
+from apps_registry.roles import RIGHT_TO, Right
 from postbacks.api.authentication import SdkKeyAuthentication
 from postbacks.api.base import OrganizationViewSet
 from postbacks.api.fields import IdFilter, MillisecondDateTimeField, PublicIdField, format_time
@@ -119,7 +119,7 @@ class EventViewSet(OrganizationViewSet):
     model = Event
     serializer_class = EventSerializer
     queries = {"list": EventQuery, "retrieve": EventAppQuery, "explain": EventAppQuery}
-    rights = {"list": Right.READ, "retrieve": Right.READ, "explain": Right.READ}
+    rights = {"list": Right.READ, "retrieve": Right.READ, "explain": RIGHT_TO["explain"]}
     time_key = "received_at"
     lookup_field = "event_id"
     lookup_url_kwarg = "event_id"

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps_registry.models import Partner
-from apps_registry.roles import Right
+from apps_registry.roles import RIGHT_TO
 from postbacks.api.base import OrganizationViewSet
 from postbacks.callbacks.partner_templates import (
     PartnerTemplate,
@@ -104,7 +104,7 @@ class PartnerTemplateViewSet(OrganizationViewSet):
 
     model = Partner  # its rows are not read: templates are files
     serializer_class = PartnerTemplateSerializer
-    rights = {"list": Right.READ, "retrieve": Right.READ}
+    rights = {"list": RIGHT_TO["template"], "retrieve": RIGHT_TO["template"]}
     lookup_field = "name"
     lookup_url_kwarg = "name"
     lookup_value_converter = "slug"
