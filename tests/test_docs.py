@@ -1,7 +1,9 @@
 """What the documentation names is there, and each setting is explained once."""
 
+import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,39 @@ def test_each_setting_is_explained_once() -> None:
 
     for name in set(_SETTING.findall(code)) - _INTERNAL:
         assert explained[name] == 1 or (not explained[name] and f"`{name}`" in prose), name
+
+
+def _texts_for_people(module: Path) -> Iterator[tuple[int, str]]:
+    """Yield a module's texts of several words, with their lines: neither SQL nor docstrings."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            is_sql = re.search(r"%\(\w+\)s|\b(?:SELECT|UPDATE|WHERE|FROM|ORDER BY)\b", node.value)
+            if " " in node.value.strip() and not is_sql and id(node) not in docstrings:
+                yield node.lineno, node.value
+
+
+def test_refusals_warnings_and_labels_write_id_in_capitals() -> None:
+    word = re.compile(r"(?<![\w`/.{\[“\"'?&=<-])[Ii]ds?(?![\w`/:”\"'>=-])")
+    modules = [
+        module
+        for package in ("postbacks", "apps_registry")
+        for module in sorted((ROOT / package).rglob("*.py"))
+        if not {"migrations", "models", "demo"} & set(module.parts)  # nobody reads their texts
+    ]
+
+    wrong = [
+        f"{module.relative_to(ROOT)}:{line}: {text}"
+        for module in modules
+        for line, text in _texts_for_people(module)
+        if word.search(text)
+    ]
+
+    assert wrong == []

@@ -31,7 +31,7 @@ class PublicIdField(serializers.RelatedField):
     Rows of other organizations do not exist here, and nothing new may refer to archived ones.
     """
 
-    default_error_messages = {"unknown": "There is no {what} with this id."}
+    default_error_messages = {"unknown": "There is no {what} with this ID."}
 
     def __init__(self, model: type[TenantModel] | None = None, **kwargs: object) -> None:
         if not kwargs.get("read_only"):

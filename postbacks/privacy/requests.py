@@ -56,14 +56,14 @@ def id_error(value: object) -> str:
     if not isinstance(value, str):
         return refusals.not_text(value)
     if not value.strip():
-        return f"The text is empty. Send an id of 1 to {_MAX_LENGTH} characters."
+        return f"The text is empty. Send an ID of 1 to {_MAX_LENGTH} characters."
     if len(value) > _MAX_LENGTH:
         length = f"{refusals.quote(value)} has {len(value):,} characters"
-        return f"{length}. Send an id of 1 to {_MAX_LENGTH} characters."
+        return f"{length}. Send an ID of 1 to {_MAX_LENGTH} characters."
     if hidden := hidden_character(value):
-        return f"{refusals.quote(value)} holds {hidden}. Send the id without."
+        return f"{refusals.quote(value)} holds {hidden}. Send the ID without."
     if why := why_no_id(value):
-        return f"{why} Name the device by another id."
+        return f"{why} Name the device by another ID."
     return ""
 
 

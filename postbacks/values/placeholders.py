@@ -135,7 +135,7 @@ def why_no_id(value: str) -> str:
         return "The text is empty."
     if unfilled_macro(text) and not any(map(_is_known_word, _spellings(text))):
         return f"{shown} is a macro that was not filled in."
-    return f"{shown} is what devices and programs send instead of an id."
+    return f"{shown} is what devices and programs send instead of an ID."
 
 
 def _is_known_word(text: str) -> bool:
@@ -215,4 +215,4 @@ def why_shortened(value: str) -> str:
     """Return why a value was left out that `shortened` made; "" of any other."""
     if not _SHORTENED.fullmatch(value):
         return ""
-    return "The value is longer than the 2,048 characters that a click id may have."
+    return "The value is longer than the 2,048 characters that a click ID may have."

@@ -67,7 +67,7 @@ def test_an_owner_looks_says_yes_and_sees_it_done(gem: make.Tenant) -> None:
     ("fields", "words"),
     [
         ({"value": ""}, "This field is required."),
-        ({"value": "00000000-0000-0000-0000-000000000000"}, "instead of an id"),
+        ({"value": "00000000-0000-0000-0000-000000000000"}, "instead of an ID"),
         ({"kind": "nonsense"}, "Select a valid choice."),
     ],
 )

@@ -259,7 +259,7 @@ def test_another_organizations_rule_and_event_are_not_there(partners: Partners) 
 
     assert of_rule.status == 404
     assert of_event.status == 400
-    assert of_event.details() == "There is no event with this id."
+    assert of_event.details() == "There is no event with this ID."
     assert partner.requests == []
 
 

@@ -506,7 +506,7 @@ def test_a_refusal_to_forget_says_what_to_send(tenant, body, pointer, said) -> N
         ({"kind": "clik"}, "/kind", "Write click;"),
         ({"kind": 7}, "/kind", "Write one of: click, impression"),
         ({"link": "no-such"}, "/link", "“no-such”"),
-        ({"link": 7}, "/link", "the id 7"),
+        ({"link": 7}, "/link", "the ID 7"),
         ({"occurred_at": "yesterday"}, "/occurred_at", "“yesterday” is no time."),
         ({"occurred_at": []}, "/occurred_at", "A list is no time."),
         ({"occurred_at": "2020-01-01T00:00:00Z"}, "/occurred_at", "“2020-01-01T00:00:00Z”"),

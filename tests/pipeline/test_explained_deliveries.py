@@ -207,11 +207,11 @@ def test_a_skip_names_what_had_no_value(gem: make.Tenant) -> None:
 @pytest.mark.parametrize(
     ("field", "sent", "words"),
     [
-        ("idfa", "None", "“None” is what devices and programs send instead of an id."),
-        ("idfa", "00000000-0000-0000-0000-000000000000", "instead of an id."),
+        ("idfa", "None", "“None” is what devices and programs send instead of an ID."),
+        ("idfa", "00000000-0000-0000-0000-000000000000", "instead of an ID."),
         ("idfv", "{{idfv}}", "“{{idfv}}” is a macro that was not filled in."),
-        ("install_id", "undefined", "instead of an id."),
-        ("customer_user_id", "guest", "instead of an id."),
+        ("install_id", "undefined", "instead of an ID."),
+        ("customer_user_id", "guest", "instead of an ID."),
         ("idfv", "%%IDFV%%", "is a macro that was not filled in."),
     ],
 )

@@ -176,5 +176,5 @@ class EventViewSet(OrganizationViewSet):
         if not events:
             raise Http404
         if len(events) > 1:
-            raise Conflict("Several apps have an event with this id; name one with ?app=.")
+            raise Conflict("Several apps have an event with this ID; name one with ?app=.")
         return events[0]

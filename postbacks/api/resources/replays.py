@@ -104,7 +104,7 @@ class ReplayFilterSerializer(StrictSerializer):
     def _known(model: Any, public_id: Any) -> Any:
         if not model.objects.filter(public_id=public_id).exists():
             name = model._meta.verbose_name
-            raise serializers.ValidationError(f"There is no {name} with this id.")
+            raise serializers.ValidationError(f"There is no {name} with this ID.")
         return public_id
 
 
@@ -137,7 +137,7 @@ class ReplayRequestSerializer(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("filter" in attrs) == ("ids" in attrs):
             raise serializers.ValidationError(
-                {"filter": "Send either a filter, {} for all, or the ids of postbacks."}
+                {"filter": "Send either a filter, {} for all, or the IDs of postbacks."}
             )
         return attrs
 
@@ -190,7 +190,7 @@ class ReplaySerializer(serializers.Serializer):
 
     id = serializers.UUIDField(source="public_id")
     status = serializers.ChoiceField(ReplayStatus.choices)
-    filter = serializers.DictField(help_text="Empty where postbacks were named by id.")
+    filter = serializers.DictField(help_text="Empty where postbacks were named by ID.")
     ids = serializers.ListField(child=serializers.UUIDField(), source="postback_ids")
     as_decided = serializers.BooleanField()
     include_delivered = serializers.BooleanField()

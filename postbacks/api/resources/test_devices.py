@@ -38,7 +38,7 @@ class TestDeviceSerializer(RowSerializer):
                 required=False,
                 write_only=True,
                 trim_whitespace=False,
-                help_text="One id of the device, in any spelling. Send exactly one.",
+                help_text="One ID of the device, in any spelling. Send exactly one.",
             )
             for kind in ID_KINDS
         }
@@ -58,7 +58,7 @@ class TestDeviceSerializer(RowSerializer):
         if len(ids) > 1:
             _, second, *_ = ids
             raise serializers.ValidationError(
-                {second: f"{len(ids)} ids were sent. Send one, and mark by the others separately."}
+                {second: f"{len(ids)} IDs were sent. Send one, and mark by the others separately."}
             )
         ((kind, value),) = ids.items()
         if error := device_error(kind, value) or mark_error(kind, value):

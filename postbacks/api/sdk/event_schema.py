@@ -25,7 +25,7 @@ _SET_BY_US = {
 _LEFT_OUT_IDS = {
     "type": "object",
     "additionalProperties": {"type": "string"},
-    "description": "What was sent in place of an id and left out, by field; only where there was.",
+    "description": "What was sent in place of an ID and left out, by field; only where there was.",
 }
 _TIME = "ISO 8601 with an offset, or Unix seconds, milliseconds or microseconds."
 _EVENT_TIME = {
@@ -81,7 +81,7 @@ def event_schema() -> dict[str, Any]:
     schema["properties"] |= {"event_time": _EVENT_TIME, "sent_at": _SENT_AT}
     schema["description"] = (
         "Unknown fields are kept in `params` and named in `warnings`. A word or an unfilled macro "
-        "in place of an id is left out and named there too."
+        "in place of an ID is left out and named there too."
     )
     return schema
 

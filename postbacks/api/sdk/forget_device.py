@@ -66,7 +66,7 @@ class ForgettingSerializer(serializers.Serializer):
     warnings = serializers.ListField(
         child=serializers.DictField(child=serializers.CharField()),
         required=False,
-        help_text="Values that are no ids, such as null, and were left out.",
+        help_text="Values that are no IDs, such as null, and were left out.",
     )
 
 
@@ -196,7 +196,7 @@ def _check_app_key(ids: Mapping[str, str], mode: str) -> None:
         raise exceptions.PermissionDenied("An app key can't reset devices; use a server key.")
     if set(ids) != {"install_id"}:
         raise exceptions.PermissionDenied(
-            "An app key may name a device by “install_id” only; for any other id use a server key."
+            "An app key may name a device by “install_id” only; for any other ID use a server key."
         )
 
 
@@ -204,7 +204,7 @@ def _unknown_members(data: Mapping[str, object]) -> Iterator[dict[str, str]]:
     for name in data.keys() - {*ID_KINDS, "mode"}:
         yield _fault(
             "/" + name.replace("~", "~0").replace("/", "~1"),
-            f"This is no id of a device; send one of: {', '.join(ID_KINDS)}.",
+            f"This is no ID of a device; send one of: {', '.join(ID_KINDS)}.",
         )
 
 

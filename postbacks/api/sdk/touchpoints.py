@@ -19,7 +19,7 @@ _ID = {"type": ["string", "null"], "maxLength": 255}
 _TOUCHPOINT: dict[str, Any] = {
     "type": "object",
     "description": (
-        "A click or an impression. Further fields, such as hashed ids (`sha1_idfa`, `gaid_md5`), "
+        "A click or an impression. Further fields, such as hashed IDs (`sha1_idfa`, `gaid_md5`), "
         "`os_version`, `campaign_id` or `creative_name`, are kept as parameters of the click."
     ),
     "properties": {
@@ -36,9 +36,9 @@ _TOUCHPOINT: dict[str, Any] = {
         },
         "link": {
             "type": "string",
-            "description": "Token or id of a tracking link; this or `campaign` is required.",
+            "description": "Token or ID of a tracking link; this or `campaign` is required.",
         },
-        "campaign": {"type": "string", "format": "uuid", "description": "Id of a campaign."},
+        "campaign": {"type": "string", "format": "uuid", "description": "ID of a campaign."},
         "occurred_at": {
             "type": ["string", "number", "null"],
             "description": (
@@ -50,7 +50,7 @@ _TOUCHPOINT: dict[str, Any] = {
         "click_id": {
             "type": ["string", "null"],
             "maxLength": LONGEST_CLICK_ID,
-            "description": "The network's own id. The same one counts once in seven days.",
+            "description": "The network's own ID. The same one counts once in seven days.",
         },
         **dict.fromkeys(("idfa", "gaid", "oaid", "amazon_id", "advertising_id", "idfv"), _ID),
         "ip_address": _ID,

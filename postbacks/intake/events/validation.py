@@ -46,7 +46,7 @@ from postbacks.values.visible_text import hidden_character, is_visible
 
 MAX_PARAMS_BYTES = 32 * 1024
 UNKNOWN_IN_PARAMS = "Unknown field; it was kept in params."
-LEFT_OUT = "It was left out; send the id itself, or leave the field out where there is none."
+LEFT_OUT = "It was left out; send the ID itself, or leave the field out where there is none."
 NO_CURRENCY = (
     "The event has revenue, but no currency: nothing can convert it, and partners can't tell what "
     "it is worth. Send currency with it, such as EUR."

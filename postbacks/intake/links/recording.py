@@ -94,7 +94,7 @@ def record_server_touchpoint(
     )
     if not (has_id or click_time or (address and agent)):
         raise TouchpointRefusedError(
-            "A server must say whose touchpoint it is: send a device id such as gaid or idfa, or "
+            "A server must say whose touchpoint it is: send a device ID such as gaid or idfa, or "
             "ip and ua of the device, or at least click_time."
         )
     visitor = Visitor(address, agent, parameters.get("language"))

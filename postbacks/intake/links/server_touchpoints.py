@@ -244,7 +244,7 @@ def _link_and_campaign(item: Mapping[str, object], errors: list[FieldError]) -> 
     link, campaign = item.get("link"), item.get("campaign")
     if link is None and campaign is None:
         errors.append(
-            FieldError("/link", "Name a tracking link by token or id, or a campaign by id.")
+            FieldError("/link", "Name a tracking link by token or ID, or a campaign by ID.")
         )
     elif link is not None and campaign is not None:
         errors.append(FieldError("/campaign", "Name a link or a campaign, not both."))
@@ -256,8 +256,8 @@ def _link_and_campaign(item: Mapping[str, object], errors: list[FieldError]) -> 
 
 def _unknown(name: object) -> str:
     return (
-        f"The app of this SDK key has none with the id {refusals.quote(name)}. Send the token or "
-        "id of one of its active tracking links, or the id of an active campaign."
+        f"The app of this SDK key has none with the ID {refusals.quote(name)}. Send the token or "
+        "ID of one of its active tracking links, or the ID of an active campaign."
     )
 
 

@@ -241,7 +241,7 @@ def _number_or_as_sent(name: str, value: object) -> object:
 def remarks_on_device(sent: Mapping[str, object]) -> Iterator[str]:
     """Yield a sentence for each parameter of the device or person that was not taken as sent."""
     if names := left_out_ids(sent):
-        yield f"No ids, so they were left out: {', '.join(names)}"
+        yield f"No IDs, so they were left out: {', '.join(names)}"
     for name, taken_as in unread_consent(sent).items():
         yield (
             f"{name}: {_shown(sent[name])} is no known value, so it was taken as {taken_as}; "

@@ -207,9 +207,9 @@ def find_event(event_id: UUID, app: App | None) -> Event:
     if len(matches) == 1:
         return matches[0]
     detail = (
-        "Several apps have an event with this id; name the app."
+        "Several apps have an event with this ID; name the app."
         if matches
-        else "There is no event with this id."
+        else "There is no event with this ID."
     )
     raise InvalidRequest([{"pointer": "/event_id", "detail": detail}])
 
