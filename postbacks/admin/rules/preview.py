@@ -104,7 +104,7 @@ def preview_rule(rule: CallbackRule, *, chosen: str = SAMPLE) -> RulePreview:
         event = None
     choices = _choices(rule.app_id, event)
     is_gone = event is None and chosen not in {"", SAMPLE}
-    notes = (_EVENT_IS_GONE,) if is_gone else ()
+    notes: tuple[str, ...] = (_EVENT_IS_GONE,) if is_gone else ()
     own = _own_parameters(event)
     try:
         definition = definition_from(rule)
