@@ -63,7 +63,7 @@ def _database(url: str) -> dict[str, object]:
             ),
             "assume_role": DATABASE_ROLE,
             "prepare_threshold": 0,  # on for our own cursors (prepared.py); Django's never do
-            "connect_timeout": 5,
+            "connect_timeout": 4,  # as long as for a statement (stalls.py)
             "tcp_user_timeout": 15_000,  # a server that vanished is noticed, not waited for
             "application_name": DATABASE_ROLE,
         },

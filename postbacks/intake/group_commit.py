@@ -17,6 +17,7 @@ from django.db import OperationalError, connection
 from psycopg import Cursor
 
 from apps_registry.tenancy import SET_TENANT, current_organization
+from postbacks.infrastructure.database import stalls
 from postbacks.infrastructure.database.prepared import is_outage, one_round_trip
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ W = TypeVar("W")
 R = TypeVar("R")
 
 MOST_TOGETHER: Final = 128  # requests in one commit: more would make each of them wait
-WAIT_SECONDS: Final = 5.0  # for one's turn, before the request is answered 503
+WAIT_SECONDS: Final = stalls.SECONDS  # for one's turn, before the request is answered 503
 
 
 class BusyError(OperationalError):
@@ -84,7 +85,8 @@ class GroupCommit(Generic[W, R]):
             return
         with self._lock:
             if entry.leads or entry.outcome is not None:
-                return  # its turn came at this very moment
+                entry.turn.acquire(blocking=False)  # it came at this very moment
+                return
             if entry in self._waiting:
                 self._waiting.remove(entry)
                 raise BusyError("Earlier events are still being stored.")

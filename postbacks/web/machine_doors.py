@@ -12,6 +12,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from postbacks.infrastructure.database.stalls import not_for_ever
+
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 
@@ -35,7 +37,8 @@ class MachineDoors(WSGIHandler):
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         """Answer a request by the addresses of machines."""
         request.urlconf = MACHINE_URLCONF
-        return super().get_response(request)
+        with not_for_ever():
+            return super().get_response(request)
 
 
 class TwoWays:

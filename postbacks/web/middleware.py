@@ -25,6 +25,7 @@ from apps_registry.client_address import client_address
 from apps_registry.models import Membership, User
 from apps_registry.tenancy import current_organization, tenant
 from postbacks.infrastructure.database.prepared import is_outage, outage_sentence
+from postbacks.infrastructure.database.stalls import note_outage
 from postbacks.web import visits
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -67,6 +68,7 @@ class DatabaseOutage:
 def database_is_away(error: Exception) -> HttpResponse:
     """Return the 503 of every view while the database is away, full or read-only."""
     connection.close()
+    note_outage()
     problem = {
         "type": "about:blank",
         "title": "Service Unavailable",

@@ -23,6 +23,8 @@ from gunicorn import http
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from postbacks.infrastructure.database.stalls import is_away
+from postbacks.web.machine_doors import is_for_machines
 from postbacks.web.request_bodies import IS_WHOLE
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ REQUEST_BYTES: Final = (
     8 * 1024 * 1024
 )  # more than any door takes; what is longer is refused at once
 WAITING_BYTES: Final = 32 * 1024 * 1024  # of all requests that have come in part
+LONGEST_WAIT: Final = 4.0  # seconds that a program's request waits for a thread, else it gets 503
+LONGEST_WAIT_IN_OUTAGE: Final = 0.5  # else whoever came later would wait once more
 SECONDS: Final = 30.0  # for a request, and a second more for each KiB that has come
 _LINGER_SECONDS: Final = 2.0  # for a caller to end what it sends, read the answer and hang up
 _LINGER_BYTES: Final = 20_000_000
@@ -137,6 +141,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
 
         def patient(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
             environ[IS_WHOLE] = self._of_thread.is_whole
+            longest = LONGEST_WAIT_IN_OUTAGE if is_away() else LONGEST_WAIT
+            is_late = self._of_thread.waited > longest and environ.get("PATH_INFO") != "/healthz"
+            if is_late and is_for_machines(environ):
+                body = _problem(HTTPStatus.SERVICE_UNAVAILABLE, _TOO_BUSY)
+                start("503 Service Unavailable", [*_PROBLEM, ("Retry-After", "5")])
+                return [body]
             return application(environ, start)
 
         self.wsgi = patient
@@ -144,6 +154,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
     def handle_request(self, req: Request, conn: TConn) -> bool:
         """Answer a request, in a thread."""
         self._of_thread.is_whole = getattr(conn, "is_whole", None)
+        self._of_thread.waited = time.monotonic() - getattr(conn, "whole_since", time.monotonic())
         return bool(super().handle_request(req, conn))
 
     def accept(self, listener: socket.socket) -> None:
@@ -261,6 +272,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn is not type
         conn.parser.unreader.unread(bytes(arriving.received))
         conn.data_ready = True
         conn.is_whole = arriving.is_whole
+        conn.whole_since = time.monotonic()
         self.enqueue_req(conn)
 
     def _refuse(self, arriving: Arriving, status: HTTPStatus, detail: str) -> None:
@@ -322,16 +334,26 @@ _TOO_SLOW: Final = "The request did not come in time; send it again."
 _TOO_MANY: Final = "Too many requests are coming slowly; send it again."
 
 
+_TOO_BUSY: Final = (
+    "Requests that came before this one take too long. Nothing was stored; try again."
+)
+_PROBLEM: Final = [("Content-Type", "application/problem+json")]
+
+
 def _answer(status: HTTPStatus, detail: str) -> bytes:
     """Return a refusal that needs no thread, like those of the API."""
+    body = _problem(status, detail)
+    return (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    ).encode() + body
+
+
+def _problem(status: HTTPStatus, detail: str) -> bytes:
     problem = {
         "type": "about:blank",
         "title": status.phrase,
         "status": status.value,
         "detail": detail,
     }
-    body = json.dumps(problem).encode()
-    return (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    ).encode() + body
+    return json.dumps(problem).encode()

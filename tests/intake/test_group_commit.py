@@ -39,6 +39,9 @@ class Reports:
         self._threads.append(threading.Thread(target=run))
         self._threads[-1].start()
 
+    def join_first(self) -> None:
+        self._threads[0].join(30)
+
     def join(self) -> None:
         for thread in self._threads:
             thread.join(30)
@@ -183,6 +186,52 @@ def test_who_waits_too_long_is_told_that_nothing_was_stored(
     after = commits.commit("after")
 
     assert (write.groups, after) == ([["first"], ["after"]], "AFTER")
+
+
+class LateTurn:
+    """The turn of an entry: it comes at the moment when its request gives up waiting."""
+
+    def __init__(self, come: Callable[[], None]) -> None:
+        self._lock = threading.Lock()
+        self._come = come
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        if timeout < 0:
+            return self._lock.acquire(blocking)
+        self._come()
+        return False
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def test_a_turn_that_comes_when_its_request_gives_up_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write, reports = Held(), Reports()
+    commits = GroupCommit(write)
+    reports.send("first", lambda: commits.commit("first"))
+    wait_until(lambda: len(write.groups) == 1)
+
+    def come() -> None:
+        reports.send("third", lambda: commits.commit("third"))
+        wait_until(lambda: len(commits._waiting) == 2)
+        write.go.set()
+        reports.join_first()
+
+    entry = group_commit._Entry("second", turn=LateTurn(come))  # type: ignore[arg-type]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            group_commit,
+            "_Entry",
+            lambda work, make=group_commit._Entry: entry if work == "second" else make(work),
+        )
+        second = commits.commit("second")
+    reports.join()
+    after = commits.commit("after")
+
+    assert (second, after) == ("SECOND", "AFTER")
+    assert reports.answers == {"first": "FIRST", "third": "THIRD"}
 
 
 def test_a_database_that_is_away_is_away_for_all_that_wait() -> None:

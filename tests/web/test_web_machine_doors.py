@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
+import psutil
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
@@ -12,6 +15,7 @@ from django.test import RequestFactory
 
 from apps_registry.models import TrackingLink
 from apps_registry.tenancy import tenant
+from postbacks.infrastructure.database import prepared, stalls
 from postbacks.web.machine_doors import MachineDoors, TwoWays, is_for_machines
 from tests import database, make
 
@@ -28,7 +32,9 @@ def ways() -> tuple[WSGIHandler, MachineDoors]:
     return WSGIHandler(), MachineDoors()
 
 
-def call(application: Any, method: str, address: str, body: bytes = b"", **more: str) -> object:
+def call(
+    application: Any, method: str, address: str, body: bytes = b"", **more: str
+) -> tuple[str, dict[str, str], str]:
     """Return status, headers and body of an answer, ids of new rows left out."""
     path, _, query = address.partition("?")
     environ = RequestFactory()._base_environ(
@@ -167,3 +173,69 @@ def test_a_connection_that_postgresql_has_closed_is_opened_again_unnoticed(
         answer = call(way, "POST", "/api/v1/events", event, **key)
         assert str(answer).startswith("('202 Accepted'"), answer
         assert connection.connection.info.backend_pid != pid
+
+
+@contextmanager
+def frozen(backend: int) -> Iterator[None]:
+    """Stop a process of PostgreSQL's, as a disk that hangs does, and let it have no successor."""
+    process = psutil.Process(backend)
+    host = connection.settings_dict["HOST"]
+    process.suspend()
+    connection.settings_dict["HOST"] = "/nowhere"
+    try:
+        yield
+    finally:
+        connection.settings_dict["HOST"] = host
+        process.resume()
+
+
+def backend_of_thread() -> int:
+    connection.ensure_connection()
+    return int(connection.connection.info.backend_pid)
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("POST", "/api/v1/events"),
+        ("POST", "/api/v1/touchpoints"),
+        ("GET", "/c/{token}?gaid={gaid}"),
+    ],
+)
+def test_a_postgresql_that_says_nothing_is_answered_503(
+    ways: tuple[WSGIHandler, MachineDoors],
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    address: str,
+) -> None:
+    of = make.make_tenant()
+    with tenant(of.organization.pk):
+        link = make.make_link(make.make_campaign(of.app, make.make_partner()))
+    gaid = "38400000-8cf0-11bd-b23e-10b96e40000d"
+    address = address.format(token=link.token, gaid=gaid)
+    body = {
+        "/api/v1/events": b'{"event_name": "open"}',
+        "/api/v1/touchpoints": json.dumps({"link": link.token, "gaid": gaid}).encode(),
+    }.get(address, b"")
+    key = {"HTTP_AUTHORIZATION": f"Bearer {of.sdk_key}"}
+    call(ways[1], method, address, body, **key)  # keys are known now, as they are under load
+
+    with monkeypatch.context() as patch, frozen(backend_of_thread()):
+        patch.setattr(stalls, "SECONDS", 0.2)
+        status, headers, answer = call(ways[1], method, address, body, **key)
+    again, _, _ = call(ways[1], method, address, body, **key)
+
+    assert (status, headers.get("Retry-After")) == ("503 Service Unavailable", "5"), answer
+    assert again.split()[0] in {"202", "302"}
+
+
+def test_patience_begins_anew_with_each_statement_and_ends_with_the_request() -> None:
+    since = []
+    with stalls.not_for_ever():
+        for _ in range(3):
+            prepared.run("SELECT 1", {})
+            since.extend(patience.since for patience in stalls._watch.patience.values())
+
+    assert since == sorted(set(since))
+    assert len(since) == 3
+    assert not stalls._watch.patience

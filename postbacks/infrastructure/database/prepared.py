@@ -19,6 +19,8 @@ from psycopg import errors
 from psycopg.pq import Format
 from psycopg.rows import RowFactory, kwargs_row, tuple_row
 
+from postbacks.infrastructure.database.stalls import go_on
+
 T = TypeVar("T")
 
 _ENUM_WORD = re.compile(r":'(\w+)\.(\w+)'")
@@ -120,6 +122,7 @@ def one_round_trip() -> Iterator[Execute]:
 def _execute(
     session: psycopg.Connection, statement: str, parameters: Parameters, row_factory: RowFactory[T]
 ) -> psycopg.Cursor[T]:
+    go_on()
     # Of psycopg's own kind: Django's puts values into the text, which can't be prepared.
     cursor = psycopg.Cursor(session, row_factory=row_factory)
     if _TIMESTAMPTZ_LOADER is not None:

@@ -1,0 +1,102 @@
+"""Ends a request's wait for a PostgreSQL that says nothing: frozen, or on a disk that hangs.
+
+Such a server keeps its connections open, so that neither libpq nor the system ends a statement. The
+connection of who has waited too long is cut, and fails as if the server had gone away.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from threading import Lock, Thread, get_ident
+from typing import Final
+
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+SECONDS: Final = 4.0  # without a word
+_LOOK_SECONDS: Final = 0.25
+_OUTAGE_SECONDS: Final = 1.0  # that an outage counts for; then somebody asks PostgreSQL again
+
+
+@dataclass(slots=True)
+class _Patience:
+    """How long a thread has waited for its connection."""
+
+    database: BaseDatabaseWrapper
+    since: float = field(default_factory=time.monotonic)
+
+
+class _Watch:
+    """The threads of this process that do not wait for ever, and the one that watches them."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.patience: dict[int, _Patience] = {}
+        self.away_until = 0.0
+        self._process = 0
+
+    def begin(self) -> None:
+        """Start watching in this process; a fork has no threads of its parent."""
+        with self.lock:
+            if self._process != os.getpid():
+                self._process = os.getpid()
+                Thread(target=self._look, name="stalls", daemon=True).start()
+
+    def _look(self) -> None:
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            now = time.monotonic()
+            # While the lock is held, nobody whose wait has ended uses the connection for another.
+            with self.lock:
+                for patience in self.patience.values():
+                    if now > patience.since + SECONDS:
+                        _cut(patience.database)
+
+
+_watch = _Watch()
+
+
+@contextmanager
+def not_for_ever() -> Iterator[None]:
+    """Cut this thread's connection when a statement of the block takes longer than SECONDS.
+
+    The statement raises OperationalError then; whether PostgreSQL still ends it, nobody knows.
+    """
+    _watch.begin()
+    thread = get_ident()
+    patience = _Patience(connections[connection.alias])
+    with _watch.lock:
+        _watch.patience[thread] = patience
+    try:
+        yield
+    finally:
+        with _watch.lock:
+            del _watch.patience[thread]
+
+
+def go_on() -> None:
+    """Begin anew to count this thread's patience: PostgreSQL has answered, or is asked now."""
+    patience = _watch.patience.get(get_ident())
+    if patience is not None:
+        patience.since = time.monotonic()
+
+
+def note_outage() -> None:
+    """Note that a request of this process was refused because the database is away."""
+    _watch.away_until = time.monotonic() + _OUTAGE_SECONDS
+
+
+def is_away() -> bool:
+    """Tell whether the database was away a moment ago."""
+    return time.monotonic() < _watch.away_until
+
+
+def _cut(database: BaseDatabaseWrapper) -> None:
+    session = database.connection
+    if session is None or session.closed:
+        return  # it is being opened, which has a limit of its own
+    with suppress(OSError), socket.socket(fileno=os.dup(session.fileno())) as copy:
+        copy.shutdown(socket.SHUT_RDWR)
