@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.views import defaults
 from rest_framework import exceptions, status
 
-from postbacks.infrastructure.database.prepared import is_outage
+from postbacks.infrastructure.database.outages import is_outage
 from postbacks.intake.events.body import BodyError
 from postbacks.web.middleware import RETRY_AFTER_SECONDS, database_is_away
 from postbacks.web.request_bodies import UnreadableBodyError

@@ -11,25 +11,19 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, connection
 
 from apps_registry.audit.actions import Action
 from apps_registry.audit.actors import SYSTEM, ActorKind, Door
 from postbacks.delivery.outcome import Outcome
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.database.prepared import load_sql, within_days
 from postbacks.models import PostbackStatus, RuleStatus
 from postbacks.models.days import whole_days
 from postbacks.values.outgoing_request import Lease
 
 logger = logging.getLogger(__name__)
-
-OUTAGES = (OperationalError, InterfaceError)  # the database's trouble, not a row's
-
-
-def is_conflict(error: Exception) -> bool:
-    """Tell whether PostgreSQL undid a transaction for another's sake: the same works again."""
-    return (getattr(error.__cause__, "sqlstate", None) or "").startswith("40")
 
 
 @dataclass(slots=True)
@@ -99,9 +93,9 @@ def log_attempts(attempts: Sequence[AttemptResult]) -> list[int]:
     """
     try:
         return _log(attempts)
-    except OUTAGES:
-        raise
-    except DatabaseError:
+    except DatabaseError as error:
+        if is_outage(error):
+            raise
         logger.exception("A batch of %d attempts was refused; each is written alone", len(attempts))
         return [rule_id for attempt in attempts for rule_id in _log_alone(attempt)]
 
@@ -111,9 +105,9 @@ def _log_alone(attempt: AttemptResult) -> list[int]:
     for candidate in (attempt, replace(attempt, request={}, response={}, detail=detail)):
         try:
             return _log([candidate])
-        except OUTAGES:
-            raise
-        except DatabaseError:
+        except DatabaseError as error:
+            if is_outage(error):
+                raise
             logger.exception("An attempt of postback %d was refused", attempt.postback_id)
     return []  # its lease will end and it is tried again; the others are safe
 

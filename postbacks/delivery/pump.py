@@ -24,10 +24,8 @@ from django.db import connection
 
 from postbacks.delivery.attempt import Attempt, begin, internal_failure
 from postbacks.delivery.attempt_log import (
-    OUTAGES,
     AttemptResult,
     Move,
-    is_conflict,
     log_attempts,
     move_claims,
     return_claims,
@@ -57,6 +55,7 @@ from postbacks.delivery.lanes import Job, Lanes, Shares, Speeds, Turns, claimed_
 from postbacks.delivery.outcome import Outcome
 from postbacks.delivery.skipping import skip_claims
 from postbacks.infrastructure.database import prepared
+from postbacks.infrastructure.database.outages import is_conflict, is_outage
 from postbacks.values.outgoing_request import ClaimedPostback, Lease, RenderedPostback
 
 logger = logging.getLogger(__name__)
@@ -219,17 +218,18 @@ class Pump:
         """
         try:
             return step()
-        except OUTAGES as error:
+        except Exception as error:
             if is_conflict(error):
                 logger.warning(
                     "Another transaction was in the way; the pump tries again: %s", error
                 )
                 time.sleep(_CONTENDED_SECONDS)
                 return True
-            logger.warning("The database can't be reached; the pump tries again: %s", error)
-            connection.close()
-        except Exception:
-            logger.exception("A step of the pump failed; it tries again")
+            if is_outage(error):
+                logger.warning("The database can't be reached; the pump tries again: %s", error)
+                connection.close()
+            else:
+                logger.exception("A step of the pump failed; it tries again")
         time.sleep(1.0)
         return True
 
@@ -284,10 +284,9 @@ class Pump:
                     most, busy=self._lanes.full_lanes(), claim_id=self.claim_ids.next()
                 )
             rendered = self.prepare([lease.postback for lease in leases]) if leases else []
-        except OUTAGES:  # what else breaks may break again at once: it waits out its lease
-            for lease in leases:
-                self._in_flight[lease.lane] += 1
-                self._finished.put((lease, Untried.LATE))
+        except Exception as error:
+            if is_outage(error):  # what else breaks may break again at once: it waits out its lease
+                self._return_untried(leases)
             raise
         self._failing.update(lease.lane for lease in leases if lease.is_failing)
         for lease, postback in zip(leases, rendered, strict=True):
@@ -297,6 +296,11 @@ class Pump:
             else:
                 self._lanes.add(Job(lease, postback, claimed_at))
         return len(leases)
+
+    def _return_untried(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
+            self._in_flight[lease.lane] += 1
+            self._finished.put((lease, Untried.LATE))
 
     def _begin(self, job: Job) -> bool:
         """Begin an attempt, unless it is too late for the lease or for the pump.

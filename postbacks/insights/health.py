@@ -15,7 +15,8 @@ from django.db.migrations.executor import MigrationExecutor
 from psycopg import sql
 
 from postbacks.infrastructure.database import partitions, roles
-from postbacks.infrastructure.database.prepared import is_outage, load_sql, outage_sentence
+from postbacks.infrastructure.database.outages import is_outage, outage_sentence
+from postbacks.infrastructure.database.prepared import load_sql
 from postbacks.models import BreakerState, RuleStatus, WorkerHeartbeat
 from postbacks.models.heartbeats import CLUSTER, WRITE_PROBE
 

@@ -18,7 +18,8 @@ from psycopg import Cursor
 
 from apps_registry.tenancy import SET_TENANT, current_organization
 from postbacks.infrastructure.database import stalls
-from postbacks.infrastructure.database.prepared import is_outage, one_round_trip
+from postbacks.infrastructure.database.outages import is_outage
+from postbacks.infrastructure.database.prepared import one_round_trip
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from apps_registry.audit.actors import Actor, ActorKind, Door, acting_as
 from apps_registry.client_address import client_address
 from apps_registry.models import Membership, User
 from apps_registry.tenancy import current_organization, tenant
-from postbacks.infrastructure.database.prepared import is_outage, outage_sentence
+from postbacks.infrastructure.database.outages import is_outage, outage_sentence
 from postbacks.infrastructure.database.stalls import note_outage
 from postbacks.web import visits
 

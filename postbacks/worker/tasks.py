@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import connection, transaction
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
@@ -25,7 +26,6 @@ from apps_registry.tenancy import tenant
 from postbacks import pipeline
 from postbacks.callbacks import rendering
 from postbacks.delivery import lasting_failure, suspension_notices
-from postbacks.delivery.attempt_log import OUTAGES
 from postbacks.delivery.breaker import delete_old_breakers
 from postbacks.delivery.dead_pumps import (
     BegunRequests,
@@ -38,6 +38,7 @@ from postbacks.delivery.lanes import Speeds
 from postbacks.delivery.pump import Pump
 from postbacks.infrastructure import caches
 from postbacks.infrastructure.database import partitions
+from postbacks.infrastructure.database.outages import is_outage
 from postbacks.infrastructure.processes import is_running
 from postbacks.infrastructure.rate_limits import stores
 from postbacks.insights import outlier_sites
@@ -337,7 +338,9 @@ class Seat:
         self.release()
         try:
             enqueue("run_pump", self._slot, cluster=settings.WORKER_NAME)
-        except (RedisError, *OUTAGES) as error:
+        except (RedisError, DatabaseError) as error:
+            if not (isinstance(error, RedisError) or is_outage(error)):
+                raise
             logger.warning("The queue can't be reached; the pump goes on: %s", error)
             return not self.take()
         return True

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from django.db import connection
+from django.db import InternalError, connection, transaction
 
 from apps_registry.tenancy import tenant
 from postbacks import pipeline
@@ -298,6 +298,32 @@ def test_a_worker_whose_lease_has_ended_writes_nothing(ok_partner: RecordingPart
     assert [each.outcome for each in attempts_of(gem)] == ["interrupted", "delivered"]
     assert [each.number for each in attempts_of(gem)] == [1, 2]
     assert postbacks_of(gem)[0].status == PostbackStatus.DELIVERED
+
+
+def test_an_attempt_waits_with_its_result_while_the_database_is_read_only(
+    ok_partner: RecordingPartner,
+) -> None:
+    gem = make_tenant()
+    make_tenant_rule(gem, url=ok_partner.url)
+    record(gem, event())
+    with (
+        database.as_role(roles.WORKER),
+        RequestsTransport(Destinations(parse_networks("127.0.0.0/8"))) as transport,
+    ):
+        pipeline.decide_events()
+        (lease,) = claim_due(10)
+        (prepared,) = rendering.render_postbacks([lease.postback])
+        result = attempt(lease, prepared, transport)
+
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION READ ONLY")
+            with pytest.raises(InternalError, match="read-only"):
+                log_attempts([result])
+            transaction.set_rollback(True)
+        log_attempts([result])
+
+    assert [each.outcome for each in attempts_of(gem)] == ["delivered"]
 
 
 def test_no_transaction_is_open_while_a_request_goes_out(

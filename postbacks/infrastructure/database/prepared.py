@@ -13,9 +13,7 @@ from importlib.resources import files
 from typing import Any, TypeVar, cast
 
 import psycopg
-from django.db import Error as DatabaseError
-from django.db import InterfaceError, OperationalError, connection
-from psycopg import errors
+from django.db import connection
 from psycopg.pq import Format
 from psycopg.rows import RowFactory, kwargs_row, tuple_row
 
@@ -25,9 +23,6 @@ T = TypeVar("T")
 
 _ENUM_WORD = re.compile(r":'(\w+)\.(\w+)'")
 _PLAIN_WORD = re.compile(r"[a-z0-9_]+")
-_FULL = "The database's disk is full."
-_READ_ONLY = "The database is read-only."
-_AWAY = "The database can't be reached."
 _TIMESTAMPTZ = psycopg.adapters.types["timestamptz"].oid
 # In C, where psycopg has it. Django's is Python, and a postback has eight to load on its way.
 _TIMESTAMPTZ_LOADER = psycopg.adapters.get_loader(_TIMESTAMPTZ, Format.TEXT)
@@ -144,23 +139,3 @@ def replan() -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("DISCARD PLANS")
-
-
-def is_outage(error: Exception) -> bool:
-    """Tell whether the database failed, not a statement: it is away, full, or takes no writes."""
-    return isinstance(error, OperationalError | InterfaceError) or _is_read_only(error)
-
-
-def outage_sentence(error: Exception) -> str:
-    """Return what is wrong with the database, without its address."""
-    if isinstance(_cause(error), errors.DiskFull):
-        return _FULL
-    return _READ_ONLY if _is_read_only(error) else _AWAY
-
-
-def _is_read_only(error: Exception) -> bool:
-    return isinstance(_cause(error), errors.ReadOnlySqlTransaction)
-
-
-def _cause(error: Exception) -> BaseException | None:
-    return error.__cause__ if isinstance(error, DatabaseError) else error
